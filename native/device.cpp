@@ -1,0 +1,142 @@
+// Generators, devices, threads, and what this libtorch is. CUDA is reached through libtorch's generic
+// interfaces, so that no CUDA toolkit is needed to compile this file.
+#include <ATen/Context.h>
+#include <ATen/Parallel.h>
+#include <ATen/Version.h>
+#include <ATen/core/Generator.h>
+#include <ATen/detail/CUDAHooksInterface.h>
+#include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/csrc/api/include/torch/version.h>
+
+#include "errors.h"
+#include "tensor.h"
+
+#define PA_TORCH_AT_LEAST(major, minor) (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
+
+#if PA_TORCH_AT_LEAST(2, 9)
+#include <c10/core/CachingDeviceAllocator.h>
+#endif
+
+namespace pa {
+namespace {
+
+at::Generator default_generator(int32_t device_type, int32_t device_index) {
+    c10::Device device(static_cast<c10::DeviceType>(device_type), static_cast<c10::DeviceIndex>(device_index));
+    return at::globalContext().defaultGenerator(device);
+}
+
+int cuda_count() { return at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0; }
+
+void require_cuda(int32_t index) {
+    if (index >= 0 && index < cuda_count()) return;
+    throw ArgumentError("CUDA device " + std::to_string(index) + " is not there; this libtorch sees " + std::to_string(cuda_count()));
+}
+
+void copy_text(const std::string& from, char* text, int32_t capacity) {
+    std::strncpy(text, from.c_str(), capacity - 1);
+    text[capacity - 1] = 0;
+}
+
+}  // namespace
+}  // namespace pa
+
+using namespace pa;
+
+const char* pa_built_for(void) { return TORCH_VERSION; }
+
+int pa_generator_default(int32_t device_type, int32_t device_index, void** generator) {
+    return guarded([&] { *generator = new at::Generator(default_generator(device_type, device_index)); });
+}
+
+int pa_generator_new(int32_t device_type, int32_t device_index, int64_t seed, void** generator) {
+    return guarded([&] {
+        at::Generator made = default_generator(device_type, device_index).clone();
+        made.set_current_seed(static_cast<uint64_t>(seed));
+        *generator = new at::Generator(std::move(made));
+    });
+}
+
+void pa_generator_release(void* generator) { delete static_cast<at::Generator*>(generator); }
+
+int pa_generator_seed_set(void* generator, int64_t seed) {
+    return guarded([&] {
+        auto& g = *static_cast<at::Generator*>(generator);
+        std::lock_guard<std::mutex> held(g.mutex());
+        g.set_current_seed(static_cast<uint64_t>(seed));
+    });
+}
+
+int pa_generator_seed_get(void* generator, int64_t* seed) {
+    return guarded([&] { *seed = static_cast<int64_t>(static_cast<at::Generator*>(generator)->current_seed()); });
+}
+
+int pa_generator_state_get(void* generator, void** tensor) {
+    return guarded([&] { *tensor = give(static_cast<at::Generator*>(generator)->get_state()); });
+}
+
+int pa_generator_state_set(void* generator, void* tensor) {
+    return guarded([&] { static_cast<at::Generator*>(generator)->set_state(borrow(tensor)); });
+}
+
+int pa_manual_seed(int64_t seed) {
+    return guarded([&] { at::manual_seed(static_cast<uint64_t>(seed)); });
+}
+
+int pa_cuda_count(int32_t* count) {
+    return guarded([&] { *count = cuda_count(); });
+}
+
+int pa_cuda_synchronize(int32_t device_index) {
+    return guarded([&] {
+        require_cuda(device_index);
+        const auto* guard = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA);
+#if PA_TORCH_AT_LEAST(2, 9)
+        guard->synchronizeDevice(static_cast<c10::DeviceIndex>(device_index));
+#else
+        (void)guard;
+        at::detail::getCUDAHooks().deviceSynchronize(device_index);
+#endif
+    });
+}
+
+int pa_cuda_memory(int32_t device_index, int64_t* allocated, int64_t* peak, int64_t* reserved) {
+    return guarded([&] {
+        require_cuda(device_index);
+#if PA_TORCH_AT_LEAST(2, 9)
+        auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device_index));
+        *allocated = stats.allocated_bytes[0].current;
+        *peak = stats.allocated_bytes[0].peak;
+        *reserved = stats.reserved_bytes[0].current;
+#else
+        (void)allocated, (void)peak, (void)reserved;
+        throw std::runtime_error("memory statistics of CUDA devices need libtorch 2.9 or newer; this one is " TORCH_VERSION);
+#endif
+    });
+}
+
+int pa_cuda_memory_reset(int32_t device_index, int32_t peak, int32_t empty_cache) {
+    return guarded([&] {
+        require_cuda(device_index);
+#if PA_TORCH_AT_LEAST(2, 9)
+        auto* allocator = c10::getDeviceAllocator(c10::DeviceType::CUDA);
+        if (peak != 0) allocator->resetPeakStats(static_cast<c10::DeviceIndex>(device_index));
+        if (empty_cache != 0) allocator->emptyCache();
+#else
+        (void)peak, (void)empty_cache;
+        throw std::runtime_error("memory statistics of CUDA devices need libtorch 2.9 or newer; this one is " TORCH_VERSION);
+#endif
+    });
+}
+
+int pa_threads_get(void) { return at::get_num_threads(); }
+
+int pa_threads_set(int32_t threads) {
+    return guarded([&] {
+        if (threads < 1) throw ArgumentError("the number of threads must be at least 1, not " + std::to_string(threads));
+        at::set_num_threads(threads);
+    });
+}
+
+int pa_describe(char* text, int32_t capacity) {
+    return guarded([&] { copy_text(at::show_config() + "\n" + at::get_parallel_info(), text, capacity); });
+}
