@@ -47,3 +47,15 @@ public interface IDatasetReader
     /// <exception cref="UserErrorException">A row is broken (file and line are named) or the path is not there.</exception>
     IEnumerable<DataRecord> Read(string? path);
 }
+
+/// <summary>An option that names a dataset of the manifest; the host opens it through <see cref="IDatasets"/>.</summary>
+/// <param name="Definition">The dataset, resolved: its reader with options, path, split.</param>
+public sealed record DatasetReference(JsonObject Definition);
+
+/// <summary>Opens datasets that options name; offered to a plugin's instance through GetService.</summary>
+public interface IDatasets
+{
+    /// <summary>The dataset's records, in order.</summary>
+    /// <param name="dataset">From the plugin's options.</param>
+    IEnumerable<DataRecord> Open(DatasetReference dataset);
+}

@@ -98,3 +98,7 @@ public sealed class OptionAliasAttribute(params string[] names) : Attribute
     /// <summary>The other spellings.</summary>
     public IReadOnlyList<string> Names { get; } = names;
 }
+
+/// <summary>Marks a text option as a file or folder: its content, not its name, is part of a job's identity.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionPathAttribute : Attribute;
