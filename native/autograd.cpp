@@ -28,7 +28,7 @@ struct ManagedFunction : Node {
     void* context = nullptr;
     std::vector<SavedVariable> saved;
     int64_t n_inputs = 0;
-    NodePtr self;  // only while forward runs; an owning cycle afterwards would never be freed
+    NodePtr self;  // until pa_function_drop; an owning cycle afterwards would never be freed
     bool released = false;
 
     std::string name() const override { return title; }
@@ -173,14 +173,12 @@ int pa_function_saved(void* function, int32_t index, void** tensor) {
 int pa_function_finish(void* function, void** outputs, int32_t n_outputs, void** results) {
     return guarded([&] {
         auto& f = function_of(function);
-        NodePtr keep = f.self;
-        f.self = nullptr;
         for (int32_t k = 0; k < n_outputs; k++) {
             at::Tensor out = borrow(outputs[k]);
             bool differentiable = at::isFloatingType(out.scalar_type());
             if (out.is_view() || out.requires_grad()) out = out.detach();
             if (differentiable)
-                torch::autograd::set_history(out, keep);
+                torch::autograd::set_history(out, f.self);
             else
                 f.add_input_metadata(Node::undefined_input());
             results[k] = give(std::move(out));
@@ -188,5 +186,5 @@ int pa_function_finish(void* function, void** outputs, int32_t n_outputs, void**
     });
 }
 
-// After an exception in forward: nothing refers to the node but itself.
+// The end of forward, after success or an exception: from here on only its outputs keep the node.
 void pa_function_drop(void* function) { function_of(function).self = nullptr; }

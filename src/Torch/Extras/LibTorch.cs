@@ -1,0 +1,53 @@
+// What this libtorch is, and operators by name: what TorchSharp has no word for.
+
+using PeftAlign.Torch.Native;
+
+namespace PeftAlign.Torch.Extras;
+
+/// <summary>The libtorch at hand.</summary>
+public static class LibTorch
+{
+    /// <summary>Opens libtorch now, for instance on a thread of its own while files are being mapped.</summary>
+    /// <exception cref="TorchUnavailableException">It is not there; the message names the remedy.</exception>
+    public static void Open() => Loader.Open();
+
+    /// <summary>True once a tensor was made or <see cref="Open"/> called.</summary>
+    public static bool IsOpen => Loader.OpenedFile != null;
+
+    /// <summary>How long opening took.</summary>
+    public static TimeSpan OpenTime => Loader.OpenTime;
+
+    /// <summary>Path of our library over libtorch, or null before it is opened.</summary>
+    public static string? NativeFile => Loader.OpenedFile;
+
+    /// <summary>Version of the libtorch that the library was built for.</summary>
+    public static string Version
+    {
+        get
+        {
+            Loader.Open();
+            return Shim.BuiltFor;
+        }
+    }
+
+    /// <summary>libtorch's own account of its build and its threads.</summary>
+    public static string Describe()
+    {
+        Loader.Open();
+        return Shim.Describe();
+    }
+
+    /// <summary>Operators that src/Torch would call and that this libtorch lacks.</summary>
+    public static IReadOnlyList<string> MissingOperators() => [.. Aten.All.Where(op => !op.Exists).Select(op => op.Name)];
+
+    /// <summary>Number of operators that the dispatcher knows.</summary>
+    public static long OperatorCount
+    {
+        get
+        {
+            Loader.Open();
+            Shim.Check(Shim.pa_op_count(out var count), "OperatorCount");
+            return count;
+        }
+    }
+}

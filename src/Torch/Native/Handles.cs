@@ -1,0 +1,46 @@
+// Owned native references. Finalizers free what nobody disposed; the collector is told of large tensors.
+
+using System.Runtime.InteropServices;
+
+namespace PeftAlign.Torch.Native;
+
+/// <summary>One owned reference to a TensorImpl.</summary>
+internal sealed class TensorHandle : SafeHandle
+{
+    // Telling the collector costs a few tenths of a microsecond: worth it from this size on.
+    private const int PressureFromKib = 64;
+
+    private readonly long pressure;
+
+    internal TensorHandle(nint handle, int ownedKib) : base(0, ownsHandle: true)
+    {
+        SetHandle(handle);
+        if (ownedKib < PressureFromKib) return;
+        pressure = (long)ownedKib << 10;
+        GC.AddMemoryPressure(pressure);
+    }
+
+    public override bool IsInvalid => handle == 0;
+
+    protected override bool ReleaseHandle()
+    {
+        Shim.pa_tensor_release(handle);
+        if (pressure > 0) GC.RemoveMemoryPressure(pressure);
+        Tensor.CountReleased();
+        return true;
+    }
+}
+
+/// <summary>One owned reference to an at::Generator.</summary>
+internal sealed class GeneratorHandle : SafeHandle
+{
+    internal GeneratorHandle(nint handle) : base(0, ownsHandle: true) => SetHandle(handle);
+
+    public override bool IsInvalid => handle == 0;
+
+    protected override bool ReleaseHandle()
+    {
+        Shim.pa_generator_release(handle);
+        return true;
+    }
+}

@@ -1,0 +1,130 @@
+// Finds and opens libpeftalign_torch.so, once, at the first tensor. Before that it mends what libtorch's
+// BLAS reads from the environment when it is opened.
+
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics.X86;
+
+namespace PeftAlign.Torch.Native;
+
+internal static partial class Loader
+{
+    internal const string LibraryName = "peftalign_torch";
+    private const string FileName = "libpeftalign_torch.so";
+    private static readonly Lock Gate = new();
+    private static int registered;
+    private static nint library;
+
+    /// <summary>The file that was opened, or null while no tensor has been made.</summary>
+    internal static string? OpenedFile { get; private set; }
+
+    internal static TimeSpan OpenTime { get; private set; }
+
+    internal static void Register()
+    {
+        if (Interlocked.Exchange(ref registered, 1) == 0)
+            NativeLibrary.SetDllImportResolver(typeof(Loader).Assembly, (name, _, _) => name == LibraryName ? Open() : 0);
+    }
+
+    internal static nint Open()
+    {
+        lock (Gate)
+        {
+            if (library != 0) return library;
+            var file = Find();
+            ChooseBlasKernels();
+            var clock = Stopwatch.StartNew();
+            try
+            {
+                library = NativeLibrary.Load(file);
+            }
+            catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+            {
+                throw new TorchUnavailableException($"libtorch could not be opened through '{file}': {e.Message.ReplaceLineEndings(" ").Trim()} Run './peftalign doctor' to mend the set-up.", e);
+            }
+            OpenedFile = file;
+            OpenTime = clock.Elapsed;
+            UseEveryCore();
+            return library;
+        }
+    }
+
+    private static string Find()
+    {
+        var tried = Candidates().ToList();
+        return tried.FirstOrDefault(File.Exists)
+            ?? throw new TorchUnavailableException($"The native part ({FileName}) is not built; looked in {string.Join(", ", tried.Select(Path.GetDirectoryName))}. Run './peftalign doctor' once: it builds it.");
+    }
+
+    private static IEnumerable<string> Candidates()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_NATIVE") is { Length: > 0 } named)
+        {
+            yield return Path.Combine(named, FileName);
+            yield break;
+        }
+        var start = Path.GetDirectoryName(typeof(Loader).Assembly.Location) is { Length: > 0 } folder ? folder : AppContext.BaseDirectory;
+        yield return Path.Combine(start, "native", FileName);
+        for (var up = new DirectoryInfo(start); up != null; up = up.Parent)
+            if (Directory.Exists(Path.Combine(up.FullName, ".build", "native")))
+                yield return Path.Combine(up.FullName, ".build", "native", "current", FileName);
+    }
+
+    // OpenBLAS 0.3.21 takes AVX2 kernels on processors that it does not know, and whatever an inherited
+    // variable says. With AVX-512 the SkylakeX kernels are right; PEFTALIGN_OPENBLAS_CORETYPE overrides.
+    private static void ChooseBlasKernels()
+    {
+        const string variable = "OPENBLAS_CORETYPE";
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_OPENBLAS_CORETYPE") is { Length: > 0 } wanted)
+        {
+            _ = setenv(variable, wanted, 1);
+            return;
+        }
+        var inherited = Environment.GetEnvironmentVariable(variable);
+        var avx512 = Avx512F.IsSupported && Avx512BW.IsSupported && Avx512DQ.IsSupported && Avx512F.VL.IsSupported;
+        if (!avx512)
+        {
+            if (inherited != null) _ = unsetenv(variable);
+        }
+        else if (inherited is not ("SkylakeX" or "Cooperlake" or "SapphireRapids"))
+        {
+            _ = setenv(variable, "SkylakeX", 1);
+        }
+    }
+
+    private static void UseEveryCore()
+    {
+        var threads = int.TryParse(Environment.GetEnvironmentVariable("PEFTALIGN_THREADS"), out var n) && n > 0 ? n : Environment.ProcessorCount;
+        Shim.Check(Shim.pa_threads_set(threads));
+        SetBlasThreads(threads);
+    }
+
+    /// <summary>OpenBLAS has threads of its own, which at::set_num_threads does not reach.</summary>
+    internal static unsafe void SetBlasThreads(int threads)
+    {
+        foreach (var name in (string[])["libopenblas.so.0", "libblas.so.3"])
+        {
+            if (!IsMapped(name) || !NativeLibrary.TryLoad(name, out var blas) || !NativeLibrary.TryGetExport(blas, "openblas_set_num_threads", out var set)) continue;
+            ((delegate* unmanaged[Cdecl]<int, void>)set)(threads);
+            return;
+        }
+    }
+
+    private static bool IsMapped(string name)
+    {
+        try
+        {
+            return File.ReadLines("/proc/self/maps").Any(line => line.EndsWith(name, StringComparison.Ordinal) || line.Contains("openblas", StringComparison.Ordinal));
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int setenv(string name, string value, int overwrite);
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int unsetenv(string name);
+}

@@ -1,0 +1,61 @@
+// Devices and threads.
+
+using PeftAlign.Torch.Native;
+
+namespace PeftAlign.Torch;
+
+public static partial class torch
+{
+    /// <summary>Threads that one operator uses on the processor.</summary>
+    public static int get_num_threads()
+    {
+        Loader.Open();
+        return Shim.pa_threads_get();
+    }
+
+    /// <summary>Sets the threads of libtorch's operators and of the BLAS under them.</summary>
+    public static void set_num_threads(int num)
+    {
+        Loader.Open();
+        Shim.Check(Shim.pa_threads_set(num), "set_num_threads");
+        Loader.SetBlasThreads(num);
+    }
+
+    /// <summary>The GPUs that libtorch sees.</summary>
+    public static class cuda
+    {
+        public static bool is_available() => device_count() > 0;
+
+        public static int device_count()
+        {
+            Shim.Check(Shim.pa_cuda_count(out var count), "cuda.device_count");
+            return count;
+        }
+
+        public static void manual_seed_all(long seed)
+        {
+            for (var k = 0; k < device_count(); k++) Generator.Default(device(DeviceType.CUDA, k)).manual_seed(seed);
+        }
+
+        public static void synchronize(Device? device = null) => Shim.Check(Shim.pa_cuda_synchronize(device?.index ?? 0), "cuda.synchronize");
+
+        /// <summary>Bytes that tensors occupy now.</summary>
+        public static long memory_allocated(Device? device = null) => Memory(device).Allocated;
+
+        /// <summary>Most bytes that tensors occupied since the last reset.</summary>
+        public static long max_memory_allocated(Device? device = null) => Memory(device).Peak;
+
+        /// <summary>Bytes that the caching allocator holds.</summary>
+        public static long memory_reserved(Device? device = null) => Memory(device).Reserved;
+
+        public static void reset_peak_memory_stats(Device? device = null) => Shim.Check(Shim.pa_cuda_memory_reset(device?.index ?? 0, 1, 0), "cuda.reset_peak_memory_stats");
+
+        public static void empty_cache(Device? device = null) => Shim.Check(Shim.pa_cuda_memory_reset(device?.index ?? 0, 0, 1), "cuda.empty_cache");
+
+        private static (long Allocated, long Peak, long Reserved) Memory(Device? device)
+        {
+            Shim.Check(Shim.pa_cuda_memory(device?.index ?? 0, out var allocated, out var peak, out var reserved), "cuda.memory");
+            return (allocated, peak, reserved);
+        }
+    }
+}
