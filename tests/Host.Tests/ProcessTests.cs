@@ -14,7 +14,9 @@ public partial class ProcessTests
     [LibraryImport("libc", SetLastError = true)]
     private static partial int kill(int pid, int signal);
 
-    private static Process Start(string assembly, params string[] args)
+    internal static Process Start(string assembly, params string[] args) => Start(assembly, [], args);
+
+    internal static Process Start(string assembly, Dictionary<string, string> environment, params string[] args)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath is { } path && Path.GetFileName(path) == "dotnet" ? path : "dotnet")
         {
@@ -23,6 +25,7 @@ public partial class ProcessTests
         };
         start.ArgumentList.Add(Path.Combine(Folder, assembly));
         foreach (var arg in args) start.ArgumentList.Add(arg);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
         return Process.Start(start)!;
     }
 
@@ -56,20 +59,11 @@ public partial class ProcessTests
     [TestCase("nonsense", 2)]
     public void WithoutLibtorch(string line, int expected)
     {
-        var saved = Environment.GetEnvironmentVariable("PEFTALIGN_NATIVE");
-        Environment.SetEnvironmentVariable("PEFTALIGN_NATIVE", "/nonexistent");
-        try
-        {
-            using var process = Start("PeftAlign.Host.dll", line.Split(' '));
-            var text = process.StandardOutput.ReadToEnd();
-            Assert.That(process.WaitForExit(30_000), Is.True);
-            Assert.That(process.ExitCode, Is.EqualTo(expected));
-            Assert.That(text, expected == 0 ? Does.Contain("peftalign") : Is.Empty);
-        }
-        finally
-        {
-            Environment.SetEnvironmentVariable("PEFTALIGN_NATIVE", saved);
-        }
+        using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent" }, line.Split(' '));
+        var text = process.StandardOutput.ReadToEnd();
+        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That(process.ExitCode, Is.EqualTo(expected));
+        Assert.That(text, expected == 0 ? Does.Contain("peftalign") : Is.Empty);
     }
 
     [Test]
