@@ -74,6 +74,8 @@ make_native() {
         exit 1
     fi
     swap_link "$NATIVE_KEY" "$BUILD/native/current$SELECTION"
+    # Editors and their test runners look for "current"; any libtorch is better than none.
+    if [ ! -e "$BUILD/native/current" ]; then swap_link "$NATIVE_KEY" "$BUILD/native/current"; fi
 }
 
 product_key() { existing_sources; PRODUCT_KEY=$(content_key "${EXISTING[@]#"$ROOT/"}"); }
@@ -84,6 +86,7 @@ make_product() {
     if [ ! -e "$folder/PeftAlign.Host" ]; then
         dotnet_ensure
         say "building the product"
+        export PEFTALIGN_NATIVE=$BUILD/native/$NATIVE_KEY
         local fresh
         mkdir -p -- "$BUILD/product"
         fresh=$(mktemp -d "$BUILD/product/new.XXXXXX")
