@@ -23,8 +23,6 @@ type internal Tree =
     | Output of job: string * checkpoint: string
     /// Written for the job, left out of the identity: it cannot change the result.
     | Recorded of Tree
-    /// Hashed, but not shown to the job (result versions).
-    | Hashed of Tree
     /// A model, dataset or judge of the manifest by name; the planner puts what it stands for in its place.
     | Refer of kind: string * name: string * mark: Place
     /// One of several values: each makes a variant of its own.
@@ -43,11 +41,7 @@ module internal Tree =
         else
             quote (value.ToString CultureInfo.InvariantCulture)
 
-    let private isLeftOut identity tree =
-        match tree with
-        | Recorded _ -> identity
-        | Hashed _ -> not identity
-        | _ -> false
+    let private isLeftOut identity (tree: Tree) = identity && tree.IsRecorded
 
     let rec private write (out: StringBuilder) identity (hash: string -> string) tree =
         let add (text: string) = out.Append text |> ignore
@@ -88,8 +82,7 @@ module internal Tree =
         | Content(path, _) -> add (quote path)
         | Output(job, "") -> write out identity hash (Map [ "job", Text job ])
         | Output(job, checkpoint) -> write out identity hash (Map [ "job", Text job; "checkpoint", Text checkpoint ])
-        | Recorded inner
-        | Hashed inner -> write out identity hash inner
+        | Recorded inner -> write out identity hash inner
         | Refer(kind, name, _) -> add (quote $"{kind}:{name}")
         | Grid items -> write out identity hash (Map [ "grid", List items ])
 
@@ -122,8 +115,7 @@ module internal Tree =
             | Map entries ->
                 for key, value in entries do
                     yield! leaves (under key) value
-            | Recorded inner
-            | Hashed inner -> yield! leaves place inner
+            | Recorded inner -> yield! leaves place inner
             | leaf -> yield place, leaf
         }
 
@@ -134,7 +126,6 @@ module internal Tree =
         | Grid items -> Grid(items |> List.map (replace f))
         | Map entries -> Map(entries |> List.map (fun (key, value) -> key, replace f value))
         | Recorded inner -> Recorded(replace f inner)
-        | Hashed inner -> Hashed(replace f inner)
         | leaf -> f leaf
 
     let rec private ofElement (element: JsonElement) =
