@@ -12,15 +12,17 @@ open System.Collections.Generic
 /// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para></remarks>
 [<CLIMutable; NoComparison>]
 type OptionSchema =
-    { Name: string
-      Type: string
-      Default: string | null
-      Range: string
-      Choices: IReadOnlyList<string>
-      Aliases: IReadOnlyList<string>
-      Required: bool
-      Recorded: bool
-      Docs: string }
+    {
+        Name: string
+        Type: string
+        Default: string | null
+        Range: string
+        Choices: IReadOnlyList<string>
+        Aliases: IReadOnlyList<string>
+        Required: bool
+        Recorded: bool
+        Docs: string
+    }
 
 /// <summary>One thing that a plugin provides.</summary>
 /// <remarks><para>Kind: method, adapter, quantization, merge, benchmark, judge, reader, architecture; or engine, by which the host
@@ -30,29 +32,34 @@ type OptionSchema =
 /// <para>Traits: "reference" on a method that compares with a reference policy.</para></remarks>
 [<CLIMutable; NoComparison>]
 type ContractSchema =
-    { Kind: string
-      Name: string
-      ResultVersion: int
-      Options: IReadOnlyList<OptionSchema>
-      Alias: string
-      Inputs: string
-      Traits: IReadOnlyList<string>
-      Docs: string }
+    {
+        Kind: string
+        Name: string
+        ResultVersion: int
+        Options: IReadOnlyList<OptionSchema>
+        Alias: string
+        Inputs: string
+        Traits: IReadOnlyList<string>
+        Docs: string
+    }
 
 /// <summary>A plugin. Id is empty for what the engine itself provides, which every manifest knows.</summary>
 /// <remarks>IsProduct: known without being listed. Source: the path or file text of the manifest's own plugin entry
 /// that brought it, else empty.</remarks>
 [<CLIMutable; NoComparison>]
 type PluginSchema =
-    { Id: string
-      Version: string
-      IsProduct: bool
-      Source: string
-      Provides: IReadOnlyList<ContractSchema> }
+    {
+        Id: string
+        Version: string
+        IsProduct: bool
+        Source: string
+        Provides: IReadOnlyList<ContractSchema>
+    }
 
 /// <summary>All plugins that could be used.</summary>
 [<CLIMutable; NoComparison>]
-type Catalogue = { Plugins: IReadOnlyList<PluginSchema> }
+type Catalogue =
+    { Plugins: IReadOnlyList<PluginSchema> }
 
 namespace PeftAlign.Core.Language
 
@@ -62,8 +69,10 @@ open PeftAlign.Core
 
 /// A contract together with the plugin that provides it.
 type internal Contract =
-    { Plugin: PluginSchema
-      Schema: ContractSchema }
+    {
+        Plugin: PluginSchema
+        Schema: ContractSchema
+    }
 
     member contract.Name =
         if contract.Plugin.Id = "" then
@@ -73,23 +82,29 @@ type internal Contract =
 
 /// Records made in C# may leave lists and texts null; these read them as empty.
 module internal Given =
-    let list (items: IReadOnlyList<'T>) : 'T seq = if isNull (box items) then Seq.empty else items
-    let text (value: string) = if isNull (box value) then "" else value
+    let list (items: IReadOnlyList<'T>) : 'T seq =
+        if isNull (box items) then Seq.empty else items
+
+    let text (value: string) =
+        if isNull (box value) then "" else value
 
 /// The part of the catalogue that one manifest may use.
 type internal Known(plugins: PluginSchema seq) =
     let contracts =
-        [ for plugin in plugins do
-              for schema in Given.list plugin.Provides do
-                  { Plugin =
-                      { plugin with
-                          Id = Given.text plugin.Id }
-                    Schema = schema } ]
+        [
+            for plugin in plugins do
+                for schema in Given.list plugin.Provides do
+                    {
+                        Plugin =
+                            { plugin with
+                                Id = Given.text plugin.Id
+                            }
+                        Schema = schema
+                    }
+        ]
 
     let byKind =
-        contracts
-        |> List.groupBy (fun contract -> contract.Schema.Kind)
-        |> dict
+        contracts |> List.groupBy (fun contract -> contract.Schema.Kind) |> dict
 
     member _.OfKind(kind: string) : Contract list =
         match byKind.TryGetValue kind with
@@ -98,7 +113,9 @@ type internal Known(plugins: PluginSchema seq) =
 
     /// Names that a manifest may write for this kind.
     member known.Names(kind: string) =
-        known.OfKind kind |> List.map (fun contract -> contract.Schema.Name) |> List.distinct
+        known.OfKind kind
+        |> List.map (fun contract -> contract.Schema.Name)
+        |> List.distinct
 
     /// By name or plugin/name; an unknown name or a clash is told in words.
     member known.Find(kind: string, name: string) : Result<Contract, string> =
@@ -110,7 +127,12 @@ type internal Known(plugins: PluginSchema seq) =
         | [ one ] -> Ok one
         | [] -> Error $"no {kind} '{name}' is provided by the plugins of this manifest{Suggest.hint (known.Names kind) name}"
         | several ->
-            let names = several |> List.map (fun contract -> contract.Name) |> List.sort |> String.concat " or "
+            let names =
+                several
+                |> List.map (fun contract -> contract.Name)
+                |> List.sort
+                |> String.concat " or "
+
             Error $"several plugins provide the {kind} '{name}'; write {names}"
 
     /// The engine's own version for a kind of job; 0 where the host states none.

@@ -5,18 +5,20 @@ module internal PeftAlign.Core.Language.Check
 open PeftAlign.Core.Language
 
 let private tagsOf (manifest: Manifest) =
-    [ for _, model in manifest.Models.Items do
-          yield! model.Tags
-      for _, dataset in manifest.Datasets.Items do
-          yield! dataset.Tags
-      for _, adapter in manifest.Adapters.Items do
-          yield! adapter.Tags
-      for _, method in manifest.Methods.Items do
-          yield! method.Tags
-      for row in manifest.Train do
-          yield! row.Tags
-      for merge in manifest.Merge do
-          yield! merge.Tags ]
+    [
+        for _, model in manifest.Models.Items do
+            yield! model.Tags
+        for _, dataset in manifest.Datasets.Items do
+            yield! dataset.Tags
+        for _, adapter in manifest.Adapters.Items do
+            yield! adapter.Tags
+        for _, method in manifest.Methods.Items do
+            yield! method.Tags
+        for row in manifest.Train do
+            yield! row.Tags
+        for merge in manifest.Merge do
+            yield! merge.Tags
+    ]
 
 let private dangling context (manifest: Manifest) =
     let tags = tagsOf manifest
@@ -53,10 +55,18 @@ let private dangling context (manifest: Manifest) =
             )
 
 let private twice context (items: (string * Place * string) list) what =
-    for _, same in items |> List.filter (fun (name, _, _) -> name <> "") |> List.groupBy (fun (name, _, _) -> name) do
+    for _, same in
+        items
+        |> List.filter (fun (name, _, _) -> name <> "")
+        |> List.groupBy (fun (name, _, _) -> name) do
         for name, mark, path in List.tail same do
             let _, first, _ = List.head same
-            context.Faults.Add(mark, path, $"the {what} '{name}' is named twice, first on line {first.Line}; give it another name")
+
+            context.Faults.Add(
+                mark,
+                path,
+                $"the {what} '{name}' is named twice, first on line {first.Line}; give it another name"
+            )
 
 /// A point beyond the end of a stage's training.
 let private beyond (settings: Methods.Setting list) point =
@@ -73,12 +83,22 @@ let private selects context path (method: Method) (settings: Methods.Setting lis
     | None -> ()
     | Some select ->
         if not hasGrid then
-            context.Faults.Add(method.Mark, path, "'select' keeps one variant of a grid, and there is no { grid: [...] } in the method or its adapter")
+            context.Faults.Add(
+                method.Mark,
+                path,
+                "'select' keeps one variant of a grid, and there is no { grid: [...] } in the method or its adapter"
+            )
 
-        let measured = settings |> List.forall (fun setting -> (Tree.find "eval_data" setting.Training).IsSome)
+        let measured =
+            settings
+            |> List.forall (fun setting -> (Tree.find "eval_data" setting.Training).IsSome)
 
         if select.By.StartsWith("eval_", System.StringComparison.Ordinal) && not measured then
-            context.Faults.Add(method.Mark, path, $"'select' asks for '{select.By}', which is measured on eval_data; name a data set there")
+            context.Faults.Add(
+                method.Mark,
+                path,
+                $"'select' asks for '{select.By}', which is measured on eval_data; name a data set there"
+            )
 
 /// Settings of each method in each row; row -1 is the method as declared.
 let private methods context (manifest: Manifest) =
@@ -96,10 +116,14 @@ let private methods context (manifest: Manifest) =
 let private stages context (manifest: Manifest) (row: TrainRow) =
     let methods = dict manifest.Methods.Items
 
-    for stage in row.Chains |> List.concat |> List.distinctBy (fun stage -> stage.Method, stage.Until) do
+    for stage in
+        row.Chains
+        |> List.concat
+        |> List.distinctBy (fun stage -> stage.Method, stage.Until) do
         match methods.TryGetValue stage.Method with
         | true, method ->
-            let settings = Methods.bind context (Readers.join row.Path "set") stage.Method method row.Set
+            let settings =
+                Methods.bind context (Readers.join row.Path "set") stage.Method method row.Set
 
             match settings, stage.Until with
             | Some settings, Some point ->

@@ -6,14 +6,15 @@ open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
 open PeftAlign.Core.Language.Parts
 
-let private pathOf: Reader<Tree> =
-    marked (filled FilePath) |> map Content
+let private pathOf: Reader<Tree> = marked (filled FilePath) |> map Content
 
 let tags =
     optional "tags" "Words by which selections find it." (oneOrMany (filled AnyText))
     |> fun field ->
-        { Specs = field.Specs
-          Get = fun context path node -> field.Get context path node |> Option.map (Option.defaultValue []) }
+        {
+            Specs = field.Specs
+            Get = fun context path node -> field.Get context path node |> Option.map (Option.defaultValue [])
+        }
 
 /// A chat template's name, or a file where it looks like one.
 let private template =
@@ -26,15 +27,20 @@ let private template =
                     if text.Contains '/' || text.EndsWith(".jinja", StringComparison.Ordinal) then
                         Content(text, node.Mark)
                     else
-                        Text text) }
+                        Text text)
+    }
 
 // ---- models ----
 
 let private trainedTokenizer: Reader<Tokenizer> =
     record (
         fields {
-            let! dataset = required "train" "The data set to train it on." (marked (name "dataset"))
-            and! size = required "size" "Entries of its vocabulary." (small (Interval.parse "[256,)"))
+            let! dataset =
+                required "train" "The data set to train it on." (marked (name "dataset"))
+
+            and! size =
+                required "size" "Entries of its vocabulary." (small (Interval.parse "[256,)"))
+
             return TrainedOn(fst dataset, snd dataset, size)
         }
     )
@@ -53,9 +59,22 @@ let private tokenizer: Reader<Tokenizer> =
 /// The architecture's own options stand under `set`.
 let private architecture =
     fields {
-        let! name = required "init" "An architecture whose weights are drawn at random." (marked (filled (Name "architecture")))
-        and! set = optional "set" "The architecture's options (config.json)." (marked { Shape = MapOf Anything; Read = fun _ _ node -> Some node })
-        and! tokenizer = required "tokenizer" "bytes, a folder, or { train: DATASET, size: N }." tokenizer
+        let! name =
+            required "init" "An architecture whose weights are drawn at random." (marked (filled (Name "architecture")))
+
+        and! set =
+            optional
+                "set"
+                "The architecture's options (config.json)."
+                (marked
+                    {
+                        Shape = MapOf Anything
+                        Read = fun _ _ node -> Some node
+                    })
+
+        and! tokenizer =
+            required "tokenizer" "bytes, a folder, or { train: DATASET, size: N }." tokenizer
+
         and! seed = withDefault "seed" "Seed of the weights." 0 (small (Interval.atLeast 0))
         return name, set, tokenizer, seed
     }
@@ -68,17 +87,22 @@ let private bindArchitecture context path (node: Node) (((name, mark), set: (Nod
 
         let given =
             match set with
-            | Some(settings, _) when isMapping context (join path "set") settings (MapOf Anything) -> entries settings |> List.ofArray
+            | Some(settings, _) when isMapping context (join path "set") settings (MapOf Anything) ->
+                entries settings |> List.ofArray
             | _ -> []
 
         Options.bind context (join path "set") owner place [] false (schemas found) given
         |> Option.map (fun options ->
             Initialised
-                { Architecture =
-                    { Contract = found
-                      Options = Map options }
-                  Tokenizer = tokenizer
-                  Seed = seed }))
+                {
+                    Architecture =
+                        {
+                            Contract = found
+                            Options = Map options
+                        }
+                    Tokenizer = tokenizer
+                    Seed = seed
+                }))
 
 let private fresh: Reader<ModelSource> =
     recordWith (Record architecture.Specs) architecture (fun context path node own _ -> bindArchitecture context path node own)
@@ -86,7 +110,10 @@ let private fresh: Reader<ModelSource> =
 let private withTemplate (source: Fields<'T>) =
     fields {
         let! source = source
-        and! chatTemplate = optional "chat_template" "A template's name or file; the folder's own where absent." template
+
+        and! chatTemplate =
+            optional "chat_template" "A template's name or file; the folder's own where absent." template
+
         and! tags = tags
         return source, chatTemplate, tags
     }
@@ -94,7 +121,10 @@ let private withTemplate (source: Fields<'T>) =
 let private folder =
     fields {
         let! path = required "path" "A model folder." pathOf
-        and! config = optional "config" "A config.json that gives the shape of a folder that is not there yet." pathOf
+
+        and! config =
+            optional "config" "A config.json that gives the shape of a folder that is not there yet." pathOf
+
         return Folder(path, config)
     }
 
@@ -106,11 +136,14 @@ let private fromRun =
 
 let model: Reader<Model> =
     let make (source, chatTemplate, tags) : Model =
-        { Source = source
-          ChatTemplate = chatTemplate
-          Tags = tags }
+        {
+            Source = source
+            ChatTemplate = chatTemplate
+            Tags = tags
+        }
 
-    let plain content = record (withTemplate content) |> map make
+    let plain content =
+        record (withTemplate content) |> map make
 
     let initialised =
         let all = withTemplate architecture
@@ -118,7 +151,11 @@ let model: Reader<Model> =
 
         recordWith (Record all.Specs) all (fun context path node (own, chatTemplate, tags) others ->
             for entry in others do
-                context.Faults.Add(entry.KeyMark, join path entry.Key, $"unknown key '{entry.Key}'{Suggest.hint names entry.Key}")
+                context.Faults.Add(
+                    entry.KeyMark,
+                    join path entry.Key,
+                    $"unknown key '{entry.Key}'{Suggest.hint names entry.Key}"
+                )
 
             bindArchitecture context path node own
             |> Option.map (fun source -> make (source, chatTemplate, tags)))
@@ -137,11 +174,13 @@ let model: Reader<Model> =
 let private columns =
     let reader = named (filled AnyText)
 
-    { Shape = reader.Shape
-      Read =
-        fun context path node ->
-            reader.Read context path node
-            |> Option.map (List.choose (fun (column, _, source) -> source |> Option.map (fun source -> column, source))) }
+    {
+        Shape = reader.Shape
+        Read =
+            fun context path node ->
+                reader.Read context path node
+                |> Option.map (List.choose (fun (column, _, source) -> source |> Option.map (fun source -> column, source)))
+    }
 
 let private rowsOf =
     fields {
@@ -159,26 +198,30 @@ let private weights: Reader<(string * float * Place) list> =
 
     let use' context path (name, mark) =
         context.Uses.Add
-            { Kind = "dataset"
-              Name = name
-              Mark = mark
-              Path = path }
+            {
+                Kind = "dataset"
+                Name = name
+                Mark = mark
+                Path = path
+            }
 
     let weighted: Reader<(string * float * Place) list> =
-        { Shape = MapOf weight.Shape
-          Read =
-            fun context path node ->
-                match byName.Read context path node with
-                | Some [] -> fault context node path "the mixture is empty; name at least one data set"
-                | Some parts ->
-                    for name, mark, _ in parts do
-                        use' context path (name, mark)
+        {
+            Shape = MapOf weight.Shape
+            Read =
+                fun context path node ->
+                    match byName.Read context path node with
+                    | Some [] -> fault context node path "the mixture is empty; name at least one data set"
+                    | Some parts ->
+                        for name, mark, _ in parts do
+                            use' context path (name, mark)
 
-                    if parts |> List.forall (fun (_, _, weight) -> weight.IsSome) then
-                        Some(parts |> List.map (fun (name, mark, weight) -> name, fst weight.Value, mark))
-                    else
-                        None
-                | None -> None }
+                        if parts |> List.forall (fun (_, _, weight) -> weight.IsSome) then
+                            Some(parts |> List.map (fun (name, mark, weight) -> name, fst weight.Value, mark))
+                        else
+                            None
+                    | None -> None
+        }
 
     // Weight 0 in this form: each data set counts by its number of rows.
     let bySize = union |> map (List.map (fun (name, mark) -> name, 0.0, mark))
@@ -191,11 +234,13 @@ let private weights: Reader<(string * float * Place) list> =
 
 let dataset: Reader<Dataset> =
     let make source (split, take, columns, tags) : Dataset =
-        { Source = source
-          Split = split
-          Take = take
-          Columns = columns
-          Tags = tags }
+        {
+            Source = source
+            Split = split
+            Take = take
+            Columns = columns
+            Tags = tags
+        }
 
     let files =
         configured "reader" "reader" "What reads it." rowsOf false
@@ -204,7 +249,9 @@ let dataset: Reader<Dataset> =
     let mixture =
         record (
             fields {
-                let! parts = required "mixture" "Data sets with their proportions, or a list of them by size." weights
+                let! parts =
+                    required "mixture" "Data sets with their proportions, or a list of them by size." weights
+
                 and! take = optional "take" "The first N rows." (integer (Interval.atLeast 1))
                 and! tags = tags
                 return make (Mixture parts) (None, take, [], tags)
@@ -233,12 +280,19 @@ let private expand context path kind name mark =
                 | _ -> None
 
             contract context path "adapter" (word "type" |> Option.defaultValue "") mark
-            |> Option.map (fun target -> target, kind |> Option.orElse (word "quantization" |> Option.map (fun name -> name, mark))))
+            |> Option.map (fun target ->
+                target,
+                kind
+                |> Option.orElse (word "quantization" |> Option.map (fun name -> name, mark))))
 
 let private adapterCore =
     fields {
-        let! name = required "type" "The adapter's type." (marked (filled (Name "adapter type")))
-        and! quantization = optional "quantization" "Train over a base quantised like this." (marked (filled AnyText))
+        let! name =
+            required "type" "The adapter's type." (marked (filled (Name "adapter type")))
+
+        and! quantization =
+            optional "quantization" "Train over a base quantised like this." (marked (filled AnyText))
+
         and! tags = tags
         return name, quantization, tags
     }
@@ -246,29 +300,47 @@ let private adapterCore =
 let adapter: Reader<Adapter> =
     let names = adapterCore.Specs |> List.map (fun spec -> spec.Name)
 
-    recordWith (Configured("adapter", "type", adapterCore.Specs)) adapterCore (fun context path node ((name, mark), quantization, tags) others ->
-        expand context (join path "type") quantization name mark
-        |> Option.bind (fun (found, quantization) ->
-            let quantized =
-                quantization
-                |> Option.map (fun (name, mark) -> contract context (join path "quantization") "quantization" name mark)
+    recordWith
+        (Configured("adapter", "type", adapterCore.Specs))
+        adapterCore
+        (fun context path node ((name, mark), quantization, tags) others ->
+            expand context (join path "type") quantization name mark
+            |> Option.bind (fun (found, quantization) ->
+                let quantized =
+                    quantization
+                    |> Option.map (fun (name, mark) -> contract context (join path "quantization") "quantization" name mark)
 
-            match quantized with
-            | Some None -> None
-            | _ ->
-                let quantized = quantized |> Option.bind id
-                let own = schemas found
-                let ownNames = own |> List.map _.Name |> set
-                let extra = quantized |> Option.map schemas |> Option.defaultValue [] |> List.filter (fun schema -> not (ownNames.Contains schema.Name))
-                let owner = $"the adapter '{name}'"
+                match quantized with
+                | Some None -> None
+                | _ ->
+                    let quantized = quantized |> Option.bind id
+                    let own = schemas found
+                    let ownNames = own |> List.map _.Name |> set
 
-                Options.bind context path owner node.Mark names true (own @ extra) others
-                |> Option.map (fun options ->
-                    let mine, others = options |> List.partition (fun (name, _) -> ownNames.Contains name)
+                    let extra =
+                        quantized
+                        |> Option.map schemas
+                        |> Option.defaultValue []
+                        |> List.filter (fun schema -> not (ownNames.Contains schema.Name))
 
-                    { Bound = { Contract = found; Options = Map mine }
-                      Quantization = quantized |> Option.map (fun contract -> { Contract = contract; Options = Map others })
-                      Tags = tags })))
+                    let owner = $"the adapter '{name}'"
+
+                    Options.bind context path owner node.Mark names true (own @ extra) others
+                    |> Option.map (fun options ->
+                        let mine, others =
+                            options |> List.partition (fun (name, _) -> ownNames.Contains name)
+
+                        {
+                            Bound = { Contract = found; Options = Map mine }
+                            Quantization =
+                                quantized
+                                |> Option.map (fun contract ->
+                                    {
+                                        Contract = contract
+                                        Options = Map others
+                                    })
+                            Tags = tags
+                        })))
 
 // ---- methods ----
 
@@ -276,14 +348,18 @@ let private select: Reader<Select> =
     record (
         fields {
             let! by = required "by" "A metric of the training job." (filled AnyText)
-            and! mode = optional "mode" "min or max; min for losses where absent." (choice [ "min"; "max" ])
+
+            and! mode =
+                optional "mode" "min or max; min for losses where absent." (choice [ "min"; "max" ])
 
             return
-                { By = by
-                  Largest =
-                    match mode with
-                    | Some mode -> mode = "max"
-                    | None -> not (by.Contains "loss" || by.Contains "perplexity") }
+                {
+                    By = by
+                    Largest =
+                        match mode with
+                        | Some mode -> mode = "max"
+                        | None -> not (by.Contains "loss" || by.Contains "perplexity")
+                }
         }
     )
 
@@ -291,7 +367,10 @@ let private methodCore =
     fields {
         let! node = self
         and! name = required "type" "The method." (marked (filled (Name "method type")))
-        and! adapter = optional "adapter" "An adapter's name; full fine-tuning where absent." Selections.adapterName
+
+        and! adapter =
+            optional "adapter" "An adapter's name; full fine-tuning where absent." Selections.adapterName
+
         and! select = optional "select" "Keeps one variant of a grid." select
         and! tags = tags
         return node, name, adapter, select, tags
@@ -299,66 +378,95 @@ let private methodCore =
 
 /// Options are bound by Methods.bind, since rows may override them.
 let method: Reader<Method> =
-    recordWith (Configured("method", "type", methodCore.Specs)) methodCore (fun context path _ (node, (name, mark), adapter, select, tags) others ->
-        contract context (join path "type") "method" name mark
-        |> Option.map (fun found ->
-            { Contract = found
-              Mark = node.Mark
-              Entries = others
-              Adapter = adapter |> Option.filter ((<>) "none")
-              Select = select
-              Tags = tags }))
+    recordWith
+        (Configured("method", "type", methodCore.Specs))
+        methodCore
+        (fun context path _ (node, (name, mark), adapter, select, tags) others ->
+            contract context (join path "type") "method" name mark
+            |> Option.map (fun found ->
+                {
+                    Contract = found
+                    Mark = node.Mark
+                    Entries = others
+                    Adapter = adapter |> Option.filter ((<>) "none")
+                    Select = select
+                    Tags = tags
+                }))
 
 // ---- judges ----
 
 let private judgeMade: Reader<Judge> =
     let source =
-        byLook (Either [ (record fromRun).Shape; fresh.Shape ]) (fun node -> if hasKey "run" node then Some(record fromRun) else Some fresh)
+        byLook (Either [ (record fromRun).Shape; fresh.Shape ]) (fun node ->
+            if hasKey "run" node then
+                Some(record fromRun)
+            else
+                Some fresh)
 
     let sourceKeys = [ "run"; "init"; "set"; "tokenizer"; "seed" ]
 
     let shape = Configured("judge", "type", fromRun.Specs @ architecture.Specs)
 
-    { Shape = shape
-      Read =
-        fun context path node ->
-            let all = entries node
-            let part keep = Node(node.Mark, Mapping(all |> Array.filter (fun entry -> keep entry.Key)))
-            let isSource key = List.contains key sourceKeys
-            let made = source.Read context path (part isSource)
+    {
+        Shape = shape
+        Read =
+            fun context path node ->
+                let all = entries node
 
-            let name, mark =
-                match all |> Array.tryFind (fun entry -> entry.Key = "type") with
-                | Some { Value = value } ->
-                    (filled AnyText).Read context (join path "type") value |> Option.defaultValue "", value.Mark
-                | None -> "classifier", node.Mark
+                let part keep =
+                    Node(node.Mark, Mapping(all |> Array.filter (fun entry -> keep entry.Key)))
 
-            if name = "" then
-                None
-            else
-                contract context (join path "type") "judge" name mark
-                |> Option.bind (fun found ->
-                    // What the run makes stands for the path.
-                    let wanted = schemas found |> List.filter (fun schema -> schema.Name <> "path")
-                    let given = all |> Array.filter (fun entry -> entry.Key <> "type" && not (isSource entry.Key)) |> List.ofArray
+                let isSource key = List.contains key sourceKeys
+                let made = source.Read context path (part isSource)
 
-                    Options.bind context path $"the judge '{name}'" node.Mark sourceKeys false wanted given
-                    |> Option.map2
-                        (fun source options ->
-                            { Bound = { Contract = found; Options = Map options }
-                              Source = Some source })
-                        made) }
+                let name, mark =
+                    match all |> Array.tryFind (fun entry -> entry.Key = "type") with
+                    | Some { Value = value } ->
+                        (filled AnyText).Read context (join path "type") value |> Option.defaultValue "", value.Mark
+                    | None -> "classifier", node.Mark
+
+                if name = "" then
+                    None
+                else
+                    contract context (join path "type") "judge" name mark
+                    |> Option.bind (fun found ->
+                        // What the run makes stands for the path.
+                        let wanted = schemas found |> List.filter (fun schema -> schema.Name <> "path")
+
+                        let given =
+                            all
+                            |> Array.filter (fun entry -> entry.Key <> "type" && not (isSource entry.Key))
+                            |> List.ofArray
+
+                        Options.bind context path $"the judge '{name}'" node.Mark sourceKeys false wanted given
+                        |> Option.map2
+                            (fun source options ->
+                                {
+                                    Bound =
+                                        {
+                                            Contract = found
+                                            Options = Map options
+                                        }
+                                    Source = Some source
+                                })
+                            made)
+    }
 
 let judge: Reader<Judge> =
     let nothing =
-        { Specs = []
-          Get = fun _ _ _ -> Some() }
+        {
+            Specs = []
+            Get = fun _ _ _ -> Some()
+        }
 
     let plain =
         configured "judge" "type" "The judge's type." nothing false
         |> map (fun ((), bound) -> { Bound = bound; Source = None })
 
     byLook (Either [ plain.Shape; judgeMade.Shape ]) (fun node ->
-        if not node.Body.IsMapping then None
-        elif hasKey "run" node || hasKey "init" node then Some judgeMade
-        else Some plain)
+        if not node.Body.IsMapping then
+            None
+        elif hasKey "run" node || hasKey "init" node then
+            Some judgeMade
+        else
+            Some plain)

@@ -8,19 +8,23 @@ open PeftAlign.Core.Language
 /// <summary>A plugin that a manifest names.</summary>
 /// <remarks>Exactly one of Id, Path and File is not empty; Version is a range such as ">=1.2 &lt;2", or empty.</remarks>
 type PluginRequest =
-    { Id: string
-      Version: string
-      Path: string
-      File: string
-      Line: int
-      Column: int }
+    {
+        Id: string
+        Version: string
+        Path: string
+        File: string
+        Line: int
+        Column: int
+    }
 
 /// <summary>What the `plugins` section asks for. HasSection is false where the product's own plugins are meant.</summary>
 [<NoComparison>]
 type PluginRequests =
-    { HasSection: bool
-      Requests: IReadOnlyList<PluginRequest>
-      Faults: IReadOnlyList<Fault> }
+    {
+        HasSection: bool
+        Requests: IReadOnlyList<PluginRequest>
+        Faults: IReadOnlyList<Fault>
+    }
 
 /// <summary>A manifest that was read and typed without a fault.</summary>
 [<Sealed>]
@@ -43,18 +47,25 @@ type Experiment internal (name: string, manifest: Manifest, known: Known) =
 /// <summary>An experiment, or the faults that prevent it. Experiment is null where there are faults.</summary>
 [<NoComparison; NoEquality>]
 type ManifestResult =
-    { Experiment: Experiment | null
-      Faults: IReadOnlyList<Fault> }
+    {
+        Experiment: Experiment | null
+        Faults: IReadOnlyList<Fault>
+    }
 
 /// <summary>Reading manifests. Nothing here touches a file.</summary>
 [<AbstractClass; Sealed>]
 type Manifests private () =
     static let nameOf (file: string) =
         let name = file.Substring(file.LastIndexOfAny([| '/'; '\\' |]) + 1)
-        if name.Contains '.' then name.Substring(0, name.LastIndexOf '.') else name
+
+        if name.Contains '.' then
+            name.Substring(0, name.LastIndexOf '.')
+        else
+            name
 
     /// <summary>The options that every training job has, whatever its method; a method's own come from its plugin.</summary>
-    static member TrainingOptions: IReadOnlyList<OptionSchema> = TrainingOptions.all |> Array.ofList :> _
+    static member TrainingOptions: IReadOnlyList<OptionSchema> =
+        TrainingOptions.all |> Array.ofList :> _
 
     /// <summary>Which plugins the manifest names; to be resolved before Read.</summary>
     /// <param name="text">The manifest, YAML.</param>
@@ -71,16 +82,20 @@ type Manifests private () =
                 | ByPath path -> "", "", path, ""
                 | ByFile file -> "", "", "", file
 
-            { Id = id
-              Version = version
-              Path = path
-              File = file
-              Line = mark.Line
-              Column = mark.Column }
+            {
+                Id = id
+                Version = version
+                Path = path
+                File = file
+                Line = mark.Line
+                Column = mark.Column
+            }
 
-        { HasSection = section.IsSome
-          Requests = section |> Option.defaultValue [] |> List.map request |> Array.ofList
-          Faults = faults.Sorted() }
+        {
+            HasSection = section.IsSome
+            Requests = section |> Option.defaultValue [] |> List.map request |> Array.ofList
+            Faults = faults.Sorted()
+        }
 
     /// <summary>Reads and types a manifest; every fault of it is reported at once.</summary>
     /// <param name="text">The manifest, YAML.</param>
@@ -96,9 +111,11 @@ type Manifests private () =
                 let known = PluginList.admit faults catalogue (Document.plugins faults root)
 
                 let context =
-                    { Faults = faults
-                      Known = known
-                      Uses = ResizeArray() }
+                    {
+                        Faults = faults
+                        Known = known
+                        Uses = ResizeArray()
+                    }
 
                 Document.reader.Read context "" root
                 |> Option.map (fun manifest ->
@@ -106,11 +123,13 @@ type Manifests private () =
                     let name = if manifest.Name = "" then nameOf file else manifest.Name
                     Experiment(name, manifest, known)))
 
-        { Experiment =
-            match typed with
-            | Some experiment when faults.Count = 0 -> experiment
-            | _ -> null
-          Faults = faults.Sorted() }
+        {
+            Experiment =
+                match typed with
+                | Some experiment when faults.Count = 0 -> experiment
+                | _ -> null
+            Faults = faults.Sorted()
+        }
 
 /// <summary>Planning: from an experiment to a graph of jobs whose ids are hashes of what can change their results.</summary>
 [<AbstractClass; Sealed>]
@@ -123,19 +142,25 @@ type Plans private () =
         let faults = Faults()
 
         let context =
-            { Faults = faults
-              Known = experiment.Known
-              Uses = ResizeArray() }
+            {
+                Faults = faults
+                Known = experiment.Known
+                Uses = ResizeArray()
+            }
 
         let jobs = Planner.plan context experiment.Manifest contentHash.Invoke
 
-        { Plan =
-            if faults.Count = 0 then
-                { Plan.Name = experiment.Name
-                  Jobs = jobs }
-            else
-                null
-          Faults = faults.Sorted() }
+        {
+            Plan =
+                if faults.Count = 0 then
+                    {
+                        Plan.Name = experiment.Name
+                        Jobs = jobs
+                    }
+                else
+                    null
+            Faults = faults.Sorted()
+        }
 
     /// <summary>The jobs with a label that the pattern matches, and all that they depend on.</summary>
     /// <param name="plan">A whole plan.</param>
@@ -163,4 +188,5 @@ type Plans private () =
             raise (ArgumentException $"--only '{glob}' matches none of {plan.Jobs.Count} jobs; labels look like {some}")
 
         { plan with
-            Jobs = plan.Jobs |> Seq.filter (fun job -> wanted.Contains job.Id) |> Array.ofSeq }
+            Jobs = plan.Jobs |> Seq.filter (fun job -> wanted.Contains job.Id) |> Array.ofSeq
+        }

@@ -6,14 +6,21 @@ namespace PeftAlign.Core
 /// <remarks>Line and Column count from 1; they are 0 where the text came from a --set override.
 /// Path is the place in the document, such as <c>methods.sft-q.rank</c>. Message names the value, the limit and the next action.</remarks>
 type Fault =
-    { Line: int
-      Column: int
-      Path: string
-      Message: string }
+    {
+        Line: int
+        Column: int
+        Path: string
+        Message: string
+    }
 
     /// <summary>"line:column: path: message"; the caller puts the file's name before it.</summary>
     override fault.ToString() =
-        let place = if fault.Line > 0 then $"{fault.Line}:{fault.Column}: " else ""
+        let place =
+            if fault.Line > 0 then
+                $"{fault.Line}:{fault.Column}: "
+            else
+                ""
+
         let path = if fault.Path = "" then "" else fault.Path + ": "
         place + path + fault.Message
 
@@ -25,9 +32,11 @@ open PeftAlign.Core
 /// Where a node stands: in the file (Origin empty), or in a --set override (Origin is its text).
 [<Struct>]
 type internal Place =
-    { Line: int
-      Column: int
-      Origin: string }
+    {
+        Line: int
+        Column: int
+        Origin: string
+    }
 
 module internal Place =
     let none = { Line = 0; Column = 0; Origin = "" }
@@ -40,14 +49,20 @@ type internal Faults() =
     member _.Count = items.Count
 
     member _.Add(mark: Place, path: string, message: string) =
-        let message = if mark.Origin = "" then message else $"--set {mark.Origin}: {message}"
+        let message =
+            if mark.Origin = "" then
+                message
+            else
+                $"--set {mark.Origin}: {message}"
 
         if seen.Add(struct (mark.Line, mark.Column, message)) then
             items.Add
-                { Line = mark.Line
-                  Column = mark.Column
-                  Path = path
-                  Message = message }
+                {
+                    Line = mark.Line
+                    Column = mark.Column
+                    Path = path
+                    Message = message
+                }
 
     /// In reading order.
     member _.Sorted() : Fault[] =

@@ -6,10 +6,12 @@ open PeftAlign.Core
 
 /// What a job is called and where it stands in the experiment; no part of its identity.
 type internal Naming =
-    { Label: string
-      Axes: (string * string) list
-      Plugins: string list
-      Group: string }
+    {
+        Label: string
+        Axes: (string * string) list
+        Plugins: string list
+        Group: string
+    }
 
 /// Raised for a path that has no content; the fault is added by the collector.
 type internal Graph(faults: Faults, contentHash: string -> string) =
@@ -40,22 +42,28 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
         | _ -> ()
 
     let inputs tree : PlanInput[] =
-        [| for place, leaf in Tree.leaves "" tree do
-               match leaf with
-               | Content(path, _) ->
-                   { Place = place
-                     Path = path
-                     Hash =
-                       match hashes.TryGetValue path with
-                       | true, found -> found
-                       | _ -> "" }
-               | _ -> () |]
+        [|
+            for place, leaf in Tree.leaves "" tree do
+                match leaf with
+                | Content(path, _) ->
+                    {
+                        Place = place
+                        Path = path
+                        Hash =
+                            match hashes.TryGetValue path with
+                            | true, found -> found
+                            | _ -> ""
+                    }
+                | _ -> ()
+        |]
 
     let dependencies tree =
-        [| for _, leaf in Tree.leaves "" tree do
-               match leaf with
-               | Output(job, _) -> job
-               | _ -> () |]
+        [|
+            for _, leaf in Tree.leaves "" tree do
+                match leaf with
+                | Output(job, _) -> job
+                | _ -> ()
+        |]
         |> Array.distinct
 
     let addLabel (job: PlanJob) label =
@@ -65,7 +73,8 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
             jobs[job.Id] <-
                 { job with
                     Labels = labels
-                    Label = labels[0] }
+                    Label = labels[0]
+                }
 
     /// The job's id; a job of the same identity is reused.
     member _.Add(kind: string, naming: Naming, body: (string * Tree) list) : string =
@@ -81,19 +90,26 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
 
             jobs.Add(
                 id,
-                { Id = id
-                  Kind = kind
-                  Label = naming.Label
-                  Labels = [| naming.Label |]
-                  Axes = naming.Axes |> List.filter (fun (_, value) -> value <> "") |> dict |> Dictionary
-                  Options = Tree.options tree
-                  Identity = identity
-                  DependsOn = dependencies tree
-                  Inputs = inputs tree
-                  Keep = [||]
-                  Until = ""
-                  Plugins = naming.Plugins |> List.filter ((<>) "") |> List.distinct |> List.sort |> Array.ofList
-                  Group = if naming.Group = "" then id else naming.Group }
+                {
+                    Id = id
+                    Kind = kind
+                    Label = naming.Label
+                    Labels = [| naming.Label |]
+                    Axes = naming.Axes |> List.filter (fun (_, value) -> value <> "") |> dict |> Dictionary
+                    Options = Tree.options tree
+                    Identity = identity
+                    DependsOn = dependencies tree
+                    Inputs = inputs tree
+                    Keep = [||]
+                    Until = ""
+                    Plugins =
+                        naming.Plugins
+                        |> List.filter ((<>) "")
+                        |> List.distinct
+                        |> List.sort
+                        |> Array.ofList
+                    Group = if naming.Group = "" then id else naming.Group
+                }
             )
 
         id
@@ -109,13 +125,26 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
         let number (point: string) =
             System.Double.Parse(point.Substring(point.IndexOf ':' + 1), System.Globalization.CultureInfo.InvariantCulture)
 
-        [| for id in order do
-               match keep.TryGetValue id with
-               | true, points ->
-                   let kept = points |> Seq.filter ((<>) "") |> Seq.sortBy (fun point -> point[0], number point) |> Array.ofSeq
-                   let oneUnit = kept |> Array.map (fun point -> point[0]) |> Array.distinct |> Array.length = 1
+        [|
+            for id in order do
+                match keep.TryGetValue id with
+                | true, points ->
+                    let kept =
+                        points
+                        |> Seq.filter ((<>) "")
+                        |> Seq.sortBy (fun point -> point[0], number point)
+                        |> Array.ofSeq
 
-                   { jobs[id] with
-                       Keep = kept
-                       Until = if not (points.Contains "") && oneUnit then Array.last kept else "" }
-               | _ -> jobs[id] |]
+                    let oneUnit =
+                        kept |> Array.map (fun point -> point[0]) |> Array.distinct |> Array.length = 1
+
+                    { jobs[id] with
+                        Keep = kept
+                        Until =
+                            if not (points.Contains "") && oneUnit then
+                                Array.last kept
+                            else
+                                ""
+                    }
+                | _ -> jobs[id]
+        |]

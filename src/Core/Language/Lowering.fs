@@ -8,12 +8,14 @@ open PeftAlign.Core
 
 /// A policy as other jobs refer to it.
 type internal Lowered =
-    { /// "weights" and "chat_template".
-      Tree: Tree
-      /// The weights that would be loaded: equal for adapters over one base.
-      Base: string
-      /// Plugins that loading it needs.
-      Plugins: string list }
+    {
+        /// "weights" and "chat_template".
+        Tree: Tree
+        /// The weights that would be loaded: equal for adapters over one base.
+        Base: string
+        /// Plugins that loading it needs.
+        Plugins: string list
+    }
 
 type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: Graph) =
     let manifest = index.Manifest
@@ -23,13 +25,17 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
 
     let contractTree (contract: Contract) options =
         Map
-            [ "name", Text contract.Name
-              "result_version", Whole(int64 contract.Schema.ResultVersion)
-              "options", options ]
+            [
+                "name", Text contract.Name
+                "result_version", Whole(int64 contract.Schema.ResultVersion)
+                "options", options
+            ]
 
-    let boundTree (bound: Options.Bound) = contractTree bound.Contract bound.Options
+    let boundTree (bound: Options.Bound) =
+        contractTree bound.Contract bound.Options
 
-    let engine job = "engine", Whole(int64 (context.Known.EngineVersion job))
+    let engine job =
+        "engine", Whole(int64 (context.Known.EngineVersion job))
 
     let ofSeed (seed: int option) =
         match seed with
@@ -50,17 +56,19 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
     let axes (policy: Policy) =
         let facts = policy.Facts
 
-        [ "model", facts.Model
-          "dataset", String.Join("+", facts.Datasets)
-          "method", facts.Chain
-          "adapter", String.Join("+", facts.Adapters)
-          "seed", (facts.Seed |> Option.map string |> Option.defaultValue "")
-          "stage", (if facts.Stage = 0 then "" else string facts.Stage)
-          "variant", facts.Variant
-          "merge", facts.Merge
-          "row", facts.Row
-          "policy", facts.Kind
-          "tags", String.Join(",", facts.Tags) ]
+        [
+            "model", facts.Model
+            "dataset", String.Join("+", facts.Datasets)
+            "method", facts.Chain
+            "adapter", String.Join("+", facts.Adapters)
+            "seed", (facts.Seed |> Option.map string |> Option.defaultValue "")
+            "stage", (if facts.Stage = 0 then "" else string facts.Stage)
+            "variant", facts.Variant
+            "merge", facts.Merge
+            "row", facts.Row
+            "policy", facts.Kind
+            "tags", String.Join(",", facts.Tags)
+        ]
 
     let isNamed kind tree =
         Tree.leaves "" tree
@@ -85,41 +93,50 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
         match tokenizer with
         | Bytes -> Text "bytes"
         | TokenizerFiles(path, mark) -> Content(path, mark)
-        | TrainedOn(dataset, mark, size) ->
-            Map [ "train", this.Dataset(dataset, mark, None); "size", Whole(int64 size) ]
+        | TrainedOn(dataset, mark, size) -> Map [ "train", this.Dataset(dataset, mark, None); "size", Whole(int64 size) ]
 
     member private this.Source(source: ModelSource, naming: string, seed: int option) : Lowered =
         match source with
         | Folder(path, config) ->
-            { Tree =
-                Map
-                    [ "weights", path
-                      match config with
-                      | Some config -> "config", Recorded config
-                      | None -> () ]
-              Base = Tree.options path
-              Plugins = [] }
+            {
+                Tree =
+                    Map
+                        [
+                            "weights", path
+                            match config with
+                            | Some config -> "config", Recorded config
+                            | None -> ()
+                        ]
+                Base = Tree.options path
+                Plugins = []
+            }
         | Initialised made ->
             let contract = made.Architecture.Contract
 
             let id =
                 graph.Add(
                     "make-model",
-                    { Label = "make-model/" + naming
-                      Axes = [ "model", naming ]
-                      Plugins = [ contract.Plugin.Id ]
-                      Group = "" },
-                    [ engine "make-model"
-                      "architecture", boundTree made.Architecture
-                      "tokenizer", this.Tokenizer made.Tokenizer
-                      "seed", Whole(int64 made.Seed) ]
+                    {
+                        Label = "make-model/" + naming
+                        Axes = [ "model", naming ]
+                        Plugins = [ contract.Plugin.Id ]
+                        Group = ""
+                    },
+                    [
+                        engine "make-model"
+                        "architecture", boundTree made.Architecture
+                        "tokenizer", this.Tokenizer made.Tokenizer
+                        "seed", Whole(int64 made.Seed)
+                    ]
                 )
 
             graph.Need(id, "")
 
-            { Tree = Map [ "weights", Output(id, "") ]
-              Base = id
-              Plugins = [ contract.Plugin.Id ] }
+            {
+                Tree = Map [ "weights", Output(id, "") ]
+                Base = id
+                Plugins = [ contract.Plugin.Id ]
+            }
         | FromRun selection ->
             let policy = matrix.One(selection, seed)
 
@@ -141,13 +158,15 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
         match models.TryGetValue key with
         | true, found -> found
         | _ ->
-            let source = guarded $"model '{name}'" mark "" (fun () -> this.Source(model.Source, name, seed))
+            let source =
+                guarded $"model '{name}'" mark "" (fun () -> this.Source(model.Source, name, seed))
 
             let found =
                 match model.ChatTemplate, source.Tree with
                 | Some template, Map entries ->
                     { source with
-                        Tree = Map(entries @ [ "chat_template", template ] |> List.rev |> List.distinctBy fst) }
+                        Tree = Map(entries @ [ "chat_template", template ] |> List.rev |> List.distinctBy fst)
+                    }
                 | _ -> source
 
             models.Add(key, found)
@@ -160,14 +179,18 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
             match judge.Source with
             | None -> []
             | Some source ->
-                let made = guarded $"judge '{name}'" mark "" (fun () -> this.Source(source, name, None))
+                let made =
+                    guarded $"judge '{name}'" mark "" (fun () -> this.Source(source, name, None))
+
                 [ "model", made.Tree ]
 
         Map(
             weights
-            @ [ "name", Text judge.Bound.Contract.Name
+            @ [
+                "name", Text judge.Bound.Contract.Name
                 "result_version", Whole(int64 judge.Bound.Contract.Schema.ResultVersion)
-                "options", this.Resolve(judge.Bound.Options, None) ]
+                "options", this.Resolve(judge.Bound.Options, None)
+            ]
         )
 
     // ---- data sets ----
@@ -175,7 +198,8 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
     member private this.Dataset(name: string, mark: Place, seed: int option) : Tree =
         let dataset = index.Datasets[name]
 
-        let optional key value = value |> Option.map (fun value -> key, value) |> Option.toList
+        let optional key value =
+            value |> Option.map (fun value -> key, value) |> Option.toList
 
         guarded $"data set '{name}'" mark "" (fun () ->
             match dataset.Source with
@@ -184,22 +208,36 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
 
                 let part (name, weight, mark) =
                     Map
-                        [ "dataset", this.Dataset(name, mark, seed)
-                          if total > 0.0 then
-                              "proportion", Real(weight / total) ]
+                        [
+                            "dataset", this.Dataset(name, mark, seed)
+                            if total > 0.0 then
+                                "proportion", Real(weight / total)
+                        ]
 
                 let parts = parts |> List.map part |> List.sortBy Tree.options
-                Map(("mixture", Tree.List parts) :: optional "take" (dataset.Take |> Option.map Whole))
+
+                Map(
+                    ("mixture", Tree.List parts)
+                    :: optional "take" (dataset.Take |> Option.map Whole)
+                )
             | Files bound ->
                 let columns =
                     if dataset.Columns.IsEmpty then
                         []
                     else
-                        [ "map", Map(dataset.Columns |> List.map (fun (ours, theirs) -> ours, Text theirs)) ]
+                        [
+                            "map", Map(dataset.Columns |> List.map (fun (ours, theirs) -> ours, Text theirs))
+                        ]
 
                 let tree =
                     Map(
-                        [ "reader", boundTree { bound with Options = this.Resolve(bound.Options, seed) } ]
+                        [
+                            "reader",
+                            boundTree
+                                { bound with
+                                    Options = this.Resolve(bound.Options, seed)
+                                }
+                        ]
                         @ optional "split" (dataset.Split |> Option.map Text)
                         @ optional "take" (dataset.Take |> Option.map Whole)
                         @ columns
@@ -220,10 +258,12 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
         let id =
             graph.Add(
                 "make-dataset",
-                { Label = $"make-dataset/{name}{suffix}"
-                  Axes = [ "dataset", name ]
-                  Plugins = [ bound.Contract.Plugin.Id ]
-                  Group = "" },
+                {
+                    Label = $"make-dataset/{name}{suffix}"
+                    Axes = [ "dataset", name ]
+                    Plugins = [ bound.Contract.Plugin.Id ]
+                    Group = ""
+                },
                 [ engine "make-dataset"; "dataset", tree ]
             )
 
@@ -247,7 +287,8 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
                 | other -> other
 
             { found with
-                Tree = Tree.replace at found.Tree }
+                Tree = Tree.replace at found.Tree
+            }
         | _ -> found
 
     member private this.Adapter(run: StageRun) : Tree * string list =
@@ -259,7 +300,8 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
 
             match adapter.Quantization, own with
             | Some quantization, Map entries ->
-                Map(entries @ [ "quantization", boundTree quantization ]), [ adapter.Bound.Contract.Plugin.Id; quantization.Contract.Plugin.Id ]
+                Map(entries @ [ "quantization", boundTree quantization ]),
+                [ adapter.Bound.Contract.Plugin.Id; quantization.Contract.Plugin.Id ]
             | _ -> own, [ adapter.Bound.Contract.Plugin.Id ]
 
     /// Reference log-probabilities as a job of their own, where the method asks for it.
@@ -267,7 +309,9 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
         let training key = Tree.find key run.Setting.Training
 
         let isAsked = training "precompute_reference" = Some(Flag true)
-        let usesReference = run.Setting.Method.Schema.Traits |> Given.list |> Seq.contains "reference"
+
+        let usesReference =
+            run.Setting.Method.Schema.Traits |> Given.list |> Seq.contains "reference"
 
         if not (isAsked && usesReference) then
             []
@@ -285,15 +329,19 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
             let id =
                 graph.Add(
                     "reference",
-                    { Label = $"reference/{Policies.label policy}"
-                      Axes = axes policy
-                      Plugins = start.Plugins
-                      Group = start.Base },
-                    [ engine "reference"
-                      "policy", reference
-                      "dataset", dataset
-                      "limits", Map limits
-                      "quantization", Tree.find "quantization" adapter |> Option.defaultValue Null ]
+                    {
+                        Label = $"reference/{Policies.label policy}"
+                        Axes = axes policy
+                        Plugins = start.Plugins
+                        Group = start.Base
+                    },
+                    [
+                        engine "reference"
+                        "policy", reference
+                        "dataset", dataset
+                        "limits", Map limits
+                        "quantization", Tree.find "quantization" adapter |> Option.defaultValue Null
+                    ]
                 )
 
             graph.Need(id, "")
@@ -313,31 +361,39 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
         let id =
             graph.Add(
                 "train",
-                { Label = "train/" + Policies.label policy
-                  Axes = axes policy
-                  Plugins = plugins
-                  Group = "" },
-                [ engine "train"
-                  "policy", start.Tree
-                  "dataset", dataset
-                  "method", contractTree run.Setting.Method (this.Resolve(run.Setting.Options, Some run.Seed))
-                  "training", training
-                  "adapter", adapter
-                  "seed", Whole(int64 run.Seed) ]
+                {
+                    Label = "train/" + Policies.label policy
+                    Axes = axes policy
+                    Plugins = plugins
+                    Group = ""
+                },
+                [
+                    engine "train"
+                    "policy", start.Tree
+                    "dataset", dataset
+                    "method", contractTree run.Setting.Method (this.Resolve(run.Setting.Options, Some run.Seed))
+                    "training", training
+                    "adapter", adapter
+                    "seed", Whole(int64 run.Seed)
+                ]
                 @ this.Reference(policy, run, start, dataset, adapter)
             )
 
-        { Tree = this.Moved(start, id)
-          Base = if run.Adapter.IsSome then start.Base else id
-          Plugins = adapterPlugins @ start.Plugins |> List.distinct }
+        {
+            Tree = this.Moved(start, id)
+            Base = if run.Adapter.IsSome then start.Base else id
+            Plugins = adapterPlugins @ start.Plugins |> List.distinct
+        }
 
     /// A policy made from another: new weights, the same chat template.
     member private _.Moved(start: Lowered, id: string) : Tree =
         Map
-            [ "weights", Output(id, "")
-              match Tree.find "chat_template" start.Tree with
-              | Some template -> "chat_template", template
-              | None -> () ]
+            [
+                "weights", Output(id, "")
+                match Tree.find "chat_template" start.Tree with
+                | Some template -> "chat_template", template
+                | None -> ()
+            ]
 
     member private this.Choose(policy: Policy, select: Select, variants: Policy list) : Lowered =
         let candidates = variants |> List.map (fun variant -> this.Needed(variant, None))
@@ -345,20 +401,25 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
         let id =
             graph.Add(
                 "select",
-                { Label = "select/" + Policies.label policy
-                  Axes = axes policy
-                  Plugins = []
-                  Group = "" },
-                [ engine "select"
-                  "by", Text select.By
-                  "largest", Flag select.Largest
-                  "candidates", Tree.List(candidates |> List.map _.Tree |> List.sortBy Tree.options) ]
+                {
+                    Label = "select/" + Policies.label policy
+                    Axes = axes policy
+                    Plugins = []
+                    Group = ""
+                },
+                [
+                    engine "select"
+                    "by", Text select.By
+                    "largest", Flag select.Largest
+                    "candidates", Tree.List(candidates |> List.map _.Tree |> List.sortBy Tree.options)
+                ]
             )
 
         graph.Need(id, "")
 
         { candidates.Head with
-            Tree = this.Moved(candidates.Head, id) }
+            Tree = this.Moved(candidates.Head, id)
+        }
 
     member private this.Merge(policy: Policy, row: MergeRow, parents: Policy list) : Lowered =
         let parents = parents |> List.map (fun parent -> this.Needed(parent, None))
@@ -368,23 +429,33 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
         let id =
             graph.Add(
                 "merge",
-                { Label = "merge/" + Policies.label policy
-                  Axes = axes policy
-                  Plugins = row.Bound.Contract.Plugin.Id :: (parents |> List.collect _.Plugins)
-                  Group = "" },
-                [ engine "merge"
-                  "strategy", boundTree { row.Bound with Options = this.Resolve(row.Bound.Options, policy.Facts.Seed) }
-                  "base", Text row.Base
-                  "base_model", root.Tree
-                  "parents", Tree.List(parents |> List.map _.Tree)
-                  "seed", Whole(int64 (policy.Facts.Seed |> Option.defaultValue 0)) ]
+                {
+                    Label = "merge/" + Policies.label policy
+                    Axes = axes policy
+                    Plugins = row.Bound.Contract.Plugin.Id :: (parents |> List.collect _.Plugins)
+                    Group = ""
+                },
+                [
+                    engine "merge"
+                    "strategy",
+                    boundTree
+                        { row.Bound with
+                            Options = this.Resolve(row.Bound.Options, policy.Facts.Seed)
+                        }
+                    "base", Text row.Base
+                    "base_model", root.Tree
+                    "parents", Tree.List(parents |> List.map _.Tree)
+                    "seed", Whole(int64 (policy.Facts.Seed |> Option.defaultValue 0))
+                ]
             )
 
         graph.Need(id, "")
 
-        { Tree = this.Moved(root, id)
-          Base = id
-          Plugins = [] }
+        {
+            Tree = this.Moved(root, id)
+            Base = id
+            Plugins = []
+        }
 
     /// The policy's jobs, made once.
     member private this.Policy(policy: Policy) : Lowered =
@@ -412,29 +483,47 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
 
         found
 
-    member this.Evaluate(policy: Policy, point: Point option, control: string, benchmark: Benchmark, variant: string, options: Tree) =
+    member this.Evaluate
+        (policy: Policy, point: Point option, control: string, benchmark: Benchmark, variant: string, options: Tree)
+        =
         let subject = this.Needed(policy, point)
         let at = point |> Option.map Point.text |> Option.defaultValue ""
 
         let labelled =
-            [ "evaluate"
-              (if variant = "" then benchmark.Label else $"{benchmark.Label}[{variant}]")
-              Policies.label policy + (if at = "" then "" else "@" + at)
-              control ]
+            [
+                "evaluate"
+                (if variant = "" then
+                     benchmark.Label
+                 else
+                     $"{benchmark.Label}[{variant}]")
+                Policies.label policy + (if at = "" then "" else "@" + at)
+                control
+            ]
             |> List.filter ((<>) "")
 
         let id =
             graph.Add(
                 "evaluate",
-                { Label = String.Join("/", labelled)
-                  Axes = axes policy @ [ "benchmark", benchmark.Label; "checkpoint", at; "control", control; "benchmark_variant", variant ]
-                  Plugins = benchmark.Bound.Contract.Plugin.Id :: subject.Plugins
-                  Group = subject.Base },
-                [ engine "evaluate"
-                  "policy", subject.Tree
-                  "benchmark", contractTree benchmark.Bound.Contract (this.Resolve(options, policy.Facts.Seed))
-                  if control <> "" then
-                      "control", Text control ]
+                {
+                    Label = String.Join("/", labelled)
+                    Axes =
+                        axes policy
+                        @ [
+                            "benchmark", benchmark.Label
+                            "checkpoint", at
+                            "control", control
+                            "benchmark_variant", variant
+                        ]
+                    Plugins = benchmark.Bound.Contract.Plugin.Id :: subject.Plugins
+                    Group = subject.Base
+                },
+                [
+                    engine "evaluate"
+                    "policy", subject.Tree
+                    "benchmark", contractTree benchmark.Bound.Contract (this.Resolve(options, policy.Facts.Seed))
+                    if control <> "" then
+                        "control", Text control
+                ]
             )
 
         graph.Need(id, "")
@@ -444,13 +533,17 @@ type internal Lowering(index: Lookup, matrix: Matrix, context: Context, graph: G
 
         graph.Add(
             "report",
-            { Label = "report"
-              Axes = []
-              Plugins = []
-              Group = "" },
-            [ engine "report"
-              "claims", claims |> Option.defaultValue Null
-              "seeds", Tree.List(manifest.Seeds |> List.sort |> List.map (int64 >> Whole))
-              "jobs", Tree.List(outputs |> List.map (fun id -> Output(id, ""))) ]
+            {
+                Label = "report"
+                Axes = []
+                Plugins = []
+                Group = ""
+            },
+            [
+                engine "report"
+                "claims", claims |> Option.defaultValue Null
+                "seeds", Tree.List(manifest.Seeds |> List.sort |> List.map (int64 >> Whole))
+                "jobs", Tree.List(outputs |> List.map (fun id -> Output(id, "")))
+            ]
         )
         |> fun id -> graph.Need(id, "")

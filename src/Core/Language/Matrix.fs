@@ -15,7 +15,8 @@ type internal Matrix(index: Lookup, context: Context) =
     let quiet =
         { context with
             Faults = Faults()
-            Uses = ResizeArray() }
+            Uses = ResizeArray()
+        }
 
     let settings = Dictionary<struct (string * string), Methods.Setting list>()
 
@@ -25,23 +26,30 @@ type internal Matrix(index: Lookup, context: Context) =
         match settings.TryGetValue key with
         | true, found -> found
         | _ ->
-            let found = Methods.bind quiet "" method index.Methods[method] row.Set |> Option.defaultValue []
+            let found =
+                Methods.bind quiet "" method index.Methods[method] row.Set
+                |> Option.defaultValue []
+
             settings.Add(key, found)
             found
 
     let rows =
         lazy
-            [ for row in manifest.Train ->
-                  row, Policies.ofRow index settingsOf (row.Seeds |> Option.defaultValue manifest.Seeds) row ]
+            [
+                for row in manifest.Train ->
+                    row, Policies.ofRow index settingsOf (row.Seeds |> Option.defaultValue manifest.Seeds) row
+            ]
 
     let trained = lazy (rows.Value |> List.collect snd |> List.distinct)
 
     let untouched =
         lazy
-            [ for name, model in manifest.Models.Items do
-                  match model.Source with
-                  | FromRun _ -> ()
-                  | _ -> Policies.declared name model None ]
+            [
+                for name, model in manifest.Models.Items do
+                    match model.Source with
+                    | FromRun _ -> ()
+                    | _ -> Policies.declared name model None
+            ]
 
     let merged = Dictionary<string, Policy list>()
     let merging = HashSet<string>()
@@ -86,12 +94,14 @@ type internal Matrix(index: Lookup, context: Context) =
             | None -> manifest.Merge
 
         let candidates =
-            [ if List.contains "untouched" kinds then
-                  yield! untouched.Value
-              if List.contains "trained" kinds then
-                  yield! trained.Value
-              if List.contains "merged" kinds then
-                  yield! mergeRows |> List.collect this.MergedBy ]
+            [
+                if List.contains "untouched" kinds then
+                    yield! untouched.Value
+                if List.contains "trained" kinds then
+                    yield! trained.Value
+                if List.contains "merged" kinds then
+                    yield! mergeRows |> List.collect this.MergedBy
+            ]
 
         let found =
             candidates
@@ -129,11 +139,20 @@ type internal Matrix(index: Lookup, context: Context) =
         match ofSeed with
         | [ one ] -> one
         | [] ->
-            let which = seed |> Option.map (fun seed -> $" for seed {seed}") |> Option.defaultValue ""
+            let which =
+                seed |> Option.map (fun seed -> $" for seed {seed}") |> Option.defaultValue ""
+
             fault selection.Mark selection.Path $"the selection must mean one policy and finds none{which}"
             raise Unplannable
         | several ->
-            let names = several |> List.truncate 3 |> List.map Policies.label |> String.concat ", "
+            let names =
+                several |> List.truncate 3 |> List.map Policies.label |> String.concat ", "
+
             let more = if several.Length > 3 then " ..." else ""
-            fault selection.Mark selection.Path $"the selection must mean one policy and finds {several.Length}: {names}{more}; add an axis such as seed"
+
+            fault
+                selection.Mark
+                selection.Path
+                $"the selection must mean one policy and finds {several.Length}: {names}{more}; add an axis such as seed"
+
             raise Unplannable

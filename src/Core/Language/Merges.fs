@@ -19,7 +19,9 @@ let private along (facts: Facts) axis =
 /// What parents must share. An adapter belongs to its method where no row makes it an axis, so methods may bring their own.
 let private rest across (policy: Policy) =
     let facts = policy.Facts
-    let unless axis value = if List.contains axis across then "" else value
+
+    let unless axis value =
+        if List.contains axis across then "" else value
 
     let adapter =
         if List.contains "method" across then
@@ -53,33 +55,46 @@ let private facts (row: MergeRow) (parents: Policy list) : Facts =
     let all (f: Facts -> 'T list) =
         parents |> List.collect (fun parent -> f parent.Facts) |> List.distinct
 
-    { Kind = "merged"
-      Model = parents |> List.map _.Facts.Model |> same |> Option.orElse row.BaseModel |> Option.defaultValue ""
-      Datasets = all _.Datasets
-      Methods = all _.Methods
-      Chain = parents |> List.map _.Facts.Chain |> List.distinct |> String.concat "+"
-      Adapters = all _.Adapters
-      Seed = parents |> List.map _.Facts.Seed |> same |> Option.flatten
-      Stage = 1
-      IsLast = true
-      Merge = row.Name
-      Row = ""
-      Variant = parents |> List.map _.Facts.Variant |> same |> Option.defaultValue ""
-      Tags = row.Tags @ all _.Tags |> List.distinct }
+    {
+        Kind = "merged"
+        Model =
+            parents
+            |> List.map _.Facts.Model
+            |> same
+            |> Option.orElse row.BaseModel
+            |> Option.defaultValue ""
+        Datasets = all _.Datasets
+        Methods = all _.Methods
+        Chain = parents |> List.map _.Facts.Chain |> List.distinct |> String.concat "+"
+        Adapters = all _.Adapters
+        Seed = parents |> List.map _.Facts.Seed |> same |> Option.flatten
+        Stage = 1
+        IsLast = true
+        Merge = row.Name
+        Row = ""
+        Variant = parents |> List.map _.Facts.Variant |> same |> Option.defaultValue ""
+        Tags = row.Tags @ all _.Tags |> List.distinct
+    }
 
 /// What distinguishes one merge of the row from its sisters.
 let private label (row: MergeRow) (facts: Facts) =
-    let unless axis value = if List.contains axis row.Across then "" else value
+    let unless axis value =
+        if List.contains axis row.Across then "" else value
 
     let adapters =
-        if List.contains "method" row.Across || facts.Adapters.Length > 1 then "" else unless "adapter" (String.Join("+", facts.Adapters))
+        if List.contains "method" row.Across || facts.Adapters.Length > 1 then
+            ""
+        else
+            unless "adapter" (String.Join("+", facts.Adapters))
 
-    [ row.Name
-      facts.Model
-      unless "dataset" (String.Join("+", facts.Datasets))
-      unless "method" facts.Chain
-      adapters
-      facts.Variant ]
+    [
+        row.Name
+        facts.Model
+        unless "dataset" (String.Join("+", facts.Datasets))
+        unless "method" facts.Chain
+        adapters
+        facts.Variant
+    ]
     |> List.filter ((<>) "")
     |> String.concat "/"
 
@@ -90,10 +105,16 @@ let private fits (faults: Faults) (row: MergeRow) (parents: Policy list) =
     let axes = String.Join(", ", row.Across)
 
     let ambiguous =
-        parents |> List.countBy (fun parent -> row.Across |> List.map (along parent.Facts)) |> List.exists (fun (_, count) -> count > 1)
+        parents
+        |> List.countBy (fun parent -> row.Across |> List.map (along parent.Facts))
+        |> List.exists (fun (_, count) -> count > 1)
 
     if parents.Length < 2 then
-        faults.Add(row.Mark, row.Path, $"merge '{row.Name}' across {axes} finds one parent alone: {names}; a merge takes at least two")
+        faults.Add(
+            row.Mark,
+            row.Path,
+            $"merge '{row.Name}' across {axes} finds one parent alone: {names}; a merge takes at least two"
+        )
     elif not (Interval.contains (float parents.Length) range) then
         faults.Add(
             row.Mark,
@@ -118,6 +139,8 @@ let groups (faults: Faults) (row: MergeRow) (selected: Policy list) : Policy lis
         fits faults row parents
         let facts = facts row parents
 
-        { Facts = facts
-          Label = label row facts
-          Origin = MergedFrom(row, parents) })
+        {
+            Facts = facts
+            Label = label row facts
+            Origin = MergedFrom(row, parents)
+        })

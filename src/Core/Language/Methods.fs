@@ -6,15 +6,19 @@ open PeftAlign.Core.Language
 
 /// One setting of a method and its adapter; Variant is empty, or names the grids' values.
 type Setting =
-    { Variant: string
-      Method: Contract
-      Options: Tree
-      Training: Tree }
+    {
+        Variant: string
+        Method: Contract
+        Options: Tree
+        Training: Tree
+    }
 
 /// Options of which at most one may be given; what stands nearer (own before inherited) wins.
 let private alternatives =
-    [ [ "max_steps"; "epochs"; "num_train_epochs" ]
-      [ "warmup_steps"; "warmup_ratio" ] ]
+    [
+        [ "max_steps"; "epochs"; "num_train_epochs" ]
+        [ "warmup_steps"; "warmup_ratio" ]
+    ]
 
 let private isGiven (entry: Entry) =
     match entry.Value.Body with
@@ -24,7 +28,9 @@ let private isGiven (entry: Entry) =
 /// Of alternatives only the nearest is left.
 let private settle context path (entries: Entry list) =
     let losers group =
-        let given = entries |> List.filter (fun entry -> List.contains entry.Key group && isGiven entry)
+        let given =
+            entries
+            |> List.filter (fun entry -> List.contains entry.Key group && isGiven entry)
 
         match given |> List.sortBy _.Inherited with
         | first :: rest when not rest.IsEmpty ->
@@ -40,7 +46,9 @@ let private settle context path (entries: Entry list) =
         | _ -> []
 
     let lost = alternatives |> List.collect losers
-    entries |> List.filter (fun entry -> not (List.exists (fun other -> obj.ReferenceEquals(other, entry)) lost))
+
+    entries
+    |> List.filter (fun entry -> not (List.exists (fun other -> obj.ReferenceEquals(other, entry)) lost))
 
 /// A row's `set` stands over the method's own entries.
 let private overlay (set: Entry list) (entries: Entry list) =
@@ -50,14 +58,25 @@ let private overlay (set: Entry list) (entries: Entry list) =
     over @ (under |> List.map (fun entry -> { entry with Inherited = true }))
 
 let private withDuration options =
-    let has name = List.exists (fun (key, _) -> key = name) options
-    if has "max_steps" || has "epochs" then options else ("epochs", Real 3.0) :: options
+    let has name =
+        List.exists (fun (key, _) -> key = name) options
+
+    if has "max_steps" || has "epochs" then
+        options
+    else
+        ("epochs", Real 3.0) :: options
 
 /// Every setting of the method's grids; None after a fault.
 let bind context path name (method: Method) (set: Entry list) : Setting list option =
     let schemas = TrainingOptions.withMethod (Parts.schemas method.Contract)
     let own = settle context path method.Entries
-    let entries = if set.IsEmpty then own else settle context path (overlay set own)
+
+    let entries =
+        if set.IsEmpty then
+            own
+        else
+            settle context path (overlay set own)
+
     let others = [ "type"; "adapter"; "select"; "tags" ]
 
     Options.bind context path $"the method '{name}'" method.Mark others true schemas entries
@@ -69,10 +88,12 @@ let bind context path name (method: Method) (set: Entry list) : Setting list opt
                 | Map entries -> entries |> List.partition (fun (key, _) -> TrainingOptions.names.Contains key)
                 | _ -> [], []
 
-            { Variant = variant
-              Method = method.Contract
-              Options = Map own
-              Training = Map training }))
+            {
+                Variant = variant
+                Method = method.Contract
+                Options = Map own
+                Training = Map training
+            }))
 
 /// The number of steps, where the method counts in steps.
 let maxSteps (setting: Setting) =

@@ -11,7 +11,8 @@ type Bound = { Contract: Contract; Options: Tree }
 let private quietly context =
     { context with
         Faults = Faults()
-        Uses = ResizeArray<Use>() }
+        Uses = ResizeArray<Use>()
+    }
 
 /// Reads one value as the shape says.
 let rec value context path shape (node: Node) : Tree option =
@@ -34,8 +35,10 @@ let rec value context path shape (node: Node) : Tree option =
     | Configured _ -> Readers.fault context node path "a record is no value of an option"
 
 and private reader shape : Reader<Tree> =
-    { Shape = shape
-      Read = fun context path node -> value context path shape node }
+    {
+        Shape = shape
+        Read = fun context path node -> value context path shape node
+    }
 
 and private mapping context path inner node =
     let items = (Readers.named (reader inner)).Read context path node
@@ -87,7 +90,8 @@ and private either context path shapes node =
 let private gridOrValue context path shape (node: Node) =
     match node.Body with
     | Mapping [| { Key = "grid"; Value = items } |] ->
-        (Readers.filledList (reader shape)).Read context (Readers.join path "grid") items |> Option.map Grid
+        (Readers.filledList (reader shape)).Read context (Readers.join path "grid") items
+        |> Option.map Grid
     | _ -> value context path shape node
 
 /// A default is JSON; numbers and paths take their option's type.
@@ -125,7 +129,11 @@ let private given context path (option: OptionSchema) (entries: Entry list) =
     let names = spellings option
 
     // A key of the mapping itself wins over an inherited one, whatever its spelling; two of the same rank are a fault.
-    match entries |> List.filter (fun entry -> List.contains entry.Key names) |> List.sortBy _.Inherited with
+    match
+        entries
+        |> List.filter (fun entry -> List.contains entry.Key names)
+        |> List.sortBy _.Inherited
+    with
     | first :: second :: _ when first.Inherited = second.Inherited ->
         context.Faults.Add(
             second.KeyMark,
@@ -138,7 +146,16 @@ let private given context path (option: OptionSchema) (entries: Entry list) =
     | [] -> None
 
 /// What the entries say where the schemas are these; `others` are keys that stand beside the options (for suggestions).
-let bind context path (owner: string) (mark: Place) (others: string list) allowGrid (schemas: OptionSchema list) (entries: Entry list) =
+let bind
+    context
+    path
+    (owner: string)
+    (mark: Place)
+    (others: string list)
+    allowGrid
+    (schemas: OptionSchema list)
+    (entries: Entry list)
+    =
     let names = schemas |> List.collect spellings
 
     for entry in entries do
@@ -153,7 +170,10 @@ let bind context path (owner: string) (mark: Place) (others: string list) allowG
         match given context path option entries with
         | Some entry when not (isNothing entry.Value) ->
             let read = if allowGrid then gridOrValue else value
-            let bound = read context (Readers.join path entry.Key) (Shape.ofOption option) entry.Value
+
+            let bound =
+                read context (Readers.join path entry.Key) (Shape.ofOption option) entry.Value
+
             bound |> Option.map (fun tree -> Some(option.Name, recorded tree))
         | _ ->
             match defaultOf option with
@@ -189,8 +209,10 @@ let variants (tree: Tree) : (string * Tree) list =
         | Recorded inner -> expand key inner |> List.map (fun (label, item) -> label, Recorded item)
         | Map entries ->
             let combine soFar (key, item) =
-                [ for labels, done' in soFar do
-                      for label, value in expand key item -> labels @ label, (key, value) :: done' ]
+                [
+                    for labels, done' in soFar do
+                        for label, value in expand key item -> labels @ label, (key, value) :: done'
+                ]
 
             entries
             |> List.fold combine [ [], [] ]
@@ -198,5 +220,4 @@ let variants (tree: Tree) : (string * Tree) list =
         | leaf -> [ [], leaf ]
 
     expand "" tree
-    |> List.map (fun (labels, item) ->
-        labels |> List.map (fun (key, text) -> $"{key}={text}") |> String.concat ",", item)
+    |> List.map (fun (labels, item) -> labels |> List.map (fun (key, text) -> $"{key}={text}") |> String.concat ",", item)

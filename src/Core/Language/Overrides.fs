@@ -20,9 +20,12 @@ let private parsePath (path: string) =
             match part.Match(path, at) with
             | found when found.Success && found.Length > 0 ->
                 let next =
-                    if found.Groups["item"].Success then Item(int found.Groups["item"].Value)
-                    elif found.Groups["quoted"].Success then Key found.Groups["quoted"].Value
-                    else Key found.Groups["key"].Value
+                    if found.Groups["item"].Success then
+                        Item(int found.Groups["item"].Value)
+                    elif found.Groups["quoted"].Success then
+                        Key found.Groups["quoted"].Value
+                    else
+                        Key found.Groups["key"].Value
 
                 go (at + found.Length) (next :: parts)
             | _ -> None
@@ -37,24 +40,38 @@ let rec private put (mark: Place) parts (value: Node) (node: Node) : Result<Node
     | [], _ -> Ok value
     | Key key :: rest, Mapping entries ->
         let place = entries |> Array.tryFindIndex (fun entry -> entry.Key = key)
-        let inner = place |> Option.map (fun i -> entries[i].Value) |> Option.defaultValue (Node(mark, Mapping [||]))
+
+        let inner =
+            place
+            |> Option.map (fun i -> entries[i].Value)
+            |> Option.defaultValue (Node(mark, Mapping [||]))
 
         put mark rest value inner
         |> Result.map (fun changed ->
             let entry =
-                { Key = key
-                  KeyMark = mark
-                  Value = changed
-                  Inherited = false }
+                {
+                    Key = key
+                    KeyMark = mark
+                    Value = changed
+                    Inherited = false
+                }
 
             match place with
-            | Some i -> Node(node.Mark, Mapping(entries |> Array.mapi (fun j old -> if i = j then { entry with KeyMark = old.KeyMark } else old)))
+            | Some i ->
+                Node(
+                    node.Mark,
+                    Mapping(
+                        entries
+                        |> Array.mapi (fun j old -> if i = j then { entry with KeyMark = old.KeyMark } else old)
+                    )
+                )
             | None -> Node(node.Mark, Mapping(Array.append entries [| entry |])))
     | Key _ :: _, Scalar(Scalars.Null, _) -> put mark parts value (Node(mark, Mapping [||]))
     | Key key :: _, _ -> Error $"'{key}' would be a key of {Yaml.describe node}"
     | Item i :: rest, Sequence items when i < items.Length ->
         put mark rest value items[i]
-        |> Result.map (fun changed -> Node(node.Mark, Sequence(items |> Array.mapi (fun j old -> if i = j then changed else old))))
+        |> Result.map (fun changed ->
+            Node(node.Mark, Sequence(items |> Array.mapi (fun j old -> if i = j then changed else old))))
     | Item i :: _, Sequence items -> Error $"item [{i}] does not exist; the list has {items.Length}, counted from 0"
     | Item i :: _, _ -> Error $"item [{i}] would be of {Yaml.describe node}"
 
@@ -81,7 +98,17 @@ let apply (faults: Faults) (root: Node) (text: string) : Node =
                     match node.Body with
                     | Sequence items -> Node(mark, Sequence(items |> Array.map anchored))
                     | Mapping entries ->
-                        Node(mark, Mapping(entries |> Array.map (fun entry -> { entry with KeyMark = mark; Value = anchored entry.Value })))
+                        Node(
+                            mark,
+                            Mapping(
+                                entries
+                                |> Array.map (fun entry ->
+                                    { entry with
+                                        KeyMark = mark
+                                        Value = anchored entry.Value
+                                    })
+                            )
+                        )
                     | body -> Node(mark, body)
 
                 match put mark parts (anchored value) root with

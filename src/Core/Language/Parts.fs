@@ -6,27 +6,39 @@ open PeftAlign.Core.Language.Readers
 
 /// What could be read of a list, and whether all of it could.
 let rows (item: Reader<'T>) : Reader<'T list * bool> =
-    { Shape = ListOf item.Shape
-      Read =
-        fun context path node ->
-            match node.Body with
-            | Sequence nodes ->
-                let items = nodes |> Array.mapi (fun i -> item.Read context (at path i))
-                Some(items |> Array.choose id |> List.ofArray, items |> Array.forall Option.isSome)
-            | _ -> Readers.wrong context node path (ListOf item.Shape) |> Option.orElse (Some([], false)) }
+    {
+        Shape = ListOf item.Shape
+        Read =
+            fun context path node ->
+                match node.Body with
+                | Sequence nodes ->
+                    let items = nodes |> Array.mapi (fun i -> item.Read context (at path i))
+                    Some(items |> Array.choose id |> List.ofArray, items |> Array.forall Option.isSome)
+                | _ ->
+                    Readers.wrong context node path (ListOf item.Shape)
+                    |> Option.orElse (Some([], false))
+    }
 
 /// A mapping from names as a section; what could not be read keeps its name.
 let section (item: Reader<'T>) : Reader<Section<'T>> =
     let reader = named item
 
-    { Shape = reader.Shape
-      Read =
-        fun context path node ->
-            let items = reader.Read context path node |> Option.defaultValue []
+    {
+        Shape = reader.Shape
+        Read =
+            fun context path node ->
+                let items = reader.Read context path node |> Option.defaultValue []
 
-            Some
-                { Items = items |> List.choose (fun (name, _, item) -> item |> Option.map (fun item -> name, item))
-                  Broken = items |> List.choose (fun (name, _, item) -> if item.IsNone then Some name else None) } }
+                Some
+                    {
+                        Items =
+                            items
+                            |> List.choose (fun (name, _, item) -> item |> Option.map (fun item -> name, item))
+                        Broken =
+                            items
+                            |> List.choose (fun (name, _, item) -> if item.IsNone then Some name else None)
+                    }
+    }
 
 /// The contract of this kind and name, or a fault.
 let contract context path kind (name: string) (mark: Place) =
@@ -59,5 +71,7 @@ let configured kind key docs (content: Fields<'T>) allowGrid : Reader<'T * Optio
             Options.bind context path owner node.Mark names allowGrid (schemas contract) others
             |> Option.map (fun options ->
                 own,
-                { Contract = contract
-                  Options = Map options })))
+                {
+                    Contract = contract
+                    Options = Map options
+                })))

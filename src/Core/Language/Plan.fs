@@ -7,9 +7,11 @@ open System.Collections.Generic
 /// <summary>A file or folder that a job reads. Place is where its options name it, such as "policy.weights".</summary>
 /// <remarks>Hash is what the caller's content hash gave; empty for what cannot change the result.</remarks>
 type PlanInput =
-    { Place: string
-      Path: string
-      Hash: string }
+    {
+        Place: string
+        Path: string
+        Hash: string
+    }
 
 /// <summary>One job of a plan.</summary>
 /// <remarks>
@@ -24,25 +26,29 @@ type PlanInput =
 /// as far as they apply. Plugins: ids that the job loads. Group: equal for jobs that could share loaded weights.</para></remarks>
 [<NoComparison>]
 type PlanJob =
-    { Id: string
-      Kind: string
-      Label: string
-      Labels: IReadOnlyList<string>
-      Axes: IReadOnlyDictionary<string, string>
-      Options: string
-      Identity: string
-      DependsOn: IReadOnlyList<string>
-      Inputs: IReadOnlyList<PlanInput>
-      Keep: IReadOnlyList<string>
-      Until: string
-      Plugins: IReadOnlyList<string>
-      Group: string }
+    {
+        Id: string
+        Kind: string
+        Label: string
+        Labels: IReadOnlyList<string>
+        Axes: IReadOnlyDictionary<string, string>
+        Options: string
+        Identity: string
+        DependsOn: IReadOnlyList<string>
+        Inputs: IReadOnlyList<PlanInput>
+        Keep: IReadOnlyList<string>
+        Until: string
+        Plugins: IReadOnlyList<string>
+        Group: string
+    }
 
 /// <summary>A graph of jobs; Jobs are in an order in which each stands after those that it depends on.</summary>
 [<NoComparison>]
 type Plan =
-    { Name: string
-      Jobs: IReadOnlyList<PlanJob> }
+    {
+        Name: string
+        Jobs: IReadOnlyList<PlanJob>
+    }
 
     /// <summary>Number of jobs by kind.</summary>
     member plan.Counts: IReadOnlyDictionary<string, int> =
@@ -51,5 +57,7 @@ type Plan =
 /// <summary>A plan, or the faults that prevent it. Plan is null where there are faults.</summary>
 [<NoComparison>]
 type PlanResult =
-    { Plan: Plan | null
-      Faults: IReadOnlyList<Fault> }
+    {
+        Plan: Plan | null
+        Faults: IReadOnlyList<Fault>
+    }

@@ -23,29 +23,33 @@ let private targets (matrix: Matrix) (context: Context) target : (Policy * Point
         match selection.Checkpoints with
         | [] -> found |> List.map (fun policy -> policy, None)
         | steps ->
-            [ for policy in found do
-                  for step in steps do
-                      match policy.Origin with
-                      | Stage run ->
-                          match Methods.maxSteps run.Setting with
-                          | Some last when step > last ->
-                              context.Faults.Add(
-                                  selection.Mark,
-                                  Readers.join selection.Path "checkpoints",
-                                  $"step {step} lies beyond the training's max_steps {last}"
-                              )
-                          | _ -> policy, Some(Step step)
-                      | _ ->
-                          context.Faults.Add(
-                              selection.Mark,
-                              Readers.join selection.Path "checkpoints",
-                              $"checkpoints are kept of trained policies, and '{Policies.label policy}' is {policy.Facts.Kind}"
-                          ) ]
+            [
+                for policy in found do
+                    for step in steps do
+                        match policy.Origin with
+                        | Stage run ->
+                            match Methods.maxSteps run.Setting with
+                            | Some last when step > last ->
+                                context.Faults.Add(
+                                    selection.Mark,
+                                    Readers.join selection.Path "checkpoints",
+                                    $"step {step} lies beyond the training's max_steps {last}"
+                                )
+                            | _ -> policy, Some(Step step)
+                        | _ ->
+                            context.Faults.Add(
+                                selection.Mark,
+                                Readers.join selection.Path "checkpoints",
+                                $"checkpoints are kept of trained policies, and '{Policies.label policy}' is {policy.Facts.Kind}"
+                            )
+            ]
 
 let private evaluate (lowering: Lowering) (benchmarks: Benchmark list) controls policies =
     let variants =
-        [ for benchmark in benchmarks do
-              for variant, options in Options.variants benchmark.Bound.Options -> benchmark, variant, options ]
+        [
+            for benchmark in benchmarks do
+                for variant, options in Options.variants benchmark.Bound.Options -> benchmark, variant, options
+        ]
 
     for policy, point in policies do
         for benchmark, variant, options in variants do
@@ -54,16 +58,26 @@ let private evaluate (lowering: Lowering) (benchmarks: Benchmark list) controls 
 
 /// Labels are unique: those of different jobs that look alike get the start of their job's id.
 let private distinguish (jobs: PlanJob[]) =
-    let alike = jobs |> Array.countBy _.Label |> Array.filter (fun (_, count) -> count > 1) |> Array.map fst |> HashSet
+    let alike =
+        jobs
+        |> Array.countBy _.Label
+        |> Array.filter (fun (_, count) -> count > 1)
+        |> Array.map fst
+        |> HashSet
 
     jobs
     |> Array.map (fun job ->
         if alike.Contains job.Label then
-            let rename label = if alike.Contains label then $"{label}#{job.Id.Substring(0, 6)}" else label
+            let rename label =
+                if alike.Contains label then
+                    $"{label}#{job.Id.Substring(0, 6)}"
+                else
+                    label
 
             { job with
                 Label = rename job.Label
-                Labels = job.Labels |> Seq.map rename |> Array.ofSeq }
+                Labels = job.Labels |> Seq.map rename |> Array.ofSeq
+            }
         else
             job)
 
@@ -73,7 +87,9 @@ let plan (context: Context) (manifest: Manifest) (contentHash: string -> string)
     let matrix = Matrix(index, context)
     let graph = Graph(context.Faults, contentHash)
     let lowering = Lowering(index, matrix, context, graph)
-    let final policies = policies |> List.map (fun policy -> policy, None)
+
+    let final policies =
+        policies |> List.map (fun policy -> policy, None)
 
     for policy in matrix.Trained do
         attempt (fun () -> lowering.Needed(policy, None) |> ignore)
@@ -88,7 +104,10 @@ let plan (context: Context) (manifest: Manifest) (contentHash: string -> string)
             evaluate lowering row.Evaluate [] (final merges))
 
     for row, policies in matrix.Rows do
-        policies |> List.filter _.Facts.IsLast |> final |> evaluate lowering row.Evaluate []
+        policies
+        |> List.filter _.Facts.IsLast
+        |> final
+        |> evaluate lowering row.Evaluate []
 
     for row in manifest.Evaluate do
         for target in row.Of do

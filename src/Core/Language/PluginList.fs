@@ -17,7 +17,9 @@ let compareVersions (a: string) (b: string) =
             | _ -> 0)
 
     let a, b = parts a, parts b
-    let at (version: int[]) i = if i < version.Length then version[i] else 0
+
+    let at (version: int[]) i =
+        if i < version.Length then version[i] else 0
 
     seq { 0 .. max a.Length b.Length - 1 }
     |> Seq.map (fun i -> compare (at a i) (at b i))
@@ -27,7 +29,9 @@ let compareVersions (a: string) (b: string) =
 /// Whether the version satisfies every comparator of a range such as ">=1.2 <2"; None where the range is not one.
 let satisfies (range: string) (version: string) =
     let one (text: string) =
-        let operator = text.Substring(0, text.Length - text.TrimStart([| '<'; '>'; '=' |]).Length)
+        let operator =
+            text.Substring(0, text.Length - text.TrimStart([| '<'; '>'; '=' |]).Length)
+
         let wanted = text.Substring operator.Length
         let order = compareVersions version wanted
 
@@ -43,8 +47,7 @@ let satisfies (range: string) (version: string) =
             | "=" -> Some(order = 0)
             | _ -> None
 
-    let parts =
-        range.Split(' ', StringSplitOptions.RemoveEmptyEntries) |> Array.map one
+    let parts = range.Split(' ', StringSplitOptions.RemoveEmptyEntries) |> Array.map one
 
     if parts.Length = 0 || parts |> Array.exists Option.isNone then
         None
@@ -56,7 +59,10 @@ let private detailed: Reader<PluginEntry> =
         record (
             fields {
                 let! id = required "id" "The plugin's id." (filled AnyText)
-                and! version = withDefault "version" "Accepted versions, such as '>=1.2 <2'." "" (filled AnyText)
+
+                and! version =
+                    withDefault "version" "Accepted versions, such as '>=1.2 <2'." "" (filled AnyText)
+
                 return ById(id, version)
             }
         )
@@ -123,4 +129,8 @@ let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place
 
     match section with
     | Some entries -> Known((all |> List.filter isEngine) @ (entries |> List.choose find))
-    | None -> Known(all |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && source plugin = ""))
+    | None ->
+        Known(
+            all
+            |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && source plugin = "")
+        )

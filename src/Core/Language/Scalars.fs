@@ -60,7 +60,12 @@ let resolve (text: string) =
     | _ when hexadecimal.IsMatch text -> based 16 (text.Substring 2)
     | _ when number.IsMatch text -> real text
     | _ when infinite.IsMatch text ->
-        Real(if text[0] = '-' then Double.NegativeInfinity else Double.PositiveInfinity)
+        Real(
+            if text[0] = '-' then
+                Double.NegativeInfinity
+            else
+                Double.PositiveInfinity
+        )
     | _ -> Text text
 
 /// The kind of a scalar, as messages name it.

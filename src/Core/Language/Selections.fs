@@ -5,7 +5,19 @@ open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
 
 /// The axes of a trained or merged policy, in the order of labels.
-let axes = [ "model"; "dataset"; "method"; "adapter"; "seed"; "stage"; "tag"; "merge"; "row"; "kind" ]
+let axes =
+    [
+        "model"
+        "dataset"
+        "method"
+        "adapter"
+        "seed"
+        "stage"
+        "tag"
+        "merge"
+        "row"
+        "kind"
+    ]
 
 /// How the names of a chain's methods make one name.
 let chainName (methods: string list) = String.concat ">" methods
@@ -14,12 +26,14 @@ let chainName (methods: string list) = String.concat ">" methods
 let adapterName: Reader<string> =
     let named = name "adapter"
 
-    { Shape = Either [ Choice [ "none" ]; Name "adapter" ]
-      Read =
-        fun context path node ->
-            match node.Body with
-            | Scalar(Scalars.Text "none", _) -> Some "none"
-            | _ -> named.Read context path node }
+    {
+        Shape = Either [ Choice [ "none" ]; Name "adapter" ]
+        Read =
+            fun context path node ->
+                match node.Body with
+                | Scalar(Scalars.Text "none", _) -> Some "none"
+                | _ -> named.Read context path node
+    }
 
 /// A method's name, or a list of them for exactly that chain.
 let private methodOrChain: Reader<string> =
@@ -42,26 +56,48 @@ let reader: Reader<Selection> =
             let! node = self
             and! model = axis "model" "Models, by name." (name "model")
             and! dataset = axis "dataset" "Data sets, by name." (name "dataset")
-            and! methods = axis "method" "Keys under methods; a list in the list is a chain." methodOrChain
+
+            and! methods =
+                axis "method" "Keys under methods; a list in the list is a chain." methodOrChain
+
             and! adapter = axis "adapter" "Adapters, by name, or none." adapterName
             and! seed = axis "seed" "Seeds." (number Interval.all)
-            and! stage = axis "stage" "Stages of a chain, from 1; the last where absent." (number (Interval.atLeast 1))
-            and! tag = axis "tag" "Tags of models, data sets, methods, adapters, rows or merges." (name "tag")
+
+            and! stage =
+                axis "stage" "Stages of a chain, from 1; the last where absent." (number (Interval.atLeast 1))
+
+            and! tag =
+                axis "tag" "Tags of models, data sets, methods, adapters, rows or merges." (name "tag")
+
             and! merge = axis "merge" "Merges, by name." (name "merge")
             and! row = axis "row" "Rows under train, by name." (name "row")
-            and! kind = axis "kind" "What kind of policy." (choice [ "untouched"; "trained"; "merged" ])
-            and! checkpoints = optional "checkpoints" "Steps whose checkpoints are kept and taken." (oneOrMany positive)
 
-            let values = [ model; dataset; methods; adapter; seed; stage; tag; merge; row; kind ]
+            and! kind =
+                axis "kind" "What kind of policy." (choice [ "untouched"; "trained"; "merged" ])
+
+            and! checkpoints =
+                optional "checkpoints" "Steps whose checkpoints are kept and taken." (oneOrMany positive)
+
+            let values =
+                [ model; dataset; methods; adapter; seed; stage; tag; merge; row; kind ]
 
             return
-                { Mark = node.Mark
-                  Path = ""
-                  Axes = List.zip axes values |> List.choose (fun (axis, found) -> found |> Option.map (fun found -> axis, found))
-                  Checkpoints = checkpoints |> Option.defaultValue [] |> List.distinct }
+                {
+                    Mark = node.Mark
+                    Path = ""
+                    Axes =
+                        List.zip axes values
+                        |> List.choose (fun (axis, found) -> found |> Option.map (fun found -> axis, found))
+                    Checkpoints = checkpoints |> Option.defaultValue [] |> List.distinct
+                }
         }
 
     let inner = record content
 
-    { Shape = inner.Shape
-      Read = fun context path node -> inner.Read context path node |> Option.map (fun selection -> { selection with Path = path }) }
+    {
+        Shape = inner.Shape
+        Read =
+            fun context path node ->
+                inner.Read context path node
+                |> Option.map (fun selection -> { selection with Path = path })
+    }

@@ -6,24 +6,30 @@ open System.Globalization
 
 /// A numeric interval; Written is how messages show it, "" for no limit.
 type internal Interval =
-    { Low: float
-      LowOpen: bool
-      High: float
-      HighOpen: bool
-      Written: string }
+    {
+        Low: float
+        LowOpen: bool
+        High: float
+        HighOpen: bool
+        Written: string
+    }
 
 module internal Interval =
     let all =
-        { Low = Double.NegativeInfinity
-          LowOpen = false
-          High = Double.PositiveInfinity
-          HighOpen = false
-          Written = "" }
+        {
+            Low = Double.NegativeInfinity
+            LowOpen = false
+            High = Double.PositiveInfinity
+            HighOpen = false
+            Written = ""
+        }
 
     /// "[0,1)", "(0,)", "[1,]"; "" is no limit. Raises ArgumentException on anything else: a plugin's mistake.
     let parse (text: string) =
         let text = text.Replace(" ", "")
-        let bad () = raise (ArgumentException $"'{text}' is no range; write it like [0,1) or (0,)")
+
+        let bad () =
+            raise (ArgumentException $"'{text}' is no range; write it like [0,1) or (0,)")
 
         let bound (part: string) (missing: float) =
             match Double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture) with
@@ -33,16 +39,22 @@ module internal Interval =
 
         if text = "" then
             all
-        elif text.Length < 3 || not ("[(".Contains text[0]) || not ("])".Contains text[text.Length - 1]) then
+        elif
+            text.Length < 3
+            || not ("[(".Contains text[0])
+            || not ("])".Contains text[text.Length - 1])
+        then
             bad ()
         else
             match text.Substring(1, text.Length - 2).Split ',' with
             | [| low; high |] ->
-                { Low = bound low Double.NegativeInfinity
-                  LowOpen = text[0] = '('
-                  High = bound high Double.PositiveInfinity
-                  HighOpen = text.EndsWith ')'
-                  Written = text }
+                {
+                    Low = bound low Double.NegativeInfinity
+                    LowOpen = text[0] = '('
+                    High = bound high Double.PositiveInfinity
+                    HighOpen = text.EndsWith ')'
+                    Written = text
+                }
             | _ -> bad ()
 
     let contains (value: float) range =
@@ -70,10 +82,12 @@ type internal Shape =
     | Configured of kind: string * key: string * FieldSpec list
 
 and internal FieldSpec =
-    { Name: string
-      Shape: Shape
-      Required: bool
-      Docs: string }
+    {
+        Name: string
+        Shape: Shape
+        Required: bool
+        Docs: string
+    }
 
 module internal Shape =
     let rec describe shape =

@@ -23,7 +23,8 @@ let distance (a: string) (b: string) =
 
     d[a.Length, b.Length]
 
-let private plain (word: string) = word.ToLowerInvariant().Replace('-', '_')
+let private plain (word: string) =
+    word.ToLowerInvariant().Replace('-', '_')
 
 /// The nearest of the names, if it is near: at most a third of the letters differ (long texts are never compared).
 let nearest (names: string seq) (wrong: string) =
@@ -48,11 +49,20 @@ let hint (names: string seq) (wrong: string) =
         let names = names |> Seq.distinct |> Seq.toArray
         Array.Sort(names, StringComparer.Ordinal)
 
-        if names.Length = 0 then "; none is declared"
-        elif names.Length <= 20 then "; known: " + String.Join(", ", names)
-        else "; known: " + String.Join(", ", Array.truncate 20 names) + $" and {names.Length - 20} more"
+        if names.Length = 0 then
+            "; none is declared"
+        elif names.Length <= 20 then
+            "; known: " + String.Join(", ", names)
+        else
+            "; known: "
+            + String.Join(", ", Array.truncate 20 names)
+            + $" and {names.Length - 20} more"
 
 /// A value as a message shows it: short, on one line.
 let shown (text: string) =
     let line = text.Replace("\r", " ").Replace("\n", " ")
-    if line.Length <= 60 then $"'{line}'" else $"'{line.Substring(0, 57)}...'"
+
+    if line.Length <= 60 then
+        $"'{line}'"
+    else
+        $"'{line.Substring(0, 57)}...'"

@@ -30,7 +30,9 @@ type internal Tree =
 
 module internal Tree =
     let private quote (text: string) =
-        "\"" + JsonEncodedText.Encode(text, JavaScriptEncoder.UnsafeRelaxedJsonEscaping).ToString() + "\""
+        "\""
+        + JsonEncodedText.Encode(text, JavaScriptEncoder.UnsafeRelaxedJsonEscaping).ToString()
+        + "\""
 
     /// Shortest text that reads back to the same double; whole numbers without a point, so that 1.0 and 1 are one.
     let number (value: float) =
@@ -105,7 +107,8 @@ module internal Tree =
     /// Every leaf with its place ("dataset.path"), depth first.
     let rec leaves place tree : (string * Tree) seq =
         seq {
-            let under key = if place = "" then key else place + "." + key
+            let under key =
+                if place = "" then key else place + "." + key
 
             match tree with
             | List items
@@ -131,7 +134,10 @@ module internal Tree =
     let rec private ofElement (element: JsonElement) =
         match element.ValueKind with
         | JsonValueKind.Object ->
-            Map [ for property in element.EnumerateObject() -> property.Name, ofElement property.Value ]
+            Map
+                [
+                    for property in element.EnumerateObject() -> property.Name, ofElement property.Value
+                ]
         | JsonValueKind.Array -> List [ for item in element.EnumerateArray() -> ofElement item ]
         | JsonValueKind.String -> Text(nonNull (element.GetString()))
         | JsonValueKind.True -> Flag true

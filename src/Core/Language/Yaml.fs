@@ -39,11 +39,13 @@ and internal Body =
     | Broken
 
 and internal Entry =
-    { Key: string
-      KeyMark: Place
-      Value: Node
-      /// Came in through '<<'.
-      Inherited: bool }
+    {
+        Key: string
+        KeyMark: Place
+        Value: Node
+        /// Came in through '<<'.
+        Inherited: bool
+    }
 
 module internal Yaml =
     let maxText = 4 * 1024 * 1024
@@ -63,29 +65,31 @@ module internal Yaml =
 
     let private coreTags =
         dict
-            [ "tag:yaml.org,2002:str", (fun text -> Some(Scalars.Text text))
-              "tag:yaml.org,2002:null",
-              (fun text ->
-                  if Scalars.resolve text = Scalars.Null then
-                      Some Scalars.Null
-                  else
-                      None)
-              "tag:yaml.org,2002:bool",
-              (fun text ->
-                  match Scalars.resolve text with
-                  | Scalars.Flag _ as value -> Some value
-                  | _ -> None)
-              "tag:yaml.org,2002:int",
-              (fun text ->
-                  match Scalars.resolve text with
-                  | Scalars.Whole _ as value -> Some value
-                  | _ -> None)
-              "tag:yaml.org,2002:float",
-              (fun text ->
-                  match Scalars.resolve text with
-                  | Scalars.Whole value -> Some(Scalars.Real(float value))
-                  | Scalars.Real _ as value -> Some value
-                  | _ -> None) ]
+            [
+                "tag:yaml.org,2002:str", (fun text -> Some(Scalars.Text text))
+                "tag:yaml.org,2002:null",
+                (fun text ->
+                    if Scalars.resolve text = Scalars.Null then
+                        Some Scalars.Null
+                    else
+                        None)
+                "tag:yaml.org,2002:bool",
+                (fun text ->
+                    match Scalars.resolve text with
+                    | Scalars.Flag _ as value -> Some value
+                    | _ -> None)
+                "tag:yaml.org,2002:int",
+                (fun text ->
+                    match Scalars.resolve text with
+                    | Scalars.Whole _ as value -> Some value
+                    | _ -> None)
+                "tag:yaml.org,2002:float",
+                (fun text ->
+                    match Scalars.resolve text with
+                    | Scalars.Whole value -> Some(Scalars.Real(float value))
+                    | Scalars.Real _ as value -> Some value
+                    | _ -> None)
+            ]
 
     /// One document's reader: pulls events, keeps anchors.
     type private Composer(parser: IParser, faults: Faults, origin: string) =
@@ -94,9 +98,11 @@ module internal Yaml =
         let mutable total = 0
 
         let markOf (mark: YamlDotNet.Core.Mark) : Place =
-            { Line = int mark.Line
-              Column = int mark.Column
-              Origin = origin }
+            {
+                Line = int mark.Line
+                Column = int mark.Column
+                Origin = origin
+            }
 
         let current () = nonNull parser.Current
 
@@ -108,7 +114,9 @@ module internal Yaml =
             total <- total + nodes
 
             if total > maxNodes then
-                stop mark $"the manifest grows beyond {maxNodes} nodes once its aliases are expanded; use fewer aliases of aliases"
+                stop
+                    mark
+                    $"the manifest grows beyond {maxNodes} nodes once its aliases are expanded; use fewer aliases of aliases"
 
         let broken mark message =
             faults.Add(mark, "", message)
@@ -123,7 +131,8 @@ module internal Yaml =
                     match convert event.Value with
                     | Some value -> Node(mark, Scalar(value, event.Value))
                     | None -> broken mark $"{Suggest.shown event.Value} is no value of {event.Tag.Value}"
-                | _ -> broken mark $"the tag {event.Tag.Value} asks for an object; a manifest holds plain data only, remove the tag"
+                | _ ->
+                    broken mark $"the tag {event.Tag.Value} asks for an object; a manifest holds plain data only, remove the tag"
             elif event.Style = ScalarStyle.Plain then
                 Node(mark, Scalar(Scalars.resolve event.Value, event.Value))
             else
@@ -174,9 +183,11 @@ module internal Yaml =
 
             while not (parser.Current :? MappingEnd) do
                 let keyMark = markOf (current ()).Start
-                let isPlain = (match parser.Current with
-                               | :? Events.Scalar as key -> key.Style = ScalarStyle.Plain
-                               | _ -> false)
+
+                let isPlain =
+                    (match parser.Current with
+                     | :? Events.Scalar as key -> key.Style = ScalarStyle.Plain
+                     | _ -> false)
 
                 let key: Node = this.Node(depth + 1)
                 let value: Node = this.Node(depth + 1)
@@ -185,10 +196,12 @@ module internal Yaml =
                 | Scalar(_, "<<") when isPlain -> merges.Add value
                 | Scalar(_, written) ->
                     own.Add
-                        { Key = written
-                          KeyMark = keyMark
-                          Value = value
-                          Inherited = false }
+                        {
+                            Key = written
+                            KeyMark = keyMark
+                            Value = value
+                            Inherited = false
+                        }
                 | Broken -> ()
                 | _ -> faults.Add(keyMark, "", "a key is a text; this one is a list or a mapping")
 
@@ -207,7 +220,8 @@ module internal Yaml =
             | true, node ->
                 count mark node.Size
                 node
-            | _ when unfinished.Contains name -> broken mark $"the alias *{name} stands inside its own anchor &{name}; it would never end"
+            | _ when unfinished.Contains name ->
+                broken mark $"the alias *{name} stands inside its own anchor &{name}; it would never end"
             | _ -> broken mark $"there is no anchor &{name} before the alias *{name}{Suggest.hint anchors.Keys name}"
 
         /// Reads the node that starts at the current event and moves past it.
@@ -284,9 +298,11 @@ module internal Yaml =
             | _ when content.Trim() = "" || content.TrimStart().StartsWith '#' -> ()
             | column ->
                 faults.Add(
-                    { Line = line
-                      Column = column + 1
-                      Origin = origin },
+                    {
+                        Line = line
+                        Column = column + 1
+                        Origin = origin
+                    },
                     "",
                     $"line {line} is indented with a tab; YAML takes spaces only"
                 )
@@ -294,9 +310,11 @@ module internal Yaml =
     /// The document's root; None after a fault that ends reading.
     let parse (text: string) (origin: string) (faults: Faults) : Node option =
         let mark line column : Place =
-            { Line = line
-              Column = column
-              Origin = origin }
+            {
+                Line = line
+                Column = column
+                Origin = origin
+            }
 
         if text.Length > maxText then
             faults.Add(mark 1 1, "", $"the manifest has {text.Length} characters; the limit is {maxText}")

@@ -9,7 +9,10 @@ open PeftAlign.Core.Tests.Language.TestManifests
 let ``the quickstart has seven jobs in an order that can be run`` () =
     let plan = plan quickstart
 
-    plan.Counts |> Seq.map (fun pair -> pair.Key, pair.Value) |> Seq.sort |> List.ofSeq
+    plan.Counts
+    |> Seq.map (fun pair -> pair.Key, pair.Value)
+    |> Seq.sort
+    |> List.ofSeq
     |> same [ "evaluate", 3; "make-model", 1; "report", 1; "train", 2 ]
 
     let place = plan.Jobs |> Seq.mapi (fun i job -> job.Id, i) |> dict
@@ -39,5 +42,7 @@ let ``the same as a chain has the same jobs`` () =
             "  - { models: tiny, datasets: facts, methods: [[{ method: sft-full, dataset: world }, sft-lora]] }"
         )
 
-    let ofTraining plan = ofKind "train" plan |> List.map _.Id |> set
+    let ofTraining plan =
+        ofKind "train" plan |> List.map _.Id |> set
+
     ofTraining (plan chain) |> same (ofTraining (plan quickstart))

@@ -47,8 +47,7 @@ let ofKind kind (plan: Plan) =
 
 let count kind plan = (ofKind kind plan).Length
 
-let ids (plan: Plan) =
-    plan.Jobs |> Seq.map _.Id |> Set.ofSeq
+let ids (plan: Plan) = plan.Jobs |> Seq.map _.Id |> Set.ofSeq
 
 let labels kind plan =
     ofKind kind plan |> List.map _.Label |> List.sort
@@ -62,7 +61,10 @@ let job label (plan: Plan) =
 
 /// Fails unless one fault stands on this line and says this.
 let expect (line: int) (pattern: string) (found: Fault list) =
-    let hit = found |> List.exists (fun fault -> fault.Line = line && Regex.IsMatch(fault.Message, pattern))
+    let hit =
+        found
+        |> List.exists (fun fault -> fault.Line = line && Regex.IsMatch(fault.Message, pattern))
+
     Assert.That(hit, Is.True, $"no fault on line {line} matches '{pattern}' in\n{show found}")
 
 let quickstart =
