@@ -1,0 +1,52 @@
+// What training and evaluation ask the log-prob engine for: groups of completions of one prompt.
+
+namespace PeftAlign.Abstractions;
+
+/// <summary>One completion of a prompt.</summary>
+/// <param name="Tokens">Token ids, at least one.</param>
+/// <param name="Weights">One weight per token; 0 = its log-prob is not asked for.</param>
+public sealed record Completion(int[] Tokens, float[] Weights)
+{
+    /// <summary>The length as the record counts it, where truncation made the tokens fewer.</summary>
+    public int RecordedLength { get; init; } = Tokens.Length;
+
+    /// <summary>Whether gradients flow through this completion's log-probs.</summary>
+    public bool Gradient { get; init; } = true;
+
+    /// <summary>Desirable or not, for methods on single answers.</summary>
+    public bool? Label { get; init; }
+
+    /// <summary>How much better than its rival, for methods that use margins.</summary>
+    public double Margin { get; init; }
+
+    /// <summary>A completion all of whose tokens count.</summary>
+    /// <param name="tokens">Token ids.</param>
+    public static Completion Of(int[] tokens)
+    {
+        var weights = new float[tokens.Length];
+        Array.Fill(weights, 1f);
+        return new Completion(tokens, weights);
+    }
+}
+
+/// <summary>A prompt and its completions. The prompt is computed once; a completion sees the prompt and itself.</summary>
+/// <param name="Prompt">Token ids, at least one (a sequence without a prompt gives its first token here).</param>
+/// <param name="Completions">One or more.</param>
+public sealed record CompletionGroup(int[] Prompt, IReadOnlyList<Completion> Completions)
+{
+    /// <summary>Name of the control under which the group is computed; null for none.</summary>
+    public string? Control { get; init; }
+}
+
+/// <summary>Log-probs of a batch of groups: every completion token in order of groups, completions, tokens.</summary>
+/// <param name="Groups">The batch.</param>
+/// <param name="LogProbs">(N) float32, natural logarithm, with gradient where completions ask for it.</param>
+/// <param name="Weights">(N) float32, from the completions.</param>
+public sealed record ScoredBatch(IReadOnlyList<CompletionGroup> Groups, Torch.Tensor LogProbs, Torch.Tensor Weights)
+{
+    /// <summary>(N) float32 under the reference model, without gradient; null where the method needs none.</summary>
+    public Torch.Tensor? ReferenceLogProbs { get; init; }
+
+    /// <summary>Per-token statistics that the method declared, by name, each (N).</summary>
+    public IReadOnlyDictionary<string, Torch.Tensor> Statistics { get; init; } = new Dictionary<string, Torch.Tensor>();
+}

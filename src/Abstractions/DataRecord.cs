@@ -1,0 +1,49 @@
+// One row of training data, before it is tokens.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Abstractions;
+
+/// <summary>One row: named fields as JSON, and where it came from.</summary>
+/// <param name="Fields">prompt, completion, chosen, rejected, label, messages, text, input_ids, labels ... (interface, section 3).</param>
+/// <param name="Source">File or generator, for messages.</param>
+/// <param name="Row">Row number from 1, for messages.</param>
+public sealed record DataRecord(JsonObject Fields, string Source, long Row)
+{
+    /// <summary>Whether the field is there and not null.</summary>
+    /// <param name="name">Field name.</param>
+    public bool Has(string name) => Fields.TryGetPropertyValue(name, out var node) && node is not null;
+
+    /// <summary>A text field.</summary>
+    /// <param name="name">Field name.</param>
+    /// <exception cref="UserErrorException">It is missing or no text.</exception>
+    public string Text(string name) =>
+        Fields[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw Wrong(name, "a text");
+
+    /// <summary>A field of token ids.</summary>
+    /// <param name="name">Field name.</param>
+    /// <exception cref="UserErrorException">It is missing or no list of integers.</exception>
+    public int[] Ids(string name)
+    {
+        if (Fields[name] is not JsonArray array) throw Wrong(name, "a list of token ids");
+        var ids = new int[array.Count];
+        for (var k = 0; k < ids.Length; k++)
+            ids[k] = array[k] is JsonValue value && value.TryGetValue<int>(out var id) ? id : throw Wrong(name, "a list of token ids");
+        return ids;
+    }
+
+    /// <summary>The error for a field of the wrong kind.</summary>
+    /// <param name="name">Field name.</param>
+    /// <param name="wanted">What was expected.</param>
+    public UserErrorException Wrong(string name, string wanted) =>
+        new($"{Source}, row {Row}: field '{name}' must be {wanted}; the row has {string.Join(", ", Fields.Select(f => f.Key))}.");
+}
+
+/// <summary>Reads records of one on-disk or hub format.</summary>
+public interface IDatasetReader
+{
+    /// <summary>The records, in order; read lazily, may be enumerated more than once.</summary>
+    /// <param name="path">File or folder; null for a reader that makes its records.</param>
+    /// <exception cref="UserErrorException">A row is broken (file and line are named) or the path is not there.</exception>
+    IEnumerable<DataRecord> Read(string? path);
+}

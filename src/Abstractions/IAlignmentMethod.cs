@@ -1,0 +1,69 @@
+// A method is a pure function of log-probs: it turns records into completion groups and log-probs into a loss.
+
+namespace PeftAlign.Abstractions;
+
+/// <summary>An alignment method: SFT, DPO, KTO ...</summary>
+public interface IAlignmentMethod
+{
+    /// <summary>What the engine must provide beside the policy's log-probs.</summary>
+    MethodNeeds Needs { get; }
+
+    /// <summary>Turns records into groups. Called with batch_size records in order; a batch is never split for Loss.</summary>
+    /// <param name="records">The batch.</param>
+    /// <param name="context">Tokenizer, limits and the ledger in which every token cut, kept and trained is counted.</param>
+    /// <exception cref="UserErrorException">A record lacks a field that the method needs.</exception>
+    IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context);
+
+    /// <summary>The loss of one batch as numerator / denominator; the engine minimises the sum of numerators over the sum of denominators of an accumulation window.</summary>
+    /// <param name="batch">Log-probs of exactly the groups that Prepare returned.</param>
+    MethodLoss Loss(ScoredBatch batch);
+}
+
+/// <summary>What a method asks of the engine.</summary>
+/// <param name="Reference">Whether log-probs under the reference model are needed.</param>
+public sealed record MethodNeeds(bool Reference)
+{
+    /// <summary>Per-token statistics by name: "entropy", "argmax_hit", "log_sum_square", "mean_logit".</summary>
+    public IReadOnlyList<string> Statistics { get; init; } = [];
+}
+
+/// <summary>A batch's loss.</summary>
+/// <param name="Numerator">Scalar tensor with gradient.</param>
+/// <param name="Denominator">Positive; SFT: trained tokens, DPO: 1 after a mean over the batch.</param>
+/// <param name="Metrics">Numbers for metrics.jsonl under TRL's names; the trainer averages them over the micro-batches of a step.</param>
+public sealed record MethodLoss(Torch.Tensor Numerator, double Denominator, IReadOnlyDictionary<string, double> Metrics);
+
+/// <summary>What Prepare may use.</summary>
+/// <param name="Tokenizer">The model's tokenizer; null where only tokenised rows are given.</param>
+/// <param name="MaxLength">Most tokens of prompt and completion together.</param>
+/// <param name="Ledger">Counts of tokens and rows.</param>
+public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLedger Ledger)
+{
+    /// <summary>The tokenizer, or the error that says why it is needed.</summary>
+    /// <param name="record">The row that holds text.</param>
+    /// <exception cref="UserErrorException">There is no tokenizer.</exception>
+    public ITokenizer RequireTokenizer(DataRecord record) =>
+        Tokenizer ?? throw new UserErrorException($"{record.Source}, row {record.Row}: the row holds text, but the model's folder has no tokenizer; put tokenizer.json beside config.json or give tokenised rows (prompt_ids, completion_ids).");
+}
+
+/// <summary>Counts what became of every token and row; written as ledger.json.</summary>
+public sealed class MaskLedger
+{
+    /// <summary>Rows seen.</summary>
+    public long Rows { get; set; }
+
+    /// <summary>Rows refused because no token of theirs would be trained.</summary>
+    public long RowsWithoutTrainedToken { get; set; }
+
+    /// <summary>Rows that truncation shortened.</summary>
+    public long RowsTruncated { get; set; }
+
+    /// <summary>Tokens that went into the model, prompts included.</summary>
+    public long TokensKept { get; set; }
+
+    /// <summary>Tokens cut off by truncation.</summary>
+    public long TokensCut { get; set; }
+
+    /// <summary>Tokens whose log-prob counts in the loss.</summary>
+    public long TokensTrained { get; set; }
+}

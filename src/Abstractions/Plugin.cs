@@ -1,0 +1,100 @@
+// How a plugin says what it provides. The host reads plugin.json first (no assembly loaded), then calls Register in the
+// plugin's own load context.
+
+using Microsoft.Extensions.Logging;
+
+namespace PeftAlign.Abstractions;
+
+/// <summary>The contracts' level, an integer compared before an assembly is loaded. 0: free to change.</summary>
+public static class Api
+{
+    /// <summary>The level of this assembly.</summary>
+    public const int Level = 0;
+}
+
+/// <summary>Names the class of a plugin assembly that registers what it provides.</summary>
+/// <param name="plugin">A public class with a parameterless constructor that implements <see cref="IPlugin"/>.</param>
+[AttributeUsage(AttributeTargets.Assembly)]
+public sealed class PeftAlignPluginAttribute(Type plugin) : Attribute
+{
+    /// <summary>The class that registers.</summary>
+    public Type Plugin { get; } = plugin;
+
+    /// <summary>The contracts' level that the plugin was built for.</summary>
+    public int ApiLevel { get; init; } = Api.Level;
+}
+
+/// <summary>A plugin: one assembly, one folder, any number of contracts.</summary>
+public interface IPlugin
+{
+    /// <summary>Adds a factory for each thing provided. Must not do I/O, touch a device or keep the registry.</summary>
+    /// <param name="registry">Where to add.</param>
+    void Register(IPluginRegistry registry);
+}
+
+/// <summary>Takes a plugin's factories.</summary>
+public interface IPluginRegistry
+{
+    /// <summary>Adds a named factory.</summary>
+    /// <typeparam name="TContract">One of the contract interfaces of this assembly.</typeparam>
+    /// <typeparam name="TOptions">Options, bound by property name in snake_case; defaults are the property initialisers.</typeparam>
+    /// <param name="name">The name that manifests and commands use, for instance "dpo".</param>
+    /// <param name="resultVersion">Raised by the author whenever the same options give other numbers; part of a job's identity.</param>
+    /// <param name="create">Makes one instance; called once for each use.</param>
+    void Add<TContract, TOptions>(string name, int resultVersion, Func<IPluginContext, TOptions, TContract> create)
+        where TContract : class
+        where TOptions : class, new();
+}
+
+/// <summary>What the host lends to a plugin's instance.</summary>
+public interface IPluginContext
+{
+    /// <summary>Where to log; messages appear in the job's log.</summary>
+    ILogger Logger { get; }
+
+    /// <summary>The plugin's own folder, read only.</summary>
+    string Folder { get; }
+
+    /// <summary>An optional capability of the host, or null.</summary>
+    /// <param name="type">For instance typeof(ITokenizer) where a model is at hand.</param>
+    object? GetService(Type type);
+}
+
+/// <summary>A mistake of the user: one message that names the value, the limit and the next action; exit code 2.</summary>
+/// <param name="message">The message, complete sentences.</param>
+/// <param name="inner">What led to it, for the log.</param>
+public class UserErrorException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>Restricts an option; checked at binding, shown in help and in the schema.</summary>
+/// <param name="minimum">Smallest allowed value.</param>
+/// <param name="maximum">Largest allowed value.</param>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionRangeAttribute(double minimum, double maximum = double.PositiveInfinity) : Attribute
+{
+    /// <summary>Smallest allowed value.</summary>
+    public double Minimum { get; } = minimum;
+
+    /// <summary>Largest allowed value.</summary>
+    public double Maximum { get; } = maximum;
+
+    /// <summary>True if <see cref="Minimum"/> itself is not allowed.</summary>
+    public bool ExclusiveMinimum { get; init; }
+}
+
+/// <summary>The allowed texts of an option.</summary>
+/// <param name="values">All of them, as users write them.</param>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionChoicesAttribute(params string[] values) : Attribute
+{
+    /// <summary>All of them.</summary>
+    public IReadOnlyList<string> Values { get; } = values;
+}
+
+/// <summary>Further spellings of an option, for users of other tools (lora_alpha for alpha).</summary>
+/// <param name="names">The other spellings, in snake_case.</param>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionAliasAttribute(params string[] names) : Attribute
+{
+    /// <summary>The other spellings.</summary>
+    public IReadOnlyList<string> Names { get; } = names;
+}
