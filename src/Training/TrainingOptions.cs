@@ -1,87 +1,87 @@
-// The trainer's own options, the same for every method. Names and defaults are TRL's where it has them.
+// The options of the loop, the same for every method, as the trainer uses them. Names, defaults, ranges and docs are the
+// experiment language's (Core's Manifests.TrainingOptions); what it allows and the trainer lacks is refused by name.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Core;
 
 namespace PeftAlign.Training;
 
-/// <summary>Options of the training loop.</summary>
-public sealed class TrainingOptions
+/// <summary>Options of the training loop; see the documents for each one's meaning.</summary>
+public sealed record TrainingOptions
 {
-    /// <summary>Peak learning rate.</summary>
-    [OptionRange(0)]
-    public double LearningRate { get; set; } = 2e-5;
+    public double LearningRate { get; init; } = 5e-5;
+    public string LrScheduler { get; init; } = "linear";
+    public int WarmupSteps { get; init; }
+    public double WarmupRatio { get; init; }
 
-    /// <summary>Course of the learning rate.</summary>
-    [OptionChoices("linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt")]
-    [OptionAlias("lr_scheduler_type")]
-    public string LrScheduler { get; set; } = "linear";
+    /// <summary>Updates; 0 = as many as the epochs have.</summary>
+    public int MaxSteps { get; init; }
+    public double Epochs { get; init; } = 3;
 
-    /// <summary>Updates over which the rate rises from 0; takes precedence over warmup_ratio.</summary>
-    [OptionRange(0)]
-    public int WarmupSteps { get; set; }
-
-    /// <summary>Share of all updates over which the rate rises from 0.</summary>
-    [OptionRange(0, 1)]
-    public double WarmupRatio { get; set; }
-
-    /// <summary>Number of updates; 0 = as many as the epochs have.</summary>
-    [OptionRange(0)]
-    public int MaxSteps { get; set; }
-
-    /// <summary>Passes over the data, where max_steps does not say when to stop.</summary>
-    [OptionRange(0, ExclusiveMinimum = true)]
-    [OptionAlias("num_train_epochs")]
-    public double Epochs { get; set; } = 1;
-
-    /// <summary>Records of one micro-batch (pairs, for methods on pairs).</summary>
-    [OptionRange(1)]
-    [OptionAlias("per_device_train_batch_size")]
-    public int BatchSize { get; set; } = 8;
+    /// <summary>Records (pairs, for methods on pairs) of one micro-batch.</summary>
+    public int BatchSize { get; init; } = 8;
 
     /// <summary>Micro-batches of one update.</summary>
-    [OptionRange(1)]
-    public int GradientAccumulationSteps { get; set; } = 1;
+    public int GradientAccumulationSteps { get; init; } = 1;
+    public double WeightDecay { get; init; }
+    public double AdamBeta1 { get; init; } = 0.9;
+    public double AdamBeta2 { get; init; } = 0.999;
+    public double AdamEpsilon { get; init; } = 1e-8;
 
-    /// <summary>Decoupled weight decay; vectors (norms, biases) of a full model are not decayed.</summary>
-    [OptionRange(0)]
-    public double WeightDecay { get; set; }
-
-    /// <summary>Decay of the first moment.</summary>
-    [OptionRange(0, 1)]
-    public double AdamBeta1 { get; set; } = 0.9;
-
-    /// <summary>Decay of the second moment.</summary>
-    [OptionRange(0, 1)]
-    public double AdamBeta2 { get; set; } = 0.999;
-
-    /// <summary>Added to the root of the second moment.</summary>
-    [OptionRange(0)]
-    public double AdamEpsilon { get; set; } = 1e-8;
-
-    /// <summary>Largest norm of all gradients together; 0 = no clipping.</summary>
-    [OptionRange(0)]
-    public double MaxGradNorm { get; set; } = 1;
-
-    /// <summary>Most tokens of a record, prompt and completion together.</summary>
-    [OptionRange(2)]
-    public int MaxLength { get; set; } = 1024;
-
-    /// <summary>Whether each epoch visits the records in a new random order; off = file order.</summary>
-    public bool Shuffle { get; set; } = true;
-
-    /// <summary>Seed of initial values, order and dropout.</summary>
-    public long Seed { get; set; } = 42;
-
-    /// <summary>Seed of the order of the records; the seed where it is not given.</summary>
-    public long? DataSeed { get; set; }
+    /// <summary>0 = no clipping.</summary>
+    public double MaxGradNorm { get; init; } = 1;
+    public int MaxLength { get; init; } = 1024;
+    public bool Shuffle { get; init; } = true;
+    public long Seed { get; init; } = 42;
+    public long? DataSeed { get; init; }
 
     /// <summary>Updates between checkpoints; 0 = none.</summary>
-    [OptionRange(0)]
-    [OptionAlias("save_steps")]
-    public int SaveEvery { get; set; } = 500;
+    public int SaveEvery { get; init; } = 500;
+    public int KeepCheckpoints { get; init; } = 1;
 
-    /// <summary>How many of the latest checkpoints stay.</summary>
-    [OptionRange(1)]
-    [OptionAlias("save_total_limit")]
-    public int KeepCheckpoints { get; set; } = 1;
+    /// <summary>From the training section of a plan's options.</summary>
+    /// <param name="training">Canonical JSON, checked by the experiment language.</param>
+    /// <param name="seed">The job's seed.</param>
+    /// <exception cref="UserErrorException">An option that the trainer lacks has another value than its default.</exception>
+    public static TrainingOptions Of(JsonObject training, long seed)
+    {
+        var given = training.Where(o => o.Value is not null).ToDictionary(o => o.Key, o => o.Value!);
+        T Take<T>(string name, T standard) => given.Remove(name, out var value) ? value.GetValue<T>() : standard;
+        double Number(string name, double standard) => given.Remove(name, out var value) ? Deserialize(value) : standard;
+        var standard = new TrainingOptions();
+        var options = new TrainingOptions
+        {
+            LearningRate = Number("learning_rate", standard.LearningRate),
+            LrScheduler = Take("lr_scheduler", standard.LrScheduler),
+            WarmupSteps = Take("warmup_steps", standard.WarmupSteps),
+            WarmupRatio = Number("warmup_ratio", standard.WarmupRatio),
+            MaxSteps = Take("max_steps", standard.MaxSteps),
+            Epochs = Number("epochs", standard.Epochs),
+            BatchSize = Take("batch_size", standard.BatchSize),
+            GradientAccumulationSteps = Take("gradient_accumulation_steps", standard.GradientAccumulationSteps),
+            WeightDecay = Number("weight_decay", standard.WeightDecay),
+            AdamBeta1 = Number("adam_beta1", standard.AdamBeta1),
+            AdamBeta2 = Number("adam_beta2", standard.AdamBeta2),
+            AdamEpsilon = Number("adam_epsilon", standard.AdamEpsilon),
+            MaxGradNorm = Number("max_grad_norm", standard.MaxGradNorm),
+            MaxLength = Take("max_length", standard.MaxLength),
+            Shuffle = Take("shuffle", standard.Shuffle),
+            Seed = seed,
+            DataSeed = given.Remove("data_seed", out var data) ? data.GetValue<long>() : null,
+            SaveEvery = Take("save_every", standard.SaveEvery),
+            KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
+        };
+        foreach (var (name, value) in given) RefuseUnlessDefault(name, value);
+        return options;
+    }
+
+    private static double Deserialize(JsonNode value) => System.Text.Json.JsonSerializer.Deserialize<double>(value);
+
+    private static void RefuseUnlessDefault(string name, JsonNode value)
+    {
+        var schema = Manifests.TrainingOptions.FirstOrDefault(o => o.Name == name);
+        if (schema?.Default is { } text && JsonNode.DeepEquals(JsonNode.Parse(text), value)) return;
+        throw new UserErrorException($"The option {name} = {value.ToJsonString()} is not built yet{(schema?.Default is { } d ? $"; leave it at {d}" : "; leave it out")}.");
+    }
 }

@@ -42,7 +42,7 @@ public sealed class DecoderModel
     public Tensor Forward(Pack pack, ForwardMode mode)
     {
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype);
-        var x = torch.nn.functional.embedding(pack.Tokens, weights["model.embed_tokens.weight"]); // (R, d)
+        var x = weights["model.embed_tokens.weight"].index_select(0, pack.Tokens); // (R, d)
         for (var l = 0; l < Spec.Layers; l++)
         {
             var block = $"model.layers.{l}.";
@@ -67,7 +67,7 @@ public sealed class DecoderModel
         return Linear(gate * Linear(x, part + "up_proj", pack, mode), part + "down_proj", pack, mode);
     }
 
-    private Tensor Norm(Tensor x, string name) => torch.nn.functional.rms_norm(x, weights[name], Spec.NormEpsilon);
+    private Tensor Norm(Tensor x, string name) => Norms.Rms(x, weights[name], Spec.NormEpsilon);
 
     private Tensor Linear(Tensor x, string module, Pack pack, ForwardMode mode)
     {
