@@ -63,6 +63,20 @@ module internal Yaml =
         | Mapping entries -> $"a mapping of {entries.Length}"
         | Broken -> "a broken value"
 
+    /// The data without its positions, keys sorted: equal for equal data.
+    let rec private plain (node: Node) : string =
+        match node.Body with
+        | Scalar(value, _) -> string value
+        | Sequence items -> "[" + String.Join(", ", items |> Array.map plain) + "]"
+        | Mapping entries -> "{" + written (List.ofArray entries) + "}"
+        | Broken -> "?"
+
+    and written (entries: Entry list) : string =
+        entries
+        |> List.map (fun entry -> entry.Key + ": " + plain entry.Value)
+        |> List.sort
+        |> String.concat ", "
+
     let private coreTags =
         dict
             [
@@ -122,6 +136,16 @@ module internal Yaml =
             faults.Add(mark, "", message)
             Node(mark, Broken)
 
+        let refused (tag: TagName) =
+            $"the tag {tag.Value} asks for an object; a manifest holds plain data only, remove the tag"
+
+        /// A list or mapping may carry its own core tag and no other.
+        let collection mark (tag: TagName) (expected: string) (node: Node) =
+            if tag.IsEmpty || tag.IsNonSpecific || tag.Value = "tag:yaml.org,2002:" + expected then
+                node
+            else
+                broken mark (refused tag)
+
         let scalar mark (event: Events.Scalar) =
             let tagged = not event.Tag.IsEmpty && not event.Tag.IsNonSpecific
 
@@ -131,8 +155,7 @@ module internal Yaml =
                     match convert event.Value with
                     | Some value -> Node(mark, Scalar(value, event.Value))
                     | None -> broken mark $"{Suggest.shown event.Value} is no value of {event.Tag.Value}"
-                | _ ->
-                    broken mark $"the tag {event.Tag.Value} asks for an object; a manifest holds plain data only, remove the tag"
+                | _ -> broken mark (refused event.Tag)
             elif event.Style = ScalarStyle.Plain then
                 Node(mark, Scalar(Scalars.resolve event.Value, event.Value))
             else
@@ -247,12 +270,12 @@ module internal Yaml =
                 match event with
                 | :? AnchorAlias as alias -> this.Alias(mark, alias.Value.Value)
                 | :? Events.Scalar as leaf -> scalar mark leaf
-                | :? MappingStart ->
+                | :? MappingStart as start ->
                     parser.MoveNext() |> ignore
-                    this.Mapping(mark, depth)
-                | :? SequenceStart ->
+                    this.Mapping(mark, depth) |> collection mark start.Tag "map"
+                | :? SequenceStart as start ->
                     parser.MoveNext() |> ignore
-                    this.Sequence(mark, depth)
+                    this.Sequence(mark, depth) |> collection mark start.Tag "seq"
                 | other -> stop mark $"unexpected {other.GetType().Name}"
 
             if node.Depth > maxDepth then
