@@ -26,59 +26,56 @@ let private expand context path kind name mark =
                 kind
                 |> Option.orElse (word "quantization" |> Option.map (fun name -> name, mark))))
 
-let private adapterCore =
+let private beside = [ "type"; "quantization"; "tags" ]
+
+/// The options of the adapter and, where the base is quantised, of the quantisation; a name that both have is the adapter's.
+let private bind context path (node: Node) ((name, mark), quantization) =
+    expand context (join path "type") quantization name mark
+    |> Option.bind (fun (found, quantization) ->
+        let quantized =
+            quantization
+            |> Option.map (fun (name, mark) -> contract context (join path "quantization") "quantization" name mark)
+
+        if quantized |> Option.exists Option.isNone then
+            None
+        else
+            let quantized = Option.flatten quantized
+            let own = schemas found
+            let ownNames = own |> List.map _.Name |> set
+            let extra = quantized |> Option.map schemas |> Option.defaultValue []
+            let all = own @ (extra |> List.filter (fun schema -> not (ownNames.Contains schema.Name)))
+
+            Options.bind context path $"the adapter '{name}'" node.Mark beside true all (others beside node)
+            |> Option.map (fun options ->
+                let mine, others =
+                    options |> List.partition (fun (name, _) -> ownNames.Contains name)
+
+                let bound: Options.Bound = { Contract = found; Options = Map mine }
+
+                bound, quantized |> Option.map (fun found -> { Options.Contract = found; Options.Options = Map others })))
+
+let private content =
+    let types =
+        fields {
+            let! name = required "type" "The adapter's type." (marked (filled (Name "adapter type")))
+
+            and! quantization =
+                optional "quantization" "Train over a base quantised like this." (marked (filled AnyText))
+
+            return name, quantization
+        }
+
     fields {
-        let! name =
-            required "type" "The adapter's type." (marked (filled (Name "adapter type")))
-
-        and! quantization =
-            optional "quantization" "Train over a base quantised like this." (marked (filled AnyText))
-
+        let! bound, quantization = refine bind types
         and! tags = tags
-        return name, quantization, tags
+
+        return
+            {
+                Bound = bound
+                Quantization = quantization
+                Tags = tags
+            }
     }
 
 let adapter: Reader<Adapter> =
-    let names = adapterCore.Specs |> List.map (fun spec -> spec.Name)
-
-    recordWith
-        (Configured("adapter", "type", adapterCore.Specs))
-        adapterCore
-        (fun context path node ((name, mark), quantization, tags) others ->
-            expand context (join path "type") quantization name mark
-            |> Option.bind (fun (found, quantization) ->
-                let quantized =
-                    quantization
-                    |> Option.map (fun (name, mark) -> contract context (join path "quantization") "quantization" name mark)
-
-                match quantized with
-                | Some None -> None
-                | _ ->
-                    let quantized = quantized |> Option.bind id
-                    let own = schemas found
-                    let ownNames = own |> List.map _.Name |> set
-
-                    let extra =
-                        quantized
-                        |> Option.map schemas
-                        |> Option.defaultValue []
-                        |> List.filter (fun schema -> not (ownNames.Contains schema.Name))
-
-                    let owner = $"the adapter '{name}'"
-
-                    Options.bind context path owner node.Mark names true (own @ extra) others
-                    |> Option.map (fun options ->
-                        let mine, others =
-                            options |> List.partition (fun (name, _) -> ownNames.Contains name)
-
-                        {
-                            Bound = { Contract = found; Options = Map mine }
-                            Quantization =
-                                quantized
-                                |> Option.map (fun contract ->
-                                    {
-                                        Contract = contract
-                                        Options = Map others
-                                    })
-                            Tags = tags
-                        })))
+    openRecord (Configured("adapter", "type", content.Specs)) content

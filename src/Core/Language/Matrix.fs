@@ -50,7 +50,7 @@ type internal Matrix(lookup: Lookup, context: Context) =
                 policies
                 |> List.tryFind (fun policy ->
                     match first.TryGetValue policy with
-                    | true, (earlier, _) -> Yaml.written earlier.Set <> Yaml.written row.Set
+                    | true, (earlier, _) -> Nodes.written earlier.Set <> Nodes.written row.Set
                     | _ -> false)
 
             match clash with

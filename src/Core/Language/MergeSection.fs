@@ -10,48 +10,6 @@ open PeftAlign.Core.Language.Parts
 let mergeAxes =
     [ "model"; "dataset"; "method"; "adapter"; "seed"; "stage"; "merge"; "row" ]
 
-let private mergeCore =
-    fields {
-        let! mark, path = place
-        and! name = required "name" "The merge's name." (filled AnyText)
-
-        and! strategy =
-            required "method" "The merge strategy." (marked (filled (Name "merge strategy")))
-
-        and! selection = required "of" "The parents." Selections.reader
-
-        and! across =
-            required "across" "The axes along which parents are gathered." (oneOrMany (choice mergeAxes))
-
-        and! parameters =
-            optional
-                "parameters"
-                "The strategy's options."
-                {
-                    Shape = Configured("merge", "", [])
-                    Read = fun _ _ node -> Some node
-                }
-
-        and! rescale =
-            optional
-                "rescale"
-                "How sparsified task vectors are scaled; exact (1/p) where absent."
-                (marked (choice [ "exact"; "l1"; "off" ]))
-
-        and! kind =
-            withDefault "base" "Over which weights adapters are folded in." "dequantised" (choice [ "w16"; "dequantised" ])
-
-        and! baseModel =
-            optional "base_model" "The parents' common base where absent." (name "model")
-
-        and! tags = tags
-
-        and! evaluate =
-            defaulted "evaluate" "Benchmarks for this merge." (filledList benchmark)
-
-        return (mark, path, name), (strategy, parameters, rescale), (selection, across), (kind, baseModel), (tags, evaluate)
-    }
-
 /// `rescale` beside the parameters is the strategy's option of that name.
 let private withRescale (rescale: (string * Place) option) given =
     match rescale with
@@ -65,44 +23,78 @@ let private withRescale (rescale: (string * Place) option) given =
         :: given
     | None -> given
 
-let private bindMerge context path place (((name: string), mark), (parameters: Node option), rescale) =
+let private bind context path (node: Node) (((name: string), mark), (parameters: Node option), rescale) =
     contract context (join path "method") "merge" name mark
     |> Option.bind (fun found ->
         let inner = join path "parameters"
 
         let given =
             match parameters with
-            | Some node when isMapping context inner node (MapOf Anything) -> entries node |> List.ofArray
+            | Some node when isMapping context inner node (MapOf Anything) -> others [] node
             | _ -> []
 
-        Options.bind context inner $"the merge strategy '{name}'" place [] false (schemas found) (withRescale rescale given)
+        let owner = $"the merge strategy '{name}'"
+
+        Options.bind context inner owner node.Mark [] false (schemas found) (withRescale rescale given)
         |> Option.map (fun options ->
             {
                 Options.Contract = found
                 Options.Options = Map options
             }))
 
-let row: Reader<MergeRow> =
-    let reader = record mergeCore
+let private strategy: Fields<Options.Bound> =
+    let parameters: Reader<Node> =
+        {
+            Shape = Configured("merge", "", [])
+            Read = fun _ _ node -> Some node
+        }
 
-    {
-        Shape = reader.Shape
-        Read =
-            fun context path node ->
-                reader.Read context path node
-                |> Option.bind (fun ((mark, place, name), strategy, (selection, across), (kind, baseModel), (tags, evaluate)) ->
-                    bindMerge context path mark strategy
-                    |> Option.map (fun bound ->
-                        {
-                            Name = name
-                            Bound = bound
-                            Of = selection
-                            Across = across |> List.distinct
-                            Base = kind
-                            BaseModel = baseModel
-                            Tags = tags
-                            Evaluate = evaluate
-                            Mark = mark
-                            Path = place
-                        }))
+    let scaling = marked (choice [ "exact"; "l1"; "off" ])
+
+    fields {
+        let! name =
+            required "method" "The merge strategy." (marked (filled (Name "merge strategy")))
+
+        and! parameters = optional "parameters" "The strategy's options." parameters
+        and! rescale = optional "rescale" "How sparsified task vectors are scaled; exact (1/p) where absent." scaling
+        return name, parameters, rescale
     }
+    |> refine bind
+
+let row: Reader<MergeRow> =
+    record (
+        fields {
+            let! mark, path = place
+            and! name = required "name" "The merge's name." (filled AnyText)
+            and! bound = strategy
+            and! selection = required "of" "The parents." Selections.reader
+
+            and! across =
+                required "across" "The axes along which parents are gathered." (oneOrMany (choice mergeAxes))
+
+            and! kind =
+                withDefault "base" "Over which weights adapters are folded in." "dequantised" (choice [ "w16"; "dequantised" ])
+
+            and! baseModel =
+                optional "base_model" "The parents' common base where absent." (name "model")
+
+            and! tags = tags
+
+            and! evaluate =
+                defaulted "evaluate" "Benchmarks for this merge." (filledList benchmark)
+
+            return
+                {
+                    Name = name
+                    Bound = bound
+                    Of = selection
+                    Across = across |> List.distinct
+                    Base = kind
+                    BaseModel = baseModel
+                    Tags = tags
+                    Evaluate = evaluate
+                    Mark = mark
+                    Path = path
+                }
+        }
+    )

@@ -25,32 +25,34 @@ let private select: Reader<Select> =
         }
     )
 
-let private methodCore =
+let private beside = [ "type"; "adapter"; "select"; "tags" ]
+
+/// Options are bound by Methods.bind, since rows may override them.
+let private content =
+    let known =
+        required "type" "The method." (marked (filled (Name "method type")))
+        |> refine (fun context path _ (name, mark) -> contract context (join path "type") "method" name mark)
+
     fields {
         let! node = self
-        and! name = required "type" "The method." (marked (filled (Name "method type")))
+        and! contract = known
 
         and! adapter =
             optional "adapter" "An adapter's name; full fine-tuning where absent." Selections.adapterName
 
         and! select = optional "select" "Keeps one variant of a grid." select
         and! tags = tags
-        return node, name, adapter, select, tags
+
+        return
+            {
+                Contract = contract
+                Mark = node.Mark
+                Entries = others beside node
+                Adapter = adapter |> Option.filter ((<>) "none")
+                Select = select
+                Tags = tags
+            }
     }
 
-/// Options are bound by Methods.bind, since rows may override them.
 let method: Reader<Method> =
-    recordWith
-        (Configured("method", "type", methodCore.Specs))
-        methodCore
-        (fun context path _ (node, (name, mark), adapter, select, tags) others ->
-            contract context (join path "type") "method" name mark
-            |> Option.map (fun found ->
-                {
-                    Contract = found
-                    Mark = node.Mark
-                    Entries = others
-                    Adapter = adapter |> Option.filter ((<>) "none")
-                    Select = select
-                    Tags = tags
-                }))
+    openRecord (Configured("method", "type", content.Specs)) content

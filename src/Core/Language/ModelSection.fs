@@ -47,56 +47,61 @@ let private tokenizer: Reader<Tokenizer> =
         | Scalar _ -> Some files
         | _ -> None)
 
-/// The architecture's own options stand under `set`.
-let architecture =
-    fields {
-        let! name =
-            required "init" "An architecture whose weights are drawn at random." (marked (filled (Name "architecture")))
+/// A node as it stands, for what reads it later.
+let private asWritten shape : Reader<Node> =
+    {
+        Shape = shape
+        Read = fun _ _ node -> Some node
+    }
 
-        and! set =
-            optional
-                "set"
-                "The architecture's options (config.json)."
-                (marked
-                    {
-                        Shape = MapOf Anything
-                        Read = fun _ _ node -> Some node
-                    })
+/// The architecture's own options stand under `set`.
+let private bindArchitecture context path (node: Node) ((name, mark), set: Node option) =
+    contract context (join path "init") "architecture" name mark
+    |> Option.bind (fun found ->
+        let inner = join path "set"
+
+        let given =
+            match set with
+            | Some settings when isMapping context inner settings (MapOf Anything) -> others [] settings
+            | _ -> []
+
+        let place = (set |> Option.defaultValue node).Mark
+
+        Options.bind context inner $"the architecture '{name}'" place [] false (schemas found) given
+        |> Option.map (fun options ->
+            {
+                Options.Contract = found
+                Options.Options = Map options
+            }))
+
+let architecture: Fields<ModelSource> =
+    let drawn =
+        fields {
+            let! name =
+                required "init" "An architecture whose weights are drawn at random." (marked (filled (Name "architecture")))
+
+            and! set = optional "set" "The architecture's options (config.json)." (asWritten (MapOf Anything))
+            return name, set
+        }
+
+    fields {
+        let! bound = refine bindArchitecture drawn
 
         and! tokenizer =
             required "tokenizer" "bytes, a folder, or { train: DATASET, size: N }." tokenizer
 
         and! seed = withDefault "seed" "Seed of the weights." 0 (small (Interval.atLeast 0))
-        return name, set, tokenizer, seed
-    }
 
-let private bindArchitecture context path (node: Node) (((name, mark), set: (Node * Place) option, tokenizer, seed)) =
-    contract context (join path "init") "architecture" name mark
-    |> Option.bind (fun found ->
-        let owner = $"the architecture '{name}'"
-        let settings, place = set |> Option.defaultValue (node, node.Mark)
-
-        let given =
-            match set with
-            | Some(settings, _) when isMapping context (join path "set") settings (MapOf Anything) ->
-                entries settings |> List.ofArray
-            | _ -> []
-
-        Options.bind context (join path "set") owner place [] false (schemas found) given
-        |> Option.map (fun options ->
+        return
             Initialised
                 {
-                    Architecture =
-                        {
-                            Contract = found
-                            Options = Map options
-                        }
+                    Architecture = bound
                     Tokenizer = tokenizer
                     Seed = seed
-                }))
+                }
+    }
 
-let fresh: Reader<ModelSource> =
-    recordWith (Record architecture.Specs) architecture (fun context path node own _ -> bindArchitecture context path node own)
+let fresh: Reader<ModelSource> = record architecture
 
 let private withTemplate (source: Fields<'T>) =
     fields {
@@ -136,21 +141,7 @@ let model: Reader<Model> =
     let plain content =
         record (withTemplate content) |> map make
 
-    let initialised =
-        let all = withTemplate architecture
-        let names = all.Specs |> List.map (fun spec -> spec.Name)
-
-        recordWith (Record all.Specs) all (fun context path node (own, chatTemplate, tags) others ->
-            for entry in others do
-                context.Faults.Add(
-                    entry.KeyMark,
-                    join path entry.Key,
-                    $"unknown key '{entry.Key}'{Suggest.hint names entry.Key}"
-                )
-
-            bindArchitecture context path node own
-            |> Option.map (fun source -> make (source, chatTemplate, tags)))
-
+    let initialised = plain architecture
     let made = plain fromRun
     let onDisk = plain folder
 

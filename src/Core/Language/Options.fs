@@ -74,7 +74,7 @@ and private either context path shapes node =
 
     match shapes |> List.filter looksRight with
     | [] when node.Body.IsBroken -> None
-    | [] -> Readers.fault context node path $"expected {Shape.describe (Either shapes)}, not {Yaml.describe node}"
+    | [] -> Readers.fault context node path $"expected {Shape.describe (Either shapes)}, not {Nodes.describe node}"
     | [ single ] -> value context path single node
     | several ->
         let attempt shape =
@@ -85,7 +85,7 @@ and private either context path shapes node =
         | Some(found, uses) ->
             context.Uses.AddRange uses
             Some found
-        | None -> Readers.fault context node path $"expected {Shape.describe (Either several)}, not {Yaml.describe node}"
+        | None -> Readers.fault context node path $"expected {Shape.describe (Either several)}, not {Nodes.describe node}"
 
 /// `{ grid: [a, b] }` where a grid may stand, else a plain value.
 let private gridOrValue context path shape (node: Node) =

@@ -56,27 +56,30 @@ let schemas (contract: Contract) =
 
 /// A record that names a contract under `key` and holds its options beside `content`.
 let configured kind key docs (content: Fields<'T>) allowGrid : Reader<'T * Options.Bound> =
+    let beside = key :: names content
+
+    let bound =
+        required key docs (marked (filled (Name kind)))
+        |> refine (fun context path node (name, mark) ->
+            contract context (join path key) kind name mark
+            |> Option.bind (fun contract ->
+                let owner = $"the {kind} '{name}'"
+
+                Options.bind context path owner node.Mark beside allowGrid (schemas contract) (others beside node)
+                |> Option.map (fun options ->
+                    {
+                        Options.Contract = contract
+                        Options.Options = Map options
+                    })))
+
     let all =
         fields {
             let! own = content
-            and! name = required key docs (marked (filled (Name kind)))
-            return own, name
+            and! bound = bound
+            return own, bound
         }
 
-    let names = all.Specs |> List.map (fun spec -> spec.Name)
-
-    recordWith (Configured(kind, key, all.Specs)) all (fun context path node (own, (name, mark)) others ->
-        contract context (join path key) kind name mark
-        |> Option.bind (fun contract ->
-            let owner = $"the {kind} '{name}'"
-
-            Options.bind context path owner node.Mark names allowGrid (schemas contract) others
-            |> Option.map (fun options ->
-                own,
-                {
-                    Contract = contract
-                    Options = Map options
-                })))
+    openRecord (Configured(kind, key, all.Specs)) all
 
 let tags =
     optional "tags" "Words by which selections find it." (oneOrMany (filled AnyText))

@@ -43,7 +43,7 @@ module internal Readers =
         match node.Body with
         | Broken -> None
         | Scalar(Scalars.Null, _) -> fault context node path $"a value is missing; expected {Shape.describe shape}"
-        | _ -> fault context node path $"expected {Shape.describe shape}, not {Yaml.describe node}"
+        | _ -> fault context node path $"expected {Shape.describe shape}, not {Nodes.describe node}"
 
     /// A scalar reader: the function gives the value, or None for a wrong kind, or Some(Error why).
     let private scalar shape (pick: Scalars.Scalar -> string -> Result<'T, string> option) : Reader<'T> =
@@ -68,7 +68,7 @@ module internal Readers =
                     match node.Body with
                     | Scalar(Scalars.Text value, _) -> Some value
                     | Scalar((Scalars.Whole _ | Scalars.Real _ | Scalars.Flag _), written) ->
-                        fault context node path $"expected text, not {Yaml.describe node}; put it in quotes: '{written}'"
+                        fault context node path $"expected text, not {Nodes.describe node}; put it in quotes: '{written}'"
                     | _ -> wrong context node path AnyText
         }
 
@@ -90,7 +90,7 @@ module internal Readers =
         let pick value written =
             match value with
             | Scalars.Text name when List.contains name names -> Some(Ok name)
-            | Scalars.Text name -> Some(Error $"{Suggest.shown name} is not one of {one}{Suggest.hint names name}")
+            | Scalars.Text name -> Some(Error $"{Suggest.shown name} is not one of {one}{Suggest.near names name}")
             | _ -> None
 
         scalar (Choice names) pick

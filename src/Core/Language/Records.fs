@@ -127,24 +127,35 @@ module internal Records =
                         content.Get context path node
         }
 
-    /// A mapping with these keys; the others go to the second reader (a contract's options).
-    let recordWith shape (content: Fields<'T>) (rest: Context -> string -> Node -> 'T -> Entry list -> 'U option) : Reader<'U> =
-        let names = content.Specs |> List.map (fun spec -> spec.Name)
+    /// The entries of keys that are not these: a contract's options.
+    let others (names: string list) (node: Node) =
+        entries node
+        |> Array.filter (fun entry -> not (List.contains entry.Key names))
+        |> List.ofArray
 
+    /// A mapping with these keys, whose fields themselves look at the others.
+    let openRecord shape (content: Fields<'T>) : Reader<'T> =
         {
             Shape = shape
             Read =
                 fun context path node ->
-                    if not (isMapping context path node shape) then
-                        None
-                    else
-                        let others =
-                            entries node
-                            |> Array.filter (fun entry -> not (List.contains entry.Key names))
-                            |> List.ofArray
-
+                    if isMapping context path node shape then
                         content.Get context path node
-                        |> Option.bind (fun value -> rest context path node value others)
+                    else
+                        None
         }
+
+    /// Goes on with what was read; the fields beside it are read whatever comes of it.
+    let refine (next: Context -> string -> Node -> 'T -> 'U option) (content: Fields<'T>) : Fields<'U> =
+        {
+            Specs = content.Specs
+            Get =
+                fun context path node ->
+                    content.Get context path node
+                    |> Option.bind (next context path node)
+        }
+
+    let names (content: Fields<'T>) =
+        content.Specs |> List.map _.Name
 
     let hasKey key (node: Node) = (find node key).IsSome
