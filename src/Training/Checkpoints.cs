@@ -3,7 +3,6 @@
 
 using System.Globalization;
 using System.Text.Json.Nodes;
-using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
 
@@ -24,8 +23,8 @@ internal sealed class Checkpoints(string folder, int keep)
         var temporary = target + ".partial";
         if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
         Directory.CreateDirectory(temporary);
-        SafetensorsWriter.Write(Path.Combine(temporary, Parameters), parameters.Members.Select(m => (m.Name, m.Tensor.detach())).ToList());
-        SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), [("exp_avg", optimizer.FirstMoment), ("exp_avg_sq", optimizer.SecondMoment)]);
+        SafetensorsWriter.Write(Path.Combine(temporary, Parameters), parameters.Members.Select(m => KeyValuePair.Create(m.Name, m.Tensor.detach())));
+        SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), [KeyValuePair.Create("exp_avg", optimizer.FirstMoment), KeyValuePair.Create("exp_avg_sq", optimizer.SecondMoment)]);
         var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss };
         File.WriteAllText(Path.Combine(temporary, StateFile), json.ToJsonString());
         if (Directory.Exists(target)) Directory.Delete(target, recursive: true);

@@ -95,7 +95,7 @@ public static class Trainer
         var tensors = parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
         if (run.Adapter is { } sites)
             return sites.ToDictionary(s => s.Module, s => s.Delta.With(role => tensors[$"{s.Module}.{role}"]));
-        foreach (var (name, tensor) in tensors) run.Model.Replace(name, tensor);
+        foreach (var (name, tensor) in tensors) run.Model.SetWeight(name, tensor);
         return new Dictionary<string, Delta>();
     }
 
@@ -105,7 +105,7 @@ public static class Trainer
         using var off = torch.no_grad();
         foreach (var (name, tensor) in parameters.Members)
         {
-            if (run.Adapter is null) run.Model.Replace(name, tensor.detach().clone().DetachFromDisposeScope());
+            if (run.Adapter is null) run.Model.SetWeight(name, tensor.detach().clone().DetachFromDisposeScope());
         }
         var tensors = parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
         foreach (var site in run.Adapter ?? [])

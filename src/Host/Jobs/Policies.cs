@@ -51,8 +51,8 @@ internal static class Policies
         var outline = model.Outline(place.Base);
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))
-            sites = job.Create<IPeftAdapter>(contract).Load(outline, AdapterFolder.Open(folder));
-        var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;
+            sites = job.Create<IPeftAdapter>(contract).Load(outline, AdapterFolders.Open(folder));
+        var tokenizer = ModelFolder.HasTokenizer(place.Base) ? Tokenizers.Load(place.Base) : null;
         return new Policy(model, tokenizer, outline, sites);
     }
 }

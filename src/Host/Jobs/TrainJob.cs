@@ -35,7 +35,7 @@ internal static class TrainJob
         }, job.Cancellation);
 
         if (adapter is not null && sites is not null)
-            Appear(job.Folder.Adapter, folder => AdapterFolder.Write(folder, adapter.Save(policy.Outline, sites)));
+            Appear(job.Folder.Adapter, folder => AdapterFolders.Write(folder, adapter.Save(policy.Outline, sites)));
         else
             Appear(job.Folder.Model, folder => ModelFolder.Save(folder, policy.Model, place.Base));
         return new JsonObject

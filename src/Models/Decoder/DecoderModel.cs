@@ -33,7 +33,7 @@ public sealed class DecoderModel
     public torch.Device Device => Head.device;
 
     /// <summary>Puts other tensors (trainable ones) in the place of weights.</summary>
-    internal void Replace(string name, Tensor tensor) => weights[name] = tensor;
+    public void SetWeight(string name, Tensor tensor) => weights[name] = tensor;
 
     /// <summary>Final hidden states of all rows of a pack.</summary>
     /// <param name="pack">Rows.</param>
