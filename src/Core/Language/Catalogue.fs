@@ -9,7 +9,9 @@ open System.Collections.Generic
 /// <remarks><para>Type is one of string, integer, number, boolean, path (hashed by its content), any, or the name of a thing that
 /// the manifest declares: model, dataset, judge. T[] is a list, {T} a mapping from names, T|T[] a choice.</para>
 /// <para>Default is JSON text, or null for none; Range is like "[0,1]", "(0,)" or "" for numbers; Choices are the allowed texts.</para>
-/// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para></remarks>
+/// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para>
+/// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft"; "" for always. Giving it
+/// with another value is an error.</para></remarks>
 [<CLIMutable; NoComparison>]
 type OptionSchema =
     {
@@ -21,6 +23,7 @@ type OptionSchema =
         Aliases: IReadOnlyList<string>
         Required: bool
         Recorded: bool
+        OnlyWith: string
         Docs: string
     }
 

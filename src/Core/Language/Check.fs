@@ -125,6 +125,15 @@ let private stages context (manifest: Manifest) (row: TrainRow) =
             let settings =
                 Methods.bind context (Readers.join row.Path "set") stage.Method method row.Set
 
+            match stage.Until, method.Select with
+            | Some _, Some _ ->
+                context.Faults.Add(
+                    stage.Mark,
+                    Readers.join stage.Path "until",
+                    $"'until' hands over a point of one training, and '{stage.Method}' selects among several; drop one of the two"
+                )
+            | _ -> ()
+
             match settings, stage.Until with
             | Some settings, Some point ->
                 beyond settings point

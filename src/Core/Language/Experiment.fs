@@ -154,6 +154,7 @@ type internal EvaluateRow =
 type internal Section<'T> =
     {
         Items: (string * 'T) list
+        Marks: (string * Place) list
         Broken: string list
     }
 

@@ -131,6 +131,12 @@ type Manifests private () =
             Faults = faults.Sorted()
         }
 
+    /// <summary>The JSON Schema (draft 2020-12) of manifests, made from the same descriptions that read them.</summary>
+    /// <param name="catalogue">The plugins whose options it knows; all of them, listed in a manifest or not.</param>
+    /// <returns>JSON text.</returns>
+    static member JsonSchema(catalogue: Catalogue) : string =
+        Known(Given.list catalogue.Plugins) |> JsonSchema.generate |> Tree.options
+
 /// <summary>Planning: from an experiment to a graph of jobs whose ids are hashes of what can change their results.</summary>
 [<AbstractClass; Sealed>]
 type Plans private () =

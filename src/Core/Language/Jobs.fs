@@ -13,8 +13,7 @@ type internal Naming =
         Group: string
     }
 
-/// Raised for a path that has no content; the fault is added by the collector.
-type internal Graph(faults: Faults, contentHash: string -> string) =
+type internal Graph(faults: Faults, known: Known, contentHash: string -> string) =
     let jobs = Dictionary<string, PlanJob>()
     let order = List<string>()
     let keep = Dictionary<string, HashSet<string>>()
@@ -43,7 +42,7 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
 
     let inputs tree : PlanInput[] =
         [|
-            for place, leaf in Tree.leaves "" tree do
+            for struct (place, leaf) in Tree.leaves "" tree do
                 match leaf with
                 | Content(path, _) ->
                     {
@@ -59,7 +58,7 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
 
     let dependencies tree =
         [|
-            for _, leaf in Tree.leaves "" tree do
+            for struct (_, leaf) in Tree.leaves "" tree do
                 match leaf with
                 | Output(job, _) -> job
                 | _ -> ()
@@ -75,6 +74,15 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
                     Labels = labels
                     Label = labels[0]
                 }
+
+    /// The engine's own part of a job's identity.
+    member _.Engine(job: string) =
+        "engine", Whole(int64 (known.EngineVersion job))
+
+    /// What would be hashed of a tree.
+    member _.Identity(tree: Tree) =
+        hashed tree
+        Tree.identity (fun path -> hashes[path]) tree
 
     /// The job's id; a job of the same identity is reused.
     member _.Add(kind: string, naming: Naming, body: (string * Tree) list) : string =

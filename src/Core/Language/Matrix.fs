@@ -8,8 +8,8 @@ open System.Collections.Generic
 /// Raised inside the planner where a fault has been added and nothing can be made of the value.
 exception internal Unplannable
 
-type internal Matrix(index: Lookup, context: Context) =
-    let manifest = index.Manifest
+type internal Matrix(lookup: Lookup, context: Context) =
+    let manifest = lookup.Manifest
 
     /// Faults of binding were reported by Check; here it only gives the settings.
     let quiet =
@@ -27,7 +27,7 @@ type internal Matrix(index: Lookup, context: Context) =
         | true, found -> found
         | _ ->
             let found =
-                Methods.bind quiet "" method index.Methods[method] row.Set
+                Methods.bind quiet "" method lookup.Methods[method] row.Set
                 |> Option.defaultValue []
 
             settings.Add(key, found)
@@ -37,10 +37,51 @@ type internal Matrix(index: Lookup, context: Context) =
         lazy
             [
                 for row in manifest.Train ->
-                    row, Policies.ofRow index settingsOf (row.Seeds |> Option.defaultValue manifest.Seeds) row
+                    row, Policies.ofRow lookup settingsOf (row.Seeds |> Option.defaultValue manifest.Seeds) row
             ]
 
-    let trained = lazy (rows.Value |> List.collect snd |> List.distinct)
+    /// Two rows may make the same policy; with other settings it is another policy and needs a name.
+    let joined (rows: (TrainRow * Policy list) list) =
+        let first = Dictionary<Policy, TrainRow * Policy>()
+        let order = List<Policy>()
+
+        for row, policies in rows do
+            let clash =
+                policies
+                |> List.tryFind (fun policy ->
+                    match first.TryGetValue policy with
+                    | true, (earlier, _) -> Nodes.written earlier.Set <> Nodes.written row.Set
+                    | _ -> false)
+
+            match clash with
+            | Some policy ->
+                let line = (fst first[policy]).Mark.Line
+                let label = Policies.label policy
+
+                context.Faults.Add(
+                    row.Mark,
+                    row.Path,
+                    $"this row makes {label} as the row on line {line} does, with other settings; give one of them a name"
+                )
+            | None -> ()
+
+            for policy in policies do
+                match first.TryGetValue policy with
+                | true, (earlier, known) ->
+                    let tags = List.distinct (known.Facts.Tags @ policy.Facts.Tags)
+
+                    first[policy] <-
+                        (earlier,
+                         { known with
+                             Facts = { known.Facts with Tags = tags }
+                         })
+                | _ ->
+                    first.Add(policy, (row, policy))
+                    order.Add policy
+
+        [ for policy in order -> snd first[policy] ]
+
+    let trained = lazy (joined rows.Value)
 
     let untouched =
         lazy
@@ -54,7 +95,12 @@ type internal Matrix(index: Lookup, context: Context) =
     let merged = Dictionary<string, Policy list>()
     let merging = HashSet<string>()
 
-    let fault mark path message = context.Faults.Add(mark, path, message)
+    let complained = HashSet<struct (int * int)>()
+
+    /// One fault for each place: a selection is looked at once for each seed.
+    let fault (mark: Place) path message =
+        if complained.Add(struct (mark.Line, mark.Column)) || mark.Line = 0 then
+            context.Faults.Add(mark, path, message)
 
     /// A policy's values along an axis, as selections write them.
     let values (facts: Facts) axis =

@@ -2,6 +2,7 @@
 // is canonical: an option that is not given has its default, an alias its proper name, an absent one without default no key.
 module internal PeftAlign.Core.Language.Options
 
+open System
 open System.Text.Json
 open PeftAlign.Core
 
@@ -73,7 +74,7 @@ and private either context path shapes node =
 
     match shapes |> List.filter looksRight with
     | [] when node.Body.IsBroken -> None
-    | [] -> Readers.fault context node path $"expected {Shape.describe (Either shapes)}, not {Yaml.describe node}"
+    | [] -> Readers.fault context node path $"expected {Shape.describe (Either shapes)}, not {Nodes.describe node}"
     | [ single ] -> value context path single node
     | several ->
         let attempt shape =
@@ -84,7 +85,7 @@ and private either context path shapes node =
         | Some(found, uses) ->
             context.Uses.AddRange uses
             Some found
-        | None -> Readers.fault context node path $"expected {Shape.describe (Either several)}, not {Yaml.describe node}"
+        | None -> Readers.fault context node path $"expected {Shape.describe (Either several)}, not {Nodes.describe node}"
 
 /// `{ grid: [a, b] }` where a grid may stand, else a plain value.
 let private gridOrValue context path shape (node: Node) =
@@ -95,7 +96,7 @@ let private gridOrValue context path shape (node: Node) =
     | _ -> value context path shape node
 
 /// A default is JSON; numbers and paths take their option's type.
-let private defaultOf (option: OptionSchema) =
+let defaultOf (option: OptionSchema) =
     let rec typed shape tree =
         match shape, tree with
         | Number _, Whole whole -> Real(float whole)
@@ -145,6 +146,47 @@ let private given context path (option: OptionSchema) (entries: Entry list) =
     | first :: _ -> Some first
     | [] -> None
 
+/// An option that the other options make meaningless is a fault, never ignored.
+let private applies context path owner entries (bound: (string * Tree) list) (option: OptionSchema) =
+    let rec texts tree =
+        match tree with
+        | Grid items
+        | List items -> items |> List.collect texts
+        | Recorded inner -> texts inner
+        | Text text -> [ text ]
+        | other -> [ Tree.options other ]
+
+    match (Given.text option.OnlyWith).Split '=' with
+    | [| other; values |] ->
+        let wanted = values.Split '|'
+
+        let found =
+            bound
+            |> List.tryFind (fun (name, _) -> name = other)
+            |> Option.map (snd >> texts)
+            |> Option.defaultValue []
+
+        match
+            entries
+            |> List.tryFind (fun (entry: Entry) -> List.contains entry.Key (spellings option) && not (isNothing entry.Value))
+        with
+        | Some entry when not (found |> List.exists (fun value -> Array.contains value wanted)) ->
+            let has =
+                if found.IsEmpty then
+                    "not given"
+                else
+                    String.Join(", ", found)
+
+            let allowed = String.Join(" | ", wanted)
+
+            context.Faults.Add(
+                entry.KeyMark,
+                Readers.join path entry.Key,
+                $"'{option.Name}' is used with {other} {allowed} only, and {other} is {has}; remove it or change {other}"
+            )
+        | _ -> ()
+    | _ -> ()
+
 /// What the entries say where the schemas are these; `others` are keys that stand beside the options (for suggestions).
 let bind
     context
@@ -189,6 +231,9 @@ let bind
             | None -> Some None
 
     let bound = schemas |> List.map one
+
+    schemas
+    |> List.iter (applies context path owner entries (bound |> List.choose Option.flatten))
 
     if bound |> List.forall Option.isSome then
         Some(bound |> List.choose Option.get)

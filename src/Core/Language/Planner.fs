@@ -40,7 +40,7 @@ let private targets (matrix: Matrix) (context: Context) target : (Policy * Point
                             context.Faults.Add(
                                 selection.Mark,
                                 Readers.join selection.Path "checkpoints",
-                                $"checkpoints are kept of trained policies, and '{Policies.label policy}' is {policy.Facts.Kind}"
+                                $"'{Policies.label policy}' has no checkpoints: only training jobs keep them, and this is an untouched, merged or chosen policy"
                             )
             ]
 
@@ -83,10 +83,10 @@ let private distinguish (jobs: PlanJob[]) =
 
 /// The plan's jobs; faults go to the context.
 let plan (context: Context) (manifest: Manifest) (contentHash: string -> string) : PlanJob[] =
-    let index = Lookup manifest
-    let matrix = Matrix(index, context)
-    let graph = Graph(context.Faults, contentHash)
-    let lowering = Lowering(index, matrix, context, graph)
+    let lookup = Lookup manifest
+    let matrix = Matrix(lookup, context)
+    let graph = Graph(context.Faults, context.Known, contentHash)
+    let lowering = Lowering(lookup, matrix, context, graph)
 
     let final policies =
         policies |> List.map (fun policy -> policy, None)

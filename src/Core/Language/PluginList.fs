@@ -6,6 +6,7 @@ open System
 open PeftAlign.Core
 open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
 
 /// Compares "1.2" with "1.10.3" part by part, missing parts being 0; what follows '-' or '+' is left out.
 let compareVersions (a: string) (b: string) =
@@ -127,10 +128,30 @@ let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place
             | None -> missing $"the plugin at '{place}' could not be loaded"
             | found -> found
 
-    match section with
-    | Some entries -> Known((all |> List.filter isEngine) @ (entries |> List.choose find))
-    | None ->
-        Known(
+    let sound (plugin: PluginSchema) =
+        for contract in Given.list plugin.Provides do
+            for option in Given.list contract.Options do
+                try
+                    Shape.ofOption option |> ignore
+                    Options.defaultOf option |> ignore
+                with :? ArgumentException as error ->
+                    faults.Add(
+                        Place.none,
+                        "plugins",
+                        $"plugin '{id plugin}' describes its {contract.Kind} '{contract.Name}' wrongly: {error.Message}"
+                    )
+
+        plugin
+
+    let admitted =
+        match section with
+        | Some entries -> (all |> List.filter isEngine) @ (entries |> List.choose find)
+        | None ->
             all
             |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && source plugin = "")
-        )
+
+    Known(
+        admitted
+        |> List.distinctBy (fun plugin -> id plugin, source plugin)
+        |> List.map sound
+    )

@@ -69,6 +69,20 @@ type internal Lookup(manifest: Manifest) =
             for name, adapter in manifest.Adapters.Items -> name, (adapter, Options.variants adapter.Bound.Options)
         ]
 
+    let marks =
+        dict
+            [
+                "model", dict manifest.Models.Marks
+                "dataset", dict manifest.Datasets.Marks
+                "judge", dict manifest.Judges.Marks
+            ]
+
+    /// Where a model, dataset or judge is declared.
+    member _.MarkOf(kind: string, name: string) : Place =
+        match marks[kind].TryGetValue name with
+        | true, mark -> mark
+        | _ -> Place.none
+
     member val Manifest = manifest
     member val Models = dict manifest.Models.Items
     member val Datasets = dict manifest.Datasets.Items
@@ -116,17 +130,17 @@ module internal Policies =
             Label = name
         }
 
-    let private facts (index: Lookup) cell isLast dataset (adapter: string option) (stage: Stage) (before: Facts) : Facts =
+    let private facts (lookup: Lookup) cell isLast dataset (adapter: string option) (stage: Stage) (before: Facts) : Facts =
         let adapterTags =
             match adapter with
-            | Some name -> (fst index.Adapters[name]).Tags
+            | Some name -> (fst lookup.Adapters[name]).Tags
             | None -> []
 
         let tags =
             [
                 before.Tags
-                index.Datasets[dataset].Tags
-                index.Methods[stage.Method].Tags
+                lookup.Datasets[dataset].Tags
+                lookup.Methods[stage.Method].Tags
                 adapterTags
                 cell.Row.Tags
             ]
@@ -145,12 +159,19 @@ module internal Policies =
         }
 
     /// One stage on top of a policy: a policy for each variant of its grids, or the best of them.
-    let private grow (index: Lookup) settingsOf cell isLast (previous: Policy, until: Point option) (stage: Stage) : Policy list =
-        let method = index.Methods[stage.Method]
+    let private grow
+        (lookup: Lookup)
+        settingsOf
+        cell
+        isLast
+        (previous: Policy, until: Point option)
+        (stage: Stage)
+        : Policy list =
+        let method = lookup.Methods[stage.Method]
         let dataset = stage.Dataset |> Option.defaultValue cell.Dataset
         let axis = stage.Adapter |> Option.orElse cell.Adapter
         let adapter = axis |> Option.orElse method.Adapter |> Option.filter ((<>) "none")
-        let facts = facts index cell isLast dataset adapter stage previous.Facts
+        let facts = facts lookup cell isLast dataset adapter stage previous.Facts
 
         let before =
             match previous.Facts.Stage, until with
@@ -172,7 +193,7 @@ module internal Policies =
                 for setting: Methods.Setting in settingsOf cell.Row stage.Method do
                     for variant, options in
                         (match adapter with
-                         | Some name -> snd index.Adapters[name]
+                         | Some name -> snd lookup.Adapters[name]
                          | None -> [ "", Null ]) do
                         let own = String.Join(",", filled [ setting.Variant; variant ])
 
@@ -208,15 +229,15 @@ module internal Policies =
         | _ -> variants
 
     /// Every stage of every chain of the row; the last of each chain is marked so.
-    let ofRow (index: Lookup) settingsOf (seeds: int list) (row: TrainRow) : Policy list =
+    let ofRow (lookup: Lookup) settingsOf (seeds: int list) (row: TrainRow) : Policy list =
         let chainOf cell model (chain: Stage list) =
-            let start = declared model index.Models[model] (Some cell.Seed)
+            let start = declared model lookup.Models[model] (Some cell.Seed)
             let last = chain.Length - 1
 
             let add (starts, made) (i, stage: Stage) =
                 let next =
                     starts
-                    |> List.collect (fun start -> grow index settingsOf cell (i = last) start stage)
+                    |> List.collect (fun start -> grow lookup settingsOf cell (i = last) start stage)
 
                 next |> List.map (fun policy -> policy, stage.Until), made @ next
 

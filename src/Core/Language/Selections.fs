@@ -3,6 +3,7 @@ module internal PeftAlign.Core.Language.Selections
 
 open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
 
 /// The axes of a trained or merged policy, in the order of labels.
 let axes =

@@ -90,6 +90,11 @@ and internal FieldSpec =
     }
 
 module internal Shape =
+    let rec private flat shape =
+        match shape with
+        | Either shapes -> List.collect flat shapes
+        | single -> [ single ]
+
     let rec describe shape =
         match shape with
         | Anything -> "any value"
@@ -100,9 +105,9 @@ module internal Shape =
         | Truth -> "true or false"
         | FilePath -> "a path"
         | Name kind -> $"the name of a {kind}"
-        | ListOf inner -> $"a list ({describe inner})"
+        | ListOf _ -> "a list"
         | MapOf _ -> "a mapping from names"
-        | Either shapes -> String.Join(", or ", shapes |> List.map describe)
+        | Either shapes -> String.Join(", or ", shapes |> List.collect flat |> List.map describe |> List.distinct)
         | Record _
         | Configured _ -> "a mapping"
 

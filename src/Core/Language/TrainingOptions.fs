@@ -14,6 +14,7 @@ let private option name kind (initial: string | null) range docs =
         Aliases = [||]
         Required = false
         Recorded = false
+        OnlyWith = ""
         Docs = docs
     }
 
@@ -65,7 +66,9 @@ let all: OptionSchema list =
         oneOf "truncation" "keep_start" [ "keep_start"; "keep_end" ] "Which side of a long prompt stays."
         |> aka [ "truncation_mode" ]
         flag "packing" "false" "Several rows in one sequence."
-        oneOf "packing_strategy" "bfd" [ "bfd"; "bfd_split"; "wrapped" ] "How rows are packed."
+        { oneOf "packing_strategy" "bfd" [ "bfd"; "bfd_split"; "wrapped" ] "How rows are packed." with
+            OnlyWith = "packing=true"
+        }
         flag "padding_free" "false" "Batches as one sequence without padding."
         number "label_smoothing_factor" "0" "[0,1)" "Label smoothing of the token loss."
         flag "shuffle" "true" "Rows in random order."
@@ -95,7 +98,16 @@ let all: OptionSchema list =
 
 let names = all |> List.map (fun schema -> schema.Name) |> set
 
+/// Options that only methods with a reference policy have.
+let private ofReference = set [ "reference"; "precompute_reference" ]
+
 /// The method's own options and the training options, the method's declaration winning.
-let withMethod (method: OptionSchema list) =
-    let own = method |> List.map (fun schema -> schema.Name) |> set
-    method @ (all |> List.filter (fun schema -> not (own.Contains schema.Name)))
+let withMethod (traits: string seq) (method: OptionSchema list) =
+    let own = method |> List.map _.Name |> set
+    let hasReference = traits |> Seq.contains "reference"
+
+    let applies (schema: OptionSchema) =
+        not (own.Contains schema.Name)
+        && (hasReference || not (ofReference.Contains schema.Name))
+
+    method @ (all |> List.filter applies)

@@ -105,22 +105,24 @@ module internal Tree =
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes identity), 0, 16)
 
     /// Every leaf with its place ("dataset.path"), depth first.
-    let rec leaves place tree : (string * Tree) seq =
-        seq {
+    let leaves (place: string) tree : ResizeArray<struct (string * Tree)> =
+        let found = ResizeArray()
+
+        let rec go place tree =
             let under key =
                 if place = "" then key else place + "." + key
 
             match tree with
             | List items
-            | Grid items ->
-                for i, item in List.indexed items do
-                    yield! leaves (under (string i)) item
+            | Grid items -> items |> List.iteri (fun i item -> go (under (string i)) item)
             | Map entries ->
                 for key, value in entries do
-                    yield! leaves (under key) value
-            | Recorded inner -> yield! leaves place inner
-            | leaf -> yield place, leaf
-        }
+                    go (under key) value
+            | Recorded inner -> go place inner
+            | leaf -> found.Add(struct (place, leaf))
+
+        go place tree
+        found
 
     /// Replaces leaves; the function sees every leaf once.
     let rec replace (f: Tree -> Tree) tree =

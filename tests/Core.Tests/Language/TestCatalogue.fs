@@ -14,6 +14,7 @@ let option name kind (initial: string | null) : OptionSchema =
         Aliases = [||]
         Required = false
         Recorded = false
+        OnlyWith = ""
         Docs = name
     }
 
