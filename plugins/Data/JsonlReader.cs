@@ -10,6 +10,10 @@ namespace PeftAlign.Data;
 /// <summary>Options of jsonl.</summary>
 public sealed class JsonlOptions
 {
+    /// <summary>The file, .jsonl or .jsonl.gz.</summary>
+    [OptionPath]
+    public string? Path { get; set; }
+
     /// <summary>Rows to read; 0 = all.</summary>
     [OptionRange(0)]
     public int Limit { get; set; }
@@ -17,9 +21,10 @@ public sealed class JsonlOptions
 
 internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
 {
-    public IEnumerable<DataRecord> Read(string? path)
+    public IEnumerable<DataRecord> Read(string? split)
     {
-        if (path is null) throw new UserErrorException("Reader jsonl needs 'path', a .jsonl or .jsonl.gz file.");
+        if (split is not null) throw new UserErrorException($"Reader jsonl has no splits; leave 'split' ({split}) out and name the file.");
+        if (options.Path is not { } path) throw new UserErrorException("Reader jsonl needs 'path', a .jsonl or .jsonl.gz file.");
         if (!File.Exists(path)) throw new UserErrorException($"There is no file '{path}'; reader jsonl needs a .jsonl or .jsonl.gz file.");
         return Rows(path);
     }
@@ -34,7 +39,7 @@ internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
         {
             line++;
             if (string.IsNullOrWhiteSpace(text)) continue;
-            yield return new DataRecord(Parsed(text, path, line), Path.GetFileName(path), ++row);
+            yield return new DataRecord(Parsed(text, path, line), System.IO.Path.GetFileName(path), ++row);
             if (options.Limit > 0 && row == options.Limit) yield break;
         }
     }

@@ -1,5 +1,5 @@
 // Rows made by code: a small world of creatures, what they eat and where they live. A right answer follows the world's
-// facts, a wrong one names another creature's. Train and test ask about the same facts in different words.
+// facts, a wrong one names another creature's. The splits train and test ask about the same facts in different words.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -14,10 +14,6 @@ public sealed class SyntheticOptions
     [OptionRange(1, 1_000_000)]
     public int Rows { get; set; } = 400;
 
-    /// <summary>Rows to train on, or to test on: the same facts, other wordings and other pairs.</summary>
-    [OptionChoices("train", "test")]
-    public string Split { get; set; } = "train";
-
     /// <summary>Seed of the choice of rows.</summary>
     public long Seed { get; set; } = 1;
 }
@@ -30,20 +26,25 @@ internal sealed class SyntheticReader(SyntheticOptions options) : IDatasetReader
     private static readonly string[] TrainFood = ["What does the {0} eat?", "Tell me the food of the {0}.", "The {0} is hungry. What now?"];
     private static readonly string[] TrainHome = ["Where does the {0} live?", "Tell me the home of the {0}.", "The {0} is tired. Where to?"];
 
-    public IEnumerable<DataRecord> Read(string? path)
+    public IEnumerable<DataRecord> Read(string? split)
     {
-        if (path is not null) throw new UserErrorException($"Reader synthetic makes its rows; leave 'path' ({path}) out.");
-        var stream = new CounterStream((ulong)options.Seed, "synthetic", options.Split);
-        for (var row = 1; row <= options.Rows; row++) yield return new DataRecord(Row(stream), "synthetic", row);
+        if (split is not (null or "train" or "test")) throw new UserErrorException($"Reader synthetic has the splits train and test, not '{split}'.");
+        return Rows(split ?? "train");
+    }
+
+    private IEnumerable<DataRecord> Rows(string split)
+    {
+        var stream = new CounterStream((ulong)options.Seed, "synthetic", split);
+        for (var row = 1; row <= options.Rows; row++) yield return new DataRecord(Row(stream, split), "synthetic", row);
     }
 
     // Two wordings are for training; the third is for testing.
-    private JsonObject Row(CounterStream stream)
+    private static JsonObject Row(CounterStream stream, string split)
     {
         var about = (int)stream.NextInt64(Creatures.Length);
         var other = (about + 1 + (int)stream.NextInt64(Creatures.Length - 1)) % Creatures.Length;
         var food = stream.NextInt64(2) == 0;
-        var wording = options.Split == "train" ? stream.NextInt64(2) : 2;
+        var wording = split == "train" ? stream.NextInt64(2) : 2;
         var question = string.Format((food ? TrainFood : TrainHome)[wording], Creatures[about]);
         string Answer(int creature) => food ? $" It eats {Foods[creature]}." : $" It lives in the {Homes[creature]}.";
         return new JsonObject

@@ -10,7 +10,7 @@ internal sealed record SftRow(int[] Ids, bool[] Trained)
     {
         if (record.Has("input_ids")) return Labelled(record);
         if (record.Has("prompt_ids")) return Joined(record.Ids("prompt_ids"), record.Ids("completion_ids"), completionOnly);
-        if (record.Has("text")) return AllTrained(Ids(context.RequireTokenizer(record), WithEnd(record.Text("text"), context)));
+        if (record.Has("text")) return AllTrained(Encoded(context.RequireTokenizer(record), WithEnd(record.Text("text"), context)));
         if (record.Has("prompt")) return Texts(record, completionOnly, context);
         throw record.Fields.ContainsKey("messages")
             ? new UserErrorException($"{record.Source}, row {record.Row}: chat rows (messages) are not built yet for sft; render them to prompt and completion.")
@@ -57,8 +57,8 @@ internal sealed record SftRow(int[] Ids, bool[] Trained)
     private static SftRow Texts(DataRecord record, bool completionOnly, PrepareContext context)
     {
         var tokenizer = context.RequireTokenizer(record);
-        var prompt = Ids(tokenizer, record.Text("prompt"));
-        var whole = Ids(tokenizer, WithEnd(record.Text("prompt") + record.Text("completion"), context));
+        var prompt = Encoded(tokenizer, record.Text("prompt"));
+        var whole = Encoded(tokenizer, WithEnd(record.Text("prompt") + record.Text("completion"), context));
         var same = 0;
         while (same < prompt.Length && same < whole.Length && prompt[same] == whole[same]) same++;
         return Joined(whole[..same], whole[same..], completionOnly);
@@ -71,5 +71,5 @@ internal sealed record SftRow(int[] Ids, bool[] Trained)
         return text.EndsWith(end, StringComparison.Ordinal) ? text : text + end;
     }
 
-    private static int[] Ids(ITokenizer tokenizer, string text) => tokenizer.EncodeToIds(text).ToArray();
+    private static int[] Encoded(ITokenizer tokenizer, string text) => tokenizer.EncodeToIds(text).ToArray();
 }

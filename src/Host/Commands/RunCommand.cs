@@ -2,7 +2,6 @@
 
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using PeftAlign.Core;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;

@@ -17,7 +17,15 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
     : IDatasets
 {
     /// <summary>Makes what a resolved contract {"name", "options"} names.</summary>
-    internal T Create<T>(JsonNode contract) where T : class => Plugins.Create<T>((string)contract["name"]!, Options(contract), new Lent(this));
+    internal T Create<T>(JsonNode contract) where T : class
+    {
+        var name = (string)contract["name"]!;
+        var options = contract["options"]?.DeepClone().AsObject() ?? [];
+        var schema = Plugins.Find(ContractKinds.Of(typeof(T))!, name).Contract.Options;
+        foreach (var option in schema.Options.Where(o => o.Type.Kind == OptionKind.Path && options[o.Name] is JsonValue))
+            options[option.Name] = Spec.FullPath((string)options[option.Name]!);
+        return Plugins.Create<T>(name, options, new Lent(this));
+    }
 
     /// <summary>The records of a resolved dataset.</summary>
     public IEnumerable<DataRecord> Open(DatasetReference dataset)
@@ -25,16 +33,13 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
         var definition = dataset.Definition;
         if (definition["reader"] is not { } reader)
             throw new UserErrorException($"This kind of dataset is not built yet: {definition.ToJsonString()}. Use one with a reader.");
-        foreach (var key in definition.Select(d => d.Key).Where(key => key is not ("reader" or "path" or "take")))
+        foreach (var key in definition.Select(d => d.Key).Where(key => key is not ("reader" or "split" or "take")))
             throw new UserErrorException($"'{key}' of a dataset is not built yet; leave it out.");
-        var path = (string?)definition["path"] is { } p ? Spec.FullPath(p) : null;
-        var records = Create<IDatasetReader>(reader).Read(path);
+        var records = Create<IDatasetReader>(reader).Read((string?)definition["split"]);
         return definition["take"] is { } take ? records.Take((int)take) : records;
     }
 
     internal List<DataRecord> Records(JsonNode dataset) => Open(new DatasetReference(dataset.AsObject())).ToList();
-
-    private static JsonObject Options(JsonNode contract) => contract["options"]?.DeepClone().AsObject() ?? [];
 
     private sealed class Lent(JobContext job) : IPluginContext
     {

@@ -2,6 +2,8 @@
 // JSON lines on stdout; when stdin closes, the executor is gone and the job stops at its next step.
 
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
@@ -43,7 +45,8 @@ internal static class JobProcess
         var spec = JobSpec.Read(folder);
         var plugins = new PluginCatalogue(spec.Plugins.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []);
         torch.set_num_threads(spec.Threads);
-        using var logging = LoggerFactory.Create(l => l.AddSimpleConsole(c => c.SingleLine = true).AddConsole(c => c.LogToStandardErrorThreshold = LogLevel.Trace));
+        using var host = Services();
+        var logging = host.Services.GetRequiredService<ILoggerFactory>();
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
         var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation);
         var outcome = spec.Kind switch
@@ -55,6 +58,14 @@ internal static class JobProcess
         };
         var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["outcome"] = outcome };
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");
+    }
+
+    // stdout belongs to the messages: the log goes to stderr, which the executor writes to log.txt.
+    private static IHost Services()
+    {
+        var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
+        builder.Logging.AddSimpleConsole(c => c.SingleLine = true).AddConsole(c => c.LogToStandardErrorThreshold = LogLevel.Trace);
+        return builder.Build();
     }
 
     // The kernel frees the lock when the process ends, however it ends.

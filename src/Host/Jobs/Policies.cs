@@ -4,9 +4,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
-using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoder;
-using PeftAlign.Models.Text;
 
 namespace PeftAlign.Host.Jobs;
 

@@ -43,7 +43,7 @@ internal static class ReportJob
     }
 
     // evaluate/preference/tiny/... -> tiny/...
-    private static string Name(string label) => string.Join('/', label.Split('/').Skip(1));
+    private static string Name(string label) => string.Join('/', label.Split('/').Skip(2));
 
     private static string Accuracy(JsonNode results)
     {

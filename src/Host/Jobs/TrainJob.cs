@@ -3,7 +3,6 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
-using PeftAlign.Models.Checkpoints;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Jobs;

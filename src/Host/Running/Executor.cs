@@ -15,7 +15,7 @@ internal sealed record RunSummary(int Done, int Already, IReadOnlyList<(string L
 
 /// <param name="run">The run's folder.</param>
 /// <param name="root">Folder of the manifest.</param>
-/// <param name="pluginFolders">Plugin id to folder.</param>
+/// <param name="pluginFolders">Plugin id to folder; a job may load any of them, and loads what it names.</param>
 /// <param name="atOnce">Most processes at once.</param>
 /// <param name="threads">Processor threads for each.</param>
 /// <param name="progress">Told of everything.</param>
@@ -57,7 +57,7 @@ internal sealed class Executor(RunFolder run, string root, IReadOnlyDictionary<s
     {
         var folder = run.Job(job.Id);
         Directory.CreateDirectory(folder.Path);
-        new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), root, threads, [.. job.Plugins.Select(id => pluginFolders[id])]).Write(folder);
+        new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), root, threads, [.. pluginFolders.Values]).Write(folder);
         progress.Started(job.Label);
         return await ChildProcess.RunAsync(folder, message => progress.Message(job.Label, message), cancellation);
     }

@@ -64,7 +64,7 @@ internal static class Planning
     // The section names what is known; without it the product's own are, and what --plugins adds.
     private static List<KnownPlugin> Known(PluginRequests requests, string root, string[] folders)
     {
-        var scanned = PluginCatalogue.Scan([(ProductPlugins, PluginOrigin.Product), .. folders.Select(f => (f, PluginOrigin.Added))]);
+        var scanned = PluginCatalogue.Scan([(ProductPlugins, PluginOrigin.Product), .. folders.Select(f => (f, PluginOrigin.Installed))]);
         var known = scanned.Plugins.Select(p => new KnownPlugin(p, "")).ToList();
         foreach (var request in requests.Requests.Where(r => r.Path.Length > 0))
             known.Add(new KnownPlugin(PluginFolder.Open(Path.GetFullPath(request.Path, root), PluginOrigin.Development), request.Path));

@@ -1,7 +1,6 @@
 // What plugin.json files say of options, as the experiment language reads it.
 
 using System.Globalization;
-using System.Text.Json.Nodes;
 using PeftAlign.Core;
 using PeftAlign.Plugins;
 using Language = PeftAlign.Core;
