@@ -21,7 +21,7 @@ public class DoctorTests
         var report = Sample();
         report.Advice("two NVIDIA devices are idle", "set LIBTORCH");
         Assert.That(report.Sound, Is.True);
-        Assert.That(report.Lines(), Is.EqualTo(new[] { "machine", "  memory bytes  25.3 GB", "cuda", "  driver        none", "", "advice: two NVIDIA devices are idle; set LIBTORCH", "everything works" }));
+        Assert.That(report.Lines((text, _) => text), Is.EqualTo(new[] { "machine", "  memory bytes  25.3 GB", "cuda", "  driver        none", "", "advice: two NVIDIA devices are idle; set LIBTORCH", "everything works" }));
     }
 
     [Test]
@@ -30,7 +30,7 @@ public class DoctorTests
         var report = Sample();
         report.Problem("0.2 GB of disk are free", "free some");
         Assert.That(report.Sound, Is.False);
-        Assert.That(report.Lines().Last(), Is.EqualTo("problem: 0.2 GB of disk are free; free some"));
+        Assert.That(report.Lines((text, _) => text).Last(), Is.EqualTo("problem: 0.2 GB of disk are free; free some"));
         var expected = """{"ok":false,"machine":{"memory_bytes":25300000000},"cuda":{"driver":null},"problems":[{"what":"0.2 GB of disk are free","remedy":"free some"}],"advice":[]}""";
         Assert.That(report.Document().ToJsonString(), Is.EqualTo(expected));
     }

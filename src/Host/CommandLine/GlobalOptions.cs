@@ -59,7 +59,7 @@ internal sealed class GlobalOptionSet
     {
         if (parsed.GetValue(quiet) && parsed.GetValue(verbose))
             throw new UserError("--quiet -v", "one says less and the other more", "give one of them");
-        return new Output(results, remarks, parsed.GetValue(json), parsed.GetValue(quiet), parsed.GetValue(verbose)) { Colour = Host.Output.TerminalHasColour() };
+        return new Output(results, remarks, parsed.GetValue(json), parsed.GetValue(quiet), parsed.GetValue(verbose)) { Coloured = Host.Output.TerminalHasColour() };
     }
 
     private static Option<T?> Typed<T>(string name, string helpName, string description, Func<string, T?> parse) => new(name)
