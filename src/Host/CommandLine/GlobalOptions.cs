@@ -88,7 +88,7 @@ internal sealed class GlobalOptionSet
     internal static string? ParseDtype(string text) =>
         Dtypes.Contains(text)
             ? text
-            : throw new UserError($"--dtype {text}", $"is one of {string.Join(", ", Dtypes)}", Suggestions.DidYouMean(text, Dtypes) ?? "leave it out for the default");
+            : throw new UserError($"--dtype {text}", $"is one of {string.Join(", ", Dtypes)}", Near.DidYouMean(text, Dtypes) ?? "leave it out for the default");
 
     internal static int? ParseThreads(string text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n is >= 1 and <= 4096
