@@ -13,6 +13,6 @@ internal static class Catalogue
     public static IReadOnlyList<string> Planned { get; } =
     [
         "score", "generate", "chat", "judge", "tokenize", "quantize", "merge", "adapter", "train", "eval", "winrate",
-        "run", "report", "runs", "serve", "plugins", "models", "data", "doctor", "bench", "publish", "job",
+        "run", "report", "runs", "serve", "plugins", "models", "data", "bench", "publish", "job",
     ];
 }
