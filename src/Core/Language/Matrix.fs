@@ -95,6 +95,7 @@ type internal Matrix(lookup: Lookup, context: Context) =
     let merged = Dictionary<string, Policy list>()
     let merging = HashSet<string>()
 
+    let mutable empties = context.Faults.Count
     let complained = HashSet<struct (int * int)>()
 
     /// One fault for each place: a selection is looked at once for each seed.
@@ -155,8 +156,11 @@ type internal Matrix(lookup: Lookup, context: Context) =
                 accepts selection policy.Facts
                 && (policy.Facts.IsLast || (selection.Values "stage").IsSome))
 
-        if found.IsEmpty && manifest.Complete then
+        // After a fault of another kind this one may be its echo.
+        if found.IsEmpty && manifest.Complete && context.Faults.Count = empties then
             fault selection.Mark selection.Path "the selection finds nothing; no row makes a policy with these values together"
+
+            empties <- context.Faults.Count
 
         found
 
@@ -168,10 +172,12 @@ type internal Matrix(lookup: Lookup, context: Context) =
             fault row.Mark row.Path $"merge '{row.Name}' is made of itself, over other merges; break the circle"
             raise Unplannable
         | _ ->
-            let found = Merges.groups context.Faults row (this.Select row.Of)
-            merging.Remove row.Name |> ignore
-            merged[row.Name] <- found
-            found
+            try
+                let found = Merges.groups context.Faults row (this.Select row.Of)
+                merged[row.Name] <- found
+                found
+            finally
+                merging.Remove row.Name |> ignore
 
     /// The one policy for a seed that a model or judge `{ run: ... }` means.
     member this.One(selection: Selection, seed: int option) : Policy =
