@@ -45,7 +45,9 @@ let private object (required: string list) (properties: (string * Tree) list) =
 
 /// Methods, adapters and benchmarks take `{ grid: [...] }` on a value.
 let private withGrid schema =
-    let grid = object [ "grid" ] [ "grid", Map [ "type", Text "array"; "items", schema; "minItems", Whole 1L ] ]
+    let grid =
+        object [ "grid" ] [ "grid", Map [ "type", Text "array"; "items", schema; "minItems", Whole 1L ] ]
+
     anyOf [ schema; grid ]
 
 let rec private ofShape (known: Known) shape : Tree =
@@ -90,7 +92,9 @@ and private configured known kind key specs contract =
         if key = "" then
             []
         else
-            [ key, Map [ "enum", words (List.distinct [ contract.Schema.Name; contract.Name ]) ] ]
+            [
+                key, Map [ "enum", words (List.distinct [ contract.Schema.Name; contract.Name ]) ]
+            ]
 
     // An alias stands for a required option too, and a judge made in the run has no path: those are left to the reader.
     let needed =

@@ -68,13 +68,14 @@ type internal Matrix(lookup: Lookup, context: Context) =
             for policy in policies do
                 match first.TryGetValue policy with
                 | true, (earlier, known) ->
-                    let tags = List.distinct (known.Facts.Tags @ policy.Facts.Tags)
+                    // The first stage of one chain may be the whole of another.
+                    let facts =
+                        { known.Facts with
+                            Tags = List.distinct (known.Facts.Tags @ policy.Facts.Tags)
+                            IsLast = known.Facts.IsLast || policy.Facts.IsLast
+                        }
 
-                    first[policy] <-
-                        (earlier,
-                         { known with
-                             Facts = { known.Facts with Tags = tags }
-                         })
+                    first[policy] <- (earlier, { known with Facts = facts })
                 | _ ->
                     first.Add(policy, (row, policy))
                     order.Add policy
@@ -108,7 +109,7 @@ type internal Matrix(lookup: Lookup, context: Context) =
         match axis with
         | "model" -> [ facts.Model ]
         | "dataset" -> facts.Datasets
-        | "method" -> facts.Chain :: facts.Methods
+        | "method" -> Selections.exactly facts.Chain :: facts.Methods
         | "adapter" -> facts.Adapters
         | "seed" -> facts.Seed |> Option.map string |> Option.toList
         | "stage" -> [ string facts.Stage ]

@@ -27,6 +27,12 @@ let private rest across (policy: Policy) =
     (unless "adapter" facts.AdapterAxis, unless "seed" (along facts "seed"), unless "merge" facts.Merge),
     (unless "stage" (string facts.Stage), unless "method" facts.Variant)
 
+/// Whether a value of a selection means this parent's.
+let private isListed axis value (facts: Facts) listed =
+    listed = value
+    || axis = "method"
+       && (listed = Selections.exactly facts.Chain || List.contains listed facts.Methods)
+
 /// Parents stand in the order in which the selection lists their values; by name where it lists none.
 let private order (row: MergeRow) (policy: Policy) =
     row.Across
@@ -35,7 +41,7 @@ let private order (row: MergeRow) (policy: Policy) =
 
         let place =
             row.Of.Values axis
-            |> Option.bind (List.tryFindIndex ((=) value))
+            |> Option.bind (List.tryFindIndex (isListed axis value policy.Facts))
             |> Option.defaultValue Int32.MaxValue
 
         struct (place, value))
@@ -102,7 +108,8 @@ let private unfit (row: MergeRow) (parents: Policy list) =
     if parents.Length < 2 then
         Some $"merge '{row.Name}' across {axes} finds one parent alone: {names}; a merge takes at least two"
     elif not (Interval.contains (float parents.Length) range) then
-        Some $"merge strategy '{schema.Name}' takes {range.Written} models and merge '{row.Name}' gathers {parents.Length}: {names}"
+        Some
+            $"merge strategy '{schema.Name}' takes {range.Written} models and merge '{row.Name}' gathers {parents.Length}: {names}"
     elif ambiguous then
         Some
             $"merge '{row.Name}' across {axes} gathers parents that differ in none of these axes: {names}; name one more axis or select fewer"

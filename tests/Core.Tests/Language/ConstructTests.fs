@@ -30,7 +30,9 @@ let private planned rows = plan (header + rows)
 
 [<Test>]
 let ``a row is the matrix of its axes`` () =
-    let plan = planned "train:\n  - { models: [a, b], datasets: [d, e, mix], methods: [sft, dpo], adapters: [l8, l16, none] }\n"
+    let plan =
+        planned "train:\n  - { models: [a, b], datasets: [d, e, mix], methods: [sft, dpo], adapters: [l8, l16, none] }\n"
+
     same (2 * 3 * 2 * 3 * 2) (count "train" plan)
     Assert.That((job "train/a/d/dpo/none/s1" plan).Options, Does.Contain "\"adapter\":null")
     Assert.That((job "train/a/d/dpo/l16/s1" plan).Options, Does.Contain "\"rank\":16")
@@ -38,15 +40,20 @@ let ``a row is the matrix of its axes`` () =
 [<Test>]
 let ``an adapter axis that says what the method says is the same job`` () =
     let plan =
-        planned "train:\n  - { models: a, datasets: d, methods: dpo }\n  - { models: a, datasets: d, methods: dpo, adapters: l8 }\n"
+        planned
+            "train:\n  - { models: a, datasets: d, methods: dpo }\n  - { models: a, datasets: d, methods: dpo, adapters: l8 }\n"
 
     same 2 (count "train" plan)
-    (job "train/a/d/dpo/s1" plan).Labels |> List.ofSeq |> same [ "train/a/d/dpo/l8/s1"; "train/a/d/dpo/s1" ]
+
+    (job "train/a/d/dpo/s1" plan).Labels
+    |> List.ofSeq
+    |> same [ "train/a/d/dpo/l8/s1"; "train/a/d/dpo/s1" ]
 
 [<Test>]
 let ``a row's seeds and settings stand over the experiment's`` () =
     let plan =
-        planned "train:\n  - { models: a, datasets: d, methods: [sft, dpo], seeds: 7, set: { learning_rate: 3e-4, max_steps: 5 } }\n"
+        planned
+            "train:\n  - { models: a, datasets: d, methods: [sft, dpo], seeds: 7, set: { learning_rate: 3e-4, max_steps: 5 } }\n"
 
     same [ "train/a/d/dpo/s7"; "train/a/d/sft/s7" ] (labels "train" plan)
     let options = (job "train/a/d/sft/s7" plan).Options
@@ -101,7 +108,9 @@ let ``handing over at the last step is handing over the end`` () =
 
 [<Test>]
 let ``a mixture holds its parts with their shares`` () =
-    let plan = planned "train:\n  - { models: a, datasets: mix, methods: dpo, seeds: 1 }\n"
+    let plan =
+        planned "train:\n  - { models: a, datasets: mix, methods: dpo, seeds: 1 }\n"
+
     let options = (job "train/a/mix/dpo/s1" plan).Options
     Assert.That(options, Does.Contain "\"proportion\":0.25")
     Assert.That(options, Does.Contain "\"proportion\":0.75")
@@ -111,7 +120,10 @@ let ``a mixture holds its parts with their shares`` () =
 [<Test>]
 let ``a mixture as a list goes by size`` () =
     let plan =
-        plan (header.Replace("{ d: 1, e: 3 }", "[d, e]") + "train:\n  - { models: a, datasets: mix, methods: dpo }\n")
+        plan (
+            header.Replace("{ d: 1, e: 3 }", "[d, e]")
+            + "train:\n  - { models: a, datasets: mix, methods: dpo }\n"
+        )
 
     Assert.That((job "train/a/mix/dpo/s1" plan).Options, Does.Not.Contain "proportion")
 
@@ -151,16 +163,25 @@ evaluate:
 [<Test>]
 let ``grids make variants, select keeps one`` () =
     let grid =
-        header.Replace("max_steps: 100", "max_steps: 100, beta: { grid: [0.1, 0.2] }").Replace("rank: 8", "rank: { grid: [4, 8] }")
+        header
+            .Replace("max_steps: 100", "max_steps: 100, beta: { grid: [0.1, 0.2] }")
+            .Replace("rank: 8", "rank: { grid: [4, 8] }")
         + "train:\n  - { models: a, datasets: d, methods: dpo, seeds: 1 }\nevaluate:\n  - { of: trained, with: { type: alpaca_eval, path: p, judge: tox, temperature: { grid: [0, 1] } } }\n"
 
     let all = plan grid
 
     labels "train" all
-    |> same [ for beta in [ "0.1"; "0.2" ] do for rank in [ "4"; "8" ] -> $"train/a/d/dpo[beta={beta},rank={rank}]/s1" ]
+    |> same
+        [
+            for beta in [ "0.1"; "0.2" ] do
+                for rank in [ "4"; "8" ] -> $"train/a/d/dpo[beta={beta},rank={rank}]/s1"
+        ]
 
     same 8 (count "evaluate" all)
-    let best = grid.Replace("max_steps: 100,", "max_steps: 100, eval_data: e, select: { by: eval_loss },")
+
+    let best =
+        grid.Replace("max_steps: 100,", "max_steps: 100, eval_data: e, select: { by: eval_loss },")
+
     let chosen = plan best
     same 4 (count "train" chosen)
     same [ "select/a/d/dpo[best]/s1" ] (labels "select" chosen)
@@ -173,7 +194,9 @@ let ``grids make variants, select keeps one`` () =
 
 [<Test>]
 let ``select without a grid or without its metric is a fault`` () =
-    let text = header.Replace("max_steps: 100", "max_steps: 100, select: { by: eval_loss }")
+    let text =
+        header.Replace("max_steps: 100", "max_steps: 100, select: { by: eval_loss }")
+
     let found = faults text
     expect 15 "there is no \\{ grid" found
     expect 15 "measured on eval_data" found
@@ -190,10 +213,23 @@ merge:
 """
 
     let plan = planned rows
-    same [ "merge/all/a/s1"; "merge/all/a/s2"; "merge/soup/a/d/sft"; "merge/soup/a/e/sft"; "merge/twice/a/sft" ] (labels "merge" plan)
+
+    same
+        [
+            "merge/all/a/s1"
+            "merge/all/a/s2"
+            "merge/soup/a/d/sft"
+            "merge/soup/a/e/sft"
+            "merge/twice/a/sft"
+        ]
+        (labels "merge" plan)
+
     let twice = job "merge/twice/a/sft" plan
 
-    twice.DependsOn |> List.ofSeq |> same [ (job "merge/soup/a/d/sft" plan).Id; (job "merge/soup/a/e/sft" plan).Id ]
+    twice.DependsOn
+    |> List.ofSeq
+    |> same [ (job "merge/soup/a/d/sft" plan).Id; (job "merge/soup/a/e/sft" plan).Id ]
+
     Assert.That(twice.Options, Does.Contain "\"base\":\"w16\"")
     same 4 (job "merge/all/a/s1" plan).DependsOn.Count
     Assert.That((job "merge/soup/a/d/sft" plan).Options, Does.Contain "\"rescale\":\"l1\"")
@@ -205,7 +241,9 @@ let ``parents stand in the order in which the selection lists them`` () =
             planned
                 $"train:\n  - {{ models: a, datasets: [d, e], methods: sft, seeds: 1 }}\nmerge:\n  - {{ name: m, method: slerp, of: {{ dataset: {order} }}, across: dataset, parameters: {{ t: 0.3 }} }}\n"
 
-        (job "merge/m/a/sft/s1" plan).DependsOn |> Seq.map (fun id -> (plan.Jobs |> Seq.find (fun job -> job.Id = id)).Label) |> List.ofSeq
+        (job "merge/m/a/sft/s1" plan).DependsOn
+        |> Seq.map (fun id -> (plan.Jobs |> Seq.find (fun job -> job.Id = id)).Label)
+        |> List.ofSeq
 
     same [ "train/a/d/sft/s1"; "train/a/e/sft/s1" ] (merged "[d, e]")
     same [ "train/a/e/sft/s1"; "train/a/d/sft/s1" ] (merged "[e, d]")
@@ -276,7 +314,14 @@ let ``overrides change the document before it is typed`` () =
     let text = header + rows
 
     let plan =
-        planWith [ "seeds=[5]"; "train[0].models=[a, b]"; "methods.sft.epochs=2"; "models.\"a\".path=other" ] text
+        planWith
+            [
+                "seeds=[5]"
+                "train[0].models=[a, b]"
+                "methods.sft.epochs=2"
+                "models.\"a\".path=other"
+            ]
+            text
 
     same [ "train/a/d/sft/s5"; "train/b/d/sft/s5" ] (labels "train" plan)
     Assert.That((job "train/a/d/sft/s5" plan).Options, Does.Contain "\"epochs\":2")
@@ -297,7 +342,12 @@ let ``overrides change the document before it is typed`` () =
 let ``only keeps what matches and what that needs`` () =
     let whole = plan quickstart
     let part = Plans.Only(whole, "train/taught/*")
-    part.Jobs |> Seq.map _.Kind |> List.ofSeq |> same [ "make-model"; "train"; "train" ]
+
+    part.Jobs
+    |> Seq.map _.Kind
+    |> List.ofSeq
+    |> same [ "make-model"; "train"; "train" ]
+
     same 3 (Plans.Only(whole, "*/sft-full/s?")).Jobs.Count
 
     let refuse = Action(fun () -> Plans.Only(whole, "training/*") |> ignore)
@@ -310,12 +360,14 @@ let ``the plugins section decides what is known`` () =
         { TestCatalogue.plugin "third.party" [ TestCatalogue.contract "method" "sft" [] ] with
             IsProduct = false
             Source = source
-            Version = "1.4.0" }
+            Version = "1.4.0"
+        }
 
     let readWith (plugin: PluginSchema) section =
         let catalogue =
             { TestCatalogue.catalogue with
-                Plugins = Array.append (Array.ofSeq TestCatalogue.catalogue.Plugins) [| plugin |] }
+                Plugins = Array.append (Array.ofSeq TestCatalogue.catalogue.Plugins) [| plugin |]
+            }
 
         let text = quickstart.Replace("seeds: [1]", "seeds: [1]\nplugins: " + section)
         Manifests.Read(text, "q.yaml", catalogue, [||]).Faults |> List.ofSeq
@@ -324,8 +376,17 @@ let ``the plugins section decides what is known`` () =
     same [] (readWith (extra "") $"[{all}]")
     expect 14 "no method 'sft'" (readWith (extra "") "[peft.lora, eval, data]")
     expect 14 "write methods.sft/sft or third.party/sft" (readWith (extra "") $"[{all}, third.party]")
-    same [] (readWith (extra "") "[third.party, peft.lora, eval, data]" |> List.filter (fun fault -> fault.Message.Contains "no method"))
-    expect 4 "no plugin 'methods.stf' is installed; did you mean 'methods.sft'" (readWith (extra "") "[methods.stf, peft.lora, eval, data]")
+
+    same
+        []
+        (readWith (extra "") "[third.party, peft.lora, eval, data]"
+         |> List.filter (fun fault -> fault.Message.Contains "no method"))
+
+    expect
+        4
+        "no plugin 'methods.stf' is installed; did you mean 'methods.sft'"
+        (readWith (extra "") "[methods.stf, peft.lora, eval, data]")
+
     expect 4 "version 1.4.0; the manifest asks for >=2" (readWith (extra "") $"[{all}, {{ id: third.party, version: '>=2' }}]")
     expect 4 "is no range of versions" (readWith (extra "") $"[{all}, {{ id: third.party, version: newest }}]")
     expect 14 "third.party/sft" (readWith (extra "../mine") $"[{all}, {{ path: ../mine }}]")
@@ -342,14 +403,22 @@ let ``versions compare by number`` () =
 
 [<Test>]
 let ``plugin requests are read without a catalogue`` () =
-    let text = "plugins: [a, { id: b, version: '>=1' }, { path: ../c }, { file: d.peftplugin }]\nmodels: 7\n"
+    let text =
+        "plugins: [a, { id: b, version: '>=1' }, { path: ../c }, { file: d.peftplugin }]\nmodels: 7\n"
+
     let found = Manifests.Plugins(text, [||])
     same true found.HasSection
 
     found.Requests
     |> Seq.map (fun request -> request.Id, request.Version, request.Path, request.File, request.Line)
     |> List.ofSeq
-    |> same [ "a", "", "", "", 1; "b", ">=1", "", "", 1; "", "", "../c", "", 1; "", "", "", "d.peftplugin", 1 ]
+    |> same
+        [
+            "a", "", "", "", 1
+            "b", ">=1", "", "", 1
+            "", "", "../c", "", 1
+            "", "", "", "d.peftplugin", 1
+        ]
 
     same false (Manifests.Plugins("models: {}", [||])).HasSection
 
@@ -357,12 +426,19 @@ let ``plugin requests are read without a catalogue`` () =
 let ``a name in quotes is the experiment's, else the file's`` () =
     same "quickstart" (plan quickstart).Name
     let text = quickstart.Replace("name: quickstart\n", "")
-    same "a.b" (Manifests.Read(text, "some/where/a.b.yaml", TestCatalogue.catalogue, [||]).Experiment |> nonNull).Name
+
+    same
+        "a.b"
+        (Manifests.Read(text, "some/where/a.b.yaml", TestCatalogue.catalogue, [||]).Experiment
+         |> nonNull)
+            .Name
 
 [<Test>]
 let ``peers' spellings are the same options`` () =
     let peers =
-        header.Replace("rank: 8", "r: 8, lora_alpha: 16").Replace("max_steps: 100", "max_steps: 100, per_device_train_batch_size: 8, optim: adamw")
+        header
+            .Replace("rank: 8", "r: 8, lora_alpha: 16")
+            .Replace("max_steps: 100", "max_steps: 100, per_device_train_batch_size: 8, optim: adamw")
 
     let rows = "train:\n  - { models: a, datasets: d, methods: dpo }\n"
     same (ids (planned rows)) (ids (plan (peers + rows)))

@@ -64,7 +64,10 @@ let ``an inherited method differs in what it overrides only`` () =
     let l = job "train/llama/bt-helpful/sft-l/s1" plan
     Assert.That(q.Options, Does.Contain "\"quantization\":{\"name\":\"peft.qlora/nf4\"")
     Assert.That(l.Options, Does.Not.Contain "quantization")
-    let without (text: string) = text.Substring(text.IndexOf "\"dataset\"")
+
+    let without (text: string) =
+        text.Substring(text.IndexOf "\"dataset\"")
+
     same (without q.Options) (without l.Options)
 
 [<Test>]

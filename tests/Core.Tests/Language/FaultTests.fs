@@ -114,13 +114,19 @@ let private single =
         10,
         "other settings; give one of them a name"
         "train: [{ models: a, datasets: d, methods: sft, set: { beta: 1 } }]", 8, "the method 'sft' has no option 'beta'"
-        "train: [{ models: a, datasets: d, methods: [[{ method: sft, until: { step: 11 } }, dpo]] }]", 8, "step 11 lies beyond max_steps 10"
-        "train: [{ models: a, datasets: d, methods: [[{ method: dpo, until: { epoch: 3 } }, sft]] }]", 8, "epoch 3 lies beyond epochs 2"
+        "train: [{ models: a, datasets: d, methods: [[{ method: sft, until: { step: 11 } }, dpo]] }]",
+        8,
+        "step 11 lies beyond max_steps 10"
+        "train: [{ models: a, datasets: d, methods: [[{ method: dpo, until: { epoch: 3 } }, sft]] }]",
+        8,
+        "epoch 3 lies beyond epochs 2"
         "train: [{ models: a, datasets: d, methods: [[{ method: sft, until: { epoch: 1 } }, dpo]] }]", 8, "counts in steps"
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { model: a, checkpoints: [20] }, with: { type: mmlu, path: m } }]",
         9,
         "step 20 lies beyond"
-        "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { tag: x }, with: { type: mmlu, path: m } }]", 9, "no tag 'x'"
+        "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { tag: x }, with: { type: mmlu, path: m } }]",
+        9,
+        "no tag 'x'"
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { seed: 3 }, with: { type: mmlu, path: m } }]",
         9,
         "the selection finds nothing"
@@ -134,7 +140,9 @@ let private single =
         10,
         "the row 'r' is named twice, first on line 9"
         "train: [{ models: a, datasets: d, methods: sft, seeds: [-1] }]", 8, "-1 is out of range"
-        "train: [{ models: a, datasets: d, methods: [sft, { method: sft, until: { step: 1, epoch: 1 } }] }]", 8, "unknown key 'epoch'"
+        "train: [{ models: a, datasets: d, methods: [sft, { method: sft, until: { step: 1, epoch: 1 } }] }]",
+        8,
+        "unknown key 'epoch'"
     ]
 
 [<Test>]
@@ -146,11 +154,16 @@ let ``what only the whole manifest shows is found too`` () =
 
 [<Test>]
 let ``an option that the others make meaningless is refused`` () =
-    let text = quickstart.Replace("batch_size: 8 }", "batch_size: 8, packing_strategy: wrapped }")
+    let text =
+        quickstart.Replace("batch_size: 8 }", "batch_size: 8, packing_strategy: wrapped }")
+
     let found = (read [] text).Faults
     Assert.That(found, Has.Count.EqualTo 2)
     expect 13 "'packing_strategy' is used with packing true only, and packing is false" (List.ofSeq found)
-    let packed = text.Replace("packing_strategy: wrapped", "packing_strategy: wrapped, packing: true")
+
+    let packed =
+        text.Replace("packing_strategy: wrapped", "packing_strategy: wrapped, packing: true")
+
     Assert.That((read [] packed).Faults, Is.Empty)
 
 [<Test>]
@@ -160,7 +173,8 @@ let ``a method without a reference has no reference options`` () =
 
 [<Test>]
 let ``a missing path is a fault on its line`` () =
-    let exists = Func<string, string>(fun path -> if path = "facts.jsonl" then "" else "h:" + path)
+    let exists =
+        Func<string, string>(fun path -> if path = "facts.jsonl" then "" else "h:" + path)
 
     match (read [] quickstart).Experiment with
     | null -> failwith "the quickstart does not read"
@@ -176,12 +190,21 @@ let ``an unknown version of the language is refused`` () =
 [<Test>]
 let ``a plugin that describes an option wrongly is named`` () =
     let bad =
-        TestCatalogue.plugin "bad" [ TestCatalogue.contract "method" "x" [ TestCatalogue.option "n" "float" null ] ]
+        TestCatalogue.plugin
+            "bad"
+            [
+                TestCatalogue.contract "method" "x" [ TestCatalogue.option "n" "float" null ]
+            ]
 
     let catalogue =
         { TestCatalogue.catalogue with
-            Plugins = Array.append (Array.ofSeq TestCatalogue.catalogue.Plugins) [| bad |] }
+            Plugins = Array.append (Array.ofSeq TestCatalogue.catalogue.Plugins) [| bad |]
+        }
 
     let found = Manifests.Read(quickstart, "q.yaml", catalogue, [||]).Faults
     Assert.That(found, Has.Count.EqualTo 1)
-    Assert.That(found[0].Message, Does.Contain "plugin 'bad' describes its method 'x' wrongly: option 'n' has the unknown type 'float'")
+
+    Assert.That(
+        found[0].Message,
+        Does.Contain "plugin 'bad' describes its method 'x' wrongly: option 'n' has the unknown type 'float'"
+    )

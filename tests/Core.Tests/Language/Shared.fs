@@ -19,10 +19,16 @@ let folder (name: string) =
     let roots =
         match Environment.GetEnvironmentVariable "PEFTALIGN_SHARED" with
         | null
-        | "" -> upwards (DirectoryInfo AppContext.BaseDirectory) |> Seq.map (fun root -> Path.Combine(root, "shared"))
+        | "" ->
+            upwards (DirectoryInfo AppContext.BaseDirectory)
+            |> Seq.map (fun root -> Path.Combine(root, "shared"))
         | given -> Seq.singleton given
 
-    match roots |> Seq.map (fun root -> Path.Combine(root, name)) |> Seq.tryFind Directory.Exists with
+    match
+        roots
+        |> Seq.map (fun root -> Path.Combine(root, name))
+        |> Seq.tryFind Directory.Exists
+    with
     | Some found -> found
     | None ->
         Assert.Ignore $"no shared/{name} beside the checkout; PEFTALIGN_SHARED may name it"

@@ -120,7 +120,8 @@ let ``aliases of aliases are refused before they fill the memory`` () =
         $"{name}: &{name} [" + String.Join(",", Array.replicate 9 inner) + "]"
 
     let bomb =
-        level 'a' "x" :: [ for name in 'b' .. 'i' -> level name $"*{char (int name - 1)}" ]
+        level 'a' "x"
+        :: [ for name in 'b' .. 'i' -> level name $"*{char (int name - 1)}" ]
         |> String.concat "\n"
 
     let before = GC.GetAllocatedBytesForCurrentThread()
