@@ -10,7 +10,7 @@ open PeftAlign.Core.Language.Parts
 let private expand context path kind name mark =
     contract context path "adapter" name mark
     |> Option.bind (fun found ->
-        match Given.text found.Schema.Alias with
+        match found.Schema.Alias with
         | "" -> Some(found, kind)
         | alias ->
             let tree = Tree.ofJson alias

@@ -91,19 +91,48 @@ module internal Given =
     let text (value: string) =
         if isNull (box value) then "" else value
 
-/// The part of the catalogue that one manifest may use.
-type internal Known(plugins: PluginSchema seq) =
+/// Plugins as written elsewhere, made whole: what was left out is empty.
+module internal Whole =
+    let private option (schema: OptionSchema) =
+        { schema with
+            Name = Given.text schema.Name
+            Type = Given.text schema.Type
+            Range = Given.text schema.Range
+            Choices = Given.list schema.Choices |> Array.ofSeq
+            Aliases = Given.list schema.Aliases |> Array.ofSeq
+            OnlyWith = Given.text schema.OnlyWith
+            Docs = Given.text schema.Docs
+        }
+
+    let private contract (schema: ContractSchema) =
+        { schema with
+            Kind = Given.text schema.Kind
+            Name = Given.text schema.Name
+            Options = Given.list schema.Options |> Seq.map option |> Array.ofSeq
+            Alias = Given.text schema.Alias
+            Inputs = Given.text schema.Inputs
+            Traits = Given.list schema.Traits |> Array.ofSeq
+            Docs = Given.text schema.Docs
+        }
+
+    let plugin (schema: PluginSchema) =
+        { schema with
+            Id = Given.text schema.Id
+            Version = Given.text schema.Version
+            Source = Given.text schema.Source
+            Provides = Given.list schema.Provides |> Seq.map contract |> Array.ofSeq
+        }
+
+    let plugins (catalogue: Catalogue) =
+        Given.list catalogue.Plugins |> Seq.map plugin |> List.ofSeq
+
+/// The part of the catalogue that one manifest may use; its plugins are whole.
+type internal Known(plugins: PluginSchema list) =
     let contracts =
         [
             for plugin in plugins do
-                for schema in Given.list plugin.Provides do
-                    {
-                        Plugin =
-                            { plugin with
-                                Id = Given.text plugin.Id
-                            }
-                        Schema = schema
-                    }
+                for schema in plugin.Provides do
+                    { Plugin = plugin; Schema = schema }
         ]
 
     let byKind =

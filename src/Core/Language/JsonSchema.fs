@@ -9,6 +9,7 @@ let private words (names: string list) = List(names |> List.map Text)
 
 let private anyOf (schemas: Tree list) =
     match List.distinct schemas with
+    | [] -> Flag false // nothing is known that could stand here
     | [ one ] -> one
     | several -> Map [ "anyOf", List several ]
 
@@ -53,6 +54,7 @@ let private withGrid schema =
 let rec private ofShape (known: Known) shape : Tree =
     match shape with
     | Anything -> Map []
+    | Name "architecture" -> Map [ "enum", words (known.Names "architecture") ]
     | AnyText
     | FilePath
     | Name _ -> Map [ "type", Text "string" ]
@@ -85,7 +87,7 @@ and private configured known kind key specs contract =
         let value = if hasGrid then withGrid value else value
         let value = anyOf [ value; nothing ] |> described schema.Docs
 
-        [ schema.Name; yield! Given.list schema.Aliases ]
+        [ schema.Name; yield! schema.Aliases ]
         |> List.map (fun name -> name, value)
 
     let fixedKey =
@@ -99,7 +101,7 @@ and private configured known kind key specs contract =
     // An alias stands for a required option too, and a judge made in the run has no path: those are left to the reader.
     let needed =
         schemas
-        |> List.filter (fun schema -> schema.Required && Seq.isEmpty (Given.list schema.Aliases) && kind <> "judge")
+        |> List.filter (fun schema -> schema.Required && Seq.isEmpty (schema.Aliases) && kind <> "judge")
         |> List.map _.Name
 
     object (required specs @ needed |> List.distinct) (fixedKey @ properties known specs @ (schemas |> List.collect option))
@@ -109,10 +111,10 @@ and private optionsOf known kind contract =
     let own = Parts.schemas contract
 
     match kind with
-    | "method" -> TrainingOptions.withMethod (Given.list contract.Schema.Traits) own
+    | "method" -> TrainingOptions.withMethod (contract.Schema.Traits) own
     | "adapter" ->
         let target =
-            match Given.text contract.Schema.Alias with
+            match contract.Schema.Alias with
             | "" -> own
             | alias ->
                 match Tree.find "type" (Tree.ofJson alias) with

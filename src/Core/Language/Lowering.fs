@@ -61,7 +61,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         let isAsked = training "precompute_reference" = Some(Flag true)
 
         let usesReference =
-            run.Setting.Method.Schema.Traits |> Given.list |> Seq.contains "reference"
+            run.Setting.Method.Schema.Traits |> Seq.contains "reference"
 
         if not (isAsked && usesReference) then
             []

@@ -96,7 +96,7 @@ let private label (row: MergeRow) (facts: Facts) =
 /// Why these parents cannot be merged by this row.
 let private unfit (row: MergeRow) (parents: Policy list) =
     let schema = row.Bound.Contract.Schema
-    let range = Interval.parse (Given.text schema.Inputs)
+    let range = Interval.parse (schema.Inputs)
     let names = parents |> List.map Policies.label |> String.concat ", "
     let axes = String.Join(", ", row.Across)
 

@@ -81,7 +81,7 @@ let architecture: Fields<ModelSource> =
                 required "init" "An architecture whose weights are drawn at random." (marked (filled (Name "architecture")))
 
             and! set =
-                optional "set" "The architecture's options (config.json)." (asWritten (MapOf Anything))
+                optional "set" "The architecture's options (config.json)." (asWritten (Configured("architecture", "", [])))
 
             return name, set
         }

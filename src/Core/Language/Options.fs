@@ -118,7 +118,7 @@ let defaultOf (option: OptionSchema) =
             raise (System.ArgumentException $"the default of option '{option.Name}' is not JSON: {text}")
 
 let private spellings (option: OptionSchema) =
-    option.Name :: (Given.list option.Aliases |> List.ofSeq)
+    option.Name :: (option.Aliases |> List.ofSeq)
 
 let private isNothing (node: Node) =
     match node.Body with
@@ -156,7 +156,7 @@ let private applies context path owner entries (bound: (string * Tree) list) (op
         | Text text -> [ text ]
         | other -> [ Tree.options other ]
 
-    match (Given.text option.OnlyWith).Split '=' with
+    match option.OnlyWith.Split '=' with
     | [| other; values |] ->
         let wanted = values.Split '|'
 

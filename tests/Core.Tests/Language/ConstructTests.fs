@@ -443,3 +443,22 @@ let ``peers' spellings are the same options`` () =
     let rows = "train:\n  - { models: a, datasets: d, methods: dpo }\n"
     same (ids (planned rows)) (ids (plan (peers + rows)))
     expect 11 "'r' and 'rank' are one option" (faults (header.Replace("rank: 8", "rank: 8, r: 8")))
+
+[<Test>]
+let ``plugins read from JSON may leave things out`` () =
+    let json =
+        """[{ "provides": [{ "kind": "architecture", "name": "llama", "resultVersion": 1 }] },
+            { "id": "m", "version": "1", "isProduct": true, "provides": [{ "kind": "method", "name": "sft", "options": [{ "name": "x", "type": "integer", "default": "3" }] }] },
+            { "id": "d", "version": "1", "isProduct": true, "provides": [{ "kind": "reader", "name": "r" }] }]"""
+
+    let options = Text.Json.JsonSerializerOptions Text.Json.JsonSerializerDefaults.Web
+    let plugins = Text.Json.JsonSerializer.Deserialize<PluginSchema[]>(json, options) |> nonNull
+
+    let text =
+        "peftalign: 1\nmodels: { t: { init: llama, tokenizer: bytes } }\ndatasets: { d: { reader: r } }\nmethods: { s: { type: sft } }\ntrain: [{ models: t, datasets: d, methods: s }]\n"
+
+    let catalogue = { Plugins = plugins }
+    let experiment = (Manifests.Read(text, "x.yaml", catalogue, [||])).Experiment |> nonNull
+    let plan = (Plans.Create(experiment, byName)).Plan |> nonNull
+    Assert.That((job "train/t/d/s/s42" plan).Options, Does.Contain "\"options\":{\"x\":3}")
+    Assert.That(Manifests.JsonSchema catalogue, Does.Contain "llama")

@@ -87,7 +87,9 @@ let rec private isValid (schema: JsonElement) (node: Node) : bool =
             | _ -> true
         | other -> failwith $"the validator does not know '{other}'"
 
-    schema.EnumerateObject() |> Seq.forall keyword
+    match schema.ValueKind with
+    | JsonValueKind.False -> false
+    | _ -> schema.EnumerateObject() |> Seq.forall keyword
 
 let private check (text: string) =
     use schema = JsonDocument.Parse schemaText.Value
@@ -109,6 +111,8 @@ let ``what the reader refuses by its form the schema refuses`` () =
             "models:", "modles:"
             "peftalign: 1\n", ""
             "seeds: [1]", "seeds: [one]"
+            "init: llama", "init: lama"
+            "hidden_size: 64", "hidden_sizes: 64"
             "rank: 4", "rank: 0"
             "rank: 4", "rnak: 4"
             "rank: 4", "rank: { grid: [] }"
