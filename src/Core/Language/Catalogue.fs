@@ -10,7 +10,8 @@ open System.Collections.Generic
 /// the manifest declares: model, dataset, judge. T[] is a list, {T} a mapping from names, T|T[] a choice.</para>
 /// <para>Default is JSON text, or null for none; Range is like "[0,1]", "(0,)" or "" for numbers; Choices are the allowed texts.</para>
 /// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para>
-/// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft"; "" for always. Giving it
+/// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft", or just
+/// another option's name; "" for always. Giving it
 /// with another value is an error.</para></remarks>
 [<CLIMutable; NoComparison>]
 type OptionSchema =

@@ -87,8 +87,7 @@ and private configured known kind key specs contract =
         let value = if hasGrid then withGrid value else value
         let value = anyOf [ value; nothing ] |> described schema.Docs
 
-        [ schema.Name; yield! schema.Aliases ]
-        |> List.map (fun name -> name, value)
+        [ schema.Name; yield! schema.Aliases ] |> List.map (fun name -> name, value)
 
     let fixedKey =
         if key = "" then

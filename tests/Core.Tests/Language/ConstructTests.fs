@@ -302,6 +302,43 @@ evaluate:
     Assert.That((job "make-model/tiny" plan).Options, Does.Contain "\"tokenizer\":{\"size\":512,\"train\":{\"reader\"")
 
 [<Test>]
+let ``a job names the plugins that it loads, and no others`` () =
+    let plan =
+        plan
+            """peftalign: 1
+seeds: [1]
+models:
+  a: { path: a }
+datasets: { d: { reader: jsonl, path: d }, e: { reader: hh-rlhf, path: e } }
+adapters: { q: { type: qlora } }
+methods: { sft: { type: sft, adapter: q, max_steps: 3 }, dpo: { type: dpo, adapter: q, max_steps: 3 } }
+judges: { tox: { type: classifier, path: t } }
+train:
+  - { models: a, datasets: [d, e], methods: [sft, [sft, dpo]] }
+merge:
+  - { name: m, method: slerp, of: { method: dpo }, across: dataset, parameters: { t: 0.5 } }
+evaluate:
+  - { of: [untouched, trained, merged], with: { type: real_toxicity, path: p, judge: tox } }
+"""
+
+    let plugins label = (job label plan).Plugins |> List.ofSeq
+    same [ "data"; "methods.sft"; "peft.lora"; "peft.qlora" ] (plugins "train/a/d/sft/s1")
+    same [ "data"; "methods.dpo"; "peft.lora"; "peft.qlora" ] (plugins "train/a/d/sft/d/dpo/s1")
+    same [ "merge.slerp"; "peft.lora"; "peft.qlora" ] (plugins "merge/m/a/sft>dpo/s1")
+    same [ "eval" ] (plugins "evaluate/real_toxicity/m/a/sft>dpo/s1")
+    same [ "eval"; "peft.lora"; "peft.qlora" ] (plugins "evaluate/real_toxicity/a/d/sft/s1")
+    same [ "eval" ] (plugins "evaluate/real_toxicity/a")
+
+[<Test>]
+let ``a job that several rows share stands in all of their places`` () =
+    let text =
+        "train:\n  - { models: a, datasets: d, methods: dpo, seeds: 1 }\n  - { name: again, models: a, datasets: d, methods: dpo, seeds: 1 }\n"
+
+    let shared = job "train/again/a/d/dpo/s1" (planned text)
+    same [ "train/a/d/dpo/s1"; "train/again/a/d/dpo/s1" ] (List.ofSeq shared.Labels)
+    same [ false; true ] [ for place in shared.Places -> place.ContainsKey "row" ]
+
+[<Test>]
 let ``a judge made in the run is one model, not one for each seed`` () =
     let text =
         "peftalign: 1\nseeds: [1, 2]\nmodels: { a: { path: a } }\ndatasets: { d: { reader: jsonl, path: d } }\nmethods: { rm: { type: reward } }\njudges:\n  rm: { run: { method: rm } }\ntrain:\n  - { models: a, datasets: d, methods: rm }\nevaluate:\n  - { of: untouched, with: { type: real_toxicity, path: p, judge: rm } }\n"
@@ -452,13 +489,18 @@ let ``plugins read from JSON may leave things out`` () =
             { "id": "d", "version": "1", "isProduct": true, "provides": [{ "kind": "reader", "name": "r" }] }]"""
 
     let options = Text.Json.JsonSerializerOptions Text.Json.JsonSerializerDefaults.Web
-    let plugins = Text.Json.JsonSerializer.Deserialize<PluginSchema[]>(json, options) |> nonNull
+
+    let plugins =
+        Text.Json.JsonSerializer.Deserialize<PluginSchema[]>(json, options) |> nonNull
 
     let text =
         "peftalign: 1\nmodels: { t: { init: llama, tokenizer: bytes } }\ndatasets: { d: { reader: r } }\nmethods: { s: { type: sft } }\ntrain: [{ models: t, datasets: d, methods: s }]\n"
 
     let catalogue = { Plugins = plugins }
-    let experiment = (Manifests.Read(text, "x.yaml", catalogue, [||])).Experiment |> nonNull
+
+    let experiment =
+        (Manifests.Read(text, "x.yaml", catalogue, [||])).Experiment |> nonNull
+
     let plan = (Plans.Create(experiment, byName)).Plan |> nonNull
     Assert.That((job "train/t/d/s/s42" plan).Options, Does.Contain "\"options\":{\"x\":3}")
     Assert.That(Manifests.JsonSchema catalogue, Does.Contain "llama")

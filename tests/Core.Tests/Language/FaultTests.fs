@@ -154,17 +154,34 @@ let ``what only the whole manifest shows is found too`` () =
 
 [<Test>]
 let ``an option that the others make meaningless is refused`` () =
-    let text =
-        quickstart.Replace("batch_size: 8 }", "batch_size: 8, packing_strategy: wrapped }")
+    let sft = "methods:\n  m: { type: sft, OPTIONS }\n"
 
-    let found = (read [] text).Faults
-    Assert.That(found, Has.Count.EqualTo 2)
-    expect 13 "'packing_strategy' is used with packing true only, and packing is false" (List.ofSeq found)
+    let withOptions (options: string) =
+        (read
+            []
+            ("peftalign: 1\ndatasets: { d: { reader: jsonl, path: d } }\n"
+             + sft.Replace("OPTIONS", options)))
+            .Faults
+        |> List.ofSeq
 
-    let packed =
-        text.Replace("packing_strategy: wrapped", "packing_strategy: wrapped, packing: true")
+    for options, message in
+        [
+            "packing_strategy: wrapped", "'packing_strategy' is used with packing true only, and packing is false"
+            "warmup_ratio: 0.1, lr_scheduler: constant",
+            "used with lr_scheduler linear | cosine .* only, and lr_scheduler is constant"
+            "adam_beta1: 0.8, optim: sgd", "used with optimizer adamw"
+            "eval_every: 10", "'eval_every' is used with eval_data only, and there is no eval_data"
+        ] do
+        expect 4 (message.Replace(" | ", " \\| ")) (withOptions options)
 
-    Assert.That((read [] packed).Faults, Is.Empty)
+    for options in
+        [
+            "packing_strategy: wrapped, packing: true"
+            "warmup_ratio: 0.1"
+            "warmup_ratio: null, lr_scheduler: constant"
+            "eval_steps: 10, eval_data: d"
+        ] do
+        same [] (withOptions options)
 
 [<Test>]
 let ``a method without a reference has no reference options`` () =
