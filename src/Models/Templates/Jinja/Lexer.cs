@@ -221,7 +221,7 @@ internal sealed class Lexer
     private void Operator()
     {
         string? op = Operators.FirstOrDefault(o => Looking(o, at))
-            ?? throw Fault.Syntax($"unexpected char {PyRepr.Text(char.ConvertFromUtf32(PyText.CodePointAt(text, at)))} at {at}");
+            ?? throw Fault.Syntax($"unexpected char {PyRepr.Text(PyText.One(PyText.CodePointAt(text, at)))} at {at}");
         if (op is "(" or "[" or "{")
         {
             if (brackets.Count >= Parser.MaxNesting) throw Parser.TooDeep();

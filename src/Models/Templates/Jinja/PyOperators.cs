@@ -307,15 +307,16 @@ internal sealed record Slice(object? Start, object? Stop, object? Step)
             return text.Substring(from, PyText.Position(text[from..], length));
         }
 
-        int[] points = [.. PyText.CodePoints(text)];
         var taken = new StringBuilder(length);
-        for (int i = 0; i < length; i++)
+        if (!text.AsSpan().ContainsAnyInRange('\ud800', '\udbff'))
         {
-            int code = points[start + (i * step)];
-            if (code is >= 0xD800 and <= 0xDFFF) taken.Append((char)code);
-            else taken.Append(new Rune(code).ToString());
+            for (int i = 0; i < length; i++) taken.Append(text[(int)(start + (i * step))]);
+            return taken.ToString();
         }
 
+        Meter.Current.Step(text.Length >> 3);
+        int[] points = [.. PyText.CodePoints(text)];
+        for (int i = 0; i < length; i++) taken.Append(PyText.One(points[start + (i * step)]));
         return taken.ToString();
     }
 }

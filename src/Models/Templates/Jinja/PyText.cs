@@ -65,6 +65,10 @@ internal static class PyText
     public static int CodePointAt(string text, int i) =>
         Width(text, i) == 2 ? char.ConvertToUtf32(text[i], text[i + 1]) : text[i];
 
+    /// <summary>A string of one code point.</summary>
+    public static string One(int code) =>
+        code <= char.MaxValue ? ((char)code).ToString() : char.ConvertFromUtf32(code);
+
     public static int Width(string text, int i) =>
         i + 1 < text.Length && char.IsSurrogatePair(text[i], text[i + 1]) ? 2 : 1;
 

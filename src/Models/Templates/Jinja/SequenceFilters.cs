@@ -133,7 +133,7 @@ internal static class SequenceFilters
                 List<object?> part = items.GetRange(start, length);
                 start += length;
                 if (a[1] is not null && i >= longer) part.Add(a[1]);
-                Meter.Current.Step();
+                Meter.Current.Step(4);
                 yield return new PyList(part);
             }
         }
