@@ -146,7 +146,8 @@ internal sealed class Lexer
             return;
         }
 
-        throw Fault.Syntax("Missing end of comment tag");
+        if (body < text.Length) throw Fault.Syntax("Missing end of comment tag");
+        Move(text.Length);                      // a tag that ends the template opens nothing
     }
 
     private int? RawBegin(int after)
@@ -174,7 +175,8 @@ internal sealed class Lexer
             return;
         }
 
-        throw Fault.Syntax("Missing end of raw directive");
+        if (body < text.Length) throw Fault.Syntax("Missing end of raw directive");
+        Move(text.Length);
     }
 
     private void Inside(int body, TokenKind begin, string close)

@@ -110,6 +110,7 @@ internal static class PyChars
 
     private static string Simple(int code, bool upper)
     {
+        if (code < 0x80) return PyText.One(upper ? char.ToUpperInvariant((char)code) : char.ToLowerInvariant((char)code));
         if (!Rune.IsValid(code)) return PyText.One(code);
         Rune rune = new(code);
         return (upper ? Rune.ToUpperInvariant(rune) : Rune.ToLowerInvariant(rune)).ToString();
@@ -142,9 +143,9 @@ internal static class PyChars
         });
     }
 
-    public static string Upper(string text) => Map([.. PyText.CodePoints(text)], (points, i) => Upper(points[i]));
+    public static string Upper(string text) => Ascii.IsValid(text) ? text.ToUpperInvariant() : Map([.. PyText.CodePoints(text)], (points, i) => Upper(points[i]));
 
-    public static string Lower(string text) => Map([.. PyText.CodePoints(text)], (points, i) => Lower(points, i));
+    public static string Lower(string text) => Ascii.IsValid(text) ? text.ToLowerInvariant() : Map([.. PyText.CodePoints(text)], (points, i) => Lower(points, i));
 
     /// <summary>str.capitalize: the first character in title case, the rest lowered.</summary>
     public static string Capitalize(string text) =>
@@ -168,7 +169,7 @@ internal static class PyChars
 
     private static string Map(int[] points, Func<int, string> map)
     {
-        Meter.Current.Step(1 + (points.Length >> 2));
+        Meter.Current.Step(1 + (points.Length >> 1));
         Meter.Current.Characters(points.Length);
         var mapped = new StringBuilder(points.Length);
         for (int i = 0; i < points.Length; i++) mapped.Append(map(i));

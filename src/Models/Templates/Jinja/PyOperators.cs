@@ -127,7 +127,7 @@ internal static class PyOperators
         if (container is string text)
         {
             if (item is not string part)
-                throw item is Undefined u ? u.Fault() : Fault.Type($"'in <string>' requires string as left operand, not {Py.TypeName(item)}");
+                throw Fault.Type($"'in <string>' requires string as left operand, not {Py.TypeName(item)}");
             PyText.Scan(text);
             return PyText.Find(text, part, 0) >= 0;
         }
@@ -286,7 +286,7 @@ internal sealed record Slice(object? Start, object? Stop, object? Step)
 
     private static long Bound(object value) => PyNumber.IsInteger(value)
         ? PyNumber.Index(value)
-        : throw (value is Undefined u ? u.Fault() : Fault.Type("slice indices must be integers or None or have an __index__ method"));
+        : throw Fault.Type("slice indices must be integers or None or have an __index__ method");
 
     private static long Clip(object? bound, long absent, int count, long step)
     {

@@ -34,7 +34,7 @@ internal static class WordWrap
             (int Start, int End)? pending = null;               // what is left of a word that was cut
             while (pending is not null || chunks.Count > 0)
             {
-                if (lines.Count > 0 && pending is null && IsSpace(chunks.Peek().Start)) chunks.Dequeue();
+                if (lines.Count > 0 && IsSpace((pending ?? chunks.Peek()).Start)) Next(ref pending);
                 var taken = new List<(int Start, int End)>();
                 int length = 0;
                 while (Next(ref pending) is (int, int) chunk)
@@ -51,7 +51,7 @@ internal static class WordWrap
                     break;
                 }
 
-                if (taken.Count > 0 && IsSpace(taken[^1].Start)) taken.RemoveAt(taken.Count - 1);
+                if (taken.Count > 0 && (taken[^1].Start == taken[^1].End || IsSpace(taken[^1].Start))) taken.RemoveAt(taken.Count - 1);
                 if (taken.Count > 0) lines.Add(Text(taken));
                 Meter.Current.Step(4 + taken.Count + (separator.Length >> 3));
                 Meter.Current.Characters(separator.Length);
@@ -99,8 +99,8 @@ internal static class WordWrap
                 return null;
             }
 
-            int room = Math.Max(1, width - length);
-            if (hyphens)
+            int room = width - length;
+            if (hyphens && room > 0)
             {
                 int hyphen = Array.LastIndexOf(points, '-', word.Start + room - 1, room) - word.Start;
                 if (hyphen > 0 && points.AsSpan(word.Start, hyphen).ContainsAnyExcept('-')) room = hyphen + 1;
