@@ -55,9 +55,9 @@ internal static class PyChars
 
     public static bool IsDecimal(int code) => Category(code) == UnicodeCategory.DecimalDigitNumber;
 
-    public static bool IsDigit(int code) => CharUnicodeInfo.GetDigitValue(Text(code), 0) >= 0;
+    public static bool IsDigit(int code) => CharUnicodeInfo.GetDigitValue(PyText.One(code), 0) >= 0;
 
-    public static bool IsNumeric(int code) => CharUnicodeInfo.GetNumericValue(Text(code), 0) >= 0
+    public static bool IsNumeric(int code) => CharUnicodeInfo.GetNumericValue(PyText.One(code), 0) >= 0
         || Category(code) is UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber;
 
     public static bool IsLower(int code) => Category(code) == UnicodeCategory.LowercaseLetter || Within(OtherLower, code);
@@ -75,21 +75,19 @@ internal static class PyChars
         return false;
     }
 
-    private static string Text(int code) => code is >= 0xD800 and <= 0xDFFF ? ((char)code).ToString() : char.ConvertFromUtf32(code);
-
     public static string Upper(int code)
     {
         if (code >= 0x80 && Special.TryGetValue(code, out var forms)) return forms.Upper;
-        return GreekIota(code) is int capital ? Text(BareCapital(capital)) + "Ι" : Simple(code, upper: true);
+        return GreekIota(code) is int capital ? PyText.One(BareCapital(capital)) + "Ι" : Simple(code, upper: true);
     }
 
     public static string Title(int code)
     {
-        if (code is >= 0x10D0 and <= 0x10FF) return Text(code);                 // Georgian has capitals, but no title case
-        if (code is >= 0x1C4 and <= 0x1CC) return Text((code - 0x1C4) / 3 * 3 + 0x1C5);
+        if (code is >= 0x10D0 and <= 0x10FF) return PyText.One(code);                 // Georgian has capitals, but no title case
+        if (code is >= 0x1C4 and <= 0x1CC) return PyText.One((code - 0x1C4) / 3 * 3 + 0x1C5);
         if (code is >= 0x1F1 and <= 0x1F3) return "ǲ";
         if (Special.TryGetValue(code, out var forms)) return forms.Title;
-        return GreekIota(code) is int capital ? Text(capital) : Simple(code, upper: true);
+        return GreekIota(code) is int capital ? PyText.One(capital) : Simple(code, upper: true);
     }
 
     /// <summary>Lower case of the code point at a position; sigma depends on what surrounds it.</summary>
@@ -112,7 +110,8 @@ internal static class PyChars
 
     private static string Simple(int code, bool upper)
     {
-        if (!Rune.IsValid(code)) return Text(code);
+        if (code < 0x80) return PyText.One(upper ? char.ToUpperInvariant((char)code) : char.ToLowerInvariant((char)code));
+        if (!Rune.IsValid(code)) return PyText.One(code);
         Rune rune = new(code);
         return (upper ? Rune.ToUpperInvariant(rune) : Rune.ToLowerInvariant(rune)).ToString();
     }
@@ -144,9 +143,9 @@ internal static class PyChars
         });
     }
 
-    public static string Upper(string text) => Map([.. PyText.CodePoints(text)], (points, i) => Upper(points[i]));
+    public static string Upper(string text) => Ascii.IsValid(text) ? text.ToUpperInvariant() : Map([.. PyText.CodePoints(text)], (points, i) => Upper(points[i]));
 
-    public static string Lower(string text) => Map([.. PyText.CodePoints(text)], (points, i) => Lower(points, i));
+    public static string Lower(string text) => Ascii.IsValid(text) ? text.ToLowerInvariant() : Map([.. PyText.CodePoints(text)], (points, i) => Lower(points, i));
 
     /// <summary>str.capitalize: the first character in title case, the rest lowered.</summary>
     public static string Capitalize(string text) =>
@@ -157,20 +156,20 @@ internal static class PyChars
 
     private static string Fold(int code)
     {
-        if (code is 0x131 || code is >= 0x13A0 and <= 0x13F5) return Text(code);
+        if (code is 0x131 || code is >= 0x13A0 and <= 0x13F5) return PyText.One(code);
         if (code is 0x1E9E) return "ss";
-        return string.Concat(PyText.CodePoints(Upper(code)).Select(c => code is >= 0x13F8 and <= 0x13FD or >= 0xAB70 and <= 0xABBF ? Text(c) : Lower([c], 0)));
+        return string.Concat(PyText.CodePoints(Upper(code)).Select(c => code is >= 0x13F8 and <= 0x13FD or >= 0xAB70 and <= 0xABBF ? PyText.One(c) : Lower([c], 0)));
     }
 
     public static string SwapCase(string text) => Map(
         [.. PyText.CodePoints(text)],
-        (points, i) => IsUpper(points[i]) ? Lower(points, i) : IsLower(points[i]) ? Upper(points[i]) : Text(points[i]));
+        (points, i) => IsUpper(points[i]) ? Lower(points, i) : IsLower(points[i]) ? Upper(points[i]) : PyText.One(points[i]));
 
     private static string Map(int[] points, Func<int[], int, string> map) => Map(points, i => map(points, i));
 
     private static string Map(int[] points, Func<int, string> map)
     {
-        Meter.Current.Step(1 + (points.Length >> 2));
+        Meter.Current.Step(1 + (points.Length >> 1));
         Meter.Current.Characters(points.Length);
         var mapped = new StringBuilder(points.Length);
         for (int i = 0; i < points.Length; i++) mapped.Append(map(i));

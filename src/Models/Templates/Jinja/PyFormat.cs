@@ -196,7 +196,10 @@ internal static class PyFormat
         object? value;
         if (first.Length == 0 || first.All(char.IsAsciiDigit))
         {
+            if (first.Length == 0 ? automatic < 0 : automatic > 0)
+                throw Fault.Value("cannot switch between manual field specification and automatic field numbering");
             int index = first.Length == 0 ? automatic++ : FormatSpec.Count(first);
+            if (first.Length > 0) automatic = -1;
             if (index >= positional.Count) throw Fault.Value($"Replacement index {index} out of range for positional args tuple");
             value = positional[index];
         }
@@ -214,7 +217,6 @@ internal static class PyFormat
             value = item
                 ? Members.Item(run, value, name.All(char.IsAsciiDigit) ? (long)FormatSpec.Count(name) : name)
                 : Members.Attribute(run, value, name);
-            if (value is Undefined undefined) throw undefined.Fault();
             i = item ? close + 1 : close;
         }
 
