@@ -32,6 +32,8 @@ internal static class PickleTensors
     {
         var global = new PickleGlobal(module, name);
         if (Functions.Contains(global.ToString()) || (module == "torch" && StorageTypes.ContainsKey(name))) return global;
+        if (global.ToString() == "torch._utils._rebuild_tensor_v3")
+            throw new PickleException("a tensor's dtype is not supported: an 8-bit float (float8) or an unsigned integer beyond 8 bits (_rebuild_tensor_v3). Take the checkpoint's bfloat16 release");
         throw new PickleException($"its pickle asks for {Fault.Quote(global.ToString())}, which is neither a storage nor a tensor and is never run");
     }
 
