@@ -55,6 +55,8 @@ internal sealed class PickleFile : ITensorFile
         var pickles = entries.Keys.Where(name => name.Count(c => c == '/') == 1 && name.EndsWith("/data.pkl", StringComparison.Ordinal)).ToList();
         if (pickles is not [var pickle]) throw Fault.In(path, $"this zip file holds {pickles.Count} entries ARCHIVE/data.pkl instead of one; torch.save did not write it.");
         var archive = pickle[..^"data.pkl".Length];
+        foreach (var (name, entry) in entries)
+            if (!entry.IsStored && name.StartsWith(archive, StringComparison.Ordinal)) throw Fault.In(path, $"{Fault.Quote(name)} is compressed; torch.save stores tensors as they are. Save the checkpoint again with torch.save.");
         if (entries.TryGetValue(archive + "byteorder", out var order) && order.Length is > 0 and < 16 && Encoding.ASCII.GetString(map.Read(order.Offset, (int)order.Length)) is var text and not "little")
             throw Fault.In(path, $"its byte order is {Fault.Quote(text)}; only little is read, {Convert}.");
         AddTensors(ReadPickle(entries[pickle]), entries, archive);

@@ -7,8 +7,8 @@ using System.Text;
 
 namespace PeftAlign.Models.Checkpoints;
 
-/// <summary>A file inside the zip file: the place of its bytes and their checksum.</summary>
-internal readonly record struct ZipEntry(long Offset, long Length, uint Crc);
+/// <summary>A file inside the zip file: the place of its bytes, their checksum, and whether they are stored as they are.</summary>
+internal readonly record struct ZipEntry(long Offset, long Length, uint Crc, bool IsStored);
 
 internal static class ZipDirectory
 {
@@ -17,7 +17,7 @@ internal static class ZipDirectory
     private const int LongestDirectory = 16 << 20;
 
     /// <summary>All entries by name.</summary>
-    /// <exception cref="Abstractions.UserErrorException">The directory is damaged, or an entry is compressed or lies outside the file.</exception>
+    /// <exception cref="Abstractions.UserErrorException">The directory is damaged, or an entry is encrypted or lies outside the file.</exception>
     public static Dictionary<string, ZipEntry> Read(MappedFile map, string file)
     {
         var (start, length, count) = FindDirectory(map, file);
@@ -69,14 +69,13 @@ internal static class ZipDirectory
         if (length == uint.MaxValue) length = Take64(ref extra, file, name);
         if (packed == uint.MaxValue) packed = Take64(ref extra, file, name);
         if (local == uint.MaxValue) local = Take64(ref extra, file, name);
-        if (U16(fixedPart, 10) != 0 || packed != length)
-            throw Fault.In(file, $"{Fault.Quote(name)} is compressed; torch.save stores tensors as they are. Save the checkpoint again with torch.save.");
+        var stored = U16(fixedPart, 10) == 0 && packed == length;
         if (local < 0 || local > map.Length - LocalLength) throw Damaged(file, $"{Fault.Quote(name)} lies outside the file");
         var header = map.Read(local, LocalLength).AsSpan();
         if (U32(header, 0) != LocalMark) throw Damaged(file, $"the header of {Fault.Quote(name)} is broken");
         var offset = local + LocalLength + U16(header, 26) + U16(header, 28);
-        if (length < 0 || offset > map.Length || length > map.Length - offset) throw Damaged(file, $"{Fault.Quote(name)} lies outside the file");
-        return new ZipEntry(offset, length, U32(fixedPart, 16));
+        if (packed < 0 || length < 0 || offset > map.Length || packed > map.Length - offset) throw Damaged(file, $"{Fault.Quote(name)} lies outside the file");
+        return new ZipEntry(offset, length, U32(fixedPart, 16), stored);
     }
 
     // The extra field of 64-bit sizes (id 1) holds, in order, the values that did not fit.
