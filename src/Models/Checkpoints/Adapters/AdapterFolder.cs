@@ -53,7 +53,7 @@ public sealed partial class AdapterFolder : IDisposable
 
     /// <summary>LoRA: the rank r where rank_pattern does not say otherwise.</summary>
     /// <exception cref="UserErrorException">The configuration lacks it.</exception>
-    public int Rank => reader.Size("r") ?? throw reader.Wrong("r", "missing", "the rank, a whole number from 1");
+    public int Rank => reader.Size("r") ?? throw reader.Wrong("r", null, "the rank, a whole number from 1");
 
     /// <summary>Opens an adapter and checks configuration, names, shapes and numbers.</summary>
     /// <param name="path">The folder.</param>
@@ -82,7 +82,7 @@ public sealed partial class AdapterFolder : IDisposable
 
     private static void CheckType(ConfigReader reader, IReadOnlyCollection<string> known)
     {
-        var type = reader.Text("peft_type") ?? throw reader.Wrong("peft_type", "missing", "the adapter's type, for instance LORA");
+        var type = reader.Text("peft_type") ?? throw reader.Wrong("peft_type", null, "the adapter's type, for instance LORA");
         if (!known.Contains(type)) throw reader.Wrong("peft_type", type, $"one of {string.Join(", ", known)}; install a plugin that provides it");
     }
 
@@ -133,7 +133,7 @@ public sealed partial class AdapterFolder : IDisposable
     /// <summary>The error for a value that an adapter cannot take.</summary>
     /// <param name="key">The key of adapter_config.json.</param>
     /// <param name="wanted">Ends the sentence "it must be ...".</param>
-    public UserErrorException Wrong(string key, string wanted) => reader.Wrong(key, reader.Find(key) is { } value ? value : "missing", wanted);
+    public UserErrorException Wrong(string key, string wanted) => reader.Wrong(key, reader.Find(key), wanted);
 
     /// <summary>Writes adapter_model.safetensors and adapter_config.json (PEFT's spelling); each appears by rename, the configuration last.</summary>
     /// <param name="path">The folder; made if it is not there.</param>
