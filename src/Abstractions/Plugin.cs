@@ -14,14 +14,16 @@ public static class Api
 
 /// <summary>Names the class of a plugin assembly that registers what it provides.</summary>
 /// <param name="plugin">A public class with a parameterless constructor that implements <see cref="IPlugin"/>.</param>
+/// <param name="apiLevel">Left out, the level of the contracts that the plugin is compiled against: the compiler writes the
+/// constant into the plugin, where the host reads it before it loads anything.</param>
 [AttributeUsage(AttributeTargets.Assembly)]
-public sealed class PeftAlignPluginAttribute(Type plugin) : Attribute
+public sealed class PeftAlignPluginAttribute(Type plugin, int apiLevel = Api.Level) : Attribute
 {
     /// <summary>The class that registers.</summary>
     public Type Plugin { get; } = plugin;
 
     /// <summary>The contracts' level that the plugin was built for.</summary>
-    public int ApiLevel { get; init; } = Api.Level;
+    public int ApiLevel { get; } = apiLevel;
 }
 
 /// <summary>A plugin: one assembly, one folder, any number of contracts.</summary>

@@ -1,0 +1,152 @@
+// What only the whole manifest shows: dangling names, names given twice, method options under each row's `set`, hand-offs and
+// checkpoints beyond the end of training, selection by a metric that nobody measures.
+module internal PeftAlign.Core.Language.Check
+
+open PeftAlign.Core.Language
+
+let private tagsOf (manifest: Manifest) =
+    [
+        for _, model in manifest.Models.Items do
+            yield! model.Tags
+        for _, dataset in manifest.Datasets.Items do
+            yield! dataset.Tags
+        for _, adapter in manifest.Adapters.Items do
+            yield! adapter.Tags
+        for _, method in manifest.Methods.Items do
+            yield! method.Tags
+        for row in manifest.Train do
+            yield! row.Tags
+        for merge in manifest.Merge do
+            yield! merge.Tags
+    ]
+
+let private dangling context (manifest: Manifest) =
+    let tags = tagsOf manifest
+    let rows = manifest.Train |> List.map _.Name |> List.filter ((<>) "")
+    let merges = manifest.Merge |> List.map _.Name
+
+    // A broken row or declaration may have held the missing name.
+    let anyBroken =
+        not manifest.Complete
+        || not manifest.Models.Broken.IsEmpty
+        || not manifest.Datasets.Broken.IsEmpty
+        || not manifest.Adapters.Broken.IsEmpty
+        || not manifest.Methods.Broken.IsEmpty
+
+    let declared kind =
+        match kind with
+        | "model" -> manifest.Models.Names, "models", false
+        | "dataset" -> manifest.Datasets.Names, "datasets", false
+        | "adapter" -> manifest.Adapters.Names, "adapters", false
+        | "method" -> manifest.Methods.Names, "methods", false
+        | "judge" -> manifest.Judges.Names, "judges", false
+        | "merge" -> merges, "merge", not manifest.Complete
+        | "row" -> rows, "train", not manifest.Complete
+        | _ -> tags, "any 'tags'", anyBroken
+
+    for use' in context.Uses do
+        let names, section, mayBeBroken = declared use'.Kind
+
+        if not mayBeBroken && not (List.contains use'.Name names) then
+            context.Faults.Add(
+                use'.Mark,
+                use'.Path,
+                $"there is no {use'.Kind} '{use'.Name}' under {section}{Suggest.hint names use'.Name}"
+            )
+
+let private twice context (items: (string * Place * string) list) what =
+    for _, same in
+        items
+        |> List.filter (fun (name, _, _) -> name <> "")
+        |> List.groupBy (fun (name, _, _) -> name) do
+        for name, mark, path in List.tail same do
+            let _, first, _ = List.head same
+
+            context.Faults.Add(
+                mark,
+                path,
+                $"the {what} '{name}' is named twice, first on line {first.Line}; give it another name"
+            )
+
+/// A point beyond the end of a stage's training.
+let private beyond (settings: Methods.Setting list) point =
+    settings
+    |> List.tryPick (fun setting ->
+        match point, Methods.maxSteps setting, Methods.epochs setting with
+        | Step step, Some last, _ when step > last -> Some $"step {step} lies beyond max_steps {last}"
+        | Epoch epoch, _, Some last when epoch > last -> Some $"epoch {Tree.number epoch} lies beyond epochs {Tree.number last}"
+        | Epoch _, Some last, _ -> Some $"the method counts in steps (max_steps {last}); hand over at a step"
+        | _ -> None)
+
+let private selects context path (method: Method) (settings: Methods.Setting list) hasGrid =
+    match method.Select with
+    | None -> ()
+    | Some select ->
+        if not hasGrid then
+            context.Faults.Add(
+                method.Mark,
+                path,
+                "'select' keeps one variant of a grid, and there is no { grid: [...] } in the method or its adapter"
+            )
+
+        let measured =
+            settings
+            |> List.forall (fun setting -> (Tree.find "eval_data" setting.Training).IsSome)
+
+        if select.By.StartsWith("eval_", System.StringComparison.Ordinal) && not measured then
+            context.Faults.Add(
+                method.Mark,
+                path,
+                $"'select' asks for '{select.By}', which is measured on eval_data; name a data set there"
+            )
+
+/// Settings of each method in each row; row -1 is the method as declared.
+let private methods context (manifest: Manifest) =
+    for name, method in manifest.Methods.Items do
+        let path = Readers.join "methods" name
+
+        let adapterGrid =
+            method.Adapter
+            |> Option.bind (fun adapter -> manifest.Adapters.Items |> List.tryFind (fun (name, _) -> name = adapter))
+            |> Option.exists (fun (_, adapter) -> (Options.variants adapter.Bound.Options).Length > 1)
+
+        Methods.bind context path name method []
+        |> Option.iter (fun settings -> selects context path method settings (settings.Length > 1 || adapterGrid))
+
+let private stages context (manifest: Manifest) (row: TrainRow) =
+    let methods = dict manifest.Methods.Items
+
+    for stage in
+        row.Chains
+        |> List.concat
+        |> List.distinctBy (fun stage -> stage.Method, stage.Until) do
+        match methods.TryGetValue stage.Method with
+        | true, method ->
+            let settings =
+                Methods.bind context (Readers.join row.Path "set") stage.Method method row.Set
+
+            match stage.Until, method.Select with
+            | Some _, Some _ ->
+                context.Faults.Add(
+                    stage.Mark,
+                    Readers.join stage.Path "until",
+                    $"'until' hands over a point of one training, and '{stage.Method}' selects among several; drop one of the two"
+                )
+            | _ -> ()
+
+            match settings, stage.Until with
+            | Some settings, Some point ->
+                beyond settings point
+                |> Option.iter (fun why -> context.Faults.Add(stage.Mark, Readers.join stage.Path "until", why))
+            | _ -> ()
+        | _ -> ()
+
+/// Adds a fault for everything that is wrong between the manifest's parts.
+let all context (manifest: Manifest) =
+    dangling context manifest
+    twice context (manifest.Train |> List.map (fun row -> row.Name, row.Mark, row.Path)) "row"
+    twice context (manifest.Merge |> List.map (fun merge -> merge.Name, merge.Mark, merge.Path)) "merge"
+    methods context manifest
+
+    for row in manifest.Train do
+        stages context manifest row

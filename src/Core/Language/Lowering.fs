@@ -1,0 +1,289 @@
+// From policies to jobs: what each trained, chosen, merged and evaluated policy needs. What two rows share has one identity and
+// is one job.
+namespace PeftAlign.Core.Language
+
+open System
+open System.Collections.Generic
+open PeftAlign.Core
+
+type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: Graph) as this =
+    let lowered = Dictionary<Policy, Lowered>()
+
+    let sources =
+        Sources(lookup, matrix, context, graph, (fun (policy, point) -> this.Needed(policy, point)))
+
+    member private _.Sources = sources
+
+    /// The policy at a point of its training; the end where there is none.
+    member private this.At(policy: Policy, point: Point option) : Lowered =
+        let found = this.Policy policy
+
+        match policy.Origin, point with
+        | Stage run, Some(Step step) when Methods.maxSteps run.Setting = Some step -> found
+        | Stage _, Some point ->
+            let at tree =
+                match tree with
+                | Output(id, "") ->
+                    graph.Need(id, Point.text point)
+                    Output(id, Point.text point)
+                | other -> other
+
+            { found with
+                Tree = Tree.replace at found.Tree
+            }
+        | _, None -> found
+        | _, Some point ->
+            let what = Policies.label policy
+
+            let why =
+                "only training jobs keep checkpoints, and this is an untouched, merged or chosen policy"
+
+            context.Faults.Add(Place.none, "", $"'{what}' has no checkpoint {Point.text point}: {why}")
+            raise Unplannable
+
+    member private this.Adapter(run: StageRun) : Tree * string list =
+        match run.Adapter with
+        | None -> Null, []
+        | Some name ->
+            let adapter = fst lookup.Adapters[name]
+            let own = Specs.contractTree adapter.Bound.Contract run.AdapterOptions
+
+            match adapter.Quantization, own with
+            | Some quantization, Map entries ->
+                Map(entries @ [ "quantization", Specs.boundTree quantization ]),
+                [ adapter.Bound.Contract.Plugin.Id; quantization.Contract.Plugin.Id ]
+            | _ -> own, [ adapter.Bound.Contract.Plugin.Id ]
+
+    /// Reference log-probabilities as a job of their own, where the method asks for it.
+    member private this.Reference(policy: Policy, run: StageRun, start: Lowered, dataset: Tree, adapter: Tree) =
+        let training key = Tree.find key run.Setting.Training
+
+        let isAsked = training "precompute_reference" = Some(Flag true)
+
+        let usesReference =
+            run.Setting.Method.Schema.Traits |> Given.list |> Seq.contains "reference"
+
+        if not (isAsked && usesReference) then
+            []
+        else
+            let reference =
+                match training "reference" with
+                | Some(Text "base") -> this.Sources.Model(policy.Facts.Model, policy.Facts.Seed).Tree
+                | Some(Content(path, mark)) -> Map [ "weights", Content(path, mark) ]
+                | _ -> start.Tree
+
+            let limits =
+                [ "max_length"; "max_prompt_length"; "truncation"; "dtype" ]
+                |> List.choose (fun key -> training key |> Option.map (fun value -> key, value))
+
+            let id =
+                graph.Add(
+                    "reference",
+                    {
+                        Label = $"reference/{Policies.label policy}"
+                        Axes = Specs.axes policy
+                        Plugins = start.Plugins
+                        Group = start.Base
+                    },
+                    [
+                        graph.Engine "reference"
+                        "policy", reference
+                        "dataset", dataset
+                        "limits", Map limits
+                        "quantization", Tree.find "quantization" adapter |> Option.defaultValue Null
+                    ]
+                )
+
+            graph.Need(id, "")
+            [ "reference_log_probs", Output(id, "") ]
+
+    member private this.Train(policy: Policy, run: StageRun) : Lowered =
+        let start =
+            match run.Previous.Origin with
+            | Declared name -> this.Sources.Model(name, Some run.Seed)
+            | _ -> this.Needed(run.Previous, run.Until)
+
+        let dataset = this.Sources.Dataset(run.Dataset, Some run.Seed)
+        let adapter, adapterPlugins = this.Adapter run
+        let training = this.Sources.Resolve(run.Setting.Training, Some run.Seed)
+        let plugins = run.Setting.Method.Plugin.Id :: adapterPlugins @ start.Plugins
+
+        let id =
+            graph.Add(
+                "train",
+                {
+                    Label = "train/" + Policies.label policy
+                    Axes = Specs.axes policy
+                    Plugins = plugins
+                    Group = ""
+                },
+                [
+                    graph.Engine "train"
+                    "policy", start.Tree
+                    "dataset", dataset
+                    "method", Specs.contractTree run.Setting.Method (this.Sources.Resolve(run.Setting.Options, Some run.Seed))
+                    "training", training
+                    "adapter", adapter
+                    "seed", Whole(int64 run.Seed)
+                ]
+                @ this.Reference(policy, run, start, dataset, adapter)
+            )
+
+        {
+            Tree = Specs.moved start.Tree id
+            Base = if run.Adapter.IsSome then start.Base else id
+            Plugins = adapterPlugins @ start.Plugins |> List.distinct
+        }
+
+    member private this.Choose(policy: Policy, select: Select, variants: Policy list) : Lowered =
+        let candidates = variants |> List.map (fun variant -> this.Needed(variant, None))
+
+        let id =
+            graph.Add(
+                "select",
+                {
+                    Label = "select/" + Policies.label policy
+                    Axes = Specs.axes policy
+                    Plugins = []
+                    Group = ""
+                },
+                [
+                    graph.Engine "select"
+                    "by", Text select.By
+                    "largest", Flag select.Largest
+                    "candidates", Tree.List(candidates |> List.map _.Tree |> List.sortBy Tree.options)
+                ]
+            )
+
+        graph.Need(id, "")
+
+        { candidates.Head with
+            Tree = Specs.moved candidates.Head.Tree id
+        }
+
+    member private this.Merge(policy: Policy, row: MergeRow, parents: Policy list) : Lowered =
+        let parents = parents |> List.map (fun parent -> this.Needed(parent, None))
+        let name = row.BaseModel |> Option.defaultValue policy.Facts.Model
+        let root = this.Sources.Model(name, policy.Facts.Seed)
+
+        let id =
+            graph.Add(
+                "merge",
+                {
+                    Label = "merge/" + Policies.label policy
+                    Axes = Specs.axes policy
+                    Plugins = row.Bound.Contract.Plugin.Id :: (parents |> List.collect _.Plugins)
+                    Group = ""
+                },
+                [
+                    graph.Engine "merge"
+                    "strategy",
+                    Specs.boundTree
+                        { row.Bound with
+                            Options = this.Sources.Resolve(row.Bound.Options, policy.Facts.Seed)
+                        }
+                    "base", Text row.Base
+                    "base_model", root.Tree
+                    "parents", Tree.List(parents |> List.map _.Tree)
+                    "seed", Whole(int64 (policy.Facts.Seed |> Option.defaultValue 0))
+                ]
+            )
+
+        graph.Need(id, "")
+
+        {
+            Tree = Specs.moved root.Tree id
+            Base = id
+            Plugins = []
+        }
+
+    /// The policy's jobs, made once.
+    member private this.Policy(policy: Policy) : Lowered =
+        match lowered.TryGetValue policy with
+        | true, found -> found
+        | _ ->
+            let found =
+                match policy.Origin with
+                | Declared name -> this.Sources.Model(name, policy.Facts.Seed)
+                | Stage run -> this.Train(policy, run)
+                | Chosen(select, variants) -> this.Choose(policy, select, variants)
+                | MergedFrom(row, parents) -> this.Merge(policy, row, parents)
+
+            lowered.Add(policy, found)
+            found
+
+    /// The policy, with a note that its end (or this point) is needed.
+    member this.Needed(policy: Policy, point: Point option) : Lowered =
+        let found = this.At(policy, point)
+
+        for struct (_, leaf) in Tree.leaves "" found.Tree do
+            match leaf with
+            | Output(id, at) -> graph.Need(id, at)
+            | _ -> ()
+
+        found
+
+    member this.Evaluate
+        (policy: Policy, point: Point option, control: string, benchmark: Benchmark, variant: string, options: Tree)
+        =
+        let subject = this.Needed(policy, point)
+        let at = point |> Option.map Point.text |> Option.defaultValue ""
+
+        let labelled =
+            [
+                "evaluate"
+                (if variant = "" then
+                     benchmark.Label
+                 else
+                     $"{benchmark.Label}[{variant}]")
+                Policies.label policy + (if at = "" then "" else "@" + at)
+                control
+            ]
+            |> List.filter ((<>) "")
+
+        let id =
+            graph.Add(
+                "evaluate",
+                {
+                    Label = String.Join("/", labelled)
+                    Axes =
+                        Specs.axes policy
+                        @ [
+                            "benchmark", benchmark.Label
+                            "checkpoint", at
+                            "control", control
+                            "benchmark_variant", variant
+                        ]
+                    Plugins = benchmark.Bound.Contract.Plugin.Id :: subject.Plugins
+                    Group = subject.Base
+                },
+                [
+                    graph.Engine "evaluate"
+                    "policy", subject.Tree
+                    "benchmark", Specs.contractTree benchmark.Bound.Contract (this.Sources.Resolve(options, policy.Facts.Seed))
+                    if control <> "" then
+                        "control", Text control
+                ]
+            )
+
+        graph.Need(id, "")
+
+    member _.Report(claims: Tree option) =
+        let outputs = graph.Jobs |> Array.map _.Id |> Array.sort |> List.ofArray
+
+        graph.Add(
+            "report",
+            {
+                Label = "report"
+                Axes = []
+                Plugins = []
+                Group = ""
+            },
+            [
+                graph.Engine "report"
+                "claims", claims |> Option.defaultValue Null
+                "seeds", Tree.List(lookup.Manifest.Seeds |> List.sort |> List.map (int64 >> Whole))
+                "jobs", Tree.List(outputs |> List.map (fun id -> Output(id, "")))
+            ]
+        )
+        |> fun id -> graph.Need(id, "")

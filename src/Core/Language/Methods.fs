@@ -1,0 +1,110 @@
+// A method's options: the plugin's own and the training options, with what a row sets over them, and the variants of its grids.
+module internal PeftAlign.Core.Language.Methods
+
+open System
+open PeftAlign.Core.Language
+
+/// One setting of a method and its adapter; Variant is empty, or names the grids' values.
+type Setting =
+    {
+        Variant: string
+        Method: Contract
+        Options: Tree
+        Training: Tree
+    }
+
+/// Options of which at most one may be given; what stands nearer (own before inherited) wins.
+let private alternatives =
+    [
+        [ "max_steps"; "epochs"; "num_train_epochs" ]
+        [ "warmup_steps"; "warmup_ratio" ]
+    ]
+
+let private isGiven (entry: Entry) =
+    match entry.Value.Body with
+    | Scalar(Scalars.Null, _) -> false
+    | _ -> true
+
+/// Of alternatives only the nearest is left.
+let private settle context path (entries: Entry list) =
+    let losers group =
+        let given =
+            entries
+            |> List.filter (fun entry -> List.contains entry.Key group && isGiven entry)
+
+        match given |> List.sortBy _.Inherited with
+        | first :: rest when not rest.IsEmpty ->
+            for other in rest do
+                if other.Inherited = first.Inherited then
+                    context.Faults.Add(
+                        other.KeyMark,
+                        Readers.join path other.Key,
+                        $"'{other.Key}' and '{first.Key}' say the same thing in two ways; remove one (null removes an inherited one)"
+                    )
+
+            rest
+        | _ -> []
+
+    let lost = alternatives |> List.collect losers
+
+    entries
+    |> List.filter (fun entry -> not (List.exists (fun other -> obj.ReferenceEquals(other, entry)) lost))
+
+/// A row's `set` stands over the method's own entries.
+let private overlay (set: Entry list) (entries: Entry list) =
+    let over = set |> List.map (fun entry -> { entry with Inherited = false })
+    let keys = set |> List.map _.Key |> List.distinct
+    let under = entries |> List.filter (fun entry -> not (List.contains entry.Key keys))
+    over @ (under |> List.map (fun entry -> { entry with Inherited = true }))
+
+let private withDuration options =
+    let has name =
+        List.exists (fun (key, _) -> key = name) options
+
+    if has "max_steps" || has "epochs" then
+        options
+    else
+        ("epochs", Real 3.0) :: options
+
+/// Every setting of the method's grids; None after a fault.
+let bind context path name (method: Method) (set: Entry list) : Setting list option =
+    let schemas =
+        TrainingOptions.withMethod (Given.list method.Contract.Schema.Traits) (Parts.schemas method.Contract)
+
+    let own = settle context path method.Entries
+
+    let entries =
+        if set.IsEmpty then
+            own
+        else
+            settle context path (overlay set own)
+
+    let others = [ "type"; "adapter"; "select"; "tags" ]
+
+    Options.bind context path $"the method '{name}'" method.Mark others true schemas entries
+    |> Option.map (fun options ->
+        Options.variants (Map(withDuration options))
+        |> List.map (fun (variant, options) ->
+            let training, own =
+                match options with
+                | Map entries -> entries |> List.partition (fun (key, _) -> TrainingOptions.names.Contains key)
+                | _ -> [], []
+
+            {
+                Variant = variant
+                Method = method.Contract
+                Options = Map own
+                Training = Map training
+            }))
+
+/// The number of steps, where the method counts in steps.
+let maxSteps (setting: Setting) =
+    match Tree.find "max_steps" setting.Training with
+    | Some(Whole steps) -> Some(int (min steps (int64 Int32.MaxValue)))
+    | _ -> None
+
+/// The number of epochs, where it counts in epochs.
+let epochs (setting: Setting) =
+    match Tree.find "epochs" setting.Training with
+    | Some(Real epochs) -> Some epochs
+    | _ -> None

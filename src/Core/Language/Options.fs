@@ -1,0 +1,268 @@
+// Binding options to their schemas: types, ranges, choices, aliases, defaults, unknown and missing keys, and grids. The result
+// is canonical: an option that is not given has its default, an alias its proper name, an absent one without default no key.
+module internal PeftAlign.Core.Language.Options
+
+open System
+open System.Text.Json
+open PeftAlign.Core
+
+/// A contract with its bound options (a Map).
+type Bound = { Contract: Contract; Options: Tree }
+
+let private quietly context =
+    { context with
+        Faults = Faults()
+        Uses = ResizeArray<Use>()
+    }
+
+/// Reads one value as the shape says.
+let rec value context path shape (node: Node) : Tree option =
+    let reading reader make =
+        (reader: Reader<_>).Read context path node |> Option.map make
+
+    match shape with
+    | Anything -> anything context path node
+    | AnyText -> reading Readers.text Text
+    | Choice names -> reading (Readers.choice names) Text
+    | Integer range -> reading (Readers.integer range) Whole
+    | Number range -> reading (Readers.number range) Real
+    | Truth -> reading Readers.truth Flag
+    | FilePath -> reading (Readers.filled FilePath) (fun path -> Content(path, node.Mark))
+    | Name kind -> reading (Readers.name kind) (fun name -> Refer(kind, name, node.Mark))
+    | ListOf inner -> reading (Readers.list (reader inner)) List
+    | MapOf inner -> mapping context path inner node
+    | Either shapes -> either context path shapes node
+    | Record _
+    | Configured _ -> Readers.fault context node path "a record is no value of an option"
+
+and private reader shape : Reader<Tree> =
+    {
+        Shape = shape
+        Read = fun context path node -> value context path shape node
+    }
+
+and private mapping context path inner node =
+    let items = (Readers.named (reader inner)).Read context path node
+
+    items
+    |> Option.bind (fun items ->
+        if items |> List.forall (fun (_, _, item) -> item.IsSome) then
+            Some(Map(items |> List.map (fun (name, _, item) -> name, item.Value)))
+        else
+            None)
+
+and private anything context path node =
+    match node.Body with
+    | Scalar(Scalars.Null, _) -> Some Null
+    | Scalar(Scalars.Flag flag, _) -> Some(Flag flag)
+    | Scalar(Scalars.Whole whole, _) -> Some(Whole whole)
+    | Scalar(Scalars.Real real, _) -> Some(Real real)
+    | Scalar(Scalars.Text text, _) -> Some(Text text)
+    | Sequence _ -> (Readers.list (reader Anything)).Read context path node |> Option.map List
+    | Mapping _ -> mapping context path Anything node
+    | Broken -> None
+
+/// The first alternative that fits without a fault; the faults of the only one of the right look otherwise.
+and private either context path shapes node =
+    let looksRight shape =
+        match shape, node.Body with
+        | ListOf _, Sequence _
+        | MapOf _, Mapping _ -> true
+        | (ListOf _ | MapOf _), _ -> false
+        | _, Scalar _ -> true
+        | _ -> false
+
+    match shapes |> List.filter looksRight with
+    | [] when node.Body.IsBroken -> None
+    | [] -> Readers.fault context node path $"expected {Shape.describe (Either shapes)}, not {Nodes.describe node}"
+    | [ single ] -> value context path single node
+    | several ->
+        let attempt shape =
+            let trial = quietly context
+            value trial path shape node |> Option.map (fun found -> found, trial.Uses)
+
+        match several |> List.tryPick attempt with
+        | Some(found, uses) ->
+            context.Uses.AddRange uses
+            Some found
+        | None -> Readers.fault context node path $"expected {Shape.describe (Either several)}, not {Nodes.describe node}"
+
+/// `{ grid: [a, b] }` where a grid may stand, else a plain value.
+let private gridOrValue context path shape (node: Node) =
+    match node.Body with
+    | Mapping [| { Key = "grid"; Value = items } |] ->
+        (Readers.filledList (reader shape)).Read context (Readers.join path "grid") items
+        |> Option.map Grid
+    | _ -> value context path shape node
+
+/// A default is JSON; numbers and paths take their option's type.
+let defaultOf (option: OptionSchema) =
+    let rec typed shape tree =
+        match shape, tree with
+        | Number _, Whole whole -> Real(float whole)
+        | FilePath, Text path -> Content(path, Place.none)
+        | ListOf inner, List items -> List(items |> List.map (typed inner))
+        | MapOf inner, Map entries -> Map(entries |> List.map (fun (key, item) -> key, typed inner item))
+        | Either [ single; ListOf _ ], tree when not tree.IsList -> typed single tree
+        | _ -> tree
+
+    match option.Default with
+    | null
+    | "" -> None
+    | text ->
+        try
+            match Tree.ofJson text with
+            | Null -> None
+            | tree -> Some(typed (Shape.ofOption option) tree)
+        with :? JsonException ->
+            raise (System.ArgumentException $"the default of option '{option.Name}' is not JSON: {text}")
+
+let private spellings (option: OptionSchema) =
+    option.Name :: (Given.list option.Aliases |> List.ofSeq)
+
+let private isNothing (node: Node) =
+    match node.Body with
+    | Scalar(Scalars.Null, _) -> true
+    | _ -> false
+
+/// The entries that give this option; more than one spelling is a fault.
+let private given context path (option: OptionSchema) (entries: Entry list) =
+    let names = spellings option
+
+    // A key of the mapping itself wins over an inherited one, whatever its spelling; two of the same rank are a fault.
+    match
+        entries
+        |> List.filter (fun entry -> List.contains entry.Key names)
+        |> List.sortBy _.Inherited
+    with
+    | first :: second :: _ when first.Inherited = second.Inherited ->
+        context.Faults.Add(
+            second.KeyMark,
+            Readers.join path second.Key,
+            $"'{second.Key}' and '{first.Key}' are one option; remove one of them"
+        )
+
+        Some first
+    | first :: _ -> Some first
+    | [] -> None
+
+/// An option that the other options make meaningless is a fault, never ignored.
+let private applies context path owner entries (bound: (string * Tree) list) (option: OptionSchema) =
+    let rec texts tree =
+        match tree with
+        | Grid items
+        | List items -> items |> List.collect texts
+        | Recorded inner -> texts inner
+        | Text text -> [ text ]
+        | other -> [ Tree.options other ]
+
+    match (Given.text option.OnlyWith).Split '=' with
+    | [| other; values |] ->
+        let wanted = values.Split '|'
+
+        let found =
+            bound
+            |> List.tryFind (fun (name, _) -> name = other)
+            |> Option.map (snd >> texts)
+            |> Option.defaultValue []
+
+        match
+            entries
+            |> List.tryFind (fun (entry: Entry) -> List.contains entry.Key (spellings option) && not (isNothing entry.Value))
+        with
+        | Some entry when not (found |> List.exists (fun value -> Array.contains value wanted)) ->
+            let has =
+                if found.IsEmpty then
+                    "not given"
+                else
+                    String.Join(", ", found)
+
+            let allowed = String.Join(" | ", wanted)
+
+            context.Faults.Add(
+                entry.KeyMark,
+                Readers.join path entry.Key,
+                $"'{option.Name}' is used with {other} {allowed} only, and {other} is {has}; remove it or change {other}"
+            )
+        | _ -> ()
+    | _ -> ()
+
+/// What the entries say where the schemas are these; `others` are keys that stand beside the options (for suggestions).
+let bind
+    context
+    path
+    (owner: string)
+    (mark: Place)
+    (others: string list)
+    allowGrid
+    (schemas: OptionSchema list)
+    (entries: Entry list)
+    =
+    let names = schemas |> List.collect spellings
+
+    for entry in entries do
+        if not (List.contains entry.Key names) then
+            let hint = Suggest.hint (names @ others) entry.Key
+            context.Faults.Add(entry.KeyMark, Readers.join path entry.Key, $"{owner} has no option '{entry.Key}'{hint}")
+
+    let one (option: OptionSchema) =
+        let recorded tree =
+            if option.Recorded then Recorded tree else tree
+
+        match given context path option entries with
+        | Some entry when not (isNothing entry.Value) ->
+            let read = if allowGrid then gridOrValue else value
+
+            let bound =
+                read context (Readers.join path entry.Key) (Shape.ofOption option) entry.Value
+
+            bound |> Option.map (fun tree -> Some(option.Name, recorded tree))
+        | _ ->
+            match defaultOf option with
+            | Some tree -> Some(Some(option.Name, recorded tree))
+            | None when option.Required ->
+                context.Faults.Add(
+                    mark,
+                    path,
+                    $"{owner} needs the option '{option.Name}' ({Shape.describe (Shape.ofOption option)}); it is missing"
+                )
+
+                None
+            | None -> Some None
+
+    let bound = schemas |> List.map one
+
+    schemas
+    |> List.iter (applies context path owner entries (bound |> List.choose Option.flatten))
+
+    if bound |> List.forall Option.isSome then
+        Some(bound |> List.choose Option.get)
+    else
+        None
+
+/// Every combination of the grids below, each with its label such as "beta=0.1,rank=8"; a tree without grids is one with "".
+let variants (tree: Tree) : (string * Tree) list =
+    let shown item =
+        match item with
+        | Text text -> text
+        | Content(path, _) -> path
+        | other -> Tree.options other
+
+    let rec expand key tree =
+        match tree with
+        | Grid items -> items |> List.map (fun item -> [ key, shown item ], item)
+        | Recorded inner -> expand key inner |> List.map (fun (label, item) -> label, Recorded item)
+        | Map entries ->
+            let combine soFar (key, item) =
+                [
+                    for labels, done' in soFar do
+                        for label, value in expand key item -> labels @ label, (key, value) :: done'
+                ]
+
+            entries
+            |> List.fold combine [ [], [] ]
+            |> List.map (fun (labels, entries) -> labels, Map(List.rev entries))
+        | leaf -> [ [], leaf ]
+
+    expand "" tree
+    |> List.map (fun (labels, item) -> labels |> List.map (fun (key, text) -> $"{key}={text}") |> String.concat ",", item)

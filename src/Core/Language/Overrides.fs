@@ -1,0 +1,118 @@
+// --set PATH=VALUE: changes the document (anchors and '<<' already expanded) before it is typed. PATH is keys with dots, list
+// items by [number], a key that holds a dot in double quotes: train[0].models, models."gpt-2.5".path. VALUE is YAML.
+module internal PeftAlign.Core.Language.Overrides
+
+open System
+open System.Text.RegularExpressions
+
+type private Part =
+    | Key of string
+    | Item of int
+
+let private part =
+    Regex("""\G(?:\.?"(?<quoted>[^"]*)"|\.?(?<key>[^.\[\]"=]+)|\[(?<item>[0-9]{1,9})\])""", RegexOptions.CultureInvariant)
+
+let private parsePath (path: string) =
+    let rec go at parts =
+        if at = path.Length then
+            Some(List.rev parts)
+        else
+            match part.Match(path, at) with
+            | found when found.Success && found.Length > 0 ->
+                let next =
+                    if found.Groups["item"].Success then
+                        Item(int found.Groups["item"].Value)
+                    elif found.Groups["quoted"].Success then
+                        Key found.Groups["quoted"].Value
+                    else
+                        Key found.Groups["key"].Value
+
+                go (at + found.Length) (next :: parts)
+            | _ -> None
+
+    match go 0 [] with
+    | Some [] -> None
+    | found -> found
+
+/// The document with the value put in at the path; missing mappings on the way are made.
+let rec private put (mark: Place) parts (value: Node) (node: Node) : Result<Node, string> =
+    match parts, node.Body with
+    | [], _ -> Ok value
+    | Key key :: rest, Mapping entries ->
+        let place = entries |> Array.tryFindIndex (fun entry -> entry.Key = key)
+
+        let inner =
+            place
+            |> Option.map (fun i -> entries[i].Value)
+            |> Option.defaultValue (Node(mark, Mapping [||]))
+
+        put mark rest value inner
+        |> Result.map (fun changed ->
+            let entry =
+                {
+                    Key = key
+                    KeyMark = mark
+                    Value = changed
+                    Inherited = false
+                }
+
+            match place with
+            | Some i ->
+                Node(
+                    node.Mark,
+                    Mapping(
+                        entries
+                        |> Array.mapi (fun j old -> if i = j then { entry with KeyMark = old.KeyMark } else old)
+                    )
+                )
+            | None -> Node(node.Mark, Mapping(Array.append entries [| entry |])))
+    | Key _ :: _, Scalar(Scalars.Null, _) -> put mark parts value (Node(mark, Mapping [||]))
+    | Key key :: _, _ -> Error $"'{key}' would be a key of {Nodes.describe node}"
+    | Item i :: rest, Sequence items when i < items.Length ->
+        put mark rest value items[i]
+        |> Result.map (fun changed ->
+            Node(node.Mark, Sequence(items |> Array.mapi (fun j old -> if i = j then changed else old))))
+    | Item i :: _, Sequence items -> Error $"item [{i}] does not exist; the list has {items.Length}, counted from 0"
+    | Item i :: _, _ -> Error $"item [{i}] would be of {Nodes.describe node}"
+
+/// Applies one override; a mistake in it is a fault and leaves the document as it was.
+let apply (faults: Faults) (root: Node) (text: string) : Node =
+    let mark: Place = { Line = 0; Column = 0; Origin = text }
+
+    let bad message =
+        faults.Add(mark, "", message)
+        root
+
+    match text.IndexOf '=' with
+    | at when at > 0 ->
+        let path = text.Substring(0, at).Trim()
+
+        match parsePath path with
+        | None -> bad $"'{path}' is no path; write it like methods.dpo.beta=0.2 or train[0].models=[a]"
+        | Some parts ->
+            match Yaml.parse (text.Substring(at + 1)) text faults with
+            | None -> root
+            | Some value ->
+                // Positions inside an override's text would mislead; its own mark stands for all of it.
+                let rec anchored (node: Node) =
+                    match node.Body with
+                    | Sequence items -> Node(mark, Sequence(items |> Array.map anchored))
+                    | Mapping entries ->
+                        Node(
+                            mark,
+                            Mapping(
+                                entries
+                                |> Array.map (fun entry ->
+                                    { entry with
+                                        KeyMark = mark
+                                        Value = anchored entry.Value
+                                    })
+                            )
+                        )
+                    | body -> Node(mark, body)
+
+                match put mark parts (anchored value) root with
+                | Ok changed when changed.Size <= Yaml.maxNodes && changed.Depth <= Yaml.maxDepth -> changed
+                | Ok _ -> bad $"the manifest grows beyond {Yaml.maxNodes} nodes or {Yaml.maxDepth} levels"
+                | Error why -> bad why
+    | _ -> bad "expected PATH=VALUE, such as methods.dpo.beta=0.2"

@@ -1,0 +1,119 @@
+// The whole way from a manifest to its plan: final policies of every row, merges, evaluations, the report.
+module internal PeftAlign.Core.Language.Planner
+
+open System.Collections.Generic
+open PeftAlign.Core
+
+/// A fault that leaves nothing to go on with ends its own item only.
+let private attempt action =
+    try
+        action ()
+    with Unplannable ->
+        ()
+
+/// Which policies a target means, each with the points at which it is evaluated.
+let private targets (matrix: Matrix) (context: Context) target : (Policy * Point option) list =
+    match target with
+    | Untouched -> matrix.Untouched |> List.map (fun policy -> policy, None)
+    | Trained -> matrix.Trained |> List.map (fun policy -> policy, None)
+    | Merged -> matrix.Merged |> List.map (fun policy -> policy, None)
+    | Selected selection ->
+        let found = matrix.Select selection
+
+        match selection.Checkpoints with
+        | [] -> found |> List.map (fun policy -> policy, None)
+        | steps ->
+            [
+                for policy in found do
+                    for step in steps do
+                        match policy.Origin with
+                        | Stage run ->
+                            match Methods.maxSteps run.Setting with
+                            | Some last when step > last ->
+                                context.Faults.Add(
+                                    selection.Mark,
+                                    Readers.join selection.Path "checkpoints",
+                                    $"step {step} lies beyond the training's max_steps {last}"
+                                )
+                            | _ -> policy, Some(Step step)
+                        | _ ->
+                            context.Faults.Add(
+                                selection.Mark,
+                                Readers.join selection.Path "checkpoints",
+                                $"'{Policies.label policy}' has no checkpoints: only training jobs keep them, and this is an untouched, merged or chosen policy"
+                            )
+            ]
+
+let private evaluate (lowering: Lowering) (benchmarks: Benchmark list) controls policies =
+    let variants =
+        [
+            for benchmark in benchmarks do
+                for variant, options in Options.variants benchmark.Bound.Options -> benchmark, variant, options
+        ]
+
+    for policy, point in policies do
+        for benchmark, variant, options in variants do
+            for control in (if List.isEmpty controls then [ "" ] else controls) do
+                attempt (fun () -> lowering.Evaluate(policy, point, control, benchmark, variant, options))
+
+/// Labels are unique: those of different jobs that look alike get the start of their job's id.
+let private distinguish (jobs: PlanJob[]) =
+    let alike =
+        jobs
+        |> Array.countBy _.Label
+        |> Array.filter (fun (_, count) -> count > 1)
+        |> Array.map fst
+        |> HashSet
+
+    jobs
+    |> Array.map (fun job ->
+        if alike.Contains job.Label then
+            let rename label =
+                if alike.Contains label then
+                    $"{label}#{job.Id.Substring(0, 6)}"
+                else
+                    label
+
+            { job with
+                Label = rename job.Label
+                Labels = job.Labels |> Seq.map rename |> Array.ofSeq
+            }
+        else
+            job)
+
+/// The plan's jobs; faults go to the context.
+let plan (context: Context) (manifest: Manifest) (contentHash: string -> string) : PlanJob[] =
+    let lookup = Lookup manifest
+    let matrix = Matrix(lookup, context)
+    let graph = Graph(context.Faults, context.Known, contentHash)
+    let lowering = Lowering(lookup, matrix, context, graph)
+
+    let final policies =
+        policies |> List.map (fun policy -> policy, None)
+
+    for policy in matrix.Trained do
+        attempt (fun () -> lowering.Needed(policy, None) |> ignore)
+
+    for row in manifest.Merge do
+        attempt (fun () ->
+            let merges = matrix.MergedBy row
+
+            for policy in merges do
+                attempt (fun () -> lowering.Needed(policy, None) |> ignore)
+
+            evaluate lowering row.Evaluate [] (final merges))
+
+    for row, policies in matrix.Rows do
+        policies
+        |> List.filter _.Facts.IsLast
+        |> final
+        |> evaluate lowering row.Evaluate []
+
+    for row in manifest.Evaluate do
+        for target in row.Of do
+            attempt (fun () -> targets matrix context target |> evaluate lowering row.With row.Controls)
+
+    if context.Faults.Count = 0 then
+        lowering.Report manifest.Claims
+
+    distinguish graph.Jobs

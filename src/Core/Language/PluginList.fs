@@ -1,0 +1,157 @@
+// The `plugins` section: which plugins a manifest may use. An id, { id, version: '>=1.2 <2' }, { path: FOLDER } or { file: FILE }.
+// With the section only those listed are known; without it the product's own and no others.
+module internal PeftAlign.Core.Language.PluginList
+
+open System
+open PeftAlign.Core
+open PeftAlign.Core.Language
+open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
+
+/// Compares "1.2" with "1.10.3" part by part, missing parts being 0; what follows '-' or '+' is left out.
+let compareVersions (a: string) (b: string) =
+    let parts (version: string) =
+        (version.Split([| '-'; '+' |])[0]).Split '.'
+        |> Array.map (fun part ->
+            match Int32.TryParse part with
+            | true, value -> value
+            | _ -> 0)
+
+    let a, b = parts a, parts b
+
+    let at (version: int[]) i =
+        if i < version.Length then version[i] else 0
+
+    seq { 0 .. max a.Length b.Length - 1 }
+    |> Seq.map (fun i -> compare (at a i) (at b i))
+    |> Seq.tryFind ((<>) 0)
+    |> Option.defaultValue 0
+
+/// Whether the version satisfies every comparator of a range such as ">=1.2 <2"; None where the range is not one.
+let satisfies (range: string) (version: string) =
+    let one (text: string) =
+        let operator =
+            text.Substring(0, text.Length - text.TrimStart([| '<'; '>'; '=' |]).Length)
+
+        let wanted = text.Substring operator.Length
+        let order = compareVersions version wanted
+
+        if wanted = "" || not (Char.IsAsciiDigit wanted[0]) then
+            None
+        else
+            match operator with
+            | ">=" -> Some(order >= 0)
+            | "<=" -> Some(order <= 0)
+            | ">" -> Some(order > 0)
+            | "<" -> Some(order < 0)
+            | ""
+            | "=" -> Some(order = 0)
+            | _ -> None
+
+    let parts = range.Split(' ', StringSplitOptions.RemoveEmptyEntries) |> Array.map one
+
+    if parts.Length = 0 || parts |> Array.exists Option.isNone then
+        None
+    else
+        Some(parts |> Array.forall Option.get)
+
+let private detailed: Reader<PluginEntry> =
+    let byId =
+        record (
+            fields {
+                let! id = required "id" "The plugin's id." (filled AnyText)
+
+                and! version =
+                    withDefault "version" "Accepted versions, such as '>=1.2 <2'." "" (filled AnyText)
+
+                return ById(id, version)
+            }
+        )
+
+    let byPath =
+        record (
+            fields {
+                let! path = required "path" "A built plugin's folder." (filled FilePath)
+                return ByPath path
+            }
+        )
+
+    let byFile =
+        record (
+            fields {
+                let! file = required "file" "A packed plugin." (filled FilePath)
+                return ByFile file
+            }
+        )
+
+    byLook (Either [ byId.Shape; byPath.Shape; byFile.Shape ]) (fun node ->
+        if not node.Body.IsMapping then None
+        elif hasKey "path" node then Some byPath
+        elif hasKey "file" node then Some byFile
+        else Some byId)
+
+let private entry: Reader<PluginEntry * Place> =
+    let id = filled AnyText |> map (fun id -> ById(id, ""))
+
+    byLook (Either [ id.Shape; detailed.Shape ]) (fun node -> if node.Body.IsMapping then Some detailed else Some id)
+    |> marked
+
+let reader: Reader<(PluginEntry * Place) list * bool> = Parts.rows entry
+
+/// The plugins that the section lets in; what is not there, or not of the version asked for, is a fault.
+let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place) list option) : Known =
+    let all = Given.list catalogue.Plugins |> List.ofSeq
+    let id (plugin: PluginSchema) = Given.text plugin.Id
+    let source (plugin: PluginSchema) = Given.text plugin.Source
+    let isEngine (plugin: PluginSchema) = id plugin = ""
+
+    let find (entry, mark) =
+        let missing message =
+            faults.Add(mark, "plugins", message)
+            None
+
+        match entry with
+        | ById(name, range) ->
+            match all |> List.tryFind (fun plugin -> id plugin = name && source plugin = "") with
+            | None ->
+                let names = all |> List.filter (fun plugin -> not (isEngine plugin)) |> List.map id
+                missing $"no plugin '{name}' is installed{Suggest.hint names name}"
+            | Some plugin when range <> "" ->
+                match satisfies range plugin.Version with
+                | Some true -> Some plugin
+                | Some false -> missing $"plugin '{name}' has version {plugin.Version}; the manifest asks for {range}"
+                | None -> missing $"'{range}' is no range of versions; write it like '>=1.2 <2'"
+            | found -> found
+        | ByPath place
+        | ByFile place ->
+            match all |> List.tryFind (fun plugin -> source plugin = place) with
+            | None -> missing $"the plugin at '{place}' could not be loaded"
+            | found -> found
+
+    let sound (plugin: PluginSchema) =
+        for contract in Given.list plugin.Provides do
+            for option in Given.list contract.Options do
+                try
+                    Shape.ofOption option |> ignore
+                    Options.defaultOf option |> ignore
+                with :? ArgumentException as error ->
+                    faults.Add(
+                        Place.none,
+                        "plugins",
+                        $"plugin '{id plugin}' describes its {contract.Kind} '{contract.Name}' wrongly: {error.Message}"
+                    )
+
+        plugin
+
+    let admitted =
+        match section with
+        | Some entries -> (all |> List.filter isEngine) @ (entries |> List.choose find)
+        | None ->
+            all
+            |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && source plugin = "")
+
+    Known(
+        admitted
+        |> List.distinctBy (fun plugin -> id plugin, source plugin)
+        |> List.map sound
+    )

@@ -1,0 +1,301 @@
+// YAML text -> nodes. YamlDotNet delivers parser events; anchors, '<<', tags and bounds are decided here, so that a small text cannot
+// grow without bound (anchor bombs), nest deeper than a stack allows, or ask for objects.
+namespace PeftAlign.Core.Language
+
+open System
+open System.Collections.Generic
+open System.IO
+open System.Text.RegularExpressions
+open YamlDotNet.Core
+open YamlDotNet.Core.Events
+
+module internal Yaml =
+    let maxText = 4 * 1024 * 1024
+    let maxDepth = 64
+    let maxNodes = 200_000
+
+    /// Raised inside this file only, after its fault was added.
+    exception private Stop
+
+    let private coreTags =
+        dict
+            [
+                "tag:yaml.org,2002:str", (fun text -> Some(Scalars.Text text))
+                "tag:yaml.org,2002:null",
+                (fun text ->
+                    if Scalars.resolve text = Scalars.Null then
+                        Some Scalars.Null
+                    else
+                        None)
+                "tag:yaml.org,2002:bool",
+                (fun text ->
+                    match Scalars.resolve text with
+                    | Scalars.Flag _ as value -> Some value
+                    | _ -> None)
+                "tag:yaml.org,2002:int",
+                (fun text ->
+                    match Scalars.resolve text with
+                    | Scalars.Whole _ as value -> Some value
+                    | _ -> None)
+                "tag:yaml.org,2002:float",
+                (fun text ->
+                    match Scalars.resolve text with
+                    | Scalars.Whole value -> Some(Scalars.Real(float value))
+                    | Scalars.Real _ as value -> Some value
+                    | _ -> None)
+            ]
+
+    /// One document's reader: pulls events, keeps anchors.
+    type private Composer(parser: IParser, faults: Faults, origin: string) =
+        let anchors = Dictionary<string, Node>()
+        let unfinished = HashSet<string>()
+        let mutable total = 0
+
+        let markOf (mark: YamlDotNet.Core.Mark) : Place =
+            {
+                Line = int mark.Line
+                Column = int mark.Column
+                Origin = origin
+            }
+
+        let current () = nonNull parser.Current
+
+        let stop mark message =
+            faults.Add(mark, "", message)
+            raise Stop
+
+        let count mark nodes =
+            total <- total + nodes
+
+            if total > maxNodes then
+                stop
+                    mark
+                    $"the manifest grows beyond {maxNodes} nodes once its aliases are expanded; use fewer aliases of aliases"
+
+        let broken mark message =
+            faults.Add(mark, "", message)
+            Node(mark, Broken)
+
+        let refused (tag: TagName) =
+            $"the tag {tag.Value} asks for an object; a manifest holds plain data only, remove the tag"
+
+        /// A list or mapping may carry its own core tag and no other.
+        let collection mark (tag: TagName) (expected: string) (node: Node) =
+            if tag.IsEmpty || tag.IsNonSpecific || tag.Value = "tag:yaml.org,2002:" + expected then
+                node
+            else
+                broken mark (refused tag)
+
+        let scalar mark (event: Events.Scalar) =
+            let tagged = not event.Tag.IsEmpty && not event.Tag.IsNonSpecific
+
+            if tagged then
+                match coreTags.TryGetValue event.Tag.Value with
+                | true, convert ->
+                    match convert event.Value with
+                    | Some value -> Node(mark, Body.Scalar(value, event.Value))
+                    | None -> broken mark $"{Suggest.shown event.Value} is no value of {event.Tag.Value}"
+                | _ -> broken mark (refused event.Tag)
+            elif event.Style = ScalarStyle.Plain then
+                Node(mark, Body.Scalar(Scalars.resolve event.Value, event.Value))
+            else
+                Node(mark, Body.Scalar(Scalars.Text event.Value, event.Value))
+
+        /// The mappings that one '<<' brings in: a mapping or a list of them, the earlier winning.
+        let inherited (value: Node) =
+            match value.Body with
+            | Mapping entries -> entries
+            | Sequence items when items |> Array.forall (fun item -> item.Body.IsMapping || item.Body.IsBroken) ->
+                items
+                |> Array.collect (fun item ->
+                    match item.Body with
+                    | Mapping entries -> entries
+                    | _ -> [||])
+            | Broken -> [||]
+            | _ ->
+                faults.Add(value.Mark, "", $"'<<' takes a mapping or a list of mappings, not {Nodes.describe value}")
+                [||]
+
+        let mapping mark (own: ResizeArray<Entry>) (merges: ResizeArray<Node>) =
+            let seen = Dictionary<string, Place>()
+            let kept = ResizeArray<Entry>()
+
+            for entry in own do
+                match seen.TryGetValue entry.Key with
+                | true, first ->
+                    faults.Add(
+                        entry.KeyMark,
+                        "",
+                        $"the key '{entry.Key}' is given twice, first on line {first.Line}; remove one of them"
+                    )
+                | _ ->
+                    seen.Add(entry.Key, entry.KeyMark)
+                    kept.Add entry
+
+            for merge in merges do
+                for entry in inherited merge do
+                    if seen.TryAdd(entry.Key, entry.KeyMark) then
+                        count mark entry.Value.Size
+                        kept.Add { entry with Inherited = true }
+
+            Node(mark, Mapping(kept.ToArray()))
+
+        member private this.Mapping(mark, depth) =
+            let own = ResizeArray<Entry>()
+            let merges = ResizeArray<Node>()
+
+            while not (parser.Current :? MappingEnd) do
+                let keyMark = markOf (current ()).Start
+
+                let isPlain =
+                    (match parser.Current with
+                     | :? Events.Scalar as key -> key.Style = ScalarStyle.Plain
+                     | _ -> false)
+
+                let key: Node = this.Node(depth + 1)
+                let value: Node = this.Node(depth + 1)
+
+                match key.Body with
+                | Body.Scalar(_, "<<") when isPlain -> merges.Add value
+                | Body.Scalar(_, written) ->
+                    own.Add
+                        {
+                            Key = written
+                            KeyMark = keyMark
+                            Value = value
+                            Inherited = false
+                        }
+                | Broken -> ()
+                | _ -> faults.Add(keyMark, "", "a key is a text; this one is a list or a mapping")
+
+            mapping mark own merges
+
+        member private this.Sequence(mark, depth) =
+            let items = ResizeArray<Node>()
+
+            while not (parser.Current :? SequenceEnd) do
+                items.Add(this.Node(depth + 1))
+
+            Node(mark, Sequence(items.ToArray()))
+
+        member private _.Alias(mark: Place, name: string) =
+            match anchors.TryGetValue name with
+            | true, node ->
+                count mark node.Size
+                node
+            | _ when unfinished.Contains name ->
+                broken mark $"the alias *{name} stands inside its own anchor &{name}; it would never end"
+            | _ -> broken mark $"there is no anchor &{name} before the alias *{name}{Suggest.hint anchors.Keys name}"
+
+        /// Reads the node that starts at the current event and moves past it.
+        member this.Node(depth: int) : Node =
+            let event = current ()
+            let mark = markOf event.Start
+
+            if depth > maxDepth then
+                stop mark $"lists and mappings are nested deeper than {maxDepth}; flatten them"
+
+            count mark 1
+
+            let anchor =
+                match event with
+                | :? NodeEvent as node when not node.Anchor.IsEmpty -> node.Anchor.Value
+                | _ -> ""
+
+            if anchor <> "" then
+                unfinished.Add anchor |> ignore
+                anchors.Remove anchor |> ignore
+
+            let node =
+                match event with
+                | :? AnchorAlias as alias -> this.Alias(mark, alias.Value.Value)
+                | :? Events.Scalar as leaf -> scalar mark leaf
+                | :? MappingStart as start ->
+                    parser.MoveNext() |> ignore
+                    this.Mapping(mark, depth) |> collection mark start.Tag "map"
+                | :? SequenceStart as start ->
+                    parser.MoveNext() |> ignore
+                    this.Sequence(mark, depth) |> collection mark start.Tag "seq"
+                | other -> stop mark $"unexpected {other.GetType().Name}"
+
+            if node.Depth > maxDepth then
+                stop mark $"lists and mappings are nested deeper than {maxDepth} once aliases are expanded; flatten them"
+
+            if anchor <> "" then
+                unfinished.Remove anchor |> ignore
+                anchors[anchor] <- node
+
+            parser.MoveNext() |> ignore
+            node
+
+        member this.Document() : Node =
+            parser.MoveNext() |> ignore // StreamStart
+            parser.MoveNext() |> ignore
+
+            match parser.Current with
+            | :? DocumentStart ->
+                parser.MoveNext() |> ignore
+                let root = this.Node 1
+                parser.MoveNext() |> ignore // DocumentEnd
+
+                if parser.Current :? DocumentStart then
+                    faults.Add(markOf (current ()).Start, "", "a second document starts here; a manifest is one document")
+
+                root
+            | _ -> stop (markOf (current ()).Start) "the manifest is empty; start it with 'peftalign: 1'"
+
+    /// The parser's own words carry a position that the fault already has.
+    let private plainMessage (error: YamlException) =
+        Regex.Replace(error.Message, @"^\(Line: .*?\): ", "")
+
+    /// YAML keeps tabs out of indentation; YamlDotNet lets some pass.
+    let private tabs (text: string) (faults: Faults) origin =
+        let mutable line = 0
+
+        for content in text.Split '\n' do
+            line <- line + 1
+            let indent = content.Length - content.TrimStart([| ' '; '\t' |]).Length
+
+            match content.IndexOf('\t', 0, indent) with
+            | -1 -> ()
+            | _ when content.Trim() = "" || content.TrimStart().StartsWith '#' -> ()
+            | column ->
+                faults.Add(
+                    {
+                        Line = line
+                        Column = column + 1
+                        Origin = origin
+                    },
+                    "",
+                    $"line {line} is indented with a tab; YAML takes spaces only"
+                )
+
+    /// The document's root; None after a fault that ends reading.
+    let parse (text: string) (origin: string) (faults: Faults) : Node option =
+        let mark line column : Place =
+            {
+                Line = line
+                Column = column
+                Origin = origin
+            }
+
+        if text.Length > maxText then
+            faults.Add(mark 1 1, "", $"the manifest has {text.Length} characters; the limit is {maxText}")
+            None
+        else
+            let before = faults.Count
+
+            try
+                let parser = Parser(Scanner(new StringReader(text), true))
+                let root = Composer(parser, faults, origin).Document()
+                tabs text faults origin
+                Some root
+            with
+            | Stop -> None
+            | :? YamlException as error ->
+                tabs text faults origin
+
+                if faults.Count = before then
+                    faults.Add(mark (int error.Start.Line) (int error.Start.Column), "", $"not YAML: {plainMessage error}")
+
+                None

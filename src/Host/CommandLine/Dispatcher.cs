@@ -1,0 +1,122 @@
+// From arguments to an exit code. Only the command that was named is built and parsed; errors become one line on stderr:
+// 2 for the user's mistakes, 130 for an interrupt, 1 for the rest.
+
+using System.CommandLine;
+using System.CommandLine.Help;
+
+namespace PeftAlign.Host.CommandLine;
+
+internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWriter results, TextWriter remarks)
+{
+    private readonly CommandFrame frame = new(results, remarks);
+
+    public async Task<int> RunAsync(string[] args)
+    {
+        try
+        {
+            return await RouteAsync(args);
+        }
+        catch (OperationCanceledException)
+        {
+            remarks.WriteLine("peftalign: interrupted");
+            return ExitCode.Interrupted;
+        }
+        catch (UserError e)
+        {
+            remarks.WriteLine($"peftalign: {e.Message}");
+            return ExitCode.UserError;
+        }
+        catch (Exception e)
+        {
+            remarks.WriteLine(frame.Verbose ? $"peftalign: {e}" : $"peftalign: {e.Message.ReplaceLineEndings(" ")} (-v shows where)");
+            return ExitCode.Failed;
+        }
+    }
+
+    private Task<int> RouteAsync(string[] args)
+    {
+        var at = CommandPosition(args);
+        if (at == args.Length) return Task.FromResult(WithoutCommand(args));
+        if (args[at] == "help") return RouteAsync([.. args[(at + 1)..], "--help"]);
+        var entry = commands.FirstOrDefault(command => command.Name == args[at]) ?? throw UnknownCommand(args[at]);
+        return InvokeAsync(entry, BehindCommand(args, at));
+    }
+
+    /// <summary>Global options may stand before the command; their values are no commands.</summary>
+    private static int CommandPosition(string[] args)
+    {
+        var at = 0;
+        while (at < args.Length && args[at].StartsWith('-')) at += GlobalOptionSet.Valued.Contains(args[at]) ? 2 : 1;
+        return Math.Min(at, args.Length);
+    }
+
+    // What stood before the command goes behind its own arguments, where the parser knows it.
+    private static string[] BehindCommand(string[] args, int at)
+    {
+        var own = args[at..];
+        var end = Array.IndexOf(own, "--") is >= 0 and var dashes ? dashes : own.Length;
+        return [.. own[..end], .. args[..at], .. own[end..]];
+    }
+
+    private int WithoutCommand(string[] args)
+    {
+        if (args.Any(arg => arg is "--help" or "-h" or "-?"))
+        {
+            TopHelp.Write(results, commands);
+            return ExitCode.Done;
+        }
+        if (args is ["--version"])
+        {
+            results.WriteLine($"peftalign {TopHelp.Version}");
+            return ExitCode.Done;
+        }
+        string[] known = [.. GlobalOptionSet.Valued, .. GlobalOptionSet.Flags, "--help", "--version"];
+        if (args.FirstOrDefault(arg => arg.StartsWith('-') && !known.Contains(arg.Split('=')[0])) is { } unknown)
+            throw new UserError(unknown, "no such option", Suggestions.DidYouMean(unknown, known) ?? "peftalign --help lists them");
+        throw new UserError("peftalign", "needs a command", "peftalign --help lists them");
+    }
+
+    private UserError UnknownCommand(string name)
+    {
+        if (Catalogue.Planned.Contains(name)) return new UserError(name, "not built yet in this version", "peftalign --help lists what is");
+        return new UserError(name, "no such command", Suggestions.DidYouMean(name, commands.Select(command => command.Name)) ?? "peftalign --help lists them");
+    }
+
+    private async Task<int> InvokeAsync(CommandEntry entry, string[] args)
+    {
+        var root = new Command("peftalign") { new HelpOption() };
+        root.Add(entry.Build(frame));
+        // No response files: an argument that begins with @ is text like any other.
+        var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        var help = parsed.GetResult("--help") != null;
+        if (!help) ThrowIfMistaken(parsed);
+        using var interrupts = new Interrupts();
+        var configuration = new InvocationConfiguration { Output = results, Error = remarks, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
+        var code = await parsed.InvokeAsync(configuration, interrupts.Token);
+        return interrupts.Token.IsCancellationRequested ? ExitCode.Interrupted : code;
+    }
+
+    private static void ThrowIfMistaken(ParseResult parsed)
+    {
+        var command = parsed.CommandResult.Command;
+        var path = string.Join(' ', parsed.Tokens.Where(token => token.Type == System.CommandLine.Parsing.TokenType.Command).Select(token => token.Value));
+        var more = $"peftalign {path} --help says what it takes";
+        if (parsed.UnmatchedTokens is [var first, ..]) throw Unmatched(command, path, first, more);
+        if (parsed.Errors is { Count: > 0 } errors)
+            throw new UserError(path, string.Join(" ", errors.Select(error => error.Message).Distinct()).TrimEnd('.'), more);
+    }
+
+    private static UserError Unmatched(Command command, string path, string token, string more)
+    {
+        var name = token.Split('=')[0];
+        if (name.StartsWith('-'))
+        {
+            var options = command.Options.SelectMany(option => option.Aliases.Prepend(option.Name));
+            var limit = GlobalOptionSet.Valued.Contains(name) ? "makes no difference to this command" : "no such option";
+            return new UserError($"{path} {name}", limit, Suggestions.DidYouMean(name, options) ?? more);
+        }
+        if (command.Subcommands.Count > 0)
+            return new UserError($"{path} {token}", "no such command", Suggestions.DidYouMean(token, command.Subcommands.Select(sub => sub.Name)) ?? more);
+        return new UserError($"{path} {token}", "one argument too many", more);
+    }
+}

@@ -1,0 +1,71 @@
+// How fast matrices are multiplied, against a floor that a sound set-up passes with ease: a fifth of what the vector units
+// could do at the reported clock. The reference BLAS reaches a twentieth.
+
+using System.Diagnostics;
+using System.Globalization;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Host.Doctor;
+
+internal static class Gemm
+{
+    private const double FloorShare = 0.2;
+
+    /// <summary>GFLOP/s below which a processor with this many threads is not used as it can be.</summary>
+    public static double Floor(int threads) => FloorShare * threads * Machine.ClockGHz * Machine.FlopsPerCycle;
+
+    public static void Examine(Report report, CancellationToken cancel)
+    {
+        var floor = Floor(torch.get_num_threads());
+        var single = Rate(torch.CPU, torch.float32, cancel);
+        Fact(report, "cpu_float32", single, floor);
+        if (single < floor)
+            report.Problem($"float32 products run at {Whole(single)} GFLOP/s; this processor should reach {Whole(floor)}", "close what else computes here and repeat; else install libopenblas0-pthread and unset OMP_NUM_THREADS and OPENBLAS_CORETYPE");
+        var half = Rate(torch.CPU, torch.bfloat16, cancel);
+        Fact(report, "cpu_bfloat16", half, Machine.HasBf16 ? floor : null);
+        if (Machine.HasBf16 && half < floor)
+            report.Problem($"bfloat16 products run at {Whole(half)} GFLOP/s; this processor should reach {Whole(floor)}", "close what else computes here and repeat; else use another libtorch (LIBTORCH=DIR): this one lacks oneDNN's bfloat16 kernels");
+        for (var k = 0; k < torch.cuda.device_count(); k++)
+        {
+            var device = torch.device(DeviceType.CUDA, k);
+            Fact(report, $"cuda{k}_float32", Rate(device, torch.float32, cancel), null);
+            Fact(report, $"cuda{k}_bfloat16", Rate(device, torch.bfloat16, cancel), null);
+        }
+    }
+
+    private static void Fact(Report report, string key, double rate, double? floor) =>
+        report.Fact("products", $"{key}_gflops", Math.Round(rate, 1), $"{Whole(rate)} GFLOP/s{(floor is { } f ? $" (at least {Whole(f)} expected)" : "")}");
+
+    /// <summary>GFLOP/s of a square product, the best of several; a small one where even that is slow.</summary>
+    public static double Rate(torch.Device device, torch.ScalarType dtype, CancellationToken cancel)
+    {
+        var small = Best(device, dtype, 512, 0.2, cancel);
+        return small < 10 ? small : Math.Max(small, Best(device, dtype, device.type == DeviceType.CUDA ? 8192 : 2048, 0.6, cancel));
+    }
+
+    private static double Best(torch.Device device, torch.ScalarType dtype, long n, double seconds, CancellationToken cancel)
+    {
+        using var scope = torch.NewDisposeScope();
+        var a = torch.randn([n, n], torch.float32, device).to(dtype);
+        var b = torch.randn([n, n], torch.float32, device).to(dtype);
+        Multiply(a, b, device);
+        var whole = Stopwatch.StartNew();
+        var best = double.MaxValue;
+        while (whole.Elapsed.TotalSeconds < seconds)
+        {
+            cancel.ThrowIfCancellationRequested();
+            var clock = Stopwatch.StartNew();
+            Multiply(a, b, device);
+            best = Math.Min(best, clock.Elapsed.TotalSeconds);
+        }
+        return 2.0 * n * n * n / best / 1e9;
+    }
+
+    private static void Multiply(Tensor a, Tensor b, torch.Device device)
+    {
+        a.mm(b).Dispose();
+        if (device.type == DeviceType.CUDA) torch.cuda.synchronize(device);
+    }
+
+    private static string Whole(double value) => value.ToString("0", CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,58 @@
+// What doctor found: facts in sections, then problems (exit code 1) and advice, each with its remedy.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Host.Doctor;
+
+/// <summary>Something to mend: what was seen, and what to do about it.</summary>
+internal sealed record Finding(string What, string Remedy);
+
+internal sealed class Report
+{
+    private readonly List<(string Section, string Key, JsonNode? Value, string Shown)> facts = [];
+    private readonly List<Finding> problems = [];
+    private readonly List<Finding> advice = [];
+
+    /// <summary>True where nothing is wrong; advice does not count.</summary>
+    public bool Sound => problems.Count == 0;
+
+    public IReadOnlyList<Finding> Problems => problems;
+
+    public IReadOnlyList<Finding> Advices => advice;
+
+    /// <summary>Adds a fact; <paramref name="shown"/> is its text with units, by default the value's own.</summary>
+    public void Fact(string section, string key, JsonNode? value, string? shown = null) => facts.Add((section, key, value, shown ?? value?.ToString() ?? "none"));
+
+    /// <summary>Something is wrong: commands fail, or run far slower than this machine can.</summary>
+    public void Problem(string what, string remedy) => problems.Add(new Finding(what, remedy));
+
+    /// <summary>Nothing is wrong, but something could be better.</summary>
+    public void Advice(string what, string remedy) => advice.Add(new Finding(what, remedy));
+
+    public JsonNode Document()
+    {
+        var document = new JsonObject { ["ok"] = Sound };
+        foreach (var section in facts.GroupBy(fact => fact.Section))
+            document[section.Key] = new JsonObject(section.Select(fact => KeyValuePair.Create(fact.Key, fact.Value?.DeepClone())));
+        document["problems"] = List(problems);
+        document["advice"] = List(advice);
+        return document;
+    }
+
+    public IEnumerable<string> Lines()
+    {
+        var width = facts.Max(fact => fact.Key.Length);
+        foreach (var section in facts.GroupBy(fact => fact.Section))
+        {
+            yield return section.Key;
+            foreach (var (_, key, _, shown) in section) yield return $"  {key.Replace('_', ' ').PadRight(width)}  {shown}";
+        }
+        yield return "";
+        foreach (var (what, remedy) in problems) yield return $"problem: {what}; {remedy}";
+        foreach (var (what, remedy) in advice) yield return $"advice: {what}; {remedy}";
+        if (Sound) yield return "everything works";
+    }
+
+    private static JsonArray List(IEnumerable<Finding> findings) =>
+        [.. findings.Select(finding => (JsonNode)new JsonObject { ["what"] = finding.What, ["remedy"] = finding.Remedy })];
+}

@@ -1,0 +1,7 @@
+// What the user can mend. The command line prints it as one line, without a stack trace, and ends with exit code 2.
+
+namespace PeftAlign.Host;
+
+/// <summary>A user's mistake: the value that was given, the limit it breaks, and what to do next.</summary>
+internal sealed class UserError(string value, string limit, string nextAction, Exception? inner = null)
+    : Exception($"{value}: {limit}; {nextAction}", inner);

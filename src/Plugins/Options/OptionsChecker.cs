@@ -1,0 +1,122 @@
+// Compares given options with a schema: unknown keys, one option given twice, wrong types, numbers out of range, texts that are
+// no choice. Everything at once; what is right comes back under the options' own names, in the shape that its type has.
+
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Plugins;
+
+internal static class OptionsChecker
+{
+    public static (JsonObject Values, IReadOnlyList<OptionFault> Faults) Check(OptionsSchema schema, JsonObject given)
+    {
+        var values = new JsonObject();
+        var faults = new List<OptionFault>();
+        foreach (var (key, node) in given)
+        {
+            if (schema.Find(key) is not { } option)
+            {
+                faults.Add(new OptionFault(key, $"unknown option '{key}'.{Suggestions.Hint(key.Replace('-', '_'), Spellings(schema))}"));
+                continue;
+            }
+            if (values.ContainsKey(option.Name))
+                faults.Add(new OptionFault(key, $"option '{option.Name}' is given twice ('{key}' is another spelling of it); keep one."));
+            else
+                values[option.Name] = Value(option, option.Type, key, node, faults);
+        }
+        return (values, faults);
+    }
+
+    private static string[] Spellings(OptionsSchema schema) => [.. schema.Options.Select(option => option.Name), .. schema.Options.SelectMany(option => option.Aliases)];
+
+    private static JsonNode? Value(OptionSchema option, OptionType type, string key, JsonNode? node, List<OptionFault> faults)
+    {
+        if (type.Kind == OptionKind.Json) return node?.DeepClone();
+        if (node is null)
+        {
+            if (!type.Nullable) faults.Add(new OptionFault(key, $"option '{key}' has no value; it is {type.Words}. Give one or leave the option out."));
+            return null;
+        }
+        return type.Kind switch
+        {
+            OptionKind.List => List(option, type, key, node, faults),
+            OptionKind.Map => Map(option, type, key, node, faults),
+            _ => Scalar(option, type, key, node, faults),
+        };
+    }
+
+    private static JsonArray List(OptionSchema option, OptionType type, string key, JsonNode node, List<OptionFault> faults)
+    {
+        if (node is not JsonArray array) return [Value(option, type.Element!, key, node, faults)];
+        var values = new JsonArray();
+        for (var k = 0; k < array.Count; k++) values.Add(Value(option, type.Element!, $"{key}[{k}]", array[k], faults));
+        return values;
+    }
+
+    private static JsonObject? Map(OptionSchema option, OptionType type, string key, JsonNode node, List<OptionFault> faults)
+    {
+        if (node is not JsonObject map)
+        {
+            faults.Add(Wrong(type, key, node));
+            return null;
+        }
+        var values = new JsonObject();
+        foreach (var (name, value) in map) values[name] = Value(option, type.Element!, $"{key}.{name}", value, faults);
+        return values;
+    }
+
+    private static JsonNode? Scalar(OptionSchema option, OptionType type, string key, JsonNode node, List<OptionFault> faults)
+    {
+        double? number = type.Kind switch
+        {
+            OptionKind.Double => Numbers.Double(node),
+            OptionKind.Int or OptionKind.Long => Numbers.Long(node),
+            _ => null,
+        };
+        JsonNode? value = type.Kind switch
+        {
+            OptionKind.Bool => node.GetValueKind() is JsonValueKind.True or JsonValueKind.False ? node.DeepClone() : null,
+            OptionKind.String => node.GetValueKind() == JsonValueKind.String ? node.DeepClone() : null,
+            OptionKind.Double => number is { } d ? Numbers.ToJson(d) : null,
+            _ => Numbers.Long(node) is { } n ? JsonValue.Create(n) : null,
+        };
+        var fault = value is null ? Wrong(type, key, node) : Limits(option, type, key, value, number);
+        if (fault is not null) faults.Add(fault);
+        return value;
+    }
+
+    private static OptionFault? Limits(OptionSchema option, OptionType type, string key, JsonNode value, double? number)
+    {
+        if (option.Choices.Count > 0 && type.Kind == OptionKind.String && value.GetValue<string>() is var text && !option.Choices.Contains(text))
+            return new OptionFault(key, $"option '{key}' cannot be '{text}'.{Suggestions.Hint(text, [.. option.Choices])}");
+        if (number is not { } n) return null;
+        if (type.Kind == OptionKind.Int && n is < int.MinValue or > int.MaxValue)
+            return new OptionFault(key, $"option '{key}' is {Show(n)}; it is at most {int.MaxValue} in size.");
+        var low = option.Minimum is { } minimum && (option.ExclusiveMinimum ? n <= minimum : n < minimum);
+        if (low || n > option.Maximum)
+            return new OptionFault(key, $"option '{key}' is {Show(n)}; it must be {RangeText(option)}.");
+        return null;
+    }
+
+    /// <summary>"at least 0", "more than 0 and at most 1"; empty where there is no limit.</summary>
+    public static string RangeText(OptionSchema option)
+    {
+        var low = option.Minimum is { } minimum ? $"{(option.ExclusiveMinimum ? "more than" : "at least")} {Show(minimum)}" : null;
+        var high = option.Maximum is { } maximum ? $"at most {Show(maximum)}" : null;
+        return string.Join(" and ", new[] { low, high }.OfType<string>());
+    }
+
+    private static string Show(double number) => number.ToString("R", CultureInfo.InvariantCulture);
+
+    private static OptionFault Wrong(OptionType type, string key, JsonNode node)
+    {
+        var given = node switch
+        {
+            JsonArray => "a list",
+            JsonObject => "a map",
+            _ => node.ToJsonString(),
+        };
+        return new OptionFault(key, $"option '{key}' must be {type.Words}, but is {given}.");
+    }
+}

@@ -1,0 +1,73 @@
+// What plugins and the host share by simple name must speak of shared types only: a public signature with any other type
+// would be one type in the host and another in a plugin's own context.
+
+using System.Reflection;
+using System.Runtime.Loader;
+
+namespace PeftAlign.Architecture.Tests;
+
+public class SharedTypeTests
+{
+    private static readonly string[] Shared = ["Abstractions", "Torch", "Algebra", "Core", "Models"];
+
+    private const BindingFlags Declared = BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.Instance | BindingFlags.Static | BindingFlags.DeclaredOnly;
+
+    private static IEnumerable<Project> SharedProjects => Tree.Projects.Where(project => Shared.Contains(project.Name));
+
+    [TestCaseSource(nameof(SharedProjects))]
+    public void PublicSignaturesNameSharedTypesOnly(object project)
+    {
+        var context = new FolderContext(((Project)project).Assembly);
+        var assembly = context.LoadFromAssemblyPath(((Project)project).Assembly);
+        var foreign = from type in assembly.GetExportedTypes()
+                      from named in Signature(type).SelectMany(Parts)
+                      where !IsShared(named.Assembly)
+                      select $"{type.FullName} names {named.FullName} of {named.Assembly.GetName().Name}";
+        Assert.That(foreign.Distinct(), Is.Empty);
+    }
+
+    private static bool IsShared(Assembly assembly)
+    {
+        var name = assembly.GetName().Name!;
+        var framework = Path.GetDirectoryName(typeof(object).Assembly.Location);
+        return Shared.Any(shared => name == $"PeftAlign.{shared}")
+            || name == "FSharp.Core"
+            || (name.StartsWith("Microsoft.Extensions.", StringComparison.Ordinal) && name.EndsWith(".Abstractions", StringComparison.Ordinal))
+            || Path.GetDirectoryName(assembly.Location) == framework;
+    }
+
+    // The types that others see: bases, interfaces, and the public and protected members'.
+    private static IEnumerable<Type> Signature(Type type)
+    {
+        if (type.BaseType is { } parent) yield return parent;
+        foreach (var contract in type.GetInterfaces()) yield return contract;
+        foreach (var bound in type.GetGenericArguments().SelectMany(Bounds)) yield return bound;
+        foreach (var field in type.GetFields(Declared).Where(field => field.IsPublic || field.IsFamily || field.IsFamilyOrAssembly)) yield return field.FieldType;
+        foreach (var method in type.GetMembers(Declared).OfType<MethodBase>().Where(method => method.IsPublic || method.IsFamily || method.IsFamilyOrAssembly))
+        {
+            foreach (var parameter in method.GetParameters()) yield return parameter.ParameterType;
+            if (method is not MethodInfo function) continue;
+            yield return function.ReturnType;
+            foreach (var bound in function.GetGenericArguments().SelectMany(Bounds)) yield return bound;
+        }
+    }
+
+    private static Type[] Bounds(Type argument) => argument.IsGenericParameter ? argument.GetGenericParameterConstraints() : [argument];
+
+    // List<A[]> speaks of List and of A.
+    private static IEnumerable<Type> Parts(Type type)
+    {
+        if (type.IsGenericParameter) return [];
+        if (type.GetElementType() is { } element) return Parts(element);
+        return type.GetGenericArguments().SelectMany(Parts).Append(type);
+    }
+
+    /// <summary>Finds what an assembly refers to. A library's folder lacks its packages; some program's or test's has them.</summary>
+    private sealed class FolderContext(string assembly) : AssemblyLoadContext(assembly)
+    {
+        private readonly AssemblyDependencyResolver resolver = new(assembly);
+
+        protected override Assembly? Load(AssemblyName name) =>
+            (resolver.ResolveAssemblyToPath(name) ?? Tree.BuiltFile($"{name.Name}.dll")) is { } path ? LoadFromAssemblyPath(path) : null;
+    }
+}

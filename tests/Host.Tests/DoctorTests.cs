@@ -1,0 +1,81 @@
+// doctor: what its report says and how it ends; and one real run, whose facts are compared with what native/build recorded.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Host.Doctor;
+
+namespace PeftAlign.Host.Tests;
+
+public class DoctorTests
+{
+    private static Report Sample()
+    {
+        var report = new Report();
+        report.Fact("machine", "memory_bytes", 25_300_000_000, "25.3 GB");
+        report.Fact("cuda", "driver", null);
+        return report;
+    }
+
+    [Test]
+    public void ASoundReportSaysSo()
+    {
+        var report = Sample();
+        report.Advice("two NVIDIA devices are idle", "set LIBTORCH");
+        Assert.That(report.Sound, Is.True);
+        Assert.That(report.Lines(), Is.EqualTo(new[] { "machine", "  memory bytes  25.3 GB", "cuda", "  driver        none", "", "advice: two NVIDIA devices are idle; set LIBTORCH", "everything works" }));
+    }
+
+    [Test]
+    public void AProblemIsSaidWithItsRemedy()
+    {
+        var report = Sample();
+        report.Problem("0.2 GB of disk are free", "free some");
+        Assert.That(report.Sound, Is.False);
+        Assert.That(report.Lines().Last(), Is.EqualTo("problem: 0.2 GB of disk are free; free some"));
+        var expected = """{"ok":false,"machine":{"memory_bytes":25300000000},"cuda":{"driver":null},"problems":[{"what":"0.2 GB of disk are free","remedy":"free some"}],"advice":[]}""";
+        Assert.That(report.Document().ToJsonString(), Is.EqualTo(expected));
+    }
+
+    // Two fused multiply-adds of eight lanes: 2 x 2 x 8 = 32 operations in a cycle with AVX2; a fifth of that on every thread.
+    [Test]
+    public void TheFloorGrowsWithThreads()
+    {
+        Assert.That(Gemm.Floor(4), Is.EqualTo(4 * Gemm.Floor(1)).Within(1e-9));
+        Assert.That(Gemm.Floor(1), Is.EqualTo(0.2 * Machine.ClockGHz * Machine.FlopsPerCycle).Within(1e-9));
+        if (System.Runtime.Intrinsics.X86.Fma.IsSupported) Assert.That(Machine.FlopsPerCycle, Is.EqualTo(32));
+    }
+
+    [Test]
+    public void ARealRunReportsTheLibtorchThatWasBuiltFor()
+    {
+        using var process = ProcessTests.Start("PeftAlign.Host.dll", "doctor", "--json", "--threads", "1");
+        var document = JsonNode.Parse(process.StandardOutput.ReadToEnd())!;
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.EqualTo((bool)document["ok"]! ? 0 : 1), "wrong things on this machine decide the code, nothing else");
+        var build = JsonNode.Parse(File.ReadAllText(Path.Combine(NativeFolder(), "build.json")))!;
+        Assert.That((string?)document["libtorch"]!["version"], Is.EqualTo((string?)build["version"]));
+        Assert.That((string?)document["libtorch"]!["origin"], Is.EqualTo((string?)build["origin"]));
+        Assert.That((int)document["libtorch"]!["threads"]!, Is.EqualTo(1));
+        Assert.That((double)document["libtorch"]!["open_seconds"]!, Is.GreaterThan(0));
+        Assert.That((double)document["products"]!["cpu_float32_gflops"]!, Is.GreaterThan(0));
+        Assert.That((double)document["products"]!["cpu_bfloat16_gflops"]!, Is.GreaterThan(0));
+    }
+
+    [Test]
+    public void ALibtorchThatDoesNotOpenIsAProblemNotACrash()
+    {
+        using var process = ProcessTests.Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent" }, "doctor", "--json");
+        var document = JsonNode.Parse(process.StandardOutput.ReadToEnd())!;
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.EqualTo(1));
+        Assert.That((string?)document["problems"]![0]!["what"], Does.Contain("/nonexistent"));
+        Assert.That((string?)document["machine"]!["dotnet"], Is.EqualTo(Environment.Version.ToString()), "the rest is examined all the same");
+    }
+
+    private static string NativeFolder()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_NATIVE") is { Length: > 0 } named) return named;
+        for (var up = new DirectoryInfo(TestContext.CurrentContext.TestDirectory); up != null; up = up.Parent)
+            if (Path.Combine(up.FullName, ".build", "native", "current") is var folder && Directory.Exists(folder)) return folder;
+        throw new DirectoryNotFoundException(".build/native/current");
+    }
+}

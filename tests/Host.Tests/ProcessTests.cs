@@ -1,0 +1,93 @@
+// What only a process of its own shows: signals, the exit code, the product's lock, and that libtorch stays closed.
+
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+
+namespace PeftAlign.Host.Tests;
+
+public partial class ProcessTests
+{
+    private const int SIGINT = 2;
+    private const int SIGTERM = 15;
+    private static readonly string Folder = Path.GetDirectoryName(typeof(ProcessTests).Assembly.Location)!;
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int kill(int pid, int signal);
+
+    internal static Process Start(string assembly, params string[] args) => Start(assembly, [], args);
+
+    internal static Process Start(string assembly, Dictionary<string, string> environment, params string[] args)
+    {
+        var start = new ProcessStartInfo(Environment.ProcessPath is { } path && Path.GetFileName(path) == "dotnet" ? path : "dotnet")
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        start.ArgumentList.Add(Path.Combine(Folder, assembly));
+        foreach (var arg in args) start.ArgumentList.Add(arg);
+        foreach (var (name, value) in environment) start.Environment[name] = value;
+        return Process.Start(start)!;
+    }
+
+    [TestCase(SIGINT)]
+    [TestCase(SIGTERM)]
+    public void ASignalEndsWithCode130(int signal)
+    {
+        using var process = Start("PeftAlign.Host.Tests.dll", "wait");
+        Assert.That(process.StandardError.ReadLine(), Is.EqualTo("waiting"));
+        Assert.That(kill(process.Id, signal), Is.Zero);
+        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "peftalign: interrupted\n")));
+    }
+
+    [Test]
+    public void TheSecondSignalEndsACommandThatHeedsNone()
+    {
+        using var process = Start("PeftAlign.Host.Tests.dll", "deaf");
+        Assert.That(process.StandardError.ReadLine(), Is.EqualTo("waiting"));
+        kill(process.Id, SIGINT);
+        Assert.That(process.StandardError.ReadLine(), Is.EqualTo("told"));
+        kill(process.Id, SIGINT);
+        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That(process.ExitCode, Is.EqualTo(130));
+    }
+
+    // With a libtorch that cannot be found, what needs no tensor works all the same.
+    [TestCase("--help", 0)]
+    [TestCase("--version", 0)]
+    [TestCase("doctor --help", 0)]
+    [TestCase("nonsense", 2)]
+    public void WithoutLibtorch(string line, int expected)
+    {
+        using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent" }, line.Split(' '));
+        var text = process.StandardOutput.ReadToEnd();
+        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That(process.ExitCode, Is.EqualTo(expected));
+        Assert.That(text, expected == 0 ? Does.Contain("peftalign") : Is.Empty);
+    }
+
+    [Test]
+    public void AProductInUseIsLocked()
+    {
+        var file = Path.Combine(Folder, "in-use");
+        File.WriteAllText(file, "");
+        try
+        {
+            using (ProductInUse.Hold())
+            using (var other = ProductInUse.Hold())
+            {
+                Assert.That(other, Is.Not.Null, "two hosts run from one product");
+                Assert.Throws<IOException>(() => OpenExclusively(file), "and nobody deletes it meanwhile");
+            }
+            OpenExclusively(file);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+        using var none = ProductInUse.Hold();
+        Assert.That(none, Is.Null);
+    }
+
+    private static void OpenExclusively(string file) => new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None).Dispose();
+}
