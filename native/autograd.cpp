@@ -7,6 +7,9 @@
 #include <torch/csrc/autograd/functions/utils.h>
 #include <torch/csrc/autograd/saved_variable.h>
 
+#include <algorithm>
+#include <mutex>
+
 #include "errors.h"
 #include "tensor.h"
 
@@ -27,7 +30,9 @@ struct ManagedFunction : Node {
     pa_release_fn release = nullptr;
     void* context = nullptr;
     std::vector<SavedVariable> saved;
+    std::mutex guard;  // over saved and released: two backward passes may run over one graph at once
     int64_t n_inputs = 0;
+    std::vector<c10::TensorImpl*> taken;  // until pa_function_finish: inputs and finished outputs, only compared
     NodePtr self;  // until pa_function_drop; an owning cycle afterwards would never be freed
     bool released = false;
 
@@ -44,6 +49,7 @@ struct ManagedFunction : Node {
     }
 
     void release_variables() override {
+        std::lock_guard<std::mutex> held(guard);
         saved.clear();
         released = true;
     }
@@ -146,6 +152,7 @@ int pa_function_new(void** inputs, int32_t n_inputs, const char* name, pa_backwa
         f->title = name;
         f->backward = backward;
         f->n_inputs = n_inputs;
+        for (const auto& v : variables) f->taken.push_back(v.unsafeGetTensorImpl());
         f->set_next_edges(torch::autograd::collect_next_edges(variables));
         f->release = release;
         f->context = context;
@@ -157,32 +164,42 @@ int pa_function_save(void* function, void* tensor, int32_t is_output) {
     return guarded([&] { function_of(function).saved.emplace_back(borrow(tensor), is_output != 0); });
 }
 
-int pa_function_saved_count(void* function) { return static_cast<int>(function_of(function).saved.size()); }
+int pa_function_saved_count(void* function, int32_t* count) {
+    return guarded([&] {
+        auto& f = function_of(function);
+        std::lock_guard<std::mutex> held(f.guard);
+        if (f.released) throw std::runtime_error("the graph of " + f.title + " was freed by an earlier backward; pass retain_graph to keep it");
+        *count = static_cast<int32_t>(f.saved.size());
+    });
+}
 
 int pa_function_saved(void* function, int32_t index, void** tensor) {
     return guarded([&] {
         auto& f = function_of(function);
-        if (f.released) throw std::runtime_error("the graph of " + f.title + " was freed by an earlier backward; pass retain_graph to keep it");
+        std::lock_guard<std::mutex> held(f.guard);
         if (index < 0 || index >= static_cast<int32_t>(f.saved.size())) throw ArgumentError("no such saved tensor");
         *tensor = give(f.saved[index].unpack(MakeNode<NodePtr>::of(&f)));
     });
 }
 
-// Hangs the outputs on the function. Integer outputs carry no gradient. An output that is an input, or
-// a view made inside forward, becomes a tensor of its own first.
+// Hangs the outputs on the function. Integer outputs carry no gradient. An output that is an input, an earlier output
+// or a view made inside forward becomes a tensor of its own first: hanging the caller's own tensor would change it.
 int pa_function_finish(void* function, void** outputs, int32_t n_outputs, void** results) {
     return guarded([&] {
         auto& f = function_of(function);
         for (int32_t k = 0; k < n_outputs; k++) {
             at::Tensor out = borrow(outputs[k]);
             bool differentiable = at::isFloatingType(out.scalar_type());
-            if (out.is_view() || out.requires_grad()) out = out.detach();
+            bool seen = std::find(f.taken.begin(), f.taken.end(), out.unsafeGetTensorImpl()) != f.taken.end();
+            if (seen || out.is_view() || out.requires_grad()) out = out.detach();
+            f.taken.push_back(out.unsafeGetTensorImpl());
             if (differentiable)
                 torch::autograd::set_history(out, f.self);
             else
                 f.add_input_metadata(Node::undefined_input());
             results[k] = give(std::move(out));
         }
+        f.taken.clear();
     });
 }
 

@@ -220,6 +220,15 @@ void unbox(const Operator& op, c10::IValue&& value, pa_arg& out) {
     }
 }
 
+// What was unboxed already goes back when a later result cannot be passed.
+void drop(pa_arg& result) {
+    if (result.tag == PA_TENSOR) take(result.p);
+    if (result.tag == PA_TENSORS)
+        for (int32_t k = 0; k < result.count; k++) take(static_cast<void**>(result.p)[k]);
+    if (result.tag == PA_TENSORS || result.tag == PA_INTS) std::free(result.p);
+    result = pa_arg{};
+}
+
 Operator* find(const char* name, const char* overload) {
     static std::mutex lock;
     static std::unordered_map<std::string, std::unique_ptr<Operator>> known;
@@ -267,6 +276,11 @@ int pa_call(void* handle, const pa_arg* args, int32_t n_args, pa_arg* results, i
         op.handle.callBoxed(&stack);
         int32_t n = std::min(static_cast<int32_t>(stack.size()), max_results);
         *n_results = 0;
-        for (int32_t k = 0; k < n; k++, ++*n_results) unbox(op, std::move(stack[k]), results[k]);
+        try {
+            for (int32_t k = 0; k < n; k++, ++*n_results) unbox(op, std::move(stack[k]), results[k]);
+        } catch (...) {
+            for (int32_t k = 0; k < *n_results; k++) drop(results[k]);
+            throw;
+        }
     });
 }

@@ -8,6 +8,8 @@
 #include <c10/core/impl/DeviceGuardImplInterface.h>
 #include <torch/csrc/api/include/torch/version.h>
 
+#include <mutex>
+
 #include "errors.h"
 #include "tensor.h"
 
@@ -16,6 +18,12 @@
 #if PA_TORCH_AT_LEAST(2, 9)
 #include <c10/core/CachingDeviceAllocator.h>
 #endif
+
+// Weak: null where libtorch's BLAS is not OpenBLAS. at::set_num_threads does not reach its threads.
+extern "C" {
+__attribute__((weak)) void openblas_set_num_threads(int);
+__attribute__((weak)) char* openblas_get_corename(void);
+}
 
 namespace pa {
 namespace {
@@ -44,13 +52,28 @@ using namespace pa;
 
 const char* pa_built_for(void) { return TORCH_VERSION; }
 
+// libtorch says its version only among its build settings.
+int pa_running(char* text, int32_t capacity) {
+    return guarded([&] {
+        std::string config = at::show_config(), key = "TORCH_VERSION=";
+        auto from = config.find(key);
+        if (from == std::string::npos) return copy_text("", text, capacity);
+        from += key.size();
+        copy_text(config.substr(from, config.find_first_of(", \n", from) - from), text, capacity);
+    });
+}
+
 int pa_generator_default(int32_t device_type, int32_t device_index, void** generator) {
     return guarded([&] { *generator = new at::Generator(default_generator(device_type, device_index)); });
 }
 
 int pa_generator_new(int32_t device_type, int32_t device_index, int64_t seed, void** generator) {
     return guarded([&] {
-        at::Generator made = default_generator(device_type, device_index).clone();
+        at::Generator shared = default_generator(device_type, device_index), made;
+        {
+            std::lock_guard<std::mutex> held(shared.mutex());
+            made = shared.clone();
+        }
         made.set_current_seed(static_cast<uint64_t>(seed));
         *generator = new at::Generator(std::move(made));
     });
@@ -67,15 +90,29 @@ int pa_generator_seed_set(void* generator, int64_t seed) {
 }
 
 int pa_generator_seed_get(void* generator, int64_t* seed) {
-    return guarded([&] { *seed = static_cast<int64_t>(static_cast<at::Generator*>(generator)->current_seed()); });
+    return guarded([&] {
+        auto& g = *static_cast<at::Generator*>(generator);
+        std::lock_guard<std::mutex> held(g.mutex());
+        *seed = static_cast<int64_t>(g.current_seed());
+    });
 }
 
 int pa_generator_state_get(void* generator, void** tensor) {
-    return guarded([&] { *tensor = give(static_cast<at::Generator*>(generator)->get_state()); });
+    return guarded([&] {
+        auto& g = *static_cast<at::Generator*>(generator);
+        std::lock_guard<std::mutex> held(g.mutex());
+        *tensor = give(g.get_state());
+    });
 }
 
 int pa_generator_state_set(void* generator, void* tensor) {
-    return guarded([&] { static_cast<at::Generator*>(generator)->set_state(borrow(tensor)); });
+    return guarded([&] {
+        auto& g = *static_cast<at::Generator*>(generator);
+        at::Tensor state = borrow(tensor);
+        if (!state.defined()) throw ArgumentError("the generator's state is undefined");
+        std::lock_guard<std::mutex> held(g.mutex());
+        g.set_state(state);
+    });
 }
 
 int pa_manual_seed(int64_t seed) {
@@ -134,7 +171,12 @@ int pa_threads_set(int32_t threads) {
     return guarded([&] {
         if (threads < 1) throw ArgumentError("the number of threads must be at least 1, not " + std::to_string(threads));
         at::set_num_threads(threads);
+        if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads);
     });
+}
+
+int pa_blas(char* text, int32_t capacity) {
+    return guarded([&] { copy_text(openblas_get_corename != nullptr ? openblas_get_corename() : "", text, capacity); });
 }
 
 int pa_describe(char* text, int32_t capacity) {

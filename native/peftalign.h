@@ -72,6 +72,7 @@ typedef void (*pa_release_fn)(void* context);
 // Errors and versions
 PA_API const char* pa_last_error(void);
 PA_API const char* pa_built_for(void);   // version whose headers compiled this library
+PA_API int pa_running(char* text, int32_t capacity); // version of the libtorch that is loaded
 PA_API void pa_free(void* p);
 
 // Operators
@@ -103,7 +104,7 @@ PA_API int pa_anomaly_mode_set(int32_t on);
 PA_API int pa_function_new(void** inputs, int32_t n_inputs, const char* name, pa_backward_fn backward,
                            pa_release_fn release, void* context, void** function);
 PA_API int pa_function_save(void* function, void* tensor, int32_t is_output);
-PA_API int pa_function_saved_count(void* function);
+PA_API int pa_function_saved_count(void* function, int32_t* count);
 PA_API int pa_function_saved(void* function, int32_t index, void** tensor);
 PA_API int pa_function_finish(void* function, void** outputs, int32_t n_outputs, void** results);
 PA_API void pa_function_drop(void* function);
@@ -125,4 +126,5 @@ PA_API int pa_cuda_memory(int32_t device_index, int64_t* allocated, int64_t* pea
 PA_API int pa_cuda_memory_reset(int32_t device_index, int32_t peak, int32_t empty_cache);
 PA_API int pa_threads_get(void);
 PA_API int pa_threads_set(int32_t threads);
+PA_API int pa_blas(char* text, int32_t capacity); // OpenBLAS' kernels ("SkylakeX"), or "" for another BLAS
 PA_API int pa_describe(char* text, int32_t capacity); // at::show_config and at::get_parallel_info

@@ -36,6 +36,7 @@ public sealed class DisposeScope : IDisposable
 
     internal void Add(IScoped item)
     {
+        ObjectDisposedException.ThrowIf(closed, this);
         item.Scope = this;
         item.Slot = members.Count;
         members.Add(item);
@@ -123,6 +124,7 @@ public sealed class DisposeScope : IDisposable
     internal static void MoveTo(IDisposable item, DisposeScope? scope)
     {
         if (item is not IScoped scoped) throw new ArgumentException($"a dispose scope does not hold {item.GetType().Name}");
+        if (scope is { closed: true }) throw new ObjectDisposedException(nameof(DisposeScope), "the scope that should take the tensor over is closed; use one that is open");
         scoped.Scope?.Remove(scoped);
         scope?.Add(scoped);
     }

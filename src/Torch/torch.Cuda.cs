@@ -18,7 +18,6 @@ public static partial class torch
     {
         Loader.Open();
         Shim.Check(Shim.pa_threads_set(num), "set_num_threads");
-        Loader.SetBlasThreads(num);
     }
 
     /// <summary>The GPUs that libtorch sees.</summary>

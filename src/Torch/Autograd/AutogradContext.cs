@@ -14,6 +14,7 @@ public static partial class torch
             private readonly Dictionary<string, object?> values = [];
             private List<Tensor> saved = [];
             private nint function;
+            private bool freed;
 
             internal AutogradContext(int inputs) => InputCount = inputs;
 
@@ -25,9 +26,11 @@ public static partial class torch
             /// <summary>In backward: the tensors that forward saved, in order.</summary>
             public List<Tensor> get_saved_variables()
             {
+                if (freed) throw new InvalidOperationException("get_saved_variables: the graph of this function was freed; the context lives no longer than its graph");
                 if (function == 0) return saved;
+                Shim.Check(Shim.pa_function_saved_count(function, out var count), "get_saved_variables");
                 var tensors = new List<Tensor>();
-                for (var k = 0; k < Shim.pa_function_saved_count(function); k++)
+                for (var k = 0; k < count; k++)
                 {
                     Shim.Check(Shim.pa_function_saved(function, k, out var handle), "get_saved_variables");
                     tensors.Add(Interop.Wrap(handle)!);
@@ -52,6 +55,13 @@ public static partial class torch
             }
 
             internal void Enter(nint node) => function = node;
+
+            internal void Leave()
+            {
+                freed = true;
+                function = 0;
+                values.Clear();
+            }
 
             private static int Index(IReadOnlyList<Tensor> list, Tensor tensor)
             {

@@ -75,7 +75,7 @@ public static partial class torch
                 {
                     List<Tensor> outputs;
                     using (no_grad()) outputs = forward(context, vars);
-                    return node == 0 ? outputs : application.Finish(node, outputs);
+                    return node == 0 ? outputs : application.Finish(node, inputs, outputs);
                 }
                 finally
                 {
@@ -100,7 +100,8 @@ public static partial class torch
                 return node;
             }
 
-            private List<Tensor> Finish(nint node, List<Tensor> outputs)
+            // What forward made is replaced by what hangs on the graph; an input that forward returned stays the caller's.
+            private List<Tensor> Finish(nint node, Tensor[] inputs, List<Tensor> outputs)
             {
                 var results = new nint[outputs.Count];
                 Interop.WithHandles(outputs.ToArray(), name, (handles, n) =>
@@ -109,21 +110,27 @@ public static partial class torch
                 });
                 var attached = results.Select(handle => Interop.Wrap(handle)!).ToList();
                 context.MoveTo(node, outputs, attached);
-                foreach (var output in outputs.Where(o => !attached.Contains(o))) output.Dispose();
+                foreach (var output in outputs)
+                    if (!inputs.Contains(output, ReferenceEqualityComparer.Instance)) output.Dispose();
                 return attached;
             }
 
             [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-            private static void Release(void* self) => GCHandle.FromIntPtr((nint)self).Free();
+            private static void Release(void* self)
+            {
+                var handle = GCHandle.FromIntPtr((nint)self);
+                ((ManagedFunction)handle.Target!).context.Leave();
+                handle.Free();
+            }
 
             [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
             private static long Backward(void* self, void* node, nint* grads, int nGrads, nint* results, int nResults)
             {
-                using var scope = NewDisposeScope();
-                var incoming = new List<Tensor>(nGrads);
-                for (var k = 0; k < nGrads; k++) incoming.Add(Interop.Wrap(grads[k])!);
                 try
                 {
+                    using var scope = NewDisposeScope();
+                    var incoming = new List<Tensor>(nGrads);
+                    for (var k = 0; k < nGrads; k++) incoming.Add(Interop.Wrap(grads[k])!);
                     var function = (ManagedFunction)GCHandle.FromIntPtr((nint)self).Target!;
                     function.context.Enter((nint)node);
                     function.Give(function.backward(function.context, incoming), results, nResults);

@@ -37,6 +37,16 @@ public static class LibTorch
         return Shim.Describe();
     }
 
+    /// <summary>The kernels that OpenBLAS chose, for instance "SkylakeX"; "" where libtorch has another BLAS.</summary>
+    public static string BlasKernels
+    {
+        get
+        {
+            Loader.Open();
+            return Shim.BlasKernels();
+        }
+    }
+
     /// <summary>Operators that src/Torch would call and that this libtorch lacks.</summary>
     public static IReadOnlyList<string> MissingOperators() => [.. Aten.All.Where(op => !op.Exists).Select(op => op.Name)];
 

@@ -17,7 +17,7 @@ public sealed class TensorOperator(string name, string overload = "")
 
     /// <summary>
     /// Calls the operator. Arguments in the schema's order: Tensor, Tensor[], long, int, double, bool, string, long[],
-    /// double[], ScalarType, Device, Generator, Scalar or null (None); those left out take their defaults.
+    /// double[], bool[], ScalarType, Device, Generator, Scalar or null (None); those left out take their defaults.
     /// Returns Tensor, Tensor[], long, double, bool, long[] or null for each result.
     /// </summary>
     /// <exception cref="TorchException">libtorch refused; the message names operator, arguments and cause.</exception>
@@ -37,6 +37,7 @@ public sealed class TensorOperator(string name, string overload = "")
         long[] numbers => numbers,
         int[] numbers => numbers.Select(n => (long)n).ToArray(),
         double[] numbers => numbers,
+        bool[] values => values,
         torch.ScalarType type => type,
         torch.Device device => device,
         torch.Generator generator => generator,

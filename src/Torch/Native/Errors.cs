@@ -9,6 +9,7 @@ namespace PeftAlign.Torch.Native;
 internal static class Errors
 {
     private static readonly ConcurrentDictionary<long, Exception> Crossing = new();
+    private const long MostAtOnce = 256;
     private static long lastNumber;
 
     /// <summary>Keeps an exception while the autograd engine carries its number to the caller of backward.</summary>
@@ -16,6 +17,8 @@ internal static class Errors
     {
         var number = Interlocked.Increment(ref lastNumber);
         Crossing[number] = e;
+        // Where several threads fail in one backward pass the engine carries one number only; the others must not stay for ever.
+        Crossing.TryRemove(number - MostAtOnce, out _);
         return number;
     }
 

@@ -42,9 +42,18 @@ internal static partial class Loader
             {
                 throw new TorchUnavailableException($"libtorch could not be opened through '{file}': {e.Message.ReplaceLineEndings(" ").Trim()} Run './peftalign doctor' to mend the set-up.", e);
             }
-            OpenedFile = file;
             OpenTime = clock.Elapsed;
-            UseEveryCore();
+            try
+            {
+                RefuseOtherVersion(file);
+                UseEveryCore();
+            }
+            catch
+            {
+                library = 0; // the next attempt says the same, not something else
+                throw;
+            }
+            OpenedFile = file;
             return library;
         }
     }
@@ -95,32 +104,18 @@ internal static partial class Loader
     private static void UseEveryCore()
     {
         var threads = int.TryParse(Environment.GetEnvironmentVariable("PEFTALIGN_THREADS"), out var n) && n > 0 ? n : Environment.ProcessorCount;
-        Shim.Check(Shim.pa_threads_set(threads));
-        SetBlasThreads(threads);
+        Shim.Check(Shim.pa_threads_set(threads), "set_num_threads");
     }
 
-    /// <summary>OpenBLAS has threads of its own, which at::set_num_threads does not reach.</summary>
-    internal static unsafe void SetBlasThreads(int threads)
+    // Headers are libtorch's binary interface: another minor version would fail later, in ways that nobody understands.
+    private static void RefuseOtherVersion(string file)
     {
-        foreach (var name in (string[])["libopenblas.so.0", "libblas.so.3"])
-        {
-            if (!IsMapped(name) || !NativeLibrary.TryLoad(name, out var blas) || !NativeLibrary.TryGetExport(blas, "openblas_set_num_threads", out var set)) continue;
-            ((delegate* unmanaged[Cdecl]<int, void>)set)(threads);
-            return;
-        }
+        var (built, running) = (Shim.BuiltFor, Shim.Running());
+        if (running.Length > 0 && MinorOf(running) != MinorOf(built))
+            throw new TorchUnavailableException($"'{file}' was built for libtorch {built}, but libtorch {running} was loaded. Run './peftalign doctor': it builds for the libtorch that is there.");
     }
 
-    private static bool IsMapped(string name)
-    {
-        try
-        {
-            return File.ReadLines("/proc/self/maps").Any(line => line.EndsWith(name, StringComparison.Ordinal) || line.Contains("openblas", StringComparison.Ordinal));
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
+    internal static string MinorOf(string version) => string.Join('.', version.Split('.').Take(2));
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int setenv(string name, string value, int overwrite);

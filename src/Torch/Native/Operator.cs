@@ -33,7 +33,7 @@ internal sealed unsafe class Operator(string name, string overload = "")
     {
         var results = stackalloc Arg[1];
         Invoke(args, results, 1);
-        return Interop.Wrap(results[0]) ?? throw Errors.Of(Status.Error, Name, "the result is undefined");
+        return Interop.Wrap(results[0]) ?? throw new TorchException(Name, Errors.Describe(args), "the result is undefined");
     }
 
     /// <summary>Calls an operator with two tensors as its result.</summary>
@@ -122,7 +122,7 @@ internal sealed unsafe class Operator(string name, string overload = "")
                 arg.Int = (long)device.type;
                 arg.Count = device.index;
                 break;
-            case Tag.Ints or Tag.Doubles or Tag.Tensors or Tag.String:
+            case Tag.Ints or Tag.Doubles or Tag.Bools or Tag.Tensors or Tag.String:
                 PassList(in value, position, ref arg, ref scratch);
                 break;
             default:
@@ -146,6 +146,10 @@ internal sealed unsafe class Operator(string name, string overload = "")
                 break;
             case string text:
                 arg.Count = Encoding.UTF8.GetBytes(text, new Span<byte>(scratch, value.ScratchWords * 8));
+                break;
+            case bool[] flags:
+                System.Runtime.InteropServices.MemoryMarshal.AsBytes(flags.AsSpan()).CopyTo(new Span<byte>(scratch, flags.Length));
+                arg.Count = flags.Length;
                 break;
             case Tensor?[] tensors:
                 HoldAll(tensors, position, (nint*)scratch);

@@ -78,7 +78,7 @@ internal static unsafe partial class Shim
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     internal static partial Status pa_function_new(nint* inputs, int nInputs, string name, delegate* unmanaged[Cdecl]<void*, void*, nint*, int, nint*, int, long> backward, delegate* unmanaged[Cdecl]<void*, void> release, void* context, out nint function);
     [LibraryImport(Library)] internal static partial Status pa_function_save(nint function, TensorHandle tensor, int isOutput);
-    [LibraryImport(Library)] internal static partial int pa_function_saved_count(nint function);
+    [LibraryImport(Library)] internal static partial Status pa_function_saved_count(nint function, out int count);
     [LibraryImport(Library)] internal static partial Status pa_function_saved(nint function, int index, out nint tensor);
     [LibraryImport(Library)] internal static partial Status pa_function_finish(nint function, nint* outputs, int nOutputs, nint* results);
     [LibraryImport(Library)] internal static partial void pa_function_drop(nint function);
@@ -98,12 +98,30 @@ internal static unsafe partial class Shim
     [LibraryImport(Library)] internal static partial Status pa_cuda_memory_reset(int device, int peak, int emptyCache);
     [LibraryImport(Library)] internal static partial int pa_threads_get();
     [LibraryImport(Library)] internal static partial Status pa_threads_set(int threads);
+    [LibraryImport(Library)] private static partial Status pa_running(byte* text, int capacity);
+    [LibraryImport(Library)] private static partial Status pa_blas(byte* text, int capacity);
     [LibraryImport(Library)] private static partial Status pa_describe(byte* text, int capacity);
 
     internal static string LastError => Text(pa_last_error());
 
     /// <summary>The libtorch version whose headers compiled the shim.</summary>
     internal static string BuiltFor => Text(pa_built_for());
+
+    /// <summary>The version of the libtorch that is loaded; "" if it does not say.</summary>
+    internal static string Running()
+    {
+        var text = stackalloc byte[64];
+        Check(pa_running(text, 64));
+        return Text(text);
+    }
+
+    /// <summary>The kernels that OpenBLAS chose; "" for another BLAS.</summary>
+    internal static string BlasKernels()
+    {
+        var text = stackalloc byte[64];
+        Check(pa_blas(text, 64));
+        return Text(text);
+    }
 
     internal static string SchemaOf(nint op) => Text(pa_op_schema(op));
 

@@ -32,6 +32,7 @@ internal readonly struct Value
     public static implicit operator Value(string? value) => value is null ? default : new(Tag.String, value);
     public static implicit operator Value(long[]? values) => values is null ? default : new(Tag.Ints, values);
     public static implicit operator Value(double[]? values) => values is null ? default : new(Tag.Doubles, values);
+    public static implicit operator Value(bool[]? values) => values is null ? default : new(Tag.Bools, values);
     public static implicit operator Value(Tensor?[]? tensors) => tensors is null ? default : new(Tag.Tensors, tensors);
     public static implicit operator Value(torch.ScalarType dtype) => new(Tag.Int, null, (long)dtype);
     public static implicit operator Value(torch.ScalarType? dtype) => dtype is { } d ? d : default(Value);
@@ -44,6 +45,7 @@ internal readonly struct Value
     {
         Tag.Ints => ((long[])Reference!).Length,
         Tag.Doubles => ((double[])Reference!).Length,
+        Tag.Bools => (((bool[])Reference!).Length + 7) / 8,
         Tag.Tensors => ((Tensor?[])Reference!).Length,
         Tag.String => (System.Text.Encoding.UTF8.GetByteCount((string)Reference!) + 7) / 8,
         _ => 0,

@@ -18,7 +18,12 @@ public sealed partial class Tensor
     public static Tensor operator *(Scalar a, Tensor b) => b.mul(a);
     public static Tensor operator /(Tensor a, Tensor b) => a.div(b);
     public static Tensor operator /(Tensor a, Scalar b) => a.div(b);
-    public static Tensor operator /(Scalar a, Tensor b) => Aten.mul_scalar.Tensor(Aten.reciprocal.Tensor(b), a);
+    public static Tensor operator /(Scalar a, Tensor b)
+    {
+        using var inverse = b.reciprocal();
+        return inverse.mul(a);
+    }
+
     public static Tensor operator &(Tensor a, Tensor b) => a.bitwise_and(b);
     public static Tensor operator |(Tensor a, Tensor b) => a.bitwise_or(b);
     public static Tensor operator ~(Tensor a) => Aten.bitwise_not.Tensor(a);
