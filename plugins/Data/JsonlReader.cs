@@ -11,7 +11,7 @@ namespace PeftAlign.Data;
 public sealed class JsonlOptions
 {
     /// <summary>The file, .jsonl or .jsonl.gz.</summary>
-    [OptionPath]
+    [OptionNames("path")]
     public string? Path { get; set; }
 
     /// <summary>Rows to read; 0 = all.</summary>

@@ -39,7 +39,7 @@ public sealed record DataRecord(JsonObject Fields, string Source, long Row)
         new($"{Source}, row {Row}: field '{name}' must be {wanted}; the row has {string.Join(", ", Fields.Select(f => f.Key))}.");
 }
 
-/// <summary>Reads records of one on-disk or hub format. Where it reads from is an option of its own, marked [OptionPath].</summary>
+/// <summary>Reads records of one on-disk or hub format. Where it reads from is an option of its own, marked [OptionNames("path")].</summary>
 public interface IDatasetReader
 {
     /// <summary>The records, in order; read lazily, may be enumerated more than once.</summary>

@@ -27,7 +27,7 @@ internal static class SchemaCatalogue
                 Version = p.Folder.Manifest.Version,
                 IsProduct = p.Folder.Origin == PluginOrigin.Product,
                 Source = p.Source,
-                Provides = [.. p.Folder.Manifest.Provides.Select(c => Contract(c.Kind, c.Name, c.ResultVersion, c.Options.Options.Select(Option), c.Docs))],
+                Provides = [.. p.Folder.Manifest.Provides.Select(c => Contract(c))],
             }),
         ],
     };
@@ -39,10 +39,19 @@ internal static class SchemaCatalogue
     private static ContractSchema Contract(string kind, string name, int resultVersion, IEnumerable<Language.OptionSchema> options, string docs) =>
         new() { Kind = kind, Name = name, ResultVersion = resultVersion, Options = [.. options], Alias = "", Inputs = "", Traits = [], Docs = docs };
 
+    private static ContractSchema Contract(ProvidedContract c)
+    {
+        var contract = Contract(c.Kind, c.Name, c.ResultVersion, c.Options.Options.Select(Option), c.Docs);
+        (contract.Alias, contract.Inputs, contract.Traits) = (c.Alias, c.Inputs, [.. c.Traits]);
+        return contract;
+    }
+
     private static Language.OptionSchema Option(Plugins.OptionSchema option) => new()
     {
         Name = option.Name,
-        Type = TypeOf(option.Type),
+        Type = option.Names.Length > 0 ? option.Names : TypeOf(option.Type),
+        Recorded = option.Recorded,
+        OnlyWith = option.OnlyWith,
         Default = option.Default is null ? null : option.Default.ToJsonString(),
         Range = RangeOf(option),
         Choices = [.. option.Choices],
@@ -59,7 +68,6 @@ internal static class SchemaCatalogue
         OptionKind.List => $"{TypeOf(type.Element!)}|{TypeOf(type.Element!)}[]",
         OptionKind.Map => $"{{{TypeOf(type.Element!)}}}",
         OptionKind.Dataset => "dataset",
-        OptionKind.Path => "path",
         _ => "any",
     };
 

@@ -20,9 +20,6 @@ public enum OptionKind
     /// <summary>A text, or one of the option's choices.</summary>
     String,
 
-    /// <summary>A file or folder; its content is part of a job's identity.</summary>
-    Path,
-
     /// <summary>A dataset of the manifest, by name; the plugin gets it resolved.</summary>
     Dataset,
 
@@ -70,7 +67,6 @@ public sealed record OptionType(OptionKind Kind, bool Nullable = false, OptionTy
         OptionKind.Int or OptionKind.Long => "a whole number",
         OptionKind.Double => "a number",
         OptionKind.String => "a text",
-        OptionKind.Path => "a path",
         OptionKind.Dataset => "the name of a dataset",
         OptionKind.List => $"a list, each element {Element!.Words}",
         OptionKind.Map => $"a map of names, each value {Element!.Words}",

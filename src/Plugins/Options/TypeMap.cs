@@ -18,7 +18,6 @@ internal static class TypeMap
     {
         var nullable = !property.PropertyType.IsValueType && new NullabilityInfoContext().Create(property).WriteState != NullabilityState.NotNull;
         if (Of(property.PropertyType) is not { } type) return null;
-        if (type.Kind == OptionKind.String && property.IsDefined(typeof(OptionPathAttribute))) type = type with { Kind = OptionKind.Path };
         return type with { Nullable = type.Nullable || nullable };
     }
 
