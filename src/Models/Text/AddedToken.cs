@@ -1,7 +1,6 @@
 // Tokens that are found in the text before the model sees it (added_tokens of tokenizer.json).
 using PeftAlign.Models.Text.Normalizers;
 using PeftAlign.Models.Text.PreTokenizers;
-using PeftAlign.Models.Text.Unicode;
 
 namespace PeftAlign.Models.Text;
 
@@ -26,6 +25,9 @@ internal sealed class AddedVocabulary
     {
         Tokens = tokens;
         foreach (var token in tokens) (_byId[token.Id], _ids[token.Content]) = (token, token.Id);
+        var special = tokens.Where(t => t.Special).Select(t => t.Content).ToHashSet();
+        Decoded = tokens.ToDictionary(t => t.Id, t => t.Normalized && normalizer is not null ? normalizer.Apply(t.Content) : t.Content);
+        Skipped = Decoded.Where(pair => special.Contains(pair.Value)).Select(pair => pair.Key).ToHashSet();
         _raw = new AddedTokenMatcher(tokens.Where(t => !t.Normalized).Select(t => (t.Content, t)));
         _normalized = new AddedTokenMatcher(
             tokens.Where(t => t.Normalized).Select(t => (normalizer?.Apply(t.Content) ?? t.Content, t)));
@@ -33,6 +35,12 @@ internal sealed class AddedVocabulary
 
     /// <summary>All of them.</summary>
     public IReadOnlyList<AddedToken> Tokens { get; }
+
+    /// <summary>By id how a token is decoded: normalised if it is matched so.</summary>
+    public IReadOnlyDictionary<int, string> Decoded { get; }
+
+    /// <summary>Ids that decoding without special tokens leaves out: decoded, they must still be the text of one.</summary>
+    public IReadOnlySet<int> Skipped { get; }
 
     /// <summary>The added token of an id, or null.</summary>
     public AddedToken? Token(int id) => _byId.GetValueOrDefault(id);

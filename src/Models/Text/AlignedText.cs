@@ -104,26 +104,23 @@ internal sealed class AlignedText
 /// and removes n more.</summary>
 internal struct TextRewriter(AlignedText source, int from, int to, AlignedText target, int origin)
 {
-    private readonly bool _tracks = source.Tracks;
+    private readonly int _from = from;
     private int _position = from;
 
     /// <summary>Drops characters of the source.</summary>
     public void Skip(int points)
     {
-        if (!_tracks) return;
+        if (!source.Tracks) return;
         while (points-- > 0 && _position < to) Advance();
     }
-
-    /// <summary>Drops the source up to a unit.</summary>
-    public void SkipTo(int unit) => _position = unit;
 
     /// <summary>Writes a character.</summary>
     public void Add(int point, int change)
     {
-        if (!_tracks) target.Append(point, 0, 0);
+        if (!source.Tracks) target.Append(point, 0, 0);
         else if (change > 0 || _position >= to)
         {
-            if (_position <= from) target.Append(point, origin, origin);
+            if (_position <= _from) target.Append(point, origin, origin);
             else target.Append(point, source.Start(_position - 1), source.End(_position - 1));
         }
         else

@@ -16,6 +16,7 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
     private readonly AddedVocabulary _added;
     private readonly PiecePlan _plan;
     private readonly TokenTextDecoder _decoder;
+    private readonly HashSet<int> _skipped;
     private readonly int[]? _before, _after;
     private readonly ConcurrentBag<Scratch> _scratches = [];
 
@@ -28,7 +29,8 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
         SpecialTokens = new SpecialTokenIds(
             RoleId(parts.Roles.Bos), RoleId(parts.Roles.Eos), RoleId(parts.Roles.Unk) ?? parts.Model.UnknownId, RoleId(parts.Roles.Pad),
             parts.AddedTokens.Where(token => token.Special).Select(token => token.Id).Concat(parts.SpecialIds).ToHashSet());
-        _decoder = TokenTextDecoder.For(parts.Decoder, VocabularySize, IdToToken);
+        _decoder = TokenTextDecoder.For(parts.Decoder, VocabularySize, id => _added.Decoded.GetValueOrDefault(id) ?? parts.Model.Vocabulary.Token(id));
+        _skipped = [.. _added.Skipped, .. parts.SpecialIds];
         (_before, _after) = Wrapper(parts.PostProcessor);
     }
 
@@ -58,7 +60,7 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
     }
 
     public string Decode(IEnumerable<int> ids, bool skipSpecialTokens = false) =>
-        _decoder.Decode(skipSpecialTokens ? ids.Where(id => !SpecialTokens.All.Contains(id)) : ids);
+        _decoder.Decode(skipSpecialTokens ? ids.Where(id => !_skipped.Contains(id)) : ids);
 
     public EncodedText Encode(string text, string? pair = null, EncodeOptions? options = null) => EncodeBatch([(text, pair)], options)[0];
 

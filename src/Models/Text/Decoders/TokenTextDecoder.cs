@@ -14,10 +14,11 @@ internal abstract class TokenTextDecoder
     public static TokenTextDecoder For(Decoder? decoder, int size, Func<int, string?> tokenOf)
     {
         if (decoder is ByteLevelDecoder) return new ByteTableDecoder(size, tokenOf, decoder, false, 0);
-        if (decoder is SequenceDecoder { Steps: [ReplaceDecoder { IsLiteral: true } replace, ByteFallbackDecoder, FuseDecoder, .. var rest] })
+        if (decoder is SequenceDecoder { Steps: [ReplaceDecoder { IsLiteral: true }, ByteFallbackDecoder, FuseDecoder, ..] } steps)
         {
-            if (rest is []) return new ByteTableDecoder(size, tokenOf, replace, true, 0);
-            if (rest is [StripDecoder { SpacesAtStart: { } spaces }]) return new ByteTableDecoder(size, tokenOf, replace, true, spaces);
+            if (steps.Steps.Count == 3) return new ByteTableDecoder(size, tokenOf, steps.Steps[0], true, 0);
+            if (steps.Steps.Count == 4 && steps.Steps[3] is StripDecoder { SpacesAtStart: { } spaces })
+                return new ByteTableDecoder(size, tokenOf, steps.Steps[0], true, spaces);
         }
         return new StepDecoder(decoder, tokenOf);
     }

@@ -120,7 +120,8 @@ internal static class ModelJson
     {
         var vocabulary = ReadVocabulary(field);
         var token = field.Text("unk_token", "[UNK]");
-        if (vocabulary.Id(token) is var unknown and < 0) throw field.Error($"unk_token '{token}' is not in the vocabulary; add it");
+        var unknown = vocabulary.Id(token);
+        if (unknown < 0) throw field.Error($"unk_token '{token}' is not in the vocabulary; add it");
         return new WordPieceModel(
             vocabulary, unknown, field.Text("continuing_subword_prefix", "##"), field.Find("max_input_chars_per_word")?.Count() ?? 100);
     }

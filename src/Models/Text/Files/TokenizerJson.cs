@@ -1,6 +1,5 @@
 // Reads tokenizer.json, the file format of the `tokenizers` library (version "1.0"): the frame; parts are in files of their own.
 using PeftAlign.Abstractions;
-using PeftAlign.Models.Text.PostProcessors;
 
 namespace PeftAlign.Models.Text.Files;
 

@@ -12,8 +12,8 @@ internal sealed class PrecompiledNormalizer(CharsMap map) : Normalizer
 
     public override AlignedText Apply(AlignedText text, TextPool pool)
     {
-        var target = pool.Rent(text);
-        var rewriter = new TextRewriter(text, 0, text.Length, target, text.Origin);
+        // Characters to write with their changes (see TextRewriter); a removal goes to the account of the one before it.
+        var written = new List<(int Point, int Change)>(text.Length);
         var modified = false;
         for (var start = 0; start < text.Length;)
         {
@@ -21,18 +21,20 @@ internal sealed class PrecompiledNormalizer(CharsMap map) : Normalizer
             var cluster = text.Chars[start..end];
             if (Utf8Length(cluster) <= LongestClusterInBytes && map.Shortest(cluster) is { } whole)
             {
-                Write(cluster, whole, ref rewriter);
+                Write(cluster, whole, written);
                 modified = true;
             }
-            else modified |= WriteCharacters(cluster, ref rewriter);
+            else modified |= WriteCharacters(cluster, written);
             start = end;
         }
-        if (modified) return Done(text, target, pool);
-        pool.Return(target);
-        return text;
+        if (!modified) return text;
+        var target = pool.Rent(text);
+        var rewriter = new TextRewriter(text, 0, text.Length, target, text.Origin);
+        foreach (var (point, change) in written) rewriter.Add(point, change);
+        return Done(text, target, pool);
     }
 
-    private bool WriteCharacters(ReadOnlySpan<char> cluster, ref TextRewriter rewriter)
+    private bool WriteCharacters(ReadOnlySpan<char> cluster, List<(int, int)> written)
     {
         var modified = false;
         for (var i = 0; i < cluster.Length;)
@@ -41,23 +43,20 @@ internal sealed class PrecompiledNormalizer(CharsMap map) : Normalizer
             var point = CodePoints.Next(cluster, ref i);
             if (map.Shortest(cluster[start..i]) is { } text)
             {
-                Write(cluster[start..i], text, ref rewriter);
+                Write(cluster[start..i], text, written);
                 modified = true;
             }
-            else rewriter.Add(point, 0);
+            else written.Add((point, 0));
         }
         return modified;
     }
 
-    private static void Write(ReadOnlySpan<char> source, string text, ref TextRewriter rewriter)
+    private static void Write(ReadOnlySpan<char> source, string text, List<(int Point, int Change)> written)
     {
-        var difference = CodePoints.Count(text) - CodePoints.Count(source);
+        var sources = CodePoints.Count(source);
         var index = 0;
-        for (var i = 0; i < text.Length; index++)
-        {
-            var point = CodePoints.Next(text, ref i);
-            rewriter.Add(point, index == 0 ? difference : index);
-        }
+        for (var i = 0; i < text.Length; index++) written.Add((CodePoints.Next(text, ref i), index < sources ? 0 : 1));
+        if (index < sources && written.Count > 0) written[^1] = (written[^1].Point, written[^1].Change + index - sources);
     }
 
     private static int Utf8Length(ReadOnlySpan<char> text)

@@ -1,7 +1,5 @@
 // The word pattern of Llama 3 and, with one digit at a time, of Qwen 2, by hand:
 // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
-using PeftAlign.Models.Text.Unicode;
-
 namespace PeftAlign.Models.Text.Patterns;
 
 /// <summary>Words of Llama 3 (up to three digits together) or Qwen 2 (one digit).</summary>

@@ -8,13 +8,18 @@ internal sealed class RegexClassParser(string source)
 {
     private const int MaxDepth = 100;
 
-    private static readonly CharacterSet Word = new(UnicodeData.IsWord);
+    // Outside brackets, Oniguruma's \w also has six numbers of Latin-1.
+    private static readonly CharacterSet Word = new(UnicodeData.IsWord), BareWord = new(IsBareWord);
     private static readonly CharacterSet Digit = new(point => UnicodeData.Is(point, UnicodeData.DecimalDigits));
     private static readonly CharacterSet Space = new(UnicodeData.IsWhiteSpace);
     private static readonly CharacterSet Hex = new(point => point < 128 && char.IsAsciiHexDigit((char)point));
 
     private static readonly string[] CategoryNames =
         "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Zs Zl Zp Cc Cf Cs Co Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Cn".Split(' ');
+
+    /// <summary>\w outside brackets, which \b goes by too.</summary>
+    public static bool IsBareWord(int point) =>
+        UnicodeData.IsWord(point) || point is 0xB2 or 0xB3 or 0xB9 or (>= 0xBC and <= 0xBE);
 
     /// <summary>Parses what follows a backslash at <paramref name="position"/>: a set, or one code point.</summary>
     public (CharacterSet? Set, int Point) ParseEscape(ref int position, bool inBracket)
@@ -24,8 +29,8 @@ internal sealed class RegexClassParser(string source)
         position += 2;
         switch (c)
         {
-            case 'w': return (Word, 0);
-            case 'W': return (Word.Not(), 0);
+            case 'w': return (inBracket ? Word : BareWord, 0);
+            case 'W': return ((inBracket ? Word : BareWord).Not(), 0);
             case 'd': return (Digit, 0);
             case 'D': return (Digit.Not(), 0);
             case 's': return (Space, 0);

@@ -204,9 +204,9 @@ internal sealed class RegexRun(RegexProgram program, string source)
 
     private static bool IsWordEdge(ReadOnlySpan<char> text, int position)
     {
-        var before = position > 0 && UnicodeData.IsWord(CodePoints.Before(text, position));
+        var before = position > 0 && RegexClassParser.IsBareWord(CodePoints.Before(text, position));
         var next = position;
-        var after = position < text.Length && UnicodeData.IsWord(CodePoints.Next(text, ref next));
+        var after = position < text.Length && RegexClassParser.IsBareWord(CodePoints.Next(text, ref next));
         return before != after;
     }
 

@@ -64,10 +64,10 @@ internal sealed class ClassPreTokenizer(Func<int, int> classOf) : PreTokenizer
     }
 }
 
-/// <summary>UnicodeScripts: cuts where the script changes; Japanese scripts count as Han, spaces and shared marks as any.</summary>
+/// <summary>UnicodeScripts: cuts where the script changes; Japanese scripts count as Han, a space as any.</summary>
 internal sealed class UnicodeScriptsPreTokenizer : PreTokenizer
 {
-    private static readonly int Han = UnicodeData.ScriptIndex("Han"), Common = UnicodeData.ScriptIndex("Common");
+    private static readonly int Han = UnicodeData.ScriptIndex("Han");
     private static readonly int Hiragana = UnicodeData.ScriptIndex("Hiragana"), Katakana = UnicodeData.ScriptIndex("Katakana");
     private const int Any = -1;
 
@@ -81,19 +81,17 @@ internal sealed class UnicodeScriptsPreTokenizer : PreTokenizer
                 result.Add(piece);
                 continue;
             }
-            var (start, last) = (piece.Start, Any);
+            // Spaces before the first script are dropped.
+            var (start, last) = (-1, Any);
             for (var position = piece.Start; position < piece.End;)
             {
                 var at = position;
                 var script = ScriptOf(CodePoints.Next(text.Text.Chars, ref position));
-                if (script != Any && last != Any && script != last)
-                {
-                    if (at > start) result.Add(text.Part(piece, start, at));
-                    start = at;
-                }
-                if (script != Any) last = script;
+                if (script == Any || script == last) continue;
+                if (start >= 0) result.Add(text.Part(piece, start, at));
+                (start, last) = (at, script);
             }
-            result.Add(text.Part(piece, start, piece.End));
+            if (start >= 0) result.Add(text.Part(piece, start, piece.End));
         }
         text.Pieces = result;
     }
@@ -103,7 +101,7 @@ internal sealed class UnicodeScriptsPreTokenizer : PreTokenizer
         if (point == 0x30FC) return Han;
         if (point == ' ') return Any;
         var script = UnicodeData.ScriptOf(point);
-        return script == Hiragana || script == Katakana ? Han : script == Common ? Common : script;
+        return script == Hiragana || script == Katakana ? Han : script;
     }
 }
 

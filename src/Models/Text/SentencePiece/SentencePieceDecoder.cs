@@ -6,7 +6,7 @@ using PeftAlign.Models.Text.Decoders;
 namespace PeftAlign.Models.Text.SentencePiece;
 
 /// <summary>Decodes with the pieces of a model.</summary>
-internal sealed class SentencePieceDecoder(SentencePieceFile file) : Decoder
+internal sealed class SentencePieceDecoder(SentencePieceFile file) : Decoders.Decoder
 {
     private const char Space = '\u2581';
 
