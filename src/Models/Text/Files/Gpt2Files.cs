@@ -68,7 +68,7 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
     {
         foreach (var name in isRoberta ? (string[])["<s>", "<pad>", "</s>", "<unk>", "<mask>"] : ["<|endoftext|>"])
             if (vocabulary.Id(name) is var id and >= 0)
-                yield return new AddedToken(id, name) { Special = true, LStrip = name == "<mask>" };
+                yield return new AddedToken(id, name) { Special = true };
     }
 
     private List<KeyValuePair<string, int>> ReadVocabulary()

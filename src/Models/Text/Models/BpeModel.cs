@@ -118,6 +118,7 @@ internal sealed class BpeModel : TokenModel
     private void AddCharacters(ReadOnlySpan<char> word, MergeBuffer merging)
     {
         var unknown = new UnknownRun(_options, merging);
+        var known = 0;                          // characters that a symbol stands for
         for (var i = 0; i < word.Length;)
         {
             var start = i;
@@ -127,10 +128,13 @@ internal sealed class BpeModel : TokenModel
             {
                 unknown.End();
                 merging.Add(id, start, i);
+                known += i - start;
             }
             else if (!_options.ByteFallback || !TryAddBytes(word[start..i], start, i, merging)) unknown.Add(start, i);
+            else known += i - start;
         }
         unknown.End();
+        if (_options.UnknownId is null && known < word.Length) DroppedCharacters.CloseGaps(word, merging);
     }
 
     private void AddWithAffixes(ReadOnlySpan<char> word, MergeBuffer merging)

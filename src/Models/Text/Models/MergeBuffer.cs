@@ -35,6 +35,13 @@ internal sealed class MergeBuffer
         Count++;
     }
 
+    /// <summary>The units [start, end) of a symbol.</summary>
+    public (int Start, int End) this[int index]
+    {
+        get => (_starts[index], _ends[index]);
+        set => (_starts[index], _ends[index]) = value;
+    }
+
     /// <summary>Drops the symbols behind the first <paramref name="count"/>.</summary>
     public void Cut(int count) => Count = count;
 

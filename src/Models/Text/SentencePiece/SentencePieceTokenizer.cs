@@ -68,7 +68,7 @@ internal static class SentencePieceTokenizer
             },
             PostProcessor = Wrapper(file, addBos, addEos),
             Decoder = isPlain ? PlainDecoder(layout) : new MetaspaceDecoder(Space[0], dropsFirst: true),
-            AddedTokens = AddedTokens(file),
+            AddedTokens = AddedTokens(file, withUnknown: isPlain),
             Roles = Roles(file),
         };
     }
@@ -150,9 +150,10 @@ internal static class SentencePieceTokenizer
         return new TemplatePostProcessor(Around(0), [.. Around(0), .. Around(1)]);
     }
 
-    private static List<AddedToken> AddedTokens(SentencePieceFile file) =>
+    private static List<AddedToken> AddedTokens(SentencePieceFile file, bool withUnknown) =>
     [
-        .. file.Pieces.Index().Where(p => p.Item.Type is PieceType.Control or PieceType.Unknown or PieceType.UserDefined)
+        .. file.Pieces.Index()
+            .Where(p => p.Item.Type is PieceType.Control or PieceType.UserDefined || (withUnknown && p.Item.Type == PieceType.Unknown))
             .Select(p => new AddedToken(p.Index, p.Item.Text) { Special = p.Item.Type != PieceType.UserDefined }),
     ];
 
