@@ -20,9 +20,16 @@ public static class TokenizerLoader
     /// <exception cref="TokenizerException">Nothing usable is there; the message names file, field and reason.</exception>
     public static ITokenizer Load(string path)
     {
-        if (Directory.Exists(path)) return LoadFolder(path);
-        if (!File.Exists(path)) throw new TokenizerException($"{path}: no such file or folder; give a model folder or a tokenizer file");
-        return new PipelineTokenizer(ReadFile(path));
+        if (!Path.Exists(path)) throw new TokenizerException($"{path}: no such file or folder; give a model folder or a tokenizer file");
+        try
+        {
+            return Directory.Exists(path) ? LoadFolder(path) : new PipelineTokenizer(ReadFile(path));
+        }
+        catch (InvalidOperationException e)
+        {
+            // What System.Text.Json says of an escape that stands for half a character.
+            throw new TokenizerException($"{path}: a text in the file is not valid Unicode: {e.Message}", e);
+        }
     }
 
     private static PipelineTokenizer LoadFolder(string folder)

@@ -48,6 +48,8 @@ public class RealGoldenTests
     [TestCase("llama", "hub_legacy")]
     [TestCase("llama", "hub_nonlegacy")]
     [TestCase("llama", "hub_no_prefix")]
+    [TestCase("llama", "slow_legacy_true")]
+    [TestCase("llama", "slow_legacy_false")]
     [TestCase("mistral_v1", "hub_legacy")]
     [TestCase("mistral_v1", "hub_nonlegacy")]
     [TestCase("mistral_v3", "hub_legacy")]
@@ -151,13 +153,13 @@ public class RealGoldenTests
         var file = SentencePieceFile.Read(SharedFolder.Path(Data + Models[name]));
         var kind = layout switch
         {
-            "hub_legacy" => SentencePieceLayout.Legacy,
+            "hub_legacy" or "slow_legacy_true" => SentencePieceLayout.Legacy,
             "hub_nonlegacy" => SentencePieceLayout.NonLegacy,
-            "hub_no_prefix" => SentencePieceLayout.NoPrefix,
+            "hub_no_prefix" or "slow_legacy_false" => SentencePieceLayout.NoPrefix,
             "fast_deberta_v3" => SentencePieceLayout.Deberta,
             _ => SentencePieceLayout.Generic,
         };
-        var plain = layout.StartsWith("hub", StringComparison.Ordinal);
+        var plain = !layout.StartsWith("fast", StringComparison.Ordinal);
         return new PipelineTokenizer(
             SentencePieceTokenizer.Convert(file, kind, addBos: plain, addEos: false, name.Contains("bytefallback")));
     }

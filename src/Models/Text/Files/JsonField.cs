@@ -19,6 +19,7 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
     public static JsonField Read(string file, out JsonDocument document)
     {
         var bytes = ReadBytes(file, MaxBytes);
+        if (!System.Text.Unicode.Utf8.IsValid(bytes)) throw new TokenizerException($"{file}: not valid UTF-8, so no JSON");
         try
         {
             var start = bytes.AsSpan().StartsWith("\uFEFF"u8) ? 3 : 0;
