@@ -35,10 +35,15 @@ internal sealed record TokenizerConfig
     public TokenizerParts Apply(TokenizerParts parts)
     {
         var tokens = parts.AddedTokens.ToDictionary(token => token.Content);
+        var ids = tokens.Values.Select(token => token.Id).ToHashSet();
         foreach (var token in AddedTokens)
         {
-            var id = parts.Model.Vocabulary.Id(token.Content);
-            tokens.TryAdd(token.Content, id >= 0 ? token with { Id = id } : token);
+            var known = parts.Model.Vocabulary.Id(token.Content);
+            var id = known >= 0 ? known : token.Id;
+            if (tokens.ContainsKey(token.Content)) continue;
+            if (!ids.Add(id) || (known < 0 && parts.Model.Vocabulary.Token(id) is not null))
+                throw new TokenizerException($"tokenizer_config.json or added_tokens.json: the id {id} of '{token.Content}' belongs to another token");
+            tokens[token.Content] = token with { Id = id };
         }
         var result = ApplyRoles(parts with { AddedTokens = [.. tokens.Values.OrderBy(token => token.Id)] });
         // sentencepiece's own reading does not look for special tokens in the text: they stay ids only.

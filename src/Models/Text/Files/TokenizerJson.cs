@@ -23,7 +23,7 @@ internal static class TokenizerJson
     {
         var model = ModelJson.Read(root.Get("model"));
         var normalizer = root.Find("normalizer") is { } n ? NormalizerJson.Read(n) : null;
-        var tokens = root.Find("added_tokens")?.Items().Select(item => ReadAddedToken(item, model)).ToList() ?? [];
+        var tokens = root.Find("added_tokens") is { } list ? ReadAddedTokens(list, model) : [];
         return new TokenizerParts
         {
             Model = model,
@@ -35,6 +35,20 @@ internal static class TokenizerJson
             Truncation = root.Find("truncation") is { } t ? ReadTruncation(t) : null,
             Padding = root.Find("padding") is { } a ? ReadPadding(a) : null,
         };
+    }
+
+    // A content that comes again replaces the one before; an id can have one content only.
+    private static List<AddedToken> ReadAddedTokens(JsonField list, Models.TokenModel model)
+    {
+        var (byContent, byId) = (new Dictionary<string, AddedToken>(), new Dictionary<int, AddedToken>());
+        foreach (var item in list.Items())
+        {
+            var token = ReadAddedToken(item, model);
+            if (byId.TryGetValue(token.Id, out var other) && other.Content != token.Content)
+                throw item.Error($"'{other.Content}' and '{token.Content}' have the same id {token.Id}; give each its own");
+            (byContent[token.Content], byId[token.Id]) = (token, token);
+        }
+        return [.. byContent.Values];
     }
 
     // A token of the model's vocabulary keeps its id there, whatever the list says.

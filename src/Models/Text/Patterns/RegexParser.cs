@@ -9,6 +9,11 @@ internal sealed class RegexParser
 {
     private const int MaxDepth = 100;
 
+    // \R: a line break, CR LF as one.
+    private static readonly RegexNode LineBreak = new RegexNode.Atomic(new RegexNode.Choice([
+        new RegexNode.Sequence([Set(CharacterSet.Of('\r')), Set(CharacterSet.Of('\n'))]),
+        Set(new CharacterSet(point => point is (>= '\n' and <= '\r') or 0x85 or 0x2028 or 0x2029))]));
+
     private readonly string _source;
     private readonly RegexClassParser _classes;
     private int _position;
@@ -97,7 +102,12 @@ internal sealed class RegexParser
             _position += 2;
             return new RegexNode.At(at);
         }
-        if (c is (>= '1' and <= '9') or 'k' or 'g' or 'G' or 'K' or 'X' or 'R')
+        if (c == 'R')
+        {
+            _position += 2;
+            return LineBreak;
+        }
+        if (c is (>= '1' and <= '9') or 'k' or 'g' or 'G' or 'K' or 'X')
             throw Error($"\\{c} is not supported");
         return _classes.ParseEscape(ref _position, inBracket: false) switch
         {

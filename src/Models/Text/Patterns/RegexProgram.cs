@@ -12,7 +12,7 @@ internal enum RegexOp
     Look,       // the part up to X (its own End) matches here (or, negative, does not); go on at X
     Atomic,     // the part up to X matches here; go on at X behind its first match
     Mark,       // remember the position in register X
-    Check,      // fail if the position is still that of register X: an empty turn of a loop
+    Check,      // go on at Y if the position is still that of register X: an empty turn ends a loop
     End,        // the program or part matches
 }
 
@@ -130,7 +130,7 @@ internal sealed class RegexProgram
         var split = Add(new RegexInstruction(RegexOp.Split));
         if (register >= 0) Add(new RegexInstruction(RegexOp.Mark, register));
         Emit(repeat.Body);
-        if (register >= 0) Add(new RegexInstruction(RegexOp.Check, register));
+        if (register >= 0) Add(new RegexInstruction(RegexOp.Check, register, _code.Count + 2));
         Add(new RegexInstruction(RegexOp.Jump, split));
         _code[split] = SplitTo(split + 1, _code.Count, repeat.Greed);
     }
@@ -170,7 +170,7 @@ internal sealed class RegexProgram
         }
     }
 
-    // What a node that takes a character can start with; null where that is not known.
+    // What a node starts with if it takes a character; null where that is not known.
     private static CharacterSet? FirstOf(RegexNode node)
     {
         switch (node)
@@ -180,9 +180,8 @@ internal sealed class RegexProgram
             case RegexNode.Repeat repeat: return FirstOf(repeat.Body);
             case RegexNode.Choice choice: return Union(choice.Options);
             case RegexNode.Sequence sequence:
-                var lead = sequence.Items.TakeWhile(item => item.IsNullable).ToList();
-                if (lead.Any(item => item is not (RegexNode.Repeat or RegexNode.Choice or RegexNode.Sequence))) return null;
-                return Union([.. lead, sequence.Items[lead.Count]]);
+                var lead = sequence.Items.TakeWhile(item => item.IsNullable).Count();
+                return Union([.. sequence.Items.Take(lead + 1)]);
             default: return null;
         }
     }
@@ -192,7 +191,7 @@ internal sealed class RegexProgram
         CharacterSet? union = null;
         foreach (var node in nodes)
         {
-            if (node is RegexNode.At or RegexNode.Look || FirstOf(node) is not { } first) return null;
+            if (FirstOf(node) is not { } first) return null;
             union = union is null ? first : union.Or(first);
         }
         return union;

@@ -76,7 +76,7 @@ internal sealed class RegexRun(RegexProgram program, string source)
                     _registers[now.X] = position;
                     code++;
                     break;
-                case RegexOp.Check: alive = _registers[now.X] != position; code++; break;
+                case RegexOp.Check: code = _registers[now.X] == position ? now.Y : code + 1; break;
                 case RegexOp.Look: alive = Look(text, code, position, now) != now.Negative; code = now.X; break;
                 case RegexOp.Atomic:
                     var inner = Run(text, code + 1, position, -1);

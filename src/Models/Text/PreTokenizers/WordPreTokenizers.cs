@@ -22,9 +22,10 @@ internal static class WordPreTokenizers
     public static PreTokenizer Punctuation(SplitBehavior behavior) =>
         new SplitPreTokenizer(new CharacterPattern(UnicodeData.IsBertPunctuation), behavior, invert: false);
 
-    /// <summary>Digits (category N), each for itself or in runs.</summary>
+    /// <summary>Digits (category N, as of Unicode 17), each for itself or in runs.</summary>
     public static PreTokenizer Digits(bool individual) => new SplitPreTokenizer(
-        new CharacterPattern(point => UnicodeData.Is(point, UnicodeData.Numbers)),
+        new CharacterPattern(point =>
+            UnicodeData.Is(point, UnicodeData.Numbers) || point is (>= 0x11DE0 and <= 0x11DE9) or (>= 0x16FF4 and <= 0x16FF6)),
         individual ? SplitBehavior.Isolated : SplitBehavior.Contiguous, invert: false);
 
     /// <summary>CharDelimiterSplit: what lies between the delimiters.</summary>
