@@ -42,7 +42,7 @@ type Distributions =
             let square = x * x
             // Half the two-sided tail, from the argument of the beta function that keeps its digits.
             let tail =
-                if square < df then
+                if square < 1.0 then
                     0.5 * (1.0 - SpecialFunctions.BetaRegularized(0.5, 0.5 * df, square / (df + square)))
                 else
                     0.5 * SpecialFunctions.BetaRegularized(0.5 * df, 0.5, df / (df + square))
@@ -59,7 +59,7 @@ type Distributions =
             let q = min p (1.0 - p)
             let logScale =
                 Distributions.LogGamma(0.5 * (df + 1.0)) - Distributions.LogGamma(0.5 * df) - 0.5 * log (df * Math.PI)
-            let density x = exp (logScale - 0.5 * (df + 1.0) * Math.Log(1.0 + x * x / df))
+            let density x = exp (logScale - 0.5 * (df + 1.0) * Elementary.log1p (x * x / df))
             let mutable upper = 1.0
 
             while Distributions.StudentTSf(upper, df) > q && upper < 1e300 do
@@ -97,7 +97,7 @@ type Distributions =
         elif p = 1.0 then 1.0
         else
             let logScale = Distributions.LogGamma(a + b) - Distributions.LogGamma a - Distributions.LogGamma b
-            let density x = exp (logScale + (a - 1.0) * log x + (b - 1.0) * Math.Log(1.0 - x))
+            let density x = exp (logScale + (a - 1.0) * log x + (b - 1.0) * Elementary.log1p -x)
             let start = a / (a + b)
 
             if p <= 0.5 then
@@ -114,7 +114,7 @@ type Distributions =
         elif p = 1.0 then (if k = n then 1.0 else 0.0)
         else
             let k', n' = float k, float n
-            exp (SpecialFunctions.BinomialLn(n, k) + k' * log p + (n' - k') * SpecialFunctions.Log1p -p)
+            exp (SpecialFunctions.BinomialLn(n, k) + k' * log p + (n' - k') * Elementary.log1p -p)
 
     /// Binomial P(K <= k).
     static member BinomialCdf(k: int, n: int, p: float) : float =

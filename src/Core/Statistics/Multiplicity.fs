@@ -30,7 +30,7 @@ module private StepProcedures =
     let holm (sorted: float[]) = stepDown (fun i p -> p * float (sorted.Length - i)) sorted
 
     let holmSidak (sorted: float[]) =
-        stepDown (fun i p -> if p >= 1.0 then 1.0 else -MathNet.Numerics.SpecialFunctions.Expm1(float (sorted.Length - i) * MathNet.Numerics.SpecialFunctions.Log1p -p)) sorted
+        stepDown (fun i p -> if p >= 1.0 then 1.0 else -(Elementary.expm1 (float (sorted.Length - i) * Elementary.log1p -p))) sorted
 
     let hochberg (sorted: float[]) = stepUp (fun i p -> p * float (sorted.Length - i)) sorted
     let benjaminiHochberg (sorted: float[]) = stepUp (fun i p -> p * float sorted.Length / float (i + 1)) sorted

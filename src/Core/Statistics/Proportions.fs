@@ -40,7 +40,8 @@ module private ProportionIntervals =
         let p, z2 = k / n, z * z
         let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n)
         let half = z * sqrt (p * (1.0 - p) / n + z2 / (4.0 * n * n)) / (1.0 + z2 / n)
-        clip (around centre half)
+        let score = clip (around centre half)
+        { Lower = (if k = 0.0 then 0.0 else score.Lower); Upper = (if k = n then 1.0 else score.Upper) }
 
     let wilsonContinuity k n alpha =
         let z = critical alpha
