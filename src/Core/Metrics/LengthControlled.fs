@@ -59,14 +59,17 @@ type LengthControlled =
         let differences = rows |> Array.map (fun r -> r.BaselineLength - r.ModelLength)
         let sd = Descriptive.StandardDeviation differences
 
-        if not (sd > 0.0) then
-            Guard.fail $"the length differences of {rows.Length} rows do not vary, so length cannot be controlled. Use the plain win rate."
+        // Equal lengths throughout (the baseline against itself) have nothing to control: their length term is zero.
+        let standardised d = if d = 0.0 then 0.0 else d / sd
+
+        if sd = 0.0 && differences[0] <> 0.0 then
+            Guard.fail $"the length differences of {rows.Length} rows do not vary, so length is no variable. Use the plain win rate."
 
         let features length difficulty model =
             if form = LengthControlledForm.Minimal then [| tanh length; model |] else [| tanh length; difficulty; model |]
         let own =
             Array.zip rows differences
-            |> Array.map (fun (r, d) -> features (d / sd) r.Difficulty 1.0, WinRate.Score r.Preference, 1.0)
+            |> Array.map (fun (r, d) -> features (standardised d) r.Difficulty 1.0, WinRate.Score r.Preference, 1.0)
             |> Array.filter (fun (_, p, _) -> not (Double.IsNaN p))
         let others =
             if form <> LengthControlledForm.Version1 then [||]
