@@ -35,5 +35,4 @@ type Schedules private () =
         | "inverse_sqrt" ->
             let scale = float (if warmup > 0 then warmup else 10_000)
             1.0 / sqrt ((float step + scale - float warmup) / scale)
-        | _ ->
-            invalidArg (nameof name) $"""schedule '{name}' is not known; use one of {String.Join(", ", names)}"""
+        | _ -> invalidArg (nameof name) $"""schedule '{name}' is not known; use one of {String.Join(", ", names)}"""

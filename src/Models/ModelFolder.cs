@@ -3,7 +3,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Models.Checkpoints;
-using PeftAlign.Models.Decoder;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 

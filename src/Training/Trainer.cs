@@ -4,7 +4,7 @@
 using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
-using PeftAlign.Models.Decoder;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
 

@@ -1,7 +1,7 @@
 // What a training run needs, and what it reports while it runs.
 
 using PeftAlign.Abstractions;
-using PeftAlign.Models.Decoder;
+using PeftAlign.Models.Decoders;
 
 namespace PeftAlign.Training;
 

@@ -4,7 +4,8 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
-using PeftAlign.Models.Decoder;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Text;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -50,7 +51,7 @@ internal static class Policies
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))
             sites = job.Create<IPeftAdapter>(contract).Load(outline, AdapterFolders.Open(folder));
-        var tokenizer = ModelFolder.HasTokenizer(place.Base) ? Tokenizers.Load(place.Base) : null;
+        var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;
         return new Policy(model, tokenizer, outline, sites);
     }
 }

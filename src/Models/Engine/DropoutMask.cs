@@ -1,6 +1,6 @@
 // Dropout that does not depend on packing: each decision is keyed by (seed, micro-batch, record, position, module).
 
-using PeftAlign.Models.Decoder;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 

@@ -1,7 +1,7 @@
 // The one log-prob engine: groups in, log-probs of their completions' tokens out, for training and evaluation alike.
 
 using PeftAlign.Abstractions;
-using PeftAlign.Models.Decoder;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;

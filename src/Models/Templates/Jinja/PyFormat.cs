@@ -74,7 +74,8 @@ internal static class PyFormat
         {
             case 's': return (spec with { Type = 's' }).Format(Py.Str(value));
             case 'r' or 'a': return (spec with { Type = 's' }).Format(PyRepr.Of(value));
-            case 'c': return (spec with { Type = 's', Precision = null }).Format(value is string one && PyText.Length(one) == 1 ? one
+            case 'c':
+                return (spec with { Type = 's', Precision = null }).Format(value is string one && PyText.Length(one) == 1 ? one
                 : PyNumber.IsInteger(value) ? Character(value) : throw Fault.Type("%c requires int or char"));
             case 'd' or 'i' or 'u':
                 if (!PyNumber.IsNumber(value)) throw Fault.Type($"%{type} format: a real number is required, not {Py.TypeName(value)}");

@@ -2,7 +2,7 @@
 
 using PeftAlign.Models.Checkpoints;
 
-namespace PeftAlign.Models.Decoder;
+namespace PeftAlign.Models.Decoders;
 
 internal static class LlamaSpec
 {

@@ -2,7 +2,7 @@
 
 using PeftAlign.Torch;
 
-namespace PeftAlign.Models.Decoder;
+namespace PeftAlign.Models.Decoders;
 
 internal static class Norms
 {

@@ -2,7 +2,7 @@
 
 using PeftAlign.Abstractions;
 
-namespace PeftAlign.Models.Decoder;
+namespace PeftAlign.Models.Decoders;
 
 /// <summary>How to run a forward pass.</summary>
 public sealed record ForwardMode

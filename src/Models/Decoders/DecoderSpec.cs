@@ -1,6 +1,6 @@
 // What distinguishes one decoder from another, as data: sizes, constants and the names of its weights.
 
-namespace PeftAlign.Models.Decoder;
+namespace PeftAlign.Models.Decoders;
 
 /// <summary>A decoder of the LLaMA family.</summary>
 public sealed record DecoderSpec

@@ -3,7 +3,7 @@
 
 using PeftAlign.Torch;
 
-namespace PeftAlign.Models.Decoder;
+namespace PeftAlign.Models.Decoders;
 
 internal sealed class Rotary
 {

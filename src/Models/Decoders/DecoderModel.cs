@@ -5,7 +5,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
 
-namespace PeftAlign.Models.Decoder;
+namespace PeftAlign.Models.Decoders;
 
 /// <summary>A causal language model.</summary>
 public sealed class DecoderModel
