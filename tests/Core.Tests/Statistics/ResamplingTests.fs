@@ -280,7 +280,9 @@ let ``Draws do not depend on their order and differ between seeds and purposes``
     let forward = [| for d in 0L .. 99L -> stream.Indices(d, 50, 37) |]
 
     let backward =
-        [| for d in 0L .. 99L -> RandomStream(17L, "bootstrap").Indices(99L - d, 50, 37) |]
+        [|
+            for d in 0L .. 99L -> RandomStream(17L, "bootstrap").Indices(99L - d, 50, 37)
+        |]
 
     Assert.That(Array.rev backward, Is.EqualTo<int[][]> forward)
     Assert.That(RandomStream(18L, "bootstrap").Indices(0L, 50, 37), Is.Not.EqualTo<int[]> forward[0])
