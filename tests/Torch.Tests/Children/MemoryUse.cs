@@ -5,7 +5,7 @@ namespace PeftAlign.Torch.Tests.Children;
 internal static class MemoryUse
 {
     private const int Operations = 1_000_000;
-    private const int Warm = 100_000;
+    private const int Warm = 200_000;
 
     internal static int WithScopes() => Report(count =>
     {
@@ -28,10 +28,15 @@ internal static class MemoryUse
     {
         work(Warm);
         var before = Resident();
-        work(Operations);
-        Console.WriteLine($"grown={(Resident() - before) >> 20} alive={Tensor.TotalCount}");
+        work(Operations / 2);
+        var middle = Resident();
+        work(Operations / 2);
+        Console.WriteLine($"grown={(Resident() - before) >> 20} second_half={(Resident() - middle) >> 20} peak={Peak() >> 10} alive={Tensor.TotalCount}");
         return 0;
     }
+
+    // Kilobytes.
+    private static long Peak() => long.Parse(File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM:", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1]);
 
     private static long Resident()
     {
