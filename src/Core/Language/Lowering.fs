@@ -46,11 +46,16 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         | None -> Null, []
         | Some name ->
             let adapter = fst lookup.Adapters[name]
-            let own = Specs.contractTree adapter.Bound.Contract run.AdapterOptions
+            let settings = this.Sources.Resolve(run.AdapterOptions, Some run.Seed)
+
+            let part key contract =
+                Specs.contractTree contract (Tree.find key settings |> Option.defaultValue (Map []))
+
+            let own = part "own" adapter.Bound.Contract
 
             match adapter.Quantization, own with
             | Some quantization, Map entries ->
-                Map(entries @ [ "quantization", Specs.boundTree quantization ]),
+                Map(entries @ [ "quantization", part "quantization" quantization.Contract ]),
                 [ adapter.Bound.Contract.Plugin.Id; quantization.Contract.Plugin.Id ]
             | _ -> own, [ adapter.Bound.Contract.Plugin.Id ]
 
@@ -129,7 +134,11 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
 
         {
             Tree = Specs.moved start.Tree id
-            Base = if run.Adapter.IsSome then start.Base else id
+            Base =
+                match run.Adapter, Tree.find "quantization" adapter with
+                | None, _ -> id
+                | Some _, Some quantization -> start.Base + Tree.options quantization
+                | Some _, None -> start.Base
         }
 
     member private this.Choose(policy: Policy, select: Select, variants: Policy list) : Lowered =

@@ -186,6 +186,16 @@ let private applies context path (entries: Entry list) (bound: (string * Tree) l
             refuse entry other $"there is no {other}"
     | _ -> ()
 
+let private maxVariants = 1000
+
+/// How many combinations of grids a tree has.
+let rec variantCount tree : float =
+    match tree with
+    | Grid items -> float items.Length
+    | Recorded inner -> variantCount inner
+    | Map entries -> entries |> List.fold (fun count (_, item) -> count * variantCount item) 1.0
+    | _ -> 1.0
+
 /// What the entries say where the schemas are these; `others` are keys that stand beside the options (for suggestions).
 let bind
     context
@@ -235,7 +245,14 @@ let bind
     |> List.iter (applies context path entries (bound |> List.choose Option.flatten))
 
     if bound |> List.forall Option.isSome then
-        Some(bound |> List.choose Option.get)
+        let bound = bound |> List.choose Option.get
+        let count = variantCount (Map bound)
+
+        if count > float maxVariants then
+            context.Faults.Add(mark, path, $"the grids of {owner} have {count} combinations; the limit is {maxVariants}")
+            None
+        else
+            Some bound
     else
         None
 

@@ -81,6 +81,30 @@ let private distinguish (jobs: PlanJob[]) =
         else
             job)
 
+let private trainAndMerge (matrix: Matrix) (lowering: Lowering) (manifest: Manifest) =
+    for policy in matrix.Trained do
+        attempt (fun () -> lowering.Needed(policy, None) |> ignore)
+
+    for row in manifest.Merge do
+        attempt (fun () ->
+            for policy in matrix.MergedBy row do
+                attempt (fun () -> lowering.Needed(policy, None) |> ignore))
+
+let private evaluateAll context (matrix: Matrix) lowering (manifest: Manifest) =
+    let final policies =
+        policies |> List.map (fun policy -> policy, None)
+
+    for row, policies in matrix.Rows do
+        let last = policies |> List.filter _.Facts.IsLast
+        evaluate lowering row.Evaluate [] (final last)
+
+    for row in manifest.Merge do
+        attempt (fun () -> matrix.MergedBy row |> final |> evaluate lowering row.Evaluate [])
+
+    for row in manifest.Evaluate do
+        for target in row.Of do
+            attempt (fun () -> targets matrix context target |> evaluate lowering row.With row.Controls)
+
 /// The plan's jobs; faults go to the context.
 let plan (context: Context) (manifest: Manifest) (contentHash: string -> string) : PlanJob[] =
     let lookup = Lookup manifest
@@ -88,32 +112,19 @@ let plan (context: Context) (manifest: Manifest) (contentHash: string -> string)
     let graph = Graph(context.Faults, context.Known, contentHash)
     let lowering = Lowering(lookup, matrix, context, graph)
 
-    let final policies =
-        policies |> List.map (fun policy -> policy, None)
+    try
+        trainAndMerge matrix lowering manifest
+        evaluateAll context matrix lowering manifest
 
-    for policy in matrix.Trained do
-        attempt (fun () -> lowering.Needed(policy, None) |> ignore)
+        if context.Faults.Count = 0 then
+            lowering.Report manifest.Claims
 
-    for row in manifest.Merge do
-        attempt (fun () ->
-            let merges = matrix.MergedBy row
+        distinguish graph.Jobs
+    with TooMany ->
+        context.Faults.Add(
+            Place.none,
+            "",
+            $"the plan has more than {graph.Limit} jobs; make a smaller matrix or fewer evaluations"
+        )
 
-            for policy in merges do
-                attempt (fun () -> lowering.Needed(policy, None) |> ignore)
-
-            evaluate lowering row.Evaluate [] (final merges))
-
-    for row, policies in matrix.Rows do
-        policies
-        |> List.filter _.Facts.IsLast
-        |> final
-        |> evaluate lowering row.Evaluate []
-
-    for row in manifest.Evaluate do
-        for target in row.Of do
-            attempt (fun () -> targets matrix context target |> evaluate lowering row.With row.Controls)
-
-    if context.Faults.Count = 0 then
-        lowering.Report manifest.Claims
-
-    distinguish graph.Jobs
+        [||]

@@ -68,7 +68,7 @@ and internal StageRun =
 type internal Lookup(manifest: Manifest) =
     let adapters =
         [
-            for name, adapter in manifest.Adapters.Items -> name, (adapter, Options.variants adapter.Bound.Options)
+            for name, adapter in manifest.Adapters.Items -> name, (adapter, Options.variants (Adapter.settings adapter))
         ]
 
     let marks =

@@ -68,7 +68,12 @@ module internal Yaml =
         let next () =
             let last =
                 match parser.Current with
-                | null -> { Line = 1; Column = 1; Origin = origin }
+                | null ->
+                    {
+                        Line = 1
+                        Column = 1
+                        Origin = origin
+                    }
                 | event -> markOf event.End
 
             try
@@ -77,7 +82,8 @@ module internal Yaml =
             | :? YamlException -> reraise ()
             | :? InvalidOperationException
             | :? ArgumentException
-            | :? IndexOutOfRangeException -> stop last "not YAML: the text after this place cannot be read; look for a bracket or quote too many"
+            | :? IndexOutOfRangeException ->
+                stop last "not YAML: the text after this place cannot be read; look for a bracket or quote too many"
 
         let count mark nodes =
             total <- total + nodes

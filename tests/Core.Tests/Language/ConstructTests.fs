@@ -504,3 +504,52 @@ let ``plugins read from JSON may leave things out`` () =
     let plan = (Plans.Create(experiment, byName)).Plan |> nonNull
     Assert.That((job "train/t/d/s/s42" plan).Options, Does.Contain "\"options\":{\"x\":3}")
     Assert.That(Manifests.JsonSchema catalogue, Does.Contain "llama")
+
+[<Test>]
+let ``grids of a quantisation make variants, and only runs over equal weights share a group`` () =
+    let plan =
+        plan (
+            header.Replace("adapters:\n", "adapters:\n  q: { type: qlora, blocksize: { grid: [64, 128] } }\n")
+            + "train:\n  - { models: a, datasets: d, methods: sft, adapters: [l8, l16, q], seeds: 1 }\nevaluate:\n  - { of: [untouched, trained], with: { type: mmlu, path: m } }\n"
+        )
+
+    same
+        [
+            "train/a/d/sft/l16/s1"
+            "train/a/d/sft/l8/s1"
+            "train/a/d/sft[blocksize=128]/q/s1"
+            "train/a/d/sft[blocksize=64]/q/s1"
+        ]
+        (labels "train" plan)
+
+    Assert.That((job "train/a/d/sft[blocksize=128]/q/s1" plan).Options, Does.Contain "\"blocksize\":128")
+
+    let group label =
+        (job ("evaluate/mmlu/" + label) plan).Group
+
+    same (group "a") (group "a/d/sft/l8/s1")
+    same (group "a") (group "a/d/sft/l16/s1")
+
+    same
+        4
+        ([ "a"; "b"; "a/d/sft[blocksize=128]/q/s1"; "a/d/sft[blocksize=64]/q/s1" ]
+         |> List.map group
+         |> List.distinct
+         |> List.length)
+
+[<Test>]
+let ``a merged policy may be where training starts`` () =
+    let plan =
+        plan (
+            header.Replace("models:\n", "models:\n  soup: { run: { merge: m } }\n")
+            + """train:
+  - { models: a, datasets: [d, e], methods: sft }
+  - { models: soup, datasets: d, methods: dpo }
+merge:
+  - { name: m, method: slerp, of: { model: a }, across: dataset, parameters: { t: 0.5 } }
+"""
+        )
+
+    (job "train/soup/d/dpo/s2" plan).DependsOn
+    |> List.ofSeq
+    |> same [ (job "merge/m/a/sft/s2" plan).Id ]

@@ -153,6 +153,21 @@ let ``what only the whole manifest shows is found too`` () =
         expect line message found
 
 [<Test>]
+let ``every selection that finds nothing is named`` () =
+    let nothing selection =
+        $"{{ of: {{ {selection} }}, with: {{ type: mmlu, path: m }} }}"
+
+    let evaluate = nothing "model: b" + "\n  - " + nothing "dataset: e"
+
+    let rows =
+        "train: [{ models: a, datasets: d, methods: sft }]\nevaluate:\n  - "
+        + evaluate
+        + "\n"
+
+    let found = faults (header + rows)
+    same [ 10; 11 ] (found |> List.map _.Line)
+
+[<Test>]
 let ``an option that the others make meaningless is refused`` () =
     let sft = "methods:\n  m: { type: sft, OPTIONS }\n"
 
@@ -225,3 +240,55 @@ let ``a plugin that describes an option wrongly is named`` () =
         found[0].Message,
         Does.Contain "plugin 'bad' describes its method 'x' wrongly: option 'n' has the unknown type 'float'"
     )
+
+/// A text that names much in few words.
+let private names prefix count item =
+    String.Join("\n", [ for i in 1..count -> $"  {prefix}{i}: {item}" ]) + "\n"
+
+[<Test>]
+let ``a matrix without end is refused before it is laid out`` () =
+    let all prefix count =
+        "[" + String.Join(", ", [ for i in 1..count -> $"{prefix}{i}" ]) + "]"
+
+    let models, datasets, methods = all "m" 500, all "d" 500, all "x" 500
+
+    let rows =
+        $"train: [{{ models: {models}, datasets: {datasets}, methods: {methods} }}]\n"
+
+    let text =
+        "peftalign: 1\nmodels:\n"
+        + names "m" 500 "{ path: a }"
+        + "datasets:\n"
+        + names "d" 500 "{ reader: jsonl, path: d }"
+        + "methods:\n"
+        + names "x" 500 "{ type: sft }"
+        + rows
+
+    expect 1505 "make 125000000 training runs; the limit is 100000" (List.ofSeq (read [] text).Faults)
+
+[<Test>]
+let ``grids, chains and things made of things have their limits`` () =
+    let values = "[" + String.Join(", ", [ for i in 1..40 -> string i ]) + "]"
+
+    let grids =
+        "peftalign: 1\nmethods: { m: { type: sft, batch_size: { grid: V }, max_steps: { grid: V } } }\n".Replace("V", values)
+
+    expect 2 "have 1600 combinations; the limit is 1000" (List.ofSeq (read [] grids).Faults)
+
+    let chain = "[[" + String.Join(", ", Array.replicate 33 "sft") + "]]"
+
+    expect
+        8
+        "the chain has 33 stages; the limit is 32"
+        (faults (header + $"train: [{{ models: a, datasets: d, methods: {chain} }}]\n"))
+
+    let deep =
+        header.Replace(
+            "datasets: { d: { reader: jsonl, path: d.jsonl },",
+            "datasets: { d: { mixture: [x1] }, "
+            + String.Join(", ", [ for i in 1..150 -> $"x{i}: {{ mixture: [x{i + 1}] }}" ])
+            + ", x151: { reader: jsonl, path: x },"
+        )
+        + "train: [{ models: a, datasets: d, methods: sft }]\n"
+
+    expect 4 "rests on more than 100 other things" (faults deep)

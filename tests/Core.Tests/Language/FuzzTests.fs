@@ -8,7 +8,36 @@ open PeftAlign.Core
 open PeftAlign.Core.Tests.Language.TestManifests
 
 let private spice =
-    [| "{"; "}"; "["; "]"; ":"; ": "; ","; "- "; "*s"; "&s "; "<<: "; "!!int "; "null"; "~"; "-1"; "1e9"; "''"; "\""; "\n"; "  "; "\t"; "#"; "|"; ">"; "?"; "%"; "@"; "é" |]
+    [|
+        "{"
+        "}"
+        "["
+        "]"
+        ":"
+        ": "
+        ","
+        "- "
+        "*s"
+        "&s "
+        "<<: "
+        "!!int "
+        "null"
+        "~"
+        "-1"
+        "1e9"
+        "''"
+        "\""
+        "\n"
+        "  "
+        "\t"
+        "#"
+        "|"
+        ">"
+        "?"
+        "%"
+        "@"
+        "é"
+    |]
 
 let private damage (random: Random) (text: string) =
     let at = random.Next text.Length
@@ -42,8 +71,15 @@ let ``damaged manifests give faults with places, never exceptions`` () =
 
     for round in 1..rounds do
         let random = Random round
-        let start = if round % 3 = 0 then deepDive.Replace("[1, 2, 3, 4, 5]", "[1]") else quickstart
-        let text = Seq.fold (fun text _ -> damage random text) start (seq { 0 .. random.Next 4 })
+
+        let start =
+            if round % 3 = 0 then
+                deepDive.Replace("[1, 2, 3, 4, 5]", "[1]")
+            else
+                quickstart
+
+        let text =
+            Seq.fold (fun text _ -> damage random text) start (seq { 0 .. random.Next 4 })
 
         try
             let result = read [] text
