@@ -1,5 +1,5 @@
-// YAML text -> nodes. YamlDotNet delivers parser events; anchors, '<<', tags and bounds are decided here, so that a small text cannot
-// grow without bound (anchor bombs), nest deeper than a stack allows, or ask for objects.
+// YAML text -> nodes. YamlDotNet delivers parser events; anchors, '<<', tags and bounds are decided here, so that a small text
+// cannot grow without bound (anchor bombs), nest deeper than a stack allows, or ask for objects.
 namespace PeftAlign.Core.Language
 
 open System
