@@ -34,12 +34,14 @@ type internal Policy =
         Label: string
     }
 
+    /// Equal where the same cell is meant; the label alone could be read in two ways (a row's name may be a model's).
+    member private policy.Key =
+        let facts = policy.Facts
+        struct (policy.Label, facts.Kind, facts.Row, facts.Chain, facts.AdapterAxis, facts.Seed)
+
     override policy.Equals other =
         match other with
-        | :? Policy as other ->
-            policy.Label = other.Label
-            && policy.Facts.Seed = other.Facts.Seed
-            && policy.Facts.Kind = other.Facts.Kind
+        | :? Policy as other -> policy.Key = other.Key
         | _ -> false
 
     override policy.GetHashCode() =

@@ -165,3 +165,32 @@ let ``plugins read from JSON may leave things out`` () =
     let plan = (Plans.Create(experiment, byName)).Plan |> nonNull
     Assert.That((job "train/t/d/s/s42" plan).Options, Does.Contain "\"options\":{\"x\":3}")
     Assert.That(Manifests.JsonSchema catalogue, Does.Contain "llama")
+
+[<Test>]
+let ``a plain document becomes JSON under the same bounds`` () =
+    let found =
+        Documents.ToJson "b: &b { x: 2.0e-1, 'a key': [1, no, ~, true] }\na: { <<: *b, x: '7' }\n"
+
+    same 0 found.Faults.Count
+
+    Assert.That(
+        found.Json,
+        Is.EqualTo "{\"a\":{\"a key\":[1,\"no\",null,true],\"x\":\"7\"},\"b\":{\"a key\":[1,\"no\",null,true],\"x\":0.2}}"
+    )
+
+    let broken = Documents.ToJson "a: [*b]\na: 2\n"
+    Assert.That(broken.Json, Is.Null)
+    same [ 1; 2 ] [ for fault in broken.Faults -> fault.Line ]
+
+[<Test>]
+let ``labels that read alike are different policies with different labels`` () =
+    // Row "a" of model "b" on "d" by "sft", and model "a" on data set "b" by method "d" with the adapter axis "sft".
+    let text =
+        "peftalign: 1\nseeds: 1\nmodels: { a: { path: a }, b: { path: b } }\ndatasets: { b: { reader: jsonl, path: x }, d: { reader: jsonl, path: y } }\n"
+        + "adapters: { sft: { type: lora } }\nmethods: { sft: { type: sft, max_steps: 1 }, d: { type: sft, max_steps: 2 } }\n"
+        + "train:\n  - { name: a, models: b, datasets: d, methods: sft }\n  - { models: a, datasets: b, methods: d, adapters: sft }\n"
+
+    let found = plan text |> ofKind "train"
+    same 2 found.Length
+    same 2 (found |> List.map _.Label |> List.distinct |> List.length)
+    Assert.That(found |> List.forall (fun job -> job.Label.StartsWith "train/a/b/d/sft/s1#"), Is.True)
