@@ -100,7 +100,7 @@ let private selects context path (method: Method) (settings: Methods.Setting lis
                 $"'select' asks for '{select.By}', which is measured on eval_data; name a data set there"
             )
 
-/// Settings of each method in each row; row -1 is the method as declared.
+/// The methods as declared.
 let private methods context (manifest: Manifest) =
     for name, method in manifest.Methods.Items do
         let path = Readers.join "methods" name

@@ -14,7 +14,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
 
     member private _.Sources = sources
 
-    /// The policy at a point of its training; the end where there is none.
+    /// The policy at a point of its training (Check and HasCheckpoint saw to it that there is one); the end where none is given.
     member private this.At(policy: Policy, point: Point option) : Lowered =
         let found = this.Policy policy
 
@@ -31,15 +31,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             { found with
                 Tree = Tree.replace at found.Tree
             }
-        | _, None -> found
-        | _, Some point ->
-            let what = Policies.label policy
-
-            let why =
-                "only training jobs keep checkpoints, and this is an untouched, merged or chosen policy"
-
-            context.Faults.Add(Place.none, "", $"'{what}' has no checkpoint {Point.text point}: {why}")
-            raise Unplannable
+        | _ -> found
 
     member private this.Adapter(run: StageRun) : Tree * string list =
         match run.Adapter with

@@ -112,7 +112,8 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
 
             match selection.Checkpoints with
             | [] -> policyAt (policy, None)
-            | [ step ] -> policyAt (policy, Some(Step step))
+            | [ step ] when matrix.HasCheckpoint(selection, policy, step) -> policyAt (policy, Some(Step step))
+            | [ _ ] -> raise Unplannable
             | _ ->
                 context.Faults.Add(selection.Mark, selection.Path, "one policy is meant here; give one checkpoint")
                 raise Unplannable

@@ -124,6 +124,9 @@ let private single =
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { model: a, checkpoints: [20] }, with: { type: mmlu, path: m } }]",
         9,
         "step 20 lies beyond"
+        "train: [{ models: a, datasets: [d, e], methods: sft }]\nmerge: [{ name: m, method: slerp, of: { model: a }, across: dataset, parameters: { t: 0.5 } }]\nevaluate: [{ of: { merge: m, checkpoints: 5 }, with: { type: mmlu, path: m } }]",
+        10,
+        "'m/a/sft/s1' has no checkpoints"
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { tag: x }, with: { type: mmlu, path: m } }]",
         9,
         "no tag 'x'"
@@ -151,6 +154,17 @@ let ``what only the whole manifest shows is found too`` () =
         let found = faults (header + text + "\n")
         Assert.That(found.Length, Is.EqualTo 1, text + "\n" + String.Join("\n", found))
         expect line message found
+
+[<Test>]
+let ``a model of the run may be a checkpoint, if training reaches it`` () =
+    let at step =
+        header.Replace("b: { path: b }", $"b: {{ run: {{ model: a, method: sft, checkpoints: {step} }} }}")
+        + "train: [{ models: a, datasets: d, methods: sft }, { models: b, datasets: e, methods: dpo }]\n"
+
+    expect 3 "step 11 lies beyond max_steps 10 of a/d/sft/s1" (faults (at 11))
+    let plan = plan (at 5)
+    same [ "step:5" ] (List.ofSeq (job "train/a/d/sft/s2" plan).Keep)
+    Assert.That((job "train/b/e/dpo/s2" plan).Options, Does.Contain "\"checkpoint\":\"step:5\"")
 
 [<Test>]
 let ``every selection that finds nothing is named`` () =
