@@ -7,23 +7,28 @@ open PeftAlign.Core.Statistics
 
 /// What exact match ignores; the steps apply in the order of the fields.
 type ExactMatchOptions =
-    { RegexesToIgnore: string[]
-      IgnoreCase: bool
-      IgnorePunctuation: bool
-      IgnoreNumbers: bool }
+    {
+        RegexesToIgnore: string[]
+        IgnoreCase: bool
+        IgnorePunctuation: bool
+        IgnoreNumbers: bool
+    }
 
     /// Nothing is ignored.
     static member Plain =
-        { RegexesToIgnore = [||]
-          IgnoreCase = false
-          IgnorePunctuation = false
-          IgnoreNumbers = false }
+        {
+            RegexesToIgnore = [||]
+            IgnoreCase = false
+            IgnorePunctuation = false
+            IgnoreNumbers = false
+        }
 
     /// The relaxed match that lm-evaluation-harness uses for BIG-Bench Hard.
     static member BigBenchHard =
         { ExactMatchOptions.Plain with
             RegexesToIgnore = [| @"\.$"; ","; "\n"; @"\\"; "\"" |]
-            IgnoreCase = true }
+            IgnoreCase = true
+        }
 
 module private Patterns =
     /// A user's pattern: a fault in it is the user's mistake, and a match that explodes is stopped.
@@ -43,8 +48,14 @@ type AnswerExtraction =
     static member BigBenchHard(text: string) : string =
         let marker = "answer is"
         let at = text.LastIndexOf(marker, StringComparison.Ordinal)
-        let answer = PythonText.strip (if at < 0 then text else text.Substring(at + marker.Length))
-        if answer.EndsWith '.' then answer.Substring(0, answer.Length - 1) else answer
+
+        let answer =
+            PythonText.strip (if at < 0 then text else text.Substring(at + marker.Length))
+
+        if answer.EndsWith '.' then
+            answer.Substring(0, answer.Length - 1)
+        else
+            answer
 
     /// lm-evaluation-harness's regex filter: of all matches the one at `select` (negative from the end), of its groups
     /// the first that is not empty (the whole match where the pattern has no group), trimmed; else `fallback`.
@@ -53,7 +64,8 @@ type AnswerExtraction =
         let regex = Patterns.get pattern
         let matches = regex.Matches text
 
-        if matches.Count = 0 then fallback
+        if matches.Count = 0 then
+            fallback
         else
             let index = if select < 0 then matches.Count + select else select
 
@@ -62,22 +74,39 @@ type AnswerExtraction =
 
             let found = matches[index]
             let groups = [ for g in Seq.skip 1 found.Groups -> g.Value ]
+
             match groups with
             | [] -> PythonText.strip found.Value
             | [ only ] -> PythonText.strip only
-            | several -> several |> List.tryFind (fun g -> g <> "") |> Option.defaultValue fallback |> PythonText.strip
+            | several ->
+                several
+                |> List.tryFind (fun g -> g <> "")
+                |> Option.defaultValue fallback
+                |> PythonText.strip
 
     static member private Normalise(text: string, options: ExactMatchOptions) =
         let remove (t: string) pattern = (Patterns.get pattern).Replace(t, "")
         let filtered = options.RegexesToIgnore |> Array.fold remove text
-        let lowered = if options.IgnoreCase then PythonText.lower filtered else filtered
+
+        let lowered =
+            if options.IgnoreCase then
+                PythonText.lower filtered
+            else
+                filtered
+
         let dropped c =
-            options.IgnorePunctuation && PythonText.isPunctuation c || options.IgnoreNumbers && Char.IsAsciiDigit c
+            options.IgnorePunctuation && PythonText.isPunctuation c
+            || options.IgnoreNumbers && Char.IsAsciiDigit c
+
         String.filter (dropped >> not) lowered
 
     /// Whether prediction and reference are equal after what the options ignore is gone from both.
     static member ExactMatch(prediction: string, reference: string, options: ExactMatchOptions) : bool =
-        String.Equals(AnswerExtraction.Normalise(prediction, options), AnswerExtraction.Normalise(reference, options), StringComparison.Ordinal)
+        String.Equals(
+            AnswerExtraction.Normalise(prediction, options),
+            AnswerExtraction.Normalise(reference, options),
+            StringComparison.Ordinal
+        )
 
     /// Mean over tasks after the three-, five- and seven-object sizes of one task are averaged: the BIG-Bench Hard
     /// paper's aggregate over 23 tasks. Names without such an ending count as they are.
@@ -85,6 +114,7 @@ type AnswerExtraction =
         Guard.atLeast "tasks" 1 tasks
         Guard.sameLength "tasks" tasks "scores" scores
         let sizes = [| "_three_objects"; "_five_objects"; "_seven_objects" |]
+
         let fold (name: string) =
             match sizes |> Array.tryFind (fun s -> name.EndsWith(s, StringComparison.Ordinal)) with
             | Some ending -> name.Substring(0, name.Length - ending.Length)

@@ -7,7 +7,9 @@ open PeftAlign.Core.Statistics
 [<AbstractClass; Sealed>]
 type Diversity =
     static member private Grams(tokens: string[], n: int) =
-        if n < 1 then Guard.fail $"n is {n}; n-grams have at least one token."
+        if n < 1 then
+            Guard.fail $"n is {n}; n-grams have at least one token."
+
         Ngrams.ofWords n tokens
 
     /// Unique n-grams over n-grams.
@@ -24,7 +26,10 @@ type Diversity =
 
     static member private Pool(texts: string[][], n: int) =
         let grams = texts |> Array.map (fun t -> Diversity.Grams(t, n))
-        let unique = grams |> Seq.collect (fun g -> g.Keys) |> Seq.distinct |> Seq.length |> float
+
+        let unique =
+            grams |> Seq.collect (fun g -> g.Keys) |> Seq.distinct |> Seq.length |> float
+
         unique, grams |> Array.sumBy Ngrams.total |> float
 
     /// Unique n-grams over n-grams of all texts together.
@@ -40,7 +45,11 @@ type Diversity =
     /// Mean of Distinct over the texts that have an n-gram.
     static member MeanDistinct(texts: string[][], n: int) : float =
         let long = texts |> Array.filter (fun t -> t.Length >= n)
-        if long.Length = 0 then nan else long |> Array.averageBy (fun t -> Diversity.Distinct(t, n))
+
+        if long.Length = 0 then
+            nan
+        else
+            long |> Array.averageBy (fun t -> Diversity.Distinct(t, n))
 
     /// Length of the longest contiguous run of tokens that both lists hold: how much is copied.
     static member LongestCommonRun(first: string[], second: string[]) : int =
@@ -50,7 +59,12 @@ type Diversity =
 
         for i in 1 .. first.Length do
             for j in second.Length .. -1 .. 1 do
-                lengths[j] <- if first[i - 1] = second[j - 1] then lengths[j - 1] + 1 else 0
+                lengths[j] <-
+                    if first[i - 1] = second[j - 1] then
+                        lengths[j - 1] + 1
+                    else
+                        0
+
                 best <- max best lengths[j]
 
         best

@@ -17,32 +17,39 @@ type LengthControlledForm =
 
 /// One judged row. Preference in [1, 2] or NaN; lengths in characters (code points); difficulty of the instruction.
 type LengthRow =
-    { Preference: float
-      BaselineLength: float
-      ModelLength: float
-      Difficulty: float }
+    {
+        Preference: float
+        BaselineLength: float
+        ModelLength: float
+        Difficulty: float
+    }
 
 /// One row of a gamed baseline: preference in [0, 1], standardised length difference, difficulty.
 type GamedRow =
-    { Preference: float
-      StandardisedLength: float
-      Difficulty: float }
+    {
+        Preference: float
+        StandardisedLength: float
+        Difficulty: float
+    }
 
 /// A fit. Weights are those of length, difficulty (absent in Minimal) and model, in this order.
 /// MeanScores are the cross-validated log-likelihoods of the penalties Cs; the largest wins.
 type LengthControlledResult =
-    { WinRate: float
-      StandardError: float
-      Weights: float[]
-      C: float
-      Cs: float[]
-      MeanScores: float[] }
+    {
+        WinRate: float
+        StandardError: float
+        Weights: float[]
+        C: float
+        Cs: float[]
+        MeanScores: float[]
+    }
 
 /// Length-controlled win rates.
 [<AbstractClass; Sealed>]
 type LengthControlled =
     /// The ten penalties that the tool tries: 10^(-4 + 8k/9).
-    static member Penalties: float[] = Array.init 10 (fun k -> 10.0 ** (-4.0 + 8.0 * float k / 9.0))
+    static member Penalties: float[] =
+        Array.init 10 (fun k -> 10.0 ** (-4.0 + 8.0 * float k / 9.0))
 
     /// Prediction without the length term for given weights (difficulty 0 where the form has none), per row in [0, 1].
     static member Predict(weights: float[], difficulties: float[]) : float[] =
@@ -52,7 +59,8 @@ type LengthControlled =
 
     /// Win rate of a model over a baseline model from both models' published weights (length, difficulty, model), percent.
     static member HeadToHead(weights: float[], baseline: float[], difficulties: float[]) : float =
-        100.0 * Array.average (LengthControlled.Predict(Array.map2 (-) weights baseline, difficulties))
+        100.0
+        * Array.average (LengthControlled.Predict(Array.map2 (-) weights baseline, difficulties))
 
     /// Rows of the regression: gamed rows in front (Version1), then the model's rows that have a preference.
     static member internal Data(rows: LengthRow[], gamed: GamedRow[], form: LengthControlledForm) : SparseLogistic.Data =
@@ -63,19 +71,28 @@ type LengthControlled =
         let standardised d = if d = 0.0 then 0.0 else d / sd
 
         if sd = 0.0 && differences[0] <> 0.0 then
-            Guard.fail $"the length differences of {rows.Length} rows do not vary, so length is no variable. Use the plain win rate."
+            Guard.fail
+                $"the length differences of {rows.Length} rows do not vary, so length is no variable. Use the plain win rate."
 
         let features length difficulty model =
-            if form = LengthControlledForm.Minimal then [| tanh length; model |] else [| tanh length; difficulty; model |]
+            if form = LengthControlledForm.Minimal then
+                [| tanh length; model |]
+            else
+                [| tanh length; difficulty; model |]
+
         let own =
             Array.zip rows differences
             |> Array.map (fun (r, d) -> features (standardised d) r.Difficulty 1.0, WinRate.Score r.Preference, 1.0)
             |> Array.filter (fun (_, p, _) -> not (Double.IsNaN p))
+
         let others =
-            if form <> LengthControlledForm.Version1 then [||]
+            if form <> LengthControlledForm.Version1 then
+                [||]
             else
                 // A fifth of the model's weight, shared by the two gamed baselines.
-                gamed |> Array.map (fun g -> features g.StandardisedLength g.Difficulty 0.0, g.Preference, 0.1)
+                gamed
+                |> Array.map (fun g -> features g.StandardisedLength g.Difficulty 0.0, g.Preference, 0.1)
+
         let x, p, s = Array.append others own |> Array.unzip3
         { X = x; P = p; S = s }
 
@@ -84,11 +101,16 @@ type LengthControlled =
     static member internal CrossValidate(data: SparseLogistic.Data, penalties: float[]) : float[] =
         let n = data.P.Length
         let fold i = (n - 1 - i) % 5
+
         let part test : SparseLogistic.Data =
             let keep = [| 0 .. n - 1 |] |> Array.filter test
-            { X = keep |> Array.map (fun i -> data.X[i])
-              P = keep |> Array.map (fun i -> data.P[i])
-              S = keep |> Array.map (fun i -> data.S[i]) }
+
+            {
+                X = keep |> Array.map (fun i -> data.X[i])
+                P = keep |> Array.map (fun i -> data.P[i])
+                S = keep |> Array.map (fun i -> data.S[i])
+            }
+
         let score k =
             let train, test = part (fun i -> fold i <> k), part (fun i -> fold i = k)
             let mutable w = Array.zeroCreate data.X[0].Length
@@ -97,27 +119,37 @@ type LengthControlled =
             |> Array.map (fun c ->
                 // Each fit starts from the one before it: the path of a growing C is continuous.
                 w <- SparseLogistic.fit train c w
+
                 let one i x =
                     let q = Math.Clamp(Elementary.sigmoid (SparseLogistic.dot x w), 1e-15, 1.0 - 1e-15)
                     test.S[i] * (test.P[i] * log q + (1.0 - test.P[i]) * log (1.0 - q))
+
                 Array.mapi one test.X |> Array.average)
 
-        [| 0..4 |] |> Array.Parallel.map score |> Array.transpose |> Array.map Array.average
+        [| 0..4 |]
+        |> Array.Parallel.map score
+        |> Array.transpose
+        |> Array.map Array.average
 
     static member private Result(rows: LengthRow[], weights, c, penalties, scores) =
         let q = LengthControlled.Predict(weights, rows |> Array.map (fun r -> r.Difficulty))
 
-        { WinRate = 100.0 * Array.average q
-          StandardError = 100.0 * Descriptive.StandardError q
-          Weights = weights
-          C = c
-          Cs = penalties
-          MeanScores = scores }
+        {
+            WinRate = 100.0 * Array.average q
+            StandardError = 100.0 * Descriptive.StandardError q
+            Weights = weights
+            C = c
+            Cs = penalties
+            MeanScores = scores
+        }
 
     /// Fit at a given penalty C (the exact optimum). `gamed` is used by Version1 alone.
     static member FitAt(rows: LengthRow[], gamed: GamedRow[], form: LengthControlledForm, c: float) : LengthControlledResult =
         Guard.atLeast "rows" 2 rows
-        if not (c > 0.0) then Guard.fail $"C is {c}; it is positive."
+
+        if not (c > 0.0) then
+            Guard.fail $"C is {c}; it is positive."
+
         let data = LengthControlled.Data(rows, gamed, form)
         let w = SparseLogistic.fit data c (Array.zeroCreate data.X[0].Length)
         LengthControlled.Result(rows, w, c, [| c |], [||])
@@ -127,7 +159,10 @@ type LengthControlled =
     /// Error: fewer than ten judged rows, or Version1 without gamed rows.
     static member Fit(rows: LengthRow[], gamed: GamedRow[], form: LengthControlledForm) : LengthControlledResult =
         Guard.atLeast "rows" 10 rows
-        if form = LengthControlledForm.Version1 then Guard.atLeast "gamed" 1 gamed
+
+        if form = LengthControlledForm.Version1 then
+            Guard.atLeast "gamed" 1 gamed
+
         let data = LengthControlled.Data(rows, gamed, form)
         Guard.atLeast "rows with a preference" 10 data.P
         let scores = LengthControlled.CrossValidate(data, LengthControlled.Penalties)

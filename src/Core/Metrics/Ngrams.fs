@@ -7,7 +7,10 @@ open System.Text
 type Counts = Dictionary<string, int>
 
 let private add (counts: Counts) (key: string) =
-    counts[key] <- (match counts.TryGetValue key with | true, n -> n + 1 | _ -> 1)
+    counts[key] <-
+        (match counts.TryGetValue key with
+         | true, n -> n + 1
+         | _ -> 1)
 
 /// Start of each code point in the text, and its end at last.
 let private boundaries (text: string) =
@@ -38,7 +41,13 @@ let ofWords n (words: string[]) : Counts =
 
     for i in 0 .. words.Length - n do
         let parts = Array.sub words i n
-        let key = if n = 1 then parts[0] else parts |> Array.map (fun w -> $"{w.Length}:{w}") |> System.String.Concat
+
+        let key =
+            if n = 1 then
+                parts[0]
+            else
+                parts |> Array.map (fun w -> $"{w.Length}:{w}") |> System.String.Concat
+
         add counts key
 
     counts
@@ -47,4 +56,8 @@ let total (counts: Counts) = Seq.sum counts.Values
 
 /// Occurrences in both, each counted as often as the one that has it less often.
 let matches (a: Counts) (b: Counts) =
-    a |> Seq.sumBy (fun pair -> match b.TryGetValue pair.Key with | true, n -> min n pair.Value | _ -> 0)
+    a
+    |> Seq.sumBy (fun pair ->
+        match b.TryGetValue pair.Key with
+        | true, n -> min n pair.Value
+        | _ -> 0)

@@ -5,7 +5,8 @@ open System
 open System.Text
 
 /// Characters that str.split() and str.strip() drop: Unicode white space, and the four information separators.
-let isSpace (c: char) = Char.IsWhiteSpace c || (c >= '\u001C' && c <= '\u001F')
+let isSpace (c: char) =
+    Char.IsWhiteSpace c || (c >= '\u001C' && c <= '\u001F')
 
 /// Parts between runs of white space.
 let split (text: string) : string[] =
@@ -14,7 +15,8 @@ let split (text: string) : string[] =
 
     for i in 0 .. text.Length do
         if i < text.Length && not (isSpace text[i]) then
-            if start < 0 then start <- i
+            if start < 0 then
+                start <- i
         elif start >= 0 then
             parts.Add(text.Substring(start, i - start))
             start <- -1
@@ -40,12 +42,14 @@ let isPunctuation (c: char) =
 let lower (text: string) =
     let simple = text.ToLowerInvariant()
 
-    if not (text.Contains '\u0130' || text.Contains '\u03A3') then simple
+    if not (text.Contains '\u0130' || text.Contains '\u03A3') then
+        simple
     else
         let result = StringBuilder()
 
         for i in 0 .. text.Length - 1 do
-            let letterAt k = k >= 0 && k < text.Length && Char.IsLetter text[k]
+            let letterAt k =
+                k >= 0 && k < text.Length && Char.IsLetter text[k]
 
             match text[i] with
             | '\u0130' -> result.Append "i\u0307" |> ignore

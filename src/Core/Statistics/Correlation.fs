@@ -32,7 +32,10 @@ module private Concordance =
 
             for s in 0 .. k * (k - 1) / 2 do
                 window <- window + law[s]
-                if s >= k then window <- window - law[s - k]
+
+                if s >= k then
+                    window <- window - law[s - k]
+
                 next[s] <- window / float k
 
             law <- next
@@ -41,10 +44,13 @@ module private Concordance =
 
     let inversionsCdf n (limit: int) =
         // Of n! orders one has no inversion and n-1 have exactly one.
-        if limit <= 1 then exp (log (if limit = 0 then 1.0 else float n) - Distributions.LogGamma(float n + 1.0))
-        else mahonianCdf n limit
+        if limit <= 1 then
+            exp (log (if limit = 0 then 1.0 else float n) - Distributions.LogGamma(float n + 1.0))
+        else
+            mahonianCdf n limit
 
-    let tiePairs counts = counts |> Array.sumBy (fun t -> 0.5 * t * (t - 1.0))
+    let tiePairs counts =
+        counts |> Array.sumBy (fun t -> 0.5 * t * (t - 1.0))
 
     /// Variance of concordant - discordant under independence, with ties in both rankings.
     let variance n (x: float[]) (y: float[]) =
@@ -66,7 +72,10 @@ type Correlation =
         Guard.sample "x" 3 x
         Guard.sample "y" 3 y
         let mx, my = Array.average x, Array.average y
-        let dot f g = Array.fold2 (fun s a b -> s + f a * g b) 0.0 x y
+
+        let dot f g =
+            Array.fold2 (fun s a b -> s + f a * g b) 0.0 x y
+
         let dx a = a - mx
         let dy b = b - my
         let sxx = x |> Array.sumBy (fun a -> dx a * dx a)
@@ -74,15 +83,26 @@ type Correlation =
         let r = Math.Clamp(dot dx dy / (sqrt sxx * sqrt syy), -1.0, 1.0)
         let df = float (x.Length - 2)
         let t = r * sqrt (df / ((1.0 - r) * (1.0 + r)))
-        { Coefficient = r; PValue = 2.0 * Distributions.StudentTSf(abs t, df) }
+
+        {
+            Coefficient = r
+            PValue = 2.0 * Distributions.StudentTSf(abs t, df)
+        }
 
     /// Fisher's interval for Pearson's r at the given confidence; needs at least four pairs.
     static member PearsonInterval(x: float[], y: float[], confidence: float) : Interval =
         Guard.sample "x" 4 x
         Guard.probability "confidence" confidence
-        let z = Math.Atanh (Correlation.Pearson(x, y).Coefficient)
-        let half = Distributions.NormalQuantile(0.5 + 0.5 * confidence) / sqrt (float x.Length - 3.0)
-        { Lower = tanh (z - half); Upper = tanh (z + half) }
+        let z = Math.Atanh(Correlation.Pearson(x, y).Coefficient)
+
+        let half =
+            Distributions.NormalQuantile(0.5 + 0.5 * confidence)
+            / sqrt (float x.Length - 3.0)
+
+        {
+            Lower = tanh (z - half)
+            Upper = tanh (z + half)
+        }
 
     /// Spearman's rho with the t approximation.
     static member Spearman(x: float[], y: float[]) : CorrelationResult =
@@ -102,13 +122,18 @@ type Correlation =
         let tau = Math.Clamp(difference / sqrt xFree / sqrt yFree, -1.0, 1.0)
         let fewer = 0.5 * (all - abs difference)
         let exact = xFree = all && yFree = all && (x.Length <= 33 || fewer <= 1.0)
+
         let p =
             if exact then
                 min 1.0 (2.0 * Concordance.inversionsCdf x.Length (int fewer))
             else
-                2.0 * Distributions.NormalSf(abs difference / sqrt (Concordance.variance n tx ty))
+                2.0
+                * Distributions.NormalSf(abs difference / sqrt (Concordance.variance n tx ty))
 
-        { Coefficient = tau; PValue = (if Double.IsNaN tau then nan else p) }
+        {
+            Coefficient = tau
+            PValue = (if Double.IsNaN tau then nan else p)
+        }
 
     /// Stuart's tau-c, for rankings with different numbers of categories.
     static member KendallC(x: float[], y: float[]) : float =

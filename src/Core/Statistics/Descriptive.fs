@@ -42,10 +42,20 @@ type Descriptive =
         Guard.sample "values" 1 values
         let sorted = Array.sort values
         let half = sorted.Length / 2
-        if sorted.Length % 2 = 1 then sorted[half] else 0.5 * (sorted[half - 1] + sorted[half])
+
+        if sorted.Length % 2 = 1 then
+            sorted[half]
+        else
+            0.5 * (sorted[half - 1] + sorted[half])
 
     /// Quantile at a level in [0, 1]. Error: a level outside, or no values.
-    static member Quantile(values: float[], level: float, [<Runtime.InteropServices.Optional; Runtime.InteropServices.DefaultParameterValue(QuantileMethod.Linear)>] method: QuantileMethod) : float =
+    static member Quantile
+        (
+            values: float[],
+            level: float,
+            [<Runtime.InteropServices.Optional; Runtime.InteropServices.DefaultParameterValue(QuantileMethod.Linear)>] method:
+                QuantileMethod
+        ) : float =
         Guard.sample "values" 1 values
         Descriptive.QuantileOfSorted(Array.sort values, level, method)
 
@@ -71,7 +81,11 @@ type Descriptive =
         let share = clamped - float below
         // Interpolate from the nearer end, so that equal neighbours give exactly themselves.
         let step = sorted[above] - sorted[below]
-        if share < 0.5 then sorted[below] + step * share else sorted[above] - step * (1.0 - share)
+
+        if share < 0.5 then
+            sorted[below] + step * share
+        else
+            sorted[above] - step * (1.0 - share)
 
     /// Ranks from 1; tied values share their average rank.
     static member AverageRanks(values: float[]) : float[] =

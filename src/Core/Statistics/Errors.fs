@@ -17,9 +17,11 @@ type Interval = { Lower: float; Upper: float }
 
 /// A test statistic with its p-value; DegreesOfFreedom is NaN where the reference distribution has none.
 type TestResult =
-    { Statistic: float
-      DegreesOfFreedom: float
-      PValue: float }
+    {
+        Statistic: float
+        DegreesOfFreedom: float
+        PValue: float
+    }
 
 module internal Guard =
     let fail message : 'a = raise (StatisticsException message)

@@ -3,12 +3,14 @@ namespace PeftAlign.Core.Statistics
 
 /// A t test: the estimate (mean or difference of means), its standard error, and a two-sided interval.
 type TTestResult =
-    { T: float
-      DegreesOfFreedom: float
-      PValue: float
-      Estimate: float
-      StandardError: float
-      Interval: Interval }
+    {
+        T: float
+        DegreesOfFreedom: float
+        PValue: float
+        Estimate: float
+        StandardError: float
+        Interval: Interval
+    }
 
 module private TTest =
     let pValue t df alternative =
@@ -22,12 +24,18 @@ module private TTest =
         let t = estimate / error
         let half = error * Distributions.StudentTQuantile(0.5 + 0.5 * confidence, df)
 
-        { T = t
-          DegreesOfFreedom = df
-          PValue = pValue t df alternative
-          Estimate = estimate
-          StandardError = error
-          Interval = { Lower = estimate - half; Upper = estimate + half } }
+        {
+            T = t
+            DegreesOfFreedom = df
+            PValue = pValue t df alternative
+            Estimate = estimate
+            StandardError = error
+            Interval =
+                {
+                    Lower = estimate - half
+                    Upper = estimate + half
+                }
+        }
 
 /// Tests of means and of equal variances. `confidence` is the level of the two-sided interval, for example 0.95.
 [<AbstractClass; Sealed>]
@@ -37,13 +45,18 @@ type LocationTests =
         Guard.sample "values" 2 values
         Guard.probability "confidence" confidence
         let mean, error = Descriptive.Mean values, Descriptive.StandardError values
-        let r = TTest.result (mean - expected) error (float (values.Length - 1)) alternative confidence
+
+        let r =
+            TTest.result (mean - expected) error (float (values.Length - 1)) alternative confidence
 
         { r with
             Estimate = mean
             Interval =
-                { Lower = r.Interval.Lower + expected
-                  Upper = r.Interval.Upper + expected } }
+                {
+                    Lower = r.Interval.Lower + expected
+                    Upper = r.Interval.Upper + expected
+                }
+        }
 
     /// Paired t test of first - second, item by item.
     static member PairedT(first: float[], second: float[], alternative: Alternative, confidence: float) : TTestResult =
@@ -81,15 +94,27 @@ type LocationTests =
         let grand = Descriptive.Mean all
         let means = groups |> Array.map Descriptive.Mean
         let square (x: float) = x * x
-        let between = Array.map2 (fun (g: float[]) m -> float g.Length * square (m - grand)) groups means |> Array.sum
-        let within = Array.map2 (fun g m -> Array.sumBy (fun x -> square (x - m)) g) groups means |> Array.sum
+
+        let between =
+            Array.map2 (fun (g: float[]) m -> float g.Length * square (m - grand)) groups means
+            |> Array.sum
+
+        let within =
+            Array.map2 (fun g m -> Array.sumBy (fun x -> square (x - m)) g) groups means
+            |> Array.sum
+
         let df1, df2 = float (groups.Length - 1), float (all.Length - groups.Length)
 
         if df2 < 1.0 then
             Guard.fail $"one-way ANOVA has {all.Length} values in {groups.Length} groups; some group needs two. Add observations."
 
         let f = between / df1 / (within / df2)
-        { Statistic = f; DegreesOfFreedom = df2; PValue = Distributions.FSf(f, df1, df2) }
+
+        {
+            Statistic = f
+            DegreesOfFreedom = df2
+            PValue = Distributions.FSf(f, df1, df2)
+        }
 
     /// Levene's test of equal variances on distances from group medians (Brown and Forsythe 1974); statistic F.
     static member LeveneMedian(groups: float[][]) : TestResult =

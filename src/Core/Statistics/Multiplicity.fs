@@ -20,20 +20,36 @@ type Correction =
 module private StepProcedures =
     /// Ascending p-values adjusted by `factor i p`, then made monotone from below (step-down).
     let stepDown factor (sorted: float[]) =
-        sorted |> Array.mapi factor |> Array.scan max 0.0 |> Array.tail |> Array.map (min 1.0)
+        sorted
+        |> Array.mapi factor
+        |> Array.scan max 0.0
+        |> Array.tail
+        |> Array.map (min 1.0)
 
     /// The same made monotone from above (step-up).
     let stepUp factor (sorted: float[]) =
         Array.scanBack min (Array.mapi factor sorted) 1.0 |> Array.take sorted.Length
 
-    let bonferroni (sorted: float[]) = sorted |> Array.map (fun p -> min 1.0 (p * float sorted.Length))
-    let holm (sorted: float[]) = stepDown (fun i p -> p * float (sorted.Length - i)) sorted
+    let bonferroni (sorted: float[]) =
+        sorted |> Array.map (fun p -> min 1.0 (p * float sorted.Length))
+
+    let holm (sorted: float[]) =
+        stepDown (fun i p -> p * float (sorted.Length - i)) sorted
 
     let holmSidak (sorted: float[]) =
-        stepDown (fun i p -> if p >= 1.0 then 1.0 else -(Elementary.expm1 (float (sorted.Length - i) * Elementary.log1p -p))) sorted
+        stepDown
+            (fun i p ->
+                if p >= 1.0 then
+                    1.0
+                else
+                    -(Elementary.expm1 (float (sorted.Length - i) * Elementary.log1p -p)))
+            sorted
 
-    let hochberg (sorted: float[]) = stepUp (fun i p -> p * float (sorted.Length - i)) sorted
-    let benjaminiHochberg (sorted: float[]) = stepUp (fun i p -> p * float sorted.Length / float (i + 1)) sorted
+    let hochberg (sorted: float[]) =
+        stepUp (fun i p -> p * float (sorted.Length - i)) sorted
+
+    let benjaminiHochberg (sorted: float[]) =
+        stepUp (fun i p -> p * float sorted.Length / float (i + 1)) sorted
 
     let benjaminiYekutieli (sorted: float[]) =
         let harmonic = Seq.init sorted.Length (fun i -> 1.0 / float (i + 1)) |> Seq.sum
@@ -46,10 +62,17 @@ module private StepProcedures =
 
         for m in n .. -1 .. 2 do
             // The m-1 largest p-values beside each candidate: Simes' bound over them.
-            let tail = Seq.init (m - 1) (fun k -> float m * sorted[n - m + 1 + k] / float (k + 2)) |> Seq.min
+            let tail =
+                Seq.init (m - 1) (fun k -> float m * sorted[n - m + 1 + k] / float (k + 2))
+                |> Seq.min
 
             for i in 0 .. n - 1 do
-                let bound = if i <= n - m then min tail (float m * sorted[i]) else max adjusted[i] tail
+                let bound =
+                    if i <= n - m then
+                        min tail (float m * sorted[i])
+                    else
+                        max adjusted[i] tail
+
                 adjusted[i] <- max adjusted[i] bound
 
         adjusted
@@ -70,6 +93,7 @@ type Multiplicity =
         StepProcedures.check pValues
         let order = Array.init pValues.Length id |> Array.sortBy (fun i -> pValues[i])
         let sorted = order |> Array.map (fun i -> pValues[i])
+
         let adjusted =
             match correction with
             | Correction.Bonferroni -> StepProcedures.bonferroni sorted
@@ -80,6 +104,7 @@ type Multiplicity =
             | Correction.BenjaminiHochberg -> StepProcedures.benjaminiHochberg sorted
             | Correction.BenjaminiYekutieli -> StepProcedures.benjaminiYekutieli sorted
             | other -> Guard.fail $"correction {int other} is unknown; use a member of Correction."
+
         let result = Array.zeroCreate pValues.Length
         order |> Array.iteri (fun rank i -> result[i] <- adjusted[rank])
         result
@@ -89,10 +114,23 @@ type Multiplicity =
         StepProcedures.check pValues
         let chi = -2.0 * Array.sumBy log pValues
         let df = 2.0 * float pValues.Length
-        { Statistic = chi; DegreesOfFreedom = df; PValue = Distributions.ChiSquaredSf(chi, df) }
+
+        {
+            Statistic = chi
+            DegreesOfFreedom = df
+            PValue = Distributions.ChiSquaredSf(chi, df)
+        }
 
     /// Stouffer's combination of independent one-sided p-values: z.
     static member CombineStouffer(pValues: float[]) : TestResult =
         StepProcedures.check pValues
-        let z = Array.sumBy (fun p -> -Distributions.NormalQuantile p) pValues / sqrt (float pValues.Length)
-        { Statistic = z; DegreesOfFreedom = nan; PValue = Distributions.NormalSf z }
+
+        let z =
+            Array.sumBy (fun p -> -Distributions.NormalQuantile p) pValues
+            / sqrt (float pValues.Length)
+
+        {
+            Statistic = z
+            DegreesOfFreedom = nan
+            PValue = Distributions.NormalSf z
+        }

@@ -5,13 +5,15 @@ namespace PeftAlign.Core.Statistics
 /// Shares of arrangements at least as extreme as the observed one, itself included.
 /// Monte Carlo shares are (count + 1) / (draws + 1). TwiceSmallerTail = min(1, 2 min(PGreater, PLess)).
 type PermutationResult =
-    { Statistic: float
-      Arrangements: int
-      CountAbsolute: int
-      PAbsolute: float
-      PGreater: float
-      PLess: float
-      TwiceSmallerTail: float }
+    {
+        Statistic: float
+        Arrangements: int
+        CountAbsolute: int
+        PAbsolute: float
+        PGreater: float
+        PLess: float
+        TwiceSmallerTail: float
+    }
 
 module private Arrangements =
     let tolerance = 1e-12
@@ -21,26 +23,41 @@ module private Arrangements =
 
         for v in values do
             n <- n + 1
-            if abs v >= abs observed - tolerance then extreme <- extreme + 1
-            if v >= observed - tolerance then greater <- greater + 1
-            if v <= observed + tolerance then less <- less + 1
+
+            if abs v >= abs observed - tolerance then
+                extreme <- extreme + 1
+
+            if v >= observed - tolerance then
+                greater <- greater + 1
+
+            if v <= observed + tolerance then
+                less <- less + 1
 
         let share count =
-            if monteCarlo then float (count + 1) / float (n + 1) else float count / float n
+            if monteCarlo then
+                float (count + 1) / float (n + 1)
+            else
+                float count / float n
 
-        { Statistic = observed
-          Arrangements = n
-          CountAbsolute = extreme
-          PAbsolute = share extreme
-          PGreater = share greater
-          PLess = share less
-          TwiceSmallerTail = min 1.0 (2.0 * min (share greater) (share less)) }
+        {
+            Statistic = observed
+            Arrangements = n
+            CountAbsolute = extreme
+            PAbsolute = share extreme
+            PGreater = share greater
+            PLess = share less
+            TwiceSmallerTail = min 1.0 (2.0 * min (share greater) (share less))
+        }
 
     let signedMean (differences: float[]) (positive: int -> bool) =
         let mutable sum = 0.0
 
         for i in 0 .. differences.Length - 1 do
-            sum <- if positive i then sum + differences[i] else sum - differences[i]
+            sum <-
+                if positive i then
+                    sum + differences[i]
+                else
+                    sum - differences[i]
 
         sum / float differences.Length
 
@@ -62,7 +79,8 @@ module private Arrangements =
         let mutable first = 0.0
 
         for i in 0 .. pool.Length - 1 do
-            if inFirst i then first <- first + pool[i]
+            if inFirst i then
+                first <- first + pool[i]
 
         first / float n - (total - first) / float (pool.Length - n)
 
@@ -77,15 +95,28 @@ type Permutation =
             Guard.fail $"{differences.Length} differences have 2^{differences.Length} sign flips; 24 at most. Use SignFlip."
 
         let mean = Arrangements.signedMean differences (fun _ -> true)
-        let all = seq { for mask in 0 .. (1 <<< differences.Length) - 1 -> Arrangements.signedMean differences (fun i -> (mask >>> i) &&& 1 = 0) }
+
+        let all =
+            seq {
+                for mask in 0 .. (1 <<< differences.Length) - 1 ->
+                    Arrangements.signedMean differences (fun i -> (mask >>> i) &&& 1 = 0)
+            }
+
         Arrangements.summary mean all false
 
     /// Given sign flips, one row of +1 and -1 per draw.
     static member SignFlip(differences: float[], signs: int[][]) : PermutationResult =
         Guard.sample "differences" 1 differences
-        signs |> Array.iteri (fun i row -> Guard.sameLength "differences" differences $"signs[{i}]" row)
+
+        signs
+        |> Array.iteri (fun i row -> Guard.sameLength "differences" differences $"signs[{i}]" row)
+
         let mean = Arrangements.signedMean differences (fun _ -> true)
-        let values = signs |> Seq.map (fun row -> Arrangements.signedMean differences (fun i -> row[i] > 0))
+
+        let values =
+            signs
+            |> Seq.map (fun row -> Arrangements.signedMean differences (fun i -> row[i] > 0))
+
         Arrangements.summary mean values true
 
     /// Seeded random sign flips.
@@ -105,9 +136,11 @@ type Permutation =
 
         let total = Array.sum pool
         let difference = Arrangements.groupDifference pool total first.Length
+
         let all =
             Arrangements.combinations pool.Length first.Length
             |> Seq.map (fun mask -> difference (fun i -> (mask >>> i) &&& 1UL = 1UL))
+
         Arrangements.summary (difference (fun i -> i < first.Length)) all false
 
     /// Seeded random assignments.
@@ -117,8 +150,10 @@ type Permutation =
         let pool = Array.append first second
         let total = Array.sum pool
         let difference = Arrangements.groupDifference pool total first.Length
+
         let values =
             Seq.init draws (fun d ->
                 let order = stream.Permutation(int64 d, pool.Length)
                 difference (fun i -> order[i] < first.Length))
+
         Arrangements.summary (difference (fun i -> i < first.Length)) values true

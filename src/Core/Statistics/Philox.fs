@@ -26,7 +26,9 @@ module internal Philox =
 
     /// Key of a stream: the first eight bytes of SHA-256 over the seed (little endian) and the purpose in UTF-8.
     let key (seed: int64) (purpose: string) =
-        let bytes = Array.append (BitConverter.GetBytes seed) (Encoding.UTF8.GetBytes purpose)
+        let bytes =
+            Array.append (BitConverter.GetBytes seed) (Encoding.UTF8.GetBytes purpose)
+
         BitConverter.ToUInt64(SHA256.HashData bytes, 0)
 
 /// The random words of one draw, in order; each (seed, purpose, draw) is a sequence of its own.
@@ -39,6 +41,7 @@ type internal Draw(key: uint64, draw: uint64) =
         if next = 4 then
             let struct (a, b, c, d) =
                 Philox.block (struct (uint32 block, uint32 (block >>> 32), uint32 draw, uint32 (draw >>> 32))) key
+
             words[0] <- a
             words[1] <- b
             words[2] <- c
@@ -92,4 +95,5 @@ type RandomStream(seed: int64, purpose: string) =
         order
 
     /// Independent draws of another level (for example items within a drawn seed): a stream of its own.
-    member internal _.Child(name: string) = RandomStream(seed, purpose + "/" + name)
+    member internal _.Child(name: string) =
+        RandomStream(seed, purpose + "/" + name)

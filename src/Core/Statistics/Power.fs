@@ -5,7 +5,9 @@ namespace PeftAlign.Core.Statistics
 module private PowerCurve =
     /// Power of a t test with noncentrality `delta`.
     let t delta df alpha alternative =
-        let above level shift = 1.0 - Distributions.NoncentralTCdf(Distributions.StudentTQuantile(1.0 - level, df), df, shift)
+        let above level shift =
+            1.0
+            - Distributions.NoncentralTCdf(Distributions.StudentTQuantile(1.0 - level, df), df, shift)
 
         match alternative with
         | Alternative.Greater -> above alpha delta
@@ -13,7 +15,8 @@ module private PowerCurve =
         | _ -> above (0.5 * alpha) delta + above (0.5 * alpha) -delta
 
     let normal shift alpha alternative =
-        let above level shift = Distributions.NormalSf(Distributions.NormalQuantile(1.0 - level) - shift)
+        let above level shift =
+            Distributions.NormalSf(Distributions.NormalQuantile(1.0 - level) - shift)
 
         match alternative with
         | Alternative.Greater -> above alpha shift
@@ -32,11 +35,14 @@ module private PowerCurve =
 
     /// Smallest n (a real number) at which a growing power curve reaches the target.
     let solve (power: float -> float) target smallest =
-        if power smallest >= target then smallest
+        if power smallest >= target then
+            smallest
         else
             let n = Roots.bracketed (fun n -> power n - target) smallest (2.0 * smallest + 10.0)
+
             if System.Double.IsNaN n then
                 Guard.fail $"no sample size reaches power {target}. Give a larger effect or a lower power."
+
             n
 
 /// Power of planned comparisons. Effects are standardised; sample sizes may be real numbers (round them up).
@@ -45,14 +51,19 @@ type Power =
     /// Paired (or one-sample) t test with n pairs and effect d_z.
     static member PairedT(d: float, n: float, alpha: float, alternative: Alternative) : float =
         Guard.probability "alpha" alpha
-        if not (n > 1.0) then Guard.fail $"n is {n}; a paired test needs at least two pairs."
+
+        if not (n > 1.0) then
+            Guard.fail $"n is {n}; a paired test needs at least two pairs."
+
         PowerCurve.t (d * sqrt n) (n - 1.0) alpha alternative
 
     /// Independent t test with n1 and n2 observations and effect d.
     static member IndependentT(d: float, n1: float, n2: float, alpha: float, alternative: Alternative) : float =
         Guard.probability "alpha" alpha
+
         if not (n1 + n2 > 2.0 && n1 > 0.0 && n2 > 0.0) then
             Guard.fail $"n1 is {n1} and n2 {n2}; an independent test needs more than two observations in all."
+
         PowerCurve.t (d * sqrt (n1 * n2 / (n1 + n2))) (n1 + n2 - 2.0) alpha alternative
 
     /// Comparison of two proportions with n observations each, effect h (Proportions.CohenH).

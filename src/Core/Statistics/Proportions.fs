@@ -27,13 +27,20 @@ type DifferenceMethod =
     | AgrestiCaffo = 2
 
 module private ProportionIntervals =
-    let critical alpha = Distributions.NormalQuantile(1.0 - 0.5 * alpha)
+    let critical alpha =
+        Distributions.NormalQuantile(1.0 - 0.5 * alpha)
 
     let clip interval =
-        { Lower = Math.Clamp(interval.Lower, 0.0, 1.0)
-          Upper = Math.Clamp(interval.Upper, 0.0, 1.0) }
+        {
+            Lower = Math.Clamp(interval.Lower, 0.0, 1.0)
+            Upper = Math.Clamp(interval.Upper, 0.0, 1.0)
+        }
 
-    let around centre half = { Lower = centre - half; Upper = centre + half }
+    let around centre half =
+        {
+            Lower = centre - half
+            Upper = centre + half
+        }
 
     let wilson k n alpha =
         let z = critical alpha
@@ -41,7 +48,11 @@ module private ProportionIntervals =
         let centre = (p + z2 / (2.0 * n)) / (1.0 + z2 / n)
         let half = z * sqrt (p * (1.0 - p) / n + z2 / (4.0 * n * n)) / (1.0 + z2 / n)
         let score = clip (around centre half)
-        { Lower = (if k = 0.0 then 0.0 else score.Lower); Upper = (if k = n then 1.0 else score.Upper) }
+
+        {
+            Lower = (if k = 0.0 then 0.0 else score.Lower)
+            Upper = (if k = n then 1.0 else score.Upper)
+        }
 
     let wilsonContinuity k n alpha =
         let z = critical alpha
@@ -49,13 +60,33 @@ module private ProportionIntervals =
         let q = 1.0 - p
         let scale = 2.0 * (n + z2)
         // One half is moved from the observed count towards each limit (Newcombe 1998, method 4).
-        let lower = (2.0 * k + z2 - 1.0 - z * sqrt (z2 - 2.0 - 1.0 / n + 4.0 * p * (n * q + 1.0))) / scale
-        let upper = (2.0 * k + z2 + 1.0 + z * sqrt (z2 + 2.0 - 1.0 / n + 4.0 * p * (n * q - 1.0))) / scale
-        clip { Lower = (if k = 0.0 then 0.0 else lower); Upper = (if k = n then 1.0 else upper) }
+        let lower =
+            (2.0 * k + z2 - 1.0 - z * sqrt (z2 - 2.0 - 1.0 / n + 4.0 * p * (n * q + 1.0)))
+            / scale
+
+        let upper =
+            (2.0 * k + z2 + 1.0 + z * sqrt (z2 + 2.0 - 1.0 / n + 4.0 * p * (n * q - 1.0)))
+            / scale
+
+        clip
+            {
+                Lower = (if k = 0.0 then 0.0 else lower)
+                Upper = (if k = n then 1.0 else upper)
+            }
 
     let clopperPearson k n alpha =
-        { Lower = (if k = 0.0 then 0.0 else Distributions.BetaQuantile(0.5 * alpha, k, n - k + 1.0))
-          Upper = (if k = n then 1.0 else Distributions.BetaQuantile(1.0 - 0.5 * alpha, k + 1.0, n - k)) }
+        {
+            Lower =
+                (if k = 0.0 then
+                     0.0
+                 else
+                     Distributions.BetaQuantile(0.5 * alpha, k, n - k + 1.0))
+            Upper =
+                (if k = n then
+                     1.0
+                 else
+                     Distributions.BetaQuantile(1.0 - 0.5 * alpha, k + 1.0, n - k))
+        }
 
     let agrestiCoull k n alpha =
         let z = critical alpha
@@ -68,13 +99,15 @@ module private ProportionIntervals =
         clip (around p (critical alpha * sqrt (p * (1.0 - p) / n)))
 
     let jeffreys k n alpha =
-        { Lower = Distributions.BetaQuantile(0.5 * alpha, k + 0.5, n - k + 0.5)
-          Upper = Distributions.BetaQuantile(1.0 - 0.5 * alpha, k + 0.5, n - k + 0.5) }
+        {
+            Lower = Distributions.BetaQuantile(0.5 * alpha, k + 0.5, n - k + 0.5)
+            Upper = Distributions.BetaQuantile(1.0 - 0.5 * alpha, k + 0.5, n - k + 0.5)
+        }
 
     let check what successes trials =
         if trials < 1 || successes < 0 || successes > trials then
             Guard.fail
-                $"{what} has {successes} successes in {trials} trials; 0 <= successes <= trials and trials >= 1 are needed. Count again."
+                $"{what} has {successes} successes in {trials} trials; 0 <= successes <= trials, trials >= 1 are needed. Count again."
 
 /// Inference on one and two proportions.
 [<AbstractClass; Sealed>]
@@ -105,8 +138,16 @@ type Proportions =
         ProportionIntervals.check "the second sample" successesB trialsB
         let n, m = float trialsA, float trialsB
         let pooled = float (successesA + successesB) / (n + m)
-        let z = (float successesA / n - float successesB / m) / sqrt (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m))
-        { Statistic = z; DegreesOfFreedom = nan; PValue = 2.0 * Distributions.NormalSf(abs z) }
+
+        let z =
+            (float successesA / n - float successesB / m)
+            / sqrt (pooled * (1.0 - pooled) * (1.0 / n + 1.0 / m))
+
+        {
+            Statistic = z
+            DegreesOfFreedom = nan
+            PValue = 2.0 * Distributions.NormalSf(abs z)
+        }
 
     /// Interval of level 1 - alpha for the difference of proportions, first - second.
     static member DifferenceInterval
@@ -117,6 +158,7 @@ type Proportions =
         Guard.probability "alpha" alpha
         let a, n, b, m = float successesA, float trialsA, float successesB, float trialsB
         let z = ProportionIntervals.critical alpha
+
         let normal a n b m =
             let p, q = a / n, b / m
             ProportionIntervals.around (p - q) (z * sqrt (p * (1.0 - p) / n + q * (1.0 - q) / m))
@@ -126,10 +168,16 @@ type Proportions =
         | DifferenceMethod.AgrestiCaffo -> normal (a + 1.0) (n + 2.0) (b + 1.0) (m + 2.0)
         | DifferenceMethod.Newcombe ->
             let p, q = a / n, b / m
-            let first, second = ProportionIntervals.wilson a n alpha, ProportionIntervals.wilson b m alpha
+
+            let first, second =
+                ProportionIntervals.wilson a n alpha, ProportionIntervals.wilson b m alpha
+
             let distance u v = sqrt (u * u + v * v)
-            { Lower = p - q - distance (p - first.Lower) (second.Upper - q)
-              Upper = p - q + distance (first.Upper - p) (q - second.Lower) }
+
+            {
+                Lower = p - q - distance (p - first.Lower) (second.Upper - q)
+                Upper = p - q + distance (first.Upper - p) (q - second.Lower)
+            }
         | other -> Guard.fail $"difference method {int other} is unknown; use a member of DifferenceMethod."
 
     /// Fisher's exact test of a 2 x 2 table, two-sided: the sum over tables with the same margins that are
@@ -138,9 +186,15 @@ type Proportions =
         ProportionIntervals.check "the first sample" successesA trialsA
         ProportionIntervals.check "the second sample" successesB trialsB
         let successes = successesA + successesB
-        let choose n k = MathNet.Numerics.SpecialFunctions.BinomialLn(n, k)
+
+        let choose n k =
+            MathNet.Numerics.SpecialFunctions.BinomialLn(n, k)
+
         let whole = choose (trialsA + trialsB) successes
-        let probability k = exp (choose trialsA k + choose trialsB (successes - k) - whole)
+
+        let probability k =
+            exp (choose trialsA k + choose trialsB (successes - k) - whole)
+
         let limit = probability successesA * (1.0 + 1e-7)
 
         seq { max 0 (successes - trialsB) .. min trialsA successes }
@@ -152,7 +206,11 @@ type Proportions =
         ProportionIntervals.check "the first sample" successesA trialsA
         ProportionIntervals.check "the second sample" successesB trialsB
         let below = float successesB * float (trialsA - successesA)
-        if below = 0.0 then nan else float successesA * float (trialsB - successesB) / below
+
+        if below = 0.0 then
+            nan
+        else
+            float successesA * float (trialsB - successesB) / below
 
     /// Cohen's effect size h = 2 asin sqrt p1 - 2 asin sqrt p2.
     static member CohenH(first: float, second: float) : float =

@@ -15,11 +15,13 @@ type ZeroMethod =
 
 /// The signed-rank test. Statistic: min(W+, W-) two-sided, W+ one-sided. Z is NaN for the exact test.
 type SignedRankResult =
-    { Statistic: float
-      Z: float
-      PValue: float
-      PositiveRankSum: float
-      NegativeRankSum: float }
+    {
+        Statistic: float
+        Z: float
+        PValue: float
+        PositiveRankSum: float
+        NegativeRankSum: float
+    }
 
 /// The Mann-Whitney test; U counts pairs in which the first sample is larger, ties one half.
 type MannWhitneyResult = { U: float; Z: float; PValue: float }
@@ -81,17 +83,31 @@ module private Normal =
         | Alternative.Less -> Distributions.NormalCdf z
         | _ -> min 1.0 (2.0 * Distributions.NormalSf(abs z))
 
-    let tieSum counts = counts |> Array.sumBy (fun t -> t * t * t - t)
+    let tieSum counts =
+        counts |> Array.sumBy (fun t -> t * t * t - t)
 
 /// Tests on ranks.
 [<AbstractClass; Sealed>]
 type RankTests =
     /// Ranks of |d| and the signed sums, zeros treated as told. Returns the ranks kept, W+, W-, and the zeros' count.
     static member private SignedRanks(differences: float[], zeros: ZeroMethod) =
-        let kept = if zeros = ZeroMethod.Wilcox then Array.filter ((<>) 0.0) differences else differences
+        let kept =
+            if zeros = ZeroMethod.Wilcox then
+                Array.filter ((<>) 0.0) differences
+            else
+                differences
+
         let ranks = Descriptive.AverageRanks(Array.map abs kept)
-        let sum sign = Array.fold2 (fun s d r -> if sign d then s + r else s) 0.0 kept ranks
-        let split = if zeros = ZeroMethod.ZSplit then 0.5 * sum ((=) 0.0) else 0.0
+
+        let sum sign =
+            Array.fold2 (fun s d r -> if sign d then s + r else s) 0.0 kept ranks
+
+        let split =
+            if zeros = ZeroMethod.ZSplit then
+                0.5 * sum ((=) 0.0)
+            else
+                0.0
+
         kept, ranks, sum (fun d -> d > 0.0) + split, sum (fun d -> d < 0.0) + split
 
     /// Asymptotic signed-rank test of paired differences with tie correction. `continuity` moves W+ by 1/2 to its mean.
@@ -101,32 +117,56 @@ type RankTests =
         Guard.sample "differences" 1 differences
         let kept, _, positive, negative = RankTests.SignedRanks(differences, zeros)
         let n = float kept.Length
-        let absent = if zeros = ZeroMethod.Pratt then kept |> Array.filter ((=) 0.0) |> Array.length |> float else 0.0
+
+        let absent =
+            if zeros = ZeroMethod.Pratt then
+                kept |> Array.filter ((=) 0.0) |> Array.length |> float
+            else
+                0.0
+
         let mean = 0.25 * (n * (n + 1.0) - absent * (absent + 1.0))
         let magnitudes = kept |> Array.map abs
-        let tied = if zeros = ZeroMethod.Pratt then Array.filter ((<>) 0.0) magnitudes else magnitudes
+
+        let tied =
+            if zeros = ZeroMethod.Pratt then
+                Array.filter ((<>) 0.0) magnitudes
+            else
+                magnitudes
+
         let cubes k = k * (k + 1.0) * (2.0 * k + 1.0)
-        let sd = sqrt ((cubes n - cubes absent - 0.5 * Normal.tieSum (Descriptive.TieCounts tied)) / 24.0)
+
+        let sd =
+            sqrt (
+                (cubes n - cubes absent - 0.5 * Normal.tieSum (Descriptive.TieCounts tied))
+                / 24.0
+            )
+
         let raw = positive - mean
+
         let shift =
             match continuity, alternative with
             | false, _ -> 0.0
             | true, Alternative.Greater -> 0.5
             | true, Alternative.Less -> -0.5
             | true, _ -> 0.5 * float (sign raw)
+
         let z = (raw - shift) / sd
         let twoSided = alternative = Alternative.TwoSided
 
-        { Statistic = (if twoSided then min positive negative else positive)
-          Z = (if twoSided then -(abs z) else z)
-          PValue = Normal.pValue z alternative
-          PositiveRankSum = positive
-          NegativeRankSum = negative }
+        {
+            Statistic = (if twoSided then min positive negative else positive)
+            Z = (if twoSided then -(abs z) else z)
+            PValue = Normal.pValue z alternative
+            PositiveRankSum = positive
+            NegativeRankSum = negative
+        }
 
     /// Exact signed-rank test; zeros are dropped, ties keep their average ranks. Up to 500 differences.
     static member SignedRankExact(differences: float[], alternative: Alternative) : SignedRankResult =
         Guard.sample "differences" 1 differences
-        let kept, ranks, positive, negative = RankTests.SignedRanks(differences, ZeroMethod.Wilcox)
+
+        let kept, ranks, positive, negative =
+            RankTests.SignedRanks(differences, ZeroMethod.Wilcox)
 
         if kept.Length > 500 then
             Guard.fail $"exact signed-rank test of {kept.Length} differences; 500 at most. Use the asymptotic test."
@@ -137,15 +177,17 @@ type RankTests =
         let greater, less = Exact.tail law observed, Exact.head law observed
         let twoSided = alternative = Alternative.TwoSided
 
-        { Statistic = (if twoSided then min positive negative else positive)
-          Z = nan
-          PValue =
-            match alternative with
-            | Alternative.Greater -> greater
-            | Alternative.Less -> less
-            | _ -> min 1.0 (2.0 * min greater less)
-          PositiveRankSum = positive
-          NegativeRankSum = negative }
+        {
+            Statistic = (if twoSided then min positive negative else positive)
+            Z = nan
+            PValue =
+                match alternative with
+                | Alternative.Greater -> greater
+                | Alternative.Less -> less
+                | _ -> min 1.0 (2.0 * min greater less)
+            PositiveRankSum = positive
+            NegativeRankSum = negative
+        }
 
     static member private U(first: float[], second: float[]) =
         Guard.sample "first" 1 first
@@ -163,7 +205,12 @@ type RankTests =
         let sd = sqrt (n * m / 12.0 * (whole + 1.0 - ties / (whole * (whole - 1.0))))
         let larger = max u (n * m - u)
         let z = (larger - 0.5 * n * m - (if continuity then 0.5 else 0.0)) / sd
-        { U = u; Z = z; PValue = Math.Clamp(2.0 * Distributions.NormalSf z, 0.0, 1.0) }
+
+        {
+            U = u
+            Z = z
+            PValue = Math.Clamp(2.0 * Distributions.NormalSf z, 0.0, 1.0)
+        }
 
     /// Exact two-sided Mann-Whitney test. Error: a value that both samples hold, or more than 10,000 pairs.
     static member MannWhitneyExact(first: float[], second: float[]) : MannWhitneyResult =
@@ -178,7 +225,12 @@ type RankTests =
             Guard.fail $"exact Mann-Whitney test of {n} x {m} pairs; 10000 at most. Use the asymptotic test."
 
         let larger = int (round (max u (float (n * m) - u)))
-        { U = u; Z = nan; PValue = min 1.0 (2.0 * Exact.tail (Exact.mannWhitney n m) larger) }
+
+        {
+            U = u
+            Z = nan
+            PValue = min 1.0 (2.0 * Exact.tail (Exact.mannWhitney n m) larger)
+        }
 
     /// Kruskal-Wallis test of equal location over groups, tie-corrected; statistic H.
     static member KruskalWallis(groups: float[][]) : TestResult =
@@ -188,22 +240,43 @@ type RankTests =
         let ranks = Descriptive.AverageRanks all
         let n = float all.Length
         let starts = groups |> Array.scan (fun at g -> at + g.Length) 0
-        let part i = Array.sub ranks starts[i] groups[i].Length |> Array.sum
-        let sum = groups |> Array.mapi (fun i g -> part i ** 2.0 / float g.Length) |> Array.sum
+
+        let part i =
+            Array.sub ranks starts[i] groups[i].Length |> Array.sum
+
+        let sum =
+            groups |> Array.mapi (fun i g -> part i ** 2.0 / float g.Length) |> Array.sum
+
         let correction = 1.0 - Normal.tieSum (Descriptive.TieCounts all) / (n * n * n - n)
         let h = (12.0 / (n * (n + 1.0)) * sum - 3.0 * (n + 1.0)) / correction
         let df = float (groups.Length - 1)
-        { Statistic = h; DegreesOfFreedom = df; PValue = Distributions.ChiSquaredSf(h, df) }
+
+        {
+            Statistic = h
+            DegreesOfFreedom = df
+            PValue = Distributions.ChiSquaredSf(h, df)
+        }
 
     /// Friedman test over blocks (rows) of treatments (columns), tie-corrected; statistic chi-squared.
     static member Friedman(rows: float[][]) : TestResult =
         Guard.atLeast "rows" 2 rows
-        rows |> Array.iteri (fun i r -> Guard.sameLength "rows[0]" rows[0] $"rows[{i}]" r)
+
+        rows
+        |> Array.iteri (fun i r -> Guard.sameLength "rows[0]" rows[0] $"rows[{i}]" r)
+
         let n, k = float rows.Length, float rows[0].Length
         let ranks = rows |> Array.map Descriptive.AverageRanks
-        let columns = Array.init rows[0].Length (fun j -> ranks |> Array.sumBy (fun r -> r[j]))
+
+        let columns =
+            Array.init rows[0].Length (fun j -> ranks |> Array.sumBy (fun r -> r[j]))
+
         let ties = rows |> Array.sumBy (fun r -> Normal.tieSum (Descriptive.TieCounts r))
         let correction = 1.0 - ties / (k * (k * k - 1.0) * n)
         let sum = columns |> Array.sumBy (fun s -> s * s)
         let chi = (12.0 / (k * n * (k + 1.0)) * sum - 3.0 * n * (k + 1.0)) / correction
-        { Statistic = chi; DegreesOfFreedom = k - 1.0; PValue = Distributions.ChiSquaredSf(chi, k - 1.0) }
+
+        {
+            Statistic = chi
+            DegreesOfFreedom = k - 1.0
+            PValue = Distributions.ChiSquaredSf(chi, k - 1.0)
+        }

@@ -19,12 +19,14 @@ type CovarianceKind =
 
 /// A fitted linear model; coefficients in the order of the design's columns.
 type RegressionResult =
-    { Coefficients: float[]
-      StandardErrors: float[]
-      PValues: float[]
-      RSquared: float
-      Residuals: float[]
-      DegreesOfFreedom: float }
+    {
+        Coefficients: float[]
+        StandardErrors: float[]
+        PValues: float[]
+        RSquared: float
+        Residuals: float[]
+        DegreesOfFreedom: float
+    }
 
 module private Sandwich =
     /// Sum over groups g of (X_g' u_g)(X_g' u_g)'.
@@ -33,14 +35,19 @@ module private Sandwich =
 
         for rows in groups do
             let score = Vector<float>.Build.Dense x.ColumnCount
+
             for i in rows do
                 score.Add(x.Row(i) * u[i], score)
+
             sum.Add(score.OuterProduct score, sum)
 
         sum
 
     let members (clusters: int[]) =
-        clusters |> Array.indexed |> Array.groupBy snd |> Array.map (snd >> Array.map fst)
+        clusters
+        |> Array.indexed
+        |> Array.groupBy snd
+        |> Array.map (snd >> Array.map fst)
 
     let covariance kind (x: Matrix<float>) (bread: Matrix<float>) (u: float[]) (clusters: int[]) =
         let n, k = float x.RowCount, float x.ColumnCount
@@ -57,9 +64,17 @@ module private Sandwich =
         | CovarianceKind.ClusteredUncorrected ->
             let groups = members clusters
             let g = float groups.Length
+
             if groups.Length < 2 then
-                Guard.fail $"{groups.Length} cluster; clustered standard errors need at least 2. Use the classic or a robust kind."
-            let factor = if kind = CovarianceKind.Clustered then g / (g - 1.0) * (n - 1.0) / (n - k) else 1.0
+                Guard.fail
+                    $"{groups.Length} cluster; clustered standard errors need at least 2. Use the classic or a robust kind."
+
+            let factor =
+                if kind = CovarianceKind.Clustered then
+                    g / (g - 1.0) * (n - 1.0) / (n - k)
+                else
+                    1.0
+
             sandwich u groups * factor
         | other -> Guard.fail $"covariance kind {int other} is unknown; use a member of CovarianceKind."
 
@@ -72,7 +87,10 @@ type Regression =
     static member Fit(design: float[][], y: float[], kind: CovarianceKind, clusters: int[]) : RegressionResult =
         Guard.sameLength "design" design "y" y
         Guard.sample "y" 2 y
-        design |> Array.iteri (fun i row -> Guard.sameLength "design[0]" design[0] $"design[{i}]" row)
+
+        design
+        |> Array.iteri (fun i row -> Guard.sameLength "design[0]" design[0] $"design[{i}]" row)
+
         design |> Array.iteri (fun i row -> Guard.sample $"design[{i}]" 1 row)
 
         if kind = CovarianceKind.Clustered || kind = CovarianceKind.ClusteredUncorrected then
@@ -95,21 +113,33 @@ type Regression =
         let residuals = (target - x * coefficients).ToArray()
         // (X'X)^-1 from the triangular factor.
         let inverse = qr.R.Inverse()
-        let covariance = Sandwich.covariance kind x (inverse * inverse.Transpose()) residuals clusters
+
+        let covariance =
+            Sandwich.covariance kind x (inverse * inverse.Transpose()) residuals clusters
+
         let errors = covariance.Diagonal().PointwiseSqrt().ToArray()
         let ratios = Array.map2 (/) (coefficients.ToArray()) errors
         let df = float (n - k)
+
         let p t =
-            if kind = CovarianceKind.Classic then 2.0 * Distributions.StudentTSf(abs t, df)
-            else 2.0 * Distributions.NormalSf(abs t)
+            if kind = CovarianceKind.Classic then
+                2.0 * Distributions.StudentTSf(abs t, df)
+            else
+                2.0 * Distributions.NormalSf(abs t)
+
         let mean = Array.average y
 
-        { Coefficients = coefficients.ToArray()
-          StandardErrors = errors
-          PValues = Array.map p ratios
-          RSquared = 1.0 - Array.sumBy (fun e -> e * e) residuals / Array.sumBy (fun v -> (v - mean) * (v - mean)) y
-          Residuals = residuals
-          DegreesOfFreedom = df }
+        {
+            Coefficients = coefficients.ToArray()
+            StandardErrors = errors
+            PValues = Array.map p ratios
+            RSquared =
+                1.0
+                - Array.sumBy (fun e -> e * e) residuals
+                  / Array.sumBy (fun v -> (v - mean) * (v - mean)) y
+            Residuals = residuals
+            DegreesOfFreedom = df
+        }
 
     /// Simple regression on one variable with an intercept: coefficients are intercept, slope.
     static member Line(x: float[], y: float[], kind: CovarianceKind, clusters: int[]) : RegressionResult =

@@ -48,4 +48,7 @@ let bracketed (f: float -> float) lower upper =
     else
         let mutable best = nan
         // Brent's method of the library, run to the last bit that it can tell apart.
-        if MathNet.Numerics.RootFinding.Brent.TryFindRoot(Func<_, _> f, low, high, 1e-13, 500, &best) then best else nan
+        if MathNet.Numerics.RootFinding.Brent.TryFindRoot(Func<_, _> f, low, high, 1e-13, 500, &best) then
+            best
+        else
+            nan

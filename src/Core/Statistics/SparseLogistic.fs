@@ -4,22 +4,28 @@ module internal PeftAlign.Core.Statistics.SparseLogistic
 
 /// Rows of features X, targets p in [0, 1] and weights s.
 type Data =
-    { X: float[][]
-      P: float[]
-      S: float[] }
+    { X: float[][]; P: float[]; S: float[] }
 
 let dot (x: float[]) (w: float[]) =
     let mutable sum = 0.0
+
     for k in 0 .. x.Length - 1 do
         sum <- sum + x[k] * w[k]
+
     sum
 
 /// |w|_1 + C sum s (p log(1 + exp(-x.w)) + (1 - p) log(1 + exp(x.w))).
 let value data c w =
     let mutable loss = 0.0
+
     for i in 0 .. data.X.Length - 1 do
         let z = dot data.X[i] w
-        loss <- loss + data.S[i] * (data.P[i] * Elementary.softplus -z + (1.0 - data.P[i]) * Elementary.softplus z)
+
+        loss <-
+            loss
+            + data.S[i]
+              * (data.P[i] * Elementary.softplus -z + (1.0 - data.P[i]) * Elementary.softplus z)
+
     Array.sumBy abs w + c * loss
 
 /// Gradient and Hessian of the smooth part.
@@ -31,8 +37,10 @@ let derivatives data c w =
         let x = data.X[i]
         let q = Elementary.sigmoid (dot x w)
         let slope, curve = c * data.S[i] * (q - data.P[i]), c * data.S[i] * q * (1.0 - q)
+
         for a in 0 .. k - 1 do
             gradient[a] <- gradient[a] + slope * x[a]
+
             for b in 0 .. k - 1 do
                 hessian[a, b] <- hessian[a, b] + curve * x[a] * x[b]
 
@@ -50,7 +58,9 @@ let private quadraticStep (gradient: float[]) (hessian: float[,]) (w: float[]) =
 
         for a in 0 .. k - 1 do
             let h = hessian[a, a] + 1e-300
-            let slope = gradient[a] + Seq.sumBy (fun b -> hessian[a, b] * d[b]) (seq { 0 .. k - 1 })
+
+            let slope =
+                gradient[a] + Seq.sumBy (fun b -> hessian[a, b] * d[b]) (seq { 0 .. k - 1 })
             // Soft threshold of the coordinate's own optimum.
             let free = w[a] + d[a] - slope / h
             let target = float (sign free) * max 0.0 (abs free - 1.0 / h)
@@ -70,7 +80,9 @@ let fit data c (start: float[]) =
         let gradient, hessian = derivatives data c w
         let d = quadraticStep gradient hessian w
         let from = w
-        let move scale = Array.map2 (fun a b -> a + scale * b) from d
+
+        let move scale =
+            Array.map2 (fun a b -> a + scale * b) from d
         // Full steps keep exact zeros; near the optimum rounding hides the last descent, so a hair's rise is allowed.
         let mutable scale = 1.0
         let limit = current + 1e-13 * abs current

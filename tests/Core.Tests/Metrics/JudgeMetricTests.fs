@@ -15,7 +15,9 @@ open PeftAlign.Core.Tests.Golden
 
 /// Lines of a gzip file.
 let lines (file: string) =
-    use reader = new StreamReader(new GZipStream(File.OpenRead file, CompressionMode.Decompress))
+    use reader =
+        new StreamReader(new GZipStream(File.OpenRead file, CompressionMode.Decompress))
+
     reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries)
 
 let private checkClasses (case: Node) =
@@ -34,7 +36,9 @@ let private checkClasses (case: Node) =
     e["labels"].Are(Array.map float r.Labels)
 
     if e.Has "binary_f1" then
-        let zero, one = Classification.Label(gold, predicted, 1, 0.0), Classification.Label(gold, predicted, 1, 1.0)
+        let zero, one =
+            Classification.Label(gold, predicted, 1, 0.0), Classification.Label(gold, predicted, 1, 1.0)
+
         e["binary_f1"].Is zero.F1
         e["binary_f1_zero_division_1"].Is one.F1
         e["precision"].Is zero.Precision
@@ -63,7 +67,10 @@ let private judged (annotator: string) model =
 let ``Agreement between judges`` (source: string) =
     run source "metrics/agreement.json" (fun g ->
         let raters, missing = g["raters"].Table, g["raters_with_missing"].Table
-        let kappa weights = Agreement.CohenKappa(raters[0], raters[1], weights)
+
+        let kappa weights =
+            Agreement.CohenKappa(raters[0], raters[1], weights)
+
         g["kappa_first_two", "none"].Is(kappa KappaWeights.Unweighted)
         g["kappa_first_two", "linear"].Is(kappa KappaWeights.Linear)
         g["kappa_first_two", "quadratic"].Is(kappa KappaWeights.Quadratic)
@@ -76,14 +83,26 @@ let ``Agreement between judges`` (source: string) =
 
         let constant, flip = [| 1.0; 1.0; 1.0 |], [| 0.0; 1.0; 0.0; 1.0 |]
         g["edge", "same_single_label"].Is(Agreement.CohenKappa(constant, constant, KappaWeights.Unweighted))
-        let opposite = Agreement.CohenKappa(flip, flip |> Array.map (fun v -> 1.0 - v), KappaWeights.Unweighted)
+
+        let opposite =
+            Agreement.CohenKappa(flip, flip |> Array.map (fun v -> 1.0 - v), KappaWeights.Unweighted)
+
         g["edge", "opposite"].Is opposite
-        let real = if g.Has "real_judges_turbo_fn_and_cot" then g["real_judges_turbo_fn_and_cot"].Keys else [||]
+
+        let real =
+            if g.Has "real_judges_turbo_fn_and_cot" then
+                g["real_judges_turbo_fn_and_cot"].Keys
+            else
+                [||]
 
         for model in real do
             let node = g["real_judges_turbo_fn_and_cot", model]
             let other = dict (judged "alpaca_eval_cot_gpt4_turbo_fn" model)
-            let joined = judged "alpaca_eval_gpt4_turbo_fn" model |> Array.filter (fun (i, _) -> other.ContainsKey i)
+
+            let joined =
+                judged "alpaca_eval_gpt4_turbo_fn" model
+                |> Array.filter (fun (i, _) -> other.ContainsKey i)
+
             let u, v = joined |> Array.map snd, joined |> Array.map (fun (i, _) -> other[i])
             node["n"].Is u.Length
             node["agree"].Is(Agreement.Percent(u, v))
@@ -96,7 +115,10 @@ let ``Attack success rates`` (source: string) =
     run source "metrics/asr.json" (fun g ->
         for case in g["cases"].Children do
             case["name"].Skip()
-            let r = AttackSuccess.Rates(case["harmful_B"].Int, case["not_harmful_A"].Int, case["no_verdict_N"].Int)
+
+            let r =
+                AttackSuccess.Rates(case["harmful_B"].Int, case["not_harmful_A"].Int, case["no_verdict_N"].Int)
+
             case["asr"].Is r.Rate
             case["safety_100_minus_asr_percent"].Is r.SafetyPercent
             case["annotated"].Is r.Annotated
@@ -109,19 +131,23 @@ let ``Attack success rates`` (source: string) =
         for case in g["verdicts"].Children do
             let reply = case["reply"].Text
             Assert.That(AttackSuccess.TagsFound reply, Is.EqualTo<string[]>(case["tags_found"].Texts))
+
             let verdict (node: Node) (tag: string) =
                 if node.IsNull then
                     node.Skip()
                     Assert.That(tag, Is.Empty)
                 else
                     node.Is tag
+
             verdict (case["verdict_exactly_one_tag"]) (AttackSuccess.Verdict reply)
             verdict (case["verdict_all_tags_agree"]) (AttackSuccess.AgreeingVerdict reply))
 
 let private position (text: string) =
     match text with
-    | "1" | "a" -> Verdict.First
-    | "2" | "b" -> Verdict.Second
+    | "1"
+    | "a" -> Verdict.First
+    | "2"
+    | "b" -> Verdict.Second
     | _ -> Verdict.Tie
 
 [<TestCaseSource(typeof<Source>, "All")>]
@@ -167,9 +193,16 @@ let ``Bradley-Terry and Elo`` (source: string) =
     run source "metrics/bradley_terry.json" (fun g ->
         let players = g["models"].Texts.Length
         g["ties_are"].Skip()
+
         let games =
             g["games_first_second_result"].Children
-            |> Array.map (fun n -> { First = n[0].Int; Second = n[1].Int; Outcome = position n[2].Text })
+            |> Array.map (fun n ->
+                {
+                    First = n[0].Int
+                    Second = n[1].Int
+                    Outcome = position n[2].Text
+                })
+
         let r = BradleyTerry.Fit(games, players, false, 0.0)
         g["log_strength_mean_zero"].Are r.Strengths
         g["elo_scale_mean_1000"].Are r.Elo
@@ -191,7 +224,20 @@ let ``Bradley-Terry and Elo`` (source: string) =
 
 [<Test>]
 let ``Strengths that games leave infinite are an error, unless penalised`` () =
-    let games = [| { First = 0; Second = 1; Outcome = Verdict.First }; { First = 1; Second = 2; Outcome = Verdict.Tie } |]
+    let games =
+        [|
+            {
+                First = 0
+                Second = 1
+                Outcome = Verdict.First
+            }
+            {
+                First = 1
+                Second = 2
+                Outcome = Verdict.Tie
+            }
+        |]
+
     let message = throws (fun () -> BradleyTerry.Fit(games, 3, false, 0.0) |> ignore)
     Assert.That(message, Does.Contain "penalty")
     Assert.That(BradleyTerry.Fit(games, 3, false, 1.0).Strengths[0], Is.GreaterThan 0.0)
@@ -211,13 +257,25 @@ let private checkToxicity (node: Node) (samples: float[][]) =
 /// Prompts of the real file: toxicity, severe toxicity, continuation toxicity (NaN = null) and file name.
 let private checkSelection (g: Node) =
     let rows =
-        lines (shared "data/rtp/rtp_quark_val_5000.jsonl.gz") |> Array.map (fun l -> JsonDocument.Parse(l).RootElement)
+        lines (shared "data/rtp/rtp_quark_val_5000.jsonl.gz")
+        |> Array.map (fun l -> JsonDocument.Parse(l).RootElement)
+
     let number (e: JsonElement) (part: string) (key: string) =
         let v = e.GetProperty(part).GetProperty key
-        if v.ValueKind = JsonValueKind.Null then nan else v.GetDouble()
+
+        if v.ValueKind = JsonValueKind.Null then
+            nan
+        else
+            v.GetDouble()
+
     let names = rows |> Array.map (fun r -> r.GetProperty("filename").GetString())
-    let column part key = rows |> Array.map (fun r -> number r part key)
-    let nulls values = values |> Array.filter Double.IsNaN |> Array.length
+
+    let column part key =
+        rows |> Array.map (fun r -> number r part key)
+
+    let nulls values =
+        values |> Array.filter Double.IsNaN |> Array.length
+
     let prompt, severe = column "prompt" "toxicity", column "prompt" "severe_toxicity"
     g["nulls", "prompt_toxicity"].Is(nulls prompt)
     g["nulls", "prompt_severe"].Is(nulls severe)
@@ -226,7 +284,10 @@ let private checkSelection (g: Node) =
     for key in g["selection"].Keys do
         let at = key.LastIndexOf '_'
         let scores = if key.StartsWith "severe" then severe else prompt
-        let chosen, node = Toxicity.MostToxic(scores, int (key.Substring(at + 1))), g["selection", key]
+
+        let chosen, node =
+            Toxicity.MostToxic(scores, int (key.Substring(at + 1))), g["selection", key]
+
         node["first20_rows"].Are(chosen |> Array.take 20 |> Array.map float)
         node["last_row"].Is(Array.last chosen)
         node["last_score"].Is scores[Array.last chosen]
@@ -238,11 +299,19 @@ let private checkSelection (g: Node) =
 [<TestCaseSource(typeof<Source>, "All")>]
 let ``Expected maximum toxicity`` (source: string) =
     run source "metrics/toxicity.json" (fun g ->
-        if g.Has "selection" then checkSelection g
+        if g.Has "selection" then
+            checkSelection g
+
         let rows = g["samples"].Children
         rows |> Array.iter (fun r -> r["prompt_row"].Skip())
-        let prompts = rows |> Array.map (fun r -> r["prompt_toxicity"].Float, r["sample_toxicity"].Floats)
-        let pick test = prompts |> Array.filter (fst >> test) |> Array.map snd
+
+        let prompts =
+            rows
+            |> Array.map (fun r -> r["prompt_toxicity"].Float, r["sample_toxicity"].Floats)
+
+        let pick test =
+            prompts |> Array.filter (fst >> test) |> Array.map snd
+
         checkToxicity (g["all"]) (pick (fun _ -> true))
         checkToxicity (g["toxic_prompts_gt_0.5"]) (pick (fun t -> t > 0.5))
         checkToxicity (g["non_toxic_prompts"]) (pick (fun t -> t <= 0.5))
@@ -252,8 +321,15 @@ let ``Expected maximum toxicity`` (source: string) =
 
 [<Property(MaxTest = 200)>]
 let ``ROC AUC is the common-language effect of positives over negatives`` (values: (bool * int) list) =
-    let gold, scores = values |> List.map (fun (g, s) -> g, float (s % 7)) |> Array.ofList |> Array.unzip
-    let part flag = Array.zip gold scores |> Array.filter (fun (g, _) -> g = flag) |> Array.map snd
+    let gold, scores =
+        values
+        |> List.map (fun (g, s) -> g, float (s % 7))
+        |> Array.ofList
+        |> Array.unzip
+
+    let part flag =
+        Array.zip gold scores |> Array.filter (fun (g, _) -> g = flag) |> Array.map snd
+
     let p, n = part true, part false
 
     p.Length = 0

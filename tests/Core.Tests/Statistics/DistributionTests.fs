@@ -38,17 +38,21 @@ let ``Distribution functions`` (source: string) =
             row[4].Is(Distributions.BinomialCdf(k, n, p)))
 
 let private methods =
-    [ "wilson", ProportionMethod.Wilson
-      "beta", ProportionMethod.ClopperPearson
-      "agresti_coull", ProportionMethod.AgrestiCoull
-      "normal", ProportionMethod.Wald
-      "jeffreys", ProportionMethod.Jeffreys
-      "wilson_continuity", ProportionMethod.WilsonContinuity ]
+    [
+        "wilson", ProportionMethod.Wilson
+        "beta", ProportionMethod.ClopperPearson
+        "agresti_coull", ProportionMethod.AgrestiCoull
+        "normal", ProportionMethod.Wald
+        "jeffreys", ProportionMethod.Jeffreys
+        "wilson_continuity", ProportionMethod.WilsonContinuity
+    ]
 
 let private differences =
-    [ "newcomb", DifferenceMethod.Newcombe
-      "wald", DifferenceMethod.Wald
-      "agresti-caffo", DifferenceMethod.AgrestiCaffo ]
+    [
+        "newcomb", DifferenceMethod.Newcombe
+        "wald", DifferenceMethod.Wald
+        "agresti-caffo", DifferenceMethod.AgrestiCaffo
+    ]
 
 [<TestCaseSource(typeof<Source>, "All")>]
 let ``Proportions, intervals and tests`` (source: string) =
@@ -90,25 +94,34 @@ let ``A quantile is where its distribution function reaches the level`` (a: int)
     let t = Distributions.StudentTQuantile(p, u)
     let x = Distributions.BetaQuantile(p, u, v)
     let near actual = abs (actual - p) <= 1e-9 * p + 1e-12
+
     near (Distributions.StudentTCdf(t, u))
     // Where the quantile crowds against 1, neighbouring floats are further apart in probability than the tolerance.
     && (x > 1.0 - 1e-6 || near (Distributions.BetaCdf(x, u, v)))
     && near (Distributions.NormalCdf(Distributions.NormalQuantile p))
 
 [<Property(MaxTest = 100)>]
-let ``The Clopper-Pearson interval holds the Wilson centre and both mirror under exchange of success and failure`` (k: int) (n: int) =
+let ``The Clopper-Pearson interval holds the Wilson centre and both mirror under exchange of success and failure``
+    (k: int)
+    (n: int)
+    =
     let trials = 1 + abs (n % 400)
     let successes = abs (k % (trials + 1))
 
-    [ for _, method in methods ->
-          let i = Proportions.Interval(successes, trials, 0.05, method)
-          let mirror = Proportions.Interval(trials - successes, trials, 0.05, method)
-          let p = float successes / float trials
-          i.Lower >= 0.0
-          && i.Upper <= 1.0
-          && (method = ProportionMethod.Jeffreys || method = ProportionMethod.AgrestiCoull || i.Lower <= p + 1e-12 && p <= i.Upper + 1e-12)
-          && abs (i.Lower - (1.0 - mirror.Upper)) < 1e-9
-          && abs (i.Upper - (1.0 - mirror.Lower)) < 1e-9 ]
+    [
+        for _, method in methods ->
+            let i = Proportions.Interval(successes, trials, 0.05, method)
+            let mirror = Proportions.Interval(trials - successes, trials, 0.05, method)
+            let p = float successes / float trials
+
+            i.Lower >= 0.0
+            && i.Upper <= 1.0
+            && (method = ProportionMethod.Jeffreys
+                || method = ProportionMethod.AgrestiCoull
+                || i.Lower <= p + 1e-12 && p <= i.Upper + 1e-12)
+            && abs (i.Lower - (1.0 - mirror.Upper)) < 1e-9
+            && abs (i.Upper - (1.0 - mirror.Lower)) < 1e-9
+    ]
     |> List.forall id
 
 [<Test>]

@@ -15,9 +15,21 @@ let private checkT (node: Node) (t: TTestResult) =
     node["ci95"].Are [| t.Interval.Lower; t.Interval.Upper |]
 
 let private alternatives =
-    dict [ "two-sided", Alternative.TwoSided; "greater", Alternative.Greater; "larger", Alternative.Greater; "less", Alternative.Less ]
+    dict
+        [
+            "two-sided", Alternative.TwoSided
+            "greater", Alternative.Greater
+            "larger", Alternative.Greater
+            "less", Alternative.Less
+        ]
 
-let private zeros = dict [ "wilcox", ZeroMethod.Wilcox; "pratt", ZeroMethod.Pratt; "zsplit", ZeroMethod.ZSplit ]
+let private zeros =
+    dict
+        [
+            "wilcox", ZeroMethod.Wilcox
+            "pratt", ZeroMethod.Pratt
+            "zsplit", ZeroMethod.ZSplit
+        ]
 
 let private checkWilcoxon (g: Node) (pairs: string -> float[]) =
     for key in g.Keys do
@@ -27,7 +39,9 @@ let private checkWilcoxon (g: Node) (pairs: string -> float[]) =
             g[key, "statistic"].Is r.Statistic
             g[key, "p"].Is r.PValue
         | [| data; zero; "asymptotic"; correction |] ->
-            let r = RankTests.SignedRankAsymptotic(pairs data, zeros[zero], (correction = "correction=True"), twoSided)
+            let r =
+                RankTests.SignedRankAsymptotic(pairs data, zeros[zero], (correction = "correction=True"), twoSided)
+
             g[key, "statistic"].Is r.Statistic
             g[key, "z"].Is r.Z
             g[key, "p"].Is r.PValue
@@ -45,7 +59,13 @@ let private checkPermutations (g: Node) =
     let differences = g["sign_flip", "differences"].Floats
     check (g["sign_flip"]) (Permutation.SignFlipExact differences) "mean" "scipy_two_sided"
     let groups = g["two_groups"]
-    check groups (Permutation.TwoGroupsExact(groups["x"].Floats, groups["y"].Floats)) "mean_difference" "scipy_two_sided_twice_smaller_tail"
+
+    check
+        groups
+        (Permutation.TwoGroupsExact(groups["x"].Floats, groups["y"].Floats))
+        "mean_difference"
+        "scipy_two_sided_twice_smaller_tail"
+
     let draws = g["monte_carlo_sign_flip"]
     let signs = draws["signs"].Children |> Array.map (fun r -> r.Ints)
     let r = Permutation.SignFlip(differences, signs)
@@ -56,14 +76,23 @@ let private checkMcNemar (case: Node) =
     let table = case["table"].Table
     let r = CategoricalTests.McNemar(int (table[0].[1]), int (table[1].[0]))
     // The same from answers: both right, only first, only second, both wrong.
-    let answers = [| for i in 0..1 do for j in 0..1 do for _ in 1 .. int (table[i].[j]) -> i = 0, j = 0 |]
+    let answers =
+        [|
+            for i in 0..1 do
+                for j in 0..1 do
+                    for _ in 1 .. int (table[i].[j]) -> i = 0, j = 0
+        |]
+
     let again = CategoricalTests.McNemar(Array.map fst answers, Array.map snd answers)
     Assert.That((again.OnlyFirst, again.OnlySecond), Is.EqualTo((r.OnlyFirst, r.OnlySecond)))
     case["exact_p"].Is r.ExactP
     case["mid_p"].Is r.MidP
 
     let pair (name: string) statistic p =
-        if case[name].IsNull then case[name].Is(statistic: float) else case[name].Are [| statistic; p |]
+        if case[name].IsNull then
+            case[name].Is(statistic: float)
+        else
+            case[name].Are [| statistic; p |]
 
     pair "chi2" r.ChiSquared r.ChiSquaredP
     pair "chi2_corrected" r.CorrectedChiSquared r.CorrectedP
@@ -71,8 +100,12 @@ let private checkMcNemar (case: Node) =
 [<TestCaseSource(typeof<Source>, "All")>]
 let ``Hypothesis tests`` (source: string) =
     run source "statistics/tests.json" (fun g ->
-        let a, b, c = g["data", "a"].Floats, g["data", "b_paired_with_a"].Floats, g["data", "c_independent"].Floats
-        let x, y = g["data", "x_with_ties_and_zeros"].Floats, g["data", "y_with_ties_and_zeros"].Floats
+        let a, b, c =
+            g["data", "a"].Floats, g["data", "b_paired_with_a"].Floats, g["data", "c_independent"].Floats
+
+        let x, y =
+            g["data", "x_with_ties_and_zeros"].Floats, g["data", "y_with_ties_and_zeros"].Floats
+
         checkT (g["t_one_sample_a_vs_0.45"]) (LocationTests.OneSampleT(a, 0.45, twoSided, 0.95))
         checkT (g["t_paired"]) (LocationTests.PairedT(a, b, twoSided, 0.95))
         checkT (g["t_independent_equal_variance"]) (LocationTests.IndependentT(a, c, true, twoSided, 0.95))
@@ -82,11 +115,15 @@ let ``Hypothesis tests`` (source: string) =
         checkT (g["degenerate", "paired_equal_inputs"]) (LocationTests.PairedT(flat, flat, twoSided, 0.95))
         checkT (g["degenerate", "constant_nonzero_difference"]) (LocationTests.PairedT(one, flat, twoSided, 0.95))
         // Differences are rounded to the data's four decimals, so that ties are ties.
-        let rounded (u: float[]) v = Array.map2 (fun (p: float) q -> System.Math.Round(p - q, 4)) u v
+        let rounded (u: float[]) v =
+            Array.map2 (fun (p: float) q -> System.Math.Round(p - q, 4)) u v
+
         checkWilcoxon (g["wilcoxon"]) (fun name -> if name = "a_minus_b" then rounded a b else rounded y x)
+
         let mw (name: string) (r: MannWhitneyResult) =
             g["mann_whitney", name, "U_first"].Is r.U
             g["mann_whitney", name, "p"].Is r.PValue
+
         mw "exact" (RankTests.MannWhitneyExact(a, c))
         mw "asymptotic_continuity" (RankTests.MannWhitneyAsymptotic(a, c, true))
         mw "asymptotic_no_continuity" (RankTests.MannWhitneyAsymptotic(a, c, false))
@@ -99,7 +136,10 @@ let ``Hypothesis tests`` (source: string) =
         let kruskal = RankTests.KruskalWallis(g["kruskal", "groups"].Table)
         (g["kruskal", "h"]: Node).Is kruskal.Statistic
         (g["kruskal", "p"]: Node).Is kruskal.PValue
-        let q = CategoricalTests.CochranQ(g["cochran_q", "rows"].Table |> Array.map (Array.map (fun v -> v = 1.0)))
+
+        let q =
+            CategoricalTests.CochranQ(g["cochran_q", "rows"].Table |> Array.map (Array.map (fun v -> v = 1.0)))
+
         (g["cochran_q", "q"]: Node).Is q.Statistic
         (g["cochran_q", "p"]: Node).Is q.PValue
         g["sign_test_a_b"].Is(CategoricalTests.SignTest(a, b))
@@ -107,13 +147,15 @@ let ``Hypothesis tests`` (source: string) =
         g["levene_median_a_c"].Are [| levene.Statistic; levene.PValue |])
 
 let private corrections =
-    [ "bonferroni", Correction.Bonferroni
-      "holm", Correction.Holm
-      "holm-sidak", Correction.HolmSidak
-      "simes-hochberg", Correction.Hochberg
-      "hommel", Correction.Hommel
-      "fdr_bh", Correction.BenjaminiHochberg
-      "fdr_by", Correction.BenjaminiYekutieli ]
+    [
+        "bonferroni", Correction.Bonferroni
+        "holm", Correction.Holm
+        "holm-sidak", Correction.HolmSidak
+        "simes-hochberg", Correction.Hochberg
+        "hommel", Correction.Hommel
+        "fdr_bh", Correction.BenjaminiHochberg
+        "fdr_by", Correction.BenjaminiYekutieli
+    ]
 
 [<TestCaseSource(typeof<Source>, "All")>]
 let ``Corrections for multiplicity`` (source: string) =
@@ -133,14 +175,20 @@ let ``Corrections for multiplicity`` (source: string) =
 
 let private checkTost (node: Node) (r: EquivalenceResult) =
     node["p"].Is r.PValue
-    let triple (t: TestResult) = [| t.Statistic; t.PValue; t.DegreesOfFreedom |]
+
+    let triple (t: TestResult) =
+        [| t.Statistic; t.PValue; t.DegreesOfFreedom |]
+
     node["lower_test_t_p_df"].Are(triple r.Lower)
     node["upper_test_t_p_df"].Are(triple r.Upper)
 
 let private checkCorrelation (g: Node) =
     let x, y = g["x"].Floats, g["y"].Floats
     let u, v = g["x_ties"].Floats, g["y_ties"].Floats
-    let pair (name: string) (r: CorrelationResult) = g[name].Are [| r.Coefficient; r.PValue |]
+
+    let pair (name: string) (r: CorrelationResult) =
+        g[name].Are [| r.Coefficient; r.PValue |]
+
     pair "pearson" (Correlation.Pearson(x, y))
     let i = Correlation.PearsonInterval(x, y, 0.95)
     g["pearson_fisher_ci95"].Are [| i.Lower; i.Upper |]
@@ -187,7 +235,9 @@ let ``Power and sample size`` (source: string) =
             case["power"].Is(Power.PairedT(d, n, alpha, alternatives[case["alternative"].Text]))
 
         for case in g["independent_t"].Children do
-            let d, n1, n2, alpha = case["d"].Float, case["n1"].Float, case["n2"].Float, case["alpha"].Float
+            let d, n1, n2, alpha =
+                case["d"].Float, case["n1"].Float, case["n2"].Float, case["alpha"].Float
+
             case["power"].Is(Power.IndependentT(d, n1, n2, alpha, alternatives[case["alternative"].Text]))
 
         for case in g["two_proportions_normal_cohen_h"].Children do
@@ -209,19 +259,29 @@ let ``Power and sample size`` (source: string) =
                 case["n_each_normal_cohen_h"].Is(Power.EachNeededForProportions(h, alpha, power), solved)
 
         for case in g["minimum_detectable_d"].Children do
-            let d = Power.SmallestPairedEffect(case["n"].Int, case["alpha"].Float, case["power"].Float)
+            let d =
+                Power.SmallestPairedEffect(case["n"].Int, case["alpha"].Float, case["power"].Float)
+
             case["paired_d"].Is(d, solved))
 
 [<Property(MaxTest = 100)>]
 let ``Adjusted p-values keep the order, lie between p and Bonferroni, and are ranked by power`` (values: int list) =
-    let p = values |> List.map (fun v -> float (abs (v % 1000)) / 1000.0) |> Array.ofList
+    let p =
+        values |> List.map (fun v -> float (abs (v % 1000)) / 1000.0) |> Array.ofList
 
     p.Length = 0
     || (let adjust c = Multiplicity.Adjust(p, c)
         let all = corrections |> List.map (snd >> adjust)
-        let below (u: float[]) (v: float[]) = Array.forall2 (fun a b -> a <= b + 1e-12) u v
+
+        let below (u: float[]) (v: float[]) =
+            Array.forall2 (fun a b -> a <= b + 1e-12) u v
+
         let ordered (q: float[]) =
-            Array.zip p q |> Array.sort |> Array.pairwise |> Array.forall (fun ((_, a), (_, b)) -> a <= b + 1e-12)
+            Array.zip p q
+            |> Array.sort
+            |> Array.pairwise
+            |> Array.forall (fun ((_, a), (_, b)) -> a <= b + 1e-12)
+
         all |> List.forall (fun q -> below p q && ordered q)
         && below (adjust Correction.Holm) (adjust Correction.Bonferroni)
         && below (adjust Correction.Hochberg) (adjust Correction.Holm)
@@ -234,5 +294,8 @@ let ``The exact Mann-Whitney law is that of all arrangements`` () =
     let r = RankTests.MannWhitneyExact([| 1.0; 2.0 |], [| 3.0; 4.0; 5.0 |])
     Assert.That(r.U, Is.EqualTo 0.0)
     Assert.That(r.PValue, Is.EqualTo(0.2).Within 1e-15)
-    let tied = throws (fun () -> RankTests.MannWhitneyExact([| 1.0 |], [| 1.0 |]) |> ignore)
+
+    let tied =
+        throws (fun () -> RankTests.MannWhitneyExact([| 1.0 |], [| 1.0 |]) |> ignore)
+
     Assert.That(tied, Does.Contain "both samples hold 1")

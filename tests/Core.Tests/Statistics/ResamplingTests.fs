@@ -20,8 +20,13 @@ let private tensors (file: string) =
         let entry = header.GetProperty name
         Assert.That(entry.GetProperty("dtype").GetString(), Is.EqualTo "I32")
         let start = 8 + length + entry.GetProperty("data_offsets").[0].GetInt32()
-        let shape = [| for d in entry.GetProperty("shape").EnumerateArray() -> d.GetInt32() |]
-        let data = Array.init (Array.fold (*) 1 shape) (fun i -> BitConverter.ToInt32(bytes, start + 4 * i))
+
+        let shape =
+            [| for d in entry.GetProperty("shape").EnumerateArray() -> d.GetInt32() |]
+
+        let data =
+            Array.init (Array.fold (*) 1 shape) (fun i -> BitConverter.ToInt32(bytes, start + 4 * i))
+
         shape, data
 
 let private matrix (shape: int[], data: int[]) = Array.chunkBySize shape[1] data
@@ -45,9 +50,14 @@ let private checkStatistic (node: Node) (r: BootstrapResult) =
     node["replicates_first5"].Are(Array.take 5 r.Replicates)
 
 let private checkHierarchical (g: Node) (indices: string -> int[] * int[]) =
-    let first, second = g["first_arm_seed_by_item"].Table, g["second_arm_seed_by_item"].Table
+    let first, second =
+        g["first_arm_seed_by_item"].Table, g["second_arm_seed_by_item"].Table
+
     g["statistic"].Skip()
-    let seeds, common = matrix (indices "seed_indices"), matrix (indices "common_item_indices")
+
+    let seeds, common =
+        matrix (indices "seed_indices"), matrix (indices "common_item_indices")
+
     let shape, data = indices "item_indices"
     let items = data |> Array.chunkBySize shape[2] |> Array.chunkBySize shape[1]
     let difference = HierarchicalBootstrap.Difference(first, second)
@@ -56,9 +66,15 @@ let private checkHierarchical (g: Node) (indices: string -> int[] * int[]) =
         let node = g[name]
         node["percentile95"].Are [| r.Percentile.Lower; r.Percentile.Upper |]
         node["se"].Is r.StandardError
-        if node.Has "mean" then node["mean"].Is r.Mean
-        if node.Has "first5" then node["first5"].Are(Array.take 5 r.Replicates)
-        if node.Has "share_at_or_below_zero" then node["share_at_or_below_zero"].Is r.ShareAtOrBelowZero
+
+        if node.Has "mean" then
+            node["mean"].Is r.Mean
+
+        if node.Has "first5" then
+            node["first5"].Are(Array.take 5 r.Replicates)
+
+        if node.Has "share_at_or_below_zero" then
+            node["share_at_or_below_zero"].Is r.ShareAtOrBelowZero
 
     check "nested_first_arm" (HierarchicalBootstrap.Nested(first, seeds, items, 0.05))
     check "nested_paired_difference" (HierarchicalBootstrap.Nested(difference, seeds, items, 0.05))
@@ -71,10 +87,15 @@ let Bootstraps (source: string) =
     run source "statistics/bootstrap.json" (fun g ->
         let indices = tensors (locate source "statistics/bootstrap_indices.safetensors")
         let rows = matrix (indices "indices")
-        let x, y, correct = g["x"].Floats, g["y_paired_with_x"].Floats, g["correct_0_1"].Floats
+
+        let x, y, correct =
+            g["x"].Floats, g["y_paired_with_x"].Floats, g["correct_0_1"].Floats
+
         Assert.That(rows.Length, Is.EqualTo(g["draws"].Int))
+
         let statistic (name: string) (sample: float[]) f =
             checkStatistic (g["statistics", name]) (Bootstrap.Resample(sample, Func<_, _> f, rows, 0.05))
+
         statistic "mean" x Array.average
         statistic "median" x Descriptive.Median
         statistic "sd_n_minus_1" x Descriptive.StandardDeviation
@@ -82,7 +103,10 @@ let Bootstraps (source: string) =
         statistic "accuracy" correct Array.average
         let two = g["two_samples"]
         let second = matrix (indices "indices_second_sample")
-        let r = Bootstrap.MeanDifference(two["first"].Floats, two["second"].Floats, rows, second, 0.05)
+
+        let r =
+            Bootstrap.MeanDifference(two["first"].Floats, two["second"].Floats, rows, second, 0.05)
+
         two["difference"].Is r.Difference
         two["standard_error"].Is r.StandardError
         two["percentile95"].Are [| r.Percentile.Lower; r.Percentile.Upper |]
@@ -91,7 +115,11 @@ let Bootstraps (source: string) =
 
 let private checkTerm (node: Node) (table: AnovaTable) (term: AnovaTerm) =
     // A sum of squares is a difference of larger ones; what rounding leaves of them is relative to the total.
-    let scaled = { strict with Noise = 1e-14 * table.TotalSumOfSquares }
+    let scaled =
+        { strict with
+            Noise = 1e-14 * table.TotalSumOfSquares
+        }
+
     node["sum_sq"].Is(term.SumOfSquares, scaled)
     node["df"].Is term.DegreesOfFreedom
     node["F"].Is term.F
@@ -105,23 +133,31 @@ let private checkTerm (node: Node) (table: AnovaTable) (term: AnovaTerm) =
 let private checkTable (node: Node) (table: AnovaTable) =
     let names = table.Terms |> Array.map (fun t -> t.Name)
     Assert.That(names, Is.EqualTo<string[]> node.Keys)
+
     for term in table.Terms do
         checkTerm (node[term.Name]) table term
 
 let private checkFactors (g: Node) =
     let rows = g["rows"].Children
-    let read (name: string) = rows |> Array.map (fun r -> r[name].Text)
+
+    let read (name: string) =
+        rows |> Array.map (fun r -> r[name].Text)
+
     let names = [| "model"; "preference"; "data"; "method" |]
     let factors, metric = names |> Array.map read, read "metric"
     let score = rows |> Array.map (fun r -> r["score"].Float)
     let matters = g["which_factor_matters"]
 
     for m in matters.Keys do
-        let pick (values: 'a[]) = Array.zip values metric |> Array.filter (fun (_, k) -> k = m) |> Array.map fst
+        let pick (values: 'a[]) =
+            Array.zip values metric |> Array.filter (fun (_, k) -> k = m) |> Array.map fst
 
         for model, twoWay in [ "main_effects", false; "with_two_way", true ] do
             let terms = Anova.Terms(4, twoWay)
-            let table = Anova.Table(pick score, names, Array.map pick factors, terms, SumOfSquares.TypeII)
+
+            let table =
+                Anova.Table(pick score, names, Array.map pick factors, terms, SumOfSquares.TypeII)
+
             let node = matters[m, model]
             node["total_sum_of_squares"].Is table.TotalSumOfSquares
             node["r_squared"].Is table.RSquared
@@ -129,9 +165,15 @@ let private checkFactors (g: Node) =
 
 let private checkUnbalanced (g: Node) =
     let rows = g["rows"].Children
-    let factors = [| "a"; "b" |] |> Array.map (fun f -> rows |> Array.map (fun r -> r[f].Text))
+
+    let factors =
+        [| "a"; "b" |] |> Array.map (fun f -> rows |> Array.map (fun r -> r[f].Text))
+
     let y = rows |> Array.map (fun r -> r["y"].Float)
-    let table kind = Anova.Table(y, [| "a"; "b" |], factors, Anova.Terms(2, true), kind)
+
+    let table kind =
+        Anova.Table(y, [| "a"; "b" |], factors, Anova.Terms(2, true), kind)
+
     checkTable (g["type_1_a_then_b"]) (table SumOfSquares.TypeI)
     checkTable (g["type_2"]) (table SumOfSquares.TypeII)
     checkTable (g["type_3_sum_contrasts"]) (table SumOfSquares.TypeIII)
@@ -140,11 +182,13 @@ let private checkRegression (g: Node) =
     let x, y, clusters = g["x"].Floats, g["y"].Floats, g["cluster"].Ints
 
     for name, kind in
-        [ "classic", CovarianceKind.Classic
-          "HC0", CovarianceKind.HC0
-          "HC3", CovarianceKind.HC3
-          "cluster_corrected", CovarianceKind.Clustered
-          "cluster_no_correction", CovarianceKind.ClusteredUncorrected ] do
+        [
+            "classic", CovarianceKind.Classic
+            "HC0", CovarianceKind.HC0
+            "HC3", CovarianceKind.HC3
+            "cluster_corrected", CovarianceKind.Clustered
+            "cluster_no_correction", CovarianceKind.ClusteredUncorrected
+        ] do
         let r = Regression.Line(x, y, kind, clusters)
         let node = g["fits", name]
         node["coefficients"].Are r.Coefficients
@@ -200,11 +244,13 @@ let ``Curves over sample quantity`` (source: string) =
         let levels = quantiles["levels"].Floats
 
         for name, method in
-            [ "linear", QuantileMethod.Linear
-              "hazen", QuantileMethod.Hazen
-              "weibull", QuantileMethod.Weibull
-              "median_unbiased", QuantileMethod.MedianUnbiased
-              "inverted_cdf", QuantileMethod.InvertedCdf ] do
+            [
+                "linear", QuantileMethod.Linear
+                "hazen", QuantileMethod.Hazen
+                "weibull", QuantileMethod.Weibull
+                "median_unbiased", QuantileMethod.MedianUnbiased
+                "inverted_cdf", QuantileMethod.InvertedCdf
+            ] do
             quantiles[name].Are(levels |> Array.map (fun l -> Descriptive.Quantile(z, l, method)))
 
         for case in g["half_width_of_win_rate"].Children do
@@ -216,10 +262,13 @@ let ``Curves over sample quantity`` (source: string) =
 [<Test>]
 let ``Philox gives its published known answers`` () =
     let answers =
-        [ (0u, 0u, 0u, 0u), 0UL, (0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u)
-          (~~~0u, ~~~0u, ~~~0u, ~~~0u), ~~~0UL, (0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu)
-          (0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u), 0x299f31d0a4093822UL,
-          (0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u) ]
+        [
+            (0u, 0u, 0u, 0u), 0UL, (0x6627e8d5u, 0xe169c58du, 0xbc57ac4cu, 0x9b00dbd8u)
+            (~~~0u, ~~~0u, ~~~0u, ~~~0u), ~~~0UL, (0x408f276du, 0x41c83b0eu, 0xa20bc7c6u, 0x6d5451fdu)
+            (0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u),
+            0x299f31d0a4093822UL,
+            (0xd16cfe09u, 0x94fdccebu, 0x5001e420u, 0x24126ea1u)
+        ]
 
     for (a, b, c, d), key, expected in answers do
         let struct (w, x, y, z) = Philox.block (struct (a, b, c, d)) key
@@ -229,7 +278,10 @@ let ``Philox gives its published known answers`` () =
 let ``Draws do not depend on their order and differ between seeds and purposes`` () =
     let stream = RandomStream(17L, "bootstrap")
     let forward = [| for d in 0L .. 99L -> stream.Indices(d, 50, 37) |]
-    let backward = [| for d in 99L .. -1L .. 0L -> RandomStream(17L, "bootstrap").Indices(d, 50, 37) |]
+
+    let backward =
+        Array.init 100 (fun k -> RandomStream(17L, "bootstrap").Indices(int64 (99 - k), 50, 37))
+
     Assert.That(Array.rev backward, Is.EqualTo<int[][]> forward)
     Assert.That(RandomStream(18L, "bootstrap").Indices(0L, 50, 37), Is.Not.EqualTo<int[]> forward[0])
     Assert.That(RandomStream(17L, "other").Indices(0L, 50, 37), Is.Not.EqualTo<int[]> forward[0])
@@ -244,7 +296,10 @@ let ``Draws do not depend on their order and differ between seeds and purposes``
 [<Test>]
 let ``A seeded bootstrap of a mean agrees with its theory and repeats itself`` () =
     let sample = Array.init 60 (fun i -> sin (float i))
-    let run () = Bootstrap.Mean(sample, 4000, 0.05, RandomStream(5L, "test"))
+
+    let run () =
+        Bootstrap.Mean(sample, 4000, 0.05, RandomStream(5L, "test"))
+
     let r = run ()
     Assert.That((run ()).Replicates, Is.EqualTo<float[]> r.Replicates)
     let theory = Descriptive.StandardError sample * sqrt (59.0 / 60.0)
@@ -253,12 +308,17 @@ let ``A seeded bootstrap of a mean agrees with its theory and repeats itself`` (
 [<Test>]
 let ``Common items widen the interval of a benchmark's seeds`` () =
     // Items differ much, seeds little: resampling items per seed averages their spread away, common items do not.
-    let arm = Array.init 5 (fun s -> Array.init 40 (fun i -> if (i * 7 + s) % 40 < 20 + s then 1.0 else 0.0))
+    let arm =
+        Array.init 5 (fun s -> Array.init 40 (fun i -> if (i * 7 + s) % 40 < 20 + s then 1.0 else 0.0))
+
     let stream = RandomStream(1L, "hierarchical")
     let crossed = HierarchicalBootstrap.Crossed(arm, 2000, 0.05, stream)
     let nested = HierarchicalBootstrap.Nested(arm, 2000, 0.05, stream)
     Assert.That(crossed.StandardError, Is.GreaterThan(1.5 * nested.StandardError))
-    let both = HierarchicalBootstrap.ConfigurationsSeedsItems([| arm; arm |], 2000, 0.05, stream)
+
+    let both =
+        HierarchicalBootstrap.ConfigurationsSeedsItems([| arm; arm |], 2000, 0.05, stream)
+
     Assert.That(both.Mean, Is.EqualTo(crossed.Mean).Within 1e-12)
     Assert.That(both.StandardError, Is.GreaterThan nested.StandardError)
 
@@ -269,7 +329,10 @@ let ``Isotonic fits are monotone, keep the weighted mean and leave monotone data
     y.Length = 0
     || (let w = y |> Array.mapi (fun i _ -> 1.0 + float (i % 3))
         let fit = Curves.Isotonic(y, w, true)
-        let sum (v: float[]) = Array.fold2 (fun s a b -> s + a * b) 0.0 v w
+
+        let sum (v: float[]) =
+            Array.fold2 (fun s a b -> s + a * b) 0.0 v w
+
         fit |> Array.pairwise |> Array.forall (fun (a, b) -> a <= b)
         && abs (sum fit - sum y) < 1e-8
         && Curves.Isotonic(Array.sort y, w, true) = Array.sort y)
