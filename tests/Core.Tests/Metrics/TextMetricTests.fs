@@ -296,3 +296,20 @@ let ``A broken pattern and a missing match are named`` () =
         throws (fun () -> AnswerExtraction.RegexFilter("x", "x", 3, "") |> ignore)
 
     Assert.That(beyond, Does.Contain "group_select is 3")
+
+    // Nested repetition over a long run without a match takes exponential time.
+    let slow =
+        throws (fun () ->
+            AnswerExtraction.RegexFilter(String('a', 60) + "!", @"^(\w|\w\w)+$", 0, "")
+            |> ignore)
+
+    Assert.That(slow, Does.Contain "took over 3 s")
+
+[<Test>]
+let ``Python's spellings of a pattern are understood`` () =
+    let extract pattern =
+        AnswerExtraction.RegexFilter("x=aa; y=7", pattern, 0, "none")
+
+    Assert.That(extract @"(?P<digit>\d)\Z", Is.EqualTo "7")
+    Assert.That(extract @"=((?P<c>\w)(?P=c))", Is.EqualTo "aa")
+    Assert.That(extract @"\(?P<", Is.EqualTo "none")
