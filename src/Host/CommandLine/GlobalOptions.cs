@@ -3,6 +3,7 @@
 
 using System.CommandLine;
 using System.Globalization;
+using PeftAlign.Abstractions;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -72,7 +73,7 @@ internal sealed class GlobalOptionSet
             {
                 return parse(result.Tokens[0].Value);
             }
-            catch (UserError e)
+            catch (UserErrorException e)
             {
                 result.AddError(e.Message);
                 return default;
