@@ -71,6 +71,15 @@ public class ModelsCommandTests
     }
 
     [Test]
+    public void LibtorchStaysClosedWhereNoNumberIsRead()
+    {
+        using var process = ProcessTests.Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent" }, "models", "info", folder, "--json");
+        Assert.That((long)JsonNode.Parse(process.StandardOutput.ReadToEnd())!["parameters"]!, Is.EqualTo(40));
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.Zero);
+    }
+
+    [Test]
     public void AFileAloneIsDescribedToo()
     {
         var (code, text, _) = Run(Path.Combine(folder, "model.safetensors"), "--json");

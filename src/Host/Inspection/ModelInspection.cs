@@ -103,7 +103,7 @@ internal sealed class ModelInspection : IDisposable
         document["vocab_size"] = model.VocabularySize;
         document["max_positions"] = model.MaxPositions;
         document["sliding_window"] = model.SlidingWindow;
-        document["rope_type"] = model.Rope.Type;
+        document["rope_type"] = TurnsPositions(model) ? model.Rope.Type : null;
         document["dtype"] = model.DType?.ToString().ToLowerInvariant();
         document["tie_word_embeddings"] = model.TieWordEmbeddings;
         document["head_stored"] = HeadIsStored;
@@ -116,7 +116,7 @@ internal sealed class ModelInspection : IDisposable
         {
             yield return $"model        {config.ModelType} ({string.Join(", ", config.Architectures.DefaultIfEmpty("no architecture named"))})";
             yield return $"shape        {config.LayerCount} layers, hidden {config.HiddenSize}, {config.HeadCount} heads of {config.HeadDim} ({config.KeyValueHeadCount} for keys and values), {config.VocabularySize} tokens";
-            yield return $"positions    {config.MaxPositions?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not limited"}, rope {config.Rope.Type}{(config.SlidingWindow is { } window ? $", window {window}" : "")}";
+            yield return $"positions    {config.MaxPositions?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not limited"}{(TurnsPositions(config) ? $", rope {config.Rope.Type}" : "")}{(config.SlidingWindow is { } window ? $", window {window}" : "")}";
         }
         yield return $"parameters   {Sizes.Count(counts.Parameters)} in {weights.Tensors.Count} tensors, {Sizes.Bytes(counts.Bytes)} in {counts.Files.Count} {(counts.Files.Count == 1 ? "file" : "files")}";
         foreach (var type in counts.ByType) yield return $"  {type.Type,-10} {type.Tensors} tensors, {Sizes.Count(type.Elements)} elements, {Sizes.Bytes(type.Bytes)}";
@@ -131,6 +131,8 @@ internal sealed class ModelInspection : IDisposable
         yield return $"verified     {weights.Tensors.Count} tensors read in {verification.Seconds:0.0} s, {(IsSound ? "all numbers finite" : $"{verification.NonFinite.Count} with NaN or infinity:")}";
         foreach (var (name, count) in verification.NonFinite) yield return $"  {name}: {count}";
     }
+
+    private static bool TurnsPositions(ModelConfig model) => model.Has("rope_parameters") || model.Has("rope_scaling") || model.Has("rope_theta") || model.ModelType == "llama";
 
     private static string? QuantizationOf(ModelConfig model)
     {

@@ -49,8 +49,7 @@ public static class StrictJson
     {
         try
         {
-            // A pipe or a device has no length and is never opened.
-            var length = new FileInfo(file).Length;
+            var length = RegularFile.Length(file);
             if (length > LongestFile) throw Fault.In(file, $"the file has {length} bytes; the limit for JSON of a model folder is {LongestFile}.");
             return length == 0 ? throw Fault.In(file, "the file is empty; copy it again.") : File.ReadAllBytes(file);
         }

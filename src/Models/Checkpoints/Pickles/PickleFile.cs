@@ -28,7 +28,7 @@ internal sealed class PickleFile : ITensorFile
     /// <exception cref="UserErrorException">It is damaged, of the format before PyTorch 1.6, or holds more than tensors.</exception>
     public static PickleFile Open(string path)
     {
-        var stream = MappedFile.OpenFile(path);
+        using var stream = MappedFile.OpenFile(path);
         MappedFile? map = null;
         try
         {
@@ -40,7 +40,6 @@ internal sealed class PickleFile : ITensorFile
         catch (Exception e)
         {
             map?.Dispose();
-            stream.Dispose();
             if (e is PickleException) throw Fault.In(path, $"{e.Message}.", e);
             if (e is IOException or UnauthorizedAccessException) throw Fault.Unreadable(path, e);
             throw;
