@@ -16,6 +16,7 @@ public sealed partial class CheckpointFolder : IDisposable
 
     private readonly List<ITensorFile> files = [];
     private readonly Dictionary<string, (ITensorFile File, StoredTensor Tensor)> tensors = [];
+    private readonly List<StoredTensor> all = [];
     private readonly List<string> warnings = [];
 
     private CheckpointFolder(string path) => Path = path;
@@ -24,7 +25,7 @@ public sealed partial class CheckpointFolder : IDisposable
     public string Path { get; }
 
     /// <summary>Facts about all tensors, shard by shard, in the order of their data.</summary>
-    public IReadOnlyCollection<StoredTensor> Tensors => [.. tensors.Values.Select(t => t.Tensor)];
+    public IReadOnlyCollection<StoredTensor> Tensors => all;
 
     /// <summary>Names of all tensors.</summary>
     public IReadOnlyCollection<string> Names => tensors.Keys;
@@ -100,6 +101,7 @@ public sealed partial class CheckpointFolder : IDisposable
             if (wanted?.Invoke(tensor.Name) == false) continue;
             if (!tensors.TryAdd(tensor.Name, (file, tensor)))
                 throw Fault.In(tensor.File, tensor.Name, $"{Fault.Quote(tensors[tensor.Name].Tensor.File)} holds it too and the index does not say which counts; fetch the files again.");
+            all.Add(tensor);
         }
     }
 
