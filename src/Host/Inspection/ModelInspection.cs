@@ -2,6 +2,7 @@
 // tensor is made, so libtorch stays closed, unless every number is to be read.
 
 using System.Diagnostics;
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Models.Checkpoints;
@@ -79,15 +80,19 @@ internal sealed class ModelInspection : IDisposable
         document["tensors"] = weights.Tensors.Count;
         document["bytes"] = counts.Bytes;
         document["files"] = new JsonArray([.. counts.Files.Select(f => (JsonNode)Path.GetFileName(f))]);
-        document["dtypes"] = new JsonObject(counts.ByType.Select(t => KeyValuePair.Create<string, JsonNode?>(t.Type, new JsonObject { ["tensors"] = t.Tensors, ["elements"] = t.Elements, ["bytes"] = t.Bytes })));
+        var types = new JsonObject();
+        foreach (var type in counts.ByType) types[type.Type] = new JsonObject { ["tensors"] = type.Tensors, ["elements"] = type.Elements, ["bytes"] = type.Bytes };
+        document["dtypes"] = types;
         if (config is not null)
         {
             document["tokenizer"] = new JsonArray([.. tokenizer.Select(name => (JsonNode)name)]);
             document["chat_template"] = template;
         }
         document["warnings"] = new JsonArray([.. Warnings.Select(warning => (JsonNode)warning)]);
-        if (verification is not null)
-            document["verified"] = new JsonObject { ["seconds"] = Math.Round(verification.Seconds, 3), ["non_finite"] = new JsonObject(verification.NonFinite.Select(n => KeyValuePair.Create<string, JsonNode?>(n.Key, n.Value))) };
+        if (verification is null) return document;
+        var bad = new JsonObject();
+        foreach (var (name, count) in verification.NonFinite) bad[name] = count;
+        document["verified"] = new JsonObject { ["seconds"] = Math.Round(verification.Seconds, 3), ["non_finite"] = bad };
         return document;
     }
 
@@ -115,21 +120,32 @@ internal sealed class ModelInspection : IDisposable
         if (config is not null)
         {
             yield return $"model        {config.ModelType} ({string.Join(", ", config.Architectures.DefaultIfEmpty("no architecture named"))})";
-            yield return $"shape        {config.LayerCount} layers, hidden {config.HiddenSize}, {config.HeadCount} heads of {config.HeadDim} ({config.KeyValueHeadCount} for keys and values), {config.VocabularySize} tokens";
-            yield return $"positions    {config.MaxPositions?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "not limited"}{(TurnsPositions(config) ? $", rope {config.Rope.Type}" : "")}{(config.SlidingWindow is { } window ? $", window {window}" : "")}";
+            yield return $"shape        {config.LayerCount} layers, hidden {config.HiddenSize}, {config.HeadCount} heads of {config.HeadDim}, {config.KeyValueHeadCount} for keys and values";
+            yield return $"vocabulary   {config.VocabularySize} tokens";
+            yield return $"positions    {string.Join(", ", Positions(config))}";
         }
-        yield return $"parameters   {Sizes.Count(counts.Parameters)} in {weights.Tensors.Count} tensors, {Sizes.Bytes(counts.Bytes)} in {counts.Files.Count} {(counts.Files.Count == 1 ? "file" : "files")}";
+        var files = counts.Files.Count == 1 ? "1 file" : $"{counts.Files.Count} files";
+        yield return $"parameters   {Sizes.Count(counts.Parameters)} in {weights.Tensors.Count} tensors, {Sizes.Bytes(counts.Bytes)} in {files}";
         foreach (var type in counts.ByType) yield return $"  {type.Type,-10} {type.Tensors} tensors, {Sizes.Count(type.Elements)} elements, {Sizes.Bytes(type.Bytes)}";
         if (config is not null)
         {
-            yield return $"output head  {(config.TieWordEmbeddings ? HeadIsStored ? "tied to the embedding; the file holds a copy" : "tied to the embedding" : "of its own")}";
+            var tied = HeadIsStored ? "tied to the embedding; the file holds a copy" : "tied to the embedding";
+            yield return $"output head  {(config.TieWordEmbeddings ? tied : "of its own")}";
             if (QuantizationOf(config) is { } method) yield return $"quantised    {method}";
             yield return $"tokenizer    {(tokenizer.Length > 0 ? string.Join(", ", tokenizer) : "none found")}";
             yield return $"template     {template ?? "none found"}";
         }
         if (verification is null) yield break;
-        yield return $"verified     {weights.Tensors.Count} tensors read in {verification.Seconds:0.0} s, {(IsSound ? "all numbers finite" : $"{verification.NonFinite.Count} with NaN or infinity:")}";
+        var verdict = IsSound ? "all numbers finite" : $"{verification.NonFinite.Count} with NaN or infinity:";
+        yield return $"verified     {weights.Tensors.Count} tensors read in {verification.Seconds.ToString("0.0", CultureInfo.InvariantCulture)} s, {verdict}";
         foreach (var (name, count) in verification.NonFinite) yield return $"  {name}: {count}";
+    }
+
+    private static IEnumerable<string> Positions(ModelConfig config)
+    {
+        yield return config.MaxPositions?.ToString(CultureInfo.InvariantCulture) ?? "not limited";
+        if (TurnsPositions(config)) yield return $"rope {config.Rope.Type}";
+        if (config.SlidingWindow is { } window) yield return $"window {window}";
     }
 
     private static bool TurnsPositions(ModelConfig model) => model.Has("rope_parameters") || model.Has("rope_scaling") || model.Has("rope_theta") || model.ModelType == "llama";

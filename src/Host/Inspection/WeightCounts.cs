@@ -30,7 +30,8 @@ internal sealed record WeightCounts(long Parameters, long Bytes, IReadOnlyList<T
     {
         var name = tensor.Name;
         if (name.Contains(QuantState, StringComparison.Ordinal)) return true;
-        if (OfAQuantiser.FirstOrDefault(end => name.EndsWith(end, StringComparison.Ordinal)) is { } suffix && (suffix is ".SCB" or ".weight_format" || packed.Contains(name[..^suffix.Length]))) return true;
+        var suffix = OfAQuantiser.FirstOrDefault(end => name.EndsWith(end, StringComparison.Ordinal));
+        if (suffix is ".SCB" or ".weight_format" || (suffix is not null && packed.Contains(name[..^suffix.Length]))) return true;
         return name.EndsWith("rotary_emb.inv_freq", StringComparison.Ordinal) || name.EndsWith("attn.masked_bias", StringComparison.Ordinal)
             || (name.EndsWith("attn.bias", StringComparison.Ordinal) && tensor.Shape.Count == 4);
     }
