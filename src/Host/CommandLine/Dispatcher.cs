@@ -3,6 +3,7 @@
 
 using System.CommandLine;
 using System.CommandLine.Help;
+using PeftAlign.Abstractions;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -21,7 +22,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
             remarks.WriteLine("peftalign: interrupted");
             return ExitCode.Interrupted;
         }
-        catch (UserError e)
+        catch (Exception e) when (e is UserError or UserErrorException)
         {
             remarks.WriteLine($"peftalign: {e.Message}");
             return ExitCode.UserError;
