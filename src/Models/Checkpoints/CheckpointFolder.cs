@@ -73,7 +73,7 @@ public sealed partial class CheckpointFolder : IDisposable
         return other.Count == 0 ? "" : $"; {Fault.Some(other)} is of a format that is not read, take the safetensors release";
     }
 
-    private static ITensorFile OpenOne(string file) => SafetensorsFile.Open(file);
+    private static ITensorFile OpenOne(string file) => System.IO.Path.GetExtension(file) == ".bin" ? PickleFile.Open(file) : SafetensorsFile.Open(file);
 
     private void OpenShards(string index)
     {

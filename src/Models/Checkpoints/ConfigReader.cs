@@ -91,15 +91,23 @@ internal readonly struct ConfigReader(string file, JsonElement json, string pref
         return texts;
     }
 
+    /// <summary>The error for a value; null stands for a key that is not there.</summary>
     public UserErrorException Wrong(string key, object? value, string wanted)
     {
-        var shown = value is JsonElement element ? Shown(element) : Fault.Quote(Convert.ToString(value, CultureInfo.InvariantCulture) ?? "null");
+        var shown = value switch
+        {
+            null => "missing",
+            JsonElement element => Shown(element),
+            string text => Fault.Quote(text),
+            _ => Convert.ToString(value, CultureInfo.InvariantCulture),
+        };
         return Fault.In(file, $"{prefix}{key} is {shown}; it must be {wanted}.");
     }
 
     private static string Shown(JsonElement value)
     {
-        var text = value.GetRawText().ReplaceLineEndings(" ");
+        if (value.ValueKind == JsonValueKind.String) return Fault.Quote(value.GetString()!);
+        var text = string.Join(' ', value.GetRawText().Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
         return text.Length > 80 ? text[..80] + "…" : text;
     }
 

@@ -14,7 +14,15 @@ internal sealed class MappedFile : IDisposable
     private readonly MemoryMappedFile file;
     private readonly MemoryMappedViewAccessor view;
 
-    private MappedFile(MemoryMappedFile file, MemoryMappedViewAccessor view) => (this.file, this.view) = (file, view);
+    private MappedFile(MemoryMappedFile file, MemoryMappedViewAccessor view, long length)
+    {
+        this.file = file;
+        this.view = view;
+        Length = length;
+    }
+
+    /// <summary>Bytes of the file when it was mapped.</summary>
+    public long Length { get; }
 
     /// <summary>Opens a file for reading; what has no length (a pipe, a device) is refused before it could block.</summary>
     /// <exception cref="UserErrorException">It is not there, may not be read, or is empty.</exception>
@@ -47,10 +55,11 @@ internal sealed class MappedFile : IDisposable
 
     private static MappedFile Map(FileStream stream, MemoryMappedFileAccess access)
     {
+        var length = stream.Length;
         var file = MemoryMappedFile.CreateFromFile(stream, null, 0, access, HandleInheritability.None, leaveOpen: false);
         try
         {
-            return new MappedFile(file, file.CreateViewAccessor(0, 0, access));
+            return new MappedFile(file, file.CreateViewAccessor(0, 0, access), length);
         }
         catch
         {
@@ -84,7 +93,7 @@ internal sealed class MappedFile : IDisposable
         }
     }
 
-    /// <summary>Bytes of the file, copied.</summary>
+    /// <summary>Bytes of the file, copied; the range must lie within <see cref="Length"/>.</summary>
     public byte[] Read(long offset, int count)
     {
         var bytes = new byte[count];

@@ -37,9 +37,9 @@ public sealed partial class ModelConfig
     /// <summary>The error for a value that an architecture cannot take.</summary>
     /// <param name="key">The key of config.json.</param>
     /// <param name="wanted">Ends the sentence "it must be ...".</param>
-    public UserErrorException Wrong(string key, string wanted) => reader.Wrong(key, reader.Find(key) is { } value ? value : "missing", wanted);
+    public UserErrorException Wrong(string key, string wanted) => reader.Wrong(key, reader.Find(key), wanted);
 
-    private UserErrorException Missing(string key) => reader.Wrong(key, "missing", $"given for model_type {ModelType}");
+    private UserErrorException Missing(string key) => reader.Wrong(key, null, $"given for model_type {ModelType}");
 
     private int? Size(params string[] keys) => First(keys, (r, key) => r.Size(key));
 

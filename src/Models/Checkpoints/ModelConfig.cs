@@ -20,7 +20,7 @@ public sealed partial class ModelConfig
     {
         File = file;
         reader = new ConfigReader(file, json);
-        ModelType = reader.Text("model_type") is { Length: > 0 } type ? type : throw reader.Wrong("model_type", "missing", "the architecture's name, for instance llama");
+        ModelType = reader.Text("model_type") is { Length: > 0 } type ? type : throw reader.Wrong("model_type", null, "the architecture's name, for instance llama");
         Architectures = reader.Texts("architectures") ?? [];
         hiddenSize = Size("hidden_size", "n_embd", "d_model");
         layerCount = (int?)First(["num_hidden_layers", "n_layer", "num_layers"], (r, key) => r.Whole(key, 1, MostLayers));

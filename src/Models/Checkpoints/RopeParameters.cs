@@ -57,7 +57,7 @@ public sealed record RopeParameters(string Type, double Theta)
     {
         var scaling = config.Child("rope_scaling") ?? config.Child("rope_parameters");
         if (scaling is { } all && all.Values().Any(v => v.ValueKind == JsonValueKind.Object))
-            scaling = layerType is null ? all.Child("full_attention") : all.Child(layerType) ?? throw all.Wrong(layerType, "missing", "parameters for this kind of layer");
+            scaling = layerType is null ? all.Child("full_attention") : all.Child(layerType) ?? throw all.Wrong(layerType, null, "parameters for this kind of layer");
         var theta = scaling?.Positive("rope_theta") ?? config.Positive("rope_theta") ?? config.Positive("rotary_emb_base") ?? 10000;
         var partial = scaling?.Positive("partial_rotary_factor") ?? config.Positive("partial_rotary_factor") ?? 1;
         if (partial > 1) throw (scaling ?? config).Wrong("partial_rotary_factor", partial, "a share of at most 1");
@@ -98,15 +98,15 @@ public sealed record RopeParameters(string Type, double Theta)
 
     private void Check(ConfigReader s)
     {
-        if (Type is "linear" or "dynamic" or "yarn" or "llama3" && Factor is null) throw s.Wrong("factor", "missing", $"a positive number, which rope type {Type} needs");
+        if (Type is "linear" or "dynamic" or "yarn" or "llama3" && Factor is null) throw s.Wrong("factor", null, $"a positive number, which rope type {Type} needs");
         if (Type == "longrope")
         {
-            if (ShortFactor is null || LongFactor is null) throw s.Wrong(ShortFactor is null ? "short_factor" : "long_factor", "missing", "a list of factors, which rope type longrope needs");
+            if (ShortFactor is null || LongFactor is null) throw s.Wrong(ShortFactor is null ? "short_factor" : "long_factor", null, "a list of factors, which rope type longrope needs");
             if (ShortFactor.Count != LongFactor.Count) throw s.Wrong("long_factor", $"a list of {LongFactor.Count}", $"as long as short_factor, which has {ShortFactor.Count}");
         }
         if (Type != "llama3") return;
-        if (OriginalMaxPositions is null) throw s.Wrong("original_max_position_embeddings", "missing", "a size, which rope type llama3 needs");
-        if (LowFreqFactor is null || HighFreqFactor is null) throw s.Wrong(LowFreqFactor is null ? "low_freq_factor" : "high_freq_factor", "missing", "a positive number, which rope type llama3 needs");
+        if (OriginalMaxPositions is null) throw s.Wrong("original_max_position_embeddings", null, "a size, which rope type llama3 needs");
+        if (LowFreqFactor is null || HighFreqFactor is null) throw s.Wrong(LowFreqFactor is null ? "low_freq_factor" : "high_freq_factor", null, "a positive number, which rope type llama3 needs");
         if (HighFreqFactor <= LowFreqFactor) throw s.Wrong("high_freq_factor", HighFreqFactor, $"more than low_freq_factor, which is {LowFreqFactor}");
     }
 }

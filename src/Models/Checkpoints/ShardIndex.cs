@@ -1,8 +1,6 @@
 // model.safetensors.index.json and pytorch_model.bin.index.json: which file of the folder holds which tensor.
 // Written as transformers writes it: {"metadata": {...}, "weight_map": {name: file}}, two blanks, sorted keys.
 
-using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using PeftAlign.Abstractions;
 
@@ -10,8 +8,6 @@ namespace PeftAlign.Models.Checkpoints;
 
 internal static class ShardIndex
 {
-    private static readonly JsonWriterOptions Pretty = new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
     /// <summary>Tensor names and the shards' file names, each a plain name inside the folder.</summary>
     /// <exception cref="UserErrorException">The index is broken or names a file outside its folder.</exception>
     public static Dictionary<string, string> Read(string file)
@@ -40,21 +36,9 @@ internal static class ShardIndex
             throw Fault.In(file, tensor, $"its shard {Fault.Quote(shard)} does not exist in the folder; the download is incomplete, fetch the missing file.");
     }
 
-    public static string Text(IReadOnlyDictionary<string, string> map, long totalBytes, long totalCount)
+    public static string Text(IReadOnlyDictionary<string, string> map, long totalBytes, long totalCount) => SortedJson.Text(new Dictionary<string, object?>
     {
-        using var buffer = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(buffer, Pretty))
-        {
-            writer.WriteStartObject();
-            writer.WriteStartObject("metadata");
-            writer.WriteNumber("total_parameters", totalCount);
-            writer.WriteNumber("total_size", totalBytes);
-            writer.WriteEndObject();
-            writer.WriteStartObject("weight_map");
-            foreach (var (name, shard) in map.OrderBy(m => m.Key, StringComparer.Ordinal)) writer.WriteString(name, shard);
-            writer.WriteEndObject();
-            writer.WriteEndObject();
-        }
-        return Encoding.UTF8.GetString(buffer.GetBuffer(), 0, (int)buffer.Length) + "\n";
-    }
+        ["metadata"] = new Dictionary<string, object?> { ["total_parameters"] = totalCount, ["total_size"] = totalBytes },
+        ["weight_map"] = map.ToDictionary(m => m.Key, m => (object?)m.Value),
+    }) + "\n";
 }

@@ -1,6 +1,7 @@
 // JSON files of a model folder: bounded length and depth, no comments, no NaN, no key twice, objects only.
 
 using System.Text.Json;
+using System.Text.Unicode;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Checkpoints;
@@ -19,7 +20,9 @@ internal static class StrictJson
         var bytes = Bytes(file);
         try
         {
-            using var document = JsonDocument.Parse(WithoutMark(bytes), Options);
+            var text = WithoutMark(bytes);
+            CheckTexts(text.Span);
+            using var document = JsonDocument.Parse(text, Options);
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document.RootElement.Clone();
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
@@ -54,6 +57,15 @@ internal static class StrictJson
         {
             throw Fault.Unreadable(file, e);
         }
+    }
+
+    // A document looks into its texts only when they are asked for; what is no Unicode is to be found here and now.
+    private static void CheckTexts(ReadOnlySpan<byte> text)
+    {
+        if (!Utf8.IsValid(text)) throw new JsonException("The text is not UTF-8");
+        var reader = new Utf8JsonReader(text, new JsonReaderOptions { MaxDepth = Options.MaxDepth });
+        while (reader.Read())
+            if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName && reader.ValueIsEscaped) reader.GetString();
     }
 
     private static ReadOnlyMemory<byte> WithoutMark(byte[] bytes) =>

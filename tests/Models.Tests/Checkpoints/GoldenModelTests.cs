@@ -43,4 +43,19 @@ internal sealed class GoldenModelTests
             Assert.That(File.ReadAllBytes(copy).AsSpan().SequenceEqual(File.ReadAllBytes(path)), path);
         }
     }
+
+    [Test]
+    public void EveryReferenceFileOpens()
+    {
+        var root = Shared.Golden();
+        var files = Directory.EnumerateFiles(root, "*.safetensors", SearchOption.AllDirectories).Where(f => !f.Contains("badfiles")).ToList();
+        Assert.That(files, Has.Count.GreaterThan(20));
+        foreach (var path in files)
+        {
+            using var file = SafetensorsFile.Open(path);
+            foreach (var stored in file.Tensors) file.Tensor(stored.Name).Dispose();
+        }
+        foreach (var path in Directory.EnumerateFiles(root, "config.json", SearchOption.AllDirectories).Where(f => !f.Contains("badfiles")))
+            Assert.That(ModelConfig.Open(path).ModelType, Is.Not.Empty, path);
+    }
 }

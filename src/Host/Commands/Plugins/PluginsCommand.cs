@@ -35,6 +35,6 @@ internal static class PluginsCommand
     {
         if (catalogue.Plugins.FirstOrDefault(plugin => plugin.Manifest.Id == id) is { } found) return found;
         if (catalogue.Failures.FirstOrDefault(failure => Path.GetFileName(failure.Path) == id) is { } failed) throw new PluginException(failed.Message);
-        throw new UserError(id, "no such plugin", Suggestions.DidYouMean(id, catalogue.Plugins.Select(plugin => plugin.Manifest.Id)) ?? "peftalign plugins list shows what is there; --plugins DIR adds a folder");
+        throw new UserError(id, "no such plugin", Near.DidYouMean(id, catalogue.Plugins.Select(plugin => plugin.Manifest.Id)) ?? "peftalign plugins list shows what is there; --plugins DIR adds a folder");
     }
 }

@@ -26,7 +26,7 @@ internal sealed partial record Template(string Kind, string Language, string Nam
     /// <exception cref="UserError">A kind, language or name that cannot be.</exception>
     public static Template Of(string kind, string language, string name)
     {
-        if (!Kinds.Contains(kind)) throw new UserError($"plugins new {kind}", $"kinds with a template are {string.Join(", ", Kinds)}", Suggestions.DidYouMean(kind, Kinds) ?? "take one of them");
+        if (!Kinds.Contains(kind)) throw new UserError($"plugins new {kind}", $"kinds with a template are {string.Join(", ", Kinds)}", Near.DidYouMean(kind, Kinds) ?? "take one of them");
         if (language is not ("cs" or "fs")) throw new UserError($"--lang {language}", "is cs (C#) or fs (F#)", "give one of them");
         if (!ProjectName().IsMatch(name)) throw new UserError(name, "a name is made of letters and digits, parts joined by dots, each part beginning with a capital", "for instance Acme.Rows");
         if (name.EndsWith(".Tests", StringComparison.Ordinal)) throw new UserError(name, "ends in .Tests, which is the name of the tests beside a plugin", "leave that part out");
