@@ -1,6 +1,7 @@
 // A plugin on disk: its plugin.json, and whether its files are the ones that were built.
 
 using System.Security.Cryptography;
+using System.Text.Json.Nodes;
 
 namespace PeftAlign.Plugins;
 
@@ -57,6 +58,9 @@ public sealed record PluginFolder(string Path, PluginManifest Manifest, PluginOr
         if (Verify() is { Count: > 0 } faults)
             throw new PluginException($"Plugin {Manifest.Id} in {Path}: {string.Join("; ", faults)}. Install or build the plugin again; nothing of it was loaded.");
     }
+
+    /// <summary>plugin.json as it was read.</summary>
+    public JsonObject Json() => ManifestFile.ToJson(Manifest);
 
     /// <summary>Every file except plugin.json, relative, with forward slashes, in ordinal order.</summary>
     internal static IReadOnlyList<string> FilesOf(string folder) =>

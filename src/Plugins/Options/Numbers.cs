@@ -33,6 +33,8 @@ internal static class Numbers
         return number == Math.Floor(number) && Math.Abs(number) <= 1L << 53 ? (long)number : null;
     }
 
+    public static string Show(double number) => number.ToString("R", CultureInfo.InvariantCulture);
+
     public static JsonNode ToJson(double number) => number switch
     {
         double.PositiveInfinity => JsonValue.Create("inf"),

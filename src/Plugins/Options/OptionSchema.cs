@@ -37,6 +37,17 @@ public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Defaul
     /// <summary>Summary of the property's XML docs; may be empty.</summary>
     public string Docs { get; init; } = "";
 
+    /// <summary>"at least 0", "more than 0 and at most 1"; empty where there is no limit.</summary>
+    public string RangeText
+    {
+        get
+        {
+            var low = Minimum is { } minimum ? $"{(ExclusiveMinimum ? "more than" : "at least")} {Numbers.Show(minimum)}" : null;
+            var high = Maximum is { } maximum ? $"at most {Numbers.Show(maximum)}" : null;
+            return string.Join(" and ", new[] { low, high }.OfType<string>());
+        }
+    }
+
     /// <summary>Whether a key of a manifest means this option.</summary>
     /// <param name="key">A key; "lora-alpha" and "lora_alpha" are one.</param>
     public bool Answers(string key)

@@ -1,7 +1,6 @@
 // Compares given options with a schema: unknown keys, one option given twice, wrong types, numbers out of range, texts that are
 // no choice. Everything at once; what is right comes back under the options' own names, in the shape that its type has.
 
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -108,22 +107,12 @@ internal static class OptionsChecker
             return new OptionFault(key, $"option '{key}' cannot be '{text}'.{Suggestions.Hint(text, [.. option.Choices])}");
         if (number is not { } n) return null;
         if (type.Kind == OptionKind.Int && n is < int.MinValue or > int.MaxValue)
-            return new OptionFault(key, $"option '{key}' is {Show(n)}; it is at most {int.MaxValue} in size.");
+            return new OptionFault(key, $"option '{key}' is {Numbers.Show(n)}; it is at most {int.MaxValue} in size.");
         var low = option.Minimum is { } minimum && (option.ExclusiveMinimum ? n <= minimum : n < minimum);
         if (low || n > option.Maximum)
-            return new OptionFault(key, $"option '{key}' is {Show(n)}; it must be {RangeText(option)}.");
+            return new OptionFault(key, $"option '{key}' is {Numbers.Show(n)}; it must be {option.RangeText}.");
         return null;
     }
-
-    /// <summary>"at least 0", "more than 0 and at most 1"; empty where there is no limit.</summary>
-    public static string RangeText(OptionSchema option)
-    {
-        var low = option.Minimum is { } minimum ? $"{(option.ExclusiveMinimum ? "more than" : "at least")} {Show(minimum)}" : null;
-        var high = option.Maximum is { } maximum ? $"at most {Show(maximum)}" : null;
-        return string.Join(" and ", new[] { low, high }.OfType<string>());
-    }
-
-    private static string Show(double number) => number.ToString("R", CultureInfo.InvariantCulture);
 
     private static OptionFault Wrong(OptionType type, string key, JsonNode node)
     {
