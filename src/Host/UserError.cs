@@ -3,7 +3,6 @@
 
 using PeftAlign.Abstractions;
 
-using PeftAlign.Abstractions;
 
 namespace PeftAlign.Host;
 
