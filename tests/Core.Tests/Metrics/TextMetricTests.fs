@@ -270,6 +270,12 @@ let ``chrF of a text with itself is 100, and swapping sides swaps precision and 
     && (empty || a |> Seq.forall PythonText.isSpace || same > 99.9)
     && abs (Chrf.Sentence(a, [| b |], f1) - Chrf.Sentence(b, [| a |], f1)) < 1e-9
 
+/// Where a reference has no n-gram of an order, the hypothesis' own do not count: else precision here were 3/4 and below.
+[<Test>]
+let ``An empty reference leaves a corpus score alone`` () =
+    let score = Chrf.Corpus([| "abc"; "x" |], [| [| "abc" |]; [| "" |] |], chrf2)
+    Assert.That(score, Is.EqualTo(100.0).Within 1e-12)
+
 [<Test>]
 let ``Python's string operations`` () =
     Assert.That(PythonText.split " a\u001Cb\u3000 c\u200Bd ", Is.EqualTo<string[]> [| "a"; "b"; "c\u200Bd" |])
