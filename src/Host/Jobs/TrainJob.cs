@@ -3,8 +3,10 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch.Extras;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Jobs;
@@ -39,6 +41,7 @@ internal static class TrainJob
             Appear(job.Folder.Adapter, folder => Write(folder, adapter.Save(policy.Outline, sites)));
         else
             Appear(job.Folder.Model, folder => ModelFolder.Save(folder, policy.Model, place.Base));
+        RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return new JsonObject
         {
             ["steps"] = outcome.Steps,
@@ -46,6 +49,20 @@ internal static class TrainJob
             ["final_loss"] = outcome.FinalLoss,
         };
     }
+
+    // Everything that made the result, and what it was made on.
+    private static JsonObject Record(JobContext job, PolicyPlace place) => new()
+    {
+        ["peftalign"] = CommandLine.TopHelp.Version,
+        ["id"] = job.Spec.Id,
+        ["label"] = job.Spec.Label,
+        ["options"] = job.Spec.Options.DeepClone(),
+        ["lineage"] = new JsonObject { ["base"] = place.Base },
+        ["plugins"] = new JsonArray([.. job.Plugins.Plugins.Select(p => (JsonNode)$"{p.Manifest.Id} {p.Manifest.Version}")]),
+        ["libtorch"] = LibTorch.Version,
+        ["device"] = "cpu",
+        ["threads"] = job.Spec.Threads,
+    };
 
     private static void Write(string folder, AdapterFiles files) =>
         AdapterFolder.Write(folder, files.Config.ToDictionary(c => c.Key, c => (object?)(c.Value is null ? null : JsonSerializer.SerializeToElement(c.Value))), files.Tensors);
