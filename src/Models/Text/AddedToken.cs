@@ -26,7 +26,8 @@ internal sealed class AddedVocabulary
         Tokens = tokens;
         foreach (var token in tokens) (_byId[token.Id], _ids[token.Content]) = (token, token.Id);
         var special = tokens.Where(t => t.Special).Select(t => t.Content).ToHashSet();
-        Decoded = tokens.ToDictionary(t => t.Id, t => t.Normalized && normalizer is not null ? normalizer.Apply(t.Content) : t.Content);
+        Decoded = tokens.ToDictionary(
+            t => t.Id, t => t.Normalized && normalizer is not null ? normalizer.Apply(t.Content) : t.Content);
         Skipped = Decoded.Where(pair => special.Contains(pair.Value)).Select(pair => pair.Key).ToHashSet();
         _raw = new AddedTokenMatcher(tokens.Where(t => !t.Normalized).Select(t => (t.Content, t)));
         _normalized = new AddedTokenMatcher(
@@ -77,7 +78,8 @@ internal sealed class AddedVocabulary
     }
 
     private void AddNormalized(
-        string text, int start, int end, Normalizer? normalizer, bool specialAsText, AlignedText result, List<Piece> pieces, TextPool pool)
+        string text, int start, int end, Normalizer? normalizer, bool specialAsText, AlignedText result, List<Piece> pieces,
+        TextPool pool)
     {
         if (start >= end) return;
         var part = pool.Rent(result.Tracks, start);

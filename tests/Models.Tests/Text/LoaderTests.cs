@@ -1,5 +1,5 @@
-// What the loader makes of folders: roles and added tokens of the configuration files, errors that say what is missing; and that a
-// tokenizer is safe for several threads and linear in its text.
+// What the loader makes of folders: roles and added tokens of the configuration files, errors that say what is missing; and
+// that a tokenizer is safe for several threads and linear in its text.
 using System.Diagnostics;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Text;
@@ -67,8 +67,10 @@ public class LoaderTests
     public void A_folder_without_a_tokenizer_says_what_was_looked_for()
     {
         using var folder = Folder();
-        Assert.That(() => TokenizerLoader.Load(folder.Path), Throws.TypeOf<TokenizerException>().With.Message.Contains("tokenizer.json"));
-        Assert.That(() => TokenizerLoader.Load("/no/such/path"), Throws.TypeOf<TokenizerException>().With.Message.Contains("no such"));
+        Assert.That(() => TokenizerLoader.Load(folder.Path),
+            Throws.TypeOf<TokenizerException>().With.Message.Contains("tokenizer.json"));
+        Assert.That(() => TokenizerLoader.Load("/no/such/path"),
+            Throws.TypeOf<TokenizerException>().With.Message.Contains("no such"));
     }
 
     [Test]

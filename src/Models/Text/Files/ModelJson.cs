@@ -43,7 +43,8 @@ internal static class ModelJson
     {
         foreach (var property in vocab.Value.EnumerateObject())
         {
-            if (property.Value.ValueKind != JsonValueKind.Number || !property.Value.TryGetInt64(out var id) || id is < 0 or > MaxId)
+            if (property.Value.ValueKind != JsonValueKind.Number || !property.Value.TryGetInt64(out var id)
+                || id is < 0 or > MaxId)
                 throw new FormatException($"the id of token '{property.Name}' is {property.Value.GetRawText()}, not a whole number from 0 to {MaxId}");
             yield return KeyValuePair.Create(property.Name, (int)id);
         }
@@ -113,7 +114,8 @@ internal static class ModelJson
         if (unknown >= entries.Count)
             throw field.Get("unk_id").Error($"{unknown} is not less than the {entries.Count} tokens of the vocabulary");
         var vocabulary = field.Get("vocab").Guard(() => new Vocabulary(entries));
-        return new UnigramModel(vocabulary, [.. scores], null, unknown, field.Flag("byte_fallback", false), singlePrecision: false);
+        var byteFallback = field.Flag("byte_fallback", false);
+        return new UnigramModel(vocabulary, [.. scores], null, unknown, byteFallback, singlePrecision: false);
     }
 
     private static WordPieceModel ReadWordPiece(JsonField field)
@@ -123,7 +125,8 @@ internal static class ModelJson
         var unknown = vocabulary.Id(token);
         if (unknown < 0) throw field.Error($"unk_token '{token}' is not in the vocabulary; add it");
         return new WordPieceModel(
-            vocabulary, unknown, field.Text("continuing_subword_prefix", "##"), field.Find("max_input_chars_per_word")?.Count() ?? 100);
+            vocabulary, unknown, field.Text("continuing_subword_prefix", "##"),
+            field.Find("max_input_chars_per_word")?.Count() ?? 100);
     }
 
     private static WordLevelModel ReadWordLevel(JsonField field)

@@ -83,11 +83,14 @@ internal static class DecoderJson
             "Fuse" => new FuseDecoder(),
             "Replace" => new ReplaceDecoder(PatternJson.Read(field.Get("pattern")), field.Get("content").Text()),
             "Strip" => new StripDecoder(
-                char.ConvertFromUtf32(PreTokenizerJson.OneCharacter(field.Get("content"))), Limit(field, "start"), Limit(field, "stop")),
-            "Metaspace" => new MetaspaceDecoder(PreTokenizerJson.Replacement(field), PreTokenizerJson.Scheme(field) != PrependScheme.Never),
+                char.ConvertFromUtf32(PreTokenizerJson.OneCharacter(field.Get("content"))), Limit(field, "start"),
+                Limit(field, "stop")),
+            "Metaspace" => new MetaspaceDecoder(PreTokenizerJson.Replacement(field),
+                PreTokenizerJson.Scheme(field) != PrependScheme.Never),
             "WordPiece" => new WordPieceDecoder(field.Text("prefix", "##"), field.Flag("cleanup", true)),
             "BPEDecoder" => new BpeSuffixDecoder(field.Text("suffix", "</w>")),
-            "CTC" => new CtcDecoder(field.Text("pad_token", "<pad>"), field.Text("word_delimiter_token", "|"), field.Flag("cleanup", true)),
+            "CTC" => new CtcDecoder(field.Text("pad_token", "<pad>"), field.Text("word_delimiter_token", "|"),
+                field.Flag("cleanup", true)),
             _ => throw TokenizerJson.UnknownType(field, type, Known),
         };
     }

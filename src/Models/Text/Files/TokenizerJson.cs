@@ -71,7 +71,8 @@ internal static class TokenizerJson
     private static TruncationOptions ReadTruncation(JsonField field) => new(
         field.Get("max_length").Count(),
         field.Find("stride")?.Count() ?? 0,
-        Choice(field, "strategy", "LongestFirst", ("LongestFirst", "longest_first"), ("OnlyFirst", "only_first"), ("OnlySecond", "only_second")),
+        Choice(field, "strategy", "LongestFirst", ("LongestFirst", "longest_first"), ("OnlyFirst", "only_first"),
+            ("OnlySecond", "only_second")),
         Choice(field, "direction", "Right", ("Right", ""), ("Left", "left")) != "");
 
     private static PaddingOptions ReadPadding(JsonField field)
@@ -79,7 +80,8 @@ internal static class TokenizerJson
         // "BatchLongest" or {"Fixed": n}
         var strategy = field.Find("strategy");
         int? length = null;
-        if (strategy is { Value.ValueKind: System.Text.Json.JsonValueKind.Object } wrapped) length = wrapped.Get("Fixed").Count(1 << 24);
+        if (strategy is { Value.ValueKind: System.Text.Json.JsonValueKind.Object } wrapped)
+            length = wrapped.Get("Fixed").Count(1 << 24);
         else if (strategy is { } named && named.Text() != "BatchLongest")
             throw named.Error("is unknown; it is \"BatchLongest\" or {\"Fixed\": length}");
         return new PaddingOptions(
@@ -97,7 +99,8 @@ internal static class TokenizerJson
         var text = field.Text(name, otherwise);
         foreach (var (choice, value) in choices)
             if (choice == text) return value;
-        throw field.Get(name).Error($"'{text}' is unknown; it is one of {string.Join(", ", choices.Select(choice => choice.Name))}");
+        var names = string.Join(", ", choices.Select(choice => choice.Name));
+        throw field.Get(name).Error($"'{text}' is unknown; it is one of {names}");
     }
 
     /// <summary>The error for a component of unknown type.</summary>

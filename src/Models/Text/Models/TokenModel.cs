@@ -3,7 +3,8 @@ using PeftAlign.Models.Text.Unicode;
 
 namespace PeftAlign.Models.Text.Models;
 
-/// <summary>A vocabulary and the way to write a piece in it. Immutable; the state of a call is in <see cref="ModelScratch"/>.</summary>
+/// <summary>A vocabulary and the way to write a piece in it. Immutable; the state of a call is in <see
+/// cref="ModelScratch"/>.</summary>
 internal abstract class TokenModel(Vocabulary vocabulary)
 {
     /// <summary>Tokens and ids.</summary>
