@@ -23,7 +23,6 @@ internal sealed class AddedVocabulary
 
     public AddedVocabulary(IReadOnlyList<AddedToken> tokens, Normalizer? normalizer)
     {
-        Tokens = tokens;
         foreach (var token in tokens) (_byId[token.Id], _ids[token.Content]) = (token, token.Id);
         var special = tokens.Where(t => t.Special).Select(t => t.Content).ToHashSet();
         Decoded = tokens.ToDictionary(
@@ -33,9 +32,6 @@ internal sealed class AddedVocabulary
         _normalized = new AddedTokenMatcher(
             tokens.Where(t => t.Normalized).Select(t => (normalizer?.Apply(t.Content) ?? t.Content, t)));
     }
-
-    /// <summary>All of them.</summary>
-    public IReadOnlyList<AddedToken> Tokens { get; }
 
     /// <summary>By id how a token is decoded: normalised if it is matched so.</summary>
     public IReadOnlyDictionary<int, string> Decoded { get; }

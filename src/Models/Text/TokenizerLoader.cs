@@ -69,21 +69,26 @@ public static class TokenizerLoader
         }
     }
 
-    // A bare model file is what sentencepiece makes of it. A model whose folder says what class of tokenizer it belongs to is
-    // what that class makes of it.
+    // A bare model file is what sentencepiece makes of it. A model whose folder names a class of tokenizer is what that class
+    // makes of it; a class that is not known here may number or split otherwise, so it is refused.
     private static TokenizerParts ReadSentencePiece(string path, TokenizerConfig config)
     {
         var file = SentencePieceFile.Read(path);
-        var name = config.ClassName;
         var (addBos, addEos) = (config.AddBos ?? false, config.AddEos ?? false);
-        if (name is null) return config.Apply(SentencePieceTokenizer.Native(file, addBos, addEos));
-        if (name.StartsWith("Deberta", StringComparison.Ordinal))
-            return config.Apply(DebertaFiles.Read(file));
-        if (!file.IsBpe) return config.Apply(SentencePieceTokenizer.Native(file, addBos, addEos));
-        var isLlama = name.StartsWith("Llama", StringComparison.Ordinal)
-            || name.StartsWith("CodeLlama", StringComparison.Ordinal);
-        var layout = config.AddPrefixSpace == false ? SentencePieceLayout.NoPrefix
-            : config.Legacy ?? true ? SentencePieceLayout.Legacy : SentencePieceLayout.NonLegacy;
-        return config.Apply(SentencePieceTokenizer.Convert(file, layout, config.AddBos ?? isLlama, addEos));
+        switch (config.ClassName)
+        {
+            case null: return config.Apply(SentencePieceTokenizer.Native(file, addBos, addEos));
+            case var name when name.StartsWith("Deberta", StringComparison.Ordinal): return config.Apply(DebertaFiles.Read(file));
+            case var name when file.IsBpe && name.StartsWith("Gemma", StringComparison.Ordinal):
+                return config.Apply(SentencePieceTokenizer.Convert(file, SentencePieceLayout.NoPrefix, config.AddBos ?? true, addEos));
+            case var name when file.IsBpe && name.Contains("Llama", StringComparison.Ordinal):
+                var layout = config.AddPrefixSpace == false ? SentencePieceLayout.NoPrefix
+                    : config.Legacy ?? true ? SentencePieceLayout.Legacy : SentencePieceLayout.NonLegacy;
+                return config.Apply(SentencePieceTokenizer.Convert(file, layout, config.AddBos ?? true, addEos));
+            case var name:
+                throw new TokenizerException(
+                    $"{path}: tokenizer_config.json says tokenizer_class '{name}', whose ids a sentencepiece model alone does not "
+                    + "give; put the model's tokenizer.json into the folder");
+        }
     }
 }

@@ -7,8 +7,6 @@ namespace PeftAlign.Models.Text.Files;
 /// <summary>The model part of tokenizer.json.</summary>
 internal static class ModelJson
 {
-    private const int MaxId = 1 << 24;
-
     /// <summary>Reads a model.</summary>
     public static TokenModel Read(JsonField field)
     {
@@ -44,8 +42,8 @@ internal static class ModelJson
         foreach (var property in vocab.Value.EnumerateObject())
         {
             if (property.Value.ValueKind != JsonValueKind.Number || !property.Value.TryGetInt64(out var id)
-                || id is < 0 or > MaxId)
-                throw new FormatException($"the id of token '{property.Name}' is {property.Value.GetRawText()}, not a whole number from 0 to {MaxId}");
+                || id is < 0 or > Vocabulary.MaxId)
+                throw new FormatException($"the id of token '{property.Name}' is {property.Value.GetRawText()}, not a whole number from 0 to {Vocabulary.MaxId}");
             yield return KeyValuePair.Create(property.Name, (int)id);
         }
     }

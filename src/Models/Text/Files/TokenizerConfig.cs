@@ -98,7 +98,7 @@ internal sealed record TokenizerConfig
         foreach (var property in decoder.Value.EnumerateObject())
         {
             if (!int.TryParse(property.Name, System.Globalization.CultureInfo.InvariantCulture, out var id)
-                || id is < 0 or > 1 << 24)
+                || id is < 0 or > Models.Vocabulary.MaxId)
                 throw decoder.Error($"'{property.Name}' is not an id");
             var field = decoder.Get(property.Name);
             var special = field.Flag("special", false);

@@ -78,7 +78,8 @@ internal sealed class ModelScratch
 /// <summary>Tokens and ids, both ways.</summary>
 internal sealed class Vocabulary
 {
-    private const int MaxId = 1 << 24;
+    /// <summary>The largest id that is accepted: tables have a place for each.</summary>
+    public const int MaxId = 1 << 22;
 
     private readonly Dictionary<string, int> _ids;
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _lookup;
