@@ -1,4 +1,7 @@
-// What the user can mend. The command line prints it as one line, without a stack trace, and ends with exit code 2.
+// What the user can mend, in the host's own three parts. The command line prints it, as it does every UserErrorException, as one
+// line without a stack trace, and ends with exit code 2.
+
+using PeftAlign.Abstractions;
 
 using PeftAlign.Abstractions;
 

@@ -1,5 +1,8 @@
 // Makes the contents of plugin.json from what a build has written.
 
+using System.Reflection;
+using PeftAlign.Abstractions;
+
 namespace PeftAlign.Plugins;
 
 internal static class ManifestBuilder
@@ -16,6 +19,7 @@ internal static class ManifestBuilder
         var level = EntryPoint.Read(entryAssembly).ApiLevel;
         var bare = new PluginManifest(id, version, level, Path.GetFileName(entryAssembly), [], []);
         var loaded = LoadedPlugin.LoadEntry(new PluginFolder(folder, bare, PluginOrigin.Development), entryAssembly);
+        LoadedPlugin.ThrowIfSharedInside(loaded.Folder, PluginFolder.FilesOf(folder));
         if (loaded.Factories.Count == 0) throw new PluginException($"Plugin {id} registers nothing; add a factory in Register.");
         var summaries = XmlDocs.Read(docs);
         return bare with
@@ -29,6 +33,15 @@ internal static class ManifestBuilder
     public static IReadOnlyList<PluginFile> Hashes(string folder) =>
         [.. PluginFolder.FilesOf(folder).Select(file => new PluginFile(file, PluginFolder.Sha256(Path.Combine(folder, file))))];
 
-    private static ProvidedContract Describe(Factory factory, XmlDocs docs) =>
-        new(factory.Kind, factory.Name, factory.ResultVersion, ClassSchema.Read(factory.OptionsType, docs), docs.Summary(factory.OptionsType));
+    /// <summary>What a factory provides, with docs where they are given.</summary>
+    public static ProvidedContract Describe(Factory factory, XmlDocs docs)
+    {
+        var traits = factory.OptionsType.GetCustomAttribute<ContractTraitsAttribute>();
+        return new ProvidedContract(factory.Kind, factory.Name, factory.ResultVersion, ClassSchema.Read(factory.OptionsType, docs), docs.Summary(factory.OptionsType))
+        {
+            Alias = factory.Alias,
+            Inputs = traits?.Inputs ?? "",
+            Traits = traits?.Traits ?? [],
+        };
+    }
 }

@@ -42,7 +42,12 @@ internal static class ManifestFile
         [.. Items(json, "files").Select(file => new PluginFile(Text(file, "path"), Text(file, "sha256")))]);
 
     private static ProvidedContract Provided(JsonObject json) => new(
-        Text(json, "kind"), Text(json, "name"), (int)Whole(json, "resultVersion"), new OptionsSchema([.. Items(json, "options").Select(Option)]), Optional(json, "docs"));
+        Text(json, "kind"), Text(json, "name"), (int)Whole(json, "resultVersion"), new OptionsSchema([.. Items(json, "options").Select(Option)]), Optional(json, "docs"))
+    {
+        Alias = Optional(json, "alias"),
+        Inputs = Optional(json, "inputs"),
+        Traits = Texts(json, "traits"),
+    };
 
     private static OptionSchema Option(JsonObject json)
     {
@@ -54,6 +59,9 @@ internal static class ManifestFile
             Maximum = json["maximum"] is { } high ? Numbers.Double(high) : null,
             Choices = Texts(json, "choices"),
             Aliases = Texts(json, "aliases"),
+            Names = Optional(json, "names"),
+            Recorded = json["recorded"]?.GetValue<bool>() ?? false,
+            OnlyWith = Optional(json, "onlyWith"),
             Docs = Optional(json, "docs"),
         };
     }
@@ -68,14 +76,16 @@ internal static class ManifestFile
         ["files"] = new JsonArray([.. manifest.Files.Select(file => new JsonObject { ["path"] = file.Path, ["sha256"] = file.Sha256 })]),
     };
 
-    public static JsonObject ToJson(ProvidedContract provided) => new()
+    public static JsonObject ToJson(ProvidedContract provided)
     {
-        ["kind"] = provided.Kind,
-        ["name"] = provided.Name,
-        ["resultVersion"] = provided.ResultVersion,
-        ["docs"] = provided.Docs,
-        ["options"] = new JsonArray([.. provided.Options.Options.Select(ToJson)]),
-    };
+        var json = new JsonObject { ["kind"] = provided.Kind, ["name"] = provided.Name, ["resultVersion"] = provided.ResultVersion };
+        if (provided.Docs.Length > 0) json["docs"] = provided.Docs;
+        if (provided.Alias.Length > 0) json["alias"] = provided.Alias;
+        if (provided.Inputs.Length > 0) json["inputs"] = provided.Inputs;
+        if (provided.Traits.Count > 0) json["traits"] = Texts(provided.Traits);
+        json["options"] = new JsonArray([.. provided.Options.Options.Select(ToJson)]);
+        return json;
+    }
 
     private static JsonObject ToJson(OptionSchema option)
     {
@@ -83,11 +93,16 @@ internal static class ManifestFile
         if (option.Minimum is { } low) json["minimum"] = Numbers.ToJson(low);
         if (option.ExclusiveMinimum) json["exclusiveMinimum"] = true;
         if (option.Maximum is { } high) json["maximum"] = Numbers.ToJson(high);
-        if (option.Choices.Count > 0) json["choices"] = new JsonArray([.. option.Choices.Select(text => JsonValue.Create(text))]);
-        if (option.Aliases.Count > 0) json["aliases"] = new JsonArray([.. option.Aliases.Select(text => JsonValue.Create(text))]);
+        if (option.Choices.Count > 0) json["choices"] = Texts(option.Choices);
+        if (option.Aliases.Count > 0) json["aliases"] = Texts(option.Aliases);
+        if (option.Names.Length > 0) json["names"] = option.Names;
+        if (option.Recorded) json["recorded"] = true;
+        if (option.OnlyWith.Length > 0) json["onlyWith"] = option.OnlyWith;
         if (option.Docs.Length > 0) json["docs"] = option.Docs;
         return json;
     }
+
+    private static JsonArray Texts(IReadOnlyList<string> texts) => new([.. texts.Select(text => JsonValue.Create(text))]);
 
     private static string Text(JsonObject json, string name) =>
         json[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw new FormatException($"'{name}' is missing or no text");

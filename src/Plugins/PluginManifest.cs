@@ -22,7 +22,17 @@ public sealed record PluginManifest(
 /// <param name="ResultVersion">Raised whenever the same options give other numbers.</param>
 /// <param name="Options">What it can be told.</param>
 /// <param name="Docs">Summary of its options class; may be empty.</param>
-public sealed record ProvidedContract(string Kind, string Name, int ResultVersion, OptionsSchema Options, string Docs);
+public sealed record ProvidedContract(string Kind, string Name, int ResultVersion, OptionsSchema Options, string Docs)
+{
+    /// <summary>JSON of what the name stands for, such as {"type":"lora","quantization":"nf4"}; empty for a contract of its own.</summary>
+    public string Alias { get; init; } = "";
+
+    /// <summary>Of a merge strategy: how many models it takes, like "[2,2]"; else empty.</summary>
+    public string Inputs { get; init; } = "";
+
+    /// <summary>What plans must know: "reference" on a method that compares with a reference policy.</summary>
+    public IReadOnlyList<string> Traits { get; init; } = [];
+}
 
 /// <summary>A file of a plugin's folder.</summary>
 /// <param name="Path">Relative to the folder, with forward slashes.</param>

@@ -67,6 +67,13 @@ public sealed class DisposeScope : IDisposable
         return item;
     }
 
+    /// <summary>Moves a tensor outwards if this scope would dispose it; one that belongs elsewhere stays there.</summary>
+    internal T Spare<T>(T item) where T : IScoped
+    {
+        if (item.Scope == this) MoveTo(item, NextOpen(OuterScope));
+        return item;
+    }
+
     /// <summary>Moves a tensor to another scope.</summary>
     public T MoveToOther<T>(DisposeScope? other, T item) where T : IDisposable
     {
@@ -159,6 +166,6 @@ public static partial class torch
     {
         ArgumentNullException.ThrowIfNull(body);
         using var scope = NewDisposeScope();
-        return body().MoveToOuterDisposeScope();
+        return scope.Spare(body());
     }
 }

@@ -10,7 +10,7 @@ open PeftAlign.Core.Language.Parts
 let private expand context path kind name mark =
     contract context path "adapter" name mark
     |> Option.bind (fun found ->
-        match Given.text found.Schema.Alias with
+        match found.Schema.Alias with
         | "" -> Some(found, kind)
         | alias ->
             let tree = Tree.ofJson alias
@@ -43,7 +43,9 @@ let private bind context path (node: Node) ((name, mark), quantization) =
             let own = schemas found
             let ownNames = own |> List.map _.Name |> set
             let extra = quantized |> Option.map schemas |> Option.defaultValue []
-            let all = own @ (extra |> List.filter (fun schema -> not (ownNames.Contains schema.Name)))
+
+            let all =
+                own @ (extra |> List.filter (fun schema -> not (ownNames.Contains schema.Name)))
 
             Options.bind context path $"the adapter '{name}'" node.Mark beside true all (others beside node)
             |> Option.map (fun options ->
@@ -52,12 +54,19 @@ let private bind context path (node: Node) ((name, mark), quantization) =
 
                 let bound: Options.Bound = { Contract = found; Options = Map mine }
 
-                bound, quantized |> Option.map (fun found -> { Options.Contract = found; Options.Options = Map others })))
+                bound,
+                quantized
+                |> Option.map (fun found ->
+                    {
+                        Options.Contract = found
+                        Options.Options = Map others
+                    })))
 
 let private content =
     let types =
         fields {
-            let! name = required "type" "The adapter's type." (marked (filled (Name "adapter type")))
+            let! name =
+                required "type" "The adapter's type." (marked (filled (Name "adapter type")))
 
             and! quantization =
                 optional "quantization" "Train over a base quantised like this." (marked (filled AnyText))

@@ -135,7 +135,7 @@ type Manifests private () =
     /// <param name="catalogue">The plugins whose options it knows; all of them, listed in a manifest or not.</param>
     /// <returns>JSON text.</returns>
     static member JsonSchema(catalogue: Catalogue) : string =
-        Known(Given.list catalogue.Plugins) |> JsonSchema.generate |> Tree.options
+        Known(Whole.plugins catalogue) |> JsonSchema.generate |> Tree.options
 
 /// <summary>Planning: from an experiment to a graph of jobs whose ids are hashes of what can change their results.</summary>
 [<AbstractClass; Sealed>]

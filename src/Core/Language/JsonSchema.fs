@@ -9,6 +9,7 @@ let private words (names: string list) = List(names |> List.map Text)
 
 let private anyOf (schemas: Tree list) =
     match List.distinct schemas with
+    | [] -> Flag false // nothing is known that could stand here
     | [ one ] -> one
     | several -> Map [ "anyOf", List several ]
 
@@ -45,12 +46,15 @@ let private object (required: string list) (properties: (string * Tree) list) =
 
 /// Methods, adapters and benchmarks take `{ grid: [...] }` on a value.
 let private withGrid schema =
-    let grid = object [ "grid" ] [ "grid", Map [ "type", Text "array"; "items", schema; "minItems", Whole 1L ] ]
+    let grid =
+        object [ "grid" ] [ "grid", Map [ "type", Text "array"; "items", schema; "minItems", Whole 1L ] ]
+
     anyOf [ schema; grid ]
 
 let rec private ofShape (known: Known) shape : Tree =
     match shape with
     | Anything -> Map []
+    | Name "architecture" -> Map [ "enum", words (known.Names "architecture") ]
     | AnyText
     | FilePath
     | Name _ -> Map [ "type", Text "string" ]
@@ -83,19 +87,20 @@ and private configured known kind key specs contract =
         let value = if hasGrid then withGrid value else value
         let value = anyOf [ value; nothing ] |> described schema.Docs
 
-        [ schema.Name; yield! Given.list schema.Aliases ]
-        |> List.map (fun name -> name, value)
+        [ schema.Name; yield! schema.Aliases ] |> List.map (fun name -> name, value)
 
     let fixedKey =
         if key = "" then
             []
         else
-            [ key, Map [ "enum", words (List.distinct [ contract.Schema.Name; contract.Name ]) ] ]
+            [
+                key, Map [ "enum", words (List.distinct [ contract.Schema.Name; contract.Name ]) ]
+            ]
 
     // An alias stands for a required option too, and a judge made in the run has no path: those are left to the reader.
     let needed =
         schemas
-        |> List.filter (fun schema -> schema.Required && Seq.isEmpty (Given.list schema.Aliases) && kind <> "judge")
+        |> List.filter (fun schema -> schema.Required && Seq.isEmpty (schema.Aliases) && kind <> "judge")
         |> List.map _.Name
 
     object (required specs @ needed |> List.distinct) (fixedKey @ properties known specs @ (schemas |> List.collect option))
@@ -105,10 +110,10 @@ and private optionsOf known kind contract =
     let own = Parts.schemas contract
 
     match kind with
-    | "method" -> TrainingOptions.withMethod (Given.list contract.Schema.Traits) own
+    | "method" -> TrainingOptions.withMethod (contract.Schema.Traits) own
     | "adapter" ->
         let target =
-            match Given.text contract.Schema.Alias with
+            match contract.Schema.Alias with
             | "" -> own
             | alias ->
                 match Tree.find "type" (Tree.ofJson alias) with

@@ -60,8 +60,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
 
         let isAsked = training "precompute_reference" = Some(Flag true)
 
-        let usesReference =
-            run.Setting.Method.Schema.Traits |> Given.list |> Seq.contains "reference"
+        let usesReference = run.Setting.Method.Schema.Traits |> Seq.contains "reference"
 
         if not (isAsked && usesReference) then
             []
@@ -82,7 +81,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                     {
                         Label = $"reference/{Policies.label policy}"
                         Axes = Specs.axes policy
-                        Plugins = start.Plugins
+                        Loads = []
                         Group = start.Base
                     },
                     [
@@ -106,7 +105,6 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         let dataset = this.Sources.Dataset(run.Dataset, Some run.Seed)
         let adapter, adapterPlugins = this.Adapter run
         let training = this.Sources.Resolve(run.Setting.Training, Some run.Seed)
-        let plugins = run.Setting.Method.Plugin.Id :: adapterPlugins @ start.Plugins
 
         let id =
             graph.Add(
@@ -114,7 +112,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 {
                     Label = "train/" + Policies.label policy
                     Axes = Specs.axes policy
-                    Plugins = plugins
+                    Loads = adapterPlugins @ graph.LoadsOf start.Tree
                     Group = ""
                 },
                 [
@@ -132,7 +130,6 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         {
             Tree = Specs.moved start.Tree id
             Base = if run.Adapter.IsSome then start.Base else id
-            Plugins = adapterPlugins @ start.Plugins |> List.distinct
         }
 
     member private this.Choose(policy: Policy, select: Select, variants: Policy list) : Lowered =
@@ -144,7 +141,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 {
                     Label = "select/" + Policies.label policy
                     Axes = Specs.axes policy
-                    Plugins = []
+                    Loads = candidates |> List.collect (fun candidate -> graph.LoadsOf candidate.Tree)
                     Group = ""
                 },
                 [
@@ -172,7 +169,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 {
                     Label = "merge/" + Policies.label policy
                     Axes = Specs.axes policy
-                    Plugins = row.Bound.Contract.Plugin.Id :: (parents |> List.collect _.Plugins)
+                    Loads = graph.LoadsOf root.Tree
                     Group = ""
                 },
                 [
@@ -194,7 +191,6 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         {
             Tree = Specs.moved root.Tree id
             Base = id
-            Plugins = []
         }
 
     /// The policy's jobs, made once.
@@ -254,7 +250,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                             "control", control
                             "benchmark_variant", variant
                         ]
-                    Plugins = benchmark.Bound.Contract.Plugin.Id :: subject.Plugins
+                    Loads = []
                     Group = subject.Base
                 },
                 [
@@ -276,7 +272,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             {
                 Label = "report"
                 Axes = []
-                Plugins = []
+                Loads = []
                 Group = ""
             },
             [

@@ -68,13 +68,14 @@ type internal Matrix(lookup: Lookup, context: Context) =
             for policy in policies do
                 match first.TryGetValue policy with
                 | true, (earlier, known) ->
-                    let tags = List.distinct (known.Facts.Tags @ policy.Facts.Tags)
+                    // The first stage of one chain may be the whole of another.
+                    let facts =
+                        { known.Facts with
+                            Tags = List.distinct (known.Facts.Tags @ policy.Facts.Tags)
+                            IsLast = known.Facts.IsLast || policy.Facts.IsLast
+                        }
 
-                    first[policy] <-
-                        (earlier,
-                         { known with
-                             Facts = { known.Facts with Tags = tags }
-                         })
+                    first[policy] <- (earlier, { known with Facts = facts })
                 | _ ->
                     first.Add(policy, (row, policy))
                     order.Add policy
@@ -95,6 +96,7 @@ type internal Matrix(lookup: Lookup, context: Context) =
     let merged = Dictionary<string, Policy list>()
     let merging = HashSet<string>()
 
+    let mutable empties = context.Faults.Count
     let complained = HashSet<struct (int * int)>()
 
     /// One fault for each place: a selection is looked at once for each seed.
@@ -107,7 +109,7 @@ type internal Matrix(lookup: Lookup, context: Context) =
         match axis with
         | "model" -> [ facts.Model ]
         | "dataset" -> facts.Datasets
-        | "method" -> facts.Chain :: facts.Methods
+        | "method" -> Selections.exactly facts.Chain :: facts.Methods
         | "adapter" -> facts.Adapters
         | "seed" -> facts.Seed |> Option.map string |> Option.toList
         | "stage" -> [ string facts.Stage ]
@@ -155,8 +157,11 @@ type internal Matrix(lookup: Lookup, context: Context) =
                 accepts selection policy.Facts
                 && (policy.Facts.IsLast || (selection.Values "stage").IsSome))
 
-        if found.IsEmpty && manifest.Complete then
+        // After a fault of another kind this one may be its echo.
+        if found.IsEmpty && manifest.Complete && context.Faults.Count = empties then
             fault selection.Mark selection.Path "the selection finds nothing; no row makes a policy with these values together"
+
+            empties <- context.Faults.Count
 
         found
 
@@ -168,10 +173,12 @@ type internal Matrix(lookup: Lookup, context: Context) =
             fault row.Mark row.Path $"merge '{row.Name}' is made of itself, over other merges; break the circle"
             raise Unplannable
         | _ ->
-            let found = Merges.groups context.Faults row (this.Select row.Of)
-            merging.Remove row.Name |> ignore
-            merged[row.Name] <- found
-            found
+            try
+                let found = Merges.groups context.Faults row (this.Select row.Of)
+                merged[row.Name] <- found
+                found
+            finally
+                merging.Remove row.Name |> ignore
 
     /// The one policy for a seed that a model or judge `{ run: ... }` means.
     member this.One(selection: Selection, seed: int option) : Policy =

@@ -56,7 +56,10 @@ let private strategy: Fields<Options.Bound> =
             required "method" "The merge strategy." (marked (filled (Name "merge strategy")))
 
         and! parameters = optional "parameters" "The strategy's options." parameters
-        and! rescale = optional "rescale" "How sparsified task vectors are scaled; exact (1/p) where absent." scaling
+
+        and! rescale =
+            optional "rescale" "How sparsified task vectors are scaled; exact (1/p) where absent." scaling
+
         return name, parameters, rescale
     }
     |> refine bind

@@ -69,7 +69,7 @@ let private withDuration options =
 /// Every setting of the method's grids; None after a fault.
 let bind context path name (method: Method) (set: Entry list) : Setting list option =
     let schemas =
-        TrainingOptions.withMethod (Given.list method.Contract.Schema.Traits) (Parts.schemas method.Contract)
+        TrainingOptions.withMethod (method.Contract.Schema.Traits) (Parts.schemas method.Contract)
 
     let own = settle context path method.Entries
 

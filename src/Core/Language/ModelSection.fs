@@ -80,7 +80,9 @@ let architecture: Fields<ModelSource> =
             let! name =
                 required "init" "An architecture whose weights are drawn at random." (marked (filled (Name "architecture")))
 
-            and! set = optional "set" "The architecture's options (config.json)." (asWritten (MapOf Anything))
+            and! set =
+                optional "set" "The architecture's options (config.json)." (asWritten (Configured("architecture", "", [])))
+
             return name, set
         }
 

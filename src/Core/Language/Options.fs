@@ -118,7 +118,7 @@ let defaultOf (option: OptionSchema) =
             raise (System.ArgumentException $"the default of option '{option.Name}' is not JSON: {text}")
 
 let private spellings (option: OptionSchema) =
-    option.Name :: (Given.list option.Aliases |> List.ofSeq)
+    option.Name :: (option.Aliases |> List.ofSeq)
 
 let private isNothing (node: Node) =
     match node.Body with
@@ -146,45 +146,44 @@ let private given context path (option: OptionSchema) (entries: Entry list) =
     | first :: _ -> Some first
     | [] -> None
 
+/// The texts of a value, of every variant of a grid and every item of a list.
+let rec private texts tree =
+    match tree with
+    | Grid items
+    | List items -> items |> List.collect texts
+    | Recorded inner -> texts inner
+    | Text text -> [ text ]
+    | other -> [ Tree.options other ]
+
 /// An option that the other options make meaningless is a fault, never ignored.
-let private applies context path owner entries (bound: (string * Tree) list) (option: OptionSchema) =
-    let rec texts tree =
-        match tree with
-        | Grid items
-        | List items -> items |> List.collect texts
-        | Recorded inner -> texts inner
-        | Text text -> [ text ]
-        | other -> [ Tree.options other ]
+let private applies context path (entries: Entry list) (bound: (string * Tree) list) (option: OptionSchema) =
+    let refuse (entry: Entry) condition has =
+        context.Faults.Add(
+            entry.KeyMark,
+            Readers.join path entry.Key,
+            $"'{option.Name}' is used with {condition} only, and {has}; remove it (null removes an inherited one) or change that"
+        )
 
-    match (Given.text option.OnlyWith).Split '=' with
-    | [| other; values |] ->
+    let isThis (entry: Entry) =
+        List.contains entry.Key (spellings option) && not (isNothing entry.Value)
+
+    match entries |> List.tryFind isThis, option.OnlyWith.Split '=' with
+    | Some entry, [| other; values |] ->
         let wanted = values.Split '|'
+        let found = bound |> List.tryFind (fun (name, _) -> name = other)
+        let found = found |> Option.map (snd >> texts) |> Option.defaultValue []
 
-        let found =
-            bound
-            |> List.tryFind (fun (name, _) -> name = other)
-            |> Option.map (snd >> texts)
-            |> Option.defaultValue []
-
-        match
-            entries
-            |> List.tryFind (fun (entry: Entry) -> List.contains entry.Key (spellings option) && not (isNothing entry.Value))
-        with
-        | Some entry when not (found |> List.exists (fun value -> Array.contains value wanted)) ->
+        if not (found |> List.exists (fun value -> Array.contains value wanted)) then
             let has =
                 if found.IsEmpty then
-                    "not given"
+                    $"there is no {other}"
                 else
-                    String.Join(", ", found)
+                    $"{other} is " + String.Join(", ", found)
 
-            let allowed = String.Join(" | ", wanted)
-
-            context.Faults.Add(
-                entry.KeyMark,
-                Readers.join path entry.Key,
-                $"'{option.Name}' is used with {other} {allowed} only, and {other} is {has}; remove it or change {other}"
-            )
-        | _ -> ()
+            refuse entry (other + " " + String.Join(" | ", wanted)) has
+    | Some entry, [| other |] when other <> "" ->
+        if not (bound |> List.exists (fun (name, _) -> name = other)) then
+            refuse entry other $"there is no {other}"
     | _ -> ()
 
 /// What the entries say where the schemas are these; `others` are keys that stand beside the options (for suggestions).
@@ -233,7 +232,7 @@ let bind
     let bound = schemas |> List.map one
 
     schemas
-    |> List.iter (applies context path owner entries (bound |> List.choose Option.flatten))
+    |> List.iter (applies context path entries (bound |> List.choose Option.flatten))
 
     if bound |> List.forall Option.isSome then
         Some(bound |> List.choose Option.get)

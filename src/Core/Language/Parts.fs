@@ -51,8 +51,7 @@ let contract context path kind (name: string) (mark: Place) =
         None
 
 /// The options' schemas of a contract.
-let schemas (contract: Contract) =
-    Given.list contract.Schema.Options |> List.ofSeq
+let schemas (contract: Contract) = contract.Schema.Options |> List.ofSeq
 
 /// A record that names a contract under `key` and holds its options beside `content`.
 let configured kind key docs (content: Fields<'T>) allowGrid : Reader<'T * Options.Bound> =

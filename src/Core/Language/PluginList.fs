@@ -100,9 +100,9 @@ let reader: Reader<(PluginEntry * Place) list * bool> = Parts.rows entry
 
 /// The plugins that the section lets in; what is not there, or not of the version asked for, is a fault.
 let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place) list option) : Known =
-    let all = Given.list catalogue.Plugins |> List.ofSeq
-    let id (plugin: PluginSchema) = Given.text plugin.Id
-    let source (plugin: PluginSchema) = Given.text plugin.Source
+    let all = Whole.plugins catalogue
+    let id (plugin: PluginSchema) = plugin.Id
+    let source (plugin: PluginSchema) = plugin.Source
     let isEngine (plugin: PluginSchema) = id plugin = ""
 
     let find (entry, mark) =
@@ -129,8 +129,8 @@ let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place
             | found -> found
 
     let sound (plugin: PluginSchema) =
-        for contract in Given.list plugin.Provides do
-            for option in Given.list contract.Options do
+        for contract in plugin.Provides do
+            for option in contract.Options do
                 try
                     Shape.ofOption option |> ignore
                     Options.defaultOf option |> ignore

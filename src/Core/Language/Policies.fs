@@ -14,6 +14,8 @@ type internal Facts =
         /// The chain up to this stage, such as "sft>dpo".
         Chain: string
         Adapters: string list
+        /// The adapter where a row or stage names it; empty where it is the method's own.
+        AdapterAxis: string
         Seed: int option
         Stage: int
         IsLast: bool
@@ -118,6 +120,7 @@ module internal Policies =
                     Methods = []
                     Chain = ""
                     Adapters = []
+                    AdapterAxis = ""
                     Seed = seed
                     Stage = 0
                     IsLast = true
@@ -130,7 +133,7 @@ module internal Policies =
             Label = name
         }
 
-    let private facts (lookup: Lookup) cell isLast dataset (adapter: string option) (stage: Stage) (before: Facts) : Facts =
+    let private facts (lookup: Lookup) cell isLast dataset axis (adapter: string option) (stage: Stage) (before: Facts) : Facts =
         let adapterTags =
             match adapter with
             | Some name -> (fst lookup.Adapters[name]).Tags
@@ -151,6 +154,7 @@ module internal Policies =
             Methods = [ stage.Method ]
             Chain = filled [ before.Chain; stage.Method ] |> Selections.chainName
             Adapters = [ adapter |> Option.defaultValue "none" ]
+            AdapterAxis = filled [ before.AdapterAxis; Option.defaultValue "" axis ] |> String.concat ">"
             Seed = Some cell.Seed
             Stage = before.Stage + 1
             IsLast = isLast
@@ -171,7 +175,7 @@ module internal Policies =
         let dataset = stage.Dataset |> Option.defaultValue cell.Dataset
         let axis = stage.Adapter |> Option.orElse cell.Adapter
         let adapter = axis |> Option.orElse method.Adapter |> Option.filter ((<>) "none")
-        let facts = facts lookup cell isLast dataset adapter stage previous.Facts
+        let facts = facts lookup cell isLast dataset axis adapter stage previous.Facts
 
         let before =
             match previous.Facts.Stage, until with

@@ -149,13 +149,9 @@ module internal Records =
     let refine (next: Context -> string -> Node -> 'T -> 'U option) (content: Fields<'T>) : Fields<'U> =
         {
             Specs = content.Specs
-            Get =
-                fun context path node ->
-                    content.Get context path node
-                    |> Option.bind (next context path node)
+            Get = fun context path node -> content.Get context path node |> Option.bind (next context path node)
         }
 
-    let names (content: Fields<'T>) =
-        content.Specs |> List.map _.Name
+    let names (content: Fields<'T>) = content.Specs |> List.map _.Name
 
     let hasKey key (node: Node) = (find node key).IsSome

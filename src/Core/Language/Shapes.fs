@@ -113,8 +113,8 @@ module internal Shape =
 
     /// An option's Type, Range and Choices as a shape. Raises ArgumentException on an unknown type: a plugin's mistake.
     let ofOption (option: PeftAlign.Core.OptionSchema) =
-        let range = lazy (Interval.parse (Given.text option.Range))
-        let choices = Given.list option.Choices |> List.ofSeq
+        let range = lazy (Interval.parse option.Range)
+        let choices = option.Choices |> List.ofSeq
 
         let rec one (text: string) =
             if text.EndsWith("[]", StringComparison.Ordinal) then
@@ -135,6 +135,6 @@ module internal Shape =
                 | "judge" -> Name text
                 | other -> raise (ArgumentException $"option '{option.Name}' has the unknown type '{other}'")
 
-        match (Given.text option.Type).Split '|' |> Array.map (fun part -> one (part.Trim())) with
+        match option.Type.Split '|' |> Array.map (fun part -> one (part.Trim())) with
         | [| single |] -> single
         | several -> Either(List.ofArray several)

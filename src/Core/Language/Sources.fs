@@ -13,8 +13,6 @@ type internal Lowered =
         Tree: Tree
         /// The weights that would be loaded: equal for adapters over one base.
         Base: string
-        /// Plugins that loading it needs.
-        Plugins: string list
     }
 
 type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: Graph, policyAt: Policy * Point option -> Lowered)
@@ -69,7 +67,6 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                             | None -> ()
                         ]
                 Base = Tree.options path
-                Plugins = []
             }
         | Initialised made ->
             let contract = made.Architecture.Contract
@@ -80,7 +77,7 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                     {
                         Label = "make-model/" + naming
                         Axes = [ "model", naming ]
-                        Plugins = [ contract.Plugin.Id ]
+                        Loads = [ contract.Plugin.Id ]
                         Group = ""
                     },
                     [
@@ -96,7 +93,6 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
             {
                 Tree = Map [ "weights", Output(id, "") ]
                 Base = id
-                Plugins = [ contract.Plugin.Id ]
             }
         | FromRun selection ->
             let policy = matrix.One(selection, seed)
@@ -148,7 +144,7 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
         Map(
             weights
             @ [
-                "name", Text judge.Bound.Contract.Name
+                "name", Provided(judge.Bound.Contract.Name, judge.Bound.Contract.Plugin.Id)
                 "result_version", Whole(int64 judge.Bound.Contract.Schema.ResultVersion)
                 "options", this.Resolve(judge.Bound.Options, None)
             ]
@@ -223,7 +219,7 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                 {
                     Label = $"make-dataset/{name}{suffix}"
                     Axes = [ "dataset", name ]
-                    Plugins = [ bound.Contract.Plugin.Id ]
+                    Loads = []
                     Group = ""
                 },
                 [ graph.Engine "make-dataset"; "dataset", tree ]

@@ -7,7 +7,7 @@ open System
 let contractTree (contract: Contract) options =
     Map
         [
-            "name", Text contract.Name
+            "name", Provided(contract.Name, contract.Plugin.Id)
             "result_version", Whole(int64 contract.Schema.ResultVersion)
             "options", options
         ]

@@ -21,6 +21,8 @@ type internal Tree =
     | Content of path: string * mark: Place
     /// The output of a job of this plan (a checkpoint of it where the second is not empty).
     | Output of job: string * checkpoint: string
+    /// A contract's qualified name and the plugin that a job loads for it.
+    | Provided of name: string * plugin: string
     /// Written for the job, left out of the identity: it cannot change the result.
     | Recorded of Tree
     /// A model, dataset or judge of the manifest by name; the planner puts what it stands for in its place.
@@ -85,6 +87,7 @@ module internal Tree =
         | Output(job, "") -> write out identity hash (Map [ "job", Text job ])
         | Output(job, checkpoint) -> write out identity hash (Map [ "job", Text job; "checkpoint", Text checkpoint ])
         | Recorded inner -> write out identity hash inner
+        | Provided(name, _) -> add (quote name)
         | Refer(kind, name, _) -> add (quote $"{kind}:{name}")
         | Grid items -> write out identity hash (Map [ "grid", List items ])
 

@@ -15,6 +15,9 @@ public sealed class ChatTemplate : IChatTemplate
     /// <summary>Characters that a template may make for each character of its input, beside the fixed allowance.</summary>
     private const int CharactersPerInput = 20;
 
+    /// <summary>Steps grow with the input too, one for each of its characters, up to this.</summary>
+    private const int MaxSteps = 100_000_000;
+
     private readonly JinjaTemplate template;
 
     /// <summary>Parses a template.</summary>
@@ -51,7 +54,7 @@ public sealed class ChatTemplate : IChatTemplate
             long input = messages.Sum(m => (long)m.Fields.GetRawText().Length) + arguments.Variables.Values.Sum(v => (long)v.GetRawText().Length)
                 + (arguments.Tools?.GetRawText().Length ?? 0) + (arguments.Documents?.GetRawText().Length ?? 0);
             var limits = new RenderLimits();
-            limits = limits with { Characters = limits.Characters + (CharactersPerInput * input) };
+            limits = new RenderLimits((int)Math.Min(limits.Steps + input, MaxSteps), limits.Characters + (CharactersPerInput * input));
             List<PyDict> prepared = [.. messages.Select(m => MessagePreparation.Prepare(m.Fields))];
             string? continued = arguments.ContinueFinalMessage ? Continue(prepared, arguments) : null;
             RenderedChat chat = template.Render(Variables(prepared, arguments), limits, arguments.Now);

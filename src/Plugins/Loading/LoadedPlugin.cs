@@ -11,14 +11,14 @@ internal sealed class LoadedPlugin
     /// <summary>The oldest level of contracts that this host still serves.</summary>
     private const int OldestLevel = 0;
 
-    private LoadedPlugin(PluginManifest manifest, Assembly assembly, IReadOnlyList<Factory> factories)
+    private LoadedPlugin(PluginFolder folder, Assembly assembly, IReadOnlyList<Factory> factories)
     {
-        Manifest = manifest;
+        Folder = folder;
         Assembly = assembly;
         Factories = factories;
     }
 
-    public PluginManifest Manifest { get; }
+    public PluginFolder Folder { get; }
 
     public Assembly Assembly { get; }
 
@@ -31,10 +31,16 @@ internal sealed class LoadedPlugin
         var manifest = folder.Manifest;
         ThrowIfLevelDiffers(folder, manifest.ApiLevel, PluginManifest.FileName);
         folder.ThrowIfTampered();
-        if (manifest.Files.Select(file => Path.GetFileNameWithoutExtension(file.Path)).FirstOrDefault(SharedAssemblies.Contains) is { } shared)
-            throw Fault(folder, $"it ships its own {shared}.dll, which every plugin shares with the host, so its types would not be the host's", $"Refer to {shared} with ExcludeAssets=\"runtime\" and build again");
+        ThrowIfSharedInside(folder, manifest.Files.Select(file => file.Path));
         var loaded = LoadEntry(folder, Path.Combine(folder.Path, manifest.EntryAssembly));
-        CompareWithManifest(folder, loaded.Factories);
+        try
+        {
+            CompareWithManifest(folder, loaded.Factories);
+        }
+        catch (PluginException e)
+        {
+            throw Explain(folder, e);
+        }
         return loaded;
     }
 
@@ -44,6 +50,7 @@ internal sealed class LoadedPlugin
         if (!File.Exists(entryAssembly)) throw Fault(folder, $"its entry assembly {folder.Manifest.EntryAssembly} is not there", "Build or install the plugin again");
         var entry = EntryPoint.Read(entryAssembly);
         ThrowIfLevelDiffers(folder, entry.ApiLevel, Path.GetFileName(entryAssembly));
+        ThrowIfReferencesMissing(folder, entryAssembly);
         var registration = new Registration();
         try
         {
@@ -53,7 +60,7 @@ internal sealed class LoadedPlugin
             if (Activator.CreateInstance(type) is not IPlugin plugin)
                 throw Fault(folder, $"its class {entry.TypeName} does not implement {nameof(IPlugin)}", "Implement it and build again");
             plugin.Register(registration);
-            return new LoadedPlugin(folder.Manifest, assembly, registration.Factories);
+            return new LoadedPlugin(folder, assembly, registration.Factories);
         }
         catch (Exception e) when (e is not OutOfMemoryException)
         {
@@ -78,12 +85,49 @@ internal sealed class LoadedPlugin
         throw Fault(folder, $"{where} says ApiLevel {level}, but this host serves {served}", level > Api.Level ? "Update PeftAlign, or take an older version of the plugin" : "Take a newer version of the plugin");
     }
 
+    /// <summary>A copy of a shared assembly in the folder would be another assembly than the host's.</summary>
+    public static void ThrowIfSharedInside(PluginFolder folder, IEnumerable<string> files)
+    {
+        if (files.Select(Path.GetFileNameWithoutExtension).FirstOrDefault(name => SharedAssemblies.Contains(name!)) is { } shared)
+            throw Fault(folder, $"it ships its own {shared}.dll, which every plugin shares with the host, so its types would not be the host's", $"Refer to {shared} with ExcludeAssets=\"runtime\" and build again");
+    }
+
+    // Before any of its code runs: what the entry assembly refers to is there, and what the host lends is new enough.
+    private static void ThrowIfReferencesMissing(PluginFolder folder, string entryAssembly)
+    {
+        foreach (var (name, version) in EntryPoint.References(entryAssembly))
+        {
+            if (SharedAssemblies.IsFramework(name)) continue;
+            if (!SharedAssemblies.Contains(name))
+            {
+                if (!File.Exists(Path.Combine(folder.Path, name + ".dll")))
+                    throw Fault(folder, $"a dependency is missing: {name} {version} is not in its folder", "Build the plugin again with that dependency, or install a complete copy");
+            }
+            else if (SharedAssemblies.Version(name) is not { } lent)
+                throw Fault(folder, $"it needs the shared assembly {name}, which this host does not have", "Use it with the host it was made for");
+            else if (lent < version)
+                throw Fault(folder, $"it was built against {name} {version}, but this host has {lent}", "Build it against the host's version, or update PeftAlign");
+        }
+    }
+
+    // Every list, check and help came from plugin.json; here it shows whether they were true.
     private static void CompareWithManifest(PluginFolder folder, IReadOnlyList<Factory> factories)
     {
-        var said = folder.Manifest.Provides.Select(provided => $"{provided.Kind} {provided.Name} (resultVersion {provided.ResultVersion})");
-        var done = factories.Select(factory => $"{factory.Kind} {factory.Name} (resultVersion {factory.ResultVersion})");
-        if (!said.SequenceEqual(done))
-            throw Fault(folder, $"plugin.json lists {string.Join(", ", said)}, but the assembly registers {string.Join(", ", done)}", "Build the plugin again, so that both say the same");
+        var said = folder.Manifest.Provides.Select(WithoutDocs);
+        var done = factories.Select(factory => WithoutDocs(ManifestBuilder.Describe(factory, XmlDocs.None)));
+        foreach (var (expected, found) in said.Zip(done))
+            if (expected != found)
+                throw Fault(folder, $"plugin.json says {expected}, but the assembly registers {found}", "Build the plugin again, so that both say the same");
+        if (folder.Manifest.Provides.Count != factories.Count)
+            throw Fault(folder, $"plugin.json lists {folder.Manifest.Provides.Count} things provided, but the assembly registers {factories.Count}", "Build the plugin again, so that both say the same");
+    }
+
+    private static string WithoutDocs(ProvidedContract provided)
+    {
+        var json = ManifestFile.ToJson(provided);
+        json.Remove("docs");
+        foreach (var option in json["options"]!.AsArray()) option!.AsObject().Remove("docs");
+        return json.ToJsonString();
     }
 
     private static PluginException Fault(PluginFolder folder, string what, string action, Exception? inner = null) =>

@@ -13,6 +13,8 @@ internal static class ClassSchema
         var options = Properties(type).Select(property => Option(property, defaults, docs)).ToArray();
         var twice = options.SelectMany(option => option.Aliases.Prepend(option.Name)).GroupBy(name => name).FirstOrDefault(group => group.Count() > 1);
         if (twice is not null) throw new PluginException($"Options class {type.FullName}: two options answer to '{twice.Key}'; change a property's name or an alias.");
+        if (options.FirstOrDefault(option => option.OnlyWith != "" && options.All(other => other.Name != option.OnlyWith.Split('=')[0])) is { } dangling)
+            throw new PluginException($"Options class {type.FullName}: '{dangling.Name}' goes with '{dangling.OnlyWith}', but there is no such option; mend its OptionOnlyWith.");
         return new OptionsSchema(options);
     }
 
@@ -50,6 +52,9 @@ internal static class ClassSchema
             Maximum = range is null || double.IsPositiveInfinity(range.Maximum) ? null : range.Maximum,
             Choices = property.GetCustomAttribute<OptionChoicesAttribute>()?.Values ?? (scalar.IsEnum ? TypeMap.EnumNames(scalar) : []),
             Aliases = property.GetCustomAttribute<OptionAliasAttribute>()?.Names ?? [],
+            Names = property.GetCustomAttribute<OptionNamesAttribute>()?.Kind ?? "",
+            Recorded = property.GetCustomAttribute<OptionRecordedAttribute>() is not null,
+            OnlyWith = property.GetCustomAttribute<OptionOnlyWithAttribute>() is { } only ? $"{only.Option}={string.Join('|', only.Values)}" : "",
             Docs = docs.Summary(property),
         };
     }

@@ -25,6 +25,15 @@ public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Defaul
     /// <summary>Further spellings.</summary>
     public IReadOnlyList<string> Aliases { get; init; } = [];
 
+    /// <summary>What a text names: "path", "model", "dataset", "judge", or empty for plain text.</summary>
+    public string Names { get; init; } = "";
+
+    /// <summary>True where it cannot change a result and is no part of a job's identity.</summary>
+    public bool Recorded { get; init; }
+
+    /// <summary>Another option and the values with which this one means something, like "loss_type=sft|dft"; empty for always.</summary>
+    public string OnlyWith { get; init; } = "";
+
     /// <summary>Summary of the property's XML docs; may be empty.</summary>
     public string Docs { get; init; } = "";
 

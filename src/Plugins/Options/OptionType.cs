@@ -20,6 +20,9 @@ public enum OptionKind
     /// <summary>A text, or one of the option's choices.</summary>
     String,
 
+    /// <summary>A dataset of the manifest, by name; the plugin gets it resolved.</summary>
+    Dataset,
+
     /// <summary>Anything.</summary>
     Json,
 
@@ -64,6 +67,7 @@ public sealed record OptionType(OptionKind Kind, bool Nullable = false, OptionTy
         OptionKind.Int or OptionKind.Long => "a whole number",
         OptionKind.Double => "a number",
         OptionKind.String => "a text",
+        OptionKind.Dataset => "the name of a dataset",
         OptionKind.List => $"a list, each element {Element!.Words}",
         OptionKind.Map => $"a map of names, each value {Element!.Words}",
         _ => "any value",

@@ -25,8 +25,23 @@ internal static class OptionsChecker
             else
                 values[option.Name] = Value(option, option.Type, key, node, faults);
         }
+        foreach (var option in schema.Options.Where(option => option.OnlyWith != "" && values.ContainsKey(option.Name)))
+            if (OutOfPlace(schema, option, values) is { } fault) faults.Add(fault);
         return (values, faults);
     }
+
+    // The values with which an option means something are compared as texts: 1 and true are written without quotes.
+    private static OptionFault? OutOfPlace(OptionsSchema schema, OptionSchema option, JsonObject values)
+    {
+        var parts = option.OnlyWith.Split('=', 2);
+        var other = schema.Find(parts[0])!;
+        var value = values.TryGetPropertyValue(other.Name, out var given) ? given : other.Default;
+        string[] texts = value is JsonArray list ? [.. list.Select(Plain)] : [Plain(value)];
+        if (texts.Intersect(parts[1].Split('|')).Any()) return null;
+        return new OptionFault(option.Name, $"option '{option.Name}' means nothing with {other.Name} {string.Join(", ", texts)}; it goes with {other.Name} {parts[1].Replace("|", " or ")}. Leave it out or change {other.Name}.");
+    }
+
+    private static string Plain(JsonNode? node) => node is null ? "null" : node.GetValueKind() == JsonValueKind.String ? node.GetValue<string>() : node.ToJsonString();
 
     private static string[] Spellings(OptionsSchema schema) => [.. schema.Options.Select(option => option.Name), .. schema.Options.SelectMany(option => option.Aliases)];
 
@@ -78,6 +93,7 @@ internal static class OptionsChecker
         {
             OptionKind.Bool => node.GetValueKind() is JsonValueKind.True or JsonValueKind.False ? node.DeepClone() : null,
             OptionKind.String => node.GetValueKind() == JsonValueKind.String ? node.DeepClone() : null,
+            OptionKind.Dataset => node is JsonObject ? node.DeepClone() : null,
             OptionKind.Double => number is { } d ? Numbers.ToJson(d) : null,
             _ => Numbers.Long(node) is { } n ? JsonValue.Create(n) : null,
         };

@@ -2,6 +2,7 @@
 
 using System.Reflection;
 using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
 
 namespace PeftAlign.Plugins;
 
@@ -16,7 +17,8 @@ internal static class TypeMap
     public static OptionType? Of(PropertyInfo property)
     {
         var nullable = !property.PropertyType.IsValueType && new NullabilityInfoContext().Create(property).WriteState != NullabilityState.NotNull;
-        return Of(property.PropertyType) is { } type ? type with { Nullable = type.Nullable || nullable } : null;
+        if (Of(property.PropertyType) is not { } type) return null;
+        return type with { Nullable = type.Nullable || nullable };
     }
 
     /// <summary>The element type of a list or map, the type under a nullable one, else the type itself.</summary>
@@ -56,5 +58,6 @@ internal static class TypeMap
         : type == typeof(long) ? OptionKind.Long
         : type == typeof(double) ? OptionKind.Double
         : type == typeof(string) || type.IsEnum ? OptionKind.String
+        : type == typeof(DatasetReference) ? OptionKind.Dataset
         : null;
 }

@@ -47,7 +47,10 @@ public static class LibTorch
         }
     }
 
-    /// <summary>Operators that src/Torch would call and that this libtorch lacks.</summary>
+    /// <summary>Operators that this libtorch lacks and that are composed from others: slower, not wrong.</summary>
+    public static IReadOnlyList<string> ComposedOperators() => [.. Aten.Differing.Where(row => row.Found is null).Select(row => row.Name)];
+
+    /// <summary>Operators that src/Torch would call, that this libtorch lacks, and that nothing stands in for.</summary>
     public static IReadOnlyList<string> MissingOperators() => [.. Aten.All.Where(op => !op.Exists).Select(op => op.Name)];
 
     /// <summary>Number of operators that the dispatcher knows.</summary>

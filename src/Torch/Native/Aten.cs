@@ -1,6 +1,8 @@
 // Every operator that src/Torch calls, by its name in libtorch. peftalign::* are our own, registered by native/.
 // `peftalign doctor` reports those that the libtorch at hand lacks.
 
+using System.Reflection;
+
 namespace PeftAlign.Torch.Native;
 
 internal static class Aten
@@ -224,8 +226,13 @@ internal static class Aten
     internal static readonly Operator stack = new("aten::stack");
 
     // Neural networks
+    internal static readonly Operator relu_ = new("aten::relu_");
+    internal static readonly Operator silu_ = new("aten::silu_");
+    internal static readonly Operator gelu_ = new("aten::gelu_");
     internal static readonly Operator embedding = new("aten::embedding");
+    internal static readonly Operator embedding_renorm_ = new("aten::embedding_renorm_");
     internal static readonly Operator dropout = new("aten::dropout");
+    internal static readonly Operator dropout_ = new("aten::dropout_");
     internal static readonly Operator layer_norm = new("aten::layer_norm");
     internal static readonly Operator cross_entropy = new("aten::cross_entropy_loss");
     internal static readonly Operator nll_loss = new("aten::nll_loss");
@@ -233,12 +240,23 @@ internal static class Aten
     internal static readonly Operator binary_cross_entropy_with_logits = new("aten::binary_cross_entropy_with_logits");
     internal static readonly Operator mse_loss = new("aten::mse_loss");
     internal static readonly Operator one_hot = new("aten::one_hot");
-    internal static readonly Operator pad = new("aten::constant_pad_nd");
+    internal static readonly Operator pad = new("aten::pad");
+
+    // Optimisation
+    internal static readonly Operator vector_norm = new("aten::linalg_vector_norm");
 
     // Ours
     internal static readonly Operator rms_norm = new("peftalign::rms_norm");
 
-    /// <summary>All of them, for the probe at start and for tests.</summary>
-    internal static IReadOnlyList<Operator> All { get; } =
-        [.. typeof(Aten).GetFields(System.Reflection.BindingFlags.Static | System.Reflection.BindingFlags.NonPublic).Where(f => f.FieldType == typeof(Operator)).Select(f => (Operator)f.GetValue(null)!)];
+    // Where versions differ: candidates in order, probed at the first use; the caller composes what none of them gives.
+    internal static readonly OneOf attention = new(new Operator("aten::scaled_dot_product_attention")); // since 2.0
+
+    /// <summary>All that must be there, for the probe at start and for tests.</summary>
+    internal static IReadOnlyList<Operator> All { get; } = FieldsOf<Operator>();
+
+    /// <summary>The rows with candidates.</summary>
+    internal static IReadOnlyList<OneOf> Differing { get; } = FieldsOf<OneOf>();
+
+    private static T[] FieldsOf<T>() =>
+        [.. typeof(Aten).GetFields(BindingFlags.Static | BindingFlags.NonPublic).Where(f => f.FieldType == typeof(T)).Select(f => (T)f.GetValue(null)!)];
 }

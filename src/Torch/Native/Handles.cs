@@ -12,6 +12,9 @@ internal sealed class TensorHandle : SafeHandle
 
     private readonly long pressure;
 
+    /// <summary>What a tensor holds whose native part went to another object.</summary>
+    internal static TensorHandle Disposed { get; } = MakeDisposed();
+
     internal TensorHandle(nint handle, int ownedKib) : base(0, ownsHandle: true)
     {
         SetHandle(handle);
@@ -21,6 +24,13 @@ internal sealed class TensorHandle : SafeHandle
     }
 
     public override bool IsInvalid => handle == 0;
+
+    private static TensorHandle MakeDisposed()
+    {
+        var empty = new TensorHandle(0, 0);
+        empty.Dispose();
+        return empty;
+    }
 
     protected override bool ReleaseHandle()
     {

@@ -4,7 +4,7 @@ using PeftAlign.Torch.Native;
 
 namespace PeftAlign.Torch;
 
-public sealed partial class Tensor
+public partial class Tensor
 {
     public Tensor to(torch.ScalarType type, bool copy = false, bool disposeAfter = false, bool non_blocking = false) =>
         Converted(Aten.to_dtype.Tensor(this, type, non_blocking, copy), disposeAfter);

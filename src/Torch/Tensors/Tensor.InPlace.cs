@@ -4,7 +4,7 @@ using PeftAlign.Torch.Native;
 
 namespace PeftAlign.Torch;
 
-public sealed partial class Tensor
+public partial class Tensor
 {
     public Tensor copy_(Tensor source, bool non_blocking = false) => Changed(Aten.copy_, source, non_blocking);
     public Tensor fill_(Scalar value) => Changed(Aten.fill_, value);

@@ -4,7 +4,7 @@ using PeftAlign.Torch.Native;
 
 namespace PeftAlign.Torch;
 
-public sealed partial class Tensor
+public partial class Tensor
 {
     public Tensor this[params TensorIndex[] indices]
     {

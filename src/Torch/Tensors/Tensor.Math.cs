@@ -4,7 +4,7 @@ using PeftAlign.Torch.Native;
 
 namespace PeftAlign.Torch;
 
-public sealed partial class Tensor
+public partial class Tensor
 {
     public static Tensor operator +(Tensor a, Tensor b) => a.add(b);
     public static Tensor operator +(Tensor a, Scalar b) => a.add(b);

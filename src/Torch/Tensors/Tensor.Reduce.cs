@@ -4,7 +4,7 @@ using PeftAlign.Torch.Native;
 
 namespace PeftAlign.Torch;
 
-public sealed partial class Tensor
+public partial class Tensor
 {
     public Tensor sum(torch.ScalarType? type = null) => Aten.sum.Tensor(this, type);
     public Tensor sum(long dim, bool keepdim = false, torch.ScalarType? type = null) => Aten.sum_dim.Tensor(this, new[] { dim }, keepdim, type);

@@ -5,7 +5,7 @@ using PeftAlign.Torch.Native;
 namespace PeftAlign.Torch;
 
 /// <summary>An n-dimensional array of libtorch. Dispose it, or let a dispose scope do so.</summary>
-public sealed partial class Tensor : IScoped
+public partial class Tensor : IScoped
 {
     private static long total;
     private static long peak;
@@ -18,7 +18,28 @@ public sealed partial class Tensor : IScoped
         DisposeScopeManager.Register(this);
     }
 
-    private readonly TensorHandle handle;
+    private TensorHandle handle;
+
+    /// <summary>A tensor in the place of another one: its native part, and its dispose scope. The other one is empty afterwards.</summary>
+    private protected Tensor(Tensor replaced)
+    {
+        ArgumentNullException.ThrowIfNull(replaced);
+        handle = replaced.Alive("Parameter");
+        replaced.handle = TensorHandle.Disposed;
+        var scope = ((IScoped)replaced).Scope;
+        DisposeScope.MoveTo(replaced, null);
+        if (scope != null) DisposeScope.MoveTo(this, scope);
+    }
+
+    /// <summary>Takes over the native part of <paramref name="other"/>, which is empty afterwards; whoever holds this object sees the new one.</summary>
+    internal void Adopt(Tensor other)
+    {
+        var before = handle;
+        handle = other.Alive("Adopt");
+        other.handle = TensorHandle.Disposed;
+        other.Dispose();
+        before.Dispose();
+    }
 
     DisposeScope? IScoped.Scope { get; set; }
 

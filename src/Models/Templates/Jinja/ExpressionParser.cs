@@ -238,7 +238,6 @@ internal sealed partial class Parser
             keys.Add(IndexOrSlice());
         }
 
-        if (keys.Count == 0) throw Fault.Syntax("Expected an expression, got ']'");
         return new Item(value, keys.Count == 1 ? keys[0] : new TupleDisplay([.. keys], line), line);
     }
 
@@ -339,6 +338,7 @@ internal sealed partial class Parser
             {
                 string name = Next().Text;
                 at++;
+                if (named.Exists(n => n.Item1 == name)) throw Fault.Syntax($"keyword argument repeated: {name}");
                 named.Add((name, Expression()));
             }
             else if (rest is null && keywords is null && named.Count == 0) positional.Add(Expression());

@@ -32,6 +32,8 @@ internal abstract class Expression
 
 internal sealed class Literal(object? value, int line) : Expression(line)
 {
+    public object? Value => value;
+
     protected override object? Compute(Scope scope) => value;
 }
 
@@ -148,7 +150,11 @@ internal sealed class Item(Expression owner, Expression key, int line) : Express
     protected override object? Compute(Scope scope)
     {
         object? value = owner.Evaluate(scope);
-        return Members.Item(scope.Run, value, key.Evaluate(scope));
+        object? at = key.Evaluate(scope);
+        if (at is not Slice) return Members.Item(scope.Run, value, at);
+        if (value is Undefined undefined) throw undefined.Fault();
+        return PyOperators.TryItem(value, at, out object? slice) ? slice
+            : throw Fault.Type(value is PyDict ? "unhashable type: 'slice'" : $"'{Py.TypeName(value)}' object is not subscriptable");
     }
 }
 
@@ -216,7 +222,7 @@ internal sealed class FilterChain(Expression? value, Native? filter, string name
 
     private object? Apply(Scope scope, object? input)
     {
-        if (filter is null) throw Fault.Syntax($"No filter named '{name}'.");
+        if (filter is null) throw Fault.Type($"No filter named '{name}'.");
         GivenArguments given = arguments.Evaluate(scope);
         scope.Run.Line = Line;
         return filter.Invoke(scope.Run, input, given);
@@ -228,7 +234,7 @@ internal sealed class Test(Expression value, Native? test, string name, CallArgu
 {
     protected override object? Compute(Scope scope)
     {
-        if (test is null) throw Fault.Syntax($"No test named '{name}'.");
+        if (test is null) throw Fault.Type($"No test named '{name}'.");
         object? input = value.Evaluate(scope);
         return Py.Truth(test.Invoke(scope.Run, input, arguments.Evaluate(scope)));
     }

@@ -36,6 +36,7 @@ internal static class Globals
     private static PyDict Dict(Arguments a)
     {
         var dict = new PyDict();
+        if (a[0] is Undefined undefined) throw undefined.Fault();
         if (a[0] is PyDict source)
         {
             foreach ((object? key, object? value) in source.Pairs) dict.Set(key, value);

@@ -146,7 +146,8 @@ internal sealed class Lexer
             return;
         }
 
-        throw Fault.Syntax("Missing end of comment tag");
+        if (body < text.Length) throw Fault.Syntax("Missing end of comment tag");
+        Move(text.Length);                      // a tag that ends the template opens nothing
     }
 
     private int? RawBegin(int after)
@@ -174,7 +175,8 @@ internal sealed class Lexer
             return;
         }
 
-        throw Fault.Syntax("Missing end of raw directive");
+        if (body < text.Length) throw Fault.Syntax("Missing end of raw directive");
+        Move(text.Length);
     }
 
     private void Inside(int body, TokenKind begin, string close)
@@ -221,7 +223,7 @@ internal sealed class Lexer
     private void Operator()
     {
         string? op = Operators.FirstOrDefault(o => Looking(o, at))
-            ?? throw Fault.Syntax($"unexpected char {PyRepr.Text(char.ConvertFromUtf32(PyText.CodePointAt(text, at)))} at {at}");
+            ?? throw Fault.Syntax($"unexpected char {PyRepr.Text(PyText.One(PyText.CodePointAt(text, at)))} at {at}");
         if (op is "(" or "[" or "{")
         {
             if (brackets.Count >= Parser.MaxNesting) throw Parser.TooDeep();

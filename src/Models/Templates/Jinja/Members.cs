@@ -1,5 +1,7 @@
 // Attribute and item access through the sandbox: x.name finds methods first and keys second, x[key] the other way
 // round; names that reach for Python's internals or would change a value give something undefined that may not be used.
+using System.Numerics;
+
 namespace PeftAlign.Models.Templates.Jinja;
 
 internal static class Members
@@ -7,6 +9,9 @@ internal static class Members
     private static readonly HashSet<string> ListChangers = ["append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"];
 
     private static readonly HashSet<string> DictChangers = ["clear", "pop", "popitem", "setdefault", "update"];
+
+    private static readonly HashSet<string> OfEveryObject =
+        ["__class__", "__dict__", "__doc__", "__eq__", "__hash__", "__init__", "__iter__", "__len__", "__module__", "__str__"];
 
     /// <summary>owner.name.</summary>
     public static object? Attribute(Run run, object? owner, string name)
@@ -29,7 +34,7 @@ internal static class Members
 
     private static bool TryAttribute(Run run, object? owner, string name, out object? value)
     {
-        if (owner is Undefined undefined) throw undefined.Fault();
+        if (owner is Undefined undefined && !OfEveryObject.Contains(name)) throw undefined.Fault();
         if (name.StartsWith("__", StringComparison.Ordinal) && name.EndsWith("__", StringComparison.Ordinal))
         {
             value = Undefined.Unsafe(owner, name);
@@ -76,10 +81,9 @@ internal static class Members
             case PyRange range when name is "start" or "stop" or "step":
                 value = name == "start" ? range.Start : name == "stop" ? range.Stop : range.Step;
                 return true;
-            case double or long or bool or System.Numerics.BigInteger when name is "real": value = owner; return true;
-            case double when name == "imag": value = 0.0; return true;
-            case long or bool or System.Numerics.BigInteger when name is "imag" or "numerator" or "denominator":
-                value = name == "imag" ? 0L : name == "denominator" ? 1L : owner;
+            case double when name is "real" or "imag": value = name == "real" ? owner : 0.0; return true;
+            case long or bool or BigInteger when name is "real" or "imag" or "numerator" or "denominator":
+                value = name == "imag" ? 0L : name == "denominator" ? 1L : PyNumber.Normal(PyNumber.Big(owner));
                 return true;
             default: return false;
         }

@@ -103,7 +103,7 @@ internal sealed record Arguments(object? Self, object?[] Values, object?[] Rest,
     /// <summary>A string argument; None counts as absent.</summary>
     public string? Text(int i) => this[i] is null ? null : this[i] is string or SafeText
         ? Py.Str(this[i])
-        : throw (this[i] is Undefined u ? u.Fault() : Fault.Type($"expected str, not {Py.TypeName(this[i])}"));
+        : throw Fault.Type($"expected str, not {Py.TypeName(this[i])}");
 
     public string Required(int i) => Text(i) ?? throw Fault.Type("must be str, not NoneType");
 }

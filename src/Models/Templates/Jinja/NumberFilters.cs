@@ -7,8 +7,8 @@ namespace PeftAlign.Models.Templates.Jinja;
 internal static class NumberFilters
 {
     /// <summary>The operand of a numeric filter.</summary>
-    public static object Number(object? value) => value is Undefined undefined ? throw undefined.Fault()
-        : PyNumber.IsNumber(value) ? value is bool ? PyNumber.Normal(PyNumber.Big(value)) : value!
+    public static object Number(object? value) => PyNumber.IsNumber(value)
+        ? value is bool ? PyNumber.Normal(PyNumber.Big(value)) : value!
         : throw Fault.Type($"bad operand type for abs(): '{Py.TypeName(value)}'");
 
     public static object? ToInteger(Arguments a)
@@ -77,8 +77,8 @@ internal static class NumberFilters
     public static object Round(Arguments a)
     {
         string method = a.Text(1) ?? "common";
-        if (method is not ("common" or "ceil" or "floor")) throw Fault.Value("method must be common, ceil or floor");
-        object value = a.Self is Undefined u ? throw u.Fault() : PyNumber.IsNumber(a.Self) ? a.Self!
+        if (method is not ("common" or "ceil" or "floor")) throw Fault.Type("method must be common, ceil or floor");
+        object value = PyNumber.IsNumber(a.Self) ? a.Self!
             : throw Fault.Type($"type {Py.TypeName(a.Self)} doesn't define __round__ method");
         int precision = a.Int(0, 0);
         if (method == "common") return PyNumber.Round(value, precision);
@@ -90,7 +90,8 @@ internal static class NumberFilters
 
     public static string FileSize(Arguments a)
     {
-        double bytes = (double)ToFloat(a with { Values = [Parameters.Missing] })!;
+        double bytes = ToFloat(a with { Values = [null] }) as double?
+            ?? throw Fault.Value($"could not convert {PyRepr.Of(a.Self)} to a number of bytes");
         bool binary = a.Truth(0);
         double unit = binary ? 1024 : 1000;
         if (bytes == 1) return "1 Byte";

@@ -161,6 +161,7 @@ internal sealed partial class Parser
             "generation" => new Generation(ClosedBody(tag, callable: true), line),
             "break" or "continue" => LoopControl(tag, line),
             "print" => PrintStatement(line),
+            "autoescape" => Unescaped(line),
             "block" => NamedBlock(line),
             _ when NeedsLoader.Contains(tag) => throw Fault.Syntax($"'{tag}': a chat template stands alone; put the other template's text here"),
             _ => throw Fault.Syntax($"Encountered unknown tag '{tag}'.{Unclosed()}"),
@@ -268,7 +269,11 @@ internal sealed partial class Parser
         while (!Skip(")"))
         {
             if (parameters.Count > 0) Expect(",");
-            parameters.Add(TargetName());
+            string name = TargetName();
+            if (parameters.Contains(name)) throw Fault.Syntax($"duplicate argument '{name}' in macro definition");
+            if (name == "caller" && !Current.Is("="))
+                throw Fault.Syntax("the special \"caller\" argument must be omitted or be given a default");
+            parameters.Add(name);
             if (Skip("=")) defaults.Add(Expression());
             else if (defaults.Exists(d => d is not null)) throw Fault.Syntax("non-default argument follows default argument");
             else defaults.Add(null);
@@ -280,6 +285,11 @@ internal sealed partial class Parser
     private LoopControl LoopControl(string tag, int line) => loops > 0
         ? new LoopControl(tag == "break" ? Flow.Break : Flow.Continue, line)
         : throw Fault.Syntax($"'{tag}' outside loop");
+
+    /// <summary>{% autoescape false %} states what holds anyway; any other value asks for what chat templates never do.</summary>
+    private With Unescaped(int line) => Expression() is Literal { Value: false }
+        ? new With([], ClosedBody("autoescape"), line)
+        : throw Fault.Syntax("chat templates are not HTML: autoescape can only be false; use the filter escape");
 
     private Print PrintStatement(int line)
     {
@@ -318,7 +328,7 @@ internal sealed partial class Parser
         bool tuple = false;
         do
         {
-            if (parts.Count > 0 && (Current.Kind is TokenKind.BlockEnd || Current.Is(")") || Current.Is("=") || (end is not null && Current.IsName(end)))) break;
+            if (parts.Count > 0 && (Current.Kind is TokenKind.BlockEnd || Current.Is(")") || (end is not null && Current.IsName(end)))) break;
             parts.Add(SingleTarget(members));
             tuple |= Current.Is(",");
         }

@@ -10,25 +10,64 @@ internal static class PyChars
 {
     private static readonly Dictionary<int, (string Upper, string Title)> Special = new()
     {
-        [0xDF] = ("SS", "Ss"), [0x131] = ("I", "I"), [0x149] = ("ʼN", "ʼN"), [0x17F] = ("S", "S"),
-        [0x1F0] = ("J\u030c", "J\u030c"), [0x345] = ("Ι", "Ι"), [0x390] = ("Ι\u0308\u0301", "Ι\u0308\u0301"),
-        [0x3B0] = ("Υ\u0308\u0301", "Υ\u0308\u0301"), [0x587] = ("ԵՒ", "Եւ"), [0x1E96] = ("H\u0331", "H\u0331"),
-        [0x1E97] = ("T\u0308", "T\u0308"), [0x1E98] = ("W\u030a", "W\u030a"), [0x1E99] = ("Y\u030a", "Y\u030a"),
-        [0x1E9A] = ("Aʾ", "Aʾ"), [0x1E9B] = ("\u1e60", "\u1e60"), [0x1F50] = ("Υ\u0313", "Υ\u0313"),
-        [0x1F52] = ("Υ\u0313\u0300", "Υ\u0313\u0300"), [0x1F54] = ("Υ\u0313\u0301", "Υ\u0313\u0301"),
-        [0x1F56] = ("Υ\u0313\u0342", "Υ\u0313\u0342"), [0x1FB2] = ("\u1fbaΙ", "\u1fba\u0345"), [0x1FB3] = ("ΑΙ", "\u1fbc"),
-        [0x1FB4] = ("ΆΙ", "Ά\u0345"), [0x1FB6] = ("Α\u0342", "Α\u0342"), [0x1FB7] = ("Α\u0342Ι", "Α\u0342\u0345"),
-        [0x1FBC] = ("ΑΙ", "\u1fbc"), [0x1FBE] = ("Ι", "Ι"), [0x1FC2] = ("\u1fcaΙ", "\u1fca\u0345"),
-        [0x1FC3] = ("ΗΙ", "\u1fcc"), [0x1FC4] = ("ΉΙ", "Ή\u0345"), [0x1FC6] = ("Η\u0342", "Η\u0342"),
-        [0x1FC7] = ("Η\u0342Ι", "Η\u0342\u0345"), [0x1FCC] = ("ΗΙ", "\u1fcc"), [0x1FD2] = ("Ι\u0308\u0300", "Ι\u0308\u0300"),
-        [0x1FD3] = ("Ι\u0308\u0301", "Ι\u0308\u0301"), [0x1FD6] = ("Ι\u0342", "Ι\u0342"),
-        [0x1FD7] = ("Ι\u0308\u0342", "Ι\u0308\u0342"), [0x1FE2] = ("Υ\u0308\u0300", "Υ\u0308\u0300"),
-        [0x1FE3] = ("Υ\u0308\u0301", "Υ\u0308\u0301"), [0x1FE4] = ("Ρ\u0313", "Ρ\u0313"), [0x1FE6] = ("Υ\u0342", "Υ\u0342"),
-        [0x1FE7] = ("Υ\u0308\u0342", "Υ\u0308\u0342"), [0x1FF2] = ("\u1ffaΙ", "\u1ffa\u0345"), [0x1FF3] = ("ΩΙ", "\u1ffc"),
-        [0x1FF4] = ("ΏΙ", "Ώ\u0345"), [0x1FF6] = ("Ω\u0342", "Ω\u0342"), [0x1FF7] = ("Ω\u0342Ι", "Ω\u0342\u0345"),
-        [0x1FFC] = ("ΩΙ", "\u1ffc"), [0xFB00] = ("FF", "Ff"), [0xFB01] = ("FI", "Fi"), [0xFB02] = ("FL", "Fl"),
-        [0xFB03] = ("FFI", "Ffi"), [0xFB04] = ("FFL", "Ffl"), [0xFB05] = ("ST", "St"), [0xFB06] = ("ST", "St"),
-        [0xFB13] = ("ՄՆ", "Մն"), [0xFB14] = ("ՄԵ", "Մե"), [0xFB15] = ("ՄԻ", "Մի"), [0xFB16] = ("ՎՆ", "Վն"),
+        [0xDF] = ("SS", "Ss"),
+        [0x131] = ("I", "I"),
+        [0x149] = ("ʼN", "ʼN"),
+        [0x17F] = ("S", "S"),
+        [0x1F0] = ("J\u030c", "J\u030c"),
+        [0x345] = ("Ι", "Ι"),
+        [0x390] = ("Ι\u0308\u0301", "Ι\u0308\u0301"),
+        [0x3B0] = ("Υ\u0308\u0301", "Υ\u0308\u0301"),
+        [0x587] = ("ԵՒ", "Եւ"),
+        [0x1E96] = ("H\u0331", "H\u0331"),
+        [0x1E97] = ("T\u0308", "T\u0308"),
+        [0x1E98] = ("W\u030a", "W\u030a"),
+        [0x1E99] = ("Y\u030a", "Y\u030a"),
+        [0x1E9A] = ("Aʾ", "Aʾ"),
+        [0x1E9B] = ("\u1e60", "\u1e60"),
+        [0x1F50] = ("Υ\u0313", "Υ\u0313"),
+        [0x1F52] = ("Υ\u0313\u0300", "Υ\u0313\u0300"),
+        [0x1F54] = ("Υ\u0313\u0301", "Υ\u0313\u0301"),
+        [0x1F56] = ("Υ\u0313\u0342", "Υ\u0313\u0342"),
+        [0x1FB2] = ("\u1fbaΙ", "\u1fba\u0345"),
+        [0x1FB3] = ("ΑΙ", "\u1fbc"),
+        [0x1FB4] = ("ΆΙ", "Ά\u0345"),
+        [0x1FB6] = ("Α\u0342", "Α\u0342"),
+        [0x1FB7] = ("Α\u0342Ι", "Α\u0342\u0345"),
+        [0x1FBC] = ("ΑΙ", "\u1fbc"),
+        [0x1FBE] = ("Ι", "Ι"),
+        [0x1FC2] = ("\u1fcaΙ", "\u1fca\u0345"),
+        [0x1FC3] = ("ΗΙ", "\u1fcc"),
+        [0x1FC4] = ("ΉΙ", "Ή\u0345"),
+        [0x1FC6] = ("Η\u0342", "Η\u0342"),
+        [0x1FC7] = ("Η\u0342Ι", "Η\u0342\u0345"),
+        [0x1FCC] = ("ΗΙ", "\u1fcc"),
+        [0x1FD2] = ("Ι\u0308\u0300", "Ι\u0308\u0300"),
+        [0x1FD3] = ("Ι\u0308\u0301", "Ι\u0308\u0301"),
+        [0x1FD6] = ("Ι\u0342", "Ι\u0342"),
+        [0x1FD7] = ("Ι\u0308\u0342", "Ι\u0308\u0342"),
+        [0x1FE2] = ("Υ\u0308\u0300", "Υ\u0308\u0300"),
+        [0x1FE3] = ("Υ\u0308\u0301", "Υ\u0308\u0301"),
+        [0x1FE4] = ("Ρ\u0313", "Ρ\u0313"),
+        [0x1FE6] = ("Υ\u0342", "Υ\u0342"),
+        [0x1FE7] = ("Υ\u0308\u0342", "Υ\u0308\u0342"),
+        [0x1FF2] = ("\u1ffaΙ", "\u1ffa\u0345"),
+        [0x1FF3] = ("ΩΙ", "\u1ffc"),
+        [0x1FF4] = ("ΏΙ", "Ώ\u0345"),
+        [0x1FF6] = ("Ω\u0342", "Ω\u0342"),
+        [0x1FF7] = ("Ω\u0342Ι", "Ω\u0342\u0345"),
+        [0x1FFC] = ("ΩΙ", "\u1ffc"),
+        [0xFB00] = ("FF", "Ff"),
+        [0xFB01] = ("FI", "Fi"),
+        [0xFB02] = ("FL", "Fl"),
+        [0xFB03] = ("FFI", "Ffi"),
+        [0xFB04] = ("FFL", "Ffl"),
+        [0xFB05] = ("ST", "St"),
+        [0xFB06] = ("ST", "St"),
+        [0xFB13] = ("ՄՆ", "Մն"),
+        [0xFB14] = ("ՄԵ", "Մե"),
+        [0xFB15] = ("ՄԻ", "Մի"),
+        [0xFB16] = ("ՎՆ", "Վն"),
         [0xFB17] = ("ՄԽ", "Մխ"),
     };
 
@@ -55,9 +94,9 @@ internal static class PyChars
 
     public static bool IsDecimal(int code) => Category(code) == UnicodeCategory.DecimalDigitNumber;
 
-    public static bool IsDigit(int code) => CharUnicodeInfo.GetDigitValue(Text(code), 0) >= 0;
+    public static bool IsDigit(int code) => CharUnicodeInfo.GetDigitValue(PyText.One(code), 0) >= 0;
 
-    public static bool IsNumeric(int code) => CharUnicodeInfo.GetNumericValue(Text(code), 0) >= 0
+    public static bool IsNumeric(int code) => CharUnicodeInfo.GetNumericValue(PyText.One(code), 0) >= 0
         || Category(code) is UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber;
 
     public static bool IsLower(int code) => Category(code) == UnicodeCategory.LowercaseLetter || Within(OtherLower, code);
@@ -75,21 +114,19 @@ internal static class PyChars
         return false;
     }
 
-    private static string Text(int code) => code is >= 0xD800 and <= 0xDFFF ? ((char)code).ToString() : char.ConvertFromUtf32(code);
-
     public static string Upper(int code)
     {
         if (code >= 0x80 && Special.TryGetValue(code, out var forms)) return forms.Upper;
-        return GreekIota(code) is int capital ? Text(BareCapital(capital)) + "Ι" : Simple(code, upper: true);
+        return GreekIota(code) is int capital ? PyText.One(BareCapital(capital)) + "Ι" : Simple(code, upper: true);
     }
 
     public static string Title(int code)
     {
-        if (code is >= 0x10D0 and <= 0x10FF) return Text(code);                 // Georgian has capitals, but no title case
-        if (code is >= 0x1C4 and <= 0x1CC) return Text((code - 0x1C4) / 3 * 3 + 0x1C5);
+        if (code is >= 0x10D0 and <= 0x10FF) return PyText.One(code);                 // Georgian has capitals, but no title case
+        if (code is >= 0x1C4 and <= 0x1CC) return PyText.One((code - 0x1C4) / 3 * 3 + 0x1C5);
         if (code is >= 0x1F1 and <= 0x1F3) return "ǲ";
         if (Special.TryGetValue(code, out var forms)) return forms.Title;
-        return GreekIota(code) is int capital ? Text(capital) : Simple(code, upper: true);
+        return GreekIota(code) is int capital ? PyText.One(capital) : Simple(code, upper: true);
     }
 
     /// <summary>Lower case of the code point at a position; sigma depends on what surrounds it.</summary>
@@ -112,7 +149,8 @@ internal static class PyChars
 
     private static string Simple(int code, bool upper)
     {
-        if (!Rune.IsValid(code)) return Text(code);
+        if (code < 0x80) return PyText.One(upper ? char.ToUpperInvariant((char)code) : char.ToLowerInvariant((char)code));
+        if (!Rune.IsValid(code)) return PyText.One(code);
         Rune rune = new(code);
         return (upper ? Rune.ToUpperInvariant(rune) : Rune.ToLowerInvariant(rune)).ToString();
     }
@@ -144,9 +182,9 @@ internal static class PyChars
         });
     }
 
-    public static string Upper(string text) => Map([.. PyText.CodePoints(text)], (points, i) => Upper(points[i]));
+    public static string Upper(string text) => Ascii.IsValid(text) ? text.ToUpperInvariant() : Map([.. PyText.CodePoints(text)], (points, i) => Upper(points[i]));
 
-    public static string Lower(string text) => Map([.. PyText.CodePoints(text)], (points, i) => Lower(points, i));
+    public static string Lower(string text) => Ascii.IsValid(text) ? text.ToLowerInvariant() : Map([.. PyText.CodePoints(text)], (points, i) => Lower(points, i));
 
     /// <summary>str.capitalize: the first character in title case, the rest lowered.</summary>
     public static string Capitalize(string text) =>
@@ -157,20 +195,20 @@ internal static class PyChars
 
     private static string Fold(int code)
     {
-        if (code is 0x131 || code is >= 0x13A0 and <= 0x13F5) return Text(code);
+        if (code is 0x131 || code is >= 0x13A0 and <= 0x13F5) return PyText.One(code);
         if (code is 0x1E9E) return "ss";
-        return string.Concat(PyText.CodePoints(Upper(code)).Select(c => code is >= 0x13F8 and <= 0x13FD or >= 0xAB70 and <= 0xABBF ? Text(c) : Lower([c], 0)));
+        return string.Concat(PyText.CodePoints(Upper(code)).Select(c => code is >= 0x13F8 and <= 0x13FD or >= 0xAB70 and <= 0xABBF ? PyText.One(c) : Lower([c], 0)));
     }
 
     public static string SwapCase(string text) => Map(
         [.. PyText.CodePoints(text)],
-        (points, i) => IsUpper(points[i]) ? Lower(points, i) : IsLower(points[i]) ? Upper(points[i]) : Text(points[i]));
+        (points, i) => IsUpper(points[i]) ? Lower(points, i) : IsLower(points[i]) ? Upper(points[i]) : PyText.One(points[i]));
 
     private static string Map(int[] points, Func<int[], int, string> map) => Map(points, i => map(points, i));
 
     private static string Map(int[] points, Func<int, string> map)
     {
-        Meter.Current.Step(1 + (points.Length >> 2));
+        Meter.Current.Step(1 + (points.Length >> 1));
         Meter.Current.Characters(points.Length);
         var mapped = new StringBuilder(points.Length);
         for (int i = 0; i < points.Length; i++) mapped.Append(map(i));

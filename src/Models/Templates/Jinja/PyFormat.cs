@@ -74,7 +74,8 @@ internal static class PyFormat
         {
             case 's': return (spec with { Type = 's' }).Format(Py.Str(value));
             case 'r' or 'a': return (spec with { Type = 's' }).Format(PyRepr.Of(value));
-            case 'c': return (spec with { Type = 's', Precision = null }).Format(value is string one && PyText.Length(one) == 1 ? one
+            case 'c':
+                return (spec with { Type = 's', Precision = null }).Format(value is string one && PyText.Length(one) == 1 ? one
                 : PyNumber.IsInteger(value) ? Character(value) : throw Fault.Type("%c requires int or char"));
             case 'd' or 'i' or 'u':
                 if (!PyNumber.IsNumber(value)) throw Fault.Type($"%{type} format: a real number is required, not {Py.TypeName(value)}");
@@ -196,7 +197,10 @@ internal static class PyFormat
         object? value;
         if (first.Length == 0 || first.All(char.IsAsciiDigit))
         {
+            if (first.Length == 0 ? automatic < 0 : automatic > 0)
+                throw Fault.Value("cannot switch between manual field specification and automatic field numbering");
             int index = first.Length == 0 ? automatic++ : FormatSpec.Count(first);
+            if (first.Length > 0) automatic = -1;
             if (index >= positional.Count) throw Fault.Value($"Replacement index {index} out of range for positional args tuple");
             value = positional[index];
         }
@@ -214,7 +218,6 @@ internal static class PyFormat
             value = item
                 ? Members.Item(run, value, name.All(char.IsAsciiDigit) ? (long)FormatSpec.Count(name) : name)
                 : Members.Attribute(run, value, name);
-            if (value is Undefined undefined) throw undefined.Fault();
             i = item ? close + 1 : close;
         }
 

@@ -35,7 +35,8 @@ internal static class PyNumber
         double d => d,
         long n => n,
         bool b => b ? 1 : 0,
-        BigInteger n => double.IsInfinity((double)n) ? throw Fault.Value("int too large to convert to float") : (double)n,
+        BigInteger n => RoundedQuotient(n, BigInteger.One) is var d && double.IsFinite(d) ? d : throw Fault.Value("int too large to convert to float"),
+        Undefined u => throw u.Fault(),
         _ => throw Fault.Type($"must be real number, not {Py.TypeName(value)}"),
     };
 
@@ -45,7 +46,6 @@ internal static class PyNumber
         long n => (int)Math.Clamp(n, int.MinValue + 1, int.MaxValue),
         bool b => b ? 1 : 0,
         BigInteger n => n.Sign * int.MaxValue,
-        Undefined u => throw u.Fault(),
         _ => throw Fault.Type($"'{Py.TypeName(value)}' object cannot be interpreted as an integer"),
     };
 
@@ -138,12 +138,13 @@ internal static class PyNumber
     {
         bool negative = p.Sign * q.Sign < 0;
         (p, q) = (BigInteger.Abs(p), BigInteger.Abs(q));
-        int shift = 66 - (int)(p.GetBitLength() - q.GetBitLength());    // a quotient of 66 or 67 bits, the lowest sticky
+        if (p.IsZero) return 0;
+        int shift = 63 - (int)(p.GetBitLength() - q.GetBitLength());    // a quotient of 63 or 64 bits, the lowest sticky
         if (shift > 0) p <<= shift;
         else q <<= -shift;
         BigInteger quotient = BigInteger.DivRem(p, q, out BigInteger rest);
         if (!rest.IsZero) quotient |= 1;
-        double value = Math.ScaleB((double)quotient, -shift);
+        double value = Math.ScaleB((double)(ulong)quotient, -shift);
         return negative ? -value : value;
     }
 

@@ -127,7 +127,7 @@ internal static class PyOperators
         if (container is string text)
         {
             if (item is not string part)
-                throw item is Undefined u ? u.Fault() : Fault.Type($"'in <string>' requires string as left operand, not {Py.TypeName(item)}");
+                throw Fault.Type($"'in <string>' requires string as left operand, not {Py.TypeName(item)}");
             PyText.Scan(text);
             return PyText.Find(text, part, 0) >= 0;
         }
@@ -286,7 +286,7 @@ internal sealed record Slice(object? Start, object? Stop, object? Step)
 
     private static long Bound(object value) => PyNumber.IsInteger(value)
         ? PyNumber.Index(value)
-        : throw (value is Undefined u ? u.Fault() : Fault.Type("slice indices must be integers or None or have an __index__ method"));
+        : throw Fault.Type("slice indices must be integers or None or have an __index__ method");
 
     private static long Clip(object? bound, long absent, int count, long step)
     {
@@ -307,15 +307,16 @@ internal sealed record Slice(object? Start, object? Stop, object? Step)
             return text.Substring(from, PyText.Position(text[from..], length));
         }
 
-        int[] points = [.. PyText.CodePoints(text)];
         var taken = new StringBuilder(length);
-        for (int i = 0; i < length; i++)
+        if (!text.AsSpan().ContainsAnyInRange('\ud800', '\udbff'))
         {
-            int code = points[start + (i * step)];
-            if (code is >= 0xD800 and <= 0xDFFF) taken.Append((char)code);
-            else taken.Append(new Rune(code).ToString());
+            for (int i = 0; i < length; i++) taken.Append(text[(int)(start + (i * step))]);
+            return taken.ToString();
         }
 
+        Meter.Current.Step(text.Length >> 3);
+        int[] points = [.. PyText.CodePoints(text)];
+        for (int i = 0; i < length; i++) taken.Append(PyText.One(points[start + (i * step)]));
         return taken.ToString();
     }
 }

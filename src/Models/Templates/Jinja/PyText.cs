@@ -6,6 +6,8 @@ namespace PeftAlign.Models.Templates.Jinja;
 
 internal static class PyText
 {
+    private static readonly string[] Ascii = [.. Enumerable.Range(0, 128).Select(code => ((char)code).ToString())];
+
     public static bool IsSpace(char c) => c switch
     {
         <= ' ' => c is >= '\t' and <= '\r' or >= '\x1c' and <= ' ',
@@ -65,6 +67,10 @@ internal static class PyText
     public static int CodePointAt(string text, int i) =>
         Width(text, i) == 2 ? char.ConvertToUtf32(text[i], text[i + 1]) : text[i];
 
+    /// <summary>A string of one code point.</summary>
+    public static string One(int code) =>
+        code < Ascii.Length ? Ascii[code] : code <= char.MaxValue ? ((char)code).ToString() : char.ConvertFromUtf32(code);
+
     public static int Width(string text, int i) =>
         i + 1 < text.Length && char.IsSurrogatePair(text[i], text[i + 1]) ? 2 : 1;
 
@@ -102,7 +108,7 @@ internal static class PyText
         for (int i = 0; i < text.Length;)
         {
             int width = Width(text, i);
-            yield return text.Substring(i, width);
+            yield return width == 1 ? One(text[i]) : text.Substring(i, width);
             i += width;
         }
     }

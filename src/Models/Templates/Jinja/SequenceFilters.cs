@@ -133,7 +133,7 @@ internal static class SequenceFilters
                 List<object?> part = items.GetRange(start, length);
                 start += length;
                 if (a[1] is not null && i >= longer) part.Add(a[1]);
-                Meter.Current.Step();
+                Meter.Current.Step(4);
                 yield return new PyList(part);
             }
         }
@@ -143,8 +143,10 @@ internal static class SequenceFilters
     {
         Func<object?, object?>[] keys = [.. Attributes(a[2]).Select(attribute => Key(run, attribute, a.Truth(1)))];
         return new PyList(Sorting.Sort(
-            Py.ToList(a.Self), item => keys.Length == 1 ? keys[0](item) : new PyList(Array.ConvertAll(keys, k => k(item))), a.Truth(0)));
+            Py.ToList(a.Self), item => new PyList(Array.ConvertAll(keys, k => k(item))), Reversed(a, 0)));
     }
+
+    private static bool Reversed(Arguments a, int i) => a.Has(i) && PyNumber.Index(a[i]) != 0;
 
     private static object?[] Attributes(object? attribute) => attribute is string names ? names.Split(',') : [attribute];
 
@@ -152,13 +154,13 @@ internal static class SequenceFilters
     {
         if (a.Self is not PyDict dict) throw a.Self is Undefined u ? u.Fault() : Fault.Type($"'{Py.TypeName(a.Self)}' object has no attribute 'items'");
         string by = a.Text(1) ?? "key";
-        if (by is not ("key" or "value")) throw Fault.Value("You can only sort by either \"key\" or \"value\"");
+        if (by is not ("key" or "value")) throw Fault.Type("You can only sort by either \"key\" or \"value\"");
         int at = by == "key" ? 0 : 1;
         bool caseSensitive = a.Truth(0);
         return new PyList(Sorting.Sort(
             Py.ToList(new DictView(dict, "items")),
             item => ((PyTuple)item!).Items[at] is var value && caseSensitive ? value : IgnoreCase(value),
-            a.Truth(2)));
+            Reversed(a, 2)));
     }
 
     public static object Unique(Run run, Arguments a)
@@ -224,12 +226,14 @@ internal static class SequenceFilters
         if (a.Rest.Length == 0 && a.Named.TryGet("attribute", out object? attribute))
         {
             a.Named.TryGet("default", out object? otherwise);
+            object? unexpected = a.Named.Keys.FirstOrDefault(k => k is not ("attribute" or "default"));
+            if (unexpected is not null) throw Fault.Type($"Unexpected keyword argument {PyRepr.Of(unexpected)}");
             apply = Getter(run, attribute, otherwise);
         }
         else
         {
             string name = a.Rest.Length > 0 ? Py.Str(a.Rest[0]) : throw Fault.Type("map requires a filter argument");
-            Native filter = Filters.Find(name) ?? throw Fault.Syntax($"No filter named '{name}'.");
+            Native filter = Filters.Find(name) ?? throw Fault.Type($"No filter named '{name}'.");
             var given = new GivenArguments(a.Rest[1..], NamedOf(a));
             apply = item => filter.Invoke(run, item, given);
         }
@@ -259,7 +263,7 @@ internal static class SequenceFilters
         if (a.Rest.Length > first)
         {
             string name = Py.Str(a.Rest[first]);
-            Native test = Tests.Find(name) ?? throw Fault.Syntax($"No test named '{name}'.");
+            Native test = Tests.Find(name) ?? throw Fault.Type($"No test named '{name}'.");
             var given = new GivenArguments(a.Rest[(first + 1)..], NamedOf(a));
             passes = item => Py.Truth(test.Invoke(run, item, given));
         }

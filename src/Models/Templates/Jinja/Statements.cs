@@ -145,8 +145,7 @@ internal sealed class MemberTarget(string name, string member) : Target
 {
     public override void Assign(Scope scope, object? value)
     {
-        if (!scope.TryGet(name, out object? owner)) throw Undefined.Name(name).Fault();
-        if (owner is not Namespace space) throw Fault.Type("cannot assign attribute on non-namespace object");
+        if (!scope.TryGet(name, out object? owner) || owner is not Namespace space) throw Fault.Type("cannot assign attribute on non-namespace object");
         space.Set(member, value);
     }
 }

@@ -221,7 +221,7 @@ internal static class StringMethods
         if (Py.Unwrap(a[0]) is string one) return test(text, one);
         return a[0] is PyTuple many
             ? many.Items.Any(item => test(text, item as string ?? throw Fault.Type($"tuple must only contain str, not {Py.TypeName(item)}")))
-            : throw (a[0] is Undefined u ? u.Fault() : Fault.Type($"first arg must be str or a tuple of str, not {Py.TypeName(a[0])}"));
+            : throw Fault.Type($"first arg must be str or a tuple of str, not {Py.TypeName(a[0])}");
     }
 
     private static long Search(Arguments a, bool last)
@@ -286,7 +286,7 @@ internal static class StringMethods
         foreach (object? item in Py.ToList(items))
         {
             if (item is not (string or SafeText))
-                throw item is Undefined u ? u.Fault() : Fault.Type($"sequence item {index}: expected str instance, {Py.TypeName(item)} found");
+                throw Fault.Type($"sequence item {index}: expected str instance, {Py.TypeName(item)} found");
             if (index++ > 0) text.Append(separator);
             text.Append(Py.Str(item));
             Meter.Current.Characters(separator.Length + 1);

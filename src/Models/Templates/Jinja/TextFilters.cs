@@ -50,7 +50,7 @@ internal static class TextFilters
 
     public static object Indent(Arguments a) => Keep(a.Self, text =>
     {
-        string indent = a.Has(0) && a[0] is string s ? s : new string(' ', Math.Clamp(a.Int(0, 4), 0, 1 << 20));
+        string indent = a.Has(0) && a[0] is string s ? s : Spaces(a.Int(0, 4));
         var result = new StringBuilder();
         string[] lines = Lines(text + "\n");
         for (int i = 0; i < lines.Length; i++)
@@ -63,6 +63,12 @@ internal static class TextFilters
 
         return result.ToString();
     });
+
+    private static string Spaces(int count)
+    {
+        Meter.Current.Characters(Math.Max(0, count));
+        return new string(' ', Math.Max(0, count));
+    }
 
     /// <summary>splitlines of Python.</summary>
     public static string[] Lines(string text)
@@ -104,7 +110,7 @@ internal static class TextFilters
         {
             null => null,
             string s => s,
-            _ => new string(' ', Math.Clamp(a.Int(1, 0), 0, 1 << 20)),
+            _ => Spaces(a.Int(1, 0)),
         };
         (string item, string key) = (indent is null ? ", " : ",", ": ");
         if (a[2] is not null)

@@ -1,0 +1,92 @@
+// AdamW: Adam with decoupled weight decay, in PyTorch's order of operations, so that parameters agree with it to the last bit.
+// Source: Loshchilov and Hutter 2019; amsgrad: Reddi et al. 2018.
+
+using PeftAlign.Torch.Modules;
+
+namespace PeftAlign.Torch.Modules
+{
+    /// <summary>Adam with decoupled weight decay.</summary>
+    public sealed class AdamW : torch.optim.Optimizer
+    {
+        internal AdamW(ParamGroup group) => add_param_group(group);
+
+        /// <summary>Parameters with AdamW's options.</summary>
+        public sealed class ParamGroup(IEnumerable<Parameter> parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999, double eps = 1e-8, double weight_decay = 0, bool amsgrad = false, bool maximize = false)
+            : torch.optim.ParamGroup(parameters, lr)
+        {
+            public double Beta1 { get; set; } = InUnit(beta1, nameof(beta1));
+
+            public double Beta2 { get; set; } = InUnit(beta2, nameof(beta2));
+
+            public double Eps { get; set; } = NotNegative(eps, nameof(eps));
+
+            public double WeightDecay { get; set; } = NotNegative(weight_decay, nameof(weight_decay));
+
+            public bool AmsGrad { get; set; } = amsgrad;
+
+            public bool Maximize { get; set; } = maximize;
+
+            internal override Dictionary<string, double> Options
+            {
+                get => new()
+                {
+                    ["lr"] = LearningRate,
+                    ["initial_lr"] = InitialLearningRate,
+                    ["beta1"] = Beta1,
+                    ["beta2"] = Beta2,
+                    ["eps"] = Eps,
+                    ["weight_decay"] = WeightDecay,
+                    ["amsgrad"] = AmsGrad ? 1 : 0,
+                    ["maximize"] = Maximize ? 1 : 0,
+                };
+                set
+                {
+                    (LearningRate, InitialLearningRate, Beta1, Beta2) = (value["lr"], value["initial_lr"], value["beta1"], value["beta2"]);
+                    (Eps, WeightDecay, AmsGrad, Maximize) = (value["eps"], value["weight_decay"], value["amsgrad"] != 0, value["maximize"] != 0);
+                }
+            }
+
+            private static double InUnit(double value, string name) =>
+                value is >= 0 and < 1 ? value : throw new ArgumentOutOfRangeException(name, value, "must be at least 0 and below 1");
+
+            private static double NotNegative(double value, string name) =>
+                value >= 0 ? value : throw new ArgumentOutOfRangeException(name, value, "must be at least 0");
+        }
+
+        private protected override bool Accepts(torch.optim.ParamGroup group) => group is ParamGroup;
+
+        private protected override void Step(torch.optim.ParamGroup group, Parameter parameter, Tensor gradient, torch.optim.ParameterState state)
+        {
+            var g = (ParamGroup)group;
+            if (g.Maximize) gradient = -gradient;
+            var step = state.CountStep();
+            var average = state.Get("exp_avg", () => torch.zeros_like(parameter));
+            var square = state.Get("exp_avg_sq", () => torch.zeros_like(parameter));
+            if (g.WeightDecay != 0) parameter.mul_(1 - g.LearningRate * g.WeightDecay);
+            average.lerp_(gradient, 1 - g.Beta1);
+            square.mul_(g.Beta2).addcmul_(gradient, gradient, 1 - g.Beta2);
+            var stepSize = g.LearningRate / (1 - Math.Pow(g.Beta1, step));
+            var root = Math.Sqrt(1 - Math.Pow(g.Beta2, step));
+            if (g.AmsGrad)
+            {
+                var largest = state.Get("max_exp_avg_sq", () => torch.zeros_like(parameter));
+                square = largest.copy_(largest.maximum(square));
+            }
+            var denominator = (square.sqrt() / root).add_(g.Eps);
+            parameter.addcdiv_(average, denominator, -stepSize);
+        }
+    }
+}
+
+namespace PeftAlign.Torch
+{
+    public static partial class torch
+    {
+        public static partial class optim
+        {
+            /// <summary>AdamW over one group. Unlike PyTorch's, the default weight decay is 0, as in TorchSharp.</summary>
+            public static AdamW AdamW(IEnumerable<Parameter> parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999, double eps = 1e-8, double weight_decay = 0, bool amsgrad = false, bool maximize = false) =>
+                new(new AdamW.ParamGroup(parameters, lr, beta1, beta2, eps, weight_decay, amsgrad, maximize));
+        }
+    }
+}

@@ -1,0 +1,273 @@
+// One row for each operator of the table in src/Torch/Native/Aten.cs: the public method that calls it, on the inputs of
+// Fixtures/operators.json, beside PyTorch's numbers for the same expression (Fixtures/make/operators.py).
+
+using PeftAlign.Torch.Modules;
+using F = PeftAlign.Torch.torch.nn.functional;
+
+namespace PeftAlign.Torch.Tests;
+
+internal static class OperatorRows
+{
+    /// <summary>By the operator's name: from the inputs to a tensor, or several.</summary>
+    internal static IReadOnlyDictionary<string, Func<OperatorInputs, object>> All { get; } = new Dictionary<string, Func<OperatorInputs, object>>
+    {
+        // Conversion and views
+        ["aten::to.dtype"] = x => x.a.to(torch.float32),
+        ["aten::to.device"] = x => x.a.to(torch.float32, torch.CPU),
+        ["aten::contiguous"] = x => x.a.t().contiguous(),
+        ["aten::pin_memory"] = x => Refused(() => x.a.pin_memory()),
+        ["aten::clone"] = x => x.a.clone(),
+        ["aten::detach"] = x => x.a.detach(),
+        ["aten::detach_"] = x => x.a.detach_(),
+        ["aten::view"] = x => x.a.view(2, 6),
+        ["aten::view.dtype"] = x => x.i.view(torch.float64).view(torch.int64),
+        ["aten::reshape"] = x => x.a.t().reshape(2, 6),
+        ["aten::expand"] = x => x.v.expand(2, 4),
+        ["aten::repeat"] = x => x.v.repeat(2, 3),
+        ["aten::permute"] = x => x.B1.permute(2, 0, 1),
+        ["aten::transpose.int"] = x => x.B1.transpose(0, 2),
+        ["aten::t"] = x => x.a.t(),
+        ["aten::squeeze"] = x => x.v.view(1, 4, 1).squeeze(),
+        ["aten::squeeze.dim"] = x => x.v.view(1, 4, 1).squeeze(0),
+        ["aten::unsqueeze"] = x => x.a.unsqueeze(1),
+        ["aten::flatten.using_ints"] = x => x.B1.flatten(1, 2),
+        ["aten::narrow"] = x => x.a.narrow(1, 1, 2),
+        ["aten::slice.Tensor"] = x => x.a.slice(1, 0, 4, 2),
+        ["aten::select.int"] = x => x.a.select(1, -1),
+        ["aten::split.Tensor"] = x => x.a.split(3, 1),
+        ["aten::split_with_sizes"] = x => x.a.split([1, 3], 1),
+        ["aten::chunk"] = x => x.a.chunk(2, 1),
+        ["aten::unbind.int"] = x => x.a.unbind(1),
+        ["aten::repeat_interleave.self_int"] = x => x.a.repeat_interleave(2, 1),
+        ["aten::repeat_interleave.self_Tensor"] = x => x.a.repeat_interleave(torch.tensor([2L, 0, 1]), 0),
+        ["aten::movedim.int"] = x => x.B1.movedim(0, 2),
+        ["aten::flip"] = x => x.a.flip(0, 1),
+        ["aten::roll"] = x => x.a.roll([1, 2], [0, 1]),
+        ["aten::tril"] = x => x.a.tril(-1),
+        ["aten::triu"] = x => x.a.triu(1),
+        ["aten::diagonal"] = x => x.B1.diagonal(1, 1, 2),
+
+        // Indexing
+        ["aten::index.Tensor"] = x => x.a[TensorIndex.Tensor(x.rows)][TensorIndex.Ellipsis, TensorIndex.Tensor(x.cols)],
+        ["aten::index_put_"] = x => x.a.index_put_(x.v, TensorIndex.Tensor(x.rows)),
+        ["aten::index_select"] = x => x.a.index_select(1, x.cols),
+        ["aten::gather"] = x => x.a.gather(1, x.places),
+        ["aten::take_along_dim"] = x => x.a.take_along_dim(x.places, 1),
+        ["aten::scatter.src"] = x => x.a.scatter(1, x.places, x.src),
+        ["aten::scatter_.src"] = x => x.a.scatter_(1, x.places, x.src),
+        ["aten::scatter_add"] = x => x.a.scatter_add(1, x.places, x.src),
+        ["aten::scatter_add_"] = x => x.a.scatter_add_(1, x.places, x.src),
+        ["aten::index_add"] = x => x.a.index_add(1, x.cols, x.src, 2),
+        ["aten::index_add_"] = x => x.a.index_add_(1, x.cols, x.src, 2),
+        ["aten::index_copy_"] = x => x.a.index_copy_(1, x.cols, x.src),
+        ["aten::masked_fill.Scalar"] = x => x.a.masked_fill(x.s, 7.5),
+        ["aten::masked_fill_.Scalar"] = x => x.a.masked_fill_(x.s, 7.5),
+        ["aten::masked_select"] = x => x.a.masked_select(x.s),
+        ["aten::nonzero"] = x => x.s.nonzero(),
+        ["aten::where.self"] = x => torch.where(x.s, x.a, x.b),
+
+        // Arithmetic
+        ["aten::add.Tensor"] = x => x.a.add(x.b, 3),
+        ["aten::add_.Tensor"] = x => x.a.add_(x.b, 3),
+        ["aten::add.Scalar"] = x => x.a + 2,
+        ["aten::add_.Scalar"] = x => x.a.add_(2),
+        ["aten::sub.Tensor"] = x => x.a - x.v,
+        ["aten::sub_.Tensor"] = x => x.a.sub_(x.b),
+        ["aten::sub.Scalar"] = x => x.a - 2.5,
+        ["aten::sub_.Scalar"] = x => x.a.sub_(2.5),
+        ["aten::rsub.Scalar"] = x => 2 - x.a,
+        ["aten::mul.Tensor"] = x => x.a * x.b,
+        ["aten::mul_.Tensor"] = x => x.a.mul_(x.b),
+        ["aten::mul.Scalar"] = x => 3 * x.i,
+        ["aten::mul_.Scalar"] = x => x.a.mul_(3),
+        ["aten::div.Tensor"] = x => x.a / x.p,
+        ["aten::div_.Tensor"] = x => x.a.div_(x.p),
+        ["aten::div.Scalar"] = x => x.i / 4,
+        ["aten::div_.Scalar"] = x => x.a.div_(4),
+        ["aten::remainder.Scalar"] = x => x.i.remainder(3),
+        ["aten::floor_divide"] = x => x.a.floor_divide(x.p),
+        ["aten::pow.Tensor_Scalar"] = x => x.p.pow(2.5),
+        ["aten::pow.Tensor_Tensor"] = x => x.p.pow(x.b),
+        ["aten::addcmul_"] = x => x.a.addcmul_(x.b, x.p, 0.5),
+        ["aten::addcdiv_"] = x => x.a.addcdiv_(x.b, x.p, 0.5),
+        ["aten::lerp.Tensor"] = x => x.a.lerp(x.b, x.p),
+        ["aten::lerp_.Scalar"] = x => x.a.lerp_(x.b, 0.25),
+        ["aten::maximum"] = x => torch.maximum(x.a, x.b),
+        ["aten::minimum"] = x => torch.minimum(x.a, x.b),
+        ["aten::neg"] = x => -x.a,
+        ["aten::neg_"] = x => x.a.neg_(),
+        ["aten::abs"] = x => x.a.abs(),
+        ["aten::sign"] = x => x.a.sign(),
+        ["aten::sqrt"] = x => x.p.sqrt(),
+        ["aten::sqrt_"] = x => x.p.sqrt_(),
+        ["aten::rsqrt"] = x => x.p.rsqrt(),
+        ["aten::square"] = x => x.a.square(),
+        ["aten::reciprocal"] = x => 3 / x.p,
+        ["aten::exp"] = x => x.a.exp(),
+        ["aten::exp_"] = x => x.a.exp_(),
+        ["aten::expm1"] = x => x.a.expm1(),
+        ["aten::log"] = x => x.p.log(),
+        ["aten::log1p"] = x => x.p.log1p(),
+        ["aten::sin"] = x => x.a.sin(),
+        ["aten::cos"] = x => x.a.cos(),
+        ["aten::tanh"] = x => x.a.tanh(),
+        ["aten::sigmoid"] = x => x.a.sigmoid(),
+        ["aten::relu"] = x => F.relu(x.a),
+        ["aten::silu"] = x => F.silu(x.a),
+        ["aten::gelu"] = x => F.gelu(x.a, approximate: "tanh"),
+        ["aten::erf"] = x => x.a.erf(),
+        ["aten::softplus"] = x => F.softplus(x.a, 2, 1.5),
+        ["aten::log_sigmoid"] = x => F.logsigmoid(x.a),
+        ["aten::round"] = x => (x.a * 3).round(),
+        ["aten::floor"] = x => x.a.floor(),
+        ["aten::ceil"] = x => x.a.ceil(),
+        ["aten::trunc"] = x => (x.a * 3).trunc(),
+        ["aten::clamp"] = x => x.a.clamp(max: 0.5),
+        ["aten::clamp_"] = x => x.a.clamp_(-0.25, 0.5),
+        ["aten::cumsum"] = x => x.a.cumsum(1),
+
+        // Products
+        ["aten::matmul"] = x => x.B1.matmul(x.n),
+        ["aten::mm"] = x => x.a.mm(x.n),
+        ["aten::mv"] = x => x.a.mv(x.v),
+        ["aten::bmm"] = x => x.B1.bmm(x.B2),
+        ["aten::dot"] = x => x.v.dot(x.w),
+        ["aten::outer"] = x => x.v.outer(x.w),
+        ["aten::addmm"] = x => x.c.addmm(x.a, x.n, 0.5f, 2),
+        ["aten::addmm_"] = x => x.c.addmm_(x.a, x.n, 0.5f, 2),
+        ["aten::baddbmm"] = x => x.B0.baddbmm(x.B1, x.B2, 0.5f, 2),
+        ["aten::linear"] = x => F.linear(x.a, x.b, x.w.narrow(0, 0, 3)),
+        ["aten::einsum"] = x => torch.einsum("bij,bjk->ik", x.B1, x.B2),
+
+        // Bits and comparisons
+        ["aten::bitwise_and.Tensor"] = x => x.i & x.j,
+        ["aten::bitwise_or.Tensor"] = x => x.i | x.j,
+        ["aten::bitwise_xor.Tensor"] = x => x.i.bitwise_xor(x.j),
+        ["aten::bitwise_not"] = x => ~x.i,
+        ["aten::bitwise_left_shift.Tensor"] = x => x.i.bitwise_left_shift(x.j),
+        ["aten::bitwise_right_shift.Tensor"] = x => x.i.bitwise_right_shift(x.j),
+        ["aten::logical_and"] = x => x.s.logical_and(x.i),
+        ["aten::logical_or"] = x => x.s.logical_or(x.i),
+        ["aten::logical_not"] = x => x.i.logical_not(),
+        ["aten::eq.Tensor"] = x => x.i.eq(x.j),
+        ["aten::eq.Scalar"] = x => x.i.eq(2),
+        ["aten::ne.Tensor"] = x => x.i.ne(x.j),
+        ["aten::ne.Scalar"] = x => x.i.ne(2),
+        ["aten::lt.Tensor"] = x => x.a.lt(x.b),
+        ["aten::lt.Scalar"] = x => x.i < 2,
+        ["aten::le.Tensor"] = x => x.i.le(x.j),
+        ["aten::le.Scalar"] = x => x.i <= 2,
+        ["aten::gt.Tensor"] = x => x.a.gt(x.b),
+        ["aten::gt.Scalar"] = x => x.i > 2,
+        ["aten::ge.Tensor"] = x => x.i.ge(x.j),
+        ["aten::ge.Scalar"] = x => x.i >= 2,
+        ["aten::isnan"] = x => x.odd.isnan(),
+        ["aten::isinf"] = x => x.odd.isinf(),
+        ["aten::isfinite"] = x => x.odd.isfinite(),
+        ["aten::allclose"] = x => torch.tensor(x.a.allclose(x.a + 1e-9)),
+        ["aten::equal"] = x => torch.tensor(x.a.equal(x.a + 1e-9)),
+
+        // Reductions
+        ["aten::sum"] = x => x.a.sum(),
+        ["aten::sum.dim_IntList"] = x => x.i.sum(1, true),
+        ["aten::mean"] = x => x.a.mean(),
+        ["aten::mean.dim"] = x => x.i.mean([0, 1], type: torch.float64),
+        ["aten::prod"] = x => x.a.prod(),
+        ["aten::std"] = x => x.a.std(false),
+        ["aten::std.dim"] = x => x.a.std(1, true, true),
+        ["aten::var"] = x => x.a.var(),
+        ["aten::var.dim"] = x => x.a.var(0, false),
+        ["aten::max"] = x => x.a.max(),
+        ["aten::max.dim"] = x => Both(x.a.max(1)),
+        ["aten::min"] = x => x.a.min(),
+        ["aten::min.dim"] = x => Both(x.a.min(0, true)),
+        ["aten::amax"] = x => x.a.amax([0, 1], true),
+        ["aten::amin"] = x => x.a.amin([1]),
+        ["aten::argmax"] = x => x.a.argmax(1, true),
+        ["aten::argmin"] = x => x.a.argmin(),
+        ["aten::argsort"] = x => x.a.argsort(1, true),
+        ["aten::sort.stable"] = x => Both(x.a.sort(0, true, true)),
+        ["aten::topk"] = x => Both(x.a.topk(2, 1, false)),
+        ["aten::kthvalue"] = x => Both(x.a.kthvalue(2, 1, true)),
+        ["aten::norm.Scalar"] = x => x.a.norm(3f),
+        ["aten::norm.ScalarOpt_dim"] = x => x.a.norm(1, true, 1),
+        ["aten::logsumexp"] = x => x.a.logsumexp(1, true),
+        ["aten::softmax.int"] = x => x.a.to(torch.float32).softmax(0, torch.float64),
+        ["aten::log_softmax.int"] = x => x.a.log_softmax(1),
+        ["aten::all"] = x => x.s.all(),
+        ["aten::all.dim"] = x => x.s.all(1, true),
+        ["aten::any"] = x => x.s.any(),
+        ["aten::any.dim"] = x => x.s.any(0),
+        ["aten::count_nonzero"] = x => x.s.count_nonzero(),
+
+        // Random numbers and filling: seeded, or without chance
+        ["aten::multinomial"] = x => torch.tensor(new[] { 0.0, 1, 0 }).multinomial(4, true),
+        ["aten::bernoulli"] = x => x.s.to(torch.float64).bernoulli(),
+        ["aten::bernoulli_.float"] = x => x.a.bernoulli_(1),
+        ["aten::normal_"] = x => x.a.normal_(1, 0),
+        ["aten::uniform_"] = x => torch.empty(4).uniform_(1, 2),
+        ["aten::copy_"] = x => x.a.copy_(x.v),
+        ["aten::fill_.Scalar"] = x => x.a.fill_(2.5),
+        ["aten::zero_"] = x => x.a.zero_(),
+
+        // Factories and joins
+        ["aten::zeros"] = x => torch.zeros(2, 3),
+        ["aten::ones"] = x => torch.ones([2, 3], torch.int64),
+        ["aten::empty.memory_format"] = x => torch.empty(0, 3),
+        ["aten::full"] = x => torch.full([2], 3.5),
+        ["aten::zeros_like"] = x => torch.zeros_like(x.i),
+        ["aten::ones_like"] = x => torch.ones_like(x.a, torch.float32),
+        ["aten::empty_like"] = x => torch.empty_like(x.a).fill_(1),
+        ["aten::full_like"] = x => torch.full_like(x.a, 2),
+        ["aten::rand.generator"] = x => torch.rand(5),
+        ["aten::randn.generator"] = x => torch.randn(5),
+        ["aten::randint.low_generator"] = x => torch.randint(3, 9, [6]),
+        ["aten::randperm.generator"] = x => torch.randperm(6),
+        ["aten::arange.start_step"] = x => torch.arange(1, 2, 0.25),
+        ["aten::linspace"] = x => torch.linspace(0, 1, 5, torch.float64),
+        ["aten::eye.m"] = x => torch.eye(2, 3),
+        ["aten::cat"] = x => torch.cat([x.a, x.b], 1),
+        ["aten::stack"] = x => torch.stack([x.a, x.b], 1),
+
+        // Neural networks
+        ["aten::relu_"] = x => F.relu(x.a, true),
+        ["aten::silu_"] = x => F.silu(x.a, true),
+        ["aten::gelu_"] = x => F.gelu(x.a, true),
+        ["aten::embedding"] = x => F.embedding(x.rows, x.a),
+        ["aten::embedding_renorm_"] = x => F.embedding(x.rows, x.a, max_norm: 0.5),
+        ["aten::dropout"] = x => F.dropout(x.a, 1),
+        ["aten::dropout_"] = x => F.dropout(x.a, 0.5, false, true),
+        ["aten::layer_norm"] = x => F.layer_norm(x.a, [4], x.v, x.w, 1e-3),
+        ["aten::cross_entropy_loss"] = x => F.cross_entropy(x.a, x.classes, x.p[0], 1, label_smoothing: 0.1),
+        ["aten::nll_loss"] = x => F.nll_loss(x.a.log_softmax(1), x.classes, reduction: torch.nn.Reduction.None),
+        ["aten::kl_div"] = x => F.kl_div(x.a.log_softmax(1), x.b.log_softmax(1), reduction: torch.nn.Reduction.Sum),
+        ["aten::binary_cross_entropy_with_logits"] = x => F.binary_cross_entropy_with_logits(x.a, x.s.to(torch.float64), x.p, pos_weights: x.p[0]),
+        ["aten::mse_loss"] = x => F.mse_loss(x.a, x.b),
+        ["aten::one_hot"] = x => F.one_hot(x.classes, 5),
+        ["aten::pad"] = x => F.pad(x.a.unsqueeze(0), [1, 2], torch.PaddingModes.Reflect),
+
+        // Optimisation
+        ["aten::linalg_vector_norm"] = x => torch.tensor(Clipped(x.a, double.PositiveInfinity), torch.float64),
+
+        // Ours
+        ["peftalign::rms_norm"] = x => F.rms_norm(x.a, x.v, 1e-3),
+        ["aten::scaled_dot_product_attention"] = x => F.scaled_dot_product_attention(x.B1, x.B1 * 0.5, x.B0, is_casual: true),
+    };
+
+    private static Tensor[] Both((Tensor, Tensor) pair) => [pair.Item1, pair.Item2];
+
+    /// <summary>The norm that clipping returns.</summary>
+    private static double Clipped(Tensor gradient, double normType)
+    {
+        using var parameter = new Parameter(torch.zeros_like(gradient));
+        parameter.grad = gradient;
+        return torch.nn.utils.clip_grad_norm_([parameter], 1, normType);
+    }
+
+    /// <summary>No tensors: on a machine without a GPU the operator refuses, by a typed exception.</summary>
+    private static Tensor[] Refused(Func<Tensor> call)
+    {
+        if (!torch.cuda.is_available()) Assert.That(() => call(), Throws.InstanceOf<TorchException>());
+        return [];
+    }
+}
