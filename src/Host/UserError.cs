@@ -3,8 +3,6 @@
 
 using PeftAlign.Abstractions;
 
-using PeftAlign.Abstractions;
-
 namespace PeftAlign.Host;
 
 /// <summary>A user's mistake: the value that was given, the limit it breaks, and what to do next.</summary>
