@@ -38,9 +38,9 @@ internal static class TrainJob
         }, job.Cancellation);
 
         if (adapter is not null && sites is not null)
-            Appear(job.Folder.Adapter, folder => Write(folder, adapter.Save(policy.Outline, sites)));
+            RunFolder.Fill(job.Folder.Adapter, folder => Write(folder, adapter.Save(policy.Outline, sites)));
         else
-            Appear(job.Folder.Model, folder => ModelFolder.Save(folder, policy.Model, place.Base));
+            RunFolder.Fill(job.Folder.Model, folder => ModelFolder.Save(folder, policy.Model, place.Base));
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return new JsonObject
         {
@@ -66,14 +66,4 @@ internal static class TrainJob
 
     private static void Write(string folder, AdapterFiles files) =>
         AdapterFolder.Write(folder, files.Config.ToDictionary(c => c.Key, c => (object?)(c.Value is null ? null : JsonSerializer.SerializeToElement(c.Value))), files.Tensors);
-
-    private static void Appear(string folder, Action<string> write)
-    {
-        var partial = folder + ".partial";
-        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
-        Directory.CreateDirectory(partial);
-        write(partial);
-        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
-        Directory.Move(partial, folder);
-    }
 }

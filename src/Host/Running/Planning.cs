@@ -23,9 +23,9 @@ internal static class Planning
         var (text, root) = (File.ReadAllText(manifest), Path.GetDirectoryName(Path.GetFullPath(manifest))!);
         var requests = Manifests.Plugins(text, overrides);
         ThrowIfAny(manifest, requests.Faults);
-        var plugins = Known(requests, root, pluginFolders);
+        var (plugins, unusable) = Known(requests, root, pluginFolders);
         var read = Manifests.Read(text, manifest, SchemaCatalogue.Of(plugins), overrides);
-        ThrowIfAny(manifest, read.Faults);
+        ThrowIfAny(manifest, read.Faults, unusable);
         var run = new RunFolder(Path.GetFullPath(target ?? Path.Combine("out", read.Experiment!.Name)));
         var hashes = new ContentHashes(run.Hashes, root);
         var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? (dryRun ? "missing:" + path : ""));
@@ -62,7 +62,7 @@ internal static class Planning
     }
 
     // The section names what is known; without it the product's own are, and what --plugins adds.
-    private static List<KnownPlugin> Known(PluginRequests requests, string root, string[] folders)
+    private static (List<KnownPlugin> Plugins, IReadOnlyList<PluginFailure> Unusable) Known(PluginRequests requests, string root, string[] folders)
     {
         var scanned = PluginCatalogue.Scan([(ProductPlugins, PluginOrigin.Product), .. folders.Select(f => (f, PluginOrigin.Installed))]);
         var known = scanned.Plugins.Select(p => new KnownPlugin(p, "")).ToList();
@@ -70,13 +70,14 @@ internal static class Planning
             known.Add(new KnownPlugin(PluginFolder.Open(Path.GetFullPath(request.Path, root), PluginOrigin.Development), request.Path));
         if (requests.Requests.FirstOrDefault(r => r.File.Length > 0) is { } packed)
             throw new UserError($"line {packed.Line}: {{ file: {packed.File} }}", "packed plugins are not built yet", "unpack it and use { path: FOLDER }");
-        return known;
+        return (known, scanned.Failures);
     }
 
-    private static void ThrowIfAny(string manifest, IReadOnlyList<Fault> faults)
+    // A plugin that cannot be used matters only where something is missing; then its reason is said as well.
+    private static void ThrowIfAny(string manifest, IReadOnlyList<Fault> faults, IReadOnlyList<PluginFailure>? unusable = null)
     {
         if (faults.Count == 0) return;
-        var lines = faults.Select(f => $"{manifest}:{f}");
+        var lines = faults.Select(f => $"{manifest}:{f}").Concat((unusable ?? []).Select(u => $"not used: {u.Message}"));
         throw new UserErrorException(string.Join(Environment.NewLine, [.. lines, $"{faults.Count} fault(s); nothing was started."]));
     }
 }
