@@ -37,7 +37,7 @@ public sealed class LifetimeTests
         TestContext.Out.WriteLine(child.LastLine);
         var numbers = child.LastLine.Split(' ').Select(part => long.Parse(part.Split('=')[1])).ToArray();
         Assert.That(numbers[1], Is.LessThan(20), child.LastLine);
-        Assert.That(numbers[2], Is.LessThan(700), "the peak, with libtorch and the runtime");
+        Assert.That(numbers[2], Is.LessThan(2000), "the peak: all at once would be 4.9 GB; how far finalizers lag depends on the machine's load");
         Assert.That(numbers[3], Is.Zero, "tensors alive");
     }
 
