@@ -41,8 +41,10 @@ check_read_only() {
 make_parts() {
     # What an interrupted set-up left; the lock says that nobody writes there now.
     rm -rf -- "$BUILD"/native/new.* "$BUILD"/product/new.* "$BUILD"/stamp*.new.*
+    # A missing SDK is said before anything is installed.
+    product_key
+    if [ ! -e "$BUILD/product/$PRODUCT_KEY/PeftAlign.Host" ]; then dotnet_ensure; fi
     packages_ensure
-    libtorch_describe
     # Taken before the sources are read: a change during the build is newer than the stamp.
     local stamp=$BUILD/stamp$SELECTION
     : >"$stamp.new.$$"
@@ -78,19 +80,25 @@ make_native() {
     if [ ! -e "$BUILD/native/current" ]; then swap_link "$NATIVE_KEY" "$BUILD/native/current"; fi
 }
 
-product_key() { existing_sources; PRODUCT_KEY=$(content_key "${EXISTING[@]#"$ROOT/"}"); }
+# native/ has a key of its own, and the scripts make no difference to the product.
+product_key() {
+    local parts=() name
+    for name in src plugins build/product.proj Directory.Build.props Directory.Build.targets Directory.Packages.props global.json NuGet.config; do
+        if [ -e "$ROOT/$name" ]; then parts+=("$name"); fi
+    done
+    PRODUCT_KEY=$(content_key "${parts[@]}")
+}
 
 make_product() {
     product_key
     local folder=$BUILD/product/$PRODUCT_KEY
     if [ ! -e "$folder/PeftAlign.Host" ]; then
-        dotnet_ensure
         say "building the product"
         export PEFTALIGN_NATIVE=$BUILD/native/$NATIVE_KEY
         local fresh
         mkdir -p -- "$BUILD/product"
         fresh=$(mktemp -d "$BUILD/product/new.XXXXXX")
-        dotnet_build "$ROOT/build/product.proj" "-p:ProductFolder=$fresh/" || { rm -rf -- "$fresh"; exit 1; }
+        dotnet_build "$ROOT/build/product.proj" "-p:ProductFolder=$fresh/" "-p:NativeFolder=$BUILD/native/$NATIVE_KEY" || { rm -rf -- "$fresh"; exit 1; }
         chmod 755 -- "$fresh"
         mv -T -- "$fresh" "$folder"
         remove_old_products "$folder"

@@ -39,11 +39,23 @@ public sealed record DataRecord(JsonObject Fields, string Source, long Row)
         new($"{Source}, row {Row}: field '{name}' must be {wanted}; the row has {string.Join(", ", Fields.Select(f => f.Key))}.");
 }
 
-/// <summary>Reads records of one on-disk or hub format.</summary>
+/// <summary>Reads records of one on-disk or hub format. Where it reads from is an option of its own, marked [OptionNames("path")].</summary>
 public interface IDatasetReader
 {
     /// <summary>The records, in order; read lazily, may be enumerated more than once.</summary>
-    /// <param name="path">File or folder; null for a reader that makes its records.</param>
-    /// <exception cref="UserErrorException">A row is broken (file and line are named) or the path is not there.</exception>
-    IEnumerable<DataRecord> Read(string? path);
+    /// <param name="split">The split that the manifest asks for; null where it asks for none.</param>
+    /// <exception cref="UserErrorException">A row is broken (file and line are named), the file is not there, or there is no such split.</exception>
+    IEnumerable<DataRecord> Read(string? split);
+}
+
+/// <summary>An option that names a dataset of the manifest; the host opens it through <see cref="IDatasets"/>.</summary>
+/// <param name="Definition">The dataset, resolved: its reader with options, path, split.</param>
+public sealed record DatasetReference(JsonObject Definition);
+
+/// <summary>Opens datasets that options name; offered to a plugin's instance through GetService.</summary>
+public interface IDatasets
+{
+    /// <summary>The dataset's records, in order.</summary>
+    /// <param name="dataset">From the plugin's options.</param>
+    IEnumerable<DataRecord> Open(DatasetReference dataset);
 }

@@ -40,6 +40,10 @@ public abstract record Delta
 {
     /// <summary>The trainable tensors by their role, for instance "lora_A".</summary>
     public abstract IReadOnlyDictionary<string, Torch.Tensor> Parameters { get; }
+
+    /// <summary>The same delta over other tensors of the same shapes.</summary>
+    /// <param name="tensorOf">From a role of Parameters to its tensor.</param>
+    public abstract Delta With(Func<string, Torch.Tensor> tensorOf);
 }
 
 /// <summary>W x + Scale * B (A drop(x)).</summary>
@@ -51,6 +55,9 @@ public sealed record LowRank(Torch.Tensor A, Torch.Tensor B, double Scale, doubl
 {
     /// <inheritdoc/>
     public override IReadOnlyDictionary<string, Torch.Tensor> Parameters => new Dictionary<string, Torch.Tensor> { ["lora_A"] = A, ["lora_B"] = B };
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Torch.Tensor> tensorOf) => this with { A = tensorOf("lora_A"), B = tensorOf("lora_B") };
 }
 
 /// <summary>A model as adapters see it.</summary>

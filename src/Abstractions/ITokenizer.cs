@@ -72,7 +72,7 @@ public interface ITokenStream
 /// <param name="Eos">End of a text.</param>
 /// <param name="Unk">Stands for what the vocabulary cannot write.</param>
 /// <param name="Pad">Fills rows of a batch to one length.</param>
-/// <param name="All">Every id that <c>skipSpecialTokens</c> leaves out.</param>
+/// <param name="All">The ids of all special tokens, those with a role and others.</param>
 public sealed record SpecialTokenIds(int? Bos, int? Eos, int? Unk, int? Pad, IReadOnlySet<int> All);
 
 /// <summary>Options of <see cref="ITokenizerDetails.Encode"/>.</summary>

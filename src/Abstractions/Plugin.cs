@@ -14,14 +14,16 @@ public static class Api
 
 /// <summary>Names the class of a plugin assembly that registers what it provides.</summary>
 /// <param name="plugin">A public class with a parameterless constructor that implements <see cref="IPlugin"/>.</param>
+/// <param name="apiLevel">Left out, the level of the contracts that the plugin is compiled against: the compiler writes the
+/// constant into the plugin, where the host reads it before it loads anything.</param>
 [AttributeUsage(AttributeTargets.Assembly)]
-public sealed class PeftAlignPluginAttribute(Type plugin) : Attribute
+public sealed class PeftAlignPluginAttribute(Type plugin, int apiLevel = Api.Level) : Attribute
 {
     /// <summary>The class that registers.</summary>
     public Type Plugin { get; } = plugin;
 
     /// <summary>The contracts' level that the plugin was built for.</summary>
-    public int ApiLevel { get; init; } = Api.Level;
+    public int ApiLevel { get; } = apiLevel;
 }
 
 /// <summary>A plugin: one assembly, one folder, any number of contracts.</summary>
@@ -44,6 +46,13 @@ public interface IPluginRegistry
     void Add<TContract, TOptions>(string name, int resultVersion, Func<IPluginContext, TOptions, TContract> create)
         where TContract : class
         where TOptions : class, new();
+
+    /// <summary>Adds a further name for something provided, with some of its options fixed: qlora is lora over nf4.</summary>
+    /// <typeparam name="TContract">The contract of what it stands for.</typeparam>
+    /// <param name="alias">The further name.</param>
+    /// <param name="meaning">JSON that stands in its place, for instance {"type":"lora","quantization":"nf4"}.</param>
+    void Alias<TContract>(string alias, string meaning)
+        where TContract : class;
 }
 
 /// <summary>What the host lends to a plugin's instance.</summary>
@@ -97,4 +106,42 @@ public sealed class OptionAliasAttribute(params string[] names) : Attribute
 {
     /// <summary>The other spellings.</summary>
     public IReadOnlyList<string> Names { get; } = names;
+}
+
+/// <summary>A text that names something: a file or folder, or a thing that the manifest declares.</summary>
+/// <param name="kind">"path" (its content is part of a job's identity), "model", "dataset" or "judge".</param>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionNamesAttribute(string kind) : Attribute
+{
+    /// <summary>What kind of thing.</summary>
+    public string Kind { get; } = kind;
+}
+
+/// <summary>An option that cannot change a result (how often to save): recorded, but no part of a job's identity.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionRecordedAttribute : Attribute;
+
+/// <summary>An option that means something only with certain values of another one; to give it otherwise is an error.</summary>
+/// <param name="option">The other option, in snake_case.</param>
+/// <param name="values">Its values as users write them.</param>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionOnlyWithAttribute(string option, params string[] values) : Attribute
+{
+    /// <summary>The other option.</summary>
+    public string Option { get; } = option;
+
+    /// <summary>Its values.</summary>
+    public IReadOnlyList<string> Values { get; } = values;
+}
+
+/// <summary>On an options class: what plans must know of the contract before it is made.</summary>
+/// <param name="traits">"reference" on a method that compares with a reference policy.</param>
+[AttributeUsage(AttributeTargets.Class)]
+public sealed class ContractTraitsAttribute(params string[] traits) : Attribute
+{
+    /// <summary>All of them.</summary>
+    public IReadOnlyList<string> Traits { get; } = traits;
+
+    /// <summary>Of a merge strategy: how many models it takes, like "[2,2]" or "[1,)"; else empty.</summary>
+    public string Inputs { get; init; } = "";
 }

@@ -6,6 +6,14 @@ using System.Text.Json.Nodes;
 
 namespace PeftAlign.Host;
 
+/// <summary>Foreground colours by their SGR numbers.</summary>
+internal enum Colour
+{
+    Red = 31,
+    Green = 32,
+    Yellow = 33,
+}
+
 internal sealed class Output(TextWriter results, TextWriter remarks, bool json = false, bool quiet = false, bool verbose = false)
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
@@ -16,8 +24,8 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
     /// <summary>True under -v.</summary>
     public bool Verbose => verbose;
 
-    /// <summary>True where stdout is a terminal that may be coloured: NO_COLOR (no-color.org) is unset or empty, TERM is not dumb.</summary>
-    public bool Colour { get; init; }
+    /// <summary>Whether <see cref="Paint"/> colours.</summary>
+    public bool Coloured { get; init; }
 
     /// <summary>Writes a command's result: the document under --json, else the lines.</summary>
     public void Result(Func<JsonNode> document, Func<IEnumerable<string>> lines)
@@ -42,7 +50,10 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
         if (verbose) remarks.WriteLine(text);
     }
 
-    /// <summary>Whether colours are wanted on the process's stdout.</summary>
+    /// <summary>The text in a colour (ECMA-48, SGR) where stdout may be coloured; else as it is.</summary>
+    public string Paint(string text, Colour colour) => Coloured ? $"\u001b[{(int)colour}m{text}\u001b[0m" : text;
+
+    /// <summary>True where the process's stdout is a terminal, NO_COLOR (no-color.org) is unset or empty, and TERM is not dumb.</summary>
     public static bool TerminalHasColour() =>
         !Console.IsOutputRedirected
         && string.IsNullOrEmpty(Environment.GetEnvironmentVariable("NO_COLOR"))

@@ -12,6 +12,7 @@ public class ArrowTests
         ["Algebra"] = ["Torch"],
         ["Abstractions"] = ["Torch"],
         ["Plugins"] = ["Abstractions"],
+        ["PluginTool"] = ["Plugins", "Abstractions"],
         ["Models"] = ["Abstractions", "Torch"],
         ["Training"] = ["Models", "Algebra", "Core"],
         ["Testing"] = ["Torch", "Core", "Algebra", "Abstractions", "Plugins", "Models", "Training"],

@@ -62,11 +62,12 @@ public class SharedTypeTests
         return type.GetGenericArguments().SelectMany(Parts).Append(type);
     }
 
-    /// <summary>Finds what an assembly refers to beside it.</summary>
+    /// <summary>Finds what an assembly refers to. A library's folder lacks its packages; some program's or test's has them.</summary>
     private sealed class FolderContext(string assembly) : AssemblyLoadContext(assembly)
     {
         private readonly AssemblyDependencyResolver resolver = new(assembly);
 
-        protected override Assembly? Load(AssemblyName name) => resolver.ResolveAssemblyToPath(name) is { } path ? LoadFromAssemblyPath(path) : null;
+        protected override Assembly? Load(AssemblyName name) =>
+            (resolver.ResolveAssemblyToPath(name) ?? Tree.BuiltFile($"{name.Name}.dll")) is { } path ? LoadFromAssemblyPath(path) : null;
     }
 }

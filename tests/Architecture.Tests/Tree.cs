@@ -47,6 +47,10 @@ internal static class Tree
         return Directory.Exists(path) ? Directory.GetDirectories(path).SelectMany(sub => Directory.GetFiles(sub, "*.*proj")).Order(StringComparer.Ordinal) : [];
     }
 
+    /// <summary>A file of that name in some project's output, or null.</summary>
+    public static string? BuiltFile(string name) =>
+        Directory.GetDirectories(Path.Combine(Root, ".build", "artifacts", "bin")).Select(folder => Path.Combine(folder, Configuration, name)).FirstOrDefault(File.Exists);
+
     private static Project Make(string file, bool isPlugin) => new(Path.GetFileNameWithoutExtension(file), file, isPlugin);
 
     private static string Above(DirectoryInfo folder) =>

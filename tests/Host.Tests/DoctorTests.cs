@@ -21,7 +21,7 @@ public class DoctorTests
         var report = Sample();
         report.Advice("two NVIDIA devices are idle", "set LIBTORCH");
         Assert.That(report.Sound, Is.True);
-        Assert.That(report.Lines(), Is.EqualTo(new[] { "machine", "  memory bytes  25.3 GB", "cuda", "  driver        none", "", "advice: two NVIDIA devices are idle; set LIBTORCH", "everything works" }));
+        Assert.That(report.Lines((text, _) => text), Is.EqualTo(new[] { "machine", "  memory bytes  25.3 GB", "cuda", "  driver        none", "", "advice: two NVIDIA devices are idle; set LIBTORCH", "everything works" }));
     }
 
     [Test]
@@ -30,7 +30,7 @@ public class DoctorTests
         var report = Sample();
         report.Problem("0.2 GB of disk are free", "free some");
         Assert.That(report.Sound, Is.False);
-        Assert.That(report.Lines().Last(), Is.EqualTo("problem: 0.2 GB of disk are free; free some"));
+        Assert.That(report.Lines((text, _) => text).Last(), Is.EqualTo("problem: 0.2 GB of disk are free; free some"));
         var expected = """{"ok":false,"machine":{"memory_bytes":25300000000},"cuda":{"driver":null},"problems":[{"what":"0.2 GB of disk are free","remedy":"free some"}],"advice":[]}""";
         Assert.That(report.Document().ToJsonString(), Is.EqualTo(expected));
     }
@@ -69,6 +69,39 @@ public class DoctorTests
         Assert.That(process.ExitCode, Is.EqualTo(1));
         Assert.That((string?)document["problems"]![0]!["what"], Does.Contain("/nonexistent"));
         Assert.That((string?)document["machine"]!["dotnet"], Is.EqualTo(Environment.Version.ToString()), "the rest is examined all the same");
+    }
+
+    // A driver library of our own where there is no NVIDIA device: the functions of NVML that doctor calls.
+    private const string Nvml = """
+        #include <string.h>
+        typedef struct { unsigned long long total, free, used; } memory;
+        int nvmlInit_v2() { return 0; }
+        int nvmlShutdown() { return 0; }
+        int nvmlSystemGetDriverVersion(char* text, unsigned n) { strncpy(text, "575.57.08", n); return 0; }
+        int nvmlDeviceGetCount_v2(unsigned* n) { *n = 2; return 0; }
+        int nvmlDeviceGetHandleByIndex_v2(unsigned k, void** device) { *device = (void*)(unsigned long)(k + 1); return 0; }
+        int nvmlDeviceGetName(void* device, char* text, unsigned n) { strncpy(text, device == (void*)1 ? "NVIDIA H100" : "NVIDIA L4", n); return 0; }
+        int nvmlDeviceGetMemoryInfo(void* device, memory* m) { m->total = 80000000000ull; m->free = 79000000000ull; m->used = 1; return device == (void*)1 ? 0 : 1; }
+        """;
+
+    [Test]
+    public void DevicesAreThoseOfTheDriver()
+    {
+        var folder = Directory.CreateTempSubdirectory("nvml").FullName;
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, "nvml.c"), Nvml);
+            using var compiler = System.Diagnostics.Process.Start("g++", ["-x", "c", "-shared", "-fPIC", "-o", Path.Combine(folder, "libnvidia-ml.so.1"), Path.Combine(folder, "nvml.c")]);
+            compiler.WaitForExit();
+            Assert.That(compiler.ExitCode, Is.Zero);
+            using var process = ProcessTests.Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["LD_LIBRARY_PATH"] = folder, ["PEFTALIGN_NATIVE"] = "/nonexistent" }, "doctor", "--json");
+            var cuda = JsonNode.Parse(process.StandardOutput.ReadToEnd())!["cuda"]!;
+            Assert.That(cuda.ToJsonString(), Is.EqualTo("""{"driver":"575.57.08","device_0":{"name":"NVIDIA H100","memory_bytes":80000000000,"memory_free_bytes":79000000000}}"""), "a device that gives no memory is left out");
+        }
+        finally
+        {
+            Directory.Delete(folder, true);
+        }
     }
 
     private static string NativeFolder()

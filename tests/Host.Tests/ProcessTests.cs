@@ -66,6 +66,28 @@ public partial class ProcessTests
         Assert.That(text, expected == 0 ? Does.Contain("peftalign") : Is.Empty);
     }
 
+    // script(1) gives the program a terminal.
+    [TestCase("", true)]
+    [TestCase("NO_COLOR=1", false)]
+    [TestCase("TERM=dumb", false)]
+    public void ATerminalIsColouredUnlessItIsNotWanted(string setting, bool coloured)
+    {
+        var command = $"env -u NO_COLOR TERM=xterm PEFTALIGN_NATIVE=/nonexistent {setting} dotnet '{Path.Combine(Folder, "PeftAlign.Host.dll")}' doctor";
+        using var process = Process.Start(new ProcessStartInfo("script", ["-qec", command, "/dev/null"]) { RedirectStandardOutput = true, RedirectStandardInput = true })!;
+        var text = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.EqualTo(1));
+        Assert.That(text, Does.Contain("problem: "));
+        Assert.That(text.Contains("\u001b[31mproblem: ", StringComparison.Ordinal), Is.EqualTo(coloured));
+    }
+
+    [Test]
+    public void WhatIsRedirectedHasNoColour()
+    {
+        using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent", ["TERM"] = "xterm" }, "doctor");
+        Assert.That(process.StandardOutput.ReadToEnd(), Does.Contain("problem: ").And.Not.Contain("\u001b"));
+    }
+
     [Test]
     public void AProductInUseIsLocked()
     {

@@ -4,6 +4,20 @@ using System.Diagnostics;
 
 namespace PeftAlign.Setup.Tests;
 
+/// <summary>The copies are taken of a tree that is set up; under ./test it is, and this does nothing.</summary>
+[SetUpFixture]
+public class TreeIsSetUp
+{
+    [OneTimeSetUp]
+    public void SetUp()
+    {
+        using var launch = Process.Start(new ProcessStartInfo(Path.Combine(Clone.Repository, "peftalign"), ["--version"]) { RedirectStandardError = true })!;
+        var messages = launch.StandardError.ReadToEnd();
+        launch.WaitForExit();
+        Assert.That(launch.ExitCode, Is.Zero, messages);
+    }
+}
+
 internal sealed record Outcome(int Code, string Out, string Err);
 
 internal sealed class Clone : IDisposable
@@ -21,8 +35,7 @@ internal sealed class Clone : IDisposable
         foreach (var name in Sources.Where(name => Path.Exists(Path.Combine(Repository, name)))) Copy(name, Root);
         if (!built) return;
         Copy(".build/native", Build);
-        var product = new FileInfo(Path.Combine(Repository, ".build", "current")).LinkTarget
-            ?? throw new InvalidOperationException($"{Repository} is not set up; run ./peftalign doctor once");
+        var product = new FileInfo(Path.Combine(Repository, ".build", "current")).LinkTarget!;
         Copy(Path.Combine(".build", product), Path.Combine(Build, "product"));
         File.CreateSymbolicLink(Path.Combine(Build, "current"), product);
     }

@@ -9,7 +9,10 @@ open System.Collections.Generic
 /// <remarks><para>Type is one of string, integer, number, boolean, path (hashed by its content), any, or the name of a thing that
 /// the manifest declares: model, dataset, judge. T[] is a list, {T} a mapping from names, T|T[] a choice.</para>
 /// <para>Default is JSON text, or null for none; Range is like "[0,1]", "(0,)" or "" for numbers; Choices are the allowed texts.</para>
-/// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para></remarks>
+/// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para>
+/// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft", or just
+/// another option's name; "" for always. Giving it
+/// with another value is an error.</para></remarks>
 [<CLIMutable; NoComparison>]
 type OptionSchema =
     {
@@ -21,6 +24,7 @@ type OptionSchema =
         Aliases: IReadOnlyList<string>
         Required: bool
         Recorded: bool
+        OnlyWith: string
         Docs: string
     }
 
@@ -88,19 +92,48 @@ module internal Given =
     let text (value: string) =
         if isNull (box value) then "" else value
 
-/// The part of the catalogue that one manifest may use.
-type internal Known(plugins: PluginSchema seq) =
+/// Plugins as written elsewhere, made whole: what was left out is empty.
+module internal Whole =
+    let private option (schema: OptionSchema) =
+        { schema with
+            Name = Given.text schema.Name
+            Type = Given.text schema.Type
+            Range = Given.text schema.Range
+            Choices = Given.list schema.Choices |> Array.ofSeq
+            Aliases = Given.list schema.Aliases |> Array.ofSeq
+            OnlyWith = Given.text schema.OnlyWith
+            Docs = Given.text schema.Docs
+        }
+
+    let private contract (schema: ContractSchema) =
+        { schema with
+            Kind = Given.text schema.Kind
+            Name = Given.text schema.Name
+            Options = Given.list schema.Options |> Seq.map option |> Array.ofSeq
+            Alias = Given.text schema.Alias
+            Inputs = Given.text schema.Inputs
+            Traits = Given.list schema.Traits |> Array.ofSeq
+            Docs = Given.text schema.Docs
+        }
+
+    let plugin (schema: PluginSchema) =
+        { schema with
+            Id = Given.text schema.Id
+            Version = Given.text schema.Version
+            Source = Given.text schema.Source
+            Provides = Given.list schema.Provides |> Seq.map contract |> Array.ofSeq
+        }
+
+    let plugins (catalogue: Catalogue) =
+        Given.list catalogue.Plugins |> Seq.map plugin |> List.ofSeq
+
+/// The part of the catalogue that one manifest may use; its plugins are whole.
+type internal Known(plugins: PluginSchema list) =
     let contracts =
         [
             for plugin in plugins do
-                for schema in Given.list plugin.Provides do
-                    {
-                        Plugin =
-                            { plugin with
-                                Id = Given.text plugin.Id
-                            }
-                        Schema = schema
-                    }
+                for schema in plugin.Provides do
+                    { Plugin = plugin; Schema = schema }
         ]
 
     let byKind =

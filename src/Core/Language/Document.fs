@@ -4,9 +4,10 @@ module internal PeftAlign.Core.Language.Document
 open PeftAlign.Core
 open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
 open PeftAlign.Core.Language.Parts
 
-let private empty: Section<'T> = { Items = []; Broken = [] }
+let private empty: Section<'T> = { Items = []; Marks = []; Broken = [] }
 
 let private version: Reader<int64> =
     let reader = integer Interval.all
@@ -52,22 +53,28 @@ let private content: Fields<Manifest> =
                 ([], true)
                 PluginList.reader
 
-        and! models = optionalSection "models" "Where training starts." Declarations.model
-        and! datasets = optionalSection "datasets" "What it trains on." Declarations.dataset
+        and! models = optionalSection "models" "Where training starts." ModelSection.model
+
+        and! datasets =
+            optionalSection "datasets" "What it trains on." DatasetSection.dataset
 
         and! adapters =
-            optionalSection "adapters" "Parameter-efficient adapters." Declarations.adapter
+            optionalSection "adapters" "Parameter-efficient adapters." AdapterSection.adapter
 
         and! methods =
-            optionalSection "methods" "Methods with their settings." Declarations.method
+            optionalSection "methods" "Methods with their settings." MethodSection.method
 
-        and! judges = optionalSection "judges" "Models that judge." Declarations.judge
-        and! train = optionalRows "train" "What is trained: each row is a matrix." Rows.train
-        and! merge = optionalRows "merge" "What is merged." Rows.merge
-        and! evaluate = optionalRows "evaluate" "What is evaluated." Rows.evaluate
+        and! judges = optionalSection "judges" "Models that judge." JudgeSection.judge
+
+        and! train =
+            optionalRows "train" "What is trained: each row is a matrix." TrainSection.row
+
+        and! merge = optionalRows "merge" "What is merged." MergeSection.row
+        and! evaluate = optionalRows "evaluate" "What is evaluated." EvaluateSection.row
 
         and! claims =
-            withDefault "report" "What the report tests." None Rows.report |> lenient None
+            withDefault "report" "What the report tests." None EvaluateSection.report
+            |> lenient None
 
         return
             {

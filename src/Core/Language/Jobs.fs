@@ -9,16 +9,24 @@ type internal Naming =
     {
         Label: string
         Axes: (string * string) list
-        Plugins: string list
+        /// Plugins without which its output cannot be loaded, such as an adapter's.
+        Loads: string list
         Group: string
     }
 
-/// Raised for a path that has no content; the fault is added by the collector.
-type internal Graph(faults: Faults, contentHash: string -> string) =
+/// Raised where a plan has more jobs than anyone could run; ends planning.
+exception internal TooMany
+
+type internal Graph(faults: Faults, known: Known, contentHash: string -> string) =
+    let maxJobs = 500_000
     let jobs = Dictionary<string, PlanJob>()
     let order = List<string>()
     let keep = Dictionary<string, HashSet<string>>()
     let hashes = Dictionary<string, string>()
+    let loads = Dictionary<string, string list>()
+
+    let places =
+        Dictionary<string, SortedDictionary<string, IReadOnlyDictionary<string, string>>>()
 
     let hash (path: string) (mark: Place) =
         match hashes.TryGetValue path with
@@ -43,7 +51,7 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
 
     let inputs tree : PlanInput[] =
         [|
-            for place, leaf in Tree.leaves "" tree do
+            for struct (place, leaf) in Tree.leaves "" tree do
                 match leaf with
                 | Content(path, _) ->
                     {
@@ -59,22 +67,68 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
 
     let dependencies tree =
         [|
-            for _, leaf in Tree.leaves "" tree do
+            for struct (_, leaf) in Tree.leaves "" tree do
                 match leaf with
                 | Output(job, _) -> job
                 | _ -> ()
         |]
         |> Array.distinct
 
-    let addLabel (job: PlanJob) label =
-        if not (Seq.contains label job.Labels) then
-            let labels = Array.append (Array.ofSeq job.Labels) [| label |] |> Array.sort
+    /// What loading the policies in a tree needs.
+    let loadsOf tree =
+        [
+            for id in dependencies tree do
+                yield! loads[id]
+        ]
 
-            jobs[job.Id] <-
-                { job with
-                    Labels = labels
-                    Label = labels[0]
-                }
+    let plugins tree =
+        [
+            for struct (_, leaf) in Tree.leaves "" tree do
+                match leaf with
+                | Provided(_, plugin) -> plugin
+                | _ -> ()
+            yield! loadsOf tree
+        ]
+        |> List.filter ((<>) "")
+        |> List.distinct
+        |> List.sort
+        |> Array.ofList
+
+    let axes (naming: Naming) : IReadOnlyDictionary<string, string> =
+        naming.Axes |> List.filter (fun (_, value) -> value <> "") |> dict |> Dictionary :> _
+
+    let create id kind (naming: Naming) identity tree : PlanJob =
+        {
+            Id = id
+            Kind = kind
+            Label = naming.Label
+            Labels = [||]
+            Axes = axes naming
+            Places = [||]
+            Options = Tree.options tree
+            Identity = identity
+            DependsOn = dependencies tree
+            Inputs = inputs tree
+            Keep = [||]
+            Until = ""
+            Plugins = plugins tree
+            Group = if naming.Group = "" then id else naming.Group
+        }
+
+    /// The most jobs that a plan may have.
+    member _.Limit = maxJobs
+
+    /// The engine's own part of a job's identity.
+    member _.Engine(job: string) =
+        "engine", Whole(int64 (known.EngineVersion job))
+
+    /// The plugins that loading the policies in a tree needs.
+    member _.LoadsOf(tree: Tree) = loadsOf tree
+
+    /// What would be hashed of a tree.
+    member _.Identity(tree: Tree) =
+        hashed tree
+        Tree.identity (fun path -> hashes[path]) tree
 
     /// The job's id; a job of the same identity is reused.
     member _.Add(kind: string, naming: Naming, body: (string * Tree) list) : string =
@@ -83,35 +137,16 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
         let identity = Tree.identity (fun path -> hashes[path]) tree
         let id = Tree.id identity
 
-        match jobs.TryGetValue id with
-        | true, job -> addLabel job naming.Label
-        | _ ->
+        if jobs.Count >= maxJobs then
+            raise TooMany
+
+        if not (jobs.ContainsKey id) then
             order.Add id
+            jobs.Add(id, create id kind naming identity tree)
+            places.Add(id, SortedDictionary(System.StringComparer.Ordinal))
+            loads.Add(id, List.distinct naming.Loads)
 
-            jobs.Add(
-                id,
-                {
-                    Id = id
-                    Kind = kind
-                    Label = naming.Label
-                    Labels = [| naming.Label |]
-                    Axes = naming.Axes |> List.filter (fun (_, value) -> value <> "") |> dict |> Dictionary
-                    Options = Tree.options tree
-                    Identity = identity
-                    DependsOn = dependencies tree
-                    Inputs = inputs tree
-                    Keep = [||]
-                    Until = ""
-                    Plugins =
-                        naming.Plugins
-                        |> List.filter ((<>) "")
-                        |> List.distinct
-                        |> List.sort
-                        |> Array.ofList
-                    Group = if naming.Group = "" then id else naming.Group
-                }
-            )
-
+        places[id][naming.Label] <- axes naming
         id
 
     /// A point ("" for the end) of a job that someone needs.
@@ -120,31 +155,42 @@ type internal Graph(faults: Faults, contentHash: string -> string) =
         | true, points -> points.Add point |> ignore
         | _ -> keep.Add(id, HashSet [ point ])
 
-    /// All jobs, dependencies first.
+    /// All jobs, dependencies first. Labels in their order, so that the order of rows does not show.
     member _.Jobs: PlanJob[] =
         let number (point: string) =
             System.Double.Parse(point.Substring(point.IndexOf ':' + 1), System.Globalization.CultureInfo.InvariantCulture)
 
+        let needs (id: string) =
+            match keep.TryGetValue id with
+            | true, points ->
+                let kept =
+                    points
+                    |> Seq.filter ((<>) "")
+                    |> Seq.sortBy (fun point -> point[0], number point)
+                    |> Array.ofSeq
+
+                // Steps and epochs have no common order here: the end is safe.
+                let isOneUnit = kept |> Seq.distinctBy (fun point -> point[0]) |> Seq.length = 1
+
+                kept,
+                (if points.Contains "" || not isOneUnit then
+                     ""
+                 else
+                     Array.last kept)
+            | _ -> [||], ""
+
         [|
             for id in order do
-                match keep.TryGetValue id with
-                | true, points ->
-                    let kept =
-                        points
-                        |> Seq.filter ((<>) "")
-                        |> Seq.sortBy (fun point -> point[0], number point)
-                        |> Array.ofSeq
+                let kept, until = needs id
+                let named = places[id]
+                let label = Seq.head named.Keys
 
-                    let oneUnit =
-                        kept |> Array.map (fun point -> point[0]) |> Array.distinct |> Array.length = 1
-
-                    { jobs[id] with
-                        Keep = kept
-                        Until =
-                            if not (points.Contains "") && oneUnit then
-                                Array.last kept
-                            else
-                                ""
-                    }
-                | _ -> jobs[id]
+                { jobs[id] with
+                    Label = label
+                    Labels = Array.ofSeq named.Keys
+                    Axes = named[label]
+                    Places = Array.ofSeq named.Values
+                    Keep = kept
+                    Until = until
+                }
         |]

@@ -8,8 +8,8 @@ open System.Collections.Generic
 /// Raised inside the planner where a fault has been added and nothing can be made of the value.
 exception internal Unplannable
 
-type internal Matrix(index: Lookup, context: Context) =
-    let manifest = index.Manifest
+type internal Matrix(lookup: Lookup, context: Context) =
+    let manifest = lookup.Manifest
 
     /// Faults of binding were reported by Check; here it only gives the settings.
     let quiet =
@@ -27,7 +27,7 @@ type internal Matrix(index: Lookup, context: Context) =
         | true, found -> found
         | _ ->
             let found =
-                Methods.bind quiet "" method index.Methods[method] row.Set
+                Methods.bind quiet "" method lookup.Methods[method] row.Set
                 |> Option.defaultValue []
 
             settings.Add(key, found)
@@ -37,10 +37,52 @@ type internal Matrix(index: Lookup, context: Context) =
         lazy
             [
                 for row in manifest.Train ->
-                    row, Policies.ofRow index settingsOf (row.Seeds |> Option.defaultValue manifest.Seeds) row
+                    row, Policies.ofRow lookup settingsOf (row.Seeds |> Option.defaultValue manifest.Seeds) row
             ]
 
-    let trained = lazy (rows.Value |> List.collect snd |> List.distinct)
+    /// Two rows may make the same policy; with other settings it is another policy and needs a name.
+    let joined (rows: (TrainRow * Policy list) list) =
+        let first = Dictionary<Policy, TrainRow * Policy>()
+        let order = List<Policy>()
+
+        for row, policies in rows do
+            let clash =
+                policies
+                |> List.tryFind (fun policy ->
+                    match first.TryGetValue policy with
+                    | true, (earlier, _) -> Nodes.written earlier.Set <> Nodes.written row.Set
+                    | _ -> false)
+
+            match clash with
+            | Some policy ->
+                let line = (fst first[policy]).Mark.Line
+                let label = Policies.label policy
+
+                context.Faults.Add(
+                    row.Mark,
+                    row.Path,
+                    $"this row makes {label} as the row on line {line} does, with other settings; give one of them a name"
+                )
+            | None -> ()
+
+            for policy in policies do
+                match first.TryGetValue policy with
+                | true, (earlier, known) ->
+                    // The first stage of one chain may be the whole of another.
+                    let facts =
+                        { known.Facts with
+                            Tags = List.distinct (known.Facts.Tags @ policy.Facts.Tags)
+                            IsLast = known.Facts.IsLast || policy.Facts.IsLast
+                        }
+
+                    first[policy] <- (earlier, { known with Facts = facts })
+                | _ ->
+                    first.Add(policy, (row, policy))
+                    order.Add policy
+
+        [ for policy in order -> snd first[policy] ]
+
+    let trained = lazy (joined rows.Value)
 
     let untouched =
         lazy
@@ -54,14 +96,20 @@ type internal Matrix(index: Lookup, context: Context) =
     let merged = Dictionary<string, Policy list>()
     let merging = HashSet<string>()
 
-    let fault mark path message = context.Faults.Add(mark, path, message)
+    let mutable empties = context.Faults.Count
+    let complained = HashSet<struct (int * int)>()
+
+    /// One fault for each place: a selection is looked at once for each seed.
+    let fault (mark: Place) path message =
+        if complained.Add(struct (mark.Line, mark.Column)) || mark.Line = 0 then
+            context.Faults.Add(mark, path, message)
 
     /// A policy's values along an axis, as selections write them.
     let values (facts: Facts) axis =
         match axis with
         | "model" -> [ facts.Model ]
         | "dataset" -> facts.Datasets
-        | "method" -> facts.Chain :: facts.Methods
+        | "method" -> Selections.exactly facts.Chain :: facts.Methods
         | "adapter" -> facts.Adapters
         | "seed" -> facts.Seed |> Option.map string |> Option.toList
         | "stage" -> [ string facts.Stage ]
@@ -109,10 +157,31 @@ type internal Matrix(index: Lookup, context: Context) =
                 accepts selection policy.Facts
                 && (policy.Facts.IsLast || (selection.Values "stage").IsSome))
 
-        if found.IsEmpty && manifest.Complete then
+        // After a fault of another kind this one may be its echo.
+        if found.IsEmpty && manifest.Complete && context.Faults.Count = empties then
             fault selection.Mark selection.Path "the selection finds nothing; no row makes a policy with these values together"
 
+            empties <- context.Faults.Count
+
         found
+
+    /// Whether the policy's training reaches this step; if not, that is a fault of the selection.
+    member _.HasCheckpoint(selection: Selection, policy: Policy, step: int) : bool =
+        let path = Readers.join selection.Path "checkpoints"
+
+        match policy.Origin with
+        | Stage run ->
+            match Methods.maxSteps run.Setting with
+            | Some last when step > last ->
+                fault selection.Mark path $"step {step} lies beyond max_steps {last} of {Policies.label policy}"
+                false
+            | _ -> true
+        | _ ->
+            let why =
+                "only training jobs keep them, and this is an untouched, merged or chosen policy"
+
+            fault selection.Mark path $"'{Policies.label policy}' has no checkpoints: {why}"
+            false
 
     /// The parents of each merge of this row, one group per combination of the axes that `across` does not name.
     member this.MergedBy(row: MergeRow) : Policy list =
@@ -122,10 +191,12 @@ type internal Matrix(index: Lookup, context: Context) =
             fault row.Mark row.Path $"merge '{row.Name}' is made of itself, over other merges; break the circle"
             raise Unplannable
         | _ ->
-            let found = Merges.groups context.Faults row (this.Select row.Of)
-            merging.Remove row.Name |> ignore
-            merged[row.Name] <- found
-            found
+            try
+                let found = Merges.groups context.Faults row (this.Select row.Of)
+                merged[row.Name] <- found
+                found
+            finally
+                merging.Remove row.Name |> ignore
 
     /// The one policy for a seed that a model or judge `{ run: ... }` means.
     member this.One(selection: Selection, seed: int option) : Policy =

@@ -16,22 +16,22 @@ let private along (facts: Facts) axis =
     | "merge" -> facts.Merge
     | _ -> facts.Row
 
-/// What parents must share. An adapter belongs to its method where no row makes it an axis, so methods may bring their own.
+/// What parents must share. An adapter is an axis only where a row makes it one; else it belongs to its method.
 let private rest across (policy: Policy) =
     let facts = policy.Facts
 
     let unless axis value =
         if List.contains axis across then "" else value
 
-    let adapter =
-        if List.contains "method" across then
-            ""
-        else
-            unless "adapter" (along facts "adapter")
+    (unless "model" facts.Model, unless "dataset" (along facts "dataset"), unless "method" facts.Chain),
+    (unless "adapter" facts.AdapterAxis, unless "seed" (along facts "seed"), unless "merge" facts.Merge),
+    (unless "stage" (string facts.Stage), unless "method" facts.Variant)
 
-    (unless "model" facts.Model, unless "dataset" (along facts "dataset"), unless "method" facts.Chain, adapter),
-    (unless "seed" (along facts "seed"), unless "merge" facts.Merge, unless "stage" (string facts.Stage)),
-    (if List.contains "method" across then "" else facts.Variant)
+/// Whether a value of a selection means this parent's.
+let private isListed axis value (facts: Facts) listed =
+    listed = value
+    || axis = "method"
+       && (listed = Selections.exactly facts.Chain || List.contains listed facts.Methods)
 
 /// Parents stand in the order in which the selection lists their values; by name where it lists none.
 let private order (row: MergeRow) (policy: Policy) =
@@ -41,7 +41,7 @@ let private order (row: MergeRow) (policy: Policy) =
 
         let place =
             row.Of.Values axis
-            |> Option.bind (List.tryFindIndex ((=) value))
+            |> Option.bind (List.tryFindIndex (isListed axis value policy.Facts))
             |> Option.defaultValue Int32.MaxValue
 
         struct (place, value))
@@ -67,6 +67,7 @@ let private facts (row: MergeRow) (parents: Policy list) : Facts =
         Methods = all _.Methods
         Chain = parents |> List.map _.Facts.Chain |> List.distinct |> String.concat "+"
         Adapters = all _.Adapters
+        AdapterAxis = parents |> List.map _.Facts.AdapterAxis |> same |> Option.defaultValue ""
         Seed = parents |> List.map _.Facts.Seed |> same |> Option.flatten
         Stage = 1
         IsLast = true
@@ -81,26 +82,21 @@ let private label (row: MergeRow) (facts: Facts) =
     let unless axis value =
         if List.contains axis row.Across then "" else value
 
-    let adapters =
-        if List.contains "method" row.Across || facts.Adapters.Length > 1 then
-            ""
-        else
-            unless "adapter" (String.Join("+", facts.Adapters))
-
     [
         row.Name
         facts.Model
         unless "dataset" (String.Join("+", facts.Datasets))
         unless "method" facts.Chain
-        adapters
+        unless "adapter" facts.AdapterAxis
         facts.Variant
     ]
     |> List.filter ((<>) "")
     |> String.concat "/"
 
-let private fits (faults: Faults) (row: MergeRow) (parents: Policy list) =
+/// Why these parents cannot be merged by this row.
+let private unfit (row: MergeRow) (parents: Policy list) =
     let schema = row.Bound.Contract.Schema
-    let range = Interval.parse (Given.text schema.Inputs)
+    let range = Interval.parse (schema.Inputs)
     let names = parents |> List.map Policies.label |> String.concat ", "
     let axes = String.Join(", ", row.Across)
 
@@ -110,37 +106,37 @@ let private fits (faults: Faults) (row: MergeRow) (parents: Policy list) =
         |> List.exists (fun (_, count) -> count > 1)
 
     if parents.Length < 2 then
-        faults.Add(
-            row.Mark,
-            row.Path,
-            $"merge '{row.Name}' across {axes} finds one parent alone: {names}; a merge takes at least two"
-        )
+        Some $"merge '{row.Name}' across {axes} finds one parent alone: {names}; a merge takes at least two"
     elif not (Interval.contains (float parents.Length) range) then
-        faults.Add(
-            row.Mark,
-            row.Path,
+        Some
             $"merge strategy '{schema.Name}' takes {range.Written} models and merge '{row.Name}' gathers {parents.Length}: {names}"
-        )
     elif ambiguous then
-        faults.Add(
-            row.Mark,
-            row.Path,
+        Some
             $"merge '{row.Name}' across {axes} gathers parents that differ in none of these axes: {names}; name one more axis or select fewer"
-        )
     elif (parents |> List.map _.Facts.Model |> same).IsNone && row.BaseModel.IsNone then
-        faults.Add(row.Mark, row.Path, $"the parents of merge '{row.Name}' have no common base: {names}; name one by base_model")
+        Some $"the parents of merge '{row.Name}' have no common base: {names}; name one by base_model"
+    else
+        None
 
-/// The row's merges as policies.
+/// The row's merges as policies; none, and a fault, where a group does not fit.
 let groups (faults: Faults) (row: MergeRow) (selected: Policy list) : Policy list =
-    selected
-    |> List.groupBy (rest row.Across)
-    |> List.map (fun (_, parents) ->
-        let parents = parents |> List.sortBy (order row)
-        fits faults row parents
-        let facts = facts row parents
+    let grouped =
+        selected
+        |> List.groupBy (rest row.Across)
+        |> List.map (fun (_, parents) -> parents |> List.sortBy (order row))
 
-        {
-            Facts = facts
-            Label = label row facts
-            Origin = MergedFrom(row, parents)
-        })
+    match grouped |> List.tryPick (unfit row) with
+    | Some why ->
+        faults.Add(row.Mark, row.Path, why)
+        []
+    | None ->
+        [
+            for parents in grouped do
+                let facts = facts row parents
+
+                {
+                    Facts = facts
+                    Label = label row facts
+                    Origin = MergedFrom(row, parents)
+                }
+        ]

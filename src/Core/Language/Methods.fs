@@ -68,7 +68,9 @@ let private withDuration options =
 
 /// Every setting of the method's grids; None after a fault.
 let bind context path name (method: Method) (set: Entry list) : Setting list option =
-    let schemas = TrainingOptions.withMethod (Parts.schemas method.Contract)
+    let schemas =
+        TrainingOptions.withMethod (method.Contract.Schema.Traits) (Parts.schemas method.Contract)
+
     let own = settle context path method.Entries
 
     let entries =

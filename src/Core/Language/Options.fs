@@ -2,11 +2,40 @@
 // is canonical: an option that is not given has its default, an alias its proper name, an absent one without default no key.
 module internal PeftAlign.Core.Language.Options
 
+open System
 open System.Text.Json
 open PeftAlign.Core
 
 /// A contract with its bound options (a Map).
 type Bound = { Contract: Contract; Options: Tree }
+
+/// Any value, as it is written.
+let rec plain context path (node: Node) : Tree option =
+    match node.Body with
+    | Scalar(Scalars.Null, _) -> Some Null
+    | Scalar(Scalars.Flag flag, _) -> Some(Flag flag)
+    | Scalar(Scalars.Whole whole, _) -> Some(Whole whole)
+    | Scalar(Scalars.Real real, _) -> Some(Real real)
+    | Scalar(Scalars.Text text, _) -> Some(Text text)
+    | Sequence items ->
+        let items =
+            items |> Array.mapi (fun i -> plain context (Readers.at path i)) |> List.ofArray
+
+        if items |> List.forall Option.isSome then
+            Some(List(items |> List.map Option.get))
+        else
+            None
+    | Mapping entries ->
+        let items =
+            [
+                for entry in entries -> entry.Key, plain context (Readers.join path entry.Key) entry.Value
+            ]
+
+        if items |> List.forall (fun (_, item) -> item.IsSome) then
+            Some(Map(items |> List.map (fun (key, item) -> key, item.Value)))
+        else
+            None
+    | Broken -> None
 
 let private quietly context =
     { context with
@@ -20,7 +49,7 @@ let rec value context path shape (node: Node) : Tree option =
         (reader: Reader<_>).Read context path node |> Option.map make
 
     match shape with
-    | Anything -> anything context path node
+    | Anything -> plain context path node
     | AnyText -> reading Readers.text Text
     | Choice names -> reading (Readers.choice names) Text
     | Integer range -> reading (Readers.integer range) Whole
@@ -50,17 +79,6 @@ and private mapping context path inner node =
         else
             None)
 
-and private anything context path node =
-    match node.Body with
-    | Scalar(Scalars.Null, _) -> Some Null
-    | Scalar(Scalars.Flag flag, _) -> Some(Flag flag)
-    | Scalar(Scalars.Whole whole, _) -> Some(Whole whole)
-    | Scalar(Scalars.Real real, _) -> Some(Real real)
-    | Scalar(Scalars.Text text, _) -> Some(Text text)
-    | Sequence _ -> (Readers.list (reader Anything)).Read context path node |> Option.map List
-    | Mapping _ -> mapping context path Anything node
-    | Broken -> None
-
 /// The first alternative that fits without a fault; the faults of the only one of the right look otherwise.
 and private either context path shapes node =
     let looksRight shape =
@@ -73,7 +91,7 @@ and private either context path shapes node =
 
     match shapes |> List.filter looksRight with
     | [] when node.Body.IsBroken -> None
-    | [] -> Readers.fault context node path $"expected {Shape.describe (Either shapes)}, not {Yaml.describe node}"
+    | [] -> Readers.fault context node path $"expected {Shape.describe (Either shapes)}, not {Nodes.describe node}"
     | [ single ] -> value context path single node
     | several ->
         let attempt shape =
@@ -84,7 +102,7 @@ and private either context path shapes node =
         | Some(found, uses) ->
             context.Uses.AddRange uses
             Some found
-        | None -> Readers.fault context node path $"expected {Shape.describe (Either several)}, not {Yaml.describe node}"
+        | None -> Readers.fault context node path $"expected {Shape.describe (Either several)}, not {Nodes.describe node}"
 
 /// `{ grid: [a, b] }` where a grid may stand, else a plain value.
 let private gridOrValue context path shape (node: Node) =
@@ -95,7 +113,7 @@ let private gridOrValue context path shape (node: Node) =
     | _ -> value context path shape node
 
 /// A default is JSON; numbers and paths take their option's type.
-let private defaultOf (option: OptionSchema) =
+let defaultOf (option: OptionSchema) =
     let rec typed shape tree =
         match shape, tree with
         | Number _, Whole whole -> Real(float whole)
@@ -117,7 +135,7 @@ let private defaultOf (option: OptionSchema) =
             raise (System.ArgumentException $"the default of option '{option.Name}' is not JSON: {text}")
 
 let private spellings (option: OptionSchema) =
-    option.Name :: (Given.list option.Aliases |> List.ofSeq)
+    option.Name :: (option.Aliases |> List.ofSeq)
 
 let private isNothing (node: Node) =
     match node.Body with
@@ -144,6 +162,56 @@ let private given context path (option: OptionSchema) (entries: Entry list) =
         Some first
     | first :: _ -> Some first
     | [] -> None
+
+/// The texts of a value, of every variant of a grid and every item of a list.
+let rec private texts tree =
+    match tree with
+    | Grid items
+    | List items -> items |> List.collect texts
+    | Recorded inner -> texts inner
+    | Text text -> [ text ]
+    | other -> [ Tree.options other ]
+
+/// An option that the other options make meaningless is a fault, never ignored.
+let private applies context path (entries: Entry list) (bound: (string * Tree) list) (option: OptionSchema) =
+    let refuse (entry: Entry) condition has =
+        context.Faults.Add(
+            entry.KeyMark,
+            Readers.join path entry.Key,
+            $"'{option.Name}' is used with {condition} only, and {has}; remove it (null removes an inherited one) or change that"
+        )
+
+    let isThis (entry: Entry) =
+        List.contains entry.Key (spellings option) && not (isNothing entry.Value)
+
+    match entries |> List.tryFind isThis, option.OnlyWith.Split '=' with
+    | Some entry, [| other; values |] ->
+        let wanted = values.Split '|'
+        let found = bound |> List.tryFind (fun (name, _) -> name = other)
+        let found = found |> Option.map (snd >> texts) |> Option.defaultValue []
+
+        if not (found |> List.exists (fun value -> Array.contains value wanted)) then
+            let has =
+                if found.IsEmpty then
+                    $"there is no {other}"
+                else
+                    $"{other} is " + String.Join(", ", found)
+
+            refuse entry (other + " " + String.Join(" | ", wanted)) has
+    | Some entry, [| other |] when other <> "" ->
+        if not (bound |> List.exists (fun (name, _) -> name = other)) then
+            refuse entry other $"there is no {other}"
+    | _ -> ()
+
+let private maxVariants = 1000
+
+/// How many combinations of grids a tree has.
+let rec variantCount tree : float =
+    match tree with
+    | Grid items -> float items.Length
+    | Recorded inner -> variantCount inner
+    | Map entries -> entries |> List.fold (fun count (_, item) -> count * variantCount item) 1.0
+    | _ -> 1.0
 
 /// What the entries say where the schemas are these; `others` are keys that stand beside the options (for suggestions).
 let bind
@@ -190,8 +258,18 @@ let bind
 
     let bound = schemas |> List.map one
 
+    schemas
+    |> List.iter (applies context path entries (bound |> List.choose Option.flatten))
+
     if bound |> List.forall Option.isSome then
-        Some(bound |> List.choose Option.get)
+        let bound = bound |> List.choose Option.get
+        let count = variantCount (Map bound)
+
+        if count > float maxVariants then
+            context.Faults.Add(mark, path, $"the grids of {owner} have {count} combinations; the limit is {maxVariants}")
+            None
+        else
+            Some bound
     else
         None
 

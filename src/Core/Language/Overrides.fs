@@ -67,13 +67,13 @@ let rec private put (mark: Place) parts (value: Node) (node: Node) : Result<Node
                 )
             | None -> Node(node.Mark, Mapping(Array.append entries [| entry |])))
     | Key _ :: _, Scalar(Scalars.Null, _) -> put mark parts value (Node(mark, Mapping [||]))
-    | Key key :: _, _ -> Error $"'{key}' would be a key of {Yaml.describe node}"
+    | Key key :: _, _ -> Error $"'{key}' would be a key of {Nodes.describe node}"
     | Item i :: rest, Sequence items when i < items.Length ->
         put mark rest value items[i]
         |> Result.map (fun changed ->
             Node(node.Mark, Sequence(items |> Array.mapi (fun j old -> if i = j then changed else old))))
     | Item i :: _, Sequence items -> Error $"item [{i}] does not exist; the list has {items.Length}, counted from 0"
-    | Item i :: _, _ -> Error $"item [{i}] would be of {Yaml.describe node}"
+    | Item i :: _, _ -> Error $"item [{i}] would be of {Nodes.describe node}"
 
 /// Applies one override; a mistake in it is a fault and leaves the document as it was.
 let apply (faults: Faults) (root: Node) (text: string) : Node =

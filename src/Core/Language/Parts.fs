@@ -3,6 +3,7 @@ module internal PeftAlign.Core.Language.Parts
 
 open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
 
 /// What could be read of a list, and whether all of it could.
 let rows (item: Reader<'T>) : Reader<'T list * bool> =
@@ -31,6 +32,7 @@ let section (item: Reader<'T>) : Reader<Section<'T>> =
 
                 Some
                     {
+                        Marks = items |> List.map (fun (name, mark, _) -> name, mark)
                         Items =
                             items
                             |> List.choose (fun (name, _, item) -> item |> Option.map (fun item -> name, item))
@@ -49,29 +51,60 @@ let contract context path kind (name: string) (mark: Place) =
         None
 
 /// The options' schemas of a contract.
-let schemas (contract: Contract) =
-    Given.list contract.Schema.Options |> List.ofSeq
+let schemas (contract: Contract) = contract.Schema.Options |> List.ofSeq
 
 /// A record that names a contract under `key` and holds its options beside `content`.
 let configured kind key docs (content: Fields<'T>) allowGrid : Reader<'T * Options.Bound> =
+    let beside = key :: names content
+
+    let bound =
+        required key docs (marked (filled (Name kind)))
+        |> refine (fun context path node (name, mark) ->
+            contract context (join path key) kind name mark
+            |> Option.bind (fun contract ->
+                let owner = $"the {kind} '{name}'"
+
+                Options.bind context path owner node.Mark beside allowGrid (schemas contract) (others beside node)
+                |> Option.map (fun options ->
+                    {
+                        Options.Contract = contract
+                        Options.Options = Map options
+                    })))
+
     let all =
         fields {
             let! own = content
-            and! name = required key docs (marked (filled (Name kind)))
-            return own, name
+            and! bound = bound
+            return own, bound
         }
 
-    let names = all.Specs |> List.map (fun spec -> spec.Name)
+    openRecord (Configured(kind, key, all.Specs)) all
 
-    recordWith (Configured(kind, key, all.Specs)) all (fun context path node (own, (name, mark)) others ->
-        contract context (join path key) kind name mark
-        |> Option.bind (fun contract ->
-            let owner = $"the {kind} '{name}'"
+let tags =
+    optional "tags" "Words by which selections find it." (oneOrMany (filled AnyText))
+    |> fun field ->
+        {
+            Specs = field.Specs
+            Get = fun context path node -> field.Get context path node |> Option.map (Option.defaultValue [])
+        }
 
-            Options.bind context path owner node.Mark names allowGrid (schemas contract) others
-            |> Option.map (fun options ->
-                own,
-                {
-                    Contract = contract
-                    Options = Map options
-                })))
+/// A list that may be absent.
+let defaulted key docs (reader: Reader<'T list>) : Fields<'T list> = withDefault key docs [] reader
+
+/// A record's place in the document.
+let place: Fields<Place * string> =
+    {
+        Specs = []
+        Get = fun _ path node -> Some(node.Mark, path)
+    }
+
+let benchmark: Reader<Benchmark> =
+    let own =
+        optional "name" "What reports call it; the type where absent." (filled AnyText)
+
+    configured "benchmark" "type" "The benchmark." own true
+    |> map (fun (name, bound) ->
+        {
+            Label = name |> Option.defaultValue bound.Contract.Schema.Name
+            Bound = bound
+        })

@@ -1,4 +1,4 @@
-// The `plugins` section: which plugins a manifest may use. An id, { id, version: '>=1.2 <2' }, { path: FOLDER } or { file: FILE }.
+// The `plugins` section: which plugins a manifest may use: an id, { id, version: '>=1.2 <2' }, { path } or { file }.
 // With the section only those listed are known; without it the product's own and no others.
 module internal PeftAlign.Core.Language.PluginList
 
@@ -6,6 +6,7 @@ open System
 open PeftAlign.Core
 open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
 
 /// Compares "1.2" with "1.10.3" part by part, missing parts being 0; what follows '-' or '+' is left out.
 let compareVersions (a: string) (b: string) =
@@ -99,9 +100,9 @@ let reader: Reader<(PluginEntry * Place) list * bool> = Parts.rows entry
 
 /// The plugins that the section lets in; what is not there, or not of the version asked for, is a fault.
 let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place) list option) : Known =
-    let all = Given.list catalogue.Plugins |> List.ofSeq
-    let id (plugin: PluginSchema) = Given.text plugin.Id
-    let source (plugin: PluginSchema) = Given.text plugin.Source
+    let all = Whole.plugins catalogue
+    let id (plugin: PluginSchema) = plugin.Id
+    let source (plugin: PluginSchema) = plugin.Source
     let isEngine (plugin: PluginSchema) = id plugin = ""
 
     let find (entry, mark) =
@@ -127,10 +128,30 @@ let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place
             | None -> missing $"the plugin at '{place}' could not be loaded"
             | found -> found
 
-    match section with
-    | Some entries -> Known((all |> List.filter isEngine) @ (entries |> List.choose find))
-    | None ->
-        Known(
+    let sound (plugin: PluginSchema) =
+        for contract in plugin.Provides do
+            for option in contract.Options do
+                try
+                    Shape.ofOption option |> ignore
+                    Options.defaultOf option |> ignore
+                with :? ArgumentException as error ->
+                    faults.Add(
+                        Place.none,
+                        "plugins",
+                        $"plugin '{id plugin}' describes its {contract.Kind} '{contract.Name}' wrongly: {error.Message}"
+                    )
+
+        plugin
+
+    let admitted =
+        match section with
+        | Some entries -> (all |> List.filter isEngine) @ (entries |> List.choose find)
+        | None ->
             all
             |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && source plugin = "")
-        )
+
+    Known(
+        admitted
+        |> List.distinctBy (fun plugin -> id plugin, source plugin)
+        |> List.map sound
+    )

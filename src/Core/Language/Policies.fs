@@ -14,6 +14,8 @@ type internal Facts =
         /// The chain up to this stage, such as "sft>dpo".
         Chain: string
         Adapters: string list
+        /// The adapter where a row or stage names it; empty where it is the method's own.
+        AdapterAxis: string
         Seed: int option
         Stage: int
         IsLast: bool
@@ -32,12 +34,14 @@ type internal Policy =
         Label: string
     }
 
+    /// Equal where the same cell is meant; the label alone could be read in two ways (a row's name may be a model's).
+    member private policy.Key =
+        let facts = policy.Facts
+        struct (policy.Label, facts.Kind, facts.Row, facts.Chain, facts.AdapterAxis, facts.Seed)
+
     override policy.Equals other =
         match other with
-        | :? Policy as other ->
-            policy.Label = other.Label
-            && policy.Facts.Seed = other.Facts.Seed
-            && policy.Facts.Kind = other.Facts.Kind
+        | :? Policy as other -> policy.Key = other.Key
         | _ -> false
 
     override policy.GetHashCode() =
@@ -66,8 +70,22 @@ and internal StageRun =
 type internal Lookup(manifest: Manifest) =
     let adapters =
         [
-            for name, adapter in manifest.Adapters.Items -> name, (adapter, Options.variants adapter.Bound.Options)
+            for name, adapter in manifest.Adapters.Items -> name, (adapter, Options.variants (Adapter.settings adapter))
         ]
+
+    let marks =
+        dict
+            [
+                "model", dict manifest.Models.Marks
+                "dataset", dict manifest.Datasets.Marks
+                "judge", dict manifest.Judges.Marks
+            ]
+
+    /// Where a model, dataset or judge is declared.
+    member _.MarkOf(kind: string, name: string) : Place =
+        match marks[kind].TryGetValue name with
+        | true, mark -> mark
+        | _ -> Place.none
 
     member val Manifest = manifest
     member val Models = dict manifest.Models.Items
@@ -104,6 +122,7 @@ module internal Policies =
                     Methods = []
                     Chain = ""
                     Adapters = []
+                    AdapterAxis = ""
                     Seed = seed
                     Stage = 0
                     IsLast = true
@@ -116,17 +135,17 @@ module internal Policies =
             Label = name
         }
 
-    let private facts (index: Lookup) cell isLast dataset (adapter: string option) (stage: Stage) (before: Facts) : Facts =
+    let private facts (lookup: Lookup) cell isLast dataset axis (adapter: string option) (stage: Stage) (before: Facts) : Facts =
         let adapterTags =
             match adapter with
-            | Some name -> (fst index.Adapters[name]).Tags
+            | Some name -> (fst lookup.Adapters[name]).Tags
             | None -> []
 
         let tags =
             [
                 before.Tags
-                index.Datasets[dataset].Tags
-                index.Methods[stage.Method].Tags
+                lookup.Datasets[dataset].Tags
+                lookup.Methods[stage.Method].Tags
                 adapterTags
                 cell.Row.Tags
             ]
@@ -137,6 +156,7 @@ module internal Policies =
             Methods = [ stage.Method ]
             Chain = filled [ before.Chain; stage.Method ] |> Selections.chainName
             Adapters = [ adapter |> Option.defaultValue "none" ]
+            AdapterAxis = filled [ before.AdapterAxis; Option.defaultValue "" axis ] |> String.concat ">"
             Seed = Some cell.Seed
             Stage = before.Stage + 1
             IsLast = isLast
@@ -144,79 +164,86 @@ module internal Policies =
             Tags = tags |> List.concat |> List.distinct
         }
 
-    /// One stage on top of a policy: a policy for each variant of its grids, or the best of them.
-    let private grow (index: Lookup) settingsOf cell isLast (previous: Policy, until: Point option) (stage: Stage) : Policy list =
-        let method = index.Methods[stage.Method]
-        let dataset = stage.Dataset |> Option.defaultValue cell.Dataset
-        let axis = stage.Adapter |> Option.orElse cell.Adapter
-        let adapter = axis |> Option.orElse method.Adapter |> Option.filter ((<>) "none")
-        let facts = facts index cell isLast dataset adapter stage previous.Facts
-
+    /// What a stage on top of a policy is called.
+    let private labelled cell (previous: Policy, until: Point option) dataset method axis =
         let before =
             match previous.Facts.Stage, until with
             | 0, _ -> String.Join("/", filled [ cell.Row.Name; previous.Label ])
             | _, Some point -> $"{previous.Label}@{Point.text point}"
             | _ -> previous.Label
 
-        let labelled (variant: string) =
+        String.Join("/", filled [ before; dataset; method; Option.defaultValue "" axis ])
+
+    /// One stage on top of a policy: a policy for each variant of its grids, or the best of them.
+    let private grow (lookup: Lookup) settingsOf cell isLast (previous: Policy, until: Point option) (stage: Stage) =
+        let method = lookup.Methods[stage.Method]
+        let dataset = stage.Dataset |> Option.defaultValue cell.Dataset
+        let axis = stage.Adapter |> Option.orElse cell.Adapter
+        let adapter = axis |> Option.orElse method.Adapter |> Option.filter ((<>) "none")
+        let facts = facts lookup cell isLast dataset axis adapter stage previous.Facts
+
+        let label (variant: string) =
             let method =
                 if variant = "" then
                     stage.Method
                 else
                     $"{stage.Method}[{variant}]"
 
-            String.Join("/", filled [ before; dataset; method; Option.defaultValue "" axis ])
+            labelled cell (previous, until) dataset method axis
 
-        let variants =
-            [
-                for setting: Methods.Setting in settingsOf cell.Row stage.Method do
-                    for variant, options in
-                        (match adapter with
-                         | Some name -> snd index.Adapters[name]
-                         | None -> [ "", Null ]) do
-                        let own = String.Join(",", filled [ setting.Variant; variant ])
+        let adapters =
+            match adapter with
+            | Some name -> snd lookup.Adapters[name]
+            | None -> [ "", Null ]
 
-                        {
-                            Facts =
-                                { facts with
-                                    Variant = String.Join(";", filled [ previous.Facts.Variant; own ])
-                                }
-                            Label = labelled own
-                            Origin =
-                                Stage
-                                    {
-                                        Previous = previous
-                                        Until = until
-                                        Dataset = dataset
-                                        Adapter = adapter
-                                        AdapterOptions = options
-                                        Setting = setting
-                                        Seed = cell.Seed
-                                    }
-                        }
-            ]
+        let variant (setting: Methods.Setting) (adapterVariant, options) : Policy =
+            let own = String.Join(",", filled [ setting.Variant; adapterVariant ])
 
-        match method.Select, variants with
-        | Some select, _ :: _ :: _ ->
+            let run =
+                {
+                    Previous = previous
+                    Until = until
+                    Dataset = dataset
+                    Adapter = adapter
+                    AdapterOptions = options
+                    Setting = setting
+                    Seed = cell.Seed
+                }
+
+            {
+                Facts =
+                    { facts with
+                        Variant = String.Join(";", filled [ previous.Facts.Variant; own ])
+                    }
+                Label = label own
+                Origin = Stage run
+            }
+
+        match
+            method.Select,
+            List.allPairs (settingsOf cell.Row stage.Method) adapters
+            |> List.map (fun (a, b) -> variant a b)
+        with
+        | Some select, (_ :: _ :: _ as variants) ->
             [
                 {
                     Facts = facts
-                    Label = labelled "best"
+                    Label = label "best"
                     Origin = Chosen(select, variants)
                 }
             ]
-        | _ -> variants
+        | _, variants -> variants
 
     /// Every stage of every chain of the row; the last of each chain is marked so.
-    let ofRow (index: Lookup) settingsOf (seeds: int list) (row: TrainRow) : Policy list =
+    let ofRow (lookup: Lookup) settingsOf (seeds: int list) (row: TrainRow) : Policy list =
         let chainOf cell model (chain: Stage list) =
-            let start = declared model index.Models[model] (Some cell.Seed)
+            let start = declared model lookup.Models[model] (Some cell.Seed)
             let last = chain.Length - 1
 
             let add (starts, made) (i, stage: Stage) =
                 let next =
                     starts
-                    |> List.collect (fun start -> grow index settingsOf cell (i = last) start stage)
+                    |> List.collect (fun start -> grow lookup settingsOf cell (i = last) start stage)
 
                 next |> List.map (fun policy -> policy, stage.Until), made @ next
 

@@ -1,6 +1,4 @@
-// Readers turn nodes into values and collect faults; Fields describes a record's keys once, for reading, for messages and for
-// the JSON Schema. `fields { let! a = required ... and! b = optional ... return ... }` is applicative: every key is looked at,
-// whatever went wrong with the others.
+// Readers turn nodes into values and collect faults. A reader carries its shape, for messages and the JSON Schema.
 namespace PeftAlign.Core.Language
 
 open System
@@ -31,32 +29,7 @@ type internal Reader<'T> =
         Read: Context -> string -> Node -> 'T option
     }
 
-type internal Fields<'T> =
-    {
-        Specs: FieldSpec list
-        Get: Context -> string -> Node -> 'T option
-    }
-
-type internal FieldsBuilder() =
-    member _.MergeSources(a: Fields<'A>, b: Fields<'B>) : Fields<'A * 'B> =
-        {
-            Specs = a.Specs @ b.Specs
-            Get =
-                fun context path node ->
-                    let first = a.Get context path node
-                    let second = b.Get context path node
-                    Option.map2 (fun x y -> x, y) first second
-        }
-
-    member _.BindReturn(source: Fields<'A>, f: 'A -> 'B) : Fields<'B> =
-        {
-            Specs = source.Specs
-            Get = fun context path node -> source.Get context path node |> Option.map f
-        }
-
 module internal Readers =
-    let fields = FieldsBuilder()
-
     let join (path: string) (key: string) =
         if path = "" then key else path + "." + key
 
@@ -70,7 +43,7 @@ module internal Readers =
         match node.Body with
         | Broken -> None
         | Scalar(Scalars.Null, _) -> fault context node path $"a value is missing; expected {Shape.describe shape}"
-        | _ -> fault context node path $"expected {Shape.describe shape}, not {Yaml.describe node}"
+        | _ -> fault context node path $"expected {Shape.describe shape}, not {Nodes.describe node}"
 
     /// A scalar reader: the function gives the value, or None for a wrong kind, or Some(Error why).
     let private scalar shape (pick: Scalars.Scalar -> string -> Result<'T, string> option) : Reader<'T> =
@@ -95,7 +68,7 @@ module internal Readers =
                     match node.Body with
                     | Scalar(Scalars.Text value, _) -> Some value
                     | Scalar((Scalars.Whole _ | Scalars.Real _ | Scalars.Flag _), written) ->
-                        fault context node path $"expected text, not {Yaml.describe node}; put it in quotes: '{written}'"
+                        fault context node path $"expected text, not {Nodes.describe node}; put it in quotes: '{written}'"
                     | _ -> wrong context node path AnyText
         }
 
@@ -117,7 +90,7 @@ module internal Readers =
         let pick value written =
             match value with
             | Scalars.Text name when List.contains name names -> Some(Ok name)
-            | Scalars.Text name -> Some(Error $"{Suggest.shown name} is not one of {one}{Suggest.hint names name}")
+            | Scalars.Text name -> Some(Error $"{Suggest.shown name} is not one of {one}{Suggest.near names name}")
             | _ -> None
 
         scalar (Choice names) pick
@@ -249,135 +222,6 @@ module internal Readers =
                     | _ -> wrong context node path (MapOf item.Shape)
         }
 
-    let entries (node: Node) =
-        match node.Body with
-        | Mapping entries -> entries
-        | _ -> [||]
-
-    let private find (node: Node) key =
-        entries node |> Array.tryFind (fun entry -> entry.Key = key)
-
-    let private isNothing (node: Node) =
-        match node.Body with
-        | Scalar(Scalars.Null, _) -> true
-        | _ -> false
-
-    let required key docs (reader: Reader<'T>) : Fields<'T> =
-        {
-            Specs =
-                [
-                    {
-                        Name = key
-                        Shape = reader.Shape
-                        Required = true
-                        Docs = docs
-                    }
-                ]
-            Get =
-                fun context path node ->
-                    match find node key with
-                    | Some entry -> reader.Read context (join path key) entry.Value
-                    | None when node.Body.IsMapping ->
-                        fault context node path $"the key '{key}' is missing; expected {Shape.describe reader.Shape}"
-                    | None -> None
-        }
-
-    /// None where the key is absent or null.
-    let optional key docs (reader: Reader<'T>) : Fields<'T option> =
-        {
-            Specs =
-                [
-                    {
-                        Name = key
-                        Shape = reader.Shape
-                        Required = false
-                        Docs = docs
-                    }
-                ]
-            Get =
-                fun context path node ->
-                    match find node key with
-                    | Some entry when not (isNothing entry.Value) ->
-                        reader.Read context (join path key) entry.Value |> Option.map Some
-                    | _ -> Some None
-        }
-
-    let withDefault key docs (value: 'T) (reader: Reader<'T>) : Fields<'T> =
-        let field = optional key docs reader
-
-        {
-            Specs = field.Specs
-            Get = fun context path node -> field.Get context path node |> Option.map (Option.defaultValue value)
-        }
-
-    /// The record's own node.
-    let self: Fields<Node> =
-        {
-            Specs = []
-            Get = fun _ _ node -> Some node
-        }
-
-    let isMapping context path (node: Node) shape =
-        node.Body.IsMapping || (wrong context node path shape |> Option.isSome)
-
-    /// A mapping with exactly these keys.
-    let record (content: Fields<'T>) : Reader<'T> =
-        let shape = Record content.Specs
-        let names = content.Specs |> List.map (fun spec -> spec.Name)
-
-        {
-            Shape = shape
-            Read =
-                fun context path node ->
-                    if not (isMapping context path node shape) then
-                        None
-                    else
-                        let unknown =
-                            entries node |> Array.filter (fun entry -> not (List.contains entry.Key names))
-
-                        for entry in unknown do
-                            context.Faults.Add(
-                                entry.KeyMark,
-                                join path entry.Key,
-                                $"unknown key '{entry.Key}'{Suggest.hint names entry.Key}"
-                            )
-
-                        content.Get context path node
-        }
-
-    /// A mapping with these keys; the others go to the second reader (a contract's options).
-    let recordWith shape (content: Fields<'T>) (rest: Context -> string -> Node -> 'T -> Entry list -> 'U option) : Reader<'U> =
-        let names = content.Specs |> List.map (fun spec -> spec.Name)
-
-        {
-            Shape = shape
-            Read =
-                fun context path node ->
-                    if not (isMapping context path node shape) then
-                        None
-                    else
-                        let others =
-                            entries node
-                            |> Array.filter (fun entry -> not (List.contains entry.Key names))
-                            |> List.ofArray
-
-                        content.Get context path node
-                        |> Option.bind (fun value -> rest context path node value others)
-        }
-
-    /// Reads what the functions choose by the node's look.
-    let byLook shape (choose: Node -> Reader<'T> option) : Reader<'T> =
-        {
-            Shape = shape
-            Read =
-                fun context path node ->
-                    match choose node with
-                    | Some reader -> reader.Read context path node
-                    | None -> wrong context node path shape
-        }
-
-    let hasKey key (node: Node) = (find node key).IsSome
-
     /// The name of something declared elsewhere.
     let name kind : Reader<string> =
         let reader = filled (Name kind)
@@ -399,4 +243,15 @@ module internal Readers =
                             })
 
                     found
+        }
+
+    /// Reads what the functions choose by the node's look.
+    let byLook shape (choose: Node -> Reader<'T> option) : Reader<'T> =
+        {
+            Shape = shape
+            Read =
+                fun context path node ->
+                    match choose node with
+                    | Some reader -> reader.Read context path node
+                    | None -> wrong context node path shape
         }

@@ -3,6 +3,7 @@ module internal PeftAlign.Core.Language.Selections
 
 open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
 
 /// The axes of a trained or merged policy, in the order of labels.
 let axes =
@@ -21,6 +22,9 @@ let axes =
 
 /// How the names of a chain's methods make one name.
 let chainName (methods: string list) = String.concat ">" methods
+
+/// A chain as a selection writes it: this chain and no longer one, even where it has one stage.
+let exactly (chain: string) = "=" + chain
 
 /// An adapter's name, or "none" for full fine-tuning.
 let adapterName: Reader<string> =
@@ -42,7 +46,7 @@ let private methodOrChain: Reader<string> =
 
     byLook (Either [ one.Shape; chain.Shape ]) (fun node ->
         match node.Body with
-        | Sequence _ -> Some(map chainName chain)
+        | Sequence _ -> Some(map (chainName >> exactly) chain)
         | _ -> Some one)
 
 let private positive = small (Interval.atLeast 1)

@@ -90,6 +90,11 @@ and internal FieldSpec =
     }
 
 module internal Shape =
+    let rec private flat shape =
+        match shape with
+        | Either shapes -> List.collect flat shapes
+        | single -> [ single ]
+
     let rec describe shape =
         match shape with
         | Anything -> "any value"
@@ -100,16 +105,16 @@ module internal Shape =
         | Truth -> "true or false"
         | FilePath -> "a path"
         | Name kind -> $"the name of a {kind}"
-        | ListOf inner -> $"a list ({describe inner})"
+        | ListOf _ -> "a list"
         | MapOf _ -> "a mapping from names"
-        | Either shapes -> String.Join(", or ", shapes |> List.map describe)
+        | Either shapes -> String.Join(", or ", shapes |> List.collect flat |> List.map describe |> List.distinct)
         | Record _
         | Configured _ -> "a mapping"
 
     /// An option's Type, Range and Choices as a shape. Raises ArgumentException on an unknown type: a plugin's mistake.
     let ofOption (option: PeftAlign.Core.OptionSchema) =
-        let range = lazy (Interval.parse (Given.text option.Range))
-        let choices = Given.list option.Choices |> List.ofSeq
+        let range = lazy (Interval.parse option.Range)
+        let choices = option.Choices |> List.ofSeq
 
         let rec one (text: string) =
             if text.EndsWith("[]", StringComparison.Ordinal) then
@@ -130,6 +135,6 @@ module internal Shape =
                 | "judge" -> Name text
                 | other -> raise (ArgumentException $"option '{option.Name}' has the unknown type '{other}'")
 
-        match (Given.text option.Type).Split '|' |> Array.map (fun part -> one (part.Trim())) with
+        match option.Type.Split '|' |> Array.map (fun part -> one (part.Trim())) with
         | [| single |] -> single
         | several -> Either(List.ofArray several)

@@ -41,6 +41,12 @@ let nearest (names: string seq) (wrong: string) =
         |> Seq.tryHead
         |> Option.map snd
 
+/// "; did you mean 'x'?" or nothing.
+let near (names: string seq) (wrong: string) =
+    match nearest names wrong with
+    | Some name -> $"; did you mean '{name}'?"
+    | None -> ""
+
 /// "; did you mean 'x'?" or "; known: a, b, c" or "; none is declared".
 let hint (names: string seq) (wrong: string) =
     match nearest names wrong with

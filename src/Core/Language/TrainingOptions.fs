@@ -14,6 +14,7 @@ let private option name kind (initial: string | null) range docs =
         Aliases = [||]
         Required = false
         Recorded = false
+        OnlyWith = ""
         Docs = docs
     }
 
@@ -34,9 +35,16 @@ let private aka (aliases: string list) schema =
         Aliases = Array.ofList aliases
     }
 
+/// An option that means something only beside others, as in OptionSchema.OnlyWith.
+let private onlyWith (condition: string) (schema: OptionSchema) = { schema with OnlyWith = condition }
+
+let private warms = "lr_scheduler=linear|cosine|constant_with_warmup|inverse_sqrt"
+let private isAdam = "optimizer=adamw|paged_adamw|adamw_8bit|paged_adamw_8bit"
+
 let private recorded schema = { schema with Recorded = true }
 
-let all: OptionSchema list =
+/// How long and how fast.
+let private optimisation: OptionSchema list =
     [
         number "learning_rate" "5e-5" "[0,)" "Peak learning rate."
         oneOf
@@ -46,7 +54,9 @@ let all: OptionSchema list =
             "Shape of the learning rate over the steps."
         |> aka [ "lr_scheduler_type" ]
         integer "warmup_steps" null "[0,)" "Steps of linear warm-up; instead of warmup_ratio."
+        |> onlyWith warms
         number "warmup_ratio" null "[0,1]" "Share of all steps that warms up; instead of warmup_steps."
+        |> onlyWith warms
         integer "max_steps" null "[1,)" "Optimiser steps; instead of epochs."
         number "epochs" null "(0,)" "Passes over the data; 3 where max_steps is not given."
         |> aka [ "num_train_epochs" ]
@@ -54,18 +64,24 @@ let all: OptionSchema list =
         |> aka [ "per_device_train_batch_size" ]
         integer "gradient_accumulation_steps" "1" "[1,)" "Batches per optimiser step."
         number "weight_decay" "0" "[0,)" "Decoupled weight decay."
-        number "adam_beta1" "0.9" "[0,1)" "AdamW's first beta."
-        number "adam_beta2" "0.999" "[0,1)" "AdamW's second beta."
-        number "adam_epsilon" "1e-8" "[0,)" "AdamW's epsilon."
+        number "adam_beta1" "0.9" "[0,1)" "AdamW's first beta." |> onlyWith isAdam
+        number "adam_beta2" "0.999" "[0,1)" "AdamW's second beta." |> onlyWith isAdam
+        number "adam_epsilon" "1e-8" "[0,)" "AdamW's epsilon." |> onlyWith isAdam
         number "max_grad_norm" "1" "[0,)" "Gradient clipping by global norm; 0 is off."
         oneOf "optimizer" "adamw" [ "adamw"; "paged_adamw"; "adamw_8bit"; "paged_adamw_8bit"; "rmsprop"; "sgd" ] "The optimiser."
         |> aka [ "optim" ]
+    ]
+
+/// On what, and what is kept and measured.
+let private dataAndRecords: OptionSchema list =
+    [
         integer "max_length" "1024" "[1,)" "Longest sequence in tokens."
         integer "max_prompt_length" null "[1,)" "Longest prompt in tokens."
         oneOf "truncation" "keep_start" [ "keep_start"; "keep_end" ] "Which side of a long prompt stays."
         |> aka [ "truncation_mode" ]
         flag "packing" "false" "Several rows in one sequence."
         oneOf "packing_strategy" "bfd" [ "bfd"; "bfd_split"; "wrapped" ] "How rows are packed."
+        |> onlyWith "packing=true"
         flag "padding_free" "false" "Batches as one sequence without padding."
         number "label_smoothing_factor" "0" "[0,1)" "Label smoothing of the token loss."
         flag "shuffle" "true" "Rows in random order."
@@ -78,6 +94,7 @@ let all: OptionSchema list =
         |> recorded
         integer "eval_every" null "[1,)" "Steps between passes over eval_data."
         |> aka [ "eval_steps" ]
+        |> onlyWith "eval_data"
         option "eval_data" "dataset" null "" "A data set whose loss is measured."
         flag "gradient_checkpointing" "false" "Recompute activations to save memory."
         |> recorded
@@ -93,9 +110,20 @@ let all: OptionSchema list =
         |> aka [ "precompute_ref_log_probs" ]
     ]
 
+let all = optimisation @ dataAndRecords
+
 let names = all |> List.map (fun schema -> schema.Name) |> set
 
+/// Options that only methods with a reference policy have.
+let private ofReference = set [ "reference"; "precompute_reference" ]
+
 /// The method's own options and the training options, the method's declaration winning.
-let withMethod (method: OptionSchema list) =
-    let own = method |> List.map (fun schema -> schema.Name) |> set
-    method @ (all |> List.filter (fun schema -> not (own.Contains schema.Name)))
+let withMethod (traits: string seq) (method: OptionSchema list) =
+    let own = method |> List.map _.Name |> set
+    let hasReference = traits |> Seq.contains "reference"
+
+    let applies (schema: OptionSchema) =
+        not (own.Contains schema.Name)
+        && (hasReference || not (ofReference.Contains schema.Name))
+
+    method @ (all |> List.filter applies)

@@ -21,6 +21,8 @@ type internal Tree =
     | Content of path: string * mark: Place
     /// The output of a job of this plan (a checkpoint of it where the second is not empty).
     | Output of job: string * checkpoint: string
+    /// A contract's qualified name and the plugin that a job loads for it.
+    | Provided of name: string * plugin: string
     /// Written for the job, left out of the identity: it cannot change the result.
     | Recorded of Tree
     /// A model, dataset or judge of the manifest by name; the planner puts what it stands for in its place.
@@ -85,6 +87,7 @@ module internal Tree =
         | Output(job, "") -> write out identity hash (Map [ "job", Text job ])
         | Output(job, checkpoint) -> write out identity hash (Map [ "job", Text job; "checkpoint", Text checkpoint ])
         | Recorded inner -> write out identity hash inner
+        | Provided(name, _) -> add (quote name)
         | Refer(kind, name, _) -> add (quote $"{kind}:{name}")
         | Grid items -> write out identity hash (Map [ "grid", List items ])
 
@@ -105,22 +108,24 @@ module internal Tree =
         Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes identity), 0, 16)
 
     /// Every leaf with its place ("dataset.path"), depth first.
-    let rec leaves place tree : (string * Tree) seq =
-        seq {
+    let leaves (place: string) tree : ResizeArray<struct (string * Tree)> =
+        let found = ResizeArray()
+
+        let rec go place tree =
             let under key =
                 if place = "" then key else place + "." + key
 
             match tree with
             | List items
-            | Grid items ->
-                for i, item in List.indexed items do
-                    yield! leaves (under (string i)) item
+            | Grid items -> items |> List.iteri (fun i item -> go (under (string i)) item)
             | Map entries ->
                 for key, value in entries do
-                    yield! leaves (under key) value
-            | Recorded inner -> yield! leaves place inner
-            | leaf -> yield place, leaf
-        }
+                    go (under key) value
+            | Recorded inner -> go place inner
+            | leaf -> found.Add(struct (place, leaf))
+
+        go place tree
+        found
 
     /// Replaces leaves; the function sees every leaf once.
     let rec replace (f: Tree -> Tree) tree =

@@ -1,6 +1,5 @@
-// YAML text -> a tree of nodes with positions. YamlDotNet delivers parser events; anchors, '<<' and bounds are decided here.
-// Anchored nodes are shared, not copied; each node carries its expanded size and depth, so that a small text cannot grow
-// without bound (anchor bombs) nor nest deeper than a stack allows.
+// YAML text -> nodes. YamlDotNet delivers parser events; anchors, '<<', tags and bounds are decided here, so that a small text
+// cannot grow without bound (anchor bombs), nest deeper than a stack allows, or ask for objects.
 namespace PeftAlign.Core.Language
 
 open System
@@ -10,43 +9,6 @@ open System.Text.RegularExpressions
 open YamlDotNet.Core
 open YamlDotNet.Core.Events
 
-type internal Node(mark: Place, body: Body) =
-    let sum (f: Node -> int) =
-        match body with
-        | Sequence items -> items |> Array.sumBy f
-        | Mapping entries -> entries |> Array.sumBy (fun entry -> f entry.Value)
-        | _ -> 0
-
-    let deepest =
-        match body with
-        | Sequence items -> items |> Array.fold (fun deepest item -> max deepest item.Depth) 0
-        | Mapping entries -> entries |> Array.fold (fun deepest entry -> max deepest entry.Value.Depth) 0
-        | _ -> 0
-
-    let size = 1 + sum (fun node -> node.Size)
-    member _.Mark = mark
-    member _.Body = body
-    /// Nodes of this subtree, aliases counted as often as they are used.
-    member _.Size: int = size
-    /// 1 for a scalar.
-    member _.Depth: int = deepest + 1
-
-and internal Body =
-    | Scalar of Scalars.Scalar * written: string
-    | Sequence of Node[]
-    | Mapping of Entry[]
-    /// A fault has been reported here: readers pass over it in silence.
-    | Broken
-
-and internal Entry =
-    {
-        Key: string
-        KeyMark: Place
-        Value: Node
-        /// Came in through '<<'.
-        Inherited: bool
-    }
-
 module internal Yaml =
     let maxText = 4 * 1024 * 1024
     let maxDepth = 64
@@ -54,14 +16,6 @@ module internal Yaml =
 
     /// Raised inside this file only, after its fault was added.
     exception private Stop
-
-    let describe (node: Node) =
-        match node.Body with
-        | Scalar(Scalars.Null, _) -> "nothing"
-        | Scalar(value, written) -> $"{Scalars.kind value} {Suggest.shown written}"
-        | Sequence items -> $"a list of {items.Length}"
-        | Mapping entries -> $"a mapping of {entries.Length}"
-        | Broken -> "a broken value"
 
     let private coreTags =
         dict
@@ -110,6 +64,27 @@ module internal Yaml =
             faults.Add(mark, "", message)
             raise Stop
 
+        /// The scanner fails in its own ways on some broken texts; that too is a fault of the text.
+        let next () =
+            let last =
+                match parser.Current with
+                | null ->
+                    {
+                        Line = 1
+                        Column = 1
+                        Origin = origin
+                    }
+                | event -> markOf event.End
+
+            try
+                parser.MoveNext() |> ignore
+            with
+            | :? YamlException -> reraise ()
+            | :? InvalidOperationException
+            | :? ArgumentException
+            | :? IndexOutOfRangeException ->
+                stop last "not YAML: the text after this place cannot be read; look for a bracket or quote too many"
+
         let count mark nodes =
             total <- total + nodes
 
@@ -122,6 +97,16 @@ module internal Yaml =
             faults.Add(mark, "", message)
             Node(mark, Broken)
 
+        let refused (tag: TagName) =
+            $"the tag {tag.Value} asks for an object; a manifest holds plain data only, remove the tag"
+
+        /// A list or mapping may carry its own core tag and no other.
+        let collection mark (tag: TagName) (expected: string) (node: Node) =
+            if tag.IsEmpty || tag.IsNonSpecific || tag.Value = "tag:yaml.org,2002:" + expected then
+                node
+            else
+                broken mark (refused tag)
+
         let scalar mark (event: Events.Scalar) =
             let tagged = not event.Tag.IsEmpty && not event.Tag.IsNonSpecific
 
@@ -129,14 +114,13 @@ module internal Yaml =
                 match coreTags.TryGetValue event.Tag.Value with
                 | true, convert ->
                     match convert event.Value with
-                    | Some value -> Node(mark, Scalar(value, event.Value))
+                    | Some value -> Node(mark, Body.Scalar(value, event.Value))
                     | None -> broken mark $"{Suggest.shown event.Value} is no value of {event.Tag.Value}"
-                | _ ->
-                    broken mark $"the tag {event.Tag.Value} asks for an object; a manifest holds plain data only, remove the tag"
+                | _ -> broken mark (refused event.Tag)
             elif event.Style = ScalarStyle.Plain then
-                Node(mark, Scalar(Scalars.resolve event.Value, event.Value))
+                Node(mark, Body.Scalar(Scalars.resolve event.Value, event.Value))
             else
-                Node(mark, Scalar(Scalars.Text event.Value, event.Value))
+                Node(mark, Body.Scalar(Scalars.Text event.Value, event.Value))
 
         /// The mappings that one '<<' brings in: a mapping or a list of them, the earlier winning.
         let inherited (value: Node) =
@@ -150,7 +134,7 @@ module internal Yaml =
                     | _ -> [||])
             | Broken -> [||]
             | _ ->
-                faults.Add(value.Mark, "", $"'<<' takes a mapping or a list of mappings, not {describe value}")
+                faults.Add(value.Mark, "", $"'<<' takes a mapping or a list of mappings, not {Nodes.describe value}")
                 [||]
 
         let mapping mark (own: ResizeArray<Entry>) (merges: ResizeArray<Node>) =
@@ -193,8 +177,8 @@ module internal Yaml =
                 let value: Node = this.Node(depth + 1)
 
                 match key.Body with
-                | Scalar(_, "<<") when isPlain -> merges.Add value
-                | Scalar(_, written) ->
+                | Body.Scalar(_, "<<") when isPlain -> merges.Add value
+                | Body.Scalar(_, written) ->
                     own.Add
                         {
                             Key = written
@@ -247,12 +231,12 @@ module internal Yaml =
                 match event with
                 | :? AnchorAlias as alias -> this.Alias(mark, alias.Value.Value)
                 | :? Events.Scalar as leaf -> scalar mark leaf
-                | :? MappingStart ->
-                    parser.MoveNext() |> ignore
-                    this.Mapping(mark, depth)
-                | :? SequenceStart ->
-                    parser.MoveNext() |> ignore
-                    this.Sequence(mark, depth)
+                | :? MappingStart as start ->
+                    next ()
+                    this.Mapping(mark, depth) |> collection mark start.Tag "map"
+                | :? SequenceStart as start ->
+                    next ()
+                    this.Sequence(mark, depth) |> collection mark start.Tag "seq"
                 | other -> stop mark $"unexpected {other.GetType().Name}"
 
             if node.Depth > maxDepth then
@@ -262,18 +246,18 @@ module internal Yaml =
                 unfinished.Remove anchor |> ignore
                 anchors[anchor] <- node
 
-            parser.MoveNext() |> ignore
+            next ()
             node
 
         member this.Document() : Node =
-            parser.MoveNext() |> ignore // StreamStart
-            parser.MoveNext() |> ignore
+            next () // StreamStart
+            next ()
 
             match parser.Current with
             | :? DocumentStart ->
-                parser.MoveNext() |> ignore
+                next ()
                 let root = this.Node 1
-                parser.MoveNext() |> ignore // DocumentEnd
+                next () // DocumentEnd
 
                 if parser.Current :? DocumentStart then
                     faults.Add(markOf (current ()).Start, "", "a second document starts here; a manifest is one document")

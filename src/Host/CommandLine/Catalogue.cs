@@ -1,18 +1,20 @@
 // The commands. A new one is a file in Commands/ and a line here.
 
 using PeftAlign.Host.Commands;
+using PeftAlign.Host.Commands.Plugins;
 
 namespace PeftAlign.Host.CommandLine;
 
 internal static class Catalogue
 {
     /// <summary>What can be run, in the order of the help.</summary>
-    public static IReadOnlyList<CommandEntry> Commands { get; } = [DoctorCommand.Entry];
+    public static IReadOnlyList<CommandEntry> Commands { get; } =
+        [RunCommand.Entry, ModelsCommand.Entry, PluginsCommand.Entry, DoctorCommand.Entry, JobCommand.Entry];
 
     /// <summary>Names that documents of the product use; a version that lacks one says so instead of guessing another.</summary>
     public static IReadOnlyList<string> Planned { get; } =
     [
         "score", "generate", "chat", "judge", "tokenize", "quantize", "merge", "adapter", "train", "eval", "winrate",
-        "run", "report", "runs", "serve", "plugins", "models", "data", "doctor", "bench", "publish", "job",
+        "run", "report", "runs", "serve", "plugins", "models", "data", "bench", "publish", "job",
     ];
 }

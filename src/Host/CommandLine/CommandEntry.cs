@@ -5,7 +5,11 @@ using System.CommandLine;
 namespace PeftAlign.Host.CommandLine;
 
 /// <summary>A command: its name, its line in the list of commands, and a function that builds options and actions when it is called.</summary>
-internal sealed record CommandEntry(string Name, string Summary, Func<CommandFrame, Command> Build);
+internal sealed record CommandEntry(string Name, string Summary, Func<CommandFrame, Command> Build)
+{
+    /// <summary>True for a command that the product calls itself; help does not list it.</summary>
+    public bool IsHidden { get; init; }
+}
 
 /// <summary>What an action gets beside its own options.</summary>
 internal sealed record Session(Output Output, GlobalOptions Global);

@@ -3,6 +3,7 @@
 
 using System.CommandLine;
 using System.CommandLine.Help;
+using PeftAlign.Abstractions;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -21,7 +22,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
             remarks.WriteLine("peftalign: interrupted");
             return ExitCode.Interrupted;
         }
-        catch (UserError e)
+        catch (UserErrorException e)
         {
             remarks.WriteLine($"peftalign: {e.Message}");
             return ExitCode.UserError;
@@ -72,14 +73,14 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         }
         string[] known = [.. GlobalOptionSet.Valued, .. GlobalOptionSet.Flags, "--help", "--version"];
         if (args.FirstOrDefault(arg => arg.StartsWith('-') && !known.Contains(arg.Split('=')[0])) is { } unknown)
-            throw new UserError(unknown, "no such option", Suggestions.DidYouMean(unknown, known) ?? "peftalign --help lists them");
+            throw new UserError(unknown, "no such option", Near.DidYouMean(unknown, known) ?? "peftalign --help lists them");
         throw new UserError("peftalign", "needs a command", "peftalign --help lists them");
     }
 
     private UserError UnknownCommand(string name)
     {
         if (Catalogue.Planned.Contains(name)) return new UserError(name, "not built yet in this version", "peftalign --help lists what is");
-        return new UserError(name, "no such command", Suggestions.DidYouMean(name, commands.Select(command => command.Name)) ?? "peftalign --help lists them");
+        return new UserError(name, "no such command", Near.DidYouMean(name, commands.Select(command => command.Name)) ?? "peftalign --help lists them");
     }
 
     private async Task<int> InvokeAsync(CommandEntry entry, string[] args)
@@ -113,10 +114,10 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         {
             var options = command.Options.SelectMany(option => option.Aliases.Prepend(option.Name));
             var limit = GlobalOptionSet.Valued.Contains(name) ? "makes no difference to this command" : "no such option";
-            return new UserError($"{path} {name}", limit, Suggestions.DidYouMean(name, options) ?? more);
+            return new UserError($"{path} {name}", limit, Near.DidYouMean(name, options) ?? more);
         }
         if (command.Subcommands.Count > 0)
-            return new UserError($"{path} {token}", "no such command", Suggestions.DidYouMean(token, command.Subcommands.Select(sub => sub.Name)) ?? more);
+            return new UserError($"{path} {token}", "no such command", Near.DidYouMean(token, command.Subcommands.Select(sub => sub.Name)) ?? more);
         return new UserError($"{path} {token}", "one argument too many", more);
     }
 }

@@ -3,6 +3,7 @@
 
 using System.CommandLine;
 using System.Globalization;
+using PeftAlign.Abstractions;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -59,7 +60,7 @@ internal sealed class GlobalOptionSet
     {
         if (parsed.GetValue(quiet) && parsed.GetValue(verbose))
             throw new UserError("--quiet -v", "one says less and the other more", "give one of them");
-        return new Output(results, remarks, parsed.GetValue(json), parsed.GetValue(quiet), parsed.GetValue(verbose)) { Colour = Host.Output.TerminalHasColour() };
+        return new Output(results, remarks, parsed.GetValue(json), parsed.GetValue(quiet), parsed.GetValue(verbose)) { Coloured = Host.Output.TerminalHasColour() };
     }
 
     private static Option<T?> Typed<T>(string name, string helpName, string description, Func<string, T?> parse) => new(name)
@@ -72,7 +73,7 @@ internal sealed class GlobalOptionSet
             {
                 return parse(result.Tokens[0].Value);
             }
-            catch (UserError e)
+            catch (UserErrorException e)
             {
                 result.AddError(e.Message);
                 return default;
@@ -88,7 +89,7 @@ internal sealed class GlobalOptionSet
     internal static string? ParseDtype(string text) =>
         Dtypes.Contains(text)
             ? text
-            : throw new UserError($"--dtype {text}", $"is one of {string.Join(", ", Dtypes)}", Suggestions.DidYouMean(text, Dtypes) ?? "leave it out for the default");
+            : throw new UserError($"--dtype {text}", $"is one of {string.Join(", ", Dtypes)}", Near.DidYouMean(text, Dtypes) ?? "leave it out for the default");
 
     internal static int? ParseThreads(string text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n is >= 1 and <= 4096

@@ -16,6 +16,7 @@ internal static class TopHelp
         writer.WriteLine("usage: peftalign COMMAND [ARGUMENTS]        peftalign COMMAND --help says more");
         writer.WriteLine();
         writer.WriteLine("commands:");
+        commands = [.. commands.Where(command => !command.IsHidden)];
         var width = commands.Max(command => command.Name.Length);
         foreach (var command in commands) writer.WriteLine($"  {command.Name.PadRight(width)}  {command.Summary}");
         writer.WriteLine();

@@ -29,7 +29,7 @@ internal static class DoctorCommand
         Gpus.Examine(report, engine);
         session.Output.Detail("multiplying matrices");
         if (engine) Gemm.Examine(report, cancel);
-        session.Output.Result(report.Document, report.Lines);
+        session.Output.Result(report.Document, () => report.Lines(session.Output.Paint));
         return report.Sound ? ExitCode.Done : ExitCode.Failed;
     }
 }

@@ -17,14 +17,20 @@ internal static class Gemm
     public static void Examine(Report report, CancellationToken cancel)
     {
         var floor = Floor(torch.get_num_threads());
+        var load = Machine.Load();
+        void Slow(string type, double rate, string remedy)
+        {
+            var what = $"{type} products run at {Whole(rate)} GFLOP/s; this processor should reach {Whole(floor)}";
+            if (load > Environment.ProcessorCount) report.Advice($"{what}, but other programs compute too (load {Whole(load)})", "repeat when they are done");
+            else report.Problem(what, remedy);
+        }
+
         var single = Rate(torch.CPU, torch.float32, cancel);
         Fact(report, "cpu_float32", single, floor);
-        if (single < floor)
-            report.Problem($"float32 products run at {Whole(single)} GFLOP/s; this processor should reach {Whole(floor)}", "close what else computes here and repeat; else install libopenblas0-pthread and unset OMP_NUM_THREADS and OPENBLAS_CORETYPE");
+        if (single < floor) Slow("float32", single, "install libopenblas0-pthread, and unset OMP_NUM_THREADS and PEFTALIGN_OPENBLAS_CORETYPE");
         var half = Rate(torch.CPU, torch.bfloat16, cancel);
         Fact(report, "cpu_bfloat16", half, Machine.HasBf16 ? floor : null);
-        if (Machine.HasBf16 && half < floor)
-            report.Problem($"bfloat16 products run at {Whole(half)} GFLOP/s; this processor should reach {Whole(floor)}", "close what else computes here and repeat; else use another libtorch (LIBTORCH=DIR): this one lacks oneDNN's bfloat16 kernels");
+        if (Machine.HasBf16 && half < floor) Slow("bfloat16", half, "use another libtorch (LIBTORCH=DIR): this one lacks oneDNN's bfloat16 kernels");
         for (var k = 0; k < torch.cuda.device_count(); k++)
         {
             var device = torch.device(DeviceType.CUDA, k);

@@ -22,6 +22,9 @@ internal static partial class Machine
     public static double ClockGHz { get; } =
         Values("/proc/cpuinfo", "cpu MHz").Select(text => double.Parse(text, CultureInfo.InvariantCulture) / 1000).DefaultIfEmpty(2).Max();
 
+    /// <summary>How many threads of the whole machine wanted to run, averaged over the last minute.</summary>
+    public static double Load() => File.Exists("/proc/loadavg") ? double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], CultureInfo.InvariantCulture) : 0;
+
     public static void Examine(Report report)
     {
         report.Fact("machine", "processor", Values("/proc/cpuinfo", "model name").FirstOrDefault() ?? RuntimeInformation.ProcessArchitecture.ToString());

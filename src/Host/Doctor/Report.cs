@@ -16,10 +16,6 @@ internal sealed class Report
     /// <summary>True where nothing is wrong; advice does not count.</summary>
     public bool Sound => problems.Count == 0;
 
-    public IReadOnlyList<Finding> Problems => problems;
-
-    public IReadOnlyList<Finding> Advices => advice;
-
     /// <summary>Adds a fact; <paramref name="shown"/> is its text with units, by default the value's own.</summary>
     public void Fact(string section, string key, JsonNode? value, string? shown = null) => facts.Add((section, key, value, shown ?? value?.ToString() ?? "none"));
 
@@ -39,7 +35,8 @@ internal sealed class Report
         return document;
     }
 
-    public IEnumerable<string> Lines()
+    /// <summary>The report for a reader; problems stand out in red and advice in yellow where <paramref name="paint"/> allows it.</summary>
+    public IEnumerable<string> Lines(Func<string, Colour, string> paint)
     {
         var width = facts.Max(fact => fact.Key.Length);
         foreach (var section in facts.GroupBy(fact => fact.Section))
@@ -48,9 +45,9 @@ internal sealed class Report
             foreach (var (_, key, _, shown) in section) yield return $"  {key.Replace('_', ' ').PadRight(width)}  {shown}";
         }
         yield return "";
-        foreach (var (what, remedy) in problems) yield return $"problem: {what}; {remedy}";
-        foreach (var (what, remedy) in advice) yield return $"advice: {what}; {remedy}";
-        if (Sound) yield return "everything works";
+        foreach (var (what, remedy) in problems) yield return paint($"problem: {what}; {remedy}", Colour.Red);
+        foreach (var (what, remedy) in advice) yield return paint($"advice: {what}; {remedy}", Colour.Yellow);
+        if (Sound) yield return paint("everything works", Colour.Green);
     }
 
     private static JsonArray List(IEnumerable<Finding> findings) =>

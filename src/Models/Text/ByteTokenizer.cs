@@ -3,6 +3,7 @@
 using System.Text;
 using System.Text.Json;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Text.Files;
 
 namespace PeftAlign.Models.Text;
 
@@ -20,8 +21,13 @@ public static class ByteTokenizer
 
     private static readonly string[] Specials = ["<s>", "</s>", "<pad>"];
 
-    /// <summary>Makes the tokenizer. It equals what loading the saved files gives.</summary>
-    public static ITokenizer Create() => new ByteEncoder();
+    /// <summary>Makes the tokenizer: what loading the saved files gives, an <see cref="ITokenizerDetails"/> too.</summary>
+    public static ITokenizer Create()
+    {
+        using var document = JsonDocument.Parse(TokenizerJson());
+        var parts = Files.TokenizerJson.Read(new JsonField("bytes", "", document.RootElement));
+        return new PipelineTokenizer(parts with { Roles = new TokenRoles(Specials[0], Specials[1], null, Specials[2]) });
+    }
 
     /// <summary>Writes tokenizer.json and tokenizer_config.json into <paramref name="folder"/>; both appear by rename.</summary>
     public static void Save(string folder)

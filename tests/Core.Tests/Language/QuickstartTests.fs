@@ -32,7 +32,7 @@ let ``the adapter trains on what full fine-tuning made`` () =
     Assert.That(lora.Options, Does.Contain "\"learning_rate\":0.002")
     Assert.That(lora.Options, Does.Contain "\"alpha\":8")
     lora.Inputs |> Seq.map _.Hash |> List.ofSeq |> same [ "h:facts.jsonl" ]
-    lora.Plugins |> List.ofSeq |> same [ "methods.sft"; "peft.lora" ]
+    lora.Plugins |> List.ofSeq |> same [ "data"; "methods.sft"; "peft.lora" ]
 
 [<Test>]
 let ``the same as a chain has the same jobs`` () =

@@ -14,6 +14,7 @@ let option name kind (initial: string | null) : OptionSchema =
         Aliases = [||]
         Required = false
         Recorded = false
+        OnlyWith = ""
         Docs = name
     }
 
@@ -73,7 +74,7 @@ let private limit = option "limit" "integer" null |> inRange "[1,)"
 let private shots = option "shots" "integer" "0" |> inRange "[0,)"
 let private judge = option "judge" "judge" null |> required
 
-let plugins: PluginSchema list =
+let private engineAndMethods: PluginSchema list =
     [
         plugin
             ""
@@ -118,6 +119,10 @@ let plugins: PluginSchema list =
                 }
                 contract "method" "reward" [ option "center_rewards_coefficient" "number" null ]
             ]
+    ]
+
+let private adaptersAndMerges: PluginSchema list =
+    [
         plugin "peft.lora" [ contract "adapter" "lora" lora ]
         plugin
             "peft.qlora"
@@ -148,6 +153,10 @@ let plugins: PluginSchema list =
                 contract "merge" "dare_ties" [ density; weight; rescale ]
                 contract "merge" "dare_linear" [ density; weight; rescale ]
             ]
+    ]
+
+let private evaluationAndData: PluginSchema list =
+    [
         plugin
             "eval"
             [
@@ -214,5 +223,7 @@ let plugins: PluginSchema list =
                     ]
             ]
     ]
+
+let plugins = engineAndMethods @ adaptersAndMerges @ evaluationAndData
 
 let catalogue: Catalogue = { Plugins = Array.ofList plugins }

@@ -1,0 +1,18 @@
+// Readers of training and evaluation rows.
+
+using PeftAlign.Abstractions;
+
+[assembly: PeftAlignPlugin(typeof(PeftAlign.Data.DataPlugin))]
+
+namespace PeftAlign.Data;
+
+/// <summary>Provides the readers.</summary>
+public sealed class DataPlugin : IPlugin
+{
+    /// <inheritdoc/>
+    public void Register(IPluginRegistry registry)
+    {
+        registry.Add<IDatasetReader, JsonlOptions>("jsonl", resultVersion: 1, (_, options) => new JsonlReader(options));
+        registry.Add<IDatasetReader, SyntheticOptions>("synthetic", resultVersion: 1, (_, options) => new SyntheticReader(options));
+    }
+}

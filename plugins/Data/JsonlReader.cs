@@ -1,0 +1,75 @@
+// JSON lines, plain or gzipped: one object per line. Errors name file and line.
+
+using System.IO.Compression;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Data;
+
+/// <summary>Options of jsonl.</summary>
+public sealed class JsonlOptions
+{
+    /// <summary>The file, .jsonl or .jsonl.gz.</summary>
+    [OptionNames("path")]
+    public string? Path { get; set; }
+
+    /// <summary>Rows to read; 0 = all.</summary>
+    [OptionRange(0)]
+    public int Limit { get; set; }
+}
+
+internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
+{
+    public IEnumerable<DataRecord> Read(string? split)
+    {
+        if (split is not null) throw new UserErrorException($"Reader jsonl has no splits; leave 'split' ({split}) out and name the file.");
+        if (options.Path is not { } path) throw new UserErrorException("Reader jsonl needs 'path', a .jsonl or .jsonl.gz file.");
+        if (!File.Exists(path)) throw new UserErrorException($"There is no file '{path}'; reader jsonl needs a .jsonl or .jsonl.gz file.");
+        return Rows(path);
+    }
+
+    private IEnumerable<DataRecord> Rows(string path)
+    {
+        using var file = File.OpenRead(path);
+        using var plain = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : (Stream)file;
+        using var lines = new StreamReader(plain);
+        long line = 0, row = 0;
+        while (Next(lines, path, line) is { } text)
+        {
+            line++;
+            if (string.IsNullOrWhiteSpace(text)) continue;
+            yield return new DataRecord(Parsed(text, path, line), System.IO.Path.GetFileName(path), ++row);
+            if (options.Limit > 0 && row == options.Limit) yield break;
+        }
+    }
+
+    private static string? Next(StreamReader lines, string path, long line)
+    {
+        try
+        {
+            return lines.ReadLine();
+        }
+        catch (InvalidDataException e)
+        {
+            throw new UserErrorException($"{path}: the gzip data are damaged after line {line}: {e.Message}");
+        }
+    }
+
+    private static JsonObject Parsed(string text, string path, long line)
+    {
+        try
+        {
+            if (JsonNode.Parse(text) is JsonObject fields)
+            {
+                _ = fields.Count; // duplicate keys are found here, not at the first use of a field
+                return fields;
+            }
+            throw new UserErrorException($"{path}, line {line}: not a JSON object; each line must be one, for instance {{\"prompt\": ..., \"completion\": ...}}.");
+        }
+        catch (Exception e) when (e is JsonException or ArgumentException)
+        {
+            throw new UserErrorException($"{path}, line {line}: not valid JSON: {e.Message}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+// How often a model finds the chosen answer of a pair more likely than the rejected one, by the sum of log-probs (acc) and
+// by the mean per token (acc_norm); and the chosen answers' perplexity per token. Ties count as half.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Eval;
+
+/// <summary>Options of preference.</summary>
+public sealed class PreferenceOptions
+{
+    /// <summary>The dataset whose rows (prompt, chosen, rejected, or the same as ..._ids) are the items.</summary>
+    public DatasetReference? Dataset { get; set; }
+
+    /// <summary>Most items; 0 = all.</summary>
+    [OptionRange(0)]
+    public int Limit { get; set; }
+}
+
+internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginContext context) : IBenchmark
+{
+    public BenchmarkInfo Info { get; } = new("preference", 1);
+
+    public IEnumerable<EvalItem> Items()
+    {
+        var dataset = options.Dataset ?? throw new UserErrorException("Benchmark preference needs 'dataset', the name of one of the manifest's datasets.");
+        var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
+        var rows = datasets.Open(dataset);
+        if (options.Limit > 0) rows = rows.Take(options.Limit);
+        return rows.Select(row => new EvalItem(row.Row.ToString(), row.Fields));
+    }
+
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [Request(item, "chosen"), Request(item, "rejected")];
+
+    public IReadOnlyDictionary<string, double> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
+    {
+        var (chosen, rejected) = (responses[0], responses[1]);
+        return new Dictionary<string, double>
+        {
+            ["acc"] = Wins(chosen.LogProb, rejected.LogProb),
+            ["acc_norm"] = Wins(chosen.LogProb / chosen.Tokens, rejected.LogProb / rejected.Tokens),
+            ["logprob"] = chosen.LogProb,
+            ["tokens"] = chosen.Tokens,
+        };
+    }
+
+    public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
+    {
+        var tokens = items.Sum(i => i.Scores["tokens"]);
+        return
+        [
+            Mean("acc", items),
+            Mean("acc_norm", items),
+            new MetricResult("perplexity", Math.Exp(-items.Sum(i => i.Scores["logprob"]) / tokens), null, items.Count, HigherIsBetter: false),
+        ];
+    }
+
+    private static double Wins(double a, double b) => a > b ? 1 : a == b ? 0.5 : 0;
+
+    private static MetricResult Mean(string metric, IReadOnlyList<ItemScore> items)
+    {
+        var mean = items.Average(i => i.Scores[metric]);
+        var squares = items.Sum(i => Math.Pow(i.Scores[metric] - mean, 2));
+        double? error = items.Count > 1 ? Math.Sqrt(squares / (items.Count - 1) / items.Count) : null;
+        return new MetricResult(metric, mean, error, items.Count, HigherIsBetter: true);
+    }
+
+    private static EvalRequest Request(EvalItem item, string answer)
+    {
+        var row = new DataRecord(item.Document, "dataset", long.Parse(item.Id));
+        return row.Has("prompt_ids")
+            ? new EvalRequest.LogLikelihood("", "") { ContextIds = row.Ids("prompt_ids"), ContinuationIds = row.Ids(answer + "_ids") }
+            : new EvalRequest.LogLikelihood(row.Text("prompt"), row.Text(answer));
+    }
+}

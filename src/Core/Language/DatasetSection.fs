@@ -1,0 +1,99 @@
+// Reading `datasets`: what a reader reads, or a mixture of other data sets.
+module internal PeftAlign.Core.Language.DatasetSection
+
+open PeftAlign.Core.Language
+open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
+open PeftAlign.Core.Language.Parts
+
+let private columns =
+    let reader = named (filled AnyText)
+
+    {
+        Shape = reader.Shape
+        Read =
+            fun context path node ->
+                reader.Read context path node
+                |> Option.map (List.choose (fun (column, _, source) -> source |> Option.map (fun source -> column, source)))
+    }
+
+let private rowsOf =
+    fields {
+        let! split = optional "split" "A split's name." (filled AnyText)
+        and! take = optional "take" "The first N rows." (integer (Interval.atLeast 1))
+        and! map = optional "map" "Our column names -> the file's." columns
+        and! tags = tags
+        return split, take, Option.defaultValue [] map, tags
+    }
+
+let private weights: Reader<(string * float * Place) list> =
+    let weight = marked (number (Interval.parse "(0,)"))
+    let byName = named weight
+    let union = filledList (marked (name "dataset"))
+
+    let use' context path (name, mark) =
+        context.Uses.Add
+            {
+                Kind = "dataset"
+                Name = name
+                Mark = mark
+                Path = path
+            }
+
+    let weighted: Reader<(string * float * Place) list> =
+        {
+            Shape = MapOf weight.Shape
+            Read =
+                fun context path node ->
+                    match byName.Read context path node with
+                    | Some [] -> fault context node path "the mixture is empty; name at least one data set"
+                    | Some parts ->
+                        for name, mark, _ in parts do
+                            use' context path (name, mark)
+
+                        if parts |> List.forall (fun (_, _, weight) -> weight.IsSome) then
+                            Some(parts |> List.map (fun (name, mark, weight) -> name, fst weight.Value, mark))
+                        else
+                            None
+                    | None -> None
+        }
+
+    // Weight 0 in this form: each data set counts by its number of rows.
+    let bySize = union |> map (List.map (fun (name, mark) -> name, 0.0, mark))
+
+    byLook (Either [ weighted.Shape; union.Shape ]) (fun node ->
+        match node.Body with
+        | Sequence _ -> Some bySize
+        | Mapping _ -> Some weighted
+        | _ -> None)
+
+let dataset: Reader<Dataset> =
+    let make source (split, take, columns, tags) : Dataset =
+        {
+            Source = source
+            Split = split
+            Take = take
+            Columns = columns
+            Tags = tags
+        }
+
+    let files =
+        configured "reader" "reader" "What reads it." rowsOf false
+        |> map (fun (rows, bound) -> make (Files bound) rows)
+
+    let mixture =
+        record (
+            fields {
+                let! parts =
+                    required "mixture" "Data sets with their proportions, or a list of them by size." weights
+
+                and! take = optional "take" "The first N rows." (integer (Interval.atLeast 1))
+                and! tags = tags
+                return make (Mixture parts) (None, take, [], tags)
+            }
+        )
+
+    byLook (Either [ files.Shape; mixture.Shape ]) (fun node ->
+        if not node.Body.IsMapping then None
+        elif hasKey "mixture" node then Some mixture
+        else Some files)

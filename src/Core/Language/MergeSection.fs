@@ -1,0 +1,103 @@
+// Reading `merge`: a strategy, its parents by selection, and the axes that it gathers.
+module internal PeftAlign.Core.Language.MergeSection
+
+open PeftAlign.Core.Language
+open PeftAlign.Core.Language.Readers
+open PeftAlign.Core.Language.Records
+open PeftAlign.Core.Language.Parts
+
+/// The axes over which a merge may gather its parents.
+let mergeAxes =
+    [ "model"; "dataset"; "method"; "adapter"; "seed"; "stage"; "merge"; "row" ]
+
+/// `rescale` beside the parameters is the strategy's option of that name.
+let private withRescale (rescale: (string * Place) option) given =
+    match rescale with
+    | Some(value, mark) ->
+        {
+            Key = "rescale"
+            KeyMark = mark
+            Value = Node(mark, Scalar(Scalars.Text value, value))
+            Inherited = false
+        }
+        :: given
+    | None -> given
+
+let private bind context path (node: Node) (((name: string), mark), (parameters: Node option), rescale) =
+    contract context (join path "method") "merge" name mark
+    |> Option.bind (fun found ->
+        let inner = join path "parameters"
+
+        let given =
+            match parameters with
+            | Some node when isMapping context inner node (MapOf Anything) -> others [] node
+            | _ -> []
+
+        let owner = $"the merge strategy '{name}'"
+
+        Options.bind context inner owner node.Mark [] false (schemas found) (withRescale rescale given)
+        |> Option.map (fun options ->
+            {
+                Options.Contract = found
+                Options.Options = Map options
+            }))
+
+let private strategy: Fields<Options.Bound> =
+    let parameters: Reader<Node> =
+        {
+            Shape = Configured("merge", "", [])
+            Read = fun _ _ node -> Some node
+        }
+
+    let scaling = marked (choice [ "exact"; "l1"; "off" ])
+
+    fields {
+        let! name =
+            required "method" "The merge strategy." (marked (filled (Name "merge strategy")))
+
+        and! parameters = optional "parameters" "The strategy's options." parameters
+
+        and! rescale =
+            optional "rescale" "How sparsified task vectors are scaled; exact (1/p) where absent." scaling
+
+        return name, parameters, rescale
+    }
+    |> refine bind
+
+let row: Reader<MergeRow> =
+    record (
+        fields {
+            let! mark, path = place
+            and! name = required "name" "The merge's name." (filled AnyText)
+            and! bound = strategy
+            and! selection = required "of" "The parents." Selections.reader
+
+            and! across =
+                required "across" "The axes along which parents are gathered." (oneOrMany (choice mergeAxes))
+
+            and! kind =
+                withDefault "base" "Over which weights adapters are folded in." "dequantised" (choice [ "w16"; "dequantised" ])
+
+            and! baseModel =
+                optional "base_model" "The parents' common base where absent." (name "model")
+
+            and! tags = tags
+
+            and! evaluate =
+                defaulted "evaluate" "Benchmarks for this merge." (filledList benchmark)
+
+            return
+                {
+                    Name = name
+                    Bound = bound
+                    Of = selection
+                    Across = across |> List.distinct
+                    Base = kind
+                    BaseModel = baseModel
+                    Tags = tags
+                    Evaluate = evaluate
+                    Mark = mark
+                    Path = path
+                }
+        }
+    )

@@ -1,0 +1,147 @@
+// Answers in generated text: BIG-Bench Hard's official rule, lm-evaluation-harness's regex filter and exact match.
+namespace PeftAlign.Core.Metrics
+
+open System
+open System.Text.RegularExpressions
+open PeftAlign.Core.Statistics
+
+/// What exact match ignores; the steps apply in the order of the fields.
+type ExactMatchOptions =
+    {
+        RegexesToIgnore: string[]
+        IgnoreCase: bool
+        IgnorePunctuation: bool
+        IgnoreNumbers: bool
+    }
+
+    /// Nothing is ignored.
+    static member Plain =
+        {
+            RegexesToIgnore = [||]
+            IgnoreCase = false
+            IgnorePunctuation = false
+            IgnoreNumbers = false
+        }
+
+    /// The relaxed match that lm-evaluation-harness uses for BIG-Bench Hard.
+    static member BigBenchHard =
+        { ExactMatchOptions.Plain with
+            RegexesToIgnore = [| @"\.$"; ","; "\n"; @"\\"; "\"" |]
+            IgnoreCase = true
+        }
+
+module private Patterns =
+    /// Python's spellings that .NET writes otherwise: named groups, references to them, the end of the text.
+    let translate (pattern: string) =
+        [
+            @"(?<!\\)\(\?P<", "(?<"
+            @"(?<!\\)\(\?P=(\w+)\)", @"\k<$1>"
+            @"(?<!\\)\\Z", @"\z"
+        ]
+        |> List.fold (fun (text: string) (from, into: string) -> Regex.Replace(text, from, into)) pattern
+
+    /// A user's pattern: a fault in it is the user's mistake, and a match that explodes is stopped.
+    let compile (pattern: string) =
+        try
+            Regex(translate pattern, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0)
+        with :? ArgumentException as error ->
+            Guard.fail $"regular expression '{pattern}' cannot be read: {error.Message} Correct the pattern."
+
+    let compiled = Collections.Concurrent.ConcurrentDictionary<string, Regex>()
+
+    /// What `action` makes of the compiled pattern and the text.
+    let apply (pattern: string) (text: string) (action: Regex -> 'a) : 'a =
+        try
+            action (compiled.GetOrAdd(pattern, compile))
+        with :? RegexMatchTimeoutException ->
+            Guard.fail
+                $"regular expression '{pattern}' took over 3 s on a text of {text.Length} characters. Make its repetitions unambiguous."
+
+/// Extraction and comparison of answers.
+[<AbstractClass; Sealed>]
+type AnswerExtraction =
+    /// BIG-Bench Hard: the text after the last "answer is", trimmed, one final period dropped (and not trimmed again).
+    static member BigBenchHard(text: string) : string =
+        let marker = "answer is"
+        let at = text.LastIndexOf(marker, StringComparison.Ordinal)
+
+        let answer =
+            PythonText.strip (if at < 0 then text else text.Substring(at + marker.Length))
+
+        if answer.EndsWith '.' then
+            answer.Substring(0, answer.Length - 1)
+        else
+            answer
+
+    /// lm-evaluation-harness's regex filter: of all matches the one at `select` (negative from the end), of its groups
+    /// the first that is not empty (the whole match where the pattern has no group), trimmed; else `fallback`.
+    /// Error: `select` beyond the matches that a text has.
+    static member RegexFilter(text: string, pattern: string, select: int, fallback: string) : string =
+        // The list is lazy, so that counting it is where the time goes.
+        let matches =
+            Patterns.apply pattern text (fun regex ->
+                let found = regex.Matches text
+                found.Count |> ignore
+                found)
+
+        if matches.Count = 0 then
+            fallback
+        else
+            let index = if select < 0 then matches.Count + select else select
+
+            if index < 0 || index >= matches.Count then
+                Guard.fail $"group_select is {select}; the text has {matches.Count} matches of '{pattern}'. Use 0 or -1."
+
+            let found = matches[index]
+            let groups = [ for g in Seq.skip 1 found.Groups -> g.Value ]
+
+            match groups with
+            | [] -> PythonText.strip found.Value
+            | [ only ] -> PythonText.strip only
+            | several ->
+                several
+                |> List.tryFind (fun g -> g <> "")
+                |> Option.defaultValue fallback
+                |> PythonText.strip
+
+    static member private Normalise(text: string, options: ExactMatchOptions) =
+        let remove (t: string) pattern =
+            Patterns.apply pattern t (fun regex -> regex.Replace(t, ""))
+
+        let filtered = options.RegexesToIgnore |> Array.fold remove text
+
+        let lowered =
+            if options.IgnoreCase then
+                PythonText.lower filtered
+            else
+                filtered
+
+        let dropped c =
+            options.IgnorePunctuation && PythonText.isPunctuation c
+            || options.IgnoreNumbers && Char.IsAsciiDigit c
+
+        String.filter (dropped >> not) lowered
+
+    /// Whether prediction and reference are equal after what the options ignore is gone from both.
+    static member ExactMatch(prediction: string, reference: string, options: ExactMatchOptions) : bool =
+        String.Equals(
+            AnswerExtraction.Normalise(prediction, options),
+            AnswerExtraction.Normalise(reference, options),
+            StringComparison.Ordinal
+        )
+
+    /// Mean over tasks after the three-, five- and seven-object sizes of one task are averaged: the BIG-Bench Hard
+    /// paper's aggregate over 23 tasks. Names without such an ending count as they are.
+    static member BigBenchHardMean(tasks: string[], scores: float[]) : float =
+        Guard.atLeast "tasks" 1 tasks
+        Guard.sameLength "tasks" tasks "scores" scores
+        let sizes = [| "_three_objects"; "_five_objects"; "_seven_objects" |]
+
+        let fold (name: string) =
+            match sizes |> Array.tryFind (fun s -> name.EndsWith(s, StringComparison.Ordinal)) with
+            | Some ending -> name.Substring(0, name.Length - ending.Length)
+            | None -> name
+
+        Array.zip tasks scores
+        |> Array.groupBy (fst >> fold)
+        |> Array.averageBy (fun (_, members) -> members |> Array.averageBy snd)

@@ -1,0 +1,52 @@
+// What a job works with: its spec and folder, the plugins, datasets, and its line to the executor.
+
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using PeftAlign.Abstractions;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Jobs;
+
+/// <param name="Spec">What to do.</param>
+/// <param name="Folder">Where everything goes.</param>
+/// <param name="Plugins">The plugins that the plan named.</param>
+/// <param name="Logger">Goes to the job's log.</param>
+/// <param name="Progress">(done, total, text) to the executor.</param>
+/// <param name="Cancellation">Fires on a signal and when the executor is gone.</param>
+internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, PluginCatalogue Plugins, ILogger Logger, Action<long, long, string> Progress, CancellationToken Cancellation)
+    : IDatasets
+{
+    /// <summary>Makes what a resolved contract {"name", "options"} names.</summary>
+    internal T Create<T>(JsonNode contract) where T : class
+    {
+        var name = (string)contract["name"]!;
+        var options = contract["options"]?.DeepClone().AsObject() ?? [];
+        var schema = Plugins.Find(ContractKinds.Of(typeof(T))!, name).Contract.Options;
+        foreach (var option in schema.Options.Where(o => o.Names == "path" && options[o.Name] is JsonValue))
+            options[option.Name] = Spec.FullPath((string)options[option.Name]!);
+        return Plugins.Create<T>(name, options, new Lent(this));
+    }
+
+    /// <summary>The records of a resolved dataset.</summary>
+    public IEnumerable<DataRecord> Open(DatasetReference dataset)
+    {
+        var definition = dataset.Definition;
+        if (definition["reader"] is not { } reader)
+            throw new UserErrorException($"This kind of dataset is not built yet: {definition.ToJsonString()}. Use one with a reader.");
+        foreach (var key in definition.Select(d => d.Key).Where(key => key is not ("reader" or "split" or "take")))
+            throw new UserErrorException($"'{key}' of a dataset is not built yet; leave it out.");
+        var records = Create<IDatasetReader>(reader).Read((string?)definition["split"]);
+        return definition["take"] is { } take ? records.Take((int)take) : records;
+    }
+
+    internal List<DataRecord> Records(JsonNode dataset) => Open(new DatasetReference(dataset.AsObject())).ToList();
+
+    private sealed class Lent(JobContext job) : IPluginContext
+    {
+        public ILogger Logger => job.Logger;
+
+        public string Folder => "";
+
+        public object? GetService(Type type) => type == typeof(IDatasets) ? job : null;
+    }
+}

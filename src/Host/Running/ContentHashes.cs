@@ -1,0 +1,69 @@
+// Content hashes of the files and folders that a manifest names. A file's hash is remembered by path, size, time of change
+// and inode, so that planning again does not read gigabytes.
+
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+
+namespace PeftAlign.Host.Running;
+
+/// <param name="cacheFile">Where remembered hashes are kept.</param>
+/// <param name="root">Folder that relative paths start from: the manifest's.</param>
+internal sealed partial class ContentHashes(string cacheFile, string root)
+{
+    private readonly Dictionary<string, string> remembered = Load(cacheFile);
+    private bool changed;
+
+    /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; null where there is neither.</summary>
+    internal string? Of(string path)
+    {
+        var full = Path.GetFullPath(path, root);
+        if (File.Exists(full)) return OfFile(full);
+        if (!Directory.Exists(full)) return null;
+        var lines = Directory.EnumerateFiles(full, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
+            .Select(file => $"{Path.GetRelativePath(full, file)} {OfFile(file)}\n");
+        return Hex(SHA256.HashData(Encoding.UTF8.GetBytes(string.Concat(lines))));
+    }
+
+    internal void Save()
+    {
+        if (!changed) return;
+        RunFolder.Write(cacheFile, JsonSerializer.Serialize(remembered));
+        changed = false;
+    }
+
+    private string OfFile(string file)
+    {
+        var info = new FileInfo(file);
+        var key = $"{file}|{info.Length}|{info.LastWriteTimeUtc.Ticks}|{Inode(file)}";
+        if (remembered.TryGetValue(key, out var known)) return known;
+        using var stream = File.OpenRead(file);
+        changed = true;
+        return remembered[key] = Hex(SHA256.HashData(stream));
+    }
+
+    private static string Hex(byte[] hash) => Convert.ToHexStringLower(hash);
+
+    private static Dictionary<string, string> Load(string file)
+    {
+        try
+        {
+            return File.Exists(file) ? JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(file)) ?? [] : [];
+        }
+        catch (JsonException)
+        {
+            return []; // only a cache: a damaged one is made again
+        }
+    }
+
+    // The inode is the second field of struct stat on Linux, for x86-64 and arm64 alike.
+    private static unsafe ulong Inode(string file)
+    {
+        var buffer = stackalloc ulong[64];
+        return stat(file, buffer) == 0 ? buffer[1] : 0;
+    }
+
+    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
+    private static unsafe partial int stat(string path, ulong* buffer);
+}

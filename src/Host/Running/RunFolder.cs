@@ -1,0 +1,50 @@
+// A run's folder: plan.json, jobs/ID/ for each job, report.json. Every file appears by rename.
+
+namespace PeftAlign.Host.Running;
+
+/// <param name="Path">Full path of the run.</param>
+internal sealed record RunFolder(string Path)
+{
+    internal string Plan => System.IO.Path.Combine(Path, "plan.json");
+
+    internal string Report => System.IO.Path.Combine(Path, "report.json");
+
+    internal string Hashes => System.IO.Path.Combine(Path, "hashes.json");
+
+    internal JobFolder Job(string id) => new(System.IO.Path.Combine(Path, "jobs", id));
+
+    /// <summary>Writes a text under a temporary name and renames it.</summary>
+    internal static void Write(string path, string text)
+    {
+        Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
+        var temporary = path + ".partial";
+        File.WriteAllText(temporary, text);
+        File.Move(temporary, path, overwrite: true);
+    }
+}
+
+/// <summary>One job's folder. result.json is written last: a job is finished if and only if it is there.</summary>
+/// <param name="Path">Full path.</param>
+internal sealed record JobFolder(string Path)
+{
+    internal string Id => System.IO.Path.GetFileName(Path);
+
+    internal string Spec => File("job.json");
+
+    internal string Result => File("result.json");
+
+    internal string Log => File("log.txt");
+
+    internal string Lock => File("lock");
+
+    internal string Model => File("model");
+
+    internal string Adapter => File("adapter");
+
+    internal bool IsFinished => System.IO.File.Exists(Result);
+
+    /// <summary>The folder of the job with that id in the same run.</summary>
+    internal JobFolder Sibling(string id) => new(System.IO.Path.Combine(System.IO.Path.GetDirectoryName(Path)!, id));
+
+    internal string File(string name) => System.IO.Path.Combine(Path, name);
+}

@@ -1,0 +1,42 @@
+// Comparing weights with what a configuration asks for, before anything is allocated for them.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Checkpoints;
+
+public sealed partial class CheckpointFolder
+{
+    private const string OtherModel = "Configuration and weights are of different models";
+
+    /// <summary>
+    /// Refuses weights that lack a tensor or have one of another shape; tensors that nobody asked for become one of the
+    /// <see cref="Warnings"/>.
+    /// </summary>
+    /// <param name="wanted">Shapes by tensor name.</param>
+    /// <param name="ignored">True for a name that may be there without use (rotary tables of old checkpoints, a tied head).</param>
+    /// <exception cref="UserErrorException">Tensors are missing, or shapes differ; all such tensors are counted, some named.</exception>
+    public void Require(IReadOnlyDictionary<string, long[]> wanted, Func<string, bool>? ignored = null)
+    {
+        var wrong = wanted.Where(w => tensors.TryGetValue(w.Key, out var t) && !t.Tensor.Shape.SequenceEqual(w.Value)).ToList();
+        if (wrong.Count > 0)
+        {
+            var shown = wrong.Take(4).Select(w => $"{Fault.Quote(w.Key)} is {Fault.Shape(tensors[w.Key].Tensor.Shape)} and should be {Fault.Shape(w.Value)}");
+            var listed = string.Join("; ", shown);
+            throw Fault.In(Path, $"{wrong.Count} of {wanted.Count} tensors have another shape than config.json asks for: {listed}. {OtherModel}.");
+        }
+        var missing = wanted.Keys.Where(name => !tensors.ContainsKey(name)).ToList();
+        if (missing.Count > 0)
+            throw Fault.In(Path, $"{missing.Count} of {wanted.Count} tensors that config.json asks for are not in the weights: {Fault.Some(missing)}. {OtherModel}, or the download is incomplete.");
+        var unused = tensors.Keys.Where(name => !wanted.ContainsKey(name) && ignored?.Invoke(name) != true).ToList();
+        if (unused.Count > 0) warnings.Add($"{Path}: {unused.Count} of {tensors.Count} tensors are not used by this configuration: {Fault.Some(unused)}.");
+    }
+
+    /// <summary>Reads a tensor's data to the end and counts NaN and infinity; 0 for whole numbers.</summary>
+    /// <exception cref="UserErrorException">There is none of this name.</exception>
+    public long CountNonFinite(string name)
+    {
+        using var scope = torch.NewDisposeScope();
+        return FiniteScan.CountNonFinite(Tensor(name));
+    }
+}

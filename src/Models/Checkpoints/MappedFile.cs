@@ -1,0 +1,90 @@
+// A file mapped into memory, and tensors over it without a copy. The map is private: a write to such a tensor changes
+// this process's copy of the page, never the file. It lives until the last tensor over it is gone, and needs no open file.
+// The bytes are taken as they are: a little-endian machine is assumed.
+
+using System.IO.MemoryMappedFiles;
+using PeftAlign.Abstractions;
+using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Models.Checkpoints;
+
+internal sealed class MappedFile : IDisposable
+{
+    private readonly MemoryMappedViewAccessor view;
+
+    private MappedFile(MemoryMappedViewAccessor view, long length) => (this.view, Length) = (view, length);
+
+    /// <summary>Bytes of the file when it was mapped.</summary>
+    public long Length { get; }
+
+    /// <summary>Opens a file for reading; what has no length (a pipe, a device) is refused before it could block.</summary>
+    /// <exception cref="UserErrorException">It is not there, may not be read, or is empty.</exception>
+    public static FileStream OpenFile(string path)
+    {
+        try
+        {
+            if (RegularFile.Length(path) == 0) throw Fault.In(path, "the file is empty; copy it again.");
+            return new FileStream(path, new FileStreamOptions { Share = FileShare.ReadWrite | FileShare.Delete, BufferSize = 0 });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Fault.Unreadable(path, e);
+        }
+    }
+
+    /// <summary>Maps all of an open file, which may be closed afterwards.</summary>
+    public static MappedFile Map(FileStream stream)
+    {
+        try
+        {
+            return Map(stream, MemoryMappedFileAccess.CopyOnWrite);
+        }
+        catch (Exception e) when (e is IOException or OutOfMemoryException)
+        {
+            // The kernel may refuse a writable map that is larger than memory. Over this one a write ends the process.
+            return Map(stream, MemoryMappedFileAccess.Read);
+        }
+    }
+
+    private static MappedFile Map(FileStream stream, MemoryMappedFileAccess access)
+    {
+        using var file = MemoryMappedFile.CreateFromFile(stream, null, 0, access, HandleInheritability.None, leaveOpen: true);
+        return new MappedFile(file.CreateViewAccessor(0, 0, access), stream.Length);
+    }
+
+    /// <summary>A contiguous tensor over the file's bytes from <paramref name="offset"/>, or a copy where they are not aligned.</summary>
+    public unsafe Tensor Tensor(long offset, long[] shape, torch.ScalarType dtype)
+    {
+        var bytes = shape.Aggregate((long)dtype.ElementSize(), (product, size) => product * size);
+        if (bytes == 0) return torch.empty(shape, dtype);
+        var handle = view.SafeMemoryMappedViewHandle;
+        byte* start = null;
+        handle.AcquirePointer(ref start);
+        var data = start + view.PointerOffset + offset;
+        var aligned = (nuint)data % (nuint)Math.Min(dtype.ElementSize(), 8) == 0;
+        try
+        {
+            if (aligned) return Blob.FromMemory((nint)data, shape, dtype, handle.ReleasePointer);
+            var copy = torch.empty(shape, dtype);
+            Buffer.MemoryCopy(data, (void*)copy.data_ptr(), bytes, bytes);
+            handle.ReleasePointer();
+            return copy;
+        }
+        catch
+        {
+            handle.ReleasePointer();
+            throw;
+        }
+    }
+
+    /// <summary>Bytes of the file, copied; the range must lie within <see cref="Length"/>.</summary>
+    public byte[] Read(long offset, int count)
+    {
+        var bytes = new byte[count];
+        view.ReadArray(offset, bytes, 0, count);
+        return bytes;
+    }
+
+    public void Dispose() => view.Dispose();
+}

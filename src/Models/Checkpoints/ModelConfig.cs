@@ -1,0 +1,151 @@
+// config.json of a Hugging Face model folder, typed: the facts that decoders share under one name each, whatever the
+// architecture calls them, and getters for what is an architecture's own. Checked when it is read; code that a folder
+// may bring (auto_map) is never run.
+
+using System.Text.Json;
+using PeftAlign.Abstractions;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Checkpoints;
+
+/// <summary>A model's configuration. Immutable.</summary>
+public sealed partial class ModelConfig
+{
+    private const int MostLayers = 1 << 14;
+
+    private readonly ConfigReader reader;
+    private readonly int? hiddenSize, layerCount, headCount, vocabularySize;
+
+    private ModelConfig(string file, JsonElement json)
+    {
+        File = file;
+        reader = new ConfigReader(file, json);
+        ModelType = reader.Text("model_type") is { Length: > 0 } type ? type : throw reader.Wrong("model_type", null, "the architecture's name, for instance llama");
+        Architectures = reader.Texts("architectures") ?? [];
+        hiddenSize = Size("hidden_size", "n_embd", "d_model");
+        layerCount = (int?)First(["num_hidden_layers", "n_layer", "num_layers"], (r, key) => r.Whole(key, 1, MostLayers));
+        headCount = Size("num_attention_heads", "n_head", "num_heads");
+        KeyValueHeadCount = Size("num_key_value_heads") ?? headCount ?? 0;
+        IntermediateSize = Size("intermediate_size", "n_inner", "ffn_dim");
+        vocabularySize = Size("vocab_size");
+        MaxPositions = Size("max_position_embeddings", "n_positions", "n_ctx");
+        NormEpsilon = First(["rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "norm_eps"], (r, key) => r.Positive(key));
+        Activation = First(["hidden_activation", "hidden_act", "activation_function"], (r, key) => r.Text(key));
+        DType = ReadDType();
+        TieWordEmbeddings = reader.Bool("tie_word_embeddings") ?? !UntiedByDefault.Contains(ModelType);
+        SlidingWindow = ReadSlidingWindow();
+        LayerTypes = reader.Texts("layer_types");
+        HeadDim = ReadHeadDim();
+        Rope = RopeParameters.Read(reader, null);
+        CheckLayerTypes();
+    }
+
+    /// <summary>Path of config.json.</summary>
+    public string File { get; }
+
+    /// <summary>The whole object, for instance to write it again.</summary>
+    public JsonElement Json => reader.Json;
+
+    /// <summary>model_type: llama, mistral, gpt2 ...</summary>
+    public string ModelType { get; }
+
+    /// <summary>transformers' class names; empty where absent.</summary>
+    public IReadOnlyList<string> Architectures { get; }
+
+    /// <summary>Width of the residual stream.</summary>
+    /// <exception cref="UserErrorException">config.json lacks it.</exception>
+    public int HiddenSize => hiddenSize ?? throw Missing("hidden_size");
+
+    /// <summary>Number of blocks.</summary>
+    /// <exception cref="UserErrorException">config.json lacks it.</exception>
+    public int LayerCount => layerCount ?? throw Missing("num_hidden_layers");
+
+    /// <summary>Number of query heads.</summary>
+    /// <exception cref="UserErrorException">config.json lacks it.</exception>
+    public int HeadCount => headCount ?? throw Missing("num_attention_heads");
+
+    /// <summary>Number of key and value heads; divides <see cref="HeadCount"/>.</summary>
+    public int KeyValueHeadCount { get; }
+
+    /// <summary>Dimensions of a head; hidden size / heads where it is not given.</summary>
+    public int HeadDim { get; }
+
+    /// <summary>Width inside the feed-forward part; null where absent (GPT-2: four times the hidden size).</summary>
+    public int? IntermediateSize { get; }
+
+    /// <summary>Number of token ids.</summary>
+    /// <exception cref="UserErrorException">config.json lacks it.</exception>
+    public int VocabularySize => vocabularySize ?? throw Missing("vocab_size");
+
+    /// <summary>Positions that the model can take, or null where it does not say.</summary>
+    public int? MaxPositions { get; }
+
+    /// <summary>Epsilon of the norms, or null where the architecture's default counts.</summary>
+    public double? NormEpsilon { get; }
+
+    /// <summary>Name of the feed-forward activation: silu, gelu_new ...; null where absent.</summary>
+    public string? Activation { get; }
+
+    /// <summary>Type in which the weights were meant to be used (dtype or torch_dtype); null where absent.</summary>
+    public torch.ScalarType? DType { get; }
+
+    /// <summary>Whether the output head is the embedding; where absent, transformers' default for the model type.</summary>
+    public bool TieWordEmbeddings { get; }
+
+    /// <summary>A token sees itself and the SlidingWindow - 1 tokens before it; null = all. Which layers: <see cref="LayerTypes"/>.</summary>
+    public int? SlidingWindow { get; }
+
+    /// <summary>full_attention or sliding_attention for each layer, or null where config.json does not say.</summary>
+    public IReadOnlyList<string>? LayerTypes { get; }
+
+    /// <summary>Rotary positions (of layers with full attention, where the kinds of layer differ).</summary>
+    public RopeParameters Rope { get; }
+
+    /// <summary>generation_config.json, or what config.json says of generation.</summary>
+    public GenerationConfig Generation { get; private init; } = null!;
+
+    /// <summary>Token put before a text, or null.</summary>
+    public int? BosTokenId => Generation.BosTokenId;
+
+    /// <summary>Tokens that end a generation; generation_config.json counts before config.json.</summary>
+    public IReadOnlyList<int> EosTokenIds => Generation.EosTokenIds;
+
+    /// <summary>Token for padding, or null.</summary>
+    public int? PadTokenId => Generation.PadTokenId;
+
+    /// <summary>True where the weights are quantised (quantization_config).</summary>
+    public bool IsQuantized => reader.Has("quantization_config");
+
+    /// <summary>Reads the configuration of a model folder, and generation_config.json beside it if it is there.</summary>
+    /// <param name="path">The folder, or the file itself.</param>
+    /// <exception cref="UserErrorException">It is missing or wrong; the message names file, key, value and limit.</exception>
+    public static ModelConfig Open(string path)
+    {
+        var file = Directory.Exists(path) ? Path.Combine(path, "config.json") : path;
+        var config = new ModelConfig(file, StrictJson.Object(file));
+        var generation = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(file))!, "generation_config.json");
+        return config.With(GenerationConfig.Read(config.reader, System.IO.File.Exists(generation) ? generation : null));
+    }
+
+    /// <summary>A configuration from an object at hand, for instance one that was just made.</summary>
+    /// <exception cref="UserErrorException">A value is wrong.</exception>
+    public static ModelConfig Of(JsonElement json, string name = "config.json")
+    {
+        var config = new ModelConfig(name, json.Clone());
+        return config.With(GenerationConfig.Read(config.reader, null));
+    }
+
+    private ModelConfig With(GenerationConfig generation) => new(File, Json) { Generation = generation };
+
+    /// <summary>Rotary positions of one kind of layer.</summary>
+    /// <exception cref="UserErrorException">config.json distinguishes kinds and lacks this one.</exception>
+    public RopeParameters RopeOf(string layerType) => RopeParameters.Read(reader, layerType);
+
+    /// <summary>The error for a model type that nothing implements: names the known ones, suggests the nearest.</summary>
+    public UserErrorException UnknownArchitecture(IEnumerable<string> known)
+    {
+        var names = known.Order(StringComparer.Ordinal).ToList();
+        var code = reader.Has("auto_map") ? " The folder brings code of its own (auto_map), which is never run." : "";
+        return Fault.In(File, $"model_type {Fault.Quote(ModelType)} is not known; known are {string.Join(", ", names)}. Install a plugin that provides it, or take another model.{code}");
+    }
+}

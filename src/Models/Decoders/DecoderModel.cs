@@ -1,0 +1,106 @@
+// A decoder over packed rows: embedding, blocks of attention and feed-forward with pre-norms, final norm.
+// Weights are plain tensors under their checkpoint names; adapters are deltas that a forward pass may use or not.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Decoders;
+
+/// <summary>A causal language model.</summary>
+public sealed class DecoderModel
+{
+    private readonly Dictionary<string, Tensor> weights;
+
+    /// <param name="spec">What it is.</param>
+    /// <param name="weights">All tensors of <see cref="DecoderSpec.Weights"/> by name.</param>
+    /// <exception cref="UserErrorException">A tensor is missing or has another shape.</exception>
+    public DecoderModel(DecoderSpec spec, IReadOnlyDictionary<string, Tensor> weights)
+    {
+        Spec = spec;
+        this.weights = new Dictionary<string, Tensor>(weights);
+        foreach (var (name, shape) in spec.Weights()) Check(name, shape);
+    }
+
+    public DecoderSpec Spec { get; }
+
+    /// <summary>Tensors by checkpoint name.</summary>
+    public IReadOnlyDictionary<string, Tensor> Weights => weights;
+
+    /// <summary>(V, d) the matrix of the output head.</summary>
+    public Tensor Head => weights[Spec.TiedHead ? "model.embed_tokens.weight" : "lm_head.weight"];
+
+    public torch.Device Device => Head.device;
+
+    /// <summary>Puts other tensors (trainable ones) in the place of weights.</summary>
+    public void SetWeight(string name, Tensor tensor) => weights[name] = tensor;
+
+    /// <summary>Final hidden states of all rows of a pack.</summary>
+    /// <param name="pack">Rows.</param>
+    /// <param name="mode">Adapters and dropout.</param>
+    /// <returns>(R, d)</returns>
+    public Tensor Forward(Pack pack, ForwardMode mode)
+    {
+        var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype);
+        var x = weights["model.embed_tokens.weight"].index_select(0, pack.Tokens); // (R, d)
+        for (var l = 0; l < Spec.Layers; l++)
+        {
+            var block = $"model.layers.{l}.";
+            x = x + Attention(Norm(x, block + "input_layernorm.weight"), block + "self_attn.", pack, rotary, mode);
+            x = x + FeedForward(Norm(x, block + "post_attention_layernorm.weight"), block + "mlp.", pack, mode);
+        }
+        return Norm(x, "model.norm.weight");
+    }
+
+    private Tensor Attention(Tensor x, string part, Pack pack, Rotary rotary, ForwardMode mode)
+    {
+        var q = Linear(x, part + "q_proj", pack, mode).view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D)
+        var k = Linear(x, part + "k_proj", pack, mode).view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
+        var v = Linear(x, part + "v_proj", pack, mode).view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
+        var mixed = TreeAttention.apply(rotary.Turn(q), rotary.Turn(k), v, pack.Segments, 1 / Math.Sqrt(Spec.HeadWidth));
+        return Linear(mixed.view(-1, Spec.Heads * Spec.HeadWidth), part + "o_proj", pack, mode);
+    }
+
+    private Tensor FeedForward(Tensor x, string part, Pack pack, ForwardMode mode)
+    {
+        var gate = Linear(x, part + "gate_proj", pack, mode).silu();
+        return Linear(gate * Linear(x, part + "up_proj", pack, mode), part + "down_proj", pack, mode);
+    }
+
+    private Tensor Norm(Tensor x, string name) => Norms.Rms(x, weights[name], Spec.NormEpsilon);
+
+    private Tensor Linear(Tensor x, string module, Pack pack, ForwardMode mode)
+    {
+        var y = x.matmul(weights[module + ".weight"].t());
+        return mode.Deltas.TryGetValue(module, out var delta) ? y + Change(delta, x, module, pack, mode) : y;
+    }
+
+    private static Tensor Change(Delta delta, Tensor x, string module, Pack pack, ForwardMode mode) => delta switch
+    {
+        LowRank low => Dropped(x, low.Dropout, module, pack, mode).matmul(low.A.t()).matmul(low.B.t()) * low.Scale,
+        _ => throw new NotSupportedException($"the engine cannot compute a {delta.GetType().Name} at {module}"),
+    };
+
+    private static Tensor Dropped(Tensor x, double rate, string module, Pack pack, ForwardMode mode) =>
+        rate > 0 && mode.Dropout is { } key ? x * DropoutMask.Of(key, module, rate, pack, x) : x;
+
+    /// <summary>The modules that adapters may change.</summary>
+    /// <param name="path">What an adapter's config names as its base.</param>
+    public ModelOutline Outline(string path)
+    {
+        var modules = Spec.Weights().Where(w => w.Shape.Length == 2).Select(w => new ModuleOutline(
+            w.Name[..^".weight".Length],
+            w.Name == "lm_head.weight" ? ModuleKind.Head : w.Name == "model.embed_tokens.weight" ? ModuleKind.Embedding : ModuleKind.Linear,
+            w.Shape[1], w.Shape[0])
+        { Device = Device });
+        return new ModelOutline(Spec.ModelType, path, modules.ToList());
+    }
+
+    private void Check(string name, long[] shape)
+    {
+        if (!weights.TryGetValue(name, out var tensor))
+            throw new UserErrorException($"The checkpoint has no tensor '{name}', which a {Spec.ModelType} model of this config.json needs; it has {weights.Count} tensors.");
+        if (!tensor.shape.SequenceEqual(shape))
+            throw new UserErrorException($"Tensor '{name}' has the shape [{string.Join(", ", tensor.shape)}]; config.json asks for [{string.Join(", ", shape)}].");
+    }
+}

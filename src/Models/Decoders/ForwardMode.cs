@@ -1,0 +1,23 @@
+// What a forward pass depends on beside tokens and weights: adapters, and dropout where a model is being trained.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Decoders;
+
+/// <summary>How to run a forward pass.</summary>
+public sealed record ForwardMode
+{
+    /// <summary>No adapter, no dropout.</summary>
+    public static ForwardMode Plain { get; } = new();
+
+    /// <summary>Deltas by full module name; empty = the base model.</summary>
+    public IReadOnlyDictionary<string, Delta> Deltas { get; init; } = new Dictionary<string, Delta>();
+
+    /// <summary>Key of this step's dropout; null = none.</summary>
+    public DropoutKey? Dropout { get; init; }
+}
+
+/// <summary>With module, record and position this fixes every dropout decision, whatever the packing.</summary>
+/// <param name="Seed">The job's seed.</param>
+/// <param name="Step">Number of the micro-batch since the start.</param>
+public sealed record DropoutKey(ulong Seed, long Step);

@@ -1,0 +1,121 @@
+// Packs completion groups into rows without padding. A group's prompt stands once, each completion after it; a row sees
+// its group's prompt and its own completion up to itself. The last token of a completion needs no row: nothing follows it.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Engine;
+
+/// <summary>Rows of some groups, ready for one forward pass.</summary>
+public sealed class Pack : IDisposable
+{
+    private Pack(Rows rows, torch.Device device)
+    {
+        Tokens = Column(rows.Tokens, device);
+        Positions = Column(rows.Positions, device);
+        HeadRows = Column(rows.HeadRows, device);
+        Targets = Column(rows.Targets, device);
+        Slots = Column(rows.Slots, device);
+        Segments = rows.Segments.Select(s => new Segment(s.Start, s.Branches, s.Record, device)).ToList();
+    }
+
+    /// <summary>(R) int64 token ids.</summary>
+    public Tensor Tokens { get; }
+
+    /// <summary>(R) int64 positions; a completion's continue from its prompt's.</summary>
+    public Tensor Positions { get; }
+
+    /// <summary>(N) int64 rows whose next-token distribution is asked for.</summary>
+    public Tensor HeadRows { get; }
+
+    /// <summary>(N) int64 the token asked for at each of HeadRows.</summary>
+    public Tensor Targets { get; }
+
+    /// <summary>(N) int64 where each answer belongs among all completion tokens of the batch.</summary>
+    public Tensor Slots { get; }
+
+    /// <summary>One for each group, in row order.</summary>
+    internal IReadOnlyList<Segment> Segments { get; }
+
+    /// <summary>
+    /// Packs groups in order; a pack closes before it would pass <paramref name="maxRows"/>. Only tokens with a weight
+    /// are asked for.
+    /// </summary>
+    /// <param name="groups">The batch.</param>
+    /// <param name="maxRows">Rows per pack; a group that is longer gets a pack of its own.</param>
+    /// <param name="device">Where the packs lie.</param>
+    public static IReadOnlyList<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, torch.Device device)
+    {
+        var packs = new List<Pack>();
+        var rows = new Rows();
+        long slot = 0;
+        for (var g = 0; g < groups.Count; g++)
+        {
+            if (rows.Tokens.Count > 0 && rows.Tokens.Count + RowsOf(groups[g]) > maxRows)
+            {
+                packs.Add(new Pack(rows, device));
+                rows = new Rows();
+            }
+            rows.Add(groups[g], g, ref slot);
+        }
+        if (rows.Tokens.Count > 0) packs.Add(new Pack(rows, device));
+        return packs;
+    }
+
+    /// <summary>Rows that a group takes.</summary>
+    public static long RowsOf(CompletionGroup group) => group.Prompt.Length + group.Completions.Sum(c => c.Tokens.Length - 1L);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        foreach (var tensor in (Tensor[])[Tokens, Positions, HeadRows, Targets, Slots]) tensor.Dispose();
+        foreach (var segment in Segments) segment.Dispose();
+    }
+
+    private static Tensor Column(List<long> values, torch.Device device) =>
+        torch.tensor(values, device: device).DetachFromDisposeScope();
+
+    // The rows while they are being collected.
+    private sealed class Rows
+    {
+        internal readonly List<long> Tokens = [];
+        internal readonly List<long> Positions = [];
+        internal readonly List<long> HeadRows = [];
+        internal readonly List<long> Targets = [];
+        internal readonly List<long> Slots = [];
+        internal readonly List<(int Start, int[] Branches, int Record)> Segments = [];
+
+        internal void Add(CompletionGroup group, int record, ref long slot)
+        {
+            if (group.Prompt.Length == 0) throw new ArgumentException("a completion group needs at least one prompt token");
+            var start = Tokens.Count;
+            for (var p = 0; p < group.Prompt.Length; p++) Append(group.Prompt[p], p);
+            var branches = new List<int> { group.Prompt.Length };
+            foreach (var completion in group.Completions)
+            {
+                if (completion.Tokens.Length == 0) throw new ArgumentException("a completion needs at least one token");
+                var before = start + group.Prompt.Length - 1; // the row that predicts the completion's first token
+                for (var t = 0; t < completion.Tokens.Length; t++, slot++)
+                {
+                    if (completion.Weights[t] != 0) Ask(t == 0 ? before : Tokens.Count - 1, completion.Tokens[t], slot);
+                    if (t < completion.Tokens.Length - 1) Append(completion.Tokens[t], group.Prompt.Length + t);
+                }
+                branches.Add(completion.Tokens.Length - 1);
+            }
+            Segments.Add((start, branches.ToArray(), record));
+        }
+
+        private void Append(int token, int position)
+        {
+            Tokens.Add(token);
+            Positions.Add(position);
+        }
+
+        private void Ask(int row, int target, long slot)
+        {
+            HeadRows.Add(row);
+            Targets.Add(target);
+            Slots.Add(slot);
+        }
+    }
+}

@@ -1,0 +1,63 @@
+// Reads the schema of an options class: public settable properties in the order of the class, bases first.
+
+using System.Reflection;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Plugins;
+
+internal static class ClassSchema
+{
+    public static OptionsSchema Read(Type type, XmlDocs docs)
+    {
+        var defaults = Activator.CreateInstance(type)!;
+        var options = Properties(type).Select(property => Option(property, defaults, docs)).ToArray();
+        var twice = options.SelectMany(option => option.Aliases.Prepend(option.Name)).GroupBy(name => name).FirstOrDefault(group => group.Count() > 1);
+        if (twice is not null) throw new PluginException($"Options class {type.FullName}: two options answer to '{twice.Key}'; change a property's name or an alias.");
+        if (options.FirstOrDefault(option => option.OnlyWith != "" && options.All(other => other.Name != option.OnlyWith.Split('=')[0])) is { } dangling)
+            throw new PluginException($"Options class {type.FullName}: '{dangling.Name}' goes with '{dangling.OnlyWith}', but there is no such option; mend its OptionOnlyWith.");
+        return new OptionsSchema(options);
+    }
+
+    public static IEnumerable<PropertyInfo> Properties(Type type) =>
+        from property in type.GetProperties(BindingFlags.Public | BindingFlags.Instance)
+        where property.SetMethod is { IsPublic: true } && property.GetMethod is { IsPublic: true } && property.GetIndexParameters().Length == 0
+        orderby Depth(property.DeclaringType!), property.MetadataToken
+        select property;
+
+    public static string NameOf(PropertyInfo property)
+    {
+        var name = new System.Text.StringBuilder();
+        for (var k = 0; k < property.Name.Length; k++)
+        {
+            var letter = property.Name[k];
+            // A capital opens a word, except inside an acronym: MaxURLCount is max_url_count.
+            var opens = k > 0 && char.IsAsciiLetterUpper(letter) && property.Name[k - 1] != '_'
+                && (!char.IsAsciiLetterUpper(property.Name[k - 1]) || (k + 1 < property.Name.Length && char.IsAsciiLetterLower(property.Name[k + 1])));
+            if (opens) name.Append('_');
+            name.Append(char.ToLowerInvariant(letter));
+        }
+        return name.ToString();
+    }
+
+    private static OptionSchema Option(PropertyInfo property, object defaults, XmlDocs docs)
+    {
+        var type = TypeMap.Of(property) ?? throw new PluginException(
+            $"Options class {property.DeclaringType!.FullName}: property '{property.Name}' is of type {property.PropertyType}, which no option can have. Allowed: bool, int, long, double, string, enums, these as nullable, arrays, lists or string-keyed dictionaries of these, JsonNode.");
+        var range = property.GetCustomAttribute<OptionRangeAttribute>();
+        var scalar = TypeMap.Scalar(property.PropertyType);
+        return new OptionSchema(NameOf(property), type, OptionsConverter.ToJson(property.GetValue(defaults)))
+        {
+            Minimum = range is null || double.IsNegativeInfinity(range.Minimum) ? null : range.Minimum,
+            ExclusiveMinimum = range?.ExclusiveMinimum ?? false,
+            Maximum = range is null || double.IsPositiveInfinity(range.Maximum) ? null : range.Maximum,
+            Choices = property.GetCustomAttribute<OptionChoicesAttribute>()?.Values ?? (scalar.IsEnum ? TypeMap.EnumNames(scalar) : []),
+            Aliases = property.GetCustomAttribute<OptionAliasAttribute>()?.Names ?? [],
+            Names = property.GetCustomAttribute<OptionNamesAttribute>()?.Kind ?? "",
+            Recorded = property.GetCustomAttribute<OptionRecordedAttribute>() is not null,
+            OnlyWith = property.GetCustomAttribute<OptionOnlyWithAttribute>() is { } only ? $"{only.Option}={string.Join('|', only.Values)}" : "",
+            Docs = docs.Summary(property),
+        };
+    }
+
+    private static int Depth(Type type) => type.BaseType is { } parent ? Depth(parent) + 1 : 0;
+}

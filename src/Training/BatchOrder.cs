@@ -1,0 +1,42 @@
+// Which records make which micro-batch. Depends on seed and epoch alone, so a resumed run continues where it was.
+
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Training;
+
+/// <summary>The order of the records.</summary>
+/// <param name="records">Number of records.</param>
+/// <param name="options">Batch size, accumulation, seeds, shuffling.</param>
+internal sealed class BatchOrder(int records, TrainingOptions options)
+{
+    private (long Epoch, long[] Order)? current;
+
+    /// <summary>Micro-batches of an epoch; the last may be short.</summary>
+    internal int BatchesPerEpoch { get; } = (records + options.BatchSize - 1) / options.BatchSize;
+
+    /// <summary>Updates of an epoch; the last may have fewer micro-batches.</summary>
+    internal int StepsPerEpoch => (BatchesPerEpoch + options.GradientAccumulationSteps - 1) / options.GradientAccumulationSteps;
+
+    /// <summary>Updates of the whole run.</summary>
+    internal int TotalSteps => options.MaxSteps > 0 ? options.MaxSteps : (int)Math.Ceiling(options.Epochs * StepsPerEpoch);
+
+    /// <summary>The micro-batches of update <paramref name="step"/> (0, 1, ...), each a list of record numbers.</summary>
+    internal IReadOnlyList<long[]> Window(int step)
+    {
+        var epoch = step / StepsPerEpoch;
+        var first = step % StepsPerEpoch * options.GradientAccumulationSteps;
+        var last = Math.Min(first + options.GradientAccumulationSteps, BatchesPerEpoch);
+        var order = Order(epoch);
+        return Enumerable.Range(first, last - first).Select(b => order.Skip(b * options.BatchSize).Take(options.BatchSize).ToArray()).ToList();
+    }
+
+    private long[] Order(long epoch)
+    {
+        if (current is { } known && known.Epoch == epoch) return known.Order;
+        var order = options.Shuffle
+            ? new CounterStream((ulong)(options.DataSeed ?? options.Seed), "shuffle", "", epoch).Permutation(records)
+            : Enumerable.Range(0, records).Select(k => (long)k).ToArray();
+        current = (epoch, order);
+        return order;
+    }
+}

@@ -1,0 +1,41 @@
+// metrics.jsonl: one row per update. It holds nothing that differs between two equal runs, so that a resumed run ends
+// with the same bytes; a checkpoint remembers its length, and a resumed run cuts it back to that.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Training;
+
+internal sealed class MetricsLog : IDisposable
+{
+    private readonly FileStream file;
+
+    /// <param name="path">The file.</param>
+    /// <param name="keepBytes">Length at the checkpoint that is resumed; 0 starts anew.</param>
+    internal MetricsLog(string path, long keepBytes)
+    {
+        file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read);
+        file.SetLength(Math.Min(keepBytes, file.Length));
+        file.Seek(0, SeekOrigin.End);
+    }
+
+    /// <summary>Bytes so far, all of them on disk.</summary>
+    internal long Length
+    {
+        get
+        {
+            file.Flush(flushToDisk: true);
+            return file.Length;
+        }
+    }
+
+    internal void Write(IEnumerable<KeyValuePair<string, double>> row)
+    {
+        var json = new JsonObject();
+        foreach (var (name, value) in row)
+            json[name] = double.IsFinite(value) ? value == Math.Truncate(value) && Math.Abs(value) < 1e15 ? (JsonNode)(long)value : value : value.ToString();
+        file.Write(System.Text.Encoding.UTF8.GetBytes(json.ToJsonString() + "\n"));
+        file.Flush();
+    }
+
+    public void Dispose() => file.Dispose();
+}

@@ -1,0 +1,149 @@
+// The training loop: one method, top to bottom. An update sums the gradients of its micro-batches' numerators and divides
+// once by the sum of their denominators, as TRL does (token mean over the window for SFT, mean of batches for DPO).
+
+using System.Text.Json;
+using PeftAlign.Abstractions;
+using PeftAlign.Core;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Training;
+
+/// <summary>Trains.</summary>
+public static class Trainer
+{
+    /// <summary>
+    /// Trains to the end, from the latest checkpoint in the folder where there is one. Afterwards the model's weights,
+    /// or the adapter's deltas, hold the trained values.
+    /// </summary>
+    /// <exception cref="UserErrorException">No record has a token to train, or the loss is not finite.</exception>
+    /// <exception cref="OperationCanceledException">Cancelled; the latest checkpoint is kept.</exception>
+    public static TrainingOutcome Train(TrainingRun run, CancellationToken cancellation = default)
+    {
+        var options = run.Options;
+        Directory.CreateDirectory(run.Folder);
+        var records = Trainable(run);
+        var order = new BatchOrder(records.Count, options);
+        var (total, warmup) = (order.TotalSteps, Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, order.TotalSteps));
+
+        using var parameters = new FlatParameters(Initial(run));
+        using var optimizer = new AdamW(parameters, options);
+        var deltas = Install(run, parameters);
+        var engine = new LogProbEngine(run.Model);
+        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints);
+        var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
+        using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
+        var context = new PrepareContext(run.Tokenizer, options.MaxLength, new MaskLedger());
+        var (tokens, loss) = (start.Tokens, start.Loss);
+
+        for (var step = start.Step; step < total; step++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            using var scope = torch.NewDisposeScope();
+            parameters.Gradients.zero_();
+            var window = order.Window(step);
+            var sums = new StepSums();
+            for (var micro = 0; micro < window.Count; micro++)
+            {
+                var groups = run.Method.Prepare(window[micro].Select(k => records[(int)k]).ToList(), context);
+                var dropout = new DropoutKey((ulong)options.Seed, (long)step * options.GradientAccumulationSteps + micro);
+                var logProbs = engine.LogProbs(groups, new ForwardMode { Deltas = deltas, Dropout = dropout });
+                var result = run.Method.Loss(new ScoredBatch(groups, logProbs, engine.Weights(groups)));
+                result.Numerator.backward();
+                sums.Add(result);
+                tokens += groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length));
+            }
+            parameters.Gradients.div_(sums.Denominator);
+            loss = sums.Loss;
+            var gradNorm = Clip(parameters.Gradients, options.MaxGradNorm);
+            if (!double.IsFinite(loss) || !double.IsFinite(gradNorm)) throw NotFinite(step + 1, loss, gradNorm, options);
+
+            var learningRate = options.LearningRate * Schedules.Factor(options.LrScheduler, step, warmup, total);
+            optimizer.Step(learningRate);
+            log.Write([new("step", step + 1), new("epoch", Epoch(step + 1, order)), new("loss", loss), new("grad_norm", gradNorm),
+                new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics]);
+            if (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total)
+                checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);
+            run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss));
+        }
+        Hand(run, parameters);
+        return new TrainingOutcome(total, start.Step, parameters.Count, loss);
+    }
+
+    // Rows without a trained token are refused here, once, and counted; ledger.json tells.
+    private static List<DataRecord> Trainable(TrainingRun run)
+    {
+        var ledger = new MaskLedger();
+        var context = new PrepareContext(run.Tokenizer, run.Options.MaxLength, ledger);
+        var records = run.Records.Where(r => run.Method.Prepare([r], context).Count > 0).ToList();
+        var temporary = Path.Combine(run.Folder, "ledger.json.partial");
+        File.WriteAllText(temporary, JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
+        File.Move(temporary, Path.Combine(run.Folder, "ledger.json"), overwrite: true);
+        return records.Count > 0
+            ? records
+            : throw new UserErrorException($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");
+    }
+
+    private static IEnumerable<(string, Tensor, bool)> Initial(TrainingRun run) => run.Adapter is { } sites
+        ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, true)))
+        : run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1));
+
+    // The model, or the deltas, compute with the flat buffer's tensors from here on.
+    private static IReadOnlyDictionary<string, Delta> Install(TrainingRun run, FlatParameters parameters)
+    {
+        var tensors = parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
+        if (run.Adapter is { } sites)
+            return sites.ToDictionary(s => s.Module, s => s.Delta.With(role => tensors[$"{s.Module}.{role}"]));
+        foreach (var (name, tensor) in tensors) run.Model.SetWeight(name, tensor);
+        return new Dictionary<string, Delta>();
+    }
+
+    // The trained values outlive the flat buffer: back into the adapter's own tensors, or as weights of the model.
+    private static void Hand(TrainingRun run, FlatParameters parameters)
+    {
+        using var off = torch.no_grad();
+        foreach (var (name, tensor) in parameters.Members)
+        {
+            if (run.Adapter is null) run.Model.SetWeight(name, tensor.detach().clone().DetachFromDisposeScope());
+        }
+        var tensors = parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
+        foreach (var site in run.Adapter ?? [])
+            foreach (var (role, own) in site.Delta.Parameters) own.copy_(tensors[$"{site.Module}.{role}"]);
+    }
+
+    private static double Clip(Tensor gradients, double limit)
+    {
+        var norm = gradients.norm().item<double>();
+        var factor = limit / (norm + 1e-6);
+        if (limit > 0 && factor < 1) gradients.mul_(factor);
+        return norm;
+    }
+
+    private static double Epoch(int step, BatchOrder order) =>
+        (step - 1) / order.StepsPerEpoch + Math.Min(1.0, (double)((step - 1) % order.StepsPerEpoch + 1) / order.StepsPerEpoch);
+
+    private static UserErrorException NotFinite(int step, double loss, double gradNorm, TrainingOptions options) =>
+        new($"Step {step}: loss {loss}, gradient norm {gradNorm} (learning_rate {options.LearningRate}). Training stopped before this update; the latest checkpoint is intact. Lower learning_rate, add warm-up, or look at the rows of this step.");
+
+    private sealed class StepSums
+    {
+        private readonly Dictionary<string, double> metrics = [];
+        private double numerator;
+        private int count;
+
+        internal double Denominator { get; private set; }
+
+        internal double Loss => numerator / Denominator;
+
+        internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Select(m => new KeyValuePair<string, double>(m.Key, m.Value / count));
+
+        internal void Add(MethodLoss result)
+        {
+            numerator += result.Numerator.item<double>();
+            Denominator += result.Denominator;
+            count++;
+            foreach (var (name, value) in result.Metrics) metrics[name] = metrics.GetValueOrDefault(name) + value;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// The options of the loop, the same for every method, as the trainer uses them. Names, defaults, ranges and docs are the
+// experiment language's (Core's Manifests.TrainingOptions); what it allows and the trainer lacks is refused by name.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Core;
+
+namespace PeftAlign.Training;
+
+/// <summary>Options of the training loop; see the documents for each one's meaning.</summary>
+public sealed record TrainingOptions
+{
+    public double LearningRate { get; init; } = 5e-5;
+    public string LrScheduler { get; init; } = "linear";
+    public int WarmupSteps { get; init; }
+    public double WarmupRatio { get; init; }
+
+    /// <summary>Updates; 0 = as many as the epochs have.</summary>
+    public int MaxSteps { get; init; }
+    public double Epochs { get; init; } = 3;
+
+    /// <summary>Records (pairs, for methods on pairs) of one micro-batch.</summary>
+    public int BatchSize { get; init; } = 8;
+
+    /// <summary>Micro-batches of one update.</summary>
+    public int GradientAccumulationSteps { get; init; } = 1;
+    public double WeightDecay { get; init; }
+    public double AdamBeta1 { get; init; } = 0.9;
+    public double AdamBeta2 { get; init; } = 0.999;
+    public double AdamEpsilon { get; init; } = 1e-8;
+
+    /// <summary>0 = no clipping.</summary>
+    public double MaxGradNorm { get; init; } = 1;
+    public int MaxLength { get; init; } = 1024;
+    public bool Shuffle { get; init; } = true;
+    public long Seed { get; init; } = 42;
+    public long? DataSeed { get; init; }
+
+    /// <summary>Updates between checkpoints; 0 = none.</summary>
+    public int SaveEvery { get; init; } = 500;
+    public int KeepCheckpoints { get; init; } = 1;
+
+    /// <summary>From the training section of a plan's options.</summary>
+    /// <param name="training">Canonical JSON, checked by the experiment language.</param>
+    /// <param name="seed">The job's seed.</param>
+    /// <exception cref="UserErrorException">An option that the trainer lacks has another value than its default.</exception>
+    public static TrainingOptions Of(JsonObject training, long seed)
+    {
+        var given = training.Where(o => o.Value is not null).ToDictionary(o => o.Key, o => o.Value!);
+        T Take<T>(string name, T standard) => given.Remove(name, out var value) ? value.GetValue<T>() : standard;
+        double Number(string name, double standard) => given.Remove(name, out var value) ? Deserialize(value) : standard;
+        var standard = new TrainingOptions();
+        var options = new TrainingOptions
+        {
+            LearningRate = Number("learning_rate", standard.LearningRate),
+            LrScheduler = Take("lr_scheduler", standard.LrScheduler),
+            WarmupSteps = Take("warmup_steps", standard.WarmupSteps),
+            WarmupRatio = Number("warmup_ratio", standard.WarmupRatio),
+            MaxSteps = Take("max_steps", standard.MaxSteps),
+            Epochs = Number("epochs", standard.Epochs),
+            BatchSize = Take("batch_size", standard.BatchSize),
+            GradientAccumulationSteps = Take("gradient_accumulation_steps", standard.GradientAccumulationSteps),
+            WeightDecay = Number("weight_decay", standard.WeightDecay),
+            AdamBeta1 = Number("adam_beta1", standard.AdamBeta1),
+            AdamBeta2 = Number("adam_beta2", standard.AdamBeta2),
+            AdamEpsilon = Number("adam_epsilon", standard.AdamEpsilon),
+            MaxGradNorm = Number("max_grad_norm", standard.MaxGradNorm),
+            MaxLength = Take("max_length", standard.MaxLength),
+            Shuffle = Take("shuffle", standard.Shuffle),
+            Seed = seed,
+            DataSeed = given.Remove("data_seed", out var data) ? data.GetValue<long>() : null,
+            SaveEvery = Take("save_every", standard.SaveEvery),
+            KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
+        };
+        foreach (var (name, value) in given) RefuseUnlessDefault(name, value);
+        return options;
+    }
+
+    private static double Deserialize(JsonNode value) => System.Text.Json.JsonSerializer.Deserialize<double>(value);
+
+    private static void RefuseUnlessDefault(string name, JsonNode value)
+    {
+        var schema = Manifests.TrainingOptions.FirstOrDefault(o => o.Name == name);
+        if (schema?.Default is { } text && JsonNode.DeepEquals(JsonNode.Parse(text), value)) return;
+        throw new UserErrorException($"The option {name} = {value.ToJsonString()} is not built yet{(schema?.Default is { } d ? $"; leave it at {d}" : "; leave it out")}.");
+    }
+}

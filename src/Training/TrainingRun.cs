@@ -1,0 +1,47 @@
+// What a training run needs, and what it reports while it runs.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
+
+namespace PeftAlign.Training;
+
+/// <summary>One training job: a model, data, a method, maybe an adapter, and a folder for all that it writes.</summary>
+public sealed record TrainingRun
+{
+    /// <summary>The model that is trained, or stays frozen under an adapter.</summary>
+    public required DecoderModel Model { get; init; }
+
+    /// <summary>The model's tokenizer; null where the data are tokens already.</summary>
+    public ITokenizer? Tokenizer { get; init; }
+
+    /// <summary>Training rows, in file order.</summary>
+    public required IReadOnlyList<DataRecord> Records { get; init; }
+
+    /// <summary>The method.</summary>
+    public required IAlignmentMethod Method { get; init; }
+
+    /// <summary>Deltas to train; null trains every weight of the model.</summary>
+    public IReadOnlyList<AdapterSite>? Adapter { get; init; }
+
+    /// <summary>Options of the loop.</summary>
+    public required TrainingOptions Options { get; init; }
+
+    /// <summary>Where metrics.jsonl, ledger.json and checkpoints/ go.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>Called after each update.</summary>
+    public Action<TrainingProgress>? Progress { get; init; }
+}
+
+/// <summary>Where a run stands.</summary>
+/// <param name="Step">Updates done.</param>
+/// <param name="TotalSteps">Updates in all.</param>
+/// <param name="Loss">Loss of the last update.</param>
+public sealed record TrainingProgress(int Step, int TotalSteps, double Loss);
+
+/// <summary>What a run left.</summary>
+/// <param name="Steps">Updates done, those of earlier tries included.</param>
+/// <param name="ResumedFrom">The checkpoint's step that this try started from; 0 = none.</param>
+/// <param name="TrainableParameters">Numbers that were trained.</param>
+/// <param name="FinalLoss">Loss of the last update.</param>
+public sealed record TrainingOutcome(int Steps, int ResumedFrom, long TrainableParameters, double FinalLoss);

@@ -1,0 +1,102 @@
+// The whole Deep Dive study: exactly its counts, fast, growing linearly.
+module PeftAlign.Core.Tests.Language.DeepDiveTests
+
+open System.Diagnostics
+open System.IO
+open NUnit.Framework
+open PeftAlign.Core
+open PeftAlign.Core.Tests.Language.TestManifests
+
+let private text =
+    lazy File.ReadAllText(Path.Combine(TestContext.CurrentContext.TestDirectory, "Language", "deep-dive.yaml"))
+
+let private axis name (job: PlanJob) =
+    match job.Axes.TryGetValue name with
+    | true, value -> value
+    | _ -> ""
+
+let private configuration (job: PlanJob) =
+    axis "model" job, axis "dataset" job, axis "method" job, axis "adapter" job, axis "merge" job
+
+[<Test>]
+let ``52 configurations by 5 seeds, 10 merges by 5 seeds, 1570 final evaluations`` () =
+    let plan = plan text.Value
+    let trained = ofKind "train" plan
+    same 260 trained.Length
+    same 52 (trained |> List.map configuration |> List.distinct |> List.length)
+    let merged = ofKind "merge" plan
+    same 50 merged.Length
+    same 10 (merged |> List.map configuration |> List.distinct |> List.length)
+
+    let final, checkpoints =
+        ofKind "evaluate" plan |> List.partition (fun job -> axis "checkpoint" job = "")
+
+    same 1570 final.Length
+    // 2 models x 4 data sets x 2 methods x 5 seeds, 6 checkpoints, 2 benchmarks
+    same 960 checkpoints.Length
+    same 1 (count "report" plan)
+    same (260 + 50 + 1570 + 960 + 1) plan.Jobs.Count
+
+[<Test>]
+let ``merges gather what the paper merged`` () =
+    let plan = plan text.Value
+    let four = job "merge/dare-both/mistral/s3" plan
+
+    four.DependsOn
+    |> Seq.map (fun id -> (plan.Jobs |> Seq.find (fun job -> job.Id = id)).Label)
+    |> List.ofSeq
+    |> same
+        [
+            "train/mistral/bt-harmless/sft-q/s3"
+            "train/mistral/bt-harmless/dpo-q/s3"
+            "train/mistral/bt-helpful/sft-q/s3"
+            "train/mistral/bt-helpful/dpo-q/s3"
+        ]
+
+    Assert.That(four.Options, Does.Contain "\"rescale\":\"exact\"")
+    Assert.That(four.Options, Does.Contain "\"base\":\"dequantised\"")
+    Assert.That(four.Options, Does.Contain "\"weights\":\"models/Mistral-7B-v0.1\"")
+
+[<Test>]
+let ``an inherited method differs in what it overrides only`` () =
+    let plan = plan text.Value
+    let q = job "train/llama/bt-helpful/sft-q/s1" plan
+    let l = job "train/llama/bt-helpful/sft-l/s1" plan
+    Assert.That(q.Options, Does.Contain "\"quantization\":{\"name\":\"peft.qlora/nf4\"")
+    Assert.That(l.Options, Does.Not.Contain "quantization")
+
+    let without (text: string) =
+        text.Substring(text.IndexOf "\"dataset\"")
+
+    same (without q.Options) (without l.Options)
+
+[<Test>]
+let ``checkpoints that are evaluated are kept`` () =
+    let plan = plan text.Value
+    let kept = job "train/mistral/hh-harmless/dpo-q/s2" plan
+    kept.Keep |> List.ofSeq |> same [ for step in 100..100..600 -> $"step:{step}" ]
+    same "" kept.Until
+    same 0 (job "train/llama/hh-harmless/dpo-q/s2" plan).Keep.Count
+
+[<Test>]
+let ``it plans in under two seconds`` () =
+    let watch = Stopwatch.StartNew()
+    plan text.Value |> ignore
+    Assert.That(watch.Elapsed.TotalSeconds, Is.LessThan 2.0)
+
+[<Test>]
+let ``ten times the seeds take about ten times as long`` () =
+    let seeds n =
+        "seeds=[" + String.concat "," (List.map string [ 1..n ]) + "]"
+
+    let time n =
+        let watch = Stopwatch.StartNew()
+        let jobs = (planWith [ seeds n ] text.Value).Jobs.Count
+        watch.Elapsed.TotalSeconds, jobs
+
+    time 5 |> ignore
+    let small = [ for _ in 1..3 -> time 5 ] |> List.map fst |> List.min
+    let large, jobs = time 50
+    Assert.That(jobs, Is.GreaterThan 28000)
+    // Quadratic work would take a hundred times as long; 30 leaves room for a busy machine.
+    Assert.That(large / small, Is.LessThan 30.0)

@@ -1,0 +1,64 @@
+// Where the tests' files are: small fixtures beside this source, large reference folders in shared/, if that is there.
+
+using System.Runtime.CompilerServices;
+
+namespace PeftAlign.Models.Tests.Checkpoints;
+
+internal static class Shared
+{
+    /// <summary>tests/Models.Tests/Checkpoints/Fixtures, found from the place of this source.</summary>
+    public static string Fixture(params string[] parts) => Path.Combine([FixtureRoot, .. parts]);
+
+    /// <summary>A path in shared/; the test is skipped, visibly, where that is absent.</summary>
+    public static string Golden(params string[] parts)
+    {
+        var path = Root is { } root ? Path.Combine([root, "golden", .. parts]) : null;
+        if (path is null || !Path.Exists(path)) Assert.Ignore($"golden/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
+        return path!;
+    }
+
+    /// <summary>A fresh folder that is removed after the test run.</summary>
+    public static string Scratch([CallerMemberName] string name = "")
+    {
+        var folder = Path.Combine(Path.GetTempPath(), $"peftalign-checkpoints-{Environment.ProcessId}", $"{name}-{Guid.NewGuid():N}");
+        return Directory.CreateDirectory(folder).FullName;
+    }
+
+    /// <summary>Copies the files of a folder over those of another.</summary>
+    public static void Copy(string from, string to)
+    {
+        foreach (var file in Directory.EnumerateFiles(from))
+        {
+            var target = Path.Combine(to, Path.GetFileName(file));
+            File.WriteAllBytes(target, File.ReadAllBytes(file));
+        }
+    }
+
+    private static string FixtureRoot { get; } = Path.Combine(AppContext.BaseDirectory, "Checkpoints", "Fixtures");
+
+    private static string? Root { get; } = Find();
+
+    private static string? Find()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") is { Length: > 0 } given) return given;
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
+        {
+            if (!File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln"))) continue;
+            string?[] near = [folder.FullName, folder.Parent?.FullName, folder.Parent?.Parent?.FullName];
+            return near.Where(f => f != null).Select(f => Path.Combine(f!, "shared")).FirstOrDefault(Directory.Exists);
+        }
+        return null;
+    }
+}
+
+/// <summary>Removes the scratch folders.</summary>
+[SetUpFixture]
+internal sealed class Cleanup
+{
+    [OneTimeTearDown]
+    public void Remove()
+    {
+        var root = Path.Combine(Path.GetTempPath(), $"peftalign-checkpoints-{Environment.ProcessId}");
+        if (Directory.Exists(root)) Directory.Delete(root, recursive: true);
+    }
+}

@@ -1,0 +1,101 @@
+// One file from a folder and back.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Plugins.Tests;
+
+public class ArchiveTests
+{
+    private Workshop workshop = null!;
+    private string file = null!;
+    private PluginFolder source = null!;
+
+    [SetUp]
+    public void SetUp()
+    {
+        workshop = new Workshop();
+        source = PluginFolder.Open(workshop.Install("Sample.Native"), PluginOrigin.Product);
+        file = Path.Combine(workshop.Folder, "native.peftplugin");
+        PluginArchive.Pack(source, file);
+    }
+
+    [TearDown]
+    public void TearDown() => workshop.Dispose();
+
+    [Test]
+    public void WhatIsInstalledIsWhatWasBuilt()
+    {
+        var target = Path.Combine(workshop.Folder, "elsewhere");
+        var (plugin, wasThere) = PluginArchive.Install(file, target);
+        Assert.That((plugin.Path, wasThere), Is.EqualTo((Path.Combine(target, "sample.native"), false)));
+        Assert.That(plugin.Verify(), Is.Empty);
+        Assert.That(PluginArchive.Install(file, target).WasThere, Is.True);
+        Assert.That(Directory.GetFileSystemEntries(target), Has.Length.EqualTo(1), "nothing half-done is left");
+    }
+
+    [Test]
+    public void EqualFoldersGiveEqualFiles()
+    {
+        var again = Path.Combine(workshop.Folder, "again.peftplugin");
+        foreach (var part in Directory.GetFiles(source.Path)) File.SetLastWriteTimeUtc(part, new DateTime(2001, 2, 3));
+        PluginArchive.Pack(source, again);
+        Assert.That(File.ReadAllBytes(again), Is.EqualTo(File.ReadAllBytes(file)));
+    }
+
+    [Test]
+    public void AnotherVersionReplacesOnlyWhereAsked()
+    {
+        var target = Path.Combine(workshop.Folder, "elsewhere");
+        PluginArchive.Install(file, target);
+        Workshop.Rewrite(source.Path, manifest => manifest with { Version = "2.0.0" });
+        PluginArchive.Pack(PluginFolder.Open(source.Path, PluginOrigin.Product), file);
+        Assert.That(Assert.Throws<PluginException>(() => PluginArchive.Install(file, target))!.Message, Does.Contain("already holds sample.native 0.1.0, and this is sample.native 2.0.0. Give --replace"));
+        Assert.That(PluginArchive.Install(file, target, replace: true).Plugin.Manifest.Version, Is.EqualTo("2.0.0"));
+        Assert.That(Directory.GetFileSystemEntries(target), Has.Length.EqualTo(1));
+    }
+
+    [Test]
+    public void AFileOfAManifestIsUnpackedOnce()
+    {
+        var cache = Path.Combine(workshop.Folder, "cache");
+        var first = PluginArchive.Open(file, cache);
+        File.SetLastWriteTimeUtc(Path.Combine(first.Path, "plugin.json"), new DateTime(2001, 2, 3));
+        var second = PluginArchive.Open(file, cache);
+        Assert.That((second.Path, second.Origin), Is.EqualTo((first.Path, PluginOrigin.File)));
+        Assert.That(File.GetLastWriteTimeUtc(Path.Combine(second.Path, "plugin.json")), Is.EqualTo(new DateTime(2001, 2, 3)));
+    }
+
+    [Test]
+    public void AFileThatIsNoArchiveIsRefused()
+    {
+        File.WriteAllText(file, "text");
+        Assert.That(Assert.Throws<PluginException>(() => PluginArchive.Install(file, workshop.Folder))!.Message, Does.Contain("cannot be read as a plugin's file"));
+        Assert.That(Assert.Throws<PluginException>(() => PluginArchive.Open(file + "x", workshop.Folder))!.Message, Does.Contain("there is no such file"));
+    }
+
+    [Test]
+    public void ANativeLibraryTravelsAndIsFound()
+    {
+        var plugin = PluginArchive.Open(file, Path.Combine(workshop.Folder, "cache"));
+        var catalogue = new PluginCatalogue([plugin], []);
+        var row = catalogue.Create<IDatasetReader>("words", new() { ["question"] = 2 }, Workshop.Context).Read(null).Single();
+        Assert.That(row.Fields["answer"]!.GetValue<int>(), Is.EqualTo(3));
+    }
+
+    [Test]
+    public void PluginJsonTellsAliasesTraitsAndWhatAnOptionNames()
+    {
+        var provides = source.Manifest.Provides;
+        Assert.That((provides[1].Name, provides[1].Alias, provides[0].Traits[0]), Is.EqualTo(("answers", """{ "type": "words", "question": 41 }""", "native")));
+        var log = provides[0].Options.Find("log")!;
+        Assert.That((log.Names, log.Recorded, log.OnlyWith, log.Type.ToString()), Is.EqualTo(("path", true, "question=2|3", "string?")));
+    }
+
+    [Test]
+    public void AnOptionThatMeansNothingHereIsAFault()
+    {
+        var options = source.Manifest.Provides[0].Options;
+        Assert.That(options.Check(new() { ["log"] = "x", ["question"] = 3 }), Is.Empty);
+        Assert.That(options.Check(new() { ["log"] = "x" }).Single().Message, Is.EqualTo("option 'log' means nothing with question 1; it goes with question 2 or 3. Leave it out or change question."));
+    }
+}

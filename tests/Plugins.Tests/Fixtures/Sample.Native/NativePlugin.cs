@@ -1,0 +1,42 @@
+// A plugin with a native library of its own, beside its assembly.
+
+using System.Runtime.InteropServices;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+[assembly: PeftAlignPlugin(typeof(Sample.Native.NativePlugin))]
+
+namespace Sample.Native;
+
+/// <summary>Registers a reader and another of the C# sample's name.</summary>
+public sealed class NativePlugin : IPlugin
+{
+    /// <inheritdoc/>
+    public void Register(IPluginRegistry registry)
+    {
+        registry.Add<IDatasetReader, NativeOptions>("words", 1, (_, options) => new NativeReader(options.Question));
+        registry.Alias<IDatasetReader>("answers", """{ "type": "words", "question": 41 }""");
+    }
+}
+
+/// <summary>What to ask the native library.</summary>
+[ContractTraits("native")]
+public sealed class NativeOptions
+{
+    /// <summary>A number.</summary>
+    public int Question { get; set; } = 1;
+
+    /// <summary>A file.</summary>
+    [OptionNames("path")]
+    [OptionRecorded]
+    [OptionOnlyWith("question", "2", "3")]
+    public string? Log { get; set; }
+}
+
+internal sealed class NativeReader(int question) : IDatasetReader
+{
+    [DllImport("sample_native")]
+    private static extern int sample_answer(int question);
+
+    public IEnumerable<DataRecord> Read(string? path) => [new DataRecord(new JsonObject { ["answer"] = sample_answer(question) }, "native", 1)];
+}

@@ -1,0 +1,174 @@
+// Options from JSON to classes: every type, every fault, all faults at once.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Plugins.Tests;
+
+public class OptionsTests
+{
+    public enum Shape
+    {
+        Round,
+        VeryFlat,
+    }
+
+    public sealed class Everything
+    {
+        public bool Switch { get; set; }
+
+        public bool? Maybe { get; set; }
+
+        [OptionRange(1, 10)]
+        [OptionAlias("r", "lora_rank")]
+        public int Rank { get; set; } = 8;
+
+        public long Large { get; init; } = 1;
+
+        [OptionRange(0, ExclusiveMinimum = true)]
+        public double Rate { get; set; } = 1e-4;
+
+        public double Limit { get; set; } = double.PositiveInfinity;
+
+        public string Name { get; set; } = "x";
+
+        public string? Label { get; set; }
+
+        public Shape Shape { get; set; }
+
+        public Shape[] Shapes { get; set; } = [Shape.Round];
+
+        [OptionChoices("a", "b")]
+        public List<string> Letters { get; set; } = [];
+
+        public IReadOnlyList<double>? Weights { get; set; }
+
+        public Dictionary<string, int> Pattern { get; set; } = [];
+
+        public JsonNode? Free { get; set; }
+
+        public string Computed => Name;
+    }
+
+    public sealed class Unbindable
+    {
+        public DateTime When { get; set; }
+    }
+
+    public sealed class Ambiguous
+    {
+        public int Alpha { get; set; }
+
+        [OptionAlias("alpha")]
+        public int Beta { get; set; }
+    }
+
+    private static readonly OptionsSchema Schema = OptionsSchema.Of<Everything>();
+
+    private static Everything Bind(string json) => Schema.Bind<Everything>(JsonNode.Parse(json)!.AsObject(), "test");
+
+    private static string[] Faults(string json) => [.. Schema.Check(JsonNode.Parse(json)!.AsObject()).Select(fault => fault.Message)];
+
+    [Test]
+    public void DefaultsAreThePropertyInitialisers()
+    {
+        var options = Bind("{}");
+        Assert.That((options.Rank, options.Rate, options.Limit, options.Label, options.Shapes.Single()), Is.EqualTo((8, 1e-4, double.PositiveInfinity, (string?)null, Shape.Round)));
+        Assert.That(Schema.Find("limit")!.Default!.GetValue<string>(), Is.EqualTo("inf"), "JSON has no infinity");
+        Assert.That(Schema.Options.Select(option => option.Name), Has.None.EqualTo("computed"));
+    }
+
+    [Test]
+    public void EveryTypeBinds()
+    {
+        var options = Bind("""
+            { "switch": true, "maybe": false, "lora-rank": 4, "large": 1e3, "rate": 2, "limit": "inf", "name": "", "label": "y", "shape": "very_flat",
+              "shapes": ["very_flat", "round"], "letters": "b", "weights": [1, 0.5], "pattern": { "q_proj": 3 }, "free": { "a": [null] } }
+            """);
+        Assert.That((options.Switch, options.Maybe, options.Rank, options.Large, options.Rate, options.Limit), Is.EqualTo((true, (bool?)false, 4, 1000L, 2.0, double.PositiveInfinity)));
+        Assert.That((options.Name, options.Label, options.Shape), Is.EqualTo(("", "y", Shape.VeryFlat)));
+        Assert.That(options.Shapes, Is.EqualTo(new[] { Shape.VeryFlat, Shape.Round }));
+        Assert.That(options.Letters, Is.EqualTo(new[] { "b" }), "one value stands for a list of one");
+        Assert.That(options.Weights, Is.EqualTo(new[] { 1, 0.5 }));
+        Assert.That(options.Pattern, Is.EqualTo(new Dictionary<string, int> { ["q_proj"] = 3 }));
+        Assert.That(options.Free!.ToJsonString(), Is.EqualTo("""{"a":[null]}"""));
+    }
+
+    [Test]
+    public void NodesMadeOfDotNetValuesBindAsParsedOnesDo()
+    {
+        var given = new JsonObject { ["rank"] = JsonValue.Create(3L), ["large"] = JsonValue.Create(5), ["rate"] = JsonValue.Create(1), ["weights"] = new JsonArray(1, 2.5m), ["limit"] = JsonValue.Create(double.NegativeInfinity) };
+        var options = Schema.Bind<Everything>(given, "test");
+        Assert.That((options.Rank, options.Large, options.Rate, options.Weights![1], options.Limit), Is.EqualTo((3, 5L, 1.0, 2.5, double.NegativeInfinity)));
+    }
+
+    [TestCase("""{ "rnak": 3 }""", "unknown option 'rnak'. Did you mean 'rank'?")]
+    [TestCase("""{ "rank": "3" }""", "option 'rank' must be a whole number, but is \"3\".")]
+    [TestCase("""{ "rank": 2.5 }""", "option 'rank' must be a whole number, but is 2.5.")]
+    [TestCase("""{ "rank": 0 }""", "option 'rank' is 0; it must be at least 1 and at most 10.")]
+    [TestCase("""{ "r": 11 }""", "option 'r' is 11; it must be at least 1 and at most 10.")]
+    [TestCase("""{ "rate": 0 }""", "option 'rate' is 0; it must be more than 0.")]
+    [TestCase("""{ "rank": null }""", "option 'rank' has no value; it is a whole number. Give one or leave the option out.")]
+    [TestCase("""{ "large": 9223372036854775808 }""", "option 'large' must be a whole number, but is 9223372036854775808.")]
+    [TestCase("""{ "switch": "yes" }""", "option 'switch' must be true or false, but is \"yes\".")]
+    [TestCase("""{ "name": 3 }""", "option 'name' must be a text, but is 3.")]
+    [TestCase("""{ "name": ["a"] }""", "option 'name' must be a text, but is a list.")]
+    [TestCase("""{ "shape": "rund" }""", "option 'shape' cannot be 'rund'. Did you mean 'round'?")]
+    [TestCase("""{ "letters": ["a", "zzz"] }""", "option 'letters[1]' cannot be 'zzz'. Known: a, b.")]
+    [TestCase("""{ "weights": [1, null] }""", "option 'weights[1]' has no value; it is a number. Give one or leave the option out.")]
+    [TestCase("""{ "pattern": [1] }""", "option 'pattern' must be a map of names, each value a whole number, but is a list.")]
+    [TestCase("""{ "pattern": { "q": 3000000000 } }""", "option 'pattern.q' is 3000000000; it is at most 2147483647 in size.")]
+    [TestCase("""{ "rank": 1, "lora_rank": 2 }""", "option 'rank' is given twice ('lora_rank' is another spelling of it); keep one.")]
+    public void AFaultIsOneSentence(string json, string expected) => Assert.That(Faults(json), Is.EqualTo(new[] { expected }));
+
+    [Test]
+    public void AllFaultsAreSaidAtOnce()
+    {
+        var error = Assert.Throws<PluginException>(() => Bind("""{ "rnak": 3, "rate": -1, "shape": "x", "switch": true }"""));
+        Assert.That(error!.Message.Split('\n'), Has.Length.EqualTo(4).And.ItemAt(0).EqualTo("test: 3 faults."));
+    }
+
+    [Test]
+    public void ATypeThatCannotBindIsNamed() =>
+        Assert.That(Assert.Throws<PluginException>(() => OptionsSchema.Of<Unbindable>())!.Message, Does.Contain("'When' is of type System.DateTime"));
+
+    [Test]
+    public void TwoOptionsOfOneNameAreRefused() =>
+        Assert.That(Assert.Throws<PluginException>(() => OptionsSchema.Of<Ambiguous>())!.Message, Does.Contain("two options answer to 'alpha'"));
+
+    [Test]
+    public void CompletedOptionsDoNotDependOnSpellingOrOrder()
+    {
+        var one = Schema.Complete(JsonNode.Parse("""{ "r": 4, "rate": 1e-4 }""")!.AsObject()).ToJsonString();
+        var two = Schema.Complete(JsonNode.Parse("""{ "rate": 0.0001, "letters": [], "lora_rank": 4.0 }""")!.AsObject()).ToJsonString();
+        Assert.That(two, Is.EqualTo(one));
+        Assert.That(JsonNode.Parse(one)!.AsObject(), Has.Count.EqualTo(Schema.Options.Count));
+    }
+
+    [Test]
+    public void TypesAreReadBackAsWritten() =>
+        Assert.That(Schema.Options.Select(option => OptionType.Parse(option.Type.ToString())), Is.EqualTo(Schema.Options.Select(option => option.Type)));
+
+    [TestCase("switch", "true", "true")]
+    [TestCase("rank", "4", "4")]
+    [TestCase("rate", "2.0e-4", "0.0002")]
+    [TestCase("name", "3", "\"3\"")]
+    [TestCase("label", "null", "null")]
+    [TestCase("letters", "a, b", "[\"a\",\"b\"]")]
+    [TestCase("weights", "[1, 2]", "[1,2]")]
+    [TestCase("pattern", "q_proj=3,v_proj=4", "{\"q_proj\":3,\"v_proj\":4}")]
+    [TestCase("free", "{\"a\": 1}", "{\"a\":1}")]
+    [TestCase("free", "plain", "\"plain\"")]
+    public void AFlagsTextBecomesAValue(string option, string text, string expected)
+    {
+        var value = OptionText.Parse(Schema.Find(option)!.Type, text);
+        Assert.That(value?.ToJsonString() ?? "null", Is.EqualTo(expected));
+        Assert.That(Schema.Check(new JsonObject { [option] = value }), Is.Empty);
+    }
+
+    [TestCase("rank", "four")]
+    [TestCase("switch", "yes")]
+    [TestCase("pattern", "q_proj")]
+    public void ATextThatIsNoValueIsAFault(string option, string text) =>
+        Assert.That(Schema.Check(new JsonObject { [option] = OptionText.Parse(Schema.Find(option)!.Type, text) }), Has.Count.EqualTo(1));
+}

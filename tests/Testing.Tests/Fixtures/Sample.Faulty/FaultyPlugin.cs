@@ -1,0 +1,41 @@
+// A reader and a benchmark that are right, and wrong in one way each where the option says so.
+
+using PeftAlign.Abstractions;
+
+[assembly: PeftAlignPlugin(typeof(Sample.Faulty.FaultyPlugin))]
+
+namespace Sample.Faulty;
+
+/// <summary>Registers both.</summary>
+public sealed class FaultyPlugin : IPlugin
+{
+    /// <inheritdoc/>
+    public void Register(IPluginRegistry registry)
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_TEST_REGISTER") is { } fault) throw new InvalidOperationException(fault);
+        registry.Add<IDatasetReader, ReaderOptions>("pairs", 1, (_, options) => new PairsReader(options.Fault));
+        registry.Add<IBenchmark, BenchmarkOptions>("sums", 1, (_, options) => new SumsBenchmark(options.Fault));
+        registry.Add<IDatasetReader, CarelessOptions>("careless", 1, (_, _) => new PairsReader(ReaderFault.None));
+    }
+}
+
+/// <summary>Options of the reader.</summary>
+public sealed class ReaderOptions
+{
+    /// <summary>In which way to be wrong.</summary>
+    public ReaderFault Fault { get; set; }
+}
+
+/// <summary>Options of the benchmark.</summary>
+public sealed class BenchmarkOptions
+{
+    /// <summary>In which way to be wrong.</summary>
+    public BenchmarkFault Fault { get; set; }
+}
+
+/// <summary>Options that break the rules for options.</summary>
+public sealed class CarelessOptions
+{
+    [OptionRange(0, 1)]
+    public double Share { get; set; } = 2;
+}

@@ -1,0 +1,56 @@
+// Lines of prompt, tab, completion.
+
+using System.IO.Compression;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace Sample.Faulty;
+
+/// <summary>Ways for a reader to be wrong.</summary>
+public enum ReaderFault
+{
+    None,
+    LosesTheLastRow,
+    ReadsOnce,
+    SharesRecords,
+    NumbersNothing,
+    KnowsNoGz,
+    HidesTheRow,
+    ReadsEagerly,
+    ThrowsForAMissingPath,
+}
+
+internal sealed class PairsReader(ReaderFault fault) : IDatasetReader
+{
+    private readonly Dictionary<long, DataRecord> shared = [];
+    private bool read;
+
+    public IEnumerable<DataRecord> Read(string? path)
+    {
+        if (path is null || !File.Exists(path))
+            throw fault == ReaderFault.ThrowsForAMissingPath ? new FileNotFoundException(path) : new UserErrorException($"{path}: there is no such file.");
+        var records = fault == ReaderFault.LosesTheLastRow ? Lines(path).Take(2) : Lines(path);
+        return fault == ReaderFault.ReadsEagerly ? records.ToArray().Select(record => record with { Fields = (JsonObject)record.Fields.DeepClone() }) : records;
+    }
+
+    private IEnumerable<DataRecord> Lines(string path)
+    {
+        if (read && fault == ReaderFault.ReadsOnce) yield break;
+        read = true;
+        using var reader = new StreamReader(Open(path));
+        for (var row = 1; reader.ReadLine() is { } line; row++)
+        {
+            var parts = line.Split('\t');
+            if (parts.Length != 2)
+                throw new UserErrorException($"{path}{(fault == ReaderFault.HidesTheRow ? "" : $", row {row}")}: a line is prompt, tab, completion.");
+            var record = new DataRecord(new() { ["prompt"] = parts[0], ["completion"] = parts[1] }, path, fault == ReaderFault.NumbersNothing ? 0 : row);
+            if (fault != ReaderFault.SharesRecords)
+                yield return record;
+            else
+                yield return shared.TryGetValue(row, out var old) ? old : shared[row] = record;
+        }
+    }
+
+    private Stream Open(string path) =>
+        path.EndsWith(".gz", StringComparison.Ordinal) && fault != ReaderFault.KnowsNoGz ? new GZipStream(File.OpenRead(path), CompressionMode.Decompress) : File.OpenRead(path);
+}

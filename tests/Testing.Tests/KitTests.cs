@@ -1,0 +1,131 @@
+// Every check of a kit passes on a plugin that is right and fails, alone, on the fault that it is there for.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Testing.Tests;
+
+public class KitTests
+{
+    private static readonly string Tests = Path.GetDirectoryName(typeof(KitTests).Assembly.Location)!;
+    private string folder = null!;
+
+    [SetUp]
+    public void SetUp()
+    {
+        folder = Directory.CreateTempSubdirectory("peftalign-kits-").FullName;
+        var built = Path.GetFullPath(Path.Combine(Tests, "..", "..", "Sample.Faulty", Path.GetFileName(Tests)));
+        foreach (var file in Directory.GetFiles(built, "*", SearchOption.AllDirectories))
+        {
+            var copy = Path.Combine(folder, Path.GetRelativePath(built, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(copy)!);
+            File.Copy(file, copy);
+        }
+    }
+
+    [TearDown]
+    public void TearDown()
+    {
+        Environment.SetEnvironmentVariable("PEFTALIGN_TEST_REGISTER", null);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    /// <summary>The names of the checks that fail, of those whose name begins with the subject.</summary>
+    private string[] Failing(string subject) => [.. Conformance.Checks(folder).Where(check => check.Name.StartsWith(subject, StringComparison.Ordinal) && Fails(check)).Select(check => check.Name[(subject.Length + 2)..])];
+
+    private static bool Fails(ConformanceCheck check)
+    {
+        try
+        {
+            check.Run();
+            return false;
+        }
+        catch (ConformanceException)
+        {
+            return true;
+        }
+    }
+
+    // As the plugin's author would have shipped it: the hashes are right.
+    private void Change(string file, Action<JsonObject> change)
+    {
+        var path = Path.Combine(folder, "conformance", file);
+        var json = JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+        change(json);
+        File.WriteAllText(path, json.ToJsonString());
+        Rehash();
+    }
+
+    private void Rehash()
+    {
+        var manifest = Path.Combine(folder, "plugin.json");
+        var json = JsonNode.Parse(File.ReadAllText(manifest))!;
+        foreach (var file in json["files"]!.AsArray())
+            file!["sha256"] = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(Path.Combine(folder, file["path"]!.GetValue<string>()))));
+        File.WriteAllText(manifest, json.ToJsonString());
+    }
+
+    [Test]
+    public void ARightPluginPasses()
+    {
+        Assert.That(Failing("reader pairs"), Is.Empty);
+        Assert.That(Failing("benchmark sums"), Is.Empty);
+        Assert.That(Failing("plugin"), Is.Empty);
+        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(9));
+        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
+    }
+
+    [TestCase("loses_the_last_row", "reads the sample")]
+    [TestCase("reads_once", "reads the same again")]
+    [TestCase("shares_records", "reads the same again")]
+    [TestCase("numbers_nothing", "numbers rows and names their file")]
+    [TestCase("knows_no_gz", "reads gz as it reads plain")]
+    [TestCase("hides_the_row", "names the broken row")]
+    [TestCase("reads_eagerly", "reads lazily")]
+    [TestCase("throws_for_a_missing_path", "says that a path is missing")]
+    public void AReadersFaultFailsItsCheck(string fault, string check)
+    {
+        Change("reader.pairs.json", json => json["options"] = new JsonObject { ["fault"] = fault });
+        Assert.That(Failing("reader pairs"), Is.EqualTo(new[] { check }));
+    }
+
+    [TestCase("loses_an_item", "has the sample's items")]
+    [TestCase("repeats_an_id", "has stable, distinct ids")]
+    [TestCase("asks_anew", "asks the same again")]
+    [TestCase("remembers_items", "scores the same when resumed in the middle")]
+    [TestCase("divides_by_zero", "gives finite numbers with their errors")]
+    [TestCase("needs_items", "answers for no items")]
+    public void ABenchmarksFaultFailsItsCheck(string fault, string check)
+    {
+        Change("benchmark.sums.json", json => json["options"] = new JsonObject { ["fault"] = fault });
+        Assert.That(Failing("benchmark sums"), Is.EqualTo(new[] { check }));
+    }
+
+    [Test]
+    public void CarelessOptionsFailTheLoadersChecks() =>
+        Assert.That(Failing("reader careless").Take(2), Is.EqualTo(new[] { "its defaults keep its own limits", "every option has docs" }));
+
+    [Test]
+    public void APluginWithoutSampleDataIsToldHowToAddIt()
+    {
+        var check = Conformance.Checks(folder).First(check => check.Name == "reader careless: reads the sample");
+        Assert.That(Assert.Throws<ConformanceException>(() => check.Run())!.Message, Does.Contain("reader.careless.json is not there"));
+    }
+
+    [Test]
+    public void ATamperedFileFailsTheFirstCheck()
+    {
+        File.AppendAllText(Path.Combine(folder, "conformance", "good.tsv"), "\n");
+        Assert.That(Failing("plugin"), Does.Contain("every file is as built"));
+    }
+
+    [Test]
+    public void AThrowInRegisterFailsLoading()
+    {
+        Environment.SetEnvironmentVariable("PEFTALIGN_TEST_REGISTER", "seeded");
+        Assert.That(Failing("plugin"), Is.EqualTo(new[] { "loads and registers what plugin.json says" }));
+    }
+
+    [Test]
+    public void ATestProjectThatNamesNoPluginIsTold() =>
+        Assert.That(Assert.Throws<ConformanceException>(() => Conformance.Checks(typeof(KitTests).Assembly))!.Message, Does.Contain("AssemblyMetadata Include=\"PluginFolder\""));
+}
