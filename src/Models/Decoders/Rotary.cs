@@ -1,5 +1,6 @@
 // Rotary position embedding (Su et al. 2021) in the half-split layout of LLaMA checkpoints: dimension j turns with
-// j + D/2 by position * theta^(-2j/D). Angles are computed in float32, as the reference implementation does.
+// j + D/2 by position * theta^(-2j/D). Angles are computed in float32, as the reference implementation does; their cosines in
+// float64, since vectorised float32 cosines depend in the last bit on where in the tensor a number stands.
 
 using PeftAlign.Torch;
 
@@ -18,6 +19,7 @@ internal sealed record Rotary(Tensor Cos, Tensor Sin)
         using var scope = torch.NewDisposeScope();
         var frequencies = Enumerable.Range(0, (int)(spec.HeadWidth / 2)).Select(j => (float)(1 / Math.Pow(spec.RopeTheta, 2.0 * j / spec.HeadWidth))).ToArray();
         var angles = positions.to(torch.float32).unsqueeze(1) * torch.tensor(frequencies, device: positions.device).unsqueeze(0); // (R, D/2)
+        angles = angles.to(torch.float64);
         var cos = angles.cos();
         return new Rotary(
             torch.cat([cos, cos], 1).unsqueeze(1).to(dtype).MoveToOuterDisposeScope(),
