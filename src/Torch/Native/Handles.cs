@@ -1,4 +1,4 @@
-// Owned native references. Finalizers free what nobody disposed; the collector is told of large tensors.
+// Owned native references. Finalizers free what nobody disposed; large tensors are counted (Memory).
 
 using System.Runtime.InteropServices;
 
@@ -7,7 +7,7 @@ namespace PeftAlign.Torch.Native;
 /// <summary>One owned reference to a TensorImpl.</summary>
 internal sealed class TensorHandle : SafeHandle
 {
-    // Telling the collector costs a few tenths of a microsecond: worth it from this size on.
+    // Smaller ones are not worth counting.
     private const int PressureFromKib = 64;
 
     private readonly long pressure;
@@ -20,7 +20,7 @@ internal sealed class TensorHandle : SafeHandle
         SetHandle(handle);
         if (ownedKib < PressureFromKib) return;
         pressure = (long)ownedKib << 10;
-        GC.AddMemoryPressure(pressure);
+        Memory.Hold(pressure);
     }
 
     public override bool IsInvalid => handle == 0;
@@ -35,7 +35,7 @@ internal sealed class TensorHandle : SafeHandle
     protected override bool ReleaseHandle()
     {
         Shim.pa_tensor_release(handle);
-        if (pressure > 0) GC.RemoveMemoryPressure(pressure);
+        if (pressure > 0) Memory.Release(pressure);
         Tensor.CountReleased();
         return true;
     }
