@@ -1,4 +1,4 @@
-// Owned native references. Finalizers free what nobody disposed; the collector is told of large tensors.
+// Owned native references. Finalizers free what nobody disposed; what they hold is counted (Memory).
 
 using System.Runtime.InteropServices;
 
@@ -19,7 +19,7 @@ internal sealed class TensorHandle : SafeHandle
         SetHandle(handle);
         if (handle == 0) return;
         pressure = ((long)ownedKib << 10) + OwnBytes;
-        MemoryPressure.Add(pressure);
+        Memory.Hold(pressure);
     }
 
     public override bool IsInvalid => handle == 0;
@@ -34,7 +34,7 @@ internal sealed class TensorHandle : SafeHandle
     protected override bool ReleaseHandle()
     {
         Shim.pa_tensor_release(handle);
-        MemoryPressure.Add(-pressure);
+        Memory.Release(pressure);
         Tensor.CountReleased();
         return true;
     }
