@@ -70,7 +70,7 @@ public class KitTests
         Assert.That(Failing("reader pairs"), Is.Empty);
         Assert.That(Failing("benchmark sums"), Is.Empty);
         Assert.That(Failing("plugin"), Is.Empty);
-        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(9));
+        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(10));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
 
@@ -81,6 +81,7 @@ public class KitTests
     [TestCase("knows_no_gz", "reads gz as it reads plain")]
     [TestCase("hides_the_row", "names the broken row")]
     [TestCase("reads_eagerly", "reads lazily")]
+    [TestCase("ignores_splits", "refuses a split that it has not")]
     [TestCase("throws_for_a_missing_path", "says that a path is missing")]
     public void AReadersFaultFailsItsCheck(string fault, string check)
     {
