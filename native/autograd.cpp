@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <sstream>
 
 #include "errors.h"
 #include "tensor.h"
@@ -95,7 +96,17 @@ int pa_grad_get(void* tensor, void** grad) {
 }
 
 int pa_grad_set(void* tensor, void* grad) {
-    return guarded([&] { borrow(tensor).mutable_grad() = borrow(grad); });
+    return guarded([&] {
+        at::Tensor t = borrow(tensor), g = borrow(grad);
+        // libtorch checks nothing here, and a gradient that does not fit is found out far away, if at all.
+        if (g.defined() && (!g.sizes().equals(t.sizes()) || g.scalar_type() != t.scalar_type() || g.device() != t.device())) {
+            std::ostringstream text;
+            text << "a gradient of " << g.scalar_type() << " " << g.sizes() << " on " << g.device() << " does not fit a tensor of " << t.scalar_type() << " "
+                 << t.sizes() << " on " << t.device();
+            throw ArgumentError(text.str());
+        }
+        t.mutable_grad() = g;
+    });
 }
 
 int pa_retain_grad(void* tensor) {

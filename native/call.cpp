@@ -14,7 +14,7 @@
 namespace pa {
 namespace {
 
-enum class Kind { Tensor, Int, Float, Bool, String, Number, Device, Generator, Ints, Floats, Bools, Tensors, OptionalTensors, Other };
+enum class Kind { Tensor, Int, Dtype, Layout, MemoryFormat, Float, Bool, String, Number, Device, Generator, Ints, Floats, Bools, Tensors, OptionalTensors, Other };
 
 struct Slot {
     std::string name;
@@ -60,6 +60,18 @@ Kind kind_of(const c10::TypePtr& type) {
     }
 }
 
+// To a schema dtypes, layouts and memory formats are integers; only the real type says that they are none.
+Kind enumeration_of(const c10::Argument& argument) {
+    auto kind = argument.real_type()->kind();
+    if (kind == c10::TypeKind::OptionalType) kind = argument.real_type()->castRaw<c10::OptionalType>()->getElementType()->kind();
+    switch (kind) {
+        case c10::TypeKind::ScalarTypeType: return Kind::Dtype;
+        case c10::TypeKind::LayoutType: return Kind::Layout;
+        case c10::TypeKind::MemoryFormatType: return Kind::MemoryFormat;
+        default: return Kind::Int;
+    }
+}
+
 Slot slot_of(const c10::Argument& argument) {
     Slot slot{argument.name(), Kind::Other, false, argument.N() ? *argument.N() : 0, argument.default_value().has_value(), {}};
     c10::TypePtr type = argument.type();
@@ -68,6 +80,7 @@ Slot slot_of(const c10::Argument& argument) {
         type = type->castRaw<c10::OptionalType>()->getElementType();
     }
     slot.kind = kind_of(type);
+    if (slot.kind == Kind::Int) slot.kind = enumeration_of(argument);
     if (slot.has_default) slot.standard = *argument.default_value();
     return slot;
 }
@@ -117,6 +130,22 @@ c10::IValue tensor_list(const Operator& op, const Slot& slot, const pa_arg& a) {
     return list;
 }
 
+bool is_element_type(int64_t i) {
+    if (i < 0 || i >= static_cast<int64_t>(c10::ScalarType::NumOptions)) return false;
+    auto type = static_cast<c10::ScalarType>(i);
+    return c10::isFloatingType(type) || c10::isComplexType(type) || c10::isIntegralType(type, true);
+}
+
+// libtorch trusts these numbers: one that it does not know ends the process.
+c10::IValue enumeration(const Operator& op, const Slot& slot, const pa_arg& a) {
+    if (a.tag != PA_INT) refuse(op, slot, a);
+    bool known = slot.kind == Kind::Dtype    ? is_element_type(a.i)
+                 : slot.kind == Kind::Layout ? a.i >= 0 && a.i < static_cast<int64_t>(c10::Layout::NumOptions)
+                                             : a.i >= 0 && a.i < static_cast<int64_t>(c10::MemoryFormat::NumOptions);
+    if (!known) throw ArgumentError("argument '" + slot.name + "' of " + op.title + " cannot be " + std::to_string(a.i) + ", which names nothing; the schema is " + op.schema);
+    return a.i;
+}
+
 c10::IValue number(const Operator& op, const Slot& slot, const pa_arg& a) {
     switch (a.tag) {
         case PA_INT: return a.i;
@@ -142,6 +171,9 @@ c10::IValue box(const Operator& op, const Slot& slot, const pa_arg& a) {
         case Kind::Int:
             if (a.tag != PA_INT && a.tag != PA_BOOL) refuse(op, slot, a);
             return a.i;
+        case Kind::Dtype:
+        case Kind::Layout:
+        case Kind::MemoryFormat: return enumeration(op, slot, a);
         case Kind::Float:
             if (a.tag != PA_DOUBLE && a.tag != PA_INT) refuse(op, slot, a);
             return a.tag == PA_DOUBLE ? a.d : static_cast<double>(a.i);

@@ -55,7 +55,8 @@ int guarded(F&& body) noexcept {
         return fail(PA_NOT_IMPLEMENTED, e.what_without_backtrace());
     } catch (const c10::Error& e) {
         std::string text = e.what_without_backtrace();
-        return fail(says_out_of_memory(text) ? PA_OUT_OF_MEMORY : PA_ERROR, std::move(text));
+        int status = says_out_of_memory(text) ? PA_OUT_OF_MEMORY : PA_ERROR; // before the text is moved away
+        return fail(status, std::move(text));
     } catch (const ArgumentError& e) {
         return fail(PA_ARGUMENT, e.what());
     } catch (const UnknownOperator& e) {

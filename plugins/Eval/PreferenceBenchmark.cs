@@ -1,7 +1,6 @@
 // How often a model finds the chosen answer of a pair more likely than the rejected one, by the sum of log-probs (acc) and
 // by the mean per token (acc_norm); and the chosen answers' perplexity per token. Ties count as half.
 
-using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Eval;

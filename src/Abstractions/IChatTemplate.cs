@@ -14,7 +14,8 @@ public interface IChatTemplate
     /// <summary>The template's text, as it is to be saved beside a model.</summary>
     string Source { get; }
 
-    /// <summary>Special tokens by the names that templates use, such as <c>bos_token</c>; they are variables of the template.</summary>
+    /// <summary>Special tokens by the names that templates use, such as <c>bos_token</c>; they are variables of the
+    /// template.</summary>
     IReadOnlyDictionary<string, string> SpecialTokens { get; }
 
     /// <summary>Renders a conversation.</summary>
@@ -41,7 +42,9 @@ public sealed record ChatTemplateArguments
     /// <summary>Ends the text with the header of the assistant's next message.</summary>
     public bool AddGenerationPrompt { get; init; }
 
-    /// <summary>Ends the text inside the last message, for the model to continue it. Excludes <see cref="AddGenerationPrompt"/>.</summary>
+    /// <summary>
+    /// Ends the text inside the last message, for the model to continue it. Excludes <see cref="AddGenerationPrompt"/>.
+    /// </summary>
     public bool ContinueFinalMessage { get; init; }
 
     /// <summary>A JSON array of tool descriptions; null: the variable is none.</summary>

@@ -22,6 +22,7 @@ internal static class Near
     internal static void AssertGradients(Func<Tensor[], Tensor> function, params Tensor[] inputs)
     {
         const double step = 1e-6;
+        using var threads = new Threads(1); // on a busy machine a barrier of many tiny operators takes seconds
         using var scope = torch.NewDisposeScope();
         var leaves = inputs.Select(t => t.detach().clone().requires_grad_()).ToArray();
         var gradients = torch.autograd.grad([function(leaves).sum()], leaves);
@@ -46,4 +47,14 @@ internal static class Near
 
     internal static Tensor Random(long[] shape, string name = "", torch.ScalarType dtype = torch.ScalarType.Float64) =>
         new Extras.CounterStream(11, "tests", name).Normal(shape, dtype: dtype);
+
+    /// <summary>A number of threads until the end of a block.</summary>
+    internal sealed class Threads : IDisposable
+    {
+        private readonly int before = torch.get_num_threads();
+
+        internal Threads(int number) => torch.set_num_threads(number);
+
+        public void Dispose() => torch.set_num_threads(before);
+    }
 }

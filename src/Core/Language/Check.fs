@@ -100,7 +100,7 @@ let private selects context path (method: Method) (settings: Methods.Setting lis
                 $"'select' asks for '{select.By}', which is measured on eval_data; name a data set there"
             )
 
-/// Settings of each method in each row; row -1 is the method as declared.
+/// The methods as declared.
 let private methods context (manifest: Manifest) =
     for name, method in manifest.Methods.Items do
         let path = Readers.join "methods" name
@@ -108,7 +108,7 @@ let private methods context (manifest: Manifest) =
         let adapterGrid =
             method.Adapter
             |> Option.bind (fun adapter -> manifest.Adapters.Items |> List.tryFind (fun (name, _) -> name = adapter))
-            |> Option.exists (fun (_, adapter) -> (Options.variants adapter.Bound.Options).Length > 1)
+            |> Option.exists (fun (_, adapter) -> (Options.variants (Adapter.settings adapter)).Length > 1)
 
         Methods.bind context path name method []
         |> Option.iter (fun settings -> selects context path method settings (settings.Length > 1 || adapterGrid))
@@ -141,12 +141,63 @@ let private stages context (manifest: Manifest) (row: TrainRow) =
             | _ -> ()
         | _ -> ()
 
+/// The number of variants that one option's grid makes.
+let private gridSize (entry: Entry) =
+    match entry.Value.Body with
+    | Mapping [| { Key = "grid"; Value = items } |] ->
+        match items.Body with
+        | Sequence items -> float items.Length
+        | _ -> 1.0
+    | _ -> 1.0
+
+let private maxRuns = 100_000.0
+
+/// How many training runs a row makes, counted without making them.
+let private runs (manifest: Manifest) (row: TrainRow) =
+    let methods = dict manifest.Methods.Items
+    let adapters = dict manifest.Adapters.Items
+    let seeds = row.Seeds |> Option.defaultValue manifest.Seeds
+
+    let variantsOf (adapter: string option) =
+        match adapter |> Option.map adapters.TryGetValue with
+        | Some(true, found) -> Options.variantCount (Adapter.settings found)
+        | _ -> 1.0
+
+    let stage (axis: string option) (stage: Stage) =
+        match methods.TryGetValue stage.Method with
+        | true, method ->
+            let adapter = stage.Adapter |> Option.orElse axis |> Option.orElse method.Adapter
+            let grids = method.Entries |> List.map gridSize |> List.fold (*) 1.0
+            grids * variantsOf adapter
+        | _ -> 1.0
+
+    let chains =
+        row.Adapters
+        |> List.sumBy (fun axis ->
+            row.Chains
+            |> List.sumBy (fun chain -> chain |> List.map (stage axis) |> List.fold (*) 1.0))
+
+    float row.Models.Length
+    * float row.Datasets.Length
+    * float seeds.Length
+    * chains
+
+let private size context (manifest: Manifest) =
+    let mutable total = 0.0
+
+    for row in manifest.Train do
+        total <- total + runs manifest row
+
+        if total > maxRuns then
+            context.Faults.Add(row.Mark, row.Path, $"the rows up to this one make {total} training runs; the limit is {maxRuns}")
+
 /// Adds a fault for everything that is wrong between the manifest's parts.
 let all context (manifest: Manifest) =
     dangling context manifest
     twice context (manifest.Train |> List.map (fun row -> row.Name, row.Mark, row.Path)) "row"
     twice context (manifest.Merge |> List.map (fun merge -> merge.Name, merge.Mark, merge.Path)) "merge"
     methods context manifest
+    size context manifest
 
     for row in manifest.Train do
         stages context manifest row

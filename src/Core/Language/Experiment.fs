@@ -74,6 +74,17 @@ type internal Adapter =
         Tags: string list
     }
 
+module internal Adapter =
+    /// Both parts' options as one tree, so that grids in either make variants.
+    let settings (adapter: Adapter) =
+        Map
+            [
+                "own", adapter.Bound.Options
+                match adapter.Quantization with
+                | Some quantization -> "quantization", quantization.Options
+                | None -> ()
+            ]
+
 /// How one variant of a grid is chosen.
 type internal Select = { By: string; Largest: bool }
 

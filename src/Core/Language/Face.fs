@@ -5,6 +5,38 @@ open System
 open System.Collections.Generic
 open PeftAlign.Core.Language
 
+/// <summary>A YAML document as JSON, or the faults that prevent it. Json is null where there are faults.</summary>
+[<NoComparison>]
+type DocumentResult =
+    {
+        Json: string | null
+        Faults: IReadOnlyList<Fault>
+    }
+
+/// <summary>Plain YAML documents, such as merge configurations, read with the bounds and the scalars of manifests.</summary>
+[<AbstractClass; Sealed>]
+type Documents private () =
+    /// <summary>The document as JSON text: anchors and '&lt;&lt;' expanded, keys sorted, scalars by YAML 1.2's core schema.</summary>
+    static member ToJson(text: string) : DocumentResult =
+        let faults = Faults()
+
+        let context =
+            {
+                Faults = faults
+                Known = Known []
+                Uses = ResizeArray()
+            }
+
+        let tree = Yaml.parse text "" faults |> Option.bind (Options.plain context "")
+
+        {
+            Json =
+                match tree with
+                | Some tree when faults.Count = 0 -> Tree.options tree
+                | _ -> null
+            Faults = faults.Sorted()
+        }
+
 /// <summary>A plugin that a manifest names.</summary>
 /// <remarks>Exactly one of Id, Path and File is not empty; Version is a range such as ">=1.2 &lt;2", or empty.</remarks>
 type PluginRequest =

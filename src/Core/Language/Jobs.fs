@@ -14,7 +14,11 @@ type internal Naming =
         Group: string
     }
 
+/// Raised where a plan has more jobs than anyone could run; ends planning.
+exception internal TooMany
+
 type internal Graph(faults: Faults, known: Known, contentHash: string -> string) =
+    let maxJobs = 500_000
     let jobs = Dictionary<string, PlanJob>()
     let order = List<string>()
     let keep = Dictionary<string, HashSet<string>>()
@@ -111,6 +115,9 @@ type internal Graph(faults: Faults, known: Known, contentHash: string -> string)
             Group = if naming.Group = "" then id else naming.Group
         }
 
+    /// The most jobs that a plan may have.
+    member _.Limit = maxJobs
+
     /// The engine's own part of a job's identity.
     member _.Engine(job: string) =
         "engine", Whole(int64 (known.EngineVersion job))
@@ -129,6 +136,9 @@ type internal Graph(faults: Faults, known: Known, contentHash: string -> string)
         hashed tree
         let identity = Tree.identity (fun path -> hashes[path]) tree
         let id = Tree.id identity
+
+        if jobs.Count >= maxJobs then
+            raise TooMany
 
         if not (jobs.ContainsKey id) then
             order.Add id

@@ -14,7 +14,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
 
     member private _.Sources = sources
 
-    /// The policy at a point of its training; the end where there is none.
+    /// The policy at a point of its training (Check and HasCheckpoint saw to it that there is one); the end where none is given.
     member private this.At(policy: Policy, point: Point option) : Lowered =
         let found = this.Policy policy
 
@@ -31,26 +31,23 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             { found with
                 Tree = Tree.replace at found.Tree
             }
-        | _, None -> found
-        | _, Some point ->
-            let what = Policies.label policy
-
-            let why =
-                "only training jobs keep checkpoints, and this is an untouched, merged or chosen policy"
-
-            context.Faults.Add(Place.none, "", $"'{what}' has no checkpoint {Point.text point}: {why}")
-            raise Unplannable
+        | _ -> found
 
     member private this.Adapter(run: StageRun) : Tree * string list =
         match run.Adapter with
         | None -> Null, []
         | Some name ->
             let adapter = fst lookup.Adapters[name]
-            let own = Specs.contractTree adapter.Bound.Contract run.AdapterOptions
+            let settings = this.Sources.Resolve(run.AdapterOptions, Some run.Seed)
+
+            let part key contract =
+                Specs.contractTree contract (Tree.find key settings |> Option.defaultValue (Map []))
+
+            let own = part "own" adapter.Bound.Contract
 
             match adapter.Quantization, own with
             | Some quantization, Map entries ->
-                Map(entries @ [ "quantization", Specs.boundTree quantization ]),
+                Map(entries @ [ "quantization", part "quantization" quantization.Contract ]),
                 [ adapter.Bound.Contract.Plugin.Id; quantization.Contract.Plugin.Id ]
             | _ -> own, [ adapter.Bound.Contract.Plugin.Id ]
 
@@ -129,7 +126,11 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
 
         {
             Tree = Specs.moved start.Tree id
-            Base = if run.Adapter.IsSome then start.Base else id
+            Base =
+                match run.Adapter, Tree.find "quantization" adapter with
+                | None, _ -> id
+                | Some _, Some quantization -> start.Base + Tree.options quantization
+                | Some _, None -> start.Base
         }
 
     member private this.Choose(policy: Policy, select: Select, variants: Policy list) : Lowered =

@@ -165,6 +165,24 @@ type internal Matrix(lookup: Lookup, context: Context) =
 
         found
 
+    /// Whether the policy's training reaches this step; if not, that is a fault of the selection.
+    member _.HasCheckpoint(selection: Selection, policy: Policy, step: int) : bool =
+        let path = Readers.join selection.Path "checkpoints"
+
+        match policy.Origin with
+        | Stage run ->
+            match Methods.maxSteps run.Setting with
+            | Some last when step > last ->
+                fault selection.Mark path $"step {step} lies beyond max_steps {last} of {Policies.label policy}"
+                false
+            | _ -> true
+        | _ ->
+            let why =
+                "only training jobs keep them, and this is an untouched, merged or chosen policy"
+
+            fault selection.Mark path $"'{Policies.label policy}' has no checkpoints: {why}"
+            false
+
     /// The parents of each merge of this row, one group per combination of the axes that `across` does not name.
     member this.MergedBy(row: MergeRow) : Policy list =
         match merged.TryGetValue row.Name with

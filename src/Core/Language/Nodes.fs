@@ -1,5 +1,5 @@
-// A document's nodes with their positions. Anchored nodes are shared, not copied; each carries its expanded size and depth, so that
-// bounds can be kept without walking it again.
+// A document's nodes with their positions. Anchored nodes are shared, not copied; each carries its expanded size and depth, so
+// that bounds can be kept without walking it again.
 namespace PeftAlign.Core.Language
 
 open System

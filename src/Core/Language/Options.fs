@@ -9,6 +9,34 @@ open PeftAlign.Core
 /// A contract with its bound options (a Map).
 type Bound = { Contract: Contract; Options: Tree }
 
+/// Any value, as it is written.
+let rec plain context path (node: Node) : Tree option =
+    match node.Body with
+    | Scalar(Scalars.Null, _) -> Some Null
+    | Scalar(Scalars.Flag flag, _) -> Some(Flag flag)
+    | Scalar(Scalars.Whole whole, _) -> Some(Whole whole)
+    | Scalar(Scalars.Real real, _) -> Some(Real real)
+    | Scalar(Scalars.Text text, _) -> Some(Text text)
+    | Sequence items ->
+        let items =
+            items |> Array.mapi (fun i -> plain context (Readers.at path i)) |> List.ofArray
+
+        if items |> List.forall Option.isSome then
+            Some(List(items |> List.map Option.get))
+        else
+            None
+    | Mapping entries ->
+        let items =
+            [
+                for entry in entries -> entry.Key, plain context (Readers.join path entry.Key) entry.Value
+            ]
+
+        if items |> List.forall (fun (_, item) -> item.IsSome) then
+            Some(Map(items |> List.map (fun (key, item) -> key, item.Value)))
+        else
+            None
+    | Broken -> None
+
 let private quietly context =
     { context with
         Faults = Faults()
@@ -21,7 +49,7 @@ let rec value context path shape (node: Node) : Tree option =
         (reader: Reader<_>).Read context path node |> Option.map make
 
     match shape with
-    | Anything -> anything context path node
+    | Anything -> plain context path node
     | AnyText -> reading Readers.text Text
     | Choice names -> reading (Readers.choice names) Text
     | Integer range -> reading (Readers.integer range) Whole
@@ -50,17 +78,6 @@ and private mapping context path inner node =
             Some(Map(items |> List.map (fun (name, _, item) -> name, item.Value)))
         else
             None)
-
-and private anything context path node =
-    match node.Body with
-    | Scalar(Scalars.Null, _) -> Some Null
-    | Scalar(Scalars.Flag flag, _) -> Some(Flag flag)
-    | Scalar(Scalars.Whole whole, _) -> Some(Whole whole)
-    | Scalar(Scalars.Real real, _) -> Some(Real real)
-    | Scalar(Scalars.Text text, _) -> Some(Text text)
-    | Sequence _ -> (Readers.list (reader Anything)).Read context path node |> Option.map List
-    | Mapping _ -> mapping context path Anything node
-    | Broken -> None
 
 /// The first alternative that fits without a fault; the faults of the only one of the right look otherwise.
 and private either context path shapes node =
@@ -186,6 +203,16 @@ let private applies context path (entries: Entry list) (bound: (string * Tree) l
             refuse entry other $"there is no {other}"
     | _ -> ()
 
+let private maxVariants = 1000
+
+/// How many combinations of grids a tree has.
+let rec variantCount tree : float =
+    match tree with
+    | Grid items -> float items.Length
+    | Recorded inner -> variantCount inner
+    | Map entries -> entries |> List.fold (fun count (_, item) -> count * variantCount item) 1.0
+    | _ -> 1.0
+
 /// What the entries say where the schemas are these; `others` are keys that stand beside the options (for suggestions).
 let bind
     context
@@ -235,7 +262,14 @@ let bind
     |> List.iter (applies context path entries (bound |> List.choose Option.flatten))
 
     if bound |> List.forall Option.isSome then
-        Some(bound |> List.choose Option.get)
+        let bound = bound |> List.choose Option.get
+        let count = variantCount (Map bound)
+
+        if count > float maxVariants then
+            context.Faults.Add(mark, path, $"the grids of {owner} have {count} combinations; the limit is {maxVariants}")
+            None
+        else
+            Some bound
     else
         None
 

@@ -23,7 +23,8 @@ type PlanInput =
 /// <para>Keep: points of a training job that others need ("step:100", "epoch:3"); Until: the last point that is needed, empty for
 /// the end. Neither is part of the identity: a finished job that lacks one goes on from its last checkpoint.</para>
 /// <para>Axes: model, dataset, method, adapter, seed, stage, variant, merge, benchmark, checkpoint, control, tags (separated by commas)
-/// as far as they apply; those of Label. Places: the axes of each of Labels. Plugins: ids that the job loads. Group: equal for jobs that could share loaded weights.</para></remarks>
+/// as far as they apply; those of Label. Places: the axes of each of Labels. Plugins: ids that the job loads. Group: equal for
+/// jobs that could share loaded weights.</para></remarks>
 [<NoComparison>]
 type PlanJob =
     {

@@ -12,37 +12,22 @@ let private attempt action =
         ()
 
 /// Which policies a target means, each with the points at which it is evaluated.
-let private targets (matrix: Matrix) (context: Context) target : (Policy * Point option) list =
-    match target with
-    | Untouched -> matrix.Untouched |> List.map (fun policy -> policy, None)
-    | Trained -> matrix.Trained |> List.map (fun policy -> policy, None)
-    | Merged -> matrix.Merged |> List.map (fun policy -> policy, None)
-    | Selected selection ->
-        let found = matrix.Select selection
+let private targets (matrix: Matrix) target : (Policy * Point option) list =
+    let final policies =
+        policies |> List.map (fun policy -> policy, None)
 
-        match selection.Checkpoints with
-        | [] -> found |> List.map (fun policy -> policy, None)
-        | steps ->
-            [
-                for policy in found do
-                    for step in steps do
-                        match policy.Origin with
-                        | Stage run ->
-                            match Methods.maxSteps run.Setting with
-                            | Some last when step > last ->
-                                context.Faults.Add(
-                                    selection.Mark,
-                                    Readers.join selection.Path "checkpoints",
-                                    $"step {step} lies beyond the training's max_steps {last}"
-                                )
-                            | _ -> policy, Some(Step step)
-                        | _ ->
-                            context.Faults.Add(
-                                selection.Mark,
-                                Readers.join selection.Path "checkpoints",
-                                $"'{Policies.label policy}' has no checkpoints: only training jobs keep them, and this is an untouched, merged or chosen policy"
-                            )
-            ]
+    match target with
+    | Untouched -> final matrix.Untouched
+    | Trained -> final matrix.Trained
+    | Merged -> final matrix.Merged
+    | Selected selection when selection.Checkpoints.IsEmpty -> final (matrix.Select selection)
+    | Selected selection ->
+        [
+            for policy in matrix.Select selection do
+                for step in selection.Checkpoints do
+                    if matrix.HasCheckpoint(selection, policy, step) then
+                        policy, Some(Step step)
+        ]
 
 let private evaluate (lowering: Lowering) (benchmarks: Benchmark list) controls policies =
     let variants =
@@ -81,6 +66,30 @@ let private distinguish (jobs: PlanJob[]) =
         else
             job)
 
+let private trainAndMerge (matrix: Matrix) (lowering: Lowering) (manifest: Manifest) =
+    for policy in matrix.Trained do
+        attempt (fun () -> lowering.Needed(policy, None) |> ignore)
+
+    for row in manifest.Merge do
+        attempt (fun () ->
+            for policy in matrix.MergedBy row do
+                attempt (fun () -> lowering.Needed(policy, None) |> ignore))
+
+let private evaluateAll (matrix: Matrix) lowering (manifest: Manifest) =
+    let final policies =
+        policies |> List.map (fun policy -> policy, None)
+
+    for row, policies in matrix.Rows do
+        let last = policies |> List.filter _.Facts.IsLast
+        evaluate lowering row.Evaluate [] (final last)
+
+    for row in manifest.Merge do
+        attempt (fun () -> matrix.MergedBy row |> final |> evaluate lowering row.Evaluate [])
+
+    for row in manifest.Evaluate do
+        for target in row.Of do
+            attempt (fun () -> targets matrix target |> evaluate lowering row.With row.Controls)
+
 /// The plan's jobs; faults go to the context.
 let plan (context: Context) (manifest: Manifest) (contentHash: string -> string) : PlanJob[] =
     let lookup = Lookup manifest
@@ -88,32 +97,19 @@ let plan (context: Context) (manifest: Manifest) (contentHash: string -> string)
     let graph = Graph(context.Faults, context.Known, contentHash)
     let lowering = Lowering(lookup, matrix, context, graph)
 
-    let final policies =
-        policies |> List.map (fun policy -> policy, None)
+    try
+        trainAndMerge matrix lowering manifest
+        evaluateAll matrix lowering manifest
 
-    for policy in matrix.Trained do
-        attempt (fun () -> lowering.Needed(policy, None) |> ignore)
+        if context.Faults.Count = 0 then
+            lowering.Report manifest.Claims
 
-    for row in manifest.Merge do
-        attempt (fun () ->
-            let merges = matrix.MergedBy row
+        distinguish graph.Jobs
+    with TooMany ->
+        context.Faults.Add(
+            Place.none,
+            "",
+            $"the plan has more than {graph.Limit} jobs; make a smaller matrix or fewer evaluations"
+        )
 
-            for policy in merges do
-                attempt (fun () -> lowering.Needed(policy, None) |> ignore)
-
-            evaluate lowering row.Evaluate [] (final merges))
-
-    for row, policies in matrix.Rows do
-        policies
-        |> List.filter _.Facts.IsLast
-        |> final
-        |> evaluate lowering row.Evaluate []
-
-    for row in manifest.Evaluate do
-        for target in row.Of do
-            attempt (fun () -> targets matrix context target |> evaluate lowering row.With row.Controls)
-
-    if context.Faults.Count = 0 then
-        lowering.Report manifest.Claims
-
-    distinguish graph.Jobs
+        [||]

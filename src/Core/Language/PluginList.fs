@@ -1,4 +1,4 @@
-// The `plugins` section: which plugins a manifest may use. An id, { id, version: '>=1.2 <2' }, { path: FOLDER } or { file: FILE }.
+// The `plugins` section: which plugins a manifest may use: an id, { id, version: '>=1.2 <2' }, { path } or { file }.
 // With the section only those listed are known; without it the product's own and no others.
 module internal PeftAlign.Core.Language.PluginList
 

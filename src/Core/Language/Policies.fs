@@ -34,12 +34,14 @@ type internal Policy =
         Label: string
     }
 
+    /// Equal where the same cell is meant; the label alone could be read in two ways (a row's name may be a model's).
+    member private policy.Key =
+        let facts = policy.Facts
+        struct (policy.Label, facts.Kind, facts.Row, facts.Chain, facts.AdapterAxis, facts.Seed)
+
     override policy.Equals other =
         match other with
-        | :? Policy as other ->
-            policy.Label = other.Label
-            && policy.Facts.Seed = other.Facts.Seed
-            && policy.Facts.Kind = other.Facts.Kind
+        | :? Policy as other -> policy.Key = other.Key
         | _ -> false
 
     override policy.GetHashCode() =
@@ -68,7 +70,7 @@ and internal StageRun =
 type internal Lookup(manifest: Manifest) =
     let adapters =
         [
-            for name, adapter in manifest.Adapters.Items -> name, (adapter, Options.variants adapter.Bound.Options)
+            for name, adapter in manifest.Adapters.Items -> name, (adapter, Options.variants (Adapter.settings adapter))
         ]
 
     let marks =
@@ -162,75 +164,75 @@ module internal Policies =
             Tags = tags |> List.concat |> List.distinct
         }
 
-    /// One stage on top of a policy: a policy for each variant of its grids, or the best of them.
-    let private grow
-        (lookup: Lookup)
-        settingsOf
-        cell
-        isLast
-        (previous: Policy, until: Point option)
-        (stage: Stage)
-        : Policy list =
-        let method = lookup.Methods[stage.Method]
-        let dataset = stage.Dataset |> Option.defaultValue cell.Dataset
-        let axis = stage.Adapter |> Option.orElse cell.Adapter
-        let adapter = axis |> Option.orElse method.Adapter |> Option.filter ((<>) "none")
-        let facts = facts lookup cell isLast dataset axis adapter stage previous.Facts
-
+    /// What a stage on top of a policy is called.
+    let private labelled cell (previous: Policy, until: Point option) dataset method axis =
         let before =
             match previous.Facts.Stage, until with
             | 0, _ -> String.Join("/", filled [ cell.Row.Name; previous.Label ])
             | _, Some point -> $"{previous.Label}@{Point.text point}"
             | _ -> previous.Label
 
-        let labelled (variant: string) =
+        String.Join("/", filled [ before; dataset; method; Option.defaultValue "" axis ])
+
+    /// One stage on top of a policy: a policy for each variant of its grids, or the best of them.
+    let private grow (lookup: Lookup) settingsOf cell isLast (previous: Policy, until: Point option) (stage: Stage) =
+        let method = lookup.Methods[stage.Method]
+        let dataset = stage.Dataset |> Option.defaultValue cell.Dataset
+        let axis = stage.Adapter |> Option.orElse cell.Adapter
+        let adapter = axis |> Option.orElse method.Adapter |> Option.filter ((<>) "none")
+        let facts = facts lookup cell isLast dataset axis adapter stage previous.Facts
+
+        let label (variant: string) =
             let method =
                 if variant = "" then
                     stage.Method
                 else
                     $"{stage.Method}[{variant}]"
 
-            String.Join("/", filled [ before; dataset; method; Option.defaultValue "" axis ])
+            labelled cell (previous, until) dataset method axis
 
-        let variants =
-            [
-                for setting: Methods.Setting in settingsOf cell.Row stage.Method do
-                    for variant, options in
-                        (match adapter with
-                         | Some name -> snd lookup.Adapters[name]
-                         | None -> [ "", Null ]) do
-                        let own = String.Join(",", filled [ setting.Variant; variant ])
+        let adapters =
+            match adapter with
+            | Some name -> snd lookup.Adapters[name]
+            | None -> [ "", Null ]
 
-                        {
-                            Facts =
-                                { facts with
-                                    Variant = String.Join(";", filled [ previous.Facts.Variant; own ])
-                                }
-                            Label = labelled own
-                            Origin =
-                                Stage
-                                    {
-                                        Previous = previous
-                                        Until = until
-                                        Dataset = dataset
-                                        Adapter = adapter
-                                        AdapterOptions = options
-                                        Setting = setting
-                                        Seed = cell.Seed
-                                    }
-                        }
-            ]
+        let variant (setting: Methods.Setting) (adapterVariant, options) : Policy =
+            let own = String.Join(",", filled [ setting.Variant; adapterVariant ])
 
-        match method.Select, variants with
-        | Some select, _ :: _ :: _ ->
+            let run =
+                {
+                    Previous = previous
+                    Until = until
+                    Dataset = dataset
+                    Adapter = adapter
+                    AdapterOptions = options
+                    Setting = setting
+                    Seed = cell.Seed
+                }
+
+            {
+                Facts =
+                    { facts with
+                        Variant = String.Join(";", filled [ previous.Facts.Variant; own ])
+                    }
+                Label = label own
+                Origin = Stage run
+            }
+
+        match
+            method.Select,
+            List.allPairs (settingsOf cell.Row stage.Method) adapters
+            |> List.map (fun (a, b) -> variant a b)
+        with
+        | Some select, (_ :: _ :: _ as variants) ->
             [
                 {
                     Facts = facts
-                    Label = labelled "best"
+                    Label = label "best"
                     Origin = Chosen(select, variants)
                 }
             ]
-        | _ -> variants
+        | _, variants -> variants
 
     /// Every stage of every chain of the row; the last of each chain is marked so.
     let ofRow (lookup: Lookup) settingsOf (seeds: int list) (row: TrainRow) : Policy list =

@@ -31,6 +31,15 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
             context.Faults.Add(mark, path, $"{what} is made of itself; break the circle")
             raise Unplannable
 
+        if underway.Count > 100 then
+            context.Faults.Add(
+                mark,
+                path,
+                $"{what} rests on more than 100 other things that this run makes; make fewer from each other"
+            )
+
+            raise Unplannable
+
         try
             make ()
         finally
@@ -82,7 +91,11 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                     },
                     [
                         graph.Engine "make-model"
-                        "architecture", Specs.boundTree made.Architecture
+                        "architecture",
+                        Specs.boundTree
+                            { made.Architecture with
+                                Options = this.Resolve(made.Architecture.Options, None)
+                            }
                         "tokenizer", this.Tokenizer made.Tokenizer
                         "seed", Whole(int64 made.Seed)
                     ]
@@ -99,7 +112,8 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
 
             match selection.Checkpoints with
             | [] -> policyAt (policy, None)
-            | [ step ] -> policyAt (policy, Some(Step step))
+            | [ step ] when matrix.HasCheckpoint(selection, policy, step) -> policyAt (policy, Some(Step step))
+            | [ _ ] -> raise Unplannable
             | _ ->
                 context.Faults.Add(selection.Mark, selection.Path, "one policy is meant here; give one checkpoint")
                 raise Unplannable

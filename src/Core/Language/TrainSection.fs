@@ -96,6 +96,8 @@ let private stage: Reader<Stage> =
 
     byLook (Either [ short.Shape; full.Shape ]) (fun node -> if node.Body.IsMapping then Some full else Some short)
 
+let private maxStages = 32
+
 /// A method is a chain of one stage; a list in the list is a chain.
 let private chain: Reader<Stage list> =
     let stages = filledList stage
@@ -108,7 +110,9 @@ let private chain: Reader<Stage list> =
                     |> Option.bind (fun stages ->
                         let last = List.last stages
 
-                        if last.Until.IsSome then
+                        if stages.Length > maxStages then
+                            fault context node path $"the chain has {stages.Length} stages; the limit is {maxStages}"
+                        elif last.Until.IsSome then
                             context.Faults.Add(
                                 last.Mark,
                                 last.Path,

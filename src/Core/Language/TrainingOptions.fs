@@ -43,7 +43,8 @@ let private isAdam = "optimizer=adamw|paged_adamw|adamw_8bit|paged_adamw_8bit"
 
 let private recorded schema = { schema with Recorded = true }
 
-let all: OptionSchema list =
+/// How long and how fast.
+let private optimisation: OptionSchema list =
     [
         number "learning_rate" "5e-5" "[0,)" "Peak learning rate."
         oneOf
@@ -69,6 +70,11 @@ let all: OptionSchema list =
         number "max_grad_norm" "1" "[0,)" "Gradient clipping by global norm; 0 is off."
         oneOf "optimizer" "adamw" [ "adamw"; "paged_adamw"; "adamw_8bit"; "paged_adamw_8bit"; "rmsprop"; "sgd" ] "The optimiser."
         |> aka [ "optim" ]
+    ]
+
+/// On what, and what is kept and measured.
+let private dataAndRecords: OptionSchema list =
+    [
         integer "max_length" "1024" "[1,)" "Longest sequence in tokens."
         integer "max_prompt_length" null "[1,)" "Longest prompt in tokens."
         oneOf "truncation" "keep_start" [ "keep_start"; "keep_end" ] "Which side of a long prompt stays."
@@ -103,6 +109,8 @@ let all: OptionSchema list =
         flag "precompute_reference" "false" "Reference log-probabilities of the whole data set as a job of their own, shared."
         |> aka [ "precompute_ref_log_probs" ]
     ]
+
+let all = optimisation @ dataAndRecords
 
 let names = all |> List.map (fun schema -> schema.Name) |> set
 

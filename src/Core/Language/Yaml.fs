@@ -1,5 +1,5 @@
-// YAML text -> nodes. YamlDotNet delivers parser events; anchors, '<<', tags and bounds are decided here, so that a small text cannot
-// grow without bound (anchor bombs), nest deeper than a stack allows, or ask for objects.
+// YAML text -> nodes. YamlDotNet delivers parser events; anchors, '<<', tags and bounds are decided here, so that a small text
+// cannot grow without bound (anchor bombs), nest deeper than a stack allows, or ask for objects.
 namespace PeftAlign.Core.Language
 
 open System
@@ -63,6 +63,27 @@ module internal Yaml =
         let stop mark message =
             faults.Add(mark, "", message)
             raise Stop
+
+        /// The scanner fails in its own ways on some broken texts; that too is a fault of the text.
+        let next () =
+            let last =
+                match parser.Current with
+                | null ->
+                    {
+                        Line = 1
+                        Column = 1
+                        Origin = origin
+                    }
+                | event -> markOf event.End
+
+            try
+                parser.MoveNext() |> ignore
+            with
+            | :? YamlException -> reraise ()
+            | :? InvalidOperationException
+            | :? ArgumentException
+            | :? IndexOutOfRangeException ->
+                stop last "not YAML: the text after this place cannot be read; look for a bracket or quote too many"
 
         let count mark nodes =
             total <- total + nodes
@@ -211,10 +232,10 @@ module internal Yaml =
                 | :? AnchorAlias as alias -> this.Alias(mark, alias.Value.Value)
                 | :? Events.Scalar as leaf -> scalar mark leaf
                 | :? MappingStart as start ->
-                    parser.MoveNext() |> ignore
+                    next ()
                     this.Mapping(mark, depth) |> collection mark start.Tag "map"
                 | :? SequenceStart as start ->
-                    parser.MoveNext() |> ignore
+                    next ()
                     this.Sequence(mark, depth) |> collection mark start.Tag "seq"
                 | other -> stop mark $"unexpected {other.GetType().Name}"
 
@@ -225,18 +246,18 @@ module internal Yaml =
                 unfinished.Remove anchor |> ignore
                 anchors[anchor] <- node
 
-            parser.MoveNext() |> ignore
+            next ()
             node
 
         member this.Document() : Node =
-            parser.MoveNext() |> ignore // StreamStart
-            parser.MoveNext() |> ignore
+            next () // StreamStart
+            next ()
 
             match parser.Current with
             | :? DocumentStart ->
-                parser.MoveNext() |> ignore
+                next ()
                 let root = this.Node 1
-                parser.MoveNext() |> ignore // DocumentEnd
+                next () // DocumentEnd
 
                 if parser.Current :? DocumentStart then
                     faults.Add(markOf (current ()).Start, "", "a second document starts here; a manifest is one document")

@@ -31,15 +31,31 @@ type ExactMatchOptions =
         }
 
 module private Patterns =
+    /// Python's spellings that .NET writes otherwise: named groups, references to them, the end of the text.
+    let translate (pattern: string) =
+        [
+            @"(?<!\\)\(\?P<", "(?<"
+            @"(?<!\\)\(\?P=(\w+)\)", @"\k<$1>"
+            @"(?<!\\)\\Z", @"\z"
+        ]
+        |> List.fold (fun (text: string) (from, into: string) -> Regex.Replace(text, from, into)) pattern
+
     /// A user's pattern: a fault in it is the user's mistake, and a match that explodes is stopped.
     let compile (pattern: string) =
         try
-            Regex(pattern, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 10.0)
+            Regex(translate pattern, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0)
         with :? ArgumentException as error ->
             Guard.fail $"regular expression '{pattern}' cannot be read: {error.Message} Correct the pattern."
 
     let compiled = Collections.Concurrent.ConcurrentDictionary<string, Regex>()
-    let get (pattern: string) = compiled.GetOrAdd(pattern, compile)
+
+    /// What `action` makes of the compiled pattern and the text.
+    let apply (pattern: string) (text: string) (action: Regex -> 'a) : 'a =
+        try
+            action (compiled.GetOrAdd(pattern, compile))
+        with :? RegexMatchTimeoutException ->
+            Guard.fail
+                $"regular expression '{pattern}' took over 3 s on a text of {text.Length} characters. Make its repetitions unambiguous."
 
 /// Extraction and comparison of answers.
 [<AbstractClass; Sealed>]
@@ -61,8 +77,12 @@ type AnswerExtraction =
     /// the first that is not empty (the whole match where the pattern has no group), trimmed; else `fallback`.
     /// Error: `select` beyond the matches that a text has.
     static member RegexFilter(text: string, pattern: string, select: int, fallback: string) : string =
-        let regex = Patterns.get pattern
-        let matches = regex.Matches text
+        // The list is lazy, so that counting it is where the time goes.
+        let matches =
+            Patterns.apply pattern text (fun regex ->
+                let found = regex.Matches text
+                found.Count |> ignore
+                found)
 
         if matches.Count = 0 then
             fallback
@@ -85,7 +105,9 @@ type AnswerExtraction =
                 |> PythonText.strip
 
     static member private Normalise(text: string, options: ExactMatchOptions) =
-        let remove (t: string) pattern = (Patterns.get pattern).Replace(t, "")
+        let remove (t: string) pattern =
+            Patterns.apply pattern t (fun regex -> regex.Replace(t, ""))
+
         let filtered = options.RegexesToIgnore |> Array.fold remove text
 
         let lowered =

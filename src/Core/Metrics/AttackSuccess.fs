@@ -21,14 +21,15 @@ type AttackSuccessResult =
         ClopperPearson: Interval
     }
 
+module private Verdicts =
+    let tag = Regex(@"\[\[([AB])\]\]", RegexOptions.CultureInvariant)
+
 /// Attack success rate and its judge's verdicts.
 [<AbstractClass; Sealed>]
 type AttackSuccess =
-    static member private Tags = Regex(@"\[\[([AB])\]\]", RegexOptions.CultureInvariant)
-
     /// All tags of a reply, in order: "A" or "B".
     static member TagsFound(reply: string) : string[] =
-        [| for m in AttackSuccess.Tags.Matches reply -> m.Groups[1].Value |]
+        [| for m in Verdicts.tag.Matches reply -> m.Groups[1].Value |]
 
     /// The verdict of a reply with exactly one tag; empty where there is none or more than one.
     static member Verdict(reply: string) : string =

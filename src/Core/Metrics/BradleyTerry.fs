@@ -135,7 +135,7 @@ module private BradleyTerryFit =
             match Seq.tryFind (seen.Contains >> not) (seq { 0 .. players - 1 }) with
             | Some i ->
                 Guard.fail
-                    $"players 0 and {i} are not linked by wins both ways, so some strength is infinite. Add games, or give an L2 penalty."
+                    $"wins do not link players 0 and {i} both ways, so some strength is infinite. Add games or an L2 penalty."
             | None -> ()
 
 /// Ratings of players from pairwise games.

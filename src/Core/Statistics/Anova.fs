@@ -103,12 +103,53 @@ module private Design =
         clear rest
         dot rest rest, basis.Count
 
+module private Rows =
+    /// Sum of squares and degrees of freedom that the larger of two nested models explains more.
+    let drop (less, fewer) (more, greater) = less - more, greater - fewer
+
+    /// The pair of models compared for a term; `fit` gives residual sum of squares and rank of a model with some terms.
+    let ofTerm kind (terms: int[][]) (fit: int list -> float * int) t =
+        let all = [ 0 .. terms.Length - 1 ]
+
+        let contains u =
+            Set.isProperSubset (Set.ofArray terms[t]) (Set.ofArray terms[u])
+
+        match kind with
+        | SumOfSquares.TypeI -> drop (fit [ 0 .. t - 1 ]) (fit [ 0..t ])
+        | SumOfSquares.TypeII ->
+            let others = all |> List.filter (fun u -> u <> t && not (contains u))
+            drop (fit others) (fit (List.sort (t :: others)))
+        | SumOfSquares.TypeIII -> drop (fit (List.except [ t ] all)) (fit all)
+        | other -> Guard.fail $"sum of squares type {int other} is unknown; use I, II or III."
+
+    let entry total (rss, df: int) name (ss, d: int) =
+        let mse = rss / float df
+        let f = ss / float d / mse
+
+        {
+            Name = name
+            SumOfSquares = ss
+            DegreesOfFreedom = d
+            F = f
+            PValue = Distributions.FSf(f, float d, float df)
+            Eta2 = ss / total
+            PartialEta2 = ss / (ss + rss)
+            Omega2 = (ss - float d * mse) / (total + mse)
+        }
+
+    let residual total error =
+        { entry total error "Residual" error with
+            F = nan
+            PValue = nan
+            Omega2 = nan
+        }
+
 /// Analysis of variance.
 [<AbstractClass; Sealed>]
 type Anova =
     /// Table of a model given by terms. `factors[f]` holds the level of factor f per observation, `terms` names the
     /// factors of each term by index ([|0|] a main effect, [|0; 1|] an interaction), main effects first.
-    /// Type III adds the intercept's own row in front.
+    /// Type III adds the intercept's own row in front. Error: a factor with one level, or no residual degrees of freedom.
     static member Table(y: float[], names: string[], factors: string[][], terms: int[][], kind: SumOfSquares) : AnovaTable =
         Guard.sample "y" 3 y
         Guard.sameLength "names" names "factors" factors
@@ -122,70 +163,40 @@ type Anova =
 
         let columns = terms |> Array.map (fun t -> Design.term contrasts (List.ofArray t))
         let intercept = [| Array.create y.Length 1.0 |]
-        // Residual sum of squares and rank of a model with some terms, with or without the intercept.
-        let fit withIntercept included =
-            let own = included |> Seq.collect (fun t -> columns[t])
-            Design.residual y (if withIntercept then Seq.append intercept own else own)
+
+        let own included =
+            included |> Seq.collect (fun t -> columns[t])
+
+        let fit included =
+            Design.residual y (Seq.append intercept (own included))
 
         let all = [ 0 .. terms.Length - 1 ]
-        let total, _ = fit true []
-        let rss, rank = fit true all
-        let df = y.Length - rank
+        let total, _ = fit []
+        let rss, rank = fit all
+        let error = rss, y.Length - rank
 
-        if df < 1 then
+        if snd error < 1 then
             Guard.fail
                 $"{y.Length} observations leave no residual degrees of freedom for {terms.Length} terms. Drop an interaction."
 
-        let contains big small =
-            Set.isProperSubset (Set.ofArray terms[small]) (Set.ofArray terms[big])
-
-        let drop (less, fewer) (more, greater) = less - more, greater - fewer
-
-        let row t =
-            match kind with
-            | SumOfSquares.TypeI -> drop (fit true [ 0 .. t - 1 ]) (fit true [ 0..t ])
-            | SumOfSquares.TypeII ->
-                let others = all |> List.filter (fun u -> u <> t && not (contains u t))
-                drop (fit true others) (fit true (t :: others |> List.sort))
-            | SumOfSquares.TypeIII -> drop (fit true (List.except [ t ] all)) (rss, rank)
-            | other -> Guard.fail $"sum of squares type {int other} is unknown; use I, II or III."
-
-        let mse = rss / float df
-
-        let entry name (ss, d) =
-            let f = ss / float d / mse
-
-            {
-                Name = name
-                SumOfSquares = ss
-                DegreesOfFreedom = d
-                F = f
-                PValue = Distributions.FSf(f, float d, float df)
-                Eta2 = ss / total
-                PartialEta2 = ss / (ss + rss)
-                Omega2 = (ss - float d * mse) / (total + mse)
-            }
+        let entry = Rows.entry total error
 
         let name t =
             terms[t] |> Array.map (fun f -> names[f]) |> String.concat ":"
 
-        let rows = all |> List.map (fun t -> entry (name t) (row t)) |> Array.ofList
+        let rows =
+            all
+            |> List.map (fun t -> entry (name t) (Rows.ofTerm kind terms fit t))
+            |> Array.ofList
 
-        let own =
+        let constant =
             if kind = SumOfSquares.TypeIII then
-                [| entry "Intercept" (drop (fit false all) (rss, rank)) |]
+                [| entry "Intercept" (Rows.drop (Design.residual y (own all)) (rss, rank)) |]
             else
                 [||]
 
-        let residual =
-            { entry "Residual" (rss, df) with
-                F = nan
-                PValue = nan
-                Omega2 = nan
-            }
-
         {
-            Terms = Array.concat [ own; rows; [| residual |] ]
+            Terms = Array.concat [ constant; rows; [| Rows.residual total error |] ]
             TotalSumOfSquares = total
             RSquared = 1.0 - rss / total
         }

@@ -71,6 +71,48 @@ module internal BootstrapIntervals =
     let bcaLevel z0 acceleration z =
         Distributions.NormalCdf(z0 + (z0 + z) / (1.0 - acceleration * (z0 + z)))
 
+    /// The levels at which BCa reads the replicates' quantiles.
+    let bcaLevels z0 acceleration alpha =
+        let z = Distributions.NormalQuantile(1.0 - 0.5 * alpha)
+
+        {
+            Lower = bcaLevel z0 acceleration -z
+            Upper = bcaLevel z0 acceleration z
+        }
+
+    let result statistic replicates jackknife alpha =
+        Guard.probability "alpha" alpha
+        let error = Descriptive.StandardDeviation replicates
+        let percentile = percentile replicates alpha
+        let z0, acceleration = z0 replicates statistic, acceleration jackknife
+        let levels = bcaLevels z0 acceleration alpha
+        let half = error * Distributions.NormalQuantile(1.0 - 0.5 * alpha)
+
+        {
+            Statistic = statistic
+            StandardError = error
+            Percentile = percentile
+            Basic =
+                {
+                    Lower = 2.0 * statistic - percentile.Upper
+                    Upper = 2.0 * statistic - percentile.Lower
+                }
+            Bca = quantiles replicates levels.Lower levels.Upper
+            Normal =
+                {
+                    Lower = statistic - half
+                    Upper = statistic + half
+                }
+            BcaZ0 = z0
+            BcaAcceleration = acceleration
+            BcaLevels = levels
+            Replicates = replicates
+        }
+
+    let checkDraws draws =
+        if draws < 2 then
+            Guard.fail $"{draws} bootstrap draws; at least 2 are needed, and 10000 for a 95 %% interval."
+
     let checkIndices name (bound: int) (rows: int[][]) =
         Guard.atLeast name 2 rows
 
@@ -88,56 +130,32 @@ type Bootstrap =
     static member Indices(n: int, draws: int, stream: RandomStream) : int[][] =
         Array.init draws (fun b -> stream.Indices(int64 b, n, n))
 
-    /// Bootstrap of a statistic over the given resampling rows.
+    /// Bootstrap of a statistic over the given resampling rows. The statistic must be a pure function.
     static member Resample(sample: float[], statistic: Func<float[], float>, indices: int[][], alpha: float) : BootstrapResult =
         Guard.sample "sample" 2 sample
-        Guard.probability "alpha" alpha
         BootstrapIntervals.checkIndices "indices" sample.Length indices
-        let observed = statistic.Invoke sample
+        let pick row = row |> Array.map (fun i -> sample[i])
 
         let replicates =
-            indices
-            |> Array.map (fun row -> statistic.Invoke(Array.map (fun i -> sample[i]) row))
+            indices |> Array.Parallel.map (fun row -> statistic.Invoke(pick row))
 
-        let jackknife =
-            Array.init sample.Length (fun i -> statistic.Invoke(Array.removeAt i sample))
+        let without =
+            Array.Parallel.init sample.Length (fun i -> statistic.Invoke(Array.removeAt i sample))
 
-        let error = Descriptive.StandardDeviation replicates
-        let percentile = BootstrapIntervals.percentile replicates alpha
-        let z0 = BootstrapIntervals.z0 replicates observed
-        let acceleration = BootstrapIntervals.acceleration jackknife
-        let z = Distributions.NormalQuantile(1.0 - 0.5 * alpha)
+        BootstrapIntervals.result (statistic.Invoke sample) replicates without alpha
 
-        let levels =
-            {
-                Lower = BootstrapIntervals.bcaLevel z0 acceleration -z
-                Upper = BootstrapIntervals.bcaLevel z0 acceleration z
-            }
-
-        {
-            Statistic = observed
-            StandardError = error
-            Percentile = percentile
-            Basic =
-                {
-                    Lower = 2.0 * observed - percentile.Upper
-                    Upper = 2.0 * observed - percentile.Lower
-                }
-            Bca = BootstrapIntervals.quantiles replicates levels.Lower levels.Upper
-            Normal =
-                {
-                    Lower = observed - z * error
-                    Upper = observed + z * error
-                }
-            BcaZ0 = z0
-            BcaAcceleration = acceleration
-            BcaLevels = levels
-            Replicates = replicates
-        }
-
-    /// Bootstrap of the mean over `draws` seeded resamples.
+    /// Bootstrap of the mean over `draws` seeded resamples. Draws run in parallel; each is keyed by its number.
     static member Mean(sample: float[], draws: int, alpha: float, stream: RandomStream) : BootstrapResult =
-        Bootstrap.Resample(sample, Array.average, Bootstrap.Indices(sample.Length, draws, stream), alpha)
+        Guard.sample "sample" 2 sample
+        BootstrapIntervals.checkDraws draws
+        let n = sample.Length
+        let mean = Array.average sample
+
+        let replicate b =
+            stream.Indices(int64 b, n, n) |> Array.averageBy (fun i -> sample[i])
+
+        let without = sample |> Array.map (fun x -> (float n * mean - x) / float (n - 1))
+        BootstrapIntervals.result mean (Array.Parallel.init draws replicate) without alpha
 
     /// Difference of means of two samples that are resampled apart (different items, different n).
     static member MeanDifference

@@ -179,6 +179,7 @@ type Distributions =
 
     /// Noncentral t P(T <= x) with noncentrality `delta`: Lenth's series (Applied Statistics algorithm 243),
     /// each term computed by itself in the log domain so that large noncentralities do not underflow.
+    /// Absolute accuracy 1e-15: a tail on the side opposite to delta has digits down to there only.
     static member NoncentralTCdf(x: float, df: float, delta: float) : float =
         if not (df > 0.0) || Double.IsNaN x || Double.IsNaN delta then
             nan

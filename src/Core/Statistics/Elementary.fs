@@ -1,5 +1,5 @@
-// log(1 + x), exp(x) - 1 and the logistic functions without loss of digits near zero (the correction of Kahan, after HP-15C Advanced Functions);
-// the platform has neither in full precision, and the library's are good to 1e-8 only.
+// log(1 + x), exp(x) - 1 and the logistic functions without loss of digits near zero (Kahan's correction).
+// The platform has neither in full precision, and MathNet.Numerics' are good to 1e-8 only.
 module internal PeftAlign.Core.Statistics.Elementary
 
 /// log(1 + x).

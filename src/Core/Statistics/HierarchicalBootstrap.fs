@@ -1,21 +1,23 @@
 // Bootstraps over seeds and items: an arm is a table [seed][item]; the statistic is the mean over drawn seeds of the mean
 // over drawn items. A benchmark asks the same items of every seed, so `Crossed` is the right one for it.
+// Seeded draws run in parallel and are keyed by their number, so results depend on neither order nor threads.
 namespace PeftAlign.Core.Statistics
 
-/// A hierarchical bootstrap; ShareAtOrBelowZero is a one-sided bootstrap p-value of a positive difference.
+/// A hierarchical bootstrap of level 1 - alpha. Bca takes its acceleration from leaving out one unit of the top level
+/// (configurations, else seeds; items where there is a single seed); NaN where its constants do not exist.
+/// ShareAtOrBelowZero is a one-sided bootstrap p-value of a positive difference.
 type HierarchicalResult =
     {
         Mean: float
         StandardError: float
         Percentile: Interval
+        Bca: Interval
         ShareAtOrBelowZero: float
         Replicates: float[]
     }
 
-/// Bootstraps of a table of seeds (rows) by items (columns).
-[<AbstractClass; Sealed>]
-type HierarchicalBootstrap =
-    static member private Check(arm: float[][]) =
+module private Levels =
+    let check (arm: float[][]) =
         Guard.atLeast "arm" 1 arm
 
         arm
@@ -23,19 +25,46 @@ type HierarchicalBootstrap =
 
         arm |> Array.iteri (fun s row -> Guard.sample $"arm[{s}]" 1 row)
 
-    static member private Summary(arm: float[][], replicates: float[], alpha) =
-        Guard.probability "alpha" alpha
+    /// Means without each unit in turn.
+    let jackknife (units: float[]) =
+        units |> Array.mapi (fun i _ -> Array.average (Array.removeAt i units))
+
+    /// Leave-one-out means of the statistic over seeds, or over items where there is one seed.
+    let ofArm (arm: float[][]) =
+        if arm.Length > 1 then
+            jackknife (Array.map Array.average arm)
+        elif arm[0].Length > 1 then
+            jackknife arm[0]
+        else
+            [| arm[0].[0] |]
+
+    let result mean (replicates: float[]) jackknife alpha =
+        let r = BootstrapIntervals.result mean replicates jackknife alpha
+        let below = replicates |> Array.filter (fun v -> v <= 0.0) |> Array.length
 
         {
-            Mean = arm |> Array.averageBy Array.average
-            StandardError = Descriptive.StandardDeviation replicates
-            Percentile = BootstrapIntervals.percentile replicates alpha
-            ShareAtOrBelowZero =
-                float (replicates |> Array.filter (fun r -> r <= 0.0) |> Array.length)
-                / float replicates.Length
+            Mean = mean
+            StandardError = r.StandardError
+            Percentile = r.Percentile
+            Bca = r.Bca
+            ShareAtOrBelowZero = float below / float replicates.Length
             Replicates = replicates
         }
 
+    let ofReplicates (arm: float[][]) replicates alpha =
+        result (arm |> Array.averageBy Array.average) replicates (ofArm arm) alpha
+
+    let nested (arm: float[][]) (seeds: int[]) (items: int[][]) =
+        Array.map2 (fun s row -> row |> Array.averageBy (fun i -> arm[s][i])) seeds items
+        |> Array.average
+
+    let crossed (arm: float[][]) (seeds: int[]) (items: int[]) =
+        seeds
+        |> Array.averageBy (fun s -> items |> Array.averageBy (fun i -> arm[s][i]))
+
+/// Bootstraps of a table of seeds (rows) by items (columns).
+[<AbstractClass; Sealed>]
+type HierarchicalBootstrap =
     /// first - second, seed by seed and item by item: the arm of a paired comparison.
     static member Difference(first: float[][], second: float[][]) : float[][] =
         Guard.sameLength "first" first "second" second
@@ -49,60 +78,54 @@ type HierarchicalBootstrap =
 
     /// Items nested in seeds: draw b takes seeds seeds[b]; its k-th drawn seed takes items items[b][k].
     static member Nested(arm: float[][], seeds: int[][], items: int[][][], alpha: float) : HierarchicalResult =
-        HierarchicalBootstrap.Check arm
+        Levels.check arm
         BootstrapIntervals.checkIndices "seeds" arm.Length seeds
         Guard.sameLength "seeds" seeds "items" items
         Array.iter2 (fun (s: int[]) i -> Guard.sameLength "a row of seeds" s "of items" i) seeds items
         Array.concat items |> BootstrapIntervals.checkIndices "items" arm[0].Length
-
-        let mean (seed: int) row =
-            row |> Array.averageBy (fun i -> arm[seed][i])
-
-        let replicates =
-            Array.map2 (fun s i -> Array.map2 mean s i |> Array.average) seeds items
-
-        HierarchicalBootstrap.Summary(arm, replicates, alpha)
+        Levels.ofReplicates arm (Array.map2 (Levels.nested arm) seeds items) alpha
 
     /// Seeds resampled, every seed with all its items: items are a fixed set.
     static member SeedsOnly(arm: float[][], seeds: int[][], alpha: float) : HierarchicalResult =
-        HierarchicalBootstrap.Check arm
+        Levels.check arm
         BootstrapIntervals.checkIndices "seeds" arm.Length seeds
         let means = arm |> Array.map Array.average
-        let replicates = seeds |> Array.map (Array.averageBy (fun s -> means[s]))
-        HierarchicalBootstrap.Summary(arm, replicates, alpha)
+        Levels.ofReplicates arm (seeds |> Array.map (Array.averageBy (fun s -> means[s]))) alpha
 
     /// Every seed answers the same items: draw b takes seeds seeds[b] and, for all of them, items items[b].
     static member Crossed(arm: float[][], seeds: int[][], items: int[][], alpha: float) : HierarchicalResult =
-        HierarchicalBootstrap.Check arm
+        Levels.check arm
         BootstrapIntervals.checkIndices "seeds" arm.Length seeds
         BootstrapIntervals.checkIndices "items" arm[0].Length items
         Guard.sameLength "seeds" seeds "items" items
-
-        let mean (items: int[]) (seed: int) =
-            items |> Array.averageBy (fun i -> arm[seed][i])
-
-        let replicates = Array.map2 (fun s i -> Array.averageBy (mean i) s) seeds items
-        HierarchicalBootstrap.Summary(arm, replicates, alpha)
+        Levels.ofReplicates arm (Array.map2 (Levels.crossed arm) seeds items) alpha
 
     /// Crossed bootstrap with `draws` seeded draws of seeds and of items.
     static member Crossed(arm: float[][], draws: int, alpha: float, stream: RandomStream) : HierarchicalResult =
-        HierarchicalBootstrap.Check arm
-        let seeds = Bootstrap.Indices(arm.Length, draws, stream.Child "seeds")
-        let items = Bootstrap.Indices(arm[0].Length, draws, stream.Child "items")
-        HierarchicalBootstrap.Crossed(arm, seeds, items, alpha)
+        Levels.check arm
+        BootstrapIntervals.checkDraws draws
+        let seeds, items = stream.Child "seeds", stream.Child "items"
+        let rows, columns = arm.Length, arm[0].Length
+
+        let replicate (b: int) =
+            Levels.crossed arm (seeds.Indices(int64 b, rows, rows)) (items.Indices(int64 b, columns, columns))
+
+        Levels.ofReplicates arm (Array.Parallel.init draws replicate) alpha
 
     /// Nested bootstrap with `draws` seeded draws.
     static member Nested(arm: float[][], draws: int, alpha: float, stream: RandomStream) : HierarchicalResult =
-        HierarchicalBootstrap.Check arm
-        let seeds = Bootstrap.Indices(arm.Length, draws, stream.Child "seeds")
-        let source = stream.Child "items"
+        Levels.check arm
+        BootstrapIntervals.checkDraws draws
+        let seeds, items = stream.Child "seeds", stream.Child "items"
+        let rows, columns = arm.Length, arm[0].Length
 
-        let items =
-            Array.init draws (fun b ->
-                Array.init arm.Length (fun k ->
-                    source.Indices(int64 b * int64 arm.Length + int64 k, arm[0].Length, arm[0].Length)))
+        let replicate (b: int) =
+            let own k =
+                items.Indices(int64 b * int64 rows + int64 k, columns, columns)
 
-        HierarchicalBootstrap.Nested(arm, seeds, items, alpha)
+            Levels.nested arm (seeds.Indices(int64 b, rows, rows)) (Array.init rows own)
+
+        Levels.ofReplicates arm (Array.Parallel.init draws replicate) alpha
 
     /// Configurations first, then the seeds of each drawn configuration, then common items of all:
     /// arms [configuration][seed][item]; statistic: mean of the configurations' means.
@@ -110,7 +133,8 @@ type HierarchicalBootstrap =
         (arms: float[][][], draws: int, alpha: float, stream: RandomStream)
         : HierarchicalResult =
         Guard.atLeast "arms" 1 arms
-        arms |> Array.iter HierarchicalBootstrap.Check
+        BootstrapIntervals.checkDraws draws
+        arms |> Array.iter Levels.check
         let width = arms[0][0]
 
         arms
@@ -121,17 +145,21 @@ type HierarchicalBootstrap =
         let configurations, seeds, common =
             stream.Child "configurations", stream.Child "seeds", stream.Child "items"
 
-        let replicate b =
-            let drawn = common.Indices(b, items, items)
+        let replicate (b: int) =
+            let drawn = common.Indices(int64 b, items, items)
 
-            configurations.Indices(b, count, count)
+            configurations.Indices(int64 b, count, count)
             |> Array.mapi (fun k c ->
-                let arm = arms[c]
-                let chosen = seeds.Indices(b * int64 count + int64 k, arm.Length, arm.Length)
-
-                chosen
-                |> Array.averageBy (fun s -> drawn |> Array.averageBy (fun i -> arm[s][i])))
+                let rows = arms[c].Length
+                Levels.crossed arms[c] (seeds.Indices(int64 b * int64 count + int64 k, rows, rows)) drawn)
             |> Array.average
 
-        let replicates = Array.init draws (int64 >> replicate)
-        HierarchicalBootstrap.Summary(arms |> Array.map (fun arm -> [| Array.averageBy Array.average arm |]), replicates, alpha)
+        let means = arms |> Array.map (Array.averageBy Array.average)
+
+        let without =
+            if count > 1 then
+                Levels.jackknife means
+            else
+                Levels.ofArm arms[0]
+
+        Levels.result (Array.average means) (Array.Parallel.init draws replicate) without alpha

@@ -55,11 +55,14 @@ type internal Draw(key: uint64, draw: uint64) =
     /// Uniform on 0 .. bound-1 without bias (Lemire 2019): the few words that would tip the balance are drawn again.
     member this.Below(bound: int) =
         let range = uint64 bound
-        let threshold = (0x100000000UL - range) % range
         let mutable product = uint64 (this.Word()) * range
 
-        while (product &&& 0xFFFFFFFFUL) < threshold do
-            product <- uint64 (this.Word()) * range
+        // Only a remainder below the range can be one too many, so the division is rare.
+        if (product &&& 0xFFFFFFFFUL) < range then
+            let threshold = (0x100000000UL - range) % range
+
+            while (product &&& 0xFFFFFFFFUL) < threshold do
+                product <- uint64 (this.Word()) * range
 
         int (product >>> 32)
 

@@ -107,7 +107,7 @@ module private ProportionIntervals =
     let check what successes trials =
         if trials < 1 || successes < 0 || successes > trials then
             Guard.fail
-                $"{what} has {successes} successes in {trials} trials; 0 <= successes <= trials and trials >= 1 are needed. Count again."
+                $"{what} has {successes} successes in {trials} trials; 0 <= successes <= trials, trials >= 1 are needed. Count again."
 
 /// Inference on one and two proportions.
 [<AbstractClass; Sealed>]

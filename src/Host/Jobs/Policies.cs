@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Text;
 
@@ -50,8 +51,14 @@ internal static class Policies
         var outline = model.Outline(place.Base);
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))
-            sites = job.Create<IPeftAdapter>(contract).Load(outline, AdapterFolders.Open(folder));
+            sites = job.Create<IPeftAdapter>(contract).Load(outline, Files(folder));
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;
         return new Policy(model, tokenizer, outline, sites);
+    }
+
+    private static AdapterFiles Files(string folder)
+    {
+        using var adapter = AdapterFolder.Open(folder);
+        return new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));
     }
 }

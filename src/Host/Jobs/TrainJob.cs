@@ -1,8 +1,10 @@
 // One training job: policy, data, method and adapter from the plan; the trainer; the result in the ecosystem's formats.
 
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Jobs;
@@ -34,7 +36,7 @@ internal static class TrainJob
         }, job.Cancellation);
 
         if (adapter is not null && sites is not null)
-            Appear(job.Folder.Adapter, folder => AdapterFolders.Write(folder, adapter.Save(policy.Outline, sites)));
+            Appear(job.Folder.Adapter, folder => Write(folder, adapter.Save(policy.Outline, sites)));
         else
             Appear(job.Folder.Model, folder => ModelFolder.Save(folder, policy.Model, place.Base));
         return new JsonObject
@@ -44,6 +46,9 @@ internal static class TrainJob
             ["final_loss"] = outcome.FinalLoss,
         };
     }
+
+    private static void Write(string folder, AdapterFiles files) =>
+        AdapterFolder.Write(folder, files.Config.ToDictionary(c => c.Key, c => (object?)(c.Value is null ? null : JsonSerializer.SerializeToElement(c.Value))), files.Tensors);
 
     private static void Appear(string folder, Action<string> write)
     {

@@ -7,6 +7,8 @@ namespace PeftAlign.Models.Checkpoints;
 
 public sealed partial class CheckpointFolder
 {
+    private const string OtherModel = "Configuration and weights are of different models";
+
     /// <summary>
     /// Refuses weights that lack a tensor or have one of another shape; tensors that nobody asked for become one of the
     /// <see cref="Warnings"/>.
@@ -20,11 +22,12 @@ public sealed partial class CheckpointFolder
         if (wrong.Count > 0)
         {
             var shown = wrong.Take(4).Select(w => $"{Fault.Quote(w.Key)} is {Fault.Shape(tensors[w.Key].Tensor.Shape)} and should be {Fault.Shape(w.Value)}");
-            throw Fault.In(Path, $"{wrong.Count} of {wanted.Count} tensors have another shape than config.json asks for: {string.Join("; ", shown)}. Configuration and weights are of different models.");
+            var listed = string.Join("; ", shown);
+            throw Fault.In(Path, $"{wrong.Count} of {wanted.Count} tensors have another shape than config.json asks for: {listed}. {OtherModel}.");
         }
         var missing = wanted.Keys.Where(name => !tensors.ContainsKey(name)).ToList();
         if (missing.Count > 0)
-            throw Fault.In(Path, $"{missing.Count} of {wanted.Count} tensors that config.json asks for are not in the weights: {Fault.Some(missing)}. Configuration and weights are of different models, or the download is incomplete.");
+            throw Fault.In(Path, $"{missing.Count} of {wanted.Count} tensors that config.json asks for are not in the weights: {Fault.Some(missing)}. {OtherModel}, or the download is incomplete.");
         var unused = tensors.Keys.Where(name => !wanted.ContainsKey(name) && ignored?.Invoke(name) != true).ToList();
         if (unused.Count > 0) warnings.Add($"{Path}: {unused.Count} of {tensors.Count} tensors are not used by this configuration: {Fault.Some(unused)}.");
     }

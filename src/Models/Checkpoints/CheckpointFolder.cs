@@ -13,9 +13,11 @@ public sealed partial class CheckpointFolder : IDisposable
     private const string Index = "model.safetensors.index.json";
     private const string Pickled = "pytorch_model.bin";
     private const string PickledIndex = "pytorch_model.bin.index.json";
+    private const string Releases = "shards and index belong to different releases, fetch them again";
 
     private readonly List<ITensorFile> files = [];
     private readonly Dictionary<string, (ITensorFile File, StoredTensor Tensor)> tensors = [];
+    private readonly List<StoredTensor> all = [];
     private readonly List<string> warnings = [];
 
     private CheckpointFolder(string path) => Path = path;
@@ -24,7 +26,7 @@ public sealed partial class CheckpointFolder : IDisposable
     public string Path { get; }
 
     /// <summary>Facts about all tensors, shard by shard, in the order of their data.</summary>
-    public IReadOnlyCollection<StoredTensor> Tensors => [.. tensors.Values.Select(t => t.Tensor)];
+    public IReadOnlyCollection<StoredTensor> Tensors => all;
 
     /// <summary>Names of all tensors.</summary>
     public IReadOnlyCollection<string> Names => tensors.Keys;
@@ -82,8 +84,9 @@ public sealed partial class CheckpointFolder : IDisposable
         foreach (var shard in map.Values.Distinct().Order(StringComparer.Ordinal))
             Add(OpenOne(In(shard)), name => map.TryGetValue(name, out var place) ? place == shard : Unlisted(name));
         foreach (var (name, shard) in map)
-            if (!tensors.ContainsKey(name)) throw Fault.In(index, name, $"the index places it in {Fault.Quote(shard)}, which does not hold it; shards and index belong to different releases, fetch them again.");
-        if (unlisted.Count > 0) warnings.Add($"{index}: weight_map leaves out {unlisted.Count} tensors that the shards hold: {Fault.Some(unlisted)}; they are read from their shards.");
+            if (!tensors.ContainsKey(name)) throw Fault.In(index, name, $"the index places it in {Fault.Quote(shard)}, which does not hold it; {Releases}.");
+        if (unlisted.Count > 0)
+            warnings.Add($"{index}: weight_map leaves out {unlisted.Count} of the tensors that the shards hold: {Fault.Some(unlisted)}; they are read from their shards.");
 
         bool Unlisted(string name)
         {
@@ -99,7 +102,8 @@ public sealed partial class CheckpointFolder : IDisposable
         {
             if (wanted?.Invoke(tensor.Name) == false) continue;
             if (!tensors.TryAdd(tensor.Name, (file, tensor)))
-                throw Fault.In(tensor.File, tensor.Name, $"{Fault.Quote(tensors[tensor.Name].Tensor.File)} holds it too and the index does not say which counts; fetch the files again.");
+                throw Fault.In(tensor.File, tensor.Name, $"{Fault.Quote(tensors[tensor.Name].Tensor.File)} holds it too; {Releases}.");
+            all.Add(tensor);
         }
     }
 
@@ -120,13 +124,13 @@ public sealed partial class CheckpointFolder : IDisposable
     {
         var stored = Find(name);
         if (!shape.SequenceEqual([.. stored.Shape]))
-            throw Fault.In(stored.File, name, $"its shape is {Fault.Shape(stored.Shape)} but config.json asks for {Fault.Shape(shape.ToArray())}; configuration and weights are of different models.");
+            throw Fault.In(stored.File, name, $"its shape is {Fault.Shape(stored.Shape)} but config.json asks for {Fault.Shape(shape.ToArray())}. {OtherModel}.");
         return Tensor(name);
     }
 
     private (ITensorFile File, StoredTensor Tensor) Entry(string name) =>
         tensors.TryGetValue(name, out var entry) ? entry
-        : throw Fault.In(Path, name, $"the weights do not hold it ({tensors.Count} tensors); configuration and weights are of different models, or the download is incomplete.");
+        : throw Fault.In(Path, name, $"it is not among the {tensors.Count} tensors of the weights. {OtherModel}, or the download is incomplete.");
 
     /// <summary>Lets go of the files; tensors made from them stay valid.</summary>
     public void Dispose()

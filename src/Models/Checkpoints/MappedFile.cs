@@ -1,5 +1,5 @@
 // A file mapped into memory, and tensors over it without a copy. The map is private: a write to such a tensor changes
-// this process's copy of the page, never the file. It lives until the last tensor over it is gone.
+// this process's copy of the page, never the file. It lives until the last tensor over it is gone, and needs no open file.
 // The bytes are taken as they are: a little-endian machine is assumed.
 
 using System.IO.MemoryMappedFiles;
@@ -11,15 +11,9 @@ namespace PeftAlign.Models.Checkpoints;
 
 internal sealed class MappedFile : IDisposable
 {
-    private readonly MemoryMappedFile file;
     private readonly MemoryMappedViewAccessor view;
 
-    private MappedFile(MemoryMappedFile file, MemoryMappedViewAccessor view, long length)
-    {
-        this.file = file;
-        this.view = view;
-        Length = length;
-    }
+    private MappedFile(MemoryMappedViewAccessor view, long length) => (this.view, Length) = (view, length);
 
     /// <summary>Bytes of the file when it was mapped.</summary>
     public long Length { get; }
@@ -30,7 +24,7 @@ internal sealed class MappedFile : IDisposable
     {
         try
         {
-            if (new FileInfo(path).Length == 0) throw Fault.In(path, "the file is empty; copy it again.");
+            if (RegularFile.Length(path) == 0) throw Fault.In(path, "the file is empty; copy it again.");
             return new FileStream(path, new FileStreamOptions { Share = FileShare.ReadWrite | FileShare.Delete, BufferSize = 0 });
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -39,33 +33,24 @@ internal sealed class MappedFile : IDisposable
         }
     }
 
-    /// <summary>Maps all of an open file, which is closed with the map.</summary>
+    /// <summary>Maps all of an open file, which may be closed afterwards.</summary>
     public static MappedFile Map(FileStream stream)
     {
         try
         {
             return Map(stream, MemoryMappedFileAccess.CopyOnWrite);
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or OutOfMemoryException)
         {
-            // The kernel may refuse a writable map that is larger than memory. Then a write would end the process.
+            // The kernel may refuse a writable map that is larger than memory. Over this one a write ends the process.
             return Map(stream, MemoryMappedFileAccess.Read);
         }
     }
 
     private static MappedFile Map(FileStream stream, MemoryMappedFileAccess access)
     {
-        var length = stream.Length;
-        var file = MemoryMappedFile.CreateFromFile(stream, null, 0, access, HandleInheritability.None, leaveOpen: false);
-        try
-        {
-            return new MappedFile(file, file.CreateViewAccessor(0, 0, access), length);
-        }
-        catch
-        {
-            file.Dispose();
-            throw;
-        }
+        using var file = MemoryMappedFile.CreateFromFile(stream, null, 0, access, HandleInheritability.None, leaveOpen: true);
+        return new MappedFile(file.CreateViewAccessor(0, 0, access), stream.Length);
     }
 
     /// <summary>A contiguous tensor over the file's bytes from <paramref name="offset"/>, or a copy where they are not aligned.</summary>
@@ -101,9 +86,5 @@ internal sealed class MappedFile : IDisposable
         return bytes;
     }
 
-    public void Dispose()
-    {
-        view.Dispose();
-        file.Dispose();
-    }
+    public void Dispose() => view.Dispose();
 }

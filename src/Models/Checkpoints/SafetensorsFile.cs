@@ -36,7 +36,7 @@ public sealed class SafetensorsFile : ITensorFile
     /// <exception cref="UserErrorException">It cannot be read or is not valid; the message names file, tensor and reason.</exception>
     public static SafetensorsFile Open(string path)
     {
-        var stream = MappedFile.OpenFile(path);
+        using var stream = MappedFile.OpenFile(path);
         try
         {
             var header = SafetensorsHeader.Read(stream.SafeFileHandle, path);
@@ -44,13 +44,7 @@ public sealed class SafetensorsFile : ITensorFile
         }
         catch (IOException e)
         {
-            stream.Dispose();
             throw Fault.Unreadable(path, e);
-        }
-        catch
-        {
-            stream.Dispose();
-            throw;
         }
     }
 

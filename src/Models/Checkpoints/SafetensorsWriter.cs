@@ -53,7 +53,8 @@ public static class SafetensorsWriter
             if (tensor.Name == "__metadata__") throw new ArgumentException("the name __metadata__ is reserved by the format");
             var end = begin + tensor.Bytes;
             if (text.Length > 1) text.Append(',');
-            text.Append(CultureInfo.InvariantCulture, $"{Quote(tensor.Name)}:{{\"dtype\":\"{SafetensorsDtypes.NameOf(tensor.DType)}\",\"shape\":[{string.Join(',', tensor.Shape)}],\"data_offsets\":[{begin},{end}]}}");
+            var (dtype, shape) = (SafetensorsDtypes.NameOf(tensor.DType), string.Join(',', tensor.Shape));
+            text.Append(CultureInfo.InvariantCulture, $$"""{{Quote(tensor.Name)}}:{"dtype":"{{dtype}}","shape":[{{shape}}],"data_offsets":[{{begin}},{{end}}]}""");
             begin = end;
         }
         var json = Encoding.UTF8.GetBytes(text.Append('}').ToString());

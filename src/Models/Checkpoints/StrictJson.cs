@@ -6,7 +6,8 @@ using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Checkpoints;
 
-internal static class StrictJson
+/// <summary>Reads a JSON file of a model folder.</summary>
+public static class StrictJson
 {
     /// <summary>The largest known index (of a model in 163 shards) has 9 MB.</summary>
     private const long LongestFile = 32 << 20;
@@ -33,7 +34,7 @@ internal static class StrictJson
     }
 
     /// <summary>A reader's message in one line, with the place; NaN has a word of its own, since Python writes it.</summary>
-    public static string Cause(Exception e)
+    internal static string Cause(Exception e)
     {
         var text = e.Message.ReplaceLineEndings(" ");
         var place = text.IndexOf(" LineNumber:", StringComparison.Ordinal);
@@ -48,8 +49,7 @@ internal static class StrictJson
     {
         try
         {
-            // A pipe or a device has no length and is never opened.
-            var length = new FileInfo(file).Length;
+            var length = RegularFile.Length(file);
             if (length > LongestFile) throw Fault.In(file, $"the file has {length} bytes; the limit for JSON of a model folder is {LongestFile}.");
             return length == 0 ? throw Fault.In(file, "the file is empty; copy it again.") : File.ReadAllBytes(file);
         }

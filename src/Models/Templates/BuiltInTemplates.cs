@@ -24,13 +24,15 @@ public static class BuiltInTemplates
     /// <summary>The names, sorted.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. Tokens.Keys.Order(StringComparer.Ordinal)];
 
-    /// <summary>Whether a name is known; case, hyphens and the like do not matter: Llama3 is llama-3, hh is human-assistant.</summary>
+    /// <summary>Whether a name is known; case, hyphens and the like do not matter: Llama3 is llama-3, hh is
+    /// human-assistant.</summary>
     /// <param name="name">The name as the user writes it.</param>
     public static bool Knows(string name) => Find(name) is not null;
 
     /// <summary>A built-in template.</summary>
     /// <param name="name">One of <see cref="Names"/>, spelled freely.</param>
-    /// <param name="specialTokens">The model's own special tokens, by variable name; where one is absent the format's default serves.</param>
+    /// <param name="specialTokens">The model's own special tokens, by variable name; where one is absent the format's default
+    /// serves.</param>
     /// <exception cref="ChatTemplateException">Value: there is no template of that name.</exception>
     public static ChatTemplate Get(string name, IReadOnlyDictionary<string, string>? specialTokens = null)
     {
@@ -48,7 +50,8 @@ public static class BuiltInTemplates
 
     /// <summary>The error for a name that is neither built in nor found elsewhere.</summary>
     internal static ChatTemplateException Unknown(string name) => new(
-        ChatTemplateErrorKind.Value, name, 0, $"there is no such template; give a .jinja file or one of {string.Join(", ", Names)}");
+        ChatTemplateErrorKind.Value, name, 0,
+        $"there is no such template; give a .jinja file or one of {string.Join(", ", Names)}");
 
     private static string? Find(string name)
     {

@@ -51,10 +51,12 @@ public sealed class ChatTemplate : IChatTemplate
     {
         try
         {
-            long input = messages.Sum(m => (long)m.Fields.GetRawText().Length) + arguments.Variables.Values.Sum(v => (long)v.GetRawText().Length)
+            long input = messages.Sum(m => (long)m.Fields.GetRawText().Length)
+                + arguments.Variables.Values.Sum(v => (long)v.GetRawText().Length)
                 + (arguments.Tools?.GetRawText().Length ?? 0) + (arguments.Documents?.GetRawText().Length ?? 0);
             var limits = new RenderLimits();
-            limits = new RenderLimits((int)Math.Min(limits.Steps + input, MaxSteps), limits.Characters + (CharactersPerInput * input));
+            limits = new RenderLimits(
+                (int)Math.Min(limits.Steps + input, MaxSteps), limits.Characters + (CharactersPerInput * input));
             List<PyDict> prepared = [.. messages.Select(m => MessagePreparation.Prepare(m.Fields))];
             string? continued = arguments.ContinueFinalMessage ? Continue(prepared, arguments) : null;
             RenderedChat chat = template.Render(Variables(prepared, arguments), limits, arguments.Now);
@@ -84,7 +86,8 @@ public sealed class ChatTemplate : IChatTemplate
         if (arguments.AddGenerationPrompt)
         {
             throw Fault.Value(
-                "continue_final_message and add_generation_prompt exclude each other: the first continues the last message, the second begins a new one; choose one");
+                "continue_final_message and add_generation_prompt exclude each other: the first continues the last message, "
+                + "the second begins a new one; choose one");
         }
 
         if (messages.Count == 0) throw Fault.Value("continue_final_message needs at least one message");
@@ -99,7 +102,8 @@ public sealed class ChatTemplate : IChatTemplate
         if (at < 0 || !text.Contains(PyText.Trim(continued), StringComparison.Ordinal))
         {
             throw Fault.Value(
-                "continue_final_message is set, but the last message does not appear in the text: the template drops or changes it; use another template or message");
+                "continue_final_message is set, but the last message does not appear in the text: "
+                + "the template drops or changes it; use another template or message");
         }
 
         string head = text[..at];

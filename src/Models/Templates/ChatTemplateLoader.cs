@@ -29,14 +29,16 @@ public static class ChatTemplateLoader
         {
             if (named.TryGetValue(option, out string? chosen)) return new ChatTemplate(option, chosen, tokens);
             if (BuiltInTemplates.Knows(option)) return BuiltInTemplates.Get(option, tokens);
-            return File.Exists(option) ? new ChatTemplate(Path.GetFileName(option), ReadTemplate(option), tokens) : throw BuiltInTemplates.Unknown(option);
+            return File.Exists(option) ? new ChatTemplate(Path.GetFileName(option), ReadTemplate(option), tokens)
+                : throw BuiltInTemplates.Unknown(option);
         }
 
         if (named.Count == 0) return null;
         if (!named.TryGetValue(Default, out string? own))
         {
             throw new ChatTemplateException(
-                ChatTemplateErrorKind.Value, folder!, 0, $"the model has several templates and no default; choose one of {string.Join(", ", named.Keys)}");
+                ChatTemplateErrorKind.Value, folder!, 0,
+                $"the model has several templates and no default; choose one of {string.Join(", ", named.Keys)}");
         }
 
         var template = new ChatTemplate(Path.GetFileName(Path.GetFullPath(folder!)), own, tokens);
@@ -56,7 +58,8 @@ public static class ChatTemplateLoader
             using JsonDocument? config = Read(Path.Combine(folder, file));
             if (config is null) continue;
             AddTokens(tokens, config.RootElement, suffix: "_token");
-            if (config.RootElement.TryGetProperty("extra_special_tokens", out JsonElement extra) && extra.ValueKind == JsonValueKind.Object)
+            if (config.RootElement.TryGetProperty("extra_special_tokens", out JsonElement extra)
+                && extra.ValueKind == JsonValueKind.Object)
                 AddTokens(tokens, extra, suffix: "");
         }
 
@@ -69,7 +72,8 @@ public static class ChatTemplateLoader
         {
             if (!property.Name.EndsWith(suffix, StringComparison.Ordinal)) continue;
             JsonElement value = property.Value;
-            if (value.ValueKind == JsonValueKind.Object && value.TryGetProperty("content", out JsonElement content)) value = content;
+            if (value.ValueKind == JsonValueKind.Object
+                && value.TryGetProperty("content", out JsonElement content)) value = content;
             if (value.ValueKind == JsonValueKind.String) tokens[property.Name] = value.GetString()!;
         }
     }
@@ -107,7 +111,8 @@ public static class ChatTemplateLoader
             case JsonValueKind.Array:
                 foreach (JsonElement one in template.EnumerateArray())
                 {
-                    bool complete = one.ValueKind == JsonValueKind.Object && one.TryGetProperty("name", out _) && one.TryGetProperty("template", out _);
+                    bool complete = one.ValueKind == JsonValueKind.Object && one.TryGetProperty("name", out _)
+                        && one.TryGetProperty("template", out _);
                     if (!complete) throw Wrong(one);
                     named[Text(one.GetProperty("name"))] = Text(one.GetProperty("template"));
                 }
@@ -129,11 +134,13 @@ public static class ChatTemplateLoader
         {
             long bytes = new FileInfo(file).Length;
             return bytes <= 4L * JinjaTemplate.MaxLength ? File.ReadAllText(file) : throw new ChatTemplateException(
-                ChatTemplateErrorKind.Limit, file, 0, $"the file has {bytes} bytes; templates have at most {JinjaTemplate.MaxLength} characters");
+                ChatTemplateErrorKind.Limit, file, 0,
+                $"the file has {bytes} bytes; templates have at most {JinjaTemplate.MaxLength} characters");
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            throw new ChatTemplateException(ChatTemplateErrorKind.Value, file, 0, $"the file cannot be read ({error.Message})", error);
+            throw new ChatTemplateException(
+                ChatTemplateErrorKind.Value, file, 0, $"the file cannot be read ({error.Message})", error);
         }
     }
 
@@ -150,9 +157,11 @@ public static class ChatTemplateLoader
             document.Dispose();
             throw new InvalidDataException("it is not a JSON object");
         }
-        catch (Exception error) when (error is JsonException or IOException or InvalidDataException or UnauthorizedAccessException)
+        catch (Exception error) when (
+            error is JsonException or IOException or InvalidDataException or UnauthorizedAccessException)
         {
-            throw new ChatTemplateException(ChatTemplateErrorKind.Value, file, 0, $"the file cannot be read: {error.Message}", error);
+            throw new ChatTemplateException(
+                ChatTemplateErrorKind.Value, file, 0, $"the file cannot be read: {error.Message}", error);
         }
     }
 

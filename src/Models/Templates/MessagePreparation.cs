@@ -16,18 +16,21 @@ internal static class MessagePreparation
         if (message.ValueKind != JsonValueKind.Object)
             throw Fault.Value($"a message is an object with role and content, not {message.ValueKind}");
         PyDict prepared = Copy((PyDict)PyJson.Value(message)!, dropNone: true);
-        object? reasoning = Reasoning.Select(name => prepared.TryGet(name, out object? value) ? value : null).FirstOrDefault(v => v is not null);
+        object? reasoning = Reasoning.Select(name => prepared.TryGet(name, out object? value) ? value : null)
+            .FirstOrDefault(value => value is not null);
         if (reasoning is null) return prepared;
         foreach (string name in Reasoning[..2])
             if (!prepared.TryGet(name, out _)) prepared.Set(name, reasoning);
         return prepared;
     }
 
-    /// <summary>The message with a tag behind its text, or behind the last text among its parts; and that text without the tag.</summary>
+    /// <summary>The message with a tag behind its text, or behind the last text among its parts; and that text without the
+    /// tag.</summary>
     /// <exception cref="Fault">Value: there is no text.</exception>
     public static (PyDict Message, string Text) Tagged(PyDict message, string tag)
     {
-        if (!message.TryGet("content", out object? content)) throw Fault.Value("continue_final_message needs a last message with content");
+        if (!message.TryGet("content", out object? content))
+            throw Fault.Value("continue_final_message needs a last message with content");
         PyDict tagged = Copy(message);
         if (content is string text)
         {
@@ -37,7 +40,8 @@ internal static class MessagePreparation
 
         List<object?> parts = content is PyList list ? [.. list.Items] : [];
         int at = parts.FindLastIndex(p => p is PyDict part && part.TryGet("text", out object? value) && value is string);
-        if (at < 0) throw Fault.Value("continue_final_message needs a last message whose content is text or has a part with text");
+        if (at < 0)
+            throw Fault.Value("continue_final_message needs a last message whose content is text or has a part with text");
         PyDict last = Copy((PyDict)parts[at]!);
         last.TryGet("text", out object? found);
         last.Set("text", (string)found! + tag);

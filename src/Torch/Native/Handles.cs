@@ -7,8 +7,7 @@ namespace PeftAlign.Torch.Native;
 /// <summary>One owned reference to a TensorImpl.</summary>
 internal sealed class TensorHandle : SafeHandle
 {
-    // Telling the collector costs a few tenths of a microsecond: worth it from this size on.
-    private const int PressureFromKib = 64;
+    private const int OwnBytes = 512; // about what a TensorImpl takes without its elements
 
     private readonly long pressure;
 
@@ -18,9 +17,9 @@ internal sealed class TensorHandle : SafeHandle
     internal TensorHandle(nint handle, int ownedKib) : base(0, ownsHandle: true)
     {
         SetHandle(handle);
-        if (ownedKib < PressureFromKib) return;
-        pressure = (long)ownedKib << 10;
-        GC.AddMemoryPressure(pressure);
+        if (handle == 0) return;
+        pressure = ((long)ownedKib << 10) + OwnBytes;
+        MemoryPressure.Add(pressure);
     }
 
     public override bool IsInvalid => handle == 0;
@@ -35,7 +34,7 @@ internal sealed class TensorHandle : SafeHandle
     protected override bool ReleaseHandle()
     {
         Shim.pa_tensor_release(handle);
-        if (pressure > 0) GC.RemoveMemoryPressure(pressure);
+        MemoryPressure.Add(-pressure);
         Tensor.CountReleased();
         return true;
     }

@@ -37,6 +37,7 @@ public partial class Tensor
         set
         {
             var held = value?.TryHold() ?? 0;
+            if (value is not null && held == 0) throw Errors.Disposed("Tensor.grad", 0);
             try
             {
                 Shim.Check(Shim.pa_grad_set(Alive(), held), "Tensor.grad");

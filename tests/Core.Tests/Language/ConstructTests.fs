@@ -6,28 +6,6 @@ open NUnit.Framework
 open PeftAlign.Core
 open PeftAlign.Core.Tests.Language.TestManifests
 
-let private header =
-    """peftalign: 1
-seeds: [1, 2]
-models:
-  a: { path: models/a, tags: [small] }
-  b: { path: models/b, chat_template: vicuna }
-datasets:
-  d: { reader: jsonl, path: d.jsonl, tags: [news] }
-  e: { reader: jsonl, path: e.jsonl, split: train, take: 100, map: { prompt: question } }
-  mix: { mixture: { d: 1, e: 3 } }
-adapters:
-  l8: { type: lora, rank: 8 }
-  l16: { type: lora, rank: 16 }
-methods:
-  sft: { type: sft, epochs: 9 }
-  dpo: { type: dpo, adapter: l8, max_steps: 100 }
-judges:
-  tox: { type: classifier, path: models/tox }
-"""
-
-let private planned rows = plan (header + rows)
-
 [<Test>]
 let ``a row is the matrix of its axes`` () =
     let plan =
@@ -346,161 +324,50 @@ let ``a judge made in the run is one model, not one for each seed`` () =
     expect 7 "must mean one policy and finds 2.*add an axis such as seed" (faults text)
 
 [<Test>]
-let ``overrides change the document before it is typed`` () =
-    let rows = "train:\n  - { models: a, datasets: d, methods: sft }\n"
-    let text = header + rows
-
+let ``grids of a quantisation make variants, and only runs over equal weights share a group`` () =
     let plan =
-        planWith
-            [
-                "seeds=[5]"
-                "train[0].models=[a, b]"
-                "methods.sft.epochs=2"
-                "models.\"a\".path=other"
-            ]
-            text
-
-    same [ "train/a/d/sft/s5"; "train/b/d/sft/s5" ] (labels "train" plan)
-    Assert.That((job "train/a/d/sft/s5" plan).Options, Does.Contain "\"epochs\":2")
-    Assert.That((job "train/a/d/sft/s5" plan).Options, Does.Contain "\"weights\":\"other\"")
-
-    for wrong, message in
-        [
-            "seeds", "expected PATH=VALUE"
-            "seeds=[x]", "--set seeds=\\[x\\]: expected an integer"
-            "methods.sft.epoch=2", "no option 'epoch'; did you mean 'epochs'"
-            "train[3].models=a", "item \\[3\\] does not exist; the list has 1"
-            "seeds[0].x=1", "'x' would be a key of an integer '1'"
-            "a..b=1", "is no path"
-        ] do
-        expect 0 message (List.ofSeq (read [ wrong ] text).Faults)
-
-[<Test>]
-let ``only keeps what matches and what that needs`` () =
-    let whole = plan quickstart
-    let part = Plans.Only(whole, "train/taught/*")
-
-    part.Jobs
-    |> Seq.map _.Kind
-    |> List.ofSeq
-    |> same [ "make-model"; "train"; "train" ]
-
-    same 3 (Plans.Only(whole, "*/sft-full/s?")).Jobs.Count
-
-    let refuse = Action(fun () -> Plans.Only(whole, "training/*") |> ignore)
-    let error = nonNull (Assert.Throws<ArgumentException> refuse)
-    Assert.That(error.Message, Does.Contain "matches none of 7 jobs")
-
-[<Test>]
-let ``the plugins section decides what is known`` () =
-    let extra source : PluginSchema =
-        { TestCatalogue.plugin "third.party" [ TestCatalogue.contract "method" "sft" [] ] with
-            IsProduct = false
-            Source = source
-            Version = "1.4.0"
-        }
-
-    let readWith (plugin: PluginSchema) section =
-        let catalogue =
-            { TestCatalogue.catalogue with
-                Plugins = Array.append (Array.ofSeq TestCatalogue.catalogue.Plugins) [| plugin |]
-            }
-
-        let text = quickstart.Replace("seeds: [1]", "seeds: [1]\nplugins: " + section)
-        Manifests.Read(text, "q.yaml", catalogue, [||]).Faults |> List.ofSeq
-
-    let all = "methods.sft, peft.lora, eval, data"
-    same [] (readWith (extra "") $"[{all}]")
-    expect 14 "no method 'sft'" (readWith (extra "") "[peft.lora, eval, data]")
-    expect 14 "write methods.sft/sft or third.party/sft" (readWith (extra "") $"[{all}, third.party]")
+        plan (
+            header.Replace("adapters:\n", "adapters:\n  q: { type: qlora, blocksize: { grid: [64, 128] } }\n")
+            + "train:\n  - { models: a, datasets: d, methods: sft, adapters: [l8, l16, q], seeds: 1 }\nevaluate:\n  - { of: [untouched, trained], with: { type: mmlu, path: m } }\n"
+        )
 
     same
-        []
-        (readWith (extra "") "[third.party, peft.lora, eval, data]"
-         |> List.filter (fun fault -> fault.Message.Contains "no method"))
-
-    expect
-        4
-        "no plugin 'methods.stf' is installed; did you mean 'methods.sft'"
-        (readWith (extra "") "[methods.stf, peft.lora, eval, data]")
-
-    expect 4 "version 1.4.0; the manifest asks for >=2" (readWith (extra "") $"[{all}, {{ id: third.party, version: '>=2' }}]")
-    expect 4 "is no range of versions" (readWith (extra "") $"[{all}, {{ id: third.party, version: newest }}]")
-    expect 14 "third.party/sft" (readWith (extra "../mine") $"[{all}, {{ path: ../mine }}]")
-    expect 4 "the plugin at 'other' could not be loaded" (readWith (extra "../mine") $"[{all}, {{ file: other }}]")
-
-[<Test>]
-let ``versions compare by number`` () =
-    let satisfies = PeftAlign.Core.Language.PluginList.satisfies
-    same (Some true) (satisfies ">=1.2 <2" "1.10.0")
-    same (Some false) (satisfies ">=1.2 <2" "2.0")
-    same (Some true) (satisfies "1.2" "1.2.0")
-    same (Some true) (satisfies ">1.2" "1.2.1-beta")
-    same None (satisfies ">= 1.2" "1.2")
-
-[<Test>]
-let ``plugin requests are read without a catalogue`` () =
-    let text =
-        "plugins: [a, { id: b, version: '>=1' }, { path: ../c }, { file: d.peftplugin }]\nmodels: 7\n"
-
-    let found = Manifests.Plugins(text, [||])
-    same true found.HasSection
-
-    found.Requests
-    |> Seq.map (fun request -> request.Id, request.Version, request.Path, request.File, request.Line)
-    |> List.ofSeq
-    |> same
         [
-            "a", "", "", "", 1
-            "b", ">=1", "", "", 1
-            "", "", "../c", "", 1
-            "", "", "", "d.peftplugin", 1
+            "train/a/d/sft/l16/s1"
+            "train/a/d/sft/l8/s1"
+            "train/a/d/sft[blocksize=128]/q/s1"
+            "train/a/d/sft[blocksize=64]/q/s1"
         ]
+        (labels "train" plan)
 
-    same false (Manifests.Plugins("models: {}", [||])).HasSection
+    Assert.That((job "train/a/d/sft[blocksize=128]/q/s1" plan).Options, Does.Contain "\"blocksize\":128")
 
-[<Test>]
-let ``a name in quotes is the experiment's, else the file's`` () =
-    same "quickstart" (plan quickstart).Name
-    let text = quickstart.Replace("name: quickstart\n", "")
+    let group label =
+        (job ("evaluate/mmlu/" + label) plan).Group
+
+    same (group "a") (group "a/d/sft/l8/s1")
+    same (group "a") (group "a/d/sft/l16/s1")
 
     same
-        "a.b"
-        (Manifests.Read(text, "some/where/a.b.yaml", TestCatalogue.catalogue, [||]).Experiment
-         |> nonNull)
-            .Name
+        4
+        ([ "a"; "b"; "a/d/sft[blocksize=128]/q/s1"; "a/d/sft[blocksize=64]/q/s1" ]
+         |> List.map group
+         |> List.distinct
+         |> List.length)
 
 [<Test>]
-let ``peers' spellings are the same options`` () =
-    let peers =
-        header
-            .Replace("rank: 8", "r: 8, lora_alpha: 16")
-            .Replace("max_steps: 100", "max_steps: 100, per_device_train_batch_size: 8, optim: adamw")
+let ``a merged policy may be where training starts`` () =
+    let plan =
+        plan (
+            header.Replace("models:\n", "models:\n  soup: { run: { merge: m } }\n")
+            + """train:
+  - { models: a, datasets: [d, e], methods: sft }
+  - { models: soup, datasets: d, methods: dpo }
+merge:
+  - { name: m, method: slerp, of: { model: a }, across: dataset, parameters: { t: 0.5 } }
+"""
+        )
 
-    let rows = "train:\n  - { models: a, datasets: d, methods: dpo }\n"
-    same (ids (planned rows)) (ids (plan (peers + rows)))
-    expect 11 "'r' and 'rank' are one option" (faults (header.Replace("rank: 8", "rank: 8, r: 8")))
-
-[<Test>]
-let ``plugins read from JSON may leave things out`` () =
-    let json =
-        """[{ "provides": [{ "kind": "architecture", "name": "llama", "resultVersion": 1 }] },
-            { "id": "m", "version": "1", "isProduct": true, "provides": [{ "kind": "method", "name": "sft", "options": [{ "name": "x", "type": "integer", "default": "3" }] }] },
-            { "id": "d", "version": "1", "isProduct": true, "provides": [{ "kind": "reader", "name": "r" }] }]"""
-
-    let options = Text.Json.JsonSerializerOptions Text.Json.JsonSerializerDefaults.Web
-
-    let plugins =
-        Text.Json.JsonSerializer.Deserialize<PluginSchema[]>(json, options) |> nonNull
-
-    let text =
-        "peftalign: 1\nmodels: { t: { init: llama, tokenizer: bytes } }\ndatasets: { d: { reader: r } }\nmethods: { s: { type: sft } }\ntrain: [{ models: t, datasets: d, methods: s }]\n"
-
-    let catalogue = { Plugins = plugins }
-
-    let experiment =
-        (Manifests.Read(text, "x.yaml", catalogue, [||])).Experiment |> nonNull
-
-    let plan = (Plans.Create(experiment, byName)).Plan |> nonNull
-    Assert.That((job "train/t/d/s/s42" plan).Options, Does.Contain "\"options\":{\"x\":3}")
-    Assert.That(Manifests.JsonSchema catalogue, Does.Contain "llama")
+    (job "train/soup/d/dpo/s2" plan).DependsOn
+    |> List.ofSeq
+    |> same [ (job "merge/m/a/sft/s2" plan).Id ]

@@ -124,6 +124,9 @@ let private single =
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { model: a, checkpoints: [20] }, with: { type: mmlu, path: m } }]",
         9,
         "step 20 lies beyond"
+        "train: [{ models: a, datasets: [d, e], methods: sft }]\nmerge: [{ name: m, method: slerp, of: { model: a }, across: dataset, parameters: { t: 0.5 } }]\nevaluate: [{ of: { merge: m, checkpoints: 5 }, with: { type: mmlu, path: m } }]",
+        10,
+        "'m/a/sft/s1' has no checkpoints"
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { tag: x }, with: { type: mmlu, path: m } }]",
         9,
         "no tag 'x'"
@@ -151,6 +154,32 @@ let ``what only the whole manifest shows is found too`` () =
         let found = faults (header + text + "\n")
         Assert.That(found.Length, Is.EqualTo 1, text + "\n" + String.Join("\n", found))
         expect line message found
+
+[<Test>]
+let ``a model of the run may be a checkpoint, if training reaches it`` () =
+    let at step =
+        header.Replace("b: { path: b }", $"b: {{ run: {{ model: a, method: sft, checkpoints: {step} }} }}")
+        + "train: [{ models: a, datasets: d, methods: sft }, { models: b, datasets: e, methods: dpo }]\n"
+
+    expect 3 "step 11 lies beyond max_steps 10 of a/d/sft/s1" (faults (at 11))
+    let plan = plan (at 5)
+    same [ "step:5" ] (List.ofSeq (job "train/a/d/sft/s2" plan).Keep)
+    Assert.That((job "train/b/e/dpo/s2" plan).Options, Does.Contain "\"checkpoint\":\"step:5\"")
+
+[<Test>]
+let ``every selection that finds nothing is named`` () =
+    let nothing selection =
+        $"{{ of: {{ {selection} }}, with: {{ type: mmlu, path: m }} }}"
+
+    let evaluate = nothing "model: b" + "\n  - " + nothing "dataset: e"
+
+    let rows =
+        "train: [{ models: a, datasets: d, methods: sft }]\nevaluate:\n  - "
+        + evaluate
+        + "\n"
+
+    let found = faults (header + rows)
+    same [ 10; 11 ] (found |> List.map _.Line)
 
 [<Test>]
 let ``an option that the others make meaningless is refused`` () =
@@ -225,3 +254,55 @@ let ``a plugin that describes an option wrongly is named`` () =
         found[0].Message,
         Does.Contain "plugin 'bad' describes its method 'x' wrongly: option 'n' has the unknown type 'float'"
     )
+
+/// A text that names much in few words.
+let private names prefix count item =
+    String.Join("\n", [ for i in 1..count -> $"  {prefix}{i}: {item}" ]) + "\n"
+
+[<Test>]
+let ``a matrix without end is refused before it is laid out`` () =
+    let all prefix count =
+        "[" + String.Join(", ", [ for i in 1..count -> $"{prefix}{i}" ]) + "]"
+
+    let models, datasets, methods = all "m" 500, all "d" 500, all "x" 500
+
+    let rows =
+        $"train: [{{ models: {models}, datasets: {datasets}, methods: {methods} }}]\n"
+
+    let text =
+        "peftalign: 1\nmodels:\n"
+        + names "m" 500 "{ path: a }"
+        + "datasets:\n"
+        + names "d" 500 "{ reader: jsonl, path: d }"
+        + "methods:\n"
+        + names "x" 500 "{ type: sft }"
+        + rows
+
+    expect 1505 "make 125000000 training runs; the limit is 100000" (List.ofSeq (read [] text).Faults)
+
+[<Test>]
+let ``grids, chains and things made of things have their limits`` () =
+    let values = "[" + String.Join(", ", [ for i in 1..40 -> string i ]) + "]"
+
+    let grids =
+        "peftalign: 1\nmethods: { m: { type: sft, batch_size: { grid: V }, max_steps: { grid: V } } }\n".Replace("V", values)
+
+    expect 2 "have 1600 combinations; the limit is 1000" (List.ofSeq (read [] grids).Faults)
+
+    let chain = "[[" + String.Join(", ", Array.replicate 33 "sft") + "]]"
+
+    expect
+        8
+        "the chain has 33 stages; the limit is 32"
+        (faults (header + $"train: [{{ models: a, datasets: d, methods: {chain} }}]\n"))
+
+    let deep =
+        header.Replace(
+            "datasets: { d: { reader: jsonl, path: d.jsonl },",
+            "datasets: { d: { mixture: [x1] }, "
+            + String.Join(", ", [ for i in 1..150 -> $"x{i}: {{ mixture: [x{i + 1}] }}" ])
+            + ", x151: { reader: jsonl, path: x },"
+        )
+        + "train: [{ models: a, datasets: d, methods: sft }]\n"
+
+    expect 4 "rests on more than 100 other things" (faults deep)

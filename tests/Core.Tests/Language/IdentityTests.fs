@@ -35,7 +35,7 @@ let private instead (one: string) (other: string) (value: string) = if value = o
 
 let private mentions (text: string) (job: PlanJob) = job.Options.Contains(text: string)
 
-[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 200)>]
+[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 100)>]
 let ``a plan has no circle, no missing dependency, no job twice`` (study: Study) =
     let plan = planned study
     let seen = HashSet<string>()
@@ -46,7 +46,7 @@ let ``a plan has no circle, no missing dependency, no job twice`` (study: Study)
 
     same plan.Jobs.Count (plan.Jobs |> Seq.map _.Label |> Seq.distinct |> Seq.length)
 
-[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 200)>]
+[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 100)>]
 let ``a plan holds every cell of every row and its evaluations`` (study: Study) =
     let plan = planned study
 
@@ -95,11 +95,11 @@ let ``a plan holds every cell of every row and its evaluations`` (study: Study) 
 
     Assert.That(tested |> List.forall (fun (_, count) -> count = perPolicy), Is.True)
 
-[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 200)>]
+[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 100)>]
 let ``no order of sections, keys, rows or list items changes an id`` (study: Study) (order: int) =
     same (ids (planned study)) (ids (plan (write (Random order) id study)))
 
-[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 200)>]
+[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 100)>]
 let ``another evaluator adds evaluations and renews the report`` (study: Study) =
     let before = planned study
 
@@ -118,7 +118,7 @@ let ``another evaluator adds evaluations and renews the report`` (study: Study) 
     Assert.That(added |> List.forall (fun job -> job.Kind = "evaluate" || job.Kind = "report"), Is.True)
     same (set (ofKind "report" before |> List.map _.Id)) lost
 
-[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 200)>]
+[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 100)>]
 let ``another file changes exactly what is downstream of it`` (study: Study) =
     for path in [ "models/m1"; "data/d1"; "bench/1" ] do
         let before = planned study
@@ -134,7 +134,7 @@ let ``another file changes exactly what is downstream of it`` (study: Study) =
 
         changesExactly before (touched path) after (touched (if path = "bench/1" then "bench/other" else "other"))
 
-[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 200)>]
+[<FsCheck.NUnit.Property(Arbitrary = [| typeof<Studies> |], MaxTest = 100)>]
 let ``another setting changes exactly what is downstream of it`` (study: Study) =
     // Each setting has a value of its own, which its jobs' options show.
     let steps, _, _ = study.Methods[0]

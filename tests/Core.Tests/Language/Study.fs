@@ -80,101 +80,91 @@ type Studies =
 
 let private flow (names: string list) = "[" + String.concat ", " names + "]"
 
-/// The manifest; order decides how things that have no order are written, edit what each value is.
-let write (order: Random) (edit: string -> string) (study: Study) : string =
+/// Writes a study; order decides how things that have no order are written, edit what each value is.
+type private Writer(order: Random, edit: string -> string, study: Study) =
     let shuffled (items: 'T list) =
         items |> List.sortBy (fun _ -> order.Next())
 
     let mapping (entries: (string * string) list) =
-        "{ "
-        + String.concat ", " [ for key, value in shuffled entries -> $"{key}: {edit value}" ]
-        + " }"
+        let written = [ for key, value in shuffled entries -> $"{key}: {edit value}" ]
+        "{ " + String.concat ", " written + " }"
 
     let names prefix (numbers: int list) =
         numbers |> shuffled |> List.map (fun n -> $"{prefix}{n}") |> flow
 
     let section name (entries: (string * string) list) =
-        name
-        + ":\n"
-        + String.concat "" [ for key, value in shuffled entries -> $"  {key}: {value}\n" ]
+        let lines = [ for key, value in shuffled entries -> $"  {key}: {value}\n" ]
+        name + ":\n" + String.concat "" lines
 
     let rows name (items: string list) =
-        name
-        + ":\n"
-        + String.concat "" [ for item in shuffled items -> $"  - {item}\n" ]
+        let lines = [ for item in shuffled items -> $"  - {item}\n" ]
+        name + ":\n" + String.concat "" lines
 
     let chain (methods: int list) =
         flow (methods |> List.map (fun n -> $"x{n}"))
 
-    [
-        "peftalign: 1\n"
-        "seeds: " + flow (study.Seeds |> shuffled |> List.map string) + "\n"
-        section
-            "models"
-            [
-                for n in 1 .. study.Models -> $"m{n}", mapping [ "path", $"models/m{n}"; "chat_template", "plain" ]
-            ]
-        section
-            "datasets"
-            [
-                for n in 1 .. study.Datasets -> $"d{n}", mapping [ "reader", "jsonl"; "path", $"data/d{n}"; "take", "90" ]
-            ]
-        section "adapters" [ "low", mapping [ "type", "lora"; "rank", "16"; "dropout", "0.05" ] ]
-        section
-            "methods"
-            [
-                for i, (steps, rate, adapted) in List.indexed study.Methods ->
-                    $"x{i + 1}",
-                    mapping
-                        [
-                            "type", "sft"
-                            "max_steps", string (1000 * (i + 1) + steps)
-                            "learning_rate", $"{rate}.0e-{i + 3}"
-                            if adapted then
-                                "adapter", "low"
-                        ]
-            ]
-        rows
-            "train"
-            [
-                for models, datasets, chains in study.Rows ->
-                    mapping
-                        [
-                            "models", names "m" models
-                            "datasets", names "d" datasets
-                            "methods", flow (chains |> shuffled |> List.map chain)
-                        ]
-            ]
-        if not study.Merges.IsEmpty then
-            let parents = "{ model: m1, method: [[x1]], dataset: [d1, d2] }"
+    let model n =
+        $"m{n}", mapping [ "path", $"models/m{n}"; "chat_template", "plain" ]
 
-            rows
-                "merge"
-                [
-                    mapping
-                        [
-                            "name", "blend"
-                            "method", "dare_ties"
-                            "of", parents
-                            "across", "dataset"
-                            "parameters", "{ density: 0.5 }"
-                        ]
-                ]
-        rows
-            "evaluate"
+    let dataset n =
+        $"d{n}", mapping [ "reader", "jsonl"; "path", $"data/d{n}"; "take", "90" ]
+
+    let method (i, (steps, rate, adapted)) =
+        let options =
             [
-                mapping
-                    [
-                        "of", "[untouched, trained" + (if study.Merges.IsEmpty then "]" else ", merged]")
-                        "with",
-                        flow (
-                            study.Benchmarks
-                            |> shuffled
-                            |> List.map (fun n -> $"{{ type: mmlu, path: bench/{n} }}")
-                        )
-                    ]
+                "type", "sft"
+                "max_steps", string (1000 * (i + 1) + steps)
+                "learning_rate", $"{rate}.0e-{i + 3}"
             ]
-        "report: {}\n"
-    ]
-    |> fun parts -> List.head parts :: shuffled (List.tail parts)
-    |> String.concat ""
+
+        $"x{i + 1}", mapping (if adapted then ("adapter", "low") :: options else options)
+
+    let row (models, datasets, chains) =
+        mapping
+            [
+                "models", names "m" models
+                "datasets", names "d" datasets
+                "methods", flow (chains |> shuffled |> List.map chain)
+            ]
+
+    let merge =
+        [
+            "name", "blend"
+            "method", "dare_ties"
+            "of", "{ model: m1, method: [[x1]], dataset: [d1, d2] }"
+            "across", "dataset"
+            "parameters", "{ density: 0.5 }"
+        ]
+
+    let evaluation () =
+        let benchmarks =
+            study.Benchmarks
+            |> shuffled
+            |> List.map (fun n -> $"{{ type: mmlu, path: bench/{n} }}")
+
+        let of' =
+            if study.Merges.IsEmpty then
+                "[untouched, trained]"
+            else
+                "[untouched, trained, merged]"
+
+        mapping [ "of", of'; "with", flow benchmarks ]
+
+    member _.Sections() =
+        [
+            "seeds: " + flow (study.Seeds |> shuffled |> List.map string) + "\n"
+            section "models" (List.map model [ 1 .. study.Models ])
+            section "datasets" (List.map dataset [ 1 .. study.Datasets ])
+            section "adapters" [ "low", mapping [ "type", "lora"; "rank", "16"; "dropout", "0.05" ] ]
+            section "methods" (study.Methods |> List.indexed |> List.map method)
+            rows "train" (study.Rows |> List.map row)
+            if not study.Merges.IsEmpty then
+                rows "merge" [ mapping merge ]
+            rows "evaluate" [ evaluation () ]
+            "report: {}\n"
+        ]
+        |> shuffled
+
+/// The manifest of a study.
+let write (order: Random) (edit: string -> string) (study: Study) : string =
+    "peftalign: 1\n" + String.concat "" (Writer(order, edit, study).Sections())

@@ -74,7 +74,7 @@ let private limit = option "limit" "integer" null |> inRange "[1,)"
 let private shots = option "shots" "integer" "0" |> inRange "[0,)"
 let private judge = option "judge" "judge" null |> required
 
-let plugins: PluginSchema list =
+let private engineAndMethods: PluginSchema list =
     [
         plugin
             ""
@@ -119,6 +119,10 @@ let plugins: PluginSchema list =
                 }
                 contract "method" "reward" [ option "center_rewards_coefficient" "number" null ]
             ]
+    ]
+
+let private adaptersAndMerges: PluginSchema list =
+    [
         plugin "peft.lora" [ contract "adapter" "lora" lora ]
         plugin
             "peft.qlora"
@@ -149,6 +153,10 @@ let plugins: PluginSchema list =
                 contract "merge" "dare_ties" [ density; weight; rescale ]
                 contract "merge" "dare_linear" [ density; weight; rescale ]
             ]
+    ]
+
+let private evaluationAndData: PluginSchema list =
+    [
         plugin
             "eval"
             [
@@ -215,5 +223,7 @@ let plugins: PluginSchema list =
                     ]
             ]
     ]
+
+let plugins = engineAndMethods @ adaptersAndMerges @ evaluationAndData
 
 let catalogue: Catalogue = { Plugins = Array.ofList plugins }

@@ -95,3 +95,26 @@ report: {}
 let same (expected: 'T) (actual: 'T) =
     if actual <> expected then
         Assert.Fail $"expected {expected}\nbut was  {actual}"
+
+/// A small world for rows to stand in.
+let header =
+    """peftalign: 1
+seeds: [1, 2]
+models:
+  a: { path: models/a, tags: [small] }
+  b: { path: models/b, chat_template: vicuna }
+datasets:
+  d: { reader: jsonl, path: d.jsonl, tags: [news] }
+  e: { reader: jsonl, path: e.jsonl, split: train, take: 100, map: { prompt: question } }
+  mix: { mixture: { d: 1, e: 3 } }
+adapters:
+  l8: { type: lora, rank: 8 }
+  l16: { type: lora, rank: 16 }
+methods:
+  sft: { type: sft, epochs: 9 }
+  dpo: { type: dpo, adapter: l8, max_steps: 100 }
+judges:
+  tox: { type: classifier, path: models/tox }
+"""
+
+let planned rows = plan (header + rows)

@@ -322,6 +322,93 @@ let ``A length-controlled fit removes what length alone explains`` () =
         Does.Contain "do not vary"
     )
 
+/// Worked by hand: lengths 10 - 9, 10 - 11, 10 - 13, 10 - 7 differ by 1, -1, -3, 3, whose standard deviation is sqrt(20/3).
+[<Test>]
+let ``The regression's rows`` () =
+    let row preference length : LengthRow =
+        {
+            Preference = preference
+            BaselineLength = 10.0
+            ModelLength = length
+            Difficulty = length / 2.0
+        }
+
+    let rows = [| row 2.0 9.0; row nan 11.0; row 0.0 13.0; row 1.25 7.0 |]
+
+    let gamed =
+        [|
+            {
+                GamedRow.Preference = 0.3
+                StandardisedLength = 0.5
+                Difficulty = -1.0
+            }
+        |]
+
+    let x d = tanh (d / sqrt (20.0 / 3.0))
+    let data = LengthControlled.Data(rows, gamed, LengthControlledForm.Version1)
+    // The gamed row first; the row without preference is dropped, but its length counts in the deviation.
+    let expected =
+        [|
+            [| tanh 0.5; -1.0; 0.0 |]
+            [| x 1.0; 4.5; 1.0 |]
+            [| x -3.0; 6.5; 1.0 |]
+            [| x 3.0; 3.5; 1.0 |]
+        |]
+
+    Assert.That(data.X, Is.EqualTo<float[][]>(expected).Within 1e-15)
+    Assert.That(data.P, Is.EqualTo<float[]> [| 0.3; 1.0; 0.5; 0.25 |])
+    Assert.That(data.S, Is.EqualTo<float[]> [| 0.1; 1.0; 1.0; 1.0 |])
+    let minimal = LengthControlled.Data(rows, gamed, LengthControlledForm.Minimal)
+    Assert.That(minimal.X, Is.EqualTo<float[][]>([| [| x 1.0; 1.0 |]; [| x -3.0; 1.0 |]; [| x 3.0; 1.0 |] |]).Within 1e-15)
+
+/// Folds written out for seven rows: counted from the last row, 0, 1, 2, 3, 4, 0, 1.
+[<Test>]
+let ``The folds of the cross-validation`` () =
+    let data: SparseLogistic.Data =
+        {
+            X = Array.init 7 (fun i -> [| sin (float i); 1.0 |])
+            P = Array.init 7 (fun i -> 0.5 + 0.4 * cos (2.0 * float i))
+            S = Array.init 7 (fun i -> if i < 2 then 0.1 else 1.0)
+        }
+
+    let folds = [| 1; 0; 4; 3; 2; 1; 0 |]
+
+    let score k =
+        let test =
+            [
+                for i in 0..6 do
+                    if folds[i] = k then
+                        i
+            ]
+
+        let train =
+            [|
+                for i in 0..6 do
+                    if folds[i] <> k then
+                        i
+            |]
+
+        let pick (values: 'a[]) = train |> Array.map (fun i -> values[i])
+
+        let w =
+            SparseLogistic.fit
+                {
+                    X = pick data.X
+                    P = pick data.P
+                    S = pick data.S
+                }
+                3.0
+                [| 0.0; 0.0 |]
+
+        let one i =
+            let q = 1.0 / (1.0 + exp -(w[0] * data.X[i].[0] + w[1]))
+            data.S[i] * (data.P[i] * log q + (1.0 - data.P[i]) * log (1.0 - q))
+
+        List.averageBy one test
+
+    let expected = List.averageBy score [ 0..4 ]
+    Assert.That(LengthControlled.CrossValidate(data, [| 3.0 |])[0], Is.EqualTo(expected).Within 1e-12)
+
 [<Test>]
 let ``A baseline against itself is 50 percent with no error`` () =
     let rows =

@@ -270,6 +270,12 @@ let ``chrF of a text with itself is 100, and swapping sides swaps precision and 
     && (empty || a |> Seq.forall PythonText.isSpace || same > 99.9)
     && abs (Chrf.Sentence(a, [| b |], f1) - Chrf.Sentence(b, [| a |], f1)) < 1e-9
 
+/// Where a reference has no n-gram of an order, the hypothesis' own do not count: else precision here were 3/4 and below.
+[<Test>]
+let ``An empty reference leaves a corpus score alone`` () =
+    let score = Chrf.Corpus([| "abc"; "x" |], [| [| "abc" |]; [| "" |] |], chrf2)
+    Assert.That(score, Is.EqualTo(100.0).Within 1e-12)
+
 [<Test>]
 let ``Python's string operations`` () =
     Assert.That(PythonText.split " a\u001Cb\u3000 c\u200Bd ", Is.EqualTo<string[]> [| "a"; "b"; "c\u200Bd" |])
@@ -296,3 +302,20 @@ let ``A broken pattern and a missing match are named`` () =
         throws (fun () -> AnswerExtraction.RegexFilter("x", "x", 3, "") |> ignore)
 
     Assert.That(beyond, Does.Contain "group_select is 3")
+
+    // Nested repetition over a long run without a match takes exponential time.
+    let slow =
+        throws (fun () ->
+            AnswerExtraction.RegexFilter(String('a', 60) + "!", @"^(\w|\w\w)+$", 0, "")
+            |> ignore)
+
+    Assert.That(slow, Does.Contain "took over 3 s")
+
+[<Test>]
+let ``Python's spellings of a pattern are understood`` () =
+    let extract pattern =
+        AnswerExtraction.RegexFilter("x=aa; y=7", pattern, 0, "none")
+
+    Assert.That(extract @"(?P<digit>\d)\Z", Is.EqualTo "7")
+    Assert.That(extract @"=((?P<c>\w)(?P=c))", Is.EqualTo "aa")
+    Assert.That(extract @"\(?P<", Is.EqualTo "none")

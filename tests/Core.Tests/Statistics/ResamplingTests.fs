@@ -280,7 +280,7 @@ let ``Draws do not depend on their order and differ between seeds and purposes``
     let forward = [| for d in 0L .. 99L -> stream.Indices(d, 50, 37) |]
 
     let backward =
-        [| for d in 99L..-1L..0L -> RandomStream(17L, "bootstrap").Indices(d, 50, 37) |]
+        Array.init 100 (fun k -> RandomStream(17L, "bootstrap").Indices(int64 (99 - k), 50, 37))
 
     Assert.That(Array.rev backward, Is.EqualTo<int[][]> forward)
     Assert.That(RandomStream(18L, "bootstrap").Indices(0L, 50, 37), Is.Not.EqualTo<int[]> forward[0])
@@ -321,6 +321,22 @@ let ``Common items widen the interval of a benchmark's seeds`` () =
 
     Assert.That(both.Mean, Is.EqualTo(crossed.Mean).Within 1e-12)
     Assert.That(both.StandardError, Is.GreaterThan nested.StandardError)
+
+[<Test>]
+let ``With one item per seed the hierarchical interval is the plain BCa bootstrap of the seeds`` () =
+    let means = [| 0.31; 0.44; 0.29; 0.52; 0.97; 0.35; 0.41 |]
+    let rows = Bootstrap.Indices(7, 3000, RandomStream(2L, "seeds"))
+    let plain = Bootstrap.Resample(means, Func<_, _> Array.average, rows, 0.05)
+
+    let seeds =
+        HierarchicalBootstrap.SeedsOnly(Array.map Array.singleton means, rows, 0.05)
+
+    Assert.That(seeds.Bca, Is.EqualTo plain.Bca)
+    Assert.That(seeds.Bca, Is.Not.EqualTo seeds.Percentile)
+    // The seeded mean takes the same rows from the same stream, and its jackknife in closed form.
+    let seeded = Bootstrap.Mean(means, 3000, 0.05, RandomStream(2L, "seeds"))
+    Assert.That(seeded.Bca.Lower, Is.EqualTo(plain.Bca.Lower).Within 1e-12)
+    Assert.That(seeded.BcaAcceleration, Is.EqualTo(plain.BcaAcceleration).Within 1e-12)
 
 [<Property(MaxTest = 100)>]
 let ``Isotonic fits are monotone, keep the weighted mean and leave monotone data alone`` (values: int list) =

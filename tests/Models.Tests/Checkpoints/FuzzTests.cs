@@ -2,6 +2,8 @@
 // either read completely or refused with one message for the user; nothing crashes, hangs or takes much memory.
 
 using System.Diagnostics;
+using System.IO.Compression;
+using System.Text;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
@@ -22,6 +24,58 @@ internal sealed class FuzzTests
         ("adapter", Shared.Fixture("badfiles", "good", "adapter", "adapter_config.json"), ReadAdapter),
     ];
 
+    // A zip's checksum would catch nearly all damage to a pickle; an attacker writes the right one, and so does this test.
+    [Test]
+    public void DamageInsideAPickleIsReadOrRefused()
+    {
+        using var archive = ZipFile.OpenRead(Shared.Fixture("pickles", "kinds.bin"));
+        var parts = archive.Entries.ToDictionary(e => e.FullName, Bytes);
+        var pickle = parts["kinds/data.pkl"];
+        var path = Path.Combine(Shared.Scratch(), "x.bin");
+        Zip(path, parts);
+        ReadAll(path);
+        var random = new Random(20261122);
+        Repeat(1500, Path.GetDirectoryName(path)!, () =>
+        {
+            parts["kinds/data.pkl"] = Damage(pickle, random);
+            Zip(path, parts);
+        }, () => ReadAll(path));
+    }
+
+    [TestCase("]", "more than 2000000 instructions")]
+    [TestCase("(", "more than 2000000 instructions")]
+    [TestCase("}", "more than 2000000 instructions")]
+    [TestCase(")\u0085", "more than 2000000 instructions")]
+    [TestCase("]q\u0001h\u0001a", "more than 2000000 instructions")]
+    public void APickleThatMakesEndlessObjectsIsRefused(string unit, string reason)
+    {
+        var path = Path.Combine(Shared.Scratch(), "x.bin");
+        var pickle = Encoding.Latin1.GetBytes("\u0080\u0002" + string.Concat(Enumerable.Repeat(unit, 3_000_000)));
+        Zip(path, new() { ["x/data.pkl"] = pickle });
+        var before = GC.GetTotalMemory(forceFullCollection: true);
+        var error = Assert.Throws<UserErrorException>(() => CheckpointFolder.Open(path).Dispose())!;
+        Assert.That(GC.GetTotalMemory(forceFullCollection: false) - before, Is.LessThan(400L << 20));
+        Assert.That(error.Message, Does.Contain(reason));
+    }
+
+    private static byte[] Bytes(ZipArchiveEntry entry)
+    {
+        using var stream = entry.Open();
+        using var copy = new MemoryStream();
+        stream.CopyTo(copy);
+        return copy.ToArray();
+    }
+
+    private static void Zip(string path, Dictionary<string, byte[]> parts)
+    {
+        using var archive = new ZipArchive(File.Create(path), ZipArchiveMode.Create);
+        foreach (var (name, bytes) in parts)
+        {
+            using var stream = archive.CreateEntry(name, CompressionLevel.NoCompression).Open();
+            stream.Write(bytes);
+        }
+    }
+
     private static IEnumerable<string> Names => Targets.Select(t => t.Name);
 
     [TestCaseSource(nameof(Names))]
@@ -33,15 +87,20 @@ internal sealed class FuzzTests
         var target = Path.Combine(folder, Path.GetFileName(file));
         var good = File.ReadAllBytes(file);
         var random = new Random(20261121);
+        Repeat(1500, folder, () => File.WriteAllBytes(target, Damage(good, random)), () => read(target));
+    }
+
+    private static void Repeat(int rounds, string folder, Action damage, Action read)
+    {
         var (accepted, refused) = (0, 0);
-        for (var round = 0; round < 1500; round++)
+        for (var round = 0; round < rounds; round++)
         {
-            File.WriteAllBytes(target, Damage(good, random));
+            damage();
             var clock = Stopwatch.StartNew();
             var before = GC.GetAllocatedBytesForCurrentThread();
             try
             {
-                read(target);
+                read();
                 accepted++;
             }
             catch (UserErrorException e)

@@ -174,4 +174,62 @@ internal sealed class SafetensorsTests
         Assert.That(Assert.Throws<UserErrorException>(() => SafetensorsFile.Open(Path.Combine(folder, "no.safetensors")).Dispose())!.Message, Does.Contain("does not exist"));
         Assert.Throws<UserErrorException>(() => SafetensorsFile.Open(folder).Dispose());
     }
+
+    [Test]
+    public void DataBeyondTwoGigabytesAreReached()
+    {
+        const long Far = 3L << 30;
+        var path = Raw($$$"""{"a":{"dtype":"U8","shape":[{{{Far}}}],"data_offsets":[0,{{{Far}}}]},"b":{"dtype":"U8","shape":[3],"data_offsets":[{{{Far}}},{{{Far + 3}}}]}}""", 0);
+        using (var stream = File.OpenWrite(path))
+        {
+            stream.Seek(Far, SeekOrigin.End); // a hole: the file takes no space
+            stream.Write([7, 8, 9]);
+        }
+        using var scope = NewDisposeScope();
+        using var file = SafetensorsFile.Open(path);
+        Assert.That(file.Tensor("b").data<byte>().ToArray(), Is.EqualTo((byte[])[7, 8, 9]));
+        Assert.That(file.Tensor("a").numel(), Is.EqualTo(Far));
+        Assert.That(file.Tensor("a")[Far - 1].ToInt64(), Is.Zero);
+        File.Delete(path);
+    }
+
+    // The kernel refuses a writable private map of more than memory and swap: the map is read-only then.
+    [Test]
+    public void AFileLargerThanMemoryIsMapped()
+    {
+        const long Huge = 1L << 40;
+        var path = Raw($$$"""{"a":{"dtype":"U8","shape":[{{{Huge}}}],"data_offsets":[0,{{{Huge}}}]}}""", 0);
+        try
+        {
+            using var stream = File.OpenWrite(path);
+            stream.SetLength(stream.Length + Huge); // a hole: the file takes no space
+        }
+        catch (IOException e)
+        {
+            Assert.Ignore($"this file system holds no file of {Huge} bytes with a hole: {e.Message}");
+        }
+        using (var file = SafetensorsFile.Open(path))
+        using (var a = file.Tensor("a"))
+            Assert.That(a[Huge - 1].ToInt64(), Is.Zero);
+        File.Delete(path);
+    }
+
+    [Test]
+    public void LinksAreFollowedAndPipesAndDevicesAreNeverOpened()
+    {
+        var path = Write(null, ("x", ones(2)));
+        var link = Path.Combine(Shared.Scratch(), "model.safetensors");
+        File.CreateSymbolicLink(link, path);
+        using (var file = SafetensorsFile.Open(link)) Assert.That(file.Tensors, Has.Count.EqualTo(1));
+        foreach (var target in (string[])["/dev/zero", "/nowhere", link])
+        {
+            File.Delete(link);
+            File.CreateSymbolicLink(link, target);
+            Assert.Throws<UserErrorException>(() => SafetensorsFile.Open(link).Dispose(), target);
+            Assert.Throws<UserErrorException>(() => ModelConfig.Open(link), target);
+        }
+        var pipe = Path.Combine(Shared.Scratch(), "pipe.safetensors");
+        System.Diagnostics.Process.Start("mkfifo", pipe).WaitForExit();
+        Assert.That(Assert.Throws<UserErrorException>(() => SafetensorsFile.Open(pipe).Dispose())!.Message, Does.Contain("empty"));
+    }
 }

@@ -25,19 +25,29 @@ public class BuiltInTemplateTests
         ["mistral", false, "<s>[INST] Hi [/INST] Hello.</s>[INST] 2+2? [/INST]", "Hello.</s>"],
         ["mistral", true, "<s>[INST] Be brief.\n\nHi [/INST] Hello.</s>[INST] 2+2? [/INST]", "Hello.</s>"],
         ["llama-2", false, "<s>[INST] Hi [/INST] Hello. </s><s>[INST] 2+2? [/INST]", "Hello. </s>"],
-        ["llama-2", true, "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello. </s><s>[INST] 2+2? [/INST]", "Hello. </s>"],
+        ["llama-2", true, "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nHi [/INST] Hello. </s><s>[INST] 2+2? [/INST]",
+            "Hello. </s>"],
         ["llama-3", true, "<|begin_of_text|><|start_header_id|>system<|end_header_id|>\n\nBe brief.<|eot_id|>"
             + "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\nHello.<|eot_id|>"
-            + "<|start_header_id|>user<|end_header_id|>\n\n2+2?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n", "Hello.<|eot_id|>"],
-        ["chatml", true, "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n"
+            + "<|start_header_id|>user<|end_header_id|>\n\n2+2?<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n",
+                "Hello.<|eot_id|>"],
+        ["chatml", true,
+            "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n"
             + "<|im_start|>user\n2+2?<|im_end|>\n<|im_start|>assistant\n", "Hello.<|im_end|>"],
-        ["zephyr", true, "<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\nHello.</s>\n<|user|>\n2+2?</s>\n<|assistant|>\n", "Hello.</s>"],
+        ["zephyr", true,
+            "<|system|>\nBe brief.</s>\n<|user|>\nHi</s>\n<|assistant|>\nHello.</s>\n<|user|>\n2+2?</s>\n<|assistant|>\n",
+                "Hello.</s>"],
         ["gemma", false, "<bos><start_of_turn>user\nHi<end_of_turn>\n<start_of_turn>model\nHello.<end_of_turn>\n"
             + "<start_of_turn>user\n2+2?<end_of_turn>\n<start_of_turn>model\n", "Hello.<end_of_turn>"],
-        ["phi-3", true, "<|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello.<|end|>\n<|user|>\n2+2?<|end|>\n<|assistant|>\n",
+        ["phi-3", true,
+            "<|system|>\nBe brief.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\nHello.<|end|>\n<|user|>\n2+2?<|end|>\n<|assistant|>\n",
             "Hello.<|end|>"],
-        ["alpaca", false, $"<s>{Alpaca}\n\n### Instruction:\nHi\n\n### Response:\nHello.</s>\n\n### Instruction:\n2+2?\n\n### Response:\n", "Hello.</s>"],
-        ["alpaca", true, "<s>Be brief.\n\n### Instruction:\nHi\n\n### Response:\nHello.</s>\n\n### Instruction:\n2+2?\n\n### Response:\n", "Hello.</s>"],
+        ["alpaca", false,
+            $"<s>{Alpaca}\n\n### Instruction:\nHi\n\n### Response:\nHello.</s>\n\n### Instruction:\n2+2?\n\n### Response:\n",
+                "Hello.</s>"],
+        ["alpaca", true,
+            "<s>Be brief.\n\n### Instruction:\nHi\n\n### Response:\nHello.</s>\n\n### Instruction:\n2+2?\n\n### Response:\n",
+                "Hello.</s>"],
         ["human-assistant", false, "\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: 2+2?\n\nAssistant:", " Hello."],
         ["human-assistant", true, "Be brief.\n\nHuman: Hi\n\nAssistant: Hello.\n\nHuman: 2+2?\n\nAssistant:", " Hello."],
     ];
@@ -49,7 +59,8 @@ public class BuiltInTemplateTests
             system ? WithSystem : Dialogue, new ChatTemplateArguments { AddGenerationPrompt = true });
         Assert.That(chat.Text, Is.EqualTo(expected));
         Assert.That(chat.Generated, Has.Count.EqualTo(1));
-        Assert.That(expected[chat.Generated[0].Start..chat.Generated[0].End], Is.EqualTo(generated), "what the model learns to write");
+        Assert.That(
+            expected[chat.Generated[0].Start..chat.Generated[0].End], Is.EqualTo(generated), "what the model learns to write");
     }
 
     [Test]
@@ -58,7 +69,8 @@ public class BuiltInTemplateTests
         Assert.That(Formats.Select(f => f[0]).Distinct().Order(), Is.EqualTo(BuiltInTemplates.Names));
         var text = (string name) => BuiltInTemplates.Get(name).Render(Dialogue, new ChatTemplateArguments()).Text;
         Assert.That(text("vicuna"), Does.EndWith("USER: 2+2? "));
-        Assert.That(text("phi-3"), Does.EndWith("2+2?<|end|>\n<|endoftext|>"), "a conversation without prompt for more is complete");
+        Assert.That(
+            text("phi-3"), Does.EndWith("2+2?<|end|>\n<|endoftext|>"), "a conversation without prompt for more is complete");
         Assert.That(text("chatml"), Does.EndWith("2+2?<|im_end|>\n"));
     }
 
@@ -67,7 +79,8 @@ public class BuiltInTemplateTests
     [TestCase("phi3", "phi-3")]
     [TestCase("Human/Assistant", "human-assistant")]
     [TestCase("hh", "human-assistant")]
-    public void NamesAreSpelledFreely(string spelled, string name) => Assert.That(BuiltInTemplates.Get(spelled).Name, Is.EqualTo(name));
+    public void NamesAreSpelledFreely(string spelled, string name) =>
+        Assert.That(BuiltInTemplates.Get(spelled).Name, Is.EqualTo(name));
 
     [Test]
     public void TheModelsOwnTokensWin()
@@ -83,7 +96,8 @@ public class BuiltInTemplateTests
     [TestCase("human-assistant", "robot", "turn 1 is by robot")]
     public void RolesThatAFormatDoesNotKnowAreRefused(string name, string role, string reason)
     {
-        var error = Assert.Throws<ChatTemplateException>(() => BuiltInTemplates.Get(name).Render([ChatMessage.Of(role, "x")], new()));
+        var error = Assert.Throws<ChatTemplateException>(
+            () => BuiltInTemplates.Get(name).Render([ChatMessage.Of(role, "x")], new()));
         Assert.That(error!.Kind, Is.EqualTo(ChatTemplateErrorKind.Raised));
         Assert.That(error.Message, Does.Contain(reason));
     }

@@ -33,24 +33,28 @@ public class ChatTemplateLoaderTests
     [Test]
     public void AStringInTheConfigurationWithTokensOfBothFiles()
     {
-        Write("special_tokens_map.json", """{"bos_token": "<wrong>", "unk_token": {"content": "<unk>"}, "additional_special_tokens": ["<a>"]}""");
+        Write("special_tokens_map.json",
+            """{"bos_token": "<wrong>", "unk_token": {"content": "<unk>"}, "additional_special_tokens": ["<a>"]}""");
         Write("tokenizer_config.json", """
             {"chat_template": "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ unk_token }}{{ image_token }}",
              "bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false}, "pad_token": null, "add_bos_token": true,
              "extra_special_tokens": {"image_token": "<image>"}}
             """);
         Assert.That(Render(), Is.EqualTo("<s>x</s><unk><image>"));
-        Assert.That(ChatTemplateLoader.SpecialTokens(folder).Keys, Is.EquivalentTo(new[] { "bos_token", "eos_token", "unk_token", "image_token" }));
+        Assert.That(ChatTemplateLoader.SpecialTokens(folder).Keys,
+            Is.EquivalentTo(new[] { "bos_token", "eos_token", "unk_token", "image_token" }));
     }
 
     [Test]
     public void NamedTemplatesAreChosenByNameOrByTools()
     {
         Write("tokenizer_config.json", """
-            {"chat_template": [{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "tools"}, {"name": "rag", "template": "rag"}]}
+            {"chat_template": [{"name": "default", "template": "plain"}, {"name": "tool_use", "template": "tools"},
+                {"name": "rag", "template": "rag"}]}
             """);
         JsonElement tools = JsonDocument.Parse("[]").RootElement;
-        Assert.That((Render(), Render("rag"), Render(tools: tools), Render("default", tools)), Is.EqualTo(("plain", "rag", "tools", "plain")));
+        Assert.That((Render(), Render("rag"), Render(tools: tools), Render("default", tools)),
+            Is.EqualTo(("plain", "rag", "tools", "plain")));
     }
 
     [Test]

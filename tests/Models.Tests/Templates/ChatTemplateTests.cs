@@ -10,7 +10,8 @@ public class ChatTemplateTests
     private static ChatMessage[] Messages(string json) => ChatGolden.Messages(JsonDocument.Parse(json).RootElement);
 
     private static string Render(string template, string messages, ChatTemplateArguments? arguments = null) =>
-        new ChatTemplate("t", template, new Dictionary<string, string> { ["eos_token"] = "</s>" }).Render(Messages(messages), arguments ?? new()).Text;
+        new ChatTemplate("t", template, new Dictionary<string, string> { ["eos_token"] = "</s>" }).Render(
+            Messages(messages), arguments ?? new()).Text;
 
     [Test]
     public void KeysWithoutValueAreDropped() => Assert.That(
@@ -38,7 +39,8 @@ public class ChatTemplateTests
 
     [TestCase("{{ messages[-1].content }}!", "[{\"content\": \"abc \"}]", "abc ")]
     [TestCase("{{ messages[-1].content | trim }}!", "[{\"content\": \"abc \"}]", "abc")]
-    [TestCase("{% for p in messages[-1].content %}[{{ p.text }}]{% endfor %}", "[{\"content\": [{\"text\": \"a\"}, {\"text\": \"b\"}, {\"type\": \"image\"}]}]", "[a][b")]
+    [TestCase(
+        "{% for p in messages[-1].content %}[{{ p.text }}]{% endfor %}", "[{\"content\": [{\"text\": \"a\"}, {\"text\": \"b\"}, {\"type\": \"image\"}]}]", "[a][b")]
     public void AContinuedMessageIsCutBehindItsText(string template, string messages, string expected) =>
         Assert.That(Render(template, messages, new() { ContinueFinalMessage = true }), Is.EqualTo(expected));
 
@@ -55,7 +57,8 @@ public class ChatTemplateTests
 
     [Test]
     public void AMessageIsAnObject() => Assert.That(
-        () => Render("x", "[\"hi\"]"), Throws.TypeOf<ChatTemplateException>().With.Message.Contains("object with role and content"));
+        () => Render("x", "[\"hi\"]"),
+            Throws.TypeOf<ChatTemplateException>().With.Message.Contains("object with role and content"));
 
     [TestCase("a\n{{ x.y }}", 2, ChatTemplateErrorKind.Undefined)]
     [TestCase("a\n\n{% if %}", 3, ChatTemplateErrorKind.Syntax)]
@@ -74,22 +77,28 @@ public class ChatTemplateTests
     [Test]
     public void SpansCountCodePoints()
     {
-        RenderedChat chat = new ChatTemplate("t", "😀{% generation %}é😀{% endgeneration %}-{% generation %}{% endgeneration %}{% generation %}b{% endgeneration %}").Render([], new());
-        Assert.That(chat.Generated, Is.EqualTo(new[] { new CodePointSpan(1, 3), new CodePointSpan(4, 4), new CodePointSpan(4, 5) }));
+        RenderedChat chat = new ChatTemplate(
+            "t", "😀{% generation %}é😀{% endgeneration %}-{% generation %}{% endgeneration %}{% generation %}b{% endgeneration %}").Render([], new());
+        Assert.That(
+            chat.Generated, Is.EqualTo(new[] { new CodePointSpan(1, 3), new CodePointSpan(4, 4), new CodePointSpan(4, 5) }));
     }
 
-    private static CodePointSpan[] Offsets(params int[] ends) => [.. ends.Select((end, i) => new CodePointSpan(i == 0 ? 0 : ends[i - 1], end))];
+    private static CodePointSpan[] Offsets(params int[] ends) =>
+        [.. ends.Select((end, i) => new CodePointSpan(i == 0 ? 0 : ends[i - 1], end))];
 
     [Test]
     public void MaskFollowsTheFirstTokenOfEachCharacter()
     {
         CodePointSpan[] two = [new(1, 3), new(4, 6)];
         Assert.That(AssistantMask.Compute(two, Offsets(1, 2, 3, 4, 5, 6)), Is.EqualTo(new[] { 0, 1, 1, 0, 1, 1 }));
-        Assert.That(AssistantMask.Compute(two, Offsets(2, 5, 7)), Is.EqualTo(new[] { 1, 1, 1 }), "tokens across the borders count");
+        Assert.That(
+            AssistantMask.Compute(two, Offsets(2, 5, 7)), Is.EqualTo(new[] { 1, 1, 1 }), "tokens across the borders count");
         Assert.That(AssistantMask.Compute(two, Offsets(1, 2)), Is.EqualTo(new[] { 0, 1 }), "an end cut off: all to the end");
-        Assert.That(AssistantMask.Compute(two, Offsets(1, 2, 3, 4)), Is.EqualTo(new[] { 0, 1, 1, 0 }), "a start cut off: nothing");
+        Assert.That(
+            AssistantMask.Compute(two, Offsets(1, 2, 3, 4)), Is.EqualTo(new[] { 0, 1, 1, 0 }), "a start cut off: nothing");
         CodePointSpan[] split = [new(0, 1), new(1, 2), new(1, 2), new(2, 3)];
-        Assert.That(AssistantMask.Compute([new(0, 2)], split), Is.EqualTo(new[] { 1, 1, 0, 0 }), "the first token of a split last character");
+        Assert.That(AssistantMask.Compute([new(0, 2)], split), Is.EqualTo(new[] { 1, 1, 0, 0 }),
+            "the first token of a split last character");
         CodePointSpan[] special = [new(0, 0), new(0, 1), new(1, 2), new(0, 0)];
         Assert.That(AssistantMask.Compute([new(0, 2), new(2, 2)], special), Is.EqualTo(new[] { 0, 1, 1, 0 }));
     }

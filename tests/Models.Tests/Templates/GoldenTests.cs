@@ -53,7 +53,8 @@ public class GoldenTests
         var error = Assert.Throws<ChatTemplateException>(() => render(), row.ToString());
         Assert.That(error?.Kind, Is.EqualTo(ChatGolden.Kind(type)), () => row.ToString());
         if (type is "TemplateError" or "UndefinedError" or "TypeError" or "SecurityError" or "TemplateAssertionError")
-            Assert.That(error?.Reason, Is.EqualTo(row.GetProperty("error").GetProperty("message").GetString()), () => row.ToString());
+            Assert.That(
+                error?.Reason, Is.EqualTo(row.GetProperty("error").GetProperty("message").GetString()), () => row.ToString());
     }
 
     [Test]
@@ -65,19 +66,36 @@ public class GoldenTests
         foreach (JsonElement row in ChatGolden.Rows("assistant_masks.jsonl"))
         {
             RenderedChat chat = template.Render(
-                ChatGolden.Conversation(row.GetProperty("conversation").GetString()!), ChatGolden.Arguments(row.GetProperty("args")));
+                ChatGolden.Conversation(row.GetProperty("conversation").GetString()!),
+                    ChatGolden.Arguments(row.GetProperty("args")));
             Assert.That(chat.Text, Is.EqualTo(row.GetProperty("text").GetString()));
             Assert.That(
                 chat.Generated.Select(s => new[] { s.Start, s.End }),
-                Is.EqualTo(row.GetProperty("spans_code_points").EnumerateArray().Select(s => new[] { s[0].GetInt32(), s[1].GetInt32() })));
+                Is.EqualTo(row.GetProperty("spans_code_points").EnumerateArray().Select(
+                    s => new[] { s[0].GetInt32(), s[1].GetInt32() })));
             int[] ids = [.. row.GetProperty("input_ids").EnumerateArray().Select(i => i.GetInt32())];
             int[] expected = [.. row.GetProperty("assistant_masks").EnumerateArray().Select(i => i.GetInt32())];
-            Assert.That(AssistantMask.Compute(chat.Generated, vocabulary.Offsets(chat.Text, ids)), Is.EqualTo(expected), () => row.ToString());
+            Assert.That(AssistantMask.Compute(chat.Generated, vocabulary.Offsets(chat.Text, ids)), Is.EqualTo(expected), () =>
+                row.ToString());
             ones += expected.Sum();
             rows++;
         }
 
         Assert.That((rows, ones), Is.EqualTo((66, ones)).And.Matches<(int, int Ones)>(r => r.Ones > 100));
+    }
+
+    [Test]
+    public void TheCopiesHereAreTheGoldens()
+    {
+        string? shared = ChatGolden.Shared("golden/chat");
+        if (shared is null) Assert.Ignore("golden/chat is not on this machine: set PEFTALIGN_SHARED to the folder that holds golden/");
+        string[] files = Directory.GetFiles(shared!, "*", SearchOption.AllDirectories);
+        Assert.That(files, Has.Length.GreaterThan(10));
+        foreach (string file in files.Where(f => !f.EndsWith("README.md", StringComparison.Ordinal)))
+        {
+            string copy = Path.Combine(ChatGolden.Folder, Path.GetRelativePath(shared!, file));
+            Assert.That(File.ReadAllBytes(copy), Is.EqualTo(File.ReadAllBytes(file)), copy);
+        }
     }
 
     /// <summary>

@@ -103,7 +103,8 @@ public class SandboxTests
         var watch = Stopwatch.StartNew();
         var error = Assert.Throws<ChatTemplateException>(() => parsed.Render(Dialogue, new()));
         watch.Stop();
-        TestContext.Out.WriteLine($"{watch.ElapsedMilliseconds} ms, {(GC.GetTotalMemory(false) - before) >> 20} MiB: {error!.Message}");
+        TestContext.Out.WriteLine(
+            $"{watch.ElapsedMilliseconds} ms, {(GC.GetTotalMemory(false) - before) >> 20} MiB: {error!.Message}");
         Assert.That(error.Kind, Is.EqualTo(ChatTemplateErrorKind.Limit), error.Message);
         Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(1)));
         Assert.That(GC.GetTotalMemory(false) - before, Is.LessThan(512L << 20));
@@ -111,12 +112,17 @@ public class SandboxTests
 
     private static readonly (string Name, string Open, string Middle, string Close)[] Nested =
     [
-        ("parentheses", "{{ ", "(", "1"), ("lists", "{{ ", "[", "1"), ("dicts", "{{ ", "{1:", "1"), ("minus", "{{ ", "-", "1 }}"), ("not", "{{ ", "not ", "1 }}"),
+        ("parentheses",
+            "{{ ", "(", "1"), ("lists", "{{ ", "[", "1"), ("dicts", "{{ ", "{1:", "1"), ("minus", "{{ ", "-", "1 }}"), ("not", "{{ ", "not ", "1 }}"),
         ("plus", "{{ 1", " + 1", " }}"), ("or", "{{ 1", " or 1", " }}"), ("else", "{{ 1", " if 1 else 1", " }}"), ("attributes", "{{ a", ".a", " }}"),
-        ("filters", "{{ a", "|string", " }}"), ("calls", "{{ a", "()", " }}"), ("items", "{{ a", "[0]", " }}"), ("tests", "{{ 1", " is defined == 1", " }}"),
-        ("ifs", "", "{% if true %}", "x"), ("fors", "", "{% for i in [1] %}", "x"), ("macros", "", "{% macro m() %}", "x"), ("sets", "", "{% set x %}", "x"),
-        ("targets", "{% for ", "(", "x"), ("power", "{{ 2", " ** 1", " }}"), ("elifs", "{% if 0 %}", "{% elif 0 %}", "{% endif %}"), ("comments", "", "{# ", ""), ("raws", "", "{% raw %}", ""),
-        ("strings", "{{ ''", " ''", " }}"), ("concatenations", "{{ 1", " ~ 1", " }}"), ("comparisons", "{{ 1", " == 1", " }}"), ("arguments", "{{ dict(", "*", "1) }}"),
+        ("filters",
+            "{{ a", "|string", " }}"), ("calls", "{{ a", "()", " }}"), ("items", "{{ a", "[0]", " }}"), ("tests", "{{ 1", " is defined == 1", " }}"),
+        ("ifs", "",
+            "{% if true %}", "x"), ("fors", "", "{% for i in [1] %}", "x"), ("macros", "", "{% macro m() %}", "x"), ("sets", "", "{% set x %}", "x"),
+        ("targets",
+            "{% for ", "(", "x"), ("power", "{{ 2", " ** 1", " }}"), ("elifs", "{% if 0 %}", "{% elif 0 %}", "{% endif %}"), ("comments", "", "{# ", ""), ("raws", "", "{% raw %}", ""),
+        ("strings",
+            "{{ ''", " ''", " }}"), ("concatenations", "{{ 1", " ~ 1", " }}"), ("comparisons", "{{ 1", " == 1", " }}"), ("arguments", "{{ dict(", "*", "1) }}"),
     ];
 
     [Test]
@@ -138,14 +144,16 @@ public class SandboxTests
     [Test]
     public void LongChainsOfUsualLengthAreFine()
     {
-        string sum = string.Join(" + ", Enumerable.Repeat("'a'", 200)), joined = string.Join(" ~ ", Enumerable.Repeat("'a'", 5000));
+        string sum = string.Join(" + ", Enumerable.Repeat("'a'", 200)),
+            joined = string.Join(" ~ ", Enumerable.Repeat("'a'", 5000));
         Assert.That(new ChatTemplate("t", $"{{{{ {sum} }}}}{{{{ {joined} }}}}").Render([], new()).Text, Has.Length.EqualTo(5200));
     }
 
     [Test]
     public void LongConversationsAreFine()
     {
-        ChatMessage[] many = [.. Enumerable.Range(0, 10000).Select(i => ChatMessage.Of(i % 2 == 0 ? "user" : "assistant", $"Message {i}."))];
+        ChatMessage[] many = [.. Enumerable.Range(0, 10000).Select(
+            i => ChatMessage.Of(i % 2 == 0 ? "user" : "assistant", $"Message {i}."))];
         ChatMessage[] large = [ChatMessage.Of("user", new string('x', 10_000_000))];
         foreach (string name in BuiltInTemplates.Names)
         {
@@ -159,7 +167,8 @@ public class SandboxTests
     {
         try
         {
-            new ChatTemplate("fuzz", template).Render(Dialogue, new ChatTemplateArguments { AddGenerationPrompt = true, Now = ChatGolden.Now });
+            new ChatTemplate("fuzz", template).Render(
+                Dialogue, new ChatTemplateArguments { AddGenerationPrompt = true, Now = ChatGolden.Now });
             return null;
         }
         catch (Exception error)
@@ -174,7 +183,8 @@ public class SandboxTests
         var random = new Random(seed);
         string[] sources =
         [
-            .. Directory.GetFiles(Path.Combine(ChatGolden.Folder, "templates")).Order(StringComparer.Ordinal).Select(File.ReadAllText),
+            .. Directory.GetFiles(Path.Combine(ChatGolden.Folder, "templates")).Order(StringComparer.Ordinal).Select(
+                File.ReadAllText),
             .. ChatGolden.Rows("jinja_units.jsonl").Select(row => row.GetProperty("template").GetString()!),
         ];
         (int rendered, int refused) = (0, 0);
@@ -183,7 +193,8 @@ public class SandboxTests
             string template = Mutate(random, sources);
             var watch = Stopwatch.StartNew();
             Exception? error = Attempt(template);
-            Assert.That(error, Is.Null.Or.TypeOf<ChatTemplateException>(), () => $"seed {seed}, template {i}: {template}\n{error}");
+            Assert.That(
+                error, Is.Null.Or.TypeOf<ChatTemplateException>(), () => $"seed {seed}, template {i}: {template}\n{error}");
             Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(3)), () => $"seed {seed}, template {i}: {template}");
             if (error is null) rendered++;
             else refused++;
@@ -196,7 +207,8 @@ public class SandboxTests
     private static string Mutate(Random random, string[] sources)
     {
         string[] pieces = ["{{", "}}", "{%", "%}", "{#", "#}", "-", "+", "(", ")", "[", "]", "{", "}", "'", "\"", "\\", "|", ".", ":", ",", "~", "**", "=", " in ",
-            " is ", " not ", " if ", " else ", "loop", "messages", "range(9)", "9999999999", "1e308", "none", "\n", "\r", "\ud83d", "\u0000", "endfor", "set ", "*"];
+            " is ", " not ", " if ", " else ", "loop", "messages", "range(9)", "9999999999", "1e308", "none", "\n", "\r",
+                "\ud83d", "\u0000", "endfor", "set ", "*"];
         var text = new StringBuilder(sources[random.Next(sources.Length)]);
         for (int changes = random.Next(1, 5); changes > 0; changes--)
         {

@@ -1,20 +1,25 @@
-// Finds the folder `shared` with the large golden files and the real tokenizers; tests that need it are ignored without it.
+// Finds the folder `shared` with all golden files and the real tokenizers. Without it the smaller golden files come from Fixtures,
+// a copy with the same layout, and tests that need more are ignored.
 using System.Text.Json;
 
 namespace PeftAlign.Models.Tests.Text;
 
 internal static class SharedFolder
 {
+    private static readonly string Repository = FindRepository();
     private static readonly string? Root = FindRoot();
     private static readonly Lazy<string[]> AllTexts = new(ReadTexts);
 
-    /// <summary>A path in the folder; ignores the test where it is not there.</summary>
+    /// <summary>A path in the folder or in Fixtures; ignores the test where it is in neither.</summary>
     public static string Path(string relative)
     {
-        var path = Root is null ? null : System.IO.Path.Combine(Root, relative);
-        if (path is null || (!File.Exists(path) && !Directory.Exists(path)))
-            Assert.Ignore($"shared/{relative} is not there; set PEFTALIGN_SHARED to run this check");
-        return path!;
+        foreach (var root in new[] { Root, System.IO.Path.Combine(Repository, "tests/Models.Tests/Fixtures") })
+        {
+            var path = System.IO.Path.Combine(root ?? "", relative);
+            if (root is not null && (File.Exists(path) || Directory.Exists(path))) return path;
+        }
+        Assert.Ignore($"shared/{relative} is not there; set PEFTALIGN_SHARED to run this check");
+        return "";
     }
 
     /// <summary>A parsed golden file of golden/tokenizers.</summary>
@@ -27,17 +32,22 @@ internal static class SharedFolder
     private static string[] ReadTexts() =>
         [.. Golden("texts.json").GetProperty("texts").EnumerateArray().Select(row => row[1].GetString()!)];
 
+    private static string FindRepository()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln")))
+            folder = folder.Parent ?? throw new DirectoryNotFoundException("the tests must run inside the repository");
+        return folder.FullName;
+    }
+
+    // PEFTALIGN_SHARED, or `shared` in or beside a folder above.
     private static string? FindRoot()
     {
         if (Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") is { Length: > 0 } given) return given;
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        for (var place = new DirectoryInfo(Repository); place is not null; place = place.Parent)
         {
-            if (!File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln"))) continue;
-            for (var place = folder; place is not null && place.FullName.Length > 1; place = place.Parent)
-            {
-                var shared = System.IO.Path.Combine(place.FullName, "shared");
-                if (Directory.Exists(System.IO.Path.Combine(shared, "golden"))) return shared;
-            }
+            var shared = System.IO.Path.Combine(place.FullName, "shared");
+            if (Directory.Exists(System.IO.Path.Combine(shared, "golden"))) return shared;
         }
         return null;
     }

@@ -51,7 +51,7 @@ public sealed partial class AdapterFolder
         var rank = RankOf(ModuleOf(stored.Name, half));
         // Convolutions have more dimensions behind the first two.
         if (stored.Shape.Count < 2 || stored.Shape[rankDimension] != rank)
-            throw Fault.In(stored.File, stored.Name, $"its shape is {Fault.Shape(stored.Shape)}, but {ConfigFile} gives rank r = {rank}, which dimension {rankDimension} should have; the two are of different adapters.");
+            throw Fault.In(stored.File, stored.Name, $"its shape is {Fault.Shape(stored.Shape)}, but {ConfigFile} gives rank r = {rank} (dimension {rankDimension}); the two are of different adapters.");
     }
 
     /// <summary>
@@ -63,7 +63,8 @@ public sealed partial class AdapterFolder
     {
         CheckTargets(modules.Keys);
         var foreign = LoraModules.Where(m => !modules.ContainsKey(m)).ToList();
-        if (foreign.Count > 0) throw Fault.In(Path, $"{foreign.Count} of {LoraModules.Count} adapted modules are not in the model: {Fault.Some(foreign)}; the adapter was trained on another architecture.");
+        if (foreign.Count > 0)
+            throw Fault.In(Path, $"{foreign.Count} of {LoraModules.Count} adapted modules are not in the model: {Fault.Some(foreign)}; the adapter was trained on another architecture.");
         foreach (var stored in Tensors)
             foreach (var (a, b, _, _) in Halves)
             {
@@ -78,7 +79,7 @@ public sealed partial class AdapterFolder
         var swapped = Bool("fan_in_fan_out") == true || stored.Name.Contains(".lora_embedding_", StringComparison.Ordinal);
         var expected = modules[module][swapped ? 1 - dimension : dimension];
         if (stored.Shape[dimension] != expected)
-            throw Fault.In(stored.File, stored.Name, $"its shape is {Fault.Shape(stored.Shape)}, but the model's {Fault.Quote(module)} {verb} {expected} values; the adapter was trained on a model of another size.");
+            throw Fault.In(stored.File, stored.Name, $"its shape is {Fault.Shape(stored.Shape)}, but the model's {Fault.Quote(module)} {verb} {expected} values; the adapter is of another model.");
     }
 
     private void CheckTargets(IEnumerable<string> modules)

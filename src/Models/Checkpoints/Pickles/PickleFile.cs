@@ -28,7 +28,7 @@ internal sealed class PickleFile : ITensorFile
     /// <exception cref="UserErrorException">It is damaged, of the format before PyTorch 1.6, or holds more than tensors.</exception>
     public static PickleFile Open(string path)
     {
-        var stream = MappedFile.OpenFile(path);
+        using var stream = MappedFile.OpenFile(path);
         MappedFile? map = null;
         try
         {
@@ -40,7 +40,6 @@ internal sealed class PickleFile : ITensorFile
         catch (Exception e)
         {
             map?.Dispose();
-            stream.Dispose();
             if (e is PickleException) throw Fault.In(path, $"{e.Message}.", e);
             if (e is IOException or UnauthorizedAccessException) throw Fault.Unreadable(path, e);
             throw;
@@ -51,15 +50,24 @@ internal sealed class PickleFile : ITensorFile
     {
         CheckFormat();
         var entries = ZipDirectory.Read(map, path);
-        if (entries.Keys.Any(name => name.EndsWith("/constants.pkl", StringComparison.Ordinal))) throw Fault.In(path, "this is a TorchScript program, which is never run; take the checkpoint's weights.");
+        if (entries.Keys.Any(name => name.EndsWith("/constants.pkl", StringComparison.Ordinal)))
+            throw Fault.In(path, "this is a TorchScript program, which is never run; take the checkpoint's weights.");
         var pickles = entries.Keys.Where(name => name.Count(c => c == '/') == 1 && name.EndsWith("/data.pkl", StringComparison.Ordinal)).ToList();
         if (pickles is not [var pickle]) throw Fault.In(path, $"this zip file holds {pickles.Count} entries ARCHIVE/data.pkl instead of one; torch.save did not write it.");
         var archive = pickle[..^"data.pkl".Length];
         foreach (var (name, entry) in entries)
-            if (!entry.IsStored && name.StartsWith(archive, StringComparison.Ordinal)) throw Fault.In(path, $"{Fault.Quote(name)} is compressed; torch.save stores tensors as they are. Save the checkpoint again with torch.save.");
-        if (entries.TryGetValue(archive + "byteorder", out var order) && order.Length is > 0 and < 16 && Encoding.ASCII.GetString(map.Read(order.Offset, (int)order.Length)) is var text and not "little")
-            throw Fault.In(path, $"its byte order is {Fault.Quote(text)}; only little is read, {Convert}.");
+            if (!entry.IsStored && name.StartsWith(archive, StringComparison.Ordinal))
+                throw Fault.In(path, $"{Fault.Quote(name)} is compressed; torch.save stores tensors as they are. Save the checkpoint again with torch.save.");
+        CheckByteOrder(entries, archive);
         AddTensors(ReadPickle(entries[pickle]), entries, archive);
+    }
+
+    // Before PyTorch 2.1 there was no such entry, and little was the only order.
+    private void CheckByteOrder(Dictionary<string, ZipEntry> entries, string archive)
+    {
+        if (!entries.TryGetValue(archive + "byteorder", out var entry)) return;
+        var order = Encoding.ASCII.GetString(map.Read(entry.Offset, (int)Math.Min(entry.Length, 16)));
+        if (order != "little") throw Fault.In(path, $"its byte order is {Fault.Quote(order)}; only little is read, {Convert}.");
     }
 
     private void CheckFormat()
@@ -71,7 +79,8 @@ internal sealed class PickleFile : ITensorFile
             throw Fault.In(path, $"this is the pickle format of PyTorch before 1.6 (torch.save without zip), which is not read; {Convert}.");
         if (head.Length > 262 && head[257..].StartsWith("ustar"u8))
             throw Fault.In(path, $"this is the tar format of PyTorch before 0.2, which is not read; {Convert}.");
-        if (head.Length > 2 && head[0] == 0x80 && head[1] is >= 2 and <= 5) throw Fault.In(path, $"this is a bare pickle, not a checkpoint of torch.save; it is not read. Take the checkpoint's safetensors release.");
+        if (head.Length > 2 && head[0] == 0x80 && head[1] is >= 2 and <= 5)
+            throw Fault.In(path, $"this is a bare pickle, not a checkpoint of torch.save; it is not read. Take the checkpoint's safetensors release.");
         throw Fault.In(path, "this is not a checkpoint of torch.save, which begins with the signature of a zip file; the download is broken, or a placeholder was downloaded.");
     }
 
@@ -92,10 +101,11 @@ internal sealed class PickleFile : ITensorFile
             if (value is not PickleTensor tensor) throw Fault.In(path, $"entry {Fault.Quote(name)} is no tensor; only tensors by name are read, save the state dict alone.");
             if (!views.TryAdd(name, tensor)) throw Fault.In(path, name, "the file names it twice.");
             var storage = tensor.Storage;
-            if (!storages.ContainsKey(storage.Key))
-                storages.Add(storage.Key, entries.TryGetValue($"{archive}data/{storage.Key}", out var found) ? found : throw Fault.In(path, name, $"its storage {Fault.Quote("data/" + storage.Key)} is not in the file; copy the file again."));
-            if (storages[storage.Key].Length / storage.DType.ElementSize() < storage.Count)
-                throw Fault.In(path, name, $"its storage {Fault.Quote("data/" + storage.Key)} has {storages[storage.Key].Length} bytes, too few for {storage.Count} elements of {storage.DType}; copy the file again.");
+            var part = "data/" + storage.Key;
+            if (!entries.TryGetValue(archive + part, out var entry)) throw Fault.In(path, name, $"its storage {Fault.Quote(part)} is not in the file; copy the file again.");
+            if (entry.Length / storage.DType.ElementSize() < storage.Count)
+                throw Fault.In(path, name, $"its storage {Fault.Quote(part)} has {entry.Length} bytes, too few for {storage.Count} elements of {storage.DType}; copy the file again.");
+            storages[storage.Key] = entry;
             tensors.Add(new StoredTensor(name, storage.DType, tensor.Shape, path));
         }
         Tensors = tensors;

@@ -64,13 +64,19 @@ internal static class PickleTensors
     {
         var dict = new PickleDict();
         foreach (var pair in pairs)
-            dict.Items.Add(pair is object?[] { Length: 2 } p ? new(p[0], p[1]) : pair is List<object?> { Count: 2 } l ? new(l[0], l[1]) : throw new PickleException("its pickle makes a dict of what are no pairs"));
+            dict.Items.Add(pair switch
+            {
+                object?[] { Length: 2 } tuple => new(tuple[0], tuple[1]),
+                List<object?> { Count: 2 } list => new(list[0], list[1]),
+                _ => throw new PickleException("its pickle makes a dict of what are no pairs"),
+            });
         return dict;
     }
 
     private static PickleTensor Rebuild(PickleStorage storage, long offset, object?[] shape, object?[] strides)
     {
-        if (shape.Length != strides.Length || shape.Length > MostDimensions) throw new PickleException($"a tensor has {shape.Length} sizes and {strides.Length} strides; they must be as many, and {MostDimensions} at most");
+        if (shape.Length != strides.Length || shape.Length > MostDimensions)
+            throw new PickleException($"a tensor has {shape.Length} sizes and {strides.Length} strides; they must be as many, and {MostDimensions} at most");
         var tensor = new PickleTensor(storage, offset, Naturals(shape), Naturals(strides));
         // Index of the last element, and the number of elements: both within the storage, in arithmetic that cannot wrap.
         UInt128 last = 0, count = 1;
@@ -83,7 +89,8 @@ internal static class PickleTensors
         var described = $"a tensor of shape {Fault.Shape(tensor.Shape)}, strides {Fault.Shape(tensor.Strides)} and offset {offset}";
         if (offset < 0 || offset > storage.Count || (!empty && last + (UInt128)offset >= (UInt128)storage.Count))
             throw new PickleException($"{described} reaches beyond its storage of {storage.Count} elements");
-        if (empty ? count > long.MaxValue : count > (UInt128)storage.Count) throw new PickleException($"{described} has more elements than its storage, which has {storage.Count}; expanded tensors are not read");
+        if (empty ? count > long.MaxValue : count > (UInt128)storage.Count)
+            throw new PickleException($"{described} has more elements than its storage, which has {storage.Count}; expanded tensors are not read");
         return tensor;
     }
 

@@ -9,8 +9,8 @@ namespace PeftAlign.Models.Checkpoints;
 
 internal sealed class Unpickler(byte[] pickle)
 {
-    /// <summary>Enough for 100,000 tensors; each opcode makes at most one small object.</summary>
-    private const int MostOpcodes = 4_000_000;
+    /// <summary>Enough for 50,000 tensors; each opcode makes at most one small object.</summary>
+    private const int MostOpcodes = 2_000_000;
 
     private readonly List<object?> stack = [];
     private readonly Dictionary<long, object?> memo = [];

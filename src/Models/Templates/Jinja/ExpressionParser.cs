@@ -65,7 +65,8 @@ internal sealed partial class Parser
         var rest = new List<(string, Expression)>();
         while (true)
         {
-            if (Current.Kind == TokenKind.Operator && Array.IndexOf(Comparisons, Current.Text) >= 0) rest.Add((Next().Text, Sum()));
+            if (Current.Kind == TokenKind.Operator && Array.IndexOf(Comparisons, Current.Text) >= 0)
+                rest.Add((Next().Text, Sum()));
             else if (SkipName("in")) rest.Add(("in", Sum()));
             else if (Current.IsName("not") && tokens[at + 1].IsName("in"))
             {
@@ -196,7 +197,8 @@ internal sealed partial class Parser
         while (true)
         {
             if (items.Count > 0) Expect(",");
-            if (Current.Kind is TokenKind.PrintEnd or TokenKind.BlockEnd || Current.Is(")") || (end is not null && Current.IsName(end))) break;
+            if (Current.Kind is TokenKind.PrintEnd or TokenKind.BlockEnd || Current.Is(")")
+                || (end is not null && Current.IsName(end))) break;
             items.Add(Expression(conditionals));
             if (!Current.Is(",")) break;
             tuple = true;

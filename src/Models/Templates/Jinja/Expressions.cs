@@ -67,12 +67,14 @@ internal sealed class DictDisplay((Expression Key, Expression Value)[] items, in
 
 internal sealed class Or(Expression left, Expression right, int line) : Expression(line, left, right)
 {
-    protected override object? Compute(Scope scope) => left.Evaluate(scope) is var value && Py.Truth(value) ? value : right.Evaluate(scope);
+    protected override object? Compute(Scope scope) =>
+        left.Evaluate(scope) is var value && Py.Truth(value) ? value : right.Evaluate(scope);
 }
 
 internal sealed class And(Expression left, Expression right, int line) : Expression(line, left, right)
 {
-    protected override object? Compute(Scope scope) => left.Evaluate(scope) is var value && !Py.Truth(value) ? value : right.Evaluate(scope);
+    protected override object? Compute(Scope scope) =>
+        left.Evaluate(scope) is var value && !Py.Truth(value) ? value : right.Evaluate(scope);
 }
 
 internal sealed class Not(Expression value, int line) : Expression(line, value)
@@ -80,7 +82,8 @@ internal sealed class Not(Expression value, int line) : Expression(line, value)
     protected override object? Compute(Scope scope) => !Py.Truth(value.Evaluate(scope));
 }
 
-internal sealed class Conditional(Expression test, Expression value, Expression? otherwise, int line) : Expression(line, test, value, otherwise)
+internal sealed class Conditional(Expression test, Expression value, Expression? otherwise, int line)
+    : Expression(line, test, value, otherwise)
 {
     protected override object? Compute(Scope scope)
     {
@@ -119,7 +122,8 @@ internal sealed class Sign(bool minus, Expression value, int line) : Expression(
     {
         object? operand = value.Evaluate(scope);
         if (operand is Undefined undefined) throw undefined.Fault();
-        if (!PyNumber.IsNumber(operand)) throw Fault.Type($"bad operand type for unary {(minus ? '-' : '+')}: '{Py.TypeName(operand)}'");
+        if (!PyNumber.IsNumber(operand))
+            throw Fault.Type($"bad operand type for unary {(minus ? '-' : '+')}: '{Py.TypeName(operand)}'");
         return minus ? PyNumber.Negate(operand!) : operand is bool ? PyNumber.Normal(PyNumber.Big(operand)) : operand;
     }
 }
@@ -154,17 +158,21 @@ internal sealed class Item(Expression owner, Expression key, int line) : Express
         if (at is not Slice) return Members.Item(scope.Run, value, at);
         if (value is Undefined undefined) throw undefined.Fault();
         return PyOperators.TryItem(value, at, out object? slice) ? slice
-            : throw Fault.Type(value is PyDict ? "unhashable type: 'slice'" : $"'{Py.TypeName(value)}' object is not subscriptable");
+            : throw Fault.Type(
+                value is PyDict ? "unhashable type: 'slice'" : $"'{Py.TypeName(value)}' object is not subscriptable");
     }
 }
 
-internal sealed class SliceKey(Expression? start, Expression? stop, Expression? step, int line) : Expression(line, start, stop, step)
+internal sealed class SliceKey(Expression? start, Expression? stop, Expression? step, int line)
+    : Expression(line, start, stop, step)
 {
-    protected override object? Compute(Scope scope) => new Slice(start?.Evaluate(scope), stop?.Evaluate(scope), step?.Evaluate(scope));
+    protected override object? Compute(Scope scope) =>
+        new Slice(start?.Evaluate(scope), stop?.Evaluate(scope), step?.Evaluate(scope));
 }
 
 /// <summary>The arguments in a call's parentheses.</summary>
-internal sealed class CallArguments(Expression[] positional, (string Name, Expression Value)[] named, Expression? rest, Expression? keywords)
+internal sealed class CallArguments(
+    Expression[] positional, (string Name, Expression Value)[] named, Expression? rest, Expression? keywords)
 {
     public static readonly CallArguments None = new([], [], null, null);
 
@@ -190,7 +198,8 @@ internal sealed class CallArguments(Expression[] positional, (string Name, Expre
     }
 }
 
-internal sealed class Call(Expression function, CallArguments arguments, int line) : Expression(line, [function, .. arguments.Children])
+internal sealed class Call(Expression function, CallArguments arguments, int line)
+    : Expression(line, [function, .. arguments.Children])
 {
     protected override object? Compute(Scope scope) => Invoke(scope, null);
 
@@ -218,7 +227,8 @@ internal sealed class FilterChain(Expression? value, Native? filter, string name
     protected override object? Compute(Scope scope) => Apply(scope, value!.Evaluate(scope));
 
     /// <summary>Applies the chain to the body of a filter or set block.</summary>
-    public object? ApplyTo(Scope scope, object? body) => Apply(scope, value is FilterChain inner ? inner.ApplyTo(scope, body) : body);
+    public object? ApplyTo(Scope scope, object? body) =>
+        Apply(scope, value is FilterChain inner ? inner.ApplyTo(scope, body) : body);
 
     private object? Apply(Scope scope, object? input)
     {

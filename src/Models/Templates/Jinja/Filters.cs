@@ -11,7 +11,8 @@ internal static class Filters
         { "batch", "linecount fill_with?", (_, a) => SequenceFilters.Batch(a) },
         { "capitalize", "", (_, a) => TextFilters.Keep(a.Self, PyChars.Capitalize) },
         { "center", "width?", (_, a) => TextFilters.Center(a) },
-        { "default", "default_value? boolean?", (_, a) => a.Self is Undefined || (a.Truth(1) && !Py.Truth(a.Self)) ? a.Or(0, "") : a.Self },
+        { "default", "default_value? boolean?", (_, a) =>
+            a.Self is Undefined || (a.Truth(1) && !Py.Truth(a.Self)) ? a.Or(0, "") : a.Self },
         { "dictsort", "case_sensitive? by? reverse?", (_, a) => SequenceFilters.DictSort(a) },
         { "escape", "", (_, a) => a.Self as SafeText ?? new SafeText(Markup.EscapeText(Py.Str(a.Self))) },
         { "filesizeformat", "binary?", (_, a) => NumberFilters.FileSize(a) },
@@ -25,7 +26,8 @@ internal static class Filters
         { "items", "", (_, a) => SequenceFilters.Items(a.Self) },
         { "join", "d? attribute?", (run, a) => SequenceFilters.Join(run, a) },
         { "last", "", (_, a) => SequenceFilters.Last(a.Self) },
-        { "length", "", (_, a) => (long)(Py.Length(a.Self) ?? throw Fault.Type($"object of type '{Py.TypeName(a.Self)}' has no len()")) },
+        { "length", "", (_, a) =>
+            (long)(Py.Length(a.Self) ?? throw Fault.Type($"object of type '{Py.TypeName(a.Self)}' has no len()")) },
         { "list", "", (_, a) => new PyList(Py.ToList(a.Self)) },
         { "lower", "", (_, a) => TextFilters.Keep(a.Self, PyChars.Lower) },
         { "map", "*args **kwargs", (run, a) => SequenceFilters.Map(run, a) },

@@ -23,7 +23,8 @@ internal sealed record FormatSpec
     public char Type { get; init; }
 
     /// <summary>A width, precision or index in a format string.</summary>
-    public static int Count(ReadOnlySpan<char> digits) => int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
+    public static int Count(ReadOnlySpan<char> digits) =>
+        int.TryParse(digits, NumberStyles.None, CultureInfo.InvariantCulture, out int count)
         ? count
         : throw Fault.Value("Too many decimal digits in format string");
 
@@ -47,7 +48,11 @@ internal sealed record FormatSpec
         if (At(i) == '0')
         {
             i++;
-            spec = spec with { Fill = fill > 0 && i > 1 && spec.Align != '\0' && spec.Fill != " " ? spec.Fill : "0", Align = spec.Align == '\0' ? '=' : spec.Align };
+            spec = spec with
+            {
+                Fill = spec.Fill == " " ? "0" : spec.Fill,
+                Align = spec.Align == '\0' ? '=' : spec.Align,
+            };
         }
 
         spec = spec with { Width = Digits() ?? 0 };
@@ -74,7 +79,8 @@ internal sealed record FormatSpec
 
     public string Format(object? value)
     {
-        if (Width > 1 << 20 || Precision > 1 << 20) throw new Fault(Abstractions.ChatTemplateErrorKind.Limit, $"a width of more than {1 << 20} in a format");
+        if (Width > 1 << 20 || Precision > 1 << 20)
+            throw new Fault(Abstractions.ChatTemplateErrorKind.Limit, $"a width of more than {1 << 20} in a format");
         Meter.Current.Characters(Width + (long)(Precision ?? 0));
         return value switch
         {
@@ -224,7 +230,8 @@ internal sealed record FormatSpec
         return align == '=' ? sign + before + body : before + sign + body + after;
     }
 
-    private string Repeat(int count) => Fill.Length == 1 ? new string(Fill[0], count) : string.Concat(Enumerable.Repeat(Fill, count));
+    private string Repeat(int count) => Fill.Length == 1 ? new string(Fill[0], count)
+        : string.Concat(Enumerable.Repeat(Fill, count));
 
     private Fault UnknownType(string type) => Fault.Value($"Unknown format code '{Type}' for object of type '{type}'");
 }

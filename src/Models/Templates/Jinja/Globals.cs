@@ -13,7 +13,8 @@ internal static class Globals
         { "namespace", "pairs? **named", (_, a) => NewNamespace(Dict(a)) },
         { "cycler", "*items", (_, a) => new Cycler(a.Rest) },
         { "joiner", "sep?", (_, a) => new Joiner(a.Or(0, ", ")) },
-        { "lipsum", "n? html? min? max?", (_, _) => throw Fault.Security("lipsum makes random text; a chat template gives the same text every time") },
+        { "lipsum", "n? html? min? max?", (_, _) =>
+            throw Fault.Security("lipsum makes random text; a chat template gives the same text every time") },
         { "raise_exception", "message", (_, a) => throw new Fault(ChatTemplateErrorKind.Raised, Py.Str(a[0])) },
         { "strftime_now", "format", (run, a) => TimeFormat.Format(run.Now ?? DateTime.Now, a.Required(0)) },
     };
@@ -29,7 +30,8 @@ internal static class Globals
         if (step == 0) throw Fault.Value("range() arg 3 must not be zero");
         long count = Math.Max(0, step > 0 ? (stop - start + step - 1) / step : (start - stop - step - 1) / -step);
         if (count > RenderLimits.Range)
-            throw new Fault(ChatTemplateErrorKind.Limit, $"Range too big. The sandbox blocks ranges larger than MAX_RANGE ({RenderLimits.Range}).");
+            throw new Fault(ChatTemplateErrorKind.Limit,
+                $"Range too big. The sandbox blocks ranges larger than MAX_RANGE ({RenderLimits.Range}).");
         return new PyRange(start, stop, step, (int)count);
     }
 
@@ -46,7 +48,8 @@ internal static class Globals
             foreach (object? pair in Py.ToList(a[0]))
             {
                 List<object?> two = Py.ToList(pair);
-                if (two.Count != 2) throw Fault.Value($"dictionary update sequence element has length {two.Count}; 2 is required");
+                if (two.Count != 2)
+                    throw Fault.Value($"dictionary update sequence element has length {two.Count}; 2 is required");
                 dict.Set(two[0], two[1]);
             }
         }

@@ -161,7 +161,7 @@ internal sealed class Lexer
 
     private void Raw(int body)
     {
-        for (int i = text.IndexOf("{%", body, StringComparison.Ordinal); i >= 0; i = text.IndexOf("{%", i + 1, StringComparison.Ordinal))
+        for (int i = body; (i = text.IndexOf("{%", i, StringComparison.Ordinal)) >= 0; i++)
         {
             int name = i + 2;
             char sign = name < text.Length && text[name] is '-' or '+' ? text[name++] : '\0';
@@ -295,7 +295,8 @@ internal sealed class Lexer
     private static int Octal(ReadOnlySpan<char> digits, StringBuilder value)
     {
         int length = 0, code = 0;
-        while (length < 3 && length < digits.Length && digits[length] is >= '0' and <= '7') code = code * 8 + digits[length++] - '0';
+        while (length < 3 && length < digits.Length && digits[length] is >= '0' and <= '7')
+            code = (code * 8) + digits[length++] - '0';
         value.Append((char)code);
         return length;
     }
@@ -330,7 +331,12 @@ internal sealed class Lexer
 
     private int Digits(int i)
     {
-        while (i < text.Length && (char.IsAsciiDigit(text[i]) || (text[i] == '_' && i + 1 < text.Length && char.IsAsciiDigit(text[i + 1])))) i++;
+        while (i < text.Length
+            && (char.IsAsciiDigit(text[i]) || (text[i] == '_' && i + 1 < text.Length && char.IsAsciiDigit(text[i + 1]))))
+        {
+            i++;
+        }
+
         return i;
     }
 
@@ -338,7 +344,8 @@ internal sealed class Lexer
     {
         if (text[at] == '0')
         {
-            int radix = at + 1 < text.Length ? char.ToLowerInvariant(text[at + 1]) switch { 'b' => 2, 'o' => 8, 'x' => 16, _ => 0 } : 0;
+            int radix = at + 1 < text.Length
+                ? char.ToLowerInvariant(text[at + 1]) switch { 'b' => 2, 'o' => 8, 'x' => 16, _ => 0 } : 0;
             if (radix > 0 && RadixInteger(radix)) return;
             int zeros = at;                     // "00" is one token, "01" two: a whole number does not start with zero
             while (zeros < end && text[zeros] is '0' or '_') zeros++;

@@ -51,7 +51,8 @@ internal sealed class For(
 }
 
 /// <summary>The variable "loop".</summary>
-internal sealed class LoopState(IEnumerable<object?> items, int? knownLength, int depth, Func<Run, object?, int, string>? recurse) : Callable
+internal sealed class LoopState(
+    IEnumerable<object?> items, int? knownLength, int depth, Func<Run, object?, int, string>? recurse) : Callable
 {
     public static readonly NativeTable Methods = new()
     {

@@ -3,7 +3,8 @@
 namespace PeftAlign.Models.Templates.Jinja;
 
 /// <summary>What a macro is made of. Uses says which of caller, varargs and kwargs its body mentions.</summary>
-internal sealed record MacroBody(string Name, string[] Parameters, Expression?[] Defaults, Block Body, HashSet<string> Uses, int Line);
+internal sealed record MacroBody(
+    string Name, string[] Parameters, Expression?[] Defaults, Block Body, HashSet<string> Uses, int Line);
 
 internal sealed class MacroDefinition(MacroBody macro, int line) : Statement(line)
 {
@@ -42,7 +43,8 @@ internal sealed class Macro(MacroBody macro, Scope home) : Callable
         return run.Enter(() =>
         {
             foreach ((string name, Expression? otherwise) in filled)
-                scope.Set(name, otherwise is null ? new Undefined($"parameter '{name}' was not provided") : otherwise.Evaluate(scope));
+                scope.Set(
+                    name, otherwise is null ? new Undefined($"parameter '{name}' was not provided") : otherwise.Evaluate(scope));
             macro.Body.Execute(scope);
         });
     }
@@ -79,7 +81,8 @@ internal sealed class Macro(MacroBody macro, Scope home) : Callable
             throw Fault.Type($"macro '{macro.Name}' takes no keyword argument '{named[0].Key}'");
         }
 
-        if (macro.Uses.Contains("varargs")) scope.Set("varargs", new PyTuple([.. given.Positional.Skip(macro.Parameters.Length)]));
+        if (macro.Uses.Contains("varargs"))
+            scope.Set("varargs", new PyTuple([.. given.Positional.Skip(macro.Parameters.Length)]));
         else if (given.Positional.Count > macro.Parameters.Length)
             throw Fault.Type($"macro '{macro.Name}' takes not more than {macro.Parameters.Length} argument(s)");
     }

@@ -6,7 +6,8 @@ namespace PeftAlign.Models.Templates.Jinja;
 
 internal static class Members
 {
-    private static readonly HashSet<string> ListChangers = ["append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"];
+    private static readonly HashSet<string> ListChangers =
+        ["append", "clear", "pop", "reverse", "insert", "sort", "extend", "remove"];
 
     private static readonly HashSet<string> DictChangers = ["clear", "pop", "popitem", "setdefault", "update"];
 

@@ -78,7 +78,8 @@ internal sealed class Meter(RenderLimits limits)
     public static void EnsureStack()
     {
         if (!RuntimeHelpers.TryEnsureSufficientExecutionStack())
-            throw new Fault(ChatTemplateErrorKind.Limit, "it nests deeper than the stack allows; remove recursion from the template");
+            throw new Fault(
+                ChatTemplateErrorKind.Limit, "it nests deeper than the stack allows; remove recursion from the template");
     }
 
     /// <summary>Fails where a container would nest too deeply for the walks over it.</summary>

@@ -2,7 +2,8 @@
 namespace PeftAlign.Models.Templates.Jinja;
 
 /// <summary>Arguments as a call gives them.</summary>
-internal readonly record struct GivenArguments(IReadOnlyList<object?> Positional, IReadOnlyList<KeyValuePair<string, object?>> Named)
+internal readonly record struct GivenArguments(
+    IReadOnlyList<object?> Positional, IReadOnlyList<KeyValuePair<string, object?>> Named)
 {
     public static readonly GivenArguments None = new([], []);
 }

@@ -15,7 +15,8 @@ internal static class NumberFilters
     {
         if (a.Self is Undefined undefined) throw undefined.Fault();
         if (Py.Unwrap(a.Self) is string text)
-            return ParseInteger(text, a.Int(1, 10)) ?? (ParseFloat(text) is double d && double.IsFinite(d) ? PyNumber.Truncate(d) : a.Or(0, 0L));
+            return ParseInteger(text, a.Int(1, 10))
+                ?? (ParseFloat(text) is double d && double.IsFinite(d) ? PyNumber.Truncate(d) : a.Or(0, 0L));
         if (a.Self is double f) return double.IsFinite(f) ? PyNumber.Truncate(f) : a.Or(0, 0L);
         return PyNumber.IsInteger(a.Self) ? PyNumber.Normal(PyNumber.Big(a.Self)) : a.Or(0, 0L);
     }
@@ -34,7 +35,8 @@ internal static class NumberFilters
         string digits = PyText.Trim(text);
         bool negative = digits.StartsWith('-');
         if (digits.Length > 0 && digits[0] is '-' or '+') digits = digits[1..];
-        int named = digits.Length > 1 && digits[0] == '0' ? char.ToLowerInvariant(digits[1]) switch { 'x' => 16, 'o' => 8, 'b' => 2, _ => 0 } : 0;
+        int named = digits.Length > 1 && digits[0] == '0'
+            ? char.ToLowerInvariant(digits[1]) switch { 'x' => 16, 'o' => 8, 'b' => 2, _ => 0 } : 0;
         bool prefixed = named > 0 && (radix == named || radix == 0);
         if (prefixed) digits = digits[2..].TrimStart('_');
         else if (radix == 0 && digits.Length > 1 && digits[0] == '0' && digits.Any(c => c is not ('0' or '_'))) return null;
@@ -62,15 +64,19 @@ internal static class NumberFilters
         double sign = trimmed.StartsWith('-') ? -1 : 1;
         if (size is "inf" or "infinity") return sign * double.PositiveInfinity;
         if (size == "nan") return double.NaN;
-        if (size.Length == 0 || !Underscores(size) || !size.Any(char.IsAsciiDigit) || !(char.IsAsciiDigit(size[0]) || size[0] == '.')) return null;
+        if (size.Length == 0 || !Underscores(size) || !size.Any(char.IsAsciiDigit)
+            || !(char.IsAsciiDigit(size[0]) || size[0] == '.')) return null;
         const NumberStyles style = NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
-        return double.TryParse(size.Replace("_", ""), style, CultureInfo.InvariantCulture, out double value) ? sign * value : null;
+        return double.TryParse(size.Replace("_", ""), style, CultureInfo.InvariantCulture, out double value)
+            ? sign * value
+            : null;
     }
 
     private static bool Underscores(string digits)
     {
         for (int i = 0; i < digits.Length; i++)
-            if (digits[i] == '_' && !(i > 0 && i + 1 < digits.Length && char.IsAsciiLetterOrDigit(digits[i - 1]) && char.IsAsciiLetterOrDigit(digits[i + 1]))) return false;
+            if (digits[i] == '_' && !(i > 0 && i + 1 < digits.Length && char.IsAsciiLetterOrDigit(digits[i - 1])
+                && char.IsAsciiLetterOrDigit(digits[i + 1]))) return false;
         return true;
     }
 

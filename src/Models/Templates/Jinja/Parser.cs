@@ -23,7 +23,8 @@ internal sealed partial class Parser
 
     private Parser(List<Token> tokens) => this.tokens = tokens;
 
-    /// <summary>A filter or test that does not exist: an error at once, unless it stands in a branch that may not be taken.</summary>
+    /// <summary>A filter or test that does not exist: an error at once, unless it stands in a branch that may not be
+    /// taken.</summary>
     private sealed record UnknownName(string Message, int Line)
     {
         public bool Conditional { get; set; }
@@ -77,7 +78,8 @@ internal sealed partial class Parser
 
     private string ExpectName(string? name = null)
     {
-        if (Current.Kind != TokenKind.Name || (name is not null && Current.Text != name)) throw Expected(name is null ? "a name" : $"'{name}'");
+        if (Current.Kind != TokenKind.Name || (name is not null && Current.Text != name))
+            throw Expected(name is null ? "a name" : $"'{name}'");
         return Next().Text;
     }
 
@@ -119,8 +121,7 @@ internal sealed partial class Parser
     }
 
     private Fault MissingEnd() => Fault.Syntax(
-        $"Unexpected end of template. Jinja was looking for the following tags: {string.Join(" or ", open.Peek().Ends.Select(e => $"'{e}'"))}. "
-        + $"The innermost block that needs to be closed is '{open.Peek().Tag}'.");
+        "Unexpected end of template." + Unclosed());
 
     /// <summary>The body of a tag. New variables' home, loop controls and branches are as the body's kind has them.</summary>
     private Block Body(string tag, string[] ends, bool loop = false, bool callable = false, bool branch = false)
@@ -163,7 +164,8 @@ internal sealed partial class Parser
             "print" => PrintStatement(line),
             "autoescape" => Unescaped(line),
             "block" => NamedBlock(line),
-            _ when NeedsLoader.Contains(tag) => throw Fault.Syntax($"'{tag}': a chat template stands alone; put the other template's text here"),
+            _ when NeedsLoader.Contains(tag) =>
+                throw Fault.Syntax($"'{tag}': a chat template stands alone; put the other template's text here"),
             _ => throw Fault.Syntax($"Encountered unknown tag '{tag}'.{Unclosed()}"),
         };
     }
@@ -241,7 +243,8 @@ internal sealed partial class Parser
     {
         string name = TargetName();
         (string[] parameters, Expression?[] defaults) = Signature();
-        return new MacroDefinition(new MacroBody(name, parameters, defaults, UsesOf(() => ClosedBody("macro", callable: true), out var uses), uses, line), line);
+        return new MacroDefinition(new MacroBody(
+            name, parameters, defaults, UsesOf(() => ClosedBody("macro", callable: true), out var uses), uses, line), line);
     }
 
     private CallBlock CallBlock(int line)
@@ -252,12 +255,14 @@ internal sealed partial class Parser
         return new CallBlock(call, new MacroBody("caller", parameters, defaults, body, uses, line), line);
     }
 
-    /// <summary>Parses a macro's body and notes which of the implicit variables it mentions: only those accept arguments.</summary>
+    /// <summary>Parses a macro's body and notes which of the implicit variables it mentions: only those accept
+    /// arguments.</summary>
     private Block UsesOf(Func<Block> body, out HashSet<string> uses)
     {
         int from = at;
         Block block = body();
-        uses = [.. tokens[from..at].Where(t => t.Kind == TokenKind.Name && t.Text is "caller" or "varargs" or "kwargs").Select(t => t.Text)];
+        uses = [.. tokens[from..at].Where(t => t.Kind == TokenKind.Name && t.Text is "caller" or "varargs" or "kwargs").Select(
+            t => t.Text)];
         return block;
     }
 
@@ -307,7 +312,8 @@ internal sealed partial class Parser
     {
         string name = ExpectName();
         bool scoped = SkipName("scoped");
-        if (SkipName("required")) throw Fault.Syntax($"block '{name}' is required, but a chat template cannot be extended; give it a body");
+        if (SkipName("required"))
+            throw Fault.Syntax($"block '{name}' is required, but a chat template cannot be extended; give it a body");
         Block body = ClosedBody("block", callable: true);
         SkipName(name);
         return new NamedBlock(body, scoped, line);
@@ -328,7 +334,8 @@ internal sealed partial class Parser
         bool tuple = false;
         do
         {
-            if (parts.Count > 0 && (Current.Kind is TokenKind.BlockEnd || Current.Is(")") || (end is not null && Current.IsName(end)))) break;
+            if (parts.Count > 0
+                && (Current.Kind is TokenKind.BlockEnd || Current.Is(")") || (end is not null && Current.IsName(end)))) break;
             parts.Add(SingleTarget(members));
             tuple |= Current.Is(",");
         }
@@ -348,7 +355,8 @@ internal sealed partial class Parser
         }
 
         if (Current.Kind != TokenKind.Name)
-            throw Fault.Syntax(Current.Kind is TokenKind.BlockEnd ? "Expected an expression, got 'end of statement block'" : $"can't assign to '{Current.Description}'");
+            throw Fault.Syntax(Current.Kind is TokenKind.BlockEnd ? "Expected an expression, got 'end of statement block'"
+                : $"can't assign to '{Current.Description}'");
         string name = members && tokens[at + 1].Is(".") ? ExpectName() : TargetName();
         return members && Skip(".") ? new MemberTarget(name, ExpectName()) : new NameTarget(name);
     }

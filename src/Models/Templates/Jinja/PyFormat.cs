@@ -76,12 +76,14 @@ internal static class PyFormat
             case 'r' or 'a': return (spec with { Type = 's' }).Format(PyRepr.Of(value));
             case 'c':
                 return (spec with { Type = 's', Precision = null }).Format(value is string one && PyText.Length(one) == 1 ? one
-                : PyNumber.IsInteger(value) ? Character(value) : throw Fault.Type("%c requires int or char"));
+                    : PyNumber.IsInteger(value) ? Character(value) : throw Fault.Type("%c requires int or char"));
             case 'd' or 'i' or 'u':
-                if (!PyNumber.IsNumber(value)) throw Fault.Type($"%{type} format: a real number is required, not {Py.TypeName(value)}");
+                if (!PyNumber.IsNumber(value))
+                    throw Fault.Type($"%{type} format: a real number is required, not {Py.TypeName(value)}");
                 return spec.PercentInteger('d', value is double d ? PyNumber.Truncate(d) : value!);
             case 'x' or 'X' or 'o':
-                if (!PyNumber.IsInteger(value)) throw Fault.Type($"%{type} format: an integer is required, not {Py.TypeName(value)}");
+                if (!PyNumber.IsInteger(value))
+                    throw Fault.Type($"%{type} format: an integer is required, not {Py.TypeName(value)}");
                 return spec.PercentInteger(type, value!);
             case 'e' or 'E' or 'f' or 'F' or 'g' or 'G':
                 return (spec with { Type = type, Precision = spec.Precision ?? 6 }).Format(PyNumber.Float(value));
@@ -90,7 +92,8 @@ internal static class PyFormat
         }
     }
 
-    public static string Character(object? value) => PyNumber.Index(value) is int code and >= 0 and <= 0x10FFFF and not (>= 0xD800 and <= 0xDFFF)
+    public static string Character(object? value) =>
+        PyNumber.Index(value) is int code and >= 0 and <= 0x10FFFF and not (>= 0xD800 and <= 0xDFFF)
         ? char.ConvertFromUtf32(code)
         : throw Fault.Value("%c arg not in range(0x110000)");
 
@@ -114,7 +117,8 @@ internal static class PyFormat
         return Braces(run, format, positional, named, ref automatic, 2);
     }
 
-    private static string Braces(Run run, string format, IReadOnlyList<object?> positional, PyDict named, ref int automatic, int depth)
+    private static string Braces(
+        Run run, string format, IReadOnlyList<object?> positional, PyDict named, ref int automatic, int depth)
     {
         if (depth < 0) throw Fault.Value("Max string recursion exceeded");
         var text = new StringBuilder();
@@ -155,7 +159,8 @@ internal static class PyFormat
             else if (format[i] == '}' && --open == 0) return i;
         }
 
-        throw Fault.Value(from >= format.Length ? "Single '{' encountered in format string" : "expected '}' before end of string");
+        throw Fault.Value(
+            from >= format.Length ? "Single '{' encountered in format string" : "expected '}' before end of string");
     }
 
     private static string Field(
@@ -163,7 +168,8 @@ internal static class PyFormat
     {
         int bracket = field.IndexOf('[');
         int end = field.AsSpan().IndexOfAny('!', ':');
-        if (bracket >= 0 && bracket < end) end = field.IndexOf(']', bracket) is int close && close >= 0 ? IndexAfter(field, close) : field.Length;
+        if (bracket >= 0 && bracket < end) end = field.IndexOf(']', bracket) is int close && close >= 0
+            ? IndexAfter(field, close) : field.Length;
         if (end < 0) end = field.Length;
         object? value = Lookup(run, field[..end], positional, named, ref automatic);
         if (end < field.Length && field[end] == '!')
@@ -212,7 +218,8 @@ internal static class PyFormat
         for (int i = first.Length; i < path.Length;)
         {
             bool item = path[i] == '[';
-            int close = item ? path.IndexOf(']', i) : path.AsSpan(i + 1).IndexOfAny('.', '[') is int n && n >= 0 ? i + 1 + n : path.Length;
+            int close = item ? path.IndexOf(']', i) : path.AsSpan(i + 1).IndexOfAny('.', '[') is int n && n >= 0 ? i + 1 + n
+                : path.Length;
             if (close < 0 || close == i + 1) throw Fault.Value("Empty attribute in format string");
             string name = path[(i + 1)..close];
             value = item

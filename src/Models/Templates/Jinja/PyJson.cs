@@ -8,7 +8,8 @@ namespace PeftAlign.Models.Templates.Jinja;
 
 internal static class PyJson
 {
-    /// <summary>The value of a JSON element; numbers without point and exponent are whole, of a repeated key the last counts.</summary>
+    /// <summary>The value of a JSON element; numbers without point and exponent are whole, of a repeated key the last
+    /// counts.</summary>
     public static object? Value(JsonElement element)
     {
         switch (element.ValueKind)

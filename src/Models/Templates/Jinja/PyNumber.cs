@@ -35,7 +35,8 @@ internal static class PyNumber
         double d => d,
         long n => n,
         bool b => b ? 1 : 0,
-        BigInteger n => RoundedQuotient(n, BigInteger.One) is var d && double.IsFinite(d) ? d : throw Fault.Value("int too large to convert to float"),
+        BigInteger n => RoundedQuotient(n, BigInteger.One) is var d && double.IsFinite(d) ? d
+            : throw Fault.Value("int too large to convert to float"),
         Undefined u => throw u.Fault(),
         _ => throw Fault.Type($"must be real number, not {Py.TypeName(value)}"),
     };
@@ -89,7 +90,8 @@ internal static class PyNumber
     private static double Compute(string op, double x, double y)
     {
         if (y == 0 && op is "/" or "//" or "%")
-            throw DivisionByZero(op == "/" ? "float division by zero" : op == "//" ? "float floor division by zero" : "float modulo");
+            throw DivisionByZero(
+                op == "/" ? "float division by zero" : op == "//" ? "float floor division by zero" : "float modulo");
         return op switch
         {
             "+" => x + y,
@@ -207,7 +209,8 @@ internal static class PyNumber
     /// <summary>int(value) for a finite float.</summary>
     public static object Truncate(double value) => double.IsFinite(value)
         ? Normal(new BigInteger(Math.Truncate(value)))
-        : throw Fault.Value(double.IsNaN(value) ? "cannot convert float NaN to integer" : "cannot convert float infinity to integer");
+        : throw Fault.Value(
+            double.IsNaN(value) ? "cannot convert float NaN to integer" : "cannot convert float infinity to integer");
 
     /// <summary>|value| as decimal digits with a fixed number of digits after the point, ties to even.</summary>
     public static string Fixed(double value, int digits)
@@ -238,11 +241,13 @@ internal static class PyNumber
         {
             if (!double.IsFinite(d) || digits > 323) return d;
             if (digits < -308) return Math.CopySign(0, d);
-            string text = digits >= 0 ? Fixed(d, digits) : RoundWhole(new BigInteger(Math.Round(d)), -digits).ToString(CultureInfo.InvariantCulture);
+            string text = digits >= 0 ? Fixed(d, digits)
+                : RoundWhole(new BigInteger(Math.Round(d)), -digits).ToString(CultureInfo.InvariantCulture);
             return Math.CopySign(double.Parse(text, NumberStyles.Float, CultureInfo.InvariantCulture), d);
         }
 
-        return digits >= 0 ? (value is bool ? Normal(Big(value)) : value) : Normal(RoundWhole(Big(value), Math.Min(-digits, MaxDigits)));
+        return digits >= 0 ? (value is bool ? Normal(Big(value)) : value)
+            : Normal(RoundWhole(Big(value), Math.Min(-digits, MaxDigits)));
     }
 
     private static BigInteger RoundWhole(BigInteger value, int digits)

@@ -33,8 +33,10 @@ internal static class PyOperators
             (PyList x, PyList y) => EqualItems(x.Items, y.Items),
             (PyTuple x, PyTuple y) => EqualItems(x.Items, y.Items),
             (PyDict x, PyDict y) => EqualDicts(x, y),
-            (PyRange x, PyRange y) => x.Count == y.Count && (x.Count == 0 || (x.Start == y.Start && (x.Count == 1 || x.Step == y.Step))),
-            (DictView x, DictView y) => x.Kind != "values" && x.Kind == y.Kind && EqualDicts(x.Dict, y.Dict, keysOnly: x.Kind == "keys"),
+            (PyRange x, PyRange y) => x.Count == y.Count
+                && (x.Count == 0 || (x.Start == y.Start && (x.Count == 1 || x.Step == y.Step))),
+            (DictView x, DictView y) => x.Kind != "values" && x.Kind == y.Kind
+                && EqualDicts(x.Dict, y.Dict, keysOnly: x.Kind == "keys"),
             _ => false,
         };
     }
@@ -65,7 +67,8 @@ internal static class PyOperators
         foreach ((object? key, object? value) in a.Pairs)
         {
             meter.Step();
-            if (!b.TryGet(key, out object? other) || !(keysOnly || ReferenceEquals(value, other) || Equal(value, other))) return false;
+            if (!b.TryGet(key, out object? other)
+                || !(keysOnly || ReferenceEquals(value, other) || Equal(value, other))) return false;
         }
 
         return true;
@@ -256,7 +259,8 @@ internal static class PyOperators
                 case DictView view: return view.Dict.Count;
                 case PyTuple tuple:
                     Meter.Current.Step(tuple.Items.Count);
-                    return tuple.Items.Aggregate(tuple.Items.Count, (hash, item) => HashCode.Combine(hash, item is null ? 0 : GetHashCode(item)));
+                    return tuple.Items.Aggregate(
+                        tuple.Items.Count, (hash, item) => HashCode.Combine(hash, item is null ? 0 : GetHashCode(item)));
                 default: return value.GetHashCode();
             }
         }
@@ -276,7 +280,8 @@ internal sealed record Slice(object? Start, object? Stop, object? Step)
         long stop = Clip(Stop, step > 0 ? count : -1, count, step);
         long length = Math.Max(0, step > 0 ? (stop - start + step - 1) / step : (start - stop - step - 1) / -step);
         if (value is string text) return OfText(text, (int)start, step, (int)length);
-        if (value is PyRange range) return new PyRange(range.Start + (start * range.Step), range.Start + (stop * range.Step), range.Step * step, (int)length);
+        if (value is PyRange range) return new PyRange(
+            range.Start + (start * range.Step), range.Start + (stop * range.Step), range.Step * step, (int)length);
         IReadOnlyList<object?> items = (value as PyList)?.Items ?? ((PyTuple)value).Items;
         Meter.Current.Step((int)length);
         object?[] taken = new object?[length];

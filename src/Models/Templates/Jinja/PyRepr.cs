@@ -132,7 +132,8 @@ internal static class PyRepr
         string mantissa = e < 0 ? shortest : shortest[..e];
         string digits = mantissa.Replace(".", "").TrimStart('0').TrimEnd('0');
         if (digits.Length == 0) return ("0", 0);
-        int exponent = e >= 0 ? int.Parse(shortest.AsSpan(e + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture) : 0;
+        int exponent = e >= 0 ? int.Parse(shortest.AsSpan(e + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture)
+            : 0;
         int point = mantissa.IndexOf('.') is int p && p >= 0 ? p : mantissa.Length;
         int first = mantissa.Replace(".", "").TakeWhile(c => c == '0').Count();
         return (digits, exponent + point - first - 1);

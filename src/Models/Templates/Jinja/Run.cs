@@ -81,7 +81,8 @@ internal sealed class Run
         if (++calls > RenderLimits.Calls)
         {
             throw new Fault(
-                ChatTemplateErrorKind.Limit, $"macros call each other more than {RenderLimits.Calls} levels deep; look for endless recursion");
+                ChatTemplateErrorKind.Limit,
+                $"macros call each other more than {RenderLimits.Calls} levels deep; look for endless recursion");
         }
 
         Meter.EnsureStack();
@@ -91,7 +92,8 @@ internal sealed class Run
     }
 }
 
-/// <summary>The variables of a block. Reading looks outwards, writing stays here; names are interned, so few comparisons are enough.</summary>
+/// <summary>The variables of a block. Reading looks outwards, writing stays here; names are interned, so few comparisons are
+/// enough.</summary>
 internal sealed class Scope(Run run, Scope? parent = null)
 {
     private string[] names = [];

@@ -9,7 +9,8 @@ internal static class SequenceFilters
         object?[] parts = attribute switch
         {
             null => [],
-            string path => [.. path.Split('.').Select(p => p.Length is > 0 and < 10 && p.All(char.IsAsciiDigit) ? (object)long.Parse(p) : p)],
+            string path => [.. path.Split('.').Select(
+                p => p.Length is > 0 and < 10 && p.All(char.IsAsciiDigit) ? (object)long.Parse(p) : p)],
             _ => [attribute],
         };
         return item =>
@@ -36,7 +37,8 @@ internal static class SequenceFilters
 
     public static object? First(object? value)
     {
-        if (value is PyIterator iterator) return iterator.Next(out object? next) ? next : Empty("No first item, sequence was empty.");
+        if (value is PyIterator iterator) return iterator.Next(out object? next) ? next
+            : Empty("No first item, sequence was empty.");
         foreach (object? item in Py.Iterate(value)) return item;
         return Empty("No first item, sequence was empty.");
     }
@@ -50,7 +52,8 @@ internal static class SequenceFilters
 
     private static Undefined Empty(string message) => new(message);
 
-    private static PyIterator Lazy(string name, object? source, Func<IEnumerable<object?>> make) => new($"generator object {name}", source, make);
+    private static PyIterator Lazy(string name, object? source, Func<IEnumerable<object?>> make) =>
+        new($"generator object {name}", source, make);
 
     public static object? Items(object? value) => value switch
     {
@@ -83,7 +86,8 @@ internal static class SequenceFilters
         if (Py.TryIterate(value) is null) throw Fault.Type("argument must be iterable");
         List<object?> items = Py.ToList(value);
         items.Reverse();
-        return value is PyIterator ? new PyList(items) : new PyIterator("list_reverseiterator object", new PyList(items), () => items);
+        return value is PyIterator ? new PyList(items)
+            : new PyIterator("list_reverseiterator object", new PyList(items), () => items);
     }
 
     public static object Batch(Arguments a)
@@ -152,7 +156,8 @@ internal static class SequenceFilters
 
     public static object DictSort(Arguments a)
     {
-        if (a.Self is not PyDict dict) throw a.Self is Undefined u ? u.Fault() : Fault.Type($"'{Py.TypeName(a.Self)}' object has no attribute 'items'");
+        if (a.Self is not PyDict dict) throw a.Self is Undefined u ? u.Fault()
+            : Fault.Type($"'{Py.TypeName(a.Self)}' object has no attribute 'items'");
         string by = a.Text(1) ?? "key";
         if (by is not ("key" or "value")) throw Fault.Type("You can only sort by either \"key\" or \"value\"");
         int at = by == "key" ? 0 : 1;
@@ -241,7 +246,8 @@ internal static class SequenceFilters
         return Lazy("sync_do_map", a.Self, () => Each(run, a.Self).Select(apply));
     }
 
-    private static List<KeyValuePair<string, object?>> NamedOf(Arguments a) => [.. a.Named.Pairs.Select(p => new KeyValuePair<string, object?>((string)p.Key!, p.Value))];
+    private static List<KeyValuePair<string, object?>> NamedOf(Arguments a) =>
+        [.. a.Named.Pairs.Select(p => new KeyValuePair<string, object?>((string)p.Key!, p.Value))];
 
     private static IEnumerable<object?> Each(Run run, object? value)
     {
@@ -253,7 +259,8 @@ internal static class SequenceFilters
         }
     }
 
-    /// <summary>select, reject and their forms on an attribute: items that pass a test, or are true where none is named.</summary>
+    /// <summary>select, reject and their forms on an attribute: items that pass a test, or are true where none is
+    /// named.</summary>
     public static object Select(Run run, Arguments a, bool keep, bool attribute)
     {
         int first = attribute ? 1 : 0;

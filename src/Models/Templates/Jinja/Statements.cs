@@ -124,7 +124,8 @@ internal sealed class Generation(Block body, int line) : Statement(line)
     }
 }
 
-/// <summary>{% block %}: without inheritance it renders where it stands, and sees the top level's variables unless scoped.</summary>
+/// <summary>{% block %}: without inheritance it renders where it stands, and sees the top level's variables unless
+/// scoped.</summary>
 internal sealed class NamedBlock(Block body, bool scoped, int line) : Statement(line)
 {
     protected override Flow Perform(Scope scope) => body.Execute((scoped ? scope : scope.Run.Root).Inner());
@@ -145,7 +146,8 @@ internal sealed class MemberTarget(string name, string member) : Target
 {
     public override void Assign(Scope scope, object? value)
     {
-        if (!scope.TryGet(name, out object? owner) || owner is not Namespace space) throw Fault.Type("cannot assign attribute on non-namespace object");
+        if (!scope.TryGet(name, out object? owner) || owner is not Namespace space)
+            throw Fault.Type("cannot assign attribute on non-namespace object");
         space.Set(member, value);
     }
 }
@@ -157,7 +159,8 @@ internal sealed class TupleTarget(Target[] parts) : Target
         if (Py.TryIterate(value) is null) throw Fault.Type($"cannot unpack non-iterable {Py.TypeName(value)} object");
         List<object?> items = Py.ToList(value);
         if (items.Count > parts.Length) throw Fault.Value($"too many values to unpack (expected {parts.Length})");
-        if (items.Count < parts.Length) throw Fault.Value($"not enough values to unpack (expected {parts.Length}, got {items.Count})");
+        if (items.Count < parts.Length)
+            throw Fault.Value($"not enough values to unpack (expected {parts.Length}, got {items.Count})");
         for (int i = 0; i < parts.Length; i++) parts[i].Assign(scope, items[i]);
     }
 }

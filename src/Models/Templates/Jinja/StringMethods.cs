@@ -21,10 +21,13 @@ internal static class StringMethods
         { "splitlines", "keepends?", (_, a) => Pieces(a, Lines(Self(a), a.Truth(0))) },
         { "partition", "sep", (_, a) => Partition(a, last: false) },
         { "rpartition", "sep", (_, a) => Partition(a, last: true) },
-        { "startswith", "prefix start? end?", (_, a) => Affix(a, (text, part) => text.StartsWith(part, StringComparison.Ordinal)) },
+        { "startswith", "prefix start? end?", (_, a) =>
+            Affix(a, (text, part) => text.StartsWith(part, StringComparison.Ordinal)) },
         { "endswith", "suffix start? end?", (_, a) => Affix(a, (text, part) => text.EndsWith(part, StringComparison.Ordinal)) },
-        { "removeprefix", "prefix", (_, a) => Like(a, Self(a) is var s && s.StartsWith(a.Required(0), StringComparison.Ordinal) ? s[a.Required(0).Length..] : s) },
-        { "removesuffix", "suffix", (_, a) => Like(a, Self(a) is var s && s.EndsWith(a.Required(0), StringComparison.Ordinal) ? s[..^a.Required(0).Length] : s) },
+        { "removeprefix", "prefix", (_, a) =>
+            Like(a, Self(a) is var s && s.StartsWith(a.Required(0), StringComparison.Ordinal) ? s[a.Required(0).Length..] : s) },
+        { "removesuffix", "suffix", (_, a) =>
+            Like(a, Self(a) is var s && s.EndsWith(a.Required(0), StringComparison.Ordinal) ? s[..^a.Required(0).Length] : s) },
         { "replace", "old new count?", (_, a) => Like(a, Replace(Self(a), a.Required(0), a.Required(1), a.Int(2, -1))) },
         { "find", "sub start? end?", (_, a) => Search(a, last: false) },
         { "rfind", "sub start? end?", (_, a) => Search(a, last: true) },
@@ -33,25 +36,30 @@ internal static class StringMethods
         { "count", "sub start? end?", (_, a) => Count(a) },
         { "join", "iterable", (_, a) => Like(a, Join(Self(a), a[0])) },
         { "format", "*values **named", (run, a) => Like(a, PyFormat.Braces(run, Self(a), a.Rest, a.Named)) },
-        { "format_map", "mapping", (run, a) => Like(a, PyFormat.Braces(run, Self(a), [], a[0] as PyDict ?? throw Fault.Type("format_map() needs a mapping"))) },
+        { "format_map", "mapping", (run, a) =>
+            Like(a, PyFormat.Braces(run, Self(a), [], a[0] as PyDict ?? throw Fault.Type("format_map() needs a mapping"))) },
         { "isalpha", "", (_, a) => All(a, PyChars.IsAlpha) },
         { "isdigit", "", (_, a) => All(a, PyChars.IsDigit) },
         { "isdecimal", "", (_, a) => All(a, PyChars.IsDecimal) },
         { "isnumeric", "", (_, a) => All(a, PyChars.IsNumeric) },
-        { "isalnum", "", (_, a) => All(a, c => PyChars.IsAlpha(c) || PyChars.IsDecimal(c) || PyChars.IsDigit(c) || PyChars.IsNumeric(c)) },
+        { "isalnum", "", (_, a) =>
+            All(a, c => PyChars.IsAlpha(c) || PyChars.IsDecimal(c) || PyChars.IsDigit(c) || PyChars.IsNumeric(c)) },
         { "isspace", "", (_, a) => All(a, c => c <= char.MaxValue && PyText.IsSpace((char)c)) },
         { "isascii", "", (_, a) => Self(a).All(char.IsAscii) },
         { "isprintable", "", (_, a) => Self(a).Length == 0 || All(a, PyChars.IsPrintable) },
-        { "isidentifier", "", (_, a) => Self(a) is { Length: > 0 } s && PyText.IsNameStart(s, 0) && Enumerable.Range(1, s.Length - 1).All(i => char.IsLowSurrogate(s[i]) || PyText.IsNamePart(s, i)) },
+        { "isidentifier", "", (_, a) => Self(a) is { Length: > 0 } s && PyText.IsNameStart(s, 0)
+            && Enumerable.Range(1, s.Length - 1).All(i => char.IsLowSurrogate(s[i]) || PyText.IsNamePart(s, i)) },
         { "islower", "", (_, a) => Cased(Self(a), PyChars.IsLower) },
         { "isupper", "", (_, a) => Cased(Self(a), PyChars.IsUpper) },
         { "istitle", "", (_, a) => IsTitle(Self(a)) },
         { "zfill", "width", (_, a) => Like(a, ZeroFill(Self(a), a.Int(0, 0))) },
         { "ljust", "width fillchar?", (_, a) => Like(a, Pad(Self(a), a.Int(0, 0), Fill(a), (room, _) => 0)) },
         { "rjust", "width fillchar?", (_, a) => Like(a, Pad(Self(a), a.Int(0, 0), Fill(a), (room, _) => room)) },
-        { "center", "width fillchar?", (_, a) => Like(a, Pad(Self(a), a.Int(0, 0), Fill(a), (room, width) => (room / 2) + (room & width & 1))) },
+        { "center", "width fillchar?", (_, a) =>
+            Like(a, Pad(Self(a), a.Int(0, 0), Fill(a), (room, width) => (room / 2) + (room & width & 1))) },
         { "expandtabs", "tabsize?", (_, a) => Like(a, ExpandTabs(Self(a), a.Int(0, 8))) },
-        { "maketrans", "x", (_, a) => a[0] as PyDict ?? throw Fault.Type("if you give only one argument to maketrans it must be a dict") },
+        { "maketrans", "x", (_, a) => a[0] as PyDict
+            ?? throw Fault.Type("if you give only one argument to maketrans it must be a dict") },
         { "translate", "table", (_, a) => Like(a, Translate(Self(a), a[0])) },
     };
 
@@ -184,8 +192,10 @@ internal static class StringMethods
         for (int start = 0; start < text.Length;)
         {
             int end = start;
-            while (end < text.Length && text[end] is not ('\n' or '\r' or '\v' or '\f' or '\x1c' or '\x1d' or '\x1e' or '\x85' or '\u2028' or '\u2029')) end++;
-            int next = end + (end + 1 < text.Length && text[end] == '\r' && text[end + 1] == '\n' ? 2 : end < text.Length ? 1 : 0);
+            while (end < text.Length && text[end]
+                is not ('\n' or '\r' or '\v' or '\f' or '\x1c' or '\x1d' or '\x1e' or '\x85' or '\u2028' or '\u2029')) end++;
+            int next = end
+                + (end + 1 < text.Length && text[end] == '\r' && text[end + 1] == '\n' ? 2 : end < text.Length ? 1 : 0);
             lines.Add(text[start..(keepEnds ? next : end)]);
             start = next;
         }
@@ -198,7 +208,8 @@ internal static class StringMethods
         (string text, string separator) = (Self(a), a.Required(0));
         if (separator.Length == 0) throw Fault.Value("empty separator");
         int at = last ? LastBefore(text, separator, text.Length) : PyText.Find(text, separator, 0);
-        string[] parts = at >= 0 ? [text[..at], separator, text[(at + separator.Length)..]] : last ? ["", "", text] : [text, "", ""];
+        string[] parts = at >= 0 ? [text[..at], separator, text[(at + separator.Length)..]] : last ? ["", "", text]
+            : [text, "", ""];
         return new PyTuple([.. parts.Select(p => Like(a, p))]);
     }
 
@@ -220,7 +231,8 @@ internal static class StringMethods
         if (Window(a) is not (string text, _)) return false;
         if (Py.Unwrap(a[0]) is string one) return test(text, one);
         return a[0] is PyTuple many
-            ? many.Items.Any(item => test(text, item as string ?? throw Fault.Type($"tuple must only contain str, not {Py.TypeName(item)}")))
+            ? many.Items.Any(
+                item => test(text, item as string ?? throw Fault.Type($"tuple must only contain str, not {Py.TypeName(item)}")))
             : throw Fault.Type($"first arg must be str or a tuple of str, not {Py.TypeName(a[0])}");
     }
 
@@ -307,7 +319,8 @@ internal static class StringMethods
         if (room <= 0) return text;
         Meter.Current.Characters(width);
         int before = left(room, width);
-        return new StringBuilder().Insert(0, fill, before).Append(text).Insert(before * fill.Length + text.Length, fill, room - before).ToString();
+        return new StringBuilder().Insert(0, fill, before).Append(text).Insert(
+            before * fill.Length + text.Length, fill, room - before).ToString();
     }
 
     private static string ZeroFill(string text, int width)

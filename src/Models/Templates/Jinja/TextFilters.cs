@@ -41,8 +41,10 @@ internal static class TextFilters
 
     public static object Format(Arguments a)
     {
-        if (a.Rest.Length > 0 && a.Named.Count > 0) throw Fault.Type("can't handle positional and keyword arguments at the same time");
-        return PyOperators.Arithmetic("%", a.Self as SafeText ?? (object)Py.Str(a.Self), a.Named.Count > 0 ? a.Named : new PyTuple(a.Rest))!;
+        if (a.Rest.Length > 0 && a.Named.Count > 0)
+            throw Fault.Type("can't handle positional and keyword arguments at the same time");
+        return PyOperators.Arithmetic(
+            "%", a.Self as SafeText ?? (object)Py.Str(a.Self), a.Named.Count > 0 ? a.Named : new PyTuple(a.Rest))!;
     }
 
     public static object Replace(Arguments a) =>
@@ -116,7 +118,8 @@ internal static class TextFilters
         if (a[2] is not null)
         {
             List<object?> pair = Py.ToList(a[2]);
-            if (pair.Count != 2 || pair[0] is not string first || pair[1] is not string second) throw Fault.Value("separators must be two strings");
+            if (pair.Count != 2 || pair[0] is not string first || pair[1] is not string second)
+                throw Fault.Value("separators must be two strings");
             (item, key) = (first, second);
         }
 
@@ -125,7 +128,8 @@ internal static class TextFilters
 
     public static string UrlEncode(object? value)
     {
-        IEnumerable<object?>? items = value is string or SafeText ? null : value is PyDict dict ? new DictView(dict, "items").Items : Py.TryIterate(value);
+        IEnumerable<object?>? items = value is string or SafeText ? null : value is PyDict dict
+            ? new DictView(dict, "items").Items : Py.TryIterate(value);
         if (items is null) return Quote(Py.Str(value), query: false);
         return string.Join('&', items.Select(item =>
         {
@@ -153,13 +157,15 @@ internal static class TextFilters
 
     public static string XmlAttributes(Arguments a)
     {
-        if (a.Self is not PyDict dict) throw a.Self is Undefined u ? u.Fault() : Fault.Type($"'{Py.TypeName(a.Self)}' object has no attribute 'items'");
+        if (a.Self is not PyDict dict) throw a.Self is Undefined u ? u.Fault()
+            : Fault.Type($"'{Py.TypeName(a.Self)}' object has no attribute 'items'");
         var parts = new List<string>();
         foreach ((object? key, object? value) in dict.Pairs)
         {
             if (value is null or Undefined) continue;
             string name = Py.Str(key);
-            if (name.AsSpan().ContainsAny(" \t\n\f\r/>=")) throw Fault.Value($"Invalid character in attribute name: {PyRepr.Text(name)}");
+            if (name.AsSpan().ContainsAny(" \t\n\f\r/>="))
+                throw Fault.Value($"Invalid character in attribute name: {PyRepr.Text(name)}");
             parts.Add($"{Markup.Escape(key)}=\"{Markup.Escape(value)}\"");
         }
 

@@ -131,7 +131,8 @@ internal sealed class Undefined(string message, ChatTemplateErrorKind kind = Cha
         : $"{Owner(owner)} has no element {PyRepr.Of(key)}");
 
     public static Undefined Unsafe(object? owner, string name) => new(
-        $"access to attribute {PyRepr.Text(name)} of {PyRepr.Text(Py.TypeName(owner))} object is unsafe.", ChatTemplateErrorKind.Security);
+        $"access to attribute {PyRepr.Text(name)} of {PyRepr.Text(Py.TypeName(owner))} object is unsafe.",
+        ChatTemplateErrorKind.Security);
 
     public Fault Fault() => new(kind, message);
 
@@ -148,7 +149,8 @@ internal sealed class Namespace
         if (name.StartsWith('_'))
         {
             throw Fault.Security(
-                $"Chat templates cannot store underscore-prefixed attributes on a namespace, but got {PyRepr.Text(name)}. Please rename the attribute.");
+                $"Chat templates cannot store underscore-prefixed attributes on a namespace, but got {PyRepr.Text(name)}. "
+                + "Please rename the attribute.");
         }
 
         Members[name] = value;

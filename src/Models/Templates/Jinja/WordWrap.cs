@@ -11,11 +11,13 @@ internal static class WordWrap
     {
         int width = a.Int(0, 79);
         if (width <= 0) throw Fault.Value($"invalid width {width} (must be > 0)");
-        (bool breakLong, string separator, bool hyphens) = (a.Truth(1, otherwise: true), a.Text(2) ?? "\n", a.Truth(3, otherwise: true));
+        (bool breakLong, string separator, bool hyphens) = (
+            a.Truth(1, otherwise: true), a.Text(2) ?? "\n", a.Truth(3, otherwise: true));
         return TextFilters.Keep(a.Self, text =>
         {
             var filled = new List<string>();
-            foreach (string line in TextFilters.Lines(text)) filled.Add(new Filler(line, width, breakLong, hyphens).Fill(separator));
+            foreach (string line in TextFilters.Lines(text)) filled.Add(
+                new Filler(line, width, breakLong, hyphens).Fill(separator));
             Meter.Current.Characters((long)separator.Length * filled.Count);
             return string.Join(separator, filled);
         });
@@ -51,7 +53,8 @@ internal static class WordWrap
                     break;
                 }
 
-                if (taken.Count > 0 && (taken[^1].Start == taken[^1].End || IsSpace(taken[^1].Start))) taken.RemoveAt(taken.Count - 1);
+                if (taken.Count > 0 && (taken[^1].Start == taken[^1].End || IsSpace(taken[^1].Start)))
+                    taken.RemoveAt(taken.Count - 1);
                 if (taken.Count > 0) lines.Add(Text(taken));
                 Meter.Current.Step(4 + taken.Count + (separator.Length >> 3));
                 Meter.Current.Characters(separator.Length);
@@ -84,12 +87,14 @@ internal static class WordWrap
             Meter.Current.Step(chunks.Count);
         }
 
-        /// <summary>A break after a hyphen that has two letters of a word before it and two, or a letter and a hyphen, behind.</summary>
+        /// <summary>A break after a hyphen that has two letters of a word before it and two, or a letter and a hyphen,
+        /// behind.</summary>
         private bool BreaksAt(int start, int i) => points[i - 1] == '-' && i - start >= 3 && PyChars.IsAlpha(points[i - 2])
             && PyChars.IsAlpha(points[i - 3]) && i + 1 < points.Length && PyChars.IsAlpha(points[i])
             && (PyChars.IsAlpha(points[i + 1]) || points[i + 1] == '-');
 
-        /// <summary>A word longer than a line: as much as there is room for, or the whole on a line of its own; returns what is left.</summary>
+        /// <summary>A word longer than a line: as much as there is room for, or the whole on a line of its own; returns what is
+        /// left.</summary>
         private (int Start, int End)? Cut((int Start, int End) word, List<(int, int)> taken, int length)
         {
             if (!breakLong)

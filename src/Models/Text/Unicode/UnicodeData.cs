@@ -23,6 +23,7 @@ internal static class UnicodeData
     private static readonly ushort[] Kinds = Tables.Kinds;
     private static readonly uint[] CategoryBits = Tables.CategoryBits;
     private static readonly byte[] Flags = Tables.Flags;
+    private static readonly ILookup<int, int> Unfolded = Tables.Folds.ToLookup(pair => pair.Value, pair => pair.Key);
 
     /// <summary>The bit of the code point's general category, to be tested with the masks above.</summary>
     public static uint CategoryBit(int point) => CategoryBits[Kinds[point]];
@@ -90,11 +91,7 @@ internal static class UnicodeData
     }
 
     /// <summary>Every code point with the same simple case folding as this one, itself included.</summary>
-    public static IReadOnlyList<int> CaseVariants(int point)
-    {
-        var fold = Fold(point);
-        return [fold, .. Tables.Folds.Where(pair => pair.Value == fold).Select(pair => pair.Key)];
-    }
+    public static IEnumerable<int> CaseVariants(int point) => Unfolded[Fold(point)].Prepend(Fold(point));
 
     /// <summary>Decompositions by code point, for <see cref="UnicodeNormalization"/>.</summary>
     internal static IReadOnlyDictionary<int, UnicodeTables.Decomposition> Decompositions => Tables.Decompositions;

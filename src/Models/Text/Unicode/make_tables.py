@@ -135,6 +135,8 @@ def fold_pairs(lower):
     pairs = {c: low for c, low in lower if c >= 0x1C80 and unicodedata.category(chr(c)) == "Cn"}
     for c in POINTS:
         fold = "" if is_surrogate(c) else chr(c).casefold()
+        if len(fold) > 1:
+            fold = chr(c).lower()             # simple folding, where full folding gives several letters
         if len(fold) == 1 and ord(fold) != c:
             pairs[c] = ord(fold)
     return sorted(pairs.items())

@@ -1,0 +1,30 @@
+// Short experiments for the tests.
+
+namespace PeftAlign.Experiments.Tests;
+
+internal static class Manifests
+{
+    /// <summary>A model made in the run, trained with all weights and then with LoRA and dropout; checkpoints on the way.</summary>
+    public const string Short = """
+        peftalign: 1
+        name: short
+        seeds: [3]
+        models:
+          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+          taught: { run: { model: tiny, method: teach } }
+        datasets:
+          world: { reader: synthetic, rows: 120, split: train }
+          exam: { reader: synthetic, rows: 40, split: test }
+        adapters:
+          small: { type: lora, rank: 4, alpha: 8, dropout: 0.1, targets: all-linear }
+        methods:
+          teach: { type: sft, learning_rate: 3.0e-3, lr_scheduler: cosine, warmup_steps: 4, weight_decay: 0.01, batch_size: 8, gradient_accumulation_steps: 2, max_steps: 24, save_every: 4, keep_checkpoints: 2 }
+          tune: { type: sft, adapter: small, learning_rate: 2.0e-3, batch_size: 8, max_steps: 24, save_every: 3 }
+        train:
+          - { models: [tiny], datasets: [world], methods: [teach] }
+          - { models: [taught], datasets: [world], methods: [tune] }
+        evaluate:
+          - of: [untouched, trained]
+            with: [{ type: preference, dataset: exam }]
+        """;
+}

@@ -1,0 +1,73 @@
+// The first path through the house, from the command line: what a run leaves, and that it repeats nothing.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class RunTests
+{
+    [Test]
+    public void A_run_trains_evaluates_and_reports_and_the_second_run_repeats_nothing()
+    {
+        using var user = new Peftalign();
+        var manifest = user.Write("short.yaml", Manifests.Short);
+        var first = user.Finish(manifest);
+        Assert.That(first.Out, Does.Match(@"^short: preference acc: tiny 0\.\d+ ± 0\.\d+, tiny/world/teach/s3 0\.\d+ ± 0\.\d+, taught/world/tune/s3 0\.\d+ ± 0\.\d+\n$"));
+
+        var losses = File.ReadLines(Path.Combine(user.Job("train/tiny/world/teach/s3"), "metrics.jsonl")).Select(l => (double)JsonNode.Parse(l)!["loss"]!).ToList();
+        Assert.That(losses, Has.Count.EqualTo(24));
+        Assert.That(losses[0], Is.EqualTo(Math.Log(259)).Within(0.1), "a new model knows nothing: the loss is the logarithm of the vocabulary");
+        Assert.That(losses[^1], Is.LessThan(losses[0] - 1));
+
+        var tuned = user.Job("train/taught/world/tune/s3");
+        var config = Peftalign.Json(Path.Combine(tuned, "adapter", "adapter_config.json"));
+        Assert.That((string?)config["peft_type"], Is.EqualTo("LORA"));
+        Assert.That((int)config["r"]!, Is.EqualTo(4));
+        Assert.That(Directory.GetFiles(Path.Combine(tuned, "checkpoints"), "*", SearchOption.AllDirectories), Is.Not.Empty);
+
+        var before = Times(user.Run);
+        var second = user.Finish(manifest);
+        Assert.That(second.Err, Does.Contain("nothing to do: all 6 jobs are finished"));
+        Assert.That(second.Out, Is.EqualTo(first.Out));
+        Assert.That(Times(user.Run), Is.EqualTo(before), "no job's file was touched");
+    }
+
+    [Test]
+    public void Json_is_one_document_and_a_dry_run_touches_nothing()
+    {
+        using var user = new Peftalign();
+        var manifest = user.Write("short.yaml", Manifests.Short);
+        var dry = Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run", "--json");
+        Assert.That(dry.Code, Is.Zero, dry.All);
+        var plan = JsonNode.Parse(dry.Out)!;
+        Assert.That((int)plan["counts"]!["train"]!, Is.EqualTo(2));
+        Assert.That((int)plan["counts"]!["evaluate"]!, Is.EqualTo(3));
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
+    [Test]
+    public void All_faults_of_a_manifest_are_said_at_once_and_nothing_is_started()
+    {
+        using var user = new Peftalign();
+        var text = Manifests.Short.Replace("rank: 4", "rnak: 4").Replace("methods: [tune]", "methods: [tunes]").Replace("batch_size: 8, max_steps", "batch_size: 0, max_steps");
+        var outcome = Peftalign.Call("run", user.Write("short.yaml", text), "--out", user.Run);
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain("rnak").And.Contain("rank").And.Contain("tunes").And.Contain("tune").And.Contain("batch_size").And.Contain("3 fault(s)"));
+        Assert.That(outcome.Err, Does.Not.Contain("   at "), "no stack trace");
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
+    [Test]
+    public void A_failing_job_fails_alone_and_is_told_with_its_reason()
+    {
+        using var user = new Peftalign();
+        var text = Manifests.Short.Replace("targets: all-linear", "targets: [q_porj]");
+        var outcome = Peftalign.Call("run", user.Write("short.yaml", text), "--out", user.Run, "--threads", "1");
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain("failed: train/taught/world/tune/s3").And.Contain("q_porj").And.Contain("q_proj"));
+        Assert.That(user.Accuracy("evaluate/preference/tiny/world/teach/s3"), Is.InRange(0, 1), "what does not need the failed job was done");
+    }
+
+    private static Dictionary<string, DateTime> Times(string run) =>
+        Directory.GetFiles(Path.Combine(run, "jobs"), "*", SearchOption.AllDirectories).ToDictionary(f => f, File.GetLastWriteTimeUtc);
+}

@@ -1,0 +1,94 @@
+// The regular expression engine: against Oniguruma's cuts (Fixtures/regex.json), its errors, and its bounds.
+using System.Diagnostics;
+using System.Text.Json;
+using PeftAlign.Models.Text;
+using PeftAlign.Models.Text.Patterns;
+using PeftAlign.Models.Text.PreTokenizers;
+using PeftAlign.Models.Text.Unicode;
+
+namespace PeftAlign.Models.Tests.Text;
+
+public class RegexTests
+{
+    [Test]
+    public void Cuts_are_those_of_Oniguruma()
+    {
+        var rows = new GoldenRows();
+        var golden = JsonDocument.Parse(File.ReadAllBytes(SharedFolder.Path("regex.json"))).RootElement;
+        var texts = golden.GetProperty("texts").EnumerateArray().Select(text => text.GetString()!).ToList();
+        foreach (var row in golden.GetProperty("rows").EnumerateArray())
+            foreach (var (text, cuts) in texts.Zip(row[1].EnumerateArray()))
+                rows.Same($"{row[0]} on '{text}'", GoldenRows.Offsets(cuts), Cut(RegexPattern.For(row[0].GetString()!), text));
+        rows.Check();
+    }
+
+    [Test]
+    public void Hand_written_scanners_cut_as_the_engine_does()
+    {
+        var rows = new GoldenRows();
+        foreach (var source in KnownPatterns())
+        {
+            Assert.That(RegexPattern.For(source), Is.InstanceOf<ScannerPattern>());
+            var (engine, scanner) = (new RegexPattern(source), RegexPattern.For(source));
+            foreach (var text in SharedFolder.Texts) rows.Same($"{source} on '{text}'", Cut(engine, text), Cut(scanner, text));
+        }
+        rows.Check();
+    }
+
+    [TestCase("([", "class")]
+    [TestCase("(a", "not closed")]
+    [TestCase("a)", "parenthesis")]
+    [TestCase("*a", "nothing to repeat")]
+    [TestCase("a{3,2}", "empty")]
+    [TestCase(@"\p{NoSuch}", "NoSuch")]
+    [TestCase(@"(a)\1", "not supported")]
+    [TestCase("[z-a]", "before it starts")]
+    [TestCase("(?<=a+)b", "bounded")]
+    [TestCase("(?:(?:ab){99}){999}", "20000")]
+    [TestCase(@"\", "backslash")]
+    public void Broken_patterns_are_refused_with_the_reason(string source, string reason) =>
+        Assert.That(() => RegexPattern.For(source), Throws.TypeOf<FormatException>().With.Message.Contains(reason));
+
+    [Test]
+    public void Deep_nesting_is_refused() =>
+        Assert.That(() => RegexPattern.For(new string('(', 5000)), Throws.TypeOf<FormatException>());
+
+    [TestCase("(a+)+$", 'a', "!")]
+    [TestCase("(a|a)*b", 'a', "")]
+    [TestCase("(?:a*)*c", 'a', "!")]
+    [TestCase(@"(?:\s*\s*)*x", ' ', "")]
+    public void Patterns_that_explode_elsewhere_end_in_time(string source, char unit, string end)
+    {
+        var watch = Stopwatch.StartNew();
+        try
+        {
+            Cut(RegexPattern.For(source), new string(unit, 2000) + end);
+        }
+        catch (TokenizerException e)
+        {
+            Assert.That(e.Message, Does.Contain(source));
+        }
+        Assert.That(watch.Elapsed, Is.LessThan(TimeSpan.FromSeconds(10)));
+    }
+
+    private static IEnumerable<string> KnownPatterns()
+    {
+        yield return Gpt2Scanner.Source;
+        const string head = @"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}";
+        const string tail = @"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
+        yield return head + "{1,3}" + tail;
+        yield return head + tail;
+    }
+
+    // Pieces of Split(isolated), in code points.
+    private static IEnumerable<(int, int)> Cut(Pattern pattern, string text)
+    {
+        var pool = new TextPool();
+        var buffer = pool.Rent(false, 0);
+        buffer.AppendOriginal(text, 0);
+        var cut = new PreTokenized(buffer, text == "" ? [] : [new Piece(0, text.Length, -1, 0)]);
+        new SplitPreTokenizer(pattern, SplitBehavior.Isolated, invert: false).Apply(cut, pool);
+        var points = CodePoints.OffsetsByUnit(text) ?? [.. Enumerable.Range(0, text.Length + 1)];
+        return cut.Pieces.Select(piece => (points[piece.Start], points[piece.End]));
+    }
+}

@@ -1,0 +1,67 @@
+// Opening libtorch: late, on every core that the process may use, with the right BLAS kernels, and of the right version.
+
+using System.Runtime.Intrinsics.X86;
+using PeftAlign.Torch.Extras;
+using PeftAlign.Torch.Native;
+using PeftAlign.Torch.Tests.Children;
+
+namespace PeftAlign.Torch.Tests;
+
+public sealed class LoaderTests
+{
+    [Test]
+    public void Types_alone_open_nothing()
+    {
+        var child = Child.Run(["types"], new() { ["PEFTALIGN_NATIVE"] = "/nonexistent/folder" });
+        Assert.That(child.ExitCode, Is.Zero, child.Errors);
+        Assert.That(child.Output, Does.Contain("open=False"));
+        Assert.That(child.LastLine, Does.StartWith("unavailable=").And.Contain("/nonexistent/folder").And.Contain("peftalign doctor"));
+    }
+
+    [Test]
+    public void The_first_tensor_opens_it()
+    {
+        var child = Child.Run(["types"]);
+        Assert.That(child.Output, Does.Contain("open=False").And.Contain("tensor=float32 cpu [1]"));
+    }
+
+    [Test]
+    public void An_inherited_core_type_is_mended()
+    {
+        if (LibTorch.BlasKernels.Length == 0) Assert.Ignore($"libtorch {LibTorch.Version} brings a BLAS other than OpenBLAS");
+        if (!Avx512F.IsSupported) Assert.Ignore("this processor has no AVX-512");
+        foreach (var inherited in new[] { "Haswell", null })
+            Assert.That(Kernels(new() { ["OPENBLAS_CORETYPE"] = inherited, ["PEFTALIGN_OPENBLAS_CORETYPE"] = null }), Is.EqualTo("SkylakeX").Or.EqualTo("Cooperlake").Or.EqualTo("SapphireRapids"));
+        Assert.That(Kernels(new() { ["PEFTALIGN_OPENBLAS_CORETYPE"] = "Haswell" }), Is.EqualTo("Haswell"), "ours overrides");
+    }
+
+    [Test]
+    public void Threads_are_the_processors_that_the_process_may_use()
+    {
+        Assert.That(Child.Run(["engine"], new() { ["PEFTALIGN_THREADS"] = null }, "taskset -c 0").Output, Does.Contain("threads=1 processors=1"));
+        var all = Child.Run(["engine"], new() { ["PEFTALIGN_THREADS"] = null }).Output;
+        Assert.That(all, Does.Contain($"threads={Environment.ProcessorCount} "));
+        Assert.That(Child.Run(["engine"], new() { ["PEFTALIGN_THREADS"] = "3" }).Output, Does.Contain("threads=3 "));
+    }
+
+    [Test]
+    public void The_number_of_threads_can_be_set()
+    {
+        var before = torch.get_num_threads();
+        torch.set_num_threads(2);
+        Assert.That(torch.get_num_threads(), Is.EqualTo(2));
+        torch.set_num_threads(before);
+        Assert.That(() => torch.set_num_threads(0), Throws.InstanceOf<TorchException>().With.Message.Contains("0"));
+    }
+
+    [Test]
+    public void The_library_knows_which_libtorch_it_was_built_for()
+    {
+        LibTorch.Open();
+        Assert.That(Loader.MinorOf(Shim.Running()), Is.EqualTo(Loader.MinorOf(LibTorch.Version)));
+        Assert.That(LibTorch.Describe(), Does.Contain("TORCH_VERSION"));
+        Assert.That((LibTorch.IsOpen, LibTorch.OperatorCount > 2000), Is.EqualTo((true, true)));
+    }
+
+    private static string Kernels(Dictionary<string, string?> environment) => Child.Run(["engine"], environment).Output.Split('=', ' ')[1];
+}
