@@ -36,14 +36,16 @@ public class PluginPathTests
         ATamperedFile(installed);
     }
 
-    [TestCase("cs")]
-    [TestCase("fs")]
-    public void ABenchmarkToo(string language)
+    [TestCase("benchmark", "cs", 10)]
+    [TestCase("benchmark", "fs", 10)]
+    [TestCase("method", "cs", 11)]
+    [TestCase("method", "fs", 11)]
+    public void OtherKindsToo(string kind, string language, int checks)
     {
         if (Environment.GetEnvironmentVariable("PEFTALIGN_SLOW") != "1") Assert.Ignore("slow: PEFTALIGN_SLOW=1 or ./test --slow runs it");
-        Run(0, folder, Host, "plugins", "new", "benchmark", "Acme.Sums", "--lang", language, "--out", "home");
+        Run(0, folder, Host, "plugins", "new", kind, "Acme.Own", "--lang", language, "--out", "home");
         Offline(Path.Combine(folder, "home"));
-        Assert.That(Run(0, Path.Combine(folder, "home"), "dotnet", "test", "--no-build"), Does.Contain("Passed:    10"));
+        Assert.That(Run(0, Path.Combine(folder, "home"), "dotnet", "test", "--no-build"), Does.Contain($"Passed:    {checks}"));
     }
 
     // By id from an installed folder, by path as it was built, by file; all three read rows with the plugin's reader.
@@ -101,7 +103,7 @@ public class PluginPathTests
         Assert.That(File.ReadAllText(packages).Replace("    <PackageVersion Include=\"Own.Package\" Version=\"[1.0.0]\" />\n", ""), Is.EqualTo(versions));
     }
 
-    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are benchmark, reader; did you mean reader?")]
+    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are benchmark, method, reader; did you mean reader?")]
     [TestCase("plugins new reader acme", "each part beginning with a capital")]
     [TestCase("plugins new reader Acme.Rows --lang vb", "is cs (C#) or fs (F#)")]
     [TestCase("plugins new reader Acme.Rows --out .", "holds files already")]

@@ -15,6 +15,7 @@ public sealed class FaultyPlugin : IPlugin
         if (Environment.GetEnvironmentVariable("PEFTALIGN_TEST_REGISTER") is { } fault) throw new InvalidOperationException(fault);
         registry.Add<IDatasetReader, ReaderOptions>("pairs", 1, (_, options) => new PairsReader(options.Path, options.Fault));
         registry.Add<IBenchmark, BenchmarkOptions>("sums", 1, (_, options) => new SumsBenchmark(options.Fault));
+        registry.Add<IAlignmentMethod, MethodOptions>("margin", 1, (_, options) => new MarginMethod(options.Fault));
         registry.Add<IDatasetReader, CarelessOptions>("careless", 1, (_, _) => new PairsReader(null, ReaderFault.None));
     }
 }
