@@ -60,6 +60,7 @@ public static class Conformance
     private static IEnumerable<ConformanceCheck> Kit(Subject subject, ProvidedContract provided) => provided.Kind switch
     {
         "reader" => ReaderKit.Checks(subject, provided),
+        "method" => MethodKit.Checks(subject, provided),
         "benchmark" => BenchmarkKit.Checks(subject, provided),
         _ => [],
     };

@@ -1,6 +1,7 @@
 // Readers: records in order, read lazily and as often as wanted; gz like plain; a broken row named by file and row.
-// conformance/reader.NAME.json: { "options": {...}, "good": FILE, "rows": N, "broken": FILE, "broken_row": N }, files beside it;
-// without "good" the reader makes its records itself and only counting and repeating are checked.
+// conformance/reader.NAME.json: { "options": {...}, "split": TEXT, "good": FILE, "rows": N, "broken": FILE, "broken_row": N }, files
+// beside it, which are given to the option that names a path; without "good" the reader makes its records itself and only counting
+// and repeating are checked.
 
 using System.IO.Compression;
 using System.Text.Json.Nodes;
@@ -13,7 +14,8 @@ internal static class ReaderKit
 {
     public static IEnumerable<ConformanceCheck> Checks(Subject subject, ProvidedContract provided)
     {
-        (string Rule, Action<Reading> Check)[] always = [("reads the sample", ReadsTheSample), ("reads the same again", ReadsTheSameAgain)];
+        (string Rule, Action<Reading> Check)[] always =
+            [("reads the sample", ReadsTheSample), ("reads the same again", ReadsTheSameAgain), ("refuses a split that it has not", RefusesAnUnknownSplit)];
         (string Rule, Action<Reading> Check)[] ofFiles =
         [
             ("numbers rows and names their file", NumbersRows),
@@ -45,9 +47,20 @@ internal static class ReaderKit
 
         public string Broken => Sample.File("broken") ?? throw new ConformanceException("The sample has no \"broken\" file; add one with a row that cannot be read, and its number as \"broken_row\".");
 
-        public IDatasetReader Reader() => Subject.Create<IDatasetReader>(Provided, Sample.Options);
+        /// <summary>The records of a file; null for a reader that makes its records.</summary>
+        public IEnumerable<DataRecord> Read(string? path) => Read(path, Sample.Text("split"));
 
-        public IReadOnlyList<string> Rows(string? path) => [.. Reader().Read(path).Select(record => record.Fields.ToJsonString())];
+        public IEnumerable<DataRecord> Read(string? path, string? split)
+        {
+            var options = Sample.Options;
+            if (path is not null) options[PathOption] = path;
+            return Subject.Create<IDatasetReader>(Provided, options).Read(split);
+        }
+
+        public IReadOnlyList<string> Rows(string? path) => [.. Read(path).Select(record => record.Fields.ToJsonString())];
+
+        private string PathOption => Provided.Options.Options.FirstOrDefault(option => option.Names == "path")?.Name
+            ?? throw new ConformanceException("No option of the reader names a file; mark the property with [OptionNames(\"path\")], so that its content becomes part of a job's identity.");
     }
 
     private static void ReadsTheSample(Reading reading)
@@ -60,7 +73,7 @@ internal static class ReaderKit
 
     private static void ReadsTheSameAgain(Reading reading)
     {
-        var records = reading.Reader().Read(reading.Good);
+        var records = reading.Read(reading.Good);
         var first = records.Select(record => record.Fields.ToJsonString()).ToArray();
         var second = records.Select(record => record.Fields.ToJsonString()).ToArray();
         Expect.That(first.SequenceEqual(second), $"What Read returns may be enumerated more than once; the second time gave {second.Length} records, the first {first.Length}, or others.");
@@ -69,9 +82,15 @@ internal static class ReaderKit
         Expect.That(records.All(record => !record.Has("changed")), "Records are the caller's own; a change of one was seen by the next enumeration.");
     }
 
+    private static void RefusesAnUnknownSplit(Reading reading)
+    {
+        var error = Expect.UserError(() => _ = reading.Read(reading.Good, "no-such-split").Count(), "the manifest asks for a split that is not there");
+        Expect.That(error.Message.Contains("no-such-split", StringComparison.Ordinal), $"The message names the split; it is: {error.Message}");
+    }
+
     private static void NumbersRows(Reading reading)
     {
-        var records = reading.Reader().Read(reading.Good).ToArray();
+        var records = reading.Read(reading.Good).ToArray();
         var disordered = records.Zip(records.Skip(1)).Any(pair => pair.Second.Row <= pair.First.Row);
         Expect.That(records.All(record => record.Row >= 1) && !disordered, $"Rows are numbered from 1 and rise; found {string.Join(", ", records.Select(record => record.Row))}.");
         var name = Path.GetFileName(reading.Good!);
@@ -112,7 +131,7 @@ internal static class ReaderKit
         Expect.That(row > 1, "The broken row must not be the first: what stands before it shows whether reading is lazy.");
         try
         {
-            using var records = reading.Reader().Read(reading.Broken).GetEnumerator();
+            using var records = reading.Read(reading.Broken).GetEnumerator();
             Expect.That(records.MoveNext(), "Nothing was read before the broken row.");
         }
         catch (UserErrorException e)

@@ -55,6 +55,9 @@ internal sealed record Sample(string Folder, JsonObject Json)
     /// <summary>Full path of a file that a field names; null where the field is not there.</summary>
     public string? File(string field) => Json[field] is { } name ? Path.Combine(Folder, name.GetValue<string>()) : null;
 
+    /// <summary>A text; null where the field is not there.</summary>
+    public string? Text(string field) => Json[field]?.GetValue<string>();
+
     /// <summary>A number; null where the field is not there.</summary>
     public int? Number(string field) => Json[field]?.GetValue<int>();
 }

@@ -2,7 +2,6 @@
 // would be one type in the host and another in a plugin's own context.
 
 using System.Reflection;
-using System.Runtime.Loader;
 
 namespace PeftAlign.Architecture.Tests;
 
@@ -60,14 +59,5 @@ public class SharedTypeTests
         if (type.IsGenericParameter) return [];
         if (type.GetElementType() is { } element) return Parts(element);
         return type.GetGenericArguments().SelectMany(Parts).Append(type);
-    }
-
-    /// <summary>Finds what an assembly refers to. A library's folder lacks its packages; some program's or test's has them.</summary>
-    private sealed class FolderContext(string assembly) : AssemblyLoadContext(assembly)
-    {
-        private readonly AssemblyDependencyResolver resolver = new(assembly);
-
-        protected override Assembly? Load(AssemblyName name) =>
-            (resolver.ResolveAssemblyToPath(name) ?? Tree.BuiltFile($"{name.Name}.dll")) is { } path ? LoadFromAssemblyPath(path) : null;
     }
 }

@@ -56,6 +56,7 @@ public partial class ProcessTests
     [TestCase("--help", 0)]
     [TestCase("--version", 0)]
     [TestCase("doctor --help", 0)]
+    [TestCase("plugins list --json", 0)]
     [TestCase("nonsense", 2)]
     public void WithoutLibtorch(string line, int expected)
     {

@@ -66,6 +66,24 @@ public class ArchiveTests
     }
 
     [Test]
+    public void ASpoiltCacheIsUnpackedAgain()
+    {
+        var cache = Path.Combine(workshop.Folder, "cache");
+        var first = PluginArchive.Open(file, cache);
+        File.AppendAllText(Path.Combine(first.Path, "libsample_native.so"), "x");
+        Assert.That(PluginArchive.Open(file, cache).Verify(), Is.Empty);
+    }
+
+    [Test]
+    public void ManyProcessesMayUnpackAtOnce()
+    {
+        var cache = Path.Combine(workshop.Folder, "cache");
+        var opened = Enumerable.Range(0, 8).AsParallel().WithDegreeOfParallelism(8).Select(_ => PluginArchive.Open(file, cache).Path).Distinct().ToArray();
+        Assert.That(opened, Has.Length.EqualTo(1));
+        Assert.That(Directory.GetDirectories(Path.GetDirectoryName(opened[0])!), Has.Length.EqualTo(1), "no stage is left");
+    }
+
+    [Test]
     public void AFileThatIsNoArchiveIsRefused()
     {
         File.WriteAllText(file, "text");

@@ -70,7 +70,8 @@ public class KitTests
         Assert.That(Failing("reader pairs"), Is.Empty);
         Assert.That(Failing("benchmark sums"), Is.Empty);
         Assert.That(Failing("plugin"), Is.Empty);
-        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(9));
+        Assert.That(Failing("method margin"), Is.Empty);
+        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(10));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
 
@@ -81,6 +82,7 @@ public class KitTests
     [TestCase("knows_no_gz", "reads gz as it reads plain")]
     [TestCase("hides_the_row", "names the broken row")]
     [TestCase("reads_eagerly", "reads lazily")]
+    [TestCase("ignores_splits", "refuses a split that it has not")]
     [TestCase("throws_for_a_missing_path", "says that a path is missing")]
     public void AReadersFaultFailsItsCheck(string fault, string check)
     {
@@ -99,6 +101,28 @@ public class KitTests
         Change("benchmark.sums.json", json => json["options"] = new JsonObject { ["fault"] = fault });
         Assert.That(Failing("benchmark sums"), Is.EqualTo(new[] { check }));
     }
+
+    [TestCase("prepares_anew", "prepares the same groups again")]
+    [TestCase("miscounts_tokens", "counts what it trains")]
+    [TestCase("detaches_a_part", "gives the gradient of its loss")]
+    [TestCase("weighs_the_first", "does not care for the order of records")]
+    [TestCase("remembers", "keeps no state between batches")]
+    [TestCase("misses_the_reference", "has the known value at the reference")]
+    [TestCase("trains_empty_rows", "refuses rows without a trained token")]
+    public void AMethodsFaultFailsItsCheck(string fault, string check)
+    {
+        Change("method.margin.json", json => json["options"] = new JsonObject { ["fault"] = fault });
+        Assert.That(Failing("method margin"), Does.Contain(check));
+        Assert.That(Failing("method margin").Except(Alike(check)), Is.EqualTo(new[] { check }));
+    }
+
+    // A loss that grows with each call has no gradient and no order either; a loss with a part too much is another one at the reference.
+    private static string[] Alike(string check) => check switch
+    {
+        "keeps no state between batches" => ["gives the gradient of its loss", "does not care for the order of records"],
+        "gives the gradient of its loss" or "does not care for the order of records" => ["has the known value at the reference"],
+        _ => [],
+    };
 
     [Test]
     public void CarelessOptionsFailTheLoadersChecks() =>

@@ -21,12 +21,13 @@ internal static class RunCommand
         var set = new Option<string[]>("--set") { HelpName = "PATH=VALUE", Description = "Change the manifest; may be repeated." };
         var jobs = new Option<int>("--jobs") { HelpName = "N", Description = "Jobs at once; each gets its share of the cores.", DefaultValueFactory = _ => 1 };
         var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "Further folders of plugins." };
-        var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins };
+        var updateLock = new Option<bool>("--update-lock") { Description = "Take the plugins that are found into the manifest's lock." };
+        var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
         {
             var atOnce = parsed.GetValue(jobs);
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
-            var planned = Planning.Read(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry));
+            var planned = Planning.Read(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
             return parsed.GetValue(dry) ? Task.FromResult(Describe(planned, session.Output)) : RunAsync(planned, atOnce, session, cancel);
         });
         return command;

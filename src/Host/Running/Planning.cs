@@ -14,24 +14,25 @@ internal sealed record Planned(Plan Plan, RunFolder Run, string Root, IReadOnlyD
 
 internal static class Planning
 {
-    /// <summary>The product's own plugins, beside the host.</summary>
-    internal static string ProductPlugins => Path.Combine(AppContext.BaseDirectory, "plugins");
-
-    internal static Planned Read(string manifest, string? target, string[] overrides, string? only, string[] pluginFolders, bool dryRun)
+    internal static Planned Read(string manifest, string? target, string[] overrides, string? only, string[] pluginFolders, bool dryRun, bool updateLock)
     {
         if (!File.Exists(manifest)) throw new UserError(manifest, "is no file", "name a manifest, for instance experiments/quickstart.yaml");
         var (text, root) = (File.ReadAllText(manifest), Path.GetDirectoryName(Path.GetFullPath(manifest))!);
         var requests = Manifests.Plugins(text, overrides);
         ThrowIfAny(manifest, requests.Faults);
-        var (plugins, unusable) = Known(requests, root, pluginFolders);
-        var read = Manifests.Read(text, manifest, SchemaCatalogue.Of(plugins), overrides);
-        ThrowIfAny(manifest, read.Faults, unusable);
+        var plugins = ManifestPlugins.Find(requests, root, pluginFolders, manifest);
+        var read = Manifests.Read(text, manifest, SchemaCatalogue.Of(plugins.Known), overrides);
+        ThrowIfAny(manifest, read.Faults, plugins.Failures);
         var run = new RunFolder(Path.GetFullPath(target ?? Path.Combine("out", read.Experiment!.Name)));
         var hashes = new ContentHashes(run.Hashes, root);
         var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? (dryRun ? "missing:" + path : ""));
         ThrowIfAny(manifest, planned.Faults);
-        if (!dryRun) hashes.Save();
-        return new Planned(Chosen(planned.Plan!, only), run, root, plugins.ToDictionary(p => p.Folder.Manifest.Id, p => p.Folder.Path));
+        if (!dryRun)
+        {
+            hashes.Save();
+            plugins.Lock(manifest, run.Path, planned.Plan!, updateLock);
+        }
+        return new Planned(Chosen(planned.Plan!, only), run, root, plugins.Folders);
     }
 
     /// <summary>Takes the run's lock; a second run on one folder is told so.</summary>
@@ -61,23 +62,11 @@ internal static class Planning
         }
     }
 
-    // The section names what is known; without it the product's own are, and what --plugins adds.
-    private static (List<KnownPlugin> Plugins, IReadOnlyList<PluginFailure> Unusable) Known(PluginRequests requests, string root, string[] folders)
-    {
-        var scanned = PluginCatalogue.Scan([(ProductPlugins, PluginOrigin.Product), .. folders.Select(f => (f, PluginOrigin.Installed))]);
-        var known = scanned.Plugins.Select(p => new KnownPlugin(p, "")).ToList();
-        foreach (var request in requests.Requests.Where(r => r.Path.Length > 0))
-            known.Add(new KnownPlugin(PluginFolder.Open(Path.GetFullPath(request.Path, root), PluginOrigin.Development), request.Path));
-        if (requests.Requests.FirstOrDefault(r => r.File.Length > 0) is { } packed)
-            throw new UserError($"line {packed.Line}: {{ file: {packed.File} }}", "packed plugins are not built yet", "unpack it and use { path: FOLDER }");
-        return (known, scanned.Failures);
-    }
-
-    // A plugin that cannot be used matters only where something is missing; then its reason is said as well.
-    private static void ThrowIfAny(string manifest, IReadOnlyList<Fault> faults, IReadOnlyList<PluginFailure>? unusable = null)
+    // A plugin that cannot be used matters only here, where the manifest may have needed it.
+    private static void ThrowIfAny(string manifest, IReadOnlyList<Fault> faults, IReadOnlyList<PluginFailure>? failures = null)
     {
         if (faults.Count == 0) return;
-        var lines = faults.Select(f => $"{manifest}:{f}").Concat((unusable ?? []).Select(u => $"not used: {u.Message}"));
+        var lines = faults.Select(f => $"{manifest}:{f}").Concat((failures ?? []).Select(f => f.Message));
         throw new UserErrorException(string.Join(Environment.NewLine, [.. lines, $"{faults.Count} fault(s); nothing was started."]));
     }
 }

@@ -63,8 +63,8 @@ public static class PluginArchive
                 Directory.Move(stage, target);
                 Directory.Delete(old, recursive: true);
             }
-            else
-                Directory.Move(stage, target);
+            else if (!TryMove(stage, target) && !IsSame(stage, target))
+                throw new PluginException($"{file}: {target} was made by another process meanwhile. Try again.");
             return (PluginFolder.Open(target, PluginOrigin.Installed), false);
         }
         finally
@@ -81,8 +81,9 @@ public static class PluginArchive
     {
         if (!File.Exists(file)) throw new PluginException($"{file}: there is no such file. Give a {Extension} file that 'peftalign plugins pack' made.");
         var target = Path.Combine(Path.GetFullPath(cache), PluginFolder.Sha256(file));
-        if (Directory.Exists(target) && Directory.GetDirectories(target) is [var there]) return PluginFolder.Open(there, PluginOrigin.File);
-        return Install(file, target).Plugin with { Origin = PluginOrigin.File };
+        if (Directory.Exists(target) && Directory.GetDirectories(target).FirstOrDefault(there => !Path.GetFileName(there).StartsWith('.')) is { } cached && IsWhole(cached))
+            return PluginFolder.Open(cached, PluginOrigin.File);
+        return Install(file, target, replace: true).Plugin with { Origin = PluginOrigin.File };
     }
 
     private static void Unpack(string file, string stage)
@@ -125,6 +126,32 @@ public static class PluginArchive
     {
         if (id.Length == 0 || id.StartsWith('.') || id.Any(letter => !(char.IsAsciiLetterLower(letter) || char.IsAsciiDigit(letter) || letter is '.' or '-' or '_')))
             throw new PluginException($"{file}: '{id}' is no plugin id; ids are lower-case letters, digits, '.', '-' and '_'.");
+    }
+
+    // Jobs of one run unpack the same file at the same time; the first wins.
+    private static bool TryMove(string stage, string target)
+    {
+        try
+        {
+            Directory.Move(stage, target);
+            return true;
+        }
+        catch (IOException) when (Directory.Exists(target))
+        {
+            return false;
+        }
+    }
+
+    private static bool IsWhole(string folder)
+    {
+        try
+        {
+            return PluginFolder.Open(folder, PluginOrigin.File).Verify().Count == 0;
+        }
+        catch (PluginException)
+        {
+            return false;
+        }
     }
 
     private static bool IsSame(string one, string other)

@@ -31,7 +31,7 @@ internal static class RelinkCommand
         if (!File.Exists(file)) throw new UserError(file, "is not there, so this is no folder that 'peftalign plugins new' made", "give the folder of the .slnx file");
         var document = XDocument.Load(file, LoadOptions.PreserveWhitespace);
         change(document);
-        File.WriteAllText($"{file}.{Environment.ProcessId}", document.ToString(SaveOptions.DisableFormatting) + "\n", new UTF8Encoding(false));
+        File.WriteAllText($"{file}.{Environment.ProcessId}", document.ToString(SaveOptions.DisableFormatting).TrimEnd() + "\n", new UTF8Encoding(false));
         File.Move($"{file}.{Environment.ProcessId}", file, overwrite: true);
     }
 

@@ -13,15 +13,20 @@ public sealed class FaultyPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         if (Environment.GetEnvironmentVariable("PEFTALIGN_TEST_REGISTER") is { } fault) throw new InvalidOperationException(fault);
-        registry.Add<IDatasetReader, ReaderOptions>("pairs", 1, (_, options) => new PairsReader(options.Fault));
+        registry.Add<IDatasetReader, ReaderOptions>("pairs", 1, (_, options) => new PairsReader(options.Path, options.Fault));
         registry.Add<IBenchmark, BenchmarkOptions>("sums", 1, (_, options) => new SumsBenchmark(options.Fault));
-        registry.Add<IDatasetReader, CarelessOptions>("careless", 1, (_, _) => new PairsReader(ReaderFault.None));
+        registry.Add<IAlignmentMethod, MethodOptions>("margin", 1, (_, options) => new MarginMethod(options.Fault));
+        registry.Add<IDatasetReader, CarelessOptions>("careless", 1, (_, _) => new PairsReader(null, ReaderFault.None));
     }
 }
 
 /// <summary>Options of the reader.</summary>
 public sealed class ReaderOptions
 {
+    /// <summary>The file.</summary>
+    [OptionNames("path")]
+    public string? Path { get; set; }
+
     /// <summary>In which way to be wrong.</summary>
     public ReaderFault Fault { get; set; }
 }

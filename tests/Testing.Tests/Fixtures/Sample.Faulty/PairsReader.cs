@@ -18,15 +18,17 @@ public enum ReaderFault
     HidesTheRow,
     ReadsEagerly,
     ThrowsForAMissingPath,
+    IgnoresSplits,
 }
 
-internal sealed class PairsReader(ReaderFault fault) : IDatasetReader
+internal sealed class PairsReader(string? path, ReaderFault fault) : IDatasetReader
 {
     private readonly Dictionary<long, DataRecord> shared = [];
     private bool read;
 
-    public IEnumerable<DataRecord> Read(string? path)
+    public IEnumerable<DataRecord> Read(string? split)
     {
+        if (split is not null && fault != ReaderFault.IgnoresSplits) throw new UserErrorException($"There is no split '{split}'; pairs have none.");
         if (path is null || !File.Exists(path))
             throw fault == ReaderFault.ThrowsForAMissingPath ? new FileNotFoundException(path) : new UserErrorException($"{path}: there is no such file.");
         var records = fault == ReaderFault.LosesTheLastRow ? Lines(path).Take(2) : Lines(path);

@@ -1,0 +1,51 @@
+// The plugins of one manifest: those of the search path, and those that it names by path or file; and the lock that keeps them.
+
+using PeftAlign.Core;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Running;
+
+/// <param name="Known">What the manifest may name.</param>
+/// <param name="Failures">What was found and cannot be used; said where the manifest turns out to need it.</param>
+internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOnlyList<PluginFailure> Failures)
+{
+    /// <summary>Finds them; loads nothing.</summary>
+    /// <param name="requests">The manifest's section.</param>
+    /// <param name="root">The manifest's folder, to which its paths are relative.</param>
+    /// <param name="folders">The folders of --plugins.</param>
+    /// <param name="manifest">The manifest's file, for messages.</param>
+    /// <exception cref="PluginException">A path or file of the section is no plugin; every such entry is a line.</exception>
+    public static ManifestPlugins Find(PluginRequests requests, string root, IReadOnlyList<string> folders, string manifest)
+    {
+        var scanned = PluginSearch.Of(AppContext.BaseDirectory, folders).Scan();
+        var named = new List<KnownPlugin>();
+        var faults = new List<string>();
+        foreach (var request in requests.Requests.Where(request => request.Path.Length > 0 || request.File.Length > 0))
+            try
+            {
+                named.Add(request.Path.Length > 0
+                    ? new KnownPlugin(PluginFolder.Open(Path.GetFullPath(request.Path, root), PluginOrigin.Development), request.Path)
+                    : new KnownPlugin(PluginArchive.Open(Path.GetFullPath(request.File, root), PluginSearch.CacheFolder()), request.File));
+            }
+            catch (PluginException e)
+            {
+                faults.Add($"{manifest}:{request.Line}:{request.Column}: {e.Message}");
+            }
+        if (faults.Count > 0) throw new PluginException(string.Join(Environment.NewLine, faults));
+        // What a manifest names itself goes before an installed plugin of the same id.
+        return new ManifestPlugins([.. named, .. scanned.Plugins.Select(plugin => new KnownPlugin(plugin, ""))], scanned.Failures);
+    }
+
+    /// <summary>Folder by id.</summary>
+    public IReadOnlyDictionary<string, string> Folders => First.ToDictionary(plugin => plugin.Manifest.Id, plugin => plugin.Path);
+
+    /// <summary>Compares the plugins that the plan needs with the manifest's lock.</summary>
+    /// <exception cref="PluginException">One is not what was locked.</exception>
+    public void Lock(string manifest, string outFolder, Plan plan, bool update)
+    {
+        var needed = plan.Jobs.SelectMany(job => job.Plugins).ToHashSet();
+        PluginLock.Apply(manifest, outFolder, First.Where(plugin => needed.Contains(plugin.Manifest.Id)), CommandLine.TopHelp.Version, update);
+    }
+
+    private IEnumerable<PluginFolder> First => Known.Select(plugin => plugin.Folder).DistinctBy(plugin => plugin.Manifest.Id);
+}

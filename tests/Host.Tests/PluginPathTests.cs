@@ -1,0 +1,161 @@
+// The path of a third party, start to end, on the assembled product: from an empty folder elsewhere on disk, without a network and
+// with an empty package cache, for C# and F#.
+
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Host.Tests;
+
+public class PluginPathTests
+{
+    private string folder = null!;
+
+    [SetUp]
+    public void SetUp() => folder = Directory.CreateTempSubdirectory("peftalign-third-party-").FullName;
+
+    [TearDown]
+    public void TearDown() => Directory.Delete(folder, recursive: true);
+
+    [TestCase("cs")]
+    [TestCase("fs")]
+    public void FromAnEmptyFolderToARun(string language)
+    {
+        var home = Path.Combine(folder, "Acme.TabRows");
+        Run(0, folder, Host, "plugins", "new", "reader", "Acme.TabRows", "--lang", language);
+        Assert.That(Directory.GetFiles(home).Select(Path.GetFileName), Is.EquivalentTo(
+            new[] { "Acme.TabRows.slnx", "Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "README.md", ".gitignore" }));
+        Offline(home);
+        Assert.That(Run(0, home, "dotnet", "test", "--no-build"), Does.Contain("Passed:    12"));
+        var packed = Run(0, home, Host, "plugins", "pack", "--out", Path.Combine(folder, "rows.peftplugin")).Trim();
+        var installed = Path.Combine(folder, "installed");
+        Run(0, folder, Host, "plugins", "add", packed, "--plugins", installed);
+        Assert.That(Run(0, folder, Host, "plugins", "list", "--plugins", installed), Does.Contain("acme.tabrows").And.Contain("reader tab_rows"));
+        Assert.That(Run(0, folder, Host, "plugins", "test", "acme.tabrows", "--plugins", installed), Does.EndWith("12 passed, 0 failed\n"));
+        Assert.That(Run(0, folder, Host, "plugins", "verify", "acme.tabrows", "--plugins", installed), Does.Contain("is as built"));
+        InManifests(home, installed);
+        ATamperedFile(installed);
+    }
+
+    [TestCase("benchmark", "cs", 10)]
+    [TestCase("benchmark", "fs", 10)]
+    [TestCase("method", "cs", 11)]
+    [TestCase("method", "fs", 11)]
+    public void OtherKindsToo(string kind, string language, int checks)
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_SLOW") != "1") Assert.Ignore("slow: PEFTALIGN_SLOW=1 or ./test --slow runs it");
+        Run(0, folder, Host, "plugins", "new", kind, "Acme.Own", "--lang", language, "--out", "home");
+        Offline(Path.Combine(folder, "home"));
+        Assert.That(Run(0, Path.Combine(folder, "home"), "dotnet", "test", "--no-build"), Does.Contain($"Passed:    {checks}"));
+    }
+
+    // By id from an installed folder, by path as it was built, by file; all three read rows with the plugin's reader.
+    private void InManifests(string home, string installed)
+    {
+        File.Copy(Path.Combine(home, "Acme.TabRows", "conformance", "good.tsv"), Path.Combine(folder, "rows.tsv"));
+        var built = Path.Combine("Acme.TabRows", "Acme.TabRows", "bin", "Release", "net10.0");
+        Manifest("by-id", "acme.tabrows");
+        Manifest("by-path", $"{{ path: {built} }}");
+        Manifest("by-file", "{ file: rows.peftplugin }");
+        var rows = Run(0, folder, Host, "run", "by-id.yaml", "--plugins", installed, "--json");
+        Assert.That(JsonNode.Parse(rows), Is.Not.Null);
+        Assert.That(File.ReadAllText(Path.Combine(folder, "by-id.lock.json")), Does.Contain("\"id\": \"acme.tabrows\"").And.Contain("\"sha256\"").And.Contain("\"source\": \"product\""));
+        Run(0, folder, Host, "run", "by-path.yaml");
+        Assert.That(File.ReadAllText(Path.Combine(folder, "by-path.lock.json")), Does.Not.Contain("acme.tabrows"), "a development folder is never locked");
+        Run(0, folder, Host, "run", "by-file.yaml", "--dry-run");
+        Assert.That(Run(2, folder, Host, "run", "by-id.yaml", "--dry-run"), Does.Contain("no plugin 'acme.tabrows' is installed"), "third parties' code is known only where something names it");
+    }
+
+    private void Manifest(string name, string plugin) => File.WriteAllText(Path.Combine(folder, name + ".yaml"), $$"""
+        peftalign: 1
+        name: {{name}}
+        seeds: [1]
+        plugins: [methods.sft, {{plugin}}]
+        models:
+          tiny: { init: llama, set: { hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+        datasets:
+          rows: { reader: tab_rows, path: rows.tsv }
+        methods:
+          teach: { type: sft, learning_rate: 1.0e-3, batch_size: 2, max_steps: 2 }
+        train:
+          - { models: [tiny], datasets: [rows], methods: [teach] }
+        """);
+
+    // A changed file is found before a job starts to load it, and by verify.
+    private void ATamperedFile(string installed)
+    {
+        File.AppendAllText(Path.Combine(installed, "acme.tabrows", "conformance", "good.tsv"), "\n");
+        Assert.That(Run(2, folder, Host, "plugins", "verify", "--plugins", installed), Does.Contain("plugin acme.tabrows in").And.Contain("file 'conformance/good.tsv' is not the one that was built"));
+    }
+
+    [Test]
+    public void AMovedProductIsAdopted()
+    {
+        Run(0, folder, Host, "plugins", "new", "reader", "Acme.TabRows", "--out", "home");
+        var props = Path.Combine(folder, "home", "Directory.Build.props");
+        var packages = Path.Combine(folder, "home", "Directory.Packages.props");
+        var (before, versions) = (File.ReadAllText(props), File.ReadAllText(packages));
+        File.WriteAllText(props, before.Replace(Path.GetDirectoryName(Host)!, "/moved/away"));
+        File.WriteAllText(packages, versions.Replace("-h", "-x").Replace("    <PackageVersion Include=\"NUnit\"", "    <PackageVersion Include=\"Own.Package\" Version=\"[1.0.0]\" />\n    <PackageVersion Include=\"NUnit\""));
+        var error = Offline(Path.Combine(folder, "home"), expected: 1);
+        Assert.That(error, Does.Contain("PeftAlign's packages are not in /moved/away/feed. Set PEFTALIGN_FEED"));
+        Run(0, folder, Host, "plugins", "relink", "home");
+        Assert.That(File.ReadAllText(props), Is.EqualTo(before));
+        Assert.That(File.ReadAllText(packages).Replace("    <PackageVersion Include=\"Own.Package\" Version=\"[1.0.0]\" />\n", ""), Is.EqualTo(versions));
+    }
+
+    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are benchmark, method, reader; did you mean reader?")]
+    [TestCase("plugins new reader acme", "each part beginning with a capital")]
+    [TestCase("plugins new reader Acme.Rows --lang vb", "is cs (C#) or fs (F#)")]
+    [TestCase("plugins new reader Acme.Rows --out .", "holds files already")]
+    [TestCase("plugins info methods.dop", "no such plugin")]
+    [TestCase("plugins add rows.peftplugin", "no folder to install in")]
+    [TestCase("plugins add rows.peftplugin --plugins there", "cannot be read as a plugin's file")]
+    [TestCase("plugins pack", "no plugin project in")]
+    [TestCase("plugins relink .", "is not there, so this is no folder that 'peftalign plugins new' made")]
+    [TestCase("plugins list --plugins nowhere", "--plugins nowhere: there is no such folder")]
+    public void AMistakeIsSaid(string line, string expected)
+    {
+        File.WriteAllText(Path.Combine(folder, "something"), "");
+        Assert.That(Run(2, folder, Host, line.Split(' ')), Does.Contain(expected));
+    }
+
+    /// <summary>The assembled product's host: what ./peftalign runs.</summary>
+    private static string Host
+    {
+        get
+        {
+            var root = new DirectoryInfo(Path.GetDirectoryName(typeof(PluginPathTests).Assembly.Location)!);
+            while (!File.Exists(Path.Combine(root.FullName, "PeftAlign.sln"))) root = root.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln");
+            var product = new DirectoryInfo(Path.Combine(root.FullName, ".build", "current"));
+            if (product.ResolveLinkTarget(true) is not { Exists: true } real) Assert.Ignore("there is no assembled product; ./peftalign doctor makes it");
+            else return Path.Combine(real.FullName, "PeftAlign.Host");
+            return "";
+        }
+    }
+
+    // Restores and builds, without a network where this user may make a network namespace, and always with an empty package cache.
+    // Warnings count as faults: what a third party gets first must be clean.
+    private string Offline(string directory, int expected = 0)
+    {
+        using var probe = Process.Start(new ProcessStartInfo("unshare", ["-rn", "true"]) { RedirectStandardError = true });
+        probe!.WaitForExit();
+        string[] dotnet = ["dotnet", "build", "-nodeReuse:false", "-warnaserror"];
+        string[] line = probe.ExitCode == 0 ? ["unshare", "-rn", .. dotnet] : dotnet;
+        return Run(expected, directory, line[0], line[1..]);
+    }
+
+    /// <summary>Runs a program and returns what it wrote, stderr before stdout only where it should fail.</summary>
+    private string Run(int expected, string directory, string program, params string[] args)
+    {
+        var start = new ProcessStartInfo(program, args) { WorkingDirectory = directory, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["NUGET_PACKAGES"] = Path.Combine(folder, ".packages");
+        start.Environment["XDG_CACHE_HOME"] = Path.Combine(folder, ".cache");
+        foreach (var name in new[] { "PEFTALIGN_PLUGINS", "PEFTALIGN_FEED", "PEFTALIGN_STRICT" }) start.Environment.Remove(name);
+        using var process = Process.Start(start)!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var output = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.EqualTo(expected), $"{program} {string.Join(' ', args)}\n{output}\n{errors.Result}");
+        return expected == 0 ? output : errors.Result + output;
+    }
+}
