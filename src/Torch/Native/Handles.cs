@@ -10,6 +10,7 @@ internal sealed class TensorHandle : SafeHandle
     private const int OwnBytes = 512; // about what a TensorImpl takes without its elements
 
     private readonly long pressure;
+    private bool disposed;
 
     /// <summary>What a tensor holds whose native part went to another object.</summary>
     internal static TensorHandle Disposed { get; } = MakeDisposed();
@@ -31,10 +32,16 @@ internal sealed class TensorHandle : SafeHandle
         return empty;
     }
 
+    protected override void Dispose(bool disposing)
+    {
+        disposed |= disposing;
+        base.Dispose(disposing);
+    }
+
     protected override bool ReleaseHandle()
     {
         Shim.pa_tensor_release(handle);
-        Memory.Release(pressure);
+        Memory.Release(pressure, byFinalizer: !disposed);
         Tensor.CountReleased();
         return true;
     }
