@@ -16,7 +16,7 @@ internal static class Memory
         var now = Interlocked.Add(ref held, bytes);
         var before = Volatile.Read(ref limit);
         if (now <= before || Interlocked.CompareExchange(ref limit, now + Math.Max(Step, now / 2), before) != before) return;
-        GC.Collect(GC.MaxGeneration, GCCollectionMode.Optimized, blocking: false);
+        GC.Collect(GC.MaxGeneration, GCCollectionMode.Forced, blocking: false);
     }
 
     /// <summary>Bytes are held no longer. The limit follows what is held downwards.</summary>
