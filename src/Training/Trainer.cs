@@ -15,7 +15,8 @@ public static class Trainer
 {
     /// <summary>
     /// Trains to the end, from the latest checkpoint in the folder where there is one. Afterwards the model's weights,
-    /// or the adapter's deltas, hold the trained values.
+    /// or the adapter's deltas, hold the trained values. Without an adapter the model's former weights are disposed, and
+    /// after an exception the model is unusable.
     /// </summary>
     /// <exception cref="UserErrorException">No record has a token to train, or the loss is not finite.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; the latest checkpoint is kept.</exception>
@@ -97,7 +98,12 @@ public static class Trainer
         var tensors = parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
         if (run.Adapter is { } sites)
             return sites.ToDictionary(s => s.Module, s => s.Delta.With(role => tensors[$"{s.Module}.{role}"]));
-        foreach (var (name, tensor) in tensors) run.Model.SetWeight(name, tensor);
+        foreach (var (name, tensor) in tensors)
+        {
+            var before = run.Model.Weights[name];
+            run.Model.SetWeight(name, tensor);
+            before.Dispose(); // else two copies of the model stay in memory
+        }
         return new Dictionary<string, Delta>();
     }
 

@@ -40,8 +40,8 @@ internal sealed record BucketShape(int Start, int Rows, int Batch, int Width)
 /// <summary>A bucket with what attention needs of it.</summary>
 internal sealed class Bucket : IDisposable
 {
-    // Padding that costs as much as the calls of one more bucket: measured, forward and backward, about 10 million
-    // multiplications, of which an entry of the score matrix takes 12 for each column of the queries.
+    // Padding entries of the score matrix that a bucket fewer is worth, times the queries' columns. No sharp optimum: 16
+    // groups of 35 to 70 rows at 64 columns took about 5 % less for a whole training step than with a bucket for each.
     private const long PaddingWork = 800_000;
 
     private Bucket(List<Segment> segments, Place place)
