@@ -39,13 +39,13 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
             ["acc"] = Wins(chosen.LogProb, rejected.LogProb),
             ["acc_norm"] = Wins(chosen.LogProb / chosen.Tokens, rejected.LogProb / rejected.Tokens),
             ["logprob"] = chosen.LogProb,
-            ["tokens"] = chosen.Tokens,
+            ["chosen_tokens"] = chosen.Tokens,
         };
     }
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
     {
-        var tokens = items.Sum(i => i.Scores["tokens"]);
+        var tokens = items.Sum(i => i.Scores["chosen_tokens"]);
         return
         [
             Mean("acc", items),

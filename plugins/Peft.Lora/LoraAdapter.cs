@@ -59,10 +59,17 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter
 
     private List<ModuleOutline> Chosen(ModelOutline model)
     {
-        var chosen = model.Modules.Where(m => options.Targets is ["all-linear"] ? m.Kind == ModuleKind.Linear : options.Targets.Any(t => Matches(m.Name, t))).ToList();
-        if (chosen.Count > 0) return chosen;
-        var known = model.Modules.Select(m => m.Name.Split('.')[^1]).Distinct();
-        throw new UserErrorException($"targets [{string.Join(", ", options.Targets)}] match no module of this {model.Architecture} model; its modules are {string.Join(", ", known)}, or use all-linear.");
+        if (options.Targets is ["all-linear"]) return model.Modules.Where(m => m.Kind == ModuleKind.Linear).ToList();
+        var unmatched = options.Targets.Where(t => !model.Modules.Any(m => Matches(m.Name, t))).ToList();
+        if (unmatched.Count > 0 || options.Targets.Count == 0)
+        {
+            var known = model.Modules.Where(m => m.Kind == ModuleKind.Linear).Select(m => m.Name.Split('.')[^1]).Distinct();
+            throw new UserErrorException($"targets: [{string.Join(", ", unmatched)}] match no module of this {model.Architecture} model; its linear modules are {string.Join(", ", known)}, or use all-linear.");
+        }
+        var chosen = model.Modules.Where(m => options.Targets.Any(t => Matches(m.Name, t))).ToList();
+        if (chosen.FirstOrDefault(m => m.Kind != ModuleKind.Linear) is { } other)
+            throw new UserErrorException($"targets: {other.Name} is no linear layer inside a block; LoRA on embeddings and the output head is not built yet.");
+        return chosen;
     }
 
     private static bool Matches(string module, string target) => module == target || module.EndsWith("." + target, StringComparison.Ordinal);

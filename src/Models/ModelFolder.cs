@@ -94,6 +94,15 @@ public static class ModelFolder
     {
         foreach (var file in Directory.GetFiles(from).Where(IsCompanion)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
         CheckpointFolder.Write(folder, model.Spec.Weights().ToDictionary(w => w.Name, w => model.Weights[w.Name]));
+        SayType(Path.Combine(folder, "config.json"), model.Head.dtype);
+    }
+
+    // The weights' type may be another than that of the folder that the configuration came from.
+    private static void SayType(string file, torch.ScalarType type)
+    {
+        var config = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
+        config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = type.ToString().ToLowerInvariant();
+        AtomicFile.Write(file, config.ToJsonString(Indented) + "\n");
     }
 
     // Small files beside the weights: configuration, tokenizer, template. Never weights or code.

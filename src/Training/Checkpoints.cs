@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Training;
 
@@ -28,7 +29,7 @@ internal sealed class Checkpoints(string folder, int keep)
         Directory.CreateDirectory(temporary);
         SafetensorsWriter.Write(Path.Combine(temporary, Parameters), parameters.Members.Select(m => KeyValuePair.Create(m.Name, m.Tensor.detach())));
         SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), [KeyValuePair.Create(FirstMoment, optimizer.FirstMoment), KeyValuePair.Create(SecondMoment, optimizer.SecondMoment)]);
-        var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss };
+        var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss, ["made_on"] = Machine };
         File.WriteAllText(Path.Combine(temporary, StateFile), json.ToJsonString());
         Directory.Move(temporary, target);
         Prune();
@@ -70,6 +71,8 @@ internal sealed class Checkpoints(string folder, int keep)
         try
         {
             var json = JsonNode.Parse(File.ReadAllText(path))!;
+            if ((string?)json["made_on"] is { } other && other != Machine)
+                throw new UserErrorException($"The checkpoint {path} was made on {other}; this is {Machine}, where the same steps round differently. Continue on the former, or delete {folder} to train from the start.");
             return new State(step, (long)json["metrics_bytes"]!, (long)json["tokens"]!, (double)json["loss"]!);
         }
         catch (Exception e) when (e is IOException or System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException)
@@ -77,6 +80,9 @@ internal sealed class Checkpoints(string folder, int keep)
             throw Misfit(path, "it cannot be read", e);
         }
     }
+
+    // Another libtorch or other matrix kernels give other bits.
+    private static string Machine => $"libtorch {LibTorch.Version}, {(LibTorch.BlasKernels is { Length: > 0 } kernels ? kernels : "built-in")} kernels, {torch.get_num_threads()} threads";
 
     private UserErrorException Misfit(string path, string reason, Exception? inner = null) =>
         new($"The checkpoint {path} does not fit this run: {reason}. Delete {folder} to train from the start, or restore the options that it was made with.", inner);

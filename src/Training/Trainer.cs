@@ -23,6 +23,7 @@ public static class Trainer
     public static TrainingOutcome Train(TrainingRun run, CancellationToken cancellation = default)
     {
         var options = run.Options;
+        RefuseWhatIsNotBuilt(run.Method.Needs);
         Directory.CreateDirectory(run.Folder);
         var records = Trainable(run);
         var order = new BatchOrder(records.Count, options);
@@ -79,13 +80,28 @@ public static class Trainer
     {
         var ledger = new MaskLedger();
         var context = new PrepareContext(run.Tokenizer, run.Options.MaxLength, ledger);
-        var records = run.Records.Where(r => run.Method.Prepare([r], context).Count > 0).ToList();
+        var engine = new LogProbEngine(run.Model);
+        var records = run.Records.Where(r => Prepared(r).Count > 0).ToList();
         var temporary = Path.Combine(run.Folder, "ledger.json.partial");
         File.WriteAllText(temporary, JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
         File.Move(temporary, Path.Combine(run.Folder, "ledger.json"), overwrite: true);
         return records.Count > 0
             ? records
             : throw new UserErrorException($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");
+
+        IReadOnlyList<CompletionGroup> Prepared(DataRecord record)
+        {
+            var groups = run.Method.Prepare([record], context);
+            if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
+                throw new UserErrorException($"{record.Source}, row {record.Row}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer.");
+            return groups;
+        }
+    }
+
+    private static void RefuseWhatIsNotBuilt(MethodNeeds needs)
+    {
+        if (needs.Reference) throw new UserErrorException("This method needs log-probs of a reference model, which are not built yet; use sft.");
+        if (needs.Statistics is [var first, ..]) throw new UserErrorException($"This method needs the per-token statistic '{first}', which is not built yet; use sft.");
     }
 
     private static IEnumerable<(string, Tensor, bool)> Initial(TrainingRun run) => run.Adapter is { } sites

@@ -89,7 +89,7 @@ let private dataAndRecords: OptionSchema list =
         integer "save_every" null "[1,)" "Steps between checkpoints."
         |> aka [ "save_steps" ]
         |> recorded
-        integer "keep_checkpoints" null "[0,)" "How many of the latest checkpoints stay."
+        integer "keep_checkpoints" null "[1,)" "How many of the latest checkpoints stay."
         |> aka [ "save_total_limit" ]
         |> recorded
         integer "eval_every" null "[1,)" "Steps between passes over eval_data."

@@ -31,13 +31,16 @@ internal static class EvaluateJob
             foreach (var (item, groups) in asked)
             {
                 var own = groups.SelectMany(g => g.Completions).Select(_ => answers.Dequeue()).ToList();
+                if (own.Any(a => double.IsNaN(a.LogProb))) throw new InvalidDataException($"the model gives NaN for item {item.Id}; its weights are damaged or training diverged");
                 var score = new ItemScore(item.Id, benchmark.Score(item, own));
                 scores.Add(score);
                 samples.Add(Sample(item, own, score));
             }
             job.Progress(scores.Count, items.Count, benchmark.Info.Id);
         }
-        var results = Results(benchmark.Info, benchmark.Aggregate(scores));
+        var metrics = benchmark.Aggregate(scores);
+        if (metrics.Count == 0) throw new InvalidDataException($"benchmark {benchmark.Info.Id} has no metric");
+        var results = Results(benchmark.Info, metrics);
         RunFolder.Write(job.Folder.File($"samples_{benchmark.Info.Id}.jsonl"), string.Join("\n", samples) + "\n");
         RunFolder.Write(job.Folder.File("results.json"), results.ToJsonString(new() { WriteIndented = true }) + "\n");
         return new JsonObject { ["benchmark"] = benchmark.Info.Id, ["results"] = results["results"]![benchmark.Info.Id]!.DeepClone() };
@@ -49,8 +52,8 @@ internal static class EvaluateJob
         var row = new JsonObject { ["alias"] = info.Id };
         foreach (var metric in metrics)
         {
-            row[$"{metric.Metric},none"] = metric.Value;
-            row[$"{metric.Metric}_stderr,none"] = metric.StandardError is { } error ? error : "N/A";
+            row[$"{metric.Metric},none"] = JsonNumber.Of(metric.Value);
+            row[$"{metric.Metric}_stderr,none"] = metric.StandardError is { } error ? JsonNumber.Of(error) : "N/A";
         }
         return new JsonObject
         {
@@ -67,10 +70,11 @@ internal static class EvaluateJob
         {
             ["doc_id"] = item.Id,
             ["doc"] = item.Document.DeepClone(),
-            ["resps"] = new JsonArray([.. answers.Select(a => (JsonNode)new JsonArray(a.LogProb, a.IsGreedy))]),
+            ["resps"] = new JsonArray([.. answers.Select(a => (JsonNode)new JsonArray(JsonNumber.Of(a.LogProb), a.IsGreedy))]),
             ["tokens"] = new JsonArray([.. answers.Select(a => (JsonNode)a.Tokens)]),
         };
-        foreach (var (metric, value) in score.Scores) sample[metric] = value;
+        foreach (var (metric, value) in score.Scores)
+            if (!sample.TryAdd(metric, JsonNumber.Of(value))) throw new InvalidDataException($"the benchmark has a score called '{metric}', which is a field of every sample; its author must rename it");
         return sample.ToJsonString();
     }
 }

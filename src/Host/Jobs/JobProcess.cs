@@ -33,6 +33,12 @@ internal static class JobProcess
         {
             return ExitCode.Interrupted;
         }
+        catch (Exception e)
+        {
+            Console.Error.WriteLine(e); // the whole of it, for log.txt
+            Say(messages, new JsonObject { ["error"] = $"{e.Message.ReplaceLineEndings(" ")} ({folder.Log} says where)" });
+            return ExitCode.Failed;
+        }
     }
 
     private static void Work(JobFolder folder, TextWriter messages, CancellationToken cancellation)
@@ -63,6 +69,8 @@ internal static class JobProcess
         return builder.Build();
     }
 
+    private const int WouldBlock = 11; // errno of a lock that another process holds
+
     // The kernel frees the lock when the process ends, however it ends. A job whose executor was killed stops at its next
     // step, so the wait is short.
     private static FileStream Hold(JobFolder folder, TextWriter messages, CancellationToken cancellation)
@@ -74,7 +82,7 @@ internal static class JobProcess
             {
                 return new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             }
-            catch (IOException) when (File.Exists(folder.Lock))
+            catch (IOException e) when (e.HResult == WouldBlock)
             {
                 if (!told) Say(messages, new JsonObject { ["waiting"] = "another process still works on this job" });
                 Thread.Sleep(100);

@@ -31,24 +31,23 @@ internal static class ReportJob
         return new JsonObject { ["peftalign_report"] = 1, ["name"] = name, ["jobs"] = rows };
     }
 
-    /// <summary>For instance "quickstart: preference acc: tiny 0.500, tiny/world/sft-full 0.980 (n=200)".</summary>
+    /// <summary>One line a benchmark, with its first metric: "quickstart: preference acc: tiny 0.500, tiny/world/teach/s1 0.790".</summary>
     internal static IEnumerable<string> Lines(JsonObject report)
     {
-        var evaluations = report["jobs"]!.AsArray().Where(j => (string?)j!["kind"] == "evaluate").GroupBy(j => (string)j!["result"]!["benchmark"]!);
-        foreach (var benchmark in evaluations)
+        var evaluations = report["jobs"]!.AsArray().Where(j => (string?)j!["kind"] == "evaluate").Select(j => (Label: ((string)j!["label"]!).Split('/', 3), Results: j["result"]!["results"]!.AsObject()));
+        foreach (var benchmark in evaluations.GroupBy(e => (Name: e.Label[1], Metric: FirstMetric(e.Results))))
         {
-            var parts = benchmark.Select(job => $"{Name((string)job!["label"]!)} {Accuracy(job["result"]!["results"]!)}");
-            yield return $"{(string)report["name"]!}: {benchmark.Key} acc: {string.Join(", ", parts)}";
+            var parts = benchmark.Select(e => $"{e.Label[^1]} {Number(e.Results, benchmark.Key.Metric)}");
+            yield return $"{(string)report["name"]!}: {benchmark.Key.Name} {benchmark.Key.Metric}: {string.Join(", ", parts)}";
         }
     }
 
-    // evaluate/preference/tiny/... -> tiny/...
-    private static string Name(string label) => string.Join('/', label.Split('/').Skip(2));
+    private static string FirstMetric(JsonObject results) => results.First(r => r.Key.EndsWith(",none", StringComparison.Ordinal)).Key[..^",none".Length];
 
-    private static string Accuracy(JsonNode results)
+    private static string Number(JsonObject results, string metric)
     {
-        var value = (double)results["acc,none"]!;
-        var error = results["acc_stderr,none"] is JsonValue e && e.TryGetValue<double>(out var number) ? $" ± {number.ToString("0.000", CultureInfo.InvariantCulture)}" : "";
+        if (results[$"{metric},none"] is not JsonValue node || !node.TryGetValue<double>(out var value)) return results[$"{metric},none"]?.ToString() ?? "none";
+        var error = results[$"{metric}_stderr,none"] is JsonValue e && e.TryGetValue<double>(out var number) ? $" ± {number.ToString("0.000", CultureInfo.InvariantCulture)}" : "";
         return value.ToString("0.000", CultureInfo.InvariantCulture) + error;
     }
 }

@@ -35,7 +35,7 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
 
     private string OfFile(string file)
     {
-        var info = new FileInfo(file);
+        var info = (FileInfo)(File.ResolveLinkTarget(file, returnFinalTarget: true) ?? new FileInfo(file)); // a link's own size and time say nothing
         var key = $"{file}|{info.Length}|{info.LastWriteTimeUtc.Ticks}|{Inode(file)}";
         if (remembered.TryGetValue(key, out var known)) return known;
         using var stream = File.OpenRead(file);

@@ -31,8 +31,8 @@ internal sealed class Executor(RunFolder run, string root, IReadOnlyDictionary<s
         progress.Start(jobs.Count, already);
         while (waiting.Count > 0 || running.Count > 0)
         {
-            foreach (var job in waiting.Where(j => j.DependsOn.Any(lost.Contains)).ToList()) lost.Add(job.Id);
-            waiting.RemoveAll(j => lost.Contains(j.Id));
+            // A plan's jobs stand after those that they depend on, so one pass finds all that are lost.
+            waiting.RemoveAll(j => j.DependsOn.Any(lost.Contains) && lost.Add(j.Id));
             var ready = cancellation.IsCancellationRequested ? [] : waiting.Where(j => j.DependsOn.All(finished.Contains)).Take(atOnce - running.Count).ToList();
             foreach (var job in ready)
             {

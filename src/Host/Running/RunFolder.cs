@@ -18,7 +18,11 @@ internal sealed record RunFolder(string Path)
     {
         Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
         var temporary = path + ".partial";
-        File.WriteAllText(temporary, text);
+        using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write))
+        {
+            file.Write(System.Text.Encoding.UTF8.GetBytes(text));
+            file.Flush(flushToDisk: true); // the name must not outlive the content
+        }
         File.Move(temporary, path, overwrite: true);
     }
 
@@ -38,8 +42,6 @@ internal sealed record RunFolder(string Path)
 /// <param name="Path">Full path.</param>
 internal sealed record JobFolder(string Path)
 {
-    internal string Id => System.IO.Path.GetFileName(Path);
-
     internal string Spec => File("job.json");
 
     internal string Result => File("result.json");

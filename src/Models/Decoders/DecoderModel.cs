@@ -33,6 +33,9 @@ public sealed class DecoderModel
 
     public torch.Device Device => Head.device;
 
+    /// <summary>Whether a delta at this module is part of a forward pass.</summary>
+    internal bool TakesDelta(string module) => DecoderSpec.BlockLinears.Any(linear => module.EndsWith("." + linear, StringComparison.Ordinal)) && weights.ContainsKey(module + ".weight");
+
     /// <summary>Puts other tensors (trainable ones) in the place of weights.</summary>
     public void SetWeight(string name, Tensor tensor) => weights[name] = tensor;
 

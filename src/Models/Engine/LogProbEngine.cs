@@ -21,6 +21,7 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
     /// <returns>(N) float32, float64 for a model in float64.</returns>
     public Tensor LogProbs(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
     {
+        Check(groups, mode);
         using var scope = torch.NewDisposeScope();
         var (values, slots) = (new List<Tensor>(), new List<long>());
         foreach (var pack in Pack.Of(groups, packRows, Place))
@@ -43,6 +44,7 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
     /// <returns>One answer for each completion, in order of groups and completions.</returns>
     public IReadOnlyList<EvalResponse> Score(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
     {
+        Check(groups, mode);
         using var off = torch.no_grad();
         var total = TokensOf(groups);
         var (logProbs, best) = (new double[total], new bool[total]);
@@ -60,6 +62,28 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
             first += length;
         }
         return answers;
+    }
+
+    /// <summary>The first token id of a group that the model does not have, or null.</summary>
+    /// <param name="group">The group.</param>
+    public int? UnknownToken(CompletionGroup group)
+    {
+        bool Unknown(int id) => id < 0 || id >= model.Spec.Vocabulary;
+        foreach (var tokens in group.Completions.Select(c => c.Tokens).Prepend(group.Prompt))
+            if (Array.FindIndex(tokens, Unknown) is >= 0 and var place) return tokens[place];
+        return null;
+    }
+
+    // What would be computed wrongly, or not at all, is refused before anything is computed.
+    private void Check(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
+    {
+        foreach (var group in groups)
+        {
+            if (group.Control is { } control) throw new UserErrorException($"Control '{control}': controls of completion groups are not built yet.");
+            if (UnknownToken(group) is { } id) throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {model.Spec.Vocabulary}; the rows were made with another tokenizer.");
+        }
+        if (mode.Deltas.Keys.FirstOrDefault(name => !model.TakesDelta(name)) is { } module)
+            throw new UserErrorException($"The adapter changes {module}; only linear layers inside the blocks can be changed yet.");
     }
 
     private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
