@@ -6,6 +6,9 @@ internal sealed class ChainedStream(params Stream[] parts) : Stream
 {
     private int at;
 
+    /// <summary>Whether all but the last stream have been read to their ends.</summary>
+    public bool IsAtLast => at >= parts.Length - 1;
+
     public override bool CanRead => true;
 
     public override bool CanSeek => false;

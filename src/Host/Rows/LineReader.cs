@@ -1,6 +1,7 @@
 // Lines of bytes as they arrive, from a file or standard input, plain or gzip (RFC 1952, told by its first two bytes). A line
-// is given out as soon as its end is there. GZipStream takes a file that was cut off for its end; so a member of our own is put
-// behind the last one, and only where that comes out was the file whole.
+// is given out as soon as its end is there. GZipStream takes a file that was cut off for a whole one; so a member of our own is
+// put behind the last one, and only where that comes out was the file whole. What comes behind the source's end is held back
+// until that is known, since the member's bytes may be taken for data.
 
 using System.IO.Compression;
 
@@ -12,13 +13,14 @@ internal sealed class LineReader : IDisposable
     public const int Longest = 1 << 30;
 
     private static readonly byte[] Mark = [0xEF, 0xBB, 0xBF];
+    private static readonly byte[] LastBytes = Guid.NewGuid().ToByteArray();
 
     private readonly string name;
     private readonly Stream source;
-    private readonly byte[] last = Guid.NewGuid().ToByteArray().Select(b => (byte)(b | 0x80)).ToArray();
 
+    private ChainedStream? chain;
     private Stream? stream;
-    private bool zipped, ended;
+    private bool ended, held;
     private byte[] buffer = new byte[1 << 16];
     private int start, scanned, end;
 
@@ -37,23 +39,15 @@ internal sealed class LineReader : IDisposable
     {
         while (true)
         {
-            if (TryTake(out var line))
-            {
-                if (zipped && line.Span.SequenceEqual(last)) return null;
-                return Counted(line);
-            }
-            if (ended)
-            {
-                if (zipped) throw Damaged(null);
-                if (start == end) return null;
-                line = buffer.AsMemory(start, end - start);
-                start = scanned = end;
-                return Counted(line);
-            }
+            if (!held && TryTake(out var line)) return Counted(line);
+            if (ended) return Rest();
             MakeRoom();
             var read = await ReadAsync(cancel);
             ended = read == 0;
             end += read;
+            if (stream is not GZipStream) continue;
+            held = !ended && chain!.IsAtLast;
+            if (ended) CutLastBytes();
         }
     }
 
@@ -70,6 +64,21 @@ internal sealed class LineReader : IDisposable
         scanned = length < 0 ? end : scanned + length + 1;
         if (length >= 0) start = scanned;
         return length >= 0;
+    }
+
+    // A last line without a line feed.
+    private ReadOnlyMemory<byte>? Rest()
+    {
+        if (start == end) return null;
+        var line = buffer.AsMemory(start, end - start);
+        start = scanned = end;
+        return Counted(line);
+    }
+
+    private void CutLastBytes()
+    {
+        if (!buffer.AsSpan(start, end - start).EndsWith(LastBytes)) throw Damaged(null);
+        end -= LastBytes.Length;
     }
 
     private ReadOnlyMemory<byte> Counted(ReadOnlyMemory<byte> line)
@@ -113,16 +122,16 @@ internal sealed class LineReader : IDisposable
     {
         var head = new byte[2];
         var read = await source.ReadAtLeastAsync(head, head.Length, throwOnEndOfStream: false, cancel).AsTask().WaitAsync(cancel);
-        zipped = read == 2 && head is [0x1F, 0x8B];
         var begin = new MemoryStream(head, 0, read);
-        return zipped ? new GZipStream(new ChainedStream(begin, source, LastMember()), CompressionMode.Decompress) : new ChainedStream(begin, source);
+        if (head is not [0x1F, 0x8B]) return new ChainedStream(begin, source);
+        chain = new ChainedStream(begin, source, LastMember());
+        return new GZipStream(chain, CompressionMode.Decompress);
     }
 
-    // Its first line feed ends a last line without one; otherwise an empty line more does no harm.
-    private MemoryStream LastMember()
+    private static MemoryStream LastMember()
     {
         var member = new MemoryStream();
-        using (var zip = new GZipStream(member, CompressionLevel.NoCompression, leaveOpen: true)) zip.Write([(byte)'\n', .. last, (byte)'\n']);
+        using (var zip = new GZipStream(member, CompressionLevel.NoCompression, leaveOpen: true)) zip.Write(LastBytes);
         member.Position = 0;
         return member;
     }

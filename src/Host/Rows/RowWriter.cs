@@ -12,6 +12,8 @@ internal sealed class RowWriter : IDisposable
     private readonly TextWriter results;
     private readonly ArrayBufferWriter<byte> bytes = new(1 << 12);
     private readonly Utf8JsonWriter json;
+    private readonly Decoder utf8 = Encoding.UTF8.GetDecoder();
+    private readonly char[] chars = new char[1 << 14];
 
     public RowWriter(TextWriter results)
     {
@@ -29,8 +31,20 @@ internal sealed class RowWriter : IDisposable
         fields(json);
         json.WriteEndObject();
         json.Flush();
-        results.WriteLine(Encoding.UTF8.GetString(bytes.WrittenSpan));
+        bytes.Write("\n"u8);
+        WriteText(bytes.WrittenSpan);
         results.Flush();
+    }
+
+    // Piece by piece: a row of tens of megabytes makes no text of that size.
+    private void WriteText(ReadOnlySpan<byte> row)
+    {
+        while (row.Length > 0)
+        {
+            utf8.Convert(row, chars, flush: false, out var read, out var written, out _);
+            results.Write(chars, 0, written);
+            row = row[read..];
+        }
     }
 
     public void Dispose() => json.Dispose();
