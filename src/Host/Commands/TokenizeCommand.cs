@@ -57,15 +57,17 @@ internal static class TokenizeCommand
         request.Check();
         using var rows = request.Input is { } path ? RowReader.Open(path) : null;
         var tokenizer = RowTokenizer.Load(request);
-        if (tokenizer.MasksNothing) session.Output.Remark("the chat template has no {% generation %} block: assistant_mask is 0 everywhere");
         using var writer = session.Output.Rows();
         if (rows is null)
         {
             using var row = request.TextRow();
             tokenizer.Answer(row, writer);
-            return ExitCode.Done;
         }
-        await foreach (var row in rows.ReadAsync(cancel)) tokenizer.Answer(row, writer);
+        else
+        {
+            await foreach (var row in rows.ReadAsync(cancel)) tokenizer.Answer(row, writer);
+        }
+        if (tokenizer.MasksNothing) session.Output.Remark("the chat template has no {% generation %} block: assistant_mask is 0 everywhere");
         return ExitCode.Done;
     }
 }

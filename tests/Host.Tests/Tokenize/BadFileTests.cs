@@ -73,7 +73,7 @@ public class BadFileTests
     {
         if (group != "template") return Cli.Run("--model", model, "--text", group == "tokenizer" ? "abcab " + new string('a', 28) + "!" : "the cat");
         var row = new JsonObject { ["messages"] = new JsonArray(Message("user", "hi"), Message("assistant", "ho")) };
-        return cli.OnRows(model, [row], "--chat", "--quiet");
+        return cli.OnRows(model, [row], "--chat");
     }
 
     private static JsonObject Message(string role, string content) => new() { ["role"] = role, ["content"] = content };

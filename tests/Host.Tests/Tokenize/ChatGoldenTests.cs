@@ -91,7 +91,7 @@ public class ChatGoldenTests
 
     private void CheckRefusal(string model, JsonElement row)
     {
-        var outcome = cli.OnRows(model, [Row(row)], "--chat", "--quiet");
+        var outcome = cli.OnRows(model, [Row(row)], "--chat");
         Assert.That((outcome.Code, outcome.Out), Is.EqualTo((2, "")), row.ToString());
         Assert.That(outcome.Err, Does.StartWith($"peftalign: {cli.Folder}").And.Contain(".jsonl, line 1: Chat template ").And.Not.Contain("   at "));
         var error = row.GetProperty("error");

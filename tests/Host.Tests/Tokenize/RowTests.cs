@@ -125,7 +125,7 @@ public class RowTests
         _ => row.Ids(name),
     };
 
-    // Half a second is far more than a row needs and far less than the pipe stays open: it is closed only after the row came.
+    // The pipe is closed only after the last row came; a reader that waits for the end runs into the time limit.
     [TestCase(false)]
     [TestCase(true)]
     public async Task ARowComesBeforeTheFileEnds(bool zipped)
