@@ -96,7 +96,7 @@ public enum ChatTemplateErrorKind
 }
 
 /// <summary>A template could not be read or rendered: a mistake of the template or of its input, not of the program.</summary>
-public sealed class ChatTemplateException : Exception
+public sealed class ChatTemplateException : UserErrorException
 {
     /// <summary>Makes an error; the message is "NAME, line N: reason".</summary>
     /// <param name="kind">What is wrong.</param>

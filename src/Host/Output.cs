@@ -3,6 +3,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using PeftAlign.Host.Rows;
 
 namespace PeftAlign.Host;
 
@@ -37,6 +38,9 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
         }
         foreach (var line in lines()) results.WriteLine(line);
     }
+
+    /// <summary>For a command whose result is rows, JSON lines with and without --json.</summary>
+    public RowWriter Rows() => new(results);
 
     /// <summary>What happens meanwhile; silent under --quiet.</summary>
     public void Remark(string text)

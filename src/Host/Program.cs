@@ -1,7 +1,10 @@
 // The host's entry: everything that a process is (signals, the product's lock, the console) is tied to the command line here.
 
+using System.Text;
 using PeftAlign.Host;
 using PeftAlign.Host.CommandLine;
 
 using var inUse = ProductInUse.Hold();
-return await new Dispatcher(Catalogue.Commands, Console.Out, Console.Error).RunAsync(args);
+// Results are UTF-8 whatever the locale says; the console's own writer hands long rows out in pieces of 256 characters.
+using var results = TextWriter.Synchronized(new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false), 1 << 14) { AutoFlush = true });
+return await new Dispatcher(Catalogue.Commands, results, Console.Error).RunAsync(args);

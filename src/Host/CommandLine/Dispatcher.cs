@@ -4,6 +4,7 @@
 using System.CommandLine;
 using System.CommandLine.Help;
 using PeftAlign.Abstractions;
+using PeftAlign.Core.Statistics;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -22,7 +23,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
             remarks.WriteLine("peftalign: interrupted");
             return ExitCode.Interrupted;
         }
-        catch (UserErrorException e)
+        catch (Exception e) when (IsUsersMistake(e))
         {
             remarks.WriteLine($"peftalign: {e.Message}");
             return ExitCode.UserError;
@@ -33,6 +34,9 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
             return ExitCode.Failed;
         }
     }
+
+    // Core is pure and uses nothing of ours, so its exception for data without an answer is a type of its own.
+    private static bool IsUsersMistake(Exception e) => e is UserErrorException or StatisticsException;
 
     private Task<int> RouteAsync(string[] args)
     {
