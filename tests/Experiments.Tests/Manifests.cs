@@ -18,8 +18,8 @@ internal static class Manifests
         adapters:
           small: { type: lora, rank: 4, alpha: 8, dropout: 0.1, targets: all-linear }
         methods:
-          teach: { type: sft, learning_rate: 3.0e-3, lr_scheduler: cosine, warmup_steps: 4, weight_decay: 0.01, batch_size: 8, gradient_accumulation_steps: 2, max_steps: 24, save_every: 4, keep_checkpoints: 2 }
-          tune: { type: sft, adapter: small, learning_rate: 2.0e-3, batch_size: 8, max_steps: 24, save_every: 3 }
+          teach: { type: sft, learning_rate: 3.0e-3, lr_scheduler: cosine, warmup_steps: 4, weight_decay: 0.01, batch_size: 8, gradient_accumulation_steps: 2, max_steps: 40, save_every: 4, keep_checkpoints: 2 }
+          tune: { type: sft, adapter: small, learning_rate: 2.0e-3, batch_size: 8, max_steps: 40, save_every: 3 }
         train:
           - { models: [tiny], datasets: [world], methods: [teach] }
           - { models: [taught], datasets: [world], methods: [tune] }

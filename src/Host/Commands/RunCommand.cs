@@ -46,14 +46,29 @@ internal static class RunCommand
         return ExitCode.Done;
     }
 
+    // plan.json: the graph, for people and tools; the run itself plans anew each time.
+    private static JsonObject PlanOf(Planned planned) => new()
+    {
+        ["name"] = planned.Whole.Name,
+        ["jobs"] = new JsonArray([.. planned.Whole.Jobs.Select(j => (JsonNode)new JsonObject
+        {
+            ["id"] = j.Id,
+            ["kind"] = j.Kind,
+            ["label"] = j.Label,
+            ["depends_on"] = new JsonArray([.. j.DependsOn.Select(d => (JsonNode)d)]),
+        })]),
+    };
+
     private static async Task<int> RunAsync(Planned planned, int atOnce, Session session, CancellationToken cancel)
     {
         using var held = Planning.Hold(planned.Run);
+        planned.Keep();
+        RunFolder.Write(planned.Run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
         var threads = Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce);
         using var progress = new RunProgress(session.Output);
         var executor = new Executor(planned.Run, planned.Root, planned.PluginFolders, atOnce, threads, progress);
         var summary = await executor.RunAsync(planned.Plan, cancel);
-        var report = ReportJob.Build(planned.Plan.Name, planned.Plan.Jobs, planned.Run);
+        var report = ReportJob.Build(planned.Whole.Name, planned.Whole.Jobs, planned.Run);
         RunFolder.Write(planned.Run.Report, report.ToJsonString(new() { WriteIndented = true }) + "\n");
         session.Output.Result(() => report, () => ReportJob.Lines(report));
         if (summary is { Done: 0, Failed.Count: 0 }) session.Output.Remark($"nothing to do: all {summary.Already} jobs are finished in {planned.Run.Path}");

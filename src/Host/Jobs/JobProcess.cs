@@ -69,7 +69,7 @@ internal static class JobProcess
         return builder.Build();
     }
 
-    private const int WouldBlock = 11; // errno of a lock that another process holds
+    internal const int WouldBlock = 11; // errno of a lock that another process holds
 
     // The kernel frees the lock when the process ends, however it ends. A job whose executor was killed stops at its next
     // step, so the wait is short.

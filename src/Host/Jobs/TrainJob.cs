@@ -2,6 +2,7 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
@@ -20,6 +21,11 @@ internal static class TrainJob
         if (spec["reference_log_probs"] is not null) throw new UserErrorException("precompute_reference is not built yet; leave it out.");
         var place = Policies.Place(job, spec["policy"]!);
         var policy = Policies.Load(job, place);
+        if (options.MaxLength > policy.Model.Spec.MaxPositions)
+        {
+            job.Logger.LogWarning("max_length {Given} is more than the model's {Positions} positions; rows are cut there", options.MaxLength, policy.Model.Spec.MaxPositions);
+            options = options with { MaxLength = (int)policy.Model.Spec.MaxPositions };
+        }
         if (policy.Adapter.Count > 0) throw new UserErrorException($"{job.Spec.Label} starts from an adapter; chains over adapters are not built yet. Train the first stage without an adapter.");
 
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract) : null;
@@ -37,6 +43,7 @@ internal static class TrainJob
             Progress = p => job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}"),
         }, job.Cancellation);
 
+        if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
         if (adapter is not null && sites is not null)
             RunFolder.Fill(job.Folder.Adapter, folder => Write(folder, adapter.Save(policy.Outline, sites)));
         else

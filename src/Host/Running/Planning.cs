@@ -7,10 +7,12 @@ using PeftAlign.Plugins;
 namespace PeftAlign.Host.Running;
 
 /// <param name="Plan">What to do.</param>
+/// <param name="Whole">The plan of which Plan may be a part (--only).</param>
 /// <param name="Run">Where.</param>
 /// <param name="Root">The manifest's folder.</param>
 /// <param name="PluginFolders">Plugin id to folder.</param>
-internal sealed record Planned(Plan Plan, RunFolder Run, string Root, IReadOnlyDictionary<string, string> PluginFolders);
+/// <param name="Keep">Writes what planning learned; called when the run's folder is held.</param>
+internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, string> PluginFolders, Action Keep);
 
 internal static class Planning
 {
@@ -27,23 +29,31 @@ internal static class Planning
         var hashes = new ContentHashes(run.Hashes, root);
         var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? (dryRun ? "missing:" + path : ""));
         ThrowIfAny(manifest, planned.Faults);
-        if (!dryRun)
+        var chosen = Chosen(planned.Plan!, only);
+        NotBuilt.ThrowIfAny(chosen);
+        return new Planned(chosen, planned.Plan!, run, root, plugins.Folders, () =>
         {
             hashes.Save();
             plugins.Lock(manifest, run.Path, planned.Plan!, updateLock);
-        }
-        return new Planned(Chosen(planned.Plan!, only), run, root, plugins.Folders);
+        });
     }
 
     /// <summary>Takes the run's lock; a second run on one folder is told so.</summary>
     internal static FileStream Hold(RunFolder run)
     {
-        Directory.CreateDirectory(run.Path);
+        try
+        {
+            Directory.CreateDirectory(run.Path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserError(run.Path, $"cannot be the run's folder ({e.Message})", "give --out a folder that can be made and written");
+        }
         try
         {
             return new FileStream(Path.Combine(run.Path, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
         }
-        catch (IOException)
+        catch (IOException e) when (e.HResult == Jobs.JobProcess.WouldBlock)
         {
             throw new UserError(run.Path, "another run works in this folder", "wait for it, or give --out another folder");
         }

@@ -1,0 +1,60 @@
+// What the language can say and this version cannot do yet, found in the plan before any job starts.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Core;
+using PeftAlign.Training;
+
+namespace PeftAlign.Host.Running;
+
+internal static class NotBuilt
+{
+    private static readonly string[] Kinds = ["make-model", "train", "evaluate", "report"];
+
+    /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
+    internal static void ThrowIfAny(Plan plan)
+    {
+        var found = plan.Jobs.SelectMany(job => Of(job).Select(what => $"{job.Label}: {what}")).Distinct().ToList();
+        if (found.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. found, "Not built yet in this version; nothing was started."]));
+    }
+
+    private static IEnumerable<string> Of(PlanJob job)
+    {
+        if (!Kinds.Contains(job.Kind)) return [$"jobs of kind {job.Kind}"];
+        var options = JsonNode.Parse(job.Options)!.AsObject();
+        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : [], .. job.Until.Length > 0 ? [$"a hand-off at {job.Until}"] : (string[])[]];
+    }
+
+    private static IEnumerable<string> OfTraining(JsonObject options)
+    {
+        if (options["reference_log_probs"] is not null) yield return "precomputed reference log-probs";
+        if (options["adapter"]?["quantization"] is not null) yield return "quantization";
+        if (Refusal(options) is { } refusal) yield return refusal;
+    }
+
+    private static string? Refusal(JsonObject options)
+    {
+        try
+        {
+            TrainingOptions.Of(options["training"]!.AsObject(), 0);
+            return null;
+        }
+        catch (UserErrorException e)
+        {
+            return e.Message;
+        }
+    }
+
+    // Parts that may stand at several places: policies and datasets.
+    private static IEnumerable<string> Anywhere(JsonNode? node)
+    {
+        if (node is JsonArray list) return list.SelectMany(Anywhere);
+        if (node is not JsonObject map) return [];
+        var own = new List<string>();
+        if (map["weights"] is JsonObject weights && weights["checkpoint"] is { } checkpoint) own.Add($"a policy from the checkpoint {checkpoint}");
+        foreach (var key in (string[])["chat_template", "mixture", "made", "control"])
+            if (map[key] is not null) own.Add($"'{key}'");
+        if (map.ContainsKey("reader") && map["map"] is not null) own.Add("'map' of a dataset");
+        return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
+    }
+}
