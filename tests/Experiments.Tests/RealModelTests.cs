@@ -33,6 +33,24 @@ public sealed class RealModelTests
         Assert.That(user.Accuracy("evaluate/preference/stories/train/tune/s1"), Is.GreaterThan(user.Accuracy("evaluate/preference/stories")).And.GreaterThan(0.9));
     }
 
+    [Test]
+    public void A_token_that_the_model_does_not_have_is_refused_by_row_and_value()
+    {
+        using var user = new Peftalign();
+        user.Write("train.jsonl", "{\"prompt_ids\": [1, 5], \"completion_ids\": [7]}\n{\"prompt_ids\": [1], \"completion_ids\": [512]}\n");
+        var manifest = user.Write("stories.yaml", $$"""
+            peftalign: 1
+            name: stories
+            models: { stories: { path: '{{Stories()}}' } }
+            datasets: { train: { reader: jsonl, path: train.jsonl } }
+            methods: { full: { type: sft, max_steps: 1 } }
+            train: [{ models: [stories], datasets: [train], methods: [full] }]
+            """);
+        var outcome = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain("train.jsonl, row 2").And.Contain("token id 512").And.Contain("vocabulary of 512"));
+    }
+
     // Twelve prompts of random tokens; the wrong answer is what stories are full of, the right one is what they never say.
     private static List<(int[] Prompt, int[] Chosen, int[] Rejected)> Rows()
     {

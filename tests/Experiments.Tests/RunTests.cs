@@ -58,6 +58,34 @@ public sealed class RunTests
     }
 
     [Test]
+    public void What_is_not_built_is_refused_before_anything_starts()
+    {
+        using var user = new Peftalign();
+        var text = Manifests.Short.Replace("batch_size: 8, max_steps: 40", "optimizer: sgd, batch_size: 8, max_steps: 40") + "\nmerge: [{ name: both, method: linear, of: { method: tune }, across: dataset }]\n";
+        var optimizer = Peftalign.Call("run", user.Write("short.yaml", text.Split("\nmerge:")[0]), "--out", user.Run);
+        Assert.That(optimizer.Code, Is.EqualTo(2), optimizer.All);
+        Assert.That(optimizer.Err, Does.Contain("optimizer").And.Contain("sgd").And.Contain("tune").And.Contain("nothing was started"));
+        var merge = Peftalign.Call("run", user.Write("short.yaml", text), "--out", user.Run);
+        Assert.That(merge.Code, Is.EqualTo(2), merge.All);
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
+    [Test]
+    public void A_folder_that_cannot_be_made_and_a_second_run_are_told_by_name()
+    {
+        using var user = new Peftalign();
+        var manifest = user.Write("short.yaml", Manifests.Short);
+        var file = Peftalign.Call("run", manifest, "--out", manifest);
+        Assert.That(file.Code, Is.EqualTo(2), file.All);
+        Assert.That(file.Err, Does.Contain("short.yaml").And.Contain("--out"));
+        Directory.CreateDirectory(user.Run);
+        using var held = new FileStream(Path.Combine(user.Run, "lock"), FileMode.Create, FileAccess.ReadWrite, FileShare.None);
+        var second = Peftalign.Call("run", manifest, "--out", user.Run);
+        Assert.That(second.Code, Is.EqualTo(2), second.All);
+        Assert.That(second.Err, Does.Contain("another run works in this folder"));
+    }
+
+    [Test]
     public void A_failing_job_fails_alone_and_is_told_with_its_reason()
     {
         using var user = new Peftalign();

@@ -7,7 +7,8 @@ namespace PeftAlign.Host.Running;
 
 /// <param name="Known">What the manifest may name.</param>
 /// <param name="Failures">What was found and cannot be used; said where the manifest turns out to need it.</param>
-internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOnlyList<PluginFailure> Failures)
+/// <param name="HasSection">Whether the manifest says which plugins are known.</param>
+internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOnlyList<PluginFailure> Failures, bool HasSection)
 {
     /// <summary>Finds them; loads nothing.</summary>
     /// <param name="requests">The manifest's section.</param>
@@ -33,7 +34,7 @@ internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOn
             }
         if (faults.Count > 0) throw new PluginException(string.Join(Environment.NewLine, faults));
         // What a manifest names itself goes before an installed plugin of the same id.
-        return new ManifestPlugins([.. named, .. scanned.Plugins.Select(plugin => new KnownPlugin(plugin, ""))], scanned.Failures);
+        return new ManifestPlugins([.. named, .. scanned.Plugins.Select(plugin => new KnownPlugin(plugin, ""))], scanned.Failures, requests.HasSection);
     }
 
     /// <summary>Folder by id.</summary>
@@ -43,6 +44,8 @@ internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOn
     /// <exception cref="PluginException">One is not what was locked.</exception>
     public void Lock(string manifest, string outFolder, Plan plan, bool update)
     {
+        // A manifest without the section asks for whatever the product has; it must go on working with the next version.
+        if (!HasSection && First.All(plugin => plugin.Origin == PluginOrigin.Product) && !File.Exists(PluginLock.FileOf(manifest))) return;
         var needed = plan.Jobs.SelectMany(job => job.Plugins).ToHashSet();
         PluginLock.Apply(manifest, outFolder, First.Where(plugin => needed.Contains(plugin.Manifest.Id)), CommandLine.TopHelp.Version, update);
     }
