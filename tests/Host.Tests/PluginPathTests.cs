@@ -36,6 +36,8 @@ public class PluginPathTests
         ATamperedFile(installed);
     }
 
+    [TestCase("adapter", "cs", 10)]
+    [TestCase("adapter", "fs", 10)]
     [TestCase("benchmark", "cs", 10)]
     [TestCase("benchmark", "fs", 10)]
     [TestCase("method", "cs", 11)]
@@ -103,7 +105,7 @@ public class PluginPathTests
         Assert.That(File.ReadAllText(packages).Replace("    <PackageVersion Include=\"Own.Package\" Version=\"[1.0.0]\" />\n", ""), Is.EqualTo(versions));
     }
 
-    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are benchmark, method, reader; did you mean reader?")]
+    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, benchmark, method, reader; did you mean reader?")]
     [TestCase("plugins new reader acme", "each part beginning with a capital")]
     [TestCase("plugins new reader Acme.Rows --lang vb", "is cs (C#) or fs (F#)")]
     [TestCase("plugins new reader Acme.Rows --out .", "holds files already")]
