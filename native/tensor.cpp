@@ -3,6 +3,8 @@
 
 #include <ATen/ops/from_blob.h>
 
+#include <memory>
+
 #include "errors.h"
 
 namespace pa {
@@ -50,12 +52,22 @@ int pa_tensor_info_get(void* handle, pa_tensor_info* info) {
     });
 }
 
+namespace {
+// Releases foreign memory exactly once: when libtorch drops the last copy of the deleter, or at once if no tensor came about.
+struct Foreign {
+    pa_release_fn release;
+    void* context;
+    Foreign(pa_release_fn release, void* context) : release(release), context(context) {}
+    ~Foreign() { release(context); }
+};
+}  // namespace
+
 int pa_tensor_from_blob(void* data, const int64_t* sizes, int32_t dims, int32_t dtype, pa_release_fn release, void* context, void** tensor) {
     return guarded([&] {
         auto options = at::TensorOptions().dtype(static_cast<at::ScalarType>(dtype));
         at::IntArrayRef shape(sizes, dims);
-        at::Tensor t = release == nullptr ? at::from_blob(data, shape, options)
-                                          : at::from_blob(data, shape, [release, context](void*) { release(context); }, options);
+        auto owner = release == nullptr ? nullptr : std::make_shared<Foreign>(release, context);
+        at::Tensor t = release == nullptr ? at::from_blob(data, shape, options) : at::from_blob(data, shape, [owner](void*) {}, options);
         *tensor = give(std::move(t));
     });
 }

@@ -5,7 +5,8 @@ using System.Text.Json;
 namespace PeftAlign.Bench.Tokenizers;
 
 /// <summary>What the command line asks for.</summary>
-internal sealed record BenchArguments(string Text, List<(string Name, string Path)> Tokenizers, int Runs, int Lines, int LongMegabytes)
+internal sealed record BenchArguments(string Text, List<(string Name, string Path)> Tokenizers, int Runs, int Lines,
+    int LongMegabytes)
 {
     /// <summary>Parses the command line; null where it is not valid.</summary>
     public static BenchArguments? Parse(string[] arguments)
@@ -19,7 +20,8 @@ internal sealed record BenchArguments(string Text, List<(string Name, string Pat
                 words.Add(arguments[i]);
                 continue;
             }
-            if (i + 1 >= arguments.Length || !int.TryParse(arguments[i + 1], CultureInfo.InvariantCulture, out var value) || value < 1) return null;
+            if (i + 1 >= arguments.Length || !int.TryParse(arguments[i + 1], CultureInfo.InvariantCulture, out var value)
+                || value < 1) return null;
             switch (arguments[i++])
             {
                 case "--runs": runs = value; break;

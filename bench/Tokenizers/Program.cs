@@ -1,5 +1,5 @@
-// Speed of the tokenizers on one thread, as JSON lines with the fields of a benchmark row: MB of UTF-8 text per second, encode and
-// decode, the median of some runs. Usage: Tokenizers TEXT TOKENIZER... [--runs N] [--lines N] [--long MB]
+// Speed of the tokenizers on one thread, as JSON lines with the fields of a benchmark row: MB of UTF-8 text per second,
+// encode and decode, the median of some runs. Usage: Tokenizers TEXT TOKENIZER... [--runs N] [--lines N] [--long MB]
 //   TEXT        one text a line, or a JSON array of texts (*.json)
 //   TOKENIZER   NAME=PATH, a folder or file that TokenizerLoader reads
 //   --long MB   also one single line of so many MB, made of the texts
@@ -61,7 +61,8 @@ foreach (var (name, path) in arguments.Tokenizers)
         var text = line.ToString();
         Measure("encode_one_line", Encoding.UTF8.GetByteCount(text), () => longTokenizer.EncodeToIds(text, false).Count);
         var noSpaces = text.Replace(" ", "").Replace("\n", "");
-        Measure("encode_one_line_without_spaces", Encoding.UTF8.GetByteCount(noSpaces), () => longTokenizer.EncodeToIds(noSpaces, false).Count);
+        Measure("encode_one_line_without_spaces", Encoding.UTF8.GetByteCount(noSpaces), () =>
+            longTokenizer.EncodeToIds(noSpaces, false).Count);
         var oneLetter = new string('a', arguments.LongMegabytes * 1_000_000);
         Measure("encode_one_letter", oneLetter.Length, () => longTokenizer.EncodeToIds(oneLetter, false).Count);
     }

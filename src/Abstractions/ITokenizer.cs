@@ -23,7 +23,8 @@ public interface ITokenizer
     /// <param name="addSpecialTokens">As for <see cref="EncodeToIds"/>.</param>
     int CountTokens(string text, bool addSpecialTokens = true);
 
-    /// <summary>The text of <paramref name="ids"/>. Bytes that are no UTF-8 become U+FFFD. Ids without a token are left out.</summary>
+    /// <summary>The text of <paramref name="ids"/>. Bytes that are no UTF-8 become U+FFFD. Ids without a token are left
+    /// out.</summary>
     /// <param name="ids">Token ids, in order.</param>
     /// <param name="skipSpecialTokens">Whether special tokens are left out of the text.</param>
     string Decode(IEnumerable<int> ids, bool skipSpecialTokens = false);
@@ -56,14 +57,16 @@ public interface ITokenizerDetails
     ITokenStream CreateStream(bool skipSpecialTokens = false);
 }
 
-/// <summary>Streaming decode: what it has returned, joined, is the decoded text up to a character that is not complete yet.</summary>
+/// <summary>Streaming decode: what it has returned, joined, is the decoded text up to a character that is not complete
+/// yet.</summary>
 public interface ITokenStream
 {
     /// <summary>Takes the next id and returns the text that became certain with it, or null: never half a character.</summary>
     /// <param name="id">The next token id.</param>
     string? Step(int id);
 
-    /// <summary>Ends the stream: the text that <see cref="Step"/> still held back (incomplete bytes as U+FFFD), or null.</summary>
+    /// <summary>Ends the stream: the text that <see cref="Step"/> still held back (incomplete bytes as U+FFFD), or
+    /// null.</summary>
     string? Flush();
 }
 
@@ -93,7 +96,8 @@ public sealed record EncodeOptions
 
 /// <summary>Cuts results to a length. Names and meaning as in tokenizer.json (field <c>truncation</c>).</summary>
 /// <param name="MaxLength">Ids of a result, special tokens included; <see cref="int.MaxValue"/> never cuts.</param>
-/// <param name="Stride">Ids that an overflowing part shares with the one before; less than what fits beside the special tokens.</param>
+/// <param name="Stride">Ids that an overflowing part shares with the one before; less than what fits beside the special
+/// tokens.</param>
 /// <param name="Strategy">longest_first, only_first or only_second.</param>
 /// <param name="FromLeft">Whether the start is cut off rather than the end.</param>
 public sealed record TruncationOptions(int MaxLength, int Stride = 0, string Strategy = "longest_first", bool FromLeft = false)

@@ -3,7 +3,6 @@
 
 using PeftAlign.Abstractions;
 
-
 namespace PeftAlign.Host;
 
 /// <summary>A user's mistake: the value that was given, the limit it breaks, and what to do next.</summary>

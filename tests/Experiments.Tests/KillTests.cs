@@ -15,7 +15,7 @@ public sealed class KillTests
 
         using var broken = new Peftalign();
         var manifest = broken.Write("short.yaml", Manifests.Short);
-        var kills = (int[])[Kill(broken, manifest, "train/tiny/world/teach/s3", rows: 7), Kill(broken, manifest, "train/taught/world/tune/s3", rows: 5), Kill(broken, manifest, "train/taught/world/tune/s3", rows: 14)];
+        var kills = (int[])[Kill(broken, manifest, "train/tiny/world/teach/s3", rows: 7), Kill(broken, manifest, "train/taught/world/tune/s3", rows: 5), Kill(broken, manifest, "train/taught/world/tune/s3", rows: 14, job: false)];
         Assert.That(kills.Sum(), Is.GreaterThan(0), "no run was killed in the middle: make the training longer");
         var end = broken.Finish(manifest);
 
@@ -24,15 +24,16 @@ public sealed class KillTests
         foreach (var (file, bytes) in Contents(broken)) Assert.That(bytes, Is.EqualTo(expected[file]), $"{file}\n{end.All}");
     }
 
-    // Kills executor and job with SIGKILL once the training has written so many rows; 1 if it was in the middle then.
-    private static int Kill(Peftalign user, string manifest, string label, int rows)
+    // Kills the executor, and the job with it or not, with SIGKILL once the training has written so many rows; 1 if it was in the
+    // middle then. A job that was left alone stops by itself, and the next run waits for it.
+    private static int Kill(Peftalign user, string manifest, string label, int rows, bool job = true)
     {
         using var process = Peftalign.Start("run", manifest, "--out", user.Run, "--threads", "1");
         _ = process.StandardError.ReadToEndAsync();
         _ = process.StandardOutput.ReadToEndAsync();
         while (!process.HasExited && Rows(user, label) < rows) Thread.Sleep(2);
         var inTheMiddle = !process.HasExited;
-        process.Kill(entireProcessTree: true);
+        process.Kill(entireProcessTree: job);
         process.WaitForExit();
         return inTheMiddle ? 1 : 0;
     }

@@ -40,7 +40,7 @@ public sealed class OutsidePluginTests
               <ItemGroup>
                 <Reference Include="{product}/PeftAlign.Abstractions.dll;{product}/PeftAlign.Torch.dll;{product}/Microsoft.Extensions.Logging.Abstractions.dll" Private="false" />
               </ItemGroup>
-              <Import Project="{Path.Combine(Peftalign.Repository, "src", "PluginTool", "Plugin.targets")}" />
+              <Import Project="{Path.Combine(Peftalign.Repository, "src", "PluginTool", "Sdk", "Plugin.targets")}" />
             </Project>
             """);
         using var build = Process.Start(new ProcessStartInfo("dotnet", ["build", folder, "-c", "Release", "-o", Path.Combine(folder, "built"), "-nologo", "-v:q"])

@@ -56,7 +56,7 @@ public partial class ProcessTests
     [TestCase("--help", 0)]
     [TestCase("--version", 0)]
     [TestCase("doctor --help", 0)]
-    [TestCase("plugins list --json", 0)]
+    [TestCase("plugins --help", 0)]
     [TestCase("nonsense", 2)]
     public void WithoutLibtorch(string line, int expected)
     {
@@ -87,6 +87,15 @@ public partial class ProcessTests
     {
         using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent", ["TERM"] = "xterm" }, "doctor");
         Assert.That(process.StandardOutput.ReadToEnd(), Does.Contain("problem: ").And.Not.Contain("\u001b"));
+    }
+
+    [Test]
+    public void PluginsAreListedWithoutLibtorch()
+    {
+        using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent" }, "plugins", "list", "--json");
+        Assert.That(process.StandardOutput.ReadToEnd(), Does.Contain("\"plugins\": ["));
+        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That(process.ExitCode, Is.Zero);
     }
 
     [Test]

@@ -27,17 +27,17 @@ public sealed class LifetimeTests
     private static void Drop() => torch.zeros(1 << 20);
 
     // Operations of 64 bytes (scopes) and 4 KB (collector). In 500,000 of them a leak of the native tensors would show as
-    // 150 MB or more, of the elements as 2 GB; when finalizers run moves the resident size by some tens of MB.
-    [TestCase("scopes", 20)]
-    [TestCase("collector", 75)]
-    public void A_million_operations_leave_resident_memory_flat(string way, int megabytes)
+    // 150 MB or more, of the elements as 2 GB.
+    [TestCase("scopes")]
+    [TestCase("collector")]
+    public void A_million_operations_leave_resident_memory_flat(string way)
     {
         var child = Child.Run(["memory", way]);
         Assert.That(child.ExitCode, Is.Zero, child.Errors);
         TestContext.Out.WriteLine(child.LastLine);
         var numbers = child.LastLine.Split(' ').Select(part => long.Parse(part.Split('=')[1])).ToArray();
-        Assert.That(numbers[1], Is.LessThan(megabytes), child.LastLine);
-        Assert.That(numbers[2], Is.LessThan(700), "the peak, with libtorch and the runtime");
+        Assert.That(numbers[1], Is.LessThan(20), child.LastLine);
+        Assert.That(numbers[2], Is.LessThan(2000), "the peak: all at once would be 4.9 GB; how far finalizers lag depends on the machine's load");
         Assert.That(numbers[3], Is.Zero, "tensors alive");
     }
 
@@ -75,18 +75,10 @@ public sealed class LifetimeTests
     }
 
     [Test]
-    public void A_blob_that_cannot_be_made_is_released_by_the_caller()
+    public void Memory_of_a_blob_that_cannot_be_made_is_released_once_too()
     {
         var released = 0;
         Assert.That(() => Blob.FromMemory(4096, [-1], torch.float32, () => released++), Throws.InstanceOf<TorchException>());
-        Assert.That(released, Is.LessThanOrEqualTo(1));
-    }
-
-    [Test]
-    public void Results_that_cannot_be_passed_leak_nothing()
-    {
-        var before = Tensor.TotalCount;
-        Assert.That(() => new TensorOperator("aten::qscheme").Call(torch.ones(1).DetachFromDisposeScope()), Throws.InstanceOf<TorchException>());
-        Assert.That(Tensor.TotalCount, Is.LessThanOrEqualTo(before + 1));
+        Assert.That(released, Is.EqualTo(1));
     }
 }

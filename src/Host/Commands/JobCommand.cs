@@ -19,7 +19,9 @@ internal static class JobCommand
         {
             var path = Path.GetFullPath(parsed.GetValue(folder)!);
             if (!File.Exists(Path.Combine(path, "job.json"))) throw new UserError(path, "holds no job.json", "use peftalign run MANIFEST");
-            return Task.FromResult(JobProcess.Run(new JobFolder(path), Console.Out, Console.OpenStandardInput(), cancel));
+            var messages = Console.Out;
+            Console.SetOut(Console.Error); // what a plugin prints goes to the log, not among the messages
+            return Task.FromResult(JobProcess.Run(new JobFolder(path), messages, Console.OpenStandardInput(), cancel));
         });
         return command;
     }

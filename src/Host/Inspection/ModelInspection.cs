@@ -61,14 +61,16 @@ internal sealed class ModelInspection : IDisposable
         verification = new Verification(found, clock.Elapsed.TotalSeconds);
     }
 
-    /// <summary>chat_template.jinja, or the key chat_template of tokenizer_config.json; null where there is none.</summary>
+    /// <summary>The file that the model's chat template comes from, in the loader's order; null where there is none.</summary>
     private static string? TemplateOf(string folder)
     {
         if (File.Exists(Path.Combine(folder, "chat_template.jinja"))) return "chat_template.jinja";
-        var file = Path.Combine(folder, "tokenizer_config.json");
-        if (!File.Exists(file)) return null;
-        return StrictJson.Object(file).TryGetProperty("chat_template", out var text) && text.ValueKind != JsonValueKind.Null ? "tokenizer_config.json" : null;
+        string[] files = ["tokenizer_config.json", "chat_template.json"];
+        return files.FirstOrDefault(name => File.Exists(Path.Combine(folder, name)) && HasTemplate(Path.Combine(folder, name)));
     }
+
+    private static bool HasTemplate(string file) =>
+        StrictJson.Object(file).TryGetProperty("chat_template", out var template) && template.ValueKind is JsonValueKind.String or JsonValueKind.Array;
 
     private bool HeadIsStored => HeadNames.Any(weights.Contains);
 

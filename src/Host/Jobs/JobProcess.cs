@@ -16,16 +16,11 @@ internal static class JobProcess
 {
     internal static int Run(JobFolder folder, TextWriter messages, Stream parent, CancellationToken signals)
     {
-        using var held = Hold(folder);
-        if (held is null)
-        {
-            Say(messages, new JsonObject { ["locked"] = true });
-            return ExitCode.Failed;
-        }
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(signals);
         WatchParent(parent, stop);
         try
         {
+            using var held = Hold(folder, messages, stop.Token);
             if (!folder.IsFinished) Work(folder, messages, stop.Token);
             return ExitCode.Done;
         }
@@ -68,16 +63,22 @@ internal static class JobProcess
         return builder.Build();
     }
 
-    // The kernel frees the lock when the process ends, however it ends.
-    private static FileStream? Hold(JobFolder folder)
+    // The kernel frees the lock when the process ends, however it ends. A job whose executor was killed stops at its next
+    // step, so the wait is short.
+    private static FileStream Hold(JobFolder folder, TextWriter messages, CancellationToken cancellation)
     {
-        try
+        for (var told = false; ; told = true)
         {
-            return new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException)
-        {
-            return null;
+            cancellation.ThrowIfCancellationRequested();
+            try
+            {
+                return new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException) when (File.Exists(folder.Lock))
+            {
+                if (!told) Say(messages, new JsonObject { ["waiting"] = "another process still works on this job" });
+                Thread.Sleep(100);
+            }
         }
     }
 

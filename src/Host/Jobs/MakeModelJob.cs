@@ -2,6 +2,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Text;
 
@@ -13,25 +14,19 @@ internal static class MakeModelJob
     {
         var options = job.Spec.Options;
         var architecture = options["architecture"]!;
-        var partial = job.Folder.Model + ".partial";
-        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
-        Directory.CreateDirectory(partial);
-        var tokenizer = options["tokenizer"];
         var settings = architecture["options"]?.DeepClone().AsObject() ?? [];
-        if (tokenizer is JsonValue value && (string?)value == "bytes")
+        if (options["tokenizer"] is not JsonValue tokenizer || (string?)tokenizer != "bytes")
+            throw new UserErrorException($"tokenizer: {options["tokenizer"]?.ToJsonString()} is not built yet for a model made in the run; use 'bytes'.");
+        settings.TryAdd("vocab_size", ByteTokenizer.Create().VocabularySize);
+        settings.TryAdd("bos_token_id", ByteTokenizer.Bos);
+        settings.TryAdd("eos_token_id", ByteTokenizer.Eos);
+        settings.TryAdd("pad_token_id", ByteTokenizer.Pad);
+        long parameters = 0;
+        RunFolder.Fill(job.Folder.Model, folder =>
         {
-            ByteTokenizer.Save(partial);
-            settings.TryAdd("vocab_size", ByteTokenizer.Create().VocabularySize);
-            settings.TryAdd("bos_token_id", ByteTokenizer.Bos);
-            settings.TryAdd("eos_token_id", ByteTokenizer.Eos);
-            settings.TryAdd("pad_token_id", ByteTokenizer.Pad);
-        }
-        else
-        {
-            throw new UserErrorException($"tokenizer: {tokenizer?.ToJsonString()} is not built yet for a model made in the run; use 'bytes'.");
-        }
-        var parameters = ModelFolder.Initialise(partial, (string)architecture["name"]!, settings, (ulong)(long)options["seed"]!);
-        Directory.Move(partial, job.Folder.Model);
+            ByteTokenizer.Save(folder);
+            parameters = ModelFolder.Initialise(folder, (string)architecture["name"]!, settings, (ulong)(long)options["seed"]!);
+        });
         return new JsonObject { ["parameters"] = parameters };
     }
 }

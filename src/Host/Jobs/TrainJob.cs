@@ -3,8 +3,10 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch.Extras;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Jobs;
@@ -36,9 +38,10 @@ internal static class TrainJob
         }, job.Cancellation);
 
         if (adapter is not null && sites is not null)
-            Appear(job.Folder.Adapter, folder => Write(folder, adapter.Save(policy.Outline, sites)));
+            RunFolder.Fill(job.Folder.Adapter, folder => Write(folder, adapter.Save(policy.Outline, sites)));
         else
-            Appear(job.Folder.Model, folder => ModelFolder.Save(folder, policy.Model, place.Base));
+            RunFolder.Fill(job.Folder.Model, folder => ModelFolder.Save(folder, policy.Model, place.Base));
+        RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return new JsonObject
         {
             ["steps"] = outcome.Steps,
@@ -47,16 +50,20 @@ internal static class TrainJob
         };
     }
 
+    // Everything that made the result, and what it was made on.
+    private static JsonObject Record(JobContext job, PolicyPlace place) => new()
+    {
+        ["peftalign"] = CommandLine.TopHelp.Version,
+        ["id"] = job.Spec.Id,
+        ["label"] = job.Spec.Label,
+        ["options"] = job.Spec.Options.DeepClone(),
+        ["lineage"] = new JsonObject { ["base"] = place.Base },
+        ["plugins"] = new JsonArray([.. job.Plugins.Plugins.Select(p => (JsonNode)$"{p.Manifest.Id} {p.Manifest.Version}")]),
+        ["libtorch"] = LibTorch.Version,
+        ["device"] = "cpu",
+        ["threads"] = job.Spec.Threads,
+    };
+
     private static void Write(string folder, AdapterFiles files) =>
         AdapterFolder.Write(folder, files.Config.ToDictionary(c => c.Key, c => (object?)(c.Value is null ? null : JsonSerializer.SerializeToElement(c.Value))), files.Tensors);
-
-    private static void Appear(string folder, Action<string> write)
-    {
-        var partial = folder + ".partial";
-        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
-        Directory.CreateDirectory(partial);
-        write(partial);
-        if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
-        Directory.Move(partial, folder);
-    }
 }

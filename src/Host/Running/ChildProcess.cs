@@ -1,6 +1,7 @@
 // One job process, seen from the executor: this program again, with a pipe to its stdin that tells it whether we live.
 
 using System.Diagnostics;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace PeftAlign.Host.Running;
@@ -26,8 +27,7 @@ internal static class ChildProcess
         {
             while (await process.StandardOutput.ReadLineAsync(CancellationToken.None) is { } line)
             {
-                if (!line.StartsWith('{')) continue;
-                var message = JsonNode.Parse(line)!;
+                if (Message(line) is not { } message) continue;
                 if ((string?)message["error"] is { } text) error = text;
                 onMessage(message);
             }
@@ -40,9 +40,30 @@ internal static class ChildProcess
             }
         await messages;
         await process.WaitForExitAsync(CancellationToken.None);
-        if (process.ExitCode != 0 && error.Length == 0) error = LastLines(folder.Log);
+        if (process.ExitCode != 0 && error.Length == 0) error = $"{Reason(process.ExitCode)} {LastLines(folder.Log)}".TrimEnd();
         return new End(process.ExitCode, error);
     }
+
+    // Native code may print to stdout as well; only JSON objects are ours.
+    private static JsonObject? Message(string line)
+    {
+        try
+        {
+            return line.StartsWith('{') ? JsonNode.Parse(line) as JsonObject : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private static string Reason(int code) => code switch
+    {
+        137 => "the process was killed (signal 9); if memory ran out, lower batch_size, max_length or --jobs.",
+        139 => "the process crashed in native code (signal 11).",
+        > 128 => $"the process ended by signal {code - 128}.",
+        _ => $"the process ended with exit code {code}.",
+    };
 
     private static string LastLines(string log) =>
         File.Exists(log) ? string.Join(Environment.NewLine, File.ReadLines(log).TakeLast(8)) : "";

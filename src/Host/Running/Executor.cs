@@ -57,7 +57,9 @@ internal sealed class Executor(RunFolder run, string root, IReadOnlyDictionary<s
     {
         var folder = run.Job(job.Id);
         Directory.CreateDirectory(folder.Path);
-        new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), root, threads, [.. pluginFolders.Values]).Write(folder);
+        // A job that was begun keeps its number of threads: only so do resumed numbers equal unbroken ones.
+        var own = File.Exists(folder.Spec) ? JobSpec.Read(folder).Threads : threads;
+        new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), root, own, [.. pluginFolders.Values]).Write(folder);
         progress.Started(job.Label);
         return await ChildProcess.RunAsync(folder, message => progress.Message(job.Label, message), cancellation);
     }

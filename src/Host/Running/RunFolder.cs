@@ -21,6 +21,17 @@ internal sealed record RunFolder(string Path)
         File.WriteAllText(temporary, text);
         File.Move(temporary, path, overwrite: true);
     }
+
+    /// <summary>Fills a folder under a temporary name and renames it; what an interrupted try left is replaced.</summary>
+    internal static void Fill(string folder, Action<string> write)
+    {
+        var partial = folder + ".partial";
+        foreach (var old in (string[])[partial, folder])
+            if (Directory.Exists(old)) Directory.Delete(old, recursive: true);
+        Directory.CreateDirectory(partial);
+        write(partial);
+        Directory.Move(partial, folder);
+    }
 }
 
 /// <summary>One job's folder. result.json is written last: a job is finished if and only if it is there.</summary>

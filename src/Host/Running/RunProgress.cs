@@ -29,6 +29,7 @@ internal sealed class RunProgress(Output output) : IDisposable
 
     internal void Message(string label, JsonNode message)
     {
+        if ((string?)message["waiting"] is { } reason) output.Remark($"{label}: waiting: {reason}");
         if (message["done"] is null) return;
         lock (gate)
             if (running.TryGetValue(label, out var job)) running[label] = ($"{message["done"]}/{message["total"]} {message["text"]}", job.Clock);

@@ -23,18 +23,15 @@ internal sealed class AddedVocabulary
 
     public AddedVocabulary(IReadOnlyList<AddedToken> tokens, Normalizer? normalizer)
     {
-        Tokens = tokens;
         foreach (var token in tokens) (_byId[token.Id], _ids[token.Content]) = (token, token.Id);
         var special = tokens.Where(t => t.Special).Select(t => t.Content).ToHashSet();
-        Decoded = tokens.ToDictionary(t => t.Id, t => t.Normalized && normalizer is not null ? normalizer.Apply(t.Content) : t.Content);
+        Decoded = tokens.ToDictionary(
+            t => t.Id, t => t.Normalized && normalizer is not null ? normalizer.Apply(t.Content) : t.Content);
         Skipped = Decoded.Where(pair => special.Contains(pair.Value)).Select(pair => pair.Key).ToHashSet();
         _raw = new AddedTokenMatcher(tokens.Where(t => !t.Normalized).Select(t => (t.Content, t)));
         _normalized = new AddedTokenMatcher(
             tokens.Where(t => t.Normalized).Select(t => (normalizer?.Apply(t.Content) ?? t.Content, t)));
     }
-
-    /// <summary>All of them.</summary>
-    public IReadOnlyList<AddedToken> Tokens { get; }
 
     /// <summary>By id how a token is decoded: normalised if it is matched so.</summary>
     public IReadOnlyDictionary<int, string> Decoded { get; }
@@ -77,7 +74,8 @@ internal sealed class AddedVocabulary
     }
 
     private void AddNormalized(
-        string text, int start, int end, Normalizer? normalizer, bool specialAsText, AlignedText result, List<Piece> pieces, TextPool pool)
+        string text, int start, int end, Normalizer? normalizer, bool specialAsText, AlignedText result, List<Piece> pieces,
+        TextPool pool)
     {
         if (start >= end) return;
         var part = pool.Rent(result.Tracks, start);

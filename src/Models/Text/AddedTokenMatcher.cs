@@ -13,7 +13,8 @@ internal sealed class AddedTokenMatcher
     private readonly TokenTrie _trie;
     private readonly SearchValues<char> _firsts;
 
-    /// <param name="tokens">What is looked for in the text, and the token that it stands for. Later ones replace earlier ones.</param>
+    /// <param name="tokens">What is looked for in the text, and the token that it stands for. Later ones replace earlier
+    /// ones.</param>
     public AddedTokenMatcher(IEnumerable<(string Text, AddedToken Token)> tokens)
     {
         var rows = tokens.Where(row => row.Text.Length > 0).ToList();

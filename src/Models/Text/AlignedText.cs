@@ -1,7 +1,5 @@
 // A text on its way through normalizers and pre-tokenizers, with (if asked for) where in the original each character comes from.
 // Alignment follows the rules of the `tokenizers` library, so that offsets equal its.
-using PeftAlign.Models.Text.Unicode;
-
 namespace PeftAlign.Models.Text;
 
 /// <summary>UTF-16 text whose units may each carry a range [start, end) of the original text, also in UTF-16 units.</summary>
@@ -152,7 +150,4 @@ internal sealed class TextPool
 
     /// <summary>Gives a text back.</summary>
     public void Return(AlignedText text) => _free.Push(text);
-
-    /// <summary>Reads the code points of a text, for callers that keep a position.</summary>
-    public static int NextPoint(AlignedText text, ref int position) => CodePoints.Next(text.Chars, ref position);
 }

@@ -113,7 +113,8 @@ public static class ByteTokenizer
     {
         writer.WriteStartObject("model");
         writer.WriteString("type", "BPE");
-        foreach (var field in (string[])["dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"]) writer.WriteNull(field);
+        foreach (var field in (string[])["dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"])
+            writer.WriteNull(field);
         foreach (var flag in (string[])["fuse_unk", "byte_fallback", "ignore_merges"]) writer.WriteBoolean(flag, false);
         writer.WriteStartObject("vocab");
         for (var b = 0; b < 256; b++) writer.WriteNumber(ByteAlphabet.CharOf((byte)b).ToString(), b);

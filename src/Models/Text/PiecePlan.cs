@@ -20,8 +20,10 @@ internal sealed class PiecePlan
         _model = parts.Model;
         Flatten(parts.PreTokenizer);
         NeedsOrigins = _steps.Index().Any(step =>
-            step.Item is MetaspacePreTokenizer { Scheme: PrependScheme.First } && (step.Index > 0 || parts.Normalizer is not null));
-        if (_model is not BpeModel { HasByteAlphabet: true } bpe || _steps.LastOrDefault() is not ByteLevelPreTokenizer last) return;
+            step.Item is MetaspacePreTokenizer { Scheme: PrependScheme.First }
+                && (step.Index > 0 || parts.Normalizer is not null));
+        if (_model is not BpeModel { HasByteAlphabet: true } bpe || _steps.LastOrDefault() is not ByteLevelPreTokenizer last)
+            return;
         _bytes = bpe;
         _steps.RemoveAt(_steps.Count - 1);
         if (last.AddPrefixSpace) _prefix = last;

@@ -25,11 +25,14 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
         _parts = parts;
         _added = new AddedVocabulary(parts.AddedTokens, parts.Normalizer);
         _plan = PiecePlan.For(parts);
-        VocabularySize = Math.Max(parts.Model.Vocabulary.Size, parts.AddedTokens.Select(token => token.Id + 1).DefaultIfEmpty(0).Max());
+        VocabularySize = Math.Max(parts.Model.Vocabulary.Size,
+            parts.AddedTokens.Select(token => token.Id + 1).DefaultIfEmpty(0).Max());
         SpecialTokens = new SpecialTokenIds(
-            RoleId(parts.Roles.Bos), RoleId(parts.Roles.Eos), RoleId(parts.Roles.Unk) ?? parts.Model.UnknownId, RoleId(parts.Roles.Pad),
+            RoleId(parts.Roles.Bos), RoleId(parts.Roles.Eos), RoleId(parts.Roles.Unk) ?? parts.Model.UnknownId,
+            RoleId(parts.Roles.Pad),
             parts.AddedTokens.Where(token => token.Special).Select(token => token.Id).Concat(parts.SpecialIds).ToHashSet());
-        _decoder = TokenTextDecoder.For(parts.Decoder, VocabularySize, id => _added.Decoded.GetValueOrDefault(id) ?? parts.Model.Vocabulary.Token(id));
+        _decoder = TokenTextDecoder.For(
+            parts.Decoder, VocabularySize, id => _added.Decoded.GetValueOrDefault(id) ?? parts.Model.Vocabulary.Token(id));
         _skipped = [.. _added.Skipped, .. parts.SpecialIds];
         (_before, _after) = Wrapper(parts.PostProcessor);
     }
@@ -62,9 +65,11 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
     public string Decode(IEnumerable<int> ids, bool skipSpecialTokens = false) =>
         _decoder.Decode(skipSpecialTokens ? ids.Where(id => !_skipped.Contains(id)) : ids);
 
-    public EncodedText Encode(string text, string? pair = null, EncodeOptions? options = null) => EncodeBatch([(text, pair)], options)[0];
+    public EncodedText Encode(string text, string? pair = null, EncodeOptions? options = null) =>
+        EncodeBatch([(text, pair)], options)[0];
 
-    public IReadOnlyList<EncodedText> EncodeBatch(IReadOnlyList<(string Text, string? Pair)> inputs, EncodeOptions? options = null)
+    public IReadOnlyList<EncodedText> EncodeBatch(
+        IReadOnlyList<(string Text, string? Pair)> inputs, EncodeOptions? options = null)
     {
         options ??= new EncodeOptions();
         var rows = inputs.Select(input => EncodeOne(input.Text, input.Pair, options)).ToList();
@@ -97,7 +102,8 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
             processor = steps.FirstOrDefault();
         }
         if (processor is null or ByteLevelPostProcessor) return ([], []);
-        return processor is TemplatePostProcessor template && template.IsWrapper(out var before, out var after) ? (before, after) : (null, null);
+        return processor is TemplatePostProcessor template && template.IsWrapper(out var before, out var after)
+            ? (before, after) : (null, null);
     }
 
     private T WithTokens<T>(string text, Func<TokenList, T> use)
@@ -106,7 +112,8 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
         try
         {
             scratch.Tokens.Cut(0);
-            var pieces = _added.Cut(CodePoints.WellFormed(text), _parts.Normalizer, _plan.NeedsOrigins, specialAsText: false, scratch.Pool);
+            var pieces = _added.Cut(
+                CodePoints.WellFormed(text), _parts.Normalizer, _plan.NeedsOrigins, specialAsText: false, scratch.Pool);
             _plan.Tokenize(pieces, scratch.Tokens, scratch.Model, scratch.Pool);
             scratch.Pool.Return(pieces.Text);
             return use(scratch.Tokens);
@@ -149,7 +156,8 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
                 scratch.Tokens.Cut(0);
                 if (piece.Id >= 0) scratch.Tokens.Add(piece.Id, 0, piece.End - piece.Start);
                 else _parts.Model.Tokenize(pieces.Text.Chars[piece.Start..piece.End], scratch.Tokens, scratch.Model);
-                foreach (ref readonly var token in scratch.Tokens.Items) AddToken(row, pieces.Text, piece, token, points, word, type);
+                foreach (ref readonly var token in scratch.Tokens.Items)
+                    AddToken(row, pieces.Text, piece, token, points, word, type);
             }
             scratch.Pool.Return(pieces.Text);
             return row;

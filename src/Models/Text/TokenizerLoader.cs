@@ -11,16 +11,20 @@ namespace PeftAlign.Models.Text;
 public static class TokenizerLoader
 {
     private static readonly string[] SentencePieceNames =
-        ["tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model", "sentencepiece.model", "tokenizer.model.v3", "tokenizer.model.v1"];
+    [
+        "tokenizer.model", "spiece.model", "spm.model", "sentencepiece.bpe.model", "sentencepiece.model", "tokenizer.model.v3",
+        "tokenizer.model.v1",
+    ];
 
     /// <summary>Loads the tokenizer of a folder or a file. A folder's tokenizer_config.json, special_tokens_map.json and
     /// added_tokens.json count; of a file only the roles that tokenizer_config.json beside a tokenizer.json gives.</summary>
-    /// <param name="path">A model's folder, or one file: tokenizer.json, a sentencepiece model, a GPT-2 vocabulary with its merges
-    /// beside it, or RoBERTa's dict.txt with GPT-2's two files beside it.</param>
+    /// <param name="path">A model's folder, or one file: tokenizer.json, a sentencepiece model, a GPT-2 vocabulary with its
+    /// merges beside it, or RoBERTa's dict.txt with GPT-2's two files beside it.</param>
     /// <exception cref="TokenizerException">Nothing usable is there; the message names file, field and reason.</exception>
     public static ITokenizer Load(string path)
     {
-        if (!Path.Exists(path)) throw new TokenizerException($"{path}: no such file or folder; give a model folder or a tokenizer file");
+        if (!Path.Exists(path))
+            throw new TokenizerException($"{path}: no such file or folder; give a model folder or a tokenizer file");
         try
         {
             return Directory.Exists(path) ? LoadFolder(path) : new PipelineTokenizer(ReadFile(path));
@@ -52,7 +56,8 @@ public static class TokenizerLoader
     {
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         if (Path.GetFileName(path) == Gpt2Files.RobertaName) return Gpt2Files.Beside(path).Read(TokenizerConfig.None);
-        if (!path.EndsWith(".json", StringComparison.OrdinalIgnoreCase)) return SentencePieceTokenizer.Native(SentencePieceFile.Read(path));
+        if (!path.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
+            return SentencePieceTokenizer.Native(SentencePieceFile.Read(path));
         var root = JsonField.Read(path, out var document);
         using (document)
         {
@@ -64,19 +69,26 @@ public static class TokenizerLoader
         }
     }
 
-    // A bare model file is what sentencepiece makes of it. A model whose folder says what class of tokenizer it belongs to is what
-    // that class makes of it.
+    // A bare model file is what sentencepiece makes of it. A model whose folder names a class of tokenizer is what that class
+    // makes of it; a class that is not known here may number or split otherwise, so it is refused.
     private static TokenizerParts ReadSentencePiece(string path, TokenizerConfig config)
     {
         var file = SentencePieceFile.Read(path);
-        var name = config.ClassName;
-        if (name is null) return config.Apply(SentencePieceTokenizer.Native(file, config.AddBos ?? false, config.AddEos ?? false));
-        if (name.StartsWith("Deberta", StringComparison.Ordinal))
-            return config.Apply(DebertaFiles.Read(file));
-        if (!file.IsBpe) return config.Apply(SentencePieceTokenizer.Native(file, config.AddBos ?? false, config.AddEos ?? false));
-        var isLlama = name.StartsWith("Llama", StringComparison.Ordinal) || name.StartsWith("CodeLlama", StringComparison.Ordinal);
-        var layout = config.AddPrefixSpace == false ? SentencePieceLayout.NoPrefix
-            : config.Legacy ?? true ? SentencePieceLayout.Legacy : SentencePieceLayout.NonLegacy;
-        return config.Apply(SentencePieceTokenizer.Convert(file, layout, config.AddBos ?? isLlama, config.AddEos ?? false));
+        var (addBos, addEos) = (config.AddBos ?? false, config.AddEos ?? false);
+        switch (config.ClassName)
+        {
+            case null: return config.Apply(SentencePieceTokenizer.Native(file, addBos, addEos));
+            case var name when name.StartsWith("Deberta", StringComparison.Ordinal): return config.Apply(DebertaFiles.Read(file));
+            case var name when file.IsBpe && name.StartsWith("Gemma", StringComparison.Ordinal):
+                return config.Apply(SentencePieceTokenizer.Convert(file, SentencePieceLayout.NoPrefix, config.AddBos ?? true, addEos));
+            case var name when file.IsBpe && name.Contains("Llama", StringComparison.Ordinal):
+                var layout = config.AddPrefixSpace == false ? SentencePieceLayout.NoPrefix
+                    : config.Legacy ?? true ? SentencePieceLayout.Legacy : SentencePieceLayout.NonLegacy;
+                return config.Apply(SentencePieceTokenizer.Convert(file, layout, config.AddBos ?? true, addEos));
+            case var name:
+                throw new TokenizerException(
+                    $"{path}: tokenizer_config.json says tokenizer_class '{name}', whose ids a sentencepiece model alone does not "
+                    + "give; put the model's tokenizer.json into the folder");
+        }
     }
 }

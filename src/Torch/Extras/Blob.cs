@@ -11,7 +11,7 @@ public static unsafe class Blob
 {
     /// <summary>
     /// A contiguous tensor over memory at <paramref name="data"/>. <paramref name="release"/> runs once, when the last
-    /// reference to the storage is gone, on whatever thread that happens. Writing to read-only memory ends the process.
+    /// reference to the storage is gone, on whatever thread that happens, or before this method throws. Writing to read-only memory ends the process.
     /// </summary>
     /// <param name="data">Address of the first element, aligned to the element size.</param>
     /// <param name="shape">Sizes; their product times the element size must be readable.</param>
@@ -24,7 +24,6 @@ public static unsafe class Blob
         fixed (long* sizes = shape)
         {
             var status = Shim.pa_tensor_from_blob((void*)data, sizes, shape.Length, (int)dtype, release is null ? null : &Release, (void*)context, out var handle);
-            if (status != Status.Ok && context != 0) GCHandle.FromIntPtr(context).Free();
             Shim.Check(status, "from_blob");
             return Interop.Wrap(handle)!;
         }

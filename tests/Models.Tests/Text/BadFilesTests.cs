@@ -13,7 +13,8 @@ public class BadFilesTests
 
     private static readonly string[] Names =
     [
-        "tokenizer/no-vocab", "tokenizer/merge-of-unknown-tokens", "tokenizer/merge-result-unknown", "tokenizer/merge-with-three-parts",
+        "tokenizer/no-vocab", "tokenizer/merge-of-unknown-tokens", "tokenizer/merge-result-unknown",
+        "tokenizer/merge-with-three-parts",
         "tokenizer/no-model", "tokenizer/unknown-model-type", "tokenizer/two-tokens-one-id", "tokenizer/negative-id",
         "tokenizer/unk-not-in-vocab", "tokenizer/bad-regex", "tokenizer/exploding-regex", "tokenizer/deep-sequence",
         "sentencepiece/cut-in-half", "sentencepiece/empty", "sentencepiece/length-beyond-file", "sentencepiece/endless-varint",
@@ -23,7 +24,8 @@ public class BadFilesTests
     [Test]
     public void All_cases_are_listed()
     {
-        var ids = Cases().Select(row => row.GetProperty("id").GetString()!).Where(id => id.StartsWith("tokenizer/") || id.StartsWith("sentencepiece/"));
+        var ids = Cases().Select(row => row.GetProperty("id").GetString()!)
+            .Where(id => id.StartsWith("tokenizer/") || id.StartsWith("sentencepiece/"));
         Assert.That(Names, Is.EquivalentTo(ids));
     }
 
@@ -57,7 +59,8 @@ public class BadFilesTests
 
     [TestCase("tokenizer")]
     [TestCase("sentencepiece")]
-    public void The_good_files_load(string group) => Use(SharedFolder.Path($"golden/badfiles/good/{group}"), group == "tokenizer");
+    public void The_good_files_load(string group) => Use(SharedFolder.Path($"golden/badfiles/good/{group}"),
+        group == "tokenizer");
 
     [TestCase("tokenizer", "tokenizer.json", 600)]
     [TestCase("sentencepiece", "tokenizer.model", 1000)]
@@ -131,7 +134,8 @@ public class BadFilesTests
         }
     }
 
-    private static string Part(JsonElement value, string name) => value.TryGetProperty(name, out var part) ? part.GetString()! : "";
+    private static string Part(JsonElement value, string name) => value.TryGetProperty(name, out var part) ? part.GetString()!
+        : "";
 }
 
 internal sealed class TemporaryFolder : IDisposable

@@ -57,7 +57,8 @@ public class ByteTokenizerTests
         }
         Assert.That(loaded.SpecialTokens.Eos, Is.EqualTo(ByteTokenizer.Eos));
         Assert.That(loaded.SpecialTokens.Pad, Is.EqualTo(ByteTokenizer.Pad));
-        Assert.That(Directory.GetFiles(folder.Path).Select(Path.GetFileName), Is.EquivalentTo(new[] { "tokenizer.json", "tokenizer_config.json" }));
+        Assert.That(Directory.GetFiles(folder.Path).Select(Path.GetFileName),
+            Is.EquivalentTo(new[] { "tokenizer.json", "tokenizer_config.json" }));
     }
 
     [Test]

@@ -21,7 +21,8 @@ public class ComponentGoldenTests
         {
             var normalizer = NormalizerJson.Read(new JsonField("components.json", "normalizer", component.GetProperty("json")));
             foreach (var (input, output) in Inputs.Zip(component.GetProperty("out").EnumerateArray()))
-                rows.Equal($"{component.GetProperty("name")} of '{input}'", GoldenRows.TextOr(output, input), normalizer.Apply(input));
+                rows.Equal($"{component.GetProperty("name")} of '{input}'", GoldenRows.TextOr(output, input),
+                    normalizer.Apply(input));
         }
         rows.Check();
     }
@@ -33,13 +34,15 @@ public class ComponentGoldenTests
         var inputs = Inputs.Where((_, index) => index % 2 == 0).ToArray();
         foreach (var component in Components.GetProperty("pre_tokenizers").EnumerateArray())
         {
-            var preTokenizer = PreTokenizerJson.Read(new JsonField("components.json", "pre_tokenizer", component.GetProperty("json")));
+            var preTokenizer = PreTokenizerJson.Read(new JsonField("components.json", "pre_tokenizer",
+                component.GetProperty("json")));
             foreach (var (input, output) in inputs.Zip(component.GetProperty("out").EnumerateArray()))
             {
                 var name = $"{component.GetProperty("name")} of '{input}'";
                 var (pieces, offsets) = Cut(preTokenizer, input, tracks);
                 rows.Same(name, output.EnumerateArray().Select(piece => piece[0].GetString()), pieces);
-                if (tracks) rows.Same(name, output.EnumerateArray().Select(piece => (piece[1][0].GetInt32(), piece[1][1].GetInt32())), offsets);
+                if (tracks) rows.Same(name, output.EnumerateArray().Select(piece =>
+                    (piece[1][0].GetInt32(), piece[1][1].GetInt32())), offsets);
             }
         }
         rows.Check();
@@ -75,6 +78,7 @@ public class ComponentGoldenTests
         var points = CodePoints.OffsetsByUnit(input) ?? [.. Enumerable.Range(0, input.Length + 1)];
         return (
             [.. result.Pieces.Select(piece => result.Text.Chars[piece.Start..piece.End].ToString())],
-            tracks ? [.. result.Pieces.Select(piece => (points[result.Text.Start(piece.Start)], points[result.Text.End(piece.End - 1)]))] : []);
+            tracks ? [.. result.Pieces.Select(piece => (points[result.Text.Start(piece.Start)],
+                points[result.Text.End(piece.End - 1)]))] : []);
     }
 }

@@ -15,14 +15,15 @@ internal sealed class GoldenRows
     public void Equal<T>(string what, T expected, T actual)
     {
         Compared++;
-        if (!EqualityComparer<T>.Default.Equals(expected, actual)) _differences.Add($"{what}: expected {Show(expected)} but was {Show(actual)}");
+        if (!EqualityComparer<T>.Default.Equals(expected, actual))
+            _differences.Add($"{what}: expected {Show(expected)} but was {Show(actual)}");
     }
 
     /// <summary>Compares a list.</summary>
     public void Same<T>(string what, IEnumerable<T> expected, IEnumerable<T> actual)
     {
         Compared++;
-        if (!expected.SequenceEqual(actual)) _differences.Add($"{what}: expected [{string.Join(", ", expected)}] but was [{string.Join(", ", actual)}]");
+        if (!expected.SequenceEqual(actual)) _differences.Add($"{what}: expected {List(expected)} but was {List(actual)}");
     }
 
     /// <summary>Ends the test.</summary>
@@ -37,13 +38,17 @@ internal sealed class GoldenRows
     public static int[] Ints(JsonElement array) => [.. array.EnumerateArray().Select(item => item.GetInt32())];
 
     /// <summary>The offsets of a JSON array of pairs.</summary>
-    public static (int, int)[] Offsets(JsonElement array) => [.. array.EnumerateArray().Select(pair => (pair[0].GetInt32(), pair[1].GetInt32()))];
+    public static (int, int)[] Offsets(JsonElement array) =>
+        [.. array.EnumerateArray().Select(pair => (pair[0].GetInt32(), pair[1].GetInt32()))];
 
     /// <summary>The text of a value, where null stands for another text.</summary>
-    public static string TextOr(JsonElement value, string otherwise) => value.ValueKind == JsonValueKind.Null ? otherwise : value.GetString()!;
+    public static string TextOr(JsonElement value, string otherwise) => value.ValueKind == JsonValueKind.Null ? otherwise
+        : value.GetString()!;
 
     /// <summary>Both interfaces of a tokenizer.</summary>
     public static ITokenizerDetails Details(ITokenizer tokenizer) => (ITokenizerDetails)tokenizer;
+
+    private static string List<T>(IEnumerable<T> values) => $"[{string.Join(", ", values)}]";
 
     private static string Show<T>(T value) => value is string text ? JsonSerializer.Serialize(text) : $"{value}";
 }

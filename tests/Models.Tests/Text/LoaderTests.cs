@@ -1,5 +1,5 @@
-// What the loader makes of folders: roles and added tokens of the configuration files, errors that say what is missing; and that a
-// tokenizer is safe for several threads and linear in its text.
+// What the loader makes of folders: roles and added tokens of the configuration files, errors that say what is missing; and
+// that a tokenizer is safe for several threads and linear in its text.
 using System.Diagnostics;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Text;
@@ -63,12 +63,26 @@ public class LoaderTests
         Assert.That(error!.Message, Does.Contain(names).And.Contain(folder.Path));
     }
 
+    [TestCase("LlamaTokenizer", new[] { 1, 263 })]
+    [TestCase("GemmaTokenizer", new[] { 1, 29874 })]
+    [TestCase("XLMRobertaTokenizer", null)]
+    public void The_class_of_a_sentencepiece_model_counts(string name, int[]? ids)
+    {
+        var model = SharedFolder.Path("data/tokenizers/llama/tokenizer.model");
+        using var folder = Folder(("tokenizer_config.json", $$"""{"tokenizer_class": "{{name}}"}"""));
+        File.Copy(model, Path.Combine(folder.Path, "tokenizer.model"));
+        if (ids is null) Assert.That(() => TokenizerLoader.Load(folder.Path), Throws.TypeOf<TokenizerException>().With.Message.Contains(name));
+        else Assert.That(TokenizerLoader.Load(folder.Path).EncodeToIds("a"), Is.EqualTo(ids));
+    }
+
     [Test]
     public void A_folder_without_a_tokenizer_says_what_was_looked_for()
     {
         using var folder = Folder();
-        Assert.That(() => TokenizerLoader.Load(folder.Path), Throws.TypeOf<TokenizerException>().With.Message.Contains("tokenizer.json"));
-        Assert.That(() => TokenizerLoader.Load("/no/such/path"), Throws.TypeOf<TokenizerException>().With.Message.Contains("no such"));
+        Assert.That(() => TokenizerLoader.Load(folder.Path),
+            Throws.TypeOf<TokenizerException>().With.Message.Contains("tokenizer.json"));
+        Assert.That(() => TokenizerLoader.Load("/no/such/path"),
+            Throws.TypeOf<TokenizerException>().With.Message.Contains("no such"));
     }
 
     [Test]

@@ -41,7 +41,8 @@ public class RealGoldenTests
         }
         if (golden.TryGetProperty("normalized", out var normalized))
             foreach (var (text, output) in SharedFolder.Texts.Zip(normalized.EnumerateArray()))
-                rows.Equal($"normalised '{text}'", GoldenRows.TextOr(output, text), new SentencePieceNormalizer(file).Apply(text));
+                rows.Equal($"normalised '{text}'", GoldenRows.TextOr(output, text),
+                    new SentencePieceNormalizer(file).Apply(text));
         rows.Check();
     }
 
@@ -88,7 +89,8 @@ public class RealGoldenTests
     [TestCase("mistral_v3", "hub_legacy", "hub_legacy", true)]
     public void Streams_of_conversions_give_the_same_chunks(string name, string layout, string golden, bool skip)
     {
-        CheckStream(Converted(name, layout), $"{name}.{golden}.stream", withBos: golden.EndsWith("keep_special", StringComparison.Ordinal), skip);
+        CheckStream(Converted(name, layout), $"{name}.{golden}.stream", withBos:
+            golden.EndsWith("keep_special", StringComparison.Ordinal), skip);
     }
 
     [Test]
@@ -115,7 +117,8 @@ public class RealGoldenTests
     public void Gpt2_streams_the_same_chunks() => CheckStream(Gpt2(), "gpt2.stream", withBos: false, skip: true);
 
     [Test]
-    public void Roberta_is_the_same() => WithFolder(["gpt2/encoder.json", "gpt2/vocab.bpe", "roberta/dict.txt"], null, tokenizer =>
+    public void Roberta_is_the_same() => WithFolder(["gpt2/encoder.json", "gpt2/vocab.bpe", "roberta/dict.txt"], null,
+        tokenizer =>
     {
         var (golden, rows) = (SharedFolder.Golden("real/roberta.json"), new GoldenRows());
         CompareAll(golden, tokenizer, rows);
@@ -191,7 +194,8 @@ public class RealGoldenTests
             rows.Same($"ids of {i} '{texts[i]}'", all[i], tokenizer.EncodeToIds(texts[i], false));
             var details = GoldenRows.Details(tokenizer).Encode(texts[i], options: new EncodeOptions { AddSpecialTokens = false });
             rows.Same($"detailed ids of {i} '{texts[i]}'", all[i], details.Ids);
-            if (golden.TryGetProperty("offsets", out var offsets)) rows.Same($"offsets of {i}", GoldenRows.Offsets(offsets[i]), details.Offsets);
+            if (golden.TryGetProperty("offsets", out var offsets))
+                rows.Same($"offsets of {i}", GoldenRows.Offsets(offsets[i]), details.Offsets);
             if (golden.TryGetProperty("decoded", out var decoded))
                 rows.Equal($"decoded {i}", GoldenRows.TextOr(decoded[i], texts[i]), tokenizer.Decode(all[i]));
         }
@@ -211,7 +215,8 @@ public class RealGoldenTests
             if (exceptions.TryGetProperty($"{i}", out var other)) special = GoldenRows.Ints(other);
             rows.Same($"ids with special tokens of {i}", special, tokenizer.EncodeToIds(texts[i]));
             if (skips.ValueKind == JsonValueKind.Object && skips.TryGetProperty($"{i}", out var text))
-                rows.Equal($"decoded without special tokens {i}", text.GetString()!, tokenizer.Decode(all[i], skipSpecialTokens: true));
+                rows.Equal($"decoded without special tokens {i}", text.GetString()!,
+                    tokenizer.Decode(all[i], skipSpecialTokens: true));
         }
     }
 
@@ -220,7 +225,8 @@ public class RealGoldenTests
     {
         if (golden.TryGetProperty("ids", out var ids)) return [.. ids.EnumerateArray().Select(GoldenRows.Ints)];
         var all = Ids(SharedFolder.Golden($"real/{golden.GetProperty("base").GetString()}.json"));
-        foreach (var row in golden.GetProperty("ids_where_not_base").EnumerateObject()) all[int.Parse(row.Name)] = GoldenRows.Ints(row.Value);
+        foreach (var row in golden.GetProperty("ids_where_not_base").EnumerateObject())
+            all[int.Parse(row.Name)] = GoldenRows.Ints(row.Value);
         return all;
     }
 
@@ -233,7 +239,8 @@ public class RealGoldenTests
             var ids = tokenizer.EncodeToIds(text, withBos);
             var stream = GoldenRows.Details(tokenizer).CreateStream(skip);
             var chunks = ids.Select(stream.Step).ToList();
-            rows.Same($"chunks of '{text}'", row.GetProperty("chunks").EnumerateArray().Select(chunk => chunk.GetString()), chunks);
+            rows.Same($"chunks of '{text}'", row.GetProperty("chunks").EnumerateArray().Select(chunk => chunk.GetString()),
+                chunks);
             rows.Equal($"all of '{text}'", tokenizer.Decode(ids, skip), string.Concat(chunks) + stream.Flush());
         }
         rows.Check();

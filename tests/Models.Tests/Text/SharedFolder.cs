@@ -1,5 +1,5 @@
-// Finds the folder `shared` with all golden files and the real tokenizers. Without it the smaller golden files come from Fixtures,
-// a copy with the same layout, and tests that need more are ignored.
+// Finds the folder `shared` with all golden files and the real tokenizers. Without it the smaller golden files come from
+// Fixtures, a copy with the same layout, and tests that need more are ignored.
 using System.Text.Json;
 
 namespace PeftAlign.Models.Tests.Text;

@@ -10,7 +10,8 @@ public class TrainedGoldenTests
     private static readonly string[] Names =
     [
         "bytelevel_gpt2", "bytelevel_roberta", "llama3_split", "qwen2_split", "llama2_legacy", "llama_nonlegacy", "gemma",
-        "metaspace_bpe_unk", "bpe_word_suffix", "unigram_precompiled", "deberta_v3", "unigram_nmt_nfkc_bytefallback", "unigram_trained",
+        "metaspace_bpe_unk", "bpe_word_suffix", "unigram_precompiled", "deberta_v3", "unigram_nmt_nfkc_bytefallback",
+        "unigram_trained",
         "bert_uncased", "bert_cased_strip", "wordlevel", "added_tokens", "added_tokens_lower",
     ];
 
@@ -41,7 +42,8 @@ public class TrainedGoldenTests
     [TestCaseSource(nameof(Names))]
     public void Tokens_offsets_and_masks_are_the_same(string name)
     {
-        var (tokenizer, golden, rows) = (GoldenRows.Details(Load(name)), SharedFolder.Golden($"trained/{name}/golden.json"), new GoldenRows());
+        var (tokenizer, golden, rows) = (GoldenRows.Details(Load(name)), SharedFolder.Golden($"trained/{name}/golden.json"),
+            new GoldenRows());
         foreach (var row in golden.GetProperty("rows").EnumerateArray())
         {
             var index = row.GetProperty("text").GetInt32();
@@ -55,8 +57,10 @@ public class TrainedGoldenTests
                 rows.Same($"words of {index}", Words(row.GetProperty("word_ids")), plain.WordIds);
             }
             var special = tokenizer.Encode(text);
-            if (row.TryGetProperty("special_type_ids", out value)) rows.Same($"types of {index}", GoldenRows.Ints(value), special.TypeIds);
-            if (row.TryGetProperty("special_tokens_mask", out value)) rows.Same($"mask of {index}", GoldenRows.Ints(value), special.SpecialTokensMask);
+            if (row.TryGetProperty("special_type_ids", out value))
+                rows.Same($"types of {index}", GoldenRows.Ints(value), special.TypeIds);
+            if (row.TryGetProperty("special_tokens_mask", out value))
+                rows.Same($"mask of {index}", GoldenRows.Ints(value), special.SpecialTokensMask);
         }
         rows.Check();
     }
@@ -73,7 +77,8 @@ public class TrainedGoldenTests
             var encoded = tokenizer.Encode(SharedFolder.Texts[pair[0]], SharedFolder.Texts[pair[1]]);
             rows.Same($"ids of {pair[0]}, {pair[1]}", GoldenRows.Ints(row.GetProperty("ids")), encoded.Ids);
             rows.Same($"types of {pair[0]}, {pair[1]}", GoldenRows.Ints(row.GetProperty("type_ids")), encoded.TypeIds);
-            rows.Same($"mask of {pair[0]}, {pair[1]}", GoldenRows.Ints(row.GetProperty("special_tokens_mask")), encoded.SpecialTokensMask);
+            rows.Same($"mask of {pair[0]}, {pair[1]}", GoldenRows.Ints(row.GetProperty("special_tokens_mask")),
+                encoded.SpecialTokensMask);
         }
         rows.Check();
     }
@@ -93,10 +98,12 @@ public class TrainedGoldenTests
                 var ids = GoldenRows.Ints(row.GetProperty("ids"));
                 rows.Same($"ids of '{input}' {asText}", ids, encoded.Ids);
                 if (!asText) rows.Same($"ids of '{input}'", ids, tokenizer.EncodeToIds(input, false));
-                rows.Same($"tokens of '{input}' {asText}", row.GetProperty("tokens").EnumerateArray().Select(token => token.GetString()!), encoded.Tokens);
+                rows.Same($"tokens of '{input}' {asText}", row.GetProperty("tokens").EnumerateArray().Select(token =>
+                    token.GetString()!), encoded.Tokens);
                 rows.Same($"offsets of '{input}' {asText}", GoldenRows.Offsets(row.GetProperty("offsets")), encoded.Offsets);
                 rows.Equal($"decoded '{input}'", row.GetProperty("decoded").GetString()!, tokenizer.Decode(ids));
-                rows.Equal($"decoded '{input}'", row.GetProperty("decoded_skip_special").GetString()!, tokenizer.Decode(ids, true));
+                rows.Equal($"decoded '{input}'", row.GetProperty("decoded_skip_special").GetString()!,
+                    tokenizer.Decode(ids, true));
             }
         }
         rows.Check();
@@ -111,7 +118,8 @@ public class TrainedGoldenTests
         File.WriteAllText(copy, File.ReadAllText(path).Replace("\"ignore_merges\":true", "\"ignore_merges\":false"));
         var (tokenizer, rows) = (TokenizerLoader.Load(copy), new GoldenRows());
         foreach (var row in SharedFolder.Golden("trained/llama3_split/golden.json").GetProperty("ids_where_ignore_merges_false_differs").EnumerateArray())
-            rows.Same($"ids of {row[0]}", GoldenRows.Ints(row[1]), tokenizer.EncodeToIds(SharedFolder.Texts[row[0].GetInt32()], false));
+            rows.Same($"ids of {row[0]}", GoldenRows.Ints(row[1]),
+                tokenizer.EncodeToIds(SharedFolder.Texts[row[0].GetInt32()], false));
         Directory.Delete(folder, recursive: true);
         rows.Check();
     }
@@ -128,7 +136,8 @@ public class TrainedGoldenTests
             rows.Same($"ids of '{text}'", ids, tokenizer.EncodeToIds(text));
             rows.Equal($"decoded '{text}'", GoldenRows.TextOr(row.GetProperty("decoded"), text), tokenizer.Decode(ids));
             if (row.GetProperty("pieces") is { ValueKind: JsonValueKind.Array } pieces)
-                rows.Same($"pieces of '{text}'", pieces.EnumerateArray().Select(piece => piece.GetString()!), GoldenRows.Details(tokenizer).Encode(text).Tokens);
+                rows.Same($"pieces of '{text}'", pieces.EnumerateArray().Select(piece => piece.GetString()!),
+                    GoldenRows.Details(tokenizer).Encode(text).Tokens);
         }
         rows.Check();
     }

@@ -15,10 +15,16 @@ public class TruncationPaddingTests
         var rows = new GoldenRows();
         foreach (var row in golden.GetProperty("rows").EnumerateArray())
         {
-            var options = new EncodeOptions { Truncation = Truncation(row.GetProperty("truncation")), Padding = Padding(row.GetProperty("padding")) };
+            var options = new EncodeOptions
+            {
+                Truncation = Truncation(row.GetProperty("truncation")),
+                Padding = Padding(row.GetProperty("padding")),
+            };
             var name = $"{row.GetProperty("truncation")} {row.GetProperty("padding")}";
-            var singles = row.GetProperty("single_inputs").EnumerateArray().Select(text => (text.GetString()!, (string?)null)).ToList();
-            var pairs = row.GetProperty("pair_inputs").EnumerateArray().Select(pair => (pair[0].GetString()!, pair[1].GetString())).ToList();
+            var singles = row.GetProperty("single_inputs").EnumerateArray().Select(text =>
+                (text.GetString()!, (string?)null)).ToList();
+            var pairs = row.GetProperty("pair_inputs").EnumerateArray().Select(pair =>
+                (pair[0].GetString()!, pair[1].GetString())).ToList();
             Compare(rows, $"single {name}", tokenizer, singles, options, row.GetProperty("single"));
             Compare(rows, $"pairs {name}", tokenizer, pairs, options, row.GetProperty("pairs"));
         }
@@ -30,19 +36,23 @@ public class TruncationPaddingTests
     {
         var golden = SharedFolder.Golden("trained/truncation_padding.json");
         var tokenizer = TokenizerLoader.Load(SharedFolder.Path("golden/tokenizers/trained/bert_uncased_truncpad/tokenizer.json"));
-        var inputs = golden.GetProperty("rows")[0].GetProperty("single_inputs").EnumerateArray().Select(text => text.GetString()!).ToList();
+        var inputs = golden.GetProperty("rows")[0].GetProperty("single_inputs").EnumerateArray().Select(text =>
+            text.GetString()!).ToList();
         var rows = new GoldenRows();
-        Compare(rows, "from file", GoldenRows.Details(tokenizer), [.. inputs.Select(text => (text, (string?)null))], null, golden.GetProperty("from_file"));
+        Compare(rows, "from file", GoldenRows.Details(tokenizer), [.. inputs.Select(text => (text, (string?)null))], null,
+            golden.GetProperty("from_file"));
         foreach (var (input, row) in inputs.Zip(golden.GetProperty("from_file").EnumerateArray()))
             rows.Same($"ids of '{input}'", GoldenRows.Ints(row.GetProperty("ids")), tokenizer.EncodeToIds(input));
-        var off = GoldenRows.Details(tokenizer).Encode(inputs[0], options: new EncodeOptions { Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off });
+        var off = GoldenRows.Details(tokenizer).Encode(inputs[0], options:
+            new EncodeOptions { Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off });
         rows.Equal("attention without padding", off.Ids.Count, off.AttentionMask.Sum());
         rows.Equal("longer without truncation", true, off.Ids.Count > 12);
         rows.Check();
     }
 
     private static void Compare(
-        GoldenRows rows, string name, ITokenizerDetails tokenizer, List<(string, string?)> inputs, EncodeOptions? options, JsonElement expected)
+        GoldenRows rows, string name, ITokenizerDetails tokenizer, List<(string, string?)> inputs, EncodeOptions? options,
+        JsonElement expected)
     {
         if (expected.ValueKind == JsonValueKind.Object)
         {
@@ -64,16 +74,21 @@ public class TruncationPaddingTests
         }
     }
 
-    private static TruncationOptions? Truncation(JsonElement value) => value.ValueKind == JsonValueKind.Null ? null : new TruncationOptions(
+    private static TruncationOptions? Truncation(JsonElement value) => value.ValueKind == JsonValueKind.Null ? null
+        : new TruncationOptions(
         value.GetProperty("max_length").GetInt32(),
         Int(value, "stride") ?? 0,
         value.TryGetProperty("strategy", out var strategy) ? strategy.GetString()! : "longest_first",
         IsLeft(value));
 
-    private static PaddingOptions? Padding(JsonElement value) => value.ValueKind == JsonValueKind.Null ? null : new PaddingOptions(
-        Int(value, "pad_id") ?? 0, "[PAD]", Int(value, "pad_type_id") ?? 0, Int(value, "length"), Int(value, "pad_to_multiple_of"), IsLeft(value));
+    private static PaddingOptions? Padding(JsonElement value) => value.ValueKind == JsonValueKind.Null ? null
+        : new PaddingOptions(
+        Int(value, "pad_id") ?? 0, "[PAD]", Int(value, "pad_type_id") ?? 0, Int(value, "length"),
+            Int(value, "pad_to_multiple_of"), IsLeft(value));
 
-    private static int? Int(JsonElement value, string name) => value.TryGetProperty(name, out var number) ? number.GetInt32() : null;
+    private static int? Int(JsonElement value, string name) => value.TryGetProperty(name, out var number) ? number.GetInt32()
+        : null;
 
-    private static bool IsLeft(JsonElement value) => value.TryGetProperty("direction", out var direction) && direction.GetString() == "left";
+    private static bool IsLeft(JsonElement value) => value.TryGetProperty("direction", out var direction)
+        && direction.GetString() == "left";
 }

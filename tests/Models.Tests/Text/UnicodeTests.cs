@@ -51,7 +51,8 @@ public class UnicodeTests
     [TestCase("İ", "i\u0307")]
     [TestCase("ẞSTRASSE", "ßstrasse")]
     [TestCase("Ǆ", "ǆ")]
-    public void Lower_case_is_by_character(string text, string lower) => Assert.That(new LowercaseNormalizer().Apply(text), Is.EqualTo(lower));
+    public void Lower_case_is_by_character(string text, string lower) =>
+        Assert.That(new LowercaseNormalizer().Apply(text), Is.EqualTo(lower));
 
     [TestCase("a\u0301b", new[] { 2, 3 })]
     [TestCase("\r\n\n", new[] { 2, 3 })]

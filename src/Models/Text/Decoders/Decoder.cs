@@ -34,7 +34,9 @@ internal sealed class ByteLevelDecoder : Decoder
 
     /// <summary>The bytes of one token.</summary>
     public static byte[] BytesOf(string token) =>
-        token.All(c => ByteAlphabet.ByteOf(c) >= 0) ? [.. token.Select(c => (byte)ByteAlphabet.ByteOf(c))] : Encoding.UTF8.GetBytes(token);
+        token.All(c => ByteAlphabet.ByteOf(c) >= 0)
+            ? [.. token.Select(c => (byte)ByteAlphabet.ByteOf(c))]
+            : Encoding.UTF8.GetBytes(token);
 }
 
 /// <summary>ByteFallback: runs of tokens &lt;0xNN&gt; to the characters they are; if they are none, U+FFFD for each.</summary>
@@ -64,7 +66,8 @@ internal sealed class ByteFallbackDecoder : Decoder
     public static byte? ByteOf(string token)
     {
         if (token.Length != 6 || !token.StartsWith("<0x", StringComparison.Ordinal) || token[5] != '>') return null;
-        return byte.TryParse(token.AsSpan(3, 2), System.Globalization.NumberStyles.AllowHexSpecifier, null, out var value) ? value : null;
+        var digits = token.AsSpan(3, 2);
+        return byte.TryParse(digits, System.Globalization.NumberStyles.AllowHexSpecifier, null, out var value) ? value : null;
     }
 
     private static void Flush(List<byte> bytes, List<string> result)
@@ -127,7 +130,8 @@ internal sealed class StripDecoder(string content, int start, int stop) : Decode
     });
 }
 
-/// <summary>Metaspace: the replacement back to spaces; in the first token it vanishes, unless none was put before the text.</summary>
+/// <summary>Metaspace: the replacement back to spaces; in the first token it vanishes, unless none was put before the
+/// text.</summary>
 internal sealed class MetaspaceDecoder(char replacement, bool dropsFirst) : Decoder
 {
     public override List<string> Decode(List<string> tokens)
@@ -145,7 +149,10 @@ internal sealed class BpeSuffixDecoder(string suffix) : Decoder
     {
         var result = new List<string>(tokens.Count);
         for (var i = 0; i < tokens.Count; i++)
-            result.Add(suffix.Length == 0 ? tokens[i] : tokens[i].Replace(suffix, i == tokens.Count - 1 ? "" : " ", StringComparison.Ordinal));
+        {
+            var end = i == tokens.Count - 1 ? "" : " ";
+            result.Add(suffix.Length == 0 ? tokens[i] : tokens[i].Replace(suffix, end, StringComparison.Ordinal));
+        }
         return result;
     }
 }

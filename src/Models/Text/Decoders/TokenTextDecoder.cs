@@ -1,5 +1,5 @@
-// Ids to text. The two common decoders (byte-level; sentencepiece's with byte fallback) look up each token's bytes in a table made
-// once; any other goes through its steps.
+// Ids to text. The two common decoders (byte-level; sentencepiece's with byte fallback) look up each token's bytes in a table
+// made once; any other goes through its steps.
 using System.Text;
 
 namespace PeftAlign.Models.Text.Decoders;
@@ -14,11 +14,12 @@ internal abstract class TokenTextDecoder
     public static TokenTextDecoder For(Decoder? decoder, int size, Func<int, string?> tokenOf)
     {
         if (decoder is ByteLevelDecoder) return new ByteTableDecoder(size, tokenOf, decoder, false, 0);
-        if (decoder is SequenceDecoder { Steps: [ReplaceDecoder { IsLiteral: true }, ByteFallbackDecoder, FuseDecoder, ..] } steps)
+        if (decoder is SequenceDecoder sequence
+            && sequence.Steps is [ReplaceDecoder { IsLiteral: true } replace, ByteFallbackDecoder, FuseDecoder, ..])
         {
-            if (steps.Steps.Count == 3) return new ByteTableDecoder(size, tokenOf, steps.Steps[0], true, 0);
-            if (steps.Steps.Count == 4 && steps.Steps[3] is StripDecoder { SpacesAtStart: { } spaces })
-                return new ByteTableDecoder(size, tokenOf, steps.Steps[0], true, spaces);
+            if (sequence.Steps.Count == 3) return new ByteTableDecoder(size, tokenOf, replace, true, 0);
+            if (sequence.Steps.Count == 4 && sequence.Steps[3] is StripDecoder { SpacesAtStart: { } spaces })
+                return new ByteTableDecoder(size, tokenOf, replace, true, spaces);
         }
         return new StepDecoder(decoder, tokenOf);
     }
@@ -53,7 +54,8 @@ internal sealed class ByteTableDecoder : TokenTextDecoder
             if (tokenOf(id) is not { } token) continue;
             if (byteFallback && ByteFallbackDecoder.ByteOf(perToken.Decode([token])[0]) is { } value)
                 (_bytes[id], _isByte[id]) = ([value], true);
-            else _bytes[id] = perToken is ByteLevelDecoder ? ByteLevelDecoder.BytesOf(token) : Encoding.UTF8.GetBytes(perToken.Decode([token])[0]);
+            else _bytes[id] = perToken is ByteLevelDecoder ? ByteLevelDecoder.BytesOf(token)
+                : Encoding.UTF8.GetBytes(perToken.Decode([token])[0]);
         }
     }
 

@@ -40,7 +40,8 @@ internal static class NormalizerJson
     {
         var lowercase = field.Flag("lowercase", true);
         return BertNormalizer.Create(
-            field.Flag("clean_text", true), field.Flag("handle_chinese_chars", true), field.Flag("strip_accents", lowercase), lowercase);
+            field.Flag("clean_text", true), field.Flag("handle_chinese_chars", true),
+            field.Flag("strip_accents", lowercase), lowercase);
     }
 
     private static Normalizer ReadPrecompiled(JsonField field)
@@ -53,8 +54,8 @@ internal static class NormalizerJson
 /// <summary>The pre_tokenizer part of tokenizer.json.</summary>
 internal static class PreTokenizerJson
 {
-    private const string Known = "Sequence, ByteLevel, Metaspace, Split, Whitespace, WhitespaceSplit, BertPreTokenizer, Punctuation, Digits, "
-        + "CharDelimiterSplit, UnicodeScripts, FixedLength";
+    private const string Known = "Sequence, ByteLevel, Metaspace, Split, Whitespace, WhitespaceSplit, BertPreTokenizer, "
+        + "Punctuation, Digits, CharDelimiterSplit, UnicodeScripts, FixedLength";
 
     private static readonly (string, SplitBehavior)[] Behaviors =
         [.. Enum.GetValues<SplitBehavior>().Select(behavior => (behavior.ToString(), behavior))];
@@ -69,7 +70,8 @@ internal static class PreTokenizerJson
             "ByteLevel" => new ByteLevelPreTokenizer(field.Flag("add_prefix_space", true), field.Flag("use_regex", true)),
             "Metaspace" => ReadMetaspace(field),
             "Split" => new SplitPreTokenizer(
-                PatternJson.Read(field.Get("pattern")), TokenizerJson.Choice(field, "behavior", "", Behaviors), field.Flag("invert", false)),
+                PatternJson.Read(field.Get("pattern")), TokenizerJson.Choice(field, "behavior", "", Behaviors),
+                field.Flag("invert", false)),
             "Whitespace" => WordPreTokenizers.Whitespace(),
             "WhitespaceSplit" => WordPreTokenizers.WhitespaceSplit(),
             "BertPreTokenizer" => WordPreTokenizers.Bert(),
@@ -90,7 +92,8 @@ internal static class PreTokenizerJson
     {
         var old = field.Flag("add_prefix_space", true) ? "always" : "never";
         return TokenizerJson.Choice(
-            field, "prepend_scheme", old, ("always", PrependScheme.Always), ("first", PrependScheme.First), ("never", PrependScheme.Never));
+            field, "prepend_scheme", old, ("always", PrependScheme.Always), ("first", PrependScheme.First),
+            ("never", PrependScheme.Never));
     }
 
     /// <summary>The replacement of a Metaspace.</summary>
@@ -110,7 +113,9 @@ internal static class PreTokenizerJson
     }
 
     private static int PositiveLength(JsonField field) =>
-        field.Find("length") is not { } length ? 5 : length.Count() is var count and > 0 ? count : throw length.Error("must be at least 1");
+        field.Find("length") is not { } length ? 5
+        : length.Count() is var count and > 0 ? count
+        : throw length.Error("must be at least 1");
 }
 
 /// <summary>A pattern: {"String": text} or {"Regex": expression}.</summary>

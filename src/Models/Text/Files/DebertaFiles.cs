@@ -7,7 +7,8 @@ namespace PeftAlign.Models.Text.Files;
 /// <summary>A DeBERTa tokenizer out of its sentencepiece model.</summary>
 internal static class DebertaFiles
 {
-    /// <summary>[CLS] A [SEP], [CLS] A [SEP] B [SEP]; [MASK] takes the first id behind the vocabulary where it has none.</summary>
+    /// <summary>[CLS] A [SEP], [CLS] A [SEP] B [SEP]; [MASK] takes the first id behind the vocabulary where it has
+    /// none.</summary>
     public static TokenizerParts Read(SentencePieceFile file)
     {
         var parts = SentencePieceTokenizer.Convert(file, SentencePieceLayout.Deberta, addBos: false, addEos: false);
@@ -15,7 +16,8 @@ internal static class DebertaFiles
         foreach (var name in (string[])["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"])
         {
             var id = parts.Model.Vocabulary.Id(name);
-            if (id < 0 && name != "[MASK]") throw new TokenizerException($"the sentencepiece model has no piece '{name}', which DeBERTa needs");
+            if (id < 0 && name != "[MASK]")
+                throw new TokenizerException($"the sentencepiece model has no piece '{name}', which DeBERTa needs");
             added[name] = new AddedToken(id < 0 ? parts.Model.Vocabulary.Size : id, name) { Special = true };
         }
         return parts with

@@ -43,7 +43,7 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
         var merges = ReadMerges();
         if (Dict is not null) entries = RobertaVocabulary(entries);
         var vocabulary = Guard(Vocabulary, () => new Vocabulary([.. entries]));
-        var isRoberta = Dict is not null || (vocabulary.Id("<s>") >= 0 && vocabulary.Id("</s>") >= 0 && vocabulary.Id("<mask>") >= 0);
+        var isRoberta = Dict is not null || ((string[])["<s>", "</s>", "<mask>"]).All(name => vocabulary.Id(name) >= 0);
         var model = Guard(Merges, () => new BpeModel(vocabulary, ModelJson.Merges(vocabulary, merges), new BpeOptions
         {
             UnknownId = isRoberta ? null : vocabulary.Id("<|endoftext|>") is var id and >= 0 ? id : null,

@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace PeftAlign.Models.Text.Files;
 
 /// <summary>A value in a JSON file and the way to it.</summary>
-internal readonly struct JsonField(string file, string path, JsonElement value)
+internal readonly struct JsonField(string file, string path, JsonElement value, int index = -1)
 {
     private const int MaxDepth = 64;
     private const long MaxBytes = 1L << 30;
@@ -13,7 +13,7 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
     public JsonElement Value => value;
 
     /// <summary>The way to it, as pre_tokenizer.pattern.</summary>
-    public string Path => path;
+    public string Path => index < 0 ? path : $"{path}[{index}]";
 
     /// <summary>Parses a file. The document must be kept as long as fields of it are used.</summary>
     public static JsonField Read(string file, out JsonDocument document)
@@ -38,7 +38,8 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
         try
         {
             var length = new FileInfo(file).Length;
-            if (length > limit) throw new TokenizerException($"{file}: {length} bytes, more than the limit of {limit} for such a file");
+            if (length > limit)
+                throw new TokenizerException($"{file}: {length} bytes, more than the limit of {limit} for such a file");
             return File.ReadAllBytes(file);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -48,7 +49,7 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
     }
 
     /// <summary>An error in this value.</summary>
-    public TokenizerException Error(string reason) => new($"{file}: {(path == "" ? "" : path + ": ")}{reason}");
+    public TokenizerException Error(string reason) => new($"{file}: {(Path == "" ? "" : Path + ": ")}{reason}");
 
     /// <summary>Runs what may find a fault in this value; the error then names file and field.</summary>
     public T Guard<T>(Func<T> make)
@@ -77,7 +78,7 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
     public IEnumerable<JsonField> Items()
     {
         if (value.ValueKind != JsonValueKind.Array) throw Error($"must be an array, but is {Kind}");
-        return Enumerate(file, path, value);
+        return Enumerate(file, Path, value);
     }
 
     /// <summary>The text of a string.</summary>
@@ -130,11 +131,11 @@ internal readonly struct JsonField(string file, string path, JsonElement value)
         }
     }
 
-    private JsonField Child(string name, JsonElement member) => new(file, path == "" ? name : $"{path}.{name}", member);
+    private JsonField Child(string name, JsonElement member) => new(file, Path == "" ? name : $"{Path}.{name}", member);
 
     private static IEnumerable<JsonField> Enumerate(string file, string path, JsonElement value)
     {
         var index = 0;
-        foreach (var item in value.EnumerateArray()) yield return new JsonField(file, $"{path}[{index++}]", item);
+        foreach (var item in value.EnumerateArray()) yield return new JsonField(file, path, item, index++);
     }
 }

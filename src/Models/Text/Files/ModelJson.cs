@@ -7,8 +7,6 @@ namespace PeftAlign.Models.Text.Files;
 /// <summary>The model part of tokenizer.json.</summary>
 internal static class ModelJson
 {
-    private const int MaxId = 1 << 24;
-
     /// <summary>Reads a model.</summary>
     public static TokenModel Read(JsonField field)
     {
@@ -43,8 +41,9 @@ internal static class ModelJson
     {
         foreach (var property in vocab.Value.EnumerateObject())
         {
-            if (property.Value.ValueKind != JsonValueKind.Number || !property.Value.TryGetInt64(out var id) || id is < 0 or > MaxId)
-                throw new FormatException($"the id of token '{property.Name}' is {property.Value.GetRawText()}, not a whole number from 0 to {MaxId}");
+            if (property.Value.ValueKind != JsonValueKind.Number || !property.Value.TryGetInt64(out var id)
+                || id is < 0 or > Vocabulary.MaxId)
+                throw new FormatException($"the id of token '{property.Name}' is {property.Value.GetRawText()}, not a whole number from 0 to {Vocabulary.MaxId}");
             yield return KeyValuePair.Create(property.Name, (int)id);
         }
     }
@@ -113,7 +112,8 @@ internal static class ModelJson
         if (unknown >= entries.Count)
             throw field.Get("unk_id").Error($"{unknown} is not less than the {entries.Count} tokens of the vocabulary");
         var vocabulary = field.Get("vocab").Guard(() => new Vocabulary(entries));
-        return new UnigramModel(vocabulary, [.. scores], null, unknown, field.Flag("byte_fallback", false), singlePrecision: false);
+        var byteFallback = field.Flag("byte_fallback", false);
+        return new UnigramModel(vocabulary, [.. scores], null, unknown, byteFallback, singlePrecision: false);
     }
 
     private static WordPieceModel ReadWordPiece(JsonField field)
@@ -123,7 +123,8 @@ internal static class ModelJson
         var unknown = vocabulary.Id(token);
         if (unknown < 0) throw field.Error($"unk_token '{token}' is not in the vocabulary; add it");
         return new WordPieceModel(
-            vocabulary, unknown, field.Text("continuing_subword_prefix", "##"), field.Find("max_input_chars_per_word")?.Count() ?? 100);
+            vocabulary, unknown, field.Text("continuing_subword_prefix", "##"),
+            field.Find("max_input_chars_per_word")?.Count() ?? 100);
     }
 
     private static WordLevelModel ReadWordLevel(JsonField field)

@@ -53,7 +53,7 @@ internal static class PostProcessorJson
         var token = part.Get("SpecialToken");
         var name = token.Get("id").Text();
         if (special?.Find(name) is not { } entry) throw token.Error($"the special token '{name}' is not among special_tokens");
-        var ids = entry.Get("ids").Items().Select(id => id.Count(1 << 24)).ToList();
+        var ids = entry.Get("ids").Items().Select(id => id.Count(Models.Vocabulary.MaxId)).ToList();
         var tokens = entry.Get("tokens").Items().Select(t => t.Text()).ToList();
         if (ids.Count != tokens.Count) throw entry.Error($"has {ids.Count} ids but {tokens.Count} tokens");
         return new TemplatePart(-1, token.Find("type_id")?.Count() ?? 0, [.. ids.Zip(tokens)]);
@@ -62,7 +62,7 @@ internal static class PostProcessorJson
     private static (string, int) Pair(JsonField field)
     {
         var items = field.Items().ToList();
-        return items.Count == 2 ? (items[0].Text(), items[1].Count(1 << 24)) : throw field.Error("must be a token and its id");
+        return items.Count == 2 ? (items[0].Text(), items[1].Count(Models.Vocabulary.MaxId)) : throw field.Error("must be a token and its id");
     }
 }
 
@@ -83,11 +83,14 @@ internal static class DecoderJson
             "Fuse" => new FuseDecoder(),
             "Replace" => new ReplaceDecoder(PatternJson.Read(field.Get("pattern")), field.Get("content").Text()),
             "Strip" => new StripDecoder(
-                char.ConvertFromUtf32(PreTokenizerJson.OneCharacter(field.Get("content"))), Limit(field, "start"), Limit(field, "stop")),
-            "Metaspace" => new MetaspaceDecoder(PreTokenizerJson.Replacement(field), PreTokenizerJson.Scheme(field) != PrependScheme.Never),
+                char.ConvertFromUtf32(PreTokenizerJson.OneCharacter(field.Get("content"))), Limit(field, "start"),
+                Limit(field, "stop")),
+            "Metaspace" => new MetaspaceDecoder(PreTokenizerJson.Replacement(field),
+                PreTokenizerJson.Scheme(field) != PrependScheme.Never),
             "WordPiece" => new WordPieceDecoder(field.Text("prefix", "##"), field.Flag("cleanup", true)),
             "BPEDecoder" => new BpeSuffixDecoder(field.Text("suffix", "</w>")),
-            "CTC" => new CtcDecoder(field.Text("pad_token", "<pad>"), field.Text("word_delimiter_token", "|"), field.Flag("cleanup", true)),
+            "CTC" => new CtcDecoder(field.Text("pad_token", "<pad>"), field.Text("word_delimiter_token", "|"),
+                field.Flag("cleanup", true)),
             _ => throw TokenizerJson.UnknownType(field, type, Known),
         };
     }

@@ -31,7 +31,8 @@ internal sealed record TokenizerConfig
         };
     }
 
-    /// <summary>The parts with these roles and added tokens: tokens that the parts lack are added, tokens with a role are special.</summary>
+    /// <summary>The parts with these roles and added tokens: tokens that the parts lack are added, tokens with a role are
+    /// special.</summary>
     public TokenizerParts Apply(TokenizerParts parts)
     {
         var tokens = parts.AddedTokens.ToDictionary(token => token.Content);
@@ -51,7 +52,8 @@ internal sealed record TokenizerConfig
         foreach (var content in result.Roles.Tokens)
         {
             if (tokens.TryGetValue(content, out var token)) tokens[content] = token with { Special = true };
-            else if (parts.Model.Vocabulary.Id(content) is var id and >= 0) tokens[content] = new AddedToken(id, content) { Special = true };
+            else if (parts.Model.Vocabulary.Id(content) is var id and >= 0)
+                tokens[content] = new AddedToken(id, content) { Special = true };
         }
         return result with { AddedTokens = [.. tokens.Values.OrderBy(token => token.Id)] };
     }
@@ -95,7 +97,8 @@ internal sealed record TokenizerConfig
         var tokens = new List<AddedToken>();
         foreach (var property in decoder.Value.EnumerateObject())
         {
-            if (!int.TryParse(property.Name, System.Globalization.CultureInfo.InvariantCulture, out var id) || id is < 0 or > 1 << 24)
+            if (!int.TryParse(property.Name, System.Globalization.CultureInfo.InvariantCulture, out var id)
+                || id is < 0 or > Models.Vocabulary.MaxId)
                 throw decoder.Error($"'{property.Name}' is not an id");
             var field = decoder.Get(property.Name);
             var special = field.Flag("special", false);

@@ -6,6 +6,8 @@ namespace PeftAlign.Models.Text.Files;
 /// <summary>tokenizer.json to <see cref="TokenizerParts"/>.</summary>
 internal static class TokenizerJson
 {
+    private const int MaxPadding = 1 << 20;
+
     /// <summary>Reads a file.</summary>
     public static TokenizerParts Read(string file)
     {
@@ -58,7 +60,7 @@ internal static class TokenizerJson
         if (content == "") throw field.Error("an added token must not be empty");
         var known = model.Vocabulary.Id(content);
         var special = field.Flag("special", false);
-        return new AddedToken(known >= 0 ? known : field.Get("id").Count(1 << 24), content)
+        return new AddedToken(known >= 0 ? known : field.Get("id").Count(Models.Vocabulary.MaxId), content)
         {
             SingleWord = field.Flag("single_word", false),
             LStrip = field.Flag("lstrip", false),
@@ -71,7 +73,8 @@ internal static class TokenizerJson
     private static TruncationOptions ReadTruncation(JsonField field) => new(
         field.Get("max_length").Count(),
         field.Find("stride")?.Count() ?? 0,
-        Choice(field, "strategy", "LongestFirst", ("LongestFirst", "longest_first"), ("OnlyFirst", "only_first"), ("OnlySecond", "only_second")),
+        Choice(field, "strategy", "LongestFirst", ("LongestFirst", "longest_first"), ("OnlyFirst", "only_first"),
+            ("OnlySecond", "only_second")),
         Choice(field, "direction", "Right", ("Right", ""), ("Left", "left")) != "");
 
     private static PaddingOptions ReadPadding(JsonField field)
@@ -79,7 +82,8 @@ internal static class TokenizerJson
         // "BatchLongest" or {"Fixed": n}
         var strategy = field.Find("strategy");
         int? length = null;
-        if (strategy is { Value.ValueKind: System.Text.Json.JsonValueKind.Object } wrapped) length = wrapped.Get("Fixed").Count(1 << 24);
+        if (strategy is { Value.ValueKind: System.Text.Json.JsonValueKind.Object } wrapped)
+            length = wrapped.Get("Fixed").Count(MaxPadding);
         else if (strategy is { } named && named.Text() != "BatchLongest")
             throw named.Error("is unknown; it is \"BatchLongest\" or {\"Fixed\": length}");
         return new PaddingOptions(
@@ -87,7 +91,7 @@ internal static class TokenizerJson
             field.Text("pad_token", "[PAD]"),
             field.Find("pad_type_id")?.Count() ?? 0,
             length,
-            field.Find("pad_to_multiple_of")?.Count(1 << 24),
+            field.Find("pad_to_multiple_of")?.Count(MaxPadding),
             Choice(field, "direction", "Right", ("Right", ""), ("Left", "left")) != "");
     }
 
@@ -97,7 +101,8 @@ internal static class TokenizerJson
         var text = field.Text(name, otherwise);
         foreach (var (choice, value) in choices)
             if (choice == text) return value;
-        throw field.Get(name).Error($"'{text}' is unknown; it is one of {string.Join(", ", choices.Select(choice => choice.Name))}");
+        var names = string.Join(", ", choices.Select(choice => choice.Name));
+        throw field.Get(name).Error($"'{text}' is unknown; it is one of {names}");
     }
 
     /// <summary>The error for a component of unknown type.</summary>

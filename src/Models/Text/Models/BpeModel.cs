@@ -43,7 +43,8 @@ internal sealed class BpeModel : TokenModel
 
     public override int? UnknownId => _options.UnknownId;
 
-    /// <summary>Whether every byte has its character in the vocabulary, so that <see cref="TokenizeBytes"/> can be used.</summary>
+    /// <summary>Whether every byte has its character in the vocabulary, so that <see cref="TokenizeBytes"/> can be
+    /// used.</summary>
     public bool HasByteAlphabet { get; }
 
     public override void Tokenize(ReadOnlySpan<char> piece, TokenList tokens, ModelScratch scratch)
@@ -145,7 +146,9 @@ internal sealed class BpeModel : TokenModel
             var start = i;
             CodePoints.Next(word, ref i);
             var text = string.Concat(
-                start == 0 ? "" : _options.ContinuingSubwordPrefix, word[start..i], i == word.Length ? _options.EndOfWordSuffix : "");
+                start == 0 ? "" : _options.ContinuingSubwordPrefix,
+                word[start..i],
+                i == word.Length ? _options.EndOfWordSuffix : "");
             var id = Vocabulary.Id(text);
             if (id >= 0)
             {

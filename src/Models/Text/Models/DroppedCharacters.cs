@@ -1,5 +1,5 @@
-// Offsets in a word with characters that have no token and no unknown token to stand for them. The `tokenizers` library counts the
-// UTF-8 bytes of the symbols that it keeps, so what follows a dropped character moves to the left. Ours are to equal its.
+// Offsets in a word with characters that have no token and no unknown token to stand for them. The `tokenizers` library counts
+// the UTF-8 bytes of the symbols that it keeps, so what follows a dropped character moves to the left. Ours are to equal its.
 using PeftAlign.Models.Text.Unicode;
 
 namespace PeftAlign.Models.Text.Models;

@@ -3,7 +3,8 @@ using PeftAlign.Models.Text.Unicode;
 
 namespace PeftAlign.Models.Text.Models;
 
-/// <summary>A vocabulary and the way to write a piece in it. Immutable; the state of a call is in <see cref="ModelScratch"/>.</summary>
+/// <summary>A vocabulary and the way to write a piece in it. Immutable; the state of a call is in <see
+/// cref="ModelScratch"/>.</summary>
 internal abstract class TokenModel(Vocabulary vocabulary)
 {
     /// <summary>Tokens and ids.</summary>
@@ -77,7 +78,8 @@ internal sealed class ModelScratch
 /// <summary>Tokens and ids, both ways.</summary>
 internal sealed class Vocabulary
 {
-    private const int MaxId = 1 << 24;
+    /// <summary>The largest id that is accepted: tables have a place for each.</summary>
+    public const int MaxId = 1 << 22;
 
     private readonly Dictionary<string, int> _ids;
     private readonly Dictionary<string, int>.AlternateLookup<ReadOnlySpan<char>> _lookup;

@@ -33,7 +33,8 @@ internal sealed class UnigramModel : TokenModel
     /// <param name="kinds">Kind by id; null: all normal.</param>
     /// <param name="unknownId">The unknown token, or null: text that the vocabulary cannot write is then an error.</param>
     /// <param name="byteFallback">Whether unknown text is written in byte tokens.</param>
-    /// <param name="singlePrecision">Whether sums are rounded to 32 bits, as sentencepiece does, or 64, as tokenizers does.</param>
+    /// <param name="singlePrecision">Whether sums are rounded to 32 bits, as sentencepiece does, or 64, as tokenizers
+    /// does.</param>
     public UnigramModel(
         Vocabulary vocabulary, double[] scores, UnigramKind[]? kinds, int? unknownId, bool byteFallback, bool singlePrecision)
         : base(vocabulary)
@@ -101,7 +102,8 @@ internal sealed class UnigramModel : TokenModel
                 throw new TokenizerException(
                     $"the text '{piece[start..end]}' is not in the vocabulary and the model has no unk_id; add an unknown token");
             var last = path.Steps.Count - 1;
-            if (id == _unknownId && last >= 0 && path.Steps[last].Id == id) path.Steps[last] = path.Steps[last] with { Start = start };
+            if (id == _unknownId && last >= 0 && path.Steps[last].Id == id)
+                path.Steps[last] = path.Steps[last] with { Start = start };
             else path.Steps.Add(new TokenList.Token(id, start, end));
         }
         for (var i = path.Steps.Count - 1; i >= 0; i--)

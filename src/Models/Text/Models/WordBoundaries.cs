@@ -1,5 +1,5 @@
-// Where a text without pre-tokenizer can be cut into words all the same: before U+2581 behind another character, if the vocabulary
-// has no token with such a pair inside. Merges only make tokens of the vocabulary, so none can cross such a place.
+// Where a text without pre-tokenizer can be cut into words all the same: before U+2581 behind another character, if the
+// vocabulary has no token with such a pair inside. Merges only make tokens of the vocabulary, so none can cross such a place.
 namespace PeftAlign.Models.Text.Models;
 
 /// <summary>Safe places to cut. Found once for a vocabulary.</summary>

@@ -56,7 +56,8 @@ internal sealed class WordCache
         }
     }
 
-    /// <summary>Keeps a word of at most <see cref="MaxWord"/> units with its tokens, whose offsets start at <paramref name="shift"/>.</summary>
+    /// <summary>Keeps a word of at most <see cref="MaxWord"/> units with its tokens, whose offsets start at <paramref
+    /// name="shift"/>.</summary>
     public void Add(ReadOnlySpan<char> word, uint hash, ReadOnlySpan<TokenList.Token> tokens, int shift)
     {
         if (tokens.Length > byte.MaxValue) return;
@@ -72,7 +73,7 @@ internal sealed class WordCache
             Count = (byte)tokens.Length,
         };
         word.CopyTo(_chars.AsSpan(_charsUsed));
-        foreach (var token in tokens) _tokens[_tokensUsed++] = new TokenList.Token(token.Id, token.Start - shift, token.End - shift);
+        foreach (var (id, start, end) in tokens) _tokens[_tokensUsed++] = new TokenList.Token(id, start - shift, end - shift);
         _charsUsed += word.Length;
         _words++;
     }

@@ -4,7 +4,8 @@ using PeftAlign.Models.Text.Unicode;
 namespace PeftAlign.Models.Text.Models;
 
 /// <summary>WordPiece: a word that cannot be written is one unknown token.</summary>
-internal sealed class WordPieceModel(Vocabulary vocabulary, int unknownId, string continuingPrefix, int maxCharacters) : TokenModel(vocabulary)
+internal sealed class WordPieceModel(Vocabulary vocabulary, int unknownId, string continuingPrefix, int maxCharacters)
+    : TokenModel(vocabulary)
 {
     public override int? UnknownId => unknownId;
 

@@ -8,9 +8,6 @@ namespace PeftAlign.Models.Text.Normalizers;
 /// <summary>Prepend: puts a string before a text that is not empty.</summary>
 internal sealed class PrependNormalizer(string prefix) : Normalizer
 {
-    /// <summary>What is put before.</summary>
-    public string Prefix => prefix;
-
     public override AlignedText Apply(AlignedText text, TextPool pool)
     {
         if (text.Length == 0) return text;
@@ -31,12 +28,6 @@ internal sealed class PrependNormalizer(string prefix) : Normalizer
 /// <summary>Replace: writes a string for each match of a pattern.</summary>
 internal sealed class ReplaceNormalizer(Pattern pattern, string content) : Normalizer
 {
-    /// <summary>What is replaced.</summary>
-    public Pattern Pattern => pattern;
-
-    /// <summary>What it is replaced by.</summary>
-    public string Content => content;
-
     public override AlignedText Apply(AlignedText text, TextPool pool)
     {
         if (pattern is LiteralPattern { Text.Length: 1 } literal && content.Length == 1)

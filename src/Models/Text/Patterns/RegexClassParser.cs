@@ -98,7 +98,8 @@ internal sealed class RegexClassParser(string source)
             return ParsePosix(ref position) ?? ParseBracket(ref position, ignoreCase, depth + 1);
         var (set, first) = ParsePoint(ref position);
         if (set is not null) return set;
-        if (position + 1 >= source.Length || source[position] != '-' || source[position + 1] == ']') return CharacterSet.Of(first);
+        if (position + 1 >= source.Length || source[position] != '-' || source[position + 1] == ']')
+            return CharacterSet.Of(first);
         var dash = position++;
         if (source[position] == '[')
         {
@@ -160,7 +161,8 @@ internal sealed class RegexClassParser(string source)
             "letter" => p => UnicodeData.Is(p, UnicodeData.Letters),
             "mark" or "combiningmark" => p => UnicodeData.Is(p, UnicodeData.Marks),
             "number" => p => UnicodeData.Is(p, UnicodeData.Numbers),
-            "punctuation" or "punct" => p => UnicodeData.Is(p, UnicodeData.Punctuation) || (p < 128 && UnicodeData.IsBertPunctuation(p)),
+            "punctuation" or "punct" => p => UnicodeData.Is(p, UnicodeData.Punctuation)
+                || (p < 128 && UnicodeData.IsBertPunctuation(p)),
             "symbol" => p => UnicodeData.Is(p, UnicodeData.Symbols),
             "separator" => p => UnicodeData.Is(p, UnicodeData.Separators),
             "alpha" or "alphabetic" => UnicodeData.IsAlphabetic,
@@ -194,7 +196,8 @@ internal sealed class RegexClassParser(string source)
             value = value * 16 + Convert.ToInt32(source[position++].ToString(), 16);
             count++;
         }
-        if (count == 0 || value > 0x10FFFF || (braces && !Take(ref position, '}'))) throw Error(start, "a character code is not valid");
+        if (count == 0 || value > 0x10FFFF || (braces && !Take(ref position, '}')))
+            throw Error(start, "a character code is not valid");
         return (int)value;
     }
 

@@ -1,4 +1,5 @@
 // The syntax tree of a regular expression, and its sets of characters.
+using System.Collections.Concurrent;
 using PeftAlign.Models.Text.Unicode;
 
 namespace PeftAlign.Models.Text.Patterns;
@@ -31,17 +32,9 @@ internal sealed class CharacterSet
     /// <summary>The set with the other letter cases of its members.</summary>
     public CharacterSet IgnoringCase()
     {
-        var variants = new Dictionary<int, bool>();
-        return new CharacterSet(point => _test(point) || AnyVariant(variants, point));
-    }
-
-    private bool AnyVariant(Dictionary<int, bool> known, int point)
-    {
-        lock (known)
-        {
-            if (known.TryGetValue(point, out var found)) return found;
-            return known[point] = UnicodeData.CaseVariants(point).Any(_test);
-        }
+        var known = new ConcurrentDictionary<int, bool>();
+        return new CharacterSet(point =>
+            _test(point) || known.GetOrAdd(point, p => UnicodeData.CaseVariants(p).Any(_test)));
     }
 
     /// <summary>One code point.</summary>

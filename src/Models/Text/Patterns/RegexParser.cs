@@ -1,6 +1,6 @@
 // Parses regular expressions in Oniguruma's Ruby syntax, which tokenizer.json files use: classes with nesting and &&, properties,
-// groups, look-around, greedy, lazy and possessive repetition, inline options. Left out: back references, which have no place in a
-// splitter, and letters that are several in another case (ß and SS).
+// groups, look-around, greedy, lazy and possessive repetition, inline options. Left out: back references, which have no place
+// in a splitter, and letters that are several in another case (ß and SS).
 using PeftAlign.Models.Text.Unicode;
 
 namespace PeftAlign.Models.Text.Patterns;

@@ -8,7 +8,8 @@ internal sealed class RegexPattern(string source) : Pattern
 {
     private readonly RegexProgram _program = RegexProgram.Compile(source);
 
-    /// <summary>The pattern for an expression in Oniguruma's syntax; throws <see cref="FormatException"/> where it is not valid.</summary>
+    /// <summary>The pattern for an expression in Oniguruma's syntax; throws <see cref="FormatException"/> where it is not
+    /// valid.</summary>
     public static Pattern For(string source)
     {
         if (source == Gpt2Scanner.Source) return new ScannerPattern(new Gpt2Scanner());

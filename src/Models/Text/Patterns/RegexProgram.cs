@@ -55,7 +55,8 @@ internal sealed class RegexProgram
 
     private int Add(RegexInstruction instruction)
     {
-        if (_code.Count >= MaxSize) throw new FormatException($"the pattern needs more than {MaxSize} steps; make its counts smaller");
+        if (_code.Count >= MaxSize)
+            throw new FormatException($"the pattern needs more than {MaxSize} steps; make its counts smaller");
         _code.Add(instruction);
         return _code.Count - 1;
     }
@@ -111,7 +112,8 @@ internal sealed class RegexProgram
     {
         if (repeat.Body is RegexNode.Set set)
         {
-            Add(new RegexInstruction(RegexOp.SetLoop, Characters: set.Characters) { Min = repeat.Min, Max = repeat.Max, Greed = repeat.Greed });
+            var (_, min, max, greed) = repeat;
+            Add(new RegexInstruction(RegexOp.SetLoop, Characters: set.Characters) { Min = min, Max = max, Greed = greed });
             return;
         }
         if (repeat.Greed == Greed.Possessive)
@@ -165,7 +167,8 @@ internal sealed class RegexProgram
             case RegexNode.Atomic atomic: return Lengths(atomic.Body);
             case RegexNode.Repeat repeat:
                 var body = Lengths(repeat.Body);
-                return ((int)Math.Min(unbounded, (long)body.Min * repeat.Min), (int)Math.Min(unbounded, (long)body.Max * repeat.Max));
+                return ((int)Math.Min(unbounded, (long)body.Min * repeat.Min),
+                    (int)Math.Min(unbounded, (long)body.Max * repeat.Max));
             default: return (0, 0);
         }
     }

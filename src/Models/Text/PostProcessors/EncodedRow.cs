@@ -52,7 +52,8 @@ internal sealed class EncodedRow
         return row;
     }
 
-    /// <summary>Cuts the row to a length; the rest becomes overflowing parts that share <paramref name="stride"/> tokens.</summary>
+    /// <summary>Cuts the row to a length; the rest becomes overflowing parts that share <paramref name="stride"/>
+    /// tokens.</summary>
     public EncodedRow Truncate(int maxLength, int stride, bool fromLeft)
     {
         if (maxLength >= Count) return this;

@@ -54,5 +54,6 @@ internal sealed class TemplatePostProcessor(IReadOnlyList<TemplatePart> single, 
         return result;
     }
 
-    private static TemplatePart Token((string Token, int Id) special, int typeId) => TemplatePart.OfToken(special.Token, special.Id, typeId);
+    private static TemplatePart Token((string Token, int Id) special, int typeId) =>
+        TemplatePart.OfToken(special.Token, special.Id, typeId);
 }

@@ -9,7 +9,8 @@ internal static class Truncation
     /// <summary>The strategies.</summary>
     public static readonly string[] Strategies = ["longest_first", "only_first", "only_second"];
 
-    /// <summary>Cuts rows so that they fit beside the special tokens. Limits too small for these leave the rows as they are.</summary>
+    /// <summary>Cuts rows so that they fit beside the special tokens. Limits too small for these leave the rows as they
+    /// are.</summary>
     /// <param name="rows">One row per text.</param>
     /// <param name="options">How.</param>
     /// <param name="specialTokens">Special tokens that will be added.</param>
@@ -47,7 +48,8 @@ internal static class Truncation
     private static List<EncodedRow> OnlyOne(List<EncodedRow> rows, TruncationOptions options, int excess)
     {
         var index = options.Strategy == "only_first" ? 0 : 1;
-        if (index >= rows.Count) throw new TokenizerException("truncation strategy only_second needs a pair of texts; give a second text");
+        if (index >= rows.Count)
+            throw new TokenizerException("truncation strategy only_second needs a pair of texts; give a second text");
         var length = rows[index].Count - excess;
         if (length <= 0)
             throw new TokenizerException(

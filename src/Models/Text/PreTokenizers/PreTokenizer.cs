@@ -44,7 +44,8 @@ internal sealed class SequencePreTokenizer(IReadOnlyList<PreTokenizer> steps) : 
 /// <summary>What becomes of the matches of a splitting pattern.</summary>
 internal enum SplitBehavior { Removed, Isolated, MergedWithPrevious, MergedWithNext, Contiguous }
 
-/// <summary>Split: cuts pieces at the matches of a pattern. Punctuation, Digits and CharDelimiterSplit are special cases.</summary>
+/// <summary>Split: cuts pieces at the matches of a pattern. Punctuation, Digits and CharDelimiterSplit are special
+/// cases.</summary>
 internal sealed class SplitPreTokenizer(Pattern pattern, SplitBehavior behavior, bool invert) : PreTokenizer
 {
     /// <summary>The hand-written scanner that does exactly this step, if there is one.</summary>

@@ -9,7 +9,8 @@ namespace PeftAlign.Models.Text.PreTokenizers;
 internal static class WordPreTokenizers
 {
     /// <summary>Whitespace: \w+|[^\w\s]+ (in Rust's sense of \w), the white space removed.</summary>
-    public static PreTokenizer Whitespace() => new ClassPreTokenizer(point => UnicodeData.IsWhiteSpace(point) ? -1 : IsRustWord(point) ? 1 : 2);
+    public static PreTokenizer Whitespace() =>
+        new ClassPreTokenizer(point => UnicodeData.IsWhiteSpace(point) ? -1 : IsRustWord(point) ? 1 : 2);
 
     /// <summary>WhitespaceSplit: what lies between white space.</summary>
     public static PreTokenizer WhitespaceSplit() =>

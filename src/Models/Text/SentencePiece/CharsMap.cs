@@ -1,6 +1,7 @@
 // A precompiled character map of sentencepiece (normalizer_spec.precompiled_charsmap): 4 bytes with the size of a double-array
 // trie (darts-clone), the trie over UTF-8 bytes, then the replacements, each ended by a zero byte.
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
 using System.Text;
 using PeftAlign.Models.Text.Models;
 using PeftAlign.Models.Text.Unicode;
@@ -12,7 +13,7 @@ internal sealed class CharsMap
 {
     private readonly uint[] _units;
     private readonly byte[] _texts;
-    private readonly Dictionary<int, string> _cache = [];
+    private readonly ConcurrentDictionary<int, string> _cache = [];
 
     private CharsMap(uint[] units, byte[] texts) => (_units, _texts) = (units, texts);
 
@@ -65,12 +66,9 @@ internal sealed class CharsMap
     private string? Text(int index)
     {
         if (index < 0 || index >= _texts.Length) return null;
-        lock (_cache)
-        {
-            if (_cache.TryGetValue(index, out var known)) return known;
-            var rest = _texts.AsSpan(index);
-            var length = rest.IndexOf((byte)0);
-            return _cache[index] = Encoding.UTF8.GetString(length < 0 ? rest : rest[..length]);
-        }
+        if (_cache.TryGetValue(index, out var known)) return known;
+        var rest = _texts.AsSpan(index);
+        var length = rest.IndexOf((byte)0);
+        return _cache[index] = Encoding.UTF8.GetString(length < 0 ? rest : rest[..length]);
     }
 }

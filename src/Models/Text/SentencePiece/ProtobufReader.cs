@@ -21,7 +21,8 @@ internal ref struct ProtobufReader(ReadOnlySpan<byte> message)
         if (_position >= _bytes.Length) return false;
         var tag = Varint();
         (field, _wireType) = ((int)(tag >> 3), (int)(tag & 7));
-        if (field == 0 || tag >> 3 > 536_870_911) throw new FormatException($"byte {_position}: a field has the number {tag >> 3}");
+        if (field == 0 || tag >> 3 > 536_870_911)
+            throw new FormatException($"byte {_position}: a field has the number {tag >> 3}");
         return true;
     }
 

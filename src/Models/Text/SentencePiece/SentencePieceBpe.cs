@@ -76,7 +76,8 @@ internal sealed class SentencePieceBpe : TokenModel
             }
             i = start;
             CodePoints.Next(word, ref i);
-            merging.Add(i == start + 1 ? _characters[word[start]] : _lookup.TryGetValue(word[start..i], out var symbol) ? symbol : -1, start, i);
+            var known = i == start + 1 ? _characters[word[start]] : _lookup.TryGetValue(word[start..i], out var symbol) ? symbol : -1;
+            merging.Add(known, start, i);
         }
     }
 
@@ -138,7 +139,8 @@ internal sealed class SentencePieceBpe : TokenModel
             var (text, score, type) = _file.Pieces[id];
             for (var cut = 1; cut < text.Length; cut++)
             {
-                if (!_lookup.TryGetValue(text.AsSpan(0, cut), out var left) || !_lookup.TryGetValue(text.AsSpan(cut), out var right)) continue;
+                if (!_lookup.TryGetValue(text.AsSpan(0, cut), out var left)
+                    || !_lookup.TryGetValue(text.AsSpan(cut), out var right)) continue;
                 merges.Add((left, right, ranks[score], id));
                 if (type == PieceType.Unused) _unusedParts[id] = (left, right);
             }

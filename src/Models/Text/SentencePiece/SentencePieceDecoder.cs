@@ -49,7 +49,8 @@ internal sealed class SentencePieceDecoder(SentencePieceFile file) : Decoders.De
         ReadOnlySpan<byte> rest = bytes.ToArray();
         while (rest.Length > 0)
         {
-            if (Rune.DecodeFromUtf8(rest, out var rune, out var used) == System.Buffers.OperationStatus.Done) text.Append(rune.ToString());
+            if (Rune.DecodeFromUtf8(rest, out var rune, out var used) == System.Buffers.OperationStatus.Done)
+                text.Append(rune.ToString());
             else
             {
                 text.Append('\uFFFD');

@@ -1,4 +1,5 @@
-// The content of a sentencepiece model file (sentencepiece_model.proto: ModelProto with its pieces, trainer and normalizer specs).
+// The content of a sentencepiece model file (sentencepiece_model.proto: ModelProto with its pieces, trainer and normalizer
+// specs).
 namespace PeftAlign.Models.Text.SentencePiece;
 
 /// <summary>Types of a piece, numbered as in the file.</summary>
@@ -132,7 +133,8 @@ internal sealed class SentencePieceFile
         var reader = new ProtobufReader(message);
         while (reader.Next(out var field))
         {
-            if (field == 2 && !reader.Bytes().IsEmpty) throw new FormatException("denormalizer_spec has rules, which are not supported");
+            if (field == 2 && !reader.Bytes().IsEmpty)
+                throw new FormatException("denormalizer_spec has rules, which are not supported");
             if (field != 2) reader.Skip();
         }
     }
@@ -140,15 +142,18 @@ internal sealed class SentencePieceFile
     private void Check()
     {
         IsBpe = _modelType == 2;
-        if (_modelType is not (1 or 2)) throw new FormatException($"model_type {_modelType} is not supported; only 1 (unigram) and 2 (BPE) are");
+        if (_modelType is not (1 or 2))
+            throw new FormatException($"model_type {_modelType} is not supported; only 1 (unigram) and 2 (BPE) are");
         if (Pieces.Count == 0) throw new FormatException("it has no pieces");
         var (ordinary, reserved) = (new HashSet<string>(), new HashSet<string>());
         for (var id = 0; id < Pieces.Count; id++)
         {
             var piece = Pieces[id];
             if (piece.Text == "") throw new FormatException($"piece {id} is empty");
-            if (piece.Text.Length > MaxPiece) throw new FormatException($"piece {id} has {piece.Text.Length} characters; the limit is {MaxPiece}");
-            if (!(piece.IsOrdinary ? ordinary : reserved).Add(piece.Text)) throw new FormatException($"piece '{piece.Text}' occurs twice");
+            if (piece.Text.Length > MaxPiece)
+                throw new FormatException($"piece {id} has {piece.Text.Length} characters; the limit is {MaxPiece}");
+            if (!(piece.IsOrdinary ? ordinary : reserved).Add(piece.Text))
+                throw new FormatException($"piece '{piece.Text}' occurs twice");
             if (piece.Type == PieceType.Unknown)
             {
                 if (UnknownId >= 0) throw new FormatException($"pieces {UnknownId} and {id} are both of type UNKNOWN");
@@ -157,7 +162,8 @@ internal sealed class SentencePieceFile
         }
         if (UnknownId < 0) throw new FormatException("no piece is of type UNKNOWN");
         var bytes = Pieces.Count(piece => piece.Type == PieceType.Byte);
-        if (ByteFallback && bytes != 256) throw new FormatException($"byte_fallback is on, but there are {bytes} byte pieces, not 256");
+        if (ByteFallback && bytes != 256)
+            throw new FormatException($"byte_fallback is on, but there are {bytes} byte pieces, not 256");
         if (!ByteFallback && bytes > 0) throw new FormatException($"there are {bytes} byte pieces, but byte_fallback is off");
         foreach (var piece in Pieces)
             if (piece.Type == PieceType.Byte && Decoders.ByteFallbackDecoder.ByteOf(piece.Text) is null)

@@ -23,7 +23,8 @@ internal sealed class SentencePieceNormalizer(SentencePieceFile file) : Normaliz
         return pieces.Count == 0 ? null : new TokenTrie(pieces);
     }
 
-    /// <summary>The end of the longest piece of a trie that starts at a place, or the place itself, and the id of that piece.</summary>
+    /// <summary>The end of the longest piece of a trie that starts at a place, or the place itself, and the id of that
+    /// piece.</summary>
     public static int MatchEnd(TokenTrie trie, ReadOnlySpan<char> text, int start, out int id)
     {
         var (node, end) = (TokenTrie.Root, start);

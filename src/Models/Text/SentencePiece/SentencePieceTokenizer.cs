@@ -1,5 +1,5 @@
-// A sentencepiece model as a tokenizer: by itself (ids as sentencepiece gives them; special tokens in the text are ordinary text),
-// or converted to what the `tokenizers` library computes (the layouts of published tokenizer.json files).
+// A sentencepiece model as a tokenizer: by itself (ids as sentencepiece gives them; special tokens in the text are ordinary
+// text), or converted to what the `tokenizers` library computes (the layouts of published tokenizer.json files).
 using PeftAlign.Models.Text.Decoders;
 using PeftAlign.Models.Text.Files;
 using PeftAlign.Models.Text.Models;
@@ -45,7 +45,8 @@ internal static class SentencePieceTokenizer
             PostProcessor = Wrapper(file, addBos, addEos),
             Decoder = new SentencePieceDecoder(file),
             Roles = Roles(file),
-            SpecialIds = [.. file.Pieces.Index().Where(p => p.Item.Type is PieceType.Control or PieceType.Unknown).Select(p => p.Index)],
+            SpecialIds =
+                [.. file.Pieces.Index().Where(p => p.Item.Type is PieceType.Control or PieceType.Unknown).Select(p => p.Index)],
         };
     }
 
@@ -57,7 +58,8 @@ internal static class SentencePieceTokenizer
         var isPlain = layout is SentencePieceLayout.Legacy or SentencePieceLayout.NonLegacy or SentencePieceLayout.NoPrefix;
         return new TokenizerParts
         {
-            Model = file.IsBpe ? ConvertedBpe(file, vocabulary, isPlain) : ConvertedUnigram(file, vocabulary, unigramByteFallback),
+            Model = file.IsBpe ? ConvertedBpe(file, vocabulary, isPlain)
+                : ConvertedUnigram(file, vocabulary, unigramByteFallback),
             Normalizer = NormalizerOf(file, layout),
             PreTokenizer = layout switch
             {
@@ -94,7 +96,8 @@ internal static class SentencePieceTokenizer
 
     private static Vocabulary VocabularyOf(SentencePieceFile file) =>
         // Where an ordinary and a reserved piece have the same text, the reserved one is found by it.
-        new([.. file.Pieces.Index().OrderBy(piece => !piece.Item.IsOrdinary).Select(p => KeyValuePair.Create(p.Item.Text, p.Index))]);
+        new([.. file.Pieces.Index().OrderBy(piece => !piece.Item.IsOrdinary)
+            .Select(piece => KeyValuePair.Create(piece.Item.Text, piece.Index))]);
 
     private static UnigramModel NativeUnigram(SentencePieceFile file, Vocabulary vocabulary) => new(
         vocabulary,
@@ -108,7 +111,8 @@ internal static class SentencePieceTokenizer
         file.UnknownId, file.ByteFallback, singlePrecision: true);
 
     private static UnigramModel ConvertedUnigram(SentencePieceFile file, Vocabulary vocabulary, bool byteFallback) =>
-        new(vocabulary, [.. file.Pieces.Select(piece => (double)piece.Score)], null, file.UnknownId, byteFallback, singlePrecision: false);
+        new(vocabulary, [.. file.Pieces.Select(piece => (double)piece.Score)], null, file.UnknownId, byteFallback,
+            singlePrecision: false);
 
     private static BpeModel ConvertedBpe(SentencePieceFile file, Vocabulary vocabulary, bool byteFallback) => new(
         vocabulary, ModelJson.Merges(vocabulary, Merges(file)),
@@ -131,7 +135,7 @@ internal static class SentencePieceTokenizer
 
     private static SequenceDecoder PlainDecoder(SentencePieceLayout layout)
     {
-        var steps = new List<Decoder> { new ReplaceDecoder(new LiteralPattern(Space), " "), new ByteFallbackDecoder(), new FuseDecoder() };
+        List<Decoder> steps = [new ReplaceDecoder(new LiteralPattern(Space), " "), new ByteFallbackDecoder(), new FuseDecoder()];
         if (layout != SentencePieceLayout.NoPrefix) steps.Add(new StripDecoder(" ", 1, 0));
         return new SequenceDecoder(steps);
     }
@@ -153,7 +157,8 @@ internal static class SentencePieceTokenizer
     private static List<AddedToken> AddedTokens(SentencePieceFile file, bool withUnknown) =>
     [
         .. file.Pieces.Index()
-            .Where(p => p.Item.Type is PieceType.Control or PieceType.UserDefined || (withUnknown && p.Item.Type == PieceType.Unknown))
+            .Where(p => p.Item.Type is PieceType.Control or PieceType.UserDefined
+                || (withUnknown && p.Item.Type == PieceType.Unknown))
             .Select(p => new AddedToken(p.Index, p.Item.Text) { Special = p.Item.Type != PieceType.UserDefined }),
     ];
 

@@ -51,7 +51,8 @@ internal static class CodePoints
         return changed ? new string(chars) : text;
     }
 
-    /// <summary>For each UTF-16 offset 0 to length the number of code points before it; null where the text has no pairs.</summary>
+    /// <summary>For each UTF-16 offset 0 to length the number of code points before it; null where the text has no
+    /// pairs.</summary>
     public static int[]? OffsetsByUnit(string text)
     {
         if (!text.AsSpan().ContainsAnyInRange('\uD800', '\uDFFF')) return null;

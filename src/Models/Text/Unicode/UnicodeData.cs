@@ -66,9 +66,6 @@ internal static class UnicodeData
     /// <summary>Grapheme_Cluster_Break.</summary>
     public static GraphemeBreak Break(int point) => (GraphemeBreak)Tables.Breaks[Kinds[point]];
 
-    /// <summary>Name of the script, as Unicode writes it with words joined by '_' (case ignored).</summary>
-    public static string Script(int point) => Tables.ScriptNames[Tables.Scripts[Kinds[point]]];
-
     /// <summary>Index of a script by name (case, '_', '-' and spaces ignored), or -1.</summary>
     public static int ScriptIndex(string name) =>
         Array.FindIndex(Tables.ScriptNames, s => Plain(s).Equals(Plain(name), StringComparison.OrdinalIgnoreCase));

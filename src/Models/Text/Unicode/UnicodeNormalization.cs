@@ -13,7 +13,8 @@ internal sealed class UnicodeNormalization(bool compatibility, bool compose, Act
     // Characters since the last starter (included), in canonical order up to _sorted.
     private readonly List<(int Point, int Class, int Change)> _pending = [];
 
-    /// <summary>Whether no character of a text can change under any form: nothing from U+00C0 on, where NFC needs U+0300.</summary>
+    /// <summary>Whether no character of a text can change under any form: nothing from U+00C0 on, where NFC needs
+    /// U+0300.</summary>
     public static bool IsUnchanged(ReadOnlySpan<char> text, bool compatibility, bool compose) =>
         compatibility ? !text.ContainsAnyExceptInRange('\0', '\u009F')
         : !text.ContainsAnyExceptInRange('\0', compose ? '\u02FF' : '\u00BF');
