@@ -87,6 +87,7 @@ public class PluginPathTests
     {
         File.AppendAllText(Path.Combine(installed, "acme.tabrows", "conformance", "good.tsv"), "\n");
         Assert.That(Run(2, folder, Host, "plugins", "verify", "--plugins", installed), Does.Contain("plugin acme.tabrows in").And.Contain("file 'conformance/good.tsv' is not the one that was built"));
+        Assert.That(Run(2, folder, Host, "run", "by-id.yaml", "--plugins", installed, "--out", "again"), Does.Contain("nothing of it was loaded"));
     }
 
     [Test]
