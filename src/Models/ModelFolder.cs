@@ -47,13 +47,17 @@ public static class ModelFolder
 
     /// <summary>Loads a model in float32.</summary>
     /// <param name="folder">config.json and weights.</param>
-    /// <exception cref="Abstractions.UserErrorException">A file is missing or wrong.</exception>
-    public static DecoderModel Load(string folder)
+    /// <param name="warn">Told of what is odd but usable, such as tensors that the configuration does not use.</param>
+    /// <exception cref="Abstractions.UserErrorException">A file is missing or wrong, or weights and configuration do not fit.</exception>
+    public static DecoderModel Load(string folder, Action<string>? warn = null)
     {
         var spec = LlamaSpec.Of(ModelConfig.Open(folder));
         using var checkpoint = CheckpointFolder.Open(folder);
-        var weights = spec.Weights().Where(w => checkpoint.Contains(w.Name)).ToDictionary(
-            w => w.Name, w => checkpoint.Tensor(w.Name).to(torch.float32).DetachFromDisposeScope());
+        // Old checkpoints keep rotary tables, and some a copy of a tied head.
+        checkpoint.Require(spec.Weights().ToDictionary(w => w.Name, w => w.Shape), name => name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal) || (spec.TiedHead && name == "lm_head.weight"));
+        foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
+        using var scope = torch.NewDisposeScope();
+        var weights = spec.Weights().ToDictionary(w => w.Name, w => checkpoint.Tensor(w.Name).to(torch.float32).DetachFromDisposeScope());
         return new DecoderModel(spec, weights);
     }
 

@@ -30,6 +30,13 @@ internal sealed class BatchOrder(int records, TrainingOptions options)
         return Enumerable.Range(first, last - first).Select(b => order.Skip(b * options.BatchSize).Take(options.BatchSize).ToArray()).ToList();
     }
 
+    /// <summary>Epochs done after <paramref name="steps"/> updates, by micro-batches, as TRL counts.</summary>
+    internal double Epoch(int steps)
+    {
+        var (whole, rest) = Math.DivRem(steps, StepsPerEpoch);
+        return whole + (double)Math.Min(rest * options.GradientAccumulationSteps, BatchesPerEpoch) / BatchesPerEpoch;
+    }
+
     private long[] Order(long epoch)
     {
         if (current is { } known && known.Epoch == epoch) return known.Order;

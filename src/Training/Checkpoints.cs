@@ -3,6 +3,7 @@
 
 using System.Globalization;
 using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
 
@@ -13,6 +14,9 @@ internal sealed class Checkpoints(string folder, int keep)
     private const string Parameters = "trainable.safetensors";
     private const string Optimizer = "optimizer.safetensors";
     private const string StateFile = "state.json";
+    private const string Unfinished = ".partial";
+    private const string FirstMoment = "exp_avg";
+    private const string SecondMoment = "exp_avg_sq";
 
     /// <summary>Saved step, bytes of metrics.jsonl, tokens seen and last loss.</summary>
     internal sealed record State(int Step, long MetricsBytes, long Tokens, double Loss);
@@ -20,35 +24,74 @@ internal sealed class Checkpoints(string folder, int keep)
     internal void Save(State state, FlatParameters parameters, AdamW optimizer)
     {
         var target = Path.Combine(folder, state.Step.ToString(CultureInfo.InvariantCulture));
-        var temporary = target + ".partial";
-        if (Directory.Exists(temporary)) Directory.Delete(temporary, recursive: true);
+        var temporary = target + Unfinished;
         Directory.CreateDirectory(temporary);
         SafetensorsWriter.Write(Path.Combine(temporary, Parameters), parameters.Members.Select(m => KeyValuePair.Create(m.Name, m.Tensor.detach())));
-        SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), [KeyValuePair.Create("exp_avg", optimizer.FirstMoment), KeyValuePair.Create("exp_avg_sq", optimizer.SecondMoment)]);
+        SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), [KeyValuePair.Create(FirstMoment, optimizer.FirstMoment), KeyValuePair.Create(SecondMoment, optimizer.SecondMoment)]);
         var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss };
         File.WriteAllText(Path.Combine(temporary, StateFile), json.ToJsonString());
-        if (Directory.Exists(target)) Directory.Delete(target, recursive: true);
         Directory.Move(temporary, target);
-        foreach (var old in Steps().SkipLast(keep)) Directory.Delete(Path.Combine(folder, old.ToString(CultureInfo.InvariantCulture)), recursive: true);
+        Prune();
     }
 
     /// <summary>Loads the latest checkpoint into parameters and optimiser; null where there is none.</summary>
+    /// <exception cref="UserErrorException">It does not belong to this model, adapter and options, or was changed since.</exception>
     internal State? Restore(FlatParameters parameters, AdamW optimizer)
     {
+        Prune();
         if (Steps() is not [.., var step]) return null;
         var latest = Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        using (var saved = SafetensorsFile.Open(Path.Combine(latest, Parameters)))
-            foreach (var (name, tensor) in parameters.Members) tensor.copy_(saved.Tensor(name));
-        using (var saved = SafetensorsFile.Open(Path.Combine(latest, Optimizer)))
-        {
-            optimizer.FirstMoment.copy_(saved.Tensor("exp_avg"));
-            optimizer.SecondMoment.copy_(saved.Tensor("exp_avg_sq"));
-        }
-        var json = JsonNode.Parse(File.ReadAllText(Path.Combine(latest, StateFile)))!;
+        Load(Path.Combine(latest, Parameters), parameters.Members);
+        Load(Path.Combine(latest, Optimizer), [(FirstMoment, optimizer.FirstMoment), (SecondMoment, optimizer.SecondMoment)]);
         optimizer.Steps = step;
-        return new State(step, (long)json["metrics_bytes"]!, (long)json["tokens"]!, (double)json["loss"]!);
+        return ReadState(Path.Combine(latest, StateFile), step);
+    }
+
+    // All tensors are compared before the first is copied; copy_ alone would spread a smaller tensor over a larger one.
+    private void Load(string path, IReadOnlyList<(string Name, Tensor Tensor)> targets)
+    {
+        using var saved = SafetensorsFile.Open(path);
+        foreach (var (name, tensor) in targets)
+        {
+            if (!saved.Contains(name)) throw Misfit(path, $"it lacks the tensor '{name}'");
+            var found = saved.Find(name);
+            if (!found.Shape.SequenceEqual(tensor.shape) || found.DType != tensor.dtype)
+                throw Misfit(path, $"its tensor '{name}' is {found.DType} [{string.Join(", ", found.Shape)}]; this run trains {tensor.dtype} [{string.Join(", ", tensor.shape)}]");
+        }
+        if (saved.Tensors.FirstOrDefault(t => targets.All(known => known.Name != t.Name)) is { } extra)
+            throw Misfit(path, $"it holds the tensor '{extra.Name}', which this run does not train");
+        foreach (var (name, tensor) in targets) tensor.copy_(saved.Tensor(name));
+    }
+
+    private State ReadState(string path, int step)
+    {
+        try
+        {
+            var json = JsonNode.Parse(File.ReadAllText(path))!;
+            return new State(step, (long)json["metrics_bytes"]!, (long)json["tokens"]!, (double)json["loss"]!);
+        }
+        catch (Exception e) when (e is IOException or System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException)
+        {
+            throw Misfit(path, "it cannot be read", e);
+        }
+    }
+
+    private UserErrorException Misfit(string path, string reason, Exception? inner = null) =>
+        new($"The checkpoint {path} does not fit this run: {reason}. Delete {folder} to train from the start, or restore the options that it was made with.", inner);
+
+    // Also what an interrupted save or an interrupted pruning left.
+    private void Prune()
+    {
+        if (!Directory.Exists(folder)) return;
+        foreach (var partial in Directory.GetDirectories(folder, "*" + Unfinished)) Directory.Delete(partial, recursive: true);
+        foreach (var old in Steps().SkipLast(keep))
+        {
+            var path = Path.Combine(folder, old.ToString(CultureInfo.InvariantCulture));
+            Directory.Move(path, path + Unfinished); // a folder under its own name is always whole
+            Directory.Delete(path + Unfinished, recursive: true);
+        }
     }
 
     private List<int> Steps()

@@ -2,6 +2,7 @@
 // with the same bytes; a checkpoint remembers its length, and a resumed run cuts it back to that.
 
 using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
 
 namespace PeftAlign.Training;
 
@@ -11,10 +12,17 @@ internal sealed class MetricsLog : IDisposable
 
     /// <param name="path">The file.</param>
     /// <param name="keepBytes">Length at the checkpoint that is resumed; 0 starts anew.</param>
+    /// <exception cref="UserErrorException">The file is shorter than that.</exception>
     internal MetricsLog(string path, long keepBytes)
     {
         file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read);
-        file.SetLength(Math.Min(keepBytes, file.Length));
+        if (file.Length < keepBytes)
+        {
+            var length = file.Length;
+            file.Dispose();
+            throw new UserErrorException($"{path} has {length} bytes, but the checkpoint was written after {keepBytes}: rows are lost. Restore the file, or delete the checkpoints to train from the start.");
+        }
+        file.SetLength(keepBytes);
         file.Seek(0, SeekOrigin.End);
     }
 

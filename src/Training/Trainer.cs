@@ -15,7 +15,8 @@ public static class Trainer
 {
     /// <summary>
     /// Trains to the end, from the latest checkpoint in the folder where there is one. Afterwards the model's weights,
-    /// or the adapter's deltas, hold the trained values.
+    /// or the adapter's deltas, hold the trained values. Without an adapter the model's former weights are disposed, and
+    /// after an exception the model is unusable.
     /// </summary>
     /// <exception cref="UserErrorException">No record has a token to train, or the loss is not finite.</exception>
     /// <exception cref="OperationCanceledException">Cancelled; the latest checkpoint is kept.</exception>
@@ -33,6 +34,7 @@ public static class Trainer
         var engine = new LogProbEngine(run.Model);
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints);
         var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
+        if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var context = new PrepareContext(run.Tokenizer, options.MaxLength, new MaskLedger());
         var (tokens, loss) = (start.Tokens, start.Loss);
@@ -46,6 +48,7 @@ public static class Trainer
             var sums = new StepSums();
             for (var micro = 0; micro < window.Count; micro++)
             {
+                using var graph = torch.NewDisposeScope();
                 var groups = run.Method.Prepare(window[micro].Select(k => records[(int)k]).ToList(), context);
                 var dropout = new DropoutKey((ulong)options.Seed, (long)step * options.GradientAccumulationSteps + micro);
                 var logProbs = engine.LogProbs(groups, new ForwardMode { Deltas = deltas, Dropout = dropout });
@@ -61,7 +64,7 @@ public static class Trainer
 
             var learningRate = options.LearningRate * Schedules.Factor(options.LrScheduler, step, warmup, total);
             optimizer.Step(learningRate);
-            log.Write([new("step", step + 1), new("epoch", Epoch(step + 1, order)), new("loss", loss), new("grad_norm", gradNorm),
+            log.Write([new("step", step + 1), new("epoch", order.Epoch(step + 1)), new("loss", loss), new("grad_norm", gradNorm),
                 new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics]);
             if (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total)
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);
@@ -95,7 +98,12 @@ public static class Trainer
         var tensors = parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
         if (run.Adapter is { } sites)
             return sites.ToDictionary(s => s.Module, s => s.Delta.With(role => tensors[$"{s.Module}.{role}"]));
-        foreach (var (name, tensor) in tensors) run.Model.SetWeight(name, tensor);
+        foreach (var (name, tensor) in tensors)
+        {
+            var before = run.Model.Weights[name];
+            run.Model.SetWeight(name, tensor);
+            before.Dispose(); // else two copies of the model stay in memory
+        }
         return new Dictionary<string, Delta>();
     }
 
@@ -120,8 +128,8 @@ public static class Trainer
         return norm;
     }
 
-    private static double Epoch(int step, BatchOrder order) =>
-        (step - 1) / order.StepsPerEpoch + Math.Min(1.0, (double)((step - 1) % order.StepsPerEpoch + 1) / order.StepsPerEpoch);
+    private static UserErrorException Beyond(int step, int total, string folder) =>
+        new($"The latest checkpoint in {folder} was made after {step} updates, but this run has {total} (max_steps, epochs and batch sizes decide). Raise max_steps to at least {step}, or train in another folder.");
 
     private static UserErrorException NotFinite(int step, double loss, double gradNorm, TrainingOptions options) =>
         new($"Step {step}: loss {loss}, gradient norm {gradNorm} (learning_rate {options.LearningRate}). Training stopped before this update; the latest checkpoint is intact. Lower learning_rate, add warm-up, or look at the rows of this step.");

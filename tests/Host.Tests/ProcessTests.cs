@@ -53,18 +53,18 @@ public partial class ProcessTests
     }
 
     // With a libtorch that cannot be found, what needs no tensor works all the same.
-    [TestCase("--help", 0)]
-    [TestCase("--version", 0)]
-    [TestCase("doctor --help", 0)]
-    [TestCase("plugins --help", 0)]
-    [TestCase("nonsense", 2)]
-    public void WithoutLibtorch(string line, int expected)
+    [TestCase("--help", 0, "peftalign")]
+    [TestCase("--version", 0, "peftalign")]
+    [TestCase("doctor --help", 0, "peftalign")]
+    [TestCase("plugins list --json", 0, "\"plugins\": [")]
+    [TestCase("nonsense", 2, "")]
+    public void WithoutLibtorch(string line, int expected, string says)
     {
         using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent" }, line.Split(' '));
         var text = process.StandardOutput.ReadToEnd();
         Assert.That(process.WaitForExit(30_000), Is.True);
         Assert.That(process.ExitCode, Is.EqualTo(expected));
-        Assert.That(text, expected == 0 ? Does.Contain("peftalign") : Is.Empty);
+        Assert.That(text, says.Length > 0 ? Does.Contain(says) : Is.Empty);
     }
 
     // script(1) gives the program a terminal.
@@ -87,15 +87,6 @@ public partial class ProcessTests
     {
         using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent", ["TERM"] = "xterm" }, "doctor");
         Assert.That(process.StandardOutput.ReadToEnd(), Does.Contain("problem: ").And.Not.Contain("\u001b"));
-    }
-
-    [Test]
-    public void PluginsAreListedWithoutLibtorch()
-    {
-        using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent" }, "plugins", "list", "--json");
-        Assert.That(process.StandardOutput.ReadToEnd(), Does.Contain("\"plugins\": ["));
-        Assert.That(process.WaitForExit(30_000), Is.True);
-        Assert.That(process.ExitCode, Is.Zero);
     }
 
     [Test]

@@ -1,6 +1,7 @@
 // From {"weights": PATH or another job} to a model that can be trained or asked: base folder, adapters, tokenizer.
 
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
@@ -47,7 +48,7 @@ internal static class Policies
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = ModelFolder.Load(place.Base);
+        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning));
         var outline = model.Outline(place.Base);
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))

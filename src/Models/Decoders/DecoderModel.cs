@@ -4,6 +4,7 @@
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
+using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Models.Decoders;
 
@@ -41,15 +42,19 @@ public sealed class DecoderModel
     /// <returns>(R, d)</returns>
     public Tensor Forward(Pack pack, ForwardMode mode)
     {
+        using var scope = torch.NewDisposeScope();
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype);
-        var x = weights["model.embed_tokens.weight"].index_select(0, pack.Tokens); // (R, d)
-        for (var l = 0; l < Spec.Layers; l++)
-        {
-            var block = $"model.layers.{l}.";
-            x = x + Attention(Norm(x, block + "input_layernorm.weight"), block + "self_attn.", pack, rotary, mode);
-            x = x + FeedForward(Norm(x, block + "post_attention_layernorm.weight"), block + "mlp.", pack, mode);
-        }
-        return Norm(x, "model.norm.weight");
+        var x = F.embedding(pack.Tokens, weights["model.embed_tokens.weight"], Spec.PadToken); // (R, d)
+        for (var l = 0; l < Spec.Layers; l++) x = Block(x, $"model.layers.{l}.", pack, rotary, mode);
+        return Norm(x, "model.norm.weight").MoveToOuterDisposeScope();
+    }
+
+    // A scope per block: what the backward pass needs it keeps itself, the rest is freed before the next block.
+    private Tensor Block(Tensor x, string block, Pack pack, Rotary rotary, ForwardMode mode)
+    {
+        using var scope = torch.NewDisposeScope();
+        var middle = x + Attention(Norm(x, block + "input_layernorm.weight"), block + "self_attn.", pack, rotary, mode);
+        return (middle + FeedForward(Norm(middle, block + "post_attention_layernorm.weight"), block + "mlp.", pack, mode)).MoveToOuterDisposeScope();
     }
 
     private Tensor Attention(Tensor x, string part, Pack pack, Rotary rotary, ForwardMode mode)
@@ -57,7 +62,7 @@ public sealed class DecoderModel
         var q = Linear(x, part + "q_proj", pack, mode).view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D)
         var k = Linear(x, part + "k_proj", pack, mode).view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
         var v = Linear(x, part + "v_proj", pack, mode).view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
-        var mixed = TreeAttention.apply(rotary.Turn(q), rotary.Turn(k), v, pack.Segments, 1 / Math.Sqrt(Spec.HeadWidth));
+        var mixed = TreeAttention.apply(q, k, v, rotary, pack.Buckets, 1 / Math.Sqrt(Spec.HeadWidth));
         return Linear(mixed.view(-1, Spec.Heads * Spec.HeadWidth), part + "o_proj", pack, mode);
     }
 
@@ -67,17 +72,17 @@ public sealed class DecoderModel
         return Linear(gate * Linear(x, part + "up_proj", pack, mode), part + "down_proj", pack, mode);
     }
 
-    private Tensor Norm(Tensor x, string name) => Norms.Rms(x, weights[name], Spec.NormEpsilon);
+    private Tensor Norm(Tensor x, string name) => F.rms_norm(x, weights[name], Spec.NormEpsilon);
 
     private Tensor Linear(Tensor x, string module, Pack pack, ForwardMode mode)
     {
-        var y = x.matmul(weights[module + ".weight"].t());
-        return mode.Deltas.TryGetValue(module, out var delta) ? y + Change(delta, x, module, pack, mode) : y;
+        var y = F.linear(x, weights[module + ".weight"]);
+        return mode.Deltas.TryGetValue(module, out var delta) ? Changed(y, delta, x, module, pack, mode) : y;
     }
 
-    private static Tensor Change(Delta delta, Tensor x, string module, Pack pack, ForwardMode mode) => delta switch
+    private static Tensor Changed(Tensor y, Delta delta, Tensor x, string module, Pack pack, ForwardMode mode) => delta switch
     {
-        LowRank low => Dropped(x, low.Dropout, module, pack, mode).matmul(low.A.t()).matmul(low.B.t()) * low.Scale,
+        LowRank low => y.addmm(F.linear(Dropped(x, low.Dropout, module, pack, mode), low.A) * low.Scale, low.B.t()),
         _ => throw new NotSupportedException($"the engine cannot compute a {delta.GetType().Name} at {module}"),
     };
 

@@ -41,6 +41,9 @@ public sealed record DecoderSpec
     /// <summary>Whether the output head is the embedding matrix.</summary>
     public required bool TiedHead { get; init; }
 
+    /// <summary>Row of the embedding that no gradient reaches through the embedding, as in Hugging Face's models; null = none.</summary>
+    public long? PadToken { get; init; }
+
     /// <summary>Names of the linear layers of one block, in the order in which they are used.</summary>
     public static IReadOnlyList<string> BlockLinears { get; } =
         ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.o_proj", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj"];

@@ -31,6 +31,15 @@ internal static class LlamaSpec
             RopeTheta = config.Rope.Theta,
             MaxPositions = config.MaxPositions ?? 2048,
             TiedHead = config.TieWordEmbeddings,
+            PadToken = PadToken(config),
         };
+    }
+
+    // generation_config.json may name another token for padding; the embedding follows config.json. LLaMA 1 has -1: the last row.
+    private static long? PadToken(ModelConfig config)
+    {
+        if (!config.Json.TryGetProperty("pad_token_id", out var json) || json.ValueKind != System.Text.Json.JsonValueKind.Number || !json.TryGetInt64(out var id)) return null;
+        var row = id < 0 ? id + config.VocabularySize : id;
+        return row >= 0 && row < config.VocabularySize ? row : null;
     }
 }

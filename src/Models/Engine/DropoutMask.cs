@@ -12,12 +12,14 @@ internal static class DropoutMask
     internal static Tensor Of(DropoutKey key, string module, double rate, Pack pack, Tensor x)
     {
         using var scope = torch.NewDisposeScope();
-        var parts = pack.Segments.Select(segment =>
+        var parts = new List<Tensor>(pack.Segments.Count);
+        foreach (var segment in pack.Segments)
         {
-            var positions = pack.Positions.narrow(0, segment.Start, segment.Length);
             var stream = new CounterStream(key.Seed, "dropout", $"{module}/{segment.Record}", key.Step);
-            return stream.Bernoulli([segment.Positions, x.size(1)], 1 - rate).to(x.device).index_select(0, positions);
-        }).ToList();
-        return (torch.cat(parts) * (1 / (1 - rate))).to(x.dtype).MoveToOuterDisposeScope();
+            var kept = stream.Bernoulli([segment.Positions, x.size(1)], 1 - rate, x.dtype, x.device); // (positions, d)
+            // Answers to one prompt stand side by side and repeat positions.
+            parts.Add(segment.IsChain ? kept : kept.index_select(0, pack.Positions.narrow(0, segment.Start, segment.Length)));
+        }
+        return torch.cat(parts).mul_(1 / (1 - rate)).MoveToOuterDisposeScope();
     }
 }

@@ -1,11 +1,12 @@
-// log p(target) from hidden rows through the output head, in chunks. Logits of a chunk live only while it is worked on:
-// the backward pass computes them again from the rows and the kept log-sum-exp, so full logits are never stored.
+// log p(target) from hidden rows through the output head, in chunks: logits of a chunk live only while it is worked on.
+// Under a frozen head the gradient by a row is a number times a vector that the forward pass knows (W[y] - p W): that
+// vector is kept and the backward pass needs no logits. For a trained head the backward pass computes the logits again.
 
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
 
-/// <summary>apply(hidden (N, d), head (V, d), targets (N)); returns (N) log-probs in float32 (float64 for float64 rows).</summary>
+/// <summary>apply(hidden (N, d), head (V, d), targets (N), chunk rows); returns (N) log-probs in float32 (float64 for float64 rows).</summary>
 internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLogProbs>
 {
     /// <summary>Rows of one chunk: 32 MB of logits at 32,000 entries.</summary>
@@ -15,67 +16,67 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
 
     public override Tensor forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
-        var (hidden, head, targets) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
-        var sums = new List<Tensor>();
-        var picked = new List<Tensor>();
+        var (hidden, head, targets, rows) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (long)vars[3]);
+        var (frozen, picked) = (!head.requires_grad, new List<Tensor>());
         using var scope = torch.NewDisposeScope();
-        foreach (var (h, y) in Chunks(hidden, targets))
+        var slopes = frozen && hidden.requires_grad ? torch.empty_like(hidden) : null;
+        foreach (var (h, y, first) in Chunks(hidden, targets, rows))
         {
-            var logits = Logits(h, head);
-            var sum = logits.logsumexp(-1);
-            picked.Add(logits.gather(1, y.unsqueeze(1)).squeeze(1) - sum);
-            sums.Add(sum);
+            using var inner = torch.NewDisposeScope();
+            var logProbs = LogSoftmax(h, head);
+            picked.Add(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).MoveToOuterDisposeScope());
+            slopes?.narrow(0, first, h.size(0)).copy_(head.index_select(0, y).sub_(logProbs.exp_().to(h.dtype).mm(head)));
         }
-        var logSums = torch.cat(sums).MoveToOuterDisposeScope();
-        ctx.save_for_backward([hidden, head, targets, logSums]);
+        ctx.save_data("rows", rows);
+        ctx.save_for_backward(frozen ? slopes is null ? [] : [slopes.MoveToOuterDisposeScope()] : [hidden, head, targets]);
         return torch.cat(picked).MoveToOuterDisposeScope();
     }
 
     public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, Tensor grad_output)
     {
         var saved = ctx.get_saved_variables();
-        var (hidden, head, targets, logSums) = (saved[0], saved[1], saved[2], saved[3]);
+        if (saved.Count == 1) return [saved[0] * grad_output.unsqueeze(1).to(saved[0].dtype), null, null];
+        var (hidden, head, targets) = (saved[0], saved[1], saved[2]);
         var dhidden = torch.empty_like(hidden);
-        var dhead = head.requires_grad ? torch.zeros_like(head) : null;
-        using (torch.NewDisposeScope())
+        var dhead = torch.zeros_like(head);
+        foreach (var (h, y, first) in Chunks(hidden, targets, (long)ctx.get_data("rows")!))
         {
-            long first = 0;
-            foreach (var (h, y) in Chunks(hidden, targets))
-            {
-                var n = h.size(0);
-                var weight = grad_output.narrow(0, first, n).unsqueeze(1);
-                // d log p(y) / d logits = onehot(y) - softmax(logits)
-                var dlogits = (Logits(h, head) - logSums.narrow(0, first, n).unsqueeze(1)).exp_().neg_();
-                dlogits.scatter_add_(1, y.unsqueeze(1), torch.ones_like(weight));
-                dlogits = dlogits.mul_(weight).to(h.dtype);
-                dhidden.narrow(0, first, n).copy_(dlogits.mm(head));
-                dhead?.addmm_(dlogits.t(), h);
-                first += n;
-            }
+            using var inner = torch.NewDisposeScope();
+            var weight = grad_output.narrow(0, first, h.size(0)).unsqueeze(1);
+            // d log p(y) / d logits = onehot(y) - softmax(logits)
+            var dlogits = LogSoftmax(h, head).exp_().neg_();
+            dlogits.scatter_add_(1, y.unsqueeze(1), torch.ones_like(weight));
+            dlogits = dlogits.mul_(weight).to(h.dtype);
+            dhidden.narrow(0, first, h.size(0)).copy_(dlogits.mm(head));
+            dhead.addmm_(dlogits.t(), h);
         }
         return [dhidden, dhead, null];
     }
 
-    /// <summary>For each row whether the target is the most probable token.</summary>
-    internal static bool[] Hits(Tensor hidden, Tensor head, Tensor targets)
+    /// <summary>Without gradients: log-probs, and for each row whether the target is the most probable token.</summary>
+    internal static (double[] LogProbs, bool[] Hits) Scored(Tensor hidden, Tensor head, Tensor targets, long rows = ChunkRows)
     {
-        using var scope = torch.NewDisposeScope();
-        return torch.cat(Chunks(hidden, targets).Select(c => Logits(c.Hidden, head).argmax(1).eq(c.Targets)).ToList()).data<bool>().ToArray();
-    }
-
-    private static Tensor Logits(Tensor h, Tensor head)
-    {
-        var logits = h.mm(head.t());
-        return logits.dtype is torch.ScalarType.Float64 ? logits : logits.to(torch.ScalarType.Float32);
-    }
-
-    private static IEnumerable<(Tensor Hidden, Tensor Targets)> Chunks(Tensor hidden, Tensor targets)
-    {
-        var rows = hidden.size(0);
-        for (long first = 0; first < rows; first += ChunkRows)
+        var (values, hits) = (new List<double>(), new List<bool>());
+        foreach (var (h, y, _) in Chunks(hidden, targets, rows))
         {
-            var n = Math.Min(ChunkRows, rows - first);
-            yield return (hidden.narrow(0, first, n), targets.narrow(0, first, n));
+            using var scope = torch.NewDisposeScope();
+            var logProbs = LogSoftmax(h, head);
+            values.AddRange(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray());
+            hits.AddRange(logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray());
+        }
+        return (values.ToArray(), hits.ToArray());
+    }
+
+    private static Tensor LogSoftmax(Tensor h, Tensor head) =>
+        h.mm(head.t()).log_softmax(-1, h.dtype == torch.float64 ? torch.float64 : torch.float32);
+
+    private static IEnumerable<(Tensor Hidden, Tensor Targets, long First)> Chunks(Tensor hidden, Tensor targets, long rows)
+    {
+        var total = hidden.size(0);
+        for (long first = 0; first < total; first += rows)
+        {
+            var n = Math.Min(rows, total - first);
+            yield return (hidden.narrow(0, first, n), targets.narrow(0, first, n), first);
         }
     }
 }

@@ -9,70 +9,80 @@ namespace PeftAlign.Models.Engine;
 /// <summary>Scores completion groups with a model.</summary>
 /// <param name="model">The model.</param>
 /// <param name="packRows">Most rows of one forward pass (peak memory follows it; results do not depend on it).</param>
-public sealed class LogProbEngine(DecoderModel model, long packRows = 2048)
+/// <param name="chunkRows">Most rows of the output head at once (likewise).</param>
+public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long chunkRows = HeadLogProbs.ChunkRows)
 {
     /// <summary>
     /// Log-probs of every completion token of the groups, in order of groups, completions, tokens; 0 where a token's
-    /// weight is 0. With gradients where the mode's deltas or the weights ask for them.
+    /// weight is 0. With gradients where the mode's deltas or the weights ask for them and the completion does.
     /// </summary>
     /// <param name="groups">The groups.</param>
     /// <param name="mode">Adapters and dropout.</param>
-    /// <returns>(N) float32</returns>
+    /// <returns>(N) float32, float64 for a model in float64.</returns>
     public Tensor LogProbs(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
     {
-        var packs = Pack.Of(groups, packRows, model.Device);
-        try
+        using var scope = torch.NewDisposeScope();
+        var (values, slots) = (new List<Tensor>(), new List<long>());
+        foreach (var pack in Pack.Of(groups, packRows, Place))
         {
-            var total = groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
-            var result = torch.zeros([total], torch.float32, model.Device);
-            foreach (var pack in packs.Where(p => p.Slots.numel() > 0))
-                result = result.index_add(0, pack.Slots, LogProbs(pack, mode), 1);
-            return result;
+            using (pack) values.Add(LogProbs(pack, mode));
+            slots.AddRange(pack.Slots);
         }
-        finally
-        {
-            foreach (var pack in packs) pack.Dispose();
-        }
+        var result = torch.zeros([TokensOf(groups)], ResultType, model.Device);
+        if (values.Count > 0) result = result.index_add(0, torch.tensor(slots, device: model.Device), torch.cat(values), 1);
+        return result.MoveToOuterDisposeScope();
     }
 
     /// <summary>(N) the completions' weights, in the order of <see cref="LogProbs(IReadOnlyList{CompletionGroup}, ForwardMode)"/>.</summary>
     public Tensor Weights(IReadOnlyList<CompletionGroup> groups) =>
         torch.tensor(groups.SelectMany(g => g.Completions).SelectMany(c => c.Weights).ToArray(), device: model.Device);
 
-    /// <summary>Sum, length and greediness of each completion, without gradients.</summary>
+    /// <summary>Sum, length and greediness of each completion, without gradients. Tokens of weight 0 count as 0 and as greedy.</summary>
     /// <param name="groups">The groups.</param>
     /// <param name="mode">Adapters.</param>
     /// <returns>One answer for each completion, in order of groups and completions.</returns>
     public IReadOnlyList<EvalResponse> Score(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
     {
         using var off = torch.no_grad();
-        using var scope = torch.NewDisposeScope();
-        var completions = groups.SelectMany(g => g.Completions).ToList();
-        var total = completions.Sum(c => c.Tokens.Length);
+        var total = TokensOf(groups);
         var (logProbs, best) = (new double[total], new bool[total]);
-        foreach (var pack in Pack.Of(groups, packRows, model.Device))
+        Array.Fill(best, true);
+        foreach (var pack in Pack.Of(groups, packRows, Place))
         {
             using (pack) Answer(pack, mode, logProbs, best);
         }
-        var answers = new List<EvalResponse>(completions.Count);
-        for (int k = 0, first = 0; k < completions.Count; first += completions[k].Tokens.Length, k++)
+        var answers = new List<EvalResponse>();
+        var first = 0;
+        foreach (var completion in groups.SelectMany(g => g.Completions))
         {
-            var length = completions[k].Tokens.Length;
-            answers.Add(new EvalResponse(logProbs.AsSpan(first, length).ToArray().Sum(), length, best.AsSpan(first, length).IndexOf(false) < 0));
+            var length = completion.Tokens.Length;
+            answers.Add(new EvalResponse(logProbs.AsSpan(first, length).ToArray().Sum(), length, !best.AsSpan(first, length).Contains(false)));
+            first += length;
         }
         return answers;
     }
 
-    private Tensor LogProbs(Pack pack, ForwardMode mode) =>
-        HeadLogProbs.apply(model.Forward(pack, mode).index_select(0, pack.HeadRows), model.Head, pack.Targets);
+    private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
+
+    private Place Place => new(model.Device, model.Head.dtype, model.Spec.Heads * model.Spec.HeadWidth);
+
+    private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
+
+    private Tensor LogProbs(Pack pack, ForwardMode mode)
+    {
+        using var scope = torch.NewDisposeScope();
+        using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
+        var values = HeadLogProbs.apply(model.Forward(pack, mode).index_select(0, pack.HeadRows), model.Head, pack.Targets, chunkRows);
+        if (off is null && pack.WithGradient.Contains(false))
+            values = torch.where(torch.tensor(pack.WithGradient.ToArray(), device: model.Device), values, values.detach());
+        return values.MoveToOuterDisposeScope();
+    }
 
     private void Answer(Pack pack, ForwardMode mode, double[] logProbs, bool[] best)
     {
         using var scope = torch.NewDisposeScope();
         var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
-        var values = HeadLogProbs.apply(rows, model.Head, pack.Targets).to(torch.float64).data<double>().ToArray();
-        var hits = HeadLogProbs.Hits(rows, model.Head, pack.Targets);
-        var slots = pack.Slots.data<long>().ToArray();
-        for (var k = 0; k < slots.Length; k++) (logProbs[slots[k]], best[slots[k]]) = (values[k], hits[k]);
+        var (values, hits) = HeadLogProbs.Scored(rows, model.Head, pack.Targets, chunkRows);
+        for (var k = 0; k < values.Length; k++) (logProbs[pack.Slots[k]], best[pack.Slots[k]]) = (values[k], hits[k]);
     }
 }

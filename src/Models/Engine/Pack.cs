@@ -9,14 +9,16 @@ namespace PeftAlign.Models.Engine;
 /// <summary>Rows of some groups, ready for one forward pass.</summary>
 public sealed class Pack : IDisposable
 {
-    private Pack(Rows rows, torch.Device device)
+    private Pack(Rows rows, Place place)
     {
-        Tokens = Column(rows.Tokens, device);
-        Positions = Column(rows.Positions, device);
-        HeadRows = Column(rows.HeadRows, device);
-        Targets = Column(rows.Targets, device);
-        Slots = Column(rows.Slots, device);
-        Segments = rows.Segments.Select(s => new Segment(s.Start, s.Branches, s.Record, device)).ToList();
+        Tokens = Column(rows.Tokens, place);
+        Positions = Column(rows.Positions, place);
+        HeadRows = Column(rows.HeadRows, place);
+        Targets = Column(rows.Targets, place);
+        Slots = rows.Slots;
+        WithGradient = rows.WithGradient;
+        Segments = rows.Segments;
+        Buckets = Bucket.Of(Segments, place);
     }
 
     /// <summary>(R) int64 token ids.</summary>
@@ -31,35 +33,45 @@ public sealed class Pack : IDisposable
     /// <summary>(N) int64 the token asked for at each of HeadRows.</summary>
     public Tensor Targets { get; }
 
-    /// <summary>(N) int64 where each answer belongs among all completion tokens of the batch.</summary>
-    public Tensor Slots { get; }
+    /// <summary>(N) where each answer belongs among all completion tokens of the batch.</summary>
+    public IReadOnlyList<long> Slots { get; }
+
+    /// <summary>(N) whether gradients flow through each answer.</summary>
+    internal IReadOnlyList<bool> WithGradient { get; }
 
     /// <summary>One for each group, in row order.</summary>
     internal IReadOnlyList<Segment> Segments { get; }
 
+    /// <summary>The groups as attention takes them.</summary>
+    internal IReadOnlyList<Bucket> Buckets { get; }
+
     /// <summary>
     /// Packs groups in order; a pack closes before it would pass <paramref name="maxRows"/>. Only tokens with a weight
-    /// are asked for.
+    /// are asked for; groups without any make no rows. Each pack is made when it is asked for, and is the caller's.
     /// </summary>
     /// <param name="groups">The batch.</param>
     /// <param name="maxRows">Rows per pack; a group that is longer gets a pack of its own.</param>
-    /// <param name="device">Where the packs lie.</param>
-    public static IReadOnlyList<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, torch.Device device)
+    /// <param name="place">What the packs are made for.</param>
+    internal static IEnumerable<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, Place place)
     {
-        var packs = new List<Pack>();
         var rows = new Rows();
         long slot = 0;
         for (var g = 0; g < groups.Count; g++)
         {
+            Check(groups[g]);
+            if (!groups[g].Completions.Any(c => c.Weights.Any(w => w != 0)))
+            {
+                slot += groups[g].Completions.Sum(c => (long)c.Tokens.Length);
+                continue;
+            }
             if (rows.Tokens.Count > 0 && rows.Tokens.Count + RowsOf(groups[g]) > maxRows)
             {
-                packs.Add(new Pack(rows, device));
+                yield return new Pack(rows, place);
                 rows = new Rows();
             }
             rows.Add(groups[g], g, ref slot);
         }
-        if (rows.Tokens.Count > 0) packs.Add(new Pack(rows, device));
-        return packs;
+        if (rows.Tokens.Count > 0) yield return new Pack(rows, place);
     }
 
     /// <summary>Rows that a group takes.</summary>
@@ -68,12 +80,23 @@ public sealed class Pack : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in (Tensor[])[Tokens, Positions, HeadRows, Targets, Slots]) tensor.Dispose();
-        foreach (var segment in Segments) segment.Dispose();
+        foreach (var tensor in (Tensor[])[Tokens, Positions, HeadRows, Targets]) tensor.Dispose();
+        foreach (var bucket in Buckets) bucket.Dispose();
     }
 
-    private static Tensor Column(List<long> values, torch.Device device) =>
-        torch.tensor(values, device: device).DetachFromDisposeScope();
+    private static Tensor Column(List<long> values, Place place) =>
+        torch.tensor(values, device: place.Device).DetachFromDisposeScope();
+
+    private static void Check(CompletionGroup group)
+    {
+        if (group.Prompt.Length == 0) throw new ArgumentException("a completion group needs at least one prompt token");
+        foreach (var completion in group.Completions)
+        {
+            if (completion.Tokens.Length == 0) throw new ArgumentException("a completion needs at least one token");
+            if (completion.Weights.Length != completion.Tokens.Length)
+                throw new ArgumentException($"a completion has {completion.Tokens.Length} tokens and {completion.Weights.Length} weights; it needs one weight per token");
+        }
+    }
 
     // The rows while they are being collected.
     private sealed class Rows
@@ -83,26 +106,25 @@ public sealed class Pack : IDisposable
         internal readonly List<long> HeadRows = [];
         internal readonly List<long> Targets = [];
         internal readonly List<long> Slots = [];
-        internal readonly List<(int Start, int[] Branches, int Record)> Segments = [];
+        internal readonly List<bool> WithGradient = [];
+        internal readonly List<Segment> Segments = [];
 
         internal void Add(CompletionGroup group, int record, ref long slot)
         {
-            if (group.Prompt.Length == 0) throw new ArgumentException("a completion group needs at least one prompt token");
             var start = Tokens.Count;
             for (var p = 0; p < group.Prompt.Length; p++) Append(group.Prompt[p], p);
             var branches = new List<int> { group.Prompt.Length };
             foreach (var completion in group.Completions)
             {
-                if (completion.Tokens.Length == 0) throw new ArgumentException("a completion needs at least one token");
                 var before = start + group.Prompt.Length - 1; // the row that predicts the completion's first token
                 for (var t = 0; t < completion.Tokens.Length; t++, slot++)
                 {
-                    if (completion.Weights[t] != 0) Ask(t == 0 ? before : Tokens.Count - 1, completion.Tokens[t], slot);
+                    if (completion.Weights[t] != 0) Ask(t == 0 ? before : Tokens.Count - 1, completion.Tokens[t], slot, completion.Gradient);
                     if (t < completion.Tokens.Length - 1) Append(completion.Tokens[t], group.Prompt.Length + t);
                 }
                 branches.Add(completion.Tokens.Length - 1);
             }
-            Segments.Add((start, branches.ToArray(), record));
+            Segments.Add(new Segment(start, branches.ToArray(), record));
         }
 
         private void Append(int token, int position)
@@ -111,11 +133,12 @@ public sealed class Pack : IDisposable
             Positions.Add(position);
         }
 
-        private void Ask(int row, int target, long slot)
+        private void Ask(int row, int target, long slot, bool gradient)
         {
             HeadRows.Add(row);
             Targets.Add(target);
             Slots.Add(slot);
+            WithGradient.Add(gradient);
         }
     }
 }

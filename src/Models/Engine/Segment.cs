@@ -1,52 +1,34 @@
 // One group's rows within a pack, and which of them see which.
 
-using PeftAlign.Torch;
-
 namespace PeftAlign.Models.Engine;
 
-internal sealed class Segment : IDisposable
+/// <param name="Start">First row.</param>
+/// <param name="Branches">Rows of the prompt, then of each completion.</param>
+/// <param name="Record">Number of the group within the batch: the key of its dropout.</param>
+internal sealed record Segment(int Start, int[] Branches, int Record)
 {
-    /// <param name="start">First row.</param>
-    /// <param name="branches">Rows of the prompt, then of each completion.</param>
-    /// <param name="record">Number of the group within the batch: the key of its dropout.</param>
-    /// <param name="device">Where the mask lies.</param>
-    internal Segment(int start, int[] branches, int record, torch.Device device)
-    {
-        Start = start;
-        Length = branches.Sum();
-        Record = record;
-        Positions = branches[0] + branches.Skip(1).Append(0).Max();
-        Mask = BuildMask(branches, Length, device);
-    }
-
-    internal int Start { get; }
-
-    internal int Length { get; }
-
-    internal int Record { get; }
+    internal int Length { get; } = Branches.Sum();
 
     /// <summary>One more than the largest position of its rows.</summary>
-    internal int Positions { get; }
+    internal int Positions { get; } = Branches[0] + Branches.Skip(1).Append(0).Max();
 
-    /// <summary>(T, T) float32, 0 where a row sees another and -inf where it does not; shared by all layers.</summary>
-    internal Tensor Mask { get; }
+    /// <summary>Whether every row sees all rows before it: a prompt with one completion.</summary>
+    internal bool IsChain => Length == Positions;
 
-    public void Dispose() => Mask.Dispose();
-
-    private static Tensor BuildMask(int[] branches, int length, torch.Device device)
+    /// <summary>Writes 0 into a (width, width) mask where a row sees another. A row behind the last sees itself.</summary>
+    internal void Show(Span<float> mask, int width)
     {
-        var mask = new float[length * length];
-        Array.Fill(mask, float.NegativeInfinity);
-        var prompt = branches[0];
-        for (int b = 0, first = 0; b < branches.Length; first += branches[b], b++)
+        var prompt = Branches[0];
+        for (int b = 0, first = 0; b < Branches.Length; first += Branches[b], b++)
         {
-            for (var row = first; row < first + branches[b]; row++)
+            for (var row = first; row < first + Branches[b]; row++)
             {
                 var own = b == 0 ? 0 : first;
-                if (b > 0) mask.AsSpan(row * length, prompt).Clear();
-                mask.AsSpan(row * length + own, row - own + 1).Clear();
+                if (b > 0) mask.Slice(row * width, prompt).Clear();
+                mask.Slice(row * width + own, row - own + 1).Clear();
             }
         }
-        return torch.tensor(mask, [length, length], device: device).DetachFromDisposeScope();
+        // Without this, the softmax of a row that pads would be NaN.
+        for (var row = Length; row < width; row++) mask[row * width + row] = 0;
     }
 }

@@ -1,4 +1,4 @@
-// Owned native references. Finalizers free what nobody disposed; the collector is told of large tensors.
+// Owned native references. Finalizers free what nobody disposed; what they hold is counted (Memory).
 
 using System.Runtime.InteropServices;
 
@@ -10,6 +10,7 @@ internal sealed class TensorHandle : SafeHandle
     private const int OwnBytes = 512; // about what a TensorImpl takes without its elements
 
     private readonly long pressure;
+    private bool disposed;
 
     /// <summary>What a tensor holds whose native part went to another object.</summary>
     internal static TensorHandle Disposed { get; } = MakeDisposed();
@@ -19,7 +20,7 @@ internal sealed class TensorHandle : SafeHandle
         SetHandle(handle);
         if (handle == 0) return;
         pressure = ((long)ownedKib << 10) + OwnBytes;
-        MemoryPressure.Add(pressure);
+        Memory.Hold(pressure);
     }
 
     public override bool IsInvalid => handle == 0;
@@ -31,10 +32,16 @@ internal sealed class TensorHandle : SafeHandle
         return empty;
     }
 
+    protected override void Dispose(bool disposing)
+    {
+        disposed |= disposing;
+        base.Dispose(disposing);
+    }
+
     protected override bool ReleaseHandle()
     {
         Shim.pa_tensor_release(handle);
-        MemoryPressure.Add(-pressure);
+        Memory.Release(pressure, byFinalizer: !disposed);
         Tensor.CountReleased();
         return true;
     }

@@ -1,0 +1,132 @@
+// Where the tests' files are, the product's plugins by their own registration, and small runs.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Training.Tests;
+
+internal static class Fixtures
+{
+    private static string Root { get; } = FindRoot();
+
+    /// <summary>A path in tests/fixtures.</summary>
+    internal static string Path(params string[] parts) => System.IO.Path.Combine([Root, "tests", "fixtures", .. parts]);
+
+    /// <summary>A path in shared/golden; the test is skipped, visibly, where that is absent.</summary>
+    internal static string Golden(params string[] parts)
+    {
+        string?[] near = [Environment.GetEnvironmentVariable("PEFTALIGN_SHARED"), .. new[] { Root, Directory.GetParent(Root)?.FullName, Directory.GetParent(Root)?.Parent?.FullName }.Select(f => f is null ? null : System.IO.Path.Combine(f, "shared"))];
+        var shared = near.FirstOrDefault(f => !string.IsNullOrEmpty(f) && Directory.Exists(f));
+        var path = shared is null ? null : System.IO.Path.Combine([shared, "golden", .. parts]);
+        if (path is null || !System.IO.Path.Exists(path)) Assert.Ignore($"golden/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
+        return path!;
+    }
+
+    internal static JsonObject Json(string path) => JsonNode.Parse(File.ReadAllText(path))!.AsObject();
+
+    /// <summary>Rows of a golden data file.</summary>
+    internal static IReadOnlyList<DataRecord> Records(string path) =>
+        Json(path)["rows"]!.AsArray().Select((row, k) => new DataRecord(row!.DeepClone().AsObject(), path, k + 1)).ToList();
+
+    internal static AdapterFiles Adapter(string folder)
+    {
+        using var file = SafetensorsFile.Open(System.IO.Path.Combine(folder, "adapter_model.safetensors"));
+        return new AdapterFiles(Json(System.IO.Path.Combine(folder, "adapter_config.json")), file.Tensors.ToDictionary(t => t.Name, t => file.Tensor(t.Name)));
+    }
+
+    /// <summary>The product's LoRA with the options of a PEFT config.</summary>
+    internal static IPeftAdapter Lora(JsonObject config, double dropout = 0)
+    {
+        var options = new Peft.Lora.LoraOptions
+        {
+            Rank = (int)config["r"]!,
+            Alpha = (double)config["lora_alpha"]!,
+            Dropout = dropout,
+            Targets = config["target_modules"]!.AsArray().Select(t => (string)t!).ToList(),
+            UseRslora = (bool)config["use_rslora"]!,
+        };
+        return Registry.Of<IPeftAdapter, Peft.Lora.LoraOptions>(new Peft.Lora.LoraPlugin(), "lora", options);
+    }
+
+    internal static IAlignmentMethod Sft() => Registry.Of<IAlignmentMethod, Methods.Sft.SftOptions>(new Methods.Sft.SftPlugin(), "sft", new Methods.Sft.SftOptions());
+
+    /// <summary>A run of the golden base model on its golden rows with a new LoRA; options of the caller.</summary>
+    internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true)
+    {
+        var model = ModelFolder.Load(Path("trajectories", "base-model"));
+        var config = Json(Path("trajectories", "sft-lora", "adapter_init", "adapter_config.json"));
+        return new TrainingRun
+        {
+            Model = model,
+            Records = Records(Path("trajectories", "data", "prompt-completion.json")),
+            Method = Sft(),
+            Adapter = adapter ? Lora(config, dropout: 0.2).Attach(model.Outline("base-model"), 5) : null,
+            Options = options,
+            Folder = folder,
+        };
+    }
+
+    private static string FindRoot()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
+            if (File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln"))) return folder.FullName;
+        throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
+    }
+
+    // Calls a plugin's Register and keeps the factory that is asked for.
+    private sealed class Registry(string name) : IPluginRegistry
+    {
+        private object? factory;
+
+        internal static TContract Of<TContract, TOptions>(IPlugin plugin, string name, TOptions options)
+        {
+            var registry = new Registry(name);
+            plugin.Register(registry);
+            return ((Func<IPluginContext, TOptions, TContract>)registry.factory!)(null!, options);
+        }
+
+        void IPluginRegistry.Add<TContract, TOptions>(string provided, int resultVersion, Func<IPluginContext, TOptions, TContract> create)
+        {
+            if (provided == name) factory = create;
+        }
+
+        void IPluginRegistry.Alias<TContract>(string alias, string meaning)
+        {
+        }
+    }
+}
+
+/// <summary>Each test runs in a dispose scope and has a folder of its own, removed afterwards.</summary>
+public abstract class TrainingTest
+{
+    private DisposeScope? scope;
+
+    protected string Folder { get; private set; } = "";
+
+    [SetUp]
+    public void Open()
+    {
+        scope = torch.NewDisposeScope();
+        Folder = Directory.CreateTempSubdirectory("peftalign-training-").FullName;
+    }
+
+    [TearDown]
+    public void Close()
+    {
+        scope?.Dispose();
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    protected static void Copy(string from, string to)
+    {
+        foreach (var file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
+        {
+            var target = Path.Combine(to, Path.GetRelativePath(from, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+// A run that was killed ends with the bytes of one that was not, wherever it was killed; dropout, shuffling, accumulation
+// and pruning of checkpoints are on. A kill is played by copying the folder as it stood at that moment.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+
+namespace PeftAlign.Training.Tests;
+
+public sealed class ResumeTests : TrainingTest
+{
+    private const int Steps = 7;
+
+    private static readonly TrainingOptions Options = new()
+    {
+        MaxSteps = Steps,
+        BatchSize = 5,
+        GradientAccumulationSteps = 2,
+        LearningRate = 1e-2,
+        WeightDecay = 0.1,
+        WarmupRatio = 0.2,
+        LrScheduler = "cosine",
+        SaveEvery = 2,
+        KeepCheckpoints = 2,
+    };
+
+    private string At(string name) => Directory.CreateDirectory(Path.Combine(Folder, name)).FullName;
+
+    private TrainingOutcome Train(string folder, bool adapter, Action<TrainingProgress>? progress = null) => Train(folder, Options, adapter, progress);
+
+    // What the host writes at the end stands for it here: the trained tensors as a file in the folder.
+    private static TrainingOutcome Train(string folder, TrainingOptions options, bool adapter, Action<TrainingProgress>? progress = null)
+    {
+        var run = Fixtures.SmallRun(folder, options, adapter) with { Progress = progress };
+        var outcome = Trainer.Train(run);
+        var trained = run.Adapter?.SelectMany(s => s.Delta.Parameters.Select(p => KeyValuePair.Create($"{s.Module}.{p.Key}", p.Value))) ?? run.Model.Weights;
+        SafetensorsWriter.Write(Path.Combine(folder, "trained.safetensors"), trained);
+        return outcome;
+    }
+
+    private static void AssertSameFiles(string actual, string expected, string when)
+    {
+        static string[] Names(string folder) => Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => Path.GetRelativePath(folder, f)).Order(StringComparer.Ordinal).ToArray();
+        Assert.That(Names(actual), Is.EqualTo(Names(expected)), when);
+        foreach (var name in Names(expected))
+            Assert.That(File.ReadAllBytes(Path.Combine(actual, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(expected, name))), $"{when}: {name}");
+    }
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public void Killed_after_any_step_ends_with_equal_bytes(bool adapter)
+    {
+        var whole = At("whole");
+        Train(whole, adapter, p => Copy(whole, At($"killed-{p.Step}")));
+        Assert.That(Directory.GetDirectories(Path.Combine(whole, "checkpoints")).Select(Path.GetFileName), Is.EquivalentTo((string[])["4", "6"]));
+        for (var step = 1; step <= Steps; step++)
+        {
+            var outcome = Train(At($"killed-{step}"), adapter);
+            Assert.That(outcome.ResumedFrom, Is.EqualTo(Math.Min(step, Steps - 1) / 2 * 2));
+            AssertSameFiles(At($"killed-{step}"), whole, $"killed after step {step}");
+        }
+    }
+
+    // Between two writes: half a row of metrics; a checkpoint half written; one half pruned; one whole and the old not pruned.
+    [Test]
+    public void Killed_in_the_middle_of_a_write_ends_with_equal_bytes()
+    {
+        var whole = At("whole");
+        Train(whole, adapter: true, p => Copy(whole, At($"killed-{p.Step}")));
+        void Torn(string name, int step, Action<string> tear)
+        {
+            Copy(At($"killed-{step}"), At(name));
+            tear(At(name));
+            Train(At(name), adapter: true);
+            AssertSameFiles(At(name), whole, name);
+        }
+        Torn("half a row", 5, folder => File.AppendAllText(Path.Combine(folder, "metrics.jsonl"), "{\"step\":6,\"epo"));
+        Torn("half a ledger", 5, folder => File.WriteAllText(Path.Combine(folder, "ledger.json"), "{"));
+        Torn("half a checkpoint", 5, folder =>
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "checkpoints", "6.partial"));
+            File.WriteAllText(Path.Combine(folder, "checkpoints", "6.partial", "trainable.safetensors"), "x");
+        });
+        Torn("half pruned", 6, folder =>
+        {
+            Copy(Path.Combine(At("killed-2"), "checkpoints", "2"), Path.Combine(folder, "checkpoints", "2.partial"));
+            File.Delete(Path.Combine(folder, "checkpoints", "2.partial", "state.json"));
+        });
+        Torn("not pruned", 6, folder => Copy(Path.Combine(At("killed-2"), "checkpoints", "2"), Path.Combine(folder, "checkpoints", "2")));
+        Torn("before the first step", 1, folder =>
+        {
+            File.Delete(Path.Combine(folder, "metrics.jsonl"));
+            File.Delete(Path.Combine(folder, "ledger.json"));
+        });
+    }
+
+    [Test]
+    public void Cancelled_and_resumed_ends_with_equal_bytes()
+    {
+        var (whole, cut) = (At("whole"), At("cut"));
+        Train(whole, adapter: true);
+        using var stop = new CancellationTokenSource();
+        var run = Fixtures.SmallRun(cut, Options) with
+        {
+            Progress = p =>
+            {
+                if (p.Step == 5) stop.Cancel();
+            },
+        };
+        Assert.That(() => Trainer.Train(run, stop.Token), Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(Train(cut, adapter: true).ResumedFrom, Is.EqualTo(4));
+        AssertSameFiles(cut, whole, "cancelled");
+    }
+
+    [Test]
+    public void A_checkpoint_of_other_tensors_is_refused()
+    {
+        var folder = At("run");
+        Train(folder, adapter: true);
+        var full = Assert.Throws<UserErrorException>(() => Train(folder, adapter: false))!;
+        Assert.That(full.Message, Does.Contain("trainable.safetensors").And.Contain("lacks the tensor").And.Contain("Delete"));
+
+        // A tensor of one number would be spread over the whole tensor by a plain copy.
+        var path = Path.Combine(folder, "checkpoints", "6", "trainable.safetensors");
+        var tensors = Tensors(path);
+        var name = tensors.Keys.First();
+        tensors[name] = PeftAlign.Torch.torch.zeros([1, 1]);
+        SafetensorsWriter.Write(path, tensors);
+        var shape = Assert.Throws<UserErrorException>(() => Train(folder, adapter: true))!;
+        Assert.That(shape.Message, Does.Contain(name).And.Contain("[1, 1]").And.Contain("this run trains"));
+
+        tensors.Remove(name);
+        SafetensorsWriter.Write(path, tensors);
+        Assert.That(() => Train(folder, adapter: true), Throws.InstanceOf<UserErrorException>().With.Message.Contains(name));
+    }
+
+    [Test]
+    public void A_superfluous_tensor_a_broken_state_and_lost_rows_are_refused()
+    {
+        var folder = At("run");
+        Train(folder, adapter: true);
+        var latest = Path.Combine(folder, "checkpoints", "6");
+        var kept = File.ReadAllBytes(Path.Combine(latest, "optimizer.safetensors"));
+        var tensors = Tensors(Path.Combine(latest, "optimizer.safetensors"));
+        tensors["more"] = PeftAlign.Torch.torch.zeros([2]);
+        SafetensorsWriter.Write(Path.Combine(latest, "optimizer.safetensors"), tensors);
+        Assert.That(() => Train(folder, adapter: true), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'more'"));
+        File.WriteAllBytes(Path.Combine(latest, "optimizer.safetensors"), kept);
+
+        var state = File.ReadAllText(Path.Combine(latest, "state.json"));
+        foreach (var broken in (string[])["{\"step\":", "{}", "[]", "{\"metrics_bytes\":\"x\",\"tokens\":1,\"loss\":1}"])
+        {
+            File.WriteAllText(Path.Combine(latest, "state.json"), broken);
+            Assert.That(() => Train(folder, adapter: true), Throws.InstanceOf<UserErrorException>().With.Message.Contains("state.json"), broken);
+        }
+        File.WriteAllText(Path.Combine(latest, "state.json"), state);
+
+        File.WriteAllText(Path.Combine(folder, "metrics.jsonl"), "{}\n");
+        Assert.That(() => Train(folder, adapter: true), Throws.InstanceOf<UserErrorException>().With.Message.Contains("metrics.jsonl has 3 bytes"));
+    }
+
+    [Test]
+    public void A_checkpoint_beyond_the_run_is_refused()
+    {
+        var folder = At("run");
+        Train(folder, adapter: true);
+        Assert.That(() => Train(folder, Options with { MaxSteps = 5 }, adapter: true), Throws.InstanceOf<UserErrorException>().With.Message.Contains("after 6 updates, but this run has 5"));
+    }
+
+    private static Dictionary<string, PeftAlign.Torch.Tensor> Tensors(string path)
+    {
+        using var file = SafetensorsFile.Open(path);
+        return file.Tensors.ToDictionary(t => t.Name, t => file.Tensor(t.Name).clone());
+    }
+}

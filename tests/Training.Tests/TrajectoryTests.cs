@@ -1,0 +1,103 @@
+// Whole runs against TRL: each step's metrics to 1e-4 x max(|value|, 0.1), final adapters to 1e-4 (2e-3 for the ragged run,
+// where Adam divides nearly-zero gradients). sft-lora lies beside the tests and always runs.
+
+using System.Globalization;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Training.Tests;
+
+public sealed class TrajectoryTests : TrainingTest
+{
+    private static readonly string[] Compared = ["loss", "grad_norm", "learning_rate", "num_tokens", "epoch", "step"];
+
+    [Test]
+    public void Sft_lora_beside_the_tests() => Lora(Fixtures.Path("trajectories"), "sft-lora", 1e-4);
+
+    [TestCase("sft-lora", 1e-4)]
+    [TestCase("sft-lora-plain", 1e-4)]
+    [TestCase("sft-ragged", 2e-3)]
+    public void Lora_runs(string run, double tolerance) => Lora(Fixtures.Golden("trajectories"), run, tolerance);
+
+    [Test]
+    public void Full_fine_tuning()
+    {
+        var root = Fixtures.Golden("trajectories");
+        var run = Run(root, "sft-full", null);
+        Trainer.Train(run);
+        Compare(root, "sft-full");
+        using var snapshots = SafetensorsFile.Open(Path.Combine(root, "sft-full", "snapshots.safetensors"));
+        var final = snapshots.Tensors.Where(t => t.Name.StartsWith("final/", StringComparison.Ordinal)).ToList();
+        Assert.That(final, Is.Not.Empty);
+        foreach (var tensor in final) AssertNear(run.Model.Weights[tensor.Name["final/".Length..]], snapshots.Tensor(tensor.Name), 1e-4, tensor.Name);
+    }
+
+    private void Lora(string root, string name, double tolerance)
+    {
+        var start = Fixtures.Adapter(Path.Combine(root, name, "adapter_init"));
+        var adapter = Fixtures.Lora(start.Config);
+        var run = Run(root, name, (model, path) => adapter.Load(model.Outline(path), start));
+        Trainer.Train(run);
+        Compare(root, name);
+        var expected = Fixtures.Adapter(Path.Combine(root, name, "adapter_final"));
+        var actual = adapter.Save(run.Model.Outline("base-model"), run.Adapter!);
+        Assert.That(actual.Tensors.Keys, Is.EquivalentTo(expected.Tensors.Keys));
+        foreach (var (key, tensor) in expected.Tensors) AssertNear(actual.Tensors[key], tensor, tolerance, key);
+    }
+
+    private TrainingRun Run(string root, string name, Func<Models.Decoders.DecoderModel, string, IReadOnlyList<AdapterSite>>? attach)
+    {
+        var golden = Fixtures.Json(Path.Combine(root, name, "run.json"));
+        var settings = golden["settings"]!.AsObject();
+        var model = ModelFolder.Load(Path.Combine(root, "base-model"));
+        return new TrainingRun
+        {
+            Model = model,
+            Records = Fixtures.Records(Path.Combine(root, (string)golden["data"]!)),
+            Method = Fixtures.Sft(),
+            Adapter = attach?.Invoke(model, "base-model"),
+            Folder = Folder,
+            Options = new TrainingOptions
+            {
+                LearningRate = (double)settings["learning_rate"]!,
+                LrScheduler = (string)settings["lr_scheduler_type"]!,
+                WarmupSteps = (int)settings["warmup_steps"]!,
+                MaxSteps = Math.Max(0, (int)settings["max_steps"]!),
+                Epochs = (double)settings["num_train_epochs"]!,
+                BatchSize = (int)settings["per_device_train_batch_size"]!,
+                GradientAccumulationSteps = (int)settings["gradient_accumulation_steps"]!,
+                WeightDecay = (double)settings["weight_decay"]!,
+                MaxGradNorm = (double)settings["max_grad_norm"]!,
+                MaxLength = (int)settings["max_length"]!,
+                Shuffle = false,
+                SaveEvery = 0,
+            },
+        };
+    }
+
+    private void Compare(string root, string name)
+    {
+        var history = Fixtures.Json(Path.Combine(root, name, "run.json"))["history"]!.AsArray();
+        var rows = File.ReadLines(Path.Combine(Folder, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
+        Assert.That(rows, Has.Count.EqualTo(history.Count));
+        Assert.Multiple(() =>
+        {
+            foreach (var (row, entry) in rows.Zip(history))
+                foreach (var metric in Compared)
+                {
+                    var expected = (double)entry![metric]!;
+                    Assert.That((double)row[metric]!, Is.EqualTo(expected).Within(1e-4 * Math.Max(Math.Abs(expected), 0.1)),
+                        string.Create(CultureInfo.InvariantCulture, $"{name}, step {entry["step"]}, {metric}"));
+                }
+        });
+    }
+
+    private static void AssertNear(Tensor actual, Tensor expected, double tolerance, string name)
+    {
+        Assert.That(actual.shape, Is.EqualTo(expected.shape), name);
+        Assert.That((actual.detach() - expected).abs().max().item<float>(), Is.LessThanOrEqualTo(tolerance), name);
+    }
+}
