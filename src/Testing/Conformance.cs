@@ -61,6 +61,7 @@ public static class Conformance
     {
         "reader" => ReaderKit.Checks(subject, provided),
         "method" => MethodKit.Checks(subject, provided),
+        "adapter" => AdapterKit.Checks(subject, provided),
         "benchmark" => BenchmarkKit.Checks(subject, provided),
         _ => [],
     };

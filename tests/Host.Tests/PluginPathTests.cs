@@ -36,6 +36,8 @@ public class PluginPathTests
         ATamperedFile(installed);
     }
 
+    [TestCase("adapter", "cs", 10)]
+    [TestCase("adapter", "fs", 10)]
     [TestCase("benchmark", "cs", 10)]
     [TestCase("benchmark", "fs", 10)]
     [TestCase("method", "cs", 11)]
@@ -85,6 +87,7 @@ public class PluginPathTests
     {
         File.AppendAllText(Path.Combine(installed, "acme.tabrows", "conformance", "good.tsv"), "\n");
         Assert.That(Run(2, folder, Host, "plugins", "verify", "--plugins", installed), Does.Contain("plugin acme.tabrows in").And.Contain("file 'conformance/good.tsv' is not the one that was built"));
+        Assert.That(Run(2, folder, Host, "run", "by-id.yaml", "--plugins", installed, "--out", "again"), Does.Contain("nothing of it was loaded"));
     }
 
     [Test]
@@ -103,7 +106,7 @@ public class PluginPathTests
         Assert.That(File.ReadAllText(packages).Replace("    <PackageVersion Include=\"Own.Package\" Version=\"[1.0.0]\" />\n", ""), Is.EqualTo(versions));
     }
 
-    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are benchmark, method, reader; did you mean reader?")]
+    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, benchmark, method, reader; did you mean reader?")]
     [TestCase("plugins new reader acme", "each part beginning with a capital")]
     [TestCase("plugins new reader Acme.Rows --lang vb", "is cs (C#) or fs (F#)")]
     [TestCase("plugins new reader Acme.Rows --out .", "holds files already")]

@@ -13,7 +13,12 @@ public class KitTests
     public void SetUp()
     {
         folder = Directory.CreateTempSubdirectory("peftalign-kits-").FullName;
-        var built = Path.GetFullPath(Path.Combine(Tests, "..", "..", "Sample.Faulty", Path.GetFileName(Tests)));
+        CopyOutput("Sample.Faulty");
+    }
+
+    private void CopyOutput(string project)
+    {
+        var built = Path.GetFullPath(Path.Combine(Tests, "..", "..", project, Path.GetFileName(Tests)));
         foreach (var file in Directory.GetFiles(built, "*", SearchOption.AllDirectories))
         {
             var copy = Path.Combine(folder, Path.GetRelativePath(built, file));
@@ -71,6 +76,7 @@ public class KitTests
         Assert.That(Failing("benchmark sums"), Is.Empty);
         Assert.That(Failing("plugin"), Is.Empty);
         Assert.That(Failing("method margin"), Is.Empty);
+        Assert.That(Failing("adapter low"), Is.Empty);
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(10));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
@@ -114,6 +120,41 @@ public class KitTests
         Change("method.margin.json", json => json["options"] = new JsonObject { ["fault"] = fault });
         Assert.That(Failing("method margin"), Does.Contain(check));
         Assert.That(Failing("method margin").Except(Alike(check)), Is.EqualTo(new[] { check }));
+    }
+
+    [TestCase("misses_a_module", "chooses the sample's modules")]
+    [TestCase("draws_anew", "gives equal bytes for equal seeds")]
+    [TestCase("starts_elsewhere", "starts at the base model")]
+    [TestCase("forgets_a_part", "loads what it saved, bit for bit")]
+    [TestCase("takes_anything", "refuses tensors that do not fit")]
+    [TestCase("matches_nothing", "says that no module matches")]
+    public void AnAdaptersFaultFailsItsCheck(string fault, string check)
+    {
+        Change("adapter.low.json", json =>
+        {
+            json["options"] = new JsonObject { ["fault"] = fault };
+            json["unmatched"]!["fault"] = fault;
+        });
+        Assert.That(Failing("adapter low"), Is.EqualTo(new[] { check }));
+    }
+
+    [TestCase("Methods.Sft", "method.sft", """{ "rows": [{ "prompt_ids": [1, 2], "completion_ids": [3, 4, 5] }, { "input_ids": [1, 2, 3], "labels": [-100, 2, 3] }], "untrained": { "input_ids": [1, 2], "labels": [-100, -100] } }""")]
+    [TestCase("Peft.Lora", "adapter.lora", """{ "options": { "rank": 2, "targets": ["q_proj", "down_proj"] }, "sites": 4, "unmatched": { "targets": ["qkv"] } }""")]
+    public void TheProductsOwnPluginPasses(string project, string contract, string sample)
+    {
+        Directory.Delete(folder, recursive: true);
+        CopyOutput(project);
+        Directory.CreateDirectory(Path.Combine(folder, "conformance"));
+        File.WriteAllText(Path.Combine(folder, "conformance", contract + ".json"), sample);
+        var subject = contract.Replace('.', ' ');
+        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith(subject, StringComparison.Ordinal)), Is.GreaterThan(6));
+        // The sample is not of the plugin's build: the file checks are told so first.
+        var manifest = Path.Combine(folder, "plugin.json");
+        var json = JsonNode.Parse(File.ReadAllText(manifest))!;
+        json["files"]!.AsArray().Add(new JsonObject { ["path"] = $"conformance/{contract}.json", ["sha256"] = "" });
+        File.WriteAllText(manifest, json.ToJsonString());
+        Rehash();
+        Assert.That(Failing("plugin").Concat(Failing(subject)), Is.Empty);
     }
 
     // A loss that grows with each call has no gradient and no order either; a loss with a part too much is another one at the reference.

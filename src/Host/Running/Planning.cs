@@ -72,11 +72,11 @@ internal static class Planning
         }
     }
 
-    // A plugin that cannot be used matters only here, where the manifest may have needed it.
+    // A plugin that cannot be used matters only where something is missing; then its reason is said as well.
     private static void ThrowIfAny(string manifest, IReadOnlyList<Fault> faults, IReadOnlyList<PluginFailure>? failures = null)
     {
         if (faults.Count == 0) return;
-        var lines = faults.Select(f => $"{manifest}:{f}").Concat((failures ?? []).Select(f => f.Message));
+        var lines = faults.Select(f => $"{manifest}:{f}").Concat((failures ?? []).Select(f => $"not used: {f.Message}"));
         throw new UserErrorException(string.Join(Environment.NewLine, [.. lines, $"{faults.Count} fault(s); nothing was started."]));
     }
 }

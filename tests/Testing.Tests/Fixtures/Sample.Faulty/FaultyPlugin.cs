@@ -16,6 +16,7 @@ public sealed class FaultyPlugin : IPlugin
         registry.Add<IDatasetReader, ReaderOptions>("pairs", 1, (_, options) => new PairsReader(options.Path, options.Fault));
         registry.Add<IBenchmark, BenchmarkOptions>("sums", 1, (_, options) => new SumsBenchmark(options.Fault));
         registry.Add<IAlignmentMethod, MethodOptions>("margin", 1, (_, options) => new MarginMethod(options.Fault));
+        registry.Add<IPeftAdapter, AdapterOptions>("low", 1, (_, options) => new LowAdapter(options));
         registry.Add<IDatasetReader, CarelessOptions>("careless", 1, (_, _) => new PairsReader(null, ReaderFault.None));
     }
 }
