@@ -73,6 +73,9 @@ public partial class ProcessTests
     [TestCase("TERM=dumb", false)]
     public void ATerminalIsColouredUnlessItIsNotWanted(string setting, bool coloured)
     {
+        using var probe = Process.Start(new ProcessStartInfo("script", ["-qec", "true", "/dev/null"]) { RedirectStandardOutput = true, RedirectStandardInput = true })!;
+        probe.WaitForExit();
+        if (probe.ExitCode != 0) Assert.Ignore("this machine makes no pseudo-terminals");
         var command = $"env -u NO_COLOR TERM=xterm PEFTALIGN_NATIVE=/nonexistent {setting} dotnet '{Path.Combine(Folder, "PeftAlign.Host.dll")}' doctor";
         using var process = Process.Start(new ProcessStartInfo("script", ["-qec", command, "/dev/null"]) { RedirectStandardOutput = true, RedirectStandardInput = true })!;
         var text = process.StandardOutput.ReadToEnd();
