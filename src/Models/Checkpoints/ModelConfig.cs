@@ -9,9 +9,11 @@ using PeftAlign.Torch;
 namespace PeftAlign.Models.Checkpoints;
 
 /// <summary>A model's configuration. Immutable.</summary>
-public sealed partial class ModelConfig
+public sealed partial class ModelConfig : IModelConfig
 {
     private const int MostLayers = 1 << 14;
+
+    private static readonly string[] ActivationKeys = ["hidden_activation", "hidden_act", "activation_function"];
 
     private readonly ConfigReader reader;
     private readonly int? hiddenSize, layerCount, headCount, vocabularySize;
@@ -30,13 +32,13 @@ public sealed partial class ModelConfig
         vocabularySize = Size("vocab_size");
         MaxPositions = Size("max_position_embeddings", "n_positions", "n_ctx");
         NormEpsilon = First(["rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "norm_eps"], (r, key) => r.Positive(key));
-        Activation = First(["hidden_activation", "hidden_act", "activation_function"], (r, key) => r.Text(key));
+        Activation = First(ActivationKeys, (r, key) => r.Text(key));
         DType = ReadDType();
         TieWordEmbeddings = reader.Bool("tie_word_embeddings") ?? !UntiedByDefault.Contains(ModelType);
         SlidingWindow = ReadSlidingWindow();
         LayerTypes = reader.Texts("layer_types");
         HeadDim = ReadHeadDim();
-        Rope = RopeParameters.Read(reader, null);
+        Rope = RopeReader.Read(reader, null);
         CheckLayerTypes();
     }
 
@@ -113,6 +115,17 @@ public sealed partial class ModelConfig
     /// <summary>Token for padding, or null.</summary>
     public int? PadTokenId => Generation.PadTokenId;
 
+    /// <summary>Row of the embedding for padding: config.json's own pad_token_id, a negative one (LLaMA 1) counted from the end; null = none.</summary>
+    public long? PaddingRow
+    {
+        get
+        {
+            if (!Json.TryGetProperty("pad_token_id", out var json) || json.ValueKind != JsonValueKind.Number || !json.TryGetInt64(out var id)) return null;
+            var row = id < 0 ? id + VocabularySize : id;
+            return row >= 0 && row < VocabularySize ? row : null;
+        }
+    }
+
     /// <summary>True where the weights are quantised (quantization_config).</summary>
     public bool IsQuantized => reader.Has("quantization_config");
 
@@ -137,9 +150,20 @@ public sealed partial class ModelConfig
 
     private ModelConfig With(GenerationConfig generation) => new(File, Json) { Generation = generation };
 
+    /// <inheritdoc/>
+    public Activation ActivationOr(Activation standard) => Activation switch
+    {
+        null => standard,
+        "silu" or "swish" => Abstractions.Activation.Silu,
+        "gelu" => Abstractions.Activation.Gelu,
+        "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => Abstractions.Activation.GeluTanh,
+        "relu" => Abstractions.Activation.Relu,
+        _ => throw Wrong(ActivationKeys.First(Has), "silu, gelu, gelu_new, gelu_pytorch_tanh or relu"),
+    };
+
     /// <summary>Rotary positions of one kind of layer.</summary>
     /// <exception cref="UserErrorException">config.json distinguishes kinds and lacks this one.</exception>
-    public RopeParameters RopeOf(string layerType) => RopeParameters.Read(reader, layerType);
+    public RopeParameters RopeOf(string layerType) => RopeReader.Read(reader, layerType);
 
     /// <summary>The error for a model type that nothing implements: names the known ones, suggests the nearest.</summary>
     public UserErrorException UnknownArchitecture(IEnumerable<string> known)
