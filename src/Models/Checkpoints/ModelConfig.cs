@@ -9,7 +9,7 @@ using PeftAlign.Torch;
 namespace PeftAlign.Models.Checkpoints;
 
 /// <summary>A model's configuration. Immutable.</summary>
-public sealed partial class ModelConfig : IModelConfig
+public sealed partial class ModelConfig : ArchitectureConfig
 {
     private const int MostLayers = 1 << 14;
 
@@ -49,41 +49,41 @@ public sealed partial class ModelConfig : IModelConfig
     public JsonElement Json => reader.Json;
 
     /// <summary>model_type: llama, mistral, gpt2 ...</summary>
-    public string ModelType { get; }
+    public override string ModelType { get; }
 
     /// <summary>transformers' class names; empty where absent.</summary>
     public IReadOnlyList<string> Architectures { get; }
 
     /// <summary>Width of the residual stream.</summary>
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
-    public int HiddenSize => hiddenSize ?? throw Missing("hidden_size");
+    public override int HiddenSize => hiddenSize ?? throw Missing("hidden_size");
 
     /// <summary>Number of blocks.</summary>
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
-    public int LayerCount => layerCount ?? throw Missing("num_hidden_layers");
+    public override int LayerCount => layerCount ?? throw Missing("num_hidden_layers");
 
     /// <summary>Number of query heads.</summary>
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
-    public int HeadCount => headCount ?? throw Missing("num_attention_heads");
+    public override int HeadCount => headCount ?? throw Missing("num_attention_heads");
 
     /// <summary>Number of key and value heads; divides <see cref="HeadCount"/>.</summary>
-    public int KeyValueHeadCount { get; }
+    public override int KeyValueHeadCount { get; }
 
     /// <summary>Dimensions of a head; hidden size / heads where it is not given.</summary>
-    public int HeadDim { get; }
+    public override int HeadDim { get; }
 
     /// <summary>Width inside the feed-forward part; null where absent (GPT-2: four times the hidden size).</summary>
-    public int? IntermediateSize { get; }
+    public override int? IntermediateSize { get; }
 
     /// <summary>Number of token ids.</summary>
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
-    public int VocabularySize => vocabularySize ?? throw Missing("vocab_size");
+    public override int VocabularySize => vocabularySize ?? throw Missing("vocab_size");
 
     /// <summary>Positions that the model can take, or null where it does not say.</summary>
-    public int? MaxPositions { get; }
+    public override int? MaxPositions { get; }
 
     /// <summary>Epsilon of the norms, or null where the architecture's default counts.</summary>
-    public double? NormEpsilon { get; }
+    public override double? NormEpsilon { get; }
 
     /// <summary>Name of the feed-forward activation: silu, gelu_new ...; null where absent.</summary>
     public string? Activation { get; }
@@ -92,16 +92,16 @@ public sealed partial class ModelConfig : IModelConfig
     public torch.ScalarType? DType { get; }
 
     /// <summary>Whether the output head is the embedding; where absent, transformers' default for the model type.</summary>
-    public bool TieWordEmbeddings { get; }
+    public override bool TieWordEmbeddings { get; }
 
     /// <summary>A token sees itself and the SlidingWindow - 1 tokens before it; null = all. Which layers: <see cref="LayerTypes"/>.</summary>
-    public int? SlidingWindow { get; }
+    public override int? SlidingWindow { get; }
 
     /// <summary>full_attention or sliding_attention for each layer, or null where config.json does not say.</summary>
-    public IReadOnlyList<string>? LayerTypes { get; }
+    public override IReadOnlyList<string>? LayerTypes { get; }
 
     /// <summary>Rotary positions (of layers with full attention, where the kinds of layer differ).</summary>
-    public RopeParameters Rope { get; }
+    public override RopeParameters Rope { get; }
 
     /// <summary>generation_config.json, or what config.json says of generation.</summary>
     public GenerationConfig Generation { get; private init; } = null!;
@@ -116,7 +116,7 @@ public sealed partial class ModelConfig : IModelConfig
     public int? PadTokenId => Generation.PadTokenId;
 
     /// <summary>Row of the embedding for padding: config.json's own pad_token_id, a negative one (LLaMA 1) counted from the end; null = none.</summary>
-    public long? PaddingRow
+    public override long? PaddingRow
     {
         get
         {
@@ -151,7 +151,7 @@ public sealed partial class ModelConfig : IModelConfig
     private ModelConfig With(GenerationConfig generation) => new(File, Json) { Generation = generation };
 
     /// <inheritdoc/>
-    public Activation ActivationOr(Activation standard) => Activation switch
+    public override Activation ActivationOr(Activation standard) => Activation switch
     {
         null => standard,
         "silu" or "swish" => Abstractions.Activation.Silu,

@@ -138,17 +138,8 @@ public sealed class DecoderModel
         var bias = module.Bias is { } name ? weights[name] : null;
         var weight = weights[module.Weight];
         var y = module.Spec.Transposed ? F.linear(x, weight.t(), bias) : F.linear(x, weight, bias);
-        return mode.Deltas.TryGetValue(module.Name, out var delta) ? Changed(y, delta, x, module.Name, pack, mode) : y;
+        return mode.Deltas.TryGetValue(module.Name, out var delta) ? Deltas.Apply(y, delta, x, module.Name, pack, mode) : y;
     }
-
-    private static Tensor Changed(Tensor y, Delta delta, Tensor x, string module, Pack pack, ForwardMode mode) => delta switch
-    {
-        LowRank low => y.addmm(F.linear(Dropped(x, low.Dropout, module, pack, mode), low.A) * low.Scale, low.B.t()),
-        _ => throw new NotSupportedException($"the engine cannot compute a {delta.GetType().Name} at {module}"),
-    };
-
-    private static Tensor Dropped(Tensor x, double rate, string module, Pack pack, ForwardMode mode) =>
-        rate > 0 && mode.Dropout is { } key ? x * DropoutMask.Of(key, module, rate, pack, x) : x;
 
     private void Check(string name, long[] shape)
     {

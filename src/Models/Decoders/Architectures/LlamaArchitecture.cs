@@ -10,7 +10,7 @@ internal sealed class LlamaArchitecture : IModelArchitecture
 
     public IReadOnlyList<InitOption> InitOptions => NewModelOptions.Llama;
 
-    public DecoderSpec Describe(IModelConfig config)
+    public DecoderSpec Describe(ArchitectureConfig config)
     {
         var spec = LlamaShape.Of(config);
         var block = spec.Block;

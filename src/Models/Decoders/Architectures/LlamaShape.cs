@@ -9,7 +9,7 @@ public static class LlamaShape
 {
     /// <summary>RMSNorm, rotary positions, grouped heads, SwiGLU, no biases, no window.</summary>
     /// <param name="config">config.json.</param>
-    public static DecoderSpec Of(IModelConfig config)
+    public static DecoderSpec Of(ArchitectureConfig config)
     {
         long hidden = config.HiddenSize, width = config.HeadDim;
         var (queries, keys) = (config.HeadCount * width, config.KeyValueHeadCount * width);
