@@ -89,6 +89,11 @@ public sealed record TrainingOptions
         return options;
     }
 
+    /// <summary>Updates of a run.</summary>
+    /// <param name="records">Rows, or packs of rows.</param>
+    /// <param name="options">Batch sizes, epochs, max_steps.</param>
+    public static int Steps(int records, TrainingOptions options) => new BatchOrder(records, options).TotalSteps;
+
     private static string? Strategy(bool packing, string strategy) => packing ? strategy : null;
 
     private static double Deserialize(JsonNode value) => System.Text.Json.JsonSerializer.Deserialize<double>(value);

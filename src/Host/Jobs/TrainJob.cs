@@ -65,6 +65,7 @@ internal static class TrainJob
         ["id"] = job.Spec.Id,
         ["label"] = job.Spec.Label,
         ["options"] = job.Spec.Options.DeepClone(),
+        ["inputs"] = new JsonArray([.. (job.Spec.Inputs ?? []).Select(i => (JsonNode)new JsonObject { ["place"] = i.Place, ["path"] = i.Path, ["sha256"] = i.Sha256 })]),
         ["lineage"] = new JsonObject { ["base"] = place.Base },
         ["plugins"] = new JsonArray([.. job.Plugins.Plugins.Select(p => (JsonNode)$"{p.Manifest.Id} {p.Manifest.Version}")]),
         ["libtorch"] = LibTorch.Version,
