@@ -99,8 +99,27 @@ public sealed class GradientTests : ScopedTest
         var (hidden, head) = (Leaf("hidden", 8, 5), Tiny.Normal("head", [11, 5], torch.float64).requires_grad_(trained));
         var targets = torch.tensor(new long[] { 3, 0, 10, 3, 7, 7, 1, 9 });
         var weight = Tiny.Normal("weight", [8], torch.float64);
-        Tensor Loss() => (HeadLogProbs.apply(hidden, head, targets, chunkRows) * weight).sum();
+        Tensor Loss() => (HeadLogProbs.Of(hidden, head, targets, chunkRows) * weight).sum();
         var reference = (hidden.mm(head.t()).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1) * weight).sum();
+        Assert.That(Loss().item<double>(), Is.EqualTo(reference.item<double>()).Within(1e-12));
+        AssertGradients(Loss, trained ? [("hidden", hidden), ("head", head)] : [("hidden", hidden)], 1e-8, entries: 60);
+    }
+
+    [TestCase(true, 3)]
+    [TestCase(false, 3)]
+    [TestCase(false, 256)]
+    public void Mean_log_probs_by_finite_differences(bool trained, long chunkRows)
+    {
+        var (hidden, head) = (Leaf("hidden", 8, 5), Tiny.Normal("head", [11, 5], torch.float64).requires_grad_(trained));
+        var targets = torch.tensor(new long[] { 3, 0, 10, 3, 7, 7, 1, 9 });
+        var (weight, other) = (Tiny.Normal("weight", [8], torch.float64), Tiny.Normal("other", [8], torch.float64));
+        Tensor Loss()
+        {
+            var outputs = HeadLogProbs.apply(hidden, head, targets, new HeadAnswers(["mean_log_prob"], chunkRows));
+            return (outputs[0] * weight).sum() + (outputs[1] * other).sum();
+        }
+        var logProbs = hidden.mm(head.t()).log_softmax(-1);
+        var reference = (logProbs.gather(1, targets.unsqueeze(1)).squeeze(1) * weight).sum() + (logProbs.mean([1]) * other).sum();
         Assert.That(Loss().item<double>(), Is.EqualTo(reference.item<double>()).Within(1e-12));
         AssertGradients(Loss, trained ? [("hidden", hidden), ("head", head)] : [("hidden", hidden)], 1e-8, entries: 60);
     }
