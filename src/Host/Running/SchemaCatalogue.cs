@@ -50,6 +50,7 @@ internal static class SchemaCatalogue
     {
         Name = option.Name,
         Type = option.Names.Length > 0 ? option.Names : TypeOf(option.Type),
+        Required = option.Required,
         Recorded = option.Recorded,
         OnlyWith = option.OnlyWith,
         Default = option.Default is null ? null : option.Default.ToJsonString(),
