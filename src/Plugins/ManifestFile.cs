@@ -59,6 +59,7 @@ internal static class ManifestFile
             Names = Optional(json, "names"),
             Required = json["required"]?.GetValue<bool>() ?? false,
             Recorded = json["recorded"]?.GetValue<bool>() ?? false,
+            PerModel = json["perModel"]?.GetValue<bool>() ?? false,
             OnlyWith = Optional(json, "onlyWith"),
             Docs = Optional(json, "docs"),
         };
@@ -96,6 +97,7 @@ internal static class ManifestFile
         if (option.Names.Length > 0) json["names"] = option.Names;
         if (option.Required) json["required"] = true;
         if (option.Recorded) json["recorded"] = true;
+        if (option.PerModel) json["perModel"] = true;
         if (option.OnlyWith.Length > 0) json["onlyWith"] = option.OnlyWith;
         if (option.Docs.Length > 0) json["docs"] = option.Docs;
         return json;

@@ -153,8 +153,8 @@ public class OptionsTests
         Assert.That(needing.Check(new JsonObject { ["labl"] = "x" }).Select(fault => fault.Message), Is.EqualTo(new[]
         {
             "unknown option 'labl'. Did you mean 'label'?",
-            "option 'path' is missing; it is a text and must be given.",
-            "option 'count' is missing; it is a whole number and must be given.",
+            "option 'path' is missing; it is a text and has no default. Give one.",
+            "option 'count' is missing; it is a whole number and has no default. Give one.",
         }));
         Assert.That(needing.Check(new JsonObject { ["file"] = "x", ["count"] = null }).Single().Message, Is.EqualTo("option 'count' has no value; it is a whole number. Give one."), "null is not given, whatever the type");
         Assert.That(needing.Bind<Needing>(new JsonObject { ["file"] = "x", ["count"] = 2 }, "test").Path, Is.EqualTo("x"));

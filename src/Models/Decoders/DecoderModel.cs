@@ -80,17 +80,8 @@ public sealed class DecoderModel
     private Tensor Linear(Tensor x, string module, Pack pack, ForwardMode mode)
     {
         var y = F.linear(x, weights[module + ".weight"]);
-        return mode.Deltas.TryGetValue(module, out var delta) ? Changed(y, delta, x, module, pack, mode) : y;
+        return mode.Deltas.TryGetValue(module, out var delta) ? Deltas.Apply(y, delta, x, module, pack, mode) : y;
     }
-
-    private static Tensor Changed(Tensor y, Delta delta, Tensor x, string module, Pack pack, ForwardMode mode) => delta switch
-    {
-        LowRank low => y.addmm(F.linear(Dropped(x, low.Dropout, module, pack, mode), low.A) * low.Scale, low.B.t()),
-        _ => throw new NotSupportedException($"the engine cannot compute a {delta.GetType().Name} at {module}"),
-    };
-
-    private static Tensor Dropped(Tensor x, double rate, string module, Pack pack, ForwardMode mode) =>
-        rate > 0 && mode.Dropout is { } key ? x * DropoutMask.Of(key, module, rate, pack, x) : x;
 
     /// <summary>The modules that adapters may change.</summary>
     /// <param name="path">What an adapter's config names as its base.</param>
