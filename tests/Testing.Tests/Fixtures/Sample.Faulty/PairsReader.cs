@@ -33,7 +33,7 @@ internal sealed class PairsReader(string? path, ReaderFault fault) : IDatasetRea
         if (split is not null && fault != ReaderFault.IgnoresSplits) throw new UserErrorException($"There is no split '{split}'; pairs have none.");
         if (path is null || !File.Exists(path))
             throw fault == ReaderFault.ThrowsForAMissingPath ? new FileNotFoundException(path) : new UserErrorException($"{path}: there is no such file.");
-        var records = fault == ReaderFault.LosesTheLastRow ? Lines(path).SkipLast(1) : Lines(path);
+        var records = fault == ReaderFault.LosesTheLastRow ? Lines(path).Where(record => record.Row != 3) : Lines(path);
         return fault == ReaderFault.ReadsEagerly ? records.ToArray().Select(record => record with { Fields = (JsonObject)record.Fields.DeepClone() }) : records;
     }
 
