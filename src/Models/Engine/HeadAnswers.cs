@@ -25,16 +25,20 @@ internal sealed class HeadAnswers
 
     /// <param name="names">The statistics asked for.</param>
     /// <param name="rows">Most rows of the head at once.</param>
+    /// <param name="cap">c of logits capped as c tanh(z / c); 0 = not capped.</param>
     /// <exception cref="UserErrorException">There is no such statistic.</exception>
-    internal HeadAnswers(IReadOnlyList<string> names, long rows)
+    internal HeadAnswers(IReadOnlyList<string> names, long rows = HeadLogProbs.ChunkRows, double cap = 0)
     {
         foreach (var name in names) Check(name);
         MeanLogProb = names.Contains(MeanLogProbName);
         Rows = rows;
+        Cap = cap;
         parts = names.Where(Known.ContainsKey).Distinct().ToDictionary(name => name, _ => new List<Tensor>());
     }
 
     internal long Rows { get; }
+
+    internal double Cap { get; }
 
     /// <summary>Whether the mean over the vocabulary of the log-probs is asked for.</summary>
     internal bool MeanLogProb { get; }

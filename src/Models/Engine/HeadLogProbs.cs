@@ -1,7 +1,7 @@
 // log p(target) from hidden rows through the output head, in chunks: logits of a chunk live only while it is worked on, and what else
 // is asked of them (HeadAnswers) is taken then. Under a frozen head the gradient by a row is a number times a vector that the
-// forward pass knows (W[y] - p W): that vector is kept and the backward pass needs no logits. For a trained head the backward pass
-// computes the logits again.
+// forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass needs no logits. For a
+// trained head the backward pass computes the logits again.
 
 using PeftAlign.Torch;
 
@@ -18,9 +18,6 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
 
     public override string Name => "HeadLogProbs";
 
-    /// <summary>(N) log-probs alone.</summary>
-    internal static Tensor Of(Tensor hidden, Tensor head, Tensor targets, long rows = ChunkRows) => apply(hidden, head, targets, new HeadAnswers([], rows))[0];
-
     public override List<Tensor> forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
         var (hidden, head, targets, answers) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (HeadAnswers)vars[3]);
@@ -28,19 +25,17 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         using var scope = torch.NewDisposeScope();
         var slopes = frozen && hidden.requires_grad ? torch.empty_like(hidden) : null;
         var meanSlopes = slopes is not null && answers.MeanLogProb ? torch.empty_like(hidden) : null;
-        var meanRow = meanSlopes is null ? null : head.mean([0]); // (d)
         foreach (var (h, y, first) in Chunks(hidden, targets, answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
-            var logits = h.mm(head.t());
+            var logits = Logits(h, head, answers.Cap);
             var logProbs = LogSoftmax(logits);
             picked.Add(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).MoveToOuterDisposeScope());
             if (answers.MeanLogProb) means.Add(logProbs.mean([1]).MoveToOuterDisposeScope());
             answers.Take(logits, logProbs, y);
             if (slopes is null) continue;
-            var expected = logProbs.exp_().to(h.dtype).mm(head); // p W
-            slopes.narrow(0, first, h.size(0)).copy_(head.index_select(0, y).sub_(expected));
-            meanSlopes?.narrow(0, first, h.size(0)).copy_(meanRow! - expected);
+            if (meanSlopes is not null) meanSlopes.narrow(0, first, h.size(0)).copy_(Uncapped((1.0 / head.size(0)) - logProbs.exp(), logits, answers.Cap).to(h.dtype).mm(head));
+            slopes.narrow(0, first, h.size(0)).copy_(Slopes(logits, logProbs, y, head, answers.Cap));
         }
         ctx.save_data("answers", answers);
         ctx.save_for_backward(frozen ? [.. new[] { slopes, meanSlopes }.OfType<Tensor>().Select(t => t.MoveToOuterDisposeScope())] : [hidden, head, targets]);
@@ -57,7 +52,7 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         if (saved.Count < 3)
         {
             var gradient = saved[0] * byTarget.to(saved[0].dtype);
-            return [byMean is null ? gradient : gradient.addcmul_(saved[1], byMean.to(saved[1].dtype), 1), null, null];
+            return [byMean is null ? gradient : gradient.add_(saved[1] * byMean.to(saved[1].dtype)), null, null];
         }
         var (hidden, head, targets) = (saved[0], saved[1], saved[2]);
         var dhidden = torch.empty_like(hidden);
@@ -67,26 +62,38 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
             using var inner = torch.NewDisposeScope();
             var (target, mean) = (byTarget.narrow(0, first, h.size(0)), byMean?.narrow(0, first, h.size(0)));
             // by the logits: d log p(y) = onehot(y) - p, and the mean's is 1 / V - p
-            var dlogits = LogSoftmax(h.mm(head.t())).exp_().mul_((mean is null ? target : target + mean).neg());
+            var logits = Logits(h, head, answers.Cap);
+            var dlogits = LogSoftmax(logits).exp_().mul_((mean is null ? target : target + mean).neg());
             if (mean is not null) dlogits.add_(mean / head.size(0));
-            dlogits = dlogits.scatter_add_(1, y.unsqueeze(1), target).to(h.dtype);
+            dlogits = Uncapped(dlogits.scatter_add_(1, y.unsqueeze(1), target), logits, answers.Cap).to(h.dtype);
             dhidden.narrow(0, first, h.size(0)).copy_(dlogits.mm(head));
             dhead.addmm_(dlogits.t(), h);
         }
         return [dhidden, dhead, null];
     }
 
-    /// <summary>Without gradients: log-probs, and for each row whether the target is the most probable token.</summary>
-    internal static (double[] LogProbs, bool[] Hits) Scored(Tensor hidden, Tensor head, Tensor targets, long rows = ChunkRows)
+    /// <summary>(N, V) capped where cap is not 0.</summary>
+    internal static Tensor Logits(Tensor h, Tensor head, double cap)
     {
-        using var scope = torch.NewDisposeScope();
-        var answers = new HeadAnswers([HeadAnswers.ArgmaxHit], rows);
-        var logProbs = apply(hidden, head, targets, answers)[0];
-        return (logProbs.to(torch.float64).cpu().data<double>().ToArray(), answers.Statistics[HeadAnswers.ArgmaxHit].ne(0).cpu().data<bool>().ToArray());
+        var logits = h.mm(head.t());
+        return cap == 0 ? logits : logits.div_(cap).tanh().mul_(cap);
     }
 
     private static Tensor LogSoftmax(Tensor logits) =>
         logits.log_softmax(-1, logits.dtype == torch.float64 ? torch.float64 : torch.float32);
+
+    // d log p(y) / d h = W[y] - p W, or with a cap (onehot(y) - p) (1 - (logits / cap)^2) W. Overwrites the log-probs.
+    private static Tensor Slopes(Tensor logits, Tensor logProbs, Tensor y, Tensor head, double cap)
+    {
+        if (cap == 0) return head.index_select(0, y).sub_(logProbs.exp_().to(head.dtype).mm(head));
+        var dlogits = logProbs.exp_().neg_();
+        dlogits.scatter_add_(1, y.unsqueeze(1), torch.ones([y.size(0), 1], dlogits.dtype, dlogits.device));
+        return Uncapped(dlogits, logits, cap).to(head.dtype).mm(head);
+    }
+
+    // The derivative of c tanh(z / c) is 1 - tanh(z / c)^2.
+    private static Tensor Uncapped(Tensor dlogits, Tensor logits, double cap) =>
+        cap == 0 ? dlogits : dlogits.sub_(dlogits * (logits / cap).square());
 
     private static IEnumerable<(Tensor Hidden, Tensor Targets, long First)> Chunks(Tensor hidden, Tensor targets, long rows)
     {

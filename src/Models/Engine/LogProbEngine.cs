@@ -50,7 +50,7 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
         foreach (var pack in Pack.Of(groups, packRows, Place))
         {
             using var off = needs.Split || !pack.WithGradient.Contains(true) ? torch.no_grad() : null;
-            var asked = new HeadAnswers(needs.Statistics, chunkRows);
+            var asked = Asked(model, needs.Statistics);
             var outputs = Outputs(pack, mode, asked);
             parts.Add(new BatchPass.Part(pack, torch.tensor(pack.Slots.ToArray(), device: model.Device), off is null ? outputs : null));
             answers.Add(asked);
@@ -64,7 +64,7 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
         var statistics = needs.Statistics.Where(name => name != HeadAnswers.MeanLogProbName).Distinct().ToDictionary(name => name, name => Joined(answers.Select(a => a.Statistics[name]).ToList()));
         if (needs.Statistics.Contains(HeadAnswers.MeanLogProbName)) statistics[HeadAnswers.MeanLogProbName] = Joined(means).requires_grad_();
         return new BatchPass(Joined(logProbs).requires_grad_(), needs.Reference is null ? null : Joined(reference), statistics, parts,
-            pack => Outputs(pack, mode, new HeadAnswers(needs.Statistics.Where(name => name == HeadAnswers.MeanLogProbName).ToList(), chunkRows)));
+            pack => Outputs(pack, mode, Asked(model, [.. needs.Statistics.Where(name => name == HeadAnswers.MeanLogProbName)])));
     }
 
     /// <summary>(N) the completions' weights, in the order of <see cref="LogProbs(IReadOnlyList{CompletionGroup}, ForwardMode)"/>.</summary>
@@ -114,14 +114,19 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
         {
             if (group.Control is { } control) throw new UserErrorException($"Control '{control}': controls of completion groups are not built yet.");
             if (UnknownToken(group) is { } id) throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {model.Spec.Vocabulary}; the rows were made with another tokenizer.");
+            if (model.Spec.Names.Positions is not null && Longest(group) is var rows && rows > model.Spec.MaxPositions)
+                throw new UserErrorException($"A row of {rows + 1} tokens is too long: the model has learned positions for {model.Spec.MaxPositions}. Lower max_length, or shorten the row.");
         }
         if (mode.Deltas.Keys.FirstOrDefault(name => !model.TakesDelta(name)) is { } module)
             throw new UserErrorException($"The adapter changes {module}; only linear layers inside the blocks can be changed yet.");
     }
 
+    // The last token of a completion needs no position.
+    private static long Longest(CompletionGroup group) => group.Prompt.Length + group.Completions.Max(c => c.Tokens.Length) - 1;
+
     private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
 
-    private Place Place => new(model.Device, model.Head.dtype, model.Spec.Heads * model.Spec.HeadWidth);
+    private Place Place { get; } = Engine.Place.Of(model);
 
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
 
@@ -129,7 +134,7 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
     {
         using var scope = torch.NewDisposeScope();
         using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
-        var values = Outputs(pack, mode, new HeadAnswers([], chunkRows))[0];
+        var values = Outputs(pack, mode, Asked(model))[0];
         if (off is null && pack.WithGradient.Contains(false))
             values = torch.where(torch.tensor(pack.WithGradient.ToArray(), device: model.Device), values, values.detach());
         return values.MoveToOuterDisposeScope();
@@ -150,14 +155,17 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         var rows = reference.Model.Forward(pack, reference.Mode).index_select(0, pack.HeadRows);
-        return HeadLogProbs.Of(rows, reference.Model.Head, pack.Targets, chunkRows).MoveToOuterDisposeScope();
+        return HeadLogProbs.apply(rows, reference.Model.Head, pack.Targets, Asked(reference.Model))[0].MoveToOuterDisposeScope();
     }
+
+    private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);
 
     private void Answer(Pack pack, ForwardMode mode, double[] logProbs, bool[] best)
     {
         using var scope = torch.NewDisposeScope();
-        var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
-        var (values, hits) = HeadLogProbs.Scored(rows, model.Head, pack.Targets, chunkRows);
+        var asked = Asked(model, HeadAnswers.ArgmaxHit);
+        var values = Outputs(pack, mode, asked)[0].to(torch.float64).cpu().data<double>().ToArray();
+        var hits = asked.Statistics[HeadAnswers.ArgmaxHit].ne(0).cpu().data<bool>().ToArray();
         for (var k = 0; k < values.Length; k++) (logProbs[pack.Slots[k]], best[pack.Slots[k]]) = (values[k], hits[k]);
     }
 }
