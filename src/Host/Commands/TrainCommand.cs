@@ -23,7 +23,10 @@ internal static class TrainCommand
         var plugins = PluginSearch.Of(AppContext.BaseDirectory, [.. Values(args, "--plugins")]).Scan();
         var name = args.Skip(1).FirstOrDefault() is { } first && !first.StartsWith('-') ? first : null;
         var flags = name is null ? new TrainFlags([]) : TrainFlags.Of(plugins, name, AdapterOf(args), Values(args, "--quantization").FirstOrDefault());
-        var command = new Command("train", Description(plugins, name)) { TreatUnmatchedTokensAsErrors = false };
+        var command = new Command("train", Description(plugins, name)) 
+        {
+            TreatUnmatchedTokensAsErrors = args.Any(arg => arg is "--help" or "-h" or "-?"), // they are said with all other faults; help would list them as arguments
+        };
         parts.AddTo(command, plugins);
         var options = flags.All.Select(flag => (Flag: flag, Option: OptionOf(flag))).ToList();
         foreach (var (_, option) in options) command.Add(option);
@@ -61,10 +64,11 @@ internal static class TrainCommand
         folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount);
         using var progress = new RunProgress(session.Output);
         progress.Start(1, 0);
-        progress.Started(plan.Job.Label);
-        var end = await ChildProcess.RunAsync(folder.Job, message => progress.Message(plan.Job.Label, message), cancel);
+        var label = $"train {request.Method}";
+        progress.Started(label);
+        var end = await ChildProcess.RunAsync(folder.Job, message => progress.Message(label, message), cancel);
         cancel.ThrowIfCancellationRequested();
-        progress.Ended(plan.Job.Label, end.Code == ExitCode.Done);
+        progress.Ended(label, end.Code == ExitCode.Done);
         if (end.Code == ExitCode.Done) return Report(folder, session);
         throw end.Code == ExitCode.UserError ? new UserErrorException(end.Error) : new InvalidOperationException($"{end.Error} Run the same command again to go on from the last checkpoint.");
     }

@@ -58,7 +58,7 @@ internal sealed class TrainFolder(string path)
         return [$"{place}: {Text(before)} before, {Text(now)} now"];
     }
 
-    private static bool IsContent(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var text) && text.Length >= 64 && text.All(char.IsAsciiHexDigit);
+    private static bool IsContent(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var text) && text.StartsWith("content:", StringComparison.Ordinal);
 
     private static string Text(JsonNode? node) => node?.ToJsonString(new JsonSerializerOptions()) ?? "not given";
 }
