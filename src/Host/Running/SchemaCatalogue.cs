@@ -55,8 +55,8 @@ internal static class SchemaCatalogue
     {
         Name = option.Name,
         Type = option.Names.Length > 0 ? option.Names : TypeOf(option.Type),
-        Recorded = option.Recorded,
         Required = option.Required,
+        Recorded = option.Recorded,
         OnlyWith = option.OnlyWith,
         Default = option.Default is null ? null : option.Default.ToJsonString(),
         Range = RangeOf(option),
