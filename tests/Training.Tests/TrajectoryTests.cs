@@ -12,7 +12,7 @@ namespace PeftAlign.Training.Tests;
 
 public sealed class TrajectoryTests : TrainingTest
 {
-    private static readonly string[] Compared = ["loss", "grad_norm", "learning_rate", "num_tokens", "epoch", "step"];
+    private static readonly string[] Compared = ["loss", "grad_norm", "learning_rate", "num_tokens", "epoch", "step", "entropy", "mean_token_accuracy"];
 
     [Test]
     public void Sft_lora_beside_the_tests() => Lora(Fixtures.Path("trajectories"), "sft-lora", 1e-4);

@@ -37,6 +37,7 @@ internal static class TrainJob
             Tokenizer = policy.Tokenizer,
             ChatTemplate = policy.ChatTemplate,
             Records = job.Records(spec["dataset"]!),
+            EvalRecords = spec["training"]!["eval_data"] is { } heldOut ? job.Records(heldOut) : [],
             Method = job.Create<IAlignmentMethod>(spec["method"]!),
             Adapter = sites,
             Options = options,
