@@ -19,12 +19,13 @@ public static class ModelFolder
     /// <summary>Whether a folder holds a tokenizer.</summary>
     public static bool HasTokenizer(string folder) => TokenizerFiles.Any(file => File.Exists(Path.Combine(folder, file)));
 
-    /// <summary>Loads a model in float32.</summary>
+    /// <summary>Loads a model. Whatever the checkpoint's dtypes, all weights come to be of one.</summary>
     /// <param name="folder">config.json and weights.</param>
     /// <param name="warn">Told of what is odd but usable, such as tensors that the configuration does not use.</param>
     /// <param name="architectures">The known ones; null = those that are built in.</param>
+    /// <param name="dtype">Of weights and arithmetic; sums within norms, softmax and products are float32 at least.</param>
     /// <exception cref="UserErrorException">A file is missing or wrong, or weights and configuration do not fit.</exception>
-    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null)
+    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
         var spec = (architectures ?? ModelArchitectures.BuiltIn).Describe(ModelConfig.Open(folder));
         using var checkpoint = CheckpointFolder.Open(folder);
@@ -32,7 +33,7 @@ public static class ModelFolder
         checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
         using var scope = torch.NewDisposeScope();
-        var weights = spec.Weights().ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(torch.float32).DetachFromDisposeScope());
+        var weights = spec.Weights().ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(dtype).DetachFromDisposeScope());
         return new DecoderModel(spec, weights);
     }
 
