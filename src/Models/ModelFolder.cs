@@ -28,13 +28,23 @@ public static class ModelFolder
     public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
         var spec = (architectures ?? ModelArchitectures.BuiltIn).Describe(ModelConfig.Open(folder));
+        return Decoder(folder, spec, warn, dtype);
+    }
+
+    /// <summary>Loads the weights of a decoder whose spec is known.</summary>
+    internal static DecoderModel Decoder(string folder, DecoderSpec spec, Action<string>? warn, torch.ScalarType dtype) =>
+        new(spec, Read(folder, spec.Weights().Select(w => (w.Name, w.Shape)), checkpoint => StoredNames.Of(spec, checkpoint), warn, dtype));
+
+    /// <summary>Reads tensors, after all shapes were compared; they outlive the current dispose scope.</summary>
+    internal static Dictionary<string, Tensor> Read(string folder, IEnumerable<(string Name, long[] Shape)> wanted, Func<CheckpointFolder, StoredNames> namesOf, Action<string>? warn, torch.ScalarType dtype)
+    {
+        var weights = wanted.ToList();
         using var checkpoint = CheckpointFolder.Open(folder);
-        var names = new StoredNames(spec, checkpoint);
-        checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
+        var names = namesOf(checkpoint);
+        checkpoint.Require(weights.ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
         using var scope = torch.NewDisposeScope();
-        var weights = spec.Weights().ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(dtype).DetachFromDisposeScope());
-        return new DecoderModel(spec, weights);
+        return weights.ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(dtype).DetachFromDisposeScope());
     }
 
     /// <summary>
