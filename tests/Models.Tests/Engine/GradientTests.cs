@@ -13,7 +13,7 @@ public sealed class GradientTests : ScopedTest
     private const double Step = 1e-5;
 
     // (f(x + h) - f(x - h)) / 2h for some entries of each leaf, against autograd.
-    private static void AssertGradients(Func<Tensor> loss, IEnumerable<(string Name, Tensor Leaf)> leaves, double tolerance, int entries = 12)
+    internal static void AssertGradients(Func<Tensor> loss, IEnumerable<(string Name, Tensor Leaf)> leaves, double tolerance, int entries = 12)
     {
         var named = leaves.ToList();
         var gradients = torch.autograd.grad([loss()], named.Select(l => l.Leaf).ToList());
