@@ -79,19 +79,19 @@ public sealed class DecoderModel
 
     private Tensor Linear(Tensor x, string module, Pack pack, ForwardMode mode)
     {
-        var y = F.linear(x, weights[module + ".weight"]);
-        return mode.Deltas.TryGetValue(module, out var delta) ? Deltas.Apply(y, delta, x, module, pack, mode) : y;
+        var layer = new Layer(module, weights[module + ".weight"]);
+        return mode.Deltas.TryGetValue(module, out var delta) ? Deltas.Linear(layer, x, delta, pack, mode) : layer.Product(x);
     }
 
     /// <summary>The modules that adapters may change.</summary>
     /// <param name="path">What an adapter's config names as its base.</param>
     public ModelOutline Outline(string path)
     {
-        var modules = Spec.Weights().Where(w => w.Shape.Length == 2).Select(w => new ModuleOutline(
-            w.Name[..^".weight".Length],
-            w.Name == "lm_head.weight" ? ModuleKind.Head : w.Name == "model.embed_tokens.weight" ? ModuleKind.Embedding : ModuleKind.Linear,
-            w.Shape[1], w.Shape[0])
-        { Device = Device });
+        var modules = Spec.Weights().Where(w => w.Name.EndsWith(".weight", StringComparison.Ordinal)).Select(w => (Name: w.Name[..^".weight".Length], w.Shape)).Select(w => new ModuleOutline(
+            w.Name,
+            w.Shape.Length == 1 ? ModuleKind.Norm : w.Name == "lm_head" ? ModuleKind.Head : w.Name == "model.embed_tokens" ? ModuleKind.Embedding : ModuleKind.Linear,
+            w.Shape[^1], w.Shape[0])
+        { Device = Device, Tensor = part => weights.GetValueOrDefault($"{w.Name}.{part}") });
         return new ModelOutline(Spec.ModelType, path, modules.ToList());
     }
 
