@@ -61,6 +61,8 @@ internal static class ManifestFile
             Aliases = Texts(json, "aliases"),
             Names = Optional(json, "names"),
             Recorded = json["recorded"]?.GetValue<bool>() ?? false,
+            Required = json["required"]?.GetValue<bool>() ?? false,
+            PerModel = json["perModel"]?.GetValue<bool>() ?? false,
             OnlyWith = Optional(json, "onlyWith"),
             Docs = Optional(json, "docs"),
         };
@@ -97,6 +99,8 @@ internal static class ManifestFile
         if (option.Aliases.Count > 0) json["aliases"] = Texts(option.Aliases);
         if (option.Names.Length > 0) json["names"] = option.Names;
         if (option.Recorded) json["recorded"] = true;
+        if (option.Required) json["required"] = true;
+        if (option.PerModel) json["perModel"] = true;
         if (option.OnlyWith.Length > 0) json["onlyWith"] = option.OnlyWith;
         if (option.Docs.Length > 0) json["docs"] = option.Docs;
         return json;

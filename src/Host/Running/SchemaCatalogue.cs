@@ -51,6 +51,7 @@ internal static class SchemaCatalogue
         Name = option.Name,
         Type = option.Names.Length > 0 ? option.Names : TypeOf(option.Type),
         Recorded = option.Recorded,
+        Required = option.Required,
         OnlyWith = option.OnlyWith,
         Default = option.Default is null ? null : option.Default.ToJsonString(),
         Range = RangeOf(option),

@@ -31,6 +31,12 @@ public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Defaul
     /// <summary>True where it cannot change a result and is no part of a job's identity.</summary>
     public bool Recorded { get; init; }
 
+    /// <summary>True where users must give it.</summary>
+    public bool Required { get; init; }
+
+    /// <summary>Of a merge strategy: a list with one value per model, which users give for each model or once for all.</summary>
+    public bool PerModel { get; init; }
+
     /// <summary>Another option and the values with which this one means something, like "loss_type=sft|dft"; empty for always.</summary>
     public string OnlyWith { get; init; } = "";
 

@@ -24,6 +24,8 @@ internal static class OptionsChecker
             else
                 values[option.Name] = Value(option, option.Type, key, node, faults);
         }
+        foreach (var option in schema.Options.Where(option => option.Required && !values.ContainsKey(option.Name)))
+            faults.Add(new OptionFault(option.Name, $"option '{option.Name}' is missing; it is {option.Type.Words} and has no default. Give one."));
         foreach (var option in schema.Options.Where(option => option.OnlyWith != "" && values.ContainsKey(option.Name)))
             if (OutOfPlace(schema, option, values) is { } fault) faults.Add(fault);
         return (values, faults);
