@@ -26,7 +26,7 @@ internal sealed record Layer(string Module, Tensor Weight, Tensor? Bias = null)
 
     /// <summary>x W' + b.</summary>
     internal Tensor Product(Tensor x) => Transposed
-        ? Bias is { } bias ? torch.addmm(bias, x, Weight) : x.mm(Weight)
+        ? Bias is { } bias ? bias.addmm(x, Weight) : x.mm(Weight)
         : F.linear(x, Weight, Bias);
 
     /// <summary>With the tensors that a delta puts in the place of the module's own.</summary>
