@@ -85,9 +85,7 @@ public static class Trainer
             throw new UserErrorException("packing is on, but this method does not pack rows; leave packing out.");
         var arranged = run.Method is IArrangesRecords method ? method.Arrange(run.Records, context) : run.Records;
         var records = arranged.Where(r => Prepared(r).Count > 0).ToList();
-        var temporary = Path.Combine(run.Folder, "ledger.json.partial");
-        File.WriteAllText(temporary, JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
-        File.Move(temporary, Path.Combine(run.Folder, "ledger.json"), overwrite: true);
+        AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
         return records.Count > 0
             ? records
             : throw new UserErrorException($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");

@@ -34,6 +34,10 @@ internal static class Golden
 
     internal static SafetensorsFile Tensors(params string[] parts) => SafetensorsFile.Open(Path(parts));
 
+    internal static IEnumerable<string> Names(SafetensorsFile file) => file.Tensors.Select(t => t.Name);
+
+    internal static bool Has(SafetensorsFile file, string name) => Names(file).Contains(name);
+
     internal static AdapterFiles Adapter(string folder)
     {
         using var file = SafetensorsFile.Open(System.IO.Path.Combine(folder, "adapter_model.safetensors"));

@@ -11,36 +11,70 @@ namespace PeftAlign.Models.Decoders;
 
 internal static class Deltas
 {
-    /// <summary>A linear layer's output under a delta.</summary>
+    /// <summary>A module's output, where rows may have deltas of their own by their groups' controls.</summary>
+    /// <param name="module">Full name.</param>
+    /// <param name="pack">The rows.</param>
+    /// <param name="mode">The deltas.</param>
+    /// <param name="compute">The output of all rows under a delta, or under none.</param>
+    /// <returns>(R, ...)</returns>
+    internal static Tensor ByRow(string module, Pack pack, ForwardMode mode, Func<Delta?, Tensor> compute)
+    {
+        var common = mode.Deltas.GetValueOrDefault(module);
+        var y = compute(common);
+        if (mode.Controls.Count == 0) return y;
+        foreach (var (control, deltas) in mode.Controls)
+            if (deltas.TryGetValue(module, out var own) && pack.RowsUnder(control) is { } rows)
+                y = torch.where(y.dim() == 2 ? rows : rows.unsqueeze(2), compute(common is null ? own : new Stack([common, own])), y);
+        return y;
+    }
+
+    /// <summary>A linear layer's output.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="x">(R, in) its input.</param>
-    /// <param name="delta">The change.</param>
     /// <param name="pack">The rows.</param>
-    /// <param name="mode">Dropout.</param>
+    /// <param name="mode">Deltas and dropout.</param>
     /// <returns>(R, out)</returns>
-    internal static Tensor Linear(Layer layer, Tensor x, Delta delta, Pack pack, ForwardMode mode)
+    internal static Tensor Linear(Layer layer, Tensor x, Pack pack, ForwardMode mode)
     {
+        var own = mode.Controls.Values.Select(deltas => deltas.GetValueOrDefault(layer.Module)).OfType<Delta>();
+        if (mode.Controls.Count == 0 || !own.SelectMany(Parts).All(IsThin))
+            return ByRow(layer.Module, pack, mode, delta => Linear(layer, x, delta, pack, mode));
+        var y = Linear(layer, x, mode.Deltas.GetValueOrDefault(layer.Module), pack, mode);
+        foreach (var (control, deltas) in mode.Controls)
+            if (deltas.TryGetValue(layer.Module, out var delta) && pack.RowsUnder(control) is { } rows)
+                foreach (var low in Parts(delta).Cast<LowRank>())
+                    y = Add(y, low, Dropped(x, low.Dropout, layer.Module, pack, mode), rows);
+        return y;
+    }
+
+    // A change that is added by a thin product, which zeros in its middle switch off by row.
+    private static bool IsThin(Delta part) => part is LowRank { Magnitude: null, Bias: null };
+
+    private static Tensor Linear(Layer layer, Tensor x, Delta? delta, Pack pack, ForwardMode mode)
+    {
+        if (delta is null) return layer.Product(x);
         var parts = Parts(delta);
         var changed = layer.Under(delta);
-        foreach (var scale in parts.OfType<Scale>().Where(s => s.OfInputs)) x *= scale.Values;
+        foreach (var scale in parts.OfType<Scale>().Where(s => s.OfInputs)) x = x * scale.Values;
         var y = changed.Product(x);
         foreach (var low in parts.OfType<LowRank>())
         {
             var dropped = Dropped(x, low.Dropout, layer.Module, pack, mode);
             y = low.Magnitude is null ? Add(y, low, dropped) : y + Turned(changed, low, dropped);
         }
-        foreach (var scale in parts.OfType<Scale>().Where(s => !s.OfInputs)) y *= scale.Values;
+        foreach (var scale in parts.OfType<Scale>().Where(s => !s.OfInputs)) y = y * scale.Values;
         return y;
     }
 
     /// <summary>Rows of an embedding under a delta.</summary>
     /// <param name="layer">The embedding.</param>
     /// <param name="tokens">(R) int64.</param>
-    /// <param name="delta">The change.</param>
+    /// <param name="delta">The change, or null.</param>
     /// <param name="padding">Row that no gradient reaches, or null.</param>
     /// <returns>(R, d)</returns>
-    internal static Tensor Embedding(Layer layer, Tensor tokens, Delta delta, long? padding)
+    internal static Tensor Embedding(Layer layer, Tensor tokens, Delta? delta, long? padding)
     {
+        if (delta is null) return F.embedding(tokens, layer.Weight, padding);
         var x = F.embedding(tokens, layer.Under(delta).Weight, padding); // (R, d)
         foreach (var part in Parts(delta))
         {
@@ -68,12 +102,12 @@ internal static class Deltas
     internal static IReadOnlyList<Delta> Parts(Delta delta) => delta is Stack stack ? [.. stack.Layers.SelectMany(Parts)] : [delta];
 
     // y is this function's own; nothing needs it unchanged, so that the thin product is added where it stands.
-    private static Tensor Add(Tensor y, LowRank low, Tensor x)
+    private static Tensor Add(Tensor y, LowRank low, Tensor x, Tensor? only = null)
     {
-        var rows = F.linear(x, low.A); // (R, rank)
-        if (low.Start is not { } start) return y.addmm_(rows, low.B.t(), alpha: (float)low.Scale);
+        Tensor Thin(Tensor a) => only is null ? F.linear(x, a) : F.linear(x, a) * only; // (R, rank)
+        if (low.Start is not { } start) return y.addmm_(Thin(low.A), low.B.t(), alpha: (float)low.Scale);
         // As a difference of two equal products the start gives the base's numbers exactly.
-        return y.add_((F.linear(rows, low.B) - F.linear(F.linear(x, start.A), start.B)).mul_(low.Scale));
+        return y.add_((F.linear(Thin(low.A), low.B) - F.linear(Thin(start.A), start.B)).mul_(low.Scale));
     }
 
     // (k - 1) x W' + k s x A' B'.

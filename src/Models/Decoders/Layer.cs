@@ -25,9 +25,7 @@ internal sealed record Layer(string Module, Tensor Weight, Tensor? Bias = null)
     internal Tensor Oriented(Tensor matrix) => Transposed ? matrix.t() : matrix;
 
     /// <summary>x W' + b.</summary>
-    internal Tensor Product(Tensor x) => Transposed
-        ? Bias is { } bias ? bias.addmm(x, Weight) : x.mm(Weight)
-        : F.linear(x, Weight, Bias);
+    internal Tensor Product(Tensor x) => F.linear(x, Matrix, Bias);
 
     /// <summary>With the tensors that a delta puts in the place of the module's own.</summary>
     internal Layer Under(Delta? delta) => delta is null ? this : this with { Weight = delta.Instead("weight") ?? Weight, Bias = delta.Instead("bias") ?? Bias };
