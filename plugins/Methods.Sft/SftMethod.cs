@@ -46,14 +46,10 @@ internal sealed class SftMethod(SftOptions options) : IAlignmentMethod, IArrange
 
     private readonly TrainedPart part = new(options.CompletionOnlyLoss, options.AssistantOnlyLoss);
 
-<<<<<<< HEAD
     public MethodNeeds Needs { get; } = new(Reference: false)
     {
         Statistics = options.LabelSmoothingFactor > 0 ? [Entropy, Hit, Mean] : [Entropy, Hit],
     };
-=======
-    public MethodNeeds Needs { get; } = new(Reference: false) { Statistics = ["entropy", "argmax_hit"] };
->>>>>>> main
 
     public IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context) => SequenceRows.Arrange(records, part, context);
 
@@ -63,22 +59,14 @@ internal sealed class SftMethod(SftOptions options) : IAlignmentMethod, IArrange
     public MethodLoss Loss(ScoredBatch batch)
     {
         var trained = batch.Groups.Sum(g => g.Completions.Sum(c => c.Weights.Sum(w => (double)w)));
-<<<<<<< HEAD
         var logProbs = batch.LogProbs;
         if (options.LossType == "dft") logProbs *= logProbs.detach().exp();
         if (options.LabelSmoothingFactor > 0) logProbs = (1 - options.LabelSmoothingFactor) * logProbs + options.LabelSmoothingFactor * batch.Statistics[Mean];
-        double Average(string statistic) => (batch.Statistics[statistic] * batch.Weights).sum().item<double>() / trained;
-        return new MethodLoss((logProbs * batch.Weights).sum().neg(), trained,
-            new Dictionary<string, double> { [Entropy] = Average(Entropy), ["mean_token_accuracy"] = Average(Hit) });
-=======
-        var weighed = batch.LogProbs * batch.Weights;
-        if (options.LossType == "dft") weighed *= batch.LogProbs.detach().exp();
         var sequences = Sequences.Of(batch.Lengths, batch.Weights);
-        return new MethodLoss(weighed.sum().neg(), trained, new Dictionary<string, double>
+        return new MethodLoss((logProbs * batch.Weights).sum().neg(), trained, new Dictionary<string, double>
         {
-            ["entropy"] = sequences.TokenMean(batch.Statistics["entropy"]).item<double>(),
-            ["mean_token_accuracy"] = sequences.TokenMean(batch.Statistics["argmax_hit"]).item<double>(),
+            ["entropy"] = sequences.TokenMean(batch.Statistics[Entropy]).item<double>(),
+            ["mean_token_accuracy"] = sequences.TokenMean(batch.Statistics[Hit]).item<double>(),
         });
->>>>>>> main
     }
 }

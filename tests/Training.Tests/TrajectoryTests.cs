@@ -13,8 +13,6 @@ namespace PeftAlign.Training.Tests;
 public sealed class TrajectoryTests : TrainingTest
 {
     private static readonly string[] Compared = ["loss", "grad_norm", "learning_rate", "num_tokens", "epoch", "step", "entropy", "mean_token_accuracy"];
-<<<<<<< HEAD
-=======
 
     private static readonly string[] ComparedOfPairs = [.. Compared, "logits/chosen", "logits/rejected", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected"];
 
@@ -27,7 +25,6 @@ public sealed class TrajectoryTests : TrainingTest
     [TestCase("dpo-ragged")]
     [TestCase("dpo-after-sft")]
     public void Dpo_lora_runs(string run) => Lora(Fixtures.Golden("trajectories"), run, 1e-4);
->>>>>>> main
 
     [Test]
     public void Sft_lora_beside_the_tests() => Lora(Fixtures.Path("trajectories"), "sft-lora", 1e-4);

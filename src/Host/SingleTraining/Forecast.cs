@@ -54,7 +54,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var looked = records.Take(LookAt).Select(r => method.Prepare([r], context)).ToList();
         var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
-        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU), 0) : null;
+        using var weights = CheckpointFolder.Open(request.Model);
+        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, name => weights.Contains(name) ? weights.Tensor(name) : null), 0) : null;
         var parameters = model.Weights().Sum(w => w.Shape.Aggregate(1L, (a, b) => a * b));
         var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) ?? parameters;
         var longest = lengths.Max();
