@@ -15,7 +15,7 @@ internal sealed class MetricsLog : IDisposable
     /// <exception cref="UserErrorException">The file is shorter than that.</exception>
     internal MetricsLog(string path, long keepBytes)
     {
-        file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read);
+        file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read, bufferSize: 0); // a row is one write, and a failed one is not tried again
         if (file.Length < keepBytes)
         {
             var length = file.Length;
