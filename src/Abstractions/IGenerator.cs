@@ -70,6 +70,9 @@ public sealed record GenerationOptions
     /// <summary>Most new tokens, at least 1.</summary>
     public int MaxNewTokens { get; init; } = 256;
 
+    /// <summary>Most tokens of prompt and continuation together; null = no such limit.</summary>
+    public int? MaxLength { get; init; }
+
     /// <summary>No end token before so many new tokens.</summary>
     public int MinNewTokens { get; init; }
 

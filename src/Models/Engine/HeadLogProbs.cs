@@ -2,6 +2,7 @@
 // Under a frozen head the gradient by a row is a number times a vector that the forward pass knows (W[y] - p W): that
 // vector is kept and the backward pass needs no logits. For a trained head the backward pass computes the logits again.
 
+using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
@@ -53,18 +54,30 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
         return [dhidden, dhead, null];
     }
 
-    /// <summary>Without gradients: log-probs, and for each row whether the target is the most probable token.</summary>
-    internal static (double[] LogProbs, bool[] Hits) Scored(Tensor hidden, Tensor head, Tensor targets, long rows = ChunkRows)
+    /// <summary>Without gradients: log-probs, whether each target is the most probable token, and the most probable ones.</summary>
+    /// <param name="hidden">(N, d)</param>
+    /// <param name="head">(V, d)</param>
+    /// <param name="targets">(N) int64.</param>
+    /// <param name="top">Most probable tokens to report.</param>
+    /// <param name="rows">Rows of one chunk.</param>
+    internal static IEnumerable<TokenScore> Scored(Tensor hidden, Tensor head, Tensor targets, int top, long rows = ChunkRows)
     {
-        var (values, hits) = (new List<double>(), new List<bool>());
         foreach (var (h, y, _) in Chunks(hidden, targets, rows))
         {
             using var scope = torch.NewDisposeScope();
             var logProbs = LogSoftmax(h, head);
-            values.AddRange(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray());
-            hits.AddRange(logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray());
+            var values = logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray();
+            var hits = logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray();
+            var best = top > 0 ? Top(logProbs, Math.Min(top, head.size(0))) : null;
+            for (var k = 0; k < values.Length; k++) yield return new TokenScore(values[k], hits[k], best?[k] ?? []);
         }
-        return (values.ToArray(), hits.ToArray());
+    }
+
+    private static TokenLogProb[][] Top(Tensor logProbs, long top)
+    {
+        var (values, ids) = logProbs.topk((int)top, 1);
+        var (v, i) = (values.to(torch.float64).cpu().contiguous().data<double>().ToArray(), ids.cpu().contiguous().data<long>().ToArray());
+        return [.. v.Zip(i, (value, id) => new TokenLogProb((int)id, value)).Chunk((int)top)];
     }
 
     private static Tensor LogSoftmax(Tensor h, Tensor head) =>
@@ -80,3 +93,9 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
         }
     }
 }
+
+/// <summary>What is said of one token.</summary>
+/// <param name="LogProb">Natural logarithm of its probability.</param>
+/// <param name="Hit">Whether it is the most probable one.</param>
+/// <param name="Top">The most probable ones, best first.</param>
+internal readonly record struct TokenScore(double LogProb, bool Hit, IReadOnlyList<TokenLogProb> Top);

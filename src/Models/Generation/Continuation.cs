@@ -60,6 +60,6 @@ internal sealed class Endings(GenerationOptions options, StopStrings? stops)
     {
         if (options.EosTokenIds.Contains(continuation.LastToken)) return FinishReason.Eos;
         if (stops is not null && stops.EndsWith(continuation.Past)) return FinishReason.Stop;
-        return continuation.Made >= options.MaxNewTokens ? FinishReason.Length : null;
+        return continuation.Made >= options.MaxNewTokens || continuation.Past.Length >= options.MaxLength ? FinishReason.Length : null;
     }
 }

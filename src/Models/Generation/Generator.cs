@@ -7,7 +7,7 @@ namespace PeftAlign.Models.Generation;
 
 /// <summary>What a generator must know of its model.</summary>
 /// <param name="Vocabulary">Number of token ids.</param>
-/// <param name="Positions">Most positions, where the model cannot go further; else null.</param>
+/// <param name="Positions">Positions of a model that learned them; null where any number can be computed.</param>
 internal sealed record GenerationLimits(long Vocabulary, long? Positions);
 
 /// <summary>Continues prompts.</summary>
@@ -29,6 +29,8 @@ internal sealed class Generator : IGenerator
         IReadOnlyList<GenerationPrompt> prompts, GenerationOptions options, Action<GeneratedToken>? onToken = null, CancellationToken cancel = default)
     {
         OptionChecks.Check(options, limits.Vocabulary, tokenizer is not null);
+        // Behind its last position such a model cannot go on.
+        if (limits.Positions is { } end) options = options with { MaxLength = (int)Math.Min(options.MaxLength ?? int.MaxValue, end) };
         foreach (var prompt in prompts) Check(prompt, options);
         var processing = new ScoreProcessing(options);
         var endings = new Endings(options, options.StopStrings.Count > 0 ? new StopStrings(tokenizer!, options.StopStrings) : null);
@@ -50,7 +52,9 @@ internal sealed class Generator : IGenerator
         if (prompt.Ids.Length == 0) throw new UserErrorException("The prompt has no token, and the tokenizer has no begin token; give at least one.");
         if (Array.FindIndex(prompt.Ids, id => id < 0 || id >= limits.Vocabulary) is >= 0 and var at)
             throw new UserErrorException($"Token id {prompt.Ids[at]} is not in the model's vocabulary of {limits.Vocabulary}; the prompt was made with another tokenizer.");
-        if (limits.Positions is { } most && prompt.Ids.Length + options.MaxNewTokens > most)
-            throw new UserErrorException($"The prompt's {prompt.Ids.Length} tokens and {options.MaxNewTokens} new ones are more than the model's {most} positions; shorten the prompt or lower max_new_tokens.");
+        if (limits.Positions is { } most && prompt.Ids.Length >= most)
+            throw new UserErrorException($"The prompt has {prompt.Ids.Length} tokens; the model has {most} positions, and a new token needs one. Shorten the prompt.");
+        if (prompt.Ids.Length >= options.MaxLength)
+            throw new UserErrorException($"The prompt has {prompt.Ids.Length} tokens, and prompt and continuation together may have {options.MaxLength} (max_length); shorten the prompt, or give max_new_tokens.");
     }
 }

@@ -10,6 +10,7 @@ internal static class OptionChecks
     internal static void Check(GenerationOptions o, long vocabulary, bool hasTokenizer)
     {
         Range("max_new_tokens", o.MaxNewTokens, 1, int.MaxValue);
+        Range("max_length", o.MaxLength ?? 1, 1, int.MaxValue);
         Range("min_new_tokens", o.MinNewTokens, 0, o.MaxNewTokens);
         Range("temperature", o.Temperature, 0, 1e6);
         Range("top_k", o.TopK, 0, int.MaxValue);
