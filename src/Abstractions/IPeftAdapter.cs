@@ -75,6 +75,9 @@ public sealed record ModuleOutline(string Name, ModuleKind Kind, long Inputs, lo
 {
     /// <summary>Device of the weight.</summary>
     public Torch.torch.Device Device { get; init; } = Torch.torch.CPU;
+
+    /// <summary>Whether the weight is stored (inputs, outputs), as GPT-2's; PEFT's fan_in_fan_out.</summary>
+    public bool Transposed { get; init; }
 }
 
 /// <summary>Kinds of module.</summary>

@@ -37,7 +37,7 @@ public static class Trainer
         var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
-        var context = new PrepareContext(run.Tokenizer, options.MaxLength, new MaskLedger());
+        var context = Context(run, new MaskLedger());
         var (tokens, loss) = (start.Tokens, start.Loss);
 
         for (var step = start.Step; step < total; step++)
@@ -79,12 +79,13 @@ public static class Trainer
     private static List<DataRecord> Trainable(TrainingRun run)
     {
         var ledger = new MaskLedger();
-        var context = new PrepareContext(run.Tokenizer, run.Options.MaxLength, ledger);
+        var context = Context(run, ledger);
         var engine = new LogProbEngine(run.Model);
-        var records = run.Records.Where(r => Prepared(r).Count > 0).ToList();
-        var temporary = Path.Combine(run.Folder, "ledger.json.partial");
-        File.WriteAllText(temporary, JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
-        File.Move(temporary, Path.Combine(run.Folder, "ledger.json"), overwrite: true);
+        if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
+            throw new UserErrorException("packing is on, but this method does not pack rows; leave packing out.");
+        var arranged = run.Method is IArrangesRecords method ? method.Arrange(run.Records, context) : run.Records;
+        var records = arranged.Where(r => Prepared(r).Count > 0).ToList();
+        AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
         return records.Count > 0
             ? records
             : throw new UserErrorException($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");
@@ -97,6 +98,15 @@ public static class Trainer
             return groups;
         }
     }
+
+    private static PrepareContext Context(TrainingRun run, MaskLedger ledger) => new(run.Tokenizer, run.Options.MaxLength, ledger)
+    {
+        ChatTemplate = run.ChatTemplate,
+        MaxPromptLength = run.Options.MaxPromptLength,
+        KeepEnd = run.Options.Truncation == "keep_end",
+        Packing = run.Options.Packing,
+        BatchSize = run.Options.BatchSize,
+    };
 
     private static void RefuseWhatIsNotBuilt(MethodNeeds needs)
     {

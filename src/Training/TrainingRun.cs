@@ -14,6 +14,9 @@ public sealed record TrainingRun
     /// <summary>The model's tokenizer; null where the data are tokens already.</summary>
     public ITokenizer? Tokenizer { get; init; }
 
+    /// <summary>The model's chat template; null where it has none.</summary>
+    public IChatTemplate? ChatTemplate { get; init; }
+
     /// <summary>Training rows, in file order.</summary>
     public required IReadOnlyList<DataRecord> Records { get; init; }
 

@@ -7,7 +7,10 @@ using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
 
-/// <summary>apply(hidden (N, d), head (V, d), targets (N), chunk rows); returns (N) log-probs in float32 (float64 for float64 rows).</summary>
+/// <summary>
+/// apply(hidden (N, d), head (V, d), targets (N), chunk rows, cap of the logits or 0); returns (N) log-probs in float32 (float64
+/// for float64 rows).
+/// </summary>
 internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLogProbs>
 {
     /// <summary>Rows of one chunk: 32 MB of logits at 32,000 entries.</summary>
@@ -17,18 +20,20 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
 
     public override Tensor forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
-        var (hidden, head, targets, rows) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (long)vars[3]);
+        var (hidden, head, targets, rows, cap) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (long)vars[3], (double)vars[4]);
         var (frozen, picked) = (!head.requires_grad, new List<Tensor>());
         using var scope = torch.NewDisposeScope();
         var slopes = frozen && hidden.requires_grad ? torch.empty_like(hidden) : null;
         foreach (var (h, y, first) in Chunks(hidden, targets, rows))
         {
             using var inner = torch.NewDisposeScope();
-            var logProbs = LogSoftmax(h, head);
+            var logits = Logits(h, head, cap);
+            var logProbs = LogSoftmax(logits);
             picked.Add(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).MoveToOuterDisposeScope());
-            slopes?.narrow(0, first, h.size(0)).copy_(head.index_select(0, y).sub_(logProbs.exp_().to(h.dtype).mm(head)));
+            slopes?.narrow(0, first, h.size(0)).copy_(Slopes(logits, logProbs, y, head, cap));
         }
         ctx.save_data("rows", rows);
+        ctx.save_data("cap", cap);
         ctx.save_for_backward(frozen ? slopes is null ? [] : [slopes.MoveToOuterDisposeScope()] : [hidden, head, targets]);
         return torch.cat(picked).MoveToOuterDisposeScope();
     }
@@ -40,14 +45,16 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
         var (hidden, head, targets) = (saved[0], saved[1], saved[2]);
         var dhidden = torch.empty_like(hidden);
         var dhead = torch.zeros_like(head);
+        var cap = (double)ctx.get_data("cap")!;
         foreach (var (h, y, first) in Chunks(hidden, targets, (long)ctx.get_data("rows")!))
         {
             using var inner = torch.NewDisposeScope();
             var weight = grad_output.narrow(0, first, h.size(0)).unsqueeze(1);
             // d log p(y) / d logits = onehot(y) - softmax(logits)
-            var dlogits = LogSoftmax(h, head).exp_().neg_();
+            var logits = Logits(h, head, cap);
+            var dlogits = LogSoftmax(logits).exp_().neg_();
             dlogits.scatter_add_(1, y.unsqueeze(1), torch.ones_like(weight));
-            dlogits = dlogits.mul_(weight).to(h.dtype);
+            dlogits = Uncapped(dlogits.mul_(weight), logits, cap).to(h.dtype);
             dhidden.narrow(0, first, h.size(0)).copy_(dlogits.mm(head));
             dhead.addmm_(dlogits.t(), h);
         }
@@ -60,12 +67,13 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
     /// <param name="targets">(N) int64.</param>
     /// <param name="top">Most probable tokens to report.</param>
     /// <param name="rows">Rows of one chunk.</param>
-    internal static IEnumerable<TokenScore> Scored(Tensor hidden, Tensor head, Tensor targets, int top, long rows = ChunkRows)
+    /// <param name="cap">Of the logits; 0 for none.</param>
+    internal static IEnumerable<TokenScore> Scored(Tensor hidden, Tensor head, Tensor targets, int top, long rows = ChunkRows, double cap = 0)
     {
         foreach (var (h, y, _) in Chunks(hidden, targets, rows))
         {
             using var scope = torch.NewDisposeScope();
-            var logProbs = LogSoftmax(h, head);
+            var logProbs = LogSoftmax(Logits(h, head, cap));
             var values = logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray();
             var hits = logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray();
             var best = top > 0 ? Top(logProbs, Math.Min(top, head.size(0))) : null;
@@ -80,8 +88,28 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
         return [.. v.Zip(i, (value, id) => new TokenLogProb((int)id, value)).Chunk((int)top)];
     }
 
-    private static Tensor LogSoftmax(Tensor h, Tensor head) =>
-        h.mm(head.t()).log_softmax(-1, h.dtype == torch.float64 ? torch.float64 : torch.float32);
+    /// <summary>(N, V) capped where cap is not 0.</summary>
+    internal static Tensor Logits(Tensor h, Tensor head, double cap)
+    {
+        var logits = h.mm(head.t());
+        return cap == 0 ? logits : logits.div_(cap).tanh().mul_(cap);
+    }
+
+    private static Tensor LogSoftmax(Tensor logits) =>
+        logits.log_softmax(-1, logits.dtype == torch.float64 ? torch.float64 : torch.float32);
+
+    // d log p(y) / d h = W[y] - p W, or with a cap (onehot(y) - p) (1 - (logits / cap)^2) W
+    private static Tensor Slopes(Tensor logits, Tensor logProbs, Tensor y, Tensor head, double cap)
+    {
+        if (cap == 0) return head.index_select(0, y).sub_(logProbs.exp_().to(head.dtype).mm(head));
+        var dlogits = logProbs.exp_().neg_();
+        dlogits.scatter_add_(1, y.unsqueeze(1), torch.ones([y.size(0), 1], dlogits.dtype, dlogits.device));
+        return Uncapped(dlogits, logits, cap).to(head.dtype).mm(head);
+    }
+
+    // The derivative of c tanh(z / c) is 1 - tanh(z / c)^2.
+    private static Tensor Uncapped(Tensor dlogits, Tensor logits, double cap) =>
+        cap == 0 ? dlogits : dlogits.sub_(dlogits * (logits / cap).square());
 
     private static IEnumerable<(Tensor Hidden, Tensor Targets, long First)> Chunks(Tensor hidden, Tensor targets, long rows)
     {

@@ -55,14 +55,19 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         {
             if (group.Control is { } control) throw new UserErrorException($"Control '{control}': controls of completion groups are not built yet.");
             if (UnknownToken(group) is { } id) throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {model.Spec.Vocabulary}; the rows were made with another tokenizer.");
+            if (model.Spec.Names.Positions is not null && Longest(group) is var rows && rows > model.Spec.MaxPositions)
+                throw new UserErrorException($"A row of {rows + 1} tokens is too long: the model has learned positions for {model.Spec.MaxPositions}. Lower max_length, or shorten the row.");
         }
         if (mode.Deltas.Keys.FirstOrDefault(name => !model.TakesDelta(name)) is { } module)
             throw new UserErrorException($"The adapter changes {module}; only linear layers inside the blocks can be changed yet.");
     }
 
+    // The last token of a completion needs no position.
+    private static long Longest(CompletionGroup group) => group.Prompt.Length + group.Completions.Max(c => c.Tokens.Length) - 1;
+
     private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
 
-    private Place Place => new(model.Device, model.Head.dtype, model.Spec.Heads * model.Spec.HeadWidth);
+    private Place Place { get; } = Engine.Place.Of(model);
 
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
 
@@ -70,7 +75,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         using var scope = torch.NewDisposeScope();
         using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
-        var values = HeadLogProbs.apply(model.Forward(pack, mode).index_select(0, pack.HeadRows), model.Head, pack.Targets, chunkRows);
+        var values = HeadLogProbs.apply(model.Forward(pack, mode).index_select(0, pack.HeadRows), model.Head, pack.Targets, chunkRows, model.Spec.LogitCap ?? 0);
         if (off is null && pack.WithGradient.Contains(false))
             values = torch.where(torch.tensor(pack.WithGradient.ToArray(), device: model.Device), values, values.detach());
         return values.MoveToOuterDisposeScope();

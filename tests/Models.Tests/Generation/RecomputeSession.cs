@@ -32,11 +32,10 @@ internal sealed class RecomputeSession(DecoderModel model, ForwardMode? mode = n
     {
         using var scope = torch.NewDisposeScope();
         using var off = torch.no_grad();
-        var place = new Place(model.Device, model.Head.dtype, model.Spec.Heads * model.Spec.HeadWidth);
         var groups = sequences.Select(s => new CompletionGroup(s, [Completion.Of([0])])).ToList();
         var rows = new List<Tensor>();
-        foreach (var pack in Pack.Of(groups, 2048, place))
-            using (pack) rows.Add(model.Forward(pack, mode ?? ForwardMode.Plain).index_select(0, pack.HeadRows).mm(model.Head.t()).to(torch.float32));
+        foreach (var pack in Pack.Of(groups, 2048, Place.Of(model)))
+            using (pack) rows.Add(HeadLogProbs.Logits(model.Forward(pack, mode ?? ForwardMode.Plain).index_select(0, pack.HeadRows), model.Head, model.Spec.LogitCap ?? 0).to(torch.float32));
         return torch.cat(rows).MoveToOuterDisposeScope();
     }
 }

@@ -1,0 +1,36 @@
+// Sum of weight times model, divided by the sum of the weights where they are normalised.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Merge.Linear;
+
+internal sealed class LinearMerge : IMergeStrategy
+{
+    private readonly double[] weights;
+
+    public LinearMerge(LinearOptions options)
+    {
+        var sum = options.Weight.Sum();
+        if (options.Normalize && Math.Abs(sum) < 1e-8)
+            throw new UserErrorException($"weight: the weights {string.Join(", ", options.Weight)} sum to {sum}, by which the result would be divided; change them or set normalize: false.");
+        weights = [.. options.Weight.Select(weight => options.Normalize ? weight / sum : weight)];
+    }
+
+    public Tensor Merge(MergeTensor tensor)
+    {
+        var sum = torch.zeros(tensor.Inputs[0].shape);
+        foreach (var (input, weight) in tensor.Inputs.Zip(weights))
+        {
+            using var wide = input.to(torch.float32);
+            using var scaled = wide * weight;
+            sum.add_(scaled);
+        }
+        return sum;
+    }
+}
+
+internal sealed class PassthroughMerge(PassthroughOptions options) : IMergeStrategy
+{
+    public Tensor Merge(MergeTensor tensor) => options.Scale[0] == 1 ? tensor.Inputs[0].alias() : tensor.Inputs[0] * options.Scale[0];
+}
