@@ -4,6 +4,7 @@
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Models.Decoders;
@@ -90,7 +91,7 @@ public sealed class DecoderModel
         if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm);
         if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm);
         var form = new AttentionForm(rotary, Spec.ScoreScale ?? 1 / Math.Sqrt(Spec.HeadWidth), Spec.ScoreCap, block.Window);
-        var mixed = TreeAttention.apply(q, k, v, pack.Buckets, form);
+        var mixed = pack.Attention.Attend(block.Layer, q, k, v, form);
         return Linear(mixed.view(-1, queries), block.AttentionOutput, pack, mode);
     }
 
@@ -137,9 +138,13 @@ public sealed class DecoderModel
     {
         var bias = module.Bias is { } name ? weights[name] : null;
         var weight = weights[module.Weight];
-        var y = module.Spec.Transposed ? F.linear(x, weight.t(), bias) : F.linear(x, weight, bias);
+        var y = module.Spec.Transposed ? F.linear(x, weight.t(), bias) : Product(x, weight, bias);
         return mode.Deltas.TryGetValue(module.Name, out var delta) ? Deltas.Apply(y, delta, x, module.Name, pack, mode) : y;
     }
+
+    /// <summary>x weight^T + bias; of a few rows by a kernel that reads the weight once.</summary>
+    internal static Tensor Product(Tensor x, Tensor weight, Tensor? bias = null) =>
+        x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled() ? Decoding.Linear(x, weight, bias) : F.linear(x, weight, bias);
 
     private void Check(string name, long[] shape)
     {
