@@ -1,4 +1,4 @@
-// Decoding loops against the reference: greedy, end tokens, beams, stop strings, batches of unequal prompts.
+// Decoding with the cache against the reference: greedy, end tokens, beams, stop strings, batches of unequal prompts.
 
 using PeftAlign.Abstractions;
 
@@ -6,10 +6,10 @@ namespace PeftAlign.Models.Tests.Generation;
 
 internal sealed class DecodingTests
 {
-    private static IGenerator Generator => Stories.Recomputing();
+    private static IGenerator Generator => Stories.Cached();
 
     [Test]
-    public void Greedy_ids_are_the_reference_ones() => Greedy("rows", 60, []);
+    public void Greedy_ids_are_the_reference_ones() => Greedy("rows", 200, []);
 
     [Test]
     public void Greedy_ends_with_one_of_several_end_tokens() => Greedy("eos_1_rows", 200, [1, 2]);
@@ -74,8 +74,8 @@ internal sealed class DecodingTests
     {
         var prompts = Stories.Json("greedy.json").GetProperty("rows").EnumerateArray().Take(5).Select((r, k) => Stories.Prompt(r, 100 + k)).ToList();
         var options = new GenerationOptions { MaxNewTokens = 12, Temperature = 2, TopK = 200, NumReturnSequences = 3, Seed = 9 };
-        var together = Stories.Recomputing(64).Generate(prompts, options);
-        var apart = Stories.Recomputing(1).Generate(prompts, options);
+        var together = Stories.Cached(64).Generate(prompts, options);
+        var apart = Stories.Cached(1).Generate(prompts, options);
         Assert.That(together.SelectMany(r => r).Select(m => m.Ids), Is.EqualTo(apart.SelectMany(r => r).Select(m => m.Ids)));
         Assert.That(Generator.Generate([prompts[3]], options)[0].Select(m => m.Ids), Is.EqualTo(together[3].Select(m => m.Ids)));
         Assert.That(together.SelectMany(r => r).Select(m => string.Join(' ', m.Ids)).Distinct().Count(), Is.EqualTo(15));

@@ -30,6 +30,10 @@ internal static class Stories
     internal static IGenerator Recomputing(int rowsAtOnce = 16) =>
         new Generator(new GenerationLimits(Model.Spec.Vocabulary, null), Tokenizer, () => new RecomputeSession(Model), rowsAtOnce);
 
+    /// <summary>With the cache, as the product decodes.</summary>
+    internal static IGenerator Cached(int rowsAtOnce = 16) =>
+        new Generator(new GenerationLimits(Model.Spec.Vocabulary, null), Tokenizer, () => new CachedSession(Model, ForwardMode.Plain), rowsAtOnce);
+
     internal static GenerationPrompt Prompt(JsonElement row, long number = 0) => new(row.Ids("prompt_ids"), number);
 
     /// <summary>transformers' names to ours.</summary>
