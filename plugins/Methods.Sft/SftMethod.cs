@@ -2,6 +2,7 @@
 // arXiv 2508.05629), where each token's loss is weighed by its own probability. Rows become tokens as TRL 1.16 makes them.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Algebra;
 using PeftAlign.Models.Rows;
 
 [assembly: PeftAlignPlugin(typeof(PeftAlign.Methods.Sft.SftPlugin))]
@@ -35,7 +36,7 @@ internal sealed class SftMethod(SftOptions options) : IAlignmentMethod, IArrange
 {
     private readonly TrainedPart part = new(options.CompletionOnlyLoss, options.AssistantOnlyLoss);
 
-    public MethodNeeds Needs { get; } = new(Reference: false);
+    public MethodNeeds Needs { get; } = new(Reference: false) { Statistics = ["entropy", "argmax_hit"] };
 
     public IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context) => SequenceRows.Arrange(records, part, context);
 
@@ -47,6 +48,11 @@ internal sealed class SftMethod(SftOptions options) : IAlignmentMethod, IArrange
         var trained = batch.Groups.Sum(g => g.Completions.Sum(c => c.Weights.Sum(w => (double)w)));
         var weighed = batch.LogProbs * batch.Weights;
         if (options.LossType == "dft") weighed *= batch.LogProbs.detach().exp();
-        return new MethodLoss(weighed.sum().neg(), trained, new Dictionary<string, double>());
+        var sequences = Sequences.Of(batch.Lengths, batch.Weights);
+        return new MethodLoss(weighed.sum().neg(), trained, new Dictionary<string, double>
+        {
+            ["entropy"] = sequences.TokenMean(batch.Statistics["entropy"]).item<double>(),
+            ["mean_token_accuracy"] = sequences.TokenMean(batch.Statistics["argmax_hit"]).item<double>(),
+        });
     }
 }

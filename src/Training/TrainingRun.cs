@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
 
 namespace PeftAlign.Training;
 
@@ -25,6 +26,9 @@ public sealed record TrainingRun
 
     /// <summary>Deltas to train; null trains every weight of the model.</summary>
     public IReadOnlyList<AdapterSite>? Adapter { get; init; }
+
+    /// <summary>What the method's loss refers to; null = the policy where training starts.</summary>
+    public ReferencePolicy? Reference { get; init; }
 
     /// <summary>Options of the loop.</summary>
     public required TrainingOptions Options { get; init; }

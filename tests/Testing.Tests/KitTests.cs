@@ -140,6 +140,8 @@ public class KitTests
     }
 
     [TestCase("Methods.Sft", "method.sft", """{ "rows": [{ "prompt_ids": [1, 2], "completion_ids": [3, 4, 5] }, { "input_ids": [1, 2, 3], "labels": [-100, 2, 3] }], "untrained": { "input_ids": [1, 2], "labels": [-100, -100] } }""")]
+    [TestCase("Methods.Dpo", "method.dpo", """{ "options": {}, "rows": [{ "prompt_ids": [1, 2], "chosen_ids": [3, 4, 5], "rejected_ids": [6, 7] }, { "prompt_ids": [2], "chosen_ids": [9], "rejected_ids": [8, 7, 3] }, { "prompt_ids": [5, 5, 1], "chosen_ids": [4, 2], "rejected_ids": [6] }], "untrained": { "prompt_ids": [1], "chosen_ids": [], "rejected_ids": [4] }, "loss_at_reference": 0.6931471805599453 }""")]
+    [TestCase("Methods.Dpo", "method.dpo", """{ "options": { "loss_type": ["hinge", "aot", "apo_zero"], "loss_weights": [1, 2, 0.5], "ld_alpha": 0.3, "label_smoothing": 0.1 }, "rows": [{ "prompt_ids": [1, 2], "chosen_ids": [3, 4, 5], "rejected_ids": [6, 7] }, { "prompt_ids": [2], "chosen_ids": [9], "rejected_ids": [8, 7, 3] }, { "prompt_ids": [5, 5, 1], "chosen_ids": [4, 2], "rejected_ids": [6] }], "untrained": { "prompt_ids": [1], "chosen_ids": [], "rejected_ids": [4] }, "loss_at_reference": 2.886294361119891 }""")]
     [TestCase("Peft.Lora", "adapter.lora", """{ "options": { "rank": 2, "targets": ["q_proj", "down_proj"] }, "sites": 4, "unmatched": { "targets": ["qkv"] } }""")]
     [TestCase("Data", "reader.jsonl", """{ "good": "good.jsonl", "rows": 2, "broken": "broken.jsonl", "broken_row": 3 }""")]
     [TestCase("Data", "reader.synthetic", """{ "options": { "rows": 5 }, "rows": 5 }""")]

@@ -46,7 +46,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
     public string File { get; }
 
     /// <summary>The whole object, for instance to write it again.</summary>
-    public JsonElement Json => reader.Json;
+    public override JsonElement Json => reader.Json;
 
     /// <summary>model_type: llama, mistral, gpt2 ...</summary>
     public override string ModelType { get; }

@@ -34,6 +34,39 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         return result.MoveToOuterDisposeScope();
     }
 
+    /// <summary>
+    /// The same log-probs as leaves, with what else a method's loss needs, and the way back through the model. In the caller's
+    /// dispose scope; the pass is the caller's to dispose.
+    /// </summary>
+    /// <param name="groups">The micro-batch.</param>
+    /// <param name="mode">The policy's adapters and dropout.</param>
+    /// <param name="needs">Reference, statistics, memory.</param>
+    /// <exception cref="UserErrorException">A statistic that the engine does not have.</exception>
+    public BatchPass Pass(IReadOnlyList<CompletionGroup> groups, ForwardMode mode, PassNeeds needs)
+    {
+        Check(groups, mode);
+        var (parts, answers, reference) = (new List<BatchPass.Part>(), new List<HeadAnswers>(), new List<Tensor>());
+        var (logProbs, means) = (new List<Tensor>(), new List<Tensor>());
+        foreach (var pack in Pack.Of(groups, packRows, Place))
+        {
+            using var off = needs.Split || !pack.WithGradient.Contains(true) ? torch.no_grad() : null;
+            var asked = Asked(model, needs.Statistics);
+            var outputs = Outputs(pack, mode, asked);
+            parts.Add(new BatchPass.Part(pack, torch.tensor(pack.Slots.ToArray(), device: model.Device), off is null ? outputs : null));
+            answers.Add(asked);
+            logProbs.Add(outputs[0].detach());
+            if (asked.MeanLogProb) means.Add(outputs[1].detach());
+            if (needs.Reference is { } frozen) reference.Add(Frozen(frozen, pack));
+        }
+        Tensor Joined(IReadOnlyList<Tensor> values) => values.Count == 0
+            ? torch.zeros([TokensOf(groups)], ResultType, model.Device)
+            : torch.zeros([TokensOf(groups)], ResultType, model.Device).index_add(0, torch.cat(parts.Select(p => p.Slots).ToList()), torch.cat(values.ToList()), 1);
+        var statistics = needs.Statistics.Where(name => name != HeadAnswers.MeanLogProbName).Distinct().ToDictionary(name => name, name => Joined(answers.Select(a => a.Statistics[name]).ToList()));
+        if (needs.Statistics.Contains(HeadAnswers.MeanLogProbName)) statistics[HeadAnswers.MeanLogProbName] = Joined(means).requires_grad_();
+        return new BatchPass(Joined(logProbs).requires_grad_(), needs.Reference is null ? null : Joined(reference), statistics, parts,
+            pack => Outputs(pack, mode, Asked(model, [.. needs.Statistics.Where(name => name == HeadAnswers.MeanLogProbName)])));
+    }
+
     /// <summary>(N) the completions' weights, in the order of <see cref="LogProbs(IReadOnlyList{CompletionGroup}, ForwardMode)"/>.</summary>
     public Tensor Weights(IReadOnlyList<CompletionGroup> groups) =>
         torch.tensor(groups.SelectMany(g => g.Completions).SelectMany(c => c.Weights).ToArray(), device: model.Device);
@@ -75,9 +108,41 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         using var scope = torch.NewDisposeScope();
         using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
-        var values = HeadLogProbs.apply(model.Forward(pack, mode).index_select(0, pack.HeadRows), model.Head, pack.Targets, chunkRows, model.Spec.LogitCap ?? 0);
+        var values = Outputs(pack, mode, Asked(model))[0];
         if (off is null && pack.WithGradient.Contains(false))
             values = torch.where(torch.tensor(pack.WithGradient.ToArray(), device: model.Device), values, values.detach());
         return values.MoveToOuterDisposeScope();
     }
+<<<<<<< HEAD
+=======
+
+    // The head's outputs for a pack, on a graph where gradients are on.
+    private Tensor[] Outputs(Pack pack, ForwardMode mode, HeadAnswers answers)
+    {
+        using var scope = torch.NewDisposeScope();
+        var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
+        var outputs = HeadLogProbs.apply(rows, model.Head, pack.Targets, answers);
+        foreach (var tensor in outputs.Concat(answers.Statistics.Values)) tensor.MoveToOuterDisposeScope();
+        return [.. outputs];
+    }
+
+    private Tensor Frozen(ReferencePolicy reference, Pack pack)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var rows = reference.Model.Forward(pack, reference.Mode).index_select(0, pack.HeadRows);
+        return HeadLogProbs.apply(rows, reference.Model.Head, pack.Targets, Asked(reference.Model))[0].MoveToOuterDisposeScope();
+    }
+
+    private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);
+
+    private void Answer(Pack pack, ForwardMode mode, double[] logProbs, bool[] best)
+    {
+        using var scope = torch.NewDisposeScope();
+        var asked = Asked(model, HeadAnswers.ArgmaxHit);
+        var values = Outputs(pack, mode, asked)[0].to(torch.float64).cpu().data<double>().ToArray();
+        var hits = asked.Statistics[HeadAnswers.ArgmaxHit].ne(0).cpu().data<bool>().ToArray();
+        for (var k = 0; k < values.Length; k++) (logProbs[pack.Slots[k]], best[pack.Slots[k]]) = (values[k], hits[k]);
+    }
+>>>>>>> main
 }
