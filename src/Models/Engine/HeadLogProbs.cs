@@ -73,7 +73,6 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         return [dhidden, dhead, null];
     }
 
-<<<<<<< HEAD
     /// <summary>Without gradients: log-probs, whether each target is the most probable token, and the most probable ones.</summary>
     /// <param name="hidden">(N, d)</param>
     /// <param name="head">(V, d)</param>
@@ -101,8 +100,6 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         return [.. v.Zip(i, (value, id) => new TokenLogProb((int)id, value)).Chunk((int)top)];
     }
 
-=======
->>>>>>> main
     /// <summary>(N, V) capped where cap is not 0.</summary>
     internal static Tensor Logits(Tensor h, Tensor head, double cap)
     {

@@ -113,8 +113,6 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
             values = torch.where(torch.tensor(pack.WithGradient.ToArray(), device: model.Device), values, values.detach());
         return values.MoveToOuterDisposeScope();
     }
-<<<<<<< HEAD
-=======
 
     // The head's outputs for a pack, on a graph where gradients are on.
     private Tensor[] Outputs(Pack pack, ForwardMode mode, HeadAnswers answers)
@@ -135,14 +133,4 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);
-
-    private void Answer(Pack pack, ForwardMode mode, double[] logProbs, bool[] best)
-    {
-        using var scope = torch.NewDisposeScope();
-        var asked = Asked(model, HeadAnswers.ArgmaxHit);
-        var values = Outputs(pack, mode, asked)[0].to(torch.float64).cpu().data<double>().ToArray();
-        var hits = asked.Statistics[HeadAnswers.ArgmaxHit].ne(0).cpu().data<bool>().ToArray();
-        for (var k = 0; k < values.Length; k++) (logProbs[pack.Slots[k]], best[pack.Slots[k]]) = (values[k], hits[k]);
-    }
->>>>>>> main
 }
