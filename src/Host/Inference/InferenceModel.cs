@@ -41,19 +41,20 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         using var adapter = AdapterFolder.Open(folder);
         foreach (var warning in adapter.Warnings) warn(warning);
         var files = new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));
-        var plugins = PluginSearch.Of(AppContext.BaseDirectory, choice.Plugins).Scan();
-        var contract = plugins.Create<IPeftAdapter>(adapter.PeftType.ToLowerInvariant(), Options(adapter, files.Config), new Lent());
-        return contract.Load(outline, files).ToDictionary(site => site.Module, site => site.Delta);
+        return Reader(adapter.PeftType, folder, PluginSearch.Of(AppContext.BaseDirectory, choice.Plugins).Scan())
+            .Load(outline, files).ToDictionary(site => site.Module, site => site.Delta);
     }
 
-    // What the folder's configuration says, in the plugin's own words.
-    private static JsonObject Options(AdapterFolder adapter, JsonObject config)
+    // The plugin that reads this type of folder; the one of the same name first, so that as a rule no other is loaded.
+    private static IPeftAdapter Reader(string type, string folder, PluginCatalogue plugins)
     {
-        if (adapter.PeftType != "LORA") return [];
-        var options = new JsonObject { ["rank"] = adapter.Rank };
-        foreach (var (theirs, ours) in (ReadOnlySpan<(string, string)>)[("lora_alpha", "alpha"), ("target_modules", "targets"), ("use_rslora", "use_rslora")])
-            if (config[theirs] is { } value) options[ours] = value is JsonValue text && theirs == "target_modules" ? new JsonArray(text.DeepClone()) : value.DeepClone();
-        return options;
+        var adapters = plugins.All.Where(p => p.Contract.Kind == ContractKinds.Of(typeof(IPeftAdapter)));
+        foreach (var provided in adapters.OrderByDescending(p => p.Contract.Name.Equals(type, StringComparison.OrdinalIgnoreCase)))
+        {
+            var reader = plugins.Create<IPeftAdapter>(provided.QualifiedName, [], new Lent());
+            if (reader.PeftType == type) return reader;
+        }
+        throw new UserError(folder, $"no known plugin reads adapters of the type {type}", "peftalign plugins list shows what is there; --plugins DIR adds a folder");
     }
 
     private sealed class Lent : IPluginContext

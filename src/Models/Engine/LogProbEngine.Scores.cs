@@ -26,7 +26,7 @@ public sealed partial class LogProbEngine
             {
                 var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
                 var next = 0;
-                foreach (var score in HeadLogProbs.Scored(rows, model.Head, pack.Targets, top, chunkRows, model.Spec.LogitCap ?? 0)) tokens[pack.Slots[next++]] = score;
+                foreach (var score in HeadLogProbs.Scored(rows, model.HeadUnder(mode), pack.Targets, top, chunkRows, model.Spec.LogitCap ?? 0)) tokens[pack.Slots[next++]] = score;
             }
         }
         var answers = new List<CompletionScore>();

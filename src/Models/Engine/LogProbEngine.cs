@@ -71,6 +71,26 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     public Tensor Weights(IReadOnlyList<CompletionGroup> groups) =>
         torch.tensor(groups.SelectMany(g => g.Completions).SelectMany(c => c.Weights).ToArray(), device: model.Device);
 
+    /// <summary>The logits of every row, for small questions: all of a group's rows' full distributions at once.</summary>
+    /// <param name="groups">The groups.</param>
+    /// <param name="mode">Adapters and dropout.</param>
+    /// <returns>For each group in order (rows, V): the prompt's tokens, then each completion's but its last.</returns>
+    public IReadOnlyList<Tensor> Logits(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
+    {
+        Check(groups, mode);
+        var results = new List<Tensor>();
+        foreach (var pack in Pack.Of(groups, packRows, Place))
+        {
+            using (pack)
+            {
+                using var scope = torch.NewDisposeScope();
+                var logits = HeadLogProbs.Logits(model.Forward(pack, mode), model.HeadUnder(mode), model.Spec.LogitCap ?? 0);
+                results.AddRange(pack.Segments.Select(s => logits.narrow(0, s.Start, s.Length).MoveToOuterDisposeScope()));
+            }
+        }
+        return results;
+    }
+
     /// <summary>The first token id of a group that the model does not have, or null.</summary>
     /// <param name="group">The group.</param>
     public int? UnknownToken(CompletionGroup group)
@@ -86,13 +106,16 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         foreach (var group in groups)
         {
-            if (group.Control is { } control) throw new UserErrorException($"Control '{control}': controls of completion groups are not built yet.");
+            if (group.Control is { } control && !mode.IsOff && !mode.Controls.ContainsKey(control))
+                throw new UserErrorException($"Control '{control}' is none of this adapter's: {(mode.Controls.Count == 0 ? "it has none" : string.Join(", ", mode.Controls.Keys))}.");
             if (UnknownToken(group) is { } id) throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {model.Spec.Vocabulary}; the rows were made with another tokenizer.");
             if (model.Spec.Names.Positions is not null && Longest(group) is var rows && rows > model.Spec.MaxPositions)
                 throw new UserErrorException($"A row of {rows + 1} tokens is too long: the model has learned positions for {model.Spec.MaxPositions}. Lower max_length, or shorten the row.");
         }
-        if (mode.Deltas.Keys.FirstOrDefault(name => !model.TakesDelta(name)) is { } module)
-            throw new UserErrorException($"The adapter changes {module}; only linear layers inside the blocks can be changed yet.");
+        foreach (var (module, delta) in mode.Controls.Values.SelectMany(c => c).Concat(mode.Deltas))
+            if (!model.TakesDelta(module, delta)) throw new UserErrorException($"The adapter has a change of the kind {delta.GetType().Name} at {module}, where this model cannot compute one.");
+        if (mode.Controls.Values.SelectMany(c => c).FirstOrDefault(c => model.ChangesHead(c.Key, c.Value)).Key is { } head)
+            throw new UserErrorException($"A control's adapter changes {head}; the output head is the same for all rows. Leave it out of the adapter's targets.");
     }
 
     // The last token of a completion needs no position.
@@ -119,7 +142,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         using var scope = torch.NewDisposeScope();
         var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
-        var outputs = HeadLogProbs.apply(rows, model.Head, pack.Targets, answers);
+        var outputs = HeadLogProbs.apply(rows, model.HeadUnder(mode), pack.Targets, answers);
         foreach (var tensor in outputs.Concat(answers.Statistics.Values)) tensor.MoveToOuterDisposeScope();
         return [.. outputs];
     }
@@ -129,7 +152,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         var rows = reference.Model.Forward(pack, reference.Mode).index_select(0, pack.HeadRows);
-        return HeadLogProbs.apply(rows, reference.Model.Head, pack.Targets, Asked(reference.Model))[0].MoveToOuterDisposeScope();
+        return HeadLogProbs.apply(rows, reference.Model.HeadUnder(reference.Mode), pack.Targets, Asked(reference.Model))[0].MoveToOuterDisposeScope();
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);

@@ -10,6 +10,8 @@ namespace PeftAlign.Models.Engine;
 /// <summary>Rows of some groups, ready for one forward pass.</summary>
 public sealed class Pack : IDisposable
 {
+    private readonly Dictionary<string, Tensor?> underControl = [];
+
     private Pack(Rows rows, Place place)
     {
         Tokens = Column(rows.Tokens, place);
@@ -108,6 +110,16 @@ public sealed class Pack : IDisposable
     {
         foreach (var tensor in (Tensor[])[Tokens, Positions, HeadRows, Targets]) tensor.Dispose();
         foreach (var bucket in Buckets) bucket.Dispose();
+        foreach (var rows in underControl.Values) rows?.Dispose();
+    }
+
+    /// <summary>(R, 1) bool: the rows of groups that name a control; null where no group does.</summary>
+    internal Tensor? RowsUnder(string control)
+    {
+        if (underControl.TryGetValue(control, out var known)) return known;
+        var any = Segments.Any(s => s.Control == control);
+        var rows = Segments.SelectMany(s => Enumerable.Repeat(s.Control == control, s.Length)).ToArray();
+        return underControl[control] = any ? torch.tensor(rows, device: Tokens.device).unsqueeze(1).DetachFromDisposeScope() : null;
     }
 
     private static Tensor Column(List<long> values, Place place) =>
@@ -144,12 +156,12 @@ public sealed class Pack : IDisposable
                 slot += completion.Tokens.Length;
             }
             long Class((Completion Completion, long) c) => lengthClass?.Invoke(group.Prompt.Length + c.Completion.Tokens.Length) ?? 1;
-            foreach (var together in slots.GroupBy(Class)) Add(group.Prompt, together.ToList(), record, together.Key);
+            foreach (var together in slots.GroupBy(Class)) Add(group, together.ToList(), record, together.Key);
         }
 
-        private void Add(int[] prompt, List<(Completion Completion, long Slot)> completions, int record, long length)
+        private void Add(CompletionGroup group, List<(Completion Completion, long Slot)> completions, int record, long length)
         {
-            var start = Tokens.Count;
+            var (prompt, start) = (group.Prompt, Tokens.Count);
             for (var p = 0; p < prompt.Length; p++) Append(prompt[p], p);
             var branches = new List<int> { prompt.Length };
             foreach (var (completion, slot) in completions)
@@ -162,7 +174,7 @@ public sealed class Pack : IDisposable
                 }
                 branches.Add(completion.Tokens.Length - 1);
             }
-            Segments.Add(new Segment(start, branches.ToArray(), record, length));
+            Segments.Add(new Segment(start, branches.ToArray(), record, length) { Control = group.Control });
         }
 
         private void Append(int token, int position)

@@ -17,6 +17,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
     private const long PackRows = 2048;
 
     private readonly Place place = Place.Of(model);
+    private readonly Layer head = Head(model, mode);
     private KeyValueCache cache = new(model);
     private List<Sequence> sequences = [];
 
@@ -67,7 +68,11 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         return Scores(model.Forward(pack, mode)).MoveToOuterDisposeScope();
     }
 
-    public void Dispose() => cache.Dispose();
+    public void Dispose()
+    {
+        cache.Dispose();
+        if (!ReferenceEquals(head.Weight, model.Head)) head.Weight.Dispose();
+    }
 
     // Whether keys in the cache were turned by other frequencies than the longer sequence has.
     private bool Grow(IReadOnlyList<int> parents, IReadOnlyList<int> tokens)
@@ -107,10 +112,19 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         return torch.tensor(places, [sequences.Count, longest], device: model.Device);
     }
 
+    // Once, since a delta of the head makes a matrix of its own.
+    private static Layer Head(DecoderModel model, ForwardMode mode)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var matrix = model.HeadUnder(mode);
+        return new Layer("", ReferenceEquals(matrix, model.Head) ? matrix : matrix.DetachFromDisposeScope());
+    }
+
     // (R, V) float32 on the processor
     private Tensor Scores(Tensor hidden)
     {
-        var logits = DecoderModel.Product(hidden, model.Head);
+        var logits = head.Product(hidden);
         if (model.Spec.LogitCap is { } cap) logits = logits.div_(cap).tanh().mul_(cap);
         return logits.to(torch.float32).cpu().contiguous();
     }
