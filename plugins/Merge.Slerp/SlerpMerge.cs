@@ -67,7 +67,7 @@ internal sealed class NuSlerpMerge(NuSlerpOptions options) : IMergeStrategy
         Tensor Length(Tensor x) => (x * x).sum(dim, true).sqrt().clamp(Tiny);
         var cosine = (first / Length(first) * (second / Length(second))).sum(dim, true).clamp(-1, 1);
         var colinear = (1 - cosine * cosine).le(1e-16);
-        var angle = torch.where(colinear, torch.zeros_like(cosine), cosine).arccos();
+        var angle = torch.where(colinear, torch.zeros_like(cosine), cosine).acos();
         var arc = ((angle * (1 - T)).sin() * first + (angle * T).sin() * second) / angle.sin();
         return torch.where(colinear, first * (1 - T) + second * T, arc);
     }
