@@ -176,8 +176,9 @@ std::vector<int64_t> equals_before(const Delta& delta, int64_t n, uint32_t key) 
     return before;
 }
 
-// Ranks [from, from + count) of ascending |d|; equal magnitudes rank by position.
-std::tuple<Tensor, Tensor> window(const Tensor& x, const Tensor& base, int64_t from, int64_t count) {
+// Ranks [from, from + count) of ascending |d|. Equal magnitudes rank by position, or (first_is_largest) against it, which is the
+// order of a stable descending sort read from its end.
+std::tuple<Tensor, Tensor> window(const Tensor& x, const Tensor& base, int64_t from, int64_t count, bool first_is_largest) {
     Delta delta(x, base);
     int64_t n = delta.numel();
     TORCH_CHECK(from >= 0 && count >= 0 && from + count <= n, "merge_window: ranks ", from, " to ", from + count, " of ", n);
@@ -188,14 +189,15 @@ std::tuple<Tensor, Tensor> window(const Tensor& x, const Tensor& base, int64_t f
     Bound low = bound_at(delta, n, upper, from), high = open ? Bound{0xFFFFFFFFu, 0} : bound_at(delta, n, upper, from + count);
     auto low_before = equals_before(delta, n, low.key), high_before = open || high.key == low.key ? low_before : equals_before(delta, n, high.key);
     std::vector<int64_t> low_seen(low_before), high_seen(high_before);
+    auto place_of = [first_is_largest](int64_t seen, const std::vector<int64_t>& before) { return first_is_largest ? before.back() - 1 - seen : seen; };
     return mark(delta, n, [&](int64_t task, int64_t, int64_t m, const uint32_t* magnitude, uint8_t* kept) {
         between(magnitude, low.key, high.key, kept, m);
         for (int64_t k = 0; k < m; k++) {
             if (magnitude[k] == low.key) {
-                int64_t place = low_seen[task]++;
+                int64_t place = place_of(low_seen[task]++, low_before);
                 kept[k] = place >= low.equals && (high.key != low.key || place < high.equals);
             } else if (magnitude[k] == high.key) {
-                kept[k] = high_seen[task]++ < high.equals;
+                kept[k] = place_of(high_seen[task]++, high_before) < high.equals;
             }
         }
     });
@@ -233,7 +235,7 @@ Tensor unpack(const Tensor& bits, int64_t first, int64_t count) {
 }  // namespace pa
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
-    m.def("merge_window(Tensor x, Tensor base, int first, int count) -> (Tensor, Tensor)");
+    m.def("merge_window(Tensor x, Tensor base, int first, int count, bool first_is_largest) -> (Tensor, Tensor)");
     m.def("merge_bernoulli(Tensor x, Tensor base, float p, int key, int stream) -> (Tensor, Tensor)");
     m.def("merge_unpack(Tensor bits, int first, int count) -> Tensor");
     m.def("merge_pack(Tensor mask, Tensor x, Tensor base) -> (Tensor, Tensor)");

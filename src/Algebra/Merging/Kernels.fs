@@ -22,8 +22,8 @@ let gram (inputs: Tensor[]) (origin: Tensor[]) = gramOf.Call(inputs, origin) |> 
 let combine (inputs: Tensor[]) (weights: float[]) (dtype: torch.ScalarType) =
     combineOf.Call(inputs, weights, dtype) |> one
 
-let window (x: Tensor) (origin: Tensor) (first: int64) (count: int64) =
-    windowOf.Call(x, origin, first, count) |> two
+let window (x: Tensor) (origin: Tensor) (first: int64) (count: int64) (firstIsLargest: bool) =
+    windowOf.Call(x, origin, first, count, firstIsLargest) |> two
 
 let bernoulli (x: Tensor) (origin: Tensor) (p: float) (stream: CounterStream) =
     let struct (key, upper) = stream.Address
@@ -31,8 +31,19 @@ let bernoulli (x: Tensor) (origin: Tensor) (p: float) (stream: CounterStream) =
 
 let pack (mask: Tensor) (x: Tensor) (origin: Tensor) = packOf.Call(mask, x, origin) |> two
 
-let unpack (bits: Tensor) (first: int64) (count: int64) = unpackOf.Call(bits, first, count) |> one
+let unpack (bits: Tensor) (first: int64) (count: int64) =
+    unpackOf.Call(bits, first, count) |> one
 
-let taskVectors origin (inputs: Tensor[]) (masks: Tensor[]) (weights: float[]) (scales: float[]) elect normalize lambda (dtype: torch.ScalarType) =
+let taskVectors
+    origin
+    (inputs: Tensor[])
+    (masks: Tensor[])
+    (weights: float[])
+    (scales: float[])
+    elect
+    normalize
+    lambda
+    (dtype: torch.ScalarType)
+    =
     taskVectorsOf.Call(origin, inputs, masks, weights, scales, elect, normalize, lambda, dtype)
     |> one

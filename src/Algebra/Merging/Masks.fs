@@ -1,5 +1,5 @@
 // Sparsifying a task vector d = x - origin: which entries are kept. The counts are mergekit's (0.1.5); entries of equal magnitude
-// rank by position, so a result does not depend on a sorting algorithm.
+// rank as in its stable sorts: where the largest are kept, the first of them stay.
 namespace PeftAlign.Algebra
 
 open PeftAlign.Torch
@@ -12,7 +12,7 @@ type Mask internal (bits: Tensor, sums: Tensor | null) =
         lazy
             (match sums with
              | null -> struct (1.0, 1.0)
-             | sums -> struct (sums[0L].item<float> (), sums[1L].item<float> ()))
+             | sums -> struct (sums[0L].item<float>(), sums[1L].item<float>()))
 
     member internal _.Bits = bits
 
@@ -44,8 +44,7 @@ type Masks private () =
     static let none (x: Tensor) = torch.empty ([| 0L |], x.dtype)
 
     /// <summary>Every entry.</summary>
-    static member All: Mask =
-        Mask(torch.empty ([| 0L |], torch.ScalarType.Int64), null)
+    static member All: Mask = Mask(torch.empty ([| 0L |], torch.ScalarType.Int64), null)
 
     /// <summary>Those that are not zero in a mask of the same shape.</summary>
     static member Given(mask: Tensor, x: Tensor, origin: Tensor) : Mask = Kernels.pack mask x origin |> make
@@ -60,12 +59,17 @@ type Masks private () =
         if density >= 1.0 then
             Masks.All
         else
-            let kept = if density <= 0.0 || n = 0L then 0L else max 1L (int64 (density * float n))
-            Kernels.window x origin (n - kept) kept |> make
+            let kept =
+                if density <= 0.0 || n = 0L then
+                    0L
+                else
+                    max 1L (int64 (density * float n))
+
+            Kernels.window x origin (n - kept) kept true |> make
 
     /// <summary>The k largest of |x|.</summary>
     static member LargestOf(x: Tensor, k: int64) : Mask =
-        Kernels.window x (none x) (x.numel () - k) k |> make
+        Kernels.window x (none x) (x.numel () - k) k true |> make
 
     /// <summary>The density * n entries below the gamma * n largest (Model Breadcrumbs); gamma gives way where both do not fit.</summary>
     /// <param name="x">The model's tensor.</param>
@@ -79,7 +83,7 @@ type Masks private () =
             Masks.All
         else
             let kept, top = int64 (density * float n), int64 (gamma * float n)
-            Kernels.window x origin (max 0L (n - kept - top)) kept |> make
+            Kernels.window x origin (max 0L (n - kept - top)) kept false |> make
 
     /// <summary>Each entry with probability p (DARE); 1 draws nothing.</summary>
     static member Random(x: Tensor, origin: Tensor, p: float, stream: CounterStream) : Mask =
@@ -103,12 +107,20 @@ type Masks private () =
     static member RankProbabilities(x: Tensor, origin: Tensor, density: float, epsilon: float) : Tensor =
         use scope = torch.NewDisposeScope()
         let columns = if x.dim () = 0L then 1L else x.shape[x.shape.Length - 1]
-        let d = (x.``to`` torch.float32 - origin.``to`` torch.float32).abs().reshape (-1L, columns)
+
+        let d =
+            (x.``to`` torch.float32 - origin.``to`` torch.float32).abs().reshape(-1L, columns)
+
         let order = d.argsort -1L
         // A row of one entry has no order: it gets the mean.
-        let width, lowest = if columns > 1L then 2.0 * epsilon / float (columns - 1L), density - epsilon else 0.0, density
+        let width, lowest =
+            if columns > 1L then
+                2.0 * epsilon / float (columns - 1L), density - epsilon
+            else
+                0.0, density
+
         let ranks = torch.empty (d.shape, torch.float32)
-        let places = torch.arange(columns).``to``(torch.float32).expand (d.shape)
+        let places = torch.arange(columns).``to``(torch.float32).expand(d.shape)
         ranks.scatter_ (1L, order, places.contiguous ()) |> ignore
         let share = ranks.mul (Numbers.num width)
         share.add(Numbers.num lowest).reshape(x.shape).MoveToOuterDisposeScope()

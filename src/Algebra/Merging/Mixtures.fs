@@ -20,11 +20,10 @@ type Mixtures private () =
                  | origin -> [| origin |])
 
         let n = inputs.Length
-        Array2D.init n n (fun i j -> products[int64 i, int64 j].item<float> ())
+        Array2D.init n n (fun i j -> products[int64 i, int64 j].item<float>())
 
     /// <summary>Sum of weight * tensor, in float32, rounded once.</summary>
-    static member Sum(inputs: Tensor[], weights: float[], dtype: torch.ScalarType) : Tensor =
-        Kernels.combine inputs weights dtype
+    static member Sum(inputs: Tensor[], weights: float[], dtype: torch.ScalarType) : Tensor = Kernels.combine inputs weights dtype
 
     /// <summary>origin + sum of weight * (tensor - origin), in float32, rounded once.</summary>
     static member SumOver(origin: Tensor, inputs: Tensor[], weights: float[], dtype: torch.ScalarType) : Tensor =

@@ -12,7 +12,11 @@ type Pieces private () =
 
     static let wide (x: Tensor) (dim: int) first count =
         let part = x.narrow (int64 dim, first, count)
-        if x.dtype = torch.ScalarType.Float64 then part.alias () else part.``to`` torch.float32
+
+        if x.dtype = torch.ScalarType.Float64 then
+            part.alias ()
+        else
+            part.``to`` torch.float32
 
     static let pieces total piece =
         seq { for first in 0L .. piece .. total - 1L -> struct (first, min piece (total - first)) }
@@ -21,7 +25,7 @@ type Pieces private () =
     static member ForEach(tensors: Tensor[], body: Action<int64, Tensor[]>) : unit =
         let flat = tensors |> Array.map (fun x -> x.reshape -1L)
 
-        for struct (first, count) in pieces (flat[0].numel ()) size do
+        for struct (first, count) in pieces (flat[0].numel()) size do
             use scope = torch.NewDisposeScope()
             body.Invoke(first, flat |> Array.map (fun x -> wide x 0 first count))
 
@@ -32,7 +36,9 @@ type Pieces private () =
 
         Pieces.ForEach(
             tensors,
-            fun first parts -> flat.narrow(0L, first, parts[0].numel ()).copy_ (body.Invoke(first, parts)) |> ignore
+            fun first parts ->
+                flat.narrow(0L, first, parts[0].numel()).copy_(body.Invoke(first, parts))
+                |> ignore
         )
 
         result
@@ -53,6 +59,6 @@ type Pieces private () =
         for struct (first, count) in pieces target.shape[dim] (max 1L (size / max 1L other)) do
             use scope = torch.NewDisposeScope()
             let parts = tensors |> Array.map (fun x -> wide (matrix x) dim first count)
-            target.narrow(int64 dim, first, count).copy_ (body.Invoke parts) |> ignore
+            target.narrow(int64 dim, first, count).copy_(body.Invoke parts) |> ignore
 
         result

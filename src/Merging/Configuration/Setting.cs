@@ -45,8 +45,8 @@ internal sealed record Filtered(IReadOnlyList<Filtered.Case> Cases, Spot At) : S
     /// <param name="At">Where it stands.</param>
     internal sealed record Case(string? Filter, Setting? Value, Spot At)
     {
-        /// <summary>Whether some tensor's name matched.</summary>
-        public bool Matched { get; set; }
+        /// <summary>A tensor whose name matched; one that is no norm where there is any.</summary>
+        public string? Matched { get; set; }
     }
 
     public override JsonNode? ValueFor(string tensor, double t)
@@ -54,7 +54,7 @@ internal sealed record Filtered(IReadOnlyList<Filtered.Case> Cases, Spot At) : S
         foreach (var one in Cases)
             if (one.Filter is null or "*" || tensor.Contains(one.Filter, StringComparison.Ordinal))
             {
-                one.Matched = true;
+                if (one.Matched is null || one.Matched.Contains("norm", StringComparison.Ordinal)) one.Matched = tensor;
                 return one.Value?.ValueFor(tensor, t);
             }
         return null;

@@ -166,7 +166,13 @@ internal sealed class MergePlanner
     {
         var all = config.Slices.SelectMany(slice => slice.Sources.Select(source => source.Parameters).Append(slice.Parameters)).Append(config.ModuleParameters).Append(config.Parameters);
         foreach (var one in all.SelectMany(settings => settings.ByName.Values).OfType<Filtered>().SelectMany(filtered => filtered.Cases))
-            if (!one.Matched && one.Filter is not null) faults.Warn(one.At, $"the filter '{one.Filter}' matches no tensor.");
+        {
+            if (one.Filter is null or "*") continue;
+            if (one.Matched is null) faults.Warn(one.At, $"the filter '{one.Filter}' matches no tensor.");
+            // 'attention' is part of post_attention_layernorm; the weights of attention are called self_attn.
+            else if (one.Matched.Contains("norm", StringComparison.Ordinal) && !one.Filter.Contains("norm", StringComparison.Ordinal))
+                faults.Warn(one.At, $"the filter '{one.Filter}' matches no tensor but norms, such as {one.Matched}; was another part of the names meant?");
+        }
     }
 
     internal static ScalarType Parse(string dtype) => dtype switch
