@@ -32,6 +32,15 @@ public sealed record TrainingOptions
     /// <summary>0 = no clipping.</summary>
     public double MaxGradNorm { get; init; } = 1;
     public int MaxLength { get; init; } = 1024;
+
+    /// <summary>Most tokens of a prompt; null for no limit of its own.</summary>
+    public int? MaxPromptLength { get; init; }
+
+    /// <summary>keep_start or keep_end.</summary>
+    public string Truncation { get; init; } = "keep_start";
+
+    /// <summary>bfd, bfd_split or wrapped; null where rows are not packed.</summary>
+    public string? Packing { get; init; }
     public bool Shuffle { get; init; } = true;
     public long Seed { get; init; } = 42;
     public long? DataSeed { get; init; }
@@ -66,15 +75,21 @@ public sealed record TrainingOptions
             AdamEpsilon = Number("adam_epsilon", standard.AdamEpsilon),
             MaxGradNorm = Number("max_grad_norm", standard.MaxGradNorm),
             MaxLength = Take("max_length", standard.MaxLength),
+            MaxPromptLength = given.Remove("max_prompt_length", out var prompt) ? prompt.GetValue<int>() : null,
+            Truncation = Take("truncation", standard.Truncation),
+            Packing = Strategy(Take("packing", false), Take("packing_strategy", "bfd")),
             Shuffle = Take("shuffle", standard.Shuffle),
             Seed = seed,
             DataSeed = given.Remove("data_seed", out var data) ? data.GetValue<long>() : null,
             SaveEvery = Take("save_every", standard.SaveEvery),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
+        given.Remove("padding_free"); // batches never hold padding, whatever it says
         foreach (var (name, value) in given) RefuseUnlessDefault(name, value);
         return options;
     }
+
+    private static string? Strategy(bool packing, string strategy) => packing ? strategy : null;
 
     private static double Deserialize(JsonNode value) => System.Text.Json.JsonSerializer.Deserialize<double>(value);
 

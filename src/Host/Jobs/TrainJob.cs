@@ -35,6 +35,7 @@ internal static class TrainJob
         {
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
+            ChatTemplate = policy.ChatTemplate,
             Records = job.Records(spec["dataset"]!),
             Method = job.Create<IAlignmentMethod>(spec["method"]!),
             Adapter = sites,

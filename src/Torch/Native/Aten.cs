@@ -246,6 +246,10 @@ internal static class Aten
     // Optimisation
     internal static readonly Operator vector_norm = new("aten::linalg_vector_norm");
 
+    // Decompositions
+    internal static readonly Operator svd = new("aten::linalg_svd");
+    internal static readonly Operator qr = new("aten::linalg_qr");
+
     // Ours
     internal static readonly Operator rms_norm = new("peftalign::rms_norm");
 

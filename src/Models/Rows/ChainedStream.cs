@@ -1,6 +1,6 @@
 // Streams one behind the other as one, for reading. What was read ahead of a stream, or is to follow it, is put there so.
 
-namespace PeftAlign.Host.Rows;
+namespace PeftAlign.Models.Rows;
 
 internal sealed class ChainedStream(params Stream[] parts) : Stream
 {

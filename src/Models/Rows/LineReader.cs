@@ -4,10 +4,12 @@
 // until that is known, since the member's bytes may be taken for data.
 
 using System.IO.Compression;
+using PeftAlign.Abstractions;
 
-namespace PeftAlign.Host.Rows;
+namespace PeftAlign.Models.Rows;
 
-internal sealed class LineReader : IDisposable
+/// <summary>Reads lines of bytes as they arrive.</summary>
+public sealed class LineReader : IDisposable
 {
     /// <summary>Bytes of the longest line.</summary>
     public const int Longest = 1 << 30;
@@ -24,6 +26,7 @@ internal sealed class LineReader : IDisposable
     private byte[] buffer = new byte[1 << 16];
     private int start, scanned, end;
 
+    /// <summary>Reads from a stream.</summary>
     /// <param name="name">What errors call the source.</param>
     /// <param name="source">The bytes; disposed with this reader.</param>
     public LineReader(string name, Stream source) => (this.name, this.source) = (name, source);
@@ -33,7 +36,8 @@ internal sealed class LineReader : IDisposable
 
     /// <summary>The next line without its end (LF or CR LF) and without a byte order mark; null behind the last. Valid until the
     /// next call.</summary>
-    /// <exception cref="UserError">The gzip data are damaged or cut off, a line is longer than <see cref="Longest"/>, or the
+    /// <param name="cancel">Ends the waiting.</param>
+    /// <exception cref="UserErrorException">The gzip data are damaged or cut off, a line is longer than <see cref="Longest"/>, or the
     /// source cannot be read.</exception>
     public async ValueTask<ReadOnlyMemory<byte>?> NextAsync(CancellationToken cancel)
     {
@@ -51,6 +55,7 @@ internal sealed class LineReader : IDisposable
         }
     }
 
+    /// <summary>Closes the source.</summary>
     public void Dispose()
     {
         stream?.Dispose();
@@ -96,7 +101,7 @@ internal sealed class LineReader : IDisposable
             (scanned, end, start) = (scanned - start, end - start, 0);
         }
         if (end < buffer.Length) return;
-        if (end >= Longest) throw new UserError($"{name}, line {Number + 1}", $"is longer than {Longest} bytes", "split the file into one row per line");
+        if (end >= Longest) throw new UserErrorException($"{name}, line {Number + 1}: is longer than {Longest} bytes; split the file into one row per line");
         Array.Resize(ref buffer, Math.Min(2 * buffer.Length, Longest));
     }
 
@@ -114,7 +119,7 @@ internal sealed class LineReader : IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UserError(name, $"cannot be read after line {Number} ({e.Message})", "copy the file again", e);
+            throw new UserErrorException($"{name}: cannot be read after line {Number} ({e.Message}); copy the file again", e);
         }
     }
 
@@ -136,6 +141,6 @@ internal sealed class LineReader : IDisposable
         return member;
     }
 
-    private UserError Damaged(Exception? inner) =>
-        new(name, $"the gzip data are damaged or cut off after line {Number}", "copy the file again", inner);
+    private UserErrorException Damaged(Exception? inner) =>
+        new($"{name}: the gzip data are damaged or cut off after line {Number}; copy the file again", inner);
 }
