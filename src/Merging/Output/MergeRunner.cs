@@ -93,7 +93,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
             SafetensorsWriter.WriteAhead(stream, [.. shards[k].Select(tensor => new PendingTensor(tensor.Name, tensor.Result, tensor.Shape, () => Make(tensor)))], Pt);
             foreach (var tensor in shards[k]) map[tensor.Name] = name;
         }
-        if (shards.Count > 1) AtomicFile.Write(Path.Combine(folder, "model.safetensors.index.json"), ShardIndex.Text(map, plan.Tensors.Sum(t => t.Bytes), plan.Tensors.Sum(t => t.Count)));
+        if (shards.Count > 1) Flushed.Write(Path.Combine(folder, "model.safetensors.index.json"), ShardIndex.Text(map, plan.Tensors.Sum(t => t.Bytes), plan.Tensors.Sum(t => t.Count)));
         return files;
     }
 

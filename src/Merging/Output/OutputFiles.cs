@@ -3,7 +3,6 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Merging;
 
@@ -14,15 +13,15 @@ internal static class OutputFiles
 
     public static void Write(MergePlan plan, string folder)
     {
-        AtomicFile.Write(Path.Combine(folder, "config.json"), Config(plan).ToJsonString(Indented) + "\n");
+        Flushed.Write(Path.Combine(folder, "config.json"), Config(plan).ToJsonString(Indented) + "\n");
         var from = plan.Vocabulary?.From ?? plan.Leader;
         foreach (var name in Tokenizer.Append("generation_config.json").Where(name => File.Exists(Path.Combine(from.Folder, name))))
             File.Copy(Path.Combine(from.Folder, name), Path.Combine(folder, name));
-        if (plan.Vocabulary is { } vocabulary) AtomicFile.Write(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
+        if (plan.Vocabulary is { } vocabulary) Flushed.Write(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
         if (MergeTemplate.Of(plan) is { } template)
         {
             File.Delete(Path.Combine(folder, "chat_template.json"));
-            AtomicFile.Write(Path.Combine(folder, "chat_template.jinja"), template);
+            Flushed.Write(Path.Combine(folder, "chat_template.jinja"), template);
         }
     }
 
