@@ -55,7 +55,3 @@ public sealed class OptionPerModelAttribute(object? fallback = null) : Attribute
     /// <summary>The value where none is given, or null.</summary>
     public object? Fallback { get; } = fallback;
 }
-
-/// <summary>Marks an option that has no default: users must give it.</summary>
-[AttributeUsage(AttributeTargets.Property)]
-public sealed class OptionRequiredAttribute : Attribute;

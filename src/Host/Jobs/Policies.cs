@@ -7,6 +7,7 @@ using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
 
 namespace PeftAlign.Host.Jobs;
@@ -17,9 +18,10 @@ internal sealed record PolicyPlace(string Base, (string Folder, JsonNode Contrac
 
 /// <param name="Model">The weights.</param>
 /// <param name="Tokenizer">Null where the folder has none.</param>
+/// <param name="ChatTemplate">Null where the folder has none.</param>
 /// <param name="Outline">The modules.</param>
 /// <param name="Adapter">Deltas over the weights; empty for none.</param>
-internal sealed record Policy(DecoderModel Model, ITokenizer? Tokenizer, ModelOutline Outline, IReadOnlyList<AdapterSite> Adapter)
+internal sealed record Policy(DecoderModel Model, ITokenizer? Tokenizer, IChatTemplate? ChatTemplate, ModelOutline Outline, IReadOnlyList<AdapterSite> Adapter)
 {
     internal ForwardMode Mode => new() { Deltas = Adapter.ToDictionary(s => s.Module, s => s.Delta) };
 }
@@ -54,7 +56,7 @@ internal static class Policies
         if (place.Adapter is var (folder, contract))
             sites = job.Create<IPeftAdapter>(contract).Load(outline, Files(folder));
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;
-        return new Policy(model, tokenizer, outline, sites);
+        return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base), outline, sites);
     }
 
     private static AdapterFiles Files(string folder)

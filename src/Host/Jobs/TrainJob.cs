@@ -35,7 +35,9 @@ internal static class TrainJob
         {
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
+            ChatTemplate = policy.ChatTemplate,
             Records = job.Records(spec["dataset"]!),
+            EvalRecords = spec["training"]!["eval_data"] is { } heldOut ? job.Records(heldOut) : [],
             Method = job.Create<IAlignmentMethod>(spec["method"]!),
             Adapter = sites,
             Options = options,
@@ -64,6 +66,7 @@ internal static class TrainJob
         ["id"] = job.Spec.Id,
         ["label"] = job.Spec.Label,
         ["options"] = job.Spec.Options.DeepClone(),
+        ["inputs"] = new JsonArray([.. (job.Spec.Inputs ?? []).Select(i => (JsonNode)new JsonObject { ["place"] = i.Place, ["path"] = i.Path, ["sha256"] = i.Sha256 })]),
         ["lineage"] = new JsonObject { ["base"] = place.Base },
         ["plugins"] = new JsonArray([.. job.Plugins.Plugins.Select(p => (JsonNode)$"{p.Manifest.Id} {p.Manifest.Version}")]),
         ["libtorch"] = LibTorch.Version,

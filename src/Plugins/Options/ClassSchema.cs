@@ -48,10 +48,12 @@ internal static class ClassSchema
         var perModel = property.GetCustomAttribute<OptionPerModelAttribute>();
         if (perModel is not null && type.Kind != OptionKind.List)
             throw new PluginException($"Options class {property.DeclaringType!.FullName}: property '{property.Name}' has a value per model, so it must be a list.");
-        var fallback = perModel is null ? OptionsConverter.ToJson(property.GetValue(defaults)) : OptionsConverter.ToJson(perModel.Fallback);
-        return new OptionSchema(NameOf(property), type, fallback)
+        // What must be given has no default; an initialiser only keeps the compiler content.
+        var required = property.GetCustomAttribute<OptionRequiredAttribute>() is not null || perModel is { Fallback: null };
+        var fallback = required ? null : perModel is null ? property.GetValue(defaults) : perModel.Fallback;
+        return new OptionSchema(NameOf(property), type, OptionsConverter.ToJson(fallback))
         {
-            Required = property.GetCustomAttribute<OptionRequiredAttribute>() is not null || perModel is { Fallback: null },
+            Required = required,
             PerModel = perModel is not null,
             Minimum = range is null || double.IsNegativeInfinity(range.Minimum) ? null : range.Minimum,
             ExclusiveMinimum = range?.ExclusiveMinimum ?? false,
