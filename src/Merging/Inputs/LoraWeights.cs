@@ -61,6 +61,12 @@ internal sealed class LoraWeights : IDisposable
         return (weight.to(torch.float32) + b.matmul(a) * Scale(name[..^".weight".Length])).to(weight.dtype).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The adapter as the engine applies it.</summary>
+    /// <exception cref="UserErrorException">It holds whole modules too.</exception>
+    public IReadOnlyDictionary<string, Delta> Deltas() => HasOtherTensors
+        ? throw new UserErrorException($"{Folder} replaces whole modules, with which no model is loaded here")
+        : modules.ToDictionary(module => module, module => (Delta)new LowRank(Pair(module).A, Pair(module).B, Scale(module), 0));
+
     /// <summary>A (rank, in) and B (out, rank) in float32.</summary>
     public (Tensor A, Tensor B) Pair(string module) =>
         (adapter.Tensor($"{Prefix}{module}.lora_A.weight").to(torch.float32), adapter.Tensor($"{Prefix}{module}.lora_B.weight").to(torch.float32));
