@@ -53,7 +53,7 @@ public sealed class ModuleGoldenTests : ScopedTest
         var model = Golden.Base(files);
         var sites = Registered.ReaderOf(files).Load(model.Outline("base"), files);
         using var golden = Golden.Tensors(folder, "golden.safetensors");
-        var merged = AdapterMerge.Tensors(model, sites).ToDictionary(t => t.Key, t => t.Value);
+        var merged = AdapterMerge.Tensors(model, sites);
         var named = Golden.Names(golden).Where(n => n.StartsWith("merged.", StringComparison.Ordinal)).Select(n => n["merged.".Length..]).ToList();
         if (named.Count > 0) Assert.That(merged.Keys, Is.EquivalentTo(named));
         foreach (var name in named) Assert.That(Golden.Worst(merged[name], golden.Tensor("merged." + name)), Is.LessThan(2e-6), name);
