@@ -59,7 +59,8 @@ internal static class Policies
         return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base), outline, sites);
     }
 
-    private static AdapterFiles Files(string folder)
+    /// <summary>The contents of an adapter's folder.</summary>
+    internal static AdapterFiles Files(string folder)
     {
         using var adapter = AdapterFolder.Open(folder);
         return new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));
