@@ -92,6 +92,7 @@ public sealed record TrainingOptions
             EvalEvery = EvalEveryOf(given),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
+        given.Remove("init_adapter"); // the job's: it makes the deltas
         given.Remove("padding_free"); // batches never hold padding, whatever it says
         foreach (var (name, value) in given) RefuseUnlessDefault(name, value);
         return options;

@@ -51,7 +51,7 @@ internal static class Policies
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning));
+        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
         var outline = model.Outline(place.Base);
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))
@@ -60,7 +60,8 @@ internal static class Policies
         return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base), outline, sites);
     }
 
-    private static AdapterFiles Files(string folder)
+    /// <summary>The contents of an adapter's folder.</summary>
+    internal static AdapterFiles Files(string folder)
     {
         using var adapter = AdapterFolder.Open(folder);
         return new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));

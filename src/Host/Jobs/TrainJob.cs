@@ -30,7 +30,7 @@ internal static class TrainJob
 
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract) : null;
         if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
-        var sites = adapter?.Attach(policy.Outline, (ulong)options.Seed);
+        var sites = Start(job, adapter, policy.Outline, (ulong)options.Seed);
         var outcome = Trainer.Train(new TrainingRun
         {
             Model = policy.Model,
@@ -57,6 +57,14 @@ internal static class TrainJob
             ["trainable_parameters"] = outcome.TrainableParameters,
             ["final_loss"] = outcome.FinalLoss,
         };
+    }
+
+    // New deltas, or those of init_adapter, whose own settings hold.
+    private static IReadOnlyList<AdapterSite>? Start(JobContext job, IPeftAdapter? adapter, ModelOutline outline, ulong seed)
+    {
+        if ((string?)job.Spec.Options["training"]!["init_adapter"] is not { } folder) return adapter?.Attach(outline, seed);
+        if (adapter is null) throw new UserErrorException("init_adapter is given, but no adapter is trained; name the adapter's type, for instance lora.");
+        return adapter.Load(outline, Policies.Files(job.Spec.FullPath(folder)));
     }
 
     // Everything that made the result, and what it was made on.
