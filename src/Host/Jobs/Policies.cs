@@ -42,6 +42,7 @@ internal static class Policies
     {
         if (Directory.Exists(made.Model)) return new PolicyPlace(made.Model, null);
         var spec = JobSpec.Read(made);
+        if (spec.Kind == "merge") return Place(job, spec.Options["base_model"]!) with { Adapter = (made.Adapter, MergeJob.AdapterContract(made)) };
         var below = Place(job, spec.Options["policy"]!);
         if (below.Adapter is not null)
             throw new UserErrorException($"{spec.Label} is an adapter over an adapter; stacks of adapters are not built yet. Train the first stage without an adapter.");
@@ -50,7 +51,7 @@ internal static class Policies
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning));
+        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
         var outline = model.Outline(place.Base);
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))
@@ -59,7 +60,8 @@ internal static class Policies
         return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base), outline, sites);
     }
 
-    private static AdapterFiles Files(string folder)
+    /// <summary>The contents of an adapter's folder.</summary>
+    internal static AdapterFiles Files(string folder)
     {
         using var adapter = AdapterFolder.Open(folder);
         return new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));

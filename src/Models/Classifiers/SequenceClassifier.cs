@@ -75,7 +75,10 @@ public abstract class SequenceClassifier
         if (open.Count > 0) yield return open;
     }
 
-    private void Check(int[] row)
+    /// <summary>Refuses a row that the model cannot take.</summary>
+    /// <param name="row">Token ids.</param>
+    /// <exception cref="UserErrorException">It is empty, too long, or has an id that the model lacks.</exception>
+    public void Check(int[] row)
     {
         if (row.Length == 0) throw new UserErrorException("A row has no token; give at least one.");
         if (row.Length > MaxTokens) throw new UserErrorException($"A row has {row.Length} tokens; the model takes {MaxTokens}. Shorten it.");
