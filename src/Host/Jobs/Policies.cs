@@ -51,7 +51,7 @@ internal static class Policies
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning));
+        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
         var outline = model.Outline(place.Base);
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))
