@@ -19,21 +19,32 @@ public static class ModelFolder
     /// <summary>Whether a folder holds a tokenizer.</summary>
     public static bool HasTokenizer(string folder) => TokenizerFiles.Any(file => File.Exists(Path.Combine(folder, file)));
 
-    /// <summary>Loads a model in float32.</summary>
+    /// <summary>Loads a model. Whatever the checkpoint's dtypes, all weights come to be of one.</summary>
     /// <param name="folder">config.json and weights.</param>
     /// <param name="warn">Told of what is odd but usable, such as tensors that the configuration does not use.</param>
     /// <param name="architectures">The known ones; null = those that are built in.</param>
+    /// <param name="dtype">Of weights and arithmetic; sums within norms, softmax and products are float32 at least.</param>
     /// <exception cref="UserErrorException">A file is missing or wrong, or weights and configuration do not fit.</exception>
-    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null)
+    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
         var spec = (architectures ?? ModelArchitectures.BuiltIn).Describe(ModelConfig.Open(folder));
+        return Decoder(folder, spec, warn, dtype);
+    }
+
+    /// <summary>Loads the weights of a decoder whose spec is known.</summary>
+    internal static DecoderModel Decoder(string folder, DecoderSpec spec, Action<string>? warn, torch.ScalarType dtype) =>
+        new(spec, Read(folder, spec.Weights().Select(w => (w.Name, w.Shape)), checkpoint => StoredNames.Of(spec, checkpoint), warn, dtype));
+
+    /// <summary>Reads tensors, after all shapes were compared; they outlive the current dispose scope.</summary>
+    internal static Dictionary<string, Tensor> Read(string folder, IEnumerable<(string Name, long[] Shape)> wanted, Func<CheckpointFolder, StoredNames> namesOf, Action<string>? warn, torch.ScalarType dtype)
+    {
+        var weights = wanted.ToList();
         using var checkpoint = CheckpointFolder.Open(folder);
-        var names = new StoredNames(spec, checkpoint);
-        checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
+        var names = namesOf(checkpoint);
+        checkpoint.Require(weights.ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
         using var scope = torch.NewDisposeScope();
-        var weights = spec.Weights().ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(torch.float32).DetachFromDisposeScope());
-        return new DecoderModel(spec, weights);
+        return weights.ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(dtype).DetachFromDisposeScope());
     }
 
     /// <summary>

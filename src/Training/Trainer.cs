@@ -24,13 +24,16 @@ public static class Trainer
     {
         var options = run.Options;
         Directory.CreateDirectory(run.Folder);
-        var records = Trainable(run);
+        var ledger = new MaskLedger();
+        var records = Trainable(run, run.Records, ledger);
+        AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
+        if (records.Count == 0) throw NothingToTrain(run);
         var order = new BatchOrder(records.Count, options);
         var (total, warmup) = (order.TotalSteps, Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, order.TotalSteps));
 
         using var policy = new TrainedPolicy(run);
         var parameters = policy.Parameters;
-        using var optimizer = new AdamW(parameters, options);
+        using var optimizer = FlatOptimizer.Of(parameters, options);
         var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
         var needs = new PassNeeds { Reference = policy.Reference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints);
@@ -38,6 +41,7 @@ public static class Trainer
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var context = Context(run, new MaskLedger());
+        var evaluation = new Evaluation(run, engine, policy, Trainable(run, run.EvalRecords, new MaskLedger()), context);
         var (tokens, loss) = (start.Tokens, start.Loss);
 
         for (var step = start.Step; step < total; step++)
@@ -68,7 +72,7 @@ public static class Trainer
             var learningRate = options.LearningRate * Schedules.Factor(options.LrScheduler, step, warmup, total);
             optimizer.Step(learningRate);
             log.Write([new("step", step + 1), new("epoch", order.Epoch(step + 1)), new("loss", loss), new("grad_norm", gradNorm),
-                new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics]);
+                new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics, .. evaluation.IsDue(step + 1) ? evaluation.Measure() : []]);
             if (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total)
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss));
@@ -81,19 +85,14 @@ public static class Trainer
     private const long CheckpointedRows = 512;
 
     // Rows without a trained token are refused here, once, and counted; ledger.json tells.
-    private static List<DataRecord> Trainable(TrainingRun run)
+    private static List<DataRecord> Trainable(TrainingRun run, IReadOnlyList<DataRecord> rows, MaskLedger ledger)
     {
-        var ledger = new MaskLedger();
         var context = Context(run, ledger);
         var engine = new LogProbEngine(run.Model);
         if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
             throw new UserErrorException("packing is on, but this method does not pack rows; leave packing out.");
-        var arranged = run.Method is IArrangesRecords method ? method.Arrange(run.Records, context) : run.Records;
-        var records = arranged.Where(r => Prepared(r).Count > 0).ToList();
-        AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
-        return records.Count > 0
-            ? records
-            : throw new UserErrorException($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");
+        var arranged = run.Method is IArrangesRecords method ? method.Arrange(rows, context) : rows;
+        return [.. arranged.Where(r => Prepared(r).Count > 0)];
 
         IReadOnlyList<CompletionGroup> Prepared(DataRecord record)
         {
@@ -120,6 +119,10 @@ public static class Trainer
         if (limit > 0 && factor < 1) gradients.mul_(factor);
         return norm;
     }
+
+    private static UserErrorException NothingToTrain(TrainingRun run) => run.Records.Count == 0
+        ? new("There are no training rows; the data are empty.")
+        : new($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");
 
     private static UserErrorException Beyond(int step, int total, string folder) =>
         new($"The latest checkpoint in {folder} was made after {step} updates, but this run has {total} (max_steps, epochs and batch sizes decide). Raise max_steps to at least {step}, or train in another folder.");

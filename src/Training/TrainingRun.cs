@@ -21,6 +21,9 @@ public sealed record TrainingRun
     /// <summary>Training rows, in file order.</summary>
     public required IReadOnlyList<DataRecord> Records { get; init; }
 
+    /// <summary>Rows whose loss is measured every eval_every updates; empty for none.</summary>
+    public IReadOnlyList<DataRecord> EvalRecords { get; init; } = [];
+
     /// <summary>The method.</summary>
     public required IAlignmentMethod Method { get; init; }
 

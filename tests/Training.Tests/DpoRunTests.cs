@@ -46,15 +46,16 @@ public sealed class DpoRunTests : TrainingTest
             Assert.That((double)a["loss"]!, Is.EqualTo((double)e["loss"]!).Within(1e-5));
     }
 
-    // Smaller packs round otherwise, and Adam divides nearly-zero gradients: 1e-4, as for whole runs against another tool.
-    // In float64 the same passes agree to 1e-9 (BatchPassTests).
+    // Smaller packs round otherwise. Adam's epsilon is large here: with the usual one it divides nearly-zero gradients by their
+    // own rounding (1e-4 to 3e-4 apart after five updates). In float64 single passes agree to 1e-9 (BatchPassTests).
     [Test]
     public void Gradient_checkpointing_changes_memory_alone()
     {
-        var (kept, again) = (Run("kept", Options with { BatchSize = 48 }), Run("again", Options with { BatchSize = 48, GradientCheckpointing = true }));
+        var options = Options with { BatchSize = 48, AdamEpsilon = 1e-2 };
+        var (kept, again) = (Run("kept", options), Run("again", options with { GradientCheckpointing = true }));
         Trainer.Train(kept);
         Trainer.Train(again);
-        AssertSame(again, kept, 1e-4);
+        AssertSame(again, kept, 1e-5);
     }
 
     // One update's gradient under every way to compute it; the adapter's dropout is on.

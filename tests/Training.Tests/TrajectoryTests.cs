@@ -32,6 +32,7 @@ public sealed class TrajectoryTests : TrainingTest
     [TestCase("sft-lora", 1e-4)]
     [TestCase("sft-lora-plain", 1e-4)]
     [TestCase("sft-ragged", 2e-3)]
+    [TestCase("sft-packed", 1e-4)]
     public void Lora_runs(string run, double tolerance) => Lora(Fixtures.Golden("trajectories"), run, tolerance);
 
     [TestCase("sft-full")]

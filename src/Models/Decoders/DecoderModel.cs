@@ -129,7 +129,7 @@ public sealed class DecoderModel
         if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
         if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
         var form = new AttentionForm(rotary, Spec.ScoreScale ?? 1 / Math.Sqrt(Spec.HeadWidth), Spec.ScoreCap, block.Window);
-        var mixed = TreeAttention.apply(q, k, v, pack.Buckets, form);
+        var mixed = pack.Attention.Attend(block.Layer, q, k, v, form);
         return Linear(mixed.view(-1, queries), block.AttentionOutput, pack, mode);
     }
 

@@ -45,7 +45,7 @@ public static class DecoderWeights
         for (var l = 0; l < spec.Layers; l++)
             foreach (var weight in OfBlock(spec, $"{spec.Names.Blocks}{l}.")) yield return weight;
         foreach (var weight in OfNorm(spec, spec.Names.FinalNorm, spec.Hidden)) yield return weight;
-        if (!spec.TiedHead) yield return new(spec.Names.Head + ".weight", [spec.Vocabulary, spec.Hidden], WeightRole.Head);
+        if (!spec.TiedHead) yield return new(spec.Names.Head + ".weight", [spec.Labels ?? spec.Vocabulary, spec.Hidden], WeightRole.Head);
     }
 
     /// <summary>The linear layers of one block, in the order in which they are used.</summary>

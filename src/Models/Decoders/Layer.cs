@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Models.Decoders;
@@ -24,8 +25,9 @@ internal sealed record Layer(string Module, Tensor Weight, Tensor? Bias = null)
     /// <summary>From (out, in) to the order of the checkpoint.</summary>
     internal Tensor Oriented(Tensor matrix) => Transposed ? matrix.t() : matrix;
 
-    /// <summary>x W' + b.</summary>
-    internal Tensor Product(Tensor x) => F.linear(x, Matrix, Bias);
+    /// <summary>x W' + b; of a few rows without gradients by the kernel that reads the weight once.</summary>
+    internal Tensor Product(Tensor x) =>
+        !Transposed && x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled() ? Decoding.Linear(x, Weight, Bias) : F.linear(x, Matrix, Bias);
 
     /// <summary>With the tensors that a delta puts in the place of the module's own.</summary>
     internal Layer Under(Delta? delta) => delta is null ? this : this with { Weight = delta.Instead("weight") ?? Weight, Bias = delta.Instead("bias") ?? Bias };

@@ -3,6 +3,7 @@
 // forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass needs no logits. For a
 // trained head the backward pass computes the logits again.
 
+using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
@@ -72,6 +73,33 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         return [dhidden, dhead, null];
     }
 
+    /// <summary>Without gradients: log-probs, whether each target is the most probable token, and the most probable ones.</summary>
+    /// <param name="hidden">(N, d)</param>
+    /// <param name="head">(V, d)</param>
+    /// <param name="targets">(N) int64.</param>
+    /// <param name="top">Most probable tokens to report.</param>
+    /// <param name="rows">Rows of one chunk.</param>
+    /// <param name="cap">Of the logits; 0 for none.</param>
+    internal static IEnumerable<TokenScore> Scored(Tensor hidden, Tensor head, Tensor targets, int top, long rows = ChunkRows, double cap = 0)
+    {
+        foreach (var (h, y, _) in Chunks(hidden, targets, rows))
+        {
+            using var scope = torch.NewDisposeScope();
+            var logProbs = LogSoftmax(Logits(h, head, cap));
+            var values = logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray();
+            var hits = logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray();
+            var best = top > 0 ? Top(logProbs, Math.Min(top, head.size(0))) : null;
+            for (var k = 0; k < values.Length; k++) yield return new TokenScore(values[k], hits[k], best?[k] ?? []);
+        }
+    }
+
+    private static TokenLogProb[][] Top(Tensor logProbs, long top)
+    {
+        var (values, ids) = logProbs.topk((int)top, 1);
+        var (v, i) = (values.to(torch.float64).cpu().contiguous().data<double>().ToArray(), ids.cpu().contiguous().data<long>().ToArray());
+        return [.. v.Zip(i, (value, id) => new TokenLogProb((int)id, value)).Chunk((int)top)];
+    }
+
     /// <summary>(N, V) capped where cap is not 0.</summary>
     internal static Tensor Logits(Tensor h, Tensor head, double cap)
     {
@@ -105,3 +133,9 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         }
     }
 }
+
+/// <summary>What is said of one token.</summary>
+/// <param name="LogProb">Natural logarithm of its probability.</param>
+/// <param name="Hit">Whether it is the most probable one.</param>
+/// <param name="Top">The most probable ones, best first.</param>
+internal readonly record struct TokenScore(double LogProb, bool Hit, IReadOnlyList<TokenLogProb> Top);

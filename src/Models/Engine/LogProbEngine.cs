@@ -10,7 +10,7 @@ namespace PeftAlign.Models.Engine;
 /// <param name="model">The model.</param>
 /// <param name="packRows">Most rows of one forward pass (peak memory follows it; results do not depend on it).</param>
 /// <param name="chunkRows">Most rows of the output head at once (likewise).</param>
-public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long chunkRows = HeadLogProbs.ChunkRows)
+public sealed partial class LogProbEngine(DecoderModel model, long packRows = 2048, long chunkRows = HeadLogProbs.ChunkRows)
 {
     /// <summary>
     /// Log-probs of every completion token of the groups, in order of groups, completions, tokens; 0 where a token's
@@ -70,32 +70,6 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
     /// <summary>(N) the completions' weights, in the order of <see cref="LogProbs(IReadOnlyList{CompletionGroup}, ForwardMode)"/>.</summary>
     public Tensor Weights(IReadOnlyList<CompletionGroup> groups) =>
         torch.tensor(groups.SelectMany(g => g.Completions).SelectMany(c => c.Weights).ToArray(), device: model.Device);
-
-    /// <summary>Sum, length and greediness of each completion, without gradients. Tokens of weight 0 count as 0 and as greedy.</summary>
-    /// <param name="groups">The groups.</param>
-    /// <param name="mode">Adapters.</param>
-    /// <returns>One answer for each completion, in order of groups and completions.</returns>
-    public IReadOnlyList<EvalResponse> Score(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
-    {
-        Check(groups, mode);
-        using var off = torch.no_grad();
-        var total = TokensOf(groups);
-        var (logProbs, best) = (new double[total], new bool[total]);
-        Array.Fill(best, true);
-        foreach (var pack in Pack.Of(groups, packRows, Place))
-        {
-            using (pack) Answer(pack, mode, logProbs, best);
-        }
-        var answers = new List<EvalResponse>();
-        var first = 0;
-        foreach (var completion in groups.SelectMany(g => g.Completions))
-        {
-            var length = completion.Tokens.Length;
-            answers.Add(new EvalResponse(logProbs.AsSpan(first, length).ToArray().Sum(), length, !best.AsSpan(first, length).Contains(false)));
-            first += length;
-        }
-        return answers;
-    }
 
     /// <summary>The logits of every row, for small questions: all of a group's rows' full distributions at once.</summary>
     /// <param name="groups">The groups.</param>
@@ -182,13 +156,4 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);
-
-    private void Answer(Pack pack, ForwardMode mode, double[] logProbs, bool[] best)
-    {
-        using var scope = torch.NewDisposeScope();
-        var asked = Asked(model, HeadAnswers.ArgmaxHit);
-        var values = Outputs(pack, mode, asked)[0].to(torch.float64).cpu().data<double>().ToArray();
-        var hits = asked.Statistics[HeadAnswers.ArgmaxHit].ne(0).cpu().data<bool>().ToArray();
-        for (var k = 0; k < values.Length; k++) (logProbs[pack.Slots[k]], best[pack.Slots[k]]) = (values[k], hits[k]);
-    }
 }

@@ -22,7 +22,19 @@ public sealed class Pack : IDisposable
         WithGradient = rows.WithGradient;
         Segments = rows.Segments;
         Buckets = Bucket.Of(Segments, place);
+        Attention = new BucketAttention(Buckets);
         Lengths = place.LengthClass is null ? null : Segments.Select(s => ((long)s.Length, s.Tokens)).ToList();
+    }
+
+    // Rows that each continue a sequence of their own by one token.
+    private Pack(Step step, Place place, IRowAttention attention)
+    {
+        Tokens = Column(step.Tokens, place);
+        Positions = Column(step.Positions, place);
+        (HeadRows, Targets) = (Column([], place), Column([], place));
+        (Slots, WithGradient, Segments, Buckets) = ([], [], [], []);
+        Lengths = place.LengthClass is null ? null : step.Positions.ConvertAll(p => (1L, place.LengthClass(p + 2))); // as a prompt of p + 1 tokens
+        Attention = attention;
     }
 
     /// <summary>(R) int64 token ids.</summary>
@@ -51,6 +63,15 @@ public sealed class Pack : IDisposable
 
     /// <summary>The groups as attention takes them.</summary>
     internal IReadOnlyList<Bucket> Buckets { get; }
+
+    /// <summary>How the rows attend: to the rows of their group, or to what a cache holds.</summary>
+    internal IRowAttention Attention { get; set; }
+
+    /// <summary>Rows of one decoding step.</summary>
+    /// <param name="step">Tokens and positions.</param>
+    /// <param name="place">What the pack is made for.</param>
+    /// <param name="attention">Sees the rows' past.</param>
+    internal static Pack Of(Step step, Place place, IRowAttention attention) => new(step, place, attention);
 
     /// <summary>
     /// Packs groups in order; a pack closes before it would pass <paramref name="maxRows"/>. Only tokens with a weight
@@ -171,3 +192,8 @@ public sealed class Pack : IDisposable
         }
     }
 }
+
+/// <summary>The rows of one decoding step.</summary>
+/// <param name="Tokens">(R) the newest token of each sequence.</param>
+/// <param name="Positions">(R) its position.</param>
+internal sealed record Step(List<long> Tokens, List<long> Positions);

@@ -181,6 +181,7 @@ internal static class Aten
     internal static readonly Operator amin = new("aten::amin");
     internal static readonly Operator argmax = new("aten::argmax");
     internal static readonly Operator argmin = new("aten::argmin");
+    internal static readonly Operator acos = new("aten::acos");
     internal static readonly Operator argsort = new("aten::argsort");
     internal static readonly Operator sort = new("aten::sort", "stable");
     internal static readonly Operator topk = new("aten::topk");
