@@ -41,6 +41,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
     internal List<DataRecord> Records(JsonNode dataset) => Open(new DatasetReference(dataset.AsObject())).ToList();
 
+    /// <summary>What the job lends to instances that it makes through others.</summary>
+    internal IPluginContext Context => new Lent(this);
+
     private sealed class Lent(JobContext job) : IPluginContext
     {
         public ILogger Logger => job.Logger;

@@ -19,7 +19,21 @@ internal sealed record AdapterPlace(string Folder, JsonNode Contract);
 
 /// <param name="Base">Folder of the full weights.</param>
 /// <param name="Adapters">Adapters over them, from the lowest to the uppermost.</param>
-internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adapters);
+internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adapters)
+{
+    /// <summary>Of several adapters, the folder that holds their exact sum; null where there is none.</summary>
+    internal string? Joined { get; init; }
+
+    /// <summary>The one adapter that stands for all; null where there is none.</summary>
+    /// <exception cref="UserErrorException">Several that are no single adapter.</exception>
+    internal AdapterPlace? Adapter => Adapters switch
+    {
+        [] => null,
+        [var only] => only,
+        [.., var last] when Joined is { } folder => last with { Folder = folder },
+        _ => throw new UserErrorException($"The adapters {string.Join(", ", Adapters.Select(a => a.Folder))} lie over one another and are no single adapter; train the last stage without an adapter, which merges them into weights."),
+    };
+}
 
 /// <param name="Model">The weights.</param>
 /// <param name="Tokenizer">Null where the folder has none.</param>
@@ -48,15 +62,16 @@ internal static class Policies
     {
         if (Directory.Exists(made.Model)) return new PolicyPlace(made.Model, []);
         var spec = JobSpec.Read(made);
+        if (spec.Kind == "merge") return Place(job, spec.Options["base_model"]!) with { Adapters = [new AdapterPlace(made.Adapter, MergeJob.AdapterContract(made))] };
         var (below, own) = (Place(job, spec.Options["policy"]!), spec.Options["adapter"]!);
-        if (!Directory.Exists(made.Adapters)) return below with { Adapters = [new AdapterPlace(made.Adapter, own)] };
+        if (!Directory.Exists(made.Adapters)) return below with { Adapters = [new AdapterPlace(made.Adapter, own)], Joined = null };
         var trained = Directory.GetDirectories(made.Adapters).Length - 1; // the uppermost, new or a copy that went on
-        return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = made.AdapterLayer(k) }), new AdapterPlace(made.AdapterLayer(trained), own)] };
+        return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = made.AdapterLayer(k) }), new AdapterPlace(made.AdapterLayer(trained), own)], Joined = Directory.Exists(made.Adapter) ? made.Adapter : null };
     }
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning));
+        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
         var outline = model.Outline(place.Base);
         var adapters = place.Adapters.Select(a => job.Create<IPeftAdapter>(a.Contract).Load(outline, Files(a.Folder))).ToList();
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;

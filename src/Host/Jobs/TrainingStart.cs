@@ -85,12 +85,14 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     {
         var trainsWeights = job.Spec.Options["adapter"] is null;
         if (Path.GetFullPath(folder) == Path.GetFullPath(place.Base))
-            return !trainsWeights ? new ReferencePolicy(policy.Model, ForwardMode.Plain) : policy.Adapters.Count == 0 ? null : new ReferencePolicy(ModelFolder.Load(folder), ForwardMode.Plain);
-        var other = ModelFolder.Load(folder);
+            return !trainsWeights ? new ReferencePolicy(policy.Model, ForwardMode.Plain) : policy.Adapters.Count == 0 ? null : new ReferencePolicy(Model(job, folder), ForwardMode.Plain);
+        var other = Model(job, folder);
         if (other.Spec.Vocabulary != policy.Model.Spec.Vocabulary)
             throw new UserErrorException($"The reference {name} has a vocabulary of {other.Spec.Vocabulary} and the policy one of {policy.Model.Spec.Vocabulary}; a reference needs the policy's tokenizer.");
         return new ReferencePolicy(other, ForwardMode.Plain);
     }
+
+    private static DecoderModel Model(JobContext job, string folder) => ModelFolder.Load(folder, architectures: PluginArchitectures.Of(job.Plugins));
 
     private static bool SameShape(JsonNode a, JsonNode b)
     {

@@ -21,6 +21,12 @@ internal sealed class LoraWeights : IDisposable
     /// <summary>Modules with a LoRA pair.</summary>
     public IReadOnlyCollection<string> Modules => modules;
 
+    /// <summary>Whether it holds more than LoRA pairs: modules_to_save.</summary>
+    public bool HasOtherTensors => adapter.Names.Any(name => !name.Contains(".lora_A.", StringComparison.Ordinal) && !name.Contains(".lora_B.", StringComparison.Ordinal));
+
+    /// <summary>The rank of a module's pair.</summary>
+    public int RankOf(string module) => adapter.RankOf(module);
+
     /// <summary>Opens an adapter and compares it with a model's weights.</summary>
     /// <exception cref="UserErrorException">It is no LoRA, of a kind that is not read, or of another model.</exception>
     public static LoraWeights Open(string folder, CheckpointFolder weights)
