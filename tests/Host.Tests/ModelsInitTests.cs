@@ -45,6 +45,9 @@ public class ModelsInitTests
         byte[] Bytes(string made) => File.ReadAllBytes(Path.Combine(made, "model.safetensors"));
         Assert.That(Bytes(same), Is.EqualTo(Bytes(one)));
         Assert.That(Bytes(other), Is.Not.EqualTo(Bytes(one)));
+        // transformers tells 30 from 30.0 and refuses the first where it wants a float.
+        foreach (var option in ModelArchitectures.BuiltIn.Find(name).InitOptions.Where(o => o.Type == "number"))
+            Assert.That(File.ReadAllText(Path.Combine(one, "config.json")), Does.Match($"\"{option.Name}\": [0-9]*[.eE]"));
         var warnings = new List<string>();
         var model = ModelFolder.Load(one, warnings.Add);
         Assert.That(warnings, Is.Empty);
