@@ -59,6 +59,9 @@ internal static class MergeJob
             if (rank is null) return;
             var read = contract.DeepClone();
             (read["options"]!["rank"], read["options"]!["alpha"], read["options"]!["use_rslora"]) = (rank.Value, (double)rank.Value, false);
+            // The patterns' ranks and scales are in the tensors now.
+            foreach (var key in (string[])["rank_pattern", "alpha_pattern"])
+                if (read["options"]![key] is JsonObject) read["options"]![key] = new JsonObject();
             File.WriteAllText(Path.Combine(folder, Contract), read.ToJsonString());
         });
         if (rank is not null) return new JsonObject { ["space"] = "adapter", ["rank"] = rank.Value, ["weights"] = new JsonArray([.. weights.Select(w => (JsonNode)w)]) };

@@ -54,7 +54,6 @@ internal static class NotBuilt
         if (map["weights"] is JsonObject weights && weights["checkpoint"] is { } checkpoint) own.Add($"a policy from the checkpoint {checkpoint}");
         foreach (var key in (string[])["chat_template", "mixture", "made", "control"])
             if (map[key] is not null) own.Add($"'{key}'");
-        if (map.ContainsKey("reader") && map["map"] is not null) own.Add("'map' of a dataset");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
     }
 }
