@@ -4,9 +4,11 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include <atomic>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <thread>
 #include <vector>
 
 #define PA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -22,12 +24,25 @@ static_assert(kTask % kBlock == 0 && kBlock % 64 == 0, "masks are words of 64 bi
 
 inline int64_t tasks_of(int64_t n) { return (n + kTask - 1) / kTask; }
 
-// Runs body(task, begin, end) for every task of n entries.
+// Runs body(worker, task, begin, end) for every task of n entries, on libtorch's number of threads. Threads of our own: libtorch's
+// parallel_for is serial in a library that is not compiled with libtorch's own OpenMP.
+template <typename F>
+void for_workers(int64_t n, F&& body) {
+    int64_t tasks = tasks_of(n), count = std::min<int64_t>(at::get_num_threads(), tasks);
+    std::atomic<int64_t> next{0};
+    auto work = [&](int64_t worker) {
+        for (int64_t task; (task = next.fetch_add(1)) < tasks;) body(worker, task, task * kTask, std::min(n, (task + 1) * kTask));
+    };
+    std::vector<std::thread> threads;
+    for (int64_t worker = 1; worker < count; worker++) threads.emplace_back(work, worker);
+    work(0);
+    for (auto& thread : threads) thread.join();
+}
+
+// The same without the worker.
 template <typename F>
 void for_tasks(int64_t n, F&& body) {
-    at::parallel_for(0, tasks_of(n), 1, [&](int64_t first, int64_t last) {
-        for (int64_t task = first; task < last; task++) body(task, task * kTask, std::min(n, (task + 1) * kTask));
-    });
+    for_workers(n, [&](int64_t, int64_t task, int64_t begin, int64_t end) { body(task, begin, end); });
 }
 
 void widen_bf16(const uint16_t* x, float* out, int64_t n);

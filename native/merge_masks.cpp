@@ -1,7 +1,10 @@
 // Which entries of a task vector d = x - base are kept: a mask of one bit per entry, and the sums of |d| over all and over kept
-// entries. merge_window keeps a range of ranks of |d|, without sorting: two histograms over the bits of |d| find the bounds, entries
-// of equal magnitude rank by position. merge_bernoulli draws, entry k from word k of a Philox stream. merge_pack takes a mask, merge_unpack gives one.
+// entries. merge_window keeps a range of ranks of |d|, without sorting: a histogram over the upper bits of |d| finds the bounds,
+// and only the entries at a bound are ordered; equal magnitudes rank by position. merge_bernoulli draws, entry k from word k of a
+// Philox stream. merge_pack takes a mask, merge_unpack gives one.
 #include <torch/library.h>
+
+#include <algorithm>
 
 #include "merge_blocks.h"
 
@@ -21,37 +24,54 @@ PA_CLONES void magnitudes(const float* x, const float* base, uint32_t* out, int6
     }
 }
 
-// The masked sum of magnitudes; a null mask stands for all.
-PA_CLONES double sum_of(const uint32_t* magnitude, const uint8_t* kept, int64_t n) {
-    float lanes[16] = {};
+// Adds the sums of all and of the kept magnitudes, in 16 lanes each.
+PA_CLONES void add_sums(const uint32_t* magnitude, const uint8_t* kept, int64_t n, double* sums) {
+    typedef float Floats __attribute__((vector_size(64)));
+    typedef uint32_t Words __attribute__((vector_size(64)));
+    typedef uint8_t Bytes __attribute__((vector_size(16)));
+    Floats all = {}, some = {};
     int64_t k = 0;
-    for (; k + 16 <= n; k += 16)
-        for (int64_t j = 0; j < 16; j++) {
-            uint32_t bits = magnitude[k + j] & (kept == nullptr ? 0xFFFFFFFFu : 0u - static_cast<uint32_t>(kept[k + j]));
-            float value;
-            std::memcpy(&value, &bits, 4);
-            lanes[j] += value;
-        }
-    double sum = 0;
-    for (float lane : lanes) sum += lane;
+    for (; k + 16 <= n; k += 16) {
+        Words bits;
+        Bytes flags;
+        std::memcpy(&bits, magnitude + k, 64), std::memcpy(&flags, kept + k, 16);
+        Words chosen = bits & (0u - __builtin_convertvector(flags, Words));
+        Floats a, b;
+        std::memcpy(&a, &bits, 64), std::memcpy(&b, &chosen, 64);
+        all += a, some += b;
+    }
+    for (int j = 0; j < 16; j++) sums[0] += all[j], sums[1] += some[j];
     for (; k < n; k++) {
         float value;
         std::memcpy(&value, magnitude + k, 4);
-        if (kept == nullptr || kept[k]) sum += value;
+        sums[0] += value;
+        if (kept[k]) sums[1] += value;
     }
-    return sum;
 }
 
-PA_CLONES void pack_words(const uint8_t* kept, uint64_t* words, int64_t n) {
+// Eight flags at a time: the product moves flag j to bit 56 + j.
+void pack_words(uint8_t* kept, uint64_t* words, int64_t n) {
+    std::fill(kept + n, kept + (n + 63) / 64 * 64, 0);
     for (int64_t w = 0; w * 64 < n; w++) {
         uint64_t word = 0;
-        for (int64_t k = 0, count = std::min<int64_t>(64, n - w * 64); k < count; k++) word |= static_cast<uint64_t>(kept[w * 64 + k] & 1) << k;
+        for (int64_t j = 0; j < 8; j++) {
+            uint64_t flags;
+            std::memcpy(&flags, kept + w * 64 + j * 8, 8);
+            word |= (flags * 0x0102040810204080ull >> 56) << (8 * j);
+        }
         words[w] = word;
     }
 }
 
-PA_CLONES void between(const uint32_t* magnitude, uint32_t low, uint32_t high, uint8_t* kept, int64_t n) {
-    for (int64_t k = 0; k < n; k++) kept[k] = magnitude[k] > low && magnitude[k] < high;
+// Flags of magnitudes whose upper bits lie strictly between two values; whether any lie at one of them.
+PA_CLONES bool between(const uint32_t* magnitude, int32_t low, int32_t high, uint8_t* kept, int64_t n) {
+    uint32_t edge = 0;
+    for (int64_t k = 0; k < n; k++) {
+        auto upper = static_cast<int32_t>(magnitude[k] >> kLowBits);
+        kept[k] = (upper > low) & (upper < high);
+        edge |= static_cast<uint32_t>((upper == low) | (upper == high));
+    }
+    return edge != 0;
 }
 
 // 64 blocks of four words each; entry k of the stream is word k.
@@ -110,97 +130,95 @@ std::tuple<Tensor, Tensor> mark(const Delta& delta, int64_t n, F&& body) {
             delta.read(at, count, magnitude);
             body(task, at, count, magnitude, kept);
             pack_words(kept, words + at / 64, count);
-            partial[2 * task] += sum_of(magnitude, nullptr, count);
-            partial[2 * task + 1] += sum_of(magnitude, kept, count);
+            add_sums(magnitude, kept, count, partial.data() + 2 * task);
         }
     });
     for (size_t k = 0; k < partial.size(); k++) sums.data_ptr<double>()[k % 2] += partial[k];
     return {bits, sums};
 }
 
-// One end of the window: entries of `key` from the equal-th on (counted by position) lie at or above rank `rank`.
-struct Bound {
-    uint32_t key;
-    int64_t equals;
-};
-
-// Counts magnitudes by their upper bits, or by their lower bits within one upper value.
-std::vector<int64_t> histogram(const Delta& delta, int64_t n, int64_t buckets, int64_t within) {
-    std::vector<std::vector<uint32_t>> counts(at::get_num_threads() + 1);
-    at::parallel_for(0, tasks_of(n), 1, [&](int64_t first, int64_t last) {
-        auto& own = counts[at::get_thread_num()];
-        own.resize(buckets);
+// Counts of magnitudes by their upper bits.
+std::vector<int64_t> histogram(const Delta& delta, int64_t n) {
+    std::vector<std::vector<uint32_t>> counts(at::get_num_threads());
+    for_workers(n, [&](int64_t worker, int64_t, int64_t begin, int64_t end) {
+        auto& own = counts[worker];
+        own.resize(kHigh);
         uint32_t magnitude[kBlock];
-        for (int64_t at = first * kTask, end = std::min(n, last * kTask); at < end; at += kBlock) {
+        for (int64_t at = begin; at < end; at += kBlock) {
             int64_t count = std::min(kBlock, end - at);
             delta.read(at, count, magnitude);
-            if (within < 0)
-                for (int64_t k = 0; k < count; k++) own[magnitude[k] >> kLowBits]++;
-            else
-                for (int64_t k = 0; k < count; k++)
-                    if ((magnitude[k] >> kLowBits) == static_cast<uint32_t>(within)) own[magnitude[k] & (kLow - 1)]++;
+            for (int64_t k = 0; k < count; k++) own[magnitude[k] >> kLowBits]++;
         }
     });
-    std::vector<int64_t> total(buckets);
+    std::vector<int64_t> total(kHigh);
     for (auto& own : counts)
         for (size_t k = 0; k < own.size(); k++) total[k] += own[k];
     return total;
 }
 
-// The bucket in which the rank lies; the rank becomes the one inside it.
-int64_t bucket_of(const std::vector<int64_t>& counts, int64_t& rank) {
-    int64_t bucket = 0;
-    while (rank >= counts[bucket]) rank -= counts[bucket++];
-    return bucket;
+// One entry at an end of the window.
+struct Edge {
+    uint32_t magnitude;
+    int64_t position;
+};
+
+// The bucket in which a rank lies, and the rank of its first entry.
+std::pair<int32_t, int64_t> bucket_of(const std::vector<int64_t>& counts, int64_t rank) {
+    int64_t first = 0;
+    int32_t bucket = 0;
+    while (first + counts[bucket] <= rank) first += counts[bucket++];
+    return {bucket, first};
 }
 
-Bound bound_at(const Delta& delta, int64_t n, const std::vector<int64_t>& upper, int64_t rank) {
-    int64_t high = bucket_of(upper, rank), low = bucket_of(histogram(delta, n, kLow, high), rank);
-    return {static_cast<uint32_t>(high << kLowBits | low), rank};
-}
-
-// How many entries of this magnitude lie before each task.
-std::vector<int64_t> equals_before(const Delta& delta, int64_t n, uint32_t key) {
-    std::vector<int64_t> before(tasks_of(n) + 1);
-    for_tasks(n, [&](int64_t task, int64_t begin, int64_t end) {
-        uint32_t magnitude[kBlock];
-        int64_t sum = 0;
-        for (int64_t at = begin; at < end; at += kBlock) {
-            int64_t count = std::min(kBlock, end - at);
-            delta.read(at, count, magnitude);
-            for (int64_t k = 0; k < count; k++) sum += magnitude[k] == key;
-        }
-        before[task + 1] = sum;
-    });
-    for (size_t task = 1; task < before.size(); task++) before[task] += before[task - 1];
-    return before;
+// Of the entries of one bucket, whose ranks begin at `first`, those with ranks in [from, to).
+void settle(std::vector<Edge>& edges, int64_t first, int64_t from, int64_t to, bool first_is_largest, uint64_t* words, double& kept_sum) {
+    auto below = [=](const Edge& a, const Edge& b) {
+        if (a.magnitude != b.magnitude) return a.magnitude < b.magnitude;
+        return first_is_largest ? a.position > b.position : a.position < b.position;
+    };
+    auto size = static_cast<int64_t>(edges.size());
+    int64_t begin = std::min(std::max<int64_t>(from - first, 0), size), end = std::min(std::max<int64_t>(to - first, 0), size);
+    if (begin > 0 && begin < size) std::nth_element(edges.begin(), edges.begin() + begin, edges.end(), below);
+    if (end > begin && end < size) std::nth_element(edges.begin() + begin, edges.begin() + end, edges.end(), below);
+    for (int64_t k = begin; k < end; k++) {
+        float value;
+        std::memcpy(&value, &edges[k].magnitude, 4);
+        kept_sum += value;
+        words[edges[k].position / 64] |= 1ull << (edges[k].position % 64);
+    }
 }
 
 // Ranks [from, from + count) of ascending |d|. Equal magnitudes rank by position, or (first_is_largest) against it, which is the
-// order of a stable descending sort read from its end.
+// order of a stable descending sort read from its end. Entries in the buckets of the two ends are ordered, all others compared.
 std::tuple<Tensor, Tensor> window(const Tensor& x, const Tensor& base, int64_t from, int64_t count, bool first_is_largest) {
     Delta delta(x, base);
-    int64_t n = delta.numel();
-    TORCH_CHECK(from >= 0 && count >= 0 && from + count <= n, "merge_window: ranks ", from, " to ", from + count, " of ", n);
-    if (count == 0 || n == 0)
-        return mark(delta, n, [](int64_t, int64_t, int64_t m, const uint32_t*, uint8_t* kept) { std::fill_n(kept, m, 0); });
-    auto upper = histogram(delta, n, kHigh, -1);
-    bool open = from + count == n;
-    Bound low = bound_at(delta, n, upper, from), high = open ? Bound{0xFFFFFFFFu, 0} : bound_at(delta, n, upper, from + count);
-    auto low_before = equals_before(delta, n, low.key), high_before = open || high.key == low.key ? low_before : equals_before(delta, n, high.key);
-    std::vector<int64_t> low_seen(low_before), high_seen(high_before);
-    auto place_of = [first_is_largest](int64_t seen, const std::vector<int64_t>& before) { return first_is_largest ? before.back() - 1 - seen : seen; };
-    return mark(delta, n, [&](int64_t task, int64_t, int64_t m, const uint32_t* magnitude, uint8_t* kept) {
-        between(magnitude, low.key, high.key, kept, m);
+    int64_t n = delta.numel(), to = from + count;
+    TORCH_CHECK(from >= 0 && count >= 0 && to <= n, "merge_window: ranks ", from, " to ", to, " of ", n);
+    if (count == 0) return mark(delta, n, [](int64_t, int64_t, int64_t m, const uint32_t*, uint8_t* kept) { std::fill_n(kept, m, 0); });
+    auto counts = histogram(delta, n);
+    auto low = bucket_of(counts, from), high = to == n ? std::pair<int32_t, int64_t>{static_cast<int32_t>(kHigh), n} : bucket_of(counts, to);
+    std::vector<std::vector<Edge>> lows(tasks_of(n)), highs(tasks_of(n));
+    std::vector<int64_t> zeros(tasks_of(n));  // whether a zero is kept changes nothing; often most entries are
+    auto result = mark(delta, n, [&](int64_t task, int64_t at, int64_t m, const uint32_t* magnitude, uint8_t* kept) {
+        if (!between(magnitude, low.first, high.first, kept, m)) return;
         for (int64_t k = 0; k < m; k++) {
-            if (magnitude[k] == low.key) {
-                int64_t place = place_of(low_seen[task]++, low_before);
-                kept[k] = place >= low.equals && (high.key != low.key || place < high.equals);
-            } else if (magnitude[k] == high.key) {
-                kept[k] = place_of(high_seen[task]++, high_before) < high.equals;
-            }
+            auto upper = static_cast<int32_t>(magnitude[k] >> kLowBits);
+            if (magnitude[k] == 0) zeros[task]++;
+            else if (upper == low.first) lows[task].push_back({magnitude[k], at + k});
+            else if (upper == high.first) highs[task].push_back({magnitude[k], at + k});
         }
     });
+    auto words = reinterpret_cast<uint64_t*>(std::get<0>(result).data_ptr<int64_t>());
+    double& kept_sum = std::get<1>(result).data_ptr<double>()[1];
+    int64_t skipped = 0;
+    for (int64_t own : zeros) skipped += own;
+    for (auto* side : {&lows, &highs}) {
+        std::vector<Edge> edges;
+        for (auto& own : *side) edges.insert(edges.end(), own.begin(), own.end());
+        auto bucket = side == &lows ? low : high;
+        settle(edges, bucket.second + (bucket.first == 0 ? skipped : 0), from, to, first_is_largest, words, kept_sum);
+    }
+    return result;
 }
 
 std::tuple<Tensor, Tensor> bernoulli(const Tensor& x, const Tensor& base, double p, int64_t key, int64_t stream) {

@@ -20,12 +20,15 @@ PA_CLONES void masked_difference(const float* x, const float* base, const uint64
         for (int64_t k = 0; k < n; k++) out[k] = factor * (x[k] - base[k]);
         return;
     }
-    for (int64_t w = 0; w * 64 < n; w++) {
-        uint64_t word = words[w];
-        int64_t first = w * 64, count = std::min<int64_t>(64, n - first);
+    for (int64_t w = 0; w * 32 < n; w++) {
+        auto word = static_cast<uint32_t>(words[w / 2] >> (w % 2 * 32));
+        int64_t first = w * 32, count = std::min<int64_t>(32, n - first);
         for (int64_t k = 0; k < count; k++) {
             float d = factor * (x[first + k] - base[first + k]);
-            out[first + k] = (word >> k) & 1 ? d : 0.0f;
+            uint32_t bits;
+            std::memcpy(&bits, &d, 4);
+            bits &= 0u - (word >> k & 1u);
+            std::memcpy(out + first + k, &bits, 4);
         }
     }
 }
@@ -37,10 +40,10 @@ PA_CLONES void add(const float* x, float* out, int64_t n) {
 // Keeps the entries whose sign is the elected one (plus where the sum is 0); counts their weights.
 PA_CLONES void elected(const float* x, const float* sum, float weight, float* kept, float* weights, int64_t n) {
     for (int64_t k = 0; k < n; k++) {
-        bool same = sum[k] >= 0 ? x[k] > 0 : x[k] < 0;
-        same |= x[k] != x[k];
-        kept[k] += same ? x[k] : 0.0f;
-        weights[k] += same ? weight : 0.0f;
+        float along = sum[k] >= 0 ? x[k] : -x[k];
+        bool other = along <= 0;  // false for NaN, which is carried
+        kept[k] += other ? 0.0f : x[k];
+        weights[k] += other ? 0.0f : weight;
     }
 }
 

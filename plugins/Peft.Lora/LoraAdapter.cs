@@ -6,13 +6,15 @@ using PeftAlign.Models.Adapters;
 
 namespace PeftAlign.Peft.Lora;
 
-internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter
+internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombinesAdapters
 {
     internal const string Type = "LORA";
 
     private LoraSettings? settings;
 
     public string PeftType => Type;
+
+    public IReadOnlyList<string> CombinationTypes => LoraCombination.Types;
 
     public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed)
     {
@@ -39,6 +41,8 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter
         var tensors = sites.SelectMany(site => LoraNames.Tensors(site, model.Modules.First(m => m.Name == site.Module).Kind));
         return new AdapterFiles(written.ToConfig(model, Targets(model, written, changed), modules.Exists(m => m.Transposed)), tensors.ToDictionary(t => t.Name, t => t.Tensor));
     }
+
+    public AdapterFiles Combine(IReadOnlyList<(AdapterFiles Files, double Weight)> inputs, AdapterCombination combination) => LoraCombination.Combine(inputs, combination);
 
     // all-linear is written as the names that it stood for, so that the folder says what was trained.
     private static JsonNode Targets(ModelOutline model, LoraSettings settings, HashSet<string> changed)

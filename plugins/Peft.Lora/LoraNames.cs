@@ -13,6 +13,14 @@ internal static class LoraNames
 
     internal static string B(ModuleOutline module) => B(module.Name, module.Kind);
 
+    /// <summary>The module of a tensor A, and the name of its B; null for other tensors.</summary>
+    internal static (string Module, string NameOfB)? ModuleOfA(string name)
+    {
+        foreach (var (a, b) in (ReadOnlySpan<(string, string)>)[(".lora_A.weight", ".lora_B.weight"), (".lora_embedding_A", ".lora_embedding_B")])
+            if (name.StartsWith(Prefix, StringComparison.Ordinal) && name.EndsWith(a, StringComparison.Ordinal)) return (name[Prefix.Length..^a.Length], name[..^a.Length] + b);
+        return null;
+    }
+
     internal static string Magnitude(string module) => $"{Prefix}{module}.lora_magnitude_vector";
 
     internal static string BaseBias(string module) => $"{Prefix}{module}.base_layer.bias";

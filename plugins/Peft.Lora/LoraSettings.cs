@@ -56,7 +56,9 @@ internal sealed record LoraSettings
         };
     }
 
-    internal static LoraSettings Of(JsonObject config, ModelOutline model)
+    /// <param name="config">adapter_config.json.</param>
+    /// <param name="model">Whose usual targets count where the configuration names none; null where no module is to be chosen.</param>
+    internal static LoraSettings Of(JsonObject config, ModelOutline? model)
     {
         foreach (var key in Foreign)
             if (config[key] is { } value && !JsonNode.DeepEquals(value, JsonValue.Create(false))) throw AdapterConfig.Wrong(key, value, "absent or null: this part of PEFT's LoRA is not computed here");
@@ -66,7 +68,7 @@ internal sealed record LoraSettings
             Rank = config.Size("r", 8),
             Alpha = config.Number("lora_alpha", 8),
             Dropout = config.Number("lora_dropout", 0),
-            Targets = new ModuleTargets(targets.Count > 0 ? targets : LoraDefaults.Targets(model.Architecture))
+            Targets = new ModuleTargets(targets.Count > 0 || model is null ? targets : LoraDefaults.Targets(model.Architecture))
             {
                 Exclude = config.Texts("exclude_modules"),
                 Layers = config.Wholes("layers_to_transform"),

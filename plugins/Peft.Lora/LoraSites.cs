@@ -24,7 +24,7 @@ internal static class LoraSites
     internal static IReadOnlyList<AdapterSite> Make(ModelOutline model, LoraSettings settings, ILoraParts parts)
     {
         var sites = settings.Targets.Choose(model, ModuleKind.Linear, ModuleKind.Embedding, ModuleKind.Head).ToDictionary(m => m.Name, m => (Delta)Changed(m, settings, parts));
-        foreach (var module in Saved(model, settings)) sites.Add(module.Name, parts.Saved(module));
+        foreach (var module in WholeModules.Choose(model, settings.Saved)) sites.Add(module.Name, parts.Saved(module));
         foreach (var (module, ids) in Tokens(model, settings))
         {
             if (sites.ContainsKey(module.Name)) throw new UserErrorException($"{module.Name} is a target or trained whole, and trainable tokens train rows of it; choose one.");
@@ -41,14 +41,6 @@ internal static class LoraSites
         if (settings.UseDora && module.Kind == ModuleKind.Embedding) throw new UserErrorException($"use_dora: {module.Name} is an embedding; DoRA is for linear layers. Leave it out of the targets.");
         var low = parts.LowRank(module);
         return settings.Bias != "none" && module.Tensor("bias") is not null ? low with { Bias = parts.Bias(module, changed: true) } : low;
-    }
-
-    private static List<ModuleOutline> Saved(ModelOutline model, LoraSettings settings)
-    {
-        foreach (var name in settings.Saved)
-            if (!model.Modules.Any(m => ModulePattern.IsTarget(m.Name, name)))
-                throw new UserErrorException($"modules_to_save: '{name}' matches no module with weights of its own; this {model.Architecture} model has {string.Join(", ", model.Modules.Select(m => m.Name.Split('.')[^1]).Distinct())}.");
-        return model.Modules.Where(m => settings.Saved.Any(name => ModulePattern.IsTarget(m.Name, name))).ToList();
     }
 
     private static IEnumerable<(ModuleOutline Module, long[] Ids)> Tokens(ModelOutline model, LoraSettings settings)

@@ -29,16 +29,16 @@ internal static class Merger
     {
         var faults = new MergeFaults(file);
         var config = new MergeFile(faults, name => find(name).Contract.Options).Read(text);
-        return Plan(config, faults, find, resolve);
+        return Plan(config, faults, find, name => ModelPlace.Of(name, resolve));
     }
 
     /// <summary>Plans a merge.</summary>
-    public static MergePlan Plan(MergeConfig config, MergeFaults faults, Func<string, ProvidedStrategy> find, Func<string, string> resolve)
+    public static MergePlan Plan(MergeConfig config, MergeFaults faults, Func<string, ProvidedStrategy> find, Func<string, ModelPlace> locate)
     {
         MergeTemplate.Check(config, faults);
         try
         {
-            return MergePlanner.Plan(config, find(config.Method), resolve, faults);
+            return MergePlanner.Plan(config, find(config.Method), locate, faults);
         }
         catch (UserErrorException e) when (!e.Message.StartsWith(faults.File, StringComparison.Ordinal))
         {

@@ -77,11 +77,19 @@ public static class ModelFolder
         return weights.Values.Sum(w => w.numel());
     }
 
+    // transformers refuses 30 where it wants a float: 30.0.
+    private static JsonNode Fraction(JsonNode number)
+    {
+        var text = number.ToJsonString();
+        return text.AsSpan().IndexOfAny(".eE") >= 0 ? number.DeepClone() : JsonNode.Parse(text + ".0")!;
+    }
+
     private static JsonObject NewConfig(IModelArchitecture architecture, string name, JsonObject settings)
     {
         var json = new JsonObject { ["architectures"] = new JsonArray(architecture.ClassName), ["model_type"] = name, ["torch_dtype"] = "float32" };
         foreach (var option in architecture.InitOptions.Where(o => o.Default is not null)) json[option.Name] = JsonNode.Parse(option.Default!);
         foreach (var (key, value) in settings.Where(s => s.Value is not null)) json[key] = value!.DeepClone();
+        foreach (var option in architecture.InitOptions.Where(o => o.Type == "number" && json[o.Name] is JsonValue)) json[option.Name] = Fraction(json[option.Name]!);
         if (architecture.InitOptions.Any(o => o.Name == "num_key_value_heads")) json.TryAdd("num_key_value_heads", json["num_attention_heads"]!.DeepClone());
         return json;
     }
@@ -89,9 +97,19 @@ public static class ModelFolder
     /// <summary>Writes a model with the configuration and tokenizer of the folder that it came from.</summary>
     public static void Save(string folder, DecoderModel model, string from)
     {
-        foreach (var file in Directory.GetFiles(from).Where(IsCompanion)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
+        CopyCompanions(from, folder, model.Head.dtype);
         CheckpointFolder.Write(folder, model.Spec.Weights().ToDictionary(w => w.Name, w => model.Weights[w.Name]));
-        SayType(Path.Combine(folder, "config.json"), model.Head.dtype);
+    }
+
+    /// <summary>Copies what lies beside weights: configuration, tokenizer, template.</summary>
+    /// <param name="from">A model folder.</param>
+    /// <param name="to">Another one.</param>
+    /// <param name="type">What its configuration calls the weights' type; null = as it is.</param>
+    internal static void CopyCompanions(string from, string to, torch.ScalarType? type)
+    {
+        Directory.CreateDirectory(to);
+        foreach (var file in Directory.GetFiles(from).Where(IsCompanion)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)), overwrite: true);
+        if (type is { } known) SayType(Path.Combine(to, "config.json"), known);
     }
 
     // The weights' type may be another than that of the folder that the configuration came from.

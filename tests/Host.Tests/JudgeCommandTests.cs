@@ -16,7 +16,7 @@ public class JudgeCommandTests
     [TearDown]
     public void RemoveFolder() => cli.Dispose();
 
-    private static string Model(string name)
+    internal static string Model(string name)
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
             if (File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln"))) return Path.Combine(folder.FullName, "tests", "fixtures", "architectures", name);

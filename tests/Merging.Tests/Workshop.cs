@@ -20,6 +20,8 @@ internal static class Workshop
         return new PluginCatalogue(names.Select(name => PluginFolder.Open(Path.Combine(built, name, "release"), PluginOrigin.Product)), []);
     });
 
+    public static PluginCatalogue Plugins => Catalogue.Value;
+
     public static StrategyFinder Strategies { get; } = new(Catalogue.Value, new Nothing());
 
     /// <summary>A path of golden/merges; the test is skipped, visibly, where that is absent.</summary>
@@ -63,7 +65,8 @@ internal static class Workshop
         {
             if (!File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln"))) continue;
             string?[] near = [folder.FullName, folder.Parent?.FullName, folder.Parent?.Parent?.FullName];
-            return near.Where(f => f != null).Select(f => Path.Combine(f!, "shared")).FirstOrDefault(f => Directory.Exists(Path.Combine(f, "golden")));
+            // The whole set where it is, else the part of it that lies beside these tests.
+            return near.Where(f => f != null).Select(f => Path.Combine(f!, "shared")).Append(Path.Combine(folder.FullName, "tests", "Merging.Tests", "Fixtures")).FirstOrDefault(f => Directory.Exists(Path.Combine(f, "golden", "merges")));
         }
         return null;
     }

@@ -1,6 +1,8 @@
 // A dispose scope for every test, and the plugins' factories by their own registration.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Peft.IA3;
+using PeftAlign.Peft.Lora;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Peft.Tests;
@@ -25,6 +27,13 @@ public abstract class ScopedTest
 internal sealed class Registered(string name) : IPluginRegistry
 {
     private object? factory;
+
+    internal static IPeftAdapter Lora(LoraOptions? options = null) => Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", options ?? new LoraOptions());
+
+    internal static IPeftAdapter IA3(IA3Options? options = null) => Of<IPeftAdapter, IA3Options>(new IA3Plugin(), "ia3", options ?? new IA3Options());
+
+    /// <summary>The adapter that reads a folder, by its peft_type.</summary>
+    internal static IPeftAdapter ReaderOf(AdapterFiles files) => new[] { Lora(), IA3() }.First(a => a.PeftType == (string)files.Config["peft_type"]!);
 
     internal static TContract Of<TContract, TOptions>(IPlugin plugin, string name, TOptions options)
     {

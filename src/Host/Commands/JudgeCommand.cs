@@ -2,6 +2,7 @@
 
 using System.CommandLine;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Judging;
 using PeftAlign.Host.Rows;
 using PeftAlign.Torch;
@@ -31,19 +32,20 @@ internal static class JudgeCommand
         var model = new Option<string>("--model") { HelpName = "DIR", Required = true, Description = "A folder whose config.json names a sequence classifier." };
         var input = new Option<string>("--in") { HelpName = "F.jsonl", Required = true, Description = "Rows, plain or .gz; - is standard input." };
         var length = new Option<int?>("--max-length") { HelpName = "N", Description = "Most tokens of a text or pair (default: as many as the model takes)." };
-        var command = new Command("judge", Description) { model, input, length };
+        var plugins = PluginsCommand.Folders();
+        var command = new Command("judge", Description) { model, input, length, plugins };
         frame.OnRun(command, Uses.Dtype | Uses.Threads, (parsed, session, cancel) =>
-            RunAsync(parsed.GetValue(model)!, parsed.GetValue(input)!, parsed.GetValue(length), session, cancel));
+            RunAsync(parsed.GetValue(model)!, parsed.GetValue(input)!, parsed.GetValue(length), parsed.GetValue(plugins) ?? [], session, cancel));
         return command;
     }
 
-    private static async Task<int> RunAsync(string model, string input, int? length, Session session, CancellationToken cancel)
+    private static async Task<int> RunAsync(string model, string input, int? length, string[] plugins, Session session, CancellationToken cancel)
     {
         if (length is < 1) throw new UserError($"--max-length {length}", "is a whole number from 1", "leave it out for the model's own limit");
         using var rows = RowReader.Open(input);
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
         var dtype = Enum.Parse<torch.ScalarType>(session.Global.Dtype ?? "float32", ignoreCase: true);
-        var judge = RowJudge.Load(model, length, dtype, text => session.Output.Remark($"warning: {text}"));
+        var judge = RowJudge.Load(model, length, dtype, plugins, text => session.Output.Remark($"warning: {text}"));
         using var writer = session.Output.Rows();
         var waiting = new List<int[]>();
         await foreach (var row in rows.ReadAsync(cancel))

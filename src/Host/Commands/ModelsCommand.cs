@@ -11,11 +11,11 @@ namespace PeftAlign.Host.Commands;
 
 internal static class ModelsCommand
 {
-    private const string Summary = "look at model folders, fetch them from the hub";
+    private const string Summary = "look at model folders, make new ones, fetch them from the hub";
 
     public static CommandEntry Entry { get; } = new("models", Summary, Build);
 
-    private static Command Build(CommandFrame frame) => new("models", Summary) { Info(frame), Pull(frame) };
+    private static Command Build(CommandFrame frame) => new("models", Summary) { Info(frame), ModelsInitCommand.Build(frame), Pull(frame) };
 
     private static Command Info(CommandFrame frame)
     {

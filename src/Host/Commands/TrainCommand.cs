@@ -23,7 +23,7 @@ internal static class TrainCommand
         var plugins = PluginSearch.Of(AppContext.BaseDirectory, [.. Values(args, "--plugins")]).Scan();
         var name = args.Skip(1).FirstOrDefault() is { } first && !first.StartsWith('-') ? first : null;
         var flags = name is null ? new TrainFlags([]) : TrainFlags.Of(plugins, name, AdapterOf(args), Values(args, "--quantization").FirstOrDefault());
-        var command = new Command("train", Description(plugins, name)) 
+        var command = new Command("train", Description(plugins, name))
         {
             TreatUnmatchedTokensAsErrors = args.Any(arg => arg is "--help" or "-h" or "-?"), // they are said with all other faults; help would list them as arguments
         };

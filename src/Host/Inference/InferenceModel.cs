@@ -1,12 +1,9 @@
 // A model folder, and an adapter over it, ready to be asked: what score, generate and chat load.
 
-using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Models;
-using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Text;
 using PeftAlign.Plugins;
@@ -28,7 +25,7 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         var tokenizer = ModelFolder.HasTokenizer(choice.Model) ? TokenizerLoader.Load(choice.Model) : null;
         void Warn(string text) => session.Output.Remark($"warning: {text}");
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
-        var decoder = ModelFolder.Load(choice.Model, Warn);
+        var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins));
         var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, Warn) } : ForwardMode.Plain;
         return new InferenceModel(choice.Model, decoder, mode, tokenizer);
     }
@@ -38,31 +35,7 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
 
     private static Dictionary<string, Delta> Deltas(string folder, ModelOutline outline, ModelChoice choice, Action<string> warn)
     {
-        using var adapter = AdapterFolder.Open(folder);
-        foreach (var warning in adapter.Warnings) warn(warning);
-        var files = new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));
-        return Reader(adapter.PeftType, folder, PluginSearch.Of(AppContext.BaseDirectory, choice.Plugins).Scan())
-            .Load(outline, files).ToDictionary(site => site.Module, site => site.Delta);
-    }
-
-    // The plugin that reads this type of folder; the one of the same name first, so that as a rule no other is loaded.
-    private static IPeftAdapter Reader(string type, string folder, PluginCatalogue plugins)
-    {
-        var adapters = plugins.All.Where(p => p.Contract.Kind == ContractKinds.Of(typeof(IPeftAdapter)));
-        foreach (var provided in adapters.OrderByDescending(p => p.Contract.Name.Equals(type, StringComparison.OrdinalIgnoreCase)))
-        {
-            var reader = plugins.Create<IPeftAdapter>(provided.QualifiedName, [], new Lent());
-            if (reader.PeftType == type) return reader;
-        }
-        throw new UserError(folder, $"no known plugin reads adapters of the type {type}", "peftalign plugins list shows what is there; --plugins DIR adds a folder");
-    }
-
-    private sealed class Lent : IPluginContext
-    {
-        public ILogger Logger => NullLogger.Instance;
-
-        public string Folder => "";
-
-        public object? GetService(Type type) => null;
+        var (files, reader) = new AdapterReader(PluginSearch.Of(AppContext.BaseDirectory, choice.Plugins).Scan()).Open(folder, warn);
+        return reader.Load(outline, files).ToDictionary(site => site.Module, site => site.Delta);
     }
 }

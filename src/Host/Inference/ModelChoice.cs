@@ -13,7 +13,7 @@ internal sealed class ModelOptions
 {
     private readonly Option<string> model = new("--model") { HelpName = "DIR", Required = true, Description = "A model folder." };
     private readonly Option<string?> adapter = new("--adapter") { HelpName = "DIR", Description = "An adapter folder in PEFT's format, used with the model." };
-    private readonly Option<string[]> plugins = new("--plugins") { HelpName = "DIR", Description = "A further folder of plugins, for adapters of theirs." };
+    private readonly Option<string[]> plugins = new("--plugins") { HelpName = "DIR", Description = "A further folder of plugins, for adapters and architectures of theirs." };
 
     internal void AddTo(Command command)
     {

@@ -45,7 +45,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
     /// <exception cref="UserErrorException">Every fault at once: unknown flags, wrong types, values out of range, missing files.</exception>
     internal static TrainPlan Of(TrainRequest request, TrainFlags flags, PluginCatalogue plugins, Func<string, string?> contentHash)
     {
-        var faults = Unknown(request, flags).Concat(Missing(request)).ToList();
+        var faults = Unknown(request, flags).Concat(Missing(request, flags)).ToList();
         Provided?[] named = [plugins.Find("method", request.Method), request.Adapter is { } adapter ? plugins.Find("adapter", adapter) : null, request.Quantization is { } quantization ? plugins.Find("quantization", quantization) : null];
         // Others' plugins take part only where they are named: by what they provide.
         var used = plugins.Plugins.Where(p => p.Origin == PluginOrigin.Product || named.Any(n => n?.Plugin == p)).ToList();
@@ -93,8 +93,14 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
 
     private static JsonObject Jsonl(string path) => new() { ["reader"] = "jsonl", ["path"] = Path.GetFullPath(path) };
 
-    private static IEnumerable<string> Missing(TrainRequest request)
+    private static IEnumerable<string> Missing(TrainRequest request, TrainFlags flags)
     {
+        if (request.Values.TryGetValue("init-adapter", out var start))
+        {
+            if (!Directory.Exists(start)) yield return $"--init-adapter {start}: no such folder; give an adapter's folder in PEFT's format";
+            foreach (var flag in flags.All.Where(f => f.Section == "adapter" && request.Values.ContainsKey(f.Name))) yield return $"--{flag.Name}: the folder of --init-adapter decides this; leave it out";
+            if (request.Adapter is null) yield return "--init-adapter: no adapter is trained; add --adapter TYPE";
+        }
         if (!Directory.Exists(request.Model)) yield return $"--model {request.Model}: {(File.Exists(request.Model) ? "is a file" : "no such folder")}; give a model's folder, with config.json and weights";
         if (request.Data == "-") yield return "--data -: a run must be able to read its rows again when it is resumed; write them to a file first";
         else if (!File.Exists(request.Data)) yield return $"--data {request.Data}: {(Directory.Exists(request.Data) ? "is a folder" : "no such file")}; give a .jsonl or .jsonl.gz file with one row per line";

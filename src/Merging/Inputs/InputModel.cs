@@ -7,6 +7,24 @@ using PeftAlign.Torch;
 
 namespace PeftAlign.Merging;
 
+/// <summary>Where a model lies.</summary>
+/// <param name="Folder">Its full weights.</param>
+/// <param name="Adapter">A LoRA adapter over them, or null.</param>
+internal readonly record struct ModelPlace(string Folder, string? Adapter)
+{
+    /// <summary>The place of PATH or PATH+ADAPTER.</summary>
+    /// <param name="name">As written.</param>
+    /// <param name="resolve">From a path as written to a full one.</param>
+    /// <exception cref="UserErrorException">There is more than one plus.</exception>
+    public static ModelPlace Of(string name, Func<string, string> resolve)
+    {
+        if (Directory.Exists(resolve(name)) || !name.Contains('+', StringComparison.Ordinal)) return new ModelPlace(resolve(name), null);
+        return name.Split('+') is [var folder, var adapter]
+            ? new ModelPlace(resolve(folder), resolve(adapter))
+            : throw new UserErrorException($"'{name}' has more than one +; a model is PATH or PATH+ADAPTER. Merge the adapters one after another.");
+    }
+}
+
 internal sealed class InputModel : IDisposable
 {
     private readonly CheckpointFolder weights;
@@ -21,8 +39,8 @@ internal sealed class InputModel : IDisposable
     /// <summary>The folder of the full weights.</summary>
     public string Folder { get; }
 
-    /// <summary>The adapter's folder, or null.</summary>
-    public string? AdapterFolder => adapter?.Folder;
+    /// <summary>The adapter, or null.</summary>
+    public LoraWeights? Adapter => adapter;
 
     public ModelConfig Config { get; }
 
@@ -31,22 +49,20 @@ internal sealed class InputModel : IDisposable
     public IEnumerable<string> Warnings => weights.Warnings;
 
     /// <summary>Opens a model; reads headers only.</summary>
-    /// <param name="name">PATH or PATH+ADAPTER.</param>
-    /// <param name="resolve">From a path as written to a full one.</param>
+    /// <param name="name">As the configuration writes it.</param>
+    /// <param name="locate">Where a model of that name lies.</param>
     /// <exception cref="UserErrorException">Something is not there or does not fit.</exception>
-    public static InputModel Open(string name, Func<string, string> resolve)
+    public static InputModel Open(string name, Func<string, ModelPlace> locate)
     {
-        var parts = Directory.Exists(resolve(name)) ? [name] : name.Split('+');
-        if (parts.Length > 2) throw new UserErrorException($"'{name}' has more than one +; a model is PATH or PATH+ADAPTER. Merge the adapters one after another.");
-        var folder = resolve(parts[0]);
-        if (!Directory.Exists(folder)) throw new UserErrorException($"'{parts[0]}' is no folder ({folder}); models are local folders with config.json and weights. Check the path.");
+        var (folder, adapter) = locate(name);
+        if (!Directory.Exists(folder)) throw new UserErrorException($"'{name}': {folder} is no folder; models are local folders with config.json and weights. Check the path.");
         var config = ModelConfig.Open(folder);
         if (config.Json.TryGetProperty("quantization_config", out _))
-            throw new UserErrorException($"'{parts[0]}' is quantised; merging works on 16-bit and 32-bit weights. Give the unquantised model.");
+            throw new UserErrorException($"'{name}' is quantised; merging works on 16-bit and 32-bit weights. Give the unquantised model.");
         var weights = CheckpointFolder.Open(folder);
         try
         {
-            return new InputModel(name, folder, config, weights, parts.Length == 2 ? LoraWeights.Open(resolve(parts[1]), weights) : null);
+            return new InputModel(name, folder, config, weights, adapter is null ? null : LoraWeights.Open(adapter, weights));
         }
         catch
         {

@@ -19,25 +19,25 @@ internal sealed class MergePlanner
     private readonly MergeFaults faults;
     private readonly ParameterResolver resolver;
     private readonly Dictionary<ModelName, InputModel> models = [];
-    private readonly Func<string, string> resolve;
+    private readonly Func<string, ModelPlace> locate;
     private readonly HashSet<string> dropped = [];
     private Vocabulary? vocabulary;
 
-    private MergePlanner(MergeConfig config, ProvidedStrategy strategy, Func<string, string> resolve, MergeFaults faults)
+    private MergePlanner(MergeConfig config, ProvidedStrategy strategy, Func<string, ModelPlace> locate, MergeFaults faults)
     {
-        (this.config, this.resolve, this.faults) = (config, resolve, faults);
+        (this.config, this.locate, this.faults) = (config, locate, faults);
         resolver = new ParameterResolver(config, strategy.Contract.Options, strategy.Create);
     }
 
     /// <summary>Plans a merge; reads headers and tokenizers only.</summary>
     /// <param name="config">What to merge.</param>
     /// <param name="strategy">How.</param>
-    /// <param name="resolve">From a path as written to a full one.</param>
+    /// <param name="locate">Where a model lies.</param>
     /// <param name="faults">Says where the file is wrong, takes warnings.</param>
     /// <exception cref="UserErrorException">The models cannot be merged like this.</exception>
-    public static MergePlan Plan(MergeConfig config, ProvidedStrategy strategy, Func<string, string> resolve, MergeFaults faults)
+    public static MergePlan Plan(MergeConfig config, ProvidedStrategy strategy, Func<string, ModelPlace> locate, MergeFaults faults)
     {
-        var planner = new MergePlanner(config, strategy, resolve, faults);
+        var planner = new MergePlanner(config, strategy, locate, faults);
         try
         {
             return planner.Make(strategy.Contract);
@@ -74,7 +74,7 @@ internal sealed class MergePlanner
         if (models.TryGetValue(name, out var model)) return model;
         try
         {
-            return models[name] = InputModel.Open(name.Text, resolve);
+            return models[name] = InputModel.Open(name.Text, locate);
         }
         catch (UserErrorException e)
         {

@@ -51,7 +51,9 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
         return chosen;
     }
 
-    private static bool IsRegex(string text) => text.IndexOfAny(OfExpressions) >= 0;
+    /// <summary>Whether an entry is a regular expression for whole names: it has a character that no module's name has.</summary>
+    /// <param name="text">An entry.</param>
+    public static bool IsRegex(string text) => text.IndexOfAny(OfExpressions) >= 0;
 
     private Func<ModuleOutline, bool> Named(ModelOutline model)
     {

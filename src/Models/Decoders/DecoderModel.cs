@@ -78,8 +78,8 @@ public sealed class DecoderModel
         var layer = new Layer(Spec.Names.Head, Head);
         // A tied head follows the trained rows of the embedding, which are new tokens' vectors in both places; a change of the
         // embedding of another kind leaves the head as it is, as in PEFT.
-        if (Spec.TiedHead) return mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta && Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() is { } rows ? Deltas.Merged(layer, rows).Weight : Head;
-        return mode.Deltas.GetValueOrDefault(Spec.Names.Head) is { } change ? Deltas.Merged(layer, change).Weight : Head;
+        if (Spec.TiedHead) return mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta && Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() is { } rows ? Deltas.Merged(layer, rows).Weight.to(Head.dtype) : Head;
+        return mode.Deltas.GetValueOrDefault(Spec.Names.Head) is { } change ? Deltas.Merged(layer, change).Weight.to(Head.dtype) : Head;
     }
 
     /// <summary>A module's own tensors, as checkpoints store them.</summary>
@@ -150,7 +150,7 @@ public sealed class DecoderModel
     };
 
     private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>
-        Norm(x, delta?.Instead("weight") ?? weights[name + ".weight"], Spec.Norm.Kind == NormKind.Layer ? delta?.Instead("bias") ?? weights[name + ".bias"] : null));
+        Norm(x, delta?.Instead("weight")?.to(x.dtype) ?? weights[name + ".weight"], Spec.Norm.Kind == NormKind.Layer ? delta?.Instead("bias")?.to(x.dtype) ?? weights[name + ".bias"] : null));
 
     private Tensor Norm(Tensor x, Tensor weight, Tensor? bias)
     {

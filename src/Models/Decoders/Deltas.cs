@@ -50,19 +50,26 @@ internal static class Deltas
     // A change that is added by a thin product, which zeros in its middle switch off by row.
     private static bool IsThin(Delta part) => part is LowRank { Magnitude: null, Bias: null };
 
-    private static Tensor Linear(Layer layer, Tensor x, Delta? delta, Pack pack, ForwardMode mode)
+    private static Tensor Linear(Layer layer, Tensor x, Delta? delta, Pack pack, ForwardMode mode) =>
+        delta is null ? layer.Product(x) : Linear(layer, x, delta, (input, rate) => Dropped(input, rate, layer.Module, pack, mode));
+
+    /// <summary>A linear layer's output under a delta.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="x">(R, in) its input.</param>
+    /// <param name="delta">The change.</param>
+    /// <param name="drop">From the input and a share to the input with that share dropped.</param>
+    internal static Tensor Linear(Layer layer, Tensor x, Delta delta, Func<Tensor, double, Tensor> drop)
     {
-        if (delta is null) return layer.Product(x);
         var parts = Parts(delta);
         var changed = layer.Under(delta);
-        foreach (var scale in parts.OfType<Scale>().Where(s => s.OfInputs)) x = x * scale.Values;
+        foreach (var scale in parts.OfType<Scale>().Where(s => s.OfInputs)) x = (x * scale.Values).to(x.dtype);
         var y = changed.Product(x);
         foreach (var low in parts.OfType<LowRank>())
         {
-            var dropped = Dropped(x, low.Dropout, layer.Module, pack, mode);
-            y = low.Magnitude is null ? Add(y, low, dropped) : y + Turned(changed, low, dropped);
+            var dropped = drop(x, low.Dropout);
+            y = low.Magnitude is null ? Add(y, low, dropped) : (y + Turned(changed, low, dropped)).to(y.dtype);
         }
-        foreach (var scale in parts.OfType<Scale>().Where(s => !s.OfInputs)) y = y * scale.Values;
+        foreach (var scale in parts.OfType<Scale>().Where(s => !s.OfInputs)) y = (y * scale.Values).to(y.dtype);
         return y;
     }
 
@@ -78,7 +85,7 @@ internal static class Deltas
         var x = F.embedding(tokens, layer.Under(delta).Weight, padding); // (R, d)
         foreach (var part in Parts(delta))
         {
-            if (part is LowRank low) x = x.addmm(F.embedding(tokens, low.A.t(), padding), low.B.t(), alpha: (float)low.Scale);
+            if (part is LowRank low) x = (x + F.linear(F.embedding(tokens, low.A.t(), padding), low.B) * low.Scale).to(x.dtype);
             if (part is TokenRows rows) x = Replaced(x, tokens, rows);
         }
         return x;
@@ -104,10 +111,13 @@ internal static class Deltas
     // y is this function's own; nothing needs it unchanged, so that the thin product is added where it stands.
     private static Tensor Add(Tensor y, LowRank low, Tensor x, Tensor? only = null)
     {
-        Tensor Thin(Tensor a) => only is null ? F.linear(x, a) : F.linear(x, a) * only; // (R, rank)
-        if (low.Start is not { } start) return y.addmm_(Thin(low.A), low.B.t(), alpha: (float)low.Scale);
+        var wide = x.to(low.A.dtype);
+        Tensor Thin(Tensor a) => only is null ? F.linear(wide, a) : F.linear(wide, a) * only; // (R, rank)
+        if (low.Start is null && y.dtype == low.A.dtype) return y.addmm_(Thin(low.A), low.B.t(), alpha: (float)low.Scale);
+        // A narrow base under a float32 adapter: the sum is rounded once.
+        if (low.Start is not { } start) return (y + F.linear(Thin(low.A), low.B) * low.Scale).to(y.dtype);
         // As a difference of two equal products the start gives the base's numbers exactly.
-        return y.add_((F.linear(Thin(low.A), low.B) - F.linear(Thin(start.A), start.B)).mul_(low.Scale));
+        return (y + (F.linear(Thin(low.A), low.B) - F.linear(Thin(start.A), start.B)) * low.Scale).to(y.dtype);
     }
 
     // (k - 1) x W' + k s x A' B'.
@@ -115,7 +125,7 @@ internal static class Deltas
     {
         var factor = low.Magnitude! / RowNorms(layer.Matrix, low); // (out)
         var own = (layer with { Bias = null }).Product(x);
-        return own * (factor - 1) + F.linear(F.linear(x, low.A), low.B) * (factor * low.Scale);
+        return own * (factor - 1) + F.linear(F.linear(x.to(low.A.dtype), low.A), low.B) * (factor * low.Scale);
     }
 
     // |W + s B A| of each row from products that are thin: |w|^2 + 2 s w (b A)' + s^2 (b A) (b A)'. In float64, since the sum
@@ -125,6 +135,7 @@ internal static class Deltas
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         var (a, b) = (low.A.detach(), low.B.detach() * low.Scale);
+        matrix = matrix.to(a.dtype);
         var squares = matrix.norm(1).to(torch.float64).square();
         var mixed = (matrix.mm(a.t()) * b).sum(1).to(torch.float64);
         var own = (b.mm(a.mm(a.t())) * b).sum(1).to(torch.float64);
@@ -134,7 +145,7 @@ internal static class Deltas
     // (out, in) of a linear layer or head; (V, d) of an embedding.
     private static Tensor Sum(Layer layer, LowRank low)
     {
-        if (layer.IsEmbedding) return layer.Weight + (low.B.mm(low.A) * low.Scale).t().to(layer.Weight.dtype);
+        if (layer.IsEmbedding) return layer.Weight + (low.B.mm(low.A) * low.Scale).t();
         var change = low.B.mm(low.A);
         if (low.Start is { } start) change -= start.B.mm(start.A);
         var sum = layer.Matrix + change * low.Scale;

@@ -30,5 +30,5 @@ internal sealed record Layer(string Module, Tensor Weight, Tensor? Bias = null)
         !Transposed && x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled() ? Decoding.Linear(x, Weight, Bias) : F.linear(x, Matrix, Bias);
 
     /// <summary>With the tensors that a delta puts in the place of the module's own.</summary>
-    internal Layer Under(Delta? delta) => delta is null ? this : this with { Weight = delta.Instead("weight") ?? Weight, Bias = delta.Instead("bias") ?? Bias };
+    internal Layer Under(Delta? delta) => delta is null ? this : this with { Weight = delta.Instead("weight")?.to(Weight.dtype) ?? Weight, Bias = delta.Instead("bias")?.to(Weight.dtype) ?? Bias };
 }

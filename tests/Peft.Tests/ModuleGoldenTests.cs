@@ -1,14 +1,13 @@
-// LoRA against PEFT: every golden folder's logits, gradients, merged weights and trainable count; adapter off is the base bit
+// LoRA and IA3 against PEFT: every golden folder's logits, gradients, merged weights and trainable count; adapter off is the base bit
 // for bit; what is saved again loads again and says the same as PEFT's file.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
-using PeftAlign.Peft.Lora;
 
 namespace PeftAlign.Peft.Tests;
 
-public sealed class LoraGoldenTests : ScopedTest
+public sealed class ModuleGoldenTests : ScopedTest
 {
     // The engine tests' tolerance; PEFT's own merged logits differ from its unmerged ones by up to 2.6e-5.
     private const double LogitTolerance = 1e-4;
@@ -17,17 +16,17 @@ public sealed class LoraGoldenTests : ScopedTest
     private static readonly string[] Folders =
     [
         "lora", "lora-all-linear", "lora-default-targets", "lora-embedding", "lora-exclude", "lora-gpt2", "lora-gpt2-bias", "lora-layers", "lora-patterns",
-        "lora-regex", "lora-trainable-tokens", "rslora", "rslora-patterns", "dora", "dora-gpt2", "pair-a", "pair-b", "pissa-converted", "olora-converted", "pissa-trained", "olora-trained",
+        "lora-regex", "lora-trainable-tokens", "rslora", "rslora-patterns", "dora", "dora-gpt2", "pissa-converted", "olora-converted", "pissa-trained", "olora-trained",
+        "ia3", "ia3-gpt2",
     ];
 
-    private static IPeftAdapter Lora(LoraOptions? options = null) => Registered.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", options ?? new LoraOptions());
 
     [TestCaseSource(nameof(Folders))]
     public void A_folder_of_peft_computes_what_peft_computes(string folder)
     {
         var files = Golden.Adapter(Golden.Path(folder));
         var model = Golden.Base(files);
-        var adapter = Lora();
+        var adapter = Registered.ReaderOf(files);
         var sites = Trainable(adapter.Load(model.Outline((string)files.Config["base_model_name_or_path"]!), files));
         var mode = Mode(sites);
         using var golden = Golden.Tensors(folder, "golden.safetensors");
@@ -52,9 +51,9 @@ public sealed class LoraGoldenTests : ScopedTest
     {
         var files = Golden.Adapter(Golden.Path(folder));
         var model = Golden.Base(files);
-        var sites = Lora().Load(model.Outline("base"), files);
+        var sites = Registered.ReaderOf(files).Load(model.Outline("base"), files);
         using var golden = Golden.Tensors(folder, "golden.safetensors");
-        var merged = AdapterMerge.Tensors(model, sites).ToDictionary(t => t.Key, t => t.Value);
+        var merged = AdapterMerge.Tensors(model, sites);
         var named = Golden.Names(golden).Where(n => n.StartsWith("merged.", StringComparison.Ordinal)).Select(n => n["merged.".Length..]).ToList();
         if (named.Count > 0) Assert.That(merged.Keys, Is.EquivalentTo(named));
         foreach (var name in named) Assert.That(Golden.Worst(merged[name], golden.Tensor("merged." + name)), Is.LessThan(2e-6), name);
@@ -62,12 +61,14 @@ public sealed class LoraGoldenTests : ScopedTest
         if (Golden.Has(golden, "logits")) Assert.That(Golden.Distance(Golden.Logits(model, ForwardMode.Plain), golden.Tensor("logits")), Is.LessThan(LogitTolerance));
     }
 
+    [TestCase("pair-a")]
+    [TestCase("pair-b")]
     [TestCaseSource(nameof(Folders))]
     public void A_folder_written_again_says_the_same(string folder)
     {
         var files = Golden.Adapter(Golden.Path(folder));
         var outline = Golden.Base(files).Outline((string)files.Config["base_model_name_or_path"]!);
-        var adapter = Lora();
+        var adapter = Registered.ReaderOf(files);
         var saved = adapter.Save(outline, adapter.Load(outline, files));
         if (folder.EndsWith("-trained", StringComparison.Ordinal))
         {
