@@ -48,7 +48,7 @@ internal static class Policies
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning));
+        var model = job.Kept.Of(place.Base, () => ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning)));
         var outline = model.Outline(place.Base);
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))
