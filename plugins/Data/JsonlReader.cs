@@ -1,9 +1,9 @@
 // JSON lines, plain or gzipped: one object per line. Errors name file and line.
 
-using System.IO.Compression;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Data;
 
@@ -11,8 +11,9 @@ namespace PeftAlign.Data;
 public sealed class JsonlOptions
 {
     /// <summary>The file, .jsonl or .jsonl.gz.</summary>
+    [OptionRequired]
     [OptionNames("path")]
-    public string? Path { get; set; }
+    public string Path { get; set; } = "";
 
     /// <summary>Rows to read; 0 = all.</summary>
     [OptionRange(0)]
@@ -24,35 +25,18 @@ internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
     public IEnumerable<DataRecord> Read(string? split)
     {
         if (split is not null) throw new UserErrorException($"Reader jsonl has no splits; leave 'split' ({split}) out and name the file.");
-        if (options.Path is not { } path) throw new UserErrorException("Reader jsonl needs 'path', a .jsonl or .jsonl.gz file.");
-        if (!File.Exists(path)) throw new UserErrorException($"There is no file '{path}'; reader jsonl needs a .jsonl or .jsonl.gz file.");
-        return Rows(path);
+        if (!File.Exists(options.Path)) throw new UserErrorException($"There is no file '{options.Path}'; reader jsonl needs a .jsonl or .jsonl.gz file.");
+        return Rows(options.Path);
     }
 
     private IEnumerable<DataRecord> Rows(string path)
     {
-        using var file = File.OpenRead(path);
-        using var plain = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : (Stream)file;
-        using var lines = new StreamReader(plain);
-        long line = 0, row = 0;
-        while (Next(lines, path, line) is { } text)
+        var row = 0L;
+        foreach (var (line, text) in TextLines.Read(path))
         {
-            line++;
             if (string.IsNullOrWhiteSpace(text)) continue;
             yield return new DataRecord(Parsed(text, path, line), System.IO.Path.GetFileName(path), ++row);
             if (options.Limit > 0 && row == options.Limit) yield break;
-        }
-    }
-
-    private static string? Next(StreamReader lines, string path, long line)
-    {
-        try
-        {
-            return lines.ReadLine();
-        }
-        catch (InvalidDataException e)
-        {
-            throw new UserErrorException($"{path}: the gzip data are damaged after line {line}: {e.Message}");
         }
     }
 

@@ -9,6 +9,7 @@ namespace PeftAlign.Eval;
 public sealed class PreferenceOptions
 {
     /// <summary>The dataset whose rows (prompt, chosen, rejected, or the same as ..._ids) are the items.</summary>
+    [OptionRequired]
     public DatasetReference? Dataset { get; set; }
 
     /// <summary>Most items; 0 = all.</summary>
@@ -22,9 +23,8 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
 
     public IEnumerable<EvalItem> Items()
     {
-        var dataset = options.Dataset ?? throw new UserErrorException("Benchmark preference needs 'dataset', the name of one of the manifest's datasets.");
         var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
-        var rows = datasets.Open(dataset);
+        var rows = datasets.Open(options.Dataset!);
         if (options.Limit > 0) rows = rows.Take(options.Limit);
         return rows.Select(row => new EvalItem(row.Row.ToString(), row.Fields));
     }

@@ -1,8 +1,10 @@
-// Supervised fine-tuning: token-mean negative log-likelihood of the trained tokens. Rows become tokens as TRL 1.16 does it:
-// text rows train every token, prompt-completion rows the completion, EOS is appended to text that does not end with it,
-// and a completion starts at the first token in which prompt and prompt + completion differ.
+// Supervised fine-tuning: token-mean negative log-likelihood of the trained tokens, or dynamic fine-tuning's (Wu et al. 2025,
+// arXiv 2508.05629), where each token's loss is weighed by its own probability. Rows become tokens as TRL 1.16 makes them;
+// metrics are its entropy (nats) and mean_token_accuracy over the trained tokens.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Algebra;
+using PeftAlign.Models.Rows;
 
 [assembly: PeftAlignPlugin(typeof(PeftAlign.Methods.Sft.SftPlugin))]
 
@@ -13,32 +15,58 @@ public sealed class SftPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, SftOptions>("sft", resultVersion: 1, (_, options) => new SftMethod(options));
+        registry.Add<IAlignmentMethod, SftOptions>("sft", resultVersion: 2, (_, options) => new SftMethod(options));
 }
 
 /// <summary>Options of sft.</summary>
 public sealed class SftOptions
 {
+    /// <summary>nll: negative log-likelihood; dft: each token's weighed by its own probability.</summary>
+    [OptionChoices("nll", "dft")]
+    public string LossType { get; set; } = "nll";
+
+    /// <summary>Share of the loss that is the mean over the vocabulary instead of the token's own.</summary>
+    [OptionRange(0, 1)]
+    [OptionOnlyWith("loss_type", "nll")]
+    public double LabelSmoothingFactor { get; set; }
+
     /// <summary>Train only the completion of rows that have a prompt; off trains the prompt as well.</summary>
     public bool CompletionOnlyLoss { get; set; } = true;
+
+    /// <summary>Of conversations, train only what the chat template marks as the assistant's (generation blocks).</summary>
+    public bool AssistantOnlyLoss { get; set; }
 }
 
 /// <summary>The method.</summary>
-internal sealed class SftMethod(SftOptions options) : IAlignmentMethod
+internal sealed class SftMethod(SftOptions options) : IAlignmentMethod, IArrangesRecords
 {
-    public MethodNeeds Needs { get; } = new(Reference: false);
+    private const string Entropy = "entropy";
+    private const string Hit = "argmax_hit";
+    private const string Mean = "mean_log_prob";
 
-    public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context)
+    private readonly TrainedPart part = new(options.CompletionOnlyLoss, options.AssistantOnlyLoss);
+
+    public MethodNeeds Needs { get; } = new(Reference: false)
     {
-        var groups = new List<CompletionGroup>();
-        foreach (var record in records)
-            if (SftRow.Of(record, options.CompletionOnlyLoss, context).Group(context) is { } group) groups.Add(group);
-        return groups;
-    }
+        Statistics = options.LabelSmoothingFactor > 0 ? [Entropy, Hit, Mean] : [Entropy, Hit],
+    };
+
+    public IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context) => SequenceRows.Arrange(records, part, context);
+
+    public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) =>
+        [.. records.SelectMany(record => SequenceRows.Groups(record, part, context))];
 
     public MethodLoss Loss(ScoredBatch batch)
     {
         var trained = batch.Groups.Sum(g => g.Completions.Sum(c => c.Weights.Sum(w => (double)w)));
-        return new MethodLoss((batch.LogProbs * batch.Weights).sum().neg(), trained, new Dictionary<string, double>());
+        var logProbs = batch.LogProbs;
+        if (options.LossType == "dft") logProbs *= logProbs.detach().exp();
+        if (options.LabelSmoothingFactor > 0) logProbs = (1 - options.LabelSmoothingFactor) * logProbs + options.LabelSmoothingFactor * batch.Statistics[Mean];
+        var sequences = Sequences.Of(batch.Lengths, batch.Weights);
+        return new MethodLoss((logProbs * batch.Weights).sum().neg(), trained, new Dictionary<string, double>
+        {
+            ["entropy"] = sequences.TokenMean(batch.Statistics[Entropy]).item<double>(),
+            ["mean_token_accuracy"] = sequences.TokenMean(batch.Statistics[Hit]).item<double>(),
+        });
     }
 }

@@ -10,6 +10,9 @@ namespace PeftAlign.Abstractions;
 /// <param name="Row">Row number from 1, for messages.</param>
 public sealed record DataRecord(JsonObject Fields, string Source, long Row)
 {
+    /// <summary>What a method that arranges records has made of the row, for its own Prepare; nobody else looks at it.</summary>
+    public object? Prepared { get; init; }
+
     /// <summary>Whether the field is there and not null.</summary>
     /// <param name="name">Field name.</param>
     public bool Has(string name) => Fields.TryGetPropertyValue(name, out var node) && node is not null;

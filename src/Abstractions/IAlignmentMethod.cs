@@ -19,12 +19,32 @@ public interface IAlignmentMethod
     MethodLoss Loss(ScoredBatch batch);
 }
 
+/// <summary>
+/// Optional for a method: arranges the whole data set once, before the first step. What it returns takes the place of the
+/// rows: Prepare gets batches of these. Here rows become tokens once, are packed, split, or joined with each other.
+/// </summary>
+public interface IArrangesRecords
+{
+    /// <summary>The rows to train on, in order. Counts every row in the ledger; Prepare then counts none of them again.</summary>
+    /// <param name="records">The whole data set, in file order.</param>
+    /// <param name="context">As for Prepare.</param>
+    /// <exception cref="UserErrorException">A record lacks a field that the method needs.</exception>
+    IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context);
+}
+
 /// <summary>What a method asks of the engine.</summary>
 /// <param name="Reference">Whether log-probs under the reference model are needed.</param>
 public sealed record MethodNeeds(bool Reference)
 {
-    /// <summary>Per-token statistics by name: "entropy", "argmax_hit", "log_sum_square", "mean_logit".</summary>
+    /// <summary>
+    /// Per-token statistics of the policy by name: "entropy" (nats), "argmax_hit" (1 where the token is the most probable one),
+    /// "log_sum_square" (log of the sum of squared probabilities), "mean_logit" (over the vocabulary), all without gradient, and
+    /// "mean_log_prob" (over the vocabulary), with gradient.
+    /// </summary>
     public IReadOnlyList<string> Statistics { get; init; } = [];
+
+    /// <summary>Whether the adapter's dropout is active in training; off where policy and reference are compared as they are.</summary>
+    public bool Dropout { get; init; } = true;
 }
 
 /// <summary>A batch's loss.</summary>
@@ -39,6 +59,27 @@ public sealed record MethodLoss(Torch.Tensor Numerator, double Denominator, IRea
 /// <param name="Ledger">Counts of tokens and rows.</param>
 public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLedger Ledger)
 {
+    /// <summary>The model's chat template; null where it has none.</summary>
+    public IChatTemplate? ChatTemplate { get; init; }
+
+    /// <summary>Most tokens of a prompt; null for no limit of its own.</summary>
+    public int? MaxPromptLength { get; init; }
+
+    /// <summary>Whether truncation cuts the start off (truncation: keep_end) rather than the end.</summary>
+    public bool KeepEnd { get; init; }
+
+    /// <summary>How rows are packed: bfd, bfd_split or wrapped; null where they are not.</summary>
+    public string? Packing { get; init; }
+
+    /// <summary>Records of one micro-batch.</summary>
+    public int BatchSize { get; init; } = 1;
+
+    /// <summary>The chat template, or the error that says why it is needed.</summary>
+    /// <param name="record">The row that holds messages.</param>
+    /// <exception cref="UserErrorException">There is no template.</exception>
+    public IChatTemplate RequireTemplate(DataRecord record) =>
+        ChatTemplate ?? throw new UserErrorException($"{record.Source}, row {record.Row}: the row holds messages, but the model has no chat template; put chat_template.jinja beside config.json, choose one with chat_template, or give plain texts.");
+
     /// <summary>The tokenizer, or the error that says why it is needed.</summary>
     /// <param name="record">The row that holds text.</param>
     /// <exception cref="UserErrorException">There is no tokenizer.</exception>
@@ -46,7 +87,10 @@ public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLe
         Tokenizer ?? throw new UserErrorException($"{record.Source}, row {record.Row}: the row holds text, but the model's folder has no tokenizer; put tokenizer.json beside config.json or give tokenised rows (prompt_ids, completion_ids).");
 }
 
-/// <summary>Counts what became of every token and row; written as ledger.json.</summary>
+/// <summary>
+/// Counts what became of every token and row; written as ledger.json. Every token of a row is kept, cut or refused; a prompt
+/// counts with each of its answers, as TRL's num_tokens does.
+/// </summary>
 public sealed class MaskLedger
 {
     /// <summary>Rows seen.</summary>
@@ -58,11 +102,20 @@ public sealed class MaskLedger
     /// <summary>Rows that truncation shortened.</summary>
     public long RowsTruncated { get; set; }
 
+    /// <summary>Rows whose prompt, alone, becomes other tokens than before its answer; what differs counts to the answer.</summary>
+    public long RowsWithShiftedBoundary { get; set; }
+
+    /// <summary>Trained answers whose last token is the tokenizer's end token, and trained.</summary>
+    public long AnswersWithTrainedEnd { get; set; }
+
     /// <summary>Tokens that went into the model, prompts included.</summary>
     public long TokensKept { get; set; }
 
     /// <summary>Tokens cut off by truncation.</summary>
     public long TokensCut { get; set; }
+
+    /// <summary>Tokens of refused rows, beside those that truncation cut off them.</summary>
+    public long TokensRefused { get; set; }
 
     /// <summary>Tokens whose log-prob counts in the loss.</summary>
     public long TokensTrained { get; set; }

@@ -117,6 +117,11 @@ public sealed class OptionNamesAttribute(string kind) : Attribute
     public string Kind { get; } = kind;
 }
 
+/// <summary>An option that must be given: it has no default, and a plan without it is refused before any job starts. C#'s own
+/// required members do not do for options: a class that has them cannot be made by its factory.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionRequiredAttribute : Attribute;
+
 /// <summary>An option that cannot change a result (how often to save): recorded, but no part of a job's identity.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class OptionRecordedAttribute : Attribute;

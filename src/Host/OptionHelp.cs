@@ -14,7 +14,7 @@ internal static class OptionHelp
         foreach (var option in schema.Options)
         {
             var name = manifestSpelling ? option.Name : "--" + option.Name.Replace('_', '-');
-            yield return $"{name}  {TypeText(option)}, default {option.Default?.ToJsonString() ?? "none"}";
+            yield return $"{name}  {TypeText(option)}, {(option.Required ? "required" : $"default {option.Default?.ToJsonString() ?? "none"}")}";
             var limits = option.RangeText == "" ? "" : $"{char.ToUpperInvariant(option.RangeText[0])}{option.RangeText[1..]}.";
             var only = option.OnlyWith == "" ? "" : $"Only with {option.OnlyWith.Replace("=", " ").Replace("|", " or ")}.";
             var also = option.Aliases.Count == 0 ? "" : $"Also: {string.Join(", ", option.Aliases)}.";

@@ -11,8 +11,10 @@ public static class ContractKinds
     [
         ("method", typeof(IAlignmentMethod)),
         ("adapter", typeof(IPeftAdapter)),
+        ("merge", typeof(IMergeStrategy)),
         ("benchmark", typeof(IBenchmark)),
         ("reader", typeof(IDatasetReader)),
+        ("architecture", typeof(IModelArchitecture)),
     ];
 
     /// <summary>Every kind, for instance "method".</summary>

@@ -1,6 +1,5 @@
 // Reads and writes plugin.json. Written by the build; read strictly, since everything later trusts it.
 
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -31,9 +30,7 @@ internal static class ManifestFile
     public static void Write(string folder, PluginManifest manifest)
     {
         var file = Path.Combine(folder, PluginManifest.FileName);
-        var fresh = $"{file}.{Environment.ProcessId}";
-        File.WriteAllText(fresh, ToJson(manifest).ToJsonString(Indented) + "\n", new UTF8Encoding(false));
-        File.Move(fresh, file, overwrite: true);
+        AtomicFile.Write(file, ToJson(manifest).ToJsonString(Indented) + "\n");
     }
 
     private static PluginManifest Parse(JsonObject json) => new(
@@ -60,7 +57,9 @@ internal static class ManifestFile
             Choices = Texts(json, "choices"),
             Aliases = Texts(json, "aliases"),
             Names = Optional(json, "names"),
+            Required = json["required"]?.GetValue<bool>() ?? false,
             Recorded = json["recorded"]?.GetValue<bool>() ?? false,
+            PerModel = json["perModel"]?.GetValue<bool>() ?? false,
             OnlyWith = Optional(json, "onlyWith"),
             Docs = Optional(json, "docs"),
         };
@@ -96,7 +95,9 @@ internal static class ManifestFile
         if (option.Choices.Count > 0) json["choices"] = Texts(option.Choices);
         if (option.Aliases.Count > 0) json["aliases"] = Texts(option.Aliases);
         if (option.Names.Length > 0) json["names"] = option.Names;
+        if (option.Required) json["required"] = true;
         if (option.Recorded) json["recorded"] = true;
+        if (option.PerModel) json["perModel"] = true;
         if (option.OnlyWith.Length > 0) json["onlyWith"] = option.OnlyWith;
         if (option.Docs.Length > 0) json["docs"] = option.Docs;
         return json;

@@ -1,4 +1,4 @@
-// Readers: records in order, read lazily and as often as wanted; gz like plain; a broken row named by file and row.
+// Readers: records in order, read lazily and as often as wanted; gz like plain and whole; a broken row named by file and row.
 // conformance/reader.NAME.json: { "options": {...}, "split": TEXT, "good": FILE, "rows": N, "broken": FILE, "broken_row": N }, files
 // beside it, which are given to the option that names a path; without "good" the reader makes its records itself and only counting
 // and repeating are checked.
@@ -20,6 +20,7 @@ internal static class ReaderKit
         [
             ("numbers rows and names their file", NumbersRows),
             ("reads gz as it reads plain", ReadsGz),
+            ("refuses a gz that is cut off", RefusesACutGz),
             ("names the broken row", NamesTheBrokenRow),
             ("reads lazily", ReadsLazily),
             ("says that a path is missing", SaysThatAPathIsMissing),
@@ -100,20 +101,38 @@ internal static class ReaderKit
     private static void ReadsGz(Reading reading)
     {
         using var folder = new TemporaryFolder();
-        var packed = Path.Combine(folder.Path, Path.GetFileName(reading.Good!) + ".gz");
-        using (var gz = new GZipStream(File.Create(packed), CompressionLevel.Fastest))
-        using (var plain = File.OpenRead(reading.Good!))
-            plain.CopyTo(gz);
         IReadOnlyList<string> rows;
         try
         {
-            rows = reading.Rows(packed);
+            rows = reading.Rows(Packed(reading, folder));
         }
         catch (Exception e)
         {
             throw new ConformanceException($"A .gz file is read like the plain one; thrown was {e.GetType().Name}: {e.Message}", e);
         }
         Expect.That(rows.SequenceEqual(reading.Rows(reading.Good)), "The same file as .gz gave other records.");
+    }
+
+    // A download that broke off: in the data, and in the checksum behind them, where every row came out already.
+    private static void RefusesACutGz(Reading reading)
+    {
+        using var folder = new TemporaryFolder();
+        var packed = Packed(reading, folder);
+        var length = new FileInfo(packed).Length;
+        foreach (var kept in (long[])[length - 4, length / 2])
+        {
+            using (var file = new FileStream(packed, FileMode.Open)) file.SetLength(kept);
+            Expect.UserError(() => _ = reading.Rows(packed), $"a .gz file of {length} bytes is cut off after {kept} (PeftAlign.Models.Rows.TextLines sees it, GZipStream does not)");
+        }
+    }
+
+    private static string Packed(Reading reading, TemporaryFolder folder)
+    {
+        var packed = Path.Combine(folder.Path, Path.GetFileName(reading.Good!) + ".gz");
+        using var gz = new GZipStream(File.Create(packed), CompressionLevel.Fastest);
+        using var plain = File.OpenRead(reading.Good!);
+        plain.CopyTo(gz);
+        return packed;
     }
 
     private static void NamesTheBrokenRow(Reading reading)

@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
 
 namespace PeftAlign.Training;
 
@@ -14,8 +15,14 @@ public sealed record TrainingRun
     /// <summary>The model's tokenizer; null where the data are tokens already.</summary>
     public ITokenizer? Tokenizer { get; init; }
 
+    /// <summary>The model's chat template; null where it has none.</summary>
+    public IChatTemplate? ChatTemplate { get; init; }
+
     /// <summary>Training rows, in file order.</summary>
     public required IReadOnlyList<DataRecord> Records { get; init; }
+
+    /// <summary>Rows whose loss is measured every eval_every updates; empty for none.</summary>
+    public IReadOnlyList<DataRecord> EvalRecords { get; init; } = [];
 
     /// <summary>The method.</summary>
     public required IAlignmentMethod Method { get; init; }
@@ -23,11 +30,17 @@ public sealed record TrainingRun
     /// <summary>Deltas to train; null trains every weight of the model.</summary>
     public IReadOnlyList<AdapterSite>? Adapter { get; init; }
 
+    /// <summary>What the method's loss refers to; null = the policy where training starts.</summary>
+    public ReferencePolicy? Reference { get; init; }
+
     /// <summary>Options of the loop.</summary>
     public required TrainingOptions Options { get; init; }
 
     /// <summary>Where metrics.jsonl, ledger.json and checkpoints/ go.</summary>
     public required string Folder { get; init; }
+
+    /// <summary>Whether a checkpoint of another libtorch, other kernels or threads may be gone on from; numbers may then differ.</summary>
+    public bool Inexact { get; init; }
 
     /// <summary>Called after each update.</summary>
     public Action<TrainingProgress>? Progress { get; init; }

@@ -25,12 +25,12 @@ public class PluginPathTests
         Assert.That(Directory.GetFiles(home).Select(Path.GetFileName), Is.EquivalentTo(
             new[] { "Acme.TabRows.slnx", "Directory.Build.props", "Directory.Build.targets", "Directory.Packages.props", "README.md", ".gitignore" }));
         Offline(home);
-        Assert.That(Run(0, home, "dotnet", "test", "--no-build"), Does.Contain("Passed:    12"));
+        Assert.That(Run(0, home, "dotnet", "test", "--no-build"), Does.Contain("Passed:    13"));
         var packed = Run(0, home, Host, "plugins", "pack", "--out", Path.Combine(folder, "rows.peftplugin")).Trim();
         var installed = Path.Combine(folder, "installed");
         Run(0, folder, Host, "plugins", "add", packed, "--plugins", installed);
         Assert.That(Run(0, folder, Host, "plugins", "list", "--plugins", installed), Does.Contain("acme.tabrows").And.Contain("reader tab_rows"));
-        Assert.That(Run(0, folder, Host, "plugins", "test", "acme.tabrows", "--plugins", installed), Does.EndWith("12 passed, 0 failed\n"));
+        Assert.That(Run(0, folder, Host, "plugins", "test", "acme.tabrows", "--plugins", installed), Does.EndWith("13 passed, 0 failed\n"));
         Assert.That(Run(0, folder, Host, "plugins", "verify", "acme.tabrows", "--plugins", installed), Does.Contain("is as built"));
         InManifests(home, installed);
         ATamperedFile(installed);

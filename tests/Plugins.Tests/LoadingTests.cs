@@ -30,13 +30,15 @@ public class LoadingTests
         var manifest = PluginFolder.Open(workshop.Install("Sample.Words"), PluginOrigin.Product).Manifest;
         Assert.That((manifest.Id, manifest.Version, manifest.ApiLevel, manifest.EntryAssembly), Is.EqualTo(("sample.words", "1.4.2", Api.Level, "PeftAlign.Sample.Words.dll")));
         Assert.That(manifest.Provides.Select(p => (p.Kind, p.Name, p.ResultVersion, p.Docs)),
-            Is.EqualTo(new[] { ("reader", "words", 3, "Makes records from a list of words."), ("reader", "yaml-rows", 1, "Nothing to choose.") }));
+            Is.EqualTo(new[] { ("reader", "words", 3, "Makes records from a list of words."), ("reader", "yaml-rows", 1, "A list of maps in YAML.") }));
         var options = manifest.Provides[0].Options;
         Assert.That(options.Options.Select(o => $"{o.Name} {o.Type}"),
             Is.EqualTo(new[] { "take int?", "words list<string>", "share double", "ending string", "field string", "weights map<double>", "extra json?", "fail bool", "large long" }));
         Assert.That(options.Find("vocabulary")!.Docs, Is.EqualTo("The words, in order; see Take."));
         Assert.That(options.Find("ending")!.Choices, Is.EqualTo(new[] { "none", "full_stop" }));
         Assert.That((options.Find("share")!.Minimum, options.Find("share")!.ExclusiveMinimum, options.Find("share")!.Maximum), Is.EqualTo((0, true, 1)));
+        Assert.That(manifest.Provides[1].Options.Find("path"), Is.EqualTo(new OptionSchema("path", new OptionType(OptionKind.String), null)
+        { Required = true, Names = "path", Docs = "The file.", Choices = manifest.Provides[1].Options.Find("path")!.Choices, Aliases = manifest.Provides[1].Options.Find("path")!.Aliases }));
         Assert.That(options.Find("large")!.Default!.ToJsonString(), Is.EqualTo("1099511627776"));
     }
 
@@ -70,7 +72,7 @@ public class LoadingTests
         workshop.Install("Sample.Words");
         var file = Path.Combine(workshop.Folder, "rows.yaml");
         File.WriteAllText(file, "- { prompt: a, completion: b }\n");
-        var rows = workshop.Scan().Create<IDatasetReader>("yaml-rows", [], Workshop.Context).Read(file).ToArray();
+        var rows = workshop.Scan().Create<IDatasetReader>("yaml-rows", new() { ["path"] = file }, Workshop.Context).Read(null).ToArray();
         Assert.That(rows.Single().Fields.ToJsonString(), Is.EqualTo("""{"prompt":"a","completion":"b"}"""));
         var contexts = AppDomain.CurrentDomain.GetAssemblies().Where(assembly => assembly.GetName().Name == "YamlDotNet").Select(assembly => AssemblyLoadContext.GetLoadContext(assembly)!.Name);
         Assert.That(contexts, Has.None.EqualTo("Default").And.Contain("sample.words"));

@@ -55,6 +55,18 @@ public class OptionsTests
         public DateTime When { get; set; }
     }
 
+    public sealed class Needing
+    {
+        [OptionRequired]
+        [OptionAlias("file")]
+        public string Path { get; set; } = "";
+
+        [OptionRequired]
+        public int? Count { get; set; } = 3;
+
+        public string? Label { get; set; }
+    }
+
     public sealed class Ambiguous
     {
         public int Alpha { get; set; }
@@ -131,6 +143,22 @@ public class OptionsTests
     [Test]
     public void ATypeThatCannotBindIsNamed() =>
         Assert.That(Assert.Throws<PluginException>(() => OptionsSchema.Of<Unbindable>())!.Message, Does.Contain("'When' is of type System.DateTime"));
+
+    [Test]
+    public void WhatMustBeGivenHasNoDefault()
+    {
+        var needing = OptionsSchema.Of<Needing>();
+        Assert.That(needing.Options.Select(option => (option.Name, option.Required, option.Default?.ToJsonString())),
+            Is.EqualTo(new[] { ("path", true, null), ("count", true, null), ("label", false, (string?)null) }));
+        Assert.That(needing.Check(new JsonObject { ["labl"] = "x" }).Select(fault => fault.Message), Is.EqualTo(new[]
+        {
+            "unknown option 'labl'. Did you mean 'label'?",
+            "option 'path' is missing; it is a text and has no default. Give one.",
+            "option 'count' is missing; it is a whole number and has no default. Give one.",
+        }));
+        Assert.That(needing.Check(new JsonObject { ["file"] = "x", ["count"] = null }).Single().Message, Is.EqualTo("option 'count' has no value; it is a whole number. Give one."), "null is not given, whatever the type");
+        Assert.That(needing.Bind<Needing>(new JsonObject { ["file"] = "x", ["count"] = 2 }, "test").Path, Is.EqualTo("x"));
+    }
 
     [Test]
     public void TwoOptionsOfOneNameAreRefused() =>

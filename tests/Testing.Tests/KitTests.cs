@@ -77,7 +77,7 @@ public class KitTests
         Assert.That(Failing("plugin"), Is.Empty);
         Assert.That(Failing("method margin"), Is.Empty);
         Assert.That(Failing("adapter low"), Is.Empty);
-        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(10));
+        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(11));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
 
@@ -86,6 +86,7 @@ public class KitTests
     [TestCase("shares_records", "reads the same again")]
     [TestCase("numbers_nothing", "numbers rows and names their file")]
     [TestCase("knows_no_gz", "reads gz as it reads plain")]
+    [TestCase("takes_a_cut_gz", "refuses a gz that is cut off")]
     [TestCase("hides_the_row", "names the broken row")]
     [TestCase("reads_eagerly", "reads lazily")]
     [TestCase("ignores_splits", "refuses a split that it has not")]
@@ -139,19 +140,25 @@ public class KitTests
     }
 
     [TestCase("Methods.Sft", "method.sft", """{ "rows": [{ "prompt_ids": [1, 2], "completion_ids": [3, 4, 5] }, { "input_ids": [1, 2, 3], "labels": [-100, 2, 3] }], "untrained": { "input_ids": [1, 2], "labels": [-100, -100] } }""")]
+    [TestCase("Methods.Dpo", "method.dpo", """{ "options": {}, "rows": [{ "prompt_ids": [1, 2], "chosen_ids": [3, 4, 5], "rejected_ids": [6, 7] }, { "prompt_ids": [2], "chosen_ids": [9], "rejected_ids": [8, 7, 3] }, { "prompt_ids": [5, 5, 1], "chosen_ids": [4, 2], "rejected_ids": [6] }], "untrained": { "prompt_ids": [1], "chosen_ids": [], "rejected_ids": [4] }, "loss_at_reference": 0.6931471805599453 }""")]
+    [TestCase("Methods.Dpo", "method.dpo", """{ "options": { "loss_type": ["hinge", "aot", "apo_zero"], "loss_weights": [1, 2, 0.5], "ld_alpha": 0.3, "label_smoothing": 0.1 }, "rows": [{ "prompt_ids": [1, 2], "chosen_ids": [3, 4, 5], "rejected_ids": [6, 7] }, { "prompt_ids": [2], "chosen_ids": [9], "rejected_ids": [8, 7, 3] }, { "prompt_ids": [5, 5, 1], "chosen_ids": [4, 2], "rejected_ids": [6] }], "untrained": { "prompt_ids": [1], "chosen_ids": [], "rejected_ids": [4] }, "loss_at_reference": 2.886294361119891 }""")]
     [TestCase("Peft.Lora", "adapter.lora", """{ "options": { "rank": 2, "targets": ["q_proj", "down_proj"] }, "sites": 4, "unmatched": { "targets": ["qkv"] } }""")]
+    [TestCase("Data", "reader.jsonl", """{ "good": "good.jsonl", "rows": 2, "broken": "broken.jsonl", "broken_row": 3 }""")]
+    [TestCase("Data", "reader.synthetic", """{ "options": { "rows": 5 }, "rows": 5 }""")]
     public void TheProductsOwnPluginPasses(string project, string contract, string sample)
     {
         Directory.Delete(folder, recursive: true);
         CopyOutput(project);
         Directory.CreateDirectory(Path.Combine(folder, "conformance"));
         File.WriteAllText(Path.Combine(folder, "conformance", contract + ".json"), sample);
+        File.WriteAllText(Path.Combine(folder, "conformance", "good.jsonl"), "{\"prompt\": \"a\", \"completion\": \"b\"}\n\n{\"text\": \"c\"}\n");
+        File.WriteAllText(Path.Combine(folder, "conformance", "broken.jsonl"), "{\"text\": \"a\"}\n\n{\"text\": \n");
         var subject = contract.Replace('.', ' ');
-        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith(subject, StringComparison.Ordinal)), Is.GreaterThan(6));
+        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith(subject, StringComparison.Ordinal)), Is.GreaterThan(4));
         // The sample is not of the plugin's build: the file checks are told so first.
         var manifest = Path.Combine(folder, "plugin.json");
         var json = JsonNode.Parse(File.ReadAllText(manifest))!;
-        json["files"]!.AsArray().Add(new JsonObject { ["path"] = $"conformance/{contract}.json", ["sha256"] = "" });
+        foreach (var file in (string[])[$"{contract}.json", "good.jsonl", "broken.jsonl"]) json["files"]!.AsArray().Add(new JsonObject { ["path"] = $"conformance/{file}", ["sha256"] = "" });
         File.WriteAllText(manifest, json.ToJsonString());
         Rehash();
         Assert.That(Failing("plugin").Concat(Failing(subject)), Is.Empty);

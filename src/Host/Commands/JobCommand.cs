@@ -13,18 +13,19 @@ internal static class JobCommand
 
     private static Command Build(CommandFrame frame)
     {
-        var folder = new Argument<string>("DIR") { Description = "A run's folder." };
-        var ids = new Argument<string[]>("ID") { Description = "Jobs of it, with a job.json each; done in this order.", Arity = ArgumentArity.OneOrMore };
+        var folder = new Argument<string>("DIR") { Description = "A run's folder; without an ID, a job's own." };
+        var ids = new Argument<string[]>("ID") { Description = "Jobs of it, with a job.json each; done in this order.", Arity = ArgumentArity.ZeroOrMore };
         var command = new Command("job", Entry.Summary) { folder, ids };
         frame.OnRun(command, Uses.Nothing, (parsed, _, cancel) =>
         {
-            var run = new RunFolder(Path.GetFullPath(parsed.GetValue(folder)!));
-            var jobs = parsed.GetValue(ids)!;
-            foreach (var id in jobs)
-                if (!File.Exists(run.Job(id).Spec)) throw new UserError(run.Job(id).Path, "holds no job.json", "use peftalign run MANIFEST");
+            var path = Path.GetFullPath(parsed.GetValue(folder)!);
+            var run = new RunFolder(path);
+            JobFolder[] jobs = parsed.GetValue(ids) is { Length: > 0 } given ? [.. given.Select(run.Job)] : [new JobFolder(path)];
+            foreach (var job in jobs)
+                if (!File.Exists(job.Spec)) throw new UserError(job.Path, "holds no job.json", "use peftalign run MANIFEST");
             var messages = Console.Out;
             Console.SetOut(Console.Error); // what a plugin prints goes to the log, not among the messages
-            return Task.FromResult(JobProcess.Run(run, jobs, messages, Console.OpenStandardInput(), cancel));
+            return Task.FromResult(JobProcess.Run(jobs, messages, Console.OpenStandardInput(), cancel));
         });
         return command;
     }

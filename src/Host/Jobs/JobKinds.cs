@@ -12,6 +12,7 @@ internal sealed record JobKind(Func<JobContext, JsonObject> Run, bool Shares = f
     {
         ["make-model"] = new(MakeModelJob.Run),
         ["train"] = new(TrainJob.Run),
+        ["merge"] = new(MergeJob.Run),
         ["evaluate"] = new(EvaluateJob.Run, Shares: true),
     };
 

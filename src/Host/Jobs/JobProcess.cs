@@ -24,12 +24,12 @@ internal static class JobProcess
 
     /// <summary>Does the jobs in order. A user's mistake ends only its own job; after another failure the process is not trusted
     /// with the rest, which the executor starts anew.</summary>
-    internal static int Run(RunFolder run, IReadOnlyList<string> ids, TextWriter messages, Stream parent, CancellationToken signals)
+    internal static int Run(IReadOnlyList<JobFolder> folders, TextWriter messages, Stream parent, CancellationToken signals)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(signals);
         WatchParent(parent, stop);
         var (kept, worst) = (new KeptModel(), ExitCode.Done);
-        foreach (var folder in ids.Select(run.Job))
+        foreach (var folder in folders)
         {
             Say(messages, new JsonObject { ["begun"] = folder.Id });
             var (code, error) = One(folder, kept, messages, stop.Token);

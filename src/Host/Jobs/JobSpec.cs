@@ -27,6 +27,9 @@ internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject 
     /// <summary>Hashes of the program's and the plugins' files, by name: recorded in the result.</summary>
     public IReadOnlyDictionary<string, string> MadeWith { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Files and folders that it reads, with the hashes of their contents; null in specs of older versions.</summary>
+    public IReadOnlyList<JobInput>? Inputs { get; init; }
+
     private static readonly JsonSerializerOptions Format = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
 
     internal static JobSpec Read(JobFolder folder) =>
@@ -37,3 +40,8 @@ internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject 
     /// <summary>A path of the options as a full path.</summary>
     internal string FullPath(string path) => Path.GetFullPath(path, Root);
 }
+
+/// <param name="Place">Where the options name it, such as policy.weights.</param>
+/// <param name="Path">As the options name it.</param>
+/// <param name="Sha256">Of its content; empty where it cannot change the result.</param>
+internal sealed record JobInput(string Place, string Path, string Sha256);

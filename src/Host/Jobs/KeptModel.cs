@@ -1,7 +1,6 @@
 // The base model that the last job of this process loaded: the next one over the same folder finds it here.
 
 using PeftAlign.Models.Decoders;
-using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -14,8 +13,7 @@ internal sealed class KeptModel
     internal DecoderModel Of(string folder, Func<DecoderModel> load)
     {
         if (kept is { } at && at.Folder == folder) return at.Model;
-        foreach (var (_, weight) in kept?.Model.Weights ?? new Dictionary<string, Tensor>()) weight.Dispose();
-        kept = null;
+        kept = null; // not disposed: a job may still hold it, as the policy beside a judge
         var model = load();
         kept = (folder, model);
         return model;

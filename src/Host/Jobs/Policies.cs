@@ -7,6 +7,7 @@ using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
 
 namespace PeftAlign.Host.Jobs;
@@ -17,9 +18,10 @@ internal sealed record PolicyPlace(string Base, (string Folder, JsonNode Contrac
 
 /// <param name="Model">The weights.</param>
 /// <param name="Tokenizer">Null where the folder has none.</param>
+/// <param name="ChatTemplate">Null where the folder has none.</param>
 /// <param name="Outline">The modules.</param>
 /// <param name="Adapter">Deltas over the weights; empty for none.</param>
-internal sealed record Policy(DecoderModel Model, ITokenizer? Tokenizer, ModelOutline Outline, IReadOnlyList<AdapterSite> Adapter)
+internal sealed record Policy(DecoderModel Model, ITokenizer? Tokenizer, IChatTemplate? ChatTemplate, ModelOutline Outline, IReadOnlyList<AdapterSite> Adapter)
 {
     internal ForwardMode Mode => new() { Deltas = Adapter.ToDictionary(s => s.Module, s => s.Delta) };
 }
@@ -40,6 +42,7 @@ internal static class Policies
     {
         if (Directory.Exists(made.Model)) return new PolicyPlace(made.Model, null);
         var spec = JobSpec.Read(made);
+        if (spec.Kind == "merge") return Place(job, spec.Options["base_model"]!) with { Adapter = (made.Adapter, MergeJob.AdapterContract(made)) };
         var below = Place(job, spec.Options["policy"]!);
         if (below.Adapter is not null)
             throw new UserErrorException($"{spec.Label} is an adapter over an adapter; stacks of adapters are not built yet. Train the first stage without an adapter.");
@@ -48,16 +51,19 @@ internal static class Policies
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = job.Kept.Of(place.Base, () => ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning)));
+        DecoderModel Read() => ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
+        // A training changes its model, and may load a base twice: as policy and as reference.
+        var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base, Read) : Read();
         var outline = model.Outline(place.Base);
         IReadOnlyList<AdapterSite> sites = [];
         if (place.Adapter is var (folder, contract))
             sites = job.Create<IPeftAdapter>(contract).Load(outline, Files(folder));
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;
-        return new Policy(model, tokenizer, outline, sites);
+        return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base), outline, sites);
     }
 
-    private static AdapterFiles Files(string folder)
+    /// <summary>The contents of an adapter's folder.</summary>
+    internal static AdapterFiles Files(string folder)
     {
         using var adapter = AdapterFolder.Open(folder);
         return new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));

@@ -30,16 +30,19 @@ internal static class TrainJob
 
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract) : null;
         if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
-        var sites = adapter?.Attach(policy.Outline, (ulong)options.Seed);
+        var sites = Start(job, adapter, policy.Outline, (ulong)options.Seed);
         var outcome = Trainer.Train(new TrainingRun
         {
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
+            ChatTemplate = policy.ChatTemplate,
             Records = job.Records(spec["dataset"]!),
+            EvalRecords = spec["training"]!["eval_data"] is { } heldOut ? job.Records(heldOut) : [],
             Method = job.Create<IAlignmentMethod>(spec["method"]!),
             Adapter = sites,
             Options = options,
             Folder = job.Folder.Path,
+            Inexact = job.Spec.Inexact,
             Progress = p => job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}"),
         }, job.Cancellation);
 
@@ -57,6 +60,14 @@ internal static class TrainJob
         };
     }
 
+    // New deltas, or those of init_adapter, whose own settings hold.
+    private static IReadOnlyList<AdapterSite>? Start(JobContext job, IPeftAdapter? adapter, ModelOutline outline, ulong seed)
+    {
+        if ((string?)job.Spec.Options["training"]!["init_adapter"] is not { } folder) return adapter?.Attach(outline, seed);
+        if (adapter is null) throw new UserErrorException("init_adapter is given, but no adapter is trained; name the adapter's type, for instance lora.");
+        return adapter.Load(outline, Policies.Files(job.Spec.FullPath(folder)));
+    }
+
     // Everything that made the result, and what it was made on.
     private static JsonObject Record(JobContext job, PolicyPlace place) => new()
     {
@@ -64,6 +75,7 @@ internal static class TrainJob
         ["id"] = job.Spec.Id,
         ["label"] = job.Spec.Label,
         ["options"] = job.Spec.Options.DeepClone(),
+        ["inputs"] = new JsonArray([.. (job.Spec.Inputs ?? []).Select(i => (JsonNode)new JsonObject { ["place"] = i.Place, ["path"] = i.Path, ["sha256"] = i.Sha256 })]),
         ["lineage"] = new JsonObject { ["base"] = place.Base },
         ["plugins"] = new JsonArray([.. job.Plugins.Plugins.Select(p => (JsonNode)$"{p.Manifest.Id} {p.Manifest.Version}")]),
         ["libtorch"] = LibTorch.Version,

@@ -1,6 +1,8 @@
 // Input rows: JSON lines, plain or gzip, from a path or standard input. Each row comes as soon as its line is complete.
 
 using System.Runtime.CompilerServices;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Host.Rows;
 
@@ -38,7 +40,7 @@ internal sealed class RowReader : IDisposable
     public static RowReader Of(string name, Stream source) => new(name, source);
 
     /// <summary>All rows, in order; blank lines count as lines only. A row is valid until the next is asked for.</summary>
-    /// <exception cref="UserError">A line is no row, or there is none at all.</exception>
+    /// <exception cref="UserErrorException">A line is no row, or there is none at all.</exception>
     public async IAsyncEnumerable<Row> ReadAsync([EnumeratorCancellation] CancellationToken cancel)
     {
         var rows = 0L;

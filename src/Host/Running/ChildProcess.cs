@@ -15,12 +15,27 @@ internal static class ChildProcess
     /// <param name="Said">The last lines that it said outside a job's log: the runtime's own errors before it had a job.</param>
     internal sealed record End(int Code, string Said);
 
+    /// <summary>Runs the one job of a folder of its own.</summary>
+    /// <returns>Its exit code, and its own message or the last lines of its log.</returns>
+    internal static async Task<(int Code, string Error)> RunOneAsync(JobFolder folder, Action<JsonNode> onMessage, CancellationToken cancellation)
+    {
+        var (begun, error) = (false, "");
+        var end = await RunAsync(folder.Path, [], message =>
+        {
+            begun = true;
+            error = (string?)message["error"] ?? error;
+            onMessage(message);
+        }, cancellation);
+        if (end.Code != ExitCode.Done && error.Length == 0) error = Reason(end.Code, begun ? LastLines(folder.Log) : end.Said);
+        return (end.Code, error);
+    }
+
     /// <summary>Runs jobs one after the other in a new process; <paramref name="onMessage"/> gets its JSON lines.</summary>
-    internal static async Task<End> RunAsync(RunFolder run, IEnumerable<string> ids, Action<JsonNode> onMessage, CancellationToken cancellation)
+    internal static async Task<End> RunAsync(string folder, IEnumerable<string> ids, Action<JsonNode> onMessage, CancellationToken cancellation)
     {
         var start = new ProcessStartInfo(Environment.ProcessPath!) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         if (Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet") start.ArgumentList.Add(typeof(ChildProcess).Assembly.Location);
-        foreach (var argument in (string[])["job", run.Path, .. ids]) start.ArgumentList.Add(argument);
+        foreach (var argument in (string[])["job", folder, .. ids]) start.ArgumentList.Add(argument);
         using var process = Process.Start(start) ?? throw new InvalidOperationException("the job process did not start");
         using var stop = cancellation.Register(process.StandardInput.Close);
         var said = Task.Run(async () =>

@@ -74,7 +74,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
                 else if (current is not null) Tell(w => w.Message(current, message));
             }
         }
-        var end = await ChildProcess.RunAsync(run, jobs.Select(j => j.Id), OnMessage, cancellation);
+        var end = await ChildProcess.RunAsync(run.Path, jobs.Select(j => j.Id), OnMessage, cancellation);
         lock (gate)
         {
             // The job that was at work; or the first, if the process did not come as far as that.

@@ -25,6 +25,7 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         var threads = File.Exists(folder.Spec) && !Inexact ? JobSpec.Read(folder).Threads : Threads;
         new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), Root, threads, [.. PluginFolders.Values])
         {
+            Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))],
             Keep = job.Keep,
             Until = job.Until,
             Inexact = Inexact,

@@ -9,7 +9,7 @@ namespace PeftAlign.Host.Running;
 
 internal static class NotBuilt
 {
-    private static readonly string[] Kinds = ["make-model", "train", "evaluate", "report"];
+    private static readonly string[] Kinds = ["make-model", "train", "merge", "evaluate", "report"];
 
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)
@@ -57,7 +57,6 @@ internal static class NotBuilt
         if (map["weights"] is JsonObject weights && weights["checkpoint"] is { } checkpoint) own.Add($"a policy from the checkpoint {checkpoint}");
         foreach (var key in (string[])["chat_template", "mixture", "made", "control"])
             if (map[key] is not null) own.Add($"'{key}'");
-        if (map.ContainsKey("reader") && map["map"] is not null) own.Add("'map' of a dataset");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
     }
 }

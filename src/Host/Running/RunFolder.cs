@@ -29,17 +29,11 @@ internal sealed record RunFolder(string Path)
     private static string ReachedPoint(JobFolder folder) =>
         (string?)System.Text.Json.Nodes.JsonNode.Parse(System.IO.File.ReadAllText(folder.Result))!["until"] ?? "";
 
-    /// <summary>Writes a text under a temporary name and renames it.</summary>
+    /// <summary>Writes a text in one step, in a folder that need not be there yet.</summary>
     internal static void Write(string path, string text)
     {
         Directory.CreateDirectory(System.IO.Path.GetDirectoryName(path)!);
-        var temporary = path + ".partial";
-        using (var file = new FileStream(temporary, FileMode.Create, FileAccess.Write))
-        {
-            file.Write(System.Text.Encoding.UTF8.GetBytes(text));
-            file.Flush(flushToDisk: true); // the name must not outlive the content
-        }
-        File.Move(temporary, path, overwrite: true);
+        AtomicFile.Write(path, text);
     }
 
     /// <summary>Fills a folder under a temporary name and renames it; what an interrupted try left is replaced.</summary>

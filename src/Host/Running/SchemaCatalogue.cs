@@ -2,6 +2,7 @@
 
 using System.Globalization;
 using PeftAlign.Core;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 using Language = PeftAlign.Core;
 
@@ -14,13 +15,13 @@ internal sealed record KnownPlugin(PluginFolder Folder, string Source);
 internal static class SchemaCatalogue
 {
     /// <summary>Version of the engine's numbers, by kind of job: raised whenever the same plan gives other results.</summary>
-    private static readonly (string Job, int ResultVersion)[] Engine = [("make-model", 1), ("train", 1), ("evaluate", 1)];
+    private static readonly (string Job, int ResultVersion)[] Engine = [("make-model", 1), ("train", 1), ("merge", 1), ("evaluate", 1)];
 
     internal static Catalogue Of(IEnumerable<KnownPlugin> plugins) => new()
     {
         Plugins =
         [
-            new PluginSchema { Id = "", Version = "", IsProduct = true, Source = "", Provides = [.. Engine.Select(e => Contract("engine", e.Job, e.ResultVersion, [], "")), Llama] },
+            new PluginSchema { Id = "", Version = "", IsProduct = true, Source = "", Provides = [.. Engine.Select(e => Contract("engine", e.Job, e.ResultVersion, [], "")), .. Architectures] },
             .. plugins.Select(p => new PluginSchema
             {
                 Id = p.Folder.Manifest.Id,
@@ -33,8 +34,12 @@ internal static class SchemaCatalogue
     };
 
     // The architectures that `init` can make; their options are keys of config.json.
-    private static ContractSchema Llama { get; } = Contract("architecture", "llama", 1,
-        Models.ModelFolder.InitOptions.Select(o => new Language.OptionSchema { Name = o.Name, Type = o.Type, Default = o.Default, Range = o.Range, Choices = [], Aliases = [], Docs = o.Docs }), "LLaMA");
+    private static IEnumerable<ContractSchema> Architectures => ModelArchitectures.BuiltIn.Names.Select(name =>
+    {
+        var architecture = ModelArchitectures.BuiltIn.Find(name);
+        var options = architecture.InitOptions.Select(o => new Language.OptionSchema { Name = o.Name, Type = o.Type, Default = o.Default, Range = o.Range, Choices = [], Aliases = [], Docs = o.Docs });
+        return Contract("architecture", name, 1, options, architecture.ClassName);
+    });
 
     private static ContractSchema Contract(string kind, string name, int resultVersion, IEnumerable<Language.OptionSchema> options, string docs) =>
         new() { Kind = kind, Name = name, ResultVersion = resultVersion, Options = [.. options], Alias = "", Inputs = "", Traits = [], Docs = docs };
@@ -50,6 +55,7 @@ internal static class SchemaCatalogue
     {
         Name = option.Name,
         Type = option.Names.Length > 0 ? option.Names : TypeOf(option.Type),
+        Required = option.Required,
         Recorded = option.Recorded,
         OnlyWith = option.OnlyWith,
         Default = option.Default is null ? null : option.Default.ToJsonString(),

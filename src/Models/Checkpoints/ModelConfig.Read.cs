@@ -13,23 +13,23 @@ public sealed partial class ModelConfig
 
     /// <summary>A whole number of an architecture's own, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is no whole number, or out of bounds.</exception>
-    public int? Int(string key, int least = int.MinValue, int most = int.MaxValue) => (int?)reader.Whole(key, least, most);
+    public override int? Int(string key, int least = int.MinValue, int most = int.MaxValue) => (int?)reader.Whole(key, least, most);
 
     /// <summary>A number, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is no finite number.</exception>
-    public double? Number(string key) => reader.Number(key);
+    public override double? Number(string key) => reader.Number(key);
 
     /// <summary>A truth value, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is something else.</exception>
-    public bool? Bool(string key) => reader.Bool(key);
+    public override bool? Bool(string key) => reader.Bool(key);
 
     /// <summary>A text, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is something else.</exception>
-    public string? Text(string key) => reader.Text(key);
+    public override string? Text(string key) => reader.Text(key);
 
     /// <summary>A list of texts, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is something else.</exception>
-    public IReadOnlyList<string>? Texts(string key) => reader.Texts(key);
+    public override IReadOnlyList<string>? Texts(string key) => reader.Texts(key);
 
     /// <summary>True if the key is there and not null.</summary>
     public bool Has(string key) => reader.Has(key);
@@ -37,7 +37,7 @@ public sealed partial class ModelConfig
     /// <summary>The error for a value that an architecture cannot take.</summary>
     /// <param name="key">The key of config.json.</param>
     /// <param name="wanted">Ends the sentence "it must be ...".</param>
-    public UserErrorException Wrong(string key, string wanted) => reader.Wrong(key, reader.Find(key), wanted);
+    public override UserErrorException Wrong(string key, string wanted) => reader.Wrong(key, reader.Find(key), wanted);
 
     private UserErrorException Missing(string key) => reader.Wrong(key, null, $"given for model_type {ModelType}");
 

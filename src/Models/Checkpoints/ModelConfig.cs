@@ -9,9 +9,11 @@ using PeftAlign.Torch;
 namespace PeftAlign.Models.Checkpoints;
 
 /// <summary>A model's configuration. Immutable.</summary>
-public sealed partial class ModelConfig
+public sealed partial class ModelConfig : ArchitectureConfig
 {
     private const int MostLayers = 1 << 14;
+
+    private static readonly string[] ActivationKeys = ["hidden_activation", "hidden_act", "activation_function"];
 
     private readonly ConfigReader reader;
     private readonly int? hiddenSize, layerCount, headCount, vocabularySize;
@@ -30,13 +32,13 @@ public sealed partial class ModelConfig
         vocabularySize = Size("vocab_size");
         MaxPositions = Size("max_position_embeddings", "n_positions", "n_ctx");
         NormEpsilon = First(["rms_norm_eps", "layer_norm_epsilon", "layer_norm_eps", "norm_epsilon", "norm_eps"], (r, key) => r.Positive(key));
-        Activation = First(["hidden_activation", "hidden_act", "activation_function"], (r, key) => r.Text(key));
+        Activation = First(ActivationKeys, (r, key) => r.Text(key));
         DType = ReadDType();
         TieWordEmbeddings = reader.Bool("tie_word_embeddings") ?? !UntiedByDefault.Contains(ModelType);
         SlidingWindow = ReadSlidingWindow();
         LayerTypes = reader.Texts("layer_types");
         HeadDim = ReadHeadDim();
-        Rope = RopeParameters.Read(reader, null);
+        Rope = RopeReader.Read(reader, null);
         CheckLayerTypes();
     }
 
@@ -44,44 +46,44 @@ public sealed partial class ModelConfig
     public string File { get; }
 
     /// <summary>The whole object, for instance to write it again.</summary>
-    public JsonElement Json => reader.Json;
+    public override JsonElement Json => reader.Json;
 
     /// <summary>model_type: llama, mistral, gpt2 ...</summary>
-    public string ModelType { get; }
+    public override string ModelType { get; }
 
     /// <summary>transformers' class names; empty where absent.</summary>
     public IReadOnlyList<string> Architectures { get; }
 
     /// <summary>Width of the residual stream.</summary>
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
-    public int HiddenSize => hiddenSize ?? throw Missing("hidden_size");
+    public override int HiddenSize => hiddenSize ?? throw Missing("hidden_size");
 
     /// <summary>Number of blocks.</summary>
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
-    public int LayerCount => layerCount ?? throw Missing("num_hidden_layers");
+    public override int LayerCount => layerCount ?? throw Missing("num_hidden_layers");
 
     /// <summary>Number of query heads.</summary>
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
-    public int HeadCount => headCount ?? throw Missing("num_attention_heads");
+    public override int HeadCount => headCount ?? throw Missing("num_attention_heads");
 
     /// <summary>Number of key and value heads; divides <see cref="HeadCount"/>.</summary>
-    public int KeyValueHeadCount { get; }
+    public override int KeyValueHeadCount { get; }
 
     /// <summary>Dimensions of a head; hidden size / heads where it is not given.</summary>
-    public int HeadDim { get; }
+    public override int HeadDim { get; }
 
     /// <summary>Width inside the feed-forward part; null where absent (GPT-2: four times the hidden size).</summary>
-    public int? IntermediateSize { get; }
+    public override int? IntermediateSize { get; }
 
     /// <summary>Number of token ids.</summary>
     /// <exception cref="UserErrorException">config.json lacks it.</exception>
-    public int VocabularySize => vocabularySize ?? throw Missing("vocab_size");
+    public override int VocabularySize => vocabularySize ?? throw Missing("vocab_size");
 
     /// <summary>Positions that the model can take, or null where it does not say.</summary>
-    public int? MaxPositions { get; }
+    public override int? MaxPositions { get; }
 
     /// <summary>Epsilon of the norms, or null where the architecture's default counts.</summary>
-    public double? NormEpsilon { get; }
+    public override double? NormEpsilon { get; }
 
     /// <summary>Name of the feed-forward activation: silu, gelu_new ...; null where absent.</summary>
     public string? Activation { get; }
@@ -90,16 +92,16 @@ public sealed partial class ModelConfig
     public torch.ScalarType? DType { get; }
 
     /// <summary>Whether the output head is the embedding; where absent, transformers' default for the model type.</summary>
-    public bool TieWordEmbeddings { get; }
+    public override bool TieWordEmbeddings { get; }
 
     /// <summary>A token sees itself and the SlidingWindow - 1 tokens before it; null = all. Which layers: <see cref="LayerTypes"/>.</summary>
-    public int? SlidingWindow { get; }
+    public override int? SlidingWindow { get; }
 
     /// <summary>full_attention or sliding_attention for each layer, or null where config.json does not say.</summary>
-    public IReadOnlyList<string>? LayerTypes { get; }
+    public override IReadOnlyList<string>? LayerTypes { get; }
 
     /// <summary>Rotary positions (of layers with full attention, where the kinds of layer differ).</summary>
-    public RopeParameters Rope { get; }
+    public override RopeParameters Rope { get; }
 
     /// <summary>generation_config.json, or what config.json says of generation.</summary>
     public GenerationConfig Generation { get; private init; } = null!;
@@ -112,6 +114,17 @@ public sealed partial class ModelConfig
 
     /// <summary>Token for padding, or null.</summary>
     public int? PadTokenId => Generation.PadTokenId;
+
+    /// <summary>Row of the embedding for padding: config.json's own pad_token_id, a negative one (LLaMA 1) counted from the end; null = none.</summary>
+    public override long? PaddingRow
+    {
+        get
+        {
+            if (!Json.TryGetProperty("pad_token_id", out var json) || json.ValueKind != JsonValueKind.Number || !json.TryGetInt64(out var id)) return null;
+            var row = id < 0 ? id + VocabularySize : id;
+            return row >= 0 && row < VocabularySize ? row : null;
+        }
+    }
 
     /// <summary>True where the weights are quantised (quantization_config).</summary>
     public bool IsQuantized => reader.Has("quantization_config");
@@ -137,9 +150,20 @@ public sealed partial class ModelConfig
 
     private ModelConfig With(GenerationConfig generation) => new(File, Json) { Generation = generation };
 
+    /// <inheritdoc/>
+    public override Activation ActivationOr(Activation standard) => Activation switch
+    {
+        null => standard,
+        "silu" or "swish" => Abstractions.Activation.Silu,
+        "gelu" => Abstractions.Activation.Gelu,
+        "gelu_new" or "gelu_pytorch_tanh" or "gelu_fast" => Abstractions.Activation.GeluTanh,
+        "relu" => Abstractions.Activation.Relu,
+        _ => throw Wrong(ActivationKeys.First(Has), "silu, gelu, gelu_new, gelu_pytorch_tanh or relu"),
+    };
+
     /// <summary>Rotary positions of one kind of layer.</summary>
     /// <exception cref="UserErrorException">config.json distinguishes kinds and lacks this one.</exception>
-    public RopeParameters RopeOf(string layerType) => RopeParameters.Read(reader, layerType);
+    public RopeParameters RopeOf(string layerType) => RopeReader.Read(reader, layerType);
 
     /// <summary>The error for a model type that nothing implements: names the known ones, suggests the nearest.</summary>
     public UserErrorException UnknownArchitecture(IEnumerable<string> known)

@@ -1,5 +1,5 @@
-// A decoder over packed rows: embedding, blocks of attention and feed-forward with pre-norms, final norm.
-// Weights are plain tensors under their checkpoint names; adapters are deltas that a forward pass may use or not.
+// A decoder over packed rows, composed from the parts that its spec names: embedding, blocks of attention and feed-forward
+// with norms, final norm. Weights are plain tensors under their checkpoint names; adapters are deltas that a pass may use.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
@@ -12,15 +12,22 @@ namespace PeftAlign.Models.Decoders;
 public sealed class DecoderModel
 {
     private readonly Dictionary<string, Tensor> weights;
+    private readonly BlockNames[] blocks;
+    private readonly HashSet<string> linears;
+    private readonly string embedding, head;
 
     /// <param name="spec">What it is.</param>
-    /// <param name="weights">All tensors of <see cref="DecoderSpec.Weights"/> by name.</param>
+    /// <param name="weights">All tensors of <see cref="DecoderWeights.Weights"/> by name.</param>
     /// <exception cref="UserErrorException">A tensor is missing or has another shape.</exception>
     public DecoderModel(DecoderSpec spec, IReadOnlyDictionary<string, Tensor> weights)
     {
         Spec = spec;
         this.weights = new Dictionary<string, Tensor>(weights);
-        foreach (var (name, shape) in spec.Weights()) Check(name, shape);
+        foreach (var weight in spec.Weights()) Check(weight.Name, weight.Shape);
+        blocks = [.. Enumerable.Range(0, spec.Layers).Select(l => new BlockNames(spec, l))];
+        linears = [.. spec.Weights().Where(w => w.Role == WeightRole.Matrix).Select(w => w.Name[..^".weight".Length])];
+        embedding = spec.Names.Embedding + ".weight";
+        head = spec.TiedHead ? embedding : spec.Names.Head + ".weight";
     }
 
     public DecoderSpec Spec { get; }
@@ -29,15 +36,28 @@ public sealed class DecoderModel
     public IReadOnlyDictionary<string, Tensor> Weights => weights;
 
     /// <summary>(V, d) the matrix of the output head.</summary>
-    public Tensor Head => weights[Spec.TiedHead ? "model.embed_tokens.weight" : "lm_head.weight"];
+    public Tensor Head => weights[head];
 
     public torch.Device Device => Head.device;
 
     /// <summary>Whether a delta at this module is part of a forward pass.</summary>
-    internal bool TakesDelta(string module) => DecoderSpec.BlockLinears.Any(linear => module.EndsWith("." + linear, StringComparison.Ordinal)) && weights.ContainsKey(module + ".weight");
+    /// <param name="module">Full name.</param>
+    /// <param name="delta">The change.</param>
+    internal bool TakesDelta(string module, Delta delta) => Deltas.Parts(delta).All(part => part switch
+    {
+        LowRank low => linears.Contains(module) || (low.Magnitude is null && IsEmbedding(module)) || IsHead(module),
+        Scale => linears.Contains(module),
+        TokenRows => IsEmbedding(module) || IsHead(module),
+        Whole => part.Parameters.Keys.All(name => weights.ContainsKey($"{module}.{name}")),
+        _ => false,
+    });
 
     /// <summary>Puts other tensors (trainable ones) in the place of weights.</summary>
     public void SetWeight(string name, Tensor tensor) => weights[name] = tensor;
+
+    /// <summary>The modules that adapters may change.</summary>
+    /// <param name="path">What an adapter's config names as its base.</param>
+    public ModelOutline Outline(string path) => Spec.Outline(path, Device, name => weights.GetValueOrDefault(name));
 
     /// <summary>Final hidden states of all rows of a pack.</summary>
     /// <param name="pack">Rows.</param>
@@ -46,62 +66,119 @@ public sealed class DecoderModel
     public Tensor Forward(Pack pack, ForwardMode mode)
     {
         using var scope = torch.NewDisposeScope();
-        var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype);
-        var x = F.embedding(pack.Tokens, weights["model.embed_tokens.weight"], Spec.PadToken); // (R, d)
-        for (var l = 0; l < Spec.Layers; l++) x = Block(x, $"model.layers.{l}.", pack, rotary, mode);
-        return Norm(x, "model.norm.weight").MoveToOuterDisposeScope();
+        var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
+        var x = Embed(pack, mode); // (R, d)
+        foreach (var block in blocks) x = Block(x, block, pack, rotary, mode);
+        return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>(V, d) the head's matrix in a forward mode; a copy where a delta changes it.</summary>
+    internal Tensor HeadUnder(ForwardMode mode)
+    {
+        var layer = new Layer(Spec.Names.Head, Head);
+        // A tied head follows the trained rows of the embedding, which are new tokens' vectors in both places; a change of the
+        // embedding of another kind leaves the head as it is, as in PEFT.
+        if (Spec.TiedHead) return mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta && Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() is { } rows ? Deltas.Merged(layer, rows).Weight.to(Head.dtype) : Head;
+        return mode.Deltas.GetValueOrDefault(Spec.Names.Head) is { } change ? Deltas.Merged(layer, change).Weight.to(Head.dtype) : Head;
+    }
+
+    /// <summary>A module's own tensors, as checkpoints store them.</summary>
+    internal Layer LayerOf(string module) => new(module, weights[module + ".weight"], weights.GetValueOrDefault(module + ".bias"))
+    {
+        IsEmbedding = IsEmbedding(module),
+        Transposed = Spec.Weights().First(w => w.Name == module + ".weight").Transposed,
+    };
+
+    /// <summary>Whether a change of this module reaches the head's matrix.</summary>
+    internal bool ChangesHead(string module, Delta delta) => IsHead(module) || (Spec.TiedHead && module == Spec.Names.Embedding && Deltas.Parts(delta).Any(part => part is TokenRows));
+
+    private bool IsEmbedding(string module) => module == Spec.Names.Embedding || module == Spec.Names.Positions;
+
+    private bool IsHead(string module) => !Spec.TiedHead && module == Spec.Names.Head;
+
+    private Tensor Embed(Pack pack, ForwardMode mode)
+    {
+        var x = Embedding(Spec.Names.Embedding, pack.Tokens, Spec.PadToken, pack, mode);
+        if (Spec.EmbeddingScale is { } scale) x = x * torch.tensor(scale, x.dtype, x.device);
+        return Spec.Names.Positions is { } positions ? x + Embedding(positions, pack.Positions, null, pack, mode) : x;
+    }
+
+    private Tensor Embedding(string module, Tensor rows, long? padding, Pack pack, ForwardMode mode)
+    {
+        var layer = new Layer(module, weights[module + ".weight"]) { IsEmbedding = true };
+        return Deltas.ByRow(module, pack, mode, delta => Deltas.Embedding(layer, rows, delta, padding));
     }
 
     // A scope per block: what the backward pass needs it keeps itself, the rest is freed before the next block.
-    private Tensor Block(Tensor x, string block, Pack pack, Rotary rotary, ForwardMode mode)
+    private Tensor Block(Tensor x, BlockNames block, Pack pack, Rotary? rotary, ForwardMode mode)
     {
         using var scope = torch.NewDisposeScope();
-        var middle = x + Attention(Norm(x, block + "input_layernorm.weight"), block + "self_attn.", pack, rotary, mode);
-        return (middle + FeedForward(Norm(middle, block + "post_attention_layernorm.weight"), block + "mlp.", pack, mode)).MoveToOuterDisposeScope();
+        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, rotary, mode);
+        var middle = x + (block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed);
+        var fed = FeedForward(Norm(middle, block.FeedForwardNorm, pack, mode), block, pack, mode);
+        return (middle + (block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed)).MoveToOuterDisposeScope();
     }
 
-    private Tensor Attention(Tensor x, string part, Pack pack, Rotary rotary, ForwardMode mode)
+    private Tensor Attention(Tensor x, BlockNames block, Pack pack, Rotary? rotary, ForwardMode mode)
     {
-        var q = Linear(x, part + "q_proj", pack, mode).view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D)
-        var k = Linear(x, part + "k_proj", pack, mode).view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
-        var v = Linear(x, part + "v_proj", pack, mode).view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
-        var mixed = TreeAttention.apply(q, k, v, rotary, pack.Buckets, 1 / Math.Sqrt(Spec.HeadWidth));
-        return Linear(mixed.view(-1, Spec.Heads * Spec.HeadWidth), part + "o_proj", pack, mode);
+        var (queries, keys) = (Spec.Heads * Spec.HeadWidth, Spec.KeyValueHeads * Spec.HeadWidth);
+        var parts = Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
+        var q = parts[0].view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D)
+        var k = parts[1].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
+        var v = parts[2].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
+        if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
+        if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
+        var form = new AttentionForm(rotary, Spec.ScoreScale ?? 1 / Math.Sqrt(Spec.HeadWidth), Spec.ScoreCap, block.Window);
+        var mixed = pack.Attention.Attend(block.Layer, q, k, v, form);
+        return Linear(mixed.view(-1, queries), block.AttentionOutput, pack, mode);
     }
 
-    private Tensor FeedForward(Tensor x, string part, Pack pack, ForwardMode mode)
+    private Tensor FeedForward(Tensor x, BlockNames block, Pack pack, ForwardMode mode)
     {
-        var gate = Linear(x, part + "gate_proj", pack, mode).silu();
-        return Linear(gate * Linear(x, part + "up_proj", pack, mode), part + "down_proj", pack, mode);
+        var inner = Spec.Block.FeedForwardOutput.Inputs;
+        var parts = Linears(x, block.FeedForwardInputs, Spec.Block.Gated ? [inner, inner] : [inner], pack, mode);
+        var active = Activated(parts[0]);
+        return Linear(Spec.Block.Gated ? active * parts[1] : active, block.FeedForwardOutput, pack, mode);
     }
 
-    private Tensor Norm(Tensor x, string name) => F.rms_norm(x, weights[name], Spec.NormEpsilon);
-
-    private Tensor Linear(Tensor x, string module, Pack pack, ForwardMode mode)
+    private Tensor Activated(Tensor x) => Spec.Block.Activation switch
     {
-        var y = F.linear(x, weights[module + ".weight"]);
-        return mode.Deltas.TryGetValue(module, out var delta) ? Changed(y, delta, x, module, pack, mode) : y;
-    }
-
-    private static Tensor Changed(Tensor y, Delta delta, Tensor x, string module, Pack pack, ForwardMode mode) => delta switch
-    {
-        LowRank low => y.addmm(F.linear(Dropped(x, low.Dropout, module, pack, mode), low.A) * low.Scale, low.B.t()),
-        _ => throw new NotSupportedException($"the engine cannot compute a {delta.GetType().Name} at {module}"),
+        Activation.Silu => x.silu(),
+        Activation.Gelu => F.gelu(x),
+        Activation.GeluTanh => F.gelu(x, approximate: "tanh"),
+        _ => x.relu(),
     };
 
-    private static Tensor Dropped(Tensor x, double rate, string module, Pack pack, ForwardMode mode) =>
-        rate > 0 && mode.Dropout is { } key ? x * DropoutMask.Of(key, module, rate, pack, x) : x;
+    private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>
+        Norm(x, delta?.Instead("weight")?.to(x.dtype) ?? weights[name + ".weight"], Spec.Norm.Kind == NormKind.Layer ? delta?.Instead("bias")?.to(x.dtype) ?? weights[name + ".bias"] : null));
 
-    /// <summary>The modules that adapters may change.</summary>
-    /// <param name="path">What an adapter's config names as its base.</param>
-    public ModelOutline Outline(string path)
+    private Tensor Norm(Tensor x, Tensor weight, Tensor? bias)
     {
-        var modules = Spec.Weights().Where(w => w.Shape.Length == 2).Select(w => new ModuleOutline(
-            w.Name[..^".weight".Length],
-            w.Name == "lm_head.weight" ? ModuleKind.Head : w.Name == "model.embed_tokens.weight" ? ModuleKind.Embedding : ModuleKind.Linear,
-            w.Shape[1], w.Shape[0])
-        { Device = Device });
-        return new ModelOutline(Spec.ModelType, path, modules.ToList());
+        var epsilon = Spec.Norm.Epsilon;
+        return Spec.Norm.Kind switch
+        {
+            NormKind.Layer => F.layer_norm(x, weight.shape, weight, bias, epsilon),
+            NormKind.Rms => F.rms_norm(x, weight, epsilon),
+            // In a narrow dtype 1 + w would lose w: the product is rounded once, as in Hugging Face's.
+            _ when x.dtype is torch.ScalarType.BFloat16 or torch.ScalarType.Float16 => F.rms_norm(x.to(torch.float32), weight.to(torch.float32) + 1, epsilon).to(x.dtype),
+            _ => F.rms_norm(x, weight + 1, epsilon),
+        };
+    }
+
+    // Several layers, or one fused layer whose outputs are cut into parts of these widths.
+    private Tensor[] Linears(Tensor x, LinearModule[] modules, long[] widths, Pack pack, ForwardMode mode)
+    {
+        if (modules.Length == widths.Length) return Array.ConvertAll(modules, module => Linear(x, module, pack, mode));
+        var joined = Linear(x, modules[0], pack, mode);
+        long first = 0;
+        return Array.ConvertAll(widths, width => joined.narrow(-1, (first += width) - width, width));
+    }
+
+    // Every linear layer of a block goes through here.
+    private Tensor Linear(Tensor x, LinearModule module, Pack pack, ForwardMode mode)
+    {
+        var layer = new Layer(module.Name, weights[module.Weight], module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed };
+        return Deltas.Linear(layer, x, pack, mode);
     }
 
     private void Check(string name, long[] shape)

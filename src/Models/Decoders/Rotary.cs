@@ -1,29 +1,41 @@
-// Rotary position embedding (Su et al. 2021) in the half-split layout of LLaMA checkpoints: dimension j turns with
-// j + D/2 by position * theta^(-2j/D). Angles are computed in float32, as the reference implementation does; their cosines in
-// float64, since vectorised float32 cosines depend in the last bit on where in the tensor a number stands.
+// Rotary position embedding (Su et al. 2021) in the half-split layout of LLaMA checkpoints: of the W dimensions that turn,
+// j turns with j + W/2 by position * frequency. Angles are computed in float32, as the reference implementation does; their
+// cosines in float64, since vectorised float32 cosines depend in the last bit on where in the tensor a number stands.
 
+using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Decoders;
 
 /// <summary>The turn of each row.</summary>
-/// <param name="Cos">(R, 1, D): both halves alike.</param>
-/// <param name="Sin">(R, 1, D/2)</param>
+/// <param name="Cos">(R, 1, W): both halves alike.</param>
+/// <param name="Sin">(R, 1, W/2)</param>
 internal sealed record Rotary(Tensor Cos, Tensor Sin)
 {
-    /// <param name="spec">Head width and base.</param>
+    /// <param name="spec">Head width and rotary parameters; null where it has none.</param>
     /// <param name="positions">(R) int64.</param>
     /// <param name="dtype">Of the queries and keys.</param>
-    internal static Rotary Of(DecoderSpec spec, Tensor positions, torch.ScalarType dtype)
+    /// <param name="lengths">For runs of rows (count, tokens of their sequence) where frequencies depend on it; null elsewhere.</param>
+    internal static Rotary? Of(DecoderSpec spec, Tensor positions, torch.ScalarType dtype, IReadOnlyList<(long Rows, long Length)>? lengths = null)
     {
+        if (spec.Rope is not { } rope) return null;
         using var scope = torch.NewDisposeScope();
-        var frequencies = Enumerable.Range(0, (int)(spec.HeadWidth / 2)).Select(j => (float)(1 / Math.Pow(spec.RopeTheta, 2.0 * j / spec.HeadWidth))).ToArray();
-        var angles = positions.to(torch.float32).unsqueeze(1) * torch.tensor(frequencies, device: positions.device).unsqueeze(0); // (R, D/2)
-        angles = angles.to(torch.float64);
-        var cos = angles.cos();
+        var frequencies = Frequencies(spec, rope, lengths, positions.device);
+        var angles = (positions.to(torch.float32).unsqueeze(1) * frequencies).to(torch.float64); // (R, W/2)
+        var scale = RotaryFrequencies.AttentionScale(rope, spec.MaxPositions);
+        var cos = angles.cos() * scale;
         return new Rotary(
             torch.cat([cos, cos], 1).unsqueeze(1).to(dtype).MoveToOuterDisposeScope(),
-            angles.sin().unsqueeze(1).to(dtype).MoveToOuterDisposeScope());
+            (angles.sin() * scale).unsqueeze(1).to(dtype).MoveToOuterDisposeScope());
+    }
+
+    // (1, W/2) for all rows, or (R, W/2)
+    private static Tensor Frequencies(DecoderSpec spec, RopeParameters rope, IReadOnlyList<(long Rows, long Length)>? lengths, torch.Device device)
+    {
+        Tensor Row(long length) => torch.tensor(RotaryFrequencies.Of(rope, spec.HeadWidth, spec.MaxPositions, length), device: device).unsqueeze(0);
+        if (!RotaryFrequencies.DependOnLength(rope)) return Row(1);
+        if (lengths is null) throw new ArgumentException($"rotary positions of type {rope.Type} need the length of each row's sequence");
+        return torch.cat(lengths.Select(run => Row(run.Length).expand(run.Rows, -1)).ToList());
     }
 
     /// <summary>Turns (R, heads, D); not recorded by autograd's rules for single operators, so call it where nothing is recorded.</summary>
@@ -34,7 +46,8 @@ internal sealed record Rotary(Tensor Cos, Tensor Sin)
 
     private Tensor Turn(Tensor x, int direction)
     {
-        var half = x.size(2) / 2;
+        var (width, half) = (Cos.size(2), Sin.size(2));
+        if (width < x.size(2)) return torch.cat([Turn(x.narrow(2, 0, width), direction), x.narrow(2, width, x.size(2) - width)], 2);
         var turned = x * Cos;
         turned.narrow(2, 0, half).addcmul_(x.narrow(2, half, half), Sin, -direction);
         turned.narrow(2, half, half).addcmul_(x.narrow(2, 0, half), Sin, direction);

@@ -1,6 +1,7 @@
 // Consecutive groups whose attention is one batched product. Short groups are padded to the longest of their bucket,
 // since a product of their own would cost more in calls than the padding in arithmetic; a long group has its own bucket.
 
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
@@ -44,11 +45,17 @@ internal sealed class Bucket : IDisposable
     // groups of 35 to 70 rows at 64 columns took about 5 % less for a whole training step than with a bucket for each.
     private const long PaddingWork = 800_000;
 
+    private readonly Dictionary<long, Tensor> masks = []; // by window; 0 = none
+    private readonly int longest;
+
     private Bucket(List<Segment> segments, Place place)
     {
         var width = segments.Max(s => s.Length);
         Shape = new BucketShape(segments[0].Start, segments.Sum(s => s.Length), segments.Count, width);
-        Mask = segments.TrueForAll(s => s.IsChain) ? CausalMask(width, place) : TreeMask(segments, width, place);
+        // A window that no sequence outgrows hides nothing.
+        longest = segments.Max(s => s.Positions);
+        foreach (var window in place.Windows.Select(Effective).Distinct())
+            masks.Add(window ?? 0, segments.TrueForAll(s => s.IsChain) ? CausalMask(width, window, place) : TreeMask(segments, width, window, place));
         if (segments.Count == 1) return;
         var places = segments.SelectMany((s, b) => Enumerable.Range(0, s.Length).Select(t => (long)b * width + t)).ToArray();
         Places = torch.tensor(places, device: place.Device).DetachFromDisposeScope();
@@ -59,8 +66,11 @@ internal sealed class Bucket : IDisposable
     /// <summary>(rows) int64, see <see cref="BucketShape.Padded"/>; null for a single group.</summary>
     internal Tensor? Places { get; }
 
-    /// <summary>(1 or B, 1, T, T) in the model's dtype: 0 where a row sees another, -inf where not; shared by all layers.</summary>
-    internal Tensor Mask { get; }
+    /// <summary>(1 or B, 1, T, T) in the model's dtype: 0 where a row sees another, -inf where not; shared by all layers of one window.</summary>
+    /// <param name="window">One of the place's windows.</param>
+    internal Tensor Mask(long? window) => masks[Effective(window) ?? 0];
+
+    private long? Effective(long? window) => window < longest ? window : null;
 
     /// <summary>Puts groups into buckets, in order.</summary>
     /// <param name="segments">The groups of a pack.</param>
@@ -91,22 +101,24 @@ internal sealed class Bucket : IDisposable
     public void Dispose()
     {
         Places?.Dispose();
-        Mask.Dispose();
+        foreach (var mask in masks.Values) mask.Dispose();
     }
 
     // Padding stands behind the rows, so the causal mask of the widest group serves all.
-    private static Tensor CausalMask(int width, Place place)
+    private static Tensor CausalMask(int width, long? window, Place place)
     {
         using var scope = torch.NewDisposeScope();
-        return torch.full([width, width], float.NegativeInfinity, place.Type, place.Device).triu(1).view(1, 1, width, width).DetachFromDisposeScope();
+        var hidden = torch.full([width, width], float.NegativeInfinity, place.Type, place.Device);
+        var mask = window is { } w ? hidden.triu(1) + hidden.tril(-w) : hidden.triu(1);
+        return mask.view(1, 1, width, width).DetachFromDisposeScope();
     }
 
-    private static Tensor TreeMask(List<Segment> segments, int width, Place place)
+    private static Tensor TreeMask(List<Segment> segments, int width, long? window, Place place)
     {
         using var scope = torch.NewDisposeScope();
         var mask = new float[segments.Count * width * width];
         Array.Fill(mask, float.NegativeInfinity);
-        for (var b = 0; b < segments.Count; b++) segments[b].Show(mask.AsSpan(b * width * width, width * width), width);
+        for (var b = 0; b < segments.Count; b++) segments[b].Show(mask.AsSpan(b * width * width, width * width), width, window);
         return torch.tensor(mask, [segments.Count, 1, width, width], device: place.Device).to(place.Type).DetachFromDisposeScope();
     }
 }
@@ -115,4 +127,22 @@ internal sealed class Bucket : IDisposable
 /// <param name="Device">Where it lies.</param>
 /// <param name="Type">The model's dtype.</param>
 /// <param name="QueryWidth">Columns of the queries: heads times head width.</param>
-internal sealed record Place(torch.Device Device, torch.ScalarType Type, long QueryWidth);
+internal sealed record Place(torch.Device Device, torch.ScalarType Type, long QueryWidth)
+{
+    /// <summary>The windows of the model's layers, each once; null = none.</summary>
+    internal IReadOnlyList<long?> Windows { get; init; } = [null];
+
+    /// <summary>A length that stands for all with the frequencies of the given one; null where frequencies do not depend on it.</summary>
+    internal Func<long, long>? LengthClass { get; init; }
+
+    /// <summary>What a model's packs are made for.</summary>
+    internal static Place Of(DecoderModel model)
+    {
+        var spec = model.Spec;
+        return new Place(model.Device, model.Head.dtype, spec.Heads * spec.HeadWidth)
+        {
+            Windows = spec.Windows.Count > 0 ? [.. spec.Windows.Distinct()] : [null],
+            LengthClass = spec.Rope is { } rope && RotaryFrequencies.DependOnLength(rope) ? length => RotaryFrequencies.LengthClass(rope, spec.MaxPositions, length) : null,
+        };
+    }
+}

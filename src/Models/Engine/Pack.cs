@@ -1,5 +1,6 @@
 // Packs completion groups into rows without padding. A group's prompt stands once, each completion after it; a row sees
 // its group's prompt and its own completion up to itself. The last token of a completion needs no row: nothing follows it.
+// Where rotary frequencies depend on a sequence's length, completions share a prompt only with those of equal frequencies.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
@@ -9,6 +10,8 @@ namespace PeftAlign.Models.Engine;
 /// <summary>Rows of some groups, ready for one forward pass.</summary>
 public sealed class Pack : IDisposable
 {
+    private readonly Dictionary<string, Tensor?> underControl = [];
+
     private Pack(Rows rows, Place place)
     {
         Tokens = Column(rows.Tokens, place);
@@ -19,6 +22,19 @@ public sealed class Pack : IDisposable
         WithGradient = rows.WithGradient;
         Segments = rows.Segments;
         Buckets = Bucket.Of(Segments, place);
+        Attention = new BucketAttention(Buckets);
+        Lengths = place.LengthClass is null ? null : Segments.Select(s => ((long)s.Length, s.Tokens)).ToList();
+    }
+
+    // Rows that each continue a sequence of their own by one token.
+    private Pack(Step step, Place place, IRowAttention attention)
+    {
+        Tokens = Column(step.Tokens, place);
+        Positions = Column(step.Positions, place);
+        (HeadRows, Targets) = (Column([], place), Column([], place));
+        (Slots, WithGradient, Segments, Buckets) = ([], [], [], []);
+        Lengths = place.LengthClass is null ? null : step.Positions.ConvertAll(p => (1L, place.LengthClass(p + 2))); // as a prompt of p + 1 tokens
+        Attention = attention;
     }
 
     /// <summary>(R) int64 token ids.</summary>
@@ -42,8 +58,20 @@ public sealed class Pack : IDisposable
     /// <summary>One for each group, in row order.</summary>
     internal IReadOnlyList<Segment> Segments { get; }
 
+    /// <summary>For runs of rows, the length of their sequence; null where nothing depends on it.</summary>
+    internal IReadOnlyList<(long Rows, long Length)>? Lengths { get; }
+
     /// <summary>The groups as attention takes them.</summary>
     internal IReadOnlyList<Bucket> Buckets { get; }
+
+    /// <summary>How the rows attend: to the rows of their group, or to what a cache holds.</summary>
+    internal IRowAttention Attention { get; set; }
+
+    /// <summary>Rows of one decoding step.</summary>
+    /// <param name="step">Tokens and positions.</param>
+    /// <param name="place">What the pack is made for.</param>
+    /// <param name="attention">Sees the rows' past.</param>
+    internal static Pack Of(Step step, Place place, IRowAttention attention) => new(step, place, attention);
 
     /// <summary>
     /// Packs groups in order; a pack closes before it would pass <paramref name="maxRows"/>. Only tokens with a weight
@@ -54,7 +82,7 @@ public sealed class Pack : IDisposable
     /// <param name="place">What the packs are made for.</param>
     internal static IEnumerable<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, Place place)
     {
-        var rows = new Rows();
+        var rows = new Rows(place.LengthClass);
         long slot = 0;
         for (var g = 0; g < groups.Count; g++)
         {
@@ -67,14 +95,14 @@ public sealed class Pack : IDisposable
             if (rows.Tokens.Count > 0 && rows.Tokens.Count + RowsOf(groups[g]) > maxRows)
             {
                 yield return new Pack(rows, place);
-                rows = new Rows();
+                rows = new Rows(place.LengthClass);
             }
             rows.Add(groups[g], g, ref slot);
         }
         if (rows.Tokens.Count > 0) yield return new Pack(rows, place);
     }
 
-    /// <summary>Rows that a group takes.</summary>
+    /// <summary>Rows that a group takes where its completions share its prompt.</summary>
     public static long RowsOf(CompletionGroup group) => group.Prompt.Length + group.Completions.Sum(c => c.Tokens.Length - 1L);
 
     /// <inheritdoc/>
@@ -82,6 +110,16 @@ public sealed class Pack : IDisposable
     {
         foreach (var tensor in (Tensor[])[Tokens, Positions, HeadRows, Targets]) tensor.Dispose();
         foreach (var bucket in Buckets) bucket.Dispose();
+        foreach (var rows in underControl.Values) rows?.Dispose();
+    }
+
+    /// <summary>(R, 1) bool: the rows of groups that name a control; null where no group does.</summary>
+    internal Tensor? RowsUnder(string control)
+    {
+        if (underControl.TryGetValue(control, out var known)) return known;
+        var any = Segments.Any(s => s.Control == control);
+        var rows = Segments.SelectMany(s => Enumerable.Repeat(s.Control == control, s.Length)).ToArray();
+        return underControl[control] = any ? torch.tensor(rows, device: Tokens.device).unsqueeze(1).DetachFromDisposeScope() : null;
     }
 
     private static Tensor Column(List<long> values, Place place) =>
@@ -99,7 +137,7 @@ public sealed class Pack : IDisposable
     }
 
     // The rows while they are being collected.
-    private sealed class Rows
+    private sealed class Rows(Func<long, long>? lengthClass)
     {
         internal readonly List<long> Tokens = [];
         internal readonly List<long> Positions = [];
@@ -111,20 +149,32 @@ public sealed class Pack : IDisposable
 
         internal void Add(CompletionGroup group, int record, ref long slot)
         {
-            var start = Tokens.Count;
-            for (var p = 0; p < group.Prompt.Length; p++) Append(group.Prompt[p], p);
-            var branches = new List<int> { group.Prompt.Length };
+            var slots = new List<(Completion Completion, long Slot)>();
             foreach (var completion in group.Completions)
             {
-                var before = start + group.Prompt.Length - 1; // the row that predicts the completion's first token
-                for (var t = 0; t < completion.Tokens.Length; t++, slot++)
+                slots.Add((completion, slot));
+                slot += completion.Tokens.Length;
+            }
+            long Class((Completion Completion, long) c) => lengthClass?.Invoke(group.Prompt.Length + c.Completion.Tokens.Length) ?? 1;
+            foreach (var together in slots.GroupBy(Class)) Add(group, together.ToList(), record, together.Key);
+        }
+
+        private void Add(CompletionGroup group, List<(Completion Completion, long Slot)> completions, int record, long length)
+        {
+            var (prompt, start) = (group.Prompt, Tokens.Count);
+            for (var p = 0; p < prompt.Length; p++) Append(prompt[p], p);
+            var branches = new List<int> { prompt.Length };
+            foreach (var (completion, slot) in completions)
+            {
+                var before = start + prompt.Length - 1; // the row that predicts the completion's first token
+                for (var t = 0; t < completion.Tokens.Length; t++)
                 {
-                    if (completion.Weights[t] != 0) Ask(t == 0 ? before : Tokens.Count - 1, completion.Tokens[t], slot, completion.Gradient);
-                    if (t < completion.Tokens.Length - 1) Append(completion.Tokens[t], group.Prompt.Length + t);
+                    if (completion.Weights[t] != 0) Ask(t == 0 ? before : Tokens.Count - 1, completion.Tokens[t], slot + t, completion.Gradient);
+                    if (t < completion.Tokens.Length - 1) Append(completion.Tokens[t], prompt.Length + t);
                 }
                 branches.Add(completion.Tokens.Length - 1);
             }
-            Segments.Add(new Segment(start, branches.ToArray(), record));
+            Segments.Add(new Segment(start, branches.ToArray(), record, length) { Control = group.Control });
         }
 
         private void Append(int token, int position)
@@ -142,3 +192,8 @@ public sealed class Pack : IDisposable
         }
     }
 }
+
+/// <summary>The rows of one decoding step.</summary>
+/// <param name="Tokens">(R) the newest token of each sequence.</param>
+/// <param name="Positions">(R) its position.</param>
+internal sealed record Step(List<long> Tokens, List<long> Positions);

@@ -8,8 +8,8 @@ using PeftAlign.Torch;
 namespace PeftAlign.Models.Engine;
 
 /// <summary>
-/// apply(q, k, v, rotary, buckets, scale): q (R, H, D), k and v (R, G, D) with H a multiple of G, all before rotation;
-/// buckets that cover all rows; returns (R, H, D).
+/// apply(q, k, v, buckets, form): q (R, H, D), k and v (R, G, D) with H a multiple of G, all before rotation; buckets that
+/// cover all rows; returns (R, H, D).
 /// </summary>
 internal sealed class TreeAttention : torch.autograd.SingleTensorFunction<TreeAttention>
 {
@@ -18,17 +18,19 @@ internal sealed class TreeAttention : torch.autograd.SingleTensorFunction<TreeAt
     public override Tensor forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
         var (q, k, v) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
-        var (rotary, buckets, scale) = ((Rotary)vars[3], (IReadOnlyList<Bucket>)vars[4], (double)vars[5]);
-        var output = torch.empty_like(q);
+        var (buckets, form) = ((IReadOnlyList<Bucket>)vars[3], (AttentionForm)vars[4]);
+        var rotary = form.Rotary;
+        var output = torch.empty(q.shape, q.dtype, q.device);
         using var scope = torch.NewDisposeScope();
-        var (qr, kr) = (rotary.Turn(q).mul_(scale), rotary.Turn(k));
-        var kept = new List<Tensor> { qr, kr, v, output, rotary.Cos, rotary.Sin };
+        var (before, after) = Scales(q, form);
+        var (qr, kr) = (rotary is null ? q * before : rotary.Turn(q).mul_(before), rotary?.Turn(k) ?? k.alias());
+        List<Tensor> kept = [qr, kr, v, output, .. rotary is null ? (Tensor[])[] : [rotary.Cos, rotary.Sin]];
         var made = new List<Tensor> { qr, kr };
         foreach (var bucket in buckets)
         {
             var (shape, places) = (bucket.Shape, bucket.Places);
-            var scores = shape.Queries(qr, places, k.size(1)).bmm(shape.Keys(kr, places).transpose(1, 2)); // (B G, r T, T)
-            scores.view(shape.Batch, -1, shape.Width, shape.Width).add_(bucket.Mask);
+            var scores = Scores(shape.Queries(qr, places, k.size(1)), shape.Keys(kr, places), after, form.Cap); // (B G, r T, T)
+            scores.view(shape.Batch, -1, shape.Width, shape.Width).add_(bucket.Mask(form.Window));
             var probs = scores.softmax(-1);
             shape.Store(output, places, probs.bmm(shape.Keys(v, places)));
             kept.Add(probs);
@@ -40,20 +42,34 @@ internal sealed class TreeAttention : torch.autograd.SingleTensorFunction<TreeAt
         foreach (var tensor in made) tensor.MoveToOuterDisposeScope();
         ctx.save_for_backward(kept);
         ctx.save_data("shapes", buckets.Select(b => b.Shape).ToList());
-        ctx.save_data("scale", scale);
+        ctx.save_data("form", form);
         return output;
+    }
+
+    // Factors of the queries and of the scores. The first costs less; in a narrow dtype the second rounds as Hugging Face's.
+    private static (double Before, double After) Scales(Tensor q, AttentionForm form) =>
+        q.dtype is torch.ScalarType.Float32 or torch.ScalarType.Float64 ? (form.Scale, 1) : (1, form.Scale);
+
+    private static Tensor Scores(Tensor queries, Tensor keys, double scale, double? limit)
+    {
+        var scores = queries.bmm(keys.transpose(1, 2));
+        if (scale != 1) scores.mul_(scale);
+        return limit is { } cap ? scores.div_(cap).tanh().mul_(cap) : scores;
     }
 
     public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, Tensor grad_output)
     {
         var saved = ctx.get_saved_variables();
         var (q, k, v, output) = (saved[0], saved[1], saved[2], saved[3]);
-        var back = new Rotary(saved[4], saved[5]);
-        var (dq, dk, dv) = (torch.empty_like(q), torch.empty_like(k), torch.empty_like(v));
+        var form = (AttentionForm)ctx.get_data("form")!;
+        var shapes = (List<BucketShape>)ctx.get_data("shapes")!;
+        var back = form.Rotary is null ? null : new Rotary(saved[4], saved[5]);
+        var (dq, dk, dv) = (torch.empty(q.shape, q.dtype, q.device), torch.empty(k.shape, k.dtype, k.device), torch.empty(v.shape, v.dtype, v.device));
         using var scope = torch.NewDisposeScope();
         var shared = (grad_output * output).sum(-1, keepdim: true); // (R, H, 1), each row's sum of probs * dprobs
-        var (groups, next) = (k.size(1), 6);
-        foreach (var shape in (List<BucketShape>)ctx.get_data("shapes")!)
+        var (groups, next) = (k.size(1), back is null ? 4 : 6);
+        var (before, after) = Scales(q, form);
+        foreach (var shape in shapes)
         {
             using var inner = torch.NewDisposeScope();
             var probs = saved[next++];
@@ -62,10 +78,21 @@ internal sealed class TreeAttention : torch.autograd.SingleTensorFunction<TreeAt
             shape.Store(dv, places, probs.transpose(1, 2).bmm(grad));
             var dscores = grad.bmm(shape.Keys(v, places).transpose(1, 2)); // (B G, r T, T)
             dscores.sub_(shape.Queries(shared, places, groups)).mul_(probs);
-            shape.Store(dq, places, dscores.bmm(shape.Keys(k, places)));
-            shape.Store(dk, places, dscores.transpose(1, 2).bmm(shape.Queries(q, places, groups)));
+            var (queries, keys) = (shape.Queries(q, places, groups), shape.Keys(k, places));
+            // d c tanh(s / c) / ds = 1 - tanh(s / c)^2; the scores are made again, since they are as large as the probabilities.
+            if (form.Cap is { } cap) dscores.sub_(dscores * Scores(queries, keys, after, cap).div_(cap).square());
+            if (after != 1) dscores.mul_(after);
+            shape.Store(dq, places, dscores.bmm(keys));
+            shape.Store(dk, places, dscores.transpose(1, 2).bmm(queries));
         }
-        var scale = (double)ctx.get_data("scale")!;
-        return [back.TurnBack(dq).mul_(scale).MoveToOuterDisposeScope(), back.TurnBack(dk).MoveToOuterDisposeScope(), dv];
+        if (back is null) return [dq.mul_(before), dk, dv];
+        return [back.TurnBack(dq).mul_(before).MoveToOuterDisposeScope(), back.TurnBack(dk).MoveToOuterDisposeScope(), dv];
     }
 }
+
+/// <summary>How a layer's attention is computed beside its inputs.</summary>
+/// <param name="Rotary">The turn of queries and keys; null = none.</param>
+/// <param name="Scale">Factor of the scores.</param>
+/// <param name="Cap">Scores s become c tanh(s / c); null = no cap.</param>
+/// <param name="Window">Positions that a row sees, its own included; null = all before it.</param>
+internal sealed record AttentionForm(Rotary? Rotary, double Scale, double? Cap = null, long? Window = null);

@@ -145,10 +145,5 @@ public static class ByteTokenizer
         return Encoding.UTF8.GetString(stream.GetBuffer(), 0, (int)stream.Length) + "\n";
     }
 
-    private static void Write(string folder, string name, string text)
-    {
-        var part = Path.Combine(folder, name + ".part");
-        File.WriteAllText(part, text);
-        File.Move(part, Path.Combine(folder, name), overwrite: true);
-    }
+    private static void Write(string folder, string name, string text) => AtomicFile.Write(Path.Combine(folder, name), text);
 }

@@ -45,8 +45,16 @@ internal static class ClassSchema
             $"Options class {property.DeclaringType!.FullName}: property '{property.Name}' is of type {property.PropertyType}, which no option can have. Allowed: bool, int, long, double, string, enums, these as nullable, arrays, lists or string-keyed dictionaries of these, JsonNode.");
         var range = property.GetCustomAttribute<OptionRangeAttribute>();
         var scalar = TypeMap.Scalar(property.PropertyType);
-        return new OptionSchema(NameOf(property), type, OptionsConverter.ToJson(property.GetValue(defaults)))
+        var perModel = property.GetCustomAttribute<OptionPerModelAttribute>();
+        if (perModel is not null && type.Kind != OptionKind.List)
+            throw new PluginException($"Options class {property.DeclaringType!.FullName}: property '{property.Name}' has a value per model, so it must be a list.");
+        // What must be given has no default; an initialiser only keeps the compiler content.
+        var required = property.GetCustomAttribute<OptionRequiredAttribute>() is not null || perModel is { Fallback: null };
+        var fallback = required ? null : perModel is null ? property.GetValue(defaults) : perModel.Fallback;
+        return new OptionSchema(NameOf(property), type, OptionsConverter.ToJson(fallback))
         {
+            Required = required,
+            PerModel = perModel is not null,
             Minimum = range is null || double.IsNegativeInfinity(range.Minimum) ? null : range.Minimum,
             ExclusiveMinimum = range?.ExclusiveMinimum ?? false,
             Maximum = range is null || double.IsPositiveInfinity(range.Maximum) ? null : range.Maximum,

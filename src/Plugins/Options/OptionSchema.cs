@@ -7,7 +7,7 @@ namespace PeftAlign.Plugins;
 /// <summary>One option.</summary>
 /// <param name="Name">In snake_case, as manifests write it.</param>
 /// <param name="Type">Its type.</param>
-/// <param name="Default">The value where none is given; null for null.</param>
+/// <param name="Default">The value where none is given; null for null and for an option that must be given.</param>
 public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Default)
 {
     /// <summary>Smallest allowed number (of each element, for lists and maps); null for no limit.</summary>
@@ -28,8 +28,14 @@ public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Defaul
     /// <summary>What a text names: "path", "model", "dataset", "judge", or empty for plain text.</summary>
     public string Names { get; init; } = "";
 
+    /// <summary>True where it must be given and not be null.</summary>
+    public bool Required { get; init; }
+
     /// <summary>True where it cannot change a result and is no part of a job's identity.</summary>
     public bool Recorded { get; init; }
+
+    /// <summary>Of a merge strategy: a list with one value per model, which users give for each model or once for all.</summary>
+    public bool PerModel { get; init; }
 
     /// <summary>Another option and the values with which this one means something, like "loss_type=sft|dft"; empty for always.</summary>
     public string OnlyWith { get; init; } = "";

@@ -1,5 +1,5 @@
 // Compares given options with a schema: unknown keys, one option given twice, wrong types, numbers out of range, texts that are
-// no choice. Everything at once; what is right comes back under the options' own names, in the shape that its type has.
+// no choice, what must be given and is not. Everything at once; what is right comes back under the options' own names, in the shape that its type has.
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -24,6 +24,8 @@ internal static class OptionsChecker
             else
                 values[option.Name] = Value(option, option.Type, key, node, faults);
         }
+        foreach (var option in schema.Options.Where(option => option.Required && !values.ContainsKey(option.Name)))
+            faults.Add(new OptionFault(option.Name, $"option '{option.Name}' is missing; it is {option.Type.Words} and has no default. Give one."));
         foreach (var option in schema.Options.Where(option => option.OnlyWith != "" && values.ContainsKey(option.Name)))
             if (OutOfPlace(schema, option, values) is { } fault) faults.Add(fault);
         return (values, faults);
@@ -49,7 +51,7 @@ internal static class OptionsChecker
         if (type.Kind == OptionKind.Json) return node?.DeepClone();
         if (node is null)
         {
-            if (!type.Nullable) faults.Add(new OptionFault(key, $"option '{key}' has no value; it is {type.Words}. Give one or leave the option out."));
+            if (!type.Nullable || option.Required) faults.Add(new OptionFault(key, $"option '{key}' has no value; it is {type.Words}. Give one{(option.Required ? "" : " or leave the option out")}."));
             return null;
         }
         return type.Kind switch

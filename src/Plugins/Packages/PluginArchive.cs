@@ -24,8 +24,9 @@ public static class PluginArchive
     public static void Pack(PluginFolder folder, string file)
     {
         folder.ThrowIfTampered();
-        var fresh = $"{file}.{Environment.ProcessId}.tmp";
-        using (var zip = new ZipArchive(File.Create(fresh), ZipArchiveMode.Create))
+        AtomicFile.Write(file, stream =>
+        {
+            using var zip = new ZipArchive(stream, ZipArchiveMode.Create, leaveOpen: true);
             foreach (var name in folder.Manifest.Files.Select(listed => listed.Path).Prepend(PluginManifest.FileName))
             {
                 var entry = zip.CreateEntry(name, CompressionLevel.Optimal);
@@ -34,7 +35,7 @@ public static class PluginArchive
                 using var source = File.OpenRead(Path.Combine(folder.Path, name));
                 source.CopyTo(target);
             }
-        File.Move(fresh, file, overwrite: true);
+        });
     }
 
     /// <summary>Unpacks a plugin into a folder named after its id.</summary>

@@ -1,7 +1,6 @@
 // The lock beside a manifest, NAME.lock.json: which plugins its results come from. The product's own are pinned by the product's
 // version, others by the SHA-256 of their plugin.json, which holds every file's. Development folders are never locked.
 
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -75,11 +74,9 @@ public static class PluginLock
 
     private static bool TryWrite(string file, string text)
     {
-        var fresh = $"{file}.{Environment.ProcessId}";
         try
         {
-            File.WriteAllText(fresh, text, new UTF8Encoding(false));
-            File.Move(fresh, file, overwrite: true);
+            AtomicFile.Write(file, text);
             return true;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

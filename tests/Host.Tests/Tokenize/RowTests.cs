@@ -66,7 +66,7 @@ public class RowTests
         Assert.Multiple(() =>
         {
             for (var left = 3; left < whole.Length; left += left < 30 || left > whole.Length - 30 ? 1 : 997)
-                Assert.That(async () => await Read(whole[..left]), Throws.TypeOf<UserError>().With.Message.Contains("damaged or cut off after line"), $"{left} of {whole.Length} bytes");
+                Assert.That(async () => await Read(whole[..left]), Throws.TypeOf<PeftAlign.Abstractions.UserErrorException>().With.Message.Contains("damaged or cut off after line"), $"{left} of {whole.Length} bytes");
         });
     }
 
@@ -75,7 +75,7 @@ public class RowTests
     {
         var bytes = Zipped(Encoding.UTF8.GetBytes(string.Concat(Enumerable.Range(0, 100).Select(i => $"{{\"a\":{i}}}\n"))));
         bytes[^6] ^= 1;
-        Assert.That(async () => await Read(bytes), Throws.TypeOf<UserError>().With.Message.Contains("damaged or cut off"));
+        Assert.That(async () => await Read(bytes), Throws.TypeOf<PeftAlign.Abstractions.UserErrorException>().With.Message.Contains("damaged or cut off"));
     }
 
     [TestCase("{\"a\":1}\n{\"a\":}", "f.jsonl, line 2: is not valid JSON (byte 6: ")]

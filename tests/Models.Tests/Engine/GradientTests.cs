@@ -13,7 +13,7 @@ public sealed class GradientTests : ScopedTest
     private const double Step = 1e-5;
 
     // (f(x + h) - f(x - h)) / 2h for some entries of each leaf, against autograd.
-    private static void AssertGradients(Func<Tensor> loss, IEnumerable<(string Name, Tensor Leaf)> leaves, double tolerance, int entries = 12)
+    internal static void AssertGradients(Func<Tensor> loss, IEnumerable<(string Name, Tensor Leaf)> leaves, double tolerance, int entries = 12)
     {
         var named = leaves.ToList();
         var gradients = torch.autograd.grad([loss()], named.Select(l => l.Leaf).ToList());
@@ -41,20 +41,24 @@ public sealed class GradientTests : ScopedTest
     private static readonly List<CompletionGroup> Trees = [
         new([1, 2, 3], [Completion.Of([4, 5]), Completion.Of([6, 7, 8, 9])]), new([1], [Completion.Of([2, 3, 4])]), new([5, 6], [Completion.Of([1])])];
 
-    [TestCase(4, 2, true)]
-    [TestCase(4, 4, true)]
-    [TestCase(6, 1, false)]
-    public void Attention_by_finite_differences_and_by_single_operators(int heads, int groups, bool buckets)
+    [TestCase(4, 2, true, null, null, true)]
+    [TestCase(4, 4, true, null, null, true)]
+    [TestCase(6, 1, false, null, null, true)]
+    [TestCase(4, 2, true, 2, null, true)]
+    [TestCase(4, 2, false, 3, 1.5, true)]
+    [TestCase(4, 4, true, null, 0.7, false)]
+    [TestCase(4, 1, true, 1, null, false)]
+    public void Attention_by_finite_differences_and_by_single_operators(int heads, int groups, bool buckets, int? window, double? cap, bool turned)
     {
         var spec = Tiny.Spec() with { Heads = heads, KeyValueHeads = groups };
-        using var pack = Pack.Of(Trees, 100, new Place(torch.CPU, torch.float64, buckets ? 1 : 1 << 24)).Single();
+        using var pack = Pack.Of(Trees, 100, new Place(torch.CPU, torch.float64, buckets ? 1 : 1 << 24) { Windows = [null, window] }).Single();
         Assert.That(pack.Buckets, Has.Count.EqualTo(buckets ? 1 : 3));
         var rows = pack.Tokens.numel();
-        var rotary = Rotary.Of(spec, pack.Positions, torch.float64);
+        var form = new AttentionForm(turned ? Rotary.Of(spec, pack.Positions, torch.float64) : null, 0.4, cap, window);
         var (q, k, v) = (Leaf("q", rows, heads, 6), Leaf("k", rows, groups, 6), Leaf("v", rows, groups, 6));
         var weight = Tiny.Normal("w", [rows, heads, 6], torch.float64);
-        Tensor Mine() => (TreeAttention.apply(q, k, v, rotary, pack.Buckets, 0.4) * weight).sum();
-        Tensor Plain() => (PlainAttention(q, k, v, pack, spec.RopeTheta, 0.4) * weight).sum();
+        Tensor Mine() => (TreeAttention.apply(q, k, v, pack.Buckets, form) * weight).sum();
+        Tensor Plain() => (PlainAttention(q, k, v, pack, turned ? spec.Rope!.Theta : double.PositiveInfinity, form) * weight).sum();
         AssertGradients(Mine, [("q", q), ("k", k), ("v", v)], 1e-8);
         Assert.That(Mine().item<double>(), Is.EqualTo(Plain().item<double>()).Within(1e-5)); // frequencies are rounded to float32
         var (mine, plain) = (torch.autograd.grad([Mine()], [q, k, v]), torch.autograd.grad([Plain()], [q, k, v]));
@@ -62,11 +66,12 @@ public sealed class GradientTests : ScopedTest
     }
 
     // One row at a time: rotate by complex multiplication, look at every row of the group that lies on the path to it.
-    private static Tensor PlainAttention(Tensor q, Tensor k, Tensor v, Pack pack, double theta, double scale)
+    private static Tensor PlainAttention(Tensor q, Tensor k, Tensor v, Pack pack, double theta, AttentionForm form)
     {
         var (positions, half) = (pack.Positions.data<long>().ToArray(), (int)q.size(2) / 2);
         Tensor Turned(Tensor x, int row)
         {
+            if (double.IsInfinity(theta)) return x.select(0, row);
             var angles = torch.tensor(Enumerable.Range(0, half).Select(j => positions[row] * Math.Pow(theta, -2.0 * j / (2 * half))).ToArray());
             var (re, im) = (x.select(0, row).narrow(1, 0, half), x.select(0, row).narrow(1, half, half));
             return torch.cat([re * angles.cos() - im * angles.sin(), re * angles.sin() + im * angles.cos()], 1); // (heads, D)
@@ -79,10 +84,13 @@ public sealed class GradientTests : ScopedTest
             {
                 for (var row = first; row < first + segment.Branches[b]; row++)
                 {
-                    var path = Enumerable.Range(segment.Start, b == 0 ? 0 : segment.Branches[0]).Concat(Enumerable.Range(first, row - first + 1)).ToList();
+                    var path = Enumerable.Range(segment.Start, b == 0 ? 0 : segment.Branches[0]).Concat(Enumerable.Range(first, row - first + 1))
+                        .Where(p => form.Window is null || positions[row] - positions[p] < form.Window).ToList();
                     var keys = torch.stack(path.Select(p => Turned(k, p)).ToList()).repeat_interleave(ratio, 1); // (S, H, D)
                     var values = torch.stack(path.Select(p => v.select(0, p)).ToList()).repeat_interleave(ratio, 1);
-                    var weights = ((keys * Turned(q, row)).sum(-1) * scale).softmax(0).unsqueeze(-1); // (S, H, 1)
+                    var scores = (keys * Turned(q, row)).sum(-1) * form.Scale; // (S, H)
+                    if (form.Cap is { } cap) scores = (scores / cap).tanh() * cap;
+                    var weights = scores.softmax(0).unsqueeze(-1); // (S, H, 1)
                     rows.Add((weights * values).sum(dim: 0));
                 }
             }
@@ -90,17 +98,38 @@ public sealed class GradientTests : ScopedTest
         return torch.stack(rows);
     }
 
-    [TestCase(true, 3)]
-    [TestCase(true, 256)]
-    [TestCase(false, 3)]
-    [TestCase(false, 256)]
-    public void Head_by_finite_differences(bool trained, long chunkRows)
+    [Test]
+    public void Head_by_finite_differences([Values] bool trained, [Values(3, 256)] long chunkRows, [Values(0, 0.8)] double cap)
     {
         var (hidden, head) = (Leaf("hidden", 8, 5), Tiny.Normal("head", [11, 5], torch.float64).requires_grad_(trained));
         var targets = torch.tensor(new long[] { 3, 0, 10, 3, 7, 7, 1, 9 });
         var weight = Tiny.Normal("weight", [8], torch.float64);
-        Tensor Loss() => (HeadLogProbs.apply(hidden, head, targets, chunkRows) * weight).sum();
-        var reference = (hidden.mm(head.t()).log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1) * weight).sum();
+        Tensor Loss() => (HeadLogProbs.apply(hidden, head, targets, new HeadAnswers([], chunkRows, cap))[0] * weight).sum();
+        var logits = hidden.mm(head.t());
+        if (cap > 0) logits = (logits / cap).tanh() * cap;
+        var reference = (logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1) * weight).sum();
+        Assert.That(Loss().item<double>(), Is.EqualTo(reference.item<double>()).Within(1e-12));
+        AssertGradients(Loss, trained ? [("hidden", hidden), ("head", head)] : [("hidden", hidden)], 1e-8, entries: 60);
+    }
+
+    [TestCase(true, 3, 0)]
+    [TestCase(false, 3, 0)]
+    [TestCase(false, 256, 0)]
+    [TestCase(true, 3, 2)]
+    [TestCase(false, 3, 2)]
+    public void Mean_log_probs_by_finite_differences(bool trained, long chunkRows, double cap)
+    {
+        var (hidden, head) = (Leaf("hidden", 8, 5), Tiny.Normal("head", [11, 5], torch.float64).requires_grad_(trained));
+        var targets = torch.tensor(new long[] { 3, 0, 10, 3, 7, 7, 1, 9 });
+        var (weight, other) = (Tiny.Normal("weight", [8], torch.float64), Tiny.Normal("other", [8], torch.float64));
+        Tensor Loss()
+        {
+            var outputs = HeadLogProbs.apply(hidden, head, targets, new HeadAnswers(["mean_log_prob"], chunkRows, cap));
+            return (outputs[0] * weight).sum() + (outputs[1] * other).sum();
+        }
+        var logits = hidden.mm(head.t());
+        var logProbs = (cap > 0 ? (logits / cap).tanh() * cap : logits).log_softmax(-1);
+        var reference = (logProbs.gather(1, targets.unsqueeze(1)).squeeze(1) * weight).sum() + (logProbs.mean([1]) * other).sum();
         Assert.That(Loss().item<double>(), Is.EqualTo(reference.item<double>()).Within(1e-12));
         AssertGradients(Loss, trained ? [("hidden", hidden), ("head", head)] : [("hidden", hidden)], 1e-8, entries: 60);
     }
@@ -108,7 +137,7 @@ public sealed class GradientTests : ScopedTest
     [Test]
     public void A_turn_and_its_inverse()
     {
-        var rotary = Rotary.Of(Tiny.Spec(), torch.tensor(new long[] { 0, 1, 5, 300 }), torch.float64);
+        var rotary = Rotary.Of(Tiny.Spec(), torch.tensor(new long[] { 0, 1, 5, 300 }), torch.float64)!;
         var x = Tiny.Normal("x", [4, 3, 6], torch.float64);
         Assert.That(Tiny.Worst(rotary.TurnBack(rotary.Turn(x)), x), Is.LessThan(1e-6), "cos^2 + sin^2 of float32 angles");
         Assert.That(Tiny.Worst(rotary.Turn(x).select(0, 0), x.select(0, 0)), Is.Zero, "position 0 stays");

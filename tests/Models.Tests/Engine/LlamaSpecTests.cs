@@ -20,6 +20,6 @@ public sealed class LlamaSpecTests
     {
         var json = JsonNode.Parse("""{"model_type":"llama","vocab_size":32,"hidden_size":8,"intermediate_size":16,"num_hidden_layers":1,"num_attention_heads":2}""")!.AsObject();
         if (pad is not null) json["pad_token_id"] = JsonNode.Parse(pad);
-        Assert.That(LlamaSpec.Of(ModelConfig.Of(JsonSerializer.SerializeToElement(json))).PadToken, Is.EqualTo(expected));
+        Assert.That(ModelArchitectures.BuiltIn.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(json))).PadToken, Is.EqualTo(expected));
     }
 }

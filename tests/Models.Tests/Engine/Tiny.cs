@@ -1,6 +1,9 @@
 // Small random decoders, batches and adapters for the engine's tests, in any dtype; and what a batch's answers are.
 
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
@@ -12,29 +15,27 @@ internal static class Tiny
 {
     internal const int Vocabulary = 29;
 
-    internal static DecoderSpec Spec(bool tied = false) => new()
+    internal static DecoderSpec Spec(bool tied = false) => Spec("llama", tied ? """{"tie_word_embeddings":true}""" : "{}");
+
+    /// <summary>A small decoder of any architecture, with further keys of config.json.</summary>
+    internal static DecoderSpec Spec(string architecture, string settings)
     {
-        ModelType = "llama",
-        Vocabulary = Vocabulary,
-        Hidden = 24,
-        Intermediate = 40,
-        Layers = 2,
-        Heads = 4,
-        KeyValueHeads = 2,
-        HeadWidth = 6,
-        NormEpsilon = 1e-5,
-        RopeTheta = 10000,
-        MaxPositions = 512,
-        TiedHead = tied,
-    };
+        var json = JsonNode.Parse("""{"vocab_size":29,"hidden_size":24,"intermediate_size":40,"num_hidden_layers":2,"num_attention_heads":4,"num_key_value_heads":2,"rms_norm_eps":1e-5,"max_position_embeddings":512}""")!.AsObject();
+        json["model_type"] = architecture;
+        foreach (var (key, value) in JsonNode.Parse(settings)!.AsObject()) json[key] = value?.DeepClone();
+        return ModelArchitectures.BuiltIn.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(json)));
+    }
 
     /// <summary>Weights of a size at which every part moves the answer: gain about one.</summary>
     internal static DecoderModel Model(torch.ScalarType dtype, DecoderSpec? spec = null)
     {
         var chosen = spec ?? Spec();
-        return new DecoderModel(chosen, chosen.Weights().ToDictionary(w => w.Name, w => w.Shape.Length == 1
-            ? Normal(w.Name, w.Shape, dtype, 0.2).add_(1)
-            : Normal(w.Name, w.Shape, dtype, 1 / Math.Sqrt(w.Shape[1]))));
+        return new DecoderModel(chosen, chosen.Weights().ToDictionary(w => w.Name, w => w.Role switch
+        {
+            WeightRole.Norm => Normal(w.Name, w.Shape, dtype, 0.2).add_(chosen.Norm.Kind == NormKind.RmsPlusOne ? 0 : 1),
+            WeightRole.Bias => Normal(w.Name, w.Shape, dtype, 0.2),
+            _ => Normal(w.Name, w.Shape, dtype, 1 / Math.Sqrt(w.Shape[1])),
+        }));
     }
 
     internal static Tensor Normal(string name, long[] shape, torch.ScalarType dtype, double std = 1) =>

@@ -1,7 +1,6 @@
 // peftalign plugins relink: a plugin solution adopts this product's packages, after the product moved or was updated.
 
 using System.CommandLine;
-using System.Text;
 using System.Text.Json.Nodes;
 using System.Xml.Linq;
 using PeftAlign.Host.CommandLine;
@@ -31,8 +30,7 @@ internal static class RelinkCommand
         if (!File.Exists(file)) throw new UserError(file, "is not there, so this is no folder that 'peftalign plugins new' made", "give the folder of the .slnx file");
         var document = XDocument.Load(file, LoadOptions.PreserveWhitespace);
         change(document);
-        File.WriteAllText($"{file}.{Environment.ProcessId}", document.ToString(SaveOptions.DisableFormatting).TrimEnd() + "\n", new UTF8Encoding(false));
-        File.Move($"{file}.{Environment.ProcessId}", file, overwrite: true);
+        AtomicFile.Write(file, document.ToString(SaveOptions.DisableFormatting).TrimEnd() + "\n");
     }
 
     private static void SetFeed(XDocument document, Feed feed, string root)

@@ -16,7 +16,7 @@ public sealed class WordsPlugin : IPlugin
     {
         if (Environment.GetEnvironmentVariable("PEFTALIGN_TEST_REGISTER") is { } fault) throw new InvalidOperationException(fault);
         registry.Add<IDatasetReader, WordsOptions>("words", 3, (context, options) => new WordsReader(context, options));
-        registry.Add<IDatasetReader, YamlOptions>("yaml-rows", 1, (_, _) => new YamlReader());
+        registry.Add<IDatasetReader, YamlOptions>("yaml-rows", 1, (_, options) => new YamlReader(options.Path));
     }
 }
 
@@ -70,9 +70,13 @@ public sealed class WordsOptions : CommonOptions
     public long Large { get; set; } = 1L << 40;
 }
 
-/// <summary>Nothing to choose.</summary>
+/// <summary>A list of maps in YAML.</summary>
 public sealed class YamlOptions
 {
+    /// <summary>The file.</summary>
+    [OptionRequired]
+    [OptionNames("path")]
+    public string Path { get; set; } = "";
 }
 
 internal sealed class WordsReader : IDatasetReader
@@ -87,7 +91,7 @@ internal sealed class WordsReader : IDatasetReader
         this.options = options;
     }
 
-    public IEnumerable<DataRecord> Read(string? path)
+    public IEnumerable<DataRecord> Read(string? split)
     {
         var row = 0;
         foreach (var word in options.Words.Take(options.Take ?? int.MaxValue))
@@ -103,11 +107,11 @@ internal sealed class WordsReader : IDatasetReader
     }
 }
 
-internal sealed class YamlReader : IDatasetReader
+internal sealed class YamlReader(string path) : IDatasetReader
 {
-    public IEnumerable<DataRecord> Read(string? path)
+    public IEnumerable<DataRecord> Read(string? split)
     {
-        var rows = new DeserializerBuilder().Build().Deserialize<List<Dictionary<string, string>>>(File.ReadAllText(path!));
-        return rows.Select((row, k) => new DataRecord(new JsonObject(row.Select(field => KeyValuePair.Create(field.Key, (JsonNode?)field.Value))), path!, k + 1));
+        var rows = new DeserializerBuilder().Build().Deserialize<List<Dictionary<string, string>>>(File.ReadAllText(path));
+        return rows.Select((row, k) => new DataRecord(new JsonObject(row.Select(field => KeyValuePair.Create(field.Key, (JsonNode?)field.Value))), path, k + 1));
     }
 }

@@ -25,8 +25,9 @@ public sealed class FaultyPlugin : IPlugin
 public sealed class ReaderOptions
 {
     /// <summary>The file.</summary>
+    [OptionRequired]
     [OptionNames("path")]
-    public string? Path { get; set; }
+    public string Path { get; set; } = "";
 
     /// <summary>In which way to be wrong.</summary>
     public ReaderFault Fault { get; set; }

@@ -3,6 +3,7 @@
 using System.IO.Compression;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
 
 namespace Sample.Faulty;
 
@@ -15,6 +16,7 @@ public enum ReaderFault
     SharesRecords,
     NumbersNothing,
     KnowsNoGz,
+    TakesACutGz,
     HidesTheRow,
     ReadsEagerly,
     ThrowsForAMissingPath,
@@ -31,7 +33,7 @@ internal sealed class PairsReader(string? path, ReaderFault fault) : IDatasetRea
         if (split is not null && fault != ReaderFault.IgnoresSplits) throw new UserErrorException($"There is no split '{split}'; pairs have none.");
         if (path is null || !File.Exists(path))
             throw fault == ReaderFault.ThrowsForAMissingPath ? new FileNotFoundException(path) : new UserErrorException($"{path}: there is no such file.");
-        var records = fault == ReaderFault.LosesTheLastRow ? Lines(path).Take(2) : Lines(path);
+        var records = fault == ReaderFault.LosesTheLastRow ? Lines(path).Where(record => record.Row != 3) : Lines(path);
         return fault == ReaderFault.ReadsEagerly ? records.ToArray().Select(record => record with { Fields = (JsonObject)record.Fields.DeepClone() }) : records;
     }
 
@@ -39,8 +41,7 @@ internal sealed class PairsReader(string? path, ReaderFault fault) : IDatasetRea
     {
         if (read && fault == ReaderFault.ReadsOnce) yield break;
         read = true;
-        using var reader = new StreamReader(Open(path));
-        for (var row = 1; reader.ReadLine() is { } line; row++)
+        foreach (var (row, line) in Text(path))
         {
             var parts = line.Split('\t');
             if (parts.Length != 2)
@@ -53,6 +54,16 @@ internal sealed class PairsReader(string? path, ReaderFault fault) : IDatasetRea
         }
     }
 
-    private Stream Open(string path) =>
-        path.EndsWith(".gz", StringComparison.Ordinal) && fault != ReaderFault.KnowsNoGz ? new GZipStream(File.OpenRead(path), CompressionMode.Decompress) : File.OpenRead(path);
+    private IEnumerable<TextLine> Text(string path) => fault switch
+    {
+        ReaderFault.KnowsNoGz => Told(File.OpenRead(path)),
+        ReaderFault.TakesACutGz when path.EndsWith(".gz", StringComparison.Ordinal) => Told(new GZipStream(File.OpenRead(path), CompressionMode.Decompress)),
+        _ => TextLines.Read(path),
+    };
+
+    private static IEnumerable<TextLine> Told(Stream stream)
+    {
+        using var reader = new StreamReader(stream);
+        for (var row = 1; reader.ReadLine() is { } line; row++) yield return new TextLine(row, line);
+    }
 }

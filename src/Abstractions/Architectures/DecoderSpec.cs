@@ -1,0 +1,168 @@
+// A decoder as data: an architecture says which parts a block has, how wide they are and what their weights are called; the
+// engine computes. Every part that one of the known families needs is here, each off unless it is asked for.
+
+namespace PeftAlign.Abstractions;
+
+/// <summary>A causal decoder: embedding, blocks of attention and feed-forward with norms before them, final norm, head.</summary>
+public sealed record DecoderSpec
+{
+    /// <summary>model_type of config.json.</summary>
+    public required string ModelType { get; init; }
+
+    /// <summary>Entries of the vocabulary, V.</summary>
+    public required long Vocabulary { get; init; }
+
+    /// <summary>Width of the residual stream, d.</summary>
+    public required long Hidden { get; init; }
+
+    /// <summary>Number of blocks.</summary>
+    public required int Layers { get; init; }
+
+    /// <summary>Query heads, H.</summary>
+    public required long Heads { get; init; }
+
+    /// <summary>Key and value heads, G; H is a multiple of it.</summary>
+    public required long KeyValueHeads { get; init; }
+
+    /// <summary>Width of a head, D.</summary>
+    public required long HeadWidth { get; init; }
+
+    /// <summary>Most positions that the model was made for; a limit where positions are learned.</summary>
+    public required long MaxPositions { get; init; }
+
+    /// <summary>Whether the output head is the embedding matrix.</summary>
+    public required bool TiedHead { get; init; }
+
+    /// <summary>Kind of all norms.</summary>
+    public required NormSpec Norm { get; init; }
+
+    /// <summary>The parts of a block; the same in every block.</summary>
+    public required BlockSpec Block { get; init; }
+
+    /// <summary>Names of the weights outside the blocks.</summary>
+    public DecoderNames Names { get; init; } = new("model.embed_tokens", "model.layers.", "model.norm");
+
+    /// <summary>Rotary positions; null where positions are learned (<see cref="DecoderNames.Positions"/>).</summary>
+    public RopeParameters? Rope { get; init; }
+
+    /// <summary>For each block, how many tokens one sees, itself included; null = all. Empty = all in every block.</summary>
+    public IReadOnlyList<long?> Windows { get; init; } = [];
+
+    /// <summary>Factor of the attention scores; null = 1 / sqrt(D).</summary>
+    public double? ScoreScale { get; init; }
+
+    /// <summary>Scores s become c tanh(s / c); null = no cap.</summary>
+    public double? ScoreCap { get; init; }
+
+    /// <summary>Logits z become c tanh(z / c); null = no cap.</summary>
+    public double? LogitCap { get; init; }
+
+    /// <summary>Factor of the embeddings, rounded to the model's dtype; null = 1.</summary>
+    public double? EmbeddingScale { get; init; }
+
+    /// <summary>Outputs of a score head (Labels, d), which stands in the output head's place in sequence classifiers; null = a language model.</summary>
+    public long? Labels { get; init; }
+
+    /// <summary>Row of the embedding that no gradient reaches through the embedding, as in Hugging Face's models; null = none.</summary>
+    public long? PadToken { get; init; }
+}
+
+/// <summary>Names of the weights outside the blocks, without ".weight".</summary>
+/// <param name="Embedding">(V, d)</param>
+/// <param name="Blocks">Stands before a block's number and a dot.</param>
+/// <param name="FinalNorm">(d)</param>
+public sealed record DecoderNames(string Embedding, string Blocks, string FinalNorm)
+{
+    /// <summary>(MaxPositions, d) learned positions, added to the embeddings; null = none.</summary>
+    public string? Positions { get; init; }
+
+    /// <summary>(V, d); not in the checkpoint where it is tied.</summary>
+    public string Head { get; init; } = "lm_head";
+}
+
+/// <summary>The parts of one block; names are relative to the block.</summary>
+public sealed record BlockSpec
+{
+    /// <summary>Norm before attention.</summary>
+    public required string AttentionNorm { get; init; }
+
+    /// <summary>Their outputs, side by side, are the queries, keys and values: three layers, or one.</summary>
+    public required IReadOnlyList<LinearSpec> AttentionInputs { get; init; }
+
+    /// <summary>From the mixed values back to the residual stream.</summary>
+    public required LinearSpec AttentionOutput { get; init; }
+
+    /// <summary>Norm over each query head before rotation; null = none.</summary>
+    public string? QueryNorm { get; init; }
+
+    /// <summary>Norm over each key head before rotation; null = none.</summary>
+    public string? KeyNorm { get; init; }
+
+    /// <summary>Norm of attention's result before it is added; null = none.</summary>
+    public string? AttentionEndNorm { get; init; }
+
+    /// <summary>Norm before the feed-forward part.</summary>
+    public required string FeedForwardNorm { get; init; }
+
+    /// <summary>Their outputs, side by side, are gate and values where it is gated; else what is activated.</summary>
+    public required IReadOnlyList<LinearSpec> FeedForwardInputs { get; init; }
+
+    /// <summary>Whether activated gates multiply values (SwiGLU, GeGLU).</summary>
+    public bool Gated { get; init; } = true;
+
+    /// <summary>Of the gate, or of everything.</summary>
+    public required Activation Activation { get; init; }
+
+    /// <summary>From the inner width back to the residual stream.</summary>
+    public required LinearSpec FeedForwardOutput { get; init; }
+
+    /// <summary>Norm of the feed-forward result before it is added; null = none.</summary>
+    public string? FeedForwardEndNorm { get; init; }
+}
+
+/// <summary>A linear layer.</summary>
+/// <param name="Name">Relative to the block, without ".weight".</param>
+/// <param name="Inputs">Columns.</param>
+/// <param name="Outputs">Rows.</param>
+public sealed record LinearSpec(string Name, long Inputs, long Outputs)
+{
+    /// <summary>Whether there is a bias of its outputs.</summary>
+    public bool Bias { get; init; }
+
+    /// <summary>Whether the weight is stored (inputs, outputs), as GPT-2's.</summary>
+    public bool Transposed { get; init; }
+}
+
+/// <summary>Kind of the norms.</summary>
+/// <param name="Kind">Its formula.</param>
+/// <param name="Epsilon">Added to the mean square or variance.</param>
+public sealed record NormSpec(NormKind Kind, double Epsilon);
+
+/// <summary>Formulas of norms.</summary>
+public enum NormKind
+{
+    /// <summary>w x / rms(x)</summary>
+    Rms,
+
+    /// <summary>(1 + w) x / rms(x)</summary>
+    RmsPlusOne,
+
+    /// <summary>w (x - mean) / sd + b</summary>
+    Layer,
+}
+
+/// <summary>Activations of feed-forward parts.</summary>
+public enum Activation
+{
+    /// <summary>x sigmoid(x)</summary>
+    Silu,
+
+    /// <summary>x Phi(x)</summary>
+    Gelu,
+
+    /// <summary>The tanh approximation of x Phi(x): gelu_new, gelu_pytorch_tanh.</summary>
+    GeluTanh,
+
+    /// <summary>max(x, 0)</summary>
+    Relu,
+}

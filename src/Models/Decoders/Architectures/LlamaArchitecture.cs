@@ -1,0 +1,22 @@
+// LLaMA 1, 2, 3 and what is built like them (Vicuna ...). Source: Touvron et al. 2023.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Decoders;
+
+internal sealed class LlamaArchitecture : IModelArchitecture
+{
+    public string ClassName => "LlamaForCausalLM";
+
+    public IReadOnlyList<InitOption> InitOptions => NewModelOptions.Llama;
+
+    public DecoderSpec Describe(ArchitectureConfig config)
+    {
+        var spec = LlamaShape.Of(config);
+        var block = spec.Block;
+        if (config.Bool("attention_bias") == true) block = block.WithAttentionBias(output: true);
+        if (config.Bool("mlp_bias") == true)
+            block = block with { FeedForwardInputs = block.FeedForwardInputs.WithBias(), FeedForwardOutput = block.FeedForwardOutput with { Bias = true } };
+        return spec with { Block = block };
+    }
+}

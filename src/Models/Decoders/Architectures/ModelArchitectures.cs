@@ -1,0 +1,64 @@
+// The architectures that a process knows: the built-in ones and those of plugins, by model_type.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+
+namespace PeftAlign.Models.Decoders;
+
+/// <summary>Architectures by model_type. Immutable.</summary>
+public sealed class ModelArchitectures
+{
+    private readonly IReadOnlyDictionary<string, IModelArchitecture> all;
+
+    private ModelArchitectures(IReadOnlyDictionary<string, IModelArchitecture> all) => this.all = all;
+
+    /// <summary>Those that are built in.</summary>
+    public static ModelArchitectures BuiltIn { get; } = new(new Dictionary<string, IModelArchitecture>
+    {
+        ["llama"] = new LlamaArchitecture(),
+        ["mistral"] = new MistralArchitecture(),
+        ["qwen2"] = new Qwen2Architecture(),
+        ["qwen3"] = new Qwen3Architecture(),
+        ["gemma2"] = new Gemma2Architecture(),
+        ["phi3"] = new Phi3Architecture(),
+        ["gpt2"] = new Gpt2Architecture(),
+        ["gpt_neo"] = new GptNeoArchitecture(),
+    });
+
+    /// <summary>Every known model_type, sorted.</summary>
+    public IReadOnlyList<string> Names => [.. all.Keys.Order(StringComparer.Ordinal)];
+
+    /// <summary>These and further ones; a built-in one cannot be replaced.</summary>
+    /// <param name="further">From plugins, by model_type.</param>
+    public ModelArchitectures With(IEnumerable<KeyValuePair<string, IModelArchitecture>> further)
+    {
+        var joined = new Dictionary<string, IModelArchitecture>(all);
+        foreach (var (name, architecture) in further)
+            if (!joined.TryAdd(name, architecture)) throw new UserErrorException($"A plugin provides the architecture {name}, which is known already; remove the plugin.");
+        return new ModelArchitectures(joined);
+    }
+
+    /// <summary>The architecture of a name.</summary>
+    /// <exception cref="UserErrorException">There is none; the message names the known ones.</exception>
+    public IModelArchitecture Find(string name) => all.TryGetValue(name, out var found) ? found
+        : throw new UserErrorException($"The architecture {Fault.Quote(name)} is not known; known are {string.Join(", ", Names)}.");
+
+    /// <summary>What a configuration describes.</summary>
+    /// <param name="config">config.json.</param>
+    /// <exception cref="UserErrorException">The architecture is unknown, or a key asks for what it cannot compute.</exception>
+    public DecoderSpec Describe(ModelConfig config)
+    {
+        if (!all.TryGetValue(config.ModelType, out var architecture)) throw config.UnknownArchitecture(all.Keys);
+        if (config.IsQuantized) throw config.Wrong("quantization_config", "absent (4-bit folders are not built yet)");
+        return Checked(architecture.Describe(config), config);
+    }
+
+    private static DecoderSpec Checked(DecoderSpec spec, ModelConfig config)
+    {
+        var width = spec.Rope is { } rope ? RotaryFrequencies.Width(rope, spec.HeadWidth) : 0;
+        if (width % 2 != 0) throw config.Wrong("head_dim", $"a size of which an even number of dimensions turns; {width} would");
+        if (spec.Rope?.ShortFactor is { } factors && factors.Count != width / 2)
+            throw config.Wrong("rope_scaling", $"such that short_factor and long_factor have {width / 2} entries, one for each frequency; they have {factors.Count}");
+        return spec;
+    }
+}

@@ -1,0 +1,58 @@
+// Rows of single answers with a verdict, as TRL's KTO makes them: {prompt, completion, label} of texts or messages,
+// {prompt_ids, completion_ids, label}, or preference rows, of which all chosen answers of a block of 1000 rows come before all
+// rejected ones.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Rows;
+
+/// <summary>Reads rows of single answers.</summary>
+public static class AnswerRows
+{
+    private const int Block = 1000;
+
+    /// <summary>Rows {prompt, completion, label} of preference rows; others stay as they are.</summary>
+    /// <param name="records">In file order.</param>
+    /// <exception cref="UserErrorException">A preference row lacks a field.</exception>
+    public static IReadOnlyList<DataRecord> Unpaired(IReadOnlyList<DataRecord> records)
+    {
+        if (!records.Any(r => r.Has("chosen") || r.Has("chosen_ids"))) return records;
+        return [.. records.Chunk(Block).SelectMany(block => block.Select(r => Side(r, "chosen", true)).Concat(block.Select(r => Side(r, "rejected", false))))];
+    }
+
+    /// <summary>A row's answer, uncut, and whether it is a desirable one.</summary>
+    /// <param name="record">A row that is no pair.</param>
+    /// <param name="context">Tokenizer, template; the ledger counts shifted boundaries.</param>
+    /// <exception cref="UserErrorException">A field is missing or of the wrong kind.</exception>
+    public static (AnswerTokens Answer, bool Label) Read(DataRecord record, PrepareContext context)
+    {
+        var label = record.Fields["label"] is JsonValue value && value.TryGetValue<bool>(out var given) ? given : throw record.Wrong("label", "true or false");
+        if (record.Has("completion_ids")) return (new AnswerTokens(record.Ids("prompt_ids"), record.Ids("completion_ids")), label);
+        var whole = SequenceRows.Read(record, new TrainedPart(), context)[0];
+        return (new AnswerTokens(whole.Ids[..whole.Prompt], whole.Ids[whole.Prompt..]), label);
+    }
+
+    /// <summary>An answer within the limits, as the collator of TRL cuts it.</summary>
+    /// <param name="answer">Prompt and answer.</param>
+    /// <param name="context">Limits.</param>
+    public static AnswerTokens Cut(AnswerTokens answer, PrepareContext context) => Answers.Cut(answer, context);
+
+    /// <summary>Of each row, the completion of another one: the row before in its block, the first row's is the block's last.</summary>
+    /// <param name="completions">In order, refused rows left out.</param>
+    /// <param name="batch">Rows of a block: the batch size.</param>
+    public static IReadOnlyList<int[]> Rotated(IReadOnlyList<int[]> completions, int batch) =>
+        [.. completions.Chunk(batch).SelectMany(block => block[^1..].Concat(block[..^1]))];
+
+    private static DataRecord Side(DataRecord record, string side, bool label)
+    {
+        var tokens = record.Has(side + "_ids");
+        if (!tokens && !record.Has(side)) throw record.Wrong(side, "there, as in every row of pairs");
+        var pair = tokens ? record : PreferenceRows.WithPrompt(record);
+        var (prompt, answer) = tokens ? ("prompt_ids", "completion_ids") : ("prompt", "completion");
+        var fields = new JsonObject { [prompt] = pair.Fields[prompt]?.DeepClone(), [answer] = pair.Fields[tokens ? side + "_ids" : side]?.DeepClone(), ["label"] = label };
+        foreach (var kept in (string[])["tools", "chat_template_kwargs"])
+            if (pair.Fields[kept] is { } value) fields[kept] = value.DeepClone();
+        return record with { Fields = fields };
+    }
+}

@@ -1,0 +1,32 @@
+// Rows that hold token ids with labels: -100 where a token is not trained, else the token's own id.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Rows;
+
+internal static class LabelledRows
+{
+    /// <summary>Ids, and whether each is trained.</summary>
+    /// <exception cref="UserErrorException">The lists differ in length, or a label is neither -100 nor its token.</exception>
+    internal static (int[] Ids, bool[] Trained) Read(DataRecord record, string idField, string labelField)
+    {
+        var (ids, labels) = (record.Ids(idField), record.Ids(labelField));
+        if (ids.Length != labels.Length)
+            throw new UserErrorException($"{record.Source}, row {record.Row}: {idField} has {ids.Length} entries and {labelField} {labels.Length}; they must be equally long.");
+        for (var k = 0; k < ids.Length; k++)
+            if (labels[k] != -100 && labels[k] != ids[k])
+                throw new UserErrorException($"{record.Source}, row {record.Row}: {labelField}[{k}] is {labels[k]}; it must be -100 or {idField}[{k}] = {ids[k]}.");
+        return (ids, Array.ConvertAll(labels, l => l != -100));
+    }
+
+    /// <summary>An answer: everything from the first trained token on, all of it trained.</summary>
+    /// <exception cref="UserErrorException">As for Read, or a token behind the first trained one is not trained.</exception>
+    internal static AnswerTokens Answer(DataRecord record, string idField, string labelField)
+    {
+        var (ids, trained) = Read(record, idField, labelField);
+        var first = Array.IndexOf(trained, true) is >= 0 and var at ? at : ids.Length;
+        if (Array.IndexOf(trained, false, first) is >= 0 and var gap)
+            throw new UserErrorException($"{record.Source}, row {record.Row}: {labelField}[{gap}] is -100 behind trained tokens; the labels of an answer are one piece at the end.");
+        return new AnswerTokens(ids[..first], ids[first..]);
+    }
+}

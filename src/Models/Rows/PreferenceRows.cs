@@ -1,0 +1,107 @@
+// Preference rows as tokens, as TRL's DPO makes them. Shapes: {prompt, chosen, rejected} and {chosen, rejected} (their common
+// beginning is the prompt), each a text or messages; {prompt_ids, chosen_ids, rejected_ids}; {chosen_input_ids, chosen_labels,
+// rejected_input_ids, rejected_labels}. The answers start at the first token in which the prompt alone differs from the
+// prompt with either answer.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Rows;
+
+/// <summary>A pair before truncation.</summary>
+/// <param name="Chosen">The better answer with what stands before it.</param>
+/// <param name="Rejected">The worse one; its prompt is the same, unless the row gives whole sequences.</param>
+/// <param name="Shifted">Whether the prompt alone becomes other tokens.</param>
+public sealed record PairTokens(AnswerTokens Chosen, AnswerTokens Rejected, bool Shifted = false);
+
+/// <summary>A prompt and its answer as token ids.</summary>
+/// <param name="Prompt">May be empty.</param>
+/// <param name="Completion">The answer, its end token included.</param>
+public sealed record AnswerTokens(int[] Prompt, int[] Completion);
+
+/// <summary>Reads preference rows.</summary>
+public static class PreferenceRows
+{
+    private static readonly string[] Pair = ["prompt", "chosen", "rejected"];
+
+    /// <summary>The pair of a row, uncut.</summary>
+    /// <param name="record">A row in one of the shapes above.</param>
+    /// <param name="context">Tokenizer and chat template; neither is needed where the row holds tokens.</param>
+    /// <exception cref="UserErrorException">The row has none of the shapes, or a field of the wrong kind.</exception>
+    public static PairTokens Read(DataRecord record, PrepareContext context)
+    {
+        if (record.Has("chosen_ids"))
+        {
+            var prompt = record.Ids("prompt_ids");
+            return new PairTokens(new(prompt, record.Ids("chosen_ids")), new(prompt, record.Ids("rejected_ids")));
+        }
+        if (record.Has("chosen_input_ids"))
+            return new PairTokens(LabelledRows.Answer(record, "chosen_input_ids", "chosen_labels"), LabelledRows.Answer(record, "rejected_input_ids", "rejected_labels"));
+        if (!record.Has("chosen") || !record.Has("rejected"))
+            throw new UserErrorException($"{record.Source}, row {record.Row}: a preference row needs chosen and rejected (and prompt), or prompt_ids, chosen_ids and rejected_ids; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+        return OfTexts(WithPrompt(record), context);
+    }
+
+    /// <summary>
+    /// The groups to train, cut to the limits: one whose two completions are chosen and rejected, or, where truncation or the
+    /// row itself gave them different prompts or none, two of one completion each, chosen first. Empty where an answer has no
+    /// token that can be trained. Counts in the ledger. A completion's RecordedLength counts a first token that is never
+    /// predicted because nothing stands before it.
+    /// </summary>
+    /// <param name="record">A row as for Read.</param>
+    /// <param name="context">Tokenizer, template, limits, ledger.</param>
+    /// <exception cref="UserErrorException">As for Read.</exception>
+    public static IReadOnlyList<CompletionGroup> Groups(DataRecord record, PrepareContext context)
+    {
+        var pair = Read(record, context);
+        context.Ledger.Rows++;
+        if (pair.Shifted) context.Ledger.RowsWithShiftedBoundary++;
+        return Answers.Groups([pair.Chosen, pair.Rejected], context);
+    }
+
+    // TRL's extract_prompt: what both answers begin with; of texts without the blank before they part.
+    internal static DataRecord WithPrompt(DataRecord record)
+    {
+        if (record.Has("prompt")) return record;
+        var (chosen, rejected) = (record.Fields["chosen"]!, record.Fields["rejected"]!);
+        var fields = record.Fields.DeepClone().AsObject();
+        if (RowEncoder.HoldsMessages(record, Pair))
+        {
+            var (a, b) = (chosen.AsArray(), rejected.AsArray());
+            var same = Parting(Math.Min(a.Count, b.Count), k => JsonNode.DeepEquals(a[k], b[k]));
+            JsonNode? Slice(JsonArray of, int from, int to) => new JsonArray([.. of.Skip(from).Take(to - from).Select(m => m?.DeepClone())]);
+            (fields["prompt"], fields["chosen"], fields["rejected"]) = (Slice(a, 0, same), Slice(a, same, a.Count), Slice(b, same, b.Count));
+        }
+        else
+        {
+            var (a, b) = (record.Text("chosen"), record.Text("rejected"));
+            var same = Parting(Math.Min(a.Length, b.Length), k => a[k] == b[k]);
+            if (same > 0 && char.IsHighSurrogate(a[same - 1])) same--;
+            if (same > 0 && a[same - 1] == ' ' && same < Math.Min(a.Length, b.Length) && a[same] != b[same]) same--;
+            (fields["prompt"], fields["chosen"], fields["rejected"]) = (a[..same], a[same..], b[same..]);
+        }
+        return record with { Fields = fields };
+    }
+
+    // Where one is the beginning of the other, the last entry that both have counts to the answers.
+    private static int Parting(int shorter, Func<int, bool> same)
+    {
+        for (var k = 0; k < shorter; k++)
+            if (!same(k)) return k;
+        return Math.Max(0, shorter - 1);
+    }
+
+    private static PairTokens OfTexts(DataRecord record, PrepareContext context)
+    {
+        var encoder = new RowEncoder(record, context);
+        var chat = RowEncoder.HoldsMessages(record, Pair);
+        int[] Whole(string answer) => chat
+            ? encoder.Conversation(encoder.Messages("prompt", answer))
+            : encoder.Plain(record.Text("prompt") + encoder.WithEnd(record.Text(answer)));
+        var prompt = chat ? encoder.Conversation(encoder.Messages("prompt"), addGenerationPrompt: true) : encoder.Plain(record.Text("prompt"));
+        var (chosen, rejected) = (Whole("chosen"), Whole("rejected"));
+        var same = Math.Min(RowEncoder.Shared(prompt, chosen), RowEncoder.Shared(prompt, rejected));
+        var shared = prompt[..same];
+        return new PairTokens(new(shared, chosen[same..]), new(shared, rejected[same..]), Shifted: same < prompt.Length);
+    }
+}

@@ -1,0 +1,156 @@
+// Rows of supervised fine-tuning as tokens, as TRL's SFT makes them. Shapes: {text}; {prompt, completion} and {messages}, the
+// former of texts or messages; {input_ids, labels}, with seq_lengths where several documents are packed; {prompt_ids,
+// completion_ids}. Texts and conversations train every token, rows with a prompt the completion, which starts at the first
+// token in which the prompt alone and both together differ.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Rows;
+
+/// <summary>Which tokens of a row are trained.</summary>
+/// <param name="CompletionOnly">Of rows with a prompt, only the completion.</param>
+/// <param name="AssistantOnly">Of conversations, only what the template marks as the assistant's.</param>
+public sealed record TrainedPart(bool CompletionOnly = true, bool AssistantOnly = false);
+
+/// <summary>Reads rows of supervised fine-tuning.</summary>
+public static class SequenceRows
+{
+    /// <summary>The sequences of a row, uncut: one, or those that are packed in it.</summary>
+    /// <param name="record">A row in one of the shapes above.</param>
+    /// <param name="part">What is trained.</param>
+    /// <param name="context">Tokenizer, template; the ledger counts shifted boundaries.</param>
+    /// <exception cref="UserErrorException">The row has none of the shapes, a field is of the wrong kind, or nothing is marked as the assistant's.</exception>
+    public static IReadOnlyList<SequenceTokens> Read(DataRecord record, TrainedPart part, PrepareContext context)
+    {
+        if (record.Has("input_ids")) return Labelled(record, part);
+        if (record.Has("prompt_ids"))
+        {
+            RefuseAssistantOnly(record, part);
+            return [Joined(record.Ids("prompt_ids"), record.Ids("completion_ids"), part)];
+        }
+        if (record.Has("messages")) return [Conversation(record, part, context)];
+        if (record.Has("text"))
+        {
+            RefuseAssistantOnly(record, part);
+            var encoder = new RowEncoder(record, context);
+            return [AllTrained(encoder.Plain(encoder.WithEnd(record.Text("text"))))];
+        }
+        if (record.Has("prompt") && record.Has("completion")) return [WithPrompt(record, part, context)];
+        throw new UserErrorException($"{record.Source}, row {record.Row}: sft needs text, messages, prompt and completion, prompt_ids and completion_ids, or input_ids and labels; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+    }
+
+    /// <summary>The rows as tokens, once: refused rows are left out, the others packed where the context says so. Counts in the ledger.</summary>
+    /// <param name="records">In file order.</param>
+    /// <param name="part">What is trained.</param>
+    /// <param name="context">Tokenizer, template, limits, packing, ledger.</param>
+    /// <returns>Records for <see cref="Groups"/>; they hold tokens and no fields.</returns>
+    /// <exception cref="UserErrorException">As for Read.</exception>
+    public static IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, TrainedPart part, PrepareContext context)
+    {
+        var kept = new List<DataRecord>();
+        foreach (var record in records)
+            if (Cut(record, part, context) is { } cut) kept.Add(new DataRecord([], record.Source, record.Row) { Prepared = cut });
+        if (context.Packing is { } strategy) kept = Packed(kept, strategy, context);
+        foreach (var record in kept) CountKept((IReadOnlyList<SequenceTokens>)record.Prepared!, context.Ledger);
+        return kept;
+    }
+
+    /// <summary>The groups of a row to train, one for each of its sequences that has something to train. Counts rows that were not arranged.</summary>
+    /// <param name="record">A row as for Read, or one that <see cref="Arrange"/> made.</param>
+    /// <param name="part">What is trained.</param>
+    /// <param name="context">Tokenizer, template, limits, ledger.</param>
+    /// <exception cref="UserErrorException">As for Read.</exception>
+    public static IEnumerable<CompletionGroup> Groups(DataRecord record, TrainedPart part, PrepareContext context)
+    {
+        if (record.Prepared is not IReadOnlyList<SequenceTokens> sequences)
+        {
+            sequences = Cut(record, part, context) ?? [];
+            CountKept(sequences, context.Ledger);
+        }
+        return sequences.Select(s => s.Group()).OfType<CompletionGroup>();
+    }
+
+    // The row's sequences within the limits; null where no token is left to train.
+    private static List<SequenceTokens>? Cut(DataRecord record, TrainedPart part, PrepareContext context)
+    {
+        var whole = Read(record, part, context);
+        var ledger = context.Ledger;
+        ledger.Rows++;
+        var cut = whole.Select(s => s.Cut(context)).ToList();
+        var lost = whole.Sum(s => (long)s.Ids.Length) - cut.Sum(s => (long)s.Ids.Length);
+        ledger.TokensCut += lost;
+        if (lost > 0) ledger.RowsTruncated++;
+        if (cut.TrueForAll(s => s.TrainedCount == 0))
+        {
+            ledger.RowsWithoutTrainedToken++;
+            ledger.TokensRefused += cut.Sum(s => s.Ids.Length);
+            return null;
+        }
+        var end = context.Tokenizer?.SpecialTokens.Eos;
+        ledger.AnswersWithTrainedEnd += cut.Count(s => s.Ids.Length > 1 && s.Ids[^1] == end && s.Trained[^1]);
+        return cut;
+    }
+
+    // A packed row has its own number; pieces of prompts may make one in which nothing is trained.
+    private static List<DataRecord> Packed(List<DataRecord> rows, string strategy, PrepareContext context)
+    {
+        var packs = Packing.Pack([.. rows.SelectMany(r => (IReadOnlyList<SequenceTokens>)r.Prepared!)], strategy, context.MaxLength);
+        var trained = packs.Where(pack => pack.Any(s => s.TrainedCount > 0)).ToList();
+        context.Ledger.TokensRefused += packs.Except(trained).Sum(pack => pack.Sum(s => (long)s.Ids.Length));
+        return [.. trained.Select((pack, k) => new DataRecord([], rows[0].Source + ", packed", k + 1) { Prepared = pack })];
+    }
+
+    private static void CountKept(IReadOnlyList<SequenceTokens> sequences, MaskLedger ledger)
+    {
+        ledger.TokensKept += sequences.Sum(s => (long)s.Ids.Length);
+        ledger.TokensTrained += sequences.Sum(s => (long)s.TrainedCount);
+    }
+
+    private static IReadOnlyList<SequenceTokens> Labelled(DataRecord record, TrainedPart part)
+    {
+        RefuseAssistantOnly(record, part);
+        var ids = record.Has("labels") ? null : record.Ids("input_ids");
+        var whole = ids is null ? Of(LabelledRows.Read(record, "input_ids", "labels")) : AllTrained(ids);
+        if (!record.Has("seq_lengths")) return [whole];
+        var (lengths, start) = (record.Ids("seq_lengths"), 0);
+        if (lengths.Any(l => l < 1) || lengths.Sum(l => (long)l) != whole.Ids.Length)
+            throw new UserErrorException($"{record.Source}, row {record.Row}: seq_lengths must be positive and sum to the {whole.Ids.Length} entries of input_ids.");
+        return [.. lengths.Select(length => whole.Piece(start, start += length))];
+    }
+
+    private static SequenceTokens Of((int[] Ids, bool[] Trained) row) => new(row.Ids, row.Trained);
+
+    private static SequenceTokens AllTrained(int[] ids) => new(ids, [.. ids.Select(_ => true)]);
+
+    private static SequenceTokens Joined(int[] prompt, int[] completion, TrainedPart part) =>
+        new([.. prompt, .. completion], [.. prompt.Select(_ => !part.CompletionOnly), .. completion.Select(_ => true)], prompt.Length);
+
+    private static SequenceTokens Conversation(DataRecord record, TrainedPart part, PrepareContext context)
+    {
+        if (!RowEncoder.HoldsMessages(record, "messages")) throw record.Wrong("messages", "a list of messages");
+        var encoder = new RowEncoder(record, context);
+        var messages = encoder.Messages("messages");
+        return part.AssistantOnly ? Of(encoder.Marked(messages)) : AllTrained(encoder.Conversation(messages));
+    }
+
+    private static SequenceTokens WithPrompt(DataRecord record, TrainedPart part, PrepareContext context)
+    {
+        var encoder = new RowEncoder(record, context);
+        var chat = RowEncoder.HoldsMessages(record, "prompt", "completion");
+        if (!chat) RefuseAssistantOnly(record, part);
+        var prompt = chat ? encoder.Conversation(encoder.Messages("prompt"), addGenerationPrompt: true) : encoder.Plain(record.Text("prompt"));
+        var (whole, assistant) = !chat ? (encoder.Plain(record.Text("prompt") + encoder.WithEnd(record.Text("completion"))), null)
+            : part.AssistantOnly ? encoder.Marked(encoder.Messages("prompt", "completion"))
+            : (encoder.Conversation(encoder.Messages("prompt", "completion")), (bool[]?)null);
+        var same = RowEncoder.Shared(prompt, whole);
+        if (same < prompt.Length) context.Ledger.RowsWithShiftedBoundary++;
+        var joined = Joined(whole[..same], whole[same..], part);
+        return assistant is null ? joined : joined with { Trained = [.. joined.Trained.Zip(assistant, (a, b) => a && b)] };
+    }
+
+    private static void RefuseAssistantOnly(DataRecord record, TrainedPart part)
+    {
+        if (part.AssistantOnly)
+            throw new UserErrorException($"{record.Source}, row {record.Row}: assistant_only_loss needs conversations (messages, or prompt and completion as messages); the row has {string.Join(", ", record.Fields.Select(f => f.Key))}. Turn it off, or give messages.");
+    }
+}

@@ -1,0 +1,64 @@
+// The lines of a text file, plain or gzip, for readers of data: one after another, each with its number.
+
+using System.Text;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Rows;
+
+/// <summary>A line of a file.</summary>
+/// <param name="Number">From 1; blank lines count.</param>
+/// <param name="Text">Without its end and without a byte order mark.</param>
+public readonly record struct TextLine(long Number, string Text);
+
+/// <summary>Reads text files line by line.</summary>
+public static class TextLines
+{
+    private static readonly UTF8Encoding Strict = new(false, throwOnInvalidBytes: true);
+
+    /// <summary>The lines of a UTF-8 file, plain or gzip (RFC 1952, told by its first bytes), read as they are asked for; each
+    /// enumeration opens the file anew.</summary>
+    /// <param name="path">The file.</param>
+    /// <exception cref="UserErrorException">There is no such file, it cannot be read, its gzip data are damaged or cut off, or a
+    /// line is no UTF-8; file and line are named.</exception>
+    public static IEnumerable<TextLine> Read(string path)
+    {
+        using var lines = new LineReader(path, Open(path));
+        while (Next(lines) is { } line) yield return new TextLine(lines.Number, Decoded(path, lines.Number, line.Span));
+    }
+
+    private static FileStream Open(string path)
+    {
+        try
+        {
+            return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new UserErrorException($"{path}: there is no such file; give a text file, plain or .gz.", e);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            var why = Directory.Exists(path) ? "is a folder" : $"cannot be read ({e.Message.TrimEnd('.')})";
+            throw new UserErrorException($"{path}: {why}; give a text file, plain or .gz.", e);
+        }
+    }
+
+    // Most lines lie in the buffer: the task is done before it is looked at.
+    private static ReadOnlyMemory<byte>? Next(LineReader lines)
+    {
+        var next = lines.NextAsync(CancellationToken.None);
+        return next.IsCompletedSuccessfully ? next.Result : next.AsTask().GetAwaiter().GetResult();
+    }
+
+    private static string Decoded(string path, long number, ReadOnlySpan<byte> line)
+    {
+        try
+        {
+            return Strict.GetString(line);
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new UserErrorException($"{path}, line {number}: is no valid UTF-8; convert the file to UTF-8.", e);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+// Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed. Compiled into each assembly
+// that writes files (Models, Plugins, Training, and through Plugins the host), since no assembly that does I/O stands below them all.
+
+namespace PeftAlign;
+
+internal static class AtomicFile
+{
+    /// <summary>Writes a file through <paramref name="body"/>; after a failure neither it nor the temporary file is there.</summary>
+    public static void Write(string path, Action<Stream> body)
+    {
+        // Two processes may write one file at once: the last to finish wins, and neither reads the other's part.
+        var part = $"{path}.{Environment.ProcessId}.part";
+        try
+        {
+            using (var stream = new FileStream(part, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))
+            {
+                body(stream);
+                stream.Flush(flushToDisk: true); // the name must not outlive the content
+            }
+            File.Move(part, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(part);
+            throw;
+        }
+    }
+
+    /// <summary>Writes a text as UTF-8 without a mark.</summary>
+    public static void Write(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
+}
