@@ -7,6 +7,12 @@ namespace PeftAlign.Abstractions;
 /// <summary>Continues prompts with a model and its adapter.</summary>
 public interface IGenerator
 {
+    /// <summary>Finds what <see cref="Generate"/> would refuse, without computing anything.</summary>
+    /// <param name="prompt">A prompt.</param>
+    /// <param name="options">How it would be continued.</param>
+    /// <exception cref="UserErrorException">The prompt or the options do not fit the model.</exception>
+    void Check(GenerationPrompt prompt, GenerationOptions options);
+
     /// <summary>
     /// Continues every prompt. A prompt is computed once for all its samples or beams. What a row gets does not depend on
     /// the rows beside it: random numbers are keyed by (seed, row, sample, token).

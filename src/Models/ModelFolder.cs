@@ -77,11 +77,19 @@ public static class ModelFolder
         return weights.Values.Sum(w => w.numel());
     }
 
+    // transformers refuses 30 where it wants a float: 30.0.
+    private static JsonNode Fraction(JsonNode number)
+    {
+        var text = number.ToJsonString();
+        return text.AsSpan().IndexOfAny(".eE") >= 0 ? number.DeepClone() : JsonNode.Parse(text + ".0")!;
+    }
+
     private static JsonObject NewConfig(IModelArchitecture architecture, string name, JsonObject settings)
     {
         var json = new JsonObject { ["architectures"] = new JsonArray(architecture.ClassName), ["model_type"] = name, ["torch_dtype"] = "float32" };
         foreach (var option in architecture.InitOptions.Where(o => o.Default is not null)) json[option.Name] = JsonNode.Parse(option.Default!);
         foreach (var (key, value) in settings.Where(s => s.Value is not null)) json[key] = value!.DeepClone();
+        foreach (var option in architecture.InitOptions.Where(o => o.Type == "number" && json[o.Name] is JsonValue)) json[option.Name] = Fraction(json[option.Name]!);
         if (architecture.InitOptions.Any(o => o.Name == "num_key_value_heads")) json.TryAdd("num_key_value_heads", json["num_attention_heads"]!.DeepClone());
         return json;
     }

@@ -2,6 +2,7 @@
 // where training starts, frozen, if the method refers to it; and the way of the trained values back to their owners.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
@@ -56,22 +57,29 @@ internal sealed class TrainedPolicy : IDisposable
         ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, true)))
         : run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1));
 
-    // An adapter's own tensors keep their first values until Hand. A new LoRA, whose B is zero, is the base: no adapter need be
-    // computed. Full fine-tuning keeps the former weights as a second model.
+    // An adapter's own tensors keep their first values until Hand. One that changes nothing yet need not be computed. Full
+    // fine-tuning keeps the former weights as a second model.
     private ReferencePolicy Start()
     {
         if (run.Adapter is not { } sites) return new ReferencePolicy(new DecoderModel(run.Model.Spec, run.Model.Weights), ForwardMode.Plain);
-        return new ReferencePolicy(run.Model, sites.All(ChangesNothing) ? ForwardMode.Plain : new ForwardMode { Deltas = sites.ToDictionary(s => s.Module, s => s.Delta) });
+        return new ReferencePolicy(run.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(sites.All(site => ChangesNothing(site.Delta)) ? run.Beneath : [.. run.Beneath, sites]) });
     }
 
-    private static bool ChangesNothing(AdapterSite site) => site.Delta is LowRank low && low.B.count_nonzero().item<long>() == 0;
+    // Only where switched off and as it starts are the same numbers: no trained bias, no row norms, no weights of its own.
+    private static bool ChangesNothing(Delta delta) => delta switch
+    {
+        Stack stack => stack.Layers.All(ChangesNothing),
+        LowRank { Magnitude: null, Bias: null, Start: null } low => low.B.count_nonzero().item<long>() == 0,
+        LowRank { Magnitude: null, Bias: null, Start: var (a, b) } low => low.A.equal(a) && low.B.equal(b),
+        _ => false,
+    };
 
     // The model, or the deltas, compute with the flat buffer's tensors from here on.
     private ForwardMode Install()
     {
         var tensors = Parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
         if (run.Adapter is { } sites)
-            return new ForwardMode { Deltas = sites.ToDictionary(s => s.Module, s => s.Delta.With(role => tensors[$"{s.Module}.{role}"])) };
+            return new ForwardMode { Deltas = AdapterLayers.Deltas([.. run.Beneath, [.. sites.Select(s => s with { Delta = s.Delta.With(role => tensors[$"{s.Module}.{role}"]) })]]) };
         foreach (var (name, tensor) in tensors)
         {
             var before = run.Model.Weights[name];

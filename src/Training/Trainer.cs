@@ -34,8 +34,8 @@ public static class Trainer
         using var policy = new TrainedPolicy(run);
         var parameters = policy.Parameters;
         using var optimizer = FlatOptimizer.Of(parameters, options);
-        var engine = new LogProbEngine(run.Model);
-        var needs = new PassNeeds { Reference = policy.Reference, Statistics = run.Method.Needs.Statistics };
+        var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
+        var needs = new PassNeeds { Reference = policy.Reference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, run.Inexact);
         var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
@@ -80,6 +80,9 @@ public static class Trainer
         policy.Hand();
         return new TrainingOutcome(total, start.Step, parameters.Count, loss);
     }
+
+    // Rows whose graph is alive at once under gradient_checkpointing.
+    private const long CheckpointedRows = 512;
 
     // Rows without a trained token are refused here, once, and counted; ledger.json tells.
     private static List<DataRecord> Trainable(TrainingRun run, IReadOnlyList<DataRecord> rows, MaskLedger ledger)

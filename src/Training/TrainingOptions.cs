@@ -55,6 +55,15 @@ public sealed record TrainingOptions
     public int SaveEvery { get; init; } = 500;
     public int KeepCheckpoints { get; init; } = 1;
 
+    /// <summary>What the method refers to: "start", "base", or a folder.</summary>
+    public string Reference { get; init; } = "start";
+
+    /// <summary>A PEFT folder that the adapter starts from; null = a new one.</summary>
+    public string? InitAdapter { get; init; }
+
+    /// <summary>Keep no activations between the forward pass of a micro-batch and its backward pass; compute them again.</summary>
+    public bool GradientCheckpointing { get; init; }
+
     /// <summary>From the training section of a plan's options.</summary>
     /// <param name="training">Canonical JSON, checked by the experiment language.</param>
     /// <param name="seed">The job's seed.</param>
@@ -88,11 +97,13 @@ public sealed record TrainingOptions
             Shuffle = Take("shuffle", standard.Shuffle),
             Seed = seed,
             DataSeed = given.Remove("data_seed", out var data) ? data.GetValue<long>() : null,
+            Reference = Take("reference", standard.Reference),
+            InitAdapter = given.Remove("init_adapter", out var adapter) ? adapter.GetValue<string>() : null,
+            GradientCheckpointing = Take("gradient_checkpointing", standard.GradientCheckpointing),
             SaveEvery = Take("save_every", standard.SaveEvery),
             EvalEvery = EvalEveryOf(given),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
-        given.Remove("init_adapter"); // the job's: it makes the deltas
         given.Remove("padding_free"); // batches never hold padding, whatever it says
         foreach (var (name, value) in given) RefuseUnlessDefault(name, value);
         return options;

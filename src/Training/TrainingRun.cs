@@ -30,6 +30,9 @@ public sealed record TrainingRun
     /// <summary>Deltas to train; null trains every weight of the model.</summary>
     public IReadOnlyList<AdapterSite>? Adapter { get; init; }
 
+    /// <summary>Deltas below the trained ones, from the lowest: part of the policy and of its start, frozen.</summary>
+    public IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath { get; init; } = [];
+
     /// <summary>What the method's loss refers to; null = the policy where training starts.</summary>
     public ReferencePolicy? Reference { get; init; }
 

@@ -14,7 +14,7 @@ public class ArrowTests
         ["Plugins"] = ["Abstractions"],
         ["PluginTool"] = ["Plugins", "Abstractions"],
         ["Models"] = ["Abstractions", "Torch"],
-        ["Merging"] = ["Models", "Plugins", "Core", "Abstractions", "Torch"],
+        ["Merging"] = ["Models", "Plugins", "Core", "Algebra", "Abstractions", "Torch"],
         ["Training"] = ["Models", "Algebra", "Core"],
         ["Testing"] = ["Torch", "Core", "Algebra", "Abstractions", "Plugins", "Models", "Training"],
         ["Host"] = ["Torch", "Core", "Algebra", "Abstractions", "Plugins", "Models", "Merging", "Training", "Testing"],

@@ -91,9 +91,6 @@ public sealed class RunTests
         var optimizer = Peftalign.Call("run", user.Write("short.yaml", text.Split("\nmerge:")[0]), "--out", user.Run);
         Assert.That(optimizer.Code, Is.EqualTo(2), optimizer.All);
         Assert.That(optimizer.Err, Does.Contain("optimizer").And.Contain("adamw_8bit").And.Contain("tune").And.Contain("nothing was started"));
-        var stacked = Peftalign.Call("run", user.Write("short.yaml", Manifests.Short.Replace("methods: [teach] }", "methods: [[tune, tune]] }").Replace("- { models: [taught], datasets: [world], methods: [tune] }", "").Replace("  taught: { run: { model: tiny, method: teach } }\n", "")), "--out", user.Run);
-        Assert.That(stacked.Code, Is.EqualTo(2), stacked.All);
-        Assert.That(stacked.Err, Does.Contain("on top of an adapter").And.Contain("nothing was started"));
         var merge = Peftalign.Call("run", user.Write("short.yaml", text), "--out", user.Run);
         Assert.That(merge.Code, Is.EqualTo(2), merge.All);
         Assert.That(Directory.Exists(user.Run), Is.False);

@@ -20,6 +20,8 @@ internal static class Workshop
         return new PluginCatalogue(names.Select(name => PluginFolder.Open(Path.Combine(built, name, "release"), PluginOrigin.Product)), []);
     });
 
+    public static PluginCatalogue Plugins => Catalogue.Value;
+
     public static StrategyFinder Strategies { get; } = new(Catalogue.Value, new Nothing());
 
     /// <summary>A path of golden/merges; the test is skipped, visibly, where that is absent.</summary>

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Rows;
 using PeftAlign.Merging;
 using PeftAlign.Plugins;
 using PeftAlign.Torch;
@@ -32,25 +33,32 @@ internal static class MergeCommand
     {
         var config = new Argument<string>("CONFIG.yaml") { Description = "A merge configuration in mergekit's syntax." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the merged model; must not be there, or be empty." };
+        var certificate = new Option<bool>("--certificate") { Description = "Write certificate.json and certificate.html into DIR: hashes of the inputs, seed and versions, lengths and sign conflicts of each tensor, tied weights, drift against each parent." };
+        var probe = new Option<string?>("--probe") { HelpName = "F.jsonl", Description = "With --certificate: rows {text} or {ids} on which the drift is measured (default: a built-in text)." };
         var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => "5GB" };
         var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "A further folder of plugins; repeatable.", AllowMultipleArgumentsPerToken = false };
-        var command = new Command("merge", Description) { config, output, shard, plugins };
+        var command = new Command("merge", Description) { config, output, certificate, probe, shard, plugins };
         frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             var options = new MergeOptions { Seed = (ulong)(session.Global.Seed ?? 0), ShardBytes = Bytes(parsed.GetValue(shard)!), Cancellation = cancel };
-            return Task.FromResult(Run(parsed.GetValue(config)!, parsed.GetValue(output)!, parsed.GetValue(plugins) ?? [], options, session));
+            return RunAsync(parsed.GetValue(config)!, parsed.GetValue(output)!, (parsed.GetValue(certificate), parsed.GetValue(probe)), parsed.GetValue(plugins) ?? [], options, session);
         });
         return command;
     }
 
-    private static int Run(string file, string target, string[] folders, MergeOptions options, Session session)
+    private static async Task<int> RunAsync(string file, string target, (bool Wanted, string? Probe) certificate, string[] folders, MergeOptions options, Session session)
     {
+        if (certificate is { Wanted: false, Probe: not null }) throw new UserError("--probe", "goes with --certificate", "add --certificate, or leave --probe out");
         if (!File.Exists(file)) throw new UserError(file, "is no file", "name a merge configuration in mergekit's YAML");
         if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
-        var strategies = new StrategyFinder(PluginSearch.Of(AppContext.BaseDirectory, folders).Scan(), new Bare());
-        using var plan = Merger.Plan(File.ReadAllText(file), file, strategies.Find, path => Resolve(path, file));
+        var probe = certificate.Probe is { } rows ? await ReadProbeAsync(rows, options.Cancellation) : Probe.BuiltIn;
+        var (plugins, text) = (PluginSearch.Of(AppContext.BaseDirectory, folders).Scan(), File.ReadAllText(file));
+        using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new Bare()).Find, path => Resolve(path, file));
         foreach (var warning in plan.Warnings) session.Output.Remark($"warning: {warning}");
-        var outcome = new MergeRunner(plan, options with { Progress = Progress(session.Output) }).Write(target);
+        var ledger = new TensorLedger();
+        var request = new CertificateRequest(text, plugins.Find("merge", plan.Config.Method), TopHelp.Version, options.Seed, probe);
+        var runner = new MergeRunner(plan, options with { Progress = Progress(session.Output), Observe = certificate.Wanted ? ledger.Observe : null });
+        var outcome = runner.Write(target, certificate.Wanted ? folder => MergeCertificate.Write(plan, ledger, request, folder) : null);
         session.Output.Result(
             () => new JsonObject
             {
@@ -65,6 +73,15 @@ internal static class MergeCommand
             },
             () => [string.Create(CultureInfo.InvariantCulture, $"{target}: {plan.Tensors.Count} tensors, {outcome.Bytes / 1e6:0.0} MB, merged by {plan.Config.Method} in {outcome.MergeTime.TotalSeconds:0.00} s")]);
         return ExitCode.Done;
+    }
+
+    private static async Task<Probe> ReadProbeAsync(string path, CancellationToken cancel)
+    {
+        using var reader = RowReader.Open(path);
+        var rows = new List<ProbeRow>();
+        await foreach (var row in reader.ReadAsync(cancel))
+            rows.Add(row.Ids("ids") is { } ids ? new ProbeRow(null, ids) : new ProbeRow(row.Text("text") ?? throw row.Fault("has neither text nor ids", "give {\"text\": ...} or {\"ids\": [...]}"), null));
+        return new Probe(path, rows);
     }
 
     // As mergekit has it, and, so that a configuration can travel with its models, beside the file.

@@ -49,16 +49,19 @@ internal static class MergeJob
     private static JsonObject? AdapterSum(JobContext job, ProvidedStrategy strategy, List<PolicyPlace> parents, PolicyPlace root, JsonObject parameters)
     {
         if (root.Adapter is not null || parents.Any(parent => parent.Adapter is null || parent.Base != root.Base)) return null;
-        var contract = parents[0].Adapter!.Value.Contract;
-        if (parents.Any(parent => !JsonNode.DeepEquals(parent.Adapter!.Value.Contract, contract))) return null;
+        var contract = parents[0].Adapter!.Contract;
+        if (parents.Any(parent => !JsonNode.DeepEquals(parent.Adapter!.Contract, contract))) return null;
         if (LoraSums.Weights(strategy.Contract.Name, parameters, parents.Count) is not { } weights) return null;
         int? rank = null;
         RunFolder.Fill(job.Folder.Adapter, folder =>
         {
-            rank = LoraSums.Write(root.Base, [.. parents.Select(parent => parent.Adapter!.Value.Folder)], weights, folder);
+            rank = LoraSums.Write(root.Base, [.. parents.Select(parent => parent.Adapter!.Folder)], weights, folder);
             if (rank is null) return;
             var read = contract.DeepClone();
             (read["options"]!["rank"], read["options"]!["alpha"], read["options"]!["use_rslora"]) = (rank.Value, (double)rank.Value, false);
+            // The patterns' ranks and scales are in the tensors now.
+            foreach (var key in (string[])["rank_pattern", "alpha_pattern"])
+                if (read["options"]![key] is JsonObject) read["options"]![key] = new JsonObject();
             File.WriteAllText(Path.Combine(folder, Contract), read.ToJsonString());
         });
         if (rank is not null) return new JsonObject { ["space"] = "adapter", ["rank"] = rank.Value, ["weights"] = new JsonArray([.. weights.Select(w => (JsonNode)w)]) };

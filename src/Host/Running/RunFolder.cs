@@ -70,6 +70,11 @@ internal sealed record JobFolder(string Path)
 
     internal string Adapter => File("adapter");
 
+    /// <summary>Of a job that trained an adapter over frozen ones: all of them, AdapterLayer(0) the lowest.</summary>
+    internal string Adapters => File("adapters");
+
+    internal string AdapterLayer(int k) => System.IO.Path.Combine(Adapters, (k + 1).ToString(System.Globalization.CultureInfo.InvariantCulture));
+
     internal bool IsFinished => System.IO.File.Exists(Result);
 
     /// <summary>Where a training keeps the policy of a point that others need, "step:100": adapter/ or model/ in it.</summary>

@@ -37,6 +37,8 @@ internal sealed class LoraWeights : IDisposable
             if (adapter.PeftType != "LORA") throw adapter.Wrong("peft_type", "LORA: only LoRA adapters are merged into weights");
             foreach (var key in (string[])["use_dora", "fan_in_fan_out", "lora_bias"])
                 if (adapter.Bool(key) == true) throw adapter.Wrong(key, "false: adapters with it are not merged into weights yet");
+            if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && ChangesBase(start))
+                throw adapter.Wrong("init_lora_weights", "true: such an adapter belongs to changed base weights. Save it as a plain LoRA of the original base first");
             if (adapter.Text("bias") is not (null or "none")) throw adapter.Wrong("bias", "none: adapters that change biases are not merged into weights yet");
             var shapes = weights.Tensors.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
             adapter.CheckAgainst(shapes);
@@ -51,6 +53,9 @@ internal sealed class LoraWeights : IDisposable
         }
     }
 
+    // PEFT's starts that move a part of the base into the adapter.
+    private static bool ChangesBase(string init) => init.StartsWith("pissa", StringComparison.Ordinal) || init is "olora" or "corda" or "loftq" or "lora_ga";
+
     /// <summary>The tensor with the adapter's change, or itself where there is none.</summary>
     public Tensor Apply(string name, Tensor weight)
     {
@@ -60,6 +65,12 @@ internal sealed class LoraWeights : IDisposable
         var (a, b) = Pair(name[..^".weight".Length]);
         return (weight.to(torch.float32) + b.matmul(a) * Scale(name[..^".weight".Length])).to(weight.dtype).MoveToOuterDisposeScope();
     }
+
+    /// <summary>The adapter as the engine applies it.</summary>
+    /// <exception cref="UserErrorException">It holds whole modules too.</exception>
+    public IReadOnlyDictionary<string, Delta> Deltas() => HasOtherTensors
+        ? throw new UserErrorException($"{Folder} replaces whole modules, with which no model is loaded here")
+        : modules.ToDictionary(module => module, module => (Delta)new LowRank(Pair(module).A, Pair(module).B, Scale(module), 0));
 
     /// <summary>A (rank, in) and B (out, rank) in float32.</summary>
     public (Tensor A, Tensor B) Pair(string module) =>

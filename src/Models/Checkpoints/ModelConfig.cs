@@ -148,6 +148,11 @@ public sealed partial class ModelConfig : ArchitectureConfig
         return config.With(GenerationConfig.Read(config.reader, null));
     }
 
+    /// <summary>Generation defaults of another file than the folder's; what it lacks of token ids is this configuration's.</summary>
+    /// <param name="file">A generation_config.json.</param>
+    /// <exception cref="Abstractions.UserErrorException">It is missing, or a value is wrong.</exception>
+    public GenerationConfig GenerationFrom(string file) => GenerationConfig.Read(reader, file);
+
     private ModelConfig With(GenerationConfig generation) => new(File, Json) { Generation = generation };
 
     /// <inheritdoc/>

@@ -50,16 +50,23 @@ internal static class Deltas
     // A change that is added by a thin product, which zeros in its middle switch off by row.
     private static bool IsThin(Delta part) => part is LowRank { Magnitude: null, Bias: null };
 
-    private static Tensor Linear(Layer layer, Tensor x, Delta? delta, Pack pack, ForwardMode mode)
+    private static Tensor Linear(Layer layer, Tensor x, Delta? delta, Pack pack, ForwardMode mode) =>
+        delta is null ? layer.Product(x) : Linear(layer, x, delta, (input, rate) => Dropped(input, rate, layer.Module, pack, mode));
+
+    /// <summary>A linear layer's output under a delta.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="x">(R, in) its input.</param>
+    /// <param name="delta">The change.</param>
+    /// <param name="drop">From the input and a share to the input with that share dropped.</param>
+    internal static Tensor Linear(Layer layer, Tensor x, Delta delta, Func<Tensor, double, Tensor> drop)
     {
-        if (delta is null) return layer.Product(x);
         var parts = Parts(delta);
         var changed = layer.Under(delta);
         foreach (var scale in parts.OfType<Scale>().Where(s => s.OfInputs)) x = (x * scale.Values).to(x.dtype);
         var y = changed.Product(x);
         foreach (var low in parts.OfType<LowRank>())
         {
-            var dropped = Dropped(x, low.Dropout, layer.Module, pack, mode);
+            var dropped = drop(x, low.Dropout);
             y = low.Magnitude is null ? Add(y, low, dropped) : (y + Turned(changed, low, dropped)).to(y.dtype);
         }
         foreach (var scale in parts.OfType<Scale>().Where(s => !s.OfInputs)) y = (y * scale.Values).to(y.dtype);

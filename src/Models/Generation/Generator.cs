@@ -28,7 +28,6 @@ internal sealed class Generator : IGenerator
     public IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(
         IReadOnlyList<GenerationPrompt> prompts, GenerationOptions options, Action<GeneratedToken>? onToken = null, CancellationToken cancel = default)
     {
-        OptionChecks.Check(options, limits.Vocabulary, tokenizer is not null);
         // Behind its last position such a model cannot go on.
         if (limits.Positions is { } end) options = options with { MaxLength = (int)Math.Min(options.MaxLength ?? int.MaxValue, end) };
         foreach (var prompt in prompts) Check(prompt, options);
@@ -47,8 +46,9 @@ internal sealed class Generator : IGenerator
         return results;
     }
 
-    private void Check(GenerationPrompt prompt, GenerationOptions options)
+    public void Check(GenerationPrompt prompt, GenerationOptions options)
     {
+        OptionChecks.Check(options, limits.Vocabulary, tokenizer is not null);
         if (prompt.Ids.Length == 0) throw new UserErrorException("The prompt has no token, and the tokenizer has no begin token; give at least one.");
         if (Array.FindIndex(prompt.Ids, id => id < 0 || id >= limits.Vocabulary) is >= 0 and var at)
             throw new UserErrorException($"Token id {prompt.Ids[at]} is not in the model's vocabulary of {limits.Vocabulary}; the prompt was made with another tokenizer.");

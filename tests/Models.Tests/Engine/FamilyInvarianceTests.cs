@@ -63,6 +63,19 @@ public sealed class FamilyInvarianceTests : ScopedTest
         GradientTests.AssertGradients(Loss, model.Weights.Select(w => (w.Key, w.Value)), 2e-6, entries: 3);
     }
 
+    // LoRA on every linear layer of the blocks, fused and transposed ones included.
+    [TestCaseSource(typeof(Families), nameof(Families.Names))]
+    public void Adapter_gradients_by_finite_differences(string family)
+    {
+        var model = Tiny.Model(torch.float64, Families.Spec(family));
+        var deltas = Tiny.Deltas(model, torch.float64).ToDictionary(d => d.Key, d => d.Value.With(role => d.Value.Parameters[role].detach().requires_grad_()));
+        Assert.That(deltas, Has.Count.EqualTo(model.Spec.Layers * model.Spec.Block.Linears().Count()));
+        var engine = new LogProbEngine(model, packRows: 30, chunkRows: 5);
+        var groups = Batch[..3];
+        Tensor Loss() => engine.LogProbs(groups, new ForwardMode { Deltas = deltas }).sum();
+        GradientTests.AssertGradients(Loss, deltas.SelectMany(d => d.Value.Parameters.Select(p => ($"{d.Key}.{p.Key}", p.Value))), 2e-6, entries: 2);
+    }
+
     private static DecoderModel Trainable(DecoderModel model)
     {
         foreach (var (name, weight) in model.Weights.ToList()) model.SetWeight(name, weight.detach().requires_grad_());

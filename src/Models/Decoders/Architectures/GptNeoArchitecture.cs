@@ -13,14 +13,14 @@ internal sealed class GptNeoArchitecture : IModelArchitecture
     [
         .. NewModelOptions.Gpt("hidden_size", "intermediate_size", "num_layers", "num_heads", "max_position_embeddings"),
         new("window_size", "integer", "256", "[1,)", "Tokens that one sees in a local layer, itself included."),
-        new("attention_layers", "string[]", null, "", "global or local for each layer; alternating where it is not given."),
+        new("attention_types", "any", """[[["global","local"],1]]""", "", "Kinds of layers and how often they follow each other; as many as num_layers in all."),
     ];
 
     public DecoderSpec Describe(ArchitectureConfig config)
     {
         var layers = config.Texts("attention_layers") ?? Expanded(config) ?? [.. Enumerable.Range(0, config.LayerCount).Select(l => l % 2 == 0 ? "global" : "local")];
         if (layers.Count != config.LayerCount || layers.Any(l => l is not ("global" or "local")))
-            throw config.Wrong("attention_layers", $"global or local for each of the {config.LayerCount} layers (num_layers)");
+            throw config.Wrong(config.Texts("attention_layers") is null ? "attention_types" : "attention_layers", $"global or local for each of the {config.LayerCount} layers (num_layers)");
         long window = config.Int("window_size", 1) ?? 256;
         return GptShape.Of(config) with { ScoreScale = 1, Windows = [.. layers.Select(l => l == "local" ? window : (long?)null)] };
     }
