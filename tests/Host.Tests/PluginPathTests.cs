@@ -122,20 +122,6 @@ public class PluginPathTests
         Assert.That(Run(2, folder, Host, line.Split(' ')), Does.Contain(expected));
     }
 
-    /// <summary>The assembled product's host: what ./peftalign runs.</summary>
-    private static string Host
-    {
-        get
-        {
-            var root = new DirectoryInfo(Path.GetDirectoryName(typeof(PluginPathTests).Assembly.Location)!);
-            while (!File.Exists(Path.Combine(root.FullName, "PeftAlign.sln"))) root = root.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln");
-            var product = new DirectoryInfo(Path.Combine(root.FullName, ".build", "current"));
-            if (product.ResolveLinkTarget(true) is not { Exists: true } real) Assert.Ignore("there is no assembled product; ./peftalign doctor makes it");
-            else return Path.Combine(real.FullName, "PeftAlign.Host");
-            return "";
-        }
-    }
-
     // Restores and builds, without a network where this user may make a network namespace, and always with an empty package cache.
     // Warnings count as faults: what a third party gets first must be clean.
     private string Offline(string directory, int expected = 0)
@@ -147,18 +133,7 @@ public class PluginPathTests
         return Run(expected, directory, line[0], line[1..]);
     }
 
-    /// <summary>Runs a program and returns what it wrote, stderr before stdout only where it should fail.</summary>
-    private string Run(int expected, string directory, string program, params string[] args)
-    {
-        var start = new ProcessStartInfo(program, args) { WorkingDirectory = directory, RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["NUGET_PACKAGES"] = Path.Combine(folder, ".packages");
-        start.Environment["XDG_CACHE_HOME"] = Path.Combine(folder, ".cache");
-        foreach (var name in new[] { "PEFTALIGN_PLUGINS", "PEFTALIGN_FEED", "PEFTALIGN_STRICT" }) start.Environment.Remove(name);
-        using var process = Process.Start(start)!;
-        var errors = process.StandardError.ReadToEndAsync();
-        var output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        Assert.That(process.ExitCode, Is.EqualTo(expected), $"{program} {string.Join(' ', args)}\n{output}\n{errors.Result}");
-        return expected == 0 ? output : errors.Result + output;
-    }
+    private string Run(int expected, string directory, string program, params string[] args) => Product.Run(folder, expected, directory, program, args);
+
+    private static string Host => Product.Host;
 }
