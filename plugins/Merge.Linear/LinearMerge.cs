@@ -1,6 +1,7 @@
 // Sum of weight times model, divided by the sum of the weights where they are normalised.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Algebra;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Merge.Linear;
@@ -17,20 +18,11 @@ internal sealed class LinearMerge : IMergeStrategy
         weights = [.. options.Weight.Select(weight => options.Normalize ? weight / sum : weight)];
     }
 
-    public Tensor Merge(MergeTensor tensor)
-    {
-        var sum = torch.zeros(tensor.Inputs[0].shape);
-        foreach (var (input, weight) in tensor.Inputs.Zip(weights))
-        {
-            using var wide = input.to(torch.float32);
-            using var scaled = wide * weight;
-            sum.add_(scaled);
-        }
-        return sum;
-    }
+    public Tensor Merge(MergeTensor tensor) => Mixtures.Sum([.. tensor.Inputs], weights, tensor.ResultType);
 }
 
 internal sealed class PassthroughMerge(PassthroughOptions options) : IMergeStrategy
 {
-    public Tensor Merge(MergeTensor tensor) => options.Scale[0] == 1 ? tensor.Inputs[0].alias() : tensor.Inputs[0] * options.Scale[0];
+    public Tensor Merge(MergeTensor tensor) =>
+        options.Scale[0] == 1 ? tensor.Inputs[0].alias() : Mixtures.Sum([tensor.Inputs[0]], [options.Scale[0]], tensor.ResultType);
 }

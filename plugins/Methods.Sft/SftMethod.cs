@@ -1,7 +1,9 @@
 // Supervised fine-tuning: token-mean negative log-likelihood of the trained tokens, or dynamic fine-tuning's (Wu et al. 2025,
-// arXiv 2508.05629), where each token's loss is weighed by its own probability. Rows become tokens as TRL 1.16 makes them.
+// arXiv 2508.05629), where each token's loss is weighed by its own probability. Rows become tokens as TRL 1.16 makes them;
+// metrics are its entropy (nats) and mean_token_accuracy over the trained tokens.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Algebra;
 using PeftAlign.Models.Rows;
 
 [assembly: PeftAlignPlugin(typeof(PeftAlign.Methods.Sft.SftPlugin))]
@@ -23,6 +25,11 @@ public sealed class SftOptions
     [OptionChoices("nll", "dft")]
     public string LossType { get; set; } = "nll";
 
+    /// <summary>Share of the loss that is the mean over the vocabulary instead of the token's own.</summary>
+    [OptionRange(0, 1)]
+    [OptionOnlyWith("loss_type", "nll")]
+    public double LabelSmoothingFactor { get; set; }
+
     /// <summary>Train only the completion of rows that have a prompt; off trains the prompt as well.</summary>
     public bool CompletionOnlyLoss { get; set; } = true;
 
@@ -33,9 +40,16 @@ public sealed class SftOptions
 /// <summary>The method.</summary>
 internal sealed class SftMethod(SftOptions options) : IAlignmentMethod, IArrangesRecords
 {
+    private const string Entropy = "entropy";
+    private const string Hit = "argmax_hit";
+    private const string Mean = "mean_log_prob";
+
     private readonly TrainedPart part = new(options.CompletionOnlyLoss, options.AssistantOnlyLoss);
 
-    public MethodNeeds Needs { get; } = new(Reference: false);
+    public MethodNeeds Needs { get; } = new(Reference: false)
+    {
+        Statistics = options.LabelSmoothingFactor > 0 ? [Entropy, Hit, Mean] : [Entropy, Hit],
+    };
 
     public IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context) => SequenceRows.Arrange(records, part, context);
 
@@ -45,8 +59,14 @@ internal sealed class SftMethod(SftOptions options) : IAlignmentMethod, IArrange
     public MethodLoss Loss(ScoredBatch batch)
     {
         var trained = batch.Groups.Sum(g => g.Completions.Sum(c => c.Weights.Sum(w => (double)w)));
-        var weighed = batch.LogProbs * batch.Weights;
-        if (options.LossType == "dft") weighed *= batch.LogProbs.detach().exp();
-        return new MethodLoss(weighed.sum().neg(), trained, new Dictionary<string, double>());
+        var logProbs = batch.LogProbs;
+        if (options.LossType == "dft") logProbs *= logProbs.detach().exp();
+        if (options.LabelSmoothingFactor > 0) logProbs = (1 - options.LabelSmoothingFactor) * logProbs + options.LabelSmoothingFactor * batch.Statistics[Mean];
+        var sequences = Sequences.Of(batch.Lengths, batch.Weights);
+        return new MethodLoss((logProbs * batch.Weights).sum().neg(), trained, new Dictionary<string, double>
+        {
+            ["entropy"] = sequences.TokenMean(batch.Statistics[Entropy]).item<double>(),
+            ["mean_token_accuracy"] = sequences.TokenMean(batch.Statistics[Hit]).item<double>(),
+        });
     }
 }

@@ -44,6 +44,9 @@ public sealed record CompletionGroup(int[] Prompt, IReadOnlyList<Completion> Com
 /// <param name="Weights">(N) float32, from the completions.</param>
 public sealed record ScoredBatch(IReadOnlyList<CompletionGroup> Groups, Torch.Tensor LogProbs, Torch.Tensor Weights)
 {
+    /// <summary>Tokens of each completion, in order of groups and completions; they add up to N.</summary>
+    public int[] Lengths => [.. Groups.SelectMany(g => g.Completions).Select(c => c.Tokens.Length)];
+
     /// <summary>(N) float32 under the reference model, without gradient; null where the method needs none.</summary>
     public Torch.Tensor? ReferenceLogProbs { get; init; }
 

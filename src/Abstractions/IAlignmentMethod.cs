@@ -36,8 +36,15 @@ public interface IArrangesRecords
 /// <param name="Reference">Whether log-probs under the reference model are needed.</param>
 public sealed record MethodNeeds(bool Reference)
 {
-    /// <summary>Per-token statistics by name: "entropy", "argmax_hit", "log_sum_square", "mean_logit".</summary>
+    /// <summary>
+    /// Per-token statistics of the policy by name: "entropy" (nats), "argmax_hit" (1 where the token is the most probable one),
+    /// "log_sum_square" (log of the sum of squared probabilities), "mean_logit" (over the vocabulary), all without gradient, and
+    /// "mean_log_prob" (over the vocabulary), with gradient.
+    /// </summary>
     public IReadOnlyList<string> Statistics { get; init; } = [];
+
+    /// <summary>Whether the adapter's dropout is active in training; off where policy and reference are compared as they are.</summary>
+    public bool Dropout { get; init; } = true;
 }
 
 /// <summary>A batch's loss.</summary>

@@ -39,6 +39,13 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
         foreach (var line in lines()) results.WriteLine(line);
     }
 
+    /// <summary>A piece of a text that is written as it comes.</summary>
+    public void Piece(string text)
+    {
+        results.Write(text);
+        results.Flush();
+    }
+
     /// <summary>For a command whose result is rows, JSON lines with and without --json.</summary>
     public RowWriter Rows() => new(results);
 

@@ -19,21 +19,32 @@ public static class ModelFolder
     /// <summary>Whether a folder holds a tokenizer.</summary>
     public static bool HasTokenizer(string folder) => TokenizerFiles.Any(file => File.Exists(Path.Combine(folder, file)));
 
-    /// <summary>Loads a model in float32.</summary>
+    /// <summary>Loads a model. Whatever the checkpoint's dtypes, all weights come to be of one.</summary>
     /// <param name="folder">config.json and weights.</param>
     /// <param name="warn">Told of what is odd but usable, such as tensors that the configuration does not use.</param>
     /// <param name="architectures">The known ones; null = those that are built in.</param>
+    /// <param name="dtype">Of weights and arithmetic; sums within norms, softmax and products are float32 at least.</param>
     /// <exception cref="UserErrorException">A file is missing or wrong, or weights and configuration do not fit.</exception>
-    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null)
+    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
         var spec = (architectures ?? ModelArchitectures.BuiltIn).Describe(ModelConfig.Open(folder));
+        return Decoder(folder, spec, warn, dtype);
+    }
+
+    /// <summary>Loads the weights of a decoder whose spec is known.</summary>
+    internal static DecoderModel Decoder(string folder, DecoderSpec spec, Action<string>? warn, torch.ScalarType dtype) =>
+        new(spec, Read(folder, spec.Weights().Select(w => (w.Name, w.Shape)), checkpoint => StoredNames.Of(spec, checkpoint), warn, dtype));
+
+    /// <summary>Reads tensors, after all shapes were compared; they outlive the current dispose scope.</summary>
+    internal static Dictionary<string, Tensor> Read(string folder, IEnumerable<(string Name, long[] Shape)> wanted, Func<CheckpointFolder, StoredNames> namesOf, Action<string>? warn, torch.ScalarType dtype)
+    {
+        var weights = wanted.ToList();
         using var checkpoint = CheckpointFolder.Open(folder);
-        var names = new StoredNames(spec, checkpoint);
-        checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
+        var names = namesOf(checkpoint);
+        checkpoint.Require(weights.ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
         using var scope = torch.NewDisposeScope();
-        var weights = spec.Weights().ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(torch.float32).DetachFromDisposeScope());
-        return new DecoderModel(spec, weights);
+        return weights.ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(dtype).DetachFromDisposeScope());
     }
 
     /// <summary>
@@ -66,11 +77,19 @@ public static class ModelFolder
         return weights.Values.Sum(w => w.numel());
     }
 
+    // transformers refuses 30 where it wants a float: 30.0.
+    private static JsonNode Fraction(JsonNode number)
+    {
+        var text = number.ToJsonString();
+        return text.AsSpan().IndexOfAny(".eE") >= 0 ? number.DeepClone() : JsonNode.Parse(text + ".0")!;
+    }
+
     private static JsonObject NewConfig(IModelArchitecture architecture, string name, JsonObject settings)
     {
         var json = new JsonObject { ["architectures"] = new JsonArray(architecture.ClassName), ["model_type"] = name, ["torch_dtype"] = "float32" };
         foreach (var option in architecture.InitOptions.Where(o => o.Default is not null)) json[option.Name] = JsonNode.Parse(option.Default!);
         foreach (var (key, value) in settings.Where(s => s.Value is not null)) json[key] = value!.DeepClone();
+        foreach (var option in architecture.InitOptions.Where(o => o.Type == "number" && json[o.Name] is JsonValue)) json[option.Name] = Fraction(json[option.Name]!);
         if (architecture.InitOptions.Any(o => o.Name == "num_key_value_heads")) json.TryAdd("num_key_value_heads", json["num_attention_heads"]!.DeepClone());
         return json;
     }
@@ -78,9 +97,19 @@ public static class ModelFolder
     /// <summary>Writes a model with the configuration and tokenizer of the folder that it came from.</summary>
     public static void Save(string folder, DecoderModel model, string from)
     {
-        foreach (var file in Directory.GetFiles(from).Where(IsCompanion)) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
+        CopyCompanions(from, folder, model.Head.dtype);
         CheckpointFolder.Write(folder, model.Spec.Weights().ToDictionary(w => w.Name, w => model.Weights[w.Name]));
-        SayType(Path.Combine(folder, "config.json"), model.Head.dtype);
+    }
+
+    /// <summary>Copies what lies beside weights: configuration, tokenizer, template.</summary>
+    /// <param name="from">A model folder.</param>
+    /// <param name="to">Another one.</param>
+    /// <param name="type">What its configuration calls the weights' type; null = as it is.</param>
+    internal static void CopyCompanions(string from, string to, torch.ScalarType? type)
+    {
+        Directory.CreateDirectory(to);
+        foreach (var file in Directory.GetFiles(from).Where(IsCompanion)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)), overwrite: true);
+        if (type is { } known) SayType(Path.Combine(to, "config.json"), known);
     }
 
     // The weights' type may be another than that of the folder that the configuration came from.

@@ -14,6 +14,7 @@ public static class ContractKinds
         ("merge", typeof(IMergeStrategy)),
         ("benchmark", typeof(IBenchmark)),
         ("reader", typeof(IDatasetReader)),
+        ("architecture", typeof(IModelArchitecture)),
     ];
 
     /// <summary>Every kind, for instance "method".</summary>

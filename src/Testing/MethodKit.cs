@@ -49,7 +49,7 @@ internal static class MethodKit
             var loss = Method.Loss(batch);
             Expect.That(loss.Denominator > 0 && double.IsFinite(loss.Denominator), $"The denominator is {loss.Denominator}; it must be positive.");
             Expect.That(loss.Metrics.All(metric => double.IsFinite(metric.Value)), $"A metric is not finite: {string.Join(", ", loss.Metrics.Where(metric => !double.IsFinite(metric.Value)).Select(metric => metric.Key))}.");
-            return loss.Numerator.item<float>() / loss.Denominator;
+            return loss.Numerator.item<double>() / loss.Denominator;
         }
     }
 
@@ -94,7 +94,7 @@ internal static class MethodKit
     {
         var moved = (float[])values.Clone();
         moved[at] += change;
-        return trial.Method.Loss(Batch(trial, groups, torch.tensor<float>(moved))).Numerator.item<float>();
+        return trial.Method.Loss(Batch(trial, groups, torch.tensor<float>(moved))).Numerator.item<double>();
     }
 
     private static void DoesNotCareForOrder(Trial trial)

@@ -16,28 +16,38 @@ internal sealed class Checkpoints(string folder, int keep)
     private const string Optimizer = "optimizer.safetensors";
     private const string StateFile = "state.json";
     private const string Unfinished = ".partial";
-    private const string FirstMoment = "exp_avg";
-    private const string SecondMoment = "exp_avg_sq";
 
     /// <summary>Saved step, bytes of metrics.jsonl, tokens seen and last loss.</summary>
     internal sealed record State(int Step, long MetricsBytes, long Tokens, double Loss);
 
-    internal void Save(State state, FlatParameters parameters, AdamW optimizer)
+    internal void Save(State state, FlatParameters parameters, FlatOptimizer optimizer)
     {
         var target = Path.Combine(folder, state.Step.ToString(CultureInfo.InvariantCulture));
         var temporary = target + Unfinished;
-        Directory.CreateDirectory(temporary);
-        SafetensorsWriter.Write(Path.Combine(temporary, Parameters), parameters.Members.Select(m => KeyValuePair.Create(m.Name, m.Tensor.detach())));
-        SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), [KeyValuePair.Create(FirstMoment, optimizer.FirstMoment), KeyValuePair.Create(SecondMoment, optimizer.SecondMoment)]);
-        var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss, ["made_on"] = Machine };
-        File.WriteAllText(Path.Combine(temporary, StateFile), json.ToJsonString());
+        try
+        {
+            Fill(temporary, state, parameters, optimizer);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
+        {
+            throw DiskFault.Of(temporary, e);
+        }
         Directory.Move(temporary, target);
         Prune();
     }
 
+    private static void Fill(string temporary, State state, FlatParameters parameters, FlatOptimizer optimizer)
+    {
+        Directory.CreateDirectory(temporary);
+        SafetensorsWriter.Write(Path.Combine(temporary, Parameters), parameters.Members.Select(m => KeyValuePair.Create(m.Name, m.Tensor.detach())));
+        SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), optimizer.State.Select(s => KeyValuePair.Create(s.Name, s.Tensor)));
+        var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss, ["made_on"] = Machine };
+        File.WriteAllText(Path.Combine(temporary, StateFile), json.ToJsonString());
+    }
+
     /// <summary>Loads the latest checkpoint into parameters and optimiser; null where there is none.</summary>
     /// <exception cref="UserErrorException">It does not belong to this model, adapter and options, or was changed since.</exception>
-    internal State? Restore(FlatParameters parameters, AdamW optimizer)
+    internal State? Restore(FlatParameters parameters, FlatOptimizer optimizer)
     {
         Prune();
         if (Steps() is not [.., var step]) return null;
@@ -45,7 +55,7 @@ internal sealed class Checkpoints(string folder, int keep)
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         Load(Path.Combine(latest, Parameters), parameters.Members);
-        Load(Path.Combine(latest, Optimizer), [(FirstMoment, optimizer.FirstMoment), (SecondMoment, optimizer.SecondMoment)]);
+        Load(Path.Combine(latest, Optimizer), optimizer.State);
         optimizer.Steps = step;
         return ReadState(Path.Combine(latest, StateFile), step);
     }

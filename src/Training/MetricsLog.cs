@@ -15,7 +15,7 @@ internal sealed class MetricsLog : IDisposable
     /// <exception cref="UserErrorException">The file is shorter than that.</exception>
     internal MetricsLog(string path, long keepBytes)
     {
-        file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read);
+        file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.Read, bufferSize: 0); // a row is one write, and a failed one is not tried again
         if (file.Length < keepBytes)
         {
             var length = file.Length;
@@ -41,8 +41,15 @@ internal sealed class MetricsLog : IDisposable
         var json = new JsonObject();
         foreach (var (name, value) in row)
             json[name] = double.IsFinite(value) ? value == Math.Truncate(value) && Math.Abs(value) < 1e15 ? (JsonNode)(long)value : value : value.ToString();
-        file.Write(System.Text.Encoding.UTF8.GetBytes(json.ToJsonString() + "\n"));
-        file.Flush();
+        try
+        {
+            file.Write(System.Text.Encoding.UTF8.GetBytes(json.ToJsonString() + "\n"));
+            file.Flush();
+        }
+        catch (Exception e) when (e is IOException or ArgumentOutOfRangeException) // the latter: the file system's limit
+        {
+            throw DiskFault.Of(file.Name, e);
+        }
     }
 
     public void Dispose() => file.Dispose();

@@ -23,21 +23,25 @@ public static class Trainer
     public static TrainingOutcome Train(TrainingRun run, CancellationToken cancellation = default)
     {
         var options = run.Options;
-        RefuseWhatIsNotBuilt(run.Method.Needs);
         Directory.CreateDirectory(run.Folder);
-        var records = Trainable(run);
+        var ledger = new MaskLedger();
+        var records = Trainable(run, run.Records, ledger);
+        AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
+        if (records.Count == 0) throw NothingToTrain(run);
         var order = new BatchOrder(records.Count, options);
         var (total, warmup) = (order.TotalSteps, Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, order.TotalSteps));
 
-        using var parameters = new FlatParameters(Initial(run));
-        using var optimizer = new AdamW(parameters, options);
-        var deltas = Install(run, parameters);
-        var engine = new LogProbEngine(run.Model);
+        using var policy = new TrainedPolicy(run);
+        var parameters = policy.Parameters;
+        using var optimizer = FlatOptimizer.Of(parameters, options);
+        var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
+        var needs = new PassNeeds { Reference = policy.Reference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints);
         var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var context = Context(run, new MaskLedger());
+        var evaluation = new Evaluation(run, engine, policy, Trainable(run, run.EvalRecords, new MaskLedger()), context);
         var (tokens, loss) = (start.Tokens, start.Loss);
 
         for (var step = start.Step; step < total; step++)
@@ -51,12 +55,14 @@ public static class Trainer
             {
                 using var graph = torch.NewDisposeScope();
                 var groups = run.Method.Prepare(window[micro].Select(k => records[(int)k]).ToList(), context);
-                var dropout = new DropoutKey((ulong)options.Seed, (long)step * options.GradientAccumulationSteps + micro);
-                var logProbs = engine.LogProbs(groups, new ForwardMode { Deltas = deltas, Dropout = dropout });
-                var result = run.Method.Loss(new ScoredBatch(groups, logProbs, engine.Weights(groups)));
+                var dropout = run.Method.Needs.Dropout ? new DropoutKey((ulong)options.Seed, (long)step * options.GradientAccumulationSteps + micro) : null;
+                using var pass = engine.Pass(groups, policy.Mode with { Dropout = dropout }, needs);
+                if (step == 0 && micro == 0) StartInvariant.Check(engine, policy, groups, pass, dropout is not null);
+                var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
                 result.Numerator.backward();
+                pass.Backward();
                 sums.Add(result);
-                tokens += groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length));
+                tokens += groups.Sum(g => g.Completions.Sum(c => (long)g.Prompt.Length + c.Tokens.Length));
             }
             parameters.Gradients.div_(sums.Denominator);
             loss = sums.Loss;
@@ -66,29 +72,27 @@ public static class Trainer
             var learningRate = options.LearningRate * Schedules.Factor(options.LrScheduler, step, warmup, total);
             optimizer.Step(learningRate);
             log.Write([new("step", step + 1), new("epoch", order.Epoch(step + 1)), new("loss", loss), new("grad_norm", gradNorm),
-                new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics]);
+                new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics, .. evaluation.IsDue(step + 1) ? evaluation.Measure() : []]);
             if (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total)
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss));
         }
-        Hand(run, parameters);
+        policy.Hand();
         return new TrainingOutcome(total, start.Step, parameters.Count, loss);
     }
 
+    // Rows whose graph is alive at once under gradient_checkpointing.
+    private const long CheckpointedRows = 512;
+
     // Rows without a trained token are refused here, once, and counted; ledger.json tells.
-    private static List<DataRecord> Trainable(TrainingRun run)
+    private static List<DataRecord> Trainable(TrainingRun run, IReadOnlyList<DataRecord> rows, MaskLedger ledger)
     {
-        var ledger = new MaskLedger();
         var context = Context(run, ledger);
         var engine = new LogProbEngine(run.Model);
         if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
             throw new UserErrorException("packing is on, but this method does not pack rows; leave packing out.");
-        var arranged = run.Method is IArrangesRecords method ? method.Arrange(run.Records, context) : run.Records;
-        var records = arranged.Where(r => Prepared(r).Count > 0).ToList();
-        AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
-        return records.Count > 0
-            ? records
-            : throw new UserErrorException($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");
+        var arranged = run.Method is IArrangesRecords method ? method.Arrange(rows, context) : rows;
+        return [.. arranged.Where(r => Prepared(r).Count > 0)];
 
         IReadOnlyList<CompletionGroup> Prepared(DataRecord record)
         {
@@ -108,44 +112,6 @@ public static class Trainer
         BatchSize = run.Options.BatchSize,
     };
 
-    private static void RefuseWhatIsNotBuilt(MethodNeeds needs)
-    {
-        if (needs.Reference) throw new UserErrorException("This method needs log-probs of a reference model, which are not built yet; use sft.");
-        if (needs.Statistics is [var first, ..]) throw new UserErrorException($"This method needs the per-token statistic '{first}', which is not built yet; use sft.");
-    }
-
-    private static IEnumerable<(string, Tensor, bool)> Initial(TrainingRun run) => run.Adapter is { } sites
-        ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, true)))
-        : run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1));
-
-    // The model, or the deltas, compute with the flat buffer's tensors from here on.
-    private static IReadOnlyDictionary<string, Delta> Install(TrainingRun run, FlatParameters parameters)
-    {
-        var tensors = parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
-        if (run.Adapter is { } sites)
-            return sites.ToDictionary(s => s.Module, s => s.Delta.With(role => tensors[$"{s.Module}.{role}"]));
-        foreach (var (name, tensor) in tensors)
-        {
-            var before = run.Model.Weights[name];
-            run.Model.SetWeight(name, tensor);
-            before.Dispose(); // else two copies of the model stay in memory
-        }
-        return new Dictionary<string, Delta>();
-    }
-
-    // The trained values outlive the flat buffer: back into the adapter's own tensors, or as weights of the model.
-    private static void Hand(TrainingRun run, FlatParameters parameters)
-    {
-        using var off = torch.no_grad();
-        foreach (var (name, tensor) in parameters.Members)
-        {
-            if (run.Adapter is null) run.Model.SetWeight(name, tensor.detach().clone().DetachFromDisposeScope());
-        }
-        var tensors = parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
-        foreach (var site in run.Adapter ?? [])
-            foreach (var (role, own) in site.Delta.Parameters) own.copy_(tensors[$"{site.Module}.{role}"]);
-    }
-
     private static double Clip(Tensor gradients, double limit)
     {
         var norm = gradients.norm().item<double>();
@@ -153,6 +119,10 @@ public static class Trainer
         if (limit > 0 && factor < 1) gradients.mul_(factor);
         return norm;
     }
+
+    private static UserErrorException NothingToTrain(TrainingRun run) => run.Records.Count == 0
+        ? new("There are no training rows; the data are empty.")
+        : new($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");
 
     private static UserErrorException Beyond(int step, int total, string folder) =>
         new($"The latest checkpoint in {folder} was made after {step} updates, but this run has {total} (max_steps, epochs and batch sizes decide). Raise max_steps to at least {step}, or train in another folder.");

@@ -25,6 +25,9 @@ public sealed record TrainingOptions
     /// <summary>Micro-batches of one update.</summary>
     public int GradientAccumulationSteps { get; init; } = 1;
     public double WeightDecay { get; init; }
+
+    /// <summary>adamw (paged_adamw is the same where there is no device memory to page out of), sgd or rmsprop.</summary>
+    public string Optimizer { get; init; } = "adamw";
     public double AdamBeta1 { get; init; } = 0.9;
     public double AdamBeta2 { get; init; } = 0.999;
     public double AdamEpsilon { get; init; } = 1e-8;
@@ -45,9 +48,21 @@ public sealed record TrainingOptions
     public long Seed { get; init; } = 42;
     public long? DataSeed { get; init; }
 
+    /// <summary>Updates between passes over eval_data; 0 = none.</summary>
+    public int EvalEvery { get; init; }
+
     /// <summary>Updates between checkpoints; 0 = none.</summary>
     public int SaveEvery { get; init; } = 500;
     public int KeepCheckpoints { get; init; } = 1;
+
+    /// <summary>What the method refers to: "start", "base", or a folder.</summary>
+    public string Reference { get; init; } = "start";
+
+    /// <summary>A PEFT folder that the adapter starts from; null = a new one.</summary>
+    public string? InitAdapter { get; init; }
+
+    /// <summary>Keep no activations between the forward pass of a micro-batch and its backward pass; compute them again.</summary>
+    public bool GradientCheckpointing { get; init; }
 
     /// <summary>From the training section of a plan's options.</summary>
     /// <param name="training">Canonical JSON, checked by the experiment language.</param>
@@ -70,6 +85,7 @@ public sealed record TrainingOptions
             BatchSize = Take("batch_size", standard.BatchSize),
             GradientAccumulationSteps = Take("gradient_accumulation_steps", standard.GradientAccumulationSteps),
             WeightDecay = Number("weight_decay", standard.WeightDecay),
+            Optimizer = Built(Take("optimizer", standard.Optimizer)),
             AdamBeta1 = Number("adam_beta1", standard.AdamBeta1),
             AdamBeta2 = Number("adam_beta2", standard.AdamBeta2),
             AdamEpsilon = Number("adam_epsilon", standard.AdamEpsilon),
@@ -81,7 +97,11 @@ public sealed record TrainingOptions
             Shuffle = Take("shuffle", standard.Shuffle),
             Seed = seed,
             DataSeed = given.Remove("data_seed", out var data) ? data.GetValue<long>() : null,
+            Reference = Take("reference", standard.Reference),
+            InitAdapter = given.Remove("init_adapter", out var adapter) ? adapter.GetValue<string>() : null,
+            GradientCheckpointing = Take("gradient_checkpointing", standard.GradientCheckpointing),
             SaveEvery = Take("save_every", standard.SaveEvery),
+            EvalEvery = EvalEveryOf(given),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
         given.Remove("padding_free"); // batches never hold padding, whatever it says
@@ -89,7 +109,24 @@ public sealed record TrainingOptions
         return options;
     }
 
+    /// <summary>Updates of a run.</summary>
+    /// <param name="records">Rows, or packs of rows.</param>
+    /// <param name="options">Batch sizes, epochs, max_steps.</param>
+    public static int Steps(int records, TrainingOptions options) => new BatchOrder(records, options).TotalSteps;
+
     private static string? Strategy(bool packing, string strategy) => packing ? strategy : null;
+
+    private static string Built(string optimizer) => optimizer is "adamw" or "paged_adamw" or "sgd" or "rmsprop"
+        ? optimizer
+        : throw new UserErrorException($"The option optimizer = {optimizer} is not built yet; use adamw, sgd or rmsprop.");
+
+    // eval_data itself is the job's: it opens data sets.
+    private static int EvalEveryOf(Dictionary<string, JsonNode> given)
+    {
+        var (every, data) = (given.Remove("eval_every", out var steps) ? steps.GetValue<int>() : 0, given.Remove("eval_data"));
+        if (data && every == 0) throw new UserErrorException("eval_data is given without eval_every; say after how many steps its loss is measured.");
+        return every;
+    }
 
     private static double Deserialize(JsonNode value) => System.Text.Json.JsonSerializer.Deserialize<double>(value);
 

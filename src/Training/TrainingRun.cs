@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
 
 namespace PeftAlign.Training;
 
@@ -20,11 +21,20 @@ public sealed record TrainingRun
     /// <summary>Training rows, in file order.</summary>
     public required IReadOnlyList<DataRecord> Records { get; init; }
 
+    /// <summary>Rows whose loss is measured every eval_every updates; empty for none.</summary>
+    public IReadOnlyList<DataRecord> EvalRecords { get; init; } = [];
+
     /// <summary>The method.</summary>
     public required IAlignmentMethod Method { get; init; }
 
     /// <summary>Deltas to train; null trains every weight of the model.</summary>
     public IReadOnlyList<AdapterSite>? Adapter { get; init; }
+
+    /// <summary>Deltas below the trained ones, from the lowest: part of the policy and of its start, frozen.</summary>
+    public IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath { get; init; } = [];
+
+    /// <summary>What the method's loss refers to; null = the policy where training starts.</summary>
+    public ReferencePolicy? Reference { get; init; }
 
     /// <summary>Options of the loop.</summary>
     public required TrainingOptions Options { get; init; }

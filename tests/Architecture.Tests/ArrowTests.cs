@@ -14,9 +14,10 @@ public class ArrowTests
         ["Plugins"] = ["Abstractions"],
         ["PluginTool"] = ["Plugins", "Abstractions"],
         ["Models"] = ["Abstractions", "Torch"],
+        ["Merging"] = ["Models", "Plugins", "Core", "Algebra", "Abstractions", "Torch"],
         ["Training"] = ["Models", "Algebra", "Core"],
         ["Testing"] = ["Torch", "Core", "Algebra", "Abstractions", "Plugins", "Models", "Training"],
-        ["Host"] = ["Torch", "Core", "Algebra", "Abstractions", "Plugins", "Models", "Training", "Testing"],
+        ["Host"] = ["Torch", "Core", "Algebra", "Abstractions", "Plugins", "Models", "Merging", "Training", "Testing"],
     };
 
     private static readonly string[] OfAPlugin = ["Abstractions", "Torch", "Algebra", "Core", "Models"];

@@ -27,4 +27,19 @@ internal static class Manifests
           - of: [untouched, trained]
             with: [{ type: preference, dataset: exam }]
         """;
+
+    /// <summary>Two LoRA policies of one base, merged through full weights (dare_ties, slerp) and in adapter space (linear).</summary>
+    public static string Merges { get; } = Short
+        .Replace("name: short", "name: merges", StringComparison.Ordinal)
+        .Replace("  exam:", "  more: { reader: synthetic, rows: 80, split: train }\n  exam:", StringComparison.Ordinal)
+        .Replace("models: [taught], datasets: [world]", "models: [taught], datasets: [world, more]", StringComparison.Ordinal)
+        .Replace("max_steps: 40, save_every: 3 }", "max_steps: 12, save_every: 6 }", StringComparison.Ordinal)
+        .Replace("evaluate:", """
+            merge:
+              - { name: dare, method: dare_ties, of: { model: taught, dataset: [world, more] }, across: dataset, parameters: { density: 0.53, weight: 0.5 } }
+              - { name: slerp, method: slerp, of: { model: taught, dataset: [world, more] }, across: dataset, parameters: { t: 0.5 } }
+              - { name: linear, method: linear, of: { model: taught, dataset: [world, more] }, across: dataset, parameters: { weight: [0.25, 0.75] } }
+            evaluate:
+            """, StringComparison.Ordinal)
+        .Replace("of: [untouched, trained]", "of: [trained, merged]", StringComparison.Ordinal);
 }

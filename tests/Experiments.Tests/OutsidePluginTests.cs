@@ -38,7 +38,7 @@ public sealed class OutsidePluginTests
                 <PluginId>their.sft</PluginId><PluginToolAssembly>{tool}</PluginToolAssembly>
               </PropertyGroup>
               <ItemGroup>
-                <Reference Include="{product}/PeftAlign.Abstractions.dll;{product}/PeftAlign.Torch.dll;{product}/PeftAlign.Models.dll;{product}/Microsoft.Extensions.Logging.Abstractions.dll" Private="false" />
+                <Reference Include="{product}/PeftAlign.Abstractions.dll;{product}/PeftAlign.Algebra.dll;{product}/PeftAlign.Torch.dll;{product}/PeftAlign.Models.dll;{product}/Microsoft.Extensions.Logging.Abstractions.dll" Private="false" />
               </ItemGroup>
               <Import Project="{Path.Combine(Peftalign.Repository, "src", "PluginTool", "Sdk", "Plugin.targets")}" />
             </Project>

@@ -247,6 +247,8 @@ internal static class OperatorRows
         ["aten::pad"] = x => F.pad(x.a.unsqueeze(0), [1, 2], torch.PaddingModes.Reflect),
 
         // Optimisation
+        ["aten::linalg_svd"] = x => torch.linalg.svd(x.a, fullMatrices: false) is var (u, s, vh) ? new[] { u.abs(), s, vh.abs() } : [],
+        ["aten::linalg_qr"] = x => torch.linalg.qr(x.a) is var (q, r) ? new[] { q.abs(), r.abs() } : [],
         ["aten::linalg_vector_norm"] = x => torch.tensor(Clipped(x.a, double.PositiveInfinity), torch.float64),
 
         // Ours

@@ -51,7 +51,9 @@ internal static class Fixtures
         return Registry.Of<IPeftAdapter, Peft.Lora.LoraOptions>(new Peft.Lora.LoraPlugin(), "lora", options);
     }
 
-    internal static IAlignmentMethod Sft() => Registry.Of<IAlignmentMethod, Methods.Sft.SftOptions>(new Methods.Sft.SftPlugin(), "sft", new Methods.Sft.SftOptions());
+    internal static IAlignmentMethod Sft(Methods.Sft.SftOptions? options = null) => Registry.Of<IAlignmentMethod, Methods.Sft.SftOptions>(new Methods.Sft.SftPlugin(), "sft", options ?? new Methods.Sft.SftOptions());
+
+    internal static IAlignmentMethod Dpo(Methods.Dpo.DpoOptions options) => Registry.Of<IAlignmentMethod, Methods.Dpo.DpoOptions>(new Methods.Dpo.DpoPlugin(), "dpo", options);
 
     /// <summary>A run of the golden base model on its golden rows with a new LoRA; options of the caller.</summary>
     internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true)

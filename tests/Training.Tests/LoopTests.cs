@@ -60,7 +60,7 @@ public sealed class LoopTests : TrainingTest
         var (matrix, vector) = (Start("matrix", 5, 3), Start("vector", 4));
         var options = new TrainingOptions { WeightDecay = 0.1, AdamBeta1 = 0.8, AdamBeta2 = 0.95, AdamEpsilon = 1e-6 };
         using var parameters = new FlatParameters([("b", vector, false), ("a", matrix, true)]);
-        using var mine = new AdamW(parameters, options);
+        using var mine = FlatOptimizer.Of(parameters, options);
         var (m, v) = (new Torch.Modules.Parameter(matrix.clone()), new Torch.Modules.Parameter(vector.clone()));
         var theirs = torch.optim.AdamW([m], 0.01, 0.8, 0.95, 1e-6, 0.1);
         var undecayed = torch.optim.AdamW([v], 0.01, 0.8, 0.95, 1e-6, 0);

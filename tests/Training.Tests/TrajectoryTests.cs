@@ -1,5 +1,5 @@
 // Whole runs against TRL: each step's metrics to 1e-4 x max(|value|, 0.1), final adapters to 1e-4 (2e-3 for the ragged run,
-// where Adam divides nearly-zero gradients). sft-lora lies beside the tests and always runs.
+// where Adam divides nearly-zero gradients). sft-lora and dpo-lora lie beside the tests and always run.
 
 using System.Globalization;
 using System.Text.Json.Nodes;
@@ -12,7 +12,19 @@ namespace PeftAlign.Training.Tests;
 
 public sealed class TrajectoryTests : TrainingTest
 {
-    private static readonly string[] Compared = ["loss", "grad_norm", "learning_rate", "num_tokens", "epoch", "step"];
+    private static readonly string[] Compared = ["loss", "grad_norm", "learning_rate", "num_tokens", "epoch", "step", "entropy", "mean_token_accuracy"];
+
+    private static readonly string[] ComparedOfPairs = [.. Compared, "logits/chosen", "logits/rejected", "rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies", "logps/chosen", "logps/rejected"];
+
+    [Test]
+    public void Dpo_lora_beside_the_tests() => Lora(Fixtures.Path("trajectories"), "dpo-lora", 1e-4);
+
+    [TestCase("dpo-lora")]
+    [TestCase("dpo-ipo")]
+    [TestCase("dpo-mpo")]
+    [TestCase("dpo-ragged")]
+    [TestCase("dpo-after-sft")]
+    public void Dpo_lora_runs(string run) => Lora(Fixtures.Golden("trajectories"), run, 1e-4);
 
     [Test]
     public void Sft_lora_beside_the_tests() => Lora(Fixtures.Path("trajectories"), "sft-lora", 1e-4);
@@ -20,16 +32,18 @@ public sealed class TrajectoryTests : TrainingTest
     [TestCase("sft-lora", 1e-4)]
     [TestCase("sft-lora-plain", 1e-4)]
     [TestCase("sft-ragged", 2e-3)]
+    [TestCase("sft-packed", 1e-4)]
     public void Lora_runs(string run, double tolerance) => Lora(Fixtures.Golden("trajectories"), run, tolerance);
 
-    [Test]
-    public void Full_fine_tuning()
+    [TestCase("sft-full")]
+    [TestCase("dpo-full")]
+    public void Full_fine_tuning(string name)
     {
         var root = Fixtures.Golden("trajectories");
-        var run = Run(root, "sft-full", null);
+        var run = Run(root, name, null);
         Trainer.Train(run);
-        Compare(root, "sft-full");
-        using var snapshots = SafetensorsFile.Open(Path.Combine(root, "sft-full", "snapshots.safetensors"));
+        Compare(root, name);
+        using var snapshots = SafetensorsFile.Open(Path.Combine(root, name, "snapshots.safetensors"));
         var final = snapshots.Tensors.Where(t => t.Name.StartsWith("final/", StringComparison.Ordinal)).ToList();
         Assert.That(final, Is.Not.Empty);
         foreach (var tensor in final) AssertNear(run.Model.Weights[tensor.Name["final/".Length..]], snapshots.Tensor(tensor.Name), 1e-4, tensor.Name);
@@ -57,7 +71,7 @@ public sealed class TrajectoryTests : TrainingTest
         {
             Model = model,
             Records = Fixtures.Records(Path.Combine(root, (string)golden["data"]!)),
-            Method = Fixtures.Sft(),
+            Method = (string)golden["trainer"]! == "dpo" ? Fixtures.Dpo(DpoOptions(settings)) : Fixtures.Sft(),
             Adapter = attach?.Invoke(model, "base-model"),
             Folder = Folder,
             Options = new TrainingOptions
@@ -78,17 +92,27 @@ public sealed class TrajectoryTests : TrainingTest
         };
     }
 
+    internal static Methods.Dpo.DpoOptions DpoOptions(JsonObject settings) => new()
+    {
+        Beta = (double)settings["beta"]!,
+        LossType = [.. settings["loss_type"]!.AsArray().Select(name => (string)name!)],
+        LossWeights = settings["loss_weights"] is JsonArray weights ? [.. weights.Select(w => (double)w!)] : null,
+    };
+
     private void Compare(string root, string name)
     {
-        var history = Fixtures.Json(Path.Combine(root, name, "run.json"))["history"]!.AsArray();
+        var golden = Fixtures.Json(Path.Combine(root, name, "run.json"));
+        var history = golden["history"]!.AsArray();
+        var compared = (string)golden["trainer"]! == "dpo" ? ComparedOfPairs : Compared;
         var rows = File.ReadLines(Path.Combine(Folder, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
         Assert.That(rows, Has.Count.EqualTo(history.Count));
         Assert.Multiple(() =>
         {
             foreach (var (row, entry) in rows.Zip(history))
-                foreach (var metric in Compared)
+                foreach (var metric in compared)
                 {
                     var expected = (double)entry![metric]!;
+                    if (metric == "rewards/accuracies" && Math.Abs((double)entry["rewards/margins"]!) < 1e-5) continue;
                     Assert.That((double)row[metric]!, Is.EqualTo(expected).Within(1e-4 * Math.Max(Math.Abs(expected), 0.1)),
                         string.Create(CultureInfo.InvariantCulture, $"{name}, step {entry["step"]}, {metric}"));
                 }

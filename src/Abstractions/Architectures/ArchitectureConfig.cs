@@ -1,10 +1,15 @@
 // config.json as an architecture sees it. The host reads and checks it; architectures only ask.
 
+using System.Text.Json;
+
 namespace PeftAlign.Abstractions;
 
 /// <summary>config.json, typed: common facts under one name each, and getters for what is an architecture's own.</summary>
 public abstract class ArchitectureConfig
 {
+    /// <summary>The whole object.</summary>
+    public abstract JsonElement Json { get; }
+
     /// <summary>model_type.</summary>
     public abstract string ModelType { get; }
 

@@ -60,6 +60,9 @@ public sealed record DecoderSpec
     /// <summary>Factor of the embeddings, rounded to the model's dtype; null = 1.</summary>
     public double? EmbeddingScale { get; init; }
 
+    /// <summary>Outputs of a score head (Labels, d), which stands in the output head's place in sequence classifiers; null = a language model.</summary>
+    public long? Labels { get; init; }
+
     /// <summary>Row of the embedding that no gradient reaches through the embedding, as in Hugging Face's models; null = none.</summary>
     public long? PadToken { get; init; }
 }

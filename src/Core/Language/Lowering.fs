@@ -120,6 +120,9 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                     "training", training
                     "adapter", adapter
                     "seed", Whole(int64 run.Seed)
+                    // the declared model, however many stages lie between
+                    if Tree.find "reference" run.Setting.Training = Some(Text "base") then
+                        "base_policy", this.Sources.Model(policy.Facts.Model, policy.Facts.Seed).Tree
                 ]
                 @ this.Reference(policy, run, start, dataset, adapter)
             )

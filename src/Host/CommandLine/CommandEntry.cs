@@ -7,6 +7,9 @@ namespace PeftAlign.Host.CommandLine;
 /// <summary>A command: its name, its line in the list of commands, and a function that builds options and actions when it is called.</summary>
 internal sealed record CommandEntry(string Name, string Summary, Func<CommandFrame, Command> Build)
 {
+    /// <summary>For a command whose options depend on what it is asked: builds it for these arguments, and spells them as it does. Used in place of Build.</summary>
+    public Func<CommandFrame, string[], (Command Command, string[] Arguments)>? BuildFor { get; init; }
+
     /// <summary>True for a command that the product calls itself; help does not list it.</summary>
     public bool IsHidden { get; init; }
 }

@@ -90,9 +90,10 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
     private async Task<int> InvokeAsync(CommandEntry entry, string[] args)
     {
         var root = new Command("peftalign") { new HelpOption() };
-        root.Add(entry.Build(frame));
+        var (command, spelled) = entry.BuildFor is { } build ? build(frame, args) : (entry.Build(frame), args);
+        root.Add(command);
         // No response files: an argument that begins with @ is text like any other.
-        var parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        var parsed = root.Parse(spelled, new ParserConfiguration { ResponseFileTokenReplacer = null });
         var help = parsed.GetResult("--help") != null;
         if (!help) ThrowIfMistaken(parsed);
         using var interrupts = new Interrupts();
@@ -106,7 +107,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         var command = parsed.CommandResult.Command;
         var path = string.Join(' ', parsed.Tokens.Where(token => token.Type == System.CommandLine.Parsing.TokenType.Command).Select(token => token.Value));
         var more = $"peftalign {path} --help says what it takes";
-        if (parsed.UnmatchedTokens is [var first, ..]) throw Unmatched(command, path, first, more);
+        if (command.TreatUnmatchedTokensAsErrors && parsed.UnmatchedTokens is [var first, ..]) throw Unmatched(command, path, first, more);
         if (parsed.Errors is { Count: > 0 } errors)
             throw new UserError(path, string.Join(" ", errors.Select(error => error.Message).Distinct()).TrimEnd('.'), more);
     }

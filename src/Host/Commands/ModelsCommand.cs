@@ -8,11 +8,11 @@ namespace PeftAlign.Host.Commands;
 
 internal static class ModelsCommand
 {
-    private const string Summary = "look at model folders: architecture, parameters, element types, tokenizer";
+    private const string Summary = "look at model folders, and make new ones";
 
     public static CommandEntry Entry { get; } = new("models", Summary, Build);
 
-    private static Command Build(CommandFrame frame) => new("models", Summary) { Info(frame) };
+    private static Command Build(CommandFrame frame) => new("models", Summary) { Info(frame), ModelsInitCommand.Build(frame) };
 
     private static Command Info(CommandFrame frame)
     {

@@ -33,13 +33,28 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
         var definition = dataset.Definition;
         if (definition["reader"] is not { } reader)
             throw new UserErrorException($"This kind of dataset is not built yet: {definition.ToJsonString()}. Use one with a reader.");
-        foreach (var key in definition.Select(d => d.Key).Where(key => key is not ("reader" or "split" or "take")))
+        foreach (var key in definition.Select(d => d.Key).Where(key => key is not ("reader" or "split" or "take" or "map")))
             throw new UserErrorException($"'{key}' of a dataset is not built yet; leave it out.");
         var records = Create<IDatasetReader>(reader).Read((string?)definition["split"]);
+        if (definition["map"] is JsonObject { Count: > 0 } map) records = records.Select(record => Mapped(record, map));
         return definition["take"] is { } take ? records.Take((int)take) : records;
     }
 
+    // Our column names -> the file's. Other columns stay, and a column that is mapped away is gone.
+    private static DataRecord Mapped(DataRecord record, JsonObject map)
+    {
+        var fields = record.Fields.DeepClone().AsObject();
+        foreach (var (_, theirs) in map)
+            if (!record.Fields.ContainsKey((string)theirs!)) throw record.Wrong((string)theirs!, "there, since 'map' names it");
+        foreach (var (_, theirs) in map) fields.Remove((string)theirs!);
+        foreach (var (ours, theirs) in map) fields[ours] = record.Fields[(string)theirs!]?.DeepClone();
+        return record with { Fields = fields };
+    }
+
     internal List<DataRecord> Records(JsonNode dataset) => Open(new DatasetReference(dataset.AsObject())).ToList();
+
+    /// <summary>What the job lends to instances that it makes through others.</summary>
+    internal IPluginContext Context => new Lent(this);
 
     private sealed class Lent(JobContext job) : IPluginContext
     {

@@ -54,6 +54,7 @@ internal static class JobProcess
         {
             "make-model" => MakeModelJob.Run(job),
             "train" => TrainJob.Run(job),
+            "merge" => MergeJob.Run(job),
             "evaluate" => EvaluateJob.Run(job),
             _ => throw new UserErrorException($"Jobs of kind {spec.Kind} are not built yet ({spec.Label})."),
         };

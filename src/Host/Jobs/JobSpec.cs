@@ -15,6 +15,9 @@ namespace PeftAlign.Host.Jobs;
 /// <param name="Plugins">Folders of the plugins that it may load.</param>
 internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject Options, string Root, int Threads, IReadOnlyList<string> Plugins)
 {
+    /// <summary>Files and folders that it reads, with the hashes of their contents; null in specs of older versions.</summary>
+    public IReadOnlyList<JobInput>? Inputs { get; init; }
+
     private static readonly JsonSerializerOptions Format = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
 
     internal static JobSpec Read(JobFolder folder) =>
@@ -25,3 +28,8 @@ internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject 
     /// <summary>A path of the options as a full path.</summary>
     internal string FullPath(string path) => Path.GetFullPath(path, Root);
 }
+
+/// <param name="Place">Where the options name it, such as policy.weights.</param>
+/// <param name="Path">As the options name it.</param>
+/// <param name="Sha256">Of its content; empty where it cannot change the result.</param>
+internal sealed record JobInput(string Place, string Path, string Sha256);

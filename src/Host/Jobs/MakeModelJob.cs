@@ -25,7 +25,7 @@ internal static class MakeModelJob
         RunFolder.Fill(job.Folder.Model, folder =>
         {
             ByteTokenizer.Save(folder);
-            parameters = ModelFolder.Initialise(folder, (string)architecture["name"]!, settings, (ulong)(long)options["seed"]!);
+            parameters = ModelFolder.Initialise(folder, (string)architecture["name"]!, settings, (ulong)(long)options["seed"]!, PluginArchitectures.Of(job.Plugins));
         });
         return new JsonObject { ["parameters"] = parameters };
     }

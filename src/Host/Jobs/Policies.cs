@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
@@ -12,18 +13,36 @@ using PeftAlign.Models.Text;
 
 namespace PeftAlign.Host.Jobs;
 
+/// <param name="Folder">A PEFT folder.</param>
+/// <param name="Contract">The plugin's adapter that reads it, with the options that made it.</param>
+internal sealed record AdapterPlace(string Folder, JsonNode Contract);
+
 /// <param name="Base">Folder of the full weights.</param>
-/// <param name="Adapter">Folder of an adapter over them, with the contract that reads it; null for none.</param>
-internal sealed record PolicyPlace(string Base, (string Folder, JsonNode Contract)? Adapter);
+/// <param name="Adapters">Adapters over them, from the lowest to the uppermost.</param>
+internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adapters)
+{
+    /// <summary>Of several adapters, the folder that holds their exact sum; null where there is none.</summary>
+    internal string? Joined { get; init; }
+
+    /// <summary>The one adapter that stands for all; null where there is none.</summary>
+    /// <exception cref="UserErrorException">Several that are no single adapter.</exception>
+    internal AdapterPlace? Adapter => Adapters switch
+    {
+        [] => null,
+        [var only] => only,
+        [.., var last] when Joined is { } folder => last with { Folder = folder },
+        _ => throw new UserErrorException($"The adapters {string.Join(", ", Adapters.Select(a => a.Folder))} lie over one another and are no single adapter; train the last stage without an adapter, which merges them into weights."),
+    };
+}
 
 /// <param name="Model">The weights.</param>
 /// <param name="Tokenizer">Null where the folder has none.</param>
 /// <param name="ChatTemplate">Null where the folder has none.</param>
 /// <param name="Outline">The modules.</param>
-/// <param name="Adapter">Deltas over the weights; empty for none.</param>
-internal sealed record Policy(DecoderModel Model, ITokenizer? Tokenizer, IChatTemplate? ChatTemplate, ModelOutline Outline, IReadOnlyList<AdapterSite> Adapter)
+/// <param name="Adapters">Changes of the weights by each adapter; empty for none.</param>
+internal sealed record Policy(DecoderModel Model, ITokenizer? Tokenizer, IChatTemplate? ChatTemplate, ModelOutline Outline, IReadOnlyList<IReadOnlyList<AdapterSite>> Adapters)
 {
-    internal ForwardMode Mode => new() { Deltas = Adapter.ToDictionary(s => s.Module, s => s.Delta) };
+    internal ForwardMode Mode => new() { Deltas = AdapterLayers.Deltas(Adapters) };
 }
 
 internal static class Policies
@@ -32,34 +51,35 @@ internal static class Policies
     internal static PolicyPlace Place(JobContext job, JsonNode policy)
     {
         var weights = policy["weights"]!;
-        if (weights is JsonValue path) return new PolicyPlace(job.Spec.FullPath((string)path!), null);
+        if (weights is JsonValue path) return new PolicyPlace(job.Spec.FullPath((string)path!), []);
         if (weights["checkpoint"] is { } checkpoint)
             throw new UserErrorException($"Starting from the checkpoint {checkpoint} of another job is not built yet; use the job's end.");
         return Of(job, job.Folder.Sibling((string)weights["job"]!));
     }
 
+    // A job that trained an adapter wrote it alone, or, over others that stayed frozen, the whole stack.
     private static PolicyPlace Of(JobContext job, JobFolder made)
     {
-        if (Directory.Exists(made.Model)) return new PolicyPlace(made.Model, null);
+        if (Directory.Exists(made.Model)) return new PolicyPlace(made.Model, []);
         var spec = JobSpec.Read(made);
-        var below = Place(job, spec.Options["policy"]!);
-        if (below.Adapter is not null)
-            throw new UserErrorException($"{spec.Label} is an adapter over an adapter; stacks of adapters are not built yet. Train the first stage without an adapter.");
-        return below with { Adapter = (made.Adapter, spec.Options["adapter"]!) };
+        if (spec.Kind == "merge") return Place(job, spec.Options["base_model"]!) with { Adapters = [new AdapterPlace(made.Adapter, MergeJob.AdapterContract(made))] };
+        var (below, own) = (Place(job, spec.Options["policy"]!), spec.Options["adapter"]!);
+        if (!Directory.Exists(made.Adapters)) return below with { Adapters = [new AdapterPlace(made.Adapter, own)], Joined = null };
+        var trained = Directory.GetDirectories(made.Adapters).Length - 1; // the uppermost, new or a copy that went on
+        return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = made.AdapterLayer(k) }), new AdapterPlace(made.AdapterLayer(trained), own)], Joined = Directory.Exists(made.Adapter) ? made.Adapter : null };
     }
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning));
+        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
         var outline = model.Outline(place.Base);
-        IReadOnlyList<AdapterSite> sites = [];
-        if (place.Adapter is var (folder, contract))
-            sites = job.Create<IPeftAdapter>(contract).Load(outline, Files(folder));
+        var adapters = place.Adapters.Select(a => job.Create<IPeftAdapter>(a.Contract).Load(outline, Files(a.Folder))).ToList();
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;
-        return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base), outline, sites);
+        return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base), outline, adapters);
     }
 
-    private static AdapterFiles Files(string folder)
+    /// <summary>The contents of a PEFT folder.</summary>
+    internal static AdapterFiles Files(string folder)
     {
         using var adapter = AdapterFolder.Open(folder);
         return new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));

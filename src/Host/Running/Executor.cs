@@ -59,7 +59,7 @@ internal sealed class Executor(RunFolder run, string root, IReadOnlyDictionary<s
         Directory.CreateDirectory(folder.Path);
         // A job that was begun keeps its number of threads: only so do resumed numbers equal unbroken ones.
         var own = File.Exists(folder.Spec) ? JobSpec.Read(folder).Threads : threads;
-        new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), root, own, [.. pluginFolders.Values]).Write(folder);
+        new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), root, own, [.. pluginFolders.Values]) { Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))] }.Write(folder);
         progress.Started(job.Label);
         return await ChildProcess.RunAsync(folder, message => progress.Message(job.Label, message), cancellation);
     }

@@ -9,27 +9,24 @@ namespace PeftAlign.Host.Running;
 
 internal static class NotBuilt
 {
-    private static readonly string[] Kinds = ["make-model", "train", "evaluate", "report"];
+    private static readonly string[] Kinds = ["make-model", "train", "merge", "evaluate", "report"];
 
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)
     {
-        var options = plan.Jobs.ToDictionary(job => job.Id, job => JsonNode.Parse(job.Options)!.AsObject());
-        var found = plan.Jobs.SelectMany(job => Of(job, options).Select(what => $"{job.Label}: {what}")).Distinct().ToList();
+        var found = plan.Jobs.SelectMany(job => Of(job).Select(what => $"{job.Label}: {what}")).Distinct().ToList();
         if (found.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. found, "Not built yet in this version; nothing was started."]));
     }
 
-    private static IEnumerable<string> Of(PlanJob job, Dictionary<string, JsonObject> all)
+    private static IEnumerable<string> Of(PlanJob job)
     {
         if (!Kinds.Contains(job.Kind)) return [$"jobs of kind {job.Kind}"];
-        var options = all[job.Id];
-        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options, all) : [], .. job.Until.Length > 0 ? [$"a hand-off at {job.Until}"] : (string[])[]];
+        var options = JsonNode.Parse(job.Options)!.AsObject();
+        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : [], .. job.Until.Length > 0 ? [$"a hand-off at {job.Until}"] : (string[])[]];
     }
 
-    private static IEnumerable<string> OfTraining(JsonObject options, Dictionary<string, JsonObject> all)
+    private static IEnumerable<string> OfTraining(JsonObject options)
     {
-        if (options["policy"]?["weights"] is JsonObject weights && (string?)weights["job"] is { } before && all.TryGetValue(before, out var stage) && stage["adapter"] is JsonObject)
-            yield return "training on top of an adapter that another job trains; train the first stage without an adapter";
         if (options["reference_log_probs"] is not null) yield return "precomputed reference log-probs";
         if (options["adapter"]?["quantization"] is not null) yield return "quantization";
         if (Refusal(options) is { } refusal) yield return refusal;
@@ -57,7 +54,6 @@ internal static class NotBuilt
         if (map["weights"] is JsonObject weights && weights["checkpoint"] is { } checkpoint) own.Add($"a policy from the checkpoint {checkpoint}");
         foreach (var key in (string[])["chat_template", "mixture", "made", "control"])
             if (map[key] is not null) own.Add($"'{key}'");
-        if (map.ContainsKey("reader") && map["map"] is not null) own.Add("'map' of a dataset");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
     }
 }

@@ -48,6 +48,11 @@ internal sealed record JobFolder(string Path)
 
     internal string Adapter => File("adapter");
 
+    /// <summary>Of a job that trained an adapter over frozen ones: all of them, AdapterLayer(0) the lowest.</summary>
+    internal string Adapters => File("adapters");
+
+    internal string AdapterLayer(int k) => System.IO.Path.Combine(Adapters, (k + 1).ToString(System.Globalization.CultureInfo.InvariantCulture));
+
     internal bool IsFinished => System.IO.File.Exists(Result);
 
     /// <summary>The folder of the job with that id in the same run.</summary>

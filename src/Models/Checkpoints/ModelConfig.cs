@@ -46,7 +46,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
     public string File { get; }
 
     /// <summary>The whole object, for instance to write it again.</summary>
-    public JsonElement Json => reader.Json;
+    public override JsonElement Json => reader.Json;
 
     /// <summary>model_type: llama, mistral, gpt2 ...</summary>
     public override string ModelType { get; }
@@ -147,6 +147,11 @@ public sealed partial class ModelConfig : ArchitectureConfig
         var config = new ModelConfig(name, json.Clone());
         return config.With(GenerationConfig.Read(config.reader, null));
     }
+
+    /// <summary>Generation defaults of another file than the folder's; what it lacks of token ids is this configuration's.</summary>
+    /// <param name="file">A generation_config.json.</param>
+    /// <exception cref="Abstractions.UserErrorException">It is missing, or a value is wrong.</exception>
+    public GenerationConfig GenerationFrom(string file) => GenerationConfig.Read(reader, file);
 
     private ModelConfig With(GenerationConfig generation) => new(File, Json) { Generation = generation };
 

@@ -28,14 +28,45 @@ public static class SafetensorsWriter
     /// <inheritdoc cref="Write(string, IEnumerable{KeyValuePair{string, Tensor}}, IReadOnlyDictionary{string, string})"/>
     public static void Write(string path, IReadOnlyCollection<PendingTensor> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
-        var ordered = tensors.OrderBy(t => SafetensorsDtypes.Rank(t.DType)).ThenBy(t => t.Name, Utf8Order.Instance).ToList();
+        var ordered = Ordered(tensors);
         var header = Header(ordered, metadata);
         AtomicFile.Write(path, stream =>
         {
             stream.Write(header);
-            foreach (var tensor in ordered) WriteData(stream, tensor);
+            foreach (var tensor in ordered) WriteData(stream, tensor, tensor.Make);
         });
     }
+
+    /// <summary>Writes to a stream, making each tensor while the one before it is written; renaming and flushing are the caller's.</summary>
+    internal static void WriteAhead(Stream stream, IReadOnlyCollection<PendingTensor> tensors, IReadOnlyDictionary<string, string>? metadata)
+    {
+        var ordered = Ordered(tensors);
+        stream.Write(Header(ordered, metadata));
+        var next = ordered.Count > 0 ? Make(ordered[0]) : null;
+        for (var k = 0; k < ordered.Count; k++)
+        {
+            var made = next!.GetAwaiter().GetResult();
+            next = k + 1 < ordered.Count ? Make(ordered[k + 1]) : null;
+            try
+            {
+                WriteData(stream, ordered[k], () => made);
+            }
+            catch
+            {
+                ((IAsyncResult?)next)?.AsyncWaitHandle.WaitOne(); // it reads what the caller is about to close
+                throw;
+            }
+        }
+    }
+
+    private static Task<Tensor> Make(PendingTensor tensor) => Task.Run(() =>
+    {
+        using var scope = torch.NewDisposeScope();
+        return tensor.Make().DetachFromDisposeScope();
+    });
+
+    private static List<PendingTensor> Ordered(IEnumerable<PendingTensor> tensors) =>
+        tensors.OrderBy(t => SafetensorsDtypes.Rank(t.DType)).ThenBy(t => t.Name, Utf8Order.Instance).ToList();
 
     private static byte[] Header(List<PendingTensor> tensors, IReadOnlyDictionary<string, string>? metadata)
     {
@@ -65,10 +96,10 @@ public static class SafetensorsWriter
         return header;
     }
 
-    private static unsafe void WriteData(Stream stream, PendingTensor pending)
+    private static unsafe void WriteData(Stream stream, PendingTensor pending, Func<Tensor> make)
     {
         using var scope = torch.NewDisposeScope();
-        var made = pending.Make();
+        var made = make();
         if (made.dtype != pending.DType || !made.shape.SequenceEqual(pending.Shape))
             throw new InvalidOperationException($"tensor {Fault.Quote(pending.Name)} was announced as {pending.DType} {Fault.Shape(pending.Shape)} but is {made}");
         using var here = made.detach().cpu().contiguous();

@@ -24,6 +24,7 @@ internal sealed class BlockNames
         var (block, prefix) = (spec.Block, $"{spec.Names.Blocks}{layer}.");
         string? Named(string? name) => name is null ? null : prefix + name;
         LinearModule Placed(LinearSpec linear) => new(prefix, linear);
+        Layer = layer;
         Window = spec.Windows.Count > 0 ? spec.Windows[layer] : null;
         (AttentionNorm, FeedForwardNorm) = (prefix + block.AttentionNorm, prefix + block.FeedForwardNorm);
         (QueryNorm, KeyNorm) = (Named(block.QueryNorm), Named(block.KeyNorm));
@@ -31,6 +32,9 @@ internal sealed class BlockNames
         (AttentionInputs, AttentionOutput) = ([.. block.AttentionInputs.Select(Placed)], Placed(block.AttentionOutput));
         (FeedForwardInputs, FeedForwardOutput) = ([.. block.FeedForwardInputs.Select(Placed)], Placed(block.FeedForwardOutput));
     }
+
+    /// <summary>Number of the block.</summary>
+    internal int Layer { get; }
 
     /// <summary>Positions that a row sees, its own included; null = all before it.</summary>
     internal long? Window { get; }

@@ -41,14 +41,23 @@ public sealed class DecoderModel
     public torch.Device Device => Head.device;
 
     /// <summary>Whether a delta at this module is part of a forward pass.</summary>
-    internal bool TakesDelta(string module) => linears.Contains(module);
+    /// <param name="module">Full name.</param>
+    /// <param name="delta">The change.</param>
+    internal bool TakesDelta(string module, Delta delta) => Deltas.Parts(delta).All(part => part switch
+    {
+        LowRank low => linears.Contains(module) || (low.Magnitude is null && IsEmbedding(module)) || IsHead(module),
+        Scale => linears.Contains(module),
+        TokenRows => IsEmbedding(module) || IsHead(module),
+        Whole => part.Parameters.Keys.All(name => weights.ContainsKey($"{module}.{name}")),
+        _ => false,
+    });
 
     /// <summary>Puts other tensors (trainable ones) in the place of weights.</summary>
     public void SetWeight(string name, Tensor tensor) => weights[name] = tensor;
 
     /// <summary>The modules that adapters may change.</summary>
     /// <param name="path">What an adapter's config names as its base.</param>
-    public ModelOutline Outline(string path) => Spec.Outline(path, Device);
+    public ModelOutline Outline(string path) => Spec.Outline(path, Device, name => weights.GetValueOrDefault(name));
 
     /// <summary>Final hidden states of all rows of a pack.</summary>
     /// <param name="pack">Rows.</param>
@@ -58,26 +67,56 @@ public sealed class DecoderModel
     {
         using var scope = torch.NewDisposeScope();
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
-        var x = Embed(pack); // (R, d)
+        var x = Embed(pack, mode); // (R, d)
         foreach (var block in blocks) x = Block(x, block, pack, rotary, mode);
-        return Norm(x, Spec.Names.FinalNorm).MoveToOuterDisposeScope();
+        return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
     }
 
-    private Tensor Embed(Pack pack)
+    /// <summary>(V, d) the head's matrix in a forward mode; a copy where a delta changes it.</summary>
+    internal Tensor HeadUnder(ForwardMode mode)
     {
-        var x = F.embedding(pack.Tokens, weights[embedding], Spec.PadToken);
+        var layer = new Layer(Spec.Names.Head, Head);
+        // A tied head follows the trained rows of the embedding, which are new tokens' vectors in both places; a change of the
+        // embedding of another kind leaves the head as it is, as in PEFT.
+        if (Spec.TiedHead) return mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta && Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() is { } rows ? Deltas.Merged(layer, rows).Weight.to(Head.dtype) : Head;
+        return mode.Deltas.GetValueOrDefault(Spec.Names.Head) is { } change ? Deltas.Merged(layer, change).Weight.to(Head.dtype) : Head;
+    }
+
+    /// <summary>A module's own tensors, as checkpoints store them.</summary>
+    internal Layer LayerOf(string module) => new(module, weights[module + ".weight"], weights.GetValueOrDefault(module + ".bias"))
+    {
+        IsEmbedding = IsEmbedding(module),
+        Transposed = Spec.Weights().First(w => w.Name == module + ".weight").Transposed,
+    };
+
+    /// <summary>Whether a change of this module reaches the head's matrix.</summary>
+    internal bool ChangesHead(string module, Delta delta) => IsHead(module) || (Spec.TiedHead && module == Spec.Names.Embedding && Deltas.Parts(delta).Any(part => part is TokenRows));
+
+    private bool IsEmbedding(string module) => module == Spec.Names.Embedding || module == Spec.Names.Positions;
+
+    private bool IsHead(string module) => !Spec.TiedHead && module == Spec.Names.Head;
+
+    private Tensor Embed(Pack pack, ForwardMode mode)
+    {
+        var x = Embedding(Spec.Names.Embedding, pack.Tokens, Spec.PadToken, pack, mode);
         if (Spec.EmbeddingScale is { } scale) x = x * torch.tensor(scale, x.dtype, x.device);
-        return Spec.Names.Positions is { } positions ? x + F.embedding(pack.Positions, weights[positions + ".weight"]) : x;
+        return Spec.Names.Positions is { } positions ? x + Embedding(positions, pack.Positions, null, pack, mode) : x;
+    }
+
+    private Tensor Embedding(string module, Tensor rows, long? padding, Pack pack, ForwardMode mode)
+    {
+        var layer = new Layer(module, weights[module + ".weight"]) { IsEmbedding = true };
+        return Deltas.ByRow(module, pack, mode, delta => Deltas.Embedding(layer, rows, delta, padding));
     }
 
     // A scope per block: what the backward pass needs it keeps itself, the rest is freed before the next block.
     private Tensor Block(Tensor x, BlockNames block, Pack pack, Rotary? rotary, ForwardMode mode)
     {
         using var scope = torch.NewDisposeScope();
-        var mixed = Attention(Norm(x, block.AttentionNorm), block, pack, rotary, mode);
-        var middle = x + (block.AttentionEndNorm is { } after ? Norm(mixed, after) : mixed);
-        var fed = FeedForward(Norm(middle, block.FeedForwardNorm), block, pack, mode);
-        return (middle + (block.FeedForwardEndNorm is { } end ? Norm(fed, end) : fed)).MoveToOuterDisposeScope();
+        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, rotary, mode);
+        var middle = x + (block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed);
+        var fed = FeedForward(Norm(middle, block.FeedForwardNorm, pack, mode), block, pack, mode);
+        return (middle + (block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed)).MoveToOuterDisposeScope();
     }
 
     private Tensor Attention(Tensor x, BlockNames block, Pack pack, Rotary? rotary, ForwardMode mode)
@@ -87,10 +126,10 @@ public sealed class DecoderModel
         var q = parts[0].view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D)
         var k = parts[1].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
         var v = parts[2].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
-        if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm);
-        if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm);
+        if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
+        if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
         var form = new AttentionForm(rotary, Spec.ScoreScale ?? 1 / Math.Sqrt(Spec.HeadWidth), Spec.ScoreCap, block.Window);
-        var mixed = TreeAttention.apply(q, k, v, pack.Buckets, form);
+        var mixed = pack.Attention.Attend(block.Layer, q, k, v, form);
         return Linear(mixed.view(-1, queries), block.AttentionOutput, pack, mode);
     }
 
@@ -110,12 +149,15 @@ public sealed class DecoderModel
         _ => x.relu(),
     };
 
-    private Tensor Norm(Tensor x, string name)
+    private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>
+        Norm(x, delta?.Instead("weight")?.to(x.dtype) ?? weights[name + ".weight"], Spec.Norm.Kind == NormKind.Layer ? delta?.Instead("bias")?.to(x.dtype) ?? weights[name + ".bias"] : null));
+
+    private Tensor Norm(Tensor x, Tensor weight, Tensor? bias)
     {
-        var (weight, epsilon) = (weights[name + ".weight"], Spec.Norm.Epsilon);
+        var epsilon = Spec.Norm.Epsilon;
         return Spec.Norm.Kind switch
         {
-            NormKind.Layer => F.layer_norm(x, weight.shape, weight, weights[name + ".bias"], epsilon),
+            NormKind.Layer => F.layer_norm(x, weight.shape, weight, bias, epsilon),
             NormKind.Rms => F.rms_norm(x, weight, epsilon),
             // In a narrow dtype 1 + w would lose w: the product is rounded once, as in Hugging Face's.
             _ when x.dtype is torch.ScalarType.BFloat16 or torch.ScalarType.Float16 => F.rms_norm(x.to(torch.float32), weight.to(torch.float32) + 1, epsilon).to(x.dtype),
@@ -135,10 +177,8 @@ public sealed class DecoderModel
     // Every linear layer of a block goes through here.
     private Tensor Linear(Tensor x, LinearModule module, Pack pack, ForwardMode mode)
     {
-        var bias = module.Bias is { } name ? weights[name] : null;
-        var weight = weights[module.Weight];
-        var y = module.Spec.Transposed ? F.linear(x, weight.t(), bias) : F.linear(x, weight, bias);
-        return mode.Deltas.TryGetValue(module.Name, out var delta) ? Deltas.Apply(y, delta, x, module.Name, pack, mode) : y;
+        var layer = new Layer(module.Name, weights[module.Weight], module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed };
+        return Deltas.Linear(layer, x, pack, mode);
     }
 
     private void Check(string name, long[] shape)

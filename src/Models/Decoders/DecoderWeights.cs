@@ -45,7 +45,7 @@ public static class DecoderWeights
         for (var l = 0; l < spec.Layers; l++)
             foreach (var weight in OfBlock(spec, $"{spec.Names.Blocks}{l}.")) yield return weight;
         foreach (var weight in OfNorm(spec, spec.Names.FinalNorm, spec.Hidden)) yield return weight;
-        if (!spec.TiedHead) yield return new(spec.Names.Head + ".weight", [spec.Vocabulary, spec.Hidden], WeightRole.Head);
+        if (!spec.TiedHead) yield return new(spec.Names.Head + ".weight", [spec.Labels ?? spec.Vocabulary, spec.Hidden], WeightRole.Head);
     }
 
     /// <summary>The linear layers of one block, in the order in which they are used.</summary>
@@ -56,11 +56,15 @@ public static class DecoderWeights
     /// <param name="spec">The model.</param>
     /// <param name="path">What an adapter's config names as its base.</param>
     /// <param name="device">Where its weights lie.</param>
-    public static ModelOutline Outline(this DecoderSpec spec, string path, torch.Device device)
+    /// <param name="tensorOf">A weight by its name; null = there is none.</param>
+    public static ModelOutline Outline(this DecoderSpec spec, string path, torch.Device device, Func<string, Tensor?> tensorOf)
     {
-        var modules = spec.Weights().Where(w => w.Shape.Length == 2).Select(w => new ModuleOutline(
-            w.Name[..^".weight".Length], KindOf(w.Role), w.Transposed ? w.Shape[0] : w.Shape[1], w.Transposed ? w.Shape[1] : w.Shape[0])
-        { Device = device, Transposed = w.Transposed });
+        var modules = spec.Weights().Where(w => w.Role != WeightRole.Bias).Select(w =>
+        {
+            var name = w.Name[..^".weight".Length];
+            var (inputs, outputs) = w.Transposed ? (w.Shape[0], w.Shape[1]) : (w.Shape[^1], w.Shape[0]);
+            return new ModuleOutline(name, KindOf(w.Role), inputs, outputs) { Device = device, Transposed = w.Transposed, Tensor = part => tensorOf($"{name}.{part}") };
+        });
         return new ModelOutline(spec.ModelType, path, modules.ToList());
     }
 
@@ -68,6 +72,7 @@ public static class DecoderWeights
     {
         WeightRole.Embedding => ModuleKind.Embedding,
         WeightRole.Head => ModuleKind.Head,
+        WeightRole.Norm => ModuleKind.Norm,
         _ => ModuleKind.Linear,
     };
 

@@ -1,4 +1,6 @@
-// How the engine computes an adapter's deltas beside the products that they change.
+// How the engine computes an adapter's deltas beside the products that they change. The module's own tensors stay as they are.
+// PEFT's formulas: LoRA y = x W' + s drop(x) A' B'; DoRA with k = m / |W + s B A| of each row, constant in the backward pass:
+// y = x W' + (k - 1) drop(x) W' + k s drop(x) A' B', so that the base's term inside is dropped too.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
@@ -9,19 +11,154 @@ namespace PeftAlign.Models.Decoders;
 
 internal static class Deltas
 {
-    /// <summary>A module's output under a delta.</summary>
-    /// <param name="y">(R, out) the module's own output.</param>
-    /// <param name="delta">The change.</param>
-    /// <param name="x">(R, in) the module's input.</param>
+    /// <summary>A module's output, where rows may have deltas of their own by their groups' controls.</summary>
     /// <param name="module">Full name.</param>
     /// <param name="pack">The rows.</param>
-    /// <param name="mode">Dropout.</param>
-    /// <returns>(R, out)</returns>
-    internal static Tensor Apply(Tensor y, Delta delta, Tensor x, string module, Pack pack, ForwardMode mode) => delta switch
+    /// <param name="mode">The deltas.</param>
+    /// <param name="compute">The output of all rows under a delta, or under none.</param>
+    /// <returns>(R, ...)</returns>
+    internal static Tensor ByRow(string module, Pack pack, ForwardMode mode, Func<Delta?, Tensor> compute)
     {
-        LowRank low => y.addmm(F.linear(Dropped(x, low.Dropout, module, pack, mode), low.A) * low.Scale, low.B.t()),
-        _ => throw new NotSupportedException($"the engine cannot compute a {delta.GetType().Name} at {module}"),
-    };
+        var common = mode.Deltas.GetValueOrDefault(module);
+        var y = compute(common);
+        if (mode.Controls.Count == 0) return y;
+        foreach (var (control, deltas) in mode.Controls)
+            if (deltas.TryGetValue(module, out var own) && pack.RowsUnder(control) is { } rows)
+                y = torch.where(y.dim() == 2 ? rows : rows.unsqueeze(2), compute(common is null ? own : new Stack([common, own])), y);
+        return y;
+    }
+
+    /// <summary>A linear layer's output.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="x">(R, in) its input.</param>
+    /// <param name="pack">The rows.</param>
+    /// <param name="mode">Deltas and dropout.</param>
+    /// <returns>(R, out)</returns>
+    internal static Tensor Linear(Layer layer, Tensor x, Pack pack, ForwardMode mode)
+    {
+        var own = mode.Controls.Values.Select(deltas => deltas.GetValueOrDefault(layer.Module)).OfType<Delta>();
+        if (mode.Controls.Count == 0 || !own.SelectMany(Parts).All(IsThin))
+            return ByRow(layer.Module, pack, mode, delta => Linear(layer, x, delta, pack, mode));
+        var y = Linear(layer, x, mode.Deltas.GetValueOrDefault(layer.Module), pack, mode);
+        foreach (var (control, deltas) in mode.Controls)
+            if (deltas.TryGetValue(layer.Module, out var delta) && pack.RowsUnder(control) is { } rows)
+                foreach (var low in Parts(delta).Cast<LowRank>())
+                    y = Add(y, low, Dropped(x, low.Dropout, layer.Module, pack, mode), rows);
+        return y;
+    }
+
+    // A change that is added by a thin product, which zeros in its middle switch off by row.
+    private static bool IsThin(Delta part) => part is LowRank { Magnitude: null, Bias: null };
+
+    private static Tensor Linear(Layer layer, Tensor x, Delta? delta, Pack pack, ForwardMode mode) =>
+        delta is null ? layer.Product(x) : Linear(layer, x, delta, (input, rate) => Dropped(input, rate, layer.Module, pack, mode));
+
+    /// <summary>A linear layer's output under a delta.</summary>
+    /// <param name="layer">The layer.</param>
+    /// <param name="x">(R, in) its input.</param>
+    /// <param name="delta">The change.</param>
+    /// <param name="drop">From the input and a share to the input with that share dropped.</param>
+    internal static Tensor Linear(Layer layer, Tensor x, Delta delta, Func<Tensor, double, Tensor> drop)
+    {
+        var parts = Parts(delta);
+        var changed = layer.Under(delta);
+        foreach (var scale in parts.OfType<Scale>().Where(s => s.OfInputs)) x = (x * scale.Values).to(x.dtype);
+        var y = changed.Product(x);
+        foreach (var low in parts.OfType<LowRank>())
+        {
+            var dropped = drop(x, low.Dropout);
+            y = low.Magnitude is null ? Add(y, low, dropped) : (y + Turned(changed, low, dropped)).to(y.dtype);
+        }
+        foreach (var scale in parts.OfType<Scale>().Where(s => !s.OfInputs)) y = (y * scale.Values).to(y.dtype);
+        return y;
+    }
+
+    /// <summary>Rows of an embedding under a delta.</summary>
+    /// <param name="layer">The embedding.</param>
+    /// <param name="tokens">(R) int64.</param>
+    /// <param name="delta">The change, or null.</param>
+    /// <param name="padding">Row that no gradient reaches, or null.</param>
+    /// <returns>(R, d)</returns>
+    internal static Tensor Embedding(Layer layer, Tensor tokens, Delta? delta, long? padding)
+    {
+        if (delta is null) return F.embedding(tokens, layer.Weight, padding);
+        var x = F.embedding(tokens, layer.Under(delta).Weight, padding); // (R, d)
+        foreach (var part in Parts(delta))
+        {
+            if (part is LowRank low) x = (x + F.linear(F.embedding(tokens, low.A.t(), padding), low.B) * low.Scale).to(x.dtype);
+            if (part is TokenRows rows) x = Replaced(x, tokens, rows);
+        }
+        return x;
+    }
+
+    /// <summary>The module's tensors with the delta inside: what merging writes, and what a head multiplies with.</summary>
+    /// <param name="layer">The module.</param>
+    /// <param name="delta">The change.</param>
+    /// <exception cref="UserErrorException">The delta is none that weights can hold.</exception>
+    internal static Layer Merged(Layer layer, Delta delta) => Parts(delta).Aggregate(layer.Under(delta), (merged, part) => part switch
+    {
+        LowRank low => merged with { Weight = layer.Oriented(Sum(merged, low)) },
+        TokenRows rows => merged with { Weight = merged.Weight.clone().index_copy_(0, torch.tensor(rows.Tokens.ToArray(), device: rows.Values.device), rows.Values.to(merged.Weight.dtype)) },
+        Scale { OfInputs: true } scale => merged with { Weight = merged.Oriented(merged.Matrix * scale.Values) },
+        Scale scale => merged with { Weight = merged.Oriented(merged.Matrix * scale.Values.unsqueeze(1)), Bias = merged.Bias is { } bias ? bias * scale.Values : null },
+        Whole => merged,
+        _ => throw new UserErrorException($"A {part.GetType().Name} at {layer.Module} cannot be merged into weights; keep it as an adapter."),
+    });
+
+    /// <summary>A delta's parts, in order.</summary>
+    internal static IReadOnlyList<Delta> Parts(Delta delta) => delta is Stack stack ? [.. stack.Layers.SelectMany(Parts)] : [delta];
+
+    // y is this function's own; nothing needs it unchanged, so that the thin product is added where it stands.
+    private static Tensor Add(Tensor y, LowRank low, Tensor x, Tensor? only = null)
+    {
+        var wide = x.to(low.A.dtype);
+        Tensor Thin(Tensor a) => only is null ? F.linear(wide, a) : F.linear(wide, a) * only; // (R, rank)
+        if (low.Start is null && y.dtype == low.A.dtype) return y.addmm_(Thin(low.A), low.B.t(), alpha: (float)low.Scale);
+        // A narrow base under a float32 adapter: the sum is rounded once.
+        if (low.Start is not { } start) return (y + F.linear(Thin(low.A), low.B) * low.Scale).to(y.dtype);
+        // As a difference of two equal products the start gives the base's numbers exactly.
+        return (y + (F.linear(Thin(low.A), low.B) - F.linear(Thin(start.A), start.B)) * low.Scale).to(y.dtype);
+    }
+
+    // (k - 1) x W' + k s x A' B'.
+    private static Tensor Turned(Layer layer, LowRank low, Tensor x)
+    {
+        var factor = low.Magnitude! / RowNorms(layer.Matrix, low); // (out)
+        var own = (layer with { Bias = null }).Product(x);
+        return own * (factor - 1) + F.linear(F.linear(x.to(low.A.dtype), low.A), low.B) * (factor * low.Scale);
+    }
+
+    // |W + s B A| of each row from products that are thin: |w|^2 + 2 s w (b A)' + s^2 (b A) (b A)'. In float64, since the sum
+    // of three may cancel.
+    private static Tensor RowNorms(Tensor matrix, LowRank low)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var (a, b) = (low.A.detach(), low.B.detach() * low.Scale);
+        matrix = matrix.to(a.dtype);
+        var squares = matrix.norm(1).to(torch.float64).square();
+        var mixed = (matrix.mm(a.t()) * b).sum(1).to(torch.float64);
+        var own = (b.mm(a.mm(a.t())) * b).sum(1).to(torch.float64);
+        return (squares + mixed * 2 + own).clamp(min: 0).sqrt().to(matrix.dtype).MoveToOuterDisposeScope();
+    }
+
+    // (out, in) of a linear layer or head; (V, d) of an embedding.
+    private static Tensor Sum(Layer layer, LowRank low)
+    {
+        if (layer.IsEmbedding) return layer.Weight + (low.B.mm(low.A) * low.Scale).t();
+        var change = low.B.mm(low.A);
+        if (low.Start is { } start) change -= start.B.mm(start.A);
+        var sum = layer.Matrix + change * low.Scale;
+        return low.Magnitude is { } magnitude ? sum * (magnitude / sum.detach().norm(1)).unsqueeze(1) : sum;
+    }
+
+    // Multiplication by a matrix of ones and zeros: exact, and its backward pass adds each row's gradient.
+    private static Tensor Replaced(Tensor x, Tensor tokens, TokenRows rows)
+    {
+        var ids = torch.tensor(rows.Tokens.ToArray(), device: tokens.device);
+        var hits = tokens.unsqueeze(1).eq(ids.unsqueeze(0)).to(x.dtype); // (R, k)
+        return x * (1 - hits.sum(1, keepdim: true)) + hits.mm(rows.Values.to(x.dtype));
+    }
 
     private static Tensor Dropped(Tensor x, double rate, string module, Pack pack, ForwardMode mode) =>
         rate > 0 && mode.Dropout is { } key ? x * DropoutMask.Of(key, module, rate, pack, x) : x;

@@ -13,6 +13,15 @@ public sealed record ForwardMode
     /// <summary>Deltas by full module name; empty = the base model.</summary>
     public IReadOnlyDictionary<string, Delta> Deltas { get; init; } = new Dictionary<string, Delta>();
 
+    /// <summary>
+    /// Deltas of single rows: by the name of a control, deltas by module. A group that names a control is computed with these
+    /// on top of <see cref="Deltas"/>, all others without. Where neither holds anything (adapter off) controls play no part.
+    /// </summary>
+    public IReadOnlyDictionary<string, IReadOnlyDictionary<string, Delta>> Controls { get; init; } = new Dictionary<string, IReadOnlyDictionary<string, Delta>>();
+
+    /// <summary>Whether this is the base model.</summary>
+    internal bool IsOff => Deltas.Count == 0 && Controls.Count == 0;
+
     /// <summary>Key of this step's dropout; null = none.</summary>
     public DropoutKey? Dropout { get; init; }
 }

@@ -13,13 +13,17 @@ internal sealed class StoredNames
     private readonly string prefix;
     private readonly string? unusedHead;
 
-    internal StoredNames(DecoderSpec spec, CheckpointFolder checkpoint)
+    private StoredNames(string prefix, string? unusedHead) => (this.prefix, this.unusedHead) = (prefix, unusedHead);
+
+    /// <summary>Of a model whose names are its own.</summary>
+    internal static StoredNames Plain(CheckpointFolder checkpoint) => new("", null);
+
+    internal static StoredNames Of(DecoderSpec spec, CheckpointFolder checkpoint)
     {
         var embedding = spec.Names.Embedding;
         var point = embedding.IndexOf('.', StringComparison.Ordinal);
         var lacks = point > 0 && !checkpoint.Contains(embedding + ".weight") && checkpoint.Contains(embedding[(point + 1)..] + ".weight");
-        prefix = lacks ? embedding[..(point + 1)] : "";
-        unusedHead = spec.TiedHead ? spec.Names.Head + ".weight" : null;
+        return new StoredNames(lacks ? embedding[..(point + 1)] : "", spec.TiedHead ? spec.Names.Head + ".weight" : null);
     }
 
     /// <summary>The checkpoint's name of a weight.</summary>

@@ -1,77 +1,103 @@
-// log p(target) from hidden rows through the output head, in chunks: logits of a chunk live only while it is worked on.
-// Under a frozen head the gradient by a row is a number times a vector that the forward pass knows (W[y] - p W): that
-// vector is kept and the backward pass needs no logits. For a trained head the backward pass computes the logits again.
+// log p(target) from hidden rows through the output head, in chunks: logits of a chunk live only while it is worked on, and what else
+// is asked of them (HeadAnswers) is taken then. Under a frozen head the gradient by a row is a number times a vector that the
+// forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass needs no logits. For a
+// trained head the backward pass computes the logits again.
 
+using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
 
 /// <summary>
-/// apply(hidden (N, d), head (V, d), targets (N), chunk rows, cap of the logits or 0); returns (N) log-probs in float32 (float64
-/// for float64 rows).
+/// apply(hidden (N, d), head (V, d), targets (N), answers); returns (N) log-probs, then, where the answers ask for it, (N) means of
+/// the log-probs of the whole vocabulary; in float32 (float64 for float64 rows).
 /// </summary>
-internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLogProbs>
+internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogProbs>
 {
     /// <summary>Rows of one chunk: 32 MB of logits at 32,000 entries.</summary>
     internal const long ChunkRows = 256;
 
     public override string Name => "HeadLogProbs";
 
-    public override Tensor forward(torch.autograd.AutogradContext ctx, params object[] vars)
+    public override List<Tensor> forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
-        var (hidden, head, targets, rows, cap) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (long)vars[3], (double)vars[4]);
-        var (frozen, picked) = (!head.requires_grad, new List<Tensor>());
+        var (hidden, head, targets, answers) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (HeadAnswers)vars[3]);
+        var (frozen, picked, means) = (!head.requires_grad, new List<Tensor>(), new List<Tensor>());
         using var scope = torch.NewDisposeScope();
         var slopes = frozen && hidden.requires_grad ? torch.empty_like(hidden) : null;
-        foreach (var (h, y, first) in Chunks(hidden, targets, rows))
+        var meanSlopes = slopes is not null && answers.MeanLogProb ? torch.empty_like(hidden) : null;
+        foreach (var (h, y, first) in Chunks(hidden, targets, answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
-            var logits = Logits(h, head, cap);
+            var logits = Logits(h, head, answers.Cap);
             var logProbs = LogSoftmax(logits);
             picked.Add(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).MoveToOuterDisposeScope());
-            slopes?.narrow(0, first, h.size(0)).copy_(Slopes(logits, logProbs, y, head, cap));
+            if (answers.MeanLogProb) means.Add(logProbs.mean([1]).MoveToOuterDisposeScope());
+            answers.Take(logits, logProbs, y);
+            if (slopes is null) continue;
+            if (meanSlopes is not null) meanSlopes.narrow(0, first, h.size(0)).copy_(Uncapped((1.0 / head.size(0)) - logProbs.exp(), logits, answers.Cap).to(h.dtype).mm(head));
+            slopes.narrow(0, first, h.size(0)).copy_(Slopes(logits, logProbs, y, head, answers.Cap));
         }
-        ctx.save_data("rows", rows);
-        ctx.save_data("cap", cap);
-        ctx.save_for_backward(frozen ? slopes is null ? [] : [slopes.MoveToOuterDisposeScope()] : [hidden, head, targets]);
-        return torch.cat(picked).MoveToOuterDisposeScope();
+        ctx.save_data("answers", answers);
+        ctx.save_for_backward(frozen ? [.. new[] { slopes, meanSlopes }.OfType<Tensor>().Select(t => t.MoveToOuterDisposeScope())] : [hidden, head, targets]);
+        answers.Join();
+        var logProb = torch.cat(picked).MoveToOuterDisposeScope();
+        return answers.MeanLogProb ? [logProb, torch.cat(means).MoveToOuterDisposeScope()] : [logProb];
     }
 
-    public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, Tensor grad_output)
+    public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, List<Tensor> grad_outputs)
     {
         var saved = ctx.get_saved_variables();
-        if (saved.Count == 1) return [saved[0] * grad_output.unsqueeze(1).to(saved[0].dtype), null, null];
+        var (answers, byTarget) = ((HeadAnswers)ctx.get_data("answers")!, grad_outputs[0].unsqueeze(1)); // (N, 1)
+        var byMean = answers.MeanLogProb ? grad_outputs[1].unsqueeze(1) : null;
+        if (saved.Count < 3)
+        {
+            var gradient = saved[0] * byTarget.to(saved[0].dtype);
+            return [byMean is null ? gradient : gradient.add_(saved[1] * byMean.to(saved[1].dtype)), null, null];
+        }
         var (hidden, head, targets) = (saved[0], saved[1], saved[2]);
         var dhidden = torch.empty_like(hidden);
         var dhead = torch.zeros_like(head);
-        var cap = (double)ctx.get_data("cap")!;
-        foreach (var (h, y, first) in Chunks(hidden, targets, (long)ctx.get_data("rows")!))
+        foreach (var (h, y, first) in Chunks(hidden, targets, answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
-            var weight = grad_output.narrow(0, first, h.size(0)).unsqueeze(1);
-            // d log p(y) / d logits = onehot(y) - softmax(logits)
-            var logits = Logits(h, head, cap);
-            var dlogits = LogSoftmax(logits).exp_().neg_();
-            dlogits.scatter_add_(1, y.unsqueeze(1), torch.ones_like(weight));
-            dlogits = Uncapped(dlogits.mul_(weight), logits, cap).to(h.dtype);
+            var (target, mean) = (byTarget.narrow(0, first, h.size(0)), byMean?.narrow(0, first, h.size(0)));
+            // by the logits: d log p(y) = onehot(y) - p, and the mean's is 1 / V - p
+            var logits = Logits(h, head, answers.Cap);
+            var dlogits = LogSoftmax(logits).exp_().mul_((mean is null ? target : target + mean).neg());
+            if (mean is not null) dlogits.add_(mean / head.size(0));
+            dlogits = Uncapped(dlogits.scatter_add_(1, y.unsqueeze(1), target), logits, answers.Cap).to(h.dtype);
             dhidden.narrow(0, first, h.size(0)).copy_(dlogits.mm(head));
             dhead.addmm_(dlogits.t(), h);
         }
         return [dhidden, dhead, null];
     }
 
-    /// <summary>Without gradients: log-probs, and for each row whether the target is the most probable token.</summary>
-    internal static (double[] LogProbs, bool[] Hits) Scored(Tensor hidden, Tensor head, Tensor targets, long rows = ChunkRows, double cap = 0)
+    /// <summary>Without gradients: log-probs, whether each target is the most probable token, and the most probable ones.</summary>
+    /// <param name="hidden">(N, d)</param>
+    /// <param name="head">(V, d)</param>
+    /// <param name="targets">(N) int64.</param>
+    /// <param name="top">Most probable tokens to report.</param>
+    /// <param name="rows">Rows of one chunk.</param>
+    /// <param name="cap">Of the logits; 0 for none.</param>
+    internal static IEnumerable<TokenScore> Scored(Tensor hidden, Tensor head, Tensor targets, int top, long rows = ChunkRows, double cap = 0)
     {
-        var (values, hits) = (new List<double>(), new List<bool>());
         foreach (var (h, y, _) in Chunks(hidden, targets, rows))
         {
             using var scope = torch.NewDisposeScope();
             var logProbs = LogSoftmax(Logits(h, head, cap));
-            values.AddRange(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray());
-            hits.AddRange(logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray());
+            var values = logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray();
+            var hits = logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray();
+            var best = top > 0 ? Top(logProbs, Math.Min(top, head.size(0))) : null;
+            for (var k = 0; k < values.Length; k++) yield return new TokenScore(values[k], hits[k], best?[k] ?? []);
         }
-        return (values.ToArray(), hits.ToArray());
+    }
+
+    private static TokenLogProb[][] Top(Tensor logProbs, long top)
+    {
+        var (values, ids) = logProbs.topk((int)top, 1);
+        var (v, i) = (values.to(torch.float64).cpu().contiguous().data<double>().ToArray(), ids.cpu().contiguous().data<long>().ToArray());
+        return [.. v.Zip(i, (value, id) => new TokenLogProb((int)id, value)).Chunk((int)top)];
     }
 
     /// <summary>(N, V) capped where cap is not 0.</summary>
@@ -84,7 +110,7 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
     private static Tensor LogSoftmax(Tensor logits) =>
         logits.log_softmax(-1, logits.dtype == torch.float64 ? torch.float64 : torch.float32);
 
-    // d log p(y) / d h = W[y] - p W, or with a cap (onehot(y) - p) (1 - (logits / cap)^2) W
+    // d log p(y) / d h = W[y] - p W, or with a cap (onehot(y) - p) (1 - (logits / cap)^2) W. Overwrites the log-probs.
     private static Tensor Slopes(Tensor logits, Tensor logProbs, Tensor y, Tensor head, double cap)
     {
         if (cap == 0) return head.index_select(0, y).sub_(logProbs.exp_().to(head.dtype).mm(head));
@@ -107,3 +133,9 @@ internal sealed class HeadLogProbs : torch.autograd.SingleTensorFunction<HeadLog
         }
     }
 }
+
+/// <summary>What is said of one token.</summary>
+/// <param name="LogProb">Natural logarithm of its probability.</param>
+/// <param name="Hit">Whether it is the most probable one.</param>
+/// <param name="Top">The most probable ones, best first.</param>
+internal readonly record struct TokenScore(double LogProb, bool Hit, IReadOnlyList<TokenLogProb> Top);

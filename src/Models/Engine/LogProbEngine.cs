@@ -10,7 +10,7 @@ namespace PeftAlign.Models.Engine;
 /// <param name="model">The model.</param>
 /// <param name="packRows">Most rows of one forward pass (peak memory follows it; results do not depend on it).</param>
 /// <param name="chunkRows">Most rows of the output head at once (likewise).</param>
-public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long chunkRows = HeadLogProbs.ChunkRows)
+public sealed partial class LogProbEngine(DecoderModel model, long packRows = 2048, long chunkRows = HeadLogProbs.ChunkRows)
 {
     /// <summary>
     /// Log-probs of every completion token of the groups, in order of groups, completions, tokens; 0 where a token's
@@ -34,34 +34,61 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
         return result.MoveToOuterDisposeScope();
     }
 
+    /// <summary>
+    /// The same log-probs as leaves, with what else a method's loss needs, and the way back through the model. In the caller's
+    /// dispose scope; the pass is the caller's to dispose.
+    /// </summary>
+    /// <param name="groups">The micro-batch.</param>
+    /// <param name="mode">The policy's adapters and dropout.</param>
+    /// <param name="needs">Reference, statistics, memory.</param>
+    /// <exception cref="UserErrorException">A statistic that the engine does not have.</exception>
+    public BatchPass Pass(IReadOnlyList<CompletionGroup> groups, ForwardMode mode, PassNeeds needs)
+    {
+        Check(groups, mode);
+        var (parts, answers, reference) = (new List<BatchPass.Part>(), new List<HeadAnswers>(), new List<Tensor>());
+        var (logProbs, means) = (new List<Tensor>(), new List<Tensor>());
+        foreach (var pack in Pack.Of(groups, packRows, Place))
+        {
+            using var off = needs.Split || !pack.WithGradient.Contains(true) ? torch.no_grad() : null;
+            var asked = Asked(model, needs.Statistics);
+            var outputs = Outputs(pack, mode, asked);
+            parts.Add(new BatchPass.Part(pack, torch.tensor(pack.Slots.ToArray(), device: model.Device), off is null ? outputs : null));
+            answers.Add(asked);
+            logProbs.Add(outputs[0].detach());
+            if (asked.MeanLogProb) means.Add(outputs[1].detach());
+            if (needs.Reference is { } frozen) reference.Add(Frozen(frozen, pack));
+        }
+        Tensor Joined(IReadOnlyList<Tensor> values) => values.Count == 0
+            ? torch.zeros([TokensOf(groups)], ResultType, model.Device)
+            : torch.zeros([TokensOf(groups)], ResultType, model.Device).index_add(0, torch.cat(parts.Select(p => p.Slots).ToList()), torch.cat(values.ToList()), 1);
+        var statistics = needs.Statistics.Where(name => name != HeadAnswers.MeanLogProbName).Distinct().ToDictionary(name => name, name => Joined(answers.Select(a => a.Statistics[name]).ToList()));
+        if (needs.Statistics.Contains(HeadAnswers.MeanLogProbName)) statistics[HeadAnswers.MeanLogProbName] = Joined(means).requires_grad_();
+        return new BatchPass(Joined(logProbs).requires_grad_(), needs.Reference is null ? null : Joined(reference), statistics, parts,
+            pack => Outputs(pack, mode, Asked(model, [.. needs.Statistics.Where(name => name == HeadAnswers.MeanLogProbName)])));
+    }
+
     /// <summary>(N) the completions' weights, in the order of <see cref="LogProbs(IReadOnlyList{CompletionGroup}, ForwardMode)"/>.</summary>
     public Tensor Weights(IReadOnlyList<CompletionGroup> groups) =>
         torch.tensor(groups.SelectMany(g => g.Completions).SelectMany(c => c.Weights).ToArray(), device: model.Device);
 
-    /// <summary>Sum, length and greediness of each completion, without gradients. Tokens of weight 0 count as 0 and as greedy.</summary>
+    /// <summary>The logits of every row, for small questions: all of a group's rows' full distributions at once.</summary>
     /// <param name="groups">The groups.</param>
-    /// <param name="mode">Adapters.</param>
-    /// <returns>One answer for each completion, in order of groups and completions.</returns>
-    public IReadOnlyList<EvalResponse> Score(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
+    /// <param name="mode">Adapters and dropout.</param>
+    /// <returns>For each group in order (rows, V): the prompt's tokens, then each completion's but its last.</returns>
+    public IReadOnlyList<Tensor> Logits(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
     {
         Check(groups, mode);
-        using var off = torch.no_grad();
-        var total = TokensOf(groups);
-        var (logProbs, best) = (new double[total], new bool[total]);
-        Array.Fill(best, true);
+        var results = new List<Tensor>();
         foreach (var pack in Pack.Of(groups, packRows, Place))
         {
-            using (pack) Answer(pack, mode, logProbs, best);
+            using (pack)
+            {
+                using var scope = torch.NewDisposeScope();
+                var logits = HeadLogProbs.Logits(model.Forward(pack, mode), model.HeadUnder(mode), model.Spec.LogitCap ?? 0);
+                results.AddRange(pack.Segments.Select(s => logits.narrow(0, s.Start, s.Length).MoveToOuterDisposeScope()));
+            }
         }
-        var answers = new List<EvalResponse>();
-        var first = 0;
-        foreach (var completion in groups.SelectMany(g => g.Completions))
-        {
-            var length = completion.Tokens.Length;
-            answers.Add(new EvalResponse(logProbs.AsSpan(first, length).ToArray().Sum(), length, !best.AsSpan(first, length).Contains(false)));
-            first += length;
-        }
-        return answers;
+        return results;
     }
 
     /// <summary>The first token id of a group that the model does not have, or null.</summary>
@@ -79,13 +106,16 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
     {
         foreach (var group in groups)
         {
-            if (group.Control is { } control) throw new UserErrorException($"Control '{control}': controls of completion groups are not built yet.");
+            if (group.Control is { } control && !mode.IsOff && !mode.Controls.ContainsKey(control))
+                throw new UserErrorException($"Control '{control}' is none of this adapter's: {(mode.Controls.Count == 0 ? "it has none" : string.Join(", ", mode.Controls.Keys))}.");
             if (UnknownToken(group) is { } id) throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {model.Spec.Vocabulary}; the rows were made with another tokenizer.");
             if (model.Spec.Names.Positions is not null && Longest(group) is var rows && rows > model.Spec.MaxPositions)
                 throw new UserErrorException($"A row of {rows + 1} tokens is too long: the model has learned positions for {model.Spec.MaxPositions}. Lower max_length, or shorten the row.");
         }
-        if (mode.Deltas.Keys.FirstOrDefault(name => !model.TakesDelta(name)) is { } module)
-            throw new UserErrorException($"The adapter changes {module}; only linear layers inside the blocks can be changed yet.");
+        foreach (var (module, delta) in mode.Controls.Values.SelectMany(c => c).Concat(mode.Deltas))
+            if (!model.TakesDelta(module, delta)) throw new UserErrorException($"The adapter has a change of the kind {delta.GetType().Name} at {module}, where this model cannot compute one.");
+        if (mode.Controls.Values.SelectMany(c => c).FirstOrDefault(c => model.ChangesHead(c.Key, c.Value)).Key is { } head)
+            throw new UserErrorException($"A control's adapter changes {head}; the output head is the same for all rows. Leave it out of the adapter's targets.");
     }
 
     // The last token of a completion needs no position.
@@ -101,17 +131,29 @@ public sealed class LogProbEngine(DecoderModel model, long packRows = 2048, long
     {
         using var scope = torch.NewDisposeScope();
         using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
-        var values = HeadLogProbs.apply(model.Forward(pack, mode).index_select(0, pack.HeadRows), model.Head, pack.Targets, chunkRows, model.Spec.LogitCap ?? 0);
+        var values = Outputs(pack, mode, Asked(model))[0];
         if (off is null && pack.WithGradient.Contains(false))
             values = torch.where(torch.tensor(pack.WithGradient.ToArray(), device: model.Device), values, values.detach());
         return values.MoveToOuterDisposeScope();
     }
 
-    private void Answer(Pack pack, ForwardMode mode, double[] logProbs, bool[] best)
+    // The head's outputs for a pack, on a graph where gradients are on.
+    private Tensor[] Outputs(Pack pack, ForwardMode mode, HeadAnswers answers)
     {
         using var scope = torch.NewDisposeScope();
         var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
-        var (values, hits) = HeadLogProbs.Scored(rows, model.Head, pack.Targets, chunkRows, model.Spec.LogitCap ?? 0);
-        for (var k = 0; k < values.Length; k++) (logProbs[pack.Slots[k]], best[pack.Slots[k]]) = (values[k], hits[k]);
+        var outputs = HeadLogProbs.apply(rows, model.HeadUnder(mode), pack.Targets, answers);
+        foreach (var tensor in outputs.Concat(answers.Statistics.Values)) tensor.MoveToOuterDisposeScope();
+        return [.. outputs];
     }
+
+    private Tensor Frozen(ReferencePolicy reference, Pack pack)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var rows = reference.Model.Forward(pack, reference.Mode).index_select(0, pack.HeadRows);
+        return HeadLogProbs.apply(rows, reference.Model.HeadUnder(reference.Mode), pack.Targets, Asked(reference.Model))[0].MoveToOuterDisposeScope();
+    }
+
+    private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);
 }

@@ -10,6 +10,8 @@ namespace PeftAlign.Models.Engine;
 /// <summary>Rows of some groups, ready for one forward pass.</summary>
 public sealed class Pack : IDisposable
 {
+    private readonly Dictionary<string, Tensor?> underControl = [];
+
     private Pack(Rows rows, Place place)
     {
         Tokens = Column(rows.Tokens, place);
@@ -20,7 +22,19 @@ public sealed class Pack : IDisposable
         WithGradient = rows.WithGradient;
         Segments = rows.Segments;
         Buckets = Bucket.Of(Segments, place);
+        Attention = new BucketAttention(Buckets);
         Lengths = place.LengthClass is null ? null : Segments.Select(s => ((long)s.Length, s.Tokens)).ToList();
+    }
+
+    // Rows that each continue a sequence of their own by one token.
+    private Pack(Step step, Place place, IRowAttention attention)
+    {
+        Tokens = Column(step.Tokens, place);
+        Positions = Column(step.Positions, place);
+        (HeadRows, Targets) = (Column([], place), Column([], place));
+        (Slots, WithGradient, Segments, Buckets) = ([], [], [], []);
+        Lengths = place.LengthClass is null ? null : step.Positions.ConvertAll(p => (1L, place.LengthClass(p + 2))); // as a prompt of p + 1 tokens
+        Attention = attention;
     }
 
     /// <summary>(R) int64 token ids.</summary>
@@ -49,6 +63,15 @@ public sealed class Pack : IDisposable
 
     /// <summary>The groups as attention takes them.</summary>
     internal IReadOnlyList<Bucket> Buckets { get; }
+
+    /// <summary>How the rows attend: to the rows of their group, or to what a cache holds.</summary>
+    internal IRowAttention Attention { get; set; }
+
+    /// <summary>Rows of one decoding step.</summary>
+    /// <param name="step">Tokens and positions.</param>
+    /// <param name="place">What the pack is made for.</param>
+    /// <param name="attention">Sees the rows' past.</param>
+    internal static Pack Of(Step step, Place place, IRowAttention attention) => new(step, place, attention);
 
     /// <summary>
     /// Packs groups in order; a pack closes before it would pass <paramref name="maxRows"/>. Only tokens with a weight
@@ -87,6 +110,16 @@ public sealed class Pack : IDisposable
     {
         foreach (var tensor in (Tensor[])[Tokens, Positions, HeadRows, Targets]) tensor.Dispose();
         foreach (var bucket in Buckets) bucket.Dispose();
+        foreach (var rows in underControl.Values) rows?.Dispose();
+    }
+
+    /// <summary>(R, 1) bool: the rows of groups that name a control; null where no group does.</summary>
+    internal Tensor? RowsUnder(string control)
+    {
+        if (underControl.TryGetValue(control, out var known)) return known;
+        var any = Segments.Any(s => s.Control == control);
+        var rows = Segments.SelectMany(s => Enumerable.Repeat(s.Control == control, s.Length)).ToArray();
+        return underControl[control] = any ? torch.tensor(rows, device: Tokens.device).unsqueeze(1).DetachFromDisposeScope() : null;
     }
 
     private static Tensor Column(List<long> values, Place place) =>
@@ -123,12 +156,12 @@ public sealed class Pack : IDisposable
                 slot += completion.Tokens.Length;
             }
             long Class((Completion Completion, long) c) => lengthClass?.Invoke(group.Prompt.Length + c.Completion.Tokens.Length) ?? 1;
-            foreach (var together in slots.GroupBy(Class)) Add(group.Prompt, together.ToList(), record, together.Key);
+            foreach (var together in slots.GroupBy(Class)) Add(group, together.ToList(), record, together.Key);
         }
 
-        private void Add(int[] prompt, List<(Completion Completion, long Slot)> completions, int record, long length)
+        private void Add(CompletionGroup group, List<(Completion Completion, long Slot)> completions, int record, long length)
         {
-            var start = Tokens.Count;
+            var (prompt, start) = (group.Prompt, Tokens.Count);
             for (var p = 0; p < prompt.Length; p++) Append(prompt[p], p);
             var branches = new List<int> { prompt.Length };
             foreach (var (completion, slot) in completions)
@@ -141,7 +174,7 @@ public sealed class Pack : IDisposable
                 }
                 branches.Add(completion.Tokens.Length - 1);
             }
-            Segments.Add(new Segment(start, branches.ToArray(), record, length));
+            Segments.Add(new Segment(start, branches.ToArray(), record, length) { Control = group.Control });
         }
 
         private void Append(int token, int position)
@@ -159,3 +192,8 @@ public sealed class Pack : IDisposable
         }
     }
 }
+
+/// <summary>The rows of one decoding step.</summary>
+/// <param name="Tokens">(R) the newest token of each sequence.</param>
+/// <param name="Positions">(R) its position.</param>
+internal sealed record Step(List<long> Tokens, List<long> Positions);

@@ -8,6 +8,9 @@ namespace PeftAlign.Models.Engine;
 /// <param name="Tokens">Tokens of its sequences, where frequencies depend on that: a class of equal frequencies.</param>
 internal sealed record Segment(int Start, int[] Branches, int Record, long Tokens = 1)
 {
+    /// <summary>The control of its group, or null.</summary>
+    internal string? Control { get; init; }
+
     internal int Length { get; } = Branches.Sum();
 
     /// <summary>One more than the largest position of its rows.</summary>

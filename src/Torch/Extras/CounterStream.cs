@@ -40,6 +40,10 @@ public sealed class CounterStream
         streamId = BinaryPrimitives.ReadUInt64LittleEndian(hash[8..]);
     }
 
+    /// <summary>The stream's name as Philox takes it: the key, and the upper half of the counter. For kernels that compute the
+    /// numbers themselves; word k of the stream is word k % 4 of block k / 4.</summary>
+    public (ulong Key, ulong Stream) Address => (key, streamId);
+
     /// <summary>Uniform numbers in [low, high), rounded to the nearest of the dtype but never up to high.</summary>
     /// <param name="shape">Sizes.</param>
     /// <param name="low">Smallest value.</param>

@@ -181,6 +181,7 @@ internal static class Aten
     internal static readonly Operator amin = new("aten::amin");
     internal static readonly Operator argmax = new("aten::argmax");
     internal static readonly Operator argmin = new("aten::argmin");
+    internal static readonly Operator acos = new("aten::acos");
     internal static readonly Operator argsort = new("aten::argsort");
     internal static readonly Operator sort = new("aten::sort", "stable");
     internal static readonly Operator topk = new("aten::topk");
@@ -244,6 +245,10 @@ internal static class Aten
 
     // Optimisation
     internal static readonly Operator vector_norm = new("aten::linalg_vector_norm");
+
+    // Decompositions
+    internal static readonly Operator svd = new("aten::linalg_svd");
+    internal static readonly Operator qr = new("aten::linalg_qr");
 
     // Ours
     internal static readonly Operator rms_norm = new("peftalign::rms_norm");

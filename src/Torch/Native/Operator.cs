@@ -44,6 +44,14 @@ internal sealed unsafe class Operator(string name, string overload = "")
         return (Interop.Wrap(results[0])!, Interop.Wrap(results[1])!);
     }
 
+    /// <summary>Calls an operator with three tensors as its result.</summary>
+    internal (Tensor, Tensor, Tensor) Triple(params ReadOnlySpan<Value> args)
+    {
+        var results = stackalloc Arg[3];
+        Invoke(args, results, 3);
+        return (Interop.Wrap(results[0])!, Interop.Wrap(results[1])!, Interop.Wrap(results[2])!);
+    }
+
     /// <summary>Calls an operator for its effect; what it returns is one of its arguments.</summary>
     internal void InPlace(params ReadOnlySpan<Value> args) => Invoke(args, null, 0);
 

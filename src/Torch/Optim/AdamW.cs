@@ -1,6 +1,7 @@
 // AdamW: Adam with decoupled weight decay, in PyTorch's order of operations, so that parameters agree with it to the last bit.
 // Source: Loshchilov and Hutter 2019; amsgrad: Reddi et al. 2018.
 
+using PeftAlign.Torch.Extras;
 using PeftAlign.Torch.Modules;
 
 namespace PeftAlign.Torch.Modules
@@ -63,17 +64,8 @@ namespace PeftAlign.Torch.Modules
             var average = state.Get("exp_avg", () => torch.zeros_like(parameter));
             var square = state.Get("exp_avg_sq", () => torch.zeros_like(parameter));
             if (g.WeightDecay != 0) parameter.mul_(1 - g.LearningRate * g.WeightDecay);
-            average.lerp_(gradient, 1 - g.Beta1);
-            square.mul_(g.Beta2).addcmul_(gradient, gradient, 1 - g.Beta2);
-            var stepSize = g.LearningRate / (1 - Math.Pow(g.Beta1, step));
-            var root = Math.Sqrt(1 - Math.Pow(g.Beta2, step));
-            if (g.AmsGrad)
-            {
-                var largest = state.Get("max_exp_avg_sq", () => torch.zeros_like(parameter));
-                square = largest.copy_(largest.maximum(square));
-            }
-            var denominator = (square.sqrt() / root).add_(g.Eps);
-            parameter.addcdiv_(average, denominator, -stepSize);
+            var largest = g.AmsGrad ? state.Get("max_exp_avg_sq", () => torch.zeros_like(parameter)) : null;
+            UpdateRules.Adam(parameter, gradient, average, square, step, g.LearningRate, g.Beta1, g.Beta2, g.Eps, largest);
         }
     }
 }

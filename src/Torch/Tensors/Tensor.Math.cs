@@ -50,6 +50,7 @@ public partial class Tensor
     public Tensor div(Scalar other) => Aten.div_scalar.Tensor(this, other);
     public Tensor div_(Tensor other) => Changed(Aten.div_, other);
     public Tensor div_(Scalar other) => Changed(Aten.div_scalar_, other);
+    public Tensor acos() => Aten.acos.Tensor(this);
     public Tensor remainder(Scalar other) => Aten.remainder.Tensor(this, other);
     public Tensor floor_divide(Tensor other) => Aten.floor_divide.Tensor(this, other);
     public Tensor pow(Scalar exponent) => Aten.pow.Tensor(this, exponent);

@@ -1,4 +1,4 @@
-// What a Llama's configuration asks of its weights, for tests that need an architecture but no forward pass.
+// What a Llama's configuration asks of its weights, for tests that need shapes but no model.
 
 using PeftAlign.Models.Checkpoints;
 
@@ -6,17 +6,6 @@ namespace PeftAlign.Models.Tests.Checkpoints;
 
 internal static class TinyLlama
 {
-    /// <summary>Opens a folder as a model loader does: configuration, architecture, weights, then their shapes.</summary>
-    public static IReadOnlyList<string> Open(string folder)
-    {
-        var config = ModelConfig.Open(folder);
-        if (config.ModelType != "llama") throw config.UnknownArchitecture(["gpt2", "llama", "mistral"]);
-        using var checkpoint = CheckpointFolder.Open(folder);
-        checkpoint.Require(Shapes(config));
-        foreach (var stored in checkpoint.Tensors) checkpoint.Tensor(stored.Name).Dispose();
-        return checkpoint.Warnings;
-    }
-
     public static Dictionary<string, long[]> Shapes(ModelConfig config)
     {
         long hidden = config.HiddenSize, inner = config.IntermediateSize ?? 0, vocabulary = config.VocabularySize;

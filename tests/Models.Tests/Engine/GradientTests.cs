@@ -13,7 +13,7 @@ public sealed class GradientTests : ScopedTest
     private const double Step = 1e-5;
 
     // (f(x + h) - f(x - h)) / 2h for some entries of each leaf, against autograd.
-    private static void AssertGradients(Func<Tensor> loss, IEnumerable<(string Name, Tensor Leaf)> leaves, double tolerance, int entries = 12)
+    internal static void AssertGradients(Func<Tensor> loss, IEnumerable<(string Name, Tensor Leaf)> leaves, double tolerance, int entries = 12)
     {
         var named = leaves.ToList();
         var gradients = torch.autograd.grad([loss()], named.Select(l => l.Leaf).ToList());
@@ -104,10 +104,32 @@ public sealed class GradientTests : ScopedTest
         var (hidden, head) = (Leaf("hidden", 8, 5), Tiny.Normal("head", [11, 5], torch.float64).requires_grad_(trained));
         var targets = torch.tensor(new long[] { 3, 0, 10, 3, 7, 7, 1, 9 });
         var weight = Tiny.Normal("weight", [8], torch.float64);
-        Tensor Loss() => (HeadLogProbs.apply(hidden, head, targets, chunkRows, cap) * weight).sum();
+        Tensor Loss() => (HeadLogProbs.apply(hidden, head, targets, new HeadAnswers([], chunkRows, cap))[0] * weight).sum();
         var logits = hidden.mm(head.t());
         if (cap > 0) logits = (logits / cap).tanh() * cap;
         var reference = (logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1) * weight).sum();
+        Assert.That(Loss().item<double>(), Is.EqualTo(reference.item<double>()).Within(1e-12));
+        AssertGradients(Loss, trained ? [("hidden", hidden), ("head", head)] : [("hidden", hidden)], 1e-8, entries: 60);
+    }
+
+    [TestCase(true, 3, 0)]
+    [TestCase(false, 3, 0)]
+    [TestCase(false, 256, 0)]
+    [TestCase(true, 3, 2)]
+    [TestCase(false, 3, 2)]
+    public void Mean_log_probs_by_finite_differences(bool trained, long chunkRows, double cap)
+    {
+        var (hidden, head) = (Leaf("hidden", 8, 5), Tiny.Normal("head", [11, 5], torch.float64).requires_grad_(trained));
+        var targets = torch.tensor(new long[] { 3, 0, 10, 3, 7, 7, 1, 9 });
+        var (weight, other) = (Tiny.Normal("weight", [8], torch.float64), Tiny.Normal("other", [8], torch.float64));
+        Tensor Loss()
+        {
+            var outputs = HeadLogProbs.apply(hidden, head, targets, new HeadAnswers(["mean_log_prob"], chunkRows, cap));
+            return (outputs[0] * weight).sum() + (outputs[1] * other).sum();
+        }
+        var logits = hidden.mm(head.t());
+        var logProbs = (cap > 0 ? (logits / cap).tanh() * cap : logits).log_softmax(-1);
+        var reference = (logProbs.gather(1, targets.unsqueeze(1)).squeeze(1) * weight).sum() + (logProbs.mean([1]) * other).sum();
         Assert.That(Loss().item<double>(), Is.EqualTo(reference.item<double>()).Within(1e-12));
         AssertGradients(Loss, trained ? [("hidden", hidden), ("head", head)] : [("hidden", hidden)], 1e-8, entries: 60);
     }

@@ -14,8 +14,7 @@ internal sealed class LlamaArchitecture : IModelArchitecture
     {
         var spec = LlamaShape.Of(config);
         var block = spec.Block;
-        if (config.Bool("attention_bias") == true)
-            block = block with { AttentionInputs = block.AttentionInputs.WithBias(), AttentionOutput = block.AttentionOutput with { Bias = true } };
+        if (config.Bool("attention_bias") == true) block = block.WithAttentionBias(output: true);
         if (config.Bool("mlp_bias") == true)
             block = block with { FeedForwardInputs = block.FeedForwardInputs.WithBias(), FeedForwardOutput = block.FeedForwardOutput with { Bias = true } };
         return spec with { Block = block };

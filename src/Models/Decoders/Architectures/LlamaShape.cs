@@ -9,9 +9,10 @@ public static class LlamaShape
 {
     /// <summary>RMSNorm, rotary positions, grouped heads, SwiGLU, no biases, no window.</summary>
     /// <param name="config">config.json.</param>
-    public static DecoderSpec Of(ArchitectureConfig config)
+    /// <param name="headWidth">D where config.json does not say; null = hidden size / heads.</param>
+    public static DecoderSpec Of(ArchitectureConfig config, long? headWidth = null)
     {
-        long hidden = config.HiddenSize, width = config.HeadDim;
+        long hidden = config.HiddenSize, width = config.Int("head_dim", 1) ?? headWidth ?? config.HeadDim;
         var (queries, keys) = (config.HeadCount * width, config.KeyValueHeadCount * width);
         var inner = config.IntermediateSize ?? throw config.Wrong("intermediate_size", "a positive whole number");
         return new DecoderSpec
@@ -49,10 +50,24 @@ public static class LlamaShape
 
     /// <summary>A window in those layers whose entry of layer_types is sliding_attention.</summary>
     /// <param name="spec">The model.</param>
-    /// <param name="types">One for each layer.</param>
+    /// <param name="config">Where layer_types may be.</param>
+    /// <param name="standard">Whether a layer has a window, where it is not.</param>
     /// <param name="window">Tokens that one sees in such a layer, itself included; null = none.</param>
-    public static DecoderSpec WithWindows(this DecoderSpec spec, IEnumerable<string> types, long? window) =>
-        spec with { Windows = window is null ? [] : [.. types.Select(type => type == "sliding_attention" ? window : null)] };
+    public static DecoderSpec WithWindows(this DecoderSpec spec, ArchitectureConfig config, Func<int, bool> standard, long? window)
+    {
+        var types = config.LayerTypes ?? [.. Enumerable.Range(0, spec.Layers).Select(l => standard(l) ? "sliding_attention" : "full_attention")];
+        if (types.Any(type => type is not ("sliding_attention" or "full_attention"))) throw config.Wrong("layer_types", "full_attention or sliding_attention for each layer");
+        return spec with { Windows = window is null ? [] : [.. types.Select(type => type == "sliding_attention" ? window : null)] };
+    }
+
+    /// <summary>Queries, keys and values with biases, and attention's output where asked.</summary>
+    /// <param name="block">The block.</param>
+    /// <param name="output">Whether the output has one, too.</param>
+    public static BlockSpec WithAttentionBias(this BlockSpec block, bool output) => block with
+    {
+        AttentionInputs = block.AttentionInputs.WithBias(),
+        AttentionOutput = block.AttentionOutput with { Bias = output },
+    };
 
     /// <summary>The layers, each with a bias.</summary>
     /// <param name="linears">Linear layers.</param>

@@ -16,6 +16,13 @@ public sealed class ModelArchitectures
     public static ModelArchitectures BuiltIn { get; } = new(new Dictionary<string, IModelArchitecture>
     {
         ["llama"] = new LlamaArchitecture(),
+        ["mistral"] = new MistralArchitecture(),
+        ["qwen2"] = new Qwen2Architecture(),
+        ["qwen3"] = new Qwen3Architecture(),
+        ["gemma2"] = new Gemma2Architecture(),
+        ["phi3"] = new Phi3Architecture(),
+        ["gpt2"] = new Gpt2Architecture(),
+        ["gpt_neo"] = new GptNeoArchitecture(),
     });
 
     /// <summary>Every known model_type, sorted.</summary>

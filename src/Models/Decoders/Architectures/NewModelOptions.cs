@@ -7,28 +7,49 @@ namespace PeftAlign.Models.Decoders;
 /// <summary>Options of new models.</summary>
 public static class NewModelOptions
 {
-    /// <summary>The options of LLaMA's shape, which other architectures extend.</summary>
-    public static IReadOnlyList<InitOption> Llama { get; } =
-    [
-        new("vocab_size", "integer", null, "[2,)", "Number of token ids; the tokenizer's where it is not given."),
-        new("hidden_size", "integer", "64", "[2,)", "Width of the residual stream."),
-        new("intermediate_size", "integer", "176", "[1,)", "Width inside the feed-forward part."),
-        new("num_hidden_layers", "integer", "2", "[1,)", "Number of blocks."),
-        new("num_attention_heads", "integer", "4", "[1,)", "Number of query heads."),
-        new("num_key_value_heads", "integer", null, "[1,)", "Number of key and value heads; as many as query heads where it is not given."),
-        new("max_position_embeddings", "integer", "2048", "[2,)", "Most positions."),
-        new("rms_norm_eps", "number", "1e-5", "(0,)", "Epsilon of the norms."),
-        new("rope_theta", "number", "10000", "(0,)", "Base of the rotary frequencies."),
-        .. Common,
-    ];
+    private static readonly InitOption Vocabulary = new("vocab_size", "integer", null, "[2,)", "Number of token ids; the tokenizer's where it is not given.");
 
-    /// <summary>The options of every architecture.</summary>
-    public static IReadOnlyList<InitOption> Common =>
+    private static readonly InitOption[] Tokens =
     [
-        new("initializer_range", "number", "0.02", "(0,)", "Standard deviation of new weights."),
-        new("tie_word_embeddings", "boolean", "false", "", "Whether the output head is the embedding."),
         new("bos_token_id", "integer", null, "[0,)", "Token put before a text."),
         new("eos_token_id", "integer", null, "[0,)", "Token that ends a text."),
         new("pad_token_id", "integer", null, "[0,)", "Token for padding."),
     ];
+
+    private static readonly InitOption Range = new("initializer_range", "number", "0.02", "(0,)", "Standard deviation of new weights.");
+
+    /// <summary>Whether the head is tied; not, unless an architecture says otherwise.</summary>
+    public static InitOption Tied { get; } = new("tie_word_embeddings", "boolean", "false", "", "Whether the output head is the embedding.");
+
+    /// <summary>Width of a head, for architectures that need not divide the hidden size.</summary>
+    public static InitOption HeadWidth { get; } = new("head_dim", "integer", null, "[1,)", "Width of a head; hidden size / heads where it is not given.");
+
+    /// <summary>The options of LLaMA's shape, which other architectures extend.</summary>
+    public static IReadOnlyList<InitOption> Llama { get; } =
+    [
+        Vocabulary, Hidden("hidden_size"), Inner("intermediate_size"), Layers("num_hidden_layers"), Heads("num_attention_heads"),
+        new("num_key_value_heads", "integer", null, "[1,)", "Number of key and value heads; as many as query heads where it is not given."),
+        Positions("max_position_embeddings"),
+        new("rms_norm_eps", "number", "1e-5", "(0,)", "Epsilon of the norms."),
+        new("rope_theta", "number", "10000", "(0,)", "Base of the rotary frequencies."),
+        Range, Tied, .. Tokens,
+    ];
+
+    /// <summary>The options of GPT-2's shape, under an architecture's own names.</summary>
+    internal static IReadOnlyList<InitOption> Gpt(string hidden, string inner, string layers, string heads, string positions) =>
+    [
+        Vocabulary, Hidden(hidden), Inner(inner), Layers(layers), Heads(heads), Positions(positions),
+        new("layer_norm_epsilon", "number", "1e-5", "(0,)", "Epsilon of the norms."),
+        Range, Tied with { Default = "true" }, .. Tokens,
+    ];
+
+    private static InitOption Hidden(string name) => new(name, "integer", "64", "[2,)", "Width of the residual stream.");
+
+    private static InitOption Inner(string name) => new(name, "integer", "176", "[1,)", "Width inside the feed-forward part.");
+
+    private static InitOption Layers(string name) => new(name, "integer", "2", "[1,)", "Number of blocks.");
+
+    private static InitOption Heads(string name) => new(name, "integer", "4", "[1,)", "Number of query heads.");
+
+    private static InitOption Positions(string name) => new(name, "integer", "2048", "[2,)", "Most positions.");
 }

@@ -34,6 +34,8 @@ internal sealed class LowAdapter(AdapterOptions options) : IPeftAdapter
     private const int Rank = 2;
     private static int drawn;
 
+    public string PeftType => "LOW";
+
     public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed) => [.. Chosen(model).Select(module => Site(module, A(module, seed), B(module)))];
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)

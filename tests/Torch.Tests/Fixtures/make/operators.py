@@ -249,6 +249,9 @@ ROWS = {
     "aten::pad": lambda: F.pad(a.unsqueeze(0), [1, 2], mode="reflect"),
     # Optimisation
     "aten::linalg_vector_norm": lambda: torch.linalg.vector_norm(a, float("inf")),
+    # Decompositions: signs of vectors are free
+    "aten::linalg_svd": lambda: (lambda U, S, Vh: (U.abs(), S, Vh.abs()))(*torch.linalg.svd(a, full_matrices=False)),
+    "aten::linalg_qr": lambda: tuple(x.abs() for x in torch.linalg.qr(a)),
     # Ours
     "peftalign::rms_norm": lambda: v * a * (a.square().mean(-1, keepdim=True) + 1e-3).rsqrt(),
     "aten::scaled_dot_product_attention": lambda: F.scaled_dot_product_attention(B1, B1 * 0.5, B0, is_causal=True),

@@ -1,0 +1,19 @@
+// Pairs as conversations: a prompt of messages and two answers; the better one is also the completion, for methods on single
+// answers.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Data;
+
+internal static class Conversations
+{
+    internal static JsonObject Message(string role, string content) => new() { ["role"] = role, ["content"] = content };
+
+    internal static JsonObject Pair(JsonArray prompt, string chosen, string rejected) => new()
+    {
+        ["prompt"] = prompt,
+        ["completion"] = new JsonArray(Message("assistant", chosen)),
+        ["chosen"] = new JsonArray(Message("assistant", chosen)),
+        ["rejected"] = new JsonArray(Message("assistant", rejected)),
+    };
+}

@@ -1,0 +1,77 @@
+// Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) and its kin: a loss on the margin between a chosen and a
+// rejected answer, measured against a reference policy. Rows, losses and metrics are TRL 1.16's. Sums are taken in float64.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Algebra;
+using PeftAlign.Models.Rows;
+using PeftAlign.Torch;
+
+[assembly: PeftAlignPlugin(typeof(PeftAlign.Methods.Dpo.DpoPlugin))]
+
+namespace PeftAlign.Methods.Dpo;
+
+/// <summary>Provides the method dpo.</summary>
+public sealed class DpoPlugin : IPlugin
+{
+    /// <inheritdoc/>
+    public void Register(IPluginRegistry registry) =>
+        registry.Add<IAlignmentMethod, DpoOptions>("dpo", resultVersion: 1, (_, options) => new DpoMethod(options));
+}
+
+/// <summary>The method.</summary>
+internal sealed class DpoMethod : IAlignmentMethod
+{
+    private readonly DpoOptions options;
+
+    internal DpoMethod(DpoOptions options)
+    {
+        DpoLosses.Check(options);
+        this.options = options;
+        Needs = new MethodNeeds(Reference: true)
+        {
+            Statistics = ["entropy", "mean_logit", "argmax_hit", .. options.UseWeighting ? (string[])["log_sum_square"] : []],
+            Dropout = !options.DisableDropout,
+        };
+    }
+
+    public MethodNeeds Needs { get; }
+
+    public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) =>
+        [.. records.SelectMany(record => PreferenceRows.Groups(record, context))];
+
+    public MethodLoss Loss(ScoredBatch batch)
+    {
+        var pairs = PairScores.Of(batch, options);
+        var weights = options.UseWeighting ? PairScores.Weights(batch) : null;
+        var loss = torch.zeros([], torch.float64, batch.LogProbs.device);
+        for (var k = 0; k < options.LossType.Count; k++)
+        {
+            var values = DpoLosses.Of(options.LossType[k], pairs, options);
+            loss = loss + (weights is null ? values : values * weights).mean() * (options.LossWeights?[k] ?? 1);
+        }
+        return new MethodLoss(loss, 1, Metrics(batch, pairs));
+    }
+
+    private Dictionary<string, double> Metrics(ScoredBatch batch, PairScores pairs)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var sequences = Sequences.Of(batch.Lengths, batch.Weights);
+        var (chosenTokens, rejectedTokens) = (Sequences.First(sequences.Tokens).sum(), Sequences.Second(sequences.Tokens).sum());
+        double TokenMean(string statistic, Func<Tensor, Tensor> half, Tensor tokens) => (half(sequences.Sum(batch.Statistics[statistic])).sum() / tokens).item<double>();
+        var (chosen, rejected) = (pairs.Chosen.Ratios * options.Beta, pairs.Rejected.Ratios * options.Beta);
+        return new Dictionary<string, double>
+        {
+            ["entropy"] = sequences.TokenMean(batch.Statistics["entropy"]).item<double>(),
+            ["logits/chosen"] = TokenMean("mean_logit", Sequences.First, chosenTokens),
+            ["logits/rejected"] = TokenMean("mean_logit", Sequences.Second, rejectedTokens),
+            ["mean_token_accuracy"] = TokenMean("argmax_hit", Sequences.First, chosenTokens),
+            ["rewards/chosen"] = chosen.mean().item<double>(),
+            ["rewards/rejected"] = rejected.mean().item<double>(),
+            ["rewards/accuracies"] = chosen.gt(rejected).to(torch.float64).mean().item<double>(),
+            ["rewards/margins"] = (chosen - rejected).mean().item<double>(),
+            ["logps/chosen"] = pairs.Chosen.LogProbs.mean().item<double>(),
+            ["logps/rejected"] = pairs.Rejected.LogProbs.mean().item<double>(),
+        };
+    }
+}

@@ -1,0 +1,107 @@
+// IA3's deltas, new (all factors one: training starts at the base) and to and from PEFT's files. A factor of outputs is stored
+// (out, 1), one of inputs (1, in).
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Peft.IA3;
+
+internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
+{
+    private const string Prefix = "base_model.model.";
+
+    // What PEFT takes where nothing is named; for the architectures that the engine knows.
+    private static readonly Dictionary<string, (string[] Targets, string[] FeedForward)> Usual = new()
+    {
+        ["llama"] = (["k_proj", "v_proj", "down_proj"], ["down_proj"]),
+        ["mistral"] = (["k_proj", "v_proj", "down_proj"], ["down_proj"]),
+        ["gemma"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
+        ["gemma2"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
+        ["qwen2"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
+        ["qwen3"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
+        ["gpt2"] = (["c_attn", "mlp.c_proj"], ["mlp.c_proj"]),
+        ["gpt_neo"] = (["q_proj", "v_proj", "c_proj"], ["c_proj"]),
+        ["roberta"] = (["key", "value", "output.dense"], ["output.dense"]),
+        ["deberta-v2"] = (["key_proj", "value_proj", "output.dense"], ["output.dense"]),
+    };
+
+    private Choice? choice;
+
+    public string PeftType => "IA3";
+
+    public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed)
+    {
+        var usual = options.Targets.Count == 0 ? UsualOf(model) : (options.Targets, FeedForward: options.FeedforwardModules);
+        choice = new Choice(new ModuleTargets(usual.Item1) { Exclude = options.ExcludeModules, Saved = options.ModulesToSave }, options.FeedforwardModules.Count > 0 ? options.FeedforwardModules : usual.FeedForward);
+        return choice.Sites(model, (module, width, _) => torch.ones([width], device: module.Device), (module, part) => module.Tensor(part)?.detach().to(torch.float32).clone());
+    }
+
+    public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
+    {
+        var targets = files.Config.Texts("target_modules");
+        var usual = targets.Count == 0 ? UsualOf(model) : (targets, []);
+        choice = new Choice(
+            new ModuleTargets(usual.Item1) { Exclude = files.Config.Texts("exclude_modules"), Saved = files.Config.Texts("modules_to_save"), Source = "adapter_config.json, target_modules" },
+            files.Config["feedforward_modules"] is null ? usual.Item2 : files.Config.Texts("feedforward_modules"));
+        var tensors = new AdapterTensors(files.Tensors);
+        var sites = choice.Sites(model,
+            (module, width, ofInputs) => tensors.Take(Factor(module.Name), ofInputs ? [1, width] : [width, 1], module.Device).view(width),
+            (module, part) => module.Tensor(part) is { } own ? tensors.Take($"{Prefix}{module.Name}.{part}", own.shape, module.Device) : null);
+        tensors.RefuseRest("target_modules and modules_to_save");
+        return sites;
+    }
+
+    public AdapterFiles Save(ModelOutline model, IReadOnlyList<AdapterSite> sites)
+    {
+        var written = choice ?? throw new InvalidOperationException("Save follows Attach or Load");
+        var tensors = new Dictionary<string, Tensor>();
+        foreach (var (module, delta) in sites)
+        {
+            if (delta is Scale scale) tensors[Factor(module)] = scale.OfInputs ? scale.Values.view(1, -1) : scale.Values.view(-1, 1);
+            else foreach (var (part, tensor) in delta.Parameters) tensors[$"{Prefix}{module}.{part}"] = tensor;
+        }
+        var scaled = sites.Where(s => s.Delta is Scale).Select(s => s.Module).ToHashSet();
+        return new AdapterFiles(written.ToConfig(model, PeftType, model.Modules.Any(m => m.Transposed && scaled.Contains(m.Name))), tensors);
+    }
+
+    private static string Factor(string module) => $"{Prefix}{module}.ia3_l";
+
+    private static (IReadOnlyList<string>, IReadOnlyList<string> FeedForward) UsualOf(ModelOutline model) =>
+        Usual.TryGetValue(model.Architecture, out var usual) ? usual : throw new UserErrorException($"There are no usual targets of ia3 for the architecture {model.Architecture}; name modules in targets and feedforward_modules.");
+
+    private sealed record Choice(ModuleTargets Targets, IReadOnlyList<string> FeedForward)
+    {
+        internal IReadOnlyList<AdapterSite> Sites(ModelOutline model, Func<ModuleOutline, long, bool, Tensor> factor, Func<ModuleOutline, string, Tensor?> whole)
+        {
+            var chosen = Targets.Choose(model, ModuleKind.Linear);
+            var ofInputs = chosen.Where(IsFeedForward).ToHashSet();
+            foreach (var name in FeedForward)
+                if (!chosen.Any(m => Matches(name, m.Name))) throw new UserErrorException($"feedforward_modules: '{name}' is none of the targets ({string.Join(", ", Targets.Targets)}); name it there too, or leave it out.");
+            var sites = chosen.Select(m => new AdapterSite(m.Name, new Scale(factor(m, ofInputs.Contains(m) ? m.Inputs : m.Outputs, ofInputs.Contains(m)), ofInputs.Contains(m))));
+            return [.. sites, .. WholeModules.Choose(model, Targets.Saved).Select(m => new AdapterSite(m.Name, new Whole(whole(m, "weight"), whole(m, "bias"))))];
+        }
+
+        internal JsonObject ToConfig(ModelOutline model, string type, bool transposed) => new()
+        {
+            ["peft_type"] = type,
+            ["task_type"] = "CAUSAL_LM",
+            ["base_model_name_or_path"] = model.Path,
+            ["inference_mode"] = true,
+            ["target_modules"] = Targets.IsExpression ? Targets.Targets[0] : Texts(Targets.Targets is ["all-linear"] ? Targets.Choose(model, ModuleKind.Linear).Select(m => m.Name) : Targets.Targets),
+            ["feedforward_modules"] = Texts(FeedForward),
+            ["exclude_modules"] = Targets.Exclude is [] ? null : Texts(Targets.Exclude),
+            ["fan_in_fan_out"] = transposed,
+            ["init_ia3_weights"] = true,
+            ["modules_to_save"] = Targets.Saved is [] ? null : Texts(Targets.Saved),
+        };
+
+        private bool IsFeedForward(ModuleOutline module) => FeedForward.Any(name => Matches(name, module.Name));
+
+        private static bool Matches(string name, string module) => ModuleTargets.IsRegex(name) ? ModulePattern.Whole(name, "feedforward_modules")(module) : ModulePattern.IsTarget(module, name);
+
+        private static JsonArray Texts(IEnumerable<string> texts) => [.. texts.Select(t => (JsonNode)t)];
+    }
+}

@@ -1,0 +1,100 @@
+// Where A and B begin. default: A uniform within 1 / sqrt(in) (PEFT's kaiming start), B zero; gaussian: A normal with deviation
+// 1 / rank. pissa (Meng et al. 2024): the largest singular vectors of W; olora (Buyukakyuz 2024): the first columns of its QR
+// decomposition. Where PEFT takes the start out of the base weights, here it is subtracted beside them: the base stays the base.
+
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Peft.Lora;
+
+internal static class LoraStart
+{
+    internal const string Default = "default";
+    private const string Gaussian = "gaussian";
+    private const string Pissa = "pissa";
+    private const string Olora = "olora";
+    private const string Iterated = "pissa_niter_";
+
+    internal static bool MovesTheBase(string init) => init is Pissa or Olora || init.StartsWith(Iterated, StringComparison.Ordinal);
+
+    /// <exception cref="UserErrorException">There is no such start.</exception>
+    internal static void Check(string init)
+    {
+        if (init is not (Default or Gaussian or Pissa or Olora) && Iterations(init) is null)
+            throw new UserErrorException($"init: '{init}' is none of {Default}, {Gaussian}, {Pissa}, {Iterated}N (N from 1) and {Olora}.");
+    }
+
+    /// <summary>The start that an adapter's configuration names; what matters after training is whether it moved PEFT's base.</summary>
+    /// <exception cref="UserErrorException">The folder's tensors mean something only over a base that cannot be made again.</exception>
+    internal static string OfConfig(JsonObject config)
+    {
+        const string key = "init_lora_weights";
+        if (config[key] is not { } node || node.GetValueKind() != JsonValueKind.String) return Default;
+        var init = node.GetValue<string>();
+        if (init is Pissa or Olora) return init;
+        if (init is "corda" or "loftq" || init.StartsWith(Iterated, StringComparison.Ordinal))
+            throw AdapterConfig.Wrong(key, node, "a start that leaves the base weights alone or can be computed again (pissa, olora); save the adapter with PEFT's path_initial_model_for_weight_conversion, or merge it there");
+        return Default;
+    }
+
+    /// <summary>New A and B.</summary>
+    /// <param name="module">The module.</param>
+    /// <param name="rank">Columns of B.</param>
+    /// <param name="scale">Of the product.</param>
+    /// <param name="init">The start.</param>
+    /// <param name="seed">Seeds what is random.</param>
+    internal static (Tensor A, Tensor B) Of(ModuleOutline module, int rank, double scale, string init, ulong seed)
+    {
+        if (module.Kind == ModuleKind.Embedding)
+            return (torch.zeros([rank, module.Outputs], device: module.Device), new CounterStream(seed, "lora_embedding_B", module.Name).Normal([module.Inputs, rank]).to(module.Device));
+        if (MovesTheBase(init))
+        {
+            if (rank > Math.Min(module.Inputs, module.Outputs))
+                throw new UserErrorException($"init {init}: {module.Name} is {module.Outputs} by {module.Inputs} and has no {rank} singular directions; lower rank, or leave init at {Default}.");
+            return FromWeight(Matrix(module), rank, scale, init, new CounterStream(seed, init, module.Name));
+        }
+        var stream = new CounterStream(seed, "lora_A", module.Name);
+        var bound = 1 / Math.Sqrt(module.Inputs);
+        var a = init == Gaussian ? stream.Normal([rank, module.Inputs], 0, 1.0 / rank) : stream.Uniform([rank, module.Inputs], -bound, bound);
+        return (a.to(module.Device), torch.zeros([module.Outputs, rank], device: module.Device));
+    }
+
+    /// <summary>(out, in) float32 the module's weight.</summary>
+    internal static Tensor Matrix(ModuleOutline module)
+    {
+        var weight = (module.Tensor("weight") ?? throw new InvalidOperationException($"the outline gives no weight of {module.Name}")).detach().to(torch.float32);
+        return module.Transposed ? weight.t() : weight;
+    }
+
+    private static (Tensor A, Tensor B) FromWeight(Tensor weight, int rank, double scale, string init, CounterStream stream)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        if (init == Olora)
+        {
+            var (q, r) = torch.linalg.qr(weight);
+            return (r.narrow(0, 0, rank).contiguous().MoveToOuterDisposeScope(), q.narrow(1, 0, rank).contiguous().MoveToOuterDisposeScope());
+        }
+        var (u, s, vh) = Iterations(init) is { } iterations ? Randomised(weight, rank, iterations, stream) : torch.linalg.svd(weight, fullMatrices: false);
+        var root = (s.narrow(0, 0, rank) / scale).sqrt();
+        return ((root.unsqueeze(1) * vh.narrow(0, 0, rank)).contiguous().MoveToOuterDisposeScope(), (u.narrow(1, 0, rank) * root).contiguous().MoveToOuterDisposeScope());
+    }
+
+    // Subspace iteration (Halko, Martinsson and Tropp 2011, algorithms 4.4 and 5.1).
+    private static (Tensor U, Tensor S, Tensor Vh) Randomised(Tensor weight, int rank, int iterations, CounterStream stream)
+    {
+        var q = torch.linalg.qr(weight.mm(stream.Normal([weight.size(1), rank]).to(weight.device))).Q;
+        for (var k = 0; k < iterations; k++)
+            q = torch.linalg.qr(weight.mm(torch.linalg.qr(weight.t().mm(q)).Q)).Q;
+        var (u, s, vh) = torch.linalg.svd(q.t().mm(weight), fullMatrices: false);
+        return (q.mm(u), s, vh);
+    }
+
+    private static int? Iterations(string init) =>
+        init.StartsWith(Iterated, StringComparison.Ordinal) && int.TryParse(init[Iterated.Length..], NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n > 0 ? n : null;
+}

@@ -1,0 +1,121 @@
+// The kinds of change that an adapter may make to a module. The engine computes, switches, trains and merges each of them;
+// the base's tensors are never touched, so that without its deltas a model is the base bit for bit.
+
+using PeftAlign.Torch;
+
+namespace PeftAlign.Abstractions;
+
+/// <summary>One changed module.</summary>
+/// <param name="Module">Full name as in the checkpoint, without ".weight": model.layers.0.self_attn.q_proj.</param>
+/// <param name="Delta">The change; several of one module are one <see cref="Stack"/>.</param>
+public sealed record AdapterSite(string Module, Delta Delta);
+
+/// <summary>A change of one module that the engine knows how to compute.</summary>
+public abstract record Delta
+{
+    /// <summary>The trainable tensors by their role, for instance "lora_A".</summary>
+    public abstract IReadOnlyDictionary<string, Tensor> Parameters { get; }
+
+    /// <summary>The same delta over other tensors of the same shapes.</summary>
+    /// <param name="tensorOf">From a role of Parameters to its tensor.</param>
+    public abstract Delta With(Func<string, Tensor> tensorOf);
+
+    /// <summary>A tensor that stands in the place of the module's own while the delta is used; null = the module's own.</summary>
+    /// <param name="name">"weight" or "bias".</param>
+    public virtual Tensor? Instead(string name) => null;
+
+    /// <summary>Roles and tensors, without those that are null.</summary>
+    /// <param name="parts">Pairs.</param>
+    protected static IReadOnlyDictionary<string, Tensor> Present(params ReadOnlySpan<(string Role, Tensor? Tensor)> parts)
+    {
+        var present = new Dictionary<string, Tensor>();
+        foreach (var (role, tensor) in parts)
+            if (tensor is not null) present[role] = tensor;
+        return present;
+    }
+}
+
+/// <summary>W x + Scale * B (A drop(x)). Of an embedding: the columns of A are the tokens', without dropout.</summary>
+/// <param name="A">(rank, in); of an embedding (rank, V).</param>
+/// <param name="B">(out, rank); of an embedding (d, rank).</param>
+/// <param name="Scale">alpha / rank, or alpha / sqrt(rank).</param>
+/// <param name="Dropout">Share of x's entries that are dropped in training.</param>
+public sealed record LowRank(Tensor A, Tensor B, double Scale, double Dropout) : Delta
+{
+    /// <summary>(out) lengths of the rows of W + Scale * B A, which are divided by their own (DoRA, Liu et al. 2024); null = as they are.</summary>
+    public Tensor? Magnitude { get; init; }
+
+    /// <summary>(out) a trained bias in the place of the module's own; null = the module's own.</summary>
+    public Tensor? Bias { get; init; }
+
+    /// <summary>Frozen values that A and B began at and whose product is subtracted, where the start is not zero (PiSSA, OLoRA); null = nothing is.</summary>
+    public (Tensor A, Tensor B)? Start { get; init; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("lora_A", A), ("lora_B", B), ("lora_magnitude_vector", Magnitude), ("bias", Bias));
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => this with
+    {
+        A = tensorOf("lora_A"),
+        B = tensorOf("lora_B"),
+        Magnitude = Magnitude is null ? null : tensorOf("lora_magnitude_vector"),
+        Bias = Bias is null ? null : tensorOf("bias"),
+    };
+
+    /// <inheritdoc/>
+    public override Tensor? Instead(string name) => name == "bias" ? Bias : null;
+}
+
+/// <summary>Trained tensors in the place of the module's own: PEFT's modules_to_save, and biases beside LoRA.</summary>
+/// <param name="Weight">Shaped as the module's; null = the module's own.</param>
+/// <param name="Bias">(out); null = the module's own.</param>
+public sealed record Whole(Tensor? Weight, Tensor? Bias) : Delta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("weight", Weight), ("bias", Bias));
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => new Whole(Weight is null ? null : tensorOf("weight"), Bias is null ? null : tensorOf("bias"));
+
+    /// <inheritdoc/>
+    public override Tensor? Instead(string name) => name switch { "weight" => Weight, "bias" => Bias, _ => null };
+}
+
+/// <summary>Trained rows in the place of some tokens' rows of an embedding, and of a head that shares its weight.</summary>
+/// <param name="Tokens">Ids, each once.</param>
+/// <param name="Values">(tokens, d) the new rows themselves.</param>
+public sealed record TokenRows(IReadOnlyList<long> Tokens, Tensor Values) : Delta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("trainable_tokens_delta", Values));
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => this with { Values = tensorOf("trainable_tokens_delta") };
+}
+
+/// <summary>Factors of a module's inputs or outputs, its bias included (IA3, Liu et al. 2022).</summary>
+/// <param name="Values">(in) or (out).</param>
+/// <param name="OfInputs">Whether the inputs are scaled.</param>
+public sealed record Scale(Tensor Values, bool OfInputs) : Delta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("ia3_l", Values));
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => this with { Values = tensorOf("ia3_l") };
+}
+
+/// <summary>Several changes of one module: their increments are added; of tensors in the place of others the last one counts.</summary>
+/// <param name="Layers">In order.</param>
+public sealed record Stack(IReadOnlyList<Delta> Layers) : Delta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Layers.SelectMany((layer, k) => layer.Parameters.Select(p => ($"{k}.{p.Key}", p.Value))).ToDictionary(p => p.Item1, p => p.Value);
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => new Stack(Layers.Select((layer, k) => layer.With(role => tensorOf($"{k}.{role}"))).ToList());
+
+    /// <inheritdoc/>
+    public override Tensor? Instead(string name) => Layers.Select(layer => layer.Instead(name)).LastOrDefault(tensor => tensor is not null);
+}

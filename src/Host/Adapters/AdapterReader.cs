@@ -1,0 +1,80 @@
+// From an adapter folder to the plugin that reads it: by its peft_type, not by how it was trained.
+
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Adapters;
+
+/// <summary>Finds the reader of adapter folders among installed plugins.</summary>
+/// <param name="plugins">The plugins.</param>
+internal sealed class AdapterReader(PluginCatalogue plugins)
+{
+    // Where the name of what provides an adapter is not its peft_type in small letters.
+    private static readonly Dictionary<string, string> Names = new() { ["PROMPT_TUNING"] = "prompt", ["PREFIX_TUNING"] = "prefix" };
+
+    /// <summary>A folder's contents; its tensors stay valid.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="warn">Told of what is odd but usable.</param>
+    /// <exception cref="UserErrorException">It is missing or broken, or nothing reads its peft_type.</exception>
+    internal (AdapterFiles Files, IPeftAdapter Reader) Open(string folder, Action<string> warn)
+    {
+        using var adapter = AdapterFolder.Open(folder, [PeftType(folder)]);
+        foreach (var warning in adapter.Warnings) warn(warning);
+        var files = new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));
+        return (files, Of(adapter.PeftType, folder));
+    }
+
+    /// <summary>Writes a folder in PEFT's format.</summary>
+    /// <param name="folder">Made if it is not there.</param>
+    /// <param name="files">Its contents.</param>
+    internal static void Write(string folder, AdapterFiles files) =>
+        AdapterFolder.Write(folder, files.Config.ToDictionary(c => c.Key, c => (object?)(c.Value is null ? null : JsonSerializer.SerializeToElement(c.Value))), files.Tensors);
+
+    /// <summary>What a folder says it is.</summary>
+    internal static string PeftType(string folder)
+    {
+        var file = Path.Combine(folder, "adapter_config.json");
+        if (!Directory.Exists(folder)) throw new UserError(folder, "is no folder", "give an adapter folder in PEFT's format");
+        if (!File.Exists(file)) throw new UserError(folder, "has no adapter_config.json", "give an adapter folder in PEFT's format");
+        return CheckedType(file);
+    }
+
+    // What is wrong with the file otherwise is told by the folder's own checks.
+    private static string CheckedType(string file)
+    {
+        try
+        {
+            return JsonNode.Parse(File.ReadAllText(file)) is JsonObject json && json["peft_type"] is JsonValue value && value.TryGetValue<string>(out var type) ? type : "LORA";
+        }
+        catch (JsonException)
+        {
+            return "LORA";
+        }
+    }
+
+    private IPeftAdapter Of(string type, string folder)
+    {
+        var name = Names.GetValueOrDefault(type, type.ToLowerInvariant());
+        var provided = plugins.All.Where(p => p.Contract.Kind == ContractKinds.Of(typeof(IPeftAdapter))).ToList();
+        foreach (var candidate in provided.OrderByDescending(p => p.Contract.Name == name))
+        {
+            var reader = plugins.Create<IPeftAdapter>(candidate.QualifiedName, [], new Lent());
+            if (reader.PeftType == type) return reader;
+        }
+        throw new UserError($"{folder}: peft_type {type}", $"is read by none of the installed adapters ({string.Join(", ", provided.Select(p => p.Contract.Name).Order(StringComparer.Ordinal))})", "install a plugin that provides it");
+    }
+
+    private sealed class Lent : IPluginContext
+    {
+        public ILogger Logger => NullLogger.Instance;
+
+        public string Folder => "";
+
+        public object? GetService(Type type) => null;
+    }
+}

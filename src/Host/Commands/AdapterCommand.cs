@@ -1,0 +1,135 @@
+// peftalign adapter: what is in an adapter folder, an adapter into full weights, several adapters into one.
+
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Running;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Plugins;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Host.Commands;
+
+internal static class AdapterCommand
+{
+    private const string Summary = "look at adapters, merge one into its base, combine several";
+
+    public static CommandEntry Entry { get; } = new("adapter", Summary, frame => new Command("adapter", Summary) { Info(frame), Merge(frame), Combine(frame) });
+
+    private static Option<string[]> Plugins() => new("--plugins") { HelpName = "DIR", Description = "A further folder of plugins; repeatable.", AllowMultipleArgumentsPerToken = false };
+
+    private static AdapterReader Reader(string[]? plugins) => new(PluginSearch.Of(AppContext.BaseDirectory, plugins ?? []).Scan());
+
+    private static Command Info(CommandFrame frame)
+    {
+        var path = new Argument<string>("DIR") { Description = "An adapter folder in PEFT's format." };
+        var command = new Command("info", "say what an adapter folder holds") { path };
+        frame.OnRun(command, Uses.Nothing, (parsed, session, _) =>
+        {
+            using var adapter = new AdapterInspection(parsed.GetValue(path)!);
+            foreach (var warning in adapter.Warnings) session.Output.Remark($"warning: {warning}");
+            session.Output.Result(adapter.Document, adapter.Lines);
+            return Task.FromResult(ExitCode.Done);
+        });
+        return command;
+    }
+
+    private static Command Merge(CommandFrame frame)
+    {
+        var model = new Option<string>("--model") { HelpName = "DIR", Required = true, Description = "The base model's folder." };
+        var adapter = new Option<string>("--adapter") { HelpName = "DIR", Required = true, Description = "The adapter's folder." };
+        var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the merged model; must not be there, or be empty." };
+        var plugins = Plugins();
+        const string description = """
+            Writes the base with the adapter inside: a model folder that needs no adapter. Each weight keeps its element type unless
+            --dtype names one; sums are made in float32 and rounded once. Virtual tokens and prefixes have no place in weights.
+            """;
+        var command = new Command("merge", description) { model, adapter, output, plugins };
+        frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, _) =>
+        {
+            if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
+            var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
+            var (files, reader) = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}"));
+            var (changed, all) = (0, 0);
+            RunFolder.Fill(target, folder => (changed, all) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), TypeOf(session.Global.Dtype)));
+            session.Output.Result(
+                () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["dtype"] = session.Global.Dtype },
+                () => [$"{target}: {changed} of {all} tensors changed by the adapter"]);
+            return Task.FromResult(ExitCode.Done);
+        });
+        return command;
+    }
+
+    private static Command Combine(CommandFrame frame)
+    {
+        var adapters = new Option<string[]>("--adapter") { HelpName = "DIR", Required = true, Description = "An adapter's folder; twice or more.", AllowMultipleArgumentsPerToken = false };
+        var weights = new Option<string?>("--weights") { HelpName = "W,W,...", Description = "One weight for each adapter, negative ones too (default: 1 each)." };
+        var type = new Option<string>("--type") { HelpName = "TYPE", DefaultValueFactory = _ => "linear", Description = "linear, cat, svd, ties, dare_linear, dare_ties, magnitude_prune, or one of the last four with _svd." };
+        var density = new Option<double?>("--density") { HelpName = "D", Description = "Share of the entries that pruning types keep." };
+        var sign = new Option<string>("--majority-sign") { HelpName = "RULE", DefaultValueFactory = _ => "total", Description = "How ties elects a sign: total or frequency." };
+        sign.AcceptOnlyFromAmong("total", "frequency");
+        var rank = new Option<int?>("--rank") { HelpName = "R", Description = "Rank of the result of svd types (default: the largest of the adapters')." };
+        var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the combined adapter; must not be there, or be empty." };
+        var plugins = Plugins();
+        const string description = """
+            Makes one adapter of several of one base, as PEFT's add_weighted_adapter: cat adds their changes exactly, at the sum of
+            the ranks; linear mixes A and B apart, which adds cross terms; svd truncates the weighted sum; ties, dare and
+            magnitude_prune prune before. Random pruning draws from --seed.
+            """;
+        var command = new Command("combine", description) { adapters, weights, type, density, sign, rank, output, plugins };
+        frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, _) =>
+        {
+            if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
+            var (folders, target) = (parsed.GetValue(adapters)!, Empty(parsed.GetValue(output)!));
+            var shares = Shares(parsed.GetValue(weights), folders.Length);
+            var found = Reader(parsed.GetValue(plugins));
+            var opened = folders.Select(folder => found.Open(folder, warning => session.Output.Remark($"warning: {warning}"))).ToList();
+            var reader = SameType(folders, opened.Select(o => o.Reader).ToList());
+            var combined = reader.Combine(opened.Select((o, k) => (o.Files, shares[k])).ToList(), new AdapterCombination(parsed.GetValue(type)!)
+            {
+                Density = parsed.GetValue(density),
+                SignByFrequency = parsed.GetValue(sign) == "frequency",
+                Rank = parsed.GetValue(rank) is null or >= 1 ? parsed.GetValue(rank) : throw new UserError($"--rank {parsed.GetValue(rank)}", "is no rank", "give a whole number from 1"),
+                Seed = (ulong)(session.Global.Seed ?? 0),
+            });
+            RunFolder.Fill(target, folder => AdapterReader.Write(folder, combined));
+            session.Output.Result(
+                () => new JsonObject { ["out"] = Path.GetFullPath(target), ["type"] = parsed.GetValue(type), ["weights"] = new JsonArray([.. shares.Select(s => (JsonNode)s)]), ["tensors"] = combined.Tensors.Count },
+                () => [$"{target}: {folders.Length} adapters combined by {parsed.GetValue(type)}, {combined.Tensors.Count} tensors"]);
+            return Task.FromResult(ExitCode.Done);
+        });
+        return command;
+    }
+
+    private static ICombinesAdapters SameType(string[] folders, List<IPeftAdapter> readers)
+    {
+        if (readers.Count < 2) throw new UserError("--adapter", $"is given {folders.Length} times", "combine two adapters or more");
+        if (readers.Select(r => r.PeftType).Distinct().Count() > 1) throw new UserError(string.Join(", ", folders), $"are of the types {string.Join(", ", readers.Select(r => r.PeftType))}", "combine adapters of one type");
+        return readers[0] as ICombinesAdapters ?? throw new UserError(readers[0].PeftType, "has no way to combine its adapters", "merge each into the base, and the models by peftalign merge");
+    }
+
+    private static double[] Shares(string? text, int count)
+    {
+        if (text is null) return [.. Enumerable.Repeat(1.0, count)];
+        var shares = text.Split(',').Select(part => double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture, out var value) && double.IsFinite(value)
+            ? value
+            : throw new UserError($"--weights {text}", $"'{part}' is no number", "give one number for each adapter, as 0.7,0.3")).ToArray();
+        return shares.Length == count ? shares : throw new UserError($"--weights {text}", $"are {shares.Length} for {count} adapters", "give one for each");
+    }
+
+    private static string Empty(string folder) =>
+        File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
+            ? throw new UserError($"--out {folder}", "is there and not empty", "name another folder, or remove it")
+            : folder;
+
+    private static torch.ScalarType? TypeOf(string? dtype) => dtype switch
+    {
+        null => null,
+        "bfloat16" => torch.bfloat16,
+        "float16" => torch.float16,
+        _ => torch.float32,
+    };
+}

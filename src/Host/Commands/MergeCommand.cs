@@ -1,0 +1,122 @@
+// peftalign merge: models after mergekit's YAML into one, streamed; with a certificate of what was done where it is asked for.
+
+using System.CommandLine;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Rows;
+using PeftAlign.Merging;
+using PeftAlign.Plugins;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Host.Commands;
+
+internal static class MergeCommand
+{
+    private const string Summary = "models into one, by mergekit's YAML: linear, slerp, ties, dare_ties ...";
+
+    private const string Description = """
+        Merges models as a mergekit configuration says: models, slices or modules, base_model, parameters with filters
+        and gradients, dtype, out_dtype, tokenizer_source or tokenizer, chat_template. Paths are relative to the working
+        directory, or else to the configuration's folder; PATH+ADAPTER is a model with a LoRA adapter merged into it.
+        Tensors are read from mapped files and written as they are made; the folder appears when all is there.
+        Random strategies draw from --seed, the model's name and the tensor's name alone.
+        Strategies come from plugins: `peftalign plugins list` names them, `peftalign plugins info merge.dare` their parameters.
+        """;
+
+    public static CommandEntry Entry { get; } = new("merge", Summary, Build);
+
+    private static Command Build(CommandFrame frame)
+    {
+        var config = new Argument<string>("CONFIG.yaml") { Description = "A merge configuration in mergekit's syntax." };
+        var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the merged model; must not be there, or be empty." };
+        var certificate = new Option<bool>("--certificate") { Description = "Write certificate.json and certificate.html into DIR: hashes of the inputs, seed and versions, lengths and sign conflicts of each tensor, tied weights, drift against each parent." };
+        var probe = new Option<string?>("--probe") { HelpName = "F.jsonl", Description = "With --certificate: rows {text} or {ids} on which the drift is measured (default: a built-in text)." };
+        var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => "5GB" };
+        var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "A further folder of plugins; repeatable.", AllowMultipleArgumentsPerToken = false };
+        var command = new Command("merge", Description) { config, output, certificate, probe, shard, plugins };
+        frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
+        {
+            var options = new MergeOptions { Seed = (ulong)(session.Global.Seed ?? 0), ShardBytes = Bytes(parsed.GetValue(shard)!), Cancellation = cancel };
+            return RunAsync(parsed.GetValue(config)!, parsed.GetValue(output)!, (parsed.GetValue(certificate), parsed.GetValue(probe)), parsed.GetValue(plugins) ?? [], options, session);
+        });
+        return command;
+    }
+
+    private static async Task<int> RunAsync(string file, string target, (bool Wanted, string? Probe) certificate, string[] folders, MergeOptions options, Session session)
+    {
+        if (certificate is { Wanted: false, Probe: not null }) throw new UserError("--probe", "goes with --certificate", "add --certificate, or leave --probe out");
+        if (!File.Exists(file)) throw new UserError(file, "is no file", "name a merge configuration in mergekit's YAML");
+        if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
+        var probe = certificate.Probe is { } rows ? await ReadProbeAsync(rows, options.Cancellation) : Probe.BuiltIn;
+        var (plugins, text) = (PluginSearch.Of(AppContext.BaseDirectory, folders).Scan(), File.ReadAllText(file));
+        using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new Bare()).Find, path => Resolve(path, file));
+        foreach (var warning in plan.Warnings) session.Output.Remark($"warning: {warning}");
+        var ledger = new TensorLedger();
+        var request = new CertificateRequest(text, plugins.Find("merge", plan.Config.Method), TopHelp.Version, options.Seed, probe);
+        var runner = new MergeRunner(plan, options with { Progress = Progress(session.Output), Observe = certificate.Wanted ? ledger.Observe : null });
+        var outcome = runner.Write(target, certificate.Wanted ? folder => MergeCertificate.Write(plan, ledger, request, folder) : null);
+        session.Output.Result(
+            () => new JsonObject
+            {
+                ["out"] = Path.GetFullPath(target),
+                ["method"] = plan.Config.Method,
+                ["tensors"] = plan.Tensors.Count,
+                ["bytes"] = outcome.Bytes,
+                ["seed"] = options.Seed,
+                ["merge_s"] = Math.Round(outcome.MergeTime.TotalSeconds, 4),
+                ["flush_s"] = Math.Round(outcome.FlushTime.TotalSeconds, 4),
+                ["warnings"] = new JsonArray([.. plan.Warnings.Select(warning => (JsonNode)warning)]),
+            },
+            () => [string.Create(CultureInfo.InvariantCulture, $"{target}: {plan.Tensors.Count} tensors, {outcome.Bytes / 1e6:0.0} MB, merged by {plan.Config.Method} in {outcome.MergeTime.TotalSeconds:0.00} s")]);
+        return ExitCode.Done;
+    }
+
+    private static async Task<Probe> ReadProbeAsync(string path, CancellationToken cancel)
+    {
+        using var reader = RowReader.Open(path);
+        var rows = new List<ProbeRow>();
+        await foreach (var row in reader.ReadAsync(cancel))
+            rows.Add(row.Ids("ids") is { } ids ? new ProbeRow(null, ids) : new ProbeRow(row.Text("text") ?? throw row.Fault("has neither text nor ids", "give {\"text\": ...} or {\"ids\": [...]}"), null));
+        return new Probe(path, rows);
+    }
+
+    // As mergekit has it, and, so that a configuration can travel with its models, beside the file.
+    private static string Resolve(string path, string file)
+    {
+        var here = Path.GetFullPath(path);
+        return Directory.Exists(here) ? here : Path.GetFullPath(path, Path.GetDirectoryName(Path.GetFullPath(file))!) is var beside && Directory.Exists(beside) ? beside : here;
+    }
+
+    // A line every ten seconds.
+    private static Action<int, int, string> Progress(Output output)
+    {
+        var next = Environment.TickCount64 + 10_000;
+        return (done, total, name) =>
+        {
+            if (Environment.TickCount64 < next) return;
+            next = Environment.TickCount64 + 10_000;
+            output.Remark($"{done} of {total} tensors ({name})");
+        };
+    }
+
+    internal static long Bytes(string text)
+    {
+        var unit = text.ToUpperInvariant() switch { var t when t.EndsWith("GB", StringComparison.Ordinal) => 1_000_000_000L, var t when t.EndsWith("MB", StringComparison.Ordinal) => 1_000_000L, _ => 0 };
+        return unit > 0 && double.TryParse(text[..^2], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) && number * unit >= 1 && number * unit < 1e18
+            ? (long)(number * unit)
+            : throw new UserError($"--shard-size {text}", "is a size such as 5GB or 500MB", "leave it out for 5GB");
+    }
+
+    private sealed class Bare : IPluginContext
+    {
+        public ILogger Logger => NullLogger.Instance;
+
+        public string Folder => "";
+
+        public object? GetService(Type type) => null;
+    }
+}

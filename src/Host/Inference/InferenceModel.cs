@@ -1,0 +1,41 @@
+// A model folder, and an adapter over it, ready to be asked: what score, generate and chat load.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Models;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Text;
+using PeftAlign.Plugins;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Host.Inference;
+
+/// <param name="Folder">The model's folder.</param>
+/// <param name="Decoder">The weights.</param>
+/// <param name="Mode">The adapter.</param>
+/// <param name="Tokenizer">Null where the folder has none.</param>
+internal sealed record InferenceModel(string Folder, DecoderModel Decoder, ForwardMode Mode, ITokenizer? Tokenizer)
+{
+    /// <summary>Loads what the options name.</summary>
+    /// <exception cref="UserErrorException">A folder is missing or broken, or the two do not fit.</exception>
+    internal static InferenceModel Load(ModelChoice choice, Session session)
+    {
+        // What is wrong with the tokenizer is cheap to find: before the weights.
+        var tokenizer = ModelFolder.HasTokenizer(choice.Model) ? TokenizerLoader.Load(choice.Model) : null;
+        void Warn(string text) => session.Output.Remark($"warning: {text}");
+        torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
+        var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins));
+        var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, Warn) } : ForwardMode.Plain;
+        return new InferenceModel(choice.Model, decoder, mode, tokenizer);
+    }
+
+    /// <summary>The tokenizer, where text needs one.</summary>
+    internal ITokenizer TextTokenizer => Tokenizer ?? throw new UserError(Folder, "has no tokenizer, and a row or an option holds text", "put tokenizer.json beside config.json, or give token ids");
+
+    private static Dictionary<string, Delta> Deltas(string folder, ModelOutline outline, ModelChoice choice, Action<string> warn)
+    {
+        var (files, reader) = new AdapterReader(PluginSearch.Of(AppContext.BaseDirectory, choice.Plugins).Scan()).Open(folder, warn);
+        return reader.Load(outline, files).ToDictionary(site => site.Module, site => site.Delta);
+    }
+}

@@ -1,0 +1,63 @@
+// Rows to token ids: texts by the tokenizer with what it puts around a text, conversations through the chat template.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Rows;
+using PeftAlign.Models.Templates;
+
+namespace PeftAlign.Host.Inference;
+
+internal sealed class PromptEncoder(InferenceModel model, string? templateOption)
+{
+    private IChatTemplate? template;
+
+    /// <summary>A row {prompt}, {prompt_ids} or {messages}.</summary>
+    /// <param name="row">The row.</param>
+    /// <param name="chat">Whether a prompt is what a user says in a conversation.</param>
+    /// <exception cref="UserErrorException">The row is at fault; the message names it.</exception>
+    internal int[] Prompt(Row row, bool chat)
+    {
+        try
+        {
+            return row.Ids("prompt_ids") is { } ids ? Known(ids)
+                : row.Find("messages") is not null ? Chat(ChatRow.Of(row, addGenerationPrompt: true))
+                : row.Text("prompt") is not { } text ? throw row.Fault("has no \"prompt\", \"prompt_ids\" or \"messages\"", "give one of them")
+                : chat ? Chat(new ChatRow([ChatMessage.Of("user", text)], new ChatTemplateArguments { AddGenerationPrompt = true }, null))
+                : Text(text);
+        }
+        catch (UserErrorException e) when (e is not UserError)
+        {
+            throw row.Fault(e);
+        }
+    }
+
+    /// <summary>Ids of a text; of an empty one the token that begins or ends a text.</summary>
+    internal int[] Text(string text)
+    {
+        var ids = model.TextTokenizer.EncodeToIds(text);
+        return ids.Count > 0 ? [.. ids] : [First()];
+    }
+
+    /// <summary>Ids of a conversation. Its text holds its special tokens already.</summary>
+    internal int[] Chat(ChatRow chat)
+    {
+        var ids = model.TextTokenizer.EncodeToIds(Template.Render(chat.Messages, chat.Arguments).Text, addSpecialTokens: false);
+        return chat.MaxLength is { } length ? [.. ids.Take(length)] : [.. ids];
+    }
+
+    /// <summary>The token that stands before a text without context.</summary>
+    internal int First() =>
+        model.TextTokenizer.SpecialTokens is var special && (special.Bos ?? special.Eos) is { } id ? id
+        : throw new UserError(model.Folder, "its tokenizer has neither a begin nor an end token to stand before an empty prompt", "give a prompt");
+
+    /// <summary>Ids that the row gave, checked against the vocabulary.</summary>
+    internal int[] Known(int[] ids)
+    {
+        foreach (var id in ids)
+            if (id >= model.Decoder.Spec.Vocabulary) throw new UserErrorException($"token id {id} is not in the model's vocabulary of {model.Decoder.Spec.Vocabulary}; the row was made with another tokenizer.");
+        return ids;
+    }
+
+    /// <summary>The chat template: the model's own, or the one that was asked for.</summary>
+    internal IChatTemplate Template => template ??= ChatTemplateLoader.Load(model.Folder, templateOption) ?? throw new UserError(
+        model.Folder, "has no chat template", $"give --chat-template with a .jinja file or one of {string.Join(", ", BuiltInTemplates.Names)}");
+}

@@ -1,0 +1,74 @@
+// Rows of score to completion groups: {prompt, completion}, {prompt_ids, completion_ids}, {messages}, or, rolling, {text}.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Rows;
+
+namespace PeftAlign.Host.Inference;
+
+/// <summary>What a row asks: completions with their prompts, in order; their tokens together are the row's.</summary>
+/// <param name="Place">File and line.</param>
+/// <param name="Parts">One, or the windows of a rolling text; empty where nothing is to be scored.</param>
+internal sealed record ScoreRow(string Place, IReadOnlyList<(int[] Prompt, int[] Completion)> Parts)
+{
+    internal int Tokens => Parts.Sum(p => p.Prompt.Length + p.Completion.Length);
+}
+
+internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, bool rolling)
+{
+    /// <exception cref="UserErrorException">The row is at fault; the message names it.</exception>
+    internal ScoreRow Read(Row row)
+    {
+        try
+        {
+            return new ScoreRow(row.Place, rolling ? [.. Rolling(row)] : [.. One(row).Where(p => p.Completion.Length > 0)]);
+        }
+        catch (UserErrorException e) when (e is not UserError)
+        {
+            throw row.Fault(e);
+        }
+    }
+
+    private IEnumerable<(int[] Prompt, int[] Completion)> One(Row row)
+    {
+        if (row.Ids("prompt_ids") is { } ids)
+        {
+            var completion = row.Ids("completion_ids") ?? throw row.Fault("has \"prompt_ids\" but no \"completion_ids\"", "give both");
+            return [(ids.Length > 0 ? encoder.Known(ids) : [encoder.First()], encoder.Known(completion))];
+        }
+        if (row.Find("messages") is not null) return [Split(Answered(row, withAnswer: false), Answered(row, withAnswer: true))];
+        var (prompt, text) = (row.Text("prompt"), row.Text("completion"));
+        if (prompt is null || text is null)
+            throw row.Fault(row.Find("text") is null ? "needs \"prompt\" and \"completion\", \"prompt_ids\" and \"completion_ids\", or \"messages\"" : "has \"text\" alone", row.Find("text") is null ? "give a pair" : "add --rolling for rows with text");
+        return [Split(encoder.Text(prompt), encoder.Text(prompt + text))];
+    }
+
+    // The completion is what the joint text's ids have behind as many ids as the prompt alone has: tokens that join the two
+    // texts are the prompt's.
+    private static (int[] Prompt, int[] Completion) Split(int[] prompt, int[] whole) => (whole[..Math.Min(prompt.Length, whole.Length)], whole[Math.Min(prompt.Length, whole.Length)..]);
+
+    // The last message is scored, as the template writes it, given all before it.
+    private int[] Answered(Row row, bool withAnswer)
+    {
+        var chat = ChatRow.Of(row, addGenerationPrompt: false);
+        if (chat.Messages.Count == 0) throw row.Fault("\"messages\" is empty", "give a conversation whose last message is scored");
+        return encoder.Chat(withAnswer ? chat : chat with { Messages = [.. chat.Messages.SkipLast(1)], Arguments = chat.Arguments with { AddGenerationPrompt = true } });
+    }
+
+    // All tokens given a begin token. A text beyond the model's positions is cut into windows that each score what the one
+    // before did not, the last with as much context as fits (lm-evaluation-harness' rolling windows with a context of 1).
+    private IEnumerable<(int[] Prompt, int[] Completion)> Rolling(Row row)
+    {
+        var text = row.Text("text") ?? throw row.Fault("has no \"text\"", "give rows like {\"text\": ...}, or leave --rolling out");
+        int[] ids = [.. model.TextTokenizer.EncodeToIds(text, addSpecialTokens: false)];
+        var window = (int)Math.Min(model.Decoder.Spec.MaxPositions, int.MaxValue);
+        int[] all = [encoder.First(), .. ids];
+        for (var done = 0; done < ids.Length;)
+        {
+            var count = Math.Min(window, ids.Length - done);
+            var end = done + count; // the window's inputs end before ids[end - 1]
+            var start = done == 0 ? 0 : Math.Max(0, end - window);
+            yield return (all[start..(done + 1)], ids[done..end]);
+            done = end;
+        }
+    }
+}

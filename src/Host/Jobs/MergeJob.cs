@@ -1,0 +1,71 @@
+// Merges trained policies of a manifest: in adapter space where that is exact (sums of LoRA adapters of one base), else through
+// full weights. The result is a policy like any other: folder model, or folder adapter over the common base.
+
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Running;
+using PeftAlign.Merging;
+
+namespace PeftAlign.Host.Jobs;
+
+internal static class MergeJob
+{
+    private const string Contract = "contract.json";
+
+    internal static JsonObject Run(JobContext job)
+    {
+        var options = job.Spec.Options;
+        var strategies = new StrategyFinder(job.Plugins, job.Context);
+        var name = (string)options["strategy"]!["name"]!;
+        var strategy = strategies.Find(name);
+        var parents = options["parents"]!.AsArray().Select(parent => (Name: NameOf(parent!), Place: Policies.Place(job, parent!))).ToList();
+        var (root, rootPlace) = (NameOf(options["base_model"]!), Policies.Place(job, options["base_model"]!));
+        var parameters = options["strategy"]!["options"]!.AsObject();
+        if (AdapterSum(job, strategy, parents.ConvertAll(p => p.Place), rootPlace, parameters) is { } merged) return merged;
+
+        var role = strategy.Contract.Traits.FirstOrDefault() ?? "";
+        var origin = role switch { MergeBase.Origin => root, MergeBase.First => parents[0].Name, _ => null };
+        var places = parents.Append((Name: root, Place: rootPlace)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.Place);
+        var config = Programmed.Config(name, strategy.Contract.Options, parents.ConvertAll(p => p.Name), origin, parameters);
+        using var plan = Merger.Plan(config, new MergeFaults(job.Spec.Label), strategies.Find, model => new ModelPlace(places[model].Base, places[model].Adapter?.Folder));
+        foreach (var warning in plan.Warnings) job.Logger.LogWarning("{Warning}", warning);
+        if (Directory.Exists(job.Folder.Model)) Directory.Delete(job.Folder.Model, recursive: true); // of a try that ended before its result was noted
+        var outcome = new MergeRunner(plan, new MergeOptions
+        {
+            Seed = (ulong)(long)options["seed"]!,
+            Cancellation = job.Cancellation,
+            Progress = (done, total, tensor) => job.Progress(done, total, tensor),
+        }).Write(job.Folder.Model);
+        return new JsonObject { ["space"] = "weights", ["tensors"] = plan.Tensors.Count, ["bytes"] = outcome.Bytes, ["warnings"] = new JsonArray([.. plan.Warnings.Select(w => (JsonNode)w)]) };
+    }
+
+    /// <summary>What reads the adapter that a merge job wrote.</summary>
+    internal static JsonNode AdapterContract(JobFolder made) => JsonNode.Parse(File.ReadAllText(Path.Combine(made.Adapter, Contract)))!;
+
+    // Names enter the random numbers: ids of jobs are hashes of what made them, so a moved run draws the same.
+    private static string NameOf(JsonNode policy) => policy["weights"] is JsonObject made ? (string)made["job"]! : (string)policy["weights"]!;
+
+    private static JsonObject? AdapterSum(JobContext job, ProvidedStrategy strategy, List<PolicyPlace> parents, PolicyPlace root, JsonObject parameters)
+    {
+        if (root.Adapter is not null || parents.Any(parent => parent.Adapter is null || parent.Base != root.Base)) return null;
+        var contract = parents[0].Adapter!.Contract;
+        if (parents.Any(parent => !JsonNode.DeepEquals(parent.Adapter!.Contract, contract))) return null;
+        if (LoraSums.Weights(strategy.Contract.Name, parameters, parents.Count) is not { } weights) return null;
+        int? rank = null;
+        RunFolder.Fill(job.Folder.Adapter, folder =>
+        {
+            rank = LoraSums.Write(root.Base, [.. parents.Select(parent => parent.Adapter!.Folder)], weights, folder);
+            if (rank is null) return;
+            var read = contract.DeepClone();
+            (read["options"]!["rank"], read["options"]!["alpha"], read["options"]!["use_rslora"]) = (rank.Value, (double)rank.Value, false);
+            // The patterns' ranks and scales are in the tensors now.
+            foreach (var key in (string[])["rank_pattern", "alpha_pattern"])
+                if (read["options"]![key] is JsonObject) read["options"]![key] = new JsonObject();
+            File.WriteAllText(Path.Combine(folder, Contract), read.ToJsonString());
+        });
+        if (rank is not null) return new JsonObject { ["space"] = "adapter", ["rank"] = rank.Value, ["weights"] = new JsonArray([.. weights.Select(w => (JsonNode)w)]) };
+        Directory.Delete(job.Folder.Adapter, recursive: true);
+        return null;
+    }
+}

@@ -1,0 +1,126 @@
+// Where a training starts: a new adapter, a folder's (init_adapter), a copy of the previous stage's, a new one over it, or the weights
+// themselves; what the method refers to; and what the result's folder holds.
+
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Running;
+using PeftAlign.Models;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Training;
+
+namespace PeftAlign.Host.Jobs;
+
+/// <param name="Adapter">What reads and writes the trained adapter; null where the weights are trained.</param>
+/// <param name="Trained">Its sites at their start; null likewise.</param>
+/// <param name="Beneath">Frozen adapters below it.</param>
+internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<AdapterSite>? Trained, IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath)
+{
+    // What may differ between two stages that train one adapter: nothing of its shape or scale.
+    private static readonly string[] NotOfItsShape = ["dropout", "init"];
+
+    /// <exception cref="UserErrorException">init_adapter does not go with the rest.</exception>
+    internal static TrainingStart Of(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options)
+    {
+        if (job.Spec.Options["adapter"] is not { } contract)
+        {
+            if (options.InitAdapter is not null) throw new UserErrorException("init_adapter starts an adapter, but this training has none; name one (adapter: ...), or leave init_adapter out.");
+            MergeInto(policy);
+            return new TrainingStart(null, null, []);
+        }
+        var adapter = job.Create<IPeftAdapter>(contract);
+        if (options.InitAdapter is { } folder)
+            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, Policies.Files(job.Spec.FullPath(folder))), policy.Adapters);
+        if (place.Adapters is [.., var last] && SameShape(last.Contract, contract))
+            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, Policies.Files(last.Folder)), [.. policy.Adapters.SkipLast(1)]);
+        return new TrainingStart(adapter, adapter.Attach(policy.Outline, (ulong)options.Seed), policy.Adapters);
+    }
+
+    /// <summary>What the method refers to; null = where training starts.</summary>
+    /// <exception cref="UserErrorException">The folder is no reference for this model.</exception>
+    internal static ReferencePolicy? Reference(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options)
+    {
+        if (options.Reference == "start") return null;
+        if (options.Reference == "base") return Whole(job, place, policy, Policies.Place(job, job.Spec.Options["base_policy"]!).Base, "base");
+        var folder = job.Spec.FullPath(options.Reference);
+        if (!File.Exists(Path.Combine(folder, "adapter_config.json"))) return Whole(job, place, policy, folder, folder);
+        var contract = job.Spec.Options["adapter"] ?? throw new UserErrorException($"reference {folder} is an adapter, but this training has none that could read it; name a model folder, or train an adapter.");
+        var sites = job.Create<IPeftAdapter>(contract).Load(policy.Outline, Policies.Files(folder));
+        return new ReferencePolicy(policy.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(sites) });
+    }
+
+    /// <summary>Writes DIR/model; or DIR/adapter; or, over frozen adapters, DIR/adapters/1 ... and, where it can be one, DIR/adapter.</summary>
+    internal void Write(JobFolder folder, Policy policy, PolicyPlace place)
+    {
+        if (Adapter is null)
+        {
+            RunFolder.Fill(folder.Model, path => ModelFolder.Save(path, policy.Model, place.Base));
+            return;
+        }
+        var own = Adapter.Save(policy.Outline, Trained!);
+        if (Beneath.Count == 0)
+        {
+            RunFolder.Fill(folder.Adapter, path => Write(path, own));
+            return;
+        }
+        RunFolder.Fill(folder.Adapters, path =>
+        {
+            for (var k = 0; k < Beneath.Count; k++) Write(Path.Combine(path, $"{k + 1}"), Policies.Files(place.Adapters[k].Folder));
+            Write(Path.Combine(path, $"{Beneath.Count + 1}"), own);
+        });
+        if (AdapterLayers.Concatenated(policy.Outline, own.Config, [.. Beneath, Trained!]) is { } joined) RunFolder.Fill(folder.Adapter, path => Write(path, joined));
+    }
+
+    // Full fine-tuning goes on from the whole policy: its adapters become part of the weights.
+    private static void MergeInto(Policy policy)
+    {
+        foreach (var sites in policy.Adapters)
+            foreach (var (name, tensor) in AdapterMerge.Tensors(policy.Model, sites).ToList()) policy.Model.SetWeight(name, tensor.to(policy.Model.Weights[name].dtype));
+    }
+
+    private static ReferencePolicy? Whole(JobContext job, PolicyPlace place, Policy policy, string folder, string name)
+    {
+        var trainsWeights = job.Spec.Options["adapter"] is null;
+        if (Path.GetFullPath(folder) == Path.GetFullPath(place.Base))
+            return !trainsWeights ? new ReferencePolicy(policy.Model, ForwardMode.Plain) : policy.Adapters.Count == 0 ? null : new ReferencePolicy(Model(job, folder), ForwardMode.Plain);
+        var other = Model(job, folder);
+        if (other.Spec.Vocabulary != policy.Model.Spec.Vocabulary)
+            throw new UserErrorException($"The reference {name} has a vocabulary of {other.Spec.Vocabulary} and the policy one of {policy.Model.Spec.Vocabulary}; a reference needs the policy's tokenizer.");
+        return new ReferencePolicy(other, ForwardMode.Plain);
+    }
+
+    private static DecoderModel Model(JobContext job, string folder) => ModelFolder.Load(folder, architectures: PluginArchitectures.Of(job.Plugins));
+
+    private static bool SameShape(JsonNode a, JsonNode b)
+    {
+        static JsonObject Shape(JsonNode contract)
+        {
+            var options = contract["options"]?.DeepClone().AsObject() ?? [];
+            foreach (var name in NotOfItsShape) options.Remove(name);
+            return options;
+        }
+        return (string?)a["name"] == (string?)b["name"] && JsonNode.DeepEquals(Shape(a), Shape(b));
+    }
+
+    // A saved adapter's own numbers under this training's dropout.
+    private static List<AdapterSite> Again(IPeftAdapter adapter, JsonNode contract, ModelOutline outline, AdapterFiles files)
+    {
+        var dropout = (contract["options"]?["dropout"] as JsonValue)?.GetValue<double>();
+        Delta Under(Delta delta) => delta switch
+        {
+            LowRank low when dropout is { } rate => low with { Dropout = rate },
+            Stack stack => new Stack([.. stack.Layers.Select(Under)]),
+            _ => delta,
+        };
+        return [.. adapter.Load(outline, files).Select(site => site with { Delta = Under(site.Delta) })];
+    }
+
+    private static void Write(string folder, AdapterFiles files)
+    {
+        Directory.CreateDirectory(folder);
+        AdapterFolder.Write(folder, files.Config.ToDictionary(c => c.Key, c => (object?)(c.Value is null ? null : JsonSerializer.SerializeToElement(c.Value))), files.Tensors);
+    }
+}

@@ -1,0 +1,46 @@
+// The architectures that a process knows: the built-in ones and those of its plugins. A plugin's assembly is loaded when one
+// of its models is met.
+
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host;
+
+internal static class PluginArchitectures
+{
+    /// <summary>Those of a catalogue beside the built-in ones.</summary>
+    /// <exception cref="UserErrorException">Two have the same name.</exception>
+    internal static ModelArchitectures Of(PluginCatalogue plugins)
+    {
+        var kind = ContractKinds.Of(typeof(IModelArchitecture));
+        var provided = plugins.All.Where(p => p.Contract.Kind == kind);
+        return ModelArchitectures.BuiltIn.With(provided.Select(p => KeyValuePair.Create(p.Contract.Name, (IModelArchitecture)new Deferred(p.QualifiedName, plugins))));
+    }
+
+    /// <summary>Those of the product's plugins and of further folders.</summary>
+    internal static ModelArchitectures Of(IReadOnlyList<string> pluginFolders) => Of(PluginSearch.Of(AppContext.BaseDirectory, pluginFolders).Scan());
+
+    private sealed class Deferred(string name, PluginCatalogue plugins) : IModelArchitecture
+    {
+        private readonly Lazy<IModelArchitecture> made = new(() => plugins.Create<IModelArchitecture>(name, new JsonObject(), new Lent()));
+
+        public string ClassName => made.Value.ClassName;
+
+        public IReadOnlyList<InitOption> InitOptions => made.Value.InitOptions;
+
+        public DecoderSpec Describe(ArchitectureConfig config) => made.Value.Describe(config);
+    }
+
+    private sealed class Lent : IPluginContext
+    {
+        public ILogger Logger => NullLogger.Instance;
+
+        public string Folder => "";
+
+        public object? GetService(Type type) => null;
+    }
+}

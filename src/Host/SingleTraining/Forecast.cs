@@ -1,0 +1,103 @@
+// What `train --dry-run` says: what would be trained on what, for how many steps, and about how much memory it takes. The
+// model's weights are not read; the first rows become tokens, so that lengths are the data's.
+
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging.Abstractions;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Inspection;
+using PeftAlign.Host.Jobs;
+using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Templates;
+using PeftAlign.Models.Text;
+using PeftAlign.Plugins;
+using PeftAlign.Torch;
+using PeftAlign.Training;
+
+namespace PeftAlign.Host.SingleTraining;
+
+/// <param name="Label">The job.</param>
+/// <param name="Folder">Where it goes, and whether it is begun or finished.</param>
+/// <param name="Rows">Rows of the data.</param>
+/// <param name="Refused">Of those looked at, rows without a trained token.</param>
+/// <param name="Looked">Rows that were made tokens.</param>
+/// <param name="Steps">Updates; without packing, which is known when all rows are.</param>
+/// <param name="Longest">Tokens of the longest row that was looked at.</param>
+/// <param name="Parameters">Numbers of the model.</param>
+/// <param name="Trainable">Numbers that are trained.</param>
+/// <param name="Bytes">Predicted peak memory.</param>
+internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Bytes)
+{
+    private const int LookAt = 512;
+    private const long Process = 260_000_000; // runtime and libtorch, measured without a model
+    private const int FloatBytes = 4;
+    private const long HeadChunk = 256;
+
+    internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request)
+    {
+        var spec = JsonNode.Parse(plan.Job.Options)!.AsObject();
+        var options = TrainingOptions.Of(spec["training"]!.AsObject(), request.Seed);
+        var job = new JobContext(
+            new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders), folder.Job,
+            new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
+        using var scope = torch.NewDisposeScope();
+        var model = ModelArchitectures.BuiltIn.Describe(ModelConfig.Open(request.Model));
+        var records = job.Records(spec["dataset"]!);
+        if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
+        var context = new PrepareContext(ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, options.MaxLength, new MaskLedger())
+        {
+            ChatTemplate = ChatTemplateLoader.Load(request.Model),
+            MaxPromptLength = options.MaxPromptLength,
+            KeepEnd = options.Truncation == "keep_end",
+        };
+        var method = job.Create<IAlignmentMethod>(spec["method"]!);
+        var looked = records.Take(LookAt).Select(r => method.Prepare([r], context)).ToList();
+        var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
+        using var weights = CheckpointFolder.Open(request.Model);
+        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, name => weights.Contains(name) ? weights.Tensor(name) : null), 0) : null;
+        var parameters = model.Weights().Sum(w => w.Shape.Aggregate(1L, (a, b) => a * b));
+        var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) ?? parameters;
+        var longest = lengths.Max();
+        var kept = records.Count - (lengths.Count < records.Count ? 0 : lengths.Count(l => l == 0));
+        int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
+        var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
+        return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, lengths.Count(l => l == 0), looked.Count, steps, longest, parameters, trainable,
+            Process + Weights(parameters, trainable, adapter is not null) + Activations(model, tokens, longest));
+    }
+
+    // The weights; the trained numbers once more with an adapter, their gradients and two moments.
+    private static long Weights(long parameters, long trainable, bool adapter) => FloatBytes * (parameters + trainable * (adapter ? 5 : 3));
+
+    // What a backward pass needs of each token: what went into and came out of every matrix, the norms, the attention's
+    // probabilities; and one chunk of logits with its softmax.
+    private static long Activations(DecoderSpec model, long tokens, long longest)
+    {
+        var matrices = model.Weights().Where(w => w.Role == WeightRole.Matrix).Sum(w => w.Shape.Sum());
+        var perToken = matrices + 4L * model.Layers * model.Hidden + (long)model.Layers * model.Heads * longest;
+        return FloatBytes * (tokens * perToken + 2 * Math.Min(tokens, HeadChunk) * model.Vocabulary);
+    }
+
+    internal JsonObject Document() => new()
+    {
+        ["label"] = Label,
+        ["folder"] = Folder,
+        ["rows"] = Rows,
+        ["rows_looked_at"] = Looked,
+        ["refused"] = Refused,
+        ["longest"] = Longest,
+        ["steps"] = Steps,
+        ["parameters"] = Parameters,
+        ["trainable_parameters"] = Trainable,
+        ["predicted_bytes"] = Bytes,
+    };
+
+    internal IEnumerable<string> Lines() =>
+    [
+        $"{Label} in {Folder}",
+        $"  rows      {Rows}{(Refused > 0 ? $", of {Looked} looked at {Refused} without a token to train" : "")}; the longest has {Longest} tokens",
+        $"  steps     {(Steps is { } steps ? $"{steps}" : "known when all rows are packed")}",
+        $"  trains    {Sizes.Count(Trainable)} of {Sizes.Count(Parameters)} parameters",
+        $"  memory    about {Sizes.Bytes(Bytes)}",
+    ];
+}

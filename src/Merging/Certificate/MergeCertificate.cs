@@ -1,0 +1,114 @@
+// The certificate of a merge: what went in (names, files, hashes), how it was merged (configuration, strategy, seed, versions), what
+// came out (per tensor: lengths, sign conflicts; ties; hashes) and how far that is from each parent. JSON, and a page for people.
+
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Nodes;
+using PeftAlign.Plugins;
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Merging;
+
+/// <param name="Configuration">The configuration's text.</param>
+/// <param name="Plugin">Who provides the strategy.</param>
+/// <param name="Version">The product's version.</param>
+/// <param name="Seed">Of random strategies.</param>
+/// <param name="Probe">Texts for the drift.</param>
+internal sealed record CertificateRequest(string Configuration, Provided Plugin, string Version, ulong Seed, Probe Probe);
+
+internal static class MergeCertificate
+{
+    public const string JsonFile = "certificate.json";
+    public const string PageFile = "certificate.html";
+
+    /// <summary>Writes both files into the folder of the merged model.</summary>
+    public static void Write(MergePlan plan, TensorLedger ledger, CertificateRequest request, string folder)
+    {
+        var certificate = Json(plan, ledger, request, folder);
+        var text = certificate.ToJsonString(new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+        Flushed.Write(Path.Combine(folder, JsonFile), text + "\n");
+        Flushed.Write(Path.Combine(folder, PageFile), CertificatePage.Of(certificate));
+    }
+
+    private static JsonObject Json(MergePlan plan, TensorLedger ledger, CertificateRequest request, string folder) => new()
+    {
+        ["merge_method"] = plan.Config.Method,
+        ["seed"] = request.Seed,
+        ["configuration"] = request.Configuration,
+        ["configuration_sha256"] = Hash(Encoding.UTF8.GetBytes(request.Configuration)),
+        ["versions"] = new JsonObject
+        {
+            ["peftalign"] = request.Version,
+            ["plugin"] = $"{request.Plugin.Plugin.Manifest.Id} {request.Plugin.Plugin.Manifest.Version}",
+            ["result_version"] = request.Plugin.Contract.ResultVersion,
+            ["plugin_sha256"] = request.Plugin.Plugin.Manifest.Files.FirstOrDefault(file => file.Path == request.Plugin.Plugin.Manifest.EntryAssembly)?.Sha256,
+            ["libtorch"] = LibTorch.Version,
+            ["dotnet"] = Environment.Version.ToString(),
+        },
+        ["inputs"] = new JsonArray([.. plan.Models.Select(Input)]),
+        ["outputs"] = Files(folder, name => name.StartsWith("model", StringComparison.Ordinal) || name is "config.json" or "tokenizer.json"),
+        ["tied_weights"] = Ties(plan),
+        ["drift"] = new JsonObject
+        {
+            ["probe"] = request.Probe.Name,
+            ["probe_rows"] = request.Probe.Rows.Count,
+            ["probe_sha256"] = request.Probe.Sha256,
+            ["parents"] = new JsonArray([.. Drift.Measure(plan, folder, request.Probe).Select(Parent)]),
+        },
+        ["tensors"] = new JsonArray([.. plan.Tensors.Select(tensor => Tensor(tensor, ledger.Accounts[tensor.Name]))]),
+        ["warnings"] = new JsonArray([.. plan.Warnings.Select(warning => (JsonNode)warning)]),
+    };
+
+    private static JsonNode Input(InputModel model) => new JsonObject
+    {
+        ["name"] = model.Name,
+        ["model_type"] = model.Config.ModelType,
+        ["files"] = Files(model.Folder, IsWeight),
+        ["adapter_files"] = model.Adapter is { } adapter ? Files(adapter.Folder, name => name.StartsWith("adapter_", StringComparison.Ordinal)) : null,
+    };
+
+    private static bool IsWeight(string name) => name == "config.json" || (Path.GetExtension(name) is ".safetensors" or ".bin" && !name.StartsWith("adapter_", StringComparison.Ordinal));
+
+    private static JsonObject Files(string folder, Func<string, bool> wanted)
+    {
+        var files = new JsonObject();
+        foreach (var file in Directory.EnumerateFiles(folder).Where(file => wanted(Path.GetFileName(file))).Order(StringComparer.Ordinal))
+        {
+            using var stream = File.OpenRead(file);
+            files[Path.GetFileName(file)] = Convert.ToHexStringLower(SHA256.HashData(stream));
+        }
+        return files;
+    }
+
+    // Which models tie their output head to the embedding, and what became of that.
+    private static JsonObject Ties(MergePlan plan) => new()
+    {
+        ["inputs"] = new JsonObject(plan.Models.Select(model => KeyValuePair.Create(model.Name, (JsonNode?)!model.Has(TensorNames.Head)))),
+        ["result"] = plan.Tensors.All(tensor => tensor.Name != TensorNames.Head),
+    };
+
+    private static JsonNode Parent(DriftResult drift) => drift.Reason is { } reason
+        ? new JsonObject { ["parent"] = drift.Parent, ["not_measured"] = reason }
+        : new JsonObject { ["parent"] = drift.Parent, ["tokens"] = drift.Tokens, ["kl_per_token"] = Number(drift.Kl), ["top1_agreement"] = Number(drift.Agreement) };
+
+    private static JsonNode Tensor(PlannedTensor tensor, TensorAccount account)
+    {
+        var json = new JsonObject
+        {
+            ["name"] = tensor.Name,
+            ["shape"] = new JsonArray([.. tensor.Shape.Select(size => (JsonNode)size)]),
+            ["dtype"] = tensor.Result.ToString().ToLowerInvariant(),
+            [tensor.Base is null ? "norms" : "difference_norms"] = new JsonObject(tensor.Inputs.Select((input, k) => KeyValuePair.Create(input.Model.Name, (JsonNode?)Number(account.Inputs[k])))),
+            [tensor.Base is null ? "result_norm" : "result_difference_norm"] = Number(account.Result),
+            ["sign_conflicts"] = Number(account.Conflicts),
+        };
+        if (account.Changed is { } changed) json["changed"] = Number(changed);
+        return json;
+    }
+
+    // JSON has no NaN.
+    private static JsonNode Number(double value) => double.IsFinite(value) ? value : value.ToString(CultureInfo.InvariantCulture);
+
+    private static string Hash(byte[] bytes) => Convert.ToHexStringLower(SHA256.HashData(bytes));
+}

@@ -1,0 +1,82 @@
+// Weighted sums of LoRA adapters of one base as one adapter: sum of w s B A is [w1 s1 B1 ... wn sn Bn] [A1; ...; An], of the ranks' sum
+// and scale 1. Exact, since no product is formed; for strategies that are linear in the task vectors.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Merging;
+
+internal static class LoraSums
+{
+    /// <summary>The weight of each adapter where a strategy with these parameters is such a sum, else null.</summary>
+    /// <param name="strategy">Its name.</param>
+    /// <param name="parameters">Its parameters.</param>
+    /// <param name="count">How many adapters.</param>
+    public static double[]? Weights(string strategy, JsonObject parameters, int count)
+    {
+        if (strategy is not ("linear" or "task_arithmetic") || parameters["weight"] is not { } given) return null;
+        double[] weights = given is JsonArray list ? [.. list.Select(w => (double)w!)] : [.. Enumerable.Repeat((double)given, count)];
+        var sum = weights.Sum();
+        if (weights.Length != count) return null;
+        var normalized = (bool?)parameters["normalize"] ?? strategy == "linear";
+        if (normalized && Math.Abs(sum) < 1e-8) return null;
+        // An average whose weights do not sum to 1 scales the base too.
+        if (strategy == "linear" && !normalized && Math.Abs(sum - 1) > 1e-12) return null;
+        var factor = ((double?)parameters["lambda"] ?? 1) / (normalized ? sum : 1);
+        return [.. weights.Select(weight => weight * factor)];
+    }
+
+    /// <summary>Writes the sum in PEFT's format and returns its rank; null, with nothing written, where the adapters differ in modules or ranks, or hold more than LoRA pairs.</summary>
+    /// <param name="model">The base's folder.</param>
+    /// <param name="adapters">The adapters' folders.</param>
+    /// <param name="weights">A weight for each.</param>
+    /// <param name="folder">Where to write.</param>
+    public static int? Write(string model, IReadOnlyList<string> adapters, double[] weights, string folder)
+    {
+        using var scope = torch.NewDisposeScope();
+        using var checkpoint = CheckpointFolder.Open(model);
+        var opened = new List<LoraWeights>();
+        try
+        {
+            foreach (var adapter in adapters) opened.Add(LoraWeights.Open(adapter, checkpoint));
+            var modules = opened[0].Modules.Order(StringComparer.Ordinal).ToList();
+            if (opened.Any(one => one.HasOtherTensors || !one.Modules.ToHashSet().SetEquals(modules))) return null;
+            var ranks = opened.Select(one => modules.Select(module => one.RankOf(module)).Distinct().ToList()).ToList();
+            if (ranks.Any(distinct => distinct.Count != 1)) return null;
+            var rank = ranks.Sum(distinct => distinct[0]);
+            Save(folder, model, rank, modules, opened, weights);
+            return rank;
+        }
+        finally
+        {
+            foreach (var one in opened) one.Dispose();
+        }
+    }
+
+    private static void Save(string folder, string model, int rank, List<string> modules, List<LoraWeights> adapters, double[] weights)
+    {
+        var tensors = new Dictionary<string, Tensor>();
+        foreach (var module in modules)
+        {
+            var pairs = adapters.Select((adapter, k) => (adapter.Pair(module), Factor: weights[k] * adapter.Scale(module))).ToList();
+            tensors[$"base_model.model.{module}.lora_A.weight"] = torch.cat([.. pairs.Select(pair => pair.Item1.A)]);
+            tensors[$"base_model.model.{module}.lora_B.weight"] = torch.cat([.. pairs.Select(pair => pair.Item1.B * pair.Factor)], 1);
+        }
+        var targets = modules.Select(module => module[(module.LastIndexOf('.') + 1)..]).Distinct().Order(StringComparer.Ordinal).ToList();
+        AdapterFolder.Write(folder, new Dictionary<string, object?>
+        {
+            ["peft_type"] = "LORA",
+            ["task_type"] = "CAUSAL_LM",
+            ["base_model_name_or_path"] = model,
+            ["r"] = rank,
+            ["lora_alpha"] = rank,
+            ["lora_dropout"] = 0.0,
+            ["target_modules"] = targets,
+            ["bias"] = "none",
+            ["fan_in_fan_out"] = false,
+            ["use_rslora"] = false,
+            ["modules_to_save"] = null,
+        }, tensors);
+    }
+}

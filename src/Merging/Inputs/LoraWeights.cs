@@ -1,0 +1,95 @@
+// A LoRA adapter in PEFT's format as a change of weights: W + scale * B A, with rank_pattern, alpha_pattern, rsLoRA and
+// modules_to_save. What cannot be added to a weight exactly as PEFT does is refused.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Merging;
+
+internal sealed class LoraWeights : IDisposable
+{
+    private const string Prefix = "base_model.model.";
+
+    private readonly AdapterFolder adapter;
+    private readonly HashSet<string> modules;
+
+    private LoraWeights(AdapterFolder adapter) => (this.adapter, modules) = (adapter, [.. adapter.LoraModules]);
+
+    public string Folder => adapter.Path;
+
+    /// <summary>Modules with a LoRA pair.</summary>
+    public IReadOnlyCollection<string> Modules => modules;
+
+    /// <summary>Whether it holds more than LoRA pairs: modules_to_save.</summary>
+    public bool HasOtherTensors => adapter.Names.Any(name => !name.Contains(".lora_A.", StringComparison.Ordinal) && !name.Contains(".lora_B.", StringComparison.Ordinal));
+
+    /// <summary>The rank of a module's pair.</summary>
+    public int RankOf(string module) => adapter.RankOf(module);
+
+    /// <summary>Opens an adapter and compares it with a model's weights.</summary>
+    /// <exception cref="UserErrorException">It is no LoRA, of a kind that is not read, or of another model.</exception>
+    public static LoraWeights Open(string folder, CheckpointFolder weights)
+    {
+        var adapter = AdapterFolder.Open(folder);
+        try
+        {
+            if (adapter.PeftType != "LORA") throw adapter.Wrong("peft_type", "LORA: only LoRA adapters are merged into weights");
+            foreach (var key in (string[])["use_dora", "fan_in_fan_out", "lora_bias"])
+                if (adapter.Bool(key) == true) throw adapter.Wrong(key, "false: adapters with it are not merged into weights yet");
+            if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && ChangesBase(start))
+                throw adapter.Wrong("init_lora_weights", "true: such an adapter belongs to changed base weights. Save it as a plain LoRA of the original base first");
+            if (adapter.Text("bias") is not (null or "none")) throw adapter.Wrong("bias", "none: adapters that change biases are not merged into weights yet");
+            var shapes = weights.Tensors.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
+            adapter.CheckAgainst(shapes);
+            if (adapter.Names.FirstOrDefault(name => name.Contains(".lora_embedding_", StringComparison.Ordinal)) is { } embedding)
+                throw new UserErrorException($"{folder}: '{embedding}' adapts an embedding, which is not merged into weights yet.");
+            return new LoraWeights(adapter);
+        }
+        catch
+        {
+            adapter.Dispose();
+            throw;
+        }
+    }
+
+    // PEFT's starts that move a part of the base into the adapter.
+    private static bool ChangesBase(string init) => init.StartsWith("pissa", StringComparison.Ordinal) || init is "olora" or "corda" or "loftq" or "lora_ga";
+
+    /// <summary>The tensor with the adapter's change, or itself where there is none.</summary>
+    public Tensor Apply(string name, Tensor weight)
+    {
+        if (adapter.Contains(Prefix + name)) return adapter.Tensor(Prefix + name).to(weight.dtype); // modules_to_save
+        if (!name.EndsWith(".weight", StringComparison.Ordinal) || name[..^".weight".Length] is var module && !modules.Contains(module)) return weight;
+        using var scope = torch.NewDisposeScope();
+        var (a, b) = Pair(name[..^".weight".Length]);
+        return (weight.to(torch.float32) + b.matmul(a) * Scale(name[..^".weight".Length])).to(weight.dtype).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>The adapter as the engine applies it.</summary>
+    /// <exception cref="UserErrorException">It holds whole modules too.</exception>
+    public IReadOnlyDictionary<string, Delta> Deltas() => HasOtherTensors
+        ? throw new UserErrorException($"{Folder} replaces whole modules, with which no model is loaded here")
+        : modules.ToDictionary(module => module, module => (Delta)new LowRank(Pair(module).A, Pair(module).B, Scale(module), 0));
+
+    /// <summary>A (rank, in) and B (out, rank) in float32.</summary>
+    public (Tensor A, Tensor B) Pair(string module) =>
+        (adapter.Tensor($"{Prefix}{module}.lora_A.weight").to(torch.float32), adapter.Tensor($"{Prefix}{module}.lora_B.weight").to(torch.float32));
+
+    /// <summary>alpha / rank, or alpha / sqrt(rank).</summary>
+    public double Scale(string module)
+    {
+        var rank = adapter.RankOf(module);
+        return AlphaOf(module) / (adapter.Bool("use_rslora") == true ? Math.Sqrt(rank) : rank);
+    }
+
+    private double AlphaOf(string module)
+    {
+        if (adapter.Config.TryGetProperty("alpha_pattern", out var patterns) && patterns.ValueKind == System.Text.Json.JsonValueKind.Object)
+            foreach (var entry in patterns.EnumerateObject())
+                if (ModulePattern.Key(entry.Name, Folder)(module)) return entry.Value.GetDouble();
+        return adapter.Number("lora_alpha") ?? 8; // PEFT's default
+    }
+
+    public void Dispose() => adapter.Dispose();
+}

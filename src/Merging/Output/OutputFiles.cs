@@ -1,0 +1,40 @@
+// The files beside the merged weights: the leader's config.json with what the merge changed, tokenizer files, chat template, and the
+// configuration of the merge itself.
+
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Merging;
+
+internal static class OutputFiles
+{
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly string[] Tokenizer = ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json", "chat_template.jinja", "chat_template.json"];
+
+    public static void Write(MergePlan plan, string folder)
+    {
+        Flushed.Write(Path.Combine(folder, "config.json"), Config(plan).ToJsonString(Indented) + "\n");
+        var from = plan.Vocabulary?.From ?? plan.Leader;
+        foreach (var name in Tokenizer.Append("generation_config.json").Where(name => File.Exists(Path.Combine(from.Folder, name))))
+            File.Copy(Path.Combine(from.Folder, name), Path.Combine(folder, name));
+        if (plan.Vocabulary is { } vocabulary) Flushed.Write(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
+        if (MergeTemplate.Of(plan) is { } template)
+        {
+            File.Delete(Path.Combine(folder, "chat_template.json"));
+            Flushed.Write(Path.Combine(folder, "chat_template.jinja"), template);
+        }
+    }
+
+    private static JsonObject Config(MergePlan plan)
+    {
+        var config = JsonNode.Parse(plan.Leader.Config.Json.GetRawText())!.AsObject();
+        foreach (var key in (string[])["num_hidden_layers", "n_layer", "num_layers"])
+            if (config.ContainsKey(key)) config[key] = plan.Layers;
+        if (plan.Vocabulary is { } vocabulary) config["vocab_size"] = vocabulary.Count;
+        // What a loader would ignore otherwise.
+        if (plan.Tensors.Any(tensor => tensor.Name == TensorNames.Head)) config["tie_word_embeddings"] = false;
+        config[config.ContainsKey("torch_dtype") ? "torch_dtype" : "dtype"] = plan.Tensors[0].Result.ToString().ToLowerInvariant();
+        if (config["layer_types"] is JsonArray types && types.Count != plan.Layers) config.Remove("layer_types");
+        return config;
+    }
+}

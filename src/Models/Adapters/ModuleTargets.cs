@@ -1,0 +1,106 @@
+// Which modules an adapter changes, by PEFT's rules: target_modules (names and dotted suffixes, one regular expression, or
+// all-linear), exclude_modules, layers_to_transform with layers_pattern; modules_to_save are never targets.
+
+using System.Globalization;
+using System.Text.RegularExpressions;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+
+namespace PeftAlign.Models.Adapters;
+
+/// <summary>A choice of modules.</summary>
+/// <param name="Targets">Names, dotted suffixes, all-linear, or a regular expression for whole names.</param>
+public sealed record ModuleTargets(IReadOnlyList<string> Targets)
+{
+    private const string AllLinear = "all-linear";
+    private static readonly char[] OfExpressions = ['*', '+', '?', '(', ')', '[', ']', '{', '}', '|', '\\', '^', '$'];
+
+    /// <summary>Modules that are left out; written as Targets.</summary>
+    public IReadOnlyList<string> Exclude { get; init; } = [];
+
+    /// <summary>Numbers of the blocks; empty = all.</summary>
+    public IReadOnlyList<int> Layers { get; init; } = [];
+
+    /// <summary>What stands before a block's number; empty = the first number of the name.</summary>
+    public IReadOnlyList<string> LayersPattern { get; init; } = [];
+
+    /// <summary>Modules that are trained whole.</summary>
+    public IReadOnlyList<string> Saved { get; init; } = [];
+
+    /// <summary>Where the choice was written: named in errors.</summary>
+    public string Source { get; init; } = "targets";
+
+    /// <summary>Whether the targets are one regular expression.</summary>
+    public bool IsExpression => Targets is [var only] && IsRegex(only);
+
+    /// <summary>The chosen modules, in the model's order.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="kinds">Kinds of module that the adapter can change.</param>
+    /// <exception cref="UserErrorException">A target matches nothing (the model's names are told), or a module that cannot be changed.</exception>
+    public IReadOnlyList<ModuleOutline> Choose(ModelOutline model, params ReadOnlySpan<ModuleKind> kinds)
+    {
+        var modules = model.Modules.Where(m => m.Kind != ModuleKind.Norm).ToList();
+        var named = modules.Where(Named(model)).ToList();
+        if (named.Count == 0) throw NothingLeft(model, "match no module");
+        var excluded = Matcher(Exclude, "exclude_modules");
+        var saved = Matcher(Saved, "modules_to_save");
+        var chosen = named.Where(m => !excluded(m.Name) && !saved(m.Name) && InLayers(m.Name)).ToList();
+        if (chosen.Count == 0) throw NothingLeft(model, $"match {named.Count} modules, of which exclude_modules, layers_to_transform and modules_to_save leave none");
+        foreach (var module in chosen)
+            if (!kinds.Contains(module.Kind)) throw new UserErrorException($"{Source}: {module.Name} is of the kind {module.Kind.ToString().ToLowerInvariant()}, which this adapter cannot change; leave it out of the targets or name it in exclude_modules.");
+        return chosen;
+    }
+
+    /// <summary>Whether an entry is a regular expression for whole names: it has a character that no module's name has.</summary>
+    /// <param name="text">An entry.</param>
+    public static bool IsRegex(string text) => text.IndexOfAny(OfExpressions) >= 0;
+
+    private Func<ModuleOutline, bool> Named(ModelOutline model)
+    {
+        if (Targets is [AllLinear]) return module => module.Kind == ModuleKind.Linear;
+        foreach (var target in Targets)
+        {
+            var match = Matcher([target], Source);
+            if (!model.Modules.Any(m => match(m.Name))) throw NothingLeft(model, $"'{target}' matches no module");
+        }
+        var any = Matcher(Targets, Source);
+        return module => any(module.Name);
+    }
+
+    private static Func<string, bool> Matcher(IReadOnlyList<string> entries, string source)
+    {
+        var parts = entries.Select(entry => IsRegex(entry) ? ModulePattern.Whole(entry, source) : module => ModulePattern.IsTarget(module, entry)).ToList();
+        return module => parts.Exists(part => part(module));
+    }
+
+    // A target that is a whole name counts in every block, as in PEFT.
+    private bool InLayers(string module)
+    {
+        if (Layers.Count == 0 || Targets.Contains(module)) return true;
+        if (IsExpression) throw new UserErrorException($"layers_to_transform goes with a list of names; {Source} is the regular expression '{Targets[0]}'. Put the blocks' numbers into the expression.");
+        var expressions = LayersPattern.Count == 0 ? [@"^.*?\.[^.]*\.(\d+)\."] : LayersPattern.Select(p => $@"^(?:.*?\.)?(?:{p})\.(\d+)\.");
+        var match = expressions.Select(e => Regex.Match(module, e, RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1))).FirstOrDefault(m => m.Success);
+        return match is not null && Layers.Contains(int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture));
+    }
+
+    private UserErrorException NothingLeft(ModelOutline model, string what)
+    {
+        var known = model.Modules.Where(m => m.Kind == ModuleKind.Linear).Select(m => m.Name.Split('.')[^1]).Distinct().ToList();
+        var near = Targets.SelectMany(t => known.Where(k => Distance(t.Split('.')[^1], k) <= 2)).Distinct().ToList();
+        var hint = near.Count > 0 ? $" Did you mean {string.Join(", ", near)}?" : "";
+        return new UserErrorException($"{Source}: [{string.Join(", ", Targets)}] {what} of this {model.Architecture} model.{hint} Its linear modules are {string.Join(", ", known)}, or use all-linear.");
+    }
+
+    // Levenshtein.
+    private static int Distance(string a, string b)
+    {
+        var row = Enumerable.Range(0, b.Length + 1).ToArray();
+        for (var i = 1; i <= a.Length; i++)
+        {
+            (var diagonal, row[0]) = (row[0], i);
+            for (var j = 1; j <= b.Length; j++)
+                (diagonal, row[j]) = (row[j], Math.Min(Math.Min(row[j], row[j - 1]) + 1, diagonal + (a[i - 1] == b[j - 1] ? 0 : 1)));
+        }
+        return row[^1];
+    }
+}

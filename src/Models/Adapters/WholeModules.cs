@@ -1,0 +1,22 @@
+// Modules that are trained whole beside an adapter's own changes: PEFT's modules_to_save.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+
+namespace PeftAlign.Models.Adapters;
+
+/// <summary>PEFT's modules_to_save.</summary>
+public static class WholeModules
+{
+    /// <summary>The modules that the names mean, in the model's order.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="names">Whole names or dotted suffixes.</param>
+    /// <exception cref="UserErrorException">A name matches nothing.</exception>
+    public static IReadOnlyList<ModuleOutline> Choose(ModelOutline model, IReadOnlyList<string> names)
+    {
+        foreach (var name in names)
+            if (!model.Modules.Any(m => ModulePattern.IsTarget(m.Name, name)))
+                throw new UserErrorException($"modules_to_save: '{name}' matches no module with weights of its own; this {model.Architecture} model has {string.Join(", ", model.Modules.Select(m => m.Name.Split('.')[^1]).Distinct())}.");
+        return model.Modules.Where(m => names.Any(name => ModulePattern.IsTarget(m.Name, name))).ToList();
+    }
+}

@@ -1,0 +1,52 @@
+// Loading sequence classifiers from Hugging Face folders: RoBERTa, DeBERTa V2 and V3, and any known decoder with a score head.
+
+using System.Text.Json;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Classifiers;
+
+/// <summary>Folders of sequence classifiers.</summary>
+public static class ClassifierFolder
+{
+    private const string Suffix = "ForSequenceClassification";
+
+    /// <summary>Loads a classifier.</summary>
+    /// <param name="folder">config.json and weights.</param>
+    /// <param name="warn">Told of what is odd but usable.</param>
+    /// <param name="architectures">The known decoders; null = those that are built in.</param>
+    /// <param name="dtype">Of weights and arithmetic.</param>
+    /// <exception cref="UserErrorException">The folder holds no classifier, or a file is missing or wrong.</exception>
+    public static SequenceClassifier Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32)
+    {
+        var config = ModelConfig.Open(folder);
+        if (!IsClassifier(config))
+            throw config.Wrong("architectures", $"a sequence classifier's, which ends with {Suffix}; score and generate take language models");
+        var labels = LabelsOf(config);
+        EncoderSpec? encoder = config.ModelType switch
+        {
+            "roberta" => EncoderSpec.Roberta(config, labels),
+            "deberta-v2" => EncoderSpec.Deberta(config, labels),
+            _ => null,
+        };
+        if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), StoredNames.Plain, warn, dtype));
+        var known = architectures ?? ModelArchitectures.BuiltIn;
+        if (!known.Names.Contains(config.ModelType)) throw config.UnknownArchitecture([.. known.Names, "roberta", "deberta-v2"]);
+        var spec = known.Describe(config);
+        spec = spec with { Labels = labels, TiedHead = false, LogitCap = null, Names = spec.Names with { Head = "score" } };
+        return new DecoderClassifier(ModelFolder.Decoder(folder, spec, warn, dtype), config.PadTokenId);
+    }
+
+    /// <summary>Whether a folder's configuration names a sequence classifier.</summary>
+    /// <param name="config">config.json.</param>
+    public static bool IsClassifier(ModelConfig config) => config.Architectures is [var name, ..] && name.EndsWith(Suffix, StringComparison.Ordinal);
+
+    // id2label counts, then num_labels; two where there is neither, as in transformers.
+    private static long LabelsOf(ModelConfig config)
+    {
+        if (config.Json.TryGetProperty("id2label", out var names) && names.ValueKind == JsonValueKind.Object && names.EnumerateObject().Any()) return names.EnumerateObject().Count();
+        return config.Int("num_labels", 1, 1 << 20) ?? 2;
+    }
+}

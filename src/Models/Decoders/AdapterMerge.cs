@@ -1,0 +1,87 @@
+// An adapter inside full weights. The base is read from mapped files and written tensor by tensor: besides one module's
+// tensors nothing large is in memory.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Decoders;
+
+/// <summary>Merges adapters into weights.</summary>
+public static class AdapterMerge
+{
+    /// <summary>Writes a model folder with an adapter inside.</summary>
+    /// <param name="target">An empty folder.</param>
+    /// <param name="from">The base model's folder; its configuration and tokenizer are copied.</param>
+    /// <param name="load">From the base's modules to the adapter's deltas.</param>
+    /// <param name="dtype">Element type of all weights; null = each keeps its own. Sums are made in float32 and rounded once.</param>
+    /// <returns>How many tensors the adapter changed, of how many.</returns>
+    /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
+    public static (int Changed, int All) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, torch.ScalarType? dtype)
+    {
+        var spec = ModelArchitectures.BuiltIn.Describe(ModelConfig.Open(from));
+        using var scope = torch.NewDisposeScope();
+        using var checkpoint = CheckpointFolder.Open(from);
+        var names = StoredNames.Of(spec, checkpoint);
+        checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
+        var model = new DecoderModel(spec, spec.Weights().ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name))));
+        var sites = load(model.Outline(from)).ToDictionary(s => s.Module, s => s.Delta);
+        foreach (var (module, delta) in sites) Check(model, module, delta);
+        var changed = 0;
+        var pending = spec.Weights().Select(weight =>
+        {
+            var own = model.Weights[weight.Name];
+            var type = dtype ?? own.dtype;
+            var delta = sites.GetValueOrDefault(ModuleOf(weight.Name));
+            if (delta is null || !Changes(delta, weight.Name)) return new PendingTensor(names.Of(weight.Name), type, own.shape, () => type == own.dtype ? own.alias() : own.to(type));
+            changed++;
+            return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Merged(model, weight.Name, delta).to(type));
+        }).ToList();
+        ModelFolder.CopyCompanions(from, target, dtype);
+        CheckpointFolder.Write(target, pending);
+        return (changed, pending.Count);
+    }
+
+    /// <summary>The changed tensors, by their names in checkpoints; each the caller's.</summary>
+    /// <param name="model">The base.</param>
+    /// <param name="sites">The adapter.</param>
+    /// <exception cref="UserErrorException">Weights cannot hold the adapter.</exception>
+    public static IReadOnlyDictionary<string, Tensor> Tensors(DecoderModel model, IReadOnlyList<AdapterSite> sites)
+    {
+        var merged = new Dictionary<string, Tensor>();
+        foreach (var (module, delta) in sites)
+        {
+            Check(model, module, delta);
+            foreach (var name in (string[])[module + ".weight", module + ".bias"])
+                if (model.Weights.ContainsKey(name) && Changes(delta, name)) merged[name] = Merged(model, name, delta);
+        }
+        return merged;
+    }
+
+    private static Tensor Merged(DecoderModel model, string name, Delta delta)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var layer = Deltas.Merged(model.LayerOf(ModuleOf(name)), delta);
+        return (IsBias(name) ? layer.Bias! : layer.Weight).contiguous().clone().MoveToOuterDisposeScope();
+    }
+
+    private static void Check(DecoderModel model, string module, Delta delta)
+    {
+        if (!model.TakesDelta(module, delta)) throw new UserErrorException($"A {delta.GetType().Name} at {module} cannot be merged into weights; keep it as an adapter.");
+        if (model.Spec.TiedHead && module == model.Spec.Names.Embedding && Deltas.Parts(delta).Any(part => part is not TokenRows))
+            throw new UserErrorException($"{module} is also the output head of this model (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
+    }
+
+    private static bool Changes(Delta delta, string name) => Deltas.Parts(delta).Any(part => part switch
+    {
+        Scale { OfInputs: true } => !IsBias(name),
+        Scale => true,
+        LowRank or TokenRows when !IsBias(name) => true,
+        _ => part.Instead(IsBias(name) ? "bias" : "weight") is not null,
+    });
+
+    private static bool IsBias(string name) => name.EndsWith(".bias", StringComparison.Ordinal);
+
+    private static string ModuleOf(string name) => name[..name.LastIndexOf('.')];
+}

@@ -1,0 +1,24 @@
+// How the rows of a forward pass attend: the one place where a pass over whole groups and a decoding step differ.
+
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Engine;
+
+/// <summary>Attention of a pass, layer by layer.</summary>
+internal interface IRowAttention
+{
+    /// <summary>Mixes the values that each row sees.</summary>
+    /// <param name="layer">Number of the block.</param>
+    /// <param name="q">(R, H, D) before rotation.</param>
+    /// <param name="k">(R, G, D) before rotation.</param>
+    /// <param name="v">(R, G, D)</param>
+    /// <param name="form">Rotation, scale, cap and window.</param>
+    /// <returns>(R, H, D)</returns>
+    Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form);
+}
+
+/// <summary>Rows see the rows of their own group.</summary>
+internal sealed class BucketAttention(IReadOnlyList<Bucket> buckets) : IRowAttention
+{
+    public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) => TreeAttention.apply(q, k, v, buckets, form);
+}

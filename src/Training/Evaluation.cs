@@ -1,0 +1,38 @@
+// A pass over eval_data: TRL's eval_loss, the mean over rows of their batch's loss, and eval_ before every other metric, whose
+// mean is over batches. Neither gradients nor dropout.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Training;
+
+/// <summary>Measures the loss on rows that are not trained on.</summary>
+/// <param name="run">The run.</param>
+/// <param name="engine">Over the policy's model.</param>
+/// <param name="policy">The policy that is trained, and what the method refers to.</param>
+/// <param name="records">Rows as the method prepared them, in file order.</param>
+/// <param name="context">For Prepare.</param>
+internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedPolicy policy, IReadOnlyList<DataRecord> records, PrepareContext context)
+{
+    /// <summary>Whether it is due after so many updates.</summary>
+    internal bool IsDue(int steps) => records.Count > 0 && steps % run.Options.EvalEvery == 0;
+
+    /// <summary>The metrics, each with eval_ before its name.</summary>
+    internal IReadOnlyList<KeyValuePair<string, double>> Measure()
+    {
+        using var off = torch.no_grad();
+        var (loss, batches, sums) = (0.0, 0, new Dictionary<string, double>());
+        foreach (var batch in records.Chunk(run.Options.BatchSize))
+        {
+            using var scope = torch.NewDisposeScope();
+            var groups = run.Method.Prepare(batch, context);
+            using var pass = engine.Pass(groups, policy.Mode, new PassNeeds { Reference = policy.Reference, Statistics = run.Method.Needs.Statistics });
+            var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
+            loss += batch.Length * (result.Numerator.item<double>() / result.Denominator);
+            batches++;
+            foreach (var (name, value) in result.Metrics) sums[name] = sums.GetValueOrDefault(name) + value;
+        }
+        return [new("eval_loss", loss / records.Count), .. sums.Select(m => KeyValuePair.Create($"eval_{m.Key}", m.Value / batches))];
+    }
+}

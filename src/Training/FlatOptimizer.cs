@@ -1,0 +1,98 @@
+// The optimisers over the flat buffer. AdamW decays weights apart from the gradient; SGD and RMSprop add the decay to it, as
+// PyTorch's do. RMSprop has PyTorch's constants (alpha 0.99, eps 1e-8), SGD no momentum, as transformers makes both.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Training;
+
+/// <summary>Updates all trained values at once.</summary>
+internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions options) : IDisposable
+{
+    private readonly List<(string Name, Tensor Tensor)> state = [];
+
+    /// <summary>Everything that a checkpoint must hold beside the number of updates; (P) each.</summary>
+    internal IReadOnlyList<(string Name, Tensor Tensor)> State => state;
+
+    /// <summary>Updates done.</summary>
+    internal long Steps { get; set; }
+
+    protected TrainingOptions Options => options;
+
+    protected Tensor Values => parameters.Values;
+
+    protected Tensor Gradients => parameters.Gradients;
+
+    /// <summary>The optimiser that the options name.</summary>
+    /// <exception cref="UserErrorException">It is not built.</exception>
+    internal static FlatOptimizer Of(FlatParameters parameters, TrainingOptions options) => options.Optimizer switch
+    {
+        "adamw" or "paged_adamw" => new AdamW(parameters, options),
+        "sgd" => new Sgd(parameters, options),
+        "rmsprop" => new RmsProp(parameters, options),
+        _ => throw new UserErrorException($"The option optimizer = {options.Optimizer} is not built yet; use adamw, sgd or rmsprop."),
+    };
+
+    /// <summary>One update with the gradients at hand, which it may change.</summary>
+    internal void Step(double learningRate)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        Steps++;
+        Update(learningRate);
+    }
+
+    public void Dispose()
+    {
+        foreach (var (_, tensor) in state) tensor.Dispose();
+    }
+
+    protected abstract void Update(double learningRate);
+
+    /// <summary>Zeros like the values, kept in checkpoints.</summary>
+    protected Tensor Kept(string name)
+    {
+        var tensor = torch.zeros_like(parameters.Values).DetachFromDisposeScope();
+        state.Add((name, tensor));
+        return tensor;
+    }
+
+    /// <summary>The first entries of a flat tensor: those that are decayed. Null where nothing decays.</summary>
+    protected Tensor? Decayed(Tensor flat) => options.WeightDecay > 0 && parameters.Decayed > 0 ? flat.narrow(0, 0, parameters.Decayed) : null;
+
+    private sealed class AdamW : FlatOptimizer
+    {
+        private readonly Tensor average, square;
+
+        internal AdamW(FlatParameters parameters, TrainingOptions options) : base(parameters, options) => (average, square) = (Kept("exp_avg"), Kept("exp_avg_sq"));
+
+        protected override void Update(double learningRate)
+        {
+            Decayed(Values)?.mul_(1 - learningRate * Options.WeightDecay);
+            UpdateRules.Adam(Values, Gradients, average, square, Steps, learningRate, Options.AdamBeta1, Options.AdamBeta2, Options.AdamEpsilon);
+        }
+    }
+
+    private sealed class Sgd(FlatParameters parameters, TrainingOptions options) : FlatOptimizer(parameters, options)
+    {
+        protected override void Update(double learningRate)
+        {
+            Decayed(Gradients)?.add_(Decayed(Values)!, Options.WeightDecay);
+            Values.add_(Gradients, -learningRate);
+        }
+    }
+
+    private sealed class RmsProp : FlatOptimizer
+    {
+        private readonly Tensor square;
+
+        internal RmsProp(FlatParameters parameters, TrainingOptions options) : base(parameters, options) => square = Kept("square_avg");
+
+        protected override void Update(double learningRate)
+        {
+            Decayed(Gradients)?.add_(Decayed(Values)!, Options.WeightDecay);
+            UpdateRules.RmsProp(Values, Gradients, square, learningRate);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+// The policy while it is trained: its trainable tensors as views of one flat buffer, put into the model or the deltas; the policy
+// where training starts, frozen, if the method refers to it; and the way of the trained values back to their owners.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Training;
+
+internal sealed class TrainedPolicy : IDisposable
+{
+    private readonly TrainingRun run;
+    private readonly List<Tensor> frozen = []; // former weights, kept for the reference alone
+
+    /// <summary>Takes over the run's model and adapter. The model's former weights are disposed where nothing refers to them.</summary>
+    internal TrainedPolicy(TrainingRun run)
+    {
+        this.run = run;
+        Parameters = new FlatParameters(Initial());
+        Reference = run.Method.Needs.Reference ? run.Reference ?? Start() : null;
+        Mode = Install();
+    }
+
+    internal FlatParameters Parameters { get; }
+
+    /// <summary>The policy's adapters, without dropout.</summary>
+    internal ForwardMode Mode { get; }
+
+    /// <summary>What the method refers to; null where it needs none.</summary>
+    internal ReferencePolicy? Reference { get; }
+
+    /// <summary>Whether policy and reference are the same function before the first update.</summary>
+    internal bool StartsAtReference => Reference is not null && run.Reference is null;
+
+    /// <summary>The trained values outlive the flat buffer: back into the adapter's own tensors, or as weights of the model.</summary>
+    internal void Hand()
+    {
+        using var off = torch.no_grad();
+        foreach (var (name, tensor) in Parameters.Members)
+        {
+            if (run.Adapter is null) run.Model.SetWeight(name, tensor.detach().clone().DetachFromDisposeScope());
+        }
+        var tensors = Parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
+        foreach (var site in run.Adapter ?? [])
+            foreach (var (role, own) in site.Delta.Parameters) own.copy_(tensors[$"{site.Module}.{role}"]);
+    }
+
+    public void Dispose()
+    {
+        Parameters.Dispose();
+        foreach (var tensor in frozen) tensor.Dispose();
+    }
+
+    private IEnumerable<(string, Tensor, bool)> Initial() => run.Adapter is { } sites
+        ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, true)))
+        : run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1));
+
+    // An adapter's own tensors keep their first values until Hand. One that changes nothing yet need not be computed. Full
+    // fine-tuning keeps the former weights as a second model.
+    private ReferencePolicy Start()
+    {
+        if (run.Adapter is not { } sites) return new ReferencePolicy(new DecoderModel(run.Model.Spec, run.Model.Weights), ForwardMode.Plain);
+        return new ReferencePolicy(run.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(sites.All(site => ChangesNothing(site.Delta)) ? run.Beneath : [.. run.Beneath, sites]) });
+    }
+
+    // Only where switched off and as it starts are the same numbers: no trained bias, no row norms, no weights of its own.
+    private static bool ChangesNothing(Delta delta) => delta switch
+    {
+        Stack stack => stack.Layers.All(ChangesNothing),
+        LowRank { Magnitude: null, Bias: null, Start: null } low => low.B.count_nonzero().item<long>() == 0,
+        LowRank { Magnitude: null, Bias: null, Start: var (a, b) } low => low.A.equal(a) && low.B.equal(b),
+        _ => false,
+    };
+
+    // The model, or the deltas, compute with the flat buffer's tensors from here on.
+    private ForwardMode Install()
+    {
+        var tensors = Parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
+        if (run.Adapter is { } sites)
+            return new ForwardMode { Deltas = AdapterLayers.Deltas([.. run.Beneath, [.. sites.Select(s => s with { Delta = s.Delta.With(role => tensors[$"{s.Module}.{role}"]) })]]) };
+        foreach (var (name, tensor) in tensors)
+        {
+            var before = run.Model.Weights[name];
+            run.Model.SetWeight(name, tensor);
+            if (StartsAtReference) frozen.Add(before);
+            else before.Dispose(); // else two copies of the model stay in memory
+        }
+        return ForwardMode.Plain;
+    }
+}

@@ -1,0 +1,149 @@
+// The readers on small files of their formats, and their counts on real rows where those are at hand.
+
+using System.IO.Compression;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Data.Tests;
+
+public sealed class ReaderTests
+{
+    private string folder = "";
+
+    [SetUp]
+    public void Open() => folder = Directory.CreateTempSubdirectory("peftalign-data-").FullName;
+
+    [TearDown]
+    public void Close() => Directory.Delete(folder, recursive: true);
+
+    [Test]
+    public void A_dialogue_becomes_its_turns_and_two_answers()
+    {
+        const string shared = "\n\nHuman: What is red?\n\nAssistant: A colour.\n\nHuman: And blue?\n\nAssistant:";
+        var file = Write("hh.jsonl", Pair(shared + " Another one.", shared + " A taste."));
+        var row = Read("hh-rlhf", new HhRlhfOptions { Path = file }).Single();
+        Assert.That(row.Fields.ToJsonString(), Is.EqualTo("""{"prompt":[{"role":"user","content":"What is red?"},{"role":"assistant","content":"A colour."},{"role":"user","content":"And blue?"}],"completion":[{"role":"assistant","content":"Another one."}],"chosen":[{"role":"assistant","content":"Another one."}],"rejected":[{"role":"assistant","content":"A taste."}]}"""));
+        var text = Read("hh-rlhf", new HhRlhfOptions { Path = file, Format = "text" }).Single();
+        Assert.That((text.Text("prompt"), text.Text("chosen"), text.Text("rejected")), Is.EqualTo((shared, " Another one.", " A taste.")));
+    }
+
+    // Parts early: the beginning that both share up to an answer's header is the prompt. Dropped: equal, empty, no dialogue.
+    [Test]
+    public void Dialogues_that_part_early_keep_what_they_share_and_what_is_no_pair_is_dropped()
+    {
+        var file = Write("hh.jsonl",
+            Pair("\n\nHuman: a\n\nAssistant: b\n\nHuman: c\n\nAssistant: d", "\n\nHuman: a\n\nAssistant: x\n\nHuman: y\n\nAssistant: z"),
+            Pair("\n\nHuman: a\n\nAssistant: b", "\n\nHuman: a\n\nAssistant: b"),
+            Pair("\n\nHuman: a\n\nAssistant: ", "\n\nHuman: a\n\nAssistant: b"),
+            Pair("no dialogue", "none either"));
+        var rows = Read("hh-rlhf", new HhRlhfOptions { Path = file, Format = "text" });
+        Assert.That(rows.Select(r => (r.Row, r.Text("prompt"), r.Text("chosen"), r.Text("rejected"))), Is.EqualTo(new[] { (1L, "\n\nHuman: a\n\nAssistant:", " b\n\nHuman: c\n\nAssistant: d", " x\n\nHuman: y\n\nAssistant: z") }));
+    }
+
+    [Test]
+    public void A_folder_has_subsets_and_splits()
+    {
+        foreach (var (subset, split, rows) in ((string, string, int)[])[("harmless", "train", 3), ("harmless", "test", 1), ("helpful", "train", 2)])
+        {
+            Directory.CreateDirectory(Path.Combine(folder, subset + "-base"));
+            Write($"{subset}-base/{split}.jsonl.gz", [.. Enumerable.Range(0, rows).Select(k => Pair($"\n\nHuman: {k}\n\nAssistant: a", $"\n\nHuman: {k}\n\nAssistant: b"))]);
+        }
+        int Count(string rule, string? split) => Read("hh-rlhf", new HhRlhfOptions { Path = folder, Rule = rule }, split).Count;
+        Assert.That((Count("harmless", null), Count("harmless", "test"), Count("helpful", "train"), Count("all", null)), Is.EqualTo((3, 1, 2, 5)));
+        Assert.That(() => Count("helpful", "test"), Throws.InstanceOf<UserErrorException>().With.Message.Contains("test.jsonl.gz"));
+        Assert.That(() => Read("hh-rlhf", new HhRlhfOptions { Path = Path.Combine(folder, "harmless-base", "train.jsonl.gz"), Rule = "harmless" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("one file"));
+    }
+
+    // safe: first, second; better. one_safe takes b, c, d; better_safe b and d; first_safe b and c.
+    [Test]
+    public void Comparisons_are_taken_by_the_rule()
+    {
+        string Row(string name, bool first, bool second, int better) => new JsonObject { ["prompt"] = name, ["response_0"] = name + "0", ["response_1"] = name + "1", ["is_response_0_safe"] = first, ["is_response_1_safe"] = second, ["better_response_id"] = better, ["safer_response_id"] = better }.ToJsonString();
+        var file = Write("pku.jsonl", Row("a", true, true, 1), Row("b", true, false, 0), Row("c", true, false, 1), Row("d", false, true, 1), Row("e", false, false, 0));
+        string Chosen(string rule, string pairs = "one_safe") => string.Join(' ', Read("beavertails", new BeaverTailsOptions { Path = file, Rule = rule, SafePairs = pairs, Format = "text" }).Select(r => r.Text("chosen")));
+        Assert.That((Chosen("helpful"), Chosen("harmless"), Chosen("harmless", "better_safe"), Chosen("harmless", "first_safe")), Is.EqualTo(("a1 b0 c1 d1 e0", "b0 c0 d1", "b0 d1", "b0 c0")));
+        var list = Path.Combine(folder, "pku.json");
+        File.WriteAllText(list, "[" + string.Join(',', File.ReadLines(file)) + "]");
+        Assert.That(Read("beavertails", new BeaverTailsOptions { Path = list }), Has.Count.EqualTo(5));
+        var broken = Write("broken.jsonl", """{"prompt": "p", "response_0": "a", "response_1": "b", "better_response_id": 2}""");
+        Assert.That(() => Read("beavertails", new BeaverTailsOptions { Path = broken }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("row 1").And.Message.Contains("better_response_id"));
+    }
+
+    [Test]
+    public void Comma_separated_values_may_be_quoted_over_lines()
+    {
+        var file = Path.Combine(folder, "t.csv");
+        File.WriteAllText(file, "prompt,completion\r\n\"a, \"\"b\"\"\",\"two\nlines\"\r\n\r\nc,\r\n");
+        Assert.That(Read("csv", new CsvOptions { Path = file }).Select(r => (r.Text("prompt"), r.Text("completion"))), Is.EqualTo(new[] { ("a, \"b\"", "two\nlines"), ("c", "") }));
+        File.WriteAllText(file, "a;b\n1;2;3\n");
+        Assert.That(() => Read("csv", new CsvOptions { Path = file, Separator = "semicolon" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("line 2: 3 values"));
+        File.WriteAllText(file, "a,b\n\"1,2\n");
+        Assert.That(() => Read("csv", new CsvOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("not closed"));
+    }
+
+    // 2,062 harmless and 2,102 helpful rows of HH-RLHF, all pairs; every conversation ends with the user's turn.
+    [TestCase("split_harmless_train1812", 1812)]
+    [TestCase("split_harmless_test250", 250)]
+    [TestCase("split_helpful_train1852", 1852)]
+    [TestCase("split_helpful_test250", 250)]
+    public void Real_dialogues_parse(string name, int rows)
+    {
+        var records = Read("hh-rlhf", new HhRlhfOptions { Path = Shared("hh-rlhf", name + ".jsonl.gz") });
+        Assert.That(rows - records.Count, Is.InRange(0, rows / 100), "dropped");
+        Assert.That(records.All(r => (string)r.Fields["prompt"]!.AsArray()[^1]!["role"]! == "user"));
+        TestContext.Out.WriteLine($"{name}: {rows - records.Count} dropped");
+    }
+
+    [Test]
+    public void Real_comparisons_are_counted()
+    {
+        var file = Shared("beavertails", "pku_saferlhf_32rows.json");
+        int Count(string rule, string pairs) => Read("beavertails", new BeaverTailsOptions { Path = file, Rule = rule, SafePairs = pairs }).Count;
+        var all = JsonNode.Parse(File.ReadAllText(file))!.AsArray();
+        Assert.That(Count("helpful", "one_safe"), Is.EqualTo(all.Count));
+        Assert.That(Count("harmless", "one_safe"), Is.EqualTo(all.Count(r => (bool)r!["is_response_0_safe"]! != (bool)r["is_response_1_safe"]!)));
+    }
+
+    private static string Pair(string chosen, string rejected) => new JsonObject { ["chosen"] = chosen, ["rejected"] = rejected }.ToJsonString();
+
+    private string Write(string name, params string[] lines)
+    {
+        var path = Path.Combine(folder, name);
+        using var file = File.Create(path);
+        using var writer = new StreamWriter(name.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionMode.Compress) : file);
+        foreach (var line in lines) writer.Write(line + "\n");
+        return path;
+    }
+
+    private static List<DataRecord> Read<TOptions>(string name, TOptions options, string? split = null)
+    {
+        var registry = new Registry(name);
+        new DataPlugin().Register(registry);
+        return [.. ((Func<IPluginContext, TOptions, IDatasetReader>)registry.Factory!)(null!, options).Read(split)];
+    }
+
+    private static string Shared(params string[] parts)
+    {
+        var above = new DirectoryInfo(AppContext.BaseDirectory);
+        for (; above is not null; above = above.Parent)
+            if (Directory.Exists(Path.Combine(above.FullName, "shared", "data"))) break;
+        var root = Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") ?? (above is null ? null : Path.Combine(above.FullName, "shared"));
+        var path = root is null ? null : Path.Combine([root, "data", .. parts]);
+        if (path is null || !File.Exists(path)) Assert.Ignore($"data/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds data/");
+        return path!;
+    }
+
+    private sealed class Registry(string name) : IPluginRegistry
+    {
+        internal object? Factory { get; private set; }
+
+        void IPluginRegistry.Add<TContract, TOptions>(string provided, int resultVersion, Func<IPluginContext, TOptions, TContract> create)
+        {
+            if (provided == name) Factory = create;
+        }
+
+        void IPluginRegistry.Alias<TContract>(string alias, string meaning)
+        {
+        }
+    }
+}

@@ -1,0 +1,77 @@
+// Chains over adapters from the command line: a copy of the previous stage's adapter is trained where shape and scale agree, a new one
+// over the frozen one where not, the weights themselves without an adapter; DPO refers to the stage before, or to the base.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class ChainTests
+{
+    private const string Manifest = """
+        peftalign: 1
+        name: chain
+        seeds: [3]
+        models:
+          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+        datasets:
+          world: { reader: synthetic, rows: 60, split: train }
+          exam: { reader: synthetic, rows: 20, split: test }
+        adapters:
+          small: { type: lora, rank: 4, alpha: 8, dropout: 0.1, targets: all-linear }
+          calm: { type: lora, rank: 4, alpha: 8, targets: all-linear }
+          thin: { type: lora, rank: 2, alpha: 2, targets: [q_proj] }
+        methods:
+          tune: { type: sft, adapter: small, learning_rate: 5.0e-3, batch_size: 8, max_steps: 6 }
+          prefer: { type: dpo, adapter: calm, learning_rate: 2.0e-3, batch_size: 8, max_steps: 5 }
+          sharpen: { type: dpo, adapter: thin, loss_type: ipo, learning_rate: 2.0e-3, batch_size: 8, max_steps: 4, gradient_checkpointing: true }
+          soften: { type: dpo, adapter: thin, reference: base, learning_rate: 1.0e-3, batch_size: 8, max_steps: 3 }
+          all: { type: dpo, learning_rate: 1.0e-4, batch_size: 8, max_steps: 3 }
+        train:
+          - { models: [tiny], datasets: [world], methods: [[tune, prefer, sharpen, soften, all]] }
+        evaluate:
+          - of: [trained]
+            with: [{ type: preference, dataset: exam }]
+        """;
+
+    [Test]
+    public void Each_stage_starts_from_and_refers_to_the_one_before()
+    {
+        using var user = new Peftalign();
+        var outcome = user.Finish(user.Write("chain.yaml", Manifest), "--only", "*");
+        Assert.That(outcome.Out, Does.Contain("world/all/s3"));
+        const string tune = "train/tiny/world/tune";
+        var (prefer, sharpen) = (tune + "/world/prefer", tune + "/world/prefer/world/sharpen");
+        var (soften, all) = (sharpen + "/world/soften", sharpen + "/world/soften/world/all");
+        JsonNode First(string label) => JsonNode.Parse(File.ReadLines(Path.Combine(user.Job(label + "/s3"), "metrics.jsonl")).First())!;
+        string[] Layers(string label) => [.. Directory.GetDirectories(Path.Combine(user.Job(label + "/s3"), "adapters")).Select(d => Path.GetFileName(d)!).Order()];
+        JsonNode Config(string label, params string[] parts) => Peftalign.Json(Path.Combine([user.Job(label + "/s3"), .. parts, "adapter_config.json"]));
+
+        Assert.That((double)First(prefer)["loss"]!, Is.EqualTo(Math.Log(2)).Within(1e-9));
+        Assert.That((double)First(prefer)["rewards/margins"]!, Is.Zero);
+        Assert.That(Directory.Exists(Path.Combine(user.Job(prefer + "/s3"), "adapters")), Is.False, "a copy went on: one adapter");
+        Assert.That((int)Config(prefer, "adapter")["r"]!, Is.EqualTo(4));
+
+        Assert.That((double)First(sharpen)["loss"]!, Is.EqualTo(25).Within(1e-9), "1 / (4 beta^2)");
+        Assert.That(Layers(sharpen), Is.EqualTo((string[])["1", "2"]));
+        Assert.That((int)Config(sharpen, "adapters", "2")["r"]!, Is.EqualTo(2));
+        Assert.That((int)Config(sharpen, "adapter")["r"]!, Is.EqualTo(6), "both as one");
+        Assert.That(File.ReadAllBytes(Path.Combine(user.Job(sharpen + "/s3"), "adapters", "1", "adapter_model.safetensors")),
+            Is.EqualTo(File.ReadAllBytes(Path.Combine(user.Job(prefer + "/s3"), "adapter", "adapter_model.safetensors"))), "the lower one is the previous stage's");
+
+        Assert.That((double)First(soften)["rewards/chosen"]!, Is.Not.Zero, "the base is another policy than the start");
+        Assert.That(Layers(soften), Is.EqualTo((string[])["1", "2"]), "the upper one went on");
+
+        Assert.That((double)First(all)["rewards/margins"]!, Is.Zero, "the whole policy, merged, is start and reference");
+        Assert.That(File.Exists(Path.Combine(user.Job(all + "/s3"), "model", "config.json")));
+    }
+
+    [Test]
+    public void An_option_that_no_loss_uses_is_found_in_the_plan()
+    {
+        using var user = new Peftalign();
+        var text = Manifest.Replace("loss_type: ipo,", "loss_type: ipo, label_smoothing: 0.1, discopop_tau: 1,");
+        var outcome = Peftalign.Call("run", user.Write("chain.yaml", text), "--out", user.Run);
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Match(@"chain\.yaml:16:\d+: .*'label_smoothing' is used with loss_type cdpo \| exo_pair \| robust").And.Contain("discopop_tau").And.Contain("2 fault(s)"));
+    }
+}

@@ -1,0 +1,158 @@
+// score, generate and chat as users call them, on a real small model, against the reference's numbers.
+
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class InferenceTests
+{
+    private static string Stories => Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K");
+
+    [Test]
+    public void Score_gives_the_reference_log_probs_of_continuations_and_of_whole_texts()
+    {
+        using var user = new Peftalign();
+        var golden = Golden("loglikelihood.json");
+        var pairs = golden["conditional"]!.AsArray();
+        var rows = Rows(user, "score", pairs.Select(p => new JsonObject { ["prompt"] = (string)p!["context"]!, ["completion"] = (string)p["continuation"]! }));
+        Assert.That(rows, Has.Count.EqualTo(pairs.Count));
+        foreach (var (row, pair) in rows.Zip(pairs))
+        {
+            Assert.That((double)row["logprob"]!, Is.EqualTo((double)pair!["sum"]!).Within(1e-4));
+            Assert.That((int)row["tokens"]!, Is.EqualTo(pair["continuation_ids"]!.AsArray().Count));
+            Assert.That((bool)row["is_greedy"]!, Is.EqualTo((bool)pair["is_greedy"]!));
+        }
+        var texts = golden["rows"]!.AsArray();
+        rows = Rows(user, "score", texts.Select(t => new JsonObject { ["text"] = (string)t!["text"]! }), "--rolling", "--per-token", "--top", "1");
+        foreach (var (row, text) in rows.Zip(texts))
+        {
+            Assert.That(Numbers(row["logprobs"]!), Is.EqualTo(Numbers(text!["token_logprobs"]!)).Within(5e-5));
+            var best = row["top"]!.AsArray().Select(t => (int)t![0]!["id"]!).ToList();
+            Assert.That(best.Zip(Ints(row["ids"]!), (a, b) => a == b ? 1 : 0), Is.EqualTo(Ints(text["argmax_matches"]!)));
+        }
+    }
+
+    [Test]
+    public void Generate_gives_the_reference_ids_greedy_with_beams_and_with_stop_strings()
+    {
+        using var user = new Peftalign();
+        var golden = Golden("greedy.json")["rows"]!.AsArray().Where(r => (bool)r!["same_in_float64"]!).ToList();
+        var rows = Rows(user, "generate", golden.Select(r => new JsonObject { ["prompt"] = (string)r!["prompt"]! }), "--ignore-eos", "--max-new-tokens", "200");
+        Assert.That(rows.Select(r => Ints(r["ids"]!)), Is.EqualTo(golden.Select(r => Ints(r!["ids"]!))));
+        Assert.That(rows.Select(r => (string)r["finish"]!), Is.All.EqualTo("length"));
+
+        var beams = Golden("beam.json")["rows"]!.AsArray().Where(r => (string?)r!["settings"]!["early_stopping"]?.ToString() == "true").ToList();
+        rows = Rows(user, "generate", beams.Select(r => new JsonObject { ["prompt_ids"] = r!["prompt_ids"]!.DeepClone() }),
+            "--num-beams", "4", "--n", "4", "--early-stopping", "true", "--eos", "426", "--max-new-tokens", "40");
+        Assert.That(rows.Select(r => Ints(r["ids"]!)), Is.EqualTo(beams.SelectMany(r => r!["sequences"]!.AsArray()).Select(s => Ints(s!))));
+        Assert.That(rows.Select(r => (double)r["score"]!), Is.EqualTo(beams.SelectMany(r => Numbers(r!["scores"]!))).Within(2e-5));
+
+        var stop = Golden("stop_strings.json")["rows"]!.AsArray().First(r => Texts(r!["stop_strings"]!).SequenceEqual([" to play", "park"]))!;
+        var stopped = Rows(user, "generate", [new JsonObject { ["prompt"] = (string)stop["prompt"]! }], "--ignore-eos", "--max-new-tokens", "80", "--stop", " to play", "--stop", "park")[0];
+        Assert.That(Ints(stopped["ids"]!), Is.EqualTo(Ints(stop["ids"]!)));
+        Assert.That(((string)stopped["text"]!, (string)stopped["finish"]!), Is.EqualTo(((string)stop["text_of_new"]!, "stop")));
+    }
+
+    [Test]
+    public void A_sample_depends_on_seed_and_row_and_not_on_the_batch()
+    {
+        using var user = new Peftalign();
+        var prompts = Golden("greedy.json")["rows"]!.AsArray().Take(3).Select(r => new JsonObject { ["prompt"] = (string)r!["prompt"]! }).ToList();
+        string[] options = ["--temperature", "1.5", "--top-k", "100", "--max-new-tokens", "10", "--n", "2", "--ignore-eos"];
+        var together = Rows(user, "generate", prompts, [.. options, "--seed", "5"]);
+        Assert.That(together.Select(r => ((int)r["row"]!, (int)r["sample"]!)), Is.EqualTo(new[] { (0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1) }));
+        Assert.That(Rows(user, "generate", prompts, [.. options, "--seed", "5", "--batch-size", "1"]).Select(r => r.ToJsonString()), Is.EqualTo(together.Select(r => r.ToJsonString())));
+        Assert.That(Rows(user, "generate", prompts, [.. options, "--seed", "6"]).Select(r => r.ToJsonString()), Is.Not.EqualTo(together.Select(r => r.ToJsonString())));
+    }
+
+    [Test]
+    public void Chat_through_a_pipe_says_what_generate_says_on_the_conversation()
+    {
+        using var user = new Peftalign();
+        string[] options = ["--model", Stories, "--chat-template", "vicuna", "--max-new-tokens", "12", "--threads", "1"];
+        var answers = Piped("Hello there\n\nHow are you?\n/reset\nHello there\n/exit\nnever read\n", ["chat", .. options, "--json"]).Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonNode.Parse(l)!).ToList();
+        Assert.That(answers, Has.Count.EqualTo(3));
+        Assert.That(answers[2].ToJsonString(), Is.EqualTo(answers[0].ToJsonString()));
+        var first = ((string)answers[0]["text"]!).Trim();
+        JsonObject Message(string role, string text) => new() { ["role"] = role, ["content"] = text };
+        var messages = new JsonArray(Message("user", "Hello there"), Message("assistant", first), Message("user", "How are you?"));
+        var asked = Rows(user, "generate", [new JsonObject { ["messages"] = messages }], "--chat-template", "vicuna", "--max-new-tokens", "12")[0];
+        Assert.That(Ints(asked["ids"]!), Is.EqualTo(Ints(answers[1]["ids"]!)));
+        Assert.That(Piped("Hello there\n", ["chat", .. options]).Out, Is.EqualTo((string)answers[0]["text"]! + "\n"));
+    }
+
+    [Test]
+    public void An_adapter_counts_in_score_and_generate()
+    {
+        using var user = new Peftalign();
+        var fixtures = Path.Combine(Peftalign.Repository, "tests", "fixtures", "trajectories");
+        var file = user.Write("rows.jsonl", "{\"prompt_ids\": [1, 5, 9], \"completion_ids\": [7, 3]}");
+        JsonNode Asked(string command, params string[] adapter)
+        {
+            var outcome = Peftalign.Call([command, "--model", Path.Combine(fixtures, "base-model"), "--in", file, "--threads", "1", .. adapter]);
+            Assert.That(outcome.Code, Is.Zero, outcome.All);
+            return JsonNode.Parse(outcome.Out)!;
+        }
+        string[] Adapter(string name) => ["--adapter", Path.Combine(fixtures, "sft-lora", name)];
+        var plain = (double)Asked("score")["logprob"]!;
+        Assert.That((double)Asked("score", Adapter("adapter_init"))["logprob"]!, Is.EqualTo(plain).Within(1e-6), "B is 0");
+        Assert.That((double)Asked("score", Adapter("adapter_final"))["logprob"]!, Is.Not.EqualTo(plain).Within(0.01));
+        var made = Ints(Asked("generate", ["--max-new-tokens", "4", "--ignore-eos", .. Adapter("adapter_final")])["ids"]!);
+        // The first new token is the most likely one under score, which computes without the cache.
+        file = user.Write("best.jsonl", new JsonObject { ["prompt_ids"] = new JsonArray(1, 5, 9), ["completion_ids"] = new JsonArray([.. made.Select(id => (JsonNode)id)]) }.ToJsonString());
+        Assert.That((bool)Asked("score", Adapter("adapter_final"))["is_greedy"]!, Is.True);
+    }
+
+    [Test]
+    public void Streamed_text_is_the_rows_text()
+    {
+        using var user = new Peftalign();
+        var row = Rows(user, "generate", [new JsonObject { ["prompt"] = "Once upon a time" }], "--max-new-tokens", "20")[0];
+        var outcome = Peftalign.Call("generate", "--model", Stories, "--prompt", "Once upon a time", "--max-new-tokens", "20", "--stream", "--threads", "1");
+        Assert.That(outcome.Out, Is.EqualTo((string)row["text"]! + "\n"), outcome.All);
+    }
+
+    [TestCase("score", """{"prompt_ids": [1], "completion_ids": [512]}""", "512")]
+    [TestCase("score", """{"text": "a"}""", "--rolling")]
+    [TestCase("generate", """{"prompt_ids": [9999]}""", "9999")]
+    [TestCase("generate", """{"messages": [{"role": "user", "content": "a"}]}""", "--chat-template")]
+    public void A_row_at_fault_is_named_with_its_file_and_line(string command, string row, string named)
+    {
+        using var user = new Peftalign();
+        var good = command == "score" ? """{"prompt": "a", "completion": "b"}""" : """{"prompt": "a"}""";
+        var file = user.Write("rows.jsonl", good + "\n" + row + "\n");
+        var outcome = Peftalign.Call(command, "--model", Stories, "--in", file, "--threads", "1");
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain(named));
+        if (!row.Contains("messages")) Assert.That(outcome.Err, Does.Contain("rows.jsonl, line 2"));
+    }
+
+    private static JsonNode Golden(string name) => Peftalign.Json(Path.Combine(Stories, name));
+
+    private static List<JsonNode> Rows(Peftalign user, string command, IEnumerable<JsonObject> rows, params string[] args)
+    {
+        var file = user.Write("rows.jsonl", string.Join('\n', rows.Select(r => r.ToJsonString())));
+        var outcome = Peftalign.Call([command, "--model", Stories, "--in", file, "--threads", "1", .. args]);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        return [.. outcome.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(l => JsonNode.Parse(l)!)];
+    }
+
+    private static Outcome Piped(string input, string[] args)
+    {
+        using var process = Process.Start(new ProcessStartInfo(Path.Combine(Peftalign.Repository, "peftalign"), args) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var (text, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        process.StandardInput.Write(input);
+        process.StandardInput.Close();
+        process.WaitForExit();
+        var outcome = new Outcome(process.ExitCode, text.Result, err.Result);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        return outcome;
+    }
+
+    private static int[] Ints(JsonNode list) => [.. list.AsArray().Select(i => (int)i!)];
+
+    private static double[] Numbers(JsonNode list) => [.. list.AsArray().Select(i => (double)i!)];
+
+    private static string[] Texts(JsonNode list) => [.. list.AsArray().Select(i => (string)i!)];
+}

@@ -1,0 +1,34 @@
+// Merges of a manifest: through full weights and in adapter space, evaluated like any policy; the same bytes when run again elsewhere.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class MergeJobTests
+{
+    [Test]
+    public void Trained_adapters_are_merged_and_the_merges_are_evaluated()
+    {
+        using var user = new Peftalign();
+        user.Finish(user.Write("merges.yaml", Manifests.Merges));
+        foreach (var (name, space) in (ValueTuple<string, string>[])[("dare", "weights"), ("slerp", "weights"), ("linear", "adapter")])
+        {
+            var job = Merge(user, name);
+            Assert.That((string?)Peftalign.Json(Path.Combine(job, "result.json"))["outcome"]!["space"], Is.EqualTo(space), name);
+            Assert.That(File.Exists(Path.Combine(job, space == "weights" ? "model/model.safetensors" : "adapter/adapter_model.safetensors")), name);
+        }
+        var adapter = Peftalign.Json(Path.Combine(Merge(user, "linear"), "adapter", "adapter_config.json"));
+        Assert.That((int)adapter["r"]!, Is.EqualTo(8), "the sum of two adapters of rank 4");
+        var evaluated = Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Select(j => (string)j!["label"]!).Where(l => l.StartsWith("evaluate/", StringComparison.Ordinal)).ToList();
+        Assert.That(evaluated.Count(label => label.Contains("dare", StringComparison.Ordinal) || label.Contains("slerp", StringComparison.Ordinal) || label.Contains("linear", StringComparison.Ordinal)), Is.EqualTo(3), string.Join("\n", evaluated));
+
+        using var elsewhere = new Peftalign();
+        elsewhere.Finish(elsewhere.Write("merges.yaml", Manifests.Merges), "--only", "merge/*");
+        Assert.That(File.ReadAllBytes(Path.Combine(Merge(elsewhere, "dare"), "model", "model.safetensors")),
+            Is.EqualTo(File.ReadAllBytes(Path.Combine(Merge(user, "dare"), "model", "model.safetensors"))), "random numbers do not depend on where a run lies");
+    }
+
+    private static string Merge(Peftalign user, string name) =>
+        Directory.GetDirectories(Path.Combine(user.Run, "jobs")).Single(d => Peftalign.Json(Path.Combine(d, "job.json")) is JsonObject spec
+            && (string?)spec["kind"] == "merge" && ((string)spec["label"]!).Contains(name, StringComparison.Ordinal));
+}

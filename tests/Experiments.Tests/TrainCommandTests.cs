@@ -1,0 +1,136 @@
+// peftalign train as a user types it: what it writes, that it resumes and says when all is done, and what it refuses.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class TrainCommandTests
+{
+    private Peftalign user = null!;
+
+    private static string Model => Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K");
+
+    private string[] Lora => ["train", "sft", "--model", Model, "--data", TrainRows.Path(user), "--out", user.Run, "--adapter", "lora", "--r", "4", "--lora_alpha", "8", "--max-steps", "12", "--per_device_train_batch_size", "4", "--learning_rate", "1e-3", "--save_steps", "5", "--threads", "1"];
+
+    [SetUp]
+    public void Open()
+    {
+        user = new Peftalign();
+        TrainRows.Write(user);
+    }
+
+    [TearDown]
+    public void Close() => user.Dispose();
+
+    [Test]
+    public void It_writes_what_it_promises_and_then_says_that_all_is_done()
+    {
+        var first = Peftalign.Call([.. Lora, "--json"]);
+        Assert.That(first.Code, Is.Zero, first.All);
+        var said = JsonNode.Parse(first.Out)!;
+        Assert.That(((int)said["steps"]!, (string?)said["written"]), Is.EqualTo((12, Path.Combine(user.Run, "adapter"))));
+        Assert.That(File.ReadLines(Path.Combine(user.Run, "metrics.jsonl")).Count(), Is.EqualTo(12));
+        Assert.That(Directory.GetDirectories(Path.Combine(user.Run, "checkpoints")).Select(Path.GetFileName), Does.Contain("10"));
+        var config = Peftalign.Json(Path.Combine(user.Run, "adapter", "adapter_config.json"));
+        Assert.That(((int)config["r"]!, (double)config["lora_alpha"]!), Is.EqualTo((4, 8.0)));
+        var run = Peftalign.Json(Path.Combine(user.Run, "run.json"));
+        Assert.That(run["inputs"]!.AsArray().Select(i => ((string?)i!["place"], ((string)i["sha256"]!).Length)), Is.SupersetOf(((string?, int)[])[("policy.weights", 64)]));
+        Assert.That((int)run["options"]!["training"]!["batch_size"]!, Is.EqualTo(4));
+        var ledger = Peftalign.Json(Path.Combine(user.Run, "ledger.json"));
+        Assert.That(((int)ledger["rows"]!, (int)ledger["answers_with_trained_end"]!), Is.EqualTo((TrainRows.Count, TrainRows.Count)));
+
+        var bytes = File.ReadAllBytes(Path.Combine(user.Run, "adapter", "adapter_model.safetensors"));
+        var again = Peftalign.Call(Lora);
+        Told(again, 0, "nothing to do");
+        Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "adapter", "adapter_model.safetensors")), Is.EqualTo(bytes));
+    }
+
+    [Test]
+    public void Other_options_in_the_same_folder_are_refused_with_the_difference_and_options_that_change_nothing_are_not()
+    {
+        Assert.That(Peftalign.Call(Lora).Code, Is.Zero);
+        var other = Peftalign.Call([.. Lora[..^6], "--learning_rate", "2e-3", "--save_steps", "5"]);
+        Assert.That(other.Code, Is.EqualTo(2), other.All);
+        Assert.That(other.Err, Does.Contain("training.learning_rate: 0.001 before, 0.002 now").And.Not.Contain("batch_size"));
+        var rarer = Peftalign.Call([.. Lora[..^4], "--save_steps", "7"]);
+        Assert.That((rarer.Code, rarer.Err.Contains("nothing to do")), Is.EqualTo((0, true)), rarer.All);
+        File.AppendAllText(TrainRows.Path(user), """{"prompt": "more ", "completion": "rows."}""" + "\n");
+        var data = Peftalign.Call(Lora);
+        Told(data, 2, "other content");
+    }
+
+    [Test]
+    public void Every_fault_is_said_at_once_and_nothing_is_written()
+    {
+        var told = Peftalign.Call("train", "sft", "--model", Model, "--data", user.File("none.jsonl"), "--out", user.Run, "--adapter", "lora", "--rnk", "4", "--alpha", "x", "--learning-rate=-1", "--lr-scheduler", "cosin", "--max-steps", "0", "stray");
+        Assert.That(told.Code, Is.EqualTo(2), told.All);
+        foreach (var part in (string[])["--rnk: no such option; did you mean --rank?", "--data", "no such file", "--alpha: expected a number", "--learning-rate: -1 is out of range", "did you mean 'cosine'", "--max-steps: 0", "stray: one argument too many"])
+            Assert.That(told.Err, Does.Contain(part));
+        Assert.That(Directory.Exists(user.Run), Is.False);
+        Assert.That(Peftalign.Call("train", "stf", "--model", Model, "--data", "x", "--out", user.Run).Err, Does.Contain("Did you mean 'sft'"));
+    }
+
+    [Test]
+    public void A_folder_of_other_things_and_data_without_rows_are_refused()
+    {
+        Directory.CreateDirectory(user.Run);
+        File.WriteAllText(Path.Combine(user.Run, "thesis.txt"), "work of years");
+        var other = Peftalign.Call(Lora);
+        Told(other, 2, "holds other things");
+        File.Delete(Path.Combine(user.Run, "thesis.txt"));
+        var args = Lora;
+        File.WriteAllText(TrainRows.Path(user), "\n");
+        var empty = Peftalign.Call(args);
+        Told(empty, 2, "rows");
+    }
+
+    [Test]
+    public void A_dry_run_says_what_would_be_done_and_writes_nothing()
+    {
+        var told = Peftalign.Call([.. Lora, "--dry-run", "--json"]);
+        Assert.That(told.Code, Is.Zero, told.All);
+        var forecast = JsonNode.Parse(told.Out)!;
+        // q and v of 5 layers, 64 wide, 32 for v: rank 4 has 4 (64 + 64) + 4 (64 + 32) numbers a layer.
+        Assert.That(((int)forecast["rows"]!, (int)forecast["steps"]!, (int)forecast["trainable_parameters"]!), Is.EqualTo((TrainRows.Count, 12, 5 * 4 * (128 + 96))));
+        Assert.That((long)forecast["predicted_bytes"]!, Is.GreaterThan(200_000_000));
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
+    [Test]
+    public void Help_lists_the_options_of_the_method_the_loop_and_the_adapter()
+    {
+        var sft = Peftalign.Call("train", "sft", "--help").Out;
+        Assert.That(sft, Does.Contain("--completion-only-loss").And.Contain("--learning-rate").And.Contain("per_device_train_batch_size").And.Not.Contain("--rank"));
+        Assert.That(Peftalign.Call("train", "sft", "--adapter", "lora", "--help").Out, Does.Contain("--rank").And.Contain("lora_alpha"));
+        Assert.That(Peftalign.Call("train", "--help").Out, Does.Contain("METHOD").And.Contain("sft").And.Contain("lora"));
+    }
+
+    private static void Told(Outcome outcome, int code, string text)
+    {
+        Assert.That(outcome.Code, Is.EqualTo(code), outcome.All);
+        Assert.That(outcome.Err, Does.Contain(text), outcome.All);
+    }
+
+    // A limit on the size of files plays a full disk: metrics.jsonl meets it after some fifty rows.
+    [Test]
+    public void A_full_disk_ends_the_run_with_its_reason_and_the_last_checkpoint_goes_on()
+    {
+        string[] options = ["--adapter", "lora", "--r", "1", "--targets", "q_proj", "--max-steps", "120", "--batch-size", "2", "--save-every", "10", "--keep-checkpoints", "2", "--threads", "1"];
+        string[] train = ["train", "sft", "--model", Model, "--data", TrainRows.Path(user), "--out", user.Run, .. options];
+        using var limited = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo("bash", ["-c", "trap '' XFSZ; ulimit -f 12; exec \"$@\"", "-", Path.Combine(Peftalign.Repository, "peftalign"), .. train])
+        { RedirectStandardError = true, RedirectStandardOutput = true, Environment = { ["DOTNET_EnableWriteXorExecute"] = "0" } })!; // the runtime's own mapping is a file too
+        var err = limited.StandardError.ReadToEnd();
+        limited.WaitForExit();
+        Assert.That(limited.ExitCode, Is.EqualTo(1), err);
+        Assert.That(err, Does.Contain("metrics.jsonl").And.Contain("Run the same command again"));
+        var kept = Directory.GetDirectories(Path.Combine(user.Run, "checkpoints")).Select(d => int.Parse(Path.GetFileName(d)!)).ToList();
+        Assert.That(kept, Has.Count.EqualTo(2).And.All.GreaterThan(0));
+
+        var end = Peftalign.Call(train);
+        Assert.That(end.Code, Is.Zero, end.All);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain($"resumed from step {kept.Max()}"));
+        var whole = Peftalign.Call([.. train[..7], user.File("whole"), .. options]);
+        Assert.That(whole.Code, Is.Zero, whole.All);
+        Assert.That(TrainRows.Results(user.Run), Is.EqualTo(TrainRows.Results(user.File("whole"))));
+    }
+}

@@ -1,0 +1,94 @@
+// kill -9 at random moments of `train`, dropout on: whatever was being written, the same command ends with the bytes of a run
+// that was never killed.
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class TrainKillTests
+{
+    private const int Steps = 150;
+
+    [Test]
+    public void Three_random_kills_change_no_byte() => Kill(times: 3, seed: 11);
+
+    [Test]
+    public void Twenty_random_kills_change_no_byte()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_SLOW") != "1") Assert.Ignore("slow: PEFTALIGN_SLOW=1 or ./test --slow runs it");
+        Kill(times: 20, seed: Environment.TickCount);
+    }
+
+    private static void Kill(int times, int seed)
+    {
+        TestContext.Out.WriteLine($"seed {seed}");
+        using var user = new Peftalign();
+        string[] Train(string folder) =>
+        [
+            "train", "sft", "--model", Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K"), "--data", TrainRows.Path(user), "--out", folder,
+            "--adapter", "lora", "--rank", "4", "--dropout", "0.2", "--targets", "all-linear", "--max-steps", $"{Steps}", "--batch-size", "4", "--gradient-accumulation-steps", "2",
+            "--learning-rate", "3e-3", "--lr-scheduler", "cosine", "--warmup-steps", "5", "--save-every", "2", "--keep-checkpoints", "2", "--threads", "1",
+        ];
+        TrainRows.Write(user);
+        var whole = Peftalign.Call(Train(user.File("whole")));
+        Assert.That(whole.Code, Is.Zero, whole.All);
+
+        var random = new Random(seed);
+        var moments = Enumerable.Range(0, times).Select(_ => random.Next(1, Steps * 9 / 10)).Order().ToList();
+        var killed = moments.Count(row => KilledAt(row, random.Next(0, 25), user.Run, Train(user.Run)));
+        Assert.That(killed, Is.EqualTo(times), "a kill came too late, after the training's end: make the training longer");
+        var end = Peftalign.Call(Train(user.Run));
+        Assert.That(end.Code, Is.Zero, end.All);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain("resumed from step"));
+        Assert.That(TrainRows.Results(user.Run), Is.EqualTo(TrainRows.Results(user.File("whole"))));
+    }
+
+    // Kills command and job once so many rows are written and some milliseconds have passed; false if it was done by then.
+    private static bool KilledAt(int rows, int milliseconds, string folder, string[] train)
+    {
+        using var process = Peftalign.Start(train);
+        _ = process.StandardError.ReadToEndAsync();
+        _ = process.StandardOutput.ReadToEndAsync();
+        while (!process.HasExited && TrainRows.Rows(folder) < rows) Thread.Sleep(1);
+        Thread.Sleep(milliseconds);
+        if (process.HasExited) return false;
+        process.Kill(entireProcessTree: true);
+        process.WaitForExit();
+        return true;
+    }
+}
+
+/// <summary>Rows to train on, and what a training left.</summary>
+internal static class TrainRows
+{
+    internal const int Count = 60;
+
+    internal static string Path(Peftalign user) => user.File("rows.jsonl");
+
+    internal static string Write(Peftalign user)
+    {
+        string[] who = ["cat", "dog", "owl", "fox", "bee"];
+        string[] what = ["ran home.", "sat down and slept.", "laughed.", "found a big red ball in the garden."];
+        user.Write("rows.jsonl", string.Concat(Enumerable.Range(0, Count).Select(k => $$"""{"prompt": "Once upon a time, number {{k}}, the {{who[k % 5]}} ", "completion": "{{what[k % 4]}}"}""" + "\n")));
+        return Path(user);
+    }
+
+    internal static int Rows(string folder)
+    {
+        try
+        {
+            using var reader = new StreamReader(new FileStream(System.IO.Path.Combine(folder, "metrics.jsonl"), FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+            return reader.ReadToEnd().Count(c => c == '\n');
+        }
+        catch (IOException)
+        {
+            return 0; // not there yet
+        }
+    }
+
+    /// <summary>Every file that the options decide, checkpoints included, as text of its bytes.</summary>
+    internal static SortedDictionary<string, string> Results(string folder)
+    {
+        string[] others = ["hashes.json", "job.json", "lock", "log.txt", "request.json", "run.json"];
+        return new(Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => System.IO.Path.GetRelativePath(folder, f)).Where(f => !others.Contains(f))
+            .ToDictionary(f => f, f => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(System.IO.Path.Combine(folder, f))))));
+    }
+}

@@ -1,0 +1,97 @@
+// peftalign train on TRL's own rows, from TRL's own start: every step's numbers and the final adapter are TRL's. sft-lora and
+// dpo-lora lie beside the tests and always run.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class TrainTrajectoryTests
+{
+    private static readonly string[] Compared = ["loss", "grad_norm", "learning_rate", "num_tokens", "epoch", "entropy", "mean_token_accuracy", "logits/chosen", "logits/rejected", "rewards/chosen", "rewards/rejected", "rewards/margins", "logps/chosen", "logps/rejected"];
+
+    [TestCase("sft-lora")]
+    [TestCase("dpo-lora")]
+    public void Runs_beside_the_tests(string name) => Train(Path.Combine(Peftalign.Repository, "tests", "fixtures", "trajectories"), name, 1e-4);
+
+    [TestCase("sft-lora-plain", 1e-4)]
+    [TestCase("sft-packed", 1e-4)]
+    [TestCase("sft-ragged", 2e-3)]
+    [TestCase("dpo-ipo", 1e-4)]
+    [TestCase("dpo-mpo", 1e-4)]
+    [TestCase("dpo-ragged", 1e-4)]
+    [TestCase("dpo-after-sft", 1e-4)]
+    public void Adapter_runs(string name, double tolerance) => Train(Golden(), name, tolerance);
+
+    [TestCase("sft-full")]
+    [TestCase("dpo-full")]
+    public void Full_runs(string name) => Train(Golden(), name, 1e-4);
+
+    private static void Train(string root, string name, double tolerance)
+    {
+        using var user = new Peftalign();
+        var golden = Peftalign.Json(Path.Combine(root, name, "run.json"));
+        var rows = Peftalign.Json(Path.Combine(root, (string)golden["data"]!))["rows"]!.AsArray();
+        user.Write("rows.jsonl", string.Concat(rows.Select(row => row!.ToJsonString() + "\n")));
+        var start = Start(root, name);
+        var outcome = Peftalign.Call([
+            "train", name.Split('-')[0], "--model", Path.Combine(root, "base-model"), "--data", user.File("rows.jsonl"), "--out", user.Run, "--shuffle", "false", "--threads", "1",
+            .. start is null ? (string[])[] : ["--adapter", "lora", "--init-adapter", start], .. Settings(golden["settings"]!.AsObject())]);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        var history = golden["history"]!.AsArray();
+        var metrics = File.ReadLines(Path.Combine(user.Run, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
+        Assert.That(metrics, Has.Count.EqualTo(history.Count));
+        foreach (var (row, entry) in metrics.Zip(history))
+            foreach (var metric in Compared.Where(m => entry![m] is not null))
+                Assert.That((double)row[metric]!, Is.EqualTo((double)entry![metric]!).Within(1e-4 * Math.Max(Math.Abs((double)entry[metric]!), 0.1)), $"{name}, step {entry["step"]}, {metric}");
+        if (start is not null) CompareAdapters(Path.Combine(user.Run, "adapter"), Path.Combine(root, name, "adapter_final"), tolerance);
+        else Assert.That(File.Exists(Path.Combine(user.Run, "model", "model.safetensors")));
+    }
+
+    // TRL's options under TRL's names.
+    private static IEnumerable<string> Settings(JsonObject settings)
+    {
+        foreach (var name in (string[])["learning_rate", "lr_scheduler_type", "warmup_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "weight_decay", "max_grad_norm", "max_length", "beta", "loss_weights", "loss_type"])
+            if (settings[name] is { } value && !(name == "warmup_steps" && (int)value == 0))
+                foreach (var part in (string[])["--" + name, value is JsonArray list ? string.Join(',', list.Select(Text)) : Text(value)]) yield return part;
+        var (steps, epochs) = ((int)settings["max_steps"]!, settings["num_train_epochs"]!);
+        foreach (var part in steps > 0 ? (string[])["--max_steps", $"{steps}"] : ["--num_train_epochs", Text(epochs)]) yield return part;
+    }
+
+    private static string Text(JsonNode? value) => value!.GetValueKind() == System.Text.Json.JsonValueKind.String ? (string)value! : value.ToJsonString();
+
+    private static string? Start(string root, string name) => name switch
+    {
+        _ when name.EndsWith("-full", StringComparison.Ordinal) => null,
+        "dpo-after-sft" => Path.Combine(root, "sft-lora", "adapter_final"),
+        _ => Path.Combine(root, name, "adapter_init"),
+    };
+
+    private static void CompareAdapters(string ours, string theirs, double tolerance)
+    {
+        var (a, b) = (Tensors(Path.Combine(ours, "adapter_model.safetensors")), Tensors(Path.Combine(theirs, "adapter_model.safetensors")));
+        Assert.That(a.Keys, Is.EquivalentTo(b.Keys));
+        foreach (var (name, values) in b)
+            Assert.That(a[name].Zip(values, (x, y) => Math.Abs(x - y)).Max(), Is.LessThanOrEqualTo(tolerance), name);
+    }
+
+    // safetensors of float32: a length, a JSON header, the numbers.
+    private static Dictionary<string, float[]> Tensors(string file)
+    {
+        var bytes = File.ReadAllBytes(file);
+        var header = (int)BitConverter.ToInt64(bytes, 0);
+        var json = JsonNode.Parse(bytes.AsSpan(8, header))!.AsObject();
+        return json.Where(t => t.Key != "__metadata__").ToDictionary(t => t.Key, t =>
+        {
+            var (from, to) = ((int)t.Value!["data_offsets"]![0]!, (int)t.Value["data_offsets"]![1]!);
+            return System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes.AsSpan(8 + header + from, to - from)).ToArray();
+        });
+    }
+
+    private static string Golden()
+    {
+        string?[] near = [Environment.GetEnvironmentVariable("PEFTALIGN_SHARED"), .. new[] { Peftalign.Repository, Path.GetDirectoryName(Peftalign.Repository), Path.GetDirectoryName(Path.GetDirectoryName(Peftalign.Repository)) }.Select(f => f is null ? null : Path.Combine(f, "shared"))];
+        var path = near.Where(f => !string.IsNullOrEmpty(f)).Select(f => Path.Combine(f!, "golden", "trajectories")).FirstOrDefault(Directory.Exists);
+        if (path is null) Assert.Ignore("golden/trajectories is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
+        return path!;
+    }
+}

@@ -1,0 +1,107 @@
+// peftalign adapter at its command line: what it writes can be read again, what it cannot do it says and writes nothing.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Host.Tests;
+
+public class AdapterCommandTests
+{
+    private string folder = "";
+
+    [SetUp]
+    public void MakeFolder()
+    {
+        folder = Directory.CreateTempSubdirectory("peftalign-adapters-").FullName;
+        foreach (var plugin in (string[])["Peft.Lora", "Peft.IA3"])
+        {
+            var built = Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", plugin, Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory))));
+            var copy = Directory.CreateDirectory(Path.Combine(folder, "plugins", plugin)).FullName;
+            foreach (var file in Directory.GetFiles(built)) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        }
+    }
+
+    [TearDown]
+    public void Remove() => Directory.Delete(folder, recursive: true);
+
+    private static string Fixture(string name)
+    {
+        for (var above = new DirectoryInfo(AppContext.BaseDirectory); above != null; above = above.Parent)
+            if (File.Exists(Path.Combine(above.FullName, "PeftAlign.sln"))) return Path.Combine(above.FullName, "tests", "fixtures", "peft", name);
+        throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
+    }
+
+    private (int Code, string Out, string Err) Run(params string[] args)
+    {
+        using var results = new StringWriter();
+        using var remarks = new StringWriter();
+        var code = new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(["adapter", .. args, .. args[0] == "info" ? (string[])[] : ["--plugins", Path.Combine(folder, "plugins")]]).GetAwaiter().GetResult();
+        return (code, results.ToString(), remarks.ToString());
+    }
+
+    [Test]
+    public void An_adapter_is_described()
+    {
+        var (code, text, _) = Run("info", Fixture("lora-patterns"), "--json");
+        var found = JsonNode.Parse(text)!;
+        Assert.That((code, (string)found["peft_type"]!, (long)found["parameters"]!), Is.EqualTo((0, "LORA", 5104L)));
+        Assert.That(found["tensors"]!.AsArray(), Has.Count.EqualTo(17));
+        Assert.That(Run("info", Fixture("prompt")).Out, Does.Contain("PROMPT_TUNING, 160 parameters").And.Contain("num_virtual_tokens"));
+        Assert.That(Run("info", folder), Is.EqualTo((2, "", $"peftalign: {folder}: has no adapter_config.json; give an adapter folder in PEFT's format{Environment.NewLine}")));
+    }
+
+    [TestCase("dora", null)]
+    [TestCase("lora-patterns", "bfloat16")]
+    public void Merged_weights_are_pefts_in_the_type_that_is_asked_for(string adapter, string? dtype)
+    {
+        using var scope = torch.NewDisposeScope();
+        var target = Path.Combine(folder, "merged");
+        var (code, text, err) = Run(["merge", "--model", Fixture("base-llama"), "--adapter", Fixture(adapter), "--out", target, "--json", "--threads", "1", .. dtype is null ? [] : (string[])["--dtype", dtype]]);
+        Assert.That(code, Is.EqualTo(0), err);
+        using var golden = SafetensorsFile.Open(Path.Combine(Fixture(adapter), "golden.safetensors"));
+        using var merged = CheckpointFolder.Open(target);
+        using var plain = CheckpointFolder.Open(Fixture("base-llama"));
+        var changed = golden.Tensors.Where(t => t.Name.StartsWith("merged.", StringComparison.Ordinal)).Select(t => t.Name["merged.".Length..]).ToHashSet();
+        Assert.That((int)JsonNode.Parse(text)!["changed"]!, Is.EqualTo(changed.Count));
+        var type = dtype is null ? torch.float32 : torch.bfloat16;
+        foreach (var name in plain.Names)
+        {
+            Assert.That(merged.Tensor(name).dtype, Is.EqualTo(type));
+            if (!changed.Contains(name)) Assert.That(merged.Tensor(name).equal(plain.Tensor(name).to(type)), name);
+            else Assert.That((merged.Tensor(name).to(torch.float32) - golden.Tensor("merged." + name)).abs().max().item<float>(), Is.LessThan(dtype is null ? 2e-6 : 2e-2), name);
+        }
+        Assert.That(File.ReadAllText(Path.Combine(target, "config.json")), Does.Contain(dtype ?? "float32"));
+    }
+
+    [Test]
+    public void Adapters_are_combined()
+    {
+        var target = Path.Combine(folder, "both");
+        string[] both = ["combine", "--adapter", Fixture("pair-a"), "--adapter", Fixture("pair-b"), "--threads", "1"];
+        Assert.That(Run([.. both, "--type", "cat", "--weights", "0.7,-0.6", "--out", target]).Code, Is.EqualTo(0));
+        using (var combined = AdapterFolder.Open(target)) Assert.That(combined.Rank, Is.EqualTo(8));
+        Assert.That(Run([.. both, "--out", target]).Err, Does.Contain("is there and not empty"));
+        var other = Path.Combine(folder, "other");
+        Assert.That(Run([.. both, "--weights", "1", "--out", other]).Err, Does.Contain("give one for each"));
+        Assert.That(Run([.. both, "--type", "ties", "--out", other]).Err, Does.Contain("density"));
+        Assert.That(Run("combine", "--adapter", Fixture("pair-a"), "--adapter", Fixture("ia3"), "--out", other).Err, Does.Contain("LORA, IA3"));
+        Assert.That(Directory.Exists(other), Is.False);
+    }
+
+    [Test]
+    public void An_adapter_of_another_model_is_refused()
+    {
+        var target = Path.Combine(folder, "merged");
+        var wrong = Path.Combine(folder, "wrong");
+        using (var scope = torch.NewDisposeScope())
+        {
+            AdapterFolder.Write(wrong, new Dictionary<string, object?> { ["peft_type"] = "LORA", ["r"] = 2, ["lora_alpha"] = 2, ["target_modules"] = (string[])["q_proj"] },
+                Enumerable.Range(0, 2).SelectMany(l => new[] { ("A", new long[] { 2, 16 }), ("B", [16, 2]) }.Select(p => KeyValuePair.Create($"base_model.model.model.layers.{l}.self_attn.q_proj.lora_{p.Item1}.weight", torch.ones(p.Item2)))));
+        }
+        var (code, _, err) = Run("merge", "--model", Fixture("base-llama"), "--adapter", wrong, "--out", target, "--threads", "1");
+        Assert.That((code, Directory.Exists(target)), Is.EqualTo((2, false)));
+        Assert.That(err, Does.Contain("[2, 16]").And.Contain("[2, 32]"));
+    }
+}

@@ -1,0 +1,85 @@
+// peftalign models init: every architecture's folder loads again and answers; equal seeds give equal bytes; what cannot be is
+// refused and leaves nothing behind.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Models;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Host.Tests;
+
+public class ModelsInitTests
+{
+    private string folder = "";
+
+    private static IReadOnlyList<string> Names => ModelArchitectures.BuiltIn.Names;
+
+    [SetUp]
+    public void MakeFolder() => folder = Directory.CreateTempSubdirectory("peftalign-init-").FullName;
+
+    [TearDown]
+    public void Remove() => Directory.Delete(folder, recursive: true);
+
+    private static (int Code, string Out, string Err) Run(params string[] args)
+    {
+        using var results = new StringWriter();
+        using var remarks = new StringWriter();
+        var code = new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(["models", "init", .. args]).GetAwaiter().GetResult();
+        return (code, results.ToString(), remarks.ToString());
+    }
+
+    [TestCaseSource(nameof(Names))]
+    public void A_new_model_loads_and_answers(string name)
+    {
+        using var scope = torch.NewDisposeScope();
+        string Make(string to, string seed)
+        {
+            var made = Path.Combine(folder, to);
+            var (code, _, err) = Run(name, "--out", made, "--set", "vocab_size=50", "--set", "pad_token_id=0", "--seed", seed);
+            Assert.That((code, err), Is.EqualTo((0, "")));
+            return made;
+        }
+        var (one, same, other) = (Make("one", "3"), Make("same", "3"), Make("other", "4"));
+        byte[] Bytes(string made) => File.ReadAllBytes(Path.Combine(made, "model.safetensors"));
+        Assert.That(Bytes(same), Is.EqualTo(Bytes(one)));
+        Assert.That(Bytes(other), Is.Not.EqualTo(Bytes(one)));
+        // transformers tells 30 from 30.0 and refuses the first where it wants a float.
+        foreach (var option in ModelArchitectures.BuiltIn.Find(name).InitOptions.Where(o => o.Type == "number"))
+            Assert.That(File.ReadAllText(Path.Combine(one, "config.json")), Does.Match($"\"{option.Name}\": [0-9]*[.eE]"));
+        var warnings = new List<string>();
+        var model = ModelFolder.Load(one, warnings.Add);
+        Assert.That(warnings, Is.Empty);
+        var answer = new LogProbEngine(model).Score([new CompletionGroup([1, 2], [Completion.Of([3, 4, 5])])], ForwardMode.Plain).Single();
+        // Nearly uniform, since new weights are small.
+        Assert.That(answer.LogProb, Is.EqualTo(-3 * Math.Log(50)).Within(0.5));
+    }
+
+    [TestCase("llma", "", "'llma' is not known; known are gemma2")]
+    [TestCase("llama", "vocab_size", "is KEY=VALUE")]
+    [TestCase("llama", "hiden_size=8", "did you mean hidden_size?")]
+    [TestCase("llama", "hidden_size=x", "must be a whole number")]
+    [TestCase("llama", "hidden_size=8.5", "must be a whole number")]
+    [TestCase("llama", "rms_norm_eps=0", "must be in (0,)")]
+    [TestCase("llama", "tie_word_embeddings=1", "must be true or false")]
+    [TestCase("llama", "hidden_size=16", "vocab_size is missing")]
+    [TestCase("llama", "vocab_size=16 num_attention_heads=3", "a divisor of hidden_size, which is 64")]
+    public void A_mistake_is_one_message_and_leaves_nothing(string name, string settings, string message)
+    {
+        var target = Path.Combine(folder, "made");
+        var (code, text, err) = Run([name, "--out", target, .. settings.Split(' ', StringSplitOptions.RemoveEmptyEntries).SelectMany(s => (string[])["--set", s])]);
+        Assert.That((code, text), Is.EqualTo((2, "")), err);
+        Assert.That(err, Does.Contain(message));
+        Assert.That(Directory.EnumerateFileSystemEntries(folder), Is.Empty);
+    }
+
+    [Test]
+    public void A_folder_with_files_is_left_alone()
+    {
+        File.WriteAllText(Path.Combine(folder, "mine.txt"), "x");
+        var (code, _, err) = Run("llama", "--out", folder, "--set", "vocab_size=8");
+        Assert.That((code, Directory.GetFiles(folder)), Is.EqualTo((2, (string[])[Path.Combine(folder, "mine.txt")])));
+        Assert.That(err, Does.Contain("exists already"));
+    }
+}

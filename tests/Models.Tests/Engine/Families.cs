@@ -1,0 +1,29 @@
+// Small decoders of every family, each with what distinguishes it switched on: windows shorter than the rows, caps that bite,
+// rotary frequencies that change within a batch.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Tests.Engine;
+
+internal static class Families
+{
+    private static readonly Dictionary<string, (string Architecture, string Settings)> All = new()
+    {
+        ["llama"] = ("llama", "{}"),
+        ["llama with biases"] = ("llama", """{"attention_bias":true,"mlp_bias":true,"tie_word_embeddings":true}"""),
+        ["llama dynamic"] = ("llama", """{"max_position_embeddings":16,"rope_scaling":{"rope_type":"dynamic","factor":2}}"""),
+        ["llama yarn, half of the head turns"] = ("llama", """{"hidden_size":32,"rope_scaling":{"rope_type":"yarn","factor":4,"original_max_position_embeddings":32},"partial_rotary_factor":0.5}"""),
+        ["mistral"] = ("mistral", """{"sliding_window":7,"head_dim":10}"""),
+        ["qwen2"] = ("qwen2", """{"use_sliding_window":true,"sliding_window":5,"max_window_layers":1}"""),
+        ["qwen3"] = ("qwen3", """{"head_dim":8}"""),
+        ["gemma2"] = ("gemma2", """{"head_dim":8,"query_pre_attn_scalar":12,"sliding_window":6,"attn_logit_softcapping":1.5,"final_logit_softcapping":2}"""),
+        ["phi3"] = ("phi3", """{"sliding_window":9}"""),
+        ["phi3 longrope"] = ("phi3", """{"original_max_position_embeddings":16,"rope_scaling":{"type":"longrope","short_factor":[1,1.1,1.3],"long_factor":[1.5,3,6]}}"""),
+        ["gpt2"] = ("gpt2", """{"tie_word_embeddings":true}"""),
+        ["gpt_neo"] = ("gpt_neo", """{"attention_layers":["local","global"],"window_size":4}"""),
+    };
+
+    internal static IReadOnlyCollection<string> Names => All.Keys;
+
+    internal static DecoderSpec Spec(string family) => Tiny.Spec(All[family].Architecture, All[family].Settings);
+}

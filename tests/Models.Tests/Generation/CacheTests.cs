@@ -1,0 +1,100 @@
+// The cache gives the scores of a full computation: every family, shared prompts, changing batches, bfloat16, adapters.
+
+using System.Runtime.InteropServices;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Generation;
+using PeftAlign.Models.Tests.Checkpoints;
+using PeftAlign.Models.Tests.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Tests.Generation;
+
+internal sealed class CacheTests
+{
+    private const double Tolerance = 1e-4;
+
+    private static readonly string[] Families = ["llama", "llama3-gqa-tied", "mistral-window", "mistral-full", "qwen2", "qwen3", "gemma2", "phi3", "gpt2", "gpt-neo"];
+
+    private static readonly string[] Variants = ["llama/variants/dynamic", "llama/variants/yarn", "llama/variants/linear", "phi3/variants/longrope"];
+
+    [TestCaseSource(nameof(Families))]
+    public void Every_family_decodes_as_the_reference_does(string family)
+    {
+        var folder = Shared.Golden("models", family);
+        var model = Load(folder);
+        var golden = System.Text.Json.JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "golden.json"))).RootElement.GetProperty("greedy");
+        using var inputs = Rows(folder);
+        var prompts = Prompts(inputs);
+        var generator = new Generator(new GenerationLimits(model.Spec.Vocabulary, null), null, () => new CachedSession(model, ForwardMode.Plain), 16);
+        var made = generator.Generate([.. prompts.Select((p, k) => new GenerationPrompt(p, k))], new GenerationOptions { MaxNewTokens = 24 });
+        Assert.That(made.Select(m => m[0].Ids), Is.EqualTo(golden.EnumerateArray().Select(g => g.Ids())));
+        Same(model, prompts);
+    }
+
+    [TestCaseSource(nameof(Variants))]
+    public void Stretched_positions_are_those_of_a_full_computation(string variant)
+    {
+        var folder = Shared.Scratch();
+        Shared.Copy(Shared.Golden("models", variant.Split('/')[0]), folder);
+        File.Copy(Path.Combine(Shared.Golden("models", variant), "config.json"), Path.Combine(folder, "config.json"), overwrite: true);
+        var model = Load(folder);
+        // From below the length at which dynamic and longrope change to above it.
+        Same(model, [[.. Enumerable.Range(3, 13)], [.. Enumerable.Range(7, 4)]], steps: 8);
+    }
+
+    [TestCase(torch.ScalarType.Float32, 2e-5)]
+    [TestCase(torch.ScalarType.Float64, 2e-6)] // scores are given out in float32
+    [TestCase(torch.ScalarType.BFloat16, 0.25)]
+    public void Children_of_one_parent_share_its_past_and_go_their_own_ways(torch.ScalarType dtype, double tolerance)
+    {
+        var model = Tiny.Model(dtype);
+        var mode = new ForwardMode { Deltas = Tiny.Deltas(model, dtype) };
+        Same(model, [[1, 2, 3, 4, 5], [6], [7, 8, 9]], mode, 12, tolerance);
+    }
+
+    // A family whose architecture is not built in comes with its plugin; the test waits for it in sight.
+    private static DecoderModel Load(string folder)
+    {
+        var type = Models.Checkpoints.ModelConfig.Open(folder).ModelType;
+        if (!ModelArchitectures.BuiltIn.Names.Contains(type)) Assert.Ignore($"the architecture {type} is not built in");
+        return ModelFolder.Load(folder);
+    }
+
+    // Runs both sessions through the same branching steps.
+    private static void Same(DecoderModel model, IReadOnlyList<int[]> prompts, ForwardMode? mode = null, int steps = 10, double tolerance = Tolerance)
+    {
+        using var cached = new CachedSession(model, mode ?? ForwardMode.Plain);
+        using var full = new RecomputeSession(model, mode);
+        var random = new Random(3);
+        var (a, b) = (cached.Begin(prompts), full.Begin(prompts));
+        for (var step = 0; ; step++)
+        {
+            Assert.That(a.shape, Is.EqualTo(b.shape));
+            var (x, y) = (MemoryMarshal.Cast<byte, float>(a.bytes).ToArray(), MemoryMarshal.Cast<byte, float>(b.bytes).ToArray());
+            var largest = x.Zip(y, (p, q) => Math.Abs(p - q)).Max();
+            Assert.That(largest, Is.LessThan(tolerance), $"step {step}");
+            Assert.That(x.Max(Math.Abs), Is.GreaterThan(0.1), "scores that are all 0 would prove nothing");
+            if (step == steps) return;
+            // Some rows end, some split, most go on.
+            var rows = (int)a.size(0);
+            int[] parents = [.. Enumerable.Range(0, rows).SelectMany(r => Enumerable.Repeat(r, rows < 5 && random.Next(3) == 0 ? 2 : rows > 2 && random.Next(4) == 0 ? 0 : 1))];
+            if (parents.Length == 0) parents = [0];
+            int[] tokens = [.. parents.Select(_ => random.Next((int)model.Spec.Vocabulary))];
+            a.Dispose();
+            b.Dispose();
+            (a, b) = (cached.Next(parents, tokens), full.Next(parents, tokens));
+        }
+    }
+
+    private static Models.Checkpoints.SafetensorsFile Rows(string folder) => Models.Checkpoints.SafetensorsFile.Open(Path.Combine(folder, "golden.safetensors"));
+
+    private static List<int[]> Prompts(Models.Checkpoints.SafetensorsFile file)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (ids, mask) = (file.Tensor("input_ids"), file.Tensor("attention_mask"));
+        var (rows, width) = (ids.size(0), ids.size(1));
+        var (all, kept) = (ids.data<long>().ToArray(), mask.data<long>().ToArray());
+        return [.. Enumerable.Range(0, (int)rows).Select(r => Enumerable.Range((int)(r * width), (int)width).Where(k => kept[k] == 1).Select(k => (int)all[k]).ToArray())];
+    }
+}

@@ -1,0 +1,53 @@
+// What generation_config.json makes of generate: sampling only where it says so, transformers' names, refusals by key.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Generation;
+using PeftAlign.Models.Tests.Checkpoints;
+
+namespace PeftAlign.Models.Tests.Generation;
+
+internal sealed class GenerationDefaultsTests
+{
+    [Test]
+    public void Without_do_sample_sampling_parameters_rest()
+    {
+        var options = Read("""{"temperature": 0.6, "top_p": 0.9, "eos_token_id": [1, 2], "repetition_penalty": 1.1}""");
+        Assert.That((options.Temperature, options.TopP, options.TopK, options.RepetitionPenalty), Is.EqualTo((0.0, 1.0, 0, 1.1)));
+        Assert.That(options.EosTokenIds, Is.EqualTo(new[] { 1, 2 }));
+        Assert.That((options.MaxNewTokens, options.MaxLength), Is.EqualTo((GenerationDefaults.MaxNewTokens, (int?)null)));
+    }
+
+    [Test]
+    public void With_do_sample_they_hold_and_top_k_is_transformers_own()
+    {
+        var options = Read("""{"do_sample": true, "temperature": 0.6, "top_p": 0.9, "max_length": 300}""");
+        Assert.That((options.Temperature, options.TopP, options.TopK), Is.EqualTo((0.6, 0.9, 50)));
+        Assert.That((options.MaxNewTokens, options.MaxLength), Is.EqualTo((int.MaxValue, (int?)300)));
+        Assert.That(Read("""{"do_sample": true, "top_k": 7}""").TopK, Is.EqualTo(7));
+    }
+
+    [Test]
+    public void Lists_and_words_are_read()
+    {
+        var options = Read("""{"bad_words_ids": [[4], [5, 6]], "sequence_bias": [[[7], 2.5]], "suppress_tokens": [8], "stop_strings": "x", "early_stopping": "never", "num_beams": 3}""");
+        Assert.That(options.BadWordsIds, Is.EqualTo(new[] { new[] { 4 }, [5, 6] }));
+        Assert.That((options.SequenceBias[0].Ids, options.SequenceBias[0].Bias), Is.EqualTo((new[] { 7 }, 2.5)));
+        Assert.That((options.SuppressTokens[0], options.StopStrings[0], options.EarlyStopping, options.NumBeams), Is.EqualTo((8, "x", EarlyStopping.Never, 3)));
+    }
+
+    [TestCase("""{"guidance_scale": 1.5}""", "guidance_scale")]
+    [TestCase("""{"forced_eos_token_id": 2}""", "forced_eos_token_id")]
+    [TestCase("""{"bad_words_ids": [4]}""", "bad_words_ids")]
+    [TestCase("""{"early_stopping": "soon"}""", "early_stopping")]
+    public void What_is_not_built_or_wrong_is_refused_by_its_key(string json, string key) =>
+        Assert.That(() => Read(json), Throws.InstanceOf<UserErrorException>().With.Message.Contains(key));
+
+    private static GenerationOptions Read(string json)
+    {
+        var folder = Shared.Scratch();
+        File.Copy(Path.Combine(Stories.Folder, "config.json"), Path.Combine(folder, "config.json"));
+        File.WriteAllText(Path.Combine(folder, "generation_config.json"), json);
+        return GenerationDefaults.Of(ModelConfig.Open(folder).Generation);
+    }
+}

@@ -1,0 +1,115 @@
+// One layer in training mode under a given dropout mask, and new adapters' starts, against PEFT's numbers.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Peft.Lora;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Peft.Tests;
+
+public sealed class LayerTests : ScopedTest
+{
+    [TestCase("lora")]
+    [TestCase("dora")]
+    public void A_layer_in_training_mode(string kind)
+    {
+        using var golden = Golden.Tensors("layer", "golden.safetensors");
+        var facts = Golden.Json("layer", "golden.json");
+        Tensor Leaf(string name) => golden.Tensor(name).clone().requires_grad_();
+        var (rate, scale) = ((double)facts["dropout"]!, (double)facts["lora_alpha"]! / (double)facts["r"]!);
+        var (x, a, b, m) = (Leaf("x"), Leaf(kind + ".A"), Leaf(kind + ".B"), kind == "dora" ? Leaf("dora.magnitude") : null);
+        var layer = new Layer("layer", golden.Tensor("weight"), golden.Tensor("bias"));
+        var low = new LowRank(a, b, scale, rate) { Magnitude = m };
+        var asked = new List<double>();
+        var y = Deltas.Linear(layer, x, low, (input, share) =>
+        {
+            asked.Add(share);
+            return input * golden.Tensor("mask") / (1 - share);
+        });
+        Assert.That(asked, Is.EqualTo(new[] { rate }));
+        Assert.That(Golden.Worst(y, golden.Tensor(kind + ".y_train")), Is.LessThan(2e-6));
+        Assert.That(Golden.Worst(Deltas.Linear(layer, x, low, (input, _) => input), golden.Tensor(kind + ".y_eval")), Is.LessThan(2e-6));
+        y.backward(golden.Tensor("dy"));
+        foreach (var (name, leaf) in new[] { ("dx", x), ("dA", a), ("dB", b), ("dmagnitude", m) })
+            if (leaf is not null) Assert.That(Golden.Worst(leaf.grad!, golden.Tensor($"{kind}.{name}")), Is.LessThan(5e-6), name);
+    }
+
+    [TestCase("pissa", "pissa", false)]
+    [TestCase("pissa_rslora", "pissa", true)]
+    [TestCase("olora", "olora", false)]
+    public void Starts_that_follow_from_the_weights(string run, string init, bool rslora)
+    {
+        using var golden = Golden.Tensors("inits", "golden.safetensors");
+        var model = Golden.Base(Golden.Adapter(Golden.Path("pissa-trained")));
+        var adapter = Registered.Lora(new LoraOptions { Rank = 4, Alpha = 6, Targets = ["q_proj", "down_proj"], Init = init, UseRslora = rslora });
+        var sites = adapter.Attach(model.Outline("base"), 1);
+        Assert.That(sites, Has.Count.EqualTo(4));
+        foreach (var site in sites)
+        {
+            var low = (LowRank)site.Delta;
+            var own = model.Weights[site.Module + ".weight"];
+            // PEFT's own float32 numbers are up to 7e-6 from the float64 ones, where the fourth and fifth singular values are close.
+            Assert.That(Golden.Worst(low.B.mm(low.A), golden.Tensor($"{run}.{site.Module}.BA")), Is.LessThan(1e-5), site.Module);
+            Assert.That(Golden.Worst(own - low.B.mm(low.A) * low.Scale, golden.Tensor($"{run}.{site.Module}.base")), Is.LessThan(1e-5), site.Module);
+        }
+        // The start beside the base is taken away again: the policy is the base, bit for bit.
+        foreach (var (on, off) in Golden.Logits(model, ModuleGoldenTests.Mode(sites)).Zip(Golden.Logits(model, ForwardMode.Plain))) Assert.That(on.equal(off));
+    }
+
+    [Test]
+    public void A_randomised_start_comes_near_the_exact_one()
+    {
+        var model = Golden.Base(Golden.Adapter(Golden.Path("lora")));
+        IReadOnlyList<AdapterSite> Attached(string init) => Registered.Lora(new LoraOptions { Rank = 4, Init = init }).Attach(model.Outline("base"), 1);
+        foreach (var (exact, near) in Attached("pissa").Zip(Attached("pissa_niter_16")))
+        {
+            var (one, other) = ((LowRank)exact.Delta, (LowRank)near.Delta);
+            var own = model.Weights[exact.Module + ".weight"];
+            double Rest(LowRank low) => (own - low.B.mm(low.A) * low.Scale).norm().item<float>();
+            // The exact start leaves the least that a rank can leave.
+            Assert.That(Rest(other) / Rest(one), Is.InRange(1 - 1e-6, 1.001), exact.Module);
+        }
+    }
+
+    [Test]
+    public void Default_and_gaussian_starts()
+    {
+        var outline = new ModelOutline("llama", "x", [new("model.embed_tokens", ModuleKind.Embedding, 400, 300), new("q_proj", ModuleKind.Linear, 400, 300)]);
+        LowRank New(string init, string target) => (LowRank)Registered.Lora(new LoraOptions { Init = init, Targets = [target] }).Attach(outline, 3)[0].Delta;
+        var usual = New("default", "q_proj");
+        Assert.That(usual.A.abs().max().item<float>(), Is.InRange(0.0495, 0.05));
+        Assert.That(usual.B.abs().max().item<float>(), Is.Zero);
+        var gaussian = New("gaussian", "q_proj");
+        Assert.That(gaussian.A.std().item<float>(), Is.EqualTo(1 / 8.0).Within(0.01));
+        var embedding = New("default", "embed_tokens");
+        Assert.That((embedding.A.shape, embedding.B.shape), Is.EqualTo((new long[] { 8, 300 }, new long[] { 400, 8 })));
+        Assert.That((embedding.A.abs().max().item<float>(), embedding.B.std().item<float>()), Is.EqualTo((0f, 1f)).Within(0.05f));
+    }
+
+    [TestCase("q_porj", "q_proj")]
+    [TestCase("attention", "all-linear")]
+    [TestCase("norm", "match no module")]
+    [TestCase("(.*", "no regular expression")]
+    public void Targets_that_match_nothing_are_an_error_that_says_what_there_is(string target, string hint)
+    {
+        var model = Golden.Base(Golden.Adapter(Golden.Path("lora")));
+        var message = Assert.Throws<UserErrorException>(() => Registered.Lora(new LoraOptions { Targets = [target] }).Attach(model.Outline("base"), 1))!.Message;
+        Assert.That(message, Does.Contain(hint));
+    }
+
+    [Test]
+    public void What_does_not_go_together_is_refused()
+    {
+        var outline = Golden.Base(Golden.Adapter(Golden.Path("lora"))).Outline("base");
+        void Refused(LoraOptions options, string word) => Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora(options).Attach(outline, 1))!.Message, Does.Contain(word));
+        Refused(new() { Init = "eva" }, "pissa_niter_N");
+        Refused(new() { Init = "pissa", UseDora = true }, "use_dora");
+        Refused(new() { Init = "pissa", Rank = 17 }, "lower rank");
+        Refused(new() { Targets = ["embed_tokens"], UseDora = true }, "embedding");
+        Refused(new() { TrainableTokens = [96] }, "vocabulary of 96");
+        Refused(new() { TrainableTokens = [1], Targets = ["embed_tokens"] }, "choose one");
+        Refused(new() { ModulesToSave = ["head"] }, "modules_to_save");
+        Refused(new() { ExcludeModules = ["q_proj", "v_proj"] }, "leave none");
+        Refused(new() { Targets = [".*q_proj"], LayersToTransform = [0] }, "regular expression");
+    }
+}

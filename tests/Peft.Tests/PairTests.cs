@@ -1,0 +1,67 @@
+// Several adapters over one base: both at once, and another one for each row.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Peft.Tests;
+
+public sealed class PairTests : ScopedTest
+{
+    private static (DecoderModel Model, Dictionary<string, Delta> A, Dictionary<string, Delta> B) Load()
+    {
+        var (a, b) = (Golden.Adapter(Golden.Path("pair-a")), Golden.Adapter(Golden.Path("pair-b")));
+        var model = Golden.Base(a);
+        Dictionary<string, Delta> Sites(AdapterFiles files) => Registered.Lora().Load(model.Outline("base"), files).ToDictionary(s => s.Module, s => s.Delta);
+        return (model, Sites(a), Sites(b));
+    }
+
+    private static Tensor Pair(string name)
+    {
+        using var file = Golden.Tensors("pair", "golden.safetensors");
+        return file.Tensor(name).clone();
+    }
+
+    [Test]
+    public void Each_alone_and_both_at_once()
+    {
+        var (model, a, b) = Load();
+        Assert.That(Golden.Distance(Golden.Logits(model, new() { Deltas = a }), Pair("logits_a")), Is.LessThan(1e-4));
+        Assert.That(Golden.Distance(Golden.Logits(model, new() { Deltas = b }), Pair("logits_b")), Is.LessThan(1e-4));
+        var both = a.ToDictionary(p => p.Key, p => (Delta)new Stack([p.Value, b[p.Key]]));
+        Assert.That(Golden.Distance(Golden.Logits(model, new() { Deltas = both }), Pair("logits_both_active")), Is.LessThan(1e-4));
+    }
+
+    [Test]
+    public void A_row_has_the_adapter_that_its_control_names()
+    {
+        var (model, a, b) = Load();
+        var mode = new ForwardMode { Controls = new Dictionary<string, IReadOnlyDictionary<string, Delta>> { ["a"] = a, ["b"] = b } };
+        var rows = Golden.Logits(model, mode, ["a", null, "b"]);
+        Assert.That(Golden.Distance(rows, Pair("logits_rows_a_base_b")), Is.LessThan(1e-4));
+        // Not near the base: equal to it.
+        Assert.That(rows[1].equal(Golden.Logits(model, mode, [null, null, null])[1]));
+        Assert.Throws<UserErrorException>(() => Golden.Logits(model, mode, ["a", "c", "b"]));
+        Assert.DoesNotThrow(() => Golden.Logits(model, ForwardMode.Plain, ["a", "c", "b"]), "without any adapter controls play no part: the reference of a run with controls");
+    }
+
+    // A change that is more than a thin product goes another way through the engine; on LoRA both ways must agree.
+    [Test]
+    public void Whole_tensors_and_factors_are_chosen_by_row_too()
+    {
+        var (model, a, _) = Load();
+        var module = a.Keys.First();
+        var scale = new Scale(torch.full([32], 1.5), OfInputs: false);
+        ForwardMode One(Delta delta) => new() { Deltas = new Dictionary<string, Delta> { [module] = delta } };
+        var mode = new ForwardMode
+        {
+            Deltas = new Dictionary<string, Delta> { [module] = a[module] },
+            Controls = new Dictionary<string, IReadOnlyDictionary<string, Delta>> { ["scaled"] = new Dictionary<string, Delta> { [module] = scale } },
+        };
+        var rows = Golden.Logits(model, mode, ["scaled", null, "scaled"]);
+        var (with, without) = (Golden.Logits(model, One(new Stack([a[module], scale]))), Golden.Logits(model, One(a[module])));
+        Assert.That(Golden.Worst(rows[0], with[0]), Is.LessThan(1e-5));
+        Assert.That(Golden.Worst(rows[1], without[1]), Is.LessThan(1e-5));
+        Assert.That(Golden.Worst(rows[0], without[0]), Is.GreaterThan(1e-2));
+    }
+}

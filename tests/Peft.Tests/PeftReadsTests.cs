@@ -1,0 +1,102 @@
+// What we write, PEFT loads: adapters of every kind with trained-like values go into a folder, PEFT puts them on the base in a
+// process of its own, and the logits are ours. Needs a Python with peft: PEFTALIGN_PEERS_PYTHON names it.
+
+using System.Diagnostics;
+using PeftAlign.Abstractions;
+using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Peft.IA3;
+using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Peft.Tests;
+
+public sealed class PeftReadsTests : ScopedTest
+{
+    private static readonly Dictionary<string, (string Base, Func<IPeftAdapter> Adapter)> Cases = new()
+    {
+        ["plain"] = ("base-llama", () => Registered.Lora(new() { Rank = 3, Dropout = 0.1, Targets = ["all-linear"] })),
+        ["patterns"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", "up_proj"], RankPattern = new() { ["q_proj"] = 2 }, AlphaPattern = new() { ["layers.1.mlp.up_proj"] = 3 }, UseRslora = true, ModulesToSave = ["lm_head"] })),
+        ["regex"] = ("base-llama", () => Registered.Lora(new() { Targets = [@".*\.1\..*(q_proj|gate_proj)"] })),
+        ["dora"] = ("base-llama", () => Registered.Lora(new() { Targets = ["o_proj", "down_proj"], UseDora = true, LayersToTransform = [1] })),
+        ["pissa"] = ("base-llama", () => Registered.Lora(new() { Rank = 4, Alpha = 6, Init = "pissa", UseRslora = true })),
+        ["tokens"] = ("base-llama", () => Registered.Lora(new() { TrainableTokens = [5, 2, 40], ExcludeModules = ["layers.0.self_attn.v_proj"] })),
+        ["embedding"] = ("base-llama", () => Registered.Lora(new() { Targets = ["embed_tokens", "lm_head", "k_proj"] })),
+        ["bias"] = ("base-gpt2", () => Registered.Lora(new() { Bias = "all", Targets = ["c_attn", "mlp.c_proj"] })),
+        ["ia3"] = ("base-gpt2", () => Registered.IA3(new IA3Options { ModulesToSave = ["ln_f"] })),
+    };
+
+    private const string Script = """
+        import sys, os, torch
+        from safetensors.torch import load_file, save_file
+        from transformers import AutoModelForCausalLM
+        from peft import PeftModel
+        torch.set_num_threads(1)
+        root = sys.argv[1]
+        for name in sorted(os.listdir(root)):
+            folder = os.path.join(root, name)
+            base, inputs = open(os.path.join(folder, "base")).read(), load_file(os.path.join(folder, "inputs.safetensors"))
+            model = AutoModelForCausalLM.from_pretrained(base, attn_implementation="eager").eval()
+            model = PeftModel.from_pretrained(model, folder).eval()
+            with torch.no_grad():
+                logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+            save_file({"logits": logits.contiguous()}, os.path.join(folder, "logits.safetensors"))
+        """;
+
+    [Test]
+    public void Peft_computes_the_same_logits_from_our_folders()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) { Assert.Ignore("PEFTALIGN_PEERS_PYTHON names no Python with peft"); return; }
+        var root = Directory.CreateTempSubdirectory("peftalign-peers-").FullName;
+        try
+        {
+            var ours = Cases.ToDictionary(c => c.Key, c => Written(Path.Combine(root, c.Key), c.Value.Base, c.Value.Adapter()));
+            Run(python, root);
+            foreach (var (name, logits) in ours)
+            {
+                using var theirs = SafetensorsFile.Open(Path.Combine(root, name, "logits.safetensors"));
+                Assert.That(Golden.Distance(logits, theirs.Tensor("logits")), Is.LessThan(1e-4), name);
+            }
+        }
+        finally
+        {
+            Directory.Delete(root, recursive: true);
+        }
+    }
+
+    // Logits of the adapter in memory, whose folder is written.
+    private static List<Tensor> Written(string folder, string baseName, IPeftAdapter adapter)
+    {
+        var model = ModelFolder.Load(Golden.Path(baseName));
+        var outline = model.Outline(baseName);
+        var sites = adapter.Attach(outline, 1);
+        using (torch.no_grad())
+            foreach (var site in sites)
+                foreach (var (role, tensor) in site.Delta.Parameters) tensor.add_(new CounterStream(9, role, site.Module).Normal(tensor.shape, 0, 0.1));
+        var files = adapter.Save(outline, sites);
+        AdapterFolder.Write(folder, files.Config.ToDictionary(c => c.Key, c => (object?)(c.Value is null ? null : System.Text.Json.JsonSerializer.SerializeToElement(c.Value))), files.Tensors);
+        File.WriteAllText(Path.Combine(folder, "base"), Golden.Path(baseName));
+        File.Copy(Golden.Path("inputs.safetensors"), Path.Combine(folder, "inputs.safetensors"));
+        var logits = Golden.Logits(model, ModuleGoldenTests.Mode(sites));
+        var off = Golden.Logits(model, Models.Decoders.ForwardMode.Plain);
+        Assert.That(Golden.Worst(logits[0], off[0]), Is.GreaterThan(1e-2), $"{Path.GetFileName(folder)}: the adapter changes nothing, so the comparison would say nothing");
+        return logits;
+    }
+
+    private static void Run(string python, string root)
+    {
+        var script = Path.Combine(Path.GetTempPath(), $"peftalign-peers-{Environment.ProcessId}.py");
+        File.WriteAllText(script, Script);
+        try
+        {
+            using var process = Process.Start(new ProcessStartInfo(python, [script, root]) { RedirectStandardError = true })!;
+            var errors = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            Assert.That(process.ExitCode, Is.Zero, errors);
+        }
+        finally
+        {
+            File.Delete(script);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+// DPO through the trainer: what must not change a result (packs, head chunks, memory splits, the prompt's sharing), where a run
+// starts, references, adapters over frozen adapters, and their exact concatenation.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Methods.Dpo;
+using PeftAlign.Models;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Training.Tests;
+
+public sealed class DpoRunTests : TrainingTest
+{
+    private static readonly TrainingOptions Options = new() { LearningRate = 5e-3, BatchSize = 6, GradientAccumulationSteps = 2, MaxSteps = 5, MaxGradNorm = 1, SaveEvery = 0, Seed = 4 };
+
+    private static JsonObject Config => Fixtures.Json(Fixtures.Path("trajectories", "dpo-lora", "adapter_init", "adapter_config.json"));
+
+    private static IReadOnlyList<DataRecord> Pairs => Fixtures.Records(Fixtures.Path("trajectories", "data", "pairs.json"));
+
+    private TrainingRun Run(string name, TrainingOptions? options = null, DpoOptions? dpo = null)
+    {
+        var model = ModelFolder.Load(Fixtures.Path("trajectories", "base-model"));
+        return new TrainingRun
+        {
+            Model = model,
+            Records = Pairs,
+            Method = Fixtures.Dpo(dpo ?? new DpoOptions()),
+            Adapter = Fixtures.Lora(Config, dropout: 0.2).Attach(model.Outline("base-model"), 5),
+            Options = options ?? Options,
+            Folder = Directory.CreateDirectory(Path.Combine(Folder, name)).FullName,
+        };
+    }
+
+    private static List<JsonNode> Rows(TrainingRun run) => [.. File.ReadLines(Path.Combine(run.Folder, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)];
+
+    private static Dictionary<string, Tensor> Trained(TrainingRun run) => run.Adapter!.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value))).ToDictionary(p => p.Item1, p => p.Value);
+
+    private static void AssertSame(TrainingRun actual, TrainingRun expected, double tolerance)
+    {
+        foreach (var (name, tensor) in Trained(expected))
+            Assert.That((Trained(actual)[name] - tensor).abs().max().item<float>(), Is.LessThanOrEqualTo(tolerance), name);
+        foreach (var (a, e) in Rows(actual).Zip(Rows(expected)))
+            Assert.That((double)a["loss"]!, Is.EqualTo((double)e["loss"]!).Within(1e-5));
+    }
+
+    // Smaller packs round otherwise. Adam's epsilon is large here: with the usual one it divides nearly-zero gradients by their
+    // own rounding (1e-4 to 3e-4 apart after five updates). In float64 single passes agree to 1e-9 (BatchPassTests).
+    [Test]
+    public void Gradient_checkpointing_changes_memory_alone()
+    {
+        var options = Options with { BatchSize = 48, AdamEpsilon = 1e-2 };
+        var (kept, again) = (Run("kept", options), Run("again", options with { GradientCheckpointing = true }));
+        Trainer.Train(kept);
+        Trainer.Train(again);
+        AssertSame(again, kept, 1e-5);
+    }
+
+    // One update's gradient under every way to compute it; the adapter's dropout is on.
+    [TestCase(1, 7, false, false)]
+    [TestCase(64, 256, true, false)]
+    [TestCase(4096, 256, false, true)]
+    [TestCase(50, 5, true, true)]
+    public void Packs_chunks_splits_and_shared_prompts_change_nothing(long packRows, long chunkRows, bool split, bool apart)
+    {
+        var model = ModelFolder.Load(Fixtures.Path("trajectories", "base-model"));
+        var sites = Fixtures.Lora(Config, dropout: 0.2).Attach(model.Outline("base-model"), 5);
+        using (torch.no_grad())
+            foreach (var low in sites.Select(s => (LowRank)s.Delta)) low.B.normal_(0, 0.1, new torch.Generator(7));
+        var method = Fixtures.Dpo(new DpoOptions { LossType = ["sigmoid", "aot", "sft"], LossWeights = [1, 0.5, 0.2], UseWeighting = false, LdAlpha = 0.4, DisableDropout = false });
+        var groups = method.Prepare([.. Pairs.Take(12)], new PrepareContext(null, 1024, new MaskLedger()));
+        (double Loss, List<Tensor> Gradients) Update(LogProbEngine engine, IReadOnlyList<CompletionGroup> batch, bool inParts, bool dropped)
+        {
+            var deltas = sites.ToDictionary(s => s.Module, s => s.Delta.With(role => s.Delta.Parameters[role].detach().clone().requires_grad_()));
+            using var pass = engine.Pass(batch, new ForwardMode { Deltas = deltas, Dropout = dropped ? new DropoutKey(1, 2) : null }, new PassNeeds { Reference = new(model, ForwardMode.Plain), Statistics = method.Needs.Statistics, Split = inParts });
+            var loss = method.Loss(new ScoredBatch(batch, pass.LogProbs, engine.Weights(batch)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
+            loss.Numerator.backward();
+            pass.Backward();
+            return (loss.Numerator.item<double>(), [.. deltas.Values.SelectMany(d => d.Parameters.Values).Select(p => p.grad!)]);
+        }
+        // A prompt of its own for each answer has dropout decisions of its own: it is compared without.
+        var (loss, gradients) = Update(new LogProbEngine(model), groups, inParts: false, dropped: !apart);
+        IReadOnlyList<CompletionGroup> other = apart ? [.. groups.SelectMany(g => g.Completions.Select(c => g with { Completions = [c] }))] : groups;
+        var (again, theirs) = Update(new LogProbEngine(model, packRows, chunkRows), other, split, dropped: !apart);
+        Assert.That(again, Is.EqualTo(loss).Within(1e-5));
+        foreach (var (mine, yours) in gradients.Zip(theirs))
+            Assert.That((mine - yours).abs().max().item<float>(), Is.LessThanOrEqualTo(1e-4 * Math.Max(0.1, mine.abs().max().item<float>())));
+    }
+
+    [TestCase("sigmoid", 0.69314718055994531)]
+    [TestCase("ipo", 25)]
+    [TestCase("hinge", 1)]
+    public void A_run_starts_at_its_reference(string loss, double value)
+    {
+        var run = Run("start", Options with { MaxSteps = 1 }, new DpoOptions { LossType = [loss] });
+        Trainer.Train(run);
+        var first = Rows(run)[0];
+        Assert.That((double)first["loss"]!, Is.EqualTo(value).Within(1e-12));
+        foreach (var metric in (string[])["rewards/chosen", "rewards/rejected", "rewards/margins", "rewards/accuracies"]) Assert.That((double)first[metric]!, Is.Zero, metric);
+    }
+
+    // A reference that changes between looking and training, as stored log-probs of other weights would.
+    [Test]
+    public void A_start_away_from_the_reference_stops_the_run()
+    {
+        var run = Run("apart");
+        foreach (var low in run.Adapter!.Select(s => (LowRank)s.Delta)) low.B.normal_(0, 0.5);
+        using var policy = new TrainedPolicy(run);
+        using (torch.no_grad())
+            foreach (var low in run.Adapter!.Select(s => (LowRank)s.Delta)) low.B.normal_(0, 0.5);
+        var engine = new LogProbEngine(run.Model);
+        var groups = run.Method.Prepare([.. Pairs.Take(3)], new PrepareContext(null, 1024, new MaskLedger()));
+        using var pass = engine.Pass(groups, policy.Mode, new PassNeeds { Reference = policy.Reference });
+        Assert.That(() => StartInvariant.Check(engine, policy, groups, pass, dropout: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("log-probs differ by"));
+    }
+
+    [Test]
+    public void A_reference_of_its_own_moves_the_margins()
+    {
+        var run = Run("reference", Options with { MaxSteps = 1 });
+        var other = Fixtures.Lora(Config).Attach(run.Model.Outline("base-model"), 9);
+        using (torch.no_grad())
+            foreach (var low in other.Select(s => (LowRank)s.Delta)) low.B.normal_(0, 0.3, new torch.Generator(3));
+        run = run with { Reference = new ReferencePolicy(run.Model, new ForwardMode { Deltas = AdapterLayers.Deltas([other]) }) };
+        Trainer.Train(run);
+        Assert.That((double)Rows(run)[0]["rewards/chosen"]!, Is.Not.Zero);
+    }
+
+    // The lower adapter is part of policy and reference, is not trained, and together they are one PEFT folder.
+    [Test]
+    public void An_adapter_over_a_frozen_one_starts_there_and_both_are_one_afterwards()
+    {
+        var run = Run("over");
+        var outline = run.Model.Outline("base-model");
+        var files = Fixtures.Adapter(Fixtures.Path("trajectories", "sft-lora", "adapter_final"));
+        var lower = Fixtures.Lora(files.Config).Load(outline, files);
+        var before = lower.SelectMany(s => s.Delta.Parameters.Values).Select(t => t.clone()).ToList();
+        run = run with { Beneath = [lower] };
+        Trainer.Train(run);
+        Assert.That((double)Rows(run)[0]["rewards/margins"]!, Is.Zero);
+        Assert.That((double)Rows(run)[^1]["rewards/margins"]!, Is.Not.Zero);
+        foreach (var (now, then) in lower.SelectMany(s => s.Delta.Parameters.Values).Zip(before)) Assert.That(now.equal(then), "the lower adapter stays as it is");
+
+        var joined = AdapterLayers.Concatenated(outline, files.Config, [lower, run.Adapter!])!;
+        var one = Fixtures.Lora(Config).Load(outline, joined);
+        var groups = run.Method.Prepare([.. Pairs.Take(8)], new PrepareContext(null, 1024, new MaskLedger()));
+        var engine = new LogProbEngine(run.Model);
+        using var off = torch.no_grad();
+        Tensor Scored(params IReadOnlyList<AdapterSite>[] layers) => engine.LogProbs(groups, new ForwardMode { Deltas = AdapterLayers.Deltas(layers) });
+        Assert.That((Scored(one) - Scored(lower, run.Adapter!)).abs().max().item<float>(), Is.LessThan(1e-5));
+        Assert.That((Scored(lower) - Scored(lower, run.Adapter!)).abs().max().item<float>(), Is.GreaterThan(1e-3), "training moved the policy");
+    }
+
+    [Test]
+    public void Killed_and_resumed_ends_with_equal_numbers()
+    {
+        var whole = Run("whole", Options with { SaveEvery = 2 });
+        Trainer.Train(whole with { Progress = p => { if (p.Step == 3) Copy(whole.Folder, Path.Combine(Folder, "killed")); } });
+        var resumed = Run("killed", Options with { SaveEvery = 2 });
+        Assert.That(Trainer.Train(resumed).ResumedFrom, Is.EqualTo(2));
+        foreach (var (name, tensor) in Trained(whole)) Assert.That(Trained(resumed)[name].equal(tensor), name);
+        Assert.That(File.ReadAllText(Path.Combine(resumed.Folder, "metrics.jsonl")), Is.EqualTo(File.ReadAllText(Path.Combine(whole.Folder, "metrics.jsonl"))));
+    }
+}
