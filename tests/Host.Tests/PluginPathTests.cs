@@ -36,6 +36,55 @@ public class PluginPathTests
         ATamperedFile(installed);
     }
 
+    // What the strategy returns is what stands in the merged model: bounded at 0 the base itself, bounded elsewhere another.
+    [TestCase("cs")]
+    [TestCase("fs")]
+    public void AMergeFromAnEmptyFolderToARun(string language)
+    {
+        var home = Path.Combine(folder, "Acme.Bounded");
+        Run(0, folder, Host, "plugins", "new", "merge", "Acme.Bounded", "--lang", language);
+        Offline(home);
+        Assert.That(Run(0, home, "dotnet", "test", "--no-build"), Does.Contain("Passed:    15"));
+        var packed = Run(0, home, Host, "plugins", "pack", "--out", Path.Combine(folder, "bounded.peftplugin")).Trim();
+        var installed = Path.Combine(folder, "installed");
+        Run(0, folder, Host, "plugins", "add", packed, "--plugins", installed);
+        Assert.That(Run(0, folder, Host, "plugins", "list", "--plugins", installed), Does.Contain("acme.bounded").And.Contain("merge bounded"));
+        MergeManifest("none", 0);
+        MergeManifest("some", 0.001);
+        foreach (var name in new[] { "none", "some" }) Run(0, folder, Host, "run", name + ".yaml", "--plugins", installed, "--threads", "1");
+        var start = Weights("none", "make-model");
+        Assert.That(start, Is.Not.Empty);
+        Assert.That(Weights("none", "merge"), Is.EqualTo(start));
+        Assert.That(Weights("some", "make-model"), Is.EqualTo(start));
+        Assert.That(Weights("some", "merge"), Has.Length.EqualTo(start.Length).And.Not.EqualTo(start));
+    }
+
+    private void MergeManifest(string name, double limit) => File.WriteAllText(Path.Combine(folder, name + ".yaml"), $$"""
+        peftalign: 1
+        name: {{name}}
+        seeds: [1]
+        plugins: [methods.sft, data, acme.bounded]
+        models:
+          tiny: { init: llama, set: { hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+        datasets:
+          one: { reader: synthetic, rows: 6, seed: 1 }
+          two: { reader: synthetic, rows: 6, seed: 2 }
+        methods:
+          teach: { type: sft, learning_rate: 1.0e-3, batch_size: 2, max_steps: 2 }
+        train:
+          - { models: [tiny], datasets: [one, two], methods: [teach] }
+        merge:
+          - { name: both, method: bounded, of: { method: teach }, across: dataset, parameters: { weight: 0.5, limit: {{limit.ToString(System.Globalization.CultureInfo.InvariantCulture)}} } }
+        """);
+
+    /// <summary>The values of the model that the run's job of a kind has written: what stands behind the safetensors header.</summary>
+    private byte[] Weights(string run, string kind)
+    {
+        var job = Directory.GetDirectories(Path.Combine(folder, "out", run, "jobs")).Single(job => (string?)JsonNode.Parse(File.ReadAllText(Path.Combine(job, "job.json")))!["kind"] == kind);
+        var bytes = File.ReadAllBytes(Directory.GetFiles(job, "*.safetensors", SearchOption.AllDirectories).Single());
+        return bytes[(8 + (int)BitConverter.ToInt64(bytes))..];
+    }
+
     [TestCase("adapter", "cs", 10)]
     [TestCase("adapter", "fs", 10)]
     [TestCase("benchmark", "cs", 10)]

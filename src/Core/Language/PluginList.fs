@@ -148,9 +148,18 @@ let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place
         let add (admitted: PluginSchema list) (entry, mark) =
             match find (entry, mark) with
             | None -> admitted
-            | Some plugin when admitted |> List.exists (fun other -> id other = id plugin && source other = source plugin) -> admitted
+            | Some plugin when
+                admitted
+                |> List.exists (fun other -> id other = id plugin && source other = source plugin)
+                ->
+                admitted
             | Some plugin when admitted |> List.exists (fun other -> id other = id plugin) ->
-                faults.Add(mark, "plugins", $"plugin '{id plugin}' is listed already, from another place; keep one of the entries")
+                faults.Add(
+                    mark,
+                    "plugins",
+                    $"plugin '{id plugin}' is listed already, from another place; keep one of the entries"
+                )
+
                 admitted
             | Some plugin -> admitted @ [ plugin ]
 
