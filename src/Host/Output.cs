@@ -55,6 +55,31 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
         if (!quiet) remarks.WriteLine(text);
     }
 
+    /// <summary>Whether stderr is a terminal on which progress may be drawn over and over.</summary>
+    public bool IsLive { get; } = !quiet && !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
+
+    /// <summary>Columns of the terminal.</summary>
+    public static int TerminalWidth
+    {
+        get
+        {
+            try
+            {
+                return Console.WindowWidth is > 0 and var width ? width : 80;
+            }
+            catch (IOException)
+            {
+                return 80;
+            }
+        }
+    }
+
+    /// <summary>Control sequences among the remarks; silent under --quiet.</summary>
+    public void Write(string text)
+    {
+        if (!quiet) remarks.Write(text);
+    }
+
     /// <summary>Details, under -v only.</summary>
     public void Detail(string text)
     {

@@ -10,7 +10,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Training;
 
-internal sealed class Checkpoints(string folder, int keep)
+internal sealed class Checkpoints(string folder, int keep, bool inexact = false)
 {
     private const string Parameters = "trainable.safetensors";
     private const string Optimizer = "optimizer.safetensors";
@@ -81,8 +81,8 @@ internal sealed class Checkpoints(string folder, int keep)
         try
         {
             var json = JsonNode.Parse(File.ReadAllText(path))!;
-            if ((string?)json["made_on"] is { } other && other != Machine)
-                throw new UserErrorException($"The checkpoint {path} was made on {other}; this is {Machine}, where the same steps round differently. Continue on the former, or delete {folder} to train from the start.");
+            if ((string?)json["made_on"] is { } other && other != Machine && !inexact)
+                throw new UserErrorException($"The checkpoint {path} was made on {other}; this is {Machine}, where the same steps round differently. Continue on the former, let `run --inexact` accept that, or delete {folder} to train from the start.");
             return new State(step, (long)json["metrics_bytes"]!, (long)json["tokens"]!, (double)json["loss"]!);
         }
         catch (Exception e) when (e is IOException or System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException)

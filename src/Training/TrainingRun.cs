@@ -42,6 +42,9 @@ public sealed record TrainingRun
     /// <summary>Where metrics.jsonl, ledger.json and checkpoints/ go.</summary>
     public required string Folder { get; init; }
 
+    /// <summary>Whether a checkpoint of another libtorch, other kernels or threads may be gone on from; numbers may then differ.</summary>
+    public bool Inexact { get; init; }
+
     /// <summary>Called after each update.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 }

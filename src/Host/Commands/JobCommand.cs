@@ -1,4 +1,4 @@
-// peftalign job FOLDER: one job of a run, started by the executor; not advertised.
+// peftalign job DIR ID...: jobs of a run that share a loaded model, started by the executor; not advertised.
 
 using System.CommandLine;
 using PeftAlign.Host.CommandLine;
@@ -9,19 +9,23 @@ namespace PeftAlign.Host.Commands;
 
 internal static class JobCommand
 {
-    public static CommandEntry Entry { get; } = new("job", "Runs one job of a run (the executor calls this).", Build) { IsHidden = true };
+    public static CommandEntry Entry { get; } = new("job", "Runs jobs of a run (the executor calls this).", Build) { IsHidden = true };
 
     private static Command Build(CommandFrame frame)
     {
-        var folder = new Argument<string>("FOLDER") { Description = "jobs/ID of a run, with its job.json." };
-        var command = new Command("job", Entry.Summary) { folder };
+        var folder = new Argument<string>("DIR") { Description = "A run's folder; without an ID, a job's own." };
+        var ids = new Argument<string[]>("ID") { Description = "Jobs of it, with a job.json each; done in this order.", Arity = ArgumentArity.ZeroOrMore };
+        var command = new Command("job", Entry.Summary) { folder, ids };
         frame.OnRun(command, Uses.Nothing, (parsed, _, cancel) =>
         {
             var path = Path.GetFullPath(parsed.GetValue(folder)!);
-            if (!File.Exists(Path.Combine(path, "job.json"))) throw new UserError(path, "holds no job.json", "use peftalign run MANIFEST");
+            var run = new RunFolder(path);
+            JobFolder[] jobs = parsed.GetValue(ids) is { Length: > 0 } given ? [.. given.Select(run.Job)] : [new JobFolder(path)];
+            foreach (var job in jobs)
+                if (!File.Exists(job.Spec)) throw new UserError(job.Path, "holds no job.json", "use peftalign run MANIFEST");
             var messages = Console.Out;
             Console.SetOut(Console.Error); // what a plugin prints goes to the log, not among the messages
-            return Task.FromResult(JobProcess.Run(new JobFolder(path), messages, Console.OpenStandardInput(), cancel));
+            return Task.FromResult(JobProcess.Run(jobs, messages, Console.OpenStandardInput(), cancel));
         });
         return command;
     }

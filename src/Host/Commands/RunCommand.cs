@@ -12,6 +12,8 @@ internal static class RunCommand
 {
     public static CommandEntry Entry { get; } = new("run", "Runs an experiment: trains, evaluates, reports; continues where it was.", Build);
 
+    private const int SkippedToldAtMost = 20;
+
     private static Command Build(CommandFrame frame)
     {
         var manifest = new Argument<string>("MANIFEST") { Description = "The experiment, a YAML file." };
@@ -22,13 +24,16 @@ internal static class RunCommand
         var jobs = new Option<int>("--jobs") { HelpName = "N", Description = "Jobs at once; each gets its share of the cores.", DefaultValueFactory = _ => 1 };
         var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "Further folders of plugins." };
         var updateLock = new Option<bool>("--update-lock") { Description = "Take the plugins that are found into the manifest's lock." };
-        var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock };
+        var strict = new Option<bool>("--strict") { Description = "Make finished jobs again that were made with other files of the program or a plugin." };
+        var inexact = new Option<bool>("--inexact") { Description = "Go on from checkpoints of another libtorch, kernels or threads; numbers may differ from an unbroken run's." };
+        var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock, strict, inexact };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
         {
             var atOnce = parsed.GetValue(jobs);
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
-            var planned = Planning.Read(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
-            return parsed.GetValue(dry) ? Task.FromResult(Describe(planned, session.Output)) : RunAsync(planned, atOnce, session, cancel);
+            var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
+            var planned = Planning.Read(asked);
+            return asked.DryRun ? Task.FromResult(Describe(planned, session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
         });
         return command;
     }
@@ -59,23 +64,43 @@ internal static class RunCommand
         })]),
     };
 
-    private static async Task<int> RunAsync(Planned planned, int atOnce, Session session, CancellationToken cancel)
+    private static async Task<int> RunAsync(Asked asked, Planned planned, int atOnce, bool strict, bool inexact, Session session, CancellationToken cancel)
     {
-        using var held = Planning.Hold(planned.Run);
+        var (run, output) = (planned.Run, session.Output);
+        using var held = Planning.Hold(run);
         planned.Keep();
-        RunFolder.Write(planned.Run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
-        var threads = Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce);
-        using var progress = new RunProgress(session.Output);
-        var executor = new Executor(planned.Run, planned.Root, planned.PluginFolders, atOnce, threads, progress);
-        var summary = await executor.RunAsync(planned.Plan, cancel);
-        var report = ReportJob.Build(planned.Whole.Name, planned.Whole.Jobs, planned.Run);
-        RunFolder.Write(planned.Run.Report, report.ToJsonString(new() { WriteIndented = true }) + "\n");
-        session.Output.Result(() => report, () => ReportJob.Lines(report));
-        if (summary is { Done: 0, Failed.Count: 0 }) session.Output.Remark($"nothing to do: all {summary.Already} jobs are finished in {planned.Run.Path}");
-        foreach (var (label, error, _) in summary.Failed) session.Output.Remark($"failed: {label}: {error}");
-        if (summary.Skipped.Count > 0) session.Output.Remark($"not started, because they need a failed job: {string.Join(", ", summary.Skipped)}");
+        RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
+        var files = new FileHashes(planned.Plugins);
+        ChangedFiles.Handle(planned.Plan, run, files, strict, output);
+        var threads = RunSettings.Of(run, session.Global.Threads, atOnce, inexact).Threads;
+        var preparation = new JobPreparation(run, planned.Root, planned.Plugins.ToDictionary(p => p.Key, p => p.Value.Path), threads, inexact, files);
+        RunSummary summary;
+        try
+        {
+            using var display = new RunDisplay(output, atOnce);
+            summary = await new Executor(run, preparation.Begin, atOnce, [display]).RunAsync(planned.Plan, cancel);
+        }
+        catch (OperationCanceledException)
+        {
+            output.Remark($"stopped; what is done stays done; to continue: {asked.Command(run.Path)}");
+            throw;
+        }
+        var report = ReportJob.Build(planned.Whole.Name, planned.Whole.Jobs, run);
+        RunFolder.Write(run.Report, report.ToJsonString(new() { WriteIndented = true }) + "\n");
+        output.Result(() => report, () => ReportJob.Lines(report));
+        return Conclude(asked, summary, run, output);
+    }
+
+    // What went wrong, and how to go on.
+    private static int Conclude(Asked asked, RunSummary summary, RunFolder run, Output output)
+    {
+        if (summary is { Done: 0, Failed.Count: 0 }) output.Remark($"nothing to do: all {summary.Already} jobs are finished in {run.Path}");
         if (summary.Failed.Count == 0) return ExitCode.Done;
-        session.Output.Remark("run the same command again to continue");
+        output.Remark($"{summary.Done + summary.Already} jobs are done, {summary.Failed.Count} failed, {summary.Skipped.Count} were not started because they need a failed one");
+        foreach (var failure in summary.Failed) output.Remark($"failed: {failure.Label}: {failure.Error}");
+        foreach (var label in summary.Skipped.Take(SkippedToldAtMost)) output.Remark($"not started: {label}");
+        if (summary.Skipped.Count > SkippedToldAtMost) output.Remark($"not started: {summary.Skipped.Count - SkippedToldAtMost} more");
+        output.Remark($"what is done stays done; to continue: {asked.Command(run.Path)}");
         return summary.Failed.All(f => f.Code == ExitCode.UserError) ? ExitCode.UserError : ExitCode.Failed;
     }
 }

@@ -62,15 +62,20 @@ internal static class TrainCommand
         }
         hashes.Save();
         folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount);
-        using var progress = new RunProgress(session.Output);
-        progress.Start(1, 0);
-        var label = $"train {request.Method}";
-        progress.Started(label);
-        var end = await ChildProcess.RunAsync(folder.Job, message => progress.Message(label, message), cancel);
+        var (code, error) = await TrainAsync(plan.Job, folder.Job, session.Output, cancel);
+        if (code == ExitCode.Done) return Report(folder, session);
+        throw code == ExitCode.UserError ? new UserErrorException(error) : new InvalidOperationException($"{error} Run the same command again to go on from the last checkpoint.");
+    }
+
+    private static async Task<(int Code, string Error)> TrainAsync(Core.PlanJob job, JobFolder folder, Output output, CancellationToken cancel)
+    {
+        using var display = new RunDisplay(output, atOnce: 1);
+        display.Start([job], new RunFolder(folder.Path), 0);
+        display.Started(job);
+        var end = await ChildProcess.RunOneAsync(folder, message => display.Message(job, message), cancel);
         cancel.ThrowIfCancellationRequested();
-        progress.Ended(label, end.Code == ExitCode.Done);
-        if (end.Code == ExitCode.Done) return Report(folder, session);
-        throw end.Code == ExitCode.UserError ? new UserErrorException(end.Error) : new InvalidOperationException($"{end.Error} Run the same command again to go on from the last checkpoint.");
+        display.Ended(job, end.Code == ExitCode.Done ? null : new JobFailure(job.Label, end.Error, end.Code));
+        return end;
     }
 
     private static int Report(TrainFolder folder, Session session)

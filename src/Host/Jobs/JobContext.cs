@@ -16,6 +16,9 @@ namespace PeftAlign.Host.Jobs;
 internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, PluginCatalogue Plugins, ILogger Logger, Action<long, long, string> Progress, CancellationToken Cancellation)
     : IDatasets
 {
+    /// <summary>The base model that this process has at hand.</summary>
+    internal KeptModel Kept { get; init; } = new();
+
     /// <summary>Makes what a resolved contract {"name", "options"} names.</summary>
     internal T Create<T>(JsonNode contract) where T : class
     {

@@ -1,6 +1,8 @@
-// Inside a job process: take the folder's kernel lock, do the job, write result.json last. Messages to the executor are
-// JSON lines on stdout; when stdin closes, the executor is gone and the job stops at its next step.
+// Inside a job process: for each of its jobs in turn, take the folder's kernel lock, do the job, write result.json last. Messages
+// to the executor are JSON lines on stdout; stderr goes to the log of the job at work. When stdin closes, the executor is gone:
+// the job stops at its next step, and the process ends in any case soon after.
 
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
@@ -14,63 +16,81 @@ namespace PeftAlign.Host.Jobs;
 
 internal static class JobProcess
 {
-    internal static int Run(JobFolder folder, TextWriter messages, Stream parent, CancellationToken signals)
+    /// <summary>errno of a lock that another process holds.</summary>
+    internal const int WouldBlock = 11;
+
+    /// <summary>How long a step may take once the executor is gone; what is finished is never at risk, since files appear by rename.</summary>
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(10);
+
+    /// <summary>Does the jobs in order. A user's mistake ends only its own job; after another failure the process is not trusted
+    /// with the rest, which the executor starts anew.</summary>
+    internal static int Run(IReadOnlyList<JobFolder> folders, TextWriter messages, Stream parent, CancellationToken signals)
     {
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(signals);
         WatchParent(parent, stop);
+        var (kept, worst) = (new KeptModel(), ExitCode.Done);
+        foreach (var folder in folders)
+        {
+            Say(messages, new JsonObject { ["begun"] = folder.Id });
+            var (code, error) = One(folder, kept, messages, stop.Token);
+            Say(messages, new JsonObject { ["ended"] = folder.Id, ["code"] = code, ["error"] = error });
+            if (code != ExitCode.Done) worst = code;
+            if (code is not (ExitCode.Done or ExitCode.UserError)) break;
+        }
+        return worst;
+    }
+
+    private static (int Code, string? Error) One(JobFolder folder, KeptModel kept, TextWriter messages, CancellationToken cancellation)
+    {
         try
         {
-            using var held = Hold(folder, messages, stop.Token);
-            if (!folder.IsFinished) Work(folder, messages, stop.Token);
-            return ExitCode.Done;
+            StandardError.Append(folder.Log);
+            using var held = Hold(folder, messages, cancellation);
+            if (!folder.IsFinished) Work(folder, kept, messages, cancellation);
+            return (ExitCode.Done, null);
         }
         catch (UserErrorException e)
         {
-            Say(messages, new JsonObject { ["error"] = e.Message });
-            return ExitCode.UserError;
+            Console.Error.WriteLine(e.Message);
+            return (ExitCode.UserError, e.Message);
         }
         catch (OperationCanceledException)
         {
-            return ExitCode.Interrupted;
+            return (ExitCode.Interrupted, null);
         }
         catch (Exception e)
         {
             Console.Error.WriteLine(e); // the whole of it, for log.txt
-            Say(messages, new JsonObject { ["error"] = $"{e.Message.ReplaceLineEndings(" ")} ({folder.Log} says where)" });
-            return ExitCode.Failed;
+            return (ExitCode.Failed, $"{e.Message.ReplaceLineEndings(" ")} ({folder.Log} says where)");
         }
     }
 
-    private static void Work(JobFolder folder, TextWriter messages, CancellationToken cancellation)
+    private static void Work(JobFolder folder, KeptModel kept, TextWriter messages, CancellationToken cancellation)
     {
-        var spec = JobSpec.Read(folder);
+        var (spec, clock, started) = (JobSpec.Read(folder), Stopwatch.StartNew(), DateTime.UtcNow);
+        Console.Error.WriteLine($"{started:yyyy-MM-dd HH:mm:ss}Z start of {spec.Label} in process {Environment.ProcessId}, {spec.Threads} thread(s)");
+        var kind = JobKind.Find(spec.Kind) ?? throw new UserErrorException($"Jobs of kind {spec.Kind} are not built yet ({spec.Label}).");
         var plugins = new PluginCatalogue(spec.Plugins.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []);
         torch.set_num_threads(spec.Threads);
         using var host = Services();
         var logging = host.Services.GetRequiredService<ILoggerFactory>();
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
-        var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation);
-        var outcome = spec.Kind switch
-        {
-            "make-model" => MakeModelJob.Run(job),
-            "train" => TrainJob.Run(job),
-            "merge" => MergeJob.Run(job),
-            "evaluate" => EvaluateJob.Run(job),
-            _ => throw new UserErrorException($"Jobs of kind {spec.Kind} are not built yet ({spec.Label})."),
-        };
-        var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["outcome"] = outcome };
+        var outcome = kind.Run(new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept });
+        Timing.Write(folder, started, clock.Elapsed, spec.Threads);
+        var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["until"] = spec.Until, ["made_with"] = MadeWith(spec), ["outcome"] = outcome };
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 
-    // stdout belongs to the messages: the log goes to stderr, which the executor writes to log.txt.
+    // Recorded, not hashed into the id: `run` compares them, and --strict makes again what was made with other files.
+    private static JsonObject MadeWith(JobSpec spec) => new(spec.MadeWith.Select(file => new KeyValuePair<string, JsonNode?>(file.Key, file.Value)));
+
+    // stdout belongs to the messages: the log goes to stderr, which is log.txt.
     private static IHost Services()
     {
         var builder = Microsoft.Extensions.Hosting.Host.CreateEmptyApplicationBuilder(new HostApplicationBuilderSettings { DisableDefaults = true });
         builder.Logging.AddSimpleConsole(c => c.SingleLine = true).AddConsole(c => c.LogToStandardErrorThreshold = LogLevel.Trace);
         return builder.Build();
     }
-
-    internal const int WouldBlock = 11; // errno of a lock that another process holds
 
     // The kernel frees the lock when the process ends, however it ends. A job whose executor was killed stops at its next
     // step, so the wait is short.
@@ -104,6 +124,8 @@ internal static class JobProcess
                 // a broken pipe says the same
             }
             stop.Cancel();
+            Thread.Sleep(Grace);
+            Process.GetCurrentProcess().Kill(); // inside a native call that takes long: no orphan outlives its executor
         })
         { IsBackground = true, Name = "parent" };
         watch.Start();

@@ -15,6 +15,18 @@ namespace PeftAlign.Host.Jobs;
 /// <param name="Plugins">Folders of the plugins that it may load.</param>
 internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject Options, string Root, int Threads, IReadOnlyList<string> Plugins)
 {
+    /// <summary>Points of a training that others need: "step:100", "epoch:3".</summary>
+    public IReadOnlyList<string> Keep { get; init; } = [];
+
+    /// <summary>The last point of a training that is needed; empty for its end.</summary>
+    public string Until { get; init; } = "";
+
+    /// <summary>Continue from a checkpoint of another machine kind, libtorch or thread count although numbers may then differ.</summary>
+    public bool Inexact { get; init; }
+
+    /// <summary>Hashes of the program's and the plugins' files, by name: recorded in the result.</summary>
+    public IReadOnlyDictionary<string, string> MadeWith { get; init; } = new Dictionary<string, string>();
+
     /// <summary>Files and folders that it reads, with the hashes of their contents; null in specs of older versions.</summary>
     public IReadOnlyList<JobInput>? Inputs { get; init; }
 

@@ -71,7 +71,9 @@ internal static class Policies
 
     internal static Policy Load(JobContext job, PolicyPlace place)
     {
-        var model = ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
+        DecoderModel Read() => ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
+        // A training changes its model, and may load a base twice: as policy and as reference.
+        var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base, Read) : Read();
         var outline = model.Outline(place.Base);
         var adapters = place.Adapters.Select(a => job.Create<IPeftAdapter>(a.Contract).Load(outline, Files(a.Folder))).ToList();
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;

@@ -40,6 +40,7 @@ internal static class TrainJob
             Reference = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options) : null,
             Options = options,
             Folder = job.Folder.Path,
+            Inexact = job.Spec.Inexact,
             Progress = p => job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}"),
         }, job.Cancellation);
 

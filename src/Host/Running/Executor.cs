@@ -1,5 +1,5 @@
-// Runs a plan: every job in a process of its own, after those that it depends on, at most N at once. A finished job is
-// never run again; one that fails takes only its dependents with it.
+// Runs a plan in processes, after dependencies, at most N at once. A finished job is never run again; one that fails takes only
+// its dependents with it; what else its process had to do is started again.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core;
@@ -7,60 +7,109 @@ using PeftAlign.Host.Jobs;
 
 namespace PeftAlign.Host.Running;
 
+/// <param name="Label">The job.</param>
+/// <param name="Error">Its own message, or how its process ended and the last lines of its log.</param>
+/// <param name="Code">Exit code: 2 where the job says that it is the user's mistake.</param>
+internal sealed record JobFailure(string Label, string Error, int Code);
+
 /// <param name="Done">Jobs finished now.</param>
 /// <param name="Already">Jobs that were finished before.</param>
-/// <param name="Failed">Label and message of jobs that failed.</param>
+/// <param name="Failed">Jobs that failed.</param>
 /// <param name="Skipped">Labels of jobs that need a failed one.</param>
-internal sealed record RunSummary(int Done, int Already, IReadOnlyList<(string Label, string Error, int Code)> Failed, IReadOnlyList<string> Skipped);
+internal sealed record RunSummary(int Done, int Already, IReadOnlyList<JobFailure> Failed, IReadOnlyList<string> Skipped);
 
 /// <param name="run">The run's folder.</param>
-/// <param name="root">Folder of the manifest.</param>
-/// <param name="pluginFolders">Plugin id to folder; a job may load any of them, and loads what it names.</param>
+/// <param name="begin">Writes a job's job.json.</param>
 /// <param name="atOnce">Most processes at once.</param>
-/// <param name="threads">Processor threads for each.</param>
-/// <param name="progress">Told of everything.</param>
-internal sealed class Executor(RunFolder run, string root, IReadOnlyDictionary<string, string> pluginFolders, int atOnce, int threads, RunProgress progress)
+/// <param name="watchers">Told of everything, on one thread at a time.</param>
+internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce, IReadOnlyList<IRunWatcher> watchers)
 {
+    private readonly Lock gate = new();
+    private readonly List<JobFailure> failed = [];
+    private readonly List<string> skipped = [];
+    private int done;
+
+    /// <exception cref="OperationCanceledException">Cancelled; what was finished stays.</exception>
     internal async Task<RunSummary> RunAsync(Plan plan, CancellationToken cancellation)
     {
         var jobs = plan.Jobs.Where(j => j.Kind != "report").ToList();
-        var finished = jobs.Where(j => run.Job(j.Id).IsFinished).Select(j => j.Id).ToHashSet();
-        var (already, failed, lost) = (finished.Count, new List<(string, string, int)>(), new HashSet<string>());
-        var waiting = jobs.Where(j => !finished.Contains(j.Id)).ToList();
-        var running = new Dictionary<Task<ChildProcess.End>, PlanJob>();
-        progress.Start(jobs.Count, already);
-        while (waiting.Count > 0 || running.Count > 0)
+        var agenda = new Agenda(jobs, run.IsFinished, j => JobKind.Find(j.Kind)?.Shares == true);
+        Tell(w => w.Start(jobs, run, agenda.AlreadyFinished));
+        var running = new List<Task>();
+        while (!cancellation.IsCancellationRequested)
         {
-            // A plan's jobs stand after those that they depend on, so one pass finds all that are lost.
-            waiting.RemoveAll(j => j.DependsOn.Any(lost.Contains) && lost.Add(j.Id));
-            var ready = cancellation.IsCancellationRequested ? [] : waiting.Where(j => j.DependsOn.All(finished.Contains)).Take(atOnce - running.Count).ToList();
-            foreach (var job in ready)
-            {
-                waiting.Remove(job);
-                running.Add(StartAsync(job, cancellation), job);
-            }
+            lock (gate)
+                while (agenda.HasReady && running.Count < atOnce)
+                    running.Add(RunTogetherAsync(agenda, agenda.Take(atOnce - running.Count), cancellation));
             if (running.Count == 0) break;
-            var task = await Task.WhenAny(running.Keys);
-            running.Remove(task, out var ended);
-            var end = await task;
-            if (end.Code == ExitCode.Done && run.Job(ended!.Id).IsFinished) finished.Add(ended.Id);
-            else if (!cancellation.IsCancellationRequested) lost.Add(ended!.Id);
-            if (lost.Contains(ended!.Id)) failed.Add((ended.Label, end.Error, end.Code));
-            progress.Ended(ended.Label, finished.Contains(ended.Id));
+            var ended = await Task.WhenAny(running);
+            running.Remove(ended);
+            await ended;
         }
+        await Task.WhenAll(running);
         cancellation.ThrowIfCancellationRequested();
-        var skipped = jobs.Where(j => lost.Contains(j.Id) && failed.All(f => f.Item1 != j.Label)).Select(j => j.Label).ToList();
-        return new RunSummary(finished.Count - already, already, failed, skipped);
+        return new RunSummary(done, agenda.AlreadyFinished, failed, skipped);
     }
 
-    private async Task<ChildProcess.End> StartAsync(PlanJob job, CancellationToken cancellation)
+    // One process. What it had not begun when it ended goes back to the agenda.
+    private async Task RunTogetherAsync(Agenda agenda, IReadOnlyList<PlanJob> jobs, CancellationToken cancellation)
     {
-        var folder = run.Job(job.Id);
-        Directory.CreateDirectory(folder.Path);
-        // A job that was begun keeps its number of threads: only so do resumed numbers equal unbroken ones.
-        var own = File.Exists(folder.Spec) ? JobSpec.Read(folder).Threads : threads;
-        new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), root, own, [.. pluginFolders.Values]) { Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))] }.Write(folder);
-        progress.Started(job.Label);
-        return await ChildProcess.RunAsync(folder, message => progress.Message(job.Label, message), cancellation);
+        foreach (var job in jobs) begin(job);
+        var open = jobs.ToDictionary(j => j.Id);
+        PlanJob? current = null;
+        void OnMessage(JsonNode message)
+        {
+            lock (gate)
+            {
+                if ((string?)message["begun"] is { } begun)
+                {
+                    current = open[begun];
+                    Tell(w => w.Started(current));
+                }
+                else if ((string?)message["ended"] is { } ended)
+                {
+                    current = null;
+                    if (open.Remove(ended, out var job)) Ended(agenda, job, (int)message["code"]!, (string?)message["error"], cancellation);
+                }
+                else if (current is not null) Tell(w => w.Message(current, message));
+            }
+        }
+        var end = await ChildProcess.RunAsync(run.Path, jobs.Select(j => j.Id), OnMessage, cancellation);
+        lock (gate)
+        {
+            // The job that was at work; or the first, if the process did not come as far as that.
+            var blamed = current ?? (open.Count == jobs.Count ? jobs[0] : null);
+            if (blamed is not null && open.Remove(blamed.Id))
+                Ended(agenda, blamed, end.Code, ChildProcess.Reason(end.Code, current is null ? end.Said : ChildProcess.LastLines(run.Job(blamed.Id).Log)), cancellation);
+            foreach (var job in open.Values) agenda.PutBack(job);
+        }
+    }
+
+    private void Ended(Agenda agenda, PlanJob job, int code, string? error, CancellationToken cancellation)
+    {
+        if (run.IsFinished(job))
+        {
+            done++;
+            agenda.Finished(job);
+            Tell(w => w.Ended(job, null));
+        }
+        else if (cancellation.IsCancellationRequested) Tell(w => w.Interrupted(job));
+        else
+        {
+            var failure = new JobFailure(job.Label, error is { Length: > 0 } ? error : ChildProcess.Reason(code, ChildProcess.LastLines(run.Job(job.Id).Log)), code);
+            failed.Add(failure);
+            RunFolder.Write(run.Job(job.Id).Failure, new JsonObject { ["label"] = job.Label, ["code"] = code, ["error"] = failure.Error }.ToJsonString() + "\n");
+            Tell(w => w.Ended(job, failure));
+            foreach (var lost in agenda.Failed(job))
+            {
+                skipped.Add(lost.Label);
+                Tell(w => w.Skipped(lost));
+            }
+        }
+    }
+
+    private void Tell(Action<IRunWatcher> what)
+    {
+        foreach (var watcher in watchers) what(watcher);
     }
 }

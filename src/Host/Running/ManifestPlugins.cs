@@ -37,8 +37,8 @@ internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOn
         return new ManifestPlugins([.. named, .. scanned.Plugins.Select(plugin => new KnownPlugin(plugin, ""))], scanned.Failures, requests.HasSection);
     }
 
-    /// <summary>Folder by id.</summary>
-    public IReadOnlyDictionary<string, string> Folders => First.ToDictionary(plugin => plugin.Manifest.Id, plugin => plugin.Path);
+    /// <summary>The plugins by id.</summary>
+    public IReadOnlyDictionary<string, PluginFolder> ById => First.ToDictionary(plugin => plugin.Manifest.Id);
 
     /// <summary>Compares the plugins that the plan needs with this host, with their own files and with the manifest's lock, before a job starts.</summary>
     /// <exception cref="PluginException">One is not what was built or locked.</exception>

@@ -10,31 +10,32 @@ namespace PeftAlign.Host.Running;
 /// <param name="Whole">The plan of which Plan may be a part (--only).</param>
 /// <param name="Run">Where.</param>
 /// <param name="Root">The manifest's folder.</param>
-/// <param name="PluginFolders">Plugin id to folder.</param>
+/// <param name="Plugins">The plugins by id.</param>
 /// <param name="Keep">Writes what planning learned; called when the run's folder is held.</param>
-internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, string> PluginFolders, Action Keep);
+internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, PluginFolder> Plugins, Action Keep);
 
 internal static class Planning
 {
-    internal static Planned Read(string manifest, string? target, string[] overrides, string? only, string[] pluginFolders, bool dryRun, bool updateLock)
+    internal static Planned Read(Asked asked)
     {
+        var (manifest, overrides) = (asked.Manifest, asked.Overrides);
         if (!File.Exists(manifest)) throw new UserError(manifest, "is no file", "name a manifest, for instance experiments/quickstart.yaml");
         var (text, root) = (File.ReadAllText(manifest), Path.GetDirectoryName(Path.GetFullPath(manifest))!);
         var requests = Manifests.Plugins(text, overrides);
         ThrowIfAny(manifest, requests.Faults);
-        var plugins = ManifestPlugins.Find(requests, root, pluginFolders, manifest);
+        var plugins = ManifestPlugins.Find(requests, root, asked.PluginFolders, manifest);
         var read = Manifests.Read(text, manifest, SchemaCatalogue.Of(plugins.Known), overrides);
         ThrowIfAny(manifest, read.Faults, plugins.Failures);
-        var run = new RunFolder(Path.GetFullPath(target ?? Path.Combine("out", read.Experiment!.Name)));
+        var run = new RunFolder(Path.GetFullPath(asked.Out ?? Path.Combine("out", read.Experiment!.Name)));
         var hashes = new ContentHashes(run.Hashes, root);
-        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? (dryRun ? "missing:" + path : ""));
+        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? (asked.DryRun ? "missing:" + path : ""));
         ThrowIfAny(manifest, planned.Faults);
-        var chosen = Chosen(planned.Plan!, only);
+        var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);
-        return new Planned(chosen, planned.Plan!, run, root, plugins.Folders, () =>
+        return new Planned(chosen, planned.Plan!, run, root, plugins.ById, () =>
         {
             hashes.Save();
-            plugins.Lock(manifest, run.Path, planned.Plan!, updateLock);
+            plugins.Lock(manifest, run.Path, planned.Plan!, asked.UpdateLock);
         });
     }
 

@@ -7,11 +7,27 @@ internal sealed record RunFolder(string Path)
 {
     internal string Plan => System.IO.Path.Combine(Path, "plan.json");
 
+    internal string Index => System.IO.Path.Combine(Path, "index.sqlite");
+
+    internal string Settings => System.IO.Path.Combine(Path, "run.json");
+
     internal string Report => System.IO.Path.Combine(Path, "report.json");
 
     internal string Hashes => System.IO.Path.Combine(Path, "hashes.json");
 
     internal JobFolder Job(string id) => new(System.IO.Path.Combine(Path, "jobs", id));
+
+    /// <summary>Whether the job's result is there, with every point of its training that the plan needs, and far enough.</summary>
+    internal bool IsFinished(Core.PlanJob job)
+    {
+        var folder = Job(job.Id);
+        return folder.IsFinished && job.Keep.All(point => Directory.Exists(folder.Point(point).Path))
+            && (job.Kind != "train" || ReachedPoint(folder) is var reached && (reached.Length == 0 || reached == job.Until));
+    }
+
+    // Where the training stopped; empty for its end.
+    private static string ReachedPoint(JobFolder folder) =>
+        (string?)System.Text.Json.Nodes.JsonNode.Parse(System.IO.File.ReadAllText(folder.Result))!["until"] ?? "";
 
     /// <summary>Writes a text in one step, in a folder that need not be there yet.</summary>
     internal static void Write(string path, string text)
@@ -36,6 +52,8 @@ internal sealed record RunFolder(string Path)
 /// <param name="Path">Full path.</param>
 internal sealed record JobFolder(string Path)
 {
+    internal string Id => System.IO.Path.GetFileName(Path);
+
     internal string Spec => File("job.json");
 
     internal string Result => File("result.json");
@@ -43,6 +61,10 @@ internal sealed record JobFolder(string Path)
     internal string Log => File("log.txt");
 
     internal string Lock => File("lock");
+
+    internal string Timing => File("timing.json");
+
+    internal string Failure => File("failure.json");
 
     internal string Model => File("model");
 
@@ -54,6 +76,9 @@ internal sealed record JobFolder(string Path)
     internal string AdapterLayer(int k) => System.IO.Path.Combine(Adapters, (k + 1).ToString(System.Globalization.CultureInfo.InvariantCulture));
 
     internal bool IsFinished => System.IO.File.Exists(Result);
+
+    /// <summary>Where a training keeps the policy of a point that others need, "step:100": adapter/ or model/ in it.</summary>
+    internal JobFolder Point(string point) => new(System.IO.Path.Combine(Path, "points", point.Replace(':', '-')));
 
     /// <summary>The folder of the job with that id in the same run.</summary>
     internal JobFolder Sibling(string id) => new(System.IO.Path.Combine(System.IO.Path.GetDirectoryName(Path)!, id));

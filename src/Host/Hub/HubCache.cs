@@ -1,0 +1,95 @@
+// A model's folder in Hugging Face's cache: blobs/ETAG holds bytes once, snapshots/COMMIT/PATH links to them, refs/BRANCH
+// holds a commit. Locks are theirs too (flock on .locks/MODEL/ETAG.lock), so two tools never write one blob at once.
+
+namespace PeftAlign.Host.Hub;
+
+internal sealed class HubCache(string cache, HubName name)
+{
+    private readonly string folder = Path.Combine(cache, name.Folder);
+
+    internal string Root => cache;
+
+    internal string Blob(string tag) => Path.Combine(folder, "blobs", tag);
+
+    internal string Incomplete(string tag) => Blob(tag) + ".incomplete";
+
+    internal string Snapshot(string commit) => Path.Combine(folder, "snapshots", commit);
+
+    /// <summary>Whether a snapshot holds a file, with its bytes.</summary>
+    internal bool Has(string commit, string path) => File.Exists(Path.Combine(Snapshot(commit), path));
+
+    /// <summary>The commit that a branch or tag stood for when it was last asked; null where it never was.</summary>
+    internal string? Commit(string revision)
+    {
+        if (!revision.Contains('/') && Directory.Exists(Snapshot(revision))) return revision;
+        var file = Reference(revision);
+        return File.Exists(file) ? CheckedName(File.ReadAllText(file).Trim(), "commit") : null;
+    }
+
+    internal void Refer(string revision, string commit)
+    {
+        if (revision == commit) return;
+        var file = Reference(revision);
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        var partial = $"{file}.{Environment.ProcessId}.partial";
+        File.WriteAllText(partial, commit);
+        File.Move(partial, file, overwrite: true);
+    }
+
+    /// <summary>Makes a blob appear under its name in a snapshot.</summary>
+    internal void Link(string commit, string path, string tag)
+    {
+        var link = Path.Combine(Snapshot(commit), path);
+        var parent = Path.GetDirectoryName(link)!;
+        Directory.CreateDirectory(parent);
+        if (new FileInfo(link) is { LinkTarget: not null } broken) broken.Delete();
+        try
+        {
+            File.CreateSymbolicLink(link, Path.GetRelativePath(parent, Blob(tag)));
+        }
+        catch (IOException) when (File.Exists(link))
+        {
+            // another pull was faster
+        }
+        catch (IOException)
+        {
+            File.Move(Blob(tag), link, overwrite: true); // a file system without links
+        }
+    }
+
+    /// <summary>Waits until no other process fetches this blob, and keeps others from it.</summary>
+    internal async Task<IDisposable> LockAsync(string tag, Action<string> remark, CancellationToken cancel)
+    {
+        var file = Path.Combine(cache, ".locks", name.Folder, tag + ".lock");
+        Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+        for (var tries = 0; ; tries++)
+        {
+            try
+            {
+                return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException) when (File.Exists(file))
+            {
+                if (tries == 10) remark($"waiting for another process that fetches {name.Id} (it holds {file})");
+                await Task.Delay(100, cancel);
+            }
+        }
+    }
+
+    /// <summary>A path that stays below the folder it is put in.</summary>
+    internal static string Checked(string path)
+    {
+        var parts = path.Split('/');
+        if (path.Length > 1024 || path.Contains('\\') || path.Any(char.IsControl) || parts.Any(part => part is "" or "." or ".."))
+            throw new InvalidDataException($"the hub names a file '{path}', which leaves the model's folder or is no file name; nothing was written");
+        return path;
+    }
+
+    /// <summary>A name that is one part of a path.</summary>
+    internal static string CheckedName(string text, string kind) =>
+        text.Length is > 0 and <= 200 && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') && text is not ("." or "..")
+            ? text
+            : throw new InvalidDataException($"the hub gives the {kind} '{text}', which is no name");
+
+    private string Reference(string revision) => Path.Combine(folder, "refs", Checked(revision));
+}

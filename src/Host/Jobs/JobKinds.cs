@@ -1,0 +1,21 @@
+// What each kind of job does. A new kind is a file in this folder, a line here and, where the plan has it already, nothing else.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Host.Jobs;
+
+/// <param name="Run">Does the job; its outcome stands in result.json.</param>
+/// <param name="Shares">True if it only reads the loaded model: such jobs over one base run one after the other in one process.</param>
+internal sealed record JobKind(Func<JobContext, JsonObject> Run, bool Shares = false)
+{
+    private static readonly Dictionary<string, JobKind> Known = new()
+    {
+        ["make-model"] = new(MakeModelJob.Run),
+        ["train"] = new(TrainJob.Run),
+        ["merge"] = new(MergeJob.Run),
+        ["evaluate"] = new(EvaluateJob.Run, Shares: true),
+    };
+
+    /// <summary>The kind of that name; null where it is not built.</summary>
+    internal static JobKind? Find(string name) => Known.GetValueOrDefault(name);
+}

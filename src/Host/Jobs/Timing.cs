@@ -1,0 +1,46 @@
+// timing.json: when a job ran, how long its last try took and how much memory. Apart from result.json, which is equal for equal work.
+
+using System.Globalization;
+using System.Text.Json.Nodes;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Jobs;
+
+/// <param name="Started">UTC.</param>
+/// <param name="Seconds">Of the try that finished the job.</param>
+/// <param name="PeakMemory">Bytes; the most that its process held, start-up and earlier jobs of the process included.</param>
+internal sealed record Timing(DateTime Started, double Seconds, long PeakMemory)
+{
+    internal static void Write(JobFolder folder, DateTime started, TimeSpan took, int threads) =>
+        RunFolder.Write(folder.Timing, new JsonObject
+        {
+            ["started"] = started.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture),
+            ["seconds"] = Math.Round(took.TotalSeconds, 3),
+            ["peak_memory_bytes"] = Peak(),
+            ["threads"] = threads,
+            ["machine"] = Environment.MachineName,
+        }.ToJsonString() + "\n");
+
+    /// <summary>Null where there is none, or none that can be read.</summary>
+    internal static Timing? Read(JobFolder folder)
+    {
+        try
+        {
+            var json = JsonNode.Parse(File.ReadAllText(folder.Timing))!;
+            var started = DateTime.Parse((string)json["started"]!, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal);
+            return new Timing(started, (double)json["seconds"]!, (long)json["peak_memory_bytes"]!);
+        }
+        catch (Exception e) when (e is IOException or System.Text.Json.JsonException or FormatException or InvalidOperationException or NullReferenceException)
+        {
+            return null;
+        }
+    }
+
+    // The kernel counts the peak of the resident set: "VmHWM:   123456 kB".
+    private static long Peak()
+    {
+        const string status = "/proc/self/status";
+        var line = File.Exists(status) ? File.ReadLines(status).FirstOrDefault(l => l.StartsWith("VmHWM:", StringComparison.Ordinal)) : null;
+        return line is null ? 0 : long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture) * 1024;
+    }
+}

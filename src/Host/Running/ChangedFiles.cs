@@ -1,0 +1,40 @@
+// Finished jobs that were made with other files of the program or of a plugin than those of today, although result versions are
+// the same: told, and with --strict made again, with all that depends on them.
+
+using PeftAlign.Core;
+
+namespace PeftAlign.Host.Running;
+
+internal static class ChangedFiles
+{
+    /// <summary>Jobs to do again: those made with other files and their dependents, in the plan's order.</summary>
+    /// <param name="plan">The plan.</param>
+    /// <param name="run">The run's folder.</param>
+    /// <param name="files">What programs and plugins consist of today.</param>
+    /// <param name="names">What has changed, in order of name.</param>
+    internal static IReadOnlyList<PlanJob> Find(Plan plan, RunFolder run, FileHashes files, out IReadOnlyList<string> names)
+    {
+        var (touched, found, again) = (new HashSet<string>(), new SortedSet<string>(StringComparer.Ordinal), new List<PlanJob>());
+        foreach (var job in plan.Jobs.Where(job => run.Job(job.Id).IsFinished))
+        {
+            var changed = files.ChangedSince(run.Job(job.Id), job);
+            found.UnionWith(changed);
+            if (changed.Count == 0 && !job.DependsOn.Any(touched.Contains)) continue;
+            touched.Add(job.Id);
+            again.Add(job);
+        }
+        names = [.. found];
+        return again;
+    }
+
+    /// <summary>Tells; with <paramref name="strict"/> forgets those jobs, so that the run makes them again.</summary>
+    internal static void Handle(Plan plan, RunFolder run, FileHashes files, bool strict, Output output)
+    {
+        var again = Find(plan, run, files, out var names);
+        if (again.Count == 0) return;
+        var what = $"{again.Count} finished job(s) were made with other files of {string.Join(", ", names)}, of the same result versions";
+        output.Remark(strict ? $"{what}; they are made again" : $"{what}; --strict makes them again");
+        if (!strict) return;
+        foreach (var job in again) JobPreparation.Forget(run.Job(job.Id));
+    }
+}

@@ -1,0 +1,56 @@
+// What the program and the plugins consist of, by content: recorded in results, no part of an id (result versions are). So `run`
+// can say that a finished job was made with other files, and --strict can make it again.
+
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json.Nodes;
+using PeftAlign.Core;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Running;
+
+/// <param name="plugins">The plugins by id.</param>
+internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugins)
+{
+    private readonly Lazy<string> program = new(OfProgram);
+    private readonly Dictionary<string, string> known = [];
+
+    /// <summary>Name to hash, for the program and the plugins that the job loads.</summary>
+    internal IReadOnlyDictionary<string, string> Of(PlanJob job)
+    {
+        var files = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["peftalign"] = program.Value };
+        foreach (var id in job.Plugins.Where(plugins.ContainsKey)) files.Add(id, OfPlugin(id));
+        return files;
+    }
+
+    /// <summary>Names of what a finished job was made with and is another now.</summary>
+    internal IReadOnlyList<string> ChangedSince(JobFolder finished, PlanJob job)
+    {
+        var before = JsonNode.Parse(File.ReadAllText(finished.Result))!["made_with"] as JsonObject;
+        return [.. Of(job).Where(file => (string?)before?[file.Key] != file.Value).Select(file => file.Key)];
+    }
+
+    private string OfPlugin(string id)
+    {
+        if (known.TryGetValue(id, out var hash)) return hash;
+        var lines = plugins[id].Manifest.Files.OrderBy(file => file.Path, StringComparer.Ordinal).Select(file => $"{file.Path} {file.Sha256}\n");
+        return known[id] = Hash(string.Concat(lines));
+    }
+
+    // Module version ids are hashes of what the compiler was given: builds are deterministic.
+    private static string OfProgram()
+    {
+        var assemblies = Directory.GetFiles(AppContext.BaseDirectory, "PeftAlign.*.dll").Order(StringComparer.Ordinal);
+        return Hash(string.Concat(assemblies.Select(file => $"{Path.GetFileName(file)} {Version(file)}\n")));
+    }
+
+    private static Guid Version(string file)
+    {
+        using var stream = File.OpenRead(file);
+        using var reader = new System.Reflection.PortableExecutable.PEReader(stream);
+        var metadata = System.Reflection.Metadata.PEReaderExtensions.GetMetadataReader(reader);
+        return metadata.GetGuid(metadata.GetModuleDefinition().Mvid);
+    }
+
+    private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..32];
+}

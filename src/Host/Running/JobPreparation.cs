@@ -1,0 +1,59 @@
+// Before a job's process starts: its job.json, and nothing left of what the plan no longer accepts.
+
+using System.Globalization;
+using System.Text.Json.Nodes;
+using PeftAlign.Core;
+using PeftAlign.Host.Jobs;
+
+namespace PeftAlign.Host.Running;
+
+/// <param name="Run">The run's folder.</param>
+/// <param name="Root">Folder of the manifest.</param>
+/// <param name="PluginFolders">Plugin id to folder; a job may load any of them, and loads what it names.</param>
+/// <param name="Threads">Processor threads of a job that is begun now.</param>
+/// <param name="Inexact">Whether checkpoints of another libtorch or thread count are accepted.</param>
+/// <param name="Files">What programs and plugins consist of.</param>
+internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDictionary<string, string> PluginFolders, int Threads, bool Inexact, FileHashes Files)
+{
+    internal void Begin(PlanJob job)
+    {
+        var folder = Run.Job(job.Id);
+        Directory.CreateDirectory(folder.Path);
+        if (folder.IsFinished) Reopen(job, folder);
+        File.Delete(folder.Failure);
+        // A job that was begun keeps its number of threads: only so do resumed numbers equal unbroken ones.
+        var threads = File.Exists(folder.Spec) && !Inexact ? JobSpec.Read(folder).Threads : Threads;
+        new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), Root, threads, [.. PluginFolders.Values])
+        {
+            Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))],
+            Keep = job.Keep,
+            Until = job.Until,
+            Inexact = Inexact,
+            MadeWith = Files.Of(job),
+        }.Write(folder);
+    }
+
+    /// <summary>Forgets all that a finished job left, so that it is done from the start.</summary>
+    internal static void Forget(JobFolder folder)
+    {
+        File.Delete(folder.Result); // first: what is deleted after it is then unfinished work
+        foreach (var path in Directory.GetDirectories(folder.Path)) Directory.Delete(path, recursive: true);
+        foreach (var path in Directory.GetFiles(folder.Path))
+            if (path != folder.Log && path != folder.Lock) File.Delete(path);
+    }
+
+    // A finished training that lacks a point goes on from its last checkpoint before that point; one that ended early, from its end.
+    private static void Reopen(PlanJob job, JobFolder folder)
+    {
+        File.Delete(folder.Result);
+        var checkpoints = folder.File("checkpoints");
+        if (!Directory.Exists(checkpoints)) return;
+        foreach (var missing in job.Keep.Where(point => !Directory.Exists(folder.Point(point).Path)))
+        {
+            var first = missing.StartsWith("step:", StringComparison.Ordinal) ? int.Parse(missing["step:".Length..], CultureInfo.InvariantCulture) : 0;
+            foreach (var checkpoint in Directory.GetDirectories(checkpoints))
+                if (!int.TryParse(Path.GetFileName(checkpoint), NumberStyles.None, CultureInfo.InvariantCulture, out var step) || step > first)
+                    Directory.Delete(checkpoint, recursive: true);
+        }
+    }
+}
