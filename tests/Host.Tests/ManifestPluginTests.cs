@@ -138,7 +138,7 @@ public class ManifestPluginTests
         var list = Product.Run(folder, 0, folder, Product.Host, "plugins", "list", "--plugins", installed);
         Assert.That(list, Does.Contain("acme.data").And.Contain("acme.lora"));
         File.WriteAllText(Path.Combine(folder, "study.yaml"), File.ReadAllText(Path.Combine(folder, "study.yaml")).Replace("methods.sft", "acme.sft"));
-        Assert.That(Product.Run(folder, 2, folder, Product.Host, "run", "study.yaml", "--plugins", installed), 
+        Assert.That(Product.Run(folder, 2, folder, Product.Host, "run", "study.yaml", "--plugins", installed),
             Does.Contain("Plugin acme.sft").And.Contain("ApiLevel 99, but this host serves").And.Not.Contain("failed: "), "found before a job starts");
     }
 }
