@@ -54,7 +54,7 @@ internal sealed class TrainedPolicy : IDisposable
     }
 
     private IEnumerable<(string, Tensor, bool)> Initial() => run.Adapter is { } sites
-        ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, true)))
+        ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, WeightDecay.AppliesTo(s.Module, p.Key, p.Value))))
         : run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1));
 
     // An adapter's own tensors keep their first values until Hand. One that changes nothing yet need not be computed. Full

@@ -85,6 +85,31 @@ public sealed class TrainCommandTests
     }
 
     [Test]
+    public void A_run_that_never_took_a_step_leaves_the_folder_to_the_corrected_command()
+    {
+        Directory.CreateDirectory(user.Run);
+        File.WriteAllText(Path.Combine(user.Run, "request.json.1.part"), "{");
+        var rows = File.ReadAllText(TrainRows.Path(user));
+        File.WriteAllText(TrainRows.Path(user), """{"nothing": "known"}""" + "\n");
+        Told(Peftalign.Call(Lora), 2, "nothing");
+        Assert.That(File.Exists(Path.Combine(user.Run, "request.json")), "the failed run must have begun");
+        File.WriteAllText(TrainRows.Path(user), rows);
+        using (new FileStream(Path.Combine(user.Run, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None))
+            Told(Peftalign.Call(Lora), 2, "other content");
+        var corrected = Peftalign.Call(Lora);
+        Assert.That(corrected.Code, Is.Zero, corrected.All);
+        Assert.That(Directory.GetFiles(user.Run, "*.part"), Is.Empty);
+        Told(Peftalign.Call(Lora), 0, "nothing to do");
+    }
+
+    [Test]
+    public void The_method_comes_first()
+    {
+        Told(Peftalign.Call(["train", .. Lora[2..4], "sft", .. Lora[4..]]), 2, "write peftalign train sft --model");
+        Told(Peftalign.Call("train", "--learning-rate", "1e-4", "--model", Model, "--data", TrainRows.Path(user), "--out", user.Run), 2, "peftalign train METHOD");
+    }
+
+    [Test]
     public void A_dry_run_says_what_would_be_done_and_writes_nothing()
     {
         var told = Peftalign.Call([.. Lora, "--dry-run", "--json"]);

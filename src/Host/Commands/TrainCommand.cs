@@ -33,6 +33,8 @@ internal static class TrainCommand
         frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             if (parsed.GetValue(parts.Method) is not { } method) throw new UserError("train", "needs a method", $"give one of {string.Join(", ", Names(plugins, "method"))}");
+            if (method != name) // its options were not looked up, so all of them would be called unknown
+                throw new UserError("train", "METHOD comes first", $"write peftalign train {args.Skip(1).FirstOrDefault(Names(plugins, "method").Contains) ?? "METHOD"} --model ...");
             var request = parts.Request(parsed, method, session) with
             {
                 Values = options.Where(o => parsed.GetResult(o.Option) is not null).ToDictionary(o => o.Flag.Name, o => parsed.GetValue(o.Option) ?? "true"),

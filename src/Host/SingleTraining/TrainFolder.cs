@@ -20,19 +20,40 @@ internal sealed class TrainFolder(string path)
     /// <summary>Whether a training was begun here.</summary>
     internal bool IsBegun => File.Exists(Request);
 
-    /// <summary>Refuses a folder of other things and one that was begun with another request.</summary>
+    // A run that ended before its first step, such as on faulty rows, has nothing that another request could spoil.
+    private bool HoldsWork => Job.IsFinished || (Directory.Exists(Job.File("checkpoints")) && Directory.EnumerateFileSystemEntries(Job.File("checkpoints")).Any())
+        || new FileInfo(Job.File("metrics.jsonl")) is { Exists: true, Length: > 0 } || IsHeld;
+
+    private bool IsHeld
+    {
+        get
+        {
+            if (!File.Exists(Job.Lock)) return false;
+            try
+            {
+                using var held = new FileStream(Job.Lock, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+                return false;
+            }
+            catch (IOException)
+            {
+                return true; // a process works on it
+            }
+        }
+    }
+
+    /// <summary>Refuses a folder of other things and one that holds the work of another request.</summary>
     /// <exception cref="UserError">What is there, or what differs.</exception>
     internal void ThrowIfOthers(PlanJob job)
     {
         if (File.Exists(Job.Path)) throw new UserError($"--out {path}", "is a file", "give a folder");
         if (!IsBegun)
         {
-            if (Directory.Exists(Job.Path) && Directory.EnumerateFileSystemEntries(Job.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or "request.json.partial" or "hashes.json.partial")))
+            if (Directory.Exists(Job.Path) && Directory.EnumerateFileSystemEntries(Job.Path).Any(e => Path.GetFileName(e) is not "hashes.json" && !IsPart(e)))
                 throw new UserError($"--out {path}", "holds other things than a training", "give a new or empty folder");
             return;
         }
         var before = JsonNode.Parse(File.ReadAllText(Request))!.AsObject();
-        if ((string?)before["id"] == job.Id) return;
+        if ((string?)before["id"] == job.Id || !HoldsWork) return;
         var differences = Differences("", before["identity"], JsonNode.Parse(job.Identity)).ToList();
         var named = string.Join("; ", differences.Take(Shown)) + (differences.Count > Shown ? $" and {differences.Count - Shown} more" : "");
         throw new UserError($"--out {path}", $"holds a training with other options ({named})", "repeat those to go on with it, or give another folder");
@@ -42,12 +63,18 @@ internal sealed class TrainFolder(string path)
     internal void Begin(TrainPlan plan, int threads)
     {
         Directory.CreateDirectory(Job.Path);
-        if (!IsBegun)
+        foreach (var part in Directory.GetFiles(Job.Path, "*.part").Where(IsPart)) File.Delete(part);
+        var goesOn = IsBegun && (string?)JsonNode.Parse(File.ReadAllText(Request))!["id"] == plan.Job.Id;
+        if (!goesOn)
             RunFolder.Write(Request, new JsonObject { ["id"] = plan.Job.Id, ["identity"] = JsonNode.Parse(plan.Job.Identity) }.ToJsonString(new() { WriteIndented = true }) + "\n");
-        var own = File.Exists(Job.Spec) ? JobSpec.Read(Job).Threads : threads;
+        var own = goesOn && File.Exists(Job.Spec) ? JobSpec.Read(Job).Threads : threads;
         var inputs = plan.Job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash)).ToList();
         new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, JsonNode.Parse(plan.Job.Options)!.AsObject(), Directory.GetCurrentDirectory(), own, plan.PluginFolders) { Inputs = inputs }.Write(Job);
     }
+
+    // What a killed command left of a file that it was writing.
+    private static bool IsPart(string path) => Path.GetFileName(path) is var name && name.EndsWith(".part", StringComparison.Ordinal)
+        && (name.StartsWith("request.json.", StringComparison.Ordinal) || name.StartsWith("hashes.json.", StringComparison.Ordinal));
 
     private static IEnumerable<string> Differences(string place, JsonNode? before, JsonNode? now)
     {
