@@ -16,7 +16,7 @@ public sealed partial class GroupTests
           tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
         datasets:
           a: { reader: synthetic, rows: 20, split: test }
-          b: { reader: synthetic, rows: 8000, split: test }
+          b: { reader: synthetic, rows: 4000, split: test }
           c: { reader: synthetic, rows: 30, split: test }
           d: { reader: synthetic, rows: 25, split: test }
         evaluate:
@@ -56,7 +56,7 @@ public sealed partial class GroupTests
     {
         using var user = new Peftalign();
         user.Write("rows.jsonl", """{"question": "1?"}""" + "\n");
-        var text = Evaluations.Replace("b: { reader: synthetic, rows: 8000, split: test }", "b: { reader: jsonl, path: rows.jsonl }");
+        var text = Evaluations.Replace("b: { reader: synthetic, rows: 4000, split: test }", "b: { reader: jsonl, path: rows.jsonl }");
         var manifest = user.Write("group.yaml", text);
         var jobs = Plan(user, manifest);
         Directory.CreateDirectory(InJob(user, jobs[2].Id, "results.json")); // where the third wants to write a file
