@@ -46,6 +46,7 @@ internal static class JobProcess
         {
             StandardError.Append(folder.Log);
             using var held = Hold(folder, messages, cancellation);
+            RunFolder.DeletePartials(folder.Path);
             if (!folder.IsFinished) Work(folder, kept, messages, cancellation);
             return (ExitCode.Done, null);
         }
