@@ -62,6 +62,7 @@ public static class Conformance
         "reader" => ReaderKit.Checks(subject, provided),
         "method" => MethodKit.Checks(subject, provided),
         "adapter" => AdapterKit.Checks(subject, provided),
+        "merge" => MergeKit.Checks(subject, provided),
         "benchmark" => BenchmarkKit.Checks(subject, provided),
         _ => [],
     };

@@ -140,7 +140,7 @@ internal static class ReaderKit
         var row = BrokenRow(reading);
         var error = Expect.UserError(() => _ = reading.Rows(reading.Broken), "a row is broken");
         var name = Path.GetFileName(reading.Broken);
-        var numbers = System.Text.RegularExpressions.Regex.Matches(error.Message.Replace(name, ""), "[0-9]+").Select(match => match.Value);
+        var numbers = System.Text.RegularExpressions.Regex.Matches(error.Message.Replace(reading.Broken, "").Replace(name, ""), "[0-9]+").Select(match => match.Value);
         Expect.That(error.Message.Contains(name, StringComparison.Ordinal) && numbers.Contains($"{row}"), $"The message names file and row ({name}, {row}); it is: {error.Message}");
     }
 

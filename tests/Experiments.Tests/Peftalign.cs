@@ -29,6 +29,15 @@ internal sealed class Peftalign : IDisposable
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
+    /// <summary>A folder of reference numbers that lie outside the repository; the test is skipped where they are absent.</summary>
+    public static string Golden(string name)
+    {
+        string?[] near = [Environment.GetEnvironmentVariable("PEFTALIGN_SHARED"), .. new[] { Repository, Path.GetDirectoryName(Repository), Path.GetDirectoryName(Path.GetDirectoryName(Repository)) }.Select(f => f is null ? null : Path.Combine(f, "shared"))];
+        var path = near.Where(f => !string.IsNullOrEmpty(f)).Select(f => Path.Combine(f!, "golden", name)).FirstOrDefault(Directory.Exists);
+        if (path is null) Assert.Ignore($"golden/{name} is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
+        return path!;
+    }
+
     public static Outcome Call(params string[] args)
     {
         using var process = Start(args);

@@ -20,11 +20,11 @@ public sealed class TrainTrajectoryTests
     [TestCase("dpo-mpo", 1e-4)]
     [TestCase("dpo-ragged", 1e-4)]
     [TestCase("dpo-after-sft", 1e-4)]
-    public void Adapter_runs(string name, double tolerance) => Train(Golden(), name, tolerance);
+    public void Adapter_runs(string name, double tolerance) => Train(Peftalign.Golden("trajectories"), name, tolerance);
 
     [TestCase("sft-full")]
     [TestCase("dpo-full")]
-    public void Full_runs(string name) => Train(Golden(), name, 1e-4);
+    public void Full_runs(string name) => Train(Peftalign.Golden("trajectories"), name, 1e-4);
 
     private static void Train(string root, string name, double tolerance)
     {
@@ -85,13 +85,5 @@ public sealed class TrainTrajectoryTests
             var (from, to) = ((int)t.Value!["data_offsets"]![0]!, (int)t.Value["data_offsets"]![1]!);
             return System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(bytes.AsSpan(8 + header + from, to - from)).ToArray();
         });
-    }
-
-    private static string Golden()
-    {
-        string?[] near = [Environment.GetEnvironmentVariable("PEFTALIGN_SHARED"), .. new[] { Peftalign.Repository, Path.GetDirectoryName(Peftalign.Repository), Path.GetDirectoryName(Path.GetDirectoryName(Peftalign.Repository)) }.Select(f => f is null ? null : Path.Combine(f, "shared"))];
-        var path = near.Where(f => !string.IsNullOrEmpty(f)).Select(f => Path.Combine(f!, "golden", "trajectories")).FirstOrDefault(Directory.Exists);
-        if (path is null) Assert.Ignore("golden/trajectories is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
-        return path!;
     }
 }

@@ -36,6 +36,55 @@ public class PluginPathTests
         ATamperedFile(installed);
     }
 
+    // What the strategy returns is what stands in the merged model: bounded at 0 the base itself, bounded elsewhere another.
+    [TestCase("cs")]
+    [TestCase("fs")]
+    public void AMergeFromAnEmptyFolderToARun(string language)
+    {
+        var home = Path.Combine(folder, "Acme.Bounded");
+        Run(0, folder, Host, "plugins", "new", "merge", "Acme.Bounded", "--lang", language);
+        Offline(home);
+        Assert.That(Run(0, home, "dotnet", "test", "--no-build"), Does.Contain("Passed:    15"));
+        var packed = Run(0, home, Host, "plugins", "pack", "--out", Path.Combine(folder, "bounded.peftplugin")).Trim();
+        var installed = Path.Combine(folder, "installed");
+        Run(0, folder, Host, "plugins", "add", packed, "--plugins", installed);
+        Assert.That(Run(0, folder, Host, "plugins", "list", "--plugins", installed), Does.Contain("acme.bounded").And.Contain("merge bounded"));
+        MergeManifest("none", 0);
+        MergeManifest("some", 0.001);
+        foreach (var name in new[] { "none", "some" }) Run(0, folder, Host, "run", name + ".yaml", "--plugins", installed, "--threads", "1");
+        var start = Weights("none", "make-model");
+        Assert.That(start, Is.Not.Empty);
+        Assert.That(Weights("none", "merge"), Is.EqualTo(start));
+        Assert.That(Weights("some", "make-model"), Is.EqualTo(start));
+        Assert.That(Weights("some", "merge"), Has.Length.EqualTo(start.Length).And.Not.EqualTo(start));
+    }
+
+    private void MergeManifest(string name, double limit) => File.WriteAllText(Path.Combine(folder, name + ".yaml"), $$"""
+        peftalign: 1
+        name: {{name}}
+        seeds: [1]
+        plugins: [methods.sft, data, acme.bounded]
+        models:
+          tiny: { init: llama, set: { hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+        datasets:
+          one: { reader: synthetic, rows: 6, seed: 1 }
+          two: { reader: synthetic, rows: 6, seed: 2 }
+        methods:
+          teach: { type: sft, learning_rate: 1.0e-3, batch_size: 2, max_steps: 2 }
+        train:
+          - { models: [tiny], datasets: [one, two], methods: [teach] }
+        merge:
+          - { name: both, method: bounded, of: { method: teach }, across: dataset, parameters: { weight: 0.5, limit: {{limit.ToString(System.Globalization.CultureInfo.InvariantCulture)}} } }
+        """);
+
+    /// <summary>The values of the model that the run's job of a kind has written: what stands behind the safetensors header.</summary>
+    private byte[] Weights(string run, string kind)
+    {
+        var job = Directory.GetDirectories(Path.Combine(folder, "out", run, "jobs")).Single(job => (string?)JsonNode.Parse(File.ReadAllText(Path.Combine(job, "job.json")))!["kind"] == kind);
+        var bytes = File.ReadAllBytes(Directory.GetFiles(job, "*.safetensors", SearchOption.AllDirectories).Single());
+        return bytes[(8 + (int)BitConverter.ToInt64(bytes))..];
+    }
+
     [TestCase("adapter", "cs", 10)]
     [TestCase("adapter", "fs", 10)]
     [TestCase("benchmark", "cs", 10)]
@@ -106,7 +155,7 @@ public class PluginPathTests
         Assert.That(File.ReadAllText(packages).Replace("    <PackageVersion Include=\"Own.Package\" Version=\"[1.0.0]\" />\n", ""), Is.EqualTo(versions));
     }
 
-    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, benchmark, method, reader; did you mean reader?")]
+    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, benchmark, merge, method, reader; did you mean reader?")]
     [TestCase("plugins new reader acme", "each part beginning with a capital")]
     [TestCase("plugins new reader Acme.Rows --lang vb", "is cs (C#) or fs (F#)")]
     [TestCase("plugins new reader Acme.Rows --out .", "holds files already")]
@@ -122,20 +171,6 @@ public class PluginPathTests
         Assert.That(Run(2, folder, Host, line.Split(' ')), Does.Contain(expected));
     }
 
-    /// <summary>The assembled product's host: what ./peftalign runs.</summary>
-    private static string Host
-    {
-        get
-        {
-            var root = new DirectoryInfo(Path.GetDirectoryName(typeof(PluginPathTests).Assembly.Location)!);
-            while (!File.Exists(Path.Combine(root.FullName, "PeftAlign.sln"))) root = root.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln");
-            var product = new DirectoryInfo(Path.Combine(root.FullName, ".build", "current"));
-            if (product.ResolveLinkTarget(true) is not { Exists: true } real) Assert.Ignore("there is no assembled product; ./peftalign doctor makes it");
-            else return Path.Combine(real.FullName, "PeftAlign.Host");
-            return "";
-        }
-    }
-
     // Restores and builds, without a network where this user may make a network namespace, and always with an empty package cache.
     // Warnings count as faults: what a third party gets first must be clean.
     private string Offline(string directory, int expected = 0)
@@ -147,18 +182,7 @@ public class PluginPathTests
         return Run(expected, directory, line[0], line[1..]);
     }
 
-    /// <summary>Runs a program and returns what it wrote, stderr before stdout only where it should fail.</summary>
-    private string Run(int expected, string directory, string program, params string[] args)
-    {
-        var start = new ProcessStartInfo(program, args) { WorkingDirectory = directory, RedirectStandardOutput = true, RedirectStandardError = true };
-        start.Environment["NUGET_PACKAGES"] = Path.Combine(folder, ".packages");
-        start.Environment["XDG_CACHE_HOME"] = Path.Combine(folder, ".cache");
-        foreach (var name in new[] { "PEFTALIGN_PLUGINS", "PEFTALIGN_FEED", "PEFTALIGN_STRICT" }) start.Environment.Remove(name);
-        using var process = Process.Start(start)!;
-        var errors = process.StandardError.ReadToEndAsync();
-        var output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        Assert.That(process.ExitCode, Is.EqualTo(expected), $"{program} {string.Join(' ', args)}\n{output}\n{errors.Result}");
-        return expected == 0 ? output : errors.Result + output;
-    }
+    private string Run(int expected, string directory, string program, params string[] args) => Product.Run(folder, expected, directory, program, args);
+
+    private static string Host => Product.Host;
 }

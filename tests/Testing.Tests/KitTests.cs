@@ -77,6 +77,7 @@ public class KitTests
         Assert.That(Failing("plugin"), Is.Empty);
         Assert.That(Failing("method margin"), Is.Empty);
         Assert.That(Failing("adapter low"), Is.Empty);
+        Assert.That(Failing("merge mean"), Is.Empty);
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(11));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
@@ -139,10 +140,34 @@ public class KitTests
         Assert.That(Failing("adapter low"), Is.EqualTo(new[] { check }));
     }
 
+    // The last one writes its result into the first model, so that whatever is merged twice differs too.
+    [TestCase("squares_the_weights", "has the sample's value")]
+    [TestCase("loses_equal_models", "gives equal models back")]
+    [TestCase("flattens_cubes", "gives the models' shape")]
+    [TestCase("weighs_the_first", "has the sample's value", "does not care for the order of models")]
+    [TestCase("remembers", "gives the same again, whatever came between")]
+    [TestCase("draws_anew", "gives the same again, whatever came between")]
+    [TestCase("computes_narrow", "computes in float32 whatever is stored")]
+    [TestCase("divides_by_length", "makes no NaN of finite models")]
+    [TestCase("hides_nan", "hides no NaN of a model")]
+    [TestCase("holds_wide_copies", "holds few tensors at once")]
+    [TestCase("returns_a_model", "does not care for the order of models", "leaves the models as they are")]
+    public void AMergesFaultFailsItsCheck(string fault, params string[] checks)
+    {
+        Change("merge.mean.json", json => json["options"]!["fault"] = fault);
+        Assert.That(Failing("merge mean"), Is.EqualTo(checks));
+    }
+
+    [Test]
+    public void AMergeMustSayHowManyModelsItTakes() =>
+        Assert.That(Failing("merge untold"), Is.EqualTo(new[] { "says how many models it takes" }));
+
     [TestCase("Methods.Sft", "method.sft", """{ "rows": [{ "prompt_ids": [1, 2], "completion_ids": [3, 4, 5] }, { "input_ids": [1, 2, 3], "labels": [-100, 2, 3] }], "untrained": { "input_ids": [1, 2], "labels": [-100, -100] } }""")]
     [TestCase("Methods.Dpo", "method.dpo", """{ "options": {}, "rows": [{ "prompt_ids": [1, 2], "chosen_ids": [3, 4, 5], "rejected_ids": [6, 7] }, { "prompt_ids": [2], "chosen_ids": [9], "rejected_ids": [8, 7, 3] }, { "prompt_ids": [5, 5, 1], "chosen_ids": [4, 2], "rejected_ids": [6] }], "untrained": { "prompt_ids": [1], "chosen_ids": [], "rejected_ids": [4] }, "loss_at_reference": 0.6931471805599453 }""")]
     [TestCase("Methods.Dpo", "method.dpo", """{ "options": { "loss_type": ["hinge", "aot", "apo_zero"], "loss_weights": [1, 2, 0.5], "ld_alpha": 0.3, "label_smoothing": 0.1 }, "rows": [{ "prompt_ids": [1, 2], "chosen_ids": [3, 4, 5], "rejected_ids": [6, 7] }, { "prompt_ids": [2], "chosen_ids": [9], "rejected_ids": [8, 7, 3] }, { "prompt_ids": [5, 5, 1], "chosen_ids": [4, 2], "rejected_ids": [6] }], "untrained": { "prompt_ids": [1], "chosen_ids": [], "rejected_ids": [4] }, "loss_at_reference": 2.886294361119891 }""")]
     [TestCase("Peft.Lora", "adapter.lora", """{ "options": { "rank": 2, "targets": ["q_proj", "down_proj"] }, "sites": 4, "unmatched": { "targets": ["qkv"] } }""")]
+    [TestCase("Merge.Linear", "merge.linear", """{ "models": 3, "options": { "weight": [1, 2, 3] }, "values": { "inputs": [[6, 0], [0, 3], [2, 2]], "result": [2, 2] } }""")]
+    [TestCase("Merge.Linear", "merge.passthrough", """{ "models": 1, "options": { "scale": [1] }, "values": { "inputs": [[6, 0]], "result": [6, 0] } }""")]
     [TestCase("Data", "reader.jsonl", """{ "good": "good.jsonl", "rows": 2, "broken": "broken.jsonl", "broken_row": 3 }""")]
     [TestCase("Data", "reader.synthetic", """{ "options": { "rows": 5 }, "rows": 5 }""")]
     public void TheProductsOwnPluginPasses(string project, string contract, string sample)

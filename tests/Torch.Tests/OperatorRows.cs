@@ -110,6 +110,7 @@ internal static class OperatorRows
         ["aten::log1p"] = x => x.p.log1p(),
         ["aten::sin"] = x => x.a.sin(),
         ["aten::cos"] = x => x.a.cos(),
+        ["aten::acos"] = x => x.a.sin().acos(),
         ["aten::tanh"] = x => x.a.tanh(),
         ["aten::sigmoid"] = x => x.a.sigmoid(),
         ["aten::relu"] = x => F.relu(x.a),

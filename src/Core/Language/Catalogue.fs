@@ -49,7 +49,7 @@ type ContractSchema =
 
 /// <summary>A plugin. Id is empty for what the engine itself provides, which every manifest knows.</summary>
 /// <remarks>IsProduct: known without being listed. Source: the path or file text of the manifest's own plugin entry
-/// that brought it, else empty.</remarks>
+/// that brought it, else empty. Folder: where it lies, for messages; may be empty.</remarks>
 [<CLIMutable; NoComparison>]
 type PluginSchema =
     {
@@ -57,6 +57,7 @@ type PluginSchema =
         Version: string
         IsProduct: bool
         Source: string
+        Folder: string
         Provides: IReadOnlyList<ContractSchema>
     }
 
@@ -121,6 +122,7 @@ module internal Whole =
             Id = Given.text schema.Id
             Version = Given.text schema.Version
             Source = Given.text schema.Source
+            Folder = Given.text schema.Folder
             Provides = Given.list schema.Provides |> Seq.map contract |> Array.ofSeq
         }
 
@@ -160,13 +162,16 @@ type internal Known(plugins: PluginSchema list) =
         | [ one ] -> Ok one
         | [] -> Error $"no {kind} '{name}' is provided by the plugins of this manifest{Suggest.hint (known.Names kind) name}"
         | several ->
-            let names =
-                several
-                |> List.map (fun contract -> contract.Name)
-                |> List.sort
-                |> String.concat " or "
+            let several = several |> List.sortBy _.Name
 
-            Error $"several plugins provide the {kind} '{name}'; write {names}"
+            let place (contract: Contract) =
+                match contract.Plugin.Folder with
+                | "" -> contract.Name
+                | folder -> $"{contract.Name} in {folder}"
+
+            let names = several |> List.map _.Name |> String.concat " or "
+            let places = several |> List.map place |> String.concat " and "
+            Error $"several plugins provide the {kind} '{name}': {places}; write {names}"
 
     /// The engine's own version for a kind of job; 0 where the host states none.
     member known.EngineVersion(job: string) =

@@ -143,15 +143,33 @@ let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place
 
         plugin
 
+    // One id is one plugin: names like id/name must mean one thing.
+    let listed (entries: (PluginEntry * Place) list) =
+        let add (admitted: PluginSchema list) (entry, mark) =
+            match find (entry, mark) with
+            | None -> admitted
+            | Some plugin when
+                admitted
+                |> List.exists (fun other -> id other = id plugin && source other = source plugin)
+                ->
+                admitted
+            | Some plugin when admitted |> List.exists (fun other -> id other = id plugin) ->
+                faults.Add(
+                    mark,
+                    "plugins",
+                    $"plugin '{id plugin}' is listed already, from another place; keep one of the entries"
+                )
+
+                admitted
+            | Some plugin -> admitted @ [ plugin ]
+
+        entries |> List.fold add []
+
     let admitted =
         match section with
-        | Some entries -> (all |> List.filter isEngine) @ (entries |> List.choose find)
+        | Some entries -> (all |> List.filter isEngine) @ listed entries
         | None ->
             all
             |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && source plugin = "")
 
-    Known(
-        admitted
-        |> List.distinctBy (fun plugin -> id plugin, source plugin)
-        |> List.map sound
-    )
+    Known(admitted |> List.map sound)

@@ -40,15 +40,15 @@ internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOn
     /// <summary>The plugins by id.</summary>
     public IReadOnlyDictionary<string, PluginFolder> ById => First.ToDictionary(plugin => plugin.Manifest.Id);
 
-    /// <summary>Compares the plugins that the plan needs with their own files and with the manifest's lock, before a job starts.</summary>
+    /// <summary>Compares the plugins that the plan needs with this host, with their own files and with the manifest's lock, before a job starts.</summary>
     /// <exception cref="PluginException">One is not what was built or locked.</exception>
     public void Lock(string manifest, string outFolder, Plan plan, bool update)
     {
-        // A manifest without the section asks for whatever the product has; it must go on working with the next version.
-        if (!HasSection && First.All(plugin => plugin.Origin == PluginOrigin.Product) && !File.Exists(PluginLock.FileOf(manifest))) return;
         var needed = plan.Jobs.SelectMany(job => job.Plugins).ToHashSet();
         var plugins = First.Where(plugin => needed.Contains(plugin.Manifest.Id)).ToArray();
-        foreach (var plugin in plugins) plugin.ThrowIfTampered();
+        foreach (var plugin in plugins) LoadedPlugin.ThrowIfUnfit(plugin);
+        // A manifest without the section asks for whatever the product has; it must go on working with the next version.
+        if (!HasSection && First.All(plugin => plugin.Origin == PluginOrigin.Product) && !File.Exists(PluginLock.FileOf(manifest))) return;
         PluginLock.Apply(manifest, outFolder, plugins, CommandLine.TopHelp.Version, update);
     }
 

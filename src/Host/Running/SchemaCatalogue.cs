@@ -21,13 +21,14 @@ internal static class SchemaCatalogue
     {
         Plugins =
         [
-            new PluginSchema { Id = "", Version = "", IsProduct = true, Source = "", Provides = [.. Engine.Select(e => Contract("engine", e.Job, e.ResultVersion, [], "")), .. Architectures] },
+            new PluginSchema { Id = "", Version = "", IsProduct = true, Source = "", Folder = "", Provides = [.. Engine.Select(e => Contract("engine", e.Job, e.ResultVersion, [], "")), .. Architectures] },
             .. plugins.Select(p => new PluginSchema
             {
                 Id = p.Folder.Manifest.Id,
                 Version = p.Folder.Manifest.Version,
                 IsProduct = p.Folder.Origin == PluginOrigin.Product,
                 Source = p.Source,
+                Folder = p.Folder.Path,
                 Provides = [.. p.Folder.Manifest.Provides.Select(c => Contract(c))],
             }),
         ],

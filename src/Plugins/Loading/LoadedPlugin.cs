@@ -28,11 +28,8 @@ internal sealed class LoadedPlugin
     /// <exception cref="PluginException">For whatever reason it cannot be loaded.</exception>
     public static LoadedPlugin Load(PluginFolder folder)
     {
-        var manifest = folder.Manifest;
-        ThrowIfLevelDiffers(folder, manifest.ApiLevel, PluginManifest.FileName);
-        folder.ThrowIfTampered();
-        ThrowIfSharedInside(folder, manifest.Files.Select(file => file.Path));
-        var loaded = LoadEntry(folder, Path.Combine(folder.Path, manifest.EntryAssembly));
+        ThrowIfUnfit(folder);
+        var loaded = LoadEntry(folder, Entry(folder));
         try
         {
             CompareWithManifest(folder, loaded.Factories);
@@ -44,13 +41,31 @@ internal sealed class LoadedPlugin
         return loaded;
     }
 
-    /// <summary>Loads what a build has just written, where no plugin.json is yet.</summary>
-    public static LoadedPlugin LoadEntry(PluginFolder folder, string entryAssembly)
+    /// <summary>Everything that can be found out without running its code: levels, hashes, references.</summary>
+    /// <exception cref="PluginException">It cannot be used here.</exception>
+    public static void ThrowIfUnfit(PluginFolder folder)
+    {
+        ThrowIfLevelDiffers(folder, folder.Manifest.ApiLevel, PluginManifest.FileName);
+        folder.ThrowIfTampered();
+        ThrowIfSharedInside(folder, folder.Manifest.Files.Select(file => file.Path));
+        Inspect(folder, Entry(folder));
+    }
+
+    private static string Entry(PluginFolder folder) => Path.Combine(folder.Path, folder.Manifest.EntryAssembly);
+
+    private static EntryPoint Inspect(PluginFolder folder, string entryAssembly)
     {
         if (!File.Exists(entryAssembly)) throw Fault(folder, $"its entry assembly {folder.Manifest.EntryAssembly} is not there", "Build or install the plugin again");
         var entry = EntryPoint.Read(entryAssembly);
         ThrowIfLevelDiffers(folder, entry.ApiLevel, Path.GetFileName(entryAssembly));
         ThrowIfReferencesMissing(folder, entryAssembly);
+        return entry;
+    }
+
+    /// <summary>Loads what a build has just written, where no plugin.json is yet.</summary>
+    public static LoadedPlugin LoadEntry(PluginFolder folder, string entryAssembly)
+    {
+        var entry = Inspect(folder, entryAssembly);
         var registration = new Registration();
         try
         {

@@ -49,6 +49,7 @@ let plugin id (provides: ContractSchema list) : PluginSchema =
         Version = "0.1.0"
         IsProduct = id <> ""
         Source = ""
+        Folder = ""
         Provides = Array.ofList provides
     }
 

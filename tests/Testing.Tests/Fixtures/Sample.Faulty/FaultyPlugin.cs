@@ -1,4 +1,4 @@
-// A reader and a benchmark that are right, and wrong in one way each where the option says so.
+// One thing of each kind that is right, and wrong in one way each where the option says so.
 
 using PeftAlign.Abstractions;
 
@@ -17,6 +17,8 @@ public sealed class FaultyPlugin : IPlugin
         registry.Add<IBenchmark, BenchmarkOptions>("sums", 1, (_, options) => new SumsBenchmark(options.Fault));
         registry.Add<IAlignmentMethod, MethodOptions>("margin", 1, (_, options) => new MarginMethod(options.Fault));
         registry.Add<IPeftAdapter, AdapterOptions>("low", 1, (_, options) => new LowAdapter(options));
+        registry.Add<IMergeStrategy, MergeOptions>("mean", 1, (_, options) => new MeanMerge(options.Weight, options.Fault));
+        registry.Add<IMergeStrategy, UntoldOptions>("untold", 1, (_, options) => new MeanMerge(options.Weight, MergeFault.None));
         registry.Add<IDatasetReader, CarelessOptions>("careless", 1, (_, _) => new PairsReader(null, ReaderFault.None));
     }
 }

@@ -118,6 +118,7 @@ ROWS = {
     "aten::log1p": lambda: p.log1p(),
     "aten::sin": lambda: a.sin(),
     "aten::cos": lambda: a.cos(),
+    "aten::acos": lambda: a.sin().acos(),
     "aten::tanh": lambda: a.tanh(),
     "aten::sigmoid": lambda: a.sigmoid(),
     "aten::relu": lambda: F.relu(a),
