@@ -106,8 +106,8 @@ public sealed class ChainTests
         Assert.That(Directory.Exists(Path.Combine(merge, "parents")), Is.False);
         var made = Directory.GetDirectories(Path.Combine(user.Run, "jobs")).Single(d => (string?)Peftalign.Json(Path.Combine(d, "job.json"))["kind"] == "make-model");
         Assert.That(File.ReadAllBytes(Path.Combine(merge, "model", "model.safetensors")), Is.Not.EqualTo(File.ReadAllBytes(Path.Combine(made, "model", "model.safetensors"))));
-        var evaluated = Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Count(j => ((string)j!["label"]!).StartsWith("evaluate/", StringComparison.Ordinal));
-        Assert.That(evaluated, Is.EqualTo(5));
+        var evaluated = Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Select(j => (string)j!["label"]!).Where(l => l.StartsWith("evaluate/", StringComparison.Ordinal)).ToList();
+        Assert.That(evaluated, Has.Some.Contains("mean").And.Some.Contains("tune"), string.Join("\n", evaluated));
     }
 
     [Test]
