@@ -43,15 +43,7 @@ internal static class ModelsInitCommand
         if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
             throw new UserError(target, "exists already", "give a new folder with --out");
         long parameters = 0;
-        try
-        {
-            RunFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures));
-        }
-        catch
-        {
-            if (Directory.Exists(folder + ".partial")) Directory.Delete(folder + ".partial", recursive: true);
-            throw;
-        }
+        RunFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures));
         session.Output.Result(
             () => new JsonObject { ["path"] = target, ["model_type"] = name, ["parameters"] = parameters },
             () => [$"{target}: {name} with {Sizes.Count(parameters)} parameters"]);

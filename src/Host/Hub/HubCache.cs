@@ -5,6 +5,10 @@ namespace PeftAlign.Host.Hub;
 
 internal sealed class HubCache(string cache, HubName name)
 {
+    // ENOTSUP and ENOSYS; EPERM arrives as UnauthorizedAccessException.
+    private const int NotSupported = 95;
+    private const int NotImplemented = 38;
+
     private readonly string folder = Path.Combine(cache, name.Folder);
 
     internal string Root => cache;
@@ -51,7 +55,7 @@ internal sealed class HubCache(string cache, HubName name)
         {
             // another pull was faster
         }
-        catch (IOException)
+        catch (Exception e) when (e is UnauthorizedAccessException || (e is IOException && (e.HResult & 0xffff) is NotSupported or NotImplemented))
         {
             File.Move(Blob(tag), link, overwrite: true); // a file system without links
         }

@@ -46,6 +46,7 @@ internal static class JobProcess
         {
             StandardError.Append(folder.Log);
             using var held = Hold(folder, messages, cancellation);
+            RunFolder.DeletePartials(folder.Path);
             if (!folder.IsFinished) Work(folder, kept, messages, cancellation);
             return (ExitCode.Done, null);
         }
@@ -57,6 +58,11 @@ internal static class JobProcess
         catch (OperationCanceledException)
         {
             return (ExitCode.Interrupted, null);
+        }
+        catch (Exception e) when (e is OutOfMemoryException or TorchOutOfMemoryException)
+        {
+            Console.Error.WriteLine(e);
+            return (ExitCode.Failed, OutOfMemory.Message(folder, e));
         }
         catch (Exception e)
         {

@@ -39,15 +39,33 @@ internal sealed record RunFolder(string Path)
         AtomicFile.Write(path, text);
     }
 
-    /// <summary>Fills a folder under a temporary name and renames it; what an interrupted try left is replaced.</summary>
+    /// <summary>
+    /// Fills a folder under a temporary name and renames it; nothing stays of a try that fails. A folder of that name is
+    /// replaced, so the caller makes sure that it may be.
+    /// </summary>
     internal static void Fill(string folder, Action<string> write)
     {
-        var partial = folder + ".partial";
-        foreach (var old in (string[])[partial, folder])
-            if (Directory.Exists(old)) Directory.Delete(old, recursive: true);
-        Directory.CreateDirectory(partial);
-        write(partial);
-        Directory.Move(partial, folder);
+        folder = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(folder));
+        var partial = $"{folder}.partial-{Environment.ProcessId}";
+        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true); // an earlier process of that number
+        try
+        {
+            Directory.CreateDirectory(partial);
+            write(partial);
+            if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
+            Directory.Move(partial, folder);
+        }
+        catch
+        {
+            if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
+            throw;
+        }
+    }
+
+    /// <summary>Deletes what killed processes left beside a folder that only this program writes.</summary>
+    internal static void DeletePartials(string folder)
+    {
+        foreach (var old in Directory.GetDirectories(folder, "*.partial-*", SearchOption.AllDirectories)) Directory.Delete(old, recursive: true);
     }
 }
 

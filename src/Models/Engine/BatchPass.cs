@@ -15,7 +15,7 @@ public sealed record ReferencePolicy(DecoderModel Model, ForwardMode Mode);
 /// <summary>What a pass has to answer beside the policy's log-probs.</summary>
 public sealed record PassNeeds
 {
-    /// <summary>Log-probs under this policy too, over the same packs, without gradient.</summary>
+    /// <summary>Log-probs under this policy too, without gradient; over the same packs where only adapters differ.</summary>
     public ReferencePolicy? Reference { get; init; }
 
     /// <summary>Per-token statistics of the policy by name.</summary>

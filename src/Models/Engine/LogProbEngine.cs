@@ -45,6 +45,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     public BatchPass Pass(IReadOnlyList<CompletionGroup> groups, ForwardMode mode, PassNeeds needs)
     {
         Check(groups, mode);
+        var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) ? same : null;
         var (parts, answers, reference) = (new List<BatchPass.Part>(), new List<HeadAnswers>(), new List<Tensor>());
         var (logProbs, means) = (new List<Tensor>(), new List<Tensor>());
         foreach (var pack in Pack.Of(groups, packRows, Place))
@@ -56,14 +57,15 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
             answers.Add(asked);
             logProbs.Add(outputs[0].detach());
             if (asked.MeanLogProb) means.Add(outputs[1].detach());
-            if (needs.Reference is { } frozen) reference.Add(Frozen(frozen, pack));
+            if (sharing is not null) reference.Add(Frozen(sharing, pack));
         }
         Tensor Joined(IReadOnlyList<Tensor> values) => values.Count == 0
             ? torch.zeros([TokensOf(groups)], ResultType, model.Device)
             : torch.zeros([TokensOf(groups)], ResultType, model.Device).index_add(0, torch.cat(parts.Select(p => p.Slots).ToList()), torch.cat(values.ToList()), 1);
         var statistics = needs.Statistics.Where(name => name != HeadAnswers.MeanLogProbName).Distinct().ToDictionary(name => name, name => Joined(answers.Select(a => a.Statistics[name]).ToList()));
         if (needs.Statistics.Contains(HeadAnswers.MeanLogProbName)) statistics[HeadAnswers.MeanLogProbName] = Joined(means).requires_grad_();
-        return new BatchPass(Joined(logProbs).requires_grad_(), needs.Reference is null ? null : Joined(reference), statistics, parts,
+        var under = sharing is not null ? Joined(reference) : needs.Reference is { } other ? Apart(other, groups) : null;
+        return new BatchPass(Joined(logProbs).requires_grad_(), under, statistics, parts,
             pack => Outputs(pack, mode, Asked(model, [.. needs.Statistics.Where(name => name == HeadAnswers.MeanLogProbName)])));
     }
 
@@ -147,12 +149,19 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         return [.. outputs];
     }
 
+    // A reference of other weights has packs of its own: its positions, and how a row's length turns them, may be others.
+    private Tensor Apart(ReferencePolicy reference, IReadOnlyList<CompletionGroup> groups)
+    {
+        using var off = torch.no_grad();
+        return new LogProbEngine(reference.Model, packRows, chunkRows).LogProbs(groups, reference.Mode);
+    }
+
     private Tensor Frozen(ReferencePolicy reference, Pack pack)
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var rows = reference.Model.Forward(pack, reference.Mode).index_select(0, pack.HeadRows);
-        return HeadLogProbs.apply(rows, reference.Model.HeadUnder(reference.Mode), pack.Targets, Asked(reference.Model))[0].MoveToOuterDisposeScope();
+        var rows = model.Forward(pack, reference.Mode).index_select(0, pack.HeadRows);
+        return HeadLogProbs.apply(rows, model.HeadUnder(reference.Mode), pack.Targets, Asked(model))[0].MoveToOuterDisposeScope();
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);

@@ -55,6 +55,28 @@ public sealed class BatchPassTests : ScopedTest
         }
     }
 
+    // What turns a reference's rows depends on its own length classes, not on the policy's; packs in which they meet must not be shared.
+    [TestCase("llama", "llama dynamic")]
+    [TestCase("llama dynamic", "llama")]
+    [TestCase("phi3", "phi3 longrope")]
+    [TestCase("llama", "gpt2")]
+    public void A_reference_of_another_kind_has_packs_of_its_own(string policy, string reference)
+    {
+        var (model, other) = (Tiny.Model(torch.float64, Families.Spec(policy)), Tiny.Model(torch.float64, Families.Spec(reference)));
+        List<CompletionGroup> batch = [.. Tiny.Groups(5, longest: 14), .. Tiny.Groups(1, longest: 40)];
+        using var pass = new LogProbEngine(model).Pass(batch, ForwardMode.Plain, new PassNeeds { Reference = new ReferencePolicy(other, ForwardMode.Plain) });
+        var alone = batch.Select(group => new LogProbEngine(other).LogProbs([group], ForwardMode.Plain)).ToList();
+        Assert.That(Tiny.Worst(pass.Reference!, torch.cat(alone)), Is.LessThan(1e-9));
+    }
+
+    [Test]
+    public void A_reference_without_room_for_the_rows_is_refused()
+    {
+        var small = Tiny.Model(torch.float64, Tiny.Spec("gpt2", """{"max_position_embeddings":4,"n_positions":4}"""));
+        var error = Assert.Throws<UserErrorException>(() => new LogProbEngine(Tiny.Model(torch.float64)).Pass(Tiny.Groups(1, longest: 20), ForwardMode.Plain, new PassNeeds { Reference = new ReferencePolicy(small, ForwardMode.Plain) }));
+        Assert.That(error!.Message, Does.Contain("learned positions for 4"));
+    }
+
     // Adapter off is the base bit for bit, and so is an adapter whose B is zero: margins at the start are exactly 0.
     [Test]
     public void A_new_adapter_scores_as_its_reference_bit_for_bit()
