@@ -19,6 +19,9 @@ public sealed class PreferenceOptions
 
 internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginContext context) : IBenchmark
 {
+    // Where each item stands, for errors.
+    private readonly Dictionary<string, string> sources = [];
+
     public BenchmarkInfo Info { get; } = new("preference", 1);
 
     public IEnumerable<EvalItem> Items()
@@ -26,7 +29,12 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
         var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
         var rows = datasets.Open(options.Dataset!);
         if (options.Limit > 0) rows = rows.Take(options.Limit);
-        return rows.Select(row => new EvalItem(row.Row.ToString(), row.Fields));
+        return rows.Select(row =>
+        {
+            var item = new EvalItem(row.Row.ToString(), row.Fields);
+            sources[item.Id] = row.Source;
+            return item;
+        });
     }
 
     public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [Request(item, "chosen"), Request(item, "rejected")];
@@ -64,9 +72,9 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
         return new MetricResult(metric, mean, error, items.Count, HigherIsBetter: true);
     }
 
-    private static EvalRequest Request(EvalItem item, string answer)
+    private EvalRequest Request(EvalItem item, string answer)
     {
-        var row = new DataRecord(item.Document, "dataset", long.Parse(item.Id));
+        var row = new DataRecord(item.Document, sources.GetValueOrDefault(item.Id, "dataset"), long.Parse(item.Id));
         return row.Has("prompt_ids")
             ? new EvalRequest.LogLikelihood("", "") { ContextIds = row.Ids("prompt_ids"), ContinuationIds = row.Ids(answer + "_ids") }
             : new EvalRequest.LogLikelihood(row.Text("prompt"), row.Text(answer));

@@ -65,6 +65,51 @@ public sealed class ChainTests
         Assert.That(File.Exists(Path.Combine(user.Job(all + "/s3"), "model", "config.json")));
     }
 
+    private const string Rescaling = """
+        peftalign: 1
+        name: rescaling
+        seeds: [3]
+        models:
+          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+        datasets:
+          world: { reader: synthetic, rows: 60, split: train }
+          more: { reader: synthetic, rows: 40, split: train }
+          exam: { reader: synthetic, rows: 20, split: test }
+        adapters:
+          rescale: { type: ia3 }
+          small: { type: lora, rank: 2, targets: [q_proj] }
+        methods:
+          tune: { type: sft, adapter: rescale, learning_rate: 2.0e-2, batch_size: 8, max_steps: 6 }
+          again: { type: sft, adapter: rescale, learning_rate: 2.0e-2, batch_size: 8, max_steps: 2 }
+          beside: { type: sft, adapter: small, learning_rate: 5.0e-3, batch_size: 8, max_steps: 2 }
+        train:
+          - { models: [tiny], datasets: [world], methods: [[tune, again, beside]] }
+          - { models: [tiny], datasets: [world, more], methods: [tune] }
+        merge:
+          - { name: mean, method: linear, of: { model: tiny, dataset: [world, more], method: tune }, across: dataset, parameters: { weight: 0.5 } }
+        evaluate:
+          - of: [trained, merged]
+            with: [{ type: preference, dataset: exam }]
+        """;
+
+    [Test]
+    public void Adapters_of_another_type_are_found_by_their_folders_in_chains_evaluations_and_merges()
+    {
+        using var user = new Peftalign();
+        user.Finish(user.Write("rescaling.yaml", Rescaling));
+        var again = user.Job("train/tiny/world/tune/world/again/s3");
+        Assert.That((string?)Peftalign.Json(Path.Combine(again, "adapter", "adapter_config.json"))["peft_type"], Is.EqualTo("IA3"));
+        var beside = user.Job("train/tiny/world/tune/world/again/world/beside/s3");
+        Assert.That(((string[])["1", "2"]).Select(k => (string?)Peftalign.Json(Path.Combine(beside, "adapters", k, "adapter_config.json"))["peft_type"]), Is.EqualTo((string[])["IA3", "LORA"]));
+        var merge = Directory.GetDirectories(Path.Combine(user.Run, "jobs")).Single(d => (string?)Peftalign.Json(Path.Combine(d, "job.json"))["kind"] == "merge");
+        Assert.That((string?)Peftalign.Json(Path.Combine(merge, "result.json"))["outcome"]!["space"], Is.EqualTo("weights"));
+        Assert.That(Directory.Exists(Path.Combine(merge, "parents")), Is.False);
+        var made = Directory.GetDirectories(Path.Combine(user.Run, "jobs")).Single(d => (string?)Peftalign.Json(Path.Combine(d, "job.json"))["kind"] == "make-model");
+        Assert.That(File.ReadAllBytes(Path.Combine(merge, "model", "model.safetensors")), Is.Not.EqualTo(File.ReadAllBytes(Path.Combine(made, "model", "model.safetensors"))));
+        var evaluated = Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Select(j => (string)j!["label"]!).Where(l => l.StartsWith("evaluate/", StringComparison.Ordinal)).ToList();
+        Assert.That(evaluated, Has.Some.Contains("mean").And.Some.Contains("tune"), string.Join("\n", evaluated));
+    }
+
     [Test]
     public void An_option_that_no_loss_uses_is_found_in_the_plan()
     {

@@ -104,6 +104,22 @@ public sealed class InferenceTests
         Assert.That((bool)Asked("score", Adapter("adapter_final"))["is_greedy"]!, Is.True);
     }
 
+    // bfloat16 keeps 8 bits: a log-prob of about -1 a token is off by some hundredths.
+    [Test]
+    public void Dtype_changes_the_arithmetic_by_its_roundings_and_no_more()
+    {
+        using var user = new Peftalign();
+        var pairs = Golden("loglikelihood.json")["conditional"]!.AsArray();
+        var asked = pairs.Select(p => new JsonObject { ["prompt"] = (string)p!["context"]!, ["completion"] = (string)p["continuation"]! }).ToList();
+        var (wide, narrow) = (Rows(user, "score", asked, "--dtype", "float32"), Rows(user, "score", asked, "--dtype", "bfloat16"));
+        var apart = wide.Zip(narrow, (w, n) => Math.Abs((double)w["logprob"]! - (double)n["logprob"]!) / Math.Max(1, (int)w["tokens"]!)).ToList();
+        Assert.That(apart, Is.All.LessThan(0.1));
+        Assert.That(apart.Max(), Is.GreaterThan(1e-4), "it is another arithmetic");
+        var prompt = new JsonObject { ["prompt"] = "Once upon a time" };
+        Assert.That((string)Rows(user, "generate", [prompt], "--max-new-tokens", "20", "--dtype", "bfloat16")[0]["text"]!, Is.EqualTo((string)Rows(user, "generate", [prompt], "--max-new-tokens", "20")[0]["text"]!));
+        Assert.That(Piped("Hello\n", ["chat", "--model", Stories, "--chat-template", "vicuna", "--max-new-tokens", "4", "--threads", "1", "--dtype", "bfloat16"]).Out, Is.Not.Empty);
+    }
+
     [Test]
     public void Streamed_text_is_the_rows_text()
     {

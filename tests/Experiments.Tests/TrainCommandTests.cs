@@ -96,6 +96,77 @@ public sealed class TrainCommandTests
         Assert.That(Directory.Exists(user.Run), Is.False);
     }
 
+    // stories260K has 512 positions: a limit beyond them is theirs, in the forecast as in the training.
+    [Test]
+    public void A_dry_run_cuts_rows_at_the_models_positions_as_the_training_does()
+    {
+        var data = user.Write("long.jsonl", new JsonObject { ["text"] = string.Concat(Enumerable.Repeat("Once upon a time there was a cat. ", 200)) }.ToJsonString());
+        string[] train = ["train", "sft", "--model", Model, "--data", data, "--out", user.Run, "--adapter", "lora", "--max-length", "4000", "--max-steps", "1", "--batch-size", "1", "--threads", "1"];
+        var told = Peftalign.Call([.. train, "--dry-run", "--json"]);
+        Assert.That(told.Code, Is.Zero, told.All);
+        Assert.That((int)JsonNode.Parse(told.Out)!["longest"]!, Is.EqualTo(512));
+        Assert.That(Peftalign.Call(train).Code, Is.Zero);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain("max_length 4000 is more than the model's 512 positions"));
+    }
+
+    [Test]
+    public void Init_adapter_holds_its_settings_and_what_the_manifest_says_otherwise_is_refused()
+    {
+        Assert.That(Peftalign.Call(Lora).Code, Is.Zero);
+        string Manifest(string name, string options) => user.Write(name, $$"""
+            peftalign: 1
+            name: {{Path.GetFileNameWithoutExtension(name)}}
+            models: { stories: { path: "{{Model}}" } }
+            datasets: { rows: { reader: jsonl, path: "{{TrainRows.Path(user)}}" } }
+            adapters: { small: { type: lora{{options}} } }
+            methods: { go: { type: sft, adapter: small, init_adapter: "{{user.Run}}/adapter", max_steps: 1, batch_size: 2 } }
+            train: [{ models: [stories], datasets: [rows], methods: [go] }]
+            """);
+        var other = Peftalign.Call("run", Manifest("other.yaml", ", rank: 16, alpha: 8, targets: [k_proj]"), "--out", user.File("other"), "--only", "*", "--threads", "1");
+        Assert.That(other.Code, Is.Not.Zero, other.All);
+        Assert.That(other.All, Does.Contain("rank is 16 here and 4 in the folder").And.Contain("targets is [\"k_proj\"] here and").And.Not.Contain("alpha is"));
+        var same = Peftalign.Call("run", Manifest("same.yaml", ", rank: 4, alpha: 8, dropout: 0.1, targets: [v_proj, q_proj]"), "--out", user.File("same"), "--only", "*", "--threads", "1");
+        Assert.That(same.Code, Is.Zero, same.All);
+        var silent = Peftalign.Call("run", Manifest("silent.yaml", ""), "--out", user.File("silent"), "--only", "*", "--threads", "1");
+        Assert.That(silent.Code, Is.Zero, silent.All);
+        var log = Directory.GetFiles(user.File("silent"), "log.txt", SearchOption.AllDirectories).Select(File.ReadAllText);
+        Assert.That(string.Concat(log), Does.Contain("the folder's rank 4 holds, not the default 8"));
+    }
+
+    [Test]
+    public void A_chat_template_is_the_trainings_own()
+    {
+        var data = user.Write("chats.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}, {\"role\": \"assistant\", \"content\": \"Once upon a time\"}]}\n");
+        var file = user.Write("short.jinja", "{% for m in messages %}{{ m.content }} {% endfor %}");
+        string[] Train(string target, params string[] more) => ["train", "sft", "--model", Model, "--data", data, "--out", user.File(target), "--max-steps", "1", "--batch-size", "1", "--threads", "1", .. more];
+        double Loss(string target, string template)
+        {
+            var outcome = Peftalign.Call([.. Train(target, "--chat-template", template), "--json"]);
+            Assert.That(outcome.Code, Is.Zero, outcome.All);
+            return (double)JsonNode.Parse(outcome.Out)!["final_loss"]!;
+        }
+        var (vicuna, own) = (Loss("vicuna", "vicuna"), Loss("own", file));
+        Assert.That(vicuna, Is.Not.EqualTo(own).Within(1e-3));
+        Assert.That(File.ReadAllText(Path.Combine(user.File("own"), "model", "chat_template.jinja")), Is.EqualTo(File.ReadAllText(file)));
+        Told(Peftalign.Call(Train("none", "--chat-template", "vicuan")), 2, "--chat-template");
+        Assert.That(Directory.Exists(user.File("none")), Is.False);
+        Told(Peftalign.Call(Train("none")), 2, "template");
+        Assert.That(Peftalign.Json(Path.Combine(user.File("own"), "run.json"))["options"]!["policy"]!["chat_template"]!.ToString(), Is.EqualTo(file));
+    }
+
+    [Test]
+    public void Help_lists_no_option_and_no_value_that_is_refused()
+    {
+        var help = Peftalign.Call("train", "dpo", "--adapter", "lora", "--help").Out;
+        Assert.That(help, Does.Contain("--optimizer").And.Contain("rmsprop").And.Contain("--reference").And.Contain("--eval-data").And.Contain("--init-adapter"));
+        Assert.That(help, Does.Not.Contain("8bit").And.Not.Contain("--dtype").And.Not.Contain("precompute"));
+        var told = Peftalign.Call([.. Lora, "--optimizer", "adamw_8bit"]);
+        Told(told, 2, "not built yet");
+        told = Peftalign.Call([.. Lora, "--dtype", "bfloat16"]);
+        Told(told, 2, "not built yet");
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
     [Test]
     public void Help_lists_the_options_of_the_method_the_loop_and_the_adapter()
     {

@@ -45,6 +45,18 @@ public sealed class OperatorTests
         Assert.That(new OneOf(new Operator("aten::not_there")).Found, Is.Null);
     }
 
+    // A literal 0 is an enumeration's value too: it must not be taken for an element type.
+    [Test]
+    public void A_literal_zero_is_a_dimension()
+    {
+        using var scope = torch.NewDisposeScope();
+        var x = torch.ones([2, 3]);
+        Assert.That(x.sum(0).data<float>().ToArray(), Is.EqualTo(new[] { 2f, 2f, 2f }));
+        Assert.That((x.sum(0, keepdim: true).shape, x.sum(-1).shape, x.sum(0L).shape), Is.EqualTo((new[] { 1L, 3 }, new[] { 2L }, new[] { 3L })));
+        Assert.That((x.sum().item<float>(), x.sum(torch.float64).dtype, x.sum(0, type: torch.int64).dtype), Is.EqualTo((6f, torch.float64, torch.int64)));
+        Assert.That((x.view(6).shape, x.softmax(0).shape, x.cumsum(0).dtype), Is.EqualTo((new[] { 6L }, new[] { 2L, 3 }, torch.float32)));
+    }
+
     private static void AssertSame(Tensor tensor, StoredTensor stored)
     {
         Assert.That(tensor.dtype, Is.EqualTo(stored.Dtype));

@@ -3,6 +3,7 @@
 using System.CommandLine;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Commands.Plugins;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Judging;
 using PeftAlign.Host.Rows;
 using PeftAlign.Torch;
@@ -46,7 +47,7 @@ internal static class JudgeCommand
         if (session.Global.Dtype == "float16") throw new UserError("--dtype float16", "needs a CUDA device", "use bfloat16 or float32");
         using var rows = RowReader.Open(input);
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
-        var dtype = Enum.Parse<torch.ScalarType>(session.Global.Dtype ?? "float32", ignoreCase: true);
+        var dtype = ComputeType.Of(session);
         var judge = RowJudge.Load(model, length, dtype, plugins, text => session.Output.Remark($"warning: {text}"));
         using var writer = session.Output.Rows();
         var waiting = new List<int[]>();

@@ -68,11 +68,12 @@ internal static class RunCommand
     {
         var (run, output) = (planned.Run, session.Output);
         using var held = Planning.Hold(run);
+        // Refusals first: what --strict forgets is gone.
+        var threads = RunSettings.Of(run, session.Global.Threads, atOnce, inexact).Threads;
         planned.Keep();
         RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
         var files = new FileHashes(planned.Plugins);
         ChangedFiles.Handle(planned.Plan, run, files, strict, output);
-        var threads = RunSettings.Of(run, session.Global.Threads, atOnce, inexact).Threads;
         var preparation = new JobPreparation(run, planned.Root, planned.Plugins.ToDictionary(p => p.Key, p => p.Value.Path), threads, inexact, files);
         RunSummary summary;
         try

@@ -92,6 +92,7 @@ internal static class TrainCommand
     {
         HelpName = flag.Schema.Type.ToString().TrimEnd('?'),
         Description = flag.Help,
+        Hidden = !flag.IsBuilt,
         Arity = flag.Schema.Type.Kind == OptionKind.Bool ? ArgumentArity.ZeroOrOne : ArgumentArity.ExactlyOne,
     };
 

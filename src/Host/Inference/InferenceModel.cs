@@ -25,7 +25,7 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         var tokenizer = ModelFolder.HasTokenizer(choice.Model) ? TokenizerLoader.Load(choice.Model) : null;
         void Warn(string text) => session.Output.Remark($"warning: {text}");
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
-        var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins));
+        var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session));
         var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, Warn) } : ForwardMode.Plain;
         return new InferenceModel(choice.Model, decoder, mode, tokenizer);
     }

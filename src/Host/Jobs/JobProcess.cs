@@ -58,6 +58,11 @@ internal static class JobProcess
         {
             return (ExitCode.Interrupted, null);
         }
+        catch (Exception e) when (e is OutOfMemoryException or TorchOutOfMemoryException)
+        {
+            Console.Error.WriteLine(e);
+            return (ExitCode.Failed, OutOfMemory.Message(folder, e));
+        }
         catch (Exception e)
         {
             Console.Error.WriteLine(e); // the whole of it, for log.txt

@@ -4,8 +4,10 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Running;
 using PeftAlign.Merging;
+using PeftAlign.Models.Decoders;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -28,7 +30,7 @@ internal static class MergeJob
         var origin = role switch { MergeBase.Origin => root, MergeBase.First => parents[0].Name, _ => null };
         var places = parents.Append((Name: root, Place: rootPlace)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.Place);
         var config = Programmed.Config(name, strategy.Contract.Options, parents.ConvertAll(p => p.Name), origin, parameters);
-        using var plan = Merger.Plan(config, new MergeFaults(job.Spec.Label), strategies.Find, model => new ModelPlace(places[model].Base, places[model].Adapter?.Folder));
+        using var plan = Merger.Plan(config, new MergeFaults(job.Spec.Label), strategies.Find, model => Readable(job, model, places[model]));
         foreach (var warning in plan.Warnings) job.Logger.LogWarning("{Warning}", warning);
         if (Directory.Exists(job.Folder.Model)) Directory.Delete(job.Folder.Model, recursive: true); // of a try that ended before its result was noted
         var outcome = new MergeRunner(plan, new MergeOptions
@@ -37,10 +39,22 @@ internal static class MergeJob
             Cancellation = job.Cancellation,
             Progress = (done, total, tensor) => job.Progress(done, total, tensor),
         }).Write(job.Folder.Model);
+        if (Directory.Exists(Parents(job))) Directory.Delete(Parents(job), recursive: true);
         return new JsonObject { ["space"] = "weights", ["tensors"] = plan.Tensors.Count, ["bytes"] = outcome.Bytes, ["warnings"] = new JsonArray([.. plan.Warnings.Select(w => (JsonNode)w)]) };
     }
 
-    /// <summary>What reads the adapter that a merge job wrote.</summary>
+    // The merger adds LoRA adapters itself; others become weights first, by whatever reads them.
+    private static ModelPlace Readable(JobContext job, string name, PolicyPlace place)
+    {
+        if (place.Adapter is not { } adapter || AdapterReader.PeftType(adapter.Folder) == "LORA") return new ModelPlace(place.Base, place.Adapter?.Folder);
+        var whole = Path.Combine(Parents(job), Path.GetFileName(name.TrimEnd('/')));
+        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => Policies.Adapter(job, outline, adapter.Folder), dtype: null));
+        return new ModelPlace(whole, null);
+    }
+
+    private static string Parents(JobContext job) => job.Folder.File("parents");
+
+    /// <summary>The contract of the adapter that a merge job wrote.</summary>
     internal static JsonNode AdapterContract(JobFolder made) => JsonNode.Parse(File.ReadAllText(Path.Combine(made.Adapter, Contract)))!;
 
     // Names enter the random numbers: ids of jobs are hashes of what made them, so a moved run draws the same.
@@ -50,6 +64,7 @@ internal static class MergeJob
     {
         if (root.Adapter is not null || parents.Any(parent => parent.Adapter is null || parent.Base != root.Base)) return null;
         var contract = parents[0].Adapter!.Contract;
+        if (AdapterReader.PeftType(parents[0].Adapter!.Folder) != "LORA") return null;
         if (parents.Any(parent => !JsonNode.DeepEquals(parent.Adapter!.Contract, contract))) return null;
         if (LoraSums.Weights(strategy.Contract.Name, parameters, parents.Count) is not { } weights) return null;
         int? rank = null;

@@ -3,10 +3,10 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
-using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
@@ -14,7 +14,7 @@ using PeftAlign.Models.Text;
 namespace PeftAlign.Host.Jobs;
 
 /// <param name="Folder">A PEFT folder.</param>
-/// <param name="Contract">The plugin's adapter that reads it, with the options that made it.</param>
+/// <param name="Contract">The plugin's adapter with the options that made it; what reads the folder is found by its peft_type.</param>
 internal sealed record AdapterPlace(string Folder, JsonNode Contract);
 
 /// <param name="Base">Folder of the full weights.</param>
@@ -23,6 +23,9 @@ internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adap
 {
     /// <summary>Of several adapters, the folder that holds their exact sum; null where there is none.</summary>
     internal string? Joined { get; init; }
+
+    /// <summary>Another chat template than the folder's: a name, or a full path; null for none.</summary>
+    internal string? Template { get; init; }
 
     /// <summary>The one adapter that stands for all; null where there is none.</summary>
     /// <exception cref="UserErrorException">Several that are no single adapter.</exception>
@@ -37,7 +40,7 @@ internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adap
 
 /// <param name="Model">The weights.</param>
 /// <param name="Tokenizer">Null where the folder has none.</param>
-/// <param name="ChatTemplate">Null where the folder has none.</param>
+/// <param name="ChatTemplate">The policy's own, else the folder's; null where there is neither.</param>
 /// <param name="Outline">The modules.</param>
 /// <param name="Adapters">Changes of the weights by each adapter; empty for none.</param>
 internal sealed record Policy(DecoderModel Model, ITokenizer? Tokenizer, IChatTemplate? ChatTemplate, ModelOutline Outline, IReadOnlyList<IReadOnlyList<AdapterSite>> Adapters)
@@ -49,6 +52,16 @@ internal static class Policies
 {
     /// <summary>Where a policy lies; follows jobs to what they wrote.</summary>
     internal static PolicyPlace Place(JobContext job, JsonNode policy)
+    {
+        var place = Weights(job, policy);
+        return policy["chat_template"] is { } template ? place with { Template = TemplateOf(job, (string)template!) } : place;
+    }
+
+    // The experiment language's rule for what is a file.
+    private static string TemplateOf(JobContext job, string template) =>
+        template.Contains('/') || template.EndsWith(".jinja", StringComparison.Ordinal) ? job.Spec.FullPath(template) : template;
+
+    private static PolicyPlace Weights(JobContext job, JsonNode policy)
     {
         var weights = policy["weights"]!;
         if (weights is JsonValue path) return new PolicyPlace(job.Spec.FullPath((string)path!), []);
@@ -75,15 +88,19 @@ internal static class Policies
         // A training changes its model, and may load a base twice: as policy and as reference.
         var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base, Read) : Read();
         var outline = model.Outline(place.Base);
-        var adapters = place.Adapters.Select(a => job.Create<IPeftAdapter>(a.Contract).Load(outline, Files(a.Folder))).ToList();
+        var adapters = place.Adapters.Select(a => Adapter(job, outline, a.Folder)).ToList();
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;
-        return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base), outline, adapters);
+        return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base, place.Template), outline, adapters);
     }
 
-    /// <summary>The contents of a PEFT folder.</summary>
-    internal static AdapterFiles Files(string folder)
+    /// <summary>The sites of a PEFT folder, read by whatever plugin of the plan has its peft_type.</summary>
+    internal static IReadOnlyList<AdapterSite> Adapter(JobContext job, ModelOutline outline, string folder)
     {
-        using var adapter = AdapterFolder.Open(folder);
-        return new AdapterFiles(JsonNode.Parse(adapter.Config.GetRawText())!.AsObject(), adapter.Names.ToDictionary(name => name, adapter.Tensor));
+        var (files, reader) = Open(job, folder);
+        return reader.Load(outline, files);
     }
+
+    /// <summary>The contents of a PEFT folder and what reads it.</summary>
+    internal static (AdapterFiles Files, IPeftAdapter Reader) Open(JobContext job, string folder) =>
+        new AdapterReader(job.Plugins).Open(folder, warning => job.Logger.LogWarning("{Warning}", warning));
 }

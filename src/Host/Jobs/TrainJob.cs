@@ -14,14 +14,9 @@ internal static class TrainJob
     internal static JsonObject Run(JobContext job)
     {
         var spec = job.Spec.Options;
-        var options = TrainingOptions.Of(spec["training"]!.AsObject(), (long)spec["seed"]!);
         var place = Policies.Place(job, spec["policy"]!);
         var policy = Policies.Load(job, place);
-        if (options.MaxLength > policy.Model.Spec.MaxPositions)
-        {
-            job.Logger.LogWarning("max_length {Given} is more than the model's {Positions} positions; rows are cut there", options.MaxLength, policy.Model.Spec.MaxPositions);
-            options = options with { MaxLength = (int)policy.Model.Spec.MaxPositions };
-        }
+        var options = Options(job, policy.Model.Spec);
         if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var start = TrainingStart.Of(job, place, policy, options);
@@ -45,7 +40,7 @@ internal static class TrainJob
         }, job.Cancellation);
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
-        start.Write(job.Folder, policy, place);
+        start.Write(job, policy, place);
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return new JsonObject
         {
@@ -53,6 +48,15 @@ internal static class TrainJob
             ["trainable_parameters"] = outcome.TrainableParameters,
             ["final_loss"] = outcome.FinalLoss,
         };
+    }
+
+    /// <summary>The options of the loop, with rows no longer than the model's positions.</summary>
+    internal static TrainingOptions Options(JobContext job, DecoderSpec model)
+    {
+        var options = TrainingOptions.Of(job.Spec.Options["training"]!.AsObject(), (long)job.Spec.Options["seed"]!);
+        if (options.MaxLength <= model.MaxPositions) return options;
+        job.Logger.LogWarning("max_length {Given} is more than the model's {Positions} positions; rows are cut there", options.MaxLength, model.MaxPositions);
+        return options with { MaxLength = (int)model.MaxPositions };
     }
 
     // Everything that made the result, and what it was made on.

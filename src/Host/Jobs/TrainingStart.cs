@@ -20,7 +20,7 @@ namespace PeftAlign.Host.Jobs;
 internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<AdapterSite>? Trained, IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath)
 {
     // What may differ between two stages that train one adapter: nothing of its shape or scale.
-    private static readonly string[] NotOfItsShape = ["dropout", "init"];
+    internal static readonly string[] NotOfItsShape = ["dropout", "init"];
 
     /// <exception cref="UserErrorException">init_adapter does not go with the rest.</exception>
     internal static TrainingStart Of(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options)
@@ -33,9 +33,13 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         }
         var adapter = job.Create<IPeftAdapter>(contract);
         if (options.InitAdapter is { } folder)
-            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, Policies.Files(job.Spec.FullPath(folder))), policy.Adapters);
+        {
+            var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
+            InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
+            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, files), policy.Adapters);
+        }
         if (place.Adapters is [.., var last] && SameShape(last.Contract, contract))
-            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, Policies.Files(last.Folder)), [.. policy.Adapters.SkipLast(1)]);
+            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files), [.. policy.Adapters.SkipLast(1)]);
         return new TrainingStart(adapter, adapter.Attach(policy.Outline, (ulong)options.Seed), policy.Adapters);
     }
 
@@ -47,17 +51,18 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (options.Reference == "base") return Whole(job, place, policy, Policies.Place(job, job.Spec.Options["base_policy"]!).Base, "base");
         var folder = job.Spec.FullPath(options.Reference);
         if (!File.Exists(Path.Combine(folder, "adapter_config.json"))) return Whole(job, place, policy, folder, folder);
-        var contract = job.Spec.Options["adapter"] ?? throw new UserErrorException($"reference {folder} is an adapter, but this training has none that could read it; name a model folder, or train an adapter.");
-        var sites = job.Create<IPeftAdapter>(contract).Load(policy.Outline, Policies.Files(folder));
-        return new ReferencePolicy(policy.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(sites) });
+        if (job.Spec.Options["adapter"] is null)
+            throw new UserErrorException($"reference {folder} is an adapter over the base, but this training changes the base's own weights; name a model folder, or train an adapter.");
+        return new ReferencePolicy(policy.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(Policies.Adapter(job, policy.Outline, folder)) });
     }
 
     /// <summary>Writes DIR/model; or DIR/adapter; or, over frozen adapters, DIR/adapters/1 ... and, where it can be one, DIR/adapter.</summary>
-    internal void Write(JobFolder folder, Policy policy, PolicyPlace place)
+    internal void Write(JobContext job, Policy policy, PolicyPlace place)
     {
+        var folder = job.Folder;
         if (Adapter is null)
         {
-            RunFolder.Fill(folder.Model, path => ModelFolder.Save(path, policy.Model, place.Base));
+            RunFolder.Fill(folder.Model, path => Save(path, policy, place));
             return;
         }
         var own = Adapter.Save(policy.Outline, Trained!);
@@ -68,10 +73,17 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         }
         RunFolder.Fill(folder.Adapters, path =>
         {
-            for (var k = 0; k < Beneath.Count; k++) Write(Path.Combine(path, $"{k + 1}"), Policies.Files(place.Adapters[k].Folder));
+            for (var k = 0; k < Beneath.Count; k++) Write(Path.Combine(path, $"{k + 1}"), Policies.Open(job, place.Adapters[k].Folder).Files);
             Write(Path.Combine(path, $"{Beneath.Count + 1}"), own);
         });
         if (AdapterLayers.Concatenated(policy.Outline, own.Config, [.. Beneath, Trained!]) is { } joined) RunFolder.Fill(folder.Adapter, path => Write(path, joined));
+    }
+
+    // A model that was taught with another template is to be asked with it.
+    private static void Save(string path, Policy policy, PolicyPlace place)
+    {
+        ModelFolder.Save(path, policy.Model, place.Base);
+        if (place.Template is not null) File.WriteAllText(Path.Combine(path, "chat_template.jinja"), policy.ChatTemplate!.Source);
     }
 
     // Full fine-tuning goes on from the whole policy: its adapters become part of the weights.

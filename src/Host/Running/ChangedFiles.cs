@@ -35,6 +35,7 @@ internal static class ChangedFiles
         var what = $"{again.Count} finished job(s) were made with other files of {string.Join(", ", names)}, of the same result versions";
         output.Remark(strict ? $"{what}; they are made again" : $"{what}; --strict makes them again");
         if (!strict) return;
-        foreach (var job in again) JobPreparation.Forget(run.Job(job.Id));
+        // Dependents first: if this is interrupted, what remains still shows that they are to be made again.
+        foreach (var job in again.Reverse()) JobPreparation.Forget(run.Job(job.Id));
     }
 }

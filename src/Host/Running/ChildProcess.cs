@@ -78,7 +78,7 @@ internal static class ChildProcess
     {
         0 => "the process ended without the job's result; its log ends with:",
         134 => "the process was aborted in native code (signal 6); its log ends with:",
-        137 => "the process was killed (signal 9); if memory ran out, lower batch_size, max_length or --jobs. Its log ends with:",
+        137 => "the process was killed (signal 9); if memory ran out, turn gradient_checkpointing on, or lower batch_size, max_length or --jobs. Its log ends with:",
         139 => "the process crashed in native code (signal 11); its log ends with:",
         > 128 => $"the process ended by signal {code - 128}; its log ends with:",
         _ => $"the process ended with exit code {code}; its log ends with:",

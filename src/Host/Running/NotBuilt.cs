@@ -52,7 +52,7 @@ internal static class NotBuilt
         if (node is not JsonObject map) return [];
         var own = new List<string>();
         if (map["weights"] is JsonObject weights && weights["checkpoint"] is { } checkpoint) own.Add($"a policy from the checkpoint {checkpoint}");
-        foreach (var key in (string[])["chat_template", "mixture", "made", "control"])
+        foreach (var key in (string[])["mixture", "made", "control"])
             if (map[key] is not null) own.Add($"'{key}'");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
     }

@@ -39,7 +39,7 @@ internal static class Planning
         });
     }
 
-    /// <summary>Takes the run's lock; a second run on one folder is told so.</summary>
+    /// <summary>Takes the run's lock; a second run on one folder is told so, and so is a folder that cannot be written.</summary>
     internal static FileStream Hold(RunFolder run)
     {
         try
@@ -50,6 +50,23 @@ internal static class Planning
         {
             throw new UserError(run.Path, $"cannot be the run's folder ({e.Message})", "give --out a folder that can be made and written");
         }
+        var held = Lock(run);
+        try
+        {
+            // The lock of an earlier run may be ours to open where nothing new can be written.
+            RunFolder.Write(run.Probe, "");
+            File.Delete(run.Probe);
+            return held;
+        }
+        catch (Exception e) when (IsReadOnly(e))
+        {
+            held.Dispose();
+            throw Unwritable(run, e);
+        }
+    }
+
+    private static FileStream Lock(RunFolder run)
+    {
         try
         {
             return new FileStream(Path.Combine(run.Path, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
@@ -58,7 +75,17 @@ internal static class Planning
         {
             throw new UserError(run.Path, "another run works in this folder", "wait for it, or give --out another folder");
         }
+        catch (Exception e) when (IsReadOnly(e))
+        {
+            throw Unwritable(run, e);
+        }
     }
+
+    // EROFS has no exception of its own. A full disk is another matter: nothing that the user named is wrong.
+    private static bool IsReadOnly(Exception e) => e is UnauthorizedAccessException or IOException { HResult: 30 };
+
+    private static UserError Unwritable(RunFolder run, Exception e) =>
+        new(run.Path, $"cannot be written ({e.Message})", "make it writable for you, or give --out another folder");
 
     private static Plan Chosen(Plan plan, string? only)
     {

@@ -15,6 +15,9 @@ internal sealed record RunFolder(string Path)
 
     internal string Hashes => System.IO.Path.Combine(Path, "hashes.json");
 
+    /// <summary>Written and deleted to see whether anything can be.</summary>
+    internal string Probe => System.IO.Path.Combine(Path, "probe");
+
     internal JobFolder Job(string id) => new(System.IO.Path.Combine(Path, "jobs", id));
 
     /// <summary>Whether the job's result is there, with every point of its training that the plan needs, and far enough.</summary>

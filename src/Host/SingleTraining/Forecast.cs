@@ -37,17 +37,17 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
     internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request)
     {
         var spec = JsonNode.Parse(plan.Job.Options)!.AsObject();
-        var options = TrainingOptions.Of(spec["training"]!.AsObject(), request.Seed);
         var job = new JobContext(
             new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders), folder.Job,
             new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
         using var scope = torch.NewDisposeScope();
         var model = PluginArchitectures.Of(job.Plugins).Describe(ModelConfig.Open(request.Model));
+        var options = TrainJob.Options(job, model);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
         var context = new PrepareContext(ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, options.MaxLength, new MaskLedger())
         {
-            ChatTemplate = ChatTemplateLoader.Load(request.Model),
+            ChatTemplate = ChatTemplateLoader.Load(request.Model, request.ChatTemplate),
             MaxPromptLength = options.MaxPromptLength,
             KeepEnd = options.Truncation == "keep_end",
         };

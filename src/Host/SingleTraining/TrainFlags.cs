@@ -16,6 +16,9 @@ namespace PeftAlign.Host.SingleTraining;
 /// <param name="Schema">What it is.</param>
 internal sealed record TrainFlag(string Name, string Section, OptionSchema Schema)
 {
+    /// <summary>False for what the experiment language knows and this version refuses: taken, so that the refusal says so, and not in the help.</summary>
+    internal bool IsBuilt { get; init; } = true;
+
     /// <summary>The line of the help behind the name.</summary>
     internal string Help
     {
@@ -48,11 +51,11 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
     {
         var contract = plugins.Find("method", method).Contract;
         var own = Meant(plugins, "method", contract).Options.Options;
-        var loop = Manifests.TrainingOptions.Where(o => own.All(mine => mine.Name != o.Name) && (contract.Traits.Contains("reference") || !OfReference.Contains(o.Name))).Select(Schema);
+        var loop = Manifests.TrainingOptions.Where(o => own.All(mine => mine.Name != o.Name) && (contract.Traits.Contains("reference") || !OfReference.Contains(o.Name))).Select(Schema).ToList();
         var ofAdapter = adapter is null ? [] : Meant(plugins, "adapter", plugins.Find("adapter", adapter).Contract).Options.Options;
         var over = quantization ?? (adapter is null ? null : (string?)Alias(plugins.Find("adapter", adapter).Contract)?["quantization"]);
         var ofQuantization = over is null ? [] : plugins.Find("quantization", over).Contract.Options.Options.Where(q => ofAdapter.All(mine => mine.Name != q.Name));
-        var all = own.Concat(loop).Select(o => new TrainFlag(Dashed(o.Name), "method", o)).Concat(ofAdapter.Concat(ofQuantization).Select(o => new TrainFlag(Dashed(o.Name), "adapter", o))).ToList();
+        var all = own.Select(o => new TrainFlag(Dashed(o.Name), "method", o)).Concat(loop.Select(o => BuiltOption.Flag(Dashed(o.Name), o, loop))).Concat(ofAdapter.Concat(ofQuantization).Select(o => new TrainFlag(Dashed(o.Name), "adapter", o))).ToList();
         // A name that both have is neither's: each is written with its owner.
         return new TrainFlags([.. all.Select(f => all.Count(other => other.Name == f.Name) > 1 ? f with { Name = $"{f.Section}-{f.Name}" } : f)]);
     }

@@ -6,6 +6,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Core;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Running;
+using PeftAlign.Models.Templates;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.SingleTraining;
@@ -102,14 +103,29 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
             if (request.Adapter is null) yield return "--init-adapter: no adapter is trained; add --adapter TYPE";
         }
         if (!Directory.Exists(request.Model)) yield return $"--model {request.Model}: {(File.Exists(request.Model) ? "is a file" : "no such folder")}; give a model's folder, with config.json and weights";
+        if (Directory.Exists(request.Model) && TemplateFault(request) is { } template) yield return $"--chat-template: {template}";
         if (request.Data == "-") yield return "--data -: a run must be able to read its rows again when it is resumed; write them to a file first";
         else if (!File.Exists(request.Data)) yield return $"--data {request.Data}: {(Directory.Exists(request.Data) ? "is a folder" : "no such file")}; give a .jsonl or .jsonl.gz file with one row per line";
         if (request.Values.TryGetValue("eval-data", out var path) && !File.Exists(path)) yield return $"--eval-data {path}: no such file; give a .jsonl or .jsonl.gz file with one row per line";
     }
 
+    private static string? TemplateFault(TrainRequest request)
+    {
+        if (request.ChatTemplate is null) return null;
+        try
+        {
+            ChatTemplateLoader.Load(request.Model, request.ChatTemplate);
+            return null;
+        }
+        catch (ChatTemplateException e)
+        {
+            return e.Message;
+        }
+    }
+
     private static IEnumerable<string> Unknown(TrainRequest request, TrainFlags flags)
     {
-        string[] names = [.. flags.All.Select(f => "--" + f.Name), "--model", "--data", "--out", "--adapter", "--dry-run", "--plugins", "--chat-template", "--seed", "--threads"];
+        string[] names = [.. flags.All.Where(f => f.IsBuilt).Select(f => "--" + f.Name), "--model", "--data", "--out", "--adapter", "--dry-run", "--plugins", "--chat-template", "--seed", "--threads"];
         var follows = false;
         foreach (var token in request.Unmatched)
         {

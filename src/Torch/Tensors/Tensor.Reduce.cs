@@ -7,6 +7,8 @@ namespace PeftAlign.Torch;
 public partial class Tensor
 {
     public Tensor sum(torch.ScalarType? type = null) => Aten.sum.Tensor(this, type);
+    // A literal 0 converts to an enumeration too, and sum(0) would be sum(ScalarType): an int binds here.
+    public Tensor sum(int dim, bool keepdim = false, torch.ScalarType? type = null) => sum((long)dim, keepdim, type);
     public Tensor sum(long dim, bool keepdim = false, torch.ScalarType? type = null) => Aten.sum_dim.Tensor(this, new[] { dim }, keepdim, type);
     public Tensor sum(long[] dims, bool keepdim = false, torch.ScalarType? type = null) => Aten.sum_dim.Tensor(this, dims, keepdim, type);
     public Tensor mean() => Aten.mean.Tensor(this);

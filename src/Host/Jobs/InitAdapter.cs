@@ -1,0 +1,76 @@
+// init_adapter: the folder's settings hold. What a manifest says otherwise is refused; where it says nothing, and the folder differs
+// from a default, the log tells.
+
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using PeftAlign.Abstractions;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Jobs;
+
+internal static class InitAdapter
+{
+    // Which modules they select counts, not how: all-linear and a list of names may be the same.
+    private static readonly string[] Selecting = ["targets", "exclude_modules", "layers_to_transform", "layers_pattern"];
+
+    /// <summary>Compares a contract's options with a folder's settings.</summary>
+    /// <param name="job">Its plugins.</param>
+    /// <param name="contract">The adapter that is to be trained, with every option.</param>
+    /// <param name="model">The modules.</param>
+    /// <param name="folder">What messages call the folder.</param>
+    /// <param name="files">Its contents.</param>
+    /// <exception cref="UserErrorException">The type, or options that are not at their defaults, differ; both values are named.</exception>
+    internal static void ThrowIfOther(JobContext job, JsonNode contract, ModelOutline model, string folder, AdapterFiles files)
+    {
+        var adapter = job.Create<IPeftAdapter>(Plain(contract));
+        var type = (string?)files.Config["peft_type"];
+        if (type != adapter.PeftType) throw new UserErrorException($"init_adapter {folder} is {type}, and the adapter {contract["name"]} is {adapter.PeftType}; name an adapter of the folder's type.");
+        var found = Differences(job, contract, adapter, model, files).ToList();
+        foreach (var (option, given, own) in found.Where(f => IsDefault(f.Option, f.Given)))
+            job.Logger.LogWarning("init_adapter: the folder's {Option} {Own} holds, not the default {Given}", option.Name, Text(own), Text(given));
+        var refused = found.Where(f => !IsDefault(f.Option, f.Given)).Select(f => $"{f.Option.Name} is {Text(f.Given)} here and {Text(f.Own)} in the folder").ToList();
+        if (refused.Count > 0) throw new UserErrorException($"init_adapter {folder}: {string.Join("; ", refused)}. The folder's settings hold: leave these options out, or write the folder's values.");
+    }
+
+    private static IEnumerable<(OptionSchema Option, JsonNode? Given, JsonNode? Own)> Differences(JobContext job, JsonNode contract, IPeftAdapter adapter, ModelOutline model, AdapterFiles files)
+    {
+        var sites = adapter.Attach(model, 0);
+        var config = adapter.Save(model, sites).Config;
+        var sameModules = new Lazy<bool>(() => sites.Select(s => s.Module).ToHashSet().SetEquals(job.Create<IPeftAdapter>(Plain(contract)).Load(model, files).Select(s => s.Module)));
+        foreach (var option in job.Plugins.Find(ContractKinds.Of(typeof(IPeftAdapter))!, (string)contract["name"]!).Contract.Options.Options)
+        {
+            var given = contract["options"]?[option.Name];
+            if (option.Name == "dropout") continue; // this training's own
+            if (option.Name == "init")
+            {
+                if (given is not null && !IsDefault(option, given)) yield return (option, given, JsonValue.Create("its numbers"));
+                continue;
+            }
+            var key = option.Aliases.Prepend(option.Name).FirstOrDefault(config.ContainsKey);
+            if (key is null || Same(config[key], files.Config[key]) || (Selecting.Contains(option.Name) && sameModules.Value)) continue;
+            yield return (option, given ?? config[key], files.Config[key]);
+        }
+    }
+
+    // Without what decides only about first numbers, which may be costly to find.
+    private static JsonObject Plain(JsonNode contract)
+    {
+        var plain = contract.DeepClone().AsObject();
+        foreach (var name in TrainingStart.NotOfItsShape) (plain["options"] as JsonObject)?.Remove(name);
+        return plain;
+    }
+
+    private static bool IsDefault(OptionSchema option, JsonNode? value) => Same(option.Default, value);
+
+    // Null, nothing, false and empty are one; lists are sets, numbers are numbers.
+    private static bool Same(JsonNode? a, JsonNode? b)
+    {
+        if (IsNothing(a) || IsNothing(b)) return IsNothing(a) && IsNothing(b);
+        if (a is JsonArray x && b is JsonArray y) return x.Select(Text).ToHashSet().SetEquals(y.Select(Text));
+        return JsonNode.DeepEquals(a, b) || (double.TryParse(Text(a), out var p) && double.TryParse(Text(b), out var q) && p == q);
+    }
+
+    private static bool IsNothing(JsonNode? node) => node is null or JsonArray { Count: 0 } or JsonObject { Count: 0 } || Text(node) is "false" or "\"none\"";
+
+    private static string Text(JsonNode? node) => node?.ToJsonString() ?? "none";
+}

@@ -1,0 +1,78 @@
+// A finished job that was made with other files of a plugin: told; with --strict made again, and with it what depends on it. A
+// data file is part of a job's identity: another content is another job, with --strict and without.
+
+using System.Security.Cryptography;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class StrictTests
+{
+    private const string Remark = "2 finished job(s) were made with other files of methods.sft, of the same result versions";
+
+    [Test]
+    public void Other_files_of_a_plugin_are_told_and_strict_repeats_what_was_made_with_them()
+    {
+        using var user = new Peftalign();
+        var plugin = Copy(user, "methods.sft");
+        user.Write("rows.jsonl", Rows("yes"));
+        var manifest = user.Write("strict.yaml", Manifests.Short[..Manifests.Short.IndexOf("train:\n", StringComparison.Ordinal)]
+            .Replace("name: short", $"name: strict\nplugins: [peft.lora, eval, data, {{ path: '{plugin}' }}]")
+            .Replace("{ reader: synthetic, rows: 120, split: train }", "{ reader: jsonl, path: rows.jsonl }").Replace("max_steps: 40", "max_steps: 6") + """
+            train:
+              - { models: [tiny], datasets: [world], methods: [teach] }
+            evaluate:
+              - of: [untouched, trained]
+                with: [{ type: preference, dataset: exam }]
+            """);
+        user.Finish(manifest);
+        var first = Made(user);
+        Assert.That(first, Has.Count.EqualTo(4));
+
+        Change(plugin);
+        var told = user.Finish(manifest);
+        Assert.That(told.Err, Does.Contain($"{Remark}; --strict makes them again").And.Contain("nothing to do"));
+        Assert.That(Made(user), Is.EqualTo(first));
+
+        var refused = Peftalign.Call("run", manifest, "--out", user.Run, "--strict", "--threads", "2");
+        Assert.That(refused.Code, Is.EqualTo(2), refused.All);
+        Assert.That(Made(user), Is.EqualTo(first), "what is refused forgets nothing");
+
+        var again = user.Finish(manifest, "--strict");
+        Assert.That(again.Err, Does.Contain($"{Remark}; they are made again").And.Contain("2 of 4 jobs are finished already"));
+        var second = Made(user);
+        Assert.That(second.Where(job => first[job.Key] != job.Value).Select(job => job.Key), Is.EquivalentTo((string[])["train/tiny/world/teach/s3", "evaluate/preference/tiny/world/teach/s3"]));
+
+        user.Write("rows.jsonl", Rows("no"));
+        var other = user.Finish(manifest);
+        Assert.That(other.Err, Does.Contain("2 of 4 jobs are finished already").And.Contain("done train/tiny/world/teach/s3").And.Not.Contain("other files"));
+        Assert.That(Directory.GetDirectories(Path.Combine(user.Run, "jobs")), Has.Length.EqualTo(6), "the earlier jobs stay");
+    }
+
+    private static string Rows(string answer) =>
+        string.Concat(Enumerable.Range(0, 20).Select(k => $$"""{"prompt": "{{k}}?", "completion": " {{answer}} {{k}}"}""" + "\n"));
+
+    private static string Copy(Peftalign user, string id)
+    {
+        var folder = Directory.CreateDirectory(user.File(id)).FullName;
+        foreach (var file in Directory.GetFiles(Path.Combine(Peftalign.Repository, ".build", "current", "plugins", id)))
+            File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+        return folder;
+    }
+
+    // As a rebuilt plugin of the same result versions: another file, and plugin.json with its hash.
+    private static void Change(string plugin)
+    {
+        var file = Directory.GetFiles(plugin, "*.deps.json").Single();
+        File.AppendAllText(file, "\n");
+        var description = Peftalign.Json(Path.Combine(plugin, "plugin.json"));
+        var row = description["files"]!.AsArray().Single(f => (string?)f!["path"] == Path.GetFileName(file))!;
+        row["sha256"] = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(file)));
+        File.WriteAllText(Path.Combine(plugin, "plugin.json"), description.ToJsonString());
+    }
+
+    // When each job was made, by label.
+    private static Dictionary<string, string> Made(Peftalign user) =>
+        Directory.GetDirectories(Path.Combine(user.Run, "jobs")).ToDictionary(
+            job => (string)Peftalign.Json(Path.Combine(job, "result.json"))["label"]!,
+            job => (string)Peftalign.Json(Path.Combine(job, "timing.json"))["started"]!);
+}

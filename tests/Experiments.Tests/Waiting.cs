@@ -1,0 +1,16 @@
+// Waits for what another process does.
+
+using System.Diagnostics;
+
+namespace PeftAlign.Experiments.Tests;
+
+internal static class Waiting
+{
+    /// <summary>Asks until the answer is more than zero, a minute at most.</summary>
+    public static int For(Func<int> ask, string otherwise)
+    {
+        for (var clock = Stopwatch.StartNew(); clock.Elapsed < TimeSpan.FromMinutes(1); Thread.Sleep(2))
+            if (ask() is > 0 and var answer) return answer;
+        throw new AssertionException(otherwise);
+    }
+}
