@@ -74,6 +74,7 @@ public class JudgeCommandTests
 
     [TestCase("gpt2", "", "ForSequenceClassification")]
     [TestCase("roberta", "--max-length 64", "is more than the 63 tokens")]
+    [TestCase("roberta", "--dtype float16", "needs a CUDA device; use bfloat16 or float32")]
     [TestCase("roberta", "--max-length 0", "is a whole number from 1")]
     public void A_mistake_is_one_message(string model, string options, string message)
     {

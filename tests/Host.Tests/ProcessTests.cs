@@ -40,6 +40,24 @@ public partial class ProcessTests
         Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "peftalign: interrupted\n")));
     }
 
+    // One answer first, so that the signal comes while the next line is waited for; the pipe stays open.
+    [Test]
+    public void ASignalEndsAChatThatWaitsForALine()
+    {
+        var model = Path.Combine(JudgeCommandTests.Model(".."), "stories260K");
+        string[] args = [Path.Combine(Folder, "PeftAlign.Host.dll"), "chat", "--model", model, "--chat-template", "vicuna", "--max-new-tokens", "2", "--threads", "1", "--json"];
+        using var process = Process.Start(new ProcessStartInfo("dotnet", args) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        process.StandardInput.WriteLine("Hello");
+        process.StandardInput.Flush();
+        Assert.That(process.StandardOutput.ReadLine(), Does.Contain("finish"), "an answer comes first");
+        Thread.Sleep(300);
+        kill(process.Id, SIGINT);
+        var ended = process.WaitForExit(20_000);
+        if (!ended) process.Kill();
+        Assert.That(ended, Is.True);
+        Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "peftalign: interrupted\n")));
+    }
+
     [Test]
     public void TheSecondSignalEndsACommandThatHeedsNone()
     {

@@ -36,6 +36,15 @@ public class WritingTests
     }
 
     [Test]
+    public void AFolderThatCannotBeMadeIsTheUsersMistake()
+    {
+        var file = Path.Combine(Workshop.Scratch(), "file");
+        File.WriteAllText(file, "");
+        using var plan = Workshop.Plan(Workshop.Golden("yaml", "ties-2-models.yml"), Workshop.Golden());
+        Assert.That(() => new MergeRunner(plan, new MergeOptions()).Write(Path.Combine(file, "x", "out")), Throws.InstanceOf<UserErrorException>().With.Message.Contains("cannot be made").And.Message.Contains("give another folder"));
+    }
+
+    [Test]
     public void TheCertificateSaysWhatWentInAndCameOut()
     {
         var yaml = Workshop.Golden("yaml", "ties-3-models.yml");

@@ -41,7 +41,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
             new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders), folder.Job,
             new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
         using var scope = torch.NewDisposeScope();
-        var model = ModelArchitectures.BuiltIn.Describe(ModelConfig.Open(request.Model));
+        var model = PluginArchitectures.Of(job.Plugins).Describe(ModelConfig.Open(request.Model));
         var options = TrainJob.Options(job, model);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");

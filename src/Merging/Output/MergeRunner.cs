@@ -51,7 +51,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         var partial = $"{target}.partial-{Environment.ProcessId}";
         try
         {
-            Directory.CreateDirectory(partial);
+            MakeFolder(partial);
             var begin = DateTime.UtcNow;
             var files = WriteShards(partial);
             var merged = DateTime.UtcNow;
@@ -75,10 +75,22 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         if (File.Exists(target)) throw new UserErrorException($"{target} is a file; give --out a folder that is not there yet.");
         if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw new UserErrorException($"{target} is there and not empty; give --out another folder, or remove it.");
         var parent = Path.GetDirectoryName(target)!;
-        Directory.CreateDirectory(parent);
+        MakeFolder(parent);
         // Sixteen megabytes for configuration, tokenizer and headers.
         var (needed, free) = (plan.Tensors.Sum(tensor => tensor.Bytes) + (16 << 20), new DriveInfo(parent).AvailableFreeSpace);
         if (free < needed) throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"the result takes {needed / 1e9:0.00} GB and {parent} has {free / 1e9:0.00} GB free; give --out a folder on another disk."));
+    }
+
+    private static void MakeFolder(string folder)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"--out: {folder} cannot be made: {e.Message.TrimEnd('.')}; give another folder.", e);
+        }
     }
 
     private List<string> WriteShards(string folder)
