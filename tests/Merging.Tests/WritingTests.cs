@@ -108,18 +108,20 @@ public class WritingTests
         Assert.That(LoraSums.Write(model, [adapter, Workshop.Golden("adapters", "lora2")], [1, 1], Workshop.Scratch()), Is.Null, "other modules");
     }
 
-    // Skipped where the peers' Python is not.
+    // Needs a Python with transformers: PEFTALIGN_PEERS_PYTHON names it.
     [TestCase("ties-3-models")]
     [TestCase("tied-base-untied-model")]
     [TestCase("passthrough-stack")]
     public void TransformersLoadsOurOutputAndItsLogitsAreOurs(string name)
     {
-        var python = Environment.GetEnvironmentVariable("PEERS_PYTHON") ?? Directory.EnumerateDirectories(Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "peers-torch*")
-            .Select(folder => Path.Combine(folder, "venv", "bin", "python")).FirstOrDefault(File.Exists);
-        if (python is null) Assert.Ignore("no Python with transformers: set PEERS_PYTHON");
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python)
+        {
+            Assert.Ignore("PEFTALIGN_PEERS_PYTHON names no Python with transformers");
+            return;
+        }
         var folder = Workshop.Merge(Workshop.Golden("yaml", name + ".yml"), Workshop.Golden());
         const string Script = "import sys, json, torch, transformers as t; m = t.AutoModelForCausalLM.from_pretrained(sys.argv[1], dtype=torch.float32); print(json.dumps(m(torch.tensor([[1, 5, 7, 9, 3]])).logits[0].flatten().tolist()))";
-        using var process = Process.Start(new ProcessStartInfo(python!, ["-c", Script, folder]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        using var process = Process.Start(new ProcessStartInfo(python, ["-c", Script, folder]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
         var errors = process.StandardError.ReadToEndAsync();
         var line = process.StandardOutput.ReadToEnd().Trim();
         process.WaitForExit();
