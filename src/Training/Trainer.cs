@@ -62,7 +62,7 @@ public static class Trainer
                 result.Numerator.backward();
                 pass.Backward();
                 sums.Add(result);
-                tokens += groups.Sum(g => g.Completions.Sum(c => (long)g.Prompt.Length + c.Tokens.Length));
+                tokens += groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length)); // TRL's num_tokens: not what is only measured
             }
             parameters.Gradients.div_(sums.Denominator);
             loss = sums.Loss;
@@ -132,22 +132,20 @@ public static class Trainer
 
     private sealed class StepSums
     {
-        private readonly Dictionary<string, double> metrics = [];
+        private readonly MetricMeans metrics = new();
         private double numerator;
-        private int count;
 
         internal double Denominator { get; private set; }
 
         internal double Loss => numerator / Denominator;
 
-        internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Select(m => new KeyValuePair<string, double>(m.Key, m.Value / count));
+        internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Means;
 
         internal void Add(MethodLoss result)
         {
             numerator += result.Numerator.item<double>();
             Denominator += result.Denominator;
-            count++;
-            foreach (var (name, value) in result.Metrics) metrics[name] = metrics.GetValueOrDefault(name) + value;
+            metrics.Add(result.Metrics);
         }
     }
 }
