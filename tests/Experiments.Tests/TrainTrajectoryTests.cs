@@ -70,7 +70,7 @@ public sealed class TrainTrajectoryTests
     {
         foreach (var name in names)
             if (settings[name] is { } value && !(name == "warmup_steps" && (int)value == 0))
-                foreach (var part in (string[])["--" + name, value is JsonArray list ? string.Join(',', list.Select(Text)) : Text(value)]) yield return part;
+                foreach (var part in (string[])[name == "alpha" ? "--method-alpha" : "--" + name, value is JsonArray list ? string.Join(',', list.Select(Text)) : Text(value)]) yield return part; // lora has an alpha too
         var (steps, epochs) = ((int)settings["max_steps"]!, settings["num_train_epochs"]!);
         foreach (var part in steps > 0 ? (string[])["--max_steps", $"{steps}"] : ["--num_train_epochs", Text(epochs)]) yield return part;
     }
