@@ -13,9 +13,10 @@ public sealed class TrainTrajectoryTests
 
     [TestCase("sft-lora")]
     [TestCase("dpo-lora")]
+    [TestCase("dpo-lora", "--precompute_ref_log_probs")] // as dpo-precomputed: the same numbers
     [TestCase("kto")]
     [TestCase("orpo")]
-    public void Runs_beside_the_tests(string name) => Train(Path.Combine(Peftalign.Repository, "tests", "fixtures", "trajectories"), name, 1e-4);
+    public void Runs_beside_the_tests(string name, params string[] more) => Train(Path.Combine(Peftalign.Repository, "tests", "fixtures", "trajectories"), name, 1e-4, more);
 
     [TestCase("sft-lora-plain", 1e-4)]
     [TestCase("sft-packed", 1e-4)]
@@ -30,9 +31,10 @@ public sealed class TrainTrajectoryTests
 
     [TestCase("sft-full")]
     [TestCase("dpo-full")]
-    public void Full_runs(string name) => Train(Peftalign.Golden("trajectories"), name, 1e-4);
+    [TestCase("dpo-full", "--precompute_ref_log_probs")]
+    public void Full_runs(string name, params string[] more) => Train(Peftalign.Golden("trajectories"), name, 1e-4, more);
 
-    private static void Train(string root, string name, double tolerance)
+    private static void Train(string root, string name, double tolerance, params string[] more)
     {
         using var user = new Peftalign();
         var golden = Peftalign.Json(Path.Combine(root, name, "run.json"));
@@ -41,7 +43,7 @@ public sealed class TrainTrajectoryTests
         var start = Start(root, name);
         var outcome = Peftalign.Call([
             "train", name.Split('-')[0], "--model", Path.Combine(root, "base-model"), "--data", user.File("rows.jsonl"), "--out", user.Run, "--shuffle", "false", "--threads", "1",
-            .. start is null ? (string[])[] : ["--adapter", "lora", "--init-adapter", start], .. Settings(golden["settings"]!.AsObject(), [.. Common, .. Own(name.Split('-')[0])])]);
+            .. start is null ? (string[])[] : ["--adapter", "lora", "--init-adapter", start], .. Settings(golden["settings"]!.AsObject(), [.. Common, .. Own(name.Split('-')[0])]), .. more]);
         Assert.That(outcome.Code, Is.Zero, outcome.All);
         var history = golden["history"]!.AsArray();
         var metrics = File.ReadLines(Path.Combine(user.Run, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
@@ -49,6 +51,7 @@ public sealed class TrainTrajectoryTests
         foreach (var (row, entry) in metrics.Zip(history))
             foreach (var metric in Compared.Where(m => entry![m] is not null && !(m.StartsWith("logits/", StringComparison.Ordinal) && WithoutReference.Contains(name))))
                 Assert.That((double)row[metric]!, Is.EqualTo((double)entry![metric]!).Within(1e-4 * Math.Max(Math.Abs((double)entry[metric]!), 0.1)), $"{name}, step {entry["step"]}, {metric}");
+        Assert.That(Directory.Exists(Path.Combine(user.Run, "reference", "log_probs")), Is.EqualTo(more.Length > 0));
         if (start is not null) CompareAdapters(Path.Combine(user.Run, "adapter"), Path.Combine(root, name, "adapter_final"), tolerance);
         else Assert.That(File.Exists(Path.Combine(user.Run, "model", "model.safetensors")));
     }
