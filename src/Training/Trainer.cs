@@ -59,7 +59,7 @@ public static class Trainer
                 var groups = run.Method.Prepare(window[micro].Select(k => records[(int)k]).ToList(), context);
                 var dropout = run.Method.Needs.Dropout ? new DropoutKey((ulong)options.Seed, (long)step * options.GradientAccumulationSteps + micro) : null;
                 using var pass = engine.Pass(groups, policy.Mode with { Dropout = dropout }, needs);
-                if (step == 0 && micro == 0) StartInvariant.Check(engine, policy, groups, pass, dropout is not null);
+                if (step == 0 && micro == 0) StartInvariant.Check(engine, policy, groups, pass, options.Dtype, dropout is not null);
                 var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
                 result.Numerator.backward();
                 pass.Backward();

@@ -4,6 +4,7 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Training;
 
@@ -61,6 +62,9 @@ public sealed record TrainingOptions
     /// <summary>A PEFT folder that the adapter starts from; null = a new one.</summary>
     public string? InitAdapter { get; init; }
 
+    /// <summary>What the model computes in: float32 or bfloat16. Sums, log-probs, an adapter's own tensors, gradients and the optimizer's state are float32.</summary>
+    public torch.ScalarType Dtype { get; init; } = torch.ScalarType.Float32;
+
     /// <summary>Keep no activations between the forward pass of a micro-batch and its backward pass; compute them again.</summary>
     public bool GradientCheckpointing { get; init; }
 
@@ -101,6 +105,7 @@ public sealed record TrainingOptions
             InitAdapter = given.Remove("init_adapter", out var adapter) ? adapter.GetValue<string>() : null,
             GradientCheckpointing = Take("gradient_checkpointing", standard.GradientCheckpointing),
             SaveEvery = Take("save_every", standard.SaveEvery),
+            Dtype = DtypeOf(given),
             EvalEvery = EvalEveryOf(given),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
@@ -120,6 +125,13 @@ public sealed record TrainingOptions
     private static string Built(string optimizer) => optimizer is "adamw" or "paged_adamw" or "sgd" or "rmsprop"
         ? optimizer
         : throw new UserErrorException($"The option optimizer = {optimizer} is not built yet; use adamw, sgd or rmsprop.");
+
+    private static torch.ScalarType DtypeOf(Dictionary<string, JsonNode> given) => (given.Remove("dtype", out var type) ? (string?)type : null) switch
+    {
+        null or "float32" => torch.ScalarType.Float32,
+        "bfloat16" => torch.ScalarType.BFloat16,
+        var other => throw new UserErrorException($"dtype = {other}: small gradients vanish in it, and the loss is not scaled; take bfloat16 or float32."),
+    };
 
     // eval_data itself is the job's: it opens data sets.
     private static int EvalEveryOf(Dictionary<string, JsonNode> given)

@@ -113,7 +113,7 @@ public sealed class DpoRunTests : TrainingTest
         var engine = new LogProbEngine(run.Model);
         var groups = run.Method.Prepare([.. Pairs.Take(3)], new PrepareContext(null, 1024, new MaskLedger()));
         using var pass = engine.Pass(groups, policy.Mode, new PassNeeds { Reference = policy.Reference });
-        Assert.That(() => StartInvariant.Check(engine, policy, groups, pass, dropout: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("log-probs differ by"));
+        Assert.That(() => StartInvariant.Check(engine, policy, groups, pass, torch.float32, dropout: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("log-probs differ by"));
     }
 
     [Test]

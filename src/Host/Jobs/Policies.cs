@@ -10,6 +10,7 @@ using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -81,9 +82,9 @@ internal static class Policies
         return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = at.AdapterLayer(k) }), new AdapterPlace(at.AdapterLayer(trained), own)], Joined = Directory.Exists(at.Adapter) ? at.Adapter : null };
     }
 
-    internal static Policy Load(JobContext job, PolicyPlace place)
+    internal static Policy Load(JobContext job, PolicyPlace place, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
-        DecoderModel Read() => ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins));
+        DecoderModel Read() => ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins), dtype);
         // A training changes its model, and may load a base twice: as policy and as reference.
         var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base, Read) : Read();
         var outline = model.Outline(place.Base);

@@ -15,7 +15,7 @@ internal static class TrainJob
     {
         var spec = job.Spec.Options;
         var place = Policies.Place(job, spec["policy"]!);
-        var policy = Policies.Load(job, place);
+        var policy = Policies.Load(job, place, TrainingOptions.Of(spec["training"]!.AsObject(), 0).Dtype);
         var options = Options(job, policy.Model.Spec);
         if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
         var method = job.Create<IAlignmentMethod>(spec["method"]!);

@@ -10,6 +10,7 @@ using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Jobs;
@@ -27,6 +28,8 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     {
         if (job.Spec.Options["adapter"] is not { } contract)
         {
+            if (options.Dtype != torch.ScalarType.Float32)
+                throw new UserErrorException("dtype bfloat16 is for an adapter over a bfloat16 base; all weights are trained in float32. Name an adapter, or leave dtype out.");
             if (options.InitAdapter is not null) throw new UserErrorException("init_adapter starts an adapter, but this training has none; name one (adapter: ...), or leave init_adapter out.");
             MergeInto(policy);
             return new TrainingStart(null, null, []);
@@ -36,21 +39,27 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         {
             var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
             InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
-            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, files), policy.Adapters);
+            return new TrainingStart(adapter, Wide(Again(adapter, contract, policy.Outline, files)), policy.Adapters);
         }
         if (place.Adapters is [.., var last] && SameShape(last.Contract, contract))
-            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files), [.. policy.Adapters.SkipLast(1)]);
-        return new TrainingStart(adapter, adapter.Attach(policy.Outline, (ulong)options.Seed), policy.Adapters);
+            return new TrainingStart(adapter, Wide(Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files)), [.. policy.Adapters.SkipLast(1)]);
+        return new TrainingStart(adapter, Wide(adapter.Attach(policy.Outline, (ulong)options.Seed)), policy.Adapters);
     }
+
+    // Copies of a narrow base's tensors (modules_to_save, biases) are trained in float32 too.
+    private static List<AdapterSite> Wide(IReadOnlyList<AdapterSite> sites) => [.. sites.Select(site => site with
+    {
+        Delta = site.Delta.With(role => site.Delta.Parameters[role] is { dtype: torch.ScalarType.BFloat16 or torch.ScalarType.Float16 } narrow ? narrow.to(torch.ScalarType.Float32) : site.Delta.Parameters[role]),
+    })];
 
     /// <summary>What the method refers to: null = where training starts, or, with other weights' log-probs stored, a policy that is not loaded.</summary>
     /// <exception cref="UserErrorException">The folder is no reference for this model.</exception>
     internal static (ReferencePolicy? Policy, bool IsElsewhere) Reference(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options, bool isStored)
     {
         if (options.Reference == "start") return (null, false);
-        if (options.Reference == "base") return Whole(job, place, policy, Policies.Place(job, job.Spec.Options["base_policy"]!).Base, "base", isStored);
+        if (options.Reference == "base") return Whole(job, place, policy, Policies.Place(job, job.Spec.Options["base_policy"]!).Base, "base", options, isStored);
         var folder = job.Spec.FullPath(options.Reference);
-        if (!File.Exists(Path.Combine(folder, "adapter_config.json"))) return Whole(job, place, policy, folder, folder, isStored);
+        if (!File.Exists(Path.Combine(folder, "adapter_config.json"))) return Whole(job, place, policy, folder, folder, options, isStored);
         if (job.Spec.Options["adapter"] is null)
             throw new UserErrorException($"reference {folder} is an adapter over the base, but this training changes the base's own weights; name a model folder, or train an adapter.");
         return (new ReferencePolicy(policy.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(Policies.Adapter(job, policy.Outline, folder)) }), false);
@@ -96,20 +105,20 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             foreach (var (name, tensor) in AdapterMerge.Tensors(policy.Model, sites).ToList()) policy.Model.SetWeight(name, tensor.to(policy.Model.Weights[name].dtype));
     }
 
-    private static (ReferencePolicy? Policy, bool IsElsewhere) Whole(JobContext job, PolicyPlace place, Policy policy, string folder, string name, bool isStored)
+    private static (ReferencePolicy? Policy, bool IsElsewhere) Whole(JobContext job, PolicyPlace place, Policy policy, string folder, string name, TrainingOptions options, bool isStored)
     {
         var trainsWeights = job.Spec.Options["adapter"] is null;
         var isBase = Path.GetFullPath(folder) == Path.GetFullPath(place.Base);
         if (isBase && !trainsWeights) return (new ReferencePolicy(policy.Model, ForwardMode.Plain), false);
         if (isBase && policy.Adapters.Count == 0) return (null, false);
         if (isStored) return (null, true);
-        var other = Model(job, folder);
+        var other = Model(job, folder, options.Dtype);
         if (other.Spec.Vocabulary != policy.Model.Spec.Vocabulary)
             throw new UserErrorException($"The reference {name} has a vocabulary of {other.Spec.Vocabulary} and the policy one of {policy.Model.Spec.Vocabulary}; a reference needs the policy's tokenizer.");
         return (new ReferencePolicy(other, ForwardMode.Plain), false);
     }
 
-    private static DecoderModel Model(JobContext job, string folder) => ModelFolder.Load(folder, architectures: PluginArchitectures.Of(job.Plugins));
+    private static DecoderModel Model(JobContext job, string folder, torch.ScalarType dtype) => ModelFolder.Load(folder, architectures: PluginArchitectures.Of(job.Plugins), dtype: dtype);
 
     private static bool SameShape(JsonNode a, JsonNode b)
     {
