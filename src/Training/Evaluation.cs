@@ -16,12 +16,15 @@ namespace PeftAlign.Training;
 internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedPolicy policy, IReadOnlyList<DataRecord> records, PrepareContext context)
 {
     /// <summary>Whether it is due after so many updates.</summary>
-    internal bool IsDue(int steps) => records.Count > 0 && steps % run.Options.EvalEvery == 0;
+    internal bool IsDue(int steps) => records.Count > 0 && run.Options.EvalEvery > 0 && steps % run.Options.EvalEvery == 0;
 
     /// <summary>The metrics, each with eval_ before its name.</summary>
     internal IReadOnlyList<KeyValuePair<string, double>> Measure()
     {
         using var off = torch.no_grad();
+        using var before = torch.NewDisposeScope();
+        var state = (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>();
+        var kept = state.ToDictionary(s => s.Key, s => s.Value.clone());
         var (loss, batches, sums) = (0.0, 0, new Dictionary<string, double>());
         foreach (var batch in records.Chunk(run.Options.BatchSize))
         {
@@ -33,6 +36,7 @@ internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedP
             batches++;
             foreach (var (name, value) in result.Metrics) sums[name] = sums.GetValueOrDefault(name) + value;
         }
+        foreach (var (name, tensor) in state) tensor.copy_(kept[name]);
         return [new("eval_loss", loss / records.Count), .. sums.Select(m => KeyValuePair.Create($"eval_{m.Key}", m.Value / batches))];
     }
 }

@@ -40,7 +40,7 @@ internal static class BuiltOption
             TrainingOptions.Of(training, 0);
             return true;
         }
-        catch (UserErrorException)
+        catch (NotBuiltException)
         {
             return false;
         }
