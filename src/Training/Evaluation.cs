@@ -25,7 +25,7 @@ internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedP
         using var before = torch.NewDisposeScope();
         var state = (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>();
         var kept = state.ToDictionary(s => s.Key, s => s.Value.clone());
-        var (loss, batches, sums) = (0.0, 0, new Dictionary<string, double>());
+        var (loss, metrics) = (0.0, new MetricMeans());
         foreach (var batch in records.Chunk(run.Options.BatchSize))
         {
             using var scope = torch.NewDisposeScope();
@@ -33,10 +33,9 @@ internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedP
             using var pass = engine.Pass(groups, policy.Mode, new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics });
             var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
             loss += batch.Length * (result.Numerator.item<double>() / result.Denominator);
-            batches++;
-            foreach (var (name, value) in result.Metrics) sums[name] = sums.GetValueOrDefault(name) + value;
+            metrics.Add(result.Metrics);
         }
         foreach (var (name, tensor) in state) tensor.copy_(kept[name]);
-        return [new("eval_loss", loss / records.Count), .. sums.Select(m => KeyValuePair.Create($"eval_{m.Key}", m.Value / batches))];
+        return [new("eval_loss", loss / records.Count), .. metrics.Means.Select(m => KeyValuePair.Create($"eval_{m.Key}", m.Value))];
     }
 }

@@ -2,7 +2,6 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using PeftAlign.Abstractions;
 using PeftAlign.Plugins;
 using PeftAlign.Training;
 
