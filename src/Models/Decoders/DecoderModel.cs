@@ -68,7 +68,8 @@ public sealed class DecoderModel
         using var scope = torch.NewDisposeScope();
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
         var x = Embed(pack, mode); // (R, d)
-        foreach (var block in blocks) x = Block(x, block, pack, rotary, mode);
+        if ((pack.Attention as IAllBlocks)?.Blocks(x, rotary) is { } all) x = all;
+        else foreach (var block in blocks) x = Block(x, block, pack, rotary, mode);
         return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
     }
 
