@@ -35,7 +35,7 @@ public static class Trainer
         var parameters = policy.Parameters;
         using var optimizer = FlatOptimizer.Of(parameters, options);
         var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
-        var needs = new PassNeeds { Reference = policy.Reference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
+        var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, run.Inexact);
         var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
@@ -62,7 +62,7 @@ public static class Trainer
                 result.Numerator.backward();
                 pass.Backward();
                 sums.Add(result);
-                tokens += groups.Sum(g => g.Completions.Sum(c => (long)g.Prompt.Length + c.Tokens.Length));
+                tokens += groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length)); // TRL's num_tokens: not what is only measured
             }
             parameters.Gradients.div_(sums.Denominator);
             loss = sums.Loss;
@@ -132,22 +132,20 @@ public static class Trainer
 
     private sealed class StepSums
     {
-        private readonly Dictionary<string, double> metrics = [];
+        private readonly MetricMeans metrics = new();
         private double numerator;
-        private int count;
 
         internal double Denominator { get; private set; }
 
         internal double Loss => numerator / Denominator;
 
-        internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Select(m => new KeyValuePair<string, double>(m.Key, m.Value / count));
+        internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Means;
 
         internal void Add(MethodLoss result)
         {
             numerator += result.Numerator.item<double>();
             Denominator += result.Denominator;
-            count++;
-            foreach (var (name, value) in result.Metrics) metrics[name] = metrics.GetValueOrDefault(name) + value;
+            metrics.Add(result.Metrics);
         }
     }
 }
