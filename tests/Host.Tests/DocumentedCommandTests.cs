@@ -1,0 +1,56 @@
+// Every command line that README and docs show exists: its command, its sub-commands and each of its flags.
+
+using System.CommandLine;
+using System.Text.RegularExpressions;
+using PeftAlign.Host.CommandLine;
+
+namespace PeftAlign.Host.Tests;
+
+public partial class DocumentedCommandTests
+{
+    private static readonly string Root = Repository(new DirectoryInfo(Path.GetDirectoryName(typeof(DocumentedCommandTests).Assembly.Location)!));
+
+    private static string Repository(DirectoryInfo folder) => File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln")) ? folder.FullName : Repository(folder.Parent!);
+
+    private static IEnumerable<TestCaseData> Shown()
+    {
+        foreach (var file in Directory.GetFiles(Path.Combine(Root, "docs"), "*.md").Append(Path.Combine(Root, "README.md")).Order(StringComparer.Ordinal))
+        {
+            // A backslash at a line's end goes on in the next.
+            var lines = File.ReadAllText(file).Replace("\\\n", " ", StringComparison.Ordinal).Split('\n');
+            foreach (var text in lines.SelectMany(line => Call().Matches(line).Select(m => m.Value)).Distinct())
+                yield return new TestCaseData(Path.GetFileName(file), text.Trim()) { TestName = $"Shown({Path.GetFileName(file)}: {text.Trim()})" };
+        }
+    }
+
+    // In a code span, or alone on a line of a block.
+    [GeneratedRegex(@"(?<=`|^\s*)(\./)?peftalign [a-z][^`#]*")]
+    private static partial Regex Call();
+
+    [TestCaseSource(nameof(Shown))]
+    public void What_is_shown_exists(string file, string text)
+    {
+        var words = text.Split([' ', '\t', '(', ')', '[', ']', ','], StringSplitOptions.RemoveEmptyEntries);
+        var entry = Catalogue.Commands.FirstOrDefault(c => c.Name == words[1]);
+        Assert.That(entry, Is.Not.Null, $"{file}: there is no command {words[1]}");
+        if (entry!.BuildFor is not null) return; // its flags are its method's; the tests of train run them
+        var commands = new List<Command> { entry.Build(new CommandFrame(TextWriter.Null, TextWriter.Null)) };
+        var open = commands[0].Subcommands.Count > 0;
+        foreach (var word in words.Skip(2))
+        {
+            if (word.StartsWith("--", StringComparison.Ordinal))
+            {
+                var flag = word.Split('=', '|')[0].TrimEnd('.', ';', ':');
+                Assert.That(commands.Any(c => c.Options.Any(o => o.Name == flag || o.Aliases.Contains(flag))) || flag is "--help" or "--version", $"{file}: {commands[0].Name} has no option {flag}");
+            }
+            else if (open)
+            {
+                var names = word.Split('|');
+                var found = names.Select(name => commands[0].Subcommands.FirstOrDefault(c => c.Name == name)).ToList();
+                Assert.That(found, Has.None.Null, $"{file}: {entry.Name} has not all of {word}");
+                commands = [.. found!];
+                open = commands is [{ Subcommands.Count: > 0 }];
+            }
+        }
+    }
+}
