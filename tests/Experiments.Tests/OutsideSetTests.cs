@@ -99,7 +99,7 @@ public sealed class OutsideSetTests
     public void A_job_in_native_code_does_not_outlive_its_killed_run()
     {
         using var user = new Peftalign();
-        var manifest = user.Write("stuck.yaml", Manifest("").Replace("low: { reader: their-sums }", "low: { reader: their-stuck }"));
+        var manifest = user.Write("stuck.yaml", Manifest(user.File("tracked.txt")).Replace("low: { reader: their-sums }", "low: { reader: their-stuck }"));
         using var run = Peftalign.Start("run", manifest, "--out", user.Run, "--threads", "1", "--only", "train/a/low/plain/*");
         _ = (run.StandardError.ReadToEndAsync(), run.StandardOutput.ReadToEndAsync());
         var stuck = Waiting.For(() => InNativeCode(user), "the job never came to its native call");

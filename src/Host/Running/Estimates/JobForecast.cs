@@ -14,7 +14,7 @@ namespace PeftAlign.Host.Running.Estimates;
 internal sealed record JobForecast(double Seconds, long Memory, long Disk)
 {
     private const int RowBytes = 250; // of metrics.jsonl
-    private const int SampleBytes = 600;
+    private const int SampleBytes = 300;
     private const int FolderBytes = 12_000; // job.json, result.json, log, configuration
     private const int ItemsAtOnce = 64;
 
@@ -45,7 +45,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk)
         if (shapes.Model(spec["policy"]!) is not { } model) return null;
         var options = TrainingOptions.Of(spec["training"]!.AsObject(), 0);
         options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) };
-        if (shapes.Data(spec, options) is not { } data) return null;
+        if ((shapes.Data(spec, options) ?? shapes.Longest(options)) is not { } data) return null;
         var (adapter, parameters) = (spec["adapter"], Costs.Parameters(model));
         var trainable = Shapes.Trainable(model, adapter);
         var (rows, mean, longest) = options.Packing is null ? (data.Rows, data.Mean, data.Longest) : ((long)Math.Ceiling(data.Rows * data.Mean / options.MaxLength), (double)options.MaxLength, (long)options.MaxLength);

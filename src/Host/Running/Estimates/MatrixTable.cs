@@ -17,7 +17,7 @@ internal sealed class MatrixTable
 
     internal MatrixTable(Plan plan)
     {
-        string Axis(IReadOnlyDictionary<string, string> place, string name, string none) => place.TryGetValue(name, out var value) && value.Length > 0 ? value : none;
+        string Axis(IReadOnlyDictionary<string, string> place, string name, string none) => place.TryGetValue(name, out var value) && value is not ("" or "none") ? value : none;
         cells = [.. plan.Jobs.Where(job => job.Kind == "train").SelectMany(job => job.Places)
             .GroupBy(place => new Cell(Axis(place, "model", "?"), Axis(place, "dataset", "?"), Axis(place, "method", "?"), Axis(place, "adapter", "all weights")))
             .Select(group => (group.Key, group.Count()))];

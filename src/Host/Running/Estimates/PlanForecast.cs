@@ -17,13 +17,14 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Measured">Whether finished jobs of the kind corrected the time.</param>
 internal sealed record KindForecast(string Kind, int Jobs, int Finished, int Unknown, double Seconds, long Memory, long Disk, bool Measured);
 
-internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnce)
+internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnce, bool AssumesLongest)
 {
     internal static PlanForecast Of(Planned planned, int threads, int atOnce)
     {
         var shapes = new Shapes(planned);
         var kinds = planned.Plan.Jobs.Where(job => job.Kind != "report").GroupBy(job => job.Kind);
-        return new PlanForecast([.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => JobForecast.Of(job, shapes, threads)))], atOnce);
+        List<KindForecast> found = [.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => JobForecast.Of(job, shapes, threads)))];
+        return new PlanForecast(found, atOnce, shapes.AssumesLongest);
     }
 
     private static KindForecast Kind(RunFolder run, string kind, List<PlanJob> jobs, Func<PlanJob, JobForecast?> forecast)
@@ -63,6 +64,7 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         ["peak_memory_bytes"] = Kinds.Count == 0 ? 0 : Kinds.Max(kind => kind.Memory),
         ["disk_bytes"] = Kinds.Sum(kind => kind.Disk),
         ["not_predicted"] = Unknown,
+        ["assumes_longest_rows"] = AssumesLongest,
     };
 
     internal IEnumerable<string> Lines()
@@ -73,6 +75,7 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         foreach (var line in table.Lines()) yield return "  " + line;
         if (AtOnce > 1 && Seconds > 0) yield return $"  about {RunDisplay.Duration(Seconds / AtOnce)} with {AtOnce} jobs at once, if dependencies allow";
         if (Unknown > 0) yield return $"  {Unknown} job(s) are not predicted (models or data that are not there yet, or kinds of work without a rule): totals are at least that";
+        if (AssumesLongest) yield return "  rows that are not there, or not without a tokenizer, are taken to be as long as max_length";
         if (Kinds.Any(kind => kind.Seconds > 0 && !kind.Measured)) yield return $"  times are rules of thumb ({Costs.FlopsPerThread / 1e9:0} GFLOP/s a thread) until a job of the kind is finished; expect them within a factor of four";
     }
 

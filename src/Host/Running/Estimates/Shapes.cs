@@ -59,6 +59,17 @@ internal sealed class Shapes(Planned planned)
         return kept.Count == 0 ? null : new TextShape(rows * kept.Count / lengths.Count, kept.Average(), kept.Max());
     });
 
+    /// <summary>Whether lengths of rows that are not there were taken to be max_length.</summary>
+    internal bool AssumesLongest { get; private set; }
+
+    /// <summary>Rows as long as they may be, where only the number of steps is known.</summary>
+    internal TextShape? Longest(TrainingOptions options)
+    {
+        if (options.MaxSteps == 0) return null;
+        AssumesLongest = true;
+        return new TextShape((long)options.BatchSize * options.GradientAccumulationSteps * options.MaxSteps, options.MaxLength, options.MaxLength);
+    }
+
     /// <summary>A benchmark's requests; null where it asks more than log-likelihoods, or cannot be opened yet.</summary>
     internal TextShape? Benchmark(JsonObject evaluation) => Once($"benchmark {evaluation["benchmark"]!.ToJsonString()} {Root(evaluation["policy"]!).ToJsonString()}", () =>
     {
