@@ -74,7 +74,7 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
         public string Folder => "";
 
-        public object? GetService(Type type) => 
+        public object? GetService(Type type) =>
             type == typeof(IDatasets) ? job
             : type == typeof(IJudges) ? job.Judges
             : type == typeof(ModelArchitectures) ? PluginArchitectures.Of(job.Plugins)
