@@ -53,7 +53,7 @@ public class CoreFaceTests
         PlanJob job = plan.Jobs[0];
         Assert.That((job.Label, job.Axes["seed"], job.Id.Length, job.DependsOn.Count, job.Until, job.Keep.Count), Is.EqualTo(("train/m/d/sft/s1", "1", 32, 0, "", 0)));
         Assert.That((double)JsonNode.Parse(job.Options)!["method"]!["options"]!["beta"]!, Is.EqualTo(0.2));
-        Assert.That(job.Inputs.Single(input => input.Place == "policy.weights"), Is.EqualTo(new PlanInput { Place = "policy.weights", Path = "base", Hash = "hash of base" }));
+        Assert.That(job.Inputs.Single(input => input.Place == "policy.weights"), Is.EqualTo(new PlanInput("policy.weights", "base", "hash of base")));
         Assert.That((plan.Trackers[0].Name, plan.Trackers[0].Plugin, plan.Trackers[0].Options), Is.EqualTo(("theirs/log", "theirs", "{}")));
         Assert.That(Plans.Only(plan, "*/s2").Jobs, Has.Count.EqualTo(1));
         Assert.That(() => Plans.Only(plan, "nothing"), Throws.ArgumentException);
