@@ -34,6 +34,7 @@ internal sealed class Workload(string folder)
             ["num_attention_heads"] = heads, ["num_key_value_heads"] = heads, ["max_position_embeddings"] = 2048,
         };
         var fresh = $"{target}.new-{Environment.ProcessId}";
+        Directory.CreateDirectory(fresh);
         ModelFolder.Initialise(fresh, "llama", settings, seed);
         Directory.Move(fresh, target);
         return target;
