@@ -53,7 +53,8 @@ internal static class AdapterKit
                 new($"model.layers.{k}.mlp.down_proj", ModuleKind.Linear, 16, 8),
             }),
             new("lm_head", ModuleKind.Head, 8, 32),
-        ]) { Spec = ModelArchitectures.BuiltIn.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(Config))) };
+        ])
+        { Spec = ModelArchitectures.BuiltIn.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(Config))) };
 
         private static readonly Dictionary<string, object> Config = new()
         {
