@@ -78,6 +78,7 @@ public class KitTests
         Assert.That(Failing("method margin"), Is.Empty);
         Assert.That(Failing("adapter low"), Is.Empty);
         Assert.That(Failing("merge mean"), Is.Empty);
+        Assert.That(Failing("tracker notes"), Is.Empty);
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(11));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
@@ -98,6 +99,17 @@ public class KitTests
         Assert.That(Failing("reader pairs"), Is.EqualTo(new[] { check }));
     }
 
+    [TestCase("chokes_on_results", "takes a job from start to end")]
+    [TestCase("chokes_on_nan", "takes numbers that are none, and none at all")]
+    [TestCase("refuses_known_steps", "takes a job that goes on with steps that it knows")]
+    [TestCase("chokes_on_interrupts", "takes every kind of end, and none")]
+    [TestCase("writes_over", "changes neither what it is given nor the job's own files")]
+    public void ATrackersFaultFailsItsCheck(string fault, string check)
+    {
+        Change("tracker.notes.json", json => json["options"] = new JsonObject { ["fault"] = fault });
+        Assert.That(Failing("tracker notes"), Is.EqualTo(new[] { check }));
+    }
+
     [TestCase("loses_an_item", "has the sample's items")]
     [TestCase("repeats_an_id", "has stable, distinct ids")]
     [TestCase("asks_anew", "asks the same again")]
@@ -114,7 +126,8 @@ public class KitTests
     [TestCase("miscounts_tokens", "counts what it trains")]
     [TestCase("detaches_a_part", "gives the gradient of its loss")]
     [TestCase("weighs_the_first", "does not care for the order of records")]
-    [TestCase("remembers", "keeps no state between batches")]
+    [TestCase("remembers", "keeps no state but what it declares")]
+    [TestCase("hides_a_part_of_its_state", "keeps no state but what it declares")]
     [TestCase("misses_the_reference", "has the known value at the reference")]
     [TestCase("trains_empty_rows", "refuses rows without a trained token")]
     public void AMethodsFaultFailsItsCheck(string fault, string check)
@@ -122,6 +135,13 @@ public class KitTests
         Change("method.margin.json", json => json["options"] = new JsonObject { ["fault"] = fault });
         Assert.That(Failing("method margin"), Does.Contain(check));
         Assert.That(Failing("method margin").Except(Alike(check)), Is.EqualTo(new[] { check }));
+    }
+
+    [Test]
+    public void AMethodWithDeclaredStatePasses()
+    {
+        Change("method.margin.json", json => json["options"] = new JsonObject { ["fault"] = "none_with_state" });
+        Assert.That(Failing("method margin"), Is.Empty);
     }
 
     [TestCase("misses_a_module", "chooses the sample's modules")]
@@ -201,7 +221,7 @@ public class KitTests
     // A loss that grows with each call has no gradient and no order either; a loss with a part too much is another one at the reference.
     private static string[] Alike(string check) => check switch
     {
-        "keeps no state between batches" => ["gives the gradient of its loss", "does not care for the order of records"],
+        "keeps no state but what it declares" => ["gives the gradient of its loss", "does not care for the order of records"],
         "gives the gradient of its loss" or "does not care for the order of records" => ["has the known value at the reference"],
         _ => [],
     };
