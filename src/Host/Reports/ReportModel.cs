@@ -63,9 +63,9 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
             if (!(table.TotalSumOfSquares > 0)) return new FactorRow(column, [], "all policies score the same");
             return new FactorRow(column, [.. table.Terms.Select(t => (t.Name, t.Eta2, t.PValue))], "");
         }
-        catch (StatisticsException e)
+        catch (StatisticsException)
         {
-            return new FactorRow(column, [], $"{all.Count} trained policies are too few: {e.Message}");
+            return new FactorRow(column, [], $"{all.Count} trained policies leave no residual for {string.Join(", ", varied)}; more seeds or cells would");
         }
     }
 
