@@ -44,7 +44,7 @@ internal sealed class HtmlReport(ReportModel model)
             var units = c.Units.Count > 1 ? $" {c.Positive} of {c.Units.Count} units above." : "";
             var few = c.Units.Count is > 1 and < 6 && c.Drawn is ["configurations"] ? $" Only {c.Units.Count} units and nothing else to resample: take the interval for a lower bound of the uncertainty." : "";
             var drawn = c.Drawn.Count > 0 ? $" Resampled: {string.Join(", ", c.Drawn)}." : "";
-            page.Append($"<tr><td><b>{T(c.Id)}</b> {T(c.Says)}</td><td><span class=\"verdict {c.Verdict}\">{c.Verdict}</span>{(c.Reason.Length > 0 ? $"<br><small>{T(c.Reason)}</small>" : "")}</td><td class=\"r\">{S(c.Estimate)}</td><td class=\"r nowrap\">{interval}</td><td class=\"r\">{P(c.AdjustedP)}</td><td><small>{T(c.Metric)}: {T(c.Statement)}.{units}{drawn}{few}</small></td></tr>");
+            page.Append($"<tr><td><b>{T(c.Id)}</b> {T(c.Says)}</td><td><span class=\"verdict {c.Verdict}\">{c.Verdict}</span>{(c.Reason.Length > 0 ? $"<br><small>{T(c.Reason)}</small>" : "")}</td><td class=\"r\">{S(c.Estimate)}</td><td class=\"r nowrap\">{interval}</td><td class=\"r\">{T(P(c.AdjustedP))}</td><td><small>{T(c.Metric)}: {T(c.Statement)}.{units}{drawn}{few}</small></td></tr>");
         }
         page.Append("</tbody></table>");
     }
@@ -176,7 +176,7 @@ internal sealed class HtmlReport(ReportModel model)
 
     private static string S(double value) => Plot.Short(value);
 
-    private static string P(double p) => double.IsNaN(p) ? "–" : p < 0.001 ? "&lt; 0.001" : p.ToString("0.000", System.Globalization.CultureInfo.InvariantCulture);
+    private static string P(double p) => double.IsNaN(p) ? "–" : p < 0.001 ? "< 0.001" : p.ToString("0.000", System.Globalization.CultureInfo.InvariantCulture);
 
     private static string T(string text) => Plot.Text(text);
 }
