@@ -62,11 +62,16 @@ public sealed record TrainingRun
 /// <param name="Step">Updates done.</param>
 /// <param name="TotalSteps">Updates in all.</param>
 /// <param name="Loss">Loss of the last update.</param>
-public sealed record TrainingProgress(int Step, int TotalSteps, double Loss);
+public sealed record TrainingProgress(int Step, int TotalSteps, double Loss)
+{
+    /// <summary>The step's row of metrics.jsonl.</summary>
+    public IReadOnlyList<KeyValuePair<string, double>> Row { get; init; } = [];
+}
 
 /// <summary>What a run left.</summary>
 /// <param name="Steps">Updates done, those of earlier tries included; fewer than the training has if it ended at a point.</param>
 /// <param name="ResumedFrom">The checkpoint's step that this try started from; 0 = none.</param>
 /// <param name="TrainableParameters">Numbers that were trained.</param>
 /// <param name="FinalLoss">Loss of the last update.</param>
-public sealed record TrainingOutcome(int Steps, int ResumedFrom, long TrainableParameters, double FinalLoss);
+/// <param name="Ledger">What became of every row.</param>
+public sealed record TrainingOutcome(int Steps, int ResumedFrom, long TrainableParameters, double FinalLoss, MaskLedger Ledger);

@@ -4,6 +4,9 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
 using PeftAlign.Torch.Extras;
 using PeftAlign.Training;
 
@@ -20,6 +23,7 @@ internal static class TrainJob
         if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var start = TrainingStart.Of(job, place, policy, options);
+        options = AfterFront(job, options, policy, start);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
         var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
@@ -43,19 +47,34 @@ internal static class TrainJob
             Inexact = job.Spec.Inexact,
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
                 (point, sites) => RunFolder.Fill(job.Folder.Point(point).Path, path => (start with { Trained = sites }).Write(job, policy, place, new JobFolder(path)))),
-            Progress = p => job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}"),
+            Progress = p =>
+            {
+                job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}");
+                if (job.Trackers is { Any: true } trackers) trackers.Log(p.Step, p.Row.ToDictionary());
+            },
         }, job.Cancellation);
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
         if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
         if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder);
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
-        return new JsonObject
+        var warnings = Warnings(outcome.Ledger).ToList();
+        foreach (var warning in warnings) job.Logger.LogWarning("{Warning}", warning);
+        var result = new JsonObject
         {
             ["steps"] = outcome.Steps,
             ["trainable_parameters"] = outcome.TrainableParameters,
             ["final_loss"] = outcome.FinalLoss,
         };
+        if (warnings.Count > 0) result["warnings"] = new JsonArray([.. warnings.Select(w => (JsonNode)w)]);
+        return result;
+    }
+
+    private static IEnumerable<string> Warnings(MaskLedger ledger)
+    {
+        if (ledger.RowsWithoutTrainedToken > 0) yield return $"{ledger.RowsWithoutTrainedToken} of {ledger.Rows} rows have no token to train and were left out";
+        if (ledger.RowsWithEqualAnswers > 0) yield return $"{ledger.RowsWithEqualAnswers} of {ledger.Rows} rows have the same answer as chosen and as rejected; they prefer nothing";
+        if (ledger.RowsWithEmptyAnswer > 0) yield return $"{ledger.RowsWithEmptyAnswer} of {ledger.Rows} rows have an empty answer";
     }
 
     /// <summary>The options of the loop, with rows no longer than the model's positions.</summary>
@@ -65,6 +84,18 @@ internal static class TrainJob
         if (options.MaxLength <= model.MaxPositions) return options;
         job.Logger.LogWarning("max_length {Given} is more than the model's {Positions} positions; rows are cut there", options.MaxLength, model.MaxPositions);
         return options with { MaxLength = (int)model.MaxPositions };
+    }
+
+    // Learned positions that virtual tokens take are not the text's.
+    private static TrainingOptions AfterFront(JobContext job, TrainingOptions options, Policy policy, TrainingStart start)
+    {
+        var spec = policy.Model.Spec;
+        var before = new LogProbEngine(policy.Model).PositionsBefore(new ForwardMode { Deltas = AdapterLayers.Deltas([.. start.Beneath, start.Trained ?? []]) });
+        var left = spec.MaxPositions - before;
+        if (before == 0 || spec.Names.Positions is null || options.MaxLength <= left) return options;
+        if (left < 2) throw new UserErrorException($"The adapter puts {before} positions before the text, and the model has learned {spec.MaxPositions}; lower num_virtual_tokens.");
+        job.Logger.LogWarning("the adapter takes {Before} of the model's {Positions} positions; rows are cut at {Left} tokens", before, spec.MaxPositions, left);
+        return options with { MaxLength = (int)left };
     }
 
     // Everything that made the result, and what it was made on.
