@@ -14,6 +14,7 @@ internal static class Catalogue
     [
         RunCommand.Entry,
         RunsCommand.Entry,
+        ReportCommand.Entry,
         TrainCommand.Entry,
         ScoreCommand.Entry,
         GenerateCommand.Entry,
