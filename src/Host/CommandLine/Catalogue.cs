@@ -1,7 +1,9 @@
 // The commands. A new one is a file in Commands/ and a line here.
 
+using PeftAlign.Host.Bench;
 using PeftAlign.Host.Commands;
 using PeftAlign.Host.Commands.Plugins;
+using PeftAlign.Host.Commands.Runs;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -9,7 +11,27 @@ internal static class Catalogue
 {
     /// <summary>What can be run, in the order of the help.</summary>
     public static IReadOnlyList<CommandEntry> Commands { get; } =
-        [RunCommand.Entry, TrainCommand.Entry, ScoreCommand.Entry, GenerateCommand.Entry, ChatCommand.Entry, JudgeCommand.Entry, TokenizeCommand.Entry, MergeCommand.Entry, AdapterCommand.Entry, ModelsCommand.Entry, ImportCommand.Entry, PluginsCommand.Entry, PublishCommand.Entry, DoctorCommand.Entry, JobCommand.Entry];
+    [
+        RunCommand.Entry,
+        RunsCommand.Entry,
+        ReportCommand.Entry,
+        TrainCommand.Entry,
+        ScoreCommand.Entry,
+        GenerateCommand.Entry,
+        ChatCommand.Entry,
+        JudgeCommand.Entry,
+        TokenizeCommand.Entry,
+        MergeCommand.Entry,
+        AdapterCommand.Entry,
+        ModelsCommand.Entry,
+        ImportCommand.Entry,
+        PluginsCommand.Entry,
+        PublishCommand.Entry,
+        DoctorCommand.Entry,
+        BenchCommand.Entry,
+        BenchWorker.Entry,
+        JobCommand.Entry,
+    ];
 
     /// <summary>Names that documents of the product use; a version that lacks one says so instead of guessing another.</summary>
     public static IReadOnlyList<string> Planned { get; } =
