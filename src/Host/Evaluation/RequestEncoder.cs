@@ -1,5 +1,5 @@
 // From requests to token ids, as lm-evaluation-harness (0.4.13) does it: white space at a context's end belongs to the
-// continuation; the joint text's ids beyond the context's count are the continuation's; what does not fit is cut on the left.
+// continuation; the joint text's ids beyond as many as the context alone has are the continuation's; what does not fit is cut on the left.
 
 using PeftAlign.Abstractions;
 
@@ -82,7 +82,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
         if (context.Length == 0) return FromNothing(continuation);
         if (last is not { } known || known.Text != context) last = known = (context, Encode(context));
         var all = Encode(context + continuation);
-        return (all[..Math.Min(known.Ids.Length, all.Length)], all[Math.Min(known.Ids.Length, all.Length)..]);
+        return (known.Ids, all[Math.Min(known.Ids.Length, all.Length)..]);
     }
 
     // A continuation that begins with the begin token has it as its context.
