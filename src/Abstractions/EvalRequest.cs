@@ -53,6 +53,11 @@ public abstract record EvalRequest
         /// <summary>Seed of sampling; random numbers are keyed by it, the item and the sample.</summary>
         public ulong Seed { get; init; }
     }
+
+    /// <summary>A question to a judge, about what the model wrote.</summary>
+    /// <param name="By">The judge, from the benchmark's options.</param>
+    /// <param name="Question">What is asked.</param>
+    public sealed record Judge(JudgeReference By, JudgeQuestion Question) : EvalRequest;
 }
 
 /// <summary>One message of a conversation.</summary>
@@ -74,4 +79,7 @@ public sealed record EvalResponse(double LogProb, int Tokens, bool IsGreedy)
 
     /// <summary>Generated texts, one for each sample; empty for log-likelihoods.</summary>
     public IReadOnlyList<string> Texts { get; init; } = [];
+
+    /// <summary>Of a question to a judge, its answer; null for what the model is asked.</summary>
+    public JudgeAnswer? Judgement { get; init; }
 }

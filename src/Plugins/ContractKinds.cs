@@ -13,6 +13,7 @@ public static class ContractKinds
         ("adapter", typeof(IPeftAdapter)),
         ("merge", typeof(IMergeStrategy)),
         ("benchmark", typeof(IBenchmark)),
+        ("judge", typeof(IJudge)),
         ("reader", typeof(IDatasetReader)),
         ("architecture", typeof(IModelArchitecture)),
     ];

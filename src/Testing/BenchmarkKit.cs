@@ -45,6 +45,7 @@ internal static class BenchmarkKit
         {
             var hash = request.ToString().Aggregate(17, (sum, letter) => unchecked((sum * 31) + letter));
             var answer = new EvalResponse(-1 - Math.Abs(hash % 97) / 10.0, 1 + Math.Abs(hash % 5), hash % 2 == 0);
+            if (request is EvalRequest.Judge) answer = answer with { Judgement = new JudgeAnswer { Scores = [hash % 11], Preference = 0.5, Text = $"answer {hash % 7}" } };
             return request is EvalRequest.Generate ask ? answer with { Texts = [.. Enumerable.Range(0, ask.Samples).Select(k => $"answer {Math.Abs(hash % 7) + k}")] } : answer;
         }
     }

@@ -12,10 +12,11 @@ internal sealed record EvaluatedItem(EvalItem Item, IReadOnlyList<EvalRequest> R
 internal sealed record Evaluated(BenchmarkInfo Info, IReadOnlyList<EvaluatedItem> Items, IReadOnlyList<MetricResult> Metrics);
 
 /// <param name="model">Loads the model; called only where something is to be asked.</param>
+/// <param name="judges">Opens judges; null where there are none.</param>
 /// <param name="records">Answers that are known.</param>
 /// <param name="progress">Told of items done and in all.</param>
 /// <param name="cancel">Ends the work between chunks.</param>
-internal sealed class Evaluator(Func<EvalModel> model, ItemRecords records, Action<long, long> progress, CancellationToken cancel)
+internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemRecords records, Action<long, long> progress, CancellationToken cancel)
 {
     // Items whose contexts are encoded at once, to find what they share; items that are answered and kept together.
     private const int Window = 2048, Chunk = 64;
@@ -41,7 +42,7 @@ internal sealed class Evaluator(Func<EvalModel> model, ItemRecords records, Acti
 
     private void Ask(IBenchmark benchmark, List<Asked> asked, List<string> keys, IReadOnlyList<EvalResponse>?[] answers, List<int> missing)
     {
-        using var runner = new RequestRunner(model(), benchmark.Info.AddSpecialTokens, cancel);
+        using var runner = new RequestRunner(model(), judges, benchmark.Info.AddSpecialTokens, cancel);
         var done = asked.Count - missing.Count;
         foreach (var window in missing.GroupBy(k => asked[k].Item.Task).SelectMany(task => task.Chunk(Window)))
         {
@@ -52,6 +53,11 @@ internal sealed class Evaluator(Func<EvalModel> model, ItemRecords records, Acti
             {
                 cancel.ThrowIfCancellationRequested();
                 var responses = runner.Answer([.. chunk.Select(c => c.Encoded)]);
+                if (benchmark is IAsksAgain again)
+                {
+                    var further = runner.Judge([.. chunk.Select((c, k) => c.Encoded.Asked with { Requests = again.FollowUps(c.Encoded.Asked.Item, responses[k]) })]);
+                    responses = [.. responses.Select((own, k) => (IReadOnlyList<EvalResponse>)[.. own, .. further[k]])];
+                }
                 records.Append(benchmark.Info.Id, chunk.Select((c, k) => (asked[c.Place].Item, keys[c.Place], responses[k])));
                 for (var k = 0; k < chunk.Length; k++) answers[chunk[k].Place] = responses[k];
                 progress(done += chunk.Length, asked.Count);
@@ -62,6 +68,7 @@ internal sealed class Evaluator(Func<EvalModel> model, ItemRecords records, Acti
     private static EvaluatedItem Scored(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)
     {
         var scores = benchmark.Score(asked.Item, responses);
-        return new EvaluatedItem(asked.Item, asked.Requests, responses, scores);
+        IReadOnlyList<EvalRequest> requests = benchmark is IAsksAgain again ? [.. asked.Requests, .. again.FollowUps(asked.Item, [.. responses.Take(asked.Requests.Count)])] : asked.Requests;
+        return new EvaluatedItem(asked.Item, requests, responses, scores);
     }
 }

@@ -18,6 +18,9 @@ internal static class RequestJson
         EvalRequest.LogLikelihood ask => [Context(ask.Messages, ask.Context), ask.Continuation],
         EvalRequest.RollingLogLikelihood ask => [ask.Text],
         EvalRequest.Generate ask => [Context(ask.Messages, ask.Prompt), Options(ask)],
+        EvalRequest.Judge { Question: JudgeQuestion.Rate ask } => [ask.Prompt, ask.Response],
+        EvalRequest.Judge { Question: JudgeQuestion.Compare ask } => [ask.Prompt, ask.First, ask.Second],
+        EvalRequest.Judge { Question: JudgeQuestion.Ask ask } => [ask.Prompt],
         _ => throw new NotSupportedException($"a request of kind {request.GetType().Name}"),
     };
 
@@ -34,15 +37,30 @@ internal static class RequestJson
         var json = new JsonObject { ["logprob"] = JsonNumber.Of(response.LogProb), ["tokens"] = response.Tokens, ["greedy"] = response.IsGreedy, ["prompt_tokens"] = response.PromptTokens };
         if (response.TokensCut > 0) json["tokens_cut"] = response.TokensCut;
         if (response.Texts.Count > 0) json["texts"] = Texts(response.Texts);
+        if (response.Judgement is { } judgement) json["judgement"] = Judgement(judgement);
+        return json;
+    }
+
+    /// <summary>A judge's answer: what it has of scores, preference, text, failure.</summary>
+    internal static JsonObject Judgement(JudgeAnswer answer)
+    {
+        var json = new JsonObject();
+        if (answer.Scores is { } scores) json["scores"] = new JsonArray([.. scores.Select(JsonNumber.Of)]);
+        if (answer.Preference is { } preference) json["preference"] = preference;
+        if (answer.Text is { } text) json["text"] = text;
+        if (answer.Failure is { } failure) json["failure"] = failure;
         return json;
     }
 
     /// <summary>A response that was kept.</summary>
-    internal static EvalResponse Response(JsonNode json) => new((double)json["logprob"]!, (int)json["tokens"]!, (bool)json["greedy"]!)
+    internal static EvalResponse Response(JsonNode json) => new(JsonNumber.Value(json["logprob"]), (int)json["tokens"]!, (bool)json["greedy"]!)
     {
         PromptTokens = (int)json["prompt_tokens"]!,
         TokensCut = (int?)json["tokens_cut"] ?? 0,
         Texts = json["texts"] is JsonArray texts ? [.. texts.Select(t => (string)t!)] : [],
+        Judgement = json["judgement"] is JsonObject answer
+            ? new JudgeAnswer { Scores = answer["scores"]?.AsArray().Select(JsonNumber.Value).ToList(), Preference = (double?)answer["preference"], Text = (string?)answer["text"], Failure = (string?)answer["failure"] }
+            : null,
     };
 
     internal static JsonArray Texts(IEnumerable<string> texts) => new([.. texts.Select(t => (JsonNode)t)]);

@@ -16,7 +16,7 @@ internal sealed record Asked(EvalItem Item, long Row, IReadOnlyList<EvalRequest>
     internal string Name => Item.Task.Length > 0 ? $"{Item.Task}, item {Item.Id}" : $"item {Item.Id}";
 }
 
-internal sealed class RequestRunner(EvalModel model, bool? addSpecialTokens, CancellationToken cancel) : IDisposable
+internal sealed class RequestRunner(EvalModel model, IJudges? judges, bool? addSpecialTokens, CancellationToken cancel) : IDisposable
 {
     private const int ShortestPrefix = 16;
 
@@ -62,6 +62,24 @@ internal sealed class RequestRunner(EvalModel model, bool? addSpecialTokens, Can
         var answers = items.Select(i => new EvalResponse[i.Asked.Requests.Count]).ToList();
         Score(items, answers);
         Generate(items, answers);
+        for (var i = 0; i < items.Count; i++)
+            for (var r = 0; r < answers[i].Length; r++)
+                if (answers[i][r] is null) throw new NotSupportedException($"{items[i].Asked.Name}: a request of kind {items[i].Asked.Requests[r].GetType().Name} before the model was asked");
+        return answers;
+    }
+
+    /// <summary>The judges' answers to what is asked once the model has answered; each judge gets its questions together.</summary>
+    internal IReadOnlyList<IReadOnlyList<EvalResponse>> Judge(IReadOnlyList<Asked> items)
+    {
+        var answers = items.Select(i => new EvalResponse[i.Requests.Count]).ToList();
+        var questions = items.SelectMany((item, i) => item.Requests.Select((request, r) => (Item: i, Request: r, Ask: request as EvalRequest.Judge ?? throw new NotSupportedException($"{item.Name}: a second request of kind {request.GetType().Name}; only judges are asked again"))));
+        foreach (var group in questions.GroupBy(q => q.Ask.By.Definition.ToJsonString()))
+        {
+            cancel.ThrowIfCancellationRequested();
+            var judge = judges?.Open(group.First().Ask.By) ?? throw new NotSupportedException("no judge can be opened here");
+            var said = judge.Answer([.. group.Select(q => q.Ask.Question)], cancel);
+            foreach (var (q, k) in group.Select((q, k) => (q, k))) answers[q.Item][q.Request] = new EvalResponse(0, 0, false) { Judgement = said[k] };
+        }
         return answers;
     }
 

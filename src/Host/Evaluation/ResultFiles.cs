@@ -123,7 +123,9 @@ internal static class ResultFiles
         return sample;
     });
 
-    private static JsonArray Response(EvalResponse response) => response.Texts.Count > 0
+    private static JsonArray Response(EvalResponse response) => response.Judgement is { } judgement
+        ? [RequestJson.Judgement(judgement)]
+        : response.Texts.Count > 0
         ? RequestJson.Texts(response.Texts)
         : [new JsonArray(JsonNumber.Of(response.LogProb), response.IsGreedy)];
 

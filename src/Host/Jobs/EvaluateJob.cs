@@ -17,7 +17,7 @@ internal static class EvaluateJob
         var benchmark = job.Create<IBenchmark>(spec["benchmark"]!);
         // The job's id says of what policy and benchmark.
         using var records = new ItemRecords(job.Folder.File("records.jsonl"), job.Spec.Id, warning => job.Logger.LogWarning("{Warning}", warning));
-        var evaluator = new Evaluator(() => Model(job, spec["policy"]!), records, (done, total) => job.Progress(done, total, benchmark.Info.Id), job.Cancellation);
+        var evaluator = new Evaluator(() => Model(job, spec["policy"]!), job.Judges, records, (done, total) => job.Progress(done, total, benchmark.Info.Id), job.Cancellation);
         var evaluated = evaluator.Run(benchmark);
         var results = ResultFiles.Write(job.Folder.Path, [evaluated], new JsonObject { ["model"] = "peftalign", ["policy"] = spec["policy"]!.DeepClone(), ["benchmark"] = spec["benchmark"]!.DeepClone() });
         return new JsonObject { ["benchmark"] = benchmark.Info.Id, ["results"] = results["results"]![ResultFiles.Headline(evaluated)]!.DeepClone() };
