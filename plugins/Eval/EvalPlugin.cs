@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Eval.Judges;
+using PeftAlign.Eval.Tasks;
 
 [assembly: PeftAlignPlugin(typeof(PeftAlign.Eval.EvalPlugin))]
 
@@ -14,6 +15,7 @@ public sealed class EvalPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IBenchmark, PreferenceOptions>("preference", resultVersion: 1, (context, options) => new PreferenceBenchmark(options, context));
+        registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 1, (_, options) => new TasksBenchmark(options));
         registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 1, (context, options) => new ClassifierJudge(options, context));
     }
 }

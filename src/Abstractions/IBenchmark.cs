@@ -93,8 +93,11 @@ public sealed record ItemScore(string Id, IReadOnlyDictionary<string, double> Sc
     /// <summary>The right answer, for the samples file; null for none.</summary>
     public JsonNode? Target { get; init; }
 
-    /// <summary>The answer as it was read, for the samples file and for metrics of whole corpora; null for none.</summary>
+    /// <summary>The answer as it was read, for the samples file; null for none.</summary>
     public JsonNode? Answer { get; init; }
+
+    /// <summary>By metric, what an item contributes that is no number: a pair of labels, a pair of texts; null for none.</summary>
+    public JsonObject? Details { get; init; }
 }
 
 /// <summary>One number of a result.</summary>

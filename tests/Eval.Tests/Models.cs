@@ -2,7 +2,6 @@
 
 using PeftAlign.Host.Evaluation;
 using PeftAlign.Models;
-using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Text;
 using PeftAlign.Torch;
@@ -21,7 +20,7 @@ internal static class Models
         {
             torch.set_num_threads(1);
             if (!Known.TryGetValue(folder, out var model))
-                Known[folder] = model = new EvalModel(ModelFolder.Load(folder), ForwardMode.Plain, TokenizerLoader.Load(folder), null, ModelConfig.Open(folder).EosTokenIds);
+                Known[folder] = model = EvalModel.Of(folder, ModelFolder.Load(folder), ForwardMode.Plain, TokenizerLoader.Load(folder), null);
             return model;
         }
     }

@@ -20,7 +20,7 @@ public sealed class RequestTests
         foreach (var row in golden["requests"]!.AsArray().Select(r => r!))
         {
             bool? special = (string)row["variant"]! == "default" ? null : false;
-            var encoder = new RequestEncoder(model.Tokenizer, null, model.MaxLength, special);
+            var encoder = new RequestEncoder(model.Tokenizer, null, model.MaxLength, model.TakesLeadingBlank, special);
             var ask = new EvalRequest.LogLikelihood((string)row["context"]!, (string)row["continuation"]!);
             var what = row.ToJsonString();
             if (row["error"] is not null)

@@ -19,8 +19,9 @@ internal sealed record EncodedPrompt(int[] Ids, int Cut);
 /// <param name="tokenizer">The model's; null where its folder has none.</param>
 /// <param name="template">The model's; null where it has none.</param>
 /// <param name="maxLength">Most tokens of one sequence.</param>
+/// <param name="takesLeadingBlank">See <see cref="EvalModel.TakesLeadingBlank"/>.</param>
 /// <param name="addSpecialTokens">What the benchmark asks for; null = as the tokenizer's files say.</param>
-internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? template, int maxLength, bool? addSpecialTokens)
+internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? template, int maxLength, bool takesLeadingBlank, bool? addSpecialTokens)
 {
     // Python's idea of white space.
     private static readonly System.Buffers.SearchValues<char> WhiteSpace = System.Buffers.SearchValues.Create([.. Enumerable.Range(0, char.MaxValue).Select(c => (char)c).Where(c => char.IsWhiteSpace(c) || c is >= '\u001c' and <= '\u001f')]);
@@ -88,7 +89,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     // A continuation that begins with the begin token has it as its context.
     private (int[] Context, int[] Continuation) FromNothing(string continuation)
     {
-        int[] ids = [.. Tokenizer.EncodeToIds(continuation, addSpecialTokens: false)];
+        int[] ids = [.. Tokenizer.EncodeToIds(Start(continuation), addSpecialTokens: false)];
         var first = First();
         return ids.Length > 0 && ids[0] == first ? ([first], ids[1..]) : ([first], ids);
     }
@@ -99,9 +100,11 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     private int[] Encode(string text)
     {
         var written = Begin is { Length: > 0 } begin && text.StartsWith(begin, StringComparison.Ordinal);
-        int[] ids = [.. Tokenizer.EncodeToIds(text, addSpecialTokens: !written && addSpecialTokens != false)];
+        int[] ids = [.. Tokenizer.EncodeToIds(Start(text), addSpecialTokens: !written && addSpecialTokens != false)];
         return addSpecialTokens == true && !written && Tokenizer.SpecialTokens.Bos is { } bos && (ids.Length == 0 || ids[0] != bos) ? [bos, .. ids] : ids;
     }
+
+    private string Start(string text) => takesLeadingBlank && text.StartsWith(' ') ? text[1..] : text;
 
     private string Rendered(IReadOnlyList<ChatTurn> messages)
     {

@@ -110,7 +110,7 @@ internal static class ResultFiles
             ["resps"] = new JsonArray([.. item.Responses.Select(Response)]),
             ["filtered_resps"] = score.Answer?.DeepClone(),
             ["filter"] = score.Filter,
-            ["metrics"] = RequestJson.Texts(score.Scores.Keys),
+            ["metrics"] = RequestJson.Texts(score.Scores.Keys.Union(score.Details?.Select(d => d.Key) ?? [])),
             ["tokens"] = new JsonArray([.. item.Responses.Select(r => (JsonNode)r.Tokens)]),
             ["prompt_tokens"] = new JsonArray([.. item.Responses.Select(r => (JsonNode)r.PromptTokens)]),
             ["tokens_cut"] = item.Responses.Sum(r => r.TokensCut),
@@ -120,6 +120,7 @@ internal static class ResultFiles
         };
         foreach (var (metric, value) in score.Scores)
             if (!sample.TryAdd(metric, JsonNumber.Of(value))) throw new InvalidDataException($"the benchmark has a score called '{metric}', which is a field of every sample; its author must rename it");
+        foreach (var (metric, value) in score.Details ?? []) sample.TryAdd(metric, value?.DeepClone());
         return sample;
     });
 

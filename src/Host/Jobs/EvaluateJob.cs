@@ -4,7 +4,6 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Evaluation;
-using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -27,6 +26,6 @@ internal static class EvaluateJob
     {
         var place = Policies.Place(job, policy);
         var loaded = Policies.Load(job, place);
-        return new EvalModel(loaded.Model, loaded.Mode, loaded.Tokenizer, loaded.ChatTemplate, ModelConfig.Open(place.Base).EosTokenIds);
+        return EvalModel.Of(place.Base, loaded.Model, loaded.Mode, loaded.Tokenizer, loaded.ChatTemplate);
     }
 }
