@@ -19,7 +19,7 @@ internal sealed class TrainedPolicy : IDisposable
     {
         this.run = run;
         Parameters = new FlatParameters(Initial());
-        Reference = run.Method.Needs.Reference ? run.Reference ?? Start() : null;
+        Reference = run.Method.Needs.Reference && !IsStoredWhole ? run.Reference ?? Start() : null;
         Mode = Install();
     }
 
@@ -32,7 +32,7 @@ internal sealed class TrainedPolicy : IDisposable
     internal ReferencePolicy? Reference { get; }
 
     /// <summary>Whether policy and reference are the same function before the first update.</summary>
-    internal bool StartsAtReference => Reference is not null && run.Reference is null;
+    internal bool StartsAtReference => run.Method.Needs.Reference && run.Reference is null && !run.IsReferenceElsewhere;
 
     /// <summary>The trained values outlive the flat buffer: back into the adapter's own tensors, or as weights of the model.</summary>
     internal void Hand()
@@ -47,11 +47,22 @@ internal sealed class TrainedPolicy : IDisposable
             foreach (var (role, own) in site.Delta.Parameters) own.copy_(tensors[$"{site.Module}.{role}"]);
     }
 
+    /// <summary>Lends the adapter as it is now; null where all weights are trained, which the model holds itself.</summary>
+    internal void Show(Action<IReadOnlyList<AdapterSite>?> look)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        look(run.Adapter is { } sites ? Over(sites, tensor => tensor.detach()) : null);
+    }
+
     public void Dispose()
     {
         Parameters.Dispose();
         foreach (var tensor in frozen) tensor.Dispose();
     }
+
+    // A second copy of the weights is what stored log-probs save. Rows for evaluation are not among them.
+    private bool IsStoredWhole => run.IsReferenceElsewhere || (run.StoredReference is not null && run.Adapter is null && run.EvalRecords.Count == 0);
 
     private IEnumerable<(string, Tensor, bool)> Initial() => run.Adapter is { } sites
         ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, WeightDecay.AppliesTo(s.Module, p.Key, p.Value))))
@@ -77,16 +88,21 @@ internal sealed class TrainedPolicy : IDisposable
     // The model, or the deltas, compute with the flat buffer's tensors from here on.
     private ForwardMode Install()
     {
-        var tensors = Parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
-        if (run.Adapter is { } sites)
-            return new ForwardMode { Deltas = AdapterLayers.Deltas([.. run.Beneath, [.. sites.Select(s => s with { Delta = s.Delta.With(role => tensors[$"{s.Module}.{role}"]) })]]) };
-        foreach (var (name, tensor) in tensors)
+        if (run.Adapter is { } sites) return new ForwardMode { Deltas = AdapterLayers.Deltas([.. run.Beneath, Over(sites, tensor => tensor)]) };
+        foreach (var (name, tensor) in Parameters.Members)
         {
             var before = run.Model.Weights[name];
             run.Model.SetWeight(name, tensor);
-            if (StartsAtReference) frozen.Add(before);
+            if (StartsAtReference && Reference is not null) frozen.Add(before);
             else before.Dispose(); // else two copies of the model stay in memory
         }
         return ForwardMode.Plain;
+    }
+
+    // The deltas over the flat buffer's tensors.
+    private List<AdapterSite> Over(IReadOnlyList<AdapterSite> sites, Func<Tensor, Tensor> view)
+    {
+        var tensors = Parameters.Members.ToDictionary(m => m.Name, m => view(m.Tensor));
+        return [.. sites.Select(s => s with { Delta = s.Delta.With(role => tensors[$"{s.Module}.{role}"]) })];
     }
 }

@@ -36,6 +36,12 @@ public sealed record TrainingRun
     /// <summary>What the method's loss refers to; null = the policy where training starts.</summary>
     public ReferencePolicy? Reference { get; init; }
 
+    /// <summary>The reference's log-probs where they were computed before; null where the reference is asked each time.</summary>
+    public StoredLogProbs? StoredReference { get; init; }
+
+    /// <summary>Whether the reference is neither here nor the policy's start, so that only its stored log-probs are there.</summary>
+    public bool IsReferenceElsewhere { get; init; }
+
     /// <summary>Options of the loop.</summary>
     public required TrainingOptions Options { get; init; }
 
@@ -44,6 +50,9 @@ public sealed record TrainingRun
 
     /// <summary>Whether a checkpoint of another libtorch, other kernels or threads may be gone on from; numbers may then differ.</summary>
     public bool Inexact { get; init; }
+
+    /// <summary>Points whose policies others need.</summary>
+    public KeptPoints Points { get; init; } = KeptPoints.None;
 
     /// <summary>Called after each update.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
@@ -56,7 +65,7 @@ public sealed record TrainingRun
 public sealed record TrainingProgress(int Step, int TotalSteps, double Loss);
 
 /// <summary>What a run left.</summary>
-/// <param name="Steps">Updates done, those of earlier tries included.</param>
+/// <param name="Steps">Updates done, those of earlier tries included; fewer than the training has if it ended at a point.</param>
 /// <param name="ResumedFrom">The checkpoint's step that this try started from; 0 = none.</param>
 /// <param name="TrainableParameters">Numbers that were trained.</param>
 /// <param name="FinalLoss">Loss of the last update.</param>

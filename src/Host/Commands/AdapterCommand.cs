@@ -54,7 +54,7 @@ internal static class AdapterCommand
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
             var (files, reader) = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}"));
             var (changed, all) = (0, 0);
-            RunFolder.Fill(target, folder => (changed, all) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), TypeOf(session.Global.Dtype)));
+            RunFolder.Fill(target, folder => (changed, all) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(parsed.GetValue(plugins) ?? []), TypeOf(session.Global.Dtype)));
             session.Output.Result(
                 () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["dtype"] = session.Global.Dtype },
                 () => [$"{target}: {changed} of {all} tensors changed by the adapter"]);

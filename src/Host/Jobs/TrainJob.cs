@@ -22,25 +22,33 @@ internal static class TrainJob
         var start = TrainingStart.Of(job, place, policy, options);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
+        var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
+        var stored = ReferenceJob.Stored(job);
+        var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && heldOut.Count == 0) : (null, false);
         var outcome = Trainer.Train(new TrainingRun
         {
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
             ChatTemplate = policy.ChatTemplate,
             Records = job.Records(spec["dataset"]!),
-            EvalRecords = spec["training"]!["eval_data"] is { } heldOut ? job.Records(heldOut) : [],
+            EvalRecords = heldOut,
             Method = method,
             Adapter = start.Trained,
             Beneath = start.Beneath,
-            Reference = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options) : null,
+            Reference = reference,
+            IsReferenceElsewhere = isElsewhere,
+            StoredReference = stored,
             Options = options,
             Folder = job.Folder.Path,
             Inexact = job.Spec.Inexact,
+            Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
+                (point, sites) => RunFolder.Fill(job.Folder.Point(point).Path, path => (start with { Trained = sites }).Write(job, policy, place, new JobFolder(path)))),
             Progress = p => job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}"),
         }, job.Cancellation);
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
-        start.Write(job, policy, place);
+        if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
+        if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder);
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return new JsonObject
         {

@@ -9,7 +9,7 @@ namespace PeftAlign.Host.Running;
 
 internal static class NotBuilt
 {
-    private static readonly string[] Kinds = ["make-model", "train", "merge", "evaluate", "report"];
+    private static readonly string[] Kinds = ["make-model", "reference", "train", "merge", "evaluate", "report"];
 
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)
@@ -22,12 +22,11 @@ internal static class NotBuilt
     {
         if (!Kinds.Contains(job.Kind)) return [$"jobs of kind {job.Kind}"];
         var options = JsonNode.Parse(job.Options)!.AsObject();
-        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : [], .. job.Until.Length > 0 ? [$"a hand-off at {job.Until}"] : (string[])[]];
+        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : []];
     }
 
     private static IEnumerable<string> OfTraining(JsonObject options)
     {
-        if (options["reference_log_probs"] is not null) yield return "precomputed reference log-probs";
         if (options["adapter"]?["quantization"] is not null) yield return "quantization";
         if (Refusal(options) is { } refusal) yield return refusal;
     }
@@ -51,7 +50,6 @@ internal static class NotBuilt
         if (node is JsonArray list) return list.SelectMany(Anywhere);
         if (node is not JsonObject map) return [];
         var own = new List<string>();
-        if (map["weights"] is JsonObject weights && weights["checkpoint"] is { } checkpoint) own.Add($"a policy from the checkpoint {checkpoint}");
         foreach (var key in (string[])["mixture", "made", "control"])
             if (map[key] is not null) own.Add($"'{key}'");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));

@@ -14,12 +14,13 @@ public static class AdapterMerge
     /// <param name="target">An empty folder.</param>
     /// <param name="from">The base model's folder; its configuration and tokenizer are copied.</param>
     /// <param name="load">From the base's modules to the adapter's deltas.</param>
+    /// <param name="architectures">The known ones; null = the built-in ones.</param>
     /// <param name="dtype">Element type of all weights; null = each keeps its own. Sums are made in float32 and rounded once.</param>
     /// <returns>How many tensors the adapter changed, of how many.</returns>
     /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
-    public static (int Changed, int All) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, torch.ScalarType? dtype)
+    public static (int Changed, int All) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype)
     {
-        var spec = ModelArchitectures.BuiltIn.Describe(ModelConfig.Open(from));
+        var spec = (architectures ?? ModelArchitectures.BuiltIn).Describe(ModelConfig.Open(from));
         using var scope = torch.NewDisposeScope();
         using var checkpoint = CheckpointFolder.Open(from);
         var names = StoredNames.Of(spec, checkpoint);
