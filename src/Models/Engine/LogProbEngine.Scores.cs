@@ -28,7 +28,7 @@ public sealed partial class LogProbEngine
         var tokens = new TokenScore[TokensOf(groups)];
         Array.Fill(tokens, new TokenScore(0, true, []));
         var rest = prefix is null ? groups : [.. groups.Select(g => g with { Prompt = g.Prompt[prefix.Length..] })];
-        foreach (var pack in Pack.Of(rest, packRows, Place, prefix?.Length ?? 0))
+        foreach (var pack in Pack.Of(rest, packRows, Place, Fronts.Of(model.Spec, mode), prefix?.Length ?? 0))
         {
             using (pack)
             using (torch.NewDisposeScope())
