@@ -1,6 +1,7 @@
 // Benchmarks, and the judges that some of them ask.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Eval.Benchmarks;
 using PeftAlign.Eval.Judges;
 using PeftAlign.Eval.Tasks;
 
@@ -15,6 +16,13 @@ public sealed class EvalPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IBenchmark, PreferenceOptions>("preference", resultVersion: 1, (context, options) => new PreferenceBenchmark(options, context));
+        registry.Add<IBenchmark, MmluOptions>("mmlu", resultVersion: 1, (_, options) => new MmluBenchmark(options));
+        registry.Add<IBenchmark, BbhOptions>("bbh", resultVersion: 1, (_, options) => new BbhBenchmark(options));
+        registry.Add<IBenchmark, PerplexityOptions>("perplexity", resultVersion: 1, (_, options) => new PerplexityBenchmark(options));
+        registry.Add<IBenchmark, ParaphraseOptions>("paraphrase", resultVersion: 1, (_, options) => new ParaphraseBenchmark(options));
+        registry.Add<IBenchmark, SonnetOptions>("sonnets", resultVersion: 1, (_, options) => new SonnetBenchmark(options));
+        registry.Add<IBenchmark, ToxicityOptions>("real_toxicity", resultVersion: 1, (_, options) => new ToxicityBenchmark(options));
+        registry.Add<IBenchmark, RedInstructOptions>("red_instruct", resultVersion: 1, (_, options) => new RedInstructBenchmark(options));
         registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 1, (_, options) => new TasksBenchmark(options));
         registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 1, (context, options) => new ClassifierJudge(options, context));
     }

@@ -31,7 +31,9 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         foreach (var benchmark in benchmarks)
         {
             var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
-            evaluated.Add(new Evaluator(() => loaded ??= Load(), job.Judges, records, ticker.Say, cancel).Run(benchmark));
+            var evaluator = new Evaluator(() => loaded ??= Load(), job.Judges, records, ticker.Say, cancel);
+            evaluated.Add(evaluator.Run(benchmark));
+            if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
         }
         return ResultFiles.Write(folder.Path, evaluated, Config());
     }

@@ -21,6 +21,9 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     // Items whose contexts are encoded at once, to find what they share; items that are answered and kept together.
     private const int Window = 2048, Chunk = 64;
 
+    /// <summary>How long the model was asked, without loading it.</summary>
+    internal TimeSpan Asking { get; private set; }
+
     /// <summary>Asks what is not known yet, and scores.</summary>
     /// <exception cref="UserErrorException">The benchmark's data or an item is at fault.</exception>
     internal Evaluated Run(IBenchmark benchmark)
@@ -43,6 +46,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     private void Ask(IBenchmark benchmark, List<Asked> asked, List<string> keys, IReadOnlyList<EvalResponse>?[] answers, List<int> missing)
     {
         using var runner = new RequestRunner(model(), judges, benchmark.Info.AddSpecialTokens, cancel);
+        var clock = System.Diagnostics.Stopwatch.StartNew();
         var done = asked.Count - missing.Count;
         foreach (var window in missing.GroupBy(k => asked[k].Item.Task).SelectMany(task => task.Chunk(Window)))
         {
@@ -63,6 +67,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
                 progress(done += chunk.Length, asked.Count);
             }
         }
+        Asking = clock.Elapsed;
     }
 
     private static EvaluatedItem Scored(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)
