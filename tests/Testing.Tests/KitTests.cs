@@ -78,6 +78,7 @@ public class KitTests
         Assert.That(Failing("method margin"), Is.Empty);
         Assert.That(Failing("adapter low"), Is.Empty);
         Assert.That(Failing("merge mean"), Is.Empty);
+        Assert.That(Failing("tracker notes"), Is.Empty);
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(11));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
@@ -96,6 +97,17 @@ public class KitTests
     {
         Change("reader.pairs.json", json => json["options"] = new JsonObject { ["fault"] = fault });
         Assert.That(Failing("reader pairs"), Is.EqualTo(new[] { check }));
+    }
+
+    [TestCase("chokes_on_results", "takes a job from start to end")]
+    [TestCase("chokes_on_nan", "takes numbers that are none, and none at all")]
+    [TestCase("refuses_known_steps", "takes a job that goes on with steps that it knows")]
+    [TestCase("chokes_on_interrupts", "takes every kind of end, and none")]
+    [TestCase("writes_over", "changes neither what it is given nor the job's own files")]
+    public void ATrackersFaultFailsItsCheck(string fault, string check)
+    {
+        Change("tracker.notes.json", json => json["options"] = new JsonObject { ["fault"] = fault });
+        Assert.That(Failing("tracker notes"), Is.EqualTo(new[] { check }));
     }
 
     [TestCase("loses_an_item", "has the sample's items")]

@@ -43,7 +43,11 @@ internal static class TrainJob
             Inexact = job.Spec.Inexact,
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
                 (point, sites) => RunFolder.Fill(job.Folder.Point(point).Path, path => (start with { Trained = sites }).Write(job, policy, place, new JobFolder(path)))),
-            Progress = p => job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}"),
+            Progress = p =>
+            {
+                job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}");
+                if (job.Trackers is { Any: true } trackers) trackers.Log(p.Step, p.Row.ToDictionary());
+            },
         }, job.Cancellation);
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
