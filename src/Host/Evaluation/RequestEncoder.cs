@@ -44,6 +44,13 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
         return new EncodedPair(context[^fits..], continuation, context.Length - fits);
     }
 
+    /// <summary>Tokens that are computed for an item's answers: each context once, and every continuation.</summary>
+    internal long Rows(IReadOnlyList<EvalRequest.LogLikelihood> requests)
+    {
+        var pairs = requests.Select(Pair).ToList();
+        return pairs.Sum(p => (long)p.Continuation.Length) + pairs.DistinctBy(p => p.Context, IdsComparer.Instance).Sum(p => (long)p.Context.Length);
+    }
+
     /// <summary>The windows of a text; each scores what the one before did not, the last with as much context as fits.</summary>
     /// <exception cref="UserErrorException">The text has no token.</exception>
     internal IReadOnlyList<EncodedPair> Rolling(string text)
