@@ -24,6 +24,8 @@ public sealed class EvalPlugin : IPlugin
         registry.Add<IBenchmark, ToxicityOptions>("real_toxicity", resultVersion: 1, (_, options) => new ToxicityBenchmark(options));
         registry.Add<IBenchmark, RedInstructOptions>("red_instruct", resultVersion: 1, (_, options) => new RedInstructBenchmark(options));
         registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 1, (_, options) => new TasksBenchmark(options));
+        registry.Add<IJudge, CausalOptions>("causal", resultVersion: 1, (context, options) => new CausalJudge(options, context));
+        registry.Add<IJudge, OpenAiOptions>("openai", resultVersion: 1, (_, options) => new OpenAiJudge(options));
         registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 1, (context, options) => new ClassifierJudge(options, context));
     }
 }
