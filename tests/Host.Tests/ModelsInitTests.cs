@@ -33,7 +33,7 @@ public class ModelsInitTests
     [Test]
     public void An_interrupt_leaves_nothing()
     {
-        var settings = new System.Text.Json.Nodes.JsonObject { ["vocab_size"] = 50 };
+        var settings = new System.Text.Json.Nodes.JsonObject { ["vocab_size"] = 50, ["pad_token_id"] = 0 };
         var made = Path.Combine(folder, "made");
         Assert.Throws<OperationCanceledException>(() => Host.Running.RunFolder.Fill(made, path => ModelFolder.Initialise(path, "llama", settings, 0, cancel: new CancellationToken(canceled: true))));
         Assert.That(Directory.GetFileSystemEntries(folder), Is.Empty);
