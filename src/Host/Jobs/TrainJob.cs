@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Torch.Extras;
 using PeftAlign.Training;
 
@@ -15,10 +16,10 @@ internal static class TrainJob
     {
         var spec = job.Spec.Options;
         var place = Policies.Place(job, spec["policy"]!);
-        var policy = Policies.Load(job, place);
+        var method = job.Create<IAlignmentMethod>(spec["method"]!);
+        var policy = Policies.Load(job, place, method.Needs.Scores ? (ulong)(long)spec["seed"]! : null);
         var options = Options(job, policy.Model.Spec);
         if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
-        var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var start = TrainingStart.Of(job, place, policy, options);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
@@ -30,6 +31,7 @@ internal static class TrainJob
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
             ChatTemplate = policy.ChatTemplate,
+            PadToken = method.Needs.Scores ? RewardFolder.PadToken(place.Base, policy.Tokenizer) : null,
             Records = job.Records(spec["dataset"]!),
             EvalRecords = heldOut,
             Method = method,
