@@ -14,7 +14,7 @@ namespace PeftAlign.Training;
 public static class Trainer
 {
     /// <summary>
-    /// Trains to the end, from the latest checkpoint in the folder where there is one. Afterwards the model's weights,
+    /// Trains to the end, or to the last point that is needed, from the latest checkpoint in the folder where there is one. Afterwards the model's weights,
     /// or the adapter's deltas, hold the trained values. Without an adapter the model's former weights are disposed, and
     /// after an exception the model is unusable.
     /// </summary>
@@ -30,21 +30,23 @@ public static class Trainer
         if (records.Count == 0) throw NothingToTrain(run);
         var order = new BatchOrder(records.Count, options);
         var (total, warmup) = (order.TotalSteps, Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, order.TotalSteps));
+        var points = new PointSteps(run.Points, order);
 
         using var policy = new TrainedPolicy(run);
         var parameters = policy.Parameters;
         using var optimizer = FlatOptimizer.Of(parameters, options);
         var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
         var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
-        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, run.Inexact);
-        var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
+        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
+        var start = checkpoints.Restore(parameters, optimizer, points.LatestStart) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var context = Context(run, new MaskLedger());
         var evaluation = new Evaluation(run, engine, policy, Trainable(run, run.EvalRecords, new MaskLedger()), context);
         var (tokens, loss) = (start.Tokens, start.Loss);
+        points.Write(start.Step, policy);
 
-        for (var step = start.Step; step < total; step++)
+        for (var step = start.Step; step < points.End; step++)
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = torch.NewDisposeScope();
@@ -73,12 +75,13 @@ public static class Trainer
             optimizer.Step(learningRate);
             log.Write([new("step", step + 1), new("epoch", order.Epoch(step + 1)), new("loss", loss), new("grad_norm", gradNorm),
                 new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics, .. evaluation.IsDue(step + 1) ? evaluation.Measure() : []]);
-            if (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total)
+            if (points.StopsAt(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);
+            points.Write(step + 1, policy);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss));
         }
         policy.Hand();
-        return new TrainingOutcome(total, start.Step, parameters.Count, loss);
+        return new TrainingOutcome(points.End, start.Step, parameters.Count, loss, ledger);
     }
 
     // Rows whose graph is alive at once under gradient_checkpointing.
@@ -102,7 +105,7 @@ public static class Trainer
         {
             var groups = run.Method.Prepare([record], context);
             if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
-                throw new UserErrorException($"{record.Source}, row {record.Row}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer.");
+                throw new UserErrorException($"{record.Place}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer.");
             return groups;
         }
     }

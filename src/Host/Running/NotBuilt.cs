@@ -14,6 +14,8 @@ internal static class NotBuilt
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)
     {
+        var contradictions = plan.Jobs.Where(job => job.Kind == "train").SelectMany(job => Refusal<UserErrorException>(JsonNode.Parse(job.Options)!.AsObject()).Select(what => $"{job.Label}: {what}")).Distinct().ToList();
+        if (contradictions.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. contradictions, "Nothing was started."]));
         var found = plan.Jobs.SelectMany(job => Of(job).Select(what => $"{job.Label}: {what}")).Distinct().ToList();
         if (found.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. found, "Not built yet in this version; nothing was started."]));
     }
@@ -22,25 +24,26 @@ internal static class NotBuilt
     {
         if (!Kinds.Contains(job.Kind)) return [$"jobs of kind {job.Kind}"];
         var options = JsonNode.Parse(job.Options)!.AsObject();
-        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : [], .. job.Until.Length > 0 ? [$"a hand-off at {job.Until}"] : (string[])[]];
+        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : []];
     }
 
     private static IEnumerable<string> OfTraining(JsonObject options)
     {
         if (options["adapter"]?["quantization"] is not null) yield return "quantization";
-        if (Refusal(options) is { } refusal) yield return refusal;
+        foreach (var refusal in Refusal<NotBuiltException>(options)) yield return refusal;
     }
 
-    private static string? Refusal(JsonObject options)
+    // What the trainer says to the options, if it says it so.
+    private static string[] Refusal<T>(JsonObject options) where T : UserErrorException
     {
         try
         {
             TrainingOptions.Of(options["training"]!.AsObject(), 0);
-            return null;
+            return [];
         }
         catch (UserErrorException e)
         {
-            return e.Message;
+            return e.GetType() == typeof(T) ? [e.Message] : [];
         }
     }
 
@@ -50,7 +53,6 @@ internal static class NotBuilt
         if (node is JsonArray list) return list.SelectMany(Anywhere);
         if (node is not JsonObject map) return [];
         var own = new List<string>();
-        if (map["weights"] is JsonObject weights && weights["checkpoint"] is { } checkpoint) own.Add($"a policy from the checkpoint {checkpoint}");
         foreach (var key in (string[])["mixture", "made", "control"])
             if (map[key] is not null) own.Add($"'{key}'");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));

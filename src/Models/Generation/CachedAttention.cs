@@ -1,5 +1,6 @@
 // Attention through a cache: a pass over prompts stores what it computes; a decoding step sees what is stored.
 
+using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
@@ -10,7 +11,8 @@ namespace PeftAlign.Models.Generation;
 /// <param name="buckets">The groups.</param>
 /// <param name="cache">Where to keep.</param>
 /// <param name="first">The cache's row of the pass's first row.</param>
-internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCache cache, int first) : IRowAttention
+/// <param name="prefix">The cache's rows (first, count) of the keys and values before the text.</param>
+internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCache cache, int first, (int First, int Count) prefix) : IRowAttention
 {
     public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form)
     {
@@ -19,16 +21,24 @@ internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCa
         {
             cache[layer].Keys.narrow(0, first, rows).copy_(form.Rotary?.Turn(k) ?? k);
             cache[layer].Values.narrow(0, first, rows).copy_(v);
+            if (form.Prefix is var (keys, values))
+            {
+                cache[layer].Keys.narrow(0, prefix.First, prefix.Count).copy_(keys.narrow(0, 0, prefix.Count));
+                cache[layer].Values.narrow(0, prefix.First, prefix.Count).copy_(values.narrow(0, 0, prefix.Count));
+            }
         }
-        return TreeAttention.apply(q, k, v, buckets, form);
+        return TreeAttention.Of(q, k, v, buckets, form);
     }
 }
 
 /// <summary>One new token of each sequence.</summary>
 /// <param name="cache">Keys and values, with a row for each new token.</param>
 /// <param name="past">Where each sequence lies.</param>
-internal sealed class CachedAttention(KeyValueCache cache, PastPlaces past) : IRowAttention
+/// <param name="whole">Computes all blocks at once; null where the decoder composes them.</param>
+internal sealed class CachedAttention(KeyValueCache cache, PastPlaces past, WholeBlocks? whole = null) : IRowAttention, IAllBlocks
 {
+    public Tensor? Blocks(Tensor x, Rotary? rotary) => whole?.Forward(x, rotary, cache, past);
+
     public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) =>
         Decoding.HasAttention(q.device, q.dtype)
             ? Decoding.Attention(q, k, v, cache[layer], past, form.Rotary?.Cos, form.Rotary?.Sin, form.Scale, form.Cap, form.Window)
