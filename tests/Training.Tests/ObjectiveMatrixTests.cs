@@ -2,6 +2,7 @@
 // ends with the same bytes. A new objective or adapter is one more line here.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Methods.Coh;
 using PeftAlign.Methods.Cpo;
 using PeftAlign.Methods.Dpo;
 using PeftAlign.Methods.Kto;
@@ -28,6 +29,7 @@ public sealed class ObjectiveMatrixTests : TrainingTest
         ["orpo"] = ("pairs", () => Fixtures.Method<OrpoPlugin, OrpoOptions>("orpo", new OrpoOptions { Beta = 0.5 })),
         ["cpo"] = ("pairs", () => Fixtures.Method<CpoPlugin, CpoOptions>("cpo", new CpoOptions())),
         ["simpo"] = ("pairs", () => Fixtures.Method<CpoPlugin, SimpoOptions>("simpo", new SimpoOptions())),
+        ["coh"] = ("pairs", () => Fixtures.Method<CohPlugin, CohOptions>("coh", new CohOptions { GoodMarkerIds = [7, 8], BadMarkerIds = [9, 8] })),
         ["reward"] = ("pairs", () => Fixtures.Method<RewardPlugin, RewardOptions>("reward", new RewardOptions { CenterRewardsCoefficient = 0.01 })),
     };
 
