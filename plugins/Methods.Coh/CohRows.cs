@@ -33,7 +33,7 @@ internal sealed class CohRows(CohOptions options)
     private SequenceTokens OfTokens(DataRecord record, string kind)
     {
         if (options.GoodMarkerIds.Count == 0 || options.BadMarkerIds.Count == 0)
-            throw new UserErrorException($"{record.Source}, row {record.Row}: the row holds token ids, and coh's markers are texts; give good_marker_ids and bad_marker_ids, or rows of texts.");
+            throw new UserErrorException($"{record.Place}: the row holds token ids, and coh's markers are texts; give good_marker_ids and bad_marker_ids, or rows of texts.");
         var (ids, trained) = (new List<int>(), new List<bool>());
         void Add(IEnumerable<int> more, bool train)
         {
@@ -77,7 +77,7 @@ internal sealed class CohRows(CohOptions options)
     private static IEnumerable<bool> Answers(string kind) => kind.Select(letter => letter == 'p');
 
     private static string Text(DataRecord record, string field) => record.Fields[field] is System.Text.Json.Nodes.JsonArray
-        ? throw new UserErrorException($"{record.Source}, row {record.Row}: '{field}' holds messages, and coh's markers stand in plain texts; give texts (prompt, chosen, rejected).")
+        ? throw new UserErrorException($"{record.Place}: '{field}' holds messages, and coh's markers stand in plain texts; give texts (prompt, chosen, rejected).")
         : record.Text(field);
 
     private static int[] Ids(ITokenizer tokenizer, string text) =>

@@ -60,7 +60,7 @@ public sealed class RewardTests
         user.Write("bad.jsonl", """{"prompt_ids": [1, 5], "chosen_ids": [6], "rejected_ids": [7], "margin": "much"}""" + "\n");
         var margin = Peftalign.Call("train", "reward", "--model", Path.Combine(Root, "base-model"), "--data", user.File("bad.jsonl"), "--out", user.Run, "--max-steps", "1");
         Assert.That((margin.Code, margin.Err), Is.EqualTo((2, margin.Err)), margin.All);
-        Assert.That(margin.Err, Does.Contain("row 1").And.Contain("'margin' must be a number"));
+        Assert.That(margin.Err, Does.Contain("line 1").And.Contain("'margin' must be a number"));
         var start = Start(user);
         var config = Path.Combine(start, "config.json");
         var json = Peftalign.Json(config);
