@@ -105,6 +105,7 @@ public sealed record TrainingOptions
             EvalEvery = EvalEveryOf(given),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
+        if (given.GetValueOrDefault("dtype")?.GetValue<string>() == "float32") given.Remove("dtype"); // what it is in any case
         given.Remove("padding_free"); // batches never hold padding, whatever it says
         given.Remove("precompute_reference"); // the plan's: it makes a job of it
         foreach (var (name, value) in given) RefuseUnlessDefault(name, value);

@@ -1,8 +1,6 @@
 // The same method from a plugin that is built outside the tree, by its own project, against the built product: it trains to the
 // same bytes as the product's own.
 
-using System.Diagnostics;
-
 namespace PeftAlign.Experiments.Tests;
 
 public sealed class OutsidePluginTests
@@ -27,7 +25,9 @@ public sealed class OutsidePluginTests
         var code = File.ReadAllText(Path.Combine(Peftalign.Repository, "docs", "plugins.md")).Split("```csharp\n// A loss")[1].Split("```")[0];
         Assert.That(code.Split('\n'), Has.Length.LessThan(30));
         using var user = new Peftalign();
-        var plugin = Compile(user.File("Their.Loss"), "their.loss", folder => File.WriteAllText(Path.Combine(folder, "Loss.cs"), "// A loss" + code));
+        var source = Directory.CreateDirectory(user.File("Their.Loss")).FullName;
+        File.WriteAllText(Path.Combine(source, "Loss.cs"), "// A loss" + code);
+        var plugin = OutsideBuild.Build(source, "Their.Loss");
         string Manifest(string name, string method) => $$"""
             peftalign: 1
             name: {{name}}
@@ -56,38 +56,12 @@ public sealed class OutsidePluginTests
         [.. File.ReadLines(Path.Combine(run.Job("train/tiny/world/prefer/s1"), "metrics.jsonl")).Select(line => (double)System.Text.Json.Nodes.JsonNode.Parse(line)!["loss"]!)];
 
     // The product's sources under another name, with nothing of this tree above them.
-    private static string Build(string folder) => Compile(folder, "their.sft", target =>
-    {
-        var source = Path.Combine(Peftalign.Repository, "plugins", "Methods.Sft");
-        foreach (var file in Directory.GetFiles(source, "*.cs"))
-            File.WriteAllText(Path.Combine(target, Path.GetFileName(file)), File.ReadAllText(file).Replace("\"sft\", resultVersion", "\"their-sft\", resultVersion").Replace("PeftAlign.Methods.Sft", "Their.Sft"));
-    });
-
-    private static string Compile(string folder, string id, Action<string> write)
+    private static string Build(string folder)
     {
         Directory.CreateDirectory(folder);
-        write(folder);
-        var product = Path.GetFullPath(Path.Combine(Peftalign.Repository, ".build", "current"));
-        var tool = Path.Combine(Peftalign.Repository, ".build", "artifacts", "bin", "PluginTool", "release", "PeftAlign.PluginTool.dll");
-        File.WriteAllText(Path.Combine(folder, Path.GetFileName(folder) + ".csproj"), $"""
-            <Project Sdk="Microsoft.NET.Sdk">
-              <PropertyGroup>
-                <TargetFramework>net10.0</TargetFramework><Nullable>enable</Nullable><ImplicitUsings>enable</ImplicitUsings>
-                <EnableDynamicLoading>true</EnableDynamicLoading><GenerateRuntimeConfigurationFiles>false</GenerateRuntimeConfigurationFiles>
-                <GenerateDocumentationFile>true</GenerateDocumentationFile><DebugType>embedded</DebugType>
-                <PluginId>{id}</PluginId><PluginToolAssembly>{tool}</PluginToolAssembly>
-              </PropertyGroup>
-              <ItemGroup>
-                <Reference Include="{product}/PeftAlign.Abstractions.dll;{product}/PeftAlign.Algebra.dll;{product}/PeftAlign.Torch.dll;{product}/PeftAlign.Models.dll;{product}/Microsoft.Extensions.Logging.Abstractions.dll" Private="false" />
-              </ItemGroup>
-              <Import Project="{Path.Combine(Peftalign.Repository, "src", "PluginTool", "Sdk", "Plugin.targets")}" />
-            </Project>
-            """);
-        using var build = Process.Start(new ProcessStartInfo("dotnet", ["build", folder, "-c", "Release", "-o", Path.Combine(folder, "built"), "-nologo", "-v:q"])
-        { RedirectStandardOutput = true, Environment = { ["MSBUILDDISABLENODEREUSE"] = "1", ["UseSharedCompilation"] = "false" } })!;
-        var said = build.StandardOutput.ReadToEnd();
-        build.WaitForExit();
-        Assert.That(build.ExitCode, Is.Zero, said);
-        return Path.Combine(folder, "built");
+        var source = Path.Combine(Peftalign.Repository, "plugins", "Methods.Sft");
+        foreach (var file in Directory.GetFiles(source, "*.cs"))
+            File.WriteAllText(Path.Combine(folder, Path.GetFileName(file)), File.ReadAllText(file).Replace("\"sft\", resultVersion", "\"their-sft\", resultVersion").Replace("PeftAlign.Methods.Sft", "Their.Sft"));
+        return OutsideBuild.Build(folder, "Their.Sft");
     }
 }

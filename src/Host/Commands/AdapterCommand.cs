@@ -48,13 +48,13 @@ internal static class AdapterCommand
             --dtype names one; sums are made in float32 and rounded once. Virtual tokens and prefixes have no place in weights.
             """;
         var command = new Command("merge", description) { model, adapter, output, plugins };
-        frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, _) =>
+        frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
             var (files, reader) = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}"));
             var (changed, all) = (0, 0);
-            RunFolder.Fill(target, folder => (changed, all) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(parsed.GetValue(plugins) ?? []), TypeOf(session.Global.Dtype)));
+            RunFolder.Fill(target, folder => (changed, all) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(parsed.GetValue(plugins) ?? []), TypeOf(session.Global.Dtype), cancel));
             session.Output.Result(
                 () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["dtype"] = session.Global.Dtype },
                 () => [$"{target}: {changed} of {all} tensors changed by the adapter"]);
@@ -80,7 +80,7 @@ internal static class AdapterCommand
             magnitude_prune prune before. Random pruning draws from --seed.
             """;
         var command = new Command("combine", description) { adapters, weights, type, density, sign, rank, output, plugins };
-        frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, _) =>
+        frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             var (folders, target) = (parsed.GetValue(adapters)!, Empty(parsed.GetValue(output)!));
@@ -94,7 +94,9 @@ internal static class AdapterCommand
                 SignByFrequency = parsed.GetValue(sign) == "frequency",
                 Rank = parsed.GetValue(rank) is null or >= 1 ? parsed.GetValue(rank) : throw new UserError($"--rank {parsed.GetValue(rank)}", "is no rank", "give a whole number from 1"),
                 Seed = (ulong)(session.Global.Seed ?? 0),
+                Cancellation = cancel,
             });
+            cancel.ThrowIfCancellationRequested();
             RunFolder.Fill(target, folder => AdapterReader.Write(folder, combined));
             session.Output.Result(
                 () => new JsonObject { ["out"] = Path.GetFullPath(target), ["type"] = parsed.GetValue(type), ["weights"] = new JsonArray([.. shares.Select(s => (JsonNode)s)]), ["tensors"] = combined.Tensors.Count },

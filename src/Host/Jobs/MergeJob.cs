@@ -48,7 +48,7 @@ internal static class MergeJob
     {
         if (place.Adapter is not { } adapter || AdapterReader.PeftType(adapter.Folder) == "LORA") return new ModelPlace(place.Base, place.Adapter?.Folder);
         var whole = Path.Combine(Parents(job), Path.GetFileName(name.TrimEnd('/')));
-        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => Policies.Adapter(job, outline, adapter.Folder), PluginArchitectures.Of(job.Plugins), dtype: null));
+        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => Policies.Adapter(job, outline, adapter.Folder), PluginArchitectures.Of(job.Plugins), dtype: null, job.Cancellation));
         return new ModelPlace(whole, null);
     }
 

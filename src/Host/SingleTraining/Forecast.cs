@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Inspection;
 using PeftAlign.Host.Jobs;
+using PeftAlign.Host.Running.Estimates;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
@@ -30,9 +31,6 @@ namespace PeftAlign.Host.SingleTraining;
 internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Bytes)
 {
     private const int LookAt = 512;
-    private const long Process = 260_000_000; // runtime and libtorch, measured without a model
-    private const int FloatBytes = 4;
-    private const long HeadChunk = 256;
 
     internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request)
     {
@@ -56,26 +54,14 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
         using var weights = CheckpointFolder.Open(request.Model);
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, name => weights.Contains(name) ? weights.Tensor(name) : null), 0) : null;
-        var parameters = model.Weights().Sum(w => w.Shape.Aggregate(1L, (a, b) => a * b));
+        var parameters = Costs.Parameters(model);
         var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) ?? parameters;
         var longest = lengths.Max();
         var kept = records.Count - (lengths.Count < records.Count ? 0 : lengths.Count(l => l == 0));
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, lengths.Count(l => l == 0), looked.Count, steps, longest, parameters, trainable,
-            Process + Weights(parameters, trainable, adapter is not null) + Activations(model, tokens, longest));
-    }
-
-    // The weights; the trained numbers once more with an adapter, their gradients and two moments.
-    private static long Weights(long parameters, long trainable, bool adapter) => FloatBytes * (parameters + trainable * (adapter ? 5 : 3));
-
-    // What a backward pass needs of each token: what went into and came out of every matrix, the norms, the attention's
-    // probabilities; and one chunk of logits with its softmax.
-    private static long Activations(DecoderSpec model, long tokens, long longest)
-    {
-        var matrices = model.Weights().Where(w => w.Role == WeightRole.Matrix).Sum(w => w.Shape.Sum());
-        var perToken = matrices + 4L * model.Layers * model.Hidden + (long)model.Layers * model.Heads * longest;
-        return FloatBytes * (tokens * perToken + 2 * Math.Min(tokens, HeadChunk) * model.Vocabulary);
+            Costs.Process + Costs.Weights(parameters, trainable, adapter is not null) + Costs.Activations(model, tokens, longest));
     }
 
     internal JsonObject Document() => new()

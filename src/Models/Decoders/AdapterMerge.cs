@@ -16,9 +16,10 @@ public static class AdapterMerge
     /// <param name="load">From the base's modules to the adapter's deltas.</param>
     /// <param name="architectures">The known ones; null = the built-in ones.</param>
     /// <param name="dtype">Element type of all weights; null = each keeps its own. Sums are made in float32 and rounded once.</param>
+    /// <param name="cancel">Ends it between two tensors.</param>
     /// <returns>How many tensors the adapter changed, of how many.</returns>
     /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
-    public static (int Changed, int All) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype)
+    public static (int Changed, int All) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, CancellationToken cancel = default)
     {
         var spec = (architectures ?? ModelArchitectures.BuiltIn).Describe(ModelConfig.Open(from));
         using var scope = torch.NewDisposeScope();
@@ -34,13 +35,19 @@ public static class AdapterMerge
             var own = model.Weights[weight.Name];
             var type = dtype ?? own.dtype;
             var delta = sites.GetValueOrDefault(ModuleOf(weight.Name));
-            if (delta is null || !Changes(delta, weight.Name)) return new PendingTensor(names.Of(weight.Name), type, own.shape, () => type == own.dtype ? own.alias() : own.to(type));
+            if (delta is null || !Changes(delta, weight.Name)) return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
             changed++;
-            return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Merged(model, weight.Name, delta).to(type));
+            return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Live(Merged(model, weight.Name, delta).to(type)));
         }).ToList();
         ModelFolder.CopyCompanions(from, target, dtype);
         CheckpointFolder.Write(target, pending);
         return (changed, pending.Count);
+
+        Tensor Live(Tensor tensor)
+        {
+            cancel.ThrowIfCancellationRequested();
+            return tensor;
+        }
     }
 
     /// <summary>The changed tensors, by their names in checkpoints; each the caller's.</summary>
