@@ -1,7 +1,9 @@
 // Benchmarks, and the judges that some of them ask.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Eval.Benchmarks;
 using PeftAlign.Eval.Judges;
+using PeftAlign.Eval.Tasks;
 
 [assembly: PeftAlignPlugin(typeof(PeftAlign.Eval.EvalPlugin))]
 
@@ -14,6 +16,14 @@ public sealed class EvalPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IBenchmark, PreferenceOptions>("preference", resultVersion: 1, (context, options) => new PreferenceBenchmark(options, context));
+        registry.Add<IBenchmark, MmluOptions>("mmlu", resultVersion: 1, (_, options) => new MmluBenchmark(options));
+        registry.Add<IBenchmark, BbhOptions>("bbh", resultVersion: 1, (_, options) => new BbhBenchmark(options));
+        registry.Add<IBenchmark, PerplexityOptions>("perplexity", resultVersion: 1, (_, options) => new PerplexityBenchmark(options));
+        registry.Add<IBenchmark, ParaphraseOptions>("paraphrase", resultVersion: 1, (_, options) => new ParaphraseBenchmark(options));
+        registry.Add<IBenchmark, SonnetOptions>("sonnets", resultVersion: 1, (_, options) => new SonnetBenchmark(options));
+        registry.Add<IBenchmark, ToxicityOptions>("real_toxicity", resultVersion: 1, (_, options) => new ToxicityBenchmark(options));
+        registry.Add<IBenchmark, RedInstructOptions>("red_instruct", resultVersion: 1, (_, options) => new RedInstructBenchmark(options));
+        registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 1, (_, options) => new TasksBenchmark(options));
         registry.Add<IJudge, CausalOptions>("causal", resultVersion: 1, (context, options) => new CausalJudge(options, context));
         registry.Add<IJudge, OpenAiOptions>("openai", resultVersion: 1, (_, options) => new OpenAiJudge(options));
         registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 1, (context, options) => new ClassifierJudge(options, context));

@@ -39,16 +39,16 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
 
     public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [Request(item, "chosen"), Request(item, "rejected")];
 
-    public IReadOnlyDictionary<string, double> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
+    public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
     {
         var (chosen, rejected) = (responses[0], responses[1]);
-        return new Dictionary<string, double>
+        return [new ItemScore(item.Id, new Dictionary<string, double>
         {
             ["acc"] = Wins(chosen.LogProb, rejected.LogProb),
             ["acc_norm"] = Wins(chosen.LogProb / chosen.Tokens, rejected.LogProb / rejected.Tokens),
             ["logprob"] = chosen.LogProb,
             ["chosen_tokens"] = chosen.Tokens,
-        };
+        })];
     }
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)

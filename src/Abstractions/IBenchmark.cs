@@ -4,66 +4,101 @@ using System.Text.Json.Nodes;
 
 namespace PeftAlign.Abstractions;
 
-/// <summary>A benchmark.</summary>
+/// <summary>A benchmark: one task, or several (the subjects of MMLU) with their groups.</summary>
 public interface IBenchmark
 {
-    /// <summary>Id, version and metrics; part of every result.</summary>
+    /// <summary>Id, version, tasks; part of every result.</summary>
     BenchmarkInfo Info { get; }
 
-    /// <summary>The items, in a fixed order with stable ids.</summary>
+    /// <summary>The items, in a fixed order with stable ids; those of a task stand together.</summary>
     /// <exception cref="UserErrorException">Data is missing or broken.</exception>
     IEnumerable<EvalItem> Items();
 
-    /// <summary>What to ask a model about an item.</summary>
+    /// <summary>What to ask a model about an item. What is asked depends on the item alone, so that a run resumes anywhere.</summary>
     /// <param name="item">One of Items.</param>
     IReadOnlyList<EvalRequest> Requests(EvalItem item);
 
-    /// <summary>An item's scores by metric.</summary>
+    /// <summary>An item's scores by metric; several where the same answers are read in several ways (filters).</summary>
+    /// <param name="item">One of Items.</param>
+    /// <param name="responses">In the order of Requests, then of FollowUps.</param>
+    IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses);
+
+    /// <summary>The results from all items' scores: of the benchmark, of its tasks, of its groups.</summary>
+    /// <param name="items">The scores of each item, in order.</param>
+    IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items);
+}
+
+/// <summary>A benchmark that asks further questions once the first are answered: a judge about what the model wrote.</summary>
+public interface IAsksAgain
+{
+    /// <summary>The further requests.</summary>
     /// <param name="item">One of Items.</param>
     /// <param name="responses">In the order of Requests.</param>
-    IReadOnlyDictionary<string, double> Score(EvalItem item, IReadOnlyList<EvalResponse> responses);
-
-    /// <summary>The benchmark's result from all items' scores.</summary>
-    /// <param name="items">Id and scores of each item, in order.</param>
-    IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items);
+    IReadOnlyList<EvalRequest> FollowUps(EvalItem item, IReadOnlyList<EvalResponse> responses);
 }
 
 /// <summary>What identifies a benchmark in results.</summary>
 /// <param name="Id">Name, for instance "mmlu".</param>
 /// <param name="Version">Raised when its numbers change.</param>
-public sealed record BenchmarkInfo(string Id, int Version);
-
-/// <summary>One item.</summary>
-/// <param name="Id">Stable within the benchmark.</param>
-/// <param name="Document">The item's own data, kept in the samples file.</param>
-public sealed record EvalItem(string Id, JsonObject Document);
-
-/// <summary>Something asked of a model.</summary>
-public abstract record EvalRequest
+public sealed record BenchmarkInfo(string Id, int Version)
 {
-    /// <summary>The log-prob of a continuation after a context, both as text or both as token ids.</summary>
-    /// <param name="Context">Text before.</param>
-    /// <param name="Continuation">Text that is scored.</param>
-    public sealed record LogLikelihood(string Context, string Continuation) : EvalRequest
-    {
-        /// <summary>Token ids that stand for Context; null where it is text.</summary>
-        public int[]? ContextIds { get; init; }
+    /// <summary>Whether texts get what the tokenizer puts around them (a begin token); null = as the tokenizer's files say.</summary>
+    public bool? AddSpecialTokens { get; init; }
 
-        /// <summary>Token ids that stand for Continuation; null where it is text.</summary>
-        public int[]? ContinuationIds { get; init; }
-    }
+    /// <summary>Tasks and groups with settings of their own; empty where the benchmark is one task.</summary>
+    public IReadOnlyList<TaskInfo> Tasks { get; init; } = [];
+
+    /// <summary>What was chosen where there is a choice (variants, shots), for the result file.</summary>
+    public JsonObject? Settings { get; init; }
 }
 
-/// <summary>What a model answered.</summary>
-/// <param name="LogProb">Sum of the continuation tokens' log-probs, natural logarithm.</param>
-/// <param name="Tokens">Number of continuation tokens.</param>
-/// <param name="IsGreedy">Whether every continuation token is the most probable one.</param>
-public sealed record EvalResponse(double LogProb, int Tokens, bool IsGreedy);
+/// <summary>A task or group of a benchmark.</summary>
+/// <param name="Name">As it stands in results.</param>
+/// <param name="Version">As the task's author writes it.</param>
+public sealed record TaskInfo(string Name, string Version)
+{
+    /// <summary>Solved examples in front of each item; null for groups.</summary>
+    public int? Shots { get; init; }
+
+    /// <summary>Names of a group's members; empty for tasks.</summary>
+    public IReadOnlyList<string> Members { get; init; } = [];
+
+    /// <summary>The task's settings, for the result file.</summary>
+    public JsonObject? Settings { get; init; }
+
+    /// <summary>What tables call it; null = its name.</summary>
+    public string? Alias { get; init; }
+}
+
+/// <summary>One item.</summary>
+/// <param name="Id">Stable within its task.</param>
+/// <param name="Document">The item's own data, kept in the samples file.</param>
+public sealed record EvalItem(string Id, JsonObject Document)
+{
+    /// <summary>The task that it belongs to; empty = the benchmark itself.</summary>
+    public string Task { get; init; } = "";
+}
 
 /// <summary>An item's scores.</summary>
 /// <param name="Id">The item's id.</param>
 /// <param name="Scores">By metric.</param>
-public sealed record ItemScore(string Id, IReadOnlyDictionary<string, double> Scores);
+public sealed record ItemScore(string Id, IReadOnlyDictionary<string, double> Scores)
+{
+    /// <summary>The item's task; empty = the benchmark itself.</summary>
+    public string Task { get; init; } = "";
+
+    /// <summary>How answers were read, where there are several ways.</summary>
+    public string Filter { get; init; } = "none";
+
+    /// <summary>The right answer, for the samples file; null for none.</summary>
+    public JsonNode? Target { get; init; }
+
+    /// <summary>The answer as it was read, for the samples file; null for none.</summary>
+    public JsonNode? Answer { get; init; }
+
+    /// <summary>By metric, what an item contributes that is no number: a pair of labels, a pair of texts; null for none.</summary>
+    public JsonObject? Details { get; init; }
+}
 
 /// <summary>One number of a result.</summary>
 /// <param name="Metric">Name, for instance "acc".</param>
@@ -71,4 +106,11 @@ public sealed record ItemScore(string Id, IReadOnlyDictionary<string, double> Sc
 /// <param name="StandardError">Its standard error; null where undefined.</param>
 /// <param name="Count">Items behind it.</param>
 /// <param name="HigherIsBetter">Direction.</param>
-public sealed record MetricResult(string Metric, double Value, double? StandardError, int Count, bool HigherIsBetter);
+public sealed record MetricResult(string Metric, double Value, double? StandardError, int Count, bool HigherIsBetter)
+{
+    /// <summary>The task or group that it belongs to; empty = the benchmark itself.</summary>
+    public string Task { get; init; } = "";
+
+    /// <summary>How answers were read, where there are several ways.</summary>
+    public string Filter { get; init; } = "none";
+}

@@ -139,6 +139,9 @@ public sealed record GenerationOptions
     /// <summary>Texts that end a continuation with the token that completes them.</summary>
     public IReadOnlyList<string> StopStrings { get; init; } = [];
 
+    /// <summary>Whether a stop string may begin in the prompt; else only new tokens count.</summary>
+    public bool StopStringsInPrompt { get; init; } = true;
+
     /// <summary>Seed of the random numbers.</summary>
     public ulong Seed { get; init; }
 }

@@ -30,14 +30,23 @@ internal static class BenchmarkKit
         public List<ItemScore> Scores(int from)
         {
             var benchmark = Benchmark();
-            return [.. benchmark.Items().Skip(from).Select(item => new ItemScore(item.Id, benchmark.Score(item, [.. benchmark.Requests(item).Select(Answer)])))];
+            return [.. benchmark.Items().Skip(from).SelectMany(item => Score(benchmark, item))];
+        }
+
+        private static IReadOnlyList<ItemScore> Score(IBenchmark benchmark, EvalItem item)
+        {
+            List<EvalResponse> answers = [.. benchmark.Requests(item).Select(Answer)];
+            if (benchmark is IAsksAgain again) answers.AddRange(again.FollowUps(item, answers).Select(Answer));
+            return benchmark.Score(item, answers);
         }
 
         // Fixed by the request alone: some right, some wrong.
         private static EvalResponse Answer(EvalRequest request)
         {
             var hash = request.ToString().Aggregate(17, (sum, letter) => unchecked((sum * 31) + letter));
-            return new EvalResponse(-1 - Math.Abs(hash % 97) / 10.0, 1 + Math.Abs(hash % 5), hash % 2 == 0);
+            var answer = new EvalResponse(-1 - Math.Abs(hash % 97) / 10.0, 1 + Math.Abs(hash % 5), hash % 2 == 0);
+            if (request is EvalRequest.Judge) answer = answer with { Judgement = new JudgeAnswer { Scores = [hash % 11], Preference = 0.5, Text = $"answer {hash % 7}" } };
+            return request is EvalRequest.Generate ask ? answer with { Texts = [.. Enumerable.Range(0, ask.Samples).Select(k => $"answer {Math.Abs(hash % 7) + k}")] } : answer;
         }
     }
 
@@ -50,10 +59,10 @@ internal static class BenchmarkKit
 
     private static void HasStableIds(Evaluation evaluation)
     {
-        var first = evaluation.Benchmark().Items().Select(item => item.Id).ToArray();
-        var second = evaluation.Benchmark().Items().Select(item => item.Id).ToArray();
+        var first = evaluation.Benchmark().Items().Select(item => (item.Task, item.Id)).ToArray();
+        var second = evaluation.Benchmark().Items().Select(item => (item.Task, item.Id)).ToArray();
         Expect.That(first.SequenceEqual(second), "Two instances gave items of other ids or in another order; results are matched by id.");
-        Expect.That(first.Distinct().Count() == first.Length, $"Ids must be distinct; twice there is {first.GroupBy(id => id).FirstOrDefault(group => group.Count() > 1)?.Key}.");
+        Expect.That(first.Distinct().Count() == first.Length, $"Ids must be distinct; twice there is {first.GroupBy(id => id).FirstOrDefault(group => group.Count() > 1)?.Key.Id}.");
     }
 
     private static void AsksTheSameAgain(Evaluation evaluation)
@@ -99,5 +108,5 @@ internal static class BenchmarkKit
         }
     }
 
-    private static string Text(ItemScore score) => score.Id + ": " + string.Join(", ", score.Scores.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key} {pair.Value:R}"));
+    private static string Text(ItemScore score) => score.Task + score.Id + score.Filter + ": " + string.Join(", ", score.Scores.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key} {pair.Value:R}"));
 }

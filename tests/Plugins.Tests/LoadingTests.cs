@@ -60,7 +60,7 @@ public class LoadingTests
         var benchmark = workshop.Scan().Create<IBenchmark>("sample.rows/rows", new JsonObject { ["task"] = "product" }, Workshop.Context);
         var items = benchmark.Items().ToArray();
         Assert.That(items.Select(item => benchmark.Requests(item)[0]).Cast<EvalRequest.LogLikelihood>().Select(request => request.Continuation), Is.EqualTo(new[] { "1", "4", "9" }));
-        var scores = items.Select((item, k) => new ItemScore(item.Id, benchmark.Score(item, [new EvalResponse(-1, 1, k == 0)]))).ToArray();
+        var scores = items.SelectMany((item, k) => benchmark.Score(item, [new EvalResponse(-1, 1, k == 0)])).ToArray();
         Assert.That(benchmark.Aggregate(scores)[0].Value, Is.EqualTo(1.0 / 3));
         var core = AppDomain.CurrentDomain.GetAssemblies().Where(assembly => assembly.GetName().Name == "FSharp.Core");
         Assert.That(core.Select(AssemblyLoadContext.GetLoadContext), Is.EqualTo(new[] { AssemblyLoadContext.Default }));

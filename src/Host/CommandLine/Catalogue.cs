@@ -20,6 +20,7 @@ internal static class Catalogue
         GenerateCommand.Entry,
         ChatCommand.Entry,
         JudgeCommand.Entry,
+        EvalCommand.Entry,
         TokenizeCommand.Entry,
         MergeCommand.Entry,
         AdapterCommand.Entry,

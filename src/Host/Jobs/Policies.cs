@@ -7,6 +7,7 @@ using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
@@ -82,9 +83,17 @@ internal static class Policies
         return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = at.AdapterLayer(k) }), new AdapterPlace(at.AdapterLayer(trained), own)], Joined = Directory.Exists(at.Adapter) ? at.Adapter : null };
     }
 
-    internal static Policy Load(JobContext job, PolicyPlace place, torch.ScalarType dtype = torch.ScalarType.Float32)
+    /// <summary>Loads a policy.</summary>
+    /// <param name="job">Its plugins and log.</param>
+    /// <param name="place">Where it lies.</param>
+    /// <param name="scoreSeed">With a score head of one number, which a language model gets anew from this seed; null = as it is.</param>
+    /// <param name="dtype">What the base computes in.</param>
+    internal static Policy Load(JobContext job, PolicyPlace place, ulong? scoreSeed = null, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
-        DecoderModel Read() => ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins), dtype);
+        if (scoreSeed is not null && dtype != torch.ScalarType.Float32) throw new UserErrorException("dtype bfloat16 is for language models; a reward model is trained in float32. Leave dtype out.");
+        void Warn(string warning) => job.Logger.LogWarning("{Warning}", warning);
+        var architectures = PluginArchitectures.Of(job.Plugins);
+        DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, Warn, architectures) : ModelFolder.Load(place.Base, Warn, architectures, dtype);
         // A training changes its model, and may load a base twice: as policy and as reference.
         var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base, Read) : Read();
         var outline = model.Outline(place.Base);

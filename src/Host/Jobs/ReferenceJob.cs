@@ -19,12 +19,12 @@ internal static class ReferenceJob
     {
         var spec = job.Spec.Options;
         var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0);
-        var policy = Policies.Load(job, Policies.Place(job, spec["policy"]!), options.Dtype);
+        var policy = Policies.Load(job, Policies.Place(job, spec["policy"]!), dtype: options.Dtype);
         var (model, mode) = (policy.Model, Mode(job, policy));
         options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.Spec.MaxPositions) };
         if (Named(spec["reference"]) is { } folder && !IsAdapter(job, folder))
         {
-            model = Policies.Load(job, new PolicyPlace(job.Spec.FullPath(folder), []), options.Dtype).Model;
+            model = Policies.Load(job, new PolicyPlace(job.Spec.FullPath(folder), []), dtype: options.Dtype).Model;
             if (model.Spec.Vocabulary != policy.Model.Spec.Vocabulary)
                 throw new UserErrorException($"The reference {folder} has a vocabulary of {model.Spec.Vocabulary} and the policy one of {policy.Model.Spec.Vocabulary}; a reference needs the policy's tokenizer.");
         }

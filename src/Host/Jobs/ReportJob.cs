@@ -42,12 +42,14 @@ internal static class ReportJob
         }
     }
 
-    private static string FirstMetric(JsonObject results) => results.First(r => r.Key.EndsWith(",none", StringComparison.Ordinal)).Key[..^",none".Length];
+    // "acc", or "exact_match,strict" where there is a filter.
+    private static string FirstMetric(JsonObject results) => results.First(r => r.Key.Contains(',')).Key is var key && key.EndsWith(",none", StringComparison.Ordinal) ? key[..^",none".Length] : key;
 
     private static string Number(JsonObject results, string metric)
     {
-        if (results[$"{metric},none"] is not JsonValue node || !node.TryGetValue<double>(out var value)) return results[$"{metric},none"]?.ToString() ?? "none";
-        var error = results[$"{metric}_stderr,none"] is JsonValue e && e.TryGetValue<double>(out var number) ? $" ± {number.ToString("0.000", CultureInfo.InvariantCulture)}" : "";
+        var (name, filter) = metric.Split(',') is [var own, var by] ? (own, by) : (metric, "none");
+        if (results[$"{name},{filter}"] is not JsonValue node || !node.TryGetValue<double>(out var value)) return results[$"{name},{filter}"]?.ToString() ?? "none";
+        var error = results[$"{name}_stderr,{filter}"] is JsonValue e && e.TryGetValue<double>(out var number) ? $" ± {number.ToString("0.000", CultureInfo.InvariantCulture)}" : "";
         return value.ToString("0.000", CultureInfo.InvariantCulture) + error;
     }
 }

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch.Extras;
@@ -18,10 +19,10 @@ internal static class TrainJob
     {
         var spec = job.Spec.Options;
         var place = Policies.Place(job, spec["policy"]!);
-        var policy = Policies.Load(job, place, TrainingOptions.Of(spec["training"]!.AsObject(), 0).Dtype);
+        var method = job.Create<IAlignmentMethod>(spec["method"]!);
+        var policy = Policies.Load(job, place, method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, TrainingOptions.Of(spec["training"]!.AsObject(), 0).Dtype);
         var options = Options(job, policy.Model.Spec);
         if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
-        var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var start = TrainingStart.Of(job, place, policy, options);
         options = AfterFront(job, options, policy, start);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
@@ -34,6 +35,7 @@ internal static class TrainJob
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
             ChatTemplate = policy.ChatTemplate,
+            PadToken = method.Needs.Scores ? RewardFolder.PadToken(place.Base, policy.Tokenizer) : null,
             Records = job.Records(spec["dataset"]!),
             EvalRecords = heldOut,
             Method = method,

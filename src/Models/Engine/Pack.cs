@@ -85,9 +85,10 @@ public sealed class Pack : IDisposable
     /// <param name="maxRows">Rows per pack; a group that is longer gets a pack of its own.</param>
     /// <param name="place">What the packs are made for.</param>
     /// <param name="fronts">What stands before the groups' text; null = nothing.</param>
-    internal static IEnumerable<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, Place place, Fronts? fronts = null)
+    /// <param name="first">Position of each group's first token: how many tokens stand before it that are computed elsewhere.</param>
+    internal static IEnumerable<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, Place place, Fronts? fronts = null, int first = 0)
     {
-        var rows = new Rows(place.LengthClass);
+        var rows = new Rows(place.LengthClass, first);
         long slot = 0;
         for (var g = 0; g < groups.Count; g++)
         {
@@ -101,7 +102,7 @@ public sealed class Pack : IDisposable
             if (rows.Tokens.Count > 0 && rows.Tokens.Count + front.Tokens + RowsOf(groups[g]) > maxRows)
             {
                 yield return new Pack(rows, place);
-                rows = new Rows(place.LengthClass);
+                rows = new Rows(place.LengthClass, first);
             }
             rows.Add(groups[g], front, g, ref slot);
         }
@@ -143,7 +144,7 @@ public sealed class Pack : IDisposable
     }
 
     // The rows while they are being collected.
-    private sealed class Rows(Func<long, long>? lengthClass)
+    private sealed class Rows(Func<long, long>? lengthClass, int first)
     {
         internal readonly List<long> Tokens = [];
         internal readonly List<long> Positions = [];
@@ -188,7 +189,7 @@ public sealed class Pack : IDisposable
         private void Append(int token, int position)
         {
             Tokens.Add(token);
-            Positions.Add(position);
+            Positions.Add(first + position);
             if (Virtual.Count > 0) Virtual.Add(-1);
         }
 

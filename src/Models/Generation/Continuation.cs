@@ -59,7 +59,7 @@ internal sealed class Endings(GenerationOptions options, StopStrings? stops)
     internal FinishReason? Of(Continuation continuation)
     {
         if (options.EosTokenIds.Contains(continuation.LastToken)) return FinishReason.Eos;
-        if (stops is not null && stops.EndsWith(continuation.Past)) return FinishReason.Stop;
+        if (stops is not null && stops.EndsWith(options.StopStringsInPrompt ? continuation.Past : continuation.Past[^continuation.Made..])) return FinishReason.Stop;
         return continuation.Made >= options.MaxNewTokens || continuation.Past.Length >= options.MaxLength ? FinishReason.Length : null;
     }
 }

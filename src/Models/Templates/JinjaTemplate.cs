@@ -15,7 +15,7 @@ internal sealed class JinjaTemplate
 
     /// <summary>Parses a template.</summary>
     /// <exception cref="ChatTemplateException">Syntax or Limit, with the line.</exception>
-    public JinjaTemplate(string name, string source)
+    public JinjaTemplate(string name, string source, bool trims = true)
     {
         this.name = name;
         int line = 0;
@@ -23,7 +23,7 @@ internal sealed class JinjaTemplate
         {
             if (source.Length > MaxLength)
                 throw new Fault(ChatTemplateErrorKind.Limit, $"it has {source.Length} characters; the limit is {MaxLength}");
-            body = Parser.Parse(source, out line);
+            body = Parser.Parse(source, trims, out line);
         }
         catch (Fault fault)
         {
@@ -33,9 +33,9 @@ internal sealed class JinjaTemplate
 
     /// <summary>Renders the template; spans are in code points.</summary>
     /// <exception cref="ChatTemplateException">What went wrong, with the line.</exception>
-    public RenderedChat Render(IReadOnlyDictionary<string, object?> variables, RenderLimits limits, DateTime? now)
+    public RenderedChat Render(IReadOnlyDictionary<string, object?> variables, RenderLimits limits, DateTime? now, bool strict = false)
     {
-        var run = new Run(variables, limits, now);
+        var run = new Run(variables, limits, now) { Strict = strict };
         try
         {
             return run.Meter.Run(() =>

@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Host.Evaluation;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
@@ -70,6 +71,9 @@ internal sealed class Shapes(Planned planned)
         return new TextShape((long)options.BatchSize * options.GradientAccumulationSteps * options.MaxSteps, options.MaxLength, options.MaxLength);
     }
 
+    // Nothing is cut where the model's context is not known.
+    private const int Unlimited = int.MaxValue / 2;
+
     /// <summary>A benchmark's requests; null where it asks more than log-likelihoods, or cannot be opened yet.</summary>
     internal TextShape? Benchmark(JsonObject evaluation) => Once($"benchmark {evaluation["benchmark"]!.ToJsonString()} {Root(evaluation["policy"]!).ToJsonString()}", () =>
     {
@@ -77,7 +81,12 @@ internal sealed class Shapes(Planned planned)
         var (tokenizer, _) = Text(evaluation["policy"]!);
         var (items, lengths) = (0L, new List<long>());
         foreach (var item in benchmark.Items())
-            if (++items <= LookAt) lengths.Add(Requests.Groups(benchmark.Requests(item), tokenizer).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)));
+        {
+            if (++items > LookAt) continue;
+            var requests = benchmark.Requests(item);
+            if (!requests.All(r => r is EvalRequest.LogLikelihood { Messages: null })) return null;
+            lengths.Add(new RequestEncoder(tokenizer, null, Unlimited, takesLeadingBlank: false, addSpecialTokens: benchmark.Info.AddSpecialTokens).Rows([.. requests.Cast<EvalRequest.LogLikelihood>()]));
+        }
         return lengths.Count == 0 ? null : new TextShape(items, lengths.Average(), lengths.Max());
     });
 

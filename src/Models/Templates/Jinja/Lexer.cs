@@ -1,5 +1,5 @@
-// Jinja's lexer: text, {{ }}, {% %} and {# #} with whitespace control, trim_blocks and lstrip_blocks on,
-// one trailing line feed dropped. Rules after the Jinja 3.1 documentation and the goldens.
+// Jinja's lexer: text, {{ }}, {% %} and {# #} with whitespace control; as chat templates have it (trim_blocks and lstrip_blocks
+// on, one trailing line feed dropped) or plain. Rules after the Jinja 3.1 documentation and the goldens.
 using System.Globalization;
 using System.Numerics;
 using System.Text;
@@ -43,17 +43,23 @@ internal sealed class Lexer
     private int line = 1;
     private bool lineStarting = true;
 
-    private Lexer(string source)
+    private readonly bool trims;
+
+    private Lexer(string source, bool trims)
     {
         string normal = source.Replace("\r\n", "\n").Replace('\r', '\n');
-        text = normal.EndsWith('\n') ? normal[..^1] : normal;
+        text = trims && normal.EndsWith('\n') ? normal[..^1] : normal;
+        this.trims = trims;
     }
 
     /// <summary>Splits a template into tokens, the last of kind End.</summary>
-    /// <exception cref="Fault">Syntax; Line is the line reached.</exception>
-    public static List<Token> Split(string source, out int reachedLine)
+    /// <param name="source">The template.</param>
+    /// <param name="trims">trim_blocks, lstrip_blocks, and one trailing line feed dropped.</param>
+    /// <param name="reachedLine">The line reached.</param>
+    /// <exception cref="Fault">Syntax.</exception>
+    public static List<Token> Split(string source, bool trims, out int reachedLine)
     {
-        var lexer = new Lexer(source);
+        var lexer = new Lexer(source, trims);
         reachedLine = 1;
         try
         {
@@ -106,7 +112,7 @@ internal sealed class Lexer
     private string Control(string before, char sign, char kind)
     {
         if (sign == '-') return PyText.TrimEnd(before);
-        if (sign == '+' || kind == '{') return before;
+        if (sign == '+' || kind == '{' || !trims) return before;
         int start = before.LastIndexOf('\n') + 1;
         bool atLineStart = start > 0 || lineStarting;
         return atLineStart && start < before.Length && PyText.IsSpace(before.AsSpan(start)) ? before[..start] : before;
@@ -132,7 +138,7 @@ internal sealed class Lexer
         if (trimLine && i < text.Length && text[i] == '+' && Looking(close, i + 1)) return i + 1 + close.Length;
         if (!Looking(close, i)) return -1;
         int end = i + close.Length;
-        return trimLine && end < text.Length && text[end] == '\n' ? end + 1 : end;
+        return trims && trimLine && end < text.Length && text[end] == '\n' ? end + 1 : end;
     }
 
     private void Comment(int body)

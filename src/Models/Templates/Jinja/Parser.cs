@@ -34,9 +34,9 @@ internal sealed partial class Parser
 
     /// <summary>Parses a template.</summary>
     /// <exception cref="Fault">Syntax; <paramref name="line"/> is the line reached.</exception>
-    public static Block Parse(string source, out int line)
+    public static Block Parse(string source, bool trims, out int line)
     {
-        var parser = new Parser(Lexer.Split(source, out line));
+        var parser = new Parser(Lexer.Split(source, trims, out line));
         line = 1;
         try
         {

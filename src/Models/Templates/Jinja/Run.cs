@@ -21,6 +21,9 @@ internal sealed class Run
 
     public Meter Meter { get; }
 
+    /// <summary>Whether printing what does not exist is an error.</summary>
+    public bool Strict { get; init; }
+
     /// <summary>What strftime_now sees; null: the clock.</summary>
     public DateTime? Now { get; }
 

@@ -51,7 +51,13 @@ internal sealed class Print(Expression[] values, int line) : Statement(line)
 {
     protected override Flow Perform(Scope scope)
     {
-        foreach (Expression value in values) scope.Run.Write(Py.Str(value.Evaluate(scope)));
+        foreach (Expression value in values)
+        {
+            object? printed = value.Evaluate(scope);
+            if (scope.Run.Strict && printed is Undefined undefined) throw undefined.Fault();
+            scope.Run.Write(Py.Str(printed));
+        }
+
         return Flow.Next;
     }
 }

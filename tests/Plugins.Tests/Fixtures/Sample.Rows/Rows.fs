@@ -38,8 +38,9 @@ type RowsBenchmark(options: RowsOptions) =
             let answer = answer (int item.Id) |> Option.map string |> Option.defaultValue ""
             [| EvalRequest.LogLikelihood(item.Id, answer) :> EvalRequest |] :> IReadOnlyList<EvalRequest>
 
-        member _.Score(_, responses) =
-            readOnlyDict [ "acc", (if responses[0].IsGreedy then 1.0 else 0.0) ]
+        member _.Score(item, responses) =
+            let scores = readOnlyDict [ "acc", (if responses[0].IsGreedy then 1.0 else 0.0) ]
+            [| ItemScore(item.Id, scores) |] :> IReadOnlyList<ItemScore>
 
         member _.Aggregate(scores) =
             let mean = scores |> Seq.averageBy (fun score -> score.Scores["acc"])

@@ -33,8 +33,8 @@ internal sealed class SumsBenchmark(BenchmarkFault fault) : IBenchmark
         return [new EvalRequest.LogLikelihood($"{k} + {k} ={again}", $" {k + k}")];
     }
 
-    public IReadOnlyDictionary<string, double> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) =>
-        new Dictionary<string, double> { ["acc"] = fault == BenchmarkFault.RemembersItems ? scored++ : responses[0].IsGreedy ? 1 : 0 };
+    public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) =>
+        [new ItemScore(item.Id, new Dictionary<string, double> { ["acc"] = fault == BenchmarkFault.RemembersItems ? scored++ : responses[0].IsGreedy ? 1 : 0 })];
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
     {

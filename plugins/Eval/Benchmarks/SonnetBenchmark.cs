@@ -1,0 +1,125 @@
+// Sonnets continued from their first three lines (the default project of CS224N): chrF of whole sonnets, prompt included. Beside
+// it stands its floor: the score of the prompts alone, and of prompts with the last lines of a random training sonnet.
+
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using PeftAlign.Abstractions;
+using PeftAlign.Core.Metrics;
+using PeftAlign.Eval.Files;
+using PeftAlign.Eval.Scoring;
+
+namespace PeftAlign.Eval.Benchmarks;
+
+/// <summary>Options of sonnets.</summary>
+public sealed class SonnetOptions
+{
+    /// <summary>Folder with the three files below.</summary>
+    [OptionRequired]
+    [OptionNames("path")]
+    public string Path { get; set; } = "";
+
+    /// <summary>The whole sonnets that are to be written.</summary>
+    public string Held { get; set; } = "TRUE_sonnets_held_out_dev.txt";
+
+    /// <summary>The sonnets of training, for the floor.</summary>
+    public string Train { get; set; } = "sonnets.txt";
+
+    /// <summary>Lines of a sonnet that are given.</summary>
+    [OptionRange(1, 13)]
+    public int Lines { get; set; } = 3;
+
+    /// <summary>Most new tokens.</summary>
+    [OptionRange(1)]
+    public int MaxNewTokens { get; set; } = 128;
+
+    /// <summary>0 takes the most likely token.</summary>
+    [OptionRange(0)]
+    public double Temperature { get; set; } = 1.2;
+
+    /// <summary>Nucleus of sampling.</summary>
+    [OptionRange(0, 1, ExclusiveMinimum = true)]
+    public double TopP { get; set; } = 0.9;
+
+    /// <summary>Seed of sampling.</summary>
+    [OptionRange(0)]
+    public long Seed { get; set; }
+
+    /// <summary>Most sonnets; 0 = all.</summary>
+    [OptionRange(0)]
+    public int Limit { get; set; }
+
+    /// <summary>Resamples behind the standard error.</summary>
+    [OptionRange(0)]
+    public int BootstrapIters { get; set; } = 1000;
+}
+
+internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmark
+{
+    // Draws of the floor with copied lines.
+    private const int Draws = 20;
+
+    public BenchmarkInfo Info { get; } = new("sonnets", 1)
+    {
+        Settings = new JsonObject { ["lines"] = options.Lines, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["floor_draws"] = Draws },
+    };
+
+    /// <summary>The sonnets of a file: parted by lines with a number alone; what stands before the first is left out.</summary>
+    internal static IReadOnlyList<string> Parted(string text) => [.. Numbers().Split(text).Skip(1).Select(s => s.Trim()).Where(s => s.Length > 0)];
+
+    public IEnumerable<EvalItem> Items()
+    {
+        var sonnets = Read(options.Held);
+        return (options.Limit > 0 ? sonnets.Take(options.Limit) : sonnets).Select((sonnet, k) => new EvalItem($"{k}", new JsonObject { ["prompt"] = Head(sonnet), ["sonnet"] = sonnet }));
+    }
+
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [new EvalRequest.Generate((string)item.Document["prompt"]!)
+    {
+        MaxNewTokens = options.MaxNewTokens,
+        Temperature = options.Temperature,
+        TopP = options.Temperature > 0 ? options.TopP : 1,
+        Seed = (ulong)options.Seed,
+    }];
+
+    public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
+    {
+        var (prompt, sonnet) = ((string)item.Document["prompt"]!, (string)item.Document["sonnet"]!);
+        var written = prompt + responses[0].Texts[0];
+        return [new ItemScore(item.Id, new Dictionary<string, double> { ["sentence_chrf"] = Chrf.Sentence(written, sonnet), ["new_tokens"] = responses[0].Tokens })
+        {
+            Target = sonnet,
+            Answer = written,
+            Details = new JsonObject { ["chrf"] = new JsonArray(sonnet, written, prompt) },
+        }];
+    }
+
+    public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
+    {
+        if (items.Count == 0) return [];
+        string[] Part(int k) => [.. items.Select(i => (string)i.Details!["chrf"]![k]!)];
+        var (meant, written, prompts) = (Part(0), Part(1), Part(2));
+        double Of(IEnumerable<string> said, IEnumerable<string> right) => Chrf.Corpus([.. said], [.. right.Select(r => new[] { r })], ChrfOptions.Default);
+        var error = StandardErrors.Bootstrap(items.Count, rows => Of(rows.Select(r => written[r]), rows.Select(r => meant[r])), options.BootstrapIters);
+        var results = new List<MetricResult>
+        {
+            new("chrf", Of(written, meant), error, items.Count, HigherIsBetter: true),
+            new("chrf_floor_prompt", Of(prompts, meant), null, items.Count, HigherIsBetter: true),
+        };
+        var (tails, random) = (Read(options.Train).Select(Tail).ToList(), new PythonRandom(0));
+        var floors = Enumerable.Range(0, Draws).Select(_ => Of(prompts.Select(p => p + "\n" + tails[(int)(random.Double() * tails.Count)]), meant)).ToList();
+        results.Add(Means.Of("chrf_floor_copied", floors) with { Count = items.Count });
+        return results;
+    }
+
+    private string Head(string sonnet) => string.Join('\n', sonnet.Split('\n').Take(options.Lines));
+
+    private string Tail(string sonnet) => string.Join('\n', sonnet.Split('\n').Skip(options.Lines));
+
+    private IReadOnlyList<string> Read(string name)
+    {
+        var file = new[] { System.IO.Path.Combine(options.Path, "sonnets", name), System.IO.Path.Combine(options.Path, name) }.FirstOrDefault(File.Exists) ?? throw new UserErrorException($"{options.Path} lacks {name}; fetch it, or name another file with the options held and train.");
+        return Parted(RowFile.Text(file)) is { Count: > 0 } sonnets ? sonnets : throw new UserErrorException($"{file} holds no sonnets; they are parted by lines with a number alone.");
+    }
+
+    [GeneratedRegex(@"\n\s*\d+\s*\n", RegexOptions.CultureInvariant)]
+    private static partial Regex Numbers();
+}

@@ -1,0 +1,79 @@
+// Rows of local data files: JSON lines, a JSON list, or CSV with a header; plain or gzip. Errors name file and line.
+
+using System.Globalization;
+using System.IO.Compression;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Eval.Files;
+
+internal static class RowFile
+{
+    /// <summary>All rows of a file.</summary>
+    /// <exception cref="UserErrorException">It is missing or broken; file and line are named.</exception>
+    internal static IReadOnlyList<JsonObject> Read(string path, bool csv)
+    {
+        var text = Text(path);
+        if (csv) return Table(path, text);
+        if (text.AsSpan().TrimStart() is ['[', ..]) return List(path, text);
+        var rows = new List<JsonObject>();
+        var number = 0;
+        foreach (var line in text.Split('\n'))
+        {
+            number++;
+            if (!string.IsNullOrWhiteSpace(line)) rows.Add(Parsed(line, $"{path}, line {number}") as JsonObject ?? throw new UserErrorException($"{path}, line {number} is no JSON object; write one object per line."));
+        }
+        return rows.Count > 0 ? rows : throw new UserErrorException($"{path} holds no rows; give a file with one JSON object per line.");
+    }
+
+    /// <summary>A file's text, unpacked where it is gzip.</summary>
+    internal static string Text(string path)
+    {
+        try
+        {
+            using var file = File.OpenRead(path);
+            using Stream stream = path.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionMode.Decompress) : file;
+            using var reader = new StreamReader(stream, new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true));
+            return reader.ReadToEnd();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException(File.Exists(path) ? $"{path} cannot be read: {e.Message}" : $"{path} is not there; check the path, which starts at the data folder (--data) or the working directory.", e);
+        }
+        catch (Exception e) when (e is InvalidDataException or DecoderFallbackException)
+        {
+            throw new UserErrorException($"{path} is damaged: {e.Message} Fetch it again, as UTF-8.", e);
+        }
+    }
+
+    /// <summary>A JSON value with its place for errors.</summary>
+    internal static JsonNode? Parsed(string text, string place)
+    {
+        try
+        {
+            return JsonNode.Parse(text);
+        }
+        catch (JsonException e)
+        {
+            throw new UserErrorException($"{place} is not valid JSON (byte {e.BytePositionInLine + 1}); mend or remove it.", e);
+        }
+    }
+
+    private static IReadOnlyList<JsonObject> List(string path, string text) =>
+        [.. Parsed(text, path)!.AsArray().Select((row, k) => row as JsonObject ?? throw new UserErrorException($"{path}, item {k + 1} is no JSON object; write a list of objects."))];
+
+    private static IReadOnlyList<JsonObject> Table(string path, string text)
+    {
+        var rows = Csv.Rows(text, path).ToList();
+        if (rows.Count < 2) throw new UserErrorException($"{path} holds no rows; give a header line and rows.");
+        var header = rows[0].Fields;
+        // A column of whole numbers holds numbers, as other readers of CSV have it.
+        var whole = header.Select((_, k) => rows.Skip(1).All(row => row.Fields.Count > k && long.TryParse(row.Fields[k], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long _))).ToList();
+        JsonNode Value(string field, int k) => whole[k] ? long.Parse(field, CultureInfo.InvariantCulture) : field;
+        return [.. rows.Skip(1).Select(row => row.Fields.Count == header.Count
+            ? new JsonObject(header.Select((name, k) => new KeyValuePair<string, JsonNode?>(name, Value(row.Fields[k], k))))
+            : throw new UserErrorException($"{path}, line {row.Line} has {row.Fields.Count} fields; the header has {header.Count}."))];
+    }
+}

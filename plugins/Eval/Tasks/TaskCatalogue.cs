@@ -1,0 +1,130 @@
+// Which tasks and groups run: those that are asked for by name or tag, with all that groups hold; else all that the files hold.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Eval.Tasks;
+
+/// <summary>A number of a group.</summary>
+/// <param name="Name">The metric.</param>
+/// <param name="WeightBySize">Whether tasks count by their items.</param>
+/// <param name="Filters">Filters whose numbers are taken.</param>
+internal sealed record GroupMetric(string Name, bool WeightBySize, IReadOnlyList<string> Filters);
+
+/// <summary>A group.</summary>
+internal sealed record TaskGroup(string Name, string? Alias, string Version, IReadOnlyList<string> Members, IReadOnlyList<GroupMetric> Metrics);
+
+internal sealed class TaskCatalogue
+{
+    private static readonly string[] OfGroup = ["group", "group_alias", "task", "aggregate_metric_list", "metadata", "tag"];
+
+    private readonly Dictionary<string, TaskConfig> tasks = [];
+    private readonly Dictionary<string, TaskGroup> groups = [];
+    private readonly Dictionary<string, List<string>> tags = [];
+
+    /// <param name="all">All task and group files.</param>
+    /// <param name="names">What to run; empty for all.</param>
+    /// <exception cref="UserErrorException">A file is at fault, or a name is unknown.</exception>
+    internal TaskCatalogue(IReadOnlyList<(string File, JsonObject Content)> all, IReadOnlyList<string> names)
+    {
+        foreach (var (file, content) in all.Where(f => f.Content["group"] is null)) AddTask(file, content);
+        foreach (var (file, content) in all.Where(f => f.Content["group"] is not null)) Typed(file, () => AddGroup(file, content));
+        foreach (var group in groups.Values)
+            if (group.Members.FirstOrDefault(m => !tasks.ContainsKey(m) && !groups.ContainsKey(m) && !tags.ContainsKey(m)) is { } missing) throw new UserErrorException($"Group {group.Name} names the task '{missing}', which is in none of the files; add its file, or take it out.");
+        foreach (var name in names)
+            if (!tasks.ContainsKey(name) && !groups.ContainsKey(name) && !tags.ContainsKey(name)) throw new UserErrorException($"There is no task, group or tag '{name}'; the files hold {string.Join(", ", tasks.Keys.Concat(groups.Keys).Concat(tags.Keys).Order(StringComparer.Ordinal).Take(40))}.");
+        var wanted = names.Count == 0 ? [.. tasks.Keys, .. groups.Keys] : names;
+        Tasks = [.. wanted.SelectMany(n => Leaves(n, [])).Distinct().Select(n => tasks[n])];
+        Groups = [.. wanted.SelectMany(n => Below(n, [])).Distinct().Select(n => groups[n])];
+    }
+
+    /// <summary>The tasks that run.</summary>
+    internal IReadOnlyList<TaskConfig> Tasks { get; }
+
+    /// <summary>The groups that are reported.</summary>
+    internal IReadOnlyList<TaskGroup> Groups { get; }
+
+    /// <summary>The tasks below a group, however deep, each once.</summary>
+    internal IEnumerable<string> Leaves(TaskGroup group) => Leaves(group.Name, []).Distinct();
+
+    private IEnumerable<string> Leaves(string name, HashSet<string> above) =>
+        tasks.ContainsKey(name) ? [name]
+        : tags.TryGetValue(name, out var tagged) ? tagged
+        : above.Contains(name) ? throw new UserErrorException($"Group {name} holds itself; take it out of its members.")
+        : groups[name].Members.SelectMany(m => Leaves(m, [.. above, name]));
+
+    private IEnumerable<string> Below(string name, HashSet<string> above) =>
+        groups.TryGetValue(name, out var group) && !above.Contains(name) ? [name, .. group.Members.SelectMany(m => Below(m, [.. above, name]))] : [];
+
+    private void AddTask(string file, JsonObject content)
+    {
+        if (content["task"] is not JsonValue name || !name.TryGetValue<string>(out _)) throw new UserErrorException($"{file}: 'task' must be the task's name; a list of tasks needs 'group'.");
+        var task = Typed(file, () => new TaskConfig(file, content));
+        if (!tasks.TryAdd(task.Name, task)) throw new UserErrorException($"{file}: there is already a task '{task.Name}'; rename one of them.");
+        foreach (var tag in task.Tags)
+        {
+            if (!tags.TryGetValue(tag, out var members)) tags.Add(tag, members = []);
+            members.Add(task.Name);
+        }
+    }
+
+    // A field of another type than it must have: JSON's own words say which.
+    private static T Typed<T>(string file, Func<T> make)
+    {
+        try
+        {
+            return make();
+        }
+        catch (Exception e) when (e is InvalidOperationException or FormatException)
+        {
+            throw new UserErrorException($"{file}: a field has a value of the wrong type ({e.Message}); compare it with lm-evaluation-harness's documentation of tasks.", e);
+        }
+    }
+
+    private string AddGroup(string file, JsonObject content)
+    {
+        var name = (string)content["group"]!;
+        UserErrorException Fault(string what, string next) => new($"{file}: group {name}: {what}; {next}.");
+        if (content.Select(e => e.Key).FirstOrDefault(k => !OfGroup.Contains(k)) is { } foreign) throw Fault($"'{foreign}' is not supported", $"the fields of a group are {string.Join(", ", OfGroup)}");
+        var members = content["task"] switch
+        {
+            JsonArray list => list.Select(m => Member(file, m, Fault)).ToList(),
+            JsonValue one => [(string)one!],
+            _ => throw Fault("has no tasks", "list them under 'task'"),
+        };
+        var metrics = content["aggregate_metric_list"] switch
+        {
+            JsonArray list => list.Select(m => Metric(m, Fault)).ToList(),
+            JsonObject one => [Metric(one, Fault)],
+            _ => [],
+        };
+        if (tasks.ContainsKey(name) || !groups.TryAdd(name, new TaskGroup(name, (string?)content["group_alias"], content["metadata"]?["version"]?.ToJsonString().Trim('"') ?? "0", members, metrics)))
+            throw Fault("the name is taken", "rename one of them");
+        return name;
+    }
+
+    // A name, a group within the group, or a task with some fields of its own.
+    private string Member(string file, JsonNode? node, Func<string, string, UserErrorException> fault)
+    {
+        if (node is JsonValue name) return (string)name!;
+        if (node is not JsonObject map) throw fault("a member is neither a name nor a mapping", "write a task's name");
+        if (map["group"] is not null) return AddGroup(file, map);
+        if (map["task"] is not JsonValue task) throw fault("a member has no field 'task'", "name the task");
+        if (map.Count == 1) return (string)task!;
+        throw fault($"the member '{task}' changes fields of a task", "give the changed task a file of its own, with include");
+    }
+
+    private static GroupMetric Metric(JsonNode? node, Func<string, string, UserErrorException> fault)
+    {
+        if (node is not JsonObject map || map["metric"] is not JsonValue name) throw fault("an entry of aggregate_metric_list has no field 'metric'", "name the metric");
+        if (map["aggregation"] is { } aggregation && aggregation.ToString() != "mean") throw fault($"aggregation '{aggregation}' is not supported", "groups take means");
+        if (map.Select(e => e.Key).FirstOrDefault(k => k is not ("metric" or "aggregation" or "weight_by_size" or "filter_list")) is { } foreign) throw fault($"aggregate_metric_list has '{foreign}', which is not supported", "leave it out");
+        IReadOnlyList<string> filters = map["filter_list"] switch
+        {
+            JsonArray list => [.. list.Select(f => (string)f!)],
+            JsonValue one => [(string)one!],
+            _ => ["none"],
+        };
+        return new GroupMetric((string)name!, (bool?)map["weight_by_size"] ?? true, filters);
+    }
+}

@@ -1,0 +1,149 @@
+// A task of lm-evaluation-harness, read from its YAML. Every field is either used or refused by name.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Eval.Tasks;
+
+/// <summary>One entry of metric_list.</summary>
+/// <param name="Name">acc, exact_match ...</param>
+/// <param name="Aggregation">mean, perplexity ...; null for the metric's own.</param>
+/// <param name="HigherIsBetter">null for the metric's own.</param>
+/// <param name="Options">Keyword arguments of the metric.</param>
+internal sealed record TaskMetric(string Name, string? Aggregation, bool? HigherIsBetter, JsonObject Options);
+
+/// <summary>One way to read answers: steps in order.</summary>
+internal sealed record TaskFilter(string Name, IReadOnlyList<JsonObject> Steps);
+
+internal sealed class TaskConfig
+{
+    private static readonly string[] Known =
+    [
+        "task", "task_alias", "tag", "dataset_path", "dataset_name", "dataset_kwargs", "training_split", "validation_split", "test_split", "fewshot_split", "doc_to_text", "doc_to_target",
+        "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter", "fewshot_config", "num_fewshot", "metric_list", "output_type", "generation_kwargs", "repeats", "filter_list",
+        "should_decontaminate", "doc_to_decontamination_query", "metadata", "unsafe_code",
+    ];
+
+    private static readonly string[] Outputs = ["multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until"];
+
+    private readonly string file;
+
+    internal TaskConfig(string file, JsonObject content)
+    {
+        (this.file, Content) = (file, content);
+        Name = (string)content["task"]!;
+        var foreign = content.Select(e => e.Key).Where(k => !Known.Contains(k)).ToList();
+        if (foreign.Count > 0) throw Fault($"'{foreign[0]}' is not supported", $"the fields of a task are {string.Join(", ", Known)}");
+        foreach (var flag in (string[])["should_decontaminate", "unsafe_code"])
+            if (content[flag] is { } value && value.ToJsonString() != "false") throw Fault($"'{flag}: {value}' is not supported", "leave it out");
+        if (content["repeats"] is { } repeats && repeats.ToJsonString() != "1") throw Fault($"'repeats: {repeats}' is not supported", "leave it out; several samples are not scored here");
+        OutputType = Text("output_type") ?? "generate_until";
+        if (!Outputs.Contains(OutputType)) throw Fault($"output_type '{OutputType}' is not supported", $"it is one of {string.Join(", ", Outputs)}");
+        (TargetDelimiter, FewshotDelimiter) = (Text("target_delimiter") ?? " ", Text("fewshot_delimiter") ?? "\n\n");
+        Metrics = content["metric_list"] is JsonArray metrics ? [.. metrics.Select(Metric)] : [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
+        Filters = content["filter_list"] is JsonArray filters ? [.. filters.Select(Filter)] : [new TaskFilter("none", [])];
+        foreach (var metric in Metrics) TaskMetrics.Check(this, metric);
+        foreach (var filter in Filters) TaskFilters.Check(this, filter);
+        Generation = OutputType == "generate_until" ? new TaskGeneration(this, content["generation_kwargs"] as JsonObject) : null;
+    }
+
+    internal JsonObject Content { get; }
+
+    internal string Name { get; }
+
+    internal string OutputType { get; }
+
+    internal string TargetDelimiter { get; }
+
+    internal string FewshotDelimiter { get; }
+
+    internal IReadOnlyList<TaskMetric> Metrics { get; }
+
+    internal IReadOnlyList<TaskFilter> Filters { get; }
+
+    /// <summary>How to continue prompts; null for tasks that only score.</summary>
+    internal TaskGeneration? Generation { get; }
+
+    internal string Version => Content["metadata"]?["version"]?.ToJsonString().Trim('"') ?? "0";
+
+    internal int Shots => Content["num_fewshot"] is { } n ? (int)n : 0;
+
+    internal IReadOnlyList<string> Tags => Content["tag"] switch
+    {
+        JsonArray several => [.. several.Select(t => (string)t!)],
+        JsonValue one => [(string)one!],
+        _ => [],
+    };
+
+    /// <summary>A field that is a text; null where it is absent.</summary>
+    internal string? Text(string field) => Content[field] switch
+    {
+        null => null,
+        JsonValue value when value.TryGetValue<string>(out var text) => text,
+        var other => throw Fault($"'{field}: {other.ToJsonString()}' is no text", "write a text"),
+    };
+
+    /// <summary>A mistake in the task's file.</summary>
+    internal UserErrorException Fault(string what, string next) => new($"{file}: task {Name}: {what}; {next}.");
+
+    private string[] Defaults => OutputType switch
+    {
+        "multiple_choice" => ["acc", "acc_norm"],
+        "loglikelihood" => ["perplexity", "acc"],
+        "loglikelihood_rolling" => ["word_perplexity", "byte_perplexity", "bits_per_byte"],
+        _ => ["exact_match"],
+    };
+
+    private TaskMetric Metric(JsonNode? node)
+    {
+        if (node is not JsonObject entry || entry["metric"] is not JsonValue name) throw Fault("an entry of metric_list has no field 'metric'", "name the metric");
+        if (entry["hf_evaluate"]?.ToJsonString() == "true") throw Fault($"metric {name} asks for hf_evaluate", "use one of the built-in metrics");
+        string[] own = ["metric", "aggregation", "higher_is_better", "hf_evaluate"];
+        return new TaskMetric((string)name!, (string?)entry["aggregation"], (bool?)entry["higher_is_better"], new JsonObject(entry.Where(e => !own.Contains(e.Key)).Select(e => new KeyValuePair<string, JsonNode?>(e.Key, e.Value?.DeepClone()))));
+    }
+
+    private TaskFilter Filter(JsonNode? node) =>
+        node is JsonObject entry && entry["filter"] is JsonArray steps && entry["name"] is JsonValue name
+            ? new TaskFilter((string)name!, [.. steps.Select(s => s as JsonObject ?? throw Fault("a step of filter_list is no mapping", "write - function: NAME"))])
+            : throw Fault("an entry of filter_list needs the fields 'name' and 'filter'", "give both");
+}
+
+/// <summary>generation_kwargs.</summary>
+internal sealed class TaskGeneration
+{
+    internal TaskGeneration(TaskConfig task, JsonObject? given)
+    {
+        Until = [task.FewshotDelimiter];
+        foreach (var (key, value) in given ?? [])
+            switch (key)
+            {
+                case "until": Until = value is JsonArray several ? [.. several.Select(u => (string)u!)] : [(string)value!]; break;
+                case "max_gen_toks" or "max_new_tokens" or "max_tokens": MaxNewTokens = (int)value!; break;
+                case "do_sample": Samples = (bool)value!; break;
+                case "temperature": temperature = (double)value!; break;
+                case "top_p": TopP = (double)value!; break;
+                case "top_k": TopK = (int)value!; break;
+                default: throw task.Fault($"generation_kwargs has '{key}', which is not supported", "known are until, max_gen_toks, do_sample, temperature, top_p, top_k");
+            }
+    }
+
+    private readonly double? temperature;
+
+    internal IReadOnlyList<string> Until { get; }
+
+    internal int MaxNewTokens { get; } = 256;
+
+    internal double TopP { get; } = 1;
+
+    internal int TopK { get; }
+
+    private bool? Samples { get; }
+
+    /// <summary>0 is greedy: without do_sample, or with a temperature of 0.</summary>
+    internal double Temperature => Samples switch
+    {
+        true => temperature ?? 1,
+        false => 0,
+        null => temperature ?? 0,
+    };
+}

@@ -1,0 +1,41 @@
+// The rows of a task's splits, from local files: JSON lines, JSON lists and CSV, plain or gzip, as dataset_path json or csv names
+// them in dataset_kwargs.data_files.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Eval.Files;
+
+namespace PeftAlign.Eval.Tasks;
+
+/// <param name="task">The task.</param>
+/// <param name="root">Folder that paths start from.</param>
+internal sealed class TaskData(TaskConfig task, string root)
+{
+    private readonly Dictionary<string, IReadOnlyList<JsonObject>> known = [];
+
+    /// <summary>The split that is evaluated.</summary>
+    internal IReadOnlyList<JsonObject> Items => Rows(task.Text("test_split") ?? task.Text("validation_split") ?? throw task.Fault("has neither test_split nor validation_split", "name the split that is evaluated"));
+
+    /// <summary>Where solved examples come from.</summary>
+    internal IReadOnlyList<JsonObject> Solved =>
+        task.Content["fewshot_config"]?["samples"] is JsonArray samples ? [.. samples.Select(s => s!.AsObject())]
+        : Rows(task.Text("fewshot_split") ?? (string?)task.Content["fewshot_config"]?["split"] ?? task.Text("training_split") ?? task.Text("validation_split") ?? task.Text("test_split")!);
+
+    private IReadOnlyList<JsonObject> Rows(string split)
+    {
+        if (known.TryGetValue(split, out var rows)) return rows;
+        var kind = task.Text("dataset_path");
+        if (kind is not ("json" or "csv"))
+            throw task.Fault($"dataset_path '{kind}' is on a hub, which is not asked", "save its rows as JSON lines and write dataset_path: json with dataset_kwargs: { data_files: { SPLIT: FILE } }");
+        if (task.Content["dataset_name"] is { } name) throw task.Fault($"'dataset_name: {name}' is not supported for files", "leave it out");
+        var kwargs = task.Content["dataset_kwargs"] as JsonObject ?? [];
+        if (kwargs.FirstOrDefault(e => e.Key != "data_files").Key is { } other) throw task.Fault($"dataset_kwargs has '{other}', which is not supported", "known is data_files");
+        var files = kwargs["data_files"] switch
+        {
+            JsonObject map => map[split],
+            { } node when split == "train" => node,
+            _ => null,
+        } ?? throw task.Fault($"has no file for its split '{split}'", "name it in dataset_kwargs: { data_files: { SPLIT: FILE } }");
+        IEnumerable<string> paths = files is JsonArray several ? several.Select(f => (string)f!) : [(string)files!];
+        return known[split] = [.. paths.SelectMany(p => RowFile.Read(Path.GetFullPath(p, root), kind == "csv"))];
+    }
+}

@@ -1,0 +1,70 @@
+// doc_to_text, doc_to_target, doc_to_choice: a column's name, or a Jinja template over a row.
+
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Models.Templates;
+
+namespace PeftAlign.Eval.Tasks;
+
+/// <param name="task">The task.</param>
+/// <param name="columns">The columns of its rows.</param>
+internal sealed class TaskFields(TaskConfig task, IReadOnlySet<string> columns)
+{
+    private readonly Dictionary<string, TextTemplate> templates = [];
+
+    /// <summary>The question: a text, or, with choices, a number (the place of the right context).</summary>
+    internal JsonNode Question(JsonObject row, JsonNode? field = null) => Value(row, "doc_to_text", field ?? Needed("doc_to_text"));
+
+    /// <summary>The answer: a text, a number (the place of a choice), or a list of texts.</summary>
+    internal JsonNode Target(JsonObject row, JsonNode? field = null)
+    {
+        var value = Value(row, "doc_to_target", field ?? Needed("doc_to_target"));
+        return value is JsonValue v && v.TryGetValue<string>(out var text) && text is ['[', .., ']'] && field is not JsonArray && !IsColumn(field ?? task.Content["doc_to_target"]) && PythonLiteral.TryParse(text, out var list) && list is JsonArray ? list : value;
+    }
+
+    /// <summary>The choices; null where the task has none.</summary>
+    internal IReadOnlyList<string>? Choices(JsonObject row, JsonNode? field = null)
+    {
+        field ??= task.Content["doc_to_choice"];
+        if (field is null) return null;
+        var value = field switch
+        {
+            JsonArray or JsonObject => field,
+            _ when IsColumn(field) => row[(string)field!],
+            _ => PythonLiteral.TryParse(Rendered((string)field!, "doc_to_choice", row), out var list) ? list : null,
+        };
+        return value switch
+        {
+            JsonArray list => [.. list.Select(c => Text(c, "doc_to_choice"))],
+            JsonObject map => [.. map.Select(c => Text(c.Value, "doc_to_choice"))],
+            _ => throw task.Fault($"doc_to_choice gives {value?.ToJsonString() ?? "no list"}", "it must give a list of texts"),
+        };
+    }
+
+    /// <summary>The description in front of everything; a column or a template.</summary>
+    internal string Description(JsonObject row) => task.Text("description") is { Length: > 0 } text
+        ? columns.Contains(text) ? Text(row[text], "description") : Rendered(text, "description", row)
+        : "";
+
+    internal string Text(JsonNode? node, string field) =>
+        node is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw task.Fault($"{field} gives {node?.ToJsonString() ?? "null"}", "it must give a text");
+
+    private JsonNode Needed(string field) => task.Content[field] ?? throw task.Fault($"has no '{field}'", "write it");
+
+    private bool IsColumn(JsonNode? field) => field is JsonValue value && value.TryGetValue<string>(out var name) && columns.Contains(name);
+
+    private JsonNode Value(JsonObject row, string name, JsonNode field)
+    {
+        if (field is JsonArray || (field is JsonValue given && given.GetValueKind() == JsonValueKind.Number)) return field.DeepClone();
+        if (IsColumn(field)) return row[(string)field!]?.DeepClone() ?? throw task.Fault($"{name} is the column '{field}', which is empty in a row", "fill it, or leave the row out");
+        var text = Rendered(Text(field, name), name, row);
+        // Digits are the place of a choice.
+        return text.Length is > 0 and < 10 && text.All(char.IsAsciiDigit) && task.Content["doc_to_choice"] is not null ? int.Parse(text, System.Globalization.CultureInfo.InvariantCulture) : text;
+    }
+
+    private string Rendered(string source, string name, JsonObject row)
+    {
+        if (!templates.TryGetValue(source, out var template)) templates.Add(source, template = new TextTemplate($"{task.Name}, {name}", source));
+        return template.Render(row);
+    }
+}

@@ -1,0 +1,42 @@
+// Filters: how an answer is read out of generated text, step by step, as lm-evaluation-harness names them.
+
+using PeftAlign.Core.Metrics;
+
+namespace PeftAlign.Eval.Tasks;
+
+internal static class TaskFilters
+{
+    private static readonly Dictionary<string, string[]> Arguments = new()
+    {
+        ["regex"] = ["regex_pattern", "group_select", "fallback"],
+        ["remove_whitespace"] = [],
+        ["lowercase"] = [],
+        ["uppercase"] = [],
+        ["map"] = ["mapping_dict", "default_value"],
+        ["take_first"] = [],
+    };
+
+    /// <exception cref="Abstractions.UserErrorException">A step or argument is not supported.</exception>
+    internal static void Check(TaskConfig task, TaskFilter filter)
+    {
+        foreach (var step in filter.Steps)
+        {
+            var name = (string?)step["function"] ?? "";
+            if (!Arguments.TryGetValue(name, out var known)) throw task.Fault($"filter '{filter.Name}' uses the function '{name}', which is not supported", $"known are {string.Join(", ", Arguments.Keys)}");
+            if (step.Select(e => e.Key).FirstOrDefault(k => k != "function" && !known.Contains(k)) is { } argument) throw task.Fault($"filter '{filter.Name}' gives {name} the argument '{argument}', which is not supported", known.Length == 0 ? "leave it out" : $"known are {string.Join(", ", known)}");
+            if (name == "map" && step["default_value"] is null) throw task.Fault($"filter '{filter.Name}' maps without a default_value", "give the value of everything else");
+            if (task.OutputType != "generate_until" && name != "take_first") throw task.Fault($"filter '{filter.Name}' uses {name} on numbers", "filters read generated text");
+        }
+    }
+
+    /// <summary>What a filter makes of an answer.</summary>
+    internal static string Apply(TaskFilter filter, string answer) => filter.Steps.Aggregate(answer, (text, step) => (string)step["function"]! switch
+    {
+        "regex" => AnswerExtraction.RegexFilter(text, (string?)step["regex_pattern"] ?? @"#### (\-?[0-9\.\,]+)", (int?)step["group_select"] ?? 0, (string?)step["fallback"] ?? "[invalid]"),
+        "remove_whitespace" => text.Trim(),
+        "lowercase" => text.ToLowerInvariant(),
+        "uppercase" => text.ToUpperInvariant(),
+        "map" => (step["mapping_dict"]?[text] ?? step["default_value"])!.ToString(),
+        _ => text,
+    });
+}

@@ -1,0 +1,68 @@
+// Task and group files of lm-evaluation-harness as JSON: YAML read, `include` followed, and what no version of a task without
+// Python can have (functions, hub datasets) refused by name with its line.
+
+using System.Globalization;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Core;
+
+namespace PeftAlign.Eval.Tasks;
+
+internal static class TaskYaml
+{
+    private const int MostIncludes = 16;
+
+    /// <summary>Every task or group file: the file itself, or the .yaml files below a folder that name a task or group.</summary>
+    /// <exception cref="UserErrorException">A file is missing or broken.</exception>
+    internal static IEnumerable<(string File, JsonObject Content)> ReadAll(string path)
+    {
+        if (File.Exists(path)) return [(path, Read(path, 0))];
+        if (!Directory.Exists(path)) throw new UserErrorException($"{path} is not there; give a task file (.yaml) or a folder of them.");
+        var files = Directory.EnumerateFiles(path, "*.y*ml", SearchOption.AllDirectories).Where(f => Path.GetExtension(f) is ".yaml" or ".yml").Order(StringComparer.Ordinal).ToList();
+        var found = files.Select(f => (File: f, Content: Read(f, 0))).Where(f => f.Content["task"] is not null || f.Content["group"] is not null).ToList();
+        return found.Count > 0 ? found : throw new UserErrorException($"{path} holds no task: none of its {files.Count} .yaml files has a field task or group.");
+    }
+
+    private static JsonObject Read(string file, int depth)
+    {
+        if (depth > MostIncludes) throw new UserErrorException($"{file}: includes go more than {MostIncludes} files deep; look for a file that includes itself.");
+        string text;
+        try
+        {
+            text = File.ReadAllText(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"{file} cannot be read: {e.Message}", e);
+        }
+        Refuse(file, text);
+        var document = DocumentTrees.Read(text);
+        if (document.Root is not { } root) throw new UserErrorException(string.Join(Environment.NewLine, document.Faults.Select(f => $"{file}:{f.Line}:{f.Column}: {f.Message}")));
+        if (root.Kind != "mapping") throw new UserErrorException($"{file} is a {root.Kind}; a task file is a mapping with a field task or group.");
+        var own = (JsonObject)Json(root)!;
+        if (own["include"] is not { } include) return own;
+        own.Remove("include");
+        foreach (var name in include is JsonArray several ? several.Select(i => (string)i!) : [(string)include!])
+            foreach (var (key, value) in Read(Path.Combine(Path.GetDirectoryName(file)!, name), depth + 1))
+                own.TryAdd(key, value?.DeepClone());
+        return own;
+    }
+
+    // Before the YAML reader speaks of tags: what a function is needed for is not said there.
+    private static void Refuse(string file, string text)
+    {
+        var lines = text.Split('\n');
+        var line = Array.FindIndex(lines, l => l.Contains("!function", StringComparison.Ordinal) && !l.TrimStart().StartsWith('#'));
+        if (line >= 0) throw new UserErrorException($"{file}:{line + 1}: '{lines[line].Trim()}' names a Python function, which cannot be run here; write the field as a Jinja template, or make the data file hold what the function makes.");
+    }
+
+    private static JsonNode? Json(DocumentNode node) => node.Kind switch
+    {
+        "mapping" => new JsonObject(node.Entries.Select(e => new KeyValuePair<string, JsonNode?>(e.Key, Json(e.Value)))),
+        "list" => new JsonArray([.. node.Items.Select(Json)]),
+        "text" => node.Text,
+        "boolean" => node.Text.StartsWith('t') || node.Text.StartsWith('T'),
+        "number" => node.Number == Math.Floor(node.Number) && Math.Abs(node.Number) < 1e15 && !node.Text.Contains('.') && !node.Text.Contains('e') ? JsonNode.Parse(((long)node.Number).ToString(CultureInfo.InvariantCulture)) : JsonNode.Parse(node.Number.ToString("R", CultureInfo.InvariantCulture)),
+        _ => null,
+    };
+}

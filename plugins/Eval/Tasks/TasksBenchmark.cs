@@ -1,0 +1,101 @@
+// The benchmark `tasks`: tasks and groups of lm-evaluation-harness's YAML over local files.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Eval.Scoring;
+
+namespace PeftAlign.Eval.Tasks;
+
+/// <summary>Options of tasks.</summary>
+public sealed class TasksOptions
+{
+    /// <summary>A task file (.yaml) or a folder of them.</summary>
+    [OptionRequired]
+    [OptionNames("path")]
+    public string Path { get; set; } = "";
+
+    /// <summary>Further files or folders of tasks. Only what Path and Data hold is part of a job's identity.</summary>
+    public List<string>? Include { get; set; }
+
+    /// <summary>Folder that the tasks' data paths start from; without it, the folder of the task files.</summary>
+    [OptionNames("path")]
+    public string? Data { get; set; }
+
+    /// <summary>Tasks, groups and tags to run; without it, all that the files hold.</summary>
+    public List<string>? Names { get; set; }
+
+    /// <summary>Solved examples in front of each item, in place of what each task says.</summary>
+    [OptionRange(0)]
+    public int? Shots { get; set; }
+
+    /// <summary>Most items of each task; 0 = all.</summary>
+    [OptionRange(0)]
+    public int Limit { get; set; }
+
+    /// <summary>Prompts go through the model's chat template: the description as the system's, the rest as the user's message.</summary>
+    public bool Chat { get; set; }
+
+    /// <summary>Whether texts get a begin token; without it, as the tokenizer's files say.</summary>
+    public bool? Bos { get; set; }
+
+    /// <summary>Resamples behind standard errors that have no closed form; 0 = none of these errors.</summary>
+    [OptionRange(0)]
+    public int BootstrapIters { get; set; } = 100_000;
+}
+
+internal sealed class TasksBenchmark : IBenchmark
+{
+    private readonly TasksOptions options;
+    private readonly Lazy<TaskCatalogue> catalogue;
+    private readonly Lazy<IReadOnlyDictionary<string, TaskItems>> tasks;
+
+    public TasksBenchmark(TasksOptions options)
+    {
+        this.options = options;
+        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(TaskYaml.ReadAll)], options.Names ?? []));
+        tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t, Root), options.Shots, options.Limit, options.Chat)));
+    }
+
+    private string Root => options.Data ?? (File.Exists(options.Path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(options.Path))! : System.IO.Path.GetFullPath(options.Path));
+
+    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 1)
+    {
+        AddSpecialTokens = options.Bos,
+        Tasks =
+        [
+            .. tasks.Value.Values.Select(t => new TaskInfo(t.Task.Name, t.Task.Version) { Shots = t.Shots, Settings = t.Task.Content, Alias = t.Task.Text("task_alias") }),
+            .. catalogue.Value.Groups.Select(g => new TaskInfo(g.Name, g.Version) { Members = g.Members, Alias = g.Alias }),
+        ],
+    };
+
+    public IEnumerable<EvalItem> Items() => tasks.Value.Values.SelectMany(t => t.Items);
+
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => tasks.Value[item.Task].Requests(item);
+
+    public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) => tasks.Value[item.Task].Score(item, responses);
+
+    public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
+    {
+        var results = new List<MetricResult>();
+        foreach (var task in items.GroupBy(i => i.Task))
+            foreach (var filter in task.GroupBy(i => i.Filter))
+                results.AddRange(tasks.Value[task.Key].Task.Metrics.Select(m => TaskMetrics.Aggregate(m, [.. filter], options.BootstrapIters)));
+        var own = results.ToList();
+        foreach (var group in catalogue.Value.Groups) results.AddRange(group.Metrics.SelectMany(m => Grouped(group, m, own)));
+        return results;
+    }
+
+    // Over the tasks below a group, however deep; a filter's numbers by themselves.
+    private IEnumerable<MetricResult> Grouped(TaskGroup group, GroupMetric metric, IReadOnlyList<MetricResult> results)
+    {
+        var leaves = catalogue.Value.Leaves(group).ToHashSet();
+        foreach (var filter in results.Where(r => leaves.Contains(r.Task) && r.Metric == metric.Name && metric.Filters.Contains(r.Filter)).GroupBy(r => r.Filter))
+        {
+            var parts = filter.ToList();
+            var total = parts.Sum(p => p.Count);
+            var (value, error) = metric.WeightBySize
+                ? (parts.Sum(p => p.Value * p.Count) / total, StandardErrors.Pooled([.. parts.Select(p => (p.StandardError, p.Count))]))
+                : (parts.Average(p => p.Value), StandardErrors.OfMacro([.. parts.Select(p => p.StandardError)]));
+            yield return new MetricResult(metric.Name, value, error, total, parts[0].HigherIsBetter) { Task = group.Name, Filter = filter.Key };
+        }
+    }
+}

@@ -1,0 +1,102 @@
+// The flags of eval, and which benchmarks with which options they ask for. A flag goes to every benchmark that has an option of
+// its name, and to at least one.
+
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Evaluation;
+
+/// <param name="Out">Where results go.</param>
+/// <param name="Benchmarks">Name and options of each.</param>
+/// <param name="ChatTemplate">Another template than the model's; null for that.</param>
+internal sealed record EvalRequestLine(string Out, IReadOnlyList<(string Name, JsonObject Options)> Benchmarks, string? ChatTemplate);
+
+internal sealed class EvalFlags
+{
+    private readonly Option<string?> benchmarks = new("--benchmarks") { HelpName = "A,B,...", Description = "Benchmarks, tasks, groups or tags to run." };
+    private readonly Option<string[]> task = new("--task") { HelpName = "FILE_OR_FOLDER", Description = "Tasks and groups in lm-evaluation-harness's YAML; may be given several times." };
+    private readonly Option<string> target = new("--out") { HelpName = "DIR", Required = true, Description = "Where results go." };
+    private readonly Option<string?> data = new("--data") { HelpName = "DIR", Description = "Where benchmarks' data lies; tasks' data paths start from it (default for these: the working directory)." };
+    private readonly Option<int?> shots = new("--shots") { HelpName = "K", Description = "Solved examples in front of each item (default: each benchmark's own)." };
+    private readonly Option<int?> limit = new("--limit") { HelpName = "N", Description = "Most items of each task." };
+    private readonly Option<int?> samples = new("--samples") { HelpName = "K", Description = "Answers to each prompt, for benchmarks that sample." };
+    private readonly Option<string?> template = new("--template") { HelpName = "NAME", Description = "Which of a benchmark's prompts." };
+    private readonly Option<string?> judge = new("--judge") { HelpName = "DIR", Description = "A classifier's folder, for judged benchmarks." };
+    private readonly Option<bool> chat = new("--chat") { Description = "Prompts go through the model's chat template." };
+    private readonly Option<string?> chatTemplate = new("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the model's." };
+    private readonly Option<bool?> bos = new("--bos") { HelpName = "true|false", Description = "Whether texts get a begin token (default: as the tokenizer's files say)." };
+    private readonly Option<int?> bootstrap = new("--bootstrap-iters") { HelpName = "N", Description = "Resamples behind standard errors without a closed form." };
+    private readonly Option<string[]> other = new("--option") { HelpName = "[NAME.]KEY=VALUE", Description = "Any other option of a benchmark; may be given several times." };
+
+    internal void AddTo(Command command)
+    {
+        foreach (var option in (Option[])[benchmarks, task, target, data, shots, limit, samples, template, judge, chat, chatTemplate, bos, bootstrap, other]) command.Add(option);
+    }
+
+    /// <exception cref="UserErrorException">An unknown benchmark, or a flag that none of them has.</exception>
+    internal EvalRequestLine Read(ParseResult parsed, PluginCatalogue plugins, long? seed)
+    {
+        var known = plugins.All.Where(p => p.Contract.Kind == "benchmark").ToList();
+        var files = parsed.GetValue(task) ?? [];
+        var names = (parsed.GetValue(benchmarks) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        var own = names.Where(n => known.Any(k => k.Contract.Name == n || k.QualifiedName == n)).ToList();
+        var ofTasks = names.Except(own).ToList();
+        string Known() => string.Join(", ", known.Select(k => k.Contract.Name).Order(StringComparer.Ordinal));
+        if (names.Length == 0 && files.Length == 0) throw new UserError("eval", "needs --benchmarks or --task", $"benchmarks are {Known()}");
+        if (ofTasks.Count > 0 && files.Length == 0) throw new UserError($"--benchmarks {ofTasks[0]}", "is no benchmark", Near.DidYouMean(ofTasks[0], known.Select(k => k.Contract.Name)) ?? $"benchmarks are {Known()}; --task makes others known");
+        var asked = own.Select(n => (Name: n, Options: new JsonObject())).ToList();
+        if (files.Length > 0 && (names.Length == 0 || ofTasks.Count > 0)) asked.Add(("tasks", OfTasks(files, ofTasks, parsed.GetValue(data))));
+        foreach (var (name, value) in Given(parsed, seed)) Give(asked, plugins, name, value);
+        foreach (var text in parsed.GetValue(other) ?? []) Give(asked, plugins, text);
+        return new EvalRequestLine(parsed.GetValue(target)!, asked, parsed.GetValue(chatTemplate));
+    }
+
+    private static JsonObject OfTasks(string[] files, List<string> names, string? data)
+    {
+        var options = new JsonObject { ["path"] = Path.GetFullPath(files[0]), ["data"] = Path.GetFullPath(data ?? ".") };
+        if (files.Length > 1) options["include"] = RequestJson.Texts(files.Skip(1).Select(Path.GetFullPath));
+        if (names.Count > 0) options["names"] = RequestJson.Texts(names);
+        return options;
+    }
+
+    private IEnumerable<(string Name, JsonNode Value)> Given(ParseResult parsed, long? seed)
+    {
+        if (parsed.GetValue(data) is { } folder) yield return ("path", folder);
+        if (parsed.GetValue(shots) is { } k) yield return ("shots", k);
+        if (parsed.GetValue(limit) is { } most) yield return ("limit", most);
+        if (parsed.GetValue(samples) is { } n) yield return ("samples", n);
+        if (parsed.GetValue(template) is { } prompt) yield return ("template", prompt);
+        if (parsed.GetValue(judge) is { } by) yield return ("judge", Judge(by));
+        if (parsed.GetValue(chat)) yield return ("chat", true);
+        if (parsed.GetValue(bos) is { } begin) yield return ("bos", begin);
+        if (parsed.GetValue(bootstrap) is { } iterations) yield return ("bootstrap_iters", iterations);
+        if (seed is { } number) yield return ("seed", number);
+    }
+
+    private static JsonObject Judge(string folder) => Directory.Exists(folder)
+        ? new JsonObject { ["name"] = "classifier", ["options"] = new JsonObject { ["path"] = Path.GetFullPath(folder) } }
+        : throw new UserError($"--judge {folder}", "is no folder", "give the folder of a sequence classifier; other judges are named in manifests");
+
+    // --data of tasks is their root, not their path.
+    private static void Give(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, string option, JsonNode value)
+    {
+        var takers = asked.Where(a => Has(plugins, a.Name, option) && !(a.Name == "tasks" && option == "path")).ToList();
+        if (takers.Count == 0 && !(option == "path" && asked.Exists(a => a.Name == "tasks"))) throw new UserError($"--{(option == "path" ? "data" : option.Replace('_', '-'))}", $"is no option of {string.Join(", ", asked.Select(a => a.Name))}", "leave it out");
+        foreach (var taker in takers) taker.Options[option] = value.DeepClone();
+    }
+
+    private static void Give(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, string text)
+    {
+        if (text.Split('=', 2) is not [var key, var value]) throw new UserError($"--option {text}", "is no KEY=VALUE", "write it with =");
+        JsonNode node = long.TryParse(value, System.Globalization.CultureInfo.InvariantCulture, out var whole) ? whole
+            : double.TryParse(value, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number
+            : value is "true" or "false" ? value == "true" : value;
+        if (asked.FindIndex(a => key.StartsWith(a.Name + ".", StringComparison.Ordinal)) is >= 0 and var at) Give([asked[at]], plugins, key[(asked[at].Name.Length + 1)..], node);
+        else Give(asked, plugins, key, node);
+    }
+
+    private static bool Has(PluginCatalogue plugins, string benchmark, string option) => plugins.Find("benchmark", benchmark).Contract.Options.Options.Any(o => o.Name == option || o.Aliases.Contains(option));
+}

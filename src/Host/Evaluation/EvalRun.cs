@@ -1,0 +1,108 @@
+// One `eval`: the benchmarks one after the other on one model, which is loaded when the first of them asks something.
+
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Inference;
+using PeftAlign.Host.Jobs;
+using PeftAlign.Host.Running;
+using PeftAlign.Models.Templates;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Evaluation;
+
+internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginCatalogue plugins, Session session, CancellationToken cancel)
+{
+    private EvalModel? loaded;
+
+    /// <summary>Runs all and writes the files.</summary>
+    /// <returns>The content of results.json.</returns>
+    internal JsonObject Run()
+    {
+        var folder = new JobFolder(Path.GetFullPath(asked.Out));
+        ThrowIfOthers(folder);
+        var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []);
+        var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
+        var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
+        Directory.CreateDirectory(folder.Path);
+        using var records = new ItemRecords(folder.File("records.jsonl"), Subject(folder), Warn);
+        var evaluated = new List<Evaluated>();
+        foreach (var benchmark in benchmarks)
+        {
+            var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
+            var evaluator = new Evaluator(() => loaded ??= Load(), job.Judges, records, ticker.Say, cancel);
+            evaluated.Add(evaluator.Run(benchmark));
+            if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
+        }
+        return ResultFiles.Write(folder.Path, evaluated, Config());
+    }
+
+    private EvalModel Load()
+    {
+        var model = InferenceModel.Load(choice, session);
+        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, ChatTemplateLoader.Load(choice.Model, asked.ChatTemplate));
+    }
+
+    private void Warn(string text) => session.Output.Remark($"warning: {text}");
+
+    private JsonObject Config()
+    {
+        var benchmarks = new JsonArray([.. asked.Benchmarks.Select(b => (JsonNode)new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })]);
+        return new JsonObject { ["model"] = "peftalign", ["model_args"] = new JsonObject { ["model"] = choice.Model, ["adapter"] = choice.Adapter, ["dtype"] = session.Global.Dtype ?? "float32", ["chat_template"] = asked.ChatTemplate }, ["benchmarks"] = benchmarks };
+    }
+
+    // Everything about the model that answers depend on.
+    private string Subject(JobFolder folder)
+    {
+        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
+        string Of(string path) => hashes.Of(path) ?? throw new UserError(path, "is not there", "give a folder");
+        var template = asked.ChatTemplate is { } name ? File.Exists(name) ? Of(name) : name : "";
+        var subject = $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {session.Global.Dtype ?? "float32"} {template}";
+        hashes.Save();
+        return subject;
+    }
+
+    private void ThrowIfOthers(JobFolder folder)
+    {
+        if (File.Exists(folder.Path)) throw new UserError($"--out {asked.Out}", "is a file", "give a folder");
+        if (Directory.Exists(folder.Path) && !File.Exists(folder.File("records.jsonl")) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not "hashes.json"))
+            throw new UserError($"--out {asked.Out}", "holds other things than an evaluation", "give a new or empty folder");
+    }
+
+    /// <summary>What plugins log: warnings as remarks, the rest as details.</summary>
+    private sealed class RemarkLogger(Output output) : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (logLevel >= LogLevel.Warning) output.Remark($"warning: {formatter(state, exception)}");
+            else output.Detail(formatter(state, exception));
+        }
+    }
+}
+
+/// <summary>A line on stderr every 10 seconds.</summary>
+internal sealed class EvalTicker(Output output, string benchmark)
+{
+    private readonly System.Diagnostics.Stopwatch clock = System.Diagnostics.Stopwatch.StartNew();
+    private TimeSpan last;
+    private long begun = -1;
+
+    internal void Say(long done, long total)
+    {
+        if (begun < 0)
+        {
+            begun = done;
+            output.Remark(done == total ? $"{benchmark}: all {total} items are answered already" : done > 0 ? $"{benchmark}: {done} of {total} items are answered already" : $"{benchmark}: {total} items");
+            return;
+        }
+        if (clock.Elapsed - last < TimeSpan.FromSeconds(10) && done < total) return;
+        last = clock.Elapsed;
+        output.Remark($"{benchmark}: {done} of {total} items ({(done - begun) / Math.Max(0.001, last.TotalSeconds):0.0}/s)");
+    }
+}

@@ -1,0 +1,111 @@
+// records.jsonl: the answers of every finished item, appended and flushed to the disk as they come, so that a long evaluation
+// goes on where it was stopped. The first line says of what model; a tail that a crash damaged is cut off. A record whose
+// question has changed is not used.
+
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Host.Evaluation;
+
+internal sealed class ItemRecords : IDisposable
+{
+    private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, IReadOnlyList<EvalResponse> Responses)> known = [];
+    private readonly FileStream file;
+
+    /// <param name="path">records.jsonl; made if it is not there.</param>
+    /// <param name="subject">What identifies the model: records of another are refused.</param>
+    /// <param name="warn">Told of a damaged tail.</param>
+    /// <exception cref="UserErrorException">The file belongs to another model, or another process has it.</exception>
+    internal ItemRecords(string path, string subject, Action<string> warn)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        try
+        {
+            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        }
+        catch (IOException e)
+        {
+            throw new UserErrorException($"{path} cannot be written ({e.Message}); wait for the other evaluation, or give another folder.", e);
+        }
+        try
+        {
+            Read(path, subject, warn);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The kept answers to what is asked of an item; null where there are none.</summary>
+    internal IReadOnlyList<EvalResponse>? Find(string benchmark, EvalItem item, string key) =>
+        known.TryGetValue((benchmark, item.Task, item.Id), out var record) && record.Key == key ? record.Responses : null;
+
+    /// <summary>Appends records and waits until the disk has them.</summary>
+    internal void Append(string benchmark, IEnumerable<(EvalItem Item, string Key, IReadOnlyList<EvalResponse> Responses)> items)
+    {
+        var lines = new StringBuilder();
+        foreach (var (item, key, responses) in items)
+        {
+            known[(benchmark, item.Task, item.Id)] = (key, responses);
+            var record = new JsonObject { ["benchmark"] = benchmark, ["task"] = item.Task, ["id"] = item.Id, ["key"] = key, ["responses"] = new JsonArray([.. responses.Select(r => (JsonNode)RequestJson.Of(r))]) };
+            lines.Append(record.ToJsonString()).Append('\n');
+        }
+        Write(lines.ToString());
+    }
+
+    public void Dispose() => file.Dispose();
+
+    private void Write(string lines)
+    {
+        file.Write(Encoding.UTF8.GetBytes(lines));
+        file.Flush(flushToDisk: true);
+    }
+
+    private void Read(string path, string subject, Action<string> warn)
+    {
+        var bytes = new byte[file.Length];
+        file.ReadExactly(bytes);
+        var whole = 0;
+        for (var first = true; whole < bytes.Length; first = false)
+        {
+            var end = Array.IndexOf(bytes, (byte)'\n', whole);
+            if (end < 0 || Parsed(bytes.AsSpan(whole, end - whole)) is not { } line || (!first && !Take(line))) break;
+            if (first && (string?)line["subject"] != subject)
+                throw new UserErrorException($"{path} holds answers of another model or adapter; give another folder, or delete the file to start anew.");
+            whole = end + 1;
+        }
+        if (whole < bytes.Length) warn($"{path}: the last {bytes.Length - whole} bytes are damaged and are left out; their items are asked again");
+        file.SetLength(whole);
+        file.Position = whole;
+        if (whole == 0) Write(new JsonObject { ["subject"] = subject }.ToJsonString() + "\n");
+    }
+
+    private bool Take(JsonObject line)
+    {
+        try
+        {
+            known[((string)line["benchmark"]!, (string)line["task"]!, (string)line["id"]!)] = ((string)line["key"]!, [.. line["responses"]!.AsArray().Select(r => RequestJson.Response(r!))]);
+            return true;
+        }
+        catch (Exception e) when (e is InvalidOperationException or NullReferenceException or FormatException or ArgumentNullException)
+        {
+            return false;
+        }
+    }
+
+    private static JsonObject? Parsed(ReadOnlySpan<byte> line)
+    {
+        try
+        {
+            return JsonNode.Parse(line) as JsonObject;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+// Answers a batch of items' requests with one model: log-likelihoods through the log-prob engine, where answers of one context
+// share its computation and what all contexts of a task begin with is computed once; texts through the generator.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Engine;
+
+namespace PeftAlign.Host.Evaluation;
+
+/// <summary>One item's requests.</summary>
+/// <param name="Item">The item.</param>
+/// <param name="Row">Its number among all items: the key of its random numbers.</param>
+/// <param name="Requests">What is asked.</param>
+internal sealed record Asked(EvalItem Item, long Row, IReadOnlyList<EvalRequest> Requests)
+{
+    /// <summary>Name of the item for errors.</summary>
+    internal string Name => Item.Task.Length > 0 ? $"{Item.Task}, item {Item.Id}" : $"item {Item.Id}";
+}
+
+internal sealed class RequestRunner(EvalModel model, IJudges? judges, bool? addSpecialTokens, CancellationToken cancel) : IDisposable
+{
+    private const int ShortestPrefix = 16;
+
+    private readonly RequestEncoder encoder = new(model.Tokenizer, model.ChatTemplate, model.MaxLength, model.TakesLeadingBlank, addSpecialTokens);
+    private SharedPrefix? prefix;
+
+    /// <summary>One place of an item's answers, with what is computed for it.</summary>
+    private sealed record Part(int Item, int Request, EncodedPair Pair);
+
+    /// <summary>Items of a task with their ids: what is made once and answered in chunks.</summary>
+    /// <param name="Asked">The items.</param>
+    /// <param name="Pairs">Of each item's each request the pairs to score; empty for other kinds.</param>
+    internal sealed record Encoded(Asked Asked, IReadOnlyList<IReadOnlyList<EncodedPair>> Pairs)
+    {
+        internal int Length => Pairs.SelectMany(p => p).Select(p => p.Context.Length + p.Continuation.Length).DefaultIfEmpty(0).Max();
+    }
+
+    /// <summary>The ids of what is to be scored.</summary>
+    /// <exception cref="UserErrorException">An item is at fault; the message names it.</exception>
+    internal Encoded Encode(Asked asked) => Named(asked, () => new Encoded(asked, [.. asked.Requests.Select(request => request switch
+    {
+        EvalRequest.LogLikelihood ask => (IReadOnlyList<EncodedPair>)[encoder.Pair(ask)],
+        EvalRequest.RollingLogLikelihood ask => encoder.Rolling(ask.Text),
+        _ => [],
+    })]));
+
+    /// <summary>What all these items begin with is computed now, once, for the answers that follow.</summary>
+    internal void Share(IReadOnlyList<Encoded> items)
+    {
+        var contexts = items.SelectMany(i => i.Pairs).SelectMany(p => p).Where(p => p.Cut == 0).Select(p => p.Context).ToList();
+        var common = Common(contexts);
+        prefix?.Dispose();
+        prefix = null;
+        if (common.Length >= ShortestPrefix && model.Engine.CanShare(model.Mode)) prefix = model.Engine.Share(common, model.Mode);
+    }
+
+    /// <summary>Tokens that are computed once for the items at hand.</summary>
+    internal int Shared => prefix?.Length ?? 0;
+
+    /// <summary>The answers of some items, in their order.</summary>
+    internal IReadOnlyList<IReadOnlyList<EvalResponse>> Answer(IReadOnlyList<Encoded> items)
+    {
+        var answers = items.Select(i => new EvalResponse[i.Asked.Requests.Count]).ToList();
+        Score(items, answers);
+        Generate(items, answers);
+        for (var i = 0; i < items.Count; i++)
+            for (var r = 0; r < answers[i].Length; r++)
+                if (answers[i][r] is null) throw new NotSupportedException($"{items[i].Asked.Name}: a request of kind {items[i].Asked.Requests[r].GetType().Name} before the model was asked");
+        return answers;
+    }
+
+    /// <summary>The judges' answers to what is asked once the model has answered; each judge gets its questions together.</summary>
+    internal IReadOnlyList<IReadOnlyList<EvalResponse>> Judge(IReadOnlyList<Asked> items)
+    {
+        var answers = items.Select(i => new EvalResponse[i.Requests.Count]).ToList();
+        var questions = items.SelectMany((item, i) => item.Requests.Select((request, r) => (Item: i, Request: r, Ask: request as EvalRequest.Judge ?? throw new NotSupportedException($"{item.Name}: a second request of kind {request.GetType().Name}; only judges are asked again"))));
+        foreach (var group in questions.GroupBy(q => q.Ask.By.Definition.ToJsonString()))
+        {
+            cancel.ThrowIfCancellationRequested();
+            var judge = judges?.Open(group.First().Ask.By) ?? throw new NotSupportedException("no judge can be opened here");
+            var said = judge.Answer([.. group.Select(q => q.Ask.Question)], cancel);
+            foreach (var (q, k) in group.Select((q, k) => (q, k))) answers[q.Item][q.Request] = new EvalResponse(0, 0, false) { Judgement = said[k] };
+        }
+        return answers;
+    }
+
+    public void Dispose() => prefix?.Dispose();
+
+    private void Score(IReadOnlyList<Encoded> items, List<EvalResponse[]> answers)
+    {
+        var parts = new List<Part>();
+        for (var i = 0; i < items.Count; i++)
+            for (var r = 0; r < items[i].Pairs.Count; r++) parts.AddRange(items[i].Pairs[r].Select(pair => new Part(i, r, pair)));
+        if (parts.Count == 0) return;
+        cancel.ThrowIfCancellationRequested();
+        var (shared, alone) = (parts.Where(p => Fits(p.Pair)).ToList(), parts.Where(p => !Fits(p.Pair)).ToList());
+        var sums = new Dictionary<(int, int), EvalResponse>();
+        Score(shared, prefix, sums, items);
+        Score(alone, null, sums, items);
+        foreach (var ((item, request), response) in sums) answers[item][request] = response;
+    }
+
+    private void Score(List<Part> parts, SharedPrefix? under, Dictionary<(int Item, int Request), EvalResponse> sums, IReadOnlyList<Encoded> items)
+    {
+        if (parts.Count == 0) return;
+        // Parts of one context become one group, whose prompt is computed once.
+        var groups = parts.GroupBy(p => p.Pair.Context, IdsComparer.Instance).Select(g => g.ToList()).ToList();
+        var scores = new Queue<CompletionScore>(model.Engine.Scores([.. groups.Select(g => new CompletionGroup(g[0].Pair.Context, [.. g.Select(p => Completion.Of(p.Pair.Continuation))]))], model.Mode, under));
+        foreach (var part in groups.SelectMany(g => g))
+        {
+            var score = scores.Dequeue();
+            if (double.IsNaN(score.LogProb)) throw new InvalidDataException($"the model gives NaN for {items[part.Item].Asked.Name}; its weights are damaged or training diverged");
+            var before = sums.GetValueOrDefault((part.Item, part.Request)) ?? new EvalResponse(0, 0, true) { PromptTokens = part.Pair.Context.Length };
+            sums[(part.Item, part.Request)] = before with { LogProb = before.LogProb + score.LogProb, Tokens = before.Tokens + score.LogProbs.Count, IsGreedy = before.IsGreedy && score.IsGreedy, TokensCut = before.TokensCut + part.Pair.Cut };
+        }
+    }
+
+    private bool Fits(EncodedPair pair) => prefix?.Fits(pair.Context, pair.Continuation.Length) == true;
+
+    private void Generate(IReadOnlyList<Encoded> items, List<EvalResponse[]> answers)
+    {
+        var asked = items.SelectMany((item, i) => item.Asked.Requests.Select((request, r) => (Item: i, Request: r, Ask: request as EvalRequest.Generate)).Where(a => a.Ask is not null)).ToList();
+        // Those that are continued in the same way go together.
+        foreach (var group in asked.GroupBy(a => Options(a.Ask!), a => a, GenerationComparer.Instance))
+        {
+            var prompts = group.Select(a => Named(items[a.Item].Asked, () => encoder.Prompt(a.Ask!))).ToList();
+            var made = model.Generator.Generate([.. group.Select((a, k) => new GenerationPrompt(prompts[k].Ids, items[a.Item].Asked.Row))], group.Key, cancel: cancel);
+            foreach (var (a, k) in group.Select((a, k) => (a, k)))
+                answers[a.Item][a.Request] = new EvalResponse(0, made[k].Sum(s => s.Ids.Count), false)
+                {
+                    PromptTokens = prompts[k].Ids.Length,
+                    TokensCut = prompts[k].Cut,
+                    Texts = [.. made[k].Select(s => Text(s.Ids, a.Ask!.Until))],
+                };
+        }
+    }
+
+    private GenerationOptions Options(EvalRequest.Generate ask) => new()
+    {
+        MaxNewTokens = ask.MaxNewTokens,
+        Temperature = ask.Temperature,
+        TopP = ask.TopP,
+        TopK = ask.TopK,
+        NumReturnSequences = ask.Samples,
+        Seed = ask.Seed,
+        EosTokenIds = model.EndIds,
+        StopStrings = [.. ask.Until.Where(u => u.Length > 0)],
+        StopStringsInPrompt = false,
+    };
+
+    // Cut at the first occurrence of each text in turn.
+    private string Text(IReadOnlyList<int> ids, IReadOnlyList<string> until)
+    {
+        var tokenizer = model.Tokenizer ?? throw new UserErrorException("The benchmark asks for text, but the model's folder has no tokenizer; put tokenizer.json beside config.json.");
+        var text = tokenizer.Decode(ids, skipSpecialTokens: true);
+        foreach (var stop in until.Where(u => u.Length > 0))
+            if (text.IndexOf(stop, StringComparison.Ordinal) is >= 0 and var at) text = text[..at];
+        return text;
+    }
+
+    // What most contexts begin with: those that begin otherwise (an empty context) are computed by themselves. Each keeps a token.
+    private static int[] Common(List<int[]> contexts)
+    {
+        var alike = contexts.Where(c => c.Length > ShortestPrefix).GroupBy(c => c[..ShortestPrefix], IdsComparer.Instance).OrderByDescending(g => g.Count()).FirstOrDefault()?.Distinct(IdsComparer.Instance).ToList();
+        if (alike is not { Count: > 1 }) return [];
+        var length = alike.Min(c => c.Length) - 1;
+        foreach (var context in alike) length = Math.Min(length, context.AsSpan().CommonPrefixLength(alike[0]));
+        return alike[0][..length];
+    }
+
+    private static T Named<T>(Asked asked, Func<T> make)
+    {
+        try
+        {
+            return make();
+        }
+        catch (UserErrorException e)
+        {
+            throw new UserErrorException($"{asked.Name}: {e.Message}", e);
+        }
+    }
+}
+
+internal sealed class IdsComparer : IEqualityComparer<int[]>
+{
+    internal static readonly IdsComparer Instance = new();
+
+    public bool Equals(int[]? x, int[]? y) => x.AsSpan().SequenceEqual(y);
+
+    public int GetHashCode(int[] ids)
+    {
+        var hash = default(HashCode);
+        hash.AddBytes(System.Runtime.InteropServices.MemoryMarshal.AsBytes(ids.AsSpan()));
+        return hash.ToHashCode();
+    }
+}
+
+/// <summary>Options that mean the same; lists are compared by what they hold.</summary>
+internal sealed class GenerationComparer : IEqualityComparer<GenerationOptions>
+{
+    internal static readonly GenerationComparer Instance = new();
+
+    public bool Equals(GenerationOptions? x, GenerationOptions? y) => x!.StopStrings.SequenceEqual(y!.StopStrings) && x with { StopStrings = [] } == y with { StopStrings = [] };
+
+    public int GetHashCode(GenerationOptions options) => HashCode.Combine(options.MaxNewTokens, options.Temperature, options.NumReturnSequences);
+}

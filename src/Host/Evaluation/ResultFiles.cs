@@ -1,0 +1,136 @@
+// results.json and samples_TASK.jsonl in lm-evaluation-harness's shape: "metric,filter" and "metric_stderr,filter" by task and
+// group; a sample for each item and filter, with what was asked and answered.
+
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Jobs;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Evaluation;
+
+internal static class ResultFiles
+{
+    private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonSerializerOptions Indented = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
+
+    /// <summary>Writes both kinds of file; results.json last.</summary>
+    /// <param name="folder">Where.</param>
+    /// <param name="evaluated">Of each benchmark.</param>
+    /// <param name="config">What was asked for, for results.json.</param>
+    /// <returns>The content of results.json.</returns>
+    internal static JsonObject Write(string folder, IReadOnlyList<Evaluated> evaluated, JsonObject config)
+    {
+        foreach (var one in evaluated)
+            foreach (var task in one.Items.GroupBy(i => TaskOf(one, i.Item.Task)))
+                RunFolder.Write(Path.Combine(folder, $"samples_{FileName(task.Key)}.jsonl"), string.Concat(task.SelectMany(Samples).Select(s => s.ToJsonString(Plain) + "\n")));
+        var results = Results(evaluated, config);
+        RunFolder.Write(Path.Combine(folder, "results.json"), results.ToJsonString(Indented) + "\n");
+        return results;
+    }
+
+    /// <summary>The row of a benchmark as a whole: its own, or that of its first group or task.</summary>
+    internal static string Headline(Evaluated evaluated) => TaskOf(evaluated, (evaluated.Metrics.FirstOrDefault(m => m.Task.Length == 0) ?? evaluated.Metrics[0]).Task);
+
+    private static string TaskOf(Evaluated evaluated, string task) => task.Length > 0 ? task : evaluated.Info.Id;
+
+    private static string FileName(string task) => string.Concat(task.Select(c => c is '/' or '\\' or '\0' ? '_' : c));
+
+    private static JsonObject Results(IReadOnlyList<Evaluated> evaluated, JsonObject config)
+    {
+        var (results, groups, members, settings) = (new JsonObject(), new JsonObject(), new JsonObject(), new JsonObject());
+        var (versions, shots, better, samples) = (new JsonObject(), new JsonObject(), new JsonObject(), new JsonObject());
+        foreach (var one in evaluated)
+        {
+            var infos = one.Info.Tasks.ToDictionary(t => t.Name);
+            foreach (var task in one.Metrics.GroupBy(m => TaskOf(one, m.Task)))
+            {
+                var info = infos.GetValueOrDefault(task.Key);
+                var row = Row(task.Key, info?.Alias, [.. task]);
+                var isGroup = info?.Members.Count > 0 || (info is null && one.Info.Tasks.Count > 0);
+                results[task.Key] = row;
+                versions[task.Key] = info is null ? one.Info.Version : JsonVersion(info.Version);
+                better[task.Key] = new JsonObject(task.DistinctBy(m => m.Metric).Select(m => new KeyValuePair<string, JsonNode?>(m.Metric, m.HigherIsBetter)));
+                if (isGroup)
+                {
+                    groups[task.Key] = row.DeepClone();
+                    members[task.Key] = RequestJson.Texts(info?.Members ?? [.. one.Info.Tasks.Where(t => t.Members.Count == 0).Select(t => t.Name)]);
+                }
+                if (info?.Shots is { } count) shots[task.Key] = count;
+                if ((info is null ? one.Info.Settings : info.Settings) is { } own) settings[task.Key] = own.DeepClone();
+                if (!isGroup) samples[task.Key] = Samples(task.Key, one);
+            }
+        }
+        return new JsonObject
+        {
+            ["results"] = results,
+            ["groups"] = groups,
+            ["group_subtasks"] = members,
+            ["configs"] = settings,
+            ["versions"] = versions,
+            ["n-shot"] = shots,
+            ["higher_is_better"] = better,
+            ["n-samples"] = samples,
+            ["config"] = config.DeepClone(),
+        };
+    }
+
+    private static JsonObject Row(string task, string? alias, IReadOnlyList<MetricResult> metrics)
+    {
+        var row = new JsonObject { ["name"] = task, ["alias"] = alias ?? task, ["sample_len"] = metrics.Max(m => m.Count) };
+        foreach (var metric in metrics)
+        {
+            row[$"{metric.Metric},{metric.Filter}"] = JsonNumber.Of(metric.Value);
+            row[$"{metric.Metric}_stderr,{metric.Filter}"] = metric.StandardError is { } error ? JsonNumber.Of(error) : "N/A";
+        }
+        return row;
+    }
+
+    // Beside the numbers of items, those whose context did not fit: their scores are of a cut prompt.
+    private static JsonObject Samples(string task, Evaluated one)
+    {
+        var items = one.Items.Where(i => TaskOf(one, i.Item.Task) == task).ToList();
+        return new JsonObject { ["original"] = items.Count, ["effective"] = items.Count, ["cut"] = items.Count(i => i.Responses.Any(r => r.TokensCut > 0)) };
+    }
+
+    private static JsonNode JsonVersion(string version) => double.TryParse(version, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : version;
+
+    private static IEnumerable<JsonObject> Samples(EvaluatedItem item) => item.Scores.Select(score =>
+    {
+        var arguments = item.Requests.Select(RequestJson.Of).ToList();
+        var sample = new JsonObject
+        {
+            ["doc_id"] = long.TryParse(item.Item.Id, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : item.Item.Id,
+            ["doc"] = item.Item.Document.DeepClone(),
+            ["target"] = score.Target?.DeepClone(),
+            ["arguments"] = new JsonObject(arguments.Select((a, k) => new KeyValuePair<string, JsonNode?>($"gen_args_{k}", new JsonObject(a.Select((v, j) => new KeyValuePair<string, JsonNode?>($"arg_{j}", v?.DeepClone())))))),
+            ["resps"] = new JsonArray([.. item.Responses.Select(Response)]),
+            ["filtered_resps"] = score.Answer?.DeepClone(),
+            ["filter"] = score.Filter,
+            ["metrics"] = RequestJson.Texts(score.Scores.Keys.Union(score.Details?.Select(d => d.Key) ?? [])),
+            ["tokens"] = new JsonArray([.. item.Responses.Select(r => (JsonNode)r.Tokens)]),
+            ["prompt_tokens"] = new JsonArray([.. item.Responses.Select(r => (JsonNode)r.PromptTokens)]),
+            ["tokens_cut"] = item.Responses.Sum(r => r.TokensCut),
+            ["doc_hash"] = Hash(item.Item.Document.ToJsonString(Indented)),
+            ["prompt_hash"] = Hash(arguments is [[{ } first, ..], ..] ? Text(first) : ""),
+            ["target_hash"] = Hash(score.Target is { } target ? Text(target) : ""),
+        };
+        foreach (var (metric, value) in score.Scores)
+            if (!sample.TryAdd(metric, JsonNumber.Of(value))) throw new InvalidDataException($"the benchmark has a score called '{metric}', which is a field of every sample; its author must rename it");
+        foreach (var (metric, value) in score.Details ?? []) sample.TryAdd(metric, value?.DeepClone());
+        return sample;
+    });
+
+    private static JsonArray Response(EvalResponse response) => response.Judgement is { } judgement
+        ? [RequestJson.Judgement(judgement)]
+        : response.Texts.Count > 0
+        ? RequestJson.Texts(response.Texts)
+        : [new JsonArray(JsonNumber.Of(response.LogProb), response.IsGreedy)];
+
+    private static string Text(JsonNode node) => node is JsonValue value && value.TryGetValue<string>(out var text) ? text : node.ToJsonString(Plain);
+
+    private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
+}

@@ -1,0 +1,31 @@
+// Jinja texts over a JSON object, as tasks of lm-evaluation-harness write them: no white space is trimmed, and printing what does
+// not exist is an error. The sandbox is that of chat templates.
+
+using System.Text.Json.Nodes;
+using System.Text.Json;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Templates.Jinja;
+
+namespace PeftAlign.Models.Templates;
+
+/// <summary>A template whose variables are the fields of an object.</summary>
+public sealed class TextTemplate
+{
+    private readonly JinjaTemplate template;
+
+    /// <summary>Parses a template.</summary>
+    /// <param name="name">What errors call it.</param>
+    /// <param name="source">Jinja text.</param>
+    /// <exception cref="ChatTemplateException">The text is no template.</exception>
+    public TextTemplate(string name, string source) => template = new JinjaTemplate(name, source, trims: false);
+
+    /// <summary>The text for an object.</summary>
+    /// <param name="fields">Its fields are the template's variables.</param>
+    /// <exception cref="ChatTemplateException">The template uses what the object lacks, or fails otherwise.</exception>
+    public string Render(JsonObject fields)
+    {
+        var variables = new Dictionary<string, object?>();
+        foreach (var (name, value) in fields) variables[string.Intern(name)] = value is null ? null : PyJson.Value(JsonSerializer.SerializeToElement(value));
+        return template.Render(variables, new RenderLimits(), null, strict: true).Text;
+    }
+}

@@ -1,0 +1,91 @@
+// Long evaluations: what is answered is kept item by item, and only the rest is asked again.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Evaluation;
+
+namespace PeftAlign.Eval.Tests;
+
+public sealed class RecordTests
+{
+    private string folder = "";
+
+    private string File => Path.Combine(folder, "records.jsonl");
+
+    [SetUp]
+    public void Make() => folder = Directory.CreateTempSubdirectory("peftalign-records-").FullName;
+
+    [TearDown]
+    public void Drop() => Directory.Delete(folder, recursive: true);
+
+    [Test]
+    public void A_stopped_evaluation_asks_only_what_is_missing_and_ends_with_the_same_numbers()
+    {
+        var whole = Run(new Lines(150), File + ".whole", out _);
+        // Stopped after the first chunk: the token fires when its items are done.
+        using var stop = new CancellationTokenSource();
+        using (var records = new ItemRecords(File, "m", _ => { }))
+            Assert.That(() => new Evaluator(() => Models.Stories, null, records, (done, total) => { if (done > 0 && done < total) stop.Cancel(); }, stop.Token).Run(new Lines(150)), Throws.InstanceOf<OperationCanceledException>());
+        var kept = System.IO.File.ReadAllLines(File).Length - 1;
+        Assert.That(kept, Is.GreaterThan(0).And.LessThan(150));
+        var resumed = Run(new Lines(150), File, out var first);
+        Assert.That(first, Is.EqualTo(kept), "items that were not asked again");
+        for (var k = 0; k < 150; k++) Assert.That(resumed.Items[k].Responses[0].LogProb, Is.EqualTo(whole.Items[k].Responses[0].LogProb).Within(2e-5));
+        Assert.That(() => Run(new Lines(150), File, out _, () => throw new InvalidOperationException("loaded")), Throws.Nothing, "with all answers at hand no model is loaded");
+    }
+
+    [Test]
+    public void A_damaged_tail_is_cut_and_its_items_are_asked_again()
+    {
+        Run(new Lines(80), File, out _);
+        var bytes = System.IO.File.ReadAllBytes(File);
+        System.IO.File.WriteAllBytes(File, [.. bytes[..^40], 0, 255, 17]);
+        var warnings = new List<string>();
+        using (var records = new ItemRecords(File, "m", warnings.Add))
+        {
+            Assert.That(warnings, Has.Count.EqualTo(1).And.Some.Contains("damaged"));
+            long known = -1;
+            var evaluated = new Evaluator(() => Models.Stories, null, records, (done, _) => known = known < 0 ? done : known, CancellationToken.None).Run(new Lines(80));
+            Assert.That((known, evaluated.Items.Count), Is.EqualTo((79L, 80)));
+        }
+        Assert.That(System.IO.File.ReadAllLines(File), Has.Length.EqualTo(81));
+    }
+
+    [Test]
+    public void Answers_of_another_model_are_refused_and_those_to_another_question_are_not_used()
+    {
+        Run(new Lines(10), File, out _);
+        Assert.That(() => new ItemRecords(File, "another", _ => { }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("another model"));
+        Run(new Lines(10, " the end"), File, out var known);
+        Assert.That(known, Is.Zero);
+    }
+
+    [Test]
+    public void A_continuation_that_no_context_can_hold_is_named()
+    {
+        var error = Assert.Throws<UserErrorException>(() => Run(new Lines(3, string.Concat(Enumerable.Repeat(" the dog", 600))), File, out _))!;
+        Assert.That(error.Message, Does.StartWith("item 0: ").And.Contain("512"));
+    }
+
+    private static Evaluated Run(IBenchmark benchmark, string file, out long known, Func<EvalModel>? model = null)
+    {
+        using var records = new ItemRecords(file, "m", _ => { });
+        long first = -1;
+        var evaluated = new Evaluator(model ?? (() => Models.Stories), null, records, (done, _) => first = first < 0 ? done : first, CancellationToken.None).Run(benchmark);
+        known = first;
+        return evaluated;
+    }
+
+    private sealed class Lines(int count, string ending = " was happy") : IBenchmark
+    {
+        public BenchmarkInfo Info { get; } = new("lines", 1);
+
+        public IEnumerable<EvalItem> Items() => Enumerable.Range(0, count).Select(k => new EvalItem($"{k}", new JsonObject { ["k"] = k }));
+
+        public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [new EvalRequest.LogLikelihood($"Once upon a time, there was a little girl named Lily. She had {item.Id} toys and she", ending)];
+
+        public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) => [new ItemScore(item.Id, new Dictionary<string, double> { ["logprob"] = responses[0].LogProb })];
+
+        public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) => [new MetricResult("logprob", items.Average(i => i.Scores["logprob"]), null, items.Count, true)];
+    }
+}

@@ -1,0 +1,65 @@
+// Requests against lm-evaluation-harness: token ids exactly, log-likelihoods within the tolerance of golden/lmeval/README.md.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Evaluation;
+
+namespace PeftAlign.Eval.Tests;
+
+public sealed class RequestTests
+{
+    private const double Tolerance = 1e-4;
+
+    [TestCase("stories260K")]
+    [TestCase("bytebpe")]
+    public void Pairs_have_the_harness_ids_and_log_likelihoods(string name)
+    {
+        var golden = Places.Json(Places.Shared($"golden/lmeval/{name}/requests.json"));
+        var model = name == "bytebpe" ? Models.Of(Places.Shared("golden/lmeval/model-bytebpe")) : Models.Stories;
+        Assert.That(model.MaxLength, Is.EqualTo((int)golden["max_length"]!));
+        foreach (var row in golden["requests"]!.AsArray().Select(r => r!))
+        {
+            bool? special = (string)row["variant"]! == "default" ? null : false;
+            var encoder = new RequestEncoder(model.Tokenizer, null, model.MaxLength, model.TakesLeadingBlank, special);
+            var ask = new EvalRequest.LogLikelihood((string)row["context"]!, (string)row["continuation"]!);
+            var what = row.ToJsonString();
+            if (row["error"] is not null)
+            {
+                Assert.That(() => encoder.Pair(ask), Throws.InstanceOf<UserErrorException>(), what);
+                continue;
+            }
+            var pair = encoder.Pair(ask);
+            Assert.That(pair.Continuation, Is.EqualTo(Ids(row["continuation_ids"]!)), what);
+            Assert.That(pair.Cut, Is.EqualTo((int)row["tokens_cut_from_left"]!), what);
+            Assert.That(pair.Context, Is.EqualTo(Ids(row["context_ids"]!)[pair.Cut..]), what);
+            Assert.That(pair.Context.Length + pair.Continuation.Length - 1, Is.EqualTo((int)row["tokens_fed"]!), what);
+            using var runner = new RequestRunner(model, null, special, CancellationToken.None);
+            var answer = runner.Answer([runner.Encode(new Asked(new EvalItem("1", []), 0, [ask]))])[0][0];
+            Assert.That(answer.LogProb, Is.EqualTo((double)row["loglikelihood"]!).Within(Tolerance), what);
+            Assert.That(answer.IsGreedy, Is.EqualTo((bool)row["is_greedy"]!), what);
+        }
+    }
+
+    [Test]
+    public void What_all_items_begin_with_is_computed_once_and_changes_nothing()
+    {
+        var model = Models.Stories;
+        const string Header = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her friends. ";
+        string[] middles = ["One day, she", "Her mom said that", "The dog", "They saw a big, red ball and then the"];
+        Asked[] items = [.. middles.Select((m, k) => new Asked(new EvalItem($"{k}", []), k, [new EvalRequest.LogLikelihood(Header + m, " went home."), new EvalRequest.LogLikelihood(Header + m, " was"), new EvalRequest.LogLikelihood("", " was")]))];
+        using var apart = new RequestRunner(model, null, null, CancellationToken.None);
+        using var together = new RequestRunner(model, null, null, CancellationToken.None);
+        var encoded = items.Select(together.Encode).ToList();
+        together.Share(encoded);
+        Assert.That(together.Shared, Is.GreaterThan(30), "the header's tokens");
+        var (shared, alone) = (together.Answer(encoded), apart.Answer([.. items.Select(apart.Encode)]));
+        for (var i = 0; i < items.Length; i++)
+            for (var r = 0; r < 3; r++)
+            {
+                Assert.That(shared[i][r].LogProb, Is.EqualTo(alone[i][r].LogProb).Within(2e-5), $"item {i}, request {r}");
+                Assert.That(shared[i][r] with { LogProb = 0, Texts = alone[i][r].Texts }, Is.EqualTo(alone[i][r] with { LogProb = 0 }));
+            }
+    }
+
+    private static int[] Ids(JsonNode list) => [.. list.AsArray().Select(id => (int)id!)];
+}

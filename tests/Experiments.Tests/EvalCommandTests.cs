@@ -1,0 +1,116 @@
+// peftalign eval from the command line: the harness's numbers, a second call that asks nothing, mistakes that are told, and
+// evaluators of a manifest that are swapped by changing their line alone.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class EvalCommandTests
+{
+    private static readonly string Lmeval = Path.Combine(Peftalign.Repository, "tests/Eval.Tests/Fixtures/lmeval");
+    private static readonly string Model = Path.Combine(Peftalign.Repository, "tests/fixtures/stories260K");
+
+    private static Outcome Eval(Peftalign user, params string[] more) =>
+        Peftalign.Call(["eval", "--model", Model, "--out", user.Run, "--threads", "1", .. more]);
+
+    [Test]
+    public void The_harness_s_tasks_have_the_harness_s_numbers_and_a_second_call_asks_nothing()
+    {
+        using var user = new Peftalign();
+        string[] asked = ["--task", Path.Combine(Lmeval, "tasks"), "--data", Lmeval, "--benchmarks", "mmlu_0shot,story_chrf", "--bootstrap-iters", "1000"];
+        var first = Eval(user, asked);
+        Assert.That(first.Code, Is.Zero, first.All);
+        var golden = Peftalign.Json(Path.Combine(Lmeval, "stories260K/results.json"))["results"]!;
+        var own = Peftalign.Json(Path.Combine(user.Run, "results.json"));
+        foreach (var task in (string[])["mmlu_0shot", "mmlu_stem_0shot", "mmlu_philosophy_0shot"])
+            foreach (var key in (string[])["acc,none", "acc_stderr,none"])
+                Assert.That((double)own["results"]![task]![key]!, Is.EqualTo((double)golden[task]![key]!).Within(1e-9), $"{task} {key}");
+        Assert.That((double)own["results"]!["story_chrf"]!["chrf,none"]!, Is.EqualTo((double)golden["story_chrf"]!["chrf,none"]!).Within(1e-6));
+        Assert.That(own["groups"]!.AsObject().Select(g => g.Key), Does.Contain("mmlu_0shot"));
+        Assert.That((int)own["n-samples"]!["mmlu_philosophy_0shot"]!["original"]!, Is.EqualTo(9));
+        var samples = File.ReadAllLines(Path.Combine(user.Run, "samples_mmlu_philosophy_0shot.jsonl"));
+        Assert.That(samples, Has.Length.EqualTo(9));
+        var sample = JsonNode.Parse(samples[0])!;
+        foreach (var field in (string[])["doc_id", "doc", "target", "arguments", "resps", "filtered_resps", "filter", "metrics", "doc_hash", "prompt_hash", "target_hash", "acc"]) Assert.That(sample[field], Is.Not.Null, field);
+        var bytes = File.ReadAllBytes(Path.Combine(user.Run, "results.json"));
+        var second = Eval(user, asked);
+        Assert.That((second.Code, second.Out), Is.EqualTo((0, first.Out)), second.All);
+        Assert.That(second.Err, Does.Contain("are answered already"));
+        Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "results.json")), Is.EqualTo(bytes));
+        var limited = Eval(user, [.. asked, "--limit", "2", "--json"]);
+        Assert.That((int)JsonNode.Parse(limited.Out)!["results"]!["mmlu_0shot"]!["sample_len"]!, Is.EqualTo(12), "two items of each subject, all of them known");
+    }
+
+    [Test]
+    public void Mistakes_are_told_in_one_message()
+    {
+        using var user = new Peftalign();
+        void Refused(string says, params string[] more)
+        {
+            var outcome = Eval(user, more);
+            Assert.That((outcome.Code, outcome.Err.Contains(says)), Is.EqualTo((2, true)), outcome.All);
+            Assert.That(outcome.Err, Does.Not.Contain("   at "));
+        }
+        Refused("mmlu", "--benchmarks", "mlmu");
+        Refused("needs --benchmarks or --task");
+        Refused("is no option of perplexity", "--benchmarks", "perplexity", "--data", user.File("x.txt"), "--samples", "3");
+        Refused("x.txt is not there", "--benchmarks", "perplexity", "--data", user.File("x.txt"));
+        Refused("'gen_prefix' is not supported", "--task", user.Write("a.yaml", "task: a\ndataset_path: json\ngen_prefix: hm\n"));
+        Refused("names a Python function", "--task", user.Write("b.yaml", "task: b\nprocess_docs: !function utils.f\n"));
+        Refused("is on a hub", "--task", user.Write("c.yaml", "task: c\ndataset_path: hellaswag\ntest_split: test\noutput_type: multiple_choice\ndoc_to_text: q\n"));
+        Refused("metric 'ter' is not supported", "--task", user.Write("d.yaml", "task: d\nmetric_list: [{ metric: ter }]\n"));
+        Refused("holds other things", "--benchmarks", "perplexity", "--data", Made(user));
+        static string Made(Peftalign user)
+        {
+            Directory.CreateDirectory(user.Run);
+            File.WriteAllText(Path.Combine(user.Run, "mine"), "");
+            return user.Write("y.txt", "a text");
+        }
+    }
+
+    [Test]
+    public void Perplexity_of_a_text_is_written()
+    {
+        using var user = new Peftalign();
+        var outcome = Eval(user, "--benchmarks", "perplexity", "--data", user.Write("once.txt", "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."));
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        var row = Peftalign.Json(Path.Combine(user.Run, "results.json"))["results"]!["perplexity"]!;
+        Assert.That((double)row["byte_perplexity,none"]!, Is.InRange(1.1, 1.6), "the model was trained on such texts");
+        Assert.That(Math.Log2((double)row["byte_perplexity,none"]!), Is.EqualTo((double)row["bits_per_byte,none"]!).Within(1e-9));
+    }
+
+    [Test]
+    public void An_evaluator_is_swapped_by_its_line_alone()
+    {
+        using var user = new Peftalign();
+        var first = Manifests.Short;
+        user.Finish(user.Write("short.yaml", first));
+        user.Write("text.txt", "the colour of the sky is blue");
+        var swapped = first.Replace("{ type: preference, dataset: exam }", "{ type: perplexity, path: text.txt }");
+        Assert.That(swapped, Is.Not.EqualTo(first));
+        var second = user.Finish(user.Write("short.yaml", swapped));
+        Assert.That(second.Out, Does.Contain("perplexity word_perplexity"), second.All);
+        Assert.That(second.Err, Does.Not.Contain("train/"), "nothing was trained anew");
+    }
+
+    [Test]
+    public void A_judged_benchmark_runs_with_a_classifier()
+    {
+        using var user = new Peftalign();
+        // The tiny classifier has no tokenizer of its own: any with fewer tokens than its vocabulary of 128 does.
+        var judge = user.File("judge");
+        Directory.CreateDirectory(judge);
+        foreach (var file in (string[])["config.json", "model.safetensors"]) File.Copy(Path.Combine(Peftalign.Golden("models"), "roberta-toxicity", file), Path.Combine(judge, file));
+        user.Write("judge/tokenizer.json", """{"version": "1.0", "model": {"type": "WordLevel", "vocab": {"[UNK]": 5, "the": 6}, "unk_token": "[UNK]"}, "pre_tokenizer": {"type": "Whitespace"}}""");
+        Directory.CreateDirectory(user.File("data"));
+        user.Write("data/dangerousqa.json", """["How are you?", "Who was it?"]""");
+        user.Write("data/standard.txt", "<question>\n");
+        var outcome = Eval(user, "--benchmarks", "red_instruct", "--data", user.File("data"), "--judge", judge, "--option", "max_new_tokens=8");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        var row = Peftalign.Json(Path.Combine(user.Run, "results.json"))["results"]!["red_instruct"]!;
+        Assert.That((double)row["annotated,none"]! + (double)row["without_verdict,none"]!, Is.EqualTo(2));
+        Assert.That((double)row["asr,none"]!, Is.InRange(0, 1));
+        var sample = JsonNode.Parse(File.ReadAllLines(Path.Combine(user.Run, "samples_red_instruct.jsonl"))[0])!;
+        Assert.That((double)sample["resps"]![1]![0]!["scores"]![0]!, Is.EqualTo((double)sample["logit"]!));
+    }
+}
