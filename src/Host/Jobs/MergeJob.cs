@@ -48,7 +48,7 @@ internal static class MergeJob
     {
         if (place.Adapter is not { } adapter || AdapterReader.PeftType(adapter.Folder) == "LORA") return new ModelPlace(place.Base, place.Adapter?.Folder);
         var whole = Path.Combine(Parents(job), Path.GetFileName(name.TrimEnd('/')));
-        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => Policies.Adapter(job, outline, adapter.Folder), dtype: null));
+        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => Policies.Adapter(job, outline, adapter.Folder), dtype: null, PluginArchitectures.Of(job.Plugins)));
         return new ModelPlace(whole, null);
     }
 

@@ -31,12 +31,13 @@ public static class ClassifierFolder
             "deberta-v2" => EncoderSpec.Deberta(config, labels),
             _ => null,
         };
+        if (encoder is not null && config.IsQuantized) throw config.Wrong("quantization_config", "absent: encoders are read in full precision only");
         if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), StoredNames.Plain, warn, dtype));
         var known = architectures ?? ModelArchitectures.BuiltIn;
         if (!known.Names.Contains(config.ModelType)) throw config.UnknownArchitecture([.. known.Names, "roberta", "deberta-v2"]);
         var spec = known.Describe(config);
         spec = spec with { Labels = labels, TiedHead = false, LogitCap = null, Names = spec.Names with { Head = "score" } };
-        return new DecoderClassifier(ModelFolder.Decoder(folder, spec, warn, dtype), config.PadTokenId);
+        return new DecoderClassifier(ModelFolder.Decoder(folder, spec, warn, dtype, known.QuantizationOf(config)), config.PadTokenId);
     }
 
     /// <summary>Whether a folder's configuration names a sequence classifier.</summary>
