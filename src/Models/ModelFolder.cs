@@ -30,7 +30,18 @@ public static class ModelFolder
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
         var config = ModelConfig.Open(folder);
-        return Decoder(folder, known.Describe(config), warn, dtype, known.QuantizationOf(config), quantization);
+        return Decoder(folder, known.Describe(config), warn, dtype, Reader(known, config, ref quantization), quantization);
+    }
+
+    // A folder that is quantised as asked stays as it is, under the options that do not change it (the type of products).
+    internal static IQuantization? Reader(ModelArchitectures known, ModelConfig config, ref IQuantization? asked)
+    {
+        if (asked is null || !config.IsQuantized) return known.QuantizationOf(config);
+        var reader = asked;
+        if (!reader.Reads(config.Json.GetProperty("quantization_config")))
+            throw config.Wrong("quantization_config", "of the format that the quantization option names, or absent: nothing is quantised twice");
+        asked = null;
+        return reader;
     }
 
     /// <summary>Loads the weights of a decoder whose spec is known.</summary>

@@ -14,6 +14,7 @@ public static class ContractKinds
         ("quantization", typeof(IQuantization)),
         ("merge", typeof(IMergeStrategy)),
         ("benchmark", typeof(IBenchmark)),
+        ("judge", typeof(IJudge)),
         ("reader", typeof(IDatasetReader)),
         ("architecture", typeof(IModelArchitecture)),
     ];

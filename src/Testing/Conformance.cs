@@ -64,6 +64,7 @@ public static class Conformance
         "adapter" => AdapterKit.Checks(subject, provided),
         "merge" => MergeKit.Checks(subject, provided),
         "benchmark" => BenchmarkKit.Checks(subject, provided),
+        "judge" => JudgeKit.Checks(subject, provided),
         _ => [],
     };
 }

@@ -27,7 +27,7 @@ internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedP
         {
             using var scope = torch.NewDisposeScope();
             var groups = run.Method.Prepare(batch, context);
-            using var pass = engine.Pass(groups, policy.Mode, new PassNeeds { Reference = policy.Reference, Statistics = run.Method.Needs.Statistics });
+            using var pass = engine.Pass(groups, policy.Mode, new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics });
             var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
             loss += batch.Length * (result.Numerator.item<double>() / result.Denominator);
             batches++;

@@ -19,7 +19,7 @@ internal sealed class TrainedPolicy : IDisposable
     {
         this.run = run;
         Parameters = new FlatParameters(Initial());
-        Reference = run.Method.Needs.Reference ? run.Reference ?? Start() : null;
+        Reference = run.Method.Needs.Reference && !IsStoredWhole ? run.Reference ?? Start() : null;
         Mode = Install();
     }
 
@@ -32,7 +32,7 @@ internal sealed class TrainedPolicy : IDisposable
     internal ReferencePolicy? Reference { get; }
 
     /// <summary>Whether policy and reference are the same function before the first update.</summary>
-    internal bool StartsAtReference => Reference is not null && run.Reference is null;
+    internal bool StartsAtReference => run.Method.Needs.Reference && run.Reference is null && !run.IsReferenceElsewhere;
 
     /// <summary>The trained values outlive the flat buffer: back into the adapter's own tensors, or as weights of the model.</summary>
     internal void Hand()
@@ -52,6 +52,9 @@ internal sealed class TrainedPolicy : IDisposable
         Parameters.Dispose();
         foreach (var tensor in frozen) tensor.Dispose();
     }
+
+    // A second copy of the weights is what stored log-probs save. Rows for evaluation are not among them.
+    private bool IsStoredWhole => run.IsReferenceElsewhere || (run.StoredReference is not null && run.Adapter is null && run.EvalRecords.Count == 0);
 
     private IEnumerable<(string, Tensor, bool)> Initial() => run.Adapter is { } sites
         ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, WeightDecay.AppliesTo(s.Module, p.Key, p.Value))))
@@ -84,7 +87,7 @@ internal sealed class TrainedPolicy : IDisposable
         {
             var before = run.Model.Weights[name];
             run.Model.SetWeight(name, tensor);
-            if (StartsAtReference) frozen.Add(before);
+            if (StartsAtReference && Reference is not null) frozen.Add(before);
             else before.Dispose(); // else two copies of the model stay in memory
         }
         return ForwardMode.Plain;

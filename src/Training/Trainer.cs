@@ -35,7 +35,7 @@ public static class Trainer
         var parameters = policy.Parameters;
         using var optimizer = FlatOptimizer.Of(parameters, options);
         var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
-        var needs = new PassNeeds { Reference = policy.Reference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
+        var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, run.Inexact);
         var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);

@@ -105,6 +105,7 @@ public sealed record TrainingOptions
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
         given.Remove("padding_free"); // batches never hold padding, whatever it says
+        given.Remove("precompute_reference"); // the plan's: it makes a job of it
         foreach (var (name, value) in given) RefuseUnlessDefault(name, value);
         return options;
     }

@@ -36,6 +36,12 @@ public sealed record TrainingRun
     /// <summary>What the method's loss refers to; null = the policy where training starts.</summary>
     public ReferencePolicy? Reference { get; init; }
 
+    /// <summary>The reference's log-probs where they were computed before; null where the reference is asked each time.</summary>
+    public StoredLogProbs? StoredReference { get; init; }
+
+    /// <summary>Whether the reference is neither here nor the policy's start, so that only its stored log-probs are there.</summary>
+    public bool IsReferenceElsewhere { get; init; }
+
     /// <summary>Options of the loop.</summary>
     public required TrainingOptions Options { get; init; }
 

@@ -11,7 +11,8 @@ public sealed class TrainTrajectoryTests
 
     [TestCase("sft-lora")]
     [TestCase("dpo-lora")]
-    public void Runs_beside_the_tests(string name) => Train(Path.Combine(Peftalign.Repository, "tests", "fixtures", "trajectories"), name, 1e-4);
+    [TestCase("dpo-lora", "--precompute_ref_log_probs")] // as dpo-precomputed: the same numbers
+    public void Runs_beside_the_tests(string name, params string[] more) => Train(Path.Combine(Peftalign.Repository, "tests", "fixtures", "trajectories"), name, 1e-4, more);
 
     [TestCase("sft-lora-plain", 1e-4)]
     [TestCase("sft-packed", 1e-4)]
@@ -24,9 +25,10 @@ public sealed class TrainTrajectoryTests
 
     [TestCase("sft-full")]
     [TestCase("dpo-full")]
-    public void Full_runs(string name) => Train(Peftalign.Golden("trajectories"), name, 1e-4);
+    [TestCase("dpo-full", "--precompute_ref_log_probs")]
+    public void Full_runs(string name, params string[] more) => Train(Peftalign.Golden("trajectories"), name, 1e-4, more);
 
-    private static void Train(string root, string name, double tolerance)
+    private static void Train(string root, string name, double tolerance, params string[] more)
     {
         using var user = new Peftalign();
         var golden = Peftalign.Json(Path.Combine(root, name, "run.json"));
@@ -35,7 +37,7 @@ public sealed class TrainTrajectoryTests
         var start = Start(root, name);
         var outcome = Peftalign.Call([
             "train", name.Split('-')[0], "--model", Path.Combine(root, "base-model"), "--data", user.File("rows.jsonl"), "--out", user.Run, "--shuffle", "false", "--threads", "1",
-            .. start is null ? (string[])[] : ["--adapter", "lora", "--init-adapter", start], .. Settings(golden["settings"]!.AsObject())]);
+            .. start is null ? (string[])[] : ["--adapter", "lora", "--init-adapter", start], .. Settings(golden["settings"]!.AsObject()), .. more]);
         Assert.That(outcome.Code, Is.Zero, outcome.All);
         var history = golden["history"]!.AsArray();
         var metrics = File.ReadLines(Path.Combine(user.Run, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
@@ -43,6 +45,7 @@ public sealed class TrainTrajectoryTests
         foreach (var (row, entry) in metrics.Zip(history))
             foreach (var metric in Compared.Where(m => entry![m] is not null))
                 Assert.That((double)row[metric]!, Is.EqualTo((double)entry![metric]!).Within(1e-4 * Math.Max(Math.Abs((double)entry[metric]!), 0.1)), $"{name}, step {entry["step"]}, {metric}");
+        Assert.That(Directory.Exists(Path.Combine(user.Run, "reference", "log_probs")), Is.EqualTo(more.Length > 0));
         if (start is not null) CompareAdapters(Path.Combine(user.Run, "adapter"), Path.Combine(root, name, "adapter_final"), tolerance);
         else Assert.That(File.Exists(Path.Combine(user.Run, "model", "model.safetensors")));
     }

@@ -50,5 +50,15 @@ public class OutsideArchitectureTests
             var expected = rows[b].Skip(1).Select((id, t) => logProbs[t, id].item<float>()).ToArray();
             Assert.That(outcome.Rows[b].GetProperty("logprobs").EnumerateArray().Select(v => v.GetDouble()).ToArray(), Is.EqualTo(expected.Select(v => (double)v)).Within(1e-4), $"row {b}");
         }
+
+        Directory.CreateSymbolicLink(Path.Combine(plugins, "merge.linear"), Path.GetFullPath(Path.Combine(Tests, "..", "..", "Merge.Linear", Path.GetFileName(Tests))));
+        var yaml = cli.Path("mean.yaml");
+        File.WriteAllText(yaml, $"merge_method: linear\ndtype: float32\nmodels:\n- {{model: {model}, parameters: {{weight: 1.0}}}}\n");
+        var probe = cli.Rows([new JsonObject { ["ids"] = new JsonArray([.. rows[0].Select(id => (JsonNode)id)]) }]);
+        using var remarks = new StringWriter();
+        var code = new Dispatcher(Catalogue.Commands, TextWriter.Null, remarks).RunAsync(["merge", yaml, "--out", cli.Path("merged"), "--certificate", "--probe", probe, "--threads", "1", "--plugins", plugins]).GetAwaiter().GetResult();
+        Assert.That((code, remarks.ToString()), Is.EqualTo((0, "")));
+        var drift = JsonNode.Parse(File.ReadAllText(Path.Combine(cli.Path("merged"), "certificate.json")))!["drift"]!["parents"]![0]!;
+        Assert.That(((int?)drift["tokens"], (double?)drift["top1_agreement"]), Is.EqualTo((rows[0].Length - 1, 1.0)), "the certificate loads the plugin's architecture too");
     }
 }

@@ -51,7 +51,7 @@ public class WritingTests
         using var plan = Workshop.Plan(yaml, Workshop.Golden());
         var (ledger, folder) = (new TensorLedger(), Path.Combine(Workshop.Scratch(), "out"));
         var found = Workshop.Plugins.Find("merge", "ties");
-        var request = new CertificateRequest(File.ReadAllText(yaml), found, "0.0.0", 5, new Probe("ids", [new ProbeRow(null, [1, 5, 7, 9, 3]), new ProbeRow(null, [2, 20, 11])]));
+        var request = new CertificateRequest(File.ReadAllText(yaml), found, "0.0.0", 5, new Probe("ids", [new ProbeRow(null, [1, 5, 7, 9, 3]), new ProbeRow(null, [2, 20, 11])]), ModelArchitectures.BuiltIn);
         new MergeRunner(plan, new MergeOptions { Observe = ledger.Observe }).Write(folder, partial => MergeCertificate.Write(plan, ledger, request, partial));
         var json = Workshop.Json(Path.Combine(folder, "certificate.json"));
         Assert.That(json.GetProperty("inputs").GetArrayLength(), Is.EqualTo(4));
@@ -71,13 +71,29 @@ public class WritingTests
         Assert.That(File.ReadAllText(Path.Combine(folder, "certificate.html")), Does.Contain("models/c").And.Contain("KL(parent || result)"));
     }
 
+    [TestCase(false, "no row of the probe short.jsonl has two tokens; give longer ones")]
+    [TestCase(true, "the merged model has no tokenizer; give a probe of token ids: rows {\"ids\": [...]}")]
+    public void ADriftThatCannotBeMeasuredIsNoted(bool text, string reason)
+    {
+        var yaml = Workshop.Golden("yaml", "ties-2-models.yml");
+        using var plan = Workshop.Plan(yaml, Workshop.Golden());
+        var (ledger, folder) = (new TensorLedger(), Path.Combine(Workshop.Scratch(), "out"));
+        var probe = new Probe("short.jsonl", [text ? new ProbeRow("A text.", null) : new ProbeRow(null, [3])]);
+        var request = new CertificateRequest(File.ReadAllText(yaml), Workshop.Plugins.Find("merge", "ties"), "0.0.0", 5, probe, ModelArchitectures.BuiltIn);
+        IReadOnlyList<string> unmeasured = [];
+        new MergeRunner(plan, new MergeOptions { Observe = ledger.Observe }).Write(folder, partial => unmeasured = MergeCertificate.Write(plan, ledger, request, partial));
+        Assert.That(unmeasured, Has.One.Contains(reason));
+        foreach (var parent in Workshop.Json(Path.Combine(folder, "certificate.json")).GetProperty("drift").GetProperty("parents").EnumerateArray())
+            Assert.That(parent.GetProperty("not_measured").GetString(), Is.EqualTo(reason));
+    }
+
     [Test]
     public void AMergeThatIsAParentDoesNotDrift()
     {
         using var plan = Workshop.Plan(Workshop.Golden("yaml", "lora-alone.yml"), Workshop.Golden());
         var folder = Path.Combine(Workshop.Scratch(), "out");
         new MergeRunner(plan, new MergeOptions()).Write(folder);
-        var drift = Drift.Measure(plan, folder, new Probe("ids", [new ProbeRow(null, [1, 5, 7, 9, 3])]));
+        var drift = Drift.Measure(plan, folder, new Probe("ids", [new ProbeRow(null, [1, 5, 7, 9, 3])]), ModelArchitectures.BuiltIn);
         Assert.That(drift[0].Reason, Is.Null);
         Assert.That(drift[0].Kl, Is.LessThan(1e-9));
         Assert.That(drift[0].Agreement, Is.EqualTo(1));

@@ -1,6 +1,5 @@
 // Codes, factors and decoded values against bitsandbytes', by every set of instructions and by the CUDA kernels' bodies.
 
-using System.Text.Json.Nodes;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Peft.QLora.Tests;

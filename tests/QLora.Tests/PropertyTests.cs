@@ -64,7 +64,7 @@ public class PropertyTests
         var weight = torch.ones([8, 64]);
         weight[3, 5] = torch.tensor(bad);
         var error = Assert.Throws<UserErrorException>(() => new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions()).Quantize("model.w", weight, place));
-        Assert.That(error.Message, Does.Contain("model.w").And.Contain("NaN or infinity"));
+        Assert.That(error!.Message, Does.Contain("model.w").And.Contain("NaN or infinity"));
     }
 
     [Test]

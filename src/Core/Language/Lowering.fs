@@ -62,11 +62,18 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         if not (isAsked && usesReference) then
             []
         else
+            // A folder stands beside the policy: it may hold an adapter over the policy's base.
             let reference =
                 match training "reference" with
                 | Some(Text "base") -> this.Sources.Model(policy.Facts.Model, policy.Facts.Seed).Tree
-                | Some(Content(path, mark)) -> Map [ "weights", Content(path, mark) ]
                 | _ -> start.Tree
+
+            let beside =
+                match training "reference", training "init_adapter" with
+                | Some(Content(path, mark)), _ -> [ "reference", Content(path, mark) ]
+                | Some(Text "base"), _
+                | _, None -> []
+                | _, Some adapter -> [ "init_adapter", adapter ]
 
             let limits =
                 [ "max_length"; "max_prompt_length"; "truncation"; "dtype" ]
@@ -78,7 +85,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                     {
                         Label = $"reference/{Policies.label policy}"
                         Axes = Specs.axes policy
-                        Loads = []
+                        Loads = graph.LoadsOf start.Tree
                         Group = start.Base
                     },
                     [
@@ -86,8 +93,11 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                         "policy", reference
                         "dataset", dataset
                         "limits", Map limits
+                        // its rows' answers; no loss option changes them
+                        "method", Specs.contractTree run.Setting.Method (Map [])
                         "quantization", Tree.find "quantization" adapter |> Option.defaultValue Null
                     ]
+                    @ beside
                 )
 
             graph.Need(id, "")

@@ -60,7 +60,7 @@ internal static class AdapterCommand
             var (files, reader) = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}"));
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (changed, all, decoded) = (0, 0, 0);
-            RunFolder.Fill(target, folder => (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), TypeOf(session.Global.Dtype), PluginArchitectures.Of(catalogue), choice.Make(parsed, catalogue)));
+            RunFolder.Fill(target, folder => (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue)));
             if (decoded > 0) session.Output.Remark($"{decoded} matrices of the base were decoded from 4 bits and are written as {session.Global.Dtype ?? "the type that they were quantised from"}; nothing is quantised again");
             session.Output.Result(
                 () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["decoded"] = decoded, ["dtype"] = session.Global.Dtype },

@@ -56,9 +56,11 @@ internal static class MergeCommand
         using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new Bare()).Find, path => Resolve(path, file));
         foreach (var warning in plan.Warnings) session.Output.Remark($"warning: {warning}");
         var ledger = new TensorLedger();
-        var request = new CertificateRequest(text, plugins.Find("merge", plan.Config.Method), TopHelp.Version, options.Seed, probe);
+        var request = new CertificateRequest(text, plugins.Find("merge", plan.Config.Method), TopHelp.Version, options.Seed, probe, PluginArchitectures.Of(plugins));
         var runner = new MergeRunner(plan, options with { Progress = Progress(session.Output), Observe = certificate.Wanted ? ledger.Observe : null });
-        var outcome = runner.Write(target, certificate.Wanted ? folder => MergeCertificate.Write(plan, ledger, request, folder) : null);
+        IReadOnlyList<string> unmeasured = [];
+        var outcome = runner.Write(target, certificate.Wanted ? folder => unmeasured = MergeCertificate.Write(plan, ledger, request, folder) : null);
+        foreach (var reason in unmeasured) session.Output.Remark($"warning: {reason}");
         session.Output.Result(
             () => new JsonObject
             {
@@ -69,7 +71,7 @@ internal static class MergeCommand
                 ["seed"] = options.Seed,
                 ["merge_s"] = Math.Round(outcome.MergeTime.TotalSeconds, 4),
                 ["flush_s"] = Math.Round(outcome.FlushTime.TotalSeconds, 4),
-                ["warnings"] = new JsonArray([.. plan.Warnings.Select(warning => (JsonNode)warning)]),
+                ["warnings"] = new JsonArray([.. plan.Warnings.Concat(unmeasured).Select(warning => (JsonNode)warning)]),
             },
             () => [string.Create(CultureInfo.InvariantCulture, $"{target}: {plan.Tensors.Count} tensors, {outcome.Bytes / 1e6:0.0} MB, merged by {plan.Config.Method} in {outcome.MergeTime.TotalSeconds:0.00} s")]);
         return ExitCode.Done;

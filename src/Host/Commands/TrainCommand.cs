@@ -64,7 +64,8 @@ internal static class TrainCommand
         }
         hashes.Save();
         folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount);
-        var (code, error) = await TrainAsync(plan.Job, folder.Job, session.Output, cancel);
+        var (code, error) = plan.Reference is null || folder.Reference.IsFinished ? (ExitCode.Done, "") : await TrainAsync(plan.Reference, folder.Reference, session.Output, cancel);
+        if (code == ExitCode.Done) (code, error) = await TrainAsync(plan.Job, folder.Job, session.Output, cancel);
         if (code == ExitCode.Done) return Report(folder, session);
         throw code == ExitCode.UserError ? new UserErrorException(error) : new InvalidOperationException($"{error} Run the same command again to go on from the last checkpoint.");
     }

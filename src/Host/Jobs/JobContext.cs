@@ -3,6 +3,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Jobs;
@@ -18,6 +19,11 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 {
     /// <summary>The base model that this process has at hand.</summary>
     internal KeptModel Kept { get; init; } = new();
+
+    /// <summary>The judges that benchmarks name.</summary>
+    internal JudgeDesk Judges => judges ??= new JudgeDesk(this);
+
+    private JudgeDesk? judges;
 
     /// <summary>Makes what a resolved contract {"name", "options"} names.</summary>
     internal T Create<T>(JsonNode contract) where T : class
@@ -65,6 +71,10 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
         public string Folder => "";
 
-        public object? GetService(Type type) => type == typeof(IDatasets) ? job : null;
+        public object? GetService(Type type) => 
+            type == typeof(IDatasets) ? job
+            : type == typeof(IJudges) ? job.Judges
+            : type == typeof(ModelArchitectures) ? PluginArchitectures.Of(job.Plugins)
+            : null;
     }
 }

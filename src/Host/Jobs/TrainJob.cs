@@ -15,24 +15,28 @@ internal static class TrainJob
     {
         var spec = job.Spec.Options;
         var place = Policies.Place(job, spec["policy"]!);
-        var policy = Policies.Load(job, place);
+        var policy = Policies.Load(job, place, spec["adapter"]?["quantization"]);
         var options = Options(job, policy.Model.Spec);
-        if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var start = TrainingStart.Of(job, place, policy, options);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
+        var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
+        var stored = ReferenceJob.Stored(job);
+        var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && heldOut.Count == 0) : (null, false);
         var outcome = Trainer.Train(new TrainingRun
         {
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
             ChatTemplate = policy.ChatTemplate,
             Records = job.Records(spec["dataset"]!),
-            EvalRecords = spec["training"]!["eval_data"] is { } heldOut ? job.Records(heldOut) : [],
+            EvalRecords = heldOut,
             Method = method,
             Adapter = start.Trained,
             Beneath = start.Beneath,
-            Reference = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options) : null,
+            Reference = reference,
+            IsReferenceElsewhere = isElsewhere,
+            StoredReference = stored,
             Options = options,
             Folder = job.Folder.Path,
             Inexact = job.Spec.Inexact,
@@ -40,6 +44,7 @@ internal static class TrainJob
         }, job.Cancellation);
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
+        if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
         start.Write(job, policy, place);
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return new JsonObject

@@ -28,6 +28,8 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (job.Spec.Options["adapter"] is not { } contract)
         {
             if (options.InitAdapter is not null) throw new UserErrorException("init_adapter starts an adapter, but this training has none; name one (adapter: ...), or leave init_adapter out.");
+            if (policy.Model.Quantized.Count > 0)
+                throw new UserErrorException($"{policy.Model.Quantized.Count} matrices of this base are in 4 bits, which are frozen, and this training has no adapter; name one (adapter: lora), or train a full-precision base (adapter merge decodes).");
             MergeInto(policy);
             return new TrainingStart(null, null, []);
         }
@@ -43,17 +45,17 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         return new TrainingStart(adapter, adapter.Attach(policy.Outline, (ulong)options.Seed), policy.Adapters);
     }
 
-    /// <summary>What the method refers to; null = where training starts.</summary>
+    /// <summary>What the method refers to: null = where training starts, or, with other weights' log-probs stored, a policy that is not loaded.</summary>
     /// <exception cref="UserErrorException">The folder is no reference for this model.</exception>
-    internal static ReferencePolicy? Reference(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options)
+    internal static (ReferencePolicy? Policy, bool IsElsewhere) Reference(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options, bool isStored)
     {
-        if (options.Reference == "start") return null;
-        if (options.Reference == "base") return Whole(job, place, policy, Policies.Place(job, job.Spec.Options["base_policy"]!).Base, "base");
+        if (options.Reference == "start") return (null, false);
+        if (options.Reference == "base") return Whole(job, place, policy, Policies.Place(job, job.Spec.Options["base_policy"]!).Base, "base", isStored);
         var folder = job.Spec.FullPath(options.Reference);
-        if (!File.Exists(Path.Combine(folder, "adapter_config.json"))) return Whole(job, place, policy, folder, folder);
+        if (!File.Exists(Path.Combine(folder, "adapter_config.json"))) return Whole(job, place, policy, folder, folder, isStored);
         if (job.Spec.Options["adapter"] is null)
             throw new UserErrorException($"reference {folder} is an adapter over the base, but this training changes the base's own weights; name a model folder, or train an adapter.");
-        return new ReferencePolicy(policy.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(Policies.Adapter(job, policy.Outline, folder)) });
+        return (new ReferencePolicy(policy.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(Policies.Adapter(job, policy.Outline, folder)) }), false);
     }
 
     /// <summary>Writes DIR/model; or DIR/adapter; or, over frozen adapters, DIR/adapters/1 ... and, where it can be one, DIR/adapter.</summary>
@@ -93,15 +95,17 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             foreach (var (name, tensor) in AdapterMerge.Tensors(policy.Model, sites).ToList()) policy.Model.SetWeight(name, tensor.to(policy.Model.Weights[name].dtype));
     }
 
-    private static ReferencePolicy? Whole(JobContext job, PolicyPlace place, Policy policy, string folder, string name)
+    private static (ReferencePolicy? Policy, bool IsElsewhere) Whole(JobContext job, PolicyPlace place, Policy policy, string folder, string name, bool isStored)
     {
         var trainsWeights = job.Spec.Options["adapter"] is null;
-        if (Path.GetFullPath(folder) == Path.GetFullPath(place.Base))
-            return !trainsWeights ? new ReferencePolicy(policy.Model, ForwardMode.Plain) : policy.Adapters.Count == 0 ? null : new ReferencePolicy(Model(job, folder), ForwardMode.Plain);
+        var isBase = Path.GetFullPath(folder) == Path.GetFullPath(place.Base);
+        if (isBase && !trainsWeights) return (new ReferencePolicy(policy.Model, ForwardMode.Plain), false);
+        if (isBase && policy.Adapters.Count == 0) return (null, false);
+        if (isStored) return (null, true);
         var other = Model(job, folder);
         if (other.Spec.Vocabulary != policy.Model.Spec.Vocabulary)
             throw new UserErrorException($"The reference {name} has a vocabulary of {other.Spec.Vocabulary} and the policy one of {policy.Model.Spec.Vocabulary}; a reference needs the policy's tokenizer.");
-        return new ReferencePolicy(other, ForwardMode.Plain);
+        return (new ReferencePolicy(other, ForwardMode.Plain), false);
     }
 
     private static DecoderModel Model(JobContext job, string folder) => ModelFolder.Load(folder, architectures: PluginArchitectures.Of(job.Plugins));

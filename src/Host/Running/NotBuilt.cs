@@ -9,7 +9,7 @@ namespace PeftAlign.Host.Running;
 
 internal static class NotBuilt
 {
-    private static readonly string[] Kinds = ["make-model", "train", "merge", "evaluate", "report"];
+    private static readonly string[] Kinds = ["make-model", "reference", "train", "merge", "evaluate", "report"];
 
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)
@@ -27,8 +27,6 @@ internal static class NotBuilt
 
     private static IEnumerable<string> OfTraining(JsonObject options)
     {
-        if (options["reference_log_probs"] is not null) yield return "precomputed reference log-probs";
-        if (options["adapter"]?["quantization"] is not null) yield return "quantization";
         if (Refusal(options) is { } refusal) yield return refusal;
     }
 

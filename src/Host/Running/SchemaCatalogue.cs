@@ -75,6 +75,7 @@ internal static class SchemaCatalogue
         OptionKind.List => $"{TypeOf(type.Element!)}|{TypeOf(type.Element!)}[]",
         OptionKind.Map => $"{{{TypeOf(type.Element!)}}}",
         OptionKind.Dataset => "dataset",
+        OptionKind.Judge => "judge",
         _ => "any",
     };
 

@@ -41,7 +41,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
             new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders), folder.Job,
             new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
         using var scope = torch.NewDisposeScope();
-        var model = PluginArchitectures.Of(job.Plugins).Describe(ModelConfig.Open(request.Model));
+        var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
+        var model = architectures.Describe(config);
         var options = TrainJob.Options(job, model);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
@@ -55,7 +56,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var looked = records.Take(LookAt).Select(r => method.Prepare([r], context)).ToList();
         var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
         using var weights = CheckpointFolder.Open(request.Model);
-        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, name => weights.Contains(name) ? weights.Tensor(name) : null), 0) : null;
+        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, new StoredMatrices(weights, model, architectures.QuantizationOf(config)).Tensor), 0) : null;
+        var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
         var parameters = model.Weights().Sum(w => w.Shape.Aggregate(1L, (a, b) => a * b));
         var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) ?? parameters;
         var longest = lengths.Max();
@@ -63,11 +65,30 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, lengths.Count(l => l == 0), looked.Count, steps, longest, parameters, trainable,
-            Process + Weights(parameters, trainable, adapter is not null) + Activations(model, tokens, longest));
+            Process + Base(model, weights, config.IsQuantized, quantization) + FloatBytes * trainable * (adapter is not null ? 5 : 3) + Activations(model, tokens, longest));
     }
 
-    // The weights; the trained numbers once more with an adapter, their gradients and two moments.
-    private static long Weights(long parameters, long trainable, bool adapter) => FloatBytes * (parameters + trainable * (adapter ? 5 : 3));
+    // The weights in float32, those in fewer bits as they are and one of them decoded. The trained numbers come on top: once more
+    // with an adapter, their gradients and two moments.
+    private static long Base(DecoderSpec model, CheckpointFolder weights, bool isQuantized, IQuantization? quantization)
+    {
+        static long Count(WeightSpec weight) => weight.Shape.Aggregate(1L, (a, b) => a * b);
+        var few = model.Weights().Where(w => w.Role == WeightRole.Matrix && (isQuantized ? weights.Names.Any(n => n.StartsWith(w.Name + ".", StringComparison.Ordinal)) : quantization?.Takes(w.Name[..^".weight".Length]) == true)).ToList();
+        var whole = FloatBytes * model.Weights().Except(few).Sum(Count);
+        if (few.Count == 0) return whole;
+        var held = isQuantized
+            ? weights.Tensors.Where(t => few.Any(w => t.Name.StartsWith(w.Name, StringComparison.Ordinal))).Sum(t => t.Bytes)
+            : (long)(few.Sum(Count) * BytesPerValue(quantization!));
+        return whole + held + FloatBytes * few.Max(Count);
+    }
+
+    // Measured on zeros: a format's bytes depend on the count alone.
+    private static double BytesPerValue(IQuantization quantization)
+    {
+        const int count = 1 << 18;
+        using var sample = quantization.Quantize("sample", torch.zeros([1, count]));
+        return (double)sample.Bytes / count;
+    }
 
     // What a backward pass needs of each token: what went into and came out of every matrix, the norms, the attention's
     // probabilities; and one chunk of logits with its softmax.

@@ -68,9 +68,21 @@ internal sealed class TrainFolder(string path)
         if (!goesOn)
             RunFolder.Write(Request, new JsonObject { ["id"] = plan.Job.Id, ["identity"] = JsonNode.Parse(plan.Job.Identity) }.ToJsonString(new() { WriteIndented = true }) + "\n");
         var own = goesOn && File.Exists(Job.Spec) ? JobSpec.Read(Job).Threads : threads;
-        var inputs = plan.Job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash)).ToList();
-        new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, JsonNode.Parse(plan.Job.Options)!.AsObject(), Directory.GetCurrentDirectory(), own, plan.PluginFolders) { Inputs = inputs }.Write(Job);
+        Spec(plan.Job, plan, own).Write(Job);
+        if (plan.Reference is not { } reference) return;
+        if (Directory.Exists(Reference.Path) && !(File.Exists(Reference.Spec) && JobSpec.Read(Reference).Id == reference.Id)) Directory.Delete(Reference.Path, recursive: true); // another request's
+        Directory.CreateDirectory(Reference.Path);
+        Spec(reference, plan, own).Write(Reference);
     }
+
+    /// <summary>Where reference log-probs are computed before.</summary>
+    internal JobFolder Reference => ReferenceJob.OfSingle(Job);
+
+    private static JobSpec Spec(PlanJob job, TrainPlan plan, int threads) =>
+        new(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), Directory.GetCurrentDirectory(), threads, plan.PluginFolders)
+        {
+            Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))],
+        };
 
     // What a killed command left of a file that it was writing.
     private static bool IsPart(string path) => Path.GetFileName(path) is var name && name.EndsWith(".part", StringComparison.Ordinal)

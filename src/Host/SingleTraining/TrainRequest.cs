@@ -35,6 +35,9 @@ internal sealed record TrainRequest
 /// <param name="PluginFolders">Of every plugin that it may load.</param>
 internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolders)
 {
+    /// <summary>The job that computes reference log-probs before; null where none is asked for.</summary>
+    internal PlanJob? Reference { get; init; }
+
     private static readonly (string Place, string Flag)[] Places =
         [("methods.method.type", "METHOD"), ("adapters.adapter.type", "--adapter"), ("adapters.adapter.quantization", "--quantization"), ("models.model.chat_template", "--chat-template"), ("models.model", "--model"), ("datasets.data", "--data"), ("methods.method.eval_data", "--eval-data")];
 
@@ -57,9 +60,9 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
         if (planned.Faults.Count > 0) throw Refused(request, planned.Faults.Select(f => Said(f, flags)));
         NotBuilt.ThrowIfAny(planned.Plan!);
         var jobs = planned.Plan!.Jobs.Where(job => job.Kind != "report").ToList();
-        if (jobs is not [{ Kind: "train" } only])
-            throw new UserErrorException($"These options need {string.Join(" and ", jobs.Where(j => j.Kind != "train").Select(j => $"a job '{j.Kind}'"))} beside the training; write a manifest for peftalign run.");
-        return new TrainPlan(only, [.. used.Select(p => p.Path)]);
+        if (jobs.Find(job => job.Kind is not ("train" or "reference")) is { } other)
+            throw new UserErrorException($"These options need a job '{other.Kind}' beside the training; write a manifest for peftalign run.");
+        return new TrainPlan(jobs.Single(job => job.Kind == "train"), [.. used.Select(p => p.Path)]) { Reference = jobs.Find(job => job.Kind == "reference") };
     }
 
     private static JsonObject Manifest(TrainRequest request, TrainFlags flags, IReadOnlyList<PluginFolder> used)

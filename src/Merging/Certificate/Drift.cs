@@ -23,16 +23,19 @@ internal static class Drift
     /// <param name="plan">The merge.</param>
     /// <param name="merged">Folder of the merged model.</param>
     /// <param name="probe">The texts.</param>
-    public static IReadOnlyList<DriftResult> Measure(MergePlan plan, string merged, Probe probe)
+    /// <param name="architectures">What reads the models.</param>
+    public static IReadOnlyList<DriftResult> Measure(MergePlan plan, string merged, Probe probe, ModelArchitectures architectures)
     {
         IReadOnlyList<DriftResult> None(string reason) => [.. plan.Models.Select(parent => new DriftResult(parent.Name, 0, 0, 0, reason))];
-        if (Groups(merged, probe) is not { Count: > 0 } groups) return None("the merged model has no tokenizer; give a probe of token ids: rows {\"ids\": [...]}");
+        if (plan.Vocabulary is not null) return None("the merge has a vocabulary of its own, whose ids mean other tokens in the parents");
         try
         {
+            if (Groups(merged, probe) is not { } groups) return None("the merged model has no tokenizer; give a probe of token ids: rows {\"ids\": [...]}");
+            if (groups.Count == 0) return None($"no row of the probe {probe.Name} has two tokens; give longer ones");
             using var scope = torch.NewDisposeScope();
             using var noGrad = torch.no_grad();
-            var ours = new LogProbEngine(ModelFolder.Load(merged));
-            return [.. plan.Models.Select(parent => Against(parent, ours, groups, plan))];
+            var ours = new LogProbEngine(ModelFolder.Load(merged, architectures: architectures));
+            return [.. plan.Models.Select(parent => Against(parent, ours, groups, architectures))];
         }
         catch (UserErrorException e)
         {
@@ -48,13 +51,12 @@ internal static class Drift
         return [.. rows.Select(ids => new CompletionGroup([ids[0]], [Completion.Of(ids[1..])]))];
     }
 
-    private static DriftResult Against(InputModel parent, LogProbEngine ours, List<CompletionGroup> groups, MergePlan plan)
+    private static DriftResult Against(InputModel parent, LogProbEngine ours, List<CompletionGroup> groups, ModelArchitectures architectures)
     {
-        if (plan.Vocabulary is not null) return new DriftResult(parent.Name, 0, 0, 0, "the merge has a vocabulary of its own, whose ids mean other tokens in the parents");
         try
         {
             using var scope = torch.NewDisposeScope();
-            var theirs = new LogProbEngine(ModelFolder.Load(parent.Folder));
+            var theirs = new LogProbEngine(ModelFolder.Load(parent.Folder, architectures: architectures));
             var mode = parent.Adapter is { } adapter ? new ForwardMode { Deltas = adapter.Deltas() } : ForwardMode.Plain;
             var (kl, same, tokens) = (0.0, 0L, 0L);
             foreach (var group in groups)

@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 using PeftAlign.Torch.Extras;
 
@@ -15,7 +16,8 @@ namespace PeftAlign.Merging;
 /// <param name="Version">The product's version.</param>
 /// <param name="Seed">Of random strategies.</param>
 /// <param name="Probe">Texts for the drift.</param>
-internal sealed record CertificateRequest(string Configuration, Provided Plugin, string Version, ulong Seed, Probe Probe);
+/// <param name="Architectures">What reads the models for the drift.</param>
+internal sealed record CertificateRequest(string Configuration, Provided Plugin, string Version, ulong Seed, Probe Probe, ModelArchitectures Architectures);
 
 internal static class MergeCertificate
 {
@@ -23,15 +25,18 @@ internal static class MergeCertificate
     public const string PageFile = "certificate.html";
 
     /// <summary>Writes both files into the folder of the merged model.</summary>
-    public static void Write(MergePlan plan, TensorLedger ledger, CertificateRequest request, string folder)
+    /// <returns>Why the drift from some parents is not measured, a sentence each.</returns>
+    public static IReadOnlyList<string> Write(MergePlan plan, TensorLedger ledger, CertificateRequest request, string folder)
     {
-        var certificate = Json(plan, ledger, request, folder);
+        var drift = Drift.Measure(plan, folder, request.Probe, request.Architectures);
+        var certificate = Json(plan, ledger, request, folder, drift);
         var text = certificate.ToJsonString(new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         Flushed.Write(Path.Combine(folder, JsonFile), text + "\n");
         Flushed.Write(Path.Combine(folder, PageFile), CertificatePage.Of(certificate));
+        return [.. drift.Where(d => d.Reason is not null).GroupBy(d => d.Reason).Select(g => $"The drift from {string.Join(", ", g.Select(d => d.Parent))} is not measured: {g.Key}")];
     }
 
-    private static JsonObject Json(MergePlan plan, TensorLedger ledger, CertificateRequest request, string folder) => new()
+    private static JsonObject Json(MergePlan plan, TensorLedger ledger, CertificateRequest request, string folder, IReadOnlyList<DriftResult> drift) => new()
     {
         ["merge_method"] = plan.Config.Method,
         ["seed"] = request.Seed,
@@ -54,7 +59,7 @@ internal static class MergeCertificate
             ["probe"] = request.Probe.Name,
             ["probe_rows"] = request.Probe.Rows.Count,
             ["probe_sha256"] = request.Probe.Sha256,
-            ["parents"] = new JsonArray([.. Drift.Measure(plan, folder, request.Probe).Select(Parent)]),
+            ["parents"] = new JsonArray([.. drift.Select(Parent)]),
         },
         ["tensors"] = new JsonArray([.. plan.Tensors.Select(tensor => Tensor(tensor, ledger.Accounts[tensor.Name]))]),
         ["warnings"] = new JsonArray([.. plan.Warnings.Select(warning => (JsonNode)warning)]),

@@ -14,12 +14,12 @@ public static class AdapterMerge
     /// <param name="target">An empty folder.</param>
     /// <param name="from">The base model's folder; its configuration and tokenizer are copied.</param>
     /// <param name="load">From the base's modules to the adapter's deltas.</param>
-    /// <param name="dtype">Element type of all weights; null = each keeps its own, a quantised one that of the matrix it was made from. Sums are made in float32 and rounded once.</param>
     /// <param name="architectures">The known ones, and what reads quantised folders; null = those that are built in.</param>
+    /// <param name="dtype">Element type of all weights; null = each keeps its own, a quantised one that of the matrix it was made from. Sums are made in float32 and rounded once.</param>
     /// <param name="quantization">Quantises the base first, as the adapter's training did; the folder holds its decoded matrices. Null = the base as it is.</param>
     /// <returns>How many tensors the adapter changed, of how many, and how many were decoded.</returns>
     /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
-    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, torch.ScalarType? dtype, ModelArchitectures? architectures = null, IQuantization? quantization = null)
+    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null)
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
         var config = ModelConfig.Open(from);
@@ -27,7 +27,7 @@ public static class AdapterMerge
         using var scope = torch.NewDisposeScope();
         using var checkpoint = CheckpointFolder.Open(from);
         var names = StoredNames.Of(spec, checkpoint);
-        var model = ModelFolder.Decoder(from, spec, null, dtype: null, known.QuantizationOf(config), quantization);
+        var model = ModelFolder.Decoder(from, spec, null, dtype: null, ModelFolder.Reader(known, config, ref quantization), quantization);
         var sites = load(model.Outline(from)).ToDictionary(s => s.Module, s => s.Delta);
         foreach (var (module, delta) in sites) Check(model, module, delta);
         var changed = 0;

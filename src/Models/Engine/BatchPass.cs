@@ -18,6 +18,9 @@ public sealed record PassNeeds
     /// <summary>Log-probs under this policy too, without gradient; over the same packs where only adapters differ.</summary>
     public ReferencePolicy? Reference { get; init; }
 
+    /// <summary>The reference's log-probs where they were computed before; answers that are not among them are computed.</summary>
+    public StoredLogProbs? Stored { get; init; }
+
     /// <summary>Per-token statistics of the policy by name.</summary>
     public IReadOnlyList<string> Statistics { get; init; } = [];
 

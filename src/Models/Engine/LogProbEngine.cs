@@ -45,6 +45,10 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     public BatchPass Pass(IReadOnlyList<CompletionGroup> groups, ForwardMode mode, PassNeeds needs)
     {
         Check(groups, mode);
+        var stored = needs.Stored?.Find(groups, model.Device);
+        if (stored is not null) needs = needs with { Reference = null };
+        else if (needs is { Stored: not null, Reference: null })
+            throw new UserErrorException("The stored reference log-probs lack an answer of this batch, and the reference itself is not loaded; leave precompute_reference out.");
         var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) ? same : null;
         var (parts, answers, reference) = (new List<BatchPass.Part>(), new List<HeadAnswers>(), new List<Tensor>());
         var (logProbs, means) = (new List<Tensor>(), new List<Tensor>());
@@ -64,7 +68,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
             : torch.zeros([TokensOf(groups)], ResultType, model.Device).index_add(0, torch.cat(parts.Select(p => p.Slots).ToList()), torch.cat(values.ToList()), 1);
         var statistics = needs.Statistics.Where(name => name != HeadAnswers.MeanLogProbName).Distinct().ToDictionary(name => name, name => Joined(answers.Select(a => a.Statistics[name]).ToList()));
         if (needs.Statistics.Contains(HeadAnswers.MeanLogProbName)) statistics[HeadAnswers.MeanLogProbName] = Joined(means).requires_grad_();
-        var under = sharing is not null ? Joined(reference) : needs.Reference is { } other ? Apart(other, groups) : null;
+        var under = stored ?? (sharing is not null ? Joined(reference) : needs.Reference is { } other ? Apart(other, groups) : null);
         return new BatchPass(Joined(logProbs).requires_grad_(), under, statistics, parts,
             pack => Outputs(pack, mode, Asked(model, [.. needs.Statistics.Where(name => name == HeadAnswers.MeanLogProbName)])));
     }

@@ -59,5 +59,6 @@ internal static class TypeMap
         : type == typeof(double) ? OptionKind.Double
         : type == typeof(string) || type.IsEnum ? OptionKind.String
         : type == typeof(DatasetReference) ? OptionKind.Dataset
+        : type == typeof(JudgeReference) ? OptionKind.Judge
         : null;
 }

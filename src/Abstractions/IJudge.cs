@@ -1,0 +1,114 @@
+// A judge: a reward model, a toxicity classifier, a language model, a service. It rates one answer, compares two, or replies in
+// words. What it cannot decide (a refusal, a reply without a verdict) is a failure with its reason, which users of judges count.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Abstractions;
+
+/// <summary>A judge of answers.</summary>
+public interface IJudge
+{
+    /// <summary>Who judges, and what it can do; part of every result.</summary>
+    JudgeInfo Info { get; }
+
+    /// <summary>Answers questions, in their order; an answer does not depend on the questions beside it.</summary>
+    /// <param name="questions">Of kinds that <see cref="Info"/> names.</param>
+    /// <param name="cancel">Ends the work; what a service answered so far stays in its cache.</param>
+    /// <exception cref="UserErrorException">A kind of question that it cannot answer, or a judge that cannot be asked at all.</exception>
+    IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> questions, CancellationToken cancel = default);
+}
+
+/// <summary>Kinds of question.</summary>
+[Flags]
+public enum JudgeSkills
+{
+    /// <summary>None.</summary>
+    None = 0,
+
+    /// <summary><see cref="JudgeQuestion.Rate"/>.</summary>
+    Rate = 1,
+
+    /// <summary><see cref="JudgeQuestion.Compare"/>.</summary>
+    Compare = 2,
+
+    /// <summary><see cref="JudgeQuestion.Ask"/>.</summary>
+    Ask = 4,
+}
+
+/// <summary>Who judges.</summary>
+/// <param name="Annotator">Its name in tables: a model's folder or a service's model.</param>
+/// <param name="Skills">What it can be asked.</param>
+public sealed record JudgeInfo(string Annotator, JudgeSkills Skills)
+{
+    /// <summary>False where a larger rating is worse.</summary>
+    public bool HigherIsBetter { get; init; } = true;
+}
+
+/// <summary>Something asked of a judge.</summary>
+public abstract record JudgeQuestion
+{
+    /// <summary>How good, or how toxic, an answer is; the answer has scores.</summary>
+    /// <param name="Prompt">What was asked; null where the text stands alone.</param>
+    /// <param name="Response">The text to rate.</param>
+    public sealed record Rate(string? Prompt, string Response) : JudgeQuestion;
+
+    /// <summary>Which of two answers is better; the answer has a preference. Ask in both orders to cancel a bias for a place.</summary>
+    /// <param name="Prompt">What was asked.</param>
+    /// <param name="First">The answer that the judge sees first.</param>
+    /// <param name="Second">The other one.</param>
+    public sealed record Compare(string Prompt, string First, string Second) : JudgeQuestion;
+
+    /// <summary>A question in words; the answer has a text.</summary>
+    /// <param name="Prompt">All that the judge reads.</param>
+    public sealed record Ask(string Prompt) : JudgeQuestion;
+}
+
+/// <summary>A judge's answer; what does not belong to the question is null.</summary>
+public sealed record JudgeAnswer
+{
+    /// <summary>Raw scores, one per label.</summary>
+    public IReadOnlyList<double>? Scores { get; init; }
+
+    /// <summary>Of a comparison, how strongly the first answer is preferred: 1 it is, 0 the second is, 1/2 a tie.</summary>
+    public double? Preference { get; init; }
+
+    /// <summary>What it said.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>Why there is no answer; null where there is one. Such rows are counted and stay out of means.</summary>
+    public string? Failure { get; init; }
+
+    /// <summary>An answer that failed.</summary>
+    /// <param name="reason">Why.</param>
+    /// <param name="text">What it said instead.</param>
+    public static JudgeAnswer Failed(string reason, string? text = null) => new() { Failure = reason, Text = text };
+}
+
+/// <summary>A judge that counts what it costs; a second interface of some judges.</summary>
+public interface ICountsCost
+{
+    /// <summary>Since it was made.</summary>
+    JudgeCost Cost { get; }
+}
+
+/// <summary>What judging took.</summary>
+/// <param name="Requests">Questions that went out.</param>
+/// <param name="FromCache">Questions answered from the cache.</param>
+/// <param name="Retries">Requests repeated after an error.</param>
+/// <param name="Failures">Questions without an answer.</param>
+/// <param name="PromptTokens">As the service counts them.</param>
+/// <param name="CompletionTokens">As the service counts them.</param>
+/// <param name="Price">In the currency of the judge's price options; 0 without prices.</param>
+public sealed record JudgeCost(long Requests, long FromCache, long Retries, long Failures, long PromptTokens, long CompletionTokens, double Price);
+
+/// <summary>An option that names a judge of the manifest; the host opens it through <see cref="IJudges"/>.</summary>
+/// <param name="Definition">The judge, resolved: its type's name with options, and the model that the run made for it, if any.</param>
+public sealed record JudgeReference(JsonObject Definition);
+
+/// <summary>Opens judges that options name; offered to a plugin's instance through GetService.</summary>
+public interface IJudges
+{
+    /// <summary>The judge, loaded when it is first asked; the same judge for the same definition.</summary>
+    /// <param name="judge">From the plugin's options.</param>
+    IJudge Open(JudgeReference judge);
+}

@@ -1,0 +1,85 @@
+// Reference log-probs of a whole data set, computed once for all trainings that have the same reference, data and limits: reference/ in
+// the job's folder. The plan's job id stands for weights, chat template, data, truncation and the method that makes the answers.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Running;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Training;
+
+namespace PeftAlign.Host.Jobs;
+
+internal static class ReferenceJob
+{
+    private const int RecordsAtOnce = 64;
+
+    internal static JsonObject Run(JobContext job)
+    {
+        var spec = job.Spec.Options;
+        var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0);
+        var policy = Policies.Load(job, Policies.Place(job, spec["policy"]!));
+        var (model, mode) = (policy.Model, Mode(job, policy));
+        options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.Spec.MaxPositions) };
+        if (Named(spec["reference"]) is { } folder && !IsAdapter(job, folder))
+        {
+            model = Policies.Load(job, new PolicyPlace(job.Spec.FullPath(folder), [])).Model;
+            if (model.Spec.Vocabulary != policy.Model.Spec.Vocabulary)
+                throw new UserErrorException($"The reference {folder} has a vocabulary of {model.Spec.Vocabulary} and the policy one of {policy.Model.Spec.Vocabulary}; a reference needs the policy's tokenizer.");
+        }
+        var method = job.Create<IAlignmentMethod>(spec["method"]!);
+        var (records, stored) = (Records(job, method, policy, options), new StoredLogProbs());
+        var (engine, done) = (new LogProbEngine(model), 0);
+        foreach (var chunk in records.Rows.Chunk(RecordsAtOnce))
+        {
+            job.Cancellation.ThrowIfCancellationRequested();
+            stored.Add(engine, mode, [.. chunk.SelectMany(record => method.Prepare([record], records.Context))]);
+            job.Progress(done += chunk.Length, records.Rows.Count, "reference log-probs");
+        }
+        RunFolder.Fill(Folder(job.Folder), path => stored.Write(path, job.Spec.Id));
+        return new JsonObject { ["rows"] = records.Rows.Count, ["answers"] = stored.Count };
+    }
+
+    /// <summary>What a training's plan had computed before; null where it asked for nothing.</summary>
+    /// <exception cref="UserErrorException">The files do not fit.</exception>
+    internal static StoredLogProbs? Stored(JobContext job)
+    {
+        if ((string?)job.Spec.Options["reference_log_probs"]?["job"] is not { } id) return null;
+        // A training without a manifest has its reference job inside its own folder.
+        var own = OfSingle(job.Folder);
+        return StoredLogProbs.Read(Folder(own.IsFinished ? own : job.Folder.Sibling(id)), id);
+    }
+
+    /// <summary>The folder of the reference job of a training without a manifest.</summary>
+    internal static JobFolder OfSingle(JobFolder training) => new(training.File("reference"));
+
+    private static string Folder(JobFolder folder) => folder.File("log_probs");
+
+    private static (IReadOnlyList<DataRecord> Rows, PrepareContext Context) Records(JobContext job, IAlignmentMethod method, Policy policy, TrainingOptions options)
+    {
+        var context = new PrepareContext(policy.Tokenizer, options.MaxLength, new MaskLedger())
+        {
+            ChatTemplate = policy.ChatTemplate,
+            MaxPromptLength = options.MaxPromptLength,
+            KeepEnd = options.Truncation == "keep_end",
+        };
+        var rows = job.Records(job.Spec.Options["dataset"]!);
+        return (method is IArrangesRecords arranging ? arranging.Arrange(rows, context) : rows, context);
+    }
+
+    // The policy's adapters, with the one that training starts from; or a reference adapter alone.
+    private static ForwardMode Mode(JobContext job, Policy policy)
+    {
+        if (Named(job.Spec.Options["reference"]) is { } folder)
+            return IsAdapter(job, folder) ? Under([Policies.Adapter(job, policy.Outline, job.Spec.FullPath(folder))]) : ForwardMode.Plain;
+        if (Named(job.Spec.Options["init_adapter"]) is not { } start) return policy.Mode;
+        return Under([.. policy.Adapters, Policies.Adapter(job, policy.Outline, job.Spec.FullPath(start))]);
+    }
+
+    private static ForwardMode Under(IReadOnlyList<IReadOnlyList<AdapterSite>> layers) => new() { Deltas = AdapterLayers.Deltas(layers) };
+
+    private static bool IsAdapter(JobContext job, string folder) => File.Exists(Path.Combine(job.Spec.FullPath(folder), "adapter_config.json"));
+
+    private static string? Named(JsonNode? node) => (string?)node;
+}

@@ -1,0 +1,60 @@
+// precompute_reference in a manifest: one job for all trainings that share the reference, the same numbers as without it, and files
+// that were damaged are refused.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class StoredReferenceTests
+{
+    private const string Manifest = """
+        peftalign: 1
+        name: stored
+        seeds: [3]
+        models:
+          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+        datasets:
+          world: { reader: synthetic, rows: 40, split: train }
+          exam: { reader: synthetic, rows: 10, split: test }
+        adapters:
+          small: { type: lora, rank: 4, alpha: 8, targets: all-linear }
+          thin: { type: lora, rank: 2, alpha: 2, targets: [q_proj] }
+        methods:
+          tune: { type: sft, adapter: small, learning_rate: 5.0e-3, batch_size: 8, max_steps: 3 }
+          prefer: { type: dpo, adapter: thin, beta: { grid: [0.1, 0.2] }, learning_rate: 2.0e-3, batch_size: 8, max_steps: 4, eval_data: exam, eval_every: 2, precompute_reference: true }
+          soften: { type: dpo, reference: base, learning_rate: 1.0e-4, batch_size: 8, max_steps: 2, precompute_reference: true }
+        train:
+          - { models: [tiny], datasets: [world], methods: [[tune, prefer], [tune, soften]] }
+        """;
+
+    [Test]
+    public void It_is_computed_once_and_changes_no_number()
+    {
+        using var user = new Peftalign();
+        using var plain = new Peftalign();
+        user.Finish(user.Write("stored.yaml", Manifest));
+        plain.Finish(plain.Write("plain.yaml", Manifest.Replace(", precompute_reference: true", "", StringComparison.Ordinal)));
+        string[] Jobs(Peftalign of, string kind) => [.. Directory.GetDirectories(Path.Combine(of.Run, "jobs")).Where(job => (string?)Peftalign.Json(Path.Combine(job, "result.json"))["kind"] == kind)];
+        var references = Jobs(user, "reference");
+        Assert.That(references, Has.Length.EqualTo(2), "one for the variants of the grid, one for the base");
+        Assert.That(references.Select(job => (int)Peftalign.Json(Path.Combine(job, "result.json"))["outcome"]!["rows"]!), Is.All.EqualTo(40));
+        string[] labels = ["tune/world/prefer[beta=0.1]/s3", "tune/world/prefer[beta=0.2]/s3", "tune/world/soften/s3"];
+        foreach (var label in labels.Select(l => "train/tiny/world/" + l))
+        {
+            List<JsonObject> Rows(Peftalign of) => [.. File.ReadLines(Path.Combine(of.Job(label), "metrics.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())];
+            foreach (var (stored, computed) in Rows(user).Zip(Rows(plain)))
+                foreach (var (name, value) in computed)
+                    Assert.That((double)stored[name]!, Is.EqualTo((double)value!).Within(1e-5 * Math.Max(1, Math.Abs((double)value!))), $"{label} {name}");
+        }
+
+        var numbers = Path.Combine(references[0], "log_probs", "log_probs.safetensors");
+        var bytes = File.ReadAllBytes(numbers);
+        bytes[^2] ^= 64;
+        File.WriteAllBytes(numbers, bytes);
+        foreach (var label in labels) Directory.Delete(user.Job("train/tiny/world/" + label), recursive: true);
+        var damaged = Peftalign.Call("run", user.File("stored.yaml"), "--out", user.Run, "--threads", "1");
+        Assert.That((damaged.Code, damaged.All.Contains("changed or cut")), Is.EqualTo((2, true)), damaged.All);
+        Directory.Delete(references[0], recursive: true);
+        user.Finish(user.File("stored.yaml"));
+    }
+}
