@@ -43,18 +43,18 @@ internal sealed record FourBitCode(string Name, float[] Values)
             for (var k = 0; k < count; k++)
             {
                 var mean = (Point(k, count) + Point(k + 1, count)) / 2f;
-                var value = (float)(Math.Pow(10, power - 6) * mean);
+                var value = (float)Math.Pow(10, power - 6) * mean;
                 values.Add(value);
                 values.Add(-value);
             }
         }
         return [.. values.Order()];
 
-        // torch's linspace: from both ends to the middle.
+        // torch's linspace: from both ends to the middle, product and sum rounded once.
         static float Point(int k, int count)
         {
             var step = (1f - 0.1f) / count;
-            return k < (count + 1) / 2 ? 0.1f + step * k : 1f - step * (count - k);
+            return k < (count + 1) / 2 ? MathF.FusedMultiplyAdd(step, k, 0.1f) : MathF.FusedMultiplyAdd(-step, count - k, 1f);
         }
     }
 }

@@ -60,7 +60,7 @@ internal sealed class FourBitQuantization : IQuantization
         ["llm_int8_enable_fp32_cpu_offload"] = false,
         ["llm_int8_has_fp16_weight"] = false,
         ["llm_int8_skip_modules"] = kept.Count == 0 ? null : new JsonArray([.. kept.Select(name => (JsonNode)name)]),
-        ["llm_int8_threshold"] = 6.0,
+        ["llm_int8_threshold"] = JsonNode.Parse("6.0"),
         ["load_in_4bit"] = true,
         ["load_in_8bit"] = false,
         ["quant_method"] = "bitsandbytes",

@@ -41,3 +41,11 @@ internal static class Golden
         throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
     }
 }
+
+/// <summary>A folder that goes with the test that uses it.</summary>
+internal sealed class TemporaryFolder : IDisposable
+{
+    internal string Path { get; } = Directory.CreateTempSubdirectory("peftalign-qlora-").FullName;
+
+    public void Dispose() => Directory.Delete(Path, recursive: true);
+}

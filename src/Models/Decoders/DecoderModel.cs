@@ -92,7 +92,7 @@ public sealed class DecoderModel
     internal Layer LayerOf(string module) => new(module, weights.GetValueOrDefault(module + ".weight"), weights.GetValueOrDefault(module + ".bias"))
     {
         IsEmbedding = IsEmbedding(module),
-        Quantized = QuantizedOf(module + ".weight"),
+        Quantized = quantized.TryGetValue(module + ".weight", out var matrix) ? (matrix, torch.float32) : null, // merged and started from in full
         Transposed = Spec.Weights().First(w => w.Name == module + ".weight").Transposed,
     };
 

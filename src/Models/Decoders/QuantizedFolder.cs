@@ -30,7 +30,7 @@ public static class QuantizedFolder
         var names = StoredNames.Of(spec, checkpoint);
         checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
         var matrices = spec.Weights().Where(w => w.Role == WeightRole.Matrix).ToList();
-        var kept = matrices.Where(w => !quantization.Takes(ModelFolder.ModuleOf(w))).ToList();
+        var kept = matrices.Where(w => !quantization.Takes(ModelFolder.ModuleOf(w))).Select(w => w.Name).ToHashSet();
         if (kept.Count == matrices.Count) throw new UserErrorException($"Every one of the {matrices.Count} linear layers is skipped, so nothing would be quantised; shorten the skip list.");
         long before = 0, after = 0;
         var (tensors, done) = (new List<PendingTensor>(), 0);
@@ -38,7 +38,7 @@ public static class QuantizedFolder
         {
             var own = checkpoint.Tensor(names.Of(weight.Name));
             before += own.numel() * own.element_size();
-            if (weight.Role != WeightRole.Matrix || kept.Contains(weight))
+            if (weight.Role != WeightRole.Matrix || kept.Contains(weight.Name))
             {
                 tensors.Add(PendingTensor.Of(names.Of(weight.Name), own));
                 after += own.numel() * own.element_size();
@@ -47,7 +47,8 @@ public static class QuantizedFolder
             var quantized = quantization.Quantize(weight.Name, ModelFolder.Outward(weight, own));
             tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Of(weight.Name) + part.Key, part.Value)));
             after += quantized.Bytes;
-            progress?.Invoke(++done, matrices.Count - kept.Count);
+            done++;
+            progress?.Invoke(done, matrices.Count - kept.Count);
         }
         ModelFolder.CopyCompanions(from, target, null);
         var others = checkpoint.Tensor(names.Of(spec.Names.Embedding + ".weight")).dtype;
