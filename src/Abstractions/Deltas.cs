@@ -106,6 +106,59 @@ public sealed record Scale(Tensor Values, bool OfInputs) : Delta
     public override Delta With(Func<string, Tensor> tensorOf) => this with { Values = tensorOf("ia3_l") };
 }
 
+/// <summary>Trained vectors before the text, in the place of a sequence's first embeddings (prompt tuning, Lester et al. 2021). A change of the
+/// token embedding's module; the text's positions follow theirs, and nothing asks for their log-probs.</summary>
+/// <param name="Values">(m, d) as the first block takes them, whatever factor the model's own embeddings have.</param>
+public sealed record VirtualTokens(Tensor Values) : Delta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("prompt_embeddings", Values));
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => new VirtualTokens(tensorOf("prompt_embeddings"));
+}
+
+/// <summary>Trained keys and values before the text, in every block (prefix tuning, Li and Liang 2021). A change of the token embedding's
+/// module; the text's positions follow theirs, and the keys are not turned by their positions, as in PEFT.</summary>
+/// <param name="Values">(m, 2 * blocks * G * D): of block l the keys are part 2l, the values part 2l + 1; with a projection (m, G * D), what is projected.</param>
+public sealed record PrefixKV(Tensor Values) : Delta
+{
+    /// <summary>Two layers from Values to keys and values, for training; null = Values are keys and values.</summary>
+    public PrefixProjection? Projection { get; init; }
+
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Projection is not { } p
+        ? Present(("prompt_embeddings", Values))
+        : Present(("embedding.weight", Values), ("transform.0.weight", p.HiddenWeight), ("transform.0.bias", p.HiddenBias), ("transform.2.weight", p.OutputWeight), ("transform.2.bias", p.OutputBias));
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => Projection is null
+        ? new PrefixKV(tensorOf("prompt_embeddings"))
+        : new PrefixKV(tensorOf("embedding.weight")) { Projection = new(tensorOf("transform.0.weight"), tensorOf("transform.0.bias"), tensorOf("transform.2.weight"), tensorOf("transform.2.bias")) };
+}
+
+/// <summary>W2 tanh(W1 x + b1) + b2.</summary>
+/// <param name="HiddenWeight">(h, G * D)</param>
+/// <param name="HiddenBias">(h)</param>
+/// <param name="OutputWeight">(2 * blocks * G * D, h)</param>
+/// <param name="OutputBias">(2 * blocks * G * D)</param>
+public sealed record PrefixProjection(Tensor HiddenWeight, Tensor HiddenBias, Tensor OutputWeight, Tensor OutputBias);
+
+/// <summary>A small network over a linear layer's output: y + U f(D y + b) + c (bottleneck adapters, Houlsby et al. 2019).</summary>
+/// <param name="Down">(m, out) D.</param>
+/// <param name="DownBias">(m) b.</param>
+/// <param name="Up">(out, m) U.</param>
+/// <param name="UpBias">(out) c.</param>
+/// <param name="Activation">f.</param>
+public sealed record Wrap(Tensor Down, Tensor DownBias, Tensor Up, Tensor UpBias, Activation Activation) : Delta
+{
+    /// <inheritdoc/>
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("down.weight", Down), ("down.bias", DownBias), ("up.weight", Up), ("up.bias", UpBias));
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => new Wrap(tensorOf("down.weight"), tensorOf("down.bias"), tensorOf("up.weight"), tensorOf("up.bias"), Activation);
+}
+
 /// <summary>Several changes of one module: their increments are added; of tensors in the place of others the last one counts.</summary>
 /// <param name="Layers">In order.</param>
 public sealed record Stack(IReadOnlyList<Delta> Layers) : Delta

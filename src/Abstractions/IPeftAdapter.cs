@@ -37,7 +37,11 @@ public sealed record AdapterFiles(JsonObject Config, IReadOnlyDictionary<string,
 /// <param name="Architecture">model_type of config.json.</param>
 /// <param name="Path">Folder or hub id that the adapter's config names as its base.</param>
 /// <param name="Modules">Every module with weights.</param>
-public sealed record ModelOutline(string Architecture, string Path, IReadOnlyList<ModuleOutline> Modules);
+public sealed record ModelOutline(string Architecture, string Path, IReadOnlyList<ModuleOutline> Modules)
+{
+    /// <summary>What the decoder is, for adapters that depend on blocks, heads and widths; null where it is none.</summary>
+    public DecoderSpec? Spec { get; init; }
+}
 
 /// <summary>One module with weights.</summary>
 /// <param name="Name">Full name, without ".weight".</param>

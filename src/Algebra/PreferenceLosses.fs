@@ -75,3 +75,20 @@ type PreferenceLosses private () =
         let one = x.masked_fill (near.logical_not (), num -0.5)
         let other = x.masked_fill (near, num -1.0)
         torch.where (near, (-one.expm1()).log(), (-other.exp()).log1p())
+
+    /// <summary>log(p / (1 - p)) of p = exp(x), x a log-prob: x - log(1 - exp(x)). A probability that rounding made 1 has log-odds of
+    /// 20.7 and no gradient, where they would be infinite.</summary>
+    static member LogOdds(x: Tensor) : Tensor =
+        let below = x.clamp (max = num -1e-9)
+        below - PreferenceLosses.Log1mExp below
+
+    /// <summary>(1 - p^-alpha) / alpha of p = exp(x), and x for alpha = 0: the reward of AlphaPO (Gupta et al. 2025).</summary>
+    static member AlphaReward(x: Tensor, alpha: float) : Tensor =
+        if alpha = 0.0 then
+            x
+        else
+            (x |> times -alpha).expm1() |> times (-1.0 / alpha)
+
+    /// <summary>1 - sigmoid(z): KTO's loss of an answer (Ethayarajh et al. 2024), z = beta (r - z0) of a desirable one, beta (z0 - r) of
+    /// an undesirable one; APO-zero's with z0 = 0.</summary>
+    static member Kto(z: Tensor) : Tensor = sigmoid -z

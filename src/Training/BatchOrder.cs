@@ -18,7 +18,10 @@ internal sealed class BatchOrder(int records, TrainingOptions options)
     internal int StepsPerEpoch => (BatchesPerEpoch + options.GradientAccumulationSteps - 1) / options.GradientAccumulationSteps;
 
     /// <summary>Updates of the whole run.</summary>
-    internal int TotalSteps => options.MaxSteps > 0 ? options.MaxSteps : (int)Math.Ceiling(options.Epochs * StepsPerEpoch);
+    internal int TotalSteps => options.MaxSteps > 0 ? options.MaxSteps : StepsOf(options.Epochs);
+
+    /// <summary>Updates of so many epochs; a started update counts.</summary>
+    internal int StepsOf(double epochs) => (int)Math.Ceiling(epochs * StepsPerEpoch);
 
     /// <summary>The micro-batches of update <paramref name="step"/> (0, 1, ...), each a list of record numbers.</summary>
     internal IReadOnlyList<long[]> Window(int step)

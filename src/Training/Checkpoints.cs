@@ -46,9 +46,13 @@ internal sealed class Checkpoints(string folder, int keep, bool inexact = false)
     }
 
     /// <summary>Loads the latest checkpoint into parameters and optimiser; null where there is none.</summary>
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="optimizer">Its moments.</param>
+    /// <param name="notBehind">Checkpoints of later steps are deleted: what lies before them is needed and not there.</param>
     /// <exception cref="UserErrorException">It does not belong to this model, adapter and options, or was changed since.</exception>
-    internal State? Restore(FlatParameters parameters, FlatOptimizer optimizer)
+    internal State? Restore(FlatParameters parameters, FlatOptimizer optimizer, int notBehind)
     {
+        foreach (var later in Steps().Where(step => step > notBehind)) Delete(later);
         Prune();
         if (Steps() is not [.., var step]) return null;
         var latest = Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
@@ -102,12 +106,14 @@ internal sealed class Checkpoints(string folder, int keep, bool inexact = false)
     {
         if (!Directory.Exists(folder)) return;
         foreach (var partial in Directory.GetDirectories(folder, "*" + Unfinished)) Directory.Delete(partial, recursive: true);
-        foreach (var old in Steps().SkipLast(keep))
-        {
-            var path = Path.Combine(folder, old.ToString(CultureInfo.InvariantCulture));
-            Directory.Move(path, path + Unfinished); // a folder under its own name is always whole
-            Directory.Delete(path + Unfinished, recursive: true);
-        }
+        foreach (var old in Steps().SkipLast(keep)) Delete(old);
+    }
+
+    private void Delete(int step)
+    {
+        var path = Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
+        Directory.Move(path, path + Unfinished); // a folder under its own name is always whole
+        Directory.Delete(path + Unfinished, recursive: true);
     }
 
     private List<int> Steps()

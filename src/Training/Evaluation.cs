@@ -22,7 +22,7 @@ internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedP
     internal IReadOnlyList<KeyValuePair<string, double>> Measure()
     {
         using var off = torch.no_grad();
-        var (loss, batches, sums) = (0.0, 0, new Dictionary<string, double>());
+        var (loss, metrics) = (0.0, new MetricMeans());
         foreach (var batch in records.Chunk(run.Options.BatchSize))
         {
             using var scope = torch.NewDisposeScope();
@@ -30,9 +30,8 @@ internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedP
             using var pass = engine.Pass(groups, policy.Mode, new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics });
             var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
             loss += batch.Length * (result.Numerator.item<double>() / result.Denominator);
-            batches++;
-            foreach (var (name, value) in result.Metrics) sums[name] = sums.GetValueOrDefault(name) + value;
+            metrics.Add(result.Metrics);
         }
-        return [new("eval_loss", loss / records.Count), .. sums.Select(m => KeyValuePair.Create($"eval_{m.Key}", m.Value / batches))];
+        return [new("eval_loss", loss / records.Count), .. metrics.Means.Select(m => KeyValuePair.Create($"eval_{m.Key}", m.Value))];
     }
 }

@@ -47,6 +47,14 @@ internal sealed class TrainedPolicy : IDisposable
             foreach (var (role, own) in site.Delta.Parameters) own.copy_(tensors[$"{site.Module}.{role}"]);
     }
 
+    /// <summary>Lends the adapter as it is now; null where all weights are trained, which the model holds itself.</summary>
+    internal void Show(Action<IReadOnlyList<AdapterSite>?> look)
+    {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        look(run.Adapter is { } sites ? Over(sites, tensor => tensor.detach()) : null);
+    }
+
     public void Dispose()
     {
         Parameters.Dispose();
@@ -80,10 +88,8 @@ internal sealed class TrainedPolicy : IDisposable
     // The model, or the deltas, compute with the flat buffer's tensors from here on.
     private ForwardMode Install()
     {
-        var tensors = Parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
-        if (run.Adapter is { } sites)
-            return new ForwardMode { Deltas = AdapterLayers.Deltas([.. run.Beneath, [.. sites.Select(s => s with { Delta = s.Delta.With(role => tensors[$"{s.Module}.{role}"]) })]]) };
-        foreach (var (name, tensor) in tensors)
+        if (run.Adapter is { } sites) return new ForwardMode { Deltas = AdapterLayers.Deltas([.. run.Beneath, Over(sites, tensor => tensor)]) };
+        foreach (var (name, tensor) in Parameters.Members)
         {
             var before = run.Model.Weights[name];
             run.Model.SetWeight(name, tensor);
@@ -91,5 +97,12 @@ internal sealed class TrainedPolicy : IDisposable
             else before.Dispose(); // else two copies of the model stay in memory
         }
         return ForwardMode.Plain;
+    }
+
+    // The deltas over the flat buffer's tensors.
+    private List<AdapterSite> Over(IReadOnlyList<AdapterSite> sites, Func<Tensor, Tensor> view)
+    {
+        var tensors = Parameters.Members.ToDictionary(m => m.Name, m => view(m.Tensor));
+        return [.. sites.Select(s => s with { Delta = s.Delta.With(role => tensors[$"{s.Module}.{role}"]) })];
     }
 }

@@ -14,7 +14,7 @@ namespace PeftAlign.Training;
 public static class Trainer
 {
     /// <summary>
-    /// Trains to the end, from the latest checkpoint in the folder where there is one. Afterwards the model's weights,
+    /// Trains to the end, or to the last point that is needed, from the latest checkpoint in the folder where there is one. Afterwards the model's weights,
     /// or the adapter's deltas, hold the trained values. Without an adapter the model's former weights are disposed, and
     /// after an exception the model is unusable.
     /// </summary>
@@ -30,6 +30,7 @@ public static class Trainer
         if (records.Count == 0) throw NothingToTrain(run);
         var order = new BatchOrder(records.Count, options);
         var (total, warmup) = (order.TotalSteps, Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, order.TotalSteps));
+        var points = new PointSteps(run.Points, order);
 
         using var policy = new TrainedPolicy(run);
         var parameters = policy.Parameters;
@@ -37,14 +38,15 @@ public static class Trainer
         var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
         var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, run.Inexact);
-        var start = checkpoints.Restore(parameters, optimizer) ?? new Checkpoints.State(0, 0, 0, double.NaN);
+        var start = checkpoints.Restore(parameters, optimizer, points.LatestStart) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var context = Context(run, new MaskLedger());
         var evaluation = new Evaluation(run, engine, policy, Trainable(run, run.EvalRecords, new MaskLedger()), context);
         var (tokens, loss) = (start.Tokens, start.Loss);
+        points.Write(start.Step, policy);
 
-        for (var step = start.Step; step < total; step++)
+        for (var step = start.Step; step < points.End; step++)
         {
             cancellation.ThrowIfCancellationRequested();
             using var scope = torch.NewDisposeScope();
@@ -62,7 +64,7 @@ public static class Trainer
                 result.Numerator.backward();
                 pass.Backward();
                 sums.Add(result);
-                tokens += groups.Sum(g => g.Completions.Sum(c => (long)g.Prompt.Length + c.Tokens.Length));
+                tokens += groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length)); // TRL's num_tokens: not what is only measured
             }
             parameters.Gradients.div_(sums.Denominator);
             loss = sums.Loss;
@@ -73,12 +75,13 @@ public static class Trainer
             optimizer.Step(learningRate);
             log.Write([new("step", step + 1), new("epoch", order.Epoch(step + 1)), new("loss", loss), new("grad_norm", gradNorm),
                 new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics, .. evaluation.IsDue(step + 1) ? evaluation.Measure() : []]);
-            if (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total)
+            if (points.StopsAt(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);
+            points.Write(step + 1, policy);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss));
         }
         policy.Hand();
-        return new TrainingOutcome(total, start.Step, parameters.Count, loss);
+        return new TrainingOutcome(points.End, start.Step, parameters.Count, loss);
     }
 
     // Rows whose graph is alive at once under gradient_checkpointing.
@@ -132,22 +135,20 @@ public static class Trainer
 
     private sealed class StepSums
     {
-        private readonly Dictionary<string, double> metrics = [];
+        private readonly MetricMeans metrics = new();
         private double numerator;
-        private int count;
 
         internal double Denominator { get; private set; }
 
         internal double Loss => numerator / Denominator;
 
-        internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Select(m => new KeyValuePair<string, double>(m.Key, m.Value / count));
+        internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Means;
 
         internal void Add(MethodLoss result)
         {
             numerator += result.Numerator.item<double>();
             Denominator += result.Denominator;
-            count++;
-            foreach (var (name, value) in result.Metrics) metrics[name] = metrics.GetValueOrDefault(name) + value;
+            metrics.Add(result.Metrics);
         }
     }
 }

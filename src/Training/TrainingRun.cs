@@ -51,6 +51,9 @@ public sealed record TrainingRun
     /// <summary>Whether a checkpoint of another libtorch, other kernels or threads may be gone on from; numbers may then differ.</summary>
     public bool Inexact { get; init; }
 
+    /// <summary>Points whose policies others need.</summary>
+    public KeptPoints Points { get; init; } = KeptPoints.None;
+
     /// <summary>Called after each update.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 }
@@ -62,7 +65,7 @@ public sealed record TrainingRun
 public sealed record TrainingProgress(int Step, int TotalSteps, double Loss);
 
 /// <summary>What a run left.</summary>
-/// <param name="Steps">Updates done, those of earlier tries included.</param>
+/// <param name="Steps">Updates done, those of earlier tries included; fewer than the training has if it ended at a point.</param>
 /// <param name="ResumedFrom">The checkpoint's step that this try started from; 0 = none.</param>
 /// <param name="TrainableParameters">Numbers that were trained.</param>
 /// <param name="FinalLoss">Loss of the last update.</param>

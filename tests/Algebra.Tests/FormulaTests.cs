@@ -38,6 +38,14 @@ public sealed class FormulaTests
         yield return Case("js_divergence", () => PreferenceLosses.Logistic((Divergences.JsDivergence(T(1)) - Divergences.JsDivergence(T(-0.5))) * 0.1), 0.660652163);
         yield return Case("alpha 0.5", () => PreferenceLosses.Logistic((Divergences.AlphaDivergence(T(1), 0.5) - Divergences.AlphaDivergence(T(-0.5), 0.5)) * 0.1), 0.627690947);
         yield return Case("log(1 - exp(-1))", () => PreferenceLosses.Log1mExp(T(-1)), -0.458675145);
+        yield return Case("log-odds of one half", () => PreferenceLosses.LogOdds(T(Math.Log(0.5))), 0);
+        yield return Case("log-odds of 0.9", () => PreferenceLosses.LogOdds(T(Math.Log(0.9))), Math.Log(9));
+        yield return Case("log-odds of a rounded 1", () => PreferenceLosses.LogOdds(T(0)), Math.Log(1e9) - 1e-9);
+        yield return Case("AlphaPO's reward", () => PreferenceLosses.AlphaReward(T(Math.Log(0.25)), 0.5), (1 - 2) / 0.5);
+        yield return Case("AlphaPO's reward of alpha 0", () => PreferenceLosses.AlphaReward(T(-1.25), 0), -1.25);
+        yield return Case("kto desirable", () => PreferenceLosses.Kto(T(0.1 * (1 - 0.4))), 0.485004498);
+        yield return Case("kto undesirable", () => PreferenceLosses.Kto(T(0.1 * (0.4 + 0.5))), 0.477515175);
+        yield return Case("orpo log-odds", () => PreferenceLosses.LogOdds(T(-10 / 5.0)) - PreferenceLosses.LogOdds(T(-12 / 8.0)), -0.607069001);
     }
 
     [TestCaseSource(nameof(Cases))]

@@ -1,8 +1,11 @@
 // A dispose scope for every test, and the plugins' factories by their own registration.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Peft.Bottleneck;
 using PeftAlign.Peft.IA3;
 using PeftAlign.Peft.Lora;
+using PeftAlign.Peft.Prefix;
+using PeftAlign.Peft.Prompt;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Peft.Tests;
@@ -32,8 +35,14 @@ internal sealed class Registered(string name) : IPluginRegistry
 
     internal static IPeftAdapter IA3(IA3Options? options = null) => Of<IPeftAdapter, IA3Options>(new IA3Plugin(), "ia3", options ?? new IA3Options());
 
+    internal static IPeftAdapter Prompt(PromptOptions? options = null) => Of<IPeftAdapter, PromptOptions>(new PromptPlugin(), "prompt", options ?? new PromptOptions());
+
+    internal static IPeftAdapter Prefix(PrefixOptions? options = null) => Of<IPeftAdapter, PrefixOptions>(new PrefixPlugin(), "prefix", options ?? new PrefixOptions());
+
+    internal static IPeftAdapter Bottleneck(BottleneckOptions? options = null) => Of<IPeftAdapter, BottleneckOptions>(new BottleneckPlugin(), "bottleneck", options ?? new BottleneckOptions());
+
     /// <summary>The adapter that reads a folder, by its peft_type.</summary>
-    internal static IPeftAdapter ReaderOf(AdapterFiles files) => new[] { Lora(), IA3() }.First(a => a.PeftType == (string)files.Config["peft_type"]!);
+    internal static IPeftAdapter ReaderOf(AdapterFiles files) => new[] { Lora(), IA3(), Prompt(), Prefix(), Bottleneck() }.First(a => a.PeftType == (string)files.Config["peft_type"]!);
 
     internal static TContract Of<TContract, TOptions>(IPlugin plugin, string name, TOptions options)
     {

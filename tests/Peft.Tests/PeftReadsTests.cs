@@ -23,6 +23,10 @@ public sealed class PeftReadsTests : ScopedTest
         ["tokens"] = ("base-llama", () => Registered.Lora(new() { TrainableTokens = [5, 2, 40], ExcludeModules = ["layers.0.self_attn.v_proj"] })),
         ["embedding"] = ("base-llama", () => Registered.Lora(new() { Targets = ["embed_tokens", "lm_head", "k_proj"] })),
         ["bias"] = ("base-gpt2", () => Registered.Lora(new() { Bias = "all", Targets = ["c_attn", "mlp.c_proj"] })),
+        ["prompt"] = ("base-llama", () => Registered.Prompt(new() { NumVirtualTokens = 3, Init = "sample_vocab" })),
+        ["prompt-gpt2"] = ("base-gpt2", () => Registered.Prompt(new() { NumVirtualTokens = 2 })),
+        ["prefix"] = ("base-llama", () => Registered.Prefix(new() { NumVirtualTokens = 3 })),
+        ["prefix-projection"] = ("base-gpt2", () => Registered.Prefix(new() { NumVirtualTokens = 2, PrefixProjection = true, EncoderHiddenSize = 7 })),
         ["ia3"] = ("base-gpt2", () => Registered.IA3(new IA3Options { ModulesToSave = ["ln_f"] })),
     };
 
@@ -40,6 +44,7 @@ public sealed class PeftReadsTests : ScopedTest
             model = PeftModel.from_pretrained(model, folder).eval()
             with torch.no_grad():
                 logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits
+            logits = logits[:, logits.shape[1] - inputs["input_ids"].shape[1]:]
             save_file({"logits": logits.contiguous()}, os.path.join(folder, "logits.safetensors"))
         """;
 

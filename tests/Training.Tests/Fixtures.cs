@@ -55,6 +55,11 @@ internal static class Fixtures
 
     internal static IAlignmentMethod Dpo(Methods.Dpo.DpoOptions options) => Registry.Of<IAlignmentMethod, Methods.Dpo.DpoOptions>(new Methods.Dpo.DpoPlugin(), "dpo", options);
 
+    /// <summary>A method by its plugin's registration.</summary>
+    internal static IAlignmentMethod Method<TPlugin, TOptions>(string name, TOptions options)
+        where TPlugin : IPlugin, new()
+        where TOptions : class, new() => Registry.Of<IAlignmentMethod, TOptions>(new TPlugin(), name, options);
+
     /// <summary>A run of the golden base model on its golden rows with a new LoRA; options of the caller.</summary>
     internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true)
     {

@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 
 namespace PeftAlign.Host.CommandLine;
 
-internal sealed class Interrupts : IDisposable
+internal sealed partial class Interrupts : IDisposable
 {
     private readonly CancellationTokenSource source = new();
     private readonly PosixSignalRegistration[] registrations;
@@ -24,7 +24,11 @@ internal sealed class Interrupts : IDisposable
     private void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true;
-        if (source.IsCancellationRequested) Environment.Exit(ExitCode.Interrupted);
+        if (source.IsCancellationRequested) EndNow(ExitCode.Interrupted);
         source.Cancel();
     }
+
+    // No destructors and no finalisers: those of libtorch would run beside a native call that is going on, and crash.
+    [LibraryImport("libc", EntryPoint = "_exit")]
+    private static partial void EndNow(int code);
 }

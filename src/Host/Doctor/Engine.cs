@@ -28,7 +28,7 @@ internal static class Engine
         var origin = (string?)build?["origin"] ?? "unknown";
         report.Fact("libtorch", "version", version);
         report.Fact("libtorch", "origin", origin, origin switch { "debian" => "Debian's libtorch-dev", "pytorch" => "python3's torch", "libtorch" => "LIBTORCH", _ => origin });
-        report.Fact("libtorch", "folder", (string?)build?["lib"] ?? "unknown");
+        report.Fact("libtorch", "folder", Folder() ?? (string?)build?["lib"] ?? "unknown");
         report.Fact("libtorch", "cuda", HasCuda, HasCuda ? "yes" : "no");
         report.Fact("libtorch", "open_seconds", Math.Round(LibTorch.OpenTime.TotalSeconds, 3), Text(LibTorch.OpenTime.TotalSeconds, "0.00", "s"));
         report.Fact("libtorch", "operators", LibTorch.OperatorCount);
@@ -43,6 +43,11 @@ internal static class Engine
     /// <summary>True where the libtorch at hand was built with CUDA.</summary>
     public static bool HasCuda => (bool?)BuildRecord()?["cuda"] ?? false;
 
+    // Where it really came from: a published folder carries a copy.
+    private static string? Folder() => Path.GetDirectoryName(Mapped().FirstOrDefault(path => Path.GetFileName(path).StartsWith("libtorch_cpu.so", StringComparison.Ordinal)));
+
+    private static IEnumerable<string> Mapped() => File.ReadLines("/proc/self/maps").Select(line => line.IndexOf('/', StringComparison.Ordinal) is var at and >= 0 ? line[at..] : "").Where(path => path.Length > 0).Distinct();
+
     // What native/build wrote beside the library.
     private static JsonNode? BuildRecord()
     {
@@ -52,7 +57,7 @@ internal static class Engine
 
     private static void Blas(Report report)
     {
-        var mapped = File.ReadLines("/proc/self/maps").Select(line => line.Split(' ')[^1]).Where(path => path.StartsWith('/')).Distinct().ToList();
+        var mapped = Mapped().ToList();
         if (mapped.FirstOrDefault(path => path.Contains("openblas", StringComparison.Ordinal)) is { } openBlas)
         {
             OpenBlas(report, openBlas);

@@ -62,7 +62,7 @@ internal static class MergeJob
     internal static JsonNode AdapterContract(JobFolder made) => JsonNode.Parse(File.ReadAllText(Path.Combine(made.Adapter, Contract)))!;
 
     // Names enter the random numbers: ids of jobs are hashes of what made them, so a moved run draws the same.
-    private static string NameOf(JsonNode policy) => policy["weights"] is JsonObject made ? (string)made["job"]! : (string)policy["weights"]!;
+    private static string NameOf(JsonNode policy) => policy["weights"] is JsonObject made ? (string)made["job"]! + ((string?)made["checkpoint"] is { } point ? $"@{point}" : "") : (string)policy["weights"]!;
 
     private static JsonObject? AdapterSum(JobContext job, ProvidedStrategy strategy, List<PolicyPlace> parents, PolicyPlace root, JsonObject parameters)
     {

@@ -71,21 +71,20 @@ internal static class Policies
     {
         var weights = policy["weights"]!;
         if (weights is JsonValue path) return new PolicyPlace(job.Spec.FullPath((string)path!), []);
-        if (weights["checkpoint"] is { } checkpoint)
-            throw new UserErrorException($"Starting from the checkpoint {checkpoint} of another job is not built yet; use the job's end.");
-        return Of(job, job.Folder.Sibling((string)weights["job"]!));
+        return Of(job, job.Folder.Sibling((string)weights["job"]!), (string?)weights["checkpoint"]);
     }
 
-    // A job that trained an adapter wrote it alone, or, over others that stayed frozen, the whole stack.
-    private static PolicyPlace Of(JobContext job, JobFolder made)
+    // A job that trained an adapter wrote it alone, or, over others that stayed frozen, the whole stack; likewise at a point.
+    private static PolicyPlace Of(JobContext job, JobFolder made, string? point)
     {
-        if (Directory.Exists(made.Model)) return new PolicyPlace(made.Model, []);
+        var at = point is null ? made : made.Point(point);
+        if (Directory.Exists(at.Model)) return new PolicyPlace(at.Model, []);
         var spec = JobSpec.Read(made);
-        if (spec.Kind == "merge") return Place(job, spec.Options["base_model"]!) with { Adapters = [new AdapterPlace(made.Adapter, MergeJob.AdapterContract(made))] };
+        if (spec.Kind == "merge") return Place(job, spec.Options["base_model"]!) with { Adapters = [new AdapterPlace(at.Adapter, MergeJob.AdapterContract(made))] };
         var (below, own) = (Place(job, spec.Options["policy"]!), spec.Options["adapter"]!);
-        if (!Directory.Exists(made.Adapters)) return below with { Adapters = [new AdapterPlace(made.Adapter, own)], Joined = null };
-        var trained = Directory.GetDirectories(made.Adapters).Length - 1; // the uppermost, new or a copy that went on
-        return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = made.AdapterLayer(k) }), new AdapterPlace(made.AdapterLayer(trained), own)], Joined = Directory.Exists(made.Adapter) ? made.Adapter : null };
+        if (!Directory.Exists(at.Adapters)) return below with { Adapters = [new AdapterPlace(at.Adapter, own)], Joined = null };
+        var trained = Directory.GetDirectories(at.Adapters).Length - 1; // the uppermost, new or a copy that went on
+        return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = at.AdapterLayer(k) }), new AdapterPlace(at.AdapterLayer(trained), own)], Joined = Directory.Exists(at.Adapter) ? at.Adapter : null };
     }
 
     /// <param name="job">The job.</param>

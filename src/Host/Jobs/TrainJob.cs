@@ -40,12 +40,14 @@ internal static class TrainJob
             Options = options,
             Folder = job.Folder.Path,
             Inexact = job.Spec.Inexact,
+            Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
+                (point, sites) => RunFolder.Fill(job.Folder.Point(point).Path, path => (start with { Trained = sites }).Write(job, policy, place, new JobFolder(path)))),
             Progress = p => job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}"),
         }, job.Cancellation);
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
         if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
-        start.Write(job, policy, place);
+        if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder);
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return new JsonObject
         {

@@ -58,10 +58,13 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         return (new ReferencePolicy(policy.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(Policies.Adapter(job, policy.Outline, folder)) }), false);
     }
 
-    /// <summary>Writes DIR/model; or DIR/adapter; or, over frozen adapters, DIR/adapters/1 ... and, where it can be one, DIR/adapter.</summary>
-    internal void Write(JobContext job, Policy policy, PolicyPlace place)
+    /// <summary>Writes model; or adapter; or, over frozen adapters, adapters/1 ... and, where it can be one, adapter.</summary>
+    /// <param name="job">The training.</param>
+    /// <param name="policy">What it started from; its model holds the trained weights where all are trained.</param>
+    /// <param name="place">Where that lies.</param>
+    /// <param name="folder">The job's folder, or a point's.</param>
+    internal void Write(JobContext job, Policy policy, PolicyPlace place, JobFolder folder)
     {
-        var folder = job.Folder;
         if (Adapter is null)
         {
             RunFolder.Fill(folder.Model, path => Save(path, policy, place));

@@ -1,6 +1,5 @@
 // Before a job's process starts: its job.json, and nothing left of what the plan no longer accepts.
 
-using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Core;
 using PeftAlign.Host.Jobs;
@@ -19,7 +18,9 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
     {
         var folder = Run.Job(job.Id);
         Directory.CreateDirectory(folder.Path);
-        if (folder.IsFinished) Reopen(job, folder);
+        // A finished training that lacks a point goes on from its last checkpoint before that point; one that ended early, from its
+        // end. What the plan accepts stays: another process may have finished it since the plan was made.
+        if (folder.IsFinished && !Run.IsFinished(job)) File.Delete(folder.Result);
         File.Delete(folder.Failure);
         // A job that was begun keeps its number of threads: only so do resumed numbers equal unbroken ones.
         var threads = File.Exists(folder.Spec) && !Inexact ? JobSpec.Read(folder).Threads : Threads;
@@ -40,20 +41,5 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         foreach (var path in Directory.GetDirectories(folder.Path)) Directory.Delete(path, recursive: true);
         foreach (var path in Directory.GetFiles(folder.Path))
             if (path != folder.Log && path != folder.Lock) File.Delete(path);
-    }
-
-    // A finished training that lacks a point goes on from its last checkpoint before that point; one that ended early, from its end.
-    private static void Reopen(PlanJob job, JobFolder folder)
-    {
-        File.Delete(folder.Result);
-        var checkpoints = folder.File("checkpoints");
-        if (!Directory.Exists(checkpoints)) return;
-        foreach (var missing in job.Keep.Where(point => !Directory.Exists(folder.Point(point).Path)))
-        {
-            var first = missing.StartsWith("step:", StringComparison.Ordinal) ? int.Parse(missing["step:".Length..], CultureInfo.InvariantCulture) : 0;
-            foreach (var checkpoint in Directory.GetDirectories(checkpoints))
-                if (!int.TryParse(Path.GetFileName(checkpoint), NumberStyles.None, CultureInfo.InvariantCulture, out var step) || step > first)
-                    Directory.Delete(checkpoint, recursive: true);
-        }
     }
 }

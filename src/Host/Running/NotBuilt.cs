@@ -22,7 +22,7 @@ internal static class NotBuilt
     {
         if (!Kinds.Contains(job.Kind)) return [$"jobs of kind {job.Kind}"];
         var options = JsonNode.Parse(job.Options)!.AsObject();
-        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : [], .. job.Until.Length > 0 ? [$"a hand-off at {job.Until}"] : (string[])[]];
+        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : []];
     }
 
     private static IEnumerable<string> OfTraining(JsonObject options)
@@ -49,7 +49,6 @@ internal static class NotBuilt
         if (node is JsonArray list) return list.SelectMany(Anywhere);
         if (node is not JsonObject map) return [];
         var own = new List<string>();
-        if (map["weights"] is JsonObject weights && weights["checkpoint"] is { } checkpoint) own.Add($"a policy from the checkpoint {checkpoint}");
         foreach (var key in (string[])["mixture", "made", "control"])
             if (map[key] is not null) own.Add($"'{key}'");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));

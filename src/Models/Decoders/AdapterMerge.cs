@@ -75,7 +75,7 @@ public static class AdapterMerge
 
     private static void Check(DecoderModel model, string module, Delta delta)
     {
-        if (!model.TakesDelta(module, delta)) throw new UserErrorException($"A {delta.GetType().Name} at {module} cannot be merged into weights; keep it as an adapter.");
+        if (!model.TakesDelta(module, delta) || Deltas.Parts(delta).Any(part => part is VirtualTokens or PrefixKV or Wrap)) throw Deltas.NoWeight(module, delta);
         if (model.Spec.TiedHead && module == model.Spec.Names.Embedding && Deltas.Parts(delta).Any(part => part is not TokenRows))
             throw new UserErrorException($"{module} is also the output head of this model (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
     }

@@ -55,6 +55,8 @@ public sealed class DecoderModel
         Scale => linears.Contains(module),
         TokenRows => IsEmbedding(module) || IsHead(module),
         Whole => part.Parameters.Keys.All(name => weights.ContainsKey($"{module}.{name}") || quantized.ContainsKey($"{module}.{name}")),
+        VirtualTokens or PrefixKV => module == Spec.Names.Embedding,
+        Wrap => linears.Contains(module),
         _ => false,
     });
 
@@ -73,8 +75,9 @@ public sealed class DecoderModel
     {
         using var scope = torch.NewDisposeScope();
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
+        var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
         var x = Embed(pack, mode); // (R, d)
-        foreach (var block in blocks) x = Block(x, block, pack, rotary, mode);
+        foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode);
         return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
     }
 
@@ -112,6 +115,11 @@ public sealed class DecoderModel
     {
         var x = Embedding(Spec.Names.Embedding, pack.Tokens, Spec.PadToken, pack, mode);
         if (Spec.EmbeddingScale is { } scale) x = x * torch.tensor(scale, x.dtype, x.device);
+        if (pack.Virtual is { } numbers)
+        {
+            var rows = torch.where(numbers.lt(0), torch.arange(x.size(0), device: x.device), numbers + x.size(0));
+            x = torch.cat([x, Fronts.Embeddings(Spec, mode)!.to(x.dtype)]).index_select(0, rows);
+        }
         return Spec.Names.Positions is { } positions ? x + Embedding(positions, pack.Positions, null, pack, mode) : x;
     }
 
@@ -122,16 +130,16 @@ public sealed class DecoderModel
     }
 
     // A scope per block: what the backward pass needs it keeps itself, the rest is freed before the next block.
-    private Tensor Block(Tensor x, BlockNames block, Pack pack, Rotary? rotary, ForwardMode mode)
+    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode)
     {
         using var scope = torch.NewDisposeScope();
-        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, rotary, mode);
+        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, form, mode);
         var middle = x + (block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed);
         var fed = FeedForward(Norm(middle, block.FeedForwardNorm, pack, mode), block, pack, mode);
         return (middle + (block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed)).MoveToOuterDisposeScope();
     }
 
-    private Tensor Attention(Tensor x, BlockNames block, Pack pack, Rotary? rotary, ForwardMode mode)
+    private Tensor Attention(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode)
     {
         var (queries, keys) = (Spec.Heads * Spec.HeadWidth, Spec.KeyValueHeads * Spec.HeadWidth);
         var parts = Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
@@ -140,26 +148,23 @@ public sealed class DecoderModel
         var v = parts[2].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
         if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
         if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
-        var form = new AttentionForm(rotary, Spec.ScoreScale ?? 1 / Math.Sqrt(Spec.HeadWidth), Spec.ScoreCap, block.Window);
         var mixed = pack.Attention.Attend(block.Layer, q, k, v, form);
         return Linear(mixed.view(-1, queries), block.AttentionOutput, pack, mode);
     }
+
+    private AttentionForm FormOf(BlockNames block, Rotary? rotary, (Tensor Keys, Tensor Values)[]? prefixes, torch.ScalarType dtype) =>
+        new(rotary, Spec.ScoreScale ?? 1 / Math.Sqrt(Spec.HeadWidth), Spec.ScoreCap, block.Window)
+        {
+            Prefix = prefixes?[block.Layer] is var (keys, values) ? (keys.to(dtype), values.to(dtype)) : null,
+        };
 
     private Tensor FeedForward(Tensor x, BlockNames block, Pack pack, ForwardMode mode)
     {
         var inner = Spec.Block.FeedForwardOutput.Inputs;
         var parts = Linears(x, block.FeedForwardInputs, Spec.Block.Gated ? [inner, inner] : [inner], pack, mode);
-        var active = Activated(parts[0]);
+        var active = parts[0].Activated(Spec.Block.Activation);
         return Linear(Spec.Block.Gated ? active * parts[1] : active, block.FeedForwardOutput, pack, mode);
     }
-
-    private Tensor Activated(Tensor x) => Spec.Block.Activation switch
-    {
-        Activation.Silu => x.silu(),
-        Activation.Gelu => F.gelu(x),
-        Activation.GeluTanh => F.gelu(x, approximate: "tanh"),
-        _ => x.relu(),
-    };
 
     private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>
         Norm(x, delta?.Instead("weight")?.to(x.dtype) ?? weights[name + ".weight"], Spec.Norm.Kind == NormKind.Layer ? delta?.Instead("bias")?.to(x.dtype) ?? weights[name + ".bias"] : null));

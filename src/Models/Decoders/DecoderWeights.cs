@@ -65,7 +65,7 @@ public static class DecoderWeights
             var (inputs, outputs) = w.Transposed ? (w.Shape[0], w.Shape[1]) : (w.Shape[^1], w.Shape[0]);
             return new ModuleOutline(name, KindOf(w.Role), inputs, outputs) { Device = device, Transposed = w.Transposed, Tensor = part => tensorOf($"{name}.{part}") };
         });
-        return new ModelOutline(spec.ModelType, path, modules.ToList());
+        return new ModelOutline(spec.ModelType, path, modules.ToList()) { Spec = spec };
     }
 
     private static ModuleKind KindOf(WeightRole role) => role switch

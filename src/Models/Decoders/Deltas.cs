@@ -70,6 +70,7 @@ internal static class Deltas
             y = low.Magnitude is null ? Add(y, low, dropped) : (y + Turned(changed, low, dropped)).to(y.dtype);
         }
         foreach (var scale in parts.OfType<Scale>().Where(s => !s.OfInputs)) y = (y * scale.Values).to(y.dtype);
+        foreach (var wrap in parts.OfType<Wrap>()) y = Wrapped(y, wrap);
         return y;
     }
 
@@ -102,8 +103,17 @@ internal static class Deltas
         Scale { OfInputs: true } scale => merged.With(merged.Oriented(merged.Matrix * scale.Values)),
         Scale scale => merged.With(merged.Oriented(merged.Matrix * scale.Values.unsqueeze(1))) with { Bias = merged.Bias is { } bias ? bias * scale.Values : null },
         Whole => merged,
-        _ => throw new UserErrorException($"A {part.GetType().Name} at {layer.Module} cannot be merged into weights; keep it as an adapter."),
+        _ => throw NoWeight(layer.Module, part),
     });
+
+    /// <summary>The error for a change that weights cannot hold.</summary>
+    internal static UserErrorException NoWeight(string module, Delta delta) => new($"The adapter cannot be merged into weights: {Parts(delta)[0] switch
+    {
+        VirtualTokens => "virtual tokens stand before the text, and no weight gives them",
+        PrefixKV => "prefix keys and values stand before the text, and no weight gives them",
+        Wrap => $"at {module} it is a network with an activation, and no matrix equals it",
+        var part => $"a {part.GetType().Name} at {module} is no change of its tensors",
+    }}. Keep it as an adapter.");
 
     /// <summary>A delta's parts, in order.</summary>
     internal static IReadOnlyList<Delta> Parts(Delta delta) => delta is Stack stack ? [.. stack.Layers.SelectMany(Parts)] : [delta];
@@ -119,6 +129,19 @@ internal static class Deltas
         // As a difference of two equal products the start gives the base's numbers exactly.
         return (y + (F.linear(Thin(low.A), low.B) - F.linear(Thin(start.A), start.B)) * low.Scale).to(y.dtype);
     }
+
+    // y + U f(D y + b) + c.
+    private static Tensor Wrapped(Tensor y, Wrap wrap) =>
+        (y + F.linear(F.linear(y.to(wrap.Down.dtype), wrap.Down, wrap.DownBias).Activated(wrap.Activation), wrap.Up, wrap.UpBias)).to(y.dtype);
+
+    /// <summary>f(x).</summary>
+    internal static Tensor Activated(this Tensor x, Activation activation) => activation switch
+    {
+        Activation.Silu => x.silu(),
+        Activation.Gelu => F.gelu(x),
+        Activation.GeluTanh => F.gelu(x, approximate: "tanh"),
+        _ => x.relu(),
+    };
 
     // (k - 1) x W' + k s x A' B'.
     private static Tensor Turned(Layer layer, LowRank low, Tensor x)

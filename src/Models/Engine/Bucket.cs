@@ -9,6 +9,37 @@ namespace PeftAlign.Models.Engine;
 /// <summary>Where a bucket's rows lie: B groups of at most T rows each, from row Start on.</summary>
 internal sealed record BucketShape(int Start, int Rows, int Batch, int Width)
 {
+    /// <summary>The first of the P keys and values that stand before the rows of each group, among all such.</summary>
+    internal int FirstPrefix { get; init; }
+
+    /// <summary>P.</summary>
+    internal int Prefix { get; init; }
+
+    /// <summary>(B G, P + T, D): the bucket's prefix, the same for each group, before its own keys or values.</summary>
+    /// <param name="prefixes">(prefixes of all, G, D); null where the bucket has none.</param>
+    /// <param name="x">(R, G, D) of the whole pack.</param>
+    /// <param name="places">See <see cref="Padded"/>.</param>
+    internal Tensor Keys(Tensor? prefixes, Tensor x, Tensor? places)
+    {
+        var own = Keys(x, places);
+        if (Prefix == 0) return own;
+        var before = prefixes!.narrow(0, FirstPrefix, Prefix).transpose(0, 1); // (G, P, D)
+        return torch.cat([before.unsqueeze(0).expand(Batch, -1, -1, -1).reshape(-1, Prefix, x.size(2)), own], 1);
+    }
+
+    /// <summary>Adds a gradient by (B G, P + T, D) to the prefixes' and writes the rows' own.</summary>
+    internal void StoreKeys(Tensor? prefixes, Tensor target, Tensor? places, Tensor x)
+    {
+        if (Prefix == 0)
+        {
+            Store(target, places, x);
+            return;
+        }
+        var heads = target.size(1);
+        prefixes!.narrow(0, FirstPrefix, Prefix).add_(x.narrow(1, 0, Prefix).view(Batch, heads, Prefix, -1).sum(0).transpose(0, 1));
+        Store(target, places, x.narrow(1, Prefix, Width).contiguous());
+    }
+
     /// <summary>(rows, H, D) -> (B, T, H, D); rows that pad are 0. A single group is a view.</summary>
     /// <param name="x">(R, H, D) of the whole pack.</param>
     /// <param name="places">(rows) int64 each row's place among the B T padded ones; null for a single group.</param>
@@ -51,11 +82,12 @@ internal sealed class Bucket : IDisposable
     private Bucket(List<Segment> segments, Place place)
     {
         var width = segments.Max(s => s.Length);
-        Shape = new BucketShape(segments[0].Start, segments.Sum(s => s.Length), segments.Count, width);
+        var front = segments[0].Front;
+        Shape = new BucketShape(segments[0].Start, segments.Sum(s => s.Length), segments.Count, width) { FirstPrefix = front.FirstPrefix, Prefix = front.Prefix };
         // A window that no sequence outgrows hides nothing.
-        longest = segments.Max(s => s.Positions);
+        longest = front.Prefix + segments.Max(s => s.Positions);
         foreach (var window in place.Windows.Select(Effective).Distinct())
-            masks.Add(window ?? 0, segments.TrueForAll(s => s.IsChain) ? CausalMask(width, window, place) : TreeMask(segments, width, window, place));
+            masks.Add(window ?? 0, segments.TrueForAll(s => s.IsChain) ? CausalMask(width, front.Prefix, window, place) : TreeMask(segments, width, window, place));
         if (segments.Count == 1) return;
         var places = segments.SelectMany((s, b) => Enumerable.Range(0, s.Length).Select(t => (long)b * width + t)).ToArray();
         Places = torch.tensor(places, device: place.Device).DetachFromDisposeScope();
@@ -66,13 +98,13 @@ internal sealed class Bucket : IDisposable
     /// <summary>(rows) int64, see <see cref="BucketShape.Padded"/>; null for a single group.</summary>
     internal Tensor? Places { get; }
 
-    /// <summary>(1 or B, 1, T, T) in the model's dtype: 0 where a row sees another, -inf where not; shared by all layers of one window.</summary>
+    /// <summary>(1 or B, 1, T, P + T) in the model's dtype: 0 where a row sees another, -inf where not; shared by all layers of one window.</summary>
     /// <param name="window">One of the place's windows.</param>
     internal Tensor Mask(long? window) => masks[Effective(window) ?? 0];
 
     private long? Effective(long? window) => window < longest ? window : null;
 
-    /// <summary>Puts groups into buckets, in order.</summary>
+    /// <summary>Puts groups into buckets, in order; those of a bucket have the same prefix.</summary>
     /// <param name="segments">The groups of a pack.</param>
     /// <param name="place">Device, dtype and width of the attention.</param>
     internal static IReadOnlyList<Bucket> Of(IReadOnlyList<Segment> segments, Place place)
@@ -85,7 +117,7 @@ internal sealed class Bucket : IDisposable
         {
             var wider = Math.Max(width, segment.Length);
             var padding = (open.Count + 1) * wider * wider - open.Count * width * width - (long)segment.Length * segment.Length;
-            if (open.Count > 0 && padding > worth)
+            if (open.Count > 0 && (padding > worth || Prefix(segment) != Prefix(open[0])))
             {
                 buckets.Add(new Bucket(open, place));
                 open = [];
@@ -98,6 +130,8 @@ internal sealed class Bucket : IDisposable
         return buckets;
     }
 
+    private static (int, int) Prefix(Segment segment) => segment.Front.Prefix == 0 ? default : (segment.Front.FirstPrefix, segment.Front.Prefix);
+
     public void Dispose()
     {
         Places?.Dispose();
@@ -105,21 +139,22 @@ internal sealed class Bucket : IDisposable
     }
 
     // Padding stands behind the rows, so the causal mask of the widest group serves all.
-    private static Tensor CausalMask(int width, long? window, Place place)
+    private static Tensor CausalMask(int width, int prefix, long? window, Place place)
     {
         using var scope = torch.NewDisposeScope();
-        var hidden = torch.full([width, width], float.NegativeInfinity, place.Type, place.Device);
-        var mask = window is { } w ? hidden.triu(1) + hidden.tril(-w) : hidden.triu(1);
-        return mask.view(1, 1, width, width).DetachFromDisposeScope();
+        var hidden = torch.full([width, prefix + width], float.NegativeInfinity, place.Type, place.Device);
+        var mask = window is { } w ? hidden.triu(prefix + 1) + hidden.tril(prefix - w) : hidden.triu(prefix + 1);
+        return mask.view(1, 1, width, prefix + width).DetachFromDisposeScope();
     }
 
     private static Tensor TreeMask(List<Segment> segments, int width, long? window, Place place)
     {
         using var scope = torch.NewDisposeScope();
-        var mask = new float[segments.Count * width * width];
+        var columns = segments[0].Front.Prefix + width;
+        var mask = new float[segments.Count * width * columns];
         Array.Fill(mask, float.NegativeInfinity);
-        for (var b = 0; b < segments.Count; b++) segments[b].Show(mask.AsSpan(b * width * width, width * width), width, window);
-        return torch.tensor(mask, [segments.Count, 1, width, width], device: place.Device).to(place.Type).DetachFromDisposeScope();
+        for (var b = 0; b < segments.Count; b++) segments[b].Show(mask.AsSpan(b * width * columns, width * columns), width, window);
+        return torch.tensor(mask, [segments.Count, 1, width, columns], device: place.Device).to(place.Type).DetachFromDisposeScope();
     }
 }
 

@@ -18,7 +18,7 @@ internal static class DropoutMask
             var stream = new CounterStream(key.Seed, "dropout", $"{module}/{segment.Record}", key.Step);
             var kept = stream.Bernoulli([segment.Positions, x.size(1)], 1 - rate, x.dtype, x.device); // (positions, d)
             // Answers to one prompt stand side by side and repeat positions.
-            parts.Add(segment.IsChain ? kept : kept.index_select(0, pack.Positions.narrow(0, segment.Start, segment.Length)));
+            parts.Add(segment.IsChain ? kept : kept.index_select(0, pack.Positions.narrow(0, segment.Start, segment.Length) - segment.Front.Prefix));
         }
         return torch.cat(parts).mul_(1 / (1 - rate)).MoveToOuterDisposeScope();
     }

@@ -12,7 +12,7 @@ internal interface IRowAttention
     /// <param name="q">(R, H, D) before rotation.</param>
     /// <param name="k">(R, G, D) before rotation.</param>
     /// <param name="v">(R, G, D)</param>
-    /// <param name="form">Rotation, scale, cap and window.</param>
+    /// <param name="form">Rotation, scale, cap, window and prefix.</param>
     /// <returns>(R, H, D)</returns>
     Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form);
 }
@@ -20,5 +20,5 @@ internal interface IRowAttention
 /// <summary>Rows see the rows of their own group.</summary>
 internal sealed class BucketAttention(IReadOnlyList<Bucket> buckets) : IRowAttention
 {
-    public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) => TreeAttention.apply(q, k, v, buckets, form);
+    public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) => TreeAttention.Of(q, k, v, buckets, form);
 }

@@ -19,7 +19,7 @@ public sealed partial class LogProbEngine
         using var off = torch.no_grad();
         var tokens = new TokenScore[TokensOf(groups)];
         Array.Fill(tokens, new TokenScore(0, true, []));
-        foreach (var pack in Pack.Of(groups, packRows, Place))
+        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
         {
             using (pack)
             using (torch.NewDisposeScope())

@@ -24,7 +24,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         Check(groups, mode);
         using var scope = torch.NewDisposeScope();
         var (values, slots) = (new List<Tensor>(), new List<long>());
-        foreach (var pack in Pack.Of(groups, packRows, Place))
+        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
         {
             using (pack) values.Add(LogProbs(pack, mode));
             slots.AddRange(pack.Slots);
@@ -49,10 +49,10 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         if (stored is not null) needs = needs with { Reference = null };
         else if (needs is { Stored: not null, Reference: null })
             throw new UserErrorException("The stored reference log-probs lack an answer of this batch, and the reference itself is not loaded; leave precompute_reference out.");
-        var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) ? same : null;
+        var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) && Fronts.Of(model.Spec, mode).SameFor(groups, Fronts.Of(model.Spec, same.Mode)) ? same : null;
         var (parts, answers, reference) = (new List<BatchPass.Part>(), new List<HeadAnswers>(), new List<Tensor>());
         var (logProbs, means) = (new List<Tensor>(), new List<Tensor>());
-        foreach (var pack in Pack.Of(groups, packRows, Place))
+        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
         {
             using var off = needs.Split || !pack.WithGradient.Contains(true) ? torch.no_grad() : null;
             var asked = Asked(model, needs.Statistics);
@@ -85,13 +85,13 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         Check(groups, mode);
         var results = new List<Tensor>();
-        foreach (var pack in Pack.Of(groups, packRows, Place))
+        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
         {
             using (pack)
             {
                 using var scope = torch.NewDisposeScope();
                 var logits = HeadLogProbs.Logits(model.Forward(pack, mode), model.HeadUnder(mode), model.Spec.LogitCap ?? 0);
-                results.AddRange(pack.Segments.Select(s => logits.narrow(0, s.Start, s.Length).MoveToOuterDisposeScope()));
+                results.AddRange(pack.Segments.Select(s => logits.narrow(0, s.Start + s.Front.Tokens, s.Length - s.Front.Tokens).MoveToOuterDisposeScope()));
             }
         }
         return results;
@@ -107,16 +107,21 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         return null;
     }
 
+    /// <summary>Positions that an adapter takes before the text of groups without a control.</summary>
+    /// <param name="mode">The adapter.</param>
+    public int PositionsBefore(ForwardMode mode) => Fronts.Of(model.Spec, mode)[null].Length;
+
     // What would be computed wrongly, or not at all, is refused before anything is computed.
     private void Check(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
     {
+        var fronts = Fronts.Of(model.Spec, mode);
         foreach (var group in groups)
         {
             if (group.Control is { } control && !mode.IsOff && !mode.Controls.ContainsKey(control))
                 throw new UserErrorException($"Control '{control}' is none of this adapter's: {(mode.Controls.Count == 0 ? "it has none" : string.Join(", ", mode.Controls.Keys))}.");
             if (UnknownToken(group) is { } id) throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {model.Spec.Vocabulary}; the rows were made with another tokenizer.");
-            if (model.Spec.Names.Positions is not null && Longest(group) is var rows && rows > model.Spec.MaxPositions)
-                throw new UserErrorException($"A row of {rows + 1} tokens is too long: the model has learned positions for {model.Spec.MaxPositions}. Lower max_length, or shorten the row.");
+            if (model.Spec.Names.Positions is not null && Longest(group) is var rows && fronts[group.Control].Length is var before && before + rows > model.Spec.MaxPositions)
+                throw new UserErrorException($"A row of {rows + 1} tokens is too long: the model has learned positions for {model.Spec.MaxPositions}{(before > 0 ? $", of which {before} are the adapter's" : "")}. Lower max_length, or shorten the row.");
         }
         foreach (var (module, delta) in mode.Controls.Values.SelectMany(c => c).Concat(mode.Deltas))
             if (!model.TakesDelta(module, delta)) throw new UserErrorException($"The adapter has a change of the kind {delta.GetType().Name} at {module}, where this model cannot compute one.");
@@ -153,7 +158,8 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         return [.. outputs];
     }
 
-    // A reference of other weights has packs of its own: its positions, and how a row's length turns them, may be others.
+    // A reference of other weights, or with other virtual tokens, has packs of its own: its positions, and how a row's length turns
+    // them, may be others.
     private Tensor Apart(ReferencePolicy reference, IReadOnlyList<CompletionGroup> groups)
     {
         using var off = torch.no_grad();

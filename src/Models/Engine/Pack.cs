@@ -14,6 +14,7 @@ public sealed class Pack : IDisposable
 
     private Pack(Rows rows, Place place)
     {
+        Virtual = rows.Virtual.Count == 0 ? null : Column(rows.Virtual, place);
         Tokens = Column(rows.Tokens, place);
         Positions = Column(rows.Positions, place);
         HeadRows = Column(rows.HeadRows, place);
@@ -49,6 +50,9 @@ public sealed class Pack : IDisposable
     /// <summary>(N) int64 the token asked for at each of HeadRows.</summary>
     public Tensor Targets { get; }
 
+    /// <summary>(R) int64 of a virtual token's row its number among all, see <see cref="Fronts.Embeddings"/>, of others -1; null where there are none.</summary>
+    internal Tensor? Virtual { get; }
+
     /// <summary>(N) where each answer belongs among all completion tokens of the batch.</summary>
     public IReadOnlyList<long> Slots { get; }
 
@@ -80,7 +84,8 @@ public sealed class Pack : IDisposable
     /// <param name="groups">The batch.</param>
     /// <param name="maxRows">Rows per pack; a group that is longer gets a pack of its own.</param>
     /// <param name="place">What the packs are made for.</param>
-    internal static IEnumerable<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, Place place)
+    /// <param name="fronts">What stands before the groups' text; null = nothing.</param>
+    internal static IEnumerable<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, Place place, Fronts? fronts = null)
     {
         var rows = new Rows(place.LengthClass);
         long slot = 0;
@@ -92,23 +97,24 @@ public sealed class Pack : IDisposable
                 slot += groups[g].Completions.Sum(c => (long)c.Tokens.Length);
                 continue;
             }
-            if (rows.Tokens.Count > 0 && rows.Tokens.Count + RowsOf(groups[g]) > maxRows)
+            var front = fronts?[groups[g].Control] ?? default;
+            if (rows.Tokens.Count > 0 && rows.Tokens.Count + front.Tokens + RowsOf(groups[g]) > maxRows)
             {
                 yield return new Pack(rows, place);
                 rows = new Rows(place.LengthClass);
             }
-            rows.Add(groups[g], g, ref slot);
+            rows.Add(groups[g], front, g, ref slot);
         }
         if (rows.Tokens.Count > 0) yield return new Pack(rows, place);
     }
 
-    /// <summary>Rows that a group takes where its completions share its prompt.</summary>
+    /// <summary>Rows that a group's tokens take where its completions share its prompt.</summary>
     public static long RowsOf(CompletionGroup group) => group.Prompt.Length + group.Completions.Sum(c => c.Tokens.Length - 1L);
 
     /// <inheritdoc/>
     public void Dispose()
     {
-        foreach (var tensor in (Tensor[])[Tokens, Positions, HeadRows, Targets]) tensor.Dispose();
+        foreach (var tensor in (Tensor?[])[Tokens, Positions, HeadRows, Targets, Virtual]) tensor?.Dispose();
         foreach (var bucket in Buckets) bucket.Dispose();
         foreach (var rows in underControl.Values) rows?.Dispose();
     }
@@ -146,8 +152,9 @@ public sealed class Pack : IDisposable
         internal readonly List<long> Slots = [];
         internal readonly List<bool> WithGradient = [];
         internal readonly List<Segment> Segments = [];
+        internal readonly List<long> Virtual = []; // as long as Tokens once there is one
 
-        internal void Add(CompletionGroup group, int record, ref long slot)
+        internal void Add(CompletionGroup group, Front front, int record, ref long slot)
         {
             var slots = new List<(Completion Completion, long Slot)>();
             foreach (var completion in group.Completions)
@@ -155,32 +162,43 @@ public sealed class Pack : IDisposable
                 slots.Add((completion, slot));
                 slot += completion.Tokens.Length;
             }
-            long Class((Completion Completion, long) c) => lengthClass?.Invoke(group.Prompt.Length + c.Completion.Tokens.Length) ?? 1;
-            foreach (var together in slots.GroupBy(Class)) Add(group, together.ToList(), record, together.Key);
+            long Class((Completion Completion, long) c) => lengthClass?.Invoke(front.Length + group.Prompt.Length + c.Completion.Tokens.Length) ?? 1;
+            foreach (var together in slots.GroupBy(Class)) Add(group, front, together.ToList(), record, together.Key);
         }
 
-        private void Add(CompletionGroup group, List<(Completion Completion, long Slot)> completions, int record, long length)
+        private void Add(CompletionGroup group, Front front, List<(Completion Completion, long Slot)> completions, int record, long length)
         {
             var (prompt, start) = (group.Prompt, Tokens.Count);
-            for (var p = 0; p < prompt.Length; p++) Append(prompt[p], p);
-            var branches = new List<int> { prompt.Length };
+            for (var t = 0; t < front.Tokens; t++) AppendVirtual(front.FirstToken + t, front.Prefix + t);
+            for (var p = 0; p < prompt.Length; p++) Append(prompt[p], front.Length + p);
+            var branches = new List<int> { front.Tokens + prompt.Length };
             foreach (var (completion, slot) in completions)
             {
-                var before = start + prompt.Length - 1; // the row that predicts the completion's first token
+                var before = start + branches[0] - 1; // the row that predicts the completion's first token
                 for (var t = 0; t < completion.Tokens.Length; t++)
                 {
                     if (completion.Weights[t] != 0) Ask(t == 0 ? before : Tokens.Count - 1, completion.Tokens[t], slot + t, completion.Gradient);
-                    if (t < completion.Tokens.Length - 1) Append(completion.Tokens[t], prompt.Length + t);
+                    if (t < completion.Tokens.Length - 1) Append(completion.Tokens[t], front.Length + prompt.Length + t);
                 }
                 branches.Add(completion.Tokens.Length - 1);
             }
-            Segments.Add(new Segment(start, branches.ToArray(), record, length) { Control = group.Control });
+            Segments.Add(new Segment(start, branches.ToArray(), record, length) { Control = group.Control, Front = front });
         }
 
         private void Append(int token, int position)
         {
             Tokens.Add(token);
             Positions.Add(position);
+            if (Virtual.Count > 0) Virtual.Add(-1);
+        }
+
+        // Some token of the vocabulary stands in the embedding's input; its vector is not used.
+        private void AppendVirtual(int number, int position)
+        {
+            while (Virtual.Count < Tokens.Count) Virtual.Add(-1);
+            Tokens.Add(0);
+            Positions.Add(position);
+            Virtual.Add(number);
         }
 
         private void Ask(int row, int target, long slot, bool gradient)

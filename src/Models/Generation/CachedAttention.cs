@@ -10,7 +10,8 @@ namespace PeftAlign.Models.Generation;
 /// <param name="buckets">The groups.</param>
 /// <param name="cache">Where to keep.</param>
 /// <param name="first">The cache's row of the pass's first row.</param>
-internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCache cache, int first) : IRowAttention
+/// <param name="prefix">The cache's rows (first, count) of the keys and values before the text.</param>
+internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCache cache, int first, (int First, int Count) prefix) : IRowAttention
 {
     public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form)
     {
@@ -19,8 +20,13 @@ internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCa
         {
             cache[layer].Keys.narrow(0, first, rows).copy_(form.Rotary?.Turn(k) ?? k);
             cache[layer].Values.narrow(0, first, rows).copy_(v);
+            if (form.Prefix is var (keys, values))
+            {
+                cache[layer].Keys.narrow(0, prefix.First, prefix.Count).copy_(keys.narrow(0, 0, prefix.Count));
+                cache[layer].Values.narrow(0, prefix.First, prefix.Count).copy_(values.narrow(0, 0, prefix.Count));
+            }
         }
-        return TreeAttention.apply(q, k, v, buckets, form);
+        return TreeAttention.Of(q, k, v, buckets, form);
     }
 }
 

@@ -18,11 +18,12 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
 
     private readonly Place place = Place.Of(model);
     private readonly Layer head = Head(model, mode);
+    private readonly Fronts fronts = Fronts.Of(model.Spec, mode);
     private KeyValueCache cache = new(model);
     private List<Sequence> sequences = [];
 
     /// <param name="Ids">All tokens.</param>
-    /// <param name="Places">The cache's row of each.</param>
+    /// <param name="Places">The cache's rows: what the adapter puts before the tokens, then one for each token.</param>
     private sealed record Sequence(List<int> Ids, List<int> Places)
     {
         internal Sequence With(int token, int at) => new([.. Ids, token], [.. Places, at]);
@@ -41,15 +42,16 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         sequences = [];
         var groups = prompts.Select(p => new CompletionGroup(p, [Completion.Of([0])])).ToList(); // the completion asks for the last row's scores
         var scores = new List<Tensor>();
-        foreach (var pack in Pack.Of(groups, PackRows, place))
+        var prefix = cache.Reserve(fronts[null].Prefix); // once for all sequences
+        foreach (var pack in Pack.Of(groups, PackRows, place, fronts))
         {
             using (pack)
             {
                 var first = cache.Reserve((int)pack.Tokens.size(0));
-                pack.Attention = new StoringAttention(pack.Buckets, cache, first);
+                pack.Attention = new StoringAttention(pack.Buckets, cache, first, (prefix, fronts[null].Prefix));
                 scores.Add(Scores(model.Forward(pack, mode).index_select(0, pack.HeadRows)));
                 foreach (var segment in pack.Segments)
-                    sequences.Add(new Sequence([.. prompts[sequences.Count]], [.. Enumerable.Range(first + segment.Start, segment.Length)]));
+                    sequences.Add(new Sequence([.. prompts[sequences.Count]], [.. Enumerable.Range(prefix, segment.Front.Prefix), .. Enumerable.Range(first + segment.Start, segment.Length)]));
             }
         }
         return torch.cat(scores).MoveToOuterDisposeScope();
@@ -84,7 +86,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         for (var k = 0; k < parents.Count; k++)
         {
             var parent = sequences[parents[k]];
-            if (place.LengthClass is { } of) outgrown |= of(parent.Ids.Count + 1) != of(parent.Ids.Count + 2);
+            if (place.LengthClass is { } of) outgrown |= of(parent.Places.Count + 1) != of(parent.Places.Count + 2);
             if (children[parents[k]] > 1)
             {
                 next.Add(parent.With(tokens[k], first + k));

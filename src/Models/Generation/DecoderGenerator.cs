@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
 
 namespace PeftAlign.Models.Generation;
 
@@ -18,7 +19,7 @@ public static class DecoderGenerator
     /// <param name="rowsAtOnce">Most sequences of one decoding step: changes speed and memory, not results.</param>
     public static IGenerator Of(DecoderModel model, ForwardMode mode, ITokenizer? tokenizer, int rowsAtOnce = RowsAtOnce)
     {
-        var limits = new GenerationLimits(model.Spec.Vocabulary, model.Spec.Names.Positions is null ? null : model.Spec.MaxPositions);
+        var limits = new GenerationLimits(model.Spec.Vocabulary, model.Spec.Names.Positions is null ? null : model.Spec.MaxPositions - Fronts.Of(model.Spec, mode)[null].Length);
         return new Generator(limits, tokenizer, () => new CachedSession(model, mode), rowsAtOnce);
     }
 }

@@ -53,7 +53,7 @@ internal sealed class Generator : IGenerator
         if (Array.FindIndex(prompt.Ids, id => id < 0 || id >= limits.Vocabulary) is >= 0 and var at)
             throw new UserErrorException($"Token id {prompt.Ids[at]} is not in the model's vocabulary of {limits.Vocabulary}; the prompt was made with another tokenizer.");
         if (limits.Positions is { } most && prompt.Ids.Length >= most)
-            throw new UserErrorException($"The prompt has {prompt.Ids.Length} tokens; the model has {most} positions, and a new token needs one. Shorten the prompt.");
+            throw new UserErrorException($"The prompt has {prompt.Ids.Length} tokens; the model has {most} positions for text, and a new token needs one. Shorten the prompt.");
         if (prompt.Ids.Length >= options.MaxLength)
             throw new UserErrorException($"The prompt has {prompt.Ids.Length} tokens, and prompt and continuation together may have {options.MaxLength} (max_length); shorten the prompt, or give max_new_tokens.");
     }

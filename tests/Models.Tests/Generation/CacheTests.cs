@@ -53,6 +53,20 @@ internal sealed class CacheTests
         Same(model, [[1, 2, 3, 4, 5], [6], [7, 8, 9]], mode, 12, tolerance);
     }
 
+    [TestCaseSource(typeof(Engine.Families), nameof(Engine.Families.Names))]
+    public void What_stands_before_the_text_is_seen_in_every_step(string family)
+    {
+        var model = Tiny.Model(torch.float64, Engine.Families.Spec(family));
+        var spec = model.Spec;
+        var deltas = new Dictionary<string, Delta>
+        {
+            [spec.Names.Embedding] = new Stack([
+                new VirtualTokens(Tiny.Normal("tokens", [3, spec.Hidden], torch.float64)),
+                new PrefixKV(Tiny.Normal("prefix", [4, 2 * spec.Layers * spec.KeyValueHeads * spec.HeadWidth], torch.float64))]),
+        };
+        Same(model, [[1, 2, 3, 4, 5], [6], [7, 8, 9]], new ForwardMode { Deltas = deltas }, 8, 2e-6);
+    }
+
     // A family whose architecture is not built in comes with its plugin; the test waits for it in sight.
     private static DecoderModel Load(string folder)
     {

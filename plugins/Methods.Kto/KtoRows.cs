@@ -1,0 +1,65 @@
+// Rows of KTO: each answer with its prompt, and behind the same prompt the answer of the row before it in its batch (the first row's is
+// the last row's), as TRL rotates them. TRL does so once, in file order; here it is done for the batch that is trained, so rows may be
+// shuffled. Without shuffling the answers are the same.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
+
+namespace PeftAlign.Methods.Kto;
+
+internal static class KtoRows
+{
+    /// <summary>An answer and its verdict, uncut.</summary>
+    private sealed record Labelled(AnswerTokens Answer, bool Label);
+
+    /// <summary>Pairs become single answers; rows become tokens, those with nothing to train are left out. Counts in the ledger.</summary>
+    internal static IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context) =>
+        [.. AnswerRows.Unpaired(records).Select(record => (Record: record, Row: Read(record, context))).Where(r => r.Row is not null).Select(r => new DataRecord([], r.Record.Source, r.Record.Row) { Prepared = r.Row })];
+
+    /// <summary>The groups of a batch: one for each row, or two where there is no prompt that both answers could share.</summary>
+    internal static IReadOnlyList<CompletionGroup> Groups(IReadOnlyList<DataRecord> records, bool rotated, PrepareContext context)
+    {
+        var rows = records.Select(r => r.Prepared as Labelled ?? Read(r, context)).OfType<Labelled>().ToList();
+        var others = rotated ? AnswerRows.Rotated([.. rows.Select(r => r.Answer.Completion)], Math.Max(1, rows.Count)) : [];
+        return [.. rows.SelectMany((row, k) => Row(row, rotated ? others[k] : null, context))];
+    }
+
+    private static IEnumerable<CompletionGroup> Row(Labelled row, int[]? other, PrepareContext context)
+    {
+        var own = AnswerRows.Cut(row.Answer, context);
+        var measured = other is null ? null : AnswerRows.Cut(row.Answer with { Completion = other }, context);
+        var group = Group(own, c => c with { Label = row.Label });
+        // keep_end may leave the two different ends of one prompt.
+        if (measured is null) return [group];
+        if (own.Prompt.Length > 0 && own.Prompt.AsSpan().SequenceEqual(measured.Prompt))
+            return measured.Completion.Length == 0 ? [group] : [group with { Completions = [.. group.Completions, Completion.Of(measured.Completion) with { Gradient = false }] }];
+        return measured.Completion.Length < (measured.Prompt.Length > 0 ? 1 : 2) ? [group] : [group, Group(measured, c => c with { Gradient = false })];
+    }
+
+    // Without a prompt the first token has nothing before it: it is what the rest is predicted from.
+    private static CompletionGroup Group(AnswerTokens answer, Func<Completion, Completion> marked) => answer.Prompt.Length > 0
+        ? new CompletionGroup(answer.Prompt, [marked(Completion.Of(answer.Completion))])
+        : new CompletionGroup(answer.Completion[..1], [marked(Completion.Of(answer.Completion[1..]))]);
+
+    private static Labelled? Read(DataRecord record, PrepareContext context)
+    {
+        var (answer, label) = AnswerRows.Read(record, context);
+        var cut = AnswerRows.Cut(answer, context);
+        var ledger = context.Ledger;
+        ledger.Rows++;
+        var (before, after) = (answer.Prompt.Length + answer.Completion.Length, cut.Prompt.Length + cut.Completion.Length);
+        ledger.TokensCut += before - after;
+        if (after < before) ledger.RowsTruncated++;
+        var trained = cut.Completion.Length - (cut.Prompt.Length == 0 ? 1 : 0);
+        if (trained < 1)
+        {
+            ledger.RowsWithoutTrainedToken++;
+            ledger.TokensRefused += after;
+            return null;
+        }
+        ledger.TokensKept += after;
+        ledger.TokensTrained += trained;
+        if (cut.Completion[^1] == context.Tokenizer?.SpecialTokens.Eos) ledger.AnswersWithTrainedEnd++;
+        return new Labelled(answer, label);
+    }
+}

@@ -1,0 +1,320 @@
+// Claims for C#: text and observations in, verdicts out. Nothing is read but what the caller passes.
+namespace PeftAlign.Core.Claims
+
+open System
+open System.Collections.Generic
+open System.IO
+open System.Reflection
+open PeftAlign.Core
+open PeftAlign.Core.Language
+open PeftAlign.Core.Statistics
+
+/// <summary>One unit of a claim: a configuration, with its contrast.</summary>
+type ClaimUnit = { Label: string; Value: float }
+
+/// <summary>What a claim came to.</summary>
+/// <remarks><para>Verdict: supported, contradicted or inconclusive; Reason says why it is inconclusive. Statement: the check in words.
+/// Estimate with the interval Lower to Upper of level Level (for equivalences 1 - 2 alpha) and PValue by the bootstrap or SignFlipP by
+/// exact sign flips of the units (NaN for one unit); AdjustedP is Holm's over all claims of the set that have data.</para>
+/// <para>Positive and Negative count units above and below zero (above and below Than where that is not zero). Drawn: what was resampled.</para></remarks>
+[<NoComparison>]
+type ClaimResult =
+    {
+        Id: string
+        Says: string
+        Statement: string
+        Metric: string
+        Verdict: string
+        Reason: string
+        Estimate: float
+        Lower: float
+        Upper: float
+        Level: float
+        Than: float
+        PValue: float
+        SignFlipP: float
+        AdjustedP: float
+        Positive: int
+        Negative: int
+        Units: IReadOnlyList<ClaimUnit>
+        Drawn: IReadOnlyList<string>
+    }
+
+/// <summary>A set of claims that was read without a fault.</summary>
+[<Sealed>]
+type ClaimSet internal (claims: Claim list) =
+    member internal _.Claims = claims
+
+    /// <summary>Claims of one statistic each.</summary>
+    member _.Count = claims.Length
+
+/// <summary>A set of claims, or the faults that prevent it. Set is null where there are faults.</summary>
+[<NoComparison; NoEquality>]
+type ClaimSetResult =
+    {
+        Set: ClaimSet | null
+        Faults: IReadOnlyList<Fault>
+    }
+
+/// A result before the correction for multiplicity, and which way it points.
+type private Judged =
+    {
+        Result: ClaimResult
+        P: float
+        Leaning: string
+    }
+
+module private Judging =
+    let empty (claim: Claim) reason : ClaimResult =
+        {
+            Id = claim.Id
+            Says = claim.Says
+            Statement = Statements.claim claim
+            Metric = String.Join(", ", claim.Metrics)
+            Verdict = "inconclusive"
+            Reason = reason
+            Estimate = nan
+            Lower = nan
+            Upper = nan
+            Level = nan
+            Than = claim.Than
+            PValue = nan
+            SignFlipP = nan
+            AdjustedP = nan
+            Positive = 0
+            Negative = 0
+            Units = [||]
+            Drawn = [||]
+        }
+
+    let nothing result =
+        {
+            Result = result
+            P = nan
+            Leaning = ""
+        }
+
+    /// Share of replicates on one side of a limit, counting the observed one.
+    let private tail (replicates: float[]) test =
+        float (1 + (replicates |> Array.filter test |> Array.length))
+        / float (1 + replicates.Length)
+
+    let private twoSided replicates limit =
+        min
+            1.0
+            (2.0
+             * min (tail replicates (fun r -> r <= limit)) (tail replicates (fun r -> r >= limit)))
+
+    let private signFlip (units: float[]) than stream =
+        let shifted = units |> Array.map (fun value -> value - than)
+
+        if units.Length < 2 then
+            nan
+        elif units.Length <= 16 then
+            (Permutation.SignFlipExact shifted).PAbsolute
+        else
+            (Permutation.SignFlip(shifted, 10000, stream)).PAbsolute
+
+    /// The interval at the level of the claim's test: 1 - 2 alpha for equivalences. BCa, percentile where BCa does not exist.
+    let private interval (claim: Claim) (resampled: Resampled) alpha : Statistics.Interval =
+        let alpha = if claim.Holds = Within then 2.0 * alpha else alpha
+
+        let found =
+            BootstrapIntervals.result resampled.Estimate resampled.Replicates resampled.Without alpha
+
+        if Double.IsNaN(found.Bca.Lower + found.Bca.Upper) then
+            found.Percentile
+        else
+            found.Bca
+
+    /// Which verdict the interval allows, and the p-value that must be small for it.
+    let private leaning (claim: Claim) limit (interval: Statistics.Interval) (resampled: Resampled) (flips: float) =
+        let p () =
+            if claim.Test = BySignFlip then
+                flips
+            else
+                twoSided resampled.Replicates limit
+
+        match claim.Holds with
+        | Greater when interval.Lower > limit -> "supported", p ()
+        | Greater when interval.Upper < limit -> "contradicted", p ()
+        | Less when interval.Upper < limit -> "supported", p ()
+        | Less when interval.Lower > limit -> "contradicted", p ()
+        | Greater
+        | Less -> "", p ()
+        | Within ->
+            let above = tail resampled.Replicates (fun r -> r >= limit)
+            let below = tail resampled.Replicates (fun r -> r <= -limit)
+
+            if interval.Lower > limit then
+                "contradicted", twoSided resampled.Replicates limit
+            elif interval.Upper < -limit then
+                "contradicted", twoSided resampled.Replicates -limit
+            else
+                (if interval.Lower > -limit && interval.Upper < limit then
+                     "supported"
+                 else
+                     ""),
+                max above below
+
+    let private judged (claim: Claim) (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
+        let limit = if claim.Log then log claim.Than else claim.Than
+
+        let flips =
+            if claim.Statistic = MeanOf && claim.Holds <> Within then
+                signFlip resampled.Units limit (stream.Child "signs")
+            else
+                nan
+
+        let shown value = if claim.Log then exp value else value
+
+        let zero =
+            if claim.Statistic = MeanOf && claim.Holds <> Within then
+                limit
+            else
+                0.0
+
+        let result =
+            { empty claim "" with
+                Estimate = shown resampled.Estimate
+                SignFlipP = flips
+                Positive = resampled.Units |> Array.filter (fun value -> value > zero) |> Array.length
+                Negative = resampled.Units |> Array.filter (fun value -> value < zero) |> Array.length
+                Units =
+                    Array.map2
+                        (fun (unit: Unit) value ->
+                            {
+                                Label = unit.Label
+                                Value = shown value
+                            })
+                        units
+                        resampled.Units
+                Drawn = resampled.Drawn |> Array.ofList
+            }
+
+        if
+            Double.IsNaN resampled.Estimate
+            || resampled.Replicates |> Array.exists Double.IsNaN
+        then
+            nothing
+                { result with
+                    Reason = "the statistic does not exist for every resampling of these units"
+                }
+        elif resampled.Drawn.IsEmpty then
+            nothing
+                { result with
+                    Reason = "one configuration, one seed and no items: there is nothing to resample; add seeds or items"
+                }
+        else
+            let interval = interval claim resampled alpha
+            let leaning, p = leaning claim limit interval resampled flips
+
+            {
+                Result =
+                    { result with
+                        Lower = shown interval.Lower
+                        Upper = shown interval.Upper
+                        Level =
+                            (if claim.Holds = Within then
+                                 1.0 - 2.0 * alpha
+                             else
+                                 1.0 - alpha)
+                        PValue = p
+                    }
+                P = p
+                Leaning = leaning
+            }
+
+    let one (claim: Claim) (table: Observation[]) draws alpha seed =
+        let units = Units.find claim table
+
+        if units.Length = 0 then
+            nothing (empty claim "no finished evaluations fit the claim")
+        else
+            let stream = RandomStream(seed, "claim/" + claim.Id)
+            judged claim units (Resampling.run claim table units draws stream) alpha stream
+
+/// <summary>Claims: read from text, tested on a run's evaluations.</summary>
+[<AbstractClass; Sealed>]
+type ClaimSets private () =
+    static let prefix = "Claims."
+
+    /// <summary>Names of the sets that come with the product.</summary>
+    static member BuiltIn: IReadOnlyList<string> =
+        Assembly.GetExecutingAssembly().GetManifestResourceNames()
+        |> Array.filter (fun name -> name.StartsWith(prefix, StringComparison.Ordinal))
+        |> Array.map (fun name -> name.Substring(prefix.Length, name.Length - prefix.Length - ".yaml".Length))
+        |> Array.sort
+        :> _
+
+    /// <summary>The text of a set that comes with the product; null for an unknown name.</summary>
+    /// <param name="name">For instance "deep-dive".</param>
+    static member TextOf(name: string) : string | null =
+        match Assembly.GetExecutingAssembly().GetManifestResourceStream(prefix + name + ".yaml") with
+        | null -> null
+        | stream ->
+            use reader = new StreamReader(stream)
+            reader.ReadToEnd()
+
+    /// <summary>Reads a set; every fault of it is reported at once.</summary>
+    /// <param name="text">YAML.</param>
+    static member Read(text: string) : ClaimSetResult =
+        let faults = Faults()
+        let claims = ClaimReader.read faults text
+
+        {
+            Set = if faults.Count = 0 then ClaimSet claims else null
+            Faults = faults.Sorted()
+        }
+
+    /// <summary>Tests every claim. A verdict needs both: an interval on one side of the number, and Holm's adjusted p of at most alpha.</summary>
+    /// <param name="set">The claims; the family of Holm's correction is those that have data.</param>
+    /// <param name="observations">Of finished evaluations, in any order.</param>
+    /// <param name="draws">Bootstrap draws.</param>
+    /// <param name="alpha">For instance 0.05.</param>
+    /// <param name="seed">Of the draws; equal seeds give equal results whatever the threads.</param>
+    static member Test
+        (set: ClaimSet, observations: IReadOnlyList<Observation>, draws: int, alpha: float, seed: int64)
+        : IReadOnlyList<ClaimResult> =
+        // In a fixed order, so that the plan's does not matter.
+        let table =
+            observations
+            |> Seq.filter (fun o -> not (Double.IsNaN o.Value))
+            |> Seq.sortBy (fun o -> Observations.name o, Observations.configuration o, Observations.axis "seed" o)
+            |> Array.ofSeq
+
+        let judged =
+            set.Claims
+            |> List.map (fun claim -> Judging.one claim table draws alpha seed)
+            |> Array.ofList
+
+        let tested = judged |> Array.filter (fun j -> not (Double.IsNaN j.P))
+
+        let adjusted =
+            if tested.Length = 0 then
+                [||]
+            else
+                Multiplicity.Adjust(tested |> Array.map _.P, Correction.Holm)
+
+        let adjustedOf =
+            Array.zip tested adjusted |> Array.map (fun (j, p) -> j.Result.Id, p) |> dict
+
+        [|
+            for j in judged ->
+                match adjustedOf.TryGetValue j.Result.Id with
+                | true, p when j.Leaning <> "" && p <= alpha ->
+                    { j.Result with
+                        AdjustedP = p
+                        Verdict = j.Leaning
+                    }
+                | true, p ->
+                    { j.Result with
+                        AdjustedP = p
+                        Reason =
+                            (if j.Leaning = "" then
+                                 "the interval holds both sides"
+                             else
+                                 "not after the correction for the number of claims")
+                    }
+                | _ -> j.Result
+        |]

@@ -1,0 +1,279 @@
+// The value of a claim's contrast and its bootstrap: units (configurations) are drawn, then the seeds of each drawn unit, and the
+// items of each benchmark, the same for all policies that answered them. What there is only one of is not drawn.
+namespace PeftAlign.Core.Claims
+
+open System
+open System.Collections.Generic
+open System.Numerics
+open PeftAlign.Core.Statistics
+
+/// What a claim's contrast is worth, and how it varies. NaN intervals and p where nothing can be drawn.
+type internal Resampled =
+    {
+        Units: float[]
+        Estimate: float
+        Replicates: float[]
+        Without: float[]
+        /// Levels that were drawn: configurations, seeds, items.
+        Drawn: string list
+    }
+
+module internal Resampling =
+    /// Sum of products.
+    let private dot (a: float[]) (b: float[]) =
+        let width = Vector<float>.Count
+        let mutable sum = Vector<float>.Zero
+        let mutable i = 0
+
+        while i <= a.Length - width do
+            sum <- sum + Vector<float>(a, i) * Vector<float>(b, i)
+            i <- i + width
+
+        let mutable total = Vector.Sum sum
+
+        while i < a.Length do
+            total <- total + a[i] * b[i]
+            i <- i + 1
+
+        total
+
+    /// A configuration's mean over the drawn seeds that it has; over all of its seeds where it has none of them.
+    let private armValue (values: float[]) (seeds: Dictionary<string, float> | null) (arm: Arm) =
+        let mutable sum, count, all = 0.0, 0.0, 0.0
+
+        for seed, i in arm.Seeds do
+            all <- all + values[i]
+
+            match seeds with
+            | null -> ()
+            | seeds ->
+                match seeds.TryGetValue seed with
+                | true, times ->
+                    sum <- sum + times * values[i]
+                    count <- count + times
+                | _ -> ()
+
+        if count > 0.0 then
+            sum / count
+        else
+            all / float arm.Seeds.Length
+
+    let private slope (x: float[]) (y: float[]) =
+        let mx, my = Array.average x, Array.average y
+
+        Array.fold2 (fun sum a b -> sum + (a - mx) * (b - my)) 0.0 x y
+        / Array.sumBy (fun a -> (a - mx) * (a - mx)) x
+
+    let private height (x: float[]) (y: float[]) =
+        let area =
+            Seq.init (x.Length - 1) (fun i -> 0.5 * (y[i] + y[i + 1]) * (x[i + 1] - x[i]))
+            |> Seq.sum
+
+        area / (x[x.Length - 1] - x[0])
+
+    let rec private nodeValue isLog values seeds (node: Node) : float =
+        let of1 (arms: Arm[]) =
+            let each = arms |> Array.map (armValue values seeds)
+
+            let value =
+                match node.Term.Take with
+                | Mean -> Array.average each
+                | Largest -> Array.max each
+                | Smallest -> Array.min each
+
+            if isLog then log value else value
+
+        let value =
+            match node.Term.Curve with
+            | Some curve ->
+                let x, y = Array.map fst node.Points, Array.map (snd >> of1) node.Points
+
+                if curve.Slope then slope x y else height x y
+            | None when node.Parts.Length > 0 -> node.Parts |> Array.sumBy (weighted isLog values seeds)
+            | None -> of1 (snd node.Points[0])
+
+        if node.Term.Absolute then abs value else value
+
+    and private weighted isLog values seeds node =
+        node.Term.Weight * nodeValue isLog values seeds node
+
+    let private unitValue isLog values seeds (unit: Unit) =
+        unit.Nodes |> Array.sumBy (weighted isLog values seeds)
+
+    let rec private armsOf (node: Node) : Arm seq =
+        seq {
+            yield! node.Points |> Seq.collect snd
+            yield! node.Parts |> Seq.collect armsOf
+        }
+
+    let private seedsOf (unit: Unit) =
+        unit.Nodes
+        |> Seq.collect armsOf
+        |> Seq.collect (fun arm -> arm.Seeds |> Seq.map fst)
+        |> Seq.filter ((<>) "")
+        |> Seq.distinct
+        |> Seq.sort
+        |> Array.ofSeq
+
+    /// The statistic of units, each with its contrast's value (the two sides apart for a correlation).
+    let private statistic (claim: Claim) (unitsValues: (float * float * float)[]) =
+        match claim.Statistic with
+        | MeanOf -> unitsValues |> Array.averageBy (fun (value, _, _) -> value)
+        | ShareOf ->
+            unitsValues
+            |> Array.averageBy (fun (value, _, _) ->
+                if value > 0.0 then 1.0
+                elif value = 0.0 then 0.5
+                else 0.0)
+        | RankCorrelation ->
+            let ranks pick =
+                unitsValues |> Array.map pick |> Descriptive.AverageRanks
+
+            let x, y = ranks (fun (_, first, _) -> first), ranks (fun (_, _, second) -> second)
+            let mx, my = Array.average x, Array.average y
+
+            let sum (a: float[]) ma (b: float[]) mb =
+                Array.fold2 (fun s p q -> s + (p - ma) * (q - mb)) 0.0 a b
+
+            sum x mx y my / sqrt (sum x mx x mx * sum y my y my)
+
+    let private triple (claim: Claim) values seeds (unit: Unit) =
+        let value = unitValue claim.Log values seeds unit
+
+        if claim.Statistic = RankCorrelation then
+            value, nodeValue claim.Log values seeds unit.Nodes[0], nodeValue claim.Log values seeds unit.Nodes[1]
+        else
+            value, 0.0, 0.0
+
+    let run (claim: Claim) (table: Observation[]) (units: Unit[]) (draws: int) (stream: RandomStream) : Resampled =
+        let used =
+            units
+            |> Seq.collect (fun unit -> unit.Nodes |> Seq.collect armsOf)
+            |> Seq.collect (fun arm -> arm.Seeds |> Seq.map snd)
+            |> Seq.distinct
+            |> Array.ofSeq
+
+        let items i = table[i].Items
+
+        let hasItems i =
+            not (isNull (box (items i))) && (items i).Length > 1
+        // Policies that answered the same items get the same draw.
+        let pool i =
+            Observations.benchmark table[i], (items i).Length
+
+        let pools = used |> Array.filter hasItems |> Array.map pool |> Array.distinct
+        let place = pools |> Array.mapi (fun k pool -> pool, k) |> dict
+        let plain = table |> Array.map _.Value
+
+        let seeds = units |> Array.map seedsOf
+        let drawsSeeds = seeds |> Array.exists (fun own -> own.Length > 1)
+
+        let valuesAt (weights: float[][]) =
+            if pools.Length = 0 then
+                plain
+            else
+                let values = Array.copy plain
+
+                for i in used do
+                    if hasItems i then
+                        values[i] <- dot (items i) weights[place[pool i]] / float (items i).Length
+
+                values
+
+        let observed = units |> Array.map (triple claim plain null)
+        let estimate = statistic claim observed
+        let unitStream, seedStream = stream.Child "units", stream.Child "seeds"
+
+        let itemStreams =
+            pools |> Array.map (fun (name, count) -> stream.Child $"items/{name}/{count}")
+
+        let replicate (b: int) =
+            let weights =
+                pools
+                |> Array.mapi (fun k (_, count) ->
+                    let times = Array.zeroCreate count
+
+                    for i in itemStreams[k].Indices(int64 b, count, count) do
+                        times[i] <- times[i] + 1.0
+
+                    times)
+
+            let values = valuesAt weights
+
+            let drawn =
+                if units.Length > 1 then
+                    unitStream.Indices(int64 b, units.Length, units.Length)
+                else
+                    [| 0 |]
+
+            drawn
+            |> Array.mapi (fun k u ->
+                let own = seeds[u]
+
+                if own.Length < 2 then
+                    triple claim values null units[u]
+                else
+                    let times = Dictionary<string, float>()
+
+                    for s in seedStream.Indices(int64 b * int64 units.Length + int64 k, own.Length, own.Length) do
+                        times[own[s]] <-
+                            (match times.TryGetValue own[s] with
+                             | true, n -> n
+                             | _ -> 0.0)
+                            + 1.0
+
+                    triple claim values times units[u])
+            |> statistic claim
+
+        /// Leave-one-out values of the highest level that is drawn.
+        let without () =
+            if units.Length > 1 then
+                [|
+                    for u in 0 .. units.Length - 1 -> statistic claim (Array.removeAt u observed)
+                |]
+            elif drawsSeeds then
+                [|
+                    for left in seeds[0] ->
+                        let times = Dictionary<string, float>()
+
+                        for seed in seeds[0] do
+                            if seed <> left then
+                                times[seed] <- 1.0
+
+                        statistic claim [| triple claim plain times units[0] |]
+                |]
+            else
+                [|
+                    for k in 0 .. pools.Length - 1 do
+                        for left in 0 .. snd pools[k] - 1 do
+                            let values = Array.copy plain
+
+                            for i in used do
+                                if hasItems i && place[pool i] = k then
+                                    let n = float (items i).Length
+                                    values[i] <- (n * plain[i] - (items i)[left]) / (n - 1.0)
+
+                            statistic claim [| triple claim values null units[0] |]
+                |]
+
+        let drawn =
+            [
+                if units.Length > 1 then
+                    "configurations"
+                if drawsSeeds then
+                    "seeds"
+                if pools.Length > 0 then
+                    "items"
+            ]
+
+        {
+            Units = observed |> Array.map (fun (value, _, _) -> value)
+            Estimate = estimate
+            Replicates =
+                if drawn.IsEmpty then
+                    [||]
+                else
+                    Array.Parallel.init draws replicate
+            Without = if drawn.IsEmpty then [||] else without ()
+            Drawn = drawn
+        }

@@ -1,0 +1,75 @@
+// peftalign publish: a folder that runs on another Linux machine of this processor family, with nothing installed there.
+
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Publishing;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Commands;
+
+internal static class PublishCommand
+{
+    private const string Summary = "a folder that runs where neither .NET nor libtorch is installed";
+
+    private const string Description = """
+        Copies the product, the .NET runtime, libtorch and every library that it needs, docs and experiments into a folder.
+        DIR/peftalign runs on any Linux of the same processor family whose glibc is as new as this machine's.
+        --without-libtorch leaves libtorch out: where it runs, compile DIR/source/native/build OUT with LIBTORCH=DIR (or
+        LIBTORCH_USE_PYTORCH=1) and start with PEFTALIGN_NATIVE=OUT. Commands that build plugins need the SDK.
+        """;
+
+    private const string Launcher = """
+        #!/bin/sh
+        # Runs PeftAlign from this folder; needs nothing but glibc.
+        self=$0
+        if [ -L "$self" ]; then self=$(readlink -f -- "$self"); fi
+        case $self in */*) here=$(cd -P -- "${self%/*}" && pwd -P) ;; *) here=$(pwd -P) ;; esac
+        export DOTNET_ROOT="$here/dotnet"
+        if [ -d "$here/lib" ] && [ -z "${PEFTALIGN_NATIVE:-}" ]; then export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; fi
+        exec "$here/product/PeftAlign.Host" "$@"
+
+        """;
+
+    public static CommandEntry Entry { get; } = new("publish", Summary, Build);
+
+    private static Command Build(CommandFrame frame)
+    {
+        var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "The new folder; must not be there, or be empty." };
+        var without = new Option<bool>("--without-libtorch") { Description = "Leave out libtorch and the compiled native part." };
+        var command = new Command("publish", Description) { output, without };
+        frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) => Task.FromResult(Run(parsed.GetValue(output)!, !parsed.GetValue(without), session, cancel)));
+        return command;
+    }
+
+    private static int Run(string target, bool withLibraries, Session session, CancellationToken cancel)
+    {
+        var folder = Path.GetFullPath(target);
+        if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
+            throw new UserError($"--out {target}", "is there and not empty", "name another folder, or remove it");
+        var files = PublishedFolder.Files(withLibraries);
+        var bytes = files.Sum(file => file.Size);
+        session.Output.Detail($"copying {files.Count} files, {bytes / 1e6:0} MB");
+        RunFolder.Fill(folder, made => Copy(files, bytes, made, cancel));
+        session.Output.Result(
+            () => new JsonObject { ["out"] = folder, ["files"] = files.Count, ["bytes"] = bytes, ["libtorch"] = withLibraries },
+            () => [FormattableString.Invariant($"{target}: {files.Count} files, {bytes / 1e6:0} MB; {Path.Combine(target, "peftalign")} runs it")]);
+        return ExitCode.Done;
+    }
+
+    private static void Copy(IReadOnlyList<PublishedFile> files, long bytes, string made, CancellationToken cancel)
+    {
+        var free = new DriveInfo(made).AvailableFreeSpace;
+        if (free < bytes) throw new UserError($"--out {made}", FormattableString.Invariant($"has {free / 1e6:0} MB free and needs {bytes / 1e6:0} MB"), "name a folder on another disk");
+        foreach (var file in files)
+        {
+            cancel.ThrowIfCancellationRequested();
+            var to = Path.Combine(made, file.To);
+            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+            File.Copy(file.From, to);
+        }
+        var launcher = Path.Combine(made, "peftalign");
+        File.WriteAllText(launcher, Launcher);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(launcher, (UnixFileMode)0b111_101_101);
+    }
+}

@@ -1,0 +1,84 @@
+// Kept points of a training in whole runs: evaluations over a training's course, hand-offs at a step and at an epoch, over an adapter,
+// over a stack and over all weights; a run that stops at a point and is asked for more goes on from there.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class PointTests
+{
+    private const string Manifest = """
+        peftalign: 1
+        name: points
+        seeds: [3]
+        models:
+          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+        datasets:
+          world: { reader: synthetic, rows: 64, split: train }
+          exam: { reader: synthetic, rows: 20, split: test }
+        adapters:
+          small: { type: lora, rank: 4, alpha: 8, dropout: 0.1, targets: all-linear }
+          thin: { type: lora, rank: 2, alpha: 2, targets: [q_proj] }
+        methods:
+          full: { type: sft, learning_rate: 3.0e-3, batch_size: 8, max_steps: 20, save_every: 4 }
+          tune: { type: sft, adapter: small, learning_rate: 5.0e-3, batch_size: 8, epochs: 2, save_every: 100 }
+          prefer: { type: dpo, adapter: thin, learning_rate: 2.0e-3, batch_size: 8, max_steps: 4 }
+        train:
+          - { models: [tiny], datasets: [world], methods: [[{ method: tune, until: { epoch: 0.5 } }, prefer]] }
+        """;
+
+    private const string More = """
+          - { models: [tiny], datasets: [world], methods: [full, [{ method: full, until: { step: 10 } }, tune]] }
+          - { models: [tiny], datasets: [world], methods: [[{ method: tune, until: { epoch: 0.5 } }, { method: prefer, until: { step: 2 } }, prefer]] }
+          - { models: [tiny], datasets: [world], methods: [tune] }
+        evaluate:
+          - { of: { method: [[full]], checkpoints: [5, 10, 15, 20] }, with: { type: preference, dataset: exam } }
+          - { of: { method: [[tune, prefer]], checkpoints: [2] }, with: { type: preference, dataset: exam } }
+          - { of: trained, with: { type: preference, dataset: exam } }
+        """;
+
+    private const string Tune = "train/tiny/world/tune";
+    private const string Prefer = Tune + "@epoch:0.5/world/prefer";
+
+    private static byte[] Weights(params string[] path) => File.ReadAllBytes(Path.Combine(path));
+
+    [Test]
+    public void A_training_stops_where_no_more_is_needed_and_goes_on_when_it_is()
+    {
+        using var user = new Peftalign();
+        user.Finish(user.Write("points.yaml", Manifest + "\nevaluate: []\n"));
+        var tune = user.Job(Tune + "/s3");
+        Assert.That(File.ReadLines(Path.Combine(tune, "metrics.jsonl")).Count(), Is.EqualTo(4), "half an epoch");
+        Assert.That(Directory.Exists(Path.Combine(tune, "adapter")), Is.False, "its end is not there");
+        Assert.That((int)Peftalign.Json(Path.Combine(tune, "points", "epoch-0.5", "adapter", "adapter_config.json"))["r"]!, Is.EqualTo(4));
+        var handed = user.Job(Prefer + "/s3");
+        Assert.That(Weights(handed, "adapters", "1", "adapter_model.safetensors"), Is.EqualTo(Weights(tune, "points", "epoch-0.5", "adapter", "adapter_model.safetensors")), "the next stage lies over the point");
+        var first = JsonNode.Parse(File.ReadLines(Path.Combine(handed, "metrics.jsonl")).First())!;
+        Assert.That((double)first["rewards/margins"]!, Is.Zero, "and refers to it");
+
+        var more = user.Finish(user.Write("points.yaml", Manifest + "\n" + More));
+        Assert.That(File.ReadAllText(Path.Combine(tune, "log.txt")), Does.Contain("resumed from step 4"), "although save_every is 100");
+        Assert.That(File.ReadLines(Path.Combine(tune, "metrics.jsonl")).Count(), Is.EqualTo(16));
+        Assert.That(more.Err, Does.StartWith("1 of 15 jobs are finished already"), "those that lack a point are not");
+
+        // The sample-quantity curve: a number for each point, the last that of the end.
+        var curve = ((int[])[5, 10, 15]).Select(step => user.Accuracy($"evaluate/preference/tiny/world/full/s3@step:{step}")).Append(user.Accuracy("evaluate/preference/tiny/world/full/s3")).ToList();
+        Assert.That(curve, Has.All.InRange(0, 1));
+        var full = user.Job("train/tiny/world/full/s3");
+        Assert.That(Directory.GetDirectories(Path.Combine(full, "points")).Select(Path.GetFileName), Is.EquivalentTo((string[])["step-5", "step-10", "step-15"]), "20 is the end");
+        Assert.That(((string[])["step-5", "step-10", "step-15"]).Select(p => Convert.ToHexString(Weights(full, "points", p, "model", "model.safetensors"))).Append(Convert.ToHexString(Weights(full, "model", "model.safetensors"))), Is.Unique);
+        Assert.That(File.Exists(Path.Combine(full, "points", "step-5", "model", "tokenizer.json")), "a whole model folder");
+
+        var third = user.Job(Prefer + "@step:2/world/prefer/s3");
+        var point = Path.Combine(handed, "points", "step-2", "adapters");
+        Assert.That(Weights(third, "adapters", "1", "adapter_model.safetensors"), Is.EqualTo(Weights(point, "1", "adapter_model.safetensors")), "the frozen layer of a stack");
+        Assert.That(Weights(third, "adapters", "2", "adapter_model.safetensors"), Is.Not.EqualTo(Weights(point, "2", "adapter_model.safetensors")), "its upper layer went on");
+
+        using var whole = new Peftalign();
+        whole.Finish(whole.Write("points.yaml", Manifest + "\n" + More));
+        foreach (var job in Directory.GetDirectories(Path.Combine(user.Run, "jobs")).Select(Path.GetFileName))
+            foreach (var file in Directory.GetFiles(Path.Combine(whole.Run, "jobs", job!), "*", SearchOption.AllDirectories).Where(f => f.EndsWith(".safetensors", StringComparison.Ordinal) || Path.GetFileName(f) is "result.json" or "metrics.jsonl" or "results.json"))
+                if (!file.Contains("/checkpoints/", StringComparison.Ordinal))
+                    Assert.That(Weights(user.Run, "jobs", job!, Path.GetRelativePath(Path.Combine(whole.Run, "jobs", job!), file)), Is.EqualTo(File.ReadAllBytes(file)), $"{job}: {file} of a run that was asked for all at once");
+    }
+}

@@ -1,0 +1,63 @@
+// The published folder works with an empty environment: nothing of the SDK, of .NET or of libtorch is looked for elsewhere.
+
+using System.Diagnostics;
+
+namespace PeftAlign.Experiments.Tests;
+
+public class PublishTests
+{
+    private static Outcome Bare(string program, params string[] args)
+    {
+        var start = new ProcessStartInfo(program, args) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Path.GetDirectoryName(program)! };
+        start.Environment.Clear();
+        using var process = Process.Start(start)!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var text = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return new Outcome(process.ExitCode, text, errors.Result);
+    }
+
+    [Test]
+    public void A_published_folder_runs_with_an_empty_environment_and_gives_the_same_numbers()
+    {
+        using var here = new Peftalign();
+        var made = here.File("published");
+        var outcome = Peftalign.Call("publish", "--out", made);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        var program = Path.Combine(made, "peftalign");
+        var doctor = Bare(program, "doctor", "--json");
+        var folder = (string?)System.Text.Json.Nodes.JsonNode.Parse(doctor.Out)!["libtorch"]!["folder"];
+        Assert.That(folder, Is.EqualTo(Path.Combine(made, "lib")), doctor.All);
+
+        var manifest = here.Write("m.yaml", Manifests.Short);
+        here.Finish(manifest);
+        var elsewhere = here.File("elsewhere");
+        var run = Bare(program, "run", manifest, "--out", elsewhere, "--threads", "1");
+        Assert.That(run.Code, Is.Zero, run.All);
+        Assert.That(File.ReadAllText(Path.Combine(elsewhere, "report.json")), Is.EqualTo(File.ReadAllText(Path.Combine(here.Run, "report.json"))));
+
+        var again = Peftalign.Call("publish", "--out", made);
+        Assert.That((again.Code, again.Err), Is.EqualTo((2, $"peftalign: --out {made}: is there and not empty; name another folder, or remove it\n")));
+    }
+
+    [Test]
+    public void Without_libtorch_the_folder_carries_what_compiles_the_native_part()
+    {
+        using var here = new Peftalign();
+        var made = here.File("published");
+        var outcome = Peftalign.Call("publish", "--out", made, "--without-libtorch");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        Assert.That(Directory.Exists(Path.Combine(made, "lib")), Is.False);
+        Assert.That(Bare("/usr/bin/test", "-x", Path.Combine(made, "source", "native", "build")).Code, Is.Zero, "the compile script can be run");
+        Assert.That(Bare(Path.Combine(made, "peftalign"), "--version").Code, Is.Zero);
+
+        // What was compiled elsewhere is used, as on a machine with a GPU.
+        var native = Path.Combine(Peftalign.Repository, ".build", "native", "current");
+        var start = new ProcessStartInfo(Path.Combine(made, "peftalign"), ["doctor", "--json"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["PEFTALIGN_NATIVE"] = native;
+        using var process = Process.Start(start)!;
+        _ = process.StandardError.ReadToEndAsync();
+        Assert.That(process.StandardOutput.ReadToEnd(), Does.Contain("\"operators\""));
+        process.WaitForExit();
+    }
+}

@@ -1,0 +1,106 @@
+// Points of a training: each holds the numbers of a run that ends there with the same schedule, survives pruning and changes nothing
+// of the rest; a run that stopped at a point goes on to the bytes of one that never did.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+
+namespace PeftAlign.Training.Tests;
+
+public sealed class KeptPointTests : TrainingTest
+{
+    // 5 records a micro-batch, 2 micro-batches an update.
+    private static readonly TrainingOptions Options = new() { MaxSteps = 7, BatchSize = 5, GradientAccumulationSteps = 2, LearningRate = 1e-2, WarmupRatio = 0.2, LrScheduler = "cosine", SaveEvery = 2 };
+
+    private string At(string name) => Directory.CreateDirectory(Path.Combine(Folder, name)).FullName;
+
+    // Points and the end as files, as the host writes folders.
+    private static TrainingOutcome Train(string folder, bool adapter, string[] keep, string until = "", TrainingOptions? options = null, Action<TrainingProgress>? progress = null)
+    {
+        string File(string point) => Path.Combine(folder, point.Replace(':', '-') + ".safetensors");
+        var run = Fixtures.SmallRun(folder, options ?? Options, adapter);
+        void Write(string point, IReadOnlyList<AdapterSite>? sites) =>
+            SafetensorsWriter.Write(File(point), sites?.SelectMany(s => s.Delta.Parameters.Select(p => KeyValuePair.Create($"{s.Module}.{p.Key}", p.Value))) ?? run.Model.Weights.Select(w => KeyValuePair.Create(w.Key, w.Value.detach())));
+        run = run with { Points = new KeptPoints(keep, until, point => System.IO.File.Exists(File(point)), Write), Progress = progress };
+        var outcome = Trainer.Train(run);
+        Write("end", run.Adapter);
+        return outcome;
+    }
+
+    private static byte[] Bytes(string folder, string name) => File.ReadAllBytes(Path.Combine(folder, name));
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public void A_point_holds_what_a_run_up_to_it_ends_with_and_the_rest_does_not_notice(bool adapter)
+    {
+        var (plain, kept) = (At("plain"), At("kept"));
+        Train(plain, adapter, []);
+        Train(kept, adapter, ["step:1", "step:3", "step:7"]);
+        foreach (var name in (string[])["end.safetensors", "metrics.jsonl", "checkpoints/6/trainable.safetensors"]) Assert.That(Bytes(kept, name), Is.EqualTo(Bytes(plain, name)), name);
+        Assert.That(Bytes(kept, "step-7.safetensors"), Is.EqualTo(Bytes(plain, "end.safetensors")));
+        Assert.That(Bytes(kept, "step-1.safetensors"), Is.Not.EqualTo(Bytes(kept, "step-3.safetensors")));
+        var stopped = At("stopped");
+        var outcome = Train(stopped, adapter, ["step:3"], until: "step:3");
+        Assert.That(outcome.Steps, Is.EqualTo(3));
+        foreach (var name in (string[])["step-3.safetensors", "end.safetensors"]) Assert.That(Bytes(stopped, name), Is.EqualTo(Bytes(kept, "step-3.safetensors")), name);
+        Assert.That(File.ReadLines(Path.Combine(stopped, "metrics.jsonl")), Is.EqualTo(File.ReadLines(Path.Combine(plain, "metrics.jsonl")).Take(3)), "the schedule is the whole's");
+    }
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public void A_run_that_stopped_at_a_point_goes_on_from_there(bool adapter)
+    {
+        var (plain, cut) = (At("plain"), At("cut"));
+        Train(plain, adapter, []);
+        Train(cut, adapter, ["step:3"], until: "step:3", Options with { SaveEvery = 0 });
+        Assert.That(Train(cut, adapter, ["step:3", "step:5"], until: "step:5").ResumedFrom, Is.EqualTo(3), "with no other checkpoint than the point's");
+        Assert.That(Train(cut, adapter, ["step:3", "step:5"]).ResumedFrom, Is.EqualTo(5));
+        foreach (var name in (string[])["end.safetensors", "metrics.jsonl"]) Assert.That(Bytes(cut, name), Is.EqualTo(Bytes(plain, name)), name);
+    }
+
+    // Killed anywhere, with points between and on checkpoints: what lies behind the last checkpoint is written again.
+    [Test]
+    public void Killed_after_any_step_ends_with_equal_points()
+    {
+        string[] keep = ["step:2", "step:3", "step:5"];
+        var whole = At("whole");
+        Train(whole, adapter: true, keep, progress: p => Copy(whole, At($"killed-{p.Step}")));
+        for (var step = 1; step <= Options.MaxSteps; step++)
+        {
+            var killed = At($"killed-{step}");
+            Train(killed, adapter: true, keep);
+            foreach (var name in (string[])["step-2.safetensors", "step-3.safetensors", "step-5.safetensors", "end.safetensors", "metrics.jsonl"])
+                Assert.That(Bytes(killed, name), Is.EqualTo(Bytes(whole, name)), $"{name}, killed after step {step}");
+        }
+        var torn = At("killed-5"); // between a checkpoint and the point at the same step
+        Directory.Delete(torn, recursive: true);
+        Train(At("killed-5"), adapter: true, ["step:4"], until: "step:4");
+        File.Delete(Path.Combine(torn, "step-4.safetensors"));
+        Assert.That(Train(torn, adapter: true, ["step:4"], until: "step:4").ResumedFrom, Is.EqualTo(4));
+        Assert.That(File.Exists(Path.Combine(torn, "step-4.safetensors")));
+    }
+
+    [Test]
+    public void A_point_that_is_asked_for_later_is_found_from_an_earlier_checkpoint()
+    {
+        var (whole, folder) = (At("whole"), At("run"));
+        Train(whole, adapter: true, ["step:5"]);
+        Train(folder, adapter: true, [], options: Options with { KeepCheckpoints = 3 });
+        Assert.That(Train(folder, adapter: true, ["step:5"], options: Options with { KeepCheckpoints = 3 }).ResumedFrom, Is.EqualTo(4), "not from 6, which lies behind it");
+        foreach (var name in (string[])["step-5.safetensors", "end.safetensors", "metrics.jsonl"]) Assert.That(Bytes(folder, name), Is.EqualTo(Bytes(whole, name)), name);
+    }
+
+    [Test]
+    public void Epochs_are_counted_in_updates_and_a_point_beyond_the_end_is_refused()
+    {
+        var epochs = Options with { MaxSteps = 0, Epochs = 2 };
+        var (halves, steps) = (At("halves"), At("steps"));
+        var total = Train(halves, adapter: true, ["epoch:0.5", "epoch:1", "epoch:2"], options: epochs).Steps;
+        Train(steps, adapter: true, [$"step:{(total + 3) / 4}", $"step:{total / 2}"], options: epochs);
+        Assert.That(total % 2, Is.Zero);
+        Assert.That(Bytes(halves, "epoch-0.5.safetensors"), Is.EqualTo(Bytes(steps, $"step-{(total + 3) / 4}.safetensors")));
+        Assert.That(Bytes(halves, "epoch-1.safetensors"), Is.EqualTo(Bytes(steps, $"step-{total / 2}.safetensors")));
+        Assert.That(Bytes(halves, "epoch-2.safetensors"), Is.EqualTo(Bytes(halves, "end.safetensors")));
+        Assert.That(() => Train(At("beyond"), adapter: true, ["step:8"]), Throws.InstanceOf<UserErrorException>().With.Message.Contains("step:8").And.Message.Contains("it has 7 in all"));
+        Assert.That(File.Exists(Path.Combine(At("beyond"), "metrics.jsonl")), Is.False, "before the first update");
+    }
+}
