@@ -2,6 +2,8 @@
 // (rotary positions, half-split layout), stores key and value in the cache, and mixes the values that the token sees. A
 // sequence is a list of cache places, so sequences that share a past share its places. Softmax in fp32; float and bfloat16 on
 // the processor. No gradients.
+#include "decode_attention.h"
+
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
@@ -17,59 +19,27 @@ namespace {
 
 using at::Tensor;
 
-// The shapes of one call: R sequences, H query heads over G key heads of width D, places (R, L).
-struct Step {
-    int64_t rows, heads, groups, width, turned, longest, window;
-    float scale, cap;
-    const float *cos, *sin;  // (R, turned), (R, turned / 2); null without rotary positions
-    const int32_t* places;
-    const int64_t* lengths;
-    int64_t first(int64_t row) const { return window > 0 ? std::max<int64_t>(0, lengths[row] - window) : 0; }
-    int64_t place(int64_t row, int64_t at) const { return places[row * longest + at]; }
-};
+using Step = AttentionStep;
+constexpr int64_t kKeys = 4;  // keys that are scored together
 
-template <typename W>
-PA_INLINE float dot(const float* a, const W* b, int64_t n) {
-    lanes::V sum = {}, va, vb;
+// The products of a with `Count` vectors; each is summed in one order, alone or with others.
+template <int Count, typename W>
+PA_INLINE void dots(const float* a, const W* const* b, int64_t n, float* out) {
+    lanes::V sums[Count] = {}, va, vb;
     int64_t i = 0;
     for (; i + lanes::N <= n; i += lanes::N) {
-        lanes::load(va, a + i), lanes::load(vb, b + i);
-        sum += va * vb;
+        lanes::load(va, a + i);
+        for (int c = 0; c < Count; c++) lanes::load(vb, b[c] + i), sums[c] += va * vb;
     }
-    float total = lanes::sum(sum);
-    for (; i < n; i++) total += a[i] * lanes::one(b + i);
-    return total;
-}
-
-template <typename W>
-PA_INLINE void add_scaled(float* out, const W* v, float factor, int64_t n) {
-    lanes::V vo, vv;
-    int64_t i = 0;
-    for (; i + lanes::N <= n; i += lanes::N) {
-        lanes::load(vo, out + i), lanes::load(vv, v + i);
-        vo += vv * factor;
-        lanes::store(vo, out + i);
+    if constexpr (Count == kKeys) {
+        lanes::V4 all;
+        lanes::sum4(sums[0], sums[1], sums[2], sums[3], all);
+        std::memcpy(out, &all, sizeof all);
+    } else {
+        for (int c = 0; c < Count; c++) out[c] = lanes::sum(sums[c]);
     }
-    for (; i < n; i++) out[i] += lanes::one(v + i) * factor;
-}
-
-// exp on a whole vector, for arguments of at most 0: 2^n times a polynomial of degree 6 on [-ln 2 / 2, ln 2 / 2], 2 ulp.
-PA_INLINE void exponential(lanes::V& x) {
-    typedef int32_t I __attribute__((vector_size(64)));
-    lanes::V low = x < -87.0f ? lanes::V{} - 87.0f : x;
-    I n = __builtin_convertvector(low * 1.44269504f - 0.5f, I);  // towards 0, so to the nearest for arguments below 0
-    lanes::V whole = __builtin_convertvector(n, lanes::V);
-    lanes::V r = low - whole * 0.693359375f + whole * 2.12194440e-4f;
-    lanes::V p = r * 1.98756915e-4f + 1.39819994e-3f;
-    p = p * r + 8.33345191e-3f;
-    p = p * r + 4.16657962e-2f;
-    p = p * r + 1.66666655e-1f;
-    p = p * r + 5.00000012e-1f;
-    p = p * r * r + r + 1.0f;
-    I bits = (n + 127) << 23;
-    lanes::V power;
-    std::memcpy(&power, &bits, sizeof power);
-    x = x < -87.0f ? lanes::V{} : p * power;
+    for (; i < n; i++)
+        for (int c = 0; c < Count; c++) out[c] += a[i] * lanes::one(b[c] + i);
 }
 
 // In place; the buffer reaches to a whole vector behind the last score.
@@ -81,7 +51,7 @@ PA_INLINE void softmax(float* scores, int64_t n) {
     for (int64_t t = 0; t < n; t += lanes::N) {
         lanes::load(v, scores + t);
         v -= best;
-        exponential(v);
+        lanes::exponential(v);
         total += v;
         lanes::store(v, scores + t);
     }
@@ -89,24 +59,60 @@ PA_INLINE void softmax(float* scores, int64_t n) {
     for (int64_t t = 0; t < n; t++) scores[t] *= inverse;
 }
 
+// Sequences' cached vectors of one key head.
+template <typename W>
+struct Past {
+    const Step& s;
+    int64_t row, group, first;
+    const W* base;
+    PA_INLINE const W* at(int64_t t) const { return base + (s.place(row, first + t) * s.groups + group) * s.width; }
+};
+
+template <typename W>
+PA_INLINE void score(const Past<W>& keys, int64_t n, const float* q, int64_t share, int64_t stride, float* scores) {
+    const Step& s = keys.s;
+    int64_t t = 0;
+    for (; t + kKeys <= n; t += kKeys) {
+        const W* four[kKeys] = {keys.at(t), keys.at(t + 1), keys.at(t + 2), keys.at(t + 3)};
+        for (int64_t h = 0; h < share; h++) dots<kKeys>(q + h * s.width, four, s.width, scores + h * stride + t);
+    }
+    for (; t < n; t++) {
+        const W* key = keys.at(t);
+        for (int64_t h = 0; h < share; h++) dots<1>(q + h * s.width, &key, s.width, scores + h * stride + t);
+    }
+    for (int64_t h = 0; h < share; h++)
+        for (t = 0; t < n; t++) scores[h * stride + t] *= s.scale;
+}
+
+// out += the values' dimensions from d on, Count vectors of them, weighed by the scores.
+template <int Count, typename W>
+PA_INLINE void mix(const Past<W>& values, int64_t n, const float* scores, int64_t d, float* out) {
+    lanes::V sums[Count] = {}, v;
+    for (int64_t t = 0; t < n; t++) {
+        const W* value = values.at(t) + d;
+        for (int c = 0; c < Count; c++) lanes::load(v, value + c * lanes::N), sums[c] += v * scores[t];
+    }
+    for (int c = 0; c < Count; c++) lanes::store(sums[c], out + d + c * lanes::N);
+}
+
 // The attention of query heads q (r, D) of one sequence that share one key head.
 template <typename W>
 PA_INLINE void attend(const Step& s, int64_t row, int64_t group, const float* q, const W* keys, const W* values, float* scores, float* out) {
     int64_t share = s.heads / s.groups, first = s.first(row), n = s.lengths[row] - first, stride = (n + lanes::N) / lanes::N * lanes::N;
-    for (int64_t t = 0; t < n; t++) {
-        const W* key = keys + (s.place(row, first + t) * s.groups + group) * s.width;
-        for (int64_t h = 0; h < share; h++) scores[h * stride + t] = dot(q + h * s.width, key, s.width) * s.scale;
-    }
+    score(Past<W>{s, row, group, first, keys}, n, q, share, stride, scores);
+    Past<W> past{s, row, group, first, values};
     for (int64_t h = 0; h < share; h++) {
-        float* own = scores + h * stride;
+        float *own = scores + h * stride, *to = out + h * s.width;
         if (s.cap > 0)
             for (int64_t t = 0; t < n; t++) own[t] = s.cap * std::tanh(own[t] / s.cap);
         softmax(own, n);
-    }
-    std::memset(out, 0, sizeof(float) * share * s.width);
-    for (int64_t t = 0; t < n; t++) {
-        const W* value = values + (s.place(row, first + t) * s.groups + group) * s.width;
-        for (int64_t h = 0; h < share; h++) add_scaled(out + h * s.width, value, scores[h * stride + t], s.width);
+        int64_t d = 0;
+        for (; d + 4 * lanes::N <= s.width; d += 4 * lanes::N) mix<4>(past, n, own, d, to);
+        for (; d + lanes::N <= s.width; d += lanes::N) mix<1>(past, n, own, d, to);
+        for (; d < s.width; d++) {
+            to[d] = 0;
+            for (int64_t t = 0; t < n; t++) to[d] += own[t] * lanes::one(past.at(t) + d);
+        }
     }
 }
 
@@ -131,9 +137,7 @@ void turn(const Step& s, int64_t row, const W* x, W* out) {
 }
 
 template <typename W>
-void run(const Step& s, const Tensor& q, const Tensor& k, const Tensor& v, Tensor& keys, Tensor& values, Tensor& out) {
-    const W *pq = q.data_ptr<W>(), *pk = k.data_ptr<W>(), *pv = v.data_ptr<W>();
-    W *pkeys = keys.data_ptr<W>(), *pvalues = values.data_ptr<W>(), *pout = out.data_ptr<W>();
+void run(const Step& s, const W* pq, const W* pk, const W* pv, W* pkeys, W* pvalues, W* pout) {
     int64_t share = s.heads / s.groups;
     parallel(s.rows * s.groups, [&](int64_t task) {
         int64_t row = task / s.groups, group = task % s.groups;
@@ -187,12 +191,23 @@ Tensor decode_attention(const Tensor& q, const Tensor& k, const Tensor& v, Tenso
         TORCH_CHECK(c.numel() == s.rows * s.turned && z.numel() * 2 == c.numel() && s.turned <= s.width, "decode_attention: cosines ", c.sizes(), " and sines ", z.sizes(), " for ", s.rows, " rows of width ", s.width);
     }
     Tensor cq = q.contiguous(), ck = k.contiguous(), cv = v.contiguous();
-    if (q.scalar_type() == at::kFloat) run<float>(s, cq, ck, cv, keys, values, out);
-    else run<c10::BFloat16>(s, cq, ck, cv, keys, values, out);
+    auto with = [&](auto one) {
+        using W = decltype(one);
+        run(s, cq.data_ptr<W>(), ck.data_ptr<W>(), cv.data_ptr<W>(), keys.data_ptr<W>(), values.data_ptr<W>(), out.data_ptr<W>());
+    };
+    if (q.scalar_type() == at::kFloat) with(float());
+    else with(c10::BFloat16());
     return out;
 }
 
 }  // namespace
+
+void attend_step(const AttentionStep& s, const float* q, const float* k, const float* v, float* keys, float* values, float* out) { run(s, q, k, v, keys, values, out); }
+
+void attend_step(const AttentionStep& s, const c10::BFloat16* q, const c10::BFloat16* k, const c10::BFloat16* v, c10::BFloat16* keys, c10::BFloat16* values, c10::BFloat16* out) {
+    run(s, q, k, v, keys, values, out);
+}
+
 }  // namespace pa
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {

@@ -1,4 +1,5 @@
-// Vectors of 16 floats in g++'s own vector types, for kernels that are compiled once per instruction set.
+// Vectors of 16 floats in g++'s own vector types, for kernels that are compiled once per instruction set. Sums over a vector
+// have one order, that of a tree of halves, whether one vector is summed or four at once.
 #pragma once
 #include <c10/util/BFloat16.h>
 
@@ -28,10 +29,84 @@ PA_INLINE void load(V& v, const c10::BFloat16* p) {
 
 PA_INLINE void store(const V& v, float* p) { std::memcpy(p, &v, sizeof v); }
 
+PA_INLINE void store(const V& v, c10::BFloat16* p) {
+    typedef uint16_t Narrow __attribute__((vector_size(32)));
+    typedef uint32_t Wide __attribute__((vector_size(64)));
+    Wide bits;
+    std::memcpy(&bits, &v, sizeof bits);
+    Wide rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;  // to the nearest, ties to even; NaN stays NaN
+    Narrow narrow = __builtin_convertvector((bits & 0x7FFFFFFF) > 0x7F800000 ? Wide{} + 0x7FC0 : rounded, Narrow);
+    std::memcpy(p, &narrow, sizeof narrow);
+}
+
+// The first n of 16, the rest 0.
+template <typename W>
+PA_INLINE void load_part(V& v, const W* p, int64_t n) {
+    if (n >= N) return load(v, p);
+    W padded[N] = {};
+    std::memcpy(padded, p, n * sizeof(W));
+    load(v, padded);
+}
+
+template <typename W>
+PA_INLINE void store_part(const V& v, W* p, int64_t n) {
+    if (n >= N) return store(v, p);
+    W padded[N];
+    store(v, padded);
+    std::memcpy(p, padded, n * sizeof(W));
+}
+
+// To the nearest number of the dtype.
+PA_INLINE void round_to(V&, const float*) {}
+
+PA_INLINE void round_to(V& v, const c10::BFloat16*) {
+    c10::BFloat16 narrow[N];
+    store(v, narrow);
+    load(v, narrow);
+}
+
+typedef float V8 __attribute__((vector_size(32)));
+typedef float V4 __attribute__((vector_size(16)));
+
+PA_INLINE void halve(const V& v, V8& out) {
+    out = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+}
+
 PA_INLINE float sum(const V& v) {
-    float total = 0;
-    for (int64_t k = 0; k < N; k++) total += v[k];
-    return total;
+    V8 a;
+    halve(v, a);
+    V4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
+    return (b[0] + b[2]) + (b[1] + b[3]);
+}
+
+// The sums of four vectors.
+PA_INLINE void sum4(const V& a, const V& b, const V& c, const V& d, V4& out) {
+    V8 ha, hb, hc, hd;
+    halve(a, ha), halve(b, hb), halve(c, hc), halve(d, hd);
+    V8 ab = __builtin_shufflevector(ha, hb, 0, 1, 2, 3, 8, 9, 10, 11) + __builtin_shufflevector(ha, hb, 4, 5, 6, 7, 12, 13, 14, 15);
+    V8 cd = __builtin_shufflevector(hc, hd, 0, 1, 2, 3, 8, 9, 10, 11) + __builtin_shufflevector(hc, hd, 4, 5, 6, 7, 12, 13, 14, 15);
+    V8 pairs = __builtin_shufflevector(ab, cd, 0, 8, 1, 9, 4, 12, 5, 13) + __builtin_shufflevector(ab, cd, 2, 10, 3, 11, 6, 14, 7, 15);
+    V8 sums = pairs + __builtin_shufflevector(pairs, pairs, 2, 3, 0, 1, 6, 7, 4, 5);  // a c . . b d . .
+    out = __builtin_shufflevector(sums, sums, 0, 4, 1, 5);
+}
+
+// exp on a whole vector, for arguments of at most 0: 2^n times a polynomial of degree 6 on [-ln 2 / 2, ln 2 / 2], 2 ulp.
+PA_INLINE void exponential(V& x) {
+    typedef int32_t I __attribute__((vector_size(64)));
+    V low = x < -87.0f ? V{} - 87.0f : x;
+    I n = __builtin_convertvector(low * 1.44269504f - 0.5f, I);  // towards 0, so to the nearest for arguments below 0
+    V whole = __builtin_convertvector(n, V);
+    V r = low - whole * 0.693359375f + whole * 2.12194440e-4f;
+    V p = r * 1.98756915e-4f + 1.39819994e-3f;
+    p = p * r + 8.33345191e-3f;
+    p = p * r + 4.16657962e-2f;
+    p = p * r + 1.66666655e-1f;
+    p = p * r + 5.00000012e-1f;
+    p = p * r * r + r + 1.0f;
+    I bits = (n + 127) << 23;
+    V power;
+    std::memcpy(&power, &bits, sizeof power);
+    x = x < -87.0f ? V{} : p * power;
 }
 
 PA_INLINE float one(const float* p) { return *p; }

@@ -36,10 +36,9 @@ internal sealed class BeaverTailsReader(BeaverTailsOptions options, ILogger? log
     private IEnumerable<DataRecord> Rows(string file)
     {
         var (rows, taken) = (0, 0);
-        foreach (var (fields, row) in RowFiles.Read(file))
+        foreach (var source in RowFiles.Read(file))
         {
             rows++;
-            var source = new DataRecord(fields, Path.GetFileName(file), row);
             if (Chosen(source) is not { } chosen) continue;
             var (good, bad) = (source.Text($"response_{chosen}"), source.Text($"response_{1 - chosen}"));
             if (good.Trim().Length == 0 || bad.Trim().Length == 0 || good == bad) continue;

@@ -44,7 +44,7 @@ internal sealed class CsvReader(CsvOptions options) : IDatasetReader
         {
             if (values is [""]) continue; // a blank line
             if (values.Count != names.Count) throw new UserErrorException($"{path}, line {start}: {values.Count} values, but line 1 names {names.Count} columns; quote values that hold the separator ({options.Separator}).");
-            yield return new DataRecord(new JsonObject(names.Zip(values, (name, value) => KeyValuePair.Create(name, (JsonNode?)value))), System.IO.Path.GetFileName(path), ++row);
+            yield return new DataRecord(new JsonObject(names.Zip(values, (name, value) => KeyValuePair.Create(name, (JsonNode?)value))), System.IO.Path.GetFileName(path), ++row) { Line = start };
         }
     }
 

@@ -50,10 +50,9 @@ internal sealed class HhRlhfReader(HhRlhfOptions options, ILogger? logger) : IDa
     private IEnumerable<DataRecord> Rows(string file)
     {
         var (rows, dropped) = (0, 0);
-        foreach (var (fields, row) in RowFiles.Read(file))
+        foreach (var source in RowFiles.Read(file))
         {
             rows++;
-            var source = new DataRecord(fields, Path.GetFileName(file), row);
             if (Pair(source.Text("chosen"), source.Text("rejected")) is { } pair) yield return source with { Fields = pair };
             else dropped++;
         }

@@ -35,7 +35,7 @@ internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
         foreach (var (line, text) in TextLines.Read(path))
         {
             if (string.IsNullOrWhiteSpace(text)) continue;
-            yield return new DataRecord(Parsed(text, path, line), System.IO.Path.GetFileName(path), ++row);
+            yield return new DataRecord(Parsed(text, path, line), System.IO.Path.GetFileName(path), ++row) { Line = line };
             if (options.Limit > 0 && row == options.Limit) yield break;
         }
     }

@@ -23,18 +23,18 @@ internal static class RowFiles
         return named.FirstOrDefault(File.Exists) ?? throw new UserErrorException($"Reader {reader}: the folder '{path}' has no file of the split '{split ?? "train"}'; looked for {string.Join(", ", named.Select(Path.GetFileName))}.");
     }
 
-    /// <summary>The rows of a file with their numbers from 1: lines of .jsonl, entries of .json.</summary>
+    /// <summary>The rows of a file as they are, numbered from 1: lines of .jsonl, entries of .json.</summary>
     /// <exception cref="UserErrorException">The file is damaged, or a row is no object; file and row are named.</exception>
-    internal static IEnumerable<(JsonObject Fields, long Row)> Read(string path)
+    internal static IEnumerable<DataRecord> Read(string path)
     {
         if (!Path.GetFileName(path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? path[..^3] : path).EndsWith(".json", StringComparison.OrdinalIgnoreCase))
         {
-            foreach (var record in new JsonlReader(new JsonlOptions { Path = path }).Read(null)) yield return (record.Fields, record.Row);
+            foreach (var record in new JsonlReader(new JsonlOptions { Path = path }).Read(null)) yield return record;
             yield break;
         }
         long row = 0;
         foreach (var entry in List(path))
-            yield return (entry as JsonObject ?? throw new UserErrorException($"{path}, row {row + 1}: not a JSON object."), ++row);
+            yield return new DataRecord(entry as JsonObject ?? throw new UserErrorException($"{path}, row {row + 1}: not a JSON object."), Path.GetFileName(path), ++row);
     }
 
     private static JsonArray List(string path)

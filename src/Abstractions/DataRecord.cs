@@ -10,6 +10,12 @@ namespace PeftAlign.Abstractions;
 /// <param name="Row">Row number from 1, for messages.</param>
 public sealed record DataRecord(JsonObject Fields, string Source, long Row)
 {
+    /// <summary>Line of the file from 1, where the row is one; null elsewhere.</summary>
+    public long? Line { get; init; }
+
+    /// <summary>Where the row came from, as messages name it: "rows.jsonl, line 7", "synthetic, row 7".</summary>
+    public string Place => Line is { } line ? $"{Source}, line {line}" : $"{Source}, row {Row}";
+
     /// <summary>What a method that arranges records has made of the row, for its own Prepare; nobody else looks at it.</summary>
     public object? Prepared { get; init; }
 
@@ -39,7 +45,7 @@ public sealed record DataRecord(JsonObject Fields, string Source, long Row)
     /// <param name="name">Field name.</param>
     /// <param name="wanted">What was expected.</param>
     public UserErrorException Wrong(string name, string wanted) =>
-        new($"{Source}, row {Row}: field '{name}' must be {wanted}; the row has {string.Join(", ", Fields.Select(f => f.Key))}.");
+        new($"{Place}: field '{name}' must be {wanted}; the row has {string.Join(", ", Fields.Select(f => f.Key))}.");
 }
 
 /// <summary>Reads records of one on-disk or hub format. Where it reads from is an option of its own, marked [OptionNames("path")].</summary>

@@ -32,6 +32,16 @@ public interface IArrangesRecords
     IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context);
 }
 
+/// <summary>
+/// Optional for a method: numbers that outlive a batch, such as running means. Loss changes the tensors in place; checkpoints hold
+/// them, a resumed training puts their values back, and a pass over eval_data leaves them as they were.
+/// </summary>
+public interface IKeepsState
+{
+    /// <summary>The tensors by name: the same ones, of the same shapes, for the method's whole life.</summary>
+    IReadOnlyDictionary<string, Torch.Tensor> State { get; }
+}
+
 /// <summary>What a method asks of the engine.</summary>
 /// <param name="Reference">Whether log-probs under the reference model are needed.</param>
 public sealed record MethodNeeds(bool Reference)
@@ -78,13 +88,13 @@ public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLe
     /// <param name="record">The row that holds messages.</param>
     /// <exception cref="UserErrorException">There is no template.</exception>
     public IChatTemplate RequireTemplate(DataRecord record) =>
-        ChatTemplate ?? throw new UserErrorException($"{record.Source}, row {record.Row}: the row holds messages, but the model has no chat template; put chat_template.jinja beside config.json, choose one with chat_template, or give plain texts.");
+        ChatTemplate ?? throw new UserErrorException($"{record.Place}: the row holds messages, but the model has no chat template; put chat_template.jinja beside config.json, choose one with chat_template, or give plain texts.");
 
     /// <summary>The tokenizer, or the error that says why it is needed.</summary>
     /// <param name="record">The row that holds text.</param>
     /// <exception cref="UserErrorException">There is no tokenizer.</exception>
     public ITokenizer RequireTokenizer(DataRecord record) =>
-        Tokenizer ?? throw new UserErrorException($"{record.Source}, row {record.Row}: the row holds text, but the model's folder has no tokenizer; put tokenizer.json beside config.json or give tokenised rows (prompt_ids, completion_ids).");
+        Tokenizer ?? throw new UserErrorException($"{record.Place}: the row holds text, but the model's folder has no tokenizer; put tokenizer.json beside config.json or give tokenised rows (prompt_ids, completion_ids).");
 }
 
 /// <summary>
@@ -98,6 +108,12 @@ public sealed class MaskLedger
 
     /// <summary>Rows refused because no token of theirs would be trained.</summary>
     public long RowsWithoutTrainedToken { get; set; }
+
+    /// <summary>Pairs whose two answers are the same tokens: nothing is preferred.</summary>
+    public long RowsWithEqualAnswers { get; set; }
+
+    /// <summary>Pairs with an answer that is an empty text, of which at most the end token is trained.</summary>
+    public long RowsWithEmptyAnswer { get; set; }
 
     /// <summary>Rows that truncation shortened.</summary>
     public long RowsTruncated { get; set; }

@@ -10,10 +10,15 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Training;
 
-internal sealed class Checkpoints(string folder, int keep, bool inexact = false)
+/// <param name="folder">checkpoints/ of the run.</param>
+/// <param name="keep">How many of the latest stay.</param>
+/// <param name="method">The method's state; empty where it has none.</param>
+/// <param name="inexact">Whether one of another machine may be gone on from.</param>
+internal sealed class Checkpoints(string folder, int keep, IReadOnlyDictionary<string, Tensor> method, bool inexact = false)
 {
     private const string Parameters = "trainable.safetensors";
     private const string Optimizer = "optimizer.safetensors";
+    private const string Method = "method.safetensors";
     private const string StateFile = "state.json";
     private const string Unfinished = ".partial";
 
@@ -36,11 +41,12 @@ internal sealed class Checkpoints(string folder, int keep, bool inexact = false)
         Prune();
     }
 
-    private static void Fill(string temporary, State state, FlatParameters parameters, FlatOptimizer optimizer)
+    private void Fill(string temporary, State state, FlatParameters parameters, FlatOptimizer optimizer)
     {
         Directory.CreateDirectory(temporary);
         SafetensorsWriter.Write(Path.Combine(temporary, Parameters), parameters.Members.Select(m => KeyValuePair.Create(m.Name, m.Tensor.detach())));
         SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), optimizer.State.Select(s => KeyValuePair.Create(s.Name, s.Tensor)));
+        if (method.Count > 0) SafetensorsWriter.Write(Path.Combine(temporary, Method), method.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => KeyValuePair.Create(s.Key, s.Value.detach())));
         var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss, ["made_on"] = Machine };
         File.WriteAllText(Path.Combine(temporary, StateFile), json.ToJsonString());
     }
@@ -60,6 +66,7 @@ internal sealed class Checkpoints(string folder, int keep, bool inexact = false)
         using var scope = torch.NewDisposeScope();
         Load(Path.Combine(latest, Parameters), parameters.Members);
         Load(Path.Combine(latest, Optimizer), optimizer.State);
+        if (method.Count > 0) Load(Path.Combine(latest, Method), [.. method.Select(s => (s.Key, s.Value))]);
         optimizer.Steps = step;
         return ReadState(Path.Combine(latest, StateFile), step);
     }

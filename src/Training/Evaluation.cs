@@ -16,12 +16,15 @@ namespace PeftAlign.Training;
 internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedPolicy policy, IReadOnlyList<DataRecord> records, PrepareContext context)
 {
     /// <summary>Whether it is due after so many updates.</summary>
-    internal bool IsDue(int steps) => records.Count > 0 && steps % run.Options.EvalEvery == 0;
+    internal bool IsDue(int steps) => records.Count > 0 && run.Options.EvalEvery > 0 && steps % run.Options.EvalEvery == 0;
 
     /// <summary>The metrics, each with eval_ before its name.</summary>
     internal IReadOnlyList<KeyValuePair<string, double>> Measure()
     {
         using var off = torch.no_grad();
+        using var before = torch.NewDisposeScope();
+        var state = (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>();
+        var kept = state.ToDictionary(s => s.Key, s => s.Value.clone());
         var (loss, metrics) = (0.0, new MetricMeans());
         foreach (var batch in records.Chunk(run.Options.BatchSize))
         {
@@ -32,6 +35,7 @@ internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedP
             loss += batch.Length * (result.Numerator.item<double>() / result.Denominator);
             metrics.Add(result.Metrics);
         }
+        foreach (var (name, tensor) in state) tensor.copy_(kept[name]);
         return [new("eval_loss", loss / records.Count), .. metrics.Means.Select(m => KeyValuePair.Create($"eval_{m.Key}", m.Value))];
     }
 }

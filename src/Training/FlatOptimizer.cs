@@ -1,7 +1,6 @@
 // The optimisers over the flat buffer. AdamW decays weights apart from the gradient; SGD and RMSprop add the decay to it, as
 // PyTorch's do. RMSprop has PyTorch's constants (alpha 0.99, eps 1e-8), SGD no momentum, as transformers makes both.
 
-using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 
@@ -25,7 +24,7 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
     protected Tensor Gradients => parameters.Gradients;
 
     /// <summary>The optimiser that the options name.</summary>
-    /// <exception cref="UserErrorException">It is not built.</exception>
+    /// <exception cref="NotBuiltException">It is not built.</exception>
     internal static FlatOptimizer Of(FlatParameters parameters, TrainingOptions options) => options.Optimizer switch
     {
         // Of 8 bits little is left to page; where there is no device both are the unpaged ones, as in bitsandbytes.
@@ -34,7 +33,7 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
         "adamw_8bit" or "paged_adamw_8bit" => new AdamW8Bit(parameters, options),
         "sgd" => new Sgd(parameters, options),
         "rmsprop" => new RmsProp(parameters, options),
-        _ => throw new UserErrorException($"The option optimizer = {options.Optimizer} is none of adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, sgd and rmsprop."),
+        _ => throw new NotBuiltException($"The option optimizer = {options.Optimizer} is none of adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, sgd and rmsprop."),
     };
 
     /// <summary>One update with the gradients at hand, which it may change.</summary>

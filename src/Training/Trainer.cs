@@ -37,7 +37,7 @@ public static class Trainer
         using var optimizer = FlatOptimizer.Of(parameters, options);
         var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
         var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
-        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, run.Inexact);
+        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
         var start = checkpoints.Restore(parameters, optimizer, points.LatestStart) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
@@ -81,7 +81,7 @@ public static class Trainer
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss));
         }
         policy.Hand();
-        return new TrainingOutcome(points.End, start.Step, parameters.Count, loss);
+        return new TrainingOutcome(points.End, start.Step, parameters.Count, loss, ledger);
     }
 
     // Rows whose graph is alive at once under gradient_checkpointing.
@@ -101,7 +101,7 @@ public static class Trainer
         {
             var groups = run.Method.Prepare([record], context);
             if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
-                throw new UserErrorException($"{record.Source}, row {record.Row}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer.");
+                throw new UserErrorException($"{record.Place}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer.");
             return groups;
         }
     }

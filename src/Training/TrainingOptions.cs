@@ -67,7 +67,8 @@ public sealed record TrainingOptions
     /// <summary>From the training section of a plan's options.</summary>
     /// <param name="training">Canonical JSON, checked by the experiment language.</param>
     /// <param name="seed">The job's seed.</param>
-    /// <exception cref="UserErrorException">An option that the trainer lacks has another value than its default.</exception>
+    /// <exception cref="NotBuiltException">An option that the trainer lacks has another value than its default.</exception>
+    /// <exception cref="UserErrorException">Options contradict each other.</exception>
     public static TrainingOptions Of(JsonObject training, long seed)
     {
         var given = training.Where(o => o.Value is not null).ToDictionary(o => o.Key, o => o.Value!);
@@ -104,6 +105,7 @@ public sealed record TrainingOptions
             EvalEvery = EvalEveryOf(given),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
+        if (given.GetValueOrDefault("dtype")?.GetValue<string>() == "float32") given.Remove("dtype"); // what it is in any case
         given.Remove("padding_free"); // batches never hold padding, whatever it says
         given.Remove("precompute_reference"); // the plan's: it makes a job of it
         foreach (var (name, value) in given) RefuseUnlessDefault(name, value);
@@ -119,13 +121,13 @@ public sealed record TrainingOptions
 
     private static string Built(string optimizer) => optimizer is "adamw" or "paged_adamw" or "adamw_8bit" or "paged_adamw_8bit" or "sgd" or "rmsprop"
         ? optimizer
-        : throw new UserErrorException($"The option optimizer = {optimizer} is none of adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, sgd and rmsprop.");
+        : throw new NotBuiltException($"The option optimizer = {optimizer} is none of adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, sgd and rmsprop.");
 
     // eval_data itself is the job's: it opens data sets.
     private static int EvalEveryOf(Dictionary<string, JsonNode> given)
     {
         var (every, data) = (given.Remove("eval_every", out var steps) ? steps.GetValue<int>() : 0, given.Remove("eval_data"));
-        if (data && every == 0) throw new UserErrorException("eval_data is given without eval_every; say after how many steps its loss is measured.");
+        if (data && every == 0) throw new UserErrorException("eval_data is given without eval_every; say after how many steps its loss is measured, for instance eval_every: 100.");
         return every;
     }
 
@@ -135,6 +137,6 @@ public sealed record TrainingOptions
     {
         var schema = Manifests.TrainingOptions.FirstOrDefault(o => o.Name == name);
         if (schema?.Default is { } text && JsonNode.DeepEquals(JsonNode.Parse(text), value)) return;
-        throw new UserErrorException($"The option {name} = {value.ToJsonString()} is not built yet{(schema?.Default is { } d ? $"; leave it at {d}" : "; leave it out")}.");
+        throw new NotBuiltException($"The option {name} = {value.ToJsonString()} is not built yet{(schema?.Default is { } d ? $"; leave it at {d}" : "; leave it out")}.");
     }
 }

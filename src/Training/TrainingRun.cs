@@ -69,4 +69,5 @@ public sealed record TrainingProgress(int Step, int TotalSteps, double Loss);
 /// <param name="ResumedFrom">The checkpoint's step that this try started from; 0 = none.</param>
 /// <param name="TrainableParameters">Numbers that were trained.</param>
 /// <param name="FinalLoss">Loss of the last update.</param>
-public sealed record TrainingOutcome(int Steps, int ResumedFrom, long TrainableParameters, double FinalLoss);
+/// <param name="Ledger">What became of every row.</param>
+public sealed record TrainingOutcome(int Steps, int ResumedFrom, long TrainableParameters, double FinalLoss, MaskLedger Ledger);

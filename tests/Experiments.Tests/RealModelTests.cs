@@ -48,7 +48,7 @@ public sealed class RealModelTests
             """);
         var outcome = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
         Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
-        Assert.That(outcome.Err, Does.Contain("train.jsonl, row 2").And.Contain("token id 512").And.Contain("vocabulary of 512"));
+        Assert.That(outcome.Err, Does.Contain("train.jsonl, line 2").And.Contain("token id 512").And.Contain("vocabulary of 512"));
     }
 
     // Twelve prompts of random tokens; the wrong answer is what stories are full of, the right one is what they never say.

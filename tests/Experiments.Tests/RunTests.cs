@@ -80,7 +80,7 @@ public sealed class RunTests
         user.Finish(user.Write("mapped.yaml", Manifest("{ prompt: question, completion: answer }")), "--only", "train/tiny/*");
         Assert.That((int)Peftalign.Json(Path.Combine(user.Job("train/tiny/world/teach/s3"), "ledger.json"))["rows"]!, Is.EqualTo(20));
         var wrong = Peftalign.Call("run", user.Write("wrong.yaml", Manifest("{ prompt: questions, completion: answer }")), "--out", user.File("wrong"), "--only", "train/tiny/*", "--threads", "1");
-        Assert.That((wrong.Code, wrong.All.Contains("rows.jsonl, row 1: field 'questions'")), Is.EqualTo((2, true)), wrong.All);
+        Assert.That((wrong.Code, wrong.All.Contains("rows.jsonl, line 1: field 'questions'")), Is.EqualTo((2, true)), wrong.All);
     }
 
     [Test]

@@ -91,7 +91,7 @@ public sealed class LoopTests : TrainingTest
         Trainer.Train(run);
         var ledger = Fixtures.Json(Path.Combine(Folder, "ledger.json"));
         Assert.That(ledger.Select(p => (p.Key, (long)p.Value!)), Is.EquivalentTo(((string, long)[])[
-            ("rows", 4), ("rows_without_trained_token", 2), ("rows_truncated", 2), ("rows_with_shifted_boundary", 0), ("answers_with_trained_end", 0),
+            ("rows", 4), ("rows_without_trained_token", 2), ("rows_with_equal_answers", 0), ("rows_with_empty_answer", 0), ("rows_truncated", 2), ("rows_with_shifted_boundary", 0), ("answers_with_trained_end", 0),
             ("tokens_kept", 11), ("tokens_cut", 6), ("tokens_refused", 7), ("tokens_trained", 5)]));
     }
 

@@ -3,6 +3,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Training.Tests;
 
@@ -22,6 +23,46 @@ public sealed class ResumeTests : TrainingTest
         SaveEvery = 2,
         KeepCheckpoints = 2,
     };
+
+    // A method whose loss is weighed by a running mean; passes over eval_data must leave it alone.
+    private sealed class Running(IAlignmentMethod inner) : IAlignmentMethod, IKeepsState
+    {
+        private readonly Tensor mean = torch.ones([1]).DetachFromDisposeScope();
+
+        public MethodNeeds Needs => inner.Needs;
+
+        public IReadOnlyDictionary<string, Tensor> State => new Dictionary<string, Tensor> { ["mean"] = mean };
+
+        public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) => inner.Prepare(records, context);
+
+        public MethodLoss Loss(ScoredBatch batch)
+        {
+            var loss = inner.Loss(batch);
+            var weight = mean.item<float>();
+            using (torch.no_grad()) mean.mul_(0.5).add_(batch.LogProbs.mean() * -0.5);
+            return loss with { Numerator = loss.Numerator * weight };
+        }
+    }
+
+    [Test]
+    public void A_methods_state_is_resumed_and_evaluations_leave_it()
+    {
+        var options = Options with { EvalEvery = 3 };
+        TrainingRun Run(string name, TrainingOptions with)
+        {
+            var run = Fixtures.SmallRun(At(name), with);
+            return run with { Method = new Running(run.Method), EvalRecords = [.. run.Records.Take(6)] };
+        }
+        string Losses(string name) => string.Join("\n", File.ReadLines(Path.Combine(At(name), "metrics.jsonl")).Select(line => System.Text.Json.Nodes.JsonNode.Parse(line)!["loss"]));
+        var whole = Run("whole", options);
+        Trainer.Train(whole with { Progress = p => { if (p.Step == 5) Copy(whole.Folder, At("killed")); } });
+        var resumed = Run("killed", options);
+        Assert.That(Trainer.Train(resumed).ResumedFrom, Is.EqualTo(4));
+        AssertSameFiles(At("killed"), At("whole"), "killed with state");
+        Trainer.Train(Run("unmeasured", Options));
+        Assert.That(Losses("unmeasured"), Is.EqualTo(Losses("whole")), "passes over eval_data change nothing");
+        Assert.That(File.Exists(Path.Combine(At("whole"), "checkpoints", "6", "method.safetensors")));
+    }
 
     private string At(string name) => Directory.CreateDirectory(Path.Combine(Folder, name)).FullName;
 

@@ -63,6 +63,7 @@ internal static class ReferenceJob
             ChatTemplate = policy.ChatTemplate,
             MaxPromptLength = options.MaxPromptLength,
             KeepEnd = options.Truncation == "keep_end",
+            BatchSize = options.BatchSize, // answers that a batch mixes are its own, and computed when it comes
         };
         var rows = job.Records(job.Spec.Options["dataset"]!);
         return (method is IArrangesRecords arranging ? arranging.Arrange(rows, context) : rows, context);

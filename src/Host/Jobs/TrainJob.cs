@@ -49,12 +49,23 @@ internal static class TrainJob
         if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
         if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder);
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
-        return new JsonObject
+        var warnings = Warnings(outcome.Ledger).ToList();
+        foreach (var warning in warnings) job.Logger.LogWarning("{Warning}", warning);
+        var result = new JsonObject
         {
             ["steps"] = outcome.Steps,
             ["trainable_parameters"] = outcome.TrainableParameters,
             ["final_loss"] = outcome.FinalLoss,
         };
+        if (warnings.Count > 0) result["warnings"] = new JsonArray([.. warnings.Select(w => (JsonNode)w)]);
+        return result;
+    }
+
+    private static IEnumerable<string> Warnings(MaskLedger ledger)
+    {
+        if (ledger.RowsWithoutTrainedToken > 0) yield return $"{ledger.RowsWithoutTrainedToken} of {ledger.Rows} rows have no token to train and were left out";
+        if (ledger.RowsWithEqualAnswers > 0) yield return $"{ledger.RowsWithEqualAnswers} of {ledger.Rows} rows have the same answer as chosen and as rejected; they prefer nothing";
+        if (ledger.RowsWithEmptyAnswer > 0) yield return $"{ledger.RowsWithEmptyAnswer} of {ledger.Rows} rows have an empty answer";
     }
 
     /// <summary>The options of the loop, with rows no longer than the model's positions.</summary>

@@ -14,6 +14,8 @@ internal static class NotBuilt
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)
     {
+        var contradictions = plan.Jobs.Where(job => job.Kind == "train").SelectMany(job => Refusal<UserErrorException>(JsonNode.Parse(job.Options)!.AsObject()).Select(what => $"{job.Label}: {what}")).Distinct().ToList();
+        if (contradictions.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. contradictions, "Nothing was started."]));
         var found = plan.Jobs.SelectMany(job => Of(job).Select(what => $"{job.Label}: {what}")).Distinct().ToList();
         if (found.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. found, "Not built yet in this version; nothing was started."]));
     }
@@ -27,19 +29,20 @@ internal static class NotBuilt
 
     private static IEnumerable<string> OfTraining(JsonObject options)
     {
-        if (Refusal(options) is { } refusal) yield return refusal;
+        foreach (var refusal in Refusal<NotBuiltException>(options)) yield return refusal;
     }
 
-    private static string? Refusal(JsonObject options)
+    // What the trainer says to the options, if it says it so.
+    private static string[] Refusal<T>(JsonObject options) where T : UserErrorException
     {
         try
         {
             TrainingOptions.Of(options["training"]!.AsObject(), 0);
-            return null;
+            return [];
         }
         catch (UserErrorException e)
         {
-            return e.Message;
+            return e.GetType() == typeof(T) ? [e.Message] : [];
         }
     }
 

@@ -2,7 +2,6 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using PeftAlign.Abstractions;
 using PeftAlign.Plugins;
 using PeftAlign.Training;
 
@@ -40,7 +39,7 @@ internal static class BuiltOption
             TrainingOptions.Of(training, 0);
             return true;
         }
-        catch (UserErrorException)
+        catch (NotBuiltException)
         {
             return false;
         }

@@ -24,12 +24,17 @@ public sealed class AdapterTensors(IReadOnlyDictionary<string, Tensor> tensors)
     /// <exception cref="UserErrorException">It is missing or has another shape.</exception>
     public Tensor Take(string name, long[] shape, torch.Device device)
     {
-        if (!tensors.TryGetValue(name, out var tensor)) throw new UserErrorException($"The adapter lacks the tensor '{name}'; it is incomplete, save it again.");
+        if (!tensors.TryGetValue(name, out var tensor)) throw Missing(name);
         if (!tensor.shape.SequenceEqual(shape))
             throw new UserErrorException($"The adapter's tensor '{name}' has the shape [{string.Join(", ", tensor.shape)}]; this model and the adapter's configuration need [{string.Join(", ", shape)}].");
         taken.Add(name);
         return tensor.to(torch.float32).to(device).clone();
     }
+
+    // Where nothing that is needed was there, the names are another architecture's.
+    private UserErrorException Missing(string name) => taken.Count == 0 && tensors.Count > 0
+        ? new($"The adapter lacks the tensor '{name}', and has '{Left.First()}': it is of another model; give the model that it was trained on.")
+        : new($"The adapter lacks the tensor '{name}'; it is incomplete, save it again.");
 
     /// <summary>Refuses tensors that nobody has taken.</summary>
     /// <param name="what">What explains an adapter's tensors, for the message.</param>

@@ -77,7 +77,8 @@ public sealed class DecoderModel
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
         var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
         var x = Embed(pack, mode); // (R, d)
-        foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode);
+        if ((pack.Attention as IAllBlocks)?.Blocks(x, rotary) is { } all) x = all;
+        else foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode);
         return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
     }
 

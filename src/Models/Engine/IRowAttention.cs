@@ -1,5 +1,6 @@
 // How the rows of a forward pass attend: the one place where a pass over whole groups and a decoding step differ.
 
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
@@ -15,6 +16,13 @@ internal interface IRowAttention
     /// <param name="form">Rotation, scale, cap, window and prefix.</param>
     /// <returns>(R, H, D)</returns>
     Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form);
+}
+
+/// <summary>Attention that can bring the rest of the blocks along, where one native call does it all.</summary>
+internal interface IAllBlocks
+{
+    /// <summary>What all blocks make of the embeddings x (R, d); null where they are to be composed.</summary>
+    Tensor? Blocks(Tensor x, Rotary? rotary);
 }
 
 /// <summary>Rows see the rows of their own group.</summary>

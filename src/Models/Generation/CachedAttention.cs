@@ -1,5 +1,6 @@
 // Attention through a cache: a pass over prompts stores what it computes; a decoding step sees what is stored.
 
+using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
@@ -33,8 +34,11 @@ internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCa
 /// <summary>One new token of each sequence.</summary>
 /// <param name="cache">Keys and values, with a row for each new token.</param>
 /// <param name="past">Where each sequence lies.</param>
-internal sealed class CachedAttention(KeyValueCache cache, PastPlaces past) : IRowAttention
+/// <param name="whole">Computes all blocks at once; null where the decoder composes them.</param>
+internal sealed class CachedAttention(KeyValueCache cache, PastPlaces past, WholeBlocks? whole = null) : IRowAttention, IAllBlocks
 {
+    public Tensor? Blocks(Tensor x, Rotary? rotary) => whole?.Forward(x, rotary, cache, past);
+
     public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) =>
         Decoding.HasAttention(q.device, q.dtype)
             ? Decoding.Attention(q, k, v, cache[layer], past, form.Rotary?.Cos, form.Rotary?.Sin, form.Scale, form.Cap, form.Window)

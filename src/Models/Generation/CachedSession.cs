@@ -18,6 +18,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
 
     private readonly Place place = Place.Of(model);
     private readonly Layer head = Head(model, mode);
+    private readonly WholeBlocks? whole = WholeBlocks.Of(model, mode);
     private readonly Fronts fronts = Fronts.Of(model.Spec, mode);
     private KeyValueCache cache = new(model);
     private List<Sequence> sequences = [];
@@ -66,13 +67,14 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         var lengths = sequences.ConvertAll(s => (long)s.Places.Count);
         var past = new PastPlaces(Places(), torch.tensor(lengths, device: model.Device));
         var step = new Step(sequences.ConvertAll(s => (long)s.Ids[^1]), lengths.ConvertAll(n => n - 1));
-        using var pack = Pack.Of(step, place, new CachedAttention(cache, past));
+        using var pack = Pack.Of(step, place, new CachedAttention(cache, past, whole));
         return Scores(model.Forward(pack, mode)).MoveToOuterDisposeScope();
     }
 
     public void Dispose()
     {
         cache.Dispose();
+        whole?.Dispose();
         if (!ReferenceEquals(head.Weight, model.Head)) head.Weight.Dispose();
     }
 

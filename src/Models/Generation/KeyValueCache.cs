@@ -19,6 +19,9 @@ internal sealed class KeyValueCache(DecoderModel model) : IDisposable
     /// <summary>(S, G, D) keys and values of a layer.</summary>
     internal (Tensor Keys, Tensor Values) this[int layer] => layers[layer];
 
+    /// <summary>Keys and values of all layers, one layer after another.</summary>
+    internal Tensor[] All => [.. layers.SelectMany(l => (Tensor[])[l.Keys, l.Values])];
+
     /// <summary>Takes rows for new tokens.</summary>
     /// <returns>The first of them.</returns>
     internal int Reserve(int rows)

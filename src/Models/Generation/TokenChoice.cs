@@ -1,6 +1,7 @@
 // From a row of scores to a token: the best, or one drawn with a random number that depends on (seed, row, sample, step) alone.
 
 using System.Globalization;
+using System.Numerics;
 using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Generation;
@@ -11,10 +12,28 @@ internal static class TokenChoice
     /// <exception cref="InvalidDataException">No score is a number above -infinity.</exception>
     internal static int Best(ReadOnlySpan<float> scores)
     {
-        var (best, at) = (float.NegativeInfinity, -1);
-        for (var i = 0; i < scores.Length; i++)
-            if (scores[i] > best) (best, at) = (scores[i], i);
+        var best = Largest(scores);
+        var at = float.IsNegativeInfinity(best) ? -1 : scores.IndexOf(best);
         return at >= 0 && !float.IsPositiveInfinity(best) ? at : throw new InvalidDataException("the model gives no finite score for any next token; its weights are damaged, or every token is banned");
+    }
+
+    // Numbers above -infinity only: comparisons with NaN are false.
+    private static float Largest(ReadOnlySpan<float> scores)
+    {
+        var (best, i) = (float.NegativeInfinity, 0);
+        if (scores.Length >= 4 * Vector<float>.Count)
+        {
+            var all = new Vector<float>(best);
+            for (; i + Vector<float>.Count <= scores.Length; i += Vector<float>.Count)
+            {
+                var next = new Vector<float>(scores[i..]);
+                all = Vector.ConditionalSelect(Vector.GreaterThan(next, all), next, all);
+            }
+            for (var lane = 0; lane < Vector<float>.Count; lane++) best = Math.Max(best, all[lane]);
+        }
+        for (; i < scores.Length; i++)
+            if (scores[i] > best) best = scores[i];
+        return best;
     }
 
     /// <summary>A token drawn by its probability.</summary>

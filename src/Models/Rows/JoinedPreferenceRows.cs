@@ -39,8 +39,7 @@ public static class JoinedPreferenceRows
     {
         var unlimited = context with { MaxLength = int.MaxValue };
         var pair = Read(record, unlimited);
-        context.Ledger.Rows++;
-        if (pair.Shifted) context.Ledger.RowsWithShiftedBoundary++;
+        PreferenceRows.Count(record, pair, context.Ledger);
         return Answers.Groups([pair.Chosen, pair.Rejected], context);
     }
 
@@ -76,5 +75,5 @@ public static class JoinedPreferenceRows
     }
 
     private static UserErrorException Merged(DataRecord row) =>
-        new($"{row.Source}, row {row.Row}: prompt and answers merge into other tokens by more than one at their boundary; end the prompt where a word ends.");
+        new($"{row.Place}: prompt and answers merge into other tokens by more than one at their boundary; end the prompt where a word ends.");
 }

@@ -12,10 +12,10 @@ internal static class LabelledRows
     {
         var (ids, labels) = (record.Ids(idField), record.Ids(labelField));
         if (ids.Length != labels.Length)
-            throw new UserErrorException($"{record.Source}, row {record.Row}: {idField} has {ids.Length} entries and {labelField} {labels.Length}; they must be equally long.");
+            throw new UserErrorException($"{record.Place}: {idField} has {ids.Length} entries and {labelField} {labels.Length}; they must be equally long.");
         for (var k = 0; k < ids.Length; k++)
             if (labels[k] != -100 && labels[k] != ids[k])
-                throw new UserErrorException($"{record.Source}, row {record.Row}: {labelField}[{k}] is {labels[k]}; it must be -100 or {idField}[{k}] = {ids[k]}.");
+                throw new UserErrorException($"{record.Place}: {labelField}[{k}] is {labels[k]}; it must be -100 or {idField}[{k}] = {ids[k]}.");
         return (ids, Array.ConvertAll(labels, l => l != -100));
     }
 
@@ -26,7 +26,7 @@ internal static class LabelledRows
         var (ids, trained) = Read(record, idField, labelField);
         var first = Array.IndexOf(trained, true) is >= 0 and var at ? at : ids.Length;
         if (Array.IndexOf(trained, false, first) is >= 0 and var gap)
-            throw new UserErrorException($"{record.Source}, row {record.Row}: {labelField}[{gap}] is -100 behind trained tokens; the labels of an answer are one piece at the end.");
+            throw new UserErrorException($"{record.Place}: {labelField}[{gap}] is -100 behind trained tokens; the labels of an answer are one piece at the end.");
         return new AnswerTokens(ids[..first], ids[first..]);
     }
 }

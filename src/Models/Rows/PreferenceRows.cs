@@ -38,7 +38,7 @@ public static class PreferenceRows
         if (record.Has("chosen_input_ids"))
             return new PairTokens(LabelledRows.Answer(record, "chosen_input_ids", "chosen_labels"), LabelledRows.Answer(record, "rejected_input_ids", "rejected_labels"));
         if (!record.Has("chosen") || !record.Has("rejected"))
-            throw new UserErrorException($"{record.Source}, row {record.Row}: a preference row needs chosen and rejected (and prompt), or prompt_ids, chosen_ids and rejected_ids; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+            throw new UserErrorException($"{record.Place}: a preference row needs chosen and rejected (and prompt), or prompt_ids, chosen_ids and rejected_ids; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
         return OfTexts(WithPrompt(record), context);
     }
 
@@ -54,10 +54,20 @@ public static class PreferenceRows
     public static IReadOnlyList<CompletionGroup> Groups(DataRecord record, PrepareContext context)
     {
         var pair = Read(record, context);
-        context.Ledger.Rows++;
-        if (pair.Shifted) context.Ledger.RowsWithShiftedBoundary++;
+        Count(record, pair, context.Ledger);
         return Answers.Groups([pair.Chosen, pair.Rejected], context);
     }
+
+    /// <summary>Counts a pair, and what is doubtful about it.</summary>
+    internal static void Count(DataRecord record, PairTokens pair, MaskLedger ledger)
+    {
+        ledger.Rows++;
+        if (pair.Shifted) ledger.RowsWithShiftedBoundary++;
+        if (pair.Chosen.Completion.AsSpan().SequenceEqual(pair.Rejected.Completion) && pair.Chosen.Prompt.AsSpan().SequenceEqual(pair.Rejected.Prompt)) ledger.RowsWithEqualAnswers++;
+        if (IsEmpty(record.Fields["chosen"]) || IsEmpty(record.Fields["rejected"])) ledger.RowsWithEmptyAnswer++;
+    }
+
+    private static bool IsEmpty(JsonNode? answer) => answer is JsonValue value && value.TryGetValue<string>(out var text) && text.Length == 0;
 
     // TRL's extract_prompt: what both answers begin with; of texts without the blank before they part.
     internal static DataRecord WithPrompt(DataRecord record)

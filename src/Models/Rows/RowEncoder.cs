@@ -25,7 +25,7 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context)
         foreach (var (field, chat) in kinds)
             if (!chat && !IsText(record.Fields[field])) throw record.Wrong(field, "a text or a list of messages");
         if (kinds.Select(k => k.Chat).Distinct().Count() > 1)
-            throw new UserErrorException($"{record.Source}, row {record.Row}: {string.Join(", ", kinds.Select(k => $"'{k.Field}' holds {(k.Chat ? "messages" : "a text")}"))}; write all of them alike{(fields.Contains("chosen") ? ", or leave 'prompt' out where chosen and rejected begin with it" : "")}.");
+            throw new UserErrorException($"{record.Place}: {string.Join(", ", kinds.Select(k => $"'{k.Field}' holds {(k.Chat ? "messages" : "a text")}"))}; write all of them alike{(fields.Contains("chosen") ? ", or leave 'prompt' out where chosen and rejected begin with it" : "")}.");
         return kinds.Count > 0 && kinds[0].Chat;
     }
 
@@ -52,7 +52,7 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context)
         }
         catch (ChatTemplateException e)
         {
-            throw new UserErrorException($"{record.Source}, row {record.Row}: {e.Message}", e);
+            throw new UserErrorException($"{record.Place}: {e.Message}", e);
         }
     }
 
@@ -77,7 +77,7 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context)
     /// <summary>How many first entries two rows of ids share.</summary>
     internal static int Shared(int[] a, int[] b) => a.AsSpan().CommonPrefixLength(b);
 
-    private UserErrorException Fault(string what) => new($"{record.Source}, row {record.Row}: {what}.");
+    private UserErrorException Fault(string what) => new($"{record.Place}: {what}.");
 
     private int[] Ids(string text, EncodeOptions options) =>
         tokenizer is ITokenizerDetails details ? [.. details.Encode(text, options: options).Ids] : [.. tokenizer.EncodeToIds(text, options.AddSpecialTokens)];
@@ -91,7 +91,7 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context)
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{record.Source}, row {record.Row}: 'tools' is a text that is not JSON: {e.Message}", e);
+            throw new UserErrorException($"{record.Place}: 'tools' is a text that is not JSON: {e.Message}", e);
         }
         return tools is JsonArray { Count: > 0 } ? JsonSerializer.SerializeToElement(tools) : null;
     }

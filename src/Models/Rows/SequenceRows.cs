@@ -36,7 +36,7 @@ public static class SequenceRows
             return [AllTrained(encoder.Plain(encoder.WithEnd(record.Text("text"))))];
         }
         if (record.Has("prompt") && record.Has("completion")) return [WithPrompt(record, part, context)];
-        throw new UserErrorException($"{record.Source}, row {record.Row}: sft needs text, messages, prompt and completion, prompt_ids and completion_ids, or input_ids and labels; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+        throw new UserErrorException($"{record.Place}: sft needs text, messages, prompt and completion, prompt_ids and completion_ids, or input_ids and labels; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
     }
 
     /// <summary>The rows as tokens, once: refused rows are left out, the others packed where the context says so. Counts in the ledger.</summary>
@@ -49,7 +49,7 @@ public static class SequenceRows
     {
         var kept = new List<DataRecord>();
         foreach (var record in records)
-            if (Cut(record, part, context) is { } cut) kept.Add(new DataRecord([], record.Source, record.Row) { Prepared = cut });
+            if (Cut(record, part, context) is { } cut) kept.Add(new DataRecord([], record.Source, record.Row) { Line = record.Line, Prepared = cut });
         if (context.Packing is { } strategy) kept = Packed(kept, strategy, context);
         foreach (var record in kept) CountKept((IReadOnlyList<SequenceTokens>)record.Prepared!, context.Ledger);
         return kept;
@@ -114,7 +114,7 @@ public static class SequenceRows
         if (!record.Has("seq_lengths")) return [whole];
         var (lengths, start) = (record.Ids("seq_lengths"), 0);
         if (lengths.Any(l => l < 1) || lengths.Sum(l => (long)l) != whole.Ids.Length)
-            throw new UserErrorException($"{record.Source}, row {record.Row}: seq_lengths must be positive and sum to the {whole.Ids.Length} entries of input_ids.");
+            throw new UserErrorException($"{record.Place}: seq_lengths must be positive and sum to the {whole.Ids.Length} entries of input_ids.");
         return [.. lengths.Select(length => whole.Piece(start, start += length))];
     }
 
@@ -151,6 +151,6 @@ public static class SequenceRows
     private static void RefuseAssistantOnly(DataRecord record, TrainedPart part)
     {
         if (part.AssistantOnly)
-            throw new UserErrorException($"{record.Source}, row {record.Row}: assistant_only_loss needs conversations (messages, or prompt and completion as messages); the row has {string.Join(", ", record.Fields.Select(f => f.Key))}. Turn it off, or give messages.");
+            throw new UserErrorException($"{record.Place}: assistant_only_loss needs conversations (messages, or prompt and completion as messages); the row has {string.Join(", ", record.Fields.Select(f => f.Key))}. Turn it off, or give messages.");
     }
 }

@@ -13,6 +13,7 @@ public static class Decoding
     // Not in the table of Aten: nothing but this file calls them, and tests/Torch.Tests compares them with composed forms.
     private static readonly Operator LinearKernel = new("peftalign::few_rows_linear");
     private static readonly Operator AttentionKernel = new("peftalign::decode_attention");
+    private static readonly Operator BlocksKernel = new("peftalign::decode_blocks");
 
     /// <summary>
     /// x weight^T + bias: each weight row is read once for all rows of x, by all threads, with sums in float32; a row's result does
@@ -45,6 +46,34 @@ public static class Decoding
     /// <returns>(N, H, D)</returns>
     public static Tensor Attention(Tensor q, Tensor k, Tensor v, (Tensor Keys, Tensor Values) cache, PastPlaces past, Tensor? cos, Tensor? sin, double scale, double? cap, long? window) =>
         AttentionKernel.Tensor(q, k, v, cache.Keys, cache.Values, past.Places, past.Lengths, cos, sin, scale, cap ?? 0, window ?? 0);
+
+    /// <summary>
+    /// All blocks of a decoder for one new token of each of N sequences in one call: RMS norms, attention through the cache as in
+    /// <see cref="Attention"/>, SwiGLU, residuals.
+    /// </summary>
+    /// <param name="x">(N, d) float32 or bfloat16, on the processor.</param>
+    /// <param name="weights">The blocks' tensors, <see cref="DecodeBlocks.Slots"/> of each, contiguous, in x's dtype.</param>
+    /// <param name="caches">Keys and values of each block: (S, G, D) each; changed.</param>
+    /// <param name="past">Where each sequence lies in the caches.</param>
+    /// <param name="cos">(N, 1, W) of the new tokens' positions; null without rotary positions.</param>
+    /// <param name="sin">(N, 1, W / 2)</param>
+    /// <param name="form">Sizes and factors.</param>
+    /// <returns>(N, d)</returns>
+    public static Tensor Blocks(Tensor x, Tensor?[] weights, Tensor[] caches, PastPlaces past, Tensor? cos, Tensor? sin, DecodeBlocks form) =>
+        BlocksKernel.Tensor(x, weights, caches, past.Places, past.Lengths, cos, sin, form.Shape, form.Scales, form.Windows);
+}
+
+/// <summary>Sizes and factors of the blocks of <see cref="Decoding.Blocks"/>.</summary>
+/// <param name="Shape">Query heads, key heads, head width, inner width.</param>
+/// <param name="Scales">Factor of the scores, c of capped scores or 0, epsilon of the norms.</param>
+/// <param name="Windows">For each block, the tokens that one sees, itself included; 0 = all.</param>
+public sealed record DecodeBlocks(long[] Shape, double[] Scales, long[] Windows)
+{
+    /// <summary>
+    /// Tensors of a block, those that it does not have null: norm (d); query (H D, d), its bias, key (G D, d), its bias, value, its
+    /// bias; norms of query and key heads (D); output (d, H D), its bias; norm (d); gate (inner, d), its bias, up, its bias; down (d, inner), its bias.
+    /// </summary>
+    public const int Slots = 18;
 }
 
 /// <summary>Where sequences lie in a cache.</summary>

@@ -53,6 +53,17 @@ internal sealed class CacheTests
         Same(model, [[1, 2, 3, 4, 5], [6], [7, 8, 9]], mode, 12, tolerance);
     }
 
+    // Without an adapter a model of the common kind takes a step in one native call.
+    [TestCase(torch.ScalarType.Float32, 2e-5)]
+    [TestCase(torch.ScalarType.BFloat16, 0.25)]
+    public void A_step_in_one_call_is_that_of_a_full_computation(torch.ScalarType dtype, double tolerance)
+    {
+        var model = Tiny.Model(dtype);
+        using (var whole = WholeBlocks.Of(model, ForwardMode.Plain)) Assert.That(whole, Is.Not.Null);
+        Assert.That(WholeBlocks.Of(model, new ForwardMode { Deltas = Tiny.Deltas(model, dtype) }), Is.Null);
+        Same(model, [[1, 2, 3, 4, 5], [6], [7, 8, 9]], ForwardMode.Plain, 12, tolerance);
+    }
+
     [TestCaseSource(typeof(Engine.Families), nameof(Engine.Families.Names))]
     public void What_stands_before_the_text_is_seen_in_every_step(string family)
     {

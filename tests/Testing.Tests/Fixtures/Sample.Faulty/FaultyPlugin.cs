@@ -15,7 +15,7 @@ public sealed class FaultyPlugin : IPlugin
         if (Environment.GetEnvironmentVariable("PEFTALIGN_TEST_REGISTER") is { } fault) throw new InvalidOperationException(fault);
         registry.Add<IDatasetReader, ReaderOptions>("pairs", 1, (_, options) => new PairsReader(options.Path, options.Fault));
         registry.Add<IBenchmark, BenchmarkOptions>("sums", 1, (_, options) => new SumsBenchmark(options.Fault));
-        registry.Add<IAlignmentMethod, MethodOptions>("margin", 1, (_, options) => new MarginMethod(options.Fault));
+        registry.Add<IAlignmentMethod, MethodOptions>("margin", 1, (_, options) => options.Fault is MethodFault.NoneWithState or MethodFault.HidesAPartOfItsState ? new RunningMethod(options.Fault) : new MarginMethod(options.Fault));
         registry.Add<IPeftAdapter, AdapterOptions>("low", 1, (_, options) => new LowAdapter(options));
         registry.Add<IMergeStrategy, MergeOptions>("mean", 1, (_, options) => new MeanMerge(options.Weight, options.Fault));
         registry.Add<IMergeStrategy, UntoldOptions>("untold", 1, (_, options) => new MeanMerge(options.Weight, MergeFault.None));

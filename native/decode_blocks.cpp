@@ -1,0 +1,252 @@
+// peftalign::decode_blocks: all blocks of a decoder for one new token of each sequence, in one call. A block is RMS norm, query,
+// key and value products, norms of query and key heads where it has them, cached attention, output product, RMS norm, gated
+// products (SwiGLU), output product, with a residual around each half. Results are rounded to the dtype where the operators one by
+// one would round. Sums are fp32; a row does not depend on the rows beside it or on the number of threads. No gradients.
+#include <ATen/ATen.h>
+#include <torch/library.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "decode_attention.h"
+#include "few_rows.h"
+#include "pool.h"
+
+namespace pa {
+namespace {
+
+using at::Tensor;
+
+// A block's tensors in the order in which they are passed; what a block does not have is undefined.
+enum Slot { kNorm, kQ, kQBias, kK, kKBias, kV, kVBias, kQNorm, kKNorm, kO, kOBias, kNorm2, kGate, kGateBias, kUp, kUpBias, kDown, kDownBias, kSlots };
+
+template <typename W>
+struct Matrix {
+    const W *weight, *bias;
+    int64_t outs, ins;
+};
+
+template <typename W>
+PA_INLINE void norm_in(const W* x, const W* weight, float eps, int64_t n, W* out) {
+    lanes::V squares = {}, v, w;
+    for (int64_t i = 0; i < n; i += lanes::N) lanes::load_part(v, x + i, n - i), squares += v * v;
+    float inverse = 1 / std::sqrt(lanes::sum(squares) / static_cast<float>(n) + eps);
+    for (int64_t i = 0; i < n; i += lanes::N) {
+        lanes::load_part(v, x + i, n - i), lanes::load_part(w, weight + i, n - i);
+        v *= inverse;
+        lanes::round_to(v, out);
+        v *= w;
+        lanes::store_part(v, out + i, n - i);
+    }
+}
+
+// out = round(y + bias); bias may be null.
+template <typename W>
+PA_INLINE void rounded_in(const float* y, const W* bias, int64_t n, W* out) {
+    lanes::V v, b;
+    for (int64_t i = 0; i < n; i += lanes::N) {
+        lanes::load_part(v, y + i, n - i);
+        if (bias) lanes::load_part(b, bias + i, n - i), v += b;
+        lanes::store_part(v, out + i, n - i);
+    }
+}
+
+// x = round(x + round(y + bias)).
+template <typename W>
+PA_INLINE void add_in(const float* y, const W* bias, int64_t n, W* x) {
+    lanes::V v, b;
+    for (int64_t i = 0; i < n; i += lanes::N) {
+        lanes::load_part(v, y + i, n - i);
+        if (bias) lanes::load_part(b, bias + i, n - i), v += b;
+        lanes::round_to(v, x);
+        lanes::load_part(b, x + i, n - i);
+        v += b;
+        lanes::store_part(v, x + i, n - i);
+    }
+}
+
+// out = round(round(silu(gate)) * up).
+template <typename W>
+PA_INLINE void swiglu_in(const W* gate, const W* up, int64_t n, W* out) {
+    lanes::V g, u;
+    for (int64_t i = 0; i < n; i += lanes::N) {
+        lanes::load_part(g, gate + i, n - i), lanes::load_part(u, up + i, n - i);
+        lanes::V e = g < 0.0f ? g : -g;  // NaN stays NaN
+        lanes::exponential(e);
+        lanes::V silu = (g < 0.0f ? g * e : g) / (e + 1.0f);
+        lanes::round_to(silu, out);
+        u *= silu;
+        lanes::store_part(u, out + i, n - i);
+    }
+}
+
+#define PA_DECODE_KERNELS(W)                                                                                                \
+    PA_CLONES void norm_of(const W* x, const W* weight, float eps, int64_t n, W* out) { norm_in(x, weight, eps, n, out); }  \
+    PA_CLONES void rounded_of(const float* y, const W* bias, int64_t n, W* out) { rounded_in(y, bias, n, out); }            \
+    PA_CLONES void add_of(const float* y, const W* bias, int64_t n, W* x) { add_in(y, bias, n, x); }                        \
+    PA_CLONES void swiglu_of(const W* gate, const W* up, int64_t n, W* out) { swiglu_in(gate, up, n, out); }
+PA_DECODE_KERNELS(float)
+PA_DECODE_KERNELS(c10::BFloat16)
+
+// One call's rows and buffers.
+template <typename W>
+class Decoder {
+public:
+    Decoder(AttentionStep step, float eps, int64_t hidden, int64_t inner)
+        : step_(step), eps_(eps), rows_(step.rows), queries_(step.heads * step.width), keys_(step.groups * step.width) {
+        int64_t widest = std::max({hidden, inner, queries_});
+        normal_.resize(rows_ * widest), packed_.resize(rows_ * widest), sums_.resize(rows_ * std::max(2 * inner, std::max(hidden, queries_ + 2 * keys_)));
+        q_.resize(rows_ * queries_), k_.resize(rows_ * keys_), v_.resize(rows_ * keys_), mixed_.resize(rows_ * widest), gate_.resize(rows_ * inner), up_.resize(rows_ * inner);
+    }
+
+    void block(const at::ArrayRef<c10::optional<Tensor>>& own, W* keys, W* values, int64_t window, W* x, int64_t hidden) {
+        auto vector = [&](Slot slot) { return own[slot].has_value() && own[slot]->defined() ? own[slot]->template data_ptr<W>() : nullptr; };
+        auto matrix = [&](Slot slot) { return Matrix<W>{vector(slot), vector(static_cast<Slot>(slot + 1)), own[slot]->size(0), own[slot]->size(1)}; };
+        normalise(x, vector(kNorm), hidden);
+        W* parts[] = {q_.data(), k_.data(), v_.data()};
+        Matrix<W> inputs[] = {matrix(kQ), matrix(kK), matrix(kV)};
+        products(inputs, 3, [&](int which, int64_t row, int64_t first, int64_t n, const float* y) {
+            const W* bias = inputs[which].bias;
+            rounded_of(y, bias ? bias + first : nullptr, n, parts[which] + row * inputs[which].outs + first);
+        });
+        norm_heads(q_.data(), vector(kQNorm), rows_ * step_.heads), norm_heads(k_.data(), vector(kKNorm), rows_ * step_.groups);
+        step_.window = window;
+        attend_step(step_, q_.data(), k_.data(), v_.data(), keys, values, mixed_.data());
+        residual(matrix(kO), x);
+        normalise(x, vector(kNorm2), hidden);
+        feed_forward(matrix(kGate), matrix(kUp));
+        residual(matrix(kDown), x);
+    }
+
+private:
+    void normalise(const W* x, const W* weight, int64_t n) {
+        for (int64_t row = 0; row < rows_; row++) norm_of(x + row * n, weight, eps_, n, normal_.data() + row * n);
+        few_rows::pack(normal_.data(), rows_, n, packed_.data());
+    }
+
+    void norm_heads(W* x, const W* weight, int64_t count) {
+        if (!weight) return;
+        for (int64_t head = 0; head < count; head++) norm_of(x + head * step_.width, weight, eps_, step_.width, x + head * step_.width);
+    }
+
+    // Products of the packed rows with matrices of one width; `done` gets each finished run of outputs of a row.
+    template <typename F>
+    void products(const Matrix<W>* matrices, int count, F&& done) {
+        int64_t ins = matrices[0].ins, each = few_rows::task_outputs<W>(ins), tasks = 0, wide = 0;
+        for (int m = 0; m < count; m++) tasks += (matrices[m].outs + each - 1) / each, wide += matrices[m].outs;
+        parallel(tasks, [&](int64_t task) {
+            int which = 0;
+            int64_t before = 0;
+            for (int64_t own; task >= (own = (matrices[which].outs + each - 1) / each); which++) task -= own, before += matrices[which].outs;
+            int64_t first = task * each, end = std::min(matrices[which].outs, first + each);
+            few_rows::outputs(packed_.data(), rows_, ins, matrices[which].weight, first, end, sums_.data() + before, wide);
+            for (int64_t row = 0; row < rows_; row++) done(which, row, first, end - first, sums_.data() + row * wide + before + first);
+        });
+    }
+
+    // x += mixed_ m'.
+    void residual(const Matrix<W>& m, W* x) {
+        few_rows::pack(mixed_.data(), rows_, m.ins, packed_.data());
+        products(&m, 1, [&](int, int64_t row, int64_t first, int64_t n, const float* y) { add_of(y, m.bias ? m.bias + first : nullptr, n, x + row * m.outs + first); });
+    }
+
+    // Gate and values of the same outputs in one task, and their product into mixed_.
+    void feed_forward(const Matrix<W>& gate, const Matrix<W>& up) {
+        int64_t inner = gate.outs, each = std::max<int64_t>(few_rows::kOuts, few_rows::task_outputs<W>(gate.ins) / 2 / few_rows::kOuts * few_rows::kOuts);
+        parallel((inner + each - 1) / each, [&](int64_t task) {
+            int64_t first = task * each, end = std::min(inner, first + each), n = end - first;
+            for (const Matrix<W>* m : {&gate, &up}) {
+                float* y = sums_.data() + (m == &up ? rows_ * inner : 0);
+                W* out = m == &up ? up_.data() : gate_.data();
+                few_rows::outputs(packed_.data(), rows_, m->ins, m->weight, first, end, y, inner);
+                for (int64_t row = 0; row < rows_; row++) rounded_of(y + row * inner + first, m->bias ? m->bias + first : nullptr, n, out + row * inner + first);
+            }
+            for (int64_t row = 0; row < rows_; row++) {
+                int64_t at = row * inner + first;
+                swiglu_of(gate_.data() + at, up_.data() + at, n, mixed_.data() + at);
+            }
+        });
+    }
+
+    AttentionStep step_;
+    float eps_;
+    int64_t rows_, queries_, keys_;
+    std::vector<W> normal_, q_, k_, v_, mixed_, gate_, up_;
+    std::vector<float> packed_, sums_;
+};
+
+void check_tensor(const Tensor& t, const Tensor& x, at::IntArrayRef shape, int64_t at) {
+    TORCH_CHECK(t.device().is_cpu() && t.scalar_type() == x.scalar_type() && t.is_contiguous() && t.sizes() == shape,
+                "decode_blocks: tensor ", at, " is ", t.scalar_type(), " ", t.sizes(), "; a contiguous ", x.scalar_type(), " of ", shape, " on the processor belongs there");
+}
+
+// Shapes of all weights; `inner` is the feed-forward width.
+void check(const Tensor& x, const c10::List<c10::optional<Tensor>>& weights, const c10::List<Tensor>& caches, int64_t blocks, int64_t heads, int64_t groups, int64_t width, int64_t inner) {
+    TORCH_CHECK(x.dim() == 2 && x.device().is_cpu() && (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16), "decode_blocks: x is (rows, d), float32 or bfloat16, on the processor");
+    TORCH_CHECK(heads > 0 && groups > 0 && heads % groups == 0 && width > 0 && inner > 0, "decode_blocks: ", heads, " query heads over ", groups, " of width ", width, ", inner width ", inner);
+    TORCH_CHECK(static_cast<int64_t>(weights.size()) == blocks * kSlots && static_cast<int64_t>(caches.size()) == blocks * 2, "decode_blocks: ", weights.size(), " weights and ", caches.size(), " caches for ", blocks, " blocks");
+    int64_t d = x.size(1), q = heads * width, k = groups * width;
+    std::vector<std::vector<int64_t>> shapes(kSlots);
+    shapes[kNorm] = shapes[kNorm2] = shapes[kOBias] = shapes[kDownBias] = {d};
+    shapes[kQ] = {q, d}, shapes[kQBias] = {q}, shapes[kK] = shapes[kV] = {k, d}, shapes[kKBias] = shapes[kVBias] = {k}, shapes[kQNorm] = shapes[kKNorm] = {width};
+    shapes[kO] = {d, q}, shapes[kGate] = shapes[kUp] = {inner, d}, shapes[kGateBias] = shapes[kUpBias] = {inner}, shapes[kDown] = {d, inner};
+    for (int64_t at = 0; at < blocks * kSlots; at++) {
+        c10::optional<Tensor> t = weights.get(at);
+        Slot slot = static_cast<Slot>(at % kSlots);
+        bool needed = slot == kNorm || slot == kNorm2 || slot == kQ || slot == kK || slot == kV || slot == kO || slot == kGate || slot == kUp || slot == kDown;
+        bool there = t.has_value() && t->defined();
+        TORCH_CHECK(there || !needed, "decode_blocks: weight ", at, " is missing");
+        if (there) check_tensor(*t, x, shapes[slot], at);
+    }
+    for (const Tensor& cache : caches) check_tensor(cache, x, {cache.size(0), groups, width}, -1);
+}
+
+void check_past(const Tensor& places, const Tensor& lengths, int64_t rows, const c10::List<Tensor>& caches) {
+    TORCH_CHECK(places.dim() == 2 && places.size(0) == rows && places.scalar_type() == at::kInt && places.is_contiguous(), "decode_blocks: places are (rows, L) int32");
+    TORCH_CHECK(lengths.dim() == 1 && lengths.size(0) == rows && lengths.scalar_type() == at::kLong && lengths.is_contiguous(), "decode_blocks: lengths are (rows) int64");
+    int64_t end = std::numeric_limits<int64_t>::max();
+    for (const Tensor& cache : caches) end = std::min(end, cache.size(0));
+    for (int64_t row = 0; row < rows; row++) {
+        int64_t n = lengths.data_ptr<int64_t>()[row];
+        TORCH_CHECK(n >= 1 && n <= places.size(1), "decode_blocks: a length of ", n, " in ", places.size(1), " places");
+        const int32_t* own = places.data_ptr<int32_t>() + row * places.size(1);
+        for (int64_t t = 0; t < n; t++) TORCH_CHECK(own[t] >= 0 && own[t] < end, "decode_blocks: place ", own[t], " of a cache of ", end);
+    }
+}
+
+// shape: heads, key heads, head width, inner width. scales: score factor, score cap or 0, epsilon of the norms. windows: per
+// block, 0 = all.
+Tensor decode_blocks(const Tensor& x, const c10::List<c10::optional<Tensor>>& weights, const c10::List<Tensor>& caches, const Tensor& places, const Tensor& lengths,
+                     const c10::optional<Tensor>& cos, const c10::optional<Tensor>& sin, at::IntArrayRef shape, at::ArrayRef<double> scales, at::IntArrayRef windows) {
+    TORCH_CHECK(shape.size() == 4 && scales.size() == 3, "decode_blocks: 4 sizes and 3 factors, not ", shape.size(), " and ", scales.size());
+    int64_t blocks = static_cast<int64_t>(windows.size());
+    check(x, weights, caches, blocks, shape[0], shape[1], shape[2], shape[3]);
+    check_past(places, lengths, x.size(0), caches);
+    Tensor c, z, out = x.clone(at::MemoryFormat::Contiguous);
+    AttentionStep s{x.size(0), shape[0], shape[1], shape[2], 0, places.size(1), 0, static_cast<float>(scales[0]), static_cast<float>(scales[1]), nullptr, nullptr,
+                    places.data_ptr<int32_t>(), lengths.data_ptr<int64_t>()};
+    if (cos.has_value() && cos->defined()) {
+        c = cos->to(at::kFloat).contiguous(), z = sin->to(at::kFloat).contiguous();
+        s.turned = c.size(-1), s.cos = c.data_ptr<float>(), s.sin = z.data_ptr<float>();
+        TORCH_CHECK(c.numel() == s.rows * s.turned && z.numel() * 2 == c.numel() && s.turned <= s.width, "decode_blocks: cosines ", c.sizes(), " and sines ", z.sizes(), " for ", s.rows, " rows of width ", s.width);
+    }
+    std::vector<c10::optional<Tensor>> all = weights.vec();
+    auto with = [&](auto one) {
+        using W = decltype(one);
+        Decoder<W> decoder(s, static_cast<float>(scales[2]), x.size(1), shape[3]);
+        for (int64_t b = 0; b < blocks; b++)
+            decoder.block({all.data() + b * kSlots, kSlots}, caches.get(2 * b).template data_ptr<W>(), caches.get(2 * b + 1).template data_ptr<W>(), windows[b], out.data_ptr<W>(), x.size(1));
+    };
+    if (x.scalar_type() == at::kFloat) with(float());
+    else with(c10::BFloat16());
+    return out;
+}
+
+}  // namespace
+}  // namespace pa
+
+TORCH_LIBRARY_FRAGMENT(peftalign, m) {
+    m.def("decode_blocks(Tensor x, Tensor?[] weights, Tensor[] caches, Tensor places, Tensor lengths, Tensor? cos, Tensor? sin, int[] shape, float[] scales, int[] windows) -> Tensor");
+}
+TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) { m.impl("decode_blocks", pa::decode_blocks); }

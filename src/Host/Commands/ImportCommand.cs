@@ -1,0 +1,51 @@
+// peftalign import trl: a manifest from a configuration of TRL's command line, with a list of what means something else.
+
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Commands.Plugins;
+using PeftAlign.Host.Importing;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Commands;
+
+internal static class ImportCommand
+{
+    private const string Summary = "a manifest from another tool's configuration: TRL's YAML";
+
+    public static CommandEntry Entry { get; } = new("import", Summary, Build);
+
+    private static Command Build(CommandFrame frame) => new("import", Summary) { Trl(frame) };
+
+    private static Command Trl(CommandFrame frame)
+    {
+        var config = new Argument<string>("CONFIG.yaml") { Description = "What `trl METHOD --config` takes." };
+        var method = new Option<string>("--method") { HelpName = "METHOD", Required = true, Description = $"TRL's trainer: {string.Join(", ", TrlKeys.Methods)}." };
+        method.AcceptOnlyFromAmong([.. TrlKeys.Methods]);
+        var output = new Option<string>("--out") { HelpName = "MANIFEST.yaml", Required = true, Description = "The new manifest; must not be there." };
+        var plugins = PluginsCommand.Folders();
+        const string description = """
+            Writes a manifest of one training with the same settings, TRL's defaults (1.16) included where ours differ. What
+            means something else here, and what could not be carried over, is printed and stands as comments in the manifest.
+            """;
+        var command = new Command("trl", description) { config, method, output, plugins };
+        frame.OnRun(command, Uses.Nothing, (parsed, session, _) => Task.FromResult(
+            Run(parsed.GetValue(config)!, parsed.GetValue(method)!, parsed.GetValue(output)!, PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins)!).Scan(), session)));
+        return command;
+    }
+
+    private static int Run(string config, string method, string target, PluginCatalogue plugins, Session session)
+    {
+        if (!File.Exists(config)) throw new UserError(config, "is no file", "name a configuration of TRL in YAML");
+        if (Path.Exists(target)) throw new UserError($"--out {target}", "is there already", "name another file, or remove it");
+        var manifest = TrlImport.Read(File.ReadAllText(config), config, method, plugins);
+        var text = manifest.Yaml(Path.GetFileName(config));
+        AtomicFile.Write(target, text);
+        session.Output.Result(
+            () => new JsonObject { ["out"] = Path.GetFullPath(target), ["differs"] = Texts(manifest.Notes), ["not_carried_over"] = Texts(manifest.Dropped) },
+            () => [.. manifest.Notes.Select(note => $"differs: {note}"), .. manifest.Dropped.Select(line => $"NOT carried over: {line}"), $"{target}: look at it, then peftalign run {target} --dry-run"]);
+        return ExitCode.Done;
+    }
+
+    private static JsonArray Texts(IEnumerable<string> texts) => new([.. texts.Select(text => (JsonNode)text)]);
+}

@@ -1,0 +1,82 @@
+// Configurations of TRL become manifests that plan, with TRL's defaults, and say what is different.
+
+namespace PeftAlign.Experiments.Tests;
+
+public class ImportTests
+{
+    private const string Rows = """{"prompt": "Say a.", "chosen": " a", "rejected": " b", "completion": " a", "label": true}""";
+
+    private static (string Text, Outcome Outcome) Import(Peftalign here, string method, string config)
+    {
+        var file = here.Write($"{method}.yaml", config.Replace("DATA", here.Write("rows.jsonl", Rows + "\n"), StringComparison.Ordinal));
+        var outcome = Peftalign.Call("import", "trl", file, "--method", method, "--out", here.File("manifest.yaml"), "--json");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        return (File.ReadAllText(here.File("manifest.yaml")), outcome);
+    }
+
+    [TestCase("sft", "packing: true\npacking_strategy: bfd\ncompletion_only_loss: true\n", "learning_rate: 2E-05", "packing: true")]
+    [TestCase("dpo", "loss_type: [sigmoid, bco_pair, sft]\nloss_weights: [0.8, 0.2, 1.0]\nbeta: 0.2\nmax_length: 64\n", "learning_rate: 1E-06", "loss_weights: [0.8, 0.2, 1]")]
+    [TestCase("kto", "desirable_weight: 1.5\n", "shuffle: false", "desirable_weight: 1.5")]
+    [TestCase("orpo", "beta: 0.3\n", "learning_rate: 1E-06", "beta: 0.3")]
+    [TestCase("cpo", "loss_type: simpo\nsimpo_gamma: 0.7\ncpo_alpha: 0.0\n", "learning_rate: 1E-06", "simpo_gamma: 0.7")]
+    public void A_configuration_becomes_a_manifest_that_plans(string method, string own, string defaulted, string carried)
+    {
+        using var here = new Peftalign();
+        var (text, outcome) = Import(here, method, $"""
+            model_name_or_path: Qwen/Qwen2-0.5B
+            dataset_name: DATA
+            {own}
+            use_peft: true
+            lora_target_modules: [q_proj, v_proj]
+            num_train_epochs: 1
+            lr_scheduler_type: cosine
+            warmup_steps: 0.03
+            optim: adamw_torch
+            save_steps: 50
+            bf16: false
+            report_to: none
+            logging_steps: 5
+            gradient_checkpointing: true
+            output_dir: out/trl
+            """);
+        foreach (var line in new[] { defaulted, carried, "rank: 16, alpha: 32, dropout: 0.05, targets: [q_proj, v_proj]", "epochs: 1", "warmup_ratio: 0.03", "optimizer: adamw", "save_every: 50", "dtype: float32", "seeds: [42]" })
+            Assert.That(text, Does.Contain(line), outcome.All);
+        Assert.That(outcome.Out, Does.Contain("models pull Qwen/Qwen2-0.5B"));
+        var config = here.Write("config.json", """{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 64}""");
+        var planned = Peftalign.Call("run", here.File("manifest.yaml"), "--out", here.Run, "--dry-run", "--set", $"models.model.path={Path.GetDirectoryName(config)}");
+        Assert.That(planned.Code, Is.Zero, planned.All);
+    }
+
+    [Test]
+    public void What_has_no_counterpart_or_no_effect_is_said()
+    {
+        using var here = new Peftalign();
+        var (text, outcome) = Import(here, "dpo", """
+            model_name_or_path: m
+            dataset_name: DATA
+            loss_type: sigmoid
+            label_smoothing: 0.1
+            sync_ref_model: true
+            ref_model_sync_steps: 512
+            optim: adafactor
+            max_steps: 20
+            num_train_epochs: 3
+            """);
+        var json = System.Text.Json.Nodes.JsonNode.Parse(outcome.Out)!;
+        var (differs, lost) = (json["differs"]!.ToJsonString(), json["not_carried_over"]!.ToJsonString());
+        Assert.That(differs, Does.Contain("label_smoothing is left out: it has no effect with loss_type sigmoid").And.Contain("num_train_epochs is left out").And.Contain("bf16 is not given"));
+        Assert.That(lost, Does.Contain("sync_ref_model: true").And.Contain("optim: adafactor").And.Not.Contain("ref_model_sync_steps"));
+        Assert.That(text, Does.Contain("# NOT carried over: sync_ref_model: true").And.Contain("max_steps: 20").And.Not.Contain("epochs:").And.Not.Contain("adapters:"));
+    }
+
+    [Test]
+    public void Unknown_keys_are_refused_all_at_once_and_nothing_is_written()
+    {
+        using var here = new Peftalign();
+        var file = here.Write("bad.yaml", "learning_rat: 1e-5\nbeta: 0.1\nuse_peft: maybe\nlogging_step: 3\n");
+        var outcome = Peftalign.Call("import", "trl", file, "--method", "dpo", "--out", here.File("manifest.yaml"));
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain($"{file}:1:1: 'learning_rat' is no key").And.Contain("learning_rate").And.Contain($"{file}:3:1: use_peft must be true or false").And.Contain($"{file}:4:1: 'logging_step' is no key").And.Contain("logging_steps"));
+        Assert.That(File.Exists(here.File("manifest.yaml")), Is.False);
+    }
+}
