@@ -26,6 +26,7 @@ internal static class LoraCombination
         var ranks = new Dictionary<string, long>();
         foreach (var module in adapters.SelectMany(a => a.Pairs.Keys).Distinct().Order(StringComparer.Ordinal))
         {
+            how.Cancellation.ThrowIfCancellationRequested();
             using var scope = torch.NewDisposeScope();
             var pairs = adapters.Where(a => a.Pairs.ContainsKey(module)).Select(a => a.Pairs[module]).ToList();
             var (a, b) = Pair(pairs, how, module);

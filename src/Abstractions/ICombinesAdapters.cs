@@ -28,6 +28,9 @@ public sealed record AdapterCombination(string Type)
     /// <summary>Rank of the result of a type that truncates; null = the largest of the inputs'.</summary>
     public int? Rank { get; init; }
 
+    /// <summary>Ends the work between two modules.</summary>
+    public CancellationToken Cancellation { get; init; }
+
     /// <summary>Seeds random pruning.</summary>
     public ulong Seed { get; init; }
 }

@@ -96,26 +96,40 @@ public static class ModelFolder
     /// <param name="settings">Keys of its <see cref="IModelArchitecture.InitOptions"/>, or others of config.json.</param>
     /// <param name="seed">Seed of the weights.</param>
     /// <param name="architectures">The known ones; null = those that are built in.</param>
+    /// <param name="cancel">Ends it between two weights.</param>
     /// <returns>Number of parameters.</returns>
     /// <exception cref="UserErrorException">Unknown architecture, or settings that do not fit each other.</exception>
-    public static long Initialise(string folder, string architecture, JsonObject settings, ulong seed, ModelArchitectures? architectures = null)
+    public static long Initialise(string folder, string architecture, JsonObject settings, ulong seed, ModelArchitectures? architectures = null, CancellationToken cancel = default)
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
-        var json = NewConfig(known.Find(architecture), architecture, settings);
+        var json = Configuration(architecture, settings, known);
         var spec = known.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(json)));
         AtomicFile.Write(Path.Combine(folder, "config.json"), json.ToJsonString(Indented) + "\n");
 
         using var scope = torch.NewDisposeScope();
         var range = (double?)json["initializer_range"] ?? 0.02;
-        var weights = spec.Weights().ToDictionary(w => w.Name, w => w.Role switch
+        var weights = spec.Weights().ToDictionary(w => w.Name, w =>
         {
-            WeightRole.Norm => torch.full(w.Shape, spec.Norm.Kind == NormKind.RmsPlusOne ? 0.0 : 1.0, torch.float32),
-            WeightRole.Bias => torch.zeros(w.Shape),
-            _ => new CounterStream(seed, "init", w.Name).Normal(w.Shape, 0, range),
+            cancel.ThrowIfCancellationRequested();
+            return w.Role switch
+            {
+                WeightRole.Norm => torch.full(w.Shape, spec.Norm.Kind == NormKind.RmsPlusOne ? 0.0 : 1.0, torch.float32),
+                WeightRole.Bias => torch.zeros(w.Shape),
+                _ => new CounterStream(seed, "init", w.Name).Normal(w.Shape, 0, range),
+            };
         });
+        cancel.ThrowIfCancellationRequested();
         CheckpointFolder.Write(folder, weights);
         return weights.Values.Sum(w => w.numel());
     }
+
+    /// <summary>The config.json of a model that is to be made.</summary>
+    /// <param name="architecture">Its model_type.</param>
+    /// <param name="settings">As for <see cref="Initialise"/>.</param>
+    /// <param name="architectures">The known ones; null = those that are built in.</param>
+    /// <exception cref="UserErrorException">Unknown architecture.</exception>
+    public static JsonObject Configuration(string architecture, JsonObject settings, ModelArchitectures? architectures = null) =>
+        NewConfig((architectures ?? ModelArchitectures.BuiltIn).Find(architecture), architecture, settings);
 
     // transformers refuses 30 where it wants a float: 30.0.
     private static JsonNode Fraction(JsonNode number)

@@ -17,6 +17,7 @@ public static class ContractKinds
         ("judge", typeof(IJudge)),
         ("reader", typeof(IDatasetReader)),
         ("architecture", typeof(IModelArchitecture)),
+        ("tracker", typeof(ITracker)),
     ];
 
     /// <summary>Every kind, for instance "method".</summary>

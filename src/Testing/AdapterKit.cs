@@ -1,10 +1,14 @@
 // Adapters: what can be checked without an engine, on the outline of a small model: which modules are chosen, equal seeds give equal
 // bytes, the start is the base model, and a folder that was saved loads again bit for bit and nothing else does.
-// conformance/adapter.NAME.json: { "options": {...}, "sites": N, "unmatched": {...} }; sites: how many of the outline's modules the
-// options choose; unmatched: options that choose none.
+// conformance/adapter.NAME.json: { "options": {...}, "sites": N, "unmatched": {...}, "seeded": true }; sites: how many of the outline's
+// modules the options choose; unmatched: options that choose none (an adapter of virtual tokens or prefixes alone has none); seeded:
+// false where every new adapter begins with the same numbers.
 
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 using PeftAlign.Torch;
 
@@ -49,7 +53,21 @@ internal static class AdapterKit
                 new($"model.layers.{k}.mlp.down_proj", ModuleKind.Linear, 16, 8),
             }),
             new("lm_head", ModuleKind.Head, 8, 32),
-        ]);
+        ])
+        { Spec = ModelArchitectures.BuiltIn.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(Config))) };
+
+        private static readonly Dictionary<string, object> Config = new()
+        {
+            ["model_type"] = "llama",
+            ["vocab_size"] = 32,
+            ["hidden_size"] = 8,
+            ["intermediate_size"] = 16,
+            ["num_hidden_layers"] = 2,
+            ["num_attention_heads"] = 4,
+            ["num_key_value_heads"] = 2,
+            ["max_position_embeddings"] = 64,
+            ["rms_norm_eps"] = 1e-5,
+        };
     }
 
     private static void ChoosesTheSamplesModules(Fitting fitting)
@@ -70,15 +88,21 @@ internal static class AdapterKit
         var first = Bytes(fitting.Adapter().Attach(fitting.Model, 7));
         var turned = fitting.Model with { Modules = [.. fitting.Model.Modules.Reverse()] };
         Expect.That(first.SequenceEqual(Bytes(fitting.Adapter().Attach(turned, 7))), "Equal seeds must give equal bytes in any order of construction; with the modules in reverse order others came.");
-        Expect.That(!first.SequenceEqual(Bytes(fitting.Adapter().Attach(fitting.Model, 8))), "Another seed gave the same bytes.");
+        var seeded = fitting.Sample.Json["seeded"]?.GetValue<bool>() ?? true;
+        Expect.That(seeded != first.SequenceEqual(Bytes(fitting.Adapter().Attach(fitting.Model, 8))), seeded ? "Another seed gave the same bytes." : "The sample says that seeds play no part, but another seed gave other bytes.");
     }
 
-    // Of the deltas that the engine adds to a product; a prompt or prefix has no base to start at.
+    // Of the deltas that the engine adds to a product or multiplies it with; a prompt or prefix has no base to start at, and a
+    // bottleneck may be almost the base.
     private static void StartsAtTheBaseModel(Fitting fitting)
     {
         foreach (var site in fitting.Adapter().Attach(fitting.Model, 1))
+        {
             if (site.Delta is LowRank delta)
                 Expect.That(torch.matmul(delta.B, delta.A).abs().max().item<float>() == 0, $"{site.Module}: a new delta must be zero, so that training starts at the base model.");
+            if (site.Delta is Scale scale)
+                Expect.That((scale.Values - 1).abs().max().item<float>() == 0, $"{site.Module}: new factors must be 1, so that training starts at the base model.");
+        }
     }
 
     private static void LoadsWhatItSaved(Fitting fitting)
@@ -114,6 +138,7 @@ internal static class AdapterKit
 
     private static void SaysThatNoModuleMatches(Fitting fitting)
     {
+        if (fitting.Adapter().Attach(fitting.Model, 1).All(site => site.Delta is VirtualTokens or PrefixKV)) return; // it chooses none
         var options = fitting.Sample.Json["unmatched"] as JsonObject ?? throw new ConformanceException("The sample needs \"unmatched\", options that choose no module.");
         Expect.UserError(() => _ = fitting.Adapter((JsonObject)options.DeepClone()).Attach(fitting.Model, 1), "no module matches");
     }

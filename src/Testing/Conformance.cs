@@ -65,6 +65,7 @@ public static class Conformance
         "merge" => MergeKit.Checks(subject, provided),
         "benchmark" => BenchmarkKit.Checks(subject, provided),
         "judge" => JudgeKit.Checks(subject, provided),
+        "tracker" => TrackerKit.Checks(subject, provided),
         _ => [],
     };
 }

@@ -62,7 +62,11 @@ public sealed record TrainingRun
 /// <param name="Step">Updates done.</param>
 /// <param name="TotalSteps">Updates in all.</param>
 /// <param name="Loss">Loss of the last update.</param>
-public sealed record TrainingProgress(int Step, int TotalSteps, double Loss);
+public sealed record TrainingProgress(int Step, int TotalSteps, double Loss)
+{
+    /// <summary>The step's row of metrics.jsonl.</summary>
+    public IReadOnlyList<KeyValuePair<string, double>> Row { get; init; } = [];
+}
 
 /// <summary>What a run left.</summary>
 /// <param name="Steps">Updates done, those of earlier tries included; fewer than the training has if it ended at a point.</param>

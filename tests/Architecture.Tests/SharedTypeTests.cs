@@ -25,6 +25,25 @@ public class SharedTypeTests
         Assert.That(foreign.Distinct(), Is.Empty);
     }
 
+    // Core is written in F# and used from C#: no option, list, function, union or reference of F# alone stands on its face.
+    [Test]
+    public void CoreShowsNothingOfFSharpAlone()
+    {
+        var core = SharedProjects.Single(project => project.Name == "Core");
+        var types = new FolderContext(core.Assembly).LoadFromAssemblyPath(core.Assembly).GetExportedTypes();
+        var named = from type in types
+                    from part in Signature(type).SelectMany(Parts)
+                    where part.Assembly.GetName().Name == "FSharp.Core"
+                    select $"{type.FullName} names {part.FullName}";
+        const int sumType = 1; // SourceConstructFlags of a discriminated union
+        var unions = from type in types
+                     from mark in type.GetCustomAttributesData()
+                     where mark.AttributeType.Name == "CompilationMappingAttribute" && mark.ConstructorArguments is [{ Value: int flags }, ..] && (flags & 31) == sumType
+                     select $"{type.FullName} is a union";
+        Assert.That(types, Has.Length.GreaterThan(50));
+        Assert.That(named.Concat(unions).Distinct(), Is.Empty);
+    }
+
     private static bool IsShared(Assembly assembly)
     {
         var name = assembly.GetName().Name!;

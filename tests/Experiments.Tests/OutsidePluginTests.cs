@@ -1,8 +1,6 @@
 // The same method from a plugin that is built outside the tree, by its own project, against the built product: it trains to the
 // same bytes as the product's own.
 
-using System.Diagnostics;
-
 namespace PeftAlign.Experiments.Tests;
 
 public sealed class OutsidePluginTests
@@ -27,27 +25,6 @@ public sealed class OutsidePluginTests
         var source = Path.Combine(Peftalign.Repository, "plugins", "Methods.Sft");
         foreach (var file in Directory.GetFiles(source, "*.cs"))
             File.WriteAllText(Path.Combine(folder, Path.GetFileName(file)), File.ReadAllText(file).Replace("\"sft\", resultVersion", "\"their-sft\", resultVersion").Replace("PeftAlign.Methods.Sft", "Their.Sft"));
-        var product = Path.GetFullPath(Path.Combine(Peftalign.Repository, ".build", "current"));
-        var tool = Path.Combine(Peftalign.Repository, ".build", "artifacts", "bin", "PluginTool", "release", "PeftAlign.PluginTool.dll");
-        File.WriteAllText(Path.Combine(folder, "Their.Sft.csproj"), $"""
-            <Project Sdk="Microsoft.NET.Sdk">
-              <PropertyGroup>
-                <TargetFramework>net10.0</TargetFramework><Nullable>enable</Nullable><ImplicitUsings>enable</ImplicitUsings>
-                <EnableDynamicLoading>true</EnableDynamicLoading><GenerateRuntimeConfigurationFiles>false</GenerateRuntimeConfigurationFiles>
-                <GenerateDocumentationFile>true</GenerateDocumentationFile><DebugType>embedded</DebugType>
-                <PluginId>their.sft</PluginId><PluginToolAssembly>{tool}</PluginToolAssembly>
-              </PropertyGroup>
-              <ItemGroup>
-                <Reference Include="{product}/PeftAlign.Abstractions.dll;{product}/PeftAlign.Algebra.dll;{product}/PeftAlign.Torch.dll;{product}/PeftAlign.Models.dll;{product}/Microsoft.Extensions.Logging.Abstractions.dll" Private="false" />
-              </ItemGroup>
-              <Import Project="{Path.Combine(Peftalign.Repository, "src", "PluginTool", "Sdk", "Plugin.targets")}" />
-            </Project>
-            """);
-        using var build = Process.Start(new ProcessStartInfo("dotnet", ["build", folder, "-c", "Release", "-o", Path.Combine(folder, "built"), "-nologo", "-v:q"])
-        { RedirectStandardOutput = true, Environment = { ["MSBUILDDISABLENODEREUSE"] = "1", ["UseSharedCompilation"] = "false" } })!;
-        var said = build.StandardOutput.ReadToEnd();
-        build.WaitForExit();
-        Assert.That(build.ExitCode, Is.Zero, said);
-        return Path.Combine(folder, "built");
+        return OutsideBuild.Build(folder, "Their.Sft");
     }
 }

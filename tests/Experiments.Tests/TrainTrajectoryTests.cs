@@ -12,6 +12,7 @@ public sealed class TrainTrajectoryTests
     private static readonly string[] WithoutReference = ["orpo", "cpo", "simpo"];
 
     [TestCase("sft-lora")]
+    [TestCase("sft-prompt-tuning")]
     [TestCase("dpo-lora")]
     [TestCase("dpo-lora", "--precompute_ref_log_probs")] // as dpo-precomputed: the same numbers
     [TestCase("kto")]
@@ -43,7 +44,7 @@ public sealed class TrainTrajectoryTests
         var start = Start(root, name);
         var outcome = Peftalign.Call([
             "train", name.Split('-')[0], "--model", Path.Combine(root, "base-model"), "--data", user.File("rows.jsonl"), "--out", user.Run, "--shuffle", "false", "--threads", "1",
-            .. start is null ? (string[])[] : ["--adapter", "lora", "--init-adapter", start], .. Settings(golden["settings"]!.AsObject(), [.. Common, .. Own(name.Split('-')[0])]), .. more]);
+            .. start is null ? (string[])[] : ["--adapter", name.EndsWith("-prompt-tuning", StringComparison.Ordinal) ? "prompt" : "lora", "--init-adapter", start], .. Settings(golden["settings"]!.AsObject(), [.. Common, .. Own(name.Split('-')[0])]), .. more]);
         Assert.That(outcome.Code, Is.Zero, outcome.All);
         var history = golden["history"]!.AsArray();
         var metrics = File.ReadLines(Path.Combine(user.Run, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();

@@ -91,6 +91,8 @@ public class PluginPathTests
     [TestCase("benchmark", "fs", 10)]
     [TestCase("judge", "cs", 9)]
     [TestCase("judge", "fs", 9)]
+    [TestCase("tracker", "cs", 9)]
+    [TestCase("tracker", "fs", 9)]
     [TestCase("method", "cs", 11)]
     [TestCase("method", "fs", 11)]
     public void OtherKindsToo(string kind, string language, int checks)

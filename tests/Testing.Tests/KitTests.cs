@@ -78,6 +78,7 @@ public class KitTests
         Assert.That(Failing("method margin"), Is.Empty);
         Assert.That(Failing("adapter low"), Is.Empty);
         Assert.That(Failing("merge mean"), Is.Empty);
+        Assert.That(Failing("tracker notes"), Is.Empty);
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(11));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
@@ -96,6 +97,17 @@ public class KitTests
     {
         Change("reader.pairs.json", json => json["options"] = new JsonObject { ["fault"] = fault });
         Assert.That(Failing("reader pairs"), Is.EqualTo(new[] { check }));
+    }
+
+    [TestCase("chokes_on_results", "takes a job from start to end")]
+    [TestCase("chokes_on_nan", "takes numbers that are none, and none at all")]
+    [TestCase("refuses_known_steps", "takes a job that goes on with steps that it knows")]
+    [TestCase("chokes_on_interrupts", "takes every kind of end, and none")]
+    [TestCase("writes_over", "changes neither what it is given nor the job's own files")]
+    public void ATrackersFaultFailsItsCheck(string fault, string check)
+    {
+        Change("tracker.notes.json", json => json["options"] = new JsonObject { ["fault"] = fault });
+        Assert.That(Failing("tracker notes"), Is.EqualTo(new[] { check }));
     }
 
     [TestCase("loses_an_item", "has the sample's items")]
@@ -178,6 +190,11 @@ public class KitTests
     [TestCase("Methods.Cpo", "method.simpo", """{ "options": { "cpo_alpha": 0.3 }, "rows": [{ "prompt_ids": [1, 2], "chosen_ids": [3, 4, 5], "rejected_ids": [6, 7] }, { "prompt_ids": [2], "chosen_ids": [9], "rejected_ids": [8, 7, 3] }, { "prompt_ids": [5, 5, 1], "chosen_ids": [4, 2], "rejected_ids": [6] }], "untrained": { "prompt_ids": [1], "chosen_ids": [], "rejected_ids": [4] } }""")]
     [TestCase("Methods.Kto", "method.kto", """{ "options": { "desirable_weight": 1.5 }, "rows": [{ "prompt_ids": [1, 2], "completion_ids": [3, 4, 5], "label": true }, { "prompt_ids": [2], "completion_ids": [9], "label": false }], "untrained": { "prompt_ids": [1], "completion_ids": [], "label": true }, "loss_at_reference": 0.625 }""")]
     [TestCase("Peft.Lora", "adapter.lora", """{ "options": { "rank": 2, "targets": ["q_proj", "down_proj"] }, "sites": 4, "unmatched": { "targets": ["qkv"] } }""")]
+    [TestCase("Peft.IA3", "adapter.ia3", """{ "options": {}, "sites": 6, "seeded": false, "unmatched": { "targets": ["qkv"] } }""")]
+    [TestCase("Peft.Prompt", "adapter.prompt", """{ "options": { "num_virtual_tokens": 3 }, "sites": 1 }""")]
+    [TestCase("Peft.Prefix", "adapter.prefix", """{ "options": { "num_virtual_tokens": 3 }, "sites": 1 }""")]
+    [TestCase("Peft.Bottleneck", "adapter.bottleneck", """{ "options": { "bottleneck_size": 3 }, "sites": 4, "unmatched": { "targets": ["qkv"] } }""")]
+    [TestCase("Peft.Bottleneck", "adapter.bottleneck", """{ "options": { "placement": "pfeiffer", "non_linearity": "silu" }, "sites": 2, "unmatched": { "targets": ["qkv"] } }""")]
     [TestCase("Merge.Linear", "merge.linear", """{ "models": 3, "options": { "weight": [1, 2, 3] }, "values": { "inputs": [[6, 0], [0, 3], [2, 2]], "result": [2, 2] } }""")]
     [TestCase("Merge.Linear", "merge.passthrough", """{ "models": 1, "options": { "scale": [1] }, "values": { "inputs": [[6, 0]], "result": [6, 0] } }""")]
     [TestCase("Data", "reader.jsonl", """{ "good": "good.jsonl", "rows": 2, "broken": "broken.jsonl", "broken_row": 3 }""")]

@@ -60,6 +60,11 @@ internal static class Fixtures
         where TPlugin : IPlugin, new()
         where TOptions : class, new() => Registry.Of<IAlignmentMethod, TOptions>(new TPlugin(), name, options);
 
+    /// <summary>An adapter by its plugin's registration.</summary>
+    internal static IPeftAdapter Adapter<TPlugin, TOptions>(string name, TOptions options)
+        where TPlugin : IPlugin, new()
+        where TOptions : class, new() => Registry.Of<IPeftAdapter, TOptions>(new TPlugin(), name, options);
+
     /// <summary>A run of the golden base model on its golden rows with a new LoRA; options of the caller.</summary>
     internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true)
     {

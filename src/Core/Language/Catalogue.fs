@@ -29,7 +29,7 @@ type OptionSchema =
     }
 
 /// <summary>One thing that a plugin provides.</summary>
-/// <remarks><para>Kind: method, adapter, quantization, merge, benchmark, judge, reader, architecture; or engine, by which the host
+/// <remarks><para>Kind: method, adapter, quantization, merge, benchmark, judge, reader, architecture, tracker; or engine, by which the host
 /// states the ResultVersion of a kind of job ("train", "merge" ...).</para>
 /// <para>Alias is empty, or JSON of what the name stands for, such as {"type":"lora","quantization":"nf4"}.</para>
 /// <para>Inputs: for merge strategies, how many models they take, like "[2,2]" or "[1,)"; else "".</para>

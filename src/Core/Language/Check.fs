@@ -54,6 +54,20 @@ let private dangling context (manifest: Manifest) =
                 $"there is no {use'.Kind} '{use'.Name}' under {section}{Suggest.hint names use'.Name}"
             )
 
+/// A tracker has no job of its own that could make what it names.
+let private trackers context (manifest: Manifest) =
+    manifest.Track
+    |> List.iteri (fun i tracker ->
+        for struct (place, leaf) in Tree.leaves "" tracker.Options do
+            match leaf with
+            | Refer(kind, name, mark) ->
+                context.Faults.Add(
+                    mark,
+                    $"track[{i}].{place}",
+                    $"a tracker's options cannot name a {kind} of the manifest ('{name}'); leave it out"
+                )
+            | _ -> ())
+
 let private twice context (items: (string * Place * string) list) what =
     for _, same in
         items
@@ -198,6 +212,7 @@ let all context (manifest: Manifest) =
     twice context (manifest.Merge |> List.map (fun merge -> merge.Name, merge.Mark, merge.Path)) "merge"
     methods context manifest
     size context manifest
+    trackers context manifest
 
     for row in manifest.Train do
         stages context manifest row

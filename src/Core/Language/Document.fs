@@ -76,6 +76,9 @@ let private content: Fields<Manifest> =
             withDefault "report" "What the report tests." None EvaluateSection.report
             |> lenient None
 
+        and! track =
+            optionalRows "track" "Where numbers go besides metrics.jsonl." tracker
+
         return
             {
                 Name = name
@@ -89,6 +92,7 @@ let private content: Fields<Manifest> =
                 Merge = fst merge
                 Evaluate = fst evaluate
                 Claims = claims
+                Track = fst track
                 Complete = snd train && snd merge && snd evaluate
             }
     }

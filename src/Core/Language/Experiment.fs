@@ -189,6 +189,7 @@ type internal Manifest =
         Merge: MergeRow list
         Evaluate: EvaluateRow list
         Claims: Tree option
+        Track: Bound list
         /// False where a row could not be read: a selection that finds nothing is then no news.
         Complete: bool
     }

@@ -194,11 +194,23 @@ type Plans private () =
                     {
                         Plan.Name = experiment.Name
                         Jobs = jobs
+                        Trackers =
+                            [|
+                                for tracker in experiment.Manifest.Track ->
+                                    {
+                                        Name = tracker.Contract.Name
+                                        Options = Tree.options tracker.Options
+                                        Plugin = tracker.Contract.Plugin.Id
+                                    }
+                            |]
                     }
                 else
                     null
             Faults = faults.Sorted()
         }
+
+    /// <summary>Whether a pattern of --only matches a label: * stands for any characters, ? for one.</summary>
+    static member Matches(glob: string, label: string) : bool = Globs.matches glob label
 
     /// <summary>The jobs with a label that the pattern matches, and all that they depend on.</summary>
     /// <param name="plan">A whole plan.</param>

@@ -108,3 +108,12 @@ let benchmark: Reader<Benchmark> =
             Label = name |> Option.defaultValue bound.Contract.Schema.Name
             Bound = bound
         })
+
+let tracker: Reader<Options.Bound> =
+    let nothing =
+        {
+            Specs = []
+            Get = fun _ _ _ -> Some()
+        }
+
+    configured "tracker" "type" "The tracker." nothing false |> map snd

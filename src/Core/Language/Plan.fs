@@ -44,12 +44,21 @@ type PlanJob =
         Group: string
     }
 
+/// <summary>Where every job's numbers go besides metrics.jsonl. Options: canonical JSON with defaults; paths as the manifest writes them.</summary>
+type PlanTracker =
+    {
+        Name: string
+        Options: string
+        Plugin: string
+    }
+
 /// <summary>A graph of jobs; Jobs are in an order in which each stands after those that it depends on.</summary>
 [<NoComparison>]
 type Plan =
     {
         Name: string
         Jobs: IReadOnlyList<PlanJob>
+        Trackers: IReadOnlyList<PlanTracker>
     }
 
     /// <summary>Number of jobs by kind.</summary>

@@ -11,7 +11,7 @@ internal sealed class AdapterInspection(string path) : IDisposable
     private static readonly string[] Shown =
     [
         "r", "lora_alpha", "lora_dropout", "use_rslora", "use_dora", "bias", "target_modules", "exclude_modules", "layers_to_transform", "rank_pattern", "alpha_pattern",
-        "modules_to_save", "trainable_token_indices", "feedforward_modules", "num_virtual_tokens", "prefix_projection", "init_lora_weights",
+        "modules_to_save", "trainable_token_indices", "feedforward_modules", "num_virtual_tokens", "prompt_tuning_init", "prompt_tuning_init_text", "prefix_projection", "bottleneck_size", "non_linearity", "init_lora_weights",
     ];
 
     // Any type may be looked at.

@@ -2,6 +2,7 @@
 
 using PeftAlign.Host.Commands;
 using PeftAlign.Host.Commands.Plugins;
+using PeftAlign.Host.Commands.Runs;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -9,7 +10,25 @@ internal static class Catalogue
 {
     /// <summary>What can be run, in the order of the help.</summary>
     public static IReadOnlyList<CommandEntry> Commands { get; } =
-        [RunCommand.Entry, TrainCommand.Entry, ScoreCommand.Entry, GenerateCommand.Entry, ChatCommand.Entry, JudgeCommand.Entry, TokenizeCommand.Entry, QuantizeCommand.Entry, MergeCommand.Entry, AdapterCommand.Entry, ModelsCommand.Entry, ImportCommand.Entry, PluginsCommand.Entry, PublishCommand.Entry, DoctorCommand.Entry, JobCommand.Entry];
+    [
+        RunCommand.Entry,
+        RunsCommand.Entry,
+        TrainCommand.Entry,
+        ScoreCommand.Entry,
+        GenerateCommand.Entry,
+        ChatCommand.Entry,
+        JudgeCommand.Entry,
+        TokenizeCommand.Entry,
+        QuantizeCommand.Entry,
+        MergeCommand.Entry,
+        AdapterCommand.Entry,
+        ModelsCommand.Entry,
+        ImportCommand.Entry,
+        PluginsCommand.Entry,
+        PublishCommand.Entry,
+        DoctorCommand.Entry,
+        JobCommand.Entry,
+    ];
 
     /// <summary>Names that documents of the product use; a version that lacks one says so instead of guessing another.</summary>
     public static IReadOnlyList<string> Planned { get; } =

@@ -53,14 +53,14 @@ internal static class AdapterCommand
             """;
         var command = new Command("merge", description) { model, adapter, output, plugins };
         foreach (var option in choice.Options) command.Add(option);
-        frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, _) =>
+        frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
             var (files, reader) = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}"));
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (changed, all, decoded) = (0, 0, 0);
-            RunFolder.Fill(target, folder => (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue)));
+            RunFolder.Fill(target, folder => (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel));
             if (decoded > 0) session.Output.Remark($"{decoded} matrices of the base were decoded from 4 bits and are written as {session.Global.Dtype ?? "the type that they were quantised from"}; nothing is quantised again");
             session.Output.Result(
                 () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["decoded"] = decoded, ["dtype"] = session.Global.Dtype },
@@ -87,7 +87,7 @@ internal static class AdapterCommand
             magnitude_prune prune before. Random pruning draws from --seed.
             """;
         var command = new Command("combine", description) { adapters, weights, type, density, sign, rank, output, plugins };
-        frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, _) =>
+        frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             var (folders, target) = (parsed.GetValue(adapters)!, Empty(parsed.GetValue(output)!));
@@ -101,7 +101,9 @@ internal static class AdapterCommand
                 SignByFrequency = parsed.GetValue(sign) == "frequency",
                 Rank = parsed.GetValue(rank) is null or >= 1 ? parsed.GetValue(rank) : throw new UserError($"--rank {parsed.GetValue(rank)}", "is no rank", "give a whole number from 1"),
                 Seed = (ulong)(session.Global.Seed ?? 0),
+                Cancellation = cancel,
             });
+            cancel.ThrowIfCancellationRequested();
             RunFolder.Fill(target, folder => AdapterReader.Write(folder, combined));
             session.Output.Result(
                 () => new JsonObject { ["out"] = Path.GetFullPath(target), ["type"] = parsed.GetValue(type), ["weights"] = new JsonArray([.. shares.Select(s => (JsonNode)s)]), ["tensors"] = combined.Tensors.Count },

@@ -23,8 +23,8 @@ internal static class ModelsInitCommand
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", Description = "A key of config.json; several are allowed. vocab_size must be given.", DefaultValueFactory = _ => [] };
         var plugins = PluginsCommand.Folders();
         var command = new Command("init", Description()) { architecture, target, settings, plugins };
-        frame.OnRun(command, Uses.Seed, (parsed, session, _) => Task.FromResult(
-            Run(parsed.GetValue(architecture)!, parsed.GetValue(target)!, parsed.GetValue(settings)!, PluginArchitectures.Of(parsed.GetValue(plugins)!), session)));
+        frame.OnRun(command, Uses.Seed, (parsed, session, cancel) => Task.FromResult(
+            Run(parsed.GetValue(architecture)!, parsed.GetValue(target)!, parsed.GetValue(settings)!, PluginArchitectures.Of(parsed.GetValue(plugins)!), session, cancel)));
         return command;
     }
 
@@ -36,14 +36,14 @@ internal static class ModelsInitCommand
         {string.Join(Environment.NewLine, ModelArchitectures.BuiltIn.Names.Select(name => $"  {name}: {string.Join(", ", ModelArchitectures.BuiltIn.Find(name).InitOptions.Select(o => o.Default is { } d ? $"{o.Name}={d}" : o.Name))}"))}
         """;
 
-    private static int Run(string name, string target, string[] given, ModelArchitectures architectures, Session session)
+    private static int Run(string name, string target, string[] given, ModelArchitectures architectures, Session session, CancellationToken cancel)
     {
         var settings = Settings(name, architectures.Find(name).InitOptions, given);
         var folder = Path.GetFullPath(target);
         if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
             throw new UserError(target, "exists already", "give a new folder with --out");
         long parameters = 0;
-        RunFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures));
+        RunFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures, cancel));
         session.Output.Result(
             () => new JsonObject { ["path"] = target, ["model_type"] = name, ["parameters"] = parameters },
             () => [$"{target}: {name} with {Sizes.Count(parameters)} parameters"]);

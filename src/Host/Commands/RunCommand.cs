@@ -5,6 +5,8 @@ using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
+using PeftAlign.Host.Running.Estimates;
+using PeftAlign.Host.Store;
 
 namespace PeftAlign.Host.Commands;
 
@@ -13,12 +15,13 @@ internal static class RunCommand
     public static CommandEntry Entry { get; } = new("run", "Runs an experiment: trains, evaluates, reports; continues where it was.", Build);
 
     private const int SkippedToldAtMost = 20;
+    private const int JobsToldAtMost = 100;
 
     private static Command Build(CommandFrame frame)
     {
         var manifest = new Argument<string>("MANIFEST") { Description = "The experiment, a YAML file." };
         var target = new Option<string?>("--out") { HelpName = "DIR", Description = "Folder of the run (default: out/NAME in the working directory)." };
-        var dry = new Option<bool>("--dry-run") { Description = "Say what would be done." };
+        var dry = new Option<bool>("--dry-run") { Description = "Say what would be done, and about how long, with how much memory and disk." };
         var only = new Option<string?>("--only") { HelpName = "GLOB", Description = "Only jobs with a matching label, and what they need." };
         var set = new Option<string[]>("--set") { HelpName = "PATH=VALUE", Description = "Change the manifest; may be repeated." };
         var jobs = new Option<int>("--jobs") { HelpName = "N", Description = "Jobs at once; each gets its share of the cores.", DefaultValueFactory = _ => 1 };
@@ -33,21 +36,32 @@ internal static class RunCommand
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
             var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
             var planned = Planning.Read(asked);
-            return asked.DryRun ? Task.FromResult(Describe(planned, session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
+            return asked.DryRun ? Task.FromResult(Describe(planned, PlanForecast.Of(planned, Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce), atOnce), session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
         });
         return command;
     }
 
-    private static int Describe(Planned planned, Output output)
+    private static int Describe(Planned planned, PlanForecast forecast, Output output)
     {
+        var (plan, matrix) = (planned.Plan, new MatrixTable(planned.Plan));
         output.Result(
             () => new JsonObject
             {
                 ["name"] = planned.Plan.Name,
                 ["counts"] = new JsonObject(planned.Plan.Counts.Select(c => new KeyValuePair<string, JsonNode?>(c.Key, c.Value))),
-                ["jobs"] = new JsonArray([.. planned.Plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.Job(j.Id).IsFinished })]),
+                ["forecast"] = forecast.Document(),
+                ["matrix"] = matrix.Document(),
+                ["jobs"] = new JsonArray([.. plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.IsFinished(j) })]),
             },
-            () => [$"{planned.Plan.Name}: {string.Join(", ", planned.Plan.Counts.Select(c => $"{c.Value} {c.Key}"))}", .. planned.Plan.Jobs.Select(j => $"  {j.Label}{(planned.Run.Job(j.Id).IsFinished ? " (finished)" : "")}")]);
+            () =>
+            [
+                $"{plan.Name}: {string.Join(", ", plan.Counts.Select(c => $"{c.Value} {c.Key}"))}",
+                .. forecast.Lines(),
+                .. matrix.Lines(),
+                "jobs:",
+                .. plan.Jobs.Take(JobsToldAtMost).Select(j => $"  {j.Label}{(planned.Run.IsFinished(j) ? " (finished)" : "")}"),
+                .. plan.Jobs.Count > JobsToldAtMost ? [$"  and {plan.Jobs.Count - JobsToldAtMost} more (--json has all)"] : (string[])[],
+            ]);
         return ExitCode.Done;
     }
 
@@ -74,12 +88,16 @@ internal static class RunCommand
         RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
         var files = new FileHashes(planned.Plugins);
         ChangedFiles.Handle(planned.Plan, run, files, strict, output);
-        var preparation = new JobPreparation(run, planned.Root, planned.Plugins.ToDictionary(p => p.Key, p => p.Value.Path), threads, inexact, files);
+        var preparation = new JobPreparation(run, planned.Root, planned.Plugins.ToDictionary(p => p.Key, p => p.Value.Path), threads, inexact, files)
+        {
+            Trackers = [.. planned.Whole.Trackers.Select(tracker => new TrackerSpec(tracker.Name, JsonNode.Parse(tracker.Options)!.AsObject()))],
+        };
         RunSummary summary;
         try
         {
             using var display = new RunDisplay(output, atOnce);
-            summary = await new Executor(run, preparation.Begin, atOnce, [display]).RunAsync(planned.Plan, cancel);
+            using var index = new IndexWatcher();
+            summary = await new Executor(run, preparation.Begin, atOnce, [display, index]).RunAsync(planned.Plan, cancel);
         }
         catch (OperationCanceledException)
         {

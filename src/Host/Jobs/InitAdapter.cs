@@ -41,7 +41,7 @@ internal static class InitAdapter
         {
             var given = contract["options"]?[option.Name];
             if (option.Name == "dropout") continue; // this training's own
-            if (option.Name == "init")
+            if (option.Name is "init" or "init_text" or "init_tokenizer")
             {
                 if (given is not null && !IsDefault(option, given)) yield return (option, given, JsonValue.Create("its numbers"));
                 continue;

@@ -20,6 +20,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
     /// <summary>The base model that this process has at hand.</summary>
     internal KeptModel Kept { get; init; } = new();
 
+    /// <summary>Who hears of the job's numbers; null where nobody does.</summary>
+    internal Trackers? Trackers { get; init; }
+
     /// <summary>The judges that benchmarks name.</summary>
     internal JudgeDesk Judges => judges ??= new JudgeDesk(this);
 
@@ -71,7 +74,7 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
         public string Folder => "";
 
-        public object? GetService(Type type) => 
+        public object? GetService(Type type) =>
             type == typeof(IDatasets) ? job
             : type == typeof(IJudges) ? job.Judges
             : type == typeof(ModelArchitectures) ? PluginArchitectures.Of(job.Plugins)

@@ -73,7 +73,7 @@ internal static class JobProcess
 
     private static void Work(JobFolder folder, KeptModel kept, TextWriter messages, CancellationToken cancellation)
     {
-        var (spec, clock, started) = (JobSpec.Read(folder), Stopwatch.StartNew(), DateTime.UtcNow);
+        var (spec, clock, started, processor) = (JobSpec.Read(folder), Stopwatch.StartNew(), DateTime.UtcNow, Environment.CpuUsage.TotalTime);
         Console.Error.WriteLine($"{started:yyyy-MM-dd HH:mm:ss}Z start of {spec.Label} in process {Environment.ProcessId}, {spec.Threads} thread(s)");
         var kind = JobKind.Find(spec.Kind) ?? throw new UserErrorException($"Jobs of kind {spec.Kind} are not built yet ({spec.Label}).");
         var plugins = new PluginCatalogue(spec.Plugins.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []);
@@ -81,10 +81,27 @@ internal static class JobProcess
         using var host = Services();
         var logging = host.Services.GetRequiredService<ILoggerFactory>();
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
-        var outcome = kind.Run(new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept });
-        Timing.Write(folder, started, clock.Elapsed, spec.Threads);
+        var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept };
+        var outcome = Tracked(job, kind);
+        Timing.Write(folder, started, clock.Elapsed, Environment.CpuUsage.TotalTime - processor, spec.Threads);
         var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["until"] = spec.Until, ["made_with"] = MadeWith(spec), ["outcome"] = outcome };
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");
+    }
+
+    private static JsonObject Tracked(JobContext job, JobKind kind)
+    {
+        using var trackers = new Trackers(job);
+        try
+        {
+            var outcome = kind.Run(job with { Trackers = trackers });
+            trackers.End(TrackedOutcome.Finished, Store.JobReading.Numbers(outcome));
+            return outcome;
+        }
+        catch (Exception e)
+        {
+            trackers.End(e is OperationCanceledException ? TrackedOutcome.Interrupted : TrackedOutcome.Failed, new Dictionary<string, double>());
+            throw;
+        }
     }
 
     // Recorded, not hashed into the id: `run` compares them, and --strict makes again what was made with other files.

@@ -21,6 +21,12 @@ internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject 
     /// <summary>The last point of a training that is needed; empty for its end.</summary>
     public string Until { get; init; } = "";
 
+    /// <summary>model, dataset, method, seed ... as far as they apply.</summary>
+    public IReadOnlyDictionary<string, string> Axes { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Where the job's numbers go besides its own files.</summary>
+    public IReadOnlyList<TrackerSpec> Trackers { get; init; } = [];
+
     /// <summary>Continue from a checkpoint of another machine kind, libtorch or thread count although numbers may then differ.</summary>
     public bool Inexact { get; init; }
 

@@ -14,19 +14,26 @@ internal static class MakeModelJob
     {
         var options = job.Spec.Options;
         var architecture = options["architecture"]!;
-        var settings = architecture["options"]?.DeepClone().AsObject() ?? [];
         if (options["tokenizer"] is not JsonValue tokenizer || (string?)tokenizer != "bytes")
             throw new UserErrorException($"tokenizer: {options["tokenizer"]?.ToJsonString()} is not built yet for a model made in the run; use 'bytes'.");
-        settings.TryAdd("vocab_size", ByteTokenizer.Create().VocabularySize);
-        settings.TryAdd("bos_token_id", ByteTokenizer.Bos);
-        settings.TryAdd("eos_token_id", ByteTokenizer.Eos);
-        settings.TryAdd("pad_token_id", ByteTokenizer.Pad);
+        var settings = Settings(options);
         long parameters = 0;
         RunFolder.Fill(job.Folder.Model, folder =>
         {
             ByteTokenizer.Save(folder);
-            parameters = ModelFolder.Initialise(folder, (string)architecture["name"]!, settings, (ulong)(long)options["seed"]!, PluginArchitectures.Of(job.Plugins));
+            parameters = ModelFolder.Initialise(folder, (string)architecture["name"]!, settings, (ulong)(long)options["seed"]!, PluginArchitectures.Of(job.Plugins), job.Cancellation);
         });
         return new JsonObject { ["parameters"] = parameters };
+    }
+
+    /// <summary>Keys of config.json: the architecture's own, and what the tokenizer decides.</summary>
+    internal static JsonObject Settings(JsonObject options)
+    {
+        var settings = options["architecture"]!["options"]?.DeepClone().AsObject() ?? [];
+        settings.TryAdd("vocab_size", ByteTokenizer.Create().VocabularySize);
+        settings.TryAdd("bos_token_id", ByteTokenizer.Bos);
+        settings.TryAdd("eos_token_id", ByteTokenizer.Eos);
+        settings.TryAdd("pad_token_id", ByteTokenizer.Pad);
+        return settings;
     }
 }

@@ -8,14 +8,16 @@ namespace PeftAlign.Host.Jobs;
 
 /// <param name="Started">UTC.</param>
 /// <param name="Seconds">Of the try that finished the job.</param>
+/// <param name="Processor">Seconds of processor time of that try, over all threads.</param>
 /// <param name="PeakMemory">Bytes; the most that its process held, start-up and earlier jobs of the process included.</param>
-internal sealed record Timing(DateTime Started, double Seconds, long PeakMemory)
+internal sealed record Timing(DateTime Started, double Seconds, double Processor, long PeakMemory)
 {
-    internal static void Write(JobFolder folder, DateTime started, TimeSpan took, int threads) =>
+    internal static void Write(JobFolder folder, DateTime started, TimeSpan took, TimeSpan processor, int threads) =>
         RunFolder.Write(folder.Timing, new JsonObject
         {
             ["started"] = started.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture),
             ["seconds"] = Math.Round(took.TotalSeconds, 3),
+            ["processor_seconds"] = Math.Round(processor.TotalSeconds, 3),
             ["peak_memory_bytes"] = Peak(),
             ["threads"] = threads,
             ["machine"] = Environment.MachineName,
@@ -28,7 +30,7 @@ internal sealed record Timing(DateTime Started, double Seconds, long PeakMemory)
         {
             var json = JsonNode.Parse(File.ReadAllText(folder.Timing))!;
             var started = DateTime.Parse((string)json["started"]!, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal);
-            return new Timing(started, (double)json["seconds"]!, (long)json["peak_memory_bytes"]!);
+            return new Timing(started, (double)json["seconds"]!, (double?)json["processor_seconds"] ?? 0, (long)json["peak_memory_bytes"]!);
         }
         catch (Exception e) when (e is IOException or System.Text.Json.JsonException or FormatException or InvalidOperationException or NullReferenceException)
         {

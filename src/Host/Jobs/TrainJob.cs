@@ -4,6 +4,9 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
 using PeftAlign.Torch.Extras;
 using PeftAlign.Training;
 
@@ -19,6 +22,7 @@ internal static class TrainJob
         var options = Options(job, policy.Model.Spec);
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var start = TrainingStart.Of(job, place, policy, options);
+        options = AfterFront(job, options, policy, start);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
         var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
@@ -42,7 +46,11 @@ internal static class TrainJob
             Inexact = job.Spec.Inexact,
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
                 (point, sites) => RunFolder.Fill(job.Folder.Point(point).Path, path => (start with { Trained = sites }).Write(job, policy, place, new JobFolder(path)))),
-            Progress = p => job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}"),
+            Progress = p =>
+            {
+                job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}");
+                if (job.Trackers is { Any: true } trackers) trackers.Log(p.Step, p.Row.ToDictionary());
+            },
         }, job.Cancellation);
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
@@ -75,6 +83,18 @@ internal static class TrainJob
         if (options.MaxLength <= model.MaxPositions) return options;
         job.Logger.LogWarning("max_length {Given} is more than the model's {Positions} positions; rows are cut there", options.MaxLength, model.MaxPositions);
         return options with { MaxLength = (int)model.MaxPositions };
+    }
+
+    // Learned positions that virtual tokens take are not the text's.
+    private static TrainingOptions AfterFront(JobContext job, TrainingOptions options, Policy policy, TrainingStart start)
+    {
+        var spec = policy.Model.Spec;
+        var before = new LogProbEngine(policy.Model).PositionsBefore(new ForwardMode { Deltas = AdapterLayers.Deltas([.. start.Beneath, start.Trained ?? []]) });
+        var left = spec.MaxPositions - before;
+        if (before == 0 || spec.Names.Positions is null || options.MaxLength <= left) return options;
+        if (left < 2) throw new UserErrorException($"The adapter puts {before} positions before the text, and the model has learned {spec.MaxPositions}; lower num_virtual_tokens.");
+        job.Logger.LogWarning("the adapter takes {Before} of the model's {Positions} positions; rows are cut at {Left} tokens", before, spec.MaxPositions, left);
+        return options with { MaxLength = (int)left };
     }
 
     // Everything that made the result, and what it was made on.

@@ -20,7 +20,7 @@ namespace PeftAlign.Host.Jobs;
 internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<AdapterSite>? Trained, IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath)
 {
     // What may differ between two stages that train one adapter: nothing of its shape or scale.
-    internal static readonly string[] NotOfItsShape = ["dropout", "init"];
+    internal static readonly string[] NotOfItsShape = ["dropout", "init", "init_text", "init_tokenizer"];
 
     /// <exception cref="UserErrorException">init_adapter does not go with the rest.</exception>
     internal static TrainingStart Of(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options)

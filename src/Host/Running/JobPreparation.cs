@@ -14,6 +14,9 @@ namespace PeftAlign.Host.Running;
 /// <param name="Files">What programs and plugins consist of.</param>
 internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDictionary<string, string> PluginFolders, int Threads, bool Inexact, FileHashes Files)
 {
+    /// <summary>Where numbers of all jobs go.</summary>
+    internal IReadOnlyList<TrackerSpec> Trackers { get; init; } = [];
+
     internal void Begin(PlanJob job)
     {
         var folder = Run.Job(job.Id);
@@ -27,6 +30,8 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), Root, threads, [.. PluginFolders.Values])
         {
             Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))],
+            Axes = job.Axes,
+            Trackers = Trackers,
             Keep = job.Keep,
             Until = job.Until,
             Inexact = Inexact,

@@ -44,7 +44,7 @@ internal sealed record ManifestPlugins(IReadOnlyList<KnownPlugin> Known, IReadOn
     /// <exception cref="PluginException">One is not what was built or locked.</exception>
     public void Lock(string manifest, string outFolder, Plan plan, bool update)
     {
-        var needed = plan.Jobs.SelectMany(job => job.Plugins).ToHashSet();
+        var needed = plan.Jobs.SelectMany(job => job.Plugins).Concat(plan.Trackers.Select(tracker => tracker.Plugin)).ToHashSet();
         var plugins = First.Where(plugin => needed.Contains(plugin.Manifest.Id)).ToArray();
         foreach (var plugin in plugins) LoadedPlugin.ThrowIfUnfit(plugin);
         // A manifest without the section asks for whatever the product has; it must go on working with the next version.

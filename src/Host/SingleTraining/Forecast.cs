@@ -6,6 +6,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Inspection;
 using PeftAlign.Host.Jobs;
+using PeftAlign.Host.Running.Estimates;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
@@ -30,9 +31,6 @@ namespace PeftAlign.Host.SingleTraining;
 internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Bytes)
 {
     private const int LookAt = 512;
-    private const long Process = 260_000_000; // runtime and libtorch, measured without a model
-    private const int FloatBytes = 4;
-    private const long HeadChunk = 256;
 
     internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request)
     {
@@ -58,14 +56,14 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         using var weights = CheckpointFolder.Open(request.Model);
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, new StoredMatrices(weights, model, architectures.QuantizationOf(config)).Tensor), 0) : null;
         var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
-        var parameters = model.Weights().Sum(w => w.Shape.Aggregate(1L, (a, b) => a * b));
+        var parameters = Costs.Parameters(model);
         var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) ?? parameters;
         var longest = lengths.Max();
         var kept = records.Count - (lengths.Count < records.Count ? 0 : lengths.Count(l => l == 0));
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, lengths.Count(l => l == 0), looked.Count, steps, longest, parameters, trainable,
-            Process + Base(model, weights, config.IsQuantized, quantization) + FloatBytes * trainable * (adapter is not null ? 5 : 3) + Activations(model, tokens, longest));
+            Costs.Process + Base(model, weights, config.IsQuantized, quantization) + Costs.Weights(0, trainable, adapter is not null) + Costs.Activations(model, tokens, longest));
     }
 
     // The weights in float32, those in fewer bits as they are and one of them decoded. The trained numbers come on top: once more
@@ -74,12 +72,13 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
     {
         static long Count(WeightSpec weight) => weight.Shape.Aggregate(1L, (a, b) => a * b);
         var few = model.Weights().Where(w => w.Role == WeightRole.Matrix && (isQuantized ? weights.Names.Any(n => n.StartsWith(w.Name + ".", StringComparison.Ordinal)) : quantization?.Takes(w.Name[..^".weight".Length]) == true)).ToList();
-        var whole = FloatBytes * model.Weights().Except(few).Sum(Count);
+        var names = few.Select(w => w.Name).ToHashSet();
+        var whole = sizeof(float) * model.Weights().Where(w => !names.Contains(w.Name)).Sum(Count);
         if (few.Count == 0) return whole;
         var held = isQuantized
             ? weights.Tensors.Where(t => few.Any(w => t.Name.StartsWith(w.Name, StringComparison.Ordinal))).Sum(t => t.Bytes)
             : (long)(few.Sum(Count) * BytesPerValue(quantization!));
-        return whole + held + FloatBytes * few.Max(Count);
+        return whole + held + sizeof(float) * few.Max(Count);
     }
 
     // Measured on zeros: a format's bytes depend on the count alone.
@@ -88,15 +87,6 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         const int count = 1 << 18;
         using var sample = quantization.Quantize("sample", torch.zeros([1, count]));
         return (double)sample.Bytes / count;
-    }
-
-    // What a backward pass needs of each token: what went into and came out of every matrix, the norms, the attention's
-    // probabilities; and one chunk of logits with its softmax.
-    private static long Activations(DecoderSpec model, long tokens, long longest)
-    {
-        var matrices = model.Weights().Where(w => w.Role == WeightRole.Matrix).Sum(w => w.Shape.Sum());
-        var perToken = matrices + 4L * model.Layers * model.Hidden + (long)model.Layers * model.Heads * longest;
-        return FloatBytes * (tokens * perToken + 2 * Math.Min(tokens, HeadChunk) * model.Vocabulary);
     }
 
     internal JsonObject Document() => new()

@@ -17,9 +17,10 @@ public static class AdapterMerge
     /// <param name="architectures">The known ones, and what reads quantised folders; null = those that are built in.</param>
     /// <param name="dtype">Element type of all weights; null = each keeps its own, a quantised one that of the matrix it was made from. Sums are made in float32 and rounded once.</param>
     /// <param name="quantization">Quantises the base first, as the adapter's training did; the folder holds its decoded matrices. Null = the base as it is.</param>
+    /// <param name="cancel">Ends it between two tensors.</param>
     /// <returns>How many tensors the adapter changed, of how many, and how many were decoded.</returns>
     /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
-    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null)
+    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null, CancellationToken cancel = default)
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
         var config = ModelConfig.Open(from);
@@ -39,14 +40,20 @@ public static class AdapterMerge
             if (delta is not null && Changes(delta, weight.Name))
             {
                 changed++;
-                return new PendingTensor(names.Of(weight.Name), type, weight.Shape, () => Merged(model, weight.Name, delta).to(type));
+                return new PendingTensor(names.Of(weight.Name), type, weight.Shape, () => Live(Merged(model, weight.Name, delta).to(type)));
             }
-            if (own is null) return new PendingTensor(names.Of(weight.Name), type, weight.Shape, () => model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous());
-            return new PendingTensor(names.Of(weight.Name), type, own.shape, () => type == own.dtype ? own.alias() : own.to(type));
+            if (own is null) return new PendingTensor(names.Of(weight.Name), type, weight.Shape, () => Live(model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous()));
+            return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
         }).ToList();
         ModelFolder.CopyCompanions(from, target, dtype);
         CheckpointFolder.Write(target, pending);
         return (changed, pending.Count, model.Quantized.Count);
+
+        Tensor Live(Tensor tensor)
+        {
+            cancel.ThrowIfCancellationRequested();
+            return tensor;
+        }
     }
 
     /// <summary>The changed tensors, by their names in checkpoints; each the caller's.</summary>

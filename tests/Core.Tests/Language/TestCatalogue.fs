@@ -189,6 +189,18 @@ let private evaluationAndData: PluginSchema list =
                     ]
             ]
         plugin
+            "trackers"
+            [
+                contract
+                    "tracker"
+                    "tensorboard"
+                    [
+                        option "folder" "path" "\"\""
+                        option "every" "integer" "1" |> inRange "[1,)"
+                    ]
+                contract "tracker" "curious" [ option "about" "dataset" null ]
+            ]
+        plugin
             "data"
             [
                 contract

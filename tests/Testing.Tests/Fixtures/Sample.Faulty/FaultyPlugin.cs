@@ -19,6 +19,7 @@ public sealed class FaultyPlugin : IPlugin
         registry.Add<IPeftAdapter, AdapterOptions>("low", 1, (_, options) => new LowAdapter(options));
         registry.Add<IMergeStrategy, MergeOptions>("mean", 1, (_, options) => new MeanMerge(options.Weight, options.Fault));
         registry.Add<IMergeStrategy, UntoldOptions>("untold", 1, (_, options) => new MeanMerge(options.Weight, MergeFault.None));
+        registry.Add<ITracker, TrackerOptions>("notes", 1, (_, options) => new NotesTracker(options.Fault));
         registry.Add<IDatasetReader, CarelessOptions>("careless", 1, (_, _) => new PairsReader(null, ReaderFault.None));
     }
 }

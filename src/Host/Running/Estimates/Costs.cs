@@ -1,0 +1,58 @@
+// What work costs, by rule of thumb: memory from the shapes, time from matrix products and a share for each call of an operator.
+// The constants were measured on tiny models and stand for a processor; finished jobs of a run correct them (PlanForecast).
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
+
+namespace PeftAlign.Host.Running.Estimates;
+
+internal static class Costs
+{
+    /// <summary>Bytes of a process with runtime and libtorch, measured without a model.</summary>
+    internal const long Process = 260_000_000;
+
+    /// <summary>Seconds until a process has its runtime, its plugins and libtorch.</summary>
+    internal const double Start = 1;
+
+    /// <summary>Products and sums in a second and thread that float32 matrices of moderate size reach.</summary>
+    internal const double FlopsPerThread = 15e9;
+
+    private const int FloatBytes = 4;
+    private const long HeadChunk = 256;
+    private const double PassSeconds = 3e-3;
+    private const double LayerSeconds = 1e-3;
+    private const double BytesPerSecond = 500e6;
+
+    /// <summary>Numbers of a model.</summary>
+    internal static long Parameters(DecoderSpec model) => model.Weights().Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
+
+    /// <summary>Bytes of the weights; of the trained numbers once more with an adapter, their gradients and two moments.</summary>
+    internal static long Weights(long parameters, long trainable, bool adapter) => FloatBytes * (parameters + trainable * (adapter ? 5 : 3));
+
+    /// <summary>Bytes of weights on disk or in memory.</summary>
+    internal static long Bytes(long parameters) => FloatBytes * parameters;
+
+    /// <summary>Bytes that a backward pass needs: what went into and came out of every matrix, the norms, the attention's
+    /// probabilities; and one chunk of logits with its softmax.</summary>
+    internal static long Activations(DecoderSpec model, long tokens, long longest)
+    {
+        var matrices = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Sum());
+        var perToken = matrices + 4L * model.Layers * model.Hidden + (long)model.Layers * model.Heads * longest;
+        return FloatBytes * (tokens * perToken + 2 * Math.Min(tokens, HeadChunk) * model.Vocabulary);
+    }
+
+    /// <summary>Bytes that a forward pass needs: one layer's activations and a chunk of logits.</summary>
+    internal static long Forward(DecoderSpec model, long tokens, long longest) => Activations(model with { Layers = 1 }, tokens, longest);
+
+    /// <summary>Seconds of passes over a model.</summary>
+    /// <param name="model">Its shape.</param>
+    /// <param name="passes">How many.</param>
+    /// <param name="tokens">Of all passes together.</param>
+    /// <param name="work">1 forward, 2 forward and backward without gradients of weights, 3 with them.</param>
+    /// <param name="threads">Processor threads.</param>
+    internal static double Passes(DecoderSpec model, double passes, double tokens, double work, int threads) =>
+        work * (passes * (PassSeconds + LayerSeconds * model.Layers) + 2.0 * Parameters(model) * tokens / (FlopsPerThread * threads));
+
+    /// <summary>Seconds to read or write so many bytes and look at each number.</summary>
+    internal static double Moving(double bytes) => bytes / BytesPerSecond;
+}

@@ -1,0 +1,109 @@
+// What one job of a plan will take. A kind without a rule, or a shape that is not known yet, is not predicted.
+
+using System.Globalization;
+using System.Text.Json.Nodes;
+using PeftAlign.Core;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Training;
+
+namespace PeftAlign.Host.Running.Estimates;
+
+/// <param name="Seconds">On this machine with so many threads.</param>
+/// <param name="Memory">Most bytes of its process.</param>
+/// <param name="Disk">Bytes that stay.</param>
+internal sealed record JobForecast(double Seconds, long Memory, long Disk)
+{
+    private const int RowBytes = 250; // of metrics.jsonl
+    private const int SampleBytes = 300;
+    private const int FolderBytes = 12_000; // job.json, result.json, log, configuration
+    private const int ItemsAtOnce = 64;
+
+    /// <summary>Null where it cannot be told.</summary>
+    internal static JobForecast? Of(PlanJob job, Shapes shapes, int threads)
+    {
+        var options = Shapes.Options(job);
+        return job.Kind switch
+        {
+            "make-model" => MakeModel(job, shapes),
+            "train" => Train(job, options, shapes, threads),
+            "reference" => Reference(options, shapes, threads),
+            "evaluate" => Evaluate(options, shapes, threads),
+            "merge" => Merge(options, shapes),
+            _ => null,
+        };
+    }
+
+    private static JobForecast? MakeModel(PlanJob job, Shapes shapes)
+    {
+        if (shapes.Model(new JsonObject { ["weights"] = new JsonObject { ["job"] = job.Id } }) is not { } model) return null;
+        var bytes = Costs.Bytes(Costs.Parameters(model));
+        return new JobForecast(Costs.Start + 4 * Costs.Moving(bytes), Costs.Process + 2 * bytes, FolderBytes + bytes);
+    }
+
+    private static JobForecast? Train(PlanJob job, JsonObject spec, Shapes shapes, int threads)
+    {
+        if (shapes.Model(spec["policy"]!) is not { } model) return null;
+        var options = TrainingOptions.Of(spec["training"]!.AsObject(), 0);
+        options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) };
+        if ((shapes.Data(spec, options) ?? shapes.Longest(options)) is not { } data) return null;
+        var (adapter, parameters) = (spec["adapter"], Costs.Parameters(model));
+        var trainable = Shapes.Trainable(model, adapter);
+        var (rows, mean, longest) = options.Packing is null ? (data.Rows, data.Mean, data.Longest) : ((long)Math.Ceiling(data.Rows * data.Mean / options.MaxLength), (double)options.MaxLength, (long)options.MaxLength);
+        var steps = Steps(job.Until, (int)rows, options);
+        var passes = (double)steps * options.GradientAccumulationSteps;
+        var tokens = passes * Math.Min(options.BatchSize, rows) * mean;
+        var refers = spec["reference_log_probs"] is null && shapes.Refers(spec["method"]!);
+        var work = (adapter is null ? 3.0 : 2.5) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0);
+        var ends = adapter is null ? Costs.Bytes(parameters) : Costs.Bytes(trainable);
+        var points = job.Keep.Count + (job.Until.Length > 0 ? 0 : 1);
+        var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;
+        return new JobForecast(
+            Costs.Start + Costs.Moving(Costs.Bytes(parameters) + points * ends) + Costs.Passes(model, passes, tokens, work, threads),
+            Costs.Process + Costs.Weights(parameters, trainable, adapter is not null) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + Costs.Activations(model, (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean), longest),
+            FolderBytes + points * ends + checkpoints * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes);
+    }
+
+    private static JobForecast? Reference(JsonObject spec, Shapes shapes, int threads)
+    {
+        if (shapes.Model(spec["policy"]!) is not { } model) return null;
+        var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0);
+        if (shapes.Data(spec, options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) }) is not { } data) return null;
+        var (bytes, tokens) = (Costs.Bytes(Costs.Parameters(model)), data.Rows * data.Mean);
+        var atOnce = (long)Math.Ceiling(Math.Min(data.Rows, ItemsAtOnce) * data.Mean);
+        return new JobForecast(
+            Costs.Start + Costs.Moving(bytes) + Costs.Passes(model, Math.Ceiling((double)data.Rows / ItemsAtOnce), tokens, 1, threads),
+            Costs.Process + bytes + Costs.Forward(model, atOnce, data.Longest),
+            FolderBytes + Costs.Bytes((long)tokens));
+    }
+
+    private static int Steps(string until, int rows, TrainingOptions options)
+    {
+        var all = TrainingOptions.Steps(rows, options);
+        return until.Split(':') switch
+        {
+            ["step", var step] => Math.Min(all, int.Parse(step, CultureInfo.InvariantCulture)),
+            ["epoch", var epochs] => Math.Min(all, TrainingOptions.Steps(rows, options with { MaxSteps = 0, Epochs = double.Parse(epochs, CultureInfo.InvariantCulture) })),
+            _ => all,
+        };
+    }
+
+    private static JobForecast? Evaluate(JsonObject spec, Shapes shapes, int threads)
+    {
+        if (shapes.Model(spec["policy"]!) is not { } model || shapes.Benchmark(spec) is not { } items) return null;
+        var bytes = Costs.Bytes(Costs.Parameters(model));
+        var atOnce = (long)Math.Ceiling(Math.Min(items.Rows, ItemsAtOnce) * items.Mean);
+        return new JobForecast(
+            Costs.Start / 2 + Costs.Moving(bytes) + Costs.Passes(model, Math.Ceiling((double)items.Rows / ItemsAtOnce), items.Rows * items.Mean, 1, threads),
+            Costs.Process + bytes + Costs.Forward(model, atOnce, items.Longest),
+            FolderBytes + items.Rows * SampleBytes);
+    }
+
+    // As full weights; a sum of LoRA adapters, which stays an adapter, takes less.
+    private static JobForecast? Merge(JsonObject spec, Shapes shapes)
+    {
+        if (shapes.Model(spec["base_model"]!) is not { } model) return null;
+        var (bytes, parents) = (Costs.Bytes(Costs.Parameters(model)), spec["parents"]!.AsArray().Count);
+        var largest = Costs.Bytes(model.Weights().Max(weight => weight.Shape.Aggregate(1L, (a, b) => a * b)));
+        return new JobForecast(Costs.Start + Costs.Moving((2 + 6 * parents) * (double)bytes), Costs.Process + (3 + 3 * parents) * largest, FolderBytes + bytes);
+    }
+}

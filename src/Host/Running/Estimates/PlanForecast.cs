@@ -1,0 +1,90 @@
+// What a plan will take, by kind and in total: rules of thumb, corrected by the finished jobs of the run, whose times are known.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Core;
+using PeftAlign.Host.Inspection;
+using PeftAlign.Host.Jobs;
+
+namespace PeftAlign.Host.Running.Estimates;
+
+/// <param name="Kind">train, evaluate ...</param>
+/// <param name="Jobs">Of the plan.</param>
+/// <param name="Finished">Of these.</param>
+/// <param name="Unknown">Open ones that are not predicted.</param>
+/// <param name="Seconds">Of the open ones that are.</param>
+/// <param name="Memory">Most bytes of one process.</param>
+/// <param name="Disk">Bytes that the open ones will add.</param>
+/// <param name="Measured">Whether finished jobs of the kind corrected the time.</param>
+internal sealed record KindForecast(string Kind, int Jobs, int Finished, int Unknown, double Seconds, long Memory, long Disk, bool Measured);
+
+internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnce, bool AssumesLongest)
+{
+    internal static PlanForecast Of(Planned planned, int threads, int atOnce)
+    {
+        var shapes = new Shapes(planned);
+        var kinds = planned.Plan.Jobs.Where(job => job.Kind != "report").GroupBy(job => job.Kind);
+        List<KindForecast> found = [.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => JobForecast.Of(job, shapes, threads)))];
+        return new PlanForecast(found, atOnce, shapes.AssumesLongest);
+    }
+
+    private static KindForecast Kind(RunFolder run, string kind, List<PlanJob> jobs, Func<PlanJob, JobForecast?> forecast)
+    {
+        var all = jobs.ConvertAll(job => (Forecast: forecast(job), Finished: run.IsFinished(job) ? Timing.Read(run.Job(job.Id)) ?? new Timing(default, 0, 0, 0) : null));
+        var done = all.Where(job => job.Finished is { Seconds: > 0 }).ToList();
+        var (said, took) = (done.Sum(job => job.Forecast?.Seconds ?? 0), done.Where(job => job.Forecast is not null).Sum(job => job.Finished!.Seconds));
+        var factor = said > 0 ? took / said : 1;
+        // What no rule predicts takes as long as those of its kind took.
+        double? typical = done.Count > 0 ? done.Average(job => job.Finished!.Seconds) : null;
+        var open = all.Where(job => job.Finished is null).ToList();
+        var unknown = open.Where(job => job.Forecast is null).ToList();
+        return new KindForecast(kind, all.Count, all.Count - open.Count, typical is null ? unknown.Count : 0,
+            open.Sum(job => job.Forecast is { } known ? known.Seconds * factor : typical ?? 0),
+            all.Select(job => Math.Max(job.Forecast?.Memory ?? 0, job.Finished?.PeakMemory ?? 0)).Max(),
+            open.Sum(job => job.Forecast?.Disk ?? 0), done.Count > 0);
+    }
+
+    internal int Unknown => Kinds.Sum(kind => kind.Unknown);
+
+    private double Seconds => Kinds.Sum(kind => kind.Seconds);
+
+    internal JsonObject Document() => new()
+    {
+        ["kinds"] = new JsonObject(Kinds.Select(kind => KeyValuePair.Create(kind.Kind, (JsonNode?)new JsonObject
+        {
+            ["jobs"] = kind.Jobs,
+            ["finished"] = kind.Finished,
+            ["not_predicted"] = kind.Unknown,
+            ["seconds"] = Math.Round(kind.Seconds, 1),
+            ["peak_memory_bytes"] = kind.Memory > 0 ? kind.Memory : null,
+            ["disk_bytes"] = kind.Disk,
+            ["corrected_by_finished_jobs"] = kind.Measured,
+        }))),
+        ["seconds"] = Math.Round(Seconds, 1),
+        ["seconds_with_jobs_at_once"] = Math.Round(Seconds / AtOnce, 1),
+        ["peak_memory_bytes"] = Kinds.Count == 0 ? 0 : Kinds.Max(kind => kind.Memory),
+        ["disk_bytes"] = Kinds.Sum(kind => kind.Disk),
+        ["not_predicted"] = Unknown,
+        ["assumes_longest_rows"] = AssumesLongest,
+    };
+
+    internal IEnumerable<string> Lines()
+    {
+        var table = new TextTable("kind", ">jobs", ">finished", ">time left", ">memory of one", ">disk");
+        foreach (var kind in Kinds) table.Add([kind.Kind, $"{kind.Jobs}", $"{kind.Finished}", .. Amounts(kind.Jobs - kind.Finished, kind.Unknown, kind.Seconds, kind.Memory, kind.Disk)]);
+        table.Add(["total", $"{Kinds.Sum(kind => kind.Jobs)}", $"{Kinds.Sum(kind => kind.Finished)}", .. Amounts(Kinds.Sum(kind => kind.Jobs - kind.Finished), Unknown, Seconds, Kinds.Select(kind => kind.Memory).DefaultIfEmpty(0).Max(), Kinds.Sum(kind => kind.Disk))]);
+        foreach (var line in table.Lines()) yield return "  " + line;
+        if (AtOnce > 1 && Seconds > 0) yield return $"  about {RunDisplay.Duration(Seconds / AtOnce)} with {AtOnce} jobs at once, if dependencies allow";
+        if (Unknown > 0) yield return $"  {Unknown} job(s) are not predicted (models or data that are not there yet, or kinds of work without a rule): totals are at least that";
+        if (AssumesLongest) yield return "  rows that are not there, or not without a tokenizer, are taken to be as long as max_length";
+        if (Kinds.Any(kind => kind.Seconds > 0 && !kind.Measured)) yield return $"  times are rules of thumb ({Costs.FlopsPerThread / 1e9:0} GFLOP/s a thread) until a job of the kind is finished; expect them within a factor of four";
+    }
+
+    // "?" where nothing of a kind is predicted; a part that is has a "+".
+    private static string[] Amounts(int open, int unknown, double seconds, long memory, long disk)
+    {
+        if (open == 0) return ["", memory > 0 ? Sizes.Bytes(memory) : "", ""];
+        if (unknown == open) return ["?", memory > 0 ? Sizes.Bytes(memory) : "?", "?"];
+        var more = unknown > 0 ? "+" : "";
+        return [RunDisplay.Duration(seconds) + more, memory > 0 ? Sizes.Bytes(memory) + more : "?", Sizes.Bytes(disk) + more];
+    }
+}

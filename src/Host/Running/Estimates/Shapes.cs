@@ -1,0 +1,141 @@
+// The shapes that costs follow from: of a plan's models (from config.json, or the config that the manifest names), of its data (the
+// first rows become tokens, as the method prepares them), of its benchmarks. What cannot be known before the run is null.
+
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging.Abstractions;
+using PeftAlign.Abstractions;
+using PeftAlign.Core;
+using PeftAlign.Host.Jobs;
+using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Templates;
+using PeftAlign.Models.Text;
+using PeftAlign.Plugins;
+using PeftAlign.Training;
+
+namespace PeftAlign.Host.Running.Estimates;
+
+/// <param name="Rows">Rows of a data set, or items of a benchmark.</param>
+/// <param name="Mean">Tokens of one, on average over those that were looked at.</param>
+/// <param name="Longest">Of those.</param>
+internal sealed record TextShape(long Rows, double Mean, long Longest);
+
+internal sealed class Shapes(Planned planned)
+{
+    private const int LookAt = 256;
+
+    private readonly Dictionary<string, PlanJob> jobs = planned.Whole.Jobs.ToDictionary(job => job.Id);
+    private readonly Dictionary<string, object?> known = [];
+    private readonly PluginCatalogue plugins = new(planned.Plugins.Values, []);
+
+    /// <summary>A policy's model; null where no config.json tells.</summary>
+    internal DecoderSpec? Model(JsonNode policy) => Once("model " + Root(policy).ToJsonString(), () =>
+    {
+        var root = Root(policy);
+        var architectures = PluginArchitectures.Of(plugins);
+        if (root["weights"] is JsonObject made)
+        {
+            var options = Options(jobs[(string)made["job"]!]);
+            return architectures.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(ModelFolder.Configuration((string)options["architecture"]!["name"]!, MakeModelJob.Settings(options), architectures))));
+        }
+        var path = Full((string)root["weights"]!);
+        var config = Directory.Exists(path) || root["config"] is null ? path : Full((string)root["config"]!);
+        return File.Exists(config) || Directory.Exists(config) ? architectures.Describe(ModelConfig.Open(config)) : null;
+    });
+
+    /// <summary>Rows as a method prepares them for a policy; null where they cannot be read yet.</summary>
+    internal TextShape? Data(JsonObject training, TrainingOptions options) => Once($"data {training["dataset"]!.ToJsonString()} {training["method"]?.ToJsonString()} {Root(training["policy"]!).ToJsonString()} {options.MaxLength} {options.Truncation} {options.MaxPromptLength}", () =>
+    {
+        var job = Context(training);
+        var method = job.Create<IAlignmentMethod>(training["method"]!);
+        var (tokenizer, template) = Text(training["policy"]!);
+        var context = new PrepareContext(tokenizer, options.MaxLength, new MaskLedger()) { ChatTemplate = template, MaxPromptLength = options.MaxPromptLength, KeepEnd = options.Truncation == "keep_end" };
+        var (rows, lengths) = (0L, new List<long>());
+        foreach (var record in job.Open(new DatasetReference(training["dataset"]!.AsObject())))
+            if (++rows <= LookAt) lengths.Add(method.Prepare([record], context).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)));
+        var kept = lengths.Where(length => length > 0).ToList();
+        return kept.Count == 0 ? null : new TextShape(rows * kept.Count / lengths.Count, kept.Average(), kept.Max());
+    });
+
+    /// <summary>Whether lengths of rows that are not there were taken to be max_length.</summary>
+    internal bool AssumesLongest { get; private set; }
+
+    /// <summary>Rows as long as they may be, where only the number of steps is known.</summary>
+    internal TextShape? Longest(TrainingOptions options)
+    {
+        if (options.MaxSteps == 0) return null;
+        AssumesLongest = true;
+        return new TextShape((long)options.BatchSize * options.GradientAccumulationSteps * options.MaxSteps, options.MaxLength, options.MaxLength);
+    }
+
+    /// <summary>A benchmark's requests; null where it asks more than log-likelihoods, or cannot be opened yet.</summary>
+    internal TextShape? Benchmark(JsonObject evaluation) => Once($"benchmark {evaluation["benchmark"]!.ToJsonString()} {Root(evaluation["policy"]!).ToJsonString()}", () =>
+    {
+        var benchmark = Context(evaluation).Create<IBenchmark>(evaluation["benchmark"]!);
+        var (tokenizer, _) = Text(evaluation["policy"]!);
+        var (items, lengths) = (0L, new List<long>());
+        foreach (var item in benchmark.Items())
+            if (++items <= LookAt) lengths.Add(Requests.Groups(benchmark.Requests(item), tokenizer).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)));
+        return lengths.Count == 0 ? null : new TextShape(items, lengths.Average(), lengths.Max());
+    });
+
+    /// <summary>Numbers that an adapter trains: exact where it has a rank and targets, as LoRA; else a hundredth of the model's.</summary>
+    internal static long Trainable(DecoderSpec model, JsonNode? adapter)
+    {
+        if (adapter is null) return Costs.Parameters(model);
+        var options = adapter["options"] as JsonObject ?? [];
+        if (options["rank"] is not JsonValue value || !value.TryGetValue<long>(out var rank)) return Math.Max(1, Costs.Parameters(model) / 100);
+        string[] targets = options["targets"] switch { JsonArray list => [.. list.Select(name => (string)name!)], JsonValue one => [(string)one!], _ => ["all-linear"] };
+        var chosen = model.Weights().Where(weight => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal)
+            && (targets.Contains("all-linear") || targets.Any(target => weight.Name.EndsWith($".{target}.weight", StringComparison.Ordinal))));
+        return rank * chosen.Sum(weight => weight.Shape.Sum());
+    }
+
+    /// <summary>Whether a method compares with a reference policy.</summary>
+    internal bool Refers(JsonNode method) => plugins.Find("method", (string)method["name"]!).Contract.Traits.Contains("reference");
+
+    internal static JsonObject Options(PlanJob job) => JsonNode.Parse(job.Options)!.AsObject();
+
+    // The full weights under a policy: a path, or the job that makes them. Trained and merged policies have their start's shape.
+    private JsonObject Root(JsonNode policy)
+    {
+        if (policy["weights"] is not JsonObject made) return new JsonObject { ["weights"] = policy["weights"]!.DeepClone(), ["config"] = policy["config"]?.DeepClone() };
+        var job = jobs[(string)made["job"]!];
+        var options = Options(job);
+        return (options["policy"] ?? options["base_model"] ?? options["candidates"]?[0]) is { } start ? Root(start) : new JsonObject { ["weights"] = new JsonObject { ["job"] = job.Id } };
+    }
+
+    private (ITokenizer? Tokenizer, IChatTemplate? Template) Text(JsonNode policy)
+    {
+        var root = Root(policy);
+        if (root["weights"] is JsonObject) return (ByteTokenizer.Create(), null);
+        var path = Full((string)root["weights"]!);
+        var template = (string?)policy["chat_template"];
+        if (template is not null && (template.Contains('/') || template.EndsWith(".jinja", StringComparison.Ordinal))) template = Full(template);
+        return (ModelFolder.HasTokenizer(path) ? TokenizerLoader.Load(path) : null, ChatTemplateLoader.Load(path, template));
+    }
+
+    private JobContext Context(JsonObject options) =>
+        new(new JobSpec("", "", "", options, planned.Root, 1, []), planned.Run.Job("forecast"), plugins, NullLogger.Instance, (_, _, _) => { }, default);
+
+    private string Full(string path) => Path.GetFullPath(path, planned.Root);
+
+    // A prediction is no reason to fail: what a job would refuse, it refuses when it runs.
+    private T? Once<T>(string key, Func<T?> find) where T : class
+    {
+        if (known.TryGetValue(key, out var found)) return (T?)found;
+        T? made;
+        try
+        {
+            made = find();
+        }
+        catch (Exception e) when (e is not OutOfMemoryException)
+        {
+            made = null;
+        }
+        known.Add(key, made);
+        return made;
+    }
+}

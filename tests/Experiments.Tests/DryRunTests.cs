@@ -1,0 +1,105 @@
+// What --dry-run predicts, against what the quickstart then took: disk and memory closely, processor time within the factor of four
+// that it promises; afterwards the finished jobs' times stand in the place of rules. And the matrix, and what cannot be known.
+
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class DryRunTests
+{
+    private static readonly string Quickstart = Path.Combine(Peftalign.Repository, "experiments", "quickstart.yaml");
+
+    // With libtorch hidden: a dry run needs no tensor.
+    private static Outcome Dry(params string[] args)
+    {
+        var start = new ProcessStartInfo(Path.Combine(Peftalign.Repository, ".build", "current", "PeftAlign.Host"), ["run", .. args, "--dry-run", "--threads", "1"]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["PEFTALIGN_NATIVE"] = "/nonexistent";
+        using var process = Process.Start(start)!;
+        var err = process.StandardError.ReadToEndAsync();
+        var text = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.Zero, text + err.Result);
+        return new Outcome(process.ExitCode, text, err.Result);
+    }
+
+    private static JsonNode Forecast(params string[] args) => JsonNode.Parse(Dry([.. args, "--json"]).Out)!["forecast"]!;
+
+    private sealed record Took(string Kind, double Seconds, double Processor, long Memory, long Disk);
+
+    private static List<Took> Measured(string run) => [.. Directory.GetDirectories(Path.Combine(run, "jobs")).Select(job =>
+    {
+        var timing = Peftalign.Json(Path.Combine(job, "timing.json"));
+        return new Took((string)Peftalign.Json(Path.Combine(job, "job.json"))["kind"]!, (double)timing["seconds"]!, (double)timing["processor_seconds"]!, (long)timing["peak_memory_bytes"]!,
+            Directory.GetFiles(job, "*", SearchOption.AllDirectories).Sum(file => new FileInfo(file).Length));
+    })];
+
+    [Test]
+    public void The_quickstart_takes_what_was_predicted()
+    {
+        Assert.That(Peftalign.Call("--version").Code, Is.Zero);
+        using var user = new Peftalign();
+        var before = Forecast(Quickstart, "--out", user.Run);
+        Assert.That(((int)before["not_predicted"]!, (bool)before["assumes_longest_rows"]!), Is.EqualTo((0, false)));
+        Assert.That(Directory.Exists(user.Run), Is.False);
+        user.Finish(Quickstart);
+        var took = Measured(user.Run);
+        foreach (var kind in took.GroupBy(job => job.Kind))
+        {
+            var said = before["kinds"]![kind.Key]!;
+            Assert.That((int)said["jobs"]!, Is.EqualTo(kind.Count()), kind.Key);
+            Assert.That((double)said["disk_bytes"]! / kind.Sum(job => job.Disk), Is.InRange(0.7, 1.8), $"disk of {kind.Key}");
+            Assert.That((double)said["peak_memory_bytes"]! / kind.Max(job => job.Memory), Is.InRange(0.65, 1.5), $"memory of {kind.Key}");
+            Assert.That((double)said["seconds"]! / kind.Sum(job => job.Processor), Is.InRange(0.25, 4), $"time of {kind.Key}: {said["seconds"]} said, {kind.Sum(job => job.Processor)} taken");
+        }
+        Assert.That((double)before["seconds"]! / took.Sum(job => job.Processor), Is.InRange(0.25, 4));
+
+        var after = Forecast(Quickstart, "--out", user.Run);
+        Assert.That(((double)after["seconds"]!, (long)after["disk_bytes"]!), Is.EqualTo((0.0, 0L)), "nothing is left");
+        var more = Forecast(Quickstart, "--out", user.Run, "--set", "seeds=[1,2]")["kinds"]!["train"]!;
+        Assert.That(((int)more["jobs"]!, (int)more["finished"]!, (bool)more["corrected_by_finished_jobs"]!), Is.EqualTo((8, 4, true)));
+        Assert.That((double)more["seconds"]!, Is.EqualTo(took.Where(job => job.Kind == "train").Sum(job => job.Seconds)).Within(0.2), "the same trainings with another seed take as long");
+    }
+
+    [Test]
+    public void The_matrix_and_the_kinds_are_tables()
+    {
+        using var user = new Peftalign();
+        var text = Dry(Quickstart, "--out", user.Run, "--jobs", "2").Out;
+        Assert.That(text, Does.StartWith("quickstart: 1 make-model, 4 train, 2 merge, 7 evaluate, 1 report\n"));
+        Assert.That(text, Does.Match(@"(?m)^  kind +jobs  finished  time left  memory of one +disk$").And.Match(@"(?m)^  train +4 +0 +\d+ s +\d+ MB +\d\.\d\d MB$").And.Match(@"(?m)^  total +14 +0 +\d+ s"));
+        Assert.That(text, Does.Contain("with 2 jobs at once").And.Contain("rules of thumb"));
+        Assert.That(text, Does.Match(@"(?m)^  model +data +teach\[all weights\] +tune\[small\] +tune>prefer\[small\]$").And.Match(@"(?m)^  taught +world-2 +- +1 +-$"));
+
+        // 30 columns would be no table for people: a row each, and no more than a screen or two of them.
+        var adapters = string.Join(", ", Enumerable.Range(1, 30).Select(k => $"a{k}: {{ type: lora, rank: {k} }}"));
+        var large = Manifests.Short.Replace("small: { type: lora", $"{adapters.Replace(", a", "\n  a")}\n  small: {{ type: lora").Replace("models: [taught], datasets: [world], methods: [tune]", $"models: [tiny, taught], datasets: [world, exam], methods: [tune], adapters: [{string.Join(", ", Enumerable.Range(1, 30).Select(k => $"a{k}"))}]");
+        var lines = Dry(user.Write("large.yaml", large), "--out", user.Run).Out.Split('\n');
+        Assert.That(lines, Has.Some.Contains("2 models x 2 data x 2 methods x 31 adapters: 121 combinations, 121 policies").And.Some.Contains("and 61 rows more").And.Some.Match(@"^  and \d+ more \(--json has all\)"));
+        Assert.That(lines, Has.Length.LessThan(190));
+    }
+
+    [Test]
+    public void What_is_not_there_is_not_guessed()
+    {
+        using var user = new Peftalign();
+        user.Write("config.json", """{ "architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "torch_dtype": "float32" }""");
+        string Manifest(string config, string length) => $$"""
+            peftalign: 1
+            models: { seven: { path: models/seven{{config}} } }
+            datasets: { rows: { reader: jsonl, path: rows.jsonl } }
+            adapters: { small: { type: lora, rank: 16, alpha: 32, targets: [q_proj, v_proj] } }
+            methods: { tune: { type: sft, adapter: small, {{length}}, batch_size: 4, max_length: 512 } }
+            train: [{ models: seven, datasets: rows, methods: tune }]
+            """;
+        var unknown = Forecast(user.Write("a.yaml", Manifest("", "max_steps: 100")), "--out", user.Run);
+        Assert.That((int)unknown["not_predicted"]!, Is.EqualTo(1), "no shape");
+        Assert.That(Dry(user.File("a.yaml"), "--out", user.Run).Out, Does.Match(@"(?m)^  train +1 +0 +\? +\? +\?$").And.Contain("not predicted"));
+        var epochs = Forecast(user.Write("b.yaml", Manifest(", config: config.json", "epochs: 1")), "--out", user.Run);
+        Assert.That((int)epochs["not_predicted"]!, Is.EqualTo(1), "no number of rows");
+        var shaped = Forecast(user.Write("c.yaml", Manifest(", config: config.json", "max_steps: 100")), "--out", user.Run);
+        Assert.That(((int)shaped["not_predicted"]!, (bool)shaped["assumes_longest_rows"]!), Is.EqualTo((0, true)));
+        Assert.That((double)shaped["peak_memory_bytes"]!, Is.InRange(4 * 6.7e9, 4 * 6.8e9 + 40e9), "6.74 billion float32 weights, and the activations of 2048 tokens");
+        Assert.That((double)shaped["disk_bytes"]!, Is.InRange(4 * 8_388_608.0, 4 * 8_388_608.0 + 100_000), "rank 16 on q and v of 32 layers of width 4096: 8,388,608 numbers");
+    }
+}
