@@ -139,11 +139,14 @@ void turn(const Step& s, int64_t row, const W* x, W* out) {
 template <typename W>
 void run(const Step& s, const W* pq, const W* pk, const W* pv, W* pkeys, W* pvalues, W* pout) {
     int64_t share = s.heads / s.groups;
-    parallel(s.rows * s.groups, [&](int64_t task) {
-        int64_t row = task / s.groups, group = task % s.groups;
-        int64_t own = (s.place(row, s.lengths[row] - 1) * s.groups + group) * s.width, head = row * s.heads + group * share;
+    // Before any row attends: a row may see another that is new in this call.
+    for (int64_t task = 0; task < s.rows * s.groups; task++) {
+        int64_t row = task / s.groups, own = (s.place(row, s.lengths[row] - 1) * s.groups + task % s.groups) * s.width;
         turn(s, row, pk + task * s.width, pkeys + own);
         std::memcpy(pvalues + own, pv + task * s.width, sizeof(W) * s.width);
+    }
+    parallel(s.rows * s.groups, [&](int64_t task) {
+        int64_t row = task / s.groups, group = task % s.groups, head = row * s.heads + group * share;
         static thread_local std::vector<float> buffer;
         int64_t query = share * s.width, stride = (s.lengths[row] + lanes::N) / lanes::N * lanes::N;
         buffer.resize(std::max<size_t>(buffer.size(), 2 * query + share * stride + s.width));

@@ -1,6 +1,7 @@
 // Threads for kernels of some microseconds: idle ones spin for a moment before they sleep, tasks are taken one by one, so
 // that a thread which the machine took away holds up no more than the task it has. The calling thread works too.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 
 namespace pa {
@@ -14,6 +15,15 @@ void run_tasks(int64_t count, Task task, void* context);
 template <typename F>
 void parallel(int64_t count, F&& body) {
     run_tasks(count, [](void* context, int64_t task) { (*static_cast<F*>(context))(task); }, &body);
+}
+
+// Runs body(begin, end) over 0 .. count - 1 in runs of at least `grain`, some for each thread. Which runs there are depends on
+// count and grain alone, never on the number of threads.
+template <typename F>
+void parallel_runs(int64_t count, int64_t grain, F&& body) {
+    constexpr int64_t kRuns = 64;
+    int64_t each = std::max(grain, (count + kRuns - 1) / kRuns);
+    parallel((count + each - 1) / each, [&](int64_t run) { body(run * each, std::min(count, (run + 1) * each)); });
 }
 
 }  // namespace pa

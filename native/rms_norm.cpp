@@ -3,12 +3,12 @@
 // weight multiplies it, as Hugging Face's LlamaRMSNorm does. Fused on the processor; elsewhere, for mixed dtypes and for
 // second derivatives it is composed from ATen's operators. Source: Zhang and Sennrich 2019 (RMSNorm).
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
 #include <cmath>
 
+#include "pool.h"
 #include "rms_norm_rows.h"
 
 namespace pa {
@@ -70,7 +70,7 @@ void forward_rows(const Tensor& x, const Tensor& weight, double eps, Tensor& y, 
     A* pr = inverse.data_ptr<A>();
     Row<T, A> weights(n);
     const A* w = weights.read(pw, n);
-    at::parallel_for(0, count, std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
+    parallel_runs(count, std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
         Row<T, A> input(n);
         std::vector<A> normal(n);
         for (int64_t row = begin; row < end; row++) {
@@ -96,7 +96,7 @@ void input_grad_rows(const Tensor& grad, const Tensor& x, const Tensor& weight, 
     const A* pr = inverse.data_ptr<A>();
     Row<T, A> weights(n);
     const A* w = weights.read(pw, n);
-    at::parallel_for(0, count, std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
+    parallel_runs(count, std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
         Row<T, A> input(n), incoming(n);
         std::vector<A> wide(std::is_same<T, A>::value ? 0 : n);
         for (int64_t row = begin; row < end; row++) {
@@ -120,7 +120,7 @@ void weight_grad_columns(const Tensor& grad, const Tensor& x, const Tensor& inve
     auto *px = x.data_ptr<T>(), *pg = grad.data_ptr<T>(), *out = result.data_ptr<T>();
     const A* pr = inverse.data_ptr<A>();
     int64_t tasks = (n + kColumns - 1) / kColumns;
-    at::parallel_for(0, tasks, std::max<int64_t>(1, kGrain / std::max<int64_t>(count * kColumns, 1)), [&](int64_t begin, int64_t end) {
+    parallel_runs(tasks, std::max<int64_t>(1, kGrain / std::max<int64_t>(count * kColumns, 1)), [&](int64_t begin, int64_t end) {
         Row<T, A> input(kColumns), incoming(kColumns);
         A normal[kColumns], partial[kColumns];
         T rounded[kColumns];

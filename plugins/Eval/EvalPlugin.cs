@@ -14,6 +14,8 @@ public sealed class EvalPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IBenchmark, PreferenceOptions>("preference", resultVersion: 1, (context, options) => new PreferenceBenchmark(options, context));
+        registry.Add<IJudge, CausalOptions>("causal", resultVersion: 1, (context, options) => new CausalJudge(options, context));
+        registry.Add<IJudge, OpenAiOptions>("openai", resultVersion: 1, (_, options) => new OpenAiJudge(options));
         registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 1, (context, options) => new ClassifierJudge(options, context));
     }
 }

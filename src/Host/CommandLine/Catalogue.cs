@@ -1,5 +1,6 @@
 // The commands. A new one is a file in Commands/ and a line here.
 
+using PeftAlign.Host.Bench;
 using PeftAlign.Host.Commands;
 using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Commands.Runs;
@@ -13,6 +14,7 @@ internal static class Catalogue
     [
         RunCommand.Entry,
         RunsCommand.Entry,
+        ReportCommand.Entry,
         TrainCommand.Entry,
         ScoreCommand.Entry,
         GenerateCommand.Entry,
@@ -27,6 +29,8 @@ internal static class Catalogue
         PluginsCommand.Entry,
         PublishCommand.Entry,
         DoctorCommand.Entry,
+        BenchCommand.Entry,
+        BenchWorker.Entry,
         JobCommand.Entry,
     ];
 

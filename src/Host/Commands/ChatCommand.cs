@@ -71,7 +71,7 @@ internal static class ChatCommand
         {
             (this.model, this.encoder, this.options, this.output) = (model, encoder, options, output);
             this.system = system is null ? null : ChatMessage.Of("system", system);
-            generator = DecoderGenerator.Of(model.Decoder, model.Mode, model.Tokenizer, 1);
+            generator = DecoderGenerator.Conversation(model.Decoder, model.Mode, model.Tokenizer);
             Reset();
         }
 

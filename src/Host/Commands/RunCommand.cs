@@ -4,6 +4,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Jobs;
+using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.Running.Estimates;
 using PeftAlign.Host.Store;
@@ -74,6 +75,7 @@ internal static class RunCommand
             ["id"] = j.Id,
             ["kind"] = j.Kind,
             ["label"] = j.Label,
+            ["axes"] = new JsonObject(j.Axes.Select(a => new KeyValuePair<string, JsonNode?>(a.Key, a.Value))),
             ["depends_on"] = new JsonArray([.. j.DependsOn.Select(d => (JsonNode)d)]),
         })]),
     };
@@ -85,6 +87,7 @@ internal static class RunCommand
         // Refusals first: what --strict forgets is gone.
         var threads = RunSettings.Of(run, session.Global.Threads, atOnce, inexact).Threads;
         planned.Keep();
+        planned.Claims.Write(run);
         RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
         var files = new FileHashes(planned.Plugins);
         ChangedFiles.Handle(planned.Plan, run, files, strict, output);
@@ -104,9 +107,12 @@ internal static class RunCommand
             output.Remark($"stopped; what is done stays done; to continue: {asked.Command(run.Path)}");
             throw;
         }
+        var model = ReportModel.Of(RunData.Read(run), planned.Claims.Text, planned.Claims.Name);
         var report = ReportJob.Build(planned.Whole.Name, planned.Whole.Jobs, run);
+        JsonReport.AddTo(report, model);
         RunFolder.Write(run.Report, report.ToJsonString(new() { WriteIndented = true }) + "\n");
-        output.Result(() => report, () => ReportJob.Lines(report));
+        RunFolder.Write(run.Page, HtmlReport.Render(model));
+        output.Result(() => report, () => [.. ReportJob.Lines(report), .. MarkdownReport.Verdicts(model).Select(line => $"{planned.Whole.Name}: {line}")]);
         return Conclude(asked, summary, run, output);
     }
 

@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Host.Reports;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Running;
@@ -11,8 +12,9 @@ namespace PeftAlign.Host.Running;
 /// <param name="Run">Where.</param>
 /// <param name="Root">The manifest's folder.</param>
 /// <param name="Plugins">The plugins by id.</param>
+/// <param name="Claims">What the report tests.</param>
 /// <param name="Keep">Writes what planning learned; called when the run's folder is held.</param>
-internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, PluginFolder> Plugins, Action Keep);
+internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, PluginFolder> Plugins, RunClaims Claims, Action Keep);
 
 internal static class Planning
 {
@@ -32,7 +34,7 @@ internal static class Planning
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);
-        return new Planned(chosen, planned.Plan!, run, root, plugins.ById, () =>
+        return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), () =>
         {
             hashes.Save();
             plugins.Lock(manifest, run.Path, planned.Plan!, asked.UpdateLock);

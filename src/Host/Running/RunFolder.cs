@@ -13,6 +13,12 @@ internal sealed record RunFolder(string Path)
 
     internal string Report => System.IO.Path.Combine(Path, "report.json");
 
+    /// <summary>The report for people, one file.</summary>
+    internal string Page => System.IO.Path.Combine(Path, "report.html");
+
+    /// <summary>The claims that the manifest named, as they were when the run began; its first line holds their name.</summary>
+    internal string Claims => System.IO.Path.Combine(Path, "claims.yaml");
+
     internal string Hashes => System.IO.Path.Combine(Path, "hashes.json");
 
     /// <summary>Written and deleted to see whether anything can be.</summary>

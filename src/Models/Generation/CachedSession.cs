@@ -1,6 +1,7 @@
 // Next-token scores of a decoder with a cache. Rows of unequal lengths stand side by side without padding; a prompt is
 // computed once for all its samples and beams.
 
+using System.Runtime.InteropServices;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
@@ -41,6 +42,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         sequences = [];
+        Computed += prompts.Sum(p => p.Length);
         var groups = prompts.Select(p => new CompletionGroup(p, [Completion.Of([0])])).ToList(); // the completion asks for the last row's scores
         var scores = new List<Tensor>();
         var prefix = cache.Reserve(fronts[null].Prefix); // once for all sequences
@@ -61,14 +63,54 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
     public Tensor Next(IReadOnlyList<int> parents, IReadOnlyList<int> tokens)
     {
         var outgrown = Grow(parents, tokens);
-        if (outgrown) return Anew();
+        if (outgrown) return Anew([.. sequences.Select(s => s.Ids.ToArray())]);
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var lengths = sequences.ConvertAll(s => (long)s.Places.Count);
-        var past = new PastPlaces(Places(), torch.tensor(lengths, device: model.Device));
-        var step = new Step(sequences.ConvertAll(s => (long)s.Ids[^1]), lengths.ConvertAll(n => n - 1));
-        using var pack = Pack.Of(step, place, new CachedAttention(cache, past, whole));
-        return Scores(model.Forward(pack, mode)).MoveToOuterDisposeScope();
+        return Scores(Hidden(sequences.ConvertAll(s => (long)s.Ids[^1]), sequences.ConvertAll(s => s.Places))).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Begins with one prompt. What it shares with the start of the one sequence before it is not computed again.</summary>
+    /// <returns>(1, V)</returns>
+    internal Tensor Resume(int[] prompt)
+    {
+        // Keys that were turned by a length's own frequencies serve no other length.
+        var shared = sequences.Count == 1 && place.LengthClass is null ? Math.Min(prompt.AsSpan().CommonPrefixLength(CollectionsMarshal.AsSpan(sequences[0].Ids)), prompt.Length - 1) : 0;
+        if (shared == 0) return Anew([prompt]);
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var (ids, places) = sequences[0];
+        places.RemoveRange(places.Count - ids.Count + shared, ids.Count - shared);
+        ids.RemoveRange(shared, ids.Count - shared);
+        // Each new token is a row of its own that sees the rows before it.
+        var last = torch.empty(0);
+        for (var at = shared; at < prompt.Length; at += (int)Decoding.FewRows)
+        {
+            var next = prompt[at..Math.Min(prompt.Length, at + (int)Decoding.FewRows)];
+            var pasts = new List<List<int>>();
+            foreach (var (token, row) in next.Zip(cache.Take(next.Length, () => places)))
+            {
+                sequences[0].Add(token, row);
+                pasts.Add([.. places]);
+            }
+            Computed += next.Length;
+            last = Hidden([.. next.Select(token => (long)token)], pasts).narrow(0, next.Length - 1, 1);
+        }
+        return Scores(last).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Prompt tokens that were computed so far.</summary>
+    internal long Computed { get; private set; }
+
+    /// <summary>Rows that the cache has memory for.</summary>
+    internal long CacheRows => cache.Capacity;
+
+    // (R, d) of rows that each see a past with their own token at its end.
+    private Tensor Hidden(List<long> tokens, List<List<int>> pasts)
+    {
+        var lengths = pasts.ConvertAll(p => (long)p.Count);
+        var past = new PastPlaces(Places(pasts), torch.tensor(lengths, device: model.Device));
+        using var pack = Pack.Of(new Step(tokens, lengths.ConvertAll(n => n - 1)), place, new CachedAttention(cache, past, whole));
+        return model.Forward(pack, mode);
     }
 
     public void Dispose()
@@ -81,7 +123,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
     // Whether keys in the cache were turned by other frequencies than the longer sequence has.
     private bool Grow(IReadOnlyList<int> parents, IReadOnlyList<int> tokens)
     {
-        var first = cache.Reserve(parents.Count);
+        var places = cache.Take(parents.Count, () => parents.Distinct().SelectMany(p => sequences[p].Places));
         var children = parents.GroupBy(p => p).ToDictionary(g => g.Key, g => g.Count());
         var outgrown = false;
         var next = new List<Sequence>(parents.Count);
@@ -91,29 +133,29 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
             if (place.LengthClass is { } of) outgrown |= of(parent.Places.Count + 1) != of(parent.Places.Count + 2);
             if (children[parents[k]] > 1)
             {
-                next.Add(parent.With(tokens[k], first + k));
+                next.Add(parent.With(tokens[k], places[k]));
                 continue;
             }
-            parent.Add(tokens[k], first + k);
+            parent.Add(tokens[k], places[k]);
             next.Add(parent);
         }
         sequences = next;
         return outgrown;
     }
 
-    private Tensor Anew()
+    private Tensor Anew(IReadOnlyList<int[]> prompts)
     {
         cache.Dispose();
         cache = new KeyValueCache(model);
-        return Begin([.. sequences.Select(s => s.Ids.ToArray())]);
+        return Begin(prompts);
     }
 
-    private Tensor Places()
+    private Tensor Places(List<List<int>> pasts)
     {
-        var longest = sequences.Max(s => s.Places.Count);
-        var places = new int[sequences.Count * longest];
-        for (var k = 0; k < sequences.Count; k++) sequences[k].Places.CopyTo(places, k * longest);
-        return torch.tensor(places, [sequences.Count, longest], device: model.Device);
+        var longest = pasts.Max(p => p.Count);
+        var places = new int[pasts.Count * longest];
+        for (var k = 0; k < pasts.Count; k++) pasts[k].CopyTo(places, k * longest);
+        return torch.tensor(places, [pasts.Count, longest], device: model.Device);
     }
 
     // Once, since a delta of the head makes a matrix of its own.

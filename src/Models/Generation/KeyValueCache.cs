@@ -11,6 +11,7 @@ internal sealed class KeyValueCache(DecoderModel model) : IDisposable
     private const long FirstRows = 128;
 
     private readonly (Tensor Keys, Tensor Values)[] layers = new (Tensor, Tensor)[model.Spec.Layers];
+    private readonly Stack<int> free = [];
     private long capacity;
 
     /// <summary>Rows in use.</summary>
@@ -22,7 +23,21 @@ internal sealed class KeyValueCache(DecoderModel model) : IDisposable
     /// <summary>Keys and values of all layers, one layer after another.</summary>
     internal Tensor[] All => [.. layers.SelectMany(l => (Tensor[])[l.Keys, l.Values])];
 
-    /// <summary>Takes rows for new tokens.</summary>
+    /// <summary>Rows that there is memory for.</summary>
+    internal long Capacity => capacity;
+
+    /// <summary>Takes a row for the next token of each of some sequences: where memory ends, first what no sequence uses any more.</summary>
+    /// <param name="rows">How many.</param>
+    /// <param name="inUse">The rows of all sequences that go on.</param>
+    internal int[] Take(int rows, Func<IEnumerable<int>> inUse)
+    {
+        if (free.Count < rows && Count + rows - free.Count > capacity) Release(inUse());
+        var taken = new int[rows];
+        for (var k = 0; k < rows; k++) taken[k] = free.Count > 0 ? free.Pop() : Reserve(1);
+        return taken;
+    }
+
+    /// <summary>Takes rows side by side for new tokens.</summary>
     /// <returns>The first of them.</returns>
     internal int Reserve(int rows)
     {
@@ -30,6 +45,15 @@ internal sealed class KeyValueCache(DecoderModel model) : IDisposable
         Count += rows;
         if (Count > capacity) Grow();
         return checked((int)first);
+    }
+
+    private void Release(IEnumerable<int> inUse)
+    {
+        var used = new bool[Count];
+        foreach (var row in inUse) used[row] = true;
+        free.Clear();
+        for (var row = used.Length - 1; row >= 0; row--)
+            if (!used[row]) free.Push(row);
     }
 
     public void Dispose()

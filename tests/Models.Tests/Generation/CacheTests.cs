@@ -78,6 +78,50 @@ internal sealed class CacheTests
         Same(model, [[1, 2, 3, 4, 5], [6], [7, 8, 9]], new ForwardMode { Deltas = deltas }, 8, 2e-6);
     }
 
+    // A conversation: each prompt begins with the prompt and the answer before it.
+    [Test]
+    public void A_prompt_that_goes_on_from_the_last_sequence_computes_what_is_new_only([Values] bool adapter)
+    {
+        var model = Tiny.Model(torch.float32);
+        var mode = adapter ? new ForwardMode { Deltas = Tiny.Deltas(model, torch.float32) } : ForwardMode.Plain;
+        var session = new ConversationSession(model, mode);
+        var talk = new Generator(new GenerationLimits(model.Spec.Vocabulary, null), null, () => session, 1);
+        var alone = new Generator(new GenerationLimits(model.Spec.Vocabulary, null), null, () => new CachedSession(model, mode), 1);
+        var options = new GenerationOptions { MaxNewTokens = 6 };
+        int[] prompt = [1, 2, 3, 4, 5];
+        long expected = prompt.Length;
+        for (var turn = 0; turn < 4; turn++)
+        {
+            var answer = talk.Generate([new GenerationPrompt(prompt, turn)], options)[0][0].Ids;
+            Assert.That(answer, Is.EqualTo(alone.Generate([new GenerationPrompt(prompt, turn)], options)[0][0].Ids), $"turn {turn}");
+            Assert.That(session.Computed, Is.EqualTo(expected), $"turn {turn}");
+            // The answer's last token was never computed; turn 2 leaves the conversation after its third token.
+            int[] said = [.. Enumerable.Range(0, 15 * turn + 2).Select(k => (7 * k + turn) % 20)];
+            expected += turn == 1 ? said.Length - 3 : said.Length + 1;
+            prompt = turn == 1 ? [1, 2, 3, .. said[3..]] : [.. prompt, .. answer, .. said];
+        }
+    }
+
+    [Test]
+    public void What_no_sequence_uses_any_more_is_used_again()
+    {
+        var model = Tiny.Model(torch.float32);
+        using var session = new CachedSession(model, ForwardMode.Plain);
+        using var full = new RecomputeSession(model, ForwardMode.Plain);
+        int[][] prompts = [[1, 2, 3], [4, 5]];
+        session.Begin(prompts).Dispose();
+        full.Begin(prompts).Dispose();
+        // Two sequences, both made anew from the first one over and over, as beams are.
+        for (var step = 0; step < 100; step++)
+        {
+            int[] parents = step % 3 == 0 ? [0, 0] : [0, 1], tokens = [step % 20, (step + 1) % 20];
+            using var made = session.Next(parents, tokens);
+            using var expected = full.Next(parents, tokens);
+            Assert.That((made - expected).abs().max().item<float>(), Is.LessThan(2e-5), $"step {step}");
+        }
+        Assert.That(session.CacheRows, Is.EqualTo(128), "205 rows were taken, of which never more than 110 were in use");
+    }
+
     // A family whose architecture is not built in comes with its plugin; the test waits for it in sight.
     private static DecoderModel Load(string folder)
     {

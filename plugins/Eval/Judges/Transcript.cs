@@ -1,0 +1,56 @@
+// What a service was asked and what it replied, a file for each request, named by the request's hash and written in one step: the
+// cache of later runs, and the record by which a judgement can be checked.
+
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Eval.Judges;
+
+internal sealed class Transcript
+{
+    private readonly string folder;
+
+    internal Transcript(string folder)
+    {
+        this.folder = folder.Length > 0 ? Path.GetFullPath(folder) : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "peftalign", "judges");
+        try
+        {
+            Directory.CreateDirectory(this.folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserErrorException($"The judge's transcript folder {this.folder} cannot be made ({e.Message}); give another one.");
+        }
+    }
+
+    /// <summary>A request's name: all that can change the reply, and no key.</summary>
+    internal static string Key(string url, string body) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(url + "\n" + body)));
+
+    /// <summary>The reply that was kept; null where there is none that can be read.</summary>
+    internal ServiceReply? Find(string key)
+    {
+        var file = Place(key);
+        if (!File.Exists(file)) return null;
+        try
+        {
+            return JsonNode.Parse(File.ReadAllText(file))?["reply"] is JsonObject reply ? new ServiceReply(reply.DeepClone()) : null;
+        }
+        catch (JsonException)
+        {
+            return null; // damaged: asked again and written over
+        }
+    }
+
+    internal void Keep(string key, string url, string body, ServiceReply reply)
+    {
+        var entry = new JsonObject { ["time"] = DateTime.UtcNow.ToString("O"), ["url"] = url, ["request"] = JsonNode.Parse(body), ["reply"] = reply.Json!.DeepClone() };
+        var partial = $"{Place(key)}.{Guid.NewGuid():N}";
+        File.WriteAllText(partial, entry.ToJsonString() + "\n");
+        File.Move(partial, Place(key), overwrite: true);
+    }
+
+    private string Place(string key) => Path.Combine(folder, key + ".json");
+}

@@ -1,0 +1,93 @@
+// Two sides measured in turns, and what came out. The best run stands for a side: other work on the machine only adds time.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Host.Bench;
+
+/// <summary>All runs of one side.</summary>
+/// <param name="Seconds">Of each run.</param>
+/// <param name="PeakMegabytes">Largest anonymous memory of its process.</param>
+internal sealed record SideFigures(IReadOnlyList<double> Seconds, double PeakMegabytes)
+{
+    internal double Best => Seconds.Min();
+
+    internal double Worst => Seconds.Max();
+}
+
+/// <summary>One row of the table.</summary>
+/// <param name="Part">The part it belongs to.</param>
+/// <param name="What">What was done.</param>
+/// <param name="Ours">Our side.</param>
+/// <param name="Peer">The peer's; null where there is none.</param>
+/// <param name="Note">How the results compare, or null.</param>
+internal sealed record Measurement(string Part, string What, SideFigures Ours, SideFigures? Peer, string? Note = null)
+{
+    /// <summary>How many times as fast we are, best against best.</summary>
+    internal double? Ratio => Peer is null ? null : Peer.Best / Ours.Best;
+}
+
+/// <summary>How much to measure.</summary>
+/// <param name="Rounds">Runs of each side, in turns.</param>
+/// <param name="Threads">Compute threads of both.</param>
+/// <param name="Python">A Python with the peers; null = our side alone.</param>
+/// <param name="Script">The peers' side.</param>
+internal sealed record Effort(int Rounds, int Threads, string? Python, string Script)
+{
+    private static readonly string Program = Environment.ProcessPath!;
+
+    // Under `dotnet X.dll` the program is dotnet.
+    private static IEnumerable<string> Start { get; } = Path.GetFileNameWithoutExtension(Program) == "dotnet" ? [typeof(Effort).Assembly.Location] : [];
+
+    /// <summary>Both sides as processes that stay, warmed up by one run, then run in turns.</summary>
+    internal (SideFigures Ours, SideFigures? Peer, JsonArray OurAnswer, JsonArray? PeerAnswer) Kept(string kind, string folder, string rows, CancellationToken cancel)
+    {
+        using var ours = Our(kind, folder, rows);
+        using var peer = Peer(kind, folder, rows);
+        ours.Ready();
+        peer?.Ready();
+        var (answer, other) = (ours.Run().Answer, peer?.Run().Answer);
+        var (a, b) = (new List<double>(), new List<double>());
+        for (var round = 0; round < Rounds; round++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            a.Add(ours.Run().Seconds);
+            if (peer is not null) b.Add(peer.Run().Seconds);
+        }
+        return (new(a, ours.PeakMegabytes), peer is null ? null : new(b, peer.PeakMegabytes), answer!.AsArray(), other?.AsArray());
+    }
+
+    /// <summary>Both sides as new processes for each run; libraries are loaded before the clock starts.</summary>
+    internal (SideFigures Ours, SideFigures? Peer) Fresh(Func<Side> ours, Func<Side?> peer, CancellationToken cancel) => Turns(() => Once(ours()), () => peer() is { } side ? Once(side) : null, cancel);
+
+    /// <summary>Two ways to take one measurement, in turns; the first of each does not count.</summary>
+    internal (SideFigures Ours, SideFigures? Peer) Turns(Func<(double Seconds, double Peak)> ours, Func<(double Seconds, double Peak)?> peer, CancellationToken cancel)
+    {
+        var (a, b) = (new List<(double Seconds, double Peak)>(), new List<(double Seconds, double Peak)>());
+        for (var round = 0; round <= Rounds; round++)
+        {
+            cancel.ThrowIfCancellationRequested();
+            var (first, second) = (ours(), peer());
+            if (round == 0) continue;
+            a.Add(first);
+            if (second is { } other) b.Add(other);
+        }
+        static SideFigures Of(List<(double Seconds, double Peak)> runs) => new([.. runs.Select(r => r.Seconds)], runs.Max(r => r.Peak));
+        return (Of(a), b.Count == 0 ? null : Of(b));
+    }
+
+    internal Side Our(string kind, string folder, string rows) => Side.Start(Program, [.. Start, "bench-worker", kind, folder, rows, "--threads", $"{Threads}"], Threads);
+
+    internal Side? Peer(string kind, string folder, string rows) => Python is null ? null : Side.Start(Python, [Script, kind, folder, rows, $"{Threads}"], Threads);
+
+    /// <summary>A command of ours from start to end.</summary>
+    internal (double Seconds, double Peak, string Said) Whole(params string[] arguments) => Side.Whole(Program, [.. Start, .. arguments], Threads);
+
+    private static (double, double) Once(Side side)
+    {
+        using (side)
+        {
+            side.Ready();
+            return (side.Run().Seconds, side.PeakMegabytes);
+        }
+    }
+}

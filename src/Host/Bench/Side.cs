@@ -1,0 +1,117 @@
+// One side of a measurement as a process of its own: a line "run" on its input is answered by one line {seconds, answer}. Its
+// anonymous memory is sampled from outside, in one way for both sides.
+
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Host.Bench;
+
+internal sealed class Side : IDisposable
+{
+    private const int SampleMilliseconds = 20;
+
+    private readonly Process process;
+    private readonly Timer sampler;
+    private readonly Task<string> complaints;
+
+    private Side(Process process)
+    {
+        this.process = process;
+        complaints = process.StandardError.ReadToEndAsync();
+        sampler = new Timer(_ => Sample(), null, 0, SampleMilliseconds);
+    }
+
+    /// <summary>Peak of RssAnon: heap without mapped files, MB.</summary>
+    internal double PeakMegabytes { get; private set; }
+
+    /// <param name="program">What to start.</param>
+    /// <param name="arguments">Its arguments.</param>
+    /// <param name="threads">Compute threads.</param>
+    internal static Side Start(string program, IEnumerable<string> arguments, int threads)
+    {
+        var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
+        foreach (var argument in arguments) start.ArgumentList.Add(argument);
+        var count = threads.ToString(CultureInfo.InvariantCulture);
+        foreach (var (name, value) in (ReadOnlySpan<(string, string)>)[("OMP_NUM_THREADS", count), ("MKL_NUM_THREADS", count), ("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_VERBOSITY", "error"), ("TOKENIZERS_PARALLELISM", "false")])
+            start.Environment[name] = value;
+        try
+        {
+            return new Side(Process.Start(start)!);
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new UserErrorException($"'{program}' cannot be started: {e.Message}. Name a Python that has the peers with --peers, or leave it out.");
+        }
+    }
+
+    /// <summary>Waits until it is ready, and returns what it says of itself.</summary>
+    internal JsonNode Ready() => Answer();
+
+    /// <summary>Runs once.</summary>
+    internal (double Seconds, JsonNode? Answer) Run()
+    {
+        process.StandardInput.WriteLine("run");
+        process.StandardInput.Flush();
+        var said = Answer();
+        return ((double)said["seconds"]!, said["answer"]);
+    }
+
+    /// <summary>Runs a program to its end; seconds of the whole process.</summary>
+    internal static (double Seconds, double Peak, string Said) Whole(string program, IEnumerable<string> arguments, int threads)
+    {
+        var clock = Stopwatch.StartNew();
+        using var side = Start(program, arguments, threads);
+        side.process.StandardInput.Close();
+        var said = side.process.StandardOutput.ReadToEnd();
+        side.process.WaitForExit();
+        var seconds = clock.Elapsed.TotalSeconds;
+        if (side.process.ExitCode != 0) throw side.Failed();
+        return (seconds, side.PeakMegabytes, said);
+    }
+
+    public void Dispose()
+    {
+        sampler.Dispose();
+        try
+        {
+            process.StandardInput.Close();
+            if (!process.WaitForExit(5000)) process.Kill();
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException)
+        {
+            // It has ended already.
+        }
+        process.Dispose();
+    }
+
+    // Anything that is no JSON object is a remark of a library.
+    private JsonNode Answer()
+    {
+        while (process.StandardOutput.ReadLine() is { } line)
+            if (line.StartsWith('{')) return JsonNode.Parse(line)!;
+        throw Failed();
+    }
+
+    private IOException Failed()
+    {
+        process.WaitForExit();
+        var last = complaints.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(3);
+        return new IOException($"{Path.GetFileName(process.StartInfo.FileName)} {string.Join(' ', process.StartInfo.ArgumentList.Take(3))} ended with code {process.ExitCode}: {string.Join(" | ", last)}");
+    }
+
+    private void Sample()
+    {
+        try
+        {
+            var line = File.ReadLines($"/proc/{process.Id}/status").FirstOrDefault(l => l.StartsWith("RssAnon", StringComparison.Ordinal));
+            if (line is null) return;
+            PeakMegabytes = Math.Max(PeakMegabytes, long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024.0);
+        }
+        catch (Exception e) when (e is IOException or InvalidOperationException)
+        {
+            // It has ended.
+        }
+    }
+}

@@ -1,0 +1,61 @@
+// One number with its 95 % interval for each configuration and metric: over seeds and items where both are there.
+
+using PeftAlign.Core.Statistics;
+
+namespace PeftAlign.Host.Reports;
+
+/// <summary>Policy: The configuration, without its seed. Benchmark: Label of the benchmark. Metric: Name of the metric. Kind: untouched,
+/// trained or merged. Checkpoint: "step:100", or empty for the end. Value: Mean over seeds. Interval: 95 %; NaN limits where
+/// there is none. Method: How the interval was made, in words. Seeds: Number of seeds. Count: Items of each.</summary>
+internal sealed record Estimate(string Policy, string Benchmark, string Metric, string Kind, string Checkpoint, double Value, Interval Interval, string Method, int Seeds, int Count, bool HigherIsBetter, bool IsFirst)
+{
+    /// <summary>Of one job of the configuration.</summary>
+    internal required RunJob Job { get; init; }
+
+    internal string Column => $"{Benchmark} {Metric}";
+
+    /// <summary>The policy without the point at which it was taken.</summary>
+    internal string Configuration => Policy.Split('@')[0];
+}
+
+internal static class Estimates
+{
+    private const double Alpha = 0.05;
+    private const int Draws = 2000;
+    private static readonly Interval None = new(double.NaN, double.NaN);
+
+    internal static IReadOnlyList<Estimate> Of(IEnumerable<Measured> measured) =>
+        [.. measured.GroupBy(m => (m.Job.Policy, Benchmark: Benchmark(m.Job), m.Metric)).Select(group => One(group.Key.Benchmark, [.. group]))];
+
+    private static string Benchmark(RunJob job) =>
+        string.Join(" ", new[] { job.Axis("benchmark"), job.Axis("benchmark_variant"), job.Axis("control") }.Where(part => part.Length > 0));
+
+    private static Estimate One(string benchmark, IReadOnlyList<Measured> seeds)
+    {
+        var first = seeds[0];
+        var values = seeds.Select(s => s.Observation.Value).ToArray();
+        var (interval, method) = Interval(seeds, values);
+        return new Estimate(
+            first.Job.Policy, benchmark, first.Metric, first.Job.Axis("policy"), first.Job.Axis("checkpoint"), values.Average(), interval, method, seeds.Count, first.Count,
+            first.Observation.HigherIsBetter, first.Observation.IsFirst) { Job = first.Job };
+    }
+
+    private static (Interval, string) Interval(IReadOnlyList<Measured> seeds, double[] values)
+    {
+        var arms = seeds.Select(s => s.Observation.Items).ToArray();
+        var sameItems = arms.All(items => items.Length > 1 && items.Length == arms[0].Length);
+        if (seeds.Count > 1 && sameItems)
+        {
+            var crossed = HierarchicalBootstrap.Crossed(arms, Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
+            return (double.IsNaN(crossed.Bca.Lower + crossed.Bca.Upper) ? crossed.Percentile : crossed.Bca, "bootstrap over seeds and items");
+        }
+        if (seeds.Count > 1) return values.Distinct().Count() > 1 ? (LocationTests.MeanInterval(values, 1 - Alpha), "t over seeds") : (None, "");
+        if (sameItems && arms[0].All(score => score is 0 or 1)) return (Proportions.Wilson95((int)arms[0].Sum(), arms[0].Length), "Wilson");
+        if (sameItems)
+        {
+            var drawn = Bootstrap.Mean(arms[0], Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
+            return (double.IsNaN(drawn.Bca.Lower + drawn.Bca.Upper) ? drawn.Percentile : drawn.Bca, "bootstrap over items");
+        }
+        return seeds[0].StandardError is { } error && double.IsFinite(error) ? (new Interval(values[0] - (1.96 * error), values[0] + (1.96 * error)), "± 1.96 standard errors") : (None, "");
+    }
+}

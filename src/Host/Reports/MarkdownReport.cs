@@ -1,0 +1,45 @@
+// The report as Markdown, for pull requests and notes: verdicts, results, merges, costs.
+
+using System.Text;
+
+namespace PeftAlign.Host.Reports;
+
+internal static class MarkdownReport
+{
+    internal static string Render(ReportModel model)
+    {
+        var text = new StringBuilder($"# {model.Data.Name}\n\n{model.Data.Jobs.Count(j => j.Outcome is not null)} of {model.Data.Jobs.Count} jobs are finished. Intervals are 95 %.\n");
+        if (model.Claims.Count > 0)
+            Table(text, $"Claims ({model.ClaimsName})", ["claim", "verdict", "estimate", "interval", "p (Holm)", "checked as"], model.Claims.Select(c => new[]
+            {
+                $"**{c.Id}** {c.Says}", c.Verdict + (c.Reason.Length > 0 ? $" ({c.Reason})" : ""), Plot.Short(c.Estimate), Interval(c.Lower, c.Upper), Plot.Short(c.AdjustedP), $"{c.Metric}: {c.Statement}",
+            }));
+        var columns = model.Final.Select(e => e.Column).Distinct().ToList();
+        Table(text, "Results", ["policy", .. columns], model.Final.GroupBy(e => e.Policy).Select(policy => (string[])
+            [policy.Key, .. columns.Select(c => policy.FirstOrDefault(e => e.Column == c) is { } e ? $"{Plot.Short(e.Value)} {Interval(e.Interval.Lower, e.Interval.Upper)}" : "–")]));
+        if (model.Merges.Count > 0)
+            Table(text, "Merges against their parents", ["merge", "metric", "merge", "mean of parents", "best parent"], model.Merges.Select(m => new[]
+            {
+                m.Merge, m.Column, Plot.Short(m.Value), Plot.Short(m.Parents.Average(p => p.Value)), Plot.Short(m.Value - m.AgainstBest),
+            }));
+        if (model.FactorRows.Count > 0)
+            Table(text, "Which factor matters", ["metric", "share of the variance"], model.FactorRows.Select(f => new[]
+            {
+                f.Column, f.Why.Length > 0 ? f.Why : string.Join(", ", f.Shares.Select(s => $"{s.Factor} {Plot.Short(100 * s.Share)} %")),
+            }));
+        Table(text, "Costs", ["kind", "jobs", "seconds"], model.Data.Jobs.Where(j => j.Seconds is not null).GroupBy(j => j.Kind).Select(k => new[] { k.Key, $"{k.Count()}", Plot.Short(k.Sum(j => j.Seconds!.Value)) }));
+        return text.ToString();
+    }
+
+    /// <summary>One line a verdict, for the end of a run.</summary>
+    internal static IEnumerable<string> Verdicts(ReportModel model) =>
+        model.Claims.Select(c => $"{c.Id} {c.Verdict}: {c.Says} {Plot.Short(c.Estimate)} {Interval(c.Lower, c.Upper)}{(c.Reason.Length > 0 ? $", {c.Reason}" : "")}");
+
+    private static string Interval(double lower, double upper) => double.IsNaN(lower) ? "" : $"[{Plot.Short(lower)}, {Plot.Short(upper)}]";
+
+    private static void Table(StringBuilder text, string title, IReadOnlyList<string> head, IEnumerable<string[]> rows)
+    {
+        text.Append($"\n## {title}\n\n| {string.Join(" | ", head)} |\n|{string.Concat(head.Select(_ => "---|"))}\n");
+        foreach (var row in rows) text.Append($"| {string.Join(" | ", row.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal).Replace('\n', ' ').Trim()))} |\n");
+    }
+}

@@ -1,0 +1,147 @@
+// Plots as SVG text: axes with round ticks, lines, points with intervals. Colours are classes, so that the page's style sheet can
+// follow a dark screen or paper; every mark has a title that a pointer shows and a screen reader reads.
+
+using System.Globalization;
+using System.Net;
+using System.Text;
+
+namespace PeftAlign.Host.Reports;
+
+/// <summary>Name: What the legend says. Points: X and Y.</summary>
+internal sealed record Series(string Name, IReadOnlyList<(double X, double Y)> Points);
+
+/// <summary>Label: What stands beside it. Lower: Lower end of the interval; NaN where there is none. Class: Colour class.</summary>
+internal sealed record Whisker(string Label, double Value, double Lower, double Upper, string Class);
+
+internal static class Plot
+{
+    internal const int Colours = 8;
+    private const double Left = 62, Right = 14, Top = 12, Bottom = 42;
+
+    /// <summary>Lines over a common axis.</summary>
+    internal static string Lines(IReadOnlyList<Series> series, string xLabel, string yLabel, double width = 440, double height = 250, bool points = false)
+    {
+        var all = series.SelectMany(s => s.Points).ToList();
+        var (x, y) = (Scale.Of(all.Select(p => p.X), Left, width - Right), Scale.Of(all.Select(p => p.Y), height - Bottom, Top));
+        var svg = Open(width, height, $"{yLabel} over {xLabel}");
+        Axes(svg, x, y, xLabel, yLabel, width, height);
+        foreach (var (s, k) in series.Select((s, k) => (s, k % Colours)))
+        {
+            svg.Append(CultureInfo.InvariantCulture, $"<polyline class=\"line c{k}\" points=\"{string.Join(' ', s.Points.Select(p => $"{N(x.At(p.X))},{N(y.At(p.Y))}"))}\"><title>{Text(s.Name)}</title></polyline>");
+            if (points)
+                foreach (var p in s.Points) svg.Append($"<circle class=\"dot c{k}\" cx=\"{N(x.At(p.X))}\" cy=\"{N(y.At(p.Y))}\" r=\"3\"><title>{Text($"{s.Name}: {Short(p.X)}, {Short(p.Y)}")}</title></circle>");
+        }
+        return svg.Append("</svg>").ToString();
+    }
+
+    /// <summary>Named points in a plane with their intervals; a number stands at each, which the list beside the plot explains.</summary>
+    internal static string Scatter(IReadOnlyList<(Whisker X, Whisker Y)> marks, string xLabel, string yLabel, double width = 560, double height = 380)
+    {
+        var x = Scale.Of(marks.SelectMany(m => Span(m.X)), Left, width - Right);
+        var y = Scale.Of(marks.SelectMany(m => Span(m.Y)), height - Bottom, Top);
+        var svg = Open(width, height, $"{yLabel} against {xLabel}");
+        Axes(svg, x, y, xLabel, yLabel, width, height);
+        foreach (var ((a, b), k) in marks.Select((m, k) => (m, k)))
+        {
+            var (px, py) = (x.At(a.Value), y.At(b.Value));
+            if (double.IsFinite(a.Lower)) svg.Append($"<line class=\"whisker {a.Class}\" x1=\"{N(x.At(a.Lower))}\" x2=\"{N(x.At(a.Upper))}\" y1=\"{N(py)}\" y2=\"{N(py)}\"/>");
+            if (double.IsFinite(b.Lower)) svg.Append($"<line class=\"whisker {a.Class}\" x1=\"{N(px)}\" x2=\"{N(px)}\" y1=\"{N(y.At(b.Lower))}\" y2=\"{N(y.At(b.Upper))}\"/>");
+            svg.Append($"<circle class=\"dot {a.Class}\" cx=\"{N(px)}\" cy=\"{N(py)}\" r=\"8\"><title>{Text($"{a.Label}: {Short(a.Value)}, {Short(b.Value)}")}</title></circle>");
+            svg.Append($"<text class=\"inside\" x=\"{N(px)}\" y=\"{N(py + 3.5)}\">{k + 1}</text>");
+        }
+        return svg.Append("</svg>").ToString();
+    }
+
+    /// <summary>Values with intervals, one below the other, with a line at a number.</summary>
+    internal static string Forest(IReadOnlyList<Whisker> rows, string label, double? reference = null, double width = 760)
+    {
+        const double Step = 22, Names = 300;
+        var height = (rows.Count * Step) + Bottom + 8;
+        var x = Scale.Of(rows.SelectMany(Span).Concat(reference is { } r ? [r] : []), Names, width - 70);
+        var svg = Open(width, height, label);
+        foreach (var tick in x.Ticks)
+            svg.Append($"<line class=\"grid\" x1=\"{N(x.At(tick))}\" x2=\"{N(x.At(tick))}\" y1=\"4\" y2=\"{N(height - Bottom + 4)}\"/><text class=\"tick middle\" x=\"{N(x.At(tick))}\" y=\"{N(height - Bottom + 18)}\">{x.Text(tick)}</text>");
+        if (reference is { } at) svg.Append($"<line class=\"reference\" x1=\"{N(x.At(at))}\" x2=\"{N(x.At(at))}\" y1=\"4\" y2=\"{N(height - Bottom + 4)}\"/>");
+        foreach (var (row, k) in rows.Select((row, k) => (row, k)))
+        {
+            var y = 16 + (k * Step);
+            svg.Append($"<text class=\"name\" x=\"{N(Names - 12)}\" y=\"{N(y + 4)}\">{Text(Cut(row.Label, 46))}<title>{Text(row.Label)}</title></text>");
+            if (double.IsFinite(row.Lower)) svg.Append($"<line class=\"whisker {row.Class}\" x1=\"{N(x.At(row.Lower))}\" x2=\"{N(x.At(row.Upper))}\" y1=\"{N(y)}\" y2=\"{N(y)}\"/>");
+            svg.Append($"<circle class=\"dot {row.Class}\" cx=\"{N(x.At(row.Value))}\" cy=\"{N(y)}\" r=\"4\"><title>{Text($"{row.Label}: {Short(row.Value)}")}</title></circle>");
+            svg.Append($"<text class=\"tick\" x=\"{N(width - 62)}\" y=\"{N(y + 4)}\">{Short(row.Value)}</text>");
+        }
+        return svg.Append($"<text class=\"axis middle\" x=\"{N((Names + width - 70) / 2)}\" y=\"{N(height - 8)}\">{Text(label)}</text></svg>").ToString();
+    }
+
+    /// <summary>Shares of one, as bars.</summary>
+    internal static string Bars(IReadOnlyList<(string Name, double Share, string Note)> bars, string label, double width = 560)
+    {
+        const double Step = 26, Names = 110;
+        var svg = Open(width, (bars.Count * Step) + 8, label);
+        foreach (var (bar, k) in bars.Select((bar, k) => (bar, k)))
+        {
+            var (y, length) = (6 + (k * Step), Math.Clamp(bar.Share, 0, 1) * (width - Names - 150));
+            svg.Append($"<text class=\"name\" x=\"{N(Names - 8)}\" y=\"{N(y + 13)}\">{Text(bar.Name)}</text><rect class=\"bar\" x=\"{N(Names)}\" y=\"{N(y)}\" width=\"{N(Math.Max(length, 1))}\" height=\"17\"/><text class=\"tick\" x=\"{N(Names + length + 6)}\" y=\"{N(y + 13)}\">{Text(bar.Note)}</text>");
+        }
+        return svg.Append("</svg>").ToString();
+    }
+
+    /// <summary>A number as tables show it.</summary>
+    internal static string Short(double value) =>
+        !double.IsFinite(value) ? "–"
+        : value == 0 ? "0"
+        : Math.Abs(value) is >= 0.0005 and < 10000 ? value.ToString(Math.Abs(value) >= 100 ? "0.0" : Math.Abs(value) >= 10 ? "0.00" : "0.000", CultureInfo.InvariantCulture).Replace('-', '−')
+        : value.ToString("0.00e0", CultureInfo.InvariantCulture).Replace('-', '−');
+
+    private static IEnumerable<double> Span(Whisker w) => double.IsFinite(w.Lower) ? [w.Value, w.Lower, w.Upper] : [w.Value];
+
+    private static StringBuilder Open(double width, double height, string label) =>
+        new($"<svg viewBox=\"0 0 {N(width)} {N(height)}\" width=\"{N(width)}\" role=\"img\" aria-label=\"{Text(label)}\">");
+
+    private static void Axes(StringBuilder svg, Scale x, Scale y, string xLabel, string yLabel, double width, double height)
+    {
+        foreach (var tick in y.Ticks)
+            svg.Append($"<line class=\"grid\" x1=\"{N(Left)}\" x2=\"{N(width - Right)}\" y1=\"{N(y.At(tick))}\" y2=\"{N(y.At(tick))}\"/><text class=\"tick end\" x=\"{N(Left - 6)}\" y=\"{N(y.At(tick) + 4)}\">{y.Text(tick)}</text>");
+        foreach (var tick in x.Ticks)
+            svg.Append($"<line class=\"grid\" x1=\"{N(x.At(tick))}\" x2=\"{N(x.At(tick))}\" y1=\"{N(Top)}\" y2=\"{N(height - Bottom)}\"/><text class=\"tick middle\" x=\"{N(x.At(tick))}\" y=\"{N(height - Bottom + 16)}\">{x.Text(tick)}</text>");
+        svg.Append($"<text class=\"axis middle\" x=\"{N((Left + width - Right) / 2)}\" y=\"{N(height - 6)}\">{Text(xLabel)}</text>");
+        svg.Append($"<text class=\"axis middle\" transform=\"translate(13 {N((Top + height - Bottom) / 2)}) rotate(-90)\">{Text(yLabel)}</text>");
+    }
+
+    internal static string Text(string text) => WebUtility.HtmlEncode(text);
+
+    internal static string Cut(string text, int most) => text.Length <= most ? text : "…" + text[^(most - 1)..];
+
+    private static string N(double value) => value.ToString("0.#", CultureInfo.InvariantCulture);
+}
+
+/// <summary>A linear axis with round ticks.</summary>
+internal sealed record Scale(double Low, double High, double From, double To, IReadOnlyList<double> Ticks)
+{
+    private const int TicksWanted = 5;
+
+    /// <summary>The axis that holds the values, a little wider than they are.</summary>
+    internal static Scale Of(IEnumerable<double> values, double from, double to)
+    {
+        var finite = values.Where(double.IsFinite).DefaultIfEmpty(0).ToList();
+        var (low, high) = (finite.Min(), finite.Max());
+        if (high - low < 1e-12) (low, high) = (low - (0.5 * Math.Max(1e-3, Math.Abs(low) * 0.1)), high + (0.5 * Math.Max(1e-3, Math.Abs(high) * 0.1)));
+        var room = 0.04 * (high - low);
+        (low, high) = (low - room, high + room);
+        var raw = (high - low) / TicksWanted;
+        var power = Math.Pow(10, Math.Floor(Math.Log10(raw)));
+        var step = new[] { 1, 2, 2.5, 5, 10 }.Select(m => m * power).First(s => s >= raw);
+        var first = Math.Ceiling(low / step);
+        return new Scale(low, high, from, to, [.. Enumerable.Range(0, TicksWanted + 2).Select(k => (first + k) * step).TakeWhile(tick => tick <= high)]);
+    }
+
+    internal double At(double value) => From + ((value - Low) / (High - Low) * (To - From));
+
+    internal string Text(double tick)
+    {
+        var digits = Ticks.Count > 1 ? Math.Clamp((int)Math.Ceiling(-Math.Log10((Ticks[1] - Ticks[0]) * 1.0001)) + (IsQuarter ? 1 : 0), 0, 6) : 3;
+        return tick.ToString("0." + new string('#', digits), CultureInfo.InvariantCulture).Replace('-', '−');
+    }
+
+    private bool IsQuarter => Math.Round((Ticks[1] - Ticks[0]) / Math.Pow(10, Math.Floor(Math.Log10(Ticks[1] - Ticks[0]))), 3) == 2.5;
+}

@@ -1,0 +1,115 @@
+// What a report concludes, before it is drawn: estimates, claims, merges against parents, which factor matters, examples, costs.
+
+using System.Text.Json;
+using PeftAlign.Core.Claims;
+using PeftAlign.Core.Statistics;
+using PeftAlign.Host.Jobs;
+
+namespace PeftAlign.Host.Reports;
+
+/// <summary>Merge: The merged policy. Column: Benchmark and metric. Value: Its number. Parents: The parents' numbers by policy.</summary>
+internal sealed record MergeRow(string Merge, string Column, double Value, IReadOnlyList<(string Policy, double Value)> Parents, bool HigherIsBetter)
+{
+    internal double AgainstMean => Value - Parents.Average(p => p.Value);
+
+    internal double AgainstBest => Value - (HigherIsBetter ? Parents.Max(p => p.Value) : Parents.Min(p => p.Value));
+}
+
+/// <summary>Column: Benchmark and metric. Shares: Factor and its share of the variance (eta squared, type II). Why: Why there are none;
+/// empty where there are.</summary>
+internal sealed record FactorRow(string Column, IReadOnlyList<(string Factor, double Share, double P)> Shares, string Why);
+
+/// <summary>Item: The item's id and what it says.</summary>
+internal sealed record Example(string Benchmark, string Metric, string Item, string Text, string BeforePolicy, double Before, string AfterPolicy, double After);
+
+internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimates, IReadOnlyList<ClaimResult> Claims, string ClaimsName)
+{
+    internal const int ExamplesAtMost = 3;
+    private const int TextAtMost = 400;
+    private static readonly string[] Factors = ["model", "dataset", "method", "adapter", "variant"];
+
+    internal IEnumerable<Estimate> Final => Estimates.Where(e => e.Checkpoint.Length == 0);
+
+    internal IEnumerable<Estimate> FirstMetrics => Final.Where(e => e.IsFirst);
+
+    internal IReadOnlyList<MergeRow> Merges =>
+        [.. from e in FirstMetrics
+            where e.Kind == "merged"
+            let made = Data.Jobs.FirstOrDefault(j => j.Kind == "merge" && j.Policy == e.Policy)
+            where made is not null
+            let parents = Parents(made).Select(policy => Final.FirstOrDefault(p => p.Column == e.Column && p.Policy == policy)).OfType<Estimate>().ToList()
+            where parents.Count > 1
+            select new MergeRow(e.Policy, e.Column, e.Value, [.. parents.Select(p => (p.Policy, p.Value))], e.HigherIsBetter)];
+
+    // The merge depends on its base too, which is no parent; its options tell them apart.
+    private IEnumerable<string> Parents(RunJob merge)
+    {
+        if (!File.Exists(Data.Run.Job(merge.Id).Spec)) return [];
+        var parents = JobSpec.Read(Data.Run.Job(merge.Id)).Options["parents"]!.AsArray();
+        var ids = parents.Select(p => p!["weights"] is System.Text.Json.Nodes.JsonObject made ? (string?)made["job"] : null).OfType<string>().ToList();
+        return Data.Jobs.Where(j => ids.Contains(j.Id)).Select(j => j.Policy);
+    }
+
+    internal IReadOnlyList<FactorRow> FactorRows => [.. Data.Measured.Where(m => m.Observation.IsFirst && m.Job.Axis("policy") == "trained" && m.Job.Axis("checkpoint").Length == 0)
+        .GroupBy(m => $"{m.Job.Axis("benchmark")} {m.Metric}").Select(group => FactorsOf(group.Key, [.. group]))];
+
+    private static FactorRow FactorsOf(string column, IReadOnlyList<Measured> all)
+    {
+        var varied = Factors.Where(f => all.Select(m => m.Job.Axis(f)).Distinct().Count() > 1).ToArray();
+        if (varied.Length == 0) return new FactorRow(column, [], "nothing varies among the trained policies");
+        try
+        {
+            var table = Anova.Table([.. all.Select(m => m.Observation.Value)], varied, [.. varied.Select(f => all.Select(m => m.Job.Axis(f)).ToArray())], Anova.Terms(varied.Length, false), SumOfSquares.TypeII);
+            if (!(table.TotalSumOfSquares > 0)) return new FactorRow(column, [], "all policies score the same");
+            return new FactorRow(column, [.. table.Terms.Select(t => (t.Name, t.Eta2, t.PValue))], "");
+        }
+        catch (StatisticsException)
+        {
+            return new FactorRow(column, [], $"{all.Count} trained policies leave no residual for {string.Join(", ", varied)}; more seeds or cells would");
+        }
+    }
+
+    /// <summary>Items on which an untouched model and the best trained policy differ most.</summary>
+    internal IReadOnlyList<Example> Examples =>
+        [.. FirstMetrics.GroupBy(e => e.Column).SelectMany(column =>
+        {
+            var before = column.FirstOrDefault(e => e.Kind == "untouched");
+            var best = column.Where(e => e.Kind == "trained").OrderByDescending(e => e.HigherIsBetter ? e.Value : -e.Value).FirstOrDefault();
+            return before is null || best is null ? [] : Differing(before, best);
+        })];
+
+    private IEnumerable<Example> Differing(Estimate before, Estimate best)
+    {
+        var earlier = new Dictionary<string, JsonElement>();
+        foreach (var sample in RunData.Samples(Data.Run.Job(before.Job.Id))) earlier[Id(sample)] = sample;
+        return RunData.Samples(Data.Run.Job(best.Job.Id))
+            .Where(sample => earlier.ContainsKey(Id(sample)))
+            .Select(sample => (Sample: sample, Before: Number(earlier[Id(sample)], before.Metric), After: Number(sample, best.Metric)))
+            .Where(pair => pair is { Before: not null, After: not null } && pair.Before != pair.After)
+            .OrderByDescending(pair => Math.Abs(pair.After!.Value - pair.Before!.Value)).Take(ExamplesAtMost)
+            .Select(pair => new Example(best.Benchmark, best.Metric, Id(pair.Sample), TextOf(pair.Sample), before.Policy, pair.Before!.Value, best.Policy, pair.After!.Value));
+    }
+
+    private static string Id(JsonElement sample) => sample.TryGetProperty("doc_id", out var id) ? id.ToString() : "";
+
+    private static double? Number(JsonElement sample, string metric) => sample.TryGetProperty(metric.Split(',')[0], out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+
+    private static string TextOf(JsonElement sample)
+    {
+        if (!sample.TryGetProperty("doc", out var doc) || doc.ValueKind != JsonValueKind.Object) return "";
+        var parts = doc.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.String).Select(p => $"{p.Name}: {p.Value.GetString()}").Distinct();
+        var text = string.Join("\n", parts);
+        return text.Length <= TextAtMost ? text : text[..TextAtMost] + " ...";
+    }
+
+    /// <summary>Reads a run and tests its claims.</summary>
+    /// <param name="data">The run.</param>
+    /// <param name="claims">Text of the claims; null for none.</param>
+    /// <param name="claimsName">What the manifest calls them.</param>
+    internal static ReportModel Of(RunData data, string? claims, string claimsName)
+    {
+        IReadOnlyList<ClaimResult> results = [];
+        if (claims is not null) results = ClaimSets.Test(ClaimFile.Parse(claims, claimsName), data.Observations, ClaimFile.Draws, ClaimFile.Alpha, seed: 0);
+        return new ReportModel(data, Reports.Estimates.Of(data.Measured), results, claimsName);
+    }
+}

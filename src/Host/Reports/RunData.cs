@@ -1,0 +1,149 @@
+// What a run's folder holds for its report: finished jobs with their axes, evaluations with the items behind each number, training
+// curves, times. Reads files only; nothing here needs libtorch.
+
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Core.Claims;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Reports;
+
+/// <summary>Axes: Model, dataset, method ... as the plan knows them. Seconds: How long it took; null where that was not noted. Outcome:
+/// result.json's; null while it is not finished.</summary>
+internal sealed record RunJob(string Id, string Kind, string Label, IReadOnlyDictionary<string, string> Axes, IReadOnlyList<string> DependsOn, JsonObject? Outcome, double? Seconds, long? PeakBytes)
+{
+    internal string Axis(string name) => Axes.GetValueOrDefault(name, "");
+
+    /// <summary>How people name the policy: the label without the kind, the benchmark and the seed.</summary>
+    internal string Policy
+    {
+        get
+        {
+            var parts = Label.Split('/');
+            var own = parts.Skip(Kind == "evaluate" ? 2 : 1).Where(part => !IsSeed(part));
+            return string.Join("/", own.Select(part => part.Split('@') is [var seed, var point] && IsSeed(seed) ? "@" + point : part)).Replace("/@", "@");
+        }
+    }
+
+    private bool IsSeed(string part) => part == "s" + Axis("seed");
+}
+
+/// <summary>Job: The evaluation. Metric: As results.json names it, without the filter where that is "none". Observation: The number, its
+/// items and direction. StandardError: As the benchmark gave it; null where it gave none. Count: Items behind it.</summary>
+internal sealed record Measured(RunJob Job, string Metric, Observation Observation, double? StandardError, int Count);
+
+internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob> Jobs, IReadOnlyList<Measured> Measured)
+{
+    /// <summary>Reads what is finished.</summary>
+    /// <exception cref="UserError">The folder holds no run.</exception>
+    internal static RunData Read(RunFolder run)
+    {
+        if (!File.Exists(run.Plan)) throw new UserError(run.Path, "holds no run: plan.json is not there", "name the folder that `peftalign run` wrote, such as out/NAME");
+        var plan = JsonNode.Parse(File.ReadAllText(run.Plan))!;
+        var jobs = plan["jobs"]!.AsArray().Where(j => (string?)j!["kind"] != "report").Select(j => Job(run, j!.AsObject())).ToList();
+        var measured = jobs.Where(j => j is { Kind: "evaluate", Outcome: not null }).SelectMany(j => Evaluation(run.Job(j.Id), j)).ToList();
+        return new RunData((string)plan["name"]!, run, jobs, measured);
+    }
+
+    /// <summary>Evaluations, and what trainings cost, as claims see them.</summary>
+    internal IReadOnlyList<Observation> Observations => [.. Measured.Select(m => m.Observation), .. Jobs.Where(j => j.Kind == "train").SelectMany(Costs)];
+
+    private static IEnumerable<Observation> Costs(RunJob job)
+    {
+        if (job.Outcome?["steps"] is not { } steps || job.Seconds is not { } seconds || (long)steps! <= 0) yield break;
+        var axes = new Dictionary<string, string>(job.Axes) { ["benchmark"] = "train" };
+        yield return new Observation { Axes = axes, Metric = "seconds_per_step", Value = seconds / (long)steps!, Items = [] };
+    }
+
+    private static RunJob Job(RunFolder run, JsonObject planned)
+    {
+        var folder = run.Job((string)planned["id"]!);
+        var timing = File.Exists(folder.Timing) ? JsonNode.Parse(File.ReadAllText(folder.Timing)) : null;
+        return new RunJob(
+            folder.Id, (string)planned["kind"]!, (string)planned["label"]!,
+            planned["axes"]?.AsObject().ToDictionary(a => a.Key, a => (string)a.Value!) ?? [],
+            [.. planned["depends_on"]!.AsArray().Select(d => (string)d!)],
+            folder.IsFinished ? JsonNode.Parse(File.ReadAllText(folder.Result))!["outcome"] as JsonObject ?? [] : null,
+            (double?)timing?["seconds"], (long?)timing?["peak_memory_bytes"]);
+    }
+
+    private static IEnumerable<Measured> Evaluation(JobFolder folder, RunJob job)
+    {
+        var file = folder.File("results.json");
+        if (!File.Exists(file)) yield break;
+        var json = JsonNode.Parse(File.ReadAllText(file))!;
+        // The first row is the benchmark itself; further ones are parts of a group.
+        if (json["results"]!.AsObject().FirstOrDefault() is not { Value: JsonObject row } named) yield break;
+        var directions = json["higher_is_better"]?[named.Key] as JsonObject;
+        var count = (int?)json["n-samples"]?[named.Key]?["effective"] ?? 0;
+        var items = Items(folder);
+        var isFirst = true;
+        foreach (var (key, node) in row)
+        {
+            if (key.Split(',') is not [var metric, var filter] || metric.EndsWith("_stderr", StringComparison.Ordinal)) continue;
+            if (node is not JsonValue number || !number.TryGetValue<double>(out var value)) continue;
+            var error = row[$"{metric}_stderr,{filter}"] is JsonValue e && e.TryGetValue<double>(out var s) ? s : (double?)null;
+            var name = filter == "none" ? metric : $"{metric},{filter}";
+            var scores = items.GetValueOrDefault(metric);
+            var isMean = scores is { Count: > 1 } && Math.Abs(scores.Average() - value) <= 1e-9 * Math.Max(1, Math.Abs(value));
+            var observation = new Observation
+            {
+                Axes = job.Axes,
+                Metric = name,
+                IsFirst = isFirst,
+                Value = value,
+                Items = isMean ? [.. scores!] : [],
+                HigherIsBetter = (bool?)directions?[metric] ?? true,
+            };
+            isFirst = false;
+            yield return new Measured(job, name, observation, error, isMean ? scores!.Count : count);
+        }
+    }
+
+    // Numbers of each sample by name, in the samples' order; a name that some sample lacks is left out.
+    private static Dictionary<string, List<double>> Items(JobFolder folder)
+    {
+        var (found, rows) = (new Dictionary<string, List<double>>(), 0);
+        foreach (var sample in Samples(folder))
+        {
+            rows++;
+            foreach (var property in sample.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.Number))
+            {
+                if (!found.TryGetValue(property.Name, out var list)) found.Add(property.Name, list = []);
+                list.Add(property.Value.GetDouble());
+            }
+        }
+        return found.Where(f => f.Value.Count == rows).ToDictionary(f => f.Key, f => f.Value);
+    }
+
+    /// <summary>The samples of an evaluation with a single samples file; those of groups stay apart and are not read.</summary>
+    internal static IEnumerable<JsonElement> Samples(JobFolder folder)
+    {
+        if (Directory.GetFiles(folder.Path, "samples_*.jsonl") is not [var file]) yield break;
+        foreach (var line in File.ReadLines(file).Where(line => line.Length > 0))
+        {
+            using var document = JsonDocument.Parse(line);
+            yield return document.RootElement.Clone();
+        }
+    }
+
+    /// <summary>Rows of a training's metrics.jsonl that hold the metric, as (step, value).</summary>
+    internal IReadOnlyList<(double X, double Y)> Curve(RunJob job, string metric)
+    {
+        var file = Run.Job(job.Id).File("metrics.jsonl");
+        if (!File.Exists(file)) return [];
+        var points = new List<(double, double)>();
+        foreach (var line in File.ReadLines(file).Where(line => line.Length > 0))
+        {
+            using var row = JsonDocument.Parse(line);
+            if (row.RootElement.TryGetProperty(metric, out var value) && value.ValueKind == JsonValueKind.Number && row.RootElement.TryGetProperty("step", out var step))
+                points.Add((step.GetDouble(), value.GetDouble()));
+        }
+        return points;
+    }
+
+    /// <summary>The step of a checkpoint such as "step:100"; null for the end.</summary>
+    internal static double? Step(string checkpoint) =>
+        checkpoint.Split(':') is [_, var number] && double.TryParse(number, CultureInfo.InvariantCulture, out var step) ? step : null;
+}

@@ -1,0 +1,173 @@
+// `peftalign report` on a run's folder that the test writes: every section, in every format, with numbers that can be worked out.
+
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using PeftAlign.Host.CommandLine;
+
+namespace PeftAlign.Host.Tests;
+
+public sealed partial class ReportTests
+{
+    private static readonly string[] Datasets = ["harmless", "helpful"];
+    private readonly string folder = Directory.CreateTempSubdirectory("peftalign-report-").FullName;
+    private readonly JsonArray jobs = [];
+
+    [OneTimeTearDown]
+    public void Delete()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_KEEP_REPORT") is { Length: > 0 } kept) File.Copy(Path.Combine(folder, "page.html"), kept, overwrite: true);
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [OneTimeSetUp]
+    public void WriteRun()
+    {
+        Evaluated("base", "untouched", [], 0.4, [], "");
+        foreach (var seed in (int[])[1, 2, 3])
+        {
+            foreach (var (dataset, k) in Datasets.Select((d, k) => (d, k)))
+            {
+                var axes = new JsonObject { ["model"] = "base", ["dataset"] = dataset, ["method"] = "sft", ["seed"] = $"{seed}" };
+                var train = Job($"train/base/{dataset}/sft/s{seed}", "train", axes, [], new JsonObject { ["steps"] = 10, ["final_loss"] = 0.5 });
+                File.WriteAllLines(Path.Combine(folder, "jobs", train, "metrics.jsonl"), Enumerable.Range(1, 10).Select(step => $"{{\"step\":{step},\"loss\":{(1.0 / step).ToString(System.Globalization.CultureInfo.InvariantCulture)}}}"));
+                Evaluated($"base/{dataset}/sft/s{seed}", "trained", axes, 0.6 + (0.1 * k) + (0.01 * seed), [train], "");
+                Evaluated($"base/{dataset}/sft/s{seed}@step:4", "trained", axes, 0.5 + (0.1 * k), [train], "step:4");
+                Evaluated($"base/{dataset}/sft/s{seed}@step:8", "trained", axes, 0.55 + (0.1 * k), [train], "step:8");
+            }
+            var merged = new JsonObject { ["model"] = "base", ["dataset"] = "harmless+helpful", ["method"] = "sft", ["seed"] = $"{seed}", ["merge"] = "slerp" };
+            var parents = Datasets.Select(d => Id($"train/base/{d}/sft/s{seed}")).ToArray();
+            var merge = Job($"merge/slerp/base/sft/s{seed}", "merge", merged, parents, []);
+            var spec = new JsonObject { ["id"] = merge, ["kind"] = "merge", ["label"] = "m", ["options"] = new JsonObject { ["parents"] = new JsonArray([.. parents.Select(p => (JsonNode)new JsonObject { ["weights"] = new JsonObject { ["job"] = p } })]) }, ["root"] = folder, ["threads"] = 1, ["plugins"] = new JsonArray() };
+            File.WriteAllText(Path.Combine(folder, "jobs", merge, "job.json"), spec.ToJsonString());
+            Evaluated($"slerp/base/sft/s{seed}", "merged", merged, 0.7, [merge], "");
+        }
+        File.WriteAllText(Path.Combine(folder, "plan.json"), new JsonObject { ["name"] = "a <study> & more", ["jobs"] = jobs }.ToJsonString());
+        File.WriteAllText(Path.Combine(folder, "claims.yaml"), """
+            # claims: mine
+            claims:
+              - { id: C1, says: SFT helps., metric: quiz, each: [dataset], contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
+              - { id: C2, says: SFT lowers the quiz., metric: quiz/acc, each: [dataset], is: less, contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
+              - { id: C3, says: More steps help., metric: quiz, each: [dataset], contrast: [{ plus: {}, curve: { along: checkpoint } }] }
+              - { id: C4, says: Time., metric: train/seconds_per_step, is: less, than: 10, contrast: [{ plus: {} }] }
+              - { id: C5, says: Nobody made this., metric: quiz, contrast: [{ plus: { method: dpo } }] }
+
+            """);
+    }
+
+    private static string Id(string label) => Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(label)))[..32];
+
+    private string Job(string label, string kind, JsonObject axes, string[] dependencies, JsonObject outcome)
+    {
+        var (id, own) = (Id(label), axes.DeepClone().AsObject());
+        own.TryAdd("policy", kind == "train" ? "trained" : "merged");
+        jobs.Add(new JsonObject { ["id"] = id, ["kind"] = kind, ["label"] = label, ["axes"] = own, ["depends_on"] = new JsonArray([.. dependencies.Select(d => (JsonNode)d)]) });
+        Directory.CreateDirectory(Path.Combine(folder, "jobs", id));
+        File.WriteAllText(Path.Combine(folder, "jobs", id, "result.json"), new JsonObject { ["outcome"] = outcome }.ToJsonString());
+        File.WriteAllText(Path.Combine(folder, "jobs", id, "timing.json"), """{"seconds": 20.0, "peak_memory_bytes": 1048576}""");
+        return id;
+    }
+
+    // 100 yes-or-no items of two benchmarks; the share of yes is the score.
+    private void Evaluated(string policy, string kind, JsonObject axes, double score, string[] dependencies, string checkpoint)
+    {
+        foreach (var (benchmark, value) in ((string, double)[])[("quiz", score), ("real_toxicity", 1 - score)])
+        {
+            var own = axes.DeepClone().AsObject();
+            (own["model"], own["policy"], own["benchmark"]) = ("base", kind, benchmark);
+            if (checkpoint.Length > 0) own["checkpoint"] = checkpoint;
+            var id = Job($"evaluate/{benchmark}/{policy}", "evaluate", own, dependencies, []);
+            var yes = (int)Math.Round(100 * value);
+            var results = new JsonObject
+            {
+                ["results"] = new JsonObject { [benchmark] = new JsonObject { ["alias"] = benchmark, ["acc,none"] = yes / 100.0, ["acc_stderr,none"] = 0.05 } },
+                ["n-samples"] = new JsonObject { [benchmark] = new JsonObject { ["effective"] = 100 } },
+                ["higher_is_better"] = new JsonObject { [benchmark] = new JsonObject { ["acc"] = true } },
+            };
+            File.WriteAllText(Path.Combine(folder, "jobs", id, "results.json"), results.ToJsonString());
+            File.WriteAllLines(Path.Combine(folder, "jobs", id, $"samples_{benchmark}.jsonl"), Enumerable.Range(0, 100).Select(k => $$$"""{"doc_id":"{{{k}}}","doc":{"prompt":"<b>item</b> {{{k}}}"},"acc":{{{(k * 37 % 100 < yes ? 1 : 0)}}}}"""));
+        }
+    }
+
+    private (int Code, string Out, string Err) Run(params string[] args)
+    {
+        using var results = new StringWriter();
+        using var remarks = new StringWriter();
+        var code = new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(["report", .. args]).GetAwaiter().GetResult();
+        return (code, results.ToString(), remarks.ToString());
+    }
+
+    [Test]
+    public void JsonHoldsVerdictsAndNumbers()
+    {
+        var (code, text, _) = Run(folder, "--json");
+        Assert.That(code, Is.Zero);
+        var report = JsonNode.Parse(text)!;
+        var claims = report["claims"]!.AsArray().ToDictionary(c => (string)c!["id"]!, c => c!);
+        Assert.Multiple(() =>
+        {
+            Assert.That((string?)claims["C1"]["verdict"], Is.EqualTo("supported"));
+            Assert.That((double)claims["C1"]["estimate"]!, Is.EqualTo(0.27).Within(1e-9)); // means 0.62 and 0.72 against 0.4
+            Assert.That((string?)claims["C2"]["verdict"], Is.EqualTo("contradicted"));
+            Assert.That((double)claims["C3"]["estimate"]!, Is.EqualTo(0.05).Within(1e-9)); // from step 4 to 8: one doubling
+            Assert.That((double)claims["C4"]["estimate"]!, Is.EqualTo(2).Within(1e-9)); // 20 s, 10 steps
+            Assert.That((string?)claims["C5"]["reason"], Is.EqualTo("no finished evaluations fit the claim"));
+            var quiz = report["results"]!.AsArray().Single(r => (string?)r!["policy"] == "base/helpful/sft" && (string?)r["benchmark"] == "quiz")!;
+            Assert.That((double)quiz["value"]!, Is.EqualTo(0.72).Within(1e-9));
+            Assert.That((int)quiz["seeds"]!, Is.EqualTo(3));
+            Assert.That((string?)quiz["method"], Is.EqualTo("bootstrap over seeds and items"));
+            var merge = report["merges"]!.AsArray().Single(m => (string?)m!["metric"] == "quiz acc")!;
+            Assert.That((double)merge["against_mean"]!, Is.EqualTo(0.03).Within(1e-9));
+            Assert.That((double)merge["against_best"]!, Is.EqualTo(-0.02).Within(1e-9));
+            Assert.That((double)report["factors"]!.AsArray().Single(f => (string?)f!["metric"] == "quiz acc")!["shares"]!["dataset"]!, Is.GreaterThan(0.9));
+        });
+    }
+
+    [Test]
+    public void ThePageStandsAlone()
+    {
+        var page = Path.Combine(folder, "page.html");
+        Assert.That(Run(folder, "--out", page).Code, Is.Zero);
+        var text = File.ReadAllText(page);
+        Assert.That(Asset().Match(text).Value, Is.Empty, "an address, a script or a file beside it");
+        Assert.That(text, Does.Not.Contain("<b>item</b>").And.Contain("&lt;b&gt;item&lt;/b&gt;").And.Contain("a &lt;study&gt; &amp; more"));
+        foreach (var section in (string[])["Claims", "Results", "Helpfulness against harmlessness", "How much data is enough", "Merges against their parents", "Which factor matters", "Examples", "Training curves", "Costs and times"])
+            Assert.That(text, Does.Contain($"<h2>{section}</h2>"));
+        foreach (Match svg in Svg().Matches(text)) Assert.That(() => System.Xml.Linq.XDocument.Parse(svg.Value), Throws.Nothing);
+        Assert.That(Svg().Matches(text), Has.Count.GreaterThan(6));
+        Assert.That(text, Does.Not.Contain("NaN"));
+    }
+
+    [Test]
+    public void MarkdownHasTheVerdicts()
+    {
+        var (code, text, _) = Run(folder, "--format", "md");
+        Assert.That(code, Is.Zero);
+        Assert.That(text, Does.Contain("| **C1** SFT helps. | supported |").And.Contain("## Merges against their parents"));
+    }
+
+    [Test]
+    public void OtherClaimsByFile()
+    {
+        var file = Path.Combine(folder, "bad.yaml");
+        File.WriteAllText(file, "claims:\n  - { id: X, says: y., metric: quiz, contrast: [{ plus: { modle: base } }] }\n");
+        var (code, _, error) = Run(folder, "--format", "md", "--claims", file);
+        Assert.That(code, Is.EqualTo(2));
+        Assert.That(error, Does.Contain("2:").And.Contain("unknown axis 'modle'").And.Contain("model"));
+        Assert.That(Run(folder, "--claims", "deep-dve").Err, Does.Contain("deep-dive"));
+    }
+
+    [Test]
+    public void WhatIsNoRunIsRefused()
+    {
+        var (code, _, error) = Run(Path.Combine(folder, "jobs"));
+        Assert.That(code, Is.EqualTo(2));
+        Assert.That(error, Does.Contain("plan.json is not there"));
+        Assert.That(Run(folder, "--format", "pdf").Code, Is.EqualTo(2));
+    }
+
+    [GeneratedRegex("https?:|<script|src=|url\\(|@import|<link")]
+    private static partial Regex Asset();
+
+    [GeneratedRegex("<svg.*?</svg>", RegexOptions.Singleline)]
+    private static partial Regex Svg();
+}

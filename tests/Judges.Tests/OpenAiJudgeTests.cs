@@ -1,0 +1,208 @@
+// The judge behind a service, against a local one: retries, limits, costs, the transcript, and what is a failure.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Eval.Judges;
+
+namespace PeftAlign.Judges.Tests;
+
+public sealed class OpenAiJudgeTests
+{
+    private static readonly JudgeQuestion Pair = new JudgeQuestion.Compare("2 + 2?", "4", "5");
+    private string folder = "";
+
+    [SetUp]
+    public void MakeFolder() => folder = Directory.CreateTempSubdirectory("peftalign-judge-").FullName;
+
+    [TearDown]
+    public void RemoveFolder() => Directory.Delete(folder, recursive: true);
+
+    private OpenAiOptions Options(LocalService service) => new()
+    {
+        Url = service.Url, Model = "judge-1", KeyEnv = "", RetryDelay = 0.01, Attempts = 3, Timeout = 5, Transcript = folder, PromptPrice = 2, CompletionPrice = 10, Concurrency = 2,
+    };
+
+    private (JudgeAnswer Answer, JudgeCost Cost, int Requests) One(Func<int, JsonNode, (int, string, double)> behaves, JudgeQuestion? question = null, Action<OpenAiOptions>? change = null)
+    {
+        using var service = new LocalService(behaves);
+        var options = Options(service);
+        change?.Invoke(options);
+        using var judge = new OpenAiJudge(options);
+        var answer = judge.Answer([question ?? Pair]).Single();
+        return (answer, judge.Cost, service.Requests);
+    }
+
+    [TestCase("A", 1.0)]
+    [TestCase("B.", 0.0)]
+    [TestCase("TIE", 0.5)]
+    [TestCase("Both are long.\nVerdict: B", 0.0)]
+    [TestCase("After thought: [[A]]", 1.0)]
+    public void VerdictsAreRead(string reply, double preference) => Assert.That(One((_, _) => LocalService.Says(reply)).Answer.Preference, Is.EqualTo(preference));
+
+    // A letter in a sentence is no verdict.
+    [TestCase("A fair question, but I cannot say")]
+    [TestCase("Either could be right.")]
+    [TestCase("AB")]
+    public void OtherWordsAreFailures(string reply)
+    {
+        var (answer, cost, _) = One((_, _) => LocalService.Says(reply));
+        Assert.That(answer, Is.EqualTo(JudgeAnswer.Failed("the reply holds no verdict A, B or TIE", reply)));
+        Assert.That(cost.Failures, Is.EqualTo(1));
+    }
+
+    [TestCase("7", 7)]
+    [TestCase("Rating: 8.5", 8.5)]
+    [TestCase("3/9", 3)]
+    public void RatingsAreRead(string reply, double rating) => Assert.That(One((_, _) => LocalService.Says(reply), new JudgeQuestion.Rate("p", "r")).Answer.Scores, Is.EqualTo(new[] { rating }));
+
+    [TestCase("11")]
+    [TestCase("no number")]
+    public void WhatIsNoRatingIsAFailure(string reply) => Assert.That(One((_, _) => LocalService.Says(reply), new JudgeQuestion.Rate("p", "r")).Answer.Failure, Is.Not.Null);
+
+    [TestCase(429)]
+    [TestCase(500)]
+    [TestCase(503)]
+    public void ErrorsThatPassAreTriedAgain(int status)
+    {
+        var (answer, cost, requests) = One((n, _) => n < 3 ? (status, "busy", 0) : LocalService.Says("A"));
+        Assert.That((answer.Preference, requests, cost.Retries, cost.Requests), Is.EqualTo((1.0, 3, 2L, 3L)));
+    }
+
+    [Test]
+    public void ErrorsThatStayAreFailuresWithTheirReason()
+    {
+        var (answer, cost, requests) = One((_, _) => (500, "broken", 0));
+        Assert.That(answer.Failure, Is.EqualTo("the service answered 500, 3 times"));
+        Assert.That((requests, cost.Failures), Is.EqualTo((3, 1L)));
+    }
+
+    [Test]
+    public void SlownessIsTriedAgain()
+    {
+        var (answer, cost, _) = One((n, _) => LocalService.Says("B", n == 1 ? 2 : 0), change: o => o.Timeout = 0.5);
+        Assert.That((answer.Preference, cost.Retries), Is.EqualTo((0.0, 1L)));
+    }
+
+    [TestCase("{\"choices\": []}")]
+    [TestCase("{\"choices\": [{\"message\": null}]}")]
+    [TestCase("<html>gateway</html>")]
+    [TestCase("{\"choices\": [{\"mess")]
+    [TestCase("")]
+    public void MalformedRepliesAreTriedAgainAndThenFail(string body)
+    {
+        Assert.That(One((n, _) => n == 1 ? (200, body, 0) : LocalService.Says("A")).Answer.Preference, Is.EqualTo(1));
+        Directory.Delete(folder, recursive: true);
+        Assert.That(One((_, _) => (200, body, 0)).Answer.Failure, Is.EqualTo("the reply was no chat completion, 3 times"));
+    }
+
+    [Test]
+    public void RefusalsAreFailuresAndNotAskedAgain()
+    {
+        var (answer, cost, requests) = One((_, _) => (200, LocalService.Completion(new JsonObject { ["content"] = null, ["refusal"] = "I will not." }).ToJsonString(), 0));
+        Assert.That((answer.Failure, answer.Text, requests, cost.Failures), Is.EqualTo(("the judge refused", "I will not.", 1, 1L)));
+    }
+
+    [Test]
+    public void ABadRequestIsOneFailureAndNoRetry()
+    {
+        var (answer, _, requests) = One((_, _) => (400, "too long", 0));
+        Assert.That((answer.Failure, requests), Is.EqualTo(("the service answered 400: too long", 1)));
+    }
+
+    [TestCase(401)]
+    [TestCase(404)]
+    public void AClosedDoorEndsTheWork(int status)
+    {
+        var error = Assert.Throws<UserErrorException>(() => One((_, _) => (status, "no", 0)));
+        Assert.That(error!.Message, Does.Contain($"{status}").And.Contain("judge-1"));
+    }
+
+    [Test]
+    public void TheTranscriptAnswersRepeats()
+    {
+        using var service = new LocalService((_, _) => LocalService.Says("A"));
+        JudgeQuestion[] questions = [Pair, new JudgeQuestion.Compare("2 + 2?", "5", "4"), Pair];
+        using (var judge = new OpenAiJudge(Options(service)))
+        {
+            Assert.That(judge.Answer(questions).Select(a => a.Preference), Is.EqualTo(new double?[] { 1, 1, 1 }));
+            Assert.That((judge.Cost.Requests, judge.Cost.PromptTokens, judge.Cost.CompletionTokens), Is.EqualTo((2L, 200L, 20L)));
+            Assert.That(judge.Cost.Price, Is.EqualTo(((200 * 2) + (20 * 10)) / 1e6).Within(1e-12));
+        }
+        using var again = new OpenAiJudge(Options(service));
+        again.Answer(questions);
+        Assert.That((service.Requests, again.Cost.FromCache, again.Cost.Price), Is.EqualTo((2, 2L, 0.0)));
+        var entry = JsonNode.Parse(File.ReadAllText(Directory.GetFiles(folder)[0]))!;
+        Assert.That((string?)entry["request"]!["model"], Is.EqualTo("judge-1"));
+        Assert.That((string?)entry["reply"]!["choices"]![0]!["message"]!["content"], Is.EqualTo("A"));
+        Assert.That(Directory.GetFiles(folder), Has.Length.EqualTo(2), "nothing half-written beside them");
+    }
+
+    [Test]
+    public void OfflineAsksNobody()
+    {
+        var (answer, _, requests) = One((_, _) => LocalService.Says("A"), change: o => o.Offline = true);
+        Assert.That((answer.Failure, requests), Is.EqualTo(("the transcript holds no answer, and the judge is offline", 0)));
+    }
+
+    [Test]
+    public void ADamagedTranscriptIsAskedAgain()
+    {
+        One((_, _) => LocalService.Says("A"));
+        // The url differs between services, so the same service must serve both.
+        using var service = new LocalService((_, _) => LocalService.Says("B"));
+        using var first = new OpenAiJudge(Options(service));
+        first.Answer([Pair]);
+        foreach (var file in Directory.GetFiles(folder)) File.WriteAllText(file, "{ cut");
+        using var second = new OpenAiJudge(Options(service));
+        Assert.That(second.Answer([Pair]).Single().Preference, Is.Zero);
+        Assert.That(service.Requests, Is.EqualTo(2));
+    }
+
+    [Test]
+    public void ProbabilitiesWeighTheVerdict()
+    {
+        var reply = LocalService.Completion(new JsonObject { ["content"] = "A" });
+        reply["choices"]![0]!["logprobs"] = JsonNode.Parse($$"""{"content":[{"token":"A","top_logprobs":[{"token":"A","logprob":{{Math.Log(0.6):R}}},{"token":" B","logprob":{{Math.Log(0.2):R}}},{"token":"C","logprob":-3}]}]}""");
+        var (answer, _, _) = One((_, body) => (bool?)body["logprobs"] == true ? (200, reply.ToJsonString(), 0) : (400, "no logprobs were asked for", 0), change: o => o.Logprobs = true);
+        Assert.That(answer.Preference, Is.EqualTo(0.75).Within(1e-9));
+    }
+
+    [Test]
+    public void TheRateLimitSpacesRequests()
+    {
+        using var service = new LocalService((_, _) => LocalService.Says("A"));
+        var options = Options(service);
+        options.RequestsPerMinute = 300;
+        using var judge = new OpenAiJudge(options);
+        judge.Answer([.. Enumerable.Range(0, 4).Select(k => new JudgeQuestion.Compare($"{k}", "a", "b"))]);
+        var times = service.Times.Order().ToList();
+        Assert.That(times[^1] - times[0], Is.GreaterThan(TimeSpan.FromSeconds(0.45)), "four requests at 300 a minute need three pauses of 0.2 s");
+    }
+
+    [Test]
+    public void TheKeyComesFromItsVariableAndIsNotKept()
+    {
+        Environment.SetEnvironmentVariable("PEFTALIGN_TEST_JUDGE_KEY", "sesame");
+        using var service = new LocalService((_, _) => LocalService.Says("A"));
+        var options = Options(service);
+        options.KeyEnv = "PEFTALIGN_TEST_JUDGE_KEY";
+        using (var judge = new OpenAiJudge(options)) judge.Answer([Pair]);
+        Assert.That(service.Keys.Single(), Is.EqualTo("Bearer sesame"));
+        Assert.That(File.ReadAllText(Directory.GetFiles(folder).Single()), Does.Not.Contain("sesame"));
+        options.KeyEnv = "PEFTALIGN_TEST_NO_SUCH_KEY";
+        using var without = new OpenAiJudge(options);
+        Assert.That(() => without.Answer([new JudgeQuestion.Ask("?")]), Throws.TypeOf<UserErrorException>().With.Message.Contains("PEFTALIGN_TEST_NO_SUCH_KEY"));
+    }
+
+    [Test]
+    public void AnAnswersBracesAreNoPlaces()
+    {
+        JsonNode? asked = null;
+        One((_, body) => { asked = body; return LocalService.Says("A"); }, new JudgeQuestion.Compare("{second}", "one {prompt}", "two"));
+        Assert.That((string?)asked!["messages"]![0]!["content"], Does.Contain("one {prompt}").And.Contain("Request:\n{second}"));
+    }
+
+    [Test]
+    public void ATemplateNeedsItsPlaces() =>
+        Assert.That(() => new OpenAiJudge(new OpenAiOptions { Model = "m", Transcript = folder, CompareTemplate = "{first} or?" }), Throws.TypeOf<UserErrorException>().With.Message.Contains("{prompt}"));
+}
