@@ -44,7 +44,7 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
         var targets = files.Config.Texts("target_modules");
         var usual = targets.Count == 0 ? UsualOf(model) : (targets, []);
         choice = new Choice(
-            new ModuleTargets(usual.Item1) { Exclude = files.Config.Texts("exclude_modules"), Saved = files.Config.Texts("modules_to_save"), Source = "adapter_config.json, target_modules" },
+            new ModuleTargets(usual.Item1) { Exclude = files.Config.Texts("exclude_modules"), Saved = WholeModules.Saved(files.Config, model), Source = "adapter_config.json, target_modules" },
             files.Config["feedforward_modules"] is null ? usual.Item2 : files.Config.Texts("feedforward_modules"));
         var tensors = new AdapterTensors(files.Tensors);
         var sites = choice.Sites(model,

@@ -73,7 +73,7 @@ internal sealed record LoraSettings
                 Exclude = config.Texts("exclude_modules"),
                 Layers = config.Wholes("layers_to_transform"),
                 LayersPattern = config.Texts("layers_pattern"),
-                Saved = config.Texts("modules_to_save"),
+                Saved = WholeModules.Saved(config, model),
                 Source = "adapter_config.json, target_modules",
             },
             Ranks = config.Numbers("rank_pattern"),

@@ -53,6 +53,13 @@ public sealed record MethodNeeds(bool Reference)
     /// </summary>
     public IReadOnlyList<string> Statistics { get; init; } = [];
 
+    /// <summary>
+    /// Whether the model is one with a score head of one number, as reward models are: in the place of a token's log-prob stands the
+    /// score of what is before the token. A sequence is scored by one more token behind it, any id, the only one that has a weight.
+    /// What is trained is then written as a sequence classifier.
+    /// </summary>
+    public bool Scores { get; init; }
+
     /// <summary>Whether the adapter's dropout is active in training; off where policy and reference are compared as they are.</summary>
     public bool Dropout { get; init; } = true;
 }
@@ -83,6 +90,9 @@ public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLe
 
     /// <summary>Records of one micro-batch.</summary>
     public int BatchSize { get; init; } = 1;
+
+    /// <summary>Tokens of this id at a sequence's end do not count to it, where sequences are scored; null for none.</summary>
+    public int? PadToken { get; init; }
 
     /// <summary>The chat template, or the error that says why it is needed.</summary>
     /// <param name="record">The row that holds messages.</param>

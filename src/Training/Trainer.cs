@@ -64,7 +64,7 @@ public static class Trainer
                 result.Numerator.backward();
                 pass.Backward();
                 sums.Add(result);
-                tokens += groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length)); // TRL's num_tokens: not what is only measured
+                tokens += TokensOf(groups, run.Method.Needs);
             }
             parameters.Gradients.div_(sums.Denominator);
             loss = sums.Loss;
@@ -87,6 +87,10 @@ public static class Trainer
 
     // Rows whose graph is alive at once under gradient_checkpointing.
     private const long CheckpointedRows = 512;
+
+    // TRL's num_tokens: not what is only measured, nor the token that asks for a score.
+    private static long TokensOf(IReadOnlyList<CompletionGroup> groups, MethodNeeds needs) =>
+        groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length - (needs.Scores ? 1 : 0)));
 
     // Rows without a trained token are refused here, once, and counted; ledger.json tells.
     private static List<DataRecord> Trainable(TrainingRun run, IReadOnlyList<DataRecord> rows, MaskLedger ledger)
@@ -114,6 +118,7 @@ public static class Trainer
         KeepEnd = run.Options.Truncation == "keep_end",
         Packing = run.Options.Packing,
         BatchSize = run.Options.BatchSize,
+        PadToken = run.PadToken,
     };
 
     private static double Clip(Tensor gradients, double limit)

@@ -18,6 +18,9 @@ public sealed record TrainingRun
     /// <summary>The model's chat template; null where it has none.</summary>
     public IChatTemplate? ChatTemplate { get; init; }
 
+    /// <summary>What fills rows behind their ends where the trained model is to score sequences; null for none.</summary>
+    public int? PadToken { get; init; }
+
     /// <summary>Training rows, in file order.</summary>
     public required IReadOnlyList<DataRecord> Records { get; init; }
 

@@ -18,6 +18,43 @@ public sealed class OutsidePluginTests
         Assert.That(Metrics(other), Is.EqualTo(Metrics(user)));
     }
 
+    // The loss of docs/plugins.md, as it stands there, is DPO's: the same numbers as the product's own.
+    [Test]
+    public void A_loss_ported_in_under_thirty_lines_trains_as_the_products_own()
+    {
+        var code = File.ReadAllText(Path.Combine(Peftalign.Repository, "docs", "plugins.md")).Split("```csharp\n// A loss")[1].Split("```")[0];
+        Assert.That(code.Split('\n'), Has.Length.LessThan(30));
+        using var user = new Peftalign();
+        var source = Directory.CreateDirectory(user.File("Their.Loss")).FullName;
+        File.WriteAllText(Path.Combine(source, "Loss.cs"), "// A loss" + code);
+        var plugin = OutsideBuild.Build(source, "Their.Loss");
+        string Manifest(string name, string method) => $$"""
+            peftalign: 1
+            name: {{name}}
+            seeds: [1]
+            plugins: [methods.dpo, peft.lora, data, { path: '{{plugin}}' }]
+            models:
+              tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+            datasets:
+              world: { reader: synthetic, rows: 40, split: train }
+            adapters:
+              small: { type: lora, rank: 4, alpha: 8, targets: all-linear }
+            methods:
+              prefer: { type: {{method}}, adapter: small, beta: 0.2, learning_rate: 5.0e-3, batch_size: 8, max_steps: 4 }
+            train:
+              - { models: [tiny], datasets: [world], methods: [prefer] }
+            """;
+        user.Finish(user.Write("theirs.yaml", Manifest("theirs", "margin")), "--only", "train/*");
+        var theirs = Losses(user);
+        using var other = new Peftalign();
+        other.Finish(other.Write("ours.yaml", Manifest("ours", "dpo")), "--only", "train/*");
+        Assert.That(theirs, Has.Count.EqualTo(4));
+        foreach (var (mine, yours) in theirs.Zip(Losses(other))) Assert.That(mine, Is.EqualTo(yours).Within(1e-5));
+    }
+
+    private static List<double> Losses(Peftalign run) =>
+        [.. File.ReadLines(Path.Combine(run.Job("train/tiny/world/prefer/s1"), "metrics.jsonl")).Select(line => (double)System.Text.Json.Nodes.JsonNode.Parse(line)!["loss"]!)];
+
     // The product's sources under another name, with nothing of this tree above them.
     private static string Build(string folder)
     {

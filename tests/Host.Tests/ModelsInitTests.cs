@@ -30,6 +30,18 @@ public class ModelsInitTests
         return (code, results.ToString(), remarks.ToString());
     }
 
+    [Test]
+    public void An_interrupt_leaves_nothing()
+    {
+        var settings = new System.Text.Json.Nodes.JsonObject { ["vocab_size"] = 50, ["pad_token_id"] = 0 };
+        var made = Path.Combine(folder, "made");
+        Assert.Throws<OperationCanceledException>(() => Host.Running.RunFolder.Fill(made, path => ModelFolder.Initialise(path, "llama", settings, 0, cancel: new CancellationToken(canceled: true))));
+        Assert.That(Directory.GetFileSystemEntries(folder), Is.Empty);
+        ModelFolder.Initialise(Directory.CreateDirectory(made).FullName, "llama", settings, 0);
+        Assert.Throws<OperationCanceledException>(() => AdapterMerge.Write(Directory.CreateDirectory(Path.Combine(folder, "merged")).FullName, made, _ => [], null, null, new CancellationToken(canceled: true)));
+        Assert.That(Directory.GetFiles(Path.Combine(folder, "merged"), "*.safetensors"), Is.Empty);
+    }
+
     [TestCaseSource(nameof(Names))]
     public void A_new_model_loads_and_answers(string name)
     {

@@ -3,6 +3,7 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Tests;
 
@@ -14,6 +15,7 @@ internal static class ProbeCommands
         new("throw", "fails in the way that is named", Throw),
         new("wait", "waits until it is interrupted", Wait),
         new("deaf", "waits and heeds no interrupt", Deaf),
+        new("busy", "is in native code and heeds no interrupt", Busy),
         new("box", "has commands of its own", Box),
     ];
 
@@ -69,6 +71,20 @@ internal static class ProbeCommands
             session.Output.Remark("waiting");
             await Task.Delay(TimeSpan.FromMinutes(5), CancellationToken.None);
             return ExitCode.Done;
+        });
+        return command;
+    }
+
+    private static Command Busy(CommandFrame frame)
+    {
+        var command = new Command("busy", "is in native code and heeds no interrupt");
+        frame.OnRun(command, Uses.Nothing, (_, session, cancel) =>
+        {
+            using var told = cancel.Register(() => session.Output.Remark("told"));
+            using var matrix = torch.ones([1500, 1500]);
+            session.Output.Remark("waiting");
+            for (var clock = System.Diagnostics.Stopwatch.StartNew(); clock.Elapsed < TimeSpan.FromMinutes(5);) matrix.mm(matrix).Dispose();
+            return Task.FromResult(ExitCode.Done);
         });
         return command;
     }

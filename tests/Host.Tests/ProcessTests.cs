@@ -70,6 +70,20 @@ public partial class ProcessTests
         Assert.That(process.ExitCode, Is.EqualTo(130));
     }
 
+    // Ending the usual way would run libtorch's destructors beside its threads at work.
+    [Test]
+    [Repeat(3)]
+    public void TheSecondSignalEndsACommandInNativeCode()
+    {
+        using var process = Start("PeftAlign.Host.Tests.dll", "busy");
+        Assert.That(process.StandardError.ReadLine(), Is.EqualTo("waiting"));
+        kill(process.Id, SIGINT);
+        Assert.That(process.StandardError.ReadLine(), Is.EqualTo("told"));
+        kill(process.Id, SIGTERM);
+        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "")));
+    }
+
     // With a libtorch that cannot be found, what needs no tensor works all the same.
     [TestCase("--help", 0, "peftalign")]
     [TestCase("--version", 0, "peftalign")]

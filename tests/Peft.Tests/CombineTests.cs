@@ -45,6 +45,11 @@ public sealed class CombineTests : ScopedTest
         Assert.That(Golden.Distance(Golden.Logits(model, ModuleGoldenTests.Mode(sites)), golden.Tensor($"{run}.logits")), Is.LessThan(1e-4));
     }
 
+    [TestCase("linear")]
+    [TestCase("svd")]
+    public void Ends_when_it_is_told_to(string type) =>
+        Assert.Throws<OperationCanceledException>(() => Lora.Combine(Inputs(1, 1), new(type) { Cancellation = new CancellationToken(canceled: true) }));
+
     [Test]
     public void Dare_keeps_about_the_density_and_depends_on_the_seed_alone()
     {

@@ -7,6 +7,7 @@ using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
@@ -87,12 +88,16 @@ internal static class Policies
         return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = at.AdapterLayer(k) }), new AdapterPlace(at.AdapterLayer(trained), own)], Joined = Directory.Exists(at.Adapter) ? at.Adapter : null };
     }
 
-    /// <param name="job">The job.</param>
-    /// <param name="place">Where the policy lies.</param>
+    /// <summary>Loads a policy.</summary>
+    /// <param name="job">Its plugins and log.</param>
+    /// <param name="place">Where it lies.</param>
     /// <param name="over">A quantisation that a new adapter asks for; null = the policy's own.</param>
-    internal static Policy Load(JobContext job, PolicyPlace place, JsonNode? over = null)
+    /// <param name="scoreSeed">With a score head of one number, which a language model gets anew from this seed; null = as it is.</param>
+    internal static Policy Load(JobContext job, PolicyPlace place, JsonNode? over = null, ulong? scoreSeed = null)
     {
-        DecoderModel Read() => ModelFolder.Load(place.Base, warning => job.Logger.LogWarning("{Warning}", warning), PluginArchitectures.Of(job.Plugins), quantization: Quantization(job, place, over));
+        void Warn(string warning) => job.Logger.LogWarning("{Warning}", warning);
+        var (architectures, quantization) = (PluginArchitectures.Of(job.Plugins), Quantization(job, place, over));
+        DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, Warn, architectures, quantization) : ModelFolder.Load(place.Base, Warn, architectures, quantization: quantization);
         // A training changes its model, and may load a base twice: as policy and as reference.
         var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base + (over ?? place.Quantization)?.ToJsonString(), Read) : Read();
         var outline = model.Outline(place.Base);

@@ -5,6 +5,7 @@ using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch.Extras;
@@ -18,9 +19,9 @@ internal static class TrainJob
     {
         var spec = job.Spec.Options;
         var place = Policies.Place(job, spec["policy"]!);
-        var policy = Policies.Load(job, place, spec["adapter"]?["quantization"]);
-        var options = Options(job, policy.Model.Spec);
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
+        var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null);
+        var options = Options(job, policy.Model.Spec);
         var start = TrainingStart.Of(job, place, policy, options);
         options = AfterFront(job, options, policy, start);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
@@ -33,6 +34,7 @@ internal static class TrainJob
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
             ChatTemplate = policy.ChatTemplate,
+            PadToken = method.Needs.Scores ? RewardFolder.PadToken(place.Base, policy.Tokenizer) : null,
             Records = job.Records(spec["dataset"]!),
             EvalRecords = heldOut,
             Method = method,

@@ -3,11 +3,13 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Training;
@@ -34,15 +36,21 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             return new TrainingStart(null, null, []);
         }
         var adapter = job.Create<IPeftAdapter>(contract);
+        var (sites, beneath) = Sites(job, place, policy, options, contract, adapter);
+        return new TrainingStart(adapter, policy.Model.Spec.Labels is null ? sites : ScoreHead.With(policy.Model, sites), beneath);
+    }
+
+    private static (IReadOnlyList<AdapterSite> Sites, IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath) Sites(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options, JsonNode contract, IPeftAdapter adapter)
+    {
         if (options.InitAdapter is { } folder)
         {
             var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
             InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
-            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, files), policy.Adapters);
+            return (Again(adapter, contract, policy.Outline, files), policy.Adapters);
         }
         if (place.Adapters is [.., var last] && SameShape(last.Contract, contract))
-            return new TrainingStart(adapter, Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files), [.. policy.Adapters.SkipLast(1)]);
-        return new TrainingStart(adapter, adapter.Attach(policy.Outline, (ulong)options.Seed), policy.Adapters);
+            return (Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files), [.. policy.Adapters.SkipLast(1)]);
+        return (adapter.Attach(policy.Outline, (ulong)options.Seed), policy.Adapters);
     }
 
     /// <summary>What the method refers to: null = where training starts, or, with other weights' log-probs stored, a policy that is not loaded.</summary>
@@ -70,7 +78,8 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             RunFolder.Fill(folder.Model, path => Save(path, policy, place));
             return;
         }
-        var own = Adapter.Save(policy.Outline, Trained!);
+        var own = policy.Model.Spec.Labels is null ? Adapter.Save(policy.Outline, Trained!) : ScoreHead.Save(Adapter, policy.Outline, Trained!);
+        if (policy.Model.Spec.Labels is not null) WriteMerged(job, policy, place);
         if (Beneath.Count == 0)
         {
             RunFolder.Fill(folder.Adapter, path => Write(path, own));
@@ -84,10 +93,26 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (AdapterLayers.Concatenated(policy.Outline, own.Config, [.. Beneath, Trained!]) is { } joined) RunFolder.Fill(folder.Adapter, path => Write(path, joined));
     }
 
+    // A reward model is asked as one folder: the adapters go into its weights, beside the adapter's own folder.
+    private void WriteMerged(JobContext job, Policy policy, PolicyPlace place)
+    {
+        try
+        {
+            MergeInto(policy with { Adapters = [.. Beneath, Trained!] });
+        }
+        catch (UserErrorException e)
+        {
+            job.Logger.LogWarning("no {Folder} is written: {Reason}", job.Folder.Model, e.Message);
+            return;
+        }
+        RunFolder.Fill(job.Folder.Model, path => Save(path, policy, place));
+    }
+
     // A model that was taught with another template is to be asked with it.
     private static void Save(string path, Policy policy, PolicyPlace place)
     {
-        ModelFolder.Save(path, policy.Model, place.Base);
+        if (policy.Model.Spec.Labels is null) ModelFolder.Save(path, policy.Model, place.Base);
+        else RewardFolder.Save(path, policy.Model, place.Base, RewardFolder.PadToken(place.Base, policy.Tokenizer));
         if (place.Template is not null) File.WriteAllText(Path.Combine(path, "chat_template.jinja"), policy.ChatTemplate!.Source);
     }
 

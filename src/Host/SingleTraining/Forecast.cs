@@ -9,6 +9,7 @@ using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running.Estimates;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
@@ -39,8 +40,10 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
             new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders), folder.Job,
             new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
         using var scope = torch.NewDisposeScope();
+        var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
         var model = architectures.Describe(config);
+        if (method.Needs.Scores) model = ClassifierFolder.WithScores(model);
         var options = TrainJob.Options(job, model);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
@@ -49,20 +52,24 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
             ChatTemplate = ChatTemplateLoader.Load(request.Model, request.ChatTemplate),
             MaxPromptLength = options.MaxPromptLength,
             KeepEnd = options.Truncation == "keep_end",
+            BatchSize = options.BatchSize,
         };
-        var method = job.Create<IAlignmentMethod>(spec["method"]!);
-        var looked = records.Take(LookAt).Select(r => method.Prepare([r], context)).ToList();
+        var head = records.Take(LookAt).ToList();
+        // A row may become several (pairs of KTO are two answers each), or none.
+        var arranged = options.Packing is null && method is IArrangesRecords arranges ? arranges.Arrange(head, context) : head;
+        var looked = arranged.Select(r => method.Prepare([r], context)).ToList();
         var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
         using var weights = CheckpointFolder.Open(request.Model);
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, new StoredMatrices(weights, model, architectures.QuantizationOf(config)).Tensor), 0) : null;
         var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
         var parameters = Costs.Parameters(model);
-        var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) ?? parameters;
-        var longest = lengths.Max();
-        var kept = records.Count - (lengths.Count < records.Count ? 0 : lengths.Count(l => l == 0));
+        var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores ? model.Hidden : 0) ?? parameters;
+        var longest = lengths.DefaultIfEmpty(0).Max();
+        var refused = (int)context.Ledger.RowsWithoutTrainedToken;
+        var kept = head.Count == records.Count ? lengths.Count(l => l > 0) : (int)(records.Count * Math.Max(1L, context.Ledger.Rows / head.Count));
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
-        return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, lengths.Count(l => l == 0), looked.Count, steps, longest, parameters, trainable,
+        return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
             Costs.Process + Base(model, weights, config.IsQuantized, quantization) + Costs.Weights(0, trainable, adapter is not null) + Costs.Activations(model, tokens, longest));
     }
 

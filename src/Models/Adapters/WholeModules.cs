@@ -1,5 +1,6 @@
 // Modules that are trained whole beside an adapter's own changes: PEFT's modules_to_save.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 
@@ -8,6 +9,19 @@ namespace PeftAlign.Models.Adapters;
 /// <summary>PEFT's modules_to_save.</summary>
 public static class WholeModules
 {
+    // PEFT names both heads of classifiers, whichever the model has.
+    private static readonly string[] Heads = ["classifier", "score"];
+
+    /// <summary>modules_to_save of a folder: of classifiers without the heads that the model does not have.</summary>
+    /// <param name="config">adapter_config.json.</param>
+    /// <param name="model">The model; null = the names as they stand.</param>
+    public static IReadOnlyList<string> Saved(JsonObject config, ModelOutline? model)
+    {
+        var names = config.Texts("modules_to_save");
+        if (model is null || config.Text("task_type") is not ("SEQ_CLS" or "TOKEN_CLS")) return names;
+        return [.. names.Where(name => !Heads.Contains(name) || model.Modules.Any(m => ModulePattern.IsTarget(m.Name, name)))];
+    }
+
     /// <summary>The modules that the names mean, in the model's order.</summary>
     /// <param name="model">The model.</param>
     /// <param name="names">Whole names or dotted suffixes.</param>

@@ -35,17 +35,21 @@ public static class ClassifierFolder
         if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), StoredNames.Plain, warn, dtype));
         var known = architectures ?? ModelArchitectures.BuiltIn;
         if (!known.Names.Contains(config.ModelType)) throw config.UnknownArchitecture([.. known.Names, "roberta", "deberta-v2"]);
-        var spec = known.Describe(config);
-        spec = spec with { Labels = labels, TiedHead = false, LogitCap = null, Names = spec.Names with { Head = "score" } };
-        return new DecoderClassifier(ModelFolder.Decoder(folder, spec, warn, dtype, known.QuantizationOf(config)), config.PadTokenId);
+        return new DecoderClassifier(ModelFolder.Decoder(folder, WithScores(known.Describe(config), labels), warn, dtype, known.QuantizationOf(config)), config.PadTokenId);
     }
+
+    /// <summary>The decoder with a score head in the place of its output head.</summary>
+    /// <param name="spec">A language model, or what its folder describes.</param>
+    /// <param name="labels">Numbers that it gives.</param>
+    public static DecoderSpec WithScores(DecoderSpec spec, long labels = 1) =>
+        spec with { Labels = labels, TiedHead = false, LogitCap = null, Names = spec.Names with { Head = "score" } };
 
     /// <summary>Whether a folder's configuration names a sequence classifier.</summary>
     /// <param name="config">config.json.</param>
     public static bool IsClassifier(ModelConfig config) => config.Architectures is [var name, ..] && name.EndsWith(Suffix, StringComparison.Ordinal);
 
     // id2label counts, then num_labels; two where there is neither, as in transformers.
-    private static long LabelsOf(ModelConfig config)
+    internal static long LabelsOf(ModelConfig config)
     {
         if (config.Json.TryGetProperty("id2label", out var names) && names.ValueKind == JsonValueKind.Object && names.EnumerateObject().Any()) return names.EnumerateObject().Count();
         return config.Int("num_labels", 1, 1 << 20) ?? 2;

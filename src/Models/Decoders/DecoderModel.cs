@@ -186,7 +186,7 @@ public sealed class DecoderModel
     // Several layers, or one fused layer whose outputs are cut into parts of these widths.
     private Tensor[] Linears(Tensor x, LinearModule[] modules, long[] widths, Pack pack, ForwardMode mode)
     {
-        if (modules.Length == widths.Length) return Array.ConvertAll(modules, module => Linear(x, module, pack, mode));
+        if (modules.Length == widths.Length) return JoinedLowRank.Of(Array.ConvertAll(modules, LayerOf), x, mode) ?? Array.ConvertAll(modules, module => Linear(x, module, pack, mode));
         var joined = Linear(x, modules[0], pack, mode);
         long first = 0;
         return Array.ConvertAll(widths, width => joined.narrow(-1, (first += width) - width, width));
@@ -195,9 +195,11 @@ public sealed class DecoderModel
     // Every linear layer of a block goes through here.
     private Tensor Linear(Tensor x, LinearModule module, Pack pack, ForwardMode mode)
     {
-        var layer = new Layer(module.Name, weights.GetValueOrDefault(module.Weight), module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed, Quantized = QuantizedOf(module.Weight) };
-        return Deltas.Linear(layer, x, pack, mode);
+        var layer = LayerOf(module);
+        return JoinedLowRank.Of([layer], x, mode) is [var y] ? y : Deltas.Linear(layer, x, pack, mode);
     }
+
+    private Layer LayerOf(LinearModule module) => new(module.Name, weights.GetValueOrDefault(module.Weight), module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed, Quantized = QuantizedOf(module.Weight) };
 
     private void Check(string name, long[] shape)
     {

@@ -14,7 +14,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
 {
     /// <summary>
     /// Log-probs of every completion token of the groups, in order of groups, completions, tokens; 0 where a token's
-    /// weight is 0. With gradients where the mode's deltas or the weights ask for them and the completion does.
+    /// weight is 0. A model with a score head gives the score of what stands before a token in its place. With gradients where the mode's deltas or the weights ask for them and the completion does.
     /// </summary>
     /// <param name="groups">The groups.</param>
     /// <param name="mode">Adapters and dropout.</param>
@@ -134,7 +134,8 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
 
     private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
 
-    private Place Place { get; } = Engine.Place.Of(model);
+    // Frequencies that depend on a sequence's length do not count the token that asks for its score.
+    private Place Place { get; } = Engine.Place.Of(model) is { LengthClass: { } of } place && model.Spec.Labels is not null ? place with { LengthClass = length => of(length - 1) } : Engine.Place.Of(model);
 
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
 
@@ -153,7 +154,8 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         using var scope = torch.NewDisposeScope();
         var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
-        var outputs = HeadLogProbs.apply(rows, model.HeadUnder(mode), pack.Targets, answers);
+        var head = model.HeadUnder(mode);
+        IReadOnlyList<Tensor> outputs = model.Spec.Labels is null ? HeadLogProbs.apply(rows, head, pack.Targets, answers) : [rows.mm(head.t()).select(1, 0).to(ResultType)];
         foreach (var tensor in outputs.Concat(answers.Statistics.Values)) tensor.MoveToOuterDisposeScope();
         return [.. outputs];
     }

@@ -1,0 +1,85 @@
+// Pairs as chains of answers: prompt, a line's end, marker, blank, answer, end token; a second answer follows behind a line's end with its
+// own marker, the prompt is not repeated. An answer is trained from the first token in which the text before it, alone and with it,
+// differ, as in the other methods' rows.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
+
+namespace PeftAlign.Methods.Coh;
+
+/// <param name="options">Kinds and markers.</param>
+internal sealed class CohRows(CohOptions options)
+{
+    private static readonly EncodeOptions Whole = new() { Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
+
+    /// <summary>The groups of a pair, one for each kind that has a token to train within the limits. Counts in the ledger.</summary>
+    internal IReadOnlyList<CompletionGroup> Groups(DataRecord record, PrepareContext context)
+    {
+        var whole = options.RowKinds.Select(kind => record.Has("prompt_ids") ? OfTokens(record, kind) : OfTexts(record, kind, context)).ToList();
+        var cut = whole.Select(s => s.Cut(context)).ToList();
+        var (ledger, before, after) = (context.Ledger, whole.Sum(s => (long)s.Ids.Length), cut.Sum(s => (long)s.Ids.Length));
+        ledger.Rows++;
+        ledger.TokensCut += before - after;
+        if (after < before) ledger.RowsTruncated++;
+        var kept = cut.Where(s => s.TrainedCount > 0).ToList();
+        ledger.TokensRefused += after - kept.Sum(s => (long)s.Ids.Length);
+        if (kept.Count == 0) ledger.RowsWithoutTrainedToken++;
+        ledger.TokensKept += kept.Sum(s => (long)s.Ids.Length);
+        ledger.TokensTrained += kept.Sum(s => (long)s.TrainedCount);
+        ledger.AnswersWithTrainedEnd += kept.Count(s => s.Trained[^1] && s.Ids[^1] == context.Tokenizer?.SpecialTokens.Eos);
+        return [.. kept.Select(s => s.Group()!)];
+    }
+
+    private SequenceTokens OfTokens(DataRecord record, string kind)
+    {
+        if (options.GoodMarkerIds.Count == 0 || options.BadMarkerIds.Count == 0)
+            throw new UserErrorException($"{record.Place}: the row holds token ids, and coh's markers are texts; give good_marker_ids and bad_marker_ids, or rows of texts.");
+        var (ids, trained) = (new List<int>(), new List<bool>());
+        void Add(IEnumerable<int> more, bool train)
+        {
+            ids.AddRange(more);
+            trained.AddRange(Enumerable.Repeat(train, ids.Count - trained.Count));
+        }
+        Add(record.Ids("prompt_ids"), false);
+        foreach (var good in Answers(kind))
+        {
+            var answer = record.Ids(good ? "chosen_ids" : "rejected_ids");
+            if (answer.Length == 0) return new SequenceTokens([], []); // a chain with a hole says nothing
+            Add(good ? options.GoodMarkerIds : options.BadMarkerIds, false);
+            Add(answer, true);
+        }
+        return new SequenceTokens([.. ids], [.. trained]);
+    }
+
+    private SequenceTokens OfTexts(DataRecord record, string kind, PrepareContext context)
+    {
+        var tokenizer = context.RequireTokenizer(record);
+        var end = tokenizer.SpecialTokens.Eos is { } eos ? tokenizer.Decode([eos]) : "";
+        var (text, spans) = (Text(record, "prompt"), new List<(int[] Before, int[] After)>());
+        foreach (var good in Answers(kind))
+        {
+            text += $"\n{(good ? options.GoodMarker : options.BadMarker)} ";
+            var before = Ids(tokenizer, text);
+            var answer = Text(record, good ? "chosen" : "rejected").TrimStart(' ');
+            text += answer.EndsWith(end, StringComparison.Ordinal) ? answer : answer + end;
+            spans.Add((before, Ids(tokenizer, text)));
+        }
+        var ids = spans[^1].After;
+        var trained = new bool[ids.Length];
+        foreach (var (before, after) in spans)
+        {
+            var (from, to) = (ids.AsSpan().CommonPrefixLength(before), ids.AsSpan().CommonPrefixLength(after));
+            trained.AsSpan(from, Math.Max(0, to - from)).Fill(true);
+        }
+        return new SequenceTokens(ids, trained);
+    }
+
+    private static IEnumerable<bool> Answers(string kind) => kind.Select(letter => letter == 'p');
+
+    private static string Text(DataRecord record, string field) => record.Fields[field] is System.Text.Json.Nodes.JsonArray
+        ? throw new UserErrorException($"{record.Place}: '{field}' holds messages, and coh's markers stand in plain texts; give texts (prompt, chosen, rejected).")
+        : record.Text(field);
+
+    private static int[] Ids(ITokenizer tokenizer, string text) =>
+        tokenizer is ITokenizerDetails details ? [.. details.Encode(text, options: Whole).Ids] : [.. tokenizer.EncodeToIds(text)];
+}

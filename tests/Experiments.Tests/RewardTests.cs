@@ -1,0 +1,114 @@
+// Reward models from the command line: every update's numbers are TRL's, with all weights and with LoRA; the folders that are written
+// score alike in judge, in the next training and, where PEFTALIGN_PEERS_PYTHON names a Python, in transformers and PEFT.
+
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class RewardTests
+{
+    private static readonly string Root = Path.Combine(Peftalign.Repository, "tests", "fixtures", "trajectories");
+    private static readonly string Rows = Path.Combine(Root, "reward", "rows.jsonl");
+
+    private const string Script = """
+        import json, sys, torch
+        from transformers import AutoModelForSequenceClassification
+        from peft import PeftModel
+        torch.set_num_threads(1)
+        rows = [json.loads(line)["input_ids"] for line in open(sys.argv[1])]
+        whole = AutoModelForSequenceClassification.from_pretrained(sys.argv[2] + "/model").eval()
+        adapted = PeftModel.from_pretrained(AutoModelForSequenceClassification.from_pretrained(sys.argv[3]), sys.argv[2] + "/adapter").eval()
+        width = max(len(row) for row in rows)
+        padded = torch.tensor([row + [whole.config.pad_token_id] * (width - len(row)) for row in rows])
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+        with torch.no_grad():
+            print(json.dumps([m(input_ids=padded, attention_mask=mask).logits[:, 0].tolist() for m in (whole, adapted)]))
+        """;
+
+    [TestCase("full")]
+    [TestCase("lora")]
+    public void Runs_are_TRLs_and_their_folders_are_classifiers(string name)
+    {
+        using var user = new Peftalign();
+        var start = Start(user);
+        string[] adapter = name == "lora" ? ["--adapter", "lora", "--init-adapter", Path.Combine(Root, "reward", "adapter_init")] : [];
+        Train(user, name, start, ["--max-steps", "5", "--learning-rate", "5e-3", "--batch-size", "4", "--gradient-accumulation-steps", "2", "--shuffle", "false", "--center-rewards-coefficient", "0.05", .. adapter]);
+        var history = Peftalign.Json(Path.Combine(Root, "reward", "history.json"))[name]!.AsArray();
+        var metrics = Metrics(user, name);
+        Assert.That(metrics, Has.Count.EqualTo(history.Count));
+        foreach (var (row, entry) in metrics.Zip(history))
+            foreach (var (metric, expected) in entry!.AsObject())
+                Assert.That((double)row[metric]!, Is.EqualTo((double)expected!).Within(1e-4 * Math.Max(Math.Abs((double)expected!), 0.1)), $"{name}, step {entry["step"]}, {metric}");
+
+        // The same answers one by one, as judge sees them, and as one batch of the next training.
+        var ids = Ids(user);
+        var scores = Judge(Path.Combine(user.File(name), "model"), ids);
+        Train(user, "again", Path.Combine(user.File(name), "model"), ["--max-steps", "1", "--learning-rate", "0", "--batch-size", "24"]);
+        var next = Metrics(user, "again")[0];
+        Assert.That((double)next["mean_reward"]!, Is.EqualTo(scores.Average()).Within(1e-5));
+        Assert.That((double)next["max_reward"]!, Is.EqualTo(scores.Max()).Within(1e-5));
+        Assert.That((double)next["min_reward"]!, Is.EqualTo(scores.Min()).Within(1e-5));
+        if (name == "lora" && Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is { Length: > 0 } python)
+            foreach (var theirs in Peers(python, ids, user.File(name), start)) Assert.That(theirs, Is.EqualTo(scores).Within(1e-5));
+    }
+
+    [Test]
+    public void Margins_that_are_no_numbers_and_other_classifiers_are_refused()
+    {
+        using var user = new Peftalign();
+        user.Write("bad.jsonl", """{"prompt_ids": [1, 5], "chosen_ids": [6], "rejected_ids": [7], "margin": "much"}""" + "\n");
+        var margin = Peftalign.Call("train", "reward", "--model", Path.Combine(Root, "base-model"), "--data", user.File("bad.jsonl"), "--out", user.Run, "--max-steps", "1");
+        Assert.That((margin.Code, margin.Err), Is.EqualTo((2, margin.Err)), margin.All);
+        Assert.That(margin.Err, Does.Contain("line 1").And.Contain("'margin' must be a number"));
+        var start = Start(user);
+        var config = Path.Combine(start, "config.json");
+        var json = Peftalign.Json(config);
+        json["id2label"] = new JsonObject { ["0"] = "a", ["1"] = "b" };
+        File.WriteAllText(config, json.ToJsonString());
+        var labels = Peftalign.Call("train", "reward", "--model", start, "--data", Rows, "--out", user.File("two"), "--max-steps", "1");
+        Assert.That(labels.Code, Is.EqualTo(2), labels.All);
+        Assert.That(labels.Err, Does.Contain("one label"));
+    }
+
+    // A language model with a new head, not moved.
+    private static string Start(Peftalign user)
+    {
+        Train(user, "start", Path.Combine(Root, "base-model"), ["--max-steps", "1", "--learning-rate", "0", "--seed", "7"]);
+        return Path.Combine(user.File("start"), "model");
+    }
+
+    private static void Train(Peftalign user, string name, string model, string[] options)
+    {
+        var outcome = Peftalign.Call(["train", "reward", "--model", model, "--data", Rows, "--out", user.File(name), "--threads", "1", .. options]);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+    }
+
+    private static List<JsonNode> Metrics(Peftalign user, string name) => [.. File.ReadLines(Path.Combine(user.File(name), "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)];
+
+    private static string Ids(Peftalign user)
+    {
+        var rows = File.ReadLines(Rows).Select(line => JsonNode.Parse(line)!);
+        return user.Write("ids.jsonl", string.Concat(rows.SelectMany(row => (string[])["chosen_ids", "rejected_ids"], (row, side) =>
+            $"{{\"input_ids\": [{string.Join(',', row["prompt_ids"]!.AsArray().Concat(row[side]!.AsArray()).Select(id => (int)id!))}]}}\n")));
+    }
+
+    private static List<double> Judge(string model, string ids)
+    {
+        var outcome = Peftalign.Call("judge", "--model", model, "--in", ids, "--threads", "1");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        return [.. outcome.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (double)JsonNode.Parse(line)!["scores"]![0]!)];
+    }
+
+    private static IEnumerable<List<double>> Peers(string python, string ids, string folder, string start)
+    {
+        var info = new ProcessStartInfo(python, ["-c", Script, ids, folder, start]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        info.Environment["HF_HUB_OFFLINE"] = "1";
+        using var process = Process.Start(info)!;
+        var err = process.StandardError.ReadToEndAsync();
+        var text = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.Zero, err.Result);
+        return JsonNode.Parse(text)!.AsArray().Select(list => list!.AsArray().Select(v => (double)v!).ToList());
+    }
+}

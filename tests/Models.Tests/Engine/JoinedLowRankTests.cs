@@ -1,0 +1,57 @@
+// Joined products under LoRA: outputs and gradients are those of each layer computed by itself; what cannot be joined is not.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Tests.Engine;
+
+public sealed class JoinedLowRankTests : ScopedTest
+{
+    private static Tensor Draw(string name, params long[] shape) => Tiny.Normal(name, shape, torch.float64);
+
+    // Three layers as q, k and v: k without a change, v with a bias and stored (in, out).
+    private static Layer[] Layers() =>
+        [new("q", Draw("q", 6, 5)), new("k", Draw("k", 4, 5)), new("v", Draw("v", 5, 4), Draw("bias", 4)) { Transposed = true }];
+
+    private static Dictionary<string, Delta> Changes(double dropout = 0) => new()
+    {
+        ["q"] = new LowRank(Draw("qa", 3, 5).requires_grad_(), Draw("qb", 6, 3).requires_grad_(), 0.7, dropout),
+        ["v"] = new LowRank(Draw("va", 2, 5).requires_grad_(), Draw("vb", 4, 2).requires_grad_(), 1.3, dropout),
+    };
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public void Outputs_and_gradients_are_each_layers_own(bool below)
+    {
+        var (layers, joined, apart) = (Layers(), Changes(), Changes());
+        var (x, own) = (Draw("x", 7, 5), Draw("x", 7, 5));
+        if (below) (x, own) = (x.requires_grad_(), own.requires_grad_());
+        var outputs = JoinedLowRank.Of(layers, x, new ForwardMode { Deltas = joined })!;
+        var expected = layers.Select(layer => apart.TryGetValue(layer.Module, out var delta) ? Deltas.Linear(layer, own, delta, (input, _) => input) : layer.Product(own)).ToList();
+        foreach (var (y, e) in outputs.Zip(expected)) Assert.That(Tiny.Worst(y, e), Is.LessThan(1e-12));
+        static Tensor Loss(IEnumerable<Tensor> all) => all.Select((y, k) => (y.sin() * (k + 1)).sum()).Aggregate((a, b) => a + b);
+        Loss(outputs).backward();
+        Loss(expected).backward();
+        foreach (var (name, delta) in apart)
+            foreach (var (role, leaf) in delta.Parameters)
+                Assert.That(Tiny.Worst(joined[name].Parameters[role].grad!, leaf.grad!), Is.LessThan(1e-12), $"{name} {role}");
+        if (below) Assert.That(Tiny.Worst(x.grad!, own.grad!), Is.LessThan(1e-12));
+        else Assert.That(x.grad, Is.Null);
+    }
+
+    [Test]
+    public void What_needs_another_way_is_not_joined()
+    {
+        var (layers, x) = (Layers(), Draw("x", 7, 5));
+        bool Joins(Layer[] of, Dictionary<string, Delta> deltas, DropoutKey? key = null) => JoinedLowRank.Of(of, x, new ForwardMode { Deltas = deltas, Dropout = key }) is not null;
+        Assert.That(Joins(layers, Changes()));
+        Assert.That(Joins([layers[1]], Changes()), Is.False, "nothing changes k");
+        Assert.That(Joins(layers, Changes(dropout: 0.1), new DropoutKey(1, 1)), Is.False, "each drops entries of its own");
+        Assert.That(Joins(layers, Changes(dropout: 0.1)), "no dropout outside training");
+        var turned = Changes();
+        turned["q"] = (LowRank)turned["q"] with { Magnitude = Draw("m", 6) };
+        Assert.That(Joins(layers, turned), Is.False, "DoRA");
+        Assert.That(Joins([layers[0] with { Weight = Draw("q", 6, 5).requires_grad_() }, layers[1]], Changes()), Is.False, "a trained weight");
+    }
+}
