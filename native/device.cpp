@@ -40,6 +40,18 @@ void require_cuda(int32_t index) {
     throw ArgumentError("CUDA device " + std::to_string(index) + " is not there; this libtorch sees " + std::to_string(cuda_count()));
 }
 
+// libtorch's current stream as the runtime's own handle, where the device guard can tell it (2.13's can); the default stream is 0.
+template <typename Guard>
+auto native_stream(const Guard& guard, c10::Stream stream, int) -> decltype(guard.getStreamNativeHandle(stream)) {
+    return guard.getStreamNativeHandle(stream);
+}
+
+template <typename Guard>
+void* native_stream(const Guard&, c10::Stream stream, long) {
+    if (stream.id() == 0) return nullptr;
+    throw std::runtime_error("kernels of plugins on a stream other than the default one need a newer libtorch; this one is " TORCH_VERSION);
+}
+
 void copy_text(const std::string& from, char* text, int32_t capacity) {
     std::strncpy(text, from.c_str(), capacity - 1);
     text[capacity - 1] = 0;
@@ -133,6 +145,15 @@ int pa_cuda_synchronize(int32_t device_index) {
         (void)guard;
         at::detail::getCUDAHooks().deviceSynchronize(device_index);
 #endif
+    });
+}
+
+int pa_cuda_stream(int32_t device_index, void** stream) {
+    return guarded([&] {
+        require_cuda(device_index);
+        const auto* guard = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA);
+        c10::Device device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device_index));
+        *stream = native_stream(*guard, guard->getStream(device), 0);
     });
 }
 

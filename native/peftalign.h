@@ -122,6 +122,7 @@ PA_API int pa_manual_seed(int64_t seed);
 // Devices, threads, what this libtorch is
 PA_API int pa_cuda_count(int32_t* count);
 PA_API int pa_cuda_synchronize(int32_t device_index);
+PA_API int pa_cuda_stream(int32_t device_index, void** stream);
 PA_API int pa_cuda_memory(int32_t device_index, int64_t* allocated, int64_t* peak, int64_t* reserved); // bytes
 PA_API int pa_cuda_memory_reset(int32_t device_index, int32_t peak, int32_t empty_cache);
 PA_API int pa_threads_get(void);

@@ -23,17 +23,57 @@ public static class ModelFolder
     /// <param name="folder">config.json and weights.</param>
     /// <param name="warn">Told of what is odd but usable, such as tensors that the configuration does not use.</param>
     /// <param name="architectures">The known ones; null = those that are built in.</param>
-    /// <param name="dtype">Of weights and arithmetic; sums within norms, softmax and products are float32 at least.</param>
+    /// <param name="dtype">Of weights and arithmetic; sums within norms, softmax and products are float32 at least. Quantised matrices stay as they are.</param>
+    /// <param name="quantization">Quantises the linear layers as they are read; null = as the folder has them.</param>
     /// <exception cref="UserErrorException">A file is missing or wrong, or weights and configuration do not fit.</exception>
-    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32)
+    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32, IQuantization? quantization = null)
     {
-        var spec = (architectures ?? ModelArchitectures.BuiltIn).Describe(ModelConfig.Open(folder));
-        return Decoder(folder, spec, warn, dtype);
+        var known = architectures ?? ModelArchitectures.BuiltIn;
+        var config = ModelConfig.Open(folder);
+        return Decoder(folder, known.Describe(config), warn, dtype, Reader(known, config, ref quantization), quantization);
+    }
+
+    // A folder that is quantised as asked stays as it is, under the options that do not change it (the type of products).
+    internal static IQuantization? Reader(ModelArchitectures known, ModelConfig config, ref IQuantization? asked)
+    {
+        if (asked is null || !config.IsQuantized) return known.QuantizationOf(config);
+        var reader = asked;
+        if (!reader.Reads(config.Json.GetProperty("quantization_config")))
+            throw config.Wrong("quantization_config", "of the format that the quantization option names, or absent: nothing is quantised twice");
+        asked = null;
+        return reader;
     }
 
     /// <summary>Loads the weights of a decoder whose spec is known.</summary>
-    internal static DecoderModel Decoder(string folder, DecoderSpec spec, Action<string>? warn, torch.ScalarType dtype) =>
-        new(spec, Read(folder, spec.Weights().Select(w => (w.Name, w.Shape)), checkpoint => StoredNames.Of(spec, checkpoint), warn, dtype));
+    /// <param name="folder">config.json and weights.</param>
+    /// <param name="spec">What config.json describes.</param>
+    /// <param name="warn">Told of what is odd but usable.</param>
+    /// <param name="dtype">Of weights and arithmetic; null = each keeps its own, over the mapped file.</param>
+    /// <param name="reads">Reads the folder's quantised matrices; null where it has none.</param>
+    /// <param name="makes">Quantises linear layers; null = none is.</param>
+    internal static DecoderModel Decoder(string folder, DecoderSpec spec, Action<string>? warn, torch.ScalarType? dtype, IQuantization? reads = null, IQuantization? makes = null)
+    {
+        using var checkpoint = CheckpointFolder.Open(folder);
+        var names = StoredNames.Of(spec, checkpoint);
+        var stored = new QuantizedWeights(checkpoint, names, reads);
+        checkpoint.Require(spec.Weights().Where(w => !stored.Holds(w)).ToDictionary(w => names.Of(w.Name), w => w.Shape), name => names.IsIgnored(name) || stored.IsPart(name));
+        foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
+        using var scope = torch.NewDisposeScope();
+        var (weights, quantized) = (new Dictionary<string, Tensor>(), new Dictionary<string, QuantizedMatrix>());
+        foreach (var weight in spec.Weights())
+        {
+            using var inner = torch.NewDisposeScope(); // of a matrix that is quantised nothing else stays
+            if (stored.Read(weight) is { } read) quantized.Add(weight.Name, read);
+            else if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantize(weight.Name, Outward(weight, checkpoint.Tensor(names.Of(weight.Name)))));
+            else weights.Add(weight.Name, (dtype is { } type ? checkpoint.Tensor(names.Of(weight.Name)).to(type) : checkpoint.Tensor(names.Of(weight.Name))).DetachFromDisposeScope());
+        }
+        return new DecoderModel(spec, weights, quantized);
+    }
+
+    internal static string ModuleOf(WeightSpec weight) => weight.Name[..^".weight".Length];
+
+    // (out, in) of a matrix that may be stored (in, out).
+    internal static Tensor Outward(WeightSpec weight, Tensor matrix) => weight.Transposed ? matrix.t().contiguous() : matrix;
 
     /// <summary>Reads tensors, after all shapes were compared; they outlive the current dispose scope.</summary>
     internal static Dictionary<string, Tensor> Read(string folder, IEnumerable<(string Name, long[] Shape)> wanted, Func<CheckpointFolder, StoredNames> namesOf, Action<string>? warn, torch.ScalarType dtype)
@@ -123,14 +163,15 @@ public static class ModelFolder
     {
         Directory.CreateDirectory(to);
         foreach (var file in Directory.GetFiles(from).Where(IsCompanion)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)), overwrite: true);
-        if (type is { } known) SayType(Path.Combine(to, "config.json"), known);
+        if (File.Exists(Path.Combine(to, "config.json"))) SayType(Path.Combine(to, "config.json"), type);
     }
 
-    // The weights' type may be another than that of the folder that the configuration came from.
-    private static void SayType(string file, torch.ScalarType type)
+    // The weights' type may be another than that of the folder that the configuration came from, and none of them is quantised.
+    private static void SayType(string file, torch.ScalarType? type)
     {
         var config = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
-        config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = type.ToString().ToLowerInvariant();
+        if (!config.Remove("quantization_config") && type is null) return;
+        if (type is { } known) config[config.ContainsKey("dtype") ? "dtype" : "torch_dtype"] = known.ToString().ToLowerInvariant();
         AtomicFile.Write(file, config.ToJsonString(Indented) + "\n");
     }
 

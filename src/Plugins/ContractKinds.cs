@@ -11,6 +11,7 @@ public static class ContractKinds
     [
         ("method", typeof(IAlignmentMethod)),
         ("adapter", typeof(IPeftAdapter)),
+        ("quantization", typeof(IQuantization)),
         ("merge", typeof(IMergeStrategy)),
         ("benchmark", typeof(IBenchmark)),
         ("judge", typeof(IJudge)),

@@ -38,6 +38,13 @@ public static partial class torch
 
         public static void synchronize(Device? device = null) => Shim.Check(Shim.pa_cuda_synchronize(device?.index ?? 0), "cuda.synchronize");
 
+        /// <summary>The runtime's handle (cudaStream_t) of the stream that libtorch works on now, for kernels of one's own; 0 is the default stream.</summary>
+        public static nint current_stream(Device? device = null)
+        {
+            Shim.Check(Shim.pa_cuda_stream(device?.index ?? 0, out var stream), "cuda.current_stream");
+            return stream;
+        }
+
         /// <summary>Bytes that tensors occupy now.</summary>
         public static long memory_allocated(Device? device = null) => Memory(device).Allocated;
 

@@ -11,7 +11,7 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
 {
     private readonly List<(string Name, Tensor Tensor)> state = [];
 
-    /// <summary>Everything that a checkpoint must hold beside the number of updates; (P) each.</summary>
+    /// <summary>Everything that a checkpoint must hold beside the number of updates.</summary>
     internal IReadOnlyList<(string Name, Tensor Tensor)> State => state;
 
     /// <summary>Updates done.</summary>
@@ -27,10 +27,13 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
     /// <exception cref="NotBuiltException">It is not built.</exception>
     internal static FlatOptimizer Of(FlatParameters parameters, TrainingOptions options) => options.Optimizer switch
     {
-        "adamw" or "paged_adamw" => new AdamW(parameters, options),
+        // Of 8 bits little is left to page; where there is no device both are the unpaged ones, as in bitsandbytes.
+        "adamw" => new PagedAdamW(parameters, options, free: long.MaxValue),
+        "paged_adamw" => new PagedAdamW(parameters, options),
+        "adamw_8bit" or "paged_adamw_8bit" => new AdamW8Bit(parameters, options),
         "sgd" => new Sgd(parameters, options),
         "rmsprop" => new RmsProp(parameters, options),
-        _ => throw new NotBuiltException($"The option optimizer = {options.Optimizer} is not built yet; use adamw, sgd or rmsprop."),
+        _ => throw new NotBuiltException($"The option optimizer = {options.Optimizer} is none of adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, sgd and rmsprop."),
     };
 
     /// <summary>One update with the gradients at hand, which it may change.</summary>
@@ -42,7 +45,7 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
         Update(learningRate);
     }
 
-    public void Dispose()
+    public virtual void Dispose()
     {
         foreach (var (_, tensor) in state) tensor.Dispose();
     }
@@ -50,28 +53,17 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
     protected abstract void Update(double learningRate);
 
     /// <summary>Zeros like the values, kept in checkpoints.</summary>
-    protected Tensor Kept(string name)
+    protected Tensor Kept(string name) => Kept(name, torch.zeros_like(parameters.Values).DetachFromDisposeScope());
+
+    /// <summary>A tensor that checkpoints hold; disposed with the optimiser.</summary>
+    protected Tensor Kept(string name, Tensor tensor)
     {
-        var tensor = torch.zeros_like(parameters.Values).DetachFromDisposeScope();
         state.Add((name, tensor));
         return tensor;
     }
 
     /// <summary>The first entries of a flat tensor: those that are decayed. Null where nothing decays.</summary>
     protected Tensor? Decayed(Tensor flat) => options.WeightDecay > 0 && parameters.Decayed > 0 ? flat.narrow(0, 0, parameters.Decayed) : null;
-
-    private sealed class AdamW : FlatOptimizer
-    {
-        private readonly Tensor average, square;
-
-        internal AdamW(FlatParameters parameters, TrainingOptions options) : base(parameters, options) => (average, square) = (Kept("exp_avg"), Kept("exp_avg_sq"));
-
-        protected override void Update(double learningRate)
-        {
-            Decayed(Values)?.mul_(1 - learningRate * Options.WeightDecay);
-            UpdateRules.Adam(Values, Gradients, average, square, Steps, learningRate, Options.AdamBeta1, Options.AdamBeta2, Options.AdamEpsilon);
-        }
-    }
 
     private sealed class Sgd(FlatParameters parameters, TrainingOptions options) : FlatOptimizer(parameters, options)
     {

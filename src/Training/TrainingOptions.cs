@@ -27,7 +27,7 @@ public sealed record TrainingOptions
     public int GradientAccumulationSteps { get; init; } = 1;
     public double WeightDecay { get; init; }
 
-    /// <summary>adamw (paged_adamw is the same where there is no device memory to page out of), sgd or rmsprop.</summary>
+    /// <summary>adamw, adamw_8bit (moments in 8 bits), each also as paged_ (the same where there is no device memory to page out of), sgd or rmsprop.</summary>
     public string Optimizer { get; init; } = "adamw";
     public double AdamBeta1 { get; init; } = 0.9;
     public double AdamBeta2 { get; init; } = 0.999;
@@ -123,9 +123,9 @@ public sealed record TrainingOptions
 
     private static string? Strategy(bool packing, string strategy) => packing ? strategy : null;
 
-    private static string Built(string optimizer) => optimizer is "adamw" or "paged_adamw" or "sgd" or "rmsprop"
+    private static string Built(string optimizer) => optimizer is "adamw" or "paged_adamw" or "adamw_8bit" or "paged_adamw_8bit" or "sgd" or "rmsprop"
         ? optimizer
-        : throw new NotBuiltException($"The option optimizer = {optimizer} is not built yet; use adamw, sgd or rmsprop.");
+        : throw new NotBuiltException($"The option optimizer = {optimizer} is none of adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, sgd and rmsprop.");
 
     private static torch.ScalarType DtypeOf(Dictionary<string, JsonNode> given) => (given.Remove("dtype", out var type) ? (string?)type : null) switch
     {

@@ -60,7 +60,7 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
     private IPeftAdapter Of(string type, string folder)
     {
         var name = Names.GetValueOrDefault(type, type.ToLowerInvariant());
-        var provided = plugins.All.Where(p => p.Contract.Kind == ContractKinds.Of(typeof(IPeftAdapter))).ToList();
+        var provided = plugins.All.Where(p => p.Contract.Kind == ContractKinds.Of(typeof(IPeftAdapter)) && p.Contract.Alias == "").ToList();
         foreach (var candidate in provided.OrderByDescending(p => p.Contract.Name == name))
         {
             var reader = plugins.Create<IPeftAdapter>(candidate.QualifiedName, [], new Lent());

@@ -22,6 +22,7 @@ internal static class Catalogue
         JudgeCommand.Entry,
         EvalCommand.Entry,
         TokenizeCommand.Entry,
+        QuantizeCommand.Entry,
         MergeCommand.Entry,
         AdapterCommand.Entry,
         ModelsCommand.Entry,

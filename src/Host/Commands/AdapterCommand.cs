@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
@@ -43,20 +44,26 @@ internal static class AdapterCommand
         var adapter = new Option<string>("--adapter") { HelpName = "DIR", Required = true, Description = "The adapter's folder." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the merged model; must not be there, or be empty." };
         var plugins = Plugins();
+        var choice = new QuantizationChoice("--quantization", null);
         const string description = """
             Writes the base with the adapter inside: a model folder that needs no adapter. Each weight keeps its element type unless
             --dtype names one; sums are made in float32 and rounded once. Virtual tokens and prefixes have no place in weights.
+            Of a 4-bit base, and with --quantization of a full one, the adapter is added to the decoded matrices: what it was
+            trained over. The result is never quantised again; quantize does that.
             """;
         var command = new Command("merge", description) { model, adapter, output, plugins };
+        foreach (var option in choice.Options) command.Add(option);
         frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
             var (files, reader) = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}"));
-            var (changed, all) = (0, 0);
-            RunFolder.Fill(target, folder => (changed, all) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(parsed.GetValue(plugins) ?? []), TypeOf(session.Global.Dtype), cancel));
+            var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
+            var (changed, all, decoded) = (0, 0, 0);
+            RunFolder.Fill(target, folder => (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel));
+            if (decoded > 0) session.Output.Remark($"{decoded} matrices of the base were decoded from 4 bits and are written as {session.Global.Dtype ?? "the type that they were quantised from"}; nothing is quantised again");
             session.Output.Result(
-                () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["dtype"] = session.Global.Dtype },
+                () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["decoded"] = decoded, ["dtype"] = session.Global.Dtype },
                 () => [$"{target}: {changed} of {all} tensors changed by the adapter"]);
             return Task.FromResult(ExitCode.Done);
         });

@@ -26,6 +26,8 @@ internal static class MergeJob
         var parameters = options["strategy"]!["options"]!.AsObject();
         if (AdapterSum(job, strategy, parents.ConvertAll(p => p.Place), rootPlace, parameters) is { } merged) return merged;
 
+        // Differences from the base are those from what the parents were trained over.
+        if ((string?)options["base"] != "w16" && parents.Select(p => p.Place.Quantization).FirstOrDefault(q => q is not null) is { } over) rootPlace = rootPlace with { Over = over };
         var role = strategy.Contract.Traits.FirstOrDefault() ?? "";
         var origin = role switch { MergeBase.Origin => root, MergeBase.First => parents[0].Name, _ => null };
         var places = parents.Append((Name: root, Place: rootPlace)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.Place);
@@ -43,12 +45,14 @@ internal static class MergeJob
         return new JsonObject { ["space"] = "weights", ["tensors"] = plan.Tensors.Count, ["bytes"] = outcome.Bytes, ["warnings"] = new JsonArray([.. plan.Warnings.Select(w => (JsonNode)w)]) };
     }
 
-    // The merger adds LoRA adapters itself; others become weights first, by whatever reads them.
+    // The merger adds LoRA adapters itself; others become weights first, by whatever reads them. So do those over 4 bits, unless
+    // `base: w16` asks for the full base: they are added to the decoded matrices that they were trained over.
     private static ModelPlace Readable(JobContext job, string name, PolicyPlace place)
     {
-        if (place.Adapter is not { } adapter || AdapterReader.PeftType(adapter.Folder) == "LORA") return new ModelPlace(place.Base, place.Adapter?.Folder);
+        var decoded = (string?)job.Spec.Options["base"] != "w16" && (place.Quantization is not null || Models.Checkpoints.ModelConfig.Open(place.Base).IsQuantized);
+        if (!decoded && (place.Adapter is not { } lora || AdapterReader.PeftType(lora.Folder) == "LORA")) return new ModelPlace(place.Base, place.Adapter?.Folder);
         var whole = Path.Combine(Parents(job), Path.GetFileName(name.TrimEnd('/')));
-        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => Policies.Adapter(job, outline, adapter.Folder), PluginArchitectures.Of(job.Plugins), dtype: null, job.Cancellation));
+        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => place.Adapter is { } adapter ? Policies.Adapter(job, outline, adapter.Folder) : [], PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation));
         return new ModelPlace(whole, null);
     }
 

@@ -29,6 +29,12 @@ internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adap
     /// <summary>Another chat template than the folder's: a name, or a full path; null for none.</summary>
     internal string? Template { get; init; }
 
+    /// <summary>How the base was quantised under its adapters; null = as its folder has it.</summary>
+    internal JsonNode? Quantization => Over ?? Adapters.Select(a => a.Contract["quantization"]).FirstOrDefault(q => q is not null);
+
+    /// <summary>A quantisation of the base that no adapter of its own names; null for none.</summary>
+    internal JsonNode? Over { get; init; }
+
     /// <summary>The one adapter that stands for all; null where there is none.</summary>
     /// <exception cref="UserErrorException">Several that are no single adapter.</exception>
     internal AdapterPlace? Adapter => Adapters switch
@@ -86,20 +92,30 @@ internal static class Policies
     /// <summary>Loads a policy.</summary>
     /// <param name="job">Its plugins and log.</param>
     /// <param name="place">Where it lies.</param>
+    /// <param name="over">A quantisation that a new adapter asks for; null = the policy's own.</param>
     /// <param name="scoreSeed">With a score head of one number, which a language model gets anew from this seed; null = as it is.</param>
     /// <param name="dtype">What the base computes in.</param>
-    internal static Policy Load(JobContext job, PolicyPlace place, ulong? scoreSeed = null, torch.ScalarType dtype = torch.ScalarType.Float32)
+    internal static Policy Load(JobContext job, PolicyPlace place, JsonNode? over = null, ulong? scoreSeed = null, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
         if (scoreSeed is not null && dtype != torch.ScalarType.Float32) throw new UserErrorException("dtype bfloat16 is for language models; a reward model is trained in float32. Leave dtype out.");
         void Warn(string warning) => job.Logger.LogWarning("{Warning}", warning);
-        var architectures = PluginArchitectures.Of(job.Plugins);
-        DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, Warn, architectures) : ModelFolder.Load(place.Base, Warn, architectures, dtype);
+        var (architectures, quantization) = (PluginArchitectures.Of(job.Plugins), Quantization(job, place, over));
+        DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, Warn, architectures, quantization) : ModelFolder.Load(place.Base, Warn, architectures, dtype, quantization);
         // A training changes its model, and may load a base twice: as policy and as reference.
-        var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base, Read) : Read();
+        var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base + (over ?? place.Quantization)?.ToJsonString(), Read) : Read();
         var outline = model.Outline(place.Base);
         var adapters = place.Adapters.Select(a => Adapter(job, outline, a.Folder)).ToList();
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;
         return new Policy(model, tokenizer, ChatTemplateLoader.Load(place.Base, place.Template), outline, adapters);
+    }
+
+    /// <summary>What quantises a policy's base; null where nothing does.</summary>
+    /// <exception cref="UserErrorException">An earlier stage was trained over another quantisation: nothing is quantised twice.</exception>
+    internal static IQuantization? Quantization(JobContext job, PolicyPlace place, JsonNode? over = null)
+    {
+        if (over is not null && place.Quantization is { } before && !JsonNode.DeepEquals(before, over))
+            throw new UserErrorException($"The policy was trained over {before.ToJsonString()}, and this training asks for {over.ToJsonString()}; a stage goes on over the same base. Give both the same quantization options.");
+        return (over ?? place.Quantization) is { } contract ? job.Create<IQuantization>(contract) : null;
     }
 
     /// <summary>The sites of a PEFT folder, read by whatever plugin of the plan has its peft_type.</summary>

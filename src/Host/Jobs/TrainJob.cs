@@ -20,9 +20,8 @@ internal static class TrainJob
         var spec = job.Spec.Options;
         var place = Policies.Place(job, spec["policy"]!);
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
-        var policy = Policies.Load(job, place, method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, TrainingOptions.Of(spec["training"]!.AsObject(), 0).Dtype);
+        var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, TrainingOptions.Of(spec["training"]!.AsObject(), 0).Dtype);
         var options = Options(job, policy.Model.Spec);
-        if (spec["adapter"]?["quantization"] is not null) throw new UserErrorException("quantization is not built yet; use adapter lora over a full-precision base.");
         var start = TrainingStart.Of(job, place, policy, options);
         options = AfterFront(job, options, policy, start);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)

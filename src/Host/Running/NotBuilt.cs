@@ -29,7 +29,6 @@ internal static class NotBuilt
 
     private static IEnumerable<string> OfTraining(JsonObject options)
     {
-        if (options["adapter"]?["quantization"] is not null) yield return "quantization";
         foreach (var refusal in Refusal<NotBuiltException>(options)) yield return refusal;
     }
 

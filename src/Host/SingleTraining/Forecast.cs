@@ -41,7 +41,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
             new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
         using var scope = torch.NewDisposeScope();
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
-        var model = PluginArchitectures.Of(job.Plugins).Describe(ModelConfig.Open(request.Model));
+        var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
+        var model = architectures.Describe(config);
         if (method.Needs.Scores) model = ClassifierFolder.WithScores(model);
         var options = TrainJob.Options(job, model);
         var records = job.Records(spec["dataset"]!);
@@ -59,7 +60,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var looked = arranged.Select(r => method.Prepare([r], context)).ToList();
         var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
         using var weights = CheckpointFolder.Open(request.Model);
-        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, name => weights.Contains(name) ? weights.Tensor(name) : null), 0) : null;
+        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, new StoredMatrices(weights, model, architectures.QuantizationOf(config)).Tensor), 0) : null;
+        var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
         var parameters = Costs.Parameters(model);
         var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores ? model.Hidden : 0) ?? parameters;
         var longest = lengths.DefaultIfEmpty(0).Max();
@@ -68,7 +70,30 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            Costs.Process + Costs.Weights(parameters, trainable, adapter is not null) + Costs.Activations(model, tokens, longest));
+            Costs.Process + Base(model, weights, config.IsQuantized, quantization) + Costs.Weights(0, trainable, adapter is not null) + Costs.Activations(model, tokens, longest));
+    }
+
+    // The weights in float32, those in fewer bits as they are and one of them decoded. The trained numbers come on top: once more
+    // with an adapter, their gradients and two moments.
+    private static long Base(DecoderSpec model, CheckpointFolder weights, bool isQuantized, IQuantization? quantization)
+    {
+        static long Count(WeightSpec weight) => weight.Shape.Aggregate(1L, (a, b) => a * b);
+        var few = model.Weights().Where(w => w.Role == WeightRole.Matrix && (isQuantized ? weights.Names.Any(n => n.StartsWith(w.Name + ".", StringComparison.Ordinal)) : quantization?.Takes(w.Name[..^".weight".Length]) == true)).ToList();
+        var names = few.Select(w => w.Name).ToHashSet();
+        var whole = sizeof(float) * model.Weights().Where(w => !names.Contains(w.Name)).Sum(Count);
+        if (few.Count == 0) return whole;
+        var held = isQuantized
+            ? weights.Tensors.Where(t => few.Any(w => t.Name.StartsWith(w.Name, StringComparison.Ordinal))).Sum(t => t.Bytes)
+            : (long)(few.Sum(Count) * BytesPerValue(quantization!));
+        return whole + held + sizeof(float) * few.Max(Count);
+    }
+
+    // Measured on zeros: a format's bytes depend on the count alone.
+    private static double BytesPerValue(IQuantization quantization)
+    {
+        const int count = 1 << 18;
+        using var sample = quantization.Quantize("sample", torch.zeros([1, count]));
+        return (double)sample.Bytes / count;
     }
 
     internal JsonObject Document() => new()

@@ -22,22 +22,24 @@ public static partial class RewardFolder
     /// <param name="seed">Seed of a new head.</param>
     /// <param name="warn">Told of what is odd but usable.</param>
     /// <param name="architectures">The known decoders; null = those that are built in.</param>
+    /// <param name="quantization">Quantises the linear layers as they are read; null = as the folder has them.</param>
     /// <exception cref="UserErrorException">It is no decoder, has more than one label, or a file is missing or wrong.</exception>
-    public static DecoderModel Load(string folder, ulong seed, Action<string>? warn = null, ModelArchitectures? architectures = null)
+    public static DecoderModel Load(string folder, ulong seed, Action<string>? warn = null, ModelArchitectures? architectures = null, IQuantization? quantization = null)
     {
         var config = ModelConfig.Open(folder);
-        var spec = ClassifierFolder.WithScores((architectures ?? ModelArchitectures.BuiltIn).Describe(config));
+        var known = architectures ?? ModelArchitectures.BuiltIn;
+        var spec = ClassifierFolder.WithScores(known.Describe(config));
         if (ClassifierFolder.IsClassifier(config))
         {
             if (ClassifierFolder.LabelsOf(config) is not 1 and var labels) throw config.Wrong("id2label", $"one label: a reward model gives one number, and this classifier {labels}");
-            return ModelFolder.Decoder(folder, spec, warn, torch.ScalarType.Float32);
+            return ModelFolder.Decoder(folder, spec, warn, torch.ScalarType.Float32, ModelFolder.Reader(known, config, ref quantization), quantization);
         }
-        var language = ModelFolder.Load(folder, warn, architectures);
+        var language = ModelFolder.Load(folder, warn, architectures, quantization: quantization);
         var range = config.Json.TryGetProperty("initializer_range", out var given) && given.ValueKind == JsonValueKind.Number ? given.GetDouble() : 0.02;
         var weights = language.Weights.Where(w => w.Key != language.Spec.Names.Head + ".weight").ToDictionary();
         weights[Head] = new CounterStream(seed, "init", Head).Normal([1, spec.Hidden], 0, range).DetachFromDisposeScope();
         if (!language.Spec.TiedHead) language.Head.Dispose();
-        return new DecoderModel(spec, weights);
+        return new DecoderModel(spec, weights, language.Quantized);
     }
 
     /// <summary>The token that fills rows behind their ends in the model that is written: the configuration's, else the tokenizer's, else its end token.</summary>

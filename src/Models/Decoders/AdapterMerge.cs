@@ -14,34 +14,40 @@ public static class AdapterMerge
     /// <param name="target">An empty folder.</param>
     /// <param name="from">The base model's folder; its configuration and tokenizer are copied.</param>
     /// <param name="load">From the base's modules to the adapter's deltas.</param>
-    /// <param name="architectures">The known ones; null = the built-in ones.</param>
-    /// <param name="dtype">Element type of all weights; null = each keeps its own. Sums are made in float32 and rounded once.</param>
+    /// <param name="architectures">The known ones, and what reads quantised folders; null = those that are built in.</param>
+    /// <param name="dtype">Element type of all weights; null = each keeps its own, a quantised one that of the matrix it was made from. Sums are made in float32 and rounded once.</param>
+    /// <param name="quantization">Quantises the base first, as the adapter's training did; the folder holds its decoded matrices. Null = the base as it is.</param>
     /// <param name="cancel">Ends it between two tensors.</param>
-    /// <returns>How many tensors the adapter changed, of how many.</returns>
+    /// <returns>How many tensors the adapter changed, of how many, and how many were decoded.</returns>
     /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
-    public static (int Changed, int All) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, CancellationToken cancel = default)
+    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null, CancellationToken cancel = default)
     {
-        var spec = (architectures ?? ModelArchitectures.BuiltIn).Describe(ModelConfig.Open(from));
+        var known = architectures ?? ModelArchitectures.BuiltIn;
+        var config = ModelConfig.Open(from);
+        var spec = known.Describe(config);
         using var scope = torch.NewDisposeScope();
         using var checkpoint = CheckpointFolder.Open(from);
         var names = StoredNames.Of(spec, checkpoint);
-        checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
-        var model = new DecoderModel(spec, spec.Weights().ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name))));
+        var model = ModelFolder.Decoder(from, spec, null, dtype: null, ModelFolder.Reader(known, config, ref quantization), quantization);
         var sites = load(model.Outline(from)).ToDictionary(s => s.Module, s => s.Delta);
         foreach (var (module, delta) in sites) Check(model, module, delta);
         var changed = 0;
         var pending = spec.Weights().Select(weight =>
         {
-            var own = model.Weights[weight.Name];
-            var type = dtype ?? own.dtype;
+            var own = model.Weights.GetValueOrDefault(weight.Name);
+            var type = dtype ?? own?.dtype ?? model.Quantized[weight.Name].StoredType;
             var delta = sites.GetValueOrDefault(ModuleOf(weight.Name));
-            if (delta is null || !Changes(delta, weight.Name)) return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
-            changed++;
-            return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Live(Merged(model, weight.Name, delta).to(type)));
+            if (delta is not null && Changes(delta, weight.Name))
+            {
+                changed++;
+                return new PendingTensor(names.Of(weight.Name), type, weight.Shape, () => Live(Merged(model, weight.Name, delta).to(type)));
+            }
+            if (own is null) return new PendingTensor(names.Of(weight.Name), type, weight.Shape, () => Live(model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous()));
+            return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
         }).ToList();
         ModelFolder.CopyCompanions(from, target, dtype);
         CheckpointFolder.Write(target, pending);
-        return (changed, pending.Count);
+        return (changed, pending.Count, model.Quantized.Count);
 
         Tensor Live(Tensor tensor)
         {
@@ -61,7 +67,7 @@ public static class AdapterMerge
         {
             Check(model, module, delta);
             foreach (var name in (string[])[module + ".weight", module + ".bias"])
-                if (model.Weights.ContainsKey(name) && Changes(delta, name)) merged[name] = Merged(model, name, delta);
+                if ((model.Weights.ContainsKey(name) || model.Quantized.ContainsKey(name)) && Changes(delta, name)) merged[name] = Merged(model, name, delta);
         }
         return merged;
     }

@@ -14,14 +14,17 @@ public sealed class DecoderModel
     private readonly Dictionary<string, Tensor> weights;
     private readonly BlockNames[] blocks;
     private readonly HashSet<string> linears;
+    private readonly IReadOnlyDictionary<string, QuantizedMatrix> quantized;
     private readonly string embedding, head;
 
     /// <param name="spec">What it is.</param>
     /// <param name="weights">All tensors of <see cref="DecoderWeights.Weights"/> by name.</param>
+    /// <param name="quantized">Matrices that are not among the weights, because they are held in fewer bits; null = none.</param>
     /// <exception cref="UserErrorException">A tensor is missing or has another shape.</exception>
-    public DecoderModel(DecoderSpec spec, IReadOnlyDictionary<string, Tensor> weights)
+    public DecoderModel(DecoderSpec spec, IReadOnlyDictionary<string, Tensor> weights, IReadOnlyDictionary<string, QuantizedMatrix>? quantized = null)
     {
         Spec = spec;
+        this.quantized = quantized ?? new Dictionary<string, QuantizedMatrix>();
         this.weights = new Dictionary<string, Tensor>(weights);
         foreach (var weight in spec.Weights()) Check(weight.Name, weight.Shape);
         blocks = [.. Enumerable.Range(0, spec.Layers).Select(l => new BlockNames(spec, l))];
@@ -32,8 +35,11 @@ public sealed class DecoderModel
 
     public DecoderSpec Spec { get; }
 
-    /// <summary>Tensors by checkpoint name.</summary>
+    /// <summary>Tensors by checkpoint name; without those of <see cref="Quantized"/>.</summary>
     public IReadOnlyDictionary<string, Tensor> Weights => weights;
+
+    /// <summary>Frozen matrices in fewer bits by checkpoint name.</summary>
+    public IReadOnlyDictionary<string, QuantizedMatrix> Quantized => quantized;
 
     /// <summary>(V, d) the matrix of the output head.</summary>
     public Tensor Head => weights[head];
@@ -48,7 +54,7 @@ public sealed class DecoderModel
         LowRank low => linears.Contains(module) || (low.Magnitude is null && IsEmbedding(module)) || IsHead(module),
         Scale => linears.Contains(module),
         TokenRows => IsEmbedding(module) || IsHead(module),
-        Whole => part.Parameters.Keys.All(name => weights.ContainsKey($"{module}.{name}")),
+        Whole => part.Parameters.Keys.All(name => weights.ContainsKey($"{module}.{name}") || quantized.ContainsKey($"{module}.{name}")),
         VirtualTokens or PrefixKV => module == Spec.Names.Embedding,
         Wrap => linears.Contains(module),
         _ => false,
@@ -59,7 +65,7 @@ public sealed class DecoderModel
 
     /// <summary>The modules that adapters may change.</summary>
     /// <param name="path">What an adapter's config names as its base.</param>
-    public ModelOutline Outline(string path) => Spec.Outline(path, Device, name => weights.GetValueOrDefault(name));
+    public ModelOutline Outline(string path) => Spec.Outline(path, Device, name => weights.GetValueOrDefault(name) ?? Decoded(name));
 
     /// <summary>Final hidden states of all rows of a pack.</summary>
     /// <param name="pack">Rows.</param>
@@ -87,11 +93,17 @@ public sealed class DecoderModel
     }
 
     /// <summary>A module's own tensors, as checkpoints store them.</summary>
-    internal Layer LayerOf(string module) => new(module, weights[module + ".weight"], weights.GetValueOrDefault(module + ".bias"))
+    internal Layer LayerOf(string module) => new(module, weights.GetValueOrDefault(module + ".weight"), weights.GetValueOrDefault(module + ".bias"))
     {
         IsEmbedding = IsEmbedding(module),
+        Quantized = quantized.TryGetValue(module + ".weight", out var matrix) ? (matrix, torch.float32) : null, // merged and started from in full
         Transposed = Spec.Weights().First(w => w.Name == module + ".weight").Transposed,
     };
+
+    private (QuantizedMatrix, torch.ScalarType)? QuantizedOf(string weight) => quantized.TryGetValue(weight, out var matrix) ? (matrix, Head.dtype) : null;
+
+    // In the checkpoint's order, as adapters see it: their starts may follow from it.
+    private Tensor? Decoded(string weight) => quantized.ContainsKey(weight) ? LayerOf(weight[..^".weight".Length]).Weight : null;
 
     /// <summary>Whether a change of this module reaches the head's matrix.</summary>
     internal bool ChangesHead(string module, Delta delta) => IsHead(module) || (Spec.TiedHead && module == Spec.Names.Embedding && Deltas.Parts(delta).Any(part => part is TokenRows));
@@ -187,10 +199,11 @@ public sealed class DecoderModel
         return JoinedLowRank.Of([layer], x, mode) is [var y] ? y : Deltas.Linear(layer, x, pack, mode);
     }
 
-    private Layer LayerOf(LinearModule module) => new(module.Name, weights[module.Weight], module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed };
+    private Layer LayerOf(LinearModule module) => new(module.Name, weights.GetValueOrDefault(module.Weight), module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed, Quantized = QuantizedOf(module.Weight) };
 
     private void Check(string name, long[] shape)
     {
+        if (quantized.ContainsKey(name)) return; // whose shape was compared when it was read or made
         if (!weights.TryGetValue(name, out var tensor))
             throw new UserErrorException($"The checkpoint has no tensor '{name}', which a {Spec.ModelType} model of this config.json needs; it has {weights.Count} tensors.");
         if (!tensor.shape.SequenceEqual(shape))

@@ -98,10 +98,10 @@ internal static class Deltas
     /// <exception cref="UserErrorException">The delta is none that weights can hold.</exception>
     internal static Layer Merged(Layer layer, Delta delta) => Parts(delta).Aggregate(layer.Under(delta), (merged, part) => part switch
     {
-        LowRank low => merged with { Weight = layer.Oriented(Sum(merged, low)) },
-        TokenRows rows => merged with { Weight = merged.Weight.clone().index_copy_(0, torch.tensor(rows.Tokens.ToArray(), device: rows.Values.device), rows.Values.to(merged.Weight.dtype)) },
-        Scale { OfInputs: true } scale => merged with { Weight = merged.Oriented(merged.Matrix * scale.Values) },
-        Scale scale => merged with { Weight = merged.Oriented(merged.Matrix * scale.Values.unsqueeze(1)), Bias = merged.Bias is { } bias ? bias * scale.Values : null },
+        LowRank low => merged.With(layer.Oriented(Sum(merged, low))),
+        TokenRows rows => merged.With(merged.Weight.clone().index_copy_(0, torch.tensor(rows.Tokens.ToArray(), device: rows.Values.device), rows.Values.to(merged.Type))),
+        Scale { OfInputs: true } scale => merged.With(merged.Oriented(merged.Matrix * scale.Values)),
+        Scale scale => merged.With(merged.Oriented(merged.Matrix * scale.Values.unsqueeze(1))) with { Bias = merged.Bias is { } bias ? bias * scale.Values : null },
         Whole => merged,
         _ => throw NoWeight(layer.Module, part),
     });

@@ -17,7 +17,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     /// <param name="Low">Its change, or null.</param>
     private sealed record Part(Layer Layer, LowRank? Low);
 
-    /// <summary>The layers' outputs; null where one of them needs another way (dropout, DoRA, a trained bias, other dtypes, controls), or none is changed.</summary>
+    /// <summary>The layers' outputs; null where one of them needs another way (dropout, DoRA, a trained bias, other dtypes, controls, fewer bits), or none is changed.</summary>
     /// <param name="layers">Layers of one input.</param>
     /// <param name="x">(R, in)</param>
     /// <param name="mode">Deltas and dropout.</param>
@@ -35,7 +35,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         return factors.Length == 0 ? null : [.. apply([x, parts, .. factors])];
     }
 
-    private static bool IsFrozen(Layer layer, Tensor x) => layer.Weight.dtype == x.dtype && !layer.Weight.requires_grad && layer.Bias is not { requires_grad: true };
+    private static bool IsFrozen(Layer layer, Tensor x) => layer.Stored is { requires_grad: false } weight && weight.dtype == x.dtype && layer.Bias is not { requires_grad: true };
 
     private static bool IsPlain(Delta delta, Tensor x, ForwardMode mode) =>
         delta is LowRank { Magnitude: null, Bias: null, Start: null } low && low.A.dtype == x.dtype && (low.Dropout == 0 || mode.Dropout is null);

@@ -9,10 +9,19 @@ namespace PeftAlign.Models.Decoders;
 
 /// <summary>A linear layer, an embedding or a head.</summary>
 /// <param name="Module">Full name.</param>
-/// <param name="Weight">(out, in), or (in, out) where transposed; of an embedding (V, d).</param>
+/// <param name="Stored">(out, in), or (in, out) where transposed; of an embedding (V, d). Null where it is quantised.</param>
 /// <param name="Bias">(out), or null.</param>
-internal sealed record Layer(string Module, Tensor Weight, Tensor? Bias = null)
+internal sealed record Layer(string Module, Tensor? Stored, Tensor? Bias = null)
 {
+    /// <summary>The matrix in fewer bits, and the type that the model computes in; null where it is stored whole.</summary>
+    internal (QuantizedMatrix Matrix, torch.ScalarType Type)? Quantized { get; init; }
+
+    /// <summary>As Stored; of a quantised layer a decoded copy, made anew at each call.</summary>
+    internal Tensor Weight => Stored ?? Oriented(QuantizedProduct.Full(Quantized!.Value.Matrix, Quantized.Value.Type));
+
+    /// <summary>The weight's type.</summary>
+    internal torch.ScalarType Type => Stored?.dtype ?? Quantized!.Value.Type;
+
     /// <summary>Whether the weight is stored (in, out).</summary>
     internal bool Transposed { get; init; }
 
@@ -25,10 +34,25 @@ internal sealed record Layer(string Module, Tensor Weight, Tensor? Bias = null)
     /// <summary>From (out, in) to the order of the checkpoint.</summary>
     internal Tensor Oriented(Tensor matrix) => Transposed ? matrix.t() : matrix;
 
+    /// <summary>With another weight, stored whole.</summary>
+    internal Layer With(Tensor weight) => this with { Stored = weight, Quantized = null };
+
     /// <summary>x W' + b; of a few rows without gradients by the kernel that reads the weight once.</summary>
-    internal Tensor Product(Tensor x) =>
-        !Transposed && x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled() ? Decoding.Linear(x, Weight, Bias) : F.linear(x, Matrix, Bias);
+    internal Tensor Product(Tensor x)
+    {
+        if (Quantized is { } quantized)
+        {
+            var y = QuantizedProduct.Of(x, quantized.Matrix);
+            return Bias is null ? y : y + Bias;
+        }
+        return !Transposed && x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled() ? Decoding.Linear(x, Weight, Bias) : F.linear(x, Matrix, Bias);
+    }
 
     /// <summary>With the tensors that a delta puts in the place of the module's own.</summary>
-    internal Layer Under(Delta? delta) => delta is null ? this : this with { Weight = delta.Instead("weight")?.to(Weight.dtype) ?? Weight, Bias = delta.Instead("bias")?.to(Weight.dtype) ?? Bias };
+    internal Layer Under(Delta? delta) => delta is null ? this : this with
+    {
+        Stored = delta.Instead("weight")?.to(Type) ?? Stored,
+        Quantized = delta.Instead("weight") is null ? Quantized : null,
+        Bias = delta.Instead("bias")?.to(Type) ?? Bias,
+    };
 }

@@ -34,10 +34,14 @@ internal sealed class Registration : IPluginRegistry
     {
         var kind = Kind<TContract>(alias);
         var target = Target(meaning) ?? throw new PluginException($"The {kind} alias '{alias}' must stand for JSON with a 'type', but stands for {meaning}.");
+        // What another plugin provides is made there: whoever meets the alias looks the target up.
         var stood = factories.Find(factory => factory.Kind == kind && factory.Name == target)
-            ?? throw new PluginException($"The {kind} alias '{alias}' stands for '{target}', which is not registered before it.");
+            ?? new Factory(kind, target, 1, typeof(NoOptions), (_, _) => throw new PluginException($"The {kind} '{alias}' stands for '{target}' of another plugin and cannot be made itself."));
         factories.Add(stood with { Name = alias, Alias = meaning });
     }
+
+    /// <summary>Of an alias for another plugin's contract.</summary>
+    private sealed class NoOptions;
 
     private static string? Target(string meaning)
     {

@@ -1,5 +1,6 @@
 // The architectures that a process knows: the built-in ones and those of plugins, by model_type.
 
+using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 
@@ -10,7 +11,9 @@ public sealed class ModelArchitectures
 {
     private readonly IReadOnlyDictionary<string, IModelArchitecture> all;
 
-    private ModelArchitectures(IReadOnlyDictionary<string, IModelArchitecture> all) => this.all = all;
+    private readonly Func<JsonElement, IQuantization?> quantizationOf;
+
+    private ModelArchitectures(IReadOnlyDictionary<string, IModelArchitecture> all, Func<JsonElement, IQuantization?> quantizationOf) => (this.all, this.quantizationOf) = (all, quantizationOf);
 
     /// <summary>Those that are built in.</summary>
     public static ModelArchitectures BuiltIn { get; } = new(new Dictionary<string, IModelArchitecture>
@@ -23,7 +26,7 @@ public sealed class ModelArchitectures
         ["phi3"] = new Phi3Architecture(),
         ["gpt2"] = new Gpt2Architecture(),
         ["gpt_neo"] = new GptNeoArchitecture(),
-    });
+    }, _ => null);
 
     /// <summary>Every known model_type, sorted.</summary>
     public IReadOnlyList<string> Names => [.. all.Keys.Order(StringComparer.Ordinal)];
@@ -35,7 +38,21 @@ public sealed class ModelArchitectures
         var joined = new Dictionary<string, IModelArchitecture>(all);
         foreach (var (name, architecture) in further)
             if (!joined.TryAdd(name, architecture)) throw new UserErrorException($"A plugin provides the architecture {name}, which is known already; remove the plugin.");
-        return new ModelArchitectures(joined);
+        return new ModelArchitectures(joined, quantizationOf);
+    }
+
+    /// <summary>These, with quantised folders of the formats that plugins read.</summary>
+    /// <param name="find">From a folder's quantization_config to what reads it; null = nothing does.</param>
+    public ModelArchitectures Reading(Func<JsonElement, IQuantization?> find) => new(all, find);
+
+    /// <summary>What reads a folder's quantised matrices; null where the folder has none.</summary>
+    /// <param name="config">config.json.</param>
+    /// <exception cref="UserErrorException">It has some, and nothing that is installed reads them.</exception>
+    public IQuantization? QuantizationOf(ModelConfig config)
+    {
+        if (!config.IsQuantized) return null;
+        return quantizationOf(config.Json.GetProperty("quantization_config"))
+            ?? throw config.Wrong("quantization_config", "of a format that an installed plugin reads (peft.qlora: bitsandbytes in 4 bits), or absent");
     }
 
     /// <summary>The architecture of a name.</summary>
@@ -49,7 +66,6 @@ public sealed class ModelArchitectures
     public DecoderSpec Describe(ModelConfig config)
     {
         if (!all.TryGetValue(config.ModelType, out var architecture)) throw config.UnknownArchitecture(all.Keys);
-        if (config.IsQuantized) throw config.Wrong("quantization_config", "absent (4-bit folders are not built yet)");
         return Checked(architecture.Describe(config), config);
     }
 

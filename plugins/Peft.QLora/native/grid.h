@@ -1,0 +1,44 @@
+// CUDA kernels as functions of a block of threads that compile for device and host. A body is a row of phases: each(f) runs f for
+// every thread, sync() stands between phases, and what outlives a phase lies in the block's shared memory. On a device a phase is
+// one call per thread; on the processor (emulate) it is a loop over the threads, so the same bodies run in every test.
+#pragma once
+#include <vector>
+
+#include "values.h"
+
+namespace pq {
+
+struct HostBlock {
+    int64_t index;
+    int threads;
+    float* shared;
+    template <typename F>
+    void each(F f) const {
+        for (int t = 0; t < threads; t++) f(t);
+    }
+    void sync() const {}
+};
+
+template <typename Body>
+void emulate(int64_t blocks, int threads, size_t shared, Body body) {
+    std::vector<float> memory(shared);
+    for (int64_t b = 0; b < blocks; b++) body(HostBlock{b, threads, memory.data()});
+}
+
+#ifdef __CUDACC__
+struct DeviceBlock {
+    int64_t index;
+    int threads;
+    float* shared;
+    template <typename F>
+    __device__ void each(F f) const {
+        f(int(threadIdx.x));
+    }
+    __device__ void sync() const { __syncthreads(); }
+};
+#define PQ_KERNEL template <typename Block> __host__ __device__ inline void
+#else
+#define PQ_KERNEL template <typename Block> inline void
+#endif
+
+}  // namespace pq

@@ -1,0 +1,121 @@
+// The bodies of the CUDA kernels (grid.h says how they are written) and the shapes that they are launched in.
+#pragma once
+#include "grid.h"
+
+namespace pq {
+
+constexpr int kQuantiseThreads = 64;   // one block of threads for each block of values
+constexpr int kDecodeThreads = 256;    // a thread decodes 8 values
+constexpr int kProductThreads = 128;   // one block of threads for each output
+constexpr int kProductRows = 8;        // most rows of x in one launch
+
+struct QuantiseArguments {
+    const void* x;
+    int32_t type, blocksize;
+    int64_t count;
+    pq_levels levels;
+    uint8_t* packed;
+    float* absmax;
+};
+
+// shared: (kQuantiseThreads)
+PQ_KERNEL quantise_block(const Block& block, const QuantiseArguments& a) {
+    int64_t first = block.index * a.blocksize;
+    int n = int(a.count - first < a.blocksize ? a.count - first : a.blocksize);
+    bool whole = n == a.blocksize;
+    block.each([&](int t) {
+        float largest = 0;
+        // As bits, so that a NaN is the largest.
+        for (int k = t; k < n; k += block.threads) {
+            uint32_t u = bits(load(a.x, a.type, first + k)) & 0x7fffffff;
+            if (u > bits(largest)) largest = from_bits(u);
+        }
+        block.shared[t] = largest;
+    });
+    block.sync();
+    for (int half = block.threads / 2; half > 0; half /= 2) {
+        block.each([&](int t) {
+            if (t < half && bits(block.shared[t + half]) > bits(block.shared[t])) block.shared[t] = block.shared[t + half];
+        });
+        block.sync();
+    }
+    float absmax = kept_absmax(block.shared[0], whole);
+    block.each([&](int t) {
+        if (t == 0) a.absmax[block.index] = absmax;
+        for (int k = 2 * t; k < n; k += 2 * block.threads) {
+            int high = encode(a.levels, scaled(load(a.x, a.type, first + k), absmax, whole));
+            int low = encode(a.levels, k + 1 < n ? scaled(load(a.x, a.type, first + k + 1), absmax, whole) : 0.0f);
+            a.packed[(first + k) / 2] = uint8_t(high << 4 | low);
+        }
+    });
+}
+
+struct DecodeArguments {
+    pq_matrix matrix;
+    void* out;
+    int32_t type;
+};
+
+// shared: (16) the code
+PQ_KERNEL decode_block(const Block& block, const DecodeArguments& a) {
+    block.each([&](int t) {
+        if (t < 16) block.shared[t] = a.matrix.code[t];
+    });
+    block.sync();
+    block.each([&](int t) {
+        int64_t first = (block.index * block.threads + t) * 8;
+        if (first >= a.matrix.count) return;
+        // Block sizes are multiples of 8, so that one factor serves.
+        float by = factor(a.matrix, first / a.matrix.blocksize);
+        for (int64_t k = first; k < first + 8 && k < a.matrix.count; k++) store(a.out, a.type, k, block.shared[pattern(a.matrix, k)] * by);
+    });
+}
+
+struct ProductArguments {
+    pq_matrix matrix;
+    int64_t outs, ins;
+    const void* x;
+    int64_t rows;
+    void* y;
+    int32_t type;
+};
+
+// shared: (16 + threads * rows) the code, and each thread's sums
+PQ_KERNEL product_block(const Block& block, const ProductArguments& a) {
+    float* sums = block.shared + 16;
+    block.each([&](int t) {
+        if (t < 16) block.shared[t] = a.matrix.code[t];
+    });
+    block.sync();
+    block.each([&](int t) {
+        float own[kProductRows] = {};
+        int64_t row = block.index * a.ins;
+        // Eight neighbours a turn, which share a byte each two and, mostly, a factor.
+        for (int64_t i = int64_t(t) * 8; i < a.ins; i += int64_t(block.threads) * 8) {
+            int64_t end = i + 8 < a.ins ? i + 8 : a.ins, known = -1;
+            float by = 0;
+            for (int64_t k = i; k < end; k++) {
+                int64_t b = (row + k) / a.matrix.blocksize;
+                if (b != known) by = factor(a.matrix, known = b);
+                float w = block.shared[pattern(a.matrix, row + k)] * by;
+                if (a.type == PQ_BF16) w = of_bf16(to_bf16(w));
+                if (a.type == PQ_F16) w = of_f16(to_f16(w));
+                for (int r = 0; r < a.rows; r++) own[r] += w * load(a.x, a.type, r * a.ins + k);
+            }
+        }
+        for (int r = 0; r < a.rows; r++) sums[r * block.threads + t] = own[r];
+    });
+    block.sync();
+    for (int half = block.threads / 2; half > 0; half /= 2) {
+        block.each([&](int t) {
+            if (t < half)
+                for (int r = 0; r < a.rows; r++) sums[r * block.threads + t] += sums[r * block.threads + t + half];
+        });
+        block.sync();
+    }
+    block.each([&](int t) {
+        if (t < a.rows) store(a.y, a.type, t * a.outs + block.index, sums[t * block.threads]);
+    });
+}
+
+}  // namespace pq

@@ -1,0 +1,44 @@
+// A quantisation and its options as commands take them: the plugin's schema gives ranges and messages.
+
+using System.CommandLine;
+using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using PeftAlign.Abstractions;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Quantizing;
+
+/// <summary>The options of a command that quantises.</summary>
+/// <param name="type">--type or --quantization.</param>
+/// <param name="standard">Its default; null for none.</param>
+internal sealed class QuantizationChoice(string type, string? standard)
+{
+    private readonly Option<string?> type = new(type) { HelpName = "TYPE", Description = standard is null ? "Quantise the base first: nf4 or fp4." : "nf4 or fp4.", DefaultValueFactory = _ => standard };
+    private readonly Option<bool> doubleQuant = new("--double-quant") { Description = "Quantise the blocks' factors too, to 8 bits." };
+    private readonly Option<int> blocksize = new("--blocksize") { HelpName = "N", DefaultValueFactory = _ => 64, Description = "Values that share a factor: 32, 64 ... 4096." };
+    private readonly Option<string?> skip = new("--skip") { HelpName = "M,M,...", Description = "Linear layers to leave as they are: whole names, dotted beginnings or suffixes." };
+
+    internal IReadOnlyList<Option> Options => [type, doubleQuant, blocksize, skip];
+
+    /// <summary>What is skipped.</summary>
+    internal IReadOnlyList<string> Skipped(ParseResult parsed) => [.. (parsed.GetValue(skip) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)];
+
+    /// <summary>The quantisation; null where none is asked for.</summary>
+    /// <exception cref="UserErrorException">There is none of that name, or an option is wrong.</exception>
+    internal IQuantization? Make(ParseResult parsed, PluginCatalogue plugins)
+    {
+        if (parsed.GetValue(type) is not { } name) return null;
+        var options = new JsonObject { ["double_quant"] = parsed.GetValue(doubleQuant), ["blocksize"] = parsed.GetValue(blocksize), ["skip"] = new JsonArray([.. Skipped(parsed).Select(m => (JsonNode)m)]) };
+        return plugins.Create<IQuantization>(name, options, new Lent());
+    }
+
+    private sealed class Lent : IPluginContext
+    {
+        public ILogger Logger => NullLogger.Instance;
+
+        public string Folder => "";
+
+        public object? GetService(Type type) => null;
+    }
+}

@@ -1,0 +1,73 @@
+// Writes a model folder whose linear layers are quantised: embeddings, norms, biases and the output head stay as they are. One
+// full matrix is in memory at a time; the rest is read from mapped files.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Decoders;
+
+/// <summary>Quantised model folders.</summary>
+public static class QuantizedFolder
+{
+    /// <summary>Quantises a folder.</summary>
+    /// <param name="target">An empty folder.</param>
+    /// <param name="from">A model folder; its configuration and tokenizer are copied.</param>
+    /// <param name="quantization">The format.</param>
+    /// <param name="skipped">What the user asked to leave as it is, for the configuration; every entry must mean a layer.</param>
+    /// <param name="architectures">The known ones.</param>
+    /// <param name="progress">Told of layers done and of all.</param>
+    /// <returns>Layers quantised, layers kept, and bytes of the weights before and after.</returns>
+    /// <exception cref="UserErrorException">The folder is quantised already, no model, or has a weight that cannot be quantised.</exception>
+    public static QuantizedFolderFacts Write(string target, string from, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, Action<int, int>? progress = null)
+    {
+        var config = ModelConfig.Open(from);
+        if (config.IsQuantized) throw config.Wrong("quantization_config", "absent: the folder is quantised already, and nothing is quantised twice");
+        var spec = architectures.Describe(config);
+        using var scope = torch.NewDisposeScope();
+        using var checkpoint = CheckpointFolder.Open(from);
+        var names = StoredNames.Of(spec, checkpoint);
+        checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
+        var matrices = spec.Weights().Where(w => w.Role == WeightRole.Matrix).ToList();
+        var kept = matrices.Where(w => !quantization.Takes(ModelFolder.ModuleOf(w))).Select(w => w.Name).ToHashSet();
+        if (kept.Count == matrices.Count) throw new UserErrorException($"Every one of the {matrices.Count} linear layers is skipped, so nothing would be quantised; shorten the skip list.");
+        long before = 0, after = 0;
+        var (tensors, done) = (new List<PendingTensor>(), 0);
+        foreach (var weight in spec.Weights())
+        {
+            var own = checkpoint.Tensor(names.Of(weight.Name));
+            before += own.numel() * own.element_size();
+            if (weight.Role != WeightRole.Matrix || kept.Contains(weight.Name))
+            {
+                tensors.Add(PendingTensor.Of(names.Of(weight.Name), own));
+                after += own.numel() * own.element_size();
+                continue;
+            }
+            var quantized = quantization.Quantize(weight.Name, ModelFolder.Outward(weight, own));
+            tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Of(weight.Name) + part.Key, part.Value)));
+            after += quantized.Bytes;
+            done++;
+            progress?.Invoke(done, matrices.Count - kept.Count);
+        }
+        ModelFolder.CopyCompanions(from, target, null);
+        var others = checkpoint.Tensor(names.Of(spec.Names.Embedding + ".weight")).dtype;
+        SayFormat(Path.Combine(target, "config.json"), quantization.Config(skipped.Count == 0 ? [] : [spec.Names.Head, .. skipped.Where(name => name != spec.Names.Head)], others));
+        CheckpointFolder.Write(target, tensors);
+        return new QuantizedFolderFacts(done, kept.Count, before, after);
+    }
+
+    private static void SayFormat(string file, JsonObject format)
+    {
+        var config = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
+        config["quantization_config"] = format;
+        AtomicFile.Write(file, config.ToJsonString(new() { WriteIndented = true }) + "\n");
+    }
+}
+
+/// <summary>What became of a folder.</summary>
+/// <param name="Quantized">Linear layers in fewer bits.</param>
+/// <param name="Kept">Linear layers as they were.</param>
+/// <param name="Before">Bytes of all weights before.</param>
+/// <param name="After">Bytes of all weights after.</param>
+public sealed record QuantizedFolderFacts(int Quantized, int Kept, long Before, long After);

@@ -1,0 +1,87 @@
+// What holds for every size: all block sizes, odd counts, every kernel alike, errors.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Peft.QLora.Tests;
+
+[NonParallelizable]
+public class PropertyTests
+{
+    private static readonly int[] Blocksizes = [32, 64, 128, 256, 512, 1024, 2048, 4096];
+
+    [TearDown]
+    public void UseTheBest() => Native.pq_level(-1);
+
+    [Test]
+    public void EveryKernel_GivesTheSameBits([ValueSource(nameof(Blocksizes))] int blocksize, [Values("nf4", "fp4")] string type, [Values] bool doubleQuant)
+    {
+        using var scope = torch.NewDisposeScope();
+        var options = new FourBitOptions { Blocksize = blocksize, DoubleQuant = doubleQuant };
+        var quantization = new FourBitQuantization(type == "nf4" ? FourBitCode.Nf4 : FourBitCode.Fp4, options);
+        var weight = new CounterStream(7, "w", $"{blocksize}").Normal([61, 173], 0, 0.1);
+        Native.pq_level(0);
+        using var first = quantization.Quantize("w", weight, KernelPlace.Processor);
+        var values = Decoded(first, KernelPlace.Processor);
+        // Between two neighbouring values no other code is nearer: at most half the widest gap, plus what 8 bits do to the factor.
+        var most = weight.abs().max().item<float>();
+        Assert.That(Golden.Worst(values, weight), Is.LessThanOrEqualTo((type == "nf4" ? 0.152 : 0.167) * most + (doubleQuant ? 0.05 * most : 0) + 1e-6));
+        foreach (var level in new[] { 1, 2, 3 })
+        {
+            if (level < 3 && Native.pq_level(level) < level) continue;
+            var place = level == 3 ? KernelPlace.Emulated : KernelPlace.Processor;
+            using var again = quantization.Quantize("w", weight, place);
+            foreach (var (name, part) in first.Parts) Assert.That(again.Parts[name].equal(part), Is.True, $"level {level}: {name}");
+            Assert.That(Decoded(first, place).equal(values), Is.True, $"level {level}: values");
+        }
+    }
+
+    [Test]
+    public void Product_DoesNotDependOnOtherRowsOrThreads()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var matrix = new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions()).Quantize("w", new CounterStream(3, "w", "").Normal([96, 2064], 0, 0.1), KernelPlace.Processor);
+        var x = new CounterStream(4, "x", "").Normal([9, 2064]);
+        var threads = torch.get_num_threads();
+        try
+        {
+            var all = Blocks.Product(matrix, x, KernelPlace.Processor);
+            torch.set_num_threads(1);
+            for (var r = 0; r < 9; r++) Assert.That(Blocks.Product(matrix, x.narrow(0, r, 1), KernelPlace.Processor).equal(all.narrow(0, r, 1)), Is.True, $"row {r}");
+        }
+        finally
+        {
+            torch.set_num_threads(threads);
+        }
+    }
+
+    [Test]
+    public void Quantize_RefusesWhatIsNoNumber([Values(float.NaN, float.PositiveInfinity, float.NegativeInfinity)] float bad, [Values] bool emulated)
+    {
+        var place = emulated ? KernelPlace.Emulated : KernelPlace.Processor;
+        using var scope = torch.NewDisposeScope();
+        var weight = torch.ones([8, 64]);
+        weight[3, 5] = torch.tensor(bad);
+        var error = Assert.Throws<UserErrorException>(() => new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions()).Quantize("model.w", weight, place));
+        Assert.That(error!.Message, Does.Contain("model.w").And.Contain("NaN or infinity"));
+    }
+
+    [Test]
+    public void Options_RefuseABlocksizeThatIsNoPowerOfTwo() =>
+        Assert.That(() => new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions { Blocksize = 96 }), Throws.TypeOf<UserErrorException>().With.Message.Contains("96"));
+
+    [Test]
+    public unsafe void Cuda_SaysWhatIsMissing()
+    {
+        if (Native.pq_has_cuda() == 1) Assert.Ignore("built with nvcc");
+        Assert.That(() => Native.Check(Native.pq_cuda_decode(default, null, 6, 0, 0), "decode"), Throws.TypeOf<InvalidOperationException>().With.Message.Contains("nvcc"));
+    }
+
+    private static Tensor Decoded(FourBitMatrix matrix, KernelPlace place)
+    {
+        var target = torch.empty([matrix.Outputs, matrix.Inputs]);
+        Blocks.Decode(matrix, target, place);
+        return target;
+    }
+}
