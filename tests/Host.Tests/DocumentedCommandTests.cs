@@ -48,7 +48,7 @@ public partial class DocumentedCommandTests
                 var names = word.Split('|');
                 var found = names.Select(name => commands[0].Subcommands.FirstOrDefault(c => c.Name == name)).ToList();
                 Assert.That(found, Has.None.Null, $"{file}: {entry.Name} has not all of {word}");
-                commands = [.. found!];
+                commands = [.. found.OfType<Command>()];
                 open = commands is [{ Subcommands.Count: > 0 }];
             }
         }

@@ -38,7 +38,7 @@ public class ModelsInitTests
         Assert.Throws<OperationCanceledException>(() => Host.Running.RunFolder.Fill(made, path => ModelFolder.Initialise(path, "llama", settings, 0, cancel: new CancellationToken(canceled: true))));
         Assert.That(Directory.GetFileSystemEntries(folder), Is.Empty);
         ModelFolder.Initialise(Directory.CreateDirectory(made).FullName, "llama", settings, 0);
-        Assert.Throws<OperationCanceledException>(() => AdapterMerge.Write(Directory.CreateDirectory(Path.Combine(folder, "merged")).FullName, made, _ => [], null, null, new CancellationToken(canceled: true)));
+        Assert.Throws<OperationCanceledException>(() => AdapterMerge.Write(Directory.CreateDirectory(Path.Combine(folder, "merged")).FullName, made, _ => [], null, null, cancel: new CancellationToken(canceled: true)));
         Assert.That(Directory.GetFiles(Path.Combine(folder, "merged"), "*.safetensors"), Is.Empty);
     }
 

@@ -52,6 +52,6 @@ public sealed class JoinedLowRankTests : ScopedTest
         var turned = Changes();
         turned["q"] = (LowRank)turned["q"] with { Magnitude = Draw("m", 6) };
         Assert.That(Joins(layers, turned), Is.False, "DoRA");
-        Assert.That(Joins([layers[0] with { Weight = Draw("q", 6, 5).requires_grad_() }, layers[1]], Changes()), Is.False, "a trained weight");
+        Assert.That(Joins([layers[0].With(Draw("q", 6, 5).requires_grad_()), layers[1]], Changes()), Is.False, "a trained weight");
     }
 }
