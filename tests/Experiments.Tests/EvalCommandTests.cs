@@ -62,6 +62,7 @@ public sealed class EvalCommandTests
         Refused("holds other things", "--benchmarks", "perplexity", "--data", Made(user));
         static string Made(Peftalign user)
         {
+            if (Directory.Exists(user.Run)) Directory.Delete(user.Run, recursive: true); // of the mistakes above
             Directory.CreateDirectory(user.Run);
             File.WriteAllText(Path.Combine(user.Run, "mine"), "");
             return user.Write("y.txt", "a text");
