@@ -131,7 +131,7 @@ public sealed record TrainingOptions
     {
         null or "float32" => torch.ScalarType.Float32,
         "bfloat16" => torch.ScalarType.BFloat16,
-        var other => throw new UserErrorException($"dtype = {other}: small gradients vanish in it, and the loss is not scaled; take bfloat16 or float32."),
+        var other => throw new NotBuiltException($"dtype = {other}: small gradients vanish in it, and the loss is not scaled; take bfloat16 or float32."),
     };
 
     // eval_data itself is the job's: it opens data sets.

@@ -66,7 +66,7 @@ public sealed class ReaderTests
         File.WriteAllText(list, "[" + string.Join(',', File.ReadLines(file)) + "]");
         Assert.That(Read("beavertails", new BeaverTailsOptions { Path = list }), Has.Count.EqualTo(5));
         var broken = Write("broken.jsonl", """{"prompt": "p", "response_0": "a", "response_1": "b", "better_response_id": 2}""");
-        Assert.That(() => Read("beavertails", new BeaverTailsOptions { Path = broken }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("row 1").And.Message.Contains("better_response_id"));
+        Assert.That(() => Read("beavertails", new BeaverTailsOptions { Path = broken }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("broken.jsonl, line 1").And.Message.Contains("better_response_id"));
     }
 
     [Test]

@@ -184,9 +184,9 @@ public sealed class TrainCommandTests
     {
         var help = Peftalign.Call("train", "dpo", "--adapter", "lora", "--help").Out;
         Assert.That(help, Does.Contain("--optimizer").And.Contain("rmsprop").And.Contain("--reference").And.Contain("--eval-data").And.Contain("--init-adapter"));
-        Assert.That(help, Does.Not.Contain("--dtype"));
-        var told = Peftalign.Call([.. Lora, "--dtype", "bfloat16"]);
-        Told(told, 2, "not built yet");
+        Assert.That(help, Does.Contain("One of float32, bfloat16.").And.Not.Contain("float16,").And.Not.Contain(" float16."));
+        var told = Peftalign.Call([.. Lora, "--dtype", "float16"]);
+        Told(told, 2, "take bfloat16 or float32");
         Assert.That(Directory.Exists(user.Run), Is.False);
     }
 

@@ -14,7 +14,7 @@ namespace PeftAlign.Host.Running.Estimates;
 internal sealed record JobForecast(double Seconds, long Memory, long Disk)
 {
     private const int RowBytes = 250; // of metrics.jsonl
-    private const int SampleBytes = 300;
+    private const int SampleBytes = 1_100; // a line of samples and one of records, with their texts
     private const int FolderBytes = 12_000; // job.json, result.json, log, configuration
     private const int ItemsAtOnce = 64;
 

@@ -89,7 +89,7 @@ internal sealed class Exam(SumOptions options) : IBenchmark
 
     public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [new EvalRequest.LogLikelihood($"{item.Document["a"]} + 1 =", $" {(int)item.Document["a"]! + 1}")];
 
-    public IReadOnlyDictionary<string, double> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) => new Dictionary<string, double> { ["log_prob"] = responses[0].LogProb };
+    public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) => [new(item.Id, new Dictionary<string, double> { ["log_prob"] = responses[0].LogProb })];
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) =>
         items.Count == 0 ? [] : [new MetricResult("log_prob", items.Average(item => item.Scores["log_prob"]), 0, items.Count, HigherIsBetter: true)];
