@@ -12,14 +12,15 @@ public sealed class DisplayTests
     {
         if (Terminal("true").Code != 0) Assert.Ignore("this machine makes no pseudo-terminals");
         using var user = new Peftalign();
-        var manifest = user.Write("short.yaml", Manifests.Short);
+        // Long enough that the display, which is drawn once a second, sees it at work.
+        var manifest = user.Write("short.yaml", Manifests.Short.Replace("max_steps: 40, save_every: 4,", "max_steps: 400, save_every: 100,", StringComparison.Ordinal));
         var drawn = Terminal($"env TERM=xterm '{Path.Combine(Peftalign.Repository, "peftalign")}' run '{manifest}' --out '{user.Run}' --threads 1 --only 'train/tiny/*'");
         Assert.That(drawn.Code, Is.Zero, drawn.Out);
         var blocks = drawn.Out.Split("\u001b[J");
         Assert.That(blocks, Has.Length.GreaterThan(2), "drawn several times");
         Assert.That(drawn.Out, Does.Match("\u001b\\[[12]A\u001b\\[J"), "up over what was drawn, which is erased");
         Assert.That(drawn.Out, Does.Match(@"[01] of 2 jobs done, 1 running, \d+ s so far"));
-        Assert.That(drawn.Out, Does.Match(@"  train/tiny/world/teach/s3: \d+/40, loss \d+\.\d+, \d+ s"));
+        Assert.That(drawn.Out, Does.Match(@"  train/tiny/world/teach/s3: \d+/400, loss \d+\.\d+, \d+ s"));
         Assert.That(blocks[^1], Does.Not.Contain("running"), "erased at the end");
         Assert.That(drawn.Out, Does.Not.Contain("start train/"));
 

@@ -159,7 +159,7 @@ public class PluginPathTests
         Assert.That(File.ReadAllText(packages).Replace("    <PackageVersion Include=\"Own.Package\" Version=\"[1.0.0]\" />\n", ""), Is.EqualTo(versions));
     }
 
-    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, benchmark, merge, method, reader; did you mean reader?")]
+    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, benchmark, judge, merge, method, reader, tracker; did you mean reader?")]
     [TestCase("plugins new reader acme", "each part beginning with a capital")]
     [TestCase("plugins new reader Acme.Rows --lang vb", "is cs (C#) or fs (F#)")]
     [TestCase("plugins new reader Acme.Rows --out .", "holds files already")]
