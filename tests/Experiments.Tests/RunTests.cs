@@ -87,10 +87,10 @@ public sealed class RunTests
     public void What_is_not_built_is_refused_before_anything_starts()
     {
         using var user = new Peftalign();
-        var text = Manifests.Short.Replace("batch_size: 8, max_steps: 40", "dtype: bfloat16, batch_size: 8, max_steps: 40") + "\nmerge: [{ name: both, method: linear, of: { method: tune }, across: dataset }]\n";
+        var text = Manifests.Short.Replace("batch_size: 8, max_steps: 40", "dtype: float16, batch_size: 8, max_steps: 40") + "\nmerge: [{ name: both, method: linear, of: { method: tune }, across: dataset }]\n";
         var optimizer = Peftalign.Call("run", user.Write("short.yaml", text.Split("\nmerge:")[0]), "--out", user.Run);
         Assert.That(optimizer.Code, Is.EqualTo(2), optimizer.All);
-        Assert.That(optimizer.Err, Does.Contain("dtype").And.Contain("bfloat16").And.Contain("tune").And.Contain("nothing was started"));
+        Assert.That(optimizer.Err, Does.Contain("dtype").And.Contain("float16").And.Contain("tune").And.Contain("nothing was started"));
         var merge = Peftalign.Call("run", user.Write("short.yaml", text), "--out", user.Run);
         Assert.That(merge.Code, Is.EqualTo(2), merge.All);
         Assert.That(Directory.Exists(user.Run), Is.False);
