@@ -19,7 +19,16 @@ public sealed class OpenAiJudgeTests
 
     private OpenAiOptions Options(LocalService service) => new()
     {
-        Url = service.Url, Model = "judge-1", KeyEnv = "", RetryDelay = 0.01, Attempts = 3, Timeout = 5, Transcript = folder, PromptPrice = 2, CompletionPrice = 10, Concurrency = 2,
+        Url = service.Url,
+        Model = "judge-1",
+        KeyEnv = "",
+        RetryDelay = 0.01,
+        Attempts = 3,
+        Timeout = 5,
+        Transcript = folder,
+        PromptPrice = 2,
+        CompletionPrice = 10,
+        Concurrency = 2,
     };
 
     private (JudgeAnswer Answer, JudgeCost Cost, int Requests) One(Func<int, JsonNode, (int, string, double)> behaves, JudgeQuestion? question = null, Action<OpenAiOptions>? change = null)

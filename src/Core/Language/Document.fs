@@ -76,8 +76,7 @@ let private content: Fields<Manifest> =
             withDefault "report" "What the report tests." None EvaluateSection.report
             |> lenient None
 
-        and! track =
-            optionalRows "track" "Where numbers go besides metrics.jsonl." tracker
+        and! track = optionalRows "track" "Where numbers go besides metrics.jsonl." tracker
 
         return
             {

@@ -30,8 +30,13 @@ internal sealed class Workload(string folder)
         var (hidden, inner, layers, heads) = Shapes[shape];
         var settings = new JsonObject
         {
-            ["vocab_size"] = Vocabulary, ["hidden_size"] = hidden, ["intermediate_size"] = inner, ["num_hidden_layers"] = layers,
-            ["num_attention_heads"] = heads, ["num_key_value_heads"] = heads, ["max_position_embeddings"] = 2048,
+            ["vocab_size"] = Vocabulary,
+            ["hidden_size"] = hidden,
+            ["intermediate_size"] = inner,
+            ["num_hidden_layers"] = layers,
+            ["num_attention_heads"] = heads,
+            ["num_key_value_heads"] = heads,
+            ["max_position_embeddings"] = 2048,
         };
         var fresh = $"{target}.new-{Environment.ProcessId}";
         Directory.CreateDirectory(fresh);

@@ -37,7 +37,8 @@ internal static class Estimates
         var (interval, method) = Interval(seeds, values);
         return new Estimate(
             first.Job.Policy, benchmark, first.Metric, first.Job.Axis("policy"), first.Job.Axis("checkpoint"), values.Average(), interval, method, seeds.Count, first.Count,
-            first.Observation.HigherIsBetter, first.Observation.IsFirst) { Job = first.Job };
+            first.Observation.HigherIsBetter, first.Observation.IsFirst)
+        { Job = first.Job };
     }
 
     private static (Interval, string) Interval(IReadOnlyList<Measured> seeds, double[] values)

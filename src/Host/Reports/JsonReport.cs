@@ -11,23 +11,50 @@ internal static class JsonReport
     {
         report["results"] = List(model.Estimates.Select(e => new JsonObject
         {
-            ["policy"] = e.Policy, ["kind"] = e.Kind, ["benchmark"] = e.Benchmark, ["metric"] = e.Metric, ["checkpoint"] = e.Checkpoint, ["value"] = Number(e.Value),
-            ["interval"] = Interval(e.Interval.Lower, e.Interval.Upper), ["method"] = e.Method, ["seeds"] = e.Seeds, ["n"] = e.Count, ["higher_is_better"] = e.HigherIsBetter,
+            ["policy"] = e.Policy,
+            ["kind"] = e.Kind,
+            ["benchmark"] = e.Benchmark,
+            ["metric"] = e.Metric,
+            ["checkpoint"] = e.Checkpoint,
+            ["value"] = Number(e.Value),
+            ["interval"] = Interval(e.Interval.Lower, e.Interval.Upper),
+            ["method"] = e.Method,
+            ["seeds"] = e.Seeds,
+            ["n"] = e.Count,
+            ["higher_is_better"] = e.HigherIsBetter,
         }));
         report["claims"] = List(model.Claims.Select(c => new JsonObject
         {
-            ["id"] = c.Id, ["says"] = c.Says, ["statement"] = c.Statement, ["metric"] = c.Metric, ["verdict"] = c.Verdict, ["reason"] = c.Reason, ["estimate"] = Number(c.Estimate),
-            ["interval"] = Interval(c.Lower, c.Upper), ["level"] = Number(c.Level), ["than"] = Number(c.Than), ["p"] = Number(c.PValue), ["p_sign_flip"] = Number(c.SignFlipP), ["p_holm"] = Number(c.AdjustedP),
-            ["units"] = List(c.Units.Select(u => new JsonObject { ["unit"] = u.Label, ["value"] = Number(u.Value) })), ["resampled"] = new JsonArray([.. c.Drawn.Select(d => (JsonNode)d)]),
+            ["id"] = c.Id,
+            ["says"] = c.Says,
+            ["statement"] = c.Statement,
+            ["metric"] = c.Metric,
+            ["verdict"] = c.Verdict,
+            ["reason"] = c.Reason,
+            ["estimate"] = Number(c.Estimate),
+            ["interval"] = Interval(c.Lower, c.Upper),
+            ["level"] = Number(c.Level),
+            ["than"] = Number(c.Than),
+            ["p"] = Number(c.PValue),
+            ["p_sign_flip"] = Number(c.SignFlipP),
+            ["p_holm"] = Number(c.AdjustedP),
+            ["units"] = List(c.Units.Select(u => new JsonObject { ["unit"] = u.Label, ["value"] = Number(u.Value) })),
+            ["resampled"] = new JsonArray([.. c.Drawn.Select(d => (JsonNode)d)]),
         }));
         report["merges"] = List(model.Merges.Select(m => new JsonObject
         {
-            ["merge"] = m.Merge, ["metric"] = m.Column, ["value"] = Number(m.Value), ["against_mean"] = Number(m.AgainstMean), ["against_best"] = Number(m.AgainstBest),
+            ["merge"] = m.Merge,
+            ["metric"] = m.Column,
+            ["value"] = Number(m.Value),
+            ["against_mean"] = Number(m.AgainstMean),
+            ["against_best"] = Number(m.AgainstBest),
             ["parents"] = new JsonObject(m.Parents.Select(p => new KeyValuePair<string, JsonNode?>(p.Policy, Number(p.Value)))),
         }));
         report["factors"] = List(model.FactorRows.Select(f => new JsonObject
         {
-            ["metric"] = f.Column, ["why_not"] = f.Why, ["shares"] = new JsonObject(f.Shares.Select(s => new KeyValuePair<string, JsonNode?>(s.Factor, Number(s.Share)))),
+            ["metric"] = f.Column,
+            ["why_not"] = f.Why,
+            ["shares"] = new JsonObject(f.Shares.Select(s => new KeyValuePair<string, JsonNode?>(s.Factor, Number(s.Share)))),
         }));
     }
 
