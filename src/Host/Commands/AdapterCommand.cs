@@ -130,7 +130,7 @@ internal static class AdapterCommand
     }
 
     private static string Empty(string folder) =>
-        File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
+        NewFolder.IsTaken(folder)
             ? throw new UserError($"--out {folder}", "is there and not empty", "name another folder, or remove it")
             : folder;
 

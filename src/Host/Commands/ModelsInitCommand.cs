@@ -40,7 +40,7 @@ internal static class ModelsInitCommand
     {
         var settings = Settings(name, architectures.Find(name).InitOptions, given);
         var folder = Path.GetFullPath(target);
-        if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
+        if (NewFolder.IsTaken(folder))
             throw new UserError(target, "exists already", "give a new folder with --out");
         long parameters = 0;
         RunFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures, cancel));

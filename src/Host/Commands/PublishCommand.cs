@@ -45,7 +45,7 @@ internal static class PublishCommand
     private static int Run(string target, bool withLibraries, Session session, CancellationToken cancel)
     {
         var folder = Path.GetFullPath(target);
-        if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
+        if (NewFolder.IsTaken(folder))
             throw new UserError($"--out {target}", "is there and not empty", "name another folder, or remove it");
         var files = PublishedFolder.Files(withLibraries);
         var bytes = files.Sum(file => file.Size);

@@ -44,9 +44,7 @@ internal static class Engine
     public static bool HasCuda => (bool?)BuildRecord()?["cuda"] ?? false;
 
     // Where it really came from: a published folder carries a copy.
-    private static string? Folder() => Path.GetDirectoryName(Mapped().FirstOrDefault(path => Path.GetFileName(path).StartsWith("libtorch_cpu.so", StringComparison.Ordinal)));
-
-    private static IEnumerable<string> Mapped() => File.ReadLines("/proc/self/maps").Select(line => line.IndexOf('/', StringComparison.Ordinal) is var at and >= 0 ? line[at..] : "").Where(path => path.Length > 0).Distinct();
+    private static string? Folder() => Path.GetDirectoryName(MappedFiles.All().FirstOrDefault(path => Path.GetFileName(path).StartsWith("libtorch_cpu.so", StringComparison.Ordinal)));
 
     // What native/build wrote beside the library.
     private static JsonNode? BuildRecord()
@@ -57,7 +55,7 @@ internal static class Engine
 
     private static void Blas(Report report)
     {
-        var mapped = Mapped().ToList();
+        var mapped = MappedFiles.All().ToList();
         if (mapped.FirstOrDefault(path => path.Contains("openblas", StringComparison.Ordinal)) is { } openBlas)
         {
             OpenBlas(report, openBlas);

@@ -87,10 +87,8 @@ internal static class PublishedFolder
         return [.. Under(native, "product/native").Where(f => !f.To.EndsWith("/warnings.txt", StringComparison.Ordinal)), .. libraries.DistinctBy(l => l.Name).Select(l => new PublishedFile(l.Path, $"lib/{l.Name}"))];
     }
 
-    private static IEnumerable<string> Mapped() => File.ReadLines("/proc/self/maps")
-        .Select(line => line.IndexOf('/', StringComparison.Ordinal) is var at and >= 0 ? line[at..] : "")
-        .Where(path => Path.GetFileName(path) is var name && (name.EndsWith(".so", StringComparison.Ordinal) || name.Contains(".so.", StringComparison.Ordinal)) && File.Exists(path))
-        .Distinct();
+    private static IEnumerable<string> Mapped() => MappedFiles.All()
+        .Where(path => Path.GetFileName(path) is var name && (name.EndsWith(".so", StringComparison.Ordinal) || name.Contains(".so.", StringComparison.Ordinal)) && File.Exists(path));
 
     private static IEnumerable<PublishedFile> Under(string folder, string to) =>
         !Directory.Exists(folder) ? [] : Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal).Select(file => new PublishedFile(file, $"{to}/{Path.GetRelativePath(folder, file)}"));
