@@ -15,8 +15,8 @@ namespace PeftAlign.Training;
 /// <param name="context">For Prepare.</param>
 internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedPolicy policy, IReadOnlyList<DataRecord> records, PrepareContext context)
 {
-    /// <summary>Whether it is due after so many updates.</summary>
-    internal bool IsDue(int steps) => records.Count > 0 && run.Options.EvalEvery > 0 && steps % run.Options.EvalEvery == 0;
+    /// <summary>Whether it is due after so many updates: every eval_every, and at the end, so that the final policy is measured.</summary>
+    internal bool IsDue(int steps, int total) => records.Count > 0 && (steps == total || (run.Options.EvalEvery > 0 && steps % run.Options.EvalEvery == 0));
 
     /// <summary>The metrics, each with eval_ before its name.</summary>
     internal IReadOnlyList<KeyValuePair<string, double>> Measure()

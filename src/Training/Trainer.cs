@@ -74,7 +74,7 @@ public static class Trainer
             var learningRate = options.LearningRate * Schedules.Factor(options.LrScheduler, step, warmup, total);
             optimizer.Step(learningRate);
             List<KeyValuePair<string, double>> row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), new("loss", loss), new("grad_norm", gradNorm),
-                new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics, .. evaluation.IsDue(step + 1) ? evaluation.Measure() : []];
+                new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics, .. evaluation.IsDue(step + 1, total) ? evaluation.Measure() : []];
             log.Write(row);
             if (points.StopsAt(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);

@@ -24,7 +24,7 @@ public sealed record TrainingRun
     /// <summary>Training rows, in file order.</summary>
     public required IReadOnlyList<DataRecord> Records { get; init; }
 
-    /// <summary>Rows whose loss is measured every eval_every updates; empty for none.</summary>
+    /// <summary>Rows whose loss is measured every eval_every updates and after the last; empty for none.</summary>
     public IReadOnlyList<DataRecord> EvalRecords { get; init; } = [];
 
     /// <summary>The method.</summary>

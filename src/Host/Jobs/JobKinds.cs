@@ -13,6 +13,7 @@ internal sealed record JobKind(Func<JobContext, JsonObject> Run, bool Shares = f
         ["make-model"] = new(MakeModelJob.Run),
         ["reference"] = new(ReferenceJob.Run),
         ["train"] = new(TrainJob.Run),
+        ["select"] = new(SelectJob.Run),
         ["merge"] = new(MergeJob.Run),
         ["evaluate"] = new(EvaluateJob.Run, Shares: true),
     };

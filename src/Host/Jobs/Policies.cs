@@ -82,6 +82,7 @@ internal static class Policies
         var at = point is null ? made : made.Point(point);
         if (Directory.Exists(at.Model)) return new PolicyPlace(at.Model, []);
         var spec = JobSpec.Read(made);
+        if (spec.Kind == "select") return Of(job, job.Folder.Sibling(SelectJob.Chosen(made)), point);
         if (spec.Kind == "merge") return Place(job, spec.Options["base_model"]!) with { Adapters = [new AdapterPlace(at.Adapter, MergeJob.AdapterContract(made))] };
         var (below, own) = (Place(job, spec.Options["policy"]!), spec.Options["adapter"]!);
         if (!Directory.Exists(at.Adapters)) return below with { Adapters = [new AdapterPlace(at.Adapter, own)], Joined = null };

@@ -23,6 +23,7 @@ internal sealed class HtmlReport(ReportModel model)
         TradeOff();
         Quantity();
         Merges();
+        Selections();
         Factors();
         Examples();
         Training();
@@ -118,6 +119,16 @@ internal sealed class HtmlReport(ReportModel model)
             var sign = row.HigherIsBetter ? 1 : -1;
             page.Append($"<tr><td class=\"merged\">{T(row.Merge)}</td><td>{T(row.Column)}</td><td class=\"r\">{S(row.Value)}</td><td>{string.Join("<br>", row.Parents.Select(p => $"{T(p.Policy)} {S(p.Value)}"))}</td><td class=\"r\">{Signed(sign * row.AgainstMean)}</td><td class=\"r\">{Signed(sign * row.AgainstBest)}</td></tr>");
         }
+        page.Append("</tbody></table>");
+    }
+
+    private void Selections()
+    {
+        if (model.Selections is not { Count: > 0 } rows) return;
+        Section("Choices among the variants of grids", "Each variant was trained; the one with the best metric stands for the grid in all that follows.");
+        page.Append("<table><thead><tr><th>Policy</th><th>Kept</th><th>By</th><th>Variants</th></tr></thead><tbody>");
+        foreach (var row in rows)
+            page.Append($"<tr><td class=\"trained\">{T(row.Policy)} <small>seed {T(row.Seed)}</small></td><td><b>{T(row.Chosen)}</b>{(row.Tied > 1 ? $" <small>{row.Tied} tied; it trains the fewest numbers</small>" : "")}</td><td>{(row.Largest ? "largest" : "smallest")} {T(row.By)}</td><td>{string.Join("<br>", row.Variants.Select(v => $"{T(v.Variant)} {(v.Value is { } value ? S(value) : "not finite")}"))}</td></tr>");
         page.Append("</tbody></table>");
     }
 

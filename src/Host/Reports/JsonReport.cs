@@ -50,6 +50,16 @@ internal static class JsonReport
             ["against_best"] = Number(m.AgainstBest),
             ["parents"] = new JsonObject(m.Parents.Select(p => new KeyValuePair<string, JsonNode?>(p.Policy, Number(p.Value)))),
         }));
+        report["selections"] = List(model.Selections.Select(s => new JsonObject
+        {
+            ["policy"] = s.Policy,
+            ["seed"] = s.Seed,
+            ["by"] = s.By,
+            ["mode"] = s.Largest ? "max" : "min",
+            ["chosen"] = s.Chosen,
+            ["tied"] = s.Tied,
+            ["variants"] = List(s.Variants.Select(v => new JsonObject { ["variant"] = v.Variant, ["value"] = v.Value is { } value ? Number(value) : null })),
+        }));
         report["factors"] = List(model.FactorRows.Select(f => new JsonObject
         {
             ["metric"] = f.Column,

@@ -22,6 +22,11 @@ internal static class MarkdownReport
             {
                 m.Merge, m.Column, Plot.Short(m.Value), Plot.Short(m.Parents.Average(p => p.Value)), Plot.Short(m.Value - m.AgainstBest),
             }));
+        if (model.Selections is { Count: > 0 } selections)
+            Table(text, "Choices among the variants of grids", ["policy", "seed", "by", "kept", "variants"], selections.Select(s => new[]
+            {
+                s.Policy, s.Seed, $"{(s.Largest ? "largest" : "smallest")} {s.By}", s.Chosen + (s.Tied > 1 ? $" ({s.Tied} tied)" : ""), string.Join(", ", s.Variants.Select(v => $"{v.Variant} {(v.Value is { } value ? Plot.Short(value) : "–")}")),
+            }));
         if (model.FactorRows.Count > 0)
             Table(text, "Which factor matters", ["metric", "share of the variance"], model.FactorRows.Select(f => new[]
             {

@@ -22,6 +22,10 @@ internal sealed record FactorRow(string Column, IReadOnlyList<(string Factor, do
 /// <summary>Item: The item's id and what it says.</summary>
 internal sealed record Example(string Benchmark, string Metric, string Item, string Text, string BeforePolicy, double Before, string AfterPolicy, double After);
 
+/// <summary>Policy: What stands for the grid. By, Largest: The rule. Variants: The values of each variant's grids with its metric; null where it was not
+/// finite. Chosen: The variant that was kept. Tied: How many have its value.</summary>
+internal sealed record SelectionRow(string Policy, string Seed, string By, bool Largest, IReadOnlyList<(string Variant, double? Value)> Variants, string Chosen, int Tied);
+
 internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimates, IReadOnlyList<ClaimResult> Claims, string ClaimsName)
 {
     internal const int ExamplesAtMost = 3;
@@ -40,6 +44,11 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
             let parents = Parents(made).Select(policy => Final.FirstOrDefault(p => p.Column == e.Column && p.Policy == policy)).OfType<Estimate>().ToList()
             where parents.Count > 1
             select new MergeRow(e.Policy, e.Column, e.Value, [.. parents.Select(p => (p.Policy, p.Value))], e.HigherIsBetter)];
+
+    /// <summary>Finished choices among a grid's variants.</summary>
+    internal IReadOnlyList<SelectionRow> Selections =>
+        [.. Data.Jobs.Where(j => j is { Kind: "select", Outcome: not null }).Select(j => new SelectionRow(j.Policy, j.Axis("seed"), (string)j.Outcome!["by"]!, (string?)j.Outcome["mode"] == "max",
+            [.. j.Outcome["variants"]!.AsArray().Select(v => ((string)v!["variant"]!, (double?)v["value"]))], (string)j.Outcome["variant"]!, (int)j.Outcome["tied"]!))];
 
     // The merge depends on its base too, which is no parent; its options tell them apart.
     private IEnumerable<string> Parents(RunJob merge)

@@ -9,7 +9,7 @@ namespace PeftAlign.Host.Running;
 
 internal static class NotBuilt
 {
-    private static readonly string[] Kinds = ["make-model", "reference", "train", "merge", "evaluate", "report"];
+    private static readonly string[] Kinds = ["make-model", "reference", "train", "select", "merge", "evaluate", "report"];
 
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)

@@ -34,9 +34,7 @@ internal static class BuiltOption
     {
         try
         {
-            var training = new JsonObject { ["eval_every"] = 1 }; // eval_data needs it
-            training[name] = value;
-            TrainingOptions.Of(training, 0);
+            TrainingOptions.Of(new JsonObject { [name] = value }, 0);
             return true;
         }
         catch (NotBuiltException)

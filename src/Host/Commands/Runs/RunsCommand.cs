@@ -110,15 +110,20 @@ internal static class RunsCommand
         var table = new TextTable("state", ">time", ">memory", "job", "numbers");
         foreach (var job in jobs)
             table.Add(job.State + (job.IsPlanned ? "" : " (not in the plan)"), job.Job.Seconds is { } seconds ? RunDisplay.Duration(seconds) : "", job.Job.PeakMemory is { } bytes ? Inspection.Sizes.Bytes(bytes) : "", job.Job.Label,
-                job.Job.Error.Length > 0 ? job.Job.Error.Split('\n')[0] : Numbers(job.Job));
+                job.Job.Error.Length > 0 ? job.Job.Error.Split('\n')[0] : Chosen(view, job) + Numbers(job.Job));
         foreach (var line in table.Lines()) yield return line;
     }
+
+    // Of a choice among variants which one; the index holds numbers only.
+    private static string Chosen(RunView view, ViewedJob job) => job.Job.Kind == "select" && job.State == "finished"
+        ? $"{(string?)JsonNode.Parse(File.ReadAllText(view.Run.Job(job.Job.Id).Result))!["outcome"]!["variant"]}: " : "";
 
     private static string Numbers(IndexedJob job) => string.Join(", ", Shown(job).Select(name => $"{name} {Number(job.Metrics[name])}"));
 
     // Of a training the loss; of an evaluation every metric without its error. The rest is there under --json.
     private static IEnumerable<string> Shown(IndexedJob job) => job.Kind == "evaluate"
         ? job.Metrics.Keys.Where(name => !name.EndsWith("_stderr", StringComparison.Ordinal)).Order(StringComparer.Ordinal)
+        : job.Kind == "select" ? job.Metrics.Keys.Where(name => name != "tied")
         : ((string[])["final_loss", "eval_loss"]).Where(job.Metrics.ContainsKey);
 
     /// <summary>A number for people.</summary>

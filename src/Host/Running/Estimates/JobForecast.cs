@@ -28,6 +28,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk)
             "train" => Train(job, options, shapes, threads),
             "reference" => Reference(options, shapes, threads),
             "evaluate" => Evaluate(options, shapes, threads),
+            "select" => new JobForecast(Costs.Start, Costs.Process, FolderBytes),
             "merge" => Merge(options, shapes),
             _ => null,
         };
