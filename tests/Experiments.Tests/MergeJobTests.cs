@@ -10,12 +10,17 @@ public sealed class MergeJobTests
     public void Trained_adapters_are_merged_and_the_merges_are_evaluated()
     {
         using var user = new Peftalign();
-        user.Finish(user.Write("merges.yaml", Manifests.Merges));
+        var manifest = user.Write("merges.yaml", Manifests.Merges);
+        var predicted = ((string[])["dare", "slerp", "linear"]).ToDictionary(name => name, name => Disk(manifest, name));
+        user.Finish(manifest);
         foreach (var (name, space) in (ValueTuple<string, string>[])[("dare", "weights"), ("slerp", "weights"), ("linear", "adapter")])
         {
             var job = Merge(user, name);
             Assert.That((string?)Peftalign.Json(Path.Combine(job, "result.json"))["outcome"]!["space"], Is.EqualTo(space), name);
             Assert.That(File.Exists(Path.Combine(job, space == "weights" ? "model/model.safetensors" : "adapter/adapter_model.safetensors")), name);
+            // Bounds: full weights are predicted to a tenth; of a tiny adapter what lies around it is the larger part.
+            var taken = Directory.GetFiles(job, "*", SearchOption.AllDirectories).Sum(file => new FileInfo(file).Length);
+            Assert.That(predicted[name] / (double)taken, space == "weights" ? Is.InRange(0.9, 1.1) : Is.InRange(0.7, 1.5), $"disk of {name}: {predicted[name]} said, {taken} taken");
         }
         var adapter = Peftalign.Json(Path.Combine(Merge(user, "linear"), "adapter", "adapter_config.json"));
         Assert.That((int)adapter["r"]!, Is.EqualTo(8), "the sum of two adapters of rank 4");
@@ -26,6 +31,12 @@ public sealed class MergeJobTests
         elsewhere.Finish(elsewhere.Write("merges.yaml", Manifests.Merges), "--only", "merge/*");
         Assert.That(File.ReadAllBytes(Path.Combine(Merge(elsewhere, "dare"), "model", "model.safetensors")),
             Is.EqualTo(File.ReadAllBytes(Path.Combine(Merge(user, "dare"), "model", "model.safetensors"))), "random numbers do not depend on where a run lies");
+    }
+
+    private static long Disk(string manifest, string merge)
+    {
+        var dry = Peftalign.Call("run", manifest, "--dry-run", "--json", "--threads", "1", "--only", $"merge/{merge}/*");
+        return (long)JsonNode.Parse(dry.Out)!["forecast"]!["kinds"]!["merge"]!["disk_bytes"]!;
     }
 
     private static string Merge(Peftalign user, string name) =>

@@ -147,7 +147,8 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
 
     private static DecoderModel Model(JobContext job, string folder, torch.ScalarType dtype) => ModelFolder.Load(folder, architectures: PluginArchitectures.Of(job.Plugins), dtype: dtype);
 
-    private static bool SameShape(JsonNode a, JsonNode b)
+    /// <summary>Whether a stage with the second contract goes on with an adapter of the first.</summary>
+    internal static bool SameShape(JsonNode a, JsonNode b)
     {
         static JsonObject Shape(JsonNode contract)
         {

@@ -11,11 +11,12 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Seconds">On this machine with so many threads.</param>
 /// <param name="Memory">Most bytes of its process.</param>
 /// <param name="Disk">Bytes that stay.</param>
-internal sealed record JobForecast(double Seconds, long Memory, long Disk)
+/// <param name="Flops">Products and sums of matrices, whatever does them; 0 where there are none to speak of.</param>
+internal sealed record JobForecast(double Seconds, long Memory, long Disk, double Flops = 0)
 {
     private const int RowBytes = 250; // of metrics.jsonl
     private const int SampleBytes = 1_100; // a line of samples and one of records, with their texts
-    private const int FolderBytes = 12_000; // job.json, result.json, log, configuration
+    internal const int FolderBytes = 12_000; // job.json, result.json, log, configuration
     private const int ItemsAtOnce = 64;
 
     /// <summary>Null where it cannot be told.</summary>
@@ -29,7 +30,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk)
             "reference" => Reference(options, shapes, threads),
             "evaluate" => Evaluate(options, shapes, threads),
             "select" => new JobForecast(Costs.Start, Costs.Process, FolderBytes),
-            "merge" => Merge(options, shapes),
+            "merge" => MergeForecast.Of(options, shapes),
             _ => null,
         };
     }
@@ -60,8 +61,9 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk)
         var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;
         return new JobForecast(
             Costs.Start + Costs.Moving(Costs.Bytes(parameters) + points * ends) + Costs.Passes(model, passes, tokens, work, threads),
-            Costs.Process + Costs.Weights(parameters, trainable, adapter is not null) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + Costs.Activations(model, (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean), longest),
-            FolderBytes + points * ends + checkpoints * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes);
+            Costs.Process + Costs.Held(model, options.Dtype, adapter?["quantization"] is not null) + Costs.Trained(trainable, adapter is not null) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + Costs.Activations(model, (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean), longest),
+            FolderBytes + points * ends + checkpoints * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes,
+            Costs.Flops(model, tokens, (adapter is null ? 3 : 2) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0)) + (adapter is null ? 0 : 6.0 * trainable * tokens));
     }
 
     private static JobForecast? Reference(JsonObject spec, Shapes shapes, int threads)
@@ -74,7 +76,8 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk)
         return new JobForecast(
             Costs.Start + Costs.Moving(bytes) + Costs.Passes(model, Math.Ceiling((double)data.Rows / ItemsAtOnce), tokens, 1, threads),
             Costs.Process + bytes + Costs.Forward(model, atOnce, data.Longest),
-            FolderBytes + Costs.Bytes((long)tokens));
+            FolderBytes + Costs.Bytes((long)tokens),
+            Costs.Flops(model, tokens, 1));
     }
 
     private static int Steps(string until, int rows, TrainingOptions options)
@@ -96,15 +99,8 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk)
         return new JobForecast(
             Costs.Start / 2 + Costs.Moving(bytes) + Costs.Passes(model, Math.Ceiling((double)items.Rows / ItemsAtOnce), items.Rows * items.Mean, 1, threads),
             Costs.Process + bytes + Costs.Forward(model, atOnce, items.Longest),
-            FolderBytes + items.Rows * SampleBytes);
+            FolderBytes + items.Rows * SampleBytes,
+            Costs.Flops(model, items.Rows * items.Mean, 1));
     }
 
-    // As full weights; a sum of LoRA adapters, which stays an adapter, takes less.
-    private static JobForecast? Merge(JsonObject spec, Shapes shapes)
-    {
-        if (shapes.Model(spec["base_model"]!) is not { } model) return null;
-        var (bytes, parents) = (Costs.Bytes(Costs.Parameters(model)), spec["parents"]!.AsArray().Count);
-        var largest = Costs.Bytes(model.Weights().Max(weight => weight.Shape.Aggregate(1L, (a, b) => a * b)));
-        return new JobForecast(Costs.Start + Costs.Moving((2 + 6 * parents) * (double)bytes), Costs.Process + (3 + 3 * parents) * largest, FolderBytes + bytes);
-    }
 }

@@ -14,11 +14,14 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Seconds">Of the open ones that are.</param>
 /// <param name="Memory">Most bytes of one process.</param>
 /// <param name="Disk">Bytes that the open ones will add.</param>
+/// <param name="Flops">Products and sums of the open ones.</param>
 /// <param name="Measured">Whether finished jobs of the kind corrected the time.</param>
-internal sealed record KindForecast(string Kind, int Jobs, int Finished, int Unknown, double Seconds, long Memory, long Disk, bool Measured);
+internal sealed record KindForecast(string Kind, int Jobs, int Finished, int Unknown, double Seconds, long Memory, long Disk, double Flops, bool Measured);
 
 internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnce, bool AssumesLongest)
 {
+    private const double LeastGpuHours = 0.05;
+
     internal static PlanForecast Of(Planned planned, int threads, int atOnce)
     {
         var shapes = new Shapes(planned);
@@ -40,12 +43,15 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         return new KindForecast(kind, all.Count, all.Count - open.Count, typical is null ? unknown.Count : 0,
             open.Sum(job => job.Forecast is { } known ? known.Seconds * factor : typical ?? 0),
             all.Select(job => Math.Max(job.Forecast?.Memory ?? 0, job.Finished?.PeakMemory ?? 0)).Max(),
-            open.Sum(job => job.Forecast?.Disk ?? 0), done.Count > 0);
+            open.Sum(job => job.Forecast?.Disk ?? 0), open.Sum(job => job.Forecast?.Flops ?? 0), done.Count > 0);
     }
 
     internal int Unknown => Kinds.Sum(kind => kind.Unknown);
 
     private double Seconds => Kinds.Sum(kind => kind.Seconds);
+
+    /// <summary>Of the open jobs, on one GPU that reaches Costs.FlopsPerGpu: arithmetic, not a measurement.</summary>
+    private double GpuHours => Kinds.Sum(kind => kind.Flops) / Costs.FlopsPerGpu / 3600;
 
     internal JsonObject Document() => new()
     {
@@ -57,12 +63,15 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
             ["seconds"] = Math.Round(kind.Seconds, 1),
             ["peak_memory_bytes"] = kind.Memory > 0 ? kind.Memory : null,
             ["disk_bytes"] = kind.Disk,
+            ["flops"] = kind.Flops,
             ["corrected_by_finished_jobs"] = kind.Measured,
         }))),
         ["seconds"] = Math.Round(Seconds, 1),
         ["seconds_with_jobs_at_once"] = Math.Round(Seconds / AtOnce, 1),
         ["peak_memory_bytes"] = Kinds.Count == 0 ? 0 : Kinds.Max(kind => kind.Memory),
         ["disk_bytes"] = Kinds.Sum(kind => kind.Disk),
+        ["flops"] = Kinds.Sum(kind => kind.Flops),
+        ["gpu_hours"] = Math.Round(GpuHours, 3),
         ["not_predicted"] = Unknown,
         ["assumes_longest_rows"] = AssumesLongest,
     };
@@ -73,6 +82,7 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         foreach (var kind in Kinds) table.Add([kind.Kind, $"{kind.Jobs}", $"{kind.Finished}", .. Amounts(kind.Jobs - kind.Finished, kind.Unknown, kind.Seconds, kind.Memory, kind.Disk)]);
         table.Add(["total", $"{Kinds.Sum(kind => kind.Jobs)}", $"{Kinds.Sum(kind => kind.Finished)}", .. Amounts(Kinds.Sum(kind => kind.Jobs - kind.Finished), Unknown, Seconds, Kinds.Select(kind => kind.Memory).DefaultIfEmpty(0).Max(), Kinds.Sum(kind => kind.Disk))]);
         foreach (var line in table.Lines()) yield return "  " + line;
+        if (GpuHours >= LeastGpuHours) yield return $"  {Kinds.Sum(kind => kind.Flops) / 1e15:0} PFLOP of matrix products: about {GpuHours:0.0} GPU-hours at {Costs.FlopsPerGpu / 1e12:0} TFLOP/s ({string.Join(", ", Kinds.Where(kind => kind.Flops > 0).Select(kind => $"{kind.Kind} {kind.Flops / Costs.FlopsPerGpu / 3600:0.0}"))}); arithmetic, not a measurement";
         if (AtOnce > 1 && Seconds > 0) yield return $"  about {RunDisplay.Duration(Seconds / AtOnce)} with {AtOnce} jobs at once, if dependencies allow";
         if (Unknown > 0) yield return $"  {Unknown} job(s) are not predicted (models or data that are not there yet, or kinds of work without a rule): totals are at least that";
         if (AssumesLongest) yield return "  rows that are not there, or not without a tokenizer, are taken to be as long as max_length";

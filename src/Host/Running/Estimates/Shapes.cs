@@ -14,6 +14,7 @@ using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
 using PeftAlign.Plugins;
+using PeftAlign.Torch;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Running.Estimates;
@@ -41,10 +42,16 @@ internal sealed class Shapes(Planned planned)
             var options = Options(jobs[(string)made["job"]!]);
             return architectures.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(ModelFolder.Configuration((string)options["architecture"]!["name"]!, MakeModelJob.Settings(options), architectures))));
         }
+        return Config(root) is { } config ? architectures.Describe(config) : null;
+    });
+
+    // config.json of a folder, or what the manifest gives for one that is not there.
+    private ModelConfig? Config(JsonNode root)
+    {
         var path = Full((string)root["weights"]!);
         var config = Directory.Exists(path) || root["config"] is null ? path : Full((string)root["config"]!);
-        return File.Exists(config) || Directory.Exists(config) ? architectures.Describe(ModelConfig.Open(config)) : null;
-    });
+        return File.Exists(config) || Directory.Exists(config) ? ModelConfig.Open(config) : null;
+    }
 
     /// <summary>Rows as a method prepares them for a policy; null where they cannot be read yet.</summary>
     internal TextShape? Data(JsonObject training, TrainingOptions options) => Once($"data {training["dataset"]!.ToJsonString()} {training["method"]?.ToJsonString()} {Root(training["policy"]!).ToJsonString()} {options.MaxLength} {options.Truncation} {options.MaxPromptLength}", () =>
@@ -100,6 +107,28 @@ internal sealed class Shapes(Planned planned)
         var chosen = model.Weights().Where(weight => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal)
             && (targets.Contains("all-linear") || targets.Any(target => weight.Name.EndsWith($".{target}.weight", StringComparison.Ordinal))));
         return rank * chosen.Sum(weight => weight.Shape.Sum());
+    }
+
+    /// <summary>Bytes of a number of a policy's weights on disk: its base's, or those of the training that wrote them.</summary>
+    internal int Width(JsonNode policy)
+    {
+        if (policy["weights"] is not JsonObject made) return Once($"width {policy["weights"]} {policy["config"]}", () => Config(policy)?.DType is torch.ScalarType.BFloat16 or torch.ScalarType.Float16 ? "2" : "4") is "2" ? 2 : sizeof(float);
+        var options = Options(jobs[(string)made["job"]!]);
+        if (options["candidates"] is JsonArray candidates) return Width(candidates[0]!);
+        if (options["parents"] is JsonArray parents) return parents.Max(parent => Width(parent!));
+        return options["adapter"] is not null ? Width(options["policy"]!) : sizeof(float);
+    }
+
+    /// <summary>The contract of a policy that is one LoRA adapter over this base and nothing else; null for another.</summary>
+    internal JsonNode? LoraOver(JsonNode policy, JsonNode origin)
+    {
+        if (policy["weights"] is not JsonObject made) return null;
+        var options = Options(jobs[(string)made["job"]!]);
+        if (options["candidates"] is JsonArray candidates) return LoraOver(candidates[0]!, origin);
+        if (options["adapter"] is not { } adapter || ((string)adapter["name"]!).Split('/')[^1] != "lora") return null;
+        if (adapter["options"] is JsonObject own && (own["use_dora"]?.GetValue<bool>() == true || own["modules_to_save"] is JsonArray { Count: > 0 } || (string?)own["bias"] is not (null or "none"))) return null;
+        var start = options["policy"]!;
+        return JsonNode.DeepEquals(start["weights"], origin["weights"]) || (LoraOver(start, origin) is { } below && TrainingStart.SameShape(below, adapter)) ? adapter : null;
     }
 
     /// <summary>Whether a method compares with a reference policy.</summary>
