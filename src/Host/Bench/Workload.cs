@@ -32,7 +32,7 @@ internal sealed class Workload(string folder)
         if (Directory.Exists(target)) return target;
         var fresh = $"{target}.new-{Environment.ProcessId}";
         Directory.CreateDirectory(fresh);
-        ModelFolder.Initialise(fresh, shape == Gpt2 ? "gpt2" : "llama", shape == Gpt2 ? [] : Llama(shape), seed);
+        ModelFolder.Initialise(fresh, shape == Gpt2 ? "gpt2" : "llama", shape == Gpt2 ? new JsonObject { ["vocab_size"] = 50257 } : Llama(shape), seed);
         Directory.Move(fresh, target);
         return target;
     }
