@@ -30,6 +30,10 @@ public sealed class InterruptTests
         var pid = int.Parse(Regex.Match(File.ReadAllText(Path.Combine(job, "log.txt")), "in process ([0-9]+),").Groups[1].Value, CultureInfo.InvariantCulture);
         Assert.That(Directory.Exists($"/proc/{pid}"), Is.False, "the job's process ended before the run's");
 
+        var again = Stopped(user, manifest, 30, () => { }, "INT");
+        Assert.That(again.Code, Is.EqualTo(130), again.All);
+        Assert.That(again.Err, Does.Contain($"stopped {Training}").And.Contain("to continue: peftalign run "));
+
         var other = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "2", "--only", "train/tiny/*");
         Assert.That(other.Code, Is.EqualTo(2), other.All);
         Assert.That(other.Err, Does.Contain("--threads 2: this run was created with 1 thread(s) per job").And.Contain("--inexact"));
@@ -60,15 +64,15 @@ public sealed class InterruptTests
         }
     }
 
-    // Starts the run, does something while it holds its folder, and ends it with SIGTERM once the training has so many rows.
-    private static Outcome Stopped(Peftalign user, string manifest, int rows, Action meanwhile)
+    // Starts the run, does something while it holds its folder, and ends it with a signal once the training has so many rows.
+    private static Outcome Stopped(Peftalign user, string manifest, int rows, Action meanwhile, string signal = "TERM")
     {
         using var process = Peftalign.Start("run", manifest, "--out", user.Run, "--threads", "1");
         var (err, text) = (process.StandardError.ReadToEndAsync(), process.StandardOutput.ReadToEndAsync());
         Waiting.For(() => File.Exists(Path.Combine(user.Run, "plan.json")) ? 1 : 0, "the run never began");
         meanwhile();
         Waiting.For(() => Rows(user) >= rows ? 1 : process.HasExited ? throw new AssertionException(err.Result) : 0, "the training never began");
-        Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)])!.WaitForExit();
+        Process.Start("kill", ["-" + signal, process.Id.ToString(CultureInfo.InvariantCulture)])!.WaitForExit();
         process.WaitForExit();
         return new Outcome(process.ExitCode, text.Result, err.Result);
     }

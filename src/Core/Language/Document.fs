@@ -33,6 +33,18 @@ let private optionalSection key docs item =
 let private optionalRows key docs item =
     withDefault key docs ([], true) (rows item) |> lenient ([], false)
 
+/// Paths to values, put in where the preset is chosen and read then, each in its place.
+let private presetValues: Reader<unit> =
+    {
+        Shape = MapOf Anything
+        Read =
+            fun context path node ->
+                if isMapping context path node (MapOf Anything) then
+                    Some()
+                else
+                    None
+    }
+
 /// 42 is the default seed of transformers and TRL.
 let private content: Fields<Manifest> =
     fields {
@@ -52,6 +64,14 @@ let private content: Fields<Manifest> =
                 "The plugins that this manifest may use; the product's own where absent."
                 ([], true)
                 PluginList.reader
+
+        and! _ =
+            optional "preset" "The preset that is put in: a name under presets." (filled AnyText)
+            |> lenient None
+
+        and! _ =
+            withDefault "presets" "Values for other sizes of the experiment, by path as --set writes it." [] (named presetValues)
+            |> lenient []
 
         and! models = optionalSection "models" "Where training starts." ModelSection.model
 
@@ -98,10 +118,10 @@ let private content: Fields<Manifest> =
 
 let reader: Reader<Manifest> = record content
 
-/// The root with the overrides applied; None after a fault that ends reading.
+/// The root with its preset and the overrides applied; None after a fault that ends reading.
 let root (faults: Faults) (text: string) (overrides: string seq) : Node option =
     Yaml.parse text "" faults
-    |> Option.map (fun root -> overrides |> Seq.fold (Overrides.apply faults) root)
+    |> Option.map (fun root -> Overrides.applyAll faults overrides root)
 
 /// The `plugins` section alone, read before anything that depends on it.
 let plugins (faults: Faults) (root: Node) : (PluginEntry * Place) list option =

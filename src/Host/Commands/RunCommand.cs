@@ -107,13 +107,26 @@ internal static class RunCommand
             output.Remark($"stopped; what is done stays done; to continue: {asked.Command(run.Path)}");
             throw;
         }
+        try
+        {
+            Report(planned, output);
+        }
+        catch (IOException e) when (summary.Failed.Count > 0)
+        {
+            output.Remark($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
+        }
+        return Conclude(asked, summary, run, output);
+    }
+
+    private static void Report(Planned planned, Output output)
+    {
+        var run = planned.Run;
         var model = ReportModel.Of(RunData.Read(run), planned.Claims.Text, planned.Claims.Name);
         var report = ReportJob.Build(planned.Whole.Name, planned.Whole.Jobs, run);
         JsonReport.AddTo(report, model);
         RunFolder.Write(run.Report, report.ToJsonString(new() { WriteIndented = true }) + "\n");
         RunFolder.Write(run.Page, HtmlReport.Render(model));
         output.Result(() => report, () => [.. ReportJob.Lines(report), .. MarkdownReport.Verdicts(model).Select(line => $"{planned.Whole.Name}: {line}")]);
-        return Conclude(asked, summary, run, output);
     }
 
     // What went wrong, and how to go on.

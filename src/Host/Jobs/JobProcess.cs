@@ -67,7 +67,7 @@ internal static class JobProcess
         catch (Exception e)
         {
             Console.Error.WriteLine(e); // the whole of it, for log.txt
-            return (ExitCode.Failed, $"{e.Message.ReplaceLineEndings(" ")} ({folder.Log} says where)");
+            return (ExitCode.Failed, $"{DiskMessage.Of(e)} ({folder.Log} says where)");
         }
     }
 

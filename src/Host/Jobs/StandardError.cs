@@ -21,8 +21,42 @@ internal static partial class StandardError
         _ = close(descriptor);
         if (result < 0) throw new IOException($"{file} cannot take the error output: {Marshal.GetLastPInvokeErrorMessage()}");
         // .NET's own writer holds a copy of the old descriptor.
-        Console.SetError(TextWriter.Synchronized(new StreamWriter(Console.OpenStandardError()) { AutoFlush = true }));
+        Console.SetError(TextWriter.Synchronized(new StreamWriter(new Forgiving(Console.OpenStandardError())) { AutoFlush = true }));
         Console.SetOut(Console.Error);
+    }
+
+    // What the log cannot take, on a full disk, is no reason for the work to end.
+    private sealed class Forgiving(Stream inner) : Stream
+    {
+        public override bool CanRead => false;
+
+        public override bool CanSeek => false;
+
+        public override bool CanWrite => true;
+
+        public override long Length => throw new NotSupportedException();
+
+        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
+
+        public override void Flush() => inner.Flush();
+
+        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count)
+        {
+            try
+            {
+                inner.Write(buffer, offset, count);
+            }
+            catch (IOException)
+            {
+                return;
+            }
+        }
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]

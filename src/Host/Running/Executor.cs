@@ -54,8 +54,14 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
     // One process. What it had not begun when it ended goes back to the agenda.
     private async Task RunTogetherAsync(Agenda agenda, IReadOnlyList<PlanJob> jobs, CancellationToken cancellation)
     {
-        foreach (var job in jobs) begin(job);
         var open = jobs.ToDictionary(j => j.Id);
+        foreach (var (job, error) in Unbegun(jobs))
+        {
+            open.Remove(job.Id);
+            lock (gate) Ended(agenda, job, ExitCode.Failed, error, cancellation);
+        }
+        if (open.Count == 0) return;
+        var asked = open.Count;
         PlanJob? current = null;
         void OnMessage(JsonNode message)
         {
@@ -74,11 +80,11 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
                 else if (current is not null) Tell(w => w.Message(current, message));
             }
         }
-        var end = await ChildProcess.RunAsync(run.Path, jobs.Select(j => j.Id), OnMessage, cancellation);
+        var end = await ChildProcess.RunAsync(run.Path, jobs.Select(j => j.Id).Where(open.ContainsKey).ToList(), OnMessage, cancellation);
         lock (gate)
         {
             // The job that was at work; or the first, if the process did not come as far as that.
-            var blamed = current ?? (open.Count == jobs.Count ? jobs[0] : null);
+            var blamed = current ?? (open.Count == asked ? open.Values.First() : null);
             if (blamed is not null && open.Remove(blamed.Id))
                 Ended(agenda, blamed, end.Code, ChildProcess.Reason(end.Code, current is null ? end.Said : ChildProcess.LastLines(run.Job(blamed.Id).Log)), cancellation);
             foreach (var job in open.Values) agenda.PutBack(job);
@@ -98,13 +104,44 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
         {
             var failure = new JobFailure(job.Label, error is { Length: > 0 } ? error : ChildProcess.Reason(code, ChildProcess.LastLines(run.Job(job.Id).Log)), code);
             failed.Add(failure);
-            RunFolder.Write(run.Job(job.Id).Failure, new JsonObject { ["label"] = job.Label, ["code"] = code, ["error"] = failure.Error }.ToJsonString() + "\n");
+            Note(run.Job(job.Id), new JsonObject { ["label"] = job.Label, ["code"] = code, ["error"] = failure.Error });
             Tell(w => w.Ended(job, failure));
             foreach (var lost in agenda.Failed(job))
             {
                 skipped.Add(lost.Label);
                 Tell(w => w.Skipped(lost));
             }
+        }
+    }
+
+    // Writes what each job is told; on a full disk that fails, as the job itself would.
+    private List<(PlanJob Job, string Error)> Unbegun(IReadOnlyList<PlanJob> jobs)
+    {
+        var failures = new List<(PlanJob, string)>();
+        foreach (var job in jobs)
+        {
+            try
+            {
+                begin(job);
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                failures.Add((job, DiskMessage.Of(e)));
+            }
+        }
+        return failures;
+    }
+
+    // For `runs show`; where the disk is full, the summary still says it.
+    private static void Note(JobFolder folder, JsonObject failure)
+    {
+        try
+        {
+            RunFolder.Write(folder.Failure, failure.ToJsonString() + "\n");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return;
         }
     }
 

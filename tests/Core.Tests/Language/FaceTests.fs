@@ -30,11 +30,36 @@ let ``overrides change the document before it is typed`` () =
             "seeds", "expected PATH=VALUE"
             "seeds=[x]", "--set seeds=\\[x\\]: expected an integer"
             "methods.sft.epoch=2", "no option 'epoch'; did you mean 'epochs'"
-            "train[3].models=a", "item \\[3\\] does not exist; the list has 1"
+            "train[3].models=a", "item \\[3\\] does not exist; the list has 1, counted from 0, and the next is \\[1\\]"
             "seeds[0].x=1", "'x' would be a key of an integer '1'"
             "a..b=1", "is no path"
         ] do
         expect 0 message (List.ofSeq (read [ wrong ] text).Faults)
+
+[<Test>]
+let ``a preset is put in under the overrides, and is read only where it is chosen`` () =
+    let text =
+        header
+        + "train:\n  - { models: a, datasets: d, methods: sft }\n"
+        + "presets:\n"
+        + "  small:\n    seeds: [7]\n    methods.sft: { type: sft, max_steps: 3 }\n    train[1]: { models: b, datasets: d, methods: sft }\n"
+        + "  broken:\n    methods.sft.max_steps: many\n    a..b: 1\n"
+
+    same [ "train/a/d/sft/s1"; "train/a/d/sft/s2" ] (labels "train" (plan text))
+    let small = planWith [ "preset=small" ] text
+    same [ "train/a/d/sft/s7"; "train/b/d/sft/s7" ] (labels "train" small)
+    Assert.That((job "train/a/d/sft/s7" small).Options, Does.Contain "\"max_steps\":3")
+    // In the manifest as well as in an override; an override stands above the preset.
+    same (labels "train" small) (labels "train" (plan (text + "preset: small\n")))
+    same [ "train/a/d/sft/s1"; "train/b/d/sft/s1" ] (labels "train" (planWith [ "seeds=[1]"; "preset=small" ] text))
+
+    let faults given =
+        List.ofSeq (read given text).Faults
+
+    let place = (text.Split '\n' |> Array.findIndex _.Contains("max_steps: many")) + 1
+    expect place "expected an integer" (faults [ "preset=broken" ])
+    expect (place + 1) "'a..b' is no path" (faults [ "preset=broken" ])
+    expect 0 "there is no preset 'smal'; did you mean 'small'" (faults [ "preset=smal" ])
 
 [<Test>]
 let ``only keeps what matches and what that needs`` () =

@@ -2,7 +2,6 @@
 // becomes full weights, in the widest type of its parents.
 
 using System.Text.Json.Nodes;
-using PeftAlign.Host.Jobs;
 using PeftAlign.Merging;
 using PeftAlign.Models.Decoders;
 

@@ -1,0 +1,13 @@
+// What a failed write says to people: a full disk or a quota is no fault of the work, and its message says what to do.
+
+namespace PeftAlign.Host.Running;
+
+internal static class DiskMessage
+{
+    private const int TooLarge = 27, NoSpace = 28, OverQuota = 122; // errno on Linux
+
+    /// <summary>The error's message on one line; with advice where there is no room.</summary>
+    internal static string Of(Exception error) => error.Message.ReplaceLineEndings(" ") + (IsFull(error) && !error.Message.Contains("Make room", StringComparison.Ordinal) ? " Make room on the disk; what is finished stays." : "");
+
+    private static bool IsFull(Exception? error) => error is IOException { HResult: TooLarge or NoSpace or OverQuota } || (error?.InnerException is { } inner && IsFull(inner));
+}

@@ -1,0 +1,54 @@
+// The disk fills in the middle of a run: the run ends with exit code 1 and says so, everything that is there is whole, and after room
+// is made the same command ends with the bytes of a run that never met the limit.
+
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class DiskFullTests
+{
+    private static readonly string[] Compared = ["metrics.jsonl", "result.json", "results.json", "model.safetensors", "adapter_model.safetensors"];
+
+    [Test]
+    public void A_run_that_meets_a_full_disk_goes_on_when_there_is_room()
+    {
+        using var whole = new Peftalign();
+        whole.Finish(whole.Write("short.yaml", Manifests.Short));
+
+        using var user = new Peftalign();
+        var manifest = user.Write("short.yaml", Manifests.Short);
+        Directory.CreateDirectory(user.Run);
+        if (!Environment.IsPrivilegedProcess || Mount("-t", "tmpfs", "-o", "size=1m", "tmpfs", user.Run) != 0)
+            Assert.Ignore("a file system of limited size cannot be mounted here");
+        try
+        {
+            var full = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
+            Assert.That(full.Code, Is.EqualTo(1), full.All);
+            Assert.That(full.Err, Does.Contain("No space left").And.Contain("Make room on the disk").And.Contain("failed: train/").And.Contain("what is done stays done; to continue: peftalign run "));
+            Assert.That(full.Err, Does.Not.Contain("   at "), "no stack trace");
+            foreach (var file in Directory.GetFiles(user.Run, "*.json", SearchOption.AllDirectories)) Assert.That(() => JsonNode.Parse(File.ReadAllText(file)), Throws.Nothing, file);
+            Assert.That(Mount("-o", "remount,size=64m", user.Run), Is.Zero);
+            user.Finish(manifest);
+            Assert.That(Contents(user.Run), Is.EqualTo(Contents(whole.Run)));
+            Assert.That(Directory.GetFileSystemEntries(user.Run, "*.part*", SearchOption.AllDirectories), Is.Empty);
+        }
+        finally
+        {
+            using var process = Process.Start("umount", [user.Run]);
+            process.WaitForExit();
+        }
+    }
+
+    private static int Mount(params string[] args)
+    {
+        using var process = Process.Start(new ProcessStartInfo("mount", args) { RedirectStandardError = true })!;
+        process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        return process.ExitCode;
+    }
+
+    private static SortedDictionary<string, string> Contents(string run) =>
+        new(Directory.GetFiles(Path.Combine(run, "jobs"), "*", SearchOption.AllDirectories).Where(file => Compared.Contains(Path.GetFileName(file)) && !file.Contains("/checkpoints/", StringComparison.Ordinal))
+            .ToDictionary(file => Path.GetRelativePath(run, file), file => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file)))), StringComparer.Ordinal);
+}
