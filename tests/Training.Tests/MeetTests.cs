@@ -45,7 +45,7 @@ public sealed class MeetTests : TrainingTest
         .ToDictionary(t => t.Item1, t => t.Item2.detach().clone());
 
     private static string[] Changed(Dictionary<string, Tensor> before, Dictionary<string, Tensor> after) =>
-        [.. after.Where(t => !t.Value.equal(before[t.Key])).Select(t => t.Key.Split('/') is [var control, _] ? control : "model").Distinct().Order()];
+        [.. after.Where(t => before.TryGetValue(t.Key, out var was) && !t.Value.equal(was)).Select(t => t.Key.Split('/') is [var control, _] ? control : "model").Distinct().Order()];
 
     [TestCase("both", 0.1, "prompt", new[] { "bad", "good", "model" })]
     [TestCase("both", 0.0, "prompt", new[] { "bad", "good", "model" })]
