@@ -45,6 +45,7 @@ internal static class BenchWorker
     {
         if (kind == "load") return () => Load(folder);
         var rows = JsonNode.Parse(File.ReadAllText(file))!;
+        if (kind == "step") return TrainingStep.Of(folder, rows);
         var model = ModelFolder.Load(folder);
         return kind == "generate" ? Generate(model, rows) : Score(model, rows);
     }
