@@ -114,7 +114,7 @@ public sealed class ObjectiveMatrixTests : TrainingTest
             Method = method,
             Adapter = sites.GetValueOrDefault(""),
             Controls = method is ITrainsControls ? sites : null,
-            Options = new TrainingOptions { LearningRate = Adapters[adapter].LearningRate, LrScheduler = "constant", BatchSize = 8, MaxSteps = 3, Shuffle = false, SaveEvery = 1, Seed = 4 },
+            Options = new TrainingOptions { LearningRate = Adapters[adapter].LearningRate, LrScheduler = "constant", BatchSize = 16, MaxSteps = 3, Shuffle = false, SaveEvery = 1, Seed = 4 },
             Folder = Directory.CreateDirectory(folder).FullName,
         }, policies);
     }
@@ -125,7 +125,8 @@ public sealed class ObjectiveMatrixTests : TrainingTest
     private static Tensor Answers(TrainingRun run, ForwardMode mode)
     {
         using var off = torch.no_grad();
-        var groups = run.Method.Prepare(run.Records, new PrepareContext(null, 512, new MaskLedger())).Select(g => g with { Control = null }).ToList();
+        var context = new PrepareContext(null, 512, new MaskLedger()) { BatchSize = run.Options.BatchSize };
+        var groups = run.Method.Prepare((run.Method as IArrangesRecords)?.Arrange(run.Records, context) ?? run.Records, context).Select(g => g with { Control = null }).ToList();
         return new LogProbEngine(run.Model).LogProbs(groups, mode);
     }
 }

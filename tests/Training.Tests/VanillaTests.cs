@@ -5,7 +5,6 @@ using PeftAlign.Abstractions;
 using PeftAlign.Methods.Meet;
 using PeftAlign.Models;
 using PeftAlign.Models.Text;
-using PeftAlign.Torch;
 
 namespace PeftAlign.Training.Tests;
 
