@@ -1,4 +1,4 @@
-// The judges of a job: made when a benchmark asks for them, once for each definition.
+// The judges of a job: made when a benchmark asks for them, once for each definition, and counted as they answer.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -8,15 +8,13 @@ namespace PeftAlign.Host.Jobs;
 internal sealed class JudgeDesk(JobContext job) : IJudges
 {
     private readonly Dictionary<string, IJudge> open = [];
-
-    /// <summary>Judges that were opened, for their costs.</summary>
-    internal IEnumerable<IJudge> Opened => open.Values;
+    private readonly JudgeLedger ledger = new(job.Folder.File("judging.json"));
 
     /// <inheritdoc/>
     public IJudge Open(JudgeReference judge)
     {
         var key = judge.Definition.ToJsonString();
-        if (!open.TryGetValue(key, out var made)) open.Add(key, made = Make(judge.Definition));
+        if (!open.TryGetValue(key, out var made)) open.Add(key, made = ledger.Counted(key, Make(judge.Definition)));
         return made;
     }
 
