@@ -45,14 +45,14 @@ internal static class PairTable
     /// <summary>What stands beside every such table.</summary>
     internal static JsonObject Settings(string annotator, string baseline, string order) => new() { ["annotator"] = annotator, ["baseline"] = baseline, ["order"] = order };
 
-    /// <summary>A judge's name in tables: the folder, or the model of a service; of a judge that the run makes, its job's id.</summary>
+    /// <summary>A judge's name in tables: its kind with the folder, the service's model, or the job of the run that made it.</summary>
     internal static string Annotator(JudgeReference judge)
     {
         var definition = judge.Definition;
+        var kind = ((string?)definition["name"] ?? "judge").Split('/')[^1];
         var own = (string?)definition["options"]?["model"] ?? (string?)definition["options"]?["path"];
-        return own is not null ? $"{(string?)definition["name"]} {System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(own))}"
-            : definition["model"] is { } made ? $"{(string?)definition["name"]} of the run ({(string?)made["weights"]?["label"] ?? (string?)made["weights"]?["job"] ?? "made"})"
-            : (string?)definition["name"] ?? "judge";
+        return own is not null ? $"{kind} {System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(own))}"
+            : (string?)definition["model"]?["weights"]?["job"] is { } job ? $"{kind} of job {job}" : kind;
     }
 
     private static IEnumerable<MetricResult> Optional(IReadOnlyList<ItemScore> judged)

@@ -14,9 +14,13 @@ internal sealed class JudgeDesk(JobContext job) : IJudges
     public IJudge Open(JudgeReference judge)
     {
         var key = judge.Definition.ToJsonString();
-        if (!open.TryGetValue(key, out var made)) open.Add(key, made = ledger.Counted(key, Make(judge.Definition)));
+        if (!open.TryGetValue(key, out var made)) open.Add(key, made = ledger.Counted(key, Name(judge.Definition), Make(judge.Definition)));
         return made;
     }
+
+    // The folder of a model that the run made is called like all others: its job's label says more. Null for other judges.
+    private string? Name(JsonObject definition) =>
+        (string?)definition["model"]?["weights"]?["job"] is { } id ? JobSpec.Read(job.Folder.Sibling(id)).Label : null;
 
     // A judge that the run made lies where its job wrote it; its folder stands for the option path.
     private IJudge Make(JsonObject definition)

@@ -31,8 +31,9 @@ internal sealed class JudgeLedger
 
     /// <summary>The judge, whose answers are counted from now on.</summary>
     /// <param name="definition">What identifies it.</param>
+    /// <param name="name">What tables call it; null = as it says itself.</param>
     /// <param name="judge">It.</param>
-    internal IJudge Counted(string definition, IJudge judge) => new Counting(this, definition, judge);
+    internal IJudge Counted(string definition, string? name, IJudge judge) => new Counting(this, definition, name, judge);
 
     private void Save(string definition, JsonObject entry)
     {
@@ -40,13 +41,13 @@ internal sealed class JudgeLedger
         RunFolder.Write(file, new JsonArray([.. entries.Values.Select(e => e.DeepClone())]).ToJsonString(new JsonSerializerOptions { WriteIndented = true }) + "\n");
     }
 
-    private sealed class Counting(JudgeLedger ledger, string definition, IJudge judge) : IJudge
+    private sealed class Counting(JudgeLedger ledger, string definition, string? name, IJudge judge) : IJudge
     {
         private readonly JsonObject before = ledger.entries.GetValueOrDefault(definition)?.DeepClone().AsObject() ?? [];
         private long questions, failures;
         private double seconds;
 
-        public JudgeInfo Info => judge.Info;
+        public JudgeInfo Info => name is null ? judge.Info : judge.Info with { Annotator = name };
 
         public IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> asked, CancellationToken cancel = default)
         {
@@ -67,7 +68,7 @@ internal sealed class JudgeLedger
 
         private JsonObject Entry()
         {
-            var entry = new JsonObject { ["annotator"] = judge.Info.Annotator, ["questions"] = Sum("questions", questions), ["failures"] = Sum("failures", failures), ["seconds"] = Math.Round(((double?)before["seconds"] ?? 0) + seconds, 3) };
+            var entry = new JsonObject { ["annotator"] = Info.Annotator, ["questions"] = Sum("questions", questions), ["failures"] = Sum("failures", failures), ["seconds"] = Math.Round(((double?)before["seconds"] ?? 0) + seconds, 3) };
             if (judge is ICountsCost { Cost: var cost })
             {
                 (entry["requests"], entry["from_cache"], entry["retries"]) = (Sum("requests", cost.Requests), Sum("from_cache", cost.FromCache), Sum("retries", cost.Retries));

@@ -20,7 +20,7 @@ internal static class PageStyle
         .lead, .note { color: var(--soft); margin: .2em 0 1em; max-width: 76ch } .warn { color: var(--bad) } small { color: var(--soft) }
         table { border-collapse: collapse; width: 100%; margin: .6em 0 } th, td { text-align: left; vertical-align: top; padding: 5px 10px; border-bottom: 1px solid var(--rule) }
         th { font-weight: 600; background: var(--band) } .r { text-align: right; font-variant-numeric: tabular-nums } .nowrap { white-space: nowrap } .text { white-space: pre-wrap; overflow-wrap: anywhere }
-        .wide { overflow-x: auto } td.untouched, td.merged { font-style: italic } .claims td:nth-child(6) { width: 27% } .claims td:nth-child(1) { width: 24% } th { white-space: nowrap }
+        .pair td, .pair th { width: 33% } .pair th { white-space: normal; font-weight: 400 } .wide { overflow-x: auto } td.untouched, td.merged { font-style: italic } .claims td:nth-child(6) { width: 27% } .claims td:nth-child(1) { width: 24% } th { white-space: nowrap }
         .verdict { font-weight: 600; padding: 1px 8px; border-radius: 9px; border: 1px solid currentColor; white-space: nowrap } .supported { color: var(--good) } .contradicted { color: var(--bad) } .inconclusive { color: var(--soft) }
         figure { margin: 1em 0; display: inline-block; vertical-align: top; margin-right: 16px } figure.side { display: flex; gap: 20px; flex-wrap: wrap } figure.side ol { font-size: .9em; margin: 0; padding-left: 1.6em } svg { max-width: 100%; height: auto; display: block }
         .legend { font-size: .85em; color: var(--soft); max-width: 440px } .key { display: inline-block; margin-right: 14px } .key i { display: inline-block; width: 14px; height: 4px; margin-right: 5px; vertical-align: middle }

@@ -19,10 +19,10 @@ internal static class Plot
     private const double Left = 62, Right = 14, Top = 12, Bottom = 42;
 
     /// <summary>Lines over a common axis.</summary>
-    internal static string Lines(IReadOnlyList<Series> series, string xLabel, string yLabel, double width = 440, double height = 250, bool points = false)
+    internal static string Lines(IReadOnlyList<Series> series, string xLabel, string yLabel, double width = 440, double height = 250, bool points = false, bool log2 = false)
     {
         var all = series.SelectMany(s => s.Points).ToList();
-        var (x, y) = (Scale.Of(all.Select(p => p.X), Left, width - Right), Scale.Of(all.Select(p => p.Y), height - Bottom, Top));
+        var (x, y) = (log2 ? Scale.Log2(all.Select(p => p.X), Left, width - Right) : Scale.Of(all.Select(p => p.X), Left, width - Right), Scale.Of(all.Select(p => p.Y), height - Bottom, Top));
         var svg = Open(width, height, $"{yLabel} over {xLabel}");
         Axes(svg, x, y, xLabel, yLabel, width, height);
         foreach (var (s, k) in series.Select((s, k) => (s, k % Colours)))
@@ -135,10 +135,30 @@ internal sealed record Scale(double Low, double High, double From, double To, IR
         return new Scale(low, high, from, to, [.. Enumerable.Range(0, TicksWanted + 2).Select(k => (first + k) * step).TakeWhile(tick => tick <= high)]);
     }
 
-    internal double At(double value) => From + ((value - Low) / (High - Low) * (To - From));
+    /// <summary>The axis on which each doubling is a step of one length; its ticks are the values themselves where they are few, else
+    /// powers of two. Values are above 0.</summary>
+    internal static Scale Log2(IEnumerable<double> values, double from, double to)
+    {
+        const int Few = 10;
+        const double Apart = 26;
+        var known = values.Where(v => v > 0 && double.IsFinite(v)).Distinct().Order().DefaultIfEmpty(1).ToList();
+        var exponents = Of(known.Select(Math.Log2), from, to);
+        var scale = exponents with { IsLog = true };
+        var wanted = known.Count <= Few ? known : Enumerable.Range((int)Math.Ceiling(exponents.Low), Math.Max(1, (int)(Math.Floor(exponents.High) - Math.Ceiling(exponents.Low)) + 1)).Select(e => Math.Pow(2, e));
+        var ticks = new List<double>();
+        foreach (var tick in wanted)
+            if (ticks.Count == 0 || Math.Abs(scale.At(tick) - scale.At(ticks[^1])) >= Apart) ticks.Add(tick);
+        return scale with { Ticks = ticks };
+    }
+
+    /// <summary>Low and High are exponents of two; ticks and values are not.</summary>
+    internal bool IsLog { get; init; }
+
+    internal double At(double value) => From + (((IsLog ? Math.Log2(value) : value) - Low) / (High - Low) * (To - From));
 
     internal string Text(double tick)
     {
+        if (IsLog) return tick.ToString("0.##", CultureInfo.InvariantCulture);
         var digits = Ticks.Count > 1 ? Math.Clamp((int)Math.Ceiling(-Math.Log10((Ticks[1] - Ticks[0]) * 1.0001)) + (IsQuarter ? 1 : 0), 0, 6) : 3;
         return tick.ToString("0." + new string('#', digits), CultureInfo.InvariantCulture).Replace('-', '−');
     }
