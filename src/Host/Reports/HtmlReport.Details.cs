@@ -15,8 +15,13 @@ internal sealed partial class HtmlReport
 
     private void Lines(IReadOnlyList<Series> series, string x, string y, bool points = false, bool log2 = false)
     {
-        foreach (var part in series.Chunk(Plot.Colours))
-            page.Append($"<figure>{Plot.Lines(part, x, y, points: points, log2: log2)}<figcaption class=\"legend\">{string.Concat(part.Select((s, k) => Key($"c{k}", s.Name)))}</figcaption></figure>");
+        var legend = series.Where(s => !s.Faint).ToList();
+        foreach (var names in legend.Chunk(Plot.Colours))
+        {
+            // Seeds go with the mean that they belong to.
+            var part = names.Select((s, k) => s with { Colour = k }).SelectMany(s => series.Where(f => f.Faint && f.Name == s.Name).Select(f => f with { Colour = s.Colour }).Append(s)).ToList();
+            page.Append($"<figure>{Plot.Lines(part, x, y, points: points, log2: log2)}<figcaption class=\"legend\">{string.Concat(names.Select((s, k) => Key($"c{k}", s.Name)))}</figcaption></figure>");
+        }
     }
 
     private void Merges()
@@ -71,13 +76,23 @@ internal sealed partial class HtmlReport
     {
         var trainings = model.Data.Jobs.Where(j => j.Kind == "train").ToList();
         if (trainings.Count == 0) return;
-        Section("Training curves", "Loss over optimiser steps, and how often the chosen answer gets the higher reward where the method has rewards.");
+        Section("Training curves", "Loss over optimiser steps, and how often the chosen answer gets the higher reward where the method has rewards. Thin lines are seeds.");
         foreach (var (metric, label) in ((string, string)[])[("loss", "loss"), ("rewards/accuracies", "reward accuracy")])
             foreach (var method in trainings.GroupBy(j => j.Axis("method")))
             {
-                var series = method.Select(j => new Series($"{j.Policy}{(j.Axis("seed") is { Length: > 0 } seed ? $" s{seed}" : "")}", Thin(model.Data.Curve(j, metric)))).Where(s => s.Points.Count > 1).ToList();
+                var series = method.GroupBy(j => j.Policy).SelectMany(policy => Seeds(policy.Key, [.. policy.Select(j => Thin(model.Data.Curve(j, metric))).Where(c => c.Count > 1)])).ToList();
                 if (series.Count > 0) Lines(series, "step", $"{label} ({method.Key})");
             }
+    }
+
+    // Several seeds are thin lines around their mean, taken where all of them have a point.
+    private static IEnumerable<Series> Seeds(string policy, IReadOnlyList<IReadOnlyList<(double X, double Y)>> curves)
+    {
+        if (curves.Count == 0) return [];
+        if (curves.Count == 1) return [new Series(policy, curves[0])];
+        var mean = curves.SelectMany(c => c).GroupBy(p => p.X).Where(g => g.Count() == curves.Count).OrderBy(g => g.Key).Select(g => (g.Key, g.Average(p => p.Y))).ToList();
+        var name = $"{policy}, mean of {curves.Count} seeds";
+        return [.. curves.Select(c => new Series(name, c) { Faint = true }), new Series(name, mean)];
     }
 
     // A mean of each stretch: a plot has no more points than pixels.

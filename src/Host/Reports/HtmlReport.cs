@@ -7,7 +7,7 @@ namespace PeftAlign.Host.Reports;
 
 internal sealed partial class HtmlReport(ReportModel model)
 {
-    private const int PointsAtMost = 200;
+    private const int PointsAtMost = 200, ColumnsAtMost = 5;
     private static readonly string[] Harmlessness = ["real_toxicity", "red_instruct", "toxicity", "asr"];
     private readonly StringBuilder page = new();
 
@@ -52,19 +52,29 @@ internal sealed partial class HtmlReport(ReportModel model)
     private void Results()
     {
         if (!model.Final.Any()) return;
-        var columns = model.Final.GroupBy(e => e.Column).Select(g => (Name: g.Key, Best: g.First().HasBest ? Best([.. g]) : double.NaN, Said: g.First().Circumstances)).ToList();
-        Section("Results", "Rows are policies (means over seeds), columns metrics; the best of each column is bold. A policy whose interval holds the best value may be as good.");
-        page.Append($"<div class=\"wide\"><table><thead><tr><th>Policy</th>{string.Concat(columns.Select(c => $"<th class=\"r\">{T(c.Name)}<br><small>{T(c.Said)}</small></th>"))}</tr></thead><tbody>");
-        foreach (var policy in model.Final.GroupBy(e => e.Policy))
+        Section("Results", "Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good.");
+        Table(model.Final, [.. model.FirstMetrics.GroupBy(e => e.Column)]);
+        foreach (var column in model.FirstMetrics.GroupBy(e => e.Column))
+            page.Append($"<figure>{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], column.Key)}<figcaption class=\"legend\"><b>{T(column.Key)}</b>, {(column.First().HigherIsBetter ? "higher" : "lower")} is better; {T(column.First().Circumstances)}; {T(Methods(column))}</figcaption></figure>");
+        page.Append($"<p class=\"legend\">{Key("c1", "untouched")}{Key("c0", "trained")}{Key("c2", "merged")}</p>");
+        foreach (var benchmark in model.Final.GroupBy(e => e.Benchmark).Where(g => g.Any(e => !e.IsFirst)))
+        {
+            page.Append($"<h3>All numbers of {T(benchmark.Key)}</h3>");
+            foreach (var part in benchmark.GroupBy(e => e.Column).Chunk(ColumnsAtMost)) Table(benchmark, part);
+        }
+    }
+
+    private void Table(IEnumerable<Estimate> estimates, IReadOnlyList<IGrouping<string, Estimate>> columns)
+    {
+        var best = columns.ToDictionary(c => c.Key, c => c.First().HasBest ? Best([.. c]) : double.NaN);
+        page.Append($"<div class=\"wide\"><table><thead><tr><th>Policy</th>{string.Concat(columns.Select(c => $"<th class=\"r\">{T(c.Key)}<br><small>{T(c.First().Circumstances)}</small></th>"))}</tr></thead><tbody>");
+        foreach (var policy in estimates.GroupBy(e => e.Policy))
         {
             page.Append($"<tr><td class=\"{policy.First().Kind}\">{T(policy.Key)}{(policy.First().Seeds > 1 ? $" <small>{policy.First().Seeds} seeds</small>" : "")}</td>");
-            foreach (var (name, best, _) in columns) page.Append(policy.FirstOrDefault(e => e.Column == name) is { } e ? Cell(e, best) : "<td class=\"r\">–</td>");
+            foreach (var column in columns) page.Append(policy.FirstOrDefault(e => e.Column == column.Key) is { } e ? Cell(e, best[column.Key]) : "<td class=\"r\">–</td>");
             page.Append("</tr>");
         }
         page.Append("</tbody></table></div>");
-        foreach (var column in model.FirstMetrics.GroupBy(e => e.Column))
-            page.Append($"<figure>{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], $"{column.Key} ({(column.First().HigherIsBetter ? "higher" : "lower")} is better; {column.First().Circumstances}; {Methods(column)})")}</figure>");
-        page.Append($"<p class=\"legend\">{Key("c1", "untouched")}{Key("c0", "trained")}{Key("c2", "merged")}</p>");
     }
 
     private static string Methods(IEnumerable<Estimate> column) => string.Join(", ", column.Select(e => e.Method).Where(m => m.Length > 0).Distinct()) is { Length: > 0 } methods ? $"intervals: {methods}" : "no intervals";

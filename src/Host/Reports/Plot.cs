@@ -8,7 +8,14 @@ using System.Text;
 namespace PeftAlign.Host.Reports;
 
 /// <summary>Name: What the legend says. Points: X and Y.</summary>
-internal sealed record Series(string Name, IReadOnlyList<(double X, double Y)> Points);
+internal sealed record Series(string Name, IReadOnlyList<(double X, double Y)> Points)
+{
+    /// <summary>Number of its colour; null = its place among the series.</summary>
+    internal int? Colour { get; init; }
+
+    /// <summary>Drawn thin behind the others and left out of the legend: one seed of several.</summary>
+    internal bool Faint { get; init; }
+}
 
 /// <summary>Label: What stands beside it. Lower: Lower end of the interval; NaN where there is none. Class: Colour class.</summary>
 internal sealed record Whisker(string Label, double Value, double Lower, double Upper, string Class);
@@ -25,9 +32,9 @@ internal static class Plot
         var (x, y) = (log2 ? Scale.Log2(all.Select(p => p.X), Left, width - Right) : Scale.Of(all.Select(p => p.X), Left, width - Right), Scale.Of(all.Select(p => p.Y), height - Bottom, Top));
         var svg = Open(width, height, $"{yLabel} over {xLabel}");
         Axes(svg, x, y, xLabel, yLabel, width, height);
-        foreach (var (s, k) in series.Select((s, k) => (s, k % Colours)))
+        foreach (var (s, k) in series.Select((s, k) => (s, (s.Colour ?? k) % Colours)).OrderBy(line => line.s.Faint ? 0 : 1))
         {
-            svg.Append(CultureInfo.InvariantCulture, $"<polyline class=\"line c{k}\" points=\"{string.Join(' ', s.Points.Select(p => $"{N(x.At(p.X))},{N(y.At(p.Y))}"))}\"><title>{Text(s.Name)}</title></polyline>");
+            svg.Append(CultureInfo.InvariantCulture, $"<polyline class=\"line c{k}{(s.Faint ? " faint" : "")}\" points=\"{string.Join(' ', s.Points.Select(p => $"{N(x.At(p.X))},{N(y.At(p.Y))}"))}\"><title>{Text(s.Name)}</title></polyline>");
             if (points)
                 foreach (var p in s.Points) svg.Append($"<circle class=\"dot c{k}\" cx=\"{N(x.At(p.X))}\" cy=\"{N(y.At(p.Y))}\" r=\"3\"><title>{Text($"{s.Name}: {Short(p.X)}, {Short(p.Y)}")}</title></circle>");
         }
@@ -56,12 +63,12 @@ internal static class Plot
     internal static string Forest(IReadOnlyList<Whisker> rows, string label, double? reference = null, double width = 760)
     {
         const double Step = 22, Names = 300;
-        var height = (rows.Count * Step) + Bottom + 8;
+        var height = (rows.Count * Step) + 34;
         var x = Scale.Of(rows.SelectMany(Span).Concat(reference is { } r ? [r] : []), Names, width - 70);
         var svg = Open(width, height, label);
         foreach (var tick in x.Ticks)
-            svg.Append($"<line class=\"grid\" x1=\"{N(x.At(tick))}\" x2=\"{N(x.At(tick))}\" y1=\"4\" y2=\"{N(height - Bottom + 4)}\"/><text class=\"tick middle\" x=\"{N(x.At(tick))}\" y=\"{N(height - Bottom + 18)}\">{x.Text(tick)}</text>");
-        if (reference is { } at) svg.Append($"<line class=\"reference\" x1=\"{N(x.At(at))}\" x2=\"{N(x.At(at))}\" y1=\"4\" y2=\"{N(height - Bottom + 4)}\"/>");
+            svg.Append($"<line class=\"grid\" x1=\"{N(x.At(tick))}\" x2=\"{N(x.At(tick))}\" y1=\"4\" y2=\"{N(height - 20)}\"/><text class=\"tick middle\" x=\"{N(x.At(tick))}\" y=\"{N(height - 6)}\">{x.Text(tick)}</text>");
+        if (reference is { } at) svg.Append($"<line class=\"reference\" x1=\"{N(x.At(at))}\" x2=\"{N(x.At(at))}\" y1=\"4\" y2=\"{N(height - 20)}\"/>");
         foreach (var (row, k) in rows.Select((row, k) => (row, k)))
         {
             var y = 16 + (k * Step);
@@ -70,7 +77,7 @@ internal static class Plot
             svg.Append($"<circle class=\"dot {row.Class}\" cx=\"{N(x.At(row.Value))}\" cy=\"{N(y)}\" r=\"4\"><title>{Text($"{row.Label}: {Short(row.Value)}")}</title></circle>");
             svg.Append($"<text class=\"tick\" x=\"{N(width - 62)}\" y=\"{N(y + 4)}\">{Short(row.Value)}</text>");
         }
-        return svg.Append($"<text class=\"axis middle\" x=\"{N((Names + width - 70) / 2)}\" y=\"{N(height - 8)}\">{Text(label)}</text></svg>").ToString();
+        return svg.Append("</svg>").ToString();
     }
 
     /// <summary>Shares of one, as bars.</summary>
