@@ -1,5 +1,5 @@
-// The reward of a model's answers to a dataset's prompts, by a judge that rates: mean logit, and how long the answers are, since reward
-// models like length.
+// How a judge rates what a model writes to a dataset's prompts: the mean of a reward model's scores. An answer that the judge
+// could not rate is counted and out of the mean. Beside it stands how long the answers are, since reward models like length.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -11,7 +11,7 @@ namespace PeftAlign.Eval.Benchmarks;
 /// <summary>Options of reward.</summary>
 public sealed class RewardOptions
 {
-    /// <summary>The dataset whose prompts the model answers.</summary>
+    /// <summary>The dataset whose prompts are answered; a conversation goes through the model's chat template.</summary>
     [OptionRequired]
     public DatasetReference? Dataset { get; set; }
 
@@ -19,16 +19,20 @@ public sealed class RewardOptions
     [OptionRequired]
     public JudgeReference? Judge { get; set; }
 
-    /// <summary>Which of the judge's logits, from 0.</summary>
+    /// <summary>Which of the judge's scores, from 0.</summary>
     [OptionRange(0)]
     public int Label { get; set; }
 
-    /// <summary>False where a larger logit is worse.</summary>
+    /// <summary>False where a larger score is worse.</summary>
     public bool HigherIsBetter { get; set; } = true;
+
+    /// <summary>Most prompts; 0 = all.</summary>
+    [OptionRange(0)]
+    public int Limit { get; set; }
 
     /// <summary>Most new tokens.</summary>
     [OptionRange(1)]
-    public int MaxNewTokens { get; set; } = 128;
+    public int MaxNewTokens { get; set; } = 256;
 
     /// <summary>0 takes the most likely token.</summary>
     [OptionRange(0)]
@@ -41,70 +45,61 @@ public sealed class RewardOptions
     /// <summary>Seed of sampling.</summary>
     [OptionRange(0)]
     public long Seed { get; set; }
-
-    /// <summary>Most prompts; 0 = all.</summary>
-    [OptionRange(0)]
-    public int Limit { get; set; }
-
-    /// <summary>Prompts go through the model's chat template, as the user's message.</summary>
-    public bool Chat { get; set; }
 }
 
 internal sealed class RewardBenchmark(RewardOptions options, IPluginContext context) : IBenchmark, IAsksAgain
 {
-    public BenchmarkInfo Info { get; } = new("reward", 1)
-    {
-        Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["label"] = options.Label, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["chat"] = options.Chat },
-    };
+    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge.Definition.DeepClone(), ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed } };
 
     public IEnumerable<EvalItem> Items()
     {
         var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
         var rows = datasets.Open(options.Dataset!);
-        return (options.Limit > 0 ? rows.Take(options.Limit) : rows).Select((row, k) =>
-        {
-            var (prompt, messages) = DatasetPrompt.Of(row);
-            var document = new JsonObject { ["prompt"] = prompt };
-            if (messages is not null) document["messages"] = messages;
-            else if (options.Chat) document["messages"] = new JsonArray(new JsonObject { ["role"] = "user", ["content"] = prompt });
-            return new EvalItem($"{k}", document);
-        });
+        return (options.Limit > 0 ? rows.Take(options.Limit) : rows).Select(row => new EvalItem(row.Row.ToString(), new JsonObject { ["prompt"] = Prompt(row) }));
     }
 
-    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [new EvalRequest.Generate((string)item.Document["prompt"]!)
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item)
     {
-        Messages = item.Document["messages"] is JsonArray turns ? [.. turns.Select(t => new ChatTurn((string)t!["role"]!, (string)t["content"]!))] : null,
-        MaxNewTokens = options.MaxNewTokens,
-        Temperature = options.Temperature,
-        TopP = options.Temperature > 0 ? options.TopP : 1,
-        Seed = (ulong)options.Seed,
-    }];
+        var turns = (item.Document["prompt"] as JsonArray)?.Select(turn => new ChatTurn((string)turn!["role"]!, (string)turn["content"]!)).ToList();
+        return [new EvalRequest.Generate(Text(item)) { Messages = turns, MaxNewTokens = options.MaxNewTokens, Temperature = options.Temperature, TopP = options.Temperature > 0 ? options.TopP : 1, Seed = (ulong)options.Seed }];
+    }
 
     public IReadOnlyList<EvalRequest> FollowUps(EvalItem item, IReadOnlyList<EvalResponse> responses) =>
-        [new EvalRequest.Judge(options.Judge!, new JudgeQuestion.Rate((string)item.Document["prompt"]!, responses[0].Texts[0].Trim()))];
+        [new EvalRequest.Judge(options.Judge!, new JudgeQuestion.Rate(Text(item), responses[0].Texts[0]))];
 
     public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
     {
-        var (answer, judged) = (responses[0].Texts[0].Trim(), responses[1].Judgement!);
-        var scores = new Dictionary<string, double> { ["length"] = Pair.Length(answer), ["new_tokens"] = responses[0].Tokens, ["empty"] = answer.Length == 0 ? 1 : 0, ["failed"] = judged.Scores is null || judged.Failure is not null ? 1 : 0 };
-        if (scores["failed"] == 0) scores["reward"] = Logit(judged.Scores!);
-        return [new ItemScore(item.Id, scores) { Answer = answer, Details = judged.Failure is { } why ? new JsonObject { ["failure"] = why } : null }];
+        var answer = responses[1].Judgement!;
+        var scores = new Dictionary<string, double> { ["failed"] = answer.Scores is null ? 1 : 0, ["empty"] = string.IsNullOrWhiteSpace(responses[0].Texts[0]) ? 1 : 0, ["new_tokens"] = responses[0].Tokens, ["length"] = Pair.Length(responses[0].Texts[0]) };
+        if (answer.Scores is { } rated)
+            scores["reward"] = options.Label < rated.Count ? rated[options.Label] : throw new UserErrorException($"label: {options.Label}; the judge has {rated.Count} scores, numbered from 0.");
+        return [new ItemScore(item.Id, scores) { Answer = responses[0].Texts[0], Details = answer.Failure is { } why ? new JsonObject { ["failure"] = why } : null }];
     }
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
     {
         if (items.Count == 0) return [];
-        var judged = items.Where(i => i.Scores["failed"] == 0).ToList();
-        if (judged.Count == 0) throw new InvalidDataException($"the judge rated none of {items.Count} answers; of the first it said: {(string?)items[0].Details?["failure"] ?? "nothing"}");
+        var rated = items.Where(i => i.Scores.ContainsKey("reward")).ToList();
+        if (rated.Count == 0) throw new InvalidDataException($"the judge rated none of {items.Count} answers; of the first one it said: {(string?)items[0].Details?["failure"] ?? "nothing"}");
         return
         [
-            Means.Of("reward", judged, options.HigherIsBetter),
+            Means.Of("reward", rated, options.HigherIsBetter),
+            Means.Of("empty", items, higherIsBetter: false),
             Means.Of("length", items),
             Means.Of("new_tokens", items),
-            Means.Of("empty", items, higherIsBetter: false),
-            new MetricResult("failed", items.Count - judged.Count, null, items.Count, HigherIsBetter: false),
+            new MetricResult("failed", items.Sum(i => i.Scores["failed"]), null, items.Count, HigherIsBetter: false),
         ];
     }
 
-    private double Logit(IReadOnlyList<double> scores) => options.Label < scores.Count ? scores[options.Label] : throw new UserErrorException($"label: {options.Label}; the judge has {scores.Count} logits, numbered from 0.");
+    // A text, or the turns of a conversation; each with what it needs.
+    private static JsonNode Prompt(DataRecord row)
+    {
+        if (row.Fields["prompt"] is not JsonArray turns) return row.Text("prompt");
+        if (turns.Count == 0 || turns.Any(turn => turn is not JsonObject || turn["role"] is not JsonValue || turn["content"] is not JsonValue))
+            throw new UserErrorException($"{row.Place}: 'prompt' is no list of {{role, content}}.");
+        return turns.DeepClone();
+    }
+
+    // What the judge reads: the text, or the last message.
+    private static string Text(EvalItem item) => item.Document["prompt"] is JsonArray turns ? (string)turns[^1]!["content"]! : (string)item.Document["prompt"]!;
 }

@@ -30,7 +30,7 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, bool?
 
     private EvalModel Model => loaded ??= load();
 
-    private RequestEncoder Encoder => encoding ??= new(Model.Tokenizer, Model.ChatTemplate, Model.MaxLength, Model.TakesLeadingBlank, addSpecialTokens);
+    private RequestEncoder Encoder => encoding ??= new(Model.Tokenizer, Model.ChatTemplate, Model.MaxLength, Model.TakesLeadingBlank, addSpecialTokens, Model.Control);
 
     /// <summary>One place of an item's answers, with what is computed for it.</summary>
     private sealed record Part(int Item, int Request, EncodedPair Pair);
