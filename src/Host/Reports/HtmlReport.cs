@@ -8,7 +8,7 @@ namespace PeftAlign.Host.Reports;
 internal sealed partial class HtmlReport(ReportModel model)
 {
     private const int PointsAtMost = 200, ColumnsAtMost = 5;
-    private static readonly string[] Harmlessness = ["real_toxicity", "red_instruct", "toxicity", "asr"];
+    private static readonly string[] Harmlessness = ["real_toxicity", "red_instruct", "toxicity", "asr", "harmless"];
     private readonly StringBuilder page = new();
 
     internal static string Render(ReportModel model) => new HtmlReport(model).Render();
@@ -91,7 +91,7 @@ internal sealed partial class HtmlReport(ReportModel model)
     {
         var firsts = model.FirstMetrics.GroupBy(e => e.Column).ToList();
         var harmless = firsts.FirstOrDefault(g => Harmlessness.Any(name => g.First().Benchmark.Contains(name, StringComparison.Ordinal)));
-        var helpful = firsts.FirstOrDefault(g => g.Key != harmless?.Key);
+        var helpful = firsts.FirstOrDefault(g => g.First().Benchmark.Contains("helpful", StringComparison.Ordinal)) ?? firsts.FirstOrDefault(g => g.Key != harmless?.Key);
         var (x, y, title) = harmless is not null && helpful is not null ? (helpful, harmless, "Helpfulness against harmlessness")
             : firsts.Count > 1 ? (firsts[0], firsts[1], "One benchmark against another") : (null, null, "");
         if (x is null || y is null) return;
