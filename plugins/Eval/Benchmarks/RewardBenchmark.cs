@@ -49,7 +49,7 @@ public sealed class RewardOptions
 
 internal sealed class RewardBenchmark(RewardOptions options, IPluginContext context) : IBenchmark, IAsksAgain
 {
-    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge.Definition.DeepClone(), ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed } };
+    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed } };
 
     public IEnumerable<EvalItem> Items()
     {

@@ -50,10 +50,12 @@ let private meet study (side: float) =
     let policies =
         [
             for tokens in [ "1"; "20"; "50"; "100" ] do
-                for control in [ "good"; "bad" ] -> "meet", control, [ "variant", $"num_virtual_tokens={tokens}" ]
+                for control in [ "good"; "bad" ] do
+                    yield "meet", control, [ "variant", $"num_virtual_tokens={tokens}" ]
             for method in [ "meet-lora"; "meet-one"; "meet-first" ] do
-                for control in [ "good"; "bad" ] -> method, control, []
-            "dpo", "", []
+                for control in [ "good"; "bad" ] do
+                    yield method, control, []
+            yield "dpo", "", []
         ]
 
     [
@@ -132,7 +134,7 @@ let private small study (side: float) =
 
             for method, value in times do
                 for row in measured study "train" "seconds_per_step" false 0.02 (own "qqp-283000" method "1") value do
-                    { row with Items = [||] }
+                    yield { row with Items = [||] }
 
             yield! measured study "sonnet_chrf" "chrf" true 0.5 (own "sonnets" "sft" "1") 40.0
             yield! measured study "sonnet_chrf" "chrf" true 0.5 (own "sonnets" "dpo-v1" "1") (40.0 + side)
