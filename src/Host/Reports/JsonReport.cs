@@ -21,6 +21,8 @@ internal static class JsonReport
             ["method"] = e.Method,
             ["seeds"] = e.Seeds,
             ["n"] = e.Count,
+            ["annotator"] = e.Annotator.Length > 0 ? e.Annotator : null,
+            ["baseline"] = e.Baseline.Length > 0 ? e.Baseline : null,
             ["higher_is_better"] = e.HigherIsBetter,
         }));
         report["claims"] = List(model.Claims.Select(c => new JsonObject
@@ -60,6 +62,7 @@ internal static class JsonReport
             ["tied"] = s.Tied,
             ["variants"] = List(s.Variants.Select(v => new JsonObject { ["variant"] = v.Variant, ["value"] = v.Value is { } value ? Number(value) : null })),
         }));
+        report["judges"] = List(model.Data.Judges.Select(Bill));
         report["factors"] = List(model.FactorRows.Select(f => new JsonObject
         {
             ["metric"] = f.Column,
@@ -67,6 +70,21 @@ internal static class JsonReport
             ["shares"] = new JsonObject(f.Shares.Select(s => new KeyValuePair<string, JsonNode?>(s.Factor, Number(s.Share)))),
         }));
     }
+
+    private static JsonObject Bill(JudgeBill b) => new()
+    {
+        ["annotator"] = b.Annotator,
+        ["questions"] = b.Questions,
+        ["failures"] = b.Failures,
+        ["requests"] = b.Requests,
+        ["from_cache"] = b.FromCache,
+        ["retries"] = b.Retries,
+        ["prompt_tokens"] = b.PromptTokens,
+        ["completion_tokens"] = b.CompletionTokens,
+        ["price"] = Number(b.Price),
+        ["seconds"] = Number(b.Seconds),
+        ["transcript"] = b.Transcript.Length > 0 ? b.Transcript : null,
+    };
 
     private static JsonArray List(IEnumerable<JsonObject> rows) => new([.. rows]);
 
