@@ -43,7 +43,7 @@ let ``a preset is put in under the overrides, and is read only where it is chose
         + "train:\n  - { models: a, datasets: d, methods: sft }\n"
         + "presets:\n"
         + "  small:\n    seeds: [7]\n    methods.sft: { type: sft, max_steps: 3 }\n    train[1]: { models: b, datasets: d, methods: sft }\n"
-        + "  broken:\n    methods.sft.max_steps: many\n    a..b: 1\n"
+        + "  broken:\n    methods.sft.epochs: many\n    a..b: 1\n"
 
     same [ "train/a/d/sft/s1"; "train/a/d/sft/s2" ] (labels "train" (plan text))
     let small = planWith [ "preset=small" ] text
@@ -56,8 +56,8 @@ let ``a preset is put in under the overrides, and is read only where it is chose
     let faults given =
         List.ofSeq (read given text).Faults
 
-    let place = (text.Split '\n' |> Array.findIndex _.Contains("max_steps: many")) + 1
-    expect place "expected an integer" (faults [ "preset=broken" ])
+    let place = (text.Split '\n' |> Array.findIndex _.Contains("epochs: many")) + 1
+    expect place "expected a number" (faults [ "preset=broken" ])
     expect (place + 1) "'a..b' is no path" (faults [ "preset=broken" ])
     expect 0 "there is no preset 'smal'; did you mean 'small'" (faults [ "preset=smal" ])
 

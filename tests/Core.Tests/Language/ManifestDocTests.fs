@@ -105,7 +105,7 @@ let ``every section and axis of the language is in the document`` () =
         | PeftAlign.Core.Language.Record specs -> specs |> List.map _.Name
         | _ -> []
 
-    Assert.That(keys.Length, Is.EqualTo 14)
+    Assert.That(keys.Length, Is.EqualTo 16)
 
     for key in
         keys
