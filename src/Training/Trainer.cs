@@ -35,8 +35,8 @@ public static class Trainer
         using var policy = new TrainedPolicy(run);
         var parameters = policy.Parameters;
         using var optimizer = FlatOptimizer.Of(parameters, options);
-        var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
-        var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
+        var engine = new LogProbEngine(run.Model);
+        var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Recompute = options.GradientCheckpointing };
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
         var start = checkpoints.Restore(parameters, optimizer, points.LatestStart) ?? new Checkpoints.State(0, 0, 0, double.NaN);
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
@@ -84,9 +84,6 @@ public static class Trainer
         policy.Hand();
         return new TrainingOutcome(points.End, start.Step, parameters.Count, loss, ledger);
     }
-
-    // Rows whose graph is alive at once under gradient_checkpointing.
-    private const long CheckpointedRows = 512;
 
     // TRL's num_tokens: not what is only measured, nor the token that asks for a score.
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups, MethodNeeds needs) =>
