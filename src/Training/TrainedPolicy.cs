@@ -18,7 +18,7 @@ internal sealed class TrainedPolicy : IDisposable
     internal TrainedPolicy(TrainingRun run)
     {
         this.run = run;
-        Parameters = new FlatParameters(Initial());
+        Parameters = new FlatParameters(Initial(), run.Adapter is null ? run.Options.Dtype : null);
         Reference = run.Method.Needs.Reference && !IsStoredWhole ? run.Reference ?? Start() : null;
         Mode = Install();
     }
@@ -52,7 +52,14 @@ internal sealed class TrainedPolicy : IDisposable
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        look(run.Adapter is { } sites ? Over(sites, tensor => tensor.detach()) : null);
+        if (run.Adapter is { } sites)
+        {
+            look(Over(sites, tensor => tensor.detach()));
+            return;
+        }
+        foreach (var (name, tensor) in Parameters.Members) run.Model.SetWeight(name, tensor);
+        look(null);
+        foreach (var (name, tensor) in Parameters.Leaves) run.Model.SetWeight(name, tensor);
     }
 
     public void Dispose()
@@ -72,7 +79,13 @@ internal sealed class TrainedPolicy : IDisposable
     // fine-tuning keeps the former weights as a second model.
     private ReferencePolicy Start()
     {
-        if (run.Adapter is not { } sites) return new ReferencePolicy(new DecoderModel(run.Model.Spec, run.Model.Weights), ForwardMode.Plain);
+        if (run.Adapter is not { } sites)
+        {
+            if (!Parameters.IsRounded) return new ReferencePolicy(new DecoderModel(run.Model.Spec, run.Model.Weights), ForwardMode.Plain);
+            var rounded = run.Model.Weights.ToDictionary(w => w.Key, w => w.Value.to(run.Options.Dtype).DetachFromDisposeScope());
+            frozen.AddRange(rounded.Values);
+            return new ReferencePolicy(new DecoderModel(run.Model.Spec, rounded), ForwardMode.Plain);
+        }
         return new ReferencePolicy(run.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(sites.All(site => ChangesNothing(site.Delta)) ? run.Beneath : [.. run.Beneath, sites]) });
     }
 
@@ -89,11 +102,11 @@ internal sealed class TrainedPolicy : IDisposable
     private ForwardMode Install()
     {
         if (run.Adapter is { } sites) return new ForwardMode { Deltas = AdapterLayers.Deltas([.. run.Beneath, Over(sites, tensor => tensor)]) };
-        foreach (var (name, tensor) in Parameters.Members)
+        foreach (var (name, tensor) in Parameters.Leaves)
         {
             var before = run.Model.Weights[name];
             run.Model.SetWeight(name, tensor);
-            if (StartsAtReference && Reference is not null) frozen.Add(before);
+            if (StartsAtReference && Reference is not null && !Parameters.IsRounded) frozen.Add(before);
             else before.Dispose(); // else two copies of the model stay in memory
         }
         return ForwardMode.Plain;

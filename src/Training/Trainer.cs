@@ -30,15 +30,16 @@ public static class Trainer
         if (records.Count == 0) throw NothingToTrain(run);
         var order = new BatchOrder(records.Count, options);
         var (total, warmup) = (order.TotalSteps, Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, order.TotalSteps));
-        var points = new PointSteps(run.Points, order);
+        var points = new PointSteps(run.Points, order, run.Adapter is not null);
 
         using var policy = new TrainedPolicy(run);
         var parameters = policy.Parameters;
         using var optimizer = FlatOptimizer.Of(parameters, options);
         var engine = new LogProbEngine(run.Model);
         var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Recompute = options.GradientCheckpointing };
-        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
+        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
         var start = checkpoints.Restore(parameters, optimizer, points.LatestStart) ?? new Checkpoints.State(0, 0, 0, double.NaN);
+        parameters.Round();
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var context = Context(run, new MaskLedger());
@@ -62,7 +63,7 @@ public static class Trainer
                 if (step == 0 && micro == 0) StartInvariant.Check(engine, policy, groups, pass, options.Dtype, dropout is not null);
                 var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
                 result.Numerator.backward();
-                pass.Backward();
+                pass.Backward(parameters.Collect);
                 sums.Add(result);
                 tokens += TokensOf(groups, run.Method.Needs);
             }
@@ -73,10 +74,11 @@ public static class Trainer
 
             var learningRate = options.LearningRate * Schedules.Factor(options.LrScheduler, step, warmup, total);
             optimizer.Step(learningRate);
+            parameters.Round();
             List<KeyValuePair<string, double>> row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), new("loss", loss), new("grad_norm", gradNorm),
                 new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics, .. evaluation.IsDue(step + 1) ? evaluation.Measure() : []];
             log.Write(row);
-            if (points.StopsAt(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
+            if (points.StopsAt(step + 1) || points.Resumable.Contains(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);
             points.Write(step + 1, policy);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });

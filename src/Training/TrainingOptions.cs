@@ -62,7 +62,7 @@ public sealed record TrainingOptions
     /// <summary>A PEFT folder that the adapter starts from; null = a new one.</summary>
     public string? InitAdapter { get; init; }
 
-    /// <summary>What the model computes in: float32 or bfloat16. Sums, log-probs, an adapter's own tensors, gradients and the optimizer's state are float32.</summary>
+    /// <summary>What the model computes in: float32 or bfloat16. Sums, log-probs, trained weights, their gradients' sums and the optimizer's state are float32.</summary>
     public torch.ScalarType Dtype { get; init; } = torch.ScalarType.Float32;
 
     /// <summary>Keep no activations between the forward pass of a micro-batch and its backward pass; compute them again.</summary>

@@ -81,4 +81,27 @@ public sealed class PointTests
                 if (!file.Contains("/checkpoints/", StringComparison.Ordinal))
                     Assert.That(Weights(user.Run, "jobs", job!, Path.GetRelativePath(Path.Combine(whole.Run, "jobs", job!), file)), Is.EqualTo(File.ReadAllBytes(file)), $"{job}: {file} of a run that was asked for all at once");
     }
+
+    // Of whole weights no state is kept but the last: what a later point costs is said before and when it is paid.
+    [Test]
+    public void A_point_that_is_asked_for_too_late_says_what_it_costs()
+    {
+        using var user = new Peftalign();
+        string Asking(string points) => user.Write("late.yaml", Manifest[..Manifest.IndexOf("train:", StringComparison.Ordinal)] + $$"""
+            train:
+              - { models: [tiny], datasets: [world], methods: [full, tune] }
+            evaluate:
+              - { of: { method: [full, tune], checkpoints: {{points}} }, with: { type: preference, dataset: exam } }
+            """);
+        user.Finish(Asking("[5, 20]"));
+        const string whole = "the point step:12 was not kept when the training passed it, so that it starts from the beginning; 20 of the 20 steps";
+        const string small = "the point step:12 was not kept when the training passed it, so that it goes on from step 5; 11 of the 16 steps";
+        var later = Asking("[5, 12, 20]");
+        var dry = Peftalign.Call("run", later, "--out", user.Run, "--dry-run");
+        Assert.That(dry.Out, Does.Contain(whole).And.Contain(small), dry.All);
+        var end = File.ReadAllBytes(Path.Combine(user.Job("train/tiny/world/full/s3"), "model", "model.safetensors"));
+        Assert.That(user.Finish(later).Err, Does.Contain(whole).And.Contain(small));
+        Assert.That(File.ReadAllBytes(Path.Combine(user.Job("train/tiny/world/full/s3"), "model", "model.safetensors")), Is.EqualTo(end));
+        Assert.That(Peftalign.Call("run", later, "--out", user.Run, "--dry-run").Out, Does.Not.Contain("was not kept"));
+    }
 }

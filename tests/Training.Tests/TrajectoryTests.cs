@@ -49,6 +49,20 @@ public sealed class TrajectoryTests : TrainingTest
         foreach (var tensor in final) AssertNear(run.Model.Weights[tensor.Name["final/".Length..]], snapshots.Tensor(tensor.Name), 1e-4, tensor.Name);
     }
 
+    // Through float32 master weights; TRL's float32 losses to bfloat16's rounding.
+    [TestCase("sft-full")]
+    [TestCase("dpo-full")]
+    public void Full_fine_tuning_in_bfloat16(string name)
+    {
+        var root = Fixtures.Golden("trajectories");
+        var run = Run(root, name, null);
+        Trainer.Train(run with { Options = run.Options with { Dtype = torch.ScalarType.BFloat16 } });
+        var history = Fixtures.Json(Path.Combine(root, name, "run.json"))["history"]!.AsArray();
+        var losses = File.ReadLines(Path.Combine(Folder, "metrics.jsonl")).Select(line => (double)JsonNode.Parse(line)!["loss"]!).ToList();
+        Assert.That(losses, Is.EqualTo(history.Select(row => (double)row!["loss"]!)).Within(2).Percent);
+        Assert.That(losses, Is.Not.EqualTo(history.Select(row => (double)row!["loss"]!)).Within(1e-3).Percent);
+    }
+
     private void Lora(string root, string name, double tolerance)
     {
         var start = Fixtures.Adapter(Path.Combine(root, name, "adapter_init"));

@@ -44,7 +44,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
         var model = architectures.Describe(config);
         if (method.Needs.Scores) model = ClassifierFolder.WithScores(model);
-        var options = TrainJob.Options(job, model);
+        var options = TrainJob.Within(TrainJob.Options(job), model, job.Logger);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
         var context = new PrepareContext(ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, options.MaxLength, new MaskLedger())

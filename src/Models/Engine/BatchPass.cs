@@ -53,7 +53,8 @@ public sealed class BatchPass : IDisposable
     public IReadOnlyDictionary<string, Tensor> Statistics { get; }
 
     /// <summary>Adds to the gradients of the model's trainable tensors what follows from the gradients of the leaves. Once.</summary>
-    public void Backward()
+    /// <param name="after">Called after each pack, as its gradients have come; null for nothing.</param>
+    public void Backward(Action? after = null)
     {
         var leaves = Leaves(LogProbs, Statistics).Select(leaf => leaf.grad).ToList();
         foreach (var part in parts)
@@ -65,6 +66,7 @@ public sealed class BatchPass : IDisposable
             var flows = part.Pack.WithGradient.Contains(false) ? torch.tensor(part.Pack.WithGradient.ToArray(), device: outputs[0].device) : null;
             var gradients = outputs.Select((output, k) => leaves[k] is { } g ? Own(g.index_select(0, part.Slots), flows) : torch.zeros_like(output)).ToList();
             torch.autograd.backward(outputs, gradients);
+            after?.Invoke();
         }
     }
 

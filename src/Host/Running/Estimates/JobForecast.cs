@@ -60,7 +60,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk)
         return new JobForecast(
             Costs.Start + Costs.Moving(Costs.Bytes(parameters) + points * ends) + Costs.Passes(model, passes, tokens, work, threads),
             Costs.Process + Costs.Weights(parameters, trainable, adapter is not null) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + Costs.Activations(model, (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean), longest),
-            FolderBytes + points * ends + checkpoints * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes);
+            FolderBytes + points * ends + (checkpoints + (adapter is null ? 0 : job.Keep.Count)) * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes);
     }
 
     private static JobForecast? Reference(JsonObject spec, Shapes shapes, int threads)
