@@ -43,7 +43,7 @@ public static class Trainer
         if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var context = Context(run, new MaskLedger());
-        var evaluation = new Evaluation(run, engine, policy, Trainable(run, run.EvalRecords, new MaskLedger()), context);
+        var evaluation = new Evaluation(run, engine, policy, Trainable(run, run.EvalRecords, new MaskLedger()), context, total);
         var (tokens, loss) = (start.Tokens, start.Loss);
         points.Write(start.Step, policy);
 

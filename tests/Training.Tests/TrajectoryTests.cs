@@ -88,21 +88,7 @@ public sealed class TrajectoryTests : TrainingTest
             Method = (string)golden["trainer"]! == "dpo" ? Fixtures.Dpo(DpoOptions(settings)) : Fixtures.Sft(),
             Adapter = attach?.Invoke(model, "base-model"),
             Folder = Folder,
-            Options = new TrainingOptions
-            {
-                LearningRate = (double)settings["learning_rate"]!,
-                LrScheduler = (string)settings["lr_scheduler_type"]!,
-                WarmupSteps = (int)settings["warmup_steps"]!,
-                MaxSteps = Math.Max(0, (int)settings["max_steps"]!),
-                Epochs = (double)settings["num_train_epochs"]!,
-                BatchSize = (int)settings["per_device_train_batch_size"]!,
-                GradientAccumulationSteps = (int)settings["gradient_accumulation_steps"]!,
-                WeightDecay = (double)settings["weight_decay"]!,
-                MaxGradNorm = (double)settings["max_grad_norm"]!,
-                MaxLength = (int)settings["max_length"]!,
-                Shuffle = false,
-                SaveEvery = 0,
-            },
+            Options = TrajectorySettings.Options(settings),
         };
     }
 

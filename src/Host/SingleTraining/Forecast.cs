@@ -71,7 +71,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            Costs.Process + Base(model, weights, config.IsQuantized, quantization) + Costs.Weights(0, trainable, adapter is not null) + Costs.Activations(model, tokens, longest));
+            Costs.Process + Base(model, weights, config.IsQuantized, quantization) + Costs.Weights(0, trainable, adapter is not null, options.Dtype != torch.ScalarType.Float32) + (options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest) : Costs.Activations(model, tokens, longest)));
     }
 
     // The weights in float32, those in fewer bits as they are and one of them decoded. The trained numbers come on top: once more
