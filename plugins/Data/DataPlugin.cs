@@ -17,5 +17,6 @@ public sealed class DataPlugin : IPlugin
         registry.Add<IDatasetReader, HhRlhfOptions>("hh-rlhf", resultVersion: 1, (context, options) => new HhRlhfReader(options, context?.Logger));
         registry.Add<IDatasetReader, BeaverTailsOptions>("beavertails", resultVersion: 1, (context, options) => new BeaverTailsReader(options, context?.Logger));
         registry.Add<IDatasetReader, SyntheticOptions>("synthetic", resultVersion: 1, (_, options) => new SyntheticReader(options));
+        registry.Add<IDatasetReader, AssistantOptions>("assistant", resultVersion: 1, (_, options) => new AssistantReader(options));
     }
 }

@@ -185,7 +185,7 @@ public static class ModelFolder
     // Small files beside the weights: configuration, tokenizer, template. Never weights or code.
     private static bool IsCompanion(string file) => Path.GetExtension(file) switch
     {
-        ".json" => !file.EndsWith(".index.json", StringComparison.Ordinal),
+        ".json" => !file.EndsWith(".index.json", StringComparison.Ordinal) && !Adapters.PolicyControls.IsFile(file),
         ".jinja" or ".model" or ".txt" => true,
         _ => false,
     };

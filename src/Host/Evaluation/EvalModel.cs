@@ -27,6 +27,9 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
     /// makes LLaMA's tokenizer anew in this way whatever tokenizer.json says, and the harness' numbers follow it.</summary>
     internal bool TakesLeadingBlank { get; init; }
 
+    /// <summary>What stands around every prompt; null for nothing.</summary>
+    internal TextControl? Control { get; init; }
+
     /// <summary>The model of a folder.</summary>
     /// <param name="folder">Of the base model.</param>
     /// <param name="decoder">The weights.</param>

@@ -21,6 +21,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     internal JsonObject Run()
     {
         var folder = new JobFolder(Path.GetFullPath(asked.Out));
+        _ = choice.Resolved(); // an unknown control is found before anything is written
         ThrowIfOthers(folder);
         var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []);
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
@@ -41,7 +42,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     private EvalModel Load()
     {
         var model = InferenceModel.Load(choice, session);
-        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, ChatTemplateLoader.Load(choice.Model, asked.ChatTemplate));
+        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, ChatTemplateLoader.Load(choice.Model, asked.ChatTemplate)) with { Control = model.Control };
     }
 
     private void Warn(string text) => session.Output.Remark($"warning: {text}");
@@ -49,7 +50,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     private JsonObject Config()
     {
         var benchmarks = new JsonArray([.. asked.Benchmarks.Select(b => (JsonNode)new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })]);
-        return new JsonObject { ["model"] = "peftalign", ["model_args"] = new JsonObject { ["model"] = choice.Model, ["adapter"] = choice.Adapter, ["dtype"] = session.Global.Dtype ?? "float32", ["chat_template"] = asked.ChatTemplate }, ["benchmarks"] = benchmarks };
+        return new JsonObject { ["model"] = "peftalign", ["model_args"] = new JsonObject { ["model"] = choice.Model, ["adapter"] = choice.Adapter, ["control"] = choice.Control, ["dtype"] = session.Global.Dtype ?? "float32", ["chat_template"] = asked.ChatTemplate }, ["benchmarks"] = benchmarks };
     }
 
     // Everything about the model that answers depend on.
@@ -58,7 +59,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
         string Of(string path) => hashes.Of(path) ?? throw new UserError(path, "is not there", "give a folder");
         var template = asked.ChatTemplate is { } name ? File.Exists(name) ? Of(name) : name : "";
-        var subject = $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {session.Global.Dtype ?? "float32"} {template}";
+        var subject = $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{session.Global.Dtype ?? "float32"} {template}";
         hashes.Save();
         return subject;
     }

@@ -45,7 +45,7 @@ internal static class NotBuilt
         if (node is JsonArray list) return list.SelectMany(Anywhere);
         if (node is not JsonObject map) return [];
         var own = new List<string>();
-        foreach (var key in (string[])["mixture", "made", "control"])
+        foreach (var key in (string[])["mixture", "made"])
             if (map[key] is not null) own.Add($"'{key}'");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
     }

@@ -42,7 +42,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     private static Tensor Matrix(Layer layer, torch.ScalarType type) => layer.Quantized is { } quantized ? QuantizedProduct.Decoded(quantized.Matrix, type) : layer.Matrix;
 
     private static bool IsPlain(Delta delta, Tensor x, ForwardMode mode) =>
-        delta is LowRank { Magnitude: null, Bias: null, Start: null } low && low.A.dtype == x.dtype && (low.Dropout == 0 || mode.Dropout is null);
+        delta is LowRank { Magnitude: null, Bias: null, Start: null } low && low.A.dtype == x.dtype && (low.Dropout == 0 || mode.Dropout is not { Activations: true });
 
     public override List<Tensor> forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {

@@ -27,7 +27,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         Check(groups, mode);
         using var scope = torch.NewDisposeScope();
         var (values, slots) = (new List<Tensor>(), new List<long>());
-        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
+        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode), dropout: mode.Dropout))
         {
             using (pack) values.Add(LogProbs(pack, mode));
             slots.AddRange(pack.Slots);
@@ -53,10 +53,10 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         if (stored is not null) needs = needs with { Reference = null };
         else if (needs is { Stored: not null, Reference: null })
             throw new UserErrorException("The stored reference log-probs lack an answer of this batch, and the reference itself is not loaded; leave precompute_reference out.");
-        var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) && Fronts.Of(model.Spec, mode).SameFor(groups, Fronts.Of(model.Spec, same.Mode)) ? same : null;
+        var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) && mode.Dropout is not { HiddenPast: > 0 } && Fronts.Of(model.Spec, mode).SameFor(groups, Fronts.Of(model.Spec, same.Mode)) ? same : null;
         var (parts, answers, reference) = (new List<BatchPass.Part>(), new List<HeadAnswers>(), new List<Tensor>());
         var (logProbs, means, rows) = (new List<Tensor>(), new List<Tensor>(), 0L);
-        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
+        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode), dropout: mode.Dropout))
         {
             using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
             var (asked, keeps) = (Asked(model, needs.Statistics), off is null && (!needs.Recompute || (rows += pack.Tokens.numel()) <= KeptRows));
@@ -140,8 +140,9 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
 
     private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
 
-    // Frequencies that depend on a sequence's length do not count the token that asks for its score.
-    private Place Place { get; } = Engine.Place.Of(model) is { LengthClass: { } of } place && model.Spec.Labels is not null ? place with { LengthClass = length => of(length - 1) } : Engine.Place.Of(model);
+    // Asked each time, since a training may change the type of the weights. Frequencies that depend on a sequence's length do not count
+    // the token that asks for its score.
+    private Place Place => Engine.Place.Of(model) is { LengthClass: { } of } place && model.Spec.Labels is not null ? place with { LengthClass = length => of(length - 1) } : Engine.Place.Of(model);
 
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
 
@@ -169,8 +170,8 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         var (rows, head) = (hidden.index_select(0, pack.HeadRows), model.HeadUnder(mode));
         if (head.Change is null && model.Spec.Labels is null) return HeadLogProbs.apply(rows, head.Layer.Weight, pack.Targets, answers);
         Tensor Mask(double rate) => DropoutMask.Of(mode.Dropout!, model.Spec.Names.Head, rate, pack, hidden).index_select(0, pack.HeadRows);
-        if (model.Spec.Labels is null) return AdaptedHead.LogProbs(head, rows, pack.Targets, answers, mode.Dropout is null ? null : Mask);
-        return [head.Logits(rows, 0, (x, rate) => rate > 0 && mode.Dropout is not null ? x * Mask(rate) : x).select(1, 0).to(ResultType)];
+        if (model.Spec.Labels is null) return AdaptedHead.LogProbs(head, rows, pack.Targets, answers, mode.Dropout is { Activations: true } ? Mask : null);
+        return [head.Logits(rows, 0, (x, rate) => rate > 0 && mode.Dropout is { Activations: true } ? x * Mask(rate) : x).select(1, 0).to(ResultType)];
     }
 
     // A reference of other weights, or with other virtual tokens, has packs of its own: its positions, and how a row's length turns
