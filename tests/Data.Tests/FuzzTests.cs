@@ -34,7 +34,7 @@ public sealed class FuzzTests
             File.WriteAllBytes(path, name.EndsWith(".gz", StringComparison.Ordinal) ? Damage.Bytes(bytes, random) : Damage.Text(bytes, random));
             try
             {
-                Of(reader, path).Read(null).Count();
+                Read(reader, path);
             }
             catch (UserErrorException e)
             {
@@ -51,12 +51,15 @@ public sealed class FuzzTests
         Assert.That(refused, Is.GreaterThan(0));
     }
 
+    // Every field is looked at: a reader may be lazy.
+    private static void Read(string reader, string path) => _ = Of(reader, path).Read(null).Sum(row => row.Fields.ToJsonString().Length);
+
     private static IDatasetReader Of(string reader, string path) => reader switch
     {
-        "jsonl" => new JsonlReader(new JsonlOptions { Path = path }),
-        "csv" => new CsvReader(new CsvOptions { Path = path }),
-        "hh-rlhf" => new HhRlhfReader(new HhRlhfOptions { Path = path }, null),
-        _ => new BeaverTailsReader(new BeaverTailsOptions { Path = path }, null),
+        "jsonl" => Readers.Of(reader, new JsonlOptions { Path = path }),
+        "csv" => Readers.Of(reader, new CsvOptions { Path = path }),
+        "hh-rlhf" => Readers.Of(reader, new HhRlhfOptions { Path = path }),
+        _ => Readers.Of(reader, new BeaverTailsOptions { Path = path }),
     };
 
     private static byte[] Gzip(string text)
