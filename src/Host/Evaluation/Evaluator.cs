@@ -45,7 +45,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
 
     private void Ask(IBenchmark benchmark, List<Asked> asked, List<string> keys, IReadOnlyList<EvalResponse>?[] answers, List<int> missing)
     {
-        using var runner = new RequestRunner(model(), judges, benchmark.Info.AddSpecialTokens, cancel);
+        using var runner = new RequestRunner(model(), judges, benchmark.Info, cancel);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var done = asked.Count - missing.Count;
         foreach (var window in missing.GroupBy(k => asked[k].Item.Task).SelectMany(task => task.Chunk(Window)))

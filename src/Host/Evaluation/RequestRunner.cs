@@ -16,11 +16,11 @@ internal sealed record Asked(EvalItem Item, long Row, IReadOnlyList<EvalRequest>
     internal string Name => Item.Task.Length > 0 ? $"{Item.Task}, item {Item.Id}" : $"item {Item.Id}";
 }
 
-internal sealed class RequestRunner(EvalModel model, IJudges? judges, bool? addSpecialTokens, CancellationToken cancel) : IDisposable
+internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkInfo? asking, CancellationToken cancel) : IDisposable
 {
     private const int ShortestPrefix = 16;
 
-    private readonly RequestEncoder encoder = new(model.Tokenizer, model.ChatTemplate, model.MaxLength, model.TakesLeadingBlank, addSpecialTokens);
+    private readonly RequestEncoder encoder = new(model.Tokenizer, model.ChatTemplate, model.MaxLength, model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens);
     private SharedPrefix? prefix;
 
     /// <summary>One place of an item's answers, with what is computed for it.</summary>

@@ -9,7 +9,7 @@ namespace PeftAlign.Host.Running;
 
 internal static class NotBuilt
 {
-    private static readonly string[] Kinds = ["make-model", "reference", "train", "merge", "evaluate", "report"];
+    private static readonly string[] Kinds = ["make-model", "make-dataset", "reference", "train", "merge", "evaluate", "report"];
 
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)
@@ -52,7 +52,7 @@ internal static class NotBuilt
         if (node is JsonArray list) return list.SelectMany(Anywhere);
         if (node is not JsonObject map) return [];
         var own = new List<string>();
-        foreach (var key in (string[])["mixture", "made", "control"])
+        foreach (var key in (string[])["control"])
             if (map[key] is not null) own.Add($"'{key}'");
         return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
     }

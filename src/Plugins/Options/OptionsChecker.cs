@@ -94,7 +94,7 @@ internal static class OptionsChecker
         {
             OptionKind.Bool => node.GetValueKind() is JsonValueKind.True or JsonValueKind.False ? node.DeepClone() : null,
             OptionKind.String => node.GetValueKind() == JsonValueKind.String ? node.DeepClone() : null,
-            OptionKind.Dataset or OptionKind.Judge => node is JsonObject ? node.DeepClone() : null,
+            OptionKind.Dataset or OptionKind.Model or OptionKind.Judge => node is JsonObject ? node.DeepClone() : null,
             OptionKind.Double => number is { } d ? Numbers.ToJson(d) : null,
             _ => Numbers.Long(node) is { } n ? JsonValue.Create(n) : null,
         };
