@@ -1,6 +1,6 @@
 // Comparisons in AlpacaFarm's schema (Dubois et al. 2023, arXiv 2305.14387), which AlpacaEval's annotations share: instruction, perhaps
-// input, output_1, output_2, preference (1, 2, or a number between them for annotators that weigh). Ties, rows without a verdict and
-// rows with an empty or two equal outputs are left out and counted.
+// input, output_1, output_2, preference (1, 2, 0 for a tie, or a number from 1 to 2 for annotators that weigh). Ties, rows without a
+// verdict and rows with an empty or two equal outputs are left out and counted.
 
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
@@ -49,8 +49,8 @@ internal sealed class AlpacaFarmReader(AlpacaFarmOptions options, ILogger? logge
 
     private static double? Preference(DataRecord row)
     {
-        if (row.Fields["preference"] is not JsonValue value) return row.Fields.ContainsKey("preference") ? null : throw row.Wrong("preference", "1, 2, or a number between them");
-        return value.TryGetValue<double>(out var number) && (double.IsNaN(number) || number is >= 1 and <= 2) ? double.IsNaN(number) ? null : number : throw row.Wrong("preference", "1, 2, or a number between them");
+        if (row.Fields["preference"] is not JsonValue value) return row.Fields.ContainsKey("preference") ? null : throw row.Wrong("preference", "1, 2, a number between them, or 0 for a tie");
+        return value.TryGetValue<double>(out var number) && (double.IsNaN(number) || number is 0 or (>= 1 and <= 2)) ? double.IsNaN(number) || number == 0 ? null : number : throw row.Wrong("preference", "1, 2, a number between them, or 0 for a tie");
     }
 
     private string Prompt(DataRecord row)

@@ -1,7 +1,6 @@
 // Mixtures: every batch in proportion, small sources again and again and large ones in parts, the same order wherever a run begins;
 // the ledger tells of each source.
 
-using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Training.Tests;
