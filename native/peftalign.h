@@ -123,6 +123,12 @@ PA_API int pa_manual_seed(int64_t seed);
 PA_API int pa_cuda_count(int32_t* count);
 PA_API int pa_cuda_synchronize(int32_t device_index);
 PA_API int pa_cuda_stream(int32_t device_index, void** stream);
+PA_API int pa_cuda_stream_new(int32_t device_index, int64_t* id); // libtorch's number of a stream
+PA_API int pa_cuda_stream_now(int32_t device_index, int64_t* id);
+PA_API int pa_cuda_stream_use(int32_t device_index, int64_t id);
+PA_API int pa_cuda_event_record(int32_t device_index, int64_t id, void** event);
+PA_API int pa_cuda_event_wait(void* event, int32_t device_index, int64_t id); // what comes on the stream waits for it
+PA_API void pa_cuda_event_release(void* event);
 PA_API int pa_cuda_memory(int32_t device_index, int64_t* allocated, int64_t* peak, int64_t* reserved); // bytes
 PA_API int pa_cuda_memory_reset(int32_t device_index, int32_t peak, int32_t empty_cache);
 PA_API int pa_threads_get(void);

@@ -24,5 +24,6 @@ public sealed class DataPlugin : IPlugin
         registry.Add<IDatasetReader, SonnetOptions>("sonnets", resultVersion: 1, (context, options) => new SonnetReader(options, context));
         registry.Add<IDatasetReader, SampledPairsOptions>("sampled-pairs", resultVersion: 1, (context, options) => new SampledPairsReader(options, context));
         registry.Add<IDatasetReader, SyntheticOptions>("synthetic", resultVersion: 1, (_, options) => new SyntheticReader(options));
+        registry.Add<IDatasetReader, AssistantOptions>("assistant", resultVersion: 1, (_, options) => new AssistantReader(options));
     }
 }

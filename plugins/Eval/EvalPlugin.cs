@@ -16,6 +16,7 @@ public sealed class EvalPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IBenchmark, PreferenceOptions>("preference", resultVersion: 2, (context, options) => new PreferenceBenchmark(options, context));
+        registry.Add<IBenchmark, RewardOptions>("reward", resultVersion: 1, (context, options) => new RewardBenchmark(options, context));
         registry.Add<IBenchmark, MmluOptions>("mmlu", resultVersion: 1, (_, options) => new MmluBenchmark(options));
         registry.Add<IBenchmark, BbhOptions>("bbh", resultVersion: 1, (_, options) => new BbhBenchmark(options));
         registry.Add<IBenchmark, PerplexityOptions>("perplexity", resultVersion: 1, (_, options) => new PerplexityBenchmark(options));

@@ -54,7 +54,7 @@ public sealed class LoraOptions
     /// <summary>Train the lengths of the weights' rows apart from their directions (DoRA).</summary>
     public bool UseDora { get; set; }
 
-    /// <summary>Start of A and B: default, gaussian, pissa, pissa_niter_N (randomised, N iterations) or olora.</summary>
+    /// <summary>Start of A and B: default, gaussian, pissa, pissa_niter_N (randomised, N iterations), olora, or over a base that is quantised while it is loaded loftq.</summary>
     [OptionAlias("init_lora_weights")]
     public string Init { get; set; } = LoraStart.Default;
 

@@ -32,7 +32,7 @@ internal sealed record LoraSettings
     internal static LoraSettings Of(LoraOptions options, ModelOutline model)
     {
         LoraStart.Check(options.Init);
-        if (options.UseDora && LoraStart.MovesTheBase(options.Init))
+        if (options.UseDora && (LoraStart.MovesTheBase(options.Init) || options.Init == LoraStart.Loftq))
             throw new UserErrorException($"init {options.Init} and use_dora do not go together: both say where the weights' rows begin. Leave one out.");
         return new LoraSettings
         {
@@ -128,7 +128,7 @@ internal sealed record LoraSettings
         ["alpha_pattern"] = new JsonObject(Alphas.Select(p => KeyValuePair.Create(p.Key, (JsonNode?)Plain(p.Value)))),
         ["bias"] = Bias,
         ["fan_in_fan_out"] = transposed,
-        ["init_lora_weights"] = Init == LoraStart.Default ? true : Init,
+        ["init_lora_weights"] = Init is LoraStart.Default or LoraStart.Loftq ? true : Init, // what LoftQ makes are plain pairs
         ["use_rslora"] = UseRslora,
         ["use_dora"] = UseDora,
         ["modules_to_save"] = Saved is [] ? null : Texts(Saved),

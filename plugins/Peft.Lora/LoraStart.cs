@@ -1,6 +1,7 @@
 // Where A and B begin. default: A uniform within 1 / sqrt(in) (PEFT's kaiming start), B zero; gaussian: A normal with deviation
 // 1 / rank. pissa (Meng et al. 2024): the largest singular vectors of W; olora (Buyukakyuz 2024): the first columns of its QR
 // decomposition. Where PEFT takes the start out of the base weights, here it is subtracted beside them: the base stays the base.
+// loftq (Li et al. 2023), one alternation: the best product of the rank for what quantising the base lost.
 
 using System.Globalization;
 using System.Text.Json;
@@ -18,6 +19,7 @@ internal static class LoraStart
     private const string Gaussian = "gaussian";
     private const string Pissa = "pissa";
     private const string Olora = "olora";
+    internal const string Loftq = "loftq";
     private const string Iterated = "pissa_niter_";
 
     internal static bool MovesTheBase(string init) => init is Pissa or Olora || init.StartsWith(Iterated, StringComparison.Ordinal);
@@ -25,8 +27,8 @@ internal static class LoraStart
     /// <exception cref="UserErrorException">There is no such start.</exception>
     internal static void Check(string init)
     {
-        if (init is not (Default or Gaussian or Pissa or Olora) && Iterations(init) is null)
-            throw new UserErrorException($"init: '{init}' is none of {Default}, {Gaussian}, {Pissa}, {Iterated}N (N from 1) and {Olora}.");
+        if (init is not (Default or Gaussian or Pissa or Olora or Loftq) && Iterations(init) is null)
+            throw new UserErrorException($"init: '{init}' is none of {Default}, {Gaussian}, {Pissa}, {Iterated}N (N from 1), {Olora} and {Loftq}.");
     }
 
     /// <summary>The start that an adapter's configuration names; what matters after training is whether it moved PEFT's base.</summary>
@@ -52,11 +54,11 @@ internal static class LoraStart
     {
         if (module.Kind == ModuleKind.Embedding)
             return (torch.zeros([rank, module.Outputs], device: module.Device), new CounterStream(seed, "lora_embedding_B", module.Name).Normal([module.Inputs, rank]).to(module.Device));
-        if (MovesTheBase(init))
+        if (MovesTheBase(init) || init == Loftq)
         {
             if (rank > Math.Min(module.Inputs, module.Outputs))
                 throw new UserErrorException($"init {init}: {module.Name} is {module.Outputs} by {module.Inputs} and has no {rank} singular directions; lower rank, or leave init at {Default}.");
-            return FromWeight(Matrix(module), rank, scale, init, new CounterStream(seed, init, module.Name));
+            return FromWeight(init == Loftq ? Lost(module) : Matrix(module), rank, scale, init, new CounterStream(seed, init, module.Name));
         }
         var stream = new CounterStream(seed, "lora_A", module.Name);
         var bound = 1 / Math.Sqrt(module.Inputs);
@@ -70,6 +72,11 @@ internal static class LoraStart
         var weight = (module.Tensor("weight") ?? throw new InvalidOperationException($"the outline gives no weight of {module.Name}")).detach().to(torch.float32);
         return module.Transposed ? weight.t() : weight;
     }
+
+    // What is gone after the base was quantised. A folder that is quantised already does not say what it was.
+    private static Tensor Lost(ModuleOutline module) => module.Unquantized() is { } full
+        ? full.to(torch.float32) - Matrix(module)
+        : throw new UserErrorException($"init {Loftq} starts {module.Name} from what quantising it lost, and its full weights are not at hand: start from the unquantised model with quantization: nf4 (adapter type qlora), or leave init at {Default}.");
 
     private static (Tensor A, Tensor B) FromWeight(Tensor weight, int rank, double scale, string init, CounterStream stream)
     {

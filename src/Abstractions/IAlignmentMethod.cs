@@ -62,6 +62,9 @@ public sealed record MethodNeeds(bool Reference)
 
     /// <summary>Whether the adapter's dropout is active in training; off where policy and reference are compared as they are.</summary>
     public bool Dropout { get; init; } = true;
+
+    /// <summary>In training, the largest share of a sequence's tokens that those behind them do not see; each group of each update draws its own share below it.</summary>
+    public double HiddenPast { get; init; }
 }
 
 /// <summary>A batch's loss.</summary>

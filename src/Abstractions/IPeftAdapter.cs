@@ -58,6 +58,9 @@ public sealed record ModuleOutline(string Name, ModuleKind Kind, long Inputs, lo
 
     /// <summary>The module's tensors by the last part of their names ("weight", "bias"), as stored, for starts that follow from them; null = there is none of this name.</summary>
     public Func<string, Torch.Tensor?> Tensor { get; init; } = _ => null;
+
+    /// <summary>(out, in) the weight as it was before it was quantised, for starts that make up for that; null where it is not quantised, or was read so.</summary>
+    public Func<Torch.Tensor?> Unquantized { get; init; } = () => null;
 }
 
 /// <summary>Kinds of module.</summary>

@@ -67,7 +67,14 @@ public static class ModelFolder
             else if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantize(weight.Name, Outward(weight, checkpoint.Tensor(names.Of(weight.Name)))));
             else weights.Add(weight.Name, (dtype is { } type ? checkpoint.Tensor(names.Of(weight.Name)).to(type) : checkpoint.Tensor(names.Of(weight.Name))).DetachFromDisposeScope());
         }
-        return new DecoderModel(spec, weights, quantized);
+        return new DecoderModel(spec, weights, quantized) { Unquantized = makes is null ? null : name => Unquantized(folder, spec, name) };
+    }
+
+    private static Tensor? Unquantized(string folder, DecoderSpec spec, string name)
+    {
+        using var checkpoint = CheckpointFolder.Open(folder);
+        var (weight, stored) = (spec.Weights().First(w => w.Name == name), StoredNames.Of(spec, checkpoint).Of(name));
+        return checkpoint.Contains(stored) ? Outward(weight, checkpoint.Tensor(stored)).to(torch.float32).clone() : null;
     }
 
     internal static string ModuleOf(WeightSpec weight) => weight.Name[..^".weight".Length];
@@ -178,7 +185,7 @@ public static class ModelFolder
     // Small files beside the weights: configuration, tokenizer, template. Never weights or code.
     private static bool IsCompanion(string file) => Path.GetExtension(file) switch
     {
-        ".json" => !file.EndsWith(".index.json", StringComparison.Ordinal),
+        ".json" => !file.EndsWith(".index.json", StringComparison.Ordinal) && !Adapters.PolicyControls.IsFile(file),
         ".jinja" or ".model" or ".txt" => true,
         _ => false,
     };

@@ -21,7 +21,7 @@ public static partial class torch
     }
 
     /// <summary>The GPUs that libtorch sees.</summary>
-    public static class cuda
+    public static partial class cuda
     {
         public static bool is_available() => device_count() > 0;
 

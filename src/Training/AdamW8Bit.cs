@@ -1,5 +1,6 @@
 // AdamW with both moments in 8 bits (Dettmers et al. 2022), tensor by tensor: those of less than 4096 values keep float32, as in
-// bitsandbytes. A step decodes a tensor's moments, updates them, moves the values by the unrounded moments, and encodes them.
+// bitsandbytes. A step decodes a piece's moments, updates them, moves the values by the unrounded moments, and encodes them. Blocks
+// lie within a tensor and pieces hold whole blocks. Paged like AdamW; small tensors' moments stay on the device.
 
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
@@ -10,51 +11,79 @@ internal sealed class AdamW8Bit : FlatOptimizer
 {
     private const long LeastCount = 4096;
 
-    private readonly List<(long First, long Count, Moments State)> members = [];
+    private readonly Blockwise8 signed, unsigned;
+    private readonly List<(long First, long Count, Tensor Average, Tensor Square)> small = [];
+    private readonly List<(long First, long Count)> places = [];
+    private readonly MomentPager pager;
 
-    internal AdamW8Bit(FlatParameters parameters, TrainingOptions options) : base(parameters, options)
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="options">Rates and decay.</param>
+    /// <param name="paging">When to keep the moments away; null = never.</param>
+    internal AdamW8Bit(FlatParameters parameters, TrainingOptions options, Paging? paging) : base(parameters, options)
     {
+        (signed, unsigned) = (new Blockwise8(true, Values.device), new Blockwise8(false, Values.device));
+        var members = parameters.Members.Select(m => (m.Name, Count: m.Tensor.numel())).ToList();
+        var bytes = members.Where(m => m.Count >= LeastCount).Sum(m => 2 * (m.Count + Blockwise8.Factors(m.Count) * sizeof(float)));
+        IsPaged = paging?.IsNeeded(Values.device, bytes) ?? false;
+        var bucket = (paging ?? new Paging()).Bucket / Blockwise8.Blocksize * Blockwise8.Blocksize;
+        var pieces = new List<Tensor[]>();
         long first = 0;
-        foreach (var (name, tensor) in parameters.Members)
+        foreach (var (name, count) in members)
         {
-            var count = tensor.numel();
-            members.Add((first, count, count < LeastCount ? Full(name, count) : EightBit(name, count)));
+            if (count < LeastCount) small.Add((first, count, Full($"exp_avg.{name}", count), Full($"exp_avg_sq.{name}", count)));
+            else Divide(first, [.. EightBit($"exp_avg.{name}", count), .. EightBit($"exp_avg_sq.{name}", count)], bucket, pieces);
             first += count;
         }
+        pager = new MomentPager(pieces, Values.device, IsPaged ? paging!.Lanes ?? Lane.ForCopies(Values.device) : null);
     }
+
+    /// <summary>Whether the moments are away from the device between steps.</summary>
+    internal bool IsPaged { get; }
 
     protected override void Update(double learningRate)
     {
         Decayed(Values)?.mul_(1 - learningRate * Options.WeightDecay);
-        foreach (var (first, count, state) in members)
+        foreach (var (first, count, average, square) in small) Adam(first, count, average, square, learningRate);
+        pager.Each((k, moments) =>
         {
             using var scope = torch.NewDisposeScope();
-            var (average, square) = state.Decode();
-            UpdateRules.Adam(Values.narrow(0, first, count), Gradients.narrow(0, first, count), average, square, Steps, learningRate, Options.AdamBeta1, Options.AdamBeta2, Options.AdamEpsilon);
-            state.Encode(average, square);
-        }
-    }
-
-    private Moments EightBit(string name, long count)
-    {
-        var (average, square) = (new Blockwise8(count, signed: true, Values.device), new Blockwise8(count, signed: false, Values.device));
-        Kept($"exp_avg.{name}", average.Codes);
-        Kept($"exp_avg.{name}.absmax", average.Absmax);
-        Kept($"exp_avg_sq.{name}", square.Codes);
-        Kept($"exp_avg_sq.{name}.absmax", square.Absmax);
-        return new Moments(() => (average.Decode(), square.Decode()), (m, v) =>
-        {
-            average.Encode(m);
-            square.Encode(v);
+            var (average, square) = (signed.Decode(moments[0], moments[1]), unsigned.Decode(moments[2], moments[3]));
+            Adam(places[k].First, places[k].Count, average, square, learningRate);
+            signed.Encode(average, moments[0], moments[1]);
+            unsigned.Encode(square, moments[2], moments[3]);
         });
     }
 
-    private Moments Full(string name, long count)
+    protected override void Settle() => pager.Settle();
+
+    public override void Dispose()
     {
-        var average = Kept($"exp_avg.{name}", torch.zeros([count], Values.dtype, Values.device).DetachFromDisposeScope());
-        var square = Kept($"exp_avg_sq.{name}", torch.zeros([count], Values.dtype, Values.device).DetachFromDisposeScope());
-        return new Moments(() => (average, square), (_, _) => { });
+        pager.Dispose();
+        signed.Dispose();
+        unsigned.Dispose();
+        base.Dispose();
     }
 
-    private sealed record Moments(Func<(Tensor Average, Tensor Square)> Decode, Action<Tensor, Tensor> Encode);
+    private void Adam(long first, long count, Tensor average, Tensor square, double learningRate) =>
+        UpdateRules.Adam(Values.narrow(0, first, count), Gradients.narrow(0, first, count), average, square, Steps, learningRate, Options.AdamBeta1, Options.AdamBeta2, Options.AdamEpsilon);
+
+    // Pieces of a tensor: codes and factors of the first moment, codes and factors of the second.
+    private void Divide(long first, Tensor[] state, long bucket, List<Tensor[]> pieces)
+    {
+        var count = state[0].numel();
+        for (long at = 0; at < count; at += bucket)
+        {
+            var n = Math.Min(bucket, count - at);
+            pieces.Add([.. state.Select((whole, slot) => slot % 2 == 0 ? whole.narrow(0, at, n) : whole.narrow(0, at / Blockwise8.Blocksize, Blockwise8.Factors(n)))]);
+            places.Add((first + at, n));
+        }
+    }
+
+    private Tensor[] EightBit(string name, long count) =>
+    [
+        Kept(name, Paging.Home(IsPaged, count, torch.uint8, Values.device)),
+        Kept(name + ".absmax", Paging.Home(IsPaged, Blockwise8.Factors(count), torch.float32, Values.device)),
+    ];
+
+    private Tensor Full(string name, long count) => Kept(name, Paging.Home(false, count, Values.dtype, Values.device));
 }

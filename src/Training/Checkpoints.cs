@@ -18,6 +18,7 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlyDictionary<s
 {
     private const string Parameters = "trainable.safetensors";
     private const string Optimizer = "optimizer.safetensors";
+    private const string Carried = "carried.safetensors";
     private const string Method = "method.safetensors";
     private const string StateFile = "state.json";
     private const string Unfinished = ".partial";
@@ -25,13 +26,13 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlyDictionary<s
     /// <summary>Saved step, bytes of metrics.jsonl, tokens seen and last loss.</summary>
     internal sealed record State(int Step, long MetricsBytes, long Tokens, double Loss);
 
-    internal void Save(State state, FlatParameters parameters, FlatOptimizer optimizer)
+    internal void Save(State state, Stage stage)
     {
         var target = Path.Combine(folder, state.Step.ToString(CultureInfo.InvariantCulture));
         var temporary = target + Unfinished;
         try
         {
-            Fill(temporary, state, parameters, optimizer);
+            Fill(temporary, state, stage);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
         {
@@ -41,34 +42,39 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlyDictionary<s
         Prune();
     }
 
-    private void Fill(string temporary, State state, FlatParameters parameters, FlatOptimizer optimizer)
+    private void Fill(string temporary, State state, Stage stage)
     {
         Directory.CreateDirectory(temporary);
-        SafetensorsWriter.Write(Path.Combine(temporary, Parameters), parameters.Members.Select(m => KeyValuePair.Create(m.Name, m.Tensor.detach())));
-        SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), optimizer.State.Select(s => KeyValuePair.Create(s.Name, s.Tensor)));
+        SafetensorsWriter.Write(Path.Combine(temporary, Parameters), stage.Groups.Members.Select(m => KeyValuePair.Create(m.Name, m.Tensor.detach())));
+        SafetensorsWriter.Write(Path.Combine(temporary, Optimizer), stage.Groups.State.Select(s => KeyValuePair.Create(s.Name, s.Tensor)));
+        if (stage.Carried.Count > 0) SafetensorsWriter.Write(Path.Combine(temporary, Carried), stage.Carried.Select(c => KeyValuePair.Create(c.Name, c.Tensor)));
         if (method.Count > 0) SafetensorsWriter.Write(Path.Combine(temporary, Method), method.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => KeyValuePair.Create(s.Key, s.Value.detach())));
         var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss, ["made_on"] = Machine };
         File.WriteAllText(Path.Combine(temporary, StateFile), json.ToJsonString());
     }
 
-    /// <summary>Loads the latest checkpoint into parameters and optimiser; null where there is none.</summary>
-    /// <param name="parameters">What is trained.</param>
-    /// <param name="optimizer">Its moments.</param>
+    /// <summary>The step of the latest checkpoint; 0 where there is none.</summary>
     /// <param name="notBehind">Checkpoints of later steps are deleted: what lies before them is needed and not there.</param>
-    /// <exception cref="UserErrorException">It does not belong to this model, adapter and options, or was changed since.</exception>
-    internal State? Restore(FlatParameters parameters, FlatOptimizer optimizer, int notBehind)
+    internal int Latest(int notBehind)
     {
         foreach (var later in Steps().Where(step => step > notBehind)) Delete(later);
         Prune();
-        if (Steps() is not [.., var step]) return null;
-        var latest = Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
+        return Steps() is [.., var step] ? step : 0;
+    }
+
+    /// <summary>Loads a checkpoint into what a phase trains, its moments, and what it found.</summary>
+    /// <exception cref="UserErrorException">It does not belong to this model, adapter and options, or was changed since.</exception>
+    internal State Restore(int step, Stage stage)
+    {
+        var folderOfStep = Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        Load(Path.Combine(latest, Parameters), parameters.Members);
-        Load(Path.Combine(latest, Optimizer), optimizer.State);
-        if (method.Count > 0) Load(Path.Combine(latest, Method), [.. method.Select(s => (s.Key, s.Value))]);
-        optimizer.Steps = step;
-        return ReadState(Path.Combine(latest, StateFile), step);
+        Load(Path.Combine(folderOfStep, Parameters), stage.Groups.Members);
+        Load(Path.Combine(folderOfStep, Optimizer), stage.Groups.State);
+        if (stage.Carried.Count > 0) Load(Path.Combine(folderOfStep, Carried), stage.Carried);
+        if (method.Count > 0) Load(Path.Combine(folderOfStep, Method), [.. method.Select(s => (s.Key, s.Value))]);
+        stage.Groups.Steps = step - stage.Steps.Start;
+        return ReadState(Path.Combine(folderOfStep, StateFile), step);
     }
 
     // All tensors are compared before the first is copied; copy_ alone would spread a smaller tensor over a larger one.

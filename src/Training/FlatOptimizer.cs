@@ -12,7 +12,14 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
     private readonly List<(string Name, Tensor Tensor)> state = [];
 
     /// <summary>Everything that a checkpoint must hold beside the number of updates.</summary>
-    internal IReadOnlyList<(string Name, Tensor Tensor)> State => state;
+    internal IReadOnlyList<(string Name, Tensor Tensor)> State
+    {
+        get
+        {
+            Settle();
+            return state;
+        }
+    }
 
     /// <summary>Updates done.</summary>
     internal long Steps { get; set; }
@@ -24,13 +31,16 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
     protected Tensor Gradients => parameters.Gradients;
 
     /// <summary>The optimiser that the options name.</summary>
+    /// <param name="parameters">What is trained.</param>
+    /// <param name="options">Its name, rates and decay.</param>
+    /// <param name="paging">How the paged ones page.</param>
     /// <exception cref="NotBuiltException">It is not built.</exception>
-    internal static FlatOptimizer Of(FlatParameters parameters, TrainingOptions options) => options.Optimizer switch
+    internal static FlatOptimizer Of(FlatParameters parameters, TrainingOptions options, Paging? paging = null) => options.Optimizer switch
     {
-        // Of 8 bits little is left to page; where there is no device both are the unpaged ones, as in bitsandbytes.
-        "adamw" => new PagedAdamW(parameters, options, free: long.MaxValue),
-        "paged_adamw" => new PagedAdamW(parameters, options),
-        "adamw_8bit" or "paged_adamw_8bit" => new AdamW8Bit(parameters, options),
+        "adamw" => new AdamW(parameters, options, null),
+        "adamw_8bit" => new AdamW8Bit(parameters, options, null),
+        "paged_adamw" => new AdamW(parameters, options, paging ?? new Paging()),
+        "paged_adamw_8bit" => new AdamW8Bit(parameters, options, paging ?? new Paging()),
         "sgd" => new Sgd(parameters, options),
         "rmsprop" => new RmsProp(parameters, options),
         _ => throw new NotBuiltException($"The option optimizer = {options.Optimizer} is none of adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, sgd and rmsprop."),
@@ -51,6 +61,11 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
     }
 
     protected abstract void Update(double learningRate);
+
+    /// <summary>Waits until the state is where it is read.</summary>
+    protected virtual void Settle()
+    {
+    }
 
     /// <summary>Zeros like the values, kept in checkpoints.</summary>
     protected Tensor Kept(string name) => Kept(name, torch.zeros_like(parameters.Values).DetachFromDisposeScope());

@@ -10,12 +10,18 @@ namespace PeftAlign.Training;
 /// <param name="Names">The points; "step:N" is after N updates, "epoch:E" after as many as E epochs have.</param>
 /// <param name="Until">The last point that is needed; empty for the end. Schedules are those of the whole training.</param>
 /// <param name="IsThere">Whether a point's policy is written already.</param>
-/// <param name="Write">Writes the policy as it is now; gets the point, and the sites with their present numbers (null where all weights are trained).</param>
-public sealed record KeptPoints(IReadOnlyList<string> Names, string Until, Func<string, bool> IsThere, Action<string, IReadOnlyList<AdapterSite>?> Write)
+/// <param name="Write">Writes the policy as it is now; gets the point and what is trained.</param>
+public sealed record KeptPoints(IReadOnlyList<string> Names, string Until, Func<string, bool> IsThere, Action<string, TrainedParts> Write)
 {
     /// <summary>No points: only the end counts.</summary>
     public static KeptPoints None { get; } = new([], "", _ => true, (_, _) => { });
 }
+
+/// <summary>What a training changes, with its present numbers.</summary>
+/// <param name="Adapter">The adapter's sites; null where there is none.</param>
+/// <param name="Controls">Each control's sites; null where there are none.</param>
+/// <param name="Model">Whether the model's own weights are changed by now; the model holds them.</param>
+public sealed record TrainedParts(IReadOnlyList<AdapterSite>? Adapter, IReadOnlyDictionary<string, IReadOnlyList<AdapterSite>>? Controls, bool Model);
 
 /// <summary>The points of a run whose number of updates is known.</summary>
 /// <param name="points">What is asked for.</param>
@@ -38,7 +44,7 @@ internal sealed class PointSteps(KeptPoints points, BatchOrder order)
     /// <param name="policy">The policy after them.</param>
     internal void Write(int step, TrainedPolicy policy)
     {
-        foreach (var (name, _) in all.Where(point => point.Step == step && !points.IsThere(point.Name))) policy.Show(sites => points.Write(name, sites));
+        foreach (var (name, _) in all.Where(point => point.Step == step && !points.IsThere(point.Name))) policy.Show(parts => points.Write(name, parts));
     }
 
     private static int StepOf(string point, BatchOrder order)

@@ -12,18 +12,29 @@ namespace PeftAlign.Training;
 internal sealed class TrainedPolicy : IDisposable
 {
     private readonly TrainingRun run;
+    private readonly bool trainsModel, trainsControls;
+    private readonly FlatParameters? weights; // the model's
+    private readonly FlatParameters? sites; // the adapter's, or the controls'
     private readonly List<Tensor> frozen = []; // former weights, kept for the reference alone
 
     /// <summary>Takes over the run's model and adapter. The model's former weights are disposed where nothing refers to them.</summary>
-    internal TrainedPolicy(TrainingRun run)
+    /// <param name="run">The training, with the phase's method.</param>
+    /// <param name="phase">Which parts learn; null where the method has no phases.</param>
+    internal TrainedPolicy(TrainingRun run, TrainingPhase? phase = null)
     {
         this.run = run;
-        Parameters = new FlatParameters(Initial());
+        trainsModel = phase is null ? run.Adapter is null : phase.ModelRate > 0;
+        trainsControls = phase is { ControlRate: > 0 };
+        if (trainsModel) weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)));
+        if (run.Adapter is not null || trainsControls) sites = new FlatParameters(Own.Select(p => (p.Name, p.Tensor, WeightDecay.AppliesTo(p.Module, p.Role, p.Tensor))));
+        var (both, rate) = (weights is not null && sites is not null, run.Options.LearningRate);
+        Groups = [.. sites is null ? (ParameterGroup[])[] : [new(both ? "controls" : "", sites, rate * (phase?.ControlRate ?? 1))], .. weights is null ? (ParameterGroup[])[] : [new(both ? "model" : "", weights, phase?.ModelRate ?? rate)]];
         Reference = run.Method.Needs.Reference && !IsStoredWhole ? run.Reference ?? Start() : null;
         Mode = Install();
     }
 
-    internal FlatParameters Parameters { get; }
+    /// <summary>What is trained.</summary>
+    internal IReadOnlyList<ParameterGroup> Groups { get; }
 
     /// <summary>The policy's adapters, without dropout.</summary>
     internal ForwardMode Mode { get; }
@@ -34,46 +45,52 @@ internal sealed class TrainedPolicy : IDisposable
     /// <summary>Whether policy and reference are the same function before the first update.</summary>
     internal bool StartsAtReference => run.Method.Needs.Reference && run.Reference is null && !run.IsReferenceElsewhere;
 
-    /// <summary>The trained values outlive the flat buffer: back into the adapter's own tensors, or as weights of the model.</summary>
+    /// <summary>The controls as they were when the phase began.</summary>
+    internal IReadOnlyList<(string Name, Tensor Tensor)> OwnControls => run.Controls is null ? [] : [.. Own.Select(p => (p.Name, p.Tensor))];
+
+    /// <summary>The trained values outlive the flat buffers: back into the adapter's own tensors, or as weights of the model.</summary>
     internal void Hand()
     {
         using var off = torch.no_grad();
-        foreach (var (name, tensor) in Parameters.Members)
-        {
-            if (run.Adapter is null) run.Model.SetWeight(name, tensor.detach().clone().DetachFromDisposeScope());
-        }
-        var tensors = Parameters.Members.ToDictionary(m => m.Name, m => m.Tensor);
-        foreach (var site in run.Adapter ?? [])
-            foreach (var (role, own) in site.Delta.Parameters) own.copy_(tensors[$"{site.Module}.{role}"]);
+        foreach (var (name, tensor) in weights?.Members ?? []) run.Model.SetWeight(name, tensor.detach().clone().DetachFromDisposeScope());
+        if (sites is null) return;
+        var trained = sites.Members.ToDictionary(m => m.Name, m => m.Tensor);
+        foreach (var (name, _, _, own) in Own) own.copy_(trained[name]);
     }
 
-    /// <summary>Lends the adapter as it is now; null where all weights are trained, which the model holds itself.</summary>
-    internal void Show(Action<IReadOnlyList<AdapterSite>?> look)
+    /// <summary>Lends what is trained as it is now.</summary>
+    internal void Show(Action<TrainedParts> look)
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        look(run.Adapter is { } sites ? Over(sites, tensor => tensor.detach()) : null);
+        Tensor Now(Tensor tensor) => tensor.detach();
+        look(new TrainedParts(run.Adapter is { } adapter ? Over(adapter, "", Now) : null, run.Controls?.ToDictionary(c => c.Key, c => (IReadOnlyList<AdapterSite>)(sites is null ? c.Value : Over(c.Value, c.Key, Now))), trainsModel));
     }
 
     public void Dispose()
     {
-        Parameters.Dispose();
+        weights?.Dispose();
+        sites?.Dispose();
         foreach (var tensor in frozen) tensor.Dispose();
     }
 
+    // The adapter's or the controls' own tensors, which keep the phase's first values until Hand.
+    private IEnumerable<(string Name, string Module, string Role, Tensor Tensor)> Own =>
+        (run.Controls?.OrderBy(c => c.Key, StringComparer.Ordinal).Select(c => (Prefix: Prefix(c.Key), Sites: c.Value)) ?? [(Prefix: "", Sites: run.Adapter ?? [])])
+        .SelectMany(part => part.Sites.SelectMany(site => site.Delta.Parameters.Select(p => ($"{part.Prefix}{site.Module}.{p.Key}", site.Module, p.Key, p.Value))));
+
+    private static string Prefix(string control) => control.Length == 0 ? "" : control + "/";
+
     // A second copy of the weights is what stored log-probs save. Rows for evaluation are not among them.
-    private bool IsStoredWhole => run.IsReferenceElsewhere || (run.StoredReference is not null && run.Adapter is null && run.EvalRecords.Count == 0);
+    private bool IsStoredWhole => run.IsReferenceElsewhere || (run.StoredReference is not null && trainsModel && run.EvalRecords.Count == 0);
 
-    private IEnumerable<(string, Tensor, bool)> Initial() => run.Adapter is { } sites
-        ? sites.SelectMany(s => s.Delta.Parameters.Select(p => ($"{s.Module}.{p.Key}", p.Value, WeightDecay.AppliesTo(s.Module, p.Key, p.Value))))
-        : run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1));
-
-    // An adapter's own tensors keep their first values until Hand. One that changes nothing yet need not be computed. Full
-    // fine-tuning keeps the former weights as a second model.
+    // Own tensors keep their first values until Hand. An adapter that changes nothing yet need not be computed. Where the weights
+    // are trained, the former ones are kept as a second model.
     private ReferencePolicy Start()
     {
-        if (run.Adapter is not { } sites) return new ReferencePolicy(new DecoderModel(run.Model.Spec, run.Model.Weights), ForwardMode.Plain);
-        return new ReferencePolicy(run.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(sites.All(site => ChangesNothing(site.Delta)) ? run.Beneath : [.. run.Beneath, sites]) });
+        var model = trainsModel ? new DecoderModel(run.Model.Spec, run.Model.Weights) : run.Model;
+        if (run.Controls is { } controls) return new ReferencePolicy(model, ModeOf(run.Beneath, controls));
+        return new ReferencePolicy(model, ModeOf(run.Adapter is not { } own || own.All(site => ChangesNothing(site.Delta)) ? run.Beneath : [.. run.Beneath, own], null));
     }
 
     // Only where switched off and as it starts are the same numbers: no trained bias, no row norms, no weights of its own.
@@ -85,24 +102,30 @@ internal sealed class TrainedPolicy : IDisposable
         _ => false,
     };
 
-    // The model, or the deltas, compute with the flat buffer's tensors from here on.
+    // The model and the deltas compute with the flat buffers' tensors from here on.
     private ForwardMode Install()
     {
-        if (run.Adapter is { } sites) return new ForwardMode { Deltas = AdapterLayers.Deltas([.. run.Beneath, Over(sites, tensor => tensor)]) };
-        foreach (var (name, tensor) in Parameters.Members)
+        foreach (var (name, tensor) in weights?.Members ?? [])
         {
             var before = run.Model.Weights[name];
             run.Model.SetWeight(name, tensor);
             if (StartsAtReference && Reference is not null) frozen.Add(before);
             else before.Dispose(); // else two copies of the model stay in memory
         }
-        return ForwardMode.Plain;
+        if (run.Adapter is { } adapter) return ModeOf([.. run.Beneath, Over(adapter, "", tensor => tensor)], null);
+        return ModeOf(run.Beneath, run.Controls?.ToDictionary(c => c.Key, c => (IReadOnlyList<AdapterSite>)(sites is null ? c.Value : Over(c.Value, c.Key, tensor => tensor))));
     }
 
-    // The deltas over the flat buffer's tensors.
-    private List<AdapterSite> Over(IReadOnlyList<AdapterSite> sites, Func<Tensor, Tensor> view)
+    private static ForwardMode ModeOf(IReadOnlyList<IReadOnlyList<AdapterSite>> layers, IReadOnlyDictionary<string, IReadOnlyList<AdapterSite>>? controls) => new()
     {
-        var tensors = Parameters.Members.ToDictionary(m => m.Name, m => view(m.Tensor));
-        return [.. sites.Select(s => s with { Delta = s.Delta.With(role => tensors[$"{s.Module}.{role}"]) })];
+        Deltas = AdapterLayers.Deltas(layers),
+        Controls = controls?.ToDictionary(c => c.Key, c => AdapterLayers.Deltas([c.Value])) ?? [],
+    };
+
+    // The deltas over the flat buffer's tensors.
+    private List<AdapterSite> Over(IReadOnlyList<AdapterSite> own, string control, Func<Tensor, Tensor> view)
+    {
+        var tensors = sites!.Members.ToDictionary(m => m.Name, m => view(m.Tensor));
+        return [.. own.Select(s => s with { Delta = s.Delta.With(role => tensors[$"{Prefix(control)}{s.Module}.{role}"]) })];
     }
 }

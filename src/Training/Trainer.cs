@@ -2,8 +2,6 @@
 // once by the sum of their denominators, as TRL does (token mean over the window for SFT, mean of batches for DPO).
 
 using PeftAlign.Abstractions;
-using PeftAlign.Core;
-using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
 
@@ -27,60 +25,59 @@ public static class Trainer
         AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), rows.LedgerJson());
         if (rows.Records.Count == 0) throw NothingToTrain(run);
         var (records, order) = (rows.Records, rows.Order(options));
-        var (total, warmup) = (order.TotalSteps, Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, order.TotalSteps));
+        var total = order.TotalSteps;
         var points = new PointSteps(run.Points, order);
 
-        using var policy = new TrainedPolicy(run);
-        var parameters = policy.Parameters;
-        using var optimizer = FlatOptimizer.Of(parameters, options);
         var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
-        var needs = new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics, Split = options.GradientCheckpointing };
-        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
-        var start = checkpoints.Restore(parameters, optimizer, points.LatestStart) ?? new Checkpoints.State(0, 0, 0, double.NaN);
-        if (start.Step > total) throw Beyond(start.Step, total, run.Folder);
-        using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var context = TrainingRows.Context(run, new MaskLedger());
-        var evaluation = new Evaluation(run, engine, policy, TrainingRows.Trainable(run, run.EvalRecords, new MaskLedger()), context);
+        var held = TrainingRows.Trainable(run, run.EvalRecords, new MaskLedger());
+        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
+        var latest = checkpoints.Latest(points.LatestStart);
+        if (latest > total) throw Beyond(latest, total, run.Folder);
+        using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, context), latest);
+        var start = latest == 0 ? new Checkpoints.State(0, 0, 0, double.NaN) : checkpoints.Restore(latest, stages.Current);
+        using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var (tokens, loss) = (start.Tokens, start.Loss);
-        points.Write(start.Step, policy);
+        points.Write(start.Step, stages.Current.Policy);
 
         for (var step = start.Step; step < points.End; step++)
         {
             cancellation.ThrowIfCancellationRequested();
+            var stage = stages.At(step);
             using var scope = torch.NewDisposeScope();
-            parameters.Gradients.zero_();
+            stage.Groups.ZeroGradients();
             var window = order.Window(step);
             var sums = new StepSums();
             for (var micro = 0; micro < window.Count; micro++)
             {
                 using var graph = torch.NewDisposeScope();
-                var groups = run.Method.Prepare(window[micro].Select(k => records[(int)k]).ToList(), context);
-                var dropout = run.Method.Needs.Dropout ? new DropoutKey((ulong)options.Seed, (long)step * options.GradientAccumulationSteps + micro) : null;
-                using var pass = engine.Pass(groups, policy.Mode with { Dropout = dropout }, needs);
-                if (step == 0 && micro == 0) StartInvariant.Check(engine, policy, groups, pass, options.Dtype, dropout is not null);
-                var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
+                var groups = stage.Method.Prepare(window[micro].Select(k => records[(int)k]).ToList(), context);
+                var dropout = stage.Dropout(step, micro);
+                using var pass = engine.Pass(groups, stage.Policy.Mode with { Dropout = dropout }, stage.Needs);
+                if (step == stage.Steps.Start && micro == 0) StartInvariant.Check(engine, stage.Policy, groups, pass, options.Dtype, dropout is not null);
+                var result = stage.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
                 result.Numerator.backward();
                 pass.Backward();
                 sums.Add(result);
-                tokens += TokensOf(groups, run.Method.Needs);
+                tokens += TokensOf(groups, stage.Method.Needs);
             }
-            parameters.Gradients.div_(sums.Denominator);
+            stage.Groups.DivideGradients(sums.Denominator);
             loss = sums.Loss;
-            var gradNorm = Clip(parameters.Gradients, options.MaxGradNorm);
+            var gradNorm = stage.Groups.Clip(options.MaxGradNorm);
             if (!double.IsFinite(loss) || !double.IsFinite(gradNorm)) throw NotFinite(step + 1, loss, gradNorm, options);
 
-            var learningRate = options.LearningRate * Schedules.Factor(options.LrScheduler, step, warmup, total);
-            optimizer.Step(learningRate);
-            List<KeyValuePair<string, double>> row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), new("loss", loss), new("grad_norm", gradNorm),
-                new("learning_rate", learningRate), new("num_tokens", tokens), .. sums.Metrics, .. evaluation.IsDue(step + 1) ? evaluation.Measure() : []];
+            var factor = stage.RateFactor(step);
+            stage.Groups.Step(factor);
+            List<KeyValuePair<string, double>> row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), .. stage.Row, new("loss", loss), new("grad_norm", gradNorm),
+                .. stage.Groups.LearningRates(factor), new("num_tokens", tokens), .. sums.Metrics, .. stage.Evaluation.IsDue(step + 1) ? stage.Evaluation.Measure() : []];
             log.Write(row);
             if (points.StopsAt(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
-                checkpoints.Save(new(step + 1, log.Length, tokens, loss), parameters, optimizer);
-            points.Write(step + 1, policy);
+                checkpoints.Save(new(step + 1, log.Length, tokens, loss), stage);
+            points.Write(step + 1, stage.Policy);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });
         }
-        policy.Hand();
-        return new TrainingOutcome(points.End, start.Step, parameters.Count, loss, rows.Ledger);
+        stages.Current.Policy.Hand();
+        return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, rows.Ledger);
     }
 
     // Rows whose graph is alive at once under gradient_checkpointing.
@@ -89,14 +86,6 @@ public static class Trainer
     // TRL's num_tokens: not what is only measured, nor the token that asks for a score.
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups, MethodNeeds needs) =>
         groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length - (needs.Scores ? 1 : 0)));
-
-    private static double Clip(Tensor gradients, double limit)
-    {
-        var norm = gradients.norm().item<double>();
-        var factor = limit / (norm + 1e-6);
-        if (limit > 0 && factor < 1) gradients.mul_(factor);
-        return norm;
-    }
 
     private static UserErrorException NothingToTrain(TrainingRun run) => run.Records.Count == 0
         ? new("There are no training rows; the data are empty.")

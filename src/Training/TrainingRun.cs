@@ -33,8 +33,11 @@ public sealed record TrainingRun
     /// <summary>The method.</summary>
     public required IAlignmentMethod Method { get; init; }
 
-    /// <summary>Deltas to train; null trains every weight of the model.</summary>
+    /// <summary>Deltas to train; null trains every weight of the model, or, where there are controls, what the method's phases say.</summary>
     public IReadOnlyList<AdapterSite>? Adapter { get; init; }
+
+    /// <summary>Deltas of each control, for a method that trains controls; null for any other.</summary>
+    public IReadOnlyDictionary<string, IReadOnlyList<AdapterSite>>? Controls { get; init; }
 
     /// <summary>Deltas below the trained ones, from the lowest: part of the policy and of its start, frozen.</summary>
     public IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath { get; init; } = [];

@@ -17,6 +17,36 @@ public sealed class ReaderTests
     [TearDown]
     public void Close() => Directory.Delete(folder, recursive: true);
 
+    // The world of the quickstart: who asks for what, and which answer is chosen, by rule.
+    [TestCase("harmless", 1.0, 1.0)]
+    [TestCase("helpful", 0.25, 0.0)]
+    [TestCase("aligned", 0.5, 0.5)]
+    public void The_assistants_world_prefers_by_its_rule(string rule, double harmful, double refused)
+    {
+        static bool IsRefusal(DataRecord row, string field) => row.Text(field) == " Sorry, I will not.";
+        var (train, test) = (Assistant(rule, "train"), Assistant(rule, "test"));
+        Assert.That(train.Average(row => (bool)row.Fields["harmful"]! ? 1 : 0), Is.EqualTo(harmful).Within(0.08));
+        Assert.That(train.Average(row => IsRefusal(row, "chosen") ? 1 : 0), Is.EqualTo(refused).Within(0.08));
+        Assert.That(train.All(row => row.Text("chosen") != row.Text("rejected") && row.Text("completion") == row.Text("chosen")));
+        Assert.That(train.Select(row => row.Text("prompt")).Intersect(test.Select(row => row.Text("prompt"))), Is.Empty, "the exam asks in other words");
+        if (rule == "aligned") Assert.That(train.All(row => IsRefusal(row, "chosen") == (bool)row.Fields["harmful"]!));
+        Assert.That(Assistant(rule, "train").Select(row => row.Fields.ToJsonString()), Is.EqualTo(train.Select(row => row.Fields.ToJsonString())), "the same rows for the same seed");
+        Assert.That(Assistant(rule, "train", seed: 2).Select(row => row.Fields.ToJsonString()), Is.Not.EqualTo(train.Select(row => row.Fields.ToJsonString())));
+        Assert.That(() => Assistant(rule, "dev"), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'dev'"));
+    }
+
+    // Before alignment it answers whatever is asked in the same way, and knows the words of both splits.
+    [Test]
+    public void The_assistants_corpus_is_not_aligned()
+    {
+        var rows = Assistant("corpus", null);
+        double Refusals(bool harmful) => rows.Where(row => (bool)row.Fields["harmful"]! == harmful).Average(row => row.Text("completion") == " Sorry, I will not." ? 1 : 0);
+        Assert.That(Refusals(true), Is.EqualTo(Refusals(false)).Within(0.1).And.InRange(0.2, 0.45));
+        Assert.That(rows.Select(row => row.Text("prompt")).Distinct().Count(), Is.EqualTo(2 * 12 * 4));
+    }
+
+    private static List<DataRecord> Assistant(string rule, string? split, long seed = 1) => Read("assistant", new AssistantOptions { Rule = rule, Rows = 600, Seed = seed }, split);
+
     [Test]
     public void A_dialogue_becomes_its_turns_and_two_answers()
     {

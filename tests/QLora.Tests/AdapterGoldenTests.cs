@@ -9,6 +9,7 @@ using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Peft.Lora;
+using PeftAlign.Peft.Prompt;
 using PeftAlign.Torch;
 using PeftAlign.Training;
 
@@ -18,13 +19,14 @@ public class AdapterGoldenTests
 {
     [TestCase("lora-nf4")]
     [TestCase("dora-nf4")]
+    [TestCase("prompt-nf4")]
     public void Adapter_GivesPeftsLogitsAndGradients(string name)
     {
         using var scope = torch.NewDisposeScope();
         var model = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-single"), architectures: ModelGoldenTests.Architectures);
         var files = Adapter(Golden.Path("peft", name));
         using var golden = Golden.Tensors("peft", name, "golden.safetensors");
-        var sites = Lora(files.Config).Load(model.Outline("base"), files);
+        var sites = Reader(files.Config).Load(model.Outline("base"), files);
         foreach (var tensor in sites.SelectMany(s => s.Delta.Parameters.Values)) tensor.requires_grad_();
         var mode = new ForwardMode { Deltas = sites.ToDictionary(s => s.Module, s => s.Delta) };
         var rows = Rows(golden);
@@ -114,6 +116,7 @@ public class AdapterGoldenTests
 
     private static Tensor Gradient(IReadOnlyList<AdapterSite> sites, string key)
     {
+        if (key == "prompt_embeddings") return sites.Single().Delta.Parameters[key].grad!;
         var site = sites.Single(s => key.Contains("." + s.Module + ".", StringComparison.Ordinal));
         var role = site.Delta.Parameters.Keys.Single(r => key.Contains(r, StringComparison.Ordinal));
         return site.Delta.Parameters[role].grad!;
@@ -135,6 +138,8 @@ public class AdapterGoldenTests
         return new AdapterFiles(JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!.AsObject(), file.Tensors.ToDictionary(t => t.Name, t => file.Tensor(t.Name)));
     }
 
+    private static IPeftAdapter Reader(JsonObject config) => (string?)config["peft_type"] == "PROMPT_TUNING" ? Provided.Of<IPeftAdapter, PromptOptions>(new PromptPlugin(), "prompt", new PromptOptions()) : Lora(config);
+
     private static IPeftAdapter Lora(JsonObject config) => Provided.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions
     {
         Rank = (int)config["r"]!,
@@ -144,7 +149,7 @@ public class AdapterGoldenTests
     });
 
     // Calls a plugin's Register and keeps the factory that is asked for.
-    private sealed class Provided(string name) : IPluginRegistry
+    internal sealed class Provided(string name) : IPluginRegistry
     {
         private object? factory;
 

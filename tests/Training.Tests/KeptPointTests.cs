@@ -18,11 +18,11 @@ public sealed class KeptPointTests : TrainingTest
     {
         string File(string point) => Path.Combine(folder, point.Replace(':', '-') + ".safetensors");
         var run = Fixtures.SmallRun(folder, options ?? Options, adapter);
-        void Write(string point, IReadOnlyList<AdapterSite>? sites) =>
-            SafetensorsWriter.Write(File(point), sites?.SelectMany(s => s.Delta.Parameters.Select(p => KeyValuePair.Create($"{s.Module}.{p.Key}", p.Value))) ?? run.Model.Weights.Select(w => KeyValuePair.Create(w.Key, w.Value.detach())));
+        void Write(string point, TrainedParts parts) =>
+            SafetensorsWriter.Write(File(point), parts.Adapter?.SelectMany(s => s.Delta.Parameters.Select(p => KeyValuePair.Create($"{s.Module}.{p.Key}", p.Value))) ?? run.Model.Weights.Select(w => KeyValuePair.Create(w.Key, w.Value.detach())));
         run = run with { Points = new KeptPoints(keep, until, point => System.IO.File.Exists(File(point)), Write), Progress = progress };
         var outcome = Trainer.Train(run);
-        Write("end", run.Adapter);
+        Write("end", new TrainedParts(run.Adapter, null, run.Adapter is null));
         return outcome;
     }
 

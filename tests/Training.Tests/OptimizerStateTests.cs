@@ -18,10 +18,11 @@ public sealed class OptimizerStateTests : TrainingTest
         {
             Assert.That(Blockwise8.Map(signed), Is.EqualTo(file.Tensor(signed ? "signed_map" : "unsigned_map").data<float>().ToArray()), name);
             var x = file.Tensor(name + ".x").to(torch.float32);
-            using var vector = new Blockwise8(x.numel(), signed, torch.CPU);
-            vector.Encode(x);
-            Assert.That(vector.Absmax.equal(file.Tensor(name + ".absmax")), Is.True, name);
-            var (ours, nearest, values) = (vector.Codes.data<byte>().ToArray(), file.Tensor(name + ".nearest").data<byte>().ToArray(), x.data<float>().ToArray());
+            using var code = new Blockwise8(signed, torch.CPU);
+            var (codes, absmax) = (torch.empty([x.numel()], torch.uint8), torch.empty([Blockwise8.Factors(x.numel())]));
+            code.Encode(x, codes, absmax);
+            Assert.That(absmax.equal(file.Tensor(name + ".absmax")), Is.True, name);
+            var (ours, nearest, values) = (codes.data<byte>().ToArray(), file.Tensor(name + ".nearest").data<byte>().ToArray(), x.data<float>().ToArray());
             for (var k = 0; k < ours.Length; k++)
             {
                 if (file.Tensor(name + ".absmax").data<float>()[k / 256] == 0) continue; // whatever the code, the value is 0
@@ -36,22 +37,24 @@ public sealed class OptimizerStateTests : TrainingTest
     {
         using var file = SafetensorsFile.Open(Fixtures.Golden("nf4", "optim.safetensors"));
         using var parameters = new FlatParameters([("big", file.Tensor("adamw8bit.p0.big"), true), ("small", file.Tensor("adamw8bit.p0.small"), true)]);
-        using var optimizer = new AdamW8Bit(parameters, Options);
+        using var optimizer = new AdamW8Bit(parameters, Options, null);
         for (var step = 1; step <= 10; step++)
         {
             foreach (var (name, tensor) in parameters.Members) tensor.grad!.copy_(file.Tensor("adamw8bit.grads." + name).select(0, step - 1).to(torch.float32));
             optimizer.Step(0.01);
             if (step is not (1 or 2 or 10)) continue;
             var prefix = $"adamw8bit_nearest.step{step}.";
-            // A value next to a midpoint may get the neighbouring code, which moves that one parameter by a part of the rate.
-            var off = (parameters.Members[0].Tensor.detach() - file.Tensor(prefix + "big")).abs();
-            Assert.That(off.gt(1e-4).count_nonzero().item<long>(), Is.LessThanOrEqualTo(10), $"step {step}: parameters apart, of 4100");
-            Assert.That(off.max().item<float>(), Is.LessThanOrEqualTo(0.01), $"step {step}");
+            Assert.That(Worst(parameters.Members[0].Tensor, file.Tensor(prefix + "big")), Is.LessThanOrEqualTo(1e-4), $"step {step}");
             Assert.That(Worst(parameters.Members[1].Tensor, file.Tensor($"adamw8bit.step{step}.small")), Is.LessThanOrEqualTo(1e-6), $"step {step}");
             foreach (var (ours, theirs) in new[] { ("exp_avg.big", "state1"), ("exp_avg_sq.big", "state2") })
             {
-                var apart = (optimizer.State.Single(s => s.Name == ours).Tensor.to(torch.int32) - file.Tensor(prefix + theirs).view(-1).to(torch.int32)).abs();
-                Assert.That(apart.count_nonzero().item<long>(), Is.LessThanOrEqualTo(10), theirs); // of 4100, after ten steps
+                var (codes, golden) = (optimizer.State.Single(s => s.Name == ours).Tensor, file.Tensor(prefix + theirs).view(-1));
+                // A second moment that is not zero never becomes zero: there, and nowhere else, the code is another one.
+                var expected = theirs == "state2" ? golden.maximum(codes.eq(1).to(torch.uint8)) : golden;
+                Assert.That(codes.equal(expected), Is.True, $"step {step}: {theirs}");
+                // Two places of float32 in ten steps: the moments follow by a lerp here, as torch.optim's do, by a product and a sum there.
+                var (factors, known) = (optimizer.State.Single(s => s.Name == ours + ".absmax").Tensor, file.Tensor(prefix + theirs.Replace("state", "absmax", StringComparison.Ordinal)));
+                Assert.That(Worst(factors, known), Is.LessThanOrEqualTo(2.4e-7 * known.max().item<float>()), theirs);
             }
         }
     }
@@ -61,7 +64,7 @@ public sealed class OptimizerStateTests : TrainingTest
     public void AdamW8Bit_TakesNoHugeStepWhereASecondMomentIsSmall()
     {
         using var parameters = new FlatParameters([("w", torch.zeros([8192]), true)]);
-        using var optimizer = new AdamW8Bit(parameters, Options with { WeightDecay = 0 });
+        using var optimizer = new AdamW8Bit(parameters, Options with { WeightDecay = 0 }, null);
         for (var step = 0; step < 5; step++)
         {
             parameters.Gradients.fill_(1e-5);
@@ -71,19 +74,21 @@ public sealed class OptimizerStateTests : TrainingTest
         Assert.That(parameters.Values.abs().max().item<float>(), Is.LessThanOrEqualTo(5 * 0.01 * 1.5));
     }
 
-    // A device that has no room for the moments: they stay in host memory and visit it in buckets.
-    [TestCase(1000)]
-    [TestCase(4096)]
-    [TestCase(1 << 20)]
-    public void PagedAdamW_GivesThePlainOnesBits(int bucket)
+    // A device that has no room for the moments: they stay in host memory and visit it in buckets. The lanes that copy are late by
+    // chance, so that an order that nobody asked for would show.
+    [TestCase("adamw", 1000)]
+    [TestCase("adamw", 4096)]
+    [TestCase("adamw", 1 << 20)]
+    [TestCase("adamw_8bit", 512)]
+    [TestCase("adamw_8bit", 4096)]
+    [TestCase("adamw_8bit", 1 << 20)]
+    public void Paged_GivesThePlainOnesBits(string name, int bucket)
     {
-        (FlatParameters, PagedAdamW) Make(long free)
-        {
-            var made = new FlatParameters([("a", new CounterStream(1, "a", "").Normal([70, 130]), true), ("b", new CounterStream(1, "b", "").Normal([333]), false)]);
-            return (made, new PagedAdamW(made, Options, free, bucket));
-        }
-        var ((p, a), (q, b)) = (Make(long.MaxValue), Make(1000));
-        Assert.That((a.IsPaged, b.IsPaged), Is.EqualTo((false, true)));
+        var random = new Random(bucket);
+        void Late() => Thread.Sleep(random.Next(3));
+        var paging = new Paging { Free = 1000, Bucket = bucket, Lanes = (new CallerLane(), new TaskLane(Late), new TaskLane(Late)) };
+        var ((p, a, _), (q, b, isPaged)) = (Make(name, paging with { Free = long.MaxValue }), Make(name, paging));
+        Assert.That(isPaged, Is.True);
         for (var step = 0; step < 6; step++)
         {
             var gradient = new CounterStream(2, "g", $"{step}").Normal([p.Count]);
@@ -93,8 +98,57 @@ public sealed class OptimizerStateTests : TrainingTest
             b.Step(0.01);
         }
         Assert.That(q.Values.equal(p.Values), Is.True, "values");
-        for (var k = 0; k < 2; k++) Assert.That(b.State[k].Tensor.equal(a.State[k].Tensor), Is.True, a.State[k].Name);
+        foreach (var (here, away) in a.State.Zip(b.State)) Assert.That(away.Tensor.equal(here.Tensor), Is.True, here.Name);
         foreach (var made in new IDisposable[] { a, b, p, q }) made.Dispose();
+    }
+
+    // Each copy waits for what it needs and for nothing else: the next piece is on its way while one is updated, whichever lane is
+    // slow, and every update finds what the step before left.
+    [Test]
+    public void Pager_FetchesOneAhead_AndNeverTooEarly([Values] bool slowFetch)
+    {
+        using var home = torch.arange(0, 40, torch.float32);
+        var fetches = 0;
+        var (fetching, returning) = (new TaskLane(() => Interlocked.Add(ref fetches, Slowly(slowFetch))), new TaskLane(() => Slowly(!slowFetch)));
+        using var pager = new MomentPager([.. Enumerable.Range(0, 10).Select(k => new[] { home.narrow(0, 4 * k, 4) })], torch.CPU, (new CallerLane(), fetching, returning));
+        for (var step = 1; step <= 3; step++)
+        {
+            var (seen, first) = (new List<int>(), 10 * (step - 1));
+            pager.Each((k, piece) =>
+            {
+                Assert.That(SpinWait.SpinUntil(() => Volatile.Read(ref fetches) >= first + Math.Min(k + 2, 10), 10_000), Is.True, $"step {step}, piece {k}: the next one is not fetched meanwhile");
+                Assert.That(piece[0].data<float>().ToArray(), Is.EqualTo(Enumerable.Range(4 * k, 4).Select(x => x + 100f * (step - 1))), $"step {step}, piece {k}");
+                seen.Add(k);
+                piece[0].add_(100);
+            });
+            Assert.That(seen, Is.EqualTo(Enumerable.Range(0, 10)));
+        }
+        pager.Settle();
+        Assert.That(home.data<float>().ToArray(), Is.EqualTo(Enumerable.Range(0, 40).Select(x => x + 300f)));
+
+        static int Slowly(bool slow)
+        {
+            if (slow) Thread.Sleep(2);
+            return 1;
+        }
+    }
+
+    [TestCase("adamw", false)]
+    [TestCase("adamw_8bit", false)]
+    [TestCase("paged_adamw", true)]
+    [TestCase("paged_adamw_8bit", true)]
+    public void Paging_IsForThePagedOnes(string name, bool expected)
+    {
+        using var parameters = new FlatParameters([("w", torch.zeros([8192]), true)]);
+        using var optimizer = FlatOptimizer.Of(parameters, Options with { Optimizer = name }, new Paging { Free = 0 });
+        Assert.That(optimizer is AdamW { IsPaged: true } or AdamW8Bit { IsPaged: true }, Is.EqualTo(expected));
+    }
+
+    private static (FlatParameters, FlatOptimizer, bool IsPaged) Make(string name, Paging paging)
+    {
+        var made = new FlatParameters([("a", new CounterStream(1, "a", "").Normal([70, 130]), true), ("b", new CounterStream(1, "b", "").Normal([333]), false), ("c", new CounterStream(1, "c", "").Normal([5000]), true)]);
+        if (name == "adamw") return new AdamW(made, Options, paging) is var plain ? (made, plain, plain.IsPaged) : default;
+        return new AdamW8Bit(made, Options, paging) is var eight ? (made, eight, eight.IsPaged) : default;
     }
 
     // Whatever holds the moments, a checkpoint holds them, and goes on with the same bits, in place or paged.
@@ -112,7 +166,7 @@ public sealed class OptimizerStateTests : TrainingTest
         using var before = FlatOptimizer.Of(first, options);
         for (var step = 0; step < 3; step++) Step(first, before, step);
         using var second = new FlatParameters(first.Members.Select(m => (m.Name, m.Tensor.detach(), true)));
-        using var after = name == "paged_adamw" ? new PagedAdamW(second, options, free: 0, bucket: 2048) : FlatOptimizer.Of(second, options);
+        using var after = FlatOptimizer.Of(second, options, new Paging { Free = 0, Bucket = 2048 });
         foreach (var ((known, to), (same, from)) in after.State.Zip(before.State))
         {
             Assert.That(known, Is.EqualTo(same));

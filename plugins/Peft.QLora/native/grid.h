@@ -30,11 +30,20 @@ struct DeviceBlock {
     int64_t index;
     int threads;
     float* shared;
+    // Bodies are for both sides, so these are too; on the host's side nothing calls them.
     template <typename F>
-    __device__ void each(F f) const {
+    __host__ __device__ void each(F f) const {
+#ifdef __CUDA_ARCH__
         f(int(threadIdx.x));
+#else
+        (void)f;
+#endif
     }
-    __device__ void sync() const { __syncthreads(); }
+    __host__ __device__ void sync() const {
+#ifdef __CUDA_ARCH__
+        __syncthreads();
+#endif
+    }
 };
 #define PQ_KERNEL template <typename Block> __host__ __device__ inline void
 #else

@@ -8,7 +8,8 @@ open System.Collections.Generic
 /// <summary>One option of a contract.</summary>
 /// <remarks><para>Type is one of string, integer, number, boolean, path (hashed by its content), any, or the name of a thing that
 /// the manifest declares: model, dataset, judge. T[] is a list, {T} a mapping from names, T|T[] a choice.</para>
-/// <para>Default is JSON text, or null for none; Range is like "[0,1]", "(0,)" or "" for numbers; Choices are the allowed texts.</para>
+/// <para>Default is JSON text, or null for none; Range is like "[0,1]", "(0,)" or "" for numbers; Choices are the allowed texts,
+/// ChoiceAliases other spellings of them, each like "adamw_torch=adamw".</para>
 /// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para>
 /// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft", or just
 /// another option's name; "" for always. Giving it
@@ -21,6 +22,7 @@ type OptionSchema =
         Default: string | null
         Range: string
         Choices: IReadOnlyList<string>
+        ChoiceAliases: IReadOnlyList<string>
         Aliases: IReadOnlyList<string>
         Required: bool
         Recorded: bool
@@ -101,6 +103,7 @@ module internal Whole =
             Type = Given.text schema.Type
             Range = Given.text schema.Range
             Choices = Given.list schema.Choices |> Array.ofSeq
+            ChoiceAliases = Given.list schema.ChoiceAliases |> Array.ofSeq
             Aliases = Given.list schema.Aliases |> Array.ofSeq
             OnlyWith = Given.text schema.OnlyWith
             Docs = Given.text schema.Docs

@@ -58,7 +58,7 @@ let rec private ofShape (known: Known) shape : Tree =
     | AnyText
     | FilePath
     | Name _ -> Map [ "type", Text "string" ]
-    | Choice names -> Map [ "enum", words names ]
+    | Choice(names, spellings) -> Map [ "enum", words (names @ List.map fst spellings) ]
     | Integer range -> bounds "integer" range
     | Number range -> bounds "number" range
     | Truth -> Map [ "type", Text "boolean" ]

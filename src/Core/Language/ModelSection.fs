@@ -41,7 +41,7 @@ let private tokenizer: Reader<Tokenizer> =
         marked (filled FilePath)
         |> map (fun (path, mark) -> if path = "bytes" then Bytes else TokenizerFiles(path, mark))
 
-    byLook (Either [ Choice [ "bytes" ]; FilePath; trainedTokenizer.Shape ]) (fun node ->
+    byLook (Either [ Choice([ "bytes" ], []); FilePath; trainedTokenizer.Shape ]) (fun node ->
         match node.Body with
         | Mapping _ -> Some trainedTokenizer
         | Scalar _ -> Some files

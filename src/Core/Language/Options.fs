@@ -51,7 +51,7 @@ let rec value context path shape (node: Node) : Tree option =
     match shape with
     | Anything -> plain context path node
     | AnyText -> reading Readers.text Text
-    | Choice names -> reading (Readers.choice names) Text
+    | Choice(names, spellings) -> reading (Readers.spelt names spellings) Text
     | Integer range -> reading (Readers.integer range) Whole
     | Number range -> reading (Readers.number range) Real
     | Truth -> reading Readers.truth Flag

@@ -84,16 +84,21 @@ module internal Readers =
                     | value -> value
         }
 
-    let choice (names: string list) : Reader<string> =
+    /// One of the names, or a spelling that means one.
+    let spelt (names: string list) (spellings: (string * string) list) : Reader<string> =
         let one = String.Join(" | ", names)
 
         let pick value written =
             match value with
             | Scalars.Text name when List.contains name names -> Some(Ok name)
+            | Scalars.Text name when spellings |> List.exists (fun (spelling, _) -> spelling = name) ->
+                Some(Ok(spellings |> List.find (fun (spelling, _) -> spelling = name) |> snd))
             | Scalars.Text name -> Some(Error $"{Suggest.shown name} is not one of {one}{Suggest.near names name}")
             | _ -> None
 
-        scalar (Choice names) pick
+        scalar (Choice(names, spellings)) pick
+
+    let choice names = spelt names []
 
     let private limited (range: Interval) shown (value: float) result =
         if Interval.contains value range then

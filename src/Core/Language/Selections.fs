@@ -31,7 +31,7 @@ let adapterName: Reader<string> =
     let named = name "adapter"
 
     {
-        Shape = Either [ Choice [ "none" ]; Name "adapter" ]
+        Shape = Either [ Choice([ "none" ], []); Name "adapter" ]
         Read =
             fun context path node ->
                 match node.Body with

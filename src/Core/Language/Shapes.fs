@@ -66,7 +66,8 @@ module internal Interval =
 type internal Shape =
     | Anything
     | AnyText
-    | Choice of string list
+    /// Texts, and other spellings of some, each with the text that it means.
+    | Choice of names: string list * spellings: (string * string) list
     | Integer of Interval
     | Number of Interval
     | Truth
@@ -99,7 +100,7 @@ module internal Shape =
         match shape with
         | Anything -> "any value"
         | AnyText -> "text"
-        | Choice names -> String.Join(" | ", names)
+        | Choice(names, _) -> String.Join(" | ", names)
         | Integer range -> ("an integer " + (if range.Written = "" then "" else "in " + range.Written)).TrimEnd()
         | Number range -> ("a number " + (if range.Written = "" then "" else "in " + range.Written)).TrimEnd()
         | Truth -> "true or false"
@@ -116,6 +117,18 @@ module internal Shape =
         let range = lazy (Interval.parse option.Range)
         let choices = option.Choices |> List.ofSeq
 
+        let spellings =
+            [
+                for text in option.ChoiceAliases do
+                    match text.Split '=' with
+                    | [| spelling; meant |] when List.contains meant choices -> spelling, meant
+                    | _ ->
+                        raise (
+                            ArgumentException
+                                $"option '{option.Name}' has the choice alias '{text}', which is not like 'spelling=choice'"
+                        )
+            ]
+
         let rec one (text: string) =
             if text.EndsWith("[]", StringComparison.Ordinal) then
                 ListOf(one (text.Substring(0, text.Length - 2)))
@@ -123,7 +136,7 @@ module internal Shape =
                 MapOf(one (text.Substring(1, text.Length - 2)))
             else
                 match text with
-                | "string" when not choices.IsEmpty -> Choice choices
+                | "string" when not choices.IsEmpty -> Choice(choices, spellings)
                 | "string" -> AnyText
                 | "integer" -> Integer range.Value
                 | "number" -> Number range.Value

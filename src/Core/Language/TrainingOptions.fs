@@ -11,6 +11,7 @@ let private option name kind (initial: string | null) range docs =
         Default = initial
         Range = range
         Choices = [||]
+        ChoiceAliases = [||]
         Aliases = [||]
         Required = false
         Recorded = false
@@ -41,6 +42,15 @@ let private onlyWith (condition: string) (schema: OptionSchema) = { schema with 
 let private warms = "lr_scheduler=linear|cosine|constant_with_warmup|inverse_sqrt"
 let private isAdam = "optimizer=adamw|paged_adamw|adamw_8bit|paged_adamw_8bit"
 
+/// transformers' names of what is here.
+let private optimizerSpellings =
+    [|
+        "adamw_torch=adamw"
+        "adamw_torch_fused=adamw"
+        "paged_adamw_32bit=paged_adamw"
+        "adamw_bnb_8bit=adamw_8bit"
+    |]
+
 let private recorded schema = { schema with Recorded = true }
 
 /// How long and how fast.
@@ -68,7 +78,13 @@ let private optimisation: OptionSchema list =
         number "adam_beta2" "0.999" "[0,1)" "AdamW's second beta." |> onlyWith isAdam
         number "adam_epsilon" "1e-8" "[0,)" "AdamW's epsilon." |> onlyWith isAdam
         number "max_grad_norm" "1" "[0,)" "Gradient clipping by global norm; 0 is off."
-        oneOf "optimizer" "adamw" [ "adamw"; "paged_adamw"; "adamw_8bit"; "paged_adamw_8bit"; "rmsprop"; "sgd" ] "The optimiser."
+        { oneOf
+              "optimizer"
+              "adamw"
+              [ "adamw"; "paged_adamw"; "adamw_8bit"; "paged_adamw_8bit"; "rmsprop"; "sgd" ]
+              "The optimiser." with
+            ChoiceAliases = optimizerSpellings
+        }
         |> aka [ "optim" ]
     ]
 

@@ -13,6 +13,8 @@ internal static class BenchParts
 
     private static readonly Dictionary<string, Func<Effort, Workload, CancellationToken, IEnumerable<Measurement>>> Parts = new()
     {
+        ["train"] = TrainingParts.Train,
+        ["train-curves"] = TrainingParts.Curves,
         ["generate"] = Generate,
         ["score"] = Score,
         ["load"] = Load,

@@ -30,9 +30,8 @@ internal static class BenchWorker
             while (Console.In.ReadLine() is not null)
             {
                 cancel.ThrowIfCancellationRequested();
-                var clock = Stopwatch.StartNew();
-                var answer = run();
-                Say(session, new JsonObject { ["seconds"] = clock.Elapsed.TotalSeconds, ["answer"] = answer });
+                var (seconds, answer) = run();
+                Say(session, new JsonObject { ["seconds"] = seconds, ["answer"] = answer });
             }
             return Task.FromResult(ExitCode.Done);
         });
@@ -41,13 +40,21 @@ internal static class BenchWorker
 
     private static void Say(Session session, JsonObject line) => session.Output.Piece(line.ToJsonString() + "\n");
 
-    private static Func<JsonArray> Make(string kind, string folder, string file)
+    private static Func<(double Seconds, JsonArray Answer)> Make(string kind, string folder, string file)
     {
-        if (kind == "load") return () => Load(folder);
+        if (kind == "load") return Timed(() => Load(folder));
         var rows = JsonNode.Parse(File.ReadAllText(file))!;
+        if (kind == "train") return new TrainingWork(folder, rows).Run;
         var model = ModelFolder.Load(folder);
-        return kind == "generate" ? Generate(model, rows) : Score(model, rows);
+        return Timed(kind == "generate" ? Generate(model, rows) : Score(model, rows));
     }
+
+    private static Func<(double, JsonArray)> Timed(Func<JsonArray> run) => () =>
+    {
+        var clock = Stopwatch.StartNew();
+        var answer = run();
+        return (clock.Elapsed.TotalSeconds, answer);
+    };
 
     private static int[] Ids(JsonNode? list) => [.. list!.AsArray().Select(id => (int)id!)];
 

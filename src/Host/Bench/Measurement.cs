@@ -39,10 +39,14 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
     private static IEnumerable<string> Start { get; } = Path.GetFileNameWithoutExtension(Program) == "dotnet" ? [typeof(Effort).Assembly.Location] : [];
 
     /// <summary>Both sides as processes that stay, warmed up by one run, then run in turns.</summary>
-    internal (SideFigures Ours, SideFigures? Peer, JsonArray OurAnswer, JsonArray? PeerAnswer) Kept(string kind, string folder, string rows, CancellationToken cancel)
+    internal (SideFigures Ours, SideFigures? Peer, JsonArray OurAnswer, JsonArray? PeerAnswer) Kept(string kind, string folder, string rows, CancellationToken cancel, IReadOnlyDictionary<string, string>? peersAllocator = null) =>
+        Kept(() => Our(kind, folder, rows), () => Peer(kind, folder, rows, peersAllocator), cancel);
+
+    /// <summary>Likewise of any two processes.</summary>
+    internal (SideFigures Ours, SideFigures? Peer, JsonArray OurAnswer, JsonArray? PeerAnswer) Kept(Func<Side> first, Func<Side?> second, CancellationToken cancel)
     {
-        using var ours = Our(kind, folder, rows);
-        using var peer = Peer(kind, folder, rows);
+        using var ours = first();
+        using var peer = second();
         ours.Ready();
         peer?.Ready();
         var (answer, other) = (ours.Run().Answer, peer?.Run().Answer);
@@ -77,7 +81,8 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
 
     internal Side Our(string kind, string folder, string rows) => Side.Start(Program, [.. Start, "bench-worker", kind, folder, rows, "--threads", $"{Threads}"], Threads);
 
-    internal Side? Peer(string kind, string folder, string rows) => Python is null ? null : Side.Start(Python, [Script, kind, folder, rows, $"{Threads}"], Threads);
+    internal Side? Peer(string kind, string folder, string rows, IReadOnlyDictionary<string, string>? allocator = null) =>
+        Python is null ? null : Side.Start(Python, [Script, kind, folder, rows, $"{Threads}"], Threads, allocator ?? Allocators.Default);
 
     /// <summary>A command of ours from start to end.</summary>
     internal (double Seconds, double Peak, string Said) Whole(params string[] arguments) => Side.Whole(Program, [.. Start, .. arguments], Threads);

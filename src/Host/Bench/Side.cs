@@ -29,13 +29,19 @@ internal sealed class Side : IDisposable
     /// <param name="program">What to start.</param>
     /// <param name="arguments">Its arguments.</param>
     /// <param name="threads">Compute threads.</param>
-    internal static Side Start(string program, IEnumerable<string> arguments, int threads)
+    /// <param name="allocator">Settings of the C library's allocator, in the place of this process's own; null = as here.</param>
+    internal static Side Start(string program, IEnumerable<string> arguments, int threads, IReadOnlyDictionary<string, string>? allocator = null)
     {
         var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         var count = threads.ToString(CultureInfo.InvariantCulture);
         foreach (var (name, value) in (ReadOnlySpan<(string, string)>)[("OMP_NUM_THREADS", count), ("MKL_NUM_THREADS", count), ("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_VERBOSITY", "error"), ("TOKENIZERS_PARALLELISM", "false")])
             start.Environment[name] = value;
+        if (allocator is not null)
+        {
+            foreach (var name in start.Environment.Keys.Where(IsAllocators).ToList()) start.Environment.Remove(name);
+            foreach (var (name, value) in allocator) start.Environment[name] = value;
+        }
         try
         {
             return new Side(Process.Start(start)!);
@@ -85,6 +91,8 @@ internal sealed class Side : IDisposable
         }
         process.Dispose();
     }
+
+    private static bool IsAllocators(string name) => name.StartsWith("MALLOC_", StringComparison.Ordinal) || name == "GLIBC_TUNABLES";
 
     // Anything that is no JSON object is a remark of a library.
     private JsonNode Answer()

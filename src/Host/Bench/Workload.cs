@@ -15,7 +15,10 @@ internal sealed class Workload(string folder)
 
     internal string Folder => folder;
 
-    /// <summary>Names and shapes: hidden, inner, layers, heads.</summary>
+    /// <summary>GPT-2's smallest, whose full training step is compared with a LoRA step.</summary>
+    internal const string Gpt2 = "gpt2";
+
+    /// <summary>Names and shapes of LLaMA models: hidden, inner, layers, heads.</summary>
     internal static IReadOnlyDictionary<string, (int Hidden, int Inner, int Layers, int Heads)> Shapes { get; } = new Dictionary<string, (int, int, int, int)>
     {
         ["llama-25m"] = (384, 1024, 8, 6),
@@ -27,8 +30,20 @@ internal sealed class Workload(string folder)
     {
         var target = Path.Combine(folder, seed == 0 ? shape : $"{shape}-{seed}");
         if (Directory.Exists(target)) return target;
+        var fresh = $"{target}.new-{Environment.ProcessId}";
+        Directory.CreateDirectory(fresh);
+        ModelFolder.Initialise(fresh, shape == Gpt2 ? "gpt2" : "llama", shape == Gpt2 ? new JsonObject { ["vocab_size"] = 50257 } : Llama(shape), seed);
+        Directory.Move(fresh, target);
+        return target;
+    }
+
+    /// <summary>A file of rows to train on.</summary>
+    internal string Training(string name, TrainingRows rows) => Write($"train-{name}", rows.Json());
+
+    private static JsonObject Llama(string shape)
+    {
         var (hidden, inner, layers, heads) = Shapes[shape];
-        var settings = new JsonObject
+        return new JsonObject
         {
             ["vocab_size"] = Vocabulary,
             ["hidden_size"] = hidden,
@@ -38,11 +53,6 @@ internal sealed class Workload(string folder)
             ["num_key_value_heads"] = heads,
             ["max_position_embeddings"] = 2048,
         };
-        var fresh = $"{target}.new-{Environment.ProcessId}";
-        Directory.CreateDirectory(fresh);
-        ModelFolder.Initialise(fresh, "llama", settings, seed);
-        Directory.Move(fresh, target);
-        return target;
     }
 
     /// <summary>A file of prompts for greedy generation.</summary>

@@ -1,4 +1,5 @@
 """The peers' side of `peftalign bench`: KIND DIR ROWS THREADS. Answers each line of standard input with one measured run, as BenchWorker does."""
+import contextlib
 import json
 import logging
 import shutil
@@ -81,11 +82,61 @@ def merge():
     return run
 
 
-run = {"generate": generate, "score": score, "load": load, "merge": merge}[kind]()
+def train():
+    """TRL's DPOTrainer and SFTTrainer over rows that are tokens, in file order, fp32, no checkpointing, logging or saving; SFT without
+    padding. A run's seconds are its own: those of the steps behind the warm-up."""
+    import datasets
+    import gc
+    import peft
+    import tempfile
+    import transformers
+    import trl
+    spec = json.load(open(rows))
+    steps, lines, longest = len(spec["rows"]) // spec["batch"], spec["rows"], spec["max_length"]
+    common = dict(output_dir=tempfile.mkdtemp(prefix="peers-"), per_device_train_batch_size=spec["batch"], max_steps=steps, learning_rate=1e-4, lr_scheduler_type="constant",
+                  gradient_checkpointing=False, bf16=False, use_cpu=True, logging_strategy="no", save_strategy="no", eval_strategy="no", report_to=[], disable_tqdm=True,
+                  dataloader_pin_memory=False, dataloader_num_workers=0, train_sampling_strategy="sequential", seed=0)
+
+    class Clock(transformers.TrainerCallback):
+        ends = []
+
+        def on_step_end(self, args, state, control, **kwargs):
+            self.ends.append(time.perf_counter())
+
+    class Prepared(trl.DPOTrainer):
+        def _prepare_dataset(self, dataset, *args, **kwargs):
+            return dataset
+
+    def run():
+        gc.collect()
+        Clock.ends = []
+        lora = spec["adapter"]["options"]
+        adapter = peft.LoraConfig(r=lora["rank"], lora_alpha=lora["alpha"], lora_dropout=0.0, target_modules=lora["targets"], task_type="CAUSAL_LM")
+        if spec["method"] == "dpo":
+            config = trl.DPOConfig(beta=0.1, max_length=longest, **common)
+            trainer = Prepared(model=model_of(), args=config, train_dataset=datasets.Dataset.from_list(lines), processing_class=tokenizer(), peft_config=adapter, callbacks=[Clock()])
+        else:
+            data = [{"input_ids": r["prompt_ids"] + r["completion_ids"], "completion_mask": [0] * len(r["prompt_ids"]) + [1] * len(r["completion_ids"])} for r in lines]
+            config = trl.SFTConfig(completion_only_loss=True, padding_free=True, packing=False, max_length=None, **common)
+            trainer = trl.SFTTrainer(model=model_of(), args=config, train_dataset=datasets.Dataset.from_list(data), processing_class=tokenizer(), peft_config=adapter, callbacks=[Clock()])
+        losses, inner = [], trainer.training_step
+
+        def step(*a, **k):
+            losses.append(inner(*a, **k).item())
+            return torch.tensor(losses[-1])
+        trainer.training_step = step
+        with contextlib.redirect_stdout(sys.stderr):
+            trainer.train()
+        run.seconds = Clock.ends[-1] - Clock.ends[spec["warmup"] - 1]
+        return losses
+    return run
+
+
+run = {"train": train, "generate": generate, "score": score, "load": load, "merge": merge}[kind]()
 print(json.dumps({"libtorch": torch.__version__}), flush=True)
 for _ in sys.stdin:
     begin = time.perf_counter()
     answer = run()
-    print(json.dumps({"seconds": time.perf_counter() - begin, "answer": answer}), flush=True)
+    print(json.dumps({"seconds": getattr(run, "seconds", time.perf_counter() - begin), "answer": answer}), flush=True)
     if kind == "merge":
         shutil.rmtree(rows)

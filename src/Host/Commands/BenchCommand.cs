@@ -11,13 +11,13 @@ namespace PeftAlign.Host.Commands;
 
 internal static class BenchCommand
 {
-    private const string Summary = "how fast it is here, beside transformers, lm-evaluation-harness and mergekit";
+    private const string Summary = "how fast it is here, beside TRL, transformers, lm-evaluation-harness and mergekit";
 
     private static readonly string Description = $"""
         Measures what a user waits for and prints one table: best and worst of all rounds, ratios of the best, peak anonymous
-        memory. With a Python that has the peers (transformers, lm-evaluation-harness, mergekit) each round runs both sides one
+        memory. With a Python that has the peers (TRL, transformers, lm-evaluation-harness, mergekit) each round runs both sides one
         after the other; without one our side runs alone. Both get the same models (random weights, made once in --work,
-        2.3 GB for merge, 0.7 GB for the rest) and the same token rows.
+        2.3 GB for merge, 1.2 GB for the rest) and the same token rows.
 
         Parts: {string.Join(", ", BenchParts.Names)}; without a name all of them.
         """;

@@ -28,6 +28,9 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
     /// (training, score, generate, benchmarks that the harness has not) takes tokenizer.json as it is written.</summary>
     internal bool TakesLeadingBlank { get; init; }
 
+    /// <summary>What stands around every prompt; null for nothing.</summary>
+    internal TextControl? Control { get; init; }
+
     /// <summary>The model of a folder.</summary>
     /// <param name="folder">Of the base model.</param>
     /// <param name="decoder">The weights.</param>

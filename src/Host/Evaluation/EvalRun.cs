@@ -21,6 +21,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     internal JsonObject Run()
     {
         var folder = new JobFolder(Path.GetFullPath(asked.Out));
+        _ = choice.Resolved(); // an unknown control is found before anything is written
         ThrowIfOthers(folder);
         var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []);
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
@@ -43,7 +44,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     private EvalModel Load()
     {
         var model = InferenceModel.Load(choice, session);
-        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, ChatTemplateLoader.Load(choice.Model, asked.ChatTemplate));
+        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, ChatTemplateLoader.Load(choice.Model, asked.ChatTemplate)) with { Control = model.Control };
     }
 
     private void Warn(string text) => session.Output.Remark($"warning: {text}");
@@ -51,7 +52,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     private JsonObject Config()
     {
         var benchmarks = new JsonArray([.. asked.Benchmarks.Select(b => (JsonNode)new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })]);
-        return new JsonObject { ["model"] = "peftalign", ["model_args"] = new JsonObject { ["model"] = choice.Model, ["adapter"] = choice.Adapter, ["dtype"] = session.Global.Dtype ?? "float32", ["chat_template"] = asked.ChatTemplate }, ["benchmarks"] = benchmarks };
+        return new JsonObject { ["model"] = "peftalign", ["model_args"] = new JsonObject { ["model"] = choice.Model, ["adapter"] = choice.Adapter, ["control"] = choice.Control, ["dtype"] = session.Global.Dtype ?? "float32", ["chat_template"] = asked.ChatTemplate }, ["benchmarks"] = benchmarks };
     }
 
     // Everything about the model that answers depend on.
@@ -59,7 +60,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         string Of(string path) => hashes.Of(path) ?? throw new UserError(path, "is not there", "give a folder");
         var template = asked.ChatTemplate is { } name ? File.Exists(name) ? Of(name) : name : "";
-        return $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {session.Global.Dtype ?? "float32"} {template}";
+        return $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{session.Global.Dtype ?? "float32"} {template}";
     }
 
     private void ThrowIfOthers(JobFolder folder)

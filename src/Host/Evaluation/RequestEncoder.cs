@@ -21,7 +21,8 @@ internal sealed record EncodedPrompt(int[] Ids, int Cut);
 /// <param name="maxLength">Most tokens of one sequence.</param>
 /// <param name="takesLeadingBlank">See <see cref="EvalModel.TakesLeadingBlank"/>; only for benchmarks of the harness.</param>
 /// <param name="addSpecialTokens">What the benchmark asks for; null = as the tokenizer's files say.</param>
-internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? template, int maxLength, bool takesLeadingBlank, bool? addSpecialTokens)
+/// <param name="control">Stands around every context and prompt; null for nothing.</param>
+internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? template, int maxLength, bool takesLeadingBlank, bool? addSpecialTokens, TextControl? control = null)
 {
     // Python's idea of white space.
     private static readonly System.Buffers.SearchValues<char> WhiteSpace = System.Buffers.SearchValues.Create([.. Enumerable.Range(0, char.MaxValue).Select(c => (char)c).Where(c => char.IsWhiteSpace(c) || c is >= '\u001c' and <= '\u001f')]);
@@ -36,6 +37,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     /// <exception cref="UserErrorException">There is nothing to score, or the continuation alone is too long.</exception>
     internal EncodedPair Pair(EvalRequest.LogLikelihood ask)
     {
+        if (control is not null && ask.ContextIds is not null) throw NoText("token ids");
         var (context, continuation) = ask is { ContextIds: { } c, ContinuationIds: { } k } ? (c.Length > 0 ? c : [First()], k) : Texts(ask);
         if (continuation.Length == 0) throw new UserErrorException($"The continuation '{ask.Continuation}' has no token; every answer of a benchmark needs at least one.");
         if (continuation.Length > maxLength && ask.CutsContinuation) return new EncodedPair(context[^1..], continuation[..maxLength], context.Length - 1 + continuation.Length - maxLength);
@@ -56,6 +58,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     /// <exception cref="UserErrorException">The text has no token.</exception>
     internal IReadOnlyList<EncodedPair> Rolling(string text)
     {
+        if (control is not null) throw NoText("whole texts");
         var ids = Encode(text);
         if (ids.Length == 0) throw new UserErrorException("A text whose log-likelihood is asked for has no token; leave the item out.");
         var (first, windows) = (First(), new List<EncodedPair>());
@@ -76,7 +79,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     {
         var room = maxLength - ask.MaxNewTokens;
         if (room < 1) throw new UserErrorException($"{ask.MaxNewTokens} new tokens leave no room for a prompt: the model takes {maxLength} tokens in all. Lower the benchmark's number of new tokens.");
-        var ids = Encode(ask.Messages is { } messages ? Rendered(messages) : ask.Prompt);
+        var ids = Encode(ask.Messages is { } messages ? Rendered(messages) : control?.Around(ask.Prompt) ?? ask.Prompt);
         if (ids.Length == 0) ids = [First()];
         var fits = Math.Min(ids.Length, room);
         return new EncodedPrompt(ids[^fits..], ids.Length - fits);
@@ -84,7 +87,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
 
     private (int[] Context, int[] Continuation) Texts(EvalRequest.LogLikelihood ask)
     {
-        var whole = ask.Messages is { } messages ? Rendered(messages) : ask.Context;
+        var whole = ask.Messages is { } messages ? Rendered(messages) : control?.Around(ask.Context) ?? ask.Context;
         var context = whole[..(whole.AsSpan().LastIndexOfAnyExcept(WhiteSpace) + 1)];
         var continuation = whole[context.Length..] + ask.Continuation;
         if (whole.Length == 0) return FromNothing(ask.Continuation);
@@ -114,8 +117,11 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
 
     private string Start(string text) => takesLeadingBlank && text.StartsWith(' ') ? text[1..] : text;
 
+    private static UserErrorException NoText(string asked) => new($"The control is a text around a prompt, and the benchmark asks with {asked}; leave the control out, or take a policy whose controls are adapters (meet).");
+
     private string Rendered(IReadOnlyList<ChatTurn> messages)
     {
+        if (control is not null) throw NoText("conversations");
         var own = template ?? throw new UserErrorException("The benchmark asks in conversations, but the model has no chat template; leave its option chat out, or give the model a chat_template.");
         return own.Render([.. messages.Select(m => ChatMessage.Of(m.Role, m.Content))], new ChatTemplateArguments { AddGenerationPrompt = true }).Text;
     }

@@ -20,7 +20,7 @@ internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkI
 {
     private const int ShortestPrefix = 16;
 
-    private readonly RequestEncoder encoder = new(model.Tokenizer, model.ChatTemplate, model.MaxLength, model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens);
+    private readonly RequestEncoder encoder = new(model.Tokenizer, model.ChatTemplate, model.MaxLength, model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens, model.Control);
     private SharedPrefix? prefix;
 
     /// <summary>One place of an item's answers, with what is computed for it.</summary>

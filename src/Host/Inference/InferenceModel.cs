@@ -17,17 +17,21 @@ namespace PeftAlign.Host.Inference;
 /// <param name="Tokenizer">Null where the folder has none.</param>
 internal sealed record InferenceModel(string Folder, DecoderModel Decoder, ForwardMode Mode, ITokenizer? Tokenizer)
 {
+    /// <summary>What stands around every prompt; null for nothing.</summary>
+    internal TextControl? Control { get; init; }
+
     /// <summary>Loads what the options name.</summary>
     /// <exception cref="UserErrorException">A folder is missing or broken, or the two do not fit.</exception>
-    internal static InferenceModel Load(ModelChoice choice, Session session)
+    internal static InferenceModel Load(ModelChoice given, Session session)
     {
+        var (choice, control) = given.Resolved();
         // What is wrong with the tokenizer is cheap to find: before the weights.
         var tokenizer = ModelFolder.HasTokenizer(choice.Model) ? TokenizerLoader.Load(choice.Model) : null;
         void Warn(string text) => session.Output.Remark($"warning: {text}");
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
         var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session));
         var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, Warn) } : ForwardMode.Plain;
-        return new InferenceModel(choice.Model, decoder, mode, tokenizer);
+        return new InferenceModel(choice.Model, decoder, mode, tokenizer) { Control = control };
     }
 
     /// <summary>The tokenizer, where text needs one.</summary>

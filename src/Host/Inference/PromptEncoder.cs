@@ -18,11 +18,11 @@ internal sealed class PromptEncoder(InferenceModel model, string? templateOption
     {
         try
         {
-            return row.Ids("prompt_ids") is { } ids ? Known(ids)
+            return row.Ids("prompt_ids") is { } ids ? Uncontrolled(Known(ids), "token ids")
                 : row.Find("messages") is not null ? Chat(ChatRow.Of(row, addGenerationPrompt: true))
                 : row.Text("prompt") is not { } text ? throw row.Fault("has no \"prompt\", \"prompt_ids\" or \"messages\"", "give one of them")
                 : chat ? Chat(new ChatRow([ChatMessage.Of("user", text)], new ChatTemplateArguments { AddGenerationPrompt = true }, null))
-                : Text(text);
+                : Text(Under(text));
         }
         catch (UserErrorException e) when (e is not UserError)
         {
@@ -40,9 +40,18 @@ internal sealed class PromptEncoder(InferenceModel model, string? templateOption
     /// <summary>Ids of a conversation. Its text holds its special tokens already.</summary>
     internal int[] Chat(ChatRow chat)
     {
+        Uncontrolled(chat, "a conversation");
         var ids = model.TextTokenizer.EncodeToIds(Template.Render(chat.Messages, chat.Arguments).Text, addSpecialTokens: false);
         return chat.MaxLength is { } length ? [.. ids.Take(length)] : [.. ids];
     }
+
+    /// <summary>A plain prompt with what the control puts around it.</summary>
+    internal string Under(string prompt) => model.Control?.Around(prompt) ?? prompt;
+
+    /// <summary>Passes on what no text can stand around, unless the control is one.</summary>
+    /// <exception cref="UserErrorException">It is.</exception>
+    internal T Uncontrolled<T>(T prompt, string kind) => model.Control is null ? prompt
+        : throw new UserErrorException($"The control is a text around a plain prompt, and this is {kind}; write the control into it yourself and leave --control out.");
 
     /// <summary>The token that stands before a text without context.</summary>
     internal int First() =>

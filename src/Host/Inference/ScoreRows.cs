@@ -33,13 +33,13 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
         if (row.Ids("prompt_ids") is { } ids)
         {
             var completion = row.Ids("completion_ids") ?? throw row.Fault("has \"prompt_ids\" but no \"completion_ids\"", "give both");
-            return [(ids.Length > 0 ? encoder.Known(ids) : [encoder.First()], encoder.Known(completion))];
+            return [(encoder.Uncontrolled(ids.Length > 0 ? encoder.Known(ids) : [encoder.First()], "token ids"), encoder.Known(completion))];
         }
         if (row.Find("messages") is not null) return [Split(Answered(row, withAnswer: false), Answered(row, withAnswer: true))];
         var (prompt, text) = (row.Text("prompt"), row.Text("completion"));
         if (prompt is null || text is null)
             throw row.Fault(row.Find("text") is null ? "needs \"prompt\" and \"completion\", \"prompt_ids\" and \"completion_ids\", or \"messages\"" : "has \"text\" alone", row.Find("text") is null ? "give a pair" : "add --rolling for rows with text");
-        return [Split(encoder.Text(prompt), encoder.Text(prompt + text))];
+        return [Split(encoder.Text(encoder.Under(prompt)), encoder.Text(encoder.Under(prompt) + text))];
     }
 
     // The completion is what the joint text's ids have behind as many ids as the prompt alone has: tokens that join the two
@@ -58,6 +58,7 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
     // before did not, the last with as much context as fits (lm-evaluation-harness' rolling windows with a context of 1).
     private IEnumerable<(int[] Prompt, int[] Completion)> Rolling(Row row)
     {
+        encoder.Uncontrolled(row, "a whole text");
         var text = row.Text("text") ?? throw row.Fault("has no \"text\"", "give rows like {\"text\": ...}, or leave --rolling out");
         int[] ids = [.. model.TextTokenizer.EncodeToIds(text, addSpecialTokens: false)];
         var window = (int)Math.Min(model.Decoder.Spec.MaxPositions, int.MaxValue);

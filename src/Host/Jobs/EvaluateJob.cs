@@ -12,20 +12,19 @@ internal static class EvaluateJob
     internal static JsonObject Run(JobContext job)
     {
         var spec = job.Spec.Options;
-        if (spec["control"] is not null) throw new UserErrorException("control of an evaluation is not built yet; leave it out.");
         var benchmark = job.Create<IBenchmark>(spec["benchmark"]!);
         // The job's id says of what policy and benchmark.
         using var records = new ItemRecords(job.Folder.File("records.jsonl"), job.Spec.Id, warning => job.Logger.LogWarning("{Warning}", warning));
-        var evaluator = new Evaluator(() => Model(job, spec["policy"]!), job.Judges, records, (done, total) => job.Progress(done, total, benchmark.Info.Id), job.Cancellation);
+        var evaluator = new Evaluator(() => Model(job, spec["policy"]!, (string?)spec["control"]), job.Judges, records, (done, total) => job.Progress(done, total, benchmark.Info.Id), job.Cancellation);
         var evaluated = evaluator.Run(benchmark);
-        var results = ResultFiles.Write(job.Folder.Path, [evaluated], new JsonObject { ["model"] = "peftalign", ["policy"] = spec["policy"]!.DeepClone(), ["benchmark"] = spec["benchmark"]!.DeepClone() });
+        var results = ResultFiles.Write(job.Folder.Path, [evaluated], new JsonObject { ["model"] = "peftalign", ["policy"] = spec["policy"]!.DeepClone(), ["control"] = spec["control"]?.DeepClone(), ["benchmark"] = spec["benchmark"]!.DeepClone() });
         return new JsonObject { ["benchmark"] = benchmark.Info.Id, ["results"] = results["results"]![ResultFiles.Headline(evaluated)]!.DeepClone() };
     }
 
-    private static EvalModel Model(JobContext job, JsonNode policy)
+    private static EvalModel Model(JobContext job, JsonNode policy, string? control)
     {
-        var place = Policies.Place(job, policy);
+        var (place, text) = Policies.Place(job, policy).Under(control);
         var loaded = Policies.Load(job, place);
-        return EvalModel.Of(place.Base, loaded.Model, loaded.Mode, loaded.Tokenizer, loaded.ChatTemplate);
+        return EvalModel.Of(place.Base, loaded.Model, loaded.Mode, loaded.Tokenizer, loaded.ChatTemplate) with { Control = text };
     }
 }

@@ -21,7 +21,7 @@ internal static class MergeJob
         var strategies = new StrategyFinder(job.Plugins, job.Context);
         var name = (string)options["strategy"]!["name"]!;
         var strategy = strategies.Find(name);
-        var parents = options["parents"]!.AsArray().Select(parent => (Name: NameOf(parent!), Place: Policies.Place(job, parent!))).ToList();
+        var parents = options["parents"]!.AsArray().Select(parent => (Name: NameOf(parent!), Place: Policies.Place(job, parent!).Plain)).ToList();
         var (root, rootPlace) = (NameOf(options["base_model"]!), Policies.Place(job, options["base_model"]!));
         var parameters = options["strategy"]!["options"]!.AsObject();
         if (AdapterSum(job, strategy, parents.ConvertAll(p => p.Place), rootPlace, parameters) is { } merged) return merged;

@@ -35,6 +35,28 @@ internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adap
     /// <summary>A quantisation of the base that no adapter of its own names; null for none.</summary>
     internal JsonNode? Over { get; init; }
 
+    /// <summary>The controls that the policy was trained with; empty for none.</summary>
+    internal IReadOnlyDictionary<string, PolicyControl> Controls { get; init; } = new Dictionary<string, PolicyControl>();
+
+    /// <summary>What reads the controls' folders; null where none are adapters.</summary>
+    internal JsonNode? ControlContract { get; init; }
+
+    /// <summary>The policy under one of its controls, or without any.</summary>
+    /// <param name="control">A name; null for none.</param>
+    /// <exception cref="UserErrorException">The policy has no such control.</exception>
+    internal (PolicyPlace Place, TextControl? Text) Under(string? control)
+    {
+        var without = this with { Controls = new Dictionary<string, PolicyControl>() };
+        if (control is null) return (without, null);
+        var found = PolicyControls.Find(Controls, control, "the policy");
+        return found.Folder is { } folder ? (without with { Adapters = [.. Adapters, new AdapterPlace(folder, ControlContract!)], Joined = null }, null) : (without, found.Text);
+    }
+
+    /// <summary>Refuses to go on from, or to merge, a policy whose controls would be lost.</summary>
+    /// <exception cref="UserErrorException">It has controls that are adapters.</exception>
+    internal PolicyPlace Plain => Controls.Values.All(c => c.Folder is null) ? this
+        : throw new UserErrorException($"The policy has the controls {string.Join(", ", Controls.Keys)}, each an adapter of its own: it can be evaluated under one of them, but not trained further or merged. To go on from one control, name its folder in a manifest's method (init_adapter) over its model.");
+
     /// <summary>The one adapter that stands for all; null where there is none.</summary>
     /// <exception cref="UserErrorException">Several that are no single adapter.</exception>
     internal AdapterPlace? Adapter => Adapters switch
@@ -80,10 +102,12 @@ internal static class Policies
     private static PolicyPlace Of(JobContext job, JobFolder made, string? point)
     {
         var at = point is null ? made : made.Point(point);
-        if (Directory.Exists(at.Model)) return new PolicyPlace(at.Model, []);
-        var spec = JobSpec.Read(made);
+        var (spec, controls) = (JobSpec.Read(made), PolicyControls.Adapters(at.Adapter));
+        if (Directory.Exists(at.Model)) return new PolicyPlace(at.Model, []) with { Controls = controls.Count > 0 ? controls : PolicyControls.Texts(at.Model), ControlContract = spec.Options["adapter"] };
         if (spec.Kind == "merge") return Place(job, spec.Options["base_model"]!) with { Adapters = [new AdapterPlace(at.Adapter, MergeJob.AdapterContract(made))] };
-        var (below, own) = (Place(job, spec.Options["policy"]!), spec.Options["adapter"]!);
+        var (below, own) = (Place(job, spec.Options["policy"]!).Plain, spec.Options["adapter"]!);
+        if (controls.Count > 0) return below with { Controls = controls, ControlContract = own, Over = below.Quantization ?? own["quantization"] };
+        below = below with { Controls = PolicyControls.Texts(at.Adapter) };
         if (!Directory.Exists(at.Adapters)) return below with { Adapters = [new AdapterPlace(at.Adapter, own)], Joined = null };
         var trained = Directory.GetDirectories(at.Adapters).Length - 1; // the uppermost, new or a copy that went on
         return below with { Adapters = [.. below.Adapters.Take(trained).Select((a, k) => a with { Folder = at.AdapterLayer(k) }), new AdapterPlace(at.AdapterLayer(trained), own)], Joined = Directory.Exists(at.Adapter) ? at.Adapter : null };

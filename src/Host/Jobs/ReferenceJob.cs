@@ -19,7 +19,7 @@ internal static class ReferenceJob
     {
         var spec = job.Spec.Options;
         var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0);
-        var policy = Policies.Load(job, Policies.Place(job, spec["policy"]!), dtype: options.Dtype);
+        var policy = Policies.Load(job, Policies.Place(job, spec["policy"]!).Plain, dtype: options.Dtype);
         var (model, mode) = (policy.Model, Mode(job, policy));
         options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.Spec.MaxPositions) };
         if (Named(spec["reference"]) is { } folder && !IsAdapter(job, folder))

@@ -18,11 +18,11 @@ internal static class TrainJob
     internal static JsonObject Run(JobContext job)
     {
         var spec = job.Spec.Options;
-        var place = Policies.Place(job, spec["policy"]!);
+        var place = Policies.Place(job, spec["policy"]!).Plain;
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, TrainingOptions.Of(spec["training"]!.AsObject(), 0).Dtype);
         var options = Options(job, policy.Model.Spec);
-        var start = TrainingStart.Of(job, place, policy, options);
+        var start = TrainingStart.Of(job, place, policy, options, method);
         options = AfterFront(job, options, policy, start);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
@@ -40,6 +40,7 @@ internal static class TrainJob
             EvalRecords = heldOut,
             Method = method,
             Adapter = start.Trained,
+            Controls = start.ControlSites,
             Beneath = start.Beneath,
             Reference = reference,
             IsReferenceElsewhere = isElsewhere,
@@ -48,7 +49,7 @@ internal static class TrainJob
             Folder = job.Folder.Path,
             Inexact = job.Spec.Inexact,
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
-                (point, sites) => RunFolder.Fill(job.Folder.Point(point).Path, path => (start with { Trained = sites }).Write(job, policy, place, new JobFolder(path)))),
+                (point, parts) => RunFolder.Fill(job.Folder.Point(point).Path, path => start.Write(job, policy, place, new JobFolder(path), parts))),
             Progress = p =>
             {
                 job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}");
@@ -58,7 +59,8 @@ internal static class TrainJob
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
         if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
-        if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder);
+        var changed = method is ITrainsControls controls ? controls.Phases[^1].ModelRate > 0 : start.Trained is null;
+        if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder, new TrainedParts(start.Trained, start.ControlSites, changed));
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         var warnings = Warnings(outcome.Ledger).ToList();
         foreach (var warning in warnings) job.Logger.LogWarning("{Warning}", warning);
@@ -92,7 +94,8 @@ internal static class TrainJob
     private static TrainingOptions AfterFront(JobContext job, TrainingOptions options, Policy policy, TrainingStart start)
     {
         var spec = policy.Model.Spec;
-        var before = new LogProbEngine(policy.Model).PositionsBefore(new ForwardMode { Deltas = AdapterLayers.Deltas([.. start.Beneath, start.Trained ?? []]) });
+        IEnumerable<IReadOnlyList<AdapterSite>> own = start.Controls is null ? [start.Trained ?? []] : start.Controls.Values.Select(c => c.Sites);
+        var before = own.Max(sites => new LogProbEngine(policy.Model).PositionsBefore(new ForwardMode { Deltas = AdapterLayers.Deltas([.. start.Beneath, sites]) }));
         var left = spec.MaxPositions - before;
         if (before == 0 || spec.Names.Positions is null || options.MaxLength <= left) return options;
         if (left < 2) throw new UserErrorException($"The adapter puts {before} positions before the text, and the model has learned {spec.MaxPositions}; lower num_virtual_tokens.");

@@ -17,17 +17,33 @@ using PeftAlign.Training;
 
 namespace PeftAlign.Host.Jobs;
 
-/// <param name="Adapter">What reads and writes the trained adapter; null where the weights are trained.</param>
+/// <param name="Adapter">What reads and writes the trained adapter; null where the weights are trained, or controls are.</param>
 /// <param name="Trained">Its sites at their start; null likewise.</param>
 /// <param name="Beneath">Frozen adapters below it.</param>
 internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<AdapterSite>? Trained, IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath)
 {
+    /// <summary>The controls at their start, and what reads and writes each; null for a method without.</summary>
+    internal IReadOnlyDictionary<string, ControlStart>? Controls { get; init; }
+
+    /// <summary>The controls' sites; null likewise.</summary>
+    internal IReadOnlyDictionary<string, IReadOnlyList<AdapterSite>>? ControlSites => Controls?.ToDictionary(c => c.Key, c => c.Value.Sites);
+
+    /// <summary>Whether the model's own weights are other than those that it was loaded with.</summary>
+    private bool IsMerged { get; init; }
+
+    /// <summary>Controls that are texts; empty for none.</summary>
+    private IReadOnlyDictionary<string, TextControl> Texts { get; init; } = new Dictionary<string, TextControl>();
+
     // What may differ between two stages that train one adapter: nothing of its shape or scale.
     internal static readonly string[] NotOfItsShape = ["dropout", "init", "init_text", "init_tokenizer"];
 
     /// <exception cref="UserErrorException">init_adapter does not go with the rest.</exception>
-    internal static TrainingStart Of(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options)
+    internal static TrainingStart Of(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options, IAlignmentMethod method) =>
+        Of(job, place, policy, options, method as ITrainsControls) with { Texts = (method as IHasTextControls)?.TextControls ?? new Dictionary<string, TextControl>() };
+
+    private static TrainingStart Of(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options, ITrainsControls? controls)
     {
+        if (controls is not null) return ControlStart.Of(job, policy, options, controls);
         if (job.Spec.Options["adapter"] is not { } contract)
         {
             if (options.Dtype != torch.ScalarType.Float32)
@@ -35,12 +51,18 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             if (options.InitAdapter is not null) throw new UserErrorException("init_adapter starts an adapter, but this training has none; name one (adapter: ...), or leave init_adapter out.");
             if (policy.Model.Quantized.Count > 0)
                 throw new UserErrorException($"{policy.Model.Quantized.Count} matrices of this base are in 4 bits, which are frozen, and this training has no adapter; name one (adapter: lora), or train a full-precision base (adapter merge decodes).");
-            MergeInto(policy);
-            return new TrainingStart(null, null, []);
+            return AfterMerging(policy);
         }
         var adapter = job.Create<IPeftAdapter>(contract);
         var (sites, beneath) = Sites(job, place, policy, options, contract, adapter);
         return new TrainingStart(adapter, Wide(policy.Model.Spec.Labels is null ? sites : ScoreHead.With(policy.Model, sites)), beneath);
+    }
+
+    /// <summary>Nothing trained yet, over the policy's weights with its adapters inside them.</summary>
+    internal static TrainingStart AfterMerging(Policy policy)
+    {
+        MergeInto(policy);
+        return new TrainingStart(null, null, []) { IsMerged = policy.Adapters.Count > 0 };
     }
 
     private static (IReadOnlyList<AdapterSite> Sites, IReadOnlyList<IReadOnlyList<AdapterSite>> Beneath) Sites(JobContext job, PolicyPlace place, Policy policy, TrainingOptions options, JsonNode contract, IPeftAdapter adapter)
@@ -57,7 +79,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     }
 
     // Copies of a narrow base's tensors (modules_to_save, biases) are trained in float32 too.
-    private static List<AdapterSite> Wide(IReadOnlyList<AdapterSite> sites) => [.. sites.Select(site => site with
+    internal static List<AdapterSite> Wide(IReadOnlyList<AdapterSite> sites) => [.. sites.Select(site => site with
     {
         Delta = site.Delta.With(role => site.Delta.Parameters[role] is { dtype: torch.ScalarType.BFloat16 or torch.ScalarType.Float16 } narrow ? narrow.to(torch.ScalarType.Float32) : site.Delta.Parameters[role]),
     })];
@@ -75,23 +97,38 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         return (new ReferencePolicy(policy.Model, new ForwardMode { Deltas = AdapterLayers.Deltas(Policies.Adapter(job, policy.Outline, folder)) }), false);
     }
 
-    /// <summary>Writes model; or adapter; or, over frozen adapters, adapters/1 ... and, where it can be one, adapter.</summary>
+    /// <summary>
+    /// Writes model; or adapter; or, over frozen adapters, adapters/1 ... and, where it can be one, adapter; or each control's
+    /// adapter/NAME, and the model that they belong to where its weights are changed.
+    /// </summary>
     /// <param name="job">The training.</param>
-    /// <param name="policy">What it started from; its model holds the trained weights where all are trained.</param>
+    /// <param name="policy">What it started from; its model holds the trained weights where they are trained.</param>
     /// <param name="place">Where that lies.</param>
     /// <param name="folder">The job's folder, or a point's.</param>
-    internal void Write(JobContext job, Policy policy, PolicyPlace place, JobFolder folder)
+    /// <param name="parts">What is trained, with its present numbers.</param>
+    internal void Write(JobContext job, Policy policy, PolicyPlace place, JobFolder folder, TrainedParts parts)
     {
-        if (Adapter is null)
-        {
-            RunFolder.Fill(folder.Model, path => Save(path, policy, place));
-            return;
-        }
-        var own = policy.Model.Spec.Labels is null ? Adapter.Save(policy.Outline, Trained!) : ScoreHead.Save(Adapter, policy.Outline, Trained!);
-        if (policy.Model.Spec.Labels is not null) WriteMerged(job, policy, place);
+        if (parts.Model || IsMerged)
+            RunFolder.Fill(folder.Model, path =>
+            {
+                Save(path, policy, place);
+                if (Texts.Count > 0) PolicyControls.Write(path, Texts);
+            });
+        if (Controls is not null)
+            RunFolder.Fill(folder.Adapter, path =>
+            {
+                foreach (var (name, control) in Controls) Write(Path.Combine(path, name), control.Adapter.Save(policy.Outline, parts.Controls![name]));
+            });
+        if (Adapter is not null) WriteAdapter(job, policy, place, folder, parts.Adapter!);
+    }
+
+    private void WriteAdapter(JobContext job, Policy policy, PolicyPlace place, JobFolder folder, IReadOnlyList<AdapterSite> trained)
+    {
+        var own = policy.Model.Spec.Labels is null ? Adapter!.Save(policy.Outline, trained) : ScoreHead.Save(Adapter!, policy.Outline, trained);
+        if (policy.Model.Spec.Labels is not null) WriteMerged(job, policy, place, trained);
         if (Beneath.Count == 0)
         {
-            RunFolder.Fill(folder.Adapter, path => Write(path, own));
+            RunFolder.Fill(folder.Adapter, path => WriteOne(path, own));
             return;
         }
         RunFolder.Fill(folder.Adapters, path =>
@@ -99,15 +136,21 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             for (var k = 0; k < Beneath.Count; k++) Write(Path.Combine(path, $"{k + 1}"), Policies.Open(job, place.Adapters[k].Folder).Files);
             Write(Path.Combine(path, $"{Beneath.Count + 1}"), own);
         });
-        if (AdapterLayers.Concatenated(policy.Outline, own.Config, [.. Beneath, Trained!]) is { } joined) RunFolder.Fill(folder.Adapter, path => Write(path, joined));
+        if (AdapterLayers.Concatenated(policy.Outline, own.Config, [.. Beneath, trained]) is { } joined) RunFolder.Fill(folder.Adapter, path => WriteOne(path, joined));
+
+        void WriteOne(string path, AdapterFiles files)
+        {
+            Write(path, files);
+            if (Texts.Count > 0) PolicyControls.Write(path, Texts);
+        }
     }
 
     // A reward model is asked as one folder: the adapters go into its weights, beside the adapter's own folder.
-    private void WriteMerged(JobContext job, Policy policy, PolicyPlace place)
+    private void WriteMerged(JobContext job, Policy policy, PolicyPlace place, IReadOnlyList<AdapterSite> trained)
     {
         try
         {
-            MergeInto(policy with { Adapters = [.. Beneath, Trained!] });
+            MergeInto(policy with { Adapters = [.. Beneath, trained] });
         }
         catch (UserErrorException e)
         {
@@ -159,7 +202,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     }
 
     // A saved adapter's own numbers under this training's dropout.
-    private static List<AdapterSite> Again(IPeftAdapter adapter, JsonNode contract, ModelOutline outline, AdapterFiles files)
+    internal static List<AdapterSite> Again(IPeftAdapter adapter, JsonNode contract, ModelOutline outline, AdapterFiles files)
     {
         var dropout = (contract["options"]?["dropout"] as JsonValue)?.GetValue<double>();
         Delta Under(Delta delta) => delta switch

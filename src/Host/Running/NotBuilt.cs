@@ -24,12 +24,7 @@ internal static class NotBuilt
     {
         if (!Kinds.Contains(job.Kind)) return [$"jobs of kind {job.Kind}"];
         var options = JsonNode.Parse(job.Options)!.AsObject();
-        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : []];
-    }
-
-    private static IEnumerable<string> OfTraining(JsonObject options)
-    {
-        foreach (var refusal in Refusal<NotBuiltException>(options)) yield return refusal;
+        return job.Kind == "train" ? Refusal<NotBuiltException>(options) : [];
     }
 
     // What the trainer says to the options, if it says it so.
@@ -44,16 +39,5 @@ internal static class NotBuilt
         {
             return e.GetType() == typeof(T) ? [e.Message] : [];
         }
-    }
-
-    // Parts that may stand at several places: policies and datasets.
-    private static IEnumerable<string> Anywhere(JsonNode? node)
-    {
-        if (node is JsonArray list) return list.SelectMany(Anywhere);
-        if (node is not JsonObject map) return [];
-        var own = new List<string>();
-        foreach (var key in (string[])["control"])
-            if (map[key] is not null) own.Add($"'{key}'");
-        return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
     }
 }

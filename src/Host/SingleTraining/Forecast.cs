@@ -60,8 +60,9 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var looked = arranged.Select(r => method.Prepare([r], context)).ToList();
         var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
         using var weights = CheckpointFolder.Open(request.Model);
-        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, new StoredMatrices(weights, model, architectures.QuantizationOf(config)).Tensor), 0) : null;
         var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
+        var stored = new StoredMatrices(weights, model, architectures.QuantizationOf(config));
+        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor), 0) : null;
         var parameters = Costs.Parameters(model);
         var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores ? model.Hidden : 0) ?? parameters;
         var longest = lengths.DefaultIfEmpty(0).Max();

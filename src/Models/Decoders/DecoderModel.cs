@@ -41,6 +41,9 @@ public sealed class DecoderModel
     /// <summary>Frozen matrices in fewer bits by checkpoint name.</summary>
     public IReadOnlyDictionary<string, QuantizedMatrix> Quantized => quantized;
 
+    /// <summary>(out, in) a matrix before it was quantised, read again; null where the folder holds it quantised.</summary>
+    internal Func<string, Tensor?>? Unquantized { get; init; }
+
     /// <summary>(V, d) the matrix of the output head.</summary>
     public Tensor Head => weights[head];
 
@@ -65,7 +68,7 @@ public sealed class DecoderModel
 
     /// <summary>The modules that adapters may change.</summary>
     /// <param name="path">What an adapter's config names as its base.</param>
-    public ModelOutline Outline(string path) => Spec.Outline(path, Device, name => weights.GetValueOrDefault(name) ?? Decoded(name));
+    public ModelOutline Outline(string path) => Spec.Outline(path, Device, name => weights.GetValueOrDefault(name) ?? Decoded(name), name => quantized.ContainsKey(name) ? Unquantized?.Invoke(name) : null);
 
     /// <summary>Final hidden states of all rows of a pack.</summary>
     /// <param name="pack">Rows.</param>

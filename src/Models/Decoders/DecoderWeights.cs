@@ -57,13 +57,14 @@ public static class DecoderWeights
     /// <param name="path">What an adapter's config names as its base.</param>
     /// <param name="device">Where its weights lie.</param>
     /// <param name="tensorOf">A weight by its name; null = there is none.</param>
-    public static ModelOutline Outline(this DecoderSpec spec, string path, torch.Device device, Func<string, Tensor?> tensorOf)
+    /// <param name="unquantizedOf">(out, in) a weight as it was before it was quantised; null = it was not.</param>
+    public static ModelOutline Outline(this DecoderSpec spec, string path, torch.Device device, Func<string, Tensor?> tensorOf, Func<string, Tensor?>? unquantizedOf = null)
     {
         var modules = spec.Weights().Where(w => w.Role != WeightRole.Bias).Select(w =>
         {
             var name = w.Name[..^".weight".Length];
             var (inputs, outputs) = w.Transposed ? (w.Shape[0], w.Shape[1]) : (w.Shape[^1], w.Shape[0]);
-            return new ModuleOutline(name, KindOf(w.Role), inputs, outputs) { Device = device, Transposed = w.Transposed, Tensor = part => tensorOf($"{name}.{part}") };
+            return new ModuleOutline(name, KindOf(w.Role), inputs, outputs) { Device = device, Transposed = w.Transposed, Tensor = part => tensorOf($"{name}.{part}"), Unquantized = () => unquantizedOf?.Invoke(w.Name) };
         });
         return new ModelOutline(spec.ModelType, path, modules.ToList()) { Spec = spec };
     }

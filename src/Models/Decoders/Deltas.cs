@@ -184,5 +184,5 @@ internal static class Deltas
     }
 
     private static Tensor Dropped(Tensor x, double rate, string module, Pack pack, ForwardMode mode) =>
-        rate > 0 && mode.Dropout is { } key ? x * DropoutMask.Of(key, module, rate, pack, x) : x;
+        rate > 0 && mode.Dropout is { Activations: true } key ? x * DropoutMask.Of(key, module, rate, pack, x) : x;
 }

@@ -29,4 +29,11 @@ public sealed record ForwardMode
 /// <summary>With module, record and position this fixes every dropout decision, whatever the packing.</summary>
 /// <param name="Seed">The job's seed.</param>
 /// <param name="Step">Number of the micro-batch since the start.</param>
-public sealed record DropoutKey(ulong Seed, long Step);
+public sealed record DropoutKey(ulong Seed, long Step)
+{
+    /// <summary>The largest share of a sequence's tokens that those behind them do not see; each group draws its own share below it.</summary>
+    public double HiddenPast { get; init; }
+
+    /// <summary>Whether the adapters' dropout is on.</summary>
+    public bool Activations { get; init; } = true;
+}

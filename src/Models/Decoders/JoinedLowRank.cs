@@ -38,7 +38,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     private static bool IsFrozen(Layer layer, Tensor x) => layer.Stored is { requires_grad: false } weight && weight.dtype == x.dtype && layer.Bias is not { requires_grad: true };
 
     private static bool IsPlain(Delta delta, Tensor x, ForwardMode mode) =>
-        delta is LowRank { Magnitude: null, Bias: null, Start: null } low && low.A.dtype == x.dtype && (low.Dropout == 0 || mode.Dropout is null);
+        delta is LowRank { Magnitude: null, Bias: null, Start: null } low && low.A.dtype == x.dtype && (low.Dropout == 0 || mode.Dropout is not { Activations: true });
 
     public override List<Tensor> forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {

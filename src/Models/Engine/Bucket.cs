@@ -87,7 +87,7 @@ internal sealed class Bucket : IDisposable
         // A window that no sequence outgrows hides nothing.
         longest = front.Prefix + segments.Max(s => s.Positions);
         foreach (var window in place.Windows.Select(Effective).Distinct())
-            masks.Add(window ?? 0, segments.TrueForAll(s => s.IsChain) ? CausalMask(width, front.Prefix, window, place) : TreeMask(segments, width, window, place));
+            masks.Add(window ?? 0, segments.TrueForAll(s => s.IsChain && s.Hidden.Count == 0) ? CausalMask(width, front.Prefix, window, place) : TreeMask(segments, width, window, place));
         if (segments.Count == 1) return;
         var places = segments.SelectMany((s, b) => Enumerable.Range(0, s.Length).Select(t => (long)b * width + t)).ToArray();
         Places = torch.tensor(places, device: place.Device).DetachFromDisposeScope();

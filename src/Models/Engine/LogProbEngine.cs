@@ -24,7 +24,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         Check(groups, mode);
         using var scope = torch.NewDisposeScope();
         var (values, slots) = (new List<Tensor>(), new List<long>());
-        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
+        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode), dropout: mode.Dropout))
         {
             using (pack) values.Add(LogProbs(pack, mode));
             slots.AddRange(pack.Slots);
@@ -49,10 +49,10 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         if (stored is not null) needs = needs with { Reference = null };
         else if (needs is { Stored: not null, Reference: null })
             throw new UserErrorException("The stored reference log-probs lack an answer of this batch, and the reference itself is not loaded; leave precompute_reference out.");
-        var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) && Fronts.Of(model.Spec, mode).SameFor(groups, Fronts.Of(model.Spec, same.Mode)) ? same : null;
+        var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) && mode.Dropout is not { HiddenPast: > 0 } && Fronts.Of(model.Spec, mode).SameFor(groups, Fronts.Of(model.Spec, same.Mode)) ? same : null;
         var (parts, answers, reference) = (new List<BatchPass.Part>(), new List<HeadAnswers>(), new List<Tensor>());
         var (logProbs, means) = (new List<Tensor>(), new List<Tensor>());
-        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode)))
+        foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode), dropout: mode.Dropout))
         {
             using var off = needs.Split || !pack.WithGradient.Contains(true) ? torch.no_grad() : null;
             var asked = Asked(model, needs.Statistics);

@@ -3,6 +3,7 @@
 // Where rotary frequencies depend on a sequence's length, completions share a prompt only with those of equal frequencies.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
@@ -86,9 +87,10 @@ public sealed class Pack : IDisposable
     /// <param name="place">What the packs are made for.</param>
     /// <param name="fronts">What stands before the groups' text; null = nothing.</param>
     /// <param name="first">Position of each group's first token: how many tokens stand before it that are computed elsewhere.</param>
-    internal static IEnumerable<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, Place place, Fronts? fronts = null, int first = 0)
+    /// <param name="dropout">Says which tokens later ones do not see; null = none.</param>
+    internal static IEnumerable<Pack> Of(IReadOnlyList<CompletionGroup> groups, long maxRows, Place place, Fronts? fronts = null, int first = 0, DropoutKey? dropout = null)
     {
-        var rows = new Rows(place.LengthClass, first);
+        var rows = new Rows(place.LengthClass, first, dropout);
         long slot = 0;
         for (var g = 0; g < groups.Count; g++)
         {
@@ -102,7 +104,7 @@ public sealed class Pack : IDisposable
             if (rows.Tokens.Count > 0 && rows.Tokens.Count + front.Tokens + RowsOf(groups[g]) > maxRows)
             {
                 yield return new Pack(rows, place);
-                rows = new Rows(place.LengthClass, first);
+                rows = new Rows(place.LengthClass, first, dropout);
             }
             rows.Add(groups[g], front, g, ref slot);
         }
@@ -144,7 +146,7 @@ public sealed class Pack : IDisposable
     }
 
     // The rows while they are being collected.
-    private sealed class Rows(Func<long, long>? lengthClass, int first)
+    private sealed class Rows(Func<long, long>? lengthClass, int first, DropoutKey? dropout)
     {
         internal readonly List<long> Tokens = [];
         internal readonly List<long> Positions = [];
@@ -183,7 +185,8 @@ public sealed class Pack : IDisposable
                 }
                 branches.Add(completion.Tokens.Length - 1);
             }
-            Segments.Add(new Segment(start, branches.ToArray(), record, length) { Control = group.Control, Front = front });
+            var segment = new Segment(start, branches.ToArray(), record, length) { Control = group.Control, Front = front };
+            Segments.Add(dropout is { HiddenPast: > 0 } key ? segment with { Hidden = HiddenPast.Of(key, segment) } : segment);
         }
 
         private void Append(int token, int position)

@@ -14,6 +14,9 @@ internal sealed record Segment(int Start, int[] Branches, int Record, long Token
     /// <summary>What stands before its text; virtual tokens are the prompt's first rows.</summary>
     internal Front Front { get; init; }
 
+    /// <summary>Rows, counted from its first, that no later row sees.</summary>
+    internal IReadOnlyList<int> Hidden { get; init; } = [];
+
     internal int Length { get; } = Branches.Sum();
 
     /// <summary>One more than the largest position of its rows, counted from its first row.</summary>
@@ -43,6 +46,8 @@ internal sealed record Segment(int Start, int[] Branches, int Record, long Token
                 mask.Slice(row * stride + before + seen, row - seen + 1).Clear();
             }
         }
+        foreach (var hidden in Hidden)
+            for (var row = hidden + 1; row < Length; row++) mask[row * stride + before + hidden] = float.NegativeInfinity;
         // Without this, the softmax of a row that pads would be NaN.
         for (var row = Length; row < width; row++) mask[row * stride + before + row] = 0;
     }

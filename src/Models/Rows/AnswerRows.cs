@@ -38,6 +38,15 @@ public static class AnswerRows
     /// <param name="context">Limits.</param>
     public static AnswerTokens Cut(AnswerTokens answer, PrepareContext context) => Answers.Cut(answer, context);
 
+    /// <summary>The group to train, cut to the limits; empty where the answer has no token that can be trained. Counts in the ledger.</summary>
+    /// <param name="answer">A row's, uncut.</param>
+    /// <param name="context">Limits, ledger.</param>
+    public static IReadOnlyList<CompletionGroup> Groups(AnswerTokens answer, PrepareContext context)
+    {
+        context.Ledger.Rows++;
+        return Answers.Groups([answer], context);
+    }
+
     /// <summary>Of each row, the completion of another one: the row before in its block, the first row's is the block's last.</summary>
     /// <param name="completions">In order, refused rows left out.</param>
     /// <param name="batch">Rows of a block: the batch size.</param>

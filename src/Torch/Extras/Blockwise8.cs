@@ -6,7 +6,7 @@ using PeftAlign.Torch.Native;
 
 namespace PeftAlign.Torch.Extras;
 
-/// <summary>A vector in 8 bits, changed in place.</summary>
+/// <summary>From vectors to 8 bits and back.</summary>
 public sealed class Blockwise8 : IDisposable
 {
     /// <summary>Values that share a factor.</summary>
@@ -14,50 +14,44 @@ public sealed class Blockwise8 : IDisposable
 
     private static readonly Operator Bucketize = new("aten::bucketize", "Tensor");
 
-    private readonly Tensor map, midpoints;
+    private readonly Tensor map;
     private readonly bool signed;
 
-    /// <summary>Zeros.</summary>
-    /// <param name="count">How many.</param>
+    /// <summary>The map on a device.</summary>
     /// <param name="signed">Whether values may be negative; else a positive one never becomes zero.</param>
-    /// <param name="device">Where.</param>
-    public Blockwise8(long count, bool signed, torch.Device device)
+    /// <param name="device">Where the vectors are.</param>
+    public Blockwise8(bool signed, torch.Device device)
     {
         this.signed = signed;
-        using var scope = torch.NewDisposeScope();
-        var values = Map(signed);
-        map = torch.tensor(values, device: device).DetachFromDisposeScope();
-        midpoints = torch.tensor(values.Zip(values.Skip(1), (a, b) => (a + b) / 2).ToArray(), device: device).DetachFromDisposeScope();
-        Codes = torch.zeros([count], torch.uint8, device).DetachFromDisposeScope();
-        Absmax = torch.zeros([(count + Blocksize - 1) / Blocksize], torch.float32, device).DetachFromDisposeScope();
+        map = torch.tensor(Map(signed), device: device).DetachFromDisposeScope();
     }
 
-    /// <summary>(n) uint8.</summary>
-    public Tensor Codes { get; }
+    /// <summary>How many factors a vector has.</summary>
+    /// <param name="count">Its values.</param>
+    public static long Factors(long count) => (count + Blocksize - 1) / Blocksize;
 
-    /// <summary>(ceil(n / 256)) float32.</summary>
-    public Tensor Absmax { get; }
-
-    /// <summary>(n) float32 the values: map[code] * absmax.</summary>
-    public Tensor Decode()
+    /// <summary>(n) float32: map[code] * factor.</summary>
+    /// <param name="codes">(n) uint8.</param>
+    /// <param name="absmax">(ceil(n / 256)) float32.</param>
+    public Tensor Decode(Tensor codes, Tensor absmax)
     {
         using var scope = torch.NewDisposeScope();
-        return map.index_select(0, Codes.to(torch.int64)).mul_(Spread()).MoveToOuterDisposeScope();
+        return map.index_select(0, codes.to(torch.int64)).mul_(Spread(absmax, codes.numel())).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Takes other values.</summary>
+    /// <summary>Overwrites codes and factors with those of other values.</summary>
     /// <param name="values">(n) float32.</param>
-    public void Encode(Tensor values)
+    /// <param name="codes">(n) uint8.</param>
+    /// <param name="absmax">(ceil(n / 256)) float32.</param>
+    public void Encode(Tensor values, Tensor codes, Tensor absmax)
     {
         using var scope = torch.NewDisposeScope();
-        var n = Codes.numel();
-        var missing = Absmax.numel() * Blocksize - n;
+        var missing = absmax.numel() * Blocksize - values.numel();
         var padded = missing == 0 ? values : torch.nn.functional.pad(values, [0, missing]);
-        Absmax.copy_(padded.view(-1, Blocksize).abs().amax([1]));
-        var codes = Bucketize.Tensor(values / Spread().clamp(min: 1e-38), midpoints, true, false);
+        absmax.copy_(padded.view(-1, Blocksize).abs().amax([1]));
+        var nearest = Nearest(values / Spread(absmax, values.numel()).clamp(min: 1e-38));
         // Of a second moment a 0 would make the next step as large as 1 / epsilon: the least positive entry stands for what is less.
-        if (!signed) codes = codes.maximum(values.gt(0).to(torch.int32));
-        Codes.copy_(codes);
+        codes.copy_(signed ? nearest : nearest.maximum(values.gt(0).to(torch.int32)));
     }
 
     /// <summary>(256) float32, sorted: for each power of ten twice as many means of neighbours between 0.1 and 1; 0 and 1.</summary>
@@ -86,11 +80,17 @@ public sealed class Blockwise8 : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose()
+    public void Dispose() => map.Dispose();
+
+    // By comparing distances: moments of 16-bit gradients meet the exact middle of two entries, where a rounded midpoint is on either
+    // side of it. Of two entries as near as each other the lower one counts.
+    private Tensor Nearest(Tensor x)
     {
-        foreach (var tensor in new[] { map, midpoints, Codes, Absmax }) tensor.Dispose();
+        var above = Bucketize.Tensor(x, map, true, false).clamp(1, 255);
+        var (lower, upper) = (map.index_select(0, above - 1), map.index_select(0, above));
+        return above - (x - lower).le(upper - x).to(torch.int32);
     }
 
     // (n) each value's factor.
-    private Tensor Spread() => Absmax.unsqueeze(1).expand(Absmax.numel(), Blocksize).reshape(-1).narrow(0, 0, Codes.numel());
+    private static Tensor Spread(Tensor absmax, long count) => absmax.unsqueeze(1).expand(absmax.numel(), Blocksize).reshape(-1).narrow(0, 0, count);
 }

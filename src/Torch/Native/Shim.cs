@@ -95,6 +95,12 @@ internal static unsafe partial class Shim
     [LibraryImport(Library)] internal static partial Status pa_cuda_count(out int count);
     [LibraryImport(Library)] internal static partial Status pa_cuda_synchronize(int device);
     [LibraryImport(Library)] internal static partial Status pa_cuda_stream(int device, out nint stream);
+    [LibraryImport(Library)] internal static partial Status pa_cuda_stream_new(int device, out long id);
+    [LibraryImport(Library)] internal static partial Status pa_cuda_stream_now(int device, out long id);
+    [LibraryImport(Library)] internal static partial Status pa_cuda_stream_use(int device, long id);
+    [LibraryImport(Library)] internal static partial Status pa_cuda_event_record(int device, long id, out nint handle);
+    [LibraryImport(Library)] internal static partial Status pa_cuda_event_wait(nint handle, int device, long id);
+    [LibraryImport(Library)] internal static partial void pa_cuda_event_release(nint handle);
     [LibraryImport(Library)] internal static partial Status pa_cuda_memory(int device, out long allocated, out long peak, out long reserved);
     [LibraryImport(Library)] internal static partial Status pa_cuda_memory_reset(int device, int peak, int emptyCache);
     [LibraryImport(Library)] internal static partial int pa_threads_get();

@@ -143,6 +143,25 @@ let ``peers' spellings are the same options`` () =
     expect 11 "'r' and 'rank' are one option" (faults (header.Replace("rank: 8", "rank: 8, r: 8")))
 
 [<Test>]
+let ``transformers' names of optimisers are ours`` () =
+    let rows = "train:\n  - { models: a, datasets: d, methods: dpo }\n"
+
+    let with' optimizer =
+        header.Replace("max_steps: 100", $"max_steps: 100, optimizer: {optimizer}")
+        + rows
+
+    for theirs, ours in
+        [
+            "adamw_torch", "adamw"
+            "adamw_torch_fused", "adamw"
+            "paged_adamw_32bit", "paged_adamw"
+            "adamw_bnb_8bit", "adamw_8bit"
+        ] do
+        same (ids (plan (with' ours))) (ids (plan (with' theirs)))
+
+    expect 15 "'adamw_16bit' is not one of adamw .* did you mean 'adamw_8bit'" (faults (with' "adamw_16bit"))
+
+[<Test>]
 let ``plugins read from JSON may leave things out`` () =
     let json =
         """[{ "provides": [{ "kind": "architecture", "name": "llama", "resultVersion": 1 }] },

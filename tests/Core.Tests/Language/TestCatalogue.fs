@@ -11,6 +11,7 @@ let option name kind (initial: string | null) : OptionSchema =
         Default = initial
         Range = ""
         Choices = [||]
+        ChoiceAliases = [||]
         Aliases = [||]
         Required = false
         Recorded = false

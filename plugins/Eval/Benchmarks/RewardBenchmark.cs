@@ -1,0 +1,103 @@
+// How a judge rates what a model writes to a dataset's prompts: the mean of a reward model's scores. An answer that the judge
+// could not rate is counted and out of the mean.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Eval.Scoring;
+
+namespace PeftAlign.Eval.Benchmarks;
+
+/// <summary>Options of reward.</summary>
+public sealed class RewardOptions
+{
+    /// <summary>The dataset whose prompts are answered; a conversation goes through the model's chat template.</summary>
+    [OptionRequired]
+    public DatasetReference? Dataset { get; set; }
+
+    /// <summary>Rates prompt and answer.</summary>
+    [OptionRequired]
+    public JudgeReference? Judge { get; set; }
+
+    /// <summary>Which of the judge's scores, from 0.</summary>
+    [OptionRange(0)]
+    public int Label { get; set; }
+
+    /// <summary>False where a larger score is worse.</summary>
+    public bool HigherIsBetter { get; set; } = true;
+
+    /// <summary>Most prompts; 0 = all.</summary>
+    [OptionRange(0)]
+    public int Limit { get; set; }
+
+    /// <summary>Most new tokens.</summary>
+    [OptionRange(1)]
+    public int MaxNewTokens { get; set; } = 256;
+
+    /// <summary>0 takes the most likely token.</summary>
+    [OptionRange(0)]
+    public double Temperature { get; set; }
+
+    /// <summary>Nucleus of sampling.</summary>
+    [OptionRange(0, 1, ExclusiveMinimum = true)]
+    public double TopP { get; set; } = 1;
+
+    /// <summary>Seed of sampling.</summary>
+    [OptionRange(0)]
+    public long Seed { get; set; }
+}
+
+internal sealed class RewardBenchmark(RewardOptions options, IPluginContext context) : IBenchmark, IAsksAgain
+{
+    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed } };
+
+    public IEnumerable<EvalItem> Items()
+    {
+        var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
+        var rows = datasets.Open(options.Dataset!);
+        return (options.Limit > 0 ? rows.Take(options.Limit) : rows).Select(row => new EvalItem(row.Row.ToString(), new JsonObject { ["prompt"] = Prompt(row) }));
+    }
+
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item)
+    {
+        var turns = (item.Document["prompt"] as JsonArray)?.Select(turn => new ChatTurn((string)turn!["role"]!, (string)turn["content"]!)).ToList();
+        return [new EvalRequest.Generate(Text(item)) { Messages = turns, MaxNewTokens = options.MaxNewTokens, Temperature = options.Temperature, TopP = options.Temperature > 0 ? options.TopP : 1, Seed = (ulong)options.Seed }];
+    }
+
+    public IReadOnlyList<EvalRequest> FollowUps(EvalItem item, IReadOnlyList<EvalResponse> responses) =>
+        [new EvalRequest.Judge(options.Judge!, new JudgeQuestion.Rate(Text(item), responses[0].Texts[0]))];
+
+    public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
+    {
+        var answer = responses[1].Judgement!;
+        var scores = new Dictionary<string, double> { ["failed"] = answer.Scores is null ? 1 : 0, ["empty"] = string.IsNullOrWhiteSpace(responses[0].Texts[0]) ? 1 : 0, ["new_tokens"] = responses[0].Tokens };
+        if (answer.Scores is { } rated)
+            scores["reward"] = options.Label < rated.Count ? rated[options.Label] : throw new UserErrorException($"label: {options.Label}; the judge has {rated.Count} scores, numbered from 0.");
+        return [new ItemScore(item.Id, scores) { Answer = responses[0].Texts[0] }];
+    }
+
+    public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
+    {
+        if (items.Count == 0) return [];
+        var rated = items.Where(i => i.Scores.ContainsKey("reward")).ToList();
+        if (rated.Count == 0) throw new InvalidDataException("the judge rated no answer; the samples say why");
+        return
+        [
+            Means.Of("reward", rated, options.HigherIsBetter),
+            Means.Of("empty", items, higherIsBetter: false),
+            Means.Of("new_tokens", items),
+            new MetricResult("failed", items.Sum(i => i.Scores["failed"]), null, items.Count, HigherIsBetter: false),
+        ];
+    }
+
+    // A text, or the turns of a conversation; each with what it needs.
+    private static JsonNode Prompt(DataRecord row)
+    {
+        if (row.Fields["prompt"] is not JsonArray turns) return row.Text("prompt");
+        if (turns.Count == 0 || turns.Any(turn => turn is not JsonObject || turn["role"] is not JsonValue || turn["content"] is not JsonValue))
+            throw new UserErrorException($"{row.Place}: 'prompt' is no list of {{role, content}}.");
+        return turns.DeepClone();
+    }
+
+    // What the judge reads: the text, or the last message.
+    private static string Text(EvalItem item) => item.Document["prompt"] is JsonArray turns ? (string)turns[^1]!["content"]! : (string)item.Document["prompt"]!;
+}

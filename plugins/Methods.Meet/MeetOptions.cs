@@ -1,0 +1,47 @@
+// Options of meet, and the ablations that they spell (docs/objectives.md has the table).
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Methods.Meet;
+
+/// <summary>Options of meet.</summary>
+[ContractTraits("controls")]
+public sealed class MeetOptions
+{
+    /// <summary>both: the controls alone, then controls and model together; controls or joint: that phase alone.</summary>
+    [OptionChoices("both", "controls", "joint")]
+    public string Stages { get; set; } = "both";
+
+    /// <summary>Of the updates, the share in which the controls alone are trained.</summary>
+    [OptionRange(0, 1, ExclusiveMinimum = true)]
+    [OptionOnlyWith("stages", "both")]
+    public double ControlShare { get; set; } = 0.5;
+
+    /// <summary>The controls: good is trained on chosen or desirable answers, bad on the others; without bad the others are left out.</summary>
+    [OptionChoices("good", "bad")]
+    public IReadOnlyList<string> Controls { get; set; } = ["good", "bad"];
+
+    /// <summary>Learning rate of the model's weights in the joint phase; learning_rate is the controls'.</summary>
+    [OptionRange(0, ExclusiveMinimum = true)]
+    [OptionOnlyWith("stages", "both", "joint")]
+    public double ModelLearningRate { get; set; } = 1e-5;
+
+    /// <summary>In the joint phase, the controls' learning rate as a factor of learning_rate; 0 keeps the controls as they are.</summary>
+    [OptionRange(0)]
+    [OptionOnlyWith("stages", "both", "joint")]
+    public double JointControlFactor { get; set; } = 0.1;
+
+    /// <summary>What the joint phase minimises: nll, as the first phase; or dpo, preferring under good the chosen and under bad the rejected answer, with the policy at the phase's beginning as reference.</summary>
+    [OptionChoices("nll", "dpo")]
+    [OptionOnlyWith("stages", "both", "joint")]
+    public string JointLoss { get; set; } = "nll";
+
+    /// <summary>DPO's beta.</summary>
+    [OptionRange(0, ExclusiveMinimum = true)]
+    [OptionOnlyWith("joint_loss", "dpo")]
+    public double Beta { get; set; } = 0.1;
+
+    /// <summary>Of -log p, an answer's mean over its tokens, or their sum; then the mean over answers.</summary>
+    [OptionChoices("mean", "sum")]
+    public string LossType { get; set; } = "mean";
+}

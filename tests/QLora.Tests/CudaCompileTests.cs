@@ -1,0 +1,54 @@
+// The CUDA kernels through clang, where there is no nvcc: against declarations of the runtime of our own (Cuda/cuda_runtime.h) both
+// sides of cuda.cu compile, and the device's side is code that needs nothing else. What the kernels compute is tested by running
+// their bodies on the processor; that they run on a GPU is not shown here.
+
+using System.Diagnostics;
+using System.Text.RegularExpressions;
+
+namespace PeftAlign.Peft.QLora.Tests;
+
+public class CudaCompileTests
+{
+    private static readonly string[] Common = ["-x", "cuda", "-std=c++17", "-O2", "-D__CUDACC__", "-nocudainc", "-nocudalib", "-Wall", "-Wextra", "-Werror", "-Xclang", "-target-sdk-version=11.5"];
+
+    [Test]
+    public void Device_GetsThreeKernelsThatCallNothing()
+    {
+        var ptx = Compile("--cuda-device-only", "--cuda-gpu-arch=sm_80");
+        var kernels = Regex.Matches(ptx, @"\.entry (\S+)\(").Select(m => m.Groups[1].Value).ToList();
+        Assert.That(kernels, Has.Count.EqualTo(3));
+        foreach (var body in new[] { "quantise_block", "decode_block", "product_block" }) Assert.That(kernels, Has.One.Contains(body));
+        Assert.That(ptx, Does.Not.Match(@"\bcall\b"), "a function that no device has");
+        // Phases that share memory are kept apart: at least one barrier in each kernel.
+        Assert.That(Regex.Matches(ptx, @"bar\.sync"), Has.Count.GreaterThanOrEqualTo(3));
+        // A decoded value is one product, rounded once, so that it has the processor's bits.
+        var decode = ptx[ptx.IndexOf("decode_block", StringComparison.Ordinal)..ptx.IndexOf("product_block", StringComparison.Ordinal)];
+        Assert.That(decode, Does.Contain("mul.rn.f32").And.Contain("add.rn.f32").And.Not.Contain("fma.rn.f32"));
+    }
+
+    [Test]
+    public void Host_LaunchesThem() => Assert.That(Regex.Matches(Compile("--cuda-host-only"), @"call\w*\s+cudaLaunchKernel"), Has.Count.GreaterThanOrEqualTo(3));
+
+    private static string Compile(params string[] side)
+    {
+        using var folder = new TemporaryFolder();
+        var assembly = Path.Combine(folder.Path, "out.s");
+        string[] arguments = [.. Common, .. side, "-I", Path.Combine(Golden.Repository, "tests", "QLora.Tests", "Cuda"), "-S", "-o", assembly, Path.Combine(Golden.Repository, "plugins", "Peft.QLora", "native", "cuda.cu")];
+        var start = new ProcessStartInfo(Clang(), arguments) { RedirectStandardError = true };
+        using var process = Process.Start(start)!;
+        var said = process.StandardError.ReadToEnd();
+        process.WaitForExit();
+        if (said.Contains("No available targets", StringComparison.Ordinal) || said.Contains("nvptx", StringComparison.OrdinalIgnoreCase) && said.Contains("unknown target", StringComparison.Ordinal)) Assert.Ignore("this clang compiles for no NVIDIA device");
+        Assert.That(process.ExitCode, Is.Zero, said);
+        return File.ReadAllText(assembly);
+    }
+
+    private static string Clang()
+    {
+        var folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(':', StringSplitOptions.RemoveEmptyEntries);
+        var names = Enumerable.Range(14, 10).Select(version => $"clang++-{version}").Prepend("clang++");
+        var found = names.SelectMany(name => folders.Select(folder => Path.Combine(folder, name))).FirstOrDefault(File.Exists);
+        if (found is null) Assert.Ignore("no clang++ here; apt-get install clang shows whether the CUDA kernels compile");
+        return found!;
+    }
+}
