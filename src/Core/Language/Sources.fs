@@ -176,7 +176,8 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
             match dataset.Source with
             | Mixture parts ->
                 // Sums in the order of the values, so that the manifest's order does not show in the last digit.
-                let total = parts |> List.map (fun (_, weight, _) -> weight) |> List.sort |> List.sum
+                let total =
+                    parts |> List.map (fun (_, weight, _) -> weight) |> List.sort |> List.sum
 
                 let part (name, weight, _) =
                     Map

@@ -32,7 +32,7 @@ internal sealed class ModelDesk(JobContext job) : IModels, IDisposable
 
     private RequestRunner Load(JsonObject definition)
     {
-        var place = Policies.Place(job, definition);
+        var (place, _) = Policies.Place(job, definition).Under(null);
         var policy = Policies.Load(job, place);
         return new RequestRunner(EvalModel.Of(place.Base, policy.Model, policy.Mode, policy.Tokenizer, policy.ChatTemplate), judges: null, asking: null, job.Cancellation);
     }
