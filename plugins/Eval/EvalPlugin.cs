@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Eval.Benchmarks;
+using PeftAlign.Eval.Comparisons;
 using PeftAlign.Eval.Judges;
 using PeftAlign.Eval.Tasks;
 
@@ -16,14 +17,16 @@ public sealed class EvalPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IBenchmark, PreferenceOptions>("preference", resultVersion: 2, (context, options) => new PreferenceBenchmark(options, context));
-        registry.Add<IBenchmark, RewardOptions>("reward", resultVersion: 1, (context, options) => new RewardBenchmark(options, context));
         registry.Add<IBenchmark, MmluOptions>("mmlu", resultVersion: 1, (_, options) => new MmluBenchmark(options));
         registry.Add<IBenchmark, BbhOptions>("bbh", resultVersion: 1, (_, options) => new BbhBenchmark(options));
         registry.Add<IBenchmark, PerplexityOptions>("perplexity", resultVersion: 1, (_, options) => new PerplexityBenchmark(options));
         registry.Add<IBenchmark, ParaphraseOptions>("paraphrase", resultVersion: 2, (_, options) => new ParaphraseBenchmark(options));
-        registry.Add<IBenchmark, SonnetOptions>("sonnets", resultVersion: 2, (_, options) => new SonnetBenchmark(options));
+        registry.Add<IBenchmark, SonnetOptions>("sonnets", resultVersion: 3, (_, options) => new SonnetBenchmark(options));
         registry.Add<IBenchmark, ToxicityOptions>("real_toxicity", resultVersion: 2, (_, options) => new ToxicityBenchmark(options));
         registry.Add<IBenchmark, RedInstructOptions>("red_instruct", resultVersion: 2, (_, options) => new RedInstructBenchmark(options));
+        registry.Add<IBenchmark, AlpacaEvalOptions>("alpaca_eval", resultVersion: 1, (_, options) => new AlpacaEvalBenchmark(options));
+        registry.Add<IBenchmark, WinrateOptions>("winrate", resultVersion: 1, (context, options) => options.Benchmark(context));
+        registry.Add<IBenchmark, RewardOptions>("reward", resultVersion: 1, (context, options) => new RewardBenchmark(options, context));
         registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 1, (_, options) => new TasksBenchmark(options));
         registry.Add<IJudge, CausalOptions>("causal", resultVersion: 1, (context, options) => new CausalJudge(options, context));
         registry.Add<IJudge, OpenAiOptions>("openai", resultVersion: 1, (_, options) => new OpenAiJudge(options));

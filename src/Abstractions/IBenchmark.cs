@@ -14,7 +14,8 @@ public interface IBenchmark
     /// <exception cref="UserErrorException">Data is missing or broken.</exception>
     IEnumerable<EvalItem> Items();
 
-    /// <summary>What to ask a model about an item. What is asked depends on the item alone, so that a run resumes anywhere.</summary>
+    /// <summary>What to ask a model about an item, or a judge where the answers are there already; nothing where the item brings a
+    /// judgement too. What is asked depends on the item alone, so that a run resumes anywhere.</summary>
     /// <param name="item">One of Items.</param>
     IReadOnlyList<EvalRequest> Requests(EvalItem item);
 

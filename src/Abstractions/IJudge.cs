@@ -42,6 +42,9 @@ public sealed record JudgeInfo(string Annotator, JudgeSkills Skills)
 {
     /// <summary>False where a larger rating is worse.</summary>
     public bool HigherIsBetter { get; init; } = true;
+
+    /// <summary>Folder in which what it was asked and replied is kept; null where it keeps nothing of its own.</summary>
+    public string? Transcript { get; init; }
 }
 
 /// <summary>Something asked of a judge.</summary>

@@ -152,11 +152,13 @@ public sealed class BenchmarkTests
         foreach (var (name, numbers) in golden.AsObject().Where(e => e.Key.StartsWith("predictions/", StringComparison.Ordinal)))
         {
             var written = SonnetBenchmark.Parted(File.ReadAllText(Places.Shared($"data/sonnets/{name}")));
-            var scores = items.SelectMany((item, k) => benchmark.Score(item, [new EvalResponse(0, 1, false) { Texts = [written[k][((string)item.Document["prompt"]!).Length..]] }])).ToList();
+            var scores = items.SelectMany((item, k) => benchmark.Score(item, [new EvalResponse(0, 1, false) { Texts = [written[k][((string)item.Document["prompt"]!).Length..]] }, new EvalResponse(-30 * (k + 1), 10 + k, false)])).ToList();
             var results = benchmark.Aggregate(scores);
             Assert.That(results[0].Value, Is.EqualTo((double)numbers!["corpus_chrf2"]!).Within(0.2), "the course's files write the prompt anew, blanks apart");
             Assert.That(results[1].Value, Is.EqualTo(24.765731214858697).Within(1e-9), "the floor of the prompts alone");
             Assert.That(results[2].Value, Is.InRange(40.9, 41.9), "the floor of copied lines");
+            Assert.That((results[3].Metric, results[3].Value), Is.EqualTo(("nll", 30.0 * 78 / (120 + 66))), "of all sonnets' tokens together");
+            Assert.That(((EvalRequest.LogLikelihood)benchmark.Requests(items[0])[1]) is var asked && asked.Context + asked.Continuation == (string?)items[0].Document["sonnet"], Is.True, "the whole sonnet");
         }
     }
 

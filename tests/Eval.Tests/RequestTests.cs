@@ -33,7 +33,7 @@ public sealed class RequestTests
             Assert.That(pair.Cut, Is.EqualTo((int)row["tokens_cut_from_left"]!), what);
             Assert.That(pair.Context, Is.EqualTo(Ids(row["context_ids"]!)[pair.Cut..]), what);
             Assert.That(pair.Context.Length + pair.Continuation.Length - 1, Is.EqualTo((int)row["tokens_fed"]!), what);
-            using var runner = new RequestRunner(model, null, new BenchmarkInfo("requests", 1) { AsHarness = true, AddSpecialTokens = special }, CancellationToken.None);
+            using var runner = new RequestRunner(() => model, null, new BenchmarkInfo("requests", 1) { AsHarness = true, AddSpecialTokens = special }, CancellationToken.None);
             var answer = runner.Answer([runner.Encode(new Asked(new EvalItem("1", []), 0, [ask]))])[0][0];
             Assert.That(answer.LogProb, Is.EqualTo((double)row["loglikelihood"]!).Within(Tolerance), what);
             Assert.That(answer.IsGreedy, Is.EqualTo((bool)row["is_greedy"]!), what);
@@ -47,8 +47,8 @@ public sealed class RequestTests
         const string Header = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her friends. ";
         string[] middles = ["One day, she", "Her mom said that", "The dog", "They saw a big, red ball and then the"];
         Asked[] items = [.. middles.Select((m, k) => new Asked(new EvalItem($"{k}", []), k, [new EvalRequest.LogLikelihood(Header + m, " went home."), new EvalRequest.LogLikelihood(Header + m, " was"), new EvalRequest.LogLikelihood("", " was")]))];
-        using var apart = new RequestRunner(model, null, null, CancellationToken.None);
-        using var together = new RequestRunner(model, null, null, CancellationToken.None);
+        using var apart = new RequestRunner(() => model, null, null, CancellationToken.None);
+        using var together = new RequestRunner(() => model, null, null, CancellationToken.None);
         var encoded = items.Select(together.Encode).ToList();
         together.Share(encoded);
         Assert.That(together.Shared, Is.GreaterThan(30), "the header's tokens");

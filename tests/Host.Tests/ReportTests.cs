@@ -83,8 +83,22 @@ public sealed partial class ReportTests
                 ["n-samples"] = new JsonObject { [benchmark] = new JsonObject { ["effective"] = 100 } },
                 ["higher_is_better"] = new JsonObject { [benchmark] = new JsonObject { ["acc"] = true } },
             };
+            string Row(int k, string answer) => $$$"""{"doc_id":"{{{k % 50}}}","doc":{"prompt":"<b>item</b> {{{k}}}"},"filter":"none","filtered_resps":{{{answer}}},"acc":{{{(k * 37 % 100 < yes ? 1 : 0)}}}}""";
+            var rows = Enumerable.Range(0, 100);
+            // The quiz is a group of two parts with ids of their own; the other one is judged, and its answers are texts.
+            if (benchmark == "quiz")
+            {
+                results["group_subtasks"] = new JsonObject { ["quiz"] = new JsonArray("quiz_b", "quiz_a") };
+                File.WriteAllLines(Path.Combine(folder, "jobs", id, "samples_quiz_b.jsonl"), rows.Take(50).Select(k => Row(k, "null")));
+                File.WriteAllLines(Path.Combine(folder, "jobs", id, "samples_quiz_a.jsonl"), rows.Skip(50).Select(k => Row(k, "null")));
+            }
+            else
+            {
+                results["configs"] = new JsonObject { [benchmark] = new JsonObject { ["annotator"] = "openai judge-1", ["baseline"] = "someone" } };
+                File.WriteAllLines(Path.Combine(folder, "jobs", id, $"samples_{benchmark}.jsonl"), rows.Select(k => Row(k, $"\"{kind} said {k}\"").Replace($"\"doc_id\":\"{k % 50}\"", $"\"doc_id\":\"{k}\"", StringComparison.Ordinal)));
+                File.WriteAllText(Path.Combine(folder, "jobs", id, "judging.json"), """[{"annotator":"judge-1","questions":100,"failures":3,"seconds":2.5,"requests":60,"from_cache":40,"retries":2,"prompt_tokens":1000,"completion_tokens":50,"price":0.125,"transcript":"judges","definition":"d"}]""");
+            }
             File.WriteAllText(Path.Combine(folder, "jobs", id, "results.json"), results.ToJsonString());
-            File.WriteAllLines(Path.Combine(folder, "jobs", id, $"samples_{benchmark}.jsonl"), Enumerable.Range(0, 100).Select(k => $$$"""{"doc_id":"{{{k}}}","doc":{"prompt":"<b>item</b> {{{k}}}"},"acc":{{{(k * 37 % 100 < yes ? 1 : 0)}}}}"""));
         }
     }
 
@@ -135,6 +149,31 @@ public sealed partial class ReportTests
         foreach (Match svg in Svg().Matches(text)) Assert.That(() => System.Xml.Linq.XDocument.Parse(svg.Value), Throws.Nothing);
         Assert.That(Svg().Matches(text), Has.Count.GreaterThan(6));
         Assert.That(text, Does.Not.Contain("NaN"));
+    }
+
+    [Test]
+    public void Judges_are_named_and_paid_for()
+    {
+        var report = JsonNode.Parse(Run(folder, "--json").Out)!;
+        var judge = report["judges"]!.AsArray().Single()!;
+        var evaluations = jobs.Count(j => ((string)j!["label"]!).StartsWith("evaluate/real_toxicity", StringComparison.Ordinal));
+        Assert.That(((long)judge["questions"]!, (long)judge["failures"]!, (long)judge["retries"]!, (double)judge["price"]!), Is.EqualTo((100L * evaluations, 3L * evaluations, 2L * evaluations, 0.125 * evaluations)));
+        Assert.That(report["results"]!.AsArray().Where(r => (string?)r!["benchmark"] == "real_toxicity").Select(r => ((string?)r!["annotator"], (string?)r["baseline"])), Is.All.EqualTo(("openai judge-1", "someone")));
+        var page = Path.Combine(folder, "judged.html");
+        Assert.That(Run(folder, "--out", page).Code, Is.Zero);
+        Assert.That(File.ReadAllText(page), Does.Contain("judged by openai judge-1; against someone; n = 100").And.Contain("<td>judge-1<br><small>replies in judges</small></td>"));
+        Assert.That(Run(folder, "--format", "md").Out, Does.Contain("| real_toxicity acc (judged by openai judge-1; against someone; n = 100) |").And.Contain("## Judges"));
+    }
+
+    [Test]
+    public void Checkpoints_stand_at_their_steps_and_answers_side_by_side()
+    {
+        var page = Path.Combine(folder, "curves.html");
+        Assert.That(Run(folder, "--out", page).Code, Is.Zero);
+        var text = File.ReadAllText(page);
+        var curve = Svg().Matches(text).Select(m => m.Value).First(svg => svg.Contains("over optimiser steps", StringComparison.Ordinal));
+        Assert.That(Regex.Matches(curve, "class=\"tick middle\"[^>]*>([^<]*)<").Select(m => m.Groups[1].Value), Is.EqualTo(new[] { "4", "8" }), "numbers, not exponents");
+        Assert.That(text, Does.Contain("untouched said").And.Contain("trained said").And.Contain("class=\"pair\""));
     }
 
     [Test]

@@ -1,8 +1,9 @@
 // How a judge rates what a model writes to a dataset's prompts: the mean of a reward model's scores. An answer that the judge
-// could not rate is counted and out of the mean.
+// could not rate is counted and out of the mean. Beside it stands how long the answers are, since reward models like length.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Eval.Comparisons;
 using PeftAlign.Eval.Scoring;
 
 namespace PeftAlign.Eval.Benchmarks;
@@ -48,7 +49,7 @@ public sealed class RewardOptions
 
 internal sealed class RewardBenchmark(RewardOptions options, IPluginContext context) : IBenchmark, IAsksAgain
 {
-    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed } };
+    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed } };
 
     public IEnumerable<EvalItem> Items()
     {
@@ -69,21 +70,22 @@ internal sealed class RewardBenchmark(RewardOptions options, IPluginContext cont
     public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
     {
         var answer = responses[1].Judgement!;
-        var scores = new Dictionary<string, double> { ["failed"] = answer.Scores is null ? 1 : 0, ["empty"] = string.IsNullOrWhiteSpace(responses[0].Texts[0]) ? 1 : 0, ["new_tokens"] = responses[0].Tokens };
+        var scores = new Dictionary<string, double> { ["failed"] = answer.Scores is null ? 1 : 0, ["empty"] = string.IsNullOrWhiteSpace(responses[0].Texts[0]) ? 1 : 0, ["new_tokens"] = responses[0].Tokens, ["length"] = Pair.Length(responses[0].Texts[0]) };
         if (answer.Scores is { } rated)
             scores["reward"] = options.Label < rated.Count ? rated[options.Label] : throw new UserErrorException($"label: {options.Label}; the judge has {rated.Count} scores, numbered from 0.");
-        return [new ItemScore(item.Id, scores) { Answer = responses[0].Texts[0] }];
+        return [new ItemScore(item.Id, scores) { Answer = responses[0].Texts[0], Details = answer.Failure is { } why ? new JsonObject { ["failure"] = why } : null }];
     }
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
     {
         if (items.Count == 0) return [];
         var rated = items.Where(i => i.Scores.ContainsKey("reward")).ToList();
-        if (rated.Count == 0) throw new InvalidDataException("the judge rated no answer; the samples say why");
+        if (rated.Count == 0) throw new InvalidDataException($"the judge rated none of {items.Count} answers; of the first one it said: {(string?)items[0].Details?["failure"] ?? "nothing"}");
         return
         [
             Means.Of("reward", rated, options.HigherIsBetter),
             Means.Of("empty", items, higherIsBetter: false),
+            Means.Of("length", items),
             Means.Of("new_tokens", items),
             new MetricResult("failed", items.Sum(i => i.Scores["failed"]), null, items.Count, HigherIsBetter: false),
         ];

@@ -1,5 +1,6 @@
 // Sonnets continued from their first three lines (the default project of CS224N): chrF of whole sonnets, prompt included. Beside
-// it stands its floor: the score of the prompts alone, and of prompts with the last lines of a random training sonnet.
+// it stands its floor: the score of the prompts alone, and of prompts with the last lines of a random training sonnet; and the negative
+// log-likelihood per token of the lines that were to be written.
 
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -58,7 +59,7 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
     // Draws of the floor with copied lines.
     private const int Draws = 20;
 
-    public BenchmarkInfo Info { get; } = new("sonnets", 2)
+    public BenchmarkInfo Info { get; } = new("sonnets", 3)
     {
         Settings = new JsonObject { ["lines"] = options.Lines, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["floor_draws"] = Draws },
     };
@@ -72,19 +73,24 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
         return (options.Limit > 0 ? sonnets.Take(options.Limit) : sonnets).Select((sonnet, k) => new EvalItem($"{k}", new JsonObject { ["prompt"] = Head(sonnet), ["sonnet"] = sonnet }));
     }
 
-    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [new EvalRequest.Generate((string)item.Document["prompt"]!)
-    {
-        MaxNewTokens = options.MaxNewTokens,
-        Temperature = options.Temperature,
-        TopP = options.Temperature > 0 ? options.TopP : 1,
-        Seed = (ulong)options.Seed,
-    }];
+    // Beside what the model writes, how likely it finds the lines that Shakespeare wrote: chrF hardly tells models apart.
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item) =>
+    [
+        new EvalRequest.Generate((string)item.Document["prompt"]!)
+        {
+            MaxNewTokens = options.MaxNewTokens,
+            Temperature = options.Temperature,
+            TopP = options.Temperature > 0 ? options.TopP : 1,
+            Seed = (ulong)options.Seed,
+        },
+        new EvalRequest.LogLikelihood((string)item.Document["prompt"]!, "\n" + Tail((string)item.Document["sonnet"]!)),
+    ];
 
     public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
     {
         var (prompt, sonnet) = ((string)item.Document["prompt"]!, (string)item.Document["sonnet"]!);
         var written = prompt + responses[0].Texts[0];
-        return [new ItemScore(item.Id, new Dictionary<string, double> { ["sentence_chrf"] = Chrf.Sentence(written, sonnet), ["new_tokens"] = responses[0].Tokens })
+        return [new ItemScore(item.Id, new Dictionary<string, double> { ["sentence_chrf"] = Chrf.Sentence(written, sonnet), ["new_tokens"] = responses[0].Tokens, ["nll"] = -responses[1].LogProb, ["tokens"] = responses[1].Tokens })
         {
             Target = sonnet,
             Answer = written,
@@ -107,6 +113,7 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
         var (tails, random) = (Read(options.Train).Select(Tail).ToList(), new PythonRandom(0));
         var floors = Enumerable.Range(0, Draws).Select(_ => Of(prompts.Select(p => p + "\n" + tails[(int)(random.Double() * tails.Count)]), meant)).ToList();
         results.Add(Means.Of("chrf_floor_copied", floors) with { Count = items.Count });
+        results.Add(new MetricResult("nll", items.Sum(i => i.Scores["nll"]) / items.Sum(i => i.Scores["tokens"]), StandardErrors.Bootstrap(items.Count, rows => rows.Sum(r => items[r].Scores["nll"]) / rows.Sum(r => items[r].Scores["tokens"]), options.BootstrapIters), items.Count, HigherIsBetter: false));
         return results;
     }
 

@@ -68,10 +68,11 @@ internal sealed class ClassifierJudge : IJudge
 
     public IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> questions, CancellationToken cancel = default)
     {
-        var rows = new List<int[]>();
-        foreach (var question in questions)
-            foreach (var (prompt, response) in Texts(question)) rows.Add(Encode(prompt, response));
-        var scores = new Queue<double[]>(Scores(rows, cancel));
+        // Each answer is rated alone, so that the second order of a pair asks nothing new.
+        var texts = questions.SelectMany(Texts).ToList();
+        var distinct = texts.Distinct().ToList();
+        var known = distinct.Zip(Scores([.. distinct.Select(t => Encode(t.Prompt, t.Response))], cancel)).ToDictionary(pair => (pair.First.Prompt, pair.First.Response), pair => pair.Second);
+        var scores = new Queue<double[]>(texts.Select(t => known[(t.Prompt, t.Response)]));
         return [.. questions.Select(q => q is JudgeQuestion.Rate ? Rated(scores.Dequeue()) : Compared(scores.Dequeue()[options.Label], scores.Dequeue()[options.Label]))];
     }
 

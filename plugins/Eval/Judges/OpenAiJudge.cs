@@ -22,7 +22,7 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
         prompts = new JudgePrompts(options.CompareTemplate, options.RateTemplate);
         transcript = new Transcript(options.Transcript);
         service = new ChatService(options);
-        Info = new JudgeInfo(options.Model, JudgeSkills.Rate | JudgeSkills.Compare | JudgeSkills.Ask);
+        Info = new JudgeInfo(options.Model, JudgeSkills.Rate | JudgeSkills.Compare | JudgeSkills.Ask) { Transcript = transcript.Folder };
     }
 
     public JudgeInfo Info { get; }

@@ -11,18 +11,19 @@ namespace PeftAlign.Eval.Judges;
 
 internal sealed class Transcript
 {
-    private readonly string folder;
+    /// <summary>Where it lies.</summary>
+    internal string Folder { get; }
 
     internal Transcript(string folder)
     {
-        this.folder = folder.Length > 0 ? Path.GetFullPath(folder) : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "peftalign", "judges");
+        Folder = folder.Length > 0 ? Path.GetFullPath(folder) : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache", "peftalign", "judges");
         try
         {
-            Directory.CreateDirectory(this.folder);
+            Directory.CreateDirectory(Folder);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UserErrorException($"The judge's transcript folder {this.folder} cannot be made ({e.Message}); give another one.");
+            throw new UserErrorException($"The judge's transcript folder {Folder} cannot be made ({e.Message}); give another one.");
         }
     }
 
@@ -52,5 +53,5 @@ internal sealed class Transcript
         File.Move(partial, Place(key), overwrite: true);
     }
 
-    private string Place(string key) => Path.Combine(folder, key + ".json");
+    private string Place(string key) => Path.Combine(Folder, key + ".json");
 }

@@ -19,6 +19,7 @@ internal static class BenchParts
         ["score"] = Score,
         ["load"] = Load,
         ["merge"] = Merge,
+        ["qlora"] = TrainingStep.Measure,
         ["scaling"] = Scaling,
         ["start-up"] = StartUp,
     };
@@ -37,7 +38,7 @@ internal static class BenchParts
             foreach (var batch in (int[])[1, 8])
             {
                 var (ours, peer, mine, other) = effort.Kept("generate", work.Model(shape), work.Prompts(batch), cancel);
-                yield return new("generate", $"{shape}, greedy, {batch} prompts of 64, {Workload.NewTokens} new tokens each", ours, peer, Same(mine, other));
+                yield return new("generate", $"{shape}, greedy, {batch} {(batch == 1 ? "prompt" : "prompts")} of 64, {Workload.NewTokens} new tokens each", ours, peer, Same(mine, other));
             }
     }
 

@@ -21,6 +21,7 @@ internal static class Catalogue
         ChatCommand.Entry,
         JudgeCommand.Entry,
         EvalCommand.Entry,
+        WinrateCommand.Entry,
         TokenizeCommand.Entry,
         QuantizeCommand.Entry,
         MergeCommand.Entry,

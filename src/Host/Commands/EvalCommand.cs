@@ -49,6 +49,8 @@ internal static class EvalCommand
     private static IEnumerable<string> Lines(JsonObject results)
     {
         foreach (var (task, row) in results["results"]!.AsObject())
+        {
+            if (results["configs"]?[task] is { } settings && settings["annotator"] is not null && settings["baseline"] is not null) yield return $"{task}  {PairLines.Who(settings)}";
             foreach (var (key, value) in row!.AsObject().Where(e => e.Key.Contains(',') && !e.Key.Contains("_stderr,", StringComparison.Ordinal)))
             {
                 var (metric, filter) = (key[..key.LastIndexOf(',')], key[(key.LastIndexOf(',') + 1)..]);
@@ -56,5 +58,6 @@ internal static class EvalCommand
                 var shown = value is JsonValue v && v.TryGetValue<double>(out var n) ? n.ToString(Math.Abs(n) < 1000 ? "0.0000" : "0.00", CultureInfo.InvariantCulture) : value!.ToString();
                 yield return $"{task}  {metric}{(filter == "none" ? "" : "," + filter)} {shown}{error}  ({row["sample_len"]})";
             }
+        }
     }
 }

@@ -24,7 +24,8 @@ internal sealed class EvalFlags
     private readonly Option<int?> limit = new("--limit") { HelpName = "N", Description = "Most items of each task." };
     private readonly Option<int?> samples = new("--samples") { HelpName = "K", Description = "Answers to each prompt, for benchmarks that sample." };
     private readonly Option<string?> template = new("--template") { HelpName = "NAME", Description = "Which of a benchmark's prompts." };
-    private readonly Option<string?> judge = new("--judge") { HelpName = "DIR", Description = "A classifier's folder, for judged benchmarks." };
+    private readonly JudgeFlags judge = new();
+    private readonly Option<string?> baseline = new("--baseline") { HelpName = "NAME_OR_FILE", Description = "Whose answers the model's are compared with: a name among the benchmark's outputs, or a file." };
     private readonly Option<bool> chat = new("--chat") { Description = "Prompts go through the model's chat template." };
     private readonly Option<string?> chatTemplate = new("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the model's." };
     private readonly Option<bool?> bos = new("--bos") { HelpName = "true|false", Description = "Whether texts get a begin token (default: as the tokenizer's files say)." };
@@ -33,7 +34,8 @@ internal sealed class EvalFlags
 
     internal void AddTo(Command command)
     {
-        foreach (var option in (Option[])[benchmarks, task, target, data, shots, limit, samples, template, judge, chat, chatTemplate, bos, bootstrap, other]) command.Add(option);
+        foreach (var option in (Option[])[benchmarks, task, target, data, shots, limit, samples, template, baseline, chat, chatTemplate, bos, bootstrap, other]) command.Add(option);
+        judge.AddTo(command);
     }
 
     /// <exception cref="UserErrorException">An unknown benchmark, or a flag that none of them has.</exception>
@@ -49,7 +51,7 @@ internal sealed class EvalFlags
         if (ofTasks.Count > 0 && files.Length == 0) throw new UserError($"--benchmarks {ofTasks[0]}", "is no benchmark", Near.DidYouMean(ofTasks[0], known.Select(k => k.Contract.Name)) ?? $"benchmarks are {Known()}; --task makes others known");
         var asked = own.Select(n => (Name: n, Options: new JsonObject())).ToList();
         if (files.Length > 0 && (names.Length == 0 || ofTasks.Count > 0)) asked.Add(("tasks", OfTasks(files, ofTasks, parsed.GetValue(data))));
-        foreach (var (name, value) in Given(parsed, seed)) Give(asked, plugins, name, value);
+        foreach (var (name, value) in Given(parsed, plugins, seed)) Give(asked, plugins, name, value);
         foreach (var text in parsed.GetValue(other) ?? []) Give(asked, plugins, text);
         return new EvalRequestLine(parsed.GetValue(target)!, asked, parsed.GetValue(chatTemplate));
     }
@@ -62,38 +64,33 @@ internal sealed class EvalFlags
         return options;
     }
 
-    private IEnumerable<(string Name, JsonNode Value)> Given(ParseResult parsed, long? seed)
+    private IEnumerable<(string Name, JsonNode Value)> Given(ParseResult parsed, PluginCatalogue plugins, long? seed)
     {
         if (parsed.GetValue(data) is { } folder) yield return ("path", folder);
         if (parsed.GetValue(shots) is { } k) yield return ("shots", k);
         if (parsed.GetValue(limit) is { } most) yield return ("limit", most);
         if (parsed.GetValue(samples) is { } n) yield return ("samples", n);
         if (parsed.GetValue(template) is { } prompt) yield return ("template", prompt);
-        if (parsed.GetValue(judge) is { } by) yield return ("judge", Judge(by));
+        if (judge.Read(parsed, plugins) is { } by) yield return ("judge", by);
+        if (parsed.GetValue(baseline) is { } other) yield return File.Exists(other) ? ("baseline_outputs", Path.GetFullPath(other)) : ("baseline", other);
         if (parsed.GetValue(chat)) yield return ("chat", true);
         if (parsed.GetValue(bos) is { } begin) yield return ("bos", begin);
         if (parsed.GetValue(bootstrap) is { } iterations) yield return ("bootstrap_iters", iterations);
         if (seed is { } number) yield return ("seed", number);
     }
 
-    private static JsonObject Judge(string folder) => Directory.Exists(folder)
-        ? new JsonObject { ["name"] = "classifier", ["options"] = new JsonObject { ["path"] = Path.GetFullPath(folder) } }
-        : throw new UserError($"--judge {folder}", "is no folder", "give the folder of a sequence classifier; other judges are named in manifests");
-
     // --data of tasks is their root, not their path.
     private static void Give(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, string option, JsonNode value)
     {
         var takers = asked.Where(a => Has(plugins, a.Name, option) && !(a.Name == "tasks" && option == "path")).ToList();
-        if (takers.Count == 0 && !(option == "path" && asked.Exists(a => a.Name == "tasks"))) throw new UserError($"--{(option == "path" ? "data" : option.Replace('_', '-'))}", $"is no option of {string.Join(", ", asked.Select(a => a.Name))}", "leave it out");
+        if (takers.Count == 0 && !(option == "path" && asked.Exists(a => a.Name == "tasks"))) throw new UserError($"--{(option == "path" ? "data" : option == "baseline_outputs" ? "baseline" : option.Replace('_', '-'))}", $"is no option of {string.Join(", ", asked.Select(a => a.Name))}", "leave it out");
         foreach (var taker in takers) taker.Options[option] = value.DeepClone();
     }
 
     private static void Give(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, string text)
     {
         if (text.Split('=', 2) is not [var key, var value]) throw new UserError($"--option {text}", "is no KEY=VALUE", "write it with =");
-        JsonNode node = long.TryParse(value, System.Globalization.CultureInfo.InvariantCulture, out var whole) ? whole
-            : double.TryParse(value, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number
-            : value is "true" or "false" ? value == "true" : value;
+        var node = JudgeFlags.Value(value);
         if (asked.FindIndex(a => key.StartsWith(a.Name + ".", StringComparison.Ordinal)) is >= 0 and var at) Give([asked[at]], plugins, key[(asked[at].Name.Length + 1)..], node);
         else Give(asked, plugins, key, node);
     }

@@ -20,9 +20,8 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     /// <returns>The content of results.json.</returns>
     internal JsonObject Run()
     {
-        var folder = new JobFolder(Path.GetFullPath(asked.Out));
+        var folder = Folder(asked.Out);
         _ = choice.Resolved(); // an unknown control is found before anything is written
-        ThrowIfOthers(folder);
         var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []);
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
         var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
@@ -63,26 +62,30 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         return $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{session.Global.Dtype ?? "float32"} {template}";
     }
 
-    private void ThrowIfOthers(JobFolder folder)
+    /// <summary>The folder of results.</summary>
+    /// <exception cref="UserError">It holds something else.</exception>
+    internal static JobFolder Folder(string target)
     {
-        if (File.Exists(folder.Path)) throw new UserError($"--out {asked.Out}", "is a file", "give a folder");
+        var folder = new JobFolder(Path.GetFullPath(target));
+        if (File.Exists(folder.Path)) throw new UserError($"--out {target}", "is a file", "give a folder");
         if (Directory.Exists(folder.Path) && !File.Exists(folder.File("records.jsonl")) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not "hashes.json"))
-            throw new UserError($"--out {asked.Out}", "holds other things than an evaluation", "give a new or empty folder");
+            throw new UserError($"--out {target}", "holds other things than an evaluation", "give a new or empty folder");
+        return folder;
     }
+}
 
-    /// <summary>What plugins log: warnings as remarks, the rest as details.</summary>
-    private sealed class RemarkLogger(Output output) : ILogger
+/// <summary>What plugins log: warnings as remarks, the rest as details.</summary>
+internal sealed class RemarkLogger(Output output) : ILogger
+{
+    public IDisposable? BeginScope<TState>(TState state)
+        where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            if (logLevel >= LogLevel.Warning) output.Remark($"warning: {formatter(state, exception)}");
-            else output.Detail(formatter(state, exception));
-        }
+        if (logLevel >= LogLevel.Warning) output.Remark($"warning: {formatter(state, exception)}");
+        else output.Detail(formatter(state, exception));
     }
 }
 

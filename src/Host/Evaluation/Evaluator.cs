@@ -32,20 +32,22 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
         if (items.Count == 0) throw new UserErrorException($"Benchmark {name} has no items.");
         if (items.GroupBy(i => (i.Task, i.Id)).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new InvalidDataException($"benchmark {name} has two items {twice.Key.Id} in task '{twice.Key.Task}'; its author must give each an id of its own");
         var asked = items.Select((item, row) => new Asked(item, row, benchmark.Requests(item))).ToList();
-        var keys = asked.Select(a => RequestJson.Key(a.Requests)).ToList();
-        var answers = items.Select((item, k) => records.Find(name, item, keys[k])).ToArray();
+        // An item that brings its own answers (a judgement that was made before) asks nothing.
+        var answers = items.Select((item, k) => asked[k].Requests.Count == 0 && benchmark is not IAsksAgain ? [] : records.Find(name, item, known => Key(benchmark, asked[k], known))).ToArray();
         var missing = Enumerable.Range(0, items.Count).Where(k => answers[k] is null).ToList();
         progress(items.Count - missing.Count, items.Count);
-        if (missing.Count > 0) Ask(benchmark, asked, keys, answers, missing);
+        if (missing.Count > 0) Ask(benchmark, asked, answers, missing);
         var evaluated = asked.Select((a, k) => Scored(benchmark, a, answers[k]!)).ToList();
         var metrics = benchmark.Aggregate([.. evaluated.SelectMany(e => e.Scores)]);
         if (metrics.Count == 0) throw new InvalidDataException($"benchmark {name} has no metric");
         return new Evaluated(benchmark.Info, evaluated, metrics);
     }
 
-    private void Ask(IBenchmark benchmark, List<Asked> asked, List<string> keys, IReadOnlyList<EvalResponse>?[] answers, List<int> missing)
+    private void Ask(IBenchmark benchmark, List<Asked> asked, IReadOnlyList<EvalResponse>?[] answers, List<int> missing)
     {
-        using var runner = new RequestRunner(model(), judges, benchmark.Info, cancel);
+        // Loaded before the clock runs, where anything is asked of it; what only judges are asked needs no model.
+        var loaded = missing.Exists(k => asked[k].Requests.Any(r => r is not EvalRequest.Judge)) ? model() : null;
+        using var runner = new RequestRunner(() => loaded ??= model(), judges, benchmark.Info, cancel);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var done = asked.Count - missing.Count;
         foreach (var window in missing.GroupBy(k => asked[k].Item.Task).SelectMany(task => task.Chunk(Window)))
@@ -62,12 +64,19 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
                     var further = runner.Judge([.. chunk.Select((c, k) => c.Encoded.Asked with { Requests = again.FollowUps(c.Encoded.Asked.Item, responses[k]) })]);
                     responses = [.. responses.Select((own, k) => (IReadOnlyList<EvalResponse>)[.. own, .. further[k]])];
                 }
-                records.Append(benchmark.Info.Id, chunk.Select((c, k) => (asked[c.Place].Item, keys[c.Place], responses[k])));
+                records.Append(benchmark.Info.Id, chunk.Select((c, k) => (asked[c.Place].Item, Key(benchmark, asked[c.Place], responses[k]), responses[k])));
                 for (var k = 0; k < chunk.Length; k++) answers[chunk[k].Place] = responses[k];
                 progress(done += chunk.Length, asked.Count);
             }
         }
         Asking = clock.Elapsed;
+    }
+
+    // Of a benchmark that asks again, the further questions too: another judge's answers are not this one's.
+    private static string Key(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)
+    {
+        if (benchmark is not IAsksAgain again) return RequestJson.Key(asked.Requests);
+        return responses.Count < asked.Requests.Count ? "" : RequestJson.Key([.. asked.Requests, .. again.FollowUps(asked.Item, [.. responses.Take(asked.Requests.Count)])]);
     }
 
     private static EvaluatedItem Scored(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)

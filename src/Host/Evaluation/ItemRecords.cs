@@ -36,8 +36,11 @@ internal sealed class ItemRecords : IDisposable
     }
 
     /// <summary>The kept answers to what is asked of an item; null where there are none.</summary>
-    internal IReadOnlyList<EvalResponse>? Find(string benchmark, EvalItem item, string key) =>
-        known.TryGetValue((benchmark, item.Task, item.Id), out var record) && record.Key == key ? record.Responses : null;
+    /// <param name="benchmark">Its name.</param>
+    /// <param name="item">One of its items.</param>
+    /// <param name="key">What identifies all that would be asked, given these answers.</param>
+    internal IReadOnlyList<EvalResponse>? Find(string benchmark, EvalItem item, Func<IReadOnlyList<EvalResponse>, string> key) =>
+        known.TryGetValue((benchmark, item.Task, item.Id), out var record) && record.Key == key(record.Responses) ? record.Responses : null;
 
     /// <summary>Appends records and waits until the disk has them.</summary>
     internal void Append(string benchmark, IEnumerable<(EvalItem Item, string Key, IReadOnlyList<EvalResponse> Responses)> items)

@@ -24,10 +24,10 @@ internal static class RequestJson
         _ => throw new NotSupportedException($"a request of kind {request.GetType().Name}"),
     };
 
-    /// <summary>What identifies everything that is asked about an item.</summary>
+    /// <summary>What identifies everything that is asked about an item, and by which judge.</summary>
     internal static string Key(IReadOnlyList<EvalRequest> requests)
     {
-        var text = string.Join("\n", requests.Select(r => $"{r.GetType().Name} {Of(r).ToJsonString()}"));
+        var text = string.Join("\n", requests.Select(r => $"{r.GetType().Name} {(r as EvalRequest.Judge)?.By.Definition.ToJsonString()}{Of(r).ToJsonString()}"));
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..32];
     }
 

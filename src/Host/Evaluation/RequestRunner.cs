@@ -16,12 +16,21 @@ internal sealed record Asked(EvalItem Item, long Row, IReadOnlyList<EvalRequest>
     internal string Name => Item.Task.Length > 0 ? $"{Item.Task}, item {Item.Id}" : $"item {Item.Id}";
 }
 
-internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkInfo? asking, CancellationToken cancel) : IDisposable
+/// <param name="load">Loads the model; called only where it is asked something.</param>
+/// <param name="judges">Opens judges; null where there are none.</param>
+/// <param name="asking">The benchmark, which says how texts become tokens; null = as the tokenizer's files say.</param>
+/// <param name="cancel">Ends the work between questions.</param>
+internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, BenchmarkInfo? asking, CancellationToken cancel) : IDisposable
 {
     private const int ShortestPrefix = 16;
 
-    private readonly RequestEncoder encoder = new(model.Tokenizer, model.ChatTemplate, model.MaxLength, model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens, model.Control);
+    private EvalModel? loaded;
+    private RequestEncoder? encoding;
     private SharedPrefix? prefix;
+
+    private EvalModel Model => loaded ??= load();
+
+    private RequestEncoder Encoder => encoding ??= new(Model.Tokenizer, Model.ChatTemplate, Model.MaxLength, Model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens, Model.Control);
 
     /// <summary>One place of an item's answers, with what is computed for it.</summary>
     private sealed record Part(int Item, int Request, EncodedPair Pair);
@@ -38,8 +47,8 @@ internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkI
     /// <exception cref="UserErrorException">An item is at fault; the message names it.</exception>
     internal Encoded Encode(Asked asked) => Named(asked, () => new Encoded(asked, [.. asked.Requests.Select(request => request switch
     {
-        EvalRequest.LogLikelihood ask => (IReadOnlyList<EncodedPair>)[encoder.Pair(ask)],
-        EvalRequest.RollingLogLikelihood ask => encoder.Rolling(ask.Text),
+        EvalRequest.LogLikelihood ask => (IReadOnlyList<EncodedPair>)[Encoder.Pair(ask)],
+        EvalRequest.RollingLogLikelihood ask => Encoder.Rolling(ask.Text),
         _ => [],
     })]));
 
@@ -50,7 +59,7 @@ internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkI
         var common = Common(contexts);
         prefix?.Dispose();
         prefix = null;
-        if (common.Length >= ShortestPrefix && model.Engine.CanShare(model.Mode)) prefix = model.Engine.Share(common, model.Mode);
+        if (common.Length >= ShortestPrefix && Model.Engine.CanShare(Model.Mode)) prefix = Model.Engine.Share(common, Model.Mode);
     }
 
     /// <summary>Tokens that are computed once for the items at hand.</summary>
@@ -62,25 +71,34 @@ internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkI
         var answers = items.Select(i => new EvalResponse[i.Asked.Requests.Count]).ToList();
         Score(items, answers);
         Generate(items, answers);
+        Judge([.. items.Select(i => i.Asked)], answers);
         for (var i = 0; i < items.Count; i++)
             for (var r = 0; r < answers[i].Length; r++)
-                if (answers[i][r] is null) throw new NotSupportedException($"{items[i].Asked.Name}: a request of kind {items[i].Asked.Requests[r].GetType().Name} before the model was asked");
+                if (answers[i][r] is null) throw new NotSupportedException($"{items[i].Asked.Name}: a request of kind {items[i].Asked.Requests[r].GetType().Name}");
         return answers;
     }
 
-    /// <summary>The judges' answers to what is asked once the model has answered; each judge gets its questions together.</summary>
+    /// <summary>The judges' answers to what is asked once the model has answered.</summary>
     internal IReadOnlyList<IReadOnlyList<EvalResponse>> Judge(IReadOnlyList<Asked> items)
     {
         var answers = items.Select(i => new EvalResponse[i.Requests.Count]).ToList();
-        var questions = items.SelectMany((item, i) => item.Requests.Select((request, r) => (Item: i, Request: r, Ask: request as EvalRequest.Judge ?? throw new NotSupportedException($"{item.Name}: a second request of kind {request.GetType().Name}; only judges are asked again"))));
-        foreach (var group in questions.GroupBy(q => q.Ask.By.Definition.ToJsonString()))
+        foreach (var item in items)
+            if (item.Requests.FirstOrDefault(r => r is not EvalRequest.Judge) is { } other) throw new NotSupportedException($"{item.Name}: a second request of kind {other.GetType().Name}; only judges are asked again");
+        Judge(items, answers);
+        return answers;
+    }
+
+    // Each judge gets its questions together.
+    private void Judge(IReadOnlyList<Asked> items, List<EvalResponse[]> answers)
+    {
+        var questions = items.SelectMany((item, i) => item.Requests.Select((request, r) => (Item: i, Request: r, Ask: request as EvalRequest.Judge)).Where(q => q.Ask is not null));
+        foreach (var group in questions.GroupBy(q => q.Ask!.By.Definition.ToJsonString()))
         {
             cancel.ThrowIfCancellationRequested();
-            var judge = judges?.Open(group.First().Ask.By) ?? throw new NotSupportedException("no judge can be opened here");
-            var said = judge.Answer([.. group.Select(q => q.Ask.Question)], cancel);
+            var judge = judges?.Open(group.First().Ask!.By) ?? throw new NotSupportedException("no judge can be opened here");
+            var said = judge.Answer([.. group.Select(q => q.Ask!.Question)], cancel);
             foreach (var (q, k) in group.Select((q, k) => (q, k))) answers[q.Item][q.Request] = new EvalResponse(0, 0, false) { Judgement = said[k] };
         }
-        return answers;
     }
 
     public void Dispose() => prefix?.Dispose();
@@ -104,7 +122,7 @@ internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkI
         if (parts.Count == 0) return;
         // Parts of one context become one group, whose prompt is computed once.
         var groups = parts.GroupBy(p => p.Pair.Context, IdsComparer.Instance).Select(g => g.ToList()).ToList();
-        var scores = new Queue<CompletionScore>(model.Engine.Scores([.. groups.Select(g => new CompletionGroup(g[0].Pair.Context, [.. g.Select(p => Completion.Of(p.Pair.Continuation))]))], model.Mode, under));
+        var scores = new Queue<CompletionScore>(Model.Engine.Scores([.. groups.Select(g => new CompletionGroup(g[0].Pair.Context, [.. g.Select(p => Completion.Of(p.Pair.Continuation))]))], Model.Mode, under));
         foreach (var part in groups.SelectMany(g => g))
         {
             var score = scores.Dequeue();
@@ -122,8 +140,8 @@ internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkI
         // Those that are continued in the same way go together.
         foreach (var group in asked.GroupBy(a => Options(a.Ask!), a => a, GenerationComparer.Instance))
         {
-            var prompts = group.Select(a => Named(items[a.Item].Asked, () => encoder.Prompt(a.Ask!))).ToList();
-            var made = model.Generator.Generate([.. group.Select((a, k) => new GenerationPrompt(prompts[k].Ids, items[a.Item].Asked.Row))], group.Key, cancel: cancel);
+            var prompts = group.Select(a => Named(items[a.Item].Asked, () => Encoder.Prompt(a.Ask!))).ToList();
+            var made = Model.Generator.Generate([.. group.Select((a, k) => new GenerationPrompt(prompts[k].Ids, items[a.Item].Asked.Row))], group.Key, cancel: cancel);
             foreach (var (a, k) in group.Select((a, k) => (a, k)))
                 answers[a.Item][a.Request] = new EvalResponse(0, made[k].Sum(s => s.Ids.Count), false)
                 {
@@ -142,7 +160,7 @@ internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkI
         TopK = ask.TopK,
         NumReturnSequences = ask.Samples,
         Seed = ask.Seed,
-        EosTokenIds = model.EndIds,
+        EosTokenIds = Model.EndIds,
         StopStrings = [.. ask.Until.Where(u => u.Length > 0)],
         StopStringsInPrompt = false,
     };
@@ -150,7 +168,7 @@ internal sealed class RequestRunner(EvalModel model, IJudges? judges, BenchmarkI
     // Cut at the first occurrence of each text in turn.
     private string Text(IReadOnlyList<int> ids, IReadOnlyList<string> until)
     {
-        var tokenizer = model.Tokenizer ?? throw new UserErrorException("The benchmark asks for text, but the model's folder has no tokenizer; put tokenizer.json beside config.json.");
+        var tokenizer = Model.Tokenizer ?? throw new UserErrorException("The benchmark asks for text, but the model's folder has no tokenizer; put tokenizer.json beside config.json.");
         var text = tokenizer.Decode(ids, skipSpecialTokens: true);
         foreach (var stop in until.Where(u => u.Length > 0))
             if (text.IndexOf(stop, StringComparison.Ordinal) is >= 0 and var at) text = text[..at];

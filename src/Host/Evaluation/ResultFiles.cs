@@ -26,7 +26,7 @@ internal static class ResultFiles
     {
         foreach (var one in evaluated)
             foreach (var task in one.Items.GroupBy(i => TaskOf(one, i.Item.Task)))
-                RunFolder.Write(Path.Combine(folder, $"samples_{FileName(task.Key)}.jsonl"), string.Concat(task.SelectMany(Samples).Select(s => s.ToJsonString(Plain) + "\n")));
+                RunFolder.Write(Path.Combine(folder, SamplesName(task.Key)), string.Concat(task.SelectMany(Samples).Select(s => s.ToJsonString(Plain) + "\n")));
         var results = Results(evaluated, config);
         RunFolder.Write(Path.Combine(folder, "results.json"), results.ToJsonString(Indented) + "\n");
         return results;
@@ -37,7 +37,8 @@ internal static class ResultFiles
 
     private static string TaskOf(Evaluated evaluated, string task) => task.Length > 0 ? task : evaluated.Info.Id;
 
-    private static string FileName(string task) => string.Concat(task.Select(c => c is '/' or '\\' or '\0' ? '_' : c));
+    /// <summary>The name of a task's file of samples.</summary>
+    internal static string SamplesName(string task) => $"samples_{string.Concat(task.Select(c => c is '/' or '\\' or '\0' ? '_' : c))}.jsonl";
 
     private static JsonObject Results(IReadOnlyList<Evaluated> evaluated, JsonObject config)
     {

@@ -34,7 +34,8 @@ internal sealed class ModelDesk(JobContext job) : IModels, IDisposable
     {
         var (place, _) = Policies.Place(job, definition).Under(null);
         var policy = Policies.Load(job, place);
-        return new RequestRunner(EvalModel.Of(place.Base, policy.Model, policy.Mode, policy.Tokenizer, policy.ChatTemplate), judges: null, asking: null, job.Cancellation);
+        var model = EvalModel.Of(place.Base, policy.Model, policy.Mode, policy.Tokenizer, policy.ChatTemplate);
+        return new RequestRunner(() => model, judges: null, asking: null, job.Cancellation);
     }
 
     private sealed class Asking(ModelDesk desk, JsonObject definition, string name) : ILanguageModel, IDisposable
@@ -62,7 +63,7 @@ internal sealed class ModelDesk(JobContext job) : IModels, IDisposable
         private IEnumerable<EvalResponse> Answered(List<Asked> items)
         {
             var keys = items.Select(item => RequestJson.Key(item.Requests)).ToList();
-            var known = items.Select((item, k) => desk.Records.Find(name, item.Item, keys[k])).ToList();
+            var known = items.Select((item, k) => desk.Records.Find(name, item.Item, _ => keys[k])).ToList();
             if (known.TrueForAll(k => k is not null)) return known.Select(k => k![0]);
             runner ??= desk.Load(definition);
             var said = runner.Answer([.. items.Select(runner.Encode)]);

@@ -12,7 +12,21 @@ internal sealed record Estimate(string Policy, string Benchmark, string Metric, 
     /// <summary>Of one job of the configuration.</summary>
     internal required RunJob Job { get; init; }
 
+    /// <summary>Who judged, and against whose answers; empty where nobody did.</summary>
+    internal string Annotator { get; init; } = "";
+
+    /// <summary>See Annotator.</summary>
+    internal string Baseline { get; init; } = "";
+
+    /// <summary>Whether one of the column's numbers is the best: of counts and lengths none is.</summary>
+    internal bool HasBest => IsFirst || !(Metric.StartsWith("n_", StringComparison.Ordinal) || Counts.Contains(Metric));
+
+    private static readonly HashSet<string> Counts = ["avg_length", "avg_length_base", "new_tokens", "length", "failed", "judged", "annotated", "without_verdict", "first_place_share", "consistency"];
+
     internal string Column => $"{Benchmark} {Metric}";
+
+    /// <summary>What every table of this column says: who judged, against whom, how many items.</summary>
+    internal string Circumstances => string.Join("; ", new[] { Annotator.Length > 0 ? $"judged by {Annotator}" : "", Baseline.Length > 0 ? $"against {Baseline}" : "", $"n = {Count}" }.Where(part => part.Length > 0));
 
     /// <summary>The policy without the point at which it was taken.</summary>
     internal string Configuration => Policy.Split('@')[0];
@@ -38,7 +52,7 @@ internal static class Estimates
         return new Estimate(
             first.Job.Policy, benchmark, first.Metric, first.Job.Axis("policy"), first.Job.Axis("checkpoint"), values.Average(), interval, method, seeds.Count, first.Count,
             first.Observation.HigherIsBetter, first.Observation.IsFirst)
-        { Job = first.Job };
+        { Job = first.Job, Annotator = first.Annotator, Baseline = first.Baseline };
     }
 
     private static (Interval, string) Interval(IReadOnlyList<Measured> seeds, double[] values)

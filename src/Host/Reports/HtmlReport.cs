@@ -5,10 +5,10 @@ using System.Text;
 
 namespace PeftAlign.Host.Reports;
 
-internal sealed class HtmlReport(ReportModel model)
+internal sealed partial class HtmlReport(ReportModel model)
 {
-    private const int PointsAtMost = 200;
-    private static readonly string[] Harmlessness = ["real_toxicity", "red_instruct", "toxicity", "asr"];
+    private const int PointsAtMost = 200, ColumnsAtMost = 5;
+    private static readonly string[] Harmlessness = ["real_toxicity", "red_instruct", "toxicity", "asr", "harmless"];
     private readonly StringBuilder page = new();
 
     internal static string Render(ReportModel model) => new HtmlReport(model).Render();
@@ -52,19 +52,29 @@ internal sealed class HtmlReport(ReportModel model)
     private void Results()
     {
         if (!model.Final.Any()) return;
-        var columns = model.Final.GroupBy(e => e.Column).Select(g => (Name: g.Key, Best: Best([.. g]))).ToList();
-        Section("Results", "Rows are policies (means over seeds), columns metrics; the best of each column is bold. A policy whose interval holds the best value may be as good.");
-        page.Append($"<div class=\"wide\"><table><thead><tr><th>Policy</th>{string.Concat(columns.Select(c => $"<th class=\"r\">{T(c.Name)}</th>"))}</tr></thead><tbody>");
-        foreach (var policy in model.Final.GroupBy(e => e.Policy))
+        Section("Results", "Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good.");
+        Table(model.Final, [.. model.FirstMetrics.GroupBy(e => e.Column)]);
+        foreach (var column in model.FirstMetrics.GroupBy(e => e.Column))
+            page.Append($"<figure>{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], column.Key)}<figcaption class=\"legend\"><b>{T(column.Key)}</b>, {(column.First().HigherIsBetter ? "higher" : "lower")} is better; {T(column.First().Circumstances)}; {T(Methods(column))}</figcaption></figure>");
+        page.Append($"<p class=\"legend\">{Key("c1", "untouched")}{Key("c0", "trained")}{Key("c2", "merged")}</p>");
+        foreach (var benchmark in model.Final.GroupBy(e => e.Benchmark).Where(g => g.Any(e => !e.IsFirst)))
+        {
+            page.Append($"<h3>All numbers of {T(benchmark.Key)}</h3>");
+            foreach (var part in benchmark.GroupBy(e => e.Column).Chunk(ColumnsAtMost)) Table(benchmark, part);
+        }
+    }
+
+    private void Table(IEnumerable<Estimate> estimates, IReadOnlyList<IGrouping<string, Estimate>> columns)
+    {
+        var best = columns.ToDictionary(c => c.Key, c => c.First().HasBest ? Best([.. c]) : double.NaN);
+        page.Append($"<div class=\"wide\"><table><thead><tr><th>Policy</th>{string.Concat(columns.Select(c => $"<th class=\"r\">{T(c.Key)}<br><small>{T(c.First().Circumstances)}</small></th>"))}</tr></thead><tbody>");
+        foreach (var policy in estimates.GroupBy(e => e.Policy))
         {
             page.Append($"<tr><td class=\"{policy.First().Kind}\">{T(policy.Key)}{(policy.First().Seeds > 1 ? $" <small>{policy.First().Seeds} seeds</small>" : "")}</td>");
-            foreach (var (name, best) in columns) page.Append(policy.FirstOrDefault(e => e.Column == name) is { } e ? Cell(e, best) : "<td class=\"r\">–</td>");
+            foreach (var column in columns) page.Append(policy.FirstOrDefault(e => e.Column == column.Key) is { } e ? Cell(e, best[column.Key]) : "<td class=\"r\">–</td>");
             page.Append("</tr>");
         }
         page.Append("</tbody></table></div>");
-        foreach (var column in model.FirstMetrics.GroupBy(e => e.Column))
-            page.Append($"<figure>{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], $"{column.Key} ({(column.First().HigherIsBetter ? "higher" : "lower")} is better; {column.First().Count} items; {Methods(column)})")}</figure>");
-        page.Append($"<p class=\"legend\">{Key("c1", "untouched")}{Key("c0", "trained")}{Key("c2", "merged")}</p>");
     }
 
     private static string Methods(IEnumerable<Estimate> column) => string.Join(", ", column.Select(e => e.Method).Where(m => m.Length > 0).Distinct()) is { Length: > 0 } methods ? $"intervals: {methods}" : "no intervals";
@@ -81,7 +91,7 @@ internal sealed class HtmlReport(ReportModel model)
     {
         var firsts = model.FirstMetrics.GroupBy(e => e.Column).ToList();
         var harmless = firsts.FirstOrDefault(g => Harmlessness.Any(name => g.First().Benchmark.Contains(name, StringComparison.Ordinal)));
-        var helpful = firsts.FirstOrDefault(g => g.Key != harmless?.Key);
+        var helpful = firsts.FirstOrDefault(g => g.First().Benchmark.Contains("helpful", StringComparison.Ordinal)) ?? firsts.FirstOrDefault(g => g.Key != harmless?.Key);
         var (x, y, title) = harmless is not null && helpful is not null ? (helpful, harmless, "Helpfulness against harmlessness")
             : firsts.Count > 1 ? (firsts[0], firsts[1], "One benchmark against another") : (null, null, "");
         if (x is null || y is null) return;
@@ -92,81 +102,6 @@ internal sealed class HtmlReport(ReportModel model)
     }
 
     private static Whisker Mark(Estimate e) => new(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind));
-
-    private void Quantity()
-    {
-        var points = model.Estimates.Where(e => e.IsFirst && RunData.Step(e.Checkpoint) is not null).ToList();
-        if (points.Count == 0) return;
-        Section("How much data is enough", "Each line is a policy along its training: benchmarks at kept checkpoints, over optimiser steps (log2).");
-        foreach (var column in points.GroupBy(e => e.Column))
-            Lines([.. column.GroupBy(e => e.Configuration).Select(g => new Series(g.Key, [.. g.Select(e => (Math.Log2(RunData.Step(e.Checkpoint)!.Value), e.Value)).OrderBy(p => p.Item1)]))], "log2 of steps", column.Key, points: true);
-    }
-
-    private void Lines(IReadOnlyList<Series> series, string x, string y, bool points = false)
-    {
-        foreach (var part in series.Chunk(Plot.Colours))
-            page.Append($"<figure>{Plot.Lines(part, x, y, points: points)}<figcaption class=\"legend\">{string.Concat(part.Select((s, k) => Key($"c{k}", s.Name)))}</figcaption></figure>");
-    }
-
-    private void Merges()
-    {
-        if (model.Merges is not { Count: > 0 } rows) return;
-        Section("Merges against their parents", "A merge that is better than the mean of its parents keeps something of both; one that beats the best is worth its name. Differences are signed so that + is better.");
-        page.Append("<table><thead><tr><th>Merge</th><th>Metric</th><th class=\"r\">Merge</th><th>Parents</th><th class=\"r\">against the mean</th><th class=\"r\">against the best</th></tr></thead><tbody>");
-        foreach (var row in rows)
-        {
-            var sign = row.HigherIsBetter ? 1 : -1;
-            page.Append($"<tr><td class=\"merged\">{T(row.Merge)}</td><td>{T(row.Column)}</td><td class=\"r\">{S(row.Value)}</td><td>{string.Join("<br>", row.Parents.Select(p => $"{T(p.Policy)} {S(p.Value)}"))}</td><td class=\"r\">{Signed(sign * row.AgainstMean)}</td><td class=\"r\">{Signed(sign * row.AgainstBest)}</td></tr>");
-        }
-        page.Append("</tbody></table>");
-    }
-
-    private void Factors()
-    {
-        if (model.FactorRows is not { Count: > 0 } rows) return;
-        Section("Which factor matters", "Share of the variance among trained policies that each factor explains (analysis of variance, type II, main effects).");
-        foreach (var row in rows)
-            page.Append(row.Why.Length > 0 ? $"<p><b>{T(row.Column)}</b>: {T(row.Why)}.</p>"
-                : $"<figure><figcaption>{T(row.Column)}</figcaption>{Plot.Bars([.. row.Shares.Select(s => (s.Factor, s.Share, $"{100 * s.Share:0.0} %{(double.IsNaN(s.P) ? "" : $", p {P(s.P)}")}"))], row.Column)}</figure>");
-    }
-
-    private void Examples()
-    {
-        if (model.Examples is not { Count: > 0 } examples) return;
-        Section("Examples", "Items on which the untouched model and the best trained policy differ most.");
-        page.Append("<table><thead><tr><th>Item</th><th>Says</th><th class=\"r\">Untouched</th><th class=\"r\">Best trained</th></tr></thead><tbody>");
-        foreach (var e in examples)
-            page.Append($"<tr><td class=\"nowrap\">{T(e.Benchmark)} {T(e.Item)}</td><td class=\"text\">{T(e.Text)}</td><td class=\"r\">{S(e.Before)}<br><small>{T(e.BeforePolicy)}</small></td><td class=\"r\">{S(e.After)}<br><small>{T(e.AfterPolicy)}</small></td></tr>");
-        page.Append("</tbody></table>");
-    }
-
-    private void Training()
-    {
-        var trainings = model.Data.Jobs.Where(j => j.Kind == "train").ToList();
-        if (trainings.Count == 0) return;
-        Section("Training curves", "Loss over optimiser steps, and how often the chosen answer gets the higher reward where the method has rewards.");
-        foreach (var (metric, label) in ((string, string)[])[("loss", "loss"), ("rewards/accuracies", "reward accuracy")])
-            foreach (var method in trainings.GroupBy(j => j.Axis("method")))
-            {
-                var series = method.Select(j => new Series($"{j.Policy}{(j.Axis("seed") is { Length: > 0 } seed ? $" s{seed}" : "")}", Thin(model.Data.Curve(j, metric)))).Where(s => s.Points.Count > 1).ToList();
-                if (series.Count > 0) Lines(series, "step", $"{label} ({method.Key})");
-            }
-    }
-
-    // A mean of each stretch: a plot has no more points than pixels.
-    private static IReadOnlyList<(double X, double Y)> Thin(IReadOnlyList<(double X, double Y)> points) =>
-        points.Count <= PointsAtMost ? points : [.. points.Chunk((points.Count + PointsAtMost - 1) / PointsAtMost).Select(part => (part.Average(p => p.X), part.Average(p => p.Y)))];
-
-    private void Costs()
-    {
-        Section("Costs and times", "Wall-clock time and peak memory of the jobs' processes on the machine that ran them.");
-        page.Append("<table><thead><tr><th>Job</th><th class=\"r\">Jobs</th><th class=\"r\">Time</th><th class=\"r\">Longest</th><th class=\"r\">Peak memory</th></tr></thead><tbody>");
-        foreach (var kind in model.Data.Jobs.Where(j => j.Seconds is not null).GroupBy(j => j.Kind))
-            page.Append($"<tr><td>{T(kind.Key)}</td><td class=\"r\">{kind.Count()}</td><td class=\"r\">{Time(kind.Sum(j => j.Seconds!.Value))}</td><td class=\"r\">{Time(kind.Max(j => j.Seconds!.Value))}</td><td class=\"r\">{(kind.Max(j => j.PeakBytes) is { } bytes ? $"{bytes / 1048576.0:0} MiB" : "–")}</td></tr>");
-        page.Append("</tbody></table>");
-    }
-
-    private static string Time(double seconds) => seconds < 60 ? $"{seconds:0.0} s" : seconds < 3600 ? $"{(int)seconds / 60} min {(int)seconds % 60} s" : $"{(int)seconds / 3600} h {(int)seconds % 3600 / 60} min";
 
     private static string Colour(string kind) => kind switch { "untouched" => "c1", "merged" => "c2", _ => "c0" };
 

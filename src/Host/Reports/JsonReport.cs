@@ -21,6 +21,8 @@ internal static class JsonReport
             ["method"] = e.Method,
             ["seeds"] = e.Seeds,
             ["n"] = e.Count,
+            ["annotator"] = e.Annotator.Length > 0 ? e.Annotator : null,
+            ["baseline"] = e.Baseline.Length > 0 ? e.Baseline : null,
             ["higher_is_better"] = e.HigherIsBetter,
         }));
         report["claims"] = List(model.Claims.Select(c => new JsonObject
@@ -50,6 +52,7 @@ internal static class JsonReport
             ["against_best"] = Number(m.AgainstBest),
             ["parents"] = new JsonObject(m.Parents.Select(p => new KeyValuePair<string, JsonNode?>(p.Policy, Number(p.Value)))),
         }));
+        report["judges"] = List(model.Data.Judges.Select(Bill));
         report["factors"] = List(model.FactorRows.Select(f => new JsonObject
         {
             ["metric"] = f.Column,
@@ -57,6 +60,21 @@ internal static class JsonReport
             ["shares"] = new JsonObject(f.Shares.Select(s => new KeyValuePair<string, JsonNode?>(s.Factor, Number(s.Share)))),
         }));
     }
+
+    private static JsonObject Bill(JudgeBill b) => new()
+    {
+        ["annotator"] = b.Annotator,
+        ["questions"] = b.Questions,
+        ["failures"] = b.Failures,
+        ["requests"] = b.Requests,
+        ["from_cache"] = b.FromCache,
+        ["retries"] = b.Retries,
+        ["prompt_tokens"] = b.PromptTokens,
+        ["completion_tokens"] = b.CompletionTokens,
+        ["price"] = Number(b.Price),
+        ["seconds"] = Number(b.Seconds),
+        ["transcript"] = b.Transcript.Length > 0 ? b.Transcript : null,
+    };
 
     private static JsonArray List(IEnumerable<JsonObject> rows) => new([.. rows]);
 

@@ -15,7 +15,8 @@ internal static class MarkdownReport
                 $"**{c.Id}** {c.Says}", c.Verdict + (c.Reason.Length > 0 ? $" ({c.Reason})" : ""), Plot.Short(c.Estimate), Interval(c.Lower, c.Upper), Plot.Short(c.AdjustedP), $"{c.Metric}: {c.Statement}",
             }));
         var columns = model.Final.Select(e => e.Column).Distinct().ToList();
-        Table(text, "Results", ["policy", .. columns], model.Final.GroupBy(e => e.Policy).Select(policy => (string[])
+        var said = model.Final.GroupBy(e => e.Column).ToDictionary(g => g.Key, g => g.First().Circumstances);
+        Table(text, "Results", ["policy", .. columns.Select(c => $"{c} ({said[c]})")], model.Final.GroupBy(e => e.Policy).Select(policy => (string[])
             [policy.Key, .. columns.Select(c => policy.FirstOrDefault(e => e.Column == c) is { } e ? $"{Plot.Short(e.Value)} {Interval(e.Interval.Lower, e.Interval.Upper)}" : "–")]));
         if (model.Merges.Count > 0)
             Table(text, "Merges against their parents", ["merge", "metric", "merge", "mean of parents", "best parent"], model.Merges.Select(m => new[]
@@ -28,6 +29,11 @@ internal static class MarkdownReport
                 f.Column, f.Why.Length > 0 ? f.Why : string.Join(", ", f.Shares.Select(s => $"{s.Factor} {Plot.Short(100 * s.Share)} %")),
             }));
         Table(text, "Costs", ["kind", "jobs", "seconds"], model.Data.Jobs.Where(j => j.Seconds is not null).GroupBy(j => j.Kind).Select(k => new[] { k.Key, $"{k.Count()}", Plot.Short(k.Sum(j => j.Seconds!.Value)) }));
+        if (model.Data.Judges is { Count: > 0 } bills)
+            Table(text, "Judges", ["judge", "questions", "failures", "requests", "from the cache", "retries", "price", "seconds"], bills.Select(b => new[]
+            {
+                b.Annotator, $"{b.Questions}", $"{b.Failures}", $"{b.Requests?.ToString() ?? "–"}", $"{b.FromCache?.ToString() ?? "–"}", $"{b.Retries?.ToString() ?? "–"}", b.Price > 0 ? Plot.Short(b.Price) : "–", Plot.Short(b.Seconds),
+            }));
         return text.ToString();
     }
 

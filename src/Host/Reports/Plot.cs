@@ -8,7 +8,14 @@ using System.Text;
 namespace PeftAlign.Host.Reports;
 
 /// <summary>Name: What the legend says. Points: X and Y.</summary>
-internal sealed record Series(string Name, IReadOnlyList<(double X, double Y)> Points);
+internal sealed record Series(string Name, IReadOnlyList<(double X, double Y)> Points)
+{
+    /// <summary>Number of its colour; null = its place among the series.</summary>
+    internal int? Colour { get; init; }
+
+    /// <summary>Drawn thin behind the others and left out of the legend: one seed of several.</summary>
+    internal bool Faint { get; init; }
+}
 
 /// <summary>Label: What stands beside it. Lower: Lower end of the interval; NaN where there is none. Class: Colour class.</summary>
 internal sealed record Whisker(string Label, double Value, double Lower, double Upper, string Class);
@@ -19,15 +26,15 @@ internal static class Plot
     private const double Left = 62, Right = 14, Top = 12, Bottom = 42;
 
     /// <summary>Lines over a common axis.</summary>
-    internal static string Lines(IReadOnlyList<Series> series, string xLabel, string yLabel, double width = 440, double height = 250, bool points = false)
+    internal static string Lines(IReadOnlyList<Series> series, string xLabel, string yLabel, double width = 440, double height = 250, bool points = false, bool log2 = false)
     {
         var all = series.SelectMany(s => s.Points).ToList();
-        var (x, y) = (Scale.Of(all.Select(p => p.X), Left, width - Right), Scale.Of(all.Select(p => p.Y), height - Bottom, Top));
+        var (x, y) = (log2 ? Scale.Log2(all.Select(p => p.X), Left, width - Right) : Scale.Of(all.Select(p => p.X), Left, width - Right), Scale.Of(all.Select(p => p.Y), height - Bottom, Top));
         var svg = Open(width, height, $"{yLabel} over {xLabel}");
         Axes(svg, x, y, xLabel, yLabel, width, height);
-        foreach (var (s, k) in series.Select((s, k) => (s, k % Colours)))
+        foreach (var (s, k) in series.Select((s, k) => (s, (s.Colour ?? k) % Colours)).OrderBy(line => line.s.Faint ? 0 : 1))
         {
-            svg.Append(CultureInfo.InvariantCulture, $"<polyline class=\"line c{k}\" points=\"{string.Join(' ', s.Points.Select(p => $"{N(x.At(p.X))},{N(y.At(p.Y))}"))}\"><title>{Text(s.Name)}</title></polyline>");
+            svg.Append(CultureInfo.InvariantCulture, $"<polyline class=\"line c{k}{(s.Faint ? " faint" : "")}\" points=\"{string.Join(' ', s.Points.Select(p => $"{N(x.At(p.X))},{N(y.At(p.Y))}"))}\"><title>{Text(s.Name)}</title></polyline>");
             if (points)
                 foreach (var p in s.Points) svg.Append($"<circle class=\"dot c{k}\" cx=\"{N(x.At(p.X))}\" cy=\"{N(y.At(p.Y))}\" r=\"3\"><title>{Text($"{s.Name}: {Short(p.X)}, {Short(p.Y)}")}</title></circle>");
         }
@@ -56,12 +63,12 @@ internal static class Plot
     internal static string Forest(IReadOnlyList<Whisker> rows, string label, double? reference = null, double width = 760)
     {
         const double Step = 22, Names = 300;
-        var height = (rows.Count * Step) + Bottom + 8;
+        var height = (rows.Count * Step) + 34;
         var x = Scale.Of(rows.SelectMany(Span).Concat(reference is { } r ? [r] : []), Names, width - 70);
         var svg = Open(width, height, label);
         foreach (var tick in x.Ticks)
-            svg.Append($"<line class=\"grid\" x1=\"{N(x.At(tick))}\" x2=\"{N(x.At(tick))}\" y1=\"4\" y2=\"{N(height - Bottom + 4)}\"/><text class=\"tick middle\" x=\"{N(x.At(tick))}\" y=\"{N(height - Bottom + 18)}\">{x.Text(tick)}</text>");
-        if (reference is { } at) svg.Append($"<line class=\"reference\" x1=\"{N(x.At(at))}\" x2=\"{N(x.At(at))}\" y1=\"4\" y2=\"{N(height - Bottom + 4)}\"/>");
+            svg.Append($"<line class=\"grid\" x1=\"{N(x.At(tick))}\" x2=\"{N(x.At(tick))}\" y1=\"4\" y2=\"{N(height - 20)}\"/><text class=\"tick middle\" x=\"{N(x.At(tick))}\" y=\"{N(height - 6)}\">{x.Text(tick)}</text>");
+        if (reference is { } at) svg.Append($"<line class=\"reference\" x1=\"{N(x.At(at))}\" x2=\"{N(x.At(at))}\" y1=\"4\" y2=\"{N(height - 20)}\"/>");
         foreach (var (row, k) in rows.Select((row, k) => (row, k)))
         {
             var y = 16 + (k * Step);
@@ -70,7 +77,7 @@ internal static class Plot
             svg.Append($"<circle class=\"dot {row.Class}\" cx=\"{N(x.At(row.Value))}\" cy=\"{N(y)}\" r=\"4\"><title>{Text($"{row.Label}: {Short(row.Value)}")}</title></circle>");
             svg.Append($"<text class=\"tick\" x=\"{N(width - 62)}\" y=\"{N(y + 4)}\">{Short(row.Value)}</text>");
         }
-        return svg.Append($"<text class=\"axis middle\" x=\"{N((Names + width - 70) / 2)}\" y=\"{N(height - 8)}\">{Text(label)}</text></svg>").ToString();
+        return svg.Append("</svg>").ToString();
     }
 
     /// <summary>Shares of one, as bars.</summary>
@@ -135,10 +142,30 @@ internal sealed record Scale(double Low, double High, double From, double To, IR
         return new Scale(low, high, from, to, [.. Enumerable.Range(0, TicksWanted + 2).Select(k => (first + k) * step).TakeWhile(tick => tick <= high)]);
     }
 
-    internal double At(double value) => From + ((value - Low) / (High - Low) * (To - From));
+    /// <summary>The axis on which each doubling is a step of one length; its ticks are the values themselves where they are few, else
+    /// powers of two. Values are above 0.</summary>
+    internal static Scale Log2(IEnumerable<double> values, double from, double to)
+    {
+        const int Few = 10;
+        const double Apart = 26;
+        var known = values.Where(v => v > 0 && double.IsFinite(v)).Distinct().Order().DefaultIfEmpty(1).ToList();
+        var exponents = Of(known.Select(Math.Log2), from, to);
+        var scale = exponents with { IsLog = true };
+        var wanted = known.Count <= Few ? known : Enumerable.Range((int)Math.Ceiling(exponents.Low), Math.Max(1, (int)(Math.Floor(exponents.High) - Math.Ceiling(exponents.Low)) + 1)).Select(e => Math.Pow(2, e));
+        var ticks = new List<double>();
+        foreach (var tick in wanted)
+            if (ticks.Count == 0 || Math.Abs(scale.At(tick) - scale.At(ticks[^1])) >= Apart) ticks.Add(tick);
+        return scale with { Ticks = ticks };
+    }
+
+    /// <summary>Low and High are exponents of two; ticks and values are not.</summary>
+    internal bool IsLog { get; init; }
+
+    internal double At(double value) => From + (((IsLog ? Math.Log2(value) : value) - Low) / (High - Low) * (To - From));
 
     internal string Text(double tick)
     {
+        if (IsLog) return tick.ToString("0.##", CultureInfo.InvariantCulture);
         var digits = Ticks.Count > 1 ? Math.Clamp((int)Math.Ceiling(-Math.Log10((Ticks[1] - Ticks[0]) * 1.0001)) + (IsQuarter ? 1 : 0), 0, 6) : 3;
         return tick.ToString("0." + new string('#', digits), CultureInfo.InvariantCulture).Replace('-', '−');
     }

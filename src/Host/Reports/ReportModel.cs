@@ -20,7 +20,14 @@ internal sealed record MergeRow(string Merge, string Column, double Value, IRead
 internal sealed record FactorRow(string Column, IReadOnlyList<(string Factor, double Share, double P)> Shares, string Why);
 
 /// <summary>Item: The item's id and what it says.</summary>
-internal sealed record Example(string Benchmark, string Metric, string Item, string Text, string BeforePolicy, double Before, string AfterPolicy, double After);
+internal sealed record Example(string Benchmark, string Metric, string Item, string Text, string BeforePolicy, double Before, string AfterPolicy, double After)
+{
+    /// <summary>What the untouched model and the trained policy wrote; null where they wrote nothing.</summary>
+    internal (string Before, string After)? Answers { get; init; }
+
+    /// <summary>The answer that both were compared with; null where there is none.</summary>
+    internal string? Baseline { get; init; }
+}
 
 internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimates, IReadOnlyList<ClaimResult> Claims, string ClaimsName)
 {
@@ -80,27 +87,30 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
 
     private IEnumerable<Example> Differing(Estimate before, Estimate best)
     {
-        var earlier = new Dictionary<string, JsonElement>();
-        foreach (var sample in RunData.Samples(Data.Run.Job(before.Job.Id))) earlier[Id(sample)] = sample;
-        return RunData.Samples(Data.Run.Job(best.Job.Id))
-            .Where(sample => earlier.ContainsKey(Id(sample)))
-            .Select(sample => (Sample: sample, Before: Number(earlier[Id(sample)], before.Metric), After: Number(sample, best.Metric)))
-            .Where(pair => pair is { Before: not null, After: not null } && pair.Before != pair.After)
-            .OrderByDescending(pair => Math.Abs(pair.After!.Value - pair.Before!.Value)).Take(ExamplesAtMost)
-            .Select(pair => new Example(best.Benchmark, best.Metric, Id(pair.Sample), TextOf(pair.Sample), before.Policy, pair.Before!.Value, best.Policy, pair.After!.Value));
+        var (metric, filter) = best.Metric.Split(',') is [var own, var by] ? (own, by) : (best.Metric, "none");
+        IEnumerable<Sample> Of(Estimate e) => SampleFiles.Read(Data.Run.Job(e.Job.Id)).Where(sample => sample.Filter == filter && sample.Number(metric) is not null);
+        var earlier = new Dictionary<string, Sample>();
+        foreach (var sample in Of(before)) earlier[sample.Id] = sample;
+        return Of(best).Where(sample => earlier.ContainsKey(sample.Id))
+            .Select(sample => (Sample: sample, Earlier: earlier[sample.Id], Before: earlier[sample.Id].Number(metric)!.Value, After: sample.Number(metric)!.Value))
+            .Where(pair => pair.Before != pair.After)
+            .OrderByDescending(pair => Math.Abs(pair.After - pair.Before)).Take(ExamplesAtMost)
+            .Select(pair => new Example(best.Benchmark, best.Metric, pair.Sample.Id, TextOf(pair.Sample), before.Policy, pair.Before, best.Policy, pair.After)
+            {
+                Answers = pair.Earlier.Answer is { } a && pair.Sample.Answer is { } b ? (Short(a), Short(b)) : null,
+                Baseline = pair.Sample.Text("output_1") is { } other ? Short(other) : null,
+            });
     }
 
-    private static string Id(JsonElement sample) => sample.TryGetProperty("doc_id", out var id) ? id.ToString() : "";
-
-    private static double? Number(JsonElement sample, string metric) => sample.TryGetProperty(metric.Split(',')[0], out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
-
-    private static string TextOf(JsonElement sample)
+    // What was asked; the answer that is compared with stands apart.
+    private static string TextOf(Sample sample)
     {
-        if (!sample.TryGetProperty("doc", out var doc) || doc.ValueKind != JsonValueKind.Object) return "";
-        var parts = doc.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.String).Select(p => $"{p.Name}: {p.Value.GetString()}").Distinct();
-        var text = string.Join("\n", parts);
-        return text.Length <= TextAtMost ? text : text[..TextAtMost] + " ...";
+        if (sample.Text("instruction") is { } instruction) return Short(instruction);
+        if (!sample.Json.TryGetProperty("doc", out var doc) || doc.ValueKind != JsonValueKind.Object) return "";
+        return Short(string.Join("\n", doc.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.String).Select(p => $"{p.Name}: {p.Value.GetString()}").Distinct()));
     }
+
+    private static string Short(string text) => text.Length <= TextAtMost ? text : text[..TextAtMost] + " ...";
 
     /// <summary>Reads a run and tests its claims.</summary>
     /// <param name="data">The run.</param>
@@ -110,6 +120,6 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
     {
         IReadOnlyList<ClaimResult> results = [];
         if (claims is not null) results = ClaimSets.Test(ClaimFile.Parse(claims, claimsName), data.Observations, ClaimFile.Draws, ClaimFile.Alpha, seed: 0);
-        return new ReportModel(data, Reports.Estimates.Of(data.Measured), results, claimsName);
+        return new ReportModel(data, [.. Reports.Estimates.Of(data.Measured).Select(e => e with { Annotator = data.AnnotatorName(e.Annotator) })], results, claimsName);
     }
 }

@@ -31,7 +31,14 @@ internal sealed record RunJob(string Id, string Kind, string Label, IReadOnlyDic
 
 /// <summary>Job: The evaluation. Metric: As results.json names it, without the filter where that is "none". Observation: The number, its
 /// items and direction. StandardError: As the benchmark gave it; null where it gave none. Count: Items behind it.</summary>
-internal sealed record Measured(RunJob Job, string Metric, Observation Observation, double? StandardError, int Count);
+internal sealed record Measured(RunJob Job, string Metric, Observation Observation, double? StandardError, int Count)
+{
+    /// <summary>Who judged; empty where nobody did.</summary>
+    internal string Annotator { get; init; } = "";
+
+    /// <summary>With whose answers the policy's were compared; empty for nobody's.</summary>
+    internal string Baseline { get; init; } = "";
+}
 
 internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob> Jobs, IReadOnlyList<Measured> Measured)
 {
@@ -73,10 +80,11 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         var file = folder.File("results.json");
         if (!File.Exists(file)) yield break;
         var json = JsonNode.Parse(File.ReadAllText(file))!;
-        // The first row is the benchmark itself; further ones are parts of a group.
+        // The first row is the benchmark itself, or its first group; further ones are its parts.
         if (json["results"]!.AsObject().FirstOrDefault() is not { Value: JsonObject row } named) yield break;
         var directions = json["higher_is_better"]?[named.Key] as JsonObject;
         var count = (int?)json["n-samples"]?[named.Key]?["effective"] ?? 0;
+        var (annotator, baseline) = ((string?)json["configs"]?[named.Key]?["annotator"] ?? "", (string?)json["configs"]?[named.Key]?["baseline"] ?? "");
         var items = Items(folder);
         var isFirst = true;
         foreach (var (key, node) in row)
@@ -85,7 +93,7 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
             if (node is not JsonValue number || !number.TryGetValue<double>(out var value)) continue;
             var error = row[$"{metric}_stderr,{filter}"] is JsonValue e && e.TryGetValue<double>(out var s) ? s : (double?)null;
             var name = filter == "none" ? metric : $"{metric},{filter}";
-            var scores = items.GetValueOrDefault(metric);
+            var scores = items.GetValueOrDefault((metric, filter));
             var isMean = scores is { Count: > 1 } && Math.Abs(scores.Average() - value) <= 1e-9 * Math.Max(1, Math.Abs(value));
             var observation = new Observation
             {
@@ -97,36 +105,32 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
                 HigherIsBetter = (bool?)directions?[metric] ?? true,
             };
             isFirst = false;
-            yield return new Measured(job, name, observation, error, isMean ? scores!.Count : count);
+            yield return new Measured(job, name, observation, error, isMean ? scores!.Count : count > 0 ? count : (int?)row["sample_len"] ?? 0) { Annotator = annotator, Baseline = baseline };
         }
     }
 
-    // Numbers of each sample by name, in the samples' order; a name that some sample lacks is left out.
-    private static Dictionary<string, List<double>> Items(JobFolder folder)
+    // Numbers of each sample by name and filter, in the samples' order; a name that some sample lacks is left out.
+    private static Dictionary<(string Name, string Filter), List<double>> Items(JobFolder folder)
     {
-        var (found, rows) = (new Dictionary<string, List<double>>(), 0);
-        foreach (var sample in Samples(folder))
+        var (found, rows) = (new Dictionary<(string, string Filter), List<double>>(), new Dictionary<string, int>());
+        foreach (var sample in SampleFiles.Read(folder))
         {
-            rows++;
-            foreach (var property in sample.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.Number))
+            var filter = sample.Filter;
+            rows[filter] = rows.GetValueOrDefault(filter) + 1;
+            foreach (var property in sample.Json.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.Number))
             {
-                if (!found.TryGetValue(property.Name, out var list)) found.Add(property.Name, list = []);
+                if (!found.TryGetValue((property.Name, filter), out var list)) found.Add((property.Name, filter), list = []);
                 list.Add(property.Value.GetDouble());
             }
         }
-        return found.Where(f => f.Value.Count == rows).ToDictionary(f => f.Key, f => f.Value);
+        return found.Where(f => f.Value.Count == rows[f.Key.Filter]).ToDictionary(f => f.Key, f => f.Value);
     }
 
-    /// <summary>The samples of an evaluation with a single samples file; those of groups stay apart and are not read.</summary>
-    internal static IEnumerable<JsonElement> Samples(JobFolder folder)
-    {
-        if (Directory.GetFiles(folder.Path, "samples_*.jsonl") is not [var file]) yield break;
-        foreach (var line in File.ReadLines(file).Where(line => line.Length > 0))
-        {
-            using var document = JsonDocument.Parse(line);
-            yield return document.RootElement.Clone();
-        }
-    }
+    /// <summary>What judges took, by who judged, over all evaluations.</summary>
+    internal IReadOnlyList<JudgeBill> Judges => [.. Jobs.Where(j => j.Kind == "evaluate").SelectMany(j => JudgeBill.Read(Run.Job(j.Id))).GroupBy(b => b.Annotator).Select(JudgeBill.Sum)];
+
+    /// <summary>Who judged, as people know it: a judge that the run made by its policy.</summary>
+    internal string AnnotatorName(string annotator) => Jobs.FirstOrDefault(j => annotator.EndsWith(j.Id, StringComparison.Ordinal)) is { } made ? $"{annotator.Split(' ')[0]} {made.Policy}{(made.Axis("seed") is { Length: > 0 } seed ? $" s{seed}" : "")}" : annotator;
 
     /// <summary>Rows of a training's metrics.jsonl that hold the metric, as (step, value).</summary>
     internal IReadOnlyList<(double X, double Y)> Curve(RunJob job, string metric)

@@ -2,7 +2,6 @@
 // computed once for all its samples and beams.
 
 using System.Runtime.InteropServices;
-using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
@@ -42,8 +41,9 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         sequences = [];
-        Computed += prompts.Sum(p => p.Length);
-        var groups = prompts.Select(p => new CompletionGroup(p, [Completion.Of([0])])).ToList(); // the completion asks for the last row's scores
+        var headers = SharedHeader.Groups(prompts, place.LengthClass is null);
+        Computed += headers.Sum(h => h.Rows);
+        var groups = headers.ConvertAll(h => h.Group);
         var scores = new List<Tensor>();
         var prefix = cache.Reserve(fronts[null].Prefix); // once for all sequences
         foreach (var pack in Pack.Of(groups, PackRows, place, fronts))
@@ -54,7 +54,8 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
                 pack.Attention = new StoringAttention(pack.Buckets, cache, first, (prefix, fronts[null].Prefix));
                 scores.Add(Scores(model.Forward(pack, mode).index_select(0, pack.HeadRows)));
                 foreach (var segment in pack.Segments)
-                    sequences.Add(new Sequence([.. prompts[sequences.Count]], [.. Enumerable.Range(prefix, segment.Front.Prefix), .. Enumerable.Range(first + segment.Start, segment.Length)]));
+                    foreach (var (from, rows) in SharedHeader.Branches(segment))
+                        sequences.Add(new Sequence([.. prompts[sequences.Count]], [.. Enumerable.Range(prefix, segment.Front.Prefix), .. Enumerable.Range(first + segment.Start, segment.Branches[0]), .. Enumerable.Range(first + from, rows)]));
             }
         }
         return torch.cat(scores).MoveToOuterDisposeScope();

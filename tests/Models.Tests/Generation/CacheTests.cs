@@ -78,6 +78,25 @@ internal sealed class CacheTests
         Same(model, [[1, 2, 3, 4, 5], [6], [7, 8, 9]], new ForwardMode { Deltas = deltas }, 8, 2e-6);
     }
 
+    [TestCaseSource(typeof(Engine.Families), nameof(Engine.Families.Names))]
+    public void A_header_that_prompts_share_is_computed_once(string family)
+    {
+        var model = Tiny.Model(torch.float64, Engine.Families.Spec(family));
+        int[] header = [.. Enumerable.Range(0, 20).Select(k => (7 * k) % 19)];
+        int[][] prompts = [[.. header, 3], [.. header, 4, 5], [9, 8], [.. header, 6, 7, 8], [.. header, 3]];
+        Same(model, prompts, steps: 6, tolerance: 2e-6);
+        using var session = new CachedSession(model, ForwardMode.Plain);
+        session.Begin(prompts).Dispose();
+        // Where frequencies depend on a sequence's length, rows of one are none of another.
+        var shares = PeftAlign.Models.Engine.Place.Of(model).LengthClass is null;
+        var computed = shares ? (20 + 1 + 2) + 2 + (20 + 3 + 1) : prompts.Sum(p => p.Length);
+        Assert.That(session.Computed, Is.EqualTo(computed), "neighbours share; the stranger stands between");
+        // Long rests behind a short header would make one large square of attention: they stay apart.
+        int[][] rests = [[.. header, .. Enumerable.Repeat(1, 30)], [.. header, .. Enumerable.Repeat(2, 30)]];
+        session.Begin(rests).Dispose();
+        Assert.That(session.Computed, Is.EqualTo(computed + 100));
+    }
+
     // A conversation: each prompt begins with the prompt and the answer before it.
     [Test]
     public void A_prompt_that_goes_on_from_the_last_sequence_computes_what_is_new_only([Values] bool adapter)

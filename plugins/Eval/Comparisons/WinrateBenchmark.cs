@@ -1,0 +1,105 @@
+// Win rates on the prompts of a dataset: the model's answer against the chosen one, or against another run's; with a reward model as
+// judge this is MEET's reward-model win rate.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Eval.Comparisons;
+
+/// <summary>Options of winrate.</summary>
+public sealed class WinrateOptions : PairOptions
+{
+    /// <summary>The dataset whose prompts the model answers; its chosen answers (or completions) are the baseline where records are not given.</summary>
+    public DatasetReference? Dataset { get; set; }
+
+    /// <summary>The baseline's answers: samples of another run's evaluation, AlpacaEval's outputs, rows {prompt, response}, rows of generate.</summary>
+    [OptionNames("path")]
+    public string? Records { get; set; }
+
+    /// <summary>The model's answers from such a file too: nothing is asked of a model.</summary>
+    [OptionNames("path")]
+    public string? Answers { get; set; }
+
+    /// <summary>What was asked, rows {prompt} in the answers' order, where neither file says it.</summary>
+    [OptionNames("path")]
+    [OptionOnlyWith("answers")]
+    public string? Prompts { get; set; }
+
+    /// <summary>Judgements that were made already, as AlpacaEval writes them (JSON, or CSV with model, preference, len_output_1 and
+    /// len_output_2): nothing is asked of anybody.</summary>
+    [OptionNames("path")]
+    public string? Annotations { get; set; }
+
+    /// <summary>Of annotations of several models, the one; without it all, a row each.</summary>
+    [OptionOnlyWith("annotations")]
+    public string? Model { get; set; }
+
+    /// <summary>AlpacaEval's data (instructions, difficulties, published weights), for the length-controlled rate.</summary>
+    [OptionNames("path")]
+    public string? Path { get; set; }
+
+    /// <summary>The benchmark that the options ask for.</summary>
+    internal IBenchmark Benchmark(IPluginContext context)
+    {
+        if (Annotations is not null)
+        {
+            if (Judge is not null || Dataset is not null || Records is not null || Answers is not null) throw new UserErrorException("winrate: annotations hold the judgements already; leave out judge, dataset, records and answers.");
+            return new AnnotatedPairs(this);
+        }
+        if (Answers is not null)
+        {
+            if (Dataset is not null) throw new UserErrorException("winrate: answers come from a file, so no dataset's prompts are asked; leave out dataset.");
+            return new AnsweredPairs(this);
+        }
+        return new WinrateBenchmark(this, context);
+    }
+}
+
+internal sealed class WinrateBenchmark(WinrateOptions options, IPluginContext context) : AskedPairs("winrate", options, options.Path)
+{
+    protected override IEnumerable<EvalItem> All()
+    {
+        if (options.Dataset is null) throw new UserErrorException("winrate needs a dataset of prompts, or answers of a run; give one of them.");
+        var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
+        var rows = datasets.Open(options.Dataset);
+        var known = options.Records is null ? null : Known(options.Records);
+        Baseline = known?.First().Value.Generator ?? "chosen answers";
+        return rows.Select((row, k) =>
+        {
+            var (prompt, messages) = DatasetPrompt.Of(row);
+            var (baseline, by) = known is null ? (Chosen(row), "chosen") : known.TryGetValue(prompt, out var record) ? (record.Answer, record.Generator)
+                : throw new UserErrorException($"{row.Source}, row {row.Row}: {options.Records} has no answer to this prompt; it must come from a run over the same dataset.");
+            var document = Pair.Document(prompt, "", baseline, by, difficulty: Difficulty(prompt, -1));
+            if (messages is not null) document["messages"] = messages;
+            return new EvalItem($"{k}", document);
+        });
+    }
+
+    private static Dictionary<string, AnswerRow> Known(string file)
+    {
+        var known = new Dictionary<string, AnswerRow>();
+        foreach (var (row, k) in AnswerRows.Read(file).Select((row, k) => (row, k)))
+            known.TryAdd(row.Prompt ?? throw new UserErrorException($"{file}, row {k + 1} does not say what was asked; give samples of an evaluation, or rows with a prompt."), row);
+        return known;
+    }
+
+    private static string Chosen(DataRecord row)
+    {
+        var name = row.Has("chosen") ? "chosen" : "completion";
+        return row.Fields[name] is JsonArray turns ? DatasetPrompt.Said(turns) : row.Text(name).Trim();
+    }
+}
+
+/// <summary>A row's prompt: text, or a conversation.</summary>
+internal static class DatasetPrompt
+{
+    /// <summary>What a judge reads, and the conversation where it is one.</summary>
+    internal static (string Text, JsonArray? Messages) Of(DataRecord row) =>
+        row.Fields["prompt"] is JsonArray turns ? (Joined(turns), turns.DeepClone().AsArray()) : (row.Text("prompt"), null);
+
+    /// <summary>What the last turn says.</summary>
+    internal static string Said(JsonArray turns) => (string?)turns.LastOrDefault()?["content"] ?? "";
+
+    // One turn is its text; several are told apart by who says them.
+    private static string Joined(JsonArray turns) => turns.Count == 1 ? Said(turns) : string.Join("\n\n", turns.Select(t => $"{(string?)t!["role"]}: {(string?)t["content"]}"));
+}

@@ -1,0 +1,55 @@
+// The samples behind an evaluation's headline: those of its own task, or, of a group, those of all its members, in the group's order.
+
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Host.Evaluation;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Reports;
+
+/// <summary>Task: Whose sample it is. Json: The row of the samples file.</summary>
+internal sealed record Sample(string Task, JsonElement Json)
+{
+    /// <summary>What tells the item from all others of the evaluation.</summary>
+    internal string Id => Json.TryGetProperty("doc_id", out var id) ? $"{Task} {id}" : Task;
+
+    /// <summary>A score of the item; null where it has none of this name.</summary>
+    /// <summary>How its answer was read.</summary>
+    internal string Filter => Json.TryGetProperty("filter", out var filter) && filter.ValueKind == JsonValueKind.String ? filter.GetString()! : "none";
+
+    /// <summary>What the model answered, where that is one text.</summary>
+    internal string? Answer => Json.TryGetProperty("filtered_resps", out var answer) && answer.ValueKind == JsonValueKind.String ? answer.GetString() : null;
+
+    /// <summary>A text of the item's document; null where there is none.</summary>
+    internal string? Text(string name) => Json.TryGetProperty("doc", out var doc) && doc.ValueKind == JsonValueKind.Object && doc.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String ? text.GetString() : null;
+
+    internal double? Number(string metric) => Json.TryGetProperty(metric, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
+}
+
+internal static class SampleFiles
+{
+    /// <summary>The samples, task by task.</summary>
+    internal static IEnumerable<Sample> Read(JobFolder folder)
+    {
+        var results = folder.File("results.json");
+        if (!File.Exists(results)) yield break;
+        var json = JsonNode.Parse(File.ReadAllText(results))!;
+        if (json["results"] is not JsonObject { Count: > 0 } rows) yield break;
+        foreach (var (task, file) in Tasks(rows.First().Key, json, folder, []))
+            foreach (var line in File.ReadLines(file).Where(line => line.Length > 0))
+            {
+                using var document = JsonDocument.Parse(line);
+                yield return new Sample(task, document.RootElement.Clone());
+            }
+    }
+
+    private static IEnumerable<(string Task, string File)> Tasks(string name, JsonNode json, JobFolder folder, HashSet<string> seen)
+    {
+        if (!seen.Add(name)) yield break;
+        var file = folder.File(ResultFiles.SamplesName(name));
+        if (File.Exists(file)) yield return (name, file);
+        else
+            foreach (var member in (json["group_subtasks"]?[name] as JsonArray ?? []).Select(m => (string)m!))
+                foreach (var found in Tasks(member, json, folder, seen)) yield return found;
+    }
+}

@@ -1,0 +1,102 @@
+// peftalign winrate from the command line, and a judge that the run itself trains.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class WinrateTests
+{
+    private static readonly string Classifier = Path.Combine(Peftalign.Repository, "tests/fixtures/architectures/llama-score");
+
+    [Test]
+    public void Two_files_are_compared_and_their_annotations_give_the_same_rates()
+    {
+        using var user = new Peftalign();
+        var a = user.Write("a.jsonl", string.Concat(Enumerable.Range(0, 12).Select(k => $$"""{"prompt":"question {{k}}","response":"{{new string('a', k + 1)}}"}""" + "\n")));
+        var b = user.Write("b.jsonl", string.Concat(Enumerable.Range(0, 12).Select(k => $$"""{"prompt":"question {{k}}","response":"{{new string('b', 13 - k)}}"}""" + "\n")));
+        string[] asked = ["winrate", "--a", a, "--b", b, "--judge", Classifier, "--threads", "1", "--out", user.Run];
+        var first = Peftalign.Call(asked);
+        Assert.That(first.Code, Is.Zero, first.All);
+        Assert.That(first.Out, Does.Contain("judged by classifier llama-score against b, order both"));
+        var row = Peftalign.Json(Path.Combine(user.Run, "results.json"))["results"]!["winrate"]!;
+        var (wins, losses) = ((double)row["n_wins,none"]!, (double)row["n_wins_base,none"]!);
+        Assert.That(wins + losses, Is.EqualTo(12), "a classifier seldom rates two texts alike");
+        Assert.That((double)row["win_rate,none"]!, Is.EqualTo(100 * wins / 12).Within(1e-9));
+        Assert.That((double)row["consistency,none"]!, Is.EqualTo(1), "it rates each answer alone");
+        var bill = Peftalign.Json(Path.Combine(user.Run, "judging.json"))[0]!;
+        Assert.That(((long)bill["questions"]!, (long)bill["failures"]!), Is.EqualTo((24L, 0L)));
+        var again = Peftalign.Call(asked);
+        Assert.That((again.Code, again.Out), Is.EqualTo((0, first.Out)), again.All);
+        Assert.That((long)Peftalign.Json(Path.Combine(user.Run, "judging.json"))[0]!["questions"]!, Is.EqualTo(24), "nothing was asked again");
+        var given = Peftalign.Call("winrate", "--annotations", Path.Combine(user.Run, "annotations.json"), "--out", user.File("given"), "--json");
+        Assert.That(given.Code, Is.Zero, given.All);
+        var same = JsonNode.Parse(given.Out)!["results"]!["winrate"]!;
+        foreach (var metric in (string[])["win_rate,none", "win_rate_stderr,none", "discrete_win_rate,none", "n_total,none", "length_controlled_winrate_minimal,none"])
+            Assert.That((double)same[metric]!, Is.EqualTo((double)row[metric]!).Within(1e-9), metric);
+    }
+
+    [Test]
+    public void Mistakes_are_told_in_one_message()
+    {
+        using var user = new Peftalign();
+        var a = user.Write("a.jsonl", """{"prompt":"p","response":"x"}""" + "\n");
+        void Refused(string says, params string[] args)
+        {
+            var outcome = Peftalign.Call(["winrate", "--out", user.Run, .. args]);
+            Assert.That((outcome.Code, outcome.Err.TrimEnd().Contains('\n')), Is.EqualTo((2, false)), outcome.All);
+            Assert.That(outcome.Err, Does.Contain(says));
+        }
+        Refused("--annotations", "--a", a);
+        Refused("did you mean classifier", "--a", a, "--b", a, "--judge", "clasifier");
+        Refused("model", "--a", a, "--b", a, "--judge", "openai", "--judge-option", "modle=x");
+        Refused("nothere.jsonl is not there", "--a", a, "--b", user.File("nothere.jsonl"), "--judge", Classifier);
+        Refused("holds both", "--annotations", a, "--a", a);
+        Assert.That(Directory.Exists(user.Run) && Directory.EnumerateFiles(user.Run, "results.json").Any(), Is.False);
+    }
+
+    [Test]
+    public void A_reward_job_of_the_run_judges_the_run_s_policies()
+    {
+        using var user = new Peftalign();
+        user.Finish(user.Write("judged.yaml", """
+            peftalign: 1
+            name: judged
+            seeds: [1]
+            models:
+              tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+              taught: { run: { model: tiny, method: teach } }
+            datasets:
+              world: { reader: synthetic, rows: 80, split: train }
+              exam: { reader: synthetic, rows: 12, split: test }
+            adapters:
+              small: { type: lora, rank: 4, alpha: 8, targets: all-linear }
+            methods:
+              teach: { type: sft, learning_rate: 3.0e-3, batch_size: 8, max_steps: 12 }
+              prize: { type: reward, learning_rate: 2.0e-3, batch_size: 8, max_steps: 8 }
+              prize-lora: { type: reward, adapter: small, learning_rate: 2.0e-3, batch_size: 8, max_steps: 8 }
+            judges:
+              fair: { run: { method: prize, seed: 1 }, join: text, append_eos: true }
+              other: { run: { method: prize-lora, seed: 1 }, join: text }
+            train:
+              - { models: [tiny], datasets: [world], methods: [teach] }
+              - { models: [taught], datasets: [world], methods: [prize, prize-lora] }
+            evaluate:
+              - of: { method: teach }
+                with: [{ type: winrate, dataset: exam, judge: fair, max_new_tokens: 8 }, { name: reward-other, type: reward, dataset: exam, judge: other, max_new_tokens: 8 }]
+            """));
+        var winrate = user.Job("evaluate/winrate/tiny/world/teach/s1");
+        var bill = Peftalign.Json(Path.Combine(winrate, "judging.json"))[0]!;
+        Assert.That(((string?)bill["annotator"], (long)bill["questions"]!), Is.EqualTo(("train/taught/world/prize/s1", 24L)));
+        // What the benchmark reports is what the trained folder gives for the very texts.
+        var reward = user.Job("evaluate/reward-other/tiny/world/teach/s1");
+        var samples = File.ReadLines(Path.Combine(reward, "samples_reward.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
+        var asked = user.Write("asked.jsonl", string.Concat(samples.Select(s => new JsonObject { ["text"] = (string)s["doc"]!["prompt"]! + (string)s["filtered_resps"]! }.ToJsonString() + "\n")));
+        var judged = Peftalign.Call("judge", "--model", Path.Combine(user.Job("train/taught/world/prize-lora/s1"), "model"), "--in", asked, "--threads", "1");
+        Assert.That(judged.Code, Is.Zero, judged.All);
+        Assert.That(samples, Has.Count.EqualTo(12));
+        var scores = judged.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (double)JsonNode.Parse(line)!["scores"]![0]!);
+        Assert.That(samples.Select(s => (double)s["reward"]!), Is.EqualTo(scores).Within(1e-5));
+        var page = File.ReadAllText(Path.Combine(user.Run, "report.html"));
+        Assert.That(page, Does.Contain("judged by classifier taught/world/prize s1; against chosen answers; n = 12").And.Contain("<th>Judge</th>"));
+    }
+}
