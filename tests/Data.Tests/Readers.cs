@@ -10,6 +10,9 @@ internal static class Readers
     internal static List<DataRecord> Read<TOptions>(string name, TOptions options, string? split = null, IPluginContext? context = null) =>
         [.. Made<IDatasetReader, TOptions>(new DataPlugin(), name, options, context).Read(split)];
 
+    /// <summary>A reader.</summary>
+    internal static IDatasetReader Of<TOptions>(string name, TOptions options) => Made<IDatasetReader, TOptions>(new DataPlugin(), name, options);
+
     /// <summary>Anything that a plugin provides.</summary>
     internal static TContract Made<TContract, TOptions>(IPlugin plugin, string name, TOptions options, IPluginContext? context = null)
     {

@@ -17,40 +17,37 @@ internal static class Delimited
     /// <exception cref="UserErrorException">The file cannot be read, or a quote is not closed; file and line are named.</exception>
     internal static IEnumerable<DelimitedRow> Rows(string path, char separator, bool quotes)
     {
-        var (text, first) = (new StringBuilder(), 0L);
+        var (values, value, open, first) = (new List<string>(), new StringBuilder(), false, 0L);
         foreach (var (number, line) in TextLines.Read(path))
         {
-            if (text.Length == 0) first = number;
-            else text.Append('\n');
-            text.Append(line);
-            if (Values(text.ToString(), separator, quotes) is not { } values) continue;
-            text.Clear();
-            if (values is not [""]) yield return new DelimitedRow(first, values);
+            if (!open) (values, first) = ([], number);
+            open = Take(line, separator, quotes, values, value, open);
+            if (!open && values is not [""]) yield return new DelimitedRow(first, values);
         }
-        if (text.Length > 0) throw new UserErrorException($"{path}, line {first}: a quoted value is not closed before the end of the file.");
+        if (open) throw new UserErrorException($"{path}, line {first}: a quoted value is not closed before the end of the file.");
     }
 
-    // Null where a quote is still open.
-    private static List<string>? Values(string text, char separator, bool quotes)
+    // The values of one more line; whether a quote is open at its end, whose value then goes on.
+    private static bool Take(string line, char separator, bool quotes, List<string> values, StringBuilder value, bool quoted)
     {
-        if (!quotes) return [.. text.Split(separator)];
-        var (values, value, quoted) = (new List<string>(), new StringBuilder(), false);
-        for (var at = 0; at < text.Length; at++)
+        if (quoted) value.Append('\n');
+        for (var at = 0; at < line.Length; at++)
         {
-            var c = text[at];
-            if (quoted && c == '"' && at + 1 < text.Length && text[at + 1] == '"') value.Append(text[at++]);
+            var c = line[at];
+            if (quoted && c == '"' && at + 1 < line.Length && line[at + 1] == '"') value.Append(line[at++]);
             else if (quoted && c == '"') quoted = false;
             else if (quoted) value.Append(c);
-            else if (c == '"' && value.Length == 0) quoted = true;
-            else if (c == separator)
-            {
-                values.Add(value.ToString());
-                value.Clear();
-            }
+            else if (quotes && c == '"' && value.Length == 0) quoted = true;
+            else if (c == separator) End(values, value);
             else value.Append(c);
         }
-        if (quoted) return null;
+        if (!quoted) End(values, value);
+        return quoted;
+    }
+
+    private static void End(List<string> values, StringBuilder value)
+    {
         values.Add(value.ToString());
-        return values;
+        value.Clear();
     }
 }
