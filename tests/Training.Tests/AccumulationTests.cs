@@ -1,4 +1,5 @@
-// Gradients summed over small batches are those of one large batch, though rows have lengths of their own.
+// Gradients summed over small batches are those of one large batch, though rows have lengths of their own. Without dropout, whose
+// decisions belong to a batch.
 
 using System.Text.Json.Nodes;
 
@@ -13,7 +14,7 @@ public sealed class AccumulationTests : TrainingTest
         List<JsonNode> Metrics(int batch, int accumulation)
         {
             var folder = Path.Combine(Folder, $"{batch}");
-            Trainer.Train(Fixtures.SmallRun(folder, new TrainingOptions { MaxSteps = 4, BatchSize = batch, GradientAccumulationSteps = accumulation, LearningRate = 1e-2, SaveEvery = 0, Seed = 3 }, adapter));
+            Trainer.Train(Fixtures.SmallRun(folder, new TrainingOptions { MaxSteps = 4, BatchSize = batch, GradientAccumulationSteps = accumulation, LearningRate = 1e-2, SaveEvery = 0, Seed = 3 }, adapter, dropout: 0));
             return [.. File.ReadLines(Path.Combine(folder, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!)];
         }
         var (large, small) = (Metrics(8, 1), Metrics(2, 4));
