@@ -1,0 +1,81 @@
+// The shipped studies: whole, they plan to the counts of what they repeat, with GPU-hours; small (one --set), they plan here and run to
+// their end and their report under --slow.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class StudyTests
+{
+    private static string Study(string name) => Path.Combine(Peftalign.Repository, "experiments", name + ".yaml");
+
+    private static JsonNode Plan(string study, params string[] more)
+    {
+        var outcome = Peftalign.Call(["run", Study(study), "--out", Path.Combine(Path.GetTempPath(), "peftalign no such run"), "--dry-run", "--json", .. more]);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        return JsonNode.Parse(outcome.Out)!;
+    }
+
+    private static Dictionary<string, int> Counts(JsonNode plan) => plan["counts"]!.AsObject().ToDictionary(kind => kind.Key, kind => (int)kind.Value!);
+
+    private static int Labelled(JsonNode plan, string start, Func<string, bool> also) =>
+        plan["jobs"]!.AsArray().Select(job => (string)job!["label"]!).Count(label => label.StartsWith(start, StringComparison.Ordinal) && also(label));
+
+    [Test]
+    public void The_deep_dive_is_52_configurations_and_10_merges_by_5_seeds_and_1570_final_evaluations()
+    {
+        var plan = Plan("deep-dive");
+        Assert.That(Counts(plan), Is.EquivalentTo(new Dictionary<string, int> { ["train"] = 52 * 5, ["merge"] = 10 * 5, ["evaluate"] = 1570 + 960, ["report"] = 1 }));
+        Assert.That(Labelled(plan, "evaluate/", label => !label.Contains("@step:", StringComparison.Ordinal)), Is.EqualTo(1570));
+        // 260 trainings of 11,200 rows of at most 1,024 (SFT) or 512 tokens: 4 products for each weight and token, 6 with a reference.
+        var forecast = plan["forecast"]!;
+        Assert.That((int)forecast["kinds"]!["train"]!["not_predicted"]!, Is.Zero);
+        var tokens = 11_200.0 * 130;
+        const double least = 6.6e9, most = 7.3e9; // matrices of LLaMA and Mistral, their heads included
+        Assert.That((double)forecast["kinds"]!["train"]!["flops"]!, Is.InRange(tokens * (1024 * 4 + 512 * 6) * least, tokens * (1024 * 4 + 512 * 6) * most));
+        Assert.That((double)forecast["gpu_hours"]!, Is.EqualTo((double)forecast["flops"]! / 355e12 / 3600).Within(1e-3));
+        // Full weights of Mistral in bfloat16, 50 times.
+        Assert.That((double)forecast["kinds"]!["merge"]!["disk_bytes"]!, Is.EqualTo(50 * 2 * 7.24e9).Within(1).Percent);
+    }
+
+    [Test]
+    public void The_small_language_model_has_5_schedules_4_trainings_3_sizes_and_a_sweep_of_beta()
+    {
+        var plan = Plan("small-lm");
+        // By 3 sizes and 3 seeds: SFT of each training; DPO in 4 places, 4 values of beta for all weights and rank 8, one for ranks 4 and 16.
+        var arms = 9 * (4 + 4 * (4 + 4 + 1 + 1));
+        Assert.That(Counts(plan), Is.EquivalentTo(new Dictionary<string, int>
+        {
+            ["train"] = arms + 2 * 9 + 3 * (1 + 3),
+            ["make-dataset"] = 2 * 3,
+            ["evaluate"] = 1 + arms + 2 * 9 + 4 * 3 * 4 * 10,
+            ["report"] = 1,
+        }));
+        Assert.That((double)plan["forecast"]!["gpu_hours"]!, Is.GreaterThan(1));
+    }
+
+    [TestCase("deep-dive", "make-model 4, train 53, merge 10, evaluate 426, report 1")]
+    [TestCase("small-lm", "make-model 1, train 90, make-dataset 2, evaluate 99, report 1")]
+    public void Small_they_need_nothing_that_is_not_here(string study, string counts)
+    {
+        var plan = Plan(study, "--set", "preset=tiny");
+        Assert.That(Counts(plan), Is.EquivalentTo(counts.Split(", ").Select(part => part.Split(' ')).ToDictionary(part => part[0], part => int.Parse(part[1], System.Globalization.CultureInfo.InvariantCulture))));
+    }
+
+    [TestCase("deep-dive", "D")]
+    [TestCase("small-lm", "S")]
+    [Category("slow")]
+    public void Small_they_run_to_their_report(string study, string claims)
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_SLOW") != "1") Assert.Ignore("slow; ./test --slow runs it");
+        using var user = new Peftalign();
+        var outcome = Peftalign.Call("run", Study(study), "--set", "preset=tiny", "--out", user.Run, "--threads", "2", "--jobs", "2");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        var report = Peftalign.Json(Path.Combine(user.Run, "report.json"));
+        var verdicts = report["claims"]!.AsArray();
+        Assert.That(verdicts.Select(c => (string)c!["id"]!), Has.All.StartsWith(claims).And.Count.GreaterThan(9));
+        // Every claim finds what it compares; one seed of nonsense need not decide it.
+        Assert.That(verdicts.Where(c => c!["estimate"] is null).Select(c => $"{c!["id"]} {c["metric"]}: {c["reason"]}"), Is.Empty);
+        Assert.That(new FileInfo(Path.Combine(user.Run, "report.html")).Length, Is.GreaterThan(20_000));
+    }
+}
