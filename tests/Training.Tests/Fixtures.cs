@@ -67,7 +67,7 @@ internal static class Fixtures
         where TOptions : class, new() => Registry.Of<IPeftAdapter, TOptions>(new TPlugin(), name, options);
 
     /// <summary>A run of the golden base model on its golden rows with a new LoRA; options of the caller.</summary>
-    internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true)
+    internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true, double dropout = 0.2)
     {
         var model = ModelFolder.Load(Path("trajectories", "base-model"));
         var config = Json(Path("trajectories", "sft-lora", "adapter_init", "adapter_config.json"));
@@ -76,7 +76,7 @@ internal static class Fixtures
             Model = model,
             Records = Records(Path("trajectories", "data", "prompt-completion.json")),
             Method = Sft(),
-            Adapter = adapter ? Lora(config, dropout: 0.2).Attach(model.Outline("base-model"), 5) : null,
+            Adapter = adapter ? Lora(config, dropout).Attach(model.Outline("base-model"), 5) : null,
             Options = options,
             Folder = folder,
         };

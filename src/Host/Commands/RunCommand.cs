@@ -26,13 +26,16 @@ internal static class RunCommand
         var only = new Option<string?>("--only") { HelpName = "GLOB", Description = "Only jobs with a matching label, and what they need." };
         var set = new Option<string[]>("--set") { HelpName = "PATH=VALUE", Description = "Change the manifest; may be repeated." };
         var jobs = new Option<int>("--jobs") { HelpName = "N", Description = "Jobs at once; each gets its share of the cores.", DefaultValueFactory = _ => 1 };
+        // Only the machine at hand is there; documents name others.
+        var launcher = new Option<string>("--launcher") { HelpName = "local", DefaultValueFactory = _ => "local", Hidden = true };
         var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "Further folders of plugins." };
         var updateLock = new Option<bool>("--update-lock") { Description = "Take the plugins that are found into the manifest's lock." };
         var strict = new Option<bool>("--strict") { Description = "Make finished jobs again that were made with other files of the program or a plugin." };
         var inexact = new Option<bool>("--inexact") { Description = "Go on from checkpoints of another libtorch, kernels or threads; numbers may differ from an unbroken run's." };
-        var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock, strict, inexact };
+        var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock, strict, inexact, launcher };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
         {
+            if (parsed.GetValue(launcher) is var where and not "local") throw new UserError($"run --launcher {where}", "not built yet in this version", "leave it out: jobs run on this machine");
             var atOnce = parsed.GetValue(jobs);
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
             var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
