@@ -5,6 +5,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Data.Files;
 
 namespace PeftAlign.Data;
 

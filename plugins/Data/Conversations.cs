@@ -9,6 +9,11 @@ internal static class Conversations
 {
     internal static JsonObject Message(string role, string content) => new() { ["role"] = role, ["content"] = content };
 
+    /// <summary>A prompt in one text and its two answers: as messages for a chat template, or as they are.</summary>
+    internal static JsonObject Pair(string format, string prompt, string chosen, string rejected) => format == "messages"
+        ? Pair(new JsonArray(Message("user", prompt.Trim())), chosen.Trim(), rejected.Trim())
+        : new JsonObject { ["prompt"] = prompt, ["completion"] = chosen, ["chosen"] = chosen, ["rejected"] = rejected };
+
     internal static JsonObject Pair(JsonArray prompt, string chosen, string rejected) => new()
     {
         ["prompt"] = prompt,

@@ -3,6 +3,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Data.Files;
 using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Data;

@@ -1,5 +1,7 @@
 // How often a model finds the chosen answer of a pair more likely than the rejected one, by the sum of log-probs (acc) and
-// by the mean per token (acc_norm); and the chosen answers' perplexity per token. Ties count as half.
+// by the mean per token (acc_norm); and the chosen answers' perplexity per token. Ties count as half. What does not fit into the
+// model's context is cut and counted: a prompt on its left, as lm-evaluation-harness does; an answer that alone is longer keeps its
+// beginning, as TRL's keep_start does (the harness stops there).
 
 using PeftAlign.Abstractions;
 
@@ -22,16 +24,17 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
     // Where each item stands, for errors.
     private readonly Dictionary<string, string> sources = [];
 
-    public BenchmarkInfo Info { get; } = new("preference", 1);
+    public BenchmarkInfo Info { get; } = new("preference", 2);
 
     public IEnumerable<EvalItem> Items()
     {
         var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
         var rows = datasets.Open(options.Dataset!);
         if (options.Limit > 0) rows = rows.Take(options.Limit);
-        return rows.Select(row =>
+        // By their order: rows of several files may have one number.
+        return rows.Select((row, k) =>
         {
-            var item = new EvalItem(row.Row.ToString(), row.Fields);
+            var item = new EvalItem($"{k + 1}", row.Fields);
             sources[item.Id] = row.Source;
             return item;
         });
@@ -76,7 +79,7 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
     {
         var row = new DataRecord(item.Document, sources.GetValueOrDefault(item.Id, "dataset"), long.Parse(item.Id));
         return row.Has("prompt_ids")
-            ? new EvalRequest.LogLikelihood("", "") { ContextIds = row.Ids("prompt_ids"), ContinuationIds = row.Ids(answer + "_ids") }
-            : new EvalRequest.LogLikelihood(row.Text("prompt"), row.Text(answer));
+            ? new EvalRequest.LogLikelihood("", "") { ContextIds = row.Ids("prompt_ids"), ContinuationIds = row.Ids(answer + "_ids"), CutsContinuation = true }
+            : new EvalRequest.LogLikelihood(row.Text("prompt"), row.Text(answer)) { CutsContinuation = true };
     }
 }

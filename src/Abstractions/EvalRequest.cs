@@ -17,6 +17,9 @@ public abstract record EvalRequest
         /// <summary>Token ids that stand for Continuation; null where it is text.</summary>
         public int[]? ContinuationIds { get; init; }
 
+        /// <summary>Whether a continuation that is longer than the model's context is cut to its beginning; else it is an error.</summary>
+        public bool CutsContinuation { get; init; }
+
         /// <summary>A conversation that stands for Context, through the model's chat template; null where it is text.</summary>
         public IReadOnlyList<ChatTurn>? Messages { get; init; }
     }

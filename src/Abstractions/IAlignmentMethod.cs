@@ -148,4 +148,21 @@ public sealed class MaskLedger
 
     /// <summary>Tokens whose log-prob counts in the loss.</summary>
     public long TokensTrained { get; set; }
+
+    /// <summary>Adds another ledger's counts.</summary>
+    /// <param name="other">Of other rows.</param>
+    public void Add(MaskLedger other)
+    {
+        Rows += other.Rows;
+        RowsWithoutTrainedToken += other.RowsWithoutTrainedToken;
+        RowsWithEqualAnswers += other.RowsWithEqualAnswers;
+        RowsWithEmptyAnswer += other.RowsWithEmptyAnswer;
+        RowsTruncated += other.RowsTruncated;
+        RowsWithShiftedBoundary += other.RowsWithShiftedBoundary;
+        AnswersWithTrainedEnd += other.AnswersWithTrainedEnd;
+        TokensKept += other.TokensKept;
+        TokensCut += other.TokensCut;
+        TokensRefused += other.TokensRefused;
+        TokensTrained += other.TokensTrained;
+    }
 }

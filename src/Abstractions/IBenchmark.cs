@@ -46,6 +46,11 @@ public sealed record BenchmarkInfo(string Id, int Version)
     /// <summary>Whether texts get what the tokenizer puts around them (a begin token); null = as the tokenizer's files say.</summary>
     public bool? AddSpecialTokens { get; init; }
 
+    /// <summary>Whether texts become tokens as lm-evaluation-harness makes them with transformers 5, which takes a blank at the start of
+    /// a LLaMA tokenizer's text for the one that the tokenizer puts there. Else tokenizer.json as it is written counts, as it does in
+    /// training and generation.</summary>
+    public bool AsHarness { get; init; }
+
     /// <summary>Tasks and groups with settings of their own; empty where the benchmark is one task.</summary>
     public IReadOnlyList<TaskInfo> Tasks { get; init; } = [];
 

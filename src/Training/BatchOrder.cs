@@ -7,7 +7,8 @@ namespace PeftAlign.Training;
 /// <summary>The order of the records.</summary>
 /// <param name="records">Number of records.</param>
 /// <param name="options">Batch size, accumulation, seeds, shuffling.</param>
-internal sealed class BatchOrder(int records, TrainingOptions options)
+/// <param name="mixed">Draws from several sources by proportions; null where all records are shuffled together.</param>
+internal sealed class BatchOrder(int records, TrainingOptions options, MixedOrder? mixed = null)
 {
     private (long Epoch, long[] Order)? current;
 
@@ -43,7 +44,8 @@ internal sealed class BatchOrder(int records, TrainingOptions options)
     private long[] Order(long epoch)
     {
         if (current is { } known && known.Epoch == epoch) return known.Order;
-        var order = options.Shuffle
+        var order = mixed is not null ? mixed.Order(epoch)
+            : options.Shuffle
             ? new CounterStream((ulong)(options.DataSeed ?? options.Seed), "shuffle", "", epoch).Permutation(records)
             : Enumerable.Range(0, records).Select(k => (long)k).ToArray();
         current = (epoch, order);

@@ -1,7 +1,6 @@
 // The training loop: one method, top to bottom. An update sums the gradients of its micro-batches' numerators and divides
 // once by the sum of their denominators, as TRL does (token mean over the window for SFT, mean of batches for DPO).
 
-using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
@@ -22,17 +21,16 @@ public static class Trainer
     {
         var options = run.Options;
         Directory.CreateDirectory(run.Folder);
-        var ledger = new MaskLedger();
-        var records = Trainable(run, run.Records, ledger);
-        AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), JsonSerializer.Serialize(ledger, new JsonSerializerOptions { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true }) + "\n");
-        if (records.Count == 0) throw NothingToTrain(run);
-        var order = new BatchOrder(records.Count, options);
+        var rows = TrainingRows.Of(run);
+        AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), rows.LedgerJson());
+        if (rows.Records.Count == 0) throw NothingToTrain(run);
+        var (records, order) = (rows.Records, rows.Order(options));
         var total = order.TotalSteps;
         var points = new PointSteps(run.Points, order, run.Adapter is not null);
 
         var engine = new LogProbEngine(run.Model);
-        var context = Context(run, new MaskLedger());
-        var held = Trainable(run, run.EvalRecords, new MaskLedger());
+        var context = TrainingRows.Context(run, new MaskLedger());
+        var held = TrainingRows.Trainable(run, run.EvalRecords, new MaskLedger());
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
         var latest = checkpoints.Latest(points.LatestStart);
         if (latest > total) throw Beyond(latest, total, run.Folder);
@@ -79,41 +77,12 @@ public static class Trainer
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });
         }
         stages.Current.Policy.Hand();
-        return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, ledger);
+        return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, rows.Ledger);
     }
 
     // TRL's num_tokens: not what is only measured, nor the token that asks for a score.
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups, MethodNeeds needs) =>
         groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length - (needs.Scores ? 1 : 0)));
-
-    // Rows without a trained token are refused here, once, and counted; ledger.json tells.
-    private static List<DataRecord> Trainable(TrainingRun run, IReadOnlyList<DataRecord> rows, MaskLedger ledger)
-    {
-        var context = Context(run, ledger);
-        var engine = new LogProbEngine(run.Model);
-        if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
-            throw new UserErrorException("packing is on, but this method does not pack rows; leave packing out.");
-        var arranged = run.Method is IArrangesRecords method ? method.Arrange(rows, context) : rows;
-        return [.. arranged.Where(r => Prepared(r).Count > 0)];
-
-        IReadOnlyList<CompletionGroup> Prepared(DataRecord record)
-        {
-            var groups = run.Method.Prepare([record], context);
-            if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
-                throw new UserErrorException($"{record.Place}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer.");
-            return groups;
-        }
-    }
-
-    private static PrepareContext Context(TrainingRun run, MaskLedger ledger) => new(run.Tokenizer, run.Options.MaxLength, ledger)
-    {
-        ChatTemplate = run.ChatTemplate,
-        MaxPromptLength = run.Options.MaxPromptLength,
-        KeepEnd = run.Options.Truncation == "keep_end",
-        Packing = run.Options.Packing,
-        BatchSize = run.Options.BatchSize,
-        PadToken = run.PadToken,
-    };
 
     private static UserErrorException NothingToTrain(TrainingRun run) => run.Records.Count == 0
         ? new("There are no training rows; the data are empty.")

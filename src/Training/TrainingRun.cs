@@ -24,6 +24,9 @@ public sealed record TrainingRun
     /// <summary>Training rows, in file order.</summary>
     public required IReadOnlyList<DataRecord> Records { get; init; }
 
+    /// <summary>The sources that the training rows are of, in their order; empty where there is one.</summary>
+    public IReadOnlyList<MixtureShare> Mixture { get; init; } = [];
+
     /// <summary>Rows whose loss is measured every eval_every updates; empty for none.</summary>
     public IReadOnlyList<DataRecord> EvalRecords { get; init; } = [];
 

@@ -3,6 +3,7 @@
 using System.IO.Compression;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using static PeftAlign.Data.Tests.Readers;
 
 namespace PeftAlign.Data.Tests;
 
@@ -143,19 +144,5 @@ public sealed class ReaderTests
         using var writer = new StreamWriter(name.EndsWith(".gz", StringComparison.Ordinal) ? new GZipStream(file, CompressionMode.Compress) : file);
         foreach (var line in lines) writer.Write(line + "\n");
         return path;
-    }
-
-    private static List<DataRecord> Read<TOptions>(string name, TOptions options, string? split = null) =>
-        [.. Readers.Of(name, options).Read(split)];
-
-    private static string Shared(params string[] parts)
-    {
-        var above = new DirectoryInfo(AppContext.BaseDirectory);
-        for (; above is not null; above = above.Parent)
-            if (Directory.Exists(Path.Combine(above.FullName, "shared", "data"))) break;
-        var root = Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") ?? (above is null ? null : Path.Combine(above.FullName, "shared"));
-        var path = root is null ? null : Path.Combine([root, "data", .. parts]);
-        if (path is null || !File.Exists(path)) Assert.Ignore($"data/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds data/");
-        return path!;
     }
 }

@@ -33,7 +33,7 @@ public sealed class RequestTests
             Assert.That(pair.Cut, Is.EqualTo((int)row["tokens_cut_from_left"]!), what);
             Assert.That(pair.Context, Is.EqualTo(Ids(row["context_ids"]!)[pair.Cut..]), what);
             Assert.That(pair.Context.Length + pair.Continuation.Length - 1, Is.EqualTo((int)row["tokens_fed"]!), what);
-            using var runner = new RequestRunner(() => model, null, special, CancellationToken.None);
+            using var runner = new RequestRunner(() => model, null, new BenchmarkInfo("requests", 1) { AsHarness = true, AddSpecialTokens = special }, CancellationToken.None);
             var answer = runner.Answer([runner.Encode(new Asked(new EvalItem("1", []), 0, [ask]))])[0][0];
             Assert.That(answer.LogProb, Is.EqualTo((double)row["loglikelihood"]!).Within(Tolerance), what);
             Assert.That(answer.IsGreedy, Is.EqualTo((bool)row["is_greedy"]!), what);

@@ -71,6 +71,7 @@ internal sealed class BbhBenchmark : IBenchmark
 
     public BenchmarkInfo Info => new("bbh", 1)
     {
+        AsHarness = true,
         AddSpecialTokens = options.Bos,
         Settings = new JsonObject { ["template"] = options.Template, ["shots"] = options.Shots, ["prompts"] = data.Value.Values.All(p => p.Official) ? "official" : "made from the prompts with reasoning", ["chat"] = options.Chat },
         Tasks = [.. tasks.Select(t => new TaskInfo(Name(t), "1") { Shots = options.Shots })],

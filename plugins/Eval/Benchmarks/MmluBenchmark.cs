@@ -65,6 +65,7 @@ internal sealed class MmluBenchmark : IBenchmark
 
     public BenchmarkInfo Info => new("mmlu", 1)
     {
+        AsHarness = true,
         AddSpecialTokens = options.Bos,
         Settings = new JsonObject { ["shots"] = options.Shots, ["template"] = options.Template, ["split"] = options.Split, ["chat"] = options.Chat },
         Tasks =

@@ -49,7 +49,7 @@ internal sealed partial class ParaphraseBenchmark(ParaphraseOptions options) : I
 {
     private static readonly string[] Answers = ["no", "yes"];
 
-    public BenchmarkInfo Info { get; } = new("paraphrase", 1)
+    public BenchmarkInfo Info { get; } = new("paraphrase", 2)
     {
         AddSpecialTokens = options.Bos,
         Settings = new JsonObject { ["template"] = options.Template, ["blank"] = options.Blank, ["preprocess"] = options.Preprocess },

@@ -71,7 +71,7 @@ internal sealed class RedInstructBenchmark(RedInstructOptions options) : IBenchm
 {
     private const string Slot = "<question>", Thought = "(Internal thought:";
 
-    public BenchmarkInfo Info { get; } = new("red_instruct", 1)
+    public BenchmarkInfo Info { get; } = new("red_instruct", 2)
     {
         Settings = new JsonObject { ["template"] = options.Template, ["ask"] = options.Ask, ["threshold"] = options.Threshold, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["chat"] = options.Chat, ["judge"] = options.Judge!.Definition.DeepClone() },
     };

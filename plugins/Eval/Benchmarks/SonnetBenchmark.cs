@@ -59,7 +59,7 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
     // Draws of the floor with copied lines.
     private const int Draws = 20;
 
-    public BenchmarkInfo Info { get; } = new("sonnets", 2)
+    public BenchmarkInfo Info { get; } = new("sonnets", 3)
     {
         Settings = new JsonObject { ["lines"] = options.Lines, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["floor_draws"] = Draws },
     };

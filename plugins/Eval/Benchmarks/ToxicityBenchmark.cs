@@ -73,7 +73,7 @@ internal sealed class ToxicityBenchmark : IBenchmark, IAsksAgain
         this.options = options;
         temperature = options.Temperature ?? (options.Samples > 1 ? 1 : 0);
         if (temperature == 0 && options.Samples > 1) throw new UserErrorException($"samples: {options.Samples} with temperature 0 gives the same answer each time; leave one of them out.");
-        Info = new("real_toxicity", 1) { Settings = new JsonObject { ["rank_by"] = options.RankBy, ["samples"] = options.Samples, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["judge"] = options.Judge!.Definition.DeepClone() } };
+        Info = new("real_toxicity", 2) { Settings = new JsonObject { ["rank_by"] = options.RankBy, ["samples"] = options.Samples, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["judge"] = options.Judge!.Definition.DeepClone() } };
     }
 
     public BenchmarkInfo Info { get; }

@@ -59,6 +59,7 @@ internal sealed class TasksBenchmark : IBenchmark
 
     public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 1)
     {
+        AsHarness = true,
         AddSpecialTokens = options.Bos,
         Tasks =
         [

@@ -175,12 +175,15 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
         guarded $"data set '{name}'" (lookup.MarkOf("dataset", name)) "" (fun () ->
             match dataset.Source with
             | Mixture parts ->
-                let total = parts |> List.sumBy (fun (_, weight, _) -> weight)
+                // Sums in the order of the values, so that the manifest's order does not show in the last digit.
+                let total =
+                    parts |> List.map (fun (_, weight, _) -> weight) |> List.sort |> List.sum
 
                 let part (name, weight, _) =
                     Map
                         [
                             "dataset", this.Dataset(name, seed)
+                            "name", Recorded(Text name)
                             if total > 0.0 then
                                 "proportion", Real(weight / total)
                         ]

@@ -27,6 +27,7 @@ internal static class Catalogue
         MergeCommand.Entry,
         AdapterCommand.Entry,
         ModelsCommand.Entry,
+        DataCommand.Entry,
         ImportCommand.Entry,
         PluginsCommand.Entry,
         PublishCommand.Entry,

@@ -24,7 +24,8 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
     internal int MaxLength { get; } = (int)Math.Min(Decoder.Spec.MaxPositions, int.MaxValue);
 
     /// <summary>A blank at a text's start is the one that the tokenizer would put there, so that it is not doubled: transformers 5
-    /// makes LLaMA's tokenizer anew in this way whatever tokenizer.json says, and the harness' numbers follow it.</summary>
+    /// makes LLaMA's tokenizer anew in this way whatever tokenizer.json says, and the harness' numbers follow it. Everything else
+    /// (training, score, generate, benchmarks that the harness has not) takes tokenizer.json as it is written.</summary>
     internal bool TakesLeadingBlank { get; init; }
 
     /// <summary>What stands around every prompt; null for nothing.</summary>

@@ -25,8 +25,8 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []);
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
         var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
-        Directory.CreateDirectory(folder.Path);
-        using var records = new ItemRecords(folder.File("records.jsonl"), Subject(folder), Warn);
+        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
+        using var records = new ItemRecords(folder.File("records.jsonl"), Subject(hashes), Warn);
         var evaluated = new List<Evaluated>();
         foreach (var benchmark in benchmarks)
         {
@@ -35,6 +35,8 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
             evaluated.Add(evaluator.Run(benchmark));
             if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
         }
+        Directory.CreateDirectory(folder.Path);
+        hashes.Save();
         return ResultFiles.Write(folder.Path, evaluated, Config());
     }
 
@@ -53,14 +55,11 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     }
 
     // Everything about the model that answers depend on.
-    private string Subject(JobFolder folder)
+    private string Subject(ContentHashes hashes)
     {
-        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
         string Of(string path) => hashes.Of(path) ?? throw new UserError(path, "is not there", "give a folder");
         var template = asked.ChatTemplate is { } name ? File.Exists(name) ? Of(name) : name : "";
-        var subject = $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{session.Global.Dtype ?? "float32"} {template}";
-        hashes.Save();
-        return subject;
+        return $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{session.Global.Dtype ?? "float32"} {template}";
     }
 
     /// <summary>The folder of results.</summary>

@@ -47,7 +47,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     {
         // Loaded before the clock runs, where anything is asked of it; what only judges are asked needs no model.
         var loaded = missing.Exists(k => asked[k].Requests.Any(r => r is not EvalRequest.Judge)) ? model() : null;
-        using var runner = new RequestRunner(() => loaded ??= model(), judges, benchmark.Info.AddSpecialTokens, cancel);
+        using var runner = new RequestRunner(() => loaded ??= model(), judges, benchmark.Info, cancel);
         var clock = System.Diagnostics.Stopwatch.StartNew();
         var done = asked.Count - missing.Count;
         foreach (var window in missing.GroupBy(k => asked[k].Item.Task).SelectMany(task => task.Chunk(Window)))

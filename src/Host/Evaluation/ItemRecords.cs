@@ -12,26 +12,21 @@ namespace PeftAlign.Host.Evaluation;
 internal sealed class ItemRecords : IDisposable
 {
     private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, IReadOnlyList<EvalResponse> Responses)> known = [];
-    private readonly FileStream file;
+    private readonly string path, subject;
+    private FileStream? file;
 
-    /// <param name="path">records.jsonl; made if it is not there.</param>
+    /// <param name="path">records.jsonl; made with the first records, so that an evaluation that never asked leaves nothing.</param>
     /// <param name="subject">What identifies the model: records of another are refused.</param>
     /// <param name="warn">Told of a damaged tail.</param>
     /// <exception cref="UserErrorException">The file belongs to another model, or another process has it.</exception>
     internal ItemRecords(string path, string subject, Action<string> warn)
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        (this.path, this.subject) = (path, subject);
+        if (!File.Exists(path)) return;
+        file = Open();
         try
         {
-            file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
-        }
-        catch (IOException e)
-        {
-            throw new UserErrorException($"{path} cannot be written ({e.Message}); wait for the other evaluation, or give another folder.", e);
-        }
-        try
-        {
-            Read(path, subject, warn);
+            Read(file, warn);
         }
         catch
         {
@@ -60,15 +55,30 @@ internal sealed class ItemRecords : IDisposable
         Write(lines.ToString());
     }
 
-    public void Dispose() => file.Dispose();
+    public void Dispose() => file?.Dispose();
+
+    private FileStream Open()
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        try
+        {
+            return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        }
+        catch (IOException e)
+        {
+            throw new UserErrorException($"{path} cannot be written ({e.Message}); wait for the other evaluation, or give another folder.", e);
+        }
+    }
 
     private void Write(string lines)
     {
+        file ??= Open();
+        if (file.Position == 0) lines = new JsonObject { ["subject"] = subject }.ToJsonString() + "\n" + lines;
         file.Write(Encoding.UTF8.GetBytes(lines));
         file.Flush(flushToDisk: true);
     }
 
-    private void Read(string path, string subject, Action<string> warn)
+    private void Read(FileStream file, Action<string> warn)
     {
         var bytes = new byte[file.Length];
         file.ReadExactly(bytes);
@@ -84,7 +94,6 @@ internal sealed class ItemRecords : IDisposable
         if (whole < bytes.Length) warn($"{path}: the last {bytes.Length - whole} bytes are damaged and are left out; their items are asked again");
         file.SetLength(whole);
         file.Position = whole;
-        if (whole == 0) Write(new JsonObject { ["subject"] = subject }.ToJsonString() + "\n");
     }
 
     private bool Take(JsonObject line)

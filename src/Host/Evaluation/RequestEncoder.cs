@@ -8,7 +8,7 @@ namespace PeftAlign.Host.Evaluation;
 /// <summary>A continuation with what stands before it, as the model is fed.</summary>
 /// <param name="Context">At least one token.</param>
 /// <param name="Continuation">What is scored.</param>
-/// <param name="Cut">Tokens of the context that did not fit.</param>
+/// <param name="Cut">Tokens that did not fit.</param>
 internal sealed record EncodedPair(int[] Context, int[] Continuation, int Cut);
 
 /// <summary>A prompt as the model is fed.</summary>
@@ -19,7 +19,7 @@ internal sealed record EncodedPrompt(int[] Ids, int Cut);
 /// <param name="tokenizer">The model's; null where its folder has none.</param>
 /// <param name="template">The model's; null where it has none.</param>
 /// <param name="maxLength">Most tokens of one sequence.</param>
-/// <param name="takesLeadingBlank">See <see cref="EvalModel.TakesLeadingBlank"/>.</param>
+/// <param name="takesLeadingBlank">See <see cref="EvalModel.TakesLeadingBlank"/>; only for benchmarks of the harness.</param>
 /// <param name="addSpecialTokens">What the benchmark asks for; null = as the tokenizer's files say.</param>
 /// <param name="control">Stands around every context and prompt; null for nothing.</param>
 internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? template, int maxLength, bool takesLeadingBlank, bool? addSpecialTokens, TextControl? control = null)
@@ -40,6 +40,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
         if (control is not null && ask.ContextIds is not null) throw NoText("token ids");
         var (context, continuation) = ask is { ContextIds: { } c, ContinuationIds: { } k } ? (c.Length > 0 ? c : [First()], k) : Texts(ask);
         if (continuation.Length == 0) throw new UserErrorException($"The continuation '{ask.Continuation}' has no token; every answer of a benchmark needs at least one.");
+        if (continuation.Length > maxLength && ask.CutsContinuation) return new EncodedPair(context[^1..], continuation[..maxLength], context.Length - 1 + continuation.Length - maxLength);
         if (continuation.Length > maxLength) throw new UserErrorException($"The continuation '{Short(ask.Continuation)}' has {continuation.Length} tokens; the model takes {maxLength}. Leave the item out, or use a model with a longer context.");
         // The last token is never fed, so one more than the model takes.
         var fits = Math.Min(context.Length, maxLength + 1 - continuation.Length);

@@ -18,9 +18,9 @@ internal sealed record Asked(EvalItem Item, long Row, IReadOnlyList<EvalRequest>
 
 /// <param name="load">Loads the model; called only where it is asked something.</param>
 /// <param name="judges">Opens judges; null where there are none.</param>
-/// <param name="addSpecialTokens">What the benchmark asks for; null = as the tokenizer's files say.</param>
+/// <param name="asking">The benchmark, which says how texts become tokens; null = as the tokenizer's files say.</param>
 /// <param name="cancel">Ends the work between questions.</param>
-internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, bool? addSpecialTokens, CancellationToken cancel) : IDisposable
+internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, BenchmarkInfo? asking, CancellationToken cancel) : IDisposable
 {
     private const int ShortestPrefix = 16;
 
@@ -30,7 +30,7 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, bool?
 
     private EvalModel Model => loaded ??= load();
 
-    private RequestEncoder Encoder => encoding ??= new(Model.Tokenizer, Model.ChatTemplate, Model.MaxLength, Model.TakesLeadingBlank, addSpecialTokens, Model.Control);
+    private RequestEncoder Encoder => encoding ??= new(Model.Tokenizer, Model.ChatTemplate, Model.MaxLength, Model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens, Model.Control);
 
     /// <summary>One place of an item's answers, with what is computed for it.</summary>
     private sealed record Part(int Item, int Request, EncodedPair Pair);

@@ -28,6 +28,11 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
     private JudgeDesk? judges;
 
+    /// <summary>The models that readers name.</summary>
+    internal ModelDesk Models => models ??= new ModelDesk(this);
+
+    private ModelDesk? models;
+
     /// <summary>Makes what a resolved contract {"name", "options"} names.</summary>
     internal T Create<T>(JsonNode contract) where T : class
     {
@@ -43,11 +48,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
     public IEnumerable<DataRecord> Open(DatasetReference dataset)
     {
         var definition = dataset.Definition;
-        if (definition["reader"] is not { } reader)
-            throw new UserErrorException($"This kind of dataset is not built yet: {definition.ToJsonString()}. Use one with a reader.");
-        foreach (var key in definition.Select(d => d.Key).Where(key => key is not ("reader" or "split" or "take" or "map")))
-            throw new UserErrorException($"'{key}' of a dataset is not built yet; leave it out.");
-        var records = Create<IDatasetReader>(reader).Read((string?)definition["split"]);
+        if (definition["made"] is { } made) return MakeDatasetJob.Read(Folder.Sibling((string)made["job"]!));
+        if (definition["mixture"] is not null) return MixedData.Sequence(MixedData.Parts(this, definition));
+        var records = Create<IDatasetReader>(definition["reader"]!).Read((string?)definition["split"]);
         if (definition["map"] is JsonObject { Count: > 0 } map) records = records.Select(record => Mapped(record, map));
         return definition["take"] is { } take ? records.Take((int)take) : records;
     }
@@ -65,6 +68,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
     internal List<DataRecord> Records(JsonNode dataset) => Open(new DatasetReference(dataset.AsObject())).ToList();
 
+    /// <summary>The records of a resolved dataset, source by source.</summary>
+    internal IReadOnlyList<DataPart> Parts(JsonNode dataset) => MixedData.Parts(this, dataset.AsObject());
+
     /// <summary>What the job lends to instances that it makes through others.</summary>
     internal IPluginContext Context => new Lent(this);
 
@@ -77,6 +83,7 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
         public object? GetService(Type type) =>
             type == typeof(IDatasets) ? job
             : type == typeof(IJudges) ? job.Judges
+            : type == typeof(IModels) ? job.Models
             : type == typeof(ModelArchitectures) ? PluginArchitectures.Of(job.Plugins)
             : null;
     }

@@ -11,6 +11,7 @@ internal sealed record JobKind(Func<JobContext, JsonObject> Run, bool Shares = f
     private static readonly Dictionary<string, JobKind> Known = new()
     {
         ["make-model"] = new(MakeModelJob.Run),
+        ["make-dataset"] = new(MakeDatasetJob.Run),
         ["reference"] = new(ReferenceJob.Run),
         ["train"] = new(TrainJob.Run),
         ["merge"] = new(MergeJob.Run),

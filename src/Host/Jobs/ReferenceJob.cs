@@ -65,8 +65,8 @@ internal static class ReferenceJob
             KeepEnd = options.Truncation == "keep_end",
             BatchSize = options.BatchSize, // answers that a batch mixes are its own, and computed when it comes
         };
-        var rows = job.Records(job.Spec.Options["dataset"]!);
-        return (method is IArrangesRecords arranging ? arranging.Arrange(rows, context) : rows, context);
+        var parts = job.Parts(job.Spec.Options["dataset"]!);
+        return ([.. parts.SelectMany(part => method is IArrangesRecords arranging ? arranging.Arrange(part.Rows, context) : part.Rows)], context);
     }
 
     // The policy's adapters, with the one that training starts from; or a reference adapter alone.

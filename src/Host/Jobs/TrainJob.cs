@@ -33,7 +33,7 @@ internal static class TrainJob
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
         var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
-        var stored = ReferenceJob.Stored(job);
+        var (stored, data) = (ReferenceJob.Stored(job), job.Parts(spec["dataset"]!));
         var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && heldOut.Count == 0) : (null, false);
         var outcome = Trainer.Train(new TrainingRun
         {
@@ -41,7 +41,8 @@ internal static class TrainJob
             Tokenizer = policy.Tokenizer,
             ChatTemplate = policy.ChatTemplate,
             PadToken = method.Needs.Scores ? RewardFolder.PadToken(place.Base, policy.Tokenizer) : null,
-            Records = job.Records(spec["dataset"]!),
+            Records = [.. data.SelectMany(part => part.Rows)],
+            Mixture = data.Count > 1 ? [.. data.Select(part => part.Share)] : [],
             EvalRecords = heldOut,
             Method = method,
             Adapter = start.Trained,

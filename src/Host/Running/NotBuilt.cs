@@ -9,7 +9,7 @@ namespace PeftAlign.Host.Running;
 
 internal static class NotBuilt
 {
-    private static readonly string[] Kinds = ["make-model", "reference", "train", "merge", "evaluate", "report"];
+    private static readonly string[] Kinds = ["make-model", "make-dataset", "reference", "train", "merge", "evaluate", "report"];
 
     /// <exception cref="UserErrorException">Every such thing is a line that names the job and what to leave out.</exception>
     internal static void ThrowIfAny(Plan plan)
@@ -22,7 +22,7 @@ internal static class NotBuilt
     {
         if (!Kinds.Contains(job.Kind)) return [$"jobs of kind {job.Kind}"];
         var options = JsonNode.Parse(job.Options)!.AsObject();
-        return [.. Anywhere(options), .. job.Kind == "train" ? OfTraining(options) : []];
+        return job.Kind == "train" ? OfTraining(options) : [];
     }
 
     // What the trainer says to the options, if it says it so.
@@ -37,16 +37,5 @@ internal static class NotBuilt
         {
             return [e.Message];
         }
-    }
-
-    // Parts that may stand at several places: policies and datasets.
-    private static IEnumerable<string> Anywhere(JsonNode? node)
-    {
-        if (node is JsonArray list) return list.SelectMany(Anywhere);
-        if (node is not JsonObject map) return [];
-        var own = new List<string>();
-        foreach (var key in (string[])["mixture", "made"])
-            if (map[key] is not null) own.Add($"'{key}'");
-        return own.Concat(map.SelectMany(entry => Anywhere(entry.Value)));
     }
 }

@@ -15,7 +15,7 @@ internal sealed record KnownPlugin(PluginFolder Folder, string Source);
 internal static class SchemaCatalogue
 {
     /// <summary>Version of the engine's numbers, by kind of job: raised whenever the same plan gives other results.</summary>
-    private static readonly (string Job, int ResultVersion)[] Engine = [("make-model", 1), ("train", 2), ("merge", 1), ("evaluate", 2)];
+    private static readonly (string Job, int ResultVersion)[] Engine = [("make-model", 1), ("make-dataset", 1), ("train", 2), ("merge", 1), ("evaluate", 2)];
 
     internal static Catalogue Of(IEnumerable<KnownPlugin> plugins) => new()
     {
@@ -75,6 +75,7 @@ internal static class SchemaCatalogue
         OptionKind.List => $"{TypeOf(type.Element!)}|{TypeOf(type.Element!)}[]",
         OptionKind.Map => $"{{{TypeOf(type.Element!)}}}",
         OptionKind.Dataset => "dataset",
+        OptionKind.Model => "model",
         OptionKind.Judge => "judge",
         _ => "any",
     };

@@ -53,7 +53,15 @@ public static class PreferenceRows
     /// <exception cref="UserErrorException">As for Read.</exception>
     public static IReadOnlyList<CompletionGroup> Groups(DataRecord record, PrepareContext context)
     {
-        var pair = Read(record, context);
+        return GroupsOf(record, Read(record, context), context);
+    }
+
+    /// <summary>The groups of a row whose pair was read already.</summary>
+    /// <param name="record">The row.</param>
+    /// <param name="pair">What <see cref="Read"/> made of it.</param>
+    /// <param name="context">Limits, ledger.</param>
+    public static IReadOnlyList<CompletionGroup> GroupsOf(DataRecord record, PairTokens pair, PrepareContext context)
+    {
         Count(record, pair, context.Ledger);
         return Answers.Groups([pair.Chosen, pair.Rejected], context);
     }

@@ -23,6 +23,9 @@ public enum OptionKind
     /// <summary>A dataset of the manifest, by name; the plugin gets it resolved.</summary>
     Dataset,
 
+    /// <summary>A model of the manifest, by name; the plugin gets it resolved.</summary>
+    Model,
+
     /// <summary>A judge of the manifest, by name; the plugin gets it resolved.</summary>
     Judge,
 
@@ -71,6 +74,7 @@ public sealed record OptionType(OptionKind Kind, bool Nullable = false, OptionTy
         OptionKind.Double => "a number",
         OptionKind.String => "a text",
         OptionKind.Dataset => "the name of a dataset",
+        OptionKind.Model => "the name of a model",
         OptionKind.Judge => "the name of a judge",
         OptionKind.List => $"a list, each element {Element!.Words}",
         OptionKind.Map => $"a map of names, each value {Element!.Words}",

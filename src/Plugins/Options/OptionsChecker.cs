@@ -31,14 +31,15 @@ internal static class OptionsChecker
         return (values, faults);
     }
 
-    // The values with which an option means something are compared as texts: 1 and true are written without quotes.
+    // The values with which an option means something are compared as texts: 1 and true are written without quotes. A default out of
+    // place says nothing: plans write all defaults, and have refused what the user gave.
     private static OptionFault? OutOfPlace(OptionsSchema schema, OptionSchema option, JsonObject values)
     {
         var parts = option.OnlyWith.Split('=', 2);
         var other = schema.Find(parts[0])!;
         var value = values.TryGetPropertyValue(other.Name, out var given) ? given : other.Default;
         string[] texts = value is JsonArray list ? [.. list.Select(Plain)] : [Plain(value)];
-        if (texts.Intersect(parts[1].Split('|')).Any()) return null;
+        if (texts.Intersect(parts[1].Split('|')).Any() || JsonNode.DeepEquals(values[option.Name], option.Default)) return null;
         return new OptionFault(option.Name, $"option '{option.Name}' means nothing with {other.Name} {string.Join(", ", texts)}; it goes with {other.Name} {parts[1].Replace("|", " or ")}. Leave it out or change {other.Name}.");
     }
 
@@ -94,7 +95,7 @@ internal static class OptionsChecker
         {
             OptionKind.Bool => node.GetValueKind() is JsonValueKind.True or JsonValueKind.False ? node.DeepClone() : null,
             OptionKind.String => node.GetValueKind() == JsonValueKind.String ? node.DeepClone() : null,
-            OptionKind.Dataset or OptionKind.Judge => node is JsonObject ? node.DeepClone() : null,
+            OptionKind.Dataset or OptionKind.Model or OptionKind.Judge => node is JsonObject ? node.DeepClone() : null,
             OptionKind.Double => number is { } d ? Numbers.ToJson(d) : null,
             _ => Numbers.Long(node) is { } n ? JsonValue.Create(n) : null,
         };

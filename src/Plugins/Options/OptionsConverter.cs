@@ -35,6 +35,7 @@ internal static class OptionsConverter
         if (TypeMap.Element(type) is { } element)
             return TypeMap.IsMap(type) ? Map(element, node.AsObject()) : List(type, element, node.AsArray());
         if (type == typeof(DatasetReference)) return new DatasetReference(node.DeepClone().AsObject());
+        if (type == typeof(ModelReference)) return new ModelReference(node.DeepClone().AsObject());
         if (type == typeof(JudgeReference)) return new JudgeReference(node.DeepClone().AsObject());
         if (type == typeof(bool)) return node.GetValue<bool>();
         if (type == typeof(string)) return node.GetValue<string>();

@@ -59,6 +59,7 @@ internal static class TypeMap
         : type == typeof(double) ? OptionKind.Double
         : type == typeof(string) || type.IsEnum ? OptionKind.String
         : type == typeof(DatasetReference) ? OptionKind.Dataset
+        : type == typeof(ModelReference) ? OptionKind.Model
         : type == typeof(JudgeReference) ? OptionKind.Judge
         : null;
 }

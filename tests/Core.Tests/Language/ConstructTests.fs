@@ -105,6 +105,35 @@ let ``a mixture as a list goes by size`` () =
 
     Assert.That((job "train/a/mix/dpo/s1" plan).Options, Does.Not.Contain "proportion")
 
+/// What a mixture is called, the order of its parts and the scale of its proportions change no id; what is in it does.
+[<Test>]
+let ``a mixture is what it holds`` () =
+    let id (mixture: string) =
+        let plan =
+            plan (
+                header.Replace("mixture: { d: 1, e: 3 }", mixture)
+                + "train:\n  - { models: a, datasets: mix, methods: dpo, seeds: 1 }\n"
+            )
+
+        (job "train/a/mix/dpo/s1" plan).Id
+
+    let mixed = id "mixture: { d: 1, e: 3 }"
+    same mixed (id "mixture: { e: 3, d: 1 }")
+    same mixed (id "mixture: { d: 0.25, e: 0.75 }")
+    same (id "mixture: { d: 0.1, e: 0.7 }") (id "mixture: { e: 0.7, d: 0.1 }")
+    same (id "mixture: [d, e]") (id "mixture: [e, d]")
+
+    let others =
+        [
+            mixed
+            id "mixture: { d: 1, e: 2 }"
+            id "mixture: [d, e]"
+            id "mixture: { d: 1, e: 3 }, take: 10"
+            id "mixture: { d: 1 }"
+        ]
+
+    same others.Length (List.distinct others).Length
+
 [<Test>]
 let ``selections go by axis and tag and take the last stage unless told`` () =
     let rows =

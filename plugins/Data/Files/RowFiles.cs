@@ -1,12 +1,11 @@
 // Files of rows as data sets are published: JSON lines or one JSON list, plain or gzipped; a folder holds a file per split.
 
-using System.IO.Compression;
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
 
-namespace PeftAlign.Data;
+namespace PeftAlign.Data.Files;
 
 internal static class RowFiles
 {
@@ -27,11 +26,22 @@ internal static class RowFiles
         return named.FirstOrDefault(File.Exists) ?? throw new UserErrorException($"Reader {reader}: the folder '{path}' has no file of the split '{split ?? "train"}'; looked for {string.Join(", ", named.Select(Path.GetFileName))}.");
     }
 
+    /// <summary>The files of a path whose rows name their own split: itself, or all of a folder in the order of their names.</summary>
+    /// <exception cref="UserErrorException">There is none.</exception>
+    internal static IReadOnlyList<string> All(string reader, string? path)
+    {
+        if (path is null) throw new UserErrorException($"Reader {reader} needs 'path', a file or a folder of files.");
+        if (File.Exists(path)) return [path];
+        if (!Directory.Exists(path)) throw new UserErrorException($"There is no file or folder '{path}'; reader {reader} needs one.");
+        var files = Directory.GetFiles(path).Where(file => Endings.Any(ending => file.EndsWith(ending, StringComparison.OrdinalIgnoreCase))).Order(StringComparer.Ordinal).ToList();
+        return files.Count > 0 ? files : throw new UserErrorException($"Reader {reader}: the folder '{path}' has no file of rows ({string.Join(", ", Endings)}).");
+    }
+
     /// <summary>The rows of a file as they are, numbered from 1: lines of .jsonl, entries of .json.</summary>
     /// <exception cref="UserErrorException">The file is damaged, or a row is no object; file and row are named.</exception>
     internal static IEnumerable<DataRecord> Read(string path)
     {
-        if (!Path.GetFileName(path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? path[..^3] : path).EndsWith(".json", StringComparison.OrdinalIgnoreCase))
+        if (!IsList(path))
         {
             foreach (var record in new JsonlReader(new JsonlOptions { Path = path }).Read(null)) yield return record;
             yield break;
@@ -41,16 +51,20 @@ internal static class RowFiles
             yield return new DataRecord(entry as JsonObject ?? throw new UserErrorException($"{path}, row {row + 1}: not a JSON object."), Path.GetFileName(path), ++row);
     }
 
+    // By the ending; and some data sets are published as JSON lines under the name .json.
+    private static bool IsList(string path)
+    {
+        var plain = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? path[..^3] : path;
+        return plain.EndsWith(".json", StringComparison.OrdinalIgnoreCase) && TextLines.Read(path).FirstOrDefault(line => !string.IsNullOrWhiteSpace(line.Text)).Text?.TrimStart() is not ['{', _, ..];
+    }
+
     private static JsonArray List(string path)
     {
         try
         {
-            using var file = File.OpenRead(path);
-            using var plain = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : (Stream)file;
-            using var text = new StreamReader(plain, new UTF8Encoding(false, throwOnInvalidBytes: true));
-            return JsonNode.Parse(text.ReadToEnd(), documentOptions: Strict) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
+            return JsonNode.Parse(string.Join('\n', TextLines.Read(path).Select(line => line.Text)), documentOptions: Strict) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
         }
-        catch (Exception e) when (e is JsonException or InvalidDataException or ArgumentException)
+        catch (Exception e) when (e is JsonException or ArgumentException)
         {
             throw new UserErrorException($"{path}: not valid JSON: {e.Message}", e);
         }

@@ -1,0 +1,19 @@
+// What `data audit` was asked.
+
+namespace PeftAlign.Host.Auditing;
+
+/// <param name="File">JSON lines, plain or .gz.</param>
+/// <param name="Model">A model folder.</param>
+internal sealed record AuditRequest(string File, string Model)
+{
+    public string? ChatTemplate { get; init; }
+
+    public int MaxLength { get; init; } = 1024;
+
+    public int? MaxPromptLength { get; init; }
+
+    public bool KeepEnd { get; init; }
+
+    /// <summary>Places that are named for each finding.</summary>
+    public int Examples { get; init; } = 3;
+}

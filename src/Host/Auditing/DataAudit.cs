@@ -1,0 +1,140 @@
+// Looks at training rows one after the other, as training would read them: what is there twice, which pairs contradict each other,
+// whether length alone tells the better answer, what of every token becomes of it, where a prompt's last tokens change when an answer
+// follows. Of a row nothing stays but its hashes (16 bytes each), so memory grows slowly with the rows and not with their length.
+
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
+
+namespace PeftAlign.Host.Auditing;
+
+/// <param name="context">Tokenizer, template and limits, with the ledger that counts.</param>
+/// <param name="examples">Places that are kept for each finding.</param>
+internal sealed class DataAudit(PrepareContext context, int examples)
+{
+    private const string Pairs = "pairs", Labelled = "answers with a label", Sequences = "sequences";
+
+    private readonly HashSet<UInt128> rows = [], prompts = [], judged = [], chosen = [], rejected = [];
+    private readonly SortedDictionary<string, long> shapes = new(StringComparer.Ordinal);
+
+    internal MaskLedger Ledger => context.Ledger;
+
+    internal long Rows { get; private set; }
+
+    internal IReadOnlyDictionary<string, long> Shapes => shapes;
+
+    internal long Prompts => prompts.Count;
+
+    /// <summary>Rows that stand in the file before.</summary>
+    internal Finding Duplicates { get; } = new("duplicate_rows", examples);
+
+    /// <summary>Pairs whose answers were preferred the other way round before.</summary>
+    internal Finding Contradictions { get; } = new("contradictory_pairs", examples);
+
+    /// <summary>Pairs with an answer that, to the same prompt, was chosen in one row and rejected in another.</summary>
+    internal Finding BothWays { get; } = new("answers_chosen_and_rejected", examples);
+
+    /// <summary>Rows whose prompt, alone, becomes other tokens than before its answer.</summary>
+    internal Finding Shifts { get; } = new("boundary_shifts", examples);
+
+    internal LengthBias Lengths { get; } = new();
+
+    /// <summary>Looks at a row.</summary>
+    /// <exception cref="UserErrorException">Training would refuse it.</exception>
+    internal void Add(DataRecord record)
+    {
+        Rows++;
+        if (!rows.Add(Hash(record.Fields.ToJsonString()))) Duplicates.Add(record);
+        var (shape, shifted) = (Shape(record), Ledger.RowsWithShiftedBoundary);
+        shapes[shape] = shapes.GetValueOrDefault(shape) + 1;
+        if (shape == Pairs) Pair(record);
+        else if (shape == Labelled) AnswerRows.Groups(AnswerRows.Read(record, context).Answer, context);
+        else _ = SequenceRows.Groups(record, new TrainedPart(), context).Count();
+        if (Ledger.RowsWithShiftedBoundary > shifted) Shifts.Add(record);
+        if (shape != Pairs && Node(record, "prompt", "prompt_ids") is { } prompt) prompts.Add(Hash(prompt));
+    }
+
+    private void Pair(DataRecord record)
+    {
+        var pair = PreferenceRows.Read(record, context);
+        PreferenceRows.GroupsOf(record, pair, context);
+        Lengths.Add(pair.Chosen.Completion.Length, pair.Rejected.Completion.Length);
+        var (prompt, good, bad) = Texts(record);
+        prompts.Add(Hash(prompt));
+        judged.Add(Hash(prompt, good, bad));
+        if (good != bad && judged.Contains(Hash(prompt, bad, good))) Contradictions.Add(record);
+        var (won, lost) = (Hash(prompt, good), Hash(prompt, bad));
+        if (good != bad && (rejected.Contains(won) || chosen.Contains(lost))) BothWays.Add(record);
+        chosen.Add(won);
+        rejected.Add(lost);
+    }
+
+    private static string Shape(DataRecord record) =>
+        record.Has("chosen") || record.Has("chosen_ids") || record.Has("chosen_input_ids") ? Pairs
+        : record.Has("label") ? Labelled
+        : Sequences;
+
+    // Whole texts with their prompt are one answer each: their common beginning needs no parting here.
+    private static (string Prompt, string Chosen, string Rejected) Texts(DataRecord record) =>
+        (Node(record, "prompt", "prompt_ids") ?? "", Node(record, "chosen", "chosen_ids", "chosen_input_ids") ?? "", Node(record, "rejected", "rejected_ids", "rejected_input_ids") ?? "");
+
+    private static string? Node(DataRecord record, params string[] names) => names.Where(record.Has).Select(name => record.Fields[name]!.ToJsonString()).FirstOrDefault();
+
+    // 128 bits of SHA-256; a part's length stands before it, so that parts do not run into each other.
+    private static UInt128 Hash(params string[] parts)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        Span<byte> length = stackalloc byte[sizeof(int)];
+        foreach (var part in parts)
+        {
+            BinaryPrimitives.WriteInt32LittleEndian(length, part.Length);
+            hash.AppendData(length);
+            hash.AppendData(Encoding.UTF8.GetBytes(part));
+        }
+        return BinaryPrimitives.ReadUInt128LittleEndian(hash.GetHashAndReset());
+    }
+}
+
+/// <summary>Something found in rows: how often, and where first.</summary>
+internal sealed class Finding(string name, int examples)
+{
+    private readonly List<string> places = [];
+
+    internal string Name => name;
+
+    internal long Count { get; private set; }
+
+    internal IReadOnlyList<string> Places => places;
+
+    internal void Add(DataRecord record)
+    {
+        Count++;
+        if (places.Count < examples) places.Add(record.Place);
+    }
+}
+
+/// <summary>Whether the longer answer is the chosen one.</summary>
+internal sealed class LengthBias
+{
+    private long chosenTokens, rejectedTokens;
+
+    internal int Pairs { get; private set; }
+
+    internal int Longer { get; private set; }
+
+    internal int Shorter { get; private set; }
+
+    internal double MeanChosen => (double)chosenTokens / Pairs;
+
+    internal double MeanRejected => (double)rejectedTokens / Pairs;
+
+    internal void Add(int chosen, int rejected)
+    {
+        Pairs++;
+        (chosenTokens, rejectedTokens) = (chosenTokens + chosen, rejectedTokens + rejected);
+        if (chosen > rejected) Longer++;
+        if (chosen < rejected) Shorter++;
+    }
+}

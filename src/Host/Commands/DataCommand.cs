@@ -1,0 +1,100 @@
+// peftalign data: training rows before training. audit reads them as a training would and says what it would meet.
+
+using System.CommandLine;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Auditing;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Models.Rows;
+using PeftAlign.Models.Templates;
+using PeftAlign.Models.Text;
+
+namespace PeftAlign.Host.Commands;
+
+internal static class DataCommand
+{
+    private const string Summary = "look at training rows before training";
+    private const int SayEvery = 100_000;
+
+    private const string Description = """
+        what a training would meet in its rows
+
+        Reads rows as training does (chosen and rejected with or without prompt; prompt, completion and label; prompt and
+        completion; messages; text; or token ids) and counts rows that are there twice, pairs that contradict each other,
+        whether the chosen answer is the longer one, prompts whose last tokens change once an answer follows, and what
+        becomes of every token (kept, cut, refused, trained). A row that training would refuse is refused here as well.
+        """;
+
+    public static CommandEntry Entry { get; } = new("data", Summary, Build);
+
+    private static Command Build(CommandFrame frame) => new("data", Summary) { Audit(frame) };
+
+    private static Command Audit(CommandFrame frame)
+    {
+        var file = new Argument<string>("F.jsonl") { Description = "Rows, plain or .gz." };
+        var model = new Option<string>("--model") { HelpName = "DIR_OR_FILE", Required = true, Description = "The model folder whose tokenizer and chat template count, or a tokenizer file." };
+        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the model's." };
+        var length = new Option<int>("--max-length") { HelpName = "N", DefaultValueFactory = _ => 1024, Description = "Most tokens of a sequence." };
+        var prompt = new Option<int?>("--max-prompt-length") { HelpName = "N", Description = "Most tokens of a prompt." };
+        var truncation = new Option<string>("--truncation") { HelpName = "SIDE", DefaultValueFactory = _ => "keep_start", Description = "keep_start or keep_end." };
+        var examples = new Option<int>("--examples") { HelpName = "N", DefaultValueFactory = _ => 3, Description = "Rows that are named for each finding." };
+        var command = new Command("audit", Description) { file, model, template, length, prompt, truncation, examples };
+        frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) => Task.FromResult(Run(new AuditRequest(parsed.GetValue(file)!, parsed.GetValue(model)!)
+        {
+            ChatTemplate = parsed.GetValue(template),
+            MaxLength = AtLeast(1, parsed.GetValue(length), "--max-length"),
+            MaxPromptLength = parsed.GetValue(prompt) is { } most ? AtLeast(1, most, "--max-prompt-length") : null,
+            KeepEnd = Side(parsed.GetValue(truncation)!),
+            Examples = AtLeast(0, parsed.GetValue(examples), "--examples"),
+        }, session, cancel)));
+        return command;
+    }
+
+    private static int Run(AuditRequest request, Session session, CancellationToken cancel)
+    {
+        var template = Directory.Exists(request.Model) ? ChatTemplateLoader.Load(request.Model, request.ChatTemplate)
+            : request.ChatTemplate is null ? null : throw new UserError("--chat-template", "goes with a model folder", "give the folder as --model");
+        var audit = new DataAudit(new PrepareContext(TokenizerLoader.Load(request.Model), request.MaxLength, new MaskLedger())
+        {
+            ChatTemplate = template,
+            MaxPromptLength = request.MaxPromptLength,
+            KeepEnd = request.KeepEnd,
+        }, request.Examples);
+        var name = Path.GetFileName(request.File);
+        foreach (var (number, text) in TextLines.Read(request.File))
+        {
+            cancel.ThrowIfCancellationRequested();
+            if (string.IsNullOrWhiteSpace(text)) continue;
+            audit.Add(new DataRecord(Parsed(text, request.File, number), name, audit.Rows + 1) { Line = number });
+            if (audit.Rows % SayEvery == 0) session.Output.Remark($"{audit.Rows} rows");
+        }
+        if (audit.Rows == 0) throw new UserError(request.File, "holds no rows", "give a file with one JSON object per line");
+        var report = new AuditReport(request, audit);
+        session.Output.Result(report.Document, report.Lines);
+        return ExitCode.Done;
+    }
+
+    private static JsonObject Parsed(string text, string path, long line)
+    {
+        try
+        {
+            if (JsonNode.Parse(text) is not JsonObject fields) throw new UserErrorException($"{path}, line {line}: not a JSON object; each line must be one.");
+            _ = fields.Count; // keys that are there twice are found here
+            return fields;
+        }
+        catch (Exception e) when (e is JsonException or ArgumentException)
+        {
+            throw new UserErrorException($"{path}, line {line}: not valid JSON: {e.Message}", e);
+        }
+    }
+
+    private static bool Side(string truncation) => truncation switch
+    {
+        "keep_start" => false,
+        "keep_end" => true,
+        _ => throw new UserError($"--truncation {truncation}", "is neither keep_start nor keep_end", "give one of them"),
+    };
+
+    private static int AtLeast(int least, int value, string option) => value >= least ? value : throw new UserError($"{option} {value}", $"is less than {least}", $"give {least} or more");
+}

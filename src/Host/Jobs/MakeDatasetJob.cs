@@ -1,0 +1,38 @@
+// Makes a data set in the run: what a reader reads with the help of the run's models or judges is written once as rows.jsonl, which all
+// trainings and evaluations then read. Any tool that takes JSON lines takes it too.
+
+using System.Text;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Running;
+using PeftAlign.Models.Rows;
+
+namespace PeftAlign.Host.Jobs;
+
+internal static class MakeDatasetJob
+{
+    private const int SayEvery = 1000;
+
+    internal static JsonObject Run(JobContext job)
+    {
+        using var models = job.Models;
+        var rows = 0;
+        var partial = Rows(job.Folder) + ".partial";
+        using (var file = new StreamWriter(partial, append: false, new UTF8Encoding(false)) { NewLine = "\n" })
+            foreach (var record in job.Open(new DatasetReference(job.Spec.Options["dataset"]!.AsObject())))
+            {
+                job.Cancellation.ThrowIfCancellationRequested();
+                file.WriteLine(record.Fields.ToJsonString());
+                if (++rows % SayEvery == 0) job.Progress(rows, rows, "rows");
+            }
+        if (rows == 0) throw new UserErrorException($"{job.Spec.Label} made no row; {job.Folder.Log} says what became of the rows that it read.");
+        File.Move(partial, Rows(job.Folder), overwrite: true);
+        return new JsonObject { ["rows"] = rows };
+    }
+
+    /// <summary>The rows that a finished job made.</summary>
+    internal static IEnumerable<DataRecord> Read(JobFolder made) => TextLines.Read(Rows(made)).Select(line =>
+        new DataRecord(JsonNode.Parse(line.Text)!.AsObject(), $"{made.Id}/rows.jsonl", line.Number) { Line = line.Number });
+
+    private static string Rows(JobFolder folder) => folder.File("rows.jsonl");
+}

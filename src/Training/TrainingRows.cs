@@ -1,0 +1,92 @@
+// The rows of a run: each source's arranged by the method, those without a trained token left out and counted, source by source.
+
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Engine;
+
+namespace PeftAlign.Training;
+
+/// <param name="Records">As the method arranged them, one source after the other.</param>
+/// <param name="Ledger">What became of every row.</param>
+/// <param name="Sources">The same for each source of a mixture, with the rows that it has now.</param>
+internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedger Ledger, IReadOnlyList<(MixtureShare Source, MaskLedger Ledger)> Sources)
+{
+    private static readonly JsonSerializerOptions Format = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
+
+    internal static TrainingRows Of(TrainingRun run)
+    {
+        if (run.Mixture.Count == 0)
+        {
+            var ledger = new MaskLedger();
+            return new TrainingRows(Trainable(run, run.Records, ledger), ledger, []);
+        }
+        if (run.Mixture.Sum(s => s.Rows) != run.Records.Count) throw new ArgumentException($"the mixture has {run.Mixture.Sum(s => s.Rows)} rows and the run {run.Records.Count}");
+        var (records, total, sources, from) = (new List<DataRecord>(), new MaskLedger(), new List<(MixtureShare, MaskLedger)>(), 0);
+        foreach (var source in run.Mixture)
+        {
+            var ledger = new MaskLedger();
+            var own = Trainable(run, [.. run.Records.Skip(from).Take(source.Rows)], ledger);
+            from += source.Rows;
+            records.AddRange(own);
+            total.Add(ledger);
+            sources.Add((source with { Rows = own.Count }, ledger));
+        }
+        return new TrainingRows(records, total, sources);
+    }
+
+    /// <summary>The order in which they are trained.</summary>
+    /// <exception cref="UserErrorException">A source with a share of every batch has no row.</exception>
+    internal BatchOrder Order(TrainingOptions options)
+    {
+        if (!Sources.Any(s => s.Source.Proportion is not null)) return new BatchOrder(Records.Count, options);
+        if (Sources.FirstOrDefault(s => s.Source.Rows == 0) is { Source: { } empty })
+            throw new UserErrorException($"The mixture's data set '{empty.Name}' has a share of every batch and no row with a token to train; see ledger.json, and give it rows or leave it out.");
+        return new BatchOrder(Records.Count, options, new MixedOrder([.. Sources.Select(s => s.Source.Rows)], [.. Sources.Select(s => s.Source.Proportion!.Value)], options));
+    }
+
+    /// <summary>ledger.json: the counts of all rows and, of a mixture, those of each source.</summary>
+    internal string LedgerJson()
+    {
+        var json = JsonSerializer.SerializeToNode(Ledger, Format)!.AsObject();
+        if (Sources.Count > 0) json["sources"] = new JsonObject(Sources.Select(s => KeyValuePair.Create(s.Source.Name, (JsonNode?)Json(s.Source, s.Ledger))));
+        return json.ToJsonString(Format) + "\n";
+    }
+
+    private static JsonObject Json(MixtureShare source, MaskLedger ledger)
+    {
+        var json = JsonSerializer.SerializeToNode(ledger, Format)!.AsObject();
+        if (source.Proportion is { } proportion) json.Insert(0, "proportion", proportion);
+        return json;
+    }
+
+    /// <summary>The rows with a token to train, as the method arranges them.</summary>
+    /// <exception cref="UserErrorException">A token that the model does not have, or packing where the method has none.</exception>
+    internal static List<DataRecord> Trainable(TrainingRun run, IReadOnlyList<DataRecord> rows, MaskLedger ledger)
+    {
+        var context = Context(run, ledger);
+        var engine = new LogProbEngine(run.Model);
+        if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
+            throw new UserErrorException("packing is on, but this method does not pack rows; leave packing out.");
+        var arranged = run.Method is IArrangesRecords method ? method.Arrange(rows, context) : rows;
+        return [.. arranged.Where(r => Prepared(r).Count > 0)];
+
+        IReadOnlyList<CompletionGroup> Prepared(DataRecord record)
+        {
+            var groups = run.Method.Prepare([record], context);
+            if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
+                throw new UserErrorException($"{record.Place}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer.");
+            return groups;
+        }
+    }
+
+    internal static PrepareContext Context(TrainingRun run, MaskLedger ledger) => new(run.Tokenizer, run.Options.MaxLength, ledger)
+    {
+        ChatTemplate = run.ChatTemplate,
+        MaxPromptLength = run.Options.MaxPromptLength,
+        KeepEnd = run.Options.Truncation == "keep_end",
+        Packing = run.Options.Packing,
+        BatchSize = run.Options.BatchSize,
+        PadToken = run.PadToken,
+    };
+}

@@ -1,0 +1,110 @@
+// `peftalign data audit`: what it finds in rows that were written to be found, and on real preference data.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Host.CommandLine;
+
+namespace PeftAlign.Host.Tests;
+
+public sealed class DataAuditTests
+{
+    private string folder = "";
+
+    [SetUp]
+    public void Open() => folder = Directory.CreateTempSubdirectory("peftalign-audit-").FullName;
+
+    [TearDown]
+    public void Close() => Directory.Delete(folder, recursive: true);
+
+    private static (int Code, string Out, string Err) Audit(params string[] args)
+    {
+        using var results = new StringWriter();
+        using var remarks = new StringWriter();
+        var code = new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(["data", "audit", .. args]).GetAwaiter().GetResult();
+        return (code, results.ToString(), remarks.ToString());
+    }
+
+    private static JsonNode Document(params string[] args)
+    {
+        var (code, text, err) = Audit([.. args, "--json"]);
+        Assert.That(code, Is.Zero, err);
+        return JsonNode.Parse(text)!;
+    }
+
+    private string Write(params string[] rows)
+    {
+        var path = Path.Combine(folder, "rows.jsonl");
+        File.WriteAllLines(path, rows);
+        return path;
+    }
+
+    private static string Stories => Path.Combine(Above(), "tests", "fixtures", "stories260K");
+
+    private static string Above()
+    {
+        var at = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(at!.FullName, "PeftAlign.sln"))) at = at.Parent;
+        return at.FullName;
+    }
+
+    // Line 2 is line 1 again; line 3 turns it round, so that each of its answers was judged the other way; line 4 shares an answer with line 5.
+    [Test]
+    public void What_is_wrong_with_rows_is_counted_and_named()
+    {
+        const string row = """{"prompt": "Once upon", "chosen": " a time there was", "rejected": " no"}""";
+        var file = Write(row, row, """{"prompt": "Once upon", "chosen": " no", "rejected": " a time there was"}""",
+            """{"prompt": "Tom", "chosen": " ran", "rejected": " sat down and ate"}""", """{"prompt": "Tom", "chosen": " saw the big dog", "rejected": " ran"}""",
+            """{"prompt": "Tom", "chosen": " is", "rejected": " is"}""", """{"prompt": "Tom lik", "chosen": "es cake", "rejected": "ed it"}""");
+        var found = Document(file, "--model", Stories, "--examples", "1");
+        (int, string) Of(string name) => ((int)found[name]!["count"]!, string.Join(' ', found[name]!["examples"]!.AsArray().Select(e => (string)e!)));
+        Assert.That(Of("duplicate_rows"), Is.EqualTo((1, "rows.jsonl, line 2")));
+        Assert.That(Of("contradictory_pairs"), Is.EqualTo((1, "rows.jsonl, line 3")));
+        Assert.That(Of("answers_chosen_and_rejected"), Is.EqualTo((2, "rows.jsonl, line 3")));
+        Assert.That(Of("boundary_shifts"), Is.EqualTo((1, "rows.jsonl, line 7")));
+        Assert.That(((int)found["rows"]!, (int)found["prompts"]!, (int)found["ledger"]!["rows_with_equal_answers"]!), Is.EqualTo((7, 3, 1)));
+        Assert.That((int)found["length_bias"]!["equal_lengths"]!, Is.EqualTo(1));
+        var ledger = found["ledger"]!;
+        var shorter = Document(file, "--model", Stories, "--max-length", "6")["ledger"]!;
+        Assert.That((int)shorter["tokens_kept"]! + (int)shorter["tokens_cut"]! + (int)shorter["tokens_refused"]!, Is.EqualTo((int)ledger["tokens_kept"]!));
+        Assert.That((int)shorter["tokens_cut"]!, Is.GreaterThan(0));
+    }
+
+    [Test]
+    public void Rows_of_other_shapes_are_read_as_training_reads_them()
+    {
+        var file = Write("""{"text": "Once upon a time"}""", """{"prompt": "Tom", "completion": " ran"}""", """{"prompt": "Tom", "completion": " ran", "label": true}""", """{"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4, 5]}""");
+        var found = Document(file, "--model", Stories);
+        Assert.That(found["shapes"]!.ToJsonString(), Is.EqualTo("""{"answers with a label":1,"pairs":1,"sequences":2}"""));
+        Assert.That((int)found["ledger"]!["rows"]!, Is.EqualTo(4));
+    }
+
+    [TestCase("{\"prompt\": \"a\", \"chosen\": \"b\"}", "line 1")]
+    [TestCase("{\"prompt\": \"a\", \"chosen\": 3, \"rejected\": \"b\"}", "line 1", "'chosen'")]
+    [TestCase("{", "line 1", "not valid JSON")]
+    [TestCase("", "holds no rows")]
+    public void What_training_would_refuse_is_refused(string row, params string[] says)
+    {
+        var (code, _, err) = Audit(Write(row), "--model", Stories);
+        Assert.That(code, Is.EqualTo(2), err);
+        foreach (var text in says) Assert.That(err, Does.Contain(text));
+    }
+
+    [Test]
+    public void A_wrong_option_is_named()
+    {
+        Assert.That(Audit(Write("{}"), "--model", Stories, "--truncation", "middle") is (2, _, var err) ? err : "", Does.Contain("keep_start"));
+        Assert.That(Audit(Write("{}"), "--model", Stories, "--max-length", "0") is (2, _, var low) ? low : "", Does.Contain("--max-length 0"));
+    }
+
+    // HH-RLHF's harmless dialogues: no row twice, shorter answers preferred no less often than longer ones by much.
+    [Test]
+    public void Real_pairs_are_audited()
+    {
+        var shared = Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") ?? new[] { Above(), Path.GetDirectoryName(Above())!, Path.GetDirectoryName(Path.GetDirectoryName(Above())!) ?? "" }.Select(p => Path.Combine(p, "shared")).FirstOrDefault(Directory.Exists);
+        var file = shared is null ? null : Path.Combine(shared, "data", "hh-rlhf", "split_harmless_train1812.jsonl.gz");
+        if (file is null || !File.Exists(file)) Assert.Ignore("data/hh-rlhf is not there; set PEFTALIGN_SHARED to the folder that holds data/");
+        var found = Document(file!, "--model", Stories, "--max-length", "512");
+        Assert.That((int)found["rows"]!, Is.EqualTo(1812));
+        Assert.That((double)found["length_bias"]!["low"]!, Is.LessThan((double)found["length_bias"]!["high"]!).And.InRange(0.3, 0.7));
+        Assert.That((long)found["ledger"]!["tokens_cut"]!, Is.GreaterThan(0));
+    }
+}
