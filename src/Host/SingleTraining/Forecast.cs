@@ -65,13 +65,19 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor), 0) : null;
         var parameters = Costs.Parameters(model);
         var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores ? model.Hidden : 0) ?? parameters;
+        var trainsModel = adapter is null;
+        if (method is ITrainsControls controls)
+        {
+            trainsModel = controls.Phases[^1].ModelRate > 0;
+            trainable = trainable * controls.Controls.Count + (trainsModel ? parameters : 0);
+        }
         var longest = lengths.DefaultIfEmpty(0).Max();
         var refused = (int)context.Ledger.RowsWithoutTrainedToken;
         var kept = head.Count == records.Count ? lengths.Count(l => l > 0) : (int)(records.Count * Math.Max(1L, context.Ledger.Rows / head.Count));
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            Costs.Process + Base(model, weights, config.IsQuantized, quantization) + Costs.Weights(0, trainable, adapter is not null) + Costs.Activations(model, tokens, longest));
+            Costs.Process + Base(model, weights, config.IsQuantized, quantization) + Costs.Weights(0, trainable, !trainsModel) + Costs.Activations(model, tokens, longest));
     }
 
     // The weights in float32, those in fewer bits as they are and one of them decoded. The trained numbers come on top: once more
