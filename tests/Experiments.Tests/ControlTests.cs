@@ -38,7 +38,7 @@ public sealed class ControlTests
     public void Adapters_of_controls_are_chosen_by_name()
     {
         using var user = new Peftalign();
-        Train(user, "meet", "--model", Stories, "--adapter", "prompt", "--num-virtual-tokens", "3", "--init", "text", "--init-text", "A {control} story", "--learning-rate", "0.05", "--model-learning-rate", "1e-3", "--max-steps", "8");
+        Train(user, "meet", "--model", Stories, "--adapter", "prompt", "--num-virtual-tokens", "3", "--init", "text", "--init-text", "A {control} story", "--learning-rate", "0.05", "--model-learning-rate", "1e-3", "--max-steps", "40");
         string At(params string[] parts) => Path.Combine([user.Run, .. parts]);
         Assert.That((string?)Peftalign.Json(At("adapter", "bad", "adapter_config.json"))["prompt_tuning_init_text"], Is.EqualTo("A bad story"));
         string[] policy = ["--model", At("model"), "--adapter", At("adapter")];
@@ -59,7 +59,7 @@ public sealed class ControlTests
         Assert.That(Directory.Exists(user.File("eval2")), Is.False, "nothing is written before the control is known");
         Refused("has no controls", "score", "--in", user.File("row.jsonl"), "--model", At("model"), "--control", "good");
         // The same command again: nothing is left to do; killed runs are the trainer's tests.
-        Train(user, "meet", "--model", Stories, "--adapter", "prompt", "--num-virtual-tokens", "3", "--init", "text", "--init-text", "A {control} story", "--learning-rate", "0.05", "--model-learning-rate", "1e-3", "--max-steps", "8");
+        Train(user, "meet", "--model", Stories, "--adapter", "prompt", "--num-virtual-tokens", "3", "--init", "text", "--init-text", "A {control} story", "--learning-rate", "0.05", "--model-learning-rate", "1e-3", "--max-steps", "40");
     }
 
     [Test]
@@ -79,12 +79,10 @@ public sealed class ControlTests
     public void New_tokens_are_the_models_own()
     {
         using var user = new Peftalign();
-        var made = Peftalign.Call("models", "init", "llama", "--out", user.File("tiny"), "--set", "hidden_size=16", "--set", "intermediate_size=32", "--set", "num_hidden_layers=1", "--set", "num_attention_heads=2", "--set", "max_position_embeddings=64", "--tokenizer", "bytes");
-        Assert.That(made.Code, Is.Zero, made.All);
-        Refused("leave the adapter out", "train", "vanilla", "--model", user.File("tiny"), "--data", user.Write("data.jsonl", Pairs), "--adapter", "lora", "--out", user.File("refused"));
-        Train(user, "vanilla", "--model", user.File("tiny"), "--max-steps", "2");
+        Refused("leave the adapter out", "train", "vanilla", "--model", Stories, "--data", user.Write("data.jsonl", Pairs), "--adapter", "lora", "--out", user.File("refused"));
+        Train(user, "vanilla", "--model", Stories, "--max-steps", "2");
         var model = Path.Combine(user.Run, "model");
-        Assert.That((int)Peftalign.Json(Path.Combine(model, "config.json"))["vocab_size"]!, Is.EqualTo((int)Peftalign.Json(user.File("tiny/config.json"))["vocab_size"]! + 2));
+        Assert.That((int)Peftalign.Json(Path.Combine(model, "config.json"))["vocab_size"]!, Is.EqualTo((int)Peftalign.Json(Path.Combine(Stories, "config.json"))["vocab_size"]! + 2));
         var written = Ask(user, """{"prompt": "<|good|>Tom", "completion": " sat"}""", "score", "--model", model);
         Assert.That(Ask(user, """{"prompt": "Tom", "completion": " sat"}""", "score", "--model", model, "--control", "good").ToJsonString(), Is.EqualTo(written.ToJsonString()));
     }
