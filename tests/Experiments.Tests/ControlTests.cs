@@ -126,4 +126,16 @@ public sealed class ControlTests
         var outcome = Peftalign.Call("run", on, "--out", user.File("on"), "--threads", "1");
         Assert.That(outcome.All, Does.Contain("has the controls bad, good").And.Not.Contain("   at "));
     }
+
+    // 3 seeds x 2 data sets x 17 trainings: A1 to A4 five, prompts of 4 lengths, LoRA of 3 ranks, 5 parts left out. 8 benchmark variants
+    // for each of 13 policies under 2 controls, 1 under good, 3 under none; and for the untouched model.
+    [Test]
+    public void The_study_of_the_paper_plans_to_its_counts()
+    {
+        using var user = new Peftalign();
+        var planned = Peftalign.Call("run", Path.Combine(Peftalign.Repository, "experiments", "meet.yaml"), "--dry-run", "--json", "--out", user.Run);
+        Assert.That(planned.Code, Is.Zero, planned.All);
+        var kinds = JsonNode.Parse(planned.Out)!["jobs"]!.AsArray().CountBy(job => (string)job!["kind"]!).ToDictionary();
+        Assert.That((kinds["train"], kinds["evaluate"]), Is.EqualTo((3 * 2 * 17, 3 * 2 * 8 * (13 * 2 + 1 + 3) + 2 * 8)));
+    }
 }

@@ -52,7 +52,7 @@ let private meet study (side: float) =
             for tokens in [ "1"; "20"; "50"; "100" ] do
                 for control in [ "good"; "bad" ] do
                     yield "meet", control, [ "variant", $"num_virtual_tokens={tokens}" ]
-            for method in [ "meet-lora"; "meet-one"; "meet-first" ] do
+            for method in [ "meet-lora"; "meet-one"; "meet-first"; "vanilla"; "coh" ] do
                 for control in [ "good"; "bad" ] do
                     yield method, control, []
             yield "dpo", "", []
