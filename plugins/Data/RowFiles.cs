@@ -1,6 +1,7 @@
 // Files of rows as data sets are published: JSON lines or one JSON list, plain or gzipped; a folder holds a file per split.
 
 using System.IO.Compression;
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -46,7 +47,8 @@ internal static class RowFiles
         {
             using var file = File.OpenRead(path);
             using var plain = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : (Stream)file;
-            return JsonNode.Parse(plain, documentOptions: Strict) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
+            using var text = new StreamReader(plain, new UTF8Encoding(false, throwOnInvalidBytes: true));
+            return JsonNode.Parse(text.ReadToEnd(), documentOptions: Strict) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
         }
         catch (Exception e) when (e is JsonException or InvalidDataException or ArgumentException)
         {

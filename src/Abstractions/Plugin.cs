@@ -5,11 +5,11 @@ using Microsoft.Extensions.Logging;
 
 namespace PeftAlign.Abstractions;
 
-/// <summary>The contracts' level, an integer compared before an assembly is loaded. 0: free to change.</summary>
+/// <summary>The contracts' level, an integer compared before an assembly is loaded; raised whenever a plugin that was built before could no longer run.</summary>
 public static class Api
 {
     /// <summary>The level of this assembly.</summary>
-    public const int Level = 0;
+    public const int Level = 1;
 }
 
 /// <summary>Names the class of a plugin assembly that registers what it provides.</summary>

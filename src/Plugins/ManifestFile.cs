@@ -10,6 +10,8 @@ internal static class ManifestFile
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
+    private static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
     /// <summary>Reads a folder's plugin.json.</summary>
     /// <exception cref="PluginException">It is not there, is no JSON, or lacks a field; the message names file and remedy.</exception>
     public static PluginManifest Read(string folder)
@@ -18,7 +20,7 @@ internal static class ManifestFile
         if (!File.Exists(file)) throw new PluginException($"{folder}: no {PluginManifest.FileName} there, so it is no plugin. Give the folder that the plugin's build wrote, or build it again.");
         try
         {
-            return Parse(JsonNode.Parse(File.ReadAllText(file)) as JsonObject ?? throw new FormatException("it is no JSON object"));
+            return Parse(JsonNode.Parse(File.ReadAllText(file), documentOptions: Strict) as JsonObject ?? throw new FormatException("it is no JSON object"));
         }
         catch (Exception e) when (e is JsonException or FormatException or InvalidOperationException or IOException or UnauthorizedAccessException)
         {

@@ -1,5 +1,5 @@
 // The public surface of what plugins see is frozen in text files (Surface/NAME.txt): a change of it is seen in review.
-// PEFTALIGN_UPDATE_SURFACE=1 writes the files anew. ApiLevel 0: free to change until the main job runs.
+// PEFTALIGN_UPDATE_SURFACE=1 writes the files anew. What a built plugin could no longer run with raises Api.Level.
 
 using System.Reflection;
 

@@ -41,6 +41,7 @@ public sealed class FuzzTests
         for (var round = 0; round < Damage.Rounds(25); round++)
         {
             Remove(Path.Combine(folder, "out"));
+            File.Delete(target.File); // an assembly may be mapped: another file takes its place
             File.WriteAllBytes(target.File, target.How(good, random));
             target.Mend?.Invoke(target.File);
             var clock = Stopwatch.StartNew();

@@ -156,6 +156,8 @@ public class PluginPathTests
     [TestCase("plugins new adapter Acme.LowRank", "'LowRank' is a type that plugins use, which a namespace of that name would hide from C#; take another word, for instance Acme.MyLowRank")]
     [TestCase("plugins new reader Acme.Math", "'Math' is a type that plugins use")]
     [TestCase("plugins new launcher Acme.Own", "has no template yet")]
+    [TestCase("run x.yaml --launcher slurm", "run --launcher slurm: not built yet in this version; leave it out: jobs run on this machine")]
+    [TestCase("serve --port 1", "serve: not built yet in this version")]
     [TestCase("plugins new reader Acme.Rows --lang vb", "is cs (C#) or fs (F#)")]
     [TestCase("plugins new reader Acme.Rows --out .", "holds files already")]
     [TestCase("plugins info methods.dop", "no such plugin")]

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Training.Tests;
@@ -66,7 +67,7 @@ internal static class Fixtures
         where TOptions : class, new() => Registry.Of<IPeftAdapter, TOptions>(new TPlugin(), name, options);
 
     /// <summary>A run of the golden base model on its golden rows with a new LoRA; options of the caller.</summary>
-    internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true)
+    internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true, double dropout = 0.2)
     {
         var model = ModelFolder.Load(Path("trajectories", "base-model"));
         var config = Json(Path("trajectories", "sft-lora", "adapter_init", "adapter_config.json"));
@@ -75,11 +76,23 @@ internal static class Fixtures
             Model = model,
             Records = Records(Path("trajectories", "data", "prompt-completion.json")),
             Method = Sft(),
-            Adapter = adapter ? Lora(config, dropout: 0.2).Attach(model.Outline("base-model"), 5) : null,
+            Adapter = adapter ? Lora(config, dropout).Attach(model.Outline("base-model"), 5) : null,
             Options = options,
             Folder = folder,
         };
     }
+
+    /// <summary>The base model and the adapter of the golden tables on a real batch, its tensors as leaves by module.</summary>
+    internal static (DecoderModel Model, Dictionary<string, Delta> Deltas) RealBatch()
+    {
+        var model = ModelFolder.Load(Golden("trajectories", "base-model"));
+        var files = Adapter(Golden("losses", "real", "adapter"));
+        var sites = Lora(files.Config).Load(model.Outline("base-model"), files);
+        return (model, sites.ToDictionary(s => s.Module, s => s.Delta.With(role => s.Delta.Parameters[role].detach().clone().requires_grad_())));
+    }
+
+    /// <summary>The norm of all gradients of these deltas.</summary>
+    internal static double GradientNorm(Dictionary<string, Delta> deltas) => Math.Sqrt(deltas.Values.SelectMany(d => d.Parameters.Values).Sum(p => Math.Pow(p.grad!.norm().item<double>(), 2)));
 
     private static string FindRoot()
     {

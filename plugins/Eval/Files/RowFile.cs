@@ -53,7 +53,7 @@ internal static class RowFile
     {
         try
         {
-            return JsonNode.Parse(text);
+            return JsonNode.Parse(text, documentOptions: new() { AllowDuplicateProperties = false });
         }
         catch (JsonException e)
         {
@@ -62,7 +62,7 @@ internal static class RowFile
     }
 
     private static IReadOnlyList<JsonObject> List(string path, string text) =>
-        [.. Parsed(text, path)!.AsArray().Select((row, k) => row as JsonObject ?? throw new UserErrorException($"{path}, item {k + 1} is no JSON object; write a list of objects."))];
+        [.. (Parsed(text, path) as JsonArray ?? throw new UserErrorException($"{path} holds no list; write a list of objects, or one object a line in a .jsonl file.")).Select((row, k) => row as JsonObject ?? throw new UserErrorException($"{path}, item {k + 1} is no JSON object; write a list of objects."))];
 
     private static IReadOnlyList<JsonObject> Table(string path, string text)
     {

@@ -98,7 +98,7 @@ internal sealed class TaskCatalogue
             JsonObject one => [Metric(one, Fault)],
             _ => [],
         };
-        if (tasks.ContainsKey(name) || !groups.TryAdd(name, new TaskGroup(name, (string?)content["group_alias"], content["metadata"]?["version"]?.ToJsonString().Trim('"') ?? "0", members, metrics)))
+        if (tasks.ContainsKey(name) || !groups.TryAdd(name, new TaskGroup(name, (string?)content["group_alias"], (content["metadata"] as JsonObject)?["version"]?.ToJsonString().Trim('"') ?? "0", members, metrics)))
             throw Fault("the name is taken", "rename one of them");
         return name;
     }

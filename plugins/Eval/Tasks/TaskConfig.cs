@@ -64,7 +64,7 @@ internal sealed class TaskConfig
     /// <summary>How to continue prompts; null for tasks that only score.</summary>
     internal TaskGeneration? Generation { get; }
 
-    internal string Version => Content["metadata"]?["version"]?.ToJsonString().Trim('"') ?? "0";
+    internal string Version => (Content["metadata"] as JsonObject)?["version"]?.ToJsonString().Trim('"') ?? "0";
 
     internal int Shots => Content["num_fewshot"] is { } n ? (int)n : 0;
 

@@ -17,8 +17,8 @@ internal sealed class TaskData(TaskConfig task, string root)
 
     /// <summary>Where solved examples come from.</summary>
     internal IReadOnlyList<JsonObject> Solved =>
-        task.Content["fewshot_config"]?["samples"] is JsonArray samples ? [.. samples.Select(s => s!.AsObject())]
-        : Rows(task.Text("fewshot_split") ?? (string?)task.Content["fewshot_config"]?["split"] ?? task.Text("training_split") ?? task.Text("validation_split") ?? task.Text("test_split")!);
+        (task.Content["fewshot_config"] as JsonObject)?["samples"] is JsonArray samples ? [.. samples.Select(s => s as JsonObject ?? throw task.Fault("has a sample in fewshot_config that is no mapping", "write each with the columns of a row"))]
+        : Rows(task.Text("fewshot_split") ?? (string?)(task.Content["fewshot_config"] as JsonObject)?["split"] ?? task.Text("training_split") ?? task.Text("validation_split") ?? task.Text("test_split")!);
 
     private IReadOnlyList<JsonObject> Rows(string split)
     {

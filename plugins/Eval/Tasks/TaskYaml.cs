@@ -62,6 +62,7 @@ internal static class TaskYaml
         "list" => new JsonArray([.. node.Items.Select(Json)]),
         "text" => node.Text,
         "boolean" => node.Text.StartsWith('t') || node.Text.StartsWith('T'),
+        "number" when !double.IsFinite(node.Number) => JsonValue.Create(node.Text),
         "number" => node.Number == Math.Floor(node.Number) && Math.Abs(node.Number) < 1e15 && !node.Text.Contains('.') && !node.Text.Contains('e') ? JsonNode.Parse(((long)node.Number).ToString(CultureInfo.InvariantCulture)) : JsonNode.Parse(node.Number.ToString("R", CultureInfo.InvariantCulture)),
         _ => null,
     };

@@ -26,13 +26,16 @@ internal static class RunCommand
         var only = new Option<string?>("--only") { HelpName = "GLOB", Description = "Only jobs with a matching label, and what they need." };
         var set = new Option<string[]>("--set") { HelpName = "PATH=VALUE", Description = "Change the manifest; may be repeated." };
         var jobs = new Option<int>("--jobs") { HelpName = "N", Description = "Jobs at once; each gets its share of the cores.", DefaultValueFactory = _ => 1 };
+        // Only the machine at hand is there; documents name others.
+        var launcher = new Option<string>("--launcher") { HelpName = "local", DefaultValueFactory = _ => "local", Hidden = true };
         var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "Further folders of plugins." };
         var updateLock = new Option<bool>("--update-lock") { Description = "Take the plugins that are found into the manifest's lock." };
         var strict = new Option<bool>("--strict") { Description = "Make finished jobs again that were made with other files of the program or a plugin." };
         var inexact = new Option<bool>("--inexact") { Description = "Go on from checkpoints of another libtorch, kernels or threads; numbers may differ from an unbroken run's." };
-        var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock, strict, inexact };
+        var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock, strict, inexact, launcher };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
         {
+            if (parsed.GetValue(launcher) is var where and not "local") throw new UserError($"run --launcher {where}", "not built yet in this version", "leave it out: jobs run on this machine");
             var atOnce = parsed.GetValue(jobs);
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
             var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
@@ -52,7 +55,7 @@ internal static class RunCommand
                 ["counts"] = new JsonObject(planned.Plan.Counts.Select(c => new KeyValuePair<string, JsonNode?>(c.Key, c.Value))),
                 ["forecast"] = forecast.Document(),
                 ["matrix"] = matrix.Document(),
-                ["jobs"] = new JsonArray([.. plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.IsFinished(j) })]),
+                ["jobs"] = new JsonArray([.. plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.IsFinished(j), ["repeats_from_step"] = Repeats.Of(planned.Run, j)?.From })]),
             },
             () =>
             [
@@ -60,7 +63,7 @@ internal static class RunCommand
                 .. forecast.Lines(),
                 .. matrix.Lines(),
                 "jobs:",
-                .. plan.Jobs.Take(JobsToldAtMost).Select(j => $"  {j.Label}{(planned.Run.IsFinished(j) ? " (finished)" : "")}"),
+                .. plan.Jobs.Take(JobsToldAtMost).Select(j => $"  {j.Label}{(planned.Run.IsFinished(j) ? " (finished)" : Repeats.Of(planned.Run, j) is { } repeats ? $" ({repeats.Text})" : "")}"),
                 .. plan.Jobs.Count > JobsToldAtMost ? [$"  and {plan.Jobs.Count - JobsToldAtMost} more (--json has all)"] : (string[])[],
             ]);
         return ExitCode.Done;
@@ -91,6 +94,8 @@ internal static class RunCommand
         RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
         var files = new FileHashes(planned.Plugins);
         ChangedFiles.Handle(planned.Plan, run, files, strict, output);
+        foreach (var job in planned.Plan.Jobs)
+            if (Repeats.Of(run, job) is { } repeats) output.Remark($"{job.Label}: {repeats.Text}");
         var preparation = new JobPreparation(run, planned.Root, planned.Plugins.ToDictionary(p => p.Key, p => p.Value.Path), threads, inexact, files)
         {
             Trackers = [.. planned.Whole.Trackers.Select(tracker => new TrackerSpec(tracker.Name, JsonNode.Parse(tracker.Options)!.AsObject()))],
