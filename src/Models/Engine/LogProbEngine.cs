@@ -153,7 +153,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     private Tensor[] Outputs(Pack pack, ForwardMode mode, HeadAnswers answers)
     {
         using var scope = torch.NewDisposeScope();
-        var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
+        var rows = model.Asked(pack, mode);
         var head = model.HeadUnder(mode);
         IReadOnlyList<Tensor> outputs = model.Spec.Labels is null ? HeadLogProbs.apply(rows, head, pack.Targets, answers) : [rows.mm(head.t()).select(1, 0).to(ResultType)];
         foreach (var tensor in outputs.Concat(answers.Statistics.Values)) tensor.MoveToOuterDisposeScope();
@@ -172,7 +172,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var rows = model.Forward(pack, reference.Mode).index_select(0, pack.HeadRows);
+        var rows = model.Asked(pack, reference.Mode);
         return HeadLogProbs.apply(rows, model.HeadUnder(reference.Mode), pack.Targets, Asked(model))[0].MoveToOuterDisposeScope();
     }
 
