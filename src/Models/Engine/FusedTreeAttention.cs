@@ -1,7 +1,6 @@
 // The attention of TreeAttention as one native kernel forward and one backward, where nothing but q, k, v, the result and a number for
 // each row and head is kept. For plain layers: no cap of the scores, no keys and values before the rows.
 
-using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 

@@ -1,0 +1,91 @@
+// SwiGLU with its gradient and the log-probs of targets, against the same composed from ATen's operators.
+
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Torch.Tests;
+
+public sealed class FusedTests
+{
+    // Widths around the 16 lanes.
+    [TestCase(1, 1)]
+    [TestCase(3, 16)]
+    [TestCase(70, 33)]
+    [TestCase(300, 1024)]
+    public void Swiglu_and_its_gradients_agree_with_float64(long rows, long width)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (gate, up, g) = (Near.Random([rows, width], "gate") * 4, Near.Random([rows, width], "up"), Near.Random([rows, width], "g"));
+        Tensor[] single = [gate.to(torch.float32).requires_grad_(), up.to(torch.float32).requires_grad_()];
+        Tensor[] wide = [.. single.Select(t => t.detach().to(torch.float64).requires_grad_())];
+        var (actual, expected) = (Fused.Swiglu(single[0], single[1]), wide[0].silu() * wide[1]);
+        Near.AssertNear(actual, expected, 1e-6);
+        var (a, b) = (torch.autograd.grad([actual], single, [g.to(torch.float32)]), torch.autograd.grad([expected], wide, [g.to(torch.float32).to(torch.float64)]));
+        for (var k = 0; k < 2; k++) Near.AssertNear(a[k], b[k], 2e-6);
+    }
+
+    [Test]
+    public void Swiglu_takes_column_slices_and_more_dimensions()
+    {
+        using var scope = torch.NewDisposeScope();
+        var joined = Near.Random([2, 5, 40], "joined", torch.ScalarType.Float32).requires_grad_();
+        Tensor Of(Func<Tensor, Tensor, Tensor> f) => f(joined.narrow(2, 0, 20), joined.narrow(2, 20, 20));
+        var (mine, composed) = (Of(Fused.Swiglu), Of((gate, up) => gate.silu() * up));
+        Near.AssertNear(mine, composed, 1e-6);
+        Near.AssertNear(torch.autograd.grad([mine.sum()], [joined])[0], torch.autograd.grad([composed.sum()], [joined])[0], 1e-6);
+    }
+
+    [Test]
+    public void Swiglu_in_bfloat16_rounds_where_the_operators_round()
+    {
+        using var scope = torch.NewDisposeScope();
+        var (gate, up, g) = (Near.Random([40, 50], "gate").to(torch.bfloat16).requires_grad_(), Near.Random([40, 50], "up").to(torch.bfloat16).requires_grad_(), Near.Random([40, 50], "g").to(torch.bfloat16));
+        var (mine, composed) = (Fused.Swiglu(gate, up), gate.silu() * up);
+        Assert.That(mine.ne(composed).sum().item<long>(), Is.LessThanOrEqualTo(2), "an exponential's last bit may cross a border of rounding, once in thousands");
+        var (a, b) = (torch.autograd.grad([mine], [gate, up], [g]), torch.autograd.grad([composed], [gate, up], [g]));
+        for (var k = 0; k < 2; k++) Near.AssertNear(a[k], b[k], 1.0 / 64);
+    }
+
+    [Test]
+    public void Swiglu_composed_in_float64_has_right_gradients_of_both_orders()
+    {
+        using var scope = torch.NewDisposeScope();
+        var g = Near.Random([3, 5], "g");
+        Near.AssertGradients(t => Fused.Swiglu(t[0], t[1]) * g, Near.Random([3, 5], "gate"), Near.Random([3, 5], "up"));
+        Near.AssertGradients(t =>
+        {
+            var x = t[0].requires_grad ? t[0] : t[0].detach().requires_grad_();
+            return torch.autograd.grad([(Fused.Swiglu(x, t[1]) * g).sum()], [x], create_graph: true)[0];
+        }, Near.Random([3, 5], "gate"), Near.Random([3, 5], "up"));
+    }
+
+    [TestCase(1, torch.ScalarType.Float32, 2e-6)]
+    [TestCase(17, torch.ScalarType.Float32, 2e-6)]
+    [TestCase(3001, torch.ScalarType.Float32, 2e-6)]
+    [TestCase(3001, torch.ScalarType.BFloat16, 2e-6)]
+    public void Log_probs_of_targets_and_probabilities_agree_with_log_softmax(long entries, torch.ScalarType dtype, double tolerance)
+    {
+        using var scope = torch.NewDisposeScope();
+        var logits = (Near.Random([9, entries], "logits") * 5).to(dtype);
+        var targets = torch.tensor(Enumerable.Range(0, 9).Select(k => k * 397L % entries).ToArray());
+        var expected = logits.to(torch.float64).log_softmax(-1);
+        var (kept, replaced) = (logits.clone(), logits.clone());
+        var (alone, beside) = (Fused.TargetLogProbs(kept, targets, false), Fused.TargetLogProbs(replaced, targets, true));
+        Near.AssertNear(alone, expected.gather(1, targets.unsqueeze(1)).squeeze(1), tolerance);
+        Assert.That(Near.Doubles(beside), Is.EqualTo(Near.Doubles(alone)), "asking for probabilities changes no log-prob");
+        Assert.That(kept.equal(logits), "logits stay where probabilities are not asked for");
+        Near.AssertNear(replaced, expected.exp(), dtype == torch.bfloat16 ? 1.0 / 256 : 1e-6);
+        Near.AssertNear(Fused.TargetLogProbs(logits.narrow(0, 4, 1).clone(), targets.narrow(0, 4, 1), false), alone.narrow(0, 4, 1), 0);
+    }
+
+    [Test]
+    public void Log_probs_of_extreme_logits_and_of_targets_that_are_none()
+    {
+        using var scope = torch.NewDisposeScope();
+        var logits = torch.tensor(new float[] { 1e4f, -1e4f, 0, float.NaN, 0, 0 }).view(2, 3);
+        var values = Near.Doubles(Fused.TargetLogProbs(logits.clone(), torch.tensor(new long[] { 1, 1 }), true));
+        Assert.That(values[0], Is.EqualTo(-2e4));
+        Assert.That(values[1], Is.NaN);
+        Assert.Catch<Exception>(() => Fused.TargetLogProbs(logits, torch.tensor(new long[] { 0, 3 }), false));
+        Assert.Catch<TorchException>(() => Fused.TargetLogProbs(logits, torch.tensor(new long[] { 0 }), false));
+    }
+}
