@@ -29,7 +29,7 @@ public sealed class FusedTreeAttentionTests : ScopedTest
         using var pack = PackOf(Trees, window);
         var (single, wide) = (Inputs(pack, heads, groups, width, torch.float32), Inputs(pack, heads, groups, width, torch.float64));
         var spec = Tiny.Spec() with { Heads = heads, KeyValueHeads = groups, HeadWidth = width };
-        AttentionForm Form(torch.ScalarType type) => new(turned ? Rotary.Of(spec, pack.Positions, type) : null, 0.3, null, window);
+        AttentionForm Form(torch.ScalarType type) => new(turned ? Rotary.Of(spec, pack.Positions, type) : null, 1 / Math.Sqrt(width), null, window);
         var mine = FusedTreeAttention.apply(single[0], single[1], single[2], pack.Runs.Of(window), Form(torch.float32));
         var composed = TreeAttention.apply(wide[0], wide[1], wide[2], pack.Buckets, Form(torch.float64));
         Assert.That(Tiny.Worst(mine.to(torch.float64), composed), Is.LessThan(3e-6));
@@ -86,7 +86,8 @@ public sealed class FusedTreeAttentionTests : ScopedTest
     private static Tensor[] Inputs(Pack pack, int heads, int groups, int width, torch.ScalarType dtype)
     {
         var rows = pack.Tokens.numel();
-        return [.. ((string, int)[])[("q", heads), ("k", groups), ("v", groups)].Select(part => Tiny.Normal(part.Item1, [rows, part.Item2, width], torch.float32).to(dtype).requires_grad_())];
+        Tensor Leaf(string name, int count) => Tiny.Normal(name, [rows, count, width], torch.float32).to(dtype).detach().requires_grad_();
+        return [Leaf("q", heads), Leaf("k", groups), Leaf("v", groups)];
     }
 
     private static Pack PackOf(List<CompletionGroup> groups, long? window) => Pack.Of(groups, 10000, new Place(torch.CPU, torch.float64, 64) { Windows = [null, window] }).Single();
