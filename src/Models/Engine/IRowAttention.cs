@@ -29,5 +29,5 @@ internal interface IAllBlocks
 internal sealed class BucketAttention(PackRuns runs, IReadOnlyList<Bucket> buckets) : IRowAttention
 {
     public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) =>
-        FusedTreeAttention.Takes(q, form) ? FusedTreeAttention.apply(q, k, v, runs.Of(form.Window), form) : TreeAttention.Of(q, k, v, buckets, form);
+        runs.SayAll && FusedTreeAttention.Takes(q, form) ? FusedTreeAttention.apply(q, k, v, runs.Of(form.Window), form) : TreeAttention.Of(q, k, v, buckets, form);
 }

@@ -12,6 +12,9 @@ internal sealed class PackRuns(IReadOnlyList<Segment> segments) : IDisposable
     private readonly Dictionary<long, RowRuns> byWindow = []; // 0 = none
     private readonly long[] groups = [.. segments.SelectMany(s => new long[] { s.Start, s.Length })];
 
+    /// <summary>Whether runs say it all: no row hides single rows before it.</summary>
+    internal bool SayAll { get; } = segments.All(s => s.Hidden.Count == 0);
+
     /// <summary>The runs under a window.</summary>
     /// <param name="window">Positions that a row sees, its own included; null = all.</param>
     internal RowRuns Of(long? window)
