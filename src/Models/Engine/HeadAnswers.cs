@@ -43,9 +43,6 @@ internal sealed class HeadAnswers
     /// <summary>Whether the mean over the vocabulary of the log-probs is asked for.</summary>
     internal bool MeanLogProb { get; }
 
-    /// <summary>Whether nothing is asked for but the targets' log-probs, of logits as they are.</summary>
-    internal bool AreTargetsAll => Cap == 0 && !MeanLogProb && parts.Count == 0;
-
     /// <summary>(N) each, in the log-probs' dtype, once all chunks were taken.</summary>
     internal IReadOnlyDictionary<string, Tensor> Statistics => joined;
 

@@ -5,7 +5,6 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
-using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Engine;
 
@@ -31,12 +30,6 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         {
             using var inner = torch.NewDisposeScope();
             var logits = Logits(h, head, answers.Cap);
-            if (answers.AreTargetsAll && Fused.Has(logits.device, logits.dtype))
-            {
-                picked.Add(Fused.TargetLogProbs(logits, y, slopes is not null).MoveToOuterDisposeScope());
-                if (slopes is not null) slopes.narrow(0, first, h.size(0)).copy_(head.index_select(0, y).addmm_(logits, head, alpha: -1));
-                continue;
-            }
             var logProbs = LogSoftmax(logits);
             picked.Add(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).MoveToOuterDisposeScope());
             if (answers.MeanLogProb) means.Add(logProbs.mean([1]).MoveToOuterDisposeScope());

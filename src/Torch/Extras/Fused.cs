@@ -9,11 +9,10 @@ public static class Fused
 {
     // Not in the table of Aten: nothing but this file calls them, and tests/Torch.Tests compares them with composed forms.
     private static readonly Operator SwigluKernel = new("peftalign::swiglu");
-    private static readonly Operator TargetKernel = new("peftalign::target_log_probs_");
     private static readonly Operator AttentionKernel = new("peftalign::tree_attention");
     private static readonly Operator AttentionBackwardKernel = new("peftalign::tree_attention_backward");
 
-    /// <summary>Whether <see cref="TargetLogProbs"/> and <see cref="TreeAttention"/> compute on this device in this dtype.</summary>
+    /// <summary>Whether <see cref="TreeAttention"/> computes on this device in this dtype.</summary>
     public static bool Has(torch.Device device, torch.ScalarType dtype) =>
         device.type == DeviceType.CPU && dtype is torch.ScalarType.Float32 or torch.ScalarType.BFloat16;
 
@@ -21,14 +20,6 @@ public static class Fused
     /// <param name="gate">(..., n)</param>
     /// <param name="up">(..., n)</param>
     public static Tensor Swiglu(Tensor gate, Tensor up) => SwigluKernel.Tensor(gate, up);
-
-    /// <summary>The log of softmax at each row's target. Without gradients.</summary>
-    /// <param name="logits">(N, V) contiguous; where probabilities are asked for, they become those, rounded to the dtype.</param>
-    /// <param name="targets">(N) int64.</param>
-    /// <param name="probabilities">Whether the logits are replaced.</param>
-    /// <returns>(N) float32.</returns>
-    /// <exception cref="ArgumentOutOfRangeException">A target is no entry.</exception>
-    public static Tensor TargetLogProbs(Tensor logits, Tensor targets, bool probabilities) => TargetKernel.Tensor(logits, targets, probabilities);
 
     /// <summary>Attention of packed groups: a row sees two runs of rows of its own group. Softmax in float32.</summary>
     /// <param name="q">(R, H, D) before rotation.</param>
