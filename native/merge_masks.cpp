@@ -63,15 +63,18 @@ void pack_words(uint8_t* kept, uint64_t* words, int64_t n) {
     }
 }
 
-// Flags of magnitudes whose upper bits lie strictly between two values; whether any lie at one of them.
-PA_CLONES bool between(const uint32_t* magnitude, int32_t low, int32_t high, uint8_t* kept, int64_t n) {
-    uint32_t edge = 0;
+// Flags of magnitudes whose upper bits lie strictly between two values, and of those that lie at one of them, zeros aside, which are
+// counted. Without branches: some entry of almost every block lies at an end.
+PA_CLONES int64_t between(const uint32_t* magnitude, int32_t low, int32_t high, uint8_t* kept, uint8_t* edge, int64_t n) {
+    uint32_t zeros = 0;
     for (int64_t k = 0; k < n; k++) {
         auto upper = static_cast<int32_t>(magnitude[k] >> kLowBits);
+        uint32_t at = (upper == low) | (upper == high), some = magnitude[k] != 0;
         kept[k] = (upper > low) & (upper < high);
-        edge |= static_cast<uint32_t>((upper == low) | (upper == high));
+        edge[k] = at & some;
+        zeros += at & (some ^ 1);
     }
-    return edge != 0;
+    return zeros;
 }
 
 // 64 blocks of four words each; entry k of the stream is word k.
@@ -200,13 +203,16 @@ std::tuple<Tensor, Tensor> window(const Tensor& x, const Tensor& base, int64_t f
     std::vector<std::vector<Edge>> lows(tasks_of(n)), highs(tasks_of(n));
     std::vector<int64_t> zeros(tasks_of(n));  // whether a zero is kept changes nothing; often most entries are
     auto result = mark(delta, n, [&](int64_t task, int64_t at, int64_t m, const uint32_t* magnitude, uint8_t* kept) {
-        if (!between(magnitude, low.first, high.first, kept, m)) return;
-        for (int64_t k = 0; k < m; k++) {
-            auto upper = static_cast<int32_t>(magnitude[k] >> kLowBits);
-            if (magnitude[k] == 0) zeros[task]++;
-            else if (upper == low.first) lows[task].push_back({magnitude[k], at + k});
-            else if (upper == high.first) highs[task].push_back({magnitude[k], at + k});
-        }
+        uint8_t edge[kBlock];
+        uint64_t found[kBlock / 64];
+        zeros[task] += between(magnitude, low.first, high.first, kept, edge, m);
+        pack_words(edge, found, m);
+        for (int64_t w = 0; w * 64 < m; w++)
+            for (uint64_t word = found[w]; word != 0; word &= word - 1) {
+                int64_t k = w * 64 + __builtin_ctzll(word);
+                auto& side = static_cast<int32_t>(magnitude[k] >> kLowBits) == low.first ? lows : highs;
+                side[task].push_back({magnitude[k], at + k});
+            }
     });
     auto words = reinterpret_cast<uint64_t*>(std::get<0>(result).data_ptr<int64_t>());
     double& kept_sum = std::get<1>(result).data_ptr<double>()[1];

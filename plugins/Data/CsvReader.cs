@@ -1,10 +1,10 @@
 // Comma-separated values (RFC 4180), plain or gzipped: the first line names the columns, every value is a text; a quoted value may
 // hold separators, line ends and doubled quotes. Errors name file and line.
 
-using System.IO.Compression;
 using System.Text;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Data;
 
@@ -34,13 +34,11 @@ internal sealed class CsvReader(CsvOptions options) : IDatasetReader
 
     private IEnumerable<DataRecord> Rows(string path)
     {
-        using var file = File.OpenRead(path);
-        using var plain = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : (Stream)file;
-        using var text = new StreamReader(plain);
-        long line = 1, row = 0;
-        var names = Next(text, path, ref line) ?? throw new UserErrorException($"{path}: the file is empty; its first line must name the columns.");
+        using var lines = TextLines.Read(path).GetEnumerator();
+        var names = Next(lines, path, out _) ?? throw new UserErrorException($"{path}: the file is empty; its first line must name the columns.");
         if (names.GroupBy(n => n).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new UserErrorException($"{path}, line 1: two columns are called '{twice.Key}'.");
-        for (var start = line; Next(text, path, ref line) is { } values; start = line)
+        var row = 0L;
+        while (Next(lines, path, out var start) is { } values)
         {
             if (values is [""]) continue; // a blank line
             if (values.Count != names.Count) throw new UserErrorException($"{path}, line {start}: {values.Count} values, but line 1 names {names.Count} columns; quote values that hold the separator ({options.Separator}).");
@@ -48,30 +46,43 @@ internal sealed class CsvReader(CsvOptions options) : IDatasetReader
         }
     }
 
-    // One record; null at the end of the file. A line end inside quotes belongs to the value.
-    private List<string>? Next(StreamReader text, string path, ref long line)
+    // One record and the line where it starts; null at the end of the file. A line end inside quotes belongs to the value, as \n.
+    private List<string>? Next(IEnumerator<TextLine> lines, string path, out long start)
     {
-        if (text.Peek() < 0) return null;
-        var (start, values, value) = (line, new List<string>(), new StringBuilder());
-        var quoted = false;
-        for (var next = text.Read(); ; next = text.Read())
+        start = 0;
+        if (!lines.MoveNext()) return null;
+        start = lines.Current.Number;
+        var (values, value, quoted) = (new List<string>(), new StringBuilder(), false);
+        while (true)
         {
-            if (next == '\n') line++;
-            if (quoted)
-            {
-                if (next < 0) throw new UserErrorException($"{path}, line {start}: a quoted value is not closed before the end of the file.");
-                if (next != '"') value.Append((char)next);
-                else if (text.Peek() == '"') value.Append((char)text.Read());
-                else quoted = false;
-            }
-            else if (next == '"' && value.Length == 0) quoted = true;
-            else if (next == separator || next is '\n' or < 0)
-            {
-                values.Add(next == separator || value.Length == 0 || value[^1] != '\r' ? value.ToString() : value.ToString(0, value.Length - 1));
-                value.Clear();
-                if (next != separator) return values;
-            }
-            else value.Append((char)next);
+            quoted = Take(lines.Current.Text, values, value, quoted);
+            if (!quoted) break;
+            if (!lines.MoveNext()) throw new UserErrorException($"{path}, line {start}: a quoted value is not closed before the end of the file.");
+            value.Append('\n');
         }
+        values.Add(value.ToString());
+        return values;
+    }
+
+    // A line's values; of the last one, what stands here. Whether that goes on in the next line.
+    private bool Take(string line, List<string> values, StringBuilder value, bool quoted)
+    {
+        for (var k = 0; k < line.Length; k++)
+        {
+            var next = line[k];
+            if (quoted && next == '"')
+            {
+                quoted = k + 1 < line.Length && line[k + 1] == '"';
+                if (quoted) value.Append(line[k++]);
+            }
+            else if (!quoted && next == '"' && value.Length == 0) quoted = true;
+            else if (!quoted && next == separator)
+            {
+                values.Add(value.ToString());
+                value.Clear();
+            }
+            else value.Append(next);
+        }
+        return quoted;
     }
 }

@@ -13,7 +13,7 @@ public sealed class DataPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IDatasetReader, JsonlOptions>("jsonl", resultVersion: 1, (_, options) => new JsonlReader(options));
-        registry.Add<IDatasetReader, CsvOptions>("csv", resultVersion: 1, (_, options) => new CsvReader(options));
+        registry.Add<IDatasetReader, CsvOptions>("csv", resultVersion: 2, (_, options) => new CsvReader(options));
         registry.Add<IDatasetReader, HhRlhfOptions>("hh-rlhf", resultVersion: 1, (context, options) => new HhRlhfReader(options, context?.Logger));
         registry.Add<IDatasetReader, BeaverTailsOptions>("beavertails", resultVersion: 1, (context, options) => new BeaverTailsReader(options, context?.Logger));
         registry.Add<IDatasetReader, SyntheticOptions>("synthetic", resultVersion: 1, (_, options) => new SyntheticReader(options));

@@ -44,11 +44,8 @@ internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
     {
         try
         {
-            if (JsonNode.Parse(text) is JsonObject fields)
-            {
-                _ = fields.Count; // duplicate keys are found here, not at the first use of a field
-                return fields;
-            }
+            // Duplicate keys are found here, not at the first use of a field.
+            if (JsonNode.Parse(text, documentOptions: RowFiles.Strict) is JsonObject fields) return fields;
             throw new UserErrorException($"{path}, line {line}: not a JSON object; each line must be one, for instance {{\"prompt\": ..., \"completion\": ...}}.");
         }
         catch (Exception e) when (e is JsonException or ArgumentException)

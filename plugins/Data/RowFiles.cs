@@ -9,6 +9,9 @@ namespace PeftAlign.Data;
 
 internal static class RowFiles
 {
+    /// <summary>A key that stands twice is an error.</summary>
+    internal static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
+
     private static readonly string[] Endings = [".jsonl", ".jsonl.gz", ".json", ".json.gz"];
 
     /// <summary>The file of a path: itself, or a folder's file for the split (train where none is asked for).</summary>
@@ -43,7 +46,7 @@ internal static class RowFiles
         {
             using var file = File.OpenRead(path);
             using var plain = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) ? new GZipStream(file, CompressionMode.Decompress) : (Stream)file;
-            return JsonNode.Parse(plain) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
+            return JsonNode.Parse(plain, documentOptions: Strict) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
         }
         catch (Exception e) when (e is JsonException or InvalidDataException or ArgumentException)
         {

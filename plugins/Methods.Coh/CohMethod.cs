@@ -1,6 +1,8 @@
 // Chain of Hindsight (Liu et al. 2023, arXiv 2302.02676): language modelling on answers that stand behind a text which says how good they
 // are, alone or one behind the other, so that the policy is asked for a good answer by the good text. A row's loss is the mean over
-// its trained tokens (answers and their end tokens; prompts and markers are not), a batch's the mean over its rows.
+// its trained tokens (answers and their end tokens; prompts and markers are not), a batch's the mean over its rows. In training up
+// to hidden_past of the tokens are hidden from those behind them, and a second corpus keeps the policy a language model:
+// loss = mean over rows + corpus_weight * mean over the corpus' rows.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Algebra;
@@ -14,57 +16,53 @@ public sealed class CohPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, CohOptions>("coh", resultVersion: 1, (_, options) => new CohMethod(options));
+        registry.Add<IAlignmentMethod, CohOptions>("coh", resultVersion: 2, (context, options) => new CohMethod(options, context));
 }
 
-/// <summary>Options of coh.</summary>
-public sealed class CohOptions
-{
-    /// <summary>What a pair becomes: p the good answer, n the bad one, pn the good one and then the bad one, np the reverse; a row for each.</summary>
-    [OptionChoices("p", "n", "pn", "np")]
-    public IReadOnlyList<string> RowKinds { get; set; } = ["p", "n", "pn", "np"];
-
-    /// <summary>Stands before a good answer, after the prompt and a line's end; a blank follows it.</summary>
-    public string GoodMarker { get; set; } = "A helpful answer:";
-
-    /// <summary>Stands before a bad answer likewise.</summary>
-    public string BadMarker { get; set; } = "An unhelpful answer:";
-
-    /// <summary>The good marker of rows that hold token ids, as ids.</summary>
-    public IReadOnlyList<int> GoodMarkerIds { get; set; } = [];
-
-    /// <summary>The bad marker of rows that hold token ids, as ids.</summary>
-    public IReadOnlyList<int> BadMarkerIds { get; set; } = [];
-}
-
-/// <summary>The method. A pair is one group for each kind of row.</summary>
-internal sealed class CohMethod : IAlignmentMethod
+/// <summary>The method. A pair is one group for each template, and one of the corpus where there is one.</summary>
+internal sealed class CohMethod : IAlignmentMethod, IArrangesRecords, IHasTextControls
 {
     private readonly CohRows rows;
+    private readonly CohOptions options;
+    private readonly CohCorpus? corpus;
 
-    internal CohMethod(CohOptions options)
+    internal CohMethod(CohOptions options, IPluginContext? context)
     {
-        if (options.RowKinds.Count == 0) throw new UserErrorException("coh: row_kinds is empty; name some of p, n, pn, np.");
-        if (options.RowKinds.Distinct().Count() < options.RowKinds.Count) throw new UserErrorException($"coh: row_kinds names a kind twice ({string.Join(", ", options.RowKinds)}); name each once.");
-        if (string.IsNullOrWhiteSpace(options.GoodMarker) || options.GoodMarker == options.BadMarker)
-            throw new UserErrorException($"coh: good_marker '{options.GoodMarker}' and bad_marker '{options.BadMarker}' must be two texts, neither of them empty: nothing else tells good answers from bad ones.");
-        if (options.GoodMarkerIds.Count > 0 && options.GoodMarkerIds.SequenceEqual(options.BadMarkerIds))
-            throw new UserErrorException("coh: good_marker_ids and bad_marker_ids are the same; give two lists.");
+        CohOptions.Check(options);
+        this.options = options;
         rows = new CohRows(options);
+        corpus = options.Corpus is { } dataset ? new CohCorpus(dataset, context) : null;
+        TextControls = CohTemplate.Controls(options);
+        Needs = new MethodNeeds(Reference: false) { Statistics = ["entropy", "argmax_hit"], HiddenPast = options.HiddenPast };
     }
 
-    public MethodNeeds Needs { get; } = new(Reference: false) { Statistics = ["entropy", "argmax_hit"] };
+    public MethodNeeds Needs { get; }
 
-    public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) =>
-        [.. records.SelectMany(record => rows.Groups(record, context))];
+    public IReadOnlyDictionary<string, TextControl> TextControls { get; }
+
+    public IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context) => corpus?.Beside(records, context) ?? records;
+
+    public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) => [.. records.SelectMany(record =>
+    {
+        var own = rows.Groups(record, context);
+        return own.Count > 0 && record.Prepared is CompletionGroup beside ? [.. own, beside] : own;
+    })];
 
     public MethodLoss Loss(ScoredBatch batch)
     {
         var sequences = Sequences.Of(batch.Lengths, batch.Weights);
-        return new MethodLoss(sequences.Mean(batch.LogProbs).sum().neg(), sequences.Count, new Dictionary<string, double>
+        var losses = sequences.Mean(batch.LogProbs).neg(); // (S)
+        var metrics = new Dictionary<string, double>
         {
             ["entropy"] = sequences.TokenMean(batch.Statistics["entropy"]).item<double>(),
             ["mean_token_accuracy"] = sequences.TokenMean(batch.Statistics["argmax_hit"]).item<double>(),
-        });
+        };
+        if (corpus is null) return new MethodLoss(losses.sum(), sequences.Count, metrics);
+        var (chains, texts) = (CohCorpus.Places(batch, ofCorpus: false), CohCorpus.Places(batch, ofCorpus: true));
+        var (own, other) = (losses.index_select(0, chains).sum(), losses.index_select(0, texts).sum());
+        var (rowCount, textCount) = (chains.numel(), texts.numel());
+        metrics["loss/chains"] = own.item<double>() / rowCount;
+        metrics["loss/corpus"] = other.item<double>() / textCount;
+        return new MethodLoss(own + other * (options.CorpusWeight!.Value * rowCount / textCount), rowCount, metrics);
     }
 }

@@ -1,21 +1,24 @@
-// Pairs as chains of answers: prompt, a line's end, marker, blank, answer, end token; a second answer follows behind a line's end with its
-// own marker, the prompt is not repeated. An answer is trained from the first token in which the text before it, alone and with it,
+// Pairs as chains of answers: prompt, a line's end, then what each template says: text, an answer with its end token, text, the other
+// answer; the prompt is not repeated. An answer is trained from the first token in which the text before it, alone and with it,
 // differ, as in the other methods' rows.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Rows;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Methods.Coh;
 
-/// <param name="options">Kinds and markers.</param>
+/// <param name="options">Kinds, markers, templates.</param>
 internal sealed class CohRows(CohOptions options)
 {
     private static readonly EncodeOptions Whole = new() { Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
 
-    /// <summary>The groups of a pair, one for each kind that has a token to train within the limits. Counts in the ledger.</summary>
+    private readonly IReadOnlyList<CohTemplate> templates = CohTemplate.All(options);
+
+    /// <summary>The groups of a pair, one for each template that has a token to train within the limits. Counts in the ledger.</summary>
     internal IReadOnlyList<CompletionGroup> Groups(DataRecord record, PrepareContext context)
     {
-        var whole = options.RowKinds.Select(kind => record.Has("prompt_ids") ? OfTokens(record, kind) : OfTexts(record, kind, context)).ToList();
+        var whole = Chosen(record).Select(template => record.Has("prompt_ids") ? OfTokens(record, template) : OfTexts(record, template, context)).ToList();
         var cut = whole.Select(s => s.Cut(context)).ToList();
         var (ledger, before, after) = (context.Ledger, whole.Sum(s => (long)s.Ids.Length), cut.Sum(s => (long)s.Ids.Length));
         ledger.Rows++;
@@ -30,7 +33,11 @@ internal sealed class CohRows(CohOptions options)
         return [.. kept.Select(s => s.Group()!)];
     }
 
-    private SequenceTokens OfTokens(DataRecord record, string kind)
+    // The row's number decides, so that a row gets the same template in every epoch and order.
+    private IEnumerable<CohTemplate> Chosen(DataRecord record) =>
+        options.TemplateChoice == "all" ? templates : [templates[(int)new CounterStream(0, "template", "", record.Row).NextInt64(templates.Count)]];
+
+    private SequenceTokens OfTokens(DataRecord record, CohTemplate template)
     {
         if (options.GoodMarkerIds.Count == 0 || options.BadMarkerIds.Count == 0)
             throw new UserErrorException($"{record.Place}: the row holds token ids, and coh's markers are texts; give good_marker_ids and bad_marker_ids, or rows of texts.");
@@ -41,7 +48,7 @@ internal sealed class CohRows(CohOptions options)
             trained.AddRange(Enumerable.Repeat(train, ids.Count - trained.Count));
         }
         Add(record.Ids("prompt_ids"), false);
-        foreach (var good in Answers(kind))
+        foreach (var (_, good) in template.Parts)
         {
             var answer = record.Ids(good ? "chosen_ids" : "rejected_ids");
             if (answer.Length == 0) return new SequenceTokens([], []); // a chain with a hole says nothing
@@ -51,14 +58,14 @@ internal sealed class CohRows(CohOptions options)
         return new SequenceTokens([.. ids], [.. trained]);
     }
 
-    private SequenceTokens OfTexts(DataRecord record, string kind, PrepareContext context)
+    private static SequenceTokens OfTexts(DataRecord record, CohTemplate template, PrepareContext context)
     {
         var tokenizer = context.RequireTokenizer(record);
         var end = tokenizer.SpecialTokens.Eos is { } eos ? tokenizer.Decode([eos]) : "";
         var (text, spans) = (Text(record, "prompt"), new List<(int[] Before, int[] After)>());
-        foreach (var good in Answers(kind))
+        foreach (var (said, good) in template.Parts)
         {
-            text += $"\n{(good ? options.GoodMarker : options.BadMarker)} ";
+            text += said;
             var before = Ids(tokenizer, text);
             var answer = Text(record, good ? "chosen" : "rejected").TrimStart(' ');
             text += answer.EndsWith(end, StringComparison.Ordinal) ? answer : answer + end;
@@ -73,8 +80,6 @@ internal sealed class CohRows(CohOptions options)
         }
         return new SequenceTokens(ids, trained);
     }
-
-    private static IEnumerable<bool> Answers(string kind) => kind.Select(letter => letter == 'p');
 
     private static string Text(DataRecord record, string field) => record.Fields[field] is System.Text.Json.Nodes.JsonArray
         ? throw new UserErrorException($"{record.Place}: '{field}' holds messages, and coh's markers stand in plain texts; give texts (prompt, chosen, rejected).")

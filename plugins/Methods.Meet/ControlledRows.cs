@@ -16,7 +16,7 @@ internal static class ControlledRows
     /// <param name="together">Answers that stand together under one control.</param>
     internal static IEnumerable<(string Control, Tensor Own)> Places(ScoredBatch batch, int together = 1)
     {
-        var controls = batch.Groups.SelectMany(g => g.Completions.Select(_ => g.Control!)).Where((_, k) => k % together == 0).ToList();
+        var controls = batch.Groups.SelectMany(g => g.Completions.Select(c => g.Control ?? (c.Label == false ? ControlledLikelihood.Bad : ControlledLikelihood.Good))).Where((_, k) => k % together == 0).ToList();
         foreach (var control in controls.Distinct().Order(StringComparer.Ordinal))
             yield return (control, torch.tensor(controls.Index().Where(c => c.Item == control).Select(c => (long)c.Index).ToArray(), device: batch.LogProbs.device));
     }

@@ -13,8 +13,11 @@ namespace PeftAlign.Methods.Meet;
 public sealed class MeetPlugin : IPlugin
 {
     /// <inheritdoc/>
-    public void Register(IPluginRegistry registry) =>
+    public void Register(IPluginRegistry registry)
+    {
         registry.Add<IAlignmentMethod, MeetOptions>("meet", resultVersion: 1, (_, options) => new MeetMethod(options));
+        registry.Add<IAlignmentMethod, VanillaOptions>("vanilla", resultVersion: 1, (_, options) => new VanillaMethod(options));
+    }
 }
 
 /// <summary>The method: its phases' parts, and for itself the first one's.</summary>

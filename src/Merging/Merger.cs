@@ -1,6 +1,7 @@
 // The face of merging: read a configuration, plan it, write the model.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Merging;
@@ -24,12 +25,13 @@ internal static class Merger
     /// <param name="file">Its path, for messages.</param>
     /// <param name="find">Finds a strategy by name.</param>
     /// <param name="resolve">From a model's path as written to a full one.</param>
+    /// <param name="decodes">Decodes models in 4 bits; null = they are refused.</param>
     /// <exception cref="UserErrorException">The file, or the models that it names, are wrong.</exception>
-    public static MergePlan Plan(string text, string file, Func<string, ProvidedStrategy> find, Func<string, string> resolve)
+    public static MergePlan Plan(string text, string file, Func<string, ProvidedStrategy> find, Func<string, string> resolve, ModelArchitectures? decodes = null)
     {
         var faults = new MergeFaults(file);
         var config = new MergeFile(faults, name => find(name).Contract.Options).Read(text);
-        return Plan(config, faults, find, name => ModelPlace.Of(name, resolve));
+        return Plan(config, faults, find, name => ModelPlace.Of(name, resolve) with { Decodes = decodes });
     }
 
     /// <summary>Plans a merge.</summary>

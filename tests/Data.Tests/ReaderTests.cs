@@ -145,12 +145,8 @@ public sealed class ReaderTests
         return path;
     }
 
-    private static List<DataRecord> Read<TOptions>(string name, TOptions options, string? split = null)
-    {
-        var registry = new Registry(name);
-        new DataPlugin().Register(registry);
-        return [.. ((Func<IPluginContext, TOptions, IDatasetReader>)registry.Factory!)(null!, options).Read(split)];
-    }
+    private static List<DataRecord> Read<TOptions>(string name, TOptions options, string? split = null) =>
+        [.. Readers.Of(name, options).Read(split)];
 
     private static string Shared(params string[] parts)
     {
@@ -161,19 +157,5 @@ public sealed class ReaderTests
         var path = root is null ? null : Path.Combine([root, "data", .. parts]);
         if (path is null || !File.Exists(path)) Assert.Ignore($"data/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds data/");
         return path!;
-    }
-
-    private sealed class Registry(string name) : IPluginRegistry
-    {
-        internal object? Factory { get; private set; }
-
-        void IPluginRegistry.Add<TContract, TOptions>(string provided, int resultVersion, Func<IPluginContext, TOptions, TContract> create)
-        {
-            if (provided == name) Factory = create;
-        }
-
-        void IPluginRegistry.Alias<TContract>(string alias, string meaning)
-        {
-        }
     }
 }

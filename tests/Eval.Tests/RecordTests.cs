@@ -67,6 +67,69 @@ public sealed class RecordTests
         Assert.That(error.Message, Does.StartWith("item 0: ").And.Contain("512"));
     }
 
+    [Test]
+    public void What_another_judge_said_is_not_this_one_s()
+    {
+        var desk = new Desk();
+        Evaluated Said(string judge)
+        {
+            using var records = new ItemRecords(File, "m", _ => { });
+            return new Evaluator(() => Models.Stories, desk, records, (_, _) => { }, CancellationToken.None).Run(new Judged(judge));
+        }
+        Assert.That(Said("one").Items.Select(i => i.Responses[1].Judgement!.Text), Is.All.EqualTo("one"));
+        Said("one");
+        Assert.That(desk.Asked, Is.EqualTo(2), "all of its answers are known");
+        Assert.That(Said("two").Items.Select(i => i.Responses[1].Judgement!.Text), Is.All.EqualTo("two"));
+        Assert.That(desk.Asked, Is.EqualTo(4));
+    }
+
+    [Test]
+    public void Where_only_judges_are_asked_no_model_is_loaded()
+    {
+        var desk = new Desk();
+        using var records = new ItemRecords(File, "m", _ => { });
+        var evaluated = new Evaluator(() => throw new InvalidOperationException("loaded"), desk, records, (_, _) => { }, CancellationToken.None).Run(new Judged("one", asksModel: false));
+        Assert.That((evaluated.Items.Count, desk.Asked), Is.EqualTo((2, 2)));
+    }
+
+    // Two items, written by the model or at hand, and what a judge says of each.
+    private sealed class Judged(string judge, bool asksModel = true) : IBenchmark, IAsksAgain
+    {
+        private readonly JudgeReference by = new(new JsonObject { ["name"] = judge });
+
+        public BenchmarkInfo Info { get; } = new("judged", 1);
+
+        public IEnumerable<EvalItem> Items() => [new("0", new JsonObject { ["text"] = "Once" }), new("1", new JsonObject { ["text"] = "The" })];
+
+        public IReadOnlyList<EvalRequest> Requests(EvalItem item) => asksModel ? [new EvalRequest.Generate((string)item.Document["text"]!) { MaxNewTokens = 2 }] : [Ask((string)item.Document["text"]!)];
+
+        public IReadOnlyList<EvalRequest> FollowUps(EvalItem item, IReadOnlyList<EvalResponse> responses) => asksModel ? [Ask(responses[0].Texts[0])] : [];
+
+        public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) => [new ItemScore(item.Id, new Dictionary<string, double> { ["n"] = 1 })];
+
+        public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) => [new MetricResult("n", items.Count, null, items.Count, HigherIsBetter: true)];
+
+        private EvalRequest Ask(string text) => new EvalRequest.Judge(by, new JudgeQuestion.Ask(text));
+    }
+
+    private sealed class Desk : IJudges
+    {
+        internal int Asked { get; private set; }
+
+        public IJudge Open(JudgeReference judge) => new Echo(this, (string)judge.Definition["name"]!);
+
+        private sealed class Echo(Desk desk, string name) : IJudge
+        {
+            public JudgeInfo Info { get; } = new(name, JudgeSkills.Ask);
+
+            public IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> questions, CancellationToken cancel = default)
+            {
+                desk.Asked += questions.Count;
+                return [.. questions.Select(_ => new JudgeAnswer { Text = name })];
+            }
+        }
+    }
+
     private static Evaluated Run(IBenchmark benchmark, string file, out long known, Func<EvalModel>? model = null)
     {
         using var records = new ItemRecords(file, "m", _ => { });

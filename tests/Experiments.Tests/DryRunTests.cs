@@ -60,7 +60,7 @@ public sealed class DryRunTests
         var after = Forecast([Quickstart, "--out", user.Run, .. Known]);
         Assert.That(((double)after["seconds"]!, (long)after["disk_bytes"]!), Is.EqualTo((0.0, 0L)), "nothing is left");
         var more = Forecast([Quickstart, "--out", user.Run, .. Known, "--set", "seeds=[1,2]"])["kinds"]!["train"]!;
-        Assert.That(((int)more["jobs"]!, (int)more["finished"]!, (bool)more["corrected_by_finished_jobs"]!), Is.EqualTo((16, 8, true)));
+        Assert.That(((int)more["jobs"]!, (int)more["finished"]!, (bool)more["corrected_by_finished_jobs"]!), Is.EqualTo((18, 9, true)));
         Assert.That((double)more["seconds"]!, Is.EqualTo(took.Where(job => job.Kind == "train").Sum(job => job.Seconds)).Within(0.2), "the same trainings with another seed take as long");
     }
 
@@ -69,10 +69,10 @@ public sealed class DryRunTests
     {
         using var user = new Peftalign();
         var text = Dry(Quickstart, "--out", user.Run, "--jobs", "2").Out;
-        Assert.That(text, Does.StartWith("quickstart: 1 make-model, 8 train, 2 merge, 27 evaluate, 1 report\n"));
-        Assert.That(text, Does.Match(@"(?m)^  kind +jobs  finished  time left  memory of one +disk$").And.Match(@"(?m)^  train +8 +0 +\d+ s +\d+ MB +\d\.\d\d MB$").And.Match(@"(?m)^  evaluate +27 +0 +\d+ s\+ .*").And.Match(@"(?m)^  total +38 +0 +\d+ s"));
+        Assert.That(text, Does.StartWith("quickstart: 1 make-model, 9 train, 2 merge, 30 evaluate, 1 report\n"));
+        Assert.That(text, Does.Match(@"(?m)^  kind +jobs  finished  time left  memory of one +disk$").And.Match(@"(?m)^  train +9 +0 +\d+ s +\d+ MB +\d\.\d\d MB$").And.Match(@"(?m)^  evaluate +30 +0 +\d+ s\+ .*").And.Match(@"(?m)^  total +42 +0 +\d+ s"));
         Assert.That(text, Does.Contain("with 2 jobs at once").And.Contain("rules of thumb"));
-        Assert.That(text, Does.Match(@"(?m)^  model +data +pretrain\[all weights\] +reward\[all weights\] +sft\[small\] +dpo\[small\] +sft>dpo\[small\]$").And.Match(@"(?m)^  base +helpful +- +- +1 +1 +-$"));
+        Assert.That(text, Does.Match(@"(?m)^  model +data +pretrain\[all weights\] +reward\[all weights\] +sft\[small\] +dpo\[small\] +sft>dpo\[small\] +sft-4bit\[small-4bit\]$").And.Match(@"(?m)^  base +helpful +- +- +1 +1 +- +1$"));
 
         // 30 columns would be no table for people: a row each, and no more than a screen or two of them.
         var adapters = string.Join(", ", Enumerable.Range(1, 30).Select(k => $"a{k}: {{ type: lora, rank: {k} }}"));

@@ -153,6 +153,9 @@ public class PluginPathTests
 
     [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, benchmark, judge, merge, method, reader, tracker; did you mean reader?")]
     [TestCase("plugins new reader acme", "each part beginning with a capital")]
+    [TestCase("plugins new adapter Acme.LowRank", "'LowRank' is a type that plugins use, which a namespace of that name would hide from C#; take another word, for instance Acme.MyLowRank")]
+    [TestCase("plugins new reader Acme.Math", "'Math' is a type that plugins use")]
+    [TestCase("plugins new launcher Acme.Own", "has no template yet")]
     [TestCase("plugins new reader Acme.Rows --lang vb", "is cs (C#) or fs (F#)")]
     [TestCase("plugins new reader Acme.Rows --out .", "holds files already")]
     [TestCase("plugins info methods.dop", "no such plugin")]

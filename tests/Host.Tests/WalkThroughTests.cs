@@ -25,7 +25,7 @@ public partial class WalkThroughTests
         ("An adapter", 10, "train", job => Assert.That(Json(job, "adapter/adapter_config.json")["target_modules"]!.ToJsonString(), Is.EqualTo("""["q_proj"]"""))),
         ("A merge strategy", 15, "merge", job => Assert.That(Directory.GetFiles(job, "*.safetensors", SearchOption.AllDirectories), Is.Not.Empty)),
         ("A benchmark", 10, "evaluate", job => Assert.That((int)Json(job, "results.json")["n-samples"]!["sums"]!["effective"]!, Is.EqualTo(5))),
-        ("A judge", 9, "evaluate", job => Assert.That((double)Json(job, "results.json")["results"]!["reward"]!["reward,none"]!, Is.InRange(-4 / 5.0, 0))),
+        ("A judge", 9, "evaluate", job => Assert.That((double)Json(job, "results.json")["results"]!["reward"]!["reward,none"]!, Is.InRange(-0.81, -0.1))),
         ("A reader", 13, "train", job => Assert.That((int)Json(job, "ledger.json")["rows"]!, Is.GreaterThan(0))),
     ];
 

@@ -93,10 +93,10 @@ public class WritingTests
         using var plan = Workshop.Plan(Workshop.Golden("yaml", "lora-alone.yml"), Workshop.Golden());
         var folder = Path.Combine(Workshop.Scratch(), "out");
         new MergeRunner(plan, new MergeOptions()).Write(folder);
-        var drift = Drift.Measure(plan, folder, new Probe("ids", [new ProbeRow(null, [1, 5, 7, 9, 3])]), ModelArchitectures.BuiltIn);
+        var drift = Drift.Measure(plan, folder, new Probe("ids", [new ProbeRow(null, [1, 5, 7, 9, 3])]), ModelArchitectures.BuiltIn, null);
         Assert.That(drift[0].Reason, Is.Null);
-        Assert.That(drift[0].Kl, Is.LessThan(1e-9));
-        Assert.That(drift[0].Agreement, Is.EqualTo(1));
+        Assert.That(drift[0].Merged.Kl, Is.LessThan(1e-9));
+        Assert.That(drift[0].Merged.Agreement, Is.EqualTo(1));
     }
 
     [TestCase("linear", "{\"weight\": [0.3, 0.9], \"normalize\": true}")]
@@ -122,6 +122,33 @@ public class WritingTests
         Assert.That(LoraSums.Weights("linear", JsonNode.Parse("{\"weight\": [0.3, 0.9], \"normalize\": false}")!.AsObject(), 2), Is.Null, "it would scale the base");
         Assert.That(LoraSums.Weights("ties", given, 2), Is.Null);
         Assert.That(LoraSums.Write(model, [adapter, Workshop.Golden("adapters", "lora2")], [1, 1], Workshop.Scratch()), Is.Null, "other modules");
+    }
+
+    // The forms of manifests are those of mergekit's files.
+    [TestCase("task_arithmetic", """{"weight": [{"layers": [0.2, 0.8]}, 0.5]}""", "[0.2, 0.8]", "0.5")]
+    [TestCase("task_arithmetic", """{"weight": {"layers": [0.1, 0.9, 0.3]}}""", "[0.1, 0.9, 0.3]", "[0.1, 0.9, 0.3]")]
+    [TestCase("task_arithmetic", """{"weight": [{"filter": "mlp", "value": {"layers": [0, 1]}}, {"value": 0.25}]}""", "[{filter: mlp, value: [0, 1]}, {value: 0.25}]", "[{filter: mlp, value: [0, 1]}, {value: 0.25}]")]
+    public void ParametersByLayersAndFilters_AreMergekits(string method, string parameters, string one, string two)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (root, adapters) = (Workshop.Golden("models", "base"), new[] { Workshop.Golden("adapters", "lora1"), Workshop.Golden("adapters", "lora2") });
+        var places = new Dictionary<string, ModelPlace> { ["base"] = new(root, null), ["one"] = new(root, adapters[0]), ["two"] = new(root, adapters[1]) };
+        Dictionary<string, Tensor> Merged(MergePlan plan)
+        {
+            using (plan)
+            {
+                Assert.That(plan.Warnings, Is.Empty);
+                var target = Path.Combine(Workshop.Scratch(), "out");
+                new MergeRunner(plan, new MergeOptions()).Write(target);
+                return Workshop.Tensors(target);
+            }
+        }
+        var config = Programmed.Config(method, Workshop.Strategies.Find(method).Contract.Options, ["one", "two"], "base", JsonNode.Parse(parameters)!.AsObject());
+        var ours = Merged(Merger.Plan(config, new MergeFaults("test"), Workshop.Strategies.Find, name => places[name]));
+        var yaml = $"merge_method: {method}\nbase_model: {root}\nmodels:\n- {{model: {root}+{adapters[0]}, parameters: {{weight: {one}}}}}\n- {{model: {root}+{adapters[1]}, parameters: {{weight: {two}}}}}\n";
+        var file = Merged(Merger.Plan(yaml, "test.yaml", Workshop.Strategies.Find, path => path));
+        foreach (var (name, tensor) in file) Assert.That(ours[name].equal(tensor), Is.True, name);
+        Assert.That(LoraSums.Weights("task_arithmetic", JsonNode.Parse(parameters)!.AsObject(), 2), Is.Null, "no one sum of adapters");
     }
 
     // Needs a Python with transformers: PEFTALIGN_PEERS_PYTHON names it.

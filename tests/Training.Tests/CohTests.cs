@@ -51,11 +51,76 @@ public sealed class CohTests : TrainingTest
         Assert.That(loss.Numerator.item<double>() / loss.Denominator, Is.EqualTo(((1 + 2 + 3 + 4 + 5) / 5.0 + 8) / 2).Within(1e-12));
     }
 
+    [TestCase("a good conversation is {pos}", "Why?\na good conversation is ", "So.</s>")]
+    [TestCase("a bad one is {neg}, a better one is {pos}", "Why?\na bad one is ", "No.</s>", ", a better one is ", "So.</s>")]
+    public void Templates_stand_in_the_place_of_kinds_and_markers(string template, params string[] parts)
+    {
+        var tokenizer = TokenizerLoader.Load(Fixtures.Path("trl-data", "tokenizer"));
+        var group = Coh(new CohOptions { Templates = [template] }).Prepare([Row("""{"prompt": "Why?", "chosen": "So.", "rejected": "No."}""")], new PrepareContext(tokenizer, 1024, new MaskLedger())).Single();
+        Assert.That(tokenizer.Decode([.. group.Prompt, .. group.Completions[0].Tokens]), Is.EqualTo(string.Concat(parts)));
+        Assert.That(tokenizer.Decode([.. group.Completions[0].Tokens.Where((_, k) => group.Completions[0].Weights[k] > 0)]), Is.EqualTo(string.Concat(parts.Where((_, k) => k % 2 == 1))));
+    }
+
+    [Test]
+    public void One_template_of_several_is_taken_by_the_rows_number()
+    {
+        var method = Coh(new CohOptions { TemplateChoice = "one", GoodMarkerIds = [7], BadMarkerIds = [8] });
+        string Of(long row) => string.Join(' ', method.Prepare([Row("""{"prompt_ids": [1], "chosen_ids": [3], "rejected_ids": [6]}""") with { Row = row }], new PrepareContext(null, 64, new MaskLedger())).Single().Completions[0].Tokens);
+        var made = Enumerable.Range(1, 100).Select(k => Of(k)).ToList();
+        Assert.That(made.Distinct(), Is.EquivalentTo(new[] { "3", "6", "3 8 6", "6 7 3" }));
+        Assert.That(Enumerable.Range(1, 100).Select(k => Of(k)), Is.EqualTo(made));
+    }
+
+    [Test]
+    public void A_policy_is_asked_by_what_stands_before_a_first_answer()
+    {
+        IReadOnlyDictionary<string, TextControl> Of(CohOptions options) => ((IHasTextControls)Coh(options)).TextControls;
+        Assert.That(Of(new()), Is.EqualTo(new Dictionary<string, TextControl> { ["good"] = new("", "\nA helpful answer:"), ["bad"] = new("", "\nAn unhelpful answer:") }));
+        Assert.That(Of(new() { Templates = ["not {neg} but {pos}"] }), Is.EqualTo(new Dictionary<string, TextControl> { ["bad"] = new("", "\nnot") }));
+        Assert.That(Of(new() { GoodMarkerIds = [7], BadMarkerIds = [8] }), Is.Empty);
+    }
+
+    // Two chains and a text: mean over the chains + weight * mean over the texts.
+    [Test]
+    public void A_corpus_stands_beside_the_pairs_with_its_weight()
+    {
+        var corpus = new[] { """{"input_ids": [1, 11, 12], "labels": [1, 11, 12]}""", """{"input_ids": [1, 13], "labels": [1, 13]}""" }.Select(Row).ToList();
+        var options = new CohOptions { RowKinds = ["p", "n"], GoodMarkerIds = [7], BadMarkerIds = [8], Corpus = new DatasetReference([]), CorpusWeight = 3, HiddenPast = 0 };
+        var method = new CohMethod(options, new Lent(corpus));
+        var pairs = Enumerable.Range(1, 3).Select(k => Row("""{"prompt_ids": [1], "chosen_ids": [3, 4], "rejected_ids": [6]}""") with { Row = k }).ToList();
+        var (context, ledger) = (new PrepareContext(null, 64, new MaskLedger()), new MaskLedger());
+        var arranged = method.Arrange(pairs, context with { Ledger = ledger });
+        var groups = method.Prepare([arranged[0]], context);
+        Assert.That(groups.Select(g => string.Join(' ', g.Prompt) + " | " + string.Join(' ', g.Completions[0].Tokens)), Is.EqualTo(new[] { "1 7 | 3 4", "1 8 | 6", "1 | 11 12" }));
+        Assert.That(method.Prepare([arranged[2]], context)[^1].Completions[0].Tokens, Is.EqualTo(new[] { 11, 12 }), "the texts begin anew where there are fewer than pairs");
+        Assert.That(ledger.Rows, Is.Zero, "the ledger counts pairs");
+        var values = torch.tensor(new[] { -1f, -3f, -4f, -5f, -7f });
+        var loss = method.Loss(new ScoredBatch(groups, values, torch.ones(5)) { Statistics = new Dictionary<string, Tensor> { ["entropy"] = values, ["argmax_hit"] = values } });
+        Assert.That(loss.Numerator.item<double>() / loss.Denominator, Is.EqualTo((2.0 + 4) / 2 + 3 * 6.0));
+        Assert.That((loss.Metrics["loss/chains"], loss.Metrics["loss/corpus"]), Is.EqualTo((3.0, 6.0)));
+        Assert.That(() => new CohMethod(options, new Lent([])).Arrange(pairs, context), Throws.InstanceOf<UserErrorException>().With.Message.Contains("corpus"));
+    }
+
+    private sealed class Lent(IReadOnlyList<DataRecord> rows) : IPluginContext, IDatasets
+    {
+        public Microsoft.Extensions.Logging.ILogger Logger => Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance;
+
+        public string Folder => "";
+
+        public object? GetService(Type type) => type == typeof(IDatasets) ? this : null;
+
+        public IEnumerable<DataRecord> Open(DatasetReference dataset) => rows;
+    }
+
     [Test]
     public void Rows_and_markers_that_say_nothing_are_refused()
     {
         var context = new PrepareContext(TokenizerLoader.Load(Fixtures.Path("trl-data", "tokenizer")), 64, new MaskLedger());
         Assert.That(() => Coh(new CohOptions { GoodMarker = "An unhelpful answer:" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("two texts"));
+        Assert.That(() => Coh(new CohOptions { Templates = ["well: {pos} {pos}"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("each once"));
+        Assert.That(() => Coh(new CohOptions { Templates = ["{pos} is good"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("goes on behind"));
+        Assert.That(() => Coh(new CohOptions { Templates = ["{pos}"], RowKinds = ["p"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("one or the other"));
+        Assert.That(() => Coh(new CohOptions { CorpusWeight = 2 }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("there is none"));
         Assert.That(() => Coh(new CohOptions { RowKinds = ["p", "p"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("twice"));
         Assert.That(() => Coh(new CohOptions()).Prepare([Row("""{"prompt_ids": [1], "chosen_ids": [3], "rejected_ids": [6]}""")], context), Throws.InstanceOf<UserErrorException>().With.Message.Contains("good_marker_ids"));
         Assert.That(() => Coh(new CohOptions()).Prepare([Row("""{"prompt": "a", "chosen": [{"role": "assistant", "content": "b"}], "rejected": "c"}""")], context), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'chosen' holds messages"));

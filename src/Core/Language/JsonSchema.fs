@@ -51,6 +51,25 @@ let private withGrid schema =
 
     anyOf [ schema; grid ]
 
+/// Parameters of merges may differ between layers and tensors (MergeParameters).
+let private withVaried scalar schema =
+    let layers =
+        object
+            [ "layers" ]
+            [
+                "layers", Map [ "type", Text "array"; "items", scalar; "minItems", Whole 1L ]
+            ]
+
+    let listOf item =
+        Map [ "type", Text "array"; "items", item ]
+
+    let one = anyOf [ scalar; layers ]
+
+    let case =
+        object [ "value" ] [ "filter", Map [ "type", Text "string" ]; "value", one ]
+
+    anyOf [ schema; layers; listOf one; listOf case ]
+
 let rec private ofShape (known: Known) shape : Tree =
     match shape with
     | Anything -> Map []
@@ -85,6 +104,15 @@ and private configured known kind key specs contract =
     let option (schema: OptionSchema) =
         let value = Shape.ofOption schema |> ofShape known
         let value = if hasGrid then withGrid value else value
+
+        let value =
+            if kind = "merge" then
+                match Shape.ofOption schema with
+                | Either shapes -> withVaried (ofShape known (shapes |> List.find (fun shape -> not shape.IsListOf))) value
+                | _ -> withVaried value value
+            else
+                value
+
         let value = anyOf [ value; nothing ] |> described schema.Docs
 
         [ schema.Name; yield! schema.Aliases ] |> List.map (fun name -> name, value)

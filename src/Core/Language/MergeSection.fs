@@ -23,6 +23,34 @@ let private withRescale (rescale: (string * Place) option) given =
         :: given
     | None -> given
 
+let private sampled (entry: Entry) =
+    if MergeParameters.isVaried entry.Value then
+        { entry with
+            Value = MergeParameters.sample entry.Value
+        }
+    else
+        entry
+
+/// The bound options with what differs between layers or tensors in the place of its sample.
+let private varied context path (schemas: PeftAlign.Core.OptionSchema list) (given: Entry list) (bound: (string * Tree) list) =
+    let found =
+        [
+            for entry in given do
+                if MergeParameters.isVaried entry.Value then
+                    for option in schemas do
+                        if option.Name = entry.Key || Seq.contains entry.Key option.Aliases then
+                            option.Name, MergeParameters.read context (join path entry.Key) option entry.Value
+        ]
+
+    if found |> List.forall (fun (_, tree) -> tree.IsSome) then
+        let found = found |> List.map (fun (name, tree) -> name, tree.Value) |> Map.ofList
+
+        bound
+        |> List.map (fun (name, tree) -> name, found |> Map.tryFind name |> Option.defaultValue tree)
+        |> Some
+    else
+        None
+
 let private bind context path (node: Node) (((name: string), mark), (parameters: Node option), rescale) =
     contract context (join path "method") "merge" name mark
     |> Option.bind (fun found ->
@@ -34,8 +62,10 @@ let private bind context path (node: Node) (((name: string), mark), (parameters:
             | _ -> []
 
         let owner = $"the merge strategy '{name}'"
+        let schemas = schemas found
 
-        Options.bind context inner owner node.Mark [] false (schemas found) (withRescale rescale given)
+        Options.bind context inner owner node.Mark [] false schemas (given |> List.map sampled |> withRescale rescale)
+        |> Option.bind (varied context inner schemas given)
         |> Option.map (fun options ->
             {
                 Options.Contract = found

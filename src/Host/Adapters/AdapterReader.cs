@@ -51,7 +51,7 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
         {
             return JsonNode.Parse(File.ReadAllText(file)) is JsonObject json && json["peft_type"] is JsonValue value && value.TryGetValue<string>(out var type) ? type : "LORA";
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or ArgumentException) // a key that stands twice is the second
         {
             return "LORA";
         }

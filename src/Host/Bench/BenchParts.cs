@@ -19,6 +19,7 @@ internal static class BenchParts
         ["score"] = Score,
         ["load"] = Load,
         ["merge"] = Merge,
+        ["qlora"] = TrainingStep.Measure,
         ["scaling"] = Scaling,
         ["start-up"] = StartUp,
     };

@@ -2,7 +2,9 @@
 // for both sides.
 
 using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
 using PeftAlign.Models;
+using PeftAlign.Models.Decoders;
 
 namespace PeftAlign.Host.Bench;
 
@@ -54,6 +56,21 @@ internal sealed class Workload(string folder)
             ["max_position_embeddings"] = 2048,
         };
     }
+
+    /// <summary>The folder of a model in 4 bits, made if it is not there.</summary>
+    internal string FourBit(string shape, IQuantization quantization)
+    {
+        var target = Path.Combine(folder, shape + "-nf4");
+        if (Directory.Exists(target)) return target;
+        var fresh = $"{target}.new-{Environment.ProcessId}";
+        Directory.CreateDirectory(fresh);
+        QuantizedFolder.Write(fresh, Model(shape), quantization, [], ModelArchitectures.BuiltIn);
+        Directory.Move(fresh, target);
+        return target;
+    }
+
+    /// <summary>A file of sequences to train on.</summary>
+    internal string Sequences(int count, int tokens) => Write($"sequences-{count}-{tokens}", new JsonObject { ["sequences"] = Rows(count, tokens, 200) });
 
     /// <summary>A file of prompts for greedy generation.</summary>
     internal string Prompts(int batch) =>

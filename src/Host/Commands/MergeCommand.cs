@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Rows;
 using PeftAlign.Merging;
 using PeftAlign.Plugins;
@@ -22,7 +23,8 @@ internal static class MergeCommand
         Merges models as a mergekit configuration says: models, slices or modules, base_model, parameters with filters
         and gradients, dtype, out_dtype, tokenizer_source or tokenizer, chat_template. Paths are relative to the working
         directory, or else to the configuration's folder; PATH+ADAPTER is a model with a LoRA adapter merged into it.
-        Tensors are read from mapped files and written as they are made; the folder appears when all is there.
+        Tensors are read from mapped files and written as they are made; the folder appears when all is there. Models in
+        4 bits are refused, or with --dequantize decoded; the result has full weights and is not quantised again.
         Random strategies draw from --seed, the model's name and the tensor's name alone.
         Strategies come from plugins: `peftalign plugins list` names them, `peftalign plugins info merge.dare` their parameters.
         """;
@@ -35,31 +37,52 @@ internal static class MergeCommand
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the merged model; must not be there, or be empty." };
         var certificate = new Option<bool>("--certificate") { Description = "Write certificate.json and certificate.html into DIR: hashes of the inputs, seed and versions, lengths and sign conflicts of each tensor, tied weights, drift against each parent." };
         var probe = new Option<string?>("--probe") { HelpName = "F.jsonl", Description = "With --certificate: rows {text} or {ids} on which the drift is measured (default: a built-in text)." };
+        var dequantize = new Option<bool>("--dequantize") { Description = "Merge the decoded matrices of models in 4 bits, in the type that they were quantised from." };
+        var trainedOver = new QuantizationChoice("--trained-over", null, "With --certificate: adapters were trained over their base in nf4 or fp4; compare them over that and over the full base.");
         var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => "5GB" };
         var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "A further folder of plugins; repeatable.", AllowMultipleArgumentsPerToken = false };
-        var command = new Command("merge", Description) { config, output, certificate, probe, shard, plugins };
+        var command = new Command("merge", Description) { config, output, certificate, probe, dequantize, shard, plugins };
+        foreach (var option in trainedOver.Options) command.Add(option);
         frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             var options = new MergeOptions { Seed = (ulong)(session.Global.Seed ?? 0), ShardBytes = Bytes(parsed.GetValue(shard)!), Cancellation = cancel };
-            return RunAsync(parsed.GetValue(config)!, parsed.GetValue(output)!, (parsed.GetValue(certificate), parsed.GetValue(probe)), parsed.GetValue(plugins) ?? [], options, session);
+            var asked = new Asked(parsed.GetValue(config)!, parsed.GetValue(output)!, parsed.GetValue(certificate), parsed.GetValue(probe), parsed.GetValue(dequantize), parsed.GetValue(plugins) ?? [])
+            {
+                TrainedOver = trainedOver.Type(parsed) is { } type ? (type, found => trainedOver.Make(parsed, found)!) : null,
+            };
+            return RunAsync(asked, options, session);
         });
         return command;
     }
 
-    private static async Task<int> RunAsync(string file, string target, (bool Wanted, string? Probe) certificate, string[] folders, MergeOptions options, Session session)
+    private sealed record Asked(string File, string Target, bool Certificate, string? Probe, bool Dequantize, string[] Plugins)
     {
-        if (certificate is { Wanted: false, Probe: not null }) throw new UserError("--probe", "goes with --certificate", "add --certificate, or leave --probe out");
+        internal (string Name, Func<PluginCatalogue, IQuantization> Make)? TrainedOver { get; init; }
+    }
+
+    private static async Task<int> RunAsync(Asked asked, MergeOptions options, Session session)
+    {
+        var (file, target) = (asked.File, asked.Target);
+        foreach (var (given, name) in (ReadOnlySpan<(bool, string)>)[(asked.Probe is not null, "--probe"), (asked.TrainedOver is not null, "--trained-over")])
+            if (given && !asked.Certificate) throw new UserError(name, "goes with --certificate", $"add --certificate, or leave {name} out");
         if (!File.Exists(file)) throw new UserError(file, "is no file", "name a merge configuration in mergekit's YAML");
         if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
-        var probe = certificate.Probe is { } rows ? await ReadProbeAsync(rows, options.Cancellation) : Probe.BuiltIn;
-        var (plugins, text) = (PluginSearch.Of(AppContext.BaseDirectory, folders).Scan(), File.ReadAllText(file));
-        using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new Bare()).Find, path => Resolve(path, file));
+        var probe = asked.Probe is { } rows ? await ReadProbeAsync(rows, options.Cancellation) : Probe.BuiltIn;
+        var (plugins, text) = (PluginSearch.Of(AppContext.BaseDirectory, asked.Plugins).Scan(), File.ReadAllText(file));
+        var architectures = PluginArchitectures.Of(plugins);
+        using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new Bare()).Find, path => Resolve(path, file), asked.Dequantize ? architectures : null);
+        // A probe of the user's own is asked for its numbers; without it they are a part of the certificate that may be missing.
+        if (asked.Probe is { } own && Drift.Obstacle(plan, probe, architectures) is { } obstacle) throw new UserErrorException($"--probe {own}: the drift cannot be measured: {obstacle}. Leave --probe out for a certificate without it.");
         foreach (var warning in plan.Warnings) session.Output.Remark($"warning: {warning}");
+        foreach (var model in plan.Models.Where(model => model.Decoded > 0)) session.Output.Remark($"{model.Name}: {model.Decoded} matrices are decoded from 4 bits; nothing is quantised again");
         var ledger = new TensorLedger();
-        var request = new CertificateRequest(text, plugins.Find("merge", plan.Config.Method), TopHelp.Version, options.Seed, probe, PluginArchitectures.Of(plugins));
-        var runner = new MergeRunner(plan, options with { Progress = Progress(session.Output), Observe = certificate.Wanted ? ledger.Observe : null });
+        var request = new CertificateRequest(text, plugins.Find("merge", plan.Config.Method), TopHelp.Version, options.Seed, probe, architectures)
+        {
+            TrainedOver = asked.TrainedOver is var (type, make) ? (type, make(plugins)) : null,
+        };
+        var runner = new MergeRunner(plan, options with { Progress = Progress(session.Output), Observe = asked.Certificate ? ledger.Observe : null });
         IReadOnlyList<string> unmeasured = [];
-        var outcome = runner.Write(target, certificate.Wanted ? folder => unmeasured = MergeCertificate.Write(plan, ledger, request, folder) : null);
+        var outcome = runner.Write(target, asked.Certificate ? folder => unmeasured = MergeCertificate.Write(plan, ledger, request, folder) : null);
         foreach (var reason in unmeasured) session.Output.Remark($"warning: {reason}");
         session.Output.Result(
             () => new JsonObject
@@ -68,6 +91,7 @@ internal static class MergeCommand
                 ["method"] = plan.Config.Method,
                 ["tensors"] = plan.Tensors.Count,
                 ["bytes"] = outcome.Bytes,
+                ["decoded"] = plan.Models.Sum(model => model.Decoded),
                 ["seed"] = options.Seed,
                 ["merge_s"] = Math.Round(outcome.MergeTime.TotalSeconds, 4),
                 ["flush_s"] = Math.Round(outcome.FlushTime.TotalSeconds, 4),

@@ -81,7 +81,7 @@ internal static class ScoreCommand
             foreach (var row in rows)
             {
                 var own = row.Parts.Select(part => (part.Completion, Score: scores.Dequeue())).ToList();
-                if (own.Exists(p => !double.IsFinite(p.Score.LogProb))) throw new InvalidDataException($"{row.Place}: the model gives no finite log-prob; its weights are damaged");
+                if (own.Exists(p => !double.IsFinite(p.Score.LogProb))) throw new UserErrorException($"{row.Place}: the model gives no finite log-prob; its weights are damaged, copy or train them again.");
                 writer.Write(json => Write(json, own));
             }
             ticker.Add(rows.Count);

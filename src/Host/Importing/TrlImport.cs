@@ -51,11 +51,12 @@ internal sealed class TrlImport
     {
         "nothing" => null,
         "boolean" => node.Text.ToLowerInvariant() is "true" or "yes" or "on",
+        "number" when !double.IsFinite(node.Number) => node.Text,
         "number" => Math.Abs(node.Number) < 1e15 && node.Number == Math.Truncate(node.Number) && !node.Text.Contains('.') && !node.Text.Contains('e', StringComparison.OrdinalIgnoreCase) ? (long)node.Number : node.Number,
         "list" => new JsonArray([.. node.Items.Select(Value)]),
         "mapping" => new JsonObject(node.Entries.Select(e => KeyValuePair.Create(e.Key, Value(e.Value)))),
         // transformers' parser reads "1e-5", which YAML 1.1 leaves a text.
-        _ => node.Text.Length > 0 && (char.IsAsciiDigit(node.Text[0]) || node.Text[0] == '-') && double.TryParse(node.Text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) ? number : node.Text,
+        _ => node.Text.Length > 0 && (char.IsAsciiDigit(node.Text[0]) || node.Text[0] == '-') && double.TryParse(node.Text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) ? number : node.Text,
     };
 
     private ImportedManifest Map()

@@ -74,7 +74,7 @@ internal static class MergeJob
         int? rank = null;
         RunFolder.Fill(job.Folder.Adapter, folder =>
         {
-            rank = LoraSums.Write(root.Base, [.. parents.Select(parent => parent.Adapter!.Folder)], weights, folder);
+            rank = LoraSums.Write(root.Base, [.. parents.Select(parent => parent.Adapter!.Folder)], weights, folder, PluginArchitectures.Of(job.Plugins));
             if (rank is null) return;
             var read = contract.DeepClone();
             (read["options"]!["rank"], read["options"]!["alpha"], read["options"]!["use_rslora"]) = (rank.Value, (double)rank.Value, false);

@@ -75,6 +75,9 @@ internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adap
 /// <param name="Adapters">Changes of the weights by each adapter; empty for none.</param>
 internal sealed record Policy(DecoderModel Model, ITokenizer? Tokenizer, IChatTemplate? ChatTemplate, ModelOutline Outline, IReadOnlyList<IReadOnlyList<AdapterSite>> Adapters)
 {
+    /// <summary>Tokens that the model has and its base's folder has not; null for none.</summary>
+    internal NewTokens? Added { get; init; }
+
     internal ForwardMode Mode => new() { Deltas = AdapterLayers.Deltas(Adapters) };
 }
 

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Running;
+using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
@@ -21,6 +22,7 @@ internal static class TrainJob
         var place = Policies.Place(job, spec["policy"]!).Plain;
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, TrainingOptions.Of(spec["training"]!.AsObject(), 0).Dtype);
+        if (method is IAddsTokens { NewTokens: var tokens }) policy = Grown(job, place, policy, tokens);
         var options = Options(job, policy.Model.Spec);
         var start = TrainingStart.Of(job, place, policy, options, method);
         options = AfterFront(job, options, policy, start);
@@ -71,6 +73,15 @@ internal static class TrainJob
         };
         if (warnings.Count > 0) result["warnings"] = new JsonArray([.. warnings.Select(w => (JsonNode)w)]);
         return result;
+    }
+
+    // New tokens are trained with the model; an adapter's folder would not hold them.
+    private static Policy Grown(JobContext job, PolicyPlace place, Policy policy, IReadOnlyList<string> tokens)
+    {
+        if (job.Spec.Options["adapter"] is { } adapter)
+            throw new UserErrorException($"{(string)job.Spec.Options["method"]!["name"]!} adds the tokens {string.Join(", ", tokens)} to the vocabulary and trains all weights, and this training has the adapter {(string)adapter["name"]!}; leave the adapter out.");
+        var added = NewTokens.Of(place.Base, tokens, policy.Model.Spec.Vocabulary);
+        return policy with { Model = added.Grown(policy.Model, (ulong)(long)job.Spec.Options["seed"]!), Tokenizer = added.Tokenizer(place.Base), Added = added };
     }
 
     private static IEnumerable<string> Warnings(MaskLedger ledger)

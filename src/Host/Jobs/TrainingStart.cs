@@ -165,6 +165,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     {
         if (policy.Model.Spec.Labels is null) ModelFolder.Save(path, policy.Model, place.Base);
         else RewardFolder.Save(path, policy.Model, place.Base, RewardFolder.PadToken(place.Base, policy.Tokenizer));
+        policy.Added?.Write(path);
         if (place.Template is not null) File.WriteAllText(Path.Combine(path, "chat_template.jinja"), policy.ChatTemplate!.Source);
     }
 

@@ -12,14 +12,18 @@ namespace PeftAlign.Host.Quantizing;
 /// <summary>The options of a command that quantises.</summary>
 /// <param name="type">--type or --quantization.</param>
 /// <param name="standard">Its default; null for none.</param>
-internal sealed class QuantizationChoice(string type, string? standard)
+/// <param name="description">What the type is for; null = what is quantised is the base.</param>
+internal sealed class QuantizationChoice(string type, string? standard, string? description = null)
 {
-    private readonly Option<string?> type = new(type) { HelpName = "TYPE", Description = standard is null ? "Quantise the base first: nf4 or fp4." : "nf4 or fp4.", DefaultValueFactory = _ => standard };
+    private readonly Option<string?> type = new(type) { HelpName = "TYPE", Description = description ?? (standard is null ? "Quantise the base first: nf4 or fp4." : "nf4 or fp4."), DefaultValueFactory = _ => standard };
     private readonly Option<bool> doubleQuant = new("--double-quant") { Description = "Quantise the blocks' factors too, to 8 bits." };
     private readonly Option<int> blocksize = new("--blocksize") { HelpName = "N", DefaultValueFactory = _ => 64, Description = "Values that share a factor: 32, 64 ... 4096." };
     private readonly Option<string?> skip = new("--skip") { HelpName = "M,M,...", Description = "Linear layers to leave as they are: whole names, dotted beginnings or suffixes." };
 
     internal IReadOnlyList<Option> Options => [type, doubleQuant, blocksize, skip];
+
+    /// <summary>The type that is asked for; null for none.</summary>
+    internal string? Type(ParseResult parsed) => parsed.GetValue(type);
 
     /// <summary>What is skipped.</summary>
     internal IReadOnlyList<string> Skipped(ParseResult parsed) => [.. (parsed.GetValue(skip) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)];

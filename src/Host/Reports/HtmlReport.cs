@@ -55,19 +55,20 @@ internal sealed partial class HtmlReport(ReportModel model)
         Section("Results", "Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good.");
         Table(model.Final, [.. model.FirstMetrics.GroupBy(e => e.Column)]);
         foreach (var column in model.FirstMetrics.GroupBy(e => e.Column))
-            page.Append($"<figure>{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], column.Key)}<figcaption class=\"legend\"><b>{T(column.Key)}</b>, {(column.First().HigherIsBetter ? "higher" : "lower")} is better; {T(column.First().Circumstances)}; {T(Methods(column))}</figcaption></figure>");
+            page.Append($"<figure class=\"forest\">{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], column.Key)}<figcaption class=\"legend\"><b>{T(column.Key)}</b>, {(column.First().HigherIsBetter ? "higher" : "lower")} is better; {T(column.First().Circumstances)}; {T(Methods(column))}</figcaption></figure>");
         page.Append($"<p class=\"legend\">{Key("c1", "untouched")}{Key("c0", "trained")}{Key("c2", "merged")}</p>");
         foreach (var benchmark in model.Final.GroupBy(e => e.Benchmark).Where(g => g.Any(e => !e.IsFirst)))
         {
-            page.Append($"<h3>All numbers of {T(benchmark.Key)}</h3>");
-            foreach (var part in benchmark.GroupBy(e => e.Column).Chunk(ColumnsAtMost)) Table(benchmark, part);
+            page.Append($"<h3>All numbers of {T(benchmark.Key)}</h3><p class=\"note\">{T(benchmark.First().Circumstances)}</p>");
+            foreach (var part in benchmark.GroupBy(e => e.Column).Chunk(ColumnsAtMost)) Table(benchmark, part, benchmark.First().Circumstances);
         }
     }
 
-    private void Table(IEnumerable<Estimate> estimates, IReadOnlyList<IGrouping<string, Estimate>> columns)
+    // Of one benchmark what stands above the table is not said again, but where a column differs.
+    private void Table(IEnumerable<Estimate> estimates, IReadOnlyList<IGrouping<string, Estimate>> columns, string said = "")
     {
         var best = columns.ToDictionary(c => c.Key, c => c.First().HasBest ? Best([.. c]) : double.NaN);
-        page.Append($"<div class=\"wide\"><table><thead><tr><th>Policy</th>{string.Concat(columns.Select(c => $"<th class=\"r\">{T(c.Key)}<br><small>{T(c.First().Circumstances)}</small></th>"))}</tr></thead><tbody>");
+        page.Append($"<div class=\"wide\"><table{(said.Length > 0 ? " class=\"dense\"" : "")}><thead><tr><th>Policy</th>{string.Concat(columns.Select(c => $"<th class=\"r\">{T(said.Length > 0 ? c.First().Metric : c.Key)}{(c.First().Circumstances == said ? "" : $"<br><small>{T(c.First().Circumstances)}</small>")}</th>"))}</tr></thead><tbody>");
         foreach (var policy in estimates.GroupBy(e => e.Policy))
         {
             page.Append($"<tr><td class=\"{policy.First().Kind}\">{T(policy.Key)}{(policy.First().Seeds > 1 ? $" <small>{policy.First().Seeds} seeds</small>" : "")}</td>");

@@ -28,10 +28,15 @@ namespace PeftAlign.Host.SingleTraining;
 /// <param name="Longest">Tokens of the longest row that was looked at.</param>
 /// <param name="Parameters">Numbers of the model.</param>
 /// <param name="Trainable">Numbers that are trained.</param>
-/// <param name="Bytes">Predicted peak memory.</param>
-internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Bytes)
+/// <param name="Base">Bytes of the base's weights as they are held, and of one decoded matrix where they are quantised.</param>
+/// <param name="Trained">Bytes of the trained numbers, their gradients and moments.</param>
+/// <param name="Activations">Bytes that a backward pass needs.</param>
+internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Base, long Trained, long Activations)
 {
     private const int LookAt = 512;
+
+    /// <summary>Predicted peak memory of the process.</summary>
+    internal long Bytes => Costs.Process + Base + Trained + Activations;
 
     internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request)
     {
@@ -71,22 +76,23 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            Costs.Process + Base(model, weights, config.IsQuantized, quantization) + Costs.Weights(0, trainable, adapter is not null) + Costs.Activations(model, tokens, longest));
+            BaseBytes(model, weights, config.IsQuantized, quantization, options.Dtype), Costs.Weights(0, trainable, adapter is not null), Costs.Activations(model, tokens, longest));
     }
 
-    // The weights in float32, those in fewer bits as they are and one of them decoded. The trained numbers come on top: once more
-    // with an adapter, their gradients and two moments.
-    private static long Base(DecoderSpec model, CheckpointFolder weights, bool isQuantized, IQuantization? quantization)
+    // The weights in the type of the arithmetic, those in fewer bits as they are and one of them decoded. The trained numbers come on
+    // top: once more with an adapter, their gradients and two moments.
+    private static long BaseBytes(DecoderSpec model, CheckpointFolder weights, bool isQuantized, IQuantization? quantization, torch.ScalarType type)
     {
+        var size = type.ElementSize();
         static long Count(WeightSpec weight) => weight.Shape.Aggregate(1L, (a, b) => a * b);
         var few = model.Weights().Where(w => w.Role == WeightRole.Matrix && (isQuantized ? weights.Names.Any(n => n.StartsWith(w.Name + ".", StringComparison.Ordinal)) : quantization?.Takes(w.Name[..^".weight".Length]) == true)).ToList();
         var names = few.Select(w => w.Name).ToHashSet();
-        var whole = sizeof(float) * model.Weights().Where(w => !names.Contains(w.Name)).Sum(Count);
+        var whole = size * model.Weights().Where(w => !names.Contains(w.Name)).Sum(Count);
         if (few.Count == 0) return whole;
         var held = isQuantized
             ? weights.Tensors.Where(t => few.Any(w => t.Name.StartsWith(w.Name, StringComparison.Ordinal))).Sum(t => t.Bytes)
             : (long)(few.Sum(Count) * BytesPerValue(quantization!));
-        return whole + held + sizeof(float) * few.Max(Count);
+        return whole + held + size * few.Max(Count);
     }
 
     // Measured on zeros: a format's bytes depend on the count alone.
@@ -109,6 +115,9 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         ["parameters"] = Parameters,
         ["trainable_parameters"] = Trainable,
         ["predicted_bytes"] = Bytes,
+        ["base_bytes"] = Base,
+        ["trained_bytes"] = Trained,
+        ["activation_bytes"] = Activations,
     };
 
     internal IEnumerable<string> Lines() =>
@@ -117,6 +126,6 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         $"  rows      {Rows}{(Refused > 0 ? $", of {Looked} looked at {Refused} without a token to train" : "")}; the longest has {Longest} tokens",
         $"  steps     {(Steps is { } steps ? $"{steps}" : "known when all rows are packed")}",
         $"  trains    {Sizes.Count(Trainable)} of {Sizes.Count(Parameters)} parameters",
-        $"  memory    about {Sizes.Bytes(Bytes)}",
+        $"  memory    about {Sizes.Bytes(Bytes)}: base {Sizes.Bytes(Base)}, trained numbers {Sizes.Bytes(Trained)}, activations {Sizes.Bytes(Activations)}, the process itself {Sizes.Bytes(Costs.Process)}",
     ];
 }

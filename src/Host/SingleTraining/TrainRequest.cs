@@ -74,6 +74,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
             if (!request.Values.TryGetValue(flag.Name, out var text)) continue;
             var value = OptionText.Parse(flag.Schema.Type, text);
             if (flag.Schema.Name == "eval_data" && flag.Section == "method") (datasets["eval"], value) = (Jsonl(text), "eval");
+            else if (flag.Schema.Type.Kind == OptionKind.Dataset) (datasets[flag.Schema.Name], value) = (Jsonl(text), flag.Schema.Name);
             else if (flag.Schema.Names == "path") value = Path.GetFullPath(text);
             (flag.Section == "method" ? method : adapter!)[flag.Schema.Name] = value;
         }

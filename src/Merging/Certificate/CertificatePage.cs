@@ -40,6 +40,20 @@ internal static class CertificatePage
                 ? $"<tr><td>{Text(parent["parent"])}</td><td colspan=\"3\">not measured: {Text(reason)}</td></tr>\n"
                 : $"<tr><td>{Text(parent["parent"])}</td><td class=\"n\">{Text(parent["tokens"])}</td><td class=\"n\">{Number(parent["kl_per_token"])}</td><td class=\"n\">{Number(parent["top1_agreement"])}</td></tr>\n");
         page.Append("</table>\n");
+        FourBits(page, Text(drift["adapters_trained_over"]), [.. drift["parents"]!.AsArray().Where(parent => parent!["over_4_bits"] is not null).Select(parent => parent!)]);
+    }
+
+    private static void FourBits(StringBuilder page, string type, List<JsonNode> parents)
+    {
+        if (parents.Count == 0) return;
+        page.Append($"<h2>Adapters over 4 bits</h2>\n<p>These adapters were trained over the base in {type}. How far each is, over the decoded 4-bit base, from itself over the full base, and from the result.</p>\n");
+        page.Append("<table><tr><th>parent</th><th>KL(4-bit || full base) per token, nats</th><th>same first choice</th><th>KL(4-bit || result) per token, nats</th><th>same first choice</th></tr>\n");
+        foreach (var parent in parents)
+        {
+            string[] keys = ["kl_per_token_to_full_base", "top1_agreement_with_full_base", "kl_per_token", "top1_agreement"];
+            page.Append($"<tr><td>{Text(parent["parent"])}</td>{string.Concat(keys.Select(key => $"<td class=\"n\">{Number(parent["over_4_bits"]![key])}</td>"))}</tr>\n");
+        }
+        page.Append("</table>\n");
     }
 
     private static void Files(StringBuilder page, string name, IEnumerable<JsonObject?> files)

@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 using PeftAlign.Torch.Extras;
@@ -17,7 +18,11 @@ namespace PeftAlign.Merging;
 /// <param name="Seed">Of random strategies.</param>
 /// <param name="Probe">Texts for the drift.</param>
 /// <param name="Architectures">What reads the models for the drift.</param>
-internal sealed record CertificateRequest(string Configuration, Provided Plugin, string Version, ulong Seed, Probe Probe, ModelArchitectures Architectures);
+internal sealed record CertificateRequest(string Configuration, Provided Plugin, string Version, ulong Seed, Probe Probe, ModelArchitectures Architectures)
+{
+    /// <summary>What quantised the bases of adapters when these were trained, and its name; null = nothing did.</summary>
+    public (string Name, IQuantization Quantization)? TrainedOver { get; init; }
+}
 
 internal static class MergeCertificate
 {
@@ -28,7 +33,7 @@ internal static class MergeCertificate
     /// <returns>Why the drift from some parents is not measured, a sentence each.</returns>
     public static IReadOnlyList<string> Write(MergePlan plan, TensorLedger ledger, CertificateRequest request, string folder)
     {
-        var drift = Drift.Measure(plan, folder, request.Probe, request.Architectures);
+        var drift = Drift.Measure(plan, folder, request.Probe, request.Architectures, request.TrainedOver?.Quantization);
         var certificate = Json(plan, ledger, request, folder, drift);
         var text = certificate.ToJsonString(new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
         Flushed.Write(Path.Combine(folder, JsonFile), text + "\n");
@@ -59,6 +64,7 @@ internal static class MergeCertificate
             ["probe"] = request.Probe.Name,
             ["probe_rows"] = request.Probe.Rows.Count,
             ["probe_sha256"] = request.Probe.Sha256,
+            ["adapters_trained_over"] = request.TrainedOver?.Name,
             ["parents"] = new JsonArray([.. drift.Select(Parent)]),
         },
         ["tensors"] = new JsonArray([.. plan.Tensors.Select(tensor => Tensor(tensor, ledger.Accounts[tensor.Name]))]),
@@ -69,6 +75,7 @@ internal static class MergeCertificate
     {
         ["name"] = model.Name,
         ["model_type"] = model.Config.ModelType,
+        ["matrices_decoded_from_4_bits"] = model.Decoded,
         ["files"] = Files(model.Folder, IsWeight),
         ["adapter_files"] = model.Adapter is { } adapter ? Files(adapter.Folder, name => name.StartsWith("adapter_", StringComparison.Ordinal)) : null,
     };
@@ -93,9 +100,20 @@ internal static class MergeCertificate
         ["result"] = plan.Tensors.All(tensor => tensor.Name != TensorNames.Head),
     };
 
-    private static JsonNode Parent(DriftResult drift) => drift.Reason is { } reason
-        ? new JsonObject { ["parent"] = drift.Parent, ["not_measured"] = reason }
-        : new JsonObject { ["parent"] = drift.Parent, ["tokens"] = drift.Tokens, ["kl_per_token"] = Number(drift.Kl), ["top1_agreement"] = Number(drift.Agreement) };
+    private static JsonNode Parent(DriftResult drift)
+    {
+        if (drift.Reason is { } reason) return new JsonObject { ["parent"] = drift.Parent, ["not_measured"] = reason };
+        var json = new JsonObject { ["parent"] = drift.Parent, ["tokens"] = drift.Tokens, ["kl_per_token"] = Number(drift.Merged.Kl), ["top1_agreement"] = Number(drift.Merged.Agreement) };
+        if (drift.OverFourBits is var (full, merged))
+            json["over_4_bits"] = new JsonObject
+            {
+                ["kl_per_token_to_full_base"] = Number(full.Kl),
+                ["top1_agreement_with_full_base"] = Number(full.Agreement),
+                ["kl_per_token"] = Number(merged.Kl),
+                ["top1_agreement"] = Number(merged.Agreement),
+            };
+        return json;
+    }
 
     private static JsonNode Tensor(PlannedTensor tensor, TensorAccount account)
     {

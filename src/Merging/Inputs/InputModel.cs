@@ -1,8 +1,10 @@
 // A model that is merged: a folder's weights, with a LoRA adapter added to them where the name is BASE+ADAPTER. Tensors are views of
-// the mapped files; only those that an adapter changes are computed, in float32, and rounded to the base's type.
+// the mapped files; only those that an adapter changes are computed, in float32, and rounded to the base's type. So are, where that
+// is asked for, the matrices of a base in 4 bits: the base's type is then the one that they were quantised from.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Merging;
@@ -12,6 +14,9 @@ namespace PeftAlign.Merging;
 /// <param name="Adapter">A LoRA adapter over them, or null.</param>
 internal readonly record struct ModelPlace(string Folder, string? Adapter)
 {
+    /// <summary>What decodes a base in 4 bits; null = such a base is refused.</summary>
+    public ModelArchitectures? Decodes { get; init; }
+
     /// <summary>The place of PATH or PATH+ADAPTER.</summary>
     /// <param name="name">As written.</param>
     /// <param name="resolve">From a path as written to a full one.</param>
@@ -29,9 +34,10 @@ internal sealed class InputModel : IDisposable
 {
     private readonly CheckpointFolder weights;
     private readonly LoraWeights? adapter;
+    private readonly DecodedWeights? decoded;
 
-    private InputModel(string name, string folder, ModelConfig config, CheckpointFolder weights, LoraWeights? adapter) =>
-        (Name, Folder, Config, this.weights, this.adapter) = (name, folder, config, weights, adapter);
+    private InputModel(string name, string folder, ModelConfig config, CheckpointFolder weights, DecodedWeights? decoded, LoraWeights? adapter) =>
+        (Name, Folder, Config, this.weights, this.decoded, this.adapter) = (name, folder, config, weights, decoded, adapter);
 
     /// <summary>As the configuration writes it.</summary>
     public string Name { get; }
@@ -44,7 +50,10 @@ internal sealed class InputModel : IDisposable
 
     public ModelConfig Config { get; }
 
-    public IEnumerable<string> Names => weights.Names;
+    public IEnumerable<string> Names => decoded is null ? weights.Names : weights.Names.Where(name => !decoded.IsHidden(name));
+
+    /// <summary>Matrices that are decoded from 4 bits.</summary>
+    public int Decoded => decoded?.Count ?? 0;
 
     public IEnumerable<string> Warnings => weights.Warnings;
 
@@ -54,15 +63,17 @@ internal sealed class InputModel : IDisposable
     /// <exception cref="UserErrorException">Something is not there or does not fit.</exception>
     public static InputModel Open(string name, Func<string, ModelPlace> locate)
     {
-        var (folder, adapter) = locate(name);
+        var place = locate(name);
+        var (folder, adapter) = place;
         if (!Directory.Exists(folder)) throw new UserErrorException($"'{name}': {folder} is no folder; models are local folders with config.json and weights. Check the path.");
         var config = ModelConfig.Open(folder);
-        if (config.Json.TryGetProperty("quantization_config", out _))
-            throw new UserErrorException($"'{name}' is quantised; merging works on 16-bit and 32-bit weights. Give the unquantised model.");
+        if (config.IsQuantized && place.Decodes is null)
+            throw new UserErrorException($"'{name}' is quantised; merging works on 16-bit and 32-bit weights. Give the unquantised model, or say --dequantize to merge its decoded matrices: the result has full weights, of the type that they were quantised from, and is not quantised again.");
         var weights = CheckpointFolder.Open(folder);
         try
         {
-            return new InputModel(name, folder, config, weights, adapter is null ? null : LoraWeights.Open(adapter, weights));
+            var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
+            return new InputModel(name, folder, config, weights, decoded, adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor)));
         }
         catch
         {
@@ -74,9 +85,15 @@ internal sealed class InputModel : IDisposable
     public bool Has(string tensor) => weights.Contains(tensor);
 
     /// <summary>Facts about a tensor; an adapter changes none of them.</summary>
-    public StoredTensor Find(string tensor) => weights.Find(tensor);
+    public StoredTensor Find(string tensor) => decoded?.Find(tensor) ?? weights.Find(tensor);
 
-    public Tensor Tensor(string tensor) => adapter is null ? weights.Tensor(tensor) : adapter.Apply(tensor, weights.Tensor(tensor));
+    /// <summary>The tensor in the type of <see cref="Find"/>; sums with an adapter and decoded values are rounded to it once.</summary>
+    public Tensor Tensor(string tensor)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (own, type) = (decoded?.Tensor(tensor) ?? weights.Tensor(tensor), Find(tensor).DType);
+        return (adapter is null ? own.dtype == type ? own : own.to(type) : adapter.Apply(tensor, own, type)).MoveToOuterDisposeScope();
+    }
 
     public void Dispose()
     {

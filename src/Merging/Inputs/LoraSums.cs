@@ -3,6 +3,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Merging;
@@ -15,7 +16,7 @@ internal static class LoraSums
     /// <param name="count">How many adapters.</param>
     public static double[]? Weights(string strategy, JsonObject parameters, int count)
     {
-        if (strategy is not ("linear" or "task_arithmetic") || parameters["weight"] is not { } given) return null;
+        if (strategy is not ("linear" or "task_arithmetic") || parameters["weight"] is not { } given || !parameters.All(p => Programmed.IsPlain(p.Value))) return null;
         double[] weights = given is JsonArray list ? [.. list.Select(w => (double)w!)] : [.. Enumerable.Repeat((double)given, count)];
         var sum = weights.Sum();
         if (weights.Length != count) return null;
@@ -32,14 +33,17 @@ internal static class LoraSums
     /// <param name="adapters">The adapters' folders.</param>
     /// <param name="weights">A weight for each.</param>
     /// <param name="folder">Where to write.</param>
-    public static int? Write(string model, IReadOnlyList<string> adapters, double[] weights, string folder)
+    /// <param name="architectures">What reads a base in 4 bits.</param>
+    public static int? Write(string model, IReadOnlyList<string> adapters, double[] weights, string folder, ModelArchitectures? architectures = null)
     {
         using var scope = torch.NewDisposeScope();
         using var checkpoint = CheckpointFolder.Open(model);
         var opened = new List<LoraWeights>();
         try
         {
-            foreach (var adapter in adapters) opened.Add(LoraWeights.Open(adapter, checkpoint));
+            var config = ModelConfig.Open(model);
+            var decoded = config.IsQuantized ? new DecodedWeights(checkpoint, config, architectures ?? ModelArchitectures.BuiltIn) : null;
+            foreach (var adapter in adapters) opened.Add(LoraWeights.Open(adapter, checkpoint.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor)));
             var modules = opened[0].Modules.Order(StringComparer.Ordinal).ToList();
             if (opened.Any(one => one.HasOtherTensors || !one.Modules.ToHashSet().SetEquals(modules))) return null;
             var ranks = opened.Select(one => modules.Select(module => one.RankOf(module)).Distinct().ToList()).ToList();

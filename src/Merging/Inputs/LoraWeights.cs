@@ -28,8 +28,10 @@ internal sealed class LoraWeights : IDisposable
     public int RankOf(string module) => adapter.RankOf(module);
 
     /// <summary>Opens an adapter and compares it with a model's weights.</summary>
+    /// <param name="folder">The adapter's.</param>
+    /// <param name="weights">The model's tensors.</param>
     /// <exception cref="UserErrorException">It is no LoRA, of a kind that is not read, or of another model.</exception>
-    public static LoraWeights Open(string folder, CheckpointFolder weights)
+    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights)
     {
         var adapter = AdapterFolder.Open(folder);
         try
@@ -40,7 +42,7 @@ internal sealed class LoraWeights : IDisposable
             if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && ChangesBase(start))
                 throw adapter.Wrong("init_lora_weights", "true: such an adapter belongs to changed base weights. Save it as a plain LoRA of the original base first");
             if (adapter.Text("bias") is not (null or "none")) throw adapter.Wrong("bias", "none: adapters that change biases are not merged into weights yet");
-            var shapes = weights.Tensors.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
+            var shapes = weights.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
             adapter.CheckAgainst(shapes);
             if (adapter.Names.FirstOrDefault(name => name.Contains(".lora_embedding_", StringComparison.Ordinal)) is { } embedding)
                 throw new UserErrorException($"{folder}: '{embedding}' adapts an embedding, which is not merged into weights yet.");
@@ -56,14 +58,14 @@ internal sealed class LoraWeights : IDisposable
     // PEFT's starts that move a part of the base into the adapter.
     private static bool ChangesBase(string init) => init.StartsWith("pissa", StringComparison.Ordinal) || init is "olora" or "corda" or "loftq" or "lora_ga";
 
-    /// <summary>The tensor with the adapter's change, or itself where there is none.</summary>
-    public Tensor Apply(string name, Tensor weight)
+    /// <summary>The tensor with the adapter's change, or itself where there is none, in a type.</summary>
+    public Tensor Apply(string name, Tensor weight, torch.ScalarType type)
     {
-        if (adapter.Contains(Prefix + name)) return adapter.Tensor(Prefix + name).to(weight.dtype); // modules_to_save
-        if (!name.EndsWith(".weight", StringComparison.Ordinal) || name[..^".weight".Length] is var module && !modules.Contains(module)) return weight;
+        if (adapter.Contains(Prefix + name)) return adapter.Tensor(Prefix + name).to(type); // modules_to_save
+        if (!name.EndsWith(".weight", StringComparison.Ordinal) || name[..^".weight".Length] is var module && !modules.Contains(module)) return weight.dtype == type ? weight : weight.to(type);
         using var scope = torch.NewDisposeScope();
         var (a, b) = Pair(name[..^".weight".Length]);
-        return (weight.to(torch.float32) + b.matmul(a) * Scale(name[..^".weight".Length])).to(weight.dtype).MoveToOuterDisposeScope();
+        return (weight.to(torch.float32) + b.matmul(a) * Scale(name[..^".weight".Length])).to(type).MoveToOuterDisposeScope();
     }
 
     /// <summary>The adapter as the engine applies it.</summary>

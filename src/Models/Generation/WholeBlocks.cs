@@ -1,5 +1,5 @@
 // A decoding step through all blocks in one native call, where the blocks are of the common kind (RMS norms, SwiGLU, weights stored
-// by output), nothing but the model's own weights takes part, and the dtype and device have the kernel. Else the decoder composes.
+// by output, none quantised), nothing but the model's own weights takes part, and the dtype and device have the kernel. Else the decoder composes.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
@@ -40,7 +40,7 @@ internal sealed class WholeBlocks : IDisposable
     public void Dispose() => parts.ForEach(part => part.Dispose());
 
     private static bool AllOfOneKind(DecoderModel model) =>
-        model.Spec.Weights().All(w => model.Weights[w.Name] is var t && t.dtype == model.Head.dtype && t.device.type == DeviceType.CPU && t.is_contiguous());
+        model.Quantized.Count == 0 && model.Spec.Weights().All(w => model.Weights[w.Name] is var t && t.dtype == model.Head.dtype && t.device.type == DeviceType.CPU && t.is_contiguous());
 
     // In the order of DecodeBlocks.Slots.
     private IEnumerable<Tensor?> OfBlock(DecoderModel model, BlockNames names)

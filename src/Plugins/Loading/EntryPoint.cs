@@ -20,6 +20,8 @@ internal sealed record EntryPoint(string TypeName, int ApiLevel)
         {
             using var stream = File.OpenRead(assembly);
             using var file = new PEReader(stream);
+            // The runtime maps the file and would end the process where it reads behind the end.
+            if (file.PEHeaders.SectionHeaders.Any(section => (long)section.PointerToRawData + section.SizeOfRawData > stream.Length)) throw new BadImageFormatException("it is shorter than its headers say");
             var metadata = file.GetMetadataReader();
             foreach (var handle in metadata.GetAssemblyDefinition().GetCustomAttributes())
                 if (Parse(metadata, metadata.GetCustomAttribute(handle)) is { } entry)

@@ -176,7 +176,7 @@ let ``What was planted is found`` (name: string, side: float, verdict: string) =
 [<TestCase("meet")>]
 [<TestCase("small-models")>]
 let ``Noise gives no verdicts`` (name: string) =
-    let studies = 6
+    let studies = 4
 
     let wrong =
         [

@@ -213,6 +213,47 @@ merge:
     Assert.That((job "merge/soup/a/d/sft" plan).Options, Does.Contain "\"rescale\":\"l1\"")
 
 [<Test>]
+let ``parameters of merges differ between layers and tensors`` () =
+    let merge parameters =
+        $"train:\n  - {{ models: a, datasets: [d, e], methods: sft, seeds: 1 }}\nmerge:\n  - {{ name: m, method: dare_ties, of: {{ model: a }}, across: dataset, parameters: {parameters} }}\n"
+
+    let options parameters =
+        (job "merge/m/a/sft/s1" (planned (merge parameters))).Options
+
+    let gradient =
+        options "{ density: { layers: [0.2, 0.8] }, weight: [{ layers: [1, 0] }, 0.5] }"
+
+    Assert.That(gradient, Does.Contain "\"density\":{\"layers\":[0.2,0.8]}")
+    Assert.That(gradient, Does.Contain "\"weight\":[{\"layers\":[1,0]},0.5]")
+
+    let filters =
+        options "{ weight: [{ filter: mlp, value: { layers: [0.5, 1] } }, { value: 0.25 }] }"
+
+    Assert.That(filters, Does.Contain "\"weight\":[{\"filter\":\"mlp\",\"value\":{\"layers\":[0.5,1]}},{\"value\":0.25}]")
+
+    for parameters, expected in
+        [
+            "{ density: { layers: [0.2, 1.5] } }", "1.5 is out of range"
+            "{ density: { layers: [2, 0.5] } }", "2 is out of range"
+            "{ density: { layers: [] } }", "list of values|a list of 0"
+            "{ density: { gradient: [0.2, 0.5] } }", "mapping"
+            "{ density: { layers: [0.5], from: 3 } }", "layers: \\[FIRST"
+            "{ weight: [{ filter: mlp, value: 1 }, 0.5] }", "filter: PART, value: V"
+            "{ weight: [{ filter: mlp, value: 1, layer: 3 }] }", "'filter' and 'value' only"
+            "{ weight: [{ filter: '', value: 1 }] }", "empty text"
+            "{ weight: [[1, 2], { layers: [1] }] }", "one value here|a number"
+            "{ densities: { layers: [0.5] } }", "has no option 'densities'"
+        ] do
+        let found = faults (header + merge parameters)
+
+        Assert.That(
+            found
+            |> List.exists (fun fault -> System.Text.RegularExpressions.Regex.IsMatch(fault.Message, expected)),
+            Is.True,
+            $"{parameters}: %A{found}"
+        )
+
+[<Test>]
 let ``parents stand in the order in which the selection lists them`` () =
     let merged order =
         let plan =

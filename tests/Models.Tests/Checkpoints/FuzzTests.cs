@@ -6,6 +6,7 @@ using System.IO.Compression;
 using System.Text;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Tests;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Tests.Checkpoints;
@@ -37,7 +38,7 @@ internal sealed class FuzzTests
         var random = new Random(20261122);
         Repeat(1500, Path.GetDirectoryName(path)!, () =>
         {
-            parts["kinds/data.pkl"] = Damage(pickle, random);
+            parts["kinds/data.pkl"] = Damage.Bytes(pickle, random);
             Zip(path, parts);
         }, () => ReadAll(path));
     }
@@ -87,7 +88,7 @@ internal sealed class FuzzTests
         var target = Path.Combine(folder, Path.GetFileName(file));
         var good = File.ReadAllBytes(file);
         var random = new Random(20261121);
-        Repeat(1500, folder, () => File.WriteAllBytes(target, Damage(good, random)), () => read(target));
+        Repeat(1500, folder, () => File.WriteAllBytes(target, Damage.Bytes(good, random)), () => read(target));
     }
 
     private static void Repeat(int rounds, string folder, Action damage, Action read)
@@ -134,31 +135,5 @@ internal sealed class FuzzTests
     {
         using var adapter = AdapterFolder.Open(Path.GetDirectoryName(config)!);
         adapter.CheckAgainst(TinyLlama.Modules(ModelConfig.Open(Shared.Fixture("badfiles", "good", "model"))));
-    }
-
-    private static byte[] Damage(byte[] good, Random random)
-    {
-        var bytes = good.ToList();
-        for (var times = random.Next(1, 4); times > 0; times--)
-        {
-            var at = random.Next(bytes.Count);
-            switch (random.Next(6))
-            {
-                case 0: bytes[at] ^= (byte)(1 << random.Next(8)); break;
-                case 1: bytes[at] = (byte)random.Next(256); break;
-                case 2: bytes.RemoveRange(at, random.Next(bytes.Count - at)); break;
-                case 3: bytes.RemoveRange(at, Math.Min(random.Next(9), bytes.Count - at)); break;
-                case 4: bytes.InsertRange(at, Enumerable.Range(0, random.Next(1, 9)).Select(_ => (byte)random.Next(256))); break;
-                default: Swap(bytes, at, random); break;
-            }
-            if (bytes.Count == 0) break;
-        }
-        return [.. bytes];
-    }
-
-    private static void Swap(List<byte> bytes, int a, Random random)
-    {
-        var b = random.Next(bytes.Count);
-        for (var k = random.Next(1, 17); k > 0 && a < bytes.Count && b < bytes.Count; k--, a++, b++) (bytes[a], bytes[b]) = (bytes[b], bytes[a]);
     }
 }

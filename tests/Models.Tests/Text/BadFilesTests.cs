@@ -4,6 +4,7 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using PeftAlign.Models.Text;
+using PeftAlign.Tests;
 
 namespace PeftAlign.Models.Tests.Text;
 
@@ -73,7 +74,7 @@ public class BadFilesTests
         var refused = 0;
         for (var round = 0; round < rounds; round++)
         {
-            File.WriteAllBytes(path, Damage(good, random));
+            File.WriteAllBytes(path, Damage.Bytes(good, random));
             try
             {
                 Use(folder.Path, group == "tokenizer");
@@ -84,25 +85,6 @@ public class BadFilesTests
             }
         }
         Assert.That(refused, Is.InRange(rounds / 10, rounds), "most damage must be seen");
-    }
-
-    private static byte[] Damage(byte[] good, Random random)
-    {
-        var bytes = good.ToList();
-        for (var i = random.Next(1, 4); i > 0; i--)
-        {
-            var at = random.Next(bytes.Count);
-            switch (random.Next(5))
-            {
-                case 0: bytes[at] ^= (byte)(1 << random.Next(8)); break;
-                case 1: bytes.RemoveRange(at, Math.Min(random.Next(1, 9), bytes.Count - at)); break;
-                case 2: bytes.Insert(at, (byte)random.Next(256)); break;
-                case 3: bytes.InsertRange(at, bytes.GetRange(random.Next(bytes.Count / 2), Math.Min(12, bytes.Count / 2))); break;
-                default: bytes.RemoveRange(at, bytes.Count - at); break;
-            }
-            if (bytes.Count == 0) bytes.Add(0);
-        }
-        return [.. bytes];
     }
 
     private static void Use(string folder, bool isJson)

@@ -3,7 +3,9 @@
 using System.Reflection;
 using System.Text;
 using System.Text.RegularExpressions;
+using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Commands.Plugins;
 
@@ -16,6 +18,11 @@ internal sealed partial record Template(string Kind, string Language, string Nam
     /// <summary>Kinds that have a template.</summary>
     public static IReadOnlyList<string> Kinds { get; } = [.. Files.Select(name => name.Split('/')[1]).Distinct().Where(name => name is not ("common" or "cs" or "fs")).Order(StringComparer.Ordinal)];
 
+    // Kinds that documents name, without a template in this version.
+    private static readonly string[] Planned = ["architecture", "launcher", "quantization"];
+
+    private static readonly Lazy<HashSet<string>> Types = new(() => [.. new[] { typeof(IPlugin), typeof(Tensor) }.SelectMany(type => type.Assembly.GetExportedTypes()).Select(type => type.Name.Split('`')[0])]);
+
     /// <summary>The plugin's id.</summary>
     public string Id => Name.ToLowerInvariant();
 
@@ -26,10 +33,12 @@ internal sealed partial record Template(string Kind, string Language, string Nam
     /// <exception cref="UserError">A kind, language or name that cannot be.</exception>
     public static Template Of(string kind, string language, string name)
     {
+        if (Planned.Contains(kind)) throw new UserError($"plugins new {kind}", "has no template yet", $"take one of {string.Join(", ", Kinds)}; what a plugin may provide says docs/plugins.md");
         if (!Kinds.Contains(kind)) throw new UserError($"plugins new {kind}", $"kinds with a template are {string.Join(", ", Kinds)}", Near.DidYouMean(kind, Kinds) ?? "take one of them");
         if (language is not ("cs" or "fs")) throw new UserError($"--lang {language}", "is cs (C#) or fs (F#)", "give one of them");
         if (!ProjectName().IsMatch(name)) throw new UserError(name, "a name is made of letters and digits, parts joined by dots, each part beginning with a capital", "for instance Acme.Rows");
         if (name.EndsWith(".Tests", StringComparison.Ordinal)) throw new UserError(name, "ends in .Tests, which is the name of the tests beside a plugin", "leave that part out");
+        if (name.Split('.').FirstOrDefault(IsType) is { } taken) throw new UserError(name, $"'{taken}' is a type that plugins use, which a namespace of that name would hide from C#", $"take another word, for instance {name.Replace(taken, "My" + taken)}");
         return new Template(kind, language, name);
     }
 
@@ -57,6 +66,8 @@ internal sealed partial record Template(string Kind, string Language, string Nam
                 File.WriteAllText(path, Placeholder().Replace(Read(file), match => values[match.Groups[1].Value]), new UTF8Encoding(false));
             }
     }
+
+    private static bool IsType(string word) => Types.Value.Contains(word) || Type.GetType("System." + word) is not null || Type.GetType($"System.Collections.Generic.{word}`1") is not null;
 
     private static string Read(string file)
     {

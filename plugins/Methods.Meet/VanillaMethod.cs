@@ -1,0 +1,72 @@
+// Controls as tokens, the plain baseline of controllable generation: two new entries of the vocabulary stand before the prompt, and
+// their rows are learned jointly with the whole model by likelihood: the good token before chosen answers, the bad one before the
+// others. Loss: mean over answers of -log p per token.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
+
+namespace PeftAlign.Methods.Meet;
+
+/// <summary>Options of vanilla.</summary>
+[ContractTraits("controls")]
+public sealed class VanillaOptions
+{
+    /// <summary>The token before prompts of good answers.</summary>
+    public string GoodToken { get; set; } = "<|good|>";
+
+    /// <summary>The token before prompts of bad answers.</summary>
+    public string BadToken { get; set; } = "<|bad|>";
+
+    /// <summary>Of -log p, an answer's mean over its tokens, or their sum; then the mean over answers.</summary>
+    [OptionChoices("mean", "sum")]
+    public string LossType { get; set; } = "mean";
+}
+
+internal sealed class VanillaMethod : IAlignmentMethod, IAddsTokens, IHasTextControls
+{
+    private readonly VanillaOptions options;
+
+    internal VanillaMethod(VanillaOptions options)
+    {
+        if (string.IsNullOrWhiteSpace(options.GoodToken) || string.IsNullOrWhiteSpace(options.BadToken) || options.GoodToken == options.BadToken)
+            throw new UserErrorException($"vanilla: good_token '{options.GoodToken}' and bad_token '{options.BadToken}' must be two texts, neither of them empty.");
+        this.options = options;
+    }
+
+    public MethodNeeds Needs { get; } = new(Reference: false) { Statistics = ["argmax_hit"] };
+
+    public IReadOnlyList<string> NewTokens => [options.GoodToken, options.BadToken];
+
+    public IReadOnlyDictionary<string, TextControl> TextControls => new Dictionary<string, TextControl>
+    {
+        [ControlledLikelihood.Good] = new(options.GoodToken, ""),
+        [ControlledLikelihood.Bad] = new(options.BadToken, ""),
+    };
+
+    public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) =>
+        [.. records.SelectMany(record => AnswerRows.Unpaired([record]).SelectMany(row => Groups(row, context)))];
+
+    public MethodLoss Loss(ScoredBatch batch) => ControlledLikelihood.Of(batch, options.LossType == "sum");
+
+    private IEnumerable<CompletionGroup> Groups(DataRecord row, PrepareContext context)
+    {
+        var fields = row.Fields.DeepClone().AsObject();
+        var token = fields["label"] is JsonValue label && label.TryGetValue<bool>(out var good) && !good ? options.BadToken : options.GoodToken;
+        if (row.Has("prompt_ids")) fields["prompt_ids"] = Before(row, token, context);
+        else if (fields["prompt"] is JsonValue prompt && prompt.TryGetValue<string>(out var text)) fields["prompt"] = token + text;
+        else throw new UserErrorException($"{row.Place}: the control's token stands before a prompt that is a plain text; the row has {string.Join(", ", row.Fields.Select(f => f.Key))}. Give {{prompt, chosen, rejected}} or {{prompt, completion, label}} of texts.");
+        var (answer, verdict) = AnswerRows.Read(row with { Fields = fields }, context);
+        return AnswerRows.Groups(answer, context).Select(group => group with { Completions = [.. group.Completions.Select(c => c with { Label = verdict })] });
+    }
+
+    // Behind a begin token, as a text's control is.
+    private static JsonArray Before(DataRecord row, string token, PrepareContext context)
+    {
+        var tokenizer = context.RequireTokenizer(row) as ITokenizerDetails;
+        var id = tokenizer?.TokenToId(token) ?? throw new UserErrorException($"{row.Place}: the tokenizer does not know {token}; give rows of texts.");
+        var ids = row.Ids("prompt_ids");
+        var first = ids.Length > 0 && ids[0] == context.Tokenizer!.SpecialTokens.Bos ? 1 : 0;
+        return [.. ids[..first], id, .. ids[first..]];
+    }
+}

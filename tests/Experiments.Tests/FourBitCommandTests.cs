@@ -1,0 +1,229 @@
+// 4-bit folders and QLoRA as users call them: one folder is quantised, scored, generated from, evaluated, trained over (killed and
+// gone on), merged with its adapter and with other models. What is compared with is the same model with its matrices decoded.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+[NonParallelizable]
+public sealed class FourBitCommandTests
+{
+    private readonly Peftalign user = new();
+
+    private static string Full => Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K");
+
+    private string Four => user.File("four");
+
+    private string Decoded => user.File("decoded");
+
+    [OneTimeSetUp]
+    public void Quantise()
+    {
+        TrainRows.Write(user);
+        Done("quantize", "--model", Full, "--out", Four, "--type", "nf4", "--double-quant", "--threads", "1");
+        var merge = user.Write("decode.yaml", $"merge_method: passthrough\nmodels:\n- {{model: {Four}}}\n");
+        var refused = Peftalign.Call("merge", merge, "--out", Decoded, "--threads", "1");
+        Assert.That((refused.Code, Directory.Exists(Decoded)), Is.EqualTo((2, false)), refused.All);
+        Assert.That(refused.Err, Does.Contain("is quantised").And.Contain("--dequantize"));
+        var made = Done("merge", merge, "--out", Decoded, "--dequantize", "--threads", "1");
+        Assert.That(made.Err, Does.Contain("35 matrices are decoded from 4 bits; nothing is quantised again"));
+        Assert.That(Peftalign.Json(Path.Combine(Decoded, "config.json"))["quantization_config"], Is.Null);
+        Assert.That(Peftalign.Json(Path.Combine(Four, "config.json"))["quantization_config"], Is.Not.Null);
+    }
+
+    [OneTimeTearDown]
+    public void Remove() => user.Dispose();
+
+    [Test]
+    public void A_folder_scores_generates_and_is_evaluated_as_its_decoded_matrices()
+    {
+        var rows = TrainRows.Path(user);
+        Near(Scores(rows, "--model", Four), Scores(rows, "--model", Decoded), 1e-3);
+        Assert.That(Scores(rows, "--model", Four).Zip(Scores(rows, "--model", Full), (a, b) => Math.Abs(a - b)).Max(), Is.GreaterThan(0.05), "it really is another model");
+        string[] Texts(string model) => [.. Done("generate", "--model", model, "--in", rows, "--max-new-tokens", "20", "--threads", "1").Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (string)JsonNode.Parse(line)!["text"]!)];
+        var (four, decoded) = (Texts(Four), Texts(Decoded));
+        Assert.That(four.Zip(decoded).Count(pair => pair.First == pair.Second), Is.GreaterThanOrEqualTo(four.Length - 2), "greedy texts; two may meet a tie");
+        var perplexities = Perplexities(Four);
+        Assert.That(perplexities, Is.Not.Empty);
+        foreach (var (ours, expected) in perplexities.Zip(Perplexities(Decoded))) Assert.That(ours, Is.EqualTo(expected).Within(0.01).Percent);
+    }
+
+    [TestCase("lora --rank 4 --dropout 0.1")]
+    [TestCase("lora --rank 4 --use-dora")]
+    [TestCase("prompt --num-virtual-tokens 4")]
+    public void An_adapter_over_a_folder_learns_what_it_learns_over_the_decoded_matrices(string adapter)
+    {
+        var name = adapter.Split(' ')[^1].Trim('-');
+        var (four, decoded) = (Losses(Train("four-" + name, Four, adapter)), Losses(Train("decoded-" + name, Decoded, adapter)));
+        Near(four, decoded, 2e-3);
+        if (adapter.StartsWith("lora", StringComparison.Ordinal)) Assert.That(four[^1], Is.LessThan(four[0])); // a prompt takes longer
+    }
+
+    [Test]
+    public void A_killed_training_over_four_bits_goes_on_with_the_same_bytes()
+    {
+        var (whole, killed) = (user.File("whole"), user.File("killed"));
+        Done(Call(whole, Four, "lora --rank 4 --dropout 0.1", 60));
+        using (var process = Peftalign.Start(Call(killed, Four, "lora --rank 4 --dropout 0.1", 60)))
+        {
+            _ = process.StandardError.ReadToEndAsync();
+            _ = process.StandardOutput.ReadToEndAsync();
+            while (!process.HasExited && TrainRows.Rows(killed) < 20) Thread.Sleep(1);
+            Assert.That(process.HasExited, Is.False, "the kill came too late");
+            process.Kill(entireProcessTree: true);
+            process.WaitForExit();
+        }
+        Done(Call(killed, Four, "lora --rank 4 --dropout 0.1", 60));
+        Assert.That(File.ReadAllText(Path.Combine(killed, "log.txt")), Does.Contain("resumed from step"));
+        Assert.That(TrainRows.Results(killed), Is.EqualTo(TrainRows.Results(whole)));
+    }
+
+    [Test]
+    public void An_adapter_is_merged_into_decoded_matrices_in_the_type_that_is_asked_for()
+    {
+        var adapter = Path.Combine(Train("merged", Four, "lora --rank 4"), "adapter");
+        var (wide, narrow) = (user.File("wide"), user.File("narrow"));
+        var said = Done("adapter", "merge", "--model", Four, "--adapter", adapter, "--out", wide, "--threads", "1");
+        Assert.That(said.Err, Does.Contain("decoded from 4 bits").And.Contain("nothing is quantised again"));
+        Done("adapter", "merge", "--model", Four, "--adapter", adapter, "--out", narrow, "--dtype", "bfloat16", "--threads", "1");
+        Assert.That(new[] { wide, narrow }.Select(folder => Peftalign.Json(Path.Combine(folder, "config.json"))["quantization_config"]), Is.All.Null);
+        Assert.That(new FileInfo(Path.Combine(narrow, "model.safetensors")).Length, Is.LessThan(0.55 * new FileInfo(Path.Combine(wide, "model.safetensors")).Length), "two bytes a number, not four, and not a half");
+        var expected = Scores(TrainRows.Path(user), "--model", Four, "--adapter", adapter);
+        Near(Scores(TrainRows.Path(user), "--model", wide), expected, 1e-3);
+        // A merge of models takes the same parent, and says the same.
+        var merge = user.Write("with-adapter.yaml", $"merge_method: passthrough\nmodels:\n- {{model: {Four}+{adapter}}}\n");
+        Done("merge", merge, "--out", user.File("again"), "--dequantize", "--threads", "1");
+        Near(Scores(TrainRows.Path(user), "--model", user.File("again")), expected, 1e-3);
+    }
+
+    [Test]
+    public void Qlora_quantises_while_it_loads_and_loftq_starts_nearer_to_the_full_model()
+    {
+        var qlora = Losses(Train("qlora", Full, "qlora --rank 4"));
+        Near(qlora, Losses(Train("lora-over-four", Four, "lora --rank 4")), 2e-3);
+        var loftq = Losses(Train("loftq", Full, "qlora --rank 16 --init loftq"));
+        var full = Losses(Train("full", Full, "lora --rank 4"));
+        Assert.That(Math.Abs(loftq[0] - full[0]), Is.LessThan(0.5 * Math.Abs(qlora[0] - full[0])), $"first losses: full {full[0]}, loftq {loftq[0]}, nf4 {qlora[0]}");
+        var refused = Peftalign.Call(Call(user.File("refused"), Four, "lora --rank 4 --init loftq"));
+        Assert.That(refused.Code, Is.EqualTo(2), refused.All);
+        Assert.That(refused.All, Does.Contain("unquantised").And.Not.Contain("   at "));
+    }
+
+    // Its start is not zero: the reference is the policy that training starts from all the same.
+    [Test]
+    public void Dpo_from_loftq_starts_at_ln_2()
+    {
+        var rows = user.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 16).Select(k => $$"""{"prompt": "There were {{k}} cats. ", "chosen": "They ran home.", "rejected": "They laughed."}""" + "\n")));
+        Done("train", "dpo", "--model", Full, "--data", rows, "--out", user.File("dpo"), "--adapter", "qlora", "--rank", "4", "--init", "loftq", "--max-steps", "4", "--batch-size", "4", "--learning-rate", "2e-3", "--threads", "1");
+        Assert.That(Losses(user.File("dpo"))[0], Is.EqualTo(Math.Log(2)).Within(1e-6));
+    }
+
+    [Test]
+    public void All_weights_over_four_bits_are_refused()
+    {
+        var refused = Peftalign.Call("train", "sft", "--model", Four, "--data", TrainRows.Path(user), "--out", user.File("all"), "--max-steps", "2", "--threads", "1");
+        Assert.That(refused.Code, Is.EqualTo(2), refused.All);
+        Assert.That(refused.All, Does.Contain("4 bits"));
+    }
+
+    [Test]
+    public void A_certificate_compares_an_adapter_over_the_full_and_over_the_four_bit_base()
+    {
+        var adapters = new[] { "one", "two" }.Select((name, k) => Path.Combine(Train("parent-" + name, Full, $"qlora --rank 4 --seed {k + 1}"), "adapter")).ToArray();
+        var merge = user.Write("two.yaml", $"merge_method: linear\nmodels:\n{string.Concat(adapters.Select(a => $"- {{model: {Full}+{a}, parameters: {{weight: 0.5}}}}\n"))}");
+        var alone = Peftalign.Call("merge", merge, "--out", user.File("alone"), "--trained-over", "nf4");
+        Assert.That((alone.Code, Directory.Exists(user.File("alone"))), Is.EqualTo((2, false)), alone.All);
+        Done("merge", merge, "--out", user.File("certified"), "--certificate", "--trained-over", "nf4", "--double-quant", "--threads", "1");
+        var drift = Peftalign.Json(Path.Combine(user.File("certified"), "certificate.json"))["drift"]!;
+        Assert.That((string)drift["adapters_trained_over"]!, Is.EqualTo("nf4"));
+        foreach (var parent in drift["parents"]!.AsArray())
+        {
+            var four = parent!["over_4_bits"]!;
+            // Quantising moves this model; the result stands on the full base.
+            Assert.That((double)four["kl_per_token_to_full_base"]!, Is.InRange(1e-4, 1));
+            Assert.That((double)four["kl_per_token"]!, Is.GreaterThan((double)parent["kl_per_token"]!));
+            Assert.That((double)four["top1_agreement_with_full_base"]!, Is.InRange(0.5, 0.999999));
+        }
+        Assert.That(File.ReadAllText(Path.Combine(user.File("certified"), "certificate.html")), Does.Contain("Adapters over 4 bits"));
+        var probe = user.Write("short.jsonl", "{\"ids\": [1]}\n");
+        var unmeasured = Peftalign.Call("merge", merge, "--out", user.File("unmeasured"), "--certificate", "--probe", probe);
+        Assert.That((unmeasured.Code, Directory.Exists(user.File("unmeasured"))), Is.EqualTo((2, false)), unmeasured.All);
+        Assert.That(unmeasured.Err, Does.Contain("no row of the probe").And.Contain("--probe"));
+    }
+
+    // LLaMA 7B, of which only names and shapes are read: 6.476e9 numbers in 4 bits with factors in 8, 0.262e9 in bfloat16 (3.87 GB), and
+    // the largest matrix once, decoded.
+    [TestCase("--double-quant true", 3.87e9)]
+    [TestCase("--double-quant false", 4.17e9)]
+    public void A_dry_run_says_what_a_seven_billion_model_takes_in_four_bits(string doubleQuant, double expected)
+    {
+        var folder = Directory.CreateDirectory(user.File("7b" + doubleQuant[^4..].Trim())).FullName;
+        Llama7B(folder);
+        var rows = user.Write("tokens.jsonl", $$"""{"input_ids": [1, 5, 7], "labels": [-100, 5, 7]}""" + "\n");
+        var said = JsonNode.Parse(Done(["train", "sft", "--model", folder, "--data", rows, "--out", user.File("never"), "--adapter", "qlora", "--rank", "64", "--targets", "q_proj,v_proj", "--dtype", "bfloat16", "--max-steps", "1", "--dry-run", "--json", .. doubleQuant.Split(' ')]).Out)!;
+        Assert.That((double)said["base_bytes"]! - 11008.0 * 4096 * 2, Is.EqualTo(expected).Within(0.5).Percent);
+        Assert.That((long)said["trainable_parameters"]!, Is.EqualTo(33_554_432));
+        Directory.Delete(folder, recursive: true);
+    }
+
+    private static void Llama7B(string folder)
+    {
+        File.WriteAllText(Path.Combine(folder, "config.json"), """{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": false}""");
+        var shapes = new List<(string Name, long[] Shape)> { ("model.embed_tokens", [32000, 4096]), ("lm_head", [32000, 4096]), ("model.norm", [4096]) };
+        for (var layer = 0; layer < 32; layer++)
+        {
+            shapes.AddRange("qkvo".Select(part => ($"model.layers.{layer}.self_attn.{part}_proj", (long[])[4096, 4096])));
+            shapes.AddRange(new[] { "gate", "up" }.Select(part => ($"model.layers.{layer}.mlp.{part}_proj", (long[])[11008, 4096])));
+            shapes.AddRange([($"model.layers.{layer}.mlp.down_proj", [4096, 11008]), ($"model.layers.{layer}.input_layernorm", [4096]), ($"model.layers.{layer}.post_attention_layernorm", [4096])]);
+        }
+        var (header, at) = (new JsonObject(), 0L);
+        foreach (var (name, shape) in shapes)
+        {
+            var end = at + 2 * shape.Aggregate(1L, (a, b) => a * b);
+            header[name + ".weight"] = new JsonObject { ["dtype"] = "BF16", ["shape"] = new JsonArray([.. shape.Select(size => (JsonNode)size)]), ["data_offsets"] = new JsonArray(at, end) };
+            at = end;
+        }
+        var text = System.Text.Encoding.UTF8.GetBytes(header.ToJsonString());
+        using var file = File.Create(Path.Combine(folder, "model.safetensors"));
+        file.Write(BitConverter.GetBytes((long)text.Length));
+        file.Write(text);
+        file.SetLength(8 + text.Length + at); // holes: nothing of it lies on the disk
+    }
+
+    private static Outcome Done(params string[] args)
+    {
+        var outcome = Peftalign.Call(args);
+        Assert.That(outcome.Code, Is.Zero, $"{string.Join(' ', args)}\n{outcome.All}");
+        return outcome;
+    }
+
+    private static string[] Call(string folder, string model, string adapter, int steps = 12)
+    {
+        var data = Path.Combine(Path.GetDirectoryName(folder)!, "rows.jsonl");
+        return ["train", "sft", "--model", model, "--data", data, "--out", folder, "--adapter", .. adapter.Split(' '), "--max-steps", $"{steps}", "--batch-size", "4", "--learning-rate", "3e-3", "--save-every", "4", "--threads", "1"];
+    }
+
+    private string Train(string name, string model, string adapter)
+    {
+        Done(Call(user.File(name), model, adapter));
+        return user.File(name);
+    }
+
+    private static double[] Losses(string folder) => [.. File.ReadLines(Path.Combine(folder, "metrics.jsonl")).Select(line => (double)JsonNode.Parse(line)!["loss"]!)];
+
+    private static double[] Scores(string rows, params string[] model) =>
+        [.. Done(["score", .. model, "--in", rows, "--threads", "1"]).Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (double)JsonNode.Parse(line)!["logprob"]!)];
+
+    private double[] Perplexities(string model)
+    {
+        var text = user.Write("text.txt", string.Concat(Enumerable.Repeat("Once upon a time there was a little cat who liked to play in the garden with her friends. One day she found a big red ball. ", 6)));
+        var results = JsonNode.Parse(Done("eval", "--model", model, "--out", user.File("eval-" + Path.GetFileName(model)), "--benchmarks", "perplexity", "--data", text, "--threads", "1", "--json").Out)!["results"]!["perplexity"]!.AsObject();
+        return [.. results.Where(r => r.Key.EndsWith(",none", StringComparison.Ordinal) && r.Value!.GetValueKind() == System.Text.Json.JsonValueKind.Number).Select(r => (double)r.Value!)];
+    }
+
+    private static void Near(double[] actual, double[] expected, double tolerance)
+    {
+        Assert.That(actual, Has.Length.EqualTo(expected.Length));
+        Assert.That(actual, Is.EqualTo(expected).Within(tolerance));
+    }
+}

@@ -1,0 +1,90 @@
+// Control tokens: which rows the vocabulary gets and what stays, what a folder that is written holds, and which tokens stand where.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Methods.Meet;
+using PeftAlign.Models;
+using PeftAlign.Models.Text;
+
+namespace PeftAlign.Training.Tests;
+
+public sealed class VanillaTests : TrainingTest
+{
+    private static IAlignmentMethod Vanilla(VanillaOptions? options = null) => Fixtures.Method<MeetPlugin, VanillaOptions>("vanilla", options ?? new());
+
+    private string Model(bool tied)
+    {
+        var folder = Path.Combine(Folder, "model");
+        ByteTokenizer.Save(folder);
+        ModelFolder.Initialise(folder, "llama", new JsonObject { ["vocab_size"] = 259, ["hidden_size"] = 16, ["intermediate_size"] = 24, ["num_hidden_layers"] = 1, ["num_attention_heads"] = 2, ["max_position_embeddings"] = 64, ["tie_word_embeddings"] = tied }, 3);
+        return folder;
+    }
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public void Embedding_and_head_get_rows_and_the_others_stay(bool tied)
+    {
+        var folder = Model(tied);
+        var model = ModelFolder.Load(folder);
+        var before = model.Weights.ToDictionary(w => w.Key, w => w.Value.clone());
+        var added = NewTokens.Of(folder, ["<|good|>", "<|bad|>"], model.Spec.Vocabulary);
+        Assert.That((added.Ids, added.Vocabulary), Is.EqualTo((new[] { ("<|good|>", 259), ("<|bad|>", 260) }, 261L)));
+        var grown = added.Grown(model, 7);
+        foreach (var (name, was) in before)
+        {
+            var now = grown.Weights[name];
+            Assert.That(now.narrow(0, 0, was.size(0)).equal(was), name);
+            if (now.size(0) == was.size(0)) continue;
+            var apart = (now.narrow(0, 259, 2) - was.mean([0])).std().item<float>();
+            Assert.That(apart, Is.InRange(0.01, 0.03), $"{name}: the mean of all rows, and noise of 0.02");
+        }
+        var target = Path.Combine(Folder, "written");
+        ModelFolder.Save(target, grown, folder);
+        added.Write(target);
+        var (again, tokenizer) = (ModelFolder.Load(target), TokenizerLoader.Load(target));
+        Assert.That(again.Weights["model.embed_tokens.weight"].equal(grown.Weights["model.embed_tokens.weight"]));
+        Assert.That(tokenizer.EncodeToIds("<|bad|>a<|good|>", addSpecialTokens: false), Is.EqualTo(new[] { 260, 97, 259 }));
+        Assert.That(added.Tokenizer(folder).EncodeToIds("<|good|>hi"), Is.EqualTo(tokenizer.EncodeToIds("<|good|>hi")));
+        // Once more over that folder nothing grows.
+        Assert.That(NewTokens.Of(target, ["<|good|>", "<|bad|>"], 261).Vocabulary, Is.EqualTo(261));
+    }
+
+    [Test]
+    public void Each_answer_stands_behind_its_token_and_the_prompt()
+    {
+        var folder = Model(tied: true);
+        var context = new PrepareContext(NewTokens.Of(folder, ["<|good|>", "<|bad|>"], 259).Tokenizer(folder), 64, new MaskLedger());
+        string[] Of(string row) => [.. Vanilla().Prepare([new DataRecord(JsonNode.Parse(row)!.AsObject(), "rows", 1)], context).Select(g => string.Join(' ', g.Prompt) + " | " + string.Join(' ', g.Completions.Single().Tokens))];
+        string[] pair = ["256 259 63 | 97 257", "256 260 63 | 98 257"];
+        Assert.That(Of("""{"prompt": "?", "chosen": "a", "rejected": "b"}"""), Is.EqualTo(pair));
+        Assert.That(Of("""{"prompt_ids": [256, 63], "chosen_ids": [97, 257], "rejected_ids": [98, 257]}"""), Is.EqualTo(pair));
+        Assert.That(Of("""{"prompt": "?", "completion": "b", "label": false}"""), Is.EqualTo(pair[1..]));
+        Assert.That(() => Of("""{"chosen": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "rejected": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "c"}]}"""),
+            Throws.InstanceOf<UserErrorException>().With.Message.Contains("plain text"));
+        Assert.That(() => Vanilla(new() { BadToken = "<|good|>" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("two texts"));
+        File.Delete(Path.Combine(folder, "tokenizer.json"));
+        Assert.That(() => NewTokens.Of(folder, ["<|good|>"], 259), Throws.InstanceOf<UserErrorException>().With.Message.Contains("tokenizer.json"));
+    }
+
+    [Test]
+    public void Training_lowers_the_loss_and_the_metrics_know_the_controls()
+    {
+        var folder = Model(tied: true);
+        var loaded = ModelFolder.Load(folder);
+        var added = NewTokens.Of(folder, ["<|good|>", "<|bad|>"], 259);
+        var run = new TrainingRun
+        {
+            Model = added.Grown(loaded, 7),
+            Tokenizer = added.Tokenizer(folder),
+            Records = [.. Enumerable.Range(0, 8).Select(k => new DataRecord(new JsonObject { ["prompt"] = $"{k}", ["chosen"] = "yes", ["rejected"] = "no" }, "rows", k + 1))],
+            Method = Vanilla(),
+            Options = new TrainingOptions { LearningRate = 1e-2, BatchSize = 8, MaxSteps = 40, MaxLength = 32, LrScheduler = "constant" },
+            Folder = Directory.CreateDirectory(Path.Combine(Folder, "run")).FullName,
+        };
+        Trainer.Train(run);
+        var rows = File.ReadLines(Path.Combine(run.Folder, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
+        Assert.That((double)rows[^1]["loss"]!, Is.LessThan(0.2 * (double)rows[0]["loss"]!), "what the token says decides the answer, which nothing else tells");
+        Assert.That((double)rows[^1]["nll/good"]!, Is.LessThan(0.7).And.GreaterThan(0));
+        Assert.That((double)rows[^1]["nll/bad"]!, Is.LessThan(0.7).And.GreaterThan(0));
+    }
+}
