@@ -75,38 +75,25 @@ public sealed class DecoderModel
     /// <param name="pack">Rows.</param>
     /// <param name="mode">Adapters and dropout.</param>
     /// <returns>(R, d)</returns>
-    public Tensor Forward(Pack pack, ForwardMode mode) => Forward(pack, mode, null);
-
-    /// <summary>Final hidden states of the rows whose answers are asked for: the last block's part behind its attention computes only these.</summary>
-    /// <returns>(N, d) in the order of the pack's HeadRows.</returns>
-    internal Tensor Asked(Pack pack, ForwardMode mode)
-    {
-        // What chooses by row (controls, dropout) counts all rows of the pack.
-        var byRow = mode.Controls.Count > 0 || (mode.Dropout is not null && mode.Deltas.Values.SelectMany(Deltas.Parts).Any(part => part is LowRank { Dropout: > 0 }));
-        if (!byRow && pack.HeadRows.numel() < pack.Tokens.numel() && pack.Attention is not IAllBlocks) return Forward(pack, mode, pack.HeadRows);
-        using var scope = torch.NewDisposeScope();
-        return Forward(pack, mode).index_select(0, pack.HeadRows).MoveToOuterDisposeScope();
-    }
-
-    private Tensor Forward(Pack pack, ForwardMode mode, Tensor? rows)
+    public Tensor Forward(Pack pack, ForwardMode mode)
     {
         using var scope = torch.NewDisposeScope();
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
         var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
         var x = Embed(pack, mode); // (R, d)
         if ((pack.Attention as IAllBlocks)?.Blocks(x, rotary) is { } all) x = all;
-        else foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode, block == blocks[^1] ? rows : null);
+        else foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode, mode.Recomputes);
         return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
     }
 
-    /// <summary>(V, d) the head's matrix in a forward mode; a copy where a delta changes it.</summary>
-    internal Tensor HeadUnder(ForwardMode mode)
+    /// <summary>The head in a forward mode.</summary>
+    internal HeadForm HeadUnder(ForwardMode mode)
     {
         var layer = new Layer(Spec.Names.Head, Head);
+        if (!Spec.TiedHead) return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Head));
         // A tied head follows the trained rows of the embedding, which are new tokens' vectors in both places; a change of the
         // embedding of another kind leaves the head as it is, as in PEFT.
-        if (Spec.TiedHead) return mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta && Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() is { } rows ? Deltas.Merged(layer, rows).Weight.to(Head.dtype) : Head;
-        return mode.Deltas.GetValueOrDefault(Spec.Names.Head) is { } change ? Deltas.Merged(layer, change).Weight.to(Head.dtype) : Head;
+        return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta ? Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() : null);
     }
 
     /// <summary>A module's own tensors, as checkpoints store them.</summary>
@@ -147,19 +134,29 @@ public sealed class DecoderModel
         return Deltas.ByRow(module, pack, mode, delta => Deltas.Embedding(layer, rows, delta, padding));
     }
 
+    // What the block reads beside its input lives no longer than this pass, and so flows in too.
+    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, bool recompute) => recompute
+        ? Recomputed.Of(inputs => [Block(inputs[0], block, pack, form.Over([.. inputs.Skip(1)]), mode)], [x, .. form.Tensors], TrainedIn(block, pack, mode))[0]
+        : Block(x, block, pack, form, mode);
+
+    private List<Tensor> TrainedIn(BlockNames block, Pack pack, ForwardMode mode)
+    {
+        var deltas = mode.Controls.Where(c => pack.RowsUnder(c.Key) is not null).Select(c => c.Value).Prepend(mode.Deltas).ToList();
+        var own = block.Modules.SelectMany(module => (Tensor?[])[weights.GetValueOrDefault(module + ".weight"), weights.GetValueOrDefault(module + ".bias")]);
+        return [.. block.Modules.SelectMany(module => deltas.SelectMany(of => of.TryGetValue(module, out var delta) ? delta.Parameters.Values : [])).Concat(own).OfType<Tensor>().Distinct()];
+    }
+
     // A scope per block: what the backward pass needs it keeps itself, the rest is freed before the next block.
-    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
+    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode)
     {
         using var scope = torch.NewDisposeScope();
-        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, form, mode, rows);
-        if (rows is not null) x = x.index_select(0, rows);
+        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, form, mode);
         var middle = x + (block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed);
         var fed = FeedForward(Norm(middle, block.FeedForwardNorm, pack, mode), block, pack, mode);
         return (middle + (block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed)).MoveToOuterDisposeScope();
     }
 
-    // With rows, only these go on to the output.
-    private Tensor Attention(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
+    private Tensor Attention(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode)
     {
         var (queries, keys) = (Spec.Heads * Spec.HeadWidth, Spec.KeyValueHeads * Spec.HeadWidth);
         var parts = Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
@@ -169,8 +166,7 @@ public sealed class DecoderModel
         if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
         if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
         var mixed = pack.Attention.Attend(block.Layer, q, k, v, form);
-        mixed = mixed.view(-1, queries);
-        return Linear(rows is null ? mixed : mixed.index_select(0, rows), block.AttentionOutput, pack, mode);
+        return Linear(mixed.view(-1, queries), block.AttentionOutput, pack, mode);
     }
 
     private AttentionForm FormOf(BlockNames block, Rotary? rotary, (Tensor Keys, Tensor Values)[]? prefixes, torch.ScalarType dtype) =>
