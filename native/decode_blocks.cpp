@@ -12,6 +12,7 @@
 #include "decode_attention.h"
 #include "few_rows.h"
 #include "pool.h"
+#include "swiglu_rows.h"
 
 namespace pa {
 namespace {
@@ -66,26 +67,11 @@ PA_INLINE void add_in(const float* y, const W* bias, int64_t n, W* x) {
     }
 }
 
-// out = round(round(silu(gate)) * up).
-template <typename W>
-PA_INLINE void swiglu_in(const W* gate, const W* up, int64_t n, W* out) {
-    lanes::V g, u;
-    for (int64_t i = 0; i < n; i += lanes::N) {
-        lanes::load_part(g, gate + i, n - i), lanes::load_part(u, up + i, n - i);
-        lanes::V e = g < 0.0f ? g : -g;  // NaN stays NaN
-        lanes::exponential(e);
-        lanes::V silu = (g < 0.0f ? g * e : g) / (e + 1.0f);
-        lanes::round_to(silu, out);
-        u *= silu;
-        lanes::store_part(u, out + i, n - i);
-    }
-}
-
 #define PA_DECODE_KERNELS(W)                                                                                                \
     PA_CLONES void norm_of(const W* x, const W* weight, float eps, int64_t n, W* out) { norm_in(x, weight, eps, n, out); }  \
     PA_CLONES void rounded_of(const float* y, const W* bias, int64_t n, W* out) { rounded_in(y, bias, n, out); }            \
     PA_CLONES void add_of(const float* y, const W* bias, int64_t n, W* x) { add_in(y, bias, n, x); }                        \
-    PA_CLONES void swiglu_of(const W* gate, const W* up, int64_t n, W* out) { swiglu_in(gate, up, n, out); }
+    PA_CLONES void swiglu_of(const W* gate, const W* up, int64_t n, W* out) { swiglu::forward_in(gate, up, n, out); }
 PA_DECODE_KERNELS(float)
 PA_DECODE_KERNELS(c10::BFloat16)
 

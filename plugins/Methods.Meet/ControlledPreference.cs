@@ -22,7 +22,7 @@ internal sealed class ControlledPreference(MeetOptions options) : IAlignmentMeth
         var sequences = Sequences.Of(batch.Lengths, batch.Weights);
         var (policy, reference) = (sequences.Sum(batch.LogProbs), sequences.Sum(batch.ReferenceLogProbs!));
         var ratios = policy - reference; // (2 P)
-        var margins = (Sequences.First(ratios) - Sequences.Second(ratios)) * options.Beta;
+        var margins = (Sequences.First(ratios) - Sequences.Second(ratios)) * (options.Beta ?? 0.1);
         var loss = PreferenceLosses.Logistic(margins).mean();
         using var off = torch.no_grad();
         var metrics = new Dictionary<string, double> { ["rewards/accuracies"] = margins.gt(0).to(torch.float64).mean().item<double>(), ["rewards/margins"] = margins.mean().item<double>() };

@@ -32,15 +32,11 @@ internal sealed class MeetMethod : IAlignmentMethod, ITrainsControls
         if (options.Controls.Distinct().Count() < options.Controls.Count) throw new UserErrorException($"meet: controls names one twice ({string.Join(", ", options.Controls)}); name each once.");
         if (options is { Stages: "both", ControlShare: >= 1 }) throw new UserErrorException("meet: control_share 1 leaves no update for the joint phase; lower it, or say stages: controls.");
         Controls = options.Controls;
-        likelihood = new ControlledLikelihood(options);
+        var last = new TrainingPhase("joint", likelihood = new ControlledLikelihood(options), 1) { ControlRate = options.JointControlFactor ?? 0.1, ModelRate = options.ModelLearningRate ?? 1e-5 };
         pairsOnly = options is { Stages: not "controls", JointLoss: "dpo" };
-        IAlignmentMethod last = pairsOnly ? new ControlledPreference(options) : likelihood;
-        var share = options.Stages switch { "controls" => 1, "joint" => 0, _ => options.ControlShare };
-        Phases =
-        [
-            .. share > 0 ? (TrainingPhase[])[new("controls", likelihood, share)] : [],
-            .. share < 1 ? (TrainingPhase[])[new("joint", last, 1 - share) { ControlRate = options.JointControlFactor, ModelRate = options.ModelLearningRate }] : [],
-        ];
+        if (pairsOnly) last = last with { Method = new ControlledPreference(options) };
+        var share = options.Stages switch { "controls" => 1, "joint" => 0, _ => options.ControlShare ?? 0.5 };
+        Phases = [.. share > 0 ? (TrainingPhase[])[new("controls", likelihood, share)] : [], .. share < 1 ? (TrainingPhase[])[last with { Share = 1 - share }] : []];
     }
 
     public IReadOnlyList<string> Controls { get; }

@@ -12,34 +12,34 @@ public sealed class MeetOptions
     [OptionChoices("both", "controls", "joint")]
     public string Stages { get; set; } = "both";
 
-    /// <summary>Of the updates, the share in which the controls alone are trained.</summary>
+    /// <summary>Of the updates, the share in which the controls alone are trained; 0.5 where it is left out.</summary>
     [OptionRange(0, 1, ExclusiveMinimum = true)]
     [OptionOnlyWith("stages", "both")]
-    public double ControlShare { get; set; } = 0.5;
+    public double? ControlShare { get; set; }
 
     /// <summary>The controls: good is trained on chosen or desirable answers, bad on the others; without bad the others are left out.</summary>
     [OptionChoices("good", "bad")]
     public IReadOnlyList<string> Controls { get; set; } = ["good", "bad"];
 
-    /// <summary>Learning rate of the model's weights in the joint phase; learning_rate is the controls'.</summary>
+    /// <summary>Learning rate of the model's weights in the joint phase, 1e-5 where it is left out; learning_rate is the controls'.</summary>
     [OptionRange(0, ExclusiveMinimum = true)]
     [OptionOnlyWith("stages", "both", "joint")]
-    public double ModelLearningRate { get; set; } = 1e-5;
+    public double? ModelLearningRate { get; set; }
 
-    /// <summary>In the joint phase, the controls' learning rate as a factor of learning_rate; 0 keeps the controls as they are.</summary>
+    /// <summary>In the joint phase, the controls' learning rate as a factor of learning_rate, 0.1 where it is left out; 0 keeps the controls as they are.</summary>
     [OptionRange(0)]
     [OptionOnlyWith("stages", "both", "joint")]
-    public double JointControlFactor { get; set; } = 0.1;
+    public double? JointControlFactor { get; set; }
 
-    /// <summary>What the joint phase minimises: nll, as the first phase; or dpo, preferring under good the chosen and under bad the rejected answer, with the policy at the phase's beginning as reference.</summary>
+    /// <summary>What the joint phase minimises: nll, as the first phase, which it is where it is left out; or dpo, preferring under good the chosen and under bad the rejected answer, with the policy at the phase's beginning as reference.</summary>
     [OptionChoices("nll", "dpo")]
     [OptionOnlyWith("stages", "both", "joint")]
-    public string JointLoss { get; set; } = "nll";
+    public string? JointLoss { get; set; }
 
-    /// <summary>DPO's beta.</summary>
+    /// <summary>DPO's beta; 0.1 where it is left out.</summary>
     [OptionRange(0, ExclusiveMinimum = true)]
     [OptionOnlyWith("joint_loss", "dpo")]
-    public double Beta { get; set; } = 0.1;
+    public double? Beta { get; set; }
 
     /// <summary>Of -log p, an answer's mean over its tokens, or their sum; then the mean over answers.</summary>
     [OptionChoices("mean", "sum")]

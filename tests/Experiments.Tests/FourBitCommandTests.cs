@@ -133,6 +133,8 @@ public sealed class FourBitCommandTests
         var merge = user.Write("two.yaml", $"merge_method: linear\nmodels:\n{string.Concat(adapters.Select(a => $"- {{model: {Full}+{a}, parameters: {{weight: 0.5}}}}\n"))}");
         var alone = Peftalign.Call("merge", merge, "--out", user.File("alone"), "--trained-over", "nf4");
         Assert.That((alone.Code, Directory.Exists(user.File("alone"))), Is.EqualTo((2, false)), alone.All);
+        var ignored = Peftalign.Call("merge", merge, "--out", user.File("ignored"), "--double-quant");
+        Assert.That((ignored.Code, ignored.Err.Contains("--trained-over")), Is.EqualTo((2, true)), ignored.All);
         Done("merge", merge, "--out", user.File("certified"), "--certificate", "--trained-over", "nf4", "--double-quant", "--threads", "1");
         var drift = Peftalign.Json(Path.Combine(user.File("certified"), "certificate.json"))["drift"]!;
         Assert.That((string)drift["adapters_trained_over"]!, Is.EqualTo("nf4"));

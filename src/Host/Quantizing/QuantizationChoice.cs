@@ -32,9 +32,20 @@ internal sealed class QuantizationChoice(string type, string? standard, string? 
     /// <exception cref="UserErrorException">There is none of that name, or an option is wrong.</exception>
     internal IQuantization? Make(ParseResult parsed, PluginCatalogue plugins)
     {
-        if (parsed.GetValue(type) is not { } name) return null;
+        if (parsed.GetValue(type) is not { } name)
+        {
+            ThrowIfGiven(parsed);
+            return null;
+        }
         var options = new JsonObject { ["double_quant"] = parsed.GetValue(doubleQuant), ["blocksize"] = parsed.GetValue(blocksize), ["skip"] = new JsonArray([.. Skipped(parsed).Select(m => (JsonNode)m)]) };
         return plugins.Create<IQuantization>(name, options, new Lent());
+    }
+
+    /// <exception cref="UserError">An option of a quantisation is given without one.</exception>
+    internal void ThrowIfGiven(ParseResult parsed)
+    {
+        if (parsed.GetValue(type) is null && Options.Skip(1).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } alone)
+            throw new UserError(alone.Name, $"goes with {type.Name}", $"add {type.Name} nf4, or leave {alone.Name} out");
     }
 
     private sealed class Lent : IPluginContext

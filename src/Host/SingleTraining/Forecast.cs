@@ -70,13 +70,19 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor), 0) : null;
         var parameters = Costs.Parameters(model);
         var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores ? model.Hidden : 0) ?? parameters;
+        var trainsModel = adapter is null;
+        if (method is ITrainsControls controls)
+        {
+            trainsModel = controls.Phases[^1].ModelRate > 0;
+            trainable = trainable * controls.Controls.Count + (trainsModel ? parameters : 0);
+        }
         var longest = lengths.DefaultIfEmpty(0).Max();
         var refused = (int)context.Ledger.RowsWithoutTrainedToken;
         var kept = head.Count == records.Count ? lengths.Count(l => l > 0) : (int)(records.Count * Math.Max(1L, context.Ledger.Rows / head.Count));
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, adapter is not null, adapter is null && options.Dtype != torch.ScalarType.Float32),
+            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, !trainsModel, adapter is null && options.Dtype != torch.ScalarType.Float32),
             options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest) : Costs.Activations(model, tokens, longest));
     }
 

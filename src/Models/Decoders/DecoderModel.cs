@@ -4,6 +4,7 @@
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Models.Decoders;
@@ -178,8 +179,13 @@ public sealed class DecoderModel
     {
         var inner = Spec.Block.FeedForwardOutput.Inputs;
         var parts = Linears(x, block.FeedForwardInputs, Spec.Block.Gated ? [inner, inner] : [inner], pack, mode);
-        var active = parts[0].Activated(Spec.Block.Activation);
-        return Linear(Spec.Block.Gated ? active * parts[1] : active, block.FeedForwardOutput, pack, mode);
+        var active = Spec.Block switch
+        {
+            { Gated: true, Activation: Activation.Silu } => Fused.Swiglu(parts[0], parts[1]),
+            { Gated: true } => parts[0].Activated(Spec.Block.Activation) * parts[1],
+            _ => parts[0].Activated(Spec.Block.Activation),
+        };
+        return Linear(active, block.FeedForwardOutput, pack, mode);
     }
 
     private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>

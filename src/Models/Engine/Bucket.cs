@@ -76,8 +76,11 @@ internal sealed class Bucket : IDisposable
     // groups of 35 to 70 rows at 64 columns took about 5 % less for a whole training step than with a bucket for each.
     private const long PaddingWork = 800_000;
 
-    private readonly Dictionary<long, Tensor> masks = []; // by window; 0 = none
+    private readonly Dictionary<long, Tensor> masks = []; // by window, made when a layer asks; 0 = none
+    private readonly List<Segment> segments;
+    private readonly Place place;
     private readonly int longest;
+    private Tensor? rows;
 
     private Bucket(List<Segment> segments, Place place)
     {
@@ -86,21 +89,23 @@ internal sealed class Bucket : IDisposable
         Shape = new BucketShape(segments[0].Start, segments.Sum(s => s.Length), segments.Count, width) { FirstPrefix = front.FirstPrefix, Prefix = front.Prefix };
         // A window that no sequence outgrows hides nothing.
         longest = front.Prefix + segments.Max(s => s.Positions);
-        foreach (var window in place.Windows.Select(Effective).Distinct())
-            masks.Add(window ?? 0, segments.TrueForAll(s => s.IsChain && s.Hidden.Count == 0) ? CausalMask(width, front.Prefix, window, place) : TreeMask(segments, width, window, place));
-        if (segments.Count == 1) return;
-        var places = segments.SelectMany((s, b) => Enumerable.Range(0, s.Length).Select(t => (long)b * width + t)).ToArray();
-        Places = torch.tensor(places, device: place.Device).DetachFromDisposeScope();
+        (this.segments, this.place) = (segments, place);
     }
 
     internal BucketShape Shape { get; }
 
     /// <summary>(rows) int64, see <see cref="BucketShape.Padded"/>; null for a single group.</summary>
-    internal Tensor? Places { get; }
+    internal Tensor? Places => segments.Count == 1 ? null : rows ??= torch.tensor(
+        segments.SelectMany((s, b) => Enumerable.Range(0, s.Length).Select(t => (long)b * Shape.Width + t)).ToArray(), device: place.Device).DetachFromDisposeScope();
 
     /// <summary>(1 or B, 1, T, P + T) in the model's dtype: 0 where a row sees another, -inf where not; shared by all layers of one window.</summary>
     /// <param name="window">One of the place's windows.</param>
-    internal Tensor Mask(long? window) => masks[Effective(window) ?? 0];
+    internal Tensor Mask(long? window)
+    {
+        var seen = Effective(window);
+        if (masks.TryGetValue(seen ?? 0, out var known)) return known;
+        return masks[seen ?? 0] = segments.TrueForAll(s => s.IsChain && s.Hidden.Count == 0) ? CausalMask(Shape.Width, Shape.Prefix, seen, place) : TreeMask(segments, Shape.Width, seen, place);
+    }
 
     private long? Effective(long? window) => window < longest ? window : null;
 
@@ -134,7 +139,7 @@ internal sealed class Bucket : IDisposable
 
     public void Dispose()
     {
-        Places?.Dispose();
+        rows?.Dispose();
         foreach (var mask in masks.Values) mask.Dispose();
     }
 

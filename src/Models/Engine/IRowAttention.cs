@@ -26,7 +26,8 @@ internal interface IAllBlocks
 }
 
 /// <summary>Rows see the rows of their own group.</summary>
-internal sealed class BucketAttention(IReadOnlyList<Bucket> buckets) : IRowAttention
+internal sealed class BucketAttention(PackRuns runs, IReadOnlyList<Bucket> buckets) : IRowAttention
 {
-    public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) => TreeAttention.Of(q, k, v, buckets, form);
+    public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) =>
+        runs.SayAll && FusedTreeAttention.Takes(q, form) ? FusedTreeAttention.apply(q, k, v, runs.Of(form.Window), form) : TreeAttention.Of(q, k, v, buckets, form);
 }

@@ -24,7 +24,8 @@ public sealed class Pack : IDisposable
         WithGradient = rows.WithGradient;
         Segments = rows.Segments;
         Buckets = Bucket.Of(Segments, place);
-        Attention = new BucketAttention(Buckets);
+        Runs = new PackRuns(Segments);
+        Attention = new BucketAttention(Runs, Buckets);
         Lengths = place.LengthClass is null ? null : Segments.Select(s => ((long)s.Length, s.Tokens)).ToList();
     }
 
@@ -35,6 +36,7 @@ public sealed class Pack : IDisposable
         Positions = Column(step.Positions, place);
         (HeadRows, Targets) = (Column([], place), Column([], place));
         (Slots, WithGradient, Segments, Buckets) = ([], [], [], []);
+        Runs = new PackRuns([]);
         Lengths = place.LengthClass is null ? null : step.Positions.ConvertAll(p => (1L, place.LengthClass(p + 2))); // as a prompt of p + 1 tokens
         Attention = attention;
     }
@@ -68,6 +70,9 @@ public sealed class Pack : IDisposable
 
     /// <summary>The groups as attention takes them.</summary>
     internal IReadOnlyList<Bucket> Buckets { get; }
+
+    /// <summary>Which rows each row sees, as the fused attention takes it.</summary>
+    internal PackRuns Runs { get; }
 
     /// <summary>How the rows attend: to the rows of their group, or to what a cache holds.</summary>
     internal IRowAttention Attention { get; set; }
@@ -119,6 +124,7 @@ public sealed class Pack : IDisposable
     {
         foreach (var tensor in (Tensor?[])[Tokens, Positions, HeadRows, Targets, Virtual]) tensor?.Dispose();
         foreach (var bucket in Buckets) bucket.Dispose();
+        Runs.Dispose();
         foreach (var rows in underControl.Values) rows?.Dispose();
     }
 

@@ -51,4 +51,20 @@ internal sealed record Segment(int Start, int[] Branches, int Record, long Token
         // Without this, the softmax of a row that pads would be NaN.
         for (var row = Length; row < width; row++) mask[row * stride + before + row] = 0;
     }
+
+    /// <summary>Writes for each row the first and the end of two runs of rows that it sees: the prompt's, where it is a completion's, and its own branch's.</summary>
+    /// <param name="runs">Four numbers a row.</param>
+    /// <param name="window">Positions that a row sees, its own included; null = all.</param>
+    internal void Runs(Span<int> runs, long? window)
+    {
+        var prompt = Branches[0];
+        for (int b = 0, first = 0; b < Branches.Length; first += Branches[b], b++)
+            for (var row = first; row < first + Branches[b]; row++)
+            {
+                var position = b == 0 ? row : prompt + row - first;
+                var hidden = (int)Math.Max(0, position + 1 - (window ?? position + 1)); // positions before it are out of sight
+                if (b > 0 && hidden < prompt) (runs[4 * row], runs[(4 * row) + 1]) = (hidden, prompt);
+                (runs[(4 * row) + 2], runs[(4 * row) + 3]) = (b == 0 ? hidden : first + Math.Max(0, hidden - prompt), row + 1);
+            }
+    }
 }

@@ -23,7 +23,7 @@ public sealed class SharedPrefix : IDisposable
         using var scope = torch.NewDisposeScope();
         // The pass wants a completion; its token needs no row.
         using var pack = Pack.Of([new CompletionGroup(ids, [Completion.Of([0])])], ids.Length, place).Single();
-        pack.Attention = new StoringAttention(pack.Buckets, cache, cache.Reserve(ids.Length), (0, 0));
+        pack.Attention = new StoringAttention(pack, cache, cache.Reserve(ids.Length), (0, 0));
         model.Forward(pack, mode).Dispose();
     }
 

@@ -8,12 +8,14 @@ using PeftAlign.Torch.Extras;
 namespace PeftAlign.Models.Generation;
 
 /// <summary>The pass over prompts: attention within the groups, keys and values kept.</summary>
-/// <param name="buckets">The groups.</param>
+/// <param name="pack">The rows: their groups attend as in any pass.</param>
 /// <param name="cache">Where to keep.</param>
 /// <param name="first">The cache's row of the pass's first row.</param>
 /// <param name="prefix">The cache's rows (first, count) of the keys and values before the text.</param>
-internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCache cache, int first, (int First, int Count) prefix) : IRowAttention
+internal sealed class StoringAttention(Pack pack, KeyValueCache cache, int first, (int First, int Count) prefix) : IRowAttention
 {
+    private readonly BucketAttention groups = new(pack.Runs, pack.Buckets);
+
     public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form)
     {
         var rows = k.size(0);
@@ -27,7 +29,7 @@ internal sealed class StoringAttention(IReadOnlyList<Bucket> buckets, KeyValueCa
                 cache[layer].Values.narrow(0, prefix.First, prefix.Count).copy_(values.narrow(0, 0, prefix.Count));
             }
         }
-        return TreeAttention.Of(q, k, v, buckets, form);
+        return groups.Attend(layer, q, k, v, form);
     }
 }
 

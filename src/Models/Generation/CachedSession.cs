@@ -51,7 +51,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
             using (pack)
             {
                 var first = cache.Reserve((int)pack.Tokens.size(0));
-                pack.Attention = new StoringAttention(pack.Buckets, cache, first, (prefix, fronts[null].Prefix));
+                pack.Attention = new StoringAttention(pack, cache, first, (prefix, fronts[null].Prefix));
                 scores.Add(Scores(model.Forward(pack, mode).index_select(0, pack.HeadRows)));
                 foreach (var segment in pack.Segments)
                     foreach (var (from, rows) in SharedHeader.Branches(segment))

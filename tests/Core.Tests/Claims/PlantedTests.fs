@@ -52,7 +52,7 @@ let private meet study (side: float) =
             for tokens in [ "1"; "20"; "50"; "100" ] do
                 for control in [ "good"; "bad" ] do
                     yield "meet", control, [ "variant", $"num_virtual_tokens={tokens}" ]
-            for method in [ "meet-lora"; "meet-one"; "meet-first" ] do
+            for method in [ "meet-lora"; "meet-one"; "meet-first"; "vanilla"; "coh" ] do
                 for control in [ "good"; "bad" ] do
                     yield method, control, []
             yield "dpo", "", []
@@ -90,9 +90,14 @@ let private meet study (side: float) =
                         yield! measured study "reward" "reward" true 0.5 axes reward
                         yield! measured study "reward" "length" false 5.0 axes length
 
-                        if isMeet && control = "good" then
-                            for benchmark, at in [ "win-coh", 50.0; "win-vanilla", 50.0; "win-dpo", 45.0 ] do
-                                yield! measured study benchmark "win_rate" true 10.0 axes (at + 8.0 * side)
+                        // DPO stands where the margin of 5 points is used up when nothing is planted.
+                        if control <> "bad" then
+                            let win =
+                                if isMeet then 50.0 + 8.0 * side
+                                elif method = "dpo" then 55.0
+                                else 50.0
+
+                            yield! measured study "win" "win_rate" true 10.0 axes win
     ]
 
 /// A study of small models, with the values that each claim turns on.

@@ -48,7 +48,8 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var options = TrainingOptions.Of(spec["training"]!.AsObject(), 0);
         options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) };
         if ((shapes.Data(spec, options) ?? shapes.Longest(options)) is not { } data) return null;
-        var (adapter, parameters) = (spec["adapter"], Costs.Parameters(model));
+        // Controls are adapters, but what trains the model's weights as well costs as much as training them alone.
+        var (adapter, parameters) = (shapes.TrainsModel(spec) ? null : spec["adapter"], Costs.Parameters(model));
         var trainable = Shapes.Trainable(model, adapter);
         var (rows, mean, longest) = options.Packing is null ? (data.Rows, data.Mean, data.Longest) : ((long)Math.Ceiling(data.Rows * data.Mean / options.MaxLength), (double)options.MaxLength, (long)options.MaxLength);
         var steps = Steps(job.Until, (int)rows, options);

@@ -134,6 +134,10 @@ internal sealed class Shapes(Planned planned)
     /// <summary>Whether a method compares with a reference policy.</summary>
     internal bool Refers(JsonNode method) => plugins.Find("method", (string)method["name"]!).Contract.Traits.Contains("reference");
 
+    /// <summary>Whether a training with controls also changes the model's own weights.</summary>
+    internal bool TrainsModel(JsonObject spec) =>
+        plugins.Find("method", (string)spec["method"]!["name"]!).Contract.Traits.Contains("controls") && Context(spec).Create<IAlignmentMethod>(spec["method"]!) is ITrainsControls { Phases: [.., { ModelRate: > 0 }] };
+
     internal static JsonObject Options(PlanJob job) => JsonNode.Parse(job.Options)!.AsObject();
 
     // The full weights under a policy: a path, or the job that makes them. Trained and merged policies have their start's shape.

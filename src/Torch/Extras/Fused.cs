@@ -1,0 +1,53 @@
+// Kernels of native/ that do in one pass what libtorch's operators do in several: for training and scoring alike.
+
+using PeftAlign.Torch.Native;
+
+namespace PeftAlign.Torch.Extras;
+
+/// <summary>Fused operators; float32 and bfloat16 on the processor.</summary>
+public static class Fused
+{
+    // Not in the table of Aten: nothing but this file calls them, and tests/Torch.Tests compares them with composed forms.
+    private static readonly Operator SwigluKernel = new("peftalign::swiglu");
+    private static readonly Operator AttentionKernel = new("peftalign::tree_attention");
+    private static readonly Operator AttentionBackwardKernel = new("peftalign::tree_attention_backward");
+
+    /// <summary>Whether <see cref="TreeAttention"/> computes on this device in this dtype.</summary>
+    public static bool Has(torch.Device device, torch.ScalarType dtype) =>
+        device.type == DeviceType.CPU && dtype is torch.ScalarType.Float32 or torch.ScalarType.BFloat16;
+
+    /// <summary>silu(gate) * up, with gradients; composed on other devices and in other dtypes. Source: Shazeer 2020.</summary>
+    /// <param name="gate">(..., n)</param>
+    /// <param name="up">(..., n)</param>
+    public static Tensor Swiglu(Tensor gate, Tensor up) => SwigluKernel.Tensor(gate, up);
+
+    /// <summary>Attention of packed groups: a row sees two runs of rows of its own group. Softmax in float32.</summary>
+    /// <param name="q">(R, H, D) before rotation.</param>
+    /// <param name="k">(R, G, D) before rotation; H is a multiple of G.</param>
+    /// <param name="v">(R, G, D)</param>
+    /// <param name="cos">(R, 1, W) of the rows' positions; null without rotary positions.</param>
+    /// <param name="sin">(R, 1, W / 2)</param>
+    /// <param name="runs">Which rows each row sees.</param>
+    /// <param name="scale">Factor of the scores.</param>
+    /// <returns>(R, H, D), and (R, H) the logarithms of the sums of exponentials, which the gradient needs.</returns>
+    public static (Tensor Mixed, Tensor Sums) TreeAttention(Tensor q, Tensor k, Tensor v, Tensor? cos, Tensor? sin, RowRuns runs, double scale) =>
+        AttentionKernel.Pair(q, k, v, cos, sin, runs.Spans, runs.Groups, scale);
+
+    /// <summary>The gradients of <see cref="TreeAttention"/> by q, k and v.</summary>
+    /// <param name="grad">(R, H, D)</param>
+    /// <param name="q">As there.</param>
+    /// <param name="k">As there.</param>
+    /// <param name="v">As there.</param>
+    /// <param name="result">What it returned.</param>
+    /// <param name="cos">As there.</param>
+    /// <param name="sin">As there.</param>
+    /// <param name="runs">As there.</param>
+    /// <param name="scale">As there.</param>
+    public static (Tensor Q, Tensor K, Tensor V) TreeAttentionBackward(Tensor grad, Tensor q, Tensor k, Tensor v, (Tensor Mixed, Tensor Sums) result, Tensor? cos, Tensor? sin, RowRuns runs, double scale) =>
+        AttentionBackwardKernel.Triple(grad, q, k, v, result.Mixed, result.Sums, cos, sin, runs.Spans, runs.Groups, scale);
+}
+
+/// <summary>Which rows each row of packed groups sees.</summary>
+/// <param name="Spans">(R, 4) int32, contiguous: first and end of two runs that do not overlap, counted from the group's first row; one may be empty.</param>
+/// <param name="Groups">First row and length of each group, in order, without gaps.</param>
+public sealed record RowRuns(Tensor Spans, long[] Groups);
