@@ -1,14 +1,11 @@
-// Adapters: what can be checked without an engine, on the outline of a small model: which modules are chosen, equal seeds give equal
-// bytes, the start is the base model, and a folder that was saved loads again bit for bit and nothing else does.
+// Adapters on a small model: which modules are chosen, equal seeds give equal bytes, the start is the base model, a folder that was saved
+// loads again bit for bit and nothing else does; and what the engine makes of the deltas (AdapterEngineKit).
 // conformance/adapter.NAME.json: { "options": {...}, "sites": N, "unmatched": {...}, "seeded": true }; sites: how many of the outline's
 // modules the options choose; unmatched: options that choose none (an adapter of virtual tokens or prefixes alone has none); seeded:
 // false where every new adapter begins with the same numbers.
 
-using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
-using PeftAlign.Models.Checkpoints;
-using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 using PeftAlign.Torch;
 
@@ -27,7 +24,8 @@ internal static class AdapterKit
             ("refuses tensors that do not fit", RefusesTensorsThatDoNotFit),
             ("says that no module matches", SaysThatNoModuleMatches),
         ];
-        return rules.Select(rule => new ConformanceCheck($"adapter {provided.Name}: {rule.Rule}", () =>
+        var inTheEngine = AdapterEngineKit.Rules.Select(rule => (rule.Rule, Check: (Action<Fitting>)(fitting => rule.Check(model => fitting.Adapter().Attach(model, 1)))));
+        return rules.Concat(inTheEngine).Select(rule => new ConformanceCheck($"adapter {provided.Name}: {rule.Rule}", () =>
         {
             using var scope = torch.NewDisposeScope();
             rule.Check(new Fitting(subject, provided, subject.Sample(provided)));
@@ -54,20 +52,7 @@ internal static class AdapterKit
             }),
             new("lm_head", ModuleKind.Head, 8, 32),
         ])
-        { Spec = ModelArchitectures.BuiltIn.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(Config))) };
-
-        private static readonly Dictionary<string, object> Config = new()
-        {
-            ["model_type"] = "llama",
-            ["vocab_size"] = 32,
-            ["hidden_size"] = 8,
-            ["intermediate_size"] = 16,
-            ["num_hidden_layers"] = 2,
-            ["num_attention_heads"] = 4,
-            ["num_key_value_heads"] = 2,
-            ["max_position_embeddings"] = 64,
-            ["rms_norm_eps"] = 1e-5,
-        };
+        { Spec = AdapterEngineKit.Spec };
     }
 
     private static void ChoosesTheSamplesModules(Fitting fitting)

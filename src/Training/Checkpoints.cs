@@ -1,5 +1,5 @@
 // checkpoints/STEP/: everything that an interrupted run needs to end with the same bytes. A checkpoint is written under
-// a temporary name and renamed, so a folder that is there is whole.
+// a temporary name and renamed, so a folder that is there is whole. The latest stay, and those that are to last.
 
 using System.Globalization;
 using System.Text.Json.Nodes;
@@ -11,10 +11,11 @@ using PeftAlign.Torch.Extras;
 namespace PeftAlign.Training;
 
 /// <param name="folder">checkpoints/ of the run.</param>
-/// <param name="keep">How many of the latest stay.</param>
+/// <param name="keep">How many of the latest stay, beside those that last.</param>
+/// <param name="lasting">Steps whose checkpoints are not pruned.</param>
 /// <param name="method">The method's state; empty where it has none.</param>
 /// <param name="inexact">Whether one of another machine may be gone on from.</param>
-internal sealed class Checkpoints(string folder, int keep, IReadOnlyDictionary<string, Tensor> method, bool inexact = false)
+internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> lasting, IReadOnlyDictionary<string, Tensor> method, bool inexact = false)
 {
     private const string Parameters = "trainable.safetensors";
     private const string Optimizer = "optimizer.safetensors";
@@ -70,6 +71,7 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlyDictionary<s
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         Load(Path.Combine(folderOfStep, Parameters), stage.Groups.Members);
+        stage.Groups.Round();
         Load(Path.Combine(folderOfStep, Optimizer), stage.Groups.State);
         if (stage.Carried.Count > 0) Load(Path.Combine(folderOfStep, Carried), stage.Carried);
         if (method.Count > 0) Load(Path.Combine(folderOfStep, Method), [.. method.Select(s => (s.Key, s.Value))]);
@@ -119,7 +121,7 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlyDictionary<s
     {
         if (!Directory.Exists(folder)) return;
         foreach (var partial in Directory.GetDirectories(folder, "*" + Unfinished)) Directory.Delete(partial, recursive: true);
-        foreach (var old in Steps().SkipLast(keep)) Delete(old);
+        foreach (var old in Steps().Where(step => !lasting.Contains(step)).SkipLast(keep)) Delete(old);
     }
 
     private void Delete(int step)

@@ -13,10 +13,11 @@ namespace PeftAlign.Training;
 /// <param name="policy">The policy that is trained, and what the method refers to.</param>
 /// <param name="records">Rows as the method prepared them, in file order.</param>
 /// <param name="context">For Prepare.</param>
-internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedPolicy policy, IReadOnlyList<DataRecord> records, PrepareContext context)
+/// <param name="total">Updates of the whole training.</param>
+internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedPolicy policy, IReadOnlyList<DataRecord> records, PrepareContext context, int total)
 {
     /// <summary>Whether it is due after so many updates.</summary>
-    internal bool IsDue(int steps) => records.Count > 0 && run.Options.EvalEvery > 0 && steps % run.Options.EvalEvery == 0;
+    internal bool IsDue(int steps) => records.Count > 0 && (run.Options.EvalEvery > 0 ? steps % run.Options.EvalEvery == 0 : steps == total);
 
     /// <summary>The metrics, each with eval_ before its name.</summary>
     internal IReadOnlyList<KeyValuePair<string, double>> Measure()

@@ -1,5 +1,6 @@
 // The trainable tensors as views of one flat buffer, and their gradients as views of another: norm, clipping, update
-// and checkpoint are a few operators over two vectors, however many tensors there are.
+// and checkpoint are a few operators over two vectors, however many tensors there are. Where a model computes in bfloat16 these are
+// the float32 master weights: the model gets their values rounded once an update, and its gradients are added to the sum in float32.
 
 using PeftAlign.Torch;
 
@@ -8,10 +9,12 @@ namespace PeftAlign.Training;
 /// <summary>Trainable tensors in flat storage, those with weight decay first.</summary>
 internal sealed class FlatParameters : IDisposable
 {
-    private readonly List<(string Name, Tensor Tensor)> members = [];
+    private readonly List<(string Name, Tensor Tensor)> members = [], leaves = [];
+    private readonly Tensor computed, slopes; // what leaves and their gradients are views of
 
     /// <param name="initial">Name, value and whether the tensor is decayed; values are copied.</param>
-    internal FlatParameters(IEnumerable<(string Name, Tensor Value, bool Decays)> initial)
+    /// <param name="compute">A narrower type that the model computes in; null = the values' own.</param>
+    internal FlatParameters(IEnumerable<(string Name, Tensor Value, bool Decays)> initial, torch.ScalarType? compute = null)
     {
         using var scope = torch.NewDisposeScope();
         var sorted = initial.OrderByDescending(p => p.Decays).ThenBy(p => p.Name, StringComparer.Ordinal).ToList();
@@ -20,36 +23,62 @@ internal sealed class FlatParameters : IDisposable
         Decayed = sorted.Where(p => p.Decays).Sum(p => p.Value.numel());
         Values = torch.empty([sorted.Sum(p => p.Value.numel())], first.dtype, first.device).DetachFromDisposeScope();
         Gradients = torch.zeros_like(Values).DetachFromDisposeScope();
+        IsRounded = compute is not null && compute != Values.dtype;
+        (computed, slopes) = IsRounded ? (torch.empty_like(Values, compute).DetachFromDisposeScope(), torch.zeros_like(Values, compute).DetachFromDisposeScope()) : (Values, Gradients);
         long offset = 0;
         foreach (var (name, value, _) in sorted)
         {
-            var place = Values.narrow(0, offset, value.numel()).view(value.shape);
-            using (torch.no_grad()) place.copy_(value);
-            var leaf = place.detach().requires_grad_().DetachFromDisposeScope();
-            leaf.grad = Gradients.narrow(0, offset, value.numel()).view(value.shape);
-            members.Add((name, leaf));
+            Tensor Of(Tensor flat) => flat.narrow(0, offset, value.numel()).view(value.shape);
+            using (torch.no_grad()) Of(Values).copy_(value);
+            var leaf = Of(computed).detach().requires_grad_().DetachFromDisposeScope();
+            leaf.grad = Of(slopes);
+            leaves.Add((name, leaf));
+            members.Add((name, IsRounded ? Of(Values).DetachFromDisposeScope() : leaf));
             offset += value.numel();
         }
+        Round();
+    }
+
+    /// <summary>Whether the model computes with rounded copies.</summary>
+    internal bool IsRounded { get; }
+
+    /// <summary>What the model computes with, by name: leaves that require gradients. The members, or their rounded copies.</summary>
+    internal IReadOnlyList<(string Name, Tensor Tensor)> Leaves => leaves;
+
+    /// <summary>After the values changed.</summary>
+    internal void Round()
+    {
+        if (!IsRounded) return;
+        using var off = torch.no_grad();
+        computed.copy_(Values);
+    }
+
+    /// <summary>After a backward pass: adds the leaves' gradients to the sum where they are none of its views.</summary>
+    internal void Collect()
+    {
+        if (!IsRounded) return;
+        using var off = torch.no_grad();
+        Gradients.add_(slopes);
+        slopes.zero_();
     }
 
     /// <summary>(P) all values.</summary>
     internal Tensor Values { get; }
 
-    /// <summary>(P) all gradients; a backward pass adds to them.</summary>
+    /// <summary>(P) all gradients; a backward pass adds to them, see <see cref="Collect"/>.</summary>
     internal Tensor Gradients { get; }
 
     /// <summary>How many of the first entries are decayed.</summary>
     internal long Decayed { get; }
 
-    /// <summary>The tensors by name; leaves that require gradients.</summary>
+    /// <summary>The tensors by name, in full.</summary>
     internal IReadOnlyList<(string Name, Tensor Tensor)> Members => members;
 
     internal long Count => Values.numel();
 
     public void Dispose()
     {
-        foreach (var (_, tensor) in members) tensor.Dispose();
-        Values.Dispose();
-        Gradients.Dispose();
+        foreach (var (_, tensor) in members.Concat(leaves)) tensor.Dispose();
+        foreach (var flat in (Tensor[])[Values, Gradients, computed, slopes]) flat.Dispose();
     }
 }

@@ -1,5 +1,6 @@
 // Points of a training whose policies others need: "step:100", "epoch:1.5". Their policies are written as the training passes them
-// and are no checkpoints: pruning leaves them, and nothing is resumed from them.
+// and stay. Of an adapter, which is small, the state to go on from stays as well, so that a point that is asked for later costs the
+// steps since the one before it; of whole weights that would be three models more a point.
 
 using System.Globalization;
 using PeftAlign.Abstractions;
@@ -26,12 +27,18 @@ public sealed record TrainedParts(IReadOnlyList<AdapterSite>? Adapter, IReadOnly
 /// <summary>The points of a run whose number of updates is known.</summary>
 /// <param name="points">What is asked for.</param>
 /// <param name="order">Epochs in updates.</param>
-internal sealed class PointSteps(KeptPoints points, BatchOrder order)
+/// <param name="small">Whether the state of each point is kept.</param>
+internal sealed class PointSteps(KeptPoints points, BatchOrder order, bool small)
 {
     private readonly List<(string Name, int Step)> all = [.. points.Names.Select(name => (name, StepOf(name, order)))];
 
     /// <summary>Updates after which the run ends.</summary>
     internal int End { get; } = points.Until.Length == 0 ? order.TotalSteps : StepOf(points.Until, order);
+
+    /// <summary>Steps whose checkpoints last: those of the points before the end.</summary>
+    internal IReadOnlySet<int> Resumable => resumable ??= small ? all.Select(point => point.Step).Where(step => step > 0 && step < order.TotalSteps).ToHashSet() : [];
+
+    private HashSet<int>? resumable;
 
     /// <summary>Whether the run ends here although its training may go on later: then the state is kept whatever save_every says.</summary>
     internal bool StopsAt(int step) => points.Until.Length > 0 && step == End;

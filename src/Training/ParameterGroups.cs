@@ -62,6 +62,19 @@ internal sealed class ParameterGroups : IDisposable
     internal void Step(double factor)
     {
         foreach (var (group, optimizer) in groups) optimizer.Step(group.LearningRate * factor);
+        Round();
+    }
+
+    /// <summary>See <see cref="FlatParameters.Round"/>.</summary>
+    internal void Round()
+    {
+        foreach (var (group, _) in groups) group.Parameters.Round();
+    }
+
+    /// <summary>See <see cref="FlatParameters.Collect"/>.</summary>
+    internal void Collect()
+    {
+        foreach (var (group, _) in groups) group.Parameters.Collect();
     }
 
     /// <summary>learning_rate of metrics.jsonl, the last group's, and of groups before it learning_rate/NAME.</summary>

@@ -13,15 +13,15 @@ internal sealed class Stage : IDisposable
     private readonly TrainingOptions options;
     private readonly int warmup;
 
-    internal Stage(TrainingRun run, PhaseSteps steps, LogProbEngine engine, IReadOnlyList<DataRecord> evalRecords, PrepareContext context)
+    internal Stage(TrainingRun run, PhaseSteps steps, LogProbEngine engine, IReadOnlyList<DataRecord> evalRecords, PrepareContext context, int total)
     {
         (Steps, options) = (steps, run.Options);
         var own = steps.Phase is { } phase ? run with { Method = phase.Method } : run;
         Method = own.Method;
         Policy = new TrainedPolicy(own, steps.Phase);
         Groups = new ParameterGroups(Policy.Groups, options);
-        Needs = new PassNeeds { Reference = Policy.Reference, Stored = run.StoredReference, Statistics = Method.Needs.Statistics, Split = options.GradientCheckpointing };
-        Evaluation = new Evaluation(own, engine, Policy, evalRecords, context);
+        Needs = new PassNeeds { Reference = Policy.Reference, Stored = run.StoredReference, Statistics = Method.Needs.Statistics, Recompute = options.GradientCheckpointing };
+        Evaluation = new Evaluation(own, engine, Policy, evalRecords, context, total);
         warmup = Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, steps.End - steps.Start);
     }
 

@@ -25,7 +25,7 @@ internal sealed class TrainedPolicy : IDisposable
         this.run = run;
         trainsModel = phase is null ? run.Adapter is null : phase.ModelRate > 0;
         trainsControls = phase is { ControlRate: > 0 };
-        if (trainsModel) weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)));
+        if (trainsModel) weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)), run.Options.Dtype == torch.ScalarType.BFloat16 ? run.Options.Dtype : null);
         if (run.Adapter is not null || trainsControls) sites = new FlatParameters(Own.Select(p => (p.Name, p.Tensor, WeightDecay.AppliesTo(p.Module, p.Role, p.Tensor))));
         var (both, rate) = (weights is not null && sites is not null, run.Options.LearningRate);
         Groups = [.. sites is null ? (ParameterGroup[])[] : [new(both ? "controls" : "", sites, rate * (phase?.ControlRate ?? 1))], .. weights is null ? (ParameterGroup[])[] : [new(both ? "model" : "", weights, phase?.ModelRate ?? rate)]];
@@ -64,7 +64,9 @@ internal sealed class TrainedPolicy : IDisposable
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         Tensor Now(Tensor tensor) => tensor.detach();
+        foreach (var (name, tensor) in weights?.Members ?? []) run.Model.SetWeight(name, tensor);
         look(new TrainedParts(run.Adapter is { } adapter ? Over(adapter, "", Now) : null, run.Controls?.ToDictionary(c => c.Key, c => (IReadOnlyList<AdapterSite>)(sites is null ? c.Value : Over(c.Value, c.Key, Now))), trainsModel));
+        foreach (var (name, tensor) in weights?.Leaves ?? []) run.Model.SetWeight(name, tensor);
     }
 
     public void Dispose()
@@ -88,9 +90,17 @@ internal sealed class TrainedPolicy : IDisposable
     // are trained, the former ones are kept as a second model.
     private ReferencePolicy Start()
     {
-        var model = trainsModel ? new DecoderModel(run.Model.Spec, run.Model.Weights) : run.Model;
+        var model = trainsModel ? new DecoderModel(run.Model.Spec, weights!.IsRounded ? Rounded() : run.Model.Weights) : run.Model;
         if (run.Controls is { } controls) return new ReferencePolicy(model, ModeOf(run.Beneath, controls));
         return new ReferencePolicy(model, ModeOf(run.Adapter is not { } own || own.All(site => ChangesNothing(site.Delta)) ? run.Beneath : [.. run.Beneath, own], null));
+    }
+
+    // The former weights as the policy computes with them at its start.
+    private Dictionary<string, Tensor> Rounded()
+    {
+        var rounded = run.Model.Weights.ToDictionary(w => w.Key, w => w.Value.to(run.Options.Dtype).DetachFromDisposeScope());
+        frozen.AddRange(rounded.Values);
+        return rounded;
     }
 
     // Only where switched off and as it starts are the same numbers: no trained bias, no row norms, no weights of its own.
@@ -105,11 +115,11 @@ internal sealed class TrainedPolicy : IDisposable
     // The model and the deltas compute with the flat buffers' tensors from here on.
     private ForwardMode Install()
     {
-        foreach (var (name, tensor) in weights?.Members ?? [])
+        foreach (var (name, tensor) in weights?.Leaves ?? [])
         {
             var before = run.Model.Weights[name];
             run.Model.SetWeight(name, tensor);
-            if (StartsAtReference && Reference is not null) frozen.Add(before);
+            if (StartsAtReference && Reference is not null && !weights!.IsRounded) frozen.Add(before);
             else before.Dispose(); // else two copies of the model stay in memory
         }
         if (run.Adapter is { } adapter) return ModeOf([.. run.Beneath, Over(adapter, "", tensor => tensor)], null);

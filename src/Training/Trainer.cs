@@ -28,15 +28,15 @@ public static class Trainer
         if (records.Count == 0) throw NothingToTrain(run);
         var order = new BatchOrder(records.Count, options);
         var total = order.TotalSteps;
-        var points = new PointSteps(run.Points, order);
+        var points = new PointSteps(run.Points, order, run.Adapter is not null);
 
-        var engine = options.GradientCheckpointing ? new LogProbEngine(run.Model, packRows: CheckpointedRows) : new LogProbEngine(run.Model);
+        var engine = new LogProbEngine(run.Model);
         var context = Context(run, new MaskLedger());
         var held = Trainable(run, run.EvalRecords, new MaskLedger());
-        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
+        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Inexact);
         var latest = checkpoints.Latest(points.LatestStart);
         if (latest > total) throw Beyond(latest, total, run.Folder);
-        using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, context), latest);
+        using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, context, total), latest);
         var start = latest == 0 ? new Checkpoints.State(0, 0, 0, double.NaN) : checkpoints.Restore(latest, stages.Current);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var (tokens, loss) = (start.Tokens, start.Loss);
@@ -59,7 +59,7 @@ public static class Trainer
                 if (step == stage.Steps.Start && micro == 0) StartInvariant.Check(engine, stage.Policy, groups, pass, options.Dtype, dropout is not null);
                 var result = stage.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
                 result.Numerator.backward();
-                pass.Backward();
+                pass.Backward(stage.Groups.Collect);
                 sums.Add(result);
                 tokens += TokensOf(groups, stage.Method.Needs);
             }
@@ -73,7 +73,7 @@ public static class Trainer
             List<KeyValuePair<string, double>> row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), .. stage.Row, new("loss", loss), new("grad_norm", gradNorm),
                 .. stage.Groups.LearningRates(factor), new("num_tokens", tokens), .. sums.Metrics, .. stage.Evaluation.IsDue(step + 1) ? stage.Evaluation.Measure() : []];
             log.Write(row);
-            if (points.StopsAt(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
+            if (points.StopsAt(step + 1) || points.Resumable.Contains(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), stage);
             points.Write(step + 1, stage.Policy);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });
@@ -81,9 +81,6 @@ public static class Trainer
         stages.Current.Policy.Hand();
         return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, ledger);
     }
-
-    // Rows whose graph is alive at once under gradient_checkpointing.
-    private const long CheckpointedRows = 512;
 
     // TRL's num_tokens: not what is only measured, nor the token that asks for a score.
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups, MethodNeeds needs) =>

@@ -2,7 +2,6 @@
 // experiment language's (Core's Manifests.TrainingOptions); what it allows and the trainer lacks is refused by name.
 
 using System.Text.Json.Nodes;
-using PeftAlign.Abstractions;
 using PeftAlign.Core;
 using PeftAlign.Torch;
 
@@ -49,7 +48,7 @@ public sealed record TrainingOptions
     public long Seed { get; init; } = 42;
     public long? DataSeed { get; init; }
 
-    /// <summary>Updates between passes over eval_data; 0 = none.</summary>
+    /// <summary>Updates between passes over eval_data; 0 = one pass after the last update.</summary>
     public int EvalEvery { get; init; }
 
     /// <summary>Updates between checkpoints; 0 = none.</summary>
@@ -62,7 +61,7 @@ public sealed record TrainingOptions
     /// <summary>A PEFT folder that the adapter starts from; null = a new one.</summary>
     public string? InitAdapter { get; init; }
 
-    /// <summary>What the model computes in: float32 or bfloat16. Sums, log-probs, an adapter's own tensors, gradients and the optimizer's state are float32.</summary>
+    /// <summary>What the model computes in: float32 or bfloat16. Sums, log-probs, trained weights, their gradients' sums and the optimizer's state are float32.</summary>
     public torch.ScalarType Dtype { get; init; } = torch.ScalarType.Float32;
 
     /// <summary>Keep no activations between the forward pass of a micro-batch and its backward pass; compute them again.</summary>
@@ -72,7 +71,6 @@ public sealed record TrainingOptions
     /// <param name="training">Canonical JSON, checked by the experiment language.</param>
     /// <param name="seed">The job's seed.</param>
     /// <exception cref="NotBuiltException">An option that the trainer lacks has another value than its default.</exception>
-    /// <exception cref="UserErrorException">Options contradict each other.</exception>
     public static TrainingOptions Of(JsonObject training, long seed)
     {
         var given = training.Where(o => o.Value is not null).ToDictionary(o => o.Key, o => o.Value!);
@@ -107,9 +105,10 @@ public sealed record TrainingOptions
             GradientCheckpointing = Take("gradient_checkpointing", standard.GradientCheckpointing),
             SaveEvery = Take("save_every", standard.SaveEvery),
             Dtype = DtypeOf(given),
-            EvalEvery = EvalEveryOf(given),
+            EvalEvery = Take("eval_every", standard.EvalEvery),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
+        given.Remove("eval_data"); // the job's: it opens data sets
         given.Remove("padding_free"); // batches never hold padding, whatever it says
         given.Remove("precompute_reference"); // the plan's: it makes a job of it
         foreach (var (name, value) in given) RefuseUnlessDefault(name, value);
@@ -133,14 +132,6 @@ public sealed record TrainingOptions
         "bfloat16" => torch.ScalarType.BFloat16,
         var other => throw new NotBuiltException($"dtype = {other}: small gradients vanish in it, and the loss is not scaled; take bfloat16 or float32."),
     };
-
-    // eval_data itself is the job's: it opens data sets.
-    private static int EvalEveryOf(Dictionary<string, JsonNode> given)
-    {
-        var (every, data) = (given.Remove("eval_every", out var steps) ? steps.GetValue<int>() : 0, given.Remove("eval_data"));
-        if (data && every == 0) throw new UserErrorException("eval_data is given without eval_every; say after how many steps its loss is measured, for instance eval_every: 100.");
-        return every;
-    }
 
     private static double Deserialize(JsonNode value) => System.Text.Json.JsonSerializer.Deserialize<double>(value);
 

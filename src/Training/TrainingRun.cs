@@ -9,7 +9,7 @@ namespace PeftAlign.Training;
 /// <summary>One training job: a model, data, a method, maybe an adapter, and a folder for all that it writes.</summary>
 public sealed record TrainingRun
 {
-    /// <summary>The model that is trained, or stays frozen under an adapter.</summary>
+    /// <summary>The model that is trained, or stays frozen under an adapter. Trained weights are float32, also where the options' dtype is narrower; a frozen base is of that.</summary>
     public required DecoderModel Model { get; init; }
 
     /// <summary>The model's tokenizer; null where the data are tokens already.</summary>

@@ -166,6 +166,33 @@ public sealed class FourBitCommandTests
         Directory.Delete(folder, recursive: true);
     }
 
+    // Over a 4-bit folder: sums of adapters stay adapters, all else goes through decoded weights.
+    [Test]
+    public void Merges_of_a_manifest_stand_on_a_four_bit_folder()
+    {
+        using var other = new Peftalign();
+        var manifest = other.Write("four.yaml", $$"""
+            peftalign: 1
+            name: four
+            seeds: [1, 2]
+            models: { four: { path: '{{Four}}' } }
+            datasets: { rows: { reader: jsonl, path: '{{TrainRows.Path(user)}}' } }
+            adapters: { small: { type: lora, rank: 4 } }
+            methods: { tune: { type: sft, adapter: small, max_steps: 4, batch_size: 4, learning_rate: 3.0e-3 } }
+            train: [{ models: four, datasets: rows, methods: tune }]
+            merge:
+              - { name: sum, method: linear, of: { method: tune }, across: seed, parameters: { weight: 0.5 } }
+              - { name: layered, method: ties, of: { method: tune }, across: seed, parameters: { density: { layers: [0.3, 0.9] }, weight: [{ filter: mlp, value: 1 }, { value: 0.5 }] } }
+            """);
+        other.Finish(manifest);
+        string Job(string name) => Directory.GetDirectories(Path.Combine(other.Run, "jobs")).Single(d => ((string)Peftalign.Json(Path.Combine(d, "job.json"))["label"]!).StartsWith($"merge/{name}/", StringComparison.Ordinal));
+        Assert.That((string?)Peftalign.Json(Path.Combine(Job("sum"), "result.json"))["outcome"]!["space"], Is.EqualTo("adapter"));
+        Assert.That((int)Peftalign.Json(Path.Combine(Job("sum"), "adapter", "adapter_config.json"))["r"]!, Is.EqualTo(8));
+        Assert.That((string?)Peftalign.Json(Path.Combine(Job("layered"), "result.json"))["outcome"]!["space"], Is.EqualTo("weights"));
+        Assert.That(Peftalign.Json(Path.Combine(Job("layered"), "model", "config.json"))["quantization_config"], Is.Null);
+        Assert.That(Scores(TrainRows.Path(user), "--model", Path.Combine(Job("layered"), "model")), Has.All.LessThan(0));
+    }
+
     private static void Llama7B(string folder)
     {
         File.WriteAllText(Path.Combine(folder, "config.json"), """{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": false}""");

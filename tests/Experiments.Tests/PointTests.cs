@@ -59,7 +59,7 @@ public sealed class PointTests
         var more = user.Finish(user.Write("points.yaml", Manifest + "\n" + More));
         Assert.That(File.ReadAllText(Path.Combine(tune, "log.txt")), Does.Contain("resumed from step 4"), "although save_every is 100");
         Assert.That(File.ReadLines(Path.Combine(tune, "metrics.jsonl")).Count(), Is.EqualTo(16));
-        Assert.That(more.Err, Does.StartWith("1 of 15 jobs are finished already"), "those that lack a point are not");
+        Assert.That(more.Err, Does.Contain("1 of 15 jobs are finished already"), "those that lack a point are not");
 
         // The sample-quantity curve: a number for each point, the last that of the end.
         var curve = ((int[])[5, 10, 15]).Select(step => user.Accuracy($"evaluate/preference/tiny/world/full/s3@step:{step}")).Append(user.Accuracy("evaluate/preference/tiny/world/full/s3")).ToList();
@@ -80,5 +80,29 @@ public sealed class PointTests
             foreach (var file in Directory.GetFiles(Path.Combine(whole.Run, "jobs", job!), "*", SearchOption.AllDirectories).Where(f => f.EndsWith(".safetensors", StringComparison.Ordinal) || Path.GetFileName(f) is "result.json" or "metrics.jsonl" or "results.json"))
                 if (!file.Contains("/checkpoints/", StringComparison.Ordinal))
                     Assert.That(Weights(user.Run, "jobs", job!, Path.GetRelativePath(Path.Combine(whole.Run, "jobs", job!), file)), Is.EqualTo(File.ReadAllBytes(file)), $"{job}: {file} of a run that was asked for all at once");
+    }
+
+    // Of whole weights no state is kept but the last: what a later point costs is said before and when it is paid.
+    [Test]
+    public void A_point_that_is_asked_for_too_late_says_what_it_costs()
+    {
+        using var user = new Peftalign();
+        string Asking(string points) => user.Write("late.yaml", Manifest[..Manifest.IndexOf("train:", StringComparison.Ordinal)] + $$"""
+            train:
+              - { models: [tiny], datasets: [world], methods: [full, tune] }
+            evaluate:
+              - { of: { method: [full, tune], checkpoints: {{points}} }, with: { type: preference, dataset: exam } }
+              - { of: trained, with: { type: preference, dataset: exam } }
+            """);
+        user.Finish(Asking("[5]"));
+        const string whole = "the point step:12 was not kept when the training passed it, so that it starts from the beginning; 20 of the 20 steps";
+        const string small = "the point step:12 was not kept when the training passed it, so that it goes on from step 5; 11 of the 16 steps";
+        var later = Asking("[5, 12]");
+        var dry = Peftalign.Call("run", later, "--out", user.Run, "--dry-run");
+        Assert.That(dry.Out, Does.Contain(whole).And.Contain(small), dry.All);
+        var end = File.ReadAllBytes(Path.Combine(user.Job("train/tiny/world/full/s3"), "model", "model.safetensors"));
+        Assert.That(user.Finish(later).Err, Does.Contain(whole).And.Contain(small));
+        Assert.That(File.ReadAllBytes(Path.Combine(user.Job("train/tiny/world/full/s3"), "model", "model.safetensors")), Is.EqualTo(end));
+        Assert.That(Peftalign.Call("run", later, "--out", user.Run, "--dry-run").Out, Does.Not.Contain("was not kept"));
     }
 }

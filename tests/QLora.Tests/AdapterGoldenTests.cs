@@ -12,6 +12,7 @@ using PeftAlign.Peft.Lora;
 using PeftAlign.Peft.Prompt;
 using PeftAlign.Torch;
 using PeftAlign.Training;
+using PeftAlign.Training.Tests;
 
 namespace PeftAlign.Peft.QLora.Tests;
 
@@ -82,7 +83,7 @@ public class AdapterGoldenTests
                 : Provided.Of<IAlignmentMethod, SftOptions>(new SftPlugin(), "sft", new SftOptions()),
             Adapter = adapter.Load(model.Outline("base-model"), start),
             Folder = folder.Path,
-            Options = Options(settings),
+            Options = TrajectorySettings.Options(settings),
         };
         Trainer.Train(run);
         var rows = File.ReadLines(Path.Combine(folder.Path, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!).ToList();
@@ -97,22 +98,6 @@ public class AdapterGoldenTests
         var actual = adapter.Save(model.Outline("base-model"), run.Adapter!);
         foreach (var (key, tensor) in end.Tensors) Assert.That(Golden.Worst(actual.Tensors[key], tensor), Is.LessThanOrEqualTo(ofTensors), key);
     }
-
-    private static TrainingOptions Options(JsonObject settings) => new()
-    {
-        LearningRate = (double)settings["learning_rate"]!,
-        LrScheduler = (string)settings["lr_scheduler_type"]!,
-        WarmupSteps = (int)settings["warmup_steps"]!,
-        MaxSteps = Math.Max(0, (int)settings["max_steps"]!),
-        Epochs = (double)settings["num_train_epochs"]!,
-        BatchSize = (int)settings["per_device_train_batch_size"]!,
-        GradientAccumulationSteps = (int)settings["gradient_accumulation_steps"]!,
-        WeightDecay = (double)settings["weight_decay"]!,
-        MaxGradNorm = (double)settings["max_grad_norm"]!,
-        MaxLength = (int)settings["max_length"]!,
-        Shuffle = false,
-        SaveEvery = 0,
-    };
 
     private static Tensor Gradient(IReadOnlyList<AdapterSite> sites, string key)
     {

@@ -4,7 +4,6 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Methods.Dpo;
-using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
@@ -111,10 +110,7 @@ public sealed class DpoLossTests : TrainingTest
     {
         var root = Fixtures.Golden("losses", "real");
         using var tensors = SafetensorsFile.Open(Path.Combine(root, "batch.safetensors"));
-        var model = ModelFolder.Load(Fixtures.Golden("trajectories", "base-model"));
-        var files = Fixtures.Adapter(Path.Combine(root, "adapter"));
-        var sites = Fixtures.Lora(files.Config).Load(model.Outline("base-model"), files);
-        var deltas = sites.ToDictionary(s => s.Module, s => s.Delta.With(role => s.Delta.Parameters[role].detach().clone().requires_grad_()));
+        var (model, deltas) = Fixtures.RealBatch();
         var groups = new Given(tensors).Groups;
         var engine = new LogProbEngine(model);
         var seen = 0;
@@ -131,8 +127,7 @@ public sealed class DpoLossTests : TrainingTest
                 pass.Backward();
                 AssertNear(loss.Numerator.item<double>(), Value(node["loss"])!.Value, 1e-5, id);
                 foreach (var (metric, expected) in node["metrics"]!.AsObject().Where(m => m.Key != "num_tokens")) AssertNear(loss.Metrics[metric], Value(expected)!.Value, 1e-5, $"{id}, {metric}");
-                var norm = Math.Sqrt(deltas.Values.SelectMany(d => d.Parameters.Values).Sum(p => Math.Pow(p.grad!.norm().item<double>(), 2)));
-                AssertNear(norm, Value(node["grad_norm"])!.Value, 1e-4, $"{id}, gradient norm");
+                AssertNear(Fixtures.GradientNorm(deltas), Value(node["grad_norm"])!.Value, 1e-4, $"{id}, gradient norm");
                 seen++;
             }
         });

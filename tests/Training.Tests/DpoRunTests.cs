@@ -46,47 +46,16 @@ public sealed class DpoRunTests : TrainingTest
             Assert.That((double)a["loss"]!, Is.EqualTo((double)e["loss"]!).Within(1e-5));
     }
 
-    // Smaller packs round otherwise. Adam's epsilon is large here: with the usual one it divides nearly-zero gradients by their
-    // own rounding (1e-4 to 3e-4 apart after five updates). In float64 single passes agree to 1e-9 (BatchPassTests).
+    // The same operators run on the same numbers, the dropout of 0.2 included.
     [Test]
     public void Gradient_checkpointing_changes_memory_alone()
     {
-        var options = Options with { BatchSize = 48, AdamEpsilon = 1e-2 };
-        var (kept, again) = (Run("kept", options), Run("again", options with { GradientCheckpointing = true }));
+        var options = Options with { BatchSize = 48 };
+        var (kept, again) = (Run("kept", options, new DpoOptions { DisableDropout = false }), Run("again", options with { GradientCheckpointing = true }, new DpoOptions { DisableDropout = false }));
         Trainer.Train(kept);
         Trainer.Train(again);
-        AssertSame(again, kept, 1e-5);
-    }
-
-    // One update's gradient under every way to compute it; the adapter's dropout is on.
-    [TestCase(1, 7, false, false)]
-    [TestCase(64, 256, true, false)]
-    [TestCase(4096, 256, false, true)]
-    [TestCase(50, 5, true, true)]
-    public void Packs_chunks_splits_and_shared_prompts_change_nothing(long packRows, long chunkRows, bool split, bool apart)
-    {
-        var model = ModelFolder.Load(Fixtures.Path("trajectories", "base-model"));
-        var sites = Fixtures.Lora(Config, dropout: 0.2).Attach(model.Outline("base-model"), 5);
-        using (torch.no_grad())
-            foreach (var low in sites.Select(s => (LowRank)s.Delta)) low.B.normal_(0, 0.1, new torch.Generator(7));
-        var method = Fixtures.Dpo(new DpoOptions { LossType = ["sigmoid", "aot", "sft"], LossWeights = [1, 0.5, 0.2], UseWeighting = false, LdAlpha = 0.4, DisableDropout = false });
-        var groups = method.Prepare([.. Pairs.Take(12)], new PrepareContext(null, 1024, new MaskLedger()));
-        (double Loss, List<Tensor> Gradients) Update(LogProbEngine engine, IReadOnlyList<CompletionGroup> batch, bool inParts, bool dropped)
-        {
-            var deltas = sites.ToDictionary(s => s.Module, s => s.Delta.With(role => s.Delta.Parameters[role].detach().clone().requires_grad_()));
-            using var pass = engine.Pass(batch, new ForwardMode { Deltas = deltas, Dropout = dropped ? new DropoutKey(1, 2) : null }, new PassNeeds { Reference = new(model, ForwardMode.Plain), Statistics = method.Needs.Statistics, Split = inParts });
-            var loss = method.Loss(new ScoredBatch(batch, pass.LogProbs, engine.Weights(batch)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
-            loss.Numerator.backward();
-            pass.Backward();
-            return (loss.Numerator.item<double>(), [.. deltas.Values.SelectMany(d => d.Parameters.Values).Select(p => p.grad!)]);
-        }
-        // A prompt of its own for each answer has dropout decisions of its own: it is compared without.
-        var (loss, gradients) = Update(new LogProbEngine(model), groups, inParts: false, dropped: !apart);
-        IReadOnlyList<CompletionGroup> other = apart ? [.. groups.SelectMany(g => g.Completions.Select(c => g with { Completions = [c] }))] : groups;
-        var (again, theirs) = Update(new LogProbEngine(model, packRows, chunkRows), other, split, dropped: !apart);
-        Assert.That(again, Is.EqualTo(loss).Within(1e-5));
-        foreach (var (mine, yours) in gradients.Zip(theirs))
-            Assert.That((mine - yours).abs().max().item<float>(), Is.LessThanOrEqualTo(1e-4 * Math.Max(0.1, mine.abs().max().item<float>())));
+        AssertSame(again, kept, 0);
+        Assert.That(File.ReadAllText(Path.Combine(again.Folder, "metrics.jsonl")), Is.EqualTo(File.ReadAllText(Path.Combine(kept.Folder, "metrics.jsonl"))));
     }
 
     [TestCase("sigmoid", 0.69314718055994531)]

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Training.Tests;
@@ -80,6 +81,18 @@ internal static class Fixtures
             Folder = folder,
         };
     }
+
+    /// <summary>The base model and the adapter of the golden tables on a real batch, its tensors as leaves by module.</summary>
+    internal static (DecoderModel Model, Dictionary<string, Delta> Deltas) RealBatch()
+    {
+        var model = ModelFolder.Load(Golden("trajectories", "base-model"));
+        var files = Adapter(Golden("losses", "real", "adapter"));
+        var sites = Lora(files.Config).Load(model.Outline("base-model"), files);
+        return (model, sites.ToDictionary(s => s.Module, s => s.Delta.With(role => s.Delta.Parameters[role].detach().clone().requires_grad_())));
+    }
+
+    /// <summary>The norm of all gradients of these deltas.</summary>
+    internal static double GradientNorm(Dictionary<string, Delta> deltas) => Math.Sqrt(deltas.Values.SelectMany(d => d.Parameters.Values).Sum(p => Math.Pow(p.grad!.norm().item<double>(), 2)));
 
     private static string FindRoot()
     {

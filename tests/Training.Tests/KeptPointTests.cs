@@ -89,6 +89,19 @@ public sealed class KeptPointTests : TrainingTest
         foreach (var name in (string[])["step-5.safetensors", "end.safetensors", "metrics.jsonl"]) Assert.That(Bytes(folder, name), Is.EqualTo(Bytes(whole, name)), name);
     }
 
+    // The state of an adapter's points lasts, that of whole weights does not.
+    [TestCase(true, 3)]
+    [TestCase(false, 0)]
+    public void A_point_that_is_asked_for_later_is_found_from_the_point_before_it(bool adapter, int from)
+    {
+        var (whole, folder) = (At("whole"), At("run"));
+        Train(whole, adapter, ["step:3", "step:5"]);
+        Train(folder, adapter, ["step:3"]);
+        Assert.That(Directory.GetDirectories(Path.Combine(folder, "checkpoints")).Select(Path.GetFileName), Is.EquivalentTo(adapter ? (string[])["3", "6"] : ["6"]));
+        Assert.That(Train(folder, adapter, ["step:3", "step:5"]).ResumedFrom, Is.EqualTo(from));
+        foreach (var name in (string[])["step-3.safetensors", "step-5.safetensors", "end.safetensors", "metrics.jsonl"]) Assert.That(Bytes(folder, name), Is.EqualTo(Bytes(whole, name)), name);
+    }
+
     [Test]
     public void Epochs_are_counted_in_updates_and_a_point_beyond_the_end_is_refused()
     {

@@ -6,7 +6,6 @@ using PeftAlign.Abstractions;
 using PeftAlign.Methods.Cpo;
 using PeftAlign.Methods.Kto;
 using PeftAlign.Methods.Orpo;
-using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
@@ -106,11 +105,7 @@ public sealed class ObjectiveLossTests : TrainingTest
     {
         var root = Fixtures.Golden("losses", "real");
         using var tensors = SafetensorsFile.Open(Path.Combine(root, "batch-bos.safetensors"));
-        var model = ModelFolder.Load(Fixtures.Golden("trajectories", "base-model"));
-        var files = Fixtures.Adapter(Path.Combine(root, "adapter"));
-        var sites = Fixtures.Lora(files.Config).Load(model.Outline("base-model"), files);
-        var deltas = sites.ToDictionary(s => s.Module, s => s.Delta.With(role => s.Delta.Parameters[role].detach().clone().requires_grad_()));
-        var parameters = deltas.Values.SelectMany(d => d.Parameters.Values).ToList();
+        var (model, deltas) = Fixtures.RealBatch();
         var engine = new LogProbEngine(model);
         var records = Enumerable.Range(0, 8).Select(row => new DataRecord(Row(tensors, row), "batch-bos", row + 1)).ToList();
         var seen = 0;
@@ -119,7 +114,7 @@ public sealed class ObjectiveLossTests : TrainingTest
             foreach (var @case in Fixtures.Json(Path.Combine(root, "orpo-cpo.json"))["cases"]!.AsArray().Select(n => n!.AsObject()))
             {
                 using var scope = torch.NewDisposeScope();
-                foreach (var leaf in parameters) leaf.grad = null;
+                foreach (var leaf in deltas.Values.SelectMany(d => d.Parameters.Values)) leaf.grad = null;
                 var method = Method(@case, (double?)@case["cpo_alpha"] ?? 1);
                 var groups = method.Prepare(records, new PrepareContext(null, 1024, new MaskLedger()));
                 using var pass = engine.Pass(groups, new ForwardMode { Deltas = deltas }, new PassNeeds { Statistics = method.Needs.Statistics });
@@ -129,7 +124,7 @@ public sealed class ObjectiveLossTests : TrainingTest
                 var id = @case.ToJsonString()[..120];
                 AssertNear(loss.Numerator.item<double>(), (double)@case["loss"]!, 1e-5, id);
                 foreach (var (metric, expected) in @case["metrics"]!.AsObject().Where(m => !m.Key.StartsWith("logits/", StringComparison.Ordinal))) AssertNear(loss.Metrics[metric], (double)expected!, 1e-5, $"{id}, {metric}");
-                var norm = Math.Sqrt(parameters.Sum(p => Math.Pow(p.grad!.norm().item<double>(), 2)));
+                var norm = Fixtures.GradientNorm(deltas);
                 Assert.That(double.IsFinite(norm));
                 // TRL's own is not a number where its float32 probabilities underflow.
                 if (@case["grad_norm"] is JsonValue given && given.TryGetValue<double>(out var theirs)) AssertNear(norm, theirs, 1e-4, $"{id}, gradient norm");

@@ -64,6 +64,15 @@ public sealed class ResumeTests : TrainingTest
         Assert.That(File.Exists(Path.Combine(At("whole"), "checkpoints", "6", "method.safetensors")));
     }
 
+    [Test]
+    public void Without_eval_every_eval_data_are_measured_once_after_the_last_update()
+    {
+        var run = Fixtures.SmallRun(At("once"), Options);
+        Trainer.Train(run with { EvalRecords = [.. run.Records.Take(6)] });
+        var measured = File.ReadLines(Path.Combine(At("once"), "metrics.jsonl")).Select(line => System.Text.Json.Nodes.JsonNode.Parse(line)!["eval_loss"] is not null).ToList();
+        Assert.That(measured, Is.EqualTo(Enumerable.Range(1, Steps).Select(step => step == Steps)));
+    }
+
     private string At(string name) => Directory.CreateDirectory(Path.Combine(Folder, name)).FullName;
 
     private TrainingOutcome Train(string folder, bool adapter, Action<TrainingProgress>? progress = null) => Train(folder, Options, adapter, progress);

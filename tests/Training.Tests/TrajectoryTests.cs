@@ -49,6 +49,20 @@ public sealed class TrajectoryTests : TrainingTest
         foreach (var tensor in final) AssertNear(run.Model.Weights[tensor.Name["final/".Length..]], snapshots.Tensor(tensor.Name), 1e-4, tensor.Name);
     }
 
+    // Through float32 master weights; TRL's float32 losses to bfloat16's rounding.
+    [TestCase("sft-full")]
+    [TestCase("dpo-full")]
+    public void Full_fine_tuning_in_bfloat16(string name)
+    {
+        var root = Fixtures.Golden("trajectories");
+        var run = Run(root, name, null);
+        Trainer.Train(run with { Options = run.Options with { Dtype = torch.ScalarType.BFloat16 } });
+        var history = Fixtures.Json(Path.Combine(root, name, "run.json"))["history"]!.AsArray();
+        var losses = File.ReadLines(Path.Combine(Folder, "metrics.jsonl")).Select(line => (double)JsonNode.Parse(line)!["loss"]!).ToList();
+        Assert.That(losses, Is.EqualTo(history.Select(row => (double)row!["loss"]!)).Within(2).Percent);
+        Assert.That(losses, Is.Not.EqualTo(history.Select(row => (double)row!["loss"]!)).Within(1e-3).Percent);
+    }
+
     private void Lora(string root, string name, double tolerance)
     {
         var start = Fixtures.Adapter(Path.Combine(root, name, "adapter_init"));
@@ -74,21 +88,7 @@ public sealed class TrajectoryTests : TrainingTest
             Method = (string)golden["trainer"]! == "dpo" ? Fixtures.Dpo(DpoOptions(settings)) : Fixtures.Sft(),
             Adapter = attach?.Invoke(model, "base-model"),
             Folder = Folder,
-            Options = new TrainingOptions
-            {
-                LearningRate = (double)settings["learning_rate"]!,
-                LrScheduler = (string)settings["lr_scheduler_type"]!,
-                WarmupSteps = (int)settings["warmup_steps"]!,
-                MaxSteps = Math.Max(0, (int)settings["max_steps"]!),
-                Epochs = (double)settings["num_train_epochs"]!,
-                BatchSize = (int)settings["per_device_train_batch_size"]!,
-                GradientAccumulationSteps = (int)settings["gradient_accumulation_steps"]!,
-                WeightDecay = (double)settings["weight_decay"]!,
-                MaxGradNorm = (double)settings["max_grad_norm"]!,
-                MaxLength = (int)settings["max_length"]!,
-                Shuffle = false,
-                SaveEvery = 0,
-            },
+            Options = TrajectorySettings.Options(settings),
         };
     }
 

@@ -108,7 +108,7 @@ let private dataAndRecords: OptionSchema list =
         integer "keep_checkpoints" null "[1,)" "How many of the latest checkpoints stay."
         |> aka [ "save_total_limit" ]
         |> recorded
-        integer "eval_every" null "[1,)" "Steps between passes over eval_data."
+        integer "eval_every" null "[1,)" "Steps between passes over eval_data; without it there is one pass, after the last step."
         |> aka [ "eval_steps" ]
         |> onlyWith "eval_data"
         option "eval_data" "dataset" null "" "A data set whose loss is measured."

@@ -55,7 +55,7 @@ internal static class RunCommand
                 ["counts"] = new JsonObject(planned.Plan.Counts.Select(c => new KeyValuePair<string, JsonNode?>(c.Key, c.Value))),
                 ["forecast"] = forecast.Document(),
                 ["matrix"] = matrix.Document(),
-                ["jobs"] = new JsonArray([.. plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.IsFinished(j) })]),
+                ["jobs"] = new JsonArray([.. plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.IsFinished(j), ["repeats_from_step"] = Repeats.Of(planned.Run, j)?.From })]),
             },
             () =>
             [
@@ -63,7 +63,7 @@ internal static class RunCommand
                 .. forecast.Lines(),
                 .. matrix.Lines(),
                 "jobs:",
-                .. plan.Jobs.Take(JobsToldAtMost).Select(j => $"  {j.Label}{(planned.Run.IsFinished(j) ? " (finished)" : "")}"),
+                .. plan.Jobs.Take(JobsToldAtMost).Select(j => $"  {j.Label}{(planned.Run.IsFinished(j) ? " (finished)" : Repeats.Of(planned.Run, j) is { } repeats ? $" ({repeats.Text})" : "")}"),
                 .. plan.Jobs.Count > JobsToldAtMost ? [$"  and {plan.Jobs.Count - JobsToldAtMost} more (--json has all)"] : (string[])[],
             ]);
         return ExitCode.Done;
@@ -94,6 +94,8 @@ internal static class RunCommand
         RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
         var files = new FileHashes(planned.Plugins);
         ChangedFiles.Handle(planned.Plan, run, files, strict, output);
+        foreach (var job in planned.Plan.Jobs)
+            if (Repeats.Of(run, job) is { } repeats) output.Remark($"{job.Label}: {repeats.Text}");
         var preparation = new JobPreparation(run, planned.Root, planned.Plugins.ToDictionary(p => p.Key, p => p.Value.Path), threads, inexact, files)
         {
             Trackers = [.. planned.Whole.Trackers.Select(tracker => new TrackerSpec(tracker.Name, JsonNode.Parse(tracker.Options)!.AsObject()))],

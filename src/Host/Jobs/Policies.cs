@@ -121,10 +121,9 @@ internal static class Policies
     /// <param name="place">Where it lies.</param>
     /// <param name="over">A quantisation that a new adapter asks for; null = the policy's own.</param>
     /// <param name="scoreSeed">With a score head of one number, which a language model gets anew from this seed; null = as it is.</param>
-    /// <param name="dtype">What the base computes in.</param>
+    /// <param name="dtype">Of the weights; a model with a score head has float32.</param>
     internal static Policy Load(JobContext job, PolicyPlace place, JsonNode? over = null, ulong? scoreSeed = null, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
-        if (scoreSeed is not null && dtype != torch.ScalarType.Float32) throw new UserErrorException("dtype bfloat16 is for language models; a reward model is trained in float32. Leave dtype out.");
         void Warn(string warning) => job.Logger.LogWarning("{Warning}", warning);
         var (architectures, quantization) = (PluginArchitectures.Of(job.Plugins), Quantization(job, place, over));
         DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, Warn, architectures, quantization) : ModelFolder.Load(place.Base, Warn, architectures, dtype, quantization);

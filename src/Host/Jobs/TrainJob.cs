@@ -9,6 +9,7 @@ using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 using PeftAlign.Training;
 
@@ -21,9 +22,12 @@ internal static class TrainJob
         var spec = job.Spec.Options;
         var place = Policies.Place(job, spec["policy"]!).Plain;
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
-        var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, TrainingOptions.Of(spec["training"]!.AsObject(), 0).Dtype);
+        var options = Options(job);
+        if (method.Needs.Scores && options.Dtype != torch.ScalarType.Float32) throw new UserErrorException("dtype bfloat16 is for language models; a reward model is trained in float32. Leave dtype out.");
+        // Weights that are trained are held in float32 whatever the model computes in.
+        var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, spec["adapter"] is null ? torch.ScalarType.Float32 : options.Dtype);
         if (method is IAddsTokens { NewTokens: var tokens }) policy = Grown(job, place, policy, tokens);
-        var options = Options(job, policy.Model.Spec);
+        options = Within(options, policy.Model.Spec, job.Logger);
         var start = TrainingStart.Of(job, place, policy, options, method);
         options = AfterFront(job, options, policy, start);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
@@ -91,12 +95,14 @@ internal static class TrainJob
         if (ledger.RowsWithEmptyAnswer > 0) yield return $"{ledger.RowsWithEmptyAnswer} of {ledger.Rows} rows have an empty answer";
     }
 
-    /// <summary>The options of the loop, with rows no longer than the model's positions.</summary>
-    internal static TrainingOptions Options(JobContext job, DecoderSpec model)
+    /// <summary>The options of the loop.</summary>
+    internal static TrainingOptions Options(JobContext job) => TrainingOptions.Of(job.Spec.Options["training"]!.AsObject(), (long)job.Spec.Options["seed"]!);
+
+    /// <summary>With rows no longer than the model's positions.</summary>
+    internal static TrainingOptions Within(TrainingOptions options, DecoderSpec model, ILogger logger)
     {
-        var options = TrainingOptions.Of(job.Spec.Options["training"]!.AsObject(), (long)job.Spec.Options["seed"]!);
         if (options.MaxLength <= model.MaxPositions) return options;
-        job.Logger.LogWarning("max_length {Given} is more than the model's {Positions} positions; rows are cut there", options.MaxLength, model.MaxPositions);
+        logger.LogWarning("max_length {Given} is more than the model's {Positions} positions; rows are cut there", options.MaxLength, model.MaxPositions);
         return options with { MaxLength = (int)model.MaxPositions };
     }
 

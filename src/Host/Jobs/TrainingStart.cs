@@ -46,8 +46,6 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (controls is not null) return ControlStart.Of(job, policy, options, controls);
         if (job.Spec.Options["adapter"] is not { } contract)
         {
-            if (options.Dtype != torch.ScalarType.Float32)
-                throw new UserErrorException("dtype bfloat16 is for an adapter over a bfloat16 base; all weights are trained in float32. Name an adapter, or leave dtype out.");
             if (options.InitAdapter is not null) throw new UserErrorException("init_adapter starts an adapter, but this training has none; name one (adapter: ...), or leave init_adapter out.");
             if (policy.Model.Quantized.Count > 0)
                 throw new UserErrorException($"{policy.Model.Quantized.Count} matrices of this base are in 4 bits, which are frozen, and this training has no adapter; name one (adapter: lora), or train a full-precision base (adapter merge decodes).");

@@ -49,7 +49,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
         var model = architectures.Describe(config);
         if (method.Needs.Scores) model = ClassifierFolder.WithScores(model);
-        var options = TrainJob.Options(job, model);
+        var options = TrainJob.Within(TrainJob.Options(job), model, job.Logger);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
         var context = new PrepareContext(ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, options.MaxLength, new MaskLedger())
@@ -76,7 +76,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            BaseBytes(model, weights, config.IsQuantized, quantization, options.Dtype), Costs.Weights(0, trainable, adapter is not null), Costs.Activations(model, tokens, longest));
+            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Weights(0, trainable, adapter is not null, adapter is null && options.Dtype != torch.ScalarType.Float32),
+            options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest) : Costs.Activations(model, tokens, longest));
     }
 
     // The weights in the type of the arithmetic, those in fewer bits as they are and one of them decoded. The trained numbers come on

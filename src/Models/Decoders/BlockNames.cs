@@ -31,7 +31,12 @@ internal sealed class BlockNames
         (AttentionEndNorm, FeedForwardEndNorm) = (Named(block.AttentionEndNorm), Named(block.FeedForwardEndNorm));
         (AttentionInputs, AttentionOutput) = ([.. block.AttentionInputs.Select(Placed)], Placed(block.AttentionOutput));
         (FeedForwardInputs, FeedForwardOutput) = ([.. block.FeedForwardInputs.Select(Placed)], Placed(block.FeedForwardOutput));
+        string?[] norms = [AttentionNorm, FeedForwardNorm, QueryNorm, KeyNorm, AttentionEndNorm, FeedForwardEndNorm];
+        Modules = [.. AttentionInputs.Append(AttentionOutput).Concat(FeedForwardInputs).Append(FeedForwardOutput).Select(linear => linear.Name), .. norms.OfType<string>()];
     }
+
+    /// <summary>All modules with tensors of their own.</summary>
+    internal IReadOnlyList<string> Modules { get; }
 
     /// <summary>Number of the block.</summary>
     internal int Layer { get; }

@@ -81,18 +81,18 @@ public sealed class DecoderModel
         var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
         var x = Embed(pack, mode); // (R, d)
         if ((pack.Attention as IAllBlocks)?.Blocks(x, rotary) is { } all) x = all;
-        else foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode);
+        else foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode, mode.Recomputes);
         return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
     }
 
-    /// <summary>(V, d) the head's matrix in a forward mode; a copy where a delta changes it.</summary>
-    internal Tensor HeadUnder(ForwardMode mode)
+    /// <summary>The head in a forward mode.</summary>
+    internal HeadForm HeadUnder(ForwardMode mode)
     {
         var layer = new Layer(Spec.Names.Head, Head);
+        if (!Spec.TiedHead) return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Head));
         // A tied head follows the trained rows of the embedding, which are new tokens' vectors in both places; a change of the
         // embedding of another kind leaves the head as it is, as in PEFT.
-        if (Spec.TiedHead) return mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta && Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() is { } rows ? Deltas.Merged(layer, rows).Weight.to(Head.dtype) : Head;
-        return mode.Deltas.GetValueOrDefault(Spec.Names.Head) is { } change ? Deltas.Merged(layer, change).Weight.to(Head.dtype) : Head;
+        return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta ? Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() : null);
     }
 
     /// <summary>A module's own tensors, as checkpoints store them.</summary>
@@ -131,6 +131,18 @@ public sealed class DecoderModel
     {
         var layer = new Layer(module, weights[module + ".weight"]) { IsEmbedding = true };
         return Deltas.ByRow(module, pack, mode, delta => Deltas.Embedding(layer, rows, delta, padding));
+    }
+
+    // What the block reads beside its input lives no longer than this pass, and so flows in too.
+    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, bool recompute) => recompute
+        ? Recomputed.Of(inputs => [Block(inputs[0], block, pack, form.Over([.. inputs.Skip(1)]), mode)], [x, .. form.Tensors], TrainedIn(block, pack, mode))[0]
+        : Block(x, block, pack, form, mode);
+
+    private List<Tensor> TrainedIn(BlockNames block, Pack pack, ForwardMode mode)
+    {
+        var deltas = mode.Controls.Where(c => pack.RowsUnder(c.Key) is not null).Select(c => c.Value).Prepend(mode.Deltas).ToList();
+        var own = block.Modules.SelectMany(module => (Tensor?[])[weights.GetValueOrDefault(module + ".weight"), weights.GetValueOrDefault(module + ".bias")]);
+        return [.. block.Modules.SelectMany(module => deltas.SelectMany(of => of.TryGetValue(module, out var delta) ? delta.Parameters.Values : [])).Concat(own).OfType<Tensor>().Distinct()];
     }
 
     // A scope per block: what the backward pass needs it keeps itself, the rest is freed before the next block.

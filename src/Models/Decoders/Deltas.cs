@@ -53,7 +53,7 @@ internal static class Deltas
     private static Tensor Linear(Layer layer, Tensor x, Delta? delta, Pack pack, ForwardMode mode) =>
         delta is null ? layer.Product(x) : Linear(layer, x, delta, (input, rate) => Dropped(input, rate, layer.Module, pack, mode));
 
-    /// <summary>A linear layer's output under a delta.</summary>
+    /// <summary>A linear layer's, or the head's, output under a delta.</summary>
     /// <param name="layer">The layer.</param>
     /// <param name="x">(R, in) its input.</param>
     /// <param name="delta">The change.</param>
@@ -64,8 +64,10 @@ internal static class Deltas
         var changed = layer.Under(delta);
         foreach (var scale in parts.OfType<Scale>().Where(s => s.OfInputs)) x = (x * scale.Values).to(x.dtype);
         var y = changed.Product(x);
-        foreach (var low in parts.OfType<LowRank>())
+        foreach (var part in parts)
         {
+            if (part is TokenRows rows) y = y.index_copy_(1, torch.tensor(rows.Tokens.ToArray(), device: y.device), F.linear(x, rows.Values.to(x.dtype)));
+            if (part is not LowRank low) continue;
             var dropped = drop(x, low.Dropout);
             y = low.Magnitude is null ? Add(y, low, dropped) : (y + Turned(changed, low, dropped)).to(y.dtype);
         }
@@ -92,7 +94,7 @@ internal static class Deltas
         return x;
     }
 
-    /// <summary>The module's tensors with the delta inside: what merging writes, and what a head multiplies with.</summary>
+    /// <summary>The module's tensors with the delta inside: what merging writes, and what a decoding head multiplies with.</summary>
     /// <param name="layer">The module.</param>
     /// <param name="delta">The change.</param>
     /// <exception cref="UserErrorException">The delta is none that weights can hold.</exception>

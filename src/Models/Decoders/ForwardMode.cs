@@ -24,6 +24,9 @@ public sealed record ForwardMode
 
     /// <summary>Key of this step's dropout; null = none.</summary>
     public DropoutKey? Dropout { get; init; }
+
+    /// <summary>Whether the graph keeps each block's input alone, and the backward pass computes the blocks again; the pack must live until then.</summary>
+    internal bool Recomputes { get; init; }
 }
 
 /// <summary>With module, record and position this fixes every dropout decision, whatever the packing.</summary>

@@ -17,7 +17,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     /// <param name="Low">Its change, or null.</param>
     private sealed record Part(Layer Layer, LowRank? Low);
 
-    /// <summary>The layers' outputs; null where one of them needs another way (dropout, DoRA, a trained bias, other dtypes, controls, fewer bits), or none is changed.</summary>
+    /// <summary>The layers' outputs; null where one of them needs another way (dropout, DoRA, a trained bias, other dtypes, controls), or none is changed.</summary>
     /// <param name="layers">Layers of one input.</param>
     /// <param name="x">(R, in)</param>
     /// <param name="mode">Deltas and dropout.</param>
@@ -35,7 +35,11 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         return factors.Length == 0 ? null : [.. apply([x, parts, .. factors])];
     }
 
-    private static bool IsFrozen(Layer layer, Tensor x) => layer.Stored is { requires_grad: false } weight && weight.dtype == x.dtype && layer.Bias is not { requires_grad: true };
+    private static bool IsFrozen(Layer layer, Tensor x) => layer.Bias is not { requires_grad: true }
+        && (layer.Quantized is { } quantized ? (quantized.Matrix.ComputeType ?? x.dtype) == x.dtype : layer.Stored is { requires_grad: false } weight && weight.dtype == x.dtype);
+
+    // (out, in); of a matrix in fewer bits until the next one is asked for.
+    private static Tensor Matrix(Layer layer, torch.ScalarType type) => layer.Quantized is { } quantized ? QuantizedProduct.Decoded(quantized.Matrix, type) : layer.Matrix;
 
     private static bool IsPlain(Delta delta, Tensor x, ForwardMode mode) =>
         delta is LowRank { Magnitude: null, Bias: null, Start: null } low && low.A.dtype == x.dtype && (low.Dropout == 0 || mode.Dropout is not { Activations: true });
@@ -48,7 +52,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         var (outputs, first) = (new List<Tensor>(), 0L);
         foreach (var (layer, low) in parts)
         {
-            var y = F.linear(x, layer.Matrix, layer.Bias);
+            var y = F.linear(x, Matrix(layer, x.dtype), layer.Bias);
             if (low is not null) y.addmm_(z.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), alpha: (float)low.Scale);
             outputs.Add(y.MoveToOuterDisposeScope());
         }
@@ -82,7 +86,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     private static Tensor Below((Layer Layer, double? Scale)[] parts, List<Tensor> grads, Tensor dz, List<Tensor> factors)
     {
         var dx = dz.mm(torch.cat(factors.Where((_, k) => k % 2 == 0).ToList()));
-        foreach (var (k, (layer, _)) in parts.Index()) dx.addmm_(grads[k], layer.Matrix);
+        foreach (var (k, (layer, _)) in parts.Index()) dx.addmm_(grads[k], Matrix(layer, dx.dtype));
         return dx;
     }
 

@@ -52,8 +52,9 @@ internal sealed class QuantizedProduct : torch.autograd.SingleTensorFunction<Qua
         return [grad_output.to(compute).mm(Decoded(matrix, compute)).to(type)];
     }
 
+    /// <summary>(out, in) the full matrix until the next one is asked for on this thread.</summary>
     // On a device the caching allocator gives the same memory again, and a stream's work is in order.
-    private static Tensor Decoded(QuantizedMatrix matrix, torch.ScalarType type)
+    internal static Tensor Decoded(QuantizedMatrix matrix, torch.ScalarType type)
     {
         if (matrix.Device.type != DeviceType.CPU) return Full(matrix, type);
         var size = matrix.Outputs * matrix.Inputs * type.ElementSize();

@@ -1,6 +1,6 @@
 // A micro-batch's log-probs as leaves of a graph of their own. The method's loss is made from them and goes back to them; from there
 // Backward goes on through the model, pack by pack. So a method never sees packs, and a pack's graph may be made anew when its turn
-// comes (split) instead of being kept: a third more arithmetic, and memory for one pack instead of the batch.
+// comes instead of being kept.
 
 using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
@@ -24,8 +24,8 @@ public sealed record PassNeeds
     /// <summary>Per-token statistics of the policy by name.</summary>
     public IReadOnlyList<string> Statistics { get; init; } = [];
 
-    /// <summary>Keep no graph; each pack is computed again, with its graph, when Backward comes to it.</summary>
-    public bool Split { get; init; }
+    /// <summary>Keep each block's input alone, and compute the blocks again when Backward comes to them (gradient checkpointing); of many packs, keep nothing at all of the last.</summary>
+    public bool Recompute { get; init; }
 }
 
 /// <summary>One forward pass over a micro-batch; lives in the dispose scope where it was made.</summary>
@@ -53,7 +53,8 @@ public sealed class BatchPass : IDisposable
     public IReadOnlyDictionary<string, Tensor> Statistics { get; }
 
     /// <summary>Adds to the gradients of the model's trainable tensors what follows from the gradients of the leaves. Once.</summary>
-    public void Backward()
+    /// <param name="after">Called after each pack, as its gradients have come; null for nothing.</param>
+    public void Backward(Action? after = null)
     {
         var leaves = Leaves(LogProbs, Statistics).Select(leaf => leaf.grad).ToList();
         foreach (var part in parts)
@@ -65,6 +66,7 @@ public sealed class BatchPass : IDisposable
             var flows = part.Pack.WithGradient.Contains(false) ? torch.tensor(part.Pack.WithGradient.ToArray(), device: outputs[0].device) : null;
             var gradients = outputs.Select((output, k) => leaves[k] is { } g ? Own(g.index_select(0, part.Slots), flows) : torch.zeros_like(output)).ToList();
             torch.autograd.backward(outputs, gradients);
+            after?.Invoke();
         }
     }
 

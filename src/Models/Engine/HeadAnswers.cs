@@ -43,6 +43,9 @@ internal sealed class HeadAnswers
     /// <summary>Whether the mean over the vocabulary of the log-probs is asked for.</summary>
     internal bool MeanLogProb { get; }
 
+    /// <summary>Whether anything without gradient is asked for.</summary>
+    internal bool Asks => parts.Count > 0;
+
     /// <summary>(N) each, in the log-probs' dtype, once all chunks were taken.</summary>
     internal IReadOnlyDictionary<string, Tensor> Statistics => joined;
 

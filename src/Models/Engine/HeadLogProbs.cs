@@ -4,6 +4,7 @@
 // trained head the backward pass computes the logits again.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Engine;
@@ -57,7 +58,8 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         }
         var (hidden, head, targets) = (saved[0], saved[1], saved[2]);
         var dhidden = torch.empty_like(hidden);
-        var dhead = torch.zeros_like(head);
+        var narrow = head.dtype is torch.ScalarType.BFloat16 or torch.ScalarType.Float16;
+        var dhead = torch.zeros(head.shape, narrow ? torch.float32 : head.dtype, head.device); // a sum over many rows
         foreach (var (h, y, first) in Chunks(hidden, targets, answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
@@ -68,27 +70,28 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
             if (mean is not null) dlogits.add_(mean / head.size(0));
             dlogits = Uncapped(dlogits.scatter_add_(1, y.unsqueeze(1), target), logits, answers.Cap).to(h.dtype);
             dhidden.narrow(0, first, h.size(0)).copy_(dlogits.mm(head));
-            dhead.addmm_(dlogits.t(), h);
+            if (narrow) dhead.add_(dlogits.t().mm(h));
+            else dhead.addmm_(dlogits.t(), h);
         }
-        return [dhidden, dhead, null];
+        return [dhidden, dhead.to(head.dtype), null];
     }
 
     /// <summary>Without gradients: log-probs, whether each target is the most probable token, and the most probable ones.</summary>
     /// <param name="hidden">(N, d)</param>
-    /// <param name="head">(V, d)</param>
+    /// <param name="head">The head.</param>
     /// <param name="targets">(N) int64.</param>
     /// <param name="top">Most probable tokens to report.</param>
     /// <param name="rows">Rows of one chunk.</param>
     /// <param name="cap">Of the logits; 0 for none.</param>
-    internal static IEnumerable<TokenScore> Scored(Tensor hidden, Tensor head, Tensor targets, int top, long rows = ChunkRows, double cap = 0)
+    internal static IEnumerable<TokenScore> Scored(Tensor hidden, HeadForm head, Tensor targets, int top, long rows = ChunkRows, double cap = 0)
     {
         foreach (var (h, y, _) in Chunks(hidden, targets, rows))
         {
             using var scope = torch.NewDisposeScope();
-            var logProbs = LogSoftmax(Logits(h, head, cap));
+            var logProbs = LogSoftmax(head.Logits(h, cap));
             var values = logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray();
             var hits = logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray();
-            var best = top > 0 ? Top(logProbs, Math.Min(top, head.size(0))) : null;
+            var best = top > 0 ? Top(logProbs, Math.Min(top, logProbs.size(1))) : null;
             for (var k = 0; k < values.Length; k++) yield return new TokenScore(values[k], hits[k], best?[k] ?? []);
         }
     }
@@ -107,7 +110,8 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         return cap == 0 ? logits : logits.div_(cap).tanh().mul_(cap);
     }
 
-    private static Tensor LogSoftmax(Tensor logits) =>
+    /// <summary>In float32, or float64 of such logits.</summary>
+    internal static Tensor LogSoftmax(Tensor logits) =>
         logits.log_softmax(-1, logits.dtype == torch.float64 ? torch.float64 : torch.float32);
 
     // d log p(y) / d h = W[y] - p W, or with a cap (onehot(y) - p) (1 - (logits / cap)^2) W. Overwrites the log-probs.

@@ -12,6 +12,9 @@ namespace PeftAlign.Models.Engine;
 /// <param name="chunkRows">Most rows of the output head at once (likewise).</param>
 public sealed partial class LogProbEngine(DecoderModel model, long packRows = 2048, long chunkRows = HeadLogProbs.ChunkRows)
 {
+    // Of a pass that recomputes: of so many rows the blocks' inputs are kept; packs behind them keep nothing.
+    private const long KeptRows = 1 << 13;
+
     /// <summary>
     /// Log-probs of every completion token of the groups, in order of groups, completions, tokens; 0 where a token's
     /// weight is 0. A model with a score head gives the score of what stands before a token in its place. With gradients where the mode's deltas or the weights ask for them and the completion does.
@@ -45,23 +48,26 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     public BatchPass Pass(IReadOnlyList<CompletionGroup> groups, ForwardMode mode, PassNeeds needs)
     {
         Check(groups, mode);
+        if (needs.Recompute) mode = mode with { Recomputes = true };
         var stored = needs.Stored?.Find(groups, model.Device);
         if (stored is not null) needs = needs with { Reference = null };
         else if (needs is { Stored: not null, Reference: null })
             throw new UserErrorException("The stored reference log-probs lack an answer of this batch, and the reference itself is not loaded; leave precompute_reference out.");
         var sharing = needs.Reference is { } same && ReferenceEquals(same.Model, model) && mode.Dropout is not { HiddenPast: > 0 } && Fronts.Of(model.Spec, mode).SameFor(groups, Fronts.Of(model.Spec, same.Mode)) ? same : null;
         var (parts, answers, reference) = (new List<BatchPass.Part>(), new List<HeadAnswers>(), new List<Tensor>());
-        var (logProbs, means) = (new List<Tensor>(), new List<Tensor>());
+        var (logProbs, means, rows) = (new List<Tensor>(), new List<Tensor>(), 0L);
         foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode), dropout: mode.Dropout))
         {
-            using var off = needs.Split || !pack.WithGradient.Contains(true) ? torch.no_grad() : null;
-            var asked = Asked(model, needs.Statistics);
+            using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
+            var (asked, keeps) = (Asked(model, needs.Statistics), off is null && (!needs.Recompute || (rows += pack.Tokens.numel()) <= KeptRows));
             var outputs = Outputs(pack, mode, asked);
-            parts.Add(new BatchPass.Part(pack, torch.tensor(pack.Slots.ToArray(), device: model.Device), off is null ? outputs : null));
+            parts.Add(new BatchPass.Part(pack, torch.tensor(pack.Slots.ToArray(), device: model.Device), keeps ? outputs : null));
             answers.Add(asked);
             logProbs.Add(outputs[0].detach());
             if (asked.MeanLogProb) means.Add(outputs[1].detach());
             if (sharing is not null) reference.Add(Frozen(sharing, pack));
+            if (keeps) continue;
+            foreach (var output in outputs) output.Dispose(); // and its graph
         }
         Tensor Joined(IReadOnlyList<Tensor> values) => values.Count == 0
             ? torch.zeros([TokensOf(groups)], ResultType, model.Device)
@@ -90,7 +96,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
             using (pack)
             {
                 using var scope = torch.NewDisposeScope();
-                var logits = HeadLogProbs.Logits(model.Forward(pack, mode), model.HeadUnder(mode), model.Spec.LogitCap ?? 0);
+                var logits = model.HeadUnder(mode).Logits(model.Forward(pack, mode), model.Spec.LogitCap ?? 0);
                 results.AddRange(pack.Segments.Select(s => logits.narrow(0, s.Start + s.Front.Tokens, s.Length - s.Front.Tokens).MoveToOuterDisposeScope()));
             }
         }
@@ -134,8 +140,9 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
 
     private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
 
-    // Frequencies that depend on a sequence's length do not count the token that asks for its score.
-    private Place Place { get; } = Engine.Place.Of(model) is { LengthClass: { } of } place && model.Spec.Labels is not null ? place with { LengthClass = length => of(length - 1) } : Engine.Place.Of(model);
+    // Asked each time, since a training may change the type of the weights. Frequencies that depend on a sequence's length do not count
+    // the token that asks for its score.
+    private Place Place => Engine.Place.Of(model) is { LengthClass: { } of } place && model.Spec.Labels is not null ? place with { LengthClass = length => of(length - 1) } : Engine.Place.Of(model);
 
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
 
@@ -153,11 +160,18 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     private Tensor[] Outputs(Pack pack, ForwardMode mode, HeadAnswers answers)
     {
         using var scope = torch.NewDisposeScope();
-        var rows = model.Forward(pack, mode).index_select(0, pack.HeadRows);
-        var head = model.HeadUnder(mode);
-        IReadOnlyList<Tensor> outputs = model.Spec.Labels is null ? HeadLogProbs.apply(rows, head, pack.Targets, answers) : [rows.mm(head.t()).select(1, 0).to(ResultType)];
+        var outputs = Answers(model.Forward(pack, mode), pack, mode, answers);
         foreach (var tensor in outputs.Concat(answers.Statistics.Values)) tensor.MoveToOuterDisposeScope();
         return [.. outputs];
+    }
+
+    private IReadOnlyList<Tensor> Answers(Tensor hidden, Pack pack, ForwardMode mode, HeadAnswers answers)
+    {
+        var (rows, head) = (hidden.index_select(0, pack.HeadRows), model.HeadUnder(mode));
+        if (head.Change is null && model.Spec.Labels is null) return HeadLogProbs.apply(rows, head.Layer.Weight, pack.Targets, answers);
+        Tensor Mask(double rate) => DropoutMask.Of(mode.Dropout!, model.Spec.Names.Head, rate, pack, hidden).index_select(0, pack.HeadRows);
+        if (model.Spec.Labels is null) return AdaptedHead.LogProbs(head, rows, pack.Targets, answers, mode.Dropout is { Activations: true } ? Mask : null);
+        return [head.Logits(rows, 0, (x, rate) => rate > 0 && mode.Dropout is { Activations: true } ? x * Mask(rate) : x).select(1, 0).to(ResultType)];
     }
 
     // A reference of other weights, or with other virtual tokens, has packs of its own: its positions, and how a row's length turns
@@ -172,8 +186,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var rows = model.Forward(pack, reference.Mode).index_select(0, pack.HeadRows);
-        return HeadLogProbs.apply(rows, model.HeadUnder(reference.Mode), pack.Targets, Asked(model))[0].MoveToOuterDisposeScope();
+        return Answers(model.Forward(pack, reference.Mode), pack, reference.Mode, Asked(model))[0].MoveToOuterDisposeScope();
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);

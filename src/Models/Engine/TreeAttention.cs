@@ -108,4 +108,14 @@ internal sealed record AttentionForm(Rotary? Rotary, double Scale, double? Cap =
 {
     /// <summary>(P, G, D) keys and values that stand before the rows of groups, see <see cref="Front"/>; null where none do.</summary>
     internal (Tensor Keys, Tensor Values)? Prefix { get; init; }
+
+    /// <summary>Its tensors in the order that <see cref="Over"/> takes.</summary>
+    internal IEnumerable<Tensor> Tensors => [.. Rotary is null ? (Tensor[])[] : [Rotary.Cos, Rotary.Sin], .. Prefix is var (keys, values) ? (Tensor[])[keys, values] : []];
+
+    /// <summary>The same over other tensors.</summary>
+    internal AttentionForm Over(IReadOnlyList<Tensor> tensors) => this with
+    {
+        Rotary = Rotary is null ? null : new Rotary(tensors[0], tensors[1]),
+        Prefix = Prefix is null ? null : (tensors[^2], tensors[^1]),
+    };
 }

@@ -159,12 +159,13 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
         return torch.tensor(places, [pasts.Count, longest], device: model.Device);
     }
 
-    // Once, since a delta of the head makes a matrix of its own.
+    // Once, since a changed head makes a matrix of its own, by which a step is one product.
     private static Layer Head(DecoderModel model, ForwardMode mode)
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var matrix = model.HeadUnder(mode);
+        var form = model.HeadUnder(mode);
+        var matrix = form.Change is { } change ? Deltas.Merged(form.Layer, change).Weight.to(model.Head.dtype) : form.Layer.Weight;
         return new Layer("", ReferenceEquals(matrix, model.Head) ? matrix : matrix.DetachFromDisposeScope());
     }
 

@@ -20,11 +20,32 @@ public sealed class JoinedLowRankTests : ScopedTest
         ["v"] = new LowRank(Draw("va", 2, 5).requires_grad_(), Draw("vb", 4, 2).requires_grad_(), 1.3, dropout),
     };
 
-    [TestCase(true)]
-    [TestCase(false)]
-    public void Outputs_and_gradients_are_each_layers_own(bool below)
+    // Stands for a matrix in fewer bits: it is there only while it is decoded.
+    private sealed class Decoded(Tensor matrix) : QuantizedMatrix(matrix.size(0), matrix.size(1))
+    {
+        public override torch.Device Device => matrix.device;
+
+        public override torch.ScalarType StoredType => matrix.dtype;
+
+        public override long Bytes => 0;
+
+        public override IReadOnlyDictionary<string, Tensor> Parts => new Dictionary<string, Tensor>();
+
+        public override void Decode(Tensor target) => target.copy_(matrix);
+
+        protected override void Dispose(bool disposing)
+        {
+        }
+    }
+
+    [TestCase(true, false)]
+    [TestCase(false, false)]
+    [TestCase(true, true)]
+    [TestCase(false, true)]
+    public void Outputs_and_gradients_are_each_layers_own(bool below, bool quantized)
     {
         var (layers, joined, apart) = (Layers(), Changes(), Changes());
+        if (quantized) layers = Array.ConvertAll(layers, layer => layer with { Stored = null, Quantized = (new Decoded(layer.Matrix), torch.float64) });
         var (x, own) = (Draw("x", 7, 5), Draw("x", 7, 5));
         if (below) (x, own) = (x.requires_grad_(), own.requires_grad_());
         var outputs = JoinedLowRank.Of(layers, x, new ForwardMode { Deltas = joined })!;

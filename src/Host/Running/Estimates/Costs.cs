@@ -19,6 +19,8 @@ internal static class Costs
 
     private const int FloatBytes = 4;
     private const long HeadChunk = 256;
+    private const long PackRows = 2048; // of one forward pass
+    private const long KeptRows = 8192; // whose blocks' inputs stay under gradient checkpointing
     private const double PassSeconds = 3e-3;
     private const double LayerSeconds = 1e-3;
     private const double BytesPerSecond = 500e6;
@@ -27,7 +29,11 @@ internal static class Costs
     internal static long Parameters(DecoderSpec model) => model.Weights().Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
 
     /// <summary>Bytes of the weights; of the trained numbers once more with an adapter, their gradients and two moments.</summary>
-    internal static long Weights(long parameters, long trainable, bool adapter) => FloatBytes * (parameters + trainable * (adapter ? 5 : 3));
+    /// <param name="parameters">Numbers of the model.</param>
+    /// <param name="trainable">Of these, or of an adapter.</param>
+    /// <param name="adapter">Whether there is one.</param>
+    /// <param name="rounded">Whether trained weights and their gradients are there in bfloat16 as well.</param>
+    internal static long Weights(long parameters, long trainable, bool adapter, bool rounded = false) => FloatBytes * (parameters + trainable * (adapter ? 5 : rounded ? 4 : 3));
 
     /// <summary>Bytes of weights on disk or in memory.</summary>
     internal static long Bytes(long parameters) => FloatBytes * parameters;
@@ -40,6 +46,10 @@ internal static class Costs
         var perToken = matrices + 4L * model.Layers * model.Hidden + (long)model.Layers * model.Heads * longest;
         return FloatBytes * (tokens * perToken + 2 * Math.Min(tokens, HeadChunk) * model.Vocabulary);
     }
+
+    /// <summary>The same where blocks are computed again: their inputs, and the inside of one.</summary>
+    internal static long Recomputed(DecoderSpec model, long tokens, long longest) =>
+        Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest) + FloatBytes * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden;
 
     /// <summary>Bytes that a forward pass needs: one layer's activations and a chunk of logits.</summary>
     internal static long Forward(DecoderSpec model, long tokens, long longest) => Activations(model with { Layers = 1 }, tokens, longest);

@@ -54,13 +54,14 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk)
         var tokens = passes * Math.Min(options.BatchSize, rows) * mean;
         var refers = spec["reference_log_probs"] is null && shapes.Refers(spec["method"]!);
         var work = (adapter is null ? 3.0 : 2.5) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0);
+        var atOnce = (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean);
         var ends = adapter is null ? Costs.Bytes(parameters) : Costs.Bytes(trainable);
         var points = job.Keep.Count + (job.Until.Length > 0 ? 0 : 1);
         var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;
         return new JobForecast(
             Costs.Start + Costs.Moving(Costs.Bytes(parameters) + points * ends) + Costs.Passes(model, passes, tokens, work, threads),
-            Costs.Process + Costs.Weights(parameters, trainable, adapter is not null) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + Costs.Activations(model, (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean), longest),
-            FolderBytes + points * ends + checkpoints * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes);
+            Costs.Process + Costs.Weights(parameters, trainable, adapter is not null, options.Dtype != Torch.torch.ScalarType.Float32) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + (options.GradientCheckpointing ? Costs.Recomputed(model, atOnce, longest) : Costs.Activations(model, atOnce, longest)),
+            FolderBytes + points * ends + (checkpoints + (adapter is null ? 0 : job.Keep.Count)) * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes);
     }
 
     private static JobForecast? Reference(JsonObject spec, Shapes shapes, int threads)

@@ -1,0 +1,104 @@
+// The head under every change that it takes: log-probs, statistics and gradients are those of a head whose matrix was made with the
+// change inside, and no such matrix is made.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Tests.Engine;
+
+public sealed class AdaptedHeadTests : ScopedTest
+{
+    private static readonly List<CompletionGroup> Batch = Tiny.Groups(6);
+
+    private static Tensor Leaf(string name, params long[] shape) => Tiny.Normal(name, shape, torch.float64, 0.3).requires_grad_();
+
+    private static Delta Change(string kind)
+    {
+        var low = new LowRank(Leaf("a", 3, 24), Leaf("b", Tiny.Vocabulary, 3), 0.75, 0);
+        return kind switch
+        {
+            "lora" => low,
+            "dora" => low with { Magnitude = Leaf("m", Tiny.Vocabulary) },
+            "pissa" => low with { Start = (Leaf("sa", 3, 24).detach(), Leaf("sb", Tiny.Vocabulary, 3).detach()) },
+            "rows" => new TokenRows([0, 5, 28], Leaf("rows", 3, 24)),
+            "whole" => new Whole(Leaf("w", Tiny.Vocabulary, 24), null),
+            _ => new Stack([new Whole(Leaf("w", Tiny.Vocabulary, 24), null), low, new TokenRows([3], Leaf("row", 1, 24))]),
+        };
+    }
+
+    [Test]
+    public void Is_the_head_with_the_change_inside(
+        [Values("lora", "dora", "pissa", "rows", "whole", "stack")] string kind, [Values(false, true)] bool tied, [Values(false, true)] bool recompute, [Values("{}", "capped")] string settings)
+    {
+        if (tied && kind != "rows") Assert.Pass("the other changes of a tied embedding leave the head alone");
+        var model = Tiny.Model(torch.float64, settings == "capped" ? Families.Spec("gemma2") with { TiedHead = tied } : Tiny.Spec(tied));
+        var (change, module) = (Change(kind), tied ? model.Spec.Names.Embedding : model.Spec.Names.Head);
+        var deltas = new Dictionary<string, Delta> { [module] = change };
+        Tensor Loss(Tensor logProbs, Tensor mean) => (logProbs * torch.arange(logProbs.numel(), torch.float64).sin()).sum() + mean.sum();
+        (List<Tensor> Gradients, Tensor LogProbs, Tensor Entropy) Mine(long chunkRows)
+        {
+            foreach (var leaf in change.Parameters.Values) leaf.grad = null;
+            using var pass = new LogProbEngine(model, 40, chunkRows).Pass(Batch, new ForwardMode { Deltas = deltas }, new PassNeeds { Recompute = recompute, Statistics = ["entropy", "mean_log_prob"] });
+            Loss(pass.LogProbs, pass.Statistics["mean_log_prob"]).backward();
+            pass.Backward();
+            return ([.. change.Parameters.Values.Select(leaf => leaf.grad!.clone())], pass.LogProbs.detach(), pass.Statistics["entropy"]);
+        }
+        var (logProbs, mean, entropy) = Plainly(model, module, change, tied);
+        var wanted = torch.autograd.grad([Loss(logProbs, mean)], [.. change.Parameters.Values]);
+        foreach (var chunkRows in (long[])[5, 256])
+        {
+            var (gradients, answers, statistic) = Mine(chunkRows);
+            Assert.That(Tiny.Worst(answers, logProbs), Is.LessThan(1e-9));
+            Assert.That(Tiny.Worst(statistic, entropy), Is.LessThan(1e-9));
+            foreach (var (gradient, expected) in gradients.Zip(wanted)) Assert.That(Tiny.Worst(gradient, expected), Is.LessThan(1e-7 * Math.Max(1, expected.abs().max().item<double>())));
+        }
+        var scored = new LogProbEngine(model).Scores(Batch, new ForwardMode { Deltas = deltas }).SelectMany(score => score.LogProbs).ToArray();
+        Assert.That(scored, Is.EqualTo(logProbs.detach().data<double>().ToArray()).Within(1e-9));
+    }
+
+    // Every weight in its place, one graph, full logits.
+    private static (Tensor LogProbs, Tensor Mean, Tensor Entropy) Plainly(DecoderModel model, string module, Delta change, bool tied)
+    {
+        var layer = new Layer(model.Spec.Names.Head, model.Head);
+        var head = Deltas.Merged(layer, change).Weight;
+        var under = new ForwardMode { Deltas = tied ? new Dictionary<string, Delta> { [module] = change } : [] };
+        var (picked, means, entropies) = (new List<Tensor>(), new List<Tensor>(), new List<Tensor>());
+        foreach (var (prompt, completion) in Batch.SelectMany(g => g.Completions.Select(c => (g.Prompt, c))))
+        {
+            using var pack = Pack.Of([new CompletionGroup(prompt, [completion])], 1000, Place.Of(model)).Single();
+            var logits = model.Forward(pack, under).index_select(0, pack.HeadRows).mm(head.t());
+            if (model.Spec.LogitCap is { } cap) logits = logits.div(cap).tanh().mul(cap);
+            var all = logits.log_softmax(-1, torch.float64);
+            picked.Add(all.gather(1, pack.Targets.unsqueeze(1)).squeeze(1));
+            means.Add(all.mean([1]));
+            entropies.Add((all.exp() * all).sum(1).neg());
+        }
+        return (torch.cat(picked), torch.cat(means), torch.cat(entropies).detach());
+    }
+
+    // Dropout of the head's input is keyed as everywhere: by record and position, whatever the packs and chunks.
+    [Test]
+    public void Dropout_does_not_depend_on_packs_and_chunks()
+    {
+        var model = Tiny.Model(torch.float64);
+        var low = (LowRank)Change("lora") with { Dropout = 0.4 };
+        ForwardMode Mode(long step) => new() { Deltas = new Dictionary<string, Delta> { [model.Spec.Names.Head] = low }, Dropout = new DropoutKey(1, step) };
+        var whole = Tiny.Answers(model, Batch, mode: Mode(1));
+        Tiny.AssertNear(Tiny.Answers(model, Batch, packRows: 1, chunkRows: 3, mode: Mode(1)), whole, 1e-9);
+        Assert.That(Tiny.Answers(model, Batch, mode: Mode(2))[0][0], Is.Not.EqualTo(whole[0][0]));
+    }
+
+    // Not even of modules_to_save, in the model's type.
+    [TestCase("lora")]
+    [TestCase("whole")]
+    public void The_matrix_is_no_copy(string kind)
+    {
+        var (model, change) = (Tiny.Model(torch.float64), Change(kind));
+        var head = model.HeadUnder(new ForwardMode { Deltas = new Dictionary<string, Delta> { [model.Spec.Names.Head] = change } });
+        var wanted = change is Whole { Weight: { } trained } ? trained : model.Head;
+        using (torch.no_grad()) wanted.fill_(0.125);
+        Assert.That(head.Layer.Weight.sum().item<double>(), Is.EqualTo(0.125 * wanted.numel()));
+    }
+}
