@@ -12,15 +12,16 @@ public sealed class WinrateTests
     public void Two_files_are_compared_and_their_annotations_give_the_same_rates()
     {
         using var user = new Peftalign();
-        var a = user.Write("a.jsonl", string.Concat(Enumerable.Range(0, 12).Select(k => $$"""{"prompt":"question {{k}}","response":"{{new string('a', k + 1)}}"}""" + "\n")));
-        var b = user.Write("b.jsonl", string.Concat(Enumerable.Range(0, 12).Select(k => $$"""{"prompt":"question {{k}}","response":"{{new string('b', 13 - k)}}"}""" + "\n")));
+        // The classifier's words are w4, w5, ...
+        var a = user.Write("a.jsonl", string.Concat(Enumerable.Range(0, 12).Select(k => $$"""{"prompt":"w{{4 + k}}","response":"w{{5 + k}} w{{30 - k}}"}""" + "\n")));
+        var b = user.Write("b.jsonl", string.Concat(Enumerable.Range(0, 12).Select(k => $$"""{"prompt":"w{{4 + k}}","response":"w{{39 - (2 * k)}}"}""" + "\n")));
         string[] asked = ["winrate", "--a", a, "--b", b, "--judge", Classifier, "--threads", "1", "--out", user.Run];
         var first = Peftalign.Call(asked);
         Assert.That(first.Code, Is.Zero, first.All);
         Assert.That(first.Out, Does.Contain("judged by classifier llama-score against b, order both"));
         var row = Peftalign.Json(Path.Combine(user.Run, "results.json"))["results"]!["winrate"]!;
         var (wins, losses) = ((double)row["n_wins,none"]!, (double)row["n_wins_base,none"]!);
-        Assert.That(wins + losses, Is.EqualTo(12), "a classifier seldom rates two texts alike");
+        Assert.That((wins > 0, losses > 0, wins + losses), Is.EqualTo((true, true, 12.0)), "it prefers some of each");
         Assert.That((double)row["win_rate,none"]!, Is.EqualTo(100 * wins / 12).Within(1e-9));
         Assert.That((double)row["consistency,none"]!, Is.EqualTo(1), "it rates each answer alone");
         var bill = Peftalign.Json(Path.Combine(user.Run, "judging.json"))[0]!;

@@ -49,11 +49,11 @@ internal sealed partial class HtmlReport
     private void Examples()
     {
         if (model.Examples is not { Count: > 0 } examples) return;
-        Section("Examples", "Items on which the untouched model and the best trained policy differ most.");
+        Section("Examples", "Items on which where the run began (an untouched model, else its first policy) and the best trained policy differ most.");
         var numbers = examples.Where(e => e.Answers is null).ToList();
         if (numbers.Count > 0)
         {
-            page.Append("<table><thead><tr><th>Item</th><th>Says</th><th class=\"r\">Untouched</th><th class=\"r\">Best trained</th></tr></thead><tbody>");
+            page.Append("<table><thead><tr><th>Item</th><th>Says</th><th class=\"r\">Before</th><th class=\"r\">Best trained</th></tr></thead><tbody>");
             foreach (var e in numbers)
                 page.Append($"<tr><td>{T(e.Item)}</td><td class=\"text\">{T(e.Text)}</td><td class=\"r\">{S(e.Before)}<br><small>{T(e.BeforePolicy)}</small></td><td class=\"r\">{S(e.After)}<br><small>{T(e.AfterPolicy)}</small></td></tr>");
             page.Append("</tbody></table>");

@@ -76,13 +76,13 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
         }
     }
 
-    /// <summary>Items on which an untouched model and the best trained policy differ most.</summary>
+    /// <summary>Items on which where the run began (an untouched model, else its first policy) and the best trained policy differ most.</summary>
     internal IReadOnlyList<Example> Examples =>
         [.. FirstMetrics.GroupBy(e => e.Column).SelectMany(column =>
         {
-            var before = column.FirstOrDefault(e => e.Kind == "untouched");
+            var before = column.FirstOrDefault(e => e.Kind == "untouched") ?? column.First();
             var best = column.Where(e => e.Kind == "trained").OrderByDescending(e => e.HigherIsBetter ? e.Value : -e.Value).FirstOrDefault();
-            return before is null || best is null ? [] : Differing(before, best);
+            return best is null || best.Policy == before.Policy ? [] : Differing(before, best);
         })];
 
     private IEnumerable<Example> Differing(Estimate before, Estimate best)
