@@ -3,7 +3,6 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Core;
-using PeftAlign.Models.Decoders;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Running.Estimates;
