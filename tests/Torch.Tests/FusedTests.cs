@@ -39,7 +39,8 @@ public sealed class FusedTests
     {
         using var scope = torch.NewDisposeScope();
         var (gate, up, g) = (Near.Random([40, 50], "gate").to(torch.bfloat16).requires_grad_(), Near.Random([40, 50], "up").to(torch.bfloat16).requires_grad_(), Near.Random([40, 50], "g").to(torch.bfloat16));
-        var (mine, composed) = (Fused.Swiglu(gate, up), gate.silu() * up);
+        // silu rounds once; libtorch 1.13 rounds inside of it too.
+        var (mine, composed) = (Fused.Swiglu(gate, up), gate.to(torch.float32).silu().to(torch.bfloat16) * up);
         Assert.That(mine.ne(composed).sum().item<long>(), Is.LessThanOrEqualTo(2), "an exponential's last bit may cross a border of rounding, once in thousands");
         var (a, b) = (torch.autograd.grad([mine], [gate, up], [g]), torch.autograd.grad([composed], [gate, up], [g]));
         for (var k = 0; k < 2; k++) Near.AssertNear(a[k], b[k], 1.0 / 64);
