@@ -22,7 +22,7 @@ public partial class WalkThroughTests
     private static readonly (string Heading, int Checks, string Job, Action<string> Look)[] Kinds =
     [
         ("A method", 11, "train", job => Assert.That(Options(job)["method"]!["name"]!.ToString(), Does.EndWith("length_loss"))),
-        ("An adapter", 10, "train", job => Assert.That(Json(job, "adapter/adapter_config.json")["target_modules"]!.ToJsonString(), Is.EqualTo("""["q_proj"]"""))),
+        ("An adapter", 13, "train", job => Assert.That(Json(job, "adapter/adapter_config.json")["target_modules"]!.ToJsonString(), Is.EqualTo("""["q_proj"]"""))),
         ("A merge strategy", 15, "merge", job => Assert.That(Directory.GetFiles(job, "*.safetensors", SearchOption.AllDirectories), Is.Not.Empty)),
         ("A benchmark", 10, "evaluate", job => Assert.That((int)Json(job, "results.json")["n-samples"]!["sums"]!["effective"]!, Is.EqualTo(5))),
         ("A judge", 9, "evaluate", job => Assert.That((double)Json(job, "results.json")["results"]!["reward"]!["reward,none"]!, Is.InRange(-0.81, -0.1))),
