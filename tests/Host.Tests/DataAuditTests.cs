@@ -46,6 +46,15 @@ public sealed class DataAuditTests
         return at.FullName;
     }
 
+    // Whole dialogues: the prompt is what both begin with, so that an answer is told from what stands before it.
+    [Test]
+    public void Rows_without_a_prompt_are_parted_as_training_parts_them()
+    {
+        var found = Document(Write("""{"chosen": "Once upon a time", "rejected": "Once upon no"}""", """{"chosen": "Tom ran", "rejected": "Tom saw"}""",
+            """{"chosen": "Tom saw", "rejected": "Tom ran"}"""), "--model", Stories);
+        Assert.That(((int)found["prompts"]!, (int)found["contradictory_pairs"]!["count"]!, (int)found["answers_chosen_and_rejected"]!["count"]!), Is.EqualTo((2, 1, 1)));
+    }
+
     // Line 2 is line 1 again; line 3 turns it round, so that each of its answers was judged the other way; line 4 shares an answer with line 5.
     [Test]
     public void What_is_wrong_with_rows_is_counted_and_named()

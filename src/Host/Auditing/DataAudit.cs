@@ -61,7 +61,7 @@ internal sealed class DataAudit(PrepareContext context, int examples)
         var pair = PreferenceRows.Read(record, context);
         PreferenceRows.GroupsOf(record, pair, context);
         Lengths.Add(pair.Chosen.Completion.Length, pair.Rejected.Completion.Length);
-        var (prompt, good, bad) = Texts(record);
+        var (prompt, good, bad) = Parts(record, pair);
         prompts.Add(Hash(prompt));
         judged.Add(Hash(prompt, good, bad));
         if (good != bad && judged.Contains(Hash(prompt, bad, good))) Contradictions.Add(record);
@@ -76,9 +76,10 @@ internal sealed class DataAudit(PrepareContext context, int examples)
         : record.Has("label") ? Labelled
         : Sequences;
 
-    // Whole texts with their prompt are one answer each: their common beginning needs no parting here.
-    private static (string Prompt, string Chosen, string Rejected) Texts(DataRecord record) =>
-        (Node(record, "prompt", "prompt_ids") ?? "", Node(record, "chosen", "chosen_ids", "chosen_input_ids") ?? "", Node(record, "rejected", "rejected_ids", "rejected_input_ids") ?? "");
+    // Where a row names no prompt, what training takes for one: the tokens that both whole texts begin with.
+    private static (string Prompt, string Chosen, string Rejected) Parts(DataRecord record, PairTokens pair) =>
+        Node(record, "prompt", "prompt_ids") is { } prompt ? (prompt, Node(record, "chosen", "chosen_ids") ?? "", Node(record, "rejected", "rejected_ids") ?? "")
+        : (string.Join(' ', pair.Chosen.Prompt), string.Join(' ', pair.Chosen.Completion), string.Join(' ', pair.Rejected.Completion));
 
     private static string? Node(DataRecord record, params string[] names) => names.Where(record.Has).Select(name => record.Fields[name]!.ToJsonString()).FirstOrDefault();
 
