@@ -77,7 +77,8 @@ let rec private put (mark: Place) parts (value: Node) (node: Node) : Result<Node
         // What follows the last item is a new one.
         put mark rest value (Node(mark, Mapping [||]))
         |> Result.map (fun added -> Node(node.Mark, Sequence(Array.append items [| added |])))
-    | Item i :: _, Sequence items -> Error $"item [{i}] does not exist; the list has {items.Length}, counted from 0, and the next is [{items.Length}]"
+    | Item i :: _, Sequence items ->
+        Error $"item [{i}] does not exist; the list has {items.Length}, counted from 0, and the next is [{items.Length}]"
     | Item i :: _, _ -> Error $"item [{i}] would be of {Nodes.describe node}"
 
 /// Puts a value in; a mistake is a fault and leaves the document as it was.

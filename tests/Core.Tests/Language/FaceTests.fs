@@ -53,8 +53,7 @@ let ``a preset is put in under the overrides, and is read only where it is chose
     same (labels "train" small) (labels "train" (plan (text + "preset: small\n")))
     same [ "train/a/d/sft/s1"; "train/b/d/sft/s1" ] (labels "train" (planWith [ "seeds=[1]"; "preset=small" ] text))
 
-    let faults given =
-        List.ofSeq (read given text).Faults
+    let faults given = List.ofSeq (read given text).Faults
 
     let place = (text.Split '\n' |> Array.findIndex _.Contains("epochs: many")) + 1
     expect place "expected a number" (faults [ "preset=broken" ])
