@@ -1,0 +1,112 @@
+// Merges in the language, by what they plan.
+module PeftAlign.Core.Tests.Language.MergeConstructTests
+
+open System
+open NUnit.Framework
+open PeftAlign.Core
+open PeftAlign.Core.Tests.Language.TestManifests
+
+[<Test>]
+let ``merges take any axis across, and merges`` () =
+    let rows =
+        """train:
+  - { models: a, datasets: [d, e], methods: [sft, dpo] }
+merge:
+  - { name: soup, method: dare_linear, of: { method: sft }, across: seed, parameters: { weight: 0.5 }, rescale: l1 }
+  - { name: twice, method: slerp, of: { merge: soup }, across: dataset, parameters: { t: 0.25 }, base: w16 }
+  - { name: all, method: dare_ties, of: { model: a }, across: [dataset, method], parameters: { density: 0.5 } }
+"""
+
+    let plan = planned rows
+
+    same
+        [
+            "merge/all/a/s1"
+            "merge/all/a/s2"
+            "merge/soup/a/d/sft"
+            "merge/soup/a/e/sft"
+            "merge/twice/a/sft"
+        ]
+        (labels "merge" plan)
+
+    let twice = job "merge/twice/a/sft" plan
+
+    twice.DependsOn
+    |> List.ofSeq
+    |> same [ (job "merge/soup/a/d/sft" plan).Id; (job "merge/soup/a/e/sft" plan).Id ]
+
+    Assert.That(twice.Options, Does.Contain "\"base\":\"w16\"")
+    same 4 (job "merge/all/a/s1" plan).DependsOn.Count
+    Assert.That((job "merge/soup/a/d/sft" plan).Options, Does.Contain "\"rescale\":\"l1\"")
+
+[<Test>]
+let ``parameters of merges differ between layers and tensors`` () =
+    let merge parameters =
+        $"train:\n  - {{ models: a, datasets: [d, e], methods: sft, seeds: 1 }}\nmerge:\n  - {{ name: m, method: dare_ties, of: {{ model: a }}, across: dataset, parameters: {parameters} }}\n"
+
+    let options parameters =
+        (job "merge/m/a/sft/s1" (planned (merge parameters))).Options
+
+    let gradient =
+        options "{ density: { layers: [0.2, 0.8] }, weight: [{ layers: [1, 0] }, 0.5] }"
+
+    Assert.That(gradient, Does.Contain "\"density\":{\"layers\":[0.2,0.8]}")
+    Assert.That(gradient, Does.Contain "\"weight\":[{\"layers\":[1,0]},0.5]")
+
+    let filters =
+        options "{ weight: [{ filter: mlp, value: { layers: [0.5, 1] } }, { value: 0.25 }] }"
+
+    Assert.That(filters, Does.Contain "\"weight\":[{\"filter\":\"mlp\",\"value\":{\"layers\":[0.5,1]}},{\"value\":0.25}]")
+
+    for parameters, expected in
+        [
+            "{ density: { layers: [0.2, 1.5] } }", "1.5 is out of range"
+            "{ density: { layers: [2, 0.5] } }", "2 is out of range"
+            "{ density: { layers: [] } }", "list of values|a list of 0"
+            "{ density: { gradient: [0.2, 0.5] } }", "mapping"
+            "{ density: { layers: [0.5], from: 3 } }", "layers: \\[FIRST"
+            "{ weight: [{ filter: mlp, value: 1 }, 0.5] }", "filter: PART, value: V"
+            "{ weight: [{ filter: mlp, value: 1, layer: 3 }] }", "'filter' and 'value' only"
+            "{ weight: [{ filter: '', value: 1 }] }", "empty text"
+            "{ weight: [[1, 2], { layers: [1] }] }", "one value here|a number"
+            "{ densities: { layers: [0.5] } }", "has no option 'densities'"
+        ] do
+        let found = faults (header + merge parameters)
+
+        Assert.That(
+            found
+            |> List.exists (fun fault -> System.Text.RegularExpressions.Regex.IsMatch(fault.Message, expected)),
+            Is.True,
+            $"{parameters}: %A{found}"
+        )
+
+[<Test>]
+let ``parents stand in the order in which the selection lists them`` () =
+    let merged order =
+        let plan =
+            planned
+                $"train:\n  - {{ models: a, datasets: [d, e], methods: sft, seeds: 1 }}\nmerge:\n  - {{ name: m, method: slerp, of: {{ dataset: {order} }}, across: dataset, parameters: {{ t: 0.3 }} }}\n"
+
+        (job "merge/m/a/sft/s1" plan).DependsOn
+        |> Seq.map (fun id -> (plan.Jobs |> Seq.find (fun job -> job.Id = id)).Label)
+        |> List.ofSeq
+
+    same [ "train/a/d/sft/s1"; "train/a/e/sft/s1" ] (merged "[d, e]")
+    same [ "train/a/e/sft/s1"; "train/a/d/sft/s1" ] (merged "[e, d]")
+
+[<Test>]
+let ``a merged policy may be where training starts`` () =
+    let plan =
+        plan (
+            header.Replace("models:\n", "models:\n  soup: { run: { merge: m } }\n")
+            + """train:
+  - { models: a, datasets: [d, e], methods: sft }
+  - { models: soup, datasets: d, methods: dpo }
+merge:
+  - { name: m, method: slerp, of: { model: a }, across: dataset, parameters: { t: 0.5 } }
+"""
+        )
+
+    (job "train/soup/d/dpo/s2" plan).DependsOn
+    |> List.ofSeq
+    |> same [ (job "merge/m/a/sft/s2" plan).Id ]
