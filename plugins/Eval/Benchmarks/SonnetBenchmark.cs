@@ -90,7 +90,7 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
     {
         var (prompt, sonnet) = ((string)item.Document["prompt"]!, (string)item.Document["sonnet"]!);
         var written = prompt + responses[0].Texts[0];
-        return [new ItemScore(item.Id, new Dictionary<string, double> { ["sentence_chrf"] = Chrf.Sentence(written, sonnet), ["new_tokens"] = responses[0].Tokens, ["nll"] = -responses[1].LogProb, ["tokens"] = responses[1].Tokens })
+        return [new ItemScore(item.Id, new Dictionary<string, double> { ["sentence_chrf"] = Chrf.Sentence(written, sonnet), ["new_tokens"] = responses[0].Tokens, ["nll"] = -responses[1].LogProb, ["nll_tokens"] = responses[1].Tokens })
         {
             Target = sonnet,
             Answer = written,
@@ -113,7 +113,7 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
         var (tails, random) = (Read(options.Train).Select(Tail).ToList(), new PythonRandom(0));
         var floors = Enumerable.Range(0, Draws).Select(_ => Of(prompts.Select(p => p + "\n" + tails[(int)(random.Double() * tails.Count)]), meant)).ToList();
         results.Add(Means.Of("chrf_floor_copied", floors) with { Count = items.Count });
-        results.Add(new MetricResult("nll", items.Sum(i => i.Scores["nll"]) / items.Sum(i => i.Scores["tokens"]), StandardErrors.Bootstrap(items.Count, rows => rows.Sum(r => items[r].Scores["nll"]) / rows.Sum(r => items[r].Scores["tokens"]), options.BootstrapIters), items.Count, HigherIsBetter: false));
+        results.Add(new MetricResult("nll", items.Sum(i => i.Scores["nll"]) / items.Sum(i => i.Scores["nll_tokens"]), StandardErrors.Bootstrap(items.Count, rows => rows.Sum(r => items[r].Scores["nll"]) / rows.Sum(r => items[r].Scores["nll_tokens"]), options.BootstrapIters), items.Count, HigherIsBetter: false));
         return results;
     }
 
