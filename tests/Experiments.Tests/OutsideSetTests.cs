@@ -7,6 +7,7 @@ using System.Text.RegularExpressions;
 
 namespace PeftAlign.Experiments.Tests;
 
+[Parallelizable(ParallelScope.Self)]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class OutsideSetTests
 {
