@@ -20,6 +20,12 @@ public sealed class DiskFullTests
             Assert.Ignore("a file system of limited size cannot be mounted here");
         try
         {
+            // So little that even the index cannot be kept; what was tried leaves nothing behind.
+            File.WriteAllBytes(Path.Combine(user.Run, "filler"), new byte[1_000_000]);
+            var fuller = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
+            Assert.That(fuller.Code, Is.EqualTo(1), fuller.All);
+            Assert.That(fuller.Err, Does.Contain("failed: make-model/tiny: No space left").And.Contain("Make room on the disk").And.Contain("to continue: peftalign run ").And.Not.Contain("qlite"), fuller.All);
+            File.Delete(Path.Combine(user.Run, "filler"));
             var full = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
             Assert.That(full.Code, Is.EqualTo(1), full.All);
             Assert.That(full.Err, Does.Contain("No space left").And.Contain("Make room on the disk").And.Contain("failed: train/").And.Contain("what is done stays done; to continue: peftalign run "));

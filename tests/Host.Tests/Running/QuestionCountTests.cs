@@ -19,7 +19,7 @@ public sealed class QuestionCountTests
         var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, null, int.MaxValue / 2, takesLeadingBlank: false, addSpecialTokens: false));
         var asked = count.Of(new Everything(count), lookAt: 2)!;
         // The first two of four items: contexts "p0", "p1" with "yes" and "no", each context once; a whole text of 3 after a begin token.
-        Assert.That((asked.Items, asked.Scored, asked.Longest), Is.EqualTo((4L, 2.0 + 3 + 2 + 1 + 3, 11L)));
+        Assert.That((asked.Items, asked.Scored, asked.Longest), Is.EqualTo((4L, 2.0 + 3 + 2 + 1 + 3, 7L)));
         Assert.That(asked.Writes, Is.EqualTo(new Writing(4 * 3, 2, 20, 22)));
         // A question for each of three answers: the prompt, the stand-in of one letter, and as many tokens as an answer may have.
         var judge = asked.Judges.Single();

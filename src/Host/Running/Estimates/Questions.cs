@@ -42,7 +42,7 @@ internal sealed record Judged(JsonObject Definition, double Questions, double To
 
 /// <summary>Counts the questions of a benchmark's first items.</summary>
 /// <param name="tokenizer">The policy's.</param>
-/// <param name="encoder">The policy's, without a limit.</param>
+/// <param name="encoder">The policy's.</param>
 internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encoder) : IModels
 {
     private const string Answer = "x";
@@ -50,7 +50,7 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
     private readonly List<(int Samples, int Prompt, int NewTokens)> written = [];
     private readonly List<(JsonObject By, long Tokens)> judged = [];
     private readonly List<(JsonObject By, List<(int, int, int)> Asked)> others = [];
-    private readonly List<long> scored = [];
+    private readonly List<(long Tokens, long Longest)> scored = [];
 
     /// <summary>Counts.</summary>
     /// <param name="benchmark">Made with this object as its models.</param>
@@ -62,22 +62,31 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
             if (++items <= lookAt) Count(benchmark, item);
         if (items == 0) return null;
         var (looked, all) = (Math.Min(items, lookAt), (double)items / Math.Min(items, lookAt));
-        return new Questions(items, scored.Sum() / (double)looked, scored.Max())
+        return new Questions(items, scored.Sum(s => s.Tokens) / (double)looked, scored.Max(s => s.Longest))
         {
             Writes = Writing.Of(written)?.Times(all),
             Judges = [.. judged.GroupBy(j => j.By.ToJsonString()).Select(j => new Judged(j.First().By, j.Count() * all, j.Average(q => q.Tokens)))],
-            Others = [.. others.GroupBy(o => o.By.ToJsonString()).Select(o => (o.First().By, Writing.Of([.. o.SelectMany(a => a.Asked)])!))], // these are asked for all items
+            // These are asked for all items.
+            Others = [.. others.GroupBy(o => o.By.ToJsonString()).Select(o => (o.First().By, Writing: Writing.Of([.. o.SelectMany(a => a.Asked)]))).Where(o => o.Writing is not null).Select(o => (o.By, o.Writing!))],
         };
     }
 
     private void Count(IBenchmark benchmark, EvalItem item)
     {
         var requests = benchmark.Requests(item);
-        scored.Add(encoder.Rows([.. requests.OfType<EvalRequest.LogLikelihood>()]) + requests.OfType<EvalRequest.RollingLogLikelihood>().Sum(r => encoder.Rolling(r.Text).Sum(w => (long)w.Context.Length + w.Continuation.Length)));
+        scored.Add(Scored(requests));
         var responses = requests.Select(Answered).ToList();
         written.AddRange(requests.OfType<EvalRequest.Generate>().Select(Sizes));
         var longest = requests.OfType<EvalRequest.Generate>().Select(r => r.MaxNewTokens).DefaultIfEmpty(0).Max();
         foreach (var ask in (benchmark is IAsksAgain again ? requests.Concat(again.FollowUps(item, responses)) : requests).OfType<EvalRequest.Judge>()) judged.Add((ask.By.Definition, Tokens(ask.Question) + longest));
+    }
+
+    // Answers of one context are computed together, the windows of a text one by one.
+    private (long Tokens, long Longest) Scored(IReadOnlyList<EvalRequest> requests)
+    {
+        var pairs = encoder.Rows([.. requests.OfType<EvalRequest.LogLikelihood>()]);
+        var windows = requests.OfType<EvalRequest.RollingLogLikelihood>().SelectMany(r => encoder.Rolling(r.Text)).Select(w => (long)w.Context.Length + w.Continuation.Length).ToList();
+        return (pairs + windows.Sum(), Math.Max(pairs, windows.DefaultIfEmpty(0).Max()));
     }
 
     private (int Samples, int Prompt, int NewTokens) Sizes(EvalRequest.Generate ask) => (ask.Samples, encoder.Prompt(ask with { MaxNewTokens = 0 }).Ids.Length, ask.MaxNewTokens);

@@ -86,7 +86,7 @@ internal sealed class Shapes(Planned planned)
     {
         var (tokenizer, template) = Text(evaluation["policy"]!);
         var info = Context(evaluation).Create<IBenchmark>(evaluation["benchmark"]!).Info;
-        var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, Unlimited, takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens));
+        var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens));
         return count.Of((Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!), LookAt);
     });
 
