@@ -97,7 +97,7 @@ public sealed class DryRunTests
         using var user = new Peftalign();
         const string judges = "judges: { far: { type: openai, model: some, key_env: '' } }\n";
         JsonNode Evaluation(string options) => Forecast(user.Write("far.yaml", Manifests.Short[..Manifests.Short.IndexOf("train:\n", StringComparison.Ordinal)]
-            .Replace("  taught:", "  other: { init: llama, set: { hidden_size: 512, num_hidden_layers: 4 }, tokenizer: bytes }\n  taught:")
+            .Replace("taught: { run: { model: tiny, method: teach } }", "other: { init: llama, set: { hidden_size: 512, num_hidden_layers: 4 }, tokenizer: bytes }", StringComparison.Ordinal)
             + judges + $"evaluate: [{{ of: {{ kind: untouched, model: tiny }}, with: {{ type: winrate, dataset: exam, judge: far, limit: 7, max_new_tokens: 16{options} }} }}]\n"), "--out", user.Run);
         var alone = Evaluation("");
         Assert.That(((int)alone["not_predicted"]!, (int)alone["questions_to_services"]!), Is.EqualTo((0, 14)));
