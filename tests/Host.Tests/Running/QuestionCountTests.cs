@@ -21,9 +21,9 @@ public sealed class QuestionCountTests
         // The first two of four items: contexts "p0", "p1" with "yes" and "no", each context once; a whole text of 3 after a begin token.
         Assert.That((asked.Items, asked.Scored, asked.Longest), Is.EqualTo((4L, 2.0 + 3 + 2 + 1 + 3, 7L)));
         Assert.That(asked.Writes, Is.EqualTo(new Writing(4 * 3, 2, 20, 22)));
-        // A question for each of three answers: the prompt, the stand-in of one letter, and as many tokens as an answer may have.
+        // A question for each of three answers: a begin token, the prompt, the stand-in of one letter, and as many tokens as an answer may have.
         var judge = asked.Judges.Single();
-        Assert.That((judge.Definition.ToJsonString(), judge.Questions, judge.Tokens), Is.EqualTo((Fair.ToJsonString(), 12.0, 2 + 1 + 20.0)));
+        Assert.That((judge.Definition.ToJsonString(), judge.Questions, judge.Tokens), Is.EqualTo((Fair.ToJsonString(), 12.0, 1 + 2 + 1 + 20.0)));
         var (definition, writing) = asked.Others.Single();
         Assert.That((definition.ToJsonString(), writing), Is.EqualTo((Other.ToJsonString(), new Writing(4, 4, 7, 11))), "asked for all items, not for those that were looked at");
     }
