@@ -109,6 +109,29 @@ public sealed class FourBitCommandTests
         Assert.That(refused.All, Does.Contain("unquantised").And.Not.Contain("   at "));
     }
 
+    // LoftQ with more than one alternation makes another base: written once, as a pair, from which trainings start.
+    [Test]
+    public void A_pair_of_loftq_is_nearer_to_the_full_model_and_trains_from_there()
+    {
+        var pair = user.File("pair");
+        var refused = Peftalign.Call("quantize", "--model", Full, "--out", pair, "--loftq-iter", "2");
+        Assert.That((refused.Code, Directory.Exists(pair)), Is.EqualTo((2, false)), refused.All);
+        Assert.That(refused.Err, Does.Contain("--loftq-iter").And.Contain("--loftq-rank"));
+        var made = JsonNode.Parse(Done("quantize", "--model", Full, "--out", pair, "--type", "nf4", "--double-quant", "--loftq-rank", "16", "--loftq-iter", "2", "--threads", "1", "--json").Out)!;
+        Assert.That((double)made["lost_by_the_pair"]!, Is.LessThan(0.8 * (double)made["lost_by_quantising"]!));
+        var adapter = (string)made["adapter"]!;
+        Assert.That((string)Peftalign.Json(Path.Combine(adapter, "adapter_config.json"))["base_model_name_or_path"]!, Is.EqualTo(pair));
+        var (rows, full) = (TrainRows.Path(user), Scores(TrainRows.Path(user), "--model", Full));
+        double Away(params string[] model) => Scores(rows, model).Zip(full, (a, b) => Math.Abs(a - b)).Average();
+        Assert.That(Away("--model", pair, "--adapter", adapter), Is.LessThan(0.7 * Away("--model", Four)));
+        // The start of a training is the pair, and the folder's rank and scale hold.
+        var losses = Losses(Train("from-pair", pair, $"lora --init-adapter {adapter}"));
+        Assert.That(losses[^1], Is.LessThan(losses[0]));
+        Assert.That((int)Peftalign.Json(Path.Combine(user.File("from-pair"), "adapter", "adapter_config.json"))["r"]!, Is.EqualTo(16));
+        var turns = Peftalign.Call(Call(user.File("turns"), Full, "qlora --init loftq --loftq-iter 3"));
+        Assert.That((turns.Code, turns.All.Contains("quantize --model DIR --out BASE --loftq-rank R --loftq-iter 3")), Is.EqualTo((2, true)), turns.All);
+    }
+
     // Its start is not zero: the reference is the policy that training starts from all the same.
     [Test]
     public void Dpo_from_loftq_starts_at_ln_2()
