@@ -119,18 +119,20 @@ public sealed class FourBitCommandTests
         var refused = Peftalign.Call("quantize", "--model", Full, "--out", pair, "--loftq-iter", "2");
         Assert.That((refused.Code, Directory.Exists(pair)), Is.EqualTo((2, false)), refused.All);
         Assert.That(refused.Err, Does.Contain("--loftq-iter").And.Contain("--loftq-rank"));
-        var made = JsonNode.Parse(Done("quantize", "--model", Full, "--out", pair, "--type", "nf4", "--double-quant", "--loftq-rank", "16", "--loftq-iter", "2", "--threads", "1", "--json").Out)!;
-        Assert.That((double)made["lost_by_the_pair"]!, Is.LessThan(0.8 * (double)made["lost_by_quantising"]!));
+        var made = JsonNode.Parse(Done("quantize", "--model", Full, "--out", pair, "--type", "nf4", "--double-quant", "--loftq-rank", "32", "--loftq-iter", "2", "--threads", "1", "--json").Out)!;
+        Assert.That((double)made["lost_by_the_pair"]!, Is.LessThan(0.5 * (double)made["lost_by_quantising"]!));
         var adapter = (string)made["adapter"]!;
         Assert.That((string)Peftalign.Json(Path.Combine(adapter, "adapter_config.json"))["base_model_name_or_path"]!, Is.EqualTo(pair));
-        var rows = TrainRows.Path(user);
+        // Texts unlike one another and unlike what the model knows: what quantising does to each is another number.
+        string[] texts = ["Heavy rain fell on the old stone bridge", "seven merchants counted silver coins all night", "he could not remember the name of that river", "please close the window before the storm", "two engineers repaired a broken radio", "an eagle circles above frozen mountains", "nobody answered when the telephone rang", "green paint covers most of the kitchen wall", "her speech was short but everyone applauded", "trains to the coast leave every hour"];
+        var rows = user.Write("unlike.jsonl", string.Concat(texts.Select(text => $$"""{"prompt": "Once ", "completion": "{{text}}"}""" + "\n")));
         var scores = AtOnce<string[], double[]>([["--model", Full], ["--model", Four], ["--model", pair, "--adapter", adapter]], model => Scores(rows, model));
-        double Away(double[] from) => from.Zip(scores[0], (a, b) => Math.Abs(a - b)).Average();
+        double Away(double[] from) => Math.Sqrt(from.Zip(scores[0], (a, b) => (a - b) * (a - b)).Average());
         Assert.That(Away(scores[2]), Is.LessThan(0.7 * Away(scores[1])));
         // The start of a training is the pair, and the folder's rank and scale hold.
         var losses = Losses(Train("from-pair", pair, $"lora --init-adapter {adapter}"));
         Assert.That(losses[^1], Is.LessThan(losses[0]));
-        Assert.That((int)Peftalign.Json(Path.Combine(user.File("from-pair"), "adapter", "adapter_config.json"))["r"]!, Is.EqualTo(16));
+        Assert.That((int)Peftalign.Json(Path.Combine(user.File("from-pair"), "adapter", "adapter_config.json"))["r"]!, Is.EqualTo(32));
         var turns = Peftalign.Call(Call(user.File("turns"), Full, "qlora --init loftq --loftq-iter 3"));
         Assert.That((turns.Code, turns.All.Contains("quantize --model DIR --out BASE --loftq-rank R --loftq-iter 3")), Is.EqualTo((2, true)), turns.All);
     }

@@ -36,6 +36,7 @@ internal sealed class LoftqChoice
                 throw new UserError(alone.Name, $"goes with {rank.Name}", $"add {rank.Name} R, or leave {alone.Name} out");
             return null;
         }
+        if (size < 1) throw new UserError($"{rank.Name} {size}", "is no rank", "give a whole number from 1");
         static JsonArray Texts(IEnumerable<string> texts) => [.. texts.Select(text => (JsonNode)text)];
         var options = new JsonObject
         {
