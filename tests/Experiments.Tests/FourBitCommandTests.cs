@@ -130,7 +130,8 @@ public sealed class FourBitCommandTests
         double Away(double[] from) => Math.Sqrt(from.Zip(scores[0], (a, b) => (a - b) * (a - b)).Average());
         Assert.That(Away(scores[2]), Is.LessThan(0.7 * Away(scores[1])));
         // The start of a training is the pair, and the folder's rank and scale hold.
-        var losses = Losses(Train("from-pair", pair, $"lora --init-adapter {adapter}"));
+        Done([.. Call(user.File("from-pair"), pair, "lora"), "--init-adapter", adapter]);
+        var losses = Losses(user.File("from-pair"));
         Assert.That(losses[^1], Is.LessThan(losses[0]));
         Assert.That((int)Peftalign.Json(Path.Combine(user.File("from-pair"), "adapter", "adapter_config.json"))["r"]!, Is.EqualTo(32));
         var turns = Peftalign.Call(Call(user.File("turns"), Full, "qlora --init loftq --loftq-iter 3"));
