@@ -40,7 +40,7 @@ internal static class ChatCommand
             var choice = models.Read(parsed);
             var options = flags.Read(parsed, choice.Model, session.Global.Seed) with { NumBeams = 1, NumReturnSequences = 1 };
             var model = InferenceModel.Load(choice, session);
-            var encoder = new PromptEncoder(model, parsed.GetValue(template));
+            var encoder = new PromptEncoder(model, parsed.GetValue(template), session.Output.Remark);
             _ = encoder.Template; // a model without one is found before the user has typed
             var talk = new Conversation(model, encoder, options, session.Output, parsed.GetValue(system));
             using var input = new StreamReader(Console.OpenStandardInput());

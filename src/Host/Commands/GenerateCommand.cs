@@ -55,7 +55,7 @@ internal static class GenerateCommand
             var options = search.Read(parsed, flags.Read(parsed, choice.Model, session.Global.Seed));
             if (asked.Stream && (options.NumBeams > 1 || options.NumReturnSequences > 1)) throw new UserError("--stream", "writes one continuation as it comes", "leave out --num-beams and --n, or --stream");
             var model = InferenceModel.Load(choice, session);
-            var work = new Work(asked, options, model, new PromptEncoder(model, parsed.GetValue(template)), DecoderGenerator.Of(model.Decoder, model.Mode, model.Tokenizer, asked.BatchSize));
+            var work = new Work(asked, options, model, new PromptEncoder(model, parsed.GetValue(template), session.Output.Remark), DecoderGenerator.Of(model.Decoder, model.Mode, model.Tokenizer, asked.BatchSize));
             if (asked.Stream) work.Stream(session.Output, cancel);
             else await work.RowsAsync(rows, session.Output, cancel);
             return ExitCode.Done;

@@ -52,7 +52,7 @@ internal static class ScoreCommand
             if (count is < 0 or > 1000) throw new UserError($"--top {count}", "is a whole number from 0 to 1000", "leave it out for none");
             using var rows = RowReader.Open(parsed.GetValue(input)!);
             var model = InferenceModel.Load(options.Read(parsed), session);
-            var reader = new ScoreRows(model, new PromptEncoder(model, parsed.GetValue(template)), parsed.GetValue(rolling));
+            var reader = new ScoreRows(model, new PromptEncoder(model, parsed.GetValue(template), session.Output.Remark), parsed.GetValue(rolling));
             using var writer = session.Output.Rows();
             var scoring = new RowScoring(model, writer, count, parsed.GetValue(perToken), new Ticker(session.Output, "rows scored"));
             var waiting = new List<ScoreRow>();
