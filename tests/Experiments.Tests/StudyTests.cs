@@ -63,8 +63,51 @@ public sealed class StudyTests
         Assert.That(Counts(plan), Is.EquivalentTo(counts.Split(", ").Select(part => part.Split(' ')).ToDictionary(part => part[0], part => int.Parse(part[1], System.Globalization.CultureInfo.InvariantCulture))));
     }
 
+    // Rows as HH-RLHF publishes them: whole dialogues, of which the last answer differs.
+    private static string Dialogues(Peftalign user, string name, int rows, int first)
+    {
+        string[] things = ["cat", "dog", "bird", "tree", "house", "boat", "ball", "car", "sun", "fish", "toy", "box"];
+        using (var file = new System.IO.Compression.GZipStream(File.Create(user.File(name)), System.IO.Compression.CompressionLevel.Fastest))
+            foreach (var k in Enumerable.Range(first, rows))
+            {
+                var before = $"\n\nHuman: Do you like my {things[k % things.Length]}?\n\nAssistant: Yes, I do.\n\nHuman: Tell me about number {k}.\n\nAssistant:";
+                file.Write(System.Text.Encoding.UTF8.GetBytes(new JsonObject { ["chosen"] = before + $" The {things[k % things.Length]} is big and red.", ["rejected"] = before + " No." }.ToJsonString() + "\n"));
+            }
+        return user.File(name);
+    }
+
+    [Test]
+    public void The_mini_study_trains_merges_and_asks_on_rows_of_the_published_schema()
+    {
+        using var user = new Peftalign();
+        var tiny = Path.Combine(Peftalign.Repository, "experiments", "tiny");
+        string[] paths =
+        [
+            "--set", $"models.base.path={Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K")}",
+            "--set", $"datasets.harmless.path={Dialogues(user, "a.jsonl.gz", 24, 0)}", "--set", $"datasets.harmless-test.path={Dialogues(user, "b.jsonl.gz", 8, 50)}",
+            "--set", $"datasets.helpful.path={Dialogues(user, "c.jsonl.gz", 24, 100)}", "--set", $"datasets.helpful-test.path={Dialogues(user, "d.jsonl.gz", 8, 150)}",
+            "--set", $"evaluate[0].with[2].path={tiny}/mmlu", "--set", "evaluate[0].with[2].subjects=[global_facts]",
+            "--set", $"evaluate[0].with[3].path={tiny}/bbh", "--set", "evaluate[0].with[3].tasks=[boolean_expressions]",
+            "--set", "methods.dpo.max_steps=2", "--set", "methods.dpo.batch_size=4", "--set", "train[1].set.eval_every=2", "--set", "train[2].set.eval_every=2",
+        ];
+        Assert.That(Counts(Plan("deep-dive-mini", paths)), Is.EquivalentTo(new Dictionary<string, int> { ["train"] = 5, ["merge"] = 4, ["evaluate"] = 10 * 4, ["report"] = 1 }));
+
+        var outcome = Peftalign.Call(["run", Study("deep-dive-mini"), "--out", user.Run, "--threads", "1", "--jobs", "2", "--only", "*dare-dpo*", .. paths]);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        foreach (var data in (string[])["harmless", "helpful"])
+        {
+            var job = user.Job($"train/base/{data}/dpo/s1");
+            Assert.That((int)Peftalign.Json(Path.Combine(job, "ledger.json"))["rows"]!, Is.EqualTo(24), "every dialogue is a row");
+            var last = JsonNode.Parse(File.ReadLines(Path.Combine(job, "metrics.jsonl")).Last())!;
+            Assert.That((double)last["eval_rewards/accuracies"]!, Is.InRange(0, 1), "the held-out pairs were asked");
+        }
+        Assert.That(user.Accuracy("evaluate/preference/dare-dpo/base/dpo/s1"), Is.InRange(0, 1));
+        Assert.That(user.Accuracy("evaluate/mmlu/dare-dpo/base/dpo/s1"), Is.InRange(0, 1));
+    }
+
     [TestCase("deep-dive", "D")]
     [TestCase("small-lm", "S")]
+    [TestCase("meet", "M")]
     [Category("slow")]
     public void Small_they_run_to_their_report(string study, string claims)
     {
@@ -74,7 +117,7 @@ public sealed class StudyTests
         Assert.That(outcome.Code, Is.Zero, outcome.All);
         var report = Peftalign.Json(Path.Combine(user.Run, "report.json"));
         var verdicts = report["claims"]!.AsArray();
-        Assert.That(verdicts, Has.Count.GreaterThan(9));
+        Assert.That(verdicts, Has.Count.GreaterThanOrEqualTo(9));
         Assert.That(verdicts.Select(c => (string)c!["id"]!), Has.All.StartsWith(claims));
         // Every claim finds what it compares; one seed of nonsense need not decide it.
         Assert.That(verdicts.Where(c => ((string)c!["reason"]!).Contains("no finished evaluations fit", StringComparison.Ordinal)).Select(c => $"{c!["id"]} {c["metric"]}"), Is.Empty);

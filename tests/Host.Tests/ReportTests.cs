@@ -196,6 +196,17 @@ public sealed partial class ReportTests
     }
 
     [Test]
+    public void The_claims_that_the_page_shows_are_answered()
+    {
+        var page = File.ReadAllText(Path.Combine(Tokenize.Golden.Repository, "docs", "report.md"));
+        var file = Path.Combine(folder, "page.yaml");
+        File.WriteAllText(file, page.Split("```yaml\n")[1].Split("```")[0].Replace("[mmlu, bbh/acc]", "[quiz]", StringComparison.Ordinal));
+        var (code, text, error) = Run(folder, "--format", "json", "--claims", file);
+        Assert.That(code, Is.Zero, error);
+        Assert.That(JsonNode.Parse(text)!["claims"]!.AsArray().Select(c => (string)c!["id"]!), Has.Exactly(2).StartsWith("D1"), "one for each method");
+    }
+
+    [Test]
     public void WhatIsNoRunIsRefused()
     {
         var (code, _, error) = Run(Path.Combine(folder, "jobs"));
