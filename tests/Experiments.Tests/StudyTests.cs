@@ -51,7 +51,26 @@ public sealed class StudyTests
             ["evaluate"] = 1 + arms + 2 * 9 + 4 * 3 * 4 * 10,
             ["report"] = 1,
         }));
-        Assert.That((double)plan["forecast"]!["gpu_hours"]!, Is.GreaterThan(1));
+        // Epochs by the products for each weight and token, in pairs: SFT 12 by 3, over three LoRAs by 2; DPO 12 + 9 + 6 + 3 with its
+        // reference by 4 with four beta, over LoRA by 3 with 4 + 1 + 1. Rows are taken to have 256 tokens. Then 5,316 steps of 64 by 3 and by 4.
+        const double body = 0.1235e9;
+        var epochs = 12 * (3 + 3 * 2) + (12 + 9 + 6 + 3) * (4 * 4 + (4 + 1 + 1) * 3);
+        var tokens = 256.0 * 3 * ((2_830.0 + 28_300 + 283_000) * epochs + 3 * 64.0 * 5_316 * (3 + 4));
+        Assert.That((double)plan["forecast"]!["flops"]!, Is.EqualTo(2 * body * tokens).Within(4).Percent);
+        Assert.That((int)plan["forecast"]!["kinds"]!["train"]!["not_predicted"]!, Is.LessThanOrEqualTo(3 * 4), "sonnets alone have rows that are not counted before");
+    }
+
+    [Test]
+    public void Meet_has_the_arms_A0_to_A11_on_two_sets_of_preferences()
+    {
+        var plan = Plan("meet");
+        // By 2 sets and 3 seeds: A1, A2, A3, A4 from A1 and from the base, A5 with 4 lengths, A6 with 3 ranks, A7, A8, A9, A10, A11.
+        var arms = 1 + 1 + 1 + 2 + 4 + 3 + 1 + 1 + 1 + 1 + 1;
+        Assert.That(Counts(plan)["train"], Is.EqualTo(2 * 3 * arms));
+        // At 4 temperatures a rating and a win rate: of the base (once), of SFT and both DPO, of 13 arms under two controls, of A10 under one.
+        Assert.That(Counts(plan)["evaluate"], Is.EqualTo(2 * 4 * 2 * (1 + 3 * (3 + (arms - 4) * 2 + 1))));
+        Assert.That((int)plan["forecast"]!["kinds"]!["train"]!["not_predicted"]!, Is.Zero);
+        Assert.That((double)plan["forecast"]!["gpu_hours"]!, Is.InRange(110, 160), "17 arms of one or two epochs over 254,000 rows, three times");
     }
 
     [TestCase("deep-dive", "make-model 4, train 53, merge 10, evaluate 426, report 1")]

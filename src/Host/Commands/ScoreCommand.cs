@@ -41,7 +41,7 @@ internal static class ScoreCommand
         var rolling = new Option<bool>("--rolling") { Description = "Rows are {text}; every token is scored." };
         var perToken = new Option<bool>("--per-token") { Description = "Say the log-prob of each token." };
         var top = new Option<int>("--top") { HelpName = "K", Description = "Say the K most likely tokens at each token (at most 1000)." };
-        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the model's for {messages}: one of the folder's or the product's names, or a .jinja file." };
+        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the adapter's or the model's for {messages}: one of the folder's or the product's names, or a .jinja file." };
         var options = new ModelOptions();
         var command = new Command("score", Description);
         options.AddTo(command);
