@@ -75,15 +75,15 @@ public sealed partial class DocumentedYamlTests
 
     private Dictionary<string, int> Planned(string sections)
     {
-        File.WriteAllText(At("m.yaml"), $"""
+        File.WriteAllText(At("m.yaml"), """
             peftalign: 1
             name: page
             seeds: [1]
-            models: { "{" } taught: { "{" } path: models/base { "}" } { "}" }
-            adapters: { "{" } small: { "{" } type: lora, rank: 2 { "}" } { "}" }
+            models: { taught: { path: models/base } }
+            adapters: { small: { type: lora, rank: 2 } }
             methods:
-              tune: { "{" } type: dpo, adapter: small, max_steps: 1 { "}" }
-              reward: { "{" } type: reward, max_steps: 1 { "}" }
+              tune: { type: dpo, adapter: small, max_steps: 1 }
+              reward: { type: reward, max_steps: 1 }
 
             """ + sections);
         var plan = JsonNode.Parse(Run(0, "run", At("m.yaml"), "--out", At("out"), "--dry-run", "--json"))!;
