@@ -1,7 +1,6 @@
 // docs/from-trl.md, from-mergekit.md and from-lm-eval.md: each option that their tables name exists here and does what the row says it is
 // for; each key of TRL's is one that the importer knows, and a configuration of all of them becomes a manifest that plans.
 
-using System.CommandLine;
 using System.Text.RegularExpressions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Importing;
@@ -41,6 +40,33 @@ public sealed partial class FromPagesTests
         Assert.That(flags, Has.Count.GreaterThanOrEqualTo(3));
         Assert.That(flags.Where(flag => !known.Any(o => o.Name == flag || o.Aliases.Contains(flag))), Is.Empty);
         Assert.That(rows.Where(row => !Spans(row[1]).Any() && !row[1].StartsWith("none", StringComparison.Ordinal) && !row[1].StartsWith("always", StringComparison.Ordinal) && !row[1].StartsWith("not ", StringComparison.Ordinal)).Select(row => row[0]), Is.Empty, "a row names what is here, or says that there is nothing");
+    }
+
+    // All flags of the two tables at once, and what their rows say that comes of them.
+    [Test]
+    public void The_flags_of_the_right_column_run()
+    {
+        var model = Path.Combine(Golden.Repository, "tests", "fixtures", "stories260K");
+        var (adapter, task, configuration) = (Path.Combine(folder, "adapter"), Path.Combine(folder, "task.yaml"), Path.Combine(folder, "merge.yaml"));
+        SmallAdapter.Write(adapter);
+        File.WriteAllText(Path.Combine(folder, "rows.jsonl"), "{\"q\": \"Lily\", \"a\": \" ran\"}\n{\"q\": \"Tom\", \"a\": \" sat\"}\n{\"q\": \"Ann\", \"a\": \" ate\"}\n");
+        File.WriteAllText(task, $"task: own\ndataset_path: json\ndataset_kwargs: {{ data_files: {{ test: {folder}/rows.jsonl }} }}\ntest_split: test\noutput_type: loglikelihood\ndoc_to_text: '{{{{q}}}}'\ndoc_to_target: '{{{{a}}}}'\nmetric_list: [{{ metric: acc }}]\n");
+        string[] eval =
+        [
+            "eval", "--model", model, "--adapter", adapter, "--dtype", "bfloat16", "--bos", "true", "--benchmarks", "own,bbh", "--task", task, "--data", Path.Combine(Golden.Repository, "experiments", "tiny"), "--option", "bbh.tasks=boolean_expressions", "--option", "bbh.max_new_tokens=2",
+            "--shots", "0", "--limit", "2", "--chat", "--chat-template", "vicuna", "--bootstrap-iters", "10", "--seed", "3", "--out", Path.Combine(folder, "out"), "--threads", "1", "--plugins", Plugins,
+        ];
+        Run(eval);
+        var written = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "out", "results.json")))!;
+        Assert.That((int)written["n-samples"]!["own"]!["effective"]!, Is.EqualTo(2), "--limit");
+        Assert.That(Directory.GetFiles(Path.Combine(folder, "out"), "samples_*.jsonl"), Has.Length.EqualTo(2), "--log_samples: always");
+        File.WriteAllText(configuration, $"merge_method: linear\nmodels:\n  - model: {model}+{adapter}\n    parameters: {{ weight: 1.0 }}\ndtype: float32\n");
+        string[] merge = ["merge", configuration, "--out", Path.Combine(folder, "merged"), "--seed", "1", "--shard-size", "100KB", "--certificate", "--threads", "1", "--plugins", Plugins];
+        Run(merge);
+        Assert.That(Directory.GetFiles(Path.Combine(folder, "merged"), "*.safetensors"), Has.Length.GreaterThan(2), "--shard-size");
+        Assert.That(File.Exists(Path.Combine(folder, "merged", "certificate.json")), "--certificate");
+        foreach (var (page, given) in (IEnumerable<(string, string[])>)[("from-lm-eval.md", eval), ("from-mergekit.md", merge)])
+            Assert.That(Table(page).SelectMany(row => Spans(row[1])).SelectMany(span => Flag().Matches(span).Select(m => m.Value)).Except(given), Is.Empty, page);
     }
 
     [Test]
