@@ -3,7 +3,6 @@
 
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
-using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Tests.Tokenize;
 
 namespace PeftAlign.Host.Tests;
@@ -35,15 +34,10 @@ public sealed partial class DocumentedYamlTests
         File.Copy(Path.Combine(Repository, "experiments", "tiny", "alpaca_eval.json"), At("data/alpaca_eval/instructions_805.json"));
         Directory.CreateDirectory(At("runs/coh"));
         File.WriteAllText(At("runs/coh/samples_winrate.jsonl"), "");
-        Environment.SetEnvironmentVariable("PEFTALIGN_PLUGINS", Path.Combine(Path.GetDirectoryName(Product.Host)!, "plugins"));
     }
 
     [TearDown]
-    public void Drop()
-    {
-        Environment.SetEnvironmentVariable("PEFTALIGN_PLUGINS", null);
-        Directory.Delete(folder, recursive: true);
-    }
+    public void Drop() => Directory.Delete(folder, recursive: true);
 
     private string At(string name) => Path.Combine(folder, name);
 
@@ -64,15 +58,6 @@ public sealed partial class DocumentedYamlTests
             Assert.That(sources.Any(text => text.Contains(page, StringComparison.Ordinal) && (text.Contains($" {test}(", StringComparison.Ordinal) || text.Contains($"``{test}``", StringComparison.Ordinal))), $"{page}: {test}");
     }
 
-    private string Run(int expected, params string[] words)
-    {
-        using var results = new StringWriter();
-        using var remarks = new StringWriter();
-        var code = new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(words).GetAwaiter().GetResult();
-        Assert.That(code, Is.EqualTo(expected), $"{results}\n{remarks}");
-        return results.ToString();
-    }
-
     private Dictionary<string, int> Planned(string sections)
     {
         File.WriteAllText(At("m.yaml"), """
@@ -86,7 +71,7 @@ public sealed partial class DocumentedYamlTests
               reward: { type: reward, max_steps: 1 }
 
             """ + sections);
-        var plan = JsonNode.Parse(Run(0, "run", At("m.yaml"), "--out", At("out"), "--dry-run", "--json"))!;
+        var plan = JsonNode.Parse(Product.Run(folder, 0, folder, Product.Host, "run", "m.yaml", "--out", "out", "--dry-run", "--json"))!;
         return plan["counts"]!.AsObject().ToDictionary(kind => kind.Key, kind => (int)kind.Value!);
     }
 
@@ -112,7 +97,7 @@ public sealed partial class DocumentedYamlTests
     {
         var configuration = Block("merging.md", "merge_method:");
         File.WriteAllText(At("merge.yaml"), configuration);
-        Run(0, "merge", At("merge.yaml"), "--out", At("merged"), "--threads", "1");
+        Product.Run(folder, 0, folder, Product.Host, "merge", "merge.yaml", "--out", "merged", "--threads", "1");
         Assert.That((string?)JsonNode.Parse(File.ReadAllText(At("merged/config.json")))!["torch_dtype"] ?? (string?)JsonNode.Parse(File.ReadAllText(At("merged/config.json")))!["dtype"], Is.EqualTo("bfloat16"));
     }
 

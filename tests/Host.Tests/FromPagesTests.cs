@@ -131,7 +131,7 @@ public sealed partial class FromPagesTests
             File.WriteAllText(Path.Combine(folder, "trl.yaml"), $"dataset_name: {folder}/rows.jsonl\n{Common}{config}");
             var said = Run("import", "trl", Path.Combine(folder, "trl.yaml"), "--method", method, "--out", Path.Combine(folder, "m.yaml"), "--plugins", Plugins);
             Assert.That(said, Does.Not.Contain("not carried over:"), config);
-            Run("run", Path.Combine(folder, "m.yaml"), "--out", Path.Combine(folder, "out"), "--dry-run", "--plugins", Plugins);
+            Product.Run(folder, 0, folder, Product.Host, "run", "m.yaml", "--out", "out", "--dry-run");
             foreach (var line in File.ReadAllLines(Path.Combine(folder, "m.yaml")).Where(l => l.StartsWith("# NOT", StringComparison.Ordinal))) Assert.Fail($"{config}: {line}");
         }
         string[] elsewhere = ["ref_model", "eval_strategy", "eval_steps", "max_steps"]; // no key; needs evaluation rows; excludes num_train_epochs

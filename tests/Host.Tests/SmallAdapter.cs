@@ -1,7 +1,8 @@
 // A LoRA adapter of rank 1 over stories260K, in PEFT's format, written without training.
 
 using System.Text.Json.Nodes;
-using PeftAlign.Models.Checkpoints;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Torch;
 using static PeftAlign.Torch.torch;
 
@@ -15,6 +16,6 @@ internal static class SmallAdapter
         Directory.CreateDirectory(target);
         var config = JsonNode.Parse("""{"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "the/base", "r": 1, "lora_alpha": 1, "lora_dropout": 0.0, "target_modules": ["q_proj"], "layers_to_transform": [0], "bias": "none", "fan_in_fan_out": false}""")!.AsObject();
         const string module = "base_model.model.model.layers.0.self_attn.q_proj.";
-        AdapterFolder.Write(target, config.ToDictionary(c => c.Key, c => (object?)c.Value), new Dictionary<string, Tensor> { [module + "lora_A.weight"] = full(new long[] { 1, 64 }, 0.1), [module + "lora_B.weight"] = full(new long[] { 64, 1 }, 0.1) });
+        AdapterReader.Write(target, new AdapterFiles(config, new Dictionary<string, Tensor> { [module + "lora_A.weight"] = full(new long[] { 1, 64 }, 0.1), [module + "lora_B.weight"] = full(new long[] { 64, 1 }, 0.1) }));
     }
 }
