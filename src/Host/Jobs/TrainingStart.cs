@@ -133,7 +133,11 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         }
         RunFolder.Fill(folder.Adapters, path =>
         {
-            for (var k = 0; k < Beneath.Count; k++) Write(Path.Combine(path, $"{k + 1}"), Policies.Open(job, place.Adapters[k].Folder).Files);
+            for (var k = 0; k < Beneath.Count; k++)
+            {
+                Write(Path.Combine(path, $"{k + 1}"), Policies.Open(job, place.Adapters[k].Folder).Files);
+                TrainedWith.Join(Path.Combine(path, $"{k + 1}"), [place.Adapters[k].Folder]);
+            }
             WriteTrained(Path.Combine(path, $"{Beneath.Count + 1}"), policy, own);
         });
         if (AdapterLayers.Concatenated(policy.Outline, own.Config, [.. Beneath, trained]) is { } joined) RunFolder.Fill(folder.Adapter, path => WriteOne(path, joined));
