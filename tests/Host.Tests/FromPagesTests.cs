@@ -54,9 +54,11 @@ public sealed partial class FromPagesTests
         string[] eval =
         [
             "eval", "--model", model, "--adapter", adapter, "--dtype", "bfloat16", "--bos", "true", "--benchmarks", "own,bbh", "--task", task, "--data", Path.Combine(Golden.Repository, "experiments", "tiny"), "--option", "bbh.tasks=boolean_expressions", "--option", "bbh.max_new_tokens=2",
-            "--shots", "0", "--limit", "2", "--chat", "--chat-template", "vicuna", "--bootstrap-iters", "10", "--seed", "3", "--out", Path.Combine(folder, "out"), "--threads", "1", "--plugins", Plugins,
+            "--shots", "0", "--limit", "2", "--chat", "--chat-template", "vicuna", "--bootstrap-iters", "10", "--out", Path.Combine(folder, "out"), "--threads", "1", "--plugins", Plugins,
         ];
         Run(eval);
+        string[] drawing = ["eval", "--model", model, "--benchmarks", "sonnets", "--data", Path.Combine(Golden.Repository, "experiments", "tiny"), "--limit", "1", "--option", "max_new_tokens=2", "--seed", "3", "--out", Path.Combine(folder, "drawn"), "--threads", "1", "--plugins", Plugins];
+        Run(drawing);
         var written = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "out", "results.json")))!;
         Assert.That((int)written["n-samples"]!["own"]!["effective"]!, Is.EqualTo(2), "--limit");
         Assert.That(Directory.GetFiles(Path.Combine(folder, "out"), "samples_*.jsonl"), Has.Length.EqualTo(2), "--log_samples: always");
@@ -65,7 +67,7 @@ public sealed partial class FromPagesTests
         Run(merge);
         Assert.That(Directory.GetFiles(Path.Combine(folder, "merged"), "*.safetensors"), Has.Length.GreaterThan(2), "--shard-size");
         Assert.That(File.Exists(Path.Combine(folder, "merged", "certificate.json")), "--certificate");
-        foreach (var (page, given) in (IEnumerable<(string, string[])>)[("from-lm-eval.md", eval), ("from-mergekit.md", merge)])
+        foreach (var (page, given) in (IEnumerable<(string, string[])>)[("from-lm-eval.md", [.. eval, .. drawing]), ("from-mergekit.md", merge)])
             Assert.That(Table(page).SelectMany(row => Spans(row[1])).SelectMany(span => Flag().Matches(span).Select(m => m.Value)).Except(given), Is.Empty, page);
     }
 
@@ -128,6 +130,7 @@ public sealed partial class FromPagesTests
         File.WriteAllText(Path.Combine(folder, "rows.jsonl"), """{"prompt": "Say a.", "chosen": " a", "rejected": " b", "completion": " a", "body": "a"}""" + "\n");
         foreach (var (method, config) in Theirs)
         {
+            File.Delete(Path.Combine(folder, "m.yaml"));
             File.WriteAllText(Path.Combine(folder, "trl.yaml"), $"dataset_name: {folder}/rows.jsonl\n{Common}{config}");
             var said = Run("import", "trl", Path.Combine(folder, "trl.yaml"), "--method", method, "--out", Path.Combine(folder, "m.yaml"), "--plugins", Plugins);
             Assert.That(said, Does.Not.Contain("not carried over:"), config);

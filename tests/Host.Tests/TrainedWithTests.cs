@@ -49,13 +49,13 @@ public sealed class TrainedWithTests
         return json.ToJsonString();
     });
 
-    private static string Plugins(string name) => Path.GetFullPath(Path.Combine(AppContext.BaseDirectory, "..", "..", name, Path.GetFileName(Path.TrimEndingDirectorySeparator(AppContext.BaseDirectory))));
+    private static string Plugins => Path.Combine(Path.GetDirectoryName(Product.Host)!, "plugins");
 
     private static (int Code, string Out, string Err) Run(params string[] args)
     {
         using var results = new StringWriter();
         using var remarks = new StringWriter();
-        var code = new Dispatcher(Catalogue.Commands, results, remarks).RunAsync([.. args, "--threads", "1", "--plugins", Plugins("Peft.Lora")]).GetAwaiter().GetResult();
+        var code = new Dispatcher(Catalogue.Commands, results, remarks).RunAsync([.. args, "--threads", "1", "--plugins", Plugins]).GetAwaiter().GetResult();
         return (code, results.ToString(), remarks.ToString());
     }
 
@@ -70,9 +70,9 @@ public sealed class TrainedWithTests
         foreach (var call in (string[][])[
             ["score", "--model", other, "--adapter", At("adapter"), "--in", At("rows.jsonl")],
             ["generate", "--model", other, "--adapter", At("adapter"), "--prompt", "Once"],
-            ["eval", "--model", other, "--adapter", At("adapter"), "--task", At("task.yaml"), "--out", At("out"), "--plugins", Plugins("Eval")],
+            ["eval", "--model", other, "--adapter", At("adapter"), "--task", At("task.yaml"), "--out", At("out")],
             ["adapter", "merge", "--model", other, "--adapter", At("adapter"), "--out", At("out")],
-            ["merge", At("merge.yaml"), "--out", At("out"), "--plugins", Plugins("Merge.Linear")],
+            ["merge", At("merge.yaml"), "--out", At("out")],
         ])
         {
             var (code, text, err) = Run(call);
