@@ -3,13 +3,12 @@
 
 using System.Text.RegularExpressions;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Tests.Tokenize;
 
 namespace PeftAlign.Host.Tests;
 
 public sealed partial class DocumentedRunTests
 {
-    private static readonly string Tests = Path.Combine(Golden.Repository, "tests");
+    private static readonly string Tests = Path.Combine(SmallAdapter.Root, "tests");
 
     // As shown -> what is executed, with {names} of Names(); `@` runs the product's own process in the folder, which what trains or
     // writes into the working directory needs; ` && ` parts calls; a|b is each of them. Or `test:` and the test that executes it.
@@ -160,7 +159,7 @@ public sealed partial class DocumentedRunTests
     {
         "new" => Path.Combine(folder, $"new{++made}"),
         "model" => Model,
-        "experiments" => Path.Combine(Golden.Repository, "experiments"),
+        "experiments" => Path.Combine(SmallAdapter.Root, "experiments"),
         "plugins" => Plugins,
         "folder" => folder,
         "rows" or "texts" or "pairs" => Path.Combine(folder, hole.Groups[1].Value + ".jsonl"),

@@ -3,13 +3,12 @@
 
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
-using PeftAlign.Host.Tests.Tokenize;
 
 namespace PeftAlign.Host.Tests;
 
 public sealed partial class DocumentedYamlTests
 {
-    private static readonly string Repository = Golden.Repository;
+    private static readonly string Repository = SmallAdapter.Root;
 
     // The page, the test that executes its blocks.
     private static readonly (string Page, string Test)[] PagesElsewhere =

@@ -5,7 +5,6 @@ using System.Text.RegularExpressions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Importing;
 using PeftAlign.Host.SingleTraining;
-using PeftAlign.Host.Tests.Tokenize;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Tests;
@@ -24,7 +23,7 @@ public sealed partial class FromPagesTests
 
     // The cells of a table's rows, without its head.
     private static List<string[]> Table(string page) =>
-        [.. File.ReadAllLines(Path.Combine(Golden.Repository, "docs", page)).Where(line => line.StartsWith("| ", StringComparison.Ordinal)).Skip(1)
+        [.. File.ReadAllLines(Path.Combine(SmallAdapter.Root, "docs", page)).Where(line => line.StartsWith("| ", StringComparison.Ordinal)).Skip(1)
             .Select(line => line.Replace("\\|", "\u0001", StringComparison.Ordinal).Split('|')[1..^1].Select(cell => cell.Replace('\u0001', '|').Trim()).ToArray())];
 
     private static IEnumerable<string> Spans(string cell) => Span().Matches(cell).Select(m => m.Groups[1].Value);
@@ -46,18 +45,18 @@ public sealed partial class FromPagesTests
     [Test]
     public void The_flags_of_the_right_column_run()
     {
-        var model = Path.Combine(Golden.Repository, "tests", "fixtures", "stories260K");
+        var model = Path.Combine(SmallAdapter.Root, "tests", "fixtures", "stories260K");
         var (adapter, task, configuration) = (Path.Combine(folder, "adapter"), Path.Combine(folder, "task.yaml"), Path.Combine(folder, "merge.yaml"));
         SmallAdapter.Write(adapter);
         File.WriteAllText(Path.Combine(folder, "rows.jsonl"), "{\"q\": \"Lily\", \"a\": \" ran\"}\n{\"q\": \"Tom\", \"a\": \" sat\"}\n{\"q\": \"Ann\", \"a\": \" ate\"}\n");
         File.WriteAllText(task, $"task: own\ndataset_path: json\ndataset_kwargs: {{ data_files: {{ test: {folder}/rows.jsonl }} }}\ntest_split: test\noutput_type: loglikelihood\ndoc_to_text: '{{{{q}}}}'\ndoc_to_target: '{{{{a}}}}'\nmetric_list: [{{ metric: acc }}]\n");
         string[] eval =
         [
-            "eval", "--model", model, "--adapter", adapter, "--dtype", "bfloat16", "--bos", "true", "--benchmarks", "own,bbh", "--task", task, "--data", Path.Combine(Golden.Repository, "experiments", "tiny"), "--option", "bbh.tasks=boolean_expressions", "--option", "bbh.max_new_tokens=2",
+            "eval", "--model", model, "--adapter", adapter, "--dtype", "bfloat16", "--bos", "true", "--benchmarks", "own,bbh", "--task", task, "--data", Path.Combine(SmallAdapter.Root, "experiments", "tiny"), "--option", "bbh.tasks=boolean_expressions", "--option", "bbh.max_new_tokens=2",
             "--shots", "0", "--limit", "2", "--chat", "--chat-template", "vicuna", "--bootstrap-iters", "10", "--out", Path.Combine(folder, "out"), "--threads", "1", "--plugins", Plugins,
         ];
         Run(eval);
-        string[] drawing = ["eval", "--model", model, "--benchmarks", "sonnets", "--data", Path.Combine(Golden.Repository, "experiments", "tiny"), "--limit", "1", "--option", "max_new_tokens=2", "--seed", "3", "--out", Path.Combine(folder, "drawn"), "--threads", "1", "--plugins", Plugins];
+        string[] drawing = ["eval", "--model", model, "--benchmarks", "sonnets", "--data", Path.Combine(SmallAdapter.Root, "experiments", "tiny"), "--limit", "1", "--option", "max_new_tokens=2", "--seed", "3", "--out", Path.Combine(folder, "drawn"), "--threads", "1", "--plugins", Plugins];
         Run(drawing);
         var written = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "out", "results.json")))!;
         Assert.That((int)written["n-samples"]!["own"]!["effective"]!, Is.EqualTo(2), "--limit");
@@ -126,7 +125,7 @@ public sealed partial class FromPagesTests
     public void A_configuration_of_every_key_of_the_table_plans()
     {
         Directory.CreateDirectory(Path.Combine(folder, "models"));
-        Directory.CreateSymbolicLink(Path.Combine(folder, "models", "base"), Path.Combine(Golden.Repository, "tests", "fixtures", "stories260K"));
+        Directory.CreateSymbolicLink(Path.Combine(folder, "models", "base"), Path.Combine(SmallAdapter.Root, "tests", "fixtures", "stories260K"));
         File.WriteAllText(Path.Combine(folder, "rows.jsonl"), """{"prompt": "Say a.", "chosen": " a", "rejected": " b", "completion": " a", "body": "a"}""" + "\n");
         foreach (var (method, config) in Theirs)
         {

@@ -198,7 +198,7 @@ public sealed partial class ReportTests
     [Test]
     public void The_claims_that_the_page_shows_are_answered()
     {
-        var page = File.ReadAllText(Path.Combine(Tokenize.Golden.Repository, "docs", "report.md"));
+        var page = File.ReadAllText(Path.Combine(SmallAdapter.Root, "docs", "report.md"));
         var file = Path.Combine(folder, "page.yaml");
         File.WriteAllText(file, page.Split("```yaml\n")[1].Split("```")[0].Replace("[mmlu, bbh/acc]", "[quiz]", StringComparison.Ordinal));
         var (code, text, error) = Run(folder, "--format", "json", "--claims", file);

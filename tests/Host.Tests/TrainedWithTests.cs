@@ -3,7 +3,6 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Tests.Tokenize;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Text;
 
@@ -13,7 +12,7 @@ public sealed class TrainedWithTests
 {
     private const string Chat = "{% for m in messages %}[{{ m.role }}] {{ m.content }}{% endfor %}{% if add_generation_prompt %} ->{% endif %}";
 
-    private static readonly string Stories = Path.Combine(Golden.Repository, "tests", "fixtures", "stories260K");
+    private static readonly string Stories = Path.Combine(SmallAdapter.Root, "tests", "fixtures", "stories260K");
 
     private string folder = "";
 
