@@ -62,9 +62,9 @@ public sealed partial class FromPagesTests
         Assert.That((int)written["n-samples"]!["own"]!["effective"]!, Is.EqualTo(2), "--limit");
         Assert.That(Directory.GetFiles(Path.Combine(folder, "out"), "samples_*.jsonl"), Has.Length.EqualTo(2), "--log_samples: always");
         File.WriteAllText(configuration, $"merge_method: linear\nmodels:\n  - model: {model}+{adapter}\n    parameters: {{ weight: 1.0 }}\ndtype: float32\n");
-        string[] merge = ["merge", configuration, "--out", Path.Combine(folder, "merged"), "--seed", "1", "--shard-size", "100KB", "--certificate", "--threads", "1", "--plugins", Plugins];
+        string[] merge = ["merge", configuration, "--out", Path.Combine(folder, "merged"), "--seed", "1", "--shard-size", "1MB", "--certificate", "--threads", "1", "--plugins", Plugins];
         Run(merge);
-        Assert.That(Directory.GetFiles(Path.Combine(folder, "merged"), "*.safetensors"), Has.Length.GreaterThan(2), "--shard-size");
+        Assert.That(Directory.GetFiles(Path.Combine(folder, "merged"), "*.safetensors"), Has.Length.GreaterThan(1), "--shard-size");
         Assert.That(File.Exists(Path.Combine(folder, "merged", "certificate.json")), "--certificate");
         foreach (var (page, given) in (IEnumerable<(string, string[])>)[("from-lm-eval.md", [.. eval, .. drawing]), ("from-mergekit.md", merge)])
             Assert.That(Table(page).SelectMany(row => Spans(row[1])).SelectMany(span => Flag().Matches(span).Select(m => m.Value)).Except(given), Is.Empty, page);
