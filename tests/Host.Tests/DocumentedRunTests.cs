@@ -47,6 +47,8 @@ public sealed partial class DocumentedRunTests
         ("winrate --a mine.jsonl --b theirs.jsonl --judge NAME_OR_DIR --out DIR", "test:Two_files_are_compared_and_their_annotations_give_the_same_rates"),
         ("winrate --annotations annotations.json --data data/alpaca_eval --out DIR", "winrate --annotations {annotations} --data {folder} --out {new}"),
         ("quantize --model DIR --out DIR4 --type nf4 --double-quant [--blocksize 64] [--skip down_proj,model.layers.0]", "quantize --model {model} --out {folder}/four --type nf4 --double-quant --blocksize 64 --skip down_proj,model.layers.0"),
+        ("quantize --model DIR --out PAIR --double-quant --loftq-rank 16 --loftq-iter 5 [--loftq-targets q_proj,v_proj] [--loftq-alpha 32]", "quantize --model {model} --out {folder}/pair --double-quant --loftq-rank 16 --loftq-iter 5 --loftq-targets q_proj,v_proj --loftq-alpha 32"),
+        ("train sft --model PAIR --adapter lora --init-adapter PAIR/loftq_init --data rows.jsonl --out RUN", "@train sft --model {folder}/pair --adapter lora --init-adapter {folder}/pair/loftq_init --data {rows} --out {folder}/from-pair --max-steps 1 --batch-size 2 --threads 1"),
         ("score --model DIR4 --in rows.jsonl", "score --model {folder}/four --in {rows}"),
         ("train sft --model DIR --data rows.jsonl --out RUN --adapter qlora", "@train sft --model {model} --data {rows} --out {folder}/q --adapter qlora --max-steps 1 --batch-size 2 --threads 1"),
         ("train sft --model DIR4 --data rows.jsonl --out RUN --adapter lora", "@train sft --model {folder}/four --data {rows} --out {folder}/l --adapter lora --max-steps 1 --batch-size 2 --threads 1"),
