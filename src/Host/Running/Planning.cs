@@ -21,6 +21,7 @@ internal static class Planning
     internal static Planned Read(Asked asked)
     {
         var (manifest, overrides) = (asked.Manifest, asked.Overrides);
+        if (asked.Out is "") throw new UserError("--out", "is empty", "name the run's folder, or leave --out out");
         var (text, root) = (ManifestFile.Read(manifest), Path.GetDirectoryName(Path.GetFullPath(manifest))!);
         var requests = Manifests.Plugins(text, overrides);
         ThrowIfAny(manifest, requests.Faults);
