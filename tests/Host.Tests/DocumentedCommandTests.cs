@@ -30,7 +30,7 @@ public partial class DocumentedCommandTests
         var dispatcher = new Dispatcher(Catalogue.Commands, text, TextWriter.Null);
         Assert.That((dispatcher.RunAsync(["--help"]).Result, dispatcher.RunAsync(["run", "--help"]).Result), Is.EqualTo((0, 0)));
         Assert.That(text.ToString(), Does.Match("(?m)^  eval ").And.Contain("--jobs").And.Not.Contain("launcher").And.Not.Contain("slurm"));
-        foreach (var name in Catalogue.Planned.Except(Catalogue.Commands.Select(c => c.Name))) Assert.That(text.ToString(), Does.Not.Match($"(?m)^  {name} "), name);
+        foreach (var name in PlannedParts.Commands.Except(Catalogue.Commands.Select(c => c.Name))) Assert.That(text.ToString(), Does.Not.Match($"(?m)^  {name} "), name);
     }
 
     // In a code span, or alone on a line of a block.

@@ -8,7 +8,7 @@ namespace PeftAlign.Host.Tests;
 
 public class JudgeCommandTests
 {
-    private Cli cli = new();
+    private Cli cli = null!;
 
     [SetUp]
     public void MakeFolder() => cli = new Cli();

@@ -31,6 +31,8 @@ internal static class Product
         var start = new ProcessStartInfo(program, args) { WorkingDirectory = directory, RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["NUGET_PACKAGES"] = Path.Combine(home, ".packages");
         start.Environment["XDG_CACHE_HOME"] = Path.Combine(home, ".cache");
+        // The SDK leaves folders behind where temporary files go.
+        start.Environment["TMPDIR"] = Directory.CreateDirectory(Path.Combine(home, ".tmp")).FullName;
         foreach (var name in new[] { "PEFTALIGN_PLUGINS", "PEFTALIGN_FEED", "PEFTALIGN_STRICT" }) start.Environment.Remove(name);
         using var process = Process.Start(start)!;
         var errors = process.StandardError.ReadToEndAsync();

@@ -132,6 +132,9 @@ module internal Whole =
     let plugins (catalogue: Catalogue) =
         Given.list catalogue.Plugins |> Seq.map plugin |> List.ofSeq
 
+/// Trackers that the product's documents name and that no version has yet.
+let private plannedTrackers = [ "tensorboard"; "mlflow"; "wandb" ]
+
 /// The part of the catalogue that one manifest may use; its plugins are whole.
 type internal Known(plugins: PluginSchema list) =
     let contracts =
@@ -163,6 +166,8 @@ type internal Known(plugins: PluginSchema list) =
 
         match matching with
         | [ one ] -> Ok one
+        | [] when kind = "tracker" && List.contains name plannedTrackers ->
+            Error $"tracker '{name}' is not built yet in this version; leave it out, or name a plugin's{Suggest.hint (known.Names kind) name}"
         | [] -> Error $"no {kind} '{name}' is provided by the plugins of this manifest{Suggest.hint (known.Names kind) name}"
         | several ->
             let several = several |> List.sortBy _.Name

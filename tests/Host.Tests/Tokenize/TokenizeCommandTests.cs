@@ -12,7 +12,7 @@ public class TokenizeCommandTests
 {
     private static string Model => Golden.Path("golden/tokenizers/trained/qwen2_split");
 
-    private Cli cli = new();
+    private Cli cli = null!;
 
     [SetUp]
     public void MakeFolder() => cli = new Cli();

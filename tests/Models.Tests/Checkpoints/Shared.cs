@@ -17,10 +17,13 @@ internal static class Shared
         return path!;
     }
 
+    /// <summary>Where all scratch folders of this run are.</summary>
+    public static string ScratchRoot { get; } = Path.Combine(Path.GetTempPath(), $"peftalign-checkpoints-{Environment.ProcessId}");
+
     /// <summary>A fresh folder that is removed after the test run.</summary>
     public static string Scratch([CallerMemberName] string name = "")
     {
-        var folder = Path.Combine(Path.GetTempPath(), $"peftalign-checkpoints-{Environment.ProcessId}", $"{name}-{Guid.NewGuid():N}");
+        var folder = Path.Combine(ScratchRoot, $"{name}-{Guid.NewGuid():N}");
         return Directory.CreateDirectory(folder).FullName;
     }
 
@@ -48,17 +51,5 @@ internal static class Shared
             return near.Where(f => f != null).Select(f => Path.Combine(f!, "shared")).FirstOrDefault(Directory.Exists);
         }
         return null;
-    }
-}
-
-/// <summary>Removes the scratch folders.</summary>
-[SetUpFixture]
-internal sealed class Cleanup
-{
-    [OneTimeTearDown]
-    public void Remove()
-    {
-        var root = Path.Combine(Path.GetTempPath(), $"peftalign-checkpoints-{Environment.ProcessId}");
-        if (Directory.Exists(root)) Directory.Delete(root, recursive: true);
     }
 }
