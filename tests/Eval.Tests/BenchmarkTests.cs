@@ -168,6 +168,13 @@ public sealed class BenchmarkTests
         }
     }
 
+    [Test]
+    public void Sonnets_of_a_file_with_carriage_returns_are_those_of_one_without()
+    {
+        const string text = "THE SONNETS\n\n1\n\nFrom fairest\nThat thereby\n\n2\n\nWhen forty\n";
+        Assert.That(SonnetBenchmark.Parted(text.Replace("\n", "\r\n", StringComparison.Ordinal)), Is.EqualTo(SonnetBenchmark.Parted(text)).And.EqualTo(new[] { "From fairest\nThat thereby", "When forty" }));
+    }
+
     [TestCase("cs224n-train", "Question 1: \"is it ?\"\nQuestion 2: \"it 's a , b .\nAre these questions asking the same thing?\n")]
     [TestCase("closed", "Question 1: \"is it ?\"\nQuestion 2: \"it 's a , b .\"\nAre these questions asking the same thing?\n")]
     [TestCase("cs224n-test", "Is \"is it ?\" a paraphrase of \"it 's a , b .\"? Answer \"yes\" or \"no\": ")]

@@ -4,6 +4,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Peft.Lora;
+using PeftAlign.Tests;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Peft.QLora.Tests;
@@ -70,12 +71,12 @@ public class LoftqTests
     public void Start_DoesNotGoWithDora()
     {
         using var scope = torch.NewDisposeScope();
-        var dora = AdapterGoldenTests.Provided.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", UseDora = true });
+        var dora = PluginParts.Make<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", UseDora = true });
         Assert.That(() => dora.Attach(Base().Outline("base"), 1), Throws.TypeOf<UserErrorException>().With.Message.Contains("use_dora"));
     }
 
     private static DecoderModel Base() => ModelFolder.Load(Golden.Path("peft", "base-llama"), quantization: new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions { DoubleQuant = false }));
 
     private static IPeftAdapter Adapter(double alpha, int rank = 4, string[]? targets = null) =>
-        AdapterGoldenTests.Provided.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", Rank = rank, Alpha = alpha, Targets = [.. targets ?? Modules] });
+        PluginParts.Make<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", Rank = rank, Alpha = alpha, Targets = [.. targets ?? Modules] });
 }

@@ -132,11 +132,11 @@ module internal Whole =
     let plugins (catalogue: Catalogue) =
         Given.list catalogue.Plugins |> Seq.map plugin |> List.ofSeq
 
-/// Trackers that the product's documents name and that no version has yet.
-let private plannedTrackers = [ "tensorboard"; "mlflow"; "wandb" ]
-
 /// The part of the catalogue that one manifest may use; its plugins are whole.
 type internal Known(plugins: PluginSchema list) =
+    // Trackers that people ask for by name and that no version has yet.
+    static let plannedTrackers = [ "tensorboard"; "mlflow"; "wandb" ]
+
     let contracts =
         [
             for plugin in plugins do

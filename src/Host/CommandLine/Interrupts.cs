@@ -21,7 +21,7 @@ internal sealed partial class Interrupts : IDisposable
         source.Dispose();
     }
 
-    private void OnSignal(PosixSignalContext context)
+    internal void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true;
         if (source.IsCancellationRequested) EndNow(ExitCode.Interrupted);
