@@ -1,7 +1,5 @@
 // What a command that makes a folder asks before it starts.
 
-using PeftAlign.Host.CommandLine;
-
 namespace PeftAlign.Host;
 
 internal static class NewFolder

@@ -5,7 +5,6 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Eval;
 using PeftAlign.Eval.Benchmarks;
-using PeftAlign.Tests;
 using static PeftAlign.Data.Tests.Readers;
 
 namespace PeftAlign.Data.Tests;

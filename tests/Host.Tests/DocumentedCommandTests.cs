@@ -8,13 +8,9 @@ namespace PeftAlign.Host.Tests;
 
 public partial class DocumentedCommandTests
 {
-    private static readonly string Root = Repository(new DirectoryInfo(Path.GetDirectoryName(typeof(DocumentedCommandTests).Assembly.Location)!));
-
-    private static string Repository(DirectoryInfo folder) => File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln")) ? folder.FullName : Repository(folder.Parent!);
-
     private static IEnumerable<TestCaseData> Shown()
     {
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "docs"), "*.md").Append(Path.Combine(Root, "README.md")).Order(StringComparer.Ordinal))
+        foreach (var file in Directory.GetFiles(Path.Combine(Checkout.Root, "docs"), "*.md").Append(Path.Combine(Checkout.Root, "README.md")).Order(StringComparer.Ordinal))
         {
             // A backslash at a line's end goes on in the next.
             var lines = File.ReadAllText(file).Replace("\\\n", " ", StringComparison.Ordinal).Split('\n');

@@ -11,9 +11,7 @@ internal static class Product
     {
         get
         {
-            var root = new DirectoryInfo(Path.GetDirectoryName(typeof(Product).Assembly.Location)!);
-            while (!File.Exists(Path.Combine(root.FullName, "PeftAlign.sln"))) root = root.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln");
-            var product = new DirectoryInfo(Path.Combine(root.FullName, ".build", "current"));
+            var product = new DirectoryInfo(Path.Combine(Checkout.Root, ".build", "current"));
             if (product.ResolveLinkTarget(true) is not { Exists: true } real) Assert.Ignore("there is no assembled product; ./peftalign doctor makes it");
             else return Path.Combine(real.FullName, "PeftAlign.Host");
             return "";

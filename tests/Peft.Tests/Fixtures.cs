@@ -6,7 +6,6 @@ using PeftAlign.Peft.IA3;
 using PeftAlign.Peft.Lora;
 using PeftAlign.Peft.Prefix;
 using PeftAlign.Peft.Prompt;
-using PeftAlign.Tests;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Peft.Tests;

@@ -10,7 +10,6 @@ using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Peft.Lora;
 using PeftAlign.Peft.Prompt;
-using PeftAlign.Tests;
 using PeftAlign.Torch;
 using PeftAlign.Training;
 using PeftAlign.Training.Tests;

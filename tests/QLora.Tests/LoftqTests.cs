@@ -4,7 +4,6 @@ using PeftAlign.Abstractions;
 using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Peft.Lora;
-using PeftAlign.Tests;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Peft.QLora.Tests;

@@ -3,7 +3,6 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
-using PeftAlign.Tests;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
@@ -12,20 +11,11 @@ namespace PeftAlign.Training.Tests;
 
 internal static class Fixtures
 {
-    private static string Root { get; } = FindRoot();
-
     /// <summary>A path in tests/fixtures.</summary>
-    internal static string Path(params string[] parts) => System.IO.Path.Combine([Root, "tests", "fixtures", .. parts]);
+    internal static string Path(params string[] parts) => Checkout.Fixture(parts);
 
     /// <summary>A path in shared/golden; the test is skipped, visibly, where that is absent.</summary>
-    internal static string Golden(params string[] parts)
-    {
-        string?[] near = [Environment.GetEnvironmentVariable("PEFTALIGN_SHARED"), .. new[] { Root, Directory.GetParent(Root)?.FullName, Directory.GetParent(Root)?.Parent?.FullName }.Select(f => f is null ? null : System.IO.Path.Combine(f, "shared"))];
-        var shared = near.FirstOrDefault(f => !string.IsNullOrEmpty(f) && Directory.Exists(f));
-        var path = shared is null ? null : System.IO.Path.Combine([shared, "golden", .. parts]);
-        if (path is null || !System.IO.Path.Exists(path)) Assert.Ignore($"golden/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
-        return path!;
-    }
+    internal static string Golden(params string[] parts) => Checkout.Reference(["golden", .. parts]);
 
     internal static JsonObject Json(string path) => JsonNode.Parse(File.ReadAllText(path))!.AsObject();
 
@@ -94,13 +84,6 @@ internal static class Fixtures
 
     /// <summary>The norm of all gradients of these deltas.</summary>
     internal static double GradientNorm(Dictionary<string, Delta> deltas) => Math.Sqrt(deltas.Values.SelectMany(d => d.Parameters.Values).Sum(p => Math.Pow(p.grad!.norm().item<double>(), 2)));
-
-    private static string FindRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-            if (File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln"))) return folder.FullName;
-        throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
-    }
 }
 
 /// <summary>Each test runs in a dispose scope and has a folder of its own, removed afterwards.</summary>

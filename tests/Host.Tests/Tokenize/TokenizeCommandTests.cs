@@ -96,7 +96,7 @@ public class TokenizeCommandTests
     [Test]
     public void RowsStreamThroughThePipe()
     {
-        var start = new ProcessStartInfo(System.IO.Path.Combine(Golden.Repository, "peftalign"), ["tokenize", "--model", Model, "--in", "-"])
+        var start = new ProcessStartInfo(System.IO.Path.Combine(Checkout.Root, "peftalign"), ["tokenize", "--model", Model, "--in", "-"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

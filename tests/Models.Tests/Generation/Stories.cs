@@ -14,7 +14,7 @@ internal static class Stories
     private static readonly Lazy<DecoderModel> Loaded = new(() => ModelFolder.Load(Folder));
     private static readonly Lazy<ITokenizer> Words = new(() => TokenizerLoader.Load(Folder));
 
-    internal static string Folder => RepositoryFixture.Path("stories260K");
+    internal static string Folder => Checkout.Fixture("stories260K");
 
     internal static DecoderModel Model => Loaded.Value;
 

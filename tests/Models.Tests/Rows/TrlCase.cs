@@ -43,7 +43,7 @@ public sealed record TrlCase(JsonObject Json)
     }
 
     internal static IEnumerable<TestCaseData> Of(params string[] trainers) =>
-        from line in File.ReadLines(RepositoryFixture.Path("trl-data", "cases.jsonl"))
+        from line in File.ReadLines(Checkout.Fixture("trl-data", "cases.jsonl"))
         let row = new TrlCase(JsonNode.Parse(line)!.AsObject())
         where trainers.Contains(row.Trainer)
         select new TestCaseData(row).SetArgDisplayNames($"{row.Json["case"]} {row.Trainer} {row.Options.ToJsonString()}");
@@ -61,7 +61,7 @@ public sealed record TrlCase(JsonObject Json)
     private static (ITokenizer, IChatTemplate) Load(string name)
     {
         if (Loaded.TryGetValue(name, out var known)) return known;
-        var folder = RepositoryFixture.Path("trl-data", name);
+        var folder = Checkout.Fixture("trl-data", name);
         return Loaded[name] = (TokenizerLoader.Load(folder), ChatTemplateLoader.Load(folder)!);
     }
 }
