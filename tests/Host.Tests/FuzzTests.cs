@@ -7,7 +7,6 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Tests.Tokenize;
 
 namespace PeftAlign.Host.Tests;
 

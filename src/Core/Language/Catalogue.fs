@@ -167,7 +167,8 @@ type internal Known(plugins: PluginSchema list) =
         match matching with
         | [ one ] -> Ok one
         | [] when kind = "tracker" && List.contains name plannedTrackers ->
-            Error $"tracker '{name}' is not built yet in this version; leave it out, or name a plugin's{Suggest.hint (known.Names kind) name}"
+            Error
+                $"tracker '{name}' is not built yet in this version; leave it out, or name a plugin's{Suggest.hint (known.Names kind) name}"
         | [] -> Error $"no {kind} '{name}' is provided by the plugins of this manifest{Suggest.hint (known.Names kind) name}"
         | several ->
             let several = several |> List.sortBy _.Name

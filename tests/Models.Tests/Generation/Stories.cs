@@ -4,7 +4,6 @@ using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Generation;
-using PeftAlign.Models.Tests.Engine;
 using PeftAlign.Models.Text;
 
 namespace PeftAlign.Models.Tests.Generation;

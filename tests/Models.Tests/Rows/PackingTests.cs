@@ -3,7 +3,6 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Rows;
-using PeftAlign.Models.Tests.Engine;
 
 namespace PeftAlign.Models.Tests.Rows;
 

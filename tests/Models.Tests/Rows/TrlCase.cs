@@ -4,7 +4,6 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
-using PeftAlign.Models.Tests.Engine;
 
 namespace PeftAlign.Models.Tests.Rows;
 
