@@ -4,9 +4,9 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Cs224n;
 using PeftAlign.Models.Rows;
 using PeftAlign.Models.Text;
-using PeftAlign.Cs224n;
 
 namespace PeftAlign.Data;
 

@@ -24,6 +24,7 @@ public sealed class NotBuiltTests
     [TestCase("serve --root out --port 8000", "serve")]
     [TestCase("--quiet serve", "serve")]
     [TestCase("run mlflow.yaml --launcher slurm", "run --launcher slurm")]
+    [TestCase("run mlflow.yaml --slurm", "run --slurm")]
     [TestCase("run mlflow.yaml --out postgresql://me:secret@host/runs", "--out postgresql://...: PostgreSQL is")]
     [TestCase("runs list --root postgres://host/runs", "--root postgres://...: PostgreSQL is")]
     [TestCase("import axolotl config.yaml --out x.yaml", "import axolotl")]

@@ -4,10 +4,10 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Metrics;
+using PeftAlign.Cs224n;
 using PeftAlign.Eval.Files;
 using PeftAlign.Eval.Scoring;
 using PeftAlign.Models.Rows;
-using PeftAlign.Cs224n;
 
 namespace PeftAlign.Eval.Benchmarks;
 

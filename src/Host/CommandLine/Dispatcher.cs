@@ -116,7 +116,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         {
             var options = command.Options.SelectMany(option => option.Aliases.Prepend(option.Name));
             var limit = GlobalOptionSet.Valued.Contains(name) ? "makes no difference to this command" : "no such option";
-            return new UserError($"{path} {name}", limit, Near.DidYouMean(name, options) ?? more);
+            return PlannedParts.Error(path, name) ?? new UserError($"{path} {name}", limit, Near.DidYouMean(name, options) ?? more);
         }
         if (command.Subcommands.Count > 0)
             return PlannedParts.Error(path, token) ?? new UserError($"{path} {token}", "no such command", Near.DidYouMean(token, command.Subcommands.Select(sub => sub.Name)) ?? more);

@@ -19,11 +19,12 @@ internal static class PlannedParts
 
     /// <summary>The error for a name that is planned; null for others.</summary>
     /// <param name="path">The command that it stands behind; empty for the program itself.</param>
-    /// <param name="name">What was asked for.</param>
+    /// <param name="name">What was asked for, a command or an option.</param>
     internal static UserError? Error(string path, string name) => path switch
     {
         "" when Commands.Contains(name) => new UserError(name, NotBuilt, "peftalign --help lists what is"),
         "import" when Importers.Contains(name) => new UserError($"import {name}", NotBuilt, "peftalign import --help lists what is; docs/manifest.md is the grammar to write one by hand"),
+        "run" when name == "--slurm" => new UserError($"run {name}", NotBuilt, "leave it out: jobs run on this machine"),
         _ => null,
     };
 
