@@ -34,6 +34,7 @@ public sealed class DecoderModel
         head = spec.TiedHead ? embedding : spec.Names.Head + ".weight";
     }
 
+    /// <summary>The shape.</summary>
     public DecoderSpec Spec { get; }
 
     /// <summary>Tensors by checkpoint name; without those of <see cref="Quantized"/>.</summary>
@@ -48,6 +49,7 @@ public sealed class DecoderModel
     /// <summary>(V, d) the matrix of the output head.</summary>
     public Tensor Head => weights[head];
 
+    /// <summary>Where the weights are.</summary>
     public torch.Device Device => Head.device;
 
     /// <summary>Whether a delta at this module is part of a forward pass.</summary>
