@@ -44,7 +44,7 @@ public sealed class NotBuiltTests
 
     // A launcher of data parallel training starts the program once for each device; each process would do all the work.
     [TestCase("run mlflow.yaml")]
-    [TestCase("train sft --model m --data d --out o")]
+    [TestCase("train --model m --data d --out o")]
     public void One_of_several_processes_refuses(string line)
     {
         Environment.SetEnvironmentVariable("WORLD_SIZE", "2");
