@@ -13,7 +13,6 @@ internal static class SmallAdapter
     /// <summary>The repository that the tests were built from.</summary>
     internal static string Root => Checkout.Root;
 
-
     internal static void Write(string target)
     {
         using var scope = NewDisposeScope();
