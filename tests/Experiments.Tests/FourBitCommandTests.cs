@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 
 namespace PeftAlign.Experiments.Tests;
 
-[NonParallelizable]
+[Parallelizable(ParallelScope.Self)]
 public sealed class FourBitCommandTests
 {
     private readonly Peftalign user = new();

@@ -131,6 +131,21 @@ public sealed partial class DocumentedRunTests
             Assert.That(all, Does.Contain(flag), "each flag that is shown is given");
     }
 
+    // bench/start-up as the pages show it; those beside peers need a Python that has them.
+    [Test]
+    public void The_scripts_of_bench_run()
+    {
+        var bench = Path.Combine(SmallAdapter.Root, "bench");
+        Assert.That(Product.Run(folder, 0, folder, Path.Combine(bench, "start-up"), "1"), Does.Match(@"(?m)^--help +median +[0-9.]+ +worst +[0-9.]+$"));
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) return;
+        foreach (var name in (string[])["merge-base", "merge-1", "merge-2", "merge-3"])
+        {
+            var copy = Directory.CreateDirectory(Path.Combine(folder, "work", name)).FullName;
+            foreach (var file in Directory.GetFiles(Model)) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        }
+        Product.Run(folder, 0, folder, "env", $"PEERS_PYTHON={python}", "THREADS=1", "METHODS=linear", Path.Combine(bench, "merge"), Path.Combine(folder, "work"), "1");
+    }
+
     // The named test is in a file that gives every flag.
     private static void IsThere(string name, string shown)
     {

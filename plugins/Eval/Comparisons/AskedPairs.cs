@@ -56,7 +56,8 @@ internal abstract class AskedPairs(string id, PairOptions options, string? data)
     /// <summary>All pairs, each with the baseline's answer.</summary>
     protected abstract IEnumerable<EvalItem> All();
 
-    private static string Answer(IReadOnlyList<EvalResponse> responses) => responses[0].Texts[0].Trim();
+    /// <summary>What a model wrote.</summary>
+    protected static string Answer(IReadOnlyList<EvalResponse> responses) => responses[0].Texts[0].Trim();
 
     private IReadOnlyList<ChatTurn>? Turns(JsonObject document) =>
         document["messages"] is JsonArray messages ? [.. messages.Select(m => new ChatTurn((string)m!["role"]!, (string)m["content"]!))]

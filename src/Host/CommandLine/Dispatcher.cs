@@ -5,6 +5,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Statistics;
+using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -30,7 +31,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         }
         catch (Exception e)
         {
-            remarks.WriteLine(frame.Verbose ? $"peftalign: {e}" : $"peftalign: {e.Message.ReplaceLineEndings(" ")} (-v shows where)");
+            remarks.WriteLine(frame.Verbose ? $"peftalign: {e}" : $"peftalign: {DiskMessage.Of(e)} (-v shows where)");
             return ExitCode.Failed;
         }
     }

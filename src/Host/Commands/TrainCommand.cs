@@ -49,7 +49,8 @@ internal static class TrainCommand
     {
         var folder = new TrainFolder(request.Out);
         var hashes = new ContentHashes(folder.Job.File("hashes.json"), Directory.GetCurrentDirectory());
-        var plan = TrainPlan.Of(request, flags, plugins, hashes.Of);
+        // What is not begun is compared with nothing: a dry run need not read gigabytes to know their content.
+        var plan = TrainPlan.Of(request, flags, plugins, dryRun && !Directory.Exists(folder.Job.Path) ? path => Path.Exists(path) ? "not read: " + path : null : hashes.Of);
         folder.ThrowIfOthers(plan.Job);
         if (dryRun)
         {

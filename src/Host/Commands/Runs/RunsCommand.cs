@@ -116,7 +116,7 @@ internal static class RunsCommand
 
     // Of a choice among variants which one; the index holds numbers only.
     private static string Chosen(RunView view, ViewedJob job) => job.Job.Kind == "select" && job.State == "finished"
-        ? $"{(string?)JsonNode.Parse(File.ReadAllText(view.Run.Job(job.Job.Id).Result))!["outcome"]!["variant"]}: " : "";
+        ? $"{(string?)view.Run.Job(job.Job.Id).ReadResult()?["outcome"]?["variant"]}: " : "";
 
     private static string Numbers(IndexedJob job) => string.Join(", ", Shown(job).Select(name => $"{name} {Number(job.Metrics[name])}"));
 
