@@ -87,12 +87,9 @@ public sealed class ControlTests
         Assert.That(Ask(user, """{"prompt": "Tom", "completion": " sat"}""", "score", "--model", model, "--control", "good").ToJsonString(), Is.EqualTo(written.ToJsonString()));
     }
 
-    private const string Manifest = """
-        peftalign: 1
+    private const string Manifest = Manifests.Tiny + """
         name: controls
         seeds: [3]
-        models:
-          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
         datasets:
           world: { reader: synthetic, rows: 40, split: train }
           exam: { reader: synthetic, rows: 12, split: test }

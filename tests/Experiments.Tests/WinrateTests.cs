@@ -60,14 +60,11 @@ public sealed class WinrateTests
     public void A_reward_job_of_the_run_judges_the_run_s_policies()
     {
         using var user = new Peftalign();
-        user.Finish(user.Write("judged.yaml", $$"""
-            peftalign: 1
-            name: judged
-            seeds: [1]
-            models:
-              tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+        user.Finish(user.Write("judged.yaml", Manifests.Tiny + $$"""
               taught: { run: { model: tiny, method: teach } }
               stories: { path: '{{Stories}}' }
+            name: judged
+            seeds: [1]
             datasets:
               world: { reader: synthetic, rows: 80, split: train }
               exam: { reader: synthetic, rows: 12, split: test }

@@ -110,7 +110,7 @@ public class LoftqTests
     public void MoreTurns_AreNoTrainings()
     {
         using var scope = torch.NewDisposeScope();
-        var five = AdapterGoldenTests.Provided.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", LoftqIter = 5 });
+        var five = PluginParts.Make<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", LoftqIter = 5 });
         Assert.That(() => five.Attach(Base().Outline("base"), 1), Throws.TypeOf<UserErrorException>().With.Message.Contains("quantize").And.Message.Contains("--loftq-iter 5").And.Message.Contains("init_adapter"));
     }
 
@@ -140,7 +140,7 @@ public class LoftqTests
     public void Start_DoesNotGoWithDora()
     {
         using var scope = torch.NewDisposeScope();
-        var dora = AdapterGoldenTests.Provided.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", UseDora = true });
+        var dora = PluginParts.Make<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", UseDora = true });
         Assert.That(() => dora.Attach(Base().Outline("base"), 1), Throws.TypeOf<UserErrorException>().With.Message.Contains("use_dora"));
     }
 
@@ -149,5 +149,5 @@ public class LoftqTests
     private static DecoderModel Base() => ModelFolder.Load(Golden.Path("peft", "base-llama"), quantization: Single);
 
     private static IPeftAdapter Adapter(double alpha, int rank = 4, string[]? targets = null) =>
-        AdapterGoldenTests.Provided.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", Rank = rank, Alpha = alpha, Targets = [.. targets ?? Modules] });
+        PluginParts.Make<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", Rank = rank, Alpha = alpha, Targets = [.. targets ?? Modules] });
 }

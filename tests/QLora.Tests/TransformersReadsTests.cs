@@ -72,7 +72,7 @@ public class TransformersReadsTests
         using var scope = torch.NewDisposeScope();
         using var folder = new TemporaryFolder();
         var (four, said) = (Path.Combine(folder.Path, "four"), Path.Combine(folder.Path, "logits.safetensors"));
-        var lora = AdapterGoldenTests.Provided.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", Rank = 4, Alpha = 6, Targets = ["all-linear"] });
+        var lora = PluginParts.Make<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", Rank = 4, Alpha = 6, Targets = ["all-linear"] });
         var (facts, files) = LoftqFolder.Write(four, Model(folder), four, new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions()), [], ModelArchitectures.BuiltIn, lora, 3);
         Assert.That(facts.Modules, Is.EqualTo(14));
         AdapterFolder.Write(Path.Combine(four, "loftq_init"), files.Config.ToDictionary(c => c.Key, c => (object?)(c.Value is null ? null : JsonSerializer.SerializeToElement(c.Value))), files.Tensors);

@@ -42,7 +42,7 @@ internal static class QuantizeCommand
             torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
             var (from, target) = (parsed.GetValue(model)!, parsed.GetValue(output)!);
             if (!Directory.Exists(from)) throw new UserError($"--model {from}", "is no folder", "give a model folder");
-            if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw new UserError($"--out {target}", "is not empty", "give a folder that is not there yet");
+            NewFolder.ThrowIfTaken(target);
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (quantization, skipped) = (choice.Make(parsed, catalogue)!, choice.Skipped(parsed));
             var architectures = PluginArchitectures.Of(catalogue);

@@ -32,6 +32,7 @@ internal static class TrainCommand
         foreach (var (_, option) in options) command.Add(option);
         frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
+            PlannedParts.ThrowIfOneOfMany();
             if (parsed.GetValue(parts.Method) is not { } method) throw new UserError("train", "needs a method", $"give one of {string.Join(", ", Names(plugins, "method"))}");
             if (method != name) // its options were not looked up, so all of them would be called unknown
                 throw new UserError("train", "METHOD comes first", $"write peftalign train {args.Skip(1).FirstOrDefault(Names(plugins, "method").Contains) ?? "METHOD"} --model ...");

@@ -22,6 +22,7 @@ internal static class RunsCommand
         frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) =>
         {
             var folder = parsed.GetValue(root)!;
+            PlannedParts.ThrowIfDatabase("--root", folder);
             if (!Directory.Exists(folder)) throw new UserError($"--root {folder}", "is no folder", "name the folder in which your runs lie");
             var runs = Below(Path.GetFullPath(folder), cancel).Select(path => (Path: Path.GetRelativePath(Path.GetFullPath(folder), path) is "." ? folder : Path.Combine(folder, Path.GetRelativePath(Path.GetFullPath(folder), path)), View: RunView.Of(path))).ToList();
             session.Output.Result(() => new JsonObject { ["runs"] = new JsonArray([.. runs.Select(run => (JsonNode)Line(run.Path, run.View))]) }, () => ListLines(runs, folder));
