@@ -62,7 +62,7 @@ public sealed partial class DocumentedRunTests
         ("doctor", "test:ARealRunReportsTheLibtorchThatWasBuiltFor"),
         ("publish --out DIR", "test:A_published_folder_runs_with_an_empty_environment_and_gives_the_same_numbers"),
         ("bench", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
-        ("bench [train|train-curves|generate|score|load|merge|scaling|start-up]...", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
+        ("bench [train|train-curves|growth|generate|score|load|merge|qlora|scaling|start-up]...", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench qlora", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench qlora --threads 1", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench --write", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
