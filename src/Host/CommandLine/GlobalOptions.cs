@@ -19,7 +19,7 @@ internal enum Uses
 }
 
 /// <summary>What the user chose; null is the documented default.</summary>
-/// <param name="Device">cpu, cuda or cuda:N; null is cuda if there is one.</param>
+/// <param name="Device">cpu, the only one that is built; null is cpu too.</param>
 /// <param name="Dtype">float32, bfloat16 or float16; null lets the command choose.</param>
 /// <param name="Threads">1 to 4096; null is every core that the process may use.</param>
 /// <param name="Seed">0 to 2^63-1; null is the command's default.</param>
@@ -29,7 +29,7 @@ internal sealed class GlobalOptionSet
 {
     private static readonly string[] Dtypes = ["float32", "bfloat16", "float16"];
 
-    private readonly Option<string?> device = Typed("--device", "cpu|cuda[:N]", "Where to compute (default: cuda if there is one).", ParseDevice);
+    private readonly Option<string?> device = Typed("--device", "cpu", "Where to compute: the processor.", ParseDevice);
     private readonly Option<string?> dtype = Typed("--dtype", "TYPE", "float32, bfloat16 or float16 (default: float32 on a processor).", ParseDtype);
     private readonly Option<int?> threads = Typed("--threads", "N", "Processor threads (default: the cores that the process may use).", ParseThreads);
     private readonly Option<long?> seed = Typed("--seed", "N", "Seed of all random numbers.", ParseSeed);
@@ -81,10 +81,13 @@ internal sealed class GlobalOptionSet
         },
     };
 
-    internal static string? ParseDevice(string text) =>
-        text is "cpu" or "cuda" || (text.StartsWith("cuda:", StringComparison.Ordinal) && IsIndex(text[5..]))
-            ? text
-            : throw new UserError($"--device {text}", "is cpu, cuda or cuda:N with N from 0", "peftalign doctor lists the devices of this machine");
+    // Kernels and copies for CUDA are there (src/Torch, plugins/Peft.QLora); no command places a model there yet.
+    internal static string? ParseDevice(string text) => text switch
+    {
+        "cpu" => text,
+        _ when text is "cuda" || (text.StartsWith("cuda:", StringComparison.Ordinal) && IsIndex(text[5..])) => throw new UserError($"--device {text}", "not built yet in this version", "leave it out: commands compute on the processor"),
+        _ => throw new UserError($"--device {text}", "is cpu", "leave it out: commands compute on the processor"),
+    };
 
     internal static string? ParseDtype(string text) =>
         Dtypes.Contains(text)

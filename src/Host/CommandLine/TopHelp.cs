@@ -25,7 +25,7 @@ internal static class TopHelp
               --json          write exactly one JSON document (or JSON lines) to stdout
               --quiet, -v     say less, or more, on stderr; colours only on a terminal and without NO_COLOR
             and where they have a meaning:
-              --device cpu|cuda[:N]   --dtype float32|bfloat16|float16   --threads N   --seed N
+              --device cpu   --dtype float32|bfloat16|float16   --threads N   --seed N
 
             exit codes: 0 done, 1 the work failed, 2 a mistake in what was asked, 130 interrupted
             """);

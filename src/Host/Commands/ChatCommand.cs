@@ -35,7 +35,7 @@ internal static class ChatCommand
         command.Add(system);
         command.Add(template);
         flags.AddTo(command);
-        frame.OnRun(command, Uses.Dtype | Uses.Threads | Uses.Seed, async (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Dtype | Uses.Threads | Uses.Seed, async (parsed, session, cancel) =>
         {
             var choice = models.Read(parsed);
             var options = flags.Read(parsed, choice.Model, session.Global.Seed) with { NumBeams = 1, NumReturnSequences = 1 };

@@ -33,7 +33,7 @@ internal static class EvalCommand
         var command = new Command("eval", Description);
         models.AddTo(command);
         flags.AddTo(command);
-        frame.OnRun(command, Uses.Dtype | Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Dtype | Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             var choice = models.Read(parsed);
             var plugins = PluginSearch.Of(AppContext.BaseDirectory, choice.Plugins).Scan();

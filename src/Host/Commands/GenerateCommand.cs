@@ -46,7 +46,7 @@ internal static class GenerateCommand
         search.AddTo(command);
         command.Add(stream);
         command.Add(batch);
-        frame.OnRun(command, Uses.Dtype | Uses.Threads | Uses.Seed, async (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Dtype | Uses.Threads | Uses.Seed, async (parsed, session, cancel) =>
         {
             var asked = new Request(parsed.GetValue(prompt), parsed.GetValue(input), parsed.GetValue(chat), parsed.GetValue(stream), parsed.GetValue(batch));
             asked.Check(session.Output.Json);

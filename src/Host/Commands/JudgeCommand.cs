@@ -35,7 +35,7 @@ internal static class JudgeCommand
         var length = new Option<int?>("--max-length") { HelpName = "N", Description = "Most tokens of a text or pair (default: as many as the model takes)." };
         var plugins = PluginsCommand.Folders();
         var command = new Command("judge", Description) { model, input, length, plugins };
-        frame.OnRun(command, Uses.Dtype | Uses.Threads, (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Dtype | Uses.Threads, (parsed, session, cancel) =>
             RunAsync(parsed.GetValue(model)!, parsed.GetValue(input)!, parsed.GetValue(length), parsed.GetValue(plugins) ?? [], session, cancel));
         return command;
     }

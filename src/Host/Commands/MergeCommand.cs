@@ -43,7 +43,7 @@ internal static class MergeCommand
         var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "A further folder of plugins; repeatable.", AllowMultipleArgumentsPerToken = false };
         var command = new Command("merge", Description) { config, output, certificate, probe, dequantize, shard, plugins };
         foreach (var option in trainedOver.Options) command.Add(option);
-        frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             trainedOver.ThrowIfGiven(parsed);
             var options = new MergeOptions { Seed = (ulong)(session.Global.Seed ?? 0), ShardBytes = Bytes(parsed.GetValue(shard)!), Cancellation = cancel };

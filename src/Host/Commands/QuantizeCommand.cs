@@ -37,7 +37,7 @@ internal static class QuantizeCommand
         var loftq = new LoftqChoice();
         var command = new Command("quantize", description) { model, output, plugins };
         foreach (var option in choice.Options.Concat(loftq.Options)) command.Add(option);
-        frame.OnRun(command, Uses.Threads, (parsed, session, _) =>
+        frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, _) =>
         {
             torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
             var (from, target) = (parsed.GetValue(model)!, parsed.GetValue(output)!);

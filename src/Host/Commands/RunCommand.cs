@@ -33,7 +33,7 @@ internal static class RunCommand
         var strict = new Option<bool>("--strict") { Description = "Make finished jobs again that were made with other files of the program or a plugin." };
         var inexact = new Option<bool>("--inexact") { Description = "Go on from checkpoints of another libtorch, kernels or threads; numbers may differ from an unbroken run's." };
         var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock, strict, inexact, launcher };
-        frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, cancel) =>
         {
             PlannedParts.ThrowIfLauncher(parsed.GetValue(launcher)!);
             PlannedParts.ThrowIfDatabase("--out", parsed.GetValue(target));

@@ -46,7 +46,7 @@ internal static class ScoreCommand
         var command = new Command("score", Description);
         options.AddTo(command);
         foreach (var option in (Option[])[input, rolling, perToken, top, template]) command.Add(option);
-        frame.OnRun(command, Uses.Dtype | Uses.Threads, async (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Dtype | Uses.Threads, async (parsed, session, cancel) =>
         {
             var count = parsed.GetValue(top);
             if (count is < 0 or > 1000) throw new UserError($"--top {count}", "is a whole number from 0 to 1000", "leave it out for none");

@@ -30,7 +30,7 @@ internal static class TrainCommand
         parts.AddTo(command, plugins);
         var options = flags.All.Select(flag => (Flag: flag, Option: OptionOf(flag))).ToList();
         foreach (var (_, option) in options) command.Add(option);
-        frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             PlannedParts.ThrowIfOneOfMany();
             if (parsed.GetValue(parts.Method) is not { } method) throw new UserError("train", "needs a method", $"give one of {string.Join(", ", Names(plugins, "method"))}");

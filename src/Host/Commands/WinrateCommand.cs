@@ -62,7 +62,7 @@ internal static class WinrateCommand
         foreach (var flag in flags.All) command.Add(flag);
         judge.AddTo(command);
         command.Add(folders);
-        frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
+        frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, cancel) =>
         {
             var plugins = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(folders) ?? []).Scan();
             torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
