@@ -85,7 +85,11 @@ public sealed class DecoderModel
     {
         // What is chosen or dropped by row counts all rows of the pack.
         var byRow = mode.Controls.Count > 0 || (mode.Dropout is { Activations: true } && mode.Deltas.Values.SelectMany(Deltas.Parts).Any(part => part is LowRank { Dropout: > 0 }));
-        if (!byRow && pack.HeadRows.numel() < pack.Tokens.numel() && pack.Attention is not IAllBlocks) return Forward(pack, mode, pack.HeadRows);
+        var asked = pack.HeadRows.numel();
+        // A policy and its reference are to be one function, whatever pack a row stands in: but few rows go through other kernels
+        // without a gradient than with one, and OpenBLAS has others for products of up to a million steps.
+        var ordinary = asked > Decoding.FewRows && asked * Spec.Hidden * Spec.Hidden > 1 << 20;
+        if (ordinary && !byRow && asked < pack.Tokens.numel() && pack.Attention is not IAllBlocks) return Forward(pack, mode, pack.HeadRows);
         using var scope = torch.NewDisposeScope();
         return Forward(pack, mode, null).index_select(0, pack.HeadRows).MoveToOuterDisposeScope();
     }
