@@ -202,6 +202,10 @@ public class KitTests
     [TestCase("Merge.Linear", "merge.passthrough", """{ "models": 1, "options": { "scale": [1] }, "values": { "inputs": [[6, 0]], "result": [6, 0] } }""")]
     [TestCase("Data", "reader.jsonl", """{ "good": "good.jsonl", "rows": 2, "broken": "broken.jsonl", "broken_row": 3 }""")]
     [TestCase("Data", "reader.synthetic", """{ "options": { "rows": 5 }, "rows": 5 }""")]
+    [TestCase("Eval", "benchmark.preference", """{ "options": { "dataset": { "rows": [{ "prompt": "a", "chosen": "b", "rejected": "c" }, { "prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3, 4] }, { "prompt": "d", "chosen": "e", "rejected": "f" }] } }, "items": 3 }""")]
+    [TestCase("Eval", "benchmark.reward", """{ "options": { "dataset": { "rows": [{ "prompt": "a" }, { "prompt": "b" }] }, "judge": { "name": "classifier", "options": { "path": "m" } } }, "items": 2 }""")]
+    [TestCase("Eval", "benchmark.winrate", """{ "options": { "dataset": { "rows": [{ "prompt": "a", "chosen": "b", "rejected": "c" }, { "prompt": "d", "chosen": "e", "rejected": "f" }] }, "judge": { "name": "classifier", "options": { "path": "m" } } }, "items": 2 }""")]
+    [TestCase("Eval", "benchmark.perplexity", """{ "options": { "path": "good.jsonl" }, "items": 1 }""")]
     public void TheProductsOwnPluginPasses(string project, string contract, string sample)
     {
         Directory.Delete(folder, recursive: true);
@@ -232,6 +236,17 @@ public class KitTests
     [Test]
     public void CarelessOptionsFailTheLoadersChecks() =>
         Assert.That(Failing("reader careless").Take(2), Is.EqualTo(new[] { "its defaults keep its own limits", "every option has docs" }));
+
+    [Test]
+    public void ADataSetThatIsNoRowsIsToldSo()
+    {
+        Directory.Delete(folder, recursive: true);
+        CopyOutput("Eval");
+        Directory.CreateDirectory(Path.Combine(folder, "conformance"));
+        File.WriteAllText(Path.Combine(folder, "conformance", "benchmark.preference.json"), """{ "options": { "dataset": { "file": "x" } }, "items": 1 }""");
+        var check = Conformance.Checks(folder).First(check => check.Name == "benchmark preference: has the sample's items");
+        Assert.That(Assert.Throws<ConformanceException>(() => check.Run())!.Message, Does.Contain("\"rows\": ["));
+    }
 
     [Test]
     public void APluginWithoutSampleDataIsToldHowToAddIt()
