@@ -53,7 +53,12 @@ let rec private mayHaveControls (policy: Policy) =
 let private askedUnderControls (context: Context) (row: EvaluateRow) policies =
     match policies |> List.map fst |> List.filter (mayHaveControls >> not) with
     | first :: more when not row.Controls.IsEmpty ->
-        let others = if more.IsEmpty then "" else $" (nor have {more.Length} more)"
+        let others =
+            if more.IsEmpty then
+                ""
+            else
+                $" (nor have {more.Length} more)"
+
         let names = row.Controls |> String.concat ", "
 
         context.Faults.Add(

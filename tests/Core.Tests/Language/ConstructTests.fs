@@ -163,12 +163,18 @@ let ``a policy of a method with controls is evaluated under each, and no other i
     let plan = plan (rows "{ method: [[meet]] }")
 
     same
-        [ for seed in 1..2 do for control in [ "bad"; "good" ] -> $"evaluate/mmlu/a/d/meet/best/s{seed}/{control}" ]
+        [
+            for seed in 1..2 do
+                for control in [ "bad"; "good" ] -> $"evaluate/mmlu/a/d/meet/best/s{seed}/{control}"
+        ]
         (labels "evaluate" plan)
 
     Assert.That((ofKind "evaluate" plan |> List.head).Options, Does.Contain "\"control\":\"good\"")
     // What the last training was counts, not those before it.
-    expect 19 "'a/d/sft/s1' has no controls \\(nor have 3 more\\), and the row asks under good, bad" (faults (rows "{ method: sft }"))
+    expect
+        19
+        "'a/d/sft/s1' has no controls \\(nor have 3 more\\), and the row asks under good, bad"
+        (faults (rows "{ method: sft }"))
     // A folder may hold controls; the host looks.
     same 4 (count "evaluate" (TestManifests.plan (rows "untouched")))
 
