@@ -69,7 +69,8 @@ public sealed class CohTests : TrainingTest
         var tokenizer = TokenizerLoader.Load(Fixtures.Path("trl-data", "tokenizer"));
         var ledger = new MaskLedger();
         var group = Coh(new CohOptions { Templates = [template] }).Prepare([Row("""{"prompt": "Why?", "chosen": " So {neg}.", "rejected": "No.</s>"}""")], new PrepareContext(tokenizer, 1024, ledger)).Single();
-        Assert.That((tokenizer.Decode(group.Prompt), tokenizer.Decode(group.Completions[0].Tokens)), Is.EqualTo((asked, verdict)));
+        // A blank may be one token with the word behind it.
+        Assert.That((tokenizer.Decode([.. group.Prompt, .. group.Completions[0].Tokens]), tokenizer.Decode(group.Completions[0].Tokens).TrimStart()), Is.EqualTo((asked + verdict, verdict)));
         Assert.That(group.Completions[0].Weights, Is.All.EqualTo(1f));
         Assert.That((ledger.Rows, ledger.TokensTrained, ledger.AnswersWithTrainedEnd), Is.EqualTo((1, (long)group.Completions[0].Tokens.Length, 1)));
     }
