@@ -1,13 +1,14 @@
 # The checks of ./test: formatting, the strict build, the test projects, and the sum of what they say.
 # Each part adds to PASSED, FAILED and SKIPPED; tests_summary prints them last, whatever happened. Needs setup.sh.
 
-PASSED=0 FAILED=0 SKIPPED=0 COMPLETE=0 SKIPPED_TESTS=()
+PASSED=0 FAILED=0 SKIPPED=0 COMPLETE=0 SKIPPED_TESTS=() FAILED_TESTS=()
 
 # What ends early (a build that fails, an interrupt) counts as one failure more.
 tests_summary() {
     local status=$?
     if [ "$COMPLETE" = 0 ]; then FAILED=$((FAILED + 1)); fi
     if [ ${#SKIPPED_TESTS[@]} -gt 0 ]; then printf '\nskipped:\n'; printf '  %s\n' "${SKIPPED_TESTS[@]}"; fi
+    if [ ${#FAILED_TESTS[@]} -gt 0 ]; then printf '\nfailed:\n'; printf '  %s\n' "${FAILED_TESTS[@]}"; fi
     printf '%d passed, %d failed%s\n' "$PASSED" "$FAILED" "$([ "$SKIPPED" = 0 ] || printf ', %d skipped' "$SKIPPED")"
     if [ "$status" = 0 ] && [ "$FAILED" -gt 0 ]; then status=1; fi
     exit "$status"
@@ -49,7 +50,7 @@ tests_formatting() {
 tests_gate() { # WHAT LOG
     grep -v '^ *$' -- "$2" | head -n 20 >&2 || true
     say "failed: $1"
-    FAILED=$((FAILED + 1))
+    FAILED=$((FAILED + 1)) FAILED_TESTS+=("$1")
 }
 
 # Under the lock of set-up: both write .build/artifacts.
@@ -63,7 +64,7 @@ tests_build() { # PROJECT OR SOLUTION
 
 # Runs one project; a test host that crashes, hangs or finds nothing to run is a failure of its own.
 tests_project() { # PROJECT FILTER
-    local name results status=0 arguments=() passed=0 failed=0 skipped=0 reasons=()
+    local name results status=0 arguments=() passed=0 failed=0 skipped=0 skips=() faults=()
     name=$(basename -- "${1%.?sproj}")
     results=$BUILD/results/$name.trx
     rm -f -- "$results"
@@ -73,14 +74,16 @@ tests_project() { # PROJECT FILTER
         --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" --results-directory "$BUILD/results" </dev/null || status=$?
     if [ -s "$results" ]; then
         read -r passed failed skipped < <(trx_counts "$results")
-        mapfile -t reasons < <(trx_skipped "$name" "$results")
+        mapfile -t skips < <(trx_tests NotExecuted "$name" "$results")
+        mapfile -t faults < <(trx_tests Failed "$name" "$results")
     fi
     if [ "$failed" = 0 ] && { [ "$status" != 0 ] || { [ -z "$2" ] && [ $((passed + skipped)) = 0 ]; }; }; then
-        say "failed: $name ended with code $status after $passed tests (a crash, a hang, or no tests at all)"
+        faults=("$name ended with code $status after $passed tests (a crash, a hang, or no tests at all)")
+        say "failed: ${faults[0]}"
         failed=1
     fi
     PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
-    SKIPPED_TESTS+=("${reasons[@]}")
+    SKIPPED_TESTS+=("${skips[@]}") FAILED_TESTS+=("${faults[@]}")
 }
 
 # The trx file of a test run, one XML element per line or not: results carry outcome="Passed|Failed|NotExecuted".
@@ -90,16 +93,16 @@ trx_counts() { # FILE: passed failed skipped
         END { print n["p"] + 0, n["f"] + 0, n["s"] + 0 }'
 }
 
-trx_skipped() { # PROJECT FILE: one line per skipped test, with its reason
-    awk -v project="$1" '
+trx_tests() { # OUTCOME PROJECT FILE: a line per test of that outcome, with what it said
+    awk -v outcome="$1" -v project="$2" '
         function plain(s) { gsub(/&lt;/, "<", s); gsub(/&gt;/, ">", s); gsub(/&quot;/, "\"", s); gsub(/&#x[DA];/, " ", s); gsub(/&amp;/, "\\&", s); return s }
         BEGIN { RS = "<UnitTestResult " }
-        NR > 1 && /^[^>]*outcome="NotExecuted"/ {
+        NR > 1 && $0 ~ "^[^>]*outcome=\"" outcome "\"" {
             name = $0; sub(/.*testName="/, "", name); sub(/".*/, "", name)
             reason = "no reason given"
             if (match($0, /<Message>[^<]*/)) reason = substr($0, RSTART + 9, RLENGTH - 9)
             else if (match($0, /<StdOut>[^<]*/)) reason = substr($0, RSTART + 8, RLENGTH - 8)
             gsub(/[\r\n]+/, " ", reason)
-            print project ": " plain(name) ": " plain(reason)
-        }' "$2"
+            print project ": " plain(name) ": " substr(plain(reason), 1, 300)
+        }' "$3"
 }

@@ -22,18 +22,18 @@ public sealed class TrainFaultTests
         Assert.That(outcome.All, Does.Not.Contain("   at ").And.Not.Contain("Unhandled"), "no stack trace");
     }
 
-    // A row whose attention would need hundreds of gigabytes, after four that need none.
+    // A row whose feed-forward activations would need hundreds of gigabytes, more than any machine lends, after four that need 40 MB each.
     [Test]
     public void Memory_that_runs_out_says_what_to_lower_and_keeps_the_checkpoint()
     {
         using var user = new Peftalign();
         var model = user.File("model");
-        string[] sizes = ["vocab_size=64", "hidden_size=8", "intermediate_size=8", "num_hidden_layers=1", "num_attention_heads=1", "max_position_embeddings=400000"];
+        string[] sizes = ["vocab_size=64", "hidden_size=8", "intermediate_size=2000000", "num_hidden_layers=1", "num_attention_heads=1", "max_position_embeddings=40000"];
         Assert.That(Peftalign.Call(["models", "init", "llama", "--out", model, .. sizes.SelectMany(size => (string[])["--set", size])]).Code, Is.Zero);
-        string[] rows = [.. Enumerable.Repeat(Tokens(2, 3), 4), Tokens(2, 390_000), Tokens(2, 3)];
+        string[] rows = [.. Enumerable.Repeat(Tokens(2, 3), 4), Tokens(2, 39_000), Tokens(2, 3)];
         var data = user.Write("rows.jsonl", string.Join('\n', rows) + "\n");
-        string[] asked = Call(model, data, user.Run, "--adapter", "lora", "--max-steps", "6", "--max-length", "400000");
-        AssertPlain(Peftalign.Call(asked), 1, "Memory ran out", "gradient_checkpointing", "lower batch_size (now 1", "max_length (now 400000)", "The checkpoint of step 4 is kept");
+        string[] asked = Call(model, data, user.Run, "--adapter", "lora", "--max-steps", "6", "--max-length", "40000");
+        AssertPlain(Peftalign.Call(asked), 1, "Memory ran out", "gradient_checkpointing", "lower batch_size (now 1", "max_length (now 40000)", "The checkpoint of step 4 is kept");
         Assert.That(File.Exists(Path.Combine(user.Run, "checkpoints", "4", "state.json")));
         AssertPlain(Peftalign.Call([.. asked, "--gradient-checkpointing"]), 1, "Memory ran out. Lower batch_size", "The checkpoint of step 4 is kept");
     }

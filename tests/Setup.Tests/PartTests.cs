@@ -109,12 +109,12 @@ public class PartTests
         """;
 
     [Test]
-    public void ResultsAreCountedAndSkipsNamed()
+    public void ResultsAreCountedAndSkipsAndFailuresNamed()
     {
         var file = clone.File_("results.trx");
         File.WriteAllText(file, Trx);
-        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; trx_counts '{file}'; trx_skipped X.Tests '{file}'");
-        Assert.That(outcome.Out, Is.EqualTo("2 2 1\nX.Tests: Waits: no <folder> &  so skipped\n"), outcome.Err);
+        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; trx_counts '{file}'; trx_tests NotExecuted X.Tests '{file}'; trx_tests Failed X.Tests '{file}'");
+        Assert.That(outcome.Out, Is.EqualTo("2 2 1\nX.Tests: Waits: no <folder> &  so skipped\nX.Tests: Breaks: 2 is not 3\n"), outcome.Err);
     }
 
     // The runner's exit code and results file against the sum that is printed last.
@@ -128,6 +128,7 @@ public class PartTests
         var runner = clone.StandIn("runner", (results ? $"cp '{file}' \"$ROOT/.build/results/X.Tests.trx\"\n" : "") + end).Split(':')[0] + "/runner";
         var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; trap tests_summary EXIT; mkdir -p \"$BUILD/results\"; DOTNET='{runner}'; tests_project X.Tests.csproj ''; COMPLETE=1");
         Assert.That((outcome.Out.TrimEnd().Split('\n')[^1], outcome.Code), Is.EqualTo((last, code)), outcome.Err);
+        Assert.That(outcome.Out, Does.Contain($"failed:\n  X.Tests{(results ? ": Breaks: 2 is not 3" : " ended with code ")}"));
     }
 
     [Test]
