@@ -1,4 +1,4 @@
-// The published folder works with an empty environment: nothing of the SDK, of .NET or of libtorch is looked for elsewhere.
+// The published folder works with an empty environment and an empty PATH: nothing of the SDK, of .NET or of libtorch is looked for elsewhere.
 
 using System.Diagnostics;
 
@@ -10,6 +10,7 @@ public class PublishTests
     {
         var start = new ProcessStartInfo(program, args) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = Path.GetDirectoryName(program)! };
         start.Environment.Clear();
+        start.Environment["PATH"] = ""; // without one, a shell takes its own
         using var process = Process.Start(start)!;
         var errors = process.StandardError.ReadToEndAsync();
         var text = process.StandardOutput.ReadToEnd();
@@ -28,6 +29,8 @@ public class PublishTests
         var doctor = Bare(program, "doctor", "--json");
         var folder = (string?)System.Text.Json.Nodes.JsonNode.Parse(doctor.Out)!["libtorch"]!["folder"];
         Assert.That(folder, Is.EqualTo(Path.Combine(made, "lib")), doctor.All);
+        var link = File.CreateSymbolicLink(here.File("link"), program).FullName;
+        Assert.That(Bare(link, "--version").Code, Is.Zero, "through a link");
 
         var manifest = here.Write("m.yaml", Manifests.Short);
         here.Finish(manifest);

@@ -12,7 +12,8 @@ public sealed class RunTests
         using var user = new Peftalign();
         var manifest = user.Write("short.yaml", Manifests.Short);
         var first = user.Finish(manifest);
-        Assert.That(first.Out, Does.Match(@"^short: preference acc: tiny 0\.\d+ ± 0\.\d+, tiny/world/teach/s3 0\.\d+ ± 0\.\d+, taught/world/tune/s3 0\.\d+ ± 0\.\d+\n$"));
+        Assert.That(first.Out, Does.Match(@"^policy \(± standard error\) +preference acc\ntiny +0\.\d+ ± 0\.\d+\ntiny/world/teach/s3 +0\.\d+ ± 0\.\d+\ntaught/world/tune/s3 +0\.\d+ ± 0\.\d+\n$"));
+        Assert.That(first.Err, Does.EndWith($"report: {Path.Combine(user.Run, "report.html")}\n"));
 
         var losses = File.ReadLines(Path.Combine(user.Job("train/tiny/world/teach/s3"), "metrics.jsonl")).Select(l => (double)JsonNode.Parse(l)!["loss"]!).ToList();
         Assert.That(losses, Has.Count.EqualTo(40));

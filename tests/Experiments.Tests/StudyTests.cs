@@ -51,7 +51,26 @@ public sealed class StudyTests
             ["evaluate"] = 1 + arms + 2 * 9 + 4 * 3 * 4 * 10,
             ["report"] = 1,
         }));
-        Assert.That((double)plan["forecast"]!["gpu_hours"]!, Is.GreaterThan(1));
+        // Epochs by the products for each weight and token, in pairs: SFT 12 by 3, over three LoRAs by 2; DPO 12 + 9 + 6 + 3 with its
+        // reference by 4 with four beta, over LoRA by 3 with 4 + 1 + 1. Rows are taken to have 256 tokens. Then 5,316 steps of 64 by 3 and by 4.
+        const double body = 0.1235e9;
+        var epochs = 12 * (3 + 3 * 2) + (12 + 9 + 6 + 3) * (4 * 4 + (4 + 1 + 1) * 3);
+        var tokens = 256.0 * 3 * ((2_830.0 + 28_300 + 283_000) * epochs + 3 * 64.0 * 5_316 * (3 + 4));
+        Assert.That((double)plan["forecast"]!["flops"]!, Is.EqualTo(2 * body * tokens).Within(4).Percent);
+        Assert.That((int)plan["forecast"]!["kinds"]!["train"]!["not_predicted"]!, Is.LessThanOrEqualTo(3 * 4), "sonnets alone have rows that are not counted before");
+    }
+
+    [Test]
+    public void Meet_has_the_arms_A0_to_A11_on_two_sets_of_preferences()
+    {
+        var plan = Plan("meet");
+        // By 2 sets and 3 seeds: A1, A2, A3, A4 from A1 and from the base, A5 with 4 lengths, A6 with 3 ranks, A7, A8, A9, A10, A11.
+        var arms = 1 + 1 + 1 + 2 + 4 + 3 + 1 + 1 + 1 + 1 + 1;
+        Assert.That(Counts(plan)["train"], Is.EqualTo(2 * 3 * arms));
+        // At 4 temperatures a rating and a win rate: of the base (once), of SFT and both DPO, of 13 arms under two controls, of A10 under one.
+        Assert.That(Counts(plan)["evaluate"], Is.EqualTo(2 * 4 * 2 * (1 + 3 * (3 + (arms - 4) * 2 + 1))));
+        Assert.That((int)plan["forecast"]!["kinds"]!["train"]!["not_predicted"]!, Is.Zero);
+        Assert.That((double)plan["forecast"]!["gpu_hours"]!, Is.InRange(110, 160), "17 arms of one or two epochs over 254,000 rows, three times");
     }
 
     [TestCase("deep-dive", "make-model 4, train 53, merge 10, evaluate 426, report 1")]
@@ -63,8 +82,51 @@ public sealed class StudyTests
         Assert.That(Counts(plan), Is.EquivalentTo(counts.Split(", ").Select(part => part.Split(' ')).ToDictionary(part => part[0], part => int.Parse(part[1], System.Globalization.CultureInfo.InvariantCulture))));
     }
 
+    // Rows as HH-RLHF publishes them: whole dialogues, of which the last answer differs.
+    private static string Dialogues(Peftalign user, string name, int rows, int first)
+    {
+        string[] things = ["cat", "dog", "bird", "tree", "house", "boat", "ball", "car", "sun", "fish", "toy", "box"];
+        using (var file = new System.IO.Compression.GZipStream(File.Create(user.File(name)), System.IO.Compression.CompressionLevel.Fastest))
+            foreach (var k in Enumerable.Range(first, rows))
+            {
+                var before = $"\n\nHuman: Do you like my {things[k % things.Length]}?\n\nAssistant: Yes, I do.\n\nHuman: Tell me about number {k}.\n\nAssistant:";
+                file.Write(System.Text.Encoding.UTF8.GetBytes(new JsonObject { ["chosen"] = before + $" The {things[k % things.Length]} is big and red.", ["rejected"] = before + " No." }.ToJsonString() + "\n"));
+            }
+        return user.File(name);
+    }
+
+    [Test]
+    public void The_mini_study_trains_merges_and_asks_on_rows_of_the_published_schema()
+    {
+        using var user = new Peftalign();
+        var tiny = Path.Combine(Peftalign.Repository, "experiments", "tiny");
+        string[] paths =
+        [
+            "--set", $"models.base.path={Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K")}",
+            "--set", $"datasets.harmless.path={Dialogues(user, "a.jsonl.gz", 24, 0)}", "--set", $"datasets.harmless-test.path={Dialogues(user, "b.jsonl.gz", 8, 50)}",
+            "--set", $"datasets.helpful.path={Dialogues(user, "c.jsonl.gz", 24, 100)}", "--set", $"datasets.helpful-test.path={Dialogues(user, "d.jsonl.gz", 8, 150)}",
+            "--set", $"evaluate[0].with[2].path={tiny}/mmlu", "--set", "evaluate[0].with[2].subjects=[global_facts]",
+            "--set", $"evaluate[0].with[3].path={tiny}/bbh", "--set", "evaluate[0].with[3].tasks=[boolean_expressions]",
+            "--set", "methods.dpo.max_steps=2", "--set", "methods.dpo.batch_size=4", "--set", "train[1].set.eval_every=2", "--set", "train[2].set.eval_every=2",
+        ];
+        Assert.That(Counts(Plan("deep-dive-mini", paths)), Is.EquivalentTo(new Dictionary<string, int> { ["train"] = 5, ["merge"] = 4, ["evaluate"] = 10 * 4, ["report"] = 1 }));
+
+        var outcome = Peftalign.Call(["run", Study("deep-dive-mini"), "--out", user.Run, "--threads", "1", "--jobs", "2", "--only", "*dare-dpo*", .. paths]);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        foreach (var data in (string[])["harmless", "helpful"])
+        {
+            var job = user.Job($"train/base/{data}/dpo/s1");
+            Assert.That((int)Peftalign.Json(Path.Combine(job, "ledger.json"))["rows"]!, Is.EqualTo(24), "every dialogue is a row");
+            var last = JsonNode.Parse(File.ReadLines(Path.Combine(job, "metrics.jsonl")).Last())!;
+            Assert.That((double)last["eval_rewards/accuracies"]!, Is.InRange(0, 1), "the held-out pairs were asked");
+        }
+        Assert.That(user.Accuracy("evaluate/preference/dare-dpo/base/dpo/s1"), Is.InRange(0, 1));
+        Assert.That(user.Accuracy("evaluate/mmlu/dare-dpo/base/dpo/s1"), Is.InRange(0, 1));
+    }
+
     [TestCase("deep-dive", "D")]
     [TestCase("small-lm", "S")]
+    [TestCase("meet", "M")]
     [Category("slow")]
     public void Small_they_run_to_their_report(string study, string claims)
     {
@@ -74,7 +136,7 @@ public sealed class StudyTests
         Assert.That(outcome.Code, Is.Zero, outcome.All);
         var report = Peftalign.Json(Path.Combine(user.Run, "report.json"));
         var verdicts = report["claims"]!.AsArray();
-        Assert.That(verdicts, Has.Count.GreaterThan(9));
+        Assert.That(verdicts, Has.Count.GreaterThanOrEqualTo(9));
         Assert.That(verdicts.Select(c => (string)c!["id"]!), Has.All.StartsWith(claims));
         // Every claim finds what it compares; one seed of nonsense need not decide it.
         Assert.That(verdicts.Where(c => ((string)c!["reason"]!).Contains("no finished evaluations fit", StringComparison.Ordinal)).Select(c => $"{c!["id"]} {c["metric"]}"), Is.Empty);

@@ -164,15 +164,21 @@ public sealed class TrainCommandTests
         var data = user.Write("chats.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}, {\"role\": \"assistant\", \"content\": \"Once upon a time\"}]}\n");
         var file = user.Write("short.jinja", "{% for m in messages %}{{ m.content }} {% endfor %}");
         string[] Train(string target, params string[] more) => ["train", "sft", "--model", Model, "--data", data, "--out", user.File(target), "--max-steps", "1", "--batch-size", "1", "--threads", "1", .. more];
-        double Loss(string target, string template)
+        double Loss(string target, string template, params string[] more)
         {
-            var outcome = Peftalign.Call([.. Train(target, "--chat-template", template), "--json"]);
+            var outcome = Peftalign.Call([.. Train(target, "--chat-template", template), "--json", .. more]);
             Assert.That(outcome.Code, Is.Zero, outcome.All);
             return (double)JsonNode.Parse(outcome.Out)!["final_loss"]!;
         }
-        var (vicuna, own) = (Loss("vicuna", "vicuna"), Loss("own", file));
+        var (vicuna, own) = (Loss("vicuna", "vicuna", "--adapter", "lora", "--rank", "2"), Loss("own", file));
         Assert.That(vicuna, Is.Not.EqualTo(own).Within(1e-3));
         Assert.That(File.ReadAllText(Path.Combine(user.File("own"), "model", "chat_template.jinja")), Is.EqualTo(File.ReadAllText(file)));
+        // An adapter has its template and its tokenizer's print beside it, and is asked with that template whatever the base says.
+        var adapter = Path.Combine(user.File("vicuna"), "adapter");
+        Assert.That(File.ReadAllText(Path.Combine(adapter, "chat_template.jinja")), Does.Contain("ASSISTANT"));
+        Assert.That((int)Peftalign.Json(Path.Combine(adapter, "trained_with.json"))["tokenizer"]!["tokens"]!, Is.EqualTo(512));
+        var asked = Peftalign.Call("generate", "--model", Model, "--adapter", adapter, "--chat", "--prompt", "Hello", "--max-new-tokens", "1", "--threads", "1");
+        Assert.That(asked.Code, Is.Zero, asked.All);
         Told(Peftalign.Call(Train("none", "--chat-template", "vicuan")), 2, "--chat-template");
         Assert.That(Directory.Exists(user.File("none")), Is.False);
         Told(Peftalign.Call(Train("none")), 2, "template");

@@ -12,14 +12,17 @@ public partial class DocumentedCommandTests
 
     private static string Repository(DirectoryInfo folder) => File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln")) ? folder.FullName : Repository(folder.Parent!);
 
-    private static IEnumerable<TestCaseData> Shown()
+    private static IEnumerable<TestCaseData> Shown() => Lines().Select(line => new TestCaseData(line.File, line.Text) { TestName = $"Shown({line.File}: {line.Text})" });
+
+    /// <summary>Each command line with the page that shows it.</summary>
+    internal static IEnumerable<(string File, string Text)> Lines()
     {
         foreach (var file in Directory.GetFiles(Path.Combine(Root, "docs"), "*.md").Append(Path.Combine(Root, "README.md")).Order(StringComparer.Ordinal))
         {
             // A backslash at a line's end goes on in the next.
             var lines = File.ReadAllText(file).Replace("\\\n", " ", StringComparison.Ordinal).Split('\n');
             foreach (var text in lines.SelectMany(line => Call().Matches(line).Select(m => m.Value)).Distinct())
-                yield return new TestCaseData(Path.GetFileName(file), text.Trim()) { TestName = $"Shown({Path.GetFileName(file)}: {text.Trim()})" };
+                yield return (Path.GetFileName(file), text.Trim());
         }
     }
 

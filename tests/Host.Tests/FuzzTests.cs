@@ -17,7 +17,7 @@ public sealed class FuzzTests
     private static readonly string Fixtures = Path.Combine(Golden.Repository, "tests", "fixtures");
 
     private static readonly string[] Names =
-        ["adapter_config", "adapter_weights", "adapter_of_score", "nf4_config", "nf4_weights", "rows", "rows_gz", "merge_yaml", "task_yaml", "task_rows", "trl_yaml", "plugin_json", "plugin_files", "plugin_assembly", "plugin_archive"];
+        ["adapter_config", "adapter_weights", "adapter_of_score", "trained_with", "nf4_config", "nf4_weights", "rows", "rows_gz", "merge_yaml", "task_yaml", "task_rows", "trl_yaml", "plugin_json", "plugin_files", "plugin_assembly", "plugin_archive"];
 
     // What is damaged, how, and the call that reads it; `out`, where it is named, must not be there after a refusal.
     private sealed record Target(string File, Func<byte[], Random, byte[]> How, string[] Call, Action<string>? Mend = null);
@@ -79,6 +79,7 @@ public sealed class FuzzTests
         "adapter_config" => new(Copy("adapter", "badfiles/good/adapter", "adapter_config.json"), Damage.Text, ["adapter", "info", At("adapter")]),
         "adapter_weights" => new(Copy("adapter", "badfiles/good/adapter", "adapter_model.safetensors"), Damage.Bytes, [.. Score(Good("model")), "--adapter", At("adapter"), "--plugins", Plugins("Peft.Lora")]),
         "adapter_of_score" => new(Copy("adapter", "badfiles/good/adapter", "adapter_config.json"), Damage.Text, [.. Score(Good("model")), "--adapter", At("adapter"), "--plugins", Plugins("Peft.Lora")]),
+        "trained_with" => new(TrainedWithFile(), Damage.Text, [.. Score(Path.Combine(Fixtures, "stories260K")), "--adapter", At("trained"), "--plugins", Plugins("Peft.Lora")]),
         "nf4_config" => new(Copy("nf4", "nf4/llama-nf4-double", "config.json"), Damage.Text, [.. Score(At("nf4")), "--plugins", Plugins("Peft.QLora")]),
         "nf4_weights" => new(Copy("nf4", "nf4/llama-nf4-double", "model.safetensors"), HeaderOrBytes, [.. Score(At("nf4")), "--plugins", Plugins("Peft.QLora")]),
         "rows" => new(Write("rows.jsonl", Rows), Damage.Text, ["score", "--model", Good("model"), "--in", At("rows.jsonl"), "--threads", "1"]),
@@ -95,6 +96,13 @@ public sealed class FuzzTests
     };
 
     private const string Rows = """{"prompt_ids": [1, 5], "completion_ids": [3, 2]}""" + "\n" + """{"prompt_ids": [1], "completion_ids": [4]}""" + "\n" + """{"prompt_ids": [2, 2], "completion_ids": [7, 7, 7]}""" + "\n";
+
+    private string TrainedWithFile()
+    {
+        SmallAdapter.Write(At("trained"));
+        PeftAlign.Models.Adapters.TrainedWith.Write(At("trained"), PeftAlign.Models.Text.TokenizerLoader.Load(Path.Combine(Fixtures, "stories260K")), template: null);
+        return Path.Combine(At("trained"), "trained_with.json");
+    }
 
     // Of a safetensors file most bytes are numbers, of which none is wrong: half the damage goes to the header.
     private static byte[] HeaderOrBytes(byte[] good, Random random)

@@ -196,6 +196,29 @@ public sealed partial class ReportTests
     }
 
     [Test]
+    public void The_claims_that_the_page_shows_are_answered()
+    {
+        var page = File.ReadAllText(Path.Combine(SmallAdapter.Root, "docs", "report.md"));
+        var file = Path.Combine(folder, "page.yaml");
+        File.WriteAllText(file, page.Split("```yaml\n")[1].Split("```")[0].Replace("[mmlu, bbh/acc]", "[quiz]", StringComparison.Ordinal));
+        var (code, text, error) = Run(folder, "--format", "json", "--claims", file);
+        Assert.That(code, Is.Zero, error);
+        Assert.That(JsonNode.Parse(text)!["claims"]!.AsArray().Select(c => (string)c!["id"]!), Has.Exactly(2).StartsWith("D1"), "one for each method");
+    }
+
+    // A benchmark of one name over two data sets is one row for each, whatever the temperature, and a number for each seed behind it.
+    [Test]
+    public void Policies_of_one_label_are_counted_not_hashed()
+    {
+        var run = Directory.CreateDirectory(Path.Combine(folder, "twins")).FullName;
+        string[] labels = ["quiz[t=1]/base#0a1b2c", "quiz[t=2]/base#aaaaaa", "quiz[t=1]/base#3d4e5f", "quiz[t=2]/base#bbbbbb", "quiz[t=1]/base/sft/s1#111111", "quiz[t=1]/base/sft/s1#222222", "quiz[t=1]/base/sft/s2#333333", "quiz[t=1]/base/meet/s1/good"];
+        var planned = labels.Select(label => (JsonNode)new JsonObject { ["id"] = Id(label), ["kind"] = "evaluate", ["label"] = "evaluate/" + label, ["depends_on"] = new JsonArray(), ["axes"] = label.Contains("/s1", StringComparison.Ordinal) ? new JsonObject { ["seed"] = "1" } : label.Contains("/s2", StringComparison.Ordinal) ? new JsonObject { ["seed"] = "2" } : [] });
+        File.WriteAllText(Path.Combine(run, "plan.json"), new JsonObject { ["name"] = "twins", ["jobs"] = new JsonArray([.. planned]) }.ToJsonString());
+        var read = PeftAlign.Host.Reports.RunData.Read(new PeftAlign.Host.Running.RunFolder(run));
+        Assert.That(read.Jobs.Select(job => job.Policy), Is.EqualTo(new[] { "base", "base", "base (2)", "base (2)", "base/sft", "base/sft (2)", "base/sft", "base/meet/good" }));
+    }
+
+    [Test]
     public void WhatIsNoRunIsRefused()
     {
         var (code, _, error) = Run(Path.Combine(folder, "jobs"));

@@ -8,6 +8,7 @@ using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Running;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 using PeftAlign.Torch;
@@ -60,7 +61,13 @@ internal static class AdapterCommand
             var (files, reader) = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}"));
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (changed, all, decoded) = (0, 0, 0);
-            RunFolder.Fill(target, folder => (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel));
+            TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, warning => session.Output.Remark($"warning: {warning}"));
+            RunFolder.Fill(target, folder =>
+            {
+                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel);
+                // What was taught with a template is to be asked with it.
+                if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, "chat_template.jinja"), template);
+            });
             if (decoded > 0) session.Output.Remark($"{decoded} matrices of the base were decoded from 4 bits and are written as {session.Global.Dtype ?? "the type that they were quantised from"}; nothing is quantised again");
             session.Output.Result(
                 () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["decoded"] = decoded, ["dtype"] = session.Global.Dtype },
@@ -104,7 +111,11 @@ internal static class AdapterCommand
                 Cancellation = cancel,
             });
             cancel.ThrowIfCancellationRequested();
-            RunFolder.Fill(target, folder => AdapterReader.Write(folder, combined));
+            RunFolder.Fill(target, folder =>
+            {
+                AdapterReader.Write(folder, combined);
+                TrainedWith.Join(folder, folders);
+            });
             session.Output.Result(
                 () => new JsonObject { ["out"] = Path.GetFullPath(target), ["type"] = parsed.GetValue(type), ["weights"] = new JsonArray([.. shares.Select(s => (JsonNode)s)]), ["tensors"] = combined.Tensors.Count },
                 () => [$"{target}: {folders.Length} adapters combined by {parsed.GetValue(type)}, {combined.Tensors.Count} tensors"]);

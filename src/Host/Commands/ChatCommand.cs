@@ -28,7 +28,7 @@ internal static class ChatCommand
     private static Command Build(CommandFrame frame)
     {
         var system = new Option<string?>("--system") { HelpName = "T", Description = "What the system says first." };
-        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the model's: one of the folder's or the product's names, or a .jinja file." };
+        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the adapter's or the model's: one of the folder's or the product's names, or a .jinja file." };
         var (models, flags) = (new ModelOptions(), new GenerationFlags());
         var command = new Command("chat", Description);
         models.AddTo(command);
@@ -40,7 +40,7 @@ internal static class ChatCommand
             var choice = models.Read(parsed);
             var options = flags.Read(parsed, choice.Model, session.Global.Seed) with { NumBeams = 1, NumReturnSequences = 1 };
             var model = InferenceModel.Load(choice, session);
-            var encoder = new PromptEncoder(model, parsed.GetValue(template));
+            var encoder = new PromptEncoder(model, parsed.GetValue(template), session.Output.Remark);
             _ = encoder.Template; // a model without one is found before the user has typed
             var talk = new Conversation(model, encoder, options, session.Output, parsed.GetValue(system));
             using var input = new StreamReader(Console.OpenStandardInput());

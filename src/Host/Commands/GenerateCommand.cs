@@ -37,7 +37,7 @@ internal static class GenerateCommand
         var chat = new Option<bool>("--chat") { Description = "A prompt is what a user says: it goes through the chat template." };
         var stream = new Option<bool>("--stream") { Description = "Write the text of --prompt as it comes, in place of a row." };
         var batch = new Option<int>("--batch-size") { HelpName = "N", DefaultValueFactory = _ => DecoderGenerator.RowsAtOnce, Description = "Most sequences that are continued together: changes speed and memory, not results." };
-        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the model's: one of the folder's or the product's names, or a .jinja file." };
+        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the adapter's or the model's: one of the folder's or the product's names, or a .jinja file." };
         var (models, flags, search) = (new ModelOptions(), new GenerationFlags(), new SearchFlags());
         var command = new Command("generate", Description);
         models.AddTo(command);
@@ -55,7 +55,7 @@ internal static class GenerateCommand
             var options = search.Read(parsed, flags.Read(parsed, choice.Model, session.Global.Seed));
             if (asked.Stream && (options.NumBeams > 1 || options.NumReturnSequences > 1)) throw new UserError("--stream", "writes one continuation as it comes", "leave out --num-beams and --n, or --stream");
             var model = InferenceModel.Load(choice, session);
-            var work = new Work(asked, options, model, new PromptEncoder(model, parsed.GetValue(template)), DecoderGenerator.Of(model.Decoder, model.Mode, model.Tokenizer, asked.BatchSize));
+            var work = new Work(asked, options, model, new PromptEncoder(model, parsed.GetValue(template), session.Output.Remark), DecoderGenerator.Of(model.Decoder, model.Mode, model.Tokenizer, asked.BatchSize));
             if (asked.Stream) work.Stream(session.Output, cancel);
             else await work.RowsAsync(rows, session.Output, cancel);
             return ExitCode.Done;

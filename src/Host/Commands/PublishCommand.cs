@@ -23,7 +23,7 @@ internal static class PublishCommand
         #!/bin/sh
         # Runs PeftAlign from this folder; needs nothing but glibc.
         self=$0
-        if [ -L "$self" ]; then self=$(readlink -f -- "$self"); fi
+        if [ -L "$self" ]; then self=$(PATH="${PATH:-}:/usr/bin:/bin" readlink -f -- "$self"); fi
         case $self in */*) here=$(cd -P -- "${self%/*}" && pwd -P) ;; *) here=$(pwd -P) ;; esac
         export DOTNET_ROOT="$here/dotnet"
         if [ -d "$here/lib" ] && [ -z "${PEFTALIGN_NATIVE:-}" ]; then export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; fi

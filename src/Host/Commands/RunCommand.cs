@@ -131,12 +131,13 @@ internal static class RunCommand
         JsonReport.AddTo(report, model);
         RunFolder.Write(run.Report, report.ToJsonString(new() { WriteIndented = true }) + "\n");
         RunFolder.Write(run.Page, HtmlReport.Render(model));
-        output.Result(() => report, () => [.. ReportJob.Lines(report), .. MarkdownReport.Verdicts(model).Select(line => $"{planned.Whole.Name}: {line}")]);
+        output.Result(() => report, () => [.. ReportJob.Lines(report), .. model.Claims.Count > 0 ? (string[])["verdicts, with 95 % intervals:"] : [], .. MarkdownReport.Verdicts(model).Select(line => $"{planned.Whole.Name}: {line}")]);
     }
 
     // What went wrong, and how to go on.
     private static int Conclude(Asked asked, RunSummary summary, RunFolder run, Output output)
     {
+        if (File.Exists(run.Page)) output.Remark($"report: {run.Page}");
         if (summary is { Done: 0, Failed.Count: 0 }) output.Remark($"nothing to do: all {summary.Already} jobs are finished in {run.Path}");
         if (summary.Failed.Count == 0) return ExitCode.Done;
         output.Remark($"{summary.Done + summary.Already} jobs are done, {summary.Failed.Count} failed, {summary.Skipped.Count} were not started because they need a failed one");

@@ -41,7 +41,7 @@ internal static class ScoreCommand
         var rolling = new Option<bool>("--rolling") { Description = "Rows are {text}; every token is scored." };
         var perToken = new Option<bool>("--per-token") { Description = "Say the log-prob of each token." };
         var top = new Option<int>("--top") { HelpName = "K", Description = "Say the K most likely tokens at each token (at most 1000)." };
-        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the model's for {messages}: one of the folder's or the product's names, or a .jinja file." };
+        var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the adapter's or the model's for {messages}: one of the folder's or the product's names, or a .jinja file." };
         var options = new ModelOptions();
         var command = new Command("score", Description);
         options.AddTo(command);
@@ -52,7 +52,7 @@ internal static class ScoreCommand
             if (count is < 0 or > 1000) throw new UserError($"--top {count}", "is a whole number from 0 to 1000", "leave it out for none");
             using var rows = RowReader.Open(parsed.GetValue(input)!);
             var model = InferenceModel.Load(options.Read(parsed), session);
-            var reader = new ScoreRows(model, new PromptEncoder(model, parsed.GetValue(template)), parsed.GetValue(rolling));
+            var reader = new ScoreRows(model, new PromptEncoder(model, parsed.GetValue(template), session.Output.Remark), parsed.GetValue(rolling));
             using var writer = session.Output.Rows();
             var scoring = new RowScoring(model, writer, count, parsed.GetValue(perToken), new Ticker(session.Output, "rows scored"));
             var waiting = new List<ScoreRow>();

@@ -27,7 +27,7 @@ internal sealed class EvalFlags
     private readonly JudgeFlags judge = new();
     private readonly Option<string?> baseline = new("--baseline") { HelpName = "NAME_OR_FILE", Description = "Whose answers the model's are compared with: a name among the benchmark's outputs, or a file." };
     private readonly Option<bool> chat = new("--chat") { Description = "Prompts go through the model's chat template." };
-    private readonly Option<string?> chatTemplate = new("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the model's." };
+    private readonly Option<string?> chatTemplate = new("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the adapter's or the model's." };
     private readonly Option<bool?> bos = new("--bos") { HelpName = "true|false", Description = "Whether texts get a begin token (default: as the tokenizer's files say)." };
     private readonly Option<int?> bootstrap = new("--bootstrap-iters") { HelpName = "N", Description = "Resamples behind standard errors without a closed form." };
     private readonly Option<string[]> other = new("--option") { HelpName = "[NAME.]KEY=VALUE", Description = "Any other option of a benchmark; may be given several times." };

@@ -7,7 +7,6 @@ using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
-using PeftAlign.Models.Templates;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Evaluation;
@@ -44,7 +43,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     private EvalModel Load()
     {
         var model = InferenceModel.Load(choice, session);
-        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, ChatTemplateLoader.Load(choice.Model, asked.ChatTemplate)) with { Control = model.Control };
+        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, model.Template(asked.ChatTemplate, session.Output.Remark)) with { Control = model.Control };
     }
 
     private void Warn(string text) => session.Output.Remark($"warning: {text}");

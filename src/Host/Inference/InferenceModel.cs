@@ -4,6 +4,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Models;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Text;
 using PeftAlign.Plugins;
@@ -20,6 +21,9 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
     /// <summary>What stands around every prompt; null for nothing.</summary>
     internal TextControl? Control { get; init; }
 
+    /// <summary>Folder of the adapter, or of the chosen control; null for none.</summary>
+    internal string? Adapter { get; init; }
+
     /// <summary>Loads what the options name.</summary>
     /// <exception cref="UserErrorException">A folder is missing or broken, or the two do not fit.</exception>
     internal static InferenceModel Load(ModelChoice given, Session session)
@@ -28,11 +32,15 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         // What is wrong with the tokenizer is cheap to find: before the weights.
         var tokenizer = ModelFolder.HasTokenizer(choice.Model) ? TokenizerLoader.Load(choice.Model) : null;
         void Warn(string text) => session.Output.Remark($"warning: {text}");
+        if (choice.Adapter is { } trained) TrainedWith.ThrowIfOther(trained, choice.Model, Warn, tokenizer);
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
         var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session));
         var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, Warn) } : ForwardMode.Plain;
-        return new InferenceModel(choice.Model, decoder, mode, tokenizer) { Control = control };
+        return new InferenceModel(choice.Model, decoder, mode, tokenizer) { Control = control, Adapter = choice.Adapter };
     }
+
+    /// <summary>The chat template: the one that is asked for, else the adapter's, else the model's; null where there is none.</summary>
+    internal IChatTemplate? Template(string? option, Action<string> say) => TrainedWith.Template(Folder, Adapter, option, say);
 
     /// <summary>The tokenizer, where text needs one.</summary>
     internal ITokenizer TextTokenizer => Tokenizer ?? throw new UserError(Folder, "has no tokenizer, and a row or an option holds text", "put tokenizer.json beside config.json, or give token ids");

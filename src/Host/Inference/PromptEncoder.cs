@@ -6,7 +6,7 @@ using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Host.Inference;
 
-internal sealed class PromptEncoder(InferenceModel model, string? templateOption)
+internal sealed class PromptEncoder(InferenceModel model, string? templateOption, Action<string> say)
 {
     private IChatTemplate? template;
 
@@ -66,7 +66,7 @@ internal sealed class PromptEncoder(InferenceModel model, string? templateOption
         return ids;
     }
 
-    /// <summary>The chat template: the model's own, or the one that was asked for.</summary>
-    internal IChatTemplate Template => template ??= ChatTemplateLoader.Load(model.Folder, templateOption) ?? throw new UserError(
+    /// <summary>The chat template: the one that was asked for, else the adapter's, else the model's own.</summary>
+    internal IChatTemplate Template => template ??= model.Template(templateOption, say) ?? throw new UserError(
         model.Folder, "has no chat template", $"give --chat-template with a .jinja file or one of {string.Join(", ", BuiltInTemplates.Names)}");
 }

@@ -31,15 +31,26 @@ internal static class ReportJob
         return new JsonObject { ["peftalign_report"] = 1, ["name"] = name, ["jobs"] = rows };
     }
 
-    /// <summary>One line a benchmark, with its first metric: "quickstart: preference acc: tiny 0.500, tiny/world/teach/s1 0.790".</summary>
+    /// <summary>A table: a line for each policy, a column for each benchmark with its first metric.</summary>
     internal static IEnumerable<string> Lines(JsonObject report)
     {
-        var evaluations = report["jobs"]!.AsArray().Where(j => (string?)j!["kind"] == "evaluate").Select(j => (Label: ((string)j!["label"]!).Split('/', 3), Results: j["result"]!["results"]!.AsObject()));
-        foreach (var benchmark in evaluations.GroupBy(e => (Name: e.Label[1], Metric: FirstMetric(e.Results))))
+        var evaluations = report["jobs"]!.AsArray().Where(j => (string?)j!["kind"] == "evaluate")
+            .Select(j => (Label: ((string)j!["label"]!).Split('#')[0].Split('/', 3), Results: j["result"]!["results"]!.AsObject())).ToList();
+        if (evaluations.Count == 0) return [];
+        var columns = evaluations.Select(e => (Benchmark: e.Label[1], Metric: FirstMetric(e.Results))).Distinct().ToList();
+        var rows = new Dictionary<string, string[]>();
+        foreach (var (label, results) in evaluations)
         {
-            var parts = benchmark.Select(e => $"{e.Label[^1]} {Number(e.Results, benchmark.Key.Metric)}");
-            yield return $"{(string)report["name"]!}: {benchmark.Key.Name} {benchmark.Key.Metric}: {string.Join(", ", parts)}";
+            var (metric, twin) = (FirstMetric(results), 1);
+            var column = columns.IndexOf((label[1], metric));
+            string Name() => twin == 1 ? label[^1] : $"{label[^1]} ({twin})"; // asked again by a benchmark of the same name: on other data
+            while (rows.TryGetValue(Name(), out var cells) && cells[column].Length > 0) twin++;
+            if (!rows.ContainsKey(Name())) rows.Add(Name(), [.. columns.Select(_ => "")]);
+            rows[Name()][column] = Number(results, metric);
         }
+        var table = new TextTable(["policy (± standard error)", .. columns.Select(c => c.Benchmark == c.Metric ? $">{c.Metric}" : $">{c.Benchmark} {c.Metric}")]);
+        foreach (var (policy, cells) in rows) table.Add([policy, .. cells]);
+        return table.Lines();
     }
 
     // "acc", or "exact_match,strict" where there is a filter.

@@ -9,6 +9,7 @@ using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
+using PeftAlign.Models.Templates;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 using PeftAlign.Training;
@@ -27,6 +28,7 @@ internal static class TrainJob
         // Weights that are trained are held in float32 whatever the model computes in.
         var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, spec["adapter"] is null ? torch.ScalarType.Float32 : options.Dtype);
         if (method is IAddsTokens { NewTokens: var tokens }) policy = Grown(job, place, policy, tokens);
+        if (policy.ChatTemplate is { } template) policy = policy with { ChatTemplate = new NotedTemplate(template) };
         options = Within(options, policy.Model.Spec, job.Logger);
         var start = TrainingStart.Of(job, place, policy, options, method);
         options = AfterFront(job, options, policy, start);

@@ -12,6 +12,7 @@ using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
+using PeftAlign.Models.Templates;
 using PeftAlign.Torch;
 using PeftAlign.Training;
 
@@ -68,6 +69,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (options.InitAdapter is { } folder)
         {
             var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
+            TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, warning => job.Logger.LogWarning("{Warning}", warning), policy.Tokenizer);
             InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
             return (Again(adapter, contract, policy.Outline, files), policy.Adapters);
         }
@@ -115,7 +117,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (Controls is not null)
             RunFolder.Fill(folder.Adapter, path =>
             {
-                foreach (var (name, control) in Controls) Write(Path.Combine(path, name), control.Adapter.Save(policy.Outline, parts.Controls![name]));
+                foreach (var (name, control) in Controls) WriteTrained(Path.Combine(path, name), policy, control.Adapter.Save(policy.Outline, parts.Controls![name]));
             });
         if (Adapter is not null) WriteAdapter(job, policy, place, folder, parts.Adapter!);
     }
@@ -131,14 +133,18 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         }
         RunFolder.Fill(folder.Adapters, path =>
         {
-            for (var k = 0; k < Beneath.Count; k++) Write(Path.Combine(path, $"{k + 1}"), Policies.Open(job, place.Adapters[k].Folder).Files);
-            Write(Path.Combine(path, $"{Beneath.Count + 1}"), own);
+            for (var k = 0; k < Beneath.Count; k++)
+            {
+                Write(Path.Combine(path, $"{k + 1}"), Policies.Open(job, place.Adapters[k].Folder).Files);
+                TrainedWith.Join(Path.Combine(path, $"{k + 1}"), [place.Adapters[k].Folder]);
+            }
+            WriteTrained(Path.Combine(path, $"{Beneath.Count + 1}"), policy, own);
         });
         if (AdapterLayers.Concatenated(policy.Outline, own.Config, [.. Beneath, trained]) is { } joined) RunFolder.Fill(folder.Adapter, path => WriteOne(path, joined));
 
         void WriteOne(string path, AdapterFiles files)
         {
-            Write(path, files);
+            WriteTrained(path, policy, files);
             if (Texts.Count > 0) PolicyControls.Write(path, Texts);
         }
     }
@@ -212,6 +218,12 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             _ => delta,
         };
         return [.. adapter.Load(outline, files).Select(site => site with { Delta = Under(site.Delta) })];
+    }
+
+    private static void WriteTrained(string folder, Policy policy, AdapterFiles files)
+    {
+        Write(folder, files);
+        TrainedWith.Write(folder, policy.Tokenizer, policy.ChatTemplate is NotedTemplate { IsUsed: true } template ? template.Source : null);
     }
 
     private static void Write(string folder, AdapterFiles files)

@@ -41,8 +41,9 @@ internal static class Estimates
     internal static IReadOnlyList<Estimate> Of(IEnumerable<Measured> measured) =>
         [.. measured.GroupBy(m => (m.Job.Policy, Benchmark: Benchmark(m.Job), m.Metric)).Select(group => One(group.Key.Benchmark, [.. group]))];
 
+    // The control is told with the policy, so that good and bad stand in one column.
     private static string Benchmark(RunJob job) =>
-        string.Join(" ", new[] { job.Axis("benchmark"), job.Axis("benchmark_variant"), job.Axis("control") }.Where(part => part.Length > 0));
+        string.Join(" ", new[] { job.Axis("benchmark"), job.Axis("benchmark_variant") }.Where(part => part.Length > 0));
 
     private static Estimate One(string benchmark, IReadOnlyList<Measured> seeds)
     {

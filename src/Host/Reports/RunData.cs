@@ -15,14 +15,21 @@ internal sealed record RunJob(string Id, string Kind, string Label, IReadOnlyDic
 {
     internal string Axis(string name) => Axes.GetValueOrDefault(name, "");
 
+    /// <summary>Where several jobs would have one label (a benchmark of one name asked over two data sets), which of them it is, from 1.</summary>
+    internal int Twin { get; init; } = 1;
+
+    /// <summary>The label without what tells it from its twins.</summary>
+    internal string Stem => Label.Split('#')[0];
+
     /// <summary>How people name the policy: the label without the kind, the benchmark and the seed.</summary>
     internal string Policy
     {
         get
         {
-            var parts = Label.Split('/');
+            var parts = Stem.Split('/');
             var own = parts.Skip(Kind == "evaluate" ? 2 : 1).Where(part => !IsSeed(part));
-            return string.Join("/", own.Select(part => part.Split('@') is [var seed, var point] && IsSeed(seed) ? "@" + point : part)).Replace("/@", "@");
+            var name = string.Join("/", own.Select(part => part.Split('@') is [var seed, var point] && IsSeed(seed) ? "@" + point : part)).Replace("/@", "@");
+            return Twin > 1 ? $"{name} ({Twin})" : name;
         }
     }
 
@@ -49,6 +56,8 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         if (!File.Exists(run.Plan)) throw new UserError(run.Path, "holds no run: plan.json is not there", "name the folder that `peftalign run` wrote, such as out/NAME");
         var plan = JsonNode.Parse(File.ReadAllText(run.Plan))!;
         var jobs = plan["jobs"]!.AsArray().Where(j => (string?)j!["kind"] != "report").Select(j => Job(run, j!.AsObject())).ToList();
+        var twins = jobs.GroupBy(j => j.Stem).SelectMany(same => same.Select((job, k) => (job.Id, Twin: k + 1))).ToDictionary(t => t.Id, t => t.Twin);
+        jobs = [.. jobs.Select(job => job with { Twin = twins[job.Id] })];
         var measured = jobs.Where(j => j is { Kind: "evaluate", Outcome: not null }).SelectMany(j => Evaluation(run.Job(j.Id), j)).ToList();
         return new RunData((string)plan["name"]!, run, jobs, measured);
     }

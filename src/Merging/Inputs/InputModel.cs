@@ -3,6 +3,7 @@
 // is asked for, the matrices of a base in 4 bits: the base's type is then the one that they were quantised from.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
@@ -35,6 +36,7 @@ internal sealed class InputModel : IDisposable
     private readonly CheckpointFolder weights;
     private readonly LoraWeights? adapter;
     private readonly DecodedWeights? decoded;
+    private IReadOnlyList<string> warnings = [];
 
     private InputModel(string name, string folder, ModelConfig config, CheckpointFolder weights, DecodedWeights? decoded, LoraWeights? adapter) =>
         (Name, Folder, Config, this.weights, this.decoded, this.adapter) = (name, folder, config, weights, decoded, adapter);
@@ -55,7 +57,7 @@ internal sealed class InputModel : IDisposable
     /// <summary>Matrices that are decoded from 4 bits.</summary>
     public int Decoded => decoded?.Count ?? 0;
 
-    public IEnumerable<string> Warnings => weights.Warnings;
+    public IEnumerable<string> Warnings => [.. weights.Warnings, .. warnings];
 
     /// <summary>Opens a model; reads headers only.</summary>
     /// <param name="name">As the configuration writes it.</param>
@@ -73,7 +75,9 @@ internal sealed class InputModel : IDisposable
         try
         {
             var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
-            return new InputModel(name, folder, config, weights, decoded, adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor)));
+            var warnings = new List<string>();
+            if (adapter is not null) TrainedWith.ThrowIfOther(adapter, folder, warnings.Add);
+            return new InputModel(name, folder, config, weights, decoded, adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor))) { warnings = warnings };
         }
         catch
         {

@@ -2,6 +2,7 @@
 // and scale 1. Exact, since no product is formed; for strategies that are linear in the task vectors.
 
 using System.Text.Json.Nodes;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
@@ -50,6 +51,7 @@ internal static class LoraSums
             if (ranks.Any(distinct => distinct.Count != 1)) return null;
             var rank = ranks.Sum(distinct => distinct[0]);
             Save(folder, model, rank, modules, opened, weights);
+            TrainedWith.Join(folder, adapters);
             return rank;
         }
         finally

@@ -46,7 +46,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         if (shapes.Model(spec["policy"]!) is not { } model) return null;
         var options = TrainingOptions.Of(spec["training"]!.AsObject(), 0);
         options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) };
-        if ((shapes.Data(spec, options) ?? shapes.Longest(options)) is not { } data) return null;
+        if ((shapes.Data(spec, options) ?? shapes.Longest(spec, options)) is not { } data) return null;
         // Controls are adapters, but what trains the model's weights as well costs as much as training them alone.
         var (adapter, parameters) = (shapes.TrainsModel(spec) ? null : spec["adapter"], Costs.Parameters(model));
         var trainable = Shapes.Trainable(model, adapter);

@@ -70,13 +70,20 @@ internal sealed class Shapes(Planned planned)
     /// <summary>Whether lengths of rows that are not there were taken to be max_length.</summary>
     internal bool AssumesLongest { get; private set; }
 
-    /// <summary>Rows as long as they may be, where only the number of steps is known.</summary>
-    internal TextShape? Longest(TrainingOptions options)
+    /// <summary>Rows as long as they may be, of which only the number is known: by the number of steps, or by the data's `take`.</summary>
+    internal TextShape? Longest(JsonObject training, TrainingOptions options)
     {
-        if (options.MaxSteps == 0) return null;
+        var rows = options.MaxSteps > 0 ? (long)options.BatchSize * options.GradientAccumulationSteps * options.MaxSteps : Announced(training["dataset"]!);
+        if (rows is not { } count) return null;
         AssumesLongest = true;
-        return new TextShape((long)options.BatchSize * options.GradientAccumulationSteps * options.MaxSteps, options.MaxLength, options.MaxLength);
+        return new TextShape(count, options.MaxLength, options.MaxLength);
     }
+
+    // How many rows a manifest takes, which is all that it says of files that are not there.
+    private static long? Announced(JsonNode dataset) =>
+        dataset["take"] is { } take ? (long)take
+        : dataset["mixture"] is JsonArray { Count: > 0 } members && members.Select(member => Announced(member!["dataset"]!)).ToList() is var parts && parts.TrueForAll(part => part is not null) ? parts.Sum()
+        : null;
 
     // Nothing is cut where the model's context is not known.
     private const int Unlimited = int.MaxValue / 2;

@@ -1,0 +1,150 @@
+// What an adapter's numbers are about beside a base's weights: a tokenizer, and where conversations were trained on, a chat template.
+// Both lie in the adapter's folder: trained_with.json says what the tokenizer does, not how its files are written, so that another
+// spelling of the same tokenizer passes; chat_template.jinja is where transformers looks for it too. Folders of other tools have no
+// trained_with.json, but often the tokenizer's own files (TRL's), which are compared instead.
+
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Templates;
+using PeftAlign.Models.Text;
+
+namespace PeftAlign.Models.Adapters;
+
+/// <summary>Writes and checks what an adapter was trained with.</summary>
+public static class TrainedWith
+{
+    private const string FileName = "trained_with.json";
+
+    private const string TemplateName = "chat_template.jinja";
+
+    // Cases, digits, blanks, accents, scripts and marks that tokenizers split and normalise in different ways.
+    private const string Probe = " Hello  world, it's 1234567 o'clock!\n\tΑλφα naïve Ünï 北京 日本語 한국 العربية 👍🏽 <|x|> a_b.c(d) ZWJ\u200d\n\n";
+
+    private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
+
+    /// <summary>Writes what the training had into an adapter's folder.</summary>
+    /// <param name="folder">Where the adapter is being written.</param>
+    /// <param name="tokenizer">Null where rows were token ids.</param>
+    /// <param name="template">The text of the chat template that conversations were rendered with; null where there were none.</param>
+    public static void Write(string folder, ITokenizer? tokenizer, string? template)
+    {
+        if (template is not null) AtomicFile.Write(Path.Combine(folder, TemplateName), template);
+        if (tokenizer is null) return;
+        var (count, own) = (tokenizer.VocabularySize, new JsonObject());
+        own["tokens"] = count;
+        own["vocabulary_sha256"] = Vocabulary(tokenizer, count);
+        own["probe_sha256"] = Probed(tokenizer);
+        AtomicFile.Write(Path.Combine(folder, FileName), new JsonObject { ["tokenizer"] = own }.ToJsonString(Indented) + "\n");
+    }
+
+    /// <summary>Refuses a base whose ids are other words than those that the adapter was trained on.</summary>
+    /// <param name="adapter">The adapter's folder.</param>
+    /// <param name="model">The base's folder; without a tokenizer, nothing is compared.</param>
+    /// <param name="warn">Told where the words are the same and texts are split in another way.</param>
+    /// <param name="loaded">The base's tokenizer, where it is loaded already.</param>
+    /// <exception cref="UserErrorException">The vocabularies differ, or trained_with.json is broken.</exception>
+    /// <remarks>Tokens that the base has behind the adapter's are no difference: that is what adding tokens does.</remarks>
+    public static void ThrowIfOther(string adapter, string model, Action<string> warn, ITokenizer? loaded = null)
+    {
+        if (!File.Exists(Path.Combine(adapter, FileName)) && !ModelFolder.HasTokenizer(adapter)) return;
+        if ((loaded ?? (ModelFolder.HasTokenizer(model) ? TokenizerLoader.Load(model) : null)) is not { } tokenizer) return;
+        var known = Known(adapter, tokenizer);
+        if (tokenizer.VocabularySize < known.Count || Vocabulary(tokenizer, known.Count) != known.Vocabulary)
+            throw new UserErrorException($"{adapter} was trained with another tokenizer than that of {model}: the first {known.Count} of the latter's {tokenizer.VocabularySize} ids stand for other tokens, so that its numbers would mean nothing there. Give the base that the adapter was trained over{Base(adapter)}, or remove {known.Source} if you know that they are the same.");
+        if (Probed(tokenizer) != known.Probe)
+            warn($"{adapter} was trained with a tokenizer of the same tokens as that of {model}, which splits some texts in another way (a blank before a text, a begin token, normalisation); results may differ");
+    }
+
+    /// <summary>Writes what adapters have in common into the folder of one that was made of them.</summary>
+    /// <param name="folder">Where that is being written.</param>
+    /// <param name="adapters">The folders that it was made of; what one does not say, the result does not.</param>
+    /// <exception cref="UserErrorException">They were trained with different tokenizers.</exception>
+    public static void Join(string folder, IReadOnlyList<string> adapters)
+    {
+        var known = adapters.Select(adapter => Path.Combine(adapter, FileName)).Where(File.Exists).ToList();
+        if (known.Select(file => Read(file).Vocabulary).Distinct().Count() > 1)
+            throw new UserErrorException($"The adapters {string.Join(", ", adapters)} were trained with different tokenizers and are of no common base; combine adapters of one base.");
+        foreach (var name in (string[])[FileName, TemplateName])
+        {
+            var texts = adapters.Select(adapter => Path.Combine(adapter, name)).Select(file => File.Exists(file) ? File.ReadAllText(file) : null).Distinct().ToList();
+            if (texts is [{ } text]) AtomicFile.Write(Path.Combine(folder, name), text);
+        }
+    }
+
+    /// <summary>The chat template that goes with a model and an adapter: the one that is asked for, else the adapter's, else the model's.</summary>
+    /// <param name="model">The model's folder.</param>
+    /// <param name="adapter">The adapter's folder; null for none.</param>
+    /// <param name="option">What the user asks for, as for <see cref="ChatTemplateLoader.Load"/>; null for nothing.</param>
+    /// <param name="say">Told at the first conversation where the adapter's is another than the model's, or than the one that is asked for.</param>
+    /// <exception cref="ChatTemplateException">An unknown name, an unreadable file, or a faulty template.</exception>
+    public static IChatTemplate? Template(string model, string? adapter, string? option, Action<string> say)
+    {
+        var own = adapter is null ? null : Path.Combine(adapter, TemplateName) is var file && File.Exists(file) ? ChatTemplateLoader.Load(model, file) : ChatTemplateLoader.Load(adapter);
+        var given = option is null && own is not null ? null : ChatTemplateLoader.Load(model, option);
+        if (own is null) return given;
+        if (option is not null)
+            return given!.Source == own.Source ? given : new NotedTemplate(given, () => say($"warning: --chat-template {option} is another than {adapter} was trained with; without it, that one is taken"));
+        return new NotedTemplate(own, () =>
+        {
+            if (ChatTemplateLoader.Load(model) is { } models && models.Source != own.Source) say($"conversations are rendered with the chat template in {adapter}, which it was trained with, not with that of {model}");
+        });
+    }
+
+    /// <summary>The text of the chat template in an adapter's folder; null where it has none.</summary>
+    /// <param name="adapter">The adapter's folder.</param>
+    public static string? TemplateIn(string adapter) => Path.Combine(adapter, TemplateName) is var file && File.Exists(file) ? File.ReadAllText(file) : null;
+
+    private sealed record Fingerprint(int Count, string Vocabulary, string Probe, string Source);
+
+    // What trained_with.json says; else what the adapter's own tokenizer files do.
+    private static Fingerprint Known(string adapter, ITokenizer tokenizer)
+    {
+        var file = Path.Combine(adapter, FileName);
+        if (File.Exists(file)) return Read(file);
+        var own = TokenizerLoader.Load(adapter);
+        var count = Math.Min(own.VocabularySize, tokenizer.VocabularySize); // theirs may have got a padding token that no adapter needs
+        return new Fingerprint(count, Vocabulary(own, count), Probed(own), "its tokenizer files");
+    }
+
+    private static Fingerprint Read(string file)
+    {
+        try
+        {
+            var own = JsonNode.Parse(File.ReadAllText(file))!["tokenizer"]!;
+            return new Fingerprint((int)own["tokens"]!, (string)own["vocabulary_sha256"]!, (string)own["probe_sha256"]!, file);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException or ArgumentException or FormatException)
+        {
+            throw new UserErrorException($"{file} does not say what the adapter was trained with: {e.Message} Restore it, or delete it to use the adapter unchecked.", e);
+        }
+    }
+
+    // " (PATH)", where the adapter's configuration names it.
+    private static string Base(string adapter)
+    {
+        var file = Path.Combine(adapter, "adapter_config.json");
+        try
+        {
+            return File.Exists(file) && JsonNode.Parse(File.ReadAllText(file))?["base_model_name_or_path"] is JsonValue name && name.TryGetValue<string>(out var text) && text.Length > 0 ? $" ({text})" : "";
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException or ArgumentException)
+        {
+            return ""; // what is wrong with it is told by who reads it
+        }
+    }
+
+    private static string Vocabulary(ITokenizer tokenizer, int count)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        for (var id = 0; id < count; id++)
+            hash.AppendData(Encoding.UTF8.GetBytes(((tokenizer as ITokenizerDetails)?.IdToToken(id) ?? tokenizer.Decode([id])) + "\0"));
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    private static string Probed(ITokenizer tokenizer) =>
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(string.Join(' ', tokenizer.EncodeToIds(Probe).Select(id => id.ToString(CultureInfo.InvariantCulture))))));
+}
