@@ -41,7 +41,7 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
         new(decoder, mode, tokenizer, template, ModelConfig.Open(folder).EosTokenIds) { TakesLeadingBlank = tokenizer is not null && IsLlama(folder) && PutsBlank(tokenizer) };
 
     private static bool IsLlama(string folder) =>
-        Path.Combine(folder, "tokenizer_config.json") is var file && File.Exists(file) && ((string?)JsonNode.Parse(File.ReadAllText(file))?["tokenizer_class"])is { } name
+        Path.Combine(folder, "tokenizer_config.json") is var file && File.Exists(file) && ((string?)JsonNode.Parse(File.ReadAllText(file))?["tokenizer_class"]) is { } name
         && (name.StartsWith("LlamaTokenizer", StringComparison.Ordinal) || name.StartsWith("CodeLlamaTokenizer", StringComparison.Ordinal));
 
     private static bool PutsBlank(ITokenizer tokenizer)
