@@ -165,7 +165,7 @@ let ``a policy of a method with controls is evaluated under each, and no other i
     same
         [
             for seed in 1..2 do
-                for control in [ "bad"; "good" ] -> $"evaluate/mmlu/a/d/meet/best/s{seed}/{control}"
+                for control in [ "bad"; "good" ] -> $"evaluate/mmlu/a/d/meet[best]/s{seed}/{control}"
         ]
         (labels "evaluate" plan)
 
