@@ -57,6 +57,8 @@ public sealed class ControlTests
             Refused("has the controls bad, good; name one of them", [.. command, .. policy, "--control", "best"]);
         }
         Assert.That(Directory.Exists(user.File("eval2")), Is.False, "nothing is written before the control is known");
+        // What takes one adapter says that these are several, and where.
+        Refused($"holds the controls bad, good, each an adapter of its own; give one of them, such as {At("adapter", "bad")}", "adapter", "merge", .. policy, "--out", user.File("merged"));
         Refused("has no controls", "score", "--in", user.File("row.jsonl"), "--model", At("model"), "--control", "good");
         // The same command again: nothing is left to do; killed runs are the trainer's tests.
         Train(user, "meet", "--model", Stories, "--adapter", "prompt", "--num-virtual-tokens", "3", "--init", "text", "--init-text", "A {control} story", "--learning-rate", "0.05", "--model-learning-rate", "1e-3", "--max-steps", "40");
