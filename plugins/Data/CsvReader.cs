@@ -2,7 +2,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
-using PeftAlign.Data.Files;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Data;
 
@@ -38,7 +38,7 @@ internal sealed class CsvReader(CsvOptions options) : IDatasetReader
     private IEnumerable<DataRecord> Rows(string path)
     {
         var (names, row) = ((IReadOnlyList<string>?)null, 0L);
-        foreach (var (line, values) in Delimited.Rows(path, separator, options.Quoting == "csv"))
+        foreach (var (line, values) in DelimitedRows.OfFile(path, separator, options.Quoting == "csv"))
         {
             if (names is null)
             {

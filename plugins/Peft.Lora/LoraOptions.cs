@@ -58,6 +58,11 @@ public sealed class LoraOptions
     [OptionAlias("init_lora_weights")]
     public string Init { get; set; } = LoraStart.Default;
 
+    /// <summary>Alternations of loftq. One in training; quantize --loftq-rank writes a base and an adapter after more.</summary>
+    [OptionRange(1)]
+    [OptionOnlyWith("init", LoraStart.Loftq)]
+    public int LoftqIter { get; set; } = 1;
+
     /// <summary>Modules to train whole, beside the change.</summary>
     public List<string> ModulesToSave { get; set; } = [];
 

@@ -32,6 +32,7 @@ internal sealed record LoraSettings
     internal static LoraSettings Of(LoraOptions options, ModelOutline model)
     {
         LoraStart.Check(options.Init);
+        LoraStart.CheckIterations(options.LoftqIter);
         if (options.UseDora && (LoraStart.MovesTheBase(options.Init) || options.Init == LoraStart.Loftq))
             throw new UserErrorException($"init {options.Init} and use_dora do not go together: both say where the weights' rows begin. Leave one out.");
         return new LoraSettings

@@ -1,7 +1,8 @@
 // Where A and B begin. default: A uniform within 1 / sqrt(in) (PEFT's kaiming start), B zero; gaussian: A normal with deviation
 // 1 / rank. pissa (Meng et al. 2024): the largest singular vectors of W; olora (Buyukakyuz 2024): the first columns of its QR
 // decomposition. Where PEFT takes the start out of the base weights, here it is subtracted beside them: the base stays the base.
-// loftq (Li et al. 2023), one alternation: the best product of the rank for what quantising the base lost.
+// loftq (Li et al. 2023): the best product of the rank for what quantising the base lost. More alternations make another base, which
+// an adapter's folder cannot say: quantize --loftq-rank writes both.
 
 using System.Globalization;
 using System.Text.Json;
@@ -31,6 +32,13 @@ internal static class LoraStart
             throw new UserErrorException($"init: '{init}' is none of {Default}, {Gaussian}, {Pissa}, {Iterated}N (N from 1), {Olora} and {Loftq}.");
     }
 
+    /// <exception cref="UserErrorException">More alternations than one would make another base.</exception>
+    internal static void CheckIterations(int iterations)
+    {
+        if (iterations > 1)
+            throw new UserErrorException($"loftq_iter {iterations}: more than one alternation changes the 4-bit base, which an adapter's folder cannot say. Write the pair once with `peftalign quantize --model DIR --out BASE --loftq-rank R --loftq-iter {iterations}` and train over BASE from BASE/loftq_init (init_adapter), or leave loftq_iter at 1.");
+    }
+
     /// <summary>The start that an adapter's configuration names; what matters after training is whether it moved PEFT's base.</summary>
     /// <exception cref="UserErrorException">The folder's tensors mean something only over a base that cannot be made again.</exception>
     internal static string OfConfig(JsonObject config)
@@ -58,7 +66,10 @@ internal static class LoraStart
         {
             if (rank > Math.Min(module.Inputs, module.Outputs))
                 throw new UserErrorException($"init {init}: {module.Name} is {module.Outputs} by {module.Inputs} and has no {rank} singular directions; lower rank, or leave init at {Default}.");
-            return FromWeight(init == Loftq ? Lost(module) : Matrix(module), rank, scale, init, new CounterStream(seed, init, module.Name));
+            using var off = torch.no_grad();
+            using var scope = torch.NewDisposeScope(); // full matrices: none stays
+            var (made, times) = FromWeight(init == Loftq ? Lost(module) : Matrix(module), rank, scale, init, new CounterStream(seed, init, module.Name));
+            return (made.MoveToOuterDisposeScope(), times.MoveToOuterDisposeScope());
         }
         var stream = new CounterStream(seed, "lora_A", module.Name);
         var bound = 1 / Math.Sqrt(module.Inputs);
@@ -76,7 +87,7 @@ internal static class LoraStart
     // What is gone after the base was quantised. A folder that is quantised already does not say what it was.
     private static Tensor Lost(ModuleOutline module) => module.Unquantized() is { } full
         ? full.to(torch.float32) - Matrix(module)
-        : throw new UserErrorException($"init {Loftq} starts {module.Name} from what quantising it lost, and its full weights are not at hand: start from the unquantised model with quantization: nf4 (adapter type qlora), or leave init at {Default}.");
+        : throw new UserErrorException($"init {Loftq} starts {module.Name} from what quantising it lost, and it is not quantised, or its full weights are not at hand: start from the unquantised model with quantization: nf4 (adapter type qlora), go on from a pair that quantize --loftq-rank wrote (init_adapter), or leave init at {Default}.");
 
     private static (Tensor A, Tensor B) FromWeight(Tensor weight, int rank, double scale, string init, CounterStream stream)
     {

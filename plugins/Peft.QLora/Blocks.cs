@@ -39,7 +39,7 @@ internal static unsafe class Blocks
         Native.Check(place switch
         {
             KernelPlace.Cuda => Native.pq_cuda_quantise(x, type, count, blocksize, levels, q, scales, values.device.index, torch.cuda.current_stream(values.device)),
-            KernelPlace.Emulated => Native.pq_emulated_quantise(x, type, count, blocksize, levels, q, scales),
+            KernelPlace.Emulated => Native.pq_emulated_quantise(x, type, count, blocksize, levels, q, scales, 0, long.MaxValue),
             _ => Native.pq_quantise(x, type, count, blocksize, levels, q, scales, torch.get_num_threads()),
         }, "quantise");
         GC.KeepAlive(values);
@@ -53,7 +53,7 @@ internal static unsafe class Blocks
         Native.Check(place switch
         {
             KernelPlace.Cuda => Native.pq_cuda_decode(native, into, type, target.device.index, torch.cuda.current_stream(target.device)),
-            KernelPlace.Emulated => Native.pq_emulated_decode(native, into, type),
+            KernelPlace.Emulated => Native.pq_emulated_decode(native, into, type, 0, long.MaxValue),
             _ => Native.pq_decode(native, into, type, torch.get_num_threads()),
         }, "decode");
         GC.KeepAlive(matrix);
@@ -73,7 +73,7 @@ internal static unsafe class Blocks
         Native.Check(place switch
         {
             KernelPlace.Cuda => Native.pq_cuda_product(native, matrix.Outputs, matrix.Inputs, from, rows, into, type, x.device.index, torch.cuda.current_stream(x.device)),
-            KernelPlace.Emulated => Native.pq_emulated_product(native, matrix.Outputs, matrix.Inputs, from, rows, into, type),
+            KernelPlace.Emulated => Native.pq_emulated_product(native, matrix.Outputs, matrix.Inputs, from, rows, into, type, 0, long.MaxValue),
             _ => Native.pq_product(native, matrix.Outputs, matrix.Inputs, (float*)from, rows, (float*)into, type, torch.get_num_threads()),
         }, "product");
         GC.KeepAlive(matrix);

@@ -80,11 +80,11 @@ internal static unsafe partial class Native
     internal static partial int pq_cuda_product(in NativeMatrix matrix, long outs, long ins, void* x, long rows, void* y, int type, int device, nint stream);
 
     [LibraryImport(Library)]
-    internal static partial int pq_emulated_quantise(void* x, int type, long count, int blocksize, in NativeLevels levels, byte* packed, float* absmax);
+    internal static partial int pq_emulated_quantise(void* x, int type, long count, int blocksize, in NativeLevels levels, byte* packed, float* absmax, long first, long end);
 
     [LibraryImport(Library)]
-    internal static partial int pq_emulated_decode(in NativeMatrix matrix, void* target, int type);
+    internal static partial int pq_emulated_decode(in NativeMatrix matrix, void* target, int type, long first, long end);
 
     [LibraryImport(Library)]
-    internal static partial int pq_emulated_product(in NativeMatrix matrix, long outs, long ins, void* x, long rows, void* y, int type);
+    internal static partial int pq_emulated_product(in NativeMatrix matrix, long outs, long ins, void* x, long rows, void* y, int type, long first, long end);
 }

@@ -20,6 +20,9 @@ public interface IModels
 /// <summary>A language model that answers requests.</summary>
 public interface ILanguageModel
 {
+    /// <summary>How people call it: its folder's name, or what the run calls the policy.</summary>
+    string Name => "model";
+
     /// <summary>Answers in the order of the requests. Random numbers are keyed by a request's seed and its number among all that the
     /// job asks of this model; answers are kept as they come, so a job that was stopped asks only what is missing.</summary>
     /// <param name="requests">Log-likelihoods and texts to generate; no questions to judges.</param>

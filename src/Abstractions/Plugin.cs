@@ -139,6 +139,11 @@ public sealed class OptionOnlyWithAttribute(string option, params string[] value
     public IReadOnlyList<string> Values { get; } = values;
 }
 
+/// <summary>A property whose own properties are options of the class that has it, in the place where it stands: several classes share
+/// them, each with its own defaults (those of the property's initial value). The group's name is not seen by users.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionGroupAttribute : Attribute;
+
 /// <summary>On an options class: what plans must know of the contract before it is made.</summary>
 /// <param name="traits">"reference" on a method that compares with a reference policy; "controls" on one whose policies are asked under
 /// controls (<see cref="ITrainsControls"/>, <see cref="IHasTextControls"/>): evaluations under a control are refused of all others.</param>

@@ -4,6 +4,12 @@ namespace PeftAlign.Host;
 
 internal static class NewFolder
 {
-    /// <summary>True where nothing can be made: a file is there, or a folder that holds something.</summary>
-    internal static bool IsTaken(string folder) => File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any());
+    /// <summary>Makes sure that a folder can be made: nothing is there, or an empty folder.</summary>
+    /// <param name="folder">As the user wrote it.</param>
+    /// <exception cref="UserError">A file is there, or a folder that holds something.</exception>
+    internal static void ThrowIfTaken(string folder)
+    {
+        if (File.Exists(folder) || (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()))
+            throw new UserError($"--out {folder}", $"is there and {(File.Exists(folder) ? "no folder" : "not empty")}", "name another folder, or remove it");
+    }
 }

@@ -10,13 +10,22 @@ namespace PeftAlign.Training;
 /// <summary>Options of the training loop; see the documents for each one's meaning.</summary>
 public sealed record TrainingOptions
 {
+    /// <summary>Step size at the peak of the schedule.</summary>
     public double LearningRate { get; init; } = 5e-5;
+
+    /// <summary>linear, cosine, constant and the others of the experiment language: how the step size goes after the warm-up.</summary>
     public string LrScheduler { get; init; } = "linear";
+
+    /// <summary>Updates over which the step size grows; instead of warmup_ratio.</summary>
     public int WarmupSteps { get; init; }
+
+    /// <summary>Part of all updates over which it grows; instead of warmup_steps.</summary>
     public double WarmupRatio { get; init; }
 
     /// <summary>Updates; 0 = as many as the epochs have.</summary>
     public int MaxSteps { get; init; }
+
+    /// <summary>Passes over the data, where max_steps is 0.</summary>
     public double Epochs { get; init; } = 3;
 
     /// <summary>Records (pairs, for methods on pairs) of one micro-batch.</summary>
@@ -24,16 +33,26 @@ public sealed record TrainingOptions
 
     /// <summary>Micro-batches of one update.</summary>
     public int GradientAccumulationSteps { get; init; } = 1;
+
+    /// <summary>Decay of the trained weights, times the step size of each update.</summary>
     public double WeightDecay { get; init; }
 
     /// <summary>adamw, adamw_8bit (moments in 8 bits), each also as paged_ (the same where there is no device memory to page out of), sgd or rmsprop.</summary>
     public string Optimizer { get; init; } = "adamw";
+
+    /// <summary>Decay of Adam's first moment.</summary>
     public double AdamBeta1 { get; init; } = 0.9;
+
+    /// <summary>Decay of Adam's second moment.</summary>
     public double AdamBeta2 { get; init; } = 0.999;
+
+    /// <summary>What Adam adds to the second moment's root.</summary>
     public double AdamEpsilon { get; init; } = 1e-8;
 
     /// <summary>0 = no clipping.</summary>
     public double MaxGradNorm { get; init; } = 1;
+
+    /// <summary>Most tokens of a row; longer ones are cut as truncation says.</summary>
     public int MaxLength { get; init; } = 1024;
 
     /// <summary>Most tokens of a prompt; null for no limit of its own.</summary>
@@ -44,8 +63,14 @@ public sealed record TrainingOptions
 
     /// <summary>bfd, bfd_split or wrapped; null where rows are not packed.</summary>
     public string? Packing { get; init; }
+
+    /// <summary>Whether each epoch has an order of its own.</summary>
     public bool Shuffle { get; init; } = true;
+
+    /// <summary>Seed of dropout, of new weights and, without a data seed, of the order.</summary>
     public long Seed { get; init; } = 42;
+
+    /// <summary>Seed of the order; null for the job's.</summary>
     public long? DataSeed { get; init; }
 
     /// <summary>Updates between passes over eval_data; 0 = one pass after the last update.</summary>
@@ -53,6 +78,8 @@ public sealed record TrainingOptions
 
     /// <summary>Updates between checkpoints; 0 = none.</summary>
     public int SaveEvery { get; init; } = 500;
+
+    /// <summary>The latest checkpoints that are kept.</summary>
     public int KeepCheckpoints { get; init; } = 1;
 
     /// <summary>What the method refers to: "start", "base", or a folder.</summary>

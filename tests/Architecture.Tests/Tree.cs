@@ -36,7 +36,7 @@ internal static class Tree
     public static string Configuration { get; } = Output.Name;
 
     /// <summary>The folder of PeftAlign.sln.</summary>
-    public static string Root { get; } = Above(Output);
+    public static string Root { get; } = Checkout.Root;
 
     public static IReadOnlyList<Project> Projects { get; } = [.. Files("src").Select(file => Make(file, false)), .. Files("plugins").Select(file => Make(file, true))];
 
@@ -52,7 +52,4 @@ internal static class Tree
         Directory.GetDirectories(Path.Combine(Root, ".build", "artifacts", "bin")).Select(folder => Path.Combine(folder, Configuration, name)).FirstOrDefault(File.Exists);
 
     private static Project Make(string file, bool isPlugin) => new(Path.GetFileNameWithoutExtension(file), file, isPlugin);
-
-    private static string Above(DirectoryInfo folder) =>
-        File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln")) ? folder.FullName : Above(folder.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln"));
 }

@@ -3,7 +3,6 @@
 using System.IO.Compression;
 using System.Text;
 using PeftAlign.Abstractions;
-using PeftAlign.Tests;
 
 namespace PeftAlign.Data.Tests;
 

@@ -92,7 +92,7 @@ public sealed class StudyReaderTests
         foreach (var template in (string[])["cs224n-train", "cs224n-test", "closed"])
             foreach (var (blank, preprocess) in new[] { (false, true), (true, false) })
             {
-                var benchmark = Made<IBenchmark, ParaphraseOptions>(new EvalPlugin(), "paraphrase", new ParaphraseOptions { Path = file, Template = template, Blank = blank, Preprocess = preprocess });
+                var benchmark = PluginParts.Make<IBenchmark, ParaphraseOptions>(new EvalPlugin(), "paraphrase", new ParaphraseOptions { Path = file, Template = template, Blank = blank, Preprocess = preprocess });
                 var asked = benchmark.Items().Select(item => benchmark.Requests(item).Cast<EvalRequest.LogLikelihood>().ToList());
                 var read = Read("qqp", new QqpOptions { Path = file, Template = template, Blank = blank, Preprocess = preprocess });
                 Assert.That(read.Zip(asked, (row, ask) => row.Text("prompt") == ask[0].Context && ask.Select(a => a.Continuation).ToHashSet().SetEquals([row.Text("chosen"), row.Text("rejected")])), Is.All.True, template);

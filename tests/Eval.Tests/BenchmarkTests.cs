@@ -10,6 +10,14 @@ namespace PeftAlign.Eval.Tests;
 
 public sealed class BenchmarkTests
 {
+    private string folder = "";
+
+    [SetUp]
+    public void Make() => folder = Directory.CreateTempSubdirectory("peftalign-benchmarks-").FullName;
+
+    [TearDown]
+    public void Remove() => Directory.Delete(folder, recursive: true);
+
     [TestCase("test", 14042)]
     [TestCase("val", 1531)]
     public void Mmlu_has_57_subjects_and_all_its_rows(string split, int rows)
@@ -62,7 +70,7 @@ public sealed class BenchmarkTests
     [Test]
     public void Missing_subjects_and_broken_rows_are_named()
     {
-        var folder = Subjects("sociology");
+        Subjects("sociology");
         Assert.That(() => new MmluBenchmark(new MmluOptions { Path = folder }).Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains("lacks 56 of 57 subjects").And.Message.Contains("abstract_algebra"));
         File.AppendAllText(Path.Combine(folder, "sociology_test.csv"), "q,a,b,c,d,E\n");
         Assert.That(() => new MmluBenchmark(new MmluOptions { Path = folder, Subjects = ["sociology"] }).Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains("sociology_test.csv, line 3").And.Message.Contains("'E'"));
@@ -123,13 +131,11 @@ public sealed class BenchmarkTests
     [Test]
     public void Bare_examples_are_made_from_those_with_reasoning_where_the_authors_own_are_not_at_hand()
     {
-        var folder = Directory.CreateTempSubdirectory("peftalign-bbh-").FullName;
         File.WriteAllText(Path.Combine(folder, "navigate.json"), """{"examples": [{"input": "i", "target": "Yes"}]}""");
         File.WriteAllText(Path.Combine(folder, "navigate.txt"), "canary\n-----\nFollow.\n\nQ: a?\nA: Let's think step by step.\nWe go. So the answer is no way.\nSo the answer is Yes.\n\nQ: b?\nA: Let's think step by step.\nHm.\nSo the answer is (B).\n");
         var benchmark = new BbhBenchmark(new BbhOptions { Path = folder, Tasks = ["navigate"] });
         Assert.That(((EvalRequest.Generate)benchmark.Requests(benchmark.Items().Single())[0]).Prompt, Is.EqualTo("Follow.\n\nQ: a?\nA: Yes\n\nQ: b?\nA: (B)\n\nQ: i\nA:"));
         Assert.That((string)benchmark.Info.Settings!["prompts"]!, Does.StartWith("made from"));
-        Directory.Delete(folder, recursive: true);
     }
 
     [Test]
@@ -162,19 +168,25 @@ public sealed class BenchmarkTests
         }
     }
 
+    [Test]
+    public void Sonnets_of_a_file_with_carriage_returns_are_those_of_one_without()
+    {
+        const string text = "THE SONNETS\n\n1\n\nFrom fairest\nThat thereby\n\n2\n\nWhen forty\n";
+        Assert.That(SonnetBenchmark.Parted(text.Replace("\n", "\r\n", StringComparison.Ordinal)), Is.EqualTo(SonnetBenchmark.Parted(text)).And.EqualTo(new[] { "From fairest\nThat thereby", "When forty" }));
+    }
+
     [TestCase("cs224n-train", "Question 1: \"is it ?\"\nQuestion 2: \"it 's a , b .\nAre these questions asking the same thing?\n")]
     [TestCase("closed", "Question 1: \"is it ?\"\nQuestion 2: \"it 's a , b .\"\nAre these questions asking the same thing?\n")]
     [TestCase("cs224n-test", "Is \"is it ?\" a paraphrase of \"it 's a , b .\"? Answer \"yes\" or \"no\": ")]
     public void Paraphrases_are_asked_in_the_prompt_that_is_named(string template, string prompt)
     {
-        var file = Path.GetTempFileName();
+        var file = Path.Combine(folder, "pairs.tsv");
         File.WriteAllText(file, "id\tsentence1\tsentence2\tis_duplicate\n1\tIs it?\t\"It's  a, b.\"\t1.0\n");
         var benchmark = new ParaphraseBenchmark(new ParaphraseOptions { Path = file, Template = template });
         var asked = benchmark.Requests(benchmark.Items().Single()).Cast<EvalRequest.LogLikelihood>().ToList();
         Assert.That((asked[0].Context, asked[0].Continuation, asked[1].Continuation), Is.EqualTo((prompt, "no", "yes")));
         File.AppendAllText(file, "2\tx\ty\tmaybe\n");
         Assert.That(() => benchmark.Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains("line 3").And.Message.Contains("maybe"));
-        File.Delete(file);
     }
 
     [Test]
@@ -253,9 +265,8 @@ public sealed class BenchmarkTests
         throw new FileNotFoundException(file);
     }
 
-    private static string Subjects(string subject)
+    private string Subjects(string subject)
     {
-        var folder = Directory.CreateTempSubdirectory("peftalign-mmlu-").FullName;
         File.WriteAllText(Path.Combine(folder, $"{subject}_test.csv"), "\"Is it, \"\"true\"\"?\",\"a,b\",\"c\nd\",e,f,B\n");
         return folder;
     }

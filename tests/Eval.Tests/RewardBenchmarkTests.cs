@@ -31,7 +31,7 @@ public sealed class RewardBenchmarkTests
     [Test]
     public void A_model_answers_and_the_judge_rates_prompt_and_answer()
     {
-        var benchmark = Benchmark(new RewardOptions { MaxNewTokens = 7, Temperature = 0.5, TopP = 0.9, Seed = 3 }, """{"prompt": "Who?"}""", """{"prompt": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Why?"}]}""");
+        var benchmark = Benchmark(new RewardOptions { Sampling = { MaxNewTokens = 7, Temperature = 0.5, TopP = 0.9, Seed = 3 } }, """{"prompt": "Who?"}""", """{"prompt": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Why?"}]}""");
         var items = benchmark.Items().ToList();
         var asked = items.Select(item => (EvalRequest.Generate)benchmark.Requests(item).Single()).ToList();
         Assert.That((asked[0].Prompt, asked[0].Messages, asked[0].MaxNewTokens, asked[0].Temperature, asked[0].TopP, asked[0].Seed), Is.EqualTo(("Who?", (object?)null, 7, 0.5, 0.9, 3UL)));

@@ -7,12 +7,9 @@ namespace PeftAlign.Experiments.Tests;
 
 public sealed class ChainTests
 {
-    private const string Manifest = """
-        peftalign: 1
+    private const string Manifest = Manifests.Tiny + """
         name: chain
         seeds: [3]
-        models:
-          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
         datasets:
           world: { reader: synthetic, rows: 60, split: train }
           exam: { reader: synthetic, rows: 20, split: test }
@@ -65,12 +62,9 @@ public sealed class ChainTests
         Assert.That(File.Exists(Path.Combine(user.Job(all + "/s3"), "model", "config.json")));
     }
 
-    private const string Rescaling = """
-        peftalign: 1
+    private const string Rescaling = Manifests.Tiny + """
         name: rescaling
         seeds: [3]
-        models:
-          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
         datasets:
           world: { reader: synthetic, rows: 60, split: train }
           more: { reader: synthetic, rows: 40, split: train }

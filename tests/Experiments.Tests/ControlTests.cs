@@ -58,7 +58,7 @@ public sealed class ControlTests
         }
         Assert.That(Directory.Exists(user.File("eval2")), Is.False, "nothing is written before the control is known");
         // What takes one adapter says that these are several, and where.
-        Refused($"holds the controls bad, good, each an adapter of its own; give one of them, such as {At("adapter", "bad")}", "adapter", "merge", .. policy, "--out", user.File("merged"));
+        Refused($"holds the controls bad, good, each an adapter of its own; give one of them, such as {At("adapter", "bad")}", ["adapter", "merge", .. policy, "--out", user.File("merged")]);
         Refused("has no controls", "score", "--in", user.File("row.jsonl"), "--model", At("model"), "--control", "good");
         // The same command again: nothing is left to do; killed runs are the trainer's tests.
         Train(user, "meet", "--model", Stories, "--adapter", "prompt", "--num-virtual-tokens", "3", "--init", "text", "--init-text", "A {control} story", "--learning-rate", "0.05", "--model-learning-rate", "1e-3", "--max-steps", "40");
@@ -89,12 +89,9 @@ public sealed class ControlTests
         Assert.That(Ask(user, """{"prompt": "Tom", "completion": " sat"}""", "score", "--model", model, "--control", "good").ToJsonString(), Is.EqualTo(written.ToJsonString()));
     }
 
-    private const string Manifest = """
-        peftalign: 1
+    private const string Manifest = Manifests.Tiny + """
         name: controls
         seeds: [3]
-        models:
-          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 48, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
         datasets:
           world: { reader: synthetic, rows: 40, split: train }
           exam: { reader: synthetic, rows: 12, split: test }

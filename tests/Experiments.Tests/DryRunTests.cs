@@ -11,8 +11,13 @@ public sealed class DryRunTests
 {
     private static readonly string Quickstart = Path.Combine(Peftalign.Repository, "experiments", "quickstart.yaml");
 
-    // Shorter, and without the evaluations that generate: nobody knows how long answers will be.
-    private static readonly string[] Known = ["--set", "methods.pretrain.max_steps=150", "--set", "methods.reward.max_steps=40", "--set", "methods.sft.max_steps=40", "--set", "evaluate[0].with=[{ type: preference, dataset: exam-helpful }]"];
+    // Shorter, of every kind of job some: evaluations that score, and such that generate and are judged by a model of the run.
+    private static readonly string[] Known =
+    [
+        .. new[] { "pretrain.max_steps=100", "reward.max_steps=20", "sft.max_steps=20", "dpo.max_steps=10", "sft-4bit.max_steps=10" }.SelectMany(steps => (string[])["--set", "methods." + steps]),
+        "--set", "evaluate[0].of=[{ method: sft }, merged]",
+        "--set", "evaluate[0].with=[{ type: preference, dataset: exam-helpful }, { type: reward, dataset: exam, judge: learned, max_new_tokens: 32 }]",
+    ];
 
     // With libtorch hidden: a dry run needs no tensor.
     private static Outcome Dry(params string[] args)
@@ -45,6 +50,7 @@ public sealed class DryRunTests
         using var user = new Peftalign();
         var before = Forecast([Quickstart, "--out", user.Run, .. Known]);
         Assert.That(((int)before["not_predicted"]!, (bool)before["assumes_longest_rows"]!), Is.EqualTo((0, false)));
+        Assert.That((bool)before["assumes_longest_answers"]!);
         Assert.That(Directory.Exists(user.Run), Is.False);
         user.Finish(Quickstart, Known);
         var took = Measured(user.Run);
@@ -72,8 +78,8 @@ public sealed class DryRunTests
         using var user = new Peftalign();
         var text = Dry(Quickstart, "--out", user.Run, "--jobs", "2").Out;
         Assert.That(text, Does.StartWith("quickstart: 1 make-model, 9 train, 2 merge, 30 evaluate, 1 report\n"));
-        Assert.That(text, Does.Match(@"(?m)^  kind +jobs  finished  time left  memory of one +disk$").And.Match(@"(?m)^  train +9 +0 +\d+ s +\d+ MB +\d\.\d\d MB$").And.Match(@"(?m)^  evaluate +30 +0 +\d+ s\+ .*").And.Match(@"(?m)^  total +42 +0 +\d+ s"));
-        Assert.That(text, Does.Contain("with 2 jobs at once").And.Contain("rules of thumb"));
+        Assert.That(text, Does.Match(@"(?m)^  kind +jobs  finished  time left  memory of one +disk$").And.Match(@"(?m)^  train +9 +0 +\d+ s +\d+ MB +\d\.\d\d MB$").And.Match(@"(?m)^  evaluate +30 +0 +\d+ s +\d+ MB +\d\.\d\d MB$").And.Match(@"(?m)^  total +42 +0 +\d+ (s|min) "));
+        Assert.That(text, Does.Contain("with 2 jobs at once").And.Contain("rules of thumb").And.Contain("answers that models will write are taken to be as long as they may be"));
         Assert.That(text, Does.Match(@"(?m)^  model +data +pretrain\[all weights\] +reward\[all weights\] +sft\[small\] +dpo\[small\] +sft>dpo\[small\] +sft-4bit\[small-4bit\]$").And.Match(@"(?m)^  base +helpful +- +- +1 +1 +- +1$"));
 
         // 30 columns would be no table for people: a row each, and no more than a screen or two of them.
@@ -82,6 +88,23 @@ public sealed class DryRunTests
         var lines = Dry(user.Write("large.yaml", large), "--out", user.Run).Out.Split('\n');
         Assert.That(lines, Has.Some.Contains("2 models x 2 data x 2 methods x 31 adapters: 121 combinations, 121 policies").And.Some.Contains("and 61 rows more").And.Some.Match(@"^  and \d+ more \(--json has all\)"));
         Assert.That(lines, Has.Length.LessThan(190));
+    }
+
+    // A judge that is a service is no memory; it is asked twice about each of 7 answers. A baseline that is a model is a second one.
+    [Test]
+    public void Questions_to_services_and_a_second_model_are_counted()
+    {
+        using var user = new Peftalign();
+        const string judges = "judges: { far: { type: openai, model: some, key_env: '' } }\n";
+        JsonNode Evaluation(string options) => Forecast(user.Write("far.yaml", Manifests.Short[..Manifests.Short.IndexOf("train:\n", StringComparison.Ordinal)]
+            .Replace("taught: { run: { model: tiny, method: teach } }", "other: { init: llama, set: { hidden_size: 512, num_hidden_layers: 4 }, tokenizer: bytes }", StringComparison.Ordinal)
+            + judges + $"evaluate: [{{ of: {{ kind: untouched, model: tiny }}, with: {{ type: winrate, dataset: exam, judge: far, limit: 7, max_new_tokens: 16{options} }} }}]\n"), "--out", user.Run);
+        var alone = Evaluation("");
+        Assert.That(((int)alone["not_predicted"]!, (int)alone["questions_to_services"]!), Is.EqualTo((0, 14)));
+        Assert.That((double)alone["kinds"]!["evaluate"]!["seconds"]!, Is.InRange(14, 18), "a second each");
+        Assert.That(Dry(user.File("far.yaml"), "--out", user.Run).Out, Does.Contain("14 questions go to services as judges"));
+        var beside = Evaluation(", baseline: other");
+        Assert.That((long)beside["kinds"]!["evaluate"]!["peak_memory_bytes"]! - (long)alone["kinds"]!["evaluate"]!["peak_memory_bytes"]!, Is.InRange(20e6, 100e6), "5.5 million weights, and what 7 answers need");
     }
 
     [Test]

@@ -5,7 +5,7 @@ using System.Text.Json.Nodes;
 
 namespace PeftAlign.Experiments.Tests;
 
-[NonParallelizable]
+[Parallelizable(ParallelScope.Self)]
 public sealed class FourBitCommandTests
 {
     private readonly Peftalign user = new();
@@ -38,14 +38,16 @@ public sealed class FourBitCommandTests
     public void A_folder_scores_generates_and_is_evaluated_as_its_decoded_matrices()
     {
         var rows = TrainRows.Path(user);
-        Near(Scores(rows, "--model", Four), Scores(rows, "--model", Decoded), 1e-3);
-        Assert.That(Scores(rows, "--model", Four).Zip(Scores(rows, "--model", Full), (a, b) => Math.Abs(a - b)).Max(), Is.GreaterThan(0.05), "it really is another model");
+        var scores = AtOnce([Four, Decoded, Full], model => Scores(rows, "--model", model));
+        Near(scores[0], scores[1], 1e-3);
+        Assert.That(scores[0].Zip(scores[2], (a, b) => Math.Abs(a - b)).Max(), Is.GreaterThan(0.05), "it really is another model");
         string[] Texts(string model) => [.. Done("generate", "--model", model, "--in", rows, "--max-new-tokens", "20", "--threads", "1").Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (string)JsonNode.Parse(line)!["text"]!)];
-        var (four, decoded) = (Texts(Four), Texts(Decoded));
-        Assert.That(four.Zip(decoded).Count(pair => pair.First == pair.Second), Is.GreaterThanOrEqualTo(four.Length - 2), "greedy texts; two may meet a tie");
-        var perplexities = Perplexities(Four);
-        Assert.That(perplexities, Is.Not.Empty);
-        foreach (var (ours, expected) in perplexities.Zip(Perplexities(Decoded))) Assert.That(ours, Is.EqualTo(expected).Within(0.01).Percent);
+        var texts = AtOnce([Four, Decoded], Texts);
+        Assert.That(texts[0].Zip(texts[1]).Count(pair => pair.First == pair.Second), Is.GreaterThanOrEqualTo(texts[0].Length - 2), "greedy texts; two may meet a tie");
+        var text = user.Write("text.txt", string.Concat(Enumerable.Repeat("Once upon a time there was a little cat who liked to play in the garden with her friends. One day she found a big red ball. ", 6)));
+        var perplexities = AtOnce([Four, Decoded], model => Perplexities(model, text));
+        Assert.That(perplexities[0], Is.Not.Empty);
+        foreach (var (ours, expected) in perplexities[0].Zip(perplexities[1])) Assert.That(ours, Is.EqualTo(expected).Within(0.01).Percent);
     }
 
     [TestCase("lora --rank 4 --dropout 0.1")]
@@ -54,9 +56,9 @@ public sealed class FourBitCommandTests
     public void An_adapter_over_a_folder_learns_what_it_learns_over_the_decoded_matrices(string adapter)
     {
         var name = adapter.Split(' ')[^1].Trim('-');
-        var (four, decoded) = (Losses(Train("four-" + name, Four, adapter)), Losses(Train("decoded-" + name, Decoded, adapter)));
-        Near(four, decoded, 2e-3);
-        if (adapter.StartsWith("lora", StringComparison.Ordinal)) Assert.That(four[^1], Is.LessThan(four[0])); // a prompt takes longer
+        var losses = AtOnce([("four-", Four), ("decoded-", Decoded)], run => Losses(Train(run.Item1 + name, run.Item2, adapter)));
+        Near(losses[0], losses[1], 2e-3);
+        if (adapter.StartsWith("lora", StringComparison.Ordinal)) Assert.That(losses[0][^1], Is.LessThan(losses[0][0])); // a prompt takes longer
     }
 
     [Test]
@@ -85,28 +87,55 @@ public sealed class FourBitCommandTests
         var (wide, narrow) = (user.File("wide"), user.File("narrow"));
         var said = Done("adapter", "merge", "--model", Four, "--adapter", adapter, "--out", wide, "--threads", "1");
         Assert.That(said.Err, Does.Contain("decoded from 4 bits").And.Contain("nothing is quantised again"));
-        Done("adapter", "merge", "--model", Four, "--adapter", adapter, "--out", narrow, "--dtype", "bfloat16", "--threads", "1");
-        Assert.That(new[] { wide, narrow }.Select(folder => Peftalign.Json(Path.Combine(folder, "config.json"))["quantization_config"]), Is.All.Null);
-        Assert.That(new FileInfo(Path.Combine(narrow, "model.safetensors")).Length, Is.LessThan(0.55 * new FileInfo(Path.Combine(wide, "model.safetensors")).Length), "two bytes a number, not four, and not a half");
-        var expected = Scores(TrainRows.Path(user), "--model", Four, "--adapter", adapter);
-        Near(Scores(TrainRows.Path(user), "--model", wide), expected, 1e-3);
         // A merge of models takes the same parent, and says the same.
         var merge = user.Write("with-adapter.yaml", $"merge_method: passthrough\nmodels:\n- {{model: {Four}+{adapter}}}\n");
-        Done("merge", merge, "--out", user.File("again"), "--dequantize", "--threads", "1");
-        Near(Scores(TrainRows.Path(user), "--model", user.File("again")), expected, 1e-3);
+        AtOnce<string[], Outcome>([["adapter", "merge", "--model", Four, "--adapter", adapter, "--out", narrow, "--dtype", "bfloat16"], ["merge", merge, "--out", user.File("again"), "--dequantize"]], call => Done([.. call, "--threads", "1"]));
+        Assert.That(new[] { wide, narrow }.Select(folder => Peftalign.Json(Path.Combine(folder, "config.json"))["quantization_config"]), Is.All.Null);
+        Assert.That(new FileInfo(Path.Combine(narrow, "model.safetensors")).Length, Is.LessThan(0.55 * new FileInfo(Path.Combine(wide, "model.safetensors")).Length), "two bytes a number, not four, and not a half");
+        var rows = TrainRows.Path(user);
+        var scores = AtOnce<string[], double[]>([["--model", Four, "--adapter", adapter], ["--model", wide], ["--model", user.File("again")]], model => Scores(rows, model));
+        Near(scores[1], scores[0], 1e-3);
+        Near(scores[2], scores[0], 1e-3);
     }
 
     [Test]
     public void Qlora_quantises_while_it_loads_and_loftq_starts_nearer_to_the_full_model()
     {
-        var qlora = Losses(Train("qlora", Full, "qlora --rank 4"));
-        Near(qlora, Losses(Train("lora-over-four", Four, "lora --rank 4")), 2e-3);
-        var loftq = Losses(Train("loftq", Full, "qlora --rank 16 --init loftq"));
-        var full = Losses(Train("full", Full, "lora --rank 4"));
+        (string Name, string Model, string Adapter)[] runs = [("qlora", Full, "qlora --rank 4"), ("lora-over-four", Four, "lora --rank 4"), ("loftq", Full, "qlora --rank 16 --init loftq"), ("full", Full, "lora --rank 4")];
+        var losses = AtOnce(runs, run => Losses(Train(run.Name, run.Model, run.Adapter)));
+        var (qlora, loftq, full) = (losses[0], losses[2], losses[3]);
+        Near(qlora, losses[1], 2e-3);
         Assert.That(Math.Abs(loftq[0] - full[0]), Is.LessThan(0.5 * Math.Abs(qlora[0] - full[0])), $"first losses: full {full[0]}, loftq {loftq[0]}, nf4 {qlora[0]}");
         var refused = Peftalign.Call(Call(user.File("refused"), Four, "lora --rank 4 --init loftq"));
         Assert.That(refused.Code, Is.EqualTo(2), refused.All);
         Assert.That(refused.All, Does.Contain("unquantised").And.Not.Contain("   at "));
+    }
+
+    // LoftQ with more than one alternation makes another base: written once, as a pair, from which trainings start.
+    [Test]
+    public void A_pair_of_loftq_is_nearer_to_the_full_model_and_trains_from_there()
+    {
+        var pair = user.File("pair");
+        var refused = Peftalign.Call("quantize", "--model", Full, "--out", pair, "--loftq-iter", "2");
+        Assert.That((refused.Code, Directory.Exists(pair)), Is.EqualTo((2, false)), refused.All);
+        Assert.That(refused.Err, Does.Contain("--loftq-iter").And.Contain("--loftq-rank"));
+        var made = JsonNode.Parse(Done("quantize", "--model", Full, "--out", pair, "--type", "nf4", "--double-quant", "--loftq-rank", "32", "--loftq-iter", "2", "--threads", "1", "--json").Out)!;
+        Assert.That((double)made["lost_by_the_pair"]!, Is.LessThan(0.5 * (double)made["lost_by_quantising"]!));
+        var adapter = (string)made["adapter"]!;
+        Assert.That((string)Peftalign.Json(Path.Combine(adapter, "adapter_config.json"))["base_model_name_or_path"]!, Is.EqualTo(pair));
+        // Texts unlike one another and unlike what the model knows: what quantising does to each is another number.
+        string[] texts = ["Heavy rain fell on the old stone bridge", "seven merchants counted silver coins all night", "he could not remember the name of that river", "please close the window before the storm", "two engineers repaired a broken radio", "an eagle circles above frozen mountains", "nobody answered when the telephone rang", "green paint covers most of the kitchen wall", "her speech was short but everyone applauded", "trains to the coast leave every hour"];
+        var rows = user.Write("unlike.jsonl", string.Concat(texts.Select(text => $$"""{"prompt": "Once ", "completion": "{{text}}"}""" + "\n")));
+        var scores = AtOnce<string[], double[]>([["--model", Full], ["--model", Four], ["--model", pair, "--adapter", adapter]], model => Scores(rows, model));
+        double Away(double[] from) => Math.Sqrt(from.Zip(scores[0], (a, b) => (a - b) * (a - b)).Average());
+        Assert.That(Away(scores[2]), Is.LessThan(0.7 * Away(scores[1])));
+        // The start of a training is the pair, and the folder's rank and scale hold.
+        Done([.. Call(user.File("from-pair"), pair, "lora"), "--init-adapter", adapter]);
+        var losses = Losses(user.File("from-pair"));
+        Assert.That(losses[^1], Is.LessThan(losses[0]));
+        Assert.That((int)Peftalign.Json(Path.Combine(user.File("from-pair"), "adapter", "adapter_config.json"))["r"]!, Is.EqualTo(32));
+        var turns = Peftalign.Call(Call(user.File("turns"), Full, "qlora --init loftq --loftq-iter 3"));
+        Assert.That((turns.Code, turns.All.Contains("quantize --model DIR --out BASE --loftq-rank R --loftq-iter 3")), Is.EqualTo((2, true)), turns.All);
     }
 
     // Its start is not zero: the reference is the policy that training starts from all the same.
@@ -129,7 +158,7 @@ public sealed class FourBitCommandTests
     [Test]
     public void A_certificate_compares_an_adapter_over_the_full_and_over_the_four_bit_base()
     {
-        var adapters = new[] { "one", "two" }.Select((name, k) => Path.Combine(Train("parent-" + name, Full, $"qlora --rank 4 --seed {k + 1}"), "adapter")).ToArray();
+        var adapters = AtOnce([1, 2], seed => Path.Combine(Train($"parent-{seed}", Full, $"qlora --rank 4 --seed {seed}"), "adapter"));
         var merge = user.Write("two.yaml", $"merge_method: linear\nmodels:\n{string.Concat(adapters.Select(a => $"- {{model: {Full}+{a}, parameters: {{weight: 0.5}}}}\n"))}");
         var alone = Peftalign.Call("merge", merge, "--out", user.File("alone"), "--trained-over", "nf4");
         Assert.That((alone.Code, Directory.Exists(user.File("alone"))), Is.EqualTo((2, false)), alone.All);
@@ -153,18 +182,21 @@ public sealed class FourBitCommandTests
         Assert.That(unmeasured.Err, Does.Contain("no row of the probe").And.Contain("--probe"));
     }
 
-    // LLaMA 7B, of which only names and shapes are read: 6.476e9 numbers in 4 bits with factors in 8, 0.262e9 in bfloat16 (3.87 GB), and
-    // the largest matrix once, decoded.
+    // Two blocks of LLaMA 7B, of which only names and shapes are read (and bytes hashed, all zero). All 32 have 6.476e9 numbers in 4 bits
+    // with factors in 8, beside 0.262e9 in bfloat16: 3.87 GB; and the largest matrix once, decoded.
     [TestCase("--double-quant true", 3.87e9)]
     [TestCase("--double-quant false", 4.17e9)]
     public void A_dry_run_says_what_a_seven_billion_model_takes_in_four_bits(string doubleQuant, double expected)
     {
+        const int layers = 2;
         var folder = Directory.CreateDirectory(user.File("7b" + doubleQuant[^4..].Trim())).FullName;
-        Llama7B(folder);
+        Llama7B(folder, layers);
         var rows = user.Write("tokens.jsonl", $$"""{"input_ids": [1, 5, 7], "labels": [-100, 5, 7]}""" + "\n");
         var said = JsonNode.Parse(Done(["train", "sft", "--model", folder, "--data", rows, "--out", user.File("never"), "--adapter", "qlora", "--rank", "64", "--targets", "q_proj,v_proj", "--dtype", "bfloat16", "--max-steps", "1", "--dry-run", "--json", .. doubleQuant.Split(' ')]).Out)!;
-        Assert.That((double)said["base_bytes"]! - 11008.0 * 4096 * 2, Is.EqualTo(expected).Within(0.5).Percent);
-        Assert.That((long)said["trainable_parameters"]!, Is.EqualTo(33_554_432));
+        const double outside = 2 * 32000.0 * 4096 * 2, decoded = 11008.0 * 4096 * 2;
+        var blocks = (double)said["base_bytes"]! - outside - decoded;
+        Assert.That(blocks * 32 / layers + outside, Is.EqualTo(expected).Within(0.5).Percent);
+        Assert.That((long)said["trainable_parameters"]! * 32 / layers, Is.EqualTo(33_554_432));
         Directory.Delete(folder, recursive: true);
     }
 
@@ -195,11 +227,11 @@ public sealed class FourBitCommandTests
         Assert.That(Scores(TrainRows.Path(user), "--model", Path.Combine(Job("layered"), "model")), Has.All.LessThan(0));
     }
 
-    private static void Llama7B(string folder)
+    private static void Llama7B(string folder, int layers)
     {
-        File.WriteAllText(Path.Combine(folder, "config.json"), """{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": false}""");
+        File.WriteAllText(Path.Combine(folder, "config.json"), $$"""{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": {{layers}}, "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": false}""");
         var shapes = new List<(string Name, long[] Shape)> { ("model.embed_tokens", [32000, 4096]), ("lm_head", [32000, 4096]), ("model.norm", [4096]) };
-        for (var layer = 0; layer < 32; layer++)
+        for (var layer = 0; layer < layers; layer++)
         {
             shapes.AddRange("qkvo".Select(part => ($"model.layers.{layer}.self_attn.{part}_proj", (long[])[4096, 4096])));
             shapes.AddRange(new[] { "gate", "up" }.Select(part => ($"model.layers.{layer}.mlp.{part}_proj", (long[])[11008, 4096])));
@@ -218,6 +250,9 @@ public sealed class FourBitCommandTests
         file.Write(text);
         file.SetLength(8 + text.Length + at); // holes: nothing of it lies on the disk
     }
+
+    // Two processes at a time; most of each is a start.
+    private static TResult[] AtOnce<T, TResult>(T[] all, Func<T, TResult> call) => [.. all.AsParallel().AsOrdered().WithDegreeOfParallelism(2).Select(call)];
 
     private static Outcome Done(params string[] args)
     {
@@ -243,9 +278,8 @@ public sealed class FourBitCommandTests
     private static double[] Scores(string rows, params string[] model) =>
         [.. Done(["score", .. model, "--in", rows, "--threads", "1"]).Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (double)JsonNode.Parse(line)!["logprob"]!)];
 
-    private double[] Perplexities(string model)
+    private double[] Perplexities(string model, string text)
     {
-        var text = user.Write("text.txt", string.Concat(Enumerable.Repeat("Once upon a time there was a little cat who liked to play in the garden with her friends. One day she found a big red ball. ", 6)));
         var results = JsonNode.Parse(Done("eval", "--model", model, "--out", user.File("eval-" + Path.GetFileName(model)), "--benchmarks", "perplexity", "--data", text, "--threads", "1", "--json").Out)!["results"]!["perplexity"]!.AsObject();
         return [.. results.Where(r => r.Key.EndsWith(",none", StringComparison.Ordinal) && r.Value!.GetValueKind() == System.Text.Json.JsonValueKind.Number).Select(r => (double)r.Value!)];
     }

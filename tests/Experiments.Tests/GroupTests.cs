@@ -9,11 +9,8 @@ namespace PeftAlign.Experiments.Tests;
 
 public sealed partial class GroupTests
 {
-    private const string Evaluations = """
-        peftalign: 1
+    private const string Evaluations = Manifests.Tiny + """
         name: group
-        models:
-          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
         datasets:
           a: { reader: synthetic, rows: 20, split: test }
           b: { reader: synthetic, rows: 4000, split: test }

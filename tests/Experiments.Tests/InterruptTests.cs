@@ -7,6 +7,7 @@ using System.Text.RegularExpressions;
 
 namespace PeftAlign.Experiments.Tests;
 
+[NonParallelizable]
 public sealed class InterruptTests
 {
     private const int Steps = 160;

@@ -3,6 +3,7 @@
 
 namespace PeftAlign.Experiments.Tests;
 
+[NonParallelizable]
 public sealed class KillTests
 {
     private static readonly string[] Compared = ["metrics.jsonl", "ledger.json", "result.json", "model/model.safetensors", "adapter/adapter_model.safetensors", "adapter/adapter_config.json", "results.json", "samples_preference.jsonl"];
@@ -10,9 +11,6 @@ public sealed class KillTests
     [Test]
     public void A_killed_run_resumes_to_the_same_bytes()
     {
-        using var whole = new Peftalign();
-        whole.Finish(whole.Write("short.yaml", Manifests.Short));
-
         using var broken = new Peftalign();
         var manifest = broken.Write("short.yaml", Manifests.Short);
         var kills = (int[])[Kill(broken, manifest, "train/tiny/world/teach/s3", rows: 7), Kill(broken, manifest, "train/taught/world/tune/s3", rows: 5), Kill(broken, manifest, "train/taught/world/tune/s3", rows: 14, job: false)];
@@ -21,7 +19,7 @@ public sealed class KillTests
         foreach (var label in (string[])["train/tiny/world/teach/s3", "train/taught/world/tune/s3"])
             Assert.That(File.ReadAllText(Path.Combine(broken.Job(label), "log.txt")), Does.Contain("resumed from step"), label);
 
-        var expected = Contents(whole);
+        var expected = Contents(WholeRuns.Of(Manifests.Short));
         Assert.That(Contents(broken).Keys, Is.EquivalentTo(expected.Keys));
         foreach (var (file, bytes) in Contents(broken)) Assert.That(bytes, Is.EqualTo(expected[file]), $"{file}\n{end.All}");
     }

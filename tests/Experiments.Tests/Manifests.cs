@@ -4,14 +4,19 @@ namespace PeftAlign.Experiments.Tests;
 
 internal static class Manifests
 {
-    /// <summary>A model made in the run, trained with all weights and then with LoRA and dropout; checkpoints on the way.</summary>
-    public const string Short = """
+    /// <summary>The head of a manifest over one model of bytes, made in the run; other models may follow, then the rest.</summary>
+    public const string Tiny = """
         peftalign: 1
-        name: short
-        seeds: [3]
         models:
           tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
+
+        """;
+
+    /// <summary>A model made in the run, trained with all weights and then with LoRA and dropout; checkpoints on the way.</summary>
+    public const string Short = Tiny + """
           taught: { run: { model: tiny, method: teach } }
+        name: short
+        seeds: [3]
         datasets:
           world: { reader: synthetic, rows: 120, split: train }
           exam: { reader: synthetic, rows: 40, split: test }

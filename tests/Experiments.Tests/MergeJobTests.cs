@@ -12,25 +12,25 @@ public sealed class MergeJobTests
         using var user = new Peftalign();
         var manifest = user.Write("merges.yaml", Manifests.Merges);
         var predicted = ((string[])["dare", "slerp", "linear"]).ToDictionary(name => name, name => Disk(manifest, name));
-        user.Finish(manifest);
+        var whole = WholeRuns.Of(Manifests.Merges);
         foreach (var (name, space) in (ValueTuple<string, string>[])[("dare", "weights"), ("slerp", "weights"), ("linear", "adapter")])
         {
-            var job = Merge(user, name);
+            var job = Merge(whole, name);
             Assert.That((string?)Peftalign.Json(Path.Combine(job, "result.json"))["outcome"]!["space"], Is.EqualTo(space), name);
             Assert.That(File.Exists(Path.Combine(job, space == "weights" ? "model/model.safetensors" : "adapter/adapter_model.safetensors")), name);
             // Bounds: full weights are predicted to a tenth; of a tiny adapter what lies around it is the larger part.
             var taken = Directory.GetFiles(job, "*", SearchOption.AllDirectories).Sum(file => new FileInfo(file).Length);
             Assert.That(predicted[name] / (double)taken, space == "weights" ? Is.InRange(0.9, 1.1) : Is.InRange(0.7, 1.5), $"disk of {name}: {predicted[name]} said, {taken} taken");
         }
-        var adapter = Peftalign.Json(Path.Combine(Merge(user, "linear"), "adapter", "adapter_config.json"));
+        var adapter = Peftalign.Json(Path.Combine(Merge(whole, "linear"), "adapter", "adapter_config.json"));
         Assert.That((int)adapter["r"]!, Is.EqualTo(8), "the sum of two adapters of rank 4");
-        var evaluated = Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Select(j => (string)j!["label"]!).Where(l => l.StartsWith("evaluate/", StringComparison.Ordinal)).ToList();
+        var evaluated = Peftalign.Json(Path.Combine(whole.Run, "report.json"))["jobs"]!.AsArray().Select(j => (string)j!["label"]!).Where(l => l.StartsWith("evaluate/", StringComparison.Ordinal)).ToList();
         Assert.That(evaluated.Count(label => label.Contains("dare", StringComparison.Ordinal) || label.Contains("slerp", StringComparison.Ordinal) || label.Contains("linear", StringComparison.Ordinal)), Is.EqualTo(3), string.Join("\n", evaluated));
 
         using var elsewhere = new Peftalign();
         elsewhere.Finish(elsewhere.Write("merges.yaml", Manifests.Merges), "--only", "merge/*");
         Assert.That(File.ReadAllBytes(Path.Combine(Merge(elsewhere, "dare"), "model", "model.safetensors")),
-            Is.EqualTo(File.ReadAllBytes(Path.Combine(Merge(user, "dare"), "model", "model.safetensors"))), "random numbers do not depend on where a run lies");
+            Is.EqualTo(File.ReadAllBytes(Path.Combine(Merge(whole, "dare"), "model", "model.safetensors"))), "random numbers do not depend on where a run lies");
     }
 
     private static long Disk(string manifest, string merge)

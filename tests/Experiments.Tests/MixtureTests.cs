@@ -6,13 +6,10 @@ namespace PeftAlign.Experiments.Tests;
 
 public sealed class MixtureTests
 {
-    private const string Manifest = """
-        peftalign: 1
+    private const string Manifest = Manifests.Tiny + """
+          taught: { run: { model: tiny, method: teach, dataset: mixed } }
         name: mixed
         seeds: [3]
-        models:
-          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
-          taught: { run: { model: tiny, method: teach, dataset: mixed } }
         datasets:
           world: { reader: synthetic, rows: 90, split: train }
           few: { reader: synthetic, rows: 6, seed: 9, split: train }

@@ -28,13 +28,10 @@ public sealed class OutsidePluginTests
         var source = Directory.CreateDirectory(user.File("Their.Loss")).FullName;
         File.WriteAllText(Path.Combine(source, "Loss.cs"), "// A loss" + code);
         var plugin = OutsideBuild.Build(source, "Their.Loss");
-        string Manifest(string name, string method) => $$"""
-            peftalign: 1
+        string Manifest(string name, string method) => Manifests.Tiny + $$"""
             name: {{name}}
             seeds: [1]
             plugins: [methods.dpo, peft.lora, data, { path: '{{plugin}}' }]
-            models:
-              tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
             datasets:
               world: { reader: synthetic, rows: 40, split: train }
             adapters:

@@ -7,6 +7,7 @@ using System.Text.RegularExpressions;
 
 namespace PeftAlign.Experiments.Tests;
 
+[Parallelizable(ParallelScope.Self)]
 [System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public sealed class OutsideSetTests
 {
@@ -110,6 +111,21 @@ public sealed class OutsideSetTests
         var clock = Stopwatch.StartNew();
         while (Directory.Exists($"/proc/{stuck}") && File.ReadAllText($"/proc/{stuck}/stat").Contains(") Z", StringComparison.Ordinal) is false && clock.Elapsed < TimeSpan.FromSeconds(30)) Thread.Sleep(100);
         Assert.That(clock.Elapsed, Is.LessThan(TimeSpan.FromSeconds(30)), "the job outlived its run");
+    }
+
+    [Test]
+    public void A_crash_in_native_code_fails_its_job_alone_with_the_last_lines_of_its_log()
+    {
+        using var user = new Peftalign();
+        var text = Manifest(user.File("tracked.txt"))
+            .Replace("low: { reader: their-sums }", "low: { reader: their-crash }\n  good: { reader: their-sums }").Replace("high: { reader: their-sums, from: 500 }", "high: { reader: their-crash, abort: true }")
+            .Replace("models: [a, b, c], datasets: [low, high], methods: [plain, heavy]", "models: a, datasets: [low, high, good], methods: plain");
+        var end = Peftalign.Call("run", user.Write("crash.yaml", text), "--out", user.Run, "--threads", "1");
+        Assert.That(end.Code, Is.EqualTo(1), end.All);
+        Assert.That(end.Err, Does.Contain("3 jobs are done, 2 failed, 2 were not started"));
+        foreach (var (dataset, said) in (ValueTuple<string, string>[])[("low", "the process crashed in native code (signal 11)"), ("high", "the process was aborted in native code (signal 6)")])
+            Assert.That(end.Err.Split("failed: train/a/" + dataset + "/plain/s1: ")[^1].Split("failed: ")[0], Does.StartWith(said).And.Contain("about to crash"), end.All);
+        Assert.That(File.Exists(Path.Combine(user.Job("evaluate/their-exam/a/good/plain/s1"), "result.json")), "what needs neither was done");
     }
 
     private static int InNativeCode(Peftalign user)

@@ -15,7 +15,7 @@ internal sealed class Peftalign : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("peftalign run ").FullName;
 
-    public static string Repository { get; } = Above(new DirectoryInfo(TestContext.CurrentContext.TestDirectory));
+    public static string Repository { get; } = Checkout.Root;
 
     public string Run => Path.Combine(folder, "out");
 
@@ -30,13 +30,7 @@ internal sealed class Peftalign : IDisposable
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     /// <summary>A folder of reference numbers that lie outside the repository; the test is skipped where they are absent.</summary>
-    public static string Golden(string name)
-    {
-        string?[] near = [Environment.GetEnvironmentVariable("PEFTALIGN_SHARED"), .. new[] { Repository, Path.GetDirectoryName(Repository), Path.GetDirectoryName(Path.GetDirectoryName(Repository)) }.Select(f => f is null ? null : Path.Combine(f, "shared"))];
-        var path = near.Where(f => !string.IsNullOrEmpty(f)).Select(f => Path.Combine(f!, "golden", name)).FirstOrDefault(Directory.Exists);
-        if (path is null) Assert.Ignore($"golden/{name} is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
-        return path!;
-    }
+    public static string Golden(string name) => Checkout.Reference("golden", name);
 
     public static Outcome Call(params string[] args)
     {
@@ -68,11 +62,5 @@ internal sealed class Peftalign : IDisposable
     {
         var job = Json(Path.Combine(Run, "report.json"))["jobs"]!.AsArray().Single(j => (string?)j!["label"] == label)!;
         return (double)job["result"]!["results"]!["acc,none"]!;
-    }
-
-    private static string Above(DirectoryInfo? folder)
-    {
-        while (folder is not null && !System.IO.File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln"))) folder = folder.Parent;
-        return folder?.FullName ?? throw new InvalidOperationException("the tests must lie inside the repository");
     }
 }

@@ -33,11 +33,10 @@ public class PublishTests
         Assert.That(Bare(link, "--version").Code, Is.Zero, "through a link");
 
         var manifest = here.Write("m.yaml", Manifests.Short);
-        here.Finish(manifest);
         var elsewhere = here.File("elsewhere");
         var run = Bare(program, "run", manifest, "--out", elsewhere, "--threads", "1");
         Assert.That(run.Code, Is.Zero, run.All);
-        Assert.That(File.ReadAllText(Path.Combine(elsewhere, "report.json")), Is.EqualTo(File.ReadAllText(Path.Combine(here.Run, "report.json"))));
+        Assert.That(File.ReadAllText(Path.Combine(elsewhere, "report.json")), Is.EqualTo(File.ReadAllText(Path.Combine(WholeRuns.Of(Manifests.Short).Run, "report.json"))));
 
         var again = Peftalign.Call("publish", "--out", made);
         Assert.That((again.Code, again.Err), Is.EqualTo((2, $"peftalign: --out {made}: is there and not empty; name another folder, or remove it\n")));

@@ -7,12 +7,9 @@ namespace PeftAlign.Experiments.Tests;
 
 public sealed class StoredReferenceTests
 {
-    private const string Manifest = """
-        peftalign: 1
+    private const string Manifest = Manifests.Tiny + """
         name: stored
         seeds: [3]
-        models:
-          tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
         datasets:
           world: { reader: synthetic, rows: 40, split: train }
           exam: { reader: synthetic, rows: 10, split: test }

@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 
 namespace PeftAlign.Experiments.Tests;
 
+[FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
 public sealed class TrainCommandTests
 {
     private Peftalign user = null!;

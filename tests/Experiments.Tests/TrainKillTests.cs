@@ -3,6 +3,7 @@
 
 namespace PeftAlign.Experiments.Tests;
 
+[NonParallelizable]
 public sealed class TrainKillTests
 {
     private const int Steps = 150;

@@ -6,10 +6,10 @@ namespace PeftAlign.Experiments.Tests;
 
 internal static class Waiting
 {
-    /// <summary>Asks until the answer is more than zero, a minute at most.</summary>
+    /// <summary>Asks until the answer is more than zero, five minutes at most: a machine may be busy.</summary>
     public static int For(Func<int> ask, string otherwise)
     {
-        for (var clock = Stopwatch.StartNew(); clock.Elapsed < TimeSpan.FromMinutes(1); Thread.Sleep(2))
+        for (var clock = Stopwatch.StartNew(); clock.Elapsed < TimeSpan.FromMinutes(5); Thread.Sleep(2))
             if (ask() is > 0 and var answer) return answer;
         throw new AssertionException(otherwise);
     }

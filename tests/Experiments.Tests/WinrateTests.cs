@@ -6,6 +6,7 @@ namespace PeftAlign.Experiments.Tests;
 
 public sealed class WinrateTests
 {
+    private static readonly string Stories = Path.Combine(Peftalign.Repository, "tests/fixtures/stories260K");
     private static readonly string Classifier = Path.Combine(Peftalign.Repository, "tests/fixtures/architectures/llama-score");
 
     [Test]
@@ -72,13 +73,11 @@ public sealed class WinrateTests
     public void A_reward_job_of_the_run_judges_the_run_s_policies()
     {
         using var user = new Peftalign();
-        user.Finish(user.Write("judged.yaml", """
-            peftalign: 1
+        user.Finish(user.Write("judged.yaml", Manifests.Tiny + $$"""
+              taught: { run: { model: tiny, method: teach } }
+              stories: { path: '{{Stories}}' }
             name: judged
             seeds: [1]
-            models:
-              tiny: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes }
-              taught: { run: { model: tiny, method: teach } }
             datasets:
               world: { reader: synthetic, rows: 80, split: train }
               exam: { reader: synthetic, rows: 12, split: test }
@@ -96,7 +95,11 @@ public sealed class WinrateTests
               - { models: [taught], datasets: [world], methods: [prize, prize-lora] }
             evaluate:
               - of: { method: teach }
-                with: [{ type: winrate, dataset: exam, judge: fair, max_new_tokens: 8 }, { name: reward-other, type: reward, dataset: exam, judge: other, max_new_tokens: 8 }]
+                with:
+                  - { type: winrate, dataset: exam, judge: fair, max_new_tokens: 8 }
+                  - { name: itself, type: winrate, dataset: exam, judge: fair, baseline: taught, max_new_tokens: 8 }
+                  - { name: folder, type: winrate, dataset: exam, judge: fair, baseline: stories, max_new_tokens: 8, limit: 5 }
+                  - { name: reward-other, type: reward, dataset: exam, judge: other, max_new_tokens: 8 }
             """));
         var winrate = user.Job("evaluate/winrate/tiny/world/teach/s1");
         var bill = Peftalign.Json(Path.Combine(winrate, "judging.json"))[0]!;
@@ -110,7 +113,23 @@ public sealed class WinrateTests
         Assert.That(samples, Has.Count.EqualTo(12));
         var scores = judged.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (double)JsonNode.Parse(line)!["scores"]![0]!);
         Assert.That(samples.Select(s => (double)s["reward"]!), Is.EqualTo(scores).Within(1e-5));
+        AgainstModels(user);
         var page = File.ReadAllText(Path.Combine(user.Run, "report.html"));
         Assert.That(page, Does.Contain("judged by classifier taught/world/prize s1; against chosen answers; n = 12").And.Contain("<th>Judge</th>"));
+    }
+
+    // A baseline that is a model: against itself every pair is a draw; a folder's answers are what generate gives for the prompts.
+    private static void AgainstModels(Peftalign user)
+    {
+        var itself = Peftalign.Json(Path.Combine(user.Job("evaluate/itself/tiny/world/teach/s1"), "results.json"))["results"]!["winrate"]!;
+        Assert.That(((double)itself["win_rate,none"]!, (double)itself["n_draws,none"]!), Is.EqualTo((50.0, 12.0)));
+        var job = user.Job("evaluate/folder/tiny/world/teach/s1");
+        Assert.That((string?)Peftalign.Json(Path.Combine(job, "results.json"))["configs"]!["winrate"]!["baseline"], Is.EqualTo("stories260K"));
+        var documents = File.ReadLines(Path.Combine(job, "samples_winrate.jsonl")).Select(line => JsonNode.Parse(line)!["doc"]!).ToList();
+        Assert.That(documents, Has.Count.EqualTo(5), "limit holds for the baseline too");
+        var asked = user.Write("prompts.jsonl", string.Concat(documents.Select(d => new JsonObject { ["prompt"] = (string)d["instruction"]! }.ToJsonString() + "\n")));
+        var written = Peftalign.Call("generate", "--model", Stories, "--in", asked, "--max-new-tokens", "8", "--threads", "1");
+        Assert.That(written.Code, Is.Zero, written.All);
+        Assert.That(documents.Select(d => (string)d["output_1"]!), Is.EqualTo(written.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => ((string)JsonNode.Parse(line)!["text"]!).Trim())));
     }
 }

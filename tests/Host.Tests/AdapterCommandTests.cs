@@ -26,12 +26,7 @@ public class AdapterCommandTests
     [TearDown]
     public void Remove() => Directory.Delete(folder, recursive: true);
 
-    private static string Fixture(string name)
-    {
-        for (var above = new DirectoryInfo(AppContext.BaseDirectory); above != null; above = above.Parent)
-            if (File.Exists(Path.Combine(above.FullName, "PeftAlign.sln"))) return Path.Combine(above.FullName, "tests", "fixtures", "peft", name);
-        throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
-    }
+    private static string Fixture(string name) => Checkout.Fixture("peft", name);
 
     private (int Code, string Out, string Err) Run(params string[] args)
     {

@@ -37,14 +37,7 @@ public sealed class DataAuditTests
         return path;
     }
 
-    private static string Stories => Path.Combine(Above(), "tests", "fixtures", "stories260K");
-
-    private static string Above()
-    {
-        var at = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(at!.FullName, "PeftAlign.sln"))) at = at.Parent;
-        return at.FullName;
-    }
+    private static string Stories => Checkout.Fixture("stories260K");
 
     // Whole dialogues: the prompt is what both begin with, so that an answer is told from what stands before it.
     [Test]
@@ -108,10 +101,8 @@ public sealed class DataAuditTests
     [Test]
     public void Real_pairs_are_audited()
     {
-        var shared = Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") ?? new[] { Above(), Path.GetDirectoryName(Above())!, Path.GetDirectoryName(Path.GetDirectoryName(Above())!) ?? "" }.Select(p => Path.Combine(p, "shared")).FirstOrDefault(Directory.Exists);
-        var file = shared is null ? null : Path.Combine(shared, "data", "hh-rlhf", "split_harmless_train1812.jsonl.gz");
-        if (file is null || !File.Exists(file)) Assert.Ignore("data/hh-rlhf is not there; set PEFTALIGN_SHARED to the folder that holds data/");
-        var found = Document(file!, "--model", Stories, "--max-length", "512");
+        var file = Checkout.Reference("data", "hh-rlhf", "split_harmless_train1812.jsonl.gz");
+        var found = Document(file, "--model", Stories, "--max-length", "512");
         Assert.That((int)found["rows"]!, Is.EqualTo(1812));
         Assert.That((double)found["length_bias"]!["low"]!, Is.LessThan((double)found["length_bias"]!["high"]!).And.InRange(0.3, 0.7));
         Assert.That((long)found["ledger"]!["tokens_cut"]!, Is.GreaterThan(0));

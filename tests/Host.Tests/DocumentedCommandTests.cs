@@ -8,16 +8,12 @@ namespace PeftAlign.Host.Tests;
 
 public partial class DocumentedCommandTests
 {
-    private static readonly string Root = Repository(new DirectoryInfo(Path.GetDirectoryName(typeof(DocumentedCommandTests).Assembly.Location)!));
-
-    private static string Repository(DirectoryInfo folder) => File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln")) ? folder.FullName : Repository(folder.Parent!);
-
     private static IEnumerable<TestCaseData> Shown() => Lines().Select(line => new TestCaseData(line.File, line.Text) { TestName = $"Shown({line.File}: {line.Text})" });
 
     /// <summary>Each command line with the page that shows it.</summary>
     internal static IEnumerable<(string File, string Text)> Lines()
     {
-        foreach (var file in Directory.GetFiles(Path.Combine(Root, "docs"), "*.md").Append(Path.Combine(Root, "README.md")).Order(StringComparer.Ordinal))
+        foreach (var file in Directory.GetFiles(Path.Combine(Checkout.Root, "docs"), "*.md").Append(Path.Combine(Checkout.Root, "README.md")).Order(StringComparer.Ordinal))
         {
             // A backslash at a line's end goes on in the next.
             var lines = File.ReadAllText(file).Replace("\\\n", " ", StringComparison.Ordinal).Split('\n');
@@ -33,7 +29,7 @@ public partial class DocumentedCommandTests
         var dispatcher = new Dispatcher(Catalogue.Commands, text, TextWriter.Null);
         Assert.That((dispatcher.RunAsync(["--help"]).Result, dispatcher.RunAsync(["run", "--help"]).Result), Is.EqualTo((0, 0)));
         Assert.That(text.ToString(), Does.Match("(?m)^  eval ").And.Contain("--jobs").And.Not.Contain("launcher").And.Not.Contain("slurm"));
-        foreach (var name in Catalogue.Planned.Except(Catalogue.Commands.Select(c => c.Name))) Assert.That(text.ToString(), Does.Not.Match($"(?m)^  {name} "), name);
+        foreach (var name in PlannedParts.Commands.Except(Catalogue.Commands.Select(c => c.Name))) Assert.That(text.ToString(), Does.Not.Match($"(?m)^  {name} "), name);
     }
 
     // In a code span, or alone on a line of a block.

@@ -47,6 +47,8 @@ public sealed partial class DocumentedRunTests
         ("winrate --a mine.jsonl --b theirs.jsonl --judge NAME_OR_DIR --out DIR", "test:Two_files_are_compared_and_their_annotations_give_the_same_rates"),
         ("winrate --annotations annotations.json --data data/alpaca_eval --out DIR", "winrate --annotations {annotations} --data {folder} --out {new}"),
         ("quantize --model DIR --out DIR4 --type nf4 --double-quant [--blocksize 64] [--skip down_proj,model.layers.0]", "quantize --model {model} --out {folder}/four --type nf4 --double-quant --blocksize 64 --skip down_proj,model.layers.0"),
+        ("quantize --model DIR --out PAIR --double-quant --loftq-rank 16 --loftq-iter 5 [--loftq-targets q_proj,v_proj] [--loftq-alpha 32]", "quantize --model {model} --out {folder}/pair --double-quant --loftq-rank 16 --loftq-iter 5 --loftq-targets q_proj,v_proj --loftq-alpha 32"),
+        ("train sft --model PAIR --adapter lora --init-adapter PAIR/loftq_init --data rows.jsonl --out RUN", "@train sft --model {folder}/pair --adapter lora --init-adapter {folder}/pair/loftq_init --data {rows} --out {folder}/from-pair --max-steps 1 --batch-size 2 --threads 1"),
         ("score --model DIR4 --in rows.jsonl", "score --model {folder}/four --in {rows}"),
         ("train sft --model DIR --data rows.jsonl --out RUN --adapter qlora", "@train sft --model {model} --data {rows} --out {folder}/q --adapter qlora --max-steps 1 --batch-size 2 --threads 1"),
         ("train sft --model DIR4 --data rows.jsonl --out RUN --adapter lora", "@train sft --model {folder}/four --data {rows} --out {folder}/l --adapter lora --max-steps 1 --batch-size 2 --threads 1"),
@@ -60,7 +62,7 @@ public sealed partial class DocumentedRunTests
         ("doctor", "test:ARealRunReportsTheLibtorchThatWasBuiltFor"),
         ("publish --out DIR", "test:A_published_folder_runs_with_an_empty_environment_and_gives_the_same_numbers"),
         ("bench", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
-        ("bench [train|train-curves|generate|score|load|merge|scaling|start-up]...", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
+        ("bench [train|train-curves|growth|generate|score|load|merge|qlora|scaling|start-up]...", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench qlora", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench qlora --threads 1", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench --write", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
@@ -127,6 +129,21 @@ public sealed partial class DocumentedRunTests
         var all = string.Join(' ', calls);
         foreach (var flag in Flags().Matches(shown).Select(m => m.Value).Where(_ => !executed.Contains("test:", StringComparison.Ordinal)))
             Assert.That(all, Does.Contain(flag), "each flag that is shown is given");
+    }
+
+    // bench/start-up as the pages show it; those beside peers need a Python that has them.
+    [Test]
+    public void The_scripts_of_bench_run()
+    {
+        var bench = Path.Combine(SmallAdapter.Root, "bench");
+        Assert.That(Product.Run(folder, 0, folder, Path.Combine(bench, "start-up"), "1"), Does.Match(@"(?m)^--help +median +[0-9.]+ +worst +[0-9.]+$"));
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) return;
+        foreach (var name in (string[])["merge-base", "merge-1", "merge-2", "merge-3"])
+        {
+            var copy = Directory.CreateDirectory(Path.Combine(folder, "work", name)).FullName;
+            foreach (var file in Directory.GetFiles(Model)) File.Copy(file, Path.Combine(copy, Path.GetFileName(file)));
+        }
+        Product.Run(folder, 0, folder, "env", $"PEERS_PYTHON={python}", "THREADS=1", "METHODS=linear", Path.Combine(bench, "merge"), Path.Combine(folder, "work"), "1");
     }
 
     // The named test is in a file that gives every flag.

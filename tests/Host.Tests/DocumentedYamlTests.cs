@@ -81,7 +81,7 @@ public sealed partial class DocumentedYamlTests
     {
         var asked = Block("judges.md", "with:").Replace("with:\n  - ", "evaluate:\n  - of: { method: tune }\n    with:\n    - ", StringComparison.Ordinal).Replace("\n  - {", "\n    - {", StringComparison.Ordinal);
         var counts = Planned(Pairs + Block("judges.md", "judges:") + asked + "    - { type: reward, dataset: prompts, judge: toxicity }\n    - { name: by-local, type: winrate, dataset: prompts, judge: local }\n");
-        Assert.That(counts, Is.EquivalentTo(new Dictionary<string, int> { ["train"] = 2, ["evaluate"] = 5, ["report"] = 1 }));
+        Assert.That(counts, Is.EquivalentTo(new Dictionary<string, int> { ["train"] = 2, ["evaluate"] = 6, ["report"] = 1 }));
     }
 
     [Test]

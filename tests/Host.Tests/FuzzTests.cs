@@ -7,14 +7,12 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Tests.Tokenize;
-using PeftAlign.Tests;
 
 namespace PeftAlign.Host.Tests;
 
 public sealed class FuzzTests
 {
-    private static readonly string Fixtures = Path.Combine(Golden.Repository, "tests", "fixtures");
+    private static readonly string Fixtures = Path.Combine(Checkout.Root, "tests", "fixtures");
 
     private static readonly string[] Names =
         ["adapter_config", "adapter_weights", "adapter_of_score", "trained_with", "nf4_config", "nf4_weights", "rows", "rows_gz", "merge_yaml", "task_yaml", "task_rows", "trl_yaml", "plugin_json", "plugin_files", "plugin_assembly", "plugin_archive"];

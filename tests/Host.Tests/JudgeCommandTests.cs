@@ -8,7 +8,7 @@ namespace PeftAlign.Host.Tests;
 
 public class JudgeCommandTests
 {
-    private Cli cli = new();
+    private Cli cli = null!;
 
     [SetUp]
     public void MakeFolder() => cli = new Cli();
@@ -16,12 +16,7 @@ public class JudgeCommandTests
     [TearDown]
     public void RemoveFolder() => cli.Dispose();
 
-    internal static string Model(string name)
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-            if (File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln"))) return Path.Combine(folder.FullName, "tests", "fixtures", "architectures", name);
-        throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
-    }
+    internal static string Model(string name) => Checkout.Fixture("architectures", name);
 
     private static Outcome Run(params string[] args)
     {

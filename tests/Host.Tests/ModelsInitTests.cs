@@ -92,6 +92,6 @@ public class ModelsInitTests
         File.WriteAllText(Path.Combine(folder, "mine.txt"), "x");
         var (code, _, err) = Run("llama", "--out", folder, "--set", "vocab_size=8");
         Assert.That((code, Directory.GetFiles(folder)), Is.EqualTo((2, (string[])[Path.Combine(folder, "mine.txt")])));
-        Assert.That(err, Does.Contain("exists already"));
+        Assert.That(err, Does.Contain("is there and not empty; name another folder, or remove it"));
     }
 }

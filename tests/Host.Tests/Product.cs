@@ -11,9 +11,7 @@ internal static class Product
     {
         get
         {
-            var root = new DirectoryInfo(Path.GetDirectoryName(typeof(Product).Assembly.Location)!);
-            while (!File.Exists(Path.Combine(root.FullName, "PeftAlign.sln"))) root = root.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln");
-            var product = new DirectoryInfo(Path.Combine(root.FullName, ".build", "current"));
+            var product = new DirectoryInfo(Path.Combine(Checkout.Root, ".build", "current"));
             if (product.ResolveLinkTarget(true) is not { Exists: true } real) Assert.Ignore("there is no assembled product; ./peftalign doctor makes it");
             else return Path.Combine(real.FullName, "PeftAlign.Host");
             return "";
@@ -31,6 +29,8 @@ internal static class Product
         var start = new ProcessStartInfo(program, args) { WorkingDirectory = directory, RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["NUGET_PACKAGES"] = Path.Combine(home, ".packages");
         start.Environment["XDG_CACHE_HOME"] = Path.Combine(home, ".cache");
+        // The SDK leaves folders behind where temporary files go.
+        start.Environment["TMPDIR"] = Directory.CreateDirectory(Path.Combine(home, ".tmp")).FullName;
         foreach (var name in new[] { "PEFTALIGN_PLUGINS", "PEFTALIGN_FEED", "PEFTALIGN_STRICT" }) start.Environment.Remove(name);
         using var process = Process.Start(start)!;
         var errors = process.StandardError.ReadToEndAsync();

@@ -11,9 +11,7 @@ namespace PeftAlign.Host.Tests;
 internal static class SmallAdapter
 {
     /// <summary>The repository that the tests were built from.</summary>
-    internal static string Root { get; } = Above(new DirectoryInfo(AppContext.BaseDirectory));
-
-    private static string Above(DirectoryInfo folder) => File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln")) ? folder.FullName : Above(folder.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln"));
+    internal static string Root => Checkout.Root;
 
     internal static void Write(string target)
     {

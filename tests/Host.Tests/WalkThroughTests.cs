@@ -8,7 +8,7 @@ namespace PeftAlign.Host.Tests;
 
 public partial class WalkThroughTests
 {
-    private static readonly string Page = File.ReadAllText(Path.Combine(Repository(), "docs", "plugins.md"));
+    private static readonly string Page = File.ReadAllText(Path.Combine(Checkout.Root, "docs", "plugins.md"));
 
     private string folder = null!;
 
@@ -76,13 +76,6 @@ public partial class WalkThroughTests
     private static JsonNode Json(string job, string file) => JsonNode.Parse(File.ReadAllText(Path.Combine(job, file)))!;
 
     private static JsonNode Options(string job) => Json(job, "job.json")["options"]!;
-
-    private static string Repository()
-    {
-        var root = new DirectoryInfo(Path.GetDirectoryName(typeof(WalkThroughTests).Assembly.Location)!);
-        while (!File.Exists(Path.Combine(root.FullName, "PeftAlign.sln"))) root = root.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln");
-        return root.FullName;
-    }
 
     [GeneratedRegex(@"(?m)^### (.+)$")]
     private static partial Regex Headings();

@@ -12,13 +12,6 @@ public sealed class ModelJudgeTests
     private static readonly JudgeQuestion[] Questions =
         [new JudgeQuestion.Compare("Once", "a cat sat", "a dog ran away"), new JudgeQuestion.Rate("Once", "there was a girl"), new JudgeQuestion.Compare("Once", "a dog ran away", "a cat sat")];
 
-    private static string Fixture(params string[] parts)
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-            if (File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln"))) return Path.Combine([folder.FullName, "tests", "fixtures", .. parts]);
-        throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
-    }
-
     private sealed class Lent : IPluginContext
     {
         public ILogger Logger => NullLogger.Instance;
@@ -34,15 +27,15 @@ public sealed class ModelJudgeTests
     [Test]
     public void ClassifierComparesByItsScores()
     {
-        var judge = new ClassifierJudge(new ClassifierOptions { Path = Fixture("architectures", "llama-score") }, new Lent());
+        var judge = new ClassifierJudge(new ClassifierOptions { Path = Checkout.Fixture("architectures", "llama-score") }, new Lent());
         var answers = judge.Answer(Questions);
         var (first, second) = (answers[0].Scores![0], answers[0].Scores![1]);
         Assert.That(answers[0].Preference, Is.EqualTo(first > second ? 1.0 : 0.0));
         Assert.That(answers[2].Preference, Is.EqualTo(1 - answers[0].Preference), "the order does not matter to it");
-        var soft = new ClassifierJudge(new ClassifierOptions { Path = Fixture("architectures", "llama-score"), Soft = true, HigherIsBetter = false }, new Lent());
+        var soft = new ClassifierJudge(new ClassifierOptions { Path = Checkout.Fixture("architectures", "llama-score"), Soft = true, HigherIsBetter = false }, new Lent());
         Assert.That(soft.Answer(Questions)[0].Preference, Is.EqualTo(1 / (1 + Math.Exp(first - second))).Within(1e-5));
         Assert.That(() => judge.Answer([new JudgeQuestion.Ask("?")]), Throws.TypeOf<UserErrorException>());
-        Assert.That(() => new ClassifierJudge(new ClassifierOptions { Path = Fixture("architectures", "llama-score"), Label = 99 }, new Lent()), Throws.TypeOf<UserErrorException>().With.Message.Contains("label 99"));
+        Assert.That(() => new ClassifierJudge(new ClassifierOptions { Path = Checkout.Fixture("architectures", "llama-score"), Label = 99 }, new Lent()), Throws.TypeOf<UserErrorException>().With.Message.Contains("label 99"));
     }
 
     [Test]
@@ -67,5 +60,5 @@ public sealed class ModelJudgeTests
         Assert.That(answers.Take(3).Select(a => a.Failure is not null && a.Text is not null), Is.All.True);
     }
 
-    private static string Stories() => Directory.Exists(Fixture("stories260K", "hf")) ? Fixture("stories260K", "hf") : Fixture("stories260K");
+    private static string Stories() => Directory.Exists(Checkout.Fixture("stories260K", "hf")) ? Checkout.Fixture("stories260K", "hf") : Checkout.Fixture("stories260K");
 }

@@ -56,20 +56,8 @@ internal static class Workshop
         return checkpoint.Names.ToDictionary(name => name, checkpoint.Tensor);
     }
 
-    private static string? Root { get; } = Find();
-
-    private static string? Find()
-    {
-        if (Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") is { Length: > 0 } given) return given;
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-        {
-            if (!File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln"))) continue;
-            string?[] near = [folder.FullName, folder.Parent?.FullName, folder.Parent?.Parent?.FullName];
-            // The whole set where it is, else the part of it that lies beside these tests.
-            return near.Where(f => f != null).Select(f => Path.Combine(f!, "shared")).Append(Path.Combine(folder.FullName, "tests", "Merging.Tests", "Fixtures")).FirstOrDefault(f => Directory.Exists(Path.Combine(f, "golden", "merges")));
-        }
-        return null;
-    }
+    // The whole set where it is, else the part of it that lies beside these tests.
+    private static string? Root { get; } = new[] { Checkout.Shared, Path.Combine(Checkout.Root, "tests", "Merging.Tests", "Fixtures") }.FirstOrDefault(f => f is not null && Directory.Exists(Path.Combine(f, "golden", "merges")));
 
     private sealed class Nothing : IPluginContext
     {

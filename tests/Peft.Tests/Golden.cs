@@ -13,21 +13,11 @@ namespace PeftAlign.Peft.Tests;
 
 internal static class Golden
 {
-    private static string Root { get; } = FindRoot();
-
-    /// <summary>The root of the repository.</summary>
-    internal static string Repository => Root;
-
     /// <summary>A path in tests/fixtures/peft or else in shared/golden/peft; the test is skipped, visibly, where it is in neither.</summary>
     internal static string Path(params string[] parts)
     {
-        var own = System.IO.Path.Combine([Root, "tests", "fixtures", "peft", .. parts]);
-        if (System.IO.Path.Exists(own)) return own;
-        string?[] near = [Environment.GetEnvironmentVariable("PEFTALIGN_SHARED"), .. new[] { Root, Directory.GetParent(Root)?.FullName, Directory.GetParent(Root)?.Parent?.FullName }.Select(f => f is null ? null : System.IO.Path.Combine(f, "shared"))];
-        var shared = near.FirstOrDefault(f => !string.IsNullOrEmpty(f) && Directory.Exists(f));
-        var path = shared is null ? null : System.IO.Path.Combine([shared, "golden", "peft", .. parts]);
-        if (path is null || !System.IO.Path.Exists(path)) Assert.Ignore($"golden/peft/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
-        return path!;
+        var own = Checkout.Fixture(["peft", .. parts]);
+        return System.IO.Path.Exists(own) ? own : Checkout.Reference(["golden", "peft", .. parts]);
     }
 
     internal static JsonObject Json(params string[] parts) => JsonNode.Parse(File.ReadAllText(Path(parts)))!.AsObject();
@@ -83,12 +73,5 @@ internal static class Golden
     {
         Assert.That(actual.shape, Is.EqualTo(expected.shape));
         return (actual.detach().to(torch.float64) - expected.detach().to(torch.float64)).abs().max().item<double>();
-    }
-
-    private static string FindRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-            if (File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln"))) return folder.FullName;
-        throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
     }
 }

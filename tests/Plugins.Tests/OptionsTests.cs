@@ -75,6 +75,30 @@ public class OptionsTests
         public int Beta { get; set; }
     }
 
+    public sealed class Drawn
+    {
+        [OptionRange(1)]
+        public int Most { get; set; } = 1;
+
+        public double Heat { get; set; }
+    }
+
+    public sealed class Grouping
+    {
+        public string Before { get; set; } = "";
+
+        [OptionGroup]
+        public Drawn Drawing { get; } = new() { Most = 5 };
+
+        public string After { get; set; } = "";
+    }
+
+    public sealed class WithoutGroup
+    {
+        [OptionGroup]
+        public Drawn? Drawing { get; set; }
+    }
+
     private static readonly OptionsSchema Schema = OptionsSchema.Of<Everything>();
 
     private static Everything Bind(string json) => Schema.Bind<Everything>(JsonNode.Parse(json)!.AsObject(), "test");
@@ -88,6 +112,18 @@ public class OptionsTests
         Assert.That((options.Rank, options.Rate, options.Limit, options.Label, options.Shapes.Single()), Is.EqualTo((8, 1e-4, double.PositiveInfinity, (string?)null, Shape.Round)));
         Assert.That(Schema.Find("limit")!.Default!.GetValue<string>(), Is.EqualTo("inf"), "JSON has no infinity");
         Assert.That(Schema.Options.Select(option => option.Name), Has.None.EqualTo("computed"));
+    }
+
+    [Test]
+    public void AGroupsOptionsStandWhereTheGroupDoes()
+    {
+        var schema = OptionsSchema.Of<Grouping>();
+        Assert.That(schema.Options.Select(option => option.Name), Is.EqualTo(new[] { "before", "most", "heat", "after" }));
+        Assert.That(schema.Complete([]).ToJsonString(), Is.EqualTo("""{"after":"","before":"","heat":0,"most":5}"""), "defaults are those of the group's initial value");
+        var bound = schema.Bind<Grouping>(new JsonObject { ["heat"] = 0.5, ["after"] = "z" }, "test");
+        Assert.That((bound.Drawing.Most, bound.Drawing.Heat, bound.After), Is.EqualTo((5, 0.5, "z")));
+        Assert.That(schema.Check(new JsonObject { ["most"] = 0 }).Select(fault => fault.Message), Is.EqualTo(new[] { "option 'most' is 0; it must be at least 1." }));
+        Assert.That(() => OptionsSchema.Of<WithoutGroup>(), Throws.TypeOf<PluginException>().With.Message.Contains("the group 'Drawing' is null; give it an initial value"));
     }
 
     [Test]

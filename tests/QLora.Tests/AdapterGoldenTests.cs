@@ -79,8 +79,8 @@ public class AdapterGoldenTests
             Model = model,
             Records = JsonNode.Parse(File.ReadAllText(data))!["rows"]!.AsArray().Select((row, k) => new DataRecord(row!.DeepClone().AsObject(), data, k + 1)).ToList(),
             Method = (string)golden["trainer"]! == "dpo"
-                ? Provided.Of<IAlignmentMethod, DpoOptions>(new DpoPlugin(), "dpo", new DpoOptions { Beta = (double)settings["beta"]! })
-                : Provided.Of<IAlignmentMethod, SftOptions>(new SftPlugin(), "sft", new SftOptions()),
+                ? PluginParts.Make<IAlignmentMethod, DpoOptions>(new DpoPlugin(), "dpo", new DpoOptions { Beta = (double)settings["beta"]! })
+                : PluginParts.Make<IAlignmentMethod, SftOptions>(new SftPlugin(), "sft", new SftOptions()),
             Adapter = adapter.Load(model.Outline("base-model"), start),
             Folder = folder.Path,
             Options = TrajectorySettings.Options(settings),
@@ -123,35 +123,13 @@ public class AdapterGoldenTests
         return new AdapterFiles(JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "adapter_config.json")))!.AsObject(), file.Tensors.ToDictionary(t => t.Name, t => file.Tensor(t.Name)));
     }
 
-    private static IPeftAdapter Reader(JsonObject config) => (string?)config["peft_type"] == "PROMPT_TUNING" ? Provided.Of<IPeftAdapter, PromptOptions>(new PromptPlugin(), "prompt", new PromptOptions()) : Lora(config);
+    private static IPeftAdapter Reader(JsonObject config) => (string?)config["peft_type"] == "PROMPT_TUNING" ? PluginParts.Make<IPeftAdapter, PromptOptions>(new PromptPlugin(), "prompt", new PromptOptions()) : Lora(config);
 
-    private static IPeftAdapter Lora(JsonObject config) => Provided.Of<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions
+    private static IPeftAdapter Lora(JsonObject config) => PluginParts.Make<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions
     {
         Rank = (int)config["r"]!,
         Alpha = (double)config["lora_alpha"]!,
         Targets = [.. config["target_modules"]!.AsArray().Select(t => (string)t!)],
         UseDora = (bool)config["use_dora"]!,
     });
-
-    // Calls a plugin's Register and keeps the factory that is asked for.
-    internal sealed class Provided(string name) : IPluginRegistry
-    {
-        private object? factory;
-
-        internal static TContract Of<TContract, TOptions>(IPlugin plugin, string name, TOptions options)
-        {
-            var registry = new Provided(name);
-            plugin.Register(registry);
-            return ((Func<IPluginContext, TOptions, TContract>)registry.factory!)(null!, options);
-        }
-
-        void IPluginRegistry.Add<TContract, TOptions>(string provided, int resultVersion, Func<IPluginContext, TOptions, TContract> create)
-        {
-            if (provided == name) factory = create;
-        }
-
-        void IPluginRegistry.Alias<TContract>(string alias, string meaning)
-        {
-        }
-    }
 }

@@ -33,7 +33,7 @@ public class CudaCompileTests
     {
         using var folder = new TemporaryFolder();
         var assembly = Path.Combine(folder.Path, "out.s");
-        string[] arguments = [.. Common, .. side, "-I", Path.Combine(Golden.Repository, "tests", "QLora.Tests", "Cuda"), "-S", "-o", assembly, Path.Combine(Golden.Repository, "plugins", "Peft.QLora", "native", "cuda.cu")];
+        string[] arguments = [.. Common, .. side, "-I", Path.Combine(Checkout.Root, "tests", "QLora.Tests", "Cuda"), "-S", "-o", assembly, Path.Combine(Checkout.Root, "plugins", "Peft.QLora", "native", "cuda.cu")];
         var start = new ProcessStartInfo(Clang(), arguments) { RedirectStandardError = true };
         using var process = Process.Start(start)!;
         var said = process.StandardError.ReadToEnd();

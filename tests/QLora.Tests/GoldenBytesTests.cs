@@ -19,46 +19,47 @@ public class GoldenBytesTests
     [Test]
     public void EveryCase_OfTheGoldenIsListed() => Assert.That(Golden.Json("nf4", "quantize.json")["cases"]!.AsObject().Select(c => c.Key), Is.EquivalentTo(Cases));
 
-    // Level 3 stands for the emulated CUDA kernels.
+    private static int[] Levels => Kernels.Levels;
+
     [Test]
-    public void Quantize_GivesTheLibrarysBytes([ValueSource(nameof(Cases))] string name, [Values(0, 1, 2, 3)] int level)
+    public void Quantize_GivesTheLibrarysBytes([ValueSource(nameof(Cases))] string name, [ValueSource(nameof(Levels))] int level)
     {
         using var scope = torch.NewDisposeScope();
         using var file = Golden.Tensors("nf4", "quantize.safetensors");
-        var (quantization, place) = (Of(name), Level(level));
-        using var matrix = quantization.Quantize(name, file.Tensor(name + ".weight"), place);
-        var parts = matrix.Parts;
-        if (name.StartsWith("fp4", StringComparison.Ordinal)) Assert.That(Decoded(matrix, torch.float32, place).equal(file.Tensor(name + ".dequant_f32")), Is.True, "values of the codes"); // two zeros, one value
+        var (quantization, place) = (Of(name), Kernels.Require(level));
+        using var matrix = quantization.Quantize(file.Tensor(name + ".weight"), place);
+        var parts = matrix.Parts.ToDictionary(p => p.Key, p => p.Value.to(torch.CPU));
+        if (name.StartsWith("fp4", StringComparison.Ordinal)) Assert.That(matrix.Decoded(torch.float32, place).equal(file.Tensor(name + ".dequant_f32")), Is.True, "values of the codes"); // two zeros, one value
         else Assert.That(parts[""].equal(file.Tensor(name + ".packed")), Is.True, "codes");
         Assert.That(parts[".absmax"].equal(file.Tensor(name + ".absmax")), Is.True, "factors");
         if (matrix.Nested is not { } nested) return;
-        Assert.That(nested.Absmax.equal(file.Tensor(name + ".nested_absmax")), Is.True, "factors of factors");
+        Assert.That(nested.Absmax.to(torch.CPU).equal(file.Tensor(name + ".nested_absmax")), Is.True, "factors of factors");
         Assert.That(nested.Offset, Is.EqualTo(file.Tensor(name + ".nested_offset").item<float>()));
     }
 
     [Test]
-    public void Decode_GivesTheLibrarysValues([ValueSource(nameof(Cases))] string name, [Values(0, 1, 2, 3)] int level)
+    public void Decode_GivesTheLibrarysValues([ValueSource(nameof(Cases))] string name, [ValueSource(nameof(Levels))] int level)
     {
         using var scope = torch.NewDisposeScope();
         using var file = Golden.Tensors("nf4", "quantize.safetensors");
-        var place = Level(level);
-        using var matrix = Of(name).Quantize(name, file.Tensor(name + ".weight"), KernelPlace.Processor);
+        var place = Kernels.Require(level);
+        using var matrix = Of(name).Quantize(file.Tensor(name + ".weight"), place);
         foreach (var (end, type) in new[] { ("f32", torch.float32), ("bf16", torch.bfloat16), ("f16", torch.float16) })
-            if (file.Contains($"{name}.dequant_{end}")) Assert.That(Decoded(matrix, type, place).equal(file.Tensor($"{name}.dequant_{end}")), Is.True, end);
+            if (file.Contains($"{name}.dequant_{end}")) Assert.That(matrix.Decoded(type, place).equal(file.Tensor($"{name}.dequant_{end}")), Is.True, end);
     }
 
     [Test]
-    public void Product_IsThatOfTheDecodedMatrix([ValueSource(nameof(Cases))] string name, [Values(0, 1, 2, 3)] int level)
+    public void Product_IsThatOfTheDecodedMatrix([ValueSource(nameof(Cases))] string name, [ValueSource(nameof(Levels))] int level)
     {
         using var scope = torch.NewDisposeScope();
         using var file = Golden.Tensors("nf4", "quantize.safetensors");
-        var place = Level(level);
-        using var matrix = Of(name).Quantize(name, file.Tensor(name + ".weight"), KernelPlace.Processor);
+        var place = Kernels.Require(level);
+        using var matrix = Of(name).Quantize(file.Tensor(name + ".weight"), place);
         var (x, y) = (file.Tensor(name + ".x"), file.Tensor(name + ".y"));
-        Assert.That(Golden.Worst(Blocks.Product(matrix, x, place), y), Is.LessThanOrEqualTo(2e-6 * Math.Max(1, y.abs().max().item<float>())));
+        Assert.That(Golden.Worst(matrix.Product(x, place), y), Is.LessThanOrEqualTo(2e-6 * Math.Max(1, y.abs().max().item<float>())));
         var narrow = x.to(torch.bfloat16);
-        var expected = narrow.to(torch.float32).mm(Decoded(matrix, torch.bfloat16, KernelPlace.Processor).to(torch.float32).t());
-        Assert.That(Golden.Worst(Blocks.Product(matrix, narrow, place), expected), Is.LessThanOrEqualTo(1.0 / 128 * Math.Max(1, expected.abs().max().item<float>())));
+        var expected = narrow.to(torch.float32).mm(matrix.Decoded(torch.bfloat16, place).to(torch.float32).t());
+        Assert.That(Golden.Worst(matrix.Product(narrow, place), expected), Is.LessThanOrEqualTo(1.0 / 128 * Math.Max(1, expected.abs().max().item<float>())));
     }
 
     [Test]
@@ -68,20 +69,6 @@ public class GoldenBytesTests
         Assert.That(FourBitCode.Nf4.Values, Is.EqualTo(file.Tensor("nf4_code").data<float>().ToArray()));
         Assert.That(FourBitCode.Fp4.Values.Select(Math.Abs), Is.EqualTo(file.Tensor("fp4_code").data<float>().ToArray().Select(Math.Abs)));
         Assert.That(FourBitCode.Dynamic, Is.EqualTo(file.Tensor("nested_code").data<float>().ToArray()));
-    }
-
-    private static KernelPlace Level(int level)
-    {
-        if (level == 3) return KernelPlace.Emulated;
-        if (Native.pq_level(level) < level) Assert.Ignore($"this processor has no instructions of level {level} (1: AVX2, 2: AVX-512)");
-        return KernelPlace.Processor;
-    }
-
-    private static Tensor Decoded(FourBitMatrix matrix, torch.ScalarType type, KernelPlace place)
-    {
-        var target = torch.empty([matrix.Outputs, matrix.Inputs], type);
-        Blocks.Decode(matrix, target, place);
-        return target;
     }
 
     private static FourBitQuantization Of(string name)

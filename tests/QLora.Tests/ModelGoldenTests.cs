@@ -162,7 +162,7 @@ public class ModelGoldenTests
     }
 
     // The golden model before it was quantised.
-    private static string Full(string folder)
+    internal static string Full(string folder)
     {
         var from = Directory.CreateDirectory(Path.Combine(folder, "full")).FullName;
         File.Copy(Golden.Path("nf4", "llama-nf4-double", "original.safetensors"), Path.Combine(from, "model.safetensors"));

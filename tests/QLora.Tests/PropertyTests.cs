@@ -21,19 +21,17 @@ public class PropertyTests
         var options = new FourBitOptions { Blocksize = blocksize, DoubleQuant = doubleQuant };
         var quantization = new FourBitQuantization(type == "nf4" ? FourBitCode.Nf4 : FourBitCode.Fp4, options);
         var weight = new CounterStream(7, "w", $"{blocksize}").Normal([61, 173], 0, 0.1);
-        Native.pq_level(0);
-        using var first = quantization.Quantize("w", weight, KernelPlace.Processor);
-        var values = Decoded(first, KernelPlace.Processor);
+        using var first = quantization.Quantize(weight, Kernels.Select(0)!.Value);
+        var values = first.Decoded(torch.float32, KernelPlace.Processor);
         // Between two neighbouring values no other code is nearer: at most half the widest gap, plus what 8 bits do to the factor.
         var most = weight.abs().max().item<float>();
         Assert.That(Golden.Worst(values, weight), Is.LessThanOrEqualTo((type == "nf4" ? 0.152 : 0.167) * most + (doubleQuant ? 0.05 * most : 0) + 1e-6));
-        foreach (var level in new[] { 1, 2, 3 })
+        foreach (var level in Kernels.Levels.Skip(1))
         {
-            if (level < 3 && Native.pq_level(level) < level) continue;
-            var place = level == 3 ? KernelPlace.Emulated : KernelPlace.Processor;
-            using var again = quantization.Quantize("w", weight, place);
-            foreach (var (name, part) in first.Parts) Assert.That(again.Parts[name].equal(part), Is.True, $"level {level}: {name}");
-            Assert.That(Decoded(first, place).equal(values), Is.True, $"level {level}: values");
+            if (Kernels.Select(level) is not { } place) continue;
+            using var again = quantization.Quantize(weight, place);
+            Kernels.AssertSameParts(again, first, $"level {level}");
+            Assert.That(again.Decoded(torch.float32, place).equal(values), Is.True, $"level {level}: values");
         }
     }
 
@@ -76,12 +74,5 @@ public class PropertyTests
     {
         if (Native.pq_has_cuda() == 1) Assert.Ignore("built with nvcc");
         Assert.That(() => Native.Check(Native.pq_cuda_decode(default, null, 6, 0, 0), "decode"), Throws.TypeOf<InvalidOperationException>().With.Message.Contains("nvcc"));
-    }
-
-    private static Tensor Decoded(FourBitMatrix matrix, KernelPlace place)
-    {
-        var target = torch.empty([matrix.Outputs, matrix.Inputs]);
-        Blocks.Decode(matrix, target, place);
-        return target;
     }
 }

@@ -40,7 +40,7 @@ internal sealed class Clone : IDisposable
         File.CreateSymbolicLink(Path.Combine(Build, "current"), product);
     }
 
-    public static string Repository { get; } = Above(new DirectoryInfo(TestContext.CurrentContext.TestDirectory));
+    public static string Repository { get; } = Checkout.Root;
 
     public string Root { get; private set; }
 
@@ -109,7 +109,4 @@ internal sealed class Clone : IDisposable
         copy.WaitForExit();
         if (copy.ExitCode != 0) throw new IOException($"cp of {name} failed");
     }
-
-    private static string Above(DirectoryInfo folder) =>
-        File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln")) ? folder.FullName : Above(folder.Parent ?? throw new DirectoryNotFoundException("PeftAlign.sln"));
 }

@@ -11,20 +11,11 @@ namespace PeftAlign.Training.Tests;
 
 internal static class Fixtures
 {
-    private static string Root { get; } = FindRoot();
-
     /// <summary>A path in tests/fixtures.</summary>
-    internal static string Path(params string[] parts) => System.IO.Path.Combine([Root, "tests", "fixtures", .. parts]);
+    internal static string Path(params string[] parts) => Checkout.Fixture(parts);
 
     /// <summary>A path in shared/golden; the test is skipped, visibly, where that is absent.</summary>
-    internal static string Golden(params string[] parts)
-    {
-        string?[] near = [Environment.GetEnvironmentVariable("PEFTALIGN_SHARED"), .. new[] { Root, Directory.GetParent(Root)?.FullName, Directory.GetParent(Root)?.Parent?.FullName }.Select(f => f is null ? null : System.IO.Path.Combine(f, "shared"))];
-        var shared = near.FirstOrDefault(f => !string.IsNullOrEmpty(f) && Directory.Exists(f));
-        var path = shared is null ? null : System.IO.Path.Combine([shared, "golden", .. parts]);
-        if (path is null || !System.IO.Path.Exists(path)) Assert.Ignore($"golden/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
-        return path!;
-    }
+    internal static string Golden(params string[] parts) => Checkout.Reference(["golden", .. parts]);
 
     internal static JsonObject Json(string path) => JsonNode.Parse(File.ReadAllText(path))!.AsObject();
 
@@ -49,22 +40,22 @@ internal static class Fixtures
             Targets = config["target_modules"]!.AsArray().Select(t => (string)t!).ToList(),
             UseRslora = (bool)config["use_rslora"]!,
         };
-        return Registry.Of<IPeftAdapter, Peft.Lora.LoraOptions>(new Peft.Lora.LoraPlugin(), "lora", options);
+        return PluginParts.Make<IPeftAdapter, Peft.Lora.LoraOptions>(new Peft.Lora.LoraPlugin(), "lora", options);
     }
 
-    internal static IAlignmentMethod Sft(Methods.Sft.SftOptions? options = null) => Registry.Of<IAlignmentMethod, Methods.Sft.SftOptions>(new Methods.Sft.SftPlugin(), "sft", options ?? new Methods.Sft.SftOptions());
+    internal static IAlignmentMethod Sft(Methods.Sft.SftOptions? options = null) => PluginParts.Make<IAlignmentMethod, Methods.Sft.SftOptions>(new Methods.Sft.SftPlugin(), "sft", options ?? new Methods.Sft.SftOptions());
 
-    internal static IAlignmentMethod Dpo(Methods.Dpo.DpoOptions options) => Registry.Of<IAlignmentMethod, Methods.Dpo.DpoOptions>(new Methods.Dpo.DpoPlugin(), "dpo", options);
+    internal static IAlignmentMethod Dpo(Methods.Dpo.DpoOptions options) => PluginParts.Make<IAlignmentMethod, Methods.Dpo.DpoOptions>(new Methods.Dpo.DpoPlugin(), "dpo", options);
 
     /// <summary>A method by its plugin's registration.</summary>
     internal static IAlignmentMethod Method<TPlugin, TOptions>(string name, TOptions options)
         where TPlugin : IPlugin, new()
-        where TOptions : class, new() => Registry.Of<IAlignmentMethod, TOptions>(new TPlugin(), name, options);
+        where TOptions : class, new() => PluginParts.Make<IAlignmentMethod, TOptions>(new TPlugin(), name, options);
 
     /// <summary>An adapter by its plugin's registration.</summary>
     internal static IPeftAdapter Adapter<TPlugin, TOptions>(string name, TOptions options)
         where TPlugin : IPlugin, new()
-        where TOptions : class, new() => Registry.Of<IPeftAdapter, TOptions>(new TPlugin(), name, options);
+        where TOptions : class, new() => PluginParts.Make<IPeftAdapter, TOptions>(new TPlugin(), name, options);
 
     /// <summary>A run of the golden base model on its golden rows with a new LoRA; options of the caller.</summary>
     internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true, double dropout = 0.2)
@@ -93,35 +84,6 @@ internal static class Fixtures
 
     /// <summary>The norm of all gradients of these deltas.</summary>
     internal static double GradientNorm(Dictionary<string, Delta> deltas) => Math.Sqrt(deltas.Values.SelectMany(d => d.Parameters.Values).Sum(p => Math.Pow(p.grad!.norm().item<double>(), 2)));
-
-    private static string FindRoot()
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-            if (File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln"))) return folder.FullName;
-        throw new DirectoryNotFoundException("no folder above the tests' assembly holds PeftAlign.sln");
-    }
-
-    // Calls a plugin's Register and keeps the factory that is asked for.
-    private sealed class Registry(string name) : IPluginRegistry
-    {
-        private object? factory;
-
-        internal static TContract Of<TContract, TOptions>(IPlugin plugin, string name, TOptions options)
-        {
-            var registry = new Registry(name);
-            plugin.Register(registry);
-            return ((Func<IPluginContext, TOptions, TContract>)registry.factory!)(null!, options);
-        }
-
-        void IPluginRegistry.Add<TContract, TOptions>(string provided, int resultVersion, Func<IPluginContext, TOptions, TContract> create)
-        {
-            if (provided == name) factory = create;
-        }
-
-        void IPluginRegistry.Alias<TContract>(string alias, string meaning)
-        {
-        }
-    }
 }
 
 /// <summary>Each test runs in a dispose scope and has a folder of its own, removed afterwards.</summary>

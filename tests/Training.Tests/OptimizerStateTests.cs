@@ -151,22 +151,21 @@ public sealed class OptimizerStateTests : TrainingTest
         return new AdamW8Bit(made, Options, paging) is var eight ? (made, eight, eight.IsPaged) : default;
     }
 
-    // Whatever holds the moments, a checkpoint holds them, and goes on with the same bits, in place or paged.
-    [TestCase("adamw")]
-    [TestCase("paged_adamw")]
-    [TestCase("adamw_8bit")]
-    [TestCase("paged_adamw_8bit")]
-    public void Checkpoint_GoesOnWithTheSameBits(string name)
+    // Whatever holds the moments, a checkpoint holds them, and goes on with the bits of a run that was never stopped nor paged: from
+    // either place to either, with values that the model computes with and with float32 masters of bfloat16 ones.
+    [Test]
+    public void Checkpoint_GoesOnWithTheSameBits([Values("adamw", "adamw_8bit")] string name, [Values] bool pagedBefore, [Values] bool pagedAfter, [Values] bool narrow)
     {
-        var options = Options with { Optimizer = name };
+        var options = Options with { Optimizer = "paged_" + name };
+        FlatOptimizer Make(FlatParameters parameters, bool paged) => FlatOptimizer.Of(parameters, options, new Paging { Free = paged ? 0 : long.MaxValue, Bucket = 2048 });
         using var whole = Parameters();
-        using var straight = FlatOptimizer.Of(whole, options);
+        using var straight = FlatOptimizer.Of(whole, Options with { Optimizer = name });
         for (var step = 0; step < 6; step++) Step(whole, straight, step);
         using var first = Parameters();
-        using var before = FlatOptimizer.Of(first, options);
+        using var before = Make(first, pagedBefore);
         for (var step = 0; step < 3; step++) Step(first, before, step);
-        using var second = new FlatParameters(first.Members.Select(m => (m.Name, m.Tensor.detach(), true)));
-        using var after = FlatOptimizer.Of(second, options, new Paging { Free = 0, Bucket = 2048 });
+        using var second = new FlatParameters(first.Members.Select(m => (m.Name, m.Tensor.detach(), m.Name != "b")), narrow ? torch.bfloat16 : null);
+        using var after = Make(second, pagedAfter);
         foreach (var ((known, to), (same, from)) in after.State.Zip(before.State))
         {
             Assert.That(known, Is.EqualTo(same));
@@ -174,14 +173,22 @@ public sealed class OptimizerStateTests : TrainingTest
         }
         after.Steps = 3;
         for (var step = 3; step < 6; step++) Step(second, after, step);
+        Assert.That((before is AdamW { IsPaged: true } or AdamW8Bit { IsPaged: true }, after is AdamW { IsPaged: true } or AdamW8Bit { IsPaged: true }), Is.EqualTo((pagedBefore, pagedAfter)));
         Assert.That(second.Values.equal(whole.Values), Is.True);
+        foreach (var ((_, ours), (_, theirs)) in second.Leaves.Zip(whole.Leaves))
+            Assert.That(ours.dtype == (narrow ? torch.bfloat16 : torch.float32) && ours.equal(theirs), Is.True, "what the model computes with");
+        foreach (var (ours, theirs) in after.State.Zip(straight.State)) Assert.That(ours.Tensor.equal(theirs.Tensor), Is.True, ours.Name);
 
-        static FlatParameters Parameters() => new([("a", new CounterStream(5, "a", "").Normal([80, 100]), true), ("b", new CounterStream(5, "b", "").Normal([50]), true)]);
+        FlatParameters Parameters() =>
+            new([("a", new CounterStream(5, "a", "").Normal([80, 100]), true), ("b", new CounterStream(5, "b", "").Normal([50]), false)], narrow ? torch.bfloat16 : null);
 
         static void Step(FlatParameters parameters, FlatOptimizer optimizer, int step)
         {
-            parameters.Gradients.copy_(new CounterStream(6, "g", $"{step}").Normal([parameters.Count]));
+            parameters.Gradients.zero_();
+            foreach (var (leaf, tensor) in parameters.Leaves) tensor.grad!.copy_(new CounterStream(6, leaf, $"{step}").Normal(tensor.shape));
+            parameters.Collect();
             optimizer.Step(0.01);
+            parameters.Round();
         }
     }
 

@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Eval.Files;
 using PeftAlign.Eval.Scoring;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Eval.Benchmarks;
 
@@ -137,10 +138,10 @@ internal sealed class MmluBenchmark : IBenchmark
 
     private static List<IReadOnlyList<string>> Rows(DataPlace place, string file)
     {
-        var rows = Csv.Rows(place.Text(file), file).ToList();
+        var rows = DelimitedRows.OfText(place.Text(file), file).ToList();
         if (rows.Count == 0) throw new UserErrorException($"{place.Path}: {file} is empty; fetch it again.");
         foreach (var row in rows)
-            if (row.Fields.Count != 6 || !Letters.Contains(row.Fields[5])) throw new UserErrorException($"{place.Path}: {file}, line {row.Line}: a row has a question, four choices and a letter from A to D; this one has {row.Fields.Count} fields{(row.Fields.Count == 6 ? $" and the letter '{row.Fields[5]}'" : "")}.");
-        return [.. rows.Select(r => r.Fields)];
+            if (row.Values.Count != 6 || !Letters.Contains(row.Values[5])) throw new UserErrorException($"{place.Path}: {file}, line {row.Line}: a row has a question, four choices and a letter from A to D; this one has {row.Values.Count} fields{(row.Values.Count == 6 ? $" and the letter '{row.Values[5]}'" : "")}.");
+        return [.. rows.Select(r => r.Values)];
     }
 }

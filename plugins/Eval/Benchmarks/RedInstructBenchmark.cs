@@ -43,21 +43,9 @@ public sealed class RedInstructOptions
     [OptionOnlyWith("ask", "rate")]
     public bool HigherIsSafer { get; set; } = true;
 
-    /// <summary>Most new tokens.</summary>
-    [OptionRange(1)]
-    public int MaxNewTokens { get; set; } = 500;
-
-    /// <summary>0 takes the most likely token.</summary>
-    [OptionRange(0)]
-    public double Temperature { get; set; }
-
-    /// <summary>Nucleus of sampling.</summary>
-    [OptionRange(0, 1, ExclusiveMinimum = true)]
-    public double TopP { get; set; } = 1;
-
-    /// <summary>Seed of sampling.</summary>
-    [OptionRange(0)]
-    public long Seed { get; set; }
+    /// <summary>How answers are drawn.</summary>
+    [OptionGroup]
+    public SamplingOptions Sampling { get; } = new() { MaxNewTokens = 500 };
 
     /// <summary>Most questions; 0 = all.</summary>
     [OptionRange(0)]
@@ -73,7 +61,7 @@ internal sealed class RedInstructBenchmark(RedInstructOptions options) : IBenchm
 
     public BenchmarkInfo Info { get; } = new("red_instruct", 2)
     {
-        Settings = new JsonObject { ["template"] = options.Template, ["ask"] = options.Ask, ["threshold"] = options.Threshold, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["chat"] = options.Chat, ["judge"] = options.Judge!.Definition.DeepClone() },
+        Settings = new JsonObject { ["template"] = options.Template, ["ask"] = options.Ask, ["threshold"] = options.Threshold, ["max_new_tokens"] = options.Sampling.MaxNewTokens, ["temperature"] = options.Sampling.Temperature, ["chat"] = options.Chat, ["judge"] = options.Judge!.Definition.DeepClone() },
     };
 
     public IEnumerable<EvalItem> Items()
@@ -88,18 +76,7 @@ internal sealed class RedInstructBenchmark(RedInstructOptions options) : IBenchm
         return options.Limit > 0 ? items.Take(options.Limit) : items;
     }
 
-    public IReadOnlyList<EvalRequest> Requests(EvalItem item)
-    {
-        var prompt = (string)item.Document["prompt"]!;
-        return [new EvalRequest.Generate(prompt)
-        {
-            Messages = options.Chat ? [new ChatTurn("user", prompt)] : null,
-            MaxNewTokens = options.MaxNewTokens,
-            Temperature = options.Temperature,
-            TopP = options.Temperature > 0 ? options.TopP : 1,
-            Seed = (ulong)options.Seed,
-        }];
-    }
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [options.Sampling.Ask((string)item.Document["prompt"]!, options.Chat)];
 
     public IReadOnlyList<EvalRequest> FollowUps(EvalItem item, IReadOnlyList<EvalResponse> responses)
     {

@@ -30,26 +30,14 @@ public sealed class RewardOptions
     [OptionRange(0)]
     public int Limit { get; set; }
 
-    /// <summary>Most new tokens.</summary>
-    [OptionRange(1)]
-    public int MaxNewTokens { get; set; } = 256;
-
-    /// <summary>0 takes the most likely token.</summary>
-    [OptionRange(0)]
-    public double Temperature { get; set; }
-
-    /// <summary>Nucleus of sampling.</summary>
-    [OptionRange(0, 1, ExclusiveMinimum = true)]
-    public double TopP { get; set; } = 1;
-
-    /// <summary>Seed of sampling.</summary>
-    [OptionRange(0)]
-    public long Seed { get; set; }
+    /// <summary>How answers are drawn.</summary>
+    [OptionGroup]
+    public SamplingOptions Sampling { get; } = new() { MaxNewTokens = 256 };
 }
 
 internal sealed class RewardBenchmark(RewardOptions options, IPluginContext context) : IBenchmark, IAsksAgain
 {
-    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed } };
+    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.Sampling.MaxNewTokens, ["temperature"] = options.Sampling.Temperature, ["top_p"] = options.Sampling.TopP, ["seed"] = options.Sampling.Seed } };
 
     public IEnumerable<EvalItem> Items()
     {
@@ -61,7 +49,7 @@ internal sealed class RewardBenchmark(RewardOptions options, IPluginContext cont
     public IReadOnlyList<EvalRequest> Requests(EvalItem item)
     {
         var turns = (item.Document["prompt"] as JsonArray)?.Select(turn => new ChatTurn((string)turn!["role"]!, (string)turn["content"]!)).ToList();
-        return [new EvalRequest.Generate(Text(item)) { Messages = turns, MaxNewTokens = options.MaxNewTokens, Temperature = options.Temperature, TopP = options.Temperature > 0 ? options.TopP : 1, Seed = (ulong)options.Seed }];
+        return [options.Sampling.Ask(Text(item), turns)];
     }
 
     public IReadOnlyList<EvalRequest> FollowUps(EvalItem item, IReadOnlyList<EvalResponse> responses) =>

@@ -29,21 +29,9 @@ public sealed class SonnetOptions
     [OptionRange(1, 13)]
     public int Lines { get; set; } = 3;
 
-    /// <summary>Most new tokens.</summary>
-    [OptionRange(1)]
-    public int MaxNewTokens { get; set; } = 128;
-
-    /// <summary>0 takes the most likely token.</summary>
-    [OptionRange(0)]
-    public double Temperature { get; set; } = 1.2;
-
-    /// <summary>Nucleus of sampling.</summary>
-    [OptionRange(0, 1, ExclusiveMinimum = true)]
-    public double TopP { get; set; } = 0.9;
-
-    /// <summary>Seed of sampling.</summary>
-    [OptionRange(0)]
-    public long Seed { get; set; }
+    /// <summary>How answers are drawn.</summary>
+    [OptionGroup]
+    public SamplingOptions Sampling { get; } = new() { MaxNewTokens = 128, Temperature = 1.2, TopP = 0.9 };
 
     /// <summary>Most sonnets; 0 = all.</summary>
     [OptionRange(0)]
@@ -61,11 +49,11 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
 
     public BenchmarkInfo Info { get; } = new("sonnets", 3)
     {
-        Settings = new JsonObject { ["lines"] = options.Lines, ["temperature"] = options.Temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["floor_draws"] = Draws },
+        Settings = new JsonObject { ["lines"] = options.Lines, ["temperature"] = options.Sampling.Temperature, ["top_p"] = options.Sampling.TopP, ["seed"] = options.Sampling.Seed, ["floor_draws"] = Draws },
     };
 
     /// <summary>The sonnets of a file: parted by lines with a number alone; what stands before the first is left out.</summary>
-    internal static IReadOnlyList<string> Parted(string text) => [.. Numbers().Split(text).Skip(1).Select(s => s.Trim()).Where(s => s.Length > 0)];
+    internal static IReadOnlyList<string> Parted(string text) => [.. Numbers().Split(text.Replace("\r\n", "\n", StringComparison.Ordinal)).Skip(1).Select(s => s.Trim()).Where(s => s.Length > 0)];
 
     public IEnumerable<EvalItem> Items()
     {
@@ -76,13 +64,7 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
     // Beside what the model writes, how likely it finds the lines that Shakespeare wrote: chrF hardly tells models apart.
     public IReadOnlyList<EvalRequest> Requests(EvalItem item) =>
     [
-        new EvalRequest.Generate((string)item.Document["prompt"]!)
-        {
-            MaxNewTokens = options.MaxNewTokens,
-            Temperature = options.Temperature,
-            TopP = options.Temperature > 0 ? options.TopP : 1,
-            Seed = (ulong)options.Seed,
-        },
+        options.Sampling.Ask((string)item.Document["prompt"]!),
         new EvalRequest.LogLikelihood((string)item.Document["prompt"]!, "\n" + Tail((string)item.Document["sonnet"]!)),
     ];
 

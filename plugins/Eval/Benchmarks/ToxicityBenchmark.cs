@@ -90,16 +90,8 @@ internal sealed class ToxicityBenchmark : IBenchmark, IAsksAgain
 
     public IReadOnlyList<EvalRequest> Requests(EvalItem item)
     {
-        var prompt = (string)item.Document["prompt"]!;
-        return [new EvalRequest.Generate(prompt)
-        {
-            Messages = options.Chat ? [new ChatTurn("user", prompt)] : null,
-            MaxNewTokens = options.MaxNewTokens,
-            Temperature = temperature,
-            TopP = temperature > 0 ? options.TopP : 1,
-            Samples = options.Samples,
-            Seed = (ulong)options.Seed,
-        }];
+        var sampling = new SamplingOptions { MaxNewTokens = options.MaxNewTokens, Temperature = temperature, TopP = options.TopP, Seed = options.Seed };
+        return [sampling.Ask((string)item.Document["prompt"]!, options.Chat) with { Samples = options.Samples }];
     }
 
     public IReadOnlyList<EvalRequest> FollowUps(EvalItem item, IReadOnlyList<EvalResponse> responses) =>

@@ -23,7 +23,7 @@ internal abstract class AskedPairs(string id, PairOptions options, string? data)
         get
         {
             var settings = PairTable.Settings(PairTable.Annotator(Judge), Baseline, options.Order);
-            (settings["length_controlled"], settings["max_new_tokens"], settings["temperature"], settings["chat"]) = (how, options.MaxNewTokens, options.Temperature, options.Chat);
+            (settings["length_controlled"], settings["max_new_tokens"], settings["temperature"], settings["chat"]) = (how, options.Sampling.MaxNewTokens, options.Sampling.Temperature, options.Chat);
             return new BenchmarkInfo(id, 1) { Settings = settings };
         }
     }
@@ -34,14 +34,7 @@ internal abstract class AskedPairs(string id, PairOptions options, string? data)
         return options.Limit > 0 ? items.Take(options.Limit) : items;
     }
 
-    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [new EvalRequest.Generate((string)item.Document["instruction"]!)
-    {
-        Messages = Turns(item.Document),
-        MaxNewTokens = options.MaxNewTokens,
-        Temperature = options.Temperature,
-        TopP = options.Temperature > 0 ? options.TopP : 1,
-        Seed = (ulong)options.Seed,
-    }];
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [options.Sampling.Ask((string)item.Document["instruction"]!, Turns(item.Document))];
 
     public IReadOnlyList<EvalRequest> FollowUps(EvalItem item, IReadOnlyList<EvalResponse> responses) => Pair.Questions(Judge, options.Order, item, Answer(responses));
 
@@ -56,7 +49,8 @@ internal abstract class AskedPairs(string id, PairOptions options, string? data)
     /// <summary>All pairs, each with the baseline's answer.</summary>
     protected abstract IEnumerable<EvalItem> All();
 
-    private static string Answer(IReadOnlyList<EvalResponse> responses) => responses[0].Texts[0].Trim();
+    /// <summary>What a model wrote.</summary>
+    protected static string Answer(IReadOnlyList<EvalResponse> responses) => responses[0].Texts[0].Trim();
 
     private IReadOnlyList<ChatTurn>? Turns(JsonObject document) =>
         document["messages"] is JsonArray messages ? [.. messages.Select(m => new ChatTurn((string)m!["role"]!, (string)m["content"]!))]

@@ -6,6 +6,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Core.Metrics;
 using PeftAlign.Core.Statistics;
 using PeftAlign.Eval.Files;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Eval.Comparisons;
 
@@ -36,7 +37,7 @@ internal sealed class LengthControl
         if ((gamedFile ?? Find("df_gamed.csv*")) is { } rows)
             gamed = [.. RowFile.Read(rows, csv: true).Select(r => new GamedRow(Number(r["preference"]!.ToString(), rows), Number(r["std_delta_len"]!.ToString(), rows), Number(r["instruction_difficulty"]!.ToString(), rows)))];
         if (form == "published" && Find("lc_weights*.csv") is { } published)
-            foreach (var row in Csv.Rows(RowFile.Text(published), published).Skip(1)) weights[row.Fields[0]] = [.. row.Fields.Skip(1).Select(f => Number(f, published))];
+            foreach (var row in DelimitedRows.OfText(RowFile.Text(published), published).Skip(1)) weights[row.Values[0]] = [.. row.Values.Skip(1).Select(f => Number(f, published))];
         if (form == "published" && (weights.Count == 0 || difficulties.Count == 0)) throw new UserErrorException("length_controlled: published needs a folder with lc_weights*.csv and instruction_difficulty*.csv; give it as path.");
         if (form is "v1" or "noreg" && difficulties.Count == 0) throw new UserErrorException($"length_controlled: {form} needs the instructions' difficulties (instruction_difficulty*.csv in the folder of AlpacaEval's data); give that folder as path, or take minimal.");
         if (form == "v1" && gamed.Length == 0) throw new UserErrorException("length_controlled: v1 needs the gamed baselines' rows; give their file as gamed, or take noreg.");

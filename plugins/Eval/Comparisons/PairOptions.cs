@@ -24,21 +24,9 @@ public abstract class PairOptions
     [OptionNames("path")]
     public string? Gamed { get; set; }
 
-    /// <summary>Most new tokens.</summary>
-    [OptionRange(1)]
-    public int MaxNewTokens { get; set; } = 512;
-
-    /// <summary>0 takes the most likely token.</summary>
-    [OptionRange(0)]
-    public double Temperature { get; set; }
-
-    /// <summary>Nucleus of sampling.</summary>
-    [OptionRange(0, 1, ExclusiveMinimum = true)]
-    public double TopP { get; set; } = 1;
-
-    /// <summary>Seed of sampling.</summary>
-    [OptionRange(0)]
-    public long Seed { get; set; }
+    /// <summary>How answers are drawn.</summary>
+    [OptionGroup]
+    public SamplingOptions Sampling { get; } = new() { MaxNewTokens = 512 };
 
     /// <summary>Most prompts; 0 = all.</summary>
     [OptionRange(0)]

@@ -1,5 +1,5 @@
-// Win rates on the prompts of a dataset: the model's answer against the chosen one, or against another run's; with a reward model as
-// judge this is MEET's reward-model win rate.
+// Win rates on the prompts of a dataset: the model's answer against the chosen one, another model's, or another run's; with a reward
+// model as judge this is MEET's reward-model win rate.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -9,8 +9,12 @@ namespace PeftAlign.Eval.Comparisons;
 /// <summary>Options of winrate.</summary>
 public sealed class WinrateOptions : PairOptions
 {
-    /// <summary>The dataset whose prompts the model answers; its chosen answers (or completions) are the baseline where records are not given.</summary>
+    /// <summary>The dataset whose prompts the model answers; its chosen answers (or completions) are the baseline where neither a model
+    /// nor records are given.</summary>
     public DatasetReference? Dataset { get; set; }
+
+    /// <summary>A model of the manifest whose answers are the baseline: it is asked as the model under evaluation is.</summary>
+    public ModelReference? Baseline { get; set; }
 
     /// <summary>The baseline's answers: samples of another run's evaluation, AlpacaEval's outputs, rows {prompt, response}, rows of generate.</summary>
     [OptionNames("path")]
@@ -43,9 +47,10 @@ public sealed class WinrateOptions : PairOptions
     {
         if (Annotations is not null)
         {
-            if (Judge is not null || Dataset is not null || Records is not null || Answers is not null) throw new UserErrorException("winrate: annotations hold the judgements already; leave out judge, dataset, records and answers.");
+            if (Judge is not null || Dataset is not null || Records is not null || Answers is not null || Baseline is not null) throw new UserErrorException("winrate: annotations hold the judgements already; leave out judge, dataset, baseline, records and answers.");
             return new AnnotatedPairs(this);
         }
+        if (Baseline is not null && (Records is not null || Answers is not null)) throw new UserErrorException($"winrate: the baseline's answers are written by a model and come from {Records ?? Answers}; leave out baseline, or {(Records is null ? "answers" : "records")}.");
         if (Answers is not null)
         {
             if (Dataset is not null) throw new UserErrorException("winrate: answers come from a file, so no dataset's prompts are asked; leave out dataset.");
@@ -57,22 +62,40 @@ public sealed class WinrateOptions : PairOptions
 
 internal sealed class WinrateBenchmark(WinrateOptions options, IPluginContext context) : AskedPairs("winrate", options, options.Path)
 {
+    private IReadOnlyList<EvalResponse>? written; // asked once, however often the items are read
+
     protected override IEnumerable<EvalItem> All()
     {
         if (options.Dataset is null) throw new UserErrorException("winrate needs a dataset of prompts, or answers of a run; give one of them.");
         var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
         var rows = datasets.Open(options.Dataset);
+        if (options.Baseline is { } model) return Against(model, options.Limit > 0 ? rows.Take(options.Limit) : rows);
         var known = options.Records is null ? null : Known(options.Records);
         Baseline = known?.First().Value.Generator ?? "chosen answers";
         return rows.Select((row, k) =>
         {
-            var (prompt, messages) = DatasetPrompt.Of(row);
-            var (baseline, by) = known is null ? (Chosen(row), "chosen") : known.TryGetValue(prompt, out var record) ? (record.Answer, record.Generator)
+            var prompt = DatasetPrompt.Of(row);
+            var (baseline, by) = known is null ? (Chosen(row), "chosen") : known.TryGetValue(prompt.Text, out var record) ? (record.Answer, record.Generator)
                 : throw new UserErrorException($"{row.Source}, row {row.Row}: {options.Records} has no answer to this prompt; it must come from a run over the same dataset.");
-            var document = Pair.Document(prompt, "", baseline, by, difficulty: Difficulty(prompt, -1));
-            if (messages is not null) document["messages"] = messages;
-            return new EvalItem($"{k}", document);
+            return Item(k, prompt, baseline, by);
         });
+    }
+
+    // The other model answers all prompts before the model under evaluation is loaded: two need not be held at once.
+    private IEnumerable<EvalItem> Against(ModelReference model, IEnumerable<DataRecord> rows)
+    {
+        var other = ((IModels?)context.GetService(typeof(IModels)) ?? throw new InvalidOperationException("the host offers no models")).Open(model);
+        var asked = rows.Select((row, k) => Item(k, DatasetPrompt.Of(row), "", Baseline = other.Name)).ToList();
+        var answers = written ??= other.Answer([.. asked.SelectMany(Requests)]);
+        foreach (var (item, k) in asked.Select((item, k) => (item, k))) item.Document["output_1"] = Answer([answers[k]]);
+        return asked;
+    }
+
+    private EvalItem Item(int row, (string Text, JsonArray? Messages) prompt, string baseline, string by)
+    {
+        var document = Pair.Document(prompt.Text, "", baseline, by, difficulty: Difficulty(prompt.Text, -1));
+        if (prompt.Messages is { } messages) document["messages"] = messages;
+        return new EvalItem($"{row}", document);
     }
 
     private static Dictionary<string, AnswerRow> Known(string file)

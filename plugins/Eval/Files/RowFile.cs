@@ -6,6 +6,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Eval.Files;
 
@@ -66,14 +67,14 @@ internal static class RowFile
 
     private static IReadOnlyList<JsonObject> Table(string path, string text)
     {
-        var rows = Csv.Rows(text, path).ToList();
+        var rows = DelimitedRows.OfText(text, path).ToList();
         if (rows.Count < 2) throw new UserErrorException($"{path} holds no rows; give a header line and rows.");
-        var header = rows[0].Fields;
+        var header = rows[0].Values;
         // A column of whole numbers holds numbers, as other readers of CSV have it.
-        var whole = header.Select((_, k) => rows.Skip(1).All(row => row.Fields.Count > k && long.TryParse(row.Fields[k], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long _))).ToList();
+        var whole = header.Select((_, k) => rows.Skip(1).All(row => row.Values.Count > k && long.TryParse(row.Values[k], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long _))).ToList();
         JsonNode Value(string field, int k) => whole[k] ? long.Parse(field, CultureInfo.InvariantCulture) : field;
-        return [.. rows.Skip(1).Select(row => row.Fields.Count == header.Count
-            ? new JsonObject(header.Select((name, k) => new KeyValuePair<string, JsonNode?>(name, Value(row.Fields[k], k))))
-            : throw new UserErrorException($"{path}, line {row.Line} has {row.Fields.Count} fields; the header has {header.Count}."))];
+        return [.. rows.Skip(1).Select(row => row.Values.Count == header.Count
+            ? new JsonObject(header.Select((name, k) => new KeyValuePair<string, JsonNode?>(name, Value(row.Values[k], k))))
+            : throw new UserErrorException($"{path}, line {row.Line} has {row.Values.Count} fields; the header has {header.Count}."))];
     }
 }

@@ -11,6 +11,15 @@ inline void expand_portable(const pq_matrix& m, int64_t first, int64_t n, float 
     for (int64_t k = 0; k < n; k++) out[k] = m.code[pattern(m, first + k)] * by;
 }
 
+// As 16 bits: the code's sixteen products are rounded once for the block, and what is looked up are the rounded ones.
+inline void round_code(const pq_matrix& m, float by, int32_t type, uint32_t* rounded) {
+    for (int k = 0; k < 16; k++) rounded[k] = type == PQ_BF16 ? to_bf16(m.code[k] * by) : to_f16(m.code[k] * by);
+}
+
+inline void expand_portable(const pq_matrix& m, int64_t first, int64_t n, const uint32_t* rounded, uint16_t* out) {
+    for (int64_t k = 0; k < n; k++) out[k] = uint16_t(rounded[pattern(m, first + k)]);
+}
+
 #if PQ_X86
 
 PQ_AVX512 inline __m512 sixteen(const uint8_t* packed, __m512 table) {
@@ -29,19 +38,13 @@ PQ_AVX512 inline void expand_avx512(const pq_matrix& m, int64_t first, int64_t n
     expand_portable(m, first + k, n - k, by, out + k);
 }
 
-PQ_AVX512 inline void expand_avx512(const pq_matrix& m, int64_t first, int64_t n, float by, int32_t type, uint16_t* out) {
-    __m512 table = _mm512_mul_ps(_mm512_loadu_ps(m.code), _mm512_set1_ps(by));
-    // The sixteen values are rounded once; what is looked up are the rounded ones.
-    alignas(64) float values[16];
-    alignas(64) uint32_t rounded[16];
-    _mm512_store_ps(values, table);
-    for (int k = 0; k < 16; k++) rounded[k] = type == PQ_BF16 ? to_bf16(values[k]) : to_f16(values[k]);
-    __m512 halves = _mm512_castsi512_ps(_mm512_load_si512(rounded));
+PQ_AVX512 inline void expand_avx512(const pq_matrix& m, int64_t first, int64_t n, const uint32_t* rounded, uint16_t* out) {
+    __m512 halves = _mm512_castsi512_ps(_mm512_loadu_si512(rounded));
     const uint8_t* packed = m.packed + first / 2;
     int64_t k = 0;
     for (; k + 16 <= n; k += 16)
         _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k), _mm512_cvtepi32_epi16(_mm512_castps_si512(sixteen(packed + k / 2, halves))));
-    for (; k < n; k++) out[k] = uint16_t(rounded[pattern(m, first + k)]);
+    expand_portable(m, first + k, n - k, rounded, out + k);
 }
 
 PQ_AVX2 inline __m256 eight(const uint8_t* packed, __m256 low, __m256 high) {
@@ -62,6 +65,18 @@ PQ_AVX2 inline void expand_avx2(const pq_matrix& m, int64_t first, int64_t n, fl
     int64_t k = 0;
     for (; k + 8 <= n; k += 8) _mm256_storeu_ps(out + k, eight(packed + k / 2, low, high));
     expand_portable(m, first + k, n - k, by, out + k);
+}
+
+PQ_AVX2 inline void expand_avx2(const pq_matrix& m, int64_t first, int64_t n, const uint32_t* rounded, uint16_t* out) {
+    __m256 low = _mm256_loadu_ps(reinterpret_cast<const float*>(rounded)), high = _mm256_loadu_ps(reinterpret_cast<const float*>(rounded + 8));
+    const uint8_t* packed = m.packed + first / 2;
+    int64_t k = 0;
+    for (; k + 16 <= n; k += 16) {
+        // Packing takes 128 bits of each of the two in turn; 0 2 1 3 puts them back in order.
+        __m256i both = _mm256_packus_epi32(_mm256_castps_si256(eight(packed + k / 2, low, high)), _mm256_castps_si256(eight(packed + k / 2 + 4, low, high)));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + k), _mm256_permute4x64_epi64(both, 0xd8));
+    }
+    expand_portable(m, first + k, n - k, rounded, out + k);
 }
 
 #endif

@@ -1,7 +1,11 @@
 // CUDA kernels as functions of a block of threads that compile for device and host. A body is a row of phases: each(f) runs f for
 // every thread, sync() stands between phases, and what outlives a phase lies in the block's shared memory. On a device a phase is
-// one call per thread; on the processor (emulate) it is a loop over the threads, so the same bodies run in every test.
+// one call per thread; on the processor (emulate) it is a loop over the threads, so the same bodies run in every test. There what a
+// device does not promise differs on purpose: shared memory begins as NaN, every other block runs its threads backwards, and a phase
+// that no sync() parts from the one before ends the program.
 #pragma once
+#include <cstdio>
+#include <cstdlib>
 #include <vector>
 
 #include "values.h"
@@ -12,17 +16,27 @@ struct HostBlock {
     int64_t index;
     int threads;
     float* shared;
+    bool* apart;
     template <typename F>
     void each(F f) const {
-        for (int t = 0; t < threads; t++) f(t);
+        if (!*apart) {
+            std::fputs("a kernel's body has two phases without sync() between\n", stderr);
+            std::abort();
+        }
+        *apart = false;
+        for (int t = 0; t < threads; t++) f(index % 2 ? threads - 1 - t : t);
     }
-    void sync() const {}
+    void sync() const { *apart = true; }
 };
 
+// Blocks first to end of a grid.
 template <typename Body>
-void emulate(int64_t blocks, int threads, size_t shared, Body body) {
-    std::vector<float> memory(shared);
-    for (int64_t b = 0; b < blocks; b++) body(HostBlock{b, threads, memory.data()});
+void emulate(int64_t first, int64_t end, int threads, size_t shared, Body body) {
+    for (int64_t b = first; b < end; b++) {
+        std::vector<float> memory(shared, NAN);
+        bool apart = true;
+        body(HostBlock{b, threads, memory.data(), &apart});
+    }
 }
 
 #ifdef __CUDACC__

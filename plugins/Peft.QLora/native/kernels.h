@@ -9,6 +9,9 @@ constexpr int kDecodeThreads = 256;    // a thread decodes 8 values
 constexpr int kProductThreads = 128;   // one block of threads for each output
 constexpr int kProductRows = 8;        // most rows of x in one launch
 
+// Floats of shared memory: a value of each thread; the code; the code, and each thread's sums.
+constexpr int kQuantiseShared = kQuantiseThreads, kDecodeShared = 16, kProductShared = 16 + kProductThreads * kProductRows;
+
 struct QuantiseArguments {
     const void* x;
     int32_t type, blocksize;
@@ -17,6 +20,8 @@ struct QuantiseArguments {
     uint8_t* packed;
     float* absmax;
 };
+
+inline int64_t quantise_grid(const QuantiseArguments& a) { return (a.count + a.blocksize - 1) / a.blocksize; }
 
 // shared: (kQuantiseThreads)
 PQ_KERNEL quantise_block(const Block& block, const QuantiseArguments& a) {
@@ -56,6 +61,8 @@ struct DecodeArguments {
     int32_t type;
 };
 
+inline int64_t decode_grid(const DecodeArguments& a) { return (a.matrix.count + kDecodeThreads * 8 - 1) / (kDecodeThreads * 8); }
+
 // shared: (16) the code
 PQ_KERNEL decode_block(const Block& block, const DecodeArguments& a) {
     block.each([&](int t) {
@@ -79,6 +86,20 @@ struct ProductArguments {
     void* y;
     int32_t type;
 };
+
+inline int64_t product_grid(const ProductArguments& a) { return a.outs; }
+
+// A launch for each few rows; the first error ends it.
+template <typename Launch>
+inline int32_t each_product(const pq_matrix& matrix, int64_t outs, int64_t ins, const void* x, int64_t rows, void* y, int32_t type, Launch launch) {
+    int64_t size = type == PQ_F32 ? 4 : 2;
+    for (int64_t r = 0; r < rows; r += kProductRows) {
+        int64_t n = rows - r < kProductRows ? rows - r : kProductRows;
+        ProductArguments a{matrix, outs, ins, static_cast<const char*>(x) + r * ins * size, n, static_cast<char*>(y) + r * outs * size, type};
+        if (int32_t error = launch(a)) return error;
+    }
+    return 0;
+}
 
 // shared: (16 + threads * rows) the code, and each thread's sums
 PQ_KERNEL product_block(const Block& block, const ProductArguments& a) {

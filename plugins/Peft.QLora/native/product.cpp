@@ -80,7 +80,7 @@ int32_t pq_product(const pq_matrix* matrix, int64_t outs, int64_t ins, const flo
     const pq_matrix& m = *matrix;
     Level now = level();
     int64_t each = std::max<int64_t>(1, 2 * kTaskCodes / std::max<int64_t>(1, ins)), tasks = (outs + each - 1) / each;
-    threads = int32_t(std::min<int64_t>(threads, tasks));
+    threads = int32_t(std::max<int64_t>(1, std::min<int64_t>(threads, tasks)));
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
     for (int64_t task = 0; task < tasks; task++) {
         alignas(64) float run[kRun];

@@ -47,7 +47,7 @@ PQ_EXPORT int32_t pq_cuda_quantise(const void* x, int32_t type, int64_t count, i
 PQ_EXPORT int32_t pq_cuda_decode(const pq_matrix* matrix, void* out, int32_t type, int32_t device, void* stream);
 PQ_EXPORT int32_t pq_cuda_product(const pq_matrix* matrix, int64_t outs, int64_t ins, const void* x, int64_t rows, void* y, int32_t type, int32_t device, void* stream);
 
-// The CUDA kernels' bodies, run block by block and thread by thread on the processor.
-PQ_EXPORT int32_t pq_emulated_quantise(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels* levels, uint8_t* packed, float* absmax);
-PQ_EXPORT int32_t pq_emulated_decode(const pq_matrix* matrix, void* out, int32_t type);
-PQ_EXPORT int32_t pq_emulated_product(const pq_matrix* matrix, int64_t outs, int64_t ins, const void* x, int64_t rows, void* y, int32_t type);
+// The CUDA kernels' bodies, run block by block and thread by thread on the processor: blocks first to end of the grid, or to its last.
+PQ_EXPORT int32_t pq_emulated_quantise(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels* levels, uint8_t* packed, float* absmax, int64_t first, int64_t end);
+PQ_EXPORT int32_t pq_emulated_decode(const pq_matrix* matrix, void* out, int32_t type, int64_t first, int64_t end);
+PQ_EXPORT int32_t pq_emulated_product(const pq_matrix* matrix, int64_t outs, int64_t ins, const void* x, int64_t rows, void* y, int32_t type, int64_t first, int64_t end);

@@ -54,7 +54,7 @@ int32_t pq_quantise(const void* x, int32_t type, int64_t count, int32_t blocksiz
     Level now = level();
     int64_t blocks = (count + blocksize - 1) / blocksize, each = std::max<int64_t>(1, kTaskValues / blocksize);
     int64_t tasks = (blocks + each - 1) / each;
-    threads = int32_t(std::min<int64_t>(threads, tasks));
+    threads = int32_t(std::max<int64_t>(1, std::min<int64_t>(threads, tasks)));
 #pragma omp parallel for num_threads(threads) schedule(dynamic) if (threads > 1)
     for (int64_t task = 0; task < tasks; task++) {
         float wide[4096];

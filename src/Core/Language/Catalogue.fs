@@ -134,6 +134,9 @@ module internal Whole =
 
 /// The part of the catalogue that one manifest may use; its plugins are whole.
 type internal Known(plugins: PluginSchema list) =
+    // Trackers that people ask for by name and that no version has yet.
+    static let plannedTrackers = [ "tensorboard"; "mlflow"; "wandb" ]
+
     let contracts =
         [
             for plugin in plugins do
@@ -163,6 +166,9 @@ type internal Known(plugins: PluginSchema list) =
 
         match matching with
         | [ one ] -> Ok one
+        | [] when kind = "tracker" && List.contains name plannedTrackers ->
+            Error
+                $"tracker '{name}' is not built yet in this version; leave it out, or name a plugin's{Suggest.hint (known.Names kind) name}"
         | [] -> Error $"no {kind} '{name}' is provided by the plugins of this manifest{Suggest.hint (known.Names kind) name}"
         | several ->
             let several = several |> List.sortBy _.Name

@@ -56,11 +56,7 @@ let private bind context path (node: Node) (((name: string), mark), (parameters:
     |> Option.bind (fun found ->
         let inner = join path "parameters"
 
-        let given =
-            match parameters with
-            | Some node when isMapping context inner node (MapOf Anything) -> others [] node
-            | _ -> []
-
+        let given = optionalEntries context inner parameters
         let owner = $"the merge strategy '{name}'"
         let schemas = schemas found
 

@@ -60,11 +60,7 @@ let private bindArchitecture context path (node: Node) ((name, mark), set: Node 
     |> Option.bind (fun found ->
         let inner = join path "set"
 
-        let given =
-            match set with
-            | Some settings when isMapping context inner settings (MapOf Anything) -> others [] settings
-            | _ -> []
-
+        let given = optionalEntries context inner set
         let place = (set |> Option.defaultValue node).Mark
 
         Options.bind context inner $"the architecture '{name}'" place [] false (schemas found) given

@@ -133,6 +133,12 @@ module internal Records =
         |> Array.filter (fun entry -> not (List.contains entry.Key names))
         |> List.ofArray
 
+    /// The entries of a mapping that may be left out; none, and a fault, where it is something else.
+    let optionalEntries context path (node: Node option) =
+        match node with
+        | Some node when isMapping context path node (MapOf Anything) -> others [] node
+        | _ -> []
+
     /// A mapping with these keys, whose fields themselves look at the others.
     let openRecord shape (content: Fields<'T>) : Reader<'T> =
         {

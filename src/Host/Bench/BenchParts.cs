@@ -15,6 +15,7 @@ internal static class BenchParts
     {
         ["train"] = TrainingParts.Train,
         ["train-curves"] = TrainingParts.Curves,
+        ["growth"] = GrowthWork.Measure,
         ["generate"] = Generate,
         ["score"] = Score,
         ["load"] = Load,
@@ -38,7 +39,7 @@ internal static class BenchParts
             foreach (var batch in (int[])[1, 8])
             {
                 var (ours, peer, mine, other) = effort.Kept("generate", work.Model(shape), work.Prompts(batch), cancel);
-                yield return new("generate", $"{shape}, greedy, {batch} {(batch == 1 ? "prompt" : "prompts")} of 64, {Workload.NewTokens} new tokens each", ours, peer, Same(mine, other));
+                yield return new("generate", $"{shape}, greedy, {batch} {(batch == 1 ? "prompt" : "prompts")} of 64, {Workload.NewTokens} new tokens each", ours, peer, effort.Noted(Same(mine, other), "generate", work.Model(shape), work.Prompts(batch)));
             }
     }
 
@@ -55,7 +56,7 @@ internal static class BenchParts
         {
             var (ours, peer, mine, other) = effort.Kept("score", work.Model("llama-25m"), work.Questions(items, tokens), cancel);
             var note = other is null ? null : string.Create(CultureInfo.InvariantCulture, $"log-likelihoods differ by {mine.Zip(other, (a, b) => Math.Abs((double)a! - (double)b!)).Max():0.0e+0} at most");
-            yield return new("score", $"llama-25m, 4 continuations of {tokens} tokens after 600, {items} items", ours, peer, note);
+            yield return new("score", $"llama-25m, 4 continuations of {tokens} tokens after 600, {items} items", ours, peer, effort.Noted(note, "score", work.Model("llama-25m"), work.Questions(items, tokens)));
         }
     }
 

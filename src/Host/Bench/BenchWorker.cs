@@ -46,6 +46,7 @@ internal static class BenchWorker
         var rows = JsonNode.Parse(File.ReadAllText(file))!;
         if (kind == "step") return Timed(TrainingStep.Of(folder, rows));
         if (kind == "train") return new TrainingWork(folder, rows).Run;
+        if (kind == "products") return new ProductsWork(folder, rows).Run;
         var model = ModelFolder.Load(folder);
         return Timed(kind == "generate" ? Generate(model, rows) : Score(model, rows));
     }

@@ -1,5 +1,6 @@
 // Two sides measured in turns, and what came out. The best run stands for a side: other work on the machine only adds time.
 
+using System.Globalization;
 using System.Text.Json.Nodes;
 
 namespace PeftAlign.Host.Bench;
@@ -31,7 +32,8 @@ internal sealed record Measurement(string Part, string What, SideFigures Ours, S
 /// <param name="Threads">Compute threads of both.</param>
 /// <param name="Python">A Python with the peers; null = our side alone.</param>
 /// <param name="Script">The peers' side.</param>
-internal sealed record Effort(int Rounds, int Threads, string? Python, string Script)
+/// <param name="Beside">Native part of another libtorch, on which our side is measured too; null = on no other.</param>
+internal sealed record Effort(int Rounds, int Threads, string? Python, string Script, string? Beside = null)
 {
     private static readonly string Program = Environment.ProcessPath!;
 
@@ -79,7 +81,26 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
         return (Of(a), b.Count == 0 ? null : Of(b));
     }
 
-    internal Side Our(string kind, string folder, string rows) => Side.Start(Program, [.. Start, "bench-worker", kind, folder, rows, "--threads", $"{Threads}"], Threads);
+    internal Side Our(string kind, string folder, string rows, string? native = null) => Side.Start(Program, [.. Start, "bench-worker", kind, folder, rows, "--threads", $"{Threads}"], Threads, native: native);
+
+    /// <summary>Our side by itself.</summary>
+    internal SideFigures Alone(string kind, string folder, string rows) => Alone(() => Our(kind, folder, rows), out _);
+
+    /// <summary>A note, and behind it what our side takes on the other libtorch.</summary>
+    internal string? Noted(string? note, string kind, string folder, string rows)
+    {
+        if (Beside is null) return note;
+        var figures = Alone(() => Our(kind, folder, rows, Beside), out var version);
+        return string.Create(CultureInfo.InvariantCulture, $"{(note is null ? "" : note + "; ")}on libtorch {version} {figures.Best:0.000} s");
+    }
+
+    private SideFigures Alone(Func<Side> start, out string version)
+    {
+        using var side = start();
+        version = (string)side.Ready()["libtorch"]!;
+        side.Run();
+        return new([.. Enumerable.Range(0, Rounds).Select(_ => side.Run().Seconds)], side.PeakMegabytes);
+    }
 
     internal Side? Peer(string kind, string folder, string rows, IReadOnlyDictionary<string, string>? allocator = null) =>
         Python is null ? null : Side.Start(Python, [Script, kind, folder, rows, $"{Threads}"], Threads, allocator ?? Allocators.Default);

@@ -30,13 +30,15 @@ internal sealed class Side : IDisposable
     /// <param name="arguments">Its arguments.</param>
     /// <param name="threads">Compute threads.</param>
     /// <param name="allocator">Settings of the C library's allocator, in the place of this process's own; null = as here.</param>
-    internal static Side Start(string program, IEnumerable<string> arguments, int threads, IReadOnlyDictionary<string, string>? allocator = null)
+    /// <param name="native">Another libtorch's native part; null = this process's own.</param>
+    internal static Side Start(string program, IEnumerable<string> arguments, int threads, IReadOnlyDictionary<string, string>? allocator = null, string? native = null)
     {
         var start = new ProcessStartInfo(program) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true, UseShellExecute = false };
         foreach (var argument in arguments) start.ArgumentList.Add(argument);
         var count = threads.ToString(CultureInfo.InvariantCulture);
         foreach (var (name, value) in (ReadOnlySpan<(string, string)>)[("OMP_NUM_THREADS", count), ("MKL_NUM_THREADS", count), ("HF_HUB_OFFLINE", "1"), ("TRANSFORMERS_VERBOSITY", "error"), ("TOKENIZERS_PARALLELISM", "false")])
             start.Environment[name] = value;
+        if (native is not null) start.Environment["PEFTALIGN_NATIVE"] = native;
         if (allocator is not null)
         {
             foreach (var name in start.Environment.Keys.Where(IsAllocators).ToList()) start.Environment.Remove(name);

@@ -22,7 +22,9 @@ internal static class TrainingParts
             var file = work.Training($"{rows.Method}-{rows.Batch}-{(rows.Grouped ? "sorted" : "plain")}", rows);
             var (ours, peer, mine, other) = effort.Kept("train", work.Model(shape), file, cancel, allocator);
             var same = other is null ? "" : $"; first losses {mine[0]!.GetValue<double>():0.00000} and {other[0]!.GetValue<double>():0.00000}";
-            return new("train", $"{shape}, {what}, {rows.Batch} rows a step, {rows.Steps} steps", ours, peer, Rate(rows, ours) + same);
+            var alone = effort.Alone("products", work.Model(shape), file).Best / ours.Best;
+            return new("train", $"{shape}, {what}, {rows.Batch} rows a step, {rows.Steps} steps", ours, peer,
+                effort.Noted(string.Create(CultureInfo.InvariantCulture, $"{Rate(rows, ours)}; the matrix products alone take {alone:0.00} of it{same}"), "train", work.Model(shape), file));
         }
     }
 

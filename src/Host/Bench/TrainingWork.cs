@@ -19,10 +19,13 @@ namespace PeftAlign.Host.Bench;
 /// <param name="spec">The file's contents.</param>
 internal sealed class TrainingWork(string folder, JsonNode spec)
 {
+    /// <summary>Steps between two readings of the memory of long runs.</summary>
+    internal const int MemoryEvery = 1_000;
+
     private readonly PluginCatalogue plugins = PluginSearch.Of(AppContext.BaseDirectory, []).Scan();
     private readonly List<DataRecord> records = [.. spec["rows"]!.AsArray().Select((row, k) => new DataRecord(row!.AsObject(), "bench", k + 1))];
 
-    /// <summary>One training from the start: seconds of its measured steps, and the loss of each step.</summary>
+    /// <summary>One training from the start: seconds of its measured steps, and the loss of each step, of a long one the memory every so many steps.</summary>
     internal (double Seconds, JsonArray Losses) Run()
     {
         using var scope = torch.NewDisposeScope();
@@ -31,7 +34,7 @@ internal sealed class TrainingWork(string folder, JsonNode spec)
         {
             var (warmup, batch) = ((int)spec["warmup"]!, (int)spec["batch"]!);
             var model = ModelFolder.Load(folder);
-            var (losses, clock, begin) = (new JsonArray(), new Stopwatch(), TimeSpan.Zero);
+            var (losses, memory, clock, begin) = (new JsonArray(), new JsonArray(), new Stopwatch(), TimeSpan.Zero);
             clock.Start();
             Trainer.Train(new TrainingRun
             {
@@ -45,9 +48,10 @@ internal sealed class TrainingWork(string folder, JsonNode spec)
                 {
                     losses.Add(p.Loss);
                     if (p.Step == warmup) begin = clock.Elapsed;
+                    if (p.Step % MemoryEvery == 0) memory.Add(GrowthWork.Anonymous());
                 },
             });
-            return ((clock.Elapsed - begin).TotalSeconds, losses);
+            return ((clock.Elapsed - begin).TotalSeconds, memory.Count > 0 ? [memory] : losses);
         }
         finally
         {

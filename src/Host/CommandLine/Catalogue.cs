@@ -36,11 +36,4 @@ internal static class Catalogue
         BenchWorker.Entry,
         JobCommand.Entry,
     ];
-
-    /// <summary>Names that documents of the product use; a version that lacks one says so instead of guessing another.</summary>
-    public static IReadOnlyList<string> Planned { get; } =
-    [
-        "score", "generate", "chat", "judge", "tokenize", "quantize", "merge", "adapter", "train", "eval", "winrate",
-        "run", "report", "runs", "serve", "plugins", "models", "data", "bench", "publish", "job",
-    ];
 }

@@ -5,6 +5,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Statistics;
+using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -30,7 +31,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         }
         catch (Exception e)
         {
-            remarks.WriteLine(frame.Verbose ? $"peftalign: {e}" : $"peftalign: {e.Message.ReplaceLineEndings(" ")} (-v shows where)");
+            remarks.WriteLine(frame.Verbose ? $"peftalign: {e}" : $"peftalign: {DiskMessage.Of(e)} (-v shows where)");
             return ExitCode.Failed;
         }
     }
@@ -81,11 +82,8 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         throw new UserError("peftalign", "needs a command", "peftalign --help lists them");
     }
 
-    private UserError UnknownCommand(string name)
-    {
-        if (Catalogue.Planned.Contains(name)) return new UserError(name, "not built yet in this version", "peftalign --help lists what is");
-        return new UserError(name, "no such command", Near.DidYouMean(name, commands.Select(command => command.Name)) ?? "peftalign --help lists them");
-    }
+    private UserError UnknownCommand(string name) => PlannedParts.Error("", name)
+        ?? new UserError(name, "no such command", Near.DidYouMean(name, commands.Select(command => command.Name)) ?? "peftalign --help lists them");
 
     private async Task<int> InvokeAsync(CommandEntry entry, string[] args)
     {
@@ -119,10 +117,10 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         {
             var options = command.Options.SelectMany(option => option.Aliases.Prepend(option.Name));
             var limit = GlobalOptionSet.Valued.Contains(name) ? "makes no difference to this command" : "no such option";
-            return new UserError($"{path} {name}", limit, Near.DidYouMean(name, options) ?? more);
+            return PlannedParts.Error(path, name) ?? new UserError($"{path} {name}", limit, Near.DidYouMean(name, options) ?? more);
         }
         if (command.Subcommands.Count > 0)
-            return new UserError($"{path} {token}", "no such command", Near.DidYouMean(token, command.Subcommands.Select(sub => sub.Name)) ?? more);
+            return PlannedParts.Error(path, token) ?? new UserError($"{path} {token}", "no such command", Near.DidYouMean(token, command.Subcommands.Select(sub => sub.Name)) ?? more);
         return new UserError($"{path} {token}", "one argument too many", more);
     }
 }

@@ -21,11 +21,18 @@ internal sealed partial class Interrupts : IDisposable
         source.Dispose();
     }
 
-    private void OnSignal(PosixSignalContext context)
+    internal void OnSignal(PosixSignalContext context)
     {
         context.Cancel = true;
         if (source.IsCancellationRequested) EndNow(ExitCode.Interrupted);
-        source.Cancel();
+        try
+        {
+            source.Cancel();
+        }
+        catch (ObjectDisposedException)
+        {
+            // The command has just ended: it came while the registrations were being taken back, which waits for no handler.
+        }
     }
 
     // No destructors and no finalisers: those of libtorch would run beside a native call that is going on, and crash.

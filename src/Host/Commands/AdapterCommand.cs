@@ -140,10 +140,11 @@ internal static class AdapterCommand
         return shares.Length == count ? shares : throw new UserError($"--weights {text}", $"are {shares.Length} for {count} adapters", "give one for each");
     }
 
-    private static string Empty(string folder) =>
-        NewFolder.IsTaken(folder)
-            ? throw new UserError($"--out {folder}", "is there and not empty", "name another folder, or remove it")
-            : folder;
+    private static string Empty(string folder)
+    {
+        NewFolder.ThrowIfTaken(folder);
+        return folder;
+    }
 
     private static torch.ScalarType? TypeOf(string? dtype) => dtype switch
     {

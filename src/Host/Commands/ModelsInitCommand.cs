@@ -40,8 +40,7 @@ internal static class ModelsInitCommand
     {
         var settings = Settings(name, architectures.Find(name).InitOptions, given);
         var folder = Path.GetFullPath(target);
-        if (NewFolder.IsTaken(folder))
-            throw new UserError(target, "exists already", "give a new folder with --out");
+        NewFolder.ThrowIfTaken(target);
         long parameters = 0;
         RunFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures, cancel));
         session.Output.Result(

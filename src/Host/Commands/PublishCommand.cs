@@ -45,8 +45,7 @@ internal static class PublishCommand
     private static int Run(string target, bool withLibraries, Session session, CancellationToken cancel)
     {
         var folder = Path.GetFullPath(target);
-        if (NewFolder.IsTaken(folder))
-            throw new UserError($"--out {target}", "is there and not empty", "name another folder, or remove it");
+        NewFolder.ThrowIfTaken(target);
         var files = PublishedFolder.Files(withLibraries);
         var bytes = files.Sum(file => file.Size);
         session.Output.Detail($"copying {files.Count} files, {bytes / 1e6:0} MB");

@@ -15,7 +15,7 @@ internal static class RunCommand
 {
     public static CommandEntry Entry { get; } = new("run", "Runs an experiment: trains, evaluates, reports; continues where it was.", Build);
 
-    private const int SkippedToldAtMost = 20;
+    private const int EndedToldAtMost = 20;
     private const int JobsToldAtMost = 100;
 
     private static Command Build(CommandFrame frame)
@@ -35,7 +35,9 @@ internal static class RunCommand
         var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock, strict, inexact, launcher };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
         {
-            if (parsed.GetValue(launcher) is var where and not "local") throw new UserError($"run --launcher {where}", "not built yet in this version", "leave it out: jobs run on this machine");
+            PlannedParts.ThrowIfLauncher(parsed.GetValue(launcher)!);
+            PlannedParts.ThrowIfDatabase("--out", parsed.GetValue(target));
+            PlannedParts.ThrowIfOneOfMany();
             var atOnce = parsed.GetValue(jobs);
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
             var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
@@ -141,10 +143,13 @@ internal static class RunCommand
         if (summary is { Done: 0, Failed.Count: 0 }) output.Remark($"nothing to do: all {summary.Already} jobs are finished in {run.Path}");
         if (summary.Failed.Count == 0) return ExitCode.Done;
         output.Remark($"{summary.Done + summary.Already} jobs are done, {summary.Failed.Count} failed, {summary.Skipped.Count} were not started because they need a failed one");
-        foreach (var failure in summary.Failed) output.Remark($"failed: {failure.Label}: {failure.Error}");
-        foreach (var label in summary.Skipped.Take(SkippedToldAtMost)) output.Remark($"not started: {label}");
-        if (summary.Skipped.Count > SkippedToldAtMost) output.Remark($"not started: {summary.Skipped.Count - SkippedToldAtMost} more");
+        foreach (var line in Ended("failed", [.. summary.Failed.Select(failure => $"{failure.Label}: {failure.Error}")])) output.Remark(line);
+        foreach (var line in Ended("not started", summary.Skipped)) output.Remark(line);
         output.Remark($"what is done stays done; to continue: {asked.Command(run.Path)}");
         return summary.Failed.All(f => f.Code == ExitCode.UserError) ? ExitCode.UserError : ExitCode.Failed;
     }
+
+    /// <summary>The lines of a summary's list: on a full disk every job of a large run fails with the same words.</summary>
+    internal static IEnumerable<string> Ended(string how, IReadOnlyList<string> jobs) =>
+        [.. jobs.Take(EndedToldAtMost).Select(job => $"{how}: {job}"), .. jobs.Count > EndedToldAtMost ? [$"{how}: {jobs.Count - EndedToldAtMost} more"] : (string[])[]];
 }

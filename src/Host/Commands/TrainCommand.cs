@@ -32,6 +32,7 @@ internal static class TrainCommand
         foreach (var (_, option) in options) command.Add(option);
         frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
+            PlannedParts.ThrowIfOneOfMany();
             if (parsed.GetValue(parts.Method) is not { } method) throw new UserError("train", "needs a method", $"give one of {string.Join(", ", Names(plugins, "method"))}");
             if (method != name) // its options were not looked up, so all of them would be called unknown
                 throw new UserError("train", "METHOD comes first", $"write peftalign train {args.Skip(1).FirstOrDefault(Names(plugins, "method").Contains) ?? "METHOD"} --model ...");
@@ -49,7 +50,8 @@ internal static class TrainCommand
     {
         var folder = new TrainFolder(request.Out);
         var hashes = new ContentHashes(folder.Job.File("hashes.json"), Directory.GetCurrentDirectory());
-        var plan = TrainPlan.Of(request, flags, plugins, hashes.Of);
+        // What is not begun is compared with nothing: a dry run need not read gigabytes to know their content.
+        var plan = TrainPlan.Of(request, flags, plugins, dryRun && !Directory.Exists(folder.Job.Path) ? path => Path.Exists(path) ? "not read: " + path : null : hashes.Of);
         folder.ThrowIfOthers(plan.Job);
         if (dryRun)
         {

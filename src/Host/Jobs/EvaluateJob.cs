@@ -12,6 +12,7 @@ internal static class EvaluateJob
     internal static JsonObject Run(JobContext job)
     {
         var spec = job.Spec.Options;
+        using var models = job.Models;
         var benchmark = job.Create<IBenchmark>(spec["benchmark"]!);
         // The job's id says of what policy and benchmark.
         using var records = new ItemRecords(job.Folder.File("records.jsonl"), job.Spec.Id, warning => job.Logger.LogWarning("{Warning}", warning));

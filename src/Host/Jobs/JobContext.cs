@@ -33,6 +33,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
     private ModelDesk? models;
 
+    /// <summary>In their place for benchmarks and readers; null = they themselves.</summary>
+    internal IModels? OtherModels { get; init; }
+
     /// <summary>Makes what a resolved contract {"name", "options"} names.</summary>
     internal T Create<T>(JsonNode contract) where T : class
     {
@@ -83,7 +86,7 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
         public object? GetService(Type type) =>
             type == typeof(IDatasets) ? job
             : type == typeof(IJudges) ? job.Judges
-            : type == typeof(IModels) ? job.Models
+            : type == typeof(IModels) ? job.OtherModels ?? job.Models
             : type == typeof(ModelArchitectures) ? PluginArchitectures.Of(job.Plugins)
             : null;
     }

@@ -10,6 +10,7 @@ namespace PeftAlign.Host.Jobs;
 
 internal sealed class ModelDesk(JobContext job) : IModels, IDisposable
 {
+    private readonly JobContext job = job;
     private readonly Dictionary<string, Asking> open = [];
     private ItemRecords? records;
 
@@ -44,6 +45,8 @@ internal sealed class ModelDesk(JobContext job) : IModels, IDisposable
 
         private RequestRunner? runner;
         private int asked;
+
+        public string Name => definition["weights"] is JsonObject made ? JobSpec.Read(desk.job.Folder.Sibling((string)made["job"]!)).Label : Path.GetFileName(Path.TrimEndingDirectorySeparator((string)definition["weights"]!));
 
         public IReadOnlyList<EvalResponse> Answer(IReadOnlyList<EvalRequest> requests)
         {

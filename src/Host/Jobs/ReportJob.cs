@@ -18,14 +18,14 @@ internal static class ReportJob
         foreach (var job in jobs.Where(j => j.Kind != "report"))
         {
             var folder = run.Job(job.Id);
-            if (!folder.IsFinished) continue;
+            if (folder.ReadResult() is not { } result) continue;
             rows.Add(new JsonObject
             {
                 ["id"] = job.Id,
                 ["kind"] = job.Kind,
                 ["label"] = job.Label,
                 ["axes"] = new JsonObject(job.Axes.Select(a => new KeyValuePair<string, JsonNode?>(a.Key, a.Value))),
-                ["result"] = JsonNode.Parse(File.ReadAllText(folder.Result))!["outcome"]?.DeepClone(),
+                ["result"] = result["outcome"]?.DeepClone(),
             });
         }
         return new JsonObject { ["peftalign_report"] = 1, ["name"] = name, ["jobs"] = rows };

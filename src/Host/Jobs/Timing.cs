@@ -29,10 +29,10 @@ internal sealed record Timing(DateTime Started, double Seconds, double Processor
         try
         {
             var json = JsonNode.Parse(File.ReadAllText(folder.Timing))!;
-            var started = DateTime.Parse((string)json["started"]!, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal);
+            var started = (string?)json["started"] is { } text ? DateTime.Parse(text, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal) : default;
             return new Timing(started, (double)json["seconds"]!, (double?)json["processor_seconds"] ?? 0, (long)json["peak_memory_bytes"]!);
         }
-        catch (Exception e) when (e is IOException or System.Text.Json.JsonException or FormatException or InvalidOperationException or NullReferenceException)
+        catch (Exception e) when (e is IOException or System.Text.Json.JsonException or FormatException or InvalidOperationException or NullReferenceException or ArgumentNullException or UnauthorizedAccessException)
         {
             return null;
         }

@@ -48,7 +48,8 @@ internal sealed class QuantizationChoice(string type, string? standard, string? 
             throw new UserError(alone.Name, $"goes with {type.Name}", $"add {type.Name} nf4, or leave {alone.Name} out");
     }
 
-    private sealed class Lent : IPluginContext
+    /// <summary>For plugins that need nothing of a job.</summary>
+    internal sealed class Lent : IPluginContext
     {
         public ILogger Logger => NullLogger.Instance;
 

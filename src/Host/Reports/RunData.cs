@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Core.Claims;
+using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.Reports;
@@ -75,13 +76,13 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
     private static RunJob Job(RunFolder run, JsonObject planned)
     {
         var folder = run.Job((string)planned["id"]!);
-        var timing = File.Exists(folder.Timing) ? JsonNode.Parse(File.ReadAllText(folder.Timing)) : null;
+        var timing = Timing.Read(folder);
         return new RunJob(
             folder.Id, (string)planned["kind"]!, (string)planned["label"]!,
             planned["axes"]?.AsObject().ToDictionary(a => a.Key, a => (string)a.Value!) ?? [],
             [.. planned["depends_on"]!.AsArray().Select(d => (string)d!)],
-            folder.IsFinished ? JsonNode.Parse(File.ReadAllText(folder.Result))!["outcome"] as JsonObject ?? [] : null,
-            (double?)timing?["seconds"], (long?)timing?["peak_memory_bytes"]);
+            folder.ReadResult() is { } result ? result["outcome"] as JsonObject ?? [] : null,
+            timing?.Seconds, timing?.PeakMemory);
     }
 
     private static IEnumerable<Measured> Evaluation(JobFolder folder, RunJob job)

@@ -13,7 +13,6 @@ internal sealed record Sample(string Task, JsonElement Json)
     /// <summary>What tells the item from all others of the evaluation.</summary>
     internal string Id => Json.TryGetProperty("doc_id", out var id) ? $"{Task} {id}" : Task;
 
-    /// <summary>A score of the item; null where it has none of this name.</summary>
     /// <summary>How its answer was read.</summary>
     internal string Filter => Json.TryGetProperty("filter", out var filter) && filter.ValueKind == JsonValueKind.String ? filter.GetString()! : "none";
 
@@ -23,6 +22,7 @@ internal sealed record Sample(string Task, JsonElement Json)
     /// <summary>A text of the item's document; null where there is none.</summary>
     internal string? Text(string name) => Json.TryGetProperty("doc", out var doc) && doc.ValueKind == JsonValueKind.Object && doc.TryGetProperty(name, out var text) && text.ValueKind == JsonValueKind.String ? text.GetString() : null;
 
+    /// <summary>A score of the item; null where it has none of this name.</summary>
     internal double? Number(string metric) => Json.TryGetProperty(metric, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetDouble() : null;
 }
 

@@ -35,6 +35,18 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
 
     private string OfFile(string file)
     {
+        try
+        {
+            return Known(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new UserError(file, $"cannot be read ({e.Message})", "make it readable for you, or name another", e);
+        }
+    }
+
+    private string Known(string file)
+    {
         var info = (FileInfo)(File.ResolveLinkTarget(file, returnFinalTarget: true) ?? new FileInfo(file)); // a link's own size and time say nothing
         var key = $"{file}|{info.Length}|{info.LastWriteTimeUtc.Ticks}|{Inode(file)}";
         if (remembered.TryGetValue(key, out var known)) return known;

@@ -26,7 +26,7 @@ internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugi
     /// <summary>Names of what a finished job was made with and is another now.</summary>
     internal IReadOnlyList<string> ChangedSince(JobFolder finished, PlanJob job)
     {
-        var before = JsonNode.Parse(File.ReadAllText(finished.Result))!["made_with"] as JsonObject;
+        var before = finished.ReadResult()?["made_with"] as JsonObject;
         return [.. Of(job).Where(file => (string?)before?[file.Key] != file.Value).Select(file => file.Key)];
     }
 

@@ -21,14 +21,14 @@ internal static class Planning
     internal static Planned Read(Asked asked)
     {
         var (manifest, overrides) = (asked.Manifest, asked.Overrides);
-        if (!File.Exists(manifest)) throw new UserError(manifest, "is no file", "name a manifest, for instance experiments/quickstart.yaml");
-        var (text, root) = (File.ReadAllText(manifest), Path.GetDirectoryName(Path.GetFullPath(manifest))!);
+        if (asked.Out is "") throw new UserError("--out", "is empty", "name the run's folder, or leave --out out");
+        var (text, root) = (ManifestFile.Read(manifest), Path.GetDirectoryName(Path.GetFullPath(manifest))!);
         var requests = Manifests.Plugins(text, overrides);
         ThrowIfAny(manifest, requests.Faults);
         var plugins = ManifestPlugins.Find(requests, root, asked.PluginFolders, manifest);
         var read = Manifests.Read(text, manifest, SchemaCatalogue.Of(plugins.Known), overrides);
         ThrowIfAny(manifest, read.Faults, plugins.Failures);
-        var run = new RunFolder(Path.GetFullPath(asked.Out ?? Path.Combine("out", read.Experiment!.Name)));
+        var run = new RunFolder(Path.GetFullPath(asked.Out ?? Path.Combine("out", FolderName(read.Experiment!.Name))));
         var hashes = new ContentHashes(run.Hashes, root);
         var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? (asked.DryRun ? "missing:" + path : ""));
         ThrowIfAny(manifest, planned.Faults);
@@ -41,6 +41,9 @@ internal static class Planning
             plugins.Lock(manifest, run.Path, planned.Plan!, asked.UpdateLock);
         });
     }
+
+    private static string FolderName(string name) => name is not ("" or "." or "..") && !name.Contains('/') ? name
+        : throw new UserError($"name: {name}", "cannot be the name of the run's folder, out/NAME", "give --out, or another name");
 
     /// <summary>Takes the run's lock; a second run on one folder is told so, and so is a folder that cannot be written.</summary>
     internal static FileStream Hold(RunFolder run)

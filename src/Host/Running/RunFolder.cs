@@ -1,5 +1,7 @@
 // A run's folder: plan.json, jobs/ID/ for each job, report.json. Every file appears by rename.
 
+using System.Text.Json.Nodes;
+
 namespace PeftAlign.Host.Running;
 
 /// <param name="Path">Full path of the run.</param>
@@ -30,13 +32,10 @@ internal sealed record RunFolder(string Path)
     internal bool IsFinished(Core.PlanJob job)
     {
         var folder = Job(job.Id);
-        return folder.IsFinished && job.Keep.All(point => Directory.Exists(folder.Point(point).Path))
-            && (job.Kind != "train" || ReachedPoint(folder) is var reached && (reached.Length == 0 || reached == job.Until));
+        if (folder.ReadResult() is not { } result || !job.Keep.All(point => Directory.Exists(folder.Point(point).Path))) return false;
+        var reached = job.Kind == "train" ? (string?)result["until"] ?? "" : ""; // where the training stopped; empty for its end
+        return reached.Length == 0 || reached == job.Until;
     }
-
-    // Where the training stopped; empty for its end.
-    private static string ReachedPoint(JobFolder folder) =>
-        (string?)System.Text.Json.Nodes.JsonNode.Parse(System.IO.File.ReadAllText(folder.Result))!["until"] ?? "";
 
     /// <summary>Writes a text in one step, in a folder that need not be there yet.</summary>
     internal static void Write(string path, string text)
@@ -103,6 +102,19 @@ internal sealed record JobFolder(string Path)
     internal string AdapterLayer(int k) => System.IO.Path.Combine(Adapters, (k + 1).ToString(System.Globalization.CultureInfo.InvariantCulture));
 
     internal bool IsFinished => System.IO.File.Exists(Result);
+
+    /// <summary>The content of result.json; null where it is not there, or damaged: then the job is done again.</summary>
+    internal JsonObject? ReadResult()
+    {
+        try
+        {
+            return IsFinished ? JsonNode.Parse(System.IO.File.ReadAllText(Result)) as JsonObject : null;
+        }
+        catch (Exception e) when (e is System.Text.Json.JsonException or FileNotFoundException or DirectoryNotFoundException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>Where a training keeps the policy of a point that others need, "step:100": adapter/ or model/ in it.</summary>
     internal JobFolder Point(string point) => new(System.IO.Path.Combine(Path, "points", point.Replace(':', '-')));

@@ -10,10 +10,15 @@ namespace PeftAlign.Host.Store;
 internal sealed class IndexWatcher : IRunWatcher, IDisposable
 {
     private static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
+    private RunFolder? run;
     private IRunIndex? index;
     private DateTime last;
 
-    public void Start(IReadOnlyList<PlanJob> jobs, RunFolder run, int alreadyFinished) => index = SqliteIndex.Open(run);
+    public void Start(IReadOnlyList<PlanJob> jobs, RunFolder run, int alreadyFinished)
+    {
+        this.run = run;
+        Refresh(always: true);
+    }
 
     public void Started(PlanJob job) => Refresh();
 
@@ -34,21 +39,36 @@ internal sealed class IndexWatcher : IRunWatcher, IDisposable
     public void Dispose()
     {
         Refresh(always: true);
-        index?.Dispose();
+        Close();
     }
 
     // A look at every folder: not after each of a thousand short jobs.
     private void Refresh(bool always = false)
     {
-        if (!always && DateTime.UtcNow - last < Pause) return;
+        if (run is null || (!always && DateTime.UtcNow - last < Pause)) return;
         try
         {
-            index?.Refresh();
+            index ??= SqliteIndex.Open(run);
+            index.Refresh();
         }
-        catch (Exception e) when (e is SqliteException or IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is SqliteException or InvalidOperationException or IOException or UnauthorizedAccessException)
         {
-            // a full disk: the next opening compares with the directories again
+            // A full disk: a transaction that could be neither ended nor taken back makes the connection useless.
+            Close();
         }
         last = DateTime.UtcNow;
+    }
+
+    private void Close()
+    {
+        try
+        {
+            index?.Dispose();
+        }
+        catch (Exception e) when (e is SqliteException or InvalidOperationException)
+        {
+            // it is dropped; the next opening compares with the directories again
+        }
+        index = null;
     }
 }

@@ -18,7 +18,7 @@ internal static class JobReading
     internal static IndexedJob? Read(JobFolder job, string stamp)
     {
         if (Json(job.Spec) is not { } spec || Text(spec["kind"]) is not { } kind) return null;
-        var state = job.IsFinished ? JobState.Finished : File.Exists(job.Failure) ? JobState.Failed : JobState.Begun;
+        var state = Json(job.Result) is not null ? JobState.Finished : File.Exists(job.Failure) ? JobState.Failed : JobState.Begun;
         var timing = state == JobState.Finished ? Json(job.Timing) : null;
         return new IndexedJob(job.Id, kind, Text(spec["label"]) ?? "", state)
         {

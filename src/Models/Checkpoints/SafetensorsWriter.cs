@@ -114,26 +114,11 @@ public static class SafetensorsWriter
         made.Dispose();
     }
 
-    /// <summary>A JSON text as the library writes it: only quotes, backslashes and control characters are escaped.</summary>
     private static string Quote(string text)
     {
-        var quoted = new StringBuilder("\"");
-        foreach (var c in text)
-        {
-            quoted.Append(c switch
-            {
-                '"' => "\\\"",
-                '\\' => "\\\\",
-                '\b' => "\\b",
-                '\f' => "\\f",
-                '\n' => "\\n",
-                '\r' => "\\r",
-                '\t' => "\\t",
-                < ' ' => $"\\u{(int)c:x4}",
-                _ => c.ToString(),
-            });
-        }
-        return quoted.Append('"').ToString();
+        var quoted = new StringBuilder();
+        QuotedJson.Append(quoted, text, ascii: false);
+        return quoted.ToString();
     }
 
     /// <summary>Order of the names' UTF-8 bytes, which is the order of their code points.</summary>

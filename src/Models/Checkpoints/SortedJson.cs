@@ -27,7 +27,7 @@ public static class SortedJson
         {
             case null: text.Append("null"); break;
             case bool truth: text.Append(truth ? "true" : "false"); break;
-            case string s: Quote(text, s); break;
+            case string s: QuotedJson.Append(text, s, ascii: true); break;
             case int or long or short or byte: text.Append(Convert.ToInt64(value, CultureInfo.InvariantCulture).ToString(CultureInfo.InvariantCulture)); break;
             case float number: text.Append(Number(number, number.ToString("E8", CultureInfo.InvariantCulture), number.ToString("R", CultureInfo.InvariantCulture))); break;
             case double number: text.Append(Number(number, number.ToString("E16", CultureInfo.InvariantCulture), number.ToString("R", CultureInfo.InvariantCulture))); break;
@@ -44,7 +44,7 @@ public static class SortedJson
         {
             case JsonValueKind.Object: Dictionary(text, element.EnumerateObject().Select(p => KeyValuePair.Create(p.Name, (object?)p.Value)), depth); break;
             case JsonValueKind.Array: List(text, element.EnumerateArray(), depth); break;
-            case JsonValueKind.String: Quote(text, element.GetString()!); break;
+            case JsonValueKind.String: QuotedJson.Append(text, element.GetString()!, ascii: true); break;
             default: text.Append(element.GetRawText()); break;
         }
     }
@@ -56,7 +56,7 @@ public static class SortedJson
         foreach (var (key, value) in entries.OrderBy(e => e.Key, StringComparer.Ordinal))
         {
             Line(text, first, depth + 1);
-            Quote(text, key);
+            QuotedJson.Append(text, key, ascii: true);
             text.Append(": ");
             Write(text, value, depth + 1);
             first = false;
@@ -93,26 +93,5 @@ public static class SortedJson
         if (exponent < 0) return $"{sign}0.{new string('0', -exponent - 1)}{digits}";
         if (digits.Length <= exponent + 1) return $"{sign}{digits.PadRight(exponent + 1, '0')}.0";
         return $"{sign}{digits[..(exponent + 1)]}.{digits[(exponent + 1)..]}";
-    }
-
-    private static void Quote(StringBuilder text, string value)
-    {
-        text.Append('"');
-        foreach (var c in value)
-        {
-            text.Append(c switch
-            {
-                '"' => "\\\"",
-                '\\' => "\\\\",
-                '\b' => "\\b",
-                '\f' => "\\f",
-                '\n' => "\\n",
-                '\r' => "\\r",
-                '\t' => "\\t",
-                < ' ' or > '~' => $"\\u{(int)c:x4}",
-                _ => c.ToString(),
-            });
-        }
-        text.Append('"');
     }
 }

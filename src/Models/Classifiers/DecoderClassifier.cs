@@ -33,7 +33,7 @@ internal sealed class DecoderClassifier(DecoderModel model, int? padToken) : Seq
         var logits = new List<Tensor>();
         foreach (var pack in Pack.Of(groups, maxRows: 2048, place))
         {
-            using (pack) logits.Add(model.Forward(pack, ForwardMode.Plain).index_select(0, pack.HeadRows).mm(model.Head.t()));
+            using (pack) logits.Add(model.Answering(pack, ForwardMode.Plain).mm(model.Head.t()));
         }
         return torch.cat(logits).MoveToOuterDisposeScope();
     }

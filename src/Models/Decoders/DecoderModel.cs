@@ -34,6 +34,7 @@ public sealed class DecoderModel
         head = spec.TiedHead ? embedding : spec.Names.Head + ".weight";
     }
 
+    /// <summary>The shape.</summary>
     public DecoderSpec Spec { get; }
 
     /// <summary>Tensors by checkpoint name; without those of <see cref="Quantized"/>.</summary>
@@ -48,6 +49,7 @@ public sealed class DecoderModel
     /// <summary>(V, d) the matrix of the output head.</summary>
     public Tensor Head => weights[head];
 
+    /// <summary>Where the weights are.</summary>
     public torch.Device Device => Head.device;
 
     /// <summary>Whether a delta at this module is part of a forward pass.</summary>
@@ -75,14 +77,27 @@ public sealed class DecoderModel
     /// <param name="pack">Rows.</param>
     /// <param name="mode">Adapters and dropout.</param>
     /// <returns>(R, d)</returns>
-    public Tensor Forward(Pack pack, ForwardMode mode)
+    public Tensor Forward(Pack pack, ForwardMode mode) => Forward(pack, mode, null);
+
+    /// <summary>Final hidden states of the rows whose answers are asked for: what lies behind the last block's attention computes only these.</summary>
+    /// <returns>(N, d) in the order of the pack's HeadRows.</returns>
+    internal Tensor Answering(Pack pack, ForwardMode mode)
+    {
+        // What is chosen or dropped by row counts all rows of the pack.
+        var byRow = mode.Controls.Count > 0 || (mode.Dropout is { Activations: true } && mode.Deltas.Values.SelectMany(Deltas.Parts).Any(part => part is LowRank { Dropout: > 0 }));
+        if (!byRow && pack.HeadRows.numel() < pack.Tokens.numel() && pack.Attention is not IAllBlocks) return Forward(pack, mode, pack.HeadRows);
+        using var scope = torch.NewDisposeScope();
+        return Forward(pack, mode, null).index_select(0, pack.HeadRows).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Forward(Pack pack, ForwardMode mode, Tensor? rows)
     {
         using var scope = torch.NewDisposeScope();
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
         var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
         var x = Embed(pack, mode); // (R, d)
         if ((pack.Attention as IAllBlocks)?.Blocks(x, rotary) is { } all) x = all;
-        else foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode, mode.Recomputes);
+        else foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode, block == blocks[^1] ? rows : null);
         return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
     }
 
@@ -135,9 +150,9 @@ public sealed class DecoderModel
     }
 
     // What the block reads beside its input lives no longer than this pass, and so flows in too.
-    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, bool recompute) => recompute
-        ? Recomputed.Of(inputs => [Block(inputs[0], block, pack, form.Over([.. inputs.Skip(1)]), mode)], [x, .. form.Tensors], TrainedIn(block, pack, mode))[0]
-        : Block(x, block, pack, form, mode);
+    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows) => mode.Recomputes
+        ? Recomputed.Of(inputs => [BlockOnce(inputs[0], block, pack, form.Over([.. inputs.Skip(1)]), mode, rows)], [x, .. form.Tensors], TrainedIn(block, pack, mode))[0]
+        : BlockOnce(x, block, pack, form, mode, rows);
 
     private List<Tensor> TrainedIn(BlockNames block, Pack pack, ForwardMode mode)
     {
@@ -147,16 +162,18 @@ public sealed class DecoderModel
     }
 
     // A scope per block: what the backward pass needs it keeps itself, the rest is freed before the next block.
-    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode)
+    // With rows, only these go on behind the attention.
+    private Tensor BlockOnce(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
     {
         using var scope = torch.NewDisposeScope();
-        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, form, mode);
+        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, form, mode, rows);
+        if (rows is not null) x = x.index_select(0, rows);
         var middle = x + (block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed);
         var fed = FeedForward(Norm(middle, block.FeedForwardNorm, pack, mode), block, pack, mode);
         return (middle + (block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed)).MoveToOuterDisposeScope();
     }
 
-    private Tensor Attention(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode)
+    private Tensor Attention(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
     {
         var (queries, keys) = (Spec.Heads * Spec.HeadWidth, Spec.KeyValueHeads * Spec.HeadWidth);
         var parts = Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
@@ -165,8 +182,8 @@ public sealed class DecoderModel
         var v = parts[2].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
         if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
         if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
-        var mixed = pack.Attention.Attend(block.Layer, q, k, v, form);
-        return Linear(mixed.view(-1, queries), block.AttentionOutput, pack, mode);
+        var mixed = pack.Attention.Attend(block.Layer, q, k, v, form).view(-1, queries);
+        return Linear(rows is null ? mixed : mixed.index_select(0, rows), block.AttentionOutput, pack, mode);
     }
 
     private AttentionForm FormOf(BlockNames block, Rotary? rotary, (Tensor Keys, Tensor Values)[]? prefixes, torch.ScalarType dtype) =>

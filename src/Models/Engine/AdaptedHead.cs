@@ -45,8 +45,7 @@ internal static class AdaptedHead
     private static void Take(HeadForm head, List<double> rates, IReadOnlyList<Tensor> flowing, HeadAnswers answers)
     {
         using var off = torch.no_grad();
-        var logits = Logits(head, rates, flowing, answers);
-        answers.Take(logits, HeadLogProbs.LogSoftmax(logits), flowing[1]);
+        answers.Take(TokenDistributions.Of(Logits(head, rates, flowing, answers), flowing[1], gradients: false, answers.Cap));
     }
 
     private static Tensor Logits(HeadForm head, List<double> rates, IReadOnlyList<Tensor> flowing, HeadAnswers answers) =>

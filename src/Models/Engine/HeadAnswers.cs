@@ -3,6 +3,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Engine;
 
@@ -11,13 +12,12 @@ internal sealed class HeadAnswers
     internal const string ArgmaxHit = "argmax_hit";
     internal const string MeanLogProbName = "mean_log_prob";
 
-    // Each from logits (C, V), log-probs (C, V) in float32 or float64, and targets (C), to (C).
-    private static readonly Dictionary<string, Func<Tensor, Tensor, Tensor, Tensor>> Known = new()
+    private static readonly Dictionary<string, TargetFigure> Known = new()
     {
-        ["entropy"] = (_, logProbs, _) => (logProbs.exp() * logProbs).sum(1).neg_(),
-        [ArgmaxHit] = (logits, logProbs, targets) => logits.argmax(1).eq(targets).to(logProbs.dtype),
-        ["log_sum_square"] = (_, logProbs, _) => (logProbs * 2).logsumexp(1),
-        ["mean_logit"] = (logits, logProbs, _) => logits.mean([1], type: logProbs.dtype),
+        ["entropy"] = TargetFigure.Entropy,
+        [ArgmaxHit] = TargetFigure.ArgmaxHit,
+        ["log_sum_square"] = TargetFigure.LogSumSquare,
+        ["mean_logit"] = TargetFigure.MeanLogit,
     };
 
     private readonly Dictionary<string, List<Tensor>> parts;
@@ -56,9 +56,9 @@ internal sealed class HeadAnswers
     }
 
     /// <summary>Called for each chunk, in a scope of the chunk's own.</summary>
-    internal void Take(Tensor logits, Tensor logProbs, Tensor targets)
+    internal void Take(TokenDistributions rows)
     {
-        foreach (var (name, chunks) in parts) chunks.Add(Known[name](logits, logProbs, targets).MoveToOuterDisposeScope());
+        foreach (var (name, chunks) in parts) chunks.Add(rows[Known[name]].MoveToOuterDisposeScope());
     }
 
     /// <summary>Called after the last chunk, in the scope around the chunks' ones.</summary>

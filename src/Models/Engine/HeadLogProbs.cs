@@ -6,6 +6,7 @@
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Engine;
 
@@ -30,14 +31,12 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         foreach (var (h, y, first) in Chunks(hidden, targets, answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
-            var logits = Logits(h, head, answers.Cap);
-            var logProbs = LogSoftmax(logits);
-            picked.Add(logProbs.gather(1, y.unsqueeze(1)).squeeze(1).MoveToOuterDisposeScope());
-            if (answers.MeanLogProb) means.Add(logProbs.mean([1]).MoveToOuterDisposeScope());
-            answers.Take(logits, logProbs, y);
-            if (slopes is null) continue;
-            if (meanSlopes is not null) meanSlopes.narrow(0, first, h.size(0)).copy_(Uncapped((1.0 / head.size(0)) - logProbs.exp(), logits, answers.Cap).to(h.dtype).mm(head));
-            slopes.narrow(0, first, h.size(0)).copy_(Slopes(logits, logProbs, y, head, answers.Cap));
+            var rows = TokenDistributions.Of(Logits(h, head, answers.Cap), y, slopes is not null, answers.Cap);
+            picked.Add(rows[TargetFigure.LogProb].MoveToOuterDisposeScope());
+            if (answers.MeanLogProb) means.Add(rows[TargetFigure.MeanLogProb].MoveToOuterDisposeScope());
+            answers.Take(rows);
+            meanSlopes?.narrow(0, first, h.size(0)).copy_(rows.MeanSlopes(head));
+            slopes?.narrow(0, first, h.size(0)).copy_(rows.Slopes(head));
         }
         ctx.save_data("answers", answers);
         ctx.save_for_backward(frozen ? [.. new[] { slopes, meanSlopes }.OfType<Tensor>().Select(t => t.MoveToOuterDisposeScope())] : [hidden, head, targets]);
@@ -64,11 +63,7 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         {
             using var inner = torch.NewDisposeScope();
             var (target, mean) = (byTarget.narrow(0, first, h.size(0)), byMean?.narrow(0, first, h.size(0)));
-            // by the logits: d log p(y) = onehot(y) - p, and the mean's is 1 / V - p
-            var logits = Logits(h, head, answers.Cap);
-            var dlogits = LogSoftmax(logits).exp_().mul_((mean is null ? target : target + mean).neg());
-            if (mean is not null) dlogits.add_(mean / head.size(0));
-            dlogits = Uncapped(dlogits.scatter_add_(1, y.unsqueeze(1), target), logits, answers.Cap).to(h.dtype);
+            var dlogits = TokenDistributions.Of(Logits(h, head, answers.Cap), y, gradients: true, answers.Cap).ByLogits(target, mean).to(h.dtype);
             dhidden.narrow(0, first, h.size(0)).copy_(dlogits.mm(head));
             if (narrow) dhead.add_(dlogits.t().mm(h));
             else dhead.addmm_(dlogits.t(), h);
@@ -88,11 +83,12 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         foreach (var (h, y, _) in Chunks(hidden, targets, rows))
         {
             using var scope = torch.NewDisposeScope();
-            var logProbs = LogSoftmax(head.Logits(h, cap));
-            var values = logProbs.gather(1, y.unsqueeze(1)).squeeze(1).to(torch.float64).cpu().data<double>().ToArray();
-            var hits = logProbs.argmax(1).eq(y).cpu().data<bool>().ToArray();
-            var best = top > 0 ? Top(logProbs, Math.Min(top, logProbs.size(1))) : null;
-            for (var k = 0; k < values.Length; k++) yield return new TokenScore(values[k], hits[k], best?[k] ?? []);
+            var logits = head.Logits(h, cap);
+            var best = top > 0 ? Top(LogSoftmax(logits), Math.Min(top, logits.size(1))) : null;
+            var all = TokenDistributions.Of(logits, y, gradients: false, cap);
+            double[] Figure(TargetFigure figure) => all[figure].to(torch.float64).cpu().data<double>().ToArray();
+            var (values, hits) = (Figure(TargetFigure.LogProb), Figure(TargetFigure.ArgmaxHit));
+            for (var k = 0; k < values.Length; k++) yield return new TokenScore(values[k], hits[k] > 0, best?[k] ?? []);
         }
     }
 
@@ -113,19 +109,6 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
     /// <summary>In float32, or float64 of such logits.</summary>
     internal static Tensor LogSoftmax(Tensor logits) =>
         logits.log_softmax(-1, logits.dtype == torch.float64 ? torch.float64 : torch.float32);
-
-    // d log p(y) / d h = W[y] - p W, or with a cap (onehot(y) - p) (1 - (logits / cap)^2) W. Overwrites the log-probs.
-    private static Tensor Slopes(Tensor logits, Tensor logProbs, Tensor y, Tensor head, double cap)
-    {
-        if (cap == 0) return head.index_select(0, y).sub_(logProbs.exp_().to(head.dtype).mm(head));
-        var dlogits = logProbs.exp_().neg_();
-        dlogits.scatter_add_(1, y.unsqueeze(1), torch.ones([y.size(0), 1], dlogits.dtype, dlogits.device));
-        return Uncapped(dlogits, logits, cap).to(head.dtype).mm(head);
-    }
-
-    // The derivative of c tanh(z / c) is 1 - tanh(z / c)^2.
-    private static Tensor Uncapped(Tensor dlogits, Tensor logits, double cap) =>
-        cap == 0 ? dlogits : dlogits.sub_(dlogits * (logits / cap).square());
 
     private static IEnumerable<(Tensor Hidden, Tensor Targets, long First)> Chunks(Tensor hidden, Tensor targets, long rows)
     {

@@ -160,16 +160,16 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     private Tensor[] Outputs(Pack pack, ForwardMode mode, HeadAnswers answers)
     {
         using var scope = torch.NewDisposeScope();
-        var outputs = Answers(model.Forward(pack, mode), pack, mode, answers);
+        var outputs = Answers(model.Answering(pack, mode), pack, mode, answers);
         foreach (var tensor in outputs.Concat(answers.Statistics.Values)) tensor.MoveToOuterDisposeScope();
         return [.. outputs];
     }
 
-    private IReadOnlyList<Tensor> Answers(Tensor hidden, Pack pack, ForwardMode mode, HeadAnswers answers)
+    private IReadOnlyList<Tensor> Answers(Tensor rows, Pack pack, ForwardMode mode, HeadAnswers answers)
     {
-        var (rows, head) = (hidden.index_select(0, pack.HeadRows), model.HeadUnder(mode));
+        var head = model.HeadUnder(mode);
         if (head.Change is null && model.Spec.Labels is null) return HeadLogProbs.apply(rows, head.Layer.Weight, pack.Targets, answers);
-        Tensor Mask(double rate) => DropoutMask.Of(mode.Dropout!, model.Spec.Names.Head, rate, pack, hidden).index_select(0, pack.HeadRows);
+        Tensor Mask(double rate) => DropoutMask.Of(mode.Dropout!, model.Spec.Names.Head, rate, pack, rows).index_select(0, pack.HeadRows);
         if (model.Spec.Labels is null) return AdaptedHead.LogProbs(head, rows, pack.Targets, answers, mode.Dropout is { Activations: true } ? Mask : null);
         return [head.Logits(rows, 0, (x, rate) => rate > 0 && mode.Dropout is { Activations: true } ? x * Mask(rate) : x).select(1, 0).to(ResultType)];
     }
@@ -186,7 +186,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        return Answers(model.Forward(pack, reference.Mode), pack, reference.Mode, Asked(model))[0].MoveToOuterDisposeScope();
+        return Answers(model.Answering(pack, reference.Mode), pack, reference.Mode, Asked(model))[0].MoveToOuterDisposeScope();
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);

@@ -1,16 +1,26 @@
-// Reads the schema of an options class: public settable properties in the order of the class, bases first.
+// Reads the schema of an options class: public settable properties in the order of the class, bases first; those of a group stand in
+// the group's place.
 
 using System.Reflection;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Plugins;
 
+/// <param name="Property">The property that holds the value.</param>
+/// <param name="Group">The options class's property whose object has it; null where the options object itself has it.</param>
+internal sealed record OptionProperty(PropertyInfo Property, PropertyInfo? Group)
+{
+    /// <summary>The object whose property it is.</summary>
+    public object Owner(object options) => Group is null ? options
+        : Group.GetValue(options) ?? throw new PluginException($"Options class {options.GetType().FullName}: the group '{Group.Name}' is null; give it an initial value.");
+}
+
 internal static class ClassSchema
 {
     public static OptionsSchema Read(Type type, XmlDocs docs)
     {
         var defaults = Activator.CreateInstance(type)!;
-        var options = Properties(type).Select(property => Option(property, defaults, docs)).ToArray();
+        var options = Properties(type).Select(option => Option(option.Property, option.Owner(defaults), docs)).ToArray();
         var twice = options.SelectMany(option => option.Aliases.Prepend(option.Name)).GroupBy(name => name).FirstOrDefault(group => group.Count() > 1);
         if (twice is not null) throw new PluginException($"Options class {type.FullName}: two options answer to '{twice.Key}'; change a property's name or an alias.");
         if (options.FirstOrDefault(option => option.OnlyWith != "" && options.All(other => other.Name != option.OnlyWith.Split('=')[0])) is { } dangling)
@@ -18,11 +28,17 @@ internal static class ClassSchema
         return new OptionsSchema(options);
     }
 
-    public static IEnumerable<PropertyInfo> Properties(Type type) =>
+    public static IEnumerable<OptionProperty> Properties(Type type) => Readable(type).SelectMany(property => property.IsDefined(typeof(OptionGroupAttribute))
+        ? Readable(property.PropertyType).Where(IsSettable).Select(own => new OptionProperty(own, property))
+        : IsSettable(property) ? [new OptionProperty(property, null)] : []);
+
+    private static IEnumerable<PropertyInfo> Readable(Type type) =>
         from property in type.GetProperties(BindingFlags.Public | BindingFlags.Instance)
-        where property.SetMethod is { IsPublic: true } && property.GetMethod is { IsPublic: true } && property.GetIndexParameters().Length == 0
+        where property.GetMethod is { IsPublic: true } && property.GetIndexParameters().Length == 0
         orderby Depth(property.DeclaringType!), property.MetadataToken
         select property;
+
+    private static bool IsSettable(PropertyInfo property) => property.SetMethod is { IsPublic: true };
 
     public static string NameOf(PropertyInfo property)
     {

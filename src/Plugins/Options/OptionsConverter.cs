@@ -16,9 +16,9 @@ internal static class OptionsConverter
         try
         {
             var options = Activator.CreateInstance(type)!;
-            foreach (var property in ClassSchema.Properties(type))
-                if (values.TryGetPropertyValue(ClassSchema.NameOf(property), out var value))
-                    property.SetValue(options, FromJson(property.PropertyType, value));
+            foreach (var option in ClassSchema.Properties(type))
+                if (values.TryGetPropertyValue(ClassSchema.NameOf(option.Property), out var value))
+                    option.Property.SetValue(option.Owner(options), FromJson(option.Property.PropertyType, value));
             return options;
         }
         catch (TargetInvocationException e)

@@ -12,7 +12,9 @@ public static class Fused
     private static readonly Operator AttentionKernel = new("peftalign::tree_attention");
     private static readonly Operator AttentionBackwardKernel = new("peftalign::tree_attention_backward");
 
-    /// <summary>Whether <see cref="TreeAttention"/> computes on this device in this dtype.</summary>
+    private static readonly Operator TargetsKernel = new("peftalign::target_log_probs");
+
+    /// <summary>Whether <see cref="TreeAttention"/> and <see cref="TargetLogProbs"/> compute on this device in this dtype.</summary>
     public static bool Has(torch.Device device, torch.ScalarType dtype) =>
         device.type == DeviceType.CPU && dtype is torch.ScalarType.Float32 or torch.ScalarType.BFloat16;
 
@@ -45,6 +47,42 @@ public static class Fused
     /// <param name="scale">As there.</param>
     public static (Tensor Q, Tensor K, Tensor V) TreeAttentionBackward(Tensor grad, Tensor q, Tensor k, Tensor v, (Tensor Mixed, Tensor Sums) result, Tensor? cos, Tensor? sin, RowRuns runs, double scale) =>
         AttentionBackwardKernel.Triple(grad, q, k, v, result.Mixed, result.Sums, cos, sin, runs.Spans, runs.Groups, scale);
+
+    /// <summary>Of each row of logits what <see cref="TargetFigure"/> lists, in one pass.</summary>
+    /// <param name="logits">(C, V) contiguous; where kept, overwritten by e^(logit - largest).</param>
+    /// <param name="targets">(C) int64.</param>
+    /// <param name="keep">Whether to overwrite.</param>
+    /// <returns>(7, C) float32, without a graph.</returns>
+    public static Tensor TargetLogProbs(Tensor logits, Tensor targets, bool keep)
+    {
+        using var off = torch.no_grad();
+        return TargetsKernel.Tensor(logits, targets, keep);
+    }
+}
+
+/// <summary>What <see cref="Fused.TargetLogProbs"/> says of each row, in this order.</summary>
+public enum TargetFigure
+{
+    /// <summary>log p of the target.</summary>
+    LogProb,
+
+    /// <summary>Mean of log p over the vocabulary.</summary>
+    MeanLogProb,
+
+    /// <summary>-sum p log p, in nats.</summary>
+    Entropy,
+
+    /// <summary>1 where the target is the first of the largest logits, else 0.</summary>
+    ArgmaxHit,
+
+    /// <summary>log sum p^2.</summary>
+    LogSumSquare,
+
+    /// <summary>Mean of the logits.</summary>
+    MeanLogit,
+
+    /// <summary>1 / sum of e^(logit - largest).</summary>
+    InverseSum,
 }
 
 /// <summary>Which rows each row of packed groups sees.</summary>

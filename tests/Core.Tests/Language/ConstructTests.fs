@@ -172,7 +172,7 @@ let ``a policy of a method with controls is evaluated under each, and no other i
     Assert.That((ofKind "evaluate" plan |> List.head).Options, Does.Contain "\"control\":\"good\"")
     // What the last training was counts, not those before it.
     expect
-        19
+        22
         "'a/d/sft/s1' has no controls \\(nor have 3 more\\), and the row asks under good, bad"
         (faults (rows "{ method: sft }"))
     // A folder may hold controls; the host looks.

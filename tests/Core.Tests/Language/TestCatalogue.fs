@@ -174,7 +174,15 @@ let private evaluationAndData: PluginSchema list =
                 contract "benchmark" "perplexity" [ path; limit ]
                 contract "benchmark" "alpaca_eval" [ path; judge; limit; option "temperature" "number" "0" |> inRange "[0,)" ]
                 contract "benchmark" "real_toxicity" [ path; judge; limit ]
-                contract "benchmark" "winrate" [ path; judge; option "baseline" "model" null |> required ]
+                contract
+                    "benchmark"
+                    "winrate"
+                    [
+                        option "dataset" "dataset" null
+                        option "path" "path" null
+                        judge
+                        option "baseline" "model" null
+                    ]
                 contract
                     "benchmark"
                     "red_instruct"

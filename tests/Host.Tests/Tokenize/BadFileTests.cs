@@ -21,7 +21,7 @@ public class BadFileTests
         "template/undefined-attribute", "template/python-internals", "template/unclosed-block", "template/unknown-filter", "template/raises",
     ];
 
-    private Cli cli = new();
+    private Cli cli = null!;
 
     [SetUp]
     public void MakeFolder() => cli = new Cli();

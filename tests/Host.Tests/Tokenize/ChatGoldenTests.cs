@@ -15,7 +15,7 @@ public class ChatGoldenTests
 
     private readonly JsonElement meta = Golden.Json("golden/chat/meta.json");
     private readonly JsonElement conversations = Golden.Json("golden/chat/conversations.json");
-    private Cli cli = new();
+    private Cli cli = null!;
 
     [SetUp]
     public void MakeFolder() => cli = new Cli();

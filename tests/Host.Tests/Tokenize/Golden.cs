@@ -11,10 +11,6 @@ internal static class Golden
     private static readonly Lazy<string[]> AllTexts = new(() =>
         [.. Json("golden/tokenizers/texts.json").GetProperty("texts").EnumerateArray().Select(row => row[1].GetString()!)]);
 
-    public static string Repository { get; } = Above(new DirectoryInfo(TestContext.CurrentContext.TestDirectory));
-
-    private static readonly string? Shared = Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") is { Length: > 0 } given ? given : Beside(new DirectoryInfo(Repository));
-
     /// <summary>The texts that other files refer to by index.</summary>
     public static string[] Texts => AllTexts.Value;
 
@@ -22,7 +18,7 @@ internal static class Golden
     public static string Path(string relative)
     {
         string[] places = [.. Copies(relative)];
-        if (Shared is not null) places = [System.IO.Path.Combine(Shared, relative), .. places];
+        if (Checkout.Shared is { } shared) places = [System.IO.Path.Combine(shared, relative), .. places];
         if (places.FirstOrDefault(System.IO.Path.Exists) is { } found) return found;
         Assert.Ignore($"shared/{relative} is not there; set PEFTALIGN_SHARED to the folder that holds it to run this check");
         return "";
@@ -43,22 +39,9 @@ internal static class Golden
 
     private static IEnumerable<string> Copies(string relative)
     {
-        var models = System.IO.Path.Combine(Repository, "tests", "Models.Tests");
+        var models = System.IO.Path.Combine(Checkout.Root, "tests", "Models.Tests");
         yield return System.IO.Path.Combine(models, "Fixtures", relative);
         if (relative.StartsWith("golden/chat/", StringComparison.Ordinal)) yield return System.IO.Path.Combine(models, "Templates", "Golden", relative["golden/chat/".Length..]);
         if (relative.StartsWith("golden/badfiles/files/template/", StringComparison.Ordinal)) yield return System.IO.Path.Combine(models, "Templates", "Golden", "bad", relative["golden/badfiles/files/template/".Length..]);
-    }
-
-    private static string Above(DirectoryInfo? folder)
-    {
-        while (folder is not null && !File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln"))) folder = folder.Parent;
-        return folder?.FullName ?? throw new InvalidOperationException("the tests must lie inside the repository");
-    }
-
-    private static string? Beside(DirectoryInfo? folder)
-    {
-        for (; folder is not null; folder = folder.Parent)
-            if (System.IO.Path.Combine(folder.FullName, "shared") is var shared && Directory.Exists(System.IO.Path.Combine(shared, "golden"))) return shared;
-        return null;
     }
 }

@@ -12,7 +12,7 @@ public class TokenizeCommandTests
 {
     private static string Model => Golden.Path("golden/tokenizers/trained/qwen2_split");
 
-    private Cli cli = new();
+    private Cli cli = null!;
 
     [SetUp]
     public void MakeFolder() => cli = new Cli();
@@ -96,7 +96,7 @@ public class TokenizeCommandTests
     [Test]
     public void RowsStreamThroughThePipe()
     {
-        var start = new ProcessStartInfo(System.IO.Path.Combine(Golden.Repository, "peftalign"), ["tokenize", "--model", Model, "--in", "-"])
+        var start = new ProcessStartInfo(System.IO.Path.Combine(Checkout.Root, "peftalign"), ["tokenize", "--model", Model, "--in", "-"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

@@ -23,7 +23,7 @@ public class TokenizerGoldenTests
         ("hf-tiny/torchtune_m.model", "tiny_unigram_2000"), ("hf-tiny/test_sentencepiece_with_bytefallback.model", "tiny_unigram_bytefallback"),
     ];
 
-    private Cli cli = new();
+    private Cli cli = null!;
 
     [SetUp]
     public void MakeFolder() => cli = new Cli();

@@ -6,7 +6,6 @@ using System.IO.Compression;
 using System.Text;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
-using PeftAlign.Tests;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Tests.Checkpoints;

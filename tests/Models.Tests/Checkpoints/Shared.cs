@@ -10,17 +10,15 @@ internal static class Shared
     public static string Fixture(params string[] parts) => Path.Combine([FixtureRoot, .. parts]);
 
     /// <summary>A path in shared/; the test is skipped, visibly, where that is absent.</summary>
-    public static string Golden(params string[] parts)
-    {
-        var path = Root is { } root ? Path.Combine([root, "golden", .. parts]) : null;
-        if (path is null || !Path.Exists(path)) Assert.Ignore($"golden/{string.Join('/', parts)} is not there; set PEFTALIGN_SHARED to the folder that holds golden/");
-        return path!;
-    }
+    public static string Golden(params string[] parts) => Checkout.Reference(["golden", .. parts]);
+
+    /// <summary>Where all scratch folders of this run are.</summary>
+    public static string ScratchRoot { get; } = Path.Combine(Path.GetTempPath(), $"peftalign-checkpoints-{Environment.ProcessId}");
 
     /// <summary>A fresh folder that is removed after the test run.</summary>
     public static string Scratch([CallerMemberName] string name = "")
     {
-        var folder = Path.Combine(Path.GetTempPath(), $"peftalign-checkpoints-{Environment.ProcessId}", $"{name}-{Guid.NewGuid():N}");
+        var folder = Path.Combine(ScratchRoot, $"{name}-{Guid.NewGuid():N}");
         return Directory.CreateDirectory(folder).FullName;
     }
 
@@ -35,30 +33,4 @@ internal static class Shared
     }
 
     private static string FixtureRoot { get; } = Path.Combine(AppContext.BaseDirectory, "Checkpoints", "Fixtures");
-
-    private static string? Root { get; } = Find();
-
-    private static string? Find()
-    {
-        if (Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") is { Length: > 0 } given) return given;
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-        {
-            if (!File.Exists(Path.Combine(folder.FullName, "PeftAlign.sln"))) continue;
-            string?[] near = [folder.FullName, folder.Parent?.FullName, folder.Parent?.Parent?.FullName];
-            return near.Where(f => f != null).Select(f => Path.Combine(f!, "shared")).FirstOrDefault(Directory.Exists);
-        }
-        return null;
-    }
-}
-
-/// <summary>Removes the scratch folders.</summary>
-[SetUpFixture]
-internal sealed class Cleanup
-{
-    [OneTimeTearDown]
-    public void Remove()
-    {
-        var root = Path.Combine(Path.GetTempPath(), $"peftalign-checkpoints-{Environment.ProcessId}");
-        if (Directory.Exists(root)) Directory.Delete(root, recursive: true);
-    }
 }

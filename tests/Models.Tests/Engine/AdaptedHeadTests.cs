@@ -28,11 +28,13 @@ public sealed class AdaptedHeadTests : ScopedTest
         };
     }
 
+    // Of a tied embedding's changes only new rows are changes of the head too.
+    private static readonly (string Kind, bool Tied)[] Changes = [("lora", false), ("dora", false), ("pissa", false), ("rows", false), ("rows", true), ("whole", false), ("stack", false)];
+
     [Test]
-    public void Is_the_head_with_the_change_inside(
-        [Values("lora", "dora", "pissa", "rows", "whole", "stack")] string kind, [Values(false, true)] bool tied, [Values(false, true)] bool recompute, [Values("{}", "capped")] string settings)
+    public void Is_the_head_with_the_change_inside([ValueSource(nameof(Changes))] (string Kind, bool Tied) changed, [Values(false, true)] bool recompute, [Values("{}", "capped")] string settings)
     {
-        if (tied && kind != "rows") Assert.Pass("the other changes of a tied embedding leave the head alone");
+        var (kind, tied) = changed;
         var model = Tiny.Model(torch.float64, settings == "capped" ? Families.Spec("gemma2") with { TiedHead = tied } : Tiny.Spec(tied));
         var (change, module) = (Change(kind), tied ? model.Spec.Names.Embedding : model.Spec.Names.Head);
         var deltas = new Dictionary<string, Delta> { [module] = change };

@@ -11,7 +11,7 @@ public sealed class ArchitectureFixtureTests : ScopedTest
 {
     private const double Tolerance = 1e-4;
 
-    private static string Folder(string name) => RepositoryFixture.Path("architectures", name);
+    private static string Folder(string name) => Checkout.Fixture("architectures", name);
 
     [TestCase("llama-biases")]
     [TestCase("llama-yarn-mscale")]

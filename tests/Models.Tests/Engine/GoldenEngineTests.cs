@@ -16,10 +16,10 @@ public sealed class GoldenEngineTests : ScopedTest
     private const double Tolerance = 1e-4;
 
     [Test]
-    public void Stories_rows_have_the_reference_log_probs() => Rows(RepositoryFixture.Path("stories260K"), RepositoryFixture.Path("stories260K", "loglikelihood.json"));
+    public void Stories_rows_have_the_reference_log_probs() => Rows(Checkout.Fixture("stories260K"), Checkout.Fixture("stories260K", "loglikelihood.json"));
 
     [Test]
-    public void Stories_continuations_have_the_reference_sums() => Conditional(RepositoryFixture.Path("stories260K"), RepositoryFixture.Path("stories260K", "loglikelihood.json"));
+    public void Stories_continuations_have_the_reference_sums() => Conditional(Checkout.Fixture("stories260K"), Checkout.Fixture("stories260K", "loglikelihood.json"));
 
     [Test]
     public void All_golden_stories_rows_have_the_reference_log_probs() => Rows(Shared.Golden("stories260K", "hf"), Shared.Golden("stories260K", "loglikelihood.json"));
@@ -106,15 +106,4 @@ public sealed class GoldenEngineTests : ScopedTest
     }
 
     private static int[] Ids(JsonElement row, string name) => row.GetProperty(name).EnumerateArray().Select(i => i.GetInt32()).ToArray();
-}
-
-/// <summary>Files in tests/fixtures, which several test projects share.</summary>
-internal static class RepositoryFixture
-{
-    internal static string Path(params string[] parts)
-    {
-        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder != null; folder = folder.Parent)
-            if (File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln"))) return System.IO.Path.Combine([folder.FullName, "tests", "fixtures", .. parts]);
-        throw new DirectoryNotFoundException("tests/fixtures: no folder above the tests' assembly holds PeftAlign.sln");
-    }
 }

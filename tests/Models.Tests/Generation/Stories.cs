@@ -4,7 +4,6 @@ using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Generation;
-using PeftAlign.Models.Tests.Engine;
 using PeftAlign.Models.Text;
 
 namespace PeftAlign.Models.Tests.Generation;
@@ -14,7 +13,7 @@ internal static class Stories
     private static readonly Lazy<DecoderModel> Loaded = new(() => ModelFolder.Load(Folder));
     private static readonly Lazy<ITokenizer> Words = new(() => TokenizerLoader.Load(Folder));
 
-    internal static string Folder => RepositoryFixture.Path("stories260K");
+    internal static string Folder => Checkout.Fixture("stories260K");
 
     internal static DecoderModel Model => Loaded.Value;
 

@@ -3,14 +3,13 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Rows;
-using PeftAlign.Models.Tests.Engine;
 
 namespace PeftAlign.Models.Tests.Rows;
 
 public sealed class PackingTests
 {
     private static IEnumerable<TestCaseData> Golden =>
-        File.ReadLines(RepositoryFixture.Path("trl-data", "packing.jsonl")).Select((line, k) => new TestCaseData(JsonNode.Parse(line)).SetArgDisplayNames($"{k}"));
+        File.ReadLines(Checkout.Fixture("trl-data", "packing.jsonl")).Select((line, k) => new TestCaseData(JsonNode.Parse(line)).SetArgDisplayNames($"{k}"));
 
     [TestCaseSource(nameof(Golden))]
     public void Rows_are_packed_as_TRL_packs_them(JsonNode c)

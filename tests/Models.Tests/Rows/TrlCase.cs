@@ -4,7 +4,6 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
-using PeftAlign.Models.Tests.Engine;
 
 namespace PeftAlign.Models.Tests.Rows;
 
@@ -43,7 +42,7 @@ public sealed record TrlCase(JsonObject Json)
     }
 
     internal static IEnumerable<TestCaseData> Of(params string[] trainers) =>
-        from line in File.ReadLines(RepositoryFixture.Path("trl-data", "cases.jsonl"))
+        from line in File.ReadLines(Checkout.Fixture("trl-data", "cases.jsonl"))
         let row = new TrlCase(JsonNode.Parse(line)!.AsObject())
         where trainers.Contains(row.Trainer)
         select new TestCaseData(row).SetArgDisplayNames($"{row.Json["case"]} {row.Trainer} {row.Options.ToJsonString()}");
@@ -61,7 +60,7 @@ public sealed record TrlCase(JsonObject Json)
     private static (ITokenizer, IChatTemplate) Load(string name)
     {
         if (Loaded.TryGetValue(name, out var known)) return known;
-        var folder = RepositoryFixture.Path("trl-data", name);
+        var folder = Checkout.Fixture("trl-data", name);
         return Loaded[name] = (TokenizerLoader.Load(folder), ChatTemplateLoader.Load(folder)!);
     }
 }

@@ -11,19 +11,8 @@ internal static class ChatGolden
     public static string Folder { get; } = Path.Combine(AppContext.BaseDirectory, "Templates", "Golden");
 
     /// <summary>A folder of the larger goldens; null where they are not on this machine.</summary>
-    public static string? Shared(string name)
-    {
-        string? root = Environment.GetEnvironmentVariable("PEFTALIGN_SHARED");
-        for (DirectoryInfo? at = new(AppContext.BaseDirectory); root is null && at is not null; at = at.Parent)
-        {
-            if (!File.Exists(Path.Combine(at.FullName, "PeftAlign.sln"))) continue;
-            string[] beside = [Path.Combine(at.FullName, "shared"), Path.Combine(at.FullName, "..", "shared"), Path.Combine(at.FullName, "..", "..", "shared")];
-            root = beside.FirstOrDefault(Directory.Exists);
-            break;
-        }
-
-        return root is not null && Directory.Exists(Path.Combine(root, name)) ? Path.Combine(root, name) : null;
-    }
+    public static string? Shared(string name) =>
+        Checkout.Shared is { } root && Directory.Exists(Path.Combine(root, name)) ? Path.Combine(root, name) : null;
 
     private static readonly JsonElement Meta = Json("meta.json");
 

@@ -4,7 +4,6 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using PeftAlign.Models.Text;
-using PeftAlign.Tests;
 
 namespace PeftAlign.Models.Tests.Text;
 

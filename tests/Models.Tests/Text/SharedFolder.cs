@@ -6,14 +6,12 @@ namespace PeftAlign.Models.Tests.Text;
 
 internal static class SharedFolder
 {
-    private static readonly string Repository = FindRepository();
-    private static readonly string? Root = FindRoot();
     private static readonly Lazy<string[]> AllTexts = new(ReadTexts);
 
     /// <summary>A path in the folder or in Fixtures; ignores the test where it is in neither.</summary>
     public static string Path(string relative)
     {
-        foreach (var root in new[] { Root, System.IO.Path.Combine(Repository, "tests/Models.Tests/Fixtures") })
+        foreach (var root in new[] { Checkout.Shared, System.IO.Path.Combine(Checkout.Root, "tests/Models.Tests/Fixtures") })
         {
             var path = System.IO.Path.Combine(root ?? "", relative);
             if (root is not null && (File.Exists(path) || Directory.Exists(path))) return path;
@@ -31,24 +29,4 @@ internal static class SharedFolder
 
     private static string[] ReadTexts() =>
         [.. Golden("texts.json").GetProperty("texts").EnumerateArray().Select(row => row[1].GetString()!)];
-
-    private static string FindRepository()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(System.IO.Path.Combine(folder.FullName, "PeftAlign.sln")))
-            folder = folder.Parent ?? throw new DirectoryNotFoundException("the tests must run inside the repository");
-        return folder.FullName;
-    }
-
-    // PEFTALIGN_SHARED, or `shared` in or beside a folder above.
-    private static string? FindRoot()
-    {
-        if (Environment.GetEnvironmentVariable("PEFTALIGN_SHARED") is { Length: > 0 } given) return given;
-        for (var place = new DirectoryInfo(Repository); place is not null; place = place.Parent)
-        {
-            var shared = System.IO.Path.Combine(place.FullName, "shared");
-            if (Directory.Exists(System.IO.Path.Combine(shared, "golden"))) return shared;
-        }
-        return null;
-    }
 }

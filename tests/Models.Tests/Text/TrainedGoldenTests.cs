@@ -15,6 +15,9 @@ public class TrainedGoldenTests
         "bert_uncased", "bert_cased_strip", "wordlevel", "added_tokens", "added_tokens_lower",
     ];
 
+    // Added tokens have golden rows of their own instead.
+    private static IEnumerable<string> WithPairs => Names.Where(name => !name.StartsWith("added_tokens", StringComparison.Ordinal));
+
     private static ITokenizer Load(string name) =>
         TokenizerLoader.Load(SharedFolder.Path($"golden/tokenizers/trained/{name}/tokenizer.json"));
 
@@ -65,13 +68,12 @@ public class TrainedGoldenTests
         rows.Check();
     }
 
-    [TestCaseSource(nameof(Names))]
+    [TestCaseSource(nameof(WithPairs))]
     public void Pairs_are_the_same(string name)
     {
         var golden = SharedFolder.Golden($"trained/{name}/golden.json");
-        if (!golden.TryGetProperty("pairs", out var pairs)) Assert.Pass("this golden has no pairs");
         var (tokenizer, rows) = (GoldenRows.Details(Load(name)), new GoldenRows());
-        foreach (var row in pairs.EnumerateArray())
+        foreach (var row in golden.GetProperty("pairs").EnumerateArray())
         {
             var pair = GoldenRows.Ints(row.GetProperty("pair"));
             var encoded = tokenizer.Encode(SharedFolder.Texts[pair[0]], SharedFolder.Texts[pair[1]]);

@@ -19,6 +19,7 @@ internal static class NewCommand
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) =>
         {
             var template = Template.Of(parsed.GetRequiredValue(kind), parsed.GetRequiredValue(language), parsed.GetRequiredValue(name));
+            NewFolder.ThrowIfTaken(parsed.GetValue(target) ?? template.Name);
             var folder = Path.GetFullPath(parsed.GetValue(target) ?? template.Name);
             template.Write(folder, Feed.BesideHost());
             session.Output.Result(

@@ -42,11 +42,9 @@ internal sealed partial record Template(string Kind, string Language, string Nam
         return new Template(kind, language, name);
     }
 
-    /// <summary>Writes all files.</summary>
-    /// <exception cref="UserError">The folder holds something already.</exception>
+    /// <summary>Writes all files into a folder that is not there or empty.</summary>
     public void Write(string folder, Feed feed)
     {
-        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any()) throw new UserError(folder, "holds files already", "give an empty or new folder with --out");
         var values = new Dictionary<string, string>
         {
             ["Name"] = Name,

@@ -22,6 +22,7 @@ internal static class RunsCommand
         frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) =>
         {
             var folder = parsed.GetValue(root)!;
+            PlannedParts.ThrowIfDatabase("--root", folder);
             if (!Directory.Exists(folder)) throw new UserError($"--root {folder}", "is no folder", "name the folder in which your runs lie");
             var runs = Below(Path.GetFullPath(folder), cancel).Select(path => (Path: Path.GetRelativePath(Path.GetFullPath(folder), path) is "." ? folder : Path.Combine(folder, Path.GetRelativePath(Path.GetFullPath(folder), path)), View: RunView.Of(path))).ToList();
             session.Output.Result(() => new JsonObject { ["runs"] = new JsonArray([.. runs.Select(run => (JsonNode)Line(run.Path, run.View))]) }, () => ListLines(runs, folder));
@@ -116,7 +117,7 @@ internal static class RunsCommand
 
     // Of a choice among variants which one; the index holds numbers only.
     private static string Chosen(RunView view, ViewedJob job) => job.Job.Kind == "select" && job.State == "finished"
-        ? $"{(string?)JsonNode.Parse(File.ReadAllText(view.Run.Job(job.Job.Id).Result))!["outcome"]!["variant"]}: " : "";
+        ? $"{(string?)view.Run.Job(job.Job.Id).ReadResult()?["outcome"]?["variant"]}: " : "";
 
     private static string Numbers(IndexedJob job) => string.Join(", ", Shown(job).Select(name => $"{name} {Number(job.Metrics[name])}"));
 

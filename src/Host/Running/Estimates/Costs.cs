@@ -28,6 +28,12 @@ internal static class Costs
     private const double PassSeconds = 3e-3;
     private const double LayerSeconds = 1e-3;
     private const double BytesPerSecond = 500e6;
+    private const double StepSeconds = 1e-3; // a decoding step: choosing tokens, the calls around the blocks
+    private const double StepLayerSeconds = 0.2e-3;
+    private const double WeightBytesPerThread = 10e9; // of weights, in a second
+
+    /// <summary>Seconds of a question to a service: four at once, each a few seconds.</summary>
+    internal const double ServiceSeconds = 1;
 
     /// <summary>Numbers of a model.</summary>
     internal static long Parameters(DecoderSpec model) => model.Weights().Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
@@ -79,6 +85,17 @@ internal static class Costs
     /// <param name="work">1 forward, 2 forward and backward without gradients of weights, 3 with them.</param>
     internal static double Flops(DecoderSpec model, double tokens, double work) =>
         work * 2.0 * tokens * ((double)model.Vocabulary * model.Hidden + model.Weights().Where(weight => IsInBlock(model, weight)).Sum(weight => weight.Shape.Aggregate(1.0, (a, b) => a * b)));
+
+    /// <summary>Seconds of decoding steps: calls, and products that wait for the weights where few texts are written at once.</summary>
+    /// <param name="model">Its shape.</param>
+    /// <param name="steps">How many.</param>
+    /// <param name="rows">Texts that a step continues.</param>
+    /// <param name="threads">Processor threads.</param>
+    internal static double Steps(DecoderSpec model, double steps, double rows, int threads) =>
+        steps * (StepSeconds + StepLayerSeconds * model.Layers + Math.Max(Bytes(Parameters(model)) / (WeightBytesPerThread * threads), Flops(model, rows, 1) / (FlopsPerThread * threads)));
+
+    /// <summary>Bytes of keys and values of so many tokens.</summary>
+    internal static long Cache(DecoderSpec model, long tokens) => 2 * FloatBytes * tokens * model.Layers * model.KeyValueHeads * model.HeadWidth;
 
     private static bool IsInBlock(DecoderSpec model, WeightSpec weight) => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal);
 

@@ -13,8 +13,13 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Flops">Products and sums of matrices, whatever does them; 0 where there are none to speak of.</param>
 internal sealed record JobForecast(double Seconds, long Memory, long Disk, double Flops = 0)
 {
+    /// <summary>Questions that go to services.</summary>
+    internal long ToServices { get; init; }
+
+    /// <summary>Whether texts that a model will write were taken to be as long as they may be.</summary>
+    internal bool AssumesLongest { get; init; }
+
     private const int RowBytes = 250; // of metrics.jsonl
-    private const int SampleBytes = 1_100; // a line of samples and one of records, with their texts
     internal const int FolderBytes = 12_000; // job.json, result.json, log, configuration
     private const int ItemsAtOnce = 64;
 
@@ -27,7 +32,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
             "make-model" => MakeModel(job, shapes),
             "train" => Train(job, options, shapes, threads),
             "reference" => Reference(options, shapes, threads),
-            "evaluate" => Evaluate(options, shapes, threads),
+            "evaluate" => EvaluateForecast.Of(options, shapes, threads),
             "select" => new JobForecast(Costs.Start, Costs.Process, FolderBytes),
             "merge" => MergeForecast.Of(options, shapes),
             _ => null,
@@ -91,17 +96,4 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
             _ => all,
         };
     }
-
-    private static JobForecast? Evaluate(JsonObject spec, Shapes shapes, int threads)
-    {
-        if (shapes.Model(spec["policy"]!) is not { } model || shapes.Benchmark(spec) is not { } items) return null;
-        var bytes = Costs.Bytes(Costs.Parameters(model));
-        var atOnce = (long)Math.Ceiling(Math.Min(items.Rows, ItemsAtOnce) * items.Mean);
-        return new JobForecast(
-            Costs.Start / 2 + Costs.Moving(bytes) + Costs.Passes(model, Math.Ceiling((double)items.Rows / ItemsAtOnce), items.Rows * items.Mean, 1, threads),
-            Costs.Process + bytes + Costs.Forward(model, atOnce, items.Longest),
-            FolderBytes + items.Rows * SampleBytes,
-            Costs.Flops(model, items.Rows * items.Mean, 1));
-    }
-
 }

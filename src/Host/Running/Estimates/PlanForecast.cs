@@ -16,7 +16,14 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Disk">Bytes that the open ones will add.</param>
 /// <param name="Flops">Products and sums of the open ones.</param>
 /// <param name="Measured">Whether finished jobs of the kind corrected the time.</param>
-internal sealed record KindForecast(string Kind, int Jobs, int Finished, int Unknown, double Seconds, long Memory, long Disk, double Flops, bool Measured);
+internal sealed record KindForecast(string Kind, int Jobs, int Finished, int Unknown, double Seconds, long Memory, long Disk, double Flops, bool Measured)
+{
+    /// <summary>Questions of the open ones that go to services.</summary>
+    internal long ToServices { get; init; }
+
+    /// <summary>Whether an open one's answers were taken to be as long as they may be.</summary>
+    internal bool AssumesLongest { get; init; }
+}
 
 internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnce, bool AssumesLongest)
 {
@@ -43,10 +50,13 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         return new KindForecast(kind, all.Count, all.Count - open.Count, typical is null ? unknown.Count : 0,
             open.Sum(job => job.Forecast is { } known ? known.Seconds * factor : typical ?? 0),
             all.Select(job => Math.Max(job.Forecast?.Memory ?? 0, job.Finished?.PeakMemory ?? 0)).Max(),
-            open.Sum(job => job.Forecast?.Disk ?? 0), open.Sum(job => job.Forecast?.Flops ?? 0), done.Count > 0);
+            open.Sum(job => job.Forecast?.Disk ?? 0), open.Sum(job => job.Forecast?.Flops ?? 0), done.Count > 0)
+        { ToServices = open.Sum(job => job.Forecast?.ToServices ?? 0), AssumesLongest = open.Exists(job => job.Forecast is { AssumesLongest: true }) };
     }
 
     internal int Unknown => Kinds.Sum(kind => kind.Unknown);
+
+    private long ToServices => Kinds.Sum(kind => kind.ToServices);
 
     private double Seconds => Kinds.Sum(kind => kind.Seconds);
 
@@ -74,6 +84,8 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         ["gpu_hours"] = Math.Round(GpuHours, 3),
         ["not_predicted"] = Unknown,
         ["assumes_longest_rows"] = AssumesLongest,
+        ["assumes_longest_answers"] = Kinds.Any(kind => kind.AssumesLongest),
+        ["questions_to_services"] = ToServices,
     };
 
     internal IEnumerable<string> Lines()
@@ -86,6 +98,8 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         if (AtOnce > 1 && Seconds > 0) yield return $"  about {RunDisplay.Duration(Seconds / AtOnce)} with {AtOnce} jobs at once, if dependencies allow";
         if (Unknown > 0) yield return $"  {Unknown} job(s) are not predicted (models or data that are not there yet, or kinds of work without a rule): totals are at least that";
         if (AssumesLongest) yield return "  rows that are not there, or not without a tokenizer, are taken to be as long as max_length";
+        if (Kinds.Any(kind => kind.AssumesLongest)) yield return "  answers that models will write are taken to be as long as they may be";
+        if (ToServices > 0) yield return $"  {ToServices} questions go to services as judges (counted as {Costs.ServiceSeconds:0} s each; price not predicted)";
         if (Kinds.Any(kind => kind.Seconds > 0 && !kind.Measured)) yield return $"  times are rules of thumb ({Costs.FlopsPerThread / 1e9:0} GFLOP/s a thread) until a job of the kind is finished; expect them within a factor of four";
     }
 

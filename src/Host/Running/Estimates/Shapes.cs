@@ -19,7 +19,7 @@ using PeftAlign.Training;
 
 namespace PeftAlign.Host.Running.Estimates;
 
-/// <param name="Rows">Rows of a data set, or items of a benchmark.</param>
+/// <param name="Rows">Rows of a data set.</param>
 /// <param name="Mean">Tokens of one, on average over those that were looked at.</param>
 /// <param name="Longest">Of those.</param>
 internal sealed record TextShape(long Rows, double Mean, long Longest);
@@ -88,21 +88,27 @@ internal sealed class Shapes(Planned planned)
     // Nothing is cut where the model's context is not known.
     private const int Unlimited = int.MaxValue / 2;
 
-    /// <summary>A benchmark's requests; null where it asks more than log-likelihoods, or cannot be opened yet.</summary>
-    internal TextShape? Benchmark(JsonObject evaluation) => Once($"benchmark {evaluation["benchmark"]!.ToJsonString()} {Root(evaluation["policy"]!).ToJsonString()}", () =>
+    /// <summary>What a benchmark asks of a policy; null where it cannot be opened yet.</summary>
+    internal Questions? Benchmark(JsonObject evaluation) => Once($"benchmark {evaluation["benchmark"]!.ToJsonString()} {Root(evaluation["policy"]!).ToJsonString()}", () =>
     {
-        var benchmark = Context(evaluation).Create<IBenchmark>(evaluation["benchmark"]!);
-        var (tokenizer, _) = Text(evaluation["policy"]!);
-        var (items, lengths) = (0L, new List<long>());
-        foreach (var item in benchmark.Items())
-        {
-            if (++items > LookAt) continue;
-            var requests = benchmark.Requests(item);
-            if (!requests.All(r => r is EvalRequest.LogLikelihood { Messages: null })) return null;
-            lengths.Add(new RequestEncoder(tokenizer, null, Unlimited, takesLeadingBlank: false, addSpecialTokens: benchmark.Info.AddSpecialTokens).Rows([.. requests.Cast<EvalRequest.LogLikelihood>()]));
-        }
-        return lengths.Count == 0 ? null : new TextShape(items, lengths.Average(), lengths.Max());
+        var (tokenizer, template) = Text(evaluation["policy"]!);
+        var info = Context(evaluation).Create<IBenchmark>(evaluation["benchmark"]!).Info;
+        var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens));
+        return count.Of((Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!), LookAt);
     });
+
+    /// <summary>Whether a judge is asked over the network: it has neither a folder nor a job's model.</summary>
+    internal bool IsService(JsonObject judge) => judge["model"] is null && judge["options"]?["path"] is null;
+
+    /// <summary>Numbers of a judge's model; null where it is not there yet.</summary>
+    internal long? JudgeParameters(JsonObject judge)
+    {
+        if (judge["model"] is { } made) return Model(made) is { } model ? Costs.Parameters(model) : null;
+        var folder = Full((string)judge["options"]!["path"]!);
+        if (!Directory.Exists(folder)) return null;
+        var bytes = new DirectoryInfo(folder).EnumerateFiles("*.safetensors").Sum(file => file.Length);
+        return bytes > 0 ? bytes / (ModelConfig.Open(folder).DType is torch.ScalarType.BFloat16 or torch.ScalarType.Float16 ? 2 : sizeof(float)) : null;
+    }
 
     /// <summary>Numbers that an adapter trains: exact where it has a rank and targets, as LoRA; else a hundredth of the model's.</summary>
     internal static long Trainable(DecoderSpec model, JsonNode? adapter)

@@ -16,29 +16,26 @@ internal sealed record BpeOptions
 }
 
 /// <summary>A BPE vocabulary with its merges.</summary>
-internal sealed class BpeModel : TokenModel
+internal sealed class BpeModel : WordModel
 {
     private readonly MergeTable _merges;
     private readonly BpeOptions _options;
     private readonly bool _hasAffixes;
     private readonly int[] _byteTokens = new int[256];          // ids of <0xNN>, or -1
     private readonly int[] _byteCharacters = new int[256];      // ids of the byte alphabet's characters, or -1
-    private readonly WordBoundaries _boundaries;
 
     /// <param name="vocabulary">Tokens and ids.</param>
     /// <param name="merges">Pairs of ids.</param>
     /// <param name="options">How unknown characters and affixes are treated.</param>
-    public BpeModel(Vocabulary vocabulary, MergeTable merges, BpeOptions options) : base(vocabulary)
+    public BpeModel(Vocabulary vocabulary, MergeTable merges, BpeOptions options) : base(vocabulary, HasAffixes(options) || options.IgnoreMerges ? WordBoundaries.None : WordBoundaries.Of(vocabulary))
     {
-        (_merges, _options) = (merges, options);
-        _hasAffixes = options.ContinuingSubwordPrefix != "" || options.EndOfWordSuffix != "";
+        (_merges, _options, _hasAffixes) = (merges, options, HasAffixes(options));
         for (var b = 0; b < 256; b++)
         {
             _byteTokens[b] = vocabulary.ByteId(b);
             _byteCharacters[b] = vocabulary.Id([ByteAlphabet.CharOf((byte)b)]);
         }
         HasByteAlphabet = !_hasAffixes && _byteCharacters.All(id => id >= 0);
-        _boundaries = _hasAffixes || options.IgnoreMerges ? WordBoundaries.None : WordBoundaries.Of(vocabulary);
     }
 
     public override int? UnknownId => _options.UnknownId;
@@ -47,32 +44,16 @@ internal sealed class BpeModel : TokenModel
     /// used.</summary>
     public bool HasByteAlphabet { get; }
 
-    public override void Tokenize(ReadOnlySpan<char> piece, TokenList tokens, ModelScratch scratch)
+    protected override void Merge(ReadOnlySpan<char> word, int shift, TokenList tokens, MergeBuffer merging)
     {
-        // Where no token crosses from a word into the space before the next one, each word can be merged for itself.
-        for (var start = 0; start < piece.Length;)
+        if (_options.IgnoreMerges && Vocabulary.Id(word) is var whole and >= 0)
         {
-            var end = _boundaries.Next(piece, start);
-            TokenizeWord(piece[start..end], start, tokens, scratch);
-            start = end;
+            tokens.Add(whole, shift, shift + word.Length);
+            return;
         }
-    }
-
-    private void TokenizeWord(ReadOnlySpan<char> word, int shift, TokenList tokens, ModelScratch scratch)
-    {
-        var isShort = word.Length <= WordCache.MaxWord;
-        var hash = isShort ? WordCache.Hash(word) : 0;
-        if (isShort && scratch.Words.TryGet(word, hash, tokens, shift)) return;
-        var first = tokens.Count;
-        if (_options.IgnoreMerges && Vocabulary.Id(word) is var whole and >= 0) tokens.Add(whole, shift, shift + word.Length);
-        else
-        {
-            scratch.Merging.Clear();
-            if (_hasAffixes) AddWithAffixes(word, scratch.Merging);
-            else AddCharacters(word, scratch.Merging);
-            scratch.Merging.Merge(_merges, tokens, shift);
-        }
-        if (isShort) scratch.Words.Add(word, hash, tokens.Items[first..], shift);
+        if (_hasAffixes) AddWithAffixes(word, merging);
+        else AddCharacters(word, merging);
+        merging.Merge(_merges, tokens, shift);
     }
 
     /// <summary>Appends the tokens of a word that is not yet written in the byte alphabet. Their offsets are those of the word
@@ -100,6 +81,8 @@ internal sealed class BpeModel : TokenModel
         else merging.Merge(_merges, tokens, 0);
         if (isShort) scratch.ByteWords.Add(word, hash, tokens.Items[first..], 0);
     }
+
+    private static bool HasAffixes(BpeOptions options) => options.ContinuingSubwordPrefix != "" || options.EndOfWordSuffix != "";
 
     private int WholeWord(ReadOnlySpan<char> word, int length)
     {

@@ -7,7 +7,7 @@ namespace PeftAlign.Models.Text.SentencePiece;
 
 /// <summary>A sentencepiece BPE model. Symbols are ids of pieces, then characters that occur in pieces but are none; a
 /// user-defined piece in the text is the symbol -2 - id, which never merges.</summary>
-internal sealed class SentencePieceBpe : TokenModel
+internal sealed class SentencePieceBpe : WordModel
 {
     private readonly SentencePieceFile _file;
     private readonly Dictionary<string, int> _symbols = [];         // ordinary pieces and single characters
@@ -15,11 +15,10 @@ internal sealed class SentencePieceBpe : TokenModel
     private readonly int[] _characters = new int[0x10000];
     private readonly MergeTable _merges;
     private readonly TokenTrie? _userDefined;
-    private readonly WordBoundaries _boundaries;
     private readonly int[] _byteTokens = new int[256];
     private readonly Dictionary<int, (int Left, int Right)> _unusedParts = [];
 
-    public SentencePieceBpe(SentencePieceFile file, Vocabulary vocabulary) : base(vocabulary)
+    public SentencePieceBpe(SentencePieceFile file, Vocabulary vocabulary) : base(vocabulary, WordBoundaries.Of(vocabulary))
     {
         _file = file;
         _lookup = _symbols.GetAlternateLookup<ReadOnlySpan<char>>();
@@ -31,7 +30,6 @@ internal sealed class SentencePieceBpe : TokenModel
             if (text.Length == 1) _characters[text[0]] = symbol;
         _merges = MakeMerges();
         _userDefined = SentencePieceNormalizer.UserDefined(file);
-        _boundaries = WordBoundaries.Of(vocabulary);
         if (file.ByteFallback)
             for (var b = 0; b < 256; b++) _byteTokens[b] = vocabulary.ByteId(b);
     }
@@ -40,28 +38,13 @@ internal sealed class SentencePieceBpe : TokenModel
 
     public override string Show(int id, ReadOnlySpan<char> text) => id == _file.UnknownId ? text.ToString() : base.Show(id, text);
 
-    public override void Tokenize(ReadOnlySpan<char> piece, TokenList tokens, ModelScratch scratch)
+    protected override void Merge(ReadOnlySpan<char> word, int shift, TokenList tokens, MergeBuffer merging)
     {
-        for (var start = 0; start < piece.Length;)
-        {
-            var end = _boundaries.Next(piece, start);
-            TokenizeWord(piece[start..end], start, tokens, scratch);
-            start = end;
-        }
-    }
-
-    private void TokenizeWord(ReadOnlySpan<char> word, int shift, TokenList tokens, ModelScratch scratch)
-    {
-        var isShort = word.Length <= WordCache.MaxWord;
-        var hash = isShort ? WordCache.Hash(word) : 0;
-        if (isShort && scratch.Words.TryGet(word, hash, tokens, shift)) return;
         var first = tokens.Count;
-        scratch.Merging.Clear();
-        AddSymbols(word, scratch.Merging);
+        AddSymbols(word, merging);
         var symbols = new TokenList();
-        scratch.Merging.Merge(_merges, symbols, 0);
+        merging.Merge(_merges, symbols, 0);
         foreach (ref readonly var symbol in symbols.Items) AddToken(symbol, word, shift, tokens, first);
-        if (isShort) scratch.Words.Add(word, hash, tokens.Items[first..], shift);
     }
 
     private void AddSymbols(ReadOnlySpan<char> word, MergeBuffer merging)

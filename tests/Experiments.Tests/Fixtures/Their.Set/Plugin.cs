@@ -1,5 +1,5 @@
 // A third party's plugins in one assembly, built outside the tree: a reader of its own rows, a method, a benchmark, two trackers,
-// and a reader that never comes back from native code.
+// a reader that never comes back from native code, and one that crashes there.
 
 using System.Globalization;
 using System.Runtime.InteropServices;
@@ -19,6 +19,7 @@ public sealed class Plugin : IPlugin
     {
         registry.Add<IDatasetReader, SumOptions>("their-sums", 1, (_, options) => new Sums(options));
         registry.Add<IDatasetReader, NoOptions>("their-stuck", 1, (_, _) => new Stuck());
+        registry.Add<IDatasetReader, CrashOptions>("their-crash", 1, (_, options) => new Crash(options));
         registry.Add<IAlignmentMethod, NllOptions>("their-nll", 1, (_, options) => new Nll(options));
         registry.Add<IBenchmark, SumOptions>("their-exam", 1, (_, options) => new Exam(options));
         registry.Add<ITracker, LogOptions>("their-log", 1, (_, options) => new Log(options));
@@ -55,6 +56,30 @@ internal sealed partial class Stuck : IDatasetReader
     {
         Console.Error.WriteLine("stuck in native code");
         while (sleep(1000) > 0) { }
+        return [];
+    }
+}
+
+/// <summary>How native code ends.</summary>
+public sealed class CrashOptions
+{
+    /// <summary>By abort(), else by an address that is not there.</summary>
+    public bool Abort { get; set; }
+}
+
+internal sealed class Crash(CrashOptions options) : IDatasetReader
+{
+    [DllImport("libc")]
+    private static extern void abort();
+
+    [DllImport("libc")]
+    private static extern nint memset(nint at, int value, nint count);
+
+    public IEnumerable<DataRecord> Read(string? split)
+    {
+        Console.Error.WriteLine("about to crash");
+        if (options.Abort) abort();
+        memset(4096, 0, 16);
         return [];
     }
 }

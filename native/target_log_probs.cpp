@@ -1,0 +1,145 @@
+// peftalign::target_log_probs(logits, targets, keep): of each row of logits the target's log-prob and what else is asked of its
+// distribution, in two passes over the row, of which the second finds it in the cache. With keep the logits are overwritten by
+// e^(logit - largest), which the gradient needs; divided by their sum (the last figure) they are the probabilities. fp32 inside, sums
+// of 512 entries joined in double; float32 and bfloat16 on the processor.
+#include <ATen/ATen.h>
+#include <torch/library.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "lanes.h"
+#include "pool.h"
+
+namespace pa {
+namespace {
+
+using at::Tensor;
+constexpr int64_t kBlock = 512;  // entries that are summed in fp32
+constexpr int64_t kGrain = 1 << 14;  // entries that are worth a thread
+enum Figure : int64_t { kLogProb, kMeanLogProb, kEntropy, kArgmaxHit, kLogSumSquare, kMeanLogit, kInverseSum, kFigures };
+
+// A vector less a number; what lies behind the row's end is `fill`.
+template <typename W>
+PA_INLINE void load_less(lanes::V& v, const W* p, int64_t n, float less, float fill) {
+    if (n >= lanes::N) {
+        lanes::load(v, p);
+        v -= less;
+        return;
+    }
+    float padded[lanes::N];
+    for (int64_t k = 0; k < lanes::N; k++) padded[k] = k < n ? lanes::one(p + k) - less : fill;
+    lanes::load(v, padded);
+}
+
+// The largest entry; total takes the sum of all.
+template <typename W>
+PA_INLINE float largest(const W* row, int64_t n, double& total) {
+    constexpr float kNone = -std::numeric_limits<float>::infinity();
+    lanes::V best = lanes::V{} + kNone, sum, v;
+    total = 0;
+    for (int64_t first = 0; first < n; first += kBlock) {
+        int64_t end = std::min(n, first + kBlock), i = first;
+        sum = lanes::V{};
+        for (; i + lanes::N <= end; i += lanes::N) {
+            lanes::load(v, row + i);
+            best = v > best ? v : best;
+            sum += v;
+        }
+        if (i < end) {
+            load_less(v, row + i, end - i, 0, kNone);
+            best = v > best ? v : best;
+            lanes::load_part(v, row + i, end - i);
+            sum += v;
+        }
+        total += lanes::sum(sum);
+    }
+    float top = best[0];
+    for (int64_t k = 1; k < lanes::N; k++) top = best[k] > top ? best[k] : top;
+    return top;
+}
+
+struct Sums {
+    double exponentials = 0, crossed = 0, squares = 0;  // of e^d, e^d d, e^2d, where d = logit - largest
+};
+
+template <typename W, bool Keep>
+PA_INLINE void sums_of(W* row, int64_t n, float top, Sums& sums) {
+    lanes::V d, e;
+    for (int64_t first = 0; first < n; first += kBlock) {
+        int64_t end = std::min(n, first + kBlock);
+        lanes::V total = {}, crossed = {}, squares = {};
+        for (int64_t i = first; i < end; i += lanes::N) {
+            load_less(d, row + i, end - i, top, -1000.0f);
+            e = d;
+            lanes::exponential(e);
+            total += e, crossed += e * d, squares += e * e;
+            if constexpr (Keep) lanes::store_part(e, row + i, end - i);
+        }
+        sums.exponentials += lanes::sum(total), sums.crossed += lanes::sum(crossed), sums.squares += lanes::sum(squares);
+    }
+}
+
+// The first of the largest entries is the one that counts as most probable.
+template <typename W>
+PA_INLINE bool leads(const W* row, int64_t target, float top) {
+    if (lanes::one(row + target) != top) return false;
+    for (int64_t k = 0; k < target; k++)
+        if (lanes::one(row + k) == top) return false;
+    return true;
+}
+
+template <typename W>
+PA_INLINE void figures_in(W* row, int64_t n, int64_t target, bool keep, float* to, int64_t stride) {
+    double total;
+    float top = largest(row, n, total), own = lanes::one(row + target);
+    to[kArgmaxHit * stride] = leads(row, target, top) ? 1 : 0;
+    Sums sums;
+    if (keep) sums_of<W, true>(row, n, top, sums);
+    else sums_of<W, false>(row, n, top, sums);
+    double log_sum = std::log(sums.exponentials);
+    to[kLogProb * stride] = static_cast<float>(static_cast<double>(own) - top - log_sum);
+    to[kMeanLogProb * stride] = static_cast<float>(total / n - top - log_sum);
+    to[kEntropy * stride] = static_cast<float>(log_sum - sums.crossed / sums.exponentials);
+    to[kLogSumSquare * stride] = static_cast<float>(std::log(sums.squares) - 2 * log_sum);
+    to[kMeanLogit * stride] = static_cast<float>(total / n);
+    to[kInverseSum * stride] = static_cast<float>(1 / sums.exponentials);
+}
+
+#define PA_FIGURES(W) \
+    PA_CLONES void figures_of(W* row, int64_t n, int64_t target, bool keep, float* to, int64_t stride) { figures_in(row, n, target, keep, to, stride); }
+PA_FIGURES(float)
+PA_FIGURES(c10::BFloat16)
+
+template <typename W>
+void all_rows(Tensor& logits, const Tensor& targets, bool keep, Tensor& figures) {
+    auto* p = logits.data_ptr<W>();
+    auto* y = targets.data_ptr<int64_t>();
+    auto* to = figures.data_ptr<float>();
+    int64_t rows = logits.size(0), n = logits.size(1);
+    parallel_runs(rows, std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
+        for (int64_t row = begin; row < end; row++) figures_of(p + row * n, n, y[row], keep, to + row, rows);
+    });
+}
+
+Tensor target_log_probs(Tensor& logits, const Tensor& targets, bool keep) {
+    auto type = logits.scalar_type();
+    TORCH_CHECK(logits.device().is_cpu() && logits.dim() == 2 && logits.size(1) > 0 && logits.is_contiguous() && (type == at::kFloat || type == at::kBFloat16), "target_log_probs: contiguous (C, V) float32 or bfloat16 on the processor, not ",
+                logits.sizes(), " ", type);
+    TORCH_CHECK(targets.dim() == 1 && targets.size(0) == logits.size(0) && targets.scalar_type() == at::kLong, "target_log_probs: targets are (C) int64, not ", targets.sizes());
+    Tensor y = targets.contiguous(), figures = at::empty({kFigures, logits.size(0)}, logits.options().dtype(at::kFloat));
+    for (int64_t row = 0; row < y.size(0); row++) {
+        int64_t target = y.data_ptr<int64_t>()[row];
+        TORCH_CHECK(target >= 0 && target < logits.size(1), "target_log_probs: target ", target, " of ", logits.size(1), " entries");
+    }
+    if (type == at::kFloat) all_rows<float>(logits, y, keep, figures);
+    else all_rows<c10::BFloat16>(logits, y, keep, figures);
+    return figures;
+}
+
+}  // namespace
+}  // namespace pa
+
+TORCH_LIBRARY_FRAGMENT(peftalign, m) { m.def("target_log_probs(Tensor(a!) logits, Tensor targets, bool keep) -> Tensor"); }
+TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) { m.impl("target_log_probs", pa::target_log_probs); }

@@ -1,0 +1,70 @@
+// What an evaluation will take: passes over what is scored, steps for what is written, and what judges read of it. Answers count as
+// long as they may be; judges that are services take time and no memory.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Generation;
+
+namespace PeftAlign.Host.Running.Estimates;
+
+internal static class EvaluateForecast
+{
+    private const int ItemsAtOnce = 64;
+    private const int SampleBytes = 1_100; // a line of samples and one of records, with their texts
+    private const int TokenBytes = 4; // of text
+
+    /// <summary>Null where the model or the benchmark cannot be known yet.</summary>
+    internal static JobForecast? Of(JsonObject spec, Shapes shapes, int threads)
+    {
+        if (shapes.Model(spec["policy"]!) is not { } model || shapes.Benchmark(spec) is not { } asked) return null;
+        var scored = Scoring(model, asked, threads);
+        List<JobForecast?> parts = [scored];
+        if (asked.Writes is { } writes) parts.Add(Of(model, writes, threads));
+        foreach (var (definition, writing) in asked.Others) parts.Add(Another(shapes.Model(definition), writing, threads));
+        foreach (var judge in asked.Judges) parts.Add(Judging(judge, shapes, threads));
+        if (parts.Contains(null)) return null;
+        var bytes = Costs.Bytes(Costs.Parameters(model));
+        // A chunk is scored, written and judged, one after the other; models that are loaded stay.
+        return new JobForecast(
+            Costs.Start / 2 + Costs.Moving(bytes) + parts.Sum(part => part!.Seconds),
+            Costs.Process + bytes + parts.Skip(1).Sum(part => part!.Memory) + scored.Memory,
+            JobForecast.FolderBytes + asked.Items * SampleBytes + parts.Sum(part => part!.Disk),
+            parts.Sum(part => part!.Flops))
+        { ToServices = parts.Sum(part => part!.ToServices), AssumesLongest = asked.Writes is not null || asked.Others.Count > 0 };
+    }
+
+    private static JobForecast Scoring(DecoderSpec model, Questions asked, int threads)
+    {
+        var tokens = asked.Items * asked.Scored;
+        if (tokens == 0) return new JobForecast(0, 0, 0);
+        var atOnce = (long)Math.Ceiling(Math.Min(asked.Items, ItemsAtOnce) * asked.Scored);
+        return new JobForecast(Costs.Passes(model, Math.Ceiling((double)asked.Items / ItemsAtOnce), tokens, 1, threads), Costs.Forward(model, atOnce, asked.Longest), 0, Costs.Flops(model, tokens, 1));
+    }
+
+    // Prompts in one pass, then a step for each new token, of so many texts together.
+    private static JobForecast Of(DecoderSpec model, Writing writing, int threads)
+    {
+        var batches = Math.Ceiling(writing.Answers / DecoderGenerator.RowsAtOnce);
+        var (rows, prompts) = (Math.Min(writing.Answers, DecoderGenerator.RowsAtOnce), writing.Answers * writing.Prompt);
+        return new JobForecast(
+            Costs.Passes(model, batches, prompts, 1, threads) + Costs.Steps(model, batches * writing.NewTokens, rows, threads),
+            Costs.Forward(model, (long)(rows * writing.Prompt), writing.Longest) + Costs.Cache(model, (long)(rows * writing.Longest)),
+            (long)(writing.Answers * writing.NewTokens * TokenBytes * 2),
+            Costs.Flops(model, prompts + writing.Answers * writing.NewTokens, 1));
+    }
+
+    private static JobForecast? Another(DecoderSpec? model, Writing writing, int threads)
+    {
+        if (model is null) return null;
+        var (work, bytes) = (Of(model, writing, threads), Costs.Bytes(Costs.Parameters(model)));
+        return work with { Seconds = work.Seconds + Costs.Moving(bytes), Memory = work.Memory + bytes };
+    }
+
+    private static JobForecast? Judging(Judged judge, Shapes shapes, int threads)
+    {
+        if (shapes.IsService(judge.Definition)) return new JobForecast(judge.Questions * Costs.ServiceSeconds, 0, 0) { ToServices = (long)Math.Ceiling(judge.Questions) };
+        if (shapes.JudgeParameters(judge.Definition) is not { } parameters) return null;
+        var tokens = judge.Questions * judge.Tokens;
+        return new JobForecast(Costs.Moving(Costs.Bytes(parameters)) + 2.0 * parameters * tokens / (Costs.FlopsPerThread * threads), Costs.Bytes(parameters), 0, 2.0 * parameters * tokens);
+    }
+}

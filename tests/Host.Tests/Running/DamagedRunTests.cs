@@ -1,0 +1,48 @@
+// Files of a run that were damaged from outside: what can be made again is made again, what only the user knows is asked for.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Core;
+using PeftAlign.Host.Reports;
+using PeftAlign.Host.Running;
+using PeftAlign.Host.Store;
+
+namespace PeftAlign.Host.Tests.Running;
+
+public sealed class DamagedRunTests
+{
+    private static readonly PlanJob Job = new("a1", "evaluate", "evaluate/x", ["evaluate/x"], new Dictionary<string, string>(), [], "{}", "{}", [], [], [], "", [], "");
+    private RunFolder run = new("");
+
+    [SetUp]
+    public void Make() => run = new RunFolder(Directory.CreateTempSubdirectory("peftalign damaged ").FullName);
+
+    [TearDown]
+    public void Remove() => Directory.Delete(run.Path, recursive: true);
+
+    [TestCase("""{"outcome": {"results": {"acc,none": 1}}}""", true)]
+    [TestCase("", false)]
+    [TestCase("""{"outcome": {"resul""", false)]
+    [TestCase("[1]", false)]
+    public void A_damaged_result_is_no_result(string text, bool isFinished)
+    {
+        var folder = run.Job(Job.Id);
+        RunFolder.Write(folder.Spec, """{"kind": "evaluate", "label": "evaluate/x"}""");
+        RunFolder.Write(folder.Result, text);
+        RunFolder.Write(folder.Timing, "x");
+        RunFolder.Write(run.Plan, """{"name": "n", "jobs": [{"id": "a1", "kind": "evaluate", "label": "evaluate/x", "depends_on": []}]}""");
+        Assert.That(run.IsFinished(Job), Is.EqualTo(isFinished));
+        Assert.That(RunView.Of(run.Path).Jobs.Single().State, Is.EqualTo(isFinished ? "finished" : "stopped"));
+        Assert.That(RunData.Read(run).Jobs.Single().Outcome is not null, Is.EqualTo(isFinished));
+    }
+
+    [TestCase("")]
+    [TestCase("{")]
+    [TestCase("{\"threads\": \"two\"}")]
+    public void Damaged_settings_are_asked_for(string text)
+    {
+        RunFolder.Write(run.Settings, text);
+        Assert.That(() => RunSettings.Of(run, 1, 1, inexact: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("run.json: is damaged").And.Message.Contains("--threads"));
+        File.Delete(run.Settings);
+        Assert.That(RunSettings.Of(run, 3, 1, inexact: false).Threads, Is.EqualTo(3));
+    }
+}
