@@ -56,6 +56,7 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)
     {
+        if (items.Count == 0) return [];
         var tokens = items.Sum(i => i.Scores["chosen_tokens"]);
         return
         [

@@ -26,7 +26,7 @@ public sealed class CohOptions
     /// <summary>The bad marker of rows that hold token ids, as ids.</summary>
     public IReadOnlyList<int> BadMarkerIds { get; set; } = [];
 
-    /// <summary>Texts with {pos}, {neg} or both, in the place of row_kinds and markers: "a bad summary is {neg}, a better one is {pos}". Each stands behind the prompt and a line's end.</summary>
+    /// <summary>Texts with {pos}, {neg} or both, in the place of row_kinds and markers: "a bad summary is {neg}, a better one is {pos}". Each stands behind the prompt and a line's end. A ranking question ends with {1st} or {2nd}: "of {pos} and {neg}, which is better? The answer is {1st}".</summary>
     public IReadOnlyList<string> Templates { get; set; } = [];
 
     /// <summary>all: a row for each of row_kinds, or of templates; one: one of them for each pair.</summary>

@@ -1,5 +1,5 @@
 // Pairs as chains of answers: prompt, a line's end, then what each template says: text, an answer with its end token, text, the other
-// answer; the prompt is not repeated. An answer is trained from the first token in which the text before it, alone and with it,
+// answer; the prompt is not repeated. A ranking question's answers are read only, its verdict is trained. An answer is trained from the first token in which the text before it, alone and with it,
 // differ, as in the other methods' rows.
 
 using PeftAlign.Abstractions;
@@ -48,11 +48,12 @@ internal sealed class CohRows(CohOptions options)
             trained.AddRange(Enumerable.Repeat(train, ids.Count - trained.Count));
         }
         Add(record.Ids("prompt_ids"), false);
-        foreach (var (_, good) in template.Parts)
+        // Markers as ids exclude templates, so every part is an answer.
+        foreach (var part in template.Parts)
         {
-            var answer = record.Ids(good ? "chosen_ids" : "rejected_ids");
+            var answer = record.Ids($"{part.Field}_ids");
             if (answer.Length == 0) return new SequenceTokens([], []); // a chain with a hole says nothing
-            Add(good ? options.GoodMarkerIds : options.BadMarkerIds, false);
+            Add(part.Field == "chosen" ? options.GoodMarkerIds : options.BadMarkerIds, false);
             Add(answer, true);
         }
         return new SequenceTokens([.. ids], [.. trained]);
@@ -63,12 +64,18 @@ internal sealed class CohRows(CohOptions options)
         var tokenizer = context.RequireTokenizer(record);
         var end = tokenizer.SpecialTokens.Eos is { } eos ? tokenizer.Decode([eos]) : "";
         var (text, spans) = (Text(record, "prompt"), new List<(int[] Before, int[] After)>());
-        foreach (var (said, good) in template.Parts)
+        foreach (var part in template.Parts)
         {
-            text += said;
+            text += part.Before;
+            var said = part.Field is { } field ? Text(record, field).TrimStart(' ') : part.Verdict;
+            if (end.Length > 0 && said.EndsWith(end, StringComparison.Ordinal)) said = said[..^end.Length];
+            if (!part.Trained)
+            {
+                text += said; // an answer that is read, not learnt, has no end
+                continue;
+            }
             var before = Ids(tokenizer, text);
-            var answer = Text(record, good ? "chosen" : "rejected").TrimStart(' ');
-            text += answer.EndsWith(end, StringComparison.Ordinal) ? answer : answer + end;
+            text += said + end;
             spans.Add((before, Ids(tokenizer, text)));
         }
         var ids = spans[^1].After;

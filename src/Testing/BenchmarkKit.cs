@@ -1,5 +1,6 @@
 // Benchmarks: items with stable ids, each scored by itself (so that a run resumes in the middle), sane numbers, and an answer for
-// no items at all. conformance/benchmark.NAME.json: { "options": {...}, "items": N }.
+// no items at all. conformance/benchmark.NAME.json: { "options": {...}, "items": N }; an option that names a data set is
+// { "rows": [{...}, ...] }, one that names a file means one beside it.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Plugins;

@@ -13,15 +13,22 @@ internal sealed class Subject(PluginFolder plugin)
 {
     private readonly PluginCatalogue catalogue = new([plugin], []);
 
-    /// <summary>A new instance.</summary>
+    private string Samples => Path.Combine(plugin.Path, "conformance");
+
+    /// <summary>A new instance. Options that name files mean those beside the sample; a data set is { "rows": [...] }.</summary>
     public T Create<T>(ProvidedContract provided, JsonObject options)
-        where T : class => catalogue.Create<T>($"{plugin.Manifest.Id}/{provided.Name}", options, Context.Instance);
+        where T : class
+    {
+        foreach (var name in provided.Options.Options.Where(option => option.Names == "path").Select(option => option.Name))
+            if (options[name] is JsonValue value && value.TryGetValue<string>(out var written)) options[name] = Path.Combine(Samples, written);
+        return catalogue.Create<T>($"{plugin.Manifest.Id}/{provided.Name}", options, Context.Instance);
+    }
 
     /// <summary>What conformance/KIND.NAME.json of the plugin says: options and sample files for its tests.</summary>
     /// <exception cref="ConformanceException">It is not there or cannot be read.</exception>
     public Sample Sample(ProvidedContract provided)
     {
-        var file = Path.Combine(plugin.Path, "conformance", $"{provided.Kind}.{provided.Name}.json");
+        var file = Path.Combine(Samples, $"{provided.Kind}.{provided.Name}.json");
         if (!File.Exists(file))
             throw new ConformanceException($"{file} is not there; it tells the conformance kit which options and sample files to use (see the template of 'peftalign plugins new {provided.Kind}').");
         try
@@ -34,7 +41,7 @@ internal sealed class Subject(PluginFolder plugin)
         }
     }
 
-    private sealed class Context : IPluginContext
+    private sealed class Context : IPluginContext, IDatasets
     {
         public static Context Instance { get; } = new();
 
@@ -42,7 +49,12 @@ internal sealed class Subject(PluginFolder plugin)
 
         public string Folder => throw new InvalidOperationException("The catalogue gives the plugin's own folder.");
 
-        public object? GetService(Type type) => null;
+        public object? GetService(Type type) => type == typeof(IDatasets) ? this : null;
+
+        // Records are the caller's own, so each enumeration makes them.
+        public IEnumerable<DataRecord> Open(DatasetReference dataset) => dataset.Definition["rows"] is JsonArray rows
+            ? rows.Select((row, k) => new DataRecord(row!.DeepClone().AsObject(), "the sample's rows", k + 1))
+            : throw new ConformanceException($"The sample gives the data set {dataset.Definition.ToJsonString()}; in the kit a data set is {{ \"rows\": [{{...}}, ...] }}.");
     }
 }
 

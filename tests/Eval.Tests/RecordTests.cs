@@ -65,6 +65,25 @@ public sealed class RecordTests
     {
         var error = Assert.Throws<UserErrorException>(() => Run(new Lines(3, string.Concat(Enumerable.Repeat(" the dog", 600))), File, out _))!;
         Assert.That(error.Message, Does.StartWith("item 0: ").And.Contain("512"));
+        Assert.That(System.IO.File.Exists(File), Is.False, "what failed before an answer leaves nothing");
+    }
+
+    // The judge fails at the second chunk: the first is kept, whole, and the next try asks the rest.
+    [Test]
+    public void A_failed_evaluation_leaves_what_was_answered()
+    {
+        var desk = new Desk { Most = 100 };
+        Evaluated Run()
+        {
+            using var records = new ItemRecords(File, "m", text => Assert.Fail(text));
+            return new Evaluator(() => Models.Stories, desk, records, (_, _) => { }, CancellationToken.None).Run(new Judged("one", asksModel: false, items: 150));
+        }
+        Assert.That(Run, Throws.InstanceOf<UserErrorException>().With.Message.Contains("the judge is away"));
+        var lines = System.IO.File.ReadAllLines(File);
+        Assert.That(lines, Has.Length.EqualTo(1 + 64));
+        Assert.That(lines.Select(line => JsonNode.Parse(line)), Is.All.Not.Null);
+        (desk.Most, desk.Asked) = (int.MaxValue, 0);
+        Assert.That((Run().Items.Count, desk.Asked), Is.EqualTo((150, 86)));
     }
 
     [Test]
@@ -93,13 +112,13 @@ public sealed class RecordTests
     }
 
     // Two items, written by the model or at hand, and what a judge says of each.
-    private sealed class Judged(string judge, bool asksModel = true) : IBenchmark, IAsksAgain
+    private sealed class Judged(string judge, bool asksModel = true, int items = 2) : IBenchmark, IAsksAgain
     {
         private readonly JudgeReference by = new(new JsonObject { ["name"] = judge });
 
         public BenchmarkInfo Info { get; } = new("judged", 1);
 
-        public IEnumerable<EvalItem> Items() => [new("0", new JsonObject { ["text"] = "Once" }), new("1", new JsonObject { ["text"] = "The" })];
+        public IEnumerable<EvalItem> Items() => Enumerable.Range(0, items).Select(k => new EvalItem($"{k}", new JsonObject { ["text"] = k % 2 == 0 ? "Once" : "The" }));
 
         public IReadOnlyList<EvalRequest> Requests(EvalItem item) => asksModel ? [new EvalRequest.Generate((string)item.Document["text"]!) { MaxNewTokens = 2 }] : [Ask((string)item.Document["text"]!)];
 
@@ -114,7 +133,9 @@ public sealed class RecordTests
 
     private sealed class Desk : IJudges
     {
-        internal int Asked { get; private set; }
+        internal int Asked { get; set; }
+
+        internal int Most { get; set; } = int.MaxValue;
 
         public IJudge Open(JudgeReference judge) => new Echo(this, (string)judge.Definition["name"]!);
 
@@ -125,6 +146,7 @@ public sealed class RecordTests
             public IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> questions, CancellationToken cancel = default)
             {
                 desk.Asked += questions.Count;
+                if (desk.Asked > desk.Most) throw new UserErrorException("the judge is away");
                 return [.. questions.Select(_ => new JudgeAnswer { Text = name })];
             }
         }

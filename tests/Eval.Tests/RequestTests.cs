@@ -40,6 +40,30 @@ public sealed class RequestTests
         }
     }
 
+    // Ids from transformers 5.23: its rebuilt tokenizer says 403 to " Once", tokenizer.json 410 403. Other classes are taken as written.
+    [TestCase("LlamaTokenizer", true)]
+    [TestCase("LlamaTokenizerFast", true)]
+    [TestCase("CodeLlamaTokenizer", true)]
+    [TestCase("PreTrainedTokenizerFast", false)]
+    [TestCase("MistralTokenizer", false)]
+    public void A_blank_at_the_start_is_doubled_as_transformers_does_it(string tokenizerClass, bool takes)
+    {
+        var folder = Directory.CreateTempSubdirectory("peftalign-blank-").FullName;
+        try
+        {
+            File.WriteAllText(Path.Combine(folder, "config.json"), File.ReadAllText(Path.Combine(Places.Fixture("stories260K"), "config.json")));
+            File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), new JsonObject { ["tokenizer_class"] = tokenizerClass }.ToJsonString());
+            var model = EvalModel.Of(folder, Models.Stories.Decoder, Models.Stories.Mode, Models.Stories.Tokenizer, null);
+            Assert.That(model.TakesLeadingBlank, Is.EqualTo(takes));
+            int[] Of(string text) => new RequestEncoder(model.Tokenizer, null, model.MaxLength, model.TakesLeadingBlank, false).Prompt(new EvalRequest.Generate(text) { MaxNewTokens = 1 }).Ids;
+            Assert.That((Of(" Once"), Of("  Once"), Of("\u2581a"), Of("Once")), takes ? Is.EqualTo(((int[])[403], (int[])[410, 403], (int[])[261], (int[])[403])) : Is.EqualTo(((int[])[410, 403], (int[])[410, 410, 403], (int[])[410, 261], (int[])[403])));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     [Test]
     public void What_all_items_begin_with_is_computed_once_and_changes_nothing()
     {

@@ -19,7 +19,7 @@ public sealed class RewardBenchmarkTests
 
         public object? GetService(Type type) => type == typeof(IDatasets) ? this : null;
 
-        public IEnumerable<DataRecord> Open(DatasetReference dataset) => rows.Select((row, k) => new DataRecord(JsonNode.Parse(row)!.AsObject(), "rows.jsonl", k + 1) { Line = k + 1 });
+        public IEnumerable<DataRecord> Open(DatasetReference dataset) => rows.Select((row, k) => new DataRecord(JsonNode.Parse(row)!.AsObject(), "rows.jsonl", (k % 3) + 1) { Line = k + 1 });
     }
 
     private static RewardBenchmark Benchmark(RewardOptions options, params string[] rows)
@@ -39,6 +39,11 @@ public sealed class RewardBenchmarkTests
         var further = items.Select((item, k) => ((EvalRequest.Judge)benchmark.FollowUps(item, [new EvalResponse(0, 2, false) { Texts = [$" answer {k}"] }]).Single()).Question);
         Assert.That(further, Is.EqualTo((JudgeQuestion[])[new JudgeQuestion.Rate("Who?", " answer 0"), new JudgeQuestion.Rate("Why?", " answer 1")]));
     }
+
+    // A folder's files number their rows each from 1.
+    [Test]
+    public void Rows_of_several_files_are_several_items() =>
+        Assert.That(Benchmark(new RewardOptions(), [.. Enumerable.Repeat("""{"prompt": "a"}""", 5)]).Items().Select(item => item.Id), Is.EqualTo(new[] { "1", "2", "3", "4", "5" }));
 
     [Test]
     public void The_mean_is_over_what_was_rated_and_failures_are_counted()

@@ -57,6 +57,8 @@ public sealed class ControlTests
             Refused("has the controls bad, good; name one of them", [.. command, .. policy, "--control", "best"]);
         }
         Assert.That(Directory.Exists(user.File("eval2")), Is.False, "nothing is written before the control is known");
+        // What takes one adapter says that these are several, and where.
+        Refused($"holds the controls bad, good, each an adapter of its own; give one of them, such as {At("adapter", "bad")}", ["adapter", "merge", .. policy, "--out", user.File("merged")]);
         Refused("has no controls", "score", "--in", user.File("row.jsonl"), "--model", At("model"), "--control", "good");
         // The same command again: nothing is left to do; killed runs are the trainer's tests.
         Train(user, "meet", "--model", Stories, "--adapter", "prompt", "--num-virtual-tokens", "3", "--init", "text", "--init-text", "A {control} story", "--learning-rate", "0.05", "--model-learning-rate", "1e-3", "--max-steps", "40");
@@ -118,10 +120,24 @@ public sealed class ControlTests
         Assert.That(jobs.Count(job => job.Spec["options"]!["control"] is null), Is.EqualTo(3));
         var samples = jobs.Where(job => ((string?)job.Spec["axes"]!["method"])!.Contains("meet", StringComparison.Ordinal)).Select(job => File.ReadAllText(Path.Combine(job.Folder, "records.jsonl")).Split('\n', 2)[1]).ToList();
         Assert.That(samples.Distinct().Count(), Is.EqualTo(3), "good, bad and none are three policies");
-        // A policy with controls ends there.
-        var on = user.Write("on.yaml", Manifest.Replace("methods: [meet, first, vanilla]", "methods: [[first, more]]", StringComparison.Ordinal).Replace("control: [good, bad], ", "", StringComparison.Ordinal));
-        var outcome = Peftalign.Call("run", on, "--out", user.File("on"), "--threads", "1");
-        Assert.That(outcome.All, Does.Contain("has the controls bad, good").And.Not.Contain("   at "));
+    }
+
+    // A policy whose controls are adapters ends there; a control must be one that the policy will have. All of it is known before any job.
+    [TestCase("train/tiny/world/first/world/more/s3: The policy has the controls good, bad, each an adapter of its own: it can be evaluated under one of them, but not trained further or merged.", "methods: [meet, first, vanilla]", "methods: [[first, more]]", "control: [good, bad], ", "")]
+    [TestCase("merge/both/tiny/world/s3: The policy has the controls good, bad", "evaluate:", "merge: [{ name: both, method: linear, of: { method: [meet, first] }, across: method, parameters: { weight: 0.5 } }]\nevaluate:")]
+    [TestCase("evaluate/preference/tiny/world/first/s3/worst: control 'worst': the policy has the controls good, bad; name one of them.", "control: [good, bad]", "control: worst")]
+    [TestCase("evaluate/preference/tiny/world/first/s3/bad: control 'bad': the policy has the controls good; name one of them.", "stages: controls", "stages: controls, controls: [good]")]
+    [TestCase("'tiny/world/more/s3' has no controls, and the row asks under good, bad; leave control out", "[meet, first, vanilla]", "[meet, first, vanilla, more]")]
+    [TestCase("evaluate/preference/tiny/good: control 'good': the policy has no controls; leave it out.", "of: trained, control", "of: untouched, control")]
+    public void What_a_policy_will_lack_is_refused_when_planned(string says, params string[] changes)
+    {
+        using var user = new Peftalign();
+        var manifest = changes.Chunk(2).Aggregate(Manifest, (text, change) => text.Replace(change[0], change[1], StringComparison.Ordinal));
+        Assert.That(manifest, Is.Not.EqualTo(Manifest));
+        var outcome = Peftalign.Call("run", user.Write("lacking.yaml", manifest), "--out", user.Run, "--threads", "1");
+        Assert.That((outcome.Code, outcome.Err.Contains("   at ", StringComparison.Ordinal)), Is.EqualTo((2, false)), outcome.All);
+        Assert.That(outcome.Err, Does.Contain(says).And.Contain("nothing was started"));
+        Assert.That(Directory.Exists(user.Run), Is.False);
     }
 
     // 3 seeds x 2 data sets x 17 trainings: A1 to A4 five, prompts of 4 lengths, LoRA of 3 ranks, 5 parts left out. 8 benchmark variants

@@ -16,7 +16,9 @@ public sealed class WinrateTests
         // The classifier's words are w4, w5, ...
         var a = user.Write("a.jsonl", string.Concat(Enumerable.Range(0, 12).Select(k => $$"""{"prompt":"w{{4 + k}}","response":"w{{5 + k}} w{{30 - k}}"}""" + "\n")));
         var b = user.Write("b.jsonl", string.Concat(Enumerable.Range(0, 12).Select(k => $$"""{"prompt":"w{{4 + k}}","response":"w{{39 - (2 * k)}}"}""" + "\n")));
-        string[] asked = ["winrate", "--a", a, "--b", b, "--judge", Classifier, "--threads", "1", "--out", user.Run];
+        var judge = user.File("llama-score");
+        CopyFolder(Classifier, judge);
+        string[] asked = ["winrate", "--a", a, "--b", b, "--judge", judge, "--threads", "1", "--out", user.Run];
         var first = Peftalign.Call(asked);
         Assert.That(first.Code, Is.Zero, first.All);
         Assert.That(first.Out, Does.Contain("judged by classifier llama-score against b, order both"));
@@ -29,12 +31,23 @@ public sealed class WinrateTests
         Assert.That(((long)bill["questions"]!, (long)bill["failures"]!), Is.EqualTo((24L, 0L)));
         var again = Peftalign.Call(asked);
         Assert.That((again.Code, again.Out), Is.EqualTo((0, first.Out)), again.All);
-        Assert.That((long)Peftalign.Json(Path.Combine(user.Run, "judging.json"))[0]!["questions"]!, Is.EqualTo(24), "nothing was asked again");
+        JsonArray Bills() => Peftalign.Json(Path.Combine(user.Run, "judging.json")).AsArray();
+        Assert.That(Bills().Select(one => (long)one!["questions"]!), Is.EqualTo(new[] { 24L }), "nothing was asked again");
         var given = Peftalign.Call("winrate", "--annotations", Path.Combine(user.Run, "annotations.json"), "--out", user.File("given"), "--json");
         Assert.That(given.Code, Is.Zero, given.All);
         var same = JsonNode.Parse(given.Out)!["results"]!["winrate"]!;
         foreach (var metric in (string[])["win_rate,none", "win_rate_stderr,none", "discrete_win_rate,none", "n_total,none", "length_controlled_winrate_minimal,none"])
             Assert.That((double)same[metric]!, Is.EqualTo((double)row[metric]!).Within(1e-9), metric);
+        // Another judge under the same path is another judge.
+        File.AppendAllText(Path.Combine(judge, "config.json"), "\n");
+        Assert.That(Peftalign.Call(asked).Code, Is.Zero);
+        Assert.That(Bills().Select(one => (long)one!["questions"]!), Is.EqualTo(new[] { 24L, 24L }));
+    }
+
+    private static void CopyFolder(string from, string to)
+    {
+        Directory.CreateDirectory(to);
+        foreach (var file in Directory.GetFiles(from)) File.Copy(file, Path.Combine(to, Path.GetFileName(file)));
     }
 
     [Test]
@@ -53,7 +66,7 @@ public sealed class WinrateTests
         Refused("model", "--a", a, "--b", a, "--judge", "openai", "--judge-option", "modle=x");
         Refused("nothere.jsonl is not there", "--a", a, "--b", user.File("nothere.jsonl"), "--judge", Classifier);
         Refused("holds both", "--annotations", a, "--a", a);
-        Assert.That(Directory.Exists(user.Run) && Directory.EnumerateFiles(user.Run, "results.json").Any(), Is.False);
+        Assert.That(Directory.Exists(user.Run), Is.False, "nothing half-written stays");
     }
 
     [Test]

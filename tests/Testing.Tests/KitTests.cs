@@ -202,23 +202,40 @@ public class KitTests
     [TestCase("Merge.Linear", "merge.passthrough", """{ "models": 1, "options": { "scale": [1] }, "values": { "inputs": [[6, 0]], "result": [6, 0] } }""")]
     [TestCase("Data", "reader.jsonl", """{ "good": "good.jsonl", "rows": 2, "broken": "broken.jsonl", "broken_row": 3 }""")]
     [TestCase("Data", "reader.synthetic", """{ "options": { "rows": 5 }, "rows": 5 }""")]
+    [TestCase("Eval", "benchmark.preference", """{ "options": { "dataset": { "rows": [{ "prompt": "a", "chosen": "b", "rejected": "c" }, { "prompt_ids": [1], "chosen_ids": [2], "rejected_ids": [3, 4] }, { "prompt": "d", "chosen": "e", "rejected": "f" }] } }, "items": 3 }""")]
+    [TestCase("Eval", "benchmark.reward", """{ "options": { "dataset": { "rows": [{ "prompt": "a" }, { "prompt": "b" }] }, "judge": { "name": "classifier", "options": { "path": "m" } } }, "items": 2 }""")]
+    [TestCase("Eval", "benchmark.winrate", """{ "options": { "dataset": { "rows": [{ "prompt": "a", "chosen": "b", "rejected": "c" }, { "prompt": "d", "chosen": "e", "rejected": "f" }] }, "judge": { "name": "classifier", "options": { "path": "m" } } }, "items": 2 }""")]
+    [TestCase("Eval", "benchmark.perplexity", """{ "options": { "path": "texts.jsonl" }, "items": 2 }""")]
     public void TheProductsOwnPluginPasses(string project, string contract, string sample)
+    {
+        Ship(project, contract, sample);
+        var subject = contract.Replace('.', ' ');
+        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith(subject, StringComparison.Ordinal)), Is.GreaterThan(4));
+        Assert.That(Failing("plugin").Concat(Failing(subject)), Is.Empty);
+    }
+
+    // The plugin as its author would ship it, with this sample.
+    private void Ship(string project, string contract, string sample)
     {
         Directory.Delete(folder, recursive: true);
         CopyOutput(project);
+        Dictionary<string, string> files = new()
+        {
+            [contract + ".json"] = sample,
+            ["good.jsonl"] = "{\"prompt\": \"a\", \"completion\": \"b\"}\n\n{\"text\": \"c\"}\n",
+            ["broken.jsonl"] = "{\"text\": \"a\"}\n\n{\"text\": \n",
+            ["texts.jsonl"] = "{\"text\": \"a b\"}\n{\"text\": \"c\"}\n",
+        };
         Directory.CreateDirectory(Path.Combine(folder, "conformance"));
-        File.WriteAllText(Path.Combine(folder, "conformance", contract + ".json"), sample);
-        File.WriteAllText(Path.Combine(folder, "conformance", "good.jsonl"), "{\"prompt\": \"a\", \"completion\": \"b\"}\n\n{\"text\": \"c\"}\n");
-        File.WriteAllText(Path.Combine(folder, "conformance", "broken.jsonl"), "{\"text\": \"a\"}\n\n{\"text\": \n");
-        var subject = contract.Replace('.', ' ');
-        Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith(subject, StringComparison.Ordinal)), Is.GreaterThan(4));
-        // The sample is not of the plugin's build: the file checks are told so first.
         var manifest = Path.Combine(folder, "plugin.json");
         var json = JsonNode.Parse(File.ReadAllText(manifest))!;
-        foreach (var file in (string[])[$"{contract}.json", "good.jsonl", "broken.jsonl"]) json["files"]!.AsArray().Add(new JsonObject { ["path"] = $"conformance/{file}", ["sha256"] = "" });
+        foreach (var (name, text) in files)
+        {
+            File.WriteAllText(Path.Combine(folder, "conformance", name), text);
+            json["files"]!.AsArray().Add(new JsonObject { ["path"] = $"conformance/{name}", ["sha256"] = "" });
+        }
         File.WriteAllText(manifest, json.ToJsonString());
         Rehash();
-        Assert.That(Failing("plugin").Concat(Failing(subject)), Is.Empty);
     }
 
     // A loss that grows with each call has no gradient and no order either; a loss with a part too much is another one at the reference.
@@ -232,6 +249,14 @@ public class KitTests
     [Test]
     public void CarelessOptionsFailTheLoadersChecks() =>
         Assert.That(Failing("reader careless").Take(2), Is.EqualTo(new[] { "its defaults keep its own limits", "every option has docs" }));
+
+    [Test]
+    public void ADataSetThatIsNoRowsIsToldSo()
+    {
+        Ship("Eval", "benchmark.preference", """{ "options": { "dataset": { "file": "x" } }, "items": 1 }""");
+        var check = Conformance.Checks(folder).First(check => check.Name == "benchmark preference: has the sample's items");
+        Assert.That(Assert.Throws<ConformanceException>(() => check.Run())!.Message, Does.Contain("\"rows\": ["));
+    }
 
     [Test]
     public void APluginWithoutSampleDataIsToldHowToAddIt()

@@ -61,6 +61,20 @@ public sealed class CohTests : TrainingTest
         Assert.That(tokenizer.Decode([.. group.Completions[0].Tokens.Where((_, k) => group.Completions[0].Weights[k] > 0)]), Is.EqualTo(string.Concat(parts.Where((_, k) => k % 2 == 1))));
     }
 
+    // The two answers are read, "the first one." and its end are learnt; an answer's own braces are no hole.
+    [TestCase("of {pos} and {neg}, which one is better? The answer is {1st}", "Why?\nof So {neg}. and No., which one is better? The answer is ", "the first one.</s>")]
+    [TestCase("{neg} or {pos}: the better one is {2nd}", "Why?\nNo. or So {neg}.: the better one is ", "the second one.</s>")]
+    public void Of_a_ranking_question_the_verdict_is_trained(string template, string asked, string verdict)
+    {
+        var tokenizer = TokenizerLoader.Load(Fixtures.Path("trl-data", "tokenizer"));
+        var ledger = new MaskLedger();
+        var group = Coh(new CohOptions { Templates = [template] }).Prepare([Row("""{"prompt": "Why?", "chosen": " So {neg}.", "rejected": "No.</s>"}""")], new PrepareContext(tokenizer, 1024, ledger)).Single();
+        // A blank may be one token with the word behind it.
+        Assert.That((tokenizer.Decode([.. group.Prompt, .. group.Completions[0].Tokens]), tokenizer.Decode(group.Completions[0].Tokens).TrimStart()), Is.EqualTo((asked + verdict, verdict)));
+        Assert.That(group.Completions[0].Weights, Is.All.EqualTo(1f));
+        Assert.That((ledger.Rows, ledger.TokensTrained, ledger.AnswersWithTrainedEnd), Is.EqualTo((1, (long)group.Completions[0].Tokens.Length, 1)));
+    }
+
     [Test]
     public void One_template_of_several_is_taken_by_the_rows_number()
     {
@@ -77,6 +91,7 @@ public sealed class CohTests : TrainingTest
         IReadOnlyDictionary<string, TextControl> Of(CohOptions options) => ((IHasTextControls)Coh(options)).TextControls;
         Assert.That(Of(new()), Is.EqualTo(new Dictionary<string, TextControl> { ["good"] = new("", "\nA helpful answer:"), ["bad"] = new("", "\nAn unhelpful answer:") }));
         Assert.That(Of(new() { Templates = ["not {neg} but {pos}"] }), Is.EqualTo(new Dictionary<string, TextControl> { ["bad"] = new("", "\nnot") }));
+        Assert.That(Of(new() { Templates = ["{pos} or {neg}? {1st}", "good: {pos}"] }), Is.EqualTo(new Dictionary<string, TextControl> { ["good"] = new("", "\ngood:") }), "a question asks for no answer");
         Assert.That(Of(new() { GoodMarkerIds = [7], BadMarkerIds = [8] }), Is.Empty);
     }
 
@@ -119,6 +134,8 @@ public sealed class CohTests : TrainingTest
         Assert.That(() => Coh(new CohOptions { GoodMarker = "An unhelpful answer:" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("two texts"));
         Assert.That(() => Coh(new CohOptions { Templates = ["well: {pos} {pos}"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("each once"));
         Assert.That(() => Coh(new CohOptions { Templates = ["{pos} is good"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("goes on behind"));
+        foreach (var question in new[] { "{pos} or {neg}? {1st} or {2nd}", "{1st} of {pos} and {neg}", "{pos}? {1st}" })
+            Assert.That(() => Coh(new CohOptions { Templates = [question] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("ranking question"));
         Assert.That(() => Coh(new CohOptions { Templates = ["{pos}"], RowKinds = ["p"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("one or the other"));
         Assert.That(() => Coh(new CohOptions { CorpusWeight = 2 }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("there is none"));
         Assert.That(() => Coh(new CohOptions { RowKinds = ["p", "p"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("twice"));

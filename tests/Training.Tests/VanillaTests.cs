@@ -66,6 +66,35 @@ public sealed class VanillaTests : TrainingTest
         Assert.That(() => NewTokens.Of(folder, ["<|good|>"], 259), Throws.InstanceOf<UserErrorException>().With.Message.Contains("tokenizer.json"));
     }
 
+    // As every pair of ObjectiveMatrixTests, where the base has no tokenizer to add to.
+    [Test]
+    public void Three_steps_lower_the_loss_and_resume_to_the_same_bytes()
+    {
+        string At(string name) => Path.Combine(Folder, name);
+        var folder = Model(tied: false);
+        TrainingRun Run(string name)
+        {
+            var added = NewTokens.Of(folder, ["<|good|>", "<|bad|>"], 259);
+            return new TrainingRun
+            {
+                Model = added.Grown(ModelFolder.Load(folder), 7),
+                Tokenizer = added.Tokenizer(folder),
+                Records = [.. Enumerable.Range(0, 8).Select(k => new DataRecord(new JsonObject { ["prompt"] = $"{k}", ["chosen"] = "yes", ["rejected"] = "no" }, "rows", k + 1))],
+                Method = Vanilla(),
+                Options = new TrainingOptions { LearningRate = 1e-3, LrScheduler = "constant", BatchSize = 8, MaxSteps = 3, MaxLength = 32, Shuffle = false, SaveEvery = 1, Seed = 4 },
+                Folder = Directory.CreateDirectory(At(name)).FullName,
+            };
+        }
+        var whole = Run("whole");
+        Trainer.Train(whole with { Progress = p => { if (p.Step == 2) Copy(At("whole"), At("killed")); } });
+        var losses = File.ReadLines(Path.Combine(At("whole"), "metrics.jsonl")).Select(line => (double)JsonNode.Parse(line)!["loss"]!).ToList();
+        Assert.That(losses, Has.Count.EqualTo(3).And.Ordered.Descending);
+        var again = Run("killed");
+        Assert.That(Trainer.Train(again).ResumedFrom, Is.EqualTo(2));
+        Assert.That(File.ReadAllBytes(Path.Combine(At("killed"), "metrics.jsonl")), Is.EqualTo(File.ReadAllBytes(Path.Combine(At("whole"), "metrics.jsonl"))));
+        foreach (var (name, tensor) in whole.Model.Weights) Assert.That(again.Model.Weights[name].equal(tensor), name);
+    }
+
     [Test]
     public void Training_lowers_the_loss_and_the_metrics_know_the_controls()
     {

@@ -23,7 +23,7 @@ let private target: Reader<Target> =
 let row: Reader<EvaluateRow> =
     record (
         fields {
-            let! _, path = place
+            let! mark, path = place
 
             and! targets =
                 required "of" "untouched, trained, merged, or selections." (oneOrMany target)
@@ -38,6 +38,7 @@ let row: Reader<EvaluateRow> =
                     Of = targets
                     With = benchmarks
                     Controls = controls
+                    Mark = mark
                     Path = path
                 }
         }

@@ -158,6 +158,7 @@ type internal EvaluateRow =
         Of: Target list
         With: Benchmark list
         Controls: string list
+        Mark: Place
         Path: string
     }
 

@@ -41,6 +41,33 @@ let private evaluate (lowering: Lowering) (benchmarks: Benchmark list) controls 
             for control in (if List.isEmpty controls then [ "" ] else controls) do
                 attempt (fun () -> lowering.Evaluate(policy, point, control, benchmark, variant, options))
 
+/// Whether the policy may have controls: its last training was a method's that trains some. What a folder holds shows later.
+let rec private mayHaveControls (policy: Policy) =
+    match policy.Origin with
+    | Stage run -> run.Setting.Method.Schema.Traits |> Seq.contains "controls"
+    | Chosen(_, variants) -> variants |> List.forall mayHaveControls
+    | Declared _ -> true
+    | MergedFrom _ -> false
+
+/// A policy that is asked for under a control and can have none is a fault: one for each row.
+let private askedUnderControls (context: Context) (row: EvaluateRow) policies =
+    match policies |> List.map fst |> List.filter (mayHaveControls >> not) with
+    | first :: more when not row.Controls.IsEmpty ->
+        let others =
+            if more.IsEmpty then
+                ""
+            else
+                $" (nor have {more.Length} more)"
+
+        let names = row.Controls |> String.concat ", "
+
+        context.Faults.Add(
+            row.Mark,
+            Readers.join row.Path "control",
+            $"'{Policies.label first}' has no controls{others}, and the row asks under {names}; leave control out, or name policies of a method that trains controls (such as meet, vanilla or coh)"
+        )
+    | _ -> ()
+
 /// Labels are unique: those of different jobs that look alike get the start of their job's id.
 let private distinguish (jobs: PlanJob[]) =
     let alike =
@@ -75,7 +102,7 @@ let private trainAndMerge (matrix: Matrix) (lowering: Lowering) (manifest: Manif
             for policy in matrix.MergedBy row do
                 attempt (fun () -> lowering.Needed(policy, None) |> ignore))
 
-let private evaluateAll (matrix: Matrix) lowering (manifest: Manifest) =
+let private evaluateAll (context: Context) (matrix: Matrix) lowering (manifest: Manifest) =
     let final policies =
         policies |> List.map (fun policy -> policy, None)
 
@@ -88,7 +115,10 @@ let private evaluateAll (matrix: Matrix) lowering (manifest: Manifest) =
 
     for row in manifest.Evaluate do
         for target in row.Of do
-            attempt (fun () -> targets matrix target |> evaluate lowering row.With row.Controls)
+            attempt (fun () ->
+                let policies = targets matrix target
+                askedUnderControls context row policies
+                evaluate lowering row.With row.Controls policies)
 
 /// The plan's jobs; faults go to the context.
 let plan (context: Context) (manifest: Manifest) (contentHash: string -> string) : PlanJob[] =
@@ -99,7 +129,7 @@ let plan (context: Context) (manifest: Manifest) (contentHash: string -> string)
 
     try
         trainAndMerge matrix lowering manifest
-        evaluateAll matrix lowering manifest
+        evaluateAll context matrix lowering manifest
 
         if context.Faults.Count = 0 then
             lowering.Report manifest.Claims

@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Plugins;
 
@@ -40,6 +41,8 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
     {
         var file = Path.Combine(folder, "adapter_config.json");
         if (!Directory.Exists(folder)) throw new UserError(folder, "is no folder", "give an adapter folder in PEFT's format");
+        if (!File.Exists(file) && PolicyControls.Adapters(folder) is { Count: > 0 } controls)
+            throw new UserError(folder, $"holds the controls {string.Join(", ", controls.Keys)}, each an adapter of its own", $"give one of them, such as {controls.Values.First().Folder}");
         if (!File.Exists(file)) throw new UserError(folder, "has no adapter_config.json", "give an adapter folder in PEFT's format");
         return CheckedType(file);
     }

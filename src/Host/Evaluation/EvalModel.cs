@@ -24,7 +24,7 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
     internal int MaxLength { get; } = (int)Math.Min(Decoder.Spec.MaxPositions, int.MaxValue);
 
     /// <summary>A blank at a text's start is the one that the tokenizer would put there, so that it is not doubled: transformers 5
-    /// makes LLaMA's tokenizer anew in this way whatever tokenizer.json says, and the harness' numbers follow it. Everything else
+    /// makes LLaMA's and Code Llama's tokenizers anew in this way whatever tokenizer.json says, and the harness' numbers follow it. Everything else
     /// (training, score, generate, benchmarks that the harness has not) takes tokenizer.json as it is written.</summary>
     internal bool TakesLeadingBlank { get; init; }
 
@@ -41,7 +41,8 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
         new(decoder, mode, tokenizer, template, ModelConfig.Open(folder).EosTokenIds) { TakesLeadingBlank = tokenizer is not null && IsLlama(folder) && PutsBlank(tokenizer) };
 
     private static bool IsLlama(string folder) =>
-        Path.Combine(folder, "tokenizer_config.json") is var file && File.Exists(file) && ((string?)JsonNode.Parse(File.ReadAllText(file))?["tokenizer_class"])?.StartsWith("LlamaTokenizer", StringComparison.Ordinal) == true;
+        Path.Combine(folder, "tokenizer_config.json") is var file && File.Exists(file) && ((string?)JsonNode.Parse(File.ReadAllText(file))?["tokenizer_class"]) is { } name
+        && (name.StartsWith("LlamaTokenizer", StringComparison.Ordinal) || name.StartsWith("CodeLlamaTokenizer", StringComparison.Ordinal));
 
     private static bool PutsBlank(ITokenizer tokenizer)
     {

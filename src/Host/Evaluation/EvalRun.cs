@@ -23,8 +23,9 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         _ = choice.Resolved(); // an unknown control is found before anything is written
         var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []);
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
-        var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
+        foreach (var (_, options) in asked.Benchmarks) JudgeContent.Note(options, plugins, hashes);
+        var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
         using var records = new ItemRecords(folder.File("records.jsonl"), Subject(hashes), Warn);
         var evaluated = new List<Evaluated>();
         foreach (var benchmark in benchmarks)
@@ -67,7 +68,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         var folder = new JobFolder(Path.GetFullPath(target));
         if (File.Exists(folder.Path)) throw new UserError($"--out {target}", "is a file", "give a folder");
-        if (Directory.Exists(folder.Path) && !File.Exists(folder.File("records.jsonl")) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not "hashes.json"))
+        if (Directory.Exists(folder.Path) && !File.Exists(folder.File("records.jsonl")) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or "judging.json")))
             throw new UserError($"--out {target}", "holds other things than an evaluation", "give a new or empty folder");
         return folder;
     }

@@ -115,7 +115,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
         return addSpecialTokens == true && !written && Tokenizer.SpecialTokens.Bos is { } bos && (ids.Length == 0 || ids[0] != bos) ? [bos, .. ids] : ids;
     }
 
-    private string Start(string text) => takesLeadingBlank && text.StartsWith(' ') ? text[1..] : text;
+    private string Start(string text) => takesLeadingBlank && text is [' ' or '\u2581', ..] ? text[1..] : text;
 
     private static UserErrorException NoText(string asked) => new($"The control is a text around a prompt, and the benchmark asks with {asked}; leave the control out, or take a policy whose controls are adapters (meet).");
 

@@ -27,22 +27,16 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
         var folder = EvalRun.Folder(target);
         var spec = new JobSpec("winrate", "evaluate", "winrate", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []);
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
+        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
+        JudgeContent.Note(asked, plugins, hashes); // a judgement is kept with its judge, so there is no other subject
         var benchmark = job.Create<IBenchmark>(new JsonObject { ["name"] = "winrate", ["options"] = asked.DeepClone() });
-        Directory.CreateDirectory(folder.Path);
-        using var records = new ItemRecords(folder.File("records.jsonl"), Subject(folder), text => session.Output.Remark($"warning: {text}"));
+        using var records = new ItemRecords(folder.File("records.jsonl"), "winrate", text => session.Output.Remark($"warning: {text}"));
         var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
         var evaluated = new Evaluator(() => throw new InvalidOperationException("winrate asks no model"), job.Judges, records, ticker.Say, cancel).Run(benchmark);
+        Directory.CreateDirectory(folder.Path);
+        hashes.Save();
         if (asked["judge"] is not null) RunFolder.Write(folder.File("annotations.json"), Annotations(evaluated).ToJsonString(Indented) + "\n");
         return ResultFiles.Write(folder.Path, [evaluated], new JsonObject { ["model"] = "files", ["benchmarks"] = new JsonArray(new JsonObject { ["name"] = "winrate", ["options"] = asked.DeepClone() }) });
-    }
-
-    // What the judgements depend on beside the questions, which records hold.
-    private string Subject(JobFolder folder)
-    {
-        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
-        var judge = asked["judge"]?["options"]?["path"] is { } path ? hashes.Of((string)path!) ?? "" : "";
-        hashes.Save();
-        return $"winrate {asked["judge"]?.ToJsonString()} {judge}";
     }
 
     private static JsonArray Annotations(Evaluated evaluated)

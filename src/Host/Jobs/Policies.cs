@@ -54,8 +54,14 @@ internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adap
 
     /// <summary>Refuses to go on from, or to merge, a policy whose controls would be lost.</summary>
     /// <exception cref="UserErrorException">It has controls that are adapters.</exception>
-    internal PolicyPlace Plain => Controls.Values.All(c => c.Folder is null) ? this
-        : throw new UserErrorException($"The policy has the controls {string.Join(", ", Controls.Keys)}, each an adapter of its own: it can be evaluated under one of them, but not trained further or merged. To go on from one control, name its folder in a manifest's method (init_adapter) over its model.");
+    internal PolicyPlace Plain
+    {
+        get
+        {
+            PolicyControls.ThrowIfAdapters(Controls);
+            return this;
+        }
+    }
 
     /// <summary>The one adapter that stands for all; null where there is none.</summary>
     /// <exception cref="UserErrorException">Several that are no single adapter.</exception>
@@ -97,7 +103,7 @@ internal static class Policies
     private static PolicyPlace Weights(JobContext job, JsonNode policy)
     {
         var weights = policy["weights"]!;
-        if (weights is JsonValue path) return new PolicyPlace(job.Spec.FullPath((string)path!), []);
+        if (weights is JsonValue path) return new PolicyPlace(job.Spec.FullPath((string)path!), []) { Controls = PolicyControls.Texts(job.Spec.FullPath((string)path!)) };
         return Of(job, job.Folder.Sibling((string)weights["job"]!), (string?)weights["checkpoint"]);
     }
 

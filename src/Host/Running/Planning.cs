@@ -34,6 +34,7 @@ internal static class Planning
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);
+        new PlannedControls(planned.Plan!, run, root, new PluginCatalogue(plugins.ById.Values, [])).ThrowIfLacking(chosen);
         return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), () =>
         {
             hashes.Save();

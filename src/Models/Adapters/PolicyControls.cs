@@ -64,5 +64,14 @@ public static class PolicyControls
         ? found
         : throw new UserErrorException($"control '{name}': {what} {(controls.Count == 0 ? "has no controls; leave it out" : $"has the controls {string.Join(", ", controls.Keys)}; name one of them")}.");
 
+    /// <summary>Refuses to go on from, or to merge, a policy whose controls would be lost.</summary>
+    /// <param name="controls">The policy's.</param>
+    /// <exception cref="UserErrorException">Some are adapters.</exception>
+    public static void ThrowIfAdapters(IReadOnlyDictionary<string, PolicyControl> controls)
+    {
+        if (controls.Values.Any(c => c.Folder is not null))
+            throw new UserErrorException($"The policy has the controls {string.Join(", ", controls.Keys)}, each an adapter of its own: it can be evaluated under one of them, but not trained further or merged. To go on from one control, name its folder in a manifest's method (init_adapter) over its model.");
+    }
+
     private static bool IsAdapter(string folder) => File.Exists(Path.Combine(folder, "adapter_config.json"));
 }

@@ -152,6 +152,33 @@ let ``selections go by axis and tag and take the last stage unless told`` () =
     same 10 (selected "[untouched, { method: dpo }, { method: [[sft, dpo]] }]").Length
 
 [<Test>]
+let ``a policy of a method with controls is evaluated under each, and no other is`` () =
+    let methods =
+        "  meet: { type: meet, adapter: l8, eval_data: e, select: { by: eval_loss }, learning_rate: { grid: [0.1, 0.2] } }\njudges:"
+
+    let rows (of': string) =
+        header.Replace("judges:", methods)
+        + $"train:\n  - {{ models: [a], datasets: d, methods: [sft, meet, [meet, sft]] }}\nevaluate:\n  - {{ of: {of'}, with: {{ type: mmlu, path: m }}, control: [good, bad] }}\n"
+
+    let plan = plan (rows "{ method: [[meet]] }")
+
+    same
+        [
+            for seed in 1..2 do
+                for control in [ "bad"; "good" ] -> $"evaluate/mmlu/a/d/meet[best]/s{seed}/{control}"
+        ]
+        (labels "evaluate" plan)
+
+    Assert.That((ofKind "evaluate" plan |> List.head).Options, Does.Contain "\"control\":\"good\"")
+    // What the last training was counts, not those before it.
+    expect
+        22
+        "'a/d/sft/s1' has no controls \\(nor have 3 more\\), and the row asks under good, bad"
+        (faults (rows "{ method: sft }"))
+    // A folder may hold controls; the host looks.
+    same 4 (count "evaluate" (TestManifests.plan (rows "untouched")))
+
+[<Test>]
 let ``benchmarks may stand at a row, a merge or the experiment`` () =
     let plan =
         planned
@@ -160,11 +187,11 @@ let ``benchmarks may stand at a row, a merge or the experiment`` () =
 merge:
   - { name: m, method: slerp, of: { method: dpo }, across: dataset, parameters: { t: 0.5 }, evaluate: [{ type: bbh, path: b }] }
 evaluate:
-  - { of: merged, with: [{ type: mmlu, path: m, name: mmlu-0 }], control: [good, bad] }
+  - { of: merged, with: [{ type: mmlu, path: m, name: mmlu-0 }] }
 """
 
-    same (4 + 2 + 4) (count "evaluate" plan)
-    Assert.That((job "evaluate/mmlu-0/m/a/dpo/s1/bad" plan).Options, Does.Contain "\"control\":\"bad\"")
+    same (4 + 2 + 2) (count "evaluate" plan)
+    Assert.That((job "evaluate/mmlu-0/m/a/dpo/s1" plan).Options, Does.Not.Contain "control")
     Assert.That((job "evaluate/bbh/m/a/dpo/s2" plan).Options, Does.Contain "\"shots\":0")
 
 [<Test>]

@@ -121,6 +121,13 @@ let private engineAndMethods: PluginSchema list =
                 }
                 contract "method" "reward" [ option "center_rewards_coefficient" "number" null ]
             ]
+        plugin
+            "methods.meet"
+            [
+                { contract "method" "meet" [ option "learning_rate" "number" "2e-4" |> inRange "[0,)" ] with
+                    Traits = [| "controls" |]
+                }
+            ]
     ]
 
 let private adaptersAndMerges: PluginSchema list =
