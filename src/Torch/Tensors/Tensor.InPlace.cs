@@ -6,11 +6,24 @@ namespace PeftAlign.Torch;
 
 public partial class Tensor
 {
+    /// <summary>Takes the elements of <paramref name="source"/>, broadcast and converted to this dtype and device, in place. Gradients flow to the source.</summary>
+    /// <param name="source">A tensor whose shape broadcasts to this one.</param>
+    /// <param name="non_blocking">Does not wait for copies between pinned memory and a GPU.</param>
     public Tensor copy_(Tensor source, bool non_blocking = false) => Changed(Aten.copy_, source, non_blocking);
+
+    /// <summary>Sets every element to <paramref name="value"/>, in place.</summary>
     public Tensor fill_(Scalar value) => Changed(Aten.fill_, value);
+
+    /// <summary>Sets every element to 0, in place.</summary>
     public Tensor zero_() => Changed(Aten.zero_);
+
+    /// <summary>Draws every element from the normal distribution of this mean and standard deviation, in place; without a generator from the device's own.</summary>
     public Tensor normal_(double mean = 0, double std = 1, torch.Generator? generator = null) => Changed(Aten.normal_, mean, std, generator);
+
+    /// <summary>Draws every element evenly from [from, to), in place; without a generator from the device's own.</summary>
     public Tensor uniform_(double from = 0, double to = 1, torch.Generator? generator = null) => Changed(Aten.uniform_, from, to, generator);
+
+    /// <summary>Sets every element to 1 with probability <paramref name="p"/>, else to 0, in place; without a generator by the device's own.</summary>
     public Tensor bernoulli_(double p = 0.5, torch.Generator? generator = null) => Changed(Aten.bernoulli_, p, generator);
 
     /// <summary>Whether operations on this tensor are recorded for a backward pass.</summary>
@@ -20,6 +33,7 @@ public partial class Tensor
         set => Shim.Check(Shim.pa_set_requires_grad(Alive(), value ? 1 : 0), "Tensor.requires_grad");
     }
 
+    /// <summary>Sets <see cref="requires_grad"/>, in place. Fails where it is set for a dtype that is not floating, or taken from a tensor that is not a leaf. Returns this object.</summary>
     public Tensor requires_grad_(bool requires_grad = true)
     {
         this.requires_grad = requires_grad;

@@ -146,20 +146,28 @@ public partial class Tensor : IScoped
         return stride;
     }
 
+    /// <summary>Number of dimensions; 0 for a single number.</summary>
     public long dim() => Info().Dims;
 
+    /// <summary>Number of dimensions; 0 for a single number.</summary>
     public long ndim => Info().Dims;
 
+    /// <summary>Number of dimensions; 0 for a single number.</summary>
     public long Dimensions => Info().Dims;
 
+    /// <summary>Number of elements: the product of the sizes.</summary>
     public long numel() => Info().Numel;
 
+    /// <summary>Number of elements: the product of the sizes.</summary>
     public long NumberOfElements => Info().Numel;
 
+    /// <summary>Bytes of one element.</summary>
     public long element_size() => dtype.ElementSize();
 
+    /// <summary>Type of the elements.</summary>
     public torch.ScalarType dtype => (torch.ScalarType)Info().Dtype;
 
+    /// <summary>Where the elements lie.</summary>
     public torch.Device device
     {
         get
@@ -169,15 +177,19 @@ public partial class Tensor : IScoped
         }
     }
 
+    /// <summary>Kind of device on which the elements lie.</summary>
     public DeviceType device_type => (DeviceType)Info().DeviceType;
 
+    /// <summary>Whether the elements lie on a GPU.</summary>
     public bool is_cuda => Info().DeviceType == (int)DeviceType.CUDA;
 
+    /// <summary>Whether the elements lie in row-major order without gaps.</summary>
     public bool is_contiguous() => Info().IsContiguous != 0;
 
     /// <summary>True for a leaf of the autograd graph.</summary>
     public bool is_leaf => Info().IsLeaf != 0;
 
+    /// <summary>Whether the elements are float16, float32, float64 or bfloat16.</summary>
     public bool is_floating_point() => dtype is torch.ScalarType.Float16 or torch.ScalarType.Float32 or torch.ScalarType.Float64 or torch.ScalarType.BFloat16;
 
     /// <summary>How often the tensor was changed in place.</summary>

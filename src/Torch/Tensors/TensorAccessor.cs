@@ -20,12 +20,16 @@ public sealed class TensorAccessor<T> : IReadOnlyList<T> where T : unmanaged
         copy = tensor.detach().cpu().contiguous().Elements<T>().ToArray();
     }
 
+    /// <summary>Number of elements.</summary>
     public int Count => count;
 
+    /// <summary>The element at this place of the row-major order; of a contiguous tensor on the processor as it is now.</summary>
     public T this[int index] => copy is { } c ? c[index] : tensor.Elements<T>()[index];
 
+    /// <summary>A new array of all elements.</summary>
     public T[] ToArray() => copy is { } c ? (T[])c.Clone() : tensor.Elements<T>().ToArray();
 
+    /// <summary>The elements as they are when the enumeration begins.</summary>
     public IEnumerator<T> GetEnumerator() => ((IEnumerable<T>)ToArray()).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();

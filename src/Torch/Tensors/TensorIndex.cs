@@ -41,10 +41,13 @@ public sealed class TensorIndex
     /// <summary>Places by number, or a mask.</summary>
     public static TensorIndex Tensor(Tensor indices) => new(IndexKind.Tensor) { Indices = indices };
 
+    /// <summary>One place of a dimension, which disappears; negative counts from the end.</summary>
     public static implicit operator TensorIndex(long index) => Single(index);
 
+    /// <summary>Places by number, or a mask.</summary>
     public static implicit operator TensorIndex(Tensor indices) => Tensor(indices);
 
+    /// <summary>A slice with step 1: 1..3, ..^1 (all but the last) or .. (all).</summary>
     public static implicit operator TensorIndex(Range range)
     {
         static long? From(Index index) => index.IsFromEnd ? (index.Value == 0 ? null : -index.Value) : index.Value;
