@@ -54,18 +54,43 @@ public static partial class torch
         BFloat16 = 15,
     }
 
+    /// <summary>Whole numbers from 0 to 255.</summary>
     public const ScalarType uint8 = ScalarType.Byte;
+
+    /// <summary>Whole numbers of 8 bits, signed.</summary>
     public const ScalarType int8 = ScalarType.Int8;
+
+    /// <summary>Whole numbers of 16 bits, signed.</summary>
     public const ScalarType int16 = ScalarType.Int16;
+
+    /// <summary>Whole numbers of 32 bits, signed.</summary>
     public const ScalarType int32 = ScalarType.Int32;
+
+    /// <summary>Whole numbers of 64 bits, signed.</summary>
     public const ScalarType int64 = ScalarType.Int64;
+
+    /// <summary>Another name of int64.</summary>
     public const ScalarType @long = ScalarType.Int64;
+
+    /// <summary>IEEE half precision, 16 bits.</summary>
     public const ScalarType float16 = ScalarType.Float16;
+
+    /// <summary>Another name of float16.</summary>
     public const ScalarType half = ScalarType.Float16;
+
+    /// <summary>IEEE single precision, 32 bits.</summary>
     public const ScalarType float32 = ScalarType.Float32;
+
+    /// <summary>IEEE double precision, 64 bits.</summary>
     public const ScalarType float64 = ScalarType.Float64;
+
+    /// <summary>Another name of float64.</summary>
     public const ScalarType @double = ScalarType.Float64;
+
+    /// <summary>True or false, one byte.</summary>
     public const ScalarType @bool = ScalarType.Bool;
+
+    /// <summary>16 bits: 8 of exponent, 7 of mantissa.</summary>
     public const ScalarType bfloat16 = ScalarType.BFloat16;
 
     /// <summary>The processor.</summary>
@@ -87,12 +112,15 @@ public static partial class torch
     /// <summary>A kind of device and an index; -1 is the current one.</summary>
     public sealed class Device : IEquatable<Device>
     {
+        /// <summary>A device from its kind and index; CUDA without an index is the first GPU.</summary>
         public Device(DeviceType type, int index = -1)
         {
             this.type = type;
             this.index = type == DeviceType.CUDA && index < 0 ? 0 : index;
         }
 
+        /// <summary>A device from "cpu", "cuda" (the first GPU) or "cuda:N".</summary>
+        /// <exception cref="ArgumentException">The text is none of these.</exception>
         public Device(string text)
         {
             ArgumentNullException.ThrowIfNull(text);
@@ -109,18 +137,26 @@ public static partial class torch
             if (number.Length > 0) index = int.Parse(number);
         }
 
+        /// <summary>Kind of device.</summary>
         public DeviceType type { get; }
 
+        /// <summary>Which one of its kind, from 0; of the processor -1 unless it was given.</summary>
         public int index { get; }
 
+        /// <summary>Whether it is the same device; the processor's index does not matter.</summary>
         public bool Equals(Device? other) => other is not null && other.type == type && (other.index == index || type == DeviceType.CPU);
 
+        /// <inheritdoc/>
         public override bool Equals(object? obj) => Equals(obj as Device);
 
+        /// <inheritdoc/>
         public override int GetHashCode() => HashCode.Combine(type, type == DeviceType.CPU ? 0 : index);
 
+        /// <summary>"cpu" or "cuda:N".</summary>
         public override string ToString() => type == DeviceType.CPU ? "cpu" : $"cuda:{index}";
 
+        /// <summary>A device from "cpu", "cuda" (the first GPU) or "cuda:N".</summary>
+        /// <exception cref="ArgumentException">The text is none of these.</exception>
         public static implicit operator Device(string text) => new(text);
     }
 }

@@ -11,10 +11,19 @@ public sealed class Scalar
 
     internal Value Value { get; }
 
+    /// <summary>An integer; it counts as int64.</summary>
     public static implicit operator Scalar(int value) => new((long)value);
+
+    /// <summary>An integer; it counts as int64.</summary>
     public static implicit operator Scalar(long value) => new(value);
+
+    /// <summary>A floating-point number, kept in double precision.</summary>
     public static implicit operator Scalar(float value) => new((double)value);
+
+    /// <summary>A floating-point number.</summary>
     public static implicit operator Scalar(double value) => new(value);
+
+    /// <summary>True or false; it counts as bool.</summary>
     public static implicit operator Scalar(bool value) => new(value);
 
     /// <summary>The value as a double.</summary>

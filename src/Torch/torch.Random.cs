@@ -20,12 +20,16 @@ public static partial class torch
         /// <summary>The processor's default generator.</summary>
         public static Generator default_generator => Generator.Default(CPU);
 
+        /// <summary>State of the processor's default generator as a tensor of bytes.</summary>
         public static Tensor get_rng_state() => default_generator.get_state();
 
+        /// <summary>Gives the processor's default generator a state that <see cref="get_rng_state"/> returned.</summary>
         public static void set_rng_state(Tensor state) => default_generator.set_state(state);
 
+        /// <summary>Seeds the default generators of all devices; returns the processor's.</summary>
         public static Generator manual_seed(long seed) => torch.manual_seed(seed);
 
+        /// <summary>The last seed of the processor's default generator.</summary>
         public static long initial_seed() => default_generator.initial_seed();
     }
 
@@ -40,6 +44,7 @@ public static partial class torch
             this.device = device;
         }
 
+        /// <summary>A new generator on a device (the processor without one), seeded.</summary>
         public Generator(ulong seed = 0, Device? device = null)
         {
             this.device = device ?? CPU;
@@ -47,6 +52,7 @@ public static partial class torch
             handle = new GeneratorHandle(made);
         }
 
+        /// <summary>Where it makes numbers: for tensors of this device only.</summary>
         public Device device { get; }
 
         internal static Generator Default(Device device)
@@ -62,20 +68,24 @@ public static partial class torch
             return Interop.Wrap(state)!;
         }
 
+        /// <summary>Takes over a state that <see cref="get_state"/> of a generator of the same kind of device returned.</summary>
         public void set_state(Tensor state) => Shim.Check(Shim.pa_generator_state_set(handle, state.NativeHandle), "Generator.set_state");
 
+        /// <summary>Starts the numbers of a seed; returns this generator.</summary>
         public Generator manual_seed(long seed)
         {
             Shim.Check(Shim.pa_generator_seed_set(handle, seed), "Generator.manual_seed");
             return this;
         }
 
+        /// <summary>The seed that was set last.</summary>
         public long initial_seed()
         {
             Shim.Check(Shim.pa_generator_seed_get(handle, out var seed), "Generator.initial_seed");
             return seed;
         }
 
+        /// <summary>Frees the generator; one that is a device's default lives on.</summary>
         public void Dispose() => handle.Dispose();
 
         internal nint Hold()

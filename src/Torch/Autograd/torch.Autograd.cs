@@ -32,8 +32,10 @@ public static partial class torch
         /// <summary>While it is on, a backward pass names the forward operation that made a NaN.</summary>
         public sealed class AnomalyMode : IDisposable
         {
+            /// <summary>Turns the mode on (or off) for all threads.</summary>
             public AnomalyMode(bool enabled = true) => Shim.Check(Shim.pa_anomaly_mode_set(enabled ? 1 : 0), "AnomalyMode");
 
+            /// <summary>Turns the mode off, whatever it was before.</summary>
             public void Dispose() => Shim.Check(Shim.pa_anomaly_mode_set(0), "AnomalyMode");
         }
     }

@@ -16,10 +16,14 @@ public sealed class ModuleList<T> : torch.nn.Module, IReadOnlyList<T> where T : 
         foreach (var module in modules) Add(module);
     }
 
+    /// <inheritdoc/>
     public int Count => items.Count;
 
+    /// <summary>The module at a place, from 0.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">There is none.</exception>
     public T this[int index] => items[index];
 
+    /// <inheritdoc cref="append"/>
     public void Add(T module) => append(module);
 
     /// <summary>Adds a module at the end.</summary>
@@ -35,6 +39,7 @@ public sealed class ModuleList<T> : torch.nn.Module, IReadOnlyList<T> where T : 
         foreach (var module in modules) append(module);
     }
 
+    /// <inheritdoc/>
     public IEnumerator<T> GetEnumerator() => items.GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
@@ -51,28 +56,38 @@ public sealed class ModuleDict<T> : torch.nn.Module, IEnumerable<(string, T)> wh
         foreach (var (name, module) in modules) Add(name, module);
     }
 
+    /// <summary>How many modules there are.</summary>
     public int Count => items.Count;
 
+    /// <summary>The names, in the order in which modules were added.</summary>
     public IEnumerable<string> Keys => items.Select(i => i.Name);
 
+    /// <summary>The modules, in the order in which they were added.</summary>
     public IEnumerable<T> Values => items.Select(i => i.Module);
 
+    /// <summary>The module of a name.</summary>
+    /// <exception cref="KeyNotFoundException">There is none; the message lists the names.</exception>
     public T this[string key] => TryGetValue(key, out var module) ? module : throw new KeyNotFoundException($"no module '{key}'; there are {string.Join(", ", Keys)}");
 
+    /// <summary>Adds a module under a name.</summary>
+    /// <exception cref="ArgumentException">The name is empty, has a dot, or is taken.</exception>
     public void Add(string name, T module)
     {
         register_module(name, module);
         items.Add((name, module));
     }
 
+    /// <summary>Whether a module has this name.</summary>
     public bool ContainsKey(string key) => items.Exists(i => i.Name == key);
 
+    /// <summary>The module of a name, if there is one.</summary>
     public bool TryGetValue(string key, [MaybeNullWhen(false)] out T module)
     {
         module = items.Find(i => i.Name == key).Module;
         return module != null;
     }
 
+    /// <summary>Names and modules, in the order in which they were added.</summary>
     public IEnumerator<(string, T)> GetEnumerator() => items.GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
@@ -96,6 +111,7 @@ public sealed class Sequential : torch.nn.Module<Tensor, Tensor>
         return this;
     }
 
+    /// <summary>The last module's result; without modules, the input as an object of its own.</summary>
     public override Tensor forward(Tensor input)
     {
         if (items.Count == 0) return input.alias();

@@ -20,14 +20,19 @@ public sealed class Linear : torch.nn.Module<Tensor, Tensor>
         register_parameter("bias", bias);
     }
 
+    /// <summary>Size of the input's last dimension.</summary>
     public long in_features { get; }
 
+    /// <summary>Size of the result's last dimension.</summary>
     public long out_features { get; }
 
+    /// <summary>(out_features, in_features)</summary>
     public Parameter weight { get; }
 
+    /// <summary>(out_features), or null in a layer without bias.</summary>
     public Parameter? bias { get; }
 
+    /// <summary>x W^T + b: (..., in_features) becomes (..., out_features).</summary>
     public override Tensor forward(Tensor input) => torch.nn.functional.linear(input, weight, bias);
 }
 
@@ -57,10 +62,13 @@ public sealed class Embedding : torch.nn.Module<Tensor, Tensor>
         register_parameter("weight", weight);
     }
 
+    /// <summary>(num_embeddings, embedding_dims)</summary>
     public Parameter weight { get; }
 
+    /// <summary>The row that starts as zeros and gets no gradient, counted from the first; null = none.</summary>
     public long? padding_idx => padding;
 
+    /// <summary>The rows of these int64 numbers: (...) becomes (..., embedding_dims).</summary>
     public override Tensor forward(Tensor input) => torch.nn.functional.embedding(input, weight, padding, max_norm, norm_type, scale_grad_by_freq, sparse);
 }
 
@@ -80,10 +88,13 @@ public sealed class LayerNorm : torch.nn.Module<Tensor, Tensor>
         register_parameter("bias", this.bias);
     }
 
+    /// <summary>Factor of the normalised values, of their shape; null in a layer without.</summary>
     public Parameter? weight { get; }
 
+    /// <summary>Added last, of the normalised shape; null in a layer without.</summary>
     public Parameter? bias { get; }
 
+    /// <summary>Normalised values, shaped as the input.</summary>
     public override Tensor forward(Tensor input) => torch.nn.functional.layer_norm(input, shape, weight, bias, eps);
 }
 
@@ -99,6 +110,7 @@ public sealed class Dropout : torch.nn.Module<Tensor, Tensor>
         (this.p, this.inplace) = (p, inplace);
     }
 
+    /// <summary>While training the input with elements dropped, else the input's values.</summary>
     public override Tensor forward(Tensor input) => torch.nn.functional.dropout(input, p, training, inplace);
 }
 
@@ -109,5 +121,6 @@ public sealed class Identity : torch.nn.Module<Tensor, Tensor>
     {
     }
 
+    /// <summary>The input's values, sharing its memory.</summary>
     public override Tensor forward(Tensor input) => input.alias();
 }

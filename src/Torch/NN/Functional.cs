@@ -51,8 +51,10 @@ public static partial class torch
             /// <param name="eps">Added to the mean of squares.</param>
             public static Tensor rms_norm(Tensor input, Tensor weight, double eps) => Aten.rms_norm.Tensor(input, weight, eps);
 
+            /// <summary>max(0, x), elementwise.</summary>
             public static Tensor relu(Tensor x, bool inplace = false) => Activated(Aten.relu, Aten.relu_, x, inplace);
 
+            /// <summary>x / (1 + e^-x), elementwise.</summary>
             public static Tensor silu(Tensor x, bool inplace = false) => Activated(Aten.silu, Aten.silu_, x, inplace);
 
             /// <summary>x Phi(x); <paramref name="approximate"/> is "none" or "tanh".</summary>
@@ -69,8 +71,10 @@ public static partial class torch
             /// <summary>log(1 + exp(beta x)) / beta; x itself where beta x exceeds <paramref name="threshold"/>.</summary>
             public static Tensor softplus(Tensor x, double beta = 1, double threshold = 20) => Aten.softplus.Tensor(x, beta, threshold);
 
+            /// <summary>e^x / sum e^x over one dimension, without overflow; computed in <paramref name="dtype"/> if given.</summary>
             public static Tensor softmax(Tensor input, long dim, ScalarType? dtype = null) => input.softmax(dim, dtype);
 
+            /// <summary>x - log sum e^x over one dimension, without overflow; computed in <paramref name="dtype"/> if given.</summary>
             public static Tensor log_softmax(Tensor input, long dim, ScalarType? dtype = null) => input.log_softmax(dim, dtype);
 
             /// <summary>(...) of class numbers becomes (..., num_classes) of 0 and 1; -1 takes the largest number + 1.</summary>

@@ -23,21 +23,35 @@ public static partial class torch
             /// <summary>The function after the layer.</summary>
             public enum NonlinearityType
             {
+                /// <summary>None; gain 1.</summary>
                 Linear = 0,
+
+                /// <summary>1 / (1 + e^-x); gain 1.</summary>
                 Sigmoid = 7,
+
+                /// <summary>Hyperbolic tangent; gain 5 / 3.</summary>
                 Tanh = 8,
+
+                /// <summary>max(0, x); gain sqrt(2).</summary>
                 ReLU = 9,
+
+                /// <summary>x, below 0 a x; gain sqrt(2 / (1 + a^2)).</summary>
                 LeakyReLU = 10,
             }
 
+            /// <summary>Fills with uniform numbers in [low, high); returns the tensor.</summary>
             public static Tensor uniform_(Tensor tensor, double low = 0, double high = 1, Generator? generator = null) => Outside(tensor, t => t.uniform_(low, high, generator));
 
+            /// <summary>Fills with normal numbers of this mean and standard deviation; returns the tensor.</summary>
             public static Tensor normal_(Tensor tensor, double mean = 0, double std = 1, Generator? generator = null) => Outside(tensor, t => t.normal_(mean, std, generator));
 
+            /// <summary>Fills with one value; returns the tensor.</summary>
             public static Tensor constant_(Tensor tensor, Scalar val) => Outside(tensor, t => t.fill_(val));
 
+            /// <summary>Fills with ones; returns the tensor.</summary>
             public static Tensor ones_(Tensor tensor) => constant_(tensor, 1);
 
+            /// <summary>Fills with zeros; returns the tensor.</summary>
             public static Tensor zeros_(Tensor tensor) => Outside(tensor, t => t.zero_());
 
             /// <summary>Uniform in +-gain sqrt(6 / (fan in + fan out)).</summary>

@@ -23,6 +23,7 @@ public static partial class torch
             private readonly Hooks<Func<Module<T, TResult>, T, T>> before = new();
             private readonly Hooks<Func<Module<T, TResult>, T, TResult, TResult>> after = new();
 
+            /// <summary>A module in training mode, with nothing registered.</summary>
             protected Module(string name) : base(name)
             {
             }
@@ -52,6 +53,7 @@ public static partial class torch
             private readonly Hooks<Func<Module<T1, T2, TResult>, T1, T2, (T1, T2)>> before = new();
             private readonly Hooks<Func<Module<T1, T2, TResult>, T1, T2, TResult, TResult>> after = new();
 
+            /// <summary>A module in training mode, with nothing registered.</summary>
             protected Module(string name) : base(name)
             {
             }

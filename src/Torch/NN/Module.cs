@@ -17,6 +17,7 @@ public static partial class torch
             private readonly List<(string Name, Module Value)> ownModules = [];
             private readonly string name;
 
+            /// <summary>A module in training mode, with nothing registered.</summary>
             protected Module(string name) => this.name = name;
 
             /// <summary>True while training: dropout drops.</summary>
@@ -100,6 +101,7 @@ public static partial class torch
                 GC.SuppressFinalize(this);
             }
 
+            /// <summary>Disposes parameters, buffers and children; a module that holds more overrides it, and calls this one.</summary>
             protected virtual void Dispose(bool disposing)
             {
                 if (!disposing) return;

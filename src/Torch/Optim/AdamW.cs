@@ -15,16 +15,22 @@ namespace PeftAlign.Torch.Modules
         public sealed class ParamGroup(IEnumerable<Parameter> parameters, double lr = 1e-3, double beta1 = 0.9, double beta2 = 0.999, double eps = 1e-8, double weight_decay = 0, bool amsgrad = false, bool maximize = false)
             : torch.optim.ParamGroup(parameters, lr)
         {
+            /// <summary>Share of the past in the average of gradients: at least 0, below 1.</summary>
             public double Beta1 { get; set; } = InUnit(beta1, nameof(beta1));
 
+            /// <summary>Share of the past in the average of squared gradients: at least 0, below 1.</summary>
             public double Beta2 { get; set; } = InUnit(beta2, nameof(beta2));
 
+            /// <summary>Added to the root of the corrected average of squares, which the step is divided by.</summary>
             public double Eps { get; set; } = NotNegative(eps, nameof(eps));
 
+            /// <summary>Before each step parameters are multiplied by 1 - learning rate * this; not part of the gradient.</summary>
             public double WeightDecay { get; set; } = NotNegative(weight_decay, nameof(weight_decay));
 
+            /// <summary>Whether the largest average of squares so far takes the place of the average.</summary>
             public bool AmsGrad { get; set; } = amsgrad;
 
+            /// <summary>Whether steps go up the gradient.</summary>
             public bool Maximize { get; set; } = maximize;
 
             internal override Dictionary<string, double> Options

@@ -12,6 +12,8 @@ public static partial class torch
         /// <summary>Parameters that share their options.</summary>
         public abstract class ParamGroup
         {
+            /// <summary>Parameters with a learning rate.</summary>
+            /// <exception cref="ArgumentOutOfRangeException">The rate is negative.</exception>
             protected ParamGroup(IEnumerable<Parameter> parameters, double learningRate)
             {
                 ArgumentNullException.ThrowIfNull(parameters);
@@ -20,6 +22,7 @@ public static partial class torch
                 LearningRate = InitialLearningRate = learningRate;
             }
 
+            /// <summary>The parameters, in the order given.</summary>
             public IReadOnlyList<Parameter> Parameters { get; }
 
             /// <summary>The rate of the next step; schedules change it.</summary>
@@ -35,6 +38,7 @@ public static partial class torch
         /// <summary>An optimiser's state: options of each group, and tensors of each parameter by its place in all groups.</summary>
         public sealed class OptimizerStateDict
         {
+            /// <summary>Each group's options by PyTorch's names; flags are 0 or 1.</summary>
             public List<Dictionary<string, double>> ParamGroups { get; init; } = [];
 
             /// <summary>By parameter and name ("exp_avg"); the tensors themselves. A parameter that never had a gradient is not there.</summary>

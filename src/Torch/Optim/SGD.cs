@@ -13,6 +13,8 @@ namespace PeftAlign.Torch.Modules
         /// <summary>Parameters with SGD's options.</summary>
         public sealed class ParamGroup : torch.optim.ParamGroup
         {
+            /// <summary>Parameters with these options.</summary>
+            /// <exception cref="ArgumentException">Rate, momentum or decay is negative, or nesterov goes without momentum or with dampening.</exception>
             public ParamGroup(IEnumerable<Parameter> parameters, double learningRate, double momentum = 0, double dampening = 0, double weight_decay = 0, bool nesterov = false, bool maximize = false)
                 : base(parameters, learningRate)
             {
@@ -22,14 +24,19 @@ namespace PeftAlign.Torch.Modules
                 (Momentum, Dampening, WeightDecay, Nesterov, Maximize) = (momentum, dampening, weight_decay, nesterov, maximize);
             }
 
+            /// <summary>Share of the velocity that stays: velocity = momentum * velocity + (1 - dampening) * gradient; 0 = steps along the gradient.</summary>
             public double Momentum { get; set; }
 
+            /// <summary>Share of a new gradient that the velocity leaves out; the first one enters it whole.</summary>
             public double Dampening { get; set; }
 
+            /// <summary>Times the parameter, added to the gradient.</summary>
             public double WeightDecay { get; set; }
 
+            /// <summary>Whether a step is gradient + momentum * velocity in place of the velocity.</summary>
             public bool Nesterov { get; set; }
 
+            /// <summary>Whether steps go up the gradient.</summary>
             public bool Maximize { get; set; }
 
             internal override Dictionary<string, double> Options
