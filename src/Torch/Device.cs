@@ -109,7 +109,7 @@ public static partial class torch
     /// <summary>A device from its kind, as text, and index.</summary>
     public static Device device(string type, int index) => new(new Device(type).type, index);
 
-    /// <summary>A kind of device and an index; -1 is the current one.</summary>
+    /// <summary>A kind of device and an index; -1 stands for none.</summary>
     public sealed class Device : IEquatable<Device>
     {
         /// <summary>A device from its kind and index; CUDA without an index is the first GPU.</summary>

@@ -51,6 +51,6 @@ public sealed class TensorIndex
     public static implicit operator TensorIndex(Range range)
     {
         static long? From(Index index) => index.IsFromEnd ? (index.Value == 0 ? null : -index.Value) : index.Value;
-        return Slice(range.Start.Equals(System.Index.Start) ? null : From(range.Start), From(range.End));
+        return Slice(From(range.Start) ?? long.MaxValue, From(range.End)); // a start at the end leaves nothing
     }
 }
