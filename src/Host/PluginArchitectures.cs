@@ -3,8 +3,6 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
@@ -25,28 +23,19 @@ internal static class PluginArchitectures
     // A plugin is loaded when a quantised folder is met.
     private static IQuantization? Quantization(PluginCatalogue plugins, JsonElement config) =>
         plugins.All.Where(p => p.Contract.Kind == ContractKinds.Of(typeof(IQuantization)) && p.Contract.Alias == "")
-            .Select(p => plugins.Create<IQuantization>(p.QualifiedName, [], new Lent())).FirstOrDefault(q => q.Reads(config));
+            .Select(p => plugins.Create<IQuantization>(p.QualifiedName, [], new BareContext())).FirstOrDefault(q => q.Reads(config));
 
     /// <summary>Those of the product's plugins and of further folders.</summary>
     internal static ModelArchitectures Of(IReadOnlyList<string> pluginFolders) => Of(PluginSearch.Of(AppContext.BaseDirectory, pluginFolders).Scan());
 
     private sealed class Deferred(string name, PluginCatalogue plugins) : IModelArchitecture
     {
-        private readonly Lazy<IModelArchitecture> made = new(() => plugins.Create<IModelArchitecture>(name, new JsonObject(), new Lent()));
+        private readonly Lazy<IModelArchitecture> made = new(() => plugins.Create<IModelArchitecture>(name, new JsonObject(), new BareContext()));
 
         public string ClassName => made.Value.ClassName;
 
         public IReadOnlyList<InitOption> InitOptions => made.Value.InitOptions;
 
         public DecoderSpec Describe(ArchitectureConfig config) => made.Value.Describe(config);
-    }
-
-    private sealed class Lent : IPluginContext
-    {
-        public ILogger Logger => NullLogger.Instance;
-
-        public string Folder => "";
-
-        public object? GetService(Type type) => null;
     }
 }

@@ -2,8 +2,6 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
@@ -66,18 +64,9 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
         var provided = plugins.All.Where(p => p.Contract.Kind == ContractKinds.Of(typeof(IPeftAdapter)) && p.Contract.Alias == "").ToList();
         foreach (var candidate in provided.OrderByDescending(p => p.Contract.Name == name))
         {
-            var reader = plugins.Create<IPeftAdapter>(candidate.QualifiedName, [], new Lent());
+            var reader = plugins.Create<IPeftAdapter>(candidate.QualifiedName, [], new BareContext());
             if (reader.PeftType == type) return reader;
         }
         throw new UserError($"{folder}: peft_type {type}", $"is read by none of the installed adapters ({string.Join(", ", provided.Select(p => p.Contract.Name).Order(StringComparer.Ordinal))})", "install a plugin that provides it");
-    }
-
-    private sealed class Lent : IPluginContext
-    {
-        public ILogger Logger => NullLogger.Instance;
-
-        public string Folder => "";
-
-        public object? GetService(Type type) => null;
     }
 }

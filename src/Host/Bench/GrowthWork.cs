@@ -23,8 +23,4 @@ internal static class GrowthWork
         yield return new("growth", string.Create(CultureInfo.InvariantCulture, $"a model of 2 small blocks, dpo, lora q v, {Steps} steps, 1 thread"), new([seconds], side.PeakMegabytes), null,
             string.Create(CultureInfo.InvariantCulture, $"anonymous MB after {Settled}, {Steps / 2} and {Steps} steps: {memory[Settled / TrainingWork.MemoryEvery - 1]:0.0}, {memory[(Steps / 2 / TrainingWork.MemoryEvery) - 1]:0.0}, {memory[^1]:0.0}"));
     }
-
-    /// <summary>This process's anonymous memory, MB.</summary>
-    internal static double Anonymous() =>
-        long.Parse(File.ReadLines("/proc/self/status").First(line => line.StartsWith("RssAnon", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024.0;
 }

@@ -115,9 +115,7 @@ internal sealed class Side : IDisposable
     {
         try
         {
-            var line = File.ReadLines($"/proc/{process.Id}/status").FirstOrDefault(l => l.StartsWith("RssAnon", StringComparison.Ordinal));
-            if (line is null) return;
-            PeakMegabytes = Math.Max(PeakMegabytes, long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024.0);
+            PeakMegabytes = Math.Max(PeakMegabytes, (ProcessStatus.Bytes($"{process.Id}", "RssAnon") ?? 0) / (1024.0 * 1024));
         }
         catch (Exception e) when (e is IOException or InvalidOperationException)
         {

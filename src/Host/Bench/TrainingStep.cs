@@ -2,8 +2,6 @@
 
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
@@ -24,7 +22,7 @@ internal static class TrainingStep
     {
         var plugins = Plugins();
         var model = ModelFolder.Load(folder, architectures: PluginArchitectures.Of(plugins));
-        var lora = plugins.Create<IPeftAdapter>("lora", new JsonObject { ["rank"] = 16, ["alpha"] = 32.0, ["targets"] = new JsonArray("all-linear") }, new Bare());
+        var lora = plugins.Create<IPeftAdapter>("lora", new JsonObject { ["rank"] = 16, ["alpha"] = 32.0, ["targets"] = new JsonArray("all-linear") }, new BareContext());
         var sites = lora.Attach(model.Outline(folder), 1);
         var trained = sites.SelectMany(site => site.Delta.Parameters.Values).Select(tensor => tensor.requires_grad_()).ToList();
         var (engine, mode) = (new LogProbEngine(model), new ForwardMode { Deltas = sites.ToDictionary(site => site.Module, site => site.Delta) });
@@ -53,7 +51,7 @@ internal static class TrainingStep
         foreach (var (sequences, tokens) in ((int, int)[])[(1, 512), (4, 512)])
         {
             var rows = work.Sequences(sequences, tokens);
-            var (full, four) = (work.Model("llama-110m"), work.FourBit("llama-110m", Plugins().Create<IQuantization>("nf4", [], new Bare())));
+            var (full, four) = (work.Model("llama-110m"), work.FourBit("llama-110m", Plugins().Create<IQuantization>("nf4", [], new BareContext())));
             using var ours = effort.Our("step", four, rows);
             using var other = effort.Our("step", full, rows);
             ours.Ready();
@@ -75,15 +73,5 @@ internal static class TrainingStep
     private static PluginCatalogue Plugins() => PluginSearch.Of(AppContext.BaseDirectory, []).Scan();
 
     // Mapped files included: a full base is read from one.
-    private static double PeakResident() =>
-        long.Parse(File.ReadLines("/proc/self/status").First(line => line.StartsWith("VmHWM", StringComparison.Ordinal)).Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) / 1024.0;
-
-    private sealed class Bare : IPluginContext
-    {
-        public ILogger Logger => NullLogger.Instance;
-
-        public string Folder => "";
-
-        public object? GetService(Type type) => null;
-    }
+    private static double PeakResident() => ProcessStatus.OwnMegabytes("VmHWM");
 }

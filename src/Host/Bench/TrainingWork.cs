@@ -4,8 +4,6 @@
 
 using System.Diagnostics;
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
 using PeftAlign.Plugins;
@@ -40,7 +38,7 @@ internal sealed class TrainingWork(string folder, JsonNode spec)
             {
                 Model = model,
                 Records = records,
-                Method = plugins.Create<IAlignmentMethod>((string)spec["method"]!, [], new Lent()),
+                Method = plugins.Create<IAlignmentMethod>((string)spec["method"]!, [], new BareContext()),
                 Adapter = Sites(model),
                 Options = new TrainingOptions { BatchSize = batch, MaxSteps = records.Count / batch, LearningRate = 1e-4, MaxLength = (int)spec["max_length"]!, Shuffle = false, SaveEvery = 0 },
                 Folder = target.FullName,
@@ -48,7 +46,7 @@ internal sealed class TrainingWork(string folder, JsonNode spec)
                 {
                     losses.Add(p.Loss);
                     if (p.Step == warmup) begin = clock.Elapsed;
-                    if (p.Step % MemoryEvery == 0) memory.Add(GrowthWork.Anonymous());
+                    if (p.Step % MemoryEvery == 0) memory.Add(ProcessStatus.OwnMegabytes("RssAnon"));
                 },
             });
             return ((clock.Elapsed - begin).TotalSeconds, memory.Count > 0 ? [memory] : losses);
@@ -60,15 +58,6 @@ internal sealed class TrainingWork(string folder, JsonNode spec)
     }
 
     private IReadOnlyList<AdapterSite>? Sites(Models.Decoders.DecoderModel model) => spec["adapter"] is JsonObject adapter
-        ? plugins.Create<IPeftAdapter>((string)adapter["name"]!, adapter["options"]!.DeepClone().AsObject(), new Lent()).Attach(model.Outline(folder), 0)
+        ? plugins.Create<IPeftAdapter>((string)adapter["name"]!, adapter["options"]!.DeepClone().AsObject(), new BareContext()).Attach(model.Outline(folder), 0)
         : null;
-
-    private sealed class Lent : IPluginContext
-    {
-        public ILogger Logger => NullLogger.Instance;
-
-        public string Folder => "";
-
-        public object? GetService(Type type) => null;
-    }
 }

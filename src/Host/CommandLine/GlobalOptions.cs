@@ -85,7 +85,7 @@ internal sealed class GlobalOptionSet
     internal static string? ParseDevice(string text) => text switch
     {
         "cpu" => text,
-        _ when text is "cuda" || (text.StartsWith("cuda:", StringComparison.Ordinal) && IsIndex(text[5..])) => throw new UserError($"--device {text}", "not built yet in this version", "leave it out: commands compute on the processor"),
+        _ when text is "cuda" || (text.StartsWith("cuda:", StringComparison.Ordinal) && IsIndex(text[5..])) => throw new UserError($"--device {text}", PlannedParts.NotBuilt, "leave it out: commands compute on the processor"),
         _ => throw new UserError($"--device {text}", "is cpu", "leave it out: commands compute on the processor"),
     };
 

@@ -5,7 +5,7 @@ namespace PeftAlign.Host.CommandLine;
 
 internal static class PlannedParts
 {
-    private const string NotBuilt = "not built yet in this version";
+    internal const string NotBuilt = "not built yet in this version";
 
     /// <summary>Names that documents of the product use; a version that lacks one says so instead of guessing another.</summary>
     internal static IReadOnlyList<string> Commands { get; } =

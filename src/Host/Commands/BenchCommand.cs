@@ -59,8 +59,12 @@ internal static class BenchCommand
         return command;
     }
 
-    private static string? Native(string? folder) => folder is null || File.Exists(Path.Combine(folder, "libpeftalign_torch.so")) ? folder is null ? null : Path.GetFullPath(folder)
-        : throw new UserError($"--beside {folder}", "holds no libpeftalign_torch.so", "name a folder in .build/native; LIBTORCH=DIR ./peftalign --version makes one");
+    private static string? Native(string? folder)
+    {
+        if (folder is null) return null;
+        if (!File.Exists(Path.Combine(folder, "libpeftalign_torch.so"))) throw new UserError($"--beside {folder}", "holds no libpeftalign_torch.so", "name a folder in .build/native; LIBTORCH=DIR ./peftalign --version makes one");
+        return Path.GetFullPath(folder);
+    }
 
     private static string CacheFolder() =>
         Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache");

@@ -3,8 +3,6 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Quantizing;
@@ -71,7 +69,7 @@ internal static class MergeCommand
         var probe = asked.Probe is { } rows ? await ReadProbeAsync(rows, options.Cancellation) : Probe.BuiltIn;
         var (plugins, text) = (PluginSearch.Of(AppContext.BaseDirectory, asked.Plugins).Scan(), File.ReadAllText(file));
         var architectures = PluginArchitectures.Of(plugins);
-        using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new Bare()).Find, path => Resolve(path, file), asked.Dequantize ? architectures : null);
+        using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new BareContext()).Find, path => Resolve(path, file), asked.Dequantize ? architectures : null);
         // A probe of the user's own is asked for its numbers; without it they are a part of the certificate that may be missing.
         if (asked.Probe is { } own && Drift.Obstacle(plan, probe, architectures) is { } obstacle) throw new UserErrorException($"--probe {own}: the drift cannot be measured: {obstacle}. Leave --probe out for a certificate without it.");
         foreach (var warning in plan.Warnings) session.Output.Remark($"warning: {warning}");
@@ -136,14 +134,5 @@ internal static class MergeCommand
         return unit > 0 && double.TryParse(text[..^2], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number) && number * unit >= 1 && number * unit < 1e18
             ? (long)(number * unit)
             : throw new UserError($"--shard-size {text}", "is a size such as 5GB or 500MB", "leave it out for 5GB");
-    }
-
-    private sealed class Bare : IPluginContext
-    {
-        public ILogger Logger => NullLogger.Instance;
-
-        public string Folder => "";
-
-        public object? GetService(Type type) => null;
     }
 }

@@ -18,7 +18,7 @@ internal sealed record Timing(DateTime Started, double Seconds, double Processor
             ["started"] = started.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture),
             ["seconds"] = Math.Round(took.TotalSeconds, 3),
             ["processor_seconds"] = Math.Round(processor.TotalSeconds, 3),
-            ["peak_memory_bytes"] = Peak(),
+            ["peak_memory_bytes"] = (ProcessStatus.Bytes("self", "VmHWM") ?? 0),
             ["threads"] = threads,
             ["machine"] = Environment.MachineName,
         }.ToJsonString() + "\n");
@@ -36,13 +36,5 @@ internal sealed record Timing(DateTime Started, double Seconds, double Processor
         {
             return null;
         }
-    }
-
-    // The kernel counts the peak of the resident set: "VmHWM:   123456 kB".
-    private static long Peak()
-    {
-        const string status = "/proc/self/status";
-        var line = File.Exists(status) ? File.ReadLines(status).FirstOrDefault(l => l.StartsWith("VmHWM:", StringComparison.Ordinal)) : null;
-        return line is null ? 0 : long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture) * 1024;
     }
 }

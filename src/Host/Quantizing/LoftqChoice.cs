@@ -46,6 +46,6 @@ internal sealed class LoftqChoice
             ["targets"] = Texts(parsed.GetValue(targets)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)),
             ["exclude_modules"] = Texts(kept),
         };
-        return plugins.Create<IPeftAdapter>("lora", options, new QuantizationChoice.Lent());
+        return plugins.Create<IPeftAdapter>("lora", options, new BareContext());
     }
 }

@@ -2,8 +2,6 @@
 
 using System.CommandLine;
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Plugins;
 
@@ -38,7 +36,7 @@ internal sealed class QuantizationChoice(string type, string? standard, string? 
             return null;
         }
         var options = new JsonObject { ["double_quant"] = parsed.GetValue(doubleQuant), ["blocksize"] = parsed.GetValue(blocksize), ["skip"] = new JsonArray([.. Skipped(parsed).Select(m => (JsonNode)m)]) };
-        return plugins.Create<IQuantization>(name, options, new Lent());
+        return plugins.Create<IQuantization>(name, options, new BareContext());
     }
 
     /// <exception cref="UserError">An option of a quantisation is given without one.</exception>
@@ -46,15 +44,5 @@ internal sealed class QuantizationChoice(string type, string? standard, string? 
     {
         if (parsed.GetValue(type) is null && Options.Skip(1).FirstOrDefault(option => parsed.GetResult(option) is { Implicit: false }) is { } alone)
             throw new UserError(alone.Name, $"goes with {type.Name}", $"add {type.Name} nf4, or leave {alone.Name} out");
-    }
-
-    /// <summary>For plugins that need nothing of a job.</summary>
-    internal sealed class Lent : IPluginContext
-    {
-        public ILogger Logger => NullLogger.Instance;
-
-        public string Folder => "";
-
-        public object? GetService(Type type) => null;
     }
 }

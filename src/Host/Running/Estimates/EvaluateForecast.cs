@@ -9,7 +9,6 @@ namespace PeftAlign.Host.Running.Estimates;
 
 internal static class EvaluateForecast
 {
-    private const int ItemsAtOnce = 64;
     private const int SampleBytes = 1_100; // a line of samples and one of records, with their texts
     private const int TokenBytes = 4; // of text
 
@@ -37,8 +36,8 @@ internal static class EvaluateForecast
     {
         var tokens = asked.Items * asked.Scored;
         if (tokens == 0) return new JobForecast(0, 0, 0);
-        var atOnce = (long)Math.Ceiling(Math.Min(asked.Items, ItemsAtOnce) * asked.Scored);
-        return new JobForecast(Costs.Passes(model, Math.Ceiling((double)asked.Items / ItemsAtOnce), tokens, 1, threads), Costs.Forward(model, atOnce, asked.Longest), 0, Costs.Flops(model, tokens, 1));
+        var atOnce = (long)Math.Ceiling(Math.Min(asked.Items, JobForecast.ItemsAtOnce) * asked.Scored);
+        return new JobForecast(Costs.Passes(model, Math.Ceiling((double)asked.Items / JobForecast.ItemsAtOnce), tokens, 1, threads), Costs.Forward(model, atOnce, asked.Longest), 0, Costs.Flops(model, tokens, 1));
     }
 
     // Prompts in one pass, then a step for each new token, of so many texts together.

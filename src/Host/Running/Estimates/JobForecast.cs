@@ -21,7 +21,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
 
     private const int RowBytes = 250; // of metrics.jsonl
     internal const int FolderBytes = 12_000; // job.json, result.json, log, configuration
-    private const int ItemsAtOnce = 64;
+    internal const int ItemsAtOnce = 64;
 
     /// <summary>Null where it cannot be told.</summary>
     internal static JobForecast? Of(PlanJob job, Shapes shapes, int threads)
