@@ -19,7 +19,13 @@ internal enum KernelPlace
 
 internal static unsafe class Blocks
 {
-    internal static KernelPlace PlaceOf(torch.Device device) => device.type == DeviceType.CUDA ? KernelPlace.Cuda : KernelPlace.Processor;
+    // On the device to rehearse on, whose memory is the processor's, the CUDA kernels' bodies run.
+    internal static KernelPlace PlaceOf(torch.Device device) => device.type switch
+    {
+        DeviceType.CUDA => KernelPlace.Cuda,
+        DeviceType.PrivateUse1 => KernelPlace.Emulated,
+        _ => KernelPlace.Processor,
+    };
 
     /// <summary>Codes and factors of a matrix taken as one row of values.</summary>
     /// <param name="values">Contiguous; float32, bfloat16 or float16.</param>

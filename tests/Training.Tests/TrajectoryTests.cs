@@ -80,7 +80,7 @@ public sealed class TrajectoryTests : TrainingTest
     {
         var golden = Fixtures.Json(Path.Combine(root, name, "run.json"));
         var settings = golden["settings"]!.AsObject();
-        var model = ModelFolder.Load(Path.Combine(root, "base-model"));
+        var model = ModelFolder.Load(Path.Combine(root, "base-model"), device: TestDevice.Here);
         return new TrainingRun
         {
             Model = model,
@@ -122,6 +122,6 @@ public sealed class TrajectoryTests : TrainingTest
     private static void AssertNear(Tensor actual, Tensor expected, double tolerance, string name)
     {
         Assert.That(actual.shape, Is.EqualTo(expected.shape), name);
-        Assert.That((actual.detach() - expected).abs().max().item<float>(), Is.LessThanOrEqualTo(tolerance), name);
+        Assert.That((actual.detach().cpu() - expected.cpu()).abs().max().item<float>(), Is.LessThanOrEqualTo(tolerance), name);
     }
 }
