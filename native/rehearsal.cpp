@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
+#include <torch/csrc/api/include/torch/version.h>
 #include <torch/library.h>
 
 #include <atomic>
@@ -128,6 +129,10 @@ Tensor& copy_(Tensor& self, const Tensor& from, bool) {
 }
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&compute>()); }
+#if TORCH_VERSION_MAJOR < 2
+// Newer ones bring it themselves.
+TORCH_LIBRARY_IMPL(_, AutogradPrivateUse1, m) { m.fallback(torch::CppFunction::makeFallthrough()); }
+#endif
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) { m.impl("copy_", copy_); }
 
 }  // namespace

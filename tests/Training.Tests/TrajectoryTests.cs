@@ -33,7 +33,11 @@ public sealed class TrajectoryTests : TrainingTest
     [TestCase("sft-lora-plain", 1e-4)]
     [TestCase("sft-ragged", 2e-3)]
     [TestCase("sft-packed", 1e-4)]
-    public void Lora_runs(string run, double tolerance) => Lora(Fixtures.Golden("trajectories"), run, tolerance);
+    public void Lora_runs(string run, double tolerance)
+    {
+        if (run == "sft-ragged") TestDevice.RequireProcessor("Adam divides gradients that are nearly rounding alone");
+        Lora(Fixtures.Golden("trajectories"), run, tolerance);
+    }
 
     [TestCase("sft-full")]
     [TestCase("dpo-full")]
