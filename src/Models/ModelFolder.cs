@@ -69,7 +69,7 @@ public static class ModelFolder
             else if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantize(weight.Name, Outward(weight, Placed(checkpoint.Tensor(names.Of(weight.Name)), device))));
             else weights.Add(weight.Name, Placed(checkpoint.Tensor(names.Of(weight.Name)), device, dtype).DetachFromDisposeScope());
         }
-        return new DecoderModel(spec, weights, quantized) { Unquantized = makes is null ? null : name => Unquantized(folder, spec, name) };
+        return new DecoderModel(spec, weights, quantized) { Unquantized = makes is null ? null : name => Unquantized(folder, spec, name, device) };
     }
 
     // Carried in its stored type, which is seldom the wider one, and converted where it arrives: the host never holds a second copy.
@@ -79,11 +79,11 @@ public static class ModelFolder
         return dtype is { } type ? there.to(type) : there;
     }
 
-    private static Tensor? Unquantized(string folder, DecoderSpec spec, string name)
+    private static Tensor? Unquantized(string folder, DecoderSpec spec, string name, torch.Device? device)
     {
         using var checkpoint = CheckpointFolder.Open(folder);
         var (weight, stored) = (spec.Weights().First(w => w.Name == name), StoredNames.Of(spec, checkpoint).Of(name));
-        return checkpoint.Contains(stored) ? Outward(weight, checkpoint.Tensor(stored)).to(torch.float32).clone() : null;
+        return checkpoint.Contains(stored) ? Outward(weight, Placed(checkpoint.Tensor(stored), device)).to(torch.float32).clone() : null;
     }
 
     internal static string ModuleOf(WeightSpec weight) => weight.Name[..^".weight".Length];

@@ -42,14 +42,14 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
     {
         var spec = JsonNode.Parse(plan.Job.Options)!.AsObject();
         var job = new JobContext(
-            new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders), folder.Job,
+            new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders) { Device = request.Device }, folder.Job,
             new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
         using var scope = torch.NewDisposeScope();
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
         var model = architectures.Describe(config);
         if (method.Needs.Scores) model = ClassifierFolder.WithScores(model);
-        var options = TrainJob.Within(TrainJob.Options(job), model, job.Logger);
+        var options = TrainJob.Within(TrainJob.Options(job, method.Needs.Scores), model, job.Logger);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
         var context = new PrepareContext(ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, options.MaxLength, new MaskLedger())
