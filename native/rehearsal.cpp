@@ -77,8 +77,8 @@ struct Crossing {
             return list;
         }
         if (value.isOptionalTensorList()) {
-            c10::List<c10::optional<Tensor>> list;
-            for (const c10::optional<Tensor>& t : value.toOptionalTensorVector()) list.push_back(t ? c10::optional<Tensor>(enter(*t)) : c10::optional<Tensor>());
+            c10::impl::GenericList list(c10::OptionalType::create(c10::TensorType::get()));
+            for (const c10::IValue& one : value.toListRef()) list.push_back(one.isTensor() ? c10::IValue(enter(one.toTensor())) : one);
             return list;
         }
         if (value.isDevice() && value.toDevice().type() == kRehearsal) return c10::Device(c10::kCPU);
