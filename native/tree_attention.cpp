@@ -32,7 +32,7 @@ PA_INLINE int64_t fill_up(float* x, int64_t rows, int64_t wide) {
 
 template <class Isa, typename W>
 PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
-    int64_t wide = s.wide(), share = s.heads / s.groups;
+    int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
     space.begin((2 * (n + 2) + 3 * kQueries) * wide + tree::kKeys * kQueries);
     float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide);
     tree::Queries q{space.take(kQueries * wide), space.take(kQueries * wide)};
@@ -43,8 +43,11 @@ PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, int64_t start, in
         int64_t rows = std::min(kQueries, n - first);
         tree::View view(s.spans + (start + first) * 4, rows);
         for (int64_t head = group * share; head < (group + 1) * share; head++) {
-            for (int64_t r = 0; r < rows; r++)
-                tree::turn<W>(s, start + first + r, t.q + ((start + first + r) * s.heads + head) * s.width, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
+            for (int64_t r = 0; r < rows; r++) {
+                int64_t row = start + first + r, at = (row * s.heads + head) * s.width;
+                if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead);
+                tree::turn<W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
+            }
             tree::turn_over(q, fill_up(q.rows, rows, wide), wide);
             tree::Softmax soft;
             tree::forward_block<Isa>(view, columns, q.across, scores, mixed, soft);
@@ -61,7 +64,7 @@ PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, int64_t start, in
 
 template <class Isa, typename W>
 PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
-    int64_t wide = s.wide(), share = s.heads / s.groups;
+    int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
     space.begin((4 * (n + 2) + 5 * kQueries) * wide + 2 * tree::kKeysBack * kQueries);
     float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide), *dkeys = space.take((n + 2) * wide), *dvalues = space.take((n + 2) * wide);
     tree::Queries q{space.take(kQueries * wide), space.take(kQueries * wide)}, grad{space.take(kQueries * wide), space.take(kQueries * wide)};
@@ -76,6 +79,7 @@ PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, int64_t start, i
             float log_sums[kQueries] = {}, shared[kQueries] = {};
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r, at = (row * s.heads + head) * s.width;
+                if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead), tree::ask(s, t.grad + at + ahead), tree::ask(s, t.out + at + ahead);
                 tree::turn<W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
                 tree::copy(s, t.grad + at, 1, grad.rows + r * wide), tree::pad(s, grad.rows + r * wide);
                 shared[r] = tree::dot(s, grad.rows + r * wide, t.out + at), log_sums[r] = t.sums[row * s.heads + head];

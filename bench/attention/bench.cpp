@@ -117,7 +117,7 @@ void run(const Case& c, const std::vector<std::vector<int64_t>>& lengths, std::v
 }  // namespace
 
 int main(int count, char** words) {
-    if (count < 4) return std::fprintf(stderr, "bench LENGTHS.csv THREADS ROUNDS [other]\n"), 2;
+    if (count < 5) return std::fprintf(stderr, "bench LENGTHS.csv THREADS ROUNDS ONLY [other]\n"), 2;
     std::vector<std::vector<int64_t>> lengths;
     std::ifstream file(words[1]);
     for (std::string line; std::getline(file, line);) {
@@ -127,8 +127,8 @@ int main(int count, char** words) {
     if (lengths.empty()) return std::fprintf(stderr, "%s: no rows of three lengths\n", words[1]), 2;
     at::set_num_threads(std::atoi(words[2]));
     std::vector<Kernels> kernels{Kernels("peftalign")};
-    if (count > 4) kernels.emplace_back(words[4]);
-    std::printf("GFLOP/s, best (median) of %s rounds, forward and backward%s\n", words[3], count > 4 ? "; the same of the other; how many times as long the other takes; greatest difference" : "");
+    if (count > 5) kernels.emplace_back(words[5]);
+    std::printf("GFLOP/s, best (median) of %s rounds, forward and backward%s\n", words[3], count > 5 ? "; the same of the other; how many times as long the other takes; greatest difference" : "");
     const Case cases[] = {
         {"25m: 6 heads of 64, HH pairs", 6, 6, 64, 4, 0, at::kFloat},
         {"110m: 12 heads of 64, HH pairs", 12, 12, 64, 4, 0, at::kFloat},
@@ -141,5 +141,6 @@ int main(int count, char** words) {
         {"6 heads of 64, 4 of 512", 6, 6, 64, 4, 512, at::kFloat},
         {"8 over 2 heads of 64, 1 of 2048", 8, 2, 64, 1, 2048, at::kFloat},
     };
-    for (const Case& c : cases) run(c, lengths, kernels, std::atoi(words[3]));
+    for (const Case& c : cases)
+        if (std::string(c.name).find(words[4]) != std::string::npos) run(c, lengths, kernels, std::atoi(words[3]));
 }
