@@ -89,9 +89,9 @@ internal static class RunCommand
     private static async Task<int> RunAsync(Asked asked, Planned planned, int atOnce, bool strict, bool inexact, Session session, CancellationToken cancel)
     {
         var (run, output) = (planned.Run, session.Output);
+        if (session.Global.Device is { } place) _ = ComputeDevice.Of(place); // one that is not there is refused before anything is written
         using var held = Planning.Hold(run);
         // Refusals first: what --strict forgets is gone.
-        if (session.Global.Device is { } place) _ = ComputeDevice.Of(place); // one that is not there is refused before anything is written
         var (threads, device) = RunSettings.Of(run, session.Global.Threads, session.Global.Device, atOnce, inexact);
         if (atOnce > 1 && ComputeDevice.IsGpu(device)) throw new UserError($"--jobs {atOnce}", "a GPU serves one job at a time", "leave --jobs out, or give --device cpu");
         planned.Keep();
