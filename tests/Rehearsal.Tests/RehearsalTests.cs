@@ -3,7 +3,7 @@
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 
-namespace PeftAlign.Rehearsal.Tests;
+namespace PeftAlign.Tests;
 
 public sealed class RehearsalTests
 {
