@@ -4,6 +4,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Inspection;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running.Estimates;
@@ -81,9 +82,10 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var kept = head.Count == records.Count ? lengths.Count(l => l > 0) : (int)(records.Count * Math.Max(1L, context.Ledger.Rows / head.Count));
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
+        var arithmetic = Arithmetic.Of(model, options.Dtype, adapter?.Sum(site => site.Delta is LowRank low ? low.A.size(1) : 0) ?? 0, ComputeDevice.IsGpu(request.Device));
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, !trainsModel, adapter is null && options.Dtype != torch.ScalarType.Float32),
-            options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest) : Costs.Activations(model, tokens, longest));
+            options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest, arithmetic) : Costs.Activations(model, tokens, longest, arithmetic));
     }
 
     // The weights in the type of the arithmetic, those in fewer bits as they are and one of them decoded. The trained numbers come on
