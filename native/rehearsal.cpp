@@ -9,6 +9,11 @@
 #include <torch/csrc/api/include/torch/version.h>
 #include <torch/library.h>
 
+#define PA_HOOKS (TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 9))
+#if PA_HOOKS
+#include <ATen/detail/PrivateUse1HooksInterface.h>
+#endif
+
 #include <atomic>
 
 #include "errors.h"
@@ -31,6 +36,16 @@ struct Guard final : c10::impl::DeviceGuardImplInterface {
     c10::DeviceIndex deviceCount() const noexcept override { return static_cast<c10::DeviceIndex>(devices.load()); }
 };
 C10_REGISTER_GUARD_IMPL(PrivateUse1, Guard)
+
+#if PA_HOOKS
+struct Hooks final : at::PrivateUse1HooksInterface {
+    bool isBuilt() const override { return true; }
+    bool isAvailable() const override { return true; }
+    bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
+    c10::DeviceIndex deviceCount() const override { return 1; }
+    c10::DeviceIndex getCurrentDevice() const override { return 0; }
+};
+#endif
 
 bool rehearses(const Tensor& t) { return t.device().type() == kRehearsal; }
 
@@ -138,4 +153,12 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) { m.impl("copy_", copy_); }
 }  // namespace
 }  // namespace pa
 
-void pa_rehearsal_open(void) { pa::devices = 1; }
+void pa_rehearsal_open(void) {
+    if (pa::devices.exchange(1) != 0) return;
+#if PA_HOOKS
+    // From now on the process's accelerator, whose streams the autograd engine asks for.
+    static pa::Hooks hooks;
+    at::RegisterPrivateUse1HooksInterface(&hooks);
+    c10::register_privateuse1_backend("rehearsal");
+#endif
+}
