@@ -1,6 +1,6 @@
 // Frozen linear layers of one input, under plain LoRA or under nothing, as one autograd node: the A's of all are one product, in the
 // backward pass too, a thin product is added where its layer's stands, and the input's gradient is one sum over the layers.
-// y_i = x W_i' + b_i + s_i z_i B_i' with z = x [A_1; A_2; ...]'.
+// y_i = x W_i' + b_i + sum of s z B' over its changes, with z = x [A_1; A_2; ...]'.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
@@ -8,16 +8,16 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Decoders;
 
-/// <summary>apply(x, parts, A, B, A, B ...): the (R, out) of each part; an A and a B for each part that has them, in order.</summary>
+/// <summary>apply(x, parts, A, B, A, B ...): the (R, out) of each part; an A and a B for each of their changes, in order.</summary>
 internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedLowRank>
 {
     public override string Name => "JoinedLowRank";
 
     /// <param name="Layer">Frozen.</param>
-    /// <param name="Low">Its change, or null.</param>
-    private sealed record Part(Layer Layer, LowRank? Low);
+    /// <param name="Lows">Its changes, one after another; empty = none.</param>
+    private sealed record Part(Layer Layer, LowRank[] Lows);
 
-    /// <summary>The layers' outputs; null where one of them needs another way (dropout, DoRA, a trained bias, other dtypes, controls), or none is changed.</summary>
+    /// <summary>The layers' outputs; null where one of them needs another way (dropout, DoRA, a trained bias, other dtypes, controls), or nothing is gained.</summary>
     /// <param name="layers">Layers of one input.</param>
     /// <param name="x">(R, in)</param>
     /// <param name="mode">Deltas and dropout.</param>
@@ -28,11 +28,11 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         var parts = new Part[layers.Length];
         for (var k = 0; k < parts.Length; k++)
         {
-            var delta = mode.Deltas.GetValueOrDefault(layers[k].Module);
-            if (!IsFrozen(layers[k], x) || (delta is not null && !IsPlain(delta, x, mode))) return null;
-            parts[k] = new Part(layers[k], (LowRank?)delta);
+            var changes = mode.Deltas.TryGetValue(layers[k].Module, out var delta) ? Deltas.Parts(delta) : [];
+            if (!IsFrozen(layers[k], x) || !changes.All(change => IsPlain(change, x, mode))) return null;
+            parts[k] = new Part(layers[k], [.. changes.Cast<LowRank>()]);
         }
-        var factors = parts.Where(p => p.Low is not null).SelectMany(p => new object[] { p.Low!.A, p.Low.B }).ToArray();
+        var factors = parts.SelectMany(p => p.Lows).SelectMany(low => new object[] { low.A, low.B }).ToArray();
         var pays = factors.Length > 0 || (layers.Length > 1 && graph && x.requires_grad);
         return pays ? [.. apply([x, parts, .. factors])] : null;
     }
@@ -50,54 +50,51 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     {
         var (x, parts) = ((Tensor)vars[0], (Part[])vars[1]);
         using var scope = torch.NewDisposeScope();
-        var z = vars.Length > 2 ? Products.Of(x, All(parts).t()) : null; // (R, sum of ranks)
+        var z = vars.Length > 2 ? Products.Of(x, torch.cat([.. parts.SelectMany(p => p.Lows).Select(low => low.A)]).t()) : null; // (R, sum of ranks)
         var (outputs, first) = (new List<Tensor>(), 0L);
-        foreach (var (layer, low) in parts)
+        foreach (var (layer, lows) in parts)
         {
-            (Tensor, Tensor, double) whole = (x, Matrix(layer, x.dtype).t(), 1);
-            (Tensor, Tensor, double)[] pairs = low is null ? [whole] : [whole, (z!.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), low.Scale)];
-            outputs.Add(Products.Sum(pairs, bias: layer.Bias).MoveToOuterDisposeScope());
+            var thin = lows.Select(low => (z!.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), low.Scale));
+            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], bias: layer.Bias).MoveToOuterDisposeScope());
         }
         if (z is not null) ctx.save_for_backward([x, z.MoveToOuterDisposeScope(), .. vars.Skip(2).Cast<Tensor>()]);
-        ctx.save_data("parts", parts.Select(p => (p.Layer, p.Low?.Scale)).ToArray());
+        ctx.save_data("layers", Array.ConvertAll(parts, p => p.Layer));
+        ctx.save_data("changes", parts.SelectMany((p, k) => p.Lows.Select(low => (Part: k, low.Scale, Trained: low.A.requires_grad || low.B.requires_grad))).ToArray());
         ctx.save_data("below", x.requires_grad);
         return outputs;
     }
 
     public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, List<Tensor> grad_outputs)
     {
-        var parts = ((Layer Layer, double? Scale)[])ctx.get_data("parts")!;
+        var layers = (Layer[])ctx.get_data("layers")!;
+        var changes = ((int Part, double Scale, bool Trained)[])ctx.get_data("changes")!;
         var below = (bool)ctx.get_data("below")!;
-        if (parts.All(part => part.Scale is null)) return [below ? Below(parts, grad_outputs, []) : null];
+        if (changes.Length == 0) return [below ? Below(layers, grad_outputs, []) : null];
         var saved = ctx.get_saved_variables();
         var (x, z, factors) = (saved[0], saved[1], saved[2..]);
-        var (thin, gradients, next, first) = (new List<Tensor>(), new List<Tensor?>(), 0, 0L);
-        foreach (var (k, (_, scale)) in parts.Index())
+        var dz = torch.cat([.. changes.Select((change, k) => Products.Sum([(grad_outputs[change.Part], factors[(2 * k) + 1], change.Scale)]))], 1); // (R, sum of ranks)
+        var (da, gradients, first) = (Products.Of(dz.t(), x), new List<Tensor?>(), 0L); // (sum of ranks, in)
+        foreach (var (k, (part, scale, trained)) in changes.Index())
         {
-            if (scale is not { } s) continue;
-            var (b, grad) = (factors[next + 1], grad_outputs[k]);
-            thin.Add(Products.Sum([(grad, b, s)])); // (R, rank)
-            gradients.AddRange([null, Products.Sum([(grad.t(), z.narrow(1, (first += b.size(1)) - b.size(1), b.size(1)), s)])]);
-            next += 2;
+            var rank = factors[2 * k].size(0);
+            gradients.Add(trained ? da.narrow(0, first, rank) : null);
+            gradients.Add(trained ? Products.Sum([(grad_outputs[part].t(), z.narrow(1, first, rank), scale)]) : null);
+            first += rank;
         }
-        var dz = torch.cat(thin, 1);
-        var (da, row) = (Products.Of(dz.t(), x), 0L); // (sum of ranks, in)
-        for (var k = 0; k < gradients.Count; k += 2) gradients[k] = da.narrow(0, (row += factors[k].size(0)) - factors[k].size(0), factors[k].size(0));
-        return [below ? Below(parts, grad_outputs, [(dz, torch.cat(factors.Where((_, k) => k % 2 == 0).ToList()), 1)]) : null, .. gradients];
+        return [below ? Below(layers, grad_outputs, [(dz, torch.cat([.. factors.Where((_, k) => k % 2 == 0)]), 1)]) : null, .. gradients];
     }
 
-    private static Tensor Below((Layer Layer, double? Scale)[] parts, List<Tensor> grads, (Tensor, Tensor, double)[] thin)
+    // The input's gradient: what came through the A's, and through each layer.
+    private static Tensor Below(Layer[] layers, List<Tensor> grads, (Tensor, Tensor, double)[] thin)
     {
-        if (parts.All(part => part.Layer.Quantized is null)) return Products.Sum([.. thin, .. parts.Select((part, k) => (grads[k], part.Layer.Matrix, 1.0))]);
+        if (layers.All(layer => layer.Quantized is null)) return Products.Sum([.. thin, .. layers.Select((layer, k) => (grads[k], layer.Matrix, 1.0))]);
         // Of matrices in fewer bits there is one at a time.
         Tensor? dx = thin.Length == 0 ? null : Products.Sum(thin);
-        foreach (var (k, (layer, _)) in parts.Index())
+        foreach (var (k, layer) in layers.Index())
         {
             (Tensor, Tensor, double) own = (grads[k], Matrix(layer, grads[k].dtype), 1);
             dx = dx is null ? Products.Sum([own]) : Products.Add(dx, own);
         }
         return dx!;
     }
-
-    private static Tensor All(Part[] parts) => torch.cat(parts.Select(p => p.Low?.A).OfType<Tensor>().ToList());
 }
