@@ -189,6 +189,7 @@ Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
     m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? base=None, Tensor? bias=None) -> Tensor");
+    m.def("products_lanes() -> int", [] { return static_cast<int64_t>(pa::lanes_chosen()); });
     m.def("add_products_(Tensor(a!) y, Tensor[] a, Tensor[] b, float[] factors) -> Tensor(a!)");
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {
