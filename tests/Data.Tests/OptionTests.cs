@@ -103,7 +103,7 @@ public sealed class OptionTests
     public void Samples_of_a_model_follow_their_options()
     {
         var writer = new Writer();
-        var options = new Sampling.SampledPairsOptions { Prompts = new DatasetReference([]), Model = new ModelReference([]), Samples = 3, Temperature = 0.5, TopP = 0.8, MaxNewTokens = 7, Until = ["\n"], Seed = 6 };
+        var options = new Sampling.SampledPairsOptions { Prompts = new DatasetReference([]), Model = new ModelReference([]), Samples = 3, Sampling = { Temperature = 0.5, TopP = 0.8, MaxNewTokens = 7 }, Until = ["\n"], Seed = 6 };
         var rows = Read("sampled-pairs", options, context: writer);
         Assert.That(rows.Select(r => (r.Text("chosen"), r.Text("rejected"))), Is.EqualTo(new[] { ("own", "\nThe 2th line of them sits here 0"), ("own", "\nThe 2th line of them sits here 1"), ("own", "\nThe 2th line of them sits here 2") }));
         var ask = writer.Asked.Single();
