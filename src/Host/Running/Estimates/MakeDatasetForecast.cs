@@ -7,6 +7,7 @@ namespace PeftAlign.Host.Running.Estimates;
 
 internal static class MakeDatasetForecast
 {
+    private const int FolderBytes = 4_000; // what it was told, log, result
     private const int RowBytes = 100; // of a row and of an answer that is kept, without their texts
 
     /// <summary>Null where a model is not known, or what the data set starts from is not there yet.</summary>
@@ -18,7 +19,7 @@ internal static class MakeDatasetForecast
         return new JobForecast(
             Costs.Start + parts.Sum(part => part!.Seconds),
             Costs.Process + parts.Sum(part => part!.Memory),
-            JobForecast.FolderBytes + (made.Rows * RowBytes) + parts.Sum(part => part!.Disk),
+            FolderBytes + (made.Rows * RowBytes) + parts.Sum(part => part!.Disk),
             parts.Sum(part => part!.Flops))
         { ToServices = parts.Sum(part => part!.ToServices), AssumesLongest = made.Models.Any(m => m.Asked.Writes is not null) };
     }
