@@ -1,271 +1,135 @@
 // peftalign::tree_attention(q, k, v, cos, sin, spans, segments, scale) and its gradient: attention of packed groups in which a row sees
 // two runs of its group's rows (its prompt's, its own branch's). Rotary positions are turned on the way in and back on the way
-// out; scores that no row of a block sees are not computed, and the backward pass computes those it needs again from the
+// out; scores that no row of a vector sees are not computed, and the backward pass computes those it needs again from the
 // rows' logarithms of sums, so nothing as large as the scores is kept. fp32 inside; float32 and bfloat16 on the processor.
 // A task is one group of rows and one key head, so that results depend neither on other groups nor on the number of threads.
-// Source: Dao et al. 2022 (FlashAttention) for the recomputation.
 #include <ATen/ATen.h>
 #include <torch/library.h>
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <vector>
 
 #include "pool.h"
-#include "small_products.h"
+#include "tree_blocks.h"
+#include "tree_rows.h"
 
 namespace pa {
 namespace {
 
 using at::Tensor;
-using small::Left;
-constexpr int64_t kBlock = 48;  // query rows that are computed together
+using tree::kQueries;
+using tree::Shape;
+using tree::Space;
+using tree::Tensors;
 
-struct Shape {
-    int64_t heads, groups, width, turned;  // turned: dimensions that turn
-    const float *cos, *sin;                // (R, turned), (R, turned / 2)
-    const int32_t* spans;                  // (R, 4) first and end of two runs, counted from the group's first row
-    float scale;
-    int64_t wide() const { return small::whole(width, lanes::N); }
-};
-
-template <typename W>
-struct Tensors {
-    const W *q, *k, *v, *out, *grad;  // (R, heads or groups, D)
-    W *to, *dq, *dk, *dv;
-    float* sums;  // (R, heads) log of the sum of exponentials
-};
-
-// One row's D numbers as fp32, turned by its angles and rounded to the dtype as the composed form is; direction -1 turns back.
-template <typename W>
-PA_INLINE void turn(const Shape& s, int64_t row, const W* x, float direction, float factor, float* out) {
-    int64_t half = s.turned / 2;
-    for (int64_t j = 0; j < half; j++) {
-        float c = s.cos[row * s.turned + j], z = s.sin[row * half + j] * direction, a = lanes::one(x + j), b = lanes::one(x + j + half);
-        out[j] = a * c - b * z, out[j + half] = b * c + a * z;
-    }
-    for (int64_t j = s.turned; j < s.width; j++) out[j] = lanes::one(x + j);
-    for (int64_t j = s.width; j < s.wide(); j++) out[j] = 0;
-    lanes::V v;
-    for (int64_t j = 0; j < s.wide(); j += lanes::N) {
-        lanes::load(v, out + j);
-        lanes::round_to(v, x);
-        v *= factor;
-        lanes::store(v, out + j);
-    }
+// A block's rows of zeros behind the last, up to whole vectors.
+PA_INLINE int64_t fill_up(float* x, int64_t rows, int64_t wide) {
+    int64_t whole = small::whole(rows, lanes::N);
+    std::fill_n(x + rows * wide, (whole - rows) * wide, 0.0f);
+    return whole;
 }
 
-template <typename W>
-PA_INLINE void plain(const Shape& s, const W* x, float* out) {
-    for (int64_t j = 0; j < s.width; j++) out[j] = lanes::one(x + j);
-    for (int64_t j = s.width; j < s.wide(); j++) out[j] = 0;
-}
-
-// As turn, from fp32 back to the dtype.
-template <typename W>
-PA_INLINE void store_turned(const Shape& s, int64_t row, const float* x, float* scratch, W* out) {
-    turn(s, row, x, -1, 1, scratch);
-    for (int64_t j = 0; j < s.width; j++) out[j] = static_cast<W>(scratch[j]);
-}
-
-// Columns that some row of a block sees: at most two runs of whole vectors, in order.
-struct Columns {
-    int64_t first[2], end[2];
-    int count = 0;
-    void add(int64_t from, int64_t to) {
-        if (from >= to) return;
-        from = from / lanes::N * lanes::N, to = small::whole(to, lanes::N);
-        if (count > 0 && from <= end[count - 1]) end[count - 1] = std::max(end[count - 1], to), first[count - 1] = std::min(first[count - 1], from);
-        else first[count] = from, end[count++] = to;
-    }
-};
-
-Columns columns_of(const int32_t* spans, int64_t rows) {
-    constexpr int64_t kNone = std::numeric_limits<int64_t>::max();
-    int64_t from[2] = {kNone, kNone}, to[2] = {0, 0};
-    for (int64_t r = 0; r < rows; r++)
-        for (int c = 0; c < 2; c++)
-            if (spans[4 * r + 2 * c] < spans[4 * r + 2 * c + 1]) from[c] = std::min<int64_t>(from[c], spans[4 * r + 2 * c]), to[c] = std::max<int64_t>(to[c], spans[4 * r + 2 * c + 1]);
-    Columns all;
-    if (from[0] > from[1]) std::swap(from[0], from[1]), std::swap(to[0], to[1]);
-    for (int c = 0; c < 2; c++) all.add(from[c], to[c]);
-    return all;
-}
-
-// -inf where a row does not see the columns from c on.
-PA_INLINE void hide(lanes::V& v, int64_t c, const int32_t* span) {
-    typedef int32_t I __attribute__((vector_size(64)));
-    constexpr I kIota = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-    I at = kIota + static_cast<int32_t>(c);
-    I seen = ((at >= span[0]) & (at < span[1])) | ((at >= span[2]) & (at < span[3]));
-    v = seen ? v : lanes::V{} - std::numeric_limits<float>::infinity();
-}
-
-// Scores to e^(score - largest), with what they sum to and the logarithm of the sum of e^score.
-PA_INLINE float exponentials(float* scores, const Columns& columns, const int32_t* span, float& log_sum) {
-    lanes::V best = lanes::V{} - std::numeric_limits<float>::infinity(), total = {}, v;
-    for (int r = 0; r < columns.count; r++)
-        for (int64_t c = columns.first[r]; c < columns.end[r]; c += lanes::N) {
-            lanes::load(v, scores + c);
-            hide(v, c, span);
-            best = v > best ? v : best;
-            lanes::store(v, scores + c);
-        }
-    float top = best[0];
-    for (int64_t k = 1; k < lanes::N; k++) top = best[k] > top ? best[k] : top;
-    for (int r = 0; r < columns.count; r++)
-        for (int64_t c = columns.first[r]; c < columns.end[r]; c += lanes::N) {
-            lanes::load(v, scores + c);
-            v -= top;
-            lanes::exponential(v);
-            total += v;
-            lanes::store(v, scores + c);
-        }
-    float sum = lanes::sum(total);
-    log_sum = top + std::log(sum);
-    return sum;
-}
-
-// Scores to probabilities, and their gradients to those of the scores: p (dp - shared). Behind each run a vector of zeros, which
-// whole tiles of 6 columns reach into.
-PA_INLINE void slopes(float* scores, float* grads, const Columns& columns, const int32_t* span, float log_sum, float shared) {
-    lanes::V v, d;
-    for (int r = 0; r < columns.count; r++)
-        for (int64_t c = columns.first[r]; c < columns.end[r]; c += lanes::N) {
-            lanes::load(v, scores + c), lanes::load(d, grads + c);
-            hide(v, c, span);
-            v -= log_sum;
-            lanes::exponential(v);
-            d = (d - shared) * v;
-            lanes::store(v, scores + c), lanes::store(d, grads + c);
-        }
-    v = lanes::V{};
-    for (int r = 0; r < columns.count; r++) lanes::store(v, scores + columns.end[r]), lanes::store(v, grads + columns.end[r]);
-}
-
-// Rows (n, wide) to columns (wide, stride).
-PA_INLINE void transpose(const float* rows, int64_t n, int64_t wide, int64_t stride, float* columns) {
-    for (int64_t t = 0; t < n; t++)
-        for (int64_t d = 0; d < wide; d++) columns[d * stride + t] = rows[t * wide + d];
-}
-
-// One thread's buffers: zeros when they grow, and what lies behind a row's end stays finite.
-struct Space {
-    std::vector<float> memory;
-    size_t used = 0;
-    float* take(int64_t n) {
-        float* p = memory.data() + used;
-        used += n;
-        return p;
-    }
-    void begin(int64_t n) {
-        if (memory.size() < static_cast<size_t>(n)) memory.assign(n, 0);
-        used = 0;
-    }
-};
-
-struct Sizes {
-    int64_t wide, stride, tall;  // padded width, score columns, padded rows of a group
-    Sizes(const Shape& s, int64_t n) : wide(s.wide()), stride(small::whole(n, lanes::N) + lanes::N), tall(small::whole(n, lanes::N) + small::kRows + lanes::N) {}
-};
-
-// A group's keys, turned, and values, (tall, wide) each; rows behind the last that whole vectors of columns reach are 0.
-template <typename W>
-PA_INLINE void gather(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, const Sizes& z, float* keys, float* values) {
-    for (int64_t r = 0; r < n; r++) {
-        int64_t at = ((start + r) * s.groups + group) * s.width;
-        turn(s, start + r, t.k + at, 1, 1, keys + r * z.wide);
-        plain(s, t.v + at, values + r * z.wide);
-    }
-    int64_t rest = (small::whole(n, lanes::N) - n) * z.wide;
-    std::fill_n(keys + n * z.wide, rest, 0.0f), std::fill_n(values + n * z.wide, rest, 0.0f);
-}
-
-template <typename W>
+template <class Isa, typename W>
 PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
-    Sizes z(s, n);
-    int64_t share = s.heads / s.groups;
-    space.begin((2 * z.tall + 2 * kBlock) * z.wide + (z.wide + kBlock) * z.stride);
-    float *keys = space.take(z.tall * z.wide), *values = space.take(z.tall * z.wide), *turned = space.take(z.wide * z.stride);
-    float *queries = space.take(kBlock * z.wide), *mixed = space.take(kBlock * z.wide), *scores = space.take(kBlock * z.stride);
-    gather(s, t, start, n, group, z, keys, values);
-    transpose(keys, small::whole(n, lanes::N), z.wide, z.stride, turned);
-    for (int64_t head = group * share; head < (group + 1) * share; head++)
-        for (int64_t first = 0; first < n; first += kBlock) {
-            int64_t rows = std::min(kBlock, n - first);
-            const int32_t* spans = s.spans + (start + first) * 4;
-            Columns columns = columns_of(spans, rows);
-            for (int64_t r = 0; r < rows; r++) turn(s, start + first + r, t.q + ((start + first + r) * s.heads + head) * s.width, 1, s.scale, queries + r * z.wide);
-            for (int c = 0; c < columns.count; c++)
-                small::product(Left{queries, z.wide, 1}, turned + columns.first[c], z.stride, rows, columns.end[c] - columns.first[c], z.wide, false, scores + columns.first[c], z.stride);
-            float inverse[kBlock];
-            for (int64_t r = 0; r < rows; r++)
-                inverse[r] = 1 / exponentials(scores + r * z.stride, columns, spans + 4 * r, t.sums[(start + first + r) * s.heads + head]);
-            for (int c = 0; c < columns.count; c++)
-                small::product(Left{scores + columns.first[c], z.stride, 1}, values + columns.first[c] * z.wide, z.wide, rows, z.wide, columns.end[c] - columns.first[c], c > 0, mixed, z.wide);
-            for (int64_t r = 0; r < rows; r++)
-                for (int64_t d = 0; d < s.width; d++) t.to[((start + first + r) * s.heads + head) * s.width + d] = static_cast<W>(mixed[r * z.wide + d] * inverse[r]);
-        }
-}
-
-template <typename W>
-PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
-    Sizes z(s, n);
-    int64_t share = s.heads / s.groups;
-    space.begin((4 * z.tall + 4 * kBlock) * z.wide + (2 * z.wide + 2 * kBlock) * z.stride);
-    float *keys = space.take(z.tall * z.wide), *values = space.take(z.tall * z.wide), *dkeys = space.take(z.tall * z.wide), *dvalues = space.take(z.tall * z.wide);
-    float *keys_turned = space.take(z.wide * z.stride), *values_turned = space.take(z.wide * z.stride);
-    float *queries = space.take(kBlock * z.wide), *grads = space.take(kBlock * z.wide), *dqueries = space.take(kBlock * z.wide), *scratch = space.take(kBlock * z.wide);
-    float *scores = space.take(kBlock * z.stride), *dscores = space.take(kBlock * z.stride);
-    gather(s, t, start, n, group, z, keys, values);
-    transpose(keys, small::whole(n, lanes::N), z.wide, z.stride, keys_turned), transpose(values, small::whole(n, lanes::N), z.wide, z.stride, values_turned);
-    std::fill_n(dkeys, z.tall * z.wide, 0.0f), std::fill_n(dvalues, z.tall * z.wide, 0.0f);
-    for (int64_t head = group * share; head < (group + 1) * share; head++)
-        for (int64_t first = 0; first < n; first += kBlock) {
-            int64_t rows = std::min(kBlock, n - first);
-            const int32_t* spans = s.spans + (start + first) * 4;
-            Columns columns = columns_of(spans, rows);
-            float shared[kBlock];
+    int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
+    space.begin((2 * (n + 2) + 3 * kQueries) * wide + tree::kKeys * kQueries);
+    float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide);
+    tree::Queries q{space.take(kQueries * wide), space.take(kQueries * wide)};
+    float *mixed = space.take(kQueries * wide), *scores = space.take(tree::kKeys * kQueries);
+    tree::gather(s, t, start, n, group, keys, values);
+    tree::Columns columns{keys, values, nullptr, nullptr, s.width, wide};
+    for (int64_t first = 0; first < n; first += kQueries) {
+        int64_t rows = std::min(kQueries, n - first);
+        tree::View view(s.spans + (start + first) * 4, rows);
+        for (int64_t head = group * share; head < (group + 1) * share; head++) {
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r, at = (row * s.heads + head) * s.width;
-                turn(s, row, t.q + at, 1, s.scale, queries + r * z.wide);
-                plain(s, t.grad + at, grads + r * z.wide);
-                shared[r] = 0;
-                for (int64_t d = 0; d < s.width; d++) shared[r] += grads[r * z.wide + d] * lanes::one(t.out + at + d);
+                if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead);
+                tree::turn<W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
             }
-            for (int c = 0; c < columns.count; c++) {
-                int64_t from = columns.first[c], count = columns.end[c] - from;
-                small::product(Left{queries, z.wide, 1}, keys_turned + from, z.stride, rows, count, z.wide, false, scores + from, z.stride);
-                small::product(Left{grads, z.wide, 1}, values_turned + from, z.stride, rows, count, z.wide, false, dscores + from, z.stride);
-            }
-            for (int64_t r = 0; r < rows; r++)
-                slopes(scores + r * z.stride, dscores + r * z.stride, columns, spans + 4 * r, t.sums[(start + first + r) * s.heads + head], shared[r]);
-            for (int c = 0; c < columns.count; c++) {
-                int64_t from = columns.first[c], count = columns.end[c] - from;
-                small::product(Left{dscores + from, z.stride, 1}, keys + from * z.wide, z.wide, rows, z.wide, count, c > 0, dqueries, z.wide);
-                small::product(Left{dscores + from, 1, z.stride}, queries, z.wide, count, z.wide, rows, true, dkeys + from * z.wide, z.wide);
-                small::product(Left{scores + from, 1, z.stride}, grads, z.wide, count, z.wide, rows, true, dvalues + from * z.wide, z.wide);
-            }
+            tree::turn_over(q, fill_up(q.rows, rows, wide), wide);
+            tree::Softmax soft;
+            tree::forward_block<Isa>(view, columns, q.across, scores, mixed, soft);
+            float best[kQueries], total[kQueries];
+            std::memcpy(best, soft.best, sizeof best), std::memcpy(total, soft.total, sizeof total);
             for (int64_t r = 0; r < rows; r++) {
-                for (int64_t d = 0; d < z.wide; d++) dqueries[r * z.wide + d] *= s.scale;
-                store_turned(s, start + first + r, dqueries + r * z.wide, scratch, t.dq + ((start + first + r) * s.heads + head) * s.width);
+                int64_t at = (start + first + r) * s.heads + head;
+                t.sums[at] = best[r] + std::log(total[r]);
+                tree::copy(s, mixed + r * wide, 1 / total[r], t.to + at * s.width);
             }
         }
-    for (int64_t r = 0; r < n; r++) {
-        int64_t at = ((start + r) * s.groups + group) * s.width;
-        store_turned(s, start + r, dkeys + r * z.wide, scratch, t.dk + at);
-        for (int64_t d = 0; d < s.width; d++) t.dv[at + d] = static_cast<W>(dvalues[r * z.wide + d]);
     }
 }
 
-#define PA_TREE_KERNELS(W)                                                                                                                                                   \
-    PA_CLONES void forward_of(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) { forward_in(s, t, start, n, group, space); }      \
-    PA_CLONES void backward_of(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) { backward_in(s, t, start, n, group, space); }
-PA_TREE_KERNELS(float)
-PA_TREE_KERNELS(c10::BFloat16)
+template <class Isa, typename W>
+PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
+    int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
+    space.begin((4 * (n + 2) + 5 * kQueries) * wide + 2 * tree::kKeysBack * kQueries);
+    float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide), *dkeys = space.take((n + 2) * wide), *dvalues = space.take((n + 2) * wide);
+    tree::Queries q{space.take(kQueries * wide), space.take(kQueries * wide)}, grad{space.take(kQueries * wide), space.take(kQueries * wide)};
+    float *dqueries = space.take(kQueries * wide), *scores = space.take(tree::kKeysBack * kQueries), *grads = space.take(tree::kKeysBack * kQueries);
+    tree::gather(s, t, start, n, group, keys, values);
+    std::fill_n(dkeys, (n + 2) * wide, 0.0f), std::fill_n(dvalues, (n + 2) * wide, 0.0f);
+    tree::Columns columns{keys, values, dkeys, dvalues, s.width, wide};
+    for (int64_t first = 0; first < n; first += kQueries) {
+        int64_t rows = std::min(kQueries, n - first);
+        tree::View view(s.spans + (start + first) * 4, rows);
+        for (int64_t head = group * share; head < (group + 1) * share; head++) {
+            float log_sums[kQueries] = {}, shared[kQueries] = {};
+            for (int64_t r = 0; r < rows; r++) {
+                int64_t row = start + first + r, at = (row * s.heads + head) * s.width;
+                if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead), tree::ask(s, t.grad + at + ahead), tree::ask(s, t.out + at + ahead);
+                tree::turn<W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
+                tree::copy(s, t.grad + at, 1, grad.rows + r * wide), tree::pad(s, grad.rows + r * wide);
+                shared[r] = tree::dot(s, grad.rows + r * wide, t.out + at), log_sums[r] = t.sums[row * s.heads + head];
+            }
+            tree::turn_over(q, fill_up(q.rows, rows, wide), wide), tree::turn_over(grad, fill_up(grad.rows, rows, wide), wide);
+            tree::backward_block<Isa>(view, columns, q, grad, log_sums, shared, scores, grads, dqueries);
+            for (int64_t r = 0; r < rows; r++) {
+                int64_t row = start + first + r;
+                for (int64_t d = 0; d < wide; d++) dqueries[r * wide + d] *= s.scale;
+                tree::turn<W>(s, row, dqueries + r * wide, -1, 1, t.dq + (row * s.heads + head) * s.width);
+            }
+        }
+    }
+    for (int64_t r = 0; r < n; r++) {
+        int64_t at = ((start + r) * s.groups + group) * s.width;
+        tree::turn<W>(s, start + r, dkeys + r * wide, -1, 1, t.dk + at);
+        tree::copy(s, dvalues + r * wide, 1, t.dv + at);
+    }
+}
 
-// The buffers that a row's padding needs to be finite are the thread's own and begin as zeros.
+// The kernels of an instruction set; its products are functions of their own, which both dtypes and passes call.
+#define PA_TREE_KERNELS(Isa, TARGET)                                                                                                                                   \
+    struct On##Isa {                                                                                                                                                   \
+        TARGET __attribute__((noinline)) static void product(const small::Task& task) { small::product<small::Isa>(task); }                                           \
+        template <typename W>                                                                                                                                          \
+        TARGET static void forward(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {                                       \
+            forward_in<On##Isa>(s, t, start, n, group, space);                                                                                                         \
+        }                                                                                                                                                              \
+        template <typename W>                                                                                                                                          \
+        TARGET static void backward(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {                                      \
+            backward_in<On##Isa>(s, t, start, n, group, space);                                                                                                        \
+        }                                                                                                                                                              \
+    };
+#if defined(__x86_64__)
+PA_TREE_KERNELS(Avx512, PA_AVX512)
+PA_TREE_KERNELS(Avx2, PA_AVX2)
+#endif
+PA_TREE_KERNELS(Portable, )
+
+// Runs body with the best kernels of this processor.
+template <typename F>
+void with_kernels(F&& body) {
+#if defined(__x86_64__)
+    if (small::instruction_set() == 2) return body(OnAvx512());
+    if (small::instruction_set() == 1) return body(OnAvx2());
+#endif
+    body(OnPortable());
+}
+
+// What a row's padding holds is finite, since the buffers are the thread's own and begin as zeros.
 Space& space_of_thread() {
     static thread_local Space space;
     return space;
@@ -319,7 +183,9 @@ std::tuple<Tensor, Tensor> tree_attention(const Tensor& q, const Tensor& k, cons
     auto with = [&](auto one) {
         using W = decltype(one);
         Tensors<W> t{cq.data_ptr<W>(), ck.data_ptr<W>(), cv.data_ptr<W>(), nullptr, nullptr, out.data_ptr<W>(), nullptr, nullptr, nullptr, sums.data_ptr<float>()};
-        for_groups(segments, s.groups, [&](int64_t start, int64_t n, int64_t group) { forward_of(s, t, start, n, group, space_of_thread()); });
+        with_kernels([&](auto kernels) {
+            for_groups(segments, s.groups, [&](int64_t start, int64_t n, int64_t group) { kernels.forward(s, t, start, n, group, space_of_thread()); });
+        });
     };
     if (q.scalar_type() == at::kFloat) with(float());
     else with(c10::BFloat16());
@@ -337,7 +203,9 @@ std::tuple<Tensor, Tensor, Tensor> tree_attention_backward(const Tensor& grad, c
     auto with = [&](auto one) {
         using W = decltype(one);
         Tensors<W> t{cq.data_ptr<W>(), ck.data_ptr<W>(), cv.data_ptr<W>(), co.data_ptr<W>(), cg.data_ptr<W>(), nullptr, dq.data_ptr<W>(), dk.data_ptr<W>(), dv.data_ptr<W>(), const_cast<float*>(sums.data_ptr<float>())};
-        for_groups(segments, s.groups, [&](int64_t start, int64_t n, int64_t group) { backward_of(s, t, start, n, group, space_of_thread()); });
+        with_kernels([&](auto kernels) {
+            for_groups(segments, s.groups, [&](int64_t start, int64_t n, int64_t group) { kernels.backward(s, t, start, n, group, space_of_thread()); });
+        });
     };
     if (q.scalar_type() == at::kFloat) with(float());
     else with(c10::BFloat16());
