@@ -111,7 +111,7 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
     }
 
     // Another libtorch or other matrix kernels give other bits.
-    private static string Machine => $"libtorch {LibTorch.Version}, {(LibTorch.BlasKernels is { Length: > 0 } kernels ? kernels : "built-in")} kernels, {torch.get_num_threads()} threads";
+    private static string Machine => $"libtorch {LibTorch.Version}, {(LibTorch.BlasKernels is { Length: > 0 } kernels ? kernels : "built-in")} kernels{(Products.Kernels == "libtorch" ? "" : ", own products")}, {torch.get_num_threads()} threads";
 
     private UserErrorException Misfit(string path, string reason, Exception? inner = null) =>
         new($"The checkpoint {path} does not fit this run: {reason}. Delete {folder} to train from the start, or restore the options that it was made with.", inner);
