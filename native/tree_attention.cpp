@@ -32,12 +32,13 @@ PA_INLINE int64_t fill_up(float* x, int64_t rows, int64_t wide) {
 
 template <class Isa, typename W>
 PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
+    typedef typename Isa::V V;
     int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
     space.begin((2 * (n + 2) + 3 * kQueries) * wide + tree::kKeys * kQueries);
     float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide);
     tree::Queries q{space.take(kQueries * wide), space.take(kQueries * wide)};
     float *mixed = space.take(kQueries * wide), *scores = space.take(tree::kKeys * kQueries);
-    tree::gather(s, t, start, n, group, keys, values);
+    tree::gather<V>(s, t, start, n, group, keys, values);
     tree::Columns columns{keys, values, nullptr, nullptr, s.width, wide};
     for (int64_t first = 0; first < n; first += kQueries) {
         int64_t rows = std::min(kQueries, n - first);
@@ -46,17 +47,15 @@ PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, int64_t start, in
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r, at = (row * s.heads + head) * s.width;
                 if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead);
-                tree::turn<W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
+                tree::turn<V, W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
             }
-            tree::turn_over(q, fill_up(q.rows, rows, wide), wide);
+            tree::turn_over<Isa>(q, fill_up(q.rows, rows, wide), wide);
             tree::Softmax soft;
             tree::forward_block<Isa>(view, columns, q.across, scores, mixed, soft);
-            float best[kQueries], total[kQueries];
-            std::memcpy(best, soft.best, sizeof best), std::memcpy(total, soft.total, sizeof total);
             for (int64_t r = 0; r < rows; r++) {
                 int64_t at = (start + first + r) * s.heads + head;
-                t.sums[at] = best[r] + std::log(total[r]);
-                tree::copy(s, mixed + r * wide, 1 / total[r], t.to + at * s.width);
+                t.sums[at] = soft.best[r] + std::log(soft.total[r]);
+                tree::copy<V>(s, mixed + r * wide, 1 / soft.total[r], t.to + at * s.width);
             }
         }
     }
@@ -64,12 +63,13 @@ PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, int64_t start, in
 
 template <class Isa, typename W>
 PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
+    typedef typename Isa::V V;
     int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
     space.begin((4 * (n + 2) + 5 * kQueries) * wide + 2 * tree::kKeysBack * kQueries);
     float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide), *dkeys = space.take((n + 2) * wide), *dvalues = space.take((n + 2) * wide);
     tree::Queries q{space.take(kQueries * wide), space.take(kQueries * wide)}, grad{space.take(kQueries * wide), space.take(kQueries * wide)};
     float *dqueries = space.take(kQueries * wide), *scores = space.take(tree::kKeysBack * kQueries), *grads = space.take(tree::kKeysBack * kQueries);
-    tree::gather(s, t, start, n, group, keys, values);
+    tree::gather<V>(s, t, start, n, group, keys, values);
     std::fill_n(dkeys, (n + 2) * wide, 0.0f), std::fill_n(dvalues, (n + 2) * wide, 0.0f);
     tree::Columns columns{keys, values, dkeys, dvalues, s.width, wide};
     for (int64_t first = 0; first < n; first += kQueries) {
@@ -80,29 +80,29 @@ PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, int64_t start, i
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r, at = (row * s.heads + head) * s.width;
                 if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead), tree::ask(s, t.grad + at + ahead), tree::ask(s, t.out + at + ahead);
-                tree::turn<W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
-                tree::copy(s, t.grad + at, 1, grad.rows + r * wide), tree::pad(s, grad.rows + r * wide);
-                shared[r] = tree::dot(s, grad.rows + r * wide, t.out + at), log_sums[r] = t.sums[row * s.heads + head];
+                tree::turn<V, W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
+                tree::copy<V>(s, t.grad + at, 1, grad.rows + r * wide), tree::pad(s, grad.rows + r * wide);
+                shared[r] = tree::dot<V>(s, grad.rows + r * wide, t.out + at), log_sums[r] = t.sums[row * s.heads + head];
             }
-            tree::turn_over(q, fill_up(q.rows, rows, wide), wide), tree::turn_over(grad, fill_up(grad.rows, rows, wide), wide);
+            tree::turn_over<Isa>(q, fill_up(q.rows, rows, wide), wide), tree::turn_over<Isa>(grad, fill_up(grad.rows, rows, wide), wide);
             tree::backward_block<Isa>(view, columns, q, grad, log_sums, shared, scores, grads, dqueries);
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r;
                 for (int64_t d = 0; d < wide; d++) dqueries[r * wide + d] *= s.scale;
-                tree::turn<W>(s, row, dqueries + r * wide, -1, 1, t.dq + (row * s.heads + head) * s.width);
+                tree::turn<V, W>(s, row, dqueries + r * wide, -1, 1, t.dq + (row * s.heads + head) * s.width);
             }
         }
     }
     for (int64_t r = 0; r < n; r++) {
         int64_t at = ((start + r) * s.groups + group) * s.width;
-        tree::turn<W>(s, start + r, dkeys + r * wide, -1, 1, t.dk + at);
-        tree::copy(s, dvalues + r * wide, 1, t.dv + at);
+        tree::turn<V, W>(s, start + r, dkeys + r * wide, -1, 1, t.dk + at);
+        tree::copy<V>(s, dvalues + r * wide, 1, t.dv + at);
     }
 }
 
 // The kernels of an instruction set; its products are functions of their own, which both dtypes and passes call.
 #define PA_TREE_KERNELS(Isa, TARGET)                                                                                                                                   \
-    struct On##Isa {                                                                                                                                                   \
+    struct On##Isa : small::Isa {                                                                                                                                      \
         TARGET __attribute__((noinline)) static void product(const small::Task& task) { small::product<small::Isa>(task); }                                           \
         template <typename W>                                                                                                                                          \
         TARGET static void forward(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {                                       \
