@@ -173,10 +173,9 @@ PA_INLINE void slopes(const View& view, int64_t k, int64_t count, int64_t first,
     for (float* tile : {scores, grads}) clear(tile, count, 0, first), clear(tile, count, last, kQueries), clear(tile + count * kQueries, count & 1, 0, kQueries);
 }
 
-// dqueries (48, wide), by the turned and scaled queries; keys' and values' gradients are added to.
+// Adds to dqueries (48, wide), by the turned and scaled queries, and to the gradients of keys and values.
 template <class Isa>
 PA_INLINE void backward_block(const View& view, const Columns& c, const Queries& q, const Queries& grad, const float* log_sums, const float* shared, float* scores, float* grads, float* dqueries) {
-    std::fill_n(dqueries, kQueries * c.wide, 0.0f);
     for (int run = 0; run < view.all.count; run++)
         for (int64_t k0 = view.all.first[run], end; k0 < view.all.end[run]; k0 = end) {
             end = std::min(k0 + kKeysBack, view.all.end[run]);

@@ -38,13 +38,13 @@ struct Space {
     }
 };
 
-// Rows of one head lie apart, which the processor does not foresee: asks for a row some rows before it is read.
-constexpr int64_t kAhead = 8;
+// Rows of one head lie apart, which the processor does not foresee: asks for a row a block of work before it is read.
+constexpr int64_t kAhead = 48;
 
 template <typename W>
 PA_INLINE void ask(const Shape& s, const W* row) {
     constexpr int64_t kLine = 64 / sizeof(W);
-    for (int64_t j = 0; j < s.width; j += kLine) __builtin_prefetch(row + j);
+    for (int64_t j = 0; j < s.width; j += kLine) __builtin_prefetch(row + j, 0, 2);
 }
 
 // One row's D numbers, turned by its angles, rounded to the dtype W as the composed form is, and times a factor; direction -1 turns back.
@@ -87,6 +87,20 @@ PA_INLINE void copy(const Shape& s, const From* x, float factor, To* out) {
     }
 }
 
+// Whether a row of whole vectors has a number that is not 0.
+template <typename V>
+PA_INLINE bool any(const Shape& s, const float* x) {
+    typedef typename lanes::Integers<sizeof(V)>::Signed I;
+    I seen = {}, bits;
+    for (int64_t j = 0; j < s.width; j += lanes::width<V>()) {
+        std::memcpy(&bits, x + j, sizeof bits);
+        seen |= bits << 1;
+    }
+    for (int64_t k = 0; k < lanes::width<V>(); k++)
+        if (seen[k] != 0) return true;
+    return false;
+}
+
 // The sum of x times y over a row of whole vectors, the second from a tensor.
 template <typename V, typename W>
 PA_INLINE float dot(const Shape& s, const float* x, const W* y) {
@@ -98,17 +112,16 @@ PA_INLINE float dot(const Shape& s, const float* x, const W* y) {
     return lanes::sum(sum);
 }
 
-// A group's keys, turned, and values, (n, wide) each, and two rows of zeros behind.
+// A group's keys, turned, and values, (n, wide) each: rows from `first` to `end`.
 template <typename V, typename W>
-PA_INLINE void gather(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, float* keys, float* values) {
-    int64_t wide = s.wide();
-    for (int64_t r = 0; r < n; r++) {
+PA_INLINE void gather(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, int64_t first, int64_t end, float* keys, float* values) {
+    int64_t wide = s.wide(), ahead = kAhead * s.groups * s.width;
+    for (int64_t r = first; r < end; r++) {
         int64_t at = ((start + r) * s.groups + group) * s.width;
-        if (r + kAhead < n) ask(s, t.k + at + kAhead * s.groups * s.width), ask(s, t.v + at + kAhead * s.groups * s.width);
+        if (r + kAhead < n) ask(s, t.k + at + ahead), ask(s, t.v + at + ahead);
         turn<V, W>(s, start + r, t.k + at, 1, 1, keys + r * wide), pad(s, keys + r * wide);
         copy<V>(s, t.v + at, 1, values + r * wide), pad(s, values + r * wide);
     }
-    for (int64_t j = 0; j < 2 * wide; j++) keys[n * wide + j] = values[n * wide + j] = 0;
 }
 
 }  // namespace tree

@@ -53,6 +53,9 @@ struct View {
         }
     }
 
+    // Behind the last column.
+    int64_t end() const { return all.end[all.count - 1]; }
+
     // The rows, in whole vectors of 16, of which some see columns k to end.
     void rows_of(int64_t k, int64_t end, int64_t& first, int64_t& last) const {
         for (first = 0; first < kVectors && !vectors[first].meet(k, end);) first++;
