@@ -143,6 +143,12 @@ void with_kernels(F&& body) {
     body(OnPortable());
 }
 
+// The kernels of the calling thread from now on: 2, 1 or 0 for AVX-512, AVX2 and neither, at most what the processor has.
+int64_t limit_instructions(int64_t most) {
+    small::most_instructions() = static_cast<int>(most);
+    return small::instruction_set();
+}
+
 // What a row's padding holds is finite, since the buffers are the thread's own and begin as zeros.
 Space& space_of_thread() {
     static thread_local Space space;
@@ -235,6 +241,7 @@ std::tuple<Tensor, Tensor, Tensor> tree_attention_backward(const Tensor& grad, c
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
     m.def("tree_attention(Tensor q, Tensor k, Tensor v, Tensor? cos, Tensor? sin, Tensor spans, int[] segments, float scale) -> (Tensor, Tensor)");
     m.def("tree_attention_backward(Tensor grad, Tensor q, Tensor k, Tensor v, Tensor out, Tensor sums, Tensor? cos, Tensor? sin, Tensor spans, int[] segments, float scale) -> (Tensor, Tensor, Tensor)");
+    m.def("limit_instructions(int most) -> int", pa::limit_instructions);
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {
     m.impl("tree_attention", pa::tree_attention);
