@@ -115,17 +115,17 @@ PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, const Part& part
 }
 
 // The kernels of an instruction set; its products are functions of their own, which both dtypes and passes call.
-#define PA_TREE_KERNELS(Isa, TARGET)                                                                                                                                   \
-    struct On##Isa : small::Isa {                                                                                                                                      \
-        TARGET __attribute__((noinline)) static void product(const small::Task& task) { small::product<small::Isa>(task); }                                           \
-        template <typename W>                                                                                                                                          \
-        TARGET static void forward(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {                                       \
-            forward_in<On##Isa>(s, t, part, space);                                                                                                         \
-        }                                                                                                                                                              \
-        template <typename W>                                                                                                                                          \
-        TARGET static void backward(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {                                      \
-            backward_in<On##Isa>(s, t, part, space);                                                                                                        \
-        }                                                                                                                                                              \
+#define PA_TREE_KERNELS(Isa, TARGET)                                                                                        \
+    struct On##Isa : small::Isa {                                                                                           \
+        TARGET __attribute__((noinline)) static void product(const small::Task& task) { small::product<small::Isa>(task); } \
+        template <typename W>                                                                                               \
+        TARGET static void forward(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {                   \
+            forward_in<On##Isa>(s, t, part, space);                                                                         \
+        }                                                                                                                   \
+        template <typename W>                                                                                               \
+        TARGET static void backward(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {                  \
+            backward_in<On##Isa>(s, t, part, space);                                                                        \
+        }                                                                                                                   \
     };
 #if defined(__x86_64__)
 PA_TREE_KERNELS(Avx512, PA_AVX512)

@@ -23,18 +23,19 @@ struct Tensors {
     float* sums;  // (R, heads) log of the sum of exponentials
 };
 
-// One thread's buffers; what is taken holds finite numbers.
+// One thread's buffers, which begin with a line of the cache; what is taken holds finite numbers.
 struct Space {
+    static constexpr size_t kLine = 64;
     std::vector<float> memory;
-    size_t used = 0;
+    float* next = nullptr;
     float* take(int64_t n) {
-        float* p = memory.data() + used;
-        used += static_cast<size_t>((n + lanes::N - 1) / lanes::N * lanes::N);
+        float* p = next;
+        next += (n + lanes::N - 1) / lanes::N * lanes::N;
         return p;
     }
     void begin(int64_t n) {
-        if (memory.size() < static_cast<size_t>(n)) memory.assign(n, 0);
-        used = 0;
+        if (memory.size() < static_cast<size_t>(n + lanes::N)) memory.assign(n + lanes::N, 0);
+        next = reinterpret_cast<float*>((reinterpret_cast<uintptr_t>(memory.data()) + kLine - 1) / kLine * kLine);
     }
 };
 
