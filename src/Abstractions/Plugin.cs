@@ -140,7 +140,8 @@ public sealed class OptionOnlyWithAttribute(string option, params string[] value
 }
 
 /// <summary>A property whose own properties are options of the class that has it, in the place where it stands: several classes share
-/// them, each with its own defaults (those of the property's initial value). The group's name is not seen by users.</summary>
+/// them, each with its own defaults (those of the property's initial value). What the group goes only with
+/// (<see cref="OptionOnlyWithAttribute"/>), each of its options does that says nothing else. The group's name is not seen by users.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class OptionGroupAttribute : Attribute;
 

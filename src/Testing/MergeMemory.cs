@@ -2,7 +2,6 @@
 // the kernel keeps the peak (VmHWM) and forgets it on request (proc(5), clear_refs 5). Tensors of that size are mapped and unmapped
 // one by one, so what is not held is not counted.
 
-using System.Globalization;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Testing;
@@ -35,14 +34,10 @@ internal static class MergeMemory
         GC.Collect();
         GC.WaitForPendingFinalizers();
         File.WriteAllText("/proc/self/clear_refs", "5");
-        return Status("VmRSS");
+        return Resident("VmRSS");
     }
 
-    private static double Peak() => Status("VmHWM");
+    private static double Peak() => Resident("VmHWM");
 
-    private static double Status(string field)
-    {
-        var line = File.ReadLines("/proc/self/status").First(line => line.StartsWith(field + ":", StringComparison.Ordinal));
-        return double.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[^2], CultureInfo.InvariantCulture) * 1024;
-    }
+    private static double Resident(string figure) => ProcessStatus.Bytes("self", figure) ?? throw new PlatformNotSupportedException("A merge's memory is read from /proc/self/status, which is not there.");
 }

@@ -25,7 +25,7 @@ public sealed class FuzzTests
     {
         var folder = Directory.CreateTempSubdirectory("peftalign-data-fuzz-").FullName;
         var path = Path.Combine(folder, name);
-        var (random, bytes, refused) = (new Random(20261121), name.EndsWith(".gz", StringComparison.Ordinal) ? Gzip(good) : Encoding.UTF8.GetBytes(good), 0);
+        var (random, bytes, refused) = (Damage.Random(20261121), name.EndsWith(".gz", StringComparison.Ordinal) ? Gzip(good) : Encoding.UTF8.GetBytes(good), 0);
         File.WriteAllBytes(path, bytes);
         Assert.That(Of(reader, path).Read(null).Count(), Is.GreaterThan(0), "the undamaged file");
         for (var round = 0; round < Damage.Rounds(400, 4000); round++)

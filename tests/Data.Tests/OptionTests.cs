@@ -91,7 +91,7 @@ public sealed class OptionTests
     {
         var file = Write("s.txt", "1\n\n" + string.Join('\n', Enumerable.Range(0, 14).Select(k => $"The {k}th line of them ends here")) + "\n");
         var writer = new Writer();
-        var options = new SonnetOptions { Path = file, Pairs = "v1", Model = new ModelReference([]), Lines = 2, Samples = 2, MaxChrf = maxChrf, Temperature = 0.7, TopP = 0.5, MaxNewTokens = 9, Seed = 4 };
+        var options = new SonnetOptions { Path = file, Pairs = "v1", Model = new ModelReference([]), Lines = 2, Samples = 2, MaxChrf = maxChrf, Sampling = { Temperature = 0.7, TopP = 0.5, MaxNewTokens = 9 }, Seed = 4 };
         var rows = Read("sonnets", options, context: writer);
         Assert.That(rows, Has.Count.EqualTo(kept));
         Assert.That(rows.Select(r => r.Text("prompt").Split('\n').Length), Is.All.EqualTo(2));
@@ -103,7 +103,7 @@ public sealed class OptionTests
     public void Samples_of_a_model_follow_their_options()
     {
         var writer = new Writer();
-        var options = new Sampling.SampledPairsOptions { Prompts = new DatasetReference([]), Model = new ModelReference([]), Samples = 3, Temperature = 0.5, TopP = 0.8, MaxNewTokens = 7, Until = ["\n"], Seed = 6 };
+        var options = new Sampling.SampledPairsOptions { Prompts = new DatasetReference([]), Model = new ModelReference([]), Samples = 3, Sampling = { Temperature = 0.5, TopP = 0.8, MaxNewTokens = 7 }, Until = ["\n"], Seed = 6 };
         var rows = Read("sampled-pairs", options, context: writer);
         Assert.That(rows.Select(r => (r.Text("chosen"), r.Text("rejected"))), Is.EqualTo(new[] { ("own", "\nThe 2th line of them sits here 0"), ("own", "\nThe 2th line of them sits here 1"), ("own", "\nThe 2th line of them sits here 2") }));
         var ask = writer.Asked.Single();

@@ -35,11 +35,41 @@ public sealed class BadInputTests
         Judge(one, user, Peftalign.Call("train", "dpo", "--model", Path.Combine(Bad, "good", "model"), "--data", data, "--out", user.Run, "--adapter", "lora", "--init-adapter", adapter, "--max-steps", "1", "--threads", "1"), "");
     }
 
+    // Opened, a pipe would wait for a writer that never comes, and a device has no end.
+    [Test]
+    public void Pipes_and_devices_are_refused_before_they_are_opened()
+    {
+        using var user = new Peftalign();
+        var pipe = user.File("pipe");
+        System.Diagnostics.Process.Start("mkfifo", [pipe]).WaitForExit();
+        var model = Path.Combine(Fixtures, "stories260K");
+        var manifest = user.Write("m.yaml", $$"""
+            peftalign: 1
+            name: pipes
+            models: { base: { path: '{{model}}' } }
+            datasets: { rows: { reader: jsonl, path: '{{pipe}}' } }
+            methods: { teach: { type: sft, max_steps: 1 } }
+            train: [{ models: [base], datasets: [rows], methods: [teach] }]
+            """);
+        foreach (var (named, args) in ((string, string[])[])[
+            (pipe, ["train", "sft", "--model", model, "--data", pipe, "--out", user.Run]),
+            (pipe, ["run", manifest, "--out", user.Run]),
+            (pipe, ["run", pipe, "--out", user.Run]),
+            ("/dev/zero", ["merge", "/dev/zero", "--out", user.Run])])
+        {
+            var outcome = Peftalign.Call(args);
+            Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+            Assert.That(outcome.Err, Does.Contain(named).And.Match("it is a (named pipe|device)").And.Not.Contain("   at "));
+            Assert.That(Directory.Exists(user.Run), Is.False, "nothing is left");
+        }
+    }
+
     private static void Judge(JsonNode one, Peftalign user, Outcome outcome, string place)
     {
         var (must, made) = ((string)one["must"]!, Directory.Exists(Path.Combine(user.Run, "adapter")));
         Assert.That(outcome.All, Does.Not.Contain("   at ").And.Not.Contain("Unhandled"), "no stack trace");
         Assert.That(outcome.Code, Is.EqualTo(made ? 0 : 2), outcome.All);
+        Assert.That(Directory.Exists(user.Run), Is.EqualTo(made), "what is refused leaves nothing");
         var warned = made && outcome.Err.Contains("warning:", StringComparison.Ordinal);
         Assert.That(made ? warned ? "warn" : "accept" : "refuse", Is.AnyOf([.. must.Split(" or ")]), outcome.All);
         if (!made || warned)

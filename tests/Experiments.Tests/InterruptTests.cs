@@ -1,4 +1,4 @@
-// A run that is stopped: another one on its folder, SIGTERM, other threads on resume, a folder that cannot be written.
+// A run that is stopped: another one on its folder, SIGTERM, SIGINT, SIGHUP, other threads on resume, a folder that cannot be written.
 
 using System.Diagnostics;
 using System.Globalization;
@@ -31,9 +31,12 @@ public sealed class InterruptTests
         var pid = int.Parse(Regex.Match(File.ReadAllText(Path.Combine(job, "log.txt")), "in process ([0-9]+),").Groups[1].Value, CultureInfo.InvariantCulture);
         Assert.That(Directory.Exists($"/proc/{pid}"), Is.False, "the job's process ended before the run's");
 
-        var again = Stopped(user, manifest, 30, () => { }, "INT");
-        Assert.That(again.Code, Is.EqualTo(130), again.All);
-        Assert.That(again.Err, Does.Contain($"stopped {Training}").And.Contain("to continue: peftalign run "));
+        foreach (var (rows, signal) in ((int, string)[])[(30, "INT"), (45, "HUP")])
+        {
+            var again = Stopped(user, manifest, rows, () => { }, signal);
+            Assert.That(again.Code, Is.EqualTo(130), again.All);
+            Assert.That(again.Err, Does.Contain($"stopped {Training}").And.Contain("to continue: peftalign run "));
+        }
 
         var other = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "2", "--only", "train/tiny/*");
         Assert.That(other.Code, Is.EqualTo(2), other.All);

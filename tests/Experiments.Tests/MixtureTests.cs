@@ -35,12 +35,33 @@ public sealed class MixtureTests
           - { of: { method: teach }, with: [{ type: preference, dataset: nested, name: nested }] }
         """;
 
+    private static JsonNode Forecast(Peftalign user, string manifest, params string[] more)
+    {
+        var dry = Peftalign.Call(["run", manifest, "--out", user.Run, "--threads", "1", "--dry-run", "--json", .. more]);
+        Assert.That(dry.Code, Is.Zero, dry.All);
+        return JsonNode.Parse(dry.Out)!["forecast"]!;
+    }
+
+    // Time is a machine's own.
+    private static void Near(JsonNode said, string[] jobs)
+    {
+        var disk = jobs.SelectMany(Directory.GetFiles).Sum(file => new FileInfo(file).Length);
+        Assert.That((double)said["disk_bytes"]! / disk, Is.InRange(0.7, 1.8));
+        Assert.That((double)said["peak_memory_bytes"]! / jobs.Max(job => (long)Peftalign.Json(Path.Combine(job, "timing.json"))["peak_memory_bytes"]!), Is.InRange(0.65, 1.5));
+        Assert.That((double)said["seconds"]!, Is.Positive);
+    }
+
     [Test]
     public void Mixtures_and_data_made_in_the_run_are_trained_on_and_kept()
     {
         using var user = new Peftalign();
         var manifest = user.Write("mixed.yaml", Manifest);
+        var said = Forecast(user, manifest);
+        Assert.That((int)said["not_predicted"]!, Is.Zero);
+        var epochs = Forecast(user, manifest, "--set", "methods.prefer={ type: dpo, adapter: small, batch_size: 4, epochs: 1 }");
+        Assert.That(((int)epochs["not_predicted"]!, (bool)epochs["assumes_longest_rows"]!), Is.EqualTo((0, true)), "how many rows are made at most is known");
         user.Finish(manifest);
+        Near(said["kinds"]!["make-dataset"]!, [user.Job("make-dataset/written/s3"), user.Job("make-dataset/judged/s3")]);
 
         var ledger = Peftalign.Json(Path.Combine(user.Job("train/tiny/mixed/teach/s3"), "ledger.json"))["sources"]!.AsObject();
         Assert.That(ledger.ToDictionary(s => s.Key, s => ((double)s.Value!["proportion"]!, (int)s.Value["rows"]!)), Is.EquivalentTo(new Dictionary<string, (double, int)> { ["world"] = (0.25, 90), ["few"] = (0.75, 6) }));

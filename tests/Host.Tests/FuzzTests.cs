@@ -1,5 +1,6 @@
 // Damaged files through the real commands, from fixed seeds: each call ends with 0 or with 2 and one message without a stack trace,
-// soon, and after a refusal nothing of its output is there. ./test --slow does a thousand of each; PEFTALIGN_FUZZ=N does N.
+// soon, and after a refusal nothing of its output is there. ./test --slow does a thousand of each; PEFTALIGN_FUZZ=N does N,
+// PEFTALIGN_FUZZ_SEED=N others.
 
 using System.Diagnostics;
 using System.IO.Compression;
@@ -34,7 +35,7 @@ public sealed class FuzzTests
         var target = Of(name);
         var good = File.ReadAllBytes(target.File);
         Assert.That(Call(target, out var first), Is.Zero, "the undamaged file: " + first);
-        var random = new Random(20261121);
+        var random = Damage.Random(20261121);
         var (accepted, refused) = (0, 0);
         for (var round = 0; round < Damage.Rounds(25); round++)
         {

@@ -88,6 +88,7 @@ public class OptionsTests
         public string Before { get; set; } = "";
 
         [OptionGroup]
+        [OptionOnlyWith("before", "x")]
         public Drawn Drawing { get; } = new() { Most = 5 };
 
         public string After { get; set; } = "";
@@ -120,9 +121,10 @@ public class OptionsTests
         var schema = OptionsSchema.Of<Grouping>();
         Assert.That(schema.Options.Select(option => option.Name), Is.EqualTo(new[] { "before", "most", "heat", "after" }));
         Assert.That(schema.Complete([]).ToJsonString(), Is.EqualTo("""{"after":"","before":"","heat":0,"most":5}"""), "defaults are those of the group's initial value");
-        var bound = schema.Bind<Grouping>(new JsonObject { ["heat"] = 0.5, ["after"] = "z" }, "test");
+        var bound = schema.Bind<Grouping>(new JsonObject { ["before"] = "x", ["heat"] = 0.5, ["after"] = "z" }, "test");
         Assert.That((bound.Drawing.Most, bound.Drawing.Heat, bound.After), Is.EqualTo((5, 0.5, "z")));
-        Assert.That(schema.Check(new JsonObject { ["most"] = 0 }).Select(fault => fault.Message), Is.EqualTo(new[] { "option 'most' is 0; it must be at least 1." }));
+        Assert.That(schema.Options.Select(option => option.OnlyWith), Is.EqualTo(new[] { "", "before=x", "before=x", "" }), "what the group goes with");
+        Assert.That(schema.Check(new JsonObject { ["before"] = "x", ["most"] = 0 }).Select(fault => fault.Message), Is.EqualTo(new[] { "option 'most' is 0; it must be at least 1." }));
         Assert.That(() => OptionsSchema.Of<WithoutGroup>(), Throws.TypeOf<PluginException>().With.Message.Contains("the group 'Drawing' is null; give it an initial value"));
     }
 

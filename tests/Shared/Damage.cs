@@ -14,6 +14,10 @@ internal static class Damage
     internal static int Rounds(int few, int many = 1000) =>
         int.TryParse(Environment.GetEnvironmentVariable("PEFTALIGN_FUZZ"), out var asked) ? asked : Environment.GetEnvironmentVariable("PEFTALIGN_SLOW") == "1" ? many : few;
 
+    /// <summary>A test's own stream of random numbers; PEFTALIGN_FUZZ_SEED=N takes another one.</summary>
+    internal static Random Random(int seed) =>
+        new(int.TryParse(Environment.GetEnvironmentVariable("PEFTALIGN_FUZZ_SEED"), out var other) ? unchecked(seed + (other * 1_000_003)) : seed);
+
     /// <summary>One to three damages to bytes: flipped bits, other bytes, a lost end, lost, inserted and swapped blocks.</summary>
     internal static byte[] Bytes(byte[] good, Random random)
     {

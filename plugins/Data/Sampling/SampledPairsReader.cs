@@ -30,17 +30,9 @@ public sealed class SampledPairsOptions
     [OptionRange(1)]
     public int Samples { get; set; } = 2;
 
-    /// <summary>Sampling temperature.</summary>
-    [OptionRange(0, ExclusiveMinimum = true)]
-    public double Temperature { get; set; } = 1;
-
-    /// <summary>Nucleus of sampling.</summary>
-    [OptionRange(0, 1, ExclusiveMinimum = true)]
-    public double TopP { get; set; } = 1;
-
-    /// <summary>Most new tokens.</summary>
-    [OptionRange(1)]
-    public int MaxNewTokens { get; set; } = 128;
+    /// <summary>How they are drawn.</summary>
+    [OptionGroup]
+    public SamplingOptions Sampling { get; } = new();
 
     /// <summary>Texts that end an answer and are cut off it.</summary>
     public List<string> Until { get; set; } = [];
@@ -78,15 +70,10 @@ internal sealed class SampledPairsReader(SampledPairsOptions options, IPluginCon
         context?.Logger.LogInformation("sampled-pairs: {Pairs} pairs from {Prompts} prompts; left out were empty samples, those that equal the answer beside them, and ties", row, prompts);
     }
 
-    private EvalRequest Request(DataRecord record) => new EvalRequest.Generate(record.Fields["prompt"] is JsonArray ? "" : record.Text("prompt"))
+    private EvalRequest Request(DataRecord record) => options.Sampling.Ask(record.Fields["prompt"] is JsonArray ? "" : record.Text("prompt"), options.Samples, options.Seed) with
     {
         Messages = record.Fields["prompt"] is JsonArray turns ? [.. turns.Select(turn => Turn(record, turn))] : null,
-        MaxNewTokens = options.MaxNewTokens,
-        Temperature = options.Temperature,
-        TopP = options.TopP,
-        Samples = options.Samples,
         Until = options.Until,
-        Seed = (ulong)options.Seed,
     };
 
     private static ChatTurn Turn(DataRecord record, JsonNode? turn) => turn?["role"] is JsonValue role && turn["content"] is JsonValue content && role.TryGetValue<string>(out var who) && content.TryGetValue<string>(out var what)

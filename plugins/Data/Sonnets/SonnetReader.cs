@@ -40,20 +40,10 @@ public sealed class SonnetOptions
     [OptionOnlyWith("pairs", "v1", "v2", "v3")]
     public int? Samples { get; set; }
 
-    /// <summary>Sampling temperature.</summary>
-    [OptionRange(0, ExclusiveMinimum = true)]
+    /// <summary>How continuations are drawn.</summary>
+    [OptionGroup]
     [OptionOnlyWith("pairs", "v1", "v3")]
-    public double Temperature { get; set; } = 1.2;
-
-    /// <summary>Nucleus of sampling.</summary>
-    [OptionRange(0, 1, ExclusiveMinimum = true)]
-    [OptionOnlyWith("pairs", "v1", "v3")]
-    public double TopP { get; set; } = 0.9;
-
-    /// <summary>Most new tokens.</summary>
-    [OptionRange(1)]
-    [OptionOnlyWith("pairs", "v1", "v3")]
-    public int MaxNewTokens { get; set; } = 180;
+    public SamplingOptions Sampling { get; } = new() { Temperature = 1.2, TopP = 0.9, MaxNewTokens = 180 };
 
     /// <summary>Continuations whose chrF against the original is larger are no examples of worse ones.</summary>
     [OptionRange(0, 100)]
@@ -106,10 +96,7 @@ internal sealed class SonnetReader(SonnetOptions options, IPluginContext? contex
     private IEnumerable<IEnumerable<(long, JsonObject)>> Continued(List<Sonnet> sonnets)
     {
         var samples = options.Samples ?? (options.Pairs == "v1" ? 4 : 8);
-        var answers = Asking.Model(context, options.Model!).Answer([.. sonnets.Select(s => new EvalRequest.Generate(Head(s))
-        {
-            MaxNewTokens = options.MaxNewTokens, Temperature = options.Temperature, TopP = options.TopP, Samples = samples, Seed = (ulong)options.Seed,
-        })]);
+        var answers = Asking.Model(context, options.Model!).Answer([.. sonnets.Select(s => options.Sampling.Ask(Head(s), samples, options.Seed))]);
         return sonnets.Zip(answers, (sonnet, answer) => options.Pairs == "v1" ? Rejected(sonnet, answer.Texts) : BestAndWorst(sonnet, answer.Texts));
     }
 

@@ -4,6 +4,7 @@ using System.Formats.Tar;
 using System.IO.Compression;
 using System.Text;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Eval.Files;
 
@@ -59,7 +60,7 @@ internal sealed class DataPlace
 
     private void Zip(string file, Func<string, bool> wanted)
     {
-        using var archive = ZipFile.OpenRead(file);
+        using var archive = new ZipArchive(RegularFile.Open(file));
         foreach (var entry in archive.Entries.Where(e => e.Name.Length > 0 && wanted(e.Name)))
         {
             using var stream = entry.Open();
@@ -69,7 +70,7 @@ internal sealed class DataPlace
 
     private void Tar(string file, Func<string, bool> wanted)
     {
-        using var packed = new GZipStream(File.OpenRead(file), CompressionMode.Decompress);
+        using var packed = new GZipStream(RegularFile.Open(file), CompressionMode.Decompress);
         using var archive = new TarReader(packed);
         while (archive.GetNextEntry() is { } entry)
             if (entry.DataStream is { } stream && wanted(System.IO.Path.GetFileName(entry.Name))) Keep(file, entry.Name, stream);

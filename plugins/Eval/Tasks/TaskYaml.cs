@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Eval.Tasks;
 
@@ -29,7 +30,7 @@ internal static class TaskYaml
         string text;
         try
         {
-            text = File.ReadAllText(file);
+            text = RegularFile.Text(file);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

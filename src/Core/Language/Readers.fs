@@ -88,7 +88,7 @@ module internal Readers =
     let spelt (names: string list) (spellings: (string * string) list) : Reader<string> =
         let one = String.Join(" | ", names)
 
-        let pick value written =
+        let pick value (_: string) =
             match value with
             | Scalars.Text name when List.contains name names -> Some(Ok name)
             | Scalars.Text name when spellings |> List.exists (fun (spelling, _) -> spelling = name) ->

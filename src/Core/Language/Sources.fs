@@ -219,12 +219,12 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                     )
 
                 if Specs.isNamed "model" bound.Options || Specs.isNamed "judge" bound.Options then
-                    this.MakeDataset(name, bound, tree, seed)
+                    this.MakeDataset(name, tree, seed)
                 else
                     tree)
 
     /// A data set that a model or judge of the manifest takes part in is made by a job.
-    member private _.MakeDataset(name, bound: Options.Bound, tree, seed) : Tree =
+    member private _.MakeDataset(name, tree, seed) : Tree =
         let suffix =
             match seed with
             | Some seed -> $"/s{seed}"

@@ -7,6 +7,7 @@ using System.Diagnostics;
 using System.Text.Json.Nodes;
 using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Bench;
@@ -16,9 +17,6 @@ namespace PeftAlign.Host.Bench;
 /// <param name="spec">A file of <see cref="TrainingRows"/>.</param>
 internal sealed class ProductsWork(string folder, JsonNode spec)
 {
-    // The trainer's rows of the head at once.
-    private const long ChunkRows = 256;
-
     private readonly DecoderModel model = ModelFolder.Load(folder);
 
     /// <summary>Seconds of all products of the measured steps.</summary>
@@ -52,10 +50,10 @@ internal sealed class ProductsWork(string folder, JsonNode spec)
             if (!(first && input)) y.mm(weight).Dispose();
             clock.Stop();
         }
-        for (var left = asked; left > 0; left -= ChunkRows)
+        for (var left = asked; left > 0; left -= LogProbEngine.HeadRows)
         {
             using var scope = torch.NewDisposeScope();
-            var n = Math.Min(left, ChunkRows);
+            var n = Math.Min(left, LogProbEngine.HeadRows);
             var (x, y) = (torch.randn(n, model.Head.shape[1]), torch.randn(n, model.Head.shape[0]));
             clock.Start();
             for (var k = 0; k < passes; k++) x.mm(model.Head.t()).Dispose();

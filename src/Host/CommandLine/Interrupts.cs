@@ -1,5 +1,5 @@
-// SIGINT and SIGTERM: the first asks the command to stop at its next safe point, the second ends the process at once.
-// Either way the exit code is 130.
+// SIGINT, SIGTERM and SIGHUP (the terminal is closed): the first asks the command to stop at its next safe point, the second ends the
+// process at once. Either way the exit code is 130. Under nohup a hang-up stays ignored.
 
 using System.Runtime.InteropServices;
 
@@ -10,8 +10,11 @@ internal sealed partial class Interrupts : IDisposable
     private readonly CancellationTokenSource source = new();
     private readonly PosixSignalRegistration[] registrations;
 
-    public Interrupts() =>
-        registrations = [PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal), PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal)];
+    public Interrupts()
+    {
+        PosixSignal[] signals = IgnoresHangUp() ? [PosixSignal.SIGINT, PosixSignal.SIGTERM] : [PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP];
+        registrations = [.. signals.Select(signal => PosixSignalRegistration.Create(signal, OnSignal))];
+    }
 
     public CancellationToken Token => source.Token;
 
@@ -34,6 +37,9 @@ internal sealed partial class Interrupts : IDisposable
             // The command has just ended: it came while the registrations were being taken back, which waits for no handler.
         }
     }
+
+    // SigIgn is a mask in hexadecimal; SIGHUP is signal 1, its lowest bit (proc(5)).
+    private static bool IgnoresHangUp() => ProcessStatus.Text("self", "SigIgn") is { Length: > 0 } mask && (Convert.ToInt32(mask[^1..], 16) & 1) == 1;
 
     // No destructors and no finalisers: those of libtorch would run beside a native call that is going on, and crash.
     [LibraryImport("libc", EntryPoint = "_exit")]

@@ -10,6 +10,7 @@ using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Templates;
 using PeftAlign.Plugins;
 using PeftAlign.Torch;
 
@@ -66,7 +67,7 @@ internal static class AdapterCommand
             {
                 (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel);
                 // What was taught with a template is to be asked with it.
-                if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, "chat_template.jinja"), template);
+                if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
             });
             if (decoded > 0) session.Output.Remark($"{decoded} matrices of the base were decoded from 4 bits and are written as {session.Global.Dtype ?? "the type that they were quantised from"}; nothing is quantised again");
             session.Output.Result(

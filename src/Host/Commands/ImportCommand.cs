@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Importing;
+using PeftAlign.Host.Running;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Commands;
@@ -36,11 +37,10 @@ internal static class ImportCommand
 
     private static int Run(string config, string method, string target, PluginCatalogue plugins, Session session)
     {
-        if (!File.Exists(config)) throw new UserError(config, "is no file", "name a configuration of TRL in YAML");
+        var text = YamlFile.Read(config, "name a configuration of TRL in YAML");
         if (Path.Exists(target)) throw new UserError($"--out {target}", "is there already", "name another file, or remove it");
-        var manifest = TrlImport.Read(File.ReadAllText(config), config, method, plugins);
-        var text = manifest.Yaml(Path.GetFileName(config));
-        AtomicFile.Write(target, text);
+        var manifest = TrlImport.Read(text, config, method, plugins);
+        AtomicFile.Write(target, manifest.Yaml(Path.GetFileName(config)));
         session.Output.Result(
             () => new JsonObject { ["out"] = Path.GetFullPath(target), ["differs"] = Texts(manifest.Notes), ["not_carried_over"] = Texts(manifest.Dropped) },
             () => [.. manifest.Notes.Select(note => $"differs: {note}"), .. manifest.Dropped.Select(line => $"NOT carried over: {line}"), $"{target}: look at it, then peftalign run {target} --dry-run"]);

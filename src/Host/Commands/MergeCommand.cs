@@ -7,6 +7,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Rows;
+using PeftAlign.Host.Running;
 using PeftAlign.Merging;
 using PeftAlign.Plugins;
 using PeftAlign.Torch;
@@ -64,10 +65,10 @@ internal static class MergeCommand
         var (file, target) = (asked.File, asked.Target);
         foreach (var (given, name) in (ReadOnlySpan<(bool, string)>)[(asked.Probe is not null, "--probe"), (asked.TrainedOver is not null, "--trained-over")])
             if (given && !asked.Certificate) throw new UserError(name, "goes with --certificate", $"add --certificate, or leave {name} out");
-        if (!File.Exists(file)) throw new UserError(file, "is no file", "name a merge configuration in mergekit's YAML");
         if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
+        var text = YamlFile.Read(file, "name a merge configuration in mergekit's YAML");
         var probe = asked.Probe is { } rows ? await ReadProbeAsync(rows, options.Cancellation) : Probe.BuiltIn;
-        var (plugins, text) = (PluginSearch.Of(AppContext.BaseDirectory, asked.Plugins).Scan(), File.ReadAllText(file));
+        var plugins = PluginSearch.Of(AppContext.BaseDirectory, asked.Plugins).Scan();
         var architectures = PluginArchitectures.Of(plugins);
         using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new BareContext()).Find, path => Resolve(path, file), asked.Dequantize ? architectures : null);
         // A probe of the user's own is asked for its numbers; without it they are a part of the certificate that may be missing.

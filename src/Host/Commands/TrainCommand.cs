@@ -51,7 +51,7 @@ internal static class TrainCommand
         var folder = new TrainFolder(request.Out);
         var hashes = new ContentHashes(folder.Job.File("hashes.json"), Directory.GetCurrentDirectory());
         // What is not begun is compared with nothing: a dry run need not read gigabytes to know their content.
-        var plan = TrainPlan.Of(request, flags, plugins, dryRun && !Directory.Exists(folder.Job.Path) ? path => Path.Exists(path) ? "not read: " + path : null : hashes.Of);
+        var plan = TrainPlan.Of(request, flags, plugins, dryRun && !folder.IsBegun ? path => Path.Exists(path) ? "not read: " + path : null : hashes.Of);
         folder.ThrowIfOthers(plan.Job);
         if (dryRun)
         {
@@ -69,6 +69,7 @@ internal static class TrainCommand
         var (code, error) = plan.Reference is null || folder.Reference.IsFinished ? (ExitCode.Done, "") : await TrainAsync(plan.Reference, folder.Reference, session.Output, cancel);
         if (code == ExitCode.Done) (code, error) = await TrainAsync(plan.Job, folder.Job, session.Output, cancel);
         if (code == ExitCode.Done) return Report(folder, session);
+        if (code == ExitCode.UserError) folder.Withdraw();
         throw code == ExitCode.UserError ? new UserErrorException(error) : new InvalidOperationException($"{error} Run the same command again to go on from the last checkpoint.");
     }
 

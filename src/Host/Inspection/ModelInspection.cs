@@ -6,6 +6,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Host.Inspection;
 
@@ -64,7 +65,7 @@ internal sealed class ModelInspection : IDisposable
     /// <summary>The file that the model's chat template comes from, in the loader's order; null where there is none.</summary>
     private static string? TemplateOf(string folder)
     {
-        if (File.Exists(Path.Combine(folder, "chat_template.jinja"))) return "chat_template.jinja";
+        if (File.Exists(Path.Combine(folder, ChatTemplateLoader.FileName))) return ChatTemplateLoader.FileName;
         string[] files = ["tokenizer_config.json", "chat_template.json"];
         return files.FirstOrDefault(name => File.Exists(Path.Combine(folder, name)) && HasTemplate(Path.Combine(folder, name)));
     }

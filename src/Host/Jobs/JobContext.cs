@@ -36,6 +36,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
     /// <summary>In their place for benchmarks and readers; null = they themselves.</summary>
     internal IModels? OtherModels { get; init; }
 
+    /// <summary>In the judges' place for readers; null = they themselves.</summary>
+    internal IJudges? OtherJudges { get; init; }
+
     /// <summary>Makes what a resolved contract {"name", "options"} names.</summary>
     internal T Create<T>(JsonNode contract) where T : class
     {
@@ -85,7 +88,7 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
         public object? GetService(Type type) =>
             type == typeof(IDatasets) ? job
-            : type == typeof(IJudges) ? job.Judges
+            : type == typeof(IJudges) ? job.OtherJudges ?? job.Judges
             : type == typeof(IModels) ? job.OtherModels ?? job.Models
             : type == typeof(ModelArchitectures) ? PluginArchitectures.Of(job.Plugins)
             : null;

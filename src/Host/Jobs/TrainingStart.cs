@@ -170,7 +170,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (policy.Model.Spec.Labels is null) ModelFolder.Save(path, policy.Model, place.Base);
         else RewardFolder.Save(path, policy.Model, place.Base, RewardFolder.PadToken(place.Base, policy.Tokenizer));
         policy.Added?.Write(path);
-        if (place.Template is not null) File.WriteAllText(Path.Combine(path, "chat_template.jinja"), policy.ChatTemplate!.Source);
+        if (place.Template is not null) File.WriteAllText(Path.Combine(path, ChatTemplateLoader.FileName), policy.ChatTemplate!.Source);
     }
 
     // Full fine-tuning goes on from the whole policy: its adapters become part of the weights.

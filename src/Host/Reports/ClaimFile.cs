@@ -27,7 +27,7 @@ internal static class ClaimFile
     }
 
     private static string FromFile(string path, string name) =>
-        File.Exists(path) ? File.ReadAllText(path) : throw new UserErrorException($"report.claims: the file '{name}' does not exist; correct the path, which is relative to the manifest.");
+        File.Exists(path) ? YamlFile.Read(path, "") : throw new UserErrorException($"report.claims: the file '{name}' does not exist; correct the path, which is relative to the manifest.");
 
     /// <summary>The claims of a text.</summary>
     /// <exception cref="UserErrorException">All of its faults, one in each line.</exception>

@@ -28,7 +28,7 @@ internal sealed class Row : IDisposable
     public static Row Parse(string place, ReadOnlyMemory<byte> line)
     {
         if (!Utf8.IsValid(line.Span)) throw new UserError(place, "is not valid UTF-8", "save the file as UTF-8");
-        JsonDocument? document = null;
+        JsonDocument document;
         try
         {
             if (line.Span.IndexOf("\\ud"u8) >= 0 || line.Span.IndexOf("\\uD"u8) >= 0) ReadTexts(line.Span);

@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Host.Running;
 
@@ -41,7 +42,7 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UserError(file, $"cannot be read ({e.Message})", "make it readable for you, or name another", e);
+            throw new UserError(file, $"cannot be read ({e.Message})", "name a file that you may read", e);
         }
     }
 
@@ -50,7 +51,7 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
         var info = (FileInfo)(File.ResolveLinkTarget(file, returnFinalTarget: true) ?? new FileInfo(file)); // a link's own size and time say nothing
         var key = $"{file}|{info.Length}|{info.LastWriteTimeUtc.Ticks}|{Inode(file)}";
         if (remembered.TryGetValue(key, out var known)) return known;
-        using var stream = File.OpenRead(file);
+        using var stream = RegularFile.Open(file);
         changed = true;
         return remembered[key] = Hex(SHA256.HashData(stream));
     }

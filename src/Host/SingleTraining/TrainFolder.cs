@@ -12,6 +12,8 @@ namespace PeftAlign.Host.SingleTraining;
 internal sealed class TrainFolder(string path)
 {
     private const int Shown = 8;
+    private static readonly string[] BeforeTheFirstStep = ["request.json", "hashes.json", "job.json", "log.txt", "lock", "ledger.json", "metrics.jsonl"];
+    private readonly bool isNew = !Directory.Exists(Path.GetFullPath(path));
 
     internal JobFolder Job { get; } = new(Path.GetFullPath(path));
 
@@ -73,6 +75,19 @@ internal sealed class TrainFolder(string path)
         if (Directory.Exists(Reference.Path) && !(File.Exists(Reference.Spec) && JobSpec.Read(Reference).Id == reference.Id)) Directory.Delete(Reference.Path, recursive: true); // another request's
         Directory.CreateDirectory(Reference.Path);
         Spec(reference, plan, own).Write(Reference);
+    }
+
+    /// <summary>Takes back what was written for a training that a user's mistake ended before it had done anything.</summary>
+    internal void Withdraw()
+    {
+        if (HoldsWork || Reference.IsFinished) return;
+        if (isNew)
+        {
+            Directory.Delete(Job.Path, recursive: true);
+            return;
+        }
+        foreach (var name in BeforeTheFirstStep) File.Delete(Job.File(name));
+        if (Directory.Exists(Reference.Path)) Directory.Delete(Reference.Path, recursive: true);
     }
 
     /// <summary>Where reference log-probs are computed before.</summary>

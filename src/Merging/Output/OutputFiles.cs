@@ -3,13 +3,14 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Merging;
 
 internal static class OutputFiles
 {
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-    private static readonly string[] Tokenizer = ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json", "chat_template.jinja", "chat_template.json"];
+    private static readonly string[] Tokenizer = ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json", ChatTemplateLoader.FileName, "chat_template.json"];
 
     public static void Write(MergePlan plan, string folder)
     {
@@ -21,7 +22,7 @@ internal static class OutputFiles
         if (MergeTemplate.Of(plan) is { } template)
         {
             File.Delete(Path.Combine(folder, "chat_template.json"));
-            Flushed.Write(Path.Combine(folder, "chat_template.jinja"), template);
+            Flushed.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
         }
     }
 

@@ -19,8 +19,6 @@ public static class TrainedWith
 {
     private const string FileName = "trained_with.json";
 
-    private const string TemplateName = "chat_template.jinja";
-
     // Cases, digits, blanks, accents, scripts and marks that tokenizers split and normalise in different ways.
     private const string Probe = " Hello  world, it's 1234567 o'clock!\n\tΑλφα naïve Ünï 北京 日本語 한국 العربية 👍🏽 <|x|> a_b.c(d) ZWJ\u200d\n\n";
 
@@ -32,7 +30,7 @@ public static class TrainedWith
     /// <param name="template">The text of the chat template that conversations were rendered with; null where there were none.</param>
     public static void Write(string folder, ITokenizer? tokenizer, string? template)
     {
-        if (template is not null) AtomicFile.Write(Path.Combine(folder, TemplateName), template);
+        if (template is not null) AtomicFile.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
         if (tokenizer is null) return;
         var (count, own) = (tokenizer.VocabularySize, new JsonObject());
         own["tokens"] = count;
@@ -68,7 +66,7 @@ public static class TrainedWith
         var known = adapters.Select(adapter => Path.Combine(adapter, FileName)).Where(File.Exists).ToList();
         if (known.Select(file => Read(file).Vocabulary).Distinct().Count() > 1)
             throw new UserErrorException($"The adapters {string.Join(", ", adapters)} were trained with different tokenizers and are of no common base; combine adapters of one base.");
-        foreach (var name in (string[])[FileName, TemplateName])
+        foreach (var name in (string[])[FileName, ChatTemplateLoader.FileName])
         {
             var texts = adapters.Select(adapter => Path.Combine(adapter, name)).Select(file => File.Exists(file) ? File.ReadAllText(file) : null).Distinct().ToList();
             if (texts is [{ } text]) AtomicFile.Write(Path.Combine(folder, name), text);
@@ -83,7 +81,7 @@ public static class TrainedWith
     /// <exception cref="ChatTemplateException">An unknown name, an unreadable file, or a faulty template.</exception>
     public static IChatTemplate? Template(string model, string? adapter, string? option, Action<string> say)
     {
-        var own = adapter is null ? null : Path.Combine(adapter, TemplateName) is var file && File.Exists(file) ? ChatTemplateLoader.Load(model, file) : ChatTemplateLoader.Load(adapter);
+        var own = adapter is null ? null : Path.Combine(adapter, ChatTemplateLoader.FileName) is var file && File.Exists(file) ? ChatTemplateLoader.Load(model, file) : ChatTemplateLoader.Load(adapter);
         var given = option is null && own is not null ? null : ChatTemplateLoader.Load(model, option);
         if (own is null) return given;
         if (option is not null)
@@ -96,7 +94,7 @@ public static class TrainedWith
 
     /// <summary>The text of the chat template in an adapter's folder; null where it has none.</summary>
     /// <param name="adapter">The adapter's folder.</param>
-    public static string? TemplateIn(string adapter) => Path.Combine(adapter, TemplateName) is var file && File.Exists(file) ? File.ReadAllText(file) : null;
+    public static string? TemplateIn(string adapter) => Path.Combine(adapter, ChatTemplateLoader.FileName) is var file && File.Exists(file) ? File.ReadAllText(file) : null;
 
     private sealed record Fingerprint(int Count, string Vocabulary, string Probe, string Source);
 

@@ -25,7 +25,7 @@ internal sealed class MappedFile : IDisposable
         try
         {
             if (RegularFile.Length(path) == 0) throw Fault.In(path, "the file is empty; copy it again.");
-            return new FileStream(path, new FileStreamOptions { Share = FileShare.ReadWrite | FileShare.Delete, BufferSize = 0 });
+            return RegularFile.Open(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

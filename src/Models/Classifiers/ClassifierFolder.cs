@@ -32,7 +32,7 @@ public static class ClassifierFolder
             _ => null,
         };
         if (encoder is not null && config.IsQuantized) throw config.Wrong("quantization_config", "absent: encoders are read in full precision only");
-        if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), StoredNames.Plain, warn, dtype));
+        if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), _ => StoredNames.Plain, warn, dtype));
         var known = architectures ?? ModelArchitectures.BuiltIn;
         if (!known.Names.Contains(config.ModelType)) throw config.UnknownArchitecture([.. known.Names, "roberta", "deberta-v2"]);
         return new DecoderClassifier(ModelFolder.Decoder(folder, WithScores(known.Describe(config), labels), warn, dtype, known.QuantizationOf(config)), config.PadTokenId);

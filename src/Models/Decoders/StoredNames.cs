@@ -16,7 +16,7 @@ internal sealed class StoredNames
     private StoredNames(string prefix, string? unusedHead) => (this.prefix, this.unusedHead) = (prefix, unusedHead);
 
     /// <summary>Of a model whose names are its own.</summary>
-    internal static StoredNames Plain(CheckpointFolder checkpoint) => new("", null);
+    internal static StoredNames Plain { get; } = new("", null);
 
     internal static StoredNames Of(DecoderSpec spec, CheckpointFolder checkpoint)
     {

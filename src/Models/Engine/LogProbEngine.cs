@@ -12,6 +12,9 @@ namespace PeftAlign.Models.Engine;
 /// <param name="chunkRows">Most rows of the output head at once (likewise).</param>
 public sealed partial class LogProbEngine(DecoderModel model, long packRows = 2048, long chunkRows = HeadLogProbs.ChunkRows)
 {
+    /// <summary>Rows of the output head at once where no other number is asked for.</summary>
+    public const long HeadRows = HeadLogProbs.ChunkRows;
+
     // Of a pass that recomputes: of so many rows the blocks' inputs are kept; packs behind them keep nothing.
     private const long KeptRows = 1 << 13;
 

@@ -2,6 +2,7 @@
 
 using System.Text;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Models.Rows;
 
@@ -30,7 +31,7 @@ public static class TextLines
     {
         try
         {
-            return new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
+            return RegularFile.Open(path);
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

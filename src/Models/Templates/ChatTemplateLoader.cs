@@ -3,12 +3,16 @@
 // chat_template.json. Special tokens come from tokenizer_config.json, then special_tokens_map.json.
 using System.Text.Json;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Models.Templates;
 
 /// <summary>Loads chat templates.</summary>
 public static class ChatTemplateLoader
 {
+    /// <summary>Where a model's or adapter's folder keeps its template alone, as transformers does.</summary>
+    public const string FileName = "chat_template.jinja";
+
     private const long MaxConfigBytes = 64 << 20;
 
     private const string Default = "default";
@@ -88,7 +92,7 @@ public static class ChatTemplateLoader
                 AddTemplates(named, template, Path.Combine(folder, file));
         }
 
-        string own = Path.Combine(folder, "chat_template.jinja");
+        string own = Path.Combine(folder, FileName);
         string others = Path.Combine(folder, "additional_chat_templates");
         bool separate = File.Exists(own);
         if (separate) named.Clear();
@@ -132,7 +136,7 @@ public static class ChatTemplateLoader
     {
         try
         {
-            long bytes = new FileInfo(file).Length;
+            long bytes = RegularFile.Length(file);
             return bytes <= 4L * JinjaTemplate.MaxLength ? File.ReadAllText(file) : throw new ChatTemplateException(
                 ChatTemplateErrorKind.Limit, file, 0,
                 $"the file has {bytes} bytes; templates have at most {JinjaTemplate.MaxLength} characters");
@@ -150,7 +154,7 @@ public static class ChatTemplateLoader
         if (!File.Exists(file)) return null;
         try
         {
-            long bytes = new FileInfo(file).Length;
+            long bytes = RegularFile.Length(file);
             if (bytes > MaxConfigBytes) throw new InvalidDataException($"it has {bytes} bytes; the limit is {MaxConfigBytes}");
             JsonDocument document = JsonDocument.Parse(File.ReadAllBytes(file));
             if (document.RootElement.ValueKind == JsonValueKind.Object) return document;

@@ -20,7 +20,7 @@ internal static class ClassSchema
     public static OptionsSchema Read(Type type, XmlDocs docs)
     {
         var defaults = Activator.CreateInstance(type)!;
-        var options = Properties(type).Select(option => Option(option.Property, option.Owner(defaults), docs)).ToArray();
+        var options = Properties(type).Select(option => Option(option, option.Owner(defaults), docs)).ToArray();
         var twice = options.SelectMany(option => option.Aliases.Prepend(option.Name)).GroupBy(name => name).FirstOrDefault(group => group.Count() > 1);
         if (twice is not null) throw new PluginException($"Options class {type.FullName}: two options answer to '{twice.Key}'; change a property's name or an alias.");
         if (options.FirstOrDefault(option => option.OnlyWith != "" && options.All(other => other.Name != option.OnlyWith.Split('=')[0])) is { } dangling)
@@ -55,8 +55,9 @@ internal static class ClassSchema
         return name.ToString();
     }
 
-    private static OptionSchema Option(PropertyInfo property, object defaults, XmlDocs docs)
+    private static OptionSchema Option(OptionProperty option, object defaults, XmlDocs docs)
     {
+        var property = option.Property;
         var type = TypeMap.Of(property) ?? throw new PluginException(
             $"Options class {property.DeclaringType!.FullName}: property '{property.Name}' is of type {property.PropertyType}, which no option can have. Allowed: bool, int, long, double, string, enums, these as nullable, arrays, lists or string-keyed dictionaries of these, JsonNode.");
         var range = property.GetCustomAttribute<OptionRangeAttribute>();
@@ -78,7 +79,7 @@ internal static class ClassSchema
             Aliases = property.GetCustomAttribute<OptionAliasAttribute>()?.Names ?? [],
             Names = property.GetCustomAttribute<OptionNamesAttribute>()?.Kind ?? "",
             Recorded = property.GetCustomAttribute<OptionRecordedAttribute>() is not null,
-            OnlyWith = property.GetCustomAttribute<OptionOnlyWithAttribute>() is { } only ? $"{only.Option}={string.Join('|', only.Values)}" : "",
+            OnlyWith = (property.GetCustomAttribute<OptionOnlyWithAttribute>() ?? option.Group?.GetCustomAttribute<OptionOnlyWithAttribute>()) is { } only ? $"{only.Option}={string.Join('|', only.Values)}" : "",
             Docs = docs.Summary(property),
         };
     }

@@ -34,8 +34,8 @@ internal sealed class FuzzTests
         var path = Path.Combine(Shared.Scratch(), "x.bin");
         Zip(path, parts);
         ReadAll(path);
-        var random = new Random(20261122);
-        Repeat(1500, Path.GetDirectoryName(path)!, () =>
+        var random = Damage.Random(20261122);
+        Repeat(Damage.Rounds(1500, 1500), Path.GetDirectoryName(path)!, () =>
         {
             parts["kinds/data.pkl"] = Damage.Bytes(pickle, random);
             Zip(path, parts);
@@ -86,8 +86,8 @@ internal sealed class FuzzTests
         Shared.Copy(Path.GetDirectoryName(file)!, folder);
         var target = Path.Combine(folder, Path.GetFileName(file));
         var good = File.ReadAllBytes(file);
-        var random = new Random(20261121);
-        Repeat(1500, folder, () => File.WriteAllBytes(target, Damage.Bytes(good, random)), () => read(target));
+        var random = Damage.Random(20261121);
+        Repeat(Damage.Rounds(1500, 1500), folder, () => File.WriteAllBytes(target, Damage.Bytes(good, random)), () => read(target));
     }
 
     private static void Repeat(int rounds, string folder, Action damage, Action read)

@@ -32,7 +32,7 @@ public class RealGoldenTests
         var tokenizer = TokenizerLoader.Load(SharedFolder.Path(Data + Models[name]));
         var (golden, rows) = (SharedFolder.Golden($"real/{name}.spm.json"), new GoldenRows());
         var file = SentencePieceFile.Read(SharedFolder.Path(Data + Models[name]));
-        CompareAll(golden, tokenizer, rows, file.UnknownId);
+        CompareAll(golden, tokenizer, rows);
         foreach (var role in (string[])["bos", "eos", "unk"])
         {
             var expected = golden.GetProperty(role).GetInt32();
@@ -185,7 +185,7 @@ public class RealGoldenTests
         }
     }
 
-    private static GoldenRows CompareAll(JsonElement golden, ITokenizer tokenizer, GoldenRows rows, int? unknown = null)
+    private static GoldenRows CompareAll(JsonElement golden, ITokenizer tokenizer, GoldenRows rows)
     {
         var texts = SharedFolder.Texts;
         var all = Ids(golden);

@@ -19,7 +19,7 @@ internal static class EvaluateForecast
         var scored = Scoring(model, asked, threads);
         List<JobForecast?> parts = [scored];
         if (asked.Writes is { } writes) parts.Add(Of(model, writes, threads));
-        foreach (var (definition, writing) in asked.Others) parts.Add(Another(shapes.Model(definition), writing, threads));
+        foreach (var (definition, writing) in asked.Others) parts.Add(Another(shapes.Model(definition), new Questions(0, 0, 0) { Writes = writing }, threads));
         foreach (var judge in asked.Judges) parts.Add(Judging(judge, shapes, threads));
         if (parts.Contains(null)) return null;
         var bytes = Costs.Bytes(Costs.Parameters(model));
@@ -52,14 +52,17 @@ internal static class EvaluateForecast
             Costs.Flops(model, prompts + writing.Answers * writing.NewTokens, 1));
     }
 
-    private static JobForecast? Another(DecoderSpec? model, Writing writing, int threads)
+    /// <summary>A model that is loaded beside the policy; null for one that is not known.</summary>
+    internal static JobForecast? Another(DecoderSpec? model, Questions asked, int threads)
     {
         if (model is null) return null;
-        var (work, bytes) = (Of(model, writing, threads), Costs.Bytes(Costs.Parameters(model)));
-        return work with { Seconds = work.Seconds + Costs.Moving(bytes), Memory = work.Memory + bytes };
+        var (scored, bytes) = (Scoring(model, asked, threads), Costs.Bytes(Costs.Parameters(model)));
+        var written = asked.Writes is { } writes ? Of(model, writes, threads) : new JobForecast(0, 0, 0);
+        return new JobForecast(Costs.Moving(bytes) + scored.Seconds + written.Seconds, bytes + scored.Memory + written.Memory, written.Disk, scored.Flops + written.Flops);
     }
 
-    private static JobForecast? Judging(Judged judge, Shapes shapes, int threads)
+    /// <summary>What a judge reads; null for one that is not there yet.</summary>
+    internal static JobForecast? Judging(Judged judge, Shapes shapes, int threads)
     {
         if (shapes.IsService(judge.Definition)) return new JobForecast(judge.Questions * Costs.ServiceSeconds, 0, 0) { ToServices = (long)Math.Ceiling(judge.Questions) };
         if (shapes.JudgeParameters(judge.Definition) is not { } parameters) return null;

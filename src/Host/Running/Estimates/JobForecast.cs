@@ -34,6 +34,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
             "reference" => Reference(options, shapes, threads),
             "evaluate" => EvaluateForecast.Of(options, shapes, threads),
             "select" => new JobForecast(Costs.Start, Costs.Process, FolderBytes),
+            "make-dataset" => MakeDatasetForecast.Of(options, shapes, threads),
             "merge" => MergeForecast.Of(options, shapes),
             _ => null,
         };

@@ -60,9 +60,14 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
         var items = 0L;
         foreach (var item in benchmark.Items())
             if (++items <= lookAt) Count(benchmark, item);
-        if (items == 0) return null;
-        var (looked, all) = (Math.Min(items, lookAt), (double)items / Math.Min(items, lookAt));
-        return new Questions(items, scored.Sum(s => s.Tokens) / (double)looked, scored.Max(s => s.Longest))
+        return items == 0 ? null : Of(items);
+    }
+
+    /// <summary>What so many items ask, of which the first were counted.</summary>
+    internal Questions Of(long items)
+    {
+        var all = (double)items / scored.Count;
+        return new Questions(items, scored.Sum(s => s.Tokens) / (double)scored.Count, scored.Max(s => s.Longest))
         {
             Writes = Writing.Of(written)?.Times(all),
             Judges = [.. judged.GroupBy(j => j.By.ToJsonString()).Select(j => new Judged(j.First().By, j.Count() * all, j.Average(q => q.Tokens)))],
@@ -74,11 +79,17 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
     private void Count(IBenchmark benchmark, EvalItem item)
     {
         var requests = benchmark.Requests(item);
-        scored.Add(Scored(requests));
+        Add(requests);
         var responses = requests.Select(Answered).ToList();
-        written.AddRange(requests.OfType<EvalRequest.Generate>().Select(Sizes));
         var longest = requests.OfType<EvalRequest.Generate>().Select(r => r.MaxNewTokens).DefaultIfEmpty(0).Max();
-        foreach (var ask in (benchmark is IAsksAgain again ? requests.Concat(again.FollowUps(item, responses)) : requests).OfType<EvalRequest.Judge>()) judged.Add((ask.By.Definition, Tokens(ask.Question) + longest));
+        foreach (var ask in (benchmark is IAsksAgain again ? requests.Concat(again.FollowUps(item, responses)) : requests).OfType<EvalRequest.Judge>()) judged.Add((ask.By.Definition, Tokens(ask.Question, Tokens) + longest));
+    }
+
+    /// <summary>Counts what one item asks of the policy.</summary>
+    internal void Add(IReadOnlyList<EvalRequest> requests)
+    {
+        scored.Add(Scored(requests));
+        written.AddRange(requests.OfType<EvalRequest.Generate>().Select(Sizes));
     }
 
     // Answers of one context are computed together, the windows of a text one by one.
@@ -93,11 +104,12 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
 
     private static EvalResponse Answered(EvalRequest request) => new(0, 1, false) { Texts = request is EvalRequest.Generate ask ? [.. Enumerable.Repeat(Answer, ask.Samples)] : [] };
 
-    private long Tokens(JudgeQuestion question) => question switch
+    /// <summary>Tokens of a question's texts.</summary>
+    internal static long Tokens(JudgeQuestion question, Func<string, long> tokens) => question switch
     {
-        JudgeQuestion.Rate rate => Tokens(rate.Prompt + rate.Response),
-        JudgeQuestion.Compare pair => Tokens(pair.Prompt + pair.First + pair.Second),
-        JudgeQuestion.Ask ask => Tokens(ask.Prompt),
+        JudgeQuestion.Rate rate => tokens(rate.Prompt + rate.Response),
+        JudgeQuestion.Compare pair => tokens(pair.Prompt + pair.First + pair.Second),
+        JudgeQuestion.Ask ask => tokens(ask.Prompt),
         _ => 0,
     };
 

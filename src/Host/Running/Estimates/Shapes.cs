@@ -79,9 +79,10 @@ internal sealed class Shapes(Planned planned)
         return new TextShape(count, options.MaxLength, options.MaxLength);
     }
 
-    // How many rows a manifest takes, which is all that it says of files that are not there.
-    private static long? Announced(JsonNode dataset) =>
+    // How many rows a manifest takes, which is all that it says of files that are not there; or that a job makes of what is there.
+    private long? Announced(JsonNode dataset) =>
         dataset["take"] is { } take ? (long)take
+        : dataset["made"] is { } made ? Made(Options(jobs[(string)made["job"]!])["dataset"]!.AsObject()) is { Rows: > 0 and var rows } ? rows : null
         : dataset["mixture"] is JsonArray { Count: > 0 } members && members.Select(member => Announced(member!["dataset"]!)).ToList() is var parts && parts.TrueForAll(part => part is not null) ? parts.Sum()
         : null;
 
@@ -95,6 +96,17 @@ internal sealed class Shapes(Planned planned)
         var info = Context(evaluation).Create<IBenchmark>(evaluation["benchmark"]!).Info;
         var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens));
         return count.Of((Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!), LookAt);
+    });
+
+    /// <summary>What a job asks to make a data set; null where that cannot be known yet.</summary>
+    internal MadeData? Made(JsonObject dataset) => Once($"made {dataset.ToJsonString()}", () =>
+    {
+        var count = new DataCount(definition =>
+        {
+            var (tokenizer, template) = Text(definition);
+            return (tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(definition)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: null));
+        }, LookAt);
+        return count.Of((Context(dataset) with { OtherModels = count, OtherJudges = count }).Open(new DatasetReference(dataset)));
     });
 
     /// <summary>Whether a judge is asked over the network: it has neither a folder nor a job's model.</summary>

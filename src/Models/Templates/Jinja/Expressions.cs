@@ -146,7 +146,7 @@ internal sealed class Concatenation(Expression[] parts, int line) : Expression(l
 
 internal sealed class Attribute(Expression owner, string name, int line) : Expression(line, owner)
 {
-    protected override object? Compute(Scope scope) => Members.Attribute(scope.Run, owner.Evaluate(scope), name);
+    protected override object? Compute(Scope scope) => Members.Attribute(owner.Evaluate(scope), name);
 }
 
 internal sealed class Item(Expression owner, Expression key, int line) : Expression(line, owner, key)
@@ -155,7 +155,7 @@ internal sealed class Item(Expression owner, Expression key, int line) : Express
     {
         object? value = owner.Evaluate(scope);
         object? at = key.Evaluate(scope);
-        if (at is not Slice) return Members.Item(scope.Run, value, at);
+        if (at is not Slice) return Members.Item(value, at);
         if (value is Undefined undefined) throw undefined.Fault();
         return PyOperators.TryItem(value, at, out object? slice) ? slice
             : throw Fault.Type(

@@ -7,7 +7,7 @@ internal static class Filters
     private static readonly NativeTable Table = new()
     {
         { "abs", "", (_, a) => PyNumber.Absolute(NumberFilters.Number(a.Self)) },
-        { "attr", "name", (run, a) => Members.OnlyAttribute(run, a.Self, Py.Str(a[0])) },
+        { "attr", "name", (_, a) => Members.OnlyAttribute(a.Self, Py.Str(a[0])) },
         { "batch", "linecount fill_with?", (_, a) => SequenceFilters.Batch(a) },
         { "capitalize", "", (_, a) => TextFilters.Keep(a.Self, PyChars.Capitalize) },
         { "center", "width?", (_, a) => TextFilters.Center(a) },

@@ -15,25 +15,25 @@ internal static class Members
         ["__class__", "__dict__", "__doc__", "__eq__", "__hash__", "__init__", "__iter__", "__len__", "__module__", "__str__"];
 
     /// <summary>owner.name.</summary>
-    public static object? Attribute(Run run, object? owner, string name)
+    public static object? Attribute(object? owner, string name)
     {
-        if (TryAttribute(run, owner, name, out object? value)) return value;
+        if (TryAttribute(owner, name, out object? value)) return value;
         return PyOperators.TryItem(owner, name, out value) ? value : Undefined.Member(owner, name);
     }
 
     /// <summary>owner[key].</summary>
-    public static object? Item(Run run, object? owner, object? key)
+    public static object? Item(object? owner, object? key)
     {
         if (owner is Undefined undefined) throw undefined.Fault();
         if (PyOperators.TryItem(owner, key, out object? value)) return value;
-        return key is string name && TryAttribute(run, owner, name, out value) ? value : Undefined.Member(owner, key);
+        return key is string name && TryAttribute(owner, name, out value) ? value : Undefined.Member(owner, key);
     }
 
     /// <summary>An attribute alone, without looking among the keys: the filter attr.</summary>
-    public static object? OnlyAttribute(Run run, object? owner, string name) =>
-        TryAttribute(run, owner, name, out object? value) ? value : Undefined.Member(owner, name);
+    public static object? OnlyAttribute(object? owner, string name) =>
+        TryAttribute(owner, name, out object? value) ? value : Undefined.Member(owner, name);
 
-    private static bool TryAttribute(Run run, object? owner, string name, out object? value)
+    private static bool TryAttribute(object? owner, string name, out object? value)
     {
         if (owner is Undefined undefined && !OfEveryObject.Contains(name)) throw undefined.Fault();
         if (name.StartsWith("__", StringComparison.Ordinal) && name.EndsWith("__", StringComparison.Ordinal))

@@ -111,14 +111,14 @@ internal static class PyFormat
     }
 
     /// <summary>format.format(*positional, **named).</summary>
-    public static string Braces(Run run, string format, IReadOnlyList<object?> positional, PyDict named)
+    public static string Braces(string format, IReadOnlyList<object?> positional, PyDict named)
     {
         int automatic = 0;
-        return Braces(run, format, positional, named, ref automatic, 2);
+        return Braces(format, positional, named, ref automatic, 2);
     }
 
     private static string Braces(
-        Run run, string format, IReadOnlyList<object?> positional, PyDict named, ref int automatic, int depth)
+        string format, IReadOnlyList<object?> positional, PyDict named, ref int automatic, int depth)
     {
         if (depth < 0) throw Fault.Value("Max string recursion exceeded");
         var text = new StringBuilder();
@@ -141,7 +141,7 @@ internal static class PyFormat
             else
             {
                 int end = FieldEnd(format, i + 1);
-                text.Append(Field(run, format[(i + 1)..end], positional, named, ref automatic, depth));
+                text.Append(Field(format[(i + 1)..end], positional, named, ref automatic, depth));
                 i = end;
             }
         }
@@ -164,14 +164,14 @@ internal static class PyFormat
     }
 
     private static string Field(
-        Run run, string field, IReadOnlyList<object?> positional, PyDict named, ref int automatic, int depth)
+        string field, IReadOnlyList<object?> positional, PyDict named, ref int automatic, int depth)
     {
         int bracket = field.IndexOf('[');
         int end = field.AsSpan().IndexOfAny('!', ':');
         if (bracket >= 0 && bracket < end) end = field.IndexOf(']', bracket) is int close && close >= 0
             ? IndexAfter(field, close) : field.Length;
         if (end < 0) end = field.Length;
-        object? value = Lookup(run, field[..end], positional, named, ref automatic);
+        object? value = Lookup(field[..end], positional, named, ref automatic);
         if (end < field.Length && field[end] == '!')
         {
             if (end + 1 >= field.Length) throw Fault.Value("end of string while looking for conversion specifier");
@@ -185,7 +185,7 @@ internal static class PyFormat
             if (end < field.Length && field[end] != ':') throw Fault.Value("expected ':' after conversion specifier");
         }
 
-        string spec = end < field.Length ? Braces(run, field[(end + 1)..], positional, named, ref automatic, depth - 1) : "";
+        string spec = end < field.Length ? Braces(field[(end + 1)..], positional, named, ref automatic, depth - 1) : "";
         return FormatSpec.Parse(spec, value).Format(value);
     }
 
@@ -196,7 +196,7 @@ internal static class PyFormat
     }
 
     /// <summary>name.attribute[item]: the first part from the arguments, the rest through the sandbox.</summary>
-    private static object? Lookup(Run run, string path, IReadOnlyList<object?> positional, PyDict named, ref int automatic)
+    private static object? Lookup(string path, IReadOnlyList<object?> positional, PyDict named, ref int automatic)
     {
         int end = path.AsSpan().IndexOfAny('.', '[');
         string first = end < 0 ? path : path[..end];
@@ -223,8 +223,8 @@ internal static class PyFormat
             if (close < 0 || close == i + 1) throw Fault.Value("Empty attribute in format string");
             string name = path[(i + 1)..close];
             value = item
-                ? Members.Item(run, value, name.All(char.IsAsciiDigit) ? (long)FormatSpec.Count(name) : name)
-                : Members.Attribute(run, value, name);
+                ? Members.Item(value, name.All(char.IsAsciiDigit) ? (long)FormatSpec.Count(name) : name)
+                : Members.Attribute(value, name);
             i = item ? close + 1 : close;
         }
 

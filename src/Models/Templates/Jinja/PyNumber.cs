@@ -189,7 +189,7 @@ internal static class PyNumber
         {
             (double p, double q) = (a as double? ?? 0, b as double? ?? 0);
             if (double.IsNaN(p) || double.IsNaN(q)) return null;
-            if (a is double && b is double) return p.CompareTo(q) is int c && p == q ? 0 : p < q ? -1 : 1;
+            if (a is double && b is double) return p == q ? 0 : p < q ? -1 : 1;
             double only = a is double ? p : q;
             BigInteger whole = Big(a is double ? b : a);
             int order = double.IsInfinity(only) ? (only > 0 ? 1 : -1) : CompareExactly(only, whole);

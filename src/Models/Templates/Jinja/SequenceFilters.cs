@@ -18,7 +18,7 @@ internal static class SequenceFilters
             foreach (object? part in parts)
             {
                 run.Meter.Step();
-                item = Members.Item(run, item, part);
+                item = Members.Item(item, part);
                 if (item is Undefined && whenUndefined is not null) item = whenUndefined;
             }
 

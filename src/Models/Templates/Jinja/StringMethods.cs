@@ -35,9 +35,9 @@ internal static class StringMethods
         { "rindex", "sub start? end?", (_, a) => Found(Search(a, last: true)) },
         { "count", "sub start? end?", (_, a) => Count(a) },
         { "join", "iterable", (_, a) => Like(a, Join(Self(a), a[0])) },
-        { "format", "*values **named", (run, a) => Like(a, PyFormat.Braces(run, Self(a), a.Rest, a.Named)) },
-        { "format_map", "mapping", (run, a) =>
-            Like(a, PyFormat.Braces(run, Self(a), [], a[0] as PyDict ?? throw Fault.Type("format_map() needs a mapping"))) },
+        { "format", "*values **named", (_, a) => Like(a, PyFormat.Braces(Self(a), a.Rest, a.Named)) },
+        { "format_map", "mapping", (_, a) =>
+            Like(a, PyFormat.Braces(Self(a), [], a[0] as PyDict ?? throw Fault.Type("format_map() needs a mapping"))) },
         { "isalpha", "", (_, a) => All(a, PyChars.IsAlpha) },
         { "isdigit", "", (_, a) => All(a, PyChars.IsDigit) },
         { "isdecimal", "", (_, a) => All(a, PyChars.IsDecimal) },

@@ -1,5 +1,6 @@
 // Reads JSON files of tokenizers with errors that name the file, the field and the reason.
 using System.Text.Json;
+using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Models.Text.Files;
 
@@ -37,7 +38,7 @@ internal readonly struct JsonField(string file, string path, JsonElement value, 
     {
         try
         {
-            var length = new FileInfo(file).Length;
+            var length = RegularFile.Length(file);
             if (length > limit)
                 throw new TokenizerException($"{file}: {length} bytes, more than the limit of {limit} for such a file");
             return File.ReadAllBytes(file);

@@ -176,7 +176,7 @@ internal sealed class RegexParser
     {
         while (_position < _source.Length)
         {
-            var (min, max) = (0, 0);
+            int min, max;
             var interval = false;
             switch (_source[_position])
             {

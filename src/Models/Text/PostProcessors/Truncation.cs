@@ -34,8 +34,8 @@ internal static class Truncation
     private static List<EncodedRow> LongestFirst(List<EncodedRow> rows, TruncationOptions options, int budget)
     {
         if (rows.Count == 1) return [Cut(rows[0], budget, options)];
-        var (shorter, longer) = (Math.Min(rows[0].Count, rows[1].Count), Math.Max(rows[0].Count, rows[1].Count));
-        longer = shorter > budget ? shorter : Math.Max(shorter, budget - shorter);
+        var shorter = Math.Min(rows[0].Count, rows[1].Count);
+        var longer = shorter > budget ? shorter : Math.Max(shorter, budget - shorter);
         if (shorter + longer > budget)
         {
             shorter = budget / 2;

@@ -1,21 +1,24 @@
-// A manifest's text: UTF-8, or what a byte order mark says. Bytes that are no text are a mistake with a place, never silently replaced.
+// The text of a manifest, a merge configuration, a file of claims: UTF-8, or what a byte order mark says. Bytes that are no text are a mistake with a place, never silently replaced.
 
 using System.Text;
+using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Host.Running;
 
-internal static class ManifestFile
+internal static class YamlFile
 {
     // The language's limit is 4 MiB; no more than this is read to tell that a file exceeds it.
     private const int Most = 20 * 1024 * 1024;
 
     private static readonly Encoding Strict = new UTF8Encoding(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    /// <summary>The text of a manifest.</summary>
+    /// <summary>The text of a file.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="next">What a user whose path leads to no file is told to do.</param>
     /// <exception cref="UserError">There is no such file, it cannot be read, or it holds no text.</exception>
-    internal static string Read(string path)
+    internal static string Read(string path, string next)
     {
-        if (!File.Exists(path)) throw new UserError(path, "is no file", "name a manifest, for instance experiments/quickstart.yaml");
+        if (!File.Exists(path)) throw new UserError(path, "is no file", next);
         var bytes = Bytes(path);
         try
         {
@@ -32,13 +35,13 @@ internal static class ManifestFile
     {
         try
         {
-            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            using var file = RegularFile.Open(path);
             var bytes = new byte[Most];
             return bytes[..file.ReadAtLeast(bytes, Most, throwOnEndOfStream: false)];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new UserError(path, $"cannot be read ({e.Message})", "make it readable for you", e);
+            throw new UserError(path, $"cannot be read ({e.Message})", "name a file that you may read", e);
         }
     }
 
