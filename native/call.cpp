@@ -186,7 +186,7 @@ c10::IValue box(const Operator& op, const Slot& slot, const pa_arg& a) {
         case Kind::Number: return number(op, slot, a);
         case Kind::Device:
             if (a.tag != PA_DEVICE) refuse(op, slot, a);
-            return c10::Device(static_cast<c10::DeviceType>(a.i), static_cast<c10::DeviceIndex>(a.count));
+            return device_of(a.i, a.count);
         case Kind::Generator:
             if (a.tag != PA_GENERATOR) refuse(op, slot, a);
             return *static_cast<at::Generator*>(a.p);

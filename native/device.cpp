@@ -29,8 +29,7 @@ namespace pa {
 namespace {
 
 at::Generator default_generator(int32_t device_type, int32_t device_index) {
-    c10::Device device(static_cast<c10::DeviceType>(device_type), static_cast<c10::DeviceIndex>(device_index));
-    return at::globalContext().defaultGenerator(device);
+    return at::globalContext().defaultGenerator(device_of(device_type, device_index));
 }
 
 int cuda_count() { return at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0; }

@@ -30,7 +30,7 @@ typedef enum {
     PA_DOUBLES = 7,    // p: double[count]
     PA_BOOLS = 8,      // p: uint8_t[count]
     PA_TENSORS = 9,    // p: handle[count]; null = undefined or None
-    PA_DEVICE = 10,    // i: c10::DeviceType, count: index or -1
+    PA_DEVICE = 10,    // i: c10::DeviceType of libtorch 2, count: index or -1
     PA_GENERATOR = 11, // p
     PA_DEFAULT = 12,   // the schema's default
 } pa_tag;
@@ -131,6 +131,7 @@ PA_API int pa_cuda_event_wait(void* event, int32_t device_index, int64_t id); //
 PA_API void pa_cuda_event_release(void* event);
 PA_API int pa_cuda_memory(int32_t device_index, int64_t* allocated, int64_t* peak, int64_t* reserved); // bytes
 PA_API int pa_cuda_memory_reset(int32_t device_index, int32_t peak, int32_t empty_cache);
+PA_API void pa_rehearsal_open(void); // before the first backward pass; the device is PrivateUse1, index 0
 PA_API int pa_threads_get(void);
 PA_API int pa_threads_set(int32_t threads);
 PA_API int pa_blas(char* text, int32_t capacity); // OpenBLAS' kernels ("SkylakeX"), or "" for another BLAS

@@ -36,7 +36,7 @@ int pa_tensor_info_get(void* handle, pa_tensor_info* info) {
         info->dims = static_cast<int32_t>(t.dim());
         info->numel = t.numel();
         info->dtype = static_cast<int32_t>(t.scalar_type());
-        info->device_type = static_cast<int32_t>(t.device().type());
+        info->device_type = number_of(t.device().type());
         info->device_index = t.device().index();
         info->requires_grad = t.requires_grad();
         info->is_leaf = t.is_leaf();

@@ -23,4 +23,13 @@ inline void* give(at::Tensor tensor) {
     return tensor.defined() ? tensor.unsafeReleaseTensorImpl() : nullptr;
 }
 
+// Kinds of device as libtorch 2 numbers them; PrivateUse1 alone was another number before.
+constexpr int32_t kPrivateUse1 = 20;
+
+inline int32_t number_of(c10::DeviceType type) { return type == c10::DeviceType::PrivateUse1 ? kPrivateUse1 : static_cast<int32_t>(type); }
+
+inline c10::Device device_of(int64_t type, int64_t index) {
+    return c10::Device(type == kPrivateUse1 ? c10::DeviceType::PrivateUse1 : static_cast<c10::DeviceType>(type), static_cast<c10::DeviceIndex>(index));
+}
+
 }  // namespace pa

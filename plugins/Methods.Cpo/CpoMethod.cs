@@ -63,19 +63,8 @@ internal sealed class CpoMethod(CpoOptions options) : IAlignmentMethod
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var (chosen, rejected) = (Sequences.First(rewards) * options.Beta, Sequences.Second(rewards) * options.Beta);
-        var logits = answers.Sum(batch.Statistics["mean_logit"]);
-        return new Dictionary<string, double>
-        {
-            ["rewards/chosen"] = chosen.mean().item<double>(),
-            ["rewards/rejected"] = rejected.mean().item<double>(),
-            ["rewards/accuracies"] = chosen.gt(rejected).to(torch.float64).mean().item<double>(),
-            ["rewards/margins"] = (chosen - rejected).mean().item<double>(),
-            ["logps/chosen"] = Sequences.First(logps).mean().item<double>(),
-            ["logps/rejected"] = Sequences.Second(logps).mean().item<double>(),
-            ["logits/chosen"] = (Sequences.First(logits).sum() / Sequences.First(answers.Tokens).sum()).item<double>(),
-            ["logits/rejected"] = (Sequences.Second(logits).sum() / Sequences.Second(answers.Tokens).sum()).item<double>(),
-            ["nll_loss"] = nll?.item<double>() ?? 0,
-        };
+        var metrics = PairMetrics.Of(Sequences.First(rewards) * options.Beta, Sequences.Second(rewards) * options.Beta, Sequences.First(logps), Sequences.Second(logps), answers, batch.Statistics["mean_logit"]);
+        metrics["nll_loss"] = nll?.item<double>() ?? 0;
+        return metrics;
     }
 }

@@ -56,22 +56,10 @@ internal sealed class DpoMethod : IAlignmentMethod
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var sequences = Sequences.Of(batch.Lengths, batch.Weights);
-        var (chosenTokens, rejectedTokens) = (Sequences.First(sequences.Tokens).sum(), Sequences.Second(sequences.Tokens).sum());
-        double TokenMean(string statistic, Func<Tensor, Tensor> half, Tensor tokens) => (half(sequences.Sum(batch.Statistics[statistic])).sum() / tokens).item<double>();
-        var (chosen, rejected) = (pairs.Chosen.Ratios * options.Beta, pairs.Rejected.Ratios * options.Beta);
-        return new Dictionary<string, double>
-        {
-            ["entropy"] = sequences.TokenMean(batch.Statistics["entropy"]).item<double>(),
-            ["logits/chosen"] = TokenMean("mean_logit", Sequences.First, chosenTokens),
-            ["logits/rejected"] = TokenMean("mean_logit", Sequences.Second, rejectedTokens),
-            ["mean_token_accuracy"] = TokenMean("argmax_hit", Sequences.First, chosenTokens),
-            ["rewards/chosen"] = chosen.mean().item<double>(),
-            ["rewards/rejected"] = rejected.mean().item<double>(),
-            ["rewards/accuracies"] = chosen.gt(rejected).to(torch.float64).mean().item<double>(),
-            ["rewards/margins"] = (chosen - rejected).mean().item<double>(),
-            ["logps/chosen"] = pairs.Chosen.LogProbs.mean().item<double>(),
-            ["logps/rejected"] = pairs.Rejected.LogProbs.mean().item<double>(),
-        };
+        var answers = Sequences.Of(batch.Lengths, batch.Weights);
+        var metrics = PairMetrics.Of(pairs.Chosen.Ratios * options.Beta, pairs.Rejected.Ratios * options.Beta, pairs.Chosen.LogProbs, pairs.Rejected.LogProbs, answers, batch.Statistics["mean_logit"]);
+        metrics["entropy"] = answers.TokenMean(batch.Statistics["entropy"]).item<double>();
+        metrics["mean_token_accuracy"] = (Sequences.First(answers.Sum(batch.Statistics["argmax_hit"])).sum() / Sequences.First(answers.Tokens).sum()).item<double>();
+        return metrics;
     }
 }

@@ -56,22 +56,11 @@ internal sealed class OrpoMethod(OrpoOptions options) : IAlignmentMethod
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        var (chosen, rejected) = (parts.Chosen * options.Beta, parts.Rejected * options.Beta);
-        var logits = answers.Sum(batch.Statistics["mean_logit"]);
-        return new Dictionary<string, double>
-        {
-            ["rewards/chosen"] = chosen.mean().item<double>(),
-            ["rewards/rejected"] = rejected.mean().item<double>(),
-            ["rewards/accuracies"] = chosen.gt(rejected).to(torch.float64).mean().item<double>(),
-            ["rewards/margins"] = (chosen - rejected).mean().item<double>(),
-            ["logps/chosen"] = parts.Chosen.mean().item<double>(),
-            ["logps/rejected"] = parts.Rejected.mean().item<double>(),
-            ["logits/chosen"] = (Sequences.First(logits).sum() / Sequences.First(answers.Tokens).sum()).item<double>(),
-            ["logits/rejected"] = (Sequences.Second(logits).sum() / Sequences.Second(answers.Tokens).sum()).item<double>(),
-            ["nll_loss"] = parts.Nll.item<double>(),
-            ["log_odds_ratio"] = -parts.Ratio.item<double>(),
-            ["log_odds_chosen"] = parts.Odds.mean().item<double>(),
-        };
+        var metrics = PairMetrics.Of(parts.Chosen * options.Beta, parts.Rejected * options.Beta, parts.Chosen, parts.Rejected, answers, batch.Statistics["mean_logit"]);
+        metrics["nll_loss"] = parts.Nll.item<double>();
+        metrics["log_odds_ratio"] = -parts.Ratio.item<double>();
+        metrics["log_odds_chosen"] = parts.Odds.mean().item<double>();
+        return metrics;
     }
 
     // The chosen sequence is predicted from its first token on: the recorded length says how much of it, at the end, is the answer.

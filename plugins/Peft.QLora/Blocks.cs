@@ -1,5 +1,6 @@
 // The kernels over tensors: where they lie decides which kernel runs. Everything is contiguous.
 
+using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Peft.QLora;
@@ -19,7 +20,13 @@ internal enum KernelPlace
 
 internal static unsafe class Blocks
 {
-    internal static KernelPlace PlaceOf(torch.Device device) => device.type == DeviceType.CUDA ? KernelPlace.Cuda : KernelPlace.Processor;
+    // On the device to rehearse on, whose memory is the processor's, the CUDA kernels' bodies run.
+    internal static KernelPlace PlaceOf(torch.Device device) => device.type switch
+    {
+        DeviceType.CUDA => Native.pq_has_cuda() == 1 ? KernelPlace.Cuda : throw new UserErrorException($"The 4-bit kernels of plugin peft.qlora were built without CUDA, and the model is to be on {device}. Install the CUDA toolkit and build again (docs/qlora.md), or give --device cpu."),
+        DeviceType.PrivateUse1 => KernelPlace.Emulated,
+        _ => KernelPlace.Processor,
+    };
 
     /// <summary>Codes and factors of a matrix taken as one row of values.</summary>
     /// <param name="values">Contiguous; float32, bfloat16 or float16.</param>

@@ -23,6 +23,7 @@ internal sealed class FourBitMatrix : QuantizedMatrix
     internal FourBitMatrix(long outputs, long inputs, string type, torch.ScalarType storedType, int blocksize, Tensor packed, Tensor absmax, Tensor code, NestedFactors? nested)
         : base(outputs, inputs)
     {
+        _ = Blocks.PlaceOf(packed.device); // without kernels for the device it is refused here, not at the first product
         (Type, StoredType, Blocksize, Nested) = (type, storedType, blocksize, nested);
         (this.packed, this.absmax, this.code) = (packed.DetachFromDisposeScope(), absmax.DetachFromDisposeScope(), code.DetachFromDisposeScope());
         nested?.Map.DetachFromDisposeScope();

@@ -1,4 +1,5 @@
-// The native library (native/qlora.h): found under runtimes/ in the plugin's folder, whoever loaded the assembly.
+// The native library (native/qlora.h): in PEFTALIGN_NATIVE, where one was compiled for the machine at hand (with nvcc for its GPU), else
+// under runtimes/ in the plugin's folder, whoever loaded the assembly.
 
 using System.Runtime.InteropServices;
 
@@ -36,6 +37,7 @@ internal static unsafe partial class Native
 
     private static string File()
     {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_NATIVE") is { Length: > 0 } made && Path.Combine(made, $"lib{Library}.so") is var ours && System.IO.File.Exists(ours)) return ours;
         var folder = Path.GetDirectoryName(typeof(Native).Assembly.Location)!;
         var runtimes = Path.Combine(folder, "runtimes");
         var own = Path.Combine(runtimes, RuntimeInformation.RuntimeIdentifier, "native", $"lib{Library}.so");

@@ -25,12 +25,13 @@ public static class ModelFolder
     /// <param name="architectures">The known ones; null = those that are built in.</param>
     /// <param name="dtype">Of weights and arithmetic; sums within norms, softmax and products are float32 at least. Quantised matrices stay as they are.</param>
     /// <param name="quantization">Quantises the linear layers as they are read; null = as the folder has them.</param>
+    /// <param name="device">Where the weights go, tensor by tensor; null = the processor.</param>
     /// <exception cref="UserErrorException">A file is missing or wrong, or weights and configuration do not fit.</exception>
-    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32, IQuantization? quantization = null)
+    public static DecoderModel Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32, IQuantization? quantization = null, torch.Device? device = null)
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
         var config = ModelConfig.Open(folder);
-        return Decoder(folder, known.Describe(config), warn, dtype, Reader(known, config, ref quantization), quantization);
+        return Decoder(folder, known.Describe(config), warn, dtype, Reader(known, config, ref quantization), quantization, device);
     }
 
     // A folder that is quantised as asked stays as it is, under the options that do not change it (the type of products).
@@ -51,11 +52,12 @@ public static class ModelFolder
     /// <param name="dtype">Of weights and arithmetic; null = each keeps its own, over the mapped file.</param>
     /// <param name="reads">Reads the folder's quantised matrices; null where it has none.</param>
     /// <param name="makes">Quantises linear layers; null = none is.</param>
-    internal static DecoderModel Decoder(string folder, DecoderSpec spec, Action<string>? warn, torch.ScalarType? dtype, IQuantization? reads = null, IQuantization? makes = null)
+    /// <param name="device">Where the weights go; null = the processor.</param>
+    internal static DecoderModel Decoder(string folder, DecoderSpec spec, Action<string>? warn, torch.ScalarType? dtype, IQuantization? reads = null, IQuantization? makes = null, torch.Device? device = null)
     {
         using var checkpoint = CheckpointFolder.Open(folder);
         var names = StoredNames.Of(spec, checkpoint);
-        var stored = new QuantizedWeights(checkpoint, names, reads);
+        var stored = new QuantizedWeights(checkpoint, names, reads, device);
         checkpoint.Require(spec.Weights().Where(w => !stored.Holds(w)).ToDictionary(w => names.Of(w.Name), w => w.Shape), name => names.IsIgnored(name) || stored.IsPart(name));
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
         using var scope = torch.NewDisposeScope();
@@ -64,17 +66,24 @@ public static class ModelFolder
         {
             using var inner = torch.NewDisposeScope(); // of a matrix that is quantised nothing else stays
             if (stored.Read(weight) is { } read) quantized.Add(weight.Name, read);
-            else if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantize(weight.Name, Outward(weight, checkpoint.Tensor(names.Of(weight.Name)))));
-            else weights.Add(weight.Name, (dtype is { } type ? checkpoint.Tensor(names.Of(weight.Name)).to(type) : checkpoint.Tensor(names.Of(weight.Name))).DetachFromDisposeScope());
+            else if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantize(weight.Name, Outward(weight, Placed(checkpoint.Tensor(names.Of(weight.Name)), device))));
+            else weights.Add(weight.Name, Placed(checkpoint.Tensor(names.Of(weight.Name)), device, dtype).DetachFromDisposeScope());
         }
-        return new DecoderModel(spec, weights, quantized) { Unquantized = makes is null ? null : name => Unquantized(folder, spec, name) };
+        return new DecoderModel(spec, weights, quantized) { Unquantized = makes is null ? null : name => Unquantized(folder, spec, name, device) };
     }
 
-    private static Tensor? Unquantized(string folder, DecoderSpec spec, string name)
+    // Carried in its stored type, which is seldom the wider one, and converted where it arrives: the host never holds a second copy.
+    private static Tensor Placed(Tensor stored, torch.Device? device, torch.ScalarType? dtype = null)
+    {
+        var there = device is null ? stored : stored.to(device);
+        return dtype is { } type ? there.to(type) : there;
+    }
+
+    private static Tensor? Unquantized(string folder, DecoderSpec spec, string name, torch.Device? device)
     {
         using var checkpoint = CheckpointFolder.Open(folder);
         var (weight, stored) = (spec.Weights().First(w => w.Name == name), StoredNames.Of(spec, checkpoint).Of(name));
-        return checkpoint.Contains(stored) ? Outward(weight, checkpoint.Tensor(stored)).to(torch.float32).clone() : null;
+        return checkpoint.Contains(stored) ? Outward(weight, Placed(checkpoint.Tensor(stored), device)).to(torch.float32).clone() : null;
     }
 
     internal static string ModuleOf(WeightSpec weight) => weight.Name[..^".weight".Length];
@@ -83,7 +92,7 @@ public static class ModelFolder
     internal static Tensor Outward(WeightSpec weight, Tensor matrix) => weight.Transposed ? matrix.t().contiguous() : matrix;
 
     /// <summary>Reads tensors, after all shapes were compared; they outlive the current dispose scope.</summary>
-    internal static Dictionary<string, Tensor> Read(string folder, IEnumerable<(string Name, long[] Shape)> wanted, Func<CheckpointFolder, StoredNames> namesOf, Action<string>? warn, torch.ScalarType dtype)
+    internal static Dictionary<string, Tensor> Read(string folder, IEnumerable<(string Name, long[] Shape)> wanted, Func<CheckpointFolder, StoredNames> namesOf, Action<string>? warn, torch.ScalarType dtype, torch.Device? device = null)
     {
         var weights = wanted.ToList();
         using var checkpoint = CheckpointFolder.Open(folder);
@@ -91,7 +100,7 @@ public static class ModelFolder
         checkpoint.Require(weights.ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
         using var scope = torch.NewDisposeScope();
-        return weights.ToDictionary(w => w.Name, w => checkpoint.Tensor(names.Of(w.Name)).to(dtype).DetachFromDisposeScope());
+        return weights.ToDictionary(w => w.Name, w => Placed(checkpoint.Tensor(names.Of(w.Name)), device, dtype).DetachFromDisposeScope());
     }
 
     /// <summary>

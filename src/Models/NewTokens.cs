@@ -80,7 +80,7 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
         var mean = rows.mean([0]); // (d)
         var grown = torch.cat([rows, mean.unsqueeze(0).expand(Vocabulary - rows.size(0), -1)]).contiguous();
         foreach (var (text, id) in Ids)
-            grown.select(0, id).copy_(mean + new CounterStream(seed, "new_token", $"{name}/{text}").Normal([rows.size(1)], 0, 0.02).to(rows.dtype));
+            grown.select(0, id).copy_(mean + new CounterStream(seed, "new_token", $"{name}/{text}").Normal([rows.size(1)], 0, 0.02).to(rows.dtype, rows.device));
         return grown.DetachFromDisposeScope();
     }
 

@@ -10,6 +10,9 @@ public enum DeviceType
 
     /// <summary>An NVIDIA GPU.</summary>
     CUDA = 1,
+
+    /// <summary>libtorch's place for a further kind; here the one of <see cref="Extras.Rehearsal"/>.</summary>
+    PrivateUse1 = 20,
 }
 
 public static partial class torch
@@ -112,11 +115,13 @@ public static partial class torch
     /// <summary>A kind of device and an index; -1 stands for none.</summary>
     public sealed class Device : IEquatable<Device>
     {
-        /// <summary>A device from its kind and index; CUDA without an index is the first GPU.</summary>
+        private const string RehearsalName = "privateuseone"; // libtorch's
+
+        /// <summary>A device from its kind and index; without an index it is the first of its kind.</summary>
         public Device(DeviceType type, int index = -1)
         {
             this.type = type;
-            this.index = type == DeviceType.CUDA && index < 0 ? 0 : index;
+            this.index = type != DeviceType.CPU && index < 0 ? 0 : index;
         }
 
         /// <summary>A device from "cpu", "cuda" (the first GPU) or "cuda:N".</summary>
@@ -129,9 +134,10 @@ public static partial class torch
             {
                 "cpu" => DeviceType.CPU,
                 "cuda" => DeviceType.CUDA,
+                RehearsalName => DeviceType.PrivateUse1,
                 _ => throw new ArgumentException($"device '{text}' is not known; use cpu, cuda or cuda:N"),
             };
-            index = type == DeviceType.CUDA ? 0 : -1;
+            index = type == DeviceType.CPU ? -1 : 0;
             if (number.Length > 0 && (!int.TryParse(number, out var parsed) || parsed < 0))
                 throw new ArgumentException($"device '{text}' has no valid index; use cpu, cuda or cuda:N");
             if (number.Length > 0) index = int.Parse(number);
@@ -153,7 +159,7 @@ public static partial class torch
         public override int GetHashCode() => HashCode.Combine(type, type == DeviceType.CPU ? 0 : index);
 
         /// <summary>"cpu" or "cuda:N".</summary>
-        public override string ToString() => type == DeviceType.CPU ? "cpu" : $"cuda:{index}";
+        public override string ToString() => type == DeviceType.CPU ? "cpu" : $"{(type == DeviceType.CUDA ? "cuda" : RehearsalName)}:{index}";
 
         /// <summary>A device from "cpu", "cuda" (the first GPU) or "cuda:N".</summary>
         /// <exception cref="ArgumentException">The text is none of these.</exception>

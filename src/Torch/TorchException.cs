@@ -37,7 +37,11 @@ public sealed class TorchIndexException(string operatorName, string arguments, s
 public sealed class TorchNotImplementedException(string operatorName, string arguments, string cause) : TorchException(operatorName, arguments, cause);
 
 /// <summary>Memory ran out, also after a collection and a second try.</summary>
-public sealed class TorchOutOfMemoryException(string operatorName, string arguments, string cause) : TorchException(operatorName, arguments, cause);
+public sealed class TorchOutOfMemoryException(string operatorName, string arguments, string cause) : TorchException(operatorName, arguments, cause)
+{
+    /// <summary>Whether it was a GPU's.</summary>
+    public bool IsOnGpu => Cause.Contains("CUDA", StringComparison.Ordinal);
+}
 
 /// <summary>A tensor was used after it was disposed (by Dispose or by the end of its dispose scope).</summary>
 public sealed class DisposedTensorException(string operatorName, string arguments, string cause) : TorchException(operatorName, arguments, cause);

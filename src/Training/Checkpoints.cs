@@ -14,8 +14,9 @@ namespace PeftAlign.Training;
 /// <param name="keep">How many of the latest stay, beside those that last.</param>
 /// <param name="lasting">Steps whose checkpoints are not pruned.</param>
 /// <param name="method">The method's state; empty where it has none.</param>
+/// <param name="device">Where it is trained.</param>
 /// <param name="inexact">Whether one of another machine may be gone on from.</param>
-internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> lasting, IReadOnlyDictionary<string, Tensor> method, bool inexact = false)
+internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> lasting, IReadOnlyDictionary<string, Tensor> method, torch.Device device, bool inexact = false)
 {
     private const string Parameters = "trainable.safetensors";
     private const string Optimizer = "optimizer.safetensors";
@@ -110,8 +111,8 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
         }
     }
 
-    // Another libtorch or other matrix kernels give other bits.
-    private static string Machine => $"libtorch {LibTorch.Version}, {(LibTorch.BlasKernels is { Length: > 0 } kernels ? kernels : "built-in")} kernels, {torch.get_num_threads()} threads";
+    // Another libtorch, other matrix kernels or another kind of device give other bits.
+    private string Machine => $"libtorch {LibTorch.Version}, {(LibTorch.BlasKernels is { Length: > 0 } kernels ? kernels : "built-in")} kernels{(Products.Kernels == "libtorch" ? "" : ", own products")}, {torch.get_num_threads()} threads{(device.type == DeviceType.CPU ? "" : $", {device.type}")}";
 
     private UserErrorException Misfit(string path, string reason, Exception? inner = null) =>
         new($"The checkpoint {path} does not fit this run: {reason}. Delete {folder} to train from the start, or restore the options that it was made with.", inner);

@@ -97,8 +97,9 @@ public sealed record TrainingOptions
     /// <summary>From the training section of a plan's options.</summary>
     /// <param name="training">Canonical JSON, checked by the experiment language.</param>
     /// <param name="seed">The job's seed.</param>
+    /// <param name="dtype">What to compute in where they do not say it.</param>
     /// <exception cref="NotBuiltException">An option that the trainer lacks has another value than its default.</exception>
-    public static TrainingOptions Of(JsonObject training, long seed)
+    public static TrainingOptions Of(JsonObject training, long seed, torch.ScalarType dtype = torch.ScalarType.Float32)
     {
         var given = training.Where(o => o.Value is not null).ToDictionary(o => o.Key, o => o.Value!);
         T Take<T>(string name, T standard) => given.Remove(name, out var value) ? value.GetValue<T>() : standard;
@@ -131,7 +132,7 @@ public sealed record TrainingOptions
             InitAdapter = given.Remove("init_adapter", out var adapter) ? adapter.GetValue<string>() : null,
             GradientCheckpointing = Take("gradient_checkpointing", standard.GradientCheckpointing),
             SaveEvery = Take("save_every", standard.SaveEvery),
-            Dtype = DtypeOf(given),
+            Dtype = DtypeOf(given, dtype),
             EvalEvery = Take("eval_every", standard.EvalEvery),
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
@@ -153,9 +154,10 @@ public sealed record TrainingOptions
         ? optimizer
         : throw new NotBuiltException($"The option optimizer = {optimizer} is none of adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, sgd and rmsprop.");
 
-    private static torch.ScalarType DtypeOf(Dictionary<string, JsonNode> given) => (given.Remove("dtype", out var type) ? (string?)type : null) switch
+    private static torch.ScalarType DtypeOf(Dictionary<string, JsonNode> given, torch.ScalarType standard) => (given.Remove("dtype", out var type) ? (string?)type : null) switch
     {
-        null or "float32" => torch.ScalarType.Float32,
+        null => standard,
+        "float32" => torch.ScalarType.Float32,
         "bfloat16" => torch.ScalarType.BFloat16,
         var other => throw new NotBuiltException($"dtype = {other}: small gradients vanish in it, and the loss is not scaled; take bfloat16 or float32."),
     };

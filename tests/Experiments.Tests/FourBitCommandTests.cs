@@ -16,6 +16,9 @@ public sealed class FourBitCommandTests
 
     private string Decoded => user.File("decoded");
 
+    // A training that two tests ask.
+    private string OverFour => user.File("over-four");
+
     [OneTimeSetUp]
     public void Quantise()
     {
@@ -29,6 +32,7 @@ public sealed class FourBitCommandTests
         Assert.That(made.Err, Does.Contain("35 matrices are decoded from 4 bits; nothing is quantised again"));
         Assert.That(Peftalign.Json(Path.Combine(Decoded, "config.json"))["quantization_config"], Is.Null);
         Assert.That(Peftalign.Json(Path.Combine(Four, "config.json"))["quantization_config"], Is.Not.Null);
+        Train(Path.GetFileName(OverFour), Four, "lora --rank 4");
     }
 
     [OneTimeTearDown]
@@ -50,11 +54,13 @@ public sealed class FourBitCommandTests
         foreach (var (ours, expected) in perplexities[0].Zip(perplexities[1])) Assert.That(ours, Is.EqualTo(expected).Within(0.01).Percent);
     }
 
+    // DoRA and virtual tokens over 4 bits have golden numbers in QLora.Tests.
     [TestCase("lora --rank 4 --dropout 0.1")]
     [TestCase("lora --rank 4 --use-dora")]
     [TestCase("prompt --num-virtual-tokens 4")]
     public void An_adapter_over_a_folder_learns_what_it_learns_over_the_decoded_matrices(string adapter)
     {
+        if (!adapter.Contains("dropout", StringComparison.Ordinal) && Environment.GetEnvironmentVariable("PEFTALIGN_SLOW") != "1") Assert.Ignore("slow: PEFTALIGN_SLOW=1 or ./test --slow runs it");
         var name = adapter.Split(' ')[^1].Trim('-');
         var losses = AtOnce([("four-", Four), ("decoded-", Decoded)], run => Losses(Train(run.Item1 + name, run.Item2, adapter)));
         Near(losses[0], losses[1], 2e-3);
@@ -83,7 +89,7 @@ public sealed class FourBitCommandTests
     [Test]
     public void An_adapter_is_merged_into_decoded_matrices_in_the_type_that_is_asked_for()
     {
-        var adapter = Path.Combine(Train("merged", Four, "lora --rank 4"), "adapter");
+        var adapter = Path.Combine(OverFour, "adapter");
         var (wide, narrow) = (user.File("wide"), user.File("narrow"));
         var said = Done("adapter", "merge", "--model", Four, "--adapter", adapter, "--out", wide, "--threads", "1");
         Assert.That(said.Err, Does.Contain("decoded from 4 bits").And.Contain("nothing is quantised again"));
@@ -101,10 +107,10 @@ public sealed class FourBitCommandTests
     [Test]
     public void Qlora_quantises_while_it_loads_and_loftq_starts_nearer_to_the_full_model()
     {
-        (string Name, string Model, string Adapter)[] runs = [("qlora", Full, "qlora --rank 4"), ("lora-over-four", Four, "lora --rank 4"), ("loftq", Full, "qlora --rank 16 --init loftq"), ("full", Full, "lora --rank 4")];
+        (string Name, string Model, string Adapter)[] runs = [("qlora", Full, "qlora --rank 4"), ("loftq", Full, "qlora --rank 16 --init loftq"), ("full", Full, "lora --rank 4")];
         var losses = AtOnce(runs, run => Losses(Train(run.Name, run.Model, run.Adapter)));
-        var (qlora, loftq, full) = (losses[0], losses[2], losses[3]);
-        Near(qlora, losses[1], 2e-3);
+        var (qlora, loftq, full) = (losses[0], losses[1], losses[2]);
+        Near(qlora, Losses(OverFour), 2e-3);
         Assert.That(Math.Abs(loftq[0] - full[0]), Is.LessThan(0.5 * Math.Abs(qlora[0] - full[0])), $"first losses: full {full[0]}, loftq {loftq[0]}, nf4 {qlora[0]}");
         var refused = Peftalign.Call(Call(user.File("refused"), Four, "lora --rank 4 --init loftq"));
         Assert.That(refused.Code, Is.EqualTo(2), refused.All);

@@ -61,6 +61,8 @@ public sealed partial class DocumentedRunTests
         ("generate --model OUT/model --adapter OUT/adapter --control good --prompt T", "generate --model {folder}/meet/model --adapter {folder}/meet/adapter --control good --prompt Once --max-new-tokens 2"),
         ("doctor", "test:ARealRunReportsTheLibtorchThatWasBuiltFor"),
         ("publish --out DIR", "test:A_published_folder_runs_with_an_empty_environment_and_gives_the_same_numbers"),
+        ("publish --without-libtorch --out DIR", "test:Without_libtorch_the_folder_carries_what_compiles_the_native_part"),
+        ("bench-device", "@bench-device sft --shape tiny --batch 1 --steps 1 --device cpu --threads 1"),
         ("bench", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench [train|train-curves|growth|generate|score|load|merge|qlora|scaling|start-up]...", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench qlora", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),

@@ -52,7 +52,7 @@ public sealed partial class FromPagesTests
         File.WriteAllText(task, $"task: own\ndataset_path: json\ndataset_kwargs: {{ data_files: {{ test: {folder}/rows.jsonl }} }}\ntest_split: test\noutput_type: loglikelihood\ndoc_to_text: '{{{{q}}}}'\ndoc_to_target: '{{{{a}}}}'\nmetric_list: [{{ metric: acc }}]\n");
         string[] eval =
         [
-            "eval", "--model", model, "--adapter", adapter, "--dtype", "bfloat16", "--bos", "true", "--benchmarks", "own,bbh", "--task", task, "--data", Path.Combine(SmallAdapter.Root, "experiments", "tiny"), "--option", "bbh.tasks=boolean_expressions", "--option", "bbh.max_new_tokens=2",
+            "eval", "--model", model, "--adapter", adapter, "--device", "cpu", "--dtype", "bfloat16", "--bos", "true", "--benchmarks", "own,bbh", "--task", task, "--data", Path.Combine(SmallAdapter.Root, "experiments", "tiny"), "--option", "bbh.tasks=boolean_expressions", "--option", "bbh.max_new_tokens=2",
             "--shots", "0", "--limit", "2", "--chat", "--chat-template", "vicuna", "--bootstrap-iters", "10", "--out", Path.Combine(folder, "out"), "--threads", "1", "--plugins", Plugins,
         ];
         Run(eval);

@@ -83,7 +83,7 @@ public sealed partial class ReportTests
                 ["n-samples"] = new JsonObject { [benchmark] = new JsonObject { ["effective"] = 100 } },
                 ["higher_is_better"] = new JsonObject { [benchmark] = new JsonObject { ["acc"] = true } },
             };
-            string Row(int k, string answer) => $$$"""{"doc_id":"{{{k % 50}}}","doc":{"prompt":"<b>item</b> {{{k}}}"},"filter":"none","filtered_resps":{{{answer}}},"acc":{{{(k * 37 % 100 < yes ? 1 : 0)}}}}""";
+            string Row(int k, string answer) => $$$"""{"doc_id":"{{{k % 50}}}","doc":{"prompt":"<b>item</b> {{{k}}}"},"filter":"none","filtered_resps":{{{answer}}},"empty":0,"acc":{{{(k * 37 % 100 < yes ? 1 : 0)}}}}""";
             var rows = Enumerable.Range(0, 100);
             // The quiz is a group of two parts with ids of their own; the other one is judged, and its answers are texts.
             if (benchmark == "quiz")
@@ -94,6 +94,7 @@ public sealed partial class ReportTests
             }
             else
             {
+                results["results"]![benchmark]!["empty,none"] = 0.0;
                 results["configs"] = new JsonObject { [benchmark] = new JsonObject { ["annotator"] = "openai judge-1", ["baseline"] = "someone" } };
                 File.WriteAllLines(Path.Combine(folder, "jobs", id, $"samples_{benchmark}.jsonl"), rows.Select(k => Row(k, $"\"{kind} said {k}\"").Replace($"\"doc_id\":\"{k % 50}\"", $"\"doc_id\":\"{k}\"", StringComparison.Ordinal)));
                 File.WriteAllText(Path.Combine(folder, "jobs", id, "judging.json"), """[{"annotator":"judge-1","questions":100,"failures":3,"seconds":2.5,"requests":60,"from_cache":40,"retries":2,"prompt_tokens":1000,"completion_tokens":50,"price":0.125,"transcript":"judges","definition":"d"}]""");
@@ -129,6 +130,8 @@ public sealed partial class ReportTests
             Assert.That((double)quiz["value"]!, Is.EqualTo(0.72).Within(1e-9));
             Assert.That((int)quiz["seeds"]!, Is.EqualTo(3));
             Assert.That((string?)quiz["method"], Is.EqualTo("bootstrap over seeds and items"));
+            var empty = report["results"]!.AsArray().Single(r => (string?)r!["policy"] == "base/helpful/sft" && (string?)r["metric"] == "empty")!;
+            Assert.That(((double)empty["value"]!, empty["interval"]), Is.EqualTo((0.0, (JsonNode?)null)), "300 times the same is no interval of one point");
             var merge = report["merges"]!.AsArray().Single(m => (string?)m!["metric"] == "quiz acc")!;
             Assert.That((double)merge["against_mean"]!, Is.EqualTo(0.03).Within(1e-9));
             Assert.That((double)merge["against_best"]!, Is.EqualTo(-0.02).Within(1e-9));

@@ -35,7 +35,7 @@ internal static class Golden
     }
 
     /// <summary>The base that a golden adapter's configuration names.</summary>
-    internal static DecoderModel Base(AdapterFiles files) => ModelFolder.Load(Path(System.IO.Path.GetFileName((string)files.Config["base_model_name_or_path"]!)));
+    internal static DecoderModel Base(AdapterFiles files) => ModelFolder.Load(Path(System.IO.Path.GetFileName((string)files.Config["base_model_name_or_path"]!)), device: TestDevice.Here);
 
     /// <summary>The rows of PEFT's inputs without padding, and which of their tokens count.</summary>
     internal static List<(int[] Ids, float[] Asked)> Inputs()
@@ -72,6 +72,6 @@ internal static class Golden
     internal static double Worst(Tensor actual, Tensor expected)
     {
         Assert.That(actual.shape, Is.EqualTo(expected.shape));
-        return (actual.detach().to(torch.float64) - expected.detach().to(torch.float64)).abs().max().item<double>();
+        return (actual.detach().to(torch.float64, torch.CPU) - expected.detach().to(torch.float64, torch.CPU)).abs().max().item<double>();
     }
 }

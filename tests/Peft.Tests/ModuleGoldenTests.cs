@@ -78,7 +78,7 @@ public sealed class ModuleGoldenTests : ScopedTest
             return;
         }
         Assert.That(saved.Tensors.Keys, Is.EquivalentTo(files.Tensors.Keys));
-        foreach (var (name, tensor) in files.Tensors) Assert.That(saved.Tensors[name].equal(tensor), name);
+        foreach (var (name, tensor) in files.Tensors) Assert.That(saved.Tensors[name].cpu().equal(tensor), name);
         foreach (var (key, value) in saved.Config) Assert.That(Plain(value), Is.EqualTo(Plain(files.Config[key])), key);
     }
 

@@ -51,7 +51,7 @@ public sealed class PairTests : ScopedTest
     {
         var (model, a, _) = Load();
         var module = a.Keys.First();
-        var scale = new Scale(torch.full([32], 1.5), OfInputs: false);
+        var scale = new Scale(torch.full([32], 1.5, device: TestDevice.Here), OfInputs: false);
         ForwardMode One(Delta delta) => new() { Deltas = new Dictionary<string, Delta> { [module] = delta } };
         var mode = new ForwardMode
         {

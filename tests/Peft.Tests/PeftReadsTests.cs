@@ -72,7 +72,7 @@ public sealed class PeftReadsTests : ScopedTest
     // Logits of the adapter in memory, whose folder is written.
     private static List<Tensor> Written(string folder, string baseName, IPeftAdapter adapter)
     {
-        var model = ModelFolder.Load(Golden.Path(baseName));
+        var model = ModelFolder.Load(Golden.Path(baseName), device: TestDevice.Here);
         var outline = model.Outline(baseName);
         var sites = adapter.Attach(outline, 1);
         using (torch.no_grad())

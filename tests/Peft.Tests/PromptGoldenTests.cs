@@ -41,7 +41,7 @@ public sealed class PromptGoldenTests : ScopedTest
         var files = Golden.Adapter(Golden.Path("prefix-projection"));
         var model = Golden.Base(files);
         using var golden = Golden.Tensors("prefix-projection", "golden.safetensors");
-        Tensor Part(string name) => golden.Tensor("encoder." + name).clone();
+        Tensor Part(string name) => golden.Tensor("encoder." + name).clone().to(TestDevice.Here);
         var trained = new PrefixKV(Part("embedding.weight")) { Projection = new(Part("transform.0.weight"), Part("transform.0.bias"), Part("transform.2.weight"), Part("transform.2.bias")) };
         var sites = Trainable([new AdapterSite(model.Spec.Names.Embedding, trained)]);
         Assert.That(Golden.Worst(Prefixes.Flat((PrefixKV)sites[0].Delta), golden.Tensor("prompt_embeddings")), Is.LessThan(1e-6));
@@ -62,7 +62,7 @@ public sealed class PromptGoldenTests : ScopedTest
         var adapter = Registered.ReaderOf(files);
         var saved = adapter.Save(outline, adapter.Load(outline, files));
         Assert.That(saved.Tensors.Keys, Is.EquivalentTo(files.Tensors.Keys));
-        foreach (var (name, tensor) in files.Tensors) Assert.That(saved.Tensors[name].equal(tensor), name);
+        foreach (var (name, tensor) in files.Tensors) Assert.That(saved.Tensors[name].cpu().equal(tensor), name);
         foreach (var (key, value) in saved.Config) Assert.That(value?.ToJsonString() ?? "null", Is.EqualTo(files.Config[key]?.ToJsonString() ?? "null"), key);
     }
 
@@ -99,7 +99,7 @@ public sealed class PromptGoldenTests : ScopedTest
         var model = Golden.Base(Golden.Adapter(Golden.Path("prompt")));
         var rows = model.Weights["model.embed_tokens.weight"];
         foreach (var count in (int[])[3, 5, 7, 12])
-            Assert.That(rows.index_select(0, torch.tensor(PromptStart.Filled(ids, count))).equal(golden.Tensor($"text{count}")), $"text{count}");
+            Assert.That(rows.index_select(0, torch.tensor(PromptStart.Filled(ids, count), device: rows.device)).cpu().equal(golden.Tensor($"text{count}")), $"text{count}");
 
         Tensor New(PromptOptions options, ulong seed = 1) => ((VirtualTokens)Registered.Prompt(options).Attach(model.Outline("base"), seed).Single().Delta).Values;
         var random = New(new() { NumVirtualTokens = 200 });

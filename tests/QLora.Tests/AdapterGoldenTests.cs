@@ -24,7 +24,7 @@ public class AdapterGoldenTests
     public void Adapter_GivesPeftsLogitsAndGradients(string name)
     {
         using var scope = torch.NewDisposeScope();
-        var model = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-single"), architectures: ModelGoldenTests.Architectures);
+        var model = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-single"), architectures: ModelGoldenTests.Architectures, device: TestDevice.Here);
         var files = Adapter(Golden.Path("peft", name));
         using var golden = Golden.Tensors("peft", name, "golden.safetensors");
         var sites = Reader(files.Config).Load(model.Outline("base"), files);
@@ -51,7 +51,7 @@ public class AdapterGoldenTests
     public void Merge_IsPeftsInFloat32_BeforeItQuantisesAgain()
     {
         using var scope = torch.NewDisposeScope();
-        var model = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-single"), architectures: ModelGoldenTests.Architectures);
+        var model = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-single"), architectures: ModelGoldenTests.Architectures, device: TestDevice.Here);
         var files = Adapter(Golden.Path("peft", "lora-nf4"));
         using var golden = Golden.Tensors("peft", "lora-nf4", "golden.safetensors");
         var merged = AdapterMerge.Tensors(model, Lora(files.Config).Load(model.Outline("base"), files));
@@ -70,7 +70,7 @@ public class AdapterGoldenTests
         using var folder = new TemporaryFolder();
         var golden = Golden.Json("trajectories", name, "run.json");
         var settings = golden["settings"]!.AsObject();
-        var model = LibraryDecoder.Under(ModelFolder.Load(Golden.Path("trajectories", "base-model-nf4"), architectures: ModelGoldenTests.Architectures));
+        var model = LibraryDecoder.Under(ModelFolder.Load(Golden.Path("trajectories", "base-model-nf4"), architectures: ModelGoldenTests.Architectures, device: TestDevice.Here));
         var (start, end) = (Adapter(Golden.Path("trajectories", name, "adapter_init")), Adapter(Golden.Path("trajectories", name, "adapter_final")));
         var adapter = Lora(start.Config);
         var data = Golden.Path(["trajectories", .. ((string)golden["data"]!).Split('/')]);

@@ -23,7 +23,7 @@ internal static class Golden
     internal static double Worst(Tensor actual, Tensor expected)
     {
         Assert.That(actual.shape, Is.EqualTo(expected.shape));
-        return (actual.detach().to(torch.float64) - expected.detach().to(torch.float64)).abs().max().item<double>();
+        return (actual.detach().to(torch.float64, torch.CPU) - expected.detach().to(torch.float64, torch.CPU)).abs().max().item<double>();
     }
 }
 

@@ -55,7 +55,7 @@ public class LoftqTests
         using var golden = Golden.Tensors("peft", "inits", "golden.safetensors");
         var adapter = Adapter(6);
         var (facts, files) = LoftqFolder.Write(folder.Path, Golden.Path("peft", "base-llama"), "four", Single, [], ModelArchitectures.BuiltIn, adapter, iterations);
-        var (read, plain) = (ModelFolder.Load(folder.Path, architectures: ModelGoldenTests.Architectures), Base());
+        var (read, plain) = (ModelFolder.Load(folder.Path, architectures: ModelGoldenTests.Architectures, device: TestDevice.Here), Base());
         var sites = adapter.Load(read.Outline("four"), files);
         Assert.That(sites, Has.Count.EqualTo(4).And.Count.EqualTo(facts.Modules));
         foreach (var site in sites)
@@ -84,7 +84,7 @@ public class LoftqTests
         {
             var to = Path.Combine(folder.Path, $"four-{iterations}");
             var (facts, files) = LoftqFolder.Write(to, from, to, new FourBitQuantization(FourBitCode.Nf4, options), options.Skip, ModelArchitectures.BuiltIn, Adapter(8, rank: 8, targets: ["q_proj", "down_proj"]), iterations);
-            var model = ModelFolder.Load(to, architectures: ModelGoldenTests.Architectures);
+            var model = ModelFolder.Load(to, architectures: ModelGoldenTests.Architectures, device: TestDevice.Here);
             Assert.That(model.Quantized.Values.Select(m => m.StoredType), Is.All.EqualTo(torch.bfloat16));
             Assert.That(model.Weights.Keys.Count(k => k.EndsWith("v_proj.weight", StringComparison.Ordinal)), Is.EqualTo(2));
             Assert.That(files.Tensors.Values.Select(t => t.dtype), Is.All.EqualTo(torch.float32));
@@ -131,9 +131,9 @@ public class LoftqTests
     public void Start_NeedsTheFullWeights()
     {
         using var scope = torch.NewDisposeScope();
-        var four = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double"), architectures: ModelGoldenTests.Architectures);
+        var four = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double"), architectures: ModelGoldenTests.Architectures, device: TestDevice.Here);
         Assert.That(() => Adapter(6).Attach(four.Outline("four"), 1), Throws.TypeOf<UserErrorException>().With.Message.Contains("unquantised").And.Message.Contains("nf4"));
-        Assert.That(() => Adapter(6).Attach(ModelFolder.Load(Golden.Path("peft", "base-llama")).Outline("full"), 1), Throws.TypeOf<UserErrorException>().With.Message.Contains("unquantised"));
+        Assert.That(() => Adapter(6).Attach(ModelFolder.Load(Golden.Path("peft", "base-llama"), device: TestDevice.Here).Outline("full"), 1), Throws.TypeOf<UserErrorException>().With.Message.Contains("unquantised"));
     }
 
     [Test]
@@ -146,7 +146,7 @@ public class LoftqTests
 
     private static FourBitQuantization Single => new(FourBitCode.Nf4, new FourBitOptions { DoubleQuant = false });
 
-    private static DecoderModel Base() => ModelFolder.Load(Golden.Path("peft", "base-llama"), quantization: Single);
+    private static DecoderModel Base() => ModelFolder.Load(Golden.Path("peft", "base-llama"), quantization: Single, device: TestDevice.Here);
 
     private static IPeftAdapter Adapter(double alpha, int rank = 4, string[]? targets = null) =>
         PluginParts.Make<IPeftAdapter, LoraOptions>(new LoraPlugin(), "lora", new LoraOptions { Init = "loftq", Rank = rank, Alpha = alpha, Targets = [.. targets ?? Modules] });

@@ -59,12 +59,12 @@ public class ModelGoldenTests
         using var scope = torch.NewDisposeScope();
         var folder = Golden.Path("nf4", name);
         var warnings = new List<string>();
-        var model = ModelFolder.Load(folder, warnings.Add, Architectures);
+        var model = ModelFolder.Load(folder, warnings.Add, Architectures, device: TestDevice.Here);
         Assert.That(warnings, Is.Empty);
         Assert.That(model.Quantized.Keys.Select(k => k[..^".weight".Length]), Is.EquivalentTo(Golden.Json("nf4", name, "golden.json")["linear_modules_in_4_bit"]!.AsArray().Select(m => (string)m!)));
         using var golden = Golden.Tensors("nf4", name, "golden.safetensors");
         foreach (var part in golden.Tensors.Where(t => t.Name.StartsWith("dequant.", StringComparison.Ordinal)))
-            Assert.That(QuantizedProduct.Full(model.Quantized[part.Name["dequant.".Length..] + ".weight"], torch.float32).equal(golden.Tensor(part.Name)), Is.True, part.Name);
+            Assert.That(QuantizedProduct.Full(model.Quantized[part.Name["dequant.".Length..] + ".weight"], torch.float32).cpu().equal(golden.Tensor(part.Name)), Is.True, part.Name);
         Assert.That(Logits(model, golden, golden.Tensor("logits")), Is.LessThanOrEqualTo(tolerance));
     }
 
@@ -74,7 +74,7 @@ public class ModelGoldenTests
     {
         using var scope = torch.NewDisposeScope();
         using var golden = Golden.Tensors("nf4", "llama-nf4-double", "golden.safetensors");
-        var model = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double"), architectures: Architectures, dtype: torch.bfloat16);
+        var model = ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double"), architectures: Architectures, dtype: torch.bfloat16, device: TestDevice.Here);
         var differs = (double)Golden.Json("nf4", "llama-nf4-double", "golden.json")["notes"]!["bf16_logits_differ_by"]!;
         Assert.That(Logits(model, golden, golden.Tensor("logits")), Is.LessThanOrEqualTo(2 * differs));
     }
@@ -100,11 +100,11 @@ public class ModelGoldenTests
         using var folder = new TemporaryFolder();
         var options = new FourBitOptions { Skip = ["down_proj", "model.layers.1"] };
         var from = Full(folder.Path);
-        var loaded = ModelFolder.Load(from, quantization: new FourBitQuantization(FourBitCode.Nf4, options));
+        var loaded = ModelFolder.Load(from, quantization: new FourBitQuantization(FourBitCode.Nf4, options), device: TestDevice.Here);
         Assert.That(loaded.Quantized, Has.Count.EqualTo(6));
         var to = Path.Combine(folder.Path, "four");
         QuantizedFolder.Write(to, from, new FourBitQuantization(FourBitCode.Nf4, options), options.Skip, ModelArchitectures.BuiltIn);
-        var read = ModelFolder.Load(to, architectures: Architectures);
+        var read = ModelFolder.Load(to, architectures: Architectures, device: TestDevice.Here);
         Assert.That(read.Quantized.Keys, Is.EquivalentTo(loaded.Quantized.Keys));
         foreach (var (name, matrix) in loaded.Quantized)
             foreach (var (part, tensor) in matrix.Parts) Assert.That(read.Quantized[name].Parts[part].equal(tensor), Is.True, name + part);
@@ -114,7 +114,7 @@ public class ModelGoldenTests
 
     [Test]
     public void Folder_WithoutAPluginForItsFormat_NamesIt() =>
-        Assert.That(() => ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double")), Throws.TypeOf<UserErrorException>().With.Message.Contains("quantization_config").And.Message.Contains("peft.qlora"));
+        Assert.That(() => ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double"), device: TestDevice.Here), Throws.TypeOf<UserErrorException>().With.Message.Contains("quantization_config").And.Message.Contains("peft.qlora"));
 
     [TestCase(".absmax")]
     [TestCase(".quant_map")]
@@ -128,7 +128,7 @@ public class ModelGoldenTests
         var left = "model.layers.1.self_attn.k_proj.weight" + part;
         File.Copy(Golden.Path("nf4", "llama-nf4-double", "config.json"), Path.Combine(folder.Path, "config.json"));
         CheckpointFolder.Write(folder.Path, file.Tensors.Where(t => t.Name != left).Select(t => KeyValuePair.Create(t.Name, file.Tensor(t.Name))));
-        Assert.That(() => ModelFolder.Load(folder.Path, architectures: Architectures), Throws.TypeOf<UserErrorException>().With.Message.Contains("model.layers.1.self_attn.k_proj.weight"));
+        Assert.That(() => ModelFolder.Load(folder.Path, architectures: Architectures, device: TestDevice.Here), Throws.TypeOf<UserErrorException>().With.Message.Contains("model.layers.1.self_attn.k_proj.weight"));
     }
 
     // What is merged is what the adapter was trained over: the decoded matrices, in the type they came from or the one asked for.
@@ -139,7 +139,7 @@ public class ModelGoldenTests
         using var folder = new TemporaryFolder();
         var (_, all, decoded) = AdapterMerge.Write(folder.Path, Golden.Path("nf4", "llama-nf4-double"), _ => [], Architectures, torch.float32);
         Assert.That(decoded, Is.EqualTo(14));
-        var (plain, four) = (ModelFolder.Load(folder.Path), ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double"), architectures: Architectures));
+        var (plain, four) = (ModelFolder.Load(folder.Path, device: TestDevice.Here), ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double"), architectures: Architectures, device: TestDevice.Here));
         foreach (var (name, matrix) in four.Quantized) Assert.That(plain.Weights[name].equal(QuantizedProduct.Full(matrix, torch.float32)), Is.True, name);
         Assert.That(all, Is.EqualTo(plain.Weights.Count));
     }

@@ -22,7 +22,7 @@ public sealed class DpoRunTests : TrainingTest
 
     private TrainingRun Run(string name, TrainingOptions? options = null, DpoOptions? dpo = null)
     {
-        var model = ModelFolder.Load(Fixtures.Path("trajectories", "base-model"));
+        var model = ModelFolder.Load(Fixtures.Path("trajectories", "base-model"), device: TestDevice.Here);
         return new TrainingRun
         {
             Model = model,

@@ -60,7 +60,7 @@ internal static class Fixtures
     /// <summary>A run of the golden base model on its golden rows with a new LoRA; options of the caller.</summary>
     internal static TrainingRun SmallRun(string folder, TrainingOptions options, bool adapter = true, double dropout = 0.2)
     {
-        var model = ModelFolder.Load(Path("trajectories", "base-model"));
+        var model = ModelFolder.Load(Path("trajectories", "base-model"), device: TestDevice.Here);
         var config = Json(Path("trajectories", "sft-lora", "adapter_init", "adapter_config.json"));
         return new TrainingRun
         {
@@ -76,7 +76,7 @@ internal static class Fixtures
     /// <summary>The base model and the adapter of the golden tables on a real batch, its tensors as leaves by module.</summary>
     internal static (DecoderModel Model, Dictionary<string, Delta> Deltas) RealBatch()
     {
-        var model = ModelFolder.Load(Golden("trajectories", "base-model"));
+        var model = ModelFolder.Load(Golden("trajectories", "base-model"), device: TestDevice.Here);
         var files = Adapter(Golden("losses", "real", "adapter"));
         var sites = Lora(files.Config).Load(model.Outline("base-model"), files);
         return (model, sites.ToDictionary(s => s.Module, s => s.Delta.With(role => s.Delta.Parameters[role].detach().clone().requires_grad_())));

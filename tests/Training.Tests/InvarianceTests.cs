@@ -39,7 +39,7 @@ public sealed class InvarianceTests : TrainingTest
 
     private static (double Loss, Dictionary<string, Tensor> Gradients) Update(IAlignmentMethod method, IReadOnlyList<CompletionGroup> groups, bool adapter, Way way, bool dropped)
     {
-        var (model, start) = (ModelFolder.Load(Fixtures.Path("trajectories", "base-model")), ModelFolder.Load(Fixtures.Path("trajectories", "base-model")));
+        var (model, start) = (ModelFolder.Load(Fixtures.Path("trajectories", "base-model"), device: TestDevice.Here), ModelFolder.Load(Fixtures.Path("trajectories", "base-model"), device: TestDevice.Here));
         var (leaves, deltas) = (new Dictionary<string, Tensor>(), new Dictionary<string, Delta>());
         foreach (var site in adapter ? Fixtures.Lora(Fixtures.Json(Fixtures.Path("trajectories", "dpo-lora", "adapter_init", "adapter_config.json")), dropout: 0.2).Attach(model.Outline("base-model"), 5) : [])
         {

@@ -82,7 +82,7 @@ public sealed class MasterWeightTests : TrainingTest
     [Test]
     public void Dpo_starts_at_its_reference()
     {
-        var model = ModelFolder.Load(Fixtures.Path("trajectories", "base-model"));
+        var model = ModelFolder.Load(Fixtures.Path("trajectories", "base-model"), device: TestDevice.Here);
         Trainer.Train(new TrainingRun
         {
             Model = model,

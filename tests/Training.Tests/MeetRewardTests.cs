@@ -41,7 +41,7 @@ public sealed class MeetRewardTests : TrainingTest
         var folder = Path.Combine(Folder, "model");
         ByteTokenizer.Save(folder);
         ModelFolder.Initialise(folder, "llama", new JsonObject { ["vocab_size"] = 259, ["hidden_size"] = 32, ["intermediate_size"] = 64, ["num_hidden_layers"] = 2, ["num_attention_heads"] = 2, ["max_position_embeddings"] = 96 }, 3);
-        var model = ModelFolder.Load(folder);
+        var model = ModelFolder.Load(folder, device: TestDevice.Here);
         var both = Rows(k => new JsonObject { ["prompt"] = Question(k), ["completion"] = " yes" }).Concat(Rows(k => new JsonObject { ["prompt"] = Question(k), ["completion"] = " no" })).ToList();
         Trainer.Train(Run("base", model, Fixtures.Sft(), both, 200) with { Options = new TrainingOptions { LearningRate = 5e-3, BatchSize = 24, MaxSteps = 200, MaxLength = 64, SaveEvery = 0, Seed = 2 } });
         foreach (var (name, tensor) in model.Weights.ToList()) model.SetWeight(name, tensor.detach());

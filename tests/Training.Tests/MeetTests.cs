@@ -26,7 +26,7 @@ public sealed class MeetTests : TrainingTest
     private TrainingRun Run(string name, MeetOptions options, string adapter = "prompt", string rows = "pairs")
     {
         torch.set_num_threads(1);
-        var (model, method) = (ModelFolder.Load(Fixtures.Path("trajectories", "base-model")), Meet(options));
+        var (model, method) = (ModelFolder.Load(Fixtures.Path("trajectories", "base-model"), device: TestDevice.Here), Meet(options));
         return new TrainingRun
         {
             Model = model,

@@ -103,7 +103,7 @@ public sealed class ObjectiveMatrixTests : TrainingTest
     private static (TrainingRun Run, IReadOnlyDictionary<string, IPeftAdapter> Policies) Run(string folder, string objective, string adapter)
     {
         var (method, from) = (Objectives[objective].Method(), Fixtures.Path("trajectories", "base-model"));
-        var model = method.Needs.Scores ? RewardFolder.Load(from, 3) : ModelFolder.Load(from);
+        var model = method.Needs.Scores ? RewardFolder.Load(from, 3, device: TestDevice.Here) : ModelFolder.Load(from, device: TestDevice.Here);
         string[] controls = [.. (method as ITrainsControls)?.Controls ?? [""]];
         var policies = adapter == Full ? [] : controls.ToDictionary(c => c, _ => Adapters[adapter].Adapter!());
         var sites = policies.Index().ToDictionary(p => p.Item.Key, p => p.Item.Value.Attach(model.Outline("base-model"), (ulong)p.Index + 5));

@@ -33,7 +33,11 @@ public sealed class TrajectoryTests : TrainingTest
     [TestCase("sft-lora-plain", 1e-4)]
     [TestCase("sft-ragged", 2e-3)]
     [TestCase("sft-packed", 1e-4)]
-    public void Lora_runs(string run, double tolerance) => Lora(Fixtures.Golden("trajectories"), run, tolerance);
+    public void Lora_runs(string run, double tolerance)
+    {
+        if (run == "sft-ragged") TestDevice.RequireProcessor("Adam divides gradients that are nearly rounding alone");
+        Lora(Fixtures.Golden("trajectories"), run, tolerance);
+    }
 
     [TestCase("sft-full")]
     [TestCase("dpo-full")]
@@ -80,7 +84,7 @@ public sealed class TrajectoryTests : TrainingTest
     {
         var golden = Fixtures.Json(Path.Combine(root, name, "run.json"));
         var settings = golden["settings"]!.AsObject();
-        var model = ModelFolder.Load(Path.Combine(root, "base-model"));
+        var model = ModelFolder.Load(Path.Combine(root, "base-model"), device: TestDevice.Here);
         return new TrainingRun
         {
             Model = model,
@@ -122,6 +126,6 @@ public sealed class TrajectoryTests : TrainingTest
     private static void AssertNear(Tensor actual, Tensor expected, double tolerance, string name)
     {
         Assert.That(actual.shape, Is.EqualTo(expected.shape), name);
-        Assert.That((actual.detach() - expected).abs().max().item<float>(), Is.LessThanOrEqualTo(tolerance), name);
+        Assert.That((actual.detach().cpu() - expected.cpu()).abs().max().item<float>(), Is.LessThanOrEqualTo(tolerance), name);
     }
 }

@@ -25,7 +25,7 @@ public sealed class VanillaTests : TrainingTest
     public void Embedding_and_head_get_rows_and_the_others_stay(bool tied)
     {
         var folder = Model(tied);
-        var model = ModelFolder.Load(folder);
+        var model = ModelFolder.Load(folder, device: TestDevice.Here);
         var before = model.Weights.ToDictionary(w => w.Key, w => w.Value.clone());
         var added = NewTokens.Of(folder, ["<|good|>", "<|bad|>"], model.Spec.Vocabulary);
         Assert.That((added.Ids, added.Vocabulary), Is.EqualTo((new[] { ("<|good|>", 259), ("<|bad|>", 260) }, 261L)));
@@ -41,7 +41,7 @@ public sealed class VanillaTests : TrainingTest
         var target = Path.Combine(Folder, "written");
         ModelFolder.Save(target, grown, folder);
         added.Write(target);
-        var (again, tokenizer) = (ModelFolder.Load(target), TokenizerLoader.Load(target));
+        var (again, tokenizer) = (ModelFolder.Load(target, device: TestDevice.Here), TokenizerLoader.Load(target));
         Assert.That(again.Weights["model.embed_tokens.weight"].equal(grown.Weights["model.embed_tokens.weight"]));
         Assert.That(tokenizer.EncodeToIds("<|bad|>a<|good|>", addSpecialTokens: false), Is.EqualTo(new[] { 260, 97, 259 }));
         Assert.That(added.Tokenizer(folder).EncodeToIds("<|good|>hi"), Is.EqualTo(tokenizer.EncodeToIds("<|good|>hi")));
@@ -77,7 +77,7 @@ public sealed class VanillaTests : TrainingTest
             var added = NewTokens.Of(folder, ["<|good|>", "<|bad|>"], 259);
             return new TrainingRun
             {
-                Model = added.Grown(ModelFolder.Load(folder), 7),
+                Model = added.Grown(ModelFolder.Load(folder, device: TestDevice.Here), 7),
                 Tokenizer = added.Tokenizer(folder),
                 Records = [.. Enumerable.Range(0, 8).Select(k => new DataRecord(new JsonObject { ["prompt"] = $"{k}", ["chosen"] = "yes", ["rejected"] = "no" }, "rows", k + 1))],
                 Method = Vanilla(),
@@ -99,7 +99,7 @@ public sealed class VanillaTests : TrainingTest
     public void Training_lowers_the_loss_and_the_metrics_know_the_controls()
     {
         var folder = Model(tied: true);
-        var loaded = ModelFolder.Load(folder);
+        var loaded = ModelFolder.Load(folder, device: TestDevice.Here);
         var added = NewTokens.Of(folder, ["<|good|>", "<|bad|>"], 259);
         var run = new TrainingRun
         {

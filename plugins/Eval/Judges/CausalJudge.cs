@@ -8,6 +8,7 @@ using PeftAlign.Models.Engine;
 using PeftAlign.Models.Generation;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
+using PeftAlign.Torch;
 using Microsoft.Extensions.Logging;
 
 namespace PeftAlign.Eval.Judges;
@@ -55,7 +56,7 @@ internal sealed class CausalJudge : IJudge
         tokenizer = TokenizerLoader.Load(options.Path);
         template = options.Chat ? ChatTemplateLoader.Load(options.Path) ?? throw new UserErrorException($"The judge {options.Path} has no chat template; leave out chat: true.") : null;
         var architectures = (ModelArchitectures?)context.GetService(typeof(ModelArchitectures)) ?? ModelArchitectures.BuiltIn;
-        model = ModelFolder.Load(options.Path, warning => context.Logger.LogWarning("{Warning}", warning), architectures);
+        model = ModelFolder.Load(options.Path, warning => context.Logger.LogWarning("{Warning}", warning), architectures, device: (torch.Device?)context.GetService(typeof(torch.Device)));
         Info = new JudgeInfo(Path.GetFileName(Path.TrimEndingDirectorySeparator(options.Path)), JudgeSkills.Rate | JudgeSkills.Compare | JudgeSkills.Ask);
     }
 

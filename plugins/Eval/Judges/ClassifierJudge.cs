@@ -8,6 +8,7 @@ using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Eval.Judges;
 
@@ -57,7 +58,7 @@ internal sealed class ClassifierJudge : IJudge
         if (!ModelFolder.HasTokenizer(options.Path)) throw new UserErrorException($"The judge {options.Path} has no tokenizer; put tokenizer.json beside config.json.");
         tokenizer = TokenizerLoader.Load(options.Path);
         template = options.Join == "chat" ? ChatTemplateLoader.Load(options.Path) ?? throw new UserErrorException($"The judge {options.Path} has no chat template; use join: pair or text.") : null;
-        model = ClassifierFolder.Load(options.Path, warning => context.Logger.LogWarning("{Warning}", warning), (ModelArchitectures?)context.GetService(typeof(ModelArchitectures)));
+        model = ClassifierFolder.Load(options.Path, warning => context.Logger.LogWarning("{Warning}", warning), (ModelArchitectures?)context.GetService(typeof(ModelArchitectures)), device: (torch.Device?)context.GetService(typeof(torch.Device)));
         if (options.Label >= model.Labels) throw new UserErrorException($"label {options.Label} of the judge {options.Path}: it has {model.Labels} labels; give one from 0 to {model.Labels - 1}.");
         if (options.MaxLength > model.MaxTokens) throw new UserErrorException($"max_length {options.MaxLength} of the judge {options.Path} is more than the {model.MaxTokens} tokens that the model takes; give less.");
         truncation = new TruncationOptions(options.MaxLength > 0 ? options.MaxLength : (int)model.MaxTokens);

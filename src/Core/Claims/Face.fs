@@ -314,7 +314,7 @@ type ClaimSets private () =
                             (if j.Leaning = "" then
                                  "the interval holds both sides"
                              else
-                                 "not after the correction for the number of claims")
+                                 $"{j.Leaning} by itself, not after the correction for the number of claims")
                     }
                 | _ -> j.Result
         |]

@@ -9,6 +9,7 @@ using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Bench;
 
@@ -46,8 +47,8 @@ internal sealed class ProductsWork(string folder, JsonNode spec)
             using var weight = torch.randn(matrix.Shape);
             var (x, y) = (torch.randn(n, matrix.Shape[1]), torch.randn(n, matrix.Shape[0]));
             clock.Start();
-            for (var k = 0; k < passes; k++) x.mm(weight.t()).Dispose();
-            if (!(first && input)) y.mm(weight).Dispose();
+            for (var k = 0; k < passes; k++) Products.Of(x, weight.t()).Dispose();
+            if (!(first && input)) Products.Of(y, weight).Dispose();
             clock.Stop();
         }
         for (var left = asked; left > 0; left -= LogProbEngine.HeadRows)
@@ -56,8 +57,8 @@ internal sealed class ProductsWork(string folder, JsonNode spec)
             var n = Math.Min(left, LogProbEngine.HeadRows);
             var (x, y) = (torch.randn(n, model.Head.shape[1]), torch.randn(n, model.Head.shape[0]));
             clock.Start();
-            for (var k = 0; k < passes; k++) x.mm(model.Head.t()).Dispose();
-            y.mm(model.Head).Dispose();
+            for (var k = 0; k < passes; k++) Products.Of(x, model.Head.t()).Dispose();
+            Products.Of(y, model.Head).Dispose();
             clock.Stop();
         }
     }

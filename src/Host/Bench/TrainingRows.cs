@@ -35,7 +35,7 @@ internal sealed record TrainingRows(string Method, int Batch, int Steps)
     /// <summary>Rows of the measured steps.</summary>
     internal int Count => Batch * Steps;
 
-    private IEnumerable<(int Prompt, int Chosen, int Rejected)> Measured => All.Skip(Warmup * Batch);
+    internal IEnumerable<(int Prompt, int Chosen, int Rejected)> Measured => All.Skip(Warmup * Batch);
 
     private IEnumerable<(int Prompt, int Chosen, int Rejected)> All
     {

@@ -33,6 +33,7 @@ internal static class Catalogue
         PublishCommand.Entry,
         DoctorCommand.Entry,
         BenchCommand.Entry,
+        BenchDeviceCommand.Entry,
         BenchWorker.Entry,
         JobCommand.Entry,
     ];

@@ -6,6 +6,7 @@ using System.CommandLine.Help;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Statistics;
 using PeftAlign.Host.Running;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.CommandLine;
 
@@ -28,6 +29,11 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         {
             remarks.WriteLine($"peftalign: {e.Message}");
             return ExitCode.UserError;
+        }
+        catch (TorchOutOfMemoryException e) when (e.IsOnGpu && !frame.Verbose)
+        {
+            remarks.WriteLine($"peftalign: the GPU's memory ran out ({e.Cause.ReplaceLineEndings(" ")}); use a narrower --dtype, a 4-bit model (quantize), another GPU (--device cuda:N) or --device cpu");
+            return ExitCode.Failed;
         }
         catch (Exception e)
         {

@@ -19,7 +19,7 @@ internal enum Uses
 }
 
 /// <summary>What the user chose; null is the documented default.</summary>
-/// <param name="Device">cpu, the only one that is built; null is cpu too.</param>
+/// <param name="Device">cpu, cuda or cuda:N; null is the first GPU where there is one, else cpu.</param>
 /// <param name="Dtype">float32, bfloat16 or float16; null lets the command choose.</param>
 /// <param name="Threads">1 to 4096; null is every core that the process may use.</param>
 /// <param name="Seed">0 to 2^63-1; null is the command's default.</param>
@@ -29,8 +29,8 @@ internal sealed class GlobalOptionSet
 {
     private static readonly string[] Dtypes = ["float32", "bfloat16", "float16"];
 
-    private readonly Option<string?> device = Typed("--device", "cpu", "Where to compute: the processor.", ParseDevice);
-    private readonly Option<string?> dtype = Typed("--dtype", "TYPE", "float32, bfloat16 or float16 (default: float32 on a processor).", ParseDtype);
+    private readonly Option<string?> device = Typed("--device", "DEVICE", "cpu, cuda or cuda:N (default: the first GPU that libtorch sees, else cpu).", ParseDevice);
+    private readonly Option<string?> dtype = Typed("--dtype", "TYPE", "float32, bfloat16 or float16 (default: float32 on a processor, the checkpoint's on a GPU).", ParseDtype);
     private readonly Option<int?> threads = Typed("--threads", "N", "Processor threads (default: the cores that the process may use).", ParseThreads);
     private readonly Option<long?> seed = Typed("--seed", "N", "Seed of all random numbers.", ParseSeed);
     private readonly Option<bool> json = new("--json") { Description = "Write exactly one JSON document (or JSON lines) to stdout." };
@@ -81,13 +81,11 @@ internal sealed class GlobalOptionSet
         },
     };
 
-    // Kernels and copies for CUDA are there (src/Torch, plugins/Peft.QLora); no command places a model there yet.
-    internal static string? ParseDevice(string text) => text switch
-    {
-        "cpu" => text,
-        _ when text is "cuda" || (text.StartsWith("cuda:", StringComparison.Ordinal) && IsIndex(text[5..])) => throw new UserError($"--device {text}", PlannedParts.NotBuilt, "leave it out: commands compute on the processor"),
-        _ => throw new UserError($"--device {text}", "is cpu", "leave it out: commands compute on the processor"),
-    };
+    // Whether it is there is seen when libtorch is open. privateuseone is the device to rehearse on (native/rehearsal.cpp).
+    internal static string? ParseDevice(string text) =>
+        text is "cpu" or "cuda" or "privateuseone" || (text.StartsWith("cuda:", StringComparison.Ordinal) && IsIndex(text[5..]))
+            ? text
+            : throw new UserError($"--device {text}", "is cpu, cuda or cuda:N", "leave it out for the first GPU, or the processor where there is none");
 
     internal static string? ParseDtype(string text) =>
         Dtypes.Contains(text)

@@ -43,12 +43,13 @@ internal static class JudgeCommand
     private static async Task<int> RunAsync(string model, string input, int? length, string[] plugins, Session session, CancellationToken cancel)
     {
         if (length is < 1) throw new UserError($"--max-length {length}", "is a whole number from 1", "leave it out for the model's own limit");
-        // Judging is done on the processor, where libtorch lacks operators in float16.
-        if (session.Global.Dtype == "float16") throw new UserError("--dtype float16", "needs a CUDA device", "use bfloat16 or float32");
+        var device = ComputeDevice.Of(session);
+        // On a processor libtorch lacks operators in float16.
+        if (session.Global.Dtype == "float16" && device.type == DeviceType.CPU) throw new UserError("--dtype float16", "needs a CUDA device", "use bfloat16 or float32");
         using var rows = RowReader.Open(input);
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
-        var dtype = ComputeType.Of(session);
-        var judge = RowJudge.Load(model, length, dtype, plugins, text => session.Output.Remark($"warning: {text}"));
+        var dtype = ComputeType.Of(session, device, model);
+        var judge = RowJudge.Load(model, length, dtype, device, plugins, text => session.Output.Remark($"warning: {text}"));
         using var writer = session.Output.Rows();
         var waiting = new List<int[]>();
         await foreach (var row in rows.ReadAsync(cancel))

@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Rows;
 using PeftAlign.Host.Running;
@@ -44,6 +45,7 @@ internal static class MergeCommand
         foreach (var option in trainedOver.Options) command.Add(option);
         frame.OnRun(command, Uses.Device | Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
+            ComputeDevice.ThrowUnlessProcessor(session, "merging");
             trainedOver.ThrowIfGiven(parsed);
             var options = new MergeOptions { Seed = (ulong)(session.Global.Seed ?? 0), ShardBytes = Bytes(parsed.GetValue(shard)!), Cancellation = cancel };
             var asked = new Asked(parsed.GetValue(config)!, parsed.GetValue(output)!, parsed.GetValue(certificate), parsed.GetValue(probe), parsed.GetValue(dequantize), parsed.GetValue(plugins) ?? [])

@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Checkpoints;
@@ -43,17 +44,22 @@ internal static class QuantizeCommand
             var (from, target) = (parsed.GetValue(model)!, parsed.GetValue(output)!);
             if (!Directory.Exists(from)) throw new UserError($"--model {from}", "is no folder", "give a model folder");
             NewFolder.ThrowIfTaken(target);
+            var device = ComputeDevice.Of(session);
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (quantization, skipped) = (choice.Make(parsed, catalogue)!, choice.Skipped(parsed));
             var architectures = PluginArchitectures.Of(catalogue);
             var spec = architectures.Describe(ModelConfig.Open(from));
             ThrowIfUnknown(skipped, spec);
             var kept = spec.Weights().Where(w => w.Role == WeightRole.Matrix).Select(w => w.Name[..^".weight".Length]).Where(name => !quantization.Takes(name)).ToList();
-            if (loftq.Make(parsed, catalogue, kept) is { } adapter) Tell(session, target, WritePair(target, from, quantization, skipped, architectures, adapter, loftq.Iterations(parsed)));
+            if (loftq.Make(parsed, catalogue, kept) is { } adapter)
+            {
+                ComputeDevice.ThrowUnlessProcessor(session, "LoftQ");
+                Tell(session, target, WritePair(target, from, quantization, skipped, architectures, adapter, loftq.Iterations(parsed)));
+            }
             else
             {
                 QuantizedFolderFacts facts = null!;
-                RunFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures));
+                RunFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device));
                 Tell(session, target, facts, [], "");
             }
             return Task.FromResult(ExitCode.Done);

@@ -3,6 +3,7 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
@@ -88,9 +89,11 @@ internal static class RunCommand
     private static async Task<int> RunAsync(Asked asked, Planned planned, int atOnce, bool strict, bool inexact, Session session, CancellationToken cancel)
     {
         var (run, output) = (planned.Run, session.Output);
+        if (session.Global.Device is { } place) _ = ComputeDevice.Of(place); // one that is not there is refused before anything is written
         using var held = Planning.Hold(run);
         // Refusals first: what --strict forgets is gone.
-        var threads = RunSettings.Of(run, session.Global.Threads, atOnce, inexact).Threads;
+        var (threads, device) = RunSettings.Of(run, session.Global.Threads, session.Global.Device, atOnce, inexact);
+        if (atOnce > 1 && ComputeDevice.IsGpu(device)) throw new UserError($"--jobs {atOnce}", "a GPU serves one job at a time", "leave --jobs out, or give --device cpu");
         planned.Keep();
         planned.Claims.Write(run);
         RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");
@@ -100,6 +103,7 @@ internal static class RunCommand
             if (Repeats.Of(run, job) is { } repeats) output.Remark($"{job.Label}: {repeats.Text}");
         var preparation = new JobPreparation(run, planned.Root, planned.Plugins.ToDictionary(p => p.Key, p => p.Value.Path), threads, inexact, files)
         {
+            Device = device,
             Trackers = [.. planned.Whole.Trackers.Select(tracker => new TrackerSpec(tracker.Name, JsonNode.Parse(tracker.Options)!.AsObject()))],
         };
         RunSummary summary;

@@ -5,6 +5,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Commands.Plugins;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.SingleTraining;
 using PeftAlign.Plugins;
@@ -64,8 +65,9 @@ internal static class TrainCommand
             session.Output.Remark($"nothing to do: the training in {folder.Job.Path} is finished");
             return Report(folder, session);
         }
+        if (session.Global.Device is { } device) _ = ComputeDevice.Of(device); // one that is not there is refused before anything is written
         hashes.Save();
-        folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount);
+        folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount, session.Global.Device);
         var (code, error) = plan.Reference is null || folder.Reference.IsFinished ? (ExitCode.Done, "") : await TrainAsync(plan.Reference, folder.Reference, session.Output, cancel);
         if (code == ExitCode.Done) (code, error) = await TrainAsync(plan.Job, folder.Job, session.Output, cancel);
         if (code == ExitCode.Done) return Report(folder, session);
@@ -167,6 +169,7 @@ internal static class TrainCommand
             Quantization = parsed.GetValue(quantization),
             ChatTemplate = parsed.GetValue(template),
             Seed = session.Global.Seed ?? 42,
+            Device = session.Global.Device,
             Values = new Dictionary<string, string>(),
             Unmatched = [],
         };

@@ -44,7 +44,7 @@ internal static class Engine
     public static bool HasCuda => (bool?)BuildRecord()?["cuda"] ?? false;
 
     // Where it really came from: a published folder carries a copy.
-    private static string? Folder() => Path.GetDirectoryName(MappedFiles.All().FirstOrDefault(path => Path.GetFileName(path).StartsWith("libtorch_cpu.so", StringComparison.Ordinal)));
+    internal static string? Folder() => Path.GetDirectoryName(MappedFiles.All().FirstOrDefault(path => Path.GetFileName(path).StartsWith("libtorch_cpu.so", StringComparison.Ordinal)));
 
     // What native/build wrote beside the library.
     private static JsonNode? BuildRecord()

@@ -4,6 +4,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Doctor;
 
@@ -25,6 +26,8 @@ internal static class Gemm
             else report.Problem(what, remedy);
         }
 
+        var own = Rate(Products.Of, torch.CPU, torch.float32, cancel);
+        report.Fact("products", "own_float32_gflops", Math.Round(own, 1), $"{Whole(own)} GFLOP/s, by {Products.Kernels}");
         var single = Rate(torch.CPU, torch.float32, cancel);
         Fact(report, "cpu_float32", single, floor);
         if (single < floor) Slow("float32", single, "install libopenblas0-pthread, and unset OMP_NUM_THREADS and PEFTALIGN_OPENBLAS_CORETYPE");
@@ -43,33 +46,35 @@ internal static class Gemm
         report.Fact("products", $"{key}_gflops", Math.Round(rate, 1), $"{Whole(rate)} GFLOP/s{(floor is { } f ? $" (at least {Whole(f)} expected)" : "")}");
 
     /// <summary>GFLOP/s of a square product, the best of several; a small one where even that is slow.</summary>
-    public static double Rate(torch.Device device, torch.ScalarType dtype, CancellationToken cancel)
+    public static double Rate(torch.Device device, torch.ScalarType dtype, CancellationToken cancel) => Rate((a, b) => a.mm(b), device, dtype, cancel);
+
+    private static double Rate(Func<Tensor, Tensor, Tensor> product, torch.Device device, torch.ScalarType dtype, CancellationToken cancel)
     {
-        var small = Best(device, dtype, 512, 0.2, cancel);
-        return small < 10 ? small : Math.Max(small, Best(device, dtype, device.type == DeviceType.CUDA ? 8192 : 2048, 0.6, cancel));
+        var small = Best(product, device, dtype, 512, 0.2, cancel);
+        return small < 10 ? small : Math.Max(small, Best(product, device, dtype, device.type == DeviceType.CUDA ? 8192 : 2048, 0.6, cancel));
     }
 
-    private static double Best(torch.Device device, torch.ScalarType dtype, long n, double seconds, CancellationToken cancel)
+    private static double Best(Func<Tensor, Tensor, Tensor> product, torch.Device device, torch.ScalarType dtype, long n, double seconds, CancellationToken cancel)
     {
         using var scope = torch.NewDisposeScope();
         var a = torch.randn([n, n], torch.float32, device).to(dtype);
         var b = torch.randn([n, n], torch.float32, device).to(dtype);
-        Multiply(a, b, device);
+        Multiply(product, a, b, device);
         var whole = Stopwatch.StartNew();
         var best = double.MaxValue;
         while (whole.Elapsed.TotalSeconds < seconds)
         {
             cancel.ThrowIfCancellationRequested();
             var clock = Stopwatch.StartNew();
-            Multiply(a, b, device);
+            Multiply(product, a, b, device);
             best = Math.Min(best, clock.Elapsed.TotalSeconds);
         }
         return 2.0 * n * n * n / best / 1e9;
     }
 
-    private static void Multiply(Tensor a, Tensor b, torch.Device device)
+    private static void Multiply(Func<Tensor, Tensor, Tensor> product, Tensor a, Tensor b, torch.Device device)
     {
-        a.mm(b).Dispose();
+        product(a, b).Dispose();
         if (device.type == DeviceType.CUDA) torch.cuda.synchronize(device);
     }
 

@@ -21,7 +21,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         var folder = Folder(asked.Out);
         _ = choice.Resolved(); // an unknown control is found before anything is written
-        var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []);
+        var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []) { Device = session.Global.Device };
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
         foreach (var (_, options) in asked.Benchmarks) JudgeContent.Note(options, plugins, hashes);
@@ -46,12 +46,14 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, model.Template(asked.ChatTemplate, session.Output.Remark)) with { Control = model.Control };
     }
 
+    private string Type => session.Global.Dtype ?? ComputeType.Standard(ComputeDevice.Of(session), choice.Model).ToString().ToLowerInvariant();
+
     private void Warn(string text) => session.Output.Remark($"warning: {text}");
 
     private JsonObject Config()
     {
         var benchmarks = new JsonArray([.. asked.Benchmarks.Select(b => (JsonNode)new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })]);
-        return new JsonObject { ["model"] = "peftalign", ["model_args"] = new JsonObject { ["model"] = choice.Model, ["adapter"] = choice.Adapter, ["control"] = choice.Control, ["dtype"] = session.Global.Dtype ?? "float32", ["chat_template"] = asked.ChatTemplate }, ["benchmarks"] = benchmarks };
+        return new JsonObject { ["model"] = "peftalign", ["model_args"] = new JsonObject { ["model"] = choice.Model, ["adapter"] = choice.Adapter, ["control"] = choice.Control, ["device"] = $"{ComputeDevice.Of(session)}", ["dtype"] = Type, ["chat_template"] = asked.ChatTemplate }, ["benchmarks"] = benchmarks };
     }
 
     // Everything about the model that answers depend on.
@@ -59,7 +61,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         string Of(string path) => hashes.Of(path) ?? throw new UserError(path, "is not there", "give a folder");
         var template = asked.ChatTemplate is { } name ? File.Exists(name) ? Of(name) : name : "";
-        return $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{session.Global.Dtype ?? "float32"} {template}";
+        return $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{Type} {template}";
     }
 
     /// <summary>The folder of results.</summary>

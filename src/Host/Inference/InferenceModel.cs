@@ -34,7 +34,8 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         void Warn(string text) => session.Output.Remark($"warning: {text}");
         if (choice.Adapter is { } trained) TrainedWith.ThrowIfOther(trained, choice.Model, Warn, tokenizer);
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
-        var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session));
+        var device = ComputeDevice.Of(session);
+        var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session, device, choice.Model), device: device);
         var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, Warn) } : ForwardMode.Plain;
         return new InferenceModel(choice.Model, decoder, mode, tokenizer) { Control = control, Adapter = choice.Adapter };
     }

@@ -3,8 +3,10 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Inference;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -22,6 +24,15 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
 
     /// <summary>Who hears of the job's numbers; null where nobody does.</summary>
     internal Trackers? Trackers { get; init; }
+
+    /// <summary>Where to compute; libtorch is opened by asking.</summary>
+    /// <exception cref="UserErrorException">The device that was asked for is not there.</exception>
+    internal torch.Device Device => device.Value;
+
+    /// <summary>The same, if the job asked for it; null for work that needs none.</summary>
+    internal torch.Device? UsedDevice => device.IsValueCreated ? device.Value : null;
+
+    private readonly Lazy<torch.Device> device = new(() => ComputeDevice.Of(Spec.Device));
 
     /// <summary>The judges that benchmarks name.</summary>
     internal JudgeDesk Judges => judges ??= new JudgeDesk(this);
@@ -90,6 +101,7 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
             type == typeof(IDatasets) ? job
             : type == typeof(IJudges) ? job.OtherJudges ?? job.Judges
             : type == typeof(IModels) ? job.OtherModels ?? job.Models
+            : type == typeof(torch.Device) ? job.Device
             : type == typeof(ModelArchitectures) ? PluginArchitectures.Of(job.Plugins)
             : null;
     }

@@ -85,6 +85,7 @@ internal static class JobProcess
         var outcome = Tracked(job, kind);
         Timing.Write(folder, started, clock.Elapsed, Environment.CpuUsage.TotalTime - processor, spec.Threads);
         var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["until"] = spec.Until, ["made_with"] = MadeWith(spec), ["outcome"] = outcome };
+        if (job.UsedDevice is { } device) result["device"] = $"{device}";
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 

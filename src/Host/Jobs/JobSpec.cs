@@ -27,6 +27,9 @@ internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject 
     /// <summary>Where the job's numbers go besides its own files.</summary>
     public IReadOnlyList<TrackerSpec> Trackers { get; init; } = [];
 
+    /// <summary>cpu, cuda or cuda:N; null = the first GPU that there is when the job runs, else the processor.</summary>
+    public string? Device { get; init; }
+
     /// <summary>Continue from a checkpoint of another machine kind, libtorch or thread count although numbers may then differ.</summary>
     public bool Inexact { get; init; }
 

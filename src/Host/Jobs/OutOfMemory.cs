@@ -3,6 +3,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.Running;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -14,8 +15,8 @@ internal static class OutOfMemory
     internal static string Message(JobFolder folder, Exception cause)
     {
         var spec = JobSpec.Read(folder);
-        var remedy = spec.Kind == "train" ? OfTraining(folder, spec.Options["training"]?.AsObject() ?? []) : "Run fewer jobs at once (--jobs), or use a smaller model.";
-        return $"Memory ran out. {remedy} ({cause.Message.ReplaceLineEndings(" ")}; {folder.Log} says where)";
+        var remedy = spec.Kind == "train" ? OfTraining(folder, spec.Options["training"]?.AsObject() ?? []) : cause is TorchOutOfMemoryException { IsOnGpu: true } ? "Use a smaller or a 4-bit model, a GPU with more memory, or --device cpu." : "Run fewer jobs at once (--jobs), or use a smaller model.";
+        return $"{(cause is TorchOutOfMemoryException { IsOnGpu: true } ? $"The memory of {spec.Device ?? "the GPU"}" : "Memory")} ran out. {remedy} ({cause.Message.ReplaceLineEndings(" ")}; {folder.Log} says where)";
     }
 
     private static string OfTraining(JobFolder folder, JsonObject training)

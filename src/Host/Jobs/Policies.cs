@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
@@ -128,12 +129,12 @@ internal static class Policies
     /// <param name="place">Where it lies.</param>
     /// <param name="over">A quantisation that a new adapter asks for; null = the policy's own.</param>
     /// <param name="scoreSeed">With a score head of one number, which a language model gets anew from this seed; null = as it is.</param>
-    /// <param name="dtype">Of the weights; a model with a score head has float32.</param>
-    internal static Policy Load(JobContext job, PolicyPlace place, JsonNode? over = null, ulong? scoreSeed = null, torch.ScalarType dtype = torch.ScalarType.Float32)
+    /// <param name="dtype">Of the weights; null = the device's standard for what is only asked. A model with a score head has float32.</param>
+    internal static Policy Load(JobContext job, PolicyPlace place, JsonNode? over = null, ulong? scoreSeed = null, torch.ScalarType? dtype = null)
     {
         void Warn(string warning) => job.Logger.LogWarning("{Warning}", warning);
         var (architectures, quantization) = (PluginArchitectures.Of(job.Plugins), Quantization(job, place, over));
-        DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, Warn, architectures, quantization) : ModelFolder.Load(place.Base, Warn, architectures, dtype, quantization);
+        DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, Warn, architectures, quantization, job.Device) : ModelFolder.Load(place.Base, Warn, architectures, dtype ?? ComputeType.Standard(job.Device, place.Base), quantization, job.Device);
         // A training changes its model, and may load a base twice: as policy and as reference.
         var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base + (over ?? place.Quantization)?.ToJsonString(), Read) : Read();
         var outline = model.Outline(place.Base);

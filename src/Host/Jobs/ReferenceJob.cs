@@ -3,6 +3,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
@@ -18,7 +19,7 @@ internal static class ReferenceJob
     internal static JsonObject Run(JobContext job)
     {
         var spec = job.Spec.Options;
-        var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0);
+        var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0, ComputeDevice.TrainingType(job));
         var policy = Policies.Load(job, Policies.Place(job, spec["policy"]!).Plain, dtype: options.Dtype);
         var (model, mode) = (policy.Model, Mode(job, policy));
         options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.Spec.MaxPositions) };

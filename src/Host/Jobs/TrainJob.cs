@@ -3,6 +3,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
@@ -23,7 +24,7 @@ internal static class TrainJob
         var spec = job.Spec.Options;
         var place = Policies.Place(job, spec["policy"]!).Plain;
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
-        var options = Options(job);
+        var options = Options(job, method.Needs.Scores);
         if (method.Needs.Scores && options.Dtype != torch.ScalarType.Float32) throw new UserErrorException("dtype bfloat16 is for language models; a reward model is trained in float32. Leave dtype out.");
         // Weights that are trained are held in float32 whatever the model computes in.
         var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, spec["adapter"] is null ? torch.ScalarType.Float32 : options.Dtype);
@@ -99,7 +100,7 @@ internal static class TrainJob
     }
 
     /// <summary>The options of the loop.</summary>
-    internal static TrainingOptions Options(JobContext job) => TrainingOptions.Of(job.Spec.Options["training"]!.AsObject(), (long)job.Spec.Options["seed"]!);
+    internal static TrainingOptions Options(JobContext job, bool scores) => TrainingOptions.Of(job.Spec.Options["training"]!.AsObject(), (long)job.Spec.Options["seed"]!, ComputeDevice.TrainingType(job, scores));
 
     /// <summary>With rows no longer than the model's positions.</summary>
     internal static TrainingOptions Within(TrainingOptions options, DecoderSpec model, ILogger logger)
@@ -133,7 +134,7 @@ internal static class TrainJob
         ["inputs"] = new JsonArray([.. (job.Spec.Inputs ?? []).Select(i => (JsonNode)new JsonObject { ["place"] = i.Place, ["path"] = i.Path, ["sha256"] = i.Sha256 })]),
         ["plugins"] = new JsonArray([.. job.Plugins.Plugins.Select(p => (JsonNode)$"{p.Manifest.Id} {p.Manifest.Version}")]),
         ["libtorch"] = LibTorch.Version,
-        ["device"] = "cpu",
+        ["device"] = $"{job.Device}",
         ["threads"] = job.Spec.Threads,
     };
 }

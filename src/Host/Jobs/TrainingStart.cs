@@ -193,7 +193,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         return (new ReferencePolicy(other, ForwardMode.Plain), false);
     }
 
-    private static DecoderModel Model(JobContext job, string folder, torch.ScalarType dtype) => ModelFolder.Load(folder, architectures: PluginArchitectures.Of(job.Plugins), dtype: dtype);
+    private static DecoderModel Model(JobContext job, string folder, torch.ScalarType dtype) => ModelFolder.Load(folder, architectures: PluginArchitectures.Of(job.Plugins), dtype: dtype, device: job.Device);
 
     /// <summary>Whether a stage with the second contract goes on with an adapter of the first.</summary>
     internal static bool SameShape(JsonNode a, JsonNode b)

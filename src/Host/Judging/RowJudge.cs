@@ -27,14 +27,15 @@ internal sealed class RowJudge
     /// <param name="folder">The model folder.</param>
     /// <param name="maxLength">Most tokens of a text or pair; null = what the model takes.</param>
     /// <param name="dtype">Of weights and arithmetic.</param>
+    /// <param name="device">Where to compute.</param>
     /// <param name="plugins">Further folders of plugins, for architectures of theirs.</param>
     /// <param name="warn">Told of what is odd but usable.</param>
     /// <exception cref="UserErrorException">The folder holds no classifier, or is broken.</exception>
-    internal static RowJudge Load(string folder, int? maxLength, torch.ScalarType dtype, IReadOnlyList<string> plugins, Action<string> warn)
+    internal static RowJudge Load(string folder, int? maxLength, torch.ScalarType dtype, torch.Device device, IReadOnlyList<string> plugins, Action<string> warn)
     {
         // What is wrong with the tokenizer is cheap to find: before the weights.
         var tokenizer = ModelFolder.HasTokenizer(folder) ? TokenizerLoader.Load(folder) : null;
-        return new RowJudge(folder, ClassifierFolder.Load(folder, warn, PluginArchitectures.Of(plugins), dtype), tokenizer, maxLength);
+        return new RowJudge(folder, ClassifierFolder.Load(folder, warn, PluginArchitectures.Of(plugins), dtype, device), tokenizer, maxLength);
     }
 
     /// <summary>A row's token ids.</summary>

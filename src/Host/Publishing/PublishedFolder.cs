@@ -4,7 +4,8 @@
 //   product/    the host, plugins, native/
 //   dotnet/     the runtime
 //   lib/        libtorch and what it needs, by the names that the loader looks for
-//   source/     native/ to be compiled against another libtorch, for instance on a machine with a GPU
+//   source/     native/, and what plugins compile, for another libtorch or compiler, for instance on a machine with a GPU
+//   bench/gpu/  what builds and measures there
 //   README.md, LICENSE, docs/, experiments/
 
 using PeftAlign.Torch.Extras;
@@ -54,10 +55,17 @@ internal static class PublishedFolder
         var from = Directory.Exists(Path.Combine(root, "source")) ? Path.Combine(root, "source") : root;
         return
         [
+            .. Under(Path.Combine(root, "bench", "gpu"), "bench/gpu"),
             .. Under(Path.Combine(from, "native"), "source/native"),
+            .. Plugins(from),
             .. ((string[])["libtorch.sh", "say.sh"]).Select(name => new PublishedFile(Path.Combine(from, "build", name), $"source/build/{name}")),
         ];
     }
+
+    // Of plugins only what a script beside it compiles.
+    private static IEnumerable<PublishedFile> Plugins(string from) => !Directory.Exists(Path.Combine(from, "plugins")) ? [] :
+        Directory.EnumerateDirectories(Path.Combine(from, "plugins")).Order(StringComparer.Ordinal).Where(plugin => File.Exists(Path.Combine(plugin, "native", "build")))
+            .SelectMany(plugin => Under(Path.Combine(plugin, "native"), $"source/plugins/{Path.GetFileName(plugin)}/native"));
 
     private static IEnumerable<PublishedFile> Runtime()
     {

@@ -56,6 +56,13 @@ internal static class Estimates
         { Job = first.Job, Annotator = first.Annotator, Baseline = first.Baseline };
     }
 
+    // Draws from scores that are all the same say nothing of what another item would have: an interval of one point would be a promise.
+    private static (Interval, string) Drawn(Interval bca, Interval percentile, string method)
+    {
+        var interval = double.IsNaN(bca.Lower + bca.Upper) ? percentile : bca;
+        return interval.Upper > interval.Lower ? (interval, method) : (None, "");
+    }
+
     private static (Interval, string) Interval(IReadOnlyList<Measured> seeds, double[] values)
     {
         var arms = seeds.Select(s => s.Observation.Items).ToArray();
@@ -63,14 +70,14 @@ internal static class Estimates
         if (seeds.Count > 1 && sameItems)
         {
             var crossed = HierarchicalBootstrap.Crossed(arms, Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
-            return (double.IsNaN(crossed.Bca.Lower + crossed.Bca.Upper) ? crossed.Percentile : crossed.Bca, "bootstrap over seeds and items");
+            return Drawn(crossed.Bca, crossed.Percentile, "bootstrap over seeds and items");
         }
         if (seeds.Count > 1) return values.Distinct().Count() > 1 ? (LocationTests.MeanInterval(values, 1 - Alpha), "t over seeds") : (None, "");
         if (sameItems && arms[0].All(score => score is 0 or 1)) return (Proportions.Wilson95((int)arms[0].Sum(), arms[0].Length), "Wilson");
         if (sameItems)
         {
             var drawn = Bootstrap.Mean(arms[0], Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
-            return (double.IsNaN(drawn.Bca.Lower + drawn.Bca.Upper) ? drawn.Percentile : drawn.Bca, "bootstrap over items");
+            return Drawn(drawn.Bca, drawn.Percentile, "bootstrap over items");
         }
         return seeds[0].StandardError is { } error && double.IsFinite(error) ? (new Interval(values[0] - (1.96 * error), values[0] + (1.96 * error)), "± 1.96 standard errors") : (None, "");
     }

@@ -14,6 +14,9 @@ namespace PeftAlign.Host.Running;
 /// <param name="Files">What programs and plugins consist of.</param>
 internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDictionary<string, string> PluginFolders, int Threads, bool Inexact, FileHashes Files)
 {
+    /// <summary>Where jobs compute that are begun now; null = each finds it out.</summary>
+    internal string? Device { get; init; }
+
     /// <summary>Where numbers of all jobs go.</summary>
     internal IReadOnlyList<TrackerSpec> Trackers { get; init; } = [];
 
@@ -29,6 +32,7 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         var threads = File.Exists(folder.Spec) && !Inexact ? JobSpec.Read(folder).Threads : Threads;
         new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), Root, threads, [.. PluginFolders.Values])
         {
+            Device = Device,
             Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))],
             Axes = job.Axes,
             Trackers = Trackers,

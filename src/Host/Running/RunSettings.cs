@@ -1,34 +1,44 @@
-// run.json: what is fixed when a run is created. The number of threads decides how sums round, so a run keeps it.
+// run.json: what is fixed when a run is created. The number of threads and the device decide how sums round, so a run keeps them.
 
 using System.Text.Json.Nodes;
 
 namespace PeftAlign.Host.Running;
 
 /// <param name="Threads">Processor threads of each job.</param>
-internal sealed record RunSettings(int Threads)
+/// <param name="Device">cpu, cuda or cuda:N; null = what there is when a job runs.</param>
+internal sealed record RunSettings(int Threads, string? Device)
 {
     /// <summary>The run's settings, made at its first start.</summary>
     /// <param name="run">The run's folder, held.</param>
     /// <param name="asked">--threads, or null.</param>
+    /// <param name="device">--device, or null.</param>
     /// <param name="atOnce">--jobs.</param>
-    /// <param name="inexact">Whether another number of threads may be taken from now on.</param>
-    /// <exception cref="UserError">The run was created with another number of threads.</exception>
-    internal static RunSettings Of(RunFolder run, int? asked, int atOnce, bool inexact)
+    /// <param name="inexact">Whether another number of threads or device may be taken from now on.</param>
+    /// <exception cref="UserError">The run was created with another number of threads, or on another device.</exception>
+    internal static RunSettings Of(RunFolder run, int? asked, string? device, int atOnce, bool inexact)
     {
         var wanted = Math.Max(1, (asked ?? Environment.ProcessorCount) / atOnce);
         var kept = File.Exists(run.Settings) ? Read(run.Settings) : null;
-        if (kept is { } threads && (threads == wanted || (asked is null && !inexact))) return new RunSettings(threads);
-        if (kept is { } other && !inexact)
+        var place = kept is null || inexact ? device ?? kept?.Device : Kept(kept, device);
+        if (kept is { Threads: var threads } && place == kept.Device && (threads == wanted || (asked is null && !inexact))) return kept;
+        if (kept is { Threads: var other } && !inexact)
             throw new UserError($"--threads {asked}", $"this run was created with {other} thread(s) per job, and other numbers of threads round differently", $"leave --threads out, or give --inexact to go on with {wanted} per job");
-        RunFolder.Write(run.Settings, new JsonObject { ["threads"] = wanted }.ToJsonString() + "\n");
-        return new RunSettings(wanted);
+        var settings = new JsonObject { ["threads"] = wanted };
+        if (place is not null) settings["device"] = place;
+        RunFolder.Write(run.Settings, settings.ToJsonString() + "\n");
+        return new RunSettings(wanted, place);
     }
 
-    private static int? Read(string path)
+    private static string? Kept(RunSettings kept, string? device) => device is null || device == kept.Device
+        ? kept.Device
+        : throw new UserError($"--device {device}", $"this run was created {(kept.Device is null ? "without a device" : $"on {kept.Device}")}, and another device may round differently", $"leave --device out, or give --inexact to go on on {device}");
+
+    private static RunSettings? Read(string path)
     {
         try
         {
-            return (int?)JsonNode.Parse(File.ReadAllText(path))!["threads"];
+            var json = JsonNode.Parse(File.ReadAllText(path))!;
+            return new RunSettings((int)json["threads"]!, (string?)json["device"]);
         }
         catch (Exception e) when (e is System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException)
         {

@@ -4,6 +4,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Inspection;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running.Estimates;
@@ -42,14 +43,14 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
     {
         var spec = JsonNode.Parse(plan.Job.Options)!.AsObject();
         var job = new JobContext(
-            new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders), folder.Job,
+            new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders) { Device = request.Device }, folder.Job,
             new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
         using var scope = torch.NewDisposeScope();
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
         var model = architectures.Describe(config);
         if (method.Needs.Scores) model = ClassifierFolder.WithScores(model);
-        var options = TrainJob.Within(TrainJob.Options(job), model, job.Logger);
+        var options = TrainJob.Within(TrainJob.Options(job, method.Needs.Scores), model, job.Logger);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
         var context = new PrepareContext(ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, options.MaxLength, new MaskLedger())
@@ -81,9 +82,10 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var kept = head.Count == records.Count ? lengths.Count(l => l > 0) : (int)(records.Count * Math.Max(1L, context.Ledger.Rows / head.Count));
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
+        var arithmetic = Arithmetic.Of(model, options.Dtype, adapter?.Sum(site => site.Delta is LowRank low ? low.A.size(1) : 0) ?? 0, ComputeDevice.IsGpu(request.Device));
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, !trainsModel, adapter is null && options.Dtype != torch.ScalarType.Float32),
-            options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest) : Costs.Activations(model, tokens, longest));
+            options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest, arithmetic) : Costs.Activations(model, tokens, longest, arithmetic));
     }
 
     // The weights in the type of the arithmetic, those in fewer bits as they are and one of them decoded. The trained numbers come on

@@ -62,7 +62,7 @@ internal sealed class TrainFolder(string path)
     }
 
     /// <summary>Begins the training, or takes it up again. Threads stay those of the beginning: only so do resumed numbers equal unbroken ones.</summary>
-    internal void Begin(TrainPlan plan, int threads)
+    internal void Begin(TrainPlan plan, int threads, string? device)
     {
         Directory.CreateDirectory(Job.Path);
         foreach (var part in Directory.GetFiles(Job.Path, "*.part").Where(IsPart)) File.Delete(part);
@@ -70,11 +70,12 @@ internal sealed class TrainFolder(string path)
         if (!goesOn)
             RunFolder.Write(Request, new JsonObject { ["id"] = plan.Job.Id, ["identity"] = JsonNode.Parse(plan.Job.Identity) }.ToJsonString(new() { WriteIndented = true }) + "\n");
         var own = goesOn && File.Exists(Job.Spec) ? JobSpec.Read(Job).Threads : threads;
-        Spec(plan.Job, plan, own).Write(Job);
+        if (goesOn && File.Exists(Job.Spec)) device ??= JobSpec.Read(Job).Device;
+        Spec(plan.Job, plan, own, device).Write(Job);
         if (plan.Reference is not { } reference) return;
         if (Directory.Exists(Reference.Path) && !(File.Exists(Reference.Spec) && JobSpec.Read(Reference).Id == reference.Id)) Directory.Delete(Reference.Path, recursive: true); // another request's
         Directory.CreateDirectory(Reference.Path);
-        Spec(reference, plan, own).Write(Reference);
+        Spec(reference, plan, own, device).Write(Reference);
     }
 
     /// <summary>Takes back what was written for a training that a user's mistake ended before it had done anything.</summary>
@@ -93,9 +94,10 @@ internal sealed class TrainFolder(string path)
     /// <summary>Where reference log-probs are computed before.</summary>
     internal JobFolder Reference => ReferenceJob.OfSingle(Job);
 
-    private static JobSpec Spec(PlanJob job, TrainPlan plan, int threads) =>
+    private static JobSpec Spec(PlanJob job, TrainPlan plan, int threads, string? device) =>
         new(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), Directory.GetCurrentDirectory(), threads, plan.PluginFolders)
         {
+            Device = device,
             Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))],
         };
 

@@ -23,6 +23,9 @@ internal sealed record TrainRequest
     public string? ChatTemplate { get; init; }
     public long Seed { get; init; } = 42;
 
+    /// <summary>--device; null for the standard.</summary>
+    public string? Device { get; init; }
+
     /// <summary>Values of flags by name, as texts.</summary>
     public required IReadOnlyDictionary<string, string> Values { get; init; }
 

@@ -18,8 +18,9 @@ public static class ClassifierFolder
     /// <param name="warn">Told of what is odd but usable.</param>
     /// <param name="architectures">The known decoders; null = those that are built in.</param>
     /// <param name="dtype">Of weights and arithmetic.</param>
+    /// <param name="device">Where the weights go; null = the processor.</param>
     /// <exception cref="UserErrorException">The folder holds no classifier, or a file is missing or wrong.</exception>
-    public static SequenceClassifier Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32)
+    public static SequenceClassifier Load(string folder, Action<string>? warn = null, ModelArchitectures? architectures = null, torch.ScalarType dtype = torch.ScalarType.Float32, torch.Device? device = null)
     {
         var config = ModelConfig.Open(folder);
         if (!IsClassifier(config))
@@ -32,10 +33,10 @@ public static class ClassifierFolder
             _ => null,
         };
         if (encoder is not null && config.IsQuantized) throw config.Wrong("quantization_config", "absent: encoders are read in full precision only");
-        if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), _ => StoredNames.Plain, warn, dtype));
+        if (encoder is not null) return new EncoderClassifier(encoder, ModelFolder.Read(folder, encoder.Weights(), _ => StoredNames.Plain, warn, dtype, device));
         var known = architectures ?? ModelArchitectures.BuiltIn;
         if (!known.Names.Contains(config.ModelType)) throw config.UnknownArchitecture([.. known.Names, "roberta", "deberta-v2"]);
-        return new DecoderClassifier(ModelFolder.Decoder(folder, WithScores(known.Describe(config), labels), warn, dtype, known.QuantizationOf(config)), config.PadTokenId);
+        return new DecoderClassifier(ModelFolder.Decoder(folder, WithScores(known.Describe(config), labels), warn, dtype, known.QuantizationOf(config), device: device), config.PadTokenId);
     }
 
     /// <summary>The decoder with a score head in the place of its output head.</summary>

@@ -4,6 +4,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Classifiers;
 
@@ -33,7 +34,7 @@ internal sealed class DecoderClassifier(DecoderModel model, int? padToken) : Seq
         var logits = new List<Tensor>();
         foreach (var pack in Pack.Of(groups, maxRows: 2048, place))
         {
-            using (pack) logits.Add(model.Answering(pack, ForwardMode.Plain).mm(model.Head.t()));
+            using (pack) logits.Add(Products.Linear(model.Answering(pack, ForwardMode.Plain), model.Head));
         }
         return torch.cat(logits).MoveToOuterDisposeScope();
     }

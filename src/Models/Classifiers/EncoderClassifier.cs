@@ -3,6 +3,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Models.Classifiers;
@@ -120,7 +121,7 @@ internal sealed class EncoderClassifier : SequenceClassifier
     // (B, T, d) -> (B, H, T, D)
     private Tensor Heads(Tensor x) => x.view(x.size(0), x.size(1), spec.Heads, -1).transpose(1, 2);
 
-    private Tensor Linear(Tensor x, string name) => F.linear(x, weights[name + ".weight"], weights[name + ".bias"]);
+    private Tensor Linear(Tensor x, string name) => Products.Linear(x, weights[name + ".weight"], weights[name + ".bias"]);
 
     private Tensor Norm(Tensor x, string name) => F.layer_norm(x, [spec.Hidden], weights[name + ".weight"], weights[name + ".bias"], spec.Epsilon);
 }

@@ -23,8 +23,9 @@ public static partial class RewardFolder
     /// <param name="warn">Told of what is odd but usable.</param>
     /// <param name="architectures">The known decoders; null = those that are built in.</param>
     /// <param name="quantization">Quantises the linear layers as they are read; null = as the folder has them.</param>
+    /// <param name="device">Where the weights go; null = the processor.</param>
     /// <exception cref="UserErrorException">It is no decoder, has more than one label, or a file is missing or wrong.</exception>
-    public static DecoderModel Load(string folder, ulong seed, Action<string>? warn = null, ModelArchitectures? architectures = null, IQuantization? quantization = null)
+    public static DecoderModel Load(string folder, ulong seed, Action<string>? warn = null, ModelArchitectures? architectures = null, IQuantization? quantization = null, torch.Device? device = null)
     {
         var config = ModelConfig.Open(folder);
         var known = architectures ?? ModelArchitectures.BuiltIn;
@@ -32,12 +33,12 @@ public static partial class RewardFolder
         if (ClassifierFolder.IsClassifier(config))
         {
             if (ClassifierFolder.LabelsOf(config) is not 1 and var labels) throw config.Wrong("id2label", $"one label: a reward model gives one number, and this classifier {labels}");
-            return ModelFolder.Decoder(folder, spec, warn, torch.ScalarType.Float32, ModelFolder.Reader(known, config, ref quantization), quantization);
+            return ModelFolder.Decoder(folder, spec, warn, torch.ScalarType.Float32, ModelFolder.Reader(known, config, ref quantization), quantization, device);
         }
-        var language = ModelFolder.Load(folder, warn, architectures, quantization: quantization);
+        var language = ModelFolder.Load(folder, warn, architectures, quantization: quantization, device: device);
         var range = config.Json.TryGetProperty("initializer_range", out var given) && given.ValueKind == JsonValueKind.Number ? given.GetDouble() : 0.02;
         var weights = language.Weights.Where(w => w.Key != language.Spec.Names.Head + ".weight").ToDictionary();
-        weights[Head] = new CounterStream(seed, "init", Head).Normal([1, spec.Hidden], 0, range).DetachFromDisposeScope();
+        weights[Head] = new CounterStream(seed, "init", Head).Normal([1, spec.Hidden], 0, range).to(language.Device).DetachFromDisposeScope();
         if (!language.Spec.TiedHead) language.Head.Dispose();
         return new DecoderModel(spec, weights, language.Quantized);
     }

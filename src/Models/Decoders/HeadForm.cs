@@ -3,6 +3,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Decoders;
 
@@ -26,7 +27,7 @@ internal sealed record HeadForm(Layer Layer, Delta? Change)
     /// <param name="drop">From the rows and a share to the rows with that share dropped; null = without dropout.</param>
     internal Tensor Logits(Tensor h, double cap, Func<Tensor, double, Tensor>? drop = null)
     {
-        var logits = Change is null ? h.mm(Layer.Weight.t()) : Deltas.Linear(Layer, h, Change, drop ?? ((x, _) => x));
+        var logits = Change is null ? Products.Linear(h, Layer.Weight) : Deltas.Linear(Layer, h, Change, drop ?? ((x, _) => x));
         return cap == 0 ? logits : logits.div_(cap).tanh() * cap;
     }
 }

@@ -1,38 +1,40 @@
-// Linear layers of one input under plain LoRA as one autograd node: the A's of all are one product, in the backward pass too, and
-// every layer adds its share of the input's gradient to one sum. y_i = x W_i' + b_i + s_i z_i B_i' with z = x [A_1; A_2; ...]'.
+// Frozen linear layers of one input, under plain LoRA or under nothing, as one autograd node: the A's of all are one product, in the
+// backward pass too, a thin product is added where its layer's stands, and the input's gradient is one sum over the layers.
+// y_i = x W_i' + b_i + sum of s z B' over its changes, with z = x [A_1; A_2; ...]'.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
-using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Models.Decoders;
 
-/// <summary>apply(x, parts, A, B, A, B ...): the (R, out) of each part; an A and a B for each part that has them, in order.</summary>
+/// <summary>apply(x, parts, A, B, A, B ...): the (R, out) of each part; an A and a B for each of their changes, in order.</summary>
 internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedLowRank>
 {
     public override string Name => "JoinedLowRank";
 
     /// <param name="Layer">Frozen.</param>
-    /// <param name="Low">Its change, or null.</param>
-    private sealed record Part(Layer Layer, LowRank? Low);
+    /// <param name="Lows">Its changes, one after another; empty = none.</param>
+    private sealed record Part(Layer Layer, LowRank[] Lows);
 
-    /// <summary>The layers' outputs; null where one of them needs another way (dropout, DoRA, a trained bias, other dtypes, controls), or none is changed.</summary>
+    /// <summary>The layers' outputs; null where one of them needs another way (dropout, DoRA, a trained bias, other dtypes, controls), or nothing is gained.</summary>
     /// <param name="layers">Layers of one input.</param>
     /// <param name="x">(R, in)</param>
     /// <param name="mode">Deltas and dropout.</param>
     internal static Tensor[]? Of(Layer[] layers, Tensor x, ForwardMode mode)
     {
-        if (mode.Controls.Count > 0 || mode.Deltas.Count == 0 || (x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled())) return null;
+        var graph = torch.is_grad_enabled();
+        if (mode.Controls.Count > 0 || (mode.Deltas.Count == 0 && !graph) || (x.size(0) <= Decoding.FewRows && !graph)) return null;
         var parts = new Part[layers.Length];
         for (var k = 0; k < parts.Length; k++)
         {
-            var delta = mode.Deltas.GetValueOrDefault(layers[k].Module);
-            if (!IsFrozen(layers[k], x) || (delta is not null && !IsPlain(delta, x, mode))) return null;
-            parts[k] = new Part(layers[k], (LowRank?)delta);
+            var changes = mode.Deltas.TryGetValue(layers[k].Module, out var delta) ? Deltas.Parts(delta) : [];
+            if (!IsFrozen(layers[k], x) || !changes.All(change => IsPlain(change, x, mode))) return null;
+            parts[k] = new Part(layers[k], [.. changes.Cast<LowRank>()]);
         }
-        var factors = parts.Where(p => p.Low is not null).SelectMany(p => new object[] { p.Low!.A, p.Low.B }).ToArray();
-        return factors.Length == 0 ? null : [.. apply([x, parts, .. factors])];
+        var factors = parts.SelectMany(p => p.Lows).SelectMany(low => new object[] { low.A, low.B }).ToArray();
+        var pays = factors.Length > 0 || (layers.Length > 1 && graph && x.requires_grad);
+        return pays ? [.. apply([x, parts, .. factors])] : null;
     }
 
     private static bool IsFrozen(Layer layer, Tensor x) => layer.Bias is not { requires_grad: true }
@@ -48,47 +50,51 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     {
         var (x, parts) = ((Tensor)vars[0], (Part[])vars[1]);
         using var scope = torch.NewDisposeScope();
-        var z = x.mm(All(parts).t()); // (R, sum of ranks)
+        var z = vars.Length > 2 ? Products.Of(x, torch.cat([.. parts.SelectMany(p => p.Lows).Select(low => low.A)]).t()) : null; // (R, sum of ranks)
         var (outputs, first) = (new List<Tensor>(), 0L);
-        foreach (var (layer, low) in parts)
+        foreach (var (layer, lows) in parts)
         {
-            var y = F.linear(x, Matrix(layer, x.dtype), layer.Bias);
-            if (low is not null) y.addmm_(z.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), alpha: (float)low.Scale);
-            outputs.Add(y.MoveToOuterDisposeScope());
+            var thin = lows.Select(low => (z!.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), low.Scale));
+            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], bias: layer.Bias).MoveToOuterDisposeScope());
         }
-        ctx.save_for_backward([x, z.MoveToOuterDisposeScope(), .. vars.Skip(2).Cast<Tensor>()]);
-        // addmm_ takes its factor as float32, and the gradients must have the same.
-        ctx.save_data("parts", parts.Select(p => (p.Layer, (double?)(float?)p.Low?.Scale)).ToArray());
+        if (z is not null) ctx.save_for_backward([x, z.MoveToOuterDisposeScope(), .. vars.Skip(2).Cast<Tensor>()]);
+        ctx.save_data("layers", Array.ConvertAll(parts, p => p.Layer));
+        ctx.save_data("changes", parts.SelectMany((p, k) => p.Lows.Select(low => (Part: k, low.Scale, Trained: low.A.requires_grad || low.B.requires_grad))).ToArray());
         ctx.save_data("below", x.requires_grad);
         return outputs;
     }
 
     public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, List<Tensor> grad_outputs)
     {
+        var layers = (Layer[])ctx.get_data("layers")!;
+        var changes = ((int Part, double Scale, bool Trained)[])ctx.get_data("changes")!;
+        var below = (bool)ctx.get_data("below")!;
+        if (changes.Length == 0) return [below ? Below(layers, grad_outputs, []) : null];
         var saved = ctx.get_saved_variables();
         var (x, z, factors) = (saved[0], saved[1], saved[2..]);
-        var parts = ((Layer Layer, double? Scale)[])ctx.get_data("parts")!;
-        var (thin, gradients, next, first) = (new List<Tensor>(), new List<Tensor?>(), 0, 0L);
-        foreach (var (k, (_, scale)) in parts.Index())
+        var dz = torch.cat([.. changes.Select((change, k) => Products.Sum([(grad_outputs[change.Part], factors[(2 * k) + 1], change.Scale)]))], 1); // (R, sum of ranks)
+        var (da, gradients, first) = (Products.Of(dz.t(), x), new List<Tensor?>(), 0L); // (sum of ranks, in)
+        foreach (var (k, (part, scale, trained)) in changes.Index())
         {
-            if (scale is not { } s) continue;
-            var (b, grad) = (factors[next + 1], grad_outputs[k]);
-            thin.Add(grad.mm(b).mul_(s)); // (R, rank)
-            gradients.AddRange([null, grad.t().mm(z.narrow(1, (first += b.size(1)) - b.size(1), b.size(1))).mul_(s)]);
-            next += 2;
+            var rank = factors[2 * k].size(0);
+            gradients.Add(trained ? da.narrow(0, first, rank) : null);
+            gradients.Add(trained ? Products.Sum([(grad_outputs[part].t(), z.narrow(1, first, rank), scale)]) : null);
+            first += rank;
         }
-        var dz = torch.cat(thin, 1);
-        var (da, row) = (dz.t().mm(x), 0L); // (sum of ranks, in)
-        for (var k = 0; k < gradients.Count; k += 2) gradients[k] = da.narrow(0, (row += factors[k].size(0)) - factors[k].size(0), factors[k].size(0));
-        return [(bool)ctx.get_data("below")! ? Below(parts, grad_outputs, dz, factors) : null, .. gradients];
+        return [below ? Below(layers, grad_outputs, [(dz, torch.cat([.. factors.Where((_, k) => k % 2 == 0)]), 1)]) : null, .. gradients];
     }
 
-    private static Tensor Below((Layer Layer, double? Scale)[] parts, List<Tensor> grads, Tensor dz, List<Tensor> factors)
+    // The input's gradient: what came through the A's, and through each layer.
+    private static Tensor Below(Layer[] layers, List<Tensor> grads, (Tensor, Tensor, double)[] thin)
     {
-        var dx = dz.mm(torch.cat(factors.Where((_, k) => k % 2 == 0).ToList()));
-        foreach (var (k, (layer, _)) in parts.Index()) dx.addmm_(grads[k], Matrix(layer, dx.dtype));
-        return dx;
+        if (layers.All(layer => layer.Quantized is null)) return Products.Sum([.. thin, .. layers.Select((layer, k) => (grads[k], layer.Matrix, 1.0))]);
+        // Of matrices in fewer bits there is one at a time.
+        Tensor? dx = thin.Length == 0 ? null : Products.Sum(thin);
+        foreach (var (k, layer) in layers.Index())
+        {
+            (Tensor, Tensor, double) own = (grads[k], Matrix(layer, grads[k].dtype), 1);
+            dx = dx is null ? Products.Sum([own]) : Products.Add(dx, own);
+        }
+        return dx!;
     }
-
-    private static Tensor All(Part[] parts) => torch.cat(parts.Select(p => p.Low?.A).OfType<Tensor>().ToList());
 }

@@ -3,7 +3,6 @@
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
-using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Models.Decoders;
 
@@ -45,7 +44,7 @@ internal sealed record Layer(string Module, Tensor? Stored, Tensor? Bias = null)
             var y = QuantizedProduct.Of(x, quantized.Matrix);
             return Bias is null ? y : y + Bias;
         }
-        return !Transposed && x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled() ? Decoding.Linear(x, Weight, Bias) : F.linear(x, Matrix, Bias);
+        return !Transposed && x.size(0) <= Decoding.FewRows && !torch.is_grad_enabled() ? Decoding.Linear(x, Weight, Bias) : Products.Linear(x, Matrix, Bias);
     }
 
     /// <summary>With the tensors that a delta puts in the place of the module's own.</summary>

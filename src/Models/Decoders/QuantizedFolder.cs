@@ -18,13 +18,15 @@ public static class QuantizedFolder
     /// <param name="skipped">What the user asked to leave as it is, for the configuration; every entry must mean a layer.</param>
     /// <param name="architectures">The known ones.</param>
     /// <param name="progress">Told of layers done and of all.</param>
+    /// <param name="device">Where to quantise; null = the processor.</param>
     /// <returns>Layers quantised, layers kept, and bytes of the weights before and after.</returns>
     /// <exception cref="UserErrorException">The folder is quantised already, no model, or has a weight that cannot be quantised.</exception>
-    public static QuantizedFolderFacts Write(string target, string from, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, Action<int, int>? progress = null)
+    public static QuantizedFolderFacts Write(string target, string from, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, Action<int, int>? progress = null, torch.Device? device = null)
     {
         var config = ModelConfig.Open(from);
         if (config.IsQuantized) throw config.Wrong("quantization_config", "absent: the folder is quantised already, and nothing is quantised twice");
         var spec = architectures.Describe(config);
+        var place = device ?? torch.CPU;
         using var scope = torch.NewDisposeScope();
         using var checkpoint = CheckpointFolder.Open(from);
         var names = StoredNames.Of(spec, checkpoint);
@@ -44,8 +46,8 @@ public static class QuantizedFolder
                 after += own.numel() * own.element_size();
                 continue;
             }
-            var quantized = quantization.Quantize(weight.Name, ModelFolder.Outward(weight, own));
-            tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Of(weight.Name) + part.Key, part.Value)));
+            var quantized = quantization.Quantize(weight.Name, ModelFolder.Outward(weight, own.to(place)));
+            tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Of(weight.Name) + part.Key, part.Value.cpu())));
             after += quantized.Bytes;
             done++;
             progress?.Invoke(done, matrices.Count - kept.Count);

@@ -42,14 +42,14 @@ internal sealed class QuantizedProduct : torch.autograd.SingleTensorFunction<Qua
         ctx.save_data("type", x.dtype);
         using var scope = torch.NewDisposeScope();
         var type = matrix.ComputeType ?? x.dtype;
-        return torch.nn.functional.linear(x.to(type), Decoded(matrix, type)).to(x.dtype).MoveToOuterDisposeScope();
+        return Products.Linear(x.to(type), Decoded(matrix, type)).to(x.dtype).MoveToOuterDisposeScope();
     }
 
     public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, Tensor grad_output)
     {
         var (matrix, type) = ((QuantizedMatrix)ctx.get_data("matrix")!, (torch.ScalarType)ctx.get_data("type")!);
         var compute = matrix.ComputeType ?? type;
-        return [grad_output.to(compute).mm(Decoded(matrix, compute)).to(type)];
+        return [Products.Of(grad_output.to(compute), Decoded(matrix, compute)).to(type)];
     }
 
     /// <summary>(out, in) the full matrix until the next one is asked for on this thread.</summary>

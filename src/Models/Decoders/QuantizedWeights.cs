@@ -2,13 +2,15 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Decoders;
 
 /// <param name="checkpoint">The folder's tensors.</param>
 /// <param name="names">Their names.</param>
 /// <param name="reader">What reads them; null where the folder has none.</param>
-internal sealed class QuantizedWeights(CheckpointFolder checkpoint, StoredNames names, IQuantization? reader)
+/// <param name="device">Where they go; null = the processor.</param>
+internal sealed class QuantizedWeights(CheckpointFolder checkpoint, StoredNames names, IQuantization? reader, torch.Device? device = null)
 {
     private readonly HashSet<string> held = [];
 
@@ -30,9 +32,11 @@ internal sealed class QuantizedWeights(CheckpointFolder checkpoint, StoredNames 
         var name = names.Of(weight.Name);
         if (!held.Contains(name)) return null;
         long[] shape = weight.Transposed ? [weight.Shape[1], weight.Shape[0]] : weight.Shape;
-        return reader!.Read(new StoredWeight(name, shape, checkpoint.Path, part => checkpoint.Contains(part) ? checkpoint.Tensor(part) : null, [.. checkpoint.Names.Where(other => other == name || IsPartOf(other, name))]))
+        return reader!.Read(new StoredWeight(name, shape, checkpoint.Path, Part, [.. checkpoint.Names.Where(other => other == name || IsPartOf(other, name))]))
             ?? throw new UserErrorException($"{checkpoint.Path}: tensor '{name}' has companions ({checkpoint.Names.First(other => IsPartOf(other, name))}) that its quantization_config does not explain; fetch the folder's files again.");
     }
+
+    private Tensor? Part(string name) => !checkpoint.Contains(name) ? null : device is null ? checkpoint.Tensor(name) : checkpoint.Tensor(name).to(device);
 
     private static bool IsPartOf(string other, string weight) => other.Length > weight.Length && other[weight.Length] == '.' && other.StartsWith(weight, StringComparison.Ordinal);
 }

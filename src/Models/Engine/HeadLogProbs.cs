@@ -64,9 +64,9 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
             using var inner = torch.NewDisposeScope();
             var (target, mean) = (byTarget.narrow(0, first, h.size(0)), byMean?.narrow(0, first, h.size(0)));
             var dlogits = TokenDistributions.Of(Logits(h, head, answers.Cap), y, gradients: true, answers.Cap).ByLogits(target, mean).to(h.dtype);
-            dhidden.narrow(0, first, h.size(0)).copy_(dlogits.mm(head));
+            dhidden.narrow(0, first, h.size(0)).copy_(Products.Of(dlogits, head));
             if (narrow) dhead.add_(dlogits.t().mm(h));
-            else dhead.addmm_(dlogits.t(), h);
+            else Products.Add(dhead, (dlogits.t(), h, 1));
         }
         return [dhidden, dhead.to(head.dtype), null];
     }
@@ -102,7 +102,7 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
     /// <summary>(N, V) capped where cap is not 0.</summary>
     internal static Tensor Logits(Tensor h, Tensor head, double cap)
     {
-        var logits = h.mm(head.t());
+        var logits = Products.Linear(h, head);
         return cap == 0 ? logits : logits.div_(cap).tanh().mul_(cap);
     }
 

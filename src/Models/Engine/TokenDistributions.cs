@@ -43,7 +43,7 @@ internal abstract class TokenDistributions
         private Tensor Inverse => this[TargetFigure.InverseSum].unsqueeze(1);
 
         // p W; logits are e^(logit - largest) by now.
-        private Tensor Expected(Tensor head) => expected ??= logits.dtype == torch.float32 ? logits.mm(head).mul_(Inverse) : (logits.mm(head).to(torch.float32) * Inverse).to(head.dtype);
+        private Tensor Expected(Tensor head) => expected ??= logits.dtype == torch.float32 ? Products.Of(logits, head).mul_(Inverse) : (logits.mm(head).to(torch.float32) * Inverse).to(head.dtype);
 
         internal override Tensor Slopes(Tensor head) => head.index_select(0, targets).sub_(Expected(head));
 

@@ -201,7 +201,7 @@ public partial class Tensor : IScoped
     private string Summarise()
     {
         if (Shim.pa_tensor_info_get(handle, out var info) != Status.Ok) return "undefined";
-        var place = info.DeviceType == 0 ? "cpu" : info.DeviceType == 1 ? $"cuda:{info.DeviceIndex}" : $"device {info.DeviceType}";
+        var place = new torch.Device((DeviceType)info.DeviceType, info.DeviceIndex);
         return $"{((torch.ScalarType)info.Dtype).ToString().ToLowerInvariant()} {place} [{string.Join(", ", shape)}]";
     }
 

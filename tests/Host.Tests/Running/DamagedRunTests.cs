@@ -41,8 +41,18 @@ public sealed class DamagedRunTests
     public void Damaged_settings_are_asked_for(string text)
     {
         RunFolder.Write(run.Settings, text);
-        Assert.That(() => RunSettings.Of(run, 1, 1, inexact: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("run.json: is damaged").And.Message.Contains("--threads"));
+        Assert.That(() => RunSettings.Of(run, 1, null, 1, inexact: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("run.json: is damaged").And.Message.Contains("--threads"));
         File.Delete(run.Settings);
-        Assert.That(RunSettings.Of(run, 3, 1, inexact: false).Threads, Is.EqualTo(3));
+        Assert.That(RunSettings.Of(run, 3, null, 1, inexact: false).Threads, Is.EqualTo(3));
+    }
+
+    [Test]
+    public void A_run_keeps_the_device_that_it_was_created_on()
+    {
+        Assert.That(RunSettings.Of(run, 1, "cuda:1", 1, inexact: false).Device, Is.EqualTo("cuda:1"));
+        Assert.That(RunSettings.Of(run, null, null, 1, inexact: false).Device, Is.EqualTo("cuda:1"));
+        Assert.That(() => RunSettings.Of(run, null, "cpu", 1, inexact: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("--device cpu: this run was created on cuda:1").And.Message.Contains("--inexact"));
+        Assert.That(RunSettings.Of(run, null, "cpu", 1, inexact: true).Device, Is.EqualTo("cpu"));
+        Assert.That(RunSettings.Of(run, null, "cpu", 1, inexact: false).Device, Is.EqualTo("cpu"));
     }
 }

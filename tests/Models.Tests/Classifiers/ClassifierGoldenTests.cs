@@ -20,7 +20,7 @@ public sealed class ClassifierGoldenTests : ScopedTest
         var folder = Shared.Golden("models", name);
         using var golden = new GoldenFolder(folder);
         var warnings = new List<string>();
-        var model = ClassifierFolder.Load(folder, warnings.Add);
+        var model = ClassifierFolder.Load(folder, warnings.Add, device: TestDevice.Here);
         Assert.That(warnings, Is.Empty);
         var expected = golden.Tensor("logits");
         Assert.That(model.Labels, Is.EqualTo(expected.size(1)));
@@ -39,10 +39,10 @@ public sealed class ClassifierGoldenTests : ScopedTest
     {
         var folder = Shared.Golden("models", name);
         using var golden = new GoldenFolder(folder);
-        var model = ClassifierFolder.Load(folder);
+        var model = ClassifierFolder.Load(folder, device: TestDevice.Here);
         foreach (var (weight, tensor) in model.Weights.ToList()) model.SetWeight(weight, tensor.detach().clone().requires_grad_());
         var logits = model.Logits(golden.Rows());
-        (logits.select(1, model.Labels - 1) * torch.tensor(new float[] { 1, -0.5f, 0.25f })).sum().backward();
+        (logits.select(1, model.Labels - 1) * torch.tensor(new float[] { 1, -0.5f, 0.25f }, device: TestDevice.Here)).sum().backward();
         using var expected = GoldenFolder.Expected(folder);
         var whole = expected.Tensors.Select(t => t.Name).Where(n => n.StartsWith("grad.", StringComparison.Ordinal)).ToList();
         Assert.That(whole, Has.Count.EqualTo(3));
@@ -62,10 +62,10 @@ public sealed class ClassifierGoldenTests : ScopedTest
     [Test]
     public void Rows_that_the_model_cannot_take_are_refused()
     {
-        var model = ClassifierFolder.Load(Shared.Golden("models", "roberta-reward"));
+        var model = ClassifierFolder.Load(Shared.Golden("models", "roberta-reward"), device: TestDevice.Here);
         Assert.That(() => model.Score([[]]), Throws.TypeOf<UserErrorException>().With.Message.Contains("no token"));
         Assert.That(() => model.Score([[0, 128]]), Throws.TypeOf<UserErrorException>().With.Message.Contains("128"));
         Assert.That(() => model.Score([new int[65]]), Throws.TypeOf<UserErrorException>().With.Message.Contains("64"));
-        Assert.That(() => ClassifierFolder.Load(Shared.Golden("models", "llama")), Throws.TypeOf<UserErrorException>().With.Message.Contains("ForSequenceClassification"));
+        Assert.That(() => ClassifierFolder.Load(Shared.Golden("models", "llama"), device: TestDevice.Here), Throws.TypeOf<UserErrorException>().With.Message.Contains("ForSequenceClassification"));
     }
 }

@@ -38,7 +38,7 @@ public sealed class AdaptedHeadTests : ScopedTest
         var model = Tiny.Model(torch.float64, settings == "capped" ? Families.Spec("gemma2") with { TiedHead = tied } : Tiny.Spec(tied));
         var (change, module) = (Change(kind), tied ? model.Spec.Names.Embedding : model.Spec.Names.Head);
         var deltas = new Dictionary<string, Delta> { [module] = change };
-        Tensor Loss(Tensor logProbs, Tensor mean) => (logProbs * torch.arange(logProbs.numel(), torch.float64).sin()).sum() + mean.sum();
+        Tensor Loss(Tensor logProbs, Tensor mean) => (logProbs * torch.arange(logProbs.numel(), torch.float64, logProbs.device).sin()).sum() + mean.sum();
         (List<Tensor> Gradients, Tensor LogProbs, Tensor Entropy) Mine(long chunkRows)
         {
             foreach (var leaf in change.Parameters.Values) leaf.grad = null;

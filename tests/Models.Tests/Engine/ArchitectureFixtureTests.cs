@@ -26,7 +26,7 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     {
         using var golden = GoldenFolder.Expected(Folder(name));
         var warnings = new List<string>();
-        var model = ModelFolder.Load(Folder(name), warnings.Add);
+        var model = ModelFolder.Load(Folder(name), warnings.Add, device: TestDevice.Here);
         Assert.That(warnings, Is.Empty);
         foreach (var (row, logits) in Rows(golden.Tensor("input_ids"), golden.Tensor("logits")))
             Assert.That(Tiny.Worst(GoldenFolder.Logits(model, row), logits), Is.LessThan(Tolerance));
@@ -42,7 +42,7 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     {
         using var golden = GoldenFolder.Expected(Folder(name));
         var warnings = new List<string>();
-        var model = ClassifierFolder.Load(Folder(name), warnings.Add);
+        var model = ClassifierFolder.Load(Folder(name), warnings.Add, device: TestDevice.Here);
         Assert.That(warnings, Is.Empty);
         var rows = Rows(golden.Tensor("input_ids"), golden.Tensor("logits")).ToList();
         Assert.That(rows[0].Row[^1], Is.Zero, "a row that ends with the padding id");
@@ -67,7 +67,7 @@ public sealed class ArchitectureFixtureTests : ScopedTest
             Models.Checkpoints.CheckpointFolder.Write(folder, renamed);
         }
         var warnings = new List<string>();
-        var (before, now) = (ModelFolder.Load(Folder("gpt2")), ModelFolder.Load(folder, warnings.Add));
+        var (before, now) = (ModelFolder.Load(Folder("gpt2"), device: TestDevice.Here), ModelFolder.Load(folder, warnings.Add, device: TestDevice.Here));
         Assert.That(warnings, Is.Empty);
         Assert.That(Tiny.Worst(GoldenFolder.Logits(now, [3, 5, 8]), GoldenFolder.Logits(before, [3, 5, 8])), Is.Zero);
     }

@@ -20,7 +20,7 @@ public sealed class ArchitectureGoldenTests : ScopedTest
     {
         var folder = Shared.Golden("models", name);
         using var golden = new GoldenFolder(folder);
-        var model = ModelFolder.Load(folder);
+        var model = ModelFolder.Load(folder, device: TestDevice.Here);
         AssertLogits(model, golden, golden.Tensor("logits"));
         Tiny.AssertNear(Tiny.Answers(model, golden.Groups(weighted: false)), golden.LogProbs(), Tolerance);
         var sums = golden.Json.GetProperty("sum_completion_logprob").EnumerateArray().Select(v => v.GetDouble());
@@ -33,7 +33,7 @@ public sealed class ArchitectureGoldenTests : ScopedTest
     {
         var folder = Shared.Golden("models", "llama-sharded");
         using var golden = new GoldenFolder(folder);
-        var model = ModelFolder.Load(folder);
+        var model = ModelFolder.Load(folder, device: TestDevice.Here);
         Assert.That(model.Weights.Values.Select(w => w.dtype).Distinct(), Is.EqualTo((torch.ScalarType[])[torch.float32]));
         AssertLogits(model, golden, golden.Tensor("logits"));
         Tiny.AssertNear(Tiny.Answers(model, golden.Groups(weighted: false)), golden.LogProbs(), Tolerance);
@@ -44,7 +44,7 @@ public sealed class ArchitectureGoldenTests : ScopedTest
     {
         var folder = Shared.Golden("models", name);
         using var golden = new GoldenFolder(folder);
-        var model = ModelFolder.Load(folder);
+        var model = ModelFolder.Load(folder, device: TestDevice.Here);
         var leaves = model.Weights.ToDictionary(w => w.Key, w => w.Value.detach().clone().requires_grad_());
         foreach (var (weight, leaf) in leaves) model.SetWeight(weight, leaf);
         var groups = golden.Groups(weighted: true);
@@ -76,7 +76,7 @@ public sealed class ArchitectureGoldenTests : ScopedTest
         var home = Shared.Golden("models", name);
         using var golden = new GoldenFolder(home);
         using var expected = GoldenFolder.Expected(Path.Combine(home, "variants", numbers));
-        var model = ModelFolder.Load(GoldenFolder.Joined(Path.Combine(home, "variants", variant)));
+        var model = ModelFolder.Load(GoldenFolder.Joined(Path.Combine(home, "variants", variant)), device: TestDevice.Here);
         AssertLogits(model, golden, expected.Tensor("logits"));
         var frequencies = RotaryFrequencies.Of(model.Spec.Rope!, model.Spec.HeadWidth, model.Spec.MaxPositions, 1);
         Assert.That(frequencies, Is.EqualTo(expected.Tensor("inv_freq").data<float>().ToArray()).Within(1e-7));
@@ -90,7 +90,7 @@ public sealed class ArchitectureGoldenTests : ScopedTest
         var home = Shared.Golden("models", name);
         using var golden = new GoldenFolder(home);
         using var expected = GoldenFolder.Expected(Path.Combine(home, "variants", variant));
-        var model = ModelFolder.Load(GoldenFolder.Joined(Path.Combine(home, "variants", variant)));
+        var model = ModelFolder.Load(GoldenFolder.Joined(Path.Combine(home, "variants", variant)), device: TestDevice.Here);
         foreach (var (numbers, width) in (ReadOnlySpan<(string, int)>)[("logits", (int)golden.Tensor("input_ids").size(1)), ("logits_short", 12)])
         {
             var rows = golden.Rows(width);
@@ -108,7 +108,7 @@ public sealed class ArchitectureGoldenTests : ScopedTest
     {
         var home = Shared.Golden("models", "llama");
         using var golden = new GoldenFolder(home);
-        var (now, before) = (ModelFolder.Load(home), ModelFolder.Load(GoldenFolder.Joined(Path.Combine(home, "variants", "old-style"))));
+        var (now, before) = (ModelFolder.Load(home, device: TestDevice.Here), ModelFolder.Load(GoldenFolder.Joined(Path.Combine(home, "variants", "old-style")), device: TestDevice.Here));
         foreach (var row in golden.Rows()) Assert.That(Tiny.Worst(GoldenFolder.Logits(before, row), GoldenFolder.Logits(now, row)), Is.Zero);
     }
 
@@ -120,7 +120,7 @@ public sealed class ArchitectureGoldenTests : ScopedTest
         var folder = Shared.Golden("models", name);
         using var golden = new GoldenFolder(folder);
         var noise = golden.Json.GetProperty("noise").GetProperty("fp32_vs_bf16_logits").GetDouble();
-        var model = ModelFolder.Load(folder, dtype: torch.bfloat16);
+        var model = ModelFolder.Load(folder, dtype: torch.bfloat16, device: TestDevice.Here);
         Assert.That(model.Weights.Values.Select(w => w.dtype).Distinct(), Is.EqualTo((torch.ScalarType[])[torch.bfloat16]));
         AssertLogits(model, golden, golden.Tensor("logits_bf16"), noise);
         AssertLogits(model, golden, golden.Tensor("logits"), noise * 1.5);

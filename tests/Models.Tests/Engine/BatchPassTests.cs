@@ -97,18 +97,18 @@ public sealed class BatchPassTests : ScopedTest
         foreach (var (prompt, completion) in Batch.SelectMany(g => g.Completions.Select(c => (g.Prompt, c))))
         {
             int[] ids = [.. prompt, .. completion.Tokens];
-            using var pack = Pack.Of([new CompletionGroup(ids[..1], [Completion.Of(ids[1..])])], 1000, new Place(torch.CPU, torch.float64, 24)).Single();
+            using var pack = Pack.Of([new CompletionGroup(ids[..1], [Completion.Of(ids[1..])])], 1000, new Place(TestDevice.Here, torch.float64, 24)).Single();
             var logits = model.Forward(pack, ForwardMode.Plain).index_select(0, pack.HeadRows).mm(model.Head.t()).narrow(0, prompt.Length - 1, completion.Tokens.Length);
             var (logProbs, p) = (logits.log_softmax(-1), logits.softmax(-1));
             var expected = new Dictionary<string, Tensor>
             {
                 ["entropy"] = (p * logProbs).sum(1).neg(),
-                ["argmax_hit"] = logits.argmax(1).eq(torch.tensor(completion.Tokens.Select(t => (long)t).ToArray())).to(torch.float64),
+                ["argmax_hit"] = logits.argmax(1).eq(torch.tensor(completion.Tokens.Select(t => (long)t).ToArray(), device: logits.device)).to(torch.float64),
                 ["log_sum_square"] = p.square().sum(1).log(),
                 ["mean_logit"] = logits.mean([1]),
                 ["mean_log_prob"] = logProbs.mean([1]),
             };
-            var asked = torch.tensor<double>([.. completion.Weights.Select(w => w != 0 ? 1.0 : 0)]);
+            var asked = torch.tensor<double>([.. completion.Weights.Select(w => w != 0 ? 1.0 : 0)], device: TestDevice.Here);
             foreach (var name in All)
                 Assert.That(Tiny.Worst(pass.Statistics[name].narrow(0, slot, completion.Tokens.Length), expected[name] * asked), Is.LessThan(1e-10), name);
             slot += completion.Tokens.Length;

@@ -23,8 +23,8 @@ public sealed class FrontTests : ScopedTest
     // The vectors of some tokens, as the first block takes them.
     private static VirtualTokens Vectors(DecoderModel model, int[] ids)
     {
-        var rows = model.Weights[model.Spec.Names.Embedding + ".weight"].index_select(0, torch.tensor(ids.Select(id => (long)id).ToArray()));
-        return new VirtualTokens(model.Spec.EmbeddingScale is { } scale ? rows * torch.tensor(scale, rows.dtype) : rows);
+        var rows = model.Weights[model.Spec.Names.Embedding + ".weight"].index_select(0, torch.tensor(ids.Select(id => (long)id).ToArray(), device: model.Device));
+        return new VirtualTokens(model.Spec.EmbeddingScale is { } scale ? rows * torch.tensor(scale, rows.dtype, rows.device) : rows);
     }
 
     [TestCaseSource(nameof(Names))]
@@ -85,7 +85,7 @@ public sealed class FrontTests : ScopedTest
         ];
         foreach (var delta in deltas)
         {
-            Tensor Loss() => (engine.LogProbs(Batch[..4], At(model, delta)) * torch.arange(Batch[..4].Sum(g => g.Completions.Sum(c => c.Tokens.Length)), torch.float64).sin()).sum();
+            Tensor Loss() => (engine.LogProbs(Batch[..4], At(model, delta)) * torch.arange(Batch[..4].Sum(g => g.Completions.Sum(c => c.Tokens.Length)), torch.float64, TestDevice.Here).sin()).sum();
             GradientTests.AssertGradients(Loss, delta.Parameters.Select(p => (p.Key, p.Value)), 2e-6, entries: 4);
         }
     }

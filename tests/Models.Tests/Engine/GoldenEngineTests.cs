@@ -32,7 +32,7 @@ public sealed class GoldenEngineTests : ScopedTest
         // A row of one token has nothing that is predicted.
         var rows = JsonDocument.Parse(File.ReadAllBytes(golden)).RootElement.GetProperty("rows").EnumerateArray().Where(r => Ids(r, "ids").Length > 1).ToList();
         var groups = rows.Select(r => Ids(r, "ids")).Select(ids => new CompletionGroup(ids[..1], [Completion.Of(ids[1..])])).ToList();
-        var model = ModelFolder.Load(folder);
+        var model = ModelFolder.Load(folder, device: TestDevice.Here);
         var expected = rows.Select(r => r.GetProperty("token_logprobs").EnumerateArray().Select(v => v.GetDouble()).ToArray()).ToArray();
         Tiny.AssertNear(Tiny.Answers(model, groups), expected, Tolerance);
         var answers = new LogProbEngine(model).Score(groups, ForwardMode.Plain);
@@ -48,7 +48,7 @@ public sealed class GoldenEngineTests : ScopedTest
         var rows = JsonDocument.Parse(File.ReadAllBytes(golden)).RootElement.GetProperty("conditional").EnumerateArray().Where(r => Ids(r, "continuation_ids").Length > 0).ToList();
         var tokenizer = TokenizerLoader.Load(folder);
         var groups = rows.Select(r => Group(r, tokenizer)).ToList();
-        var answers = new LogProbEngine(ModelFolder.Load(folder)).Score(groups, ForwardMode.Plain);
+        var answers = new LogProbEngine(ModelFolder.Load(folder, device: TestDevice.Here)).Score(groups, ForwardMode.Plain);
         for (var k = 0; k < rows.Count; k++)
         {
             Assert.That(answers[k].LogProb, Is.EqualTo(rows[k].GetProperty("sum").GetDouble()).Within(Tolerance), $"row {k}");
@@ -71,7 +71,7 @@ public sealed class GoldenEngineTests : ScopedTest
     public void Llama_golden_log_probs_and_gradients(long packRows, long chunkRows)
     {
         using var golden = SafetensorsFile.Open(Shared.Golden("models", "llama", "golden.safetensors"));
-        var model = ModelFolder.Load(Shared.Golden("models", "llama"));
+        var model = ModelFolder.Load(Shared.Golden("models", "llama"), device: TestDevice.Here);
         var (ids, mask, asked) = (golden.Tensor("input_ids"), golden.Tensor("attention_mask"), golden.Tensor("completion_mask"));
         var expected = golden.Tensor("logprobs");
         var (groups, unweighted, want) = (new List<CompletionGroup>(), new List<CompletionGroup>(), new List<double[]>());

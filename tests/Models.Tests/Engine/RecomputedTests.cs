@@ -45,7 +45,7 @@ public sealed class RecomputedTests : ScopedTest
         {
             foreach (var (_, leaf) in leaves) leaf.grad = null;
             using var pass = new LogProbEngine(model, packRows, chunkRows: 7).Pass(batch, mode, new PassNeeds { Recompute = recompute, Statistics = ["entropy", "mean_log_prob"] });
-            ((pass.LogProbs * torch.arange(pass.LogProbs.numel(), torch.float32).sin()).sum() + pass.Statistics["mean_log_prob"].sum()).backward();
+            ((pass.LogProbs * torch.arange(pass.LogProbs.numel(), torch.float32, pass.LogProbs.device).sin()).sum() + pass.Statistics["mean_log_prob"].sum()).backward();
             pass.Backward();
             return (pass.LogProbs.detach(), pass.Statistics["entropy"], [.. leaves.Select(l => l.Leaf.grad?.clone())]);
         }

@@ -29,7 +29,7 @@ public sealed class StoredLogProbsTests : ScopedTest
         var turned = groups.AsEnumerable().Reverse().ToList();
         Assert.That(Tiny.Worst(read.Find(turned, torch.CPU)!, engine.LogProbs(turned, ForwardMode.Plain)), Is.LessThan(1e-9));
         using var pass = engine.Pass(turned, ForwardMode.Plain, new PassNeeds { Stored = read });
-        Assert.That(pass.Reference!.equal(read.Find(turned, torch.CPU)!));
+        Assert.That(pass.Reference!.cpu().equal(read.Find(turned, torch.CPU)!));
         Assert.That(read.Missed, Is.Zero);
     }
 

@@ -39,7 +39,7 @@ internal static class Tiny
     }
 
     internal static Tensor Normal(string name, long[] shape, torch.ScalarType dtype, double std = 1) =>
-        new CounterStream(7, "test", name).Normal(shape, 0, std, torch.float64).to(dtype);
+        new CounterStream(7, "test", name).Normal(shape, 0, std, torch.float64).to(dtype, TestDevice.Here);
 
     /// <summary>LoRA of rank 3 on every linear layer, B not zero.</summary>
     internal static IReadOnlyDictionary<string, Delta> Deltas(DecoderModel model, torch.ScalarType dtype, double dropout = 0) =>
@@ -80,7 +80,7 @@ internal static class Tiny
     internal static double Worst(Tensor actual, Tensor expected)
     {
         using var scope = torch.NewDisposeScope();
-        return (actual.detach().to(torch.float64) - expected.detach().to(torch.float64)).abs().max().item<double>();
+        return (actual.detach().to(torch.float64, torch.CPU) - expected.detach().to(torch.float64, torch.CPU)).abs().max().item<double>();
     }
 }
 

@@ -10,7 +10,7 @@ namespace PeftAlign.Models.Tests.Generation;
 
 internal static class Stories
 {
-    private static readonly Lazy<DecoderModel> Loaded = new(() => ModelFolder.Load(Folder));
+    private static readonly Lazy<DecoderModel> Loaded = new(() => ModelFolder.Load(Folder, device: TestDevice.Here));
     private static readonly Lazy<ITokenizer> Words = new(() => TokenizerLoader.Load(Folder));
 
     internal static string Folder => Checkout.Fixture("stories260K");

@@ -1,5 +1,6 @@
 // What tests run in a process of its own: to survive a crash, to measure memory, to see what opening libtorch does.
 
+using System.Security.Cryptography;
 using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Torch.Tests.Children;
@@ -12,6 +13,7 @@ internal static class Program
         ["memory", "scopes"] => MemoryUse.WithScopes(),
         ["memory", "collector"] => MemoryUse.WithCollector(),
         ["engine"] => Engine(),
+        ["products"] => SomeProducts(),
         ["types"] => Types(),
         _ => throw new ArgumentException($"no such child: {string.Join(' ', args)}"),
     };
@@ -21,6 +23,23 @@ internal static class Program
     {
         LibTorch.Open();
         Console.WriteLine($"kernels={LibTorch.BlasKernels} threads={torch.get_num_threads()} processors={Environment.ProcessorCount}");
+        return 0;
+    }
+
+    // A digest of the bits of some products, and the sum of their magnitudes.
+    private static int SomeProducts()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var sum = 0.0;
+        foreach (var (m, k, n) in ((long, long, long)[])[(100, 300, 77), (3, 9, 5), (70, 1376, 512)])
+        {
+            var draws = new CounterStream(5, "products", $"{m} {k} {n}");
+            var y = Products.Of(draws.Normal([m, k], dtype: torch.float32), draws.Normal([n, k], dtype: torch.float32).t());
+            hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(y.data<float>().ToArray().AsSpan()));
+            sum += y.abs().sum().item<float>();
+        }
+        Console.WriteLine($"bits={Convert.ToHexString(hash.GetHashAndReset())[..16]} sum={sum:F3}");
         return 0;
     }
 

@@ -22,6 +22,11 @@ internal static class Costs
     internal const double FlopsPerGpu = 355e12;
 
     private const int FloatBytes = 4;
+
+    // What the C library's allocator holds for each byte in use on a processor: where bfloat16 and float32 meet, freed pieces of many sizes
+    // stay between those in use. 1.76 and 1.70 measured (docs/qlora.md), 1.0 with pieces that go back at once.
+    private const double NarrowHoles = 1.75;
+
     private const long HeadChunk = 256;
     private const long PackRows = 2048; // of one forward pass
     private const long KeptRows = 8192; // whose blocks' inputs stay under gradient checkpointing
@@ -54,21 +59,24 @@ internal static class Costs
     /// <summary>Bytes of weights on disk or in memory.</summary>
     internal static long Bytes(long parameters) => FloatBytes * parameters;
 
-    /// <summary>Bytes that a backward pass needs: what went into and came out of every matrix, the norms, the attention's
-    /// probabilities; and one chunk of logits with its softmax.</summary>
-    internal static long Activations(DecoderSpec model, long tokens, long longest)
+    /// <summary>Bytes that a backward pass needs: what went into and came out of every matrix, and the norms; the attention's probabilities where
+    /// no kernel of ours does without them; what an adapter keeps in float32; and one chunk of logits with its softmax.</summary>
+    internal static long Activations(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic)
     {
         var matrices = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Sum());
-        var perToken = matrices + 4L * model.Layers * model.Hidden + (long)model.Layers * model.Heads * longest;
-        return FloatBytes * (tokens * perToken + 2 * Math.Min(tokens, HeadChunk) * model.Vocabulary);
+        var probabilities = arithmetic.OnGpu || model.ScoreCap is not null ? model.Layers * model.Heads * longest : 0;
+        var perToken = arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities) + (FloatBytes * model.Layers * arithmetic.Copied);
+        var bytes = (tokens * perToken) + (2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary);
+        return (long)(bytes * (arithmetic is { Width: < FloatBytes, OnGpu: false } ? NarrowHoles : 1));
     }
 
     /// <summary>The same where blocks are computed again: their inputs, and the inside of one.</summary>
-    internal static long Recomputed(DecoderSpec model, long tokens, long longest) =>
-        Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest) + FloatBytes * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden;
+    internal static long Recomputed(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) =>
+        Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest, arithmetic) + (arithmetic.Width * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden);
 
     /// <summary>Bytes that a forward pass needs: one layer's activations and a chunk of logits.</summary>
-    internal static long Forward(DecoderSpec model, long tokens, long longest) => Activations(model with { Layers = 1 }, tokens, longest);
+    internal static long Forward(DecoderSpec model, long tokens, long longest, Arithmetic? arithmetic = null) =>
+        Activations(model with { Layers = 1 }, tokens, longest, arithmetic ?? Arithmetic.Float32);
 
     /// <summary>Seconds of passes over a model.</summary>
     /// <param name="model">Its shape.</param>
@@ -101,4 +109,22 @@ internal static class Costs
 
     /// <summary>Seconds to read or write so many bytes and look at each number.</summary>
     internal static double Moving(double bytes) => bytes / BytesPerSecond;
+}
+
+/// <summary>In what a training computes.</summary>
+/// <param name="Type">Of the base and of activations.</param>
+/// <param name="Copied">Numbers of a token and block that are kept in float32 too: the inputs of what an adapter in float32 changes.</param>
+/// <param name="OnGpu">Whether on a GPU, where the attention is composed.</param>
+internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu)
+{
+    internal static Arithmetic Float32 { get; } = new(torch.ScalarType.Float32, 0, false);
+
+    internal int Width => Type.ElementSize();
+
+    /// <summary>Of a training.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="type">dtype.</param>
+    /// <param name="inputs">Widths of the inputs of all that an adapter changes.</param>
+    /// <param name="onGpu">Whether on a GPU.</param>
+    internal static Arithmetic Of(DecoderSpec model, torch.ScalarType type, long inputs, bool onGpu = false) => new(type, type == torch.ScalarType.Float32 ? 0 : inputs / model.Layers, onGpu);
 }

@@ -64,11 +64,12 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var work = (adapter is null ? 3.0 : 2.5) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0);
         var atOnce = (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean);
         var ends = adapter is null ? Costs.Bytes(parameters) : Costs.Bytes(trainable);
+        var arithmetic = Arithmetic.Of(model, options.Dtype, Shapes.Inputs(model, adapter));
         var points = job.Keep.Count + (job.Until.Length > 0 ? 0 : 1);
         var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;
         return new JobForecast(
             Costs.Start + Costs.Moving(Costs.Bytes(parameters) + points * ends) + Costs.Passes(model, passes, tokens, work, threads),
-            Costs.Process + Costs.Held(model, adapter is null ? Torch.torch.ScalarType.Float32 : options.Dtype, adapter?["quantization"] is not null) + Costs.Trained(trainable, adapter is not null, options.Dtype != Torch.torch.ScalarType.Float32) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + (options.GradientCheckpointing ? Costs.Recomputed(model, atOnce, longest) : Costs.Activations(model, atOnce, longest)),
+            Costs.Process + Costs.Held(model, adapter is null ? Torch.torch.ScalarType.Float32 : options.Dtype, adapter?["quantization"] is not null) + Costs.Trained(trainable, adapter is not null, options.Dtype != Torch.torch.ScalarType.Float32) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + (options.GradientCheckpointing ? Costs.Recomputed(model, atOnce, longest, arithmetic) : Costs.Activations(model, atOnce, longest, arithmetic)),
             FolderBytes + points * ends + (checkpoints + (adapter is null ? 0 : job.Keep.Count)) * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes,
             Costs.Flops(model, tokens, (adapter is null ? 3 : 2) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0)) + (adapter is null ? 0 : 6.0 * trainable * tokens));
     }

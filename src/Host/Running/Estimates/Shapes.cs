@@ -128,10 +128,18 @@ internal sealed class Shapes(Planned planned)
         if (adapter is null) return Costs.Parameters(model);
         var options = adapter["options"] as JsonObject ?? [];
         if (options["rank"] is not JsonValue value || !value.TryGetValue<long>(out var rank)) return Math.Max(1, Costs.Parameters(model) / 100);
+        return rank * Chosen(model, options).Sum(weight => weight.Shape.Sum());
+    }
+
+    /// <summary>Widths of the inputs of all matrices that a LoRA changes; 0 for other adapters.</summary>
+    internal static long Inputs(DecoderSpec model, JsonNode? adapter) =>
+        adapter?["options"] is JsonObject options && options["rank"] is JsonValue ? Chosen(model, options).Sum(weight => weight.Transposed ? weight.Shape[0] : weight.Shape[1]) : 0;
+
+    private static IEnumerable<WeightSpec> Chosen(DecoderSpec model, JsonObject options)
+    {
         string[] targets = options["targets"] switch { JsonArray list => [.. list.Select(name => (string)name!)], JsonValue one => [(string)one!], _ => ["all-linear"] };
-        var chosen = model.Weights().Where(weight => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal)
+        return model.Weights().Where(weight => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal)
             && (targets.Contains("all-linear") || targets.Any(target => weight.Name.EndsWith($".{target}.weight", StringComparison.Ordinal))));
-        return rank * chosen.Sum(weight => weight.Shape.Sum());
     }
 
     /// <summary>Bytes of a number of a policy's weights on disk: its base's, or those of the training that wrote them.</summary>

@@ -1,0 +1,104 @@
+// Seconds and memory of training steps on a device, over a drawn model in 4 bits: the product's own trainer, rows as long as real dialogues.
+
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Plugins;
+using PeftAlign.Torch;
+using PeftAlign.Training;
+
+namespace PeftAlign.Host.Bench;
+
+/// <summary>What to measure.</summary>
+/// <param name="Method">sft (LoRA of rank 64 on q and v) or dpo (rank 16 on all linear layers, against the base).</param>
+/// <param name="Shape">See <see cref="DrawnShape.Known"/>.</param>
+/// <param name="Batch">Rows or pairs of a step.</param>
+/// <param name="Steps">Measured steps, behind one that is not.</param>
+/// <param name="Checkpointing">gradient_checkpointing.</param>
+/// <param name="FourBit">Whether the base is in nf4 with double quantisation; else in the type of the arithmetic.</param>
+internal sealed record DeviceSteps(string Method, string Shape, int Batch, int Steps, bool Checkpointing, bool FourBit)
+{
+    /// <summary>One training, and what it took; where memory runs out, that.</summary>
+    /// <param name="device">Where.</param>
+    /// <param name="dtype">Of the arithmetic.</param>
+    /// <param name="plugins">Methods, LoRA, nf4.</param>
+    /// <param name="cancel">Ends it between two steps.</param>
+    internal JsonObject Run(torch.Device device, torch.ScalarType dtype, PluginCatalogue plugins, CancellationToken cancel)
+    {
+        var facts = new JsonObject { ["method"] = Method, ["shape"] = Shape, ["batch"] = Batch, ["steps"] = Steps, ["gradient_checkpointing"] = Checkpointing, ["four_bit"] = FourBit, ["dtype"] = dtype.ToString().ToLowerInvariant() };
+        try
+        {
+            foreach (var (key, value) in Measured(device, dtype, plugins, cancel)) facts[key] = value?.DeepClone();
+        }
+        catch (TorchOutOfMemoryException e)
+        {
+            facts["out_of_memory"] = e.Cause;
+        }
+        return facts;
+    }
+
+    private JsonObject Measured(torch.Device device, torch.ScalarType dtype, PluginCatalogue plugins, CancellationToken cancel)
+    {
+        using var scope = torch.NewDisposeScope();
+        var shape = DrawnShape.Known[Shape];
+        var nf4 = FourBit ? plugins.Create<IQuantization>("nf4", new JsonObject { ["double_quant"] = true }, new BareContext()) : null;
+        var model = DrawnModel.Of(shape.Spec, device, dtype, nf4);
+        var target = Directory.CreateTempSubdirectory("peftalign-bench-");
+        try
+        {
+            var rows = new TrainingRows(Method, Batch, Steps);
+            var (records, seconds, losses, clock) = (Records(rows), new List<double>(), new JsonArray(), new Stopwatch());
+            var sites = Lora(plugins).Attach(model.Outline(Shape), 0);
+            var trainable = sites.Sum(site => site.Delta.Parameters.Values.Sum(tensor => tensor.numel()));
+            if (device.type == DeviceType.CUDA) torch.cuda.reset_peak_memory_stats(device);
+            clock.Start();
+            Trainer.Train(new TrainingRun
+            {
+                Model = model,
+                Records = records,
+                Method = plugins.Create<IAlignmentMethod>(Method, [], new BareContext()),
+                Adapter = sites,
+                Options = new TrainingOptions { BatchSize = Batch, MaxSteps = records.Count / Batch, LearningRate = 1e-4, MaxLength = rows.MaxLength, Shuffle = false, SaveEvery = 0, Dtype = dtype, GradientCheckpointing = Checkpointing },
+                Folder = target.FullName,
+                Progress = p =>
+                {
+                    if (device.type == DeviceType.CUDA) torch.cuda.synchronize(device);
+                    seconds.Add(clock.Elapsed.TotalSeconds);
+                    losses.Add(p.Loss);
+                },
+            }, cancel);
+            return Figures(shape, rows, seconds, losses, trainable, device);
+        }
+        finally
+        {
+            DrawnModel.Free(model);
+            target.Delete(recursive: true);
+        }
+    }
+
+    private JsonObject Figures(DrawnShape shape, TrainingRows rows, List<double> seconds, JsonArray losses, long trainable, torch.Device device)
+    {
+        var pairs = Method == "dpo";
+        var measured = rows.Measured.ToList();
+        List<long> lengths = [.. measured.SelectMany(r => pairs ? (long[])[r.Prompt + r.Chosen, r.Prompt + r.Rejected] : [r.Prompt + r.Chosen])];
+        var answers = measured.Sum(r => (long)r.Chosen + (pairs ? r.Rejected : 0));
+        var total = seconds[^1] - seconds[0];
+        return new JsonObject
+        {
+            ["step_seconds"] = new JsonArray([.. seconds.Zip(seconds.Skip(1), (a, b) => (JsonNode)Math.Round(b - a, 4))]),
+            ["rows_per_s"] = Math.Round(rows.Count / total, 3),
+            ["tokens_per_s"] = Math.Round(lengths.Sum() / total, 1),
+            ["model_tflops"] = Math.Round(shape.Flops(lengths, answers, trainable, pairs) / total / 1e12, 4),
+            ["peak_device_mb"] = device.type == DeviceType.CUDA ? Math.Round(torch.cuda.max_memory_allocated(device) / 1e6, 1) : null,
+            ["peak_reserved_mb"] = device.type == DeviceType.CUDA ? Math.Round(torch.cuda.memory_reserved(device) / 1e6, 1) : null,
+            ["trainable_parameters"] = trainable,
+            ["losses"] = losses,
+        };
+    }
+
+    private IPeftAdapter Lora(PluginCatalogue plugins) => plugins.Create<IPeftAdapter>("lora", Method == "dpo"
+        ? new JsonObject { ["rank"] = 16, ["alpha"] = 32.0, ["targets"] = new JsonArray("all-linear") }
+        : new JsonObject { ["rank"] = 64, ["alpha"] = 16.0, ["targets"] = new JsonArray("q_proj", "v_proj") }, new BareContext());
+
+    private static List<DataRecord> Records(TrainingRows rows) => [.. rows.Json()["rows"]!.AsArray().Select((row, k) => new DataRecord(row!.DeepClone().AsObject(), "bench", k + 1))];
+}

@@ -1,0 +1,66 @@
+// Matrix products by the kernels of native/, float32 on the processor; elsewhere by libtorch's.
+
+using PeftAlign.Torch.Native;
+
+namespace PeftAlign.Torch.Extras;
+
+/// <summary>
+/// Sums of products in one call, faster than libtorch's and reproducible: an element does not depend on the rows and columns beside
+/// it, on the number of threads, or on whether the processor has AVX2 or AVX-512. Other dtypes and devices, and processors without
+/// AVX2, go to libtorch's products.
+/// </summary>
+public static class Products
+{
+    // Not in the table of Aten: nothing but this file calls them, and tests/Torch.Tests compares them with composed forms.
+    private static readonly Operator SumKernel = new("peftalign::products");
+    private static readonly Operator AddKernel = new("peftalign::add_products_");
+    private static readonly Operator LinearKernel = new("peftalign::linear");
+
+    private static readonly Operator LanesKernel = new("peftalign::products_lanes");
+
+    /// <summary>
+    /// What float32 products on the processor are computed with: "avx512", "avx2" (both give the same bits), or "libtorch", on
+    /// processors without AVX2 or where PEFTALIGN_PRODUCTS says so.
+    /// </summary>
+    /// <exception cref="TorchException">PEFTALIGN_PRODUCTS names something that this processor does not have.</exception>
+    public static string Kernels => (long)LanesKernel.Any()[0]! switch { 16 => "avx512", 8 => "avx2", _ => "libtorch" };
+
+    /// <summary>a b, without a graph.</summary>
+    /// <param name="a">(M, K)</param>
+    /// <param name="b">(K, N)</param>
+    /// <returns>(M, N)</returns>
+    public static Tensor Of(Tensor a, Tensor b) => Sum([(a, b, 1)]);
+
+    /// <summary>base + bias + sum of factor a b, without a graph.</summary>
+    /// <param name="pairs">Of each a (M, K), b (K, N) and a factor, which is rounded to float32; at least one.</param>
+    /// <param name="start">base (M, N), or null.</param>
+    /// <param name="bias">(N), or null.</param>
+    /// <returns>(M, N)</returns>
+    public static Tensor Sum((Tensor A, Tensor B, double Factor)[] pairs, Tensor? start = null, Tensor? bias = null) =>
+        SumKernel.Tensor(Lefts(pairs), Rights(pairs), Factors(pairs), start, bias);
+
+    /// <summary>Adds the sum of factor a b to y in place, without a graph.</summary>
+    /// <param name="y">(M, N), changed.</param>
+    /// <param name="pairs">As in <see cref="Sum"/>.</param>
+    /// <returns>y</returns>
+    public static Tensor Add(Tensor y, params (Tensor A, Tensor B, double Factor)[] pairs)
+    {
+        AddKernel.InPlace(y, Lefts(pairs), Rights(pairs), Factors(pairs));
+        return y;
+    }
+
+    /// <summary>x weight^T + bias with gradients; of a frozen weight x is not kept.</summary>
+    /// <param name="x">(..., in)</param>
+    /// <param name="weight">(out, in), any strides.</param>
+    /// <param name="bias">(out), or null.</param>
+    /// <returns>(..., out)</returns>
+    public static Tensor Linear(Tensor x, Tensor weight, Tensor? bias = null) => x.dim() == 2
+        ? LinearKernel.Tensor(x, weight, bias)
+        : LinearKernel.Tensor(x.reshape(-1, x.size(-1)), weight, bias).view([.. x.shape[..^1], weight.size(0)]);
+
+    private static Tensor[] Lefts((Tensor A, Tensor B, double Factor)[] pairs) => Array.ConvertAll(pairs, p => p.A);
+
+    private static Tensor[] Rights((Tensor A, Tensor B, double Factor)[] pairs) => Array.ConvertAll(pairs, p => p.B);
+
+    private static double[] Factors((Tensor A, Tensor B, double Factor)[] pairs) => Array.ConvertAll(pairs, p => (double)(float)p.Factor);
+}

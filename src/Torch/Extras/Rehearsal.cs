@@ -1,0 +1,21 @@
+// The device of native/rehearsal.cpp: what a GPU would refuse is refused, what it would compute the processor computes.
+
+using PeftAlign.Torch.Native;
+
+namespace PeftAlign.Torch.Extras;
+
+/// <summary>
+/// A device to rehearse on where no GPU is. Its tensors are none of the processor's: operators that meet both are refused, kernels for
+/// the processor do not take them, backward passes run on a thread of their own. Slow, since every operator makes detours.
+/// </summary>
+public static class Rehearsal
+{
+    /// <summary>Makes the device known. Before the first backward pass of the process; afterwards libtorch has no thread for it.</summary>
+    /// <returns>The device.</returns>
+    public static torch.Device Open()
+    {
+        Loader.Open();
+        Shim.pa_rehearsal_open();
+        return torch.device(DeviceType.PrivateUse1, 0);
+    }
+}
