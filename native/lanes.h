@@ -1,5 +1,5 @@
-// Vectors of 16 floats in g++'s own vector types, for kernels that are compiled once per instruction set. Sums over a vector
-// have one order, that of a tree of halves, whether one vector is summed or four at once.
+// Vectors of 16 floats in g++'s own vector types, for kernels that are compiled once per instruction set; where a function is a
+// template, of 8 and of 4 too. Sums over a vector have one order, that of a tree of halves, whether one vector is summed or four at once.
 #pragma once
 #include <c10/util/BFloat16.h>
 
@@ -15,23 +15,48 @@ namespace lanes {
 constexpr int64_t N = 16;
 typedef float V __attribute__((vector_size(64)));
 
+typedef float V8 __attribute__((vector_size(32)));
+typedef float V4 __attribute__((vector_size(16)));
+
+template <typename V>
+constexpr int64_t width() { return sizeof(V) / sizeof(float); }
+
+// Integers beside a vector of floats, as wide and half as wide.
+template <int64_t Bytes>
+struct Integers;
+#define PA_INTEGERS(BYTES)                                               \
+    template <>                                                          \
+    struct Integers<BYTES> {                                             \
+        typedef int32_t Signed __attribute__((vector_size(BYTES)));      \
+        typedef uint32_t Wide __attribute__((vector_size(BYTES)));       \
+        typedef uint16_t Narrow __attribute__((vector_size(BYTES / 2))); \
+    };
+PA_INTEGERS(64)
+PA_INTEGERS(32)
+PA_INTEGERS(16)
+#undef PA_INTEGERS
+
 // By reference: a vector that is passed by value has another calling convention in each clone.
+template <typename V>
 PA_INLINE void load(V& v, const float* p) { std::memcpy(&v, p, sizeof v); }
 
+template <typename V>
 PA_INLINE void load(V& v, const c10::BFloat16* p) {
-    typedef uint16_t Narrow __attribute__((vector_size(32)));
-    typedef uint32_t Wide __attribute__((vector_size(64)));
+    typedef typename Integers<sizeof(V)>::Narrow Narrow;
+    typedef typename Integers<sizeof(V)>::Wide Wide;
     Narrow bits;
     std::memcpy(&bits, p, sizeof bits);
     Wide wide = __builtin_convertvector(bits, Wide) << 16;
     std::memcpy(&v, &wide, sizeof v);
 }
 
+template <typename V>
 PA_INLINE void store(const V& v, float* p) { std::memcpy(p, &v, sizeof v); }
 
+template <typename V>
 PA_INLINE void store(const V& v, c10::BFloat16* p) {
-    typedef uint16_t Narrow __attribute__((vector_size(32)));
-    typedef uint32_t Wide __attribute__((vector_size(64)));
+    typedef typename Integers<sizeof(V)>::Narrow Narrow;
+    typedef typename Integers<sizeof(V)>::Wide Wide;
     Wide bits;
     std::memcpy(&bits, &v, sizeof bits);
     Wide rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16;  // to the nearest, ties to even; NaN stays NaN
@@ -39,44 +64,49 @@ PA_INLINE void store(const V& v, c10::BFloat16* p) {
     std::memcpy(p, &narrow, sizeof narrow);
 }
 
-// The first n of 16, the rest 0.
-template <typename W>
+// The first n of a vector, the rest 0.
+template <typename V, typename W>
 PA_INLINE void load_part(V& v, const W* p, int64_t n) {
-    if (n >= N) return load(v, p);
-    W padded[N] = {};
+    if (n >= width<V>()) return load(v, p);
+    W padded[width<V>()] = {};
     std::memcpy(padded, p, n * sizeof(W));
     load(v, padded);
 }
 
-template <typename W>
+template <typename V, typename W>
 PA_INLINE void store_part(const V& v, W* p, int64_t n) {
-    if (n >= N) return store(v, p);
-    W padded[N];
+    if (n >= width<V>()) return store(v, p);
+    W padded[width<V>()];
     store(v, padded);
     std::memcpy(p, padded, n * sizeof(W));
 }
 
 // To the nearest number of the dtype.
+template <typename V>
 PA_INLINE void round_to(V&, const float*) {}
 
+template <typename V>
 PA_INLINE void round_to(V& v, const c10::BFloat16*) {
-    c10::BFloat16 narrow[N];
+    c10::BFloat16 narrow[width<V>()];
     store(v, narrow);
     load(v, narrow);
 }
-
-typedef float V8 __attribute__((vector_size(32)));
-typedef float V4 __attribute__((vector_size(16)));
 
 PA_INLINE void halve(const V& v, V8& out) {
     out = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7) + __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
 }
 
+PA_INLINE float sum(const V4& v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+
+PA_INLINE float sum(const V8& v) {
+    V4 a = __builtin_shufflevector(v, v, 0, 1, 2, 3) + __builtin_shufflevector(v, v, 4, 5, 6, 7);
+    return sum(a);
+}
+
 PA_INLINE float sum(const V& v) {
     V8 a;
     halve(v, a);
-    V4 b = __builtin_shufflevector(a, a, 0, 1, 2, 3) + __builtin_shufflevector(a, a, 4, 5, 6, 7);
-    return (b[0] + b[2]) + (b[1] + b[3]);
+    return sum(a);
 }
 
 // The sums of four vectors.
@@ -91,8 +121,9 @@ PA_INLINE void sum4(const V& a, const V& b, const V& c, const V& d, V4& out) {
 }
 
 // exp on a whole vector, for arguments of at most 0: 2^n times a polynomial of degree 6 on [-ln 2 / 2, ln 2 / 2], 2 ulp.
+template <typename V>
 PA_INLINE void exponential(V& x) {
-    typedef int32_t I __attribute__((vector_size(64)));
+    typedef typename Integers<sizeof(V)>::Signed I;
     V low = x < -87.0f ? V{} - 87.0f : x;
     I n = __builtin_convertvector(low * 1.44269504f - 0.5f, I);  // towards 0, so to the nearest for arguments below 0
     V whole = __builtin_convertvector(n, V);

@@ -23,6 +23,13 @@ using tree::Shape;
 using tree::Space;
 using tree::Tensors;
 
+// What a task computes: of a group and one of its key heads the query rows from `first` to `end`; backward all.
+struct Part {
+    int64_t start, rows, group, first, end;
+};
+
+constexpr int64_t kRowsOfTask = 16 * kQueries;  // forward, at most
+
 // A block's rows of zeros behind the last, up to whole vectors.
 PA_INLINE int64_t fill_up(float* x, int64_t rows, int64_t wide) {
     int64_t whole = small::whole(rows, lanes::N);
@@ -31,87 +38,94 @@ PA_INLINE int64_t fill_up(float* x, int64_t rows, int64_t wide) {
 }
 
 template <class Isa, typename W>
-PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
+PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {
+    int64_t start = part.start, n = part.rows, group = part.group;
+    typedef typename Isa::V V;
     int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
     space.begin((2 * (n + 2) + 3 * kQueries) * wide + tree::kKeys * kQueries);
     float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide);
     tree::Queries q{space.take(kQueries * wide), space.take(kQueries * wide)};
     float *mixed = space.take(kQueries * wide), *scores = space.take(tree::kKeys * kQueries);
-    tree::gather(s, t, start, n, group, keys, values);
     tree::Columns columns{keys, values, nullptr, nullptr, s.width, wide};
-    for (int64_t first = 0; first < n; first += kQueries) {
+    for (int64_t first = part.first, known = 0; first < part.end; first += kQueries) {
         int64_t rows = std::min(kQueries, n - first);
         tree::View view(s.spans + (start + first) * 4, rows);
+        tree::gather<V>(s, t, start, n, group, known, view.end(), keys, values), known = std::max(known, view.end());
         for (int64_t head = group * share; head < (group + 1) * share; head++) {
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r, at = (row * s.heads + head) * s.width;
                 if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead);
-                tree::turn<W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
+                tree::turn<V, W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
             }
-            tree::turn_over(q, fill_up(q.rows, rows, wide), wide);
+            tree::turn_over<Isa>(q, fill_up(q.rows, rows, wide), wide);
             tree::Softmax soft;
             tree::forward_block<Isa>(view, columns, q.across, scores, mixed, soft);
-            float best[kQueries], total[kQueries];
-            std::memcpy(best, soft.best, sizeof best), std::memcpy(total, soft.total, sizeof total);
             for (int64_t r = 0; r < rows; r++) {
                 int64_t at = (start + first + r) * s.heads + head;
-                t.sums[at] = best[r] + std::log(total[r]);
-                tree::copy(s, mixed + r * wide, 1 / total[r], t.to + at * s.width);
+                t.sums[at] = soft.best[r] + std::log(soft.total[r]);
+                tree::copy<V>(s, mixed + r * wide, 1 / soft.total[r], t.to + at * s.width);
             }
         }
     }
 }
 
 template <class Isa, typename W>
-PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {
+PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {
+    int64_t start = part.start, n = part.rows, group = part.group;
+    typedef typename Isa::V V;
     int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
     space.begin((4 * (n + 2) + 5 * kQueries) * wide + 2 * tree::kKeysBack * kQueries);
     float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide), *dkeys = space.take((n + 2) * wide), *dvalues = space.take((n + 2) * wide);
     tree::Queries q{space.take(kQueries * wide), space.take(kQueries * wide)}, grad{space.take(kQueries * wide), space.take(kQueries * wide)};
     float *dqueries = space.take(kQueries * wide), *scores = space.take(tree::kKeysBack * kQueries), *grads = space.take(tree::kKeysBack * kQueries);
-    tree::gather(s, t, start, n, group, keys, values);
     std::fill_n(dkeys, (n + 2) * wide, 0.0f), std::fill_n(dvalues, (n + 2) * wide, 0.0f);
     tree::Columns columns{keys, values, dkeys, dvalues, s.width, wide};
-    for (int64_t first = 0; first < n; first += kQueries) {
+    for (int64_t first = 0, known = 0; first < n; first += kQueries) {
         int64_t rows = std::min(kQueries, n - first);
         tree::View view(s.spans + (start + first) * 4, rows);
+        tree::gather<V>(s, t, start, n, group, known, view.end(), keys, values), known = std::max(known, view.end());
         for (int64_t head = group * share; head < (group + 1) * share; head++) {
             float log_sums[kQueries] = {}, shared[kQueries] = {};
+            bool asked = false;
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r, at = (row * s.heads + head) * s.width;
                 if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead), tree::ask(s, t.grad + at + ahead), tree::ask(s, t.out + at + ahead);
-                tree::turn<W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
-                tree::copy(s, t.grad + at, 1, grad.rows + r * wide), tree::pad(s, grad.rows + r * wide);
-                shared[r] = tree::dot(s, grad.rows + r * wide, t.out + at), log_sums[r] = t.sums[row * s.heads + head];
+                tree::turn<V, W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
+                tree::copy<V>(s, t.grad + at, 1, grad.rows + r * wide), tree::pad(s, grad.rows + r * wide);
+                asked = asked || tree::any<V>(s, grad.rows + r * wide);
+                shared[r] = tree::dot<V>(s, grad.rows + r * wide, t.out + at), log_sums[r] = t.sums[row * s.heads + head];
             }
-            tree::turn_over(q, fill_up(q.rows, rows, wide), wide), tree::turn_over(grad, fill_up(grad.rows, rows, wide), wide);
-            tree::backward_block<Isa>(view, columns, q, grad, log_sums, shared, scores, grads, dqueries);
+            std::fill_n(dqueries, kQueries * wide, 0.0f);
+            if (asked) {  // the last block of a model is asked for answers alone
+                tree::turn_over<Isa>(q, fill_up(q.rows, rows, wide), wide), tree::turn_over<Isa>(grad, fill_up(grad.rows, rows, wide), wide);
+                tree::backward_block<Isa>(view, columns, q, grad, log_sums, shared, scores, grads, dqueries);
+            }
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r;
                 for (int64_t d = 0; d < wide; d++) dqueries[r * wide + d] *= s.scale;
-                tree::turn<W>(s, row, dqueries + r * wide, -1, 1, t.dq + (row * s.heads + head) * s.width);
+                tree::turn<V, W>(s, row, dqueries + r * wide, -1, 1, t.dq + (row * s.heads + head) * s.width);
             }
         }
     }
     for (int64_t r = 0; r < n; r++) {
         int64_t at = ((start + r) * s.groups + group) * s.width;
-        tree::turn<W>(s, start + r, dkeys + r * wide, -1, 1, t.dk + at);
-        tree::copy(s, dvalues + r * wide, 1, t.dv + at);
+        tree::turn<V, W>(s, start + r, dkeys + r * wide, -1, 1, t.dk + at);
+        tree::copy<V>(s, dvalues + r * wide, 1, t.dv + at);
     }
 }
 
 // The kernels of an instruction set; its products are functions of their own, which both dtypes and passes call.
-#define PA_TREE_KERNELS(Isa, TARGET)                                                                                                                                   \
-    struct On##Isa {                                                                                                                                                   \
-        TARGET __attribute__((noinline)) static void product(const small::Task& task) { small::product<small::Isa>(task); }                                           \
-        template <typename W>                                                                                                                                          \
-        TARGET static void forward(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {                                       \
-            forward_in<On##Isa>(s, t, start, n, group, space);                                                                                                         \
-        }                                                                                                                                                              \
-        template <typename W>                                                                                                                                          \
-        TARGET static void backward(const Shape& s, const Tensors<W>& t, int64_t start, int64_t n, int64_t group, Space& space) {                                      \
-            backward_in<On##Isa>(s, t, start, n, group, space);                                                                                                        \
-        }                                                                                                                                                              \
+#define PA_TREE_KERNELS(Isa, TARGET)                                                                                        \
+    struct On##Isa : small::Isa {                                                                                           \
+        TARGET __attribute__((noinline)) static void product(const small::Task& task) { small::product<small::Isa>(task); } \
+        template <typename W>                                                                                               \
+        TARGET static void forward(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {                   \
+            forward_in<On##Isa>(s, t, part, space);                                                                         \
+        }                                                                                                                   \
+        template <typename W>                                                                                               \
+        TARGET static void backward(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {                  \
+            backward_in<On##Isa>(s, t, part, space);                                                                        \
+        }                                                                                                                   \
     };
 #if defined(__x86_64__)
 PA_TREE_KERNELS(Avx512, PA_AVX512)
@@ -127,6 +141,12 @@ void with_kernels(F&& body) {
     if (small::instruction_set() == 1) return body(OnAvx2());
 #endif
     body(OnPortable());
+}
+
+// The kernels of the calling thread from now on: 2, 1 or 0 for AVX-512, AVX2 and neither, at most what the processor has.
+int64_t limit_instructions(int64_t most) {
+    small::most_instructions() = static_cast<int>(most);
+    return small::instruction_set();
 }
 
 // What a row's padding holds is finite, since the buffers are the thread's own and begin as zeros.
@@ -167,13 +187,16 @@ Shape shape_of(const Tensor& q, const Tensor& k, const Tensor& spans, const c10:
     return s;
 }
 
-// Long groups first, so that no thread begins one at the end.
+// Runs body on all parts, the longest first, so that no thread begins one at the end.
 template <typename F>
-void for_groups(at::IntArrayRef segments, int64_t heads, F&& body) {
-    std::vector<std::pair<int64_t, int64_t>> order;
-    for (size_t g = 0; g < segments.size(); g += 2) order.emplace_back(segments[g], segments[g + 1]);
-    std::stable_sort(order.begin(), order.end(), [](auto& a, auto& b) { return a.second > b.second; });
-    parallel(static_cast<int64_t>(order.size()) * heads, [&](int64_t task) { body(order[task / heads].first, order[task / heads].second, task % heads); });
+void for_parts(at::IntArrayRef segments, int64_t heads, int64_t most, F&& body) {
+    std::vector<Part> parts;
+    for (size_t g = 0; g < segments.size(); g += 2)
+        for (int64_t head = 0; head < heads; head++)
+            for (int64_t first = 0; first < segments[g + 1]; first += most) parts.push_back({segments[g], segments[g + 1], head, first, std::min(segments[g + 1], first + most)});
+    auto work = [](const Part& p) { return (p.end - p.first) * (p.end + p.first); };
+    std::stable_sort(parts.begin(), parts.end(), [&](const Part& a, const Part& b) { return work(a) > work(b); });
+    parallel(static_cast<int64_t>(parts.size()), [&](int64_t task) { body(parts[task]); });
 }
 
 std::tuple<Tensor, Tensor> tree_attention(const Tensor& q, const Tensor& k, const Tensor& v, const c10::optional<Tensor>& cos, const c10::optional<Tensor>& sin, const Tensor& spans, at::IntArrayRef segments, double scale) {
@@ -184,7 +207,7 @@ std::tuple<Tensor, Tensor> tree_attention(const Tensor& q, const Tensor& k, cons
         using W = decltype(one);
         Tensors<W> t{cq.data_ptr<W>(), ck.data_ptr<W>(), cv.data_ptr<W>(), nullptr, nullptr, out.data_ptr<W>(), nullptr, nullptr, nullptr, sums.data_ptr<float>()};
         with_kernels([&](auto kernels) {
-            for_groups(segments, s.groups, [&](int64_t start, int64_t n, int64_t group) { kernels.forward(s, t, start, n, group, space_of_thread()); });
+            for_parts(segments, s.groups, kRowsOfTask, [&](const Part& part) { kernels.forward(s, t, part, space_of_thread()); });
         });
     };
     if (q.scalar_type() == at::kFloat) with(float());
@@ -204,7 +227,7 @@ std::tuple<Tensor, Tensor, Tensor> tree_attention_backward(const Tensor& grad, c
         using W = decltype(one);
         Tensors<W> t{cq.data_ptr<W>(), ck.data_ptr<W>(), cv.data_ptr<W>(), co.data_ptr<W>(), cg.data_ptr<W>(), nullptr, dq.data_ptr<W>(), dk.data_ptr<W>(), dv.data_ptr<W>(), const_cast<float*>(sums.data_ptr<float>())};
         with_kernels([&](auto kernels) {
-            for_groups(segments, s.groups, [&](int64_t start, int64_t n, int64_t group) { kernels.backward(s, t, start, n, group, space_of_thread()); });
+            for_parts(segments, s.groups, q.size(0), [&](const Part& part) { kernels.backward(s, t, part, space_of_thread()); });
         });
     };
     if (q.scalar_type() == at::kFloat) with(float());
@@ -218,6 +241,7 @@ std::tuple<Tensor, Tensor, Tensor> tree_attention_backward(const Tensor& grad, c
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
     m.def("tree_attention(Tensor q, Tensor k, Tensor v, Tensor? cos, Tensor? sin, Tensor spans, int[] segments, float scale) -> (Tensor, Tensor)");
     m.def("tree_attention_backward(Tensor grad, Tensor q, Tensor k, Tensor v, Tensor out, Tensor sums, Tensor? cos, Tensor? sin, Tensor spans, int[] segments, float scale) -> (Tensor, Tensor, Tensor)");
+    m.def("limit_instructions(int most) -> int", pa::limit_instructions);
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {
     m.impl("tree_attention", pa::tree_attention);

@@ -27,21 +27,23 @@ struct Queries {
     float *rows, *across;
 };
 
-// Which vectors of rows each strip of columns of a tile has.
+// Which rows each strip of columns of a tile has.
 struct Parts {
     int64_t first[kKeys / kStrip], last[kKeys / kStrip];
 };
 
+template <class Isa>
 PA_INLINE void turn_over(const Queries& q, int64_t rows, int64_t wide) {
-    for (int64_t r = 0; r < rows; r += lanes::N)
-        for (int64_t d = 0; d < wide; d += lanes::N) small::transpose16(q.rows + r * wide + d, wide, q.across + d * kQueries + r, kQueries);
+    typedef typename Isa::V V;
+    for (int64_t r = 0; r < rows; r += lanes::width<V>())
+        for (int64_t d = 0; d < wide; d += lanes::width<V>()) small::transpose<V>(q.rows + r * wide + d, wide, q.across + d * kQueries + r, kQueries);
 }
 
 // left (columns from k on, width) times the rows turned over, for those rows of which some see the columns.
 template <class Isa>
 PA_INLINE void across(const float* left, const Columns& c, int64_t k, int64_t count, const float* rows, int64_t first, int64_t last, float* to) {
     if (last > first)
-        Isa::product(small::Task{{left + k * c.wide, c.wide, 1}, rows + first * lanes::N, kQueries, count, last - first, c.width, false, to + first * lanes::N, kQueries});
+        Isa::product(small::Task{{left + k * c.wide, c.wide, 1}, rows + first, kQueries, count, last - first, c.width, false, to + first, kQueries});
 }
 
 // The results' strips += weights (columns k0 to end, rows) turned over, times right (columns, wide).
@@ -52,71 +54,80 @@ PA_INLINE void gather_columns(const View& view, const float* weights, const floa
         for (int p = 0; p < runs.count; p++) {
             int64_t from = std::max(k0, runs.first[p]), until = std::min(end, runs.end[p]);
             if (from < until)
-                Isa::product(small::Task{{weights + (from - k0) * kQueries + s * kStrip, 1, kQueries}, right + from * wide, wide, kStrip, wide / lanes::N, until - from, true, to + s * kStrip * wide, wide});
+                Isa::product(small::Task{{weights + (from - k0) * kQueries + s * kStrip, 1, kQueries}, right + from * wide, wide, kStrip, wide, until - from, true, to + s * kStrip * wide, wide});
         }
     }
 }
 
 PA_INLINE void clear(float* tile, int64_t count, int64_t first, int64_t last) {
-    for (int64_t r = 0; r < count; r++)
-        for (int64_t v = first; v < last; v++) lanes::store(lanes::V{}, tile + r * kQueries + v * lanes::N);
+    for (int64_t r = 0; r < count; r++) std::fill_n(tile + r * kQueries + first, last - first, 0.0f);
 }
 
 // Running largest score and sum of exponentials of each row.
 struct Softmax {
-    lanes::V best[kVectors], total[kVectors];
+    float best[kQueries], total[kQueries];
 };
 
-// A strip's scores, hidden where they are not seen, and the largest so far; 0 in vectors that the strip does not have.
+// A strip's scores, hidden where they are not seen, and the largest so far; 0 in rows that the strip does not have.
 template <class Isa>
-PA_INLINE void score(const View& view, const Columns& c, const float* rows, int64_t k, int64_t count, int64_t first, int64_t last, float* scores, lanes::V* top) {
+PA_INLINE void score(const View& view, const Columns& c, const float* rows, int64_t k, int64_t count, int64_t first, int64_t last, float* scores, float* top) {
+    typename Isa::V best, x;
     across<Isa>(c.keys, c, k, count, rows, first, last, scores);
-    for (int64_t v = first; v < last; v++) {
-        bool whole = view.whole(v, k, k + count);
-        lanes::V best = top[v], x;
+    for (int64_t l = first; l < last; l += lanes::width<decltype(x)>()) {
+        bool whole = view.whole(l, k, k + count);
+        lanes::load(best, top + l);
         for (int64_t r = 0; r < count; r++) {
-            lanes::load(x, scores + r * kQueries + v * lanes::N);
+            lanes::load(x, scores + r * kQueries + l);
             if (!whole) {
-                hide(x, static_cast<int32_t>(k + r), view, v);
-                lanes::store(x, scores + r * kQueries + v * lanes::N);
+                hide(x, static_cast<int32_t>(k + r), view, l);
+                lanes::store(x, scores + r * kQueries + l);
             }
             best = x > best ? x : best;
         }
-        top[v] = best;
+        lanes::store(best, top + l);
     }
-    clear(scores, count, 0, first), clear(scores, count, last, kVectors);
+    clear(scores, count, 0, first), clear(scores, count, last, kQueries);
 }
 
 // From the old largest scores to new ones: what has been summed shrinks.
-PA_INLINE void rescale(const lanes::V* top, Softmax& soft, float* mixed, int64_t wide) {
+template <class Isa>
+PA_INLINE void rescale(const float* top, Softmax& soft, float* mixed, int64_t wide) {
+    typedef typename Isa::V V;
+    constexpr int64_t N = lanes::width<V>();
     float factors[kQueries];
-    for (int64_t v = 0; v < kVectors; v++) {
-        lanes::V factor = soft.best[v] - top[v];
+    V factor, x;
+    for (int64_t l = 0; l < kQueries; l += N) {
+        lanes::load(x, top + l), lanes::load(factor, soft.best + l);
+        lanes::store(x, soft.best + l);
+        factor -= x;
         lanes::exponential(factor);
-        soft.total[v] *= factor, soft.best[v] = top[v];
-        lanes::store(factor, factors + v * lanes::N);
+        lanes::store(factor, factors + l);
+        lanes::load(x, soft.total + l);
+        x *= factor;
+        lanes::store(x, soft.total + l);
     }
     for (int64_t r = 0; r < kQueries; r++)
         if (factors[r] != 1)
-            for (int64_t d = 0; d < wide; d += lanes::N) {
-                lanes::V x;
+            for (int64_t d = 0; d < wide; d += N) {
                 lanes::load(x, mixed + r * wide + d);
                 x *= factors[r];
                 lanes::store(x, mixed + r * wide + d);
             }
 }
 
+template <class Isa>
 PA_INLINE void exponentials(float* scores, int64_t count, int64_t first, int64_t last, Softmax& soft) {
-    for (int64_t v = first; v < last; v++) {
-        lanes::V total = soft.total[v], best = soft.best[v], x;
+    typename Isa::V best, total, x;
+    for (int64_t l = first; l < last; l += lanes::width<decltype(x)>()) {
+        lanes::load(best, soft.best + l), lanes::load(total, soft.total + l);
         for (int64_t r = 0; r < count; r++) {
-            lanes::load(x, scores + r * kQueries + v * lanes::N);
+            lanes::load(x, scores + r * kQueries + l);
             x -= best;
             lanes::exponential(x);
             total += x;
-            lanes::store(x, scores + r * kQueries + v * lanes::N);
+            lanes::store(x, scores + r * kQueries + l);
         }
-        soft.total[v] = total;
+        lanes::store(total, soft.total + l);
     }
 }
 
@@ -124,63 +135,59 @@ PA_INLINE void exponentials(float* scores, int64_t count, int64_t first, int64_t
 template <class Isa>
 PA_INLINE void forward_block(const View& view, const Columns& c, const float* rows, float* scores, float* mixed, Softmax& soft) {
     std::fill_n(mixed, kQueries * c.wide, 0.0f);
-    for (int64_t v = 0; v < kVectors; v++) soft.best[v] = lanes::V{} + std::numeric_limits<float>::lowest(), soft.total[v] = lanes::V{};
+    std::fill_n(soft.best, kQueries, std::numeric_limits<float>::lowest()), std::fill_n(soft.total, kQueries, 0.0f);
     for (int run = 0; run < view.all.count; run++)
         for (int64_t k0 = view.all.first[run], end; k0 < view.all.end[run]; k0 = end) {
             end = std::min(k0 + kKeys, view.all.end[run]);
             Parts parts;
-            lanes::V top[kVectors];
-            for (int64_t v = 0; v < kVectors; v++) top[v] = soft.best[v];
+            float top[kQueries];
+            std::copy_n(soft.best, kQueries, top);
             for (int64_t k = k0, p = 0; k < end; k += kStrip, p++) {
                 int64_t count = std::min(kStrip, end - k);
-                view.vectors_of(k, k + count, parts.first[p], parts.last[p]);
+                view.rows_of(k, k + count, parts.first[p], parts.last[p]);
                 score<Isa>(view, c, rows, k, count, parts.first[p], parts.last[p], scores + (k - k0) * kQueries, top);
             }
-            rescale(top, soft, mixed, c.wide);
+            rescale<Isa>(top, soft, mixed, c.wide);
             for (int64_t k = k0, p = 0; k < end; k += kStrip, p++)
-                exponentials(scores + (k - k0) * kQueries, std::min(kStrip, end - k), parts.first[p], parts.last[p], soft);
+                exponentials<Isa>(scores + (k - k0) * kQueries, std::min(kStrip, end - k), parts.first[p], parts.last[p], soft);
             gather_columns<Isa>(view, scores, c.values, c.wide, k0, end, mixed);
         }
 }
 
 // A strip's scores to probabilities, and their gradients to those of the scores: p (dp - shared).
+template <class Isa>
 PA_INLINE void slopes(const View& view, int64_t k, int64_t count, int64_t first, int64_t last, const float* log_sums, const float* shared, float* scores, float* grads) {
-    for (int64_t v = first; v < last; v++) {
-        bool whole = view.whole(v, k, k + count);
-        lanes::V log_sum, own, x, d;
-        lanes::load(log_sum, log_sums + v * lanes::N), lanes::load(own, shared + v * lanes::N);
+    typename Isa::V log_sum, own, x, d;
+    for (int64_t l = first; l < last; l += lanes::width<decltype(x)>()) {
+        bool whole = view.whole(l, k, k + count);
+        lanes::load(log_sum, log_sums + l), lanes::load(own, shared + l);
         for (int64_t r = 0; r < count; r++) {
-            int64_t at = r * kQueries + v * lanes::N;
-            lanes::load(x, scores + at), lanes::load(d, grads + at);
-            if (!whole) hide(x, static_cast<int32_t>(k + r), view, v);
+            lanes::load(x, scores + r * kQueries + l), lanes::load(d, grads + r * kQueries + l);
+            if (!whole) hide(x, static_cast<int32_t>(k + r), view, l);
             x -= log_sum;
             lanes::exponential(x);
             d = (d - own) * x;
-            lanes::store(x, scores + at), lanes::store(d, grads + at);
+            lanes::store(x, scores + r * kQueries + l), lanes::store(d, grads + r * kQueries + l);
         }
     }
-    clear(scores, count, 0, first), clear(scores, count, last, kVectors);
-    clear(grads, count, 0, first), clear(grads, count, last, kVectors);
-    clear(scores + count * kQueries, count & 1, 0, kVectors), clear(grads + count * kQueries, count & 1, 0, kVectors);
+    for (float* tile : {scores, grads}) clear(tile, count, 0, first), clear(tile, count, last, kQueries), clear(tile + count * kQueries, count & 1, 0, kQueries);
 }
 
-// dqueries (48, wide), by the turned and scaled queries; keys' and values' gradients are added to.
+// Adds to dqueries (48, wide), by the turned and scaled queries, and to the gradients of keys and values.
 template <class Isa>
 PA_INLINE void backward_block(const View& view, const Columns& c, const Queries& q, const Queries& grad, const float* log_sums, const float* shared, float* scores, float* grads, float* dqueries) {
-    std::fill_n(dqueries, kQueries * c.wide, 0.0f);
     for (int run = 0; run < view.all.count; run++)
         for (int64_t k0 = view.all.first[run], end; k0 < view.all.end[run]; k0 = end) {
             end = std::min(k0 + kKeysBack, view.all.end[run]);
             for (int64_t k = k0; k < end; k += kStrip) {
                 int64_t count = std::min(kStrip, end - k), first, last, at = (k - k0) * kQueries;
-                view.vectors_of(k, k + count, first, last);
+                view.rows_of(k, k + count, first, last);
                 across<Isa>(c.keys, c, k, count, q.across, first, last, scores + at);
                 across<Isa>(c.values, c, k, count, grad.across, first, last, grads + at);
-                slopes(view, k, count, first, last, log_sums, shared, scores + at, grads + at);
+                slopes<Isa>(view, k, count, first, last, log_sums, shared, scores + at, grads + at);
                 if (first == last) continue;
-                int64_t from = first * lanes::N, depth = (last - first) * lanes::N;
-                Isa::product(small::Task{{grads + at + from, kQueries, 1}, q.rows + from * c.wide, c.wide, count, c.wide / lanes::N, depth, true, c.dkeys + k * c.wide, c.wide});
-                Isa::product(small::Task{{scores + at + from, kQueries, 1}, grad.rows + from * c.wide, c.wide, count, c.wide / lanes::N, depth, true, c.dvalues + k * c.wide, c.wide});
+                Isa::product(small::Task{{grads + at + first, kQueries, 1}, q.rows + first * c.wide, c.wide, count, c.wide, last - first, true, c.dkeys + k * c.wide, c.wide});
+                Isa::product(small::Task{{scores + at + first, kQueries, 1}, grad.rows + first * c.wide, c.wide, count, c.wide, last - first, true, c.dvalues + k * c.wide, c.wide});
             }
             gather_columns<Isa>(view, grads, c.keys, c.wide, k0, end, dqueries);
         }

@@ -53,14 +53,19 @@ struct View {
         }
     }
 
-    // The vectors of rows of which some see columns k to end.
-    void vectors_of(int64_t k, int64_t end, int64_t& first, int64_t& last) const {
+    // Behind the last column.
+    int64_t end() const { return all.end[all.count - 1]; }
+
+    // The rows, in whole vectors of 16, of which some see columns k to end.
+    void rows_of(int64_t k, int64_t end, int64_t& first, int64_t& last) const {
         for (first = 0; first < kVectors && !vectors[first].meet(k, end);) first++;
         for (last = kVectors; last > first && !vectors[last - 1].meet(k, end);) last--;
+        first *= lanes::N, last *= lanes::N;
     }
 
-    // Whether all rows of a vector see all columns from k to end.
-    bool whole(int64_t vector, int64_t k, int64_t end) const {
+    // Whether all 16 rows around a row see all columns from k to end.
+    bool whole(int64_t row, int64_t k, int64_t end) const {
+        int64_t vector = row / lanes::N;
         return (every_from[vector][0] <= k && end <= every_to[vector][0]) || (every_from[vector][1] <= k && end <= every_to[vector][1]);
     }
 
@@ -78,15 +83,15 @@ private:
     }
 };
 
-// -inf where the rows of a vector do not see column k.
-PA_INLINE void hide(lanes::V& v, int32_t k, const View& view, int64_t vector) {
-    typedef int32_t I __attribute__((vector_size(64)));
-    I from, to, more, until;
-    std::memcpy(&from, view.from[0] + vector * lanes::N, sizeof from), std::memcpy(&to, view.to[0] + vector * lanes::N, sizeof to);
-    std::memcpy(&more, view.from[1] + vector * lanes::N, sizeof more), std::memcpy(&until, view.to[1] + vector * lanes::N, sizeof until);
+// -inf where the rows from `row` on do not see column k.
+template <typename V>
+PA_INLINE void hide(V& v, int32_t k, const View& view, int64_t row) {
+    typename lanes::Integers<sizeof(V)>::Signed from, to, more, until;
+    std::memcpy(&from, view.from[0] + row, sizeof from), std::memcpy(&to, view.to[0] + row, sizeof to);
+    std::memcpy(&more, view.from[1] + row, sizeof more), std::memcpy(&until, view.to[1] + row, sizeof until);
     // Below 0 outside both runs: one comparison, since g++ takes sums of several apart into single numbers.
-    I out = ((k - from) | (to - 1 - k)) & ((k - more) | (until - 1 - k));
-    v = out < 0 ? lanes::V{} - std::numeric_limits<float>::infinity() : v;
+    auto out = ((k - from) | (to - 1 - k)) & ((k - more) | (until - 1 - k));
+    v = out < 0 ? V{} - std::numeric_limits<float>::infinity() : v;
 }
 
 }  // namespace tree
