@@ -22,9 +22,9 @@ internal sealed class Fewshot
         var config = task.Content["fewshot_config"] as JsonObject;
         foreach (var (key, value) in config ?? [])
             if (key is not ("sampler" or "split" or "samples" or "doc_to_text" or "doc_to_target" or "doc_to_choice")) throw task.Fault($"fewshot_config has '{key}', which is not supported", "known are sampler, split, samples, doc_to_text, doc_to_target, doc_to_choice");
-        var sampler = (string?)config?["sampler"] ?? "default";
+        var sampler = task.Texts(config?["sampler"], "fewshot_config.sampler").FirstOrDefault() ?? "default";
         first = sampler == "first_n" ? true : sampler == "default" ? false : throw task.Fault($"sampler '{sampler}' is not supported", "use first_n or default");
-        leavesOut = (task.Text("fewshot_split") ?? (string?)config?["split"]) is { } split && split == task.Text("test_split");
+        leavesOut = (task.Text("fewshot_split") ?? task.Texts(config?["split"], "fewshot_config.split").FirstOrDefault()) is { } split && split == task.Text("test_split");
         if (shots > pool.Count - (leavesOut ? 1 : 0)) throw task.Fault($"{shots} solved examples are asked for, and there are {pool.Count} rows to take them from{(leavesOut ? ", one of them the item itself" : "")}", "ask for fewer");
     }
 

@@ -42,6 +42,7 @@ internal sealed class TaskConfig
         (TargetDelimiter, FewshotDelimiter) = (Text("target_delimiter") ?? " ", Text("fewshot_delimiter") ?? "\n\n");
         Metrics = content["metric_list"] is JsonArray metrics ? [.. metrics.Select(Metric)] : [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
         Filters = content["filter_list"] is JsonArray filters ? [.. filters.Select(Filter)] : [new TaskFilter("none", [])];
+        if (Shots < 0) throw Fault($"'num_fewshot: {Shots}' is negative", "write how many solved examples stand before each item, or leave it out");
         foreach (var metric in Metrics) TaskMetrics.Check(this, metric);
         foreach (var filter in Filters) TaskFilters.Check(this, filter);
         Generation = OutputType == "generate_until" ? new TaskGeneration(this, content["generation_kwargs"] as JsonObject) : null;
@@ -68,12 +69,7 @@ internal sealed class TaskConfig
 
     internal int Shots => Content["num_fewshot"] is { } n ? (int)n : 0;
 
-    internal IReadOnlyList<string> Tags => Content["tag"] switch
-    {
-        JsonArray several => [.. several.Select(t => (string)t!)],
-        JsonValue one => [(string)one!],
-        _ => [],
-    };
+    internal IReadOnlyList<string> Tags => Texts(Content["tag"], "tag");
 
     /// <summary>A field that is a text; null where it is absent.</summary>
     internal string? Text(string field) => Content[field] switch
@@ -82,6 +78,15 @@ internal sealed class TaskConfig
         JsonValue value when value.TryGetValue<string>(out var text) => text,
         var other => throw Fault($"'{field}: {other.ToJsonString()}' is no text", "write a text"),
     };
+
+    /// <summary>A field that is a text or a list of texts; none where it is absent.</summary>
+    /// <param name="node">Its value.</param>
+    /// <param name="field">What errors call it.</param>
+    internal IReadOnlyList<string> Texts(JsonNode? node, string field)
+    {
+        string One(JsonNode? value) => value is JsonValue single && single.TryGetValue<string>(out var text) ? text : throw Fault($"'{field}: {value?.ToJsonString() ?? "null"}' is no text", "write a text");
+        return node switch { null => [], JsonArray several => [.. several.Select(One)], var one => [One(one)] };
+    }
 
     /// <summary>A mistake in the task's file.</summary>
     internal UserErrorException Fault(string what, string next) => new($"{file}: task {Name}: {what}; {next}.");

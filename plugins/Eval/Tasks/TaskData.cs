@@ -18,7 +18,7 @@ internal sealed class TaskData(TaskConfig task, string root)
     /// <summary>Where solved examples come from.</summary>
     internal IReadOnlyList<JsonObject> Solved =>
         (task.Content["fewshot_config"] as JsonObject)?["samples"] is JsonArray samples ? [.. samples.Select(s => s as JsonObject ?? throw task.Fault("has a sample in fewshot_config that is no mapping", "write each with the columns of a row"))]
-        : Rows(task.Text("fewshot_split") ?? (string?)(task.Content["fewshot_config"] as JsonObject)?["split"] ?? task.Text("training_split") ?? task.Text("validation_split") ?? task.Text("test_split")!);
+        : Rows(task.Text("fewshot_split") ?? task.Texts((task.Content["fewshot_config"] as JsonObject)?["split"], "fewshot_config.split").FirstOrDefault() ?? task.Text("training_split") ?? task.Text("validation_split") ?? task.Text("test_split")!);
 
     private IReadOnlyList<JsonObject> Rows(string split)
     {
@@ -35,7 +35,6 @@ internal sealed class TaskData(TaskConfig task, string root)
             { } node when split == "train" => node,
             _ => null,
         } ?? throw task.Fault($"has no file for its split '{split}'", "name it in dataset_kwargs: { data_files: { SPLIT: FILE } }");
-        IEnumerable<string> paths = files is JsonArray several ? several.Select(f => (string)f!) : [(string)files!];
-        return known[split] = [.. paths.SelectMany(p => RowFile.Read(Path.GetFullPath(p, root), kind == "csv"))];
+        return known[split] = [.. task.Texts(files, "data_files").SelectMany(p => RowFile.Read(Path.GetFullPath(p, root), kind == "csv"))];
     }
 }

@@ -31,7 +31,7 @@ internal sealed class TaskFields(TaskConfig task, IReadOnlySet<string> columns)
         {
             JsonArray or JsonObject => field,
             _ when IsColumn(field) => row[(string)field!],
-            _ => PythonLiteral.TryParse(Rendered((string)field!, "doc_to_choice", row), out var list) ? list : null,
+            _ => PythonLiteral.TryParse(Rendered(Text(field, "doc_to_choice"), "doc_to_choice", row), out var list) ? list : null,
         };
         return value switch
         {

@@ -43,6 +43,7 @@ internal static class TaskMetrics
             throw task.Fault($"aggregation '{asked}' of metric '{metric.Name}' is not supported", $"use {known.Aggregation}");
         if (metric.Options.Select(o => o.Key).FirstOrDefault(o => !(metric.Name == "exact_match" && task.OutputType == "generate_until" && OfMatch.Contains(o))) is { } option)
             throw task.Fault($"metric '{metric.Name}' has the argument '{option}', which is not supported", "leave it out");
+        _ = Match(metric.Options); // values of another type are found here, not at the first answer
     }
 
     /// <summary>Whether a larger value is better.</summary>

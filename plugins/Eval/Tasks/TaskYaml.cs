@@ -43,8 +43,10 @@ internal static class TaskYaml
         var own = (JsonObject)Json(root)!;
         if (own["include"] is not { } include) return own;
         own.Remove("include");
-        foreach (var name in include is JsonArray several ? several.Select(i => (string)i!) : [(string)include!])
-            foreach (var (key, value) in Read(Path.Combine(Path.GetDirectoryName(file)!, name), depth + 1))
+        string Named(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var name) ? name
+            : throw new UserErrorException($"{file}: 'include: {node?.ToJsonString() ?? "null"}' is no file's name; write the path of a task file.");
+        foreach (var node in include is JsonArray several ? several.ToList() : [include])
+            foreach (var (key, value) in Read(Path.Combine(Path.GetDirectoryName(file)!, Named(node)), depth + 1))
                 own.TryAdd(key, value?.DeepClone());
         return own;
     }

@@ -53,7 +53,7 @@ internal sealed partial class HtmlReport(ReportModel model)
     private void Results()
     {
         if (!model.Final.Any()) return;
-        Section("Results", "Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good.");
+        Section("Results", $"Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good. {model.AboutTwins}".TrimEnd());
         Table(model.Final, [.. model.FirstMetrics.GroupBy(e => e.Column)]);
         foreach (var column in model.FirstMetrics.GroupBy(e => e.Column))
             page.Append($"<figure class=\"forest\">{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], column.Key)}<figcaption class=\"legend\"><b>{T(column.Key)}</b>, {(column.First().HigherIsBetter ? "higher" : "lower")} is better; {T(column.First().Circumstances)}; {T(Methods(column))}</figcaption></figure>");

@@ -18,6 +18,7 @@ internal static class MarkdownReport
         var said = model.Final.GroupBy(e => e.Column).ToDictionary(g => g.Key, g => g.First().Circumstances);
         Table(text, "Results", ["policy", .. columns.Select(c => $"{c} ({said[c]})")], model.Final.GroupBy(e => e.Policy).Select(policy => (string[])
             [policy.Key, .. columns.Select(c => policy.FirstOrDefault(e => e.Column == c) is { } e ? $"{Plot.Short(e.Value)} {Interval(e.Interval.Lower, e.Interval.Upper)}" : "–")]));
+        if (model.AboutTwins.Length > 0) text.Append($"\n{model.AboutTwins}\n");
         if (model.Merges.Count > 0)
             Table(text, "Merges against their parents", ["merge", "metric", "merge", "mean of parents", "best parent"], model.Merges.Select(m => new[]
             {

@@ -39,6 +39,11 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
     private const int TextAtMost = 400;
     private static readonly string[] Factors = ["model", "dataset", "method", "adapter", "variant"];
 
+    /// <summary>What "(2)" behind a policy means; empty where none has it.</summary>
+    internal string AboutTwins => Final.Any(e => e.Job.Twin > 1)
+        ? "A policy with (2) behind its name answered a benchmark of the same name over other data or with other settings (job.json of each says which): compare only what was asked alike."
+        : "";
+
     internal IEnumerable<Estimate> Final => Estimates.Where(e => e.Checkpoint.Length == 0);
 
     internal IEnumerable<Estimate> FirstMetrics => Final.Where(e => e.IsFirst);

@@ -97,6 +97,7 @@ public static class PluginArchive
             if (zip.Entries.Sum(entry => entry.Length) > LargestTotal) throw new PluginException($"{file}: unpacks to more than {LargestTotal >> 30} GiB. Ask its author for another file.");
             foreach (var entry in zip.Entries.Where(entry => !entry.FullName.EndsWith('/')))
             {
+                if (entry.FullName.Contains('\0')) throw new PluginException($"{file}: an entry's name has a null character. Nothing was installed; do not trust this file.");
                 var target = Path.GetFullPath(Path.Combine(root, entry.FullName));
                 if (!target.StartsWith(root, StringComparison.Ordinal) || entry.FullName.Contains('\\') || Path.IsPathRooted(entry.FullName))
                     throw new PluginException($"{file}: its entry '{entry.FullName}' would be written outside the plugin's folder. Nothing was installed; do not trust this file.");
