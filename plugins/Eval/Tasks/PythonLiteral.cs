@@ -113,7 +113,7 @@ internal ref struct PythonLiteral
             "False" => false,
             "None" => null,
             _ when long.TryParse(word, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) => whole,
-            _ when double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) => number,
+            _ when double.TryParse(word, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) => number, // JSON has no others
             _ => throw new FormatException(),
         };
     }
