@@ -89,14 +89,16 @@ public sealed class TrainCommandTests
     public void A_run_that_never_took_a_step_leaves_the_folder_to_the_corrected_command()
     {
         Directory.CreateDirectory(user.Run);
-        File.WriteAllText(Path.Combine(user.Run, "request.json.1.part"), "{");
         var rows = File.ReadAllText(TrainRows.Path(user));
         File.WriteAllText(TrainRows.Path(user), """{"nothing": "known"}""" + "\n");
         Told(Peftalign.Call(Lora), 2, "nothing");
-        Assert.That(File.Exists(Path.Combine(user.Run, "request.json")), "the failed run must have begun");
+        Assert.That(Directory.EnumerateFileSystemEntries(user.Run), Is.Empty, "a mistake takes back what it began");
         File.WriteAllText(TrainRows.Path(user), rows);
+        // What a run leaves that was killed before its first step.
+        File.WriteAllText(Path.Combine(user.Run, "request.json.1.part"), "{");
+        File.WriteAllText(Path.Combine(user.Run, "request.json"), """{"id": "another", "identity": {"data": "content:1"}}""");
         using (new FileStream(Path.Combine(user.Run, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None))
-            Told(Peftalign.Call(Lora), 2, "other content");
+            Told(Peftalign.Call(Lora), 2, "holds a training with other options");
         var corrected = Peftalign.Call(Lora);
         Assert.That(corrected.Code, Is.Zero, corrected.All);
         Assert.That(Directory.GetFiles(user.Run, "*.part"), Is.Empty);

@@ -83,9 +83,8 @@ internal static class JobProcess
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
         var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept };
         var outcome = Tracked(job, kind);
-        Timing.Write(folder, started, clock.Elapsed, Environment.CpuUsage.TotalTime - processor, spec.Threads);
+        Timing.Write(folder, started, clock.Elapsed, Environment.CpuUsage.TotalTime - processor, spec.Threads, job.UsedDevice);
         var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["until"] = spec.Until, ["made_with"] = MadeWith(spec), ["outcome"] = outcome };
-        if (job.UsedDevice is { } device) result["device"] = $"{device}";
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 

@@ -1,8 +1,9 @@
-// timing.json: when a job ran, how long its last try took and how much memory. Apart from result.json, which is equal for equal work.
+// timing.json: when and where a job ran, how long its last try took and how much memory. Apart from result.json, which is equal for equal work.
 
 using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.Running;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -12,7 +13,7 @@ namespace PeftAlign.Host.Jobs;
 /// <param name="PeakMemory">Bytes; the most that its process held, start-up and earlier jobs of the process included.</param>
 internal sealed record Timing(DateTime Started, double Seconds, double Processor, long PeakMemory)
 {
-    internal static void Write(JobFolder folder, DateTime started, TimeSpan took, TimeSpan processor, int threads) =>
+    internal static void Write(JobFolder folder, DateTime started, TimeSpan took, TimeSpan processor, int threads, torch.Device? device) =>
         RunFolder.Write(folder.Timing, new JsonObject
         {
             ["started"] = started.ToString("yyyy-MM-ddTHH:mm:ss.fffZ", CultureInfo.InvariantCulture),
@@ -21,6 +22,7 @@ internal sealed record Timing(DateTime Started, double Seconds, double Processor
             ["peak_memory_bytes"] = (ProcessStatus.Bytes("self", "VmHWM") ?? 0),
             ["threads"] = threads,
             ["machine"] = Environment.MachineName,
+            ["device"] = device?.ToString(), // null: this try needed none
         }.ToJsonString() + "\n");
 
     /// <summary>Null where there is none, or none that can be read.</summary>
