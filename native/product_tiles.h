@@ -84,6 +84,7 @@ PA_INLINE void tile(const Work& w) {
         for (int j = 0; j < Count; j++) {
             Loose* p = reinterpret_cast<Loose*>(w.to + m * w.to_row + j * Lanes);
             V own = sums[m][j] * w.factor;
+            asm("" : "+v"(own));  // never one operation with the addition: every place of a tile rounds alike
             *p = w.add ? *p + own : own;
         }
     }

@@ -81,6 +81,23 @@ public sealed class ProductsTests
         }
     }
 
+    // Factors that round, sums over several chunks and a start: in every place of a tile, whole or cut off, alike.
+    [TestCase(61)]
+    [TestCase(64)]
+    [TestCase(70)]
+    [TestCase(130)]
+    public void Equal_rows_stay_equal(long columns)
+    {
+        using var scope = torch.NewDisposeScope();
+        static Tensor Same(Tensor row) => row.expand(13, row.size(1)).contiguous();
+        var (x, z, start) = (Same(Random(1, 600, "x")), Same(Random(1, 8, "z")), Same(Random(1, 130, "start")));
+        var (w, b) = (Random(130, 600, "w"), Random(130, 8, "b"));
+        Tensor Sum(long n) => Products.Sum([(x, w.narrow(0, 0, n).t(), 0.7), (z, b.narrow(0, 0, n).t(), 1.0 / 3)], start.narrow(1, 0, n));
+        var y = Sum(columns);
+        Assert.That(y.equal(y.narrow(0, 0, 1).expand(13, columns)), Is.True, "rows");
+        Assert.That(y.equal(Sum(130).narrow(1, 0, columns)), Is.True, "columns");
+    }
+
     [Test]
     public void What_is_empty_or_not_finite()
     {

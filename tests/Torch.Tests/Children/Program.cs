@@ -35,7 +35,7 @@ internal static class Program
         foreach (var (m, k, n) in ((long, long, long)[])[(100, 300, 77), (3, 9, 5), (70, 1376, 512)])
         {
             var draws = new CounterStream(5, "products", $"{m} {k} {n}");
-            var y = Products.Of(draws.Normal([m, k], dtype: torch.float32), draws.Normal([n, k], dtype: torch.float32).t());
+            var y = Products.Sum([(draws.Normal([m, k], dtype: torch.float32), draws.Normal([n, k], dtype: torch.float32).t(), 0.3), (draws.Normal([m, 5], dtype: torch.float32), draws.Normal([5, n], dtype: torch.float32), 1.0 / 3)]);
             hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(y.data<float>().ToArray().AsSpan()));
             sum += y.abs().sum().item<float>();
         }
