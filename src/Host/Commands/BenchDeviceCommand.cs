@@ -33,7 +33,8 @@ internal static class BenchDeviceCommand
             if (asked.FirstOrDefault(part => part != "check" && !Methods.Contains(part)) is { } unknown) throw new UserError(unknown, "is no part", "there are check, sft and dpo");
             var name = parsed.GetValue(shape)!;
             if (!DrawnShape.Known.ContainsKey(name)) throw new UserError($"--shape {name}", $"is one of {string.Join(", ", DrawnShape.Known.Keys)}", Near.DidYouMean(name, DrawnShape.Known.Keys) ?? "leave it out for 7b");
-            if (parsed.GetValue(batch) < 1 || parsed.GetValue(steps) < 1) throw new UserError("--batch, --steps", "are whole numbers from 1", "leave them out for 16 and 5");
+            foreach (var (option, count, usual) in ((string, int, int)[])[("--batch", parsed.GetValue(batch), 16), ("--steps", parsed.GetValue(steps), 5)])
+                if (count < 1) throw new UserError($"{option} {count}", "is a whole number from 1", $"leave it out for {usual}");
             torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
             return Task.FromResult(Run(asked, (name, parsed.GetValue(batch), parsed.GetValue(steps), !parsed.GetValue(full)), parsed.GetValue(output), session, cancel));
         });

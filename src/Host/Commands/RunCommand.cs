@@ -93,7 +93,6 @@ internal static class RunCommand
         using var held = Planning.Hold(run);
         // Refusals first: what --strict forgets is gone.
         var (threads, device) = RunSettings.Of(run, session.Global.Threads, session.Global.Device, atOnce, inexact);
-        if (atOnce > 1 && ComputeDevice.IsGpu(device)) throw new UserError($"--jobs {atOnce}", "a GPU serves one job at a time", "leave --jobs out, or give --device cpu");
         planned.Keep();
         planned.Claims.Write(run);
         RunFolder.Write(run.Plan, PlanOf(planned).ToJsonString(new() { WriteIndented = true }) + "\n");

@@ -1,11 +1,13 @@
 // run.json: what is fixed when a run is created. The number of threads and the device decide how sums round, so a run keeps them.
 
 using System.Text.Json.Nodes;
+using PeftAlign.Host.Doctor;
+using PeftAlign.Host.Inference;
 
 namespace PeftAlign.Host.Running;
 
 /// <param name="Threads">Processor threads of each job.</param>
-/// <param name="Device">cpu, cuda or cuda:N; null = what there is when a job runs.</param>
+/// <param name="Device">cpu, cuda or cuda:N; null = none was asked for, and the libtorch of that day computes on the processor only.</param>
 internal sealed record RunSettings(int Threads, string? Device)
 {
     /// <summary>The run's settings, made at its first start.</summary>
@@ -14,12 +16,13 @@ internal sealed record RunSettings(int Threads, string? Device)
     /// <param name="device">--device, or null.</param>
     /// <param name="atOnce">--jobs.</param>
     /// <param name="inexact">Whether another number of threads or device may be taken from now on.</param>
-    /// <exception cref="UserError">The run was created with another number of threads, or on another device.</exception>
+    /// <exception cref="UserError">The run was created with another number of threads, or on another device; or several jobs would share a GPU. Nothing is written then.</exception>
     internal static RunSettings Of(RunFolder run, int? asked, string? device, int atOnce, bool inexact)
     {
         var wanted = Math.Max(1, (asked ?? Environment.ProcessorCount) / atOnce);
         var kept = File.Exists(run.Settings) ? Read(run.Settings) : null;
-        var place = kept is null || inexact ? device ?? kept?.Device : Kept(kept, device);
+        var place = kept is null || inexact ? device ?? kept?.Device ?? Found() : Kept(kept, device);
+        if (atOnce > 1 && ComputeDevice.IsGpu(place)) throw new UserError($"--jobs {atOnce}", "a GPU serves one job at a time", kept is null ? "leave --jobs out, or give --device cpu" : "leave --jobs out");
         if (kept is { Threads: var threads } && place == kept.Device && (threads == wanted || (asked is null && !inexact))) return kept;
         if (kept is { Threads: var other } && !inexact)
             throw new UserError($"--threads {asked}", $"this run was created with {other} thread(s) per job, and other numbers of threads round differently", $"leave --threads out, or give --inexact to go on with {wanted} per job");
@@ -28,6 +31,9 @@ internal sealed record RunSettings(int Threads, string? Device)
         RunFolder.Write(run.Settings, settings.ToJsonString() + "\n");
         return new RunSettings(wanted, place);
     }
+
+    // A libtorch with CUDA may see a GPU today and none tomorrow.
+    private static string? Found() => Engine.HasCuda ? ComputeDevice.Of((string?)null).ToString() : null;
 
     private static string? Kept(RunSettings kept, string? device) => device is null || device == kept.Device
         ? kept.Device
