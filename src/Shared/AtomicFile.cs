@@ -8,8 +8,8 @@ internal static class AtomicFile
     /// <summary>Writes a file through <paramref name="body"/>; after a failure neither it nor the temporary file is there.</summary>
     public static void Write(string path, Action<Stream> body)
     {
-        // Two processes may write one file at once: the last to finish wins, and neither reads the other's part.
-        var part = $"{path}.{Environment.ProcessId}.part";
+        // Two processes, or two threads of one, may write one file at once: the last to finish wins, and neither touches the other's part.
+        var part = $"{path}.{Environment.ProcessId}-{Environment.CurrentManagedThreadId}.part";
         try
         {
             using (var stream = new FileStream(part, FileMode.Create, FileAccess.Write, FileShare.None, 1 << 16))

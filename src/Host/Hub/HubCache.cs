@@ -35,9 +35,7 @@ internal sealed class HubCache(string cache, HubName name)
         if (revision == commit) return;
         var file = Reference(revision);
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
-        var partial = $"{file}.{Environment.ProcessId}.partial";
-        File.WriteAllText(partial, commit);
-        File.Move(partial, file, overwrite: true);
+        AtomicFile.Write(file, commit);
     }
 
     /// <summary>Makes a blob appear under its name in a snapshot.</summary>
@@ -46,14 +44,12 @@ internal sealed class HubCache(string cache, HubName name)
         var link = Path.Combine(Snapshot(commit), path);
         var parent = Path.GetDirectoryName(link)!;
         Directory.CreateDirectory(parent);
-        if (new FileInfo(link) is { LinkTarget: not null } broken) broken.Delete();
+        // Renamed into place: another pull's link never vanishes, and a broken one is replaced.
+        var fresh = $"{link}.{Guid.NewGuid():N}.link";
         try
         {
-            File.CreateSymbolicLink(link, Path.GetRelativePath(parent, Blob(tag)));
-        }
-        catch (IOException) when (File.Exists(link))
-        {
-            // another pull was faster
+            File.CreateSymbolicLink(fresh, Path.GetRelativePath(parent, Blob(tag)));
+            File.Move(fresh, link, overwrite: true);
         }
         catch (Exception e) when (e is UnauthorizedAccessException || (e is IOException && (e.HResult & 0xffff) is NotSupported or NotImplemented))
         {

@@ -191,9 +191,10 @@ public class PullTests
     }
 
     [Test]
-    public async Task TwoPullsFetchOnce()
+    public async Task PullsAtOnceFetchOnce()
     {
-        await Task.WhenAll(Task.Run(() => Pull()), Task.Run(() => Pull()));
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => Pull())));
+        Assert.That(Directory.EnumerateFiles(home, "*", SearchOption.AllDirectories).Where(f => f.EndsWith(".part", StringComparison.Ordinal) || f.EndsWith(".link", StringComparison.Ordinal)), Is.Empty);
         Assert.That(hub.Requests.Count(r => r.AtStore && r.Method == "GET" && r.Path.EndsWith("model.safetensors", StringComparison.Ordinal)), Is.EqualTo(1));
     }
 
