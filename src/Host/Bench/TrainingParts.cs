@@ -22,9 +22,10 @@ internal static class TrainingParts
             var file = work.Training($"{rows.Method}-{rows.Batch}-{(rows.Grouped ? "sorted" : "plain")}", rows);
             var (ours, peer, mine, other) = effort.Kept("train", work.Model(shape), file, cancel, allocator);
             var same = other is null ? "" : $"; first losses {mine[0]!.GetValue<double>():0.00000} and {other[0]!.GetValue<double>():0.00000}";
-            var alone = effort.Alone("products", work.Model(shape), file).Best / ours.Best;
+            var products = effort.Alone("products", work.Model(shape), file).Best;
+            var most = peer is null ? "" : string.Create(CultureInfo.InvariantCulture, $" (with nothing else in it the ratio would be {peer.Best / products:0.00})");
             return new("train", $"{shape}, {what}, {rows.Batch} rows a step, {rows.Steps} steps", ours, peer,
-                effort.Noted(string.Create(CultureInfo.InvariantCulture, $"{Rate(rows, ours)}; the matrix products alone take {alone:0.00} of it{same}"), "train", work.Model(shape), file));
+                effort.Noted(string.Create(CultureInfo.InvariantCulture, $"{Rate(rows, ours)}; the matrix products alone take {products / ours.Best:0.00} of it{most}{same}"), "train", work.Model(shape), file));
         }
     }
 

@@ -16,7 +16,7 @@ namespace PeftAlign.Models.Engine;
 /// </summary>
 internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogProbs>
 {
-    /// <summary>Rows of one chunk: 32 MB of logits at 32,000 entries.</summary>
+    /// <summary>Rows of one chunk where logits are needed: 32 MB of them at 32,000 entries.</summary>
     internal const long ChunkRows = 256;
 
     public override string Name => "HeadLogProbs";

@@ -9,10 +9,10 @@ namespace PeftAlign.Models.Engine;
 /// <summary>Scores completion groups with a model.</summary>
 /// <param name="model">The model.</param>
 /// <param name="packRows">Most rows of one forward pass (peak memory follows it; results do not depend on it).</param>
-/// <param name="chunkRows">Most rows of the output head at once (likewise).</param>
+/// <param name="chunkRows">Most rows whose logits are in memory at once, where logits are needed (likewise).</param>
 public sealed partial class LogProbEngine(DecoderModel model, long packRows = 2048, long chunkRows = HeadLogProbs.ChunkRows)
 {
-    /// <summary>Rows of the output head at once where no other number is asked for.</summary>
+    /// <summary>Rows whose logits are in memory at once where no other number is asked for.</summary>
     public const long HeadRows = HeadLogProbs.ChunkRows;
 
     // Of a pass that recomputes: of so many rows the blocks' inputs are kept; packs behind them keep nothing.
