@@ -9,6 +9,7 @@ public partial class ProcessTests
 {
     private const int SIGINT = 2;
     private const int SIGTERM = 15;
+    private const int Patience = 300_000; // ms; longer means that a process never ends
     private static readonly string Folder = Path.GetDirectoryName(typeof(ProcessTests).Assembly.Location)!;
 
     [LibraryImport("libc", SetLastError = true)]
@@ -36,7 +37,7 @@ public partial class ProcessTests
         using var process = Start("PeftAlign.Host.Tests.dll", "wait");
         Assert.That(process.StandardError.ReadLine(), Is.EqualTo("waiting"));
         Assert.That(kill(process.Id, signal), Is.Zero);
-        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That(process.WaitForExit(Patience), Is.True);
         Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "peftalign: interrupted\n")));
     }
 
@@ -52,7 +53,7 @@ public partial class ProcessTests
         Assert.That(process.StandardOutput.ReadLine(), Does.Contain("finish"), "an answer comes first");
         Thread.Sleep(300);
         kill(process.Id, SIGINT);
-        var ended = process.WaitForExit(20_000);
+        var ended = process.WaitForExit(Patience);
         if (!ended) process.Kill();
         Assert.That(ended, Is.True);
         Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "peftalign: interrupted\n")));
@@ -66,7 +67,7 @@ public partial class ProcessTests
         kill(process.Id, SIGINT);
         Assert.That(process.StandardError.ReadLine(), Is.EqualTo("told"));
         kill(process.Id, SIGINT);
-        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That(process.WaitForExit(Patience), Is.True);
         Assert.That(process.ExitCode, Is.EqualTo(130));
     }
 
@@ -80,7 +81,7 @@ public partial class ProcessTests
         kill(process.Id, SIGINT);
         Assert.That(process.StandardError.ReadLine(), Is.EqualTo("told"));
         kill(process.Id, SIGTERM);
-        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That(process.WaitForExit(Patience), Is.True);
         Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "")));
     }
 
@@ -94,7 +95,7 @@ public partial class ProcessTests
     {
         using var process = Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["PEFTALIGN_NATIVE"] = "/nonexistent" }, line.Split(' '));
         var text = process.StandardOutput.ReadToEnd();
-        Assert.That(process.WaitForExit(30_000), Is.True);
+        Assert.That(process.WaitForExit(Patience), Is.True);
         Assert.That(process.ExitCode, Is.EqualTo(expected));
         Assert.That(text, says.Length > 0 ? Does.Contain(says) : Is.Empty);
     }

@@ -88,7 +88,7 @@ public sealed class OpenAiJudgeTests
     [Test]
     public void SlownessIsTriedAgain()
     {
-        var (answer, cost, _) = One((n, _) => LocalService.Says("B", n == 1 ? 2 : 0), change: o => o.Timeout = 0.5);
+        var (answer, cost, _) = One((n, _) => LocalService.Says("B", n == 1 ? 600 : 0), change: o => o.Timeout = 3);
         Assert.That((answer.Preference, cost.Retries), Is.EqualTo((0.0, 1L)));
     }
 
