@@ -11,6 +11,7 @@
 #include <mutex>
 
 #include "errors.h"
+#include "instructions.h"
 #include "tensor.h"
 
 #define PA_TORCH_AT_LEAST(major, minor) (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
@@ -193,6 +194,10 @@ int pa_threads_set(int32_t threads) {
         at::set_num_threads(threads);
         if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads);
     });
+}
+
+int pa_instructions(int32_t most, int32_t* set) {
+    return guarded([&] { *set = pa::limit_instructions(static_cast<pa::Instructions>(most)); });
 }
 
 int pa_blas(char* text, int32_t capacity) {

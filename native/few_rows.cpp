@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "instructions.h"
 #include "pool.h"
 
 namespace pa {
@@ -37,66 +38,108 @@ void pack_rows(const W* x, int64_t count, int64_t k, float* out) {
     }
 }
 
-// Adds the inputs from `begin` to `end` of R weight rows times M rows to `sums`, and asks for F rows of what is `ahead`.
-template <int R, int M, int F, typename W>
-PA_INLINE void part(const float* x, const W* w, int64_t k, int64_t begin, int64_t end, const W* ahead, lanes::V* sums) {
-    lanes::V own[R][M];
+// What a pass works on: weight rows and packed rows from some on, a tile of their inputs, and the weight rows to ask for meanwhile.
+template <typename W>
+struct Pass {
+    const float* x;  // inputs of a row lie `block` * 16 apart, 16 by 16
+    int64_t block;
+    const W *w, *ahead;
+    int64_t k, begin, end;
+};
+
+// Adds the pass' inputs of R weight rows times M rows to sums[m * stride + r], and asks for F rows of what is ahead.
+template <class Set, int R, int M, int F, typename W>
+PA_INLINE void part(const Pass<W>& p, typename Set::Lanes* sums, int64_t stride) {
+    typedef typename Set::Lanes L;
+    L own[R][M];
     for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) own[r][m] = begin == 0 ? lanes::V{} : sums[m * R + r];
-    for (int64_t i = begin; i < end; i += lanes::N) {
-        lanes::V wide[R];
-        for (int r = 0; r < R; r++) lanes::load(wide[r], w + r * k + i);
-        for (int f = 0; f < F; f++) __builtin_prefetch(ahead + f * k + i, 0, 2);
         for (int m = 0; m < M; m++) {
-            lanes::V in;
-            lanes::load(in, x + M * i + m * lanes::N);
-            for (int r = 0; r < R; r++) own[r][m] += wide[r] * in;
+            if (p.begin == 0) own[r][m] = L{};
+            else own[r][m] = sums[m * stride + r];
+        }
+    for (int64_t i = p.begin; i < p.end; i += lanes::N) {
+        L wide[R];
+        for (int r = 0; r < R; r++) lanes::load(wide[r], p.w + r * p.k + i);
+        for (int f = 0; f < F; f++) __builtin_prefetch(p.ahead + f * p.k + i, 0, 2);
+        for (int m = 0; m < M; m++) {
+            L in;
+            lanes::load(in, p.x + p.block * i + m * lanes::N);
+            for (int r = 0; r < R; r++) lanes::each([](auto& sum, const auto& a, const auto& b) PA_INLINED { sum += a * b; }, own[r][m], wide[r], in);
         }
     }
     for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) sums[m * R + r] = own[r][m];
+        for (int m = 0; m < M; m++) sums[m * stride + r] = own[r][m];
 }
 
-template <int R, int F, typename W>
-PA_INLINE void part_of(int64_t block, const float* x, const W* w, int64_t k, int64_t begin, int64_t end, const W* ahead, lanes::V* sums) {
-    if (block == 4) part<R, 4, F>(x, w, k, begin, end, ahead, sums);
-    else if (block == 2) part<R, 2, F>(x, w, k, begin, end, ahead, sums);
-    else part<R, 1, F>(x, w, k, begin, end, ahead, sums);
+// Of R weight rows and a block of rows of x those whose sums fit into registers, in a square where there are many: rows of x, and of the
+// weight beside M of them.
+template <class Set>
+constexpr int64_t side() { return Set::sums >= 16 ? 4 : Set::sums >= 4 ? 2 : 1; }
+
+template <class Set, int R, int M>
+constexpr int weights() { return R * M <= Set::sums ? R : Set::sums / M; }
+
+// How the weight rows ahead are shared out among the passes over a tile, some to each.
+struct Share {
+    int64_t left, passes;
+    int64_t next() {
+        int64_t own = (left + passes - 1) / passes;
+        left -= own, passes--;
+        return own;
+    }
+};
+
+// The passes of R weight rows over M rows.
+template <class Set, int R, int M, typename W>
+PA_INLINE void passes(Pass<W> p, typename Set::Lanes* sums, Share& share) {
+    constexpr int P = weights<Set, R, M>();
+    for (int r = 0; r < R; r += P, p.w += P * p.k) {
+        int64_t ask = share.next();
+        if (ask >= 3) part<Set, P, M, 4>(p, sums + r, R);
+        else if (ask == 2) part<Set, P, M, 2>(p, sums + r, R);
+        else if (ask == 1) part<Set, P, M, 1>(p, sums + r, R);
+        else part<Set, P, M, 0>(p, sums + r, R);
+        p.ahead += ask * p.k;
+    }
 }
 
-// Up to kTogether rows. The weight rows ahead are shared out among the passes over blocks of rows, some to each.
-template <int R, typename W>
-PA_INLINE void accumulate(const float* x, int64_t count, int64_t k, const W* w, lanes::V* sums) {
-    int64_t whole = k / lanes::N * lanes::N, tile = count <= 4 ? whole : kTile;
-    int64_t passes = (count >> 2) + ((count >> 1) & 1) + (count & 1);
+template <class Set, int R>
+int64_t passes_over(int64_t block) {
+    int64_t rows = std::min(block, side<Set>());
+    return block / rows * (R / (rows == 4 ? weights<Set, R, 4>() : rows == 2 ? weights<Set, R, 2>() : weights<Set, R, 1>()));
+}
+
+// Up to kTogether rows.
+template <class Set, int R, typename W>
+PA_INLINE void accumulate(const float* x, int64_t count, int64_t k, const W* w, typename Set::Lanes* sums) {
+    int64_t whole = k / lanes::N * lanes::N, tile = count <= side<Set>() ? whole : kTile, all = 0;
+    for (int64_t m = 0; m < count; m += block_rows(count - m)) all += passes_over<Set, R>(block_rows(count - m));
     for (int64_t begin = 0; begin < whole; begin += tile) {
-        int64_t end = std::min(whole, begin + tile), asked = 0;
-        for (int64_t m = 0, pass = 0; m < count; pass++) {
-            int64_t block = block_rows(count - m), share = R == 1 ? 0 : (R - asked + passes - pass - 1) / (passes - pass);
-            const W* ahead = w + (R + asked) * k;
-            lanes::V* own = sums + m * R;
-            if (share >= 3) part_of<R, 4>(block, x + m * k, w, k, begin, end, ahead, own);
-            else if (share == 2) part_of<R, 2>(block, x + m * k, w, k, begin, end, ahead, own);
-            else if (share == 1) part_of<R, 1>(block, x + m * k, w, k, begin, end, ahead, own);
-            else part_of<R, 0>(block, x + m * k, w, k, begin, end, ahead, own);
-            asked += share, m += block;
+        Share share{R == 1 ? 0 : R, all};
+        for (int64_t m = 0, block; m < count; m += block) {
+            block = block_rows(count - m);
+            for (int64_t q = 0; q < block; q += side<Set>()) {
+                Pass<W> p{x + m * k + q * lanes::N, block, w, w + (2 * R - share.left) * k, k, begin, std::min(whole, begin + tile)};
+                typename Set::Lanes* own = sums + (m + q) * R;
+                if (side<Set>() >= 4 && block == 4) passes<Set, R, std::min<int>(4, side<Set>())>(p, own, share);
+                else if (side<Set>() >= 2 && block >= 2) passes<Set, R, std::min<int>(2, side<Set>())>(p, own, share);
+                else passes<Set, R, 1>(p, own, share);
+            }
         }
     }
 }
 
 // What fills no vector, and the sums over vectors.
-template <int R, typename W>
-PA_INLINE void finish(const float* x, int64_t count, int64_t k, const W* w, const lanes::V* sums, float* y, int64_t y_row) {
+template <class Set, int R, typename W>
+PA_INLINE void finish(const float* x, int64_t count, int64_t k, const W* w, const typename Set::Lanes* sums, float* y, int64_t y_row) {
     int64_t whole = k / lanes::N * lanes::N, tail = k - whole;
     for (int64_t m = 0; m < count;) {
         int64_t block = block_rows(count - m);
         for (int64_t q = 0; q < block; q++, m++) {
             float total[R];
-            const lanes::V* own = sums + m * R;
+            const typename Set::Lanes* own = sums + m * R;
             if constexpr (R == 4) {
-                lanes::V4 all;
-                lanes::sum4(own[0], own[1], own[2], own[3], all);
-                std::memcpy(total, &all, sizeof all);
+                lanes::sum4(own[0], own[1], own[2], own[3], total);
             } else {
                 for (int r = 0; r < R; r++) total[r] = lanes::sum(own[r]);
             }
@@ -109,22 +152,25 @@ PA_INLINE void finish(const float* x, int64_t count, int64_t k, const W* w, cons
     }
 }
 
-template <int R, typename W>
+template <class Set, int R, typename W>
 PA_INLINE void rows(const float* x, int64_t count, int64_t k, const W* w, float* y, int64_t y_row) {
-    lanes::V sums[R * kTogether];
+    typename Set::Lanes sums[R * kTogether];
     if (k < lanes::N)
-        for (int64_t j = 0; j < R * count; j++) sums[j] = lanes::V{};
-    accumulate<R>(x, count, k, w, sums);
-    finish<R>(x, count, k, w, sums, y, y_row);
+        for (int64_t j = 0; j < R * count; j++) sums[j] = typename Set::Lanes{};
+    accumulate<Set, R>(x, count, k, w, sums);
+    finish<Set, R>(x, count, k, w, sums, y, y_row);
 }
 
 template <typename W>
-PA_INLINE void outputs_in(const float* x, int64_t count, int64_t k, const W* w, int64_t first, int64_t end, float* y, int64_t y_row) {
-    for (int64_t m = 0; m < count; m += kTogether) {
-        int64_t some = std::min(kTogether, count - m), o = first;
-        for (; o + kOuts <= end; o += kOuts) rows<kOuts>(x + m * k, some, k, w + o * k, y + m * y_row + o, y_row);
-        for (; o < end; o++) rows<1>(x + m * k, some, k, w + o * k, y + m * y_row + o, y_row);
-    }
+void outputs_of(const float* x, int64_t count, int64_t k, const W* w, int64_t first, int64_t end, float* y, int64_t y_row) {
+    with_instructions([=](auto set) PA_INLINED {
+        using Set = decltype(set);
+        for (int64_t m = 0; m < count; m += kTogether) {
+            int64_t some = std::min(kTogether, count - m), o = first;
+            for (; o + kOuts <= end; o += kOuts) rows<Set, kOuts>(x + m * k, some, k, w + o * k, y + m * y_row + o, y_row);
+            for (; o < end; o++) rows<Set, 1>(x + m * k, some, k, w + o * k, y + m * y_row + o, y_row);
+        }
+    });
 }
 
 }  // namespace
@@ -132,12 +178,12 @@ PA_INLINE void outputs_in(const float* x, int64_t count, int64_t k, const W* w, 
 void pack(const float* x, int64_t count, int64_t k, float* out) { pack_rows(x, count, k, out); }
 void pack(const c10::BFloat16* x, int64_t count, int64_t k, float* out) { pack_rows(x, count, k, out); }
 
-PA_CLONES void outputs(const float* packed, int64_t count, int64_t k, const float* w, int64_t first, int64_t end, float* y, int64_t y_row) {
-    outputs_in(packed, count, k, w, first, end, y, y_row);
+void outputs(const float* packed, int64_t count, int64_t k, const float* w, int64_t first, int64_t end, float* y, int64_t y_row) {
+    outputs_of(packed, count, k, w, first, end, y, y_row);
 }
 
-PA_CLONES void outputs(const float* packed, int64_t count, int64_t k, const c10::BFloat16* w, int64_t first, int64_t end, float* y, int64_t y_row) {
-    outputs_in(packed, count, k, w, first, end, y, y_row);
+void outputs(const float* packed, int64_t count, int64_t k, const c10::BFloat16* w, int64_t first, int64_t end, float* y, int64_t y_row) {
+    outputs_of(packed, count, k, w, first, end, y, y_row);
 }
 
 }  // namespace few_rows

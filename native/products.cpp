@@ -1,8 +1,8 @@
 // peftalign::products(a, b, factors, base, bias) = base + bias + sum of factor_i a_i b_i in one call: each output is written where
 // the sum stands in the cache, and what would be a pass of its own over it (LoRA's thin product, a residual, a bias, the second
 // of two gradients) costs a chunk of the depth. float32 on the processor, with kernels of our own (product_tiles.h) where it has
-// AVX-512, or AVX2 with FMA; elsewhere libtorch's products one after another. PEFTALIGN_PRODUCTS=avx512|avx2|libtorch chooses.
-// No gradients.
+// AVX-512, or AVX2 with FMA; elsewhere libtorch's products one after another. PEFTALIGN_PRODUCTS=avx512|avx2|libtorch chooses for
+// these products alone. No gradients.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "instructions.h"
 #include "pool.h"
 #include "product_tiles.h"
 #include "products.h"
@@ -64,12 +65,12 @@ void begin(const Sum& s, const Block& block) {
     }
 }
 
-template <int Lanes>
+template <class Set>
 PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add) {
-    constexpr int64_t kWide = tiles::Vectors<Lanes>::kColumns;
+    constexpr int64_t kWide = tiles::kColumns<Set>, kLanes = lanes::width<typename Set::V>();
     float* panels = own_panels();
     for (int64_t n = 0; n < block.columns; n += kWide) {
-        int64_t columns = std::min(kWide, block.columns - n), wide = (columns + Lanes - 1) / Lanes * Lanes;
+        int64_t columns = std::min(kWide, block.columns - n), wide = (columns + kLanes - 1) / kLanes * kLanes;
         tiles::pack({pair.b.at(first, block.column + n), pair.b.row, pair.b.column}, columns, depth, wide, panels + n * depth);
     }
     float aside[tiles::kRows * tiles::kDepth];
@@ -79,40 +80,37 @@ PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t
         for (int64_t n = 0, ahead = m + tiles::kRows; n < block.columns; n += kWide, ahead++) {
             work.panel = panels + n * depth, work.to = s.y + m * s.y_row + block.column + n;
             work.ahead = pair.a.column == 1 && ahead < end ? pair.a.at(ahead, first) : work.panel;
-            tiles::any_tile<Lanes>(work, std::min(kWide, block.columns - n));
+            tiles::any_tile<Set>(work, std::min(kWide, block.columns - n));
         }
     }
 }
 
-template <int Lanes>
+template <class Set>
 PA_INLINE void block_in(const Sum& s, const Block& block) {
     bool add = s.base || s.bias;
     if (add) begin(s, block);
     for (const Pair& pair : s.pairs)
         for (int64_t first = 0, each = tiles::chunk_of(pair.depth); first < pair.depth; first += each, add = true)
-            chunk<Lanes>(s, block, pair, first, std::min(each, pair.depth - first), add);
+            chunk<Set>(s, block, pair, first, std::min(each, pair.depth - first), add);
 }
 
-__attribute__((target("avx512f,avx512vl,avx2,fma"))) void block_512(const Sum& s, const Block& block) { block_in<16>(s, block); }
-__attribute__((target("avx2,fma"))) void block_256(const Sum& s, const Block& block) { block_in<8>(s, block); }
-
-// The vectors that this process multiplies with; 0 = libtorch's products.
-int lanes_chosen() {
-    static const int lanes = [] {
-        const char* set = std::getenv("PEFTALIGN_PRODUCTS");
-        std::string name = set ? set : "";
-        bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"), narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-        TORCH_CHECK(name.empty() || name == "libtorch" || (name == "avx512" && wide) || (name == "avx2" && narrow), "PEFTALIGN_PRODUCTS is '", name,
-                    "'; it may be libtorch", narrow ? ", avx2" : "", wide ? ", avx512" : "", " on this processor, or unset");
-        if (name == "libtorch") return 0;
-        return wide && name != "avx2" ? 16 : narrow ? 8 : 0;
+// The set that this process multiplies with; baseline = libtorch's products. The variable's own set goes before the one of all kernels.
+Instructions set_of_products() {
+    static const int own = [] {
+        const char* wanted = std::getenv("PEFTALIGN_PRODUCTS");
+        std::string name = wanted ? wanted : "";
+        for (Instructions set : {kAvx512, kAvx2})
+            if (name == name_of(set) && has_instructions(set)) return static_cast<int>(set);
+        TORCH_CHECK(name.empty() || name == "libtorch", "PEFTALIGN_PRODUCTS is '", name, "'; it may be libtorch", has_instructions(kAvx2) ? ", avx2" : "", has_instructions(kAvx512) ? ", avx512" : "",
+                    " on this processor, or unset");
+        return name.empty() ? -1 : static_cast<int>(kBaseline);
     }();
-    return lanes;
+    return own < 0 ? instructions() : static_cast<Instructions>(own);
 }
 
 // Shared out as blocks: columns that can be packed together, rows so many that packing costs little, and some blocks for each thread.
-void compute(const Sum& s, int lanes) {
-    int64_t wide = lanes == 16 ? tiles::Vectors<16>::kColumns : tiles::Vectors<8>::kColumns, panels = (s.columns + wide - 1) / wide;
+void compute(const Sum& s, Instructions set) {
+    int64_t wide = set == kAvx512 ? tiles::kColumns<Avx512> : tiles::kColumns<Avx2>, panels = (s.columns + wide - 1) / wide;
     int64_t across = (s.columns + kTogether - 1) / kTogether, threads = at::get_num_threads();
     int64_t down = threads == 1 ? 1 : std::max<int64_t>(1, std::min((3 * threads + across - 1) / across, s.rows / kFewestRows));
     int64_t rows = ((s.rows + down - 1) / down + tiles::kRows - 1) / tiles::kRows * tiles::kRows;
@@ -121,8 +119,11 @@ void compute(const Sum& s, int lanes) {
         int64_t c = task / down, r = task % down;  // a thread's next block mostly has the same columns
         Block block{r * rows, std::min(rows, s.rows - r * rows), c * panels / across * wide, 0};
         block.columns = std::min(s.columns, (c + 1) * panels / across * wide) - block.column;
-        if (lanes == 16) block_512(s, block);
-        else block_256(s, block);
+#if defined(__x86_64__)
+        auto body = [&s, block](auto own) PA_INLINED { block_in<decltype(own)>(s, block); };
+        if (set == kAvx512) on_avx512(body);
+        else on_avx2(body);
+#endif
     });
 }
 
@@ -151,7 +152,7 @@ void into(Tensor& y, const Tensor& base, const Tensor& bias, at::TensorList a, a
     }
     bool nothing = !s.base && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const Pair& p) { return p.depth == 0; });
     if (nothing) y.zero_();
-    else if (y.numel() > 0) compute(s, lanes_chosen());
+    else if (y.numel() > 0) compute(s, set_of_products());
 }
 
 }  // namespace
@@ -162,7 +163,7 @@ Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors
     check(y, a, b, factors);
     TORCH_CHECK(!base || (base->sizes() == y.sizes() && base->scalar_type() == y.scalar_type()), "products: base is ", y.sizes(), ", not ", base ? base->sizes() : y.sizes());
     TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == y.size(1) && bias->scalar_type() == y.scalar_type()), "products: bias is (", y.size(1), "), not ", bias ? bias->sizes() : y.sizes());
-    if (lanes_chosen() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
+    if (set_of_products() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
         Tensor from = base ? (base->stride(1) == 1 ? *base : base->contiguous()) : Tensor(), added = bias ? bias->contiguous() : Tensor();
         into(y, from, added, a, b, factors);
         return y;
@@ -178,7 +179,7 @@ namespace {
 
 Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     check(y, a, b, factors);
-    bool fast = lanes_chosen() && ours(y) && y.stride(1) == 1 && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours);
+    bool fast = set_of_products() && ours(y) && y.stride(1) == 1 && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours);
     if (fast) into(y, y, {}, a, b, factors);
     else composed(y, a, b, factors, true);
     return y;
@@ -189,7 +190,7 @@ Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
     m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? base=None, Tensor? bias=None) -> Tensor");
-    m.def("products_lanes() -> int", [] { return static_cast<int64_t>(pa::lanes_chosen()); });
+    m.def("products_instructions() -> int", [] { return static_cast<int64_t>(pa::set_of_products()); });
     m.def("add_products_(Tensor(a!) y, Tensor[] a, Tensor[] b, float[] factors) -> Tensor(a!)");
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {

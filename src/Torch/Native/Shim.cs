@@ -106,6 +106,7 @@ internal static unsafe partial class Shim
     [LibraryImport(Library)] internal static partial void pa_rehearsal_open();
     [LibraryImport(Library)] internal static partial int pa_threads_get();
     [LibraryImport(Library)] internal static partial Status pa_threads_set(int threads);
+    [LibraryImport(Library)] internal static partial Status pa_instructions(int most, out int set);
     [LibraryImport(Library)] private static partial Status pa_running(byte* text, int capacity);
     [LibraryImport(Library)] private static partial Status pa_blas(byte* text, int capacity);
     [LibraryImport(Library)] private static partial Status pa_describe(byte* text, int capacity);

@@ -26,7 +26,7 @@ internal static class Program
         return 0;
     }
 
-    // A digest of the bits of some products, and the sum of their magnitudes.
+    // What computes products, a digest of the bits of some, and the sum of their magnitudes.
     private static int SomeProducts()
     {
         using var scope = torch.NewDisposeScope();
@@ -39,7 +39,7 @@ internal static class Program
             hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(y.data<float>().ToArray().AsSpan()));
             sum += y.abs().sum().item<float>();
         }
-        Console.WriteLine($"bits={Convert.ToHexString(hash.GetHashAndReset())[..16]} sum={sum:F3}");
+        Console.WriteLine($"kernels={Products.Kernels} bits={Convert.ToHexString(hash.GetHashAndReset())[..16]} sum={sum:F3}");
         return 0;
     }
 
