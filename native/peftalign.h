@@ -134,6 +134,7 @@ PA_API int pa_cuda_memory_reset(int32_t device_index, int32_t peak, int32_t empt
 PA_API void pa_rehearsal_open(void); // before the first backward pass; the device is PrivateUse1, index 0
 PA_API int pa_threads_get(void);
 PA_API int pa_threads_set(int32_t threads);
-PA_API int pa_instructions(int32_t most, int32_t* set); // of our kernels: none above `most` from now on (0 baseline, 1 AVX2, 2 AVX-512); the one in use
+// Our kernels' instruction set: 0 baseline, 1 AVX2, 2 AVX-512. None above `most` from now on; -1 changes nothing. `set` is the one in use.
+PA_API int pa_instructions(int32_t most, int32_t* set);
 PA_API int pa_blas(char* text, int32_t capacity); // OpenBLAS' kernels ("SkylakeX"), or "" for another BLAS
 PA_API int pa_describe(char* text, int32_t capacity); // at::show_config and at::get_parallel_info

@@ -145,13 +145,13 @@ void measure(const Case& c, const std::vector<Way>& ways, int rounds) {
 }  // namespace
 
 int main(int count, char** words) {
-    if (count < 4) return std::fprintf(stderr, "bench THREADS ROUNDS ONLY [other]\n"), 2;
+    if (count < 4) return std::fprintf(stderr, "bench THREADS ROUNDS ONLY [OTHER]...\n"), 2;
     at::set_num_threads(std::atoi(words[1]));
     std::vector<Way> ways;
     for (auto set : {pa::kAvx512, pa::kAvx2, pa::kBaseline})
         if (pa::has_instructions(set)) ways.push_back({pa::name_of(set), set, "peftalign"});
     ways.push_back({"libtorch", pa::kAvx512, ""});
-    if (count > 4) ways.push_back({"other", pa::kAvx512, words[4]});
+    for (int k = 4; k < count; k++) ways.push_back({words[k], pa::kAvx512, words[k]});
     std::printf("%-50s", "GFLOP/s or GB/s (part of the first)");
     for (const Way& way : ways) std::printf("  %-18s", way.name.c_str());
     std::printf("\n");

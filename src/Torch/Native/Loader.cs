@@ -125,8 +125,7 @@ internal static partial class Loader
     // PEFTALIGN_INSTRUCTIONS is read by the kernels; here, since they have no place for an error in the middle of their work.
     private static void RefuseUnknownInstructions()
     {
-        const int most = 2;
-        if (Shim.pa_instructions(most, out _) != Status.Ok) throw new TorchUnavailableException(Shim.LastError.Split('\n')[0]);
+        if (Shim.pa_instructions(-1, out _) != Status.Ok) throw new TorchUnavailableException(Shim.LastError.Split('\n')[0]);
     }
 
     internal static string MinorOf(string version) => string.Join('.', version.Split('.').Take(2));
