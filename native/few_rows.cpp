@@ -51,23 +51,32 @@ struct Pass {
 template <class Set, int R, int M, int F, typename W>
 PA_INLINE void part(const Pass<W>& p, typename Set::Lanes* sums, int64_t stride) {
     typedef typename Set::Lanes L;
+    // Unrolled early, or g++ keeps lines of several vectors in memory.
     L own[R][M];
+#pragma GCC unroll 4
     for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
         for (int m = 0; m < M; m++) {
             if (p.begin == 0) own[r][m] = L{};
             else own[r][m] = sums[m * stride + r];
         }
     for (int64_t i = p.begin; i < p.end; i += lanes::N) {
         L wide[R];
+#pragma GCC unroll 4
         for (int r = 0; r < R; r++) lanes::load(wide[r], p.w + r * p.k + i);
+#pragma GCC unroll 4
         for (int f = 0; f < F; f++) __builtin_prefetch(p.ahead + f * p.k + i, 0, 2);
+#pragma GCC unroll 4
         for (int m = 0; m < M; m++) {
             L in;
             lanes::load(in, p.x + p.block * i + m * lanes::N);
+#pragma GCC unroll 4
             for (int r = 0; r < R; r++) lanes::each([](auto& sum, const auto& a, const auto& b) PA_INLINED { sum += a * b; }, own[r][m], wide[r], in);
         }
     }
+#pragma GCC unroll 4
     for (int r = 0; r < R; r++)
+#pragma GCC unroll 4
         for (int m = 0; m < M; m++) sums[m * stride + r] = own[r][m];
 }
 
