@@ -41,49 +41,35 @@ void pack_rows(const W* x, int64_t count, int64_t k, float* out) {
 // What a pass works on: weight rows and packed rows from some on, a tile of their inputs, and the weight rows to ask for meanwhile.
 template <typename W>
 struct Pass {
-    const float* x;  // inputs of a row lie `block` * 16 apart, 16 by 16
-    int64_t block;
+    const float* x;
     const W *w, *ahead;
     int64_t k, begin, end;
 };
 
-// Adds the pass' inputs of R weight rows times M rows to sums[m * stride + r], and asks for F rows of what is ahead.
-template <class Set, int R, int M, int F, typename W>
+// Adds the pass' inputs of R weight rows times M rows of a block of B to sums[m * stride + r], and asks for F rows of what is ahead.
+template <class Set, int R, int M, int B, int F, typename W>
 PA_INLINE void part(const Pass<W>& p, typename Set::Lanes* sums, int64_t stride) {
     typedef typename Set::Lanes L;
-    // Unrolled early, or g++ keeps lines of several vectors in memory.
-    L own[R][M];
-#pragma GCC unroll 4
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-        for (int m = 0; m < M; m++) {
-            if (p.begin == 0) own[r][m] = L{};
-            else own[r][m] = sums[m * stride + r];
-        }
+    L own[R][M], wide[R], in;
+    lanes::repeat<R * M>([&](auto n) PA_INLINED {
+        if (p.begin == 0) own[n / M][n % M] = L{};
+        else own[n / M][n % M] = sums[n % M * stride + n / M];
+    });
     for (int64_t i = p.begin; i < p.end; i += lanes::N) {
-        L wide[R];
-#pragma GCC unroll 4
-        for (int r = 0; r < R; r++) lanes::load(wide[r], p.w + r * p.k + i);
-#pragma GCC unroll 4
-        for (int f = 0; f < F; f++) __builtin_prefetch(p.ahead + f * p.k + i, 0, 2);
-#pragma GCC unroll 4
-        for (int m = 0; m < M; m++) {
-            L in;
-            lanes::load(in, p.x + p.block * i + m * lanes::N);
-#pragma GCC unroll 4
-            for (int r = 0; r < R; r++) lanes::each([](auto& sum, const auto& a, const auto& b) PA_INLINED { sum += a * b; }, own[r][m], wide[r], in);
-        }
+        lanes::repeat<R>([&](auto r) PA_INLINED { lanes::load(wide[r], p.w + r * p.k + i); });
+        lanes::repeat<F>([&](auto f) PA_INLINED { __builtin_prefetch(p.ahead + f * p.k + i, 0, 2); });
+        lanes::repeat<M>([&](auto m) PA_INLINED {
+            lanes::load(in, p.x + B * i + m * lanes::N);
+            lanes::repeat<R>([&](auto r) PA_INLINED { lanes::each([](auto& sum, const auto& a, const auto& b) PA_INLINED { sum += a * b; }, own[r][m], wide[r], in); });
+        });
     }
-#pragma GCC unroll 4
-    for (int r = 0; r < R; r++)
-#pragma GCC unroll 4
-        for (int m = 0; m < M; m++) sums[m * stride + r] = own[r][m];
+    lanes::repeat<R * M>([&](auto n) PA_INLINED { sums[n % M * stride + n / M] = own[n / M][n % M]; });
 }
 
 // Of R weight rows and a block of rows of x those whose sums fit into registers, in a square where there are many: rows of x, and of the
 // weight beside M of them.
 template <class Set>
-constexpr int64_t side() { return Set::sums >= 16 ? 4 : Set::sums >= 4 ? 2 : 1; }
+constexpr int side() { return Set::sums >= 16 ? 4 : Set::sums >= 4 ? 2 : 1; }
 
 template <class Set, int R, int M>
 constexpr int weights() { return R * M <= Set::sums ? R : Set::sums / M; }
@@ -98,23 +84,23 @@ struct Share {
     }
 };
 
-// The passes of R weight rows over M rows.
-template <class Set, int R, int M, typename W>
+// The passes of R weight rows over M rows of a block of B.
+template <class Set, int R, int M, int B, typename W>
 PA_INLINE void passes(Pass<W> p, typename Set::Lanes* sums, Share& share) {
     constexpr int P = weights<Set, R, M>();
     for (int r = 0; r < R; r += P, p.w += P * p.k) {
         int64_t ask = share.next();
-        if (ask >= 3) part<Set, P, M, 4>(p, sums + r, R);
-        else if (ask == 2) part<Set, P, M, 2>(p, sums + r, R);
-        else if (ask == 1) part<Set, P, M, 1>(p, sums + r, R);
-        else part<Set, P, M, 0>(p, sums + r, R);
+        if (ask >= 3) part<Set, P, M, B, 4>(p, sums + r, R);
+        else if (ask == 2) part<Set, P, M, B, 2>(p, sums + r, R);
+        else if (ask == 1) part<Set, P, M, B, 1>(p, sums + r, R);
+        else part<Set, P, M, B, 0>(p, sums + r, R);
         p.ahead += ask * p.k;
     }
 }
 
 template <class Set, int R>
 int64_t passes_over(int64_t block) {
-    int64_t rows = std::min(block, side<Set>());
+    int64_t rows = std::min<int64_t>(block, side<Set>());
     return block / rows * (R / (rows == 4 ? weights<Set, R, 4>() : rows == 2 ? weights<Set, R, 2>() : weights<Set, R, 1>()));
 }
 
@@ -128,11 +114,11 @@ PA_INLINE void accumulate(const float* x, int64_t count, int64_t k, const W* w, 
         for (int64_t m = 0, block; m < count; m += block) {
             block = block_rows(count - m);
             for (int64_t q = 0; q < block; q += side<Set>()) {
-                Pass<W> p{x + m * k + q * lanes::N, block, w, w + (2 * R - share.left) * k, k, begin, std::min(whole, begin + tile)};
+                Pass<W> p{x + m * k + q * lanes::N, w, w + (2 * R - share.left) * k, k, begin, std::min(whole, begin + tile)};
                 typename Set::Lanes* own = sums + (m + q) * R;
-                if (side<Set>() >= 4 && block == 4) passes<Set, R, std::min<int>(4, side<Set>())>(p, own, share);
-                else if (side<Set>() >= 2 && block >= 2) passes<Set, R, std::min<int>(2, side<Set>())>(p, own, share);
-                else passes<Set, R, 1>(p, own, share);
+                if (block == 4) passes<Set, R, side<Set>(), 4>(p, own, share);
+                else if (block == 2) passes<Set, R, std::min(2, side<Set>()), 2>(p, own, share);
+                else passes<Set, R, 1, 1>(p, own, share);
             }
         }
     }

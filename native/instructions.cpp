@@ -3,7 +3,6 @@
 
 #include <c10/util/Exception.h>
 
-#include <atomic>
 #include <cstdlib>
 #include <string>
 
@@ -23,9 +22,9 @@ Instructions chosen() {
     TORCH_CHECK(false, "PEFTALIGN_INSTRUCTIONS is '", set, "'; it may be ", known, " on this processor, or unset");
 }
 
-std::atomic<int> most{kAvx512};
-
 }  // namespace
+
+std::atomic<int> instructions_in_use{-1};
 
 bool has_instructions(Instructions set) {
 #if defined(__x86_64__)
@@ -38,15 +37,13 @@ bool has_instructions(Instructions set) {
 
 const char* name_of(Instructions set) { return set == kAvx512 ? "avx512" : set == kAvx2 ? "avx2" : "baseline"; }
 
-Instructions instructions() {
-    static const Instructions own = chosen();
-    int limit = most.load(std::memory_order_relaxed);
-    return own < limit ? own : static_cast<Instructions>(limit);
-}
+Instructions choose_instructions() { return limit_instructions(kAvx512); }
 
-Instructions limit_instructions(Instructions limit) {
-    most.store(limit);
-    return instructions();
+Instructions limit_instructions(Instructions most) {
+    static const Instructions own = chosen();
+    Instructions set = own < most ? own : most;
+    instructions_in_use.store(set, std::memory_order_relaxed);
+    return set;
 }
 
 }  // namespace pa

@@ -2,6 +2,8 @@
 // PEFTALIGN_INSTRUCTIONS=avx512|avx2|baseline names. A kernel takes its set as a type and computes with that set's vectors, since
 // g++ keeps wider ones in memory from one turn of a loop to the next.
 #pragma once
+#include <atomic>
+
 #include "lanes.h"
 
 #define PA_AVX512 __attribute__((target("avx512f,avx512vl,avx2,fma")))
@@ -30,7 +32,13 @@ struct Baseline {
 };
 
 // The set in use. Throws where PEFTALIGN_INSTRUCTIONS names none that this processor has; src/Torch asks once when it opens the library.
-Instructions instructions();
+extern std::atomic<int> instructions_in_use;  // none yet: -1
+Instructions choose_instructions();
+
+inline Instructions instructions() {
+    int set = instructions_in_use.load(std::memory_order_relaxed);
+    return set < 0 ? choose_instructions() : static_cast<Instructions>(set);
+}
 
 // At most this set from now on, in all threads, so that tests and benches reach what other processors run; gives the set in use.
 Instructions limit_instructions(Instructions most);
@@ -39,8 +47,8 @@ Instructions limit_instructions(Instructions most);
 bool has_instructions(Instructions set);
 const char* name_of(Instructions set);
 
-// Calls of a body that is inlined (PA_INLINED) and takes its values with it ([=]): what it refers to would be read again from memory
-// after every store.
+// Calls of a body that is inlined (PA_INLINED), as is what it calls. A loop in the body itself takes its values with it ([=]): what it
+// refers to would be read again from memory after every store.
 #if defined(__x86_64__)
 template <typename F>
 PA_AVX512 __attribute__((noinline)) auto on_avx512(F body) {

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #define PA_INLINE inline __attribute__((always_inline))
 #define PA_INLINED __attribute__((always_inline))  // of a lambda, behind its parameters
@@ -16,6 +17,13 @@ constexpr int64_t N = 16;  // floats of a line, and of the widest vector: buffer
 typedef float V16 __attribute__((vector_size(64)));
 typedef float V8 __attribute__((vector_size(32)));
 typedef float V4 __attribute__((vector_size(16)));
+
+// f(0) to f(N - 1), written out: what a loop indexes may stay in memory, however short it is.
+template <typename F, int... K>
+PA_INLINE void repeat_of(F&& f, std::integer_sequence<int, K...>) { (f(std::integral_constant<int, K>()), ...); }
+
+template <int Count, typename F>
+PA_INLINE void repeat(F&& f) { repeat_of(f, std::make_integer_sequence<int, Count>()); }
 
 // Two vectors side by side.
 template <typename V>
@@ -70,22 +78,26 @@ PA_INTEGERS(32)
 PA_INTEGERS(16)
 #undef PA_INTEGERS
 
+// A vector at any address. Not by memcpy, which g++ takes apart where a kernel is written, before it knows the set it is for.
+template <typename V>
+struct __attribute__((packed, may_alias)) Loose {
+    V v;
+};
+
 // By reference: a vector that is passed by value has another calling convention in each instruction set.
 template <typename V>
-PA_INLINE void load(V& v, const float* p) { std::memcpy(&v, p, sizeof v); }
+PA_INLINE void load(V& v, const float* p) { v = reinterpret_cast<const Loose<V>*>(p)->v; }
 
 template <typename V>
 PA_INLINE void load(V& v, const c10::BFloat16* p) {
     typedef typename Integers<sizeof(V)>::Narrow Narrow;
     typedef typename Integers<sizeof(V)>::Wide Wide;
-    Narrow bits;
-    std::memcpy(&bits, p, sizeof bits);
-    Wide wide = __builtin_convertvector(bits, Wide) << 16;
-    std::memcpy(&v, &wide, sizeof v);
+    Wide wide = __builtin_convertvector(reinterpret_cast<const Loose<Narrow>*>(p)->v, Wide) << 16;
+    v = reinterpret_cast<const Loose<V>*>(&wide)->v;
 }
 
 template <typename V>
-PA_INLINE void store(const V& v, float* p) { std::memcpy(p, &v, sizeof v); }
+PA_INLINE void store(const V& v, float* p) { reinterpret_cast<Loose<V>*>(p)->v = v; }
 
 template <typename V>
 PA_INLINE void store(const V& v, c10::BFloat16* p) {
@@ -99,7 +111,7 @@ PA_INLINE void store(const V& v, c10::BFloat16* p) {
 }
 
 template <typename V>
-PA_INLINE void load(V& v, const double* p) { std::memcpy(&v, p, sizeof v); }
+PA_INLINE void load(V& v, const double* p) { v = reinterpret_cast<const Loose<V>*>(p)->v; }
 
 #define PA_PAIRS(T)                                                                                         \
     template <typename V>                                                                                   \

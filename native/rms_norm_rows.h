@@ -1,5 +1,5 @@
-// Row kernels of RMS normalisation over contiguous float or double rows, for each instruction set. Sums run in the 16 (8) lanes of
-// 64 bytes, which are added in one order.
+// Row kernels of RMS normalisation over contiguous float or double rows, to be inlined into the code of an instruction set. Sums run in
+// the 16 (8) lanes of 64 bytes, which are added in one order.
 #pragma once
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
@@ -33,87 +33,70 @@ PA_INLINE T total(const Line& line) {
     return sum;
 }
 
-template <typename T>
-T sum_squares(const T* x, int64_t n) {
-    return with_instructions([=](auto set) PA_INLINED {
-        using Own = Sums<decltype(set), T>;
-        typename Own::Line squares = {}, a;
-        int64_t i = 0;
-        for (; i + Own::N <= n; i += Own::N) {
-            lanes::load(a, x + i);
-            lanes::each([](auto& sum, const auto& own) PA_INLINED { sum += own * own; }, squares, a);
-        }
-        T sum = total<T>(squares);
-        for (; i < n; i++) sum += x[i] * x[i];
-        return sum;
-    });
+template <class Set, typename T>
+PA_INLINE T sum_squares(const T* x, int64_t n) {
+    using Own = Sums<Set, T>;
+    typename Own::Line squares = {}, a;
+    int64_t i = 0;
+    for (; i + Own::N <= n; i += Own::N) {
+        lanes::load(a, x + i);
+        lanes::each([](auto& sum, const auto& own) PA_INLINED { sum += own * own; }, squares, a);
+    }
+    T sum = total<T>(squares);
+    for (; i < n; i++) sum += x[i] * x[i];
+    return sum;
 }
 
 // The sum of a b c.
-template <typename T>
-T sum_triple(const T* a, const T* b, const T* c, int64_t n) {
-    return with_instructions([=](auto set) PA_INLINED {
-        using Own = Sums<decltype(set), T>;
-        typename Own::Line products = {}, va, vb, vc;
-        int64_t i = 0;
-        for (; i + Own::N <= n; i += Own::N) {
-            lanes::load(va, a + i), lanes::load(vb, b + i), lanes::load(vc, c + i);
-            lanes::each([](auto& sum, const auto& x, const auto& y, const auto& z) PA_INLINED { sum += x * y * z; }, products, va, vb, vc);
-        }
-        T sum = total<T>(products);
-        for (; i < n; i++) sum += a[i] * b[i] * c[i];
-        return sum;
-    });
+template <class Set, typename T>
+PA_INLINE T sum_triple(const T* a, const T* b, const T* c, int64_t n) {
+    using Own = Sums<Set, T>;
+    typename Own::Line products = {}, va, vb, vc;
+    int64_t i = 0;
+    for (; i + Own::N <= n; i += Own::N) {
+        lanes::load(va, a + i), lanes::load(vb, b + i), lanes::load(vc, c + i);
+        lanes::each([](auto& sum, const auto& x, const auto& y, const auto& z) PA_INLINED { sum += x * y * z; }, products, va, vb, vc);
+    }
+    T sum = total<T>(products);
+    for (; i < n; i++) sum += a[i] * b[i] * c[i];
+    return sum;
 }
 
 // What follows has no sums over a row: plain loops, which the compiler makes vectors of.
 template <typename T>
-void scale(const T* x, T r, T* out, int64_t n) {
-    with_instructions([=](auto) PA_INLINED {
-        for (int64_t i = 0; i < n; i++) out[i] = x[i] * r;
-    });
+PA_INLINE void scale(const T* x, T r, T* out, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] * r;
 }
 
 template <typename T>
-void multiply(const T* x, const T* w, T* out, int64_t n) {
-    with_instructions([=](auto) PA_INLINED {
-        for (int64_t i = 0; i < n; i++) out[i] = x[i] * w[i];
-    });
+PA_INLINE void multiply(const T* x, const T* w, T* out, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = x[i] * w[i];
 }
 
 // The gradient of a row: r (w g) - x r^3 mean(g w x), of which factor is what x is multiplied with.
 template <typename T>
-void input_grad(const T* x, const T* w, const T* g, T r, T factor, T* out, int64_t n) {
-    with_instructions([=](auto) PA_INLINED {
-        for (int64_t i = 0; i < n; i++) out[i] = r * (w[i] * g[i]) - factor * x[i];
-    });
+PA_INLINE void input_grad(const T* x, const T* w, const T* g, T r, T factor, T* out, int64_t n) {
+    for (int64_t i = 0; i < n; i++) out[i] = r * (w[i] * g[i]) - factor * x[i];
 }
 
 template <typename T>
-void add_product(const T* a, const T* b, T* sum, int64_t n) {
-    with_instructions([=](auto) PA_INLINED {
-        for (int64_t i = 0; i < n; i++) sum[i] += a[i] * b[i];
-    });
+PA_INLINE void add_product(const T* a, const T* b, T* sum, int64_t n) {
+    for (int64_t i = 0; i < n; i++) sum[i] += a[i] * b[i];
 }
 
-inline void widen(const c10::BFloat16* from, float* to, int64_t n) {
-    with_instructions([=](auto) PA_INLINED {
-        for (int64_t i = 0; i < n; i++) to[i] = lanes::one(from + i);
-    });
+PA_INLINE void widen(const c10::BFloat16* from, float* to, int64_t n) {
+    for (int64_t i = 0; i < n; i++) to[i] = lanes::one(from + i);
 }
 
-// To the nearest, ties to even; NaN stays NaN.
-inline void narrow(const float* from, c10::BFloat16* to, int64_t n) {
-    with_instructions([=](auto) PA_INLINED {
-        for (int64_t i = 0; i < n; i++) lanes::round(from[i], to + i);
-    });
+PA_INLINE void narrow(const float* from, c10::BFloat16* to, int64_t n) {
+    for (int64_t i = 0; i < n; i++) lanes::round(from[i], to + i);
 }
 
-inline void widen(const c10::Half* from, float* to, int64_t n) {
+PA_INLINE void widen(const c10::Half* from, float* to, int64_t n) {
     for (int64_t i = 0; i < n; i++) to[i] = from[i];
 }
 
-inline void narrow(const float* from, c10::Half* to, int64_t n) {
+PA_INLINE void narrow(const float* from, c10::Half* to, int64_t n) {
     for (int64_t i = 0; i < n; i++) to[i] = from[i];
 }
 
