@@ -98,17 +98,18 @@ PA_INLINE void passes(Pass<W> p, typename Set::Lanes* sums, Share& share) {
     }
 }
 
-template <class Set, int R>
-int64_t passes_over(int64_t block) {
-    int64_t rows = std::min<int64_t>(block, side<Set>());
-    return block / rows * (R / (rows == 4 ? weights<Set, R, 4>() : rows == 2 ? weights<Set, R, 2>() : weights<Set, R, 1>()));
+// How many there are over a block of B rows.
+template <class Set, int R, int B>
+constexpr int64_t passes_over() {
+    constexpr int M = std::min(B, side<Set>());
+    return B / M * (R / weights<Set, R, M>());
 }
 
 // Up to kTogether rows.
 template <class Set, int R, typename W>
 PA_INLINE void accumulate(const float* x, int64_t count, int64_t k, const W* w, typename Set::Lanes* sums) {
-    int64_t whole = k / lanes::N * lanes::N, tile = count <= side<Set>() ? whole : kTile, all = 0;
-    for (int64_t m = 0; m < count; m += block_rows(count - m)) all += passes_over<Set, R>(block_rows(count - m));
+    int64_t whole = k / lanes::N * lanes::N, tile = count <= side<Set>() ? whole : kTile;
+    int64_t all = (count >> 2) * passes_over<Set, R, 4>() + ((count >> 1) & 1) * passes_over<Set, R, 2>() + (count & 1) * passes_over<Set, R, 1>();
     for (int64_t begin = 0; begin < whole; begin += tile) {
         Share share{R == 1 ? 0 : R, all};
         for (int64_t m = 0, block; m < count; m += block) {

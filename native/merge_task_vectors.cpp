@@ -43,19 +43,26 @@ void add(const float* x, float* out, int64_t n) {
 
 // Keeps the entries whose sign is the elected one (plus where the sum is 0); counts their weights.
 void elected(const float* x, const float* sum, float weight, float* kept, float* weights, int64_t n) {
-    with_instructions([=](auto) PA_INLINED {
-        for (int64_t k = 0; k < n; k++) {
-            float along = sum[k] >= 0 ? x[k] : -x[k];
-            bool other = along <= 0;  // false for NaN, which is carried
-            kept[k] += other ? 0.0f : x[k];
-            weights[k] += other ? 0.0f : weight;
+    with_instructions([=](auto set) PA_INLINED {
+        typename decltype(set)::V own, by, all, total;
+        for (int64_t k = 0; k < n; k += lanes::width<decltype(own)>()) {
+            lanes::load_part(own, x + k, n - k), lanes::load_part(by, sum + k, n - k), lanes::load_part(all, kept + k, n - k), lanes::load_part(total, weights + k, n - k);
+            auto along = by >= 0.0f ? own : -own;
+            all += along <= 0.0f ? decltype(own){} : own;  // false for NaN, which is carried
+            total += along <= 0.0f ? decltype(own){} : decltype(own){} + weight;
+            lanes::store_part(all, kept + k, n - k), lanes::store_part(total, weights + k, n - k);
         }
     });
 }
 
 void divide(float* x, const float* weights, int64_t n) {
-    with_instructions([=](auto) PA_INLINED {
-        for (int64_t k = 0; k < n; k++) x[k] /= weights[k] == 0 ? 1.0f : weights[k];
+    with_instructions([=](auto set) PA_INLINED {
+        typename decltype(set)::V own, by;
+        for (int64_t k = 0; k < n; k += lanes::width<decltype(own)>()) {
+            lanes::load_part(own, x + k, n - k), lanes::load_part(by, weights + k, n - k);
+            own /= by == 0.0f ? decltype(own){} + 1.0f : by;
+            lanes::store_part(own, x + k, n - k);
+        }
     });
 }
 
