@@ -38,28 +38,27 @@ void pack_rows(const W* x, int64_t count, int64_t k, float* out) {
     }
 }
 
-// What a pass works on: weight rows and packed rows from some on, a tile of their inputs, and the weight rows to ask for meanwhile.
-template <typename W>
-struct Pass {
-    const float* x;
-    const W *w, *ahead;
+// What a pass works on: inputs `begin` to `end`, of rows of k of them.
+struct Tile {
     int64_t k, begin, end;
 };
 
-// Adds the pass' inputs of R weight rows times M rows of a block of B to sums[m * stride + r], and asks for F rows of what is ahead.
+// Adds the tile of R weight rows times M packed rows of a block of B to sums[m * stride + r], and asks for F rows of what is `ahead`.
 template <class Set, int R, int M, int B, int F, typename W>
-PA_INLINE void part(const Pass<W>& p, typename Set::Lanes* sums, int64_t stride) {
+PA_INLINE void part(const float* x, const W* w, const W* ahead, const Tile& tile, typename Set::Lanes* sums, int64_t stride) {
     typedef typename Set::Lanes L;
     L own[R][M], wide[R], in;
+    int64_t k = tile.k, end = tile.end;
+    asm("" : "+r"(ahead));  // or the rows of the weight are found from it, by a subtraction each
     lanes::repeat<R * M>([&](auto n) PA_INLINED {
-        if (p.begin == 0) own[n / M][n % M] = L{};
+        if (tile.begin == 0) own[n / M][n % M] = L{};
         else own[n / M][n % M] = sums[n % M * stride + n / M];
     });
-    for (int64_t i = p.begin; i < p.end; i += lanes::N) {
-        lanes::repeat<R>([&](auto r) PA_INLINED { lanes::load(wide[r], p.w + r * p.k + i); });
-        lanes::repeat<F>([&](auto f) PA_INLINED { __builtin_prefetch(p.ahead + f * p.k + i, 0, 2); });
+    for (int64_t i = tile.begin; i < end; i += lanes::N) {
+        lanes::repeat<R>([&](auto r) PA_INLINED { lanes::load(wide[r], w + r * k + i); });
+        lanes::repeat<F>([&](auto f) PA_INLINED { __builtin_prefetch(ahead + f * k + i, 0, 2); });
         lanes::repeat<M>([&](auto m) PA_INLINED {
-            lanes::load(in, p.x + B * i + m * lanes::N);
+            lanes::load(in, x + B * i + m * lanes::N);
             lanes::repeat<R>([&](auto r) PA_INLINED { lanes::each([](auto& sum, const auto& a, const auto& b) PA_INLINED { sum += a * b; }, own[r][m], wide[r], in); });
         });
     }
@@ -74,7 +73,7 @@ constexpr int side() { return Set::sums >= 16 ? 4 : Set::sums >= 4 ? 2 : 1; }
 template <class Set, int R, int M>
 constexpr int weights() { return R * M <= Set::sums ? R : Set::sums / M; }
 
-// How the weight rows ahead are shared out among the passes over a tile, some to each.
+// How the R weight rows behind those in use are shared out among the passes over a tile, some to each.
 struct Share {
     int64_t left, passes;
     int64_t next() {
@@ -86,16 +85,17 @@ struct Share {
 
 // The passes of R weight rows over M rows of a block of B.
 template <class Set, int R, int M, int B, typename W>
-PA_INLINE void passes(Pass<W> p, typename Set::Lanes* sums, Share& share) {
+PA_INLINE void passes(const float* x, const W* w, const Tile& tile, typename Set::Lanes* sums, Share& share) {
     constexpr int P = weights<Set, R, M>();
-    for (int r = 0; r < R; r += P, p.w += P * p.k) {
+    lanes::repeat<R / P>([&](auto n) PA_INLINED {
+        constexpr int r = n * P;
+        const W* ahead = w + (2 * R - share.left) * tile.k;
         int64_t ask = share.next();
-        if (ask >= 3) part<Set, P, M, B, 4>(p, sums + r, R);
-        else if (ask == 2) part<Set, P, M, B, 2>(p, sums + r, R);
-        else if (ask == 1) part<Set, P, M, B, 1>(p, sums + r, R);
-        else part<Set, P, M, B, 0>(p, sums + r, R);
-        p.ahead += ask * p.k;
-    }
+        if (ask >= 3) part<Set, P, M, B, 4>(x, w + r * tile.k, ahead, tile, sums + r, R);
+        else if (ask == 2) part<Set, P, M, B, 2>(x, w + r * tile.k, ahead, tile, sums + r, R);
+        else if (ask == 1) part<Set, P, M, B, 1>(x, w + r * tile.k, ahead, tile, sums + r, R);
+        else part<Set, P, M, B, 0>(x, w + r * tile.k, ahead, tile, sums + r, R);
+    });
 }
 
 // How many there are over a block of B rows.
@@ -108,18 +108,19 @@ constexpr int64_t passes_over() {
 // Up to kTogether rows.
 template <class Set, int R, typename W>
 PA_INLINE void accumulate(const float* x, int64_t count, int64_t k, const W* w, typename Set::Lanes* sums) {
-    int64_t whole = k / lanes::N * lanes::N, tile = count <= side<Set>() ? whole : kTile;
+    int64_t whole = k / lanes::N * lanes::N, each = count <= side<Set>() ? whole : kTile;
     int64_t all = (count >> 2) * passes_over<Set, R, 4>() + ((count >> 1) & 1) * passes_over<Set, R, 2>() + (count & 1) * passes_over<Set, R, 1>();
-    for (int64_t begin = 0; begin < whole; begin += tile) {
+    for (int64_t begin = 0; begin < whole; begin += each) {
+        Tile tile{k, begin, std::min(whole, begin + each)};
         Share share{R == 1 ? 0 : R, all};
         for (int64_t m = 0, block; m < count; m += block) {
             block = block_rows(count - m);
             for (int64_t q = 0; q < block; q += side<Set>()) {
-                Pass<W> p{x + m * k + q * lanes::N, w, w + (2 * R - share.left) * k, k, begin, std::min(whole, begin + tile)};
+                const float* in = x + m * k + q * lanes::N;
                 typename Set::Lanes* own = sums + (m + q) * R;
-                if (block == 4) passes<Set, R, side<Set>(), 4>(p, own, share);
-                else if (block == 2) passes<Set, R, std::min(2, side<Set>()), 2>(p, own, share);
-                else passes<Set, R, 1, 1>(p, own, share);
+                if (block == 4) passes<Set, R, side<Set>(), 4>(in, w, tile, own, share);
+                else if (block == 2) passes<Set, R, std::min(2, side<Set>()), 2>(in, w, tile, own, share);
+                else passes<Set, R, 1, 1>(in, w, tile, own, share);
             }
         }
     }
