@@ -8,93 +8,25 @@
 #include <torch/library.h>
 
 #include <cstdlib>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "instructions.h"
 #include "pool.h"
-#include "product_tiles.h"
+#include "product_blocks.h"
 #include "products.h"
 
 namespace pa {
 namespace {
 
 using at::Tensor;
+using tiles::Block;
 using tiles::Matrix;
+using tiles::Sum;
 
-constexpr int64_t kTogether = 256;  // columns that are packed together, and stay in the second cache with a chunk's steps
 constexpr int64_t kFewestRows = 96;  // for which it is worth packing them again
 
-struct Pair {
-    Matrix a, b;
-    int64_t depth;
-    float factor;
-};
+}  // namespace
 
-struct Sum {
-    std::vector<Pair> pairs;
-    const float *base, *bias;  // base may be y itself
-    int64_t base_row;
-    float* y;
-    int64_t rows, columns, y_row;
-};
-
-// What is computed at once: rows and columns of y.
-struct Block {
-    int64_t row, rows, column, columns;
-};
-
-struct alignas(64) Line {
-    float values[16];
-};
-
-float* own_panels() {
-    static thread_local std::unique_ptr<Line[]> panels(new Line[kTogether / 16 * tiles::kDepth]);
-    return panels[0].values;
-}
-
-// base + bias, where there is one.
-void begin(const Sum& s, const Block& block) {
-    for (int64_t m = block.row; m < block.row + block.rows; m++) {
-        float* to = s.y + m * s.y_row + block.column;
-        const float* from = s.base ? s.base + m * s.base_row + block.column : s.bias + block.column;
-        if (to != from) std::memcpy(to, from, block.columns * sizeof(float));
-        if (s.base && s.bias)
-            for (int64_t n = 0; n < block.columns; n++) to[n] += s.bias[block.column + n];
-    }
-}
-
-template <class Set>
-PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add) {
-    constexpr int64_t kWide = tiles::kColumns<Set>, kLanes = lanes::width<typename Set::V>();
-    float* panels = own_panels();
-    for (int64_t n = 0; n < block.columns; n += kWide) {
-        int64_t columns = std::min(kWide, block.columns - n), wide = (columns + kLanes - 1) / kLanes * kLanes;
-        tiles::pack({pair.b.at(first, block.column + n), pair.b.row, pair.b.column}, columns, depth, wide, panels + n * depth);
-    }
-    float aside[tiles::kRows * tiles::kDepth];
-    for (int64_t m = block.row, end = m + block.rows; m < end; m += tiles::kRows) {
-        tiles::Work work{{pair.a.at(m, first), pair.a.row, pair.a.column}, std::min(tiles::kRows, end - m), panels, depth, pair.factor, add, nullptr, s.y_row, nullptr};
-        if (pair.a.column != 1) tiles::gather(work, aside);
-        for (int64_t n = 0, ahead = m + tiles::kRows; n < block.columns; n += kWide, ahead++) {
-            work.panel = panels + n * depth, work.to = s.y + m * s.y_row + block.column + n;
-            work.ahead = pair.a.column == 1 && ahead < end ? pair.a.at(ahead, first) : work.panel;
-            tiles::any_tile<Set>(work, std::min(kWide, block.columns - n));
-        }
-    }
-}
-
-template <class Set>
-PA_INLINE void block_in(const Sum& s, const Block& block) {
-    bool add = s.base || s.bias;
-    if (add) begin(s, block);
-    for (const Pair& pair : s.pairs)
-        for (int64_t first = 0, each = tiles::chunk_of(pair.depth); first < pair.depth; first += each, add = true)
-            chunk<Set>(s, block, pair, first, std::min(each, pair.depth - first), add);
-}
-
-// The set that this process multiplies with; baseline = libtorch's products. The variable's own set goes before the one of all kernels.
 Instructions set_of_products() {
     static const int own = [] {
         const char* wanted = std::getenv("PEFTALIGN_PRODUCTS");
@@ -108,10 +40,12 @@ Instructions set_of_products() {
     return own < 0 ? instructions() : static_cast<Instructions>(own);
 }
 
+namespace {
+
 // Shared out as blocks: columns that can be packed together, rows so many that packing costs little, and some blocks for each thread.
 void compute(const Sum& s, Instructions set) {
     int64_t wide = set == kAvx512 ? tiles::kColumns<Avx512> : tiles::kColumns<Avx2>, panels = (s.columns + wide - 1) / wide;
-    int64_t across = (s.columns + kTogether - 1) / kTogether, threads = at::get_num_threads();
+    int64_t across = (s.columns + tiles::kTogether - 1) / tiles::kTogether, threads = at::get_num_threads();
     int64_t down = threads == 1 ? 1 : std::max<int64_t>(1, std::min((3 * threads + across - 1) / across, s.rows / kFewestRows));
     int64_t rows = ((s.rows + down - 1) / down + tiles::kRows - 1) / tiles::kRows * tiles::kRows;
     down = (s.rows + rows - 1) / rows;
@@ -119,11 +53,7 @@ void compute(const Sum& s, Instructions set) {
         int64_t c = task / down, r = task % down;  // a thread's next block mostly has the same columns
         Block block{r * rows, std::min(rows, s.rows - r * rows), c * panels / across * wide, 0};
         block.columns = std::min(s.columns, (c + 1) * panels / across * wide) - block.column;
-#if defined(__x86_64__)
-        auto body = [&s, block](auto own) PA_INLINED { block_in<decltype(own)>(s, block); };
-        if (set == kAvx512) on_avx512(body);
-        else on_avx2(body);
-#endif
+        with_products_of(set, [&s, block](auto own) PA_INLINED { tiles::block_in<decltype(own)>(s, block); });
     });
 }
 
@@ -150,7 +80,7 @@ void into(Tensor& y, const Tensor& base, const Tensor& bias, at::TensorList a, a
         if (!lies) kept.push_back(b[k].contiguous());
         s.pairs.push_back({matrix(a[k]), matrix(lies ? b[k] : kept.back()), a[k].size(1), static_cast<float>(factors[k])});
     }
-    bool nothing = !s.base && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const Pair& p) { return p.depth == 0; });
+    bool nothing = !s.base && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const tiles::Pair& p) { return p.depth == 0; });
     if (nothing) y.zero_();
     else if (y.numel() > 0) compute(s, set_of_products());
 }
