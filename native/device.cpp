@@ -34,8 +34,19 @@ at::Generator default_generator(int32_t device_type, int32_t device_index) {
 
 int cuda_count() { return at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0; }
 
+// libtorch makes its state of CUDA (the allocator's lists of devices) when it first needs it, and its statistics do not ask for it.
+template <typename Context>
+auto initialise_cuda(Context& context, int) -> decltype(context.lazyInitDevice(c10::DeviceType::CUDA)) {
+    context.lazyInitDevice(c10::DeviceType::CUDA);
+}
+
+template <typename Context>
+void initialise_cuda(Context& context, long) {
+    context.lazyInitCUDA();
+}
+
 void require_cuda(int32_t index) {
-    if (index >= 0 && index < cuda_count()) return;
+    if (index >= 0 && index < cuda_count()) return initialise_cuda(at::globalContext(), 0);
     throw ArgumentError("CUDA device " + std::to_string(index) + " is not there; this libtorch sees " + std::to_string(cuda_count()));
 }
 

@@ -12,7 +12,7 @@ int32_t pq_emulated_quantise(const void* x, int32_t type, int64_t count, int32_t
 }
 
 int32_t pq_emulated_decode(const pq_matrix* matrix, void* out, int32_t type, int64_t first, int64_t end) {
-    DecodeArguments a{*matrix, out, type};
+    DecodeArguments a = decode_arguments(*matrix, out, type);
     emulate(first, std::min(end, decode_grid(a)), kDecodeThreads, kDecodeShared, [&](const HostBlock& block) { decode_block(block, a); });
     return 0;
 }

@@ -8,8 +8,10 @@
 
 #ifdef __CUDACC__
 #define PQ_BOTH __host__ __device__ inline
+#define PQ_UNROLL _Pragma("unroll")
 #else
 #define PQ_BOTH inline
+#define PQ_UNROLL
 #endif
 
 namespace pq {
@@ -67,10 +69,12 @@ PQ_BOTH void store(void* out, int32_t type, int64_t k, float value) {
 // Product and sum are rounded apart, as two operators would.
 PQ_BOTH float factor(const pq_matrix& m, int64_t block) {
     if (m.absmax) return m.absmax[block];
+    // Devices divide by 64 bits with a hundred instructions.
+    int64_t above = block <= 0xffffffff ? int64_t(uint32_t(block) / uint32_t(m.nested_blocksize)) : block / m.nested_blocksize;
 #ifdef __CUDA_ARCH__
-    return __fadd_rn(__fmul_rn(m.nested_map[m.nested[block]], m.nested_absmax[block / m.nested_blocksize]), m.nested_offset);
+    return __fadd_rn(__fmul_rn(m.nested_map[m.nested[block]], m.nested_absmax[above]), m.nested_offset);
 #else
-    float scaled = m.nested_map[m.nested[block]] * m.nested_absmax[block / m.nested_blocksize];
+    float scaled = m.nested_map[m.nested[block]] * m.nested_absmax[above];
     return scaled + m.nested_offset;
 #endif
 }
