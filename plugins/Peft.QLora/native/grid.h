@@ -47,22 +47,24 @@ struct DeviceBlock {
     float* shared;
     // Bodies are for both sides, so these are too; on the host's side nothing calls them.
     template <typename F>
-    __host__ __device__ void each(F f) const {
+    __host__ __device__ __forceinline__ void each(F f) const {
 #ifdef __CUDA_ARCH__
         f(int(threadIdx.x));
 #else
         (void)f;
 #endif
     }
-    __host__ __device__ void sync() const {
+    __host__ __device__ __forceinline__ void sync() const {
 #ifdef __CUDA_ARCH__
         __syncthreads();
 #endif
     }
 };
-#define PQ_KERNEL template <typename Block> __host__ __device__ inline void
+#define PQ_KERNEL template <typename Block> __host__ __device__ __forceinline__ void
+#define PQ_PHASE __attribute__((always_inline))  // what a phase that is called takes with it would lie in memory
 #else
 #define PQ_KERNEL template <typename Block> inline void
+#define PQ_PHASE
 #endif
 
 }  // namespace pq

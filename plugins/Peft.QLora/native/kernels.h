@@ -23,7 +23,14 @@ struct QuantiseArguments {
     pq_levels levels;
     uint8_t* packed;
     float* absmax;
+    uint64_t patterns;  // the levels' sixteen in a register: what is chosen from an array at run time lies in memory
 };
+
+inline QuantiseArguments quantise_arguments(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels& levels, uint8_t* packed, float* absmax) {
+    uint64_t patterns = 0;
+    for (int place = 0; place < 16; place++) patterns |= uint64_t(levels.patterns[place]) << (4 * place);
+    return {x, type, blocksize, count, levels, packed, absmax, patterns};
+}
 
 inline int64_t quantise_grid(const QuantiseArguments& a) { return (a.count + a.blocksize - 1) / a.blocksize; }
 
@@ -32,7 +39,7 @@ PQ_KERNEL quantise_block(const Block& block, const QuantiseArguments& a) {
     int64_t first = block.index * a.blocksize;
     int n = int(a.count - first < a.blocksize ? a.count - first : a.blocksize);
     bool whole = n == a.blocksize;
-    block.each([&](int t) {
+    block.each([&](int t) PQ_PHASE {
         float largest = 0;
         // As bits, so that a NaN is the largest.
         for (int k = t; k < n; k += block.threads) {
@@ -43,18 +50,18 @@ PQ_KERNEL quantise_block(const Block& block, const QuantiseArguments& a) {
     });
     block.sync();
     for (int half = block.threads / 2; half > 0; half /= 2) {
-        block.each([&](int t) {
+        block.each([&](int t) PQ_PHASE {
             if (t < half && bits(block.shared[t + half]) > bits(block.shared[t])) block.shared[t] = block.shared[t + half];
         });
         block.sync();
     }
     float absmax = kept_absmax(block.shared[0], whole);
-    block.each([&](int t) {
+    block.each([&](int t) PQ_PHASE {
         if (t == 0) a.absmax[block.index] = absmax;
         for (int k = 2 * t; k < n; k += 2 * block.threads) {
-            int high = encode(a.levels, scaled(load(a.x, a.type, first + k), absmax, whole));
-            int low = encode(a.levels, k + 1 < n ? scaled(load(a.x, a.type, first + k + 1), absmax, whole) : 0.0f);
-            a.packed[(first + k) / 2] = uint8_t(high << 4 | low);
+            int high = place_of(a.levels, scaled(load(a.x, a.type, first + k), absmax, whole));
+            int low = place_of(a.levels, k + 1 < n ? scaled(load(a.x, a.type, first + k + 1), absmax, whole) : 0.0f);
+            a.packed[(first + k) / 2] = uint8_t((a.patterns >> (4 * high) & 15) << 4 | (a.patterns >> (4 * low) & 15));
         }
     });
 }
@@ -77,11 +84,11 @@ inline int64_t decode_grid(const DecodeArguments& a) { return (a.matrix.count + 
 
 // shared: (16) the code
 PQ_KERNEL decode_block(const Block& block, const DecodeArguments& a) {
-    block.each([&](int t) {
+    block.each([&](int t) PQ_PHASE {
         if (t < 16) block.shared[t] = a.matrix.code[t];
     });
     block.sync();
-    block.each([&](int t) {
+    block.each([&](int t) PQ_PHASE {
         int64_t group = block.index * block.threads + t, first = group * 8;
         if (first >= a.matrix.count) return;
         // Block sizes are multiples of 8, so that one factor serves.
@@ -156,11 +163,11 @@ PQ_BOTH void add_single(const ProductArguments& a, const float* code, int64_t ro
 // shared: (16 + threads * rows) the code, and each thread's sums
 PQ_KERNEL product_block(const Block& block, const ProductArguments& a) {
     float* sums = block.shared + 16;
-    block.each([&](int t) {
+    block.each([&](int t) PQ_PHASE {
         if (t < 16) block.shared[t] = a.matrix.code[t];
     });
     block.sync();
-    block.each([&](int t) {
+    block.each([&](int t) PQ_PHASE {
         float own[kProductRows] = {};
         int64_t row = block.index * a.ins;
         for (int64_t i = int64_t(t) * 8; i < a.ins; i += int64_t(block.threads) * 8) {
@@ -173,13 +180,13 @@ PQ_KERNEL product_block(const Block& block, const ProductArguments& a) {
     });
     block.sync();
     for (int half = block.threads / 2; half > 0; half /= 2) {
-        block.each([&](int t) {
+        block.each([&](int t) PQ_PHASE {
             if (t < half)
                 for (int r = 0; r < a.rows; r++) sums[r * block.threads + t] += sums[r * block.threads + t + half];
         });
         block.sync();
     }
-    block.each([&](int t) {
+    block.each([&](int t) PQ_PHASE {
         if (t < a.rows) store(a.y, a.type, t * a.outs + block.index, sums[t * block.threads]);
     });
 }

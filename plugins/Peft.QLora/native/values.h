@@ -7,7 +7,7 @@
 #include "qlora.h"
 
 #ifdef __CUDACC__
-#define PQ_BOTH __host__ __device__ inline
+#define PQ_BOTH __host__ __device__ __forceinline__
 #define PQ_UNROLL _Pragma("unroll")
 #else
 #define PQ_BOTH inline
@@ -81,11 +81,14 @@ PQ_BOTH float factor(const pq_matrix& m, int64_t block) {
 
 PQ_BOTH int pattern(const pq_matrix& m, int64_t k) { return (m.packed[k >> 1] >> ((k & 1) ? 0 : 4)) & 15; }
 
-PQ_BOTH uint8_t encode(const pq_levels& levels, float x) {
+PQ_BOTH int place_of(const pq_levels& levels, float x) {
     int place = 0;
+    PQ_UNROLL
     for (int k = 0; k < 15; k++) place += x > levels.thresholds[k];
-    return levels.patterns[place];
+    return place;
 }
+
+PQ_BOTH uint8_t encode(const pq_levels& levels, float x) { return levels.patterns[place_of(levels, x)]; }
 
 // bitsandbytes multiplies by the reciprocal in whole blocks and divides in a last, shorter one.
 PQ_BOTH float scaled(float x, float absmax, bool whole) {
