@@ -97,6 +97,19 @@ public sealed class LoadingMemoryTests
         Free([.. model!.Weights.Values, .. model.Quantized.Values]);
     }
 
+    // Three layers of one input, forward and backward: their matrices are decoded one after another.
+    [Test]
+    public void One_matrix_is_decoded_at_a_time([Values] bool adapted)
+    {
+        using var scope = torch.NewDisposeScope();
+        var layers = Enumerable.Range(0, 3).Select(k => new Layer($"layer{k}", null) { Quantized = (Nf4.Quantize($"w{k}", torch.randn([512, 512]).to(TestDevice.Here)), torch.float32) }).ToArray();
+        var deltas = layers.Where(_ => adapted).ToDictionary(layer => layer.Module, _ => (Delta)new LowRank(torch.randn([2, 512]).to(TestDevice.Here).requires_grad_(), torch.zeros([512, 2], torch.float32, TestDevice.Here).requires_grad_(), 1));
+        var x = torch.randn([20, 512]).to(TestDevice.Here).requires_grad_();
+        var (_, most) = Took(() => JoinedLowRank.Of(layers, x, new ForwardMode { Deltas = deltas })!.Select(y => y.sum()).Aggregate((a, b) => a + b).backward());
+        Assert.That(x.grad!.isfinite().all().item<bool>());
+        Assert.That(most, Is.InRange(Largest, (long)(1.7 * Largest)), "a decoded matrix and the activations of 20 tokens");
+    }
+
     [Test]
     public void A_folder_is_quantised_matrix_by_matrix_and_leaves_nothing()
     {

@@ -1,6 +1,7 @@
 // Mistakes become typed exceptions that name operator, arguments and cause; nothing crashes.
 
 using PeftAlign.Torch.Extras;
+using PeftAlign.Torch.Native;
 using PeftAlign.Torch.Tests.Children;
 
 namespace PeftAlign.Torch.Tests;
@@ -101,7 +102,7 @@ public sealed class ErrorTests
     {
         using var scope = torch.NewDisposeScope();
         var norm = new Operator("aten::linalg_norm", "ord_str");
-        var e = Assert.Throws(Is.InstanceOf<TorchException>(), () => norm.Tensor(torch.ones(2, 2), text, Value.None, false, Value.None))!;
+        var e = Assert.Throws(Is.InstanceOf<TorchException>(), () => norm.Tensor(torch.ones(2, 2), text, default, false, default))!;
         Assert.That(e.Message, Does.Contain(text));
         Assert.That(e is TorchOutOfMemoryException { IsOnGpu: true }, Is.EqualTo(isMemory), e.Message);
     }

@@ -54,8 +54,9 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         var (outputs, first) = (new List<Tensor>(), 0L);
         foreach (var (layer, lows) in parts)
         {
+            using var inner = torch.NewDisposeScope(); // on a device the next decoded matrix takes this one's memory
             var thin = lows.Select(low => (z!.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), low.Scale));
-            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], bias: layer.Bias).MoveToOuterDisposeScope());
+            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], bias: layer.Bias).MoveToOuterDisposeScope().MoveToOuterDisposeScope());
         }
         var changes = parts.SelectMany((p, k) => p.Lows.Select(low => (Part: k, low.Scale, Trained: low.A.requires_grad || low.B.requires_grad))).ToArray();
         // Of frozen changes the input's gradient alone is made, which needs neither x nor z.
@@ -103,8 +104,10 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         Tensor? dx = thin.Length == 0 ? null : Products.Sum(thin);
         foreach (var (k, layer) in layers.Index())
         {
+            using var inner = torch.NewDisposeScope();
             (Tensor, Tensor, double) own = (grads[k], Matrix(layer, grads[k].dtype), 1);
-            dx = dx is null ? Products.Sum([own]) : Products.Add(dx, own);
+            if (dx is null) dx = Products.Sum([own]).MoveToOuterDisposeScope();
+            else Products.Add(dx, own);
         }
         return dx!;
     }
