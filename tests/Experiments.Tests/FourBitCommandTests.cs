@@ -176,7 +176,7 @@ public sealed class FourBitCommandTests
     [Test]
     public void A_certificate_compares_an_adapter_over_the_full_and_over_the_four_bit_base()
     {
-        var adapters = AtOnce([1, 2], seed => Path.Combine(Train($"parent-{seed}", Full, $"qlora --rank 4 --seed {seed}"), "adapter"));
+        string[] adapters = [Path.Combine(OverFour, "adapter"), Path.Combine(Train("parent", Full, "qlora --rank 4 --seed 1"), "adapter")];
         var merge = user.Write("two.yaml", $"merge_method: linear\nmodels:\n{string.Concat(adapters.Select(a => $"- {{model: {Full}+{a}, parameters: {{weight: 0.5}}}}\n"))}");
         var alone = Peftalign.Call("merge", merge, "--out", user.File("alone"), "--trained-over", "nf4");
         Assert.That((alone.Code, Directory.Exists(user.File("alone"))), Is.EqualTo((2, false)), alone.All);

@@ -28,6 +28,10 @@ public sealed class MemoryForecastTests
 
     [TestCase("--adapter lora --rank 16")]
     [TestCase("--adapter lora --rank 16 --dtype bfloat16")]
+    [TestCase("--adapter lora --rank 16 --targets all-linear")]
+    [TestCase("--adapter lora --rank 16 --targets all-linear --dtype bfloat16")]
+    [TestCase("--adapter qlora --rank 16 --targets all-linear --dtype bfloat16")]
+    [TestCase("--dtype bfloat16")]
     [TestCase("--adapter lora --rank 16 --dtype bfloat16 --gradient-checkpointing")]
     [TestCase("--adapter qlora --rank 16 --dtype bfloat16")]
     [TestCase("--optimizer adamw_8bit")]
@@ -41,7 +45,7 @@ public sealed class MemoryForecastTests
         var process = (double)said["predicted_bytes"]! - parts;
         var took = (double)Peftalign.Json(Path.Combine(user.File(name), "timing.json"))["peak_memory_bytes"]! - process;
         TestContext.Out.WriteLine($"{options}: {parts / 1e6:F0} MB said, {took / 1e6:F0} taken");
-        Assert.That(parts / took, Is.InRange(0.75, 1.5));
+        Assert.That(parts / took, Is.InRange(0.8, 1.35));
     }
 
     private static string Done(params string[] args)

@@ -103,7 +103,7 @@ public sealed class LoadingMemoryTests
     {
         using var scope = torch.NewDisposeScope();
         var layers = Enumerable.Range(0, 3).Select(k => new Layer($"layer{k}", null) { Quantized = (Nf4.Quantize($"w{k}", torch.randn([512, 512]).to(TestDevice.Here)), torch.float32) }).ToArray();
-        var deltas = layers.Where(_ => adapted).ToDictionary(layer => layer.Module, _ => (Delta)new LowRank(torch.randn([2, 512]).to(TestDevice.Here).requires_grad_(), torch.zeros([512, 2], torch.float32, TestDevice.Here).requires_grad_(), 1));
+        var deltas = layers.Where(_ => adapted).ToDictionary(layer => layer.Module, _ => (Delta)new LowRank(torch.randn([2, 512]).to(TestDevice.Here).requires_grad_(), torch.zeros([512, 2], torch.float32, TestDevice.Here).requires_grad_(), 1, 0));
         var x = torch.randn([20, 512]).to(TestDevice.Here).requires_grad_();
         var (_, most) = Took(() => JoinedLowRank.Of(layers, x, new ForwardMode { Deltas = deltas })!.Select(y => y.sum()).Aggregate((a, b) => a + b).backward());
         Assert.That(x.grad!.isfinite().all().item<bool>());

@@ -25,8 +25,11 @@ internal static class Costs
 
     private const int FloatBytes = 4;
 
-    // What the C library's allocator holds for each byte in use on a processor: where bfloat16 and float32 meet, freed pieces of many sizes
-    // stay between those in use. 1.76 and 1.70 measured (docs/qlora.md), 1.0 with pieces that go back at once.
+    // What an adapter in float32 over bfloat16 takes for each byte of its inputs on a processor: their copies, its outputs, and what the C
+    // library's allocator holds where freed pieces of both widths lie between those in use. 2.5 and 2.75 measured (docs/qlora.md).
+    private const double CopiedHoles = 2.75;
+
+    // What the allocator holds for each byte where pieces of a block come and go again and again in bfloat16.
     private const double NarrowHoles = 1.75;
 
     private const long HeadChunk = 256;
@@ -80,14 +83,14 @@ internal static class Costs
     {
         var matrices = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Sum());
         var probabilities = arithmetic.OnGpu || model.ScoreCap is not null ? model.Layers * model.Heads * longest : 0;
-        var perToken = arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities) + (FloatBytes * model.Layers * arithmetic.Copied);
-        var bytes = (tokens * perToken) + (2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary);
-        return (long)(bytes * (arithmetic is { Width: < FloatBytes, OnGpu: false } ? NarrowHoles : 1));
+        var copied = FloatBytes * model.Layers * arithmetic.Copied * (arithmetic.OnGpu ? 1 : CopiedHoles);
+        var perToken = (arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities)) + copied;
+        return (long)((tokens * perToken) + (2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary));
     }
 
     /// <summary>The same where blocks are computed again: their inputs, and the inside of one.</summary>
     internal static long Recomputed(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) =>
-        Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest, arithmetic) + (arithmetic.Width * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden);
+        (long)(Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest, arithmetic) * (arithmetic is { Width: < FloatBytes, OnGpu: false } ? NarrowHoles : 1)) + (arithmetic.Width * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden);
 
     /// <summary>Bytes that a forward pass needs: one layer's activations and a chunk of logits.</summary>
     internal static long Forward(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) => Activations(model with { Layers = 1 }, tokens, longest, arithmetic);

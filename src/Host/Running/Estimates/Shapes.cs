@@ -160,9 +160,12 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     internal static long Inputs(DecoderSpec model, JsonNode? adapter) =>
         adapter?["options"] is JsonObject options && options["rank"] is JsonValue ? Chosen(model, options).Sum(weight => weight.Transposed ? weight.Shape[0] : weight.Shape[1]) : 0;
 
+    // Where none are named: queries and values, as the families call them.
+    private static readonly string[] UsualTargets = ["q_proj", "v_proj", "c_attn", "query_key_value", "query", "value"];
+
     private static IEnumerable<WeightSpec> Chosen(DecoderSpec model, JsonObject options)
     {
-        string[] targets = options["targets"] switch { JsonArray list => [.. list.Select(name => (string)name!)], JsonValue one => [(string)one!], _ => ["all-linear"] };
+        string[] targets = options["targets"] switch { JsonArray { Count: > 0 } list => [.. list.Select(name => (string)name!)], JsonValue one => [(string)one!], _ => UsualTargets };
         return model.Weights().Where(weight => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal)
             && (targets.Contains("all-linear") || targets.Any(target => weight.Name.EndsWith($".{target}.weight", StringComparison.Ordinal))));
     }
