@@ -8,96 +8,29 @@
 #include <torch/library.h>
 
 #include <cstdlib>
-#include <memory>
 #include <string>
 #include <vector>
 
 #include "pool.h"
-#include "product_tiles.h"
+#include "product_blocks.h"
 #include "products.h"
 
 namespace pa {
 namespace {
 
 using at::Tensor;
+using tiles::Block;
 using tiles::Matrix;
+using tiles::Sum;
 
-constexpr int64_t kTogether = 256;  // columns that are packed together, and stay in the second cache with a chunk's steps
 constexpr int64_t kFewestRows = 96;  // for which it is worth packing them again
 
-struct Pair {
-    Matrix a, b;
-    int64_t depth;
-    float factor;
-};
+__attribute__((target("avx512f,avx512vl,avx2,fma"))) void block_512(const Sum& s, const Block& block) { tiles::block_in<16>(s, block); }
+__attribute__((target("avx2,fma"))) void block_256(const Sum& s, const Block& block) { tiles::block_in<8>(s, block); }
 
-struct Sum {
-    std::vector<Pair> pairs;
-    const float *base, *bias;  // base may be y itself
-    int64_t base_row;
-    float* y;
-    int64_t rows, columns, y_row;
-};
+}  // namespace
 
-// What is computed at once: rows and columns of y.
-struct Block {
-    int64_t row, rows, column, columns;
-};
-
-struct alignas(64) Line {
-    float values[16];
-};
-
-float* own_panels() {
-    static thread_local std::unique_ptr<Line[]> panels(new Line[kTogether / 16 * tiles::kDepth]);
-    return panels[0].values;
-}
-
-// base + bias, where there is one.
-void begin(const Sum& s, const Block& block) {
-    for (int64_t m = block.row; m < block.row + block.rows; m++) {
-        float* to = s.y + m * s.y_row + block.column;
-        const float* from = s.base ? s.base + m * s.base_row + block.column : s.bias + block.column;
-        if (to != from) std::memcpy(to, from, block.columns * sizeof(float));
-        if (s.base && s.bias)
-            for (int64_t n = 0; n < block.columns; n++) to[n] += s.bias[block.column + n];
-    }
-}
-
-template <int Lanes>
-PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add) {
-    constexpr int64_t kWide = tiles::Vectors<Lanes>::kColumns;
-    float* panels = own_panels();
-    for (int64_t n = 0; n < block.columns; n += kWide) {
-        int64_t columns = std::min(kWide, block.columns - n), wide = (columns + Lanes - 1) / Lanes * Lanes;
-        tiles::pack({pair.b.at(first, block.column + n), pair.b.row, pair.b.column}, columns, depth, wide, panels + n * depth);
-    }
-    float aside[tiles::kRows * tiles::kDepth];
-    for (int64_t m = block.row, end = m + block.rows; m < end; m += tiles::kRows) {
-        tiles::Work work{{pair.a.at(m, first), pair.a.row, pair.a.column}, std::min(tiles::kRows, end - m), panels, depth, pair.factor, add, nullptr, s.y_row, nullptr};
-        if (pair.a.column != 1) tiles::gather(work, aside);
-        for (int64_t n = 0, ahead = m + tiles::kRows; n < block.columns; n += kWide, ahead++) {
-            work.panel = panels + n * depth, work.to = s.y + m * s.y_row + block.column + n;
-            work.ahead = pair.a.column == 1 && ahead < end ? pair.a.at(ahead, first) : work.panel;
-            tiles::any_tile<Lanes>(work, std::min(kWide, block.columns - n));
-        }
-    }
-}
-
-template <int Lanes>
-PA_INLINE void block_in(const Sum& s, const Block& block) {
-    bool add = s.base || s.bias;
-    if (add) begin(s, block);
-    for (const Pair& pair : s.pairs)
-        for (int64_t first = 0, each = tiles::chunk_of(pair.depth); first < pair.depth; first += each, add = true)
-            chunk<Lanes>(s, block, pair, first, std::min(each, pair.depth - first), add);
-}
-
-__attribute__((target("avx512f,avx512vl,avx2,fma"))) void block_512(const Sum& s, const Block& block) { block_in<16>(s, block); }
-__attribute__((target("avx2,fma"))) void block_256(const Sum& s, const Block& block) { block_in<8>(s, block); }
-
-// The vectors that this process multiplies with; 0 = libtorch's products.
-int lanes_chosen() {
+int product_lanes() {
     static const int lanes = [] {
         const char* set = std::getenv("PEFTALIGN_PRODUCTS");
         std::string name = set ? set : "";
@@ -110,10 +43,12 @@ int lanes_chosen() {
     return lanes;
 }
 
+namespace {
+
 // Shared out as blocks: columns that can be packed together, rows so many that packing costs little, and some blocks for each thread.
 void compute(const Sum& s, int lanes) {
     int64_t wide = lanes == 16 ? tiles::Vectors<16>::kColumns : tiles::Vectors<8>::kColumns, panels = (s.columns + wide - 1) / wide;
-    int64_t across = (s.columns + kTogether - 1) / kTogether, threads = at::get_num_threads();
+    int64_t across = (s.columns + tiles::kTogether - 1) / tiles::kTogether, threads = at::get_num_threads();
     int64_t down = threads == 1 ? 1 : std::max<int64_t>(1, std::min((3 * threads + across - 1) / across, s.rows / kFewestRows));
     int64_t rows = ((s.rows + down - 1) / down + tiles::kRows - 1) / tiles::kRows * tiles::kRows;
     down = (s.rows + rows - 1) / rows;
@@ -149,9 +84,9 @@ void into(Tensor& y, const Tensor& base, const Tensor& bias, at::TensorList a, a
         if (!lies) kept.push_back(b[k].contiguous());
         s.pairs.push_back({matrix(a[k]), matrix(lies ? b[k] : kept.back()), a[k].size(1), static_cast<float>(factors[k])});
     }
-    bool nothing = !s.base && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const Pair& p) { return p.depth == 0; });
+    bool nothing = !s.base && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const tiles::Pair& p) { return p.depth == 0; });
     if (nothing) y.zero_();
-    else if (y.numel() > 0) compute(s, lanes_chosen());
+    else if (y.numel() > 0) compute(s, product_lanes());
 }
 
 }  // namespace
@@ -162,7 +97,7 @@ Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors
     check(y, a, b, factors);
     TORCH_CHECK(!base || (base->sizes() == y.sizes() && base->scalar_type() == y.scalar_type()), "products: base is ", y.sizes(), ", not ", base ? base->sizes() : y.sizes());
     TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == y.size(1) && bias->scalar_type() == y.scalar_type()), "products: bias is (", y.size(1), "), not ", bias ? bias->sizes() : y.sizes());
-    if (lanes_chosen() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
+    if (product_lanes() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
         Tensor from = base ? (base->stride(1) == 1 ? *base : base->contiguous()) : Tensor(), added = bias ? bias->contiguous() : Tensor();
         into(y, from, added, a, b, factors);
         return y;
@@ -178,7 +113,7 @@ namespace {
 
 Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     check(y, a, b, factors);
-    bool fast = lanes_chosen() && ours(y) && y.stride(1) == 1 && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours);
+    bool fast = product_lanes() && ours(y) && y.stride(1) == 1 && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours);
     if (fast) into(y, y, {}, a, b, factors);
     else composed(y, a, b, factors, true);
     return y;
@@ -189,7 +124,7 @@ Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
     m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? base=None, Tensor? bias=None) -> Tensor");
-    m.def("products_lanes() -> int", [] { return static_cast<int64_t>(pa::lanes_chosen()); });
+    m.def("products_lanes() -> int", [] { return static_cast<int64_t>(pa::product_lanes()); });
     m.def("add_products_(Tensor(a!) y, Tensor[] a, Tensor[] b, float[] factors) -> Tensor(a!)");
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {

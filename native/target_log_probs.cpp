@@ -11,6 +11,7 @@
 
 #include "lanes.h"
 #include "pool.h"
+#include "target_figures.h"
 
 namespace pa {
 namespace {
@@ -18,7 +19,6 @@ namespace {
 using at::Tensor;
 constexpr int64_t kBlock = 512;  // entries that are summed in fp32
 constexpr int64_t kGrain = 1 << 14;  // entries that are worth a thread
-enum Figure : int64_t { kLogProb, kMeanLogProb, kEntropy, kArgmaxHit, kLogSumSquare, kMeanLogit, kInverseSum, kFigures };
 
 // A vector less a number; what lies behind the row's end is `fill`.
 template <typename W>
@@ -60,12 +60,8 @@ PA_INLINE float largest(const W* row, int64_t n, double& total) {
     return top;
 }
 
-struct Sums {
-    double exponentials = 0, crossed = 0, squares = 0;  // of e^d, e^d d, e^2d, where d = logit - largest
-};
-
 template <typename W, bool Keep>
-PA_INLINE void sums_of(W* row, int64_t n, float top, Sums& sums) {
+PA_INLINE void sums_of(W* row, int64_t n, float top, RowSums& sums) {
     lanes::V d, e;
     for (int64_t first = 0; first < n; first += kBlock) {
         int64_t end = std::min(n, first + kBlock);
@@ -92,19 +88,12 @@ PA_INLINE bool leads(const W* row, int64_t target, float top) {
 
 template <typename W>
 PA_INLINE void figures_in(W* row, int64_t n, int64_t target, bool keep, float* to, int64_t stride) {
-    double total;
-    float top = largest(row, n, total), own = lanes::one(row + target);
-    to[kArgmaxHit * stride] = leads(row, target, top) ? 1 : 0;
-    Sums sums;
+    RowSums sums;
+    float top = largest(row, n, sums.logits), own = lanes::one(row + target);
+    bool hit = leads(row, target, top);
     if (keep) sums_of<W, true>(row, n, top, sums);
     else sums_of<W, false>(row, n, top, sums);
-    double log_sum = std::log(sums.exponentials);
-    to[kLogProb * stride] = static_cast<float>(static_cast<double>(own) - top - log_sum);
-    to[kMeanLogProb * stride] = static_cast<float>(total / n - top - log_sum);
-    to[kEntropy * stride] = static_cast<float>(log_sum - sums.crossed / sums.exponentials);
-    to[kLogSumSquare * stride] = static_cast<float>(std::log(sums.squares) - 2 * log_sum);
-    to[kMeanLogit * stride] = static_cast<float>(total / n);
-    to[kInverseSum * stride] = static_cast<float>(1 / sums.exponentials);
+    write_figures(sums, n, own, top, hit, to, stride);
 }
 
 #define PA_FIGURES(W) \

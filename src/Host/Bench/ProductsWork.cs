@@ -1,6 +1,6 @@
 // The matrix products of a training run's measured steps and nothing else, at the rate that the machine has for them just now: what
 // share of a step they are is how near the trainer is to the machine. Counted are the linear layers forward (DPO: also of the
-// reference) and backward where something trained lies below, the output head in the trainer's chunks, and LoRA's pairs nowhere: thin
+// reference) and backward where something trained lies below, the output head in chunks, and LoRA's pairs nowhere: thin
 // as they are they count as cost.
 
 using System.Diagnostics;

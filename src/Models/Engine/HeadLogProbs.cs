@@ -1,7 +1,7 @@
-// log p(target) from hidden rows through the output head, in chunks: logits of a chunk live only while it is worked on, and what else
-// is asked of them (HeadAnswers) is taken then. Under a frozen head the gradient by a row is a number times a vector that the
-// forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass needs no logits. For a
-// trained head the backward pass computes the logits again.
+// log p(target) from hidden rows through the output head. Under a frozen head the gradient by a row is a number times a vector that
+// the forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass needs no logits; in
+// float32 on the processor one kernel makes both without logits in memory. Else in chunks: logits of a chunk live only while it is
+// worked on, what else is asked of them (HeadAnswers) is taken then, and for a trained head the backward pass computes them again.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
@@ -28,10 +28,11 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         using var scope = torch.NewDisposeScope();
         var slopes = frozen && hidden.requires_grad ? torch.empty_like(hidden) : null;
         var meanSlopes = slopes is not null && answers.MeanLogProb ? torch.empty_like(hidden) : null;
-        foreach (var (h, y, first) in Chunks(hidden, targets, answers.Rows))
+        var bare = TokenDistributions.NeedNoLogits(hidden, head, answers.Cap);
+        foreach (var (h, y, first) in Chunks(hidden, targets, bare ? hidden.size(0) : answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
-            var rows = TokenDistributions.Of(Logits(h, head, answers.Cap), y, slopes is not null, answers.Cap);
+            var rows = bare ? TokenDistributions.Under(h, head, y, slopes is not null) : TokenDistributions.Of(Logits(h, head, answers.Cap), y, slopes is not null, answers.Cap);
             picked.Add(rows[TargetFigure.LogProb].MoveToOuterDisposeScope());
             if (answers.MeanLogProb) means.Add(rows[TargetFigure.MeanLogProb].MoveToOuterDisposeScope());
             answers.Take(rows);
@@ -80,12 +81,13 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
     /// <param name="cap">Of the logits; 0 for none.</param>
     internal static IEnumerable<TokenScore> Scored(Tensor hidden, HeadForm head, Tensor targets, int top, long rows = ChunkRows, double cap = 0)
     {
-        foreach (var (h, y, _) in Chunks(hidden, targets, rows))
+        var bare = top == 0 && head.Change is null && TokenDistributions.NeedNoLogits(hidden, head.Layer.Weight, cap);
+        foreach (var (h, y, _) in Chunks(hidden, targets, bare ? hidden.size(0) : rows))
         {
             using var scope = torch.NewDisposeScope();
-            var logits = head.Logits(h, cap);
-            var best = top > 0 ? Top(LogSoftmax(logits), Math.Min(top, logits.size(1))) : null;
-            var all = TokenDistributions.Of(logits, y, gradients: false, cap);
+            var logits = bare ? null : head.Logits(h, cap);
+            var best = top > 0 ? Top(LogSoftmax(logits!), Math.Min(top, logits!.size(1))) : null;
+            var all = bare ? TokenDistributions.Under(h, head.Layer.Weight, y, slopes: false) : TokenDistributions.Of(logits!, y, gradients: false, cap);
             double[] Figure(TargetFigure figure) => all[figure].to(torch.float64).cpu().data<double>().ToArray();
             var (values, hits) = (Figure(TargetFigure.LogProb), Figure(TargetFigure.ArgmaxHit));
             for (var k = 0; k < values.Length; k++) yield return new TokenScore(values[k], hits[k] > 0, best?[k] ?? []);

@@ -1,6 +1,6 @@
 // The distributions that rows of logits are: the targets' log-probs, what else is asked of them, and their gradients by the hidden
-// rows. In one kernel where libtorch's operators one by one would pass over the logits six times; composed where logits are
-// capped, in float64 and on other devices.
+// rows. Under a head that is not trained without logits in memory; else in one kernel where libtorch's operators one by one
+// would pass over the logits six times; composed where logits are capped, in float64 and on other devices.
 
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
@@ -17,6 +17,19 @@ internal abstract class TokenDistributions
     internal static TokenDistributions Of(Tensor logits, Tensor targets, bool gradients, double cap) =>
         cap == 0 && Fused.Has(logits.device, logits.dtype) ? new InOnePass(logits, targets, gradients) : new Composed(logits, targets, cap);
 
+    /// <summary>Whether there is <see cref="Under"/> for such rows.</summary>
+    /// <param name="hidden">(C, d)</param>
+    /// <param name="head">(V, d)</param>
+    /// <param name="cap">As in Of.</param>
+    internal static bool NeedNoLogits(Tensor hidden, Tensor head, double cap) => cap == 0 && Fused.HasHead(hidden, head);
+
+    /// <summary>Of any number of hidden rows under a head, without their logits in memory.</summary>
+    /// <param name="hidden">(C, d)</param>
+    /// <param name="head">(V, d)</param>
+    /// <param name="targets">(C) int64.</param>
+    /// <param name="slopes">Whether slopes will be asked for.</param>
+    internal static TokenDistributions Under(Tensor hidden, Tensor head, Tensor targets, bool slopes) => new WithoutLogits(hidden, head, targets, slopes);
+
     /// <summary>One figure of each row.</summary>
     internal abstract Tensor this[TargetFigure figure] { get; }
 
@@ -32,6 +45,19 @@ internal abstract class TokenDistributions
     /// <param name="byTarget">(C, 1)</param>
     /// <param name="byMean">(C, 1) or null.</param>
     internal abstract Tensor ByLogits(Tensor byTarget, Tensor? byMean);
+
+    private sealed class WithoutLogits(Tensor hidden, Tensor head, Tensor targets, bool slopes) : TokenDistributions
+    {
+        private readonly (Tensor Figures, Tensor? Expected) all = Fused.HeadFigures(hidden, head, targets, slopes);
+
+        internal override Tensor this[TargetFigure figure] => all.Figures.select(0, (long)figure);
+
+        internal override Tensor Slopes(Tensor head) => head.index_select(0, targets).sub_(all.Expected!);
+
+        internal override Tensor MeanSlopes(Tensor head) => head.mean([0]) - all.Expected!;
+
+        internal override Tensor ByLogits(Tensor byTarget, Tensor? byMean) => throw new InvalidOperationException("there are no logits");
+    }
 
     private sealed class InOnePass(Tensor logits, Tensor targets, bool gradients) : TokenDistributions
     {

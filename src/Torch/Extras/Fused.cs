@@ -13,6 +13,7 @@ public static class Fused
     private static readonly Operator AttentionBackwardKernel = new("peftalign::tree_attention_backward");
 
     private static readonly Operator TargetsKernel = new("peftalign::target_log_probs");
+    private static readonly Operator HeadKernel = new("peftalign::head_figures");
 
     /// <summary>Whether <see cref="TreeAttention"/> and <see cref="TargetLogProbs"/> compute on this device in this dtype.</summary>
     public static bool Has(torch.Device device, torch.ScalarType dtype) =>
@@ -58,9 +59,29 @@ public static class Fused
         using var off = torch.no_grad();
         return TargetsKernel.Tensor(logits, targets, keep);
     }
+
+    /// <summary>Whether <see cref="HeadFigures"/> computes on such rows and such a head.</summary>
+    public static bool HasHead(Tensor hidden, Tensor head) =>
+        hidden.device.type == DeviceType.CPU && hidden.dtype == torch.float32 && head.dtype == torch.float32 && head.stride(1) == 1 && Products.Kernels != "libtorch";
+
+    /// <summary>
+    /// Of the distribution over the vocabulary under each hidden row what <see cref="TargetFigure"/> lists, in one call that never has all
+    /// logits in memory. A row's figures depend neither on the other rows nor on threads.
+    /// </summary>
+    /// <param name="hidden">(N, d) float32.</param>
+    /// <param name="head">(V, d) float32, rows whole.</param>
+    /// <param name="targets">(N) int64.</param>
+    /// <param name="expect">Whether the mean of the head's rows is asked for.</param>
+    /// <returns>(7, N) float32, and (N, d) sum of p_v head_v where asked for; without a graph.</returns>
+    public static (Tensor Figures, Tensor? Expected) HeadFigures(Tensor hidden, Tensor head, Tensor targets, bool expect)
+    {
+        using var off = torch.no_grad();
+        var (figures, expected) = HeadKernel.Pair(hidden.contiguous(), head, targets.contiguous(), expect);
+        return (figures, expect ? expected : null);
+    }
 }
 
-/// <summary>What <see cref="Fused.TargetLogProbs"/> says of each row, in this order.</summary>
+/// <summary>What <see cref="Fused.TargetLogProbs"/> and <see cref="Fused.HeadFigures"/> say of each row, in this order.</summary>
 public enum TargetFigure
 {
     /// <summary>log p of the target.</summary>

@@ -1,0 +1,228 @@
+// peftalign::head_figures(hidden, head, targets, expect): what target_log_probs says of the distributions of the rows hidden head', and with
+// `expect` the mean of the head's rows under each. The (N, V) logits are never in memory: a block of the vocabulary is worked on while
+// its logits lie in the second cache, relative to the largest so far; sums are scaled where a larger one comes. The vocabulary
+// is cut into slices that follow from its size alone and are joined in order, so a row's figures depend neither on the other
+// rows nor on threads. float32 on the processor, where products.cpp has kernels of its own.
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+#include <torch/library.h>
+
+#include <limits>
+#include <vector>
+
+#include "pool.h"
+#include "product_blocks.h"
+#include "products.h"
+#include "target_figures.h"
+
+namespace pa {
+namespace {
+
+using at::Tensor;
+using tiles::kTogether;
+
+constexpr int64_t kMostSlices = 8;
+constexpr int64_t kSlice = 1024;    // entries of the vocabulary that are worth a slice
+constexpr int64_t kMostRows = 504;  // worked on at once: their logits of a block fit the second cache
+constexpr int64_t kStep = 16;       // floats that are added up together, with every instruction set
+constexpr float kNone = -std::numeric_limits<float>::infinity();
+
+// What is known of a row after some blocks of a slice.
+struct State {
+    RowSums sums;
+    float largest = kNone, own = 0;
+    int64_t first = 0;  // of the largest entries
+
+    // Sums relative to a larger logit; returns the factor of those of e^d.
+    double raise_to(float next) {
+        double less = static_cast<double>(largest) - next, factor = std::exp(less);
+        sums.crossed = factor == 0 ? 0 : factor * (sums.crossed + less * sums.exponentials);
+        sums.exponentials *= factor, sums.squares *= factor * factor;
+        largest = next;
+        return factor;
+    }
+
+    // What is known of the slice behind.
+    void join(State next) {
+        if (next.largest > largest) raise_to(next.largest), first = next.first;
+        else next.raise_to(largest);
+        sums.exponentials += next.sums.exponentials, sums.crossed += next.sums.crossed, sums.squares += next.sums.squares, sums.logits += next.sums.logits;
+    }
+};
+
+struct Head {
+    tiles::Matrix hidden, turned;  // (rows, width) and (width, entries)
+    const int64_t* targets;
+    int64_t rows, width, entries, slices;
+    float* expected;  // (slices, rows, width), relative to the slice's largest logit; or null
+    State* states;    // (slices, rows)
+};
+
+// Rows of a slice.
+struct Part {
+    int64_t row, rows, slice;
+};
+
+// kStep floats: one vector, or two.
+template <int Lanes>
+struct Step {
+    typename tiles::Vectors<Lanes>::V v[kStep / Lanes];
+};
+#define PA_EACH(j) for (int j = 0; j < kStep / Lanes; j++)
+
+template <int Lanes>
+PA_INLINE void load(Step<Lanes>& s, const float* p) {
+    PA_EACH(j) lanes::load(s.v[j], p + j * Lanes);
+}
+
+template <int Lanes>
+PA_INLINE float sum(const Step<Lanes>& s) {
+    if constexpr (Lanes == kStep) {
+        return lanes::sum(s.v[0]);
+    } else {
+        auto half = s.v[0] + s.v[1];
+        return lanes::sum(half);
+    }
+}
+
+// The largest of a row's logits, and their sum.
+template <int Lanes>
+PA_INLINE float largest_of(const float* row, int64_t count, double& total) {
+    Step<Lanes> best, sums = {}, x;
+    PA_EACH(j) best.v[j] = sums.v[j] + kNone;
+    float top = kNone, rest = 0;
+    int64_t n = 0;
+    for (; n + kStep <= count; n += kStep) {
+        load<Lanes>(x, row + n);
+        PA_EACH(j) best.v[j] = x.v[j] > best.v[j] ? x.v[j] : best.v[j], sums.v[j] += x.v[j];
+    }
+    for (; n < count; n++) top = row[n] > top ? row[n] : top, rest += row[n];
+    PA_EACH(j) for (int k = 0; k < Lanes; k++) top = best.v[j][k] > top ? best.v[j][k] : top;
+    total += static_cast<double>(sum<Lanes>(sums)) + rest;
+    return top;
+}
+
+// A row's logits become e^(logit - largest). What lies behind its end, up to a whole step, is overwritten.
+template <int Lanes>
+PA_INLINE void exponentials(float* row, int64_t count, float largest, RowSums& sums) {
+    Step<Lanes> total = {}, crossed = {}, squares = {}, x;
+    for (int64_t n = count; n % kStep != 0; n++) row[n] = -std::numeric_limits<float>::max() / 2;
+    for (int64_t n = 0; n < count; n += kStep) {
+        load<Lanes>(x, row + n);
+        PA_EACH(j) {
+            auto d = x.v[j] - largest;
+            x.v[j] = d;
+            lanes::exponential(x.v[j]);
+            total.v[j] += x.v[j], crossed.v[j] += x.v[j] * d, squares.v[j] += x.v[j] * x.v[j];
+            lanes::store(x.v[j], row + n + j * Lanes);
+        }
+    }
+    sums.exponentials += sum<Lanes>(total), sums.crossed += sum<Lanes>(crossed), sums.squares += sum<Lanes>(squares);
+}
+
+// Takes a block's logits of one row into its state, and leaves e^(logit - largest) in their place. `behind` is the row's sum of the
+// head's rows so far, or null.
+template <int Lanes>
+PA_INLINE void take(float* row, int64_t first, int64_t count, int64_t target, State& state, float* behind, int64_t width) {
+    if (target >= first && target < first + count) state.own = row[target - first];
+    float top = largest_of<Lanes>(row, count, state.sums.logits);
+    if (top > state.largest) {
+        float factor = static_cast<float>(state.raise_to(top));
+        state.first = first + (std::find(row, row + count, top) - row);
+        if (behind)
+            for (int64_t k = 0; k < width; k++) behind[k] *= factor;
+    }
+    exponentials<Lanes>(row, count, state.largest, state.sums);
+}
+
+// This thread's room for a block's logits.
+float* own_logits() {
+    static thread_local std::unique_ptr<tiles::Line[]> logits(new tiles::Line[kMostRows * kTogether / kStep]);
+    return logits[0].values;
+}
+
+template <int Lanes>
+PA_INLINE void part_in(const Head& h, const Part& part) {
+    int64_t blocks = (h.entries + kTogether - 1) / kTogether, end = (part.slice + 1) * blocks / h.slices, block = part.slice * blocks / h.slices;
+    float *logits = own_logits(), *expected = h.expected ? h.expected + (part.slice * h.rows + part.row) * h.width : nullptr;
+    State* states = h.states + part.slice * h.rows + part.row;
+    for (bool again = false; block < end; block++, again = true) {
+        int64_t first = block * kTogether, count = std::min(kTogether, h.entries - first);
+        tiles::Matrix own{h.turned.at(0, first), h.turned.row, h.turned.column};
+        tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, 1}, own, h.width, 1}}, nullptr, nullptr, 0, logits, part.rows, count, kTogether};
+        tiles::block_in<Lanes>(of, {0, part.rows, 0, count});
+        for (int64_t m = 0; m < part.rows; m++)
+            take<Lanes>(logits + m * kTogether, first, count, h.targets[part.row + m], states[m], again && expected ? expected + m * h.width : nullptr, h.width);
+        if (!expected) continue;
+        tiles::Sum back{{{{logits, kTogether, 1}, {own.p, own.column, own.row}, count, 1}}, again ? expected : nullptr, nullptr, h.width, expected, part.rows, h.width, h.width};
+        for (int64_t column = 0; column < h.width; column += kTogether) tiles::block_in<Lanes>(back, {0, part.rows, column, std::min(kTogether, h.width - column)});
+    }
+}
+
+__attribute__((target("avx512f,avx512vl,avx2,fma"))) void part_512(const Head& h, const Part& part) { part_in<16>(h, part); }
+__attribute__((target("avx2,fma"))) void part_256(const Head& h, const Part& part) { part_in<8>(h, part); }
+
+// Row m of all slices, joined: its figures, and its expected row of the head.
+void join(const Head& h, int64_t m, float* figures, int64_t stride, float* expected) {
+    State all = h.states[m];
+    for (int64_t s = 1; s < h.slices; s++) all.join(h.states[s * h.rows + m]);
+    int64_t slice = 0, blocks = (h.entries + kTogether - 1) / kTogether;
+    while ((slice + 1) * blocks / h.slices * kTogether <= h.targets[m]) slice++;
+    write_figures(all.sums, h.entries, h.states[slice * h.rows + m].own, all.largest, all.first == h.targets[m], figures, stride);
+    if (!expected) return;
+    for (int64_t s = 0; s < h.slices; s++) {
+        const float* from = h.expected + (s * h.rows + m) * h.width;
+        float factor = static_cast<float>(std::exp(static_cast<double>(h.states[s * h.rows + m].largest) - all.largest) / all.sums.exponentials);
+        for (int64_t k = 0; k < h.width; k++) expected[k] = s == 0 ? factor * from[k] : expected[k] + factor * from[k];
+    }
+}
+
+// Rows that are worked on at once: few enough for the caches, and so few that every thread has some.
+int64_t rows_at_once(int64_t rows, int64_t slices) {
+    int64_t parts = std::max((rows + kMostRows - 1) / kMostRows, std::min((2 * at::get_num_threads() + slices - 1) / slices, rows / 96));
+    int64_t each = (rows + std::max<int64_t>(parts, 1) - 1) / std::max<int64_t>(parts, 1);
+    return (each + tiles::kRows - 1) / tiles::kRows * tiles::kRows;
+}
+
+void check(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
+    auto ours = [](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 2 && t.stride(1) == 1; };
+    TORCH_CHECK(product_lanes() && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0,
+                "head_figures: (N, d) and (V, d) float32 with whole rows on a processor with products of our own, not ", hidden.sizes(), " ", hidden.scalar_type(), " and ", head.sizes(), " ", head.scalar_type());
+    TORCH_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong && targets.is_contiguous(), "head_figures: targets are (N) int64, not ", targets.sizes());
+    for (int64_t row = 0; row < targets.size(0); row++) {
+        int64_t target = targets.data_ptr<int64_t>()[row];
+        TORCH_CHECK(target >= 0 && target < head.size(0), "head_figures: target ", target, " of ", head.size(0), " entries");
+    }
+}
+
+std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head, const Tensor& targets, bool expect) {
+    check(hidden, head, targets);
+    int64_t rows = hidden.size(0), width = head.size(1), entries = head.size(0), slices = std::max<int64_t>(1, std::min(kMostSlices, entries / kSlice));
+    Tensor figures = at::empty({kFigures, rows}, hidden.options()), expected = at::empty({expect ? rows : 0, width}, hidden.options()), sums;
+    std::vector<State> states;
+    int64_t each = rows_at_once(rows, slices), together = std::max(each, kMostRows / std::max<int64_t>(each, 1) * each);
+    for (int64_t first = 0; first < rows; first += together) {
+        int64_t now = std::min(together, rows - first), parts = (now + each - 1) / each;
+        if (expect && (!sums.defined() || sums.size(1) != now)) sums = at::empty({slices, now, width}, hidden.options());
+        states.assign(slices * now, {});
+        Head h{{hidden.data_ptr<float>() + first * hidden.stride(0), hidden.stride(0), 1}, {head.data_ptr<float>(), 1, head.stride(0)}, targets.data_ptr<int64_t>() + first,
+               now, width, entries, slices, expect ? sums.data_ptr<float>() : nullptr, states.data()};
+        parallel(slices * parts, [&](int64_t task) {
+            Part part{task % parts * each, 0, task / parts};
+            part.rows = std::min(each, now - part.row);
+            if (product_lanes() == 16) part_512(h, part);
+            else part_256(h, part);
+        });
+        parallel_runs(now, 16, [&](int64_t begin, int64_t end) {
+            for (int64_t m = begin; m < end; m++)
+                join(h, m, figures.data_ptr<float>() + first + m, rows, expect ? expected.data_ptr<float>() + (first + m) * width : nullptr);
+        });
+    }
+    return {figures, expected};
+}
+
+}  // namespace
+}  // namespace pa
+
+TORCH_LIBRARY_FRAGMENT(peftalign, m) { m.def("head_figures(Tensor hidden, Tensor head, Tensor targets, bool expect) -> (Tensor, Tensor)"); }
+TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) { m.impl("head_figures", pa::head_figures); }

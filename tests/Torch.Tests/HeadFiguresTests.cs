@@ -1,0 +1,124 @@
+// The kernel of a head's figures, which never has the logits in memory, against the same composed in float64.
+
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Torch.Tests;
+
+public sealed class HeadFiguresTests
+{
+    [SetUp]
+    public void Kernels()
+    {
+        if (Products.Kernels == "libtorch") Assert.Ignore("this processor has no products of our own (AVX2)");
+    }
+
+    // Vocabularies around a step of 16, a block of 256 and the slices of 1024; rows around a tile of 6 and the 504 that are worked on at once.
+    [TestCase(1, 1, 1)]
+    [TestCase(3, 8, 17)]
+    [TestCase(7, 48, 256)]
+    [TestCase(33, 24, 259)]
+    [TestCase(12, 300, 1041)]
+    [TestCase(505, 16, 2049)]
+    [TestCase(1100, 40, 9001)]
+    [TestCase(5, 96, 32_000)]
+    public void Figures_and_expected_rows_agree_with_float64(long rows, long width, long entries)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (hidden, head, targets) = Of(rows, width, entries);
+        var (figures, mean) = Fused.HeadFigures(hidden, head, targets, expect: true);
+        var wide = Products.Of(hidden, head.t()).to(torch.float64); // the logits as they are in float32: what is tested is all behind them
+        var logProbs = wide.log_softmax(-1, torch.float64);
+        Tensor[] expected =
+        [
+            logProbs.gather(1, targets.unsqueeze(1)).squeeze(1), logProbs.mean([1]), (logProbs.exp() * logProbs).sum(1).neg_(), wide.argmax(1).eq(targets).to(torch.float64), (logProbs * 2).logsumexp(1),
+            wide.mean([1]), 1 / (wide - wide.amax([1], keepdim: true)).exp().sum(1),
+        ];
+        foreach (var figure in Enum.GetValues<TargetFigure>()) Near.AssertNear(figures.select(0, (long)figure), expected[(int)figure], 2e-6);
+        Near.AssertNear(mean!, logProbs.exp().mm(head.to(torch.float64)), 2e-6);
+        var (again, none) = Fused.HeadFigures(hidden, head, targets, expect: false);
+        Assert.That((again.equal(figures), none), Is.EqualTo((true, (Tensor?)null)));
+    }
+
+    [Test]
+    public void A_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads()
+    {
+        using var scope = torch.NewDisposeScope();
+        var (hidden, head, targets) = Of(700, 40, 5000);
+        var (figures, mean) = Fused.HeadFigures(hidden, head, targets, expect: true);
+        foreach (var (first, count) in ((long, long)[])[(0, 1), (5, 7), (503, 2), (100, 600)])
+        {
+            var (own, ownMean) = Fused.HeadFigures(hidden.narrow(0, first, count), head, targets.narrow(0, first, count), expect: true);
+            Assert.That((own.equal(figures.narrow(1, first, count)), ownMean!.equal(mean!.narrow(0, first, count))), Is.EqualTo((true, true)), $"rows {first} to {first + count}");
+        }
+        var threads = torch.get_num_threads();
+        try
+        {
+            foreach (var n in (int[])[1, 3, 8])
+            {
+                torch.set_num_threads(n);
+                var (own, ownMean) = Fused.HeadFigures(hidden, head, targets, expect: true);
+                Assert.That((own.equal(figures), ownMean!.equal(mean!)), Is.EqualTo((true, true)), $"{n} threads");
+            }
+        }
+        finally
+        {
+            torch.set_num_threads(threads);
+        }
+    }
+
+    // What was summed under a smaller logit counts little, or nothing, beside a later one.
+    [TestCase(1f)]
+    [TestCase(60f)]
+    [TestCase(3000f)]
+    public void The_largest_logit_may_come_last(float slope)
+    {
+        using var scope = torch.NewDisposeScope();
+        var head = torch.arange(3000).to(torch.float32).mul_(slope / 3000).view(3000, 1);
+        var hidden = torch.tensor([1f, -1, 0]).view(3, 1);
+        var (figures, mean) = Fused.HeadFigures(hidden, head, torch.tensor([2999L, 0, 0]), expect: true);
+        var p = hidden.to(torch.float64).mm(head.to(torch.float64).t()).log_softmax(-1, torch.float64);
+        Near.AssertNear(figures.select(0, (long)TargetFigure.LogProb), torch.stack([p[0, 2999], p[1, 0], p[2, 0]]), 1e-6);
+        Near.AssertNear(figures.select(0, (long)TargetFigure.Entropy), (p.exp() * p).sum(1).neg_(), 1e-5);
+        Near.AssertNear(mean!, p.exp().mm(head.to(torch.float64)), 2e-6);
+        Assert.That(figures.select(0, (long)TargetFigure.ArgmaxHit).data<float>().ToArray(), Is.EqualTo((float[])[1, 1, 1]), "of equal ones the first");
+    }
+
+    [Test]
+    public void Of_equal_logits_in_several_blocks_and_slices_the_first_is_the_most_probable()
+    {
+        using var scope = torch.NewDisposeScope();
+        var head = torch.zeros([4000, 1], torch.float32);
+        foreach (var entry in (long[])[300, 301, 1500, 3999]) head[entry] = torch.tensor([2f]);
+        var targets = torch.tensor([300L, 301, 1500, 3999, 0]);
+        var figures = Fused.HeadFigures(torch.ones([5, 1], torch.float32), head, targets, expect: false).Figures;
+        Assert.That(figures.select(0, (long)TargetFigure.ArgmaxHit).data<float>().ToArray(), Is.EqualTo((float[])[1, 0, 0, 0, 0]));
+    }
+
+    [Test]
+    public void Logits_that_are_not_finite_are_not_hidden()
+    {
+        using var scope = torch.NewDisposeScope();
+        var head = torch.ones([3000, 2], torch.float32);
+        head[5, 1] = torch.tensor(float.NaN);
+        head[2900, 1] = torch.tensor(float.PositiveInfinity);
+        var hidden = torch.tensor([1f, 1, float.NaN, 0]).view(2, 2);
+        var (figures, mean) = Fused.HeadFigures(hidden, head, torch.tensor([7L, 7]), expect: true);
+        Assert.That(figures.select(0, (long)TargetFigure.LogProb).data<float>().ToArray(), Is.All.NaN);
+        Assert.That(mean!.isnan().any().item<bool>(), Is.True);
+    }
+
+    [TestCase(4L, "of 4 entries")]
+    [TestCase(-1L, "of 4 entries")]
+    public void A_target_that_is_no_entry_is_refused(long target, string said)
+    {
+        using var scope = torch.NewDisposeScope();
+        Assert.That(() => Fused.HeadFigures(torch.zeros([1, 2], torch.float32), torch.zeros([4, 2], torch.float32), torch.tensor([target]), expect: false), Throws.TypeOf<TorchException>().With.Message.Contains(said));
+    }
+
+    private static (Tensor Hidden, Tensor Head, Tensor Targets) Of(long rows, long width, long entries)
+    {
+        var hidden = (Near.Random([rows, width], "hidden") * (6 / Math.Sqrt(width))).to(torch.float32);
+        var head = Near.Random([entries, width], "head").to(torch.float32);
+        return (hidden, head, (torch.arange(rows) * 7919).remainder(entries));
+    }
+}
