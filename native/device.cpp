@@ -32,6 +32,17 @@ at::Generator default_generator(int32_t device_type, int32_t device_index) {
 
 int cuda_count() { return at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0; }
 
+// libtorch makes its state of CUDA (the allocator's lists of devices) when it first needs it, and its statistics do not ask for it.
+template <typename Context>
+auto initialise_cuda(Context& context, int) -> decltype(context.lazyInitDevice(c10::DeviceType::CUDA)) {
+    context.lazyInitDevice(c10::DeviceType::CUDA);
+}
+
+template <typename Context>
+void initialise_cuda(Context& context, long) {
+    context.lazyInitCUDA();
+}
+
 // libtorch's current stream as the runtime's own handle, where the device guard can tell it (2.13's can); the default stream is 0.
 template <typename Guard>
 auto native_stream(const Guard& guard, c10::Stream stream, int) -> decltype(guard.getStreamNativeHandle(stream)) {
@@ -53,6 +64,7 @@ void copy_text(const std::string& from, char* text, int32_t capacity) {
 
 c10::Device cuda_device(int32_t index) {
     if (index < 0 || index >= cuda_count()) throw ArgumentError("CUDA device " + std::to_string(index) + " is not there; this libtorch sees " + std::to_string(cuda_count()));
+    initialise_cuda(at::globalContext(), 0);
     return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
 }
 
