@@ -11,7 +11,7 @@
 #include <limits>
 #include <vector>
 
-#include "lanes.h"
+#include "instructions.h"
 #include "pool.h"
 
 namespace pa {
@@ -23,18 +23,19 @@ using Step = AttentionStep;
 constexpr int64_t kKeys = 4;  // keys that are scored together
 
 // The products of a with `Count` vectors; each is summed in one order, alone or with others.
-template <int Count, typename W>
+template <class Set, int Count, typename W>
 PA_INLINE void dots(const float* a, const W* const* b, int64_t n, float* out) {
-    lanes::V sums[Count] = {}, va, vb;
+    typename Set::Lanes sums[Count] = {}, va, vb;
     int64_t i = 0;
     for (; i + lanes::N <= n; i += lanes::N) {
         lanes::load(va, a + i);
-        for (int c = 0; c < Count; c++) lanes::load(vb, b[c] + i), sums[c] += va * vb;
+        for (int c = 0; c < Count; c++) {
+            lanes::load(vb, b[c] + i);
+            lanes::each([](auto& sum, const auto& x, const auto& y) PA_INLINED { sum += x * y; }, sums[c], va, vb);
+        }
     }
     if constexpr (Count == kKeys) {
-        lanes::V4 all;
-        lanes::sum4(sums[0], sums[1], sums[2], sums[3], all);
-        std::memcpy(out, &all, sizeof all);
+        lanes::sum4(sums[0], sums[1], sums[2], sums[3], out);
     } else {
         for (int c = 0; c < Count; c++) out[c] = lanes::sum(sums[c]);
     }
@@ -42,17 +43,22 @@ PA_INLINE void dots(const float* a, const W* const* b, int64_t n, float* out) {
         for (int c = 0; c < Count; c++) out[c] += a[i] * lanes::one(b[c] + i);
 }
 
-// In place; the buffer reaches to a whole vector behind the last score.
+// In place; the buffer reaches to a whole line behind the last score.
+template <class Set>
 PA_INLINE void softmax(float* scores, int64_t n) {
     float best = -std::numeric_limits<float>::infinity();
     for (int64_t t = 0; t < n; t++) best = std::max(best, scores[t]);
     for (int64_t t = n; t % lanes::N != 0; t++) scores[t] = -std::numeric_limits<float>::infinity();
-    lanes::V total = {}, v;
+    typename Set::Lanes total = {}, v;
     for (int64_t t = 0; t < n; t += lanes::N) {
         lanes::load(v, scores + t);
-        v -= best;
-        lanes::exponential(v);
-        total += v;
+        lanes::each(
+            [best](auto& x, auto& sum) PA_INLINED {
+                x -= best;
+                lanes::exponential(x);
+                sum += x;
+            },
+            v, total);
         lanes::store(v, scores + t);
     }
     float inverse = 1 / lanes::sum(total);
@@ -68,60 +74,56 @@ struct Past {
     PA_INLINE const W* at(int64_t t) const { return base + (s.place(row, first + t) * s.groups + group) * s.width; }
 };
 
-template <typename W>
+template <class Set, typename W>
 PA_INLINE void score(const Past<W>& keys, int64_t n, const float* q, int64_t share, int64_t stride, float* scores) {
     const Step& s = keys.s;
     int64_t t = 0;
     for (; t + kKeys <= n; t += kKeys) {
         const W* four[kKeys] = {keys.at(t), keys.at(t + 1), keys.at(t + 2), keys.at(t + 3)};
-        for (int64_t h = 0; h < share; h++) dots<kKeys>(q + h * s.width, four, s.width, scores + h * stride + t);
+        for (int64_t h = 0; h < share; h++) dots<Set, kKeys>(q + h * s.width, four, s.width, scores + h * stride + t);
     }
     for (; t < n; t++) {
         const W* key = keys.at(t);
-        for (int64_t h = 0; h < share; h++) dots<1>(q + h * s.width, &key, s.width, scores + h * stride + t);
+        for (int64_t h = 0; h < share; h++) dots<Set, 1>(q + h * s.width, &key, s.width, scores + h * stride + t);
     }
     for (int64_t h = 0; h < share; h++)
         for (t = 0; t < n; t++) scores[h * stride + t] *= s.scale;
 }
 
-// out += the values' dimensions from d on, Count vectors of them, weighed by the scores.
-template <int Count, typename W>
+// The values' dimensions from d on, Count vectors of them, weighed by the scores.
+template <typename V, int Count, typename W>
 PA_INLINE void mix(const Past<W>& values, int64_t n, const float* scores, int64_t d, float* out) {
-    lanes::V sums[Count] = {}, v;
+    constexpr int64_t N = lanes::width<V>();
+    V sums[Count] = {}, v;
     for (int64_t t = 0; t < n; t++) {
         const W* value = values.at(t) + d;
-        for (int c = 0; c < Count; c++) lanes::load(v, value + c * lanes::N), sums[c] += v * scores[t];
+        for (int c = 0; c < Count; c++) lanes::load(v, value + c * N), sums[c] += v * scores[t];
     }
-    for (int c = 0; c < Count; c++) lanes::store(sums[c], out + d + c * lanes::N);
+    for (int c = 0; c < Count; c++) lanes::store(sums[c], out + d + c * N);
 }
 
 // The attention of query heads q (r, D) of one sequence that share one key head.
-template <typename W>
+template <class Set, typename W>
 PA_INLINE void attend(const Step& s, int64_t row, int64_t group, const float* q, const W* keys, const W* values, float* scores, float* out) {
     int64_t share = s.heads / s.groups, first = s.first(row), n = s.lengths[row] - first, stride = (n + lanes::N) / lanes::N * lanes::N;
-    score(Past<W>{s, row, group, first, keys}, n, q, share, stride, scores);
+    typedef typename Set::V V;
+    constexpr int64_t N = lanes::width<V>();
+    constexpr int kMixed = N == 16 ? 4 : 8;  // vectors whose sums fit into registers
+    score<Set>(Past<W>{s, row, group, first, keys}, n, q, share, stride, scores);
     Past<W> past{s, row, group, first, values};
     for (int64_t h = 0; h < share; h++) {
         float *own = scores + h * stride, *to = out + h * s.width;
         if (s.cap > 0)
             for (int64_t t = 0; t < n; t++) own[t] = s.cap * std::tanh(own[t] / s.cap);
-        softmax(own, n);
+        softmax<Set>(own, n);
         int64_t d = 0;
-        for (; d + 4 * lanes::N <= s.width; d += 4 * lanes::N) mix<4>(past, n, own, d, to);
-        for (; d + lanes::N <= s.width; d += lanes::N) mix<1>(past, n, own, d, to);
+        for (; d + kMixed * N <= s.width; d += kMixed * N) mix<V, kMixed>(past, n, own, d, to);
+        for (; d + N <= s.width; d += N) mix<V, 1>(past, n, own, d, to);
         for (; d < s.width; d++) {
             to[d] = 0;
             for (int64_t t = 0; t < n; t++) to[d] += own[t] * lanes::one(past.at(t) + d);
         }
     }
-}
-
-PA_CLONES void attend_of(const Step& s, int64_t row, int64_t group, const float* q, const float* keys, const float* values, float* scores, float* out) {
-    attend(s, row, group, q, keys, values, scores, out);
-}
-
-PA_CLONES void attend_of(const Step& s, int64_t row, int64_t group, const float* q, const c10::BFloat16* keys, const c10::BFloat16* values, float* scores, float* out) {
-    attend(s, row, group, q, keys, values, scores, out);
 }
 
 // x (D) turned by the row's angles, rounded to the dtype as the composed form is.
@@ -156,7 +158,7 @@ void run(const Step& s, const W* pq, const W* pk, const W* pv, W* pkeys, W* pval
             turn(s, row, pq + (head + h) * s.width, turned.data());
             for (int64_t j = 0; j < s.width; j++) wide[h * s.width + j] = turned[j];
         }
-        attend_of(s, row, group, wide, pkeys, pvalues, scores, mixed);
+        with_instructions([=, &s](auto set) PA_INLINED { attend<decltype(set)>(s, row, group, wide, pkeys, pvalues, scores, mixed); });
         for (int64_t j = 0; j < query; j++) pout[head * s.width + j] = static_cast<W>(mixed[j]);
     });
 }

@@ -11,6 +11,7 @@
 
 #include "decode_attention.h"
 #include "few_rows.h"
+#include "instructions.h"
 #include "pool.h"
 #include "swiglu_rows.h"
 
@@ -29,51 +30,53 @@ struct Matrix {
 };
 
 template <typename W>
-PA_INLINE void norm_in(const W* x, const W* weight, float eps, int64_t n, W* out) {
-    lanes::V squares = {}, v, w;
-    for (int64_t i = 0; i < n; i += lanes::N) lanes::load_part(v, x + i, n - i), squares += v * v;
-    float inverse = 1 / std::sqrt(lanes::sum(squares) / static_cast<float>(n) + eps);
-    for (int64_t i = 0; i < n; i += lanes::N) {
-        lanes::load_part(v, x + i, n - i), lanes::load_part(w, weight + i, n - i);
-        v *= inverse;
-        lanes::round_to(v, out);
-        v *= w;
-        lanes::store_part(v, out + i, n - i);
-    }
+void normalised(const W* x, const W* weight, float eps, int64_t n, W* out) {
+    with_instructions([=](auto set) PA_INLINED {
+        typename decltype(set)::Lanes squares = {}, line;
+        for (int64_t i = 0; i < n; i += lanes::N) {
+            lanes::load_part(line, x + i, n - i);
+            lanes::each([](auto& sum, const auto& a) PA_INLINED { sum += a * a; }, squares, line);
+        }
+        float inverse = 1 / std::sqrt(lanes::sum(squares) / static_cast<float>(n) + eps);
+        typename decltype(set)::V v, w;
+        for (int64_t i = 0; i < n; i += lanes::width<decltype(v)>()) {
+            lanes::load_part(v, x + i, n - i), lanes::load_part(w, weight + i, n - i);
+            v *= inverse;
+            lanes::round_to(v, out);
+            v *= w;
+            lanes::store_part(v, out + i, n - i);
+        }
+    });
 }
 
 // out = round(y + bias); bias may be null.
 template <typename W>
-PA_INLINE void rounded_in(const float* y, const W* bias, int64_t n, W* out) {
-    lanes::V v, b;
-    for (int64_t i = 0; i < n; i += lanes::N) {
-        lanes::load_part(v, y + i, n - i);
-        if (bias) lanes::load_part(b, bias + i, n - i), v += b;
-        lanes::store_part(v, out + i, n - i);
-    }
+void rounded(const float* y, const W* bias, int64_t n, W* out) {
+    with_instructions([=](auto set) PA_INLINED {
+        typename decltype(set)::V v, b;
+        for (int64_t i = 0; i < n; i += lanes::width<decltype(v)>()) {
+            lanes::load_part(v, y + i, n - i);
+            if (bias) lanes::load_part(b, bias + i, n - i), v += b;
+            lanes::store_part(v, out + i, n - i);
+        }
+    });
 }
 
 // x = round(x + round(y + bias)).
 template <typename W>
-PA_INLINE void add_in(const float* y, const W* bias, int64_t n, W* x) {
-    lanes::V v, b;
-    for (int64_t i = 0; i < n; i += lanes::N) {
-        lanes::load_part(v, y + i, n - i);
-        if (bias) lanes::load_part(b, bias + i, n - i), v += b;
-        lanes::round_to(v, x);
-        lanes::load_part(b, x + i, n - i);
-        v += b;
-        lanes::store_part(v, x + i, n - i);
-    }
+void add(const float* y, const W* bias, int64_t n, W* x) {
+    with_instructions([=](auto set) PA_INLINED {
+        typename decltype(set)::V v, b;
+        for (int64_t i = 0; i < n; i += lanes::width<decltype(v)>()) {
+            lanes::load_part(v, y + i, n - i);
+            if (bias) lanes::load_part(b, bias + i, n - i), v += b;
+            lanes::round_to(v, x);
+            lanes::load_part(b, x + i, n - i);
+            v += b;
+            lanes::store_part(v, x + i, n - i);
+        }
+    });
 }
-
-#define PA_DECODE_KERNELS(W)                                                                                                \
-    PA_CLONES void norm_of(const W* x, const W* weight, float eps, int64_t n, W* out) { norm_in(x, weight, eps, n, out); }  \
-    PA_CLONES void rounded_of(const float* y, const W* bias, int64_t n, W* out) { rounded_in(y, bias, n, out); }            \
-    PA_CLONES void add_of(const float* y, const W* bias, int64_t n, W* x) { add_in(y, bias, n, x); }                        \
-    PA_CLONES void swiglu_of(const W* gate, const W* up, int64_t n, W* out) { swiglu::forward_in(gate, up, n, out); }
-PA_DECODE_KERNELS(float)
-PA_DECODE_KERNELS(c10::BFloat16)
 
 // One call's rows and buffers.
 template <typename W>
@@ -94,7 +97,7 @@ public:
         Matrix<W> inputs[] = {matrix(kQ), matrix(kK), matrix(kV)};
         products(inputs, 3, [&](int which, int64_t row, int64_t first, int64_t n, const float* y) {
             const W* bias = inputs[which].bias;
-            rounded_of(y, bias ? bias + first : nullptr, n, parts[which] + row * inputs[which].outs + first);
+            rounded(y, bias ? bias + first : nullptr, n, parts[which] + row * inputs[which].outs + first);
         });
         norm_heads(q_.data(), vector(kQNorm), rows_ * step_.heads), norm_heads(k_.data(), vector(kKNorm), rows_ * step_.groups);
         step_.window = window;
@@ -107,13 +110,13 @@ public:
 
 private:
     void normalise(const W* x, const W* weight, int64_t n) {
-        for (int64_t row = 0; row < rows_; row++) norm_of(x + row * n, weight, eps_, n, normal_.data() + row * n);
+        for (int64_t row = 0; row < rows_; row++) normalised(x + row * n, weight, eps_, n, normal_.data() + row * n);
         few_rows::pack(normal_.data(), rows_, n, packed_.data());
     }
 
     void norm_heads(W* x, const W* weight, int64_t count) {
         if (!weight) return;
-        for (int64_t head = 0; head < count; head++) norm_of(x + head * step_.width, weight, eps_, step_.width, x + head * step_.width);
+        for (int64_t head = 0; head < count; head++) normalised(x + head * step_.width, weight, eps_, step_.width, x + head * step_.width);
     }
 
     // Products of the packed rows with matrices of one width; `done` gets each finished run of outputs of a row.
@@ -134,7 +137,7 @@ private:
     // x += mixed_ m'.
     void residual(const Matrix<W>& m, W* x) {
         few_rows::pack(mixed_.data(), rows_, m.ins, packed_.data());
-        products(&m, 1, [&](int, int64_t row, int64_t first, int64_t n, const float* y) { add_of(y, m.bias ? m.bias + first : nullptr, n, x + row * m.outs + first); });
+        products(&m, 1, [&](int, int64_t row, int64_t first, int64_t n, const float* y) { add(y, m.bias ? m.bias + first : nullptr, n, x + row * m.outs + first); });
     }
 
     // Gate and values of the same outputs in one task, and their product into mixed_.
@@ -146,11 +149,13 @@ private:
                 float* y = sums_.data() + (m == &up ? rows_ * inner : 0);
                 W* out = m == &up ? up_.data() : gate_.data();
                 few_rows::outputs(packed_.data(), rows_, m->ins, m->weight, first, end, y, inner);
-                for (int64_t row = 0; row < rows_; row++) rounded_of(y + row * inner + first, m->bias ? m->bias + first : nullptr, n, out + row * inner + first);
+                for (int64_t row = 0; row < rows_; row++) rounded(y + row * inner + first, m->bias ? m->bias + first : nullptr, n, out + row * inner + first);
             }
             for (int64_t row = 0; row < rows_; row++) {
                 int64_t at = row * inner + first;
-                swiglu_of(gate_.data() + at, up_.data() + at, n, mixed_.data() + at);
+                const W *pg = gate_.data() + at, *pu = up_.data() + at;
+                W* to = mixed_.data() + at;
+                with_instructions([=](auto set) PA_INLINED { swiglu::forward<typename decltype(set)::V>(pg, pu, n, to); });
             }
         });
     }

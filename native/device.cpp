@@ -6,14 +6,12 @@
 #include <ATen/core/Generator.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
-#include <torch/csrc/api/include/torch/version.h>
 
 #include <mutex>
 
 #include "errors.h"
+#include "instructions.h"
 #include "tensor.h"
-
-#define PA_TORCH_AT_LEAST(major, minor) (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
 
 #if PA_TORCH_AT_LEAST(2, 9)
 #include <c10/core/CachingDeviceAllocator.h>
@@ -34,9 +32,15 @@ at::Generator default_generator(int32_t device_type, int32_t device_index) {
 
 int cuda_count() { return at::hasCUDA() ? at::detail::getCUDAHooks().getNumGPUs() : 0; }
 
-void require_cuda(int32_t index) {
-    if (index >= 0 && index < cuda_count()) return;
-    throw ArgumentError("CUDA device " + std::to_string(index) + " is not there; this libtorch sees " + std::to_string(cuda_count()));
+// libtorch makes its state of CUDA (the allocator's lists of devices) when it first needs it, and its statistics do not ask for it.
+template <typename Context>
+auto initialise_cuda(Context& context, int) -> decltype(context.lazyInitDevice(c10::DeviceType::CUDA)) {
+    context.lazyInitDevice(c10::DeviceType::CUDA);
+}
+
+template <typename Context>
+void initialise_cuda(Context& context, long) {
+    context.lazyInitCUDA();
 }
 
 // libtorch's current stream as the runtime's own handle, where the device guard can tell it (2.13's can); the default stream is 0.
@@ -57,6 +61,13 @@ void copy_text(const std::string& from, char* text, int32_t capacity) {
 }
 
 }  // namespace
+
+c10::Device cuda_device(int32_t index) {
+    if (index < 0 || index >= cuda_count()) throw ArgumentError("CUDA device " + std::to_string(index) + " is not there; this libtorch sees " + std::to_string(cuda_count()));
+    initialise_cuda(at::globalContext(), 0);
+    return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
+}
+
 }  // namespace pa
 
 using namespace pa;
@@ -136,31 +147,28 @@ int pa_cuda_count(int32_t* count) {
 
 int pa_cuda_synchronize(int32_t device_index) {
     return guarded([&] {
-        require_cuda(device_index);
-        const auto* guard = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA);
+        c10::Device device = cuda_device(device_index);
 #if PA_TORCH_AT_LEAST(2, 9)
-        guard->synchronizeDevice(static_cast<c10::DeviceIndex>(device_index));
+        c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA)->synchronizeDevice(device.index());
 #else
-        (void)guard;
-        at::detail::getCUDAHooks().deviceSynchronize(device_index);
+        at::detail::getCUDAHooks().deviceSynchronize(device.index());
 #endif
     });
 }
 
 int pa_cuda_stream(int32_t device_index, void** stream) {
     return guarded([&] {
-        require_cuda(device_index);
+        c10::Device device = cuda_device(device_index);
         const auto* guard = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA);
-        c10::Device device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device_index));
         *stream = native_stream(*guard, guard->getStream(device), 0);
     });
 }
 
 int pa_cuda_memory(int32_t device_index, int64_t* allocated, int64_t* peak, int64_t* reserved) {
     return guarded([&] {
-        require_cuda(device_index);
+        [[maybe_unused]] c10::Device device = cuda_device(device_index);
 #if PA_TORCH_AT_LEAST(2, 9)
-        auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(static_cast<c10::DeviceIndex>(device_index));
+        auto stats = c10::getDeviceAllocator(c10::DeviceType::CUDA)->getDeviceStats(device.index());
         *allocated = stats.allocated_bytes[0].current;
         *peak = stats.allocated_bytes[0].peak;
         *reserved = stats.reserved_bytes[0].current;
@@ -173,10 +181,10 @@ int pa_cuda_memory(int32_t device_index, int64_t* allocated, int64_t* peak, int6
 
 int pa_cuda_memory_reset(int32_t device_index, int32_t peak, int32_t empty_cache) {
     return guarded([&] {
-        require_cuda(device_index);
+        [[maybe_unused]] c10::Device device = cuda_device(device_index);
 #if PA_TORCH_AT_LEAST(2, 9)
         auto* allocator = c10::getDeviceAllocator(c10::DeviceType::CUDA);
-        if (peak != 0) allocator->resetPeakStats(static_cast<c10::DeviceIndex>(device_index));
+        if (peak != 0) allocator->resetPeakStats(device.index());
         if (empty_cache != 0) allocator->emptyCache();
 #else
         (void)peak, (void)empty_cache;
@@ -193,6 +201,10 @@ int pa_threads_set(int32_t threads) {
         at::set_num_threads(threads);
         if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads);
     });
+}
+
+int pa_instructions(int32_t most, int32_t* set) {
+    return guarded([&] { *set = most < 0 ? pa::instructions() : pa::limit_instructions(static_cast<pa::Instructions>(most)); });
 }
 
 int pa_blas(char* text, int32_t capacity) {

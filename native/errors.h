@@ -35,9 +35,12 @@ inline int fail(int status, std::string text) {
     return status;
 }
 
-// Allocation failures on the processor are plain c10::Errors whose text names the allocator.
+// Allocation failures on the processor are plain c10::Errors whose text names the allocator; so are those of CUDA's runtime (pinned
+// memory, a context) and libraries (their workspaces), which do not come from libtorch's allocator.
 inline bool says_out_of_memory(const std::string& text) {
-    return text.find("can't allocate memory") != std::string::npos || text.find("not enough memory") != std::string::npos;
+    for (const char* said : {"can't allocate memory", "not enough memory", "CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED", "CUSOLVER_STATUS_ALLOC_FAILED"})
+        if (text.find(said) != std::string::npos) return true;
+    return false;
 }
 
 template <typename F>

@@ -9,6 +9,7 @@
 
 #include <vector>
 
+#include "instructions.h"
 #include "pool.h"
 
 namespace pa {
@@ -37,66 +38,105 @@ void pack_rows(const W* x, int64_t count, int64_t k, float* out) {
     }
 }
 
-// Adds the inputs from `begin` to `end` of R weight rows times M rows to `sums`, and asks for F rows of what is `ahead`.
-template <int R, int M, int F, typename W>
-PA_INLINE void part(const float* x, const W* w, int64_t k, int64_t begin, int64_t end, const W* ahead, lanes::V* sums) {
-    lanes::V own[R][M];
-    for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) own[r][m] = begin == 0 ? lanes::V{} : sums[m * R + r];
-    for (int64_t i = begin; i < end; i += lanes::N) {
-        lanes::V wide[R];
-        for (int r = 0; r < R; r++) lanes::load(wide[r], w + r * k + i);
-        for (int f = 0; f < F; f++) __builtin_prefetch(ahead + f * k + i, 0, 2);
-        for (int m = 0; m < M; m++) {
-            lanes::V in;
-            lanes::load(in, x + M * i + m * lanes::N);
-            for (int r = 0; r < R; r++) own[r][m] += wide[r] * in;
-        }
+// What a pass works on: inputs `begin` to `end`, of rows of k of them.
+struct Tile {
+    int64_t k, begin, end;
+};
+
+// Adds the tile of R weight rows times M packed rows of a block of B to sums[m * stride + r], and asks for F rows of what is `ahead`.
+template <class Set, int R, int M, int B, int F, typename W>
+PA_INLINE void part(const float* x, const W* w, const W* ahead, const Tile& tile, typename Set::Lanes* sums, int64_t stride) {
+    typedef typename Set::Lanes L;
+    L own[R][M], wide[R], in;
+    int64_t k = tile.k, end = tile.end;
+    asm("" : "+r"(ahead));  // or the rows of the weight are found from it, by a subtraction each
+    lanes::repeat<R * M>([&](auto n) PA_INLINED {
+        if (tile.begin == 0) own[n / M][n % M] = L{};
+        else own[n / M][n % M] = sums[n % M * stride + n / M];
+    });
+    for (int64_t i = tile.begin; i < end; i += lanes::N) {
+        lanes::repeat<R>([&](auto r) PA_INLINED { lanes::load(wide[r], w + r * k + i); });
+        lanes::repeat<F>([&](auto f) PA_INLINED { __builtin_prefetch(ahead + f * k + i, 0, 2); });
+        lanes::repeat<M>([&](auto m) PA_INLINED {
+            lanes::load(in, x + B * i + m * lanes::N);
+            lanes::repeat<R>([&](auto r) PA_INLINED { lanes::each([](auto& sum, const auto& a, const auto& b) PA_INLINED { sum += a * b; }, own[r][m], wide[r], in); });
+        });
     }
-    for (int r = 0; r < R; r++)
-        for (int m = 0; m < M; m++) sums[m * R + r] = own[r][m];
+    lanes::repeat<R * M>([&](auto n) PA_INLINED { sums[n % M * stride + n / M] = own[n / M][n % M]; });
 }
 
-template <int R, int F, typename W>
-PA_INLINE void part_of(int64_t block, const float* x, const W* w, int64_t k, int64_t begin, int64_t end, const W* ahead, lanes::V* sums) {
-    if (block == 4) part<R, 4, F>(x, w, k, begin, end, ahead, sums);
-    else if (block == 2) part<R, 2, F>(x, w, k, begin, end, ahead, sums);
-    else part<R, 1, F>(x, w, k, begin, end, ahead, sums);
+// Of R weight rows and a block of rows of x those whose sums fit into registers, in a square where there are many: rows of x, and of the
+// weight beside M of them.
+template <class Set>
+constexpr int side() { return Set::sums >= 16 ? 4 : Set::sums >= 4 ? 2 : 1; }
+
+template <class Set, int R, int M>
+constexpr int weights() { return R * M <= Set::sums ? R : Set::sums / M; }
+
+// How the R weight rows behind those in use are shared out among the passes over a tile, some to each.
+struct Share {
+    int64_t left, passes;
+    int64_t next() {
+        int64_t own = (left + passes - 1) / passes;
+        left -= own, passes--;
+        return own;
+    }
+};
+
+// The passes of R weight rows over M rows of a block of B.
+template <class Set, int R, int M, int B, typename W>
+PA_INLINE void passes(const float* x, const W* w, const Tile& tile, typename Set::Lanes* sums, Share& share) {
+    constexpr int P = weights<Set, R, M>();
+    lanes::repeat<R / P>([&](auto n) PA_INLINED {
+        constexpr int r = n * P;
+        const W* ahead = w + (2 * R - share.left) * tile.k;
+        int64_t ask = share.next();
+        if (ask >= 3) part<Set, P, M, B, 4>(x, w + r * tile.k, ahead, tile, sums + r, R);
+        else if (ask == 2) part<Set, P, M, B, 2>(x, w + r * tile.k, ahead, tile, sums + r, R);
+        else if (ask == 1) part<Set, P, M, B, 1>(x, w + r * tile.k, ahead, tile, sums + r, R);
+        else part<Set, P, M, B, 0>(x, w + r * tile.k, ahead, tile, sums + r, R);
+    });
 }
 
-// Up to kTogether rows. The weight rows ahead are shared out among the passes over blocks of rows, some to each.
-template <int R, typename W>
-PA_INLINE void accumulate(const float* x, int64_t count, int64_t k, const W* w, lanes::V* sums) {
-    int64_t whole = k / lanes::N * lanes::N, tile = count <= 4 ? whole : kTile;
-    int64_t passes = (count >> 2) + ((count >> 1) & 1) + (count & 1);
-    for (int64_t begin = 0; begin < whole; begin += tile) {
-        int64_t end = std::min(whole, begin + tile), asked = 0;
-        for (int64_t m = 0, pass = 0; m < count; pass++) {
-            int64_t block = block_rows(count - m), share = R == 1 ? 0 : (R - asked + passes - pass - 1) / (passes - pass);
-            const W* ahead = w + (R + asked) * k;
-            lanes::V* own = sums + m * R;
-            if (share >= 3) part_of<R, 4>(block, x + m * k, w, k, begin, end, ahead, own);
-            else if (share == 2) part_of<R, 2>(block, x + m * k, w, k, begin, end, ahead, own);
-            else if (share == 1) part_of<R, 1>(block, x + m * k, w, k, begin, end, ahead, own);
-            else part_of<R, 0>(block, x + m * k, w, k, begin, end, ahead, own);
-            asked += share, m += block;
+// How many there are over a block of B rows.
+template <class Set, int R, int B>
+constexpr int64_t passes_over() {
+    constexpr int M = std::min(B, side<Set>());
+    return B / M * (R / weights<Set, R, M>());
+}
+
+// Up to kTogether rows.
+template <class Set, int R, typename W>
+PA_INLINE void accumulate(const float* x, int64_t count, int64_t k, const W* w, typename Set::Lanes* sums) {
+    int64_t whole = k / lanes::N * lanes::N, each = count <= side<Set>() ? whole : kTile;
+    int64_t all = (count >> 2) * passes_over<Set, R, 4>() + ((count >> 1) & 1) * passes_over<Set, R, 2>() + (count & 1) * passes_over<Set, R, 1>();
+    for (int64_t begin = 0; begin < whole; begin += each) {
+        Tile tile{k, begin, std::min(whole, begin + each)};
+        Share share{R == 1 ? 0 : R, all};
+        for (int64_t m = 0, block; m < count; m += block) {
+            block = block_rows(count - m);
+            for (int64_t q = 0; q < block; q += side<Set>()) {
+                const float* in = x + m * k + q * lanes::N;
+                typename Set::Lanes* own = sums + (m + q) * R;
+                if (block == 4) passes<Set, R, side<Set>(), 4>(in, w, tile, own, share);
+                else if (block == 2) passes<Set, R, std::min(2, side<Set>()), 2>(in, w, tile, own, share);
+                else passes<Set, R, 1, 1>(in, w, tile, own, share);
+            }
         }
     }
 }
 
 // What fills no vector, and the sums over vectors.
-template <int R, typename W>
-PA_INLINE void finish(const float* x, int64_t count, int64_t k, const W* w, const lanes::V* sums, float* y, int64_t y_row) {
+template <class Set, int R, typename W>
+PA_INLINE void finish(const float* x, int64_t count, int64_t k, const W* w, const typename Set::Lanes* sums, float* y, int64_t y_row) {
     int64_t whole = k / lanes::N * lanes::N, tail = k - whole;
     for (int64_t m = 0; m < count;) {
         int64_t block = block_rows(count - m);
         for (int64_t q = 0; q < block; q++, m++) {
             float total[R];
-            const lanes::V* own = sums + m * R;
+            const typename Set::Lanes* own = sums + m * R;
             if constexpr (R == 4) {
-                lanes::V4 all;
-                lanes::sum4(own[0], own[1], own[2], own[3], all);
-                std::memcpy(total, &all, sizeof all);
+                lanes::sum4(own[0], own[1], own[2], own[3], total);
             } else {
                 for (int r = 0; r < R; r++) total[r] = lanes::sum(own[r]);
             }
@@ -109,22 +149,25 @@ PA_INLINE void finish(const float* x, int64_t count, int64_t k, const W* w, cons
     }
 }
 
-template <int R, typename W>
+template <class Set, int R, typename W>
 PA_INLINE void rows(const float* x, int64_t count, int64_t k, const W* w, float* y, int64_t y_row) {
-    lanes::V sums[R * kTogether];
+    typename Set::Lanes sums[R * kTogether];
     if (k < lanes::N)
-        for (int64_t j = 0; j < R * count; j++) sums[j] = lanes::V{};
-    accumulate<R>(x, count, k, w, sums);
-    finish<R>(x, count, k, w, sums, y, y_row);
+        for (int64_t j = 0; j < R * count; j++) sums[j] = typename Set::Lanes{};
+    accumulate<Set, R>(x, count, k, w, sums);
+    finish<Set, R>(x, count, k, w, sums, y, y_row);
 }
 
 template <typename W>
-PA_INLINE void outputs_in(const float* x, int64_t count, int64_t k, const W* w, int64_t first, int64_t end, float* y, int64_t y_row) {
-    for (int64_t m = 0; m < count; m += kTogether) {
-        int64_t some = std::min(kTogether, count - m), o = first;
-        for (; o + kOuts <= end; o += kOuts) rows<kOuts>(x + m * k, some, k, w + o * k, y + m * y_row + o, y_row);
-        for (; o < end; o++) rows<1>(x + m * k, some, k, w + o * k, y + m * y_row + o, y_row);
-    }
+void outputs_of(const float* x, int64_t count, int64_t k, const W* w, int64_t first, int64_t end, float* y, int64_t y_row) {
+    with_instructions([=](auto set) PA_INLINED {
+        using Set = decltype(set);
+        for (int64_t m = 0; m < count; m += kTogether) {
+            int64_t some = std::min(kTogether, count - m), o = first;
+            for (; o + kOuts <= end; o += kOuts) rows<Set, kOuts>(x + m * k, some, k, w + o * k, y + m * y_row + o, y_row);
+            for (; o < end; o++) rows<Set, 1>(x + m * k, some, k, w + o * k, y + m * y_row + o, y_row);
+        }
+    });
 }
 
 }  // namespace
@@ -132,12 +175,12 @@ PA_INLINE void outputs_in(const float* x, int64_t count, int64_t k, const W* w, 
 void pack(const float* x, int64_t count, int64_t k, float* out) { pack_rows(x, count, k, out); }
 void pack(const c10::BFloat16* x, int64_t count, int64_t k, float* out) { pack_rows(x, count, k, out); }
 
-PA_CLONES void outputs(const float* packed, int64_t count, int64_t k, const float* w, int64_t first, int64_t end, float* y, int64_t y_row) {
-    outputs_in(packed, count, k, w, first, end, y, y_row);
+void outputs(const float* packed, int64_t count, int64_t k, const float* w, int64_t first, int64_t end, float* y, int64_t y_row) {
+    outputs_of(packed, count, k, w, first, end, y, y_row);
 }
 
-PA_CLONES void outputs(const float* packed, int64_t count, int64_t k, const c10::BFloat16* w, int64_t first, int64_t end, float* y, int64_t y_row) {
-    outputs_in(packed, count, k, w, first, end, y, y_row);
+void outputs(const float* packed, int64_t count, int64_t k, const c10::BFloat16* w, int64_t first, int64_t end, float* y, int64_t y_row) {
+    outputs_of(packed, count, k, w, first, end, y, y_row);
 }
 
 }  // namespace few_rows

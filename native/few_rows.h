@@ -1,10 +1,10 @@
 // Products of a few rows with weights that are read once, as kernels of decoding share them. Reading the weight is the work:
 // the next weight rows are asked for ahead, spread evenly over the passes that use the present ones.
 #pragma once
+#include <c10/util/BFloat16.h>
+
 #include <algorithm>
 #include <cstdint>
-
-#include "lanes.h"
 
 namespace pa {
 namespace few_rows {

@@ -24,7 +24,7 @@ using tiles::kTogether;
 constexpr int64_t kMostSlices = 8;
 constexpr int64_t kSlice = 1024;    // entries of the vocabulary that are worth a slice
 constexpr int64_t kMostRows = 504;  // worked on at once: their logits of a block fit the second cache
-constexpr int64_t kStep = 16;       // floats that are added up together, with every instruction set
+constexpr int64_t kStep = lanes::N;  // floats that are added up together, with every instruction set
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 // What is known of a row after some blocks of a slice.
@@ -63,76 +63,58 @@ struct Part {
     int64_t row, rows, slice;
 };
 
-// kStep floats: one vector, or two.
-template <int Lanes>
-struct Step {
-    typename tiles::Vectors<Lanes>::V v[kStep / Lanes];
-};
-#define PA_EACH(j) for (int j = 0; j < kStep / Lanes; j++)
-
-template <int Lanes>
-PA_INLINE void load(Step<Lanes>& s, const float* p) {
-    PA_EACH(j) lanes::load(s.v[j], p + j * Lanes);
-}
-
-template <int Lanes>
-PA_INLINE float sum(const Step<Lanes>& s) {
-    if constexpr (Lanes == kStep) {
-        return lanes::sum(s.v[0]);
-    } else {
-        auto half = s.v[0] + s.v[1];
-        return lanes::sum(half);
-    }
-}
-
 // The largest of a row's logits, and their sum.
-template <int Lanes>
+template <typename L>
 PA_INLINE float largest_of(const float* row, int64_t count, double& total) {
-    Step<Lanes> best, sums = {}, x;
-    PA_EACH(j) best.v[j] = sums.v[j] + kNone;
+    L best = {}, sums = {}, x;
+    lanes::each([](auto& v) PA_INLINED { v += kNone; }, best);
     float top = kNone, rest = 0;
     int64_t n = 0;
     for (; n + kStep <= count; n += kStep) {
-        load<Lanes>(x, row + n);
-        PA_EACH(j) best.v[j] = x.v[j] > best.v[j] ? x.v[j] : best.v[j], sums.v[j] += x.v[j];
+        lanes::load(x, row + n);
+        lanes::each([](auto& most, auto& sum, const auto& v) PA_INLINED { most = v > most ? v : most, sum += v; }, best, sums, x);
     }
     for (; n < count; n++) top = row[n] > top ? row[n] : top, rest += row[n];
-    PA_EACH(j) for (int k = 0; k < Lanes; k++) top = best.v[j][k] > top ? best.v[j][k] : top;
-    total += static_cast<double>(sum<Lanes>(sums)) + rest;
+    float tops[kStep];
+    lanes::store(best, tops);
+    for (float one : tops) top = one > top ? one : top;
+    total += static_cast<double>(lanes::sum(sums)) + rest;
     return top;
 }
 
 // A row's logits become e^(logit - largest). What lies behind its end, up to a whole step, is overwritten.
-template <int Lanes>
+template <typename L>
 PA_INLINE void exponentials(float* row, int64_t count, float largest, RowSums& sums) {
-    Step<Lanes> total = {}, crossed = {}, squares = {}, x;
+    L total = {}, crossed = {}, squares = {}, x;
     for (int64_t n = count; n % kStep != 0; n++) row[n] = -std::numeric_limits<float>::max() / 2;
     for (int64_t n = 0; n < count; n += kStep) {
-        load<Lanes>(x, row + n);
-        PA_EACH(j) {
-            auto d = x.v[j] - largest;
-            x.v[j] = d;
-            lanes::exponential(x.v[j]);
-            total.v[j] += x.v[j], crossed.v[j] += x.v[j] * d, squares.v[j] += x.v[j] * x.v[j];
-            lanes::store(x.v[j], row + n + j * Lanes);
-        }
+        lanes::load(x, row + n);
+        lanes::each(
+            [largest](auto& e, auto& one, auto& by, auto& square) PA_INLINED {
+                auto d = e - largest;
+                e = d;
+                lanes::exponential(e);
+                one += e, by += e * d, square += e * e;
+            },
+            x, total, crossed, squares);
+        lanes::store(x, row + n);
     }
-    sums.exponentials += sum<Lanes>(total), sums.crossed += sum<Lanes>(crossed), sums.squares += sum<Lanes>(squares);
+    sums.exponentials += lanes::sum(total), sums.crossed += lanes::sum(crossed), sums.squares += lanes::sum(squares);
 }
 
 // Takes a block's logits of one row into its state, and leaves e^(logit - largest) in their place. `behind` is the row's sum of the
 // head's rows so far, or null.
-template <int Lanes>
+template <typename L>
 PA_INLINE void take(float* row, int64_t first, int64_t count, int64_t target, State& state, float* behind, int64_t width) {
     if (target >= first && target < first + count) state.own = row[target - first];
-    float top = largest_of<Lanes>(row, count, state.sums.logits);
+    float top = largest_of<L>(row, count, state.sums.logits);
     if (top > state.largest) {
         float factor = static_cast<float>(state.raise_to(top));
         state.first = first + (std::find(row, row + count, top) - row);
         if (behind)
             for (int64_t k = 0; k < width; k++) behind[k] *= factor;
     }
-    exponentials<Lanes>(row, count, state.largest, state.sums);
+    exponentials<L>(row, count, state.largest, state.sums);
 }
 
 // This thread's room for a block's logits.
@@ -141,7 +123,7 @@ float* own_logits() {
     return logits[0].values;
 }
 
-template <int Lanes>
+template <class Set>
 PA_INLINE void part_in(const Head& h, const Part& part) {
     int64_t blocks = (h.entries + kTogether - 1) / kTogether, end = (part.slice + 1) * blocks / h.slices, block = part.slice * blocks / h.slices;
     float *logits = own_logits(), *expected = h.expected ? h.expected + (part.slice * h.rows + part.row) * h.width : nullptr;
@@ -150,17 +132,14 @@ PA_INLINE void part_in(const Head& h, const Part& part) {
         int64_t first = block * kTogether, count = std::min(kTogether, h.entries - first);
         tiles::Matrix own{h.turned.at(0, first), h.turned.row, h.turned.column};
         tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, 1}, own, h.width, 1}}, nullptr, nullptr, 0, logits, part.rows, count, kTogether};
-        tiles::block_in<Lanes>(of, {0, part.rows, 0, count});
+        tiles::block_in<Set>(of, {0, part.rows, 0, count});
         for (int64_t m = 0; m < part.rows; m++)
-            take<Lanes>(logits + m * kTogether, first, count, h.targets[part.row + m], states[m], again && expected ? expected + m * h.width : nullptr, h.width);
+            take<typename Set::Lanes>(logits + m * kTogether, first, count, h.targets[part.row + m], states[m], again && expected ? expected + m * h.width : nullptr, h.width);
         if (!expected) continue;
         tiles::Sum back{{{{logits, kTogether, 1}, {own.p, own.column, own.row}, count, 1}}, again ? expected : nullptr, nullptr, h.width, expected, part.rows, h.width, h.width};
-        for (int64_t column = 0; column < h.width; column += kTogether) tiles::block_in<Lanes>(back, {0, part.rows, column, std::min(kTogether, h.width - column)});
+        for (int64_t column = 0; column < h.width; column += kTogether) tiles::block_in<Set>(back, {0, part.rows, column, std::min(kTogether, h.width - column)});
     }
 }
-
-__attribute__((target("avx512f,avx512vl,avx2,fma"))) void part_512(const Head& h, const Part& part) { part_in<16>(h, part); }
-__attribute__((target("avx2,fma"))) void part_256(const Head& h, const Part& part) { part_in<8>(h, part); }
 
 // Row m of all slices, joined: its figures, and its expected row of the head.
 void join(const Head& h, int64_t m, float* figures, int64_t stride, float* expected) {
@@ -186,7 +165,7 @@ int64_t rows_at_once(int64_t rows, int64_t slices) {
 
 void check(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
     auto ours = [](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 2 && t.stride(1) == 1; };
-    TORCH_CHECK(product_lanes() && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0,
+    TORCH_CHECK(set_of_products() && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0,
                 "head_figures: (N, d) and (V, d) float32 with whole rows on a processor with products of our own, not ", hidden.sizes(), " ", hidden.scalar_type(), " and ", head.sizes(), " ", head.scalar_type());
     TORCH_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong && targets.is_contiguous(), "head_figures: targets are (N) int64, not ", targets.sizes());
     for (int64_t row = 0; row < targets.size(0); row++) {
@@ -200,6 +179,7 @@ std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head
     int64_t rows = hidden.size(0), width = head.size(1), entries = head.size(0), slices = std::max<int64_t>(1, std::min(kMostSlices, entries / kSlice));
     Tensor figures = at::empty({kFigures, rows}, hidden.options()), expected = at::empty({expect ? rows : 0, width}, hidden.options()), sums;
     std::vector<State> states;
+    Instructions set = set_of_products();
     int64_t each = rows_at_once(rows, slices), together = std::max(each, kMostRows / std::max<int64_t>(each, 1) * each);
     for (int64_t first = 0; first < rows; first += together) {
         int64_t now = std::min(together, rows - first), parts = (now + each - 1) / each;
@@ -210,8 +190,7 @@ std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head
         parallel(slices * parts, [&](int64_t task) {
             Part part{task % parts * each, 0, task / parts};
             part.rows = std::min(each, now - part.row);
-            if (product_lanes() == 16) part_512(h, part);
-            else part_256(h, part);
+            with_products_of(set, [&h, part](auto own) PA_INLINED { part_in<decltype(own)>(h, part); });
         });
         parallel_runs(now, 16, [&](int64_t begin, int64_t end) {
             for (int64_t m = begin; m < end; m++)

@@ -4,21 +4,16 @@
 namespace pa {
 namespace merge {
 
-PA_CLONES void widen_bf16(const uint16_t* x, float* out, int64_t n) {
-    for (int64_t k = 0; k < n; k++) {
-        uint32_t bits = static_cast<uint32_t>(x[k]) << 16;
-        std::memcpy(out + k, &bits, 4);
-    }
+void widen(const c10::BFloat16* x, float* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) out[k] = lanes::one(x + k);
+    });
 }
 
-// To the nearest, ties to even; a NaN stays one.
-PA_CLONES void narrow_bf16(const float* x, uint16_t* out, int64_t n) {
-    for (int64_t k = 0; k < n; k++) {
-        uint32_t bits;
-        std::memcpy(&bits, x + k, 4);
-        uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
-        out[k] = static_cast<uint16_t>((bits & 0x7FFFFFFFu) > 0x7F800000u ? 0x7FC0u : rounded);
-    }
+void narrow(const float* x, c10::BFloat16* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) lanes::round(x[k], out + k);
+    });
 }
 
 std::vector<Tensor> checked(at::TensorList inputs, const char* what) {

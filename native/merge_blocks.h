@@ -1,5 +1,5 @@
 // What the merge kernels share: blocks of a tensor as float, masks of one bit per entry, and Philox4x32-10 (Salmon et al. 2011)
-// as src/Torch/Extras/Philox.cs has it. Plain loops, which g++ vectorises for each clone; the clone is chosen at start.
+// as src/Torch/Extras/Philox.cs has it. Plain loops, of which g++ makes vectors for each instruction set.
 #pragma once
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -11,7 +11,7 @@
 #include <thread>
 #include <vector>
 
-#define PA_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
+#include "instructions.h"
 
 namespace pa {
 namespace merge {
@@ -45,8 +45,8 @@ void for_tasks(int64_t n, F&& body) {
     for_workers(n, [&](int64_t, int64_t task, int64_t begin, int64_t end) { body(task, begin, end); });
 }
 
-void widen_bf16(const uint16_t* x, float* out, int64_t n);
-void narrow_bf16(const float* x, uint16_t* out, int64_t n);
+void widen(const c10::BFloat16* x, float* out, int64_t n);
+void narrow(const float* x, c10::BFloat16* out, int64_t n);
 
 // A contiguous tensor on the processor that is read as float, block by block.
 class Source {
@@ -57,7 +57,7 @@ public:
     const float* read(int64_t at, int64_t n, float* scratch) const {
         switch (type_) {
             case at::kFloat: return reinterpret_cast<const float*>(data_) + at;
-            case at::kBFloat16: widen_bf16(reinterpret_cast<const uint16_t*>(data_) + at, scratch, n); return scratch;
+            case at::kBFloat16: widen(reinterpret_cast<const c10::BFloat16*>(data_) + at, scratch, n); return scratch;
             case at::kHalf: return convert(reinterpret_cast<const c10::Half*>(data_) + at, n, scratch);
             default: return convert(reinterpret_cast<const double*>(data_) + at, n, scratch);
         }
@@ -77,7 +77,7 @@ private:
 inline void store(const Tensor& out, int64_t at, const float* values, int64_t n) {
     switch (out.scalar_type()) {
         case at::kFloat: std::memcpy(out.data_ptr<float>() + at, values, n * sizeof(float)); break;
-        case at::kBFloat16: narrow_bf16(values, reinterpret_cast<uint16_t*>(out.data_ptr()) + at, n); break;
+        case at::kBFloat16: narrow(values, out.data_ptr<c10::BFloat16>() + at, n); break;
         case at::kHalf: for (int64_t k = 0; k < n; k++) out.data_ptr<c10::Half>()[at + k] = static_cast<c10::Half>(values[k]); break;
         default: for (int64_t k = 0; k < n; k++) out.data_ptr<double>()[at + k] = values[k];
     }

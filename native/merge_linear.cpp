@@ -8,28 +8,36 @@ namespace pa {
 namespace merge {
 namespace {
 
-PA_CLONES void subtract(const float* x, const float* base, float* out, int64_t n) {
-    for (int64_t k = 0; k < n; k++) out[k] = x[k] - base[k];
+void subtract(const float* x, const float* base, float* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) out[k] = x[k] - base[k];
+    });
 }
 
 // Sums run in 16 lanes, added in a fixed order.
-PA_CLONES double dot(const float* a, const float* b, int64_t n) {
-    float lanes[16] = {};
-    int64_t k = 0;
-    for (; k + 16 <= n; k += 16)
-        for (int64_t j = 0; j < 16; j++) lanes[j] += a[k + j] * b[k + j];
-    double sum = 0;
-    for (float lane : lanes) sum += lane;
-    for (; k < n; k++) sum += static_cast<double>(a[k]) * b[k];
-    return sum;
+double dot(const float* a, const float* b, int64_t n) {
+    return with_instructions([=](auto) PA_INLINED {
+        float lanes[16] = {};
+        int64_t k = 0;
+        for (; k + 16 <= n; k += 16)
+            for (int64_t j = 0; j < 16; j++) lanes[j] += a[k + j] * b[k + j];
+        double sum = 0;
+        for (float lane : lanes) sum += lane;
+        for (; k < n; k++) sum += static_cast<double>(a[k]) * b[k];
+        return sum;
+    });
 }
 
-PA_CLONES void add_scaled(const float* x, float weight, float* out, int64_t n) {
-    for (int64_t k = 0; k < n; k++) out[k] += weight * x[k];
+void add_scaled(const float* x, float weight, float* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) out[k] += weight * x[k];
+    });
 }
 
-PA_CLONES void set_scaled(const float* x, float weight, float* out, int64_t n) {
-    for (int64_t k = 0; k < n; k++) out[k] = weight * x[k];
+void set_scaled(const float* x, float weight, float* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) out[k] = weight * x[k];
+    });
 }
 
 Tensor gram(at::TensorList inputs, at::TensorList base) {

@@ -15,38 +15,45 @@ namespace {
 constexpr int kHighBits = 16, kLowBits = 15;  // of the 31 bits of a magnitude
 constexpr int64_t kHigh = 1 << kHighBits, kLow = 1 << kLowBits;
 
-PA_CLONES void magnitudes(const float* x, const float* base, uint32_t* out, int64_t n) {
-    for (int64_t k = 0; k < n; k++) {
-        float d = x[k] - base[k];
-        uint32_t bits;
-        std::memcpy(&bits, &d, 4);
-        out[k] = bits & 0x7FFFFFFFu;
-    }
+void magnitudes(const float* x, const float* base, uint32_t* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) {
+            float d = x[k] - base[k];
+            uint32_t bits;
+            std::memcpy(&bits, &d, 4);
+            out[k] = bits & 0x7FFFFFFFu;
+        }
+    });
 }
 
 // Adds the sums of all and of the kept magnitudes, in 16 lanes each.
-PA_CLONES void add_sums(const uint32_t* magnitude, const uint8_t* kept, int64_t n, double* sums) {
-    typedef float Floats __attribute__((vector_size(64)));
-    typedef uint32_t Words __attribute__((vector_size(64)));
-    typedef uint8_t Bytes __attribute__((vector_size(16)));
-    Floats all = {}, some = {};
-    int64_t k = 0;
-    for (; k + 16 <= n; k += 16) {
-        Words bits;
-        Bytes flags;
-        std::memcpy(&bits, magnitude + k, 64), std::memcpy(&flags, kept + k, 16);
-        Words chosen = bits & (0u - __builtin_convertvector(flags, Words));
-        Floats a, b;
-        std::memcpy(&a, &bits, 64), std::memcpy(&b, &chosen, 64);
-        all += a, some += b;
-    }
-    for (int j = 0; j < 16; j++) sums[0] += all[j], sums[1] += some[j];
-    for (; k < n; k++) {
-        float value;
-        std::memcpy(&value, magnitude + k, 4);
-        sums[0] += value;
-        if (kept[k]) sums[1] += value;
-    }
+void add_sums(const uint32_t* magnitude, const uint8_t* kept, int64_t n, double* sums) {
+    with_instructions([=](auto set) PA_INLINED {
+        typedef typename decltype(set)::V V;
+        typedef typename lanes::Integers<sizeof(V)>::Wide Words;
+        typedef uint8_t Bytes __attribute__((vector_size(sizeof(V) / sizeof(float))));
+        constexpr int64_t kWidth = lanes::width<V>(), kParts = lanes::N / kWidth;
+        V all[kParts] = {}, some[kParts] = {};
+        int64_t k = 0;
+        for (; k + lanes::N <= n; k += lanes::N)
+#pragma GCC unroll 4
+            for (int64_t p = 0; p < kParts; p++) {
+                Words bits;
+                Bytes flags;
+                std::memcpy(&bits, magnitude + k + p * kWidth, sizeof bits), std::memcpy(&flags, kept + k + p * kWidth, sizeof flags);
+                Words chosen = bits & (0u - __builtin_convertvector(flags, Words));
+                V a, b;
+                std::memcpy(&a, &bits, sizeof a), std::memcpy(&b, &chosen, sizeof b);
+                all[p] += a, some[p] += b;
+            }
+        for (int64_t j = 0; j < lanes::N; j++) sums[0] += all[j / kWidth][j % kWidth], sums[1] += some[j / kWidth][j % kWidth];
+        for (; k < n; k++) {
+            float value;
+            std::memcpy(&value, magnitude + k, 4);
+            sums[0] += value;
+            if (kept[k]) sums[1] += value;
+        }
+    });
 }
 
 // Eight flags at a time: the product moves flag j to bit 56 + j.
@@ -65,39 +72,43 @@ void pack_words(uint8_t* kept, uint64_t* words, int64_t n) {
 
 // Flags of magnitudes whose upper bits lie strictly between two values, and of those that lie at one of them, zeros aside, which are
 // counted. Without branches: some entry of almost every block lies at an end.
-PA_CLONES int64_t between(const uint32_t* magnitude, int32_t low, int32_t high, uint8_t* kept, uint8_t* edge, int64_t n) {
-    uint32_t zeros = 0;
-    for (int64_t k = 0; k < n; k++) {
-        auto upper = static_cast<int32_t>(magnitude[k] >> kLowBits);
-        uint32_t at = (upper == low) | (upper == high), some = magnitude[k] != 0;
-        kept[k] = (upper > low) & (upper < high);
-        edge[k] = at & some;
-        zeros += at & (some ^ 1);
-    }
-    return zeros;
+int64_t between(const uint32_t* magnitude, int32_t low, int32_t high, uint8_t* kept, uint8_t* edge, int64_t n) {
+    return with_instructions([=](auto) PA_INLINED {
+        uint32_t zeros = 0;
+        for (int64_t k = 0; k < n; k++) {
+            auto upper = static_cast<int32_t>(magnitude[k] >> kLowBits);
+            uint32_t at = (upper == low) | (upper == high), some = magnitude[k] != 0;
+            kept[k] = (upper > low) & (upper < high);
+            edge[k] = at & some;
+            zeros += at & (some ^ 1);
+        }
+        return zeros;
+    });
 }
 
 // 64 blocks of four words each; entry k of the stream is word k.
-PA_CLONES void draw(uint64_t key, uint64_t stream, uint64_t block, uint64_t bound, uint8_t* kept) {
-    uint32_t a[64], b[64], c[64], d[64];
-    for (int k = 0; k < 64; k++) {
-        uint64_t counter = block + k;
-        a[k] = static_cast<uint32_t>(counter), b[k] = static_cast<uint32_t>(counter >> 32);
-        c[k] = static_cast<uint32_t>(stream), d[k] = static_cast<uint32_t>(stream >> 32);
-    }
-    uint32_t low = static_cast<uint32_t>(key), high = static_cast<uint32_t>(key >> 32);
-    for (int round = 0; round < 10; round++) {
+void draw(uint64_t key, uint64_t stream, uint64_t block, uint64_t bound, uint8_t* kept) {
+    with_instructions([=](auto) PA_INLINED {
+        uint32_t a[64], b[64], c[64], d[64];
         for (int k = 0; k < 64; k++) {
-            uint64_t first = 0xD2511F53ull * a[k], second = 0xCD9E8D57ull * c[k];
-            uint32_t na = static_cast<uint32_t>(second >> 32) ^ b[k] ^ low, nc = static_cast<uint32_t>(first >> 32) ^ d[k] ^ high;
-            b[k] = static_cast<uint32_t>(second), d[k] = static_cast<uint32_t>(first), a[k] = na, c[k] = nc;
+            uint64_t counter = block + k;
+            a[k] = static_cast<uint32_t>(counter), b[k] = static_cast<uint32_t>(counter >> 32);
+            c[k] = static_cast<uint32_t>(stream), d[k] = static_cast<uint32_t>(stream >> 32);
         }
-        low += 0x9E3779B9u, high += 0xBB67AE85u;
-    }
-    for (int k = 0; k < 64; k++) {
-        kept[4 * k] = a[k] < bound, kept[4 * k + 1] = b[k] < bound;
-        kept[4 * k + 2] = c[k] < bound, kept[4 * k + 3] = d[k] < bound;
-    }
+        uint32_t low = static_cast<uint32_t>(key), high = static_cast<uint32_t>(key >> 32);
+        for (int round = 0; round < 10; round++) {
+            for (int k = 0; k < 64; k++) {
+                uint64_t first = 0xD2511F53ull * a[k], second = 0xCD9E8D57ull * c[k];
+                uint32_t na = static_cast<uint32_t>(second >> 32) ^ b[k] ^ low, nc = static_cast<uint32_t>(first >> 32) ^ d[k] ^ high;
+                b[k] = static_cast<uint32_t>(second), d[k] = static_cast<uint32_t>(first), a[k] = na, c[k] = nc;
+            }
+            low += 0x9E3779B9u, high += 0xBB67AE85u;
+        }
+        for (int k = 0; k < 64; k++) {
+            kept[4 * k] = a[k] < bound, kept[4 * k + 1] = b[k] < bound;
+            kept[4 * k + 2] = c[k] < bound, kept[4 * k + 3] = d[k] < bound;
+        }
+    });
 }
 
 // x - base, or x itself where the base is empty.

@@ -15,44 +15,61 @@ struct Rule {
 };
 
 // out = factor * (x - base) where the bit is set, else 0. `factor` is weight times rescaling.
-PA_CLONES void masked_difference(const float* x, const float* base, const uint64_t* words, float factor, float* out, int64_t n) {
-    if (words == nullptr) {
-        for (int64_t k = 0; k < n; k++) out[k] = factor * (x[k] - base[k]);
-        return;
-    }
-    for (int64_t w = 0; w * 32 < n; w++) {
-        auto word = static_cast<uint32_t>(words[w / 2] >> (w % 2 * 32));
-        int64_t first = w * 32, count = std::min<int64_t>(32, n - first);
-        for (int64_t k = 0; k < count; k++) {
-            float d = factor * (x[first + k] - base[first + k]);
-            uint32_t bits;
-            std::memcpy(&bits, &d, 4);
-            bits &= 0u - (word >> k & 1u);
-            std::memcpy(out + first + k, &bits, 4);
+void masked_difference(const float* x, const float* base, const uint64_t* words, float factor, float* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        if (words == nullptr) {
+            for (int64_t k = 0; k < n; k++) out[k] = factor * (x[k] - base[k]);
+            return;
         }
-    }
+        for (int64_t w = 0; w * 32 < n; w++) {
+            auto word = static_cast<uint32_t>(words[w / 2] >> (w % 2 * 32));
+            int64_t first = w * 32, count = std::min<int64_t>(32, n - first);
+            for (int64_t k = 0; k < count; k++) {
+                float d = factor * (x[first + k] - base[first + k]);
+                uint32_t bits;
+                std::memcpy(&bits, &d, 4);
+                bits &= 0u - (word >> k & 1u);
+                std::memcpy(out + first + k, &bits, 4);
+            }
+        }
+    });
 }
 
-PA_CLONES void add(const float* x, float* out, int64_t n) {
-    for (int64_t k = 0; k < n; k++) out[k] += x[k];
+void add(const float* x, float* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) out[k] += x[k];
+    });
 }
 
 // Keeps the entries whose sign is the elected one (plus where the sum is 0); counts their weights.
-PA_CLONES void elected(const float* x, const float* sum, float weight, float* kept, float* weights, int64_t n) {
-    for (int64_t k = 0; k < n; k++) {
-        float along = sum[k] >= 0 ? x[k] : -x[k];
-        bool other = along <= 0;  // false for NaN, which is carried
-        kept[k] += other ? 0.0f : x[k];
-        weights[k] += other ? 0.0f : weight;
-    }
+void elected(const float* x, const float* sum, float weight, float* kept, float* weights, int64_t n) {
+    with_instructions([=](auto set) PA_INLINED {
+        typename decltype(set)::V own, by, all, total;
+        for (int64_t k = 0; k < n; k += lanes::width<decltype(own)>()) {
+            lanes::load_part(own, x + k, n - k), lanes::load_part(by, sum + k, n - k), lanes::load_part(all, kept + k, n - k), lanes::load_part(total, weights + k, n - k);
+            auto along = by >= 0.0f ? own : -own;
+            all += along <= 0.0f ? decltype(own){} : own;  // false for NaN, which is carried
+            total += along <= 0.0f ? decltype(own){} : decltype(own){} + weight;
+            lanes::store_part(all, kept + k, n - k), lanes::store_part(total, weights + k, n - k);
+        }
+    });
 }
 
-PA_CLONES void divide(float* x, const float* weights, int64_t n) {
-    for (int64_t k = 0; k < n; k++) x[k] /= weights[k] == 0 ? 1.0f : weights[k];
+void divide(float* x, const float* weights, int64_t n) {
+    with_instructions([=](auto set) PA_INLINED {
+        typename decltype(set)::V own, by;
+        for (int64_t k = 0; k < n; k += lanes::width<decltype(own)>()) {
+            lanes::load_part(own, x + k, n - k), lanes::load_part(by, weights + k, n - k);
+            own /= by == 0.0f ? decltype(own){} + 1.0f : by;
+            lanes::store_part(own, x + k, n - k);
+        }
+    });
 }
 
-PA_CLONES void finish(const float* base, const float* mixed, float factor, float* out, int64_t n) {
-    for (int64_t k = 0; k < n; k++) out[k] = base[k] + factor * mixed[k];
+void finish(const float* base, const float* mixed, float factor, float* out, int64_t n) {
+    with_instructions([=](auto) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) out[k] = base[k] + factor * mixed[k];
+    });
 }
 
 void merge_block(const float* base, float* differences, at::ArrayRef<double> weights, const Rule& rule, float* out, int64_t n) {

@@ -51,12 +51,12 @@ inline void begin(const Sum& s, const Block& block) {
     }
 }
 
-template <int Lanes>
+template <class Set>
 PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add) {
-    constexpr int64_t kWide = Vectors<Lanes>::kColumns;
+    constexpr int64_t kWide = kColumns<Set>, kLanes = lanes::width<typename Set::V>();
     float* panels = own_panels();
     for (int64_t n = 0; n < block.columns; n += kWide) {
-        int64_t columns = std::min(kWide, block.columns - n), wide = (columns + Lanes - 1) / Lanes * Lanes;
+        int64_t columns = std::min(kWide, block.columns - n), wide = (columns + kLanes - 1) / kLanes * kLanes;
         pack({pair.b.at(first, block.column + n), pair.b.row, pair.b.column}, columns, depth, wide, panels + n * depth);
     }
     float aside[kRows * kDepth];
@@ -66,19 +66,19 @@ PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t
         for (int64_t n = 0, ahead = m + kRows; n < block.columns; n += kWide, ahead++) {
             work.panel = panels + n * depth, work.to = s.y + m * s.y_row + block.column + n;
             work.ahead = pair.a.column == 1 && ahead < end ? pair.a.at(ahead, first) : work.panel;
-            any_tile<Lanes>(work, std::min(kWide, block.columns - n));
+            any_tile<Set>(work, std::min(kWide, block.columns - n));
         }
     }
 }
 
 // At most kTogether columns.
-template <int Lanes>
+template <class Set>
 PA_INLINE void block_in(const Sum& s, const Block& block) {
     bool add = s.base || s.bias;
     if (add) begin(s, block);
     for (const Pair& pair : s.pairs)
         for (int64_t first = 0, each = chunk_of(pair.depth); first < pair.depth; first += each, add = true)
-            chunk<Lanes>(s, block, pair, first, std::min(each, pair.depth - first), add);
+            chunk<Set>(s, block, pair, first, std::min(each, pair.depth - first), add);
 }
 
 }  // namespace tiles

@@ -1,13 +1,12 @@
-// Tiles of large float32 products, for kernels that are compiled once per instruction set: 6 rows of as many vectors as there are
-// registers for stay in them while one chunk of the depth passes by. The right factor is packed into panels as wide as a tile; the left one is read where it
-// stands. Every element is the sum of its chunks, in order, and a chunk is one chain of fused multiply-adds: a result depends
-// neither on the other rows and columns nor on threads, tiles or the width of the vectors.
+// Tiles of large float32 products: those of register_tile.h over one chunk of the depth. The right factor is packed into panels as wide
+// as a tile; the left one is read where it stands. Every element is the sum of its chunks, in order, and a chunk is one chain of
+// fused multiply-adds: a result depends neither on the other rows and columns nor on threads, tiles or the width of the vectors.
 #pragma once
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
 
-#include "lanes.h"
+#include "register_tile.h"
 
 namespace pa {
 namespace tiles {
@@ -28,19 +27,15 @@ struct Matrix {
     const float* at(int64_t m, int64_t n) const { return p + m * row + n * column; }
 };
 
-template <int Lanes>
-struct Vectors {
-    typedef float V __attribute__((vector_size(Lanes * 4)));
-    typedef float Loose __attribute__((vector_size(Lanes * 4), aligned(4), may_alias));
-    static constexpr int kCount = Lanes == 16 ? 4 : 2;        // of a row of a tile: 24 sums in 32 registers, or 12 in 16
-    static constexpr int64_t kColumns = kCount * Lanes;       // of a tile, and of a panel
-};
+// Of a set with fused multiply-adds: the columns of a tile, and of a panel.
+template <class Set>
+constexpr int64_t kColumns = Set::vectors * lanes::width<typename Set::V>();
 
 // One chunk of one tile.
 struct Work {
     Matrix a;            // its first row and step; a row's steps lie side by side
     int64_t rows;        // at most kRows
-    const float* panel;  // (depth, Count * Lanes)
+    const float* panel;  // (depth, columns of the tile)
     int64_t depth;
     float factor;
     bool add;            // to what is there
@@ -50,27 +45,18 @@ struct Work {
 };
 
 // to = factor * a * panel, or added to it. Rows from `rows` on repeat the last one and go nowhere.
-template <int Lanes, int Count>
+template <typename V, int Count>
 PA_INLINE void tile(const Work& w) {
-    using V = typename Vectors<Lanes>::V;
-    using Loose = typename Vectors<Lanes>::Loose;
+    typedef float Loose __attribute__((vector_size(sizeof(V)), aligned(4), may_alias));
+    constexpr int64_t kLanes = lanes::width<V>();
     const float* row[kRows];
     for (int64_t m = 0; m < kRows; m++) row[m] = w.a.at(std::min(m, w.rows - 1), 0);
     for (int64_t m = 0; m < w.rows; m++)
-        for (int64_t j = 0; j < Count * Lanes; j += 16) __builtin_prefetch(w.to + m * w.to_row + j, 1);
+        for (int64_t j = 0; j < Count * kLanes; j += 16) __builtin_prefetch(w.to + m * w.to_row + j, 1);
     V sums[kRows][Count];
     for (int m = 0; m < kRows; m++)
         for (int j = 0; j < Count; j++) sums[m][j] = V{};
-    auto step = [&](int64_t k) __attribute__((always_inline)) {
-        V v[Count];
-        for (int j = 0; j < Count; j++) v[j] = *reinterpret_cast<const Loose*>(w.panel + (k * Count + j) * Lanes);
-#pragma GCC unroll 6
-        for (int m = 0; m < kRows; m++) {
-            float own = row[m][k];
-#pragma GCC unroll 4
-            for (int j = 0; j < Count; j++) sums[m][j] += v[j] * own;
-        }
-    };
+    auto step = [&](int64_t k) PA_INLINED { add_step(sums, w.panel + k * Count * kLanes, [&](int m) PA_INLINED { return row[m][k]; }); };
     int64_t k = 0;
     for (; k + 4 <= w.depth; k += 4) {
         step(k), step(k + 1), step(k + 2), step(k + 3);
@@ -82,7 +68,7 @@ PA_INLINE void tile(const Work& w) {
         if (m >= w.rows) break;
 #pragma GCC unroll 4
         for (int j = 0; j < Count; j++) {
-            Loose* p = reinterpret_cast<Loose*>(w.to + m * w.to_row + j * Lanes);
+            Loose* p = reinterpret_cast<Loose*>(w.to + m * w.to_row + j * kLanes);
             V own = sums[m][j] * w.factor;
             asm("" : "+v"(own));  // never one operation with the addition: every place of a tile rounds alike
             *p = w.add ? *p + own : own;
@@ -91,48 +77,29 @@ PA_INLINE void tile(const Work& w) {
 }
 
 // The columns that fill no vector: computed aside, then taken over.
-template <int Lanes, int Count>
+template <typename V, int Count>
 PA_INLINE void part_tile(const Work& w, int64_t columns) {
-    float aside[kRows * Count * Lanes];
+    constexpr int64_t kLanes = lanes::width<V>();
+    float aside[kRows * Count * kLanes];
     Work whole = w;
-    whole.to = aside, whole.to_row = Count * Lanes, whole.add = false;
-    tile<Lanes, Count>(whole);
+    whole.to = aside, whole.to_row = Count * kLanes, whole.add = false;
+    tile<V, Count>(whole);
     for (int64_t m = 0; m < w.rows; m++)
         for (int64_t j = 0; j < columns; j++) {
-            float own = aside[m * Count * Lanes + j], *p = w.to + m * w.to_row + j;
+            float own = aside[m * Count * kLanes + j], *p = w.to + m * w.to_row + j;
             *p = w.add ? *p + own : own;
         }
 }
 
 // The first `columns` columns of a tile's place.
-template <int Lanes, int Count = Vectors<Lanes>::kCount>
+template <class Set, int Count = Set::vectors>
 PA_INLINE void any_tile(const Work& w, int64_t columns) {
+    typedef typename Set::V V;
+    constexpr int64_t kLanes = lanes::width<V>();
     if constexpr (Count > 1)
-        if (columns <= (Count - 1) * Lanes) return any_tile<Lanes, Count - 1>(w, columns);
-    if (columns == Count * Lanes) tile<Lanes, Count>(w);
-    else part_tile<Lanes, Count>(w, columns);
-}
-
-typedef float Eight __attribute__((vector_size(32)));
-typedef float LooseEight __attribute__((vector_size(32), aligned(4), may_alias));
-
-// 8 columns of 8 steps each, of which a column's steps lie side by side.
-PA_INLINE void turn(const float* from, int64_t column, float* to, int64_t to_row) {
-    Eight r[8], t[8];
-    for (int n = 0; n < 8; n++) r[n] = *reinterpret_cast<const LooseEight*>(from + n * column);
-    for (int n = 0; n < 8; n += 2) {
-        t[n] = __builtin_shufflevector(r[n], r[n + 1], 0, 8, 2, 10, 4, 12, 6, 14);
-        t[n + 1] = __builtin_shufflevector(r[n], r[n + 1], 1, 9, 3, 11, 5, 13, 7, 15);
-    }
-    for (int n = 0; n < 8; n += 4)
-        for (int k = 0; k < 2; k++) {
-            r[n + k] = __builtin_shufflevector(t[n + k], t[n + k + 2], 0, 1, 8, 9, 4, 5, 12, 13);
-            r[n + k + 2] = __builtin_shufflevector(t[n + k], t[n + k + 2], 2, 3, 10, 11, 6, 7, 14, 15);
-        }
-    for (int k = 0; k < 4; k++) {
-        *reinterpret_cast<LooseEight*>(to + k * to_row) = __builtin_shufflevector(r[k], r[k + 4], 0, 1, 2, 3, 8, 9, 10, 11);
-        *reinterpret_cast<LooseEight*>(to + (k + 4) * to_row) = __builtin_shufflevector(r[k], r[k + 4], 4, 5, 6, 7, 12, 13, 14, 15);
-    }
+        if (columns <= (Count - 1) * kLanes) return any_tile<Set, Count - 1>(w, columns);
+    if (columns == Count * kLanes) tile<V, Count>(w);
+    else part_tile<V, Count>(w, columns);
 }
 
 // Puts rows whose steps lie apart aside, where every tile of these rows finds them side by side.
@@ -147,7 +114,7 @@ PA_INLINE void copy(const Matrix& b, int64_t columns, int64_t depth, int64_t wid
     for (int64_t k = 0; k < depth; k++) {
         const float* from = b.at(k, 0);
         int64_t n = 0;
-        for (; n + 8 <= columns; n += 8) *reinterpret_cast<LooseEight*>(to + k * wide + n) = *reinterpret_cast<const LooseEight*>(from + n);
+        for (lanes::V8 v; n + 8 <= columns; n += 8) lanes::load(v, from + n), lanes::store(v, to + k * wide + n);
         for (; n < wide; n++) to[k * wide + n] = n < columns ? from[n] : 0;
     }
 }
@@ -156,7 +123,7 @@ PA_INLINE void copy(const Matrix& b, int64_t columns, int64_t depth, int64_t wid
 PA_INLINE void turn_all(const Matrix& b, int64_t columns, int64_t depth, int64_t wide, float* to) {
     int64_t whole = columns / 8 * 8, turned = depth / 8 * 8;
     for (int64_t n = 0; n < whole; n += 8)
-        for (int64_t k = 0; k < turned; k += 8) turn(b.at(k, n), b.column, to + k * wide + n, wide);
+        for (int64_t k = 0; k < turned; k += 8) transpose<lanes::V8>(b.at(k, n), b.column, to + k * wide + n, wide);
     for (int64_t n = 0; n < wide; n++)
         for (int64_t k = n < whole ? turned : 0; k < depth; k++) to[k * wide + n] = n < columns ? *b.at(k, n) : 0;
 }

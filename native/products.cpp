@@ -1,8 +1,8 @@
 // peftalign::products(a, b, factors, base, bias) = base + bias + sum of factor_i a_i b_i in one call: each output is written where
 // the sum stands in the cache, and what would be a pass of its own over it (LoRA's thin product, a residual, a bias, the second
 // of two gradients) costs a chunk of the depth. float32 on the processor, with kernels of our own (product_tiles.h) where it has
-// AVX-512, or AVX2 with FMA; elsewhere libtorch's products one after another. PEFTALIGN_PRODUCTS=avx512|avx2|libtorch chooses.
-// No gradients.
+// AVX-512, or AVX2 with FMA; elsewhere libtorch's products one after another. PEFTALIGN_PRODUCTS=avx512|avx2|libtorch chooses for
+// these products alone. No gradients.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
@@ -25,29 +25,26 @@ using tiles::Sum;
 
 constexpr int64_t kFewestRows = 96;  // for which it is worth packing them again
 
-__attribute__((target("avx512f,avx512vl,avx2,fma"))) void block_512(const Sum& s, const Block& block) { tiles::block_in<16>(s, block); }
-__attribute__((target("avx2,fma"))) void block_256(const Sum& s, const Block& block) { tiles::block_in<8>(s, block); }
-
 }  // namespace
 
-int product_lanes() {
-    static const int lanes = [] {
-        const char* set = std::getenv("PEFTALIGN_PRODUCTS");
-        std::string name = set ? set : "";
-        bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"), narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-        TORCH_CHECK(name.empty() || name == "libtorch" || (name == "avx512" && wide) || (name == "avx2" && narrow), "PEFTALIGN_PRODUCTS is '", name,
-                    "'; it may be libtorch", narrow ? ", avx2" : "", wide ? ", avx512" : "", " on this processor, or unset");
-        if (name == "libtorch") return 0;
-        return wide && name != "avx2" ? 16 : narrow ? 8 : 0;
+Instructions set_of_products() {
+    static const int own = [] {
+        const char* wanted = std::getenv("PEFTALIGN_PRODUCTS");
+        std::string name = wanted ? wanted : "";
+        for (Instructions set : {kAvx512, kAvx2})
+            if (name == name_of(set) && has_instructions(set)) return static_cast<int>(set);
+        TORCH_CHECK(name.empty() || name == "libtorch", "PEFTALIGN_PRODUCTS is '", name, "'; it may be libtorch", has_instructions(kAvx2) ? ", avx2" : "", has_instructions(kAvx512) ? ", avx512" : "",
+                    " on this processor, or unset");
+        return name.empty() ? -1 : static_cast<int>(kBaseline);
     }();
-    return lanes;
+    return own < 0 ? instructions() : static_cast<Instructions>(own);
 }
 
 namespace {
 
 // Shared out as blocks: columns that can be packed together, rows so many that packing costs little, and some blocks for each thread.
-void compute(const Sum& s, int lanes) {
-    int64_t wide = lanes == 16 ? tiles::Vectors<16>::kColumns : tiles::Vectors<8>::kColumns, panels = (s.columns + wide - 1) / wide;
+void compute(const Sum& s, Instructions set) {
+    int64_t wide = set == kAvx512 ? tiles::kColumns<Avx512> : tiles::kColumns<Avx2>, panels = (s.columns + wide - 1) / wide;
     int64_t across = (s.columns + tiles::kTogether - 1) / tiles::kTogether, threads = at::get_num_threads();
     int64_t down = threads == 1 ? 1 : std::max<int64_t>(1, std::min((3 * threads + across - 1) / across, s.rows / kFewestRows));
     int64_t rows = ((s.rows + down - 1) / down + tiles::kRows - 1) / tiles::kRows * tiles::kRows;
@@ -56,8 +53,7 @@ void compute(const Sum& s, int lanes) {
         int64_t c = task / down, r = task % down;  // a thread's next block mostly has the same columns
         Block block{r * rows, std::min(rows, s.rows - r * rows), c * panels / across * wide, 0};
         block.columns = std::min(s.columns, (c + 1) * panels / across * wide) - block.column;
-        if (lanes == 16) block_512(s, block);
-        else block_256(s, block);
+        with_products_of(set, [&s, block](auto own) PA_INLINED { tiles::block_in<decltype(own)>(s, block); });
     });
 }
 
@@ -86,7 +82,7 @@ void into(Tensor& y, const Tensor& base, const Tensor& bias, at::TensorList a, a
     }
     bool nothing = !s.base && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const tiles::Pair& p) { return p.depth == 0; });
     if (nothing) y.zero_();
-    else if (y.numel() > 0) compute(s, product_lanes());
+    else if (y.numel() > 0) compute(s, set_of_products());
 }
 
 }  // namespace
@@ -97,7 +93,7 @@ Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors
     check(y, a, b, factors);
     TORCH_CHECK(!base || (base->sizes() == y.sizes() && base->scalar_type() == y.scalar_type()), "products: base is ", y.sizes(), ", not ", base ? base->sizes() : y.sizes());
     TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == y.size(1) && bias->scalar_type() == y.scalar_type()), "products: bias is (", y.size(1), "), not ", bias ? bias->sizes() : y.sizes());
-    if (product_lanes() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
+    if (set_of_products() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
         Tensor from = base ? (base->stride(1) == 1 ? *base : base->contiguous()) : Tensor(), added = bias ? bias->contiguous() : Tensor();
         into(y, from, added, a, b, factors);
         return y;
@@ -113,7 +109,7 @@ namespace {
 
 Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     check(y, a, b, factors);
-    bool fast = product_lanes() && ours(y) && y.stride(1) == 1 && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours);
+    bool fast = set_of_products() && ours(y) && y.stride(1) == 1 && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours);
     if (fast) into(y, y, {}, a, b, factors);
     else composed(y, a, b, factors, true);
     return y;
@@ -124,7 +120,7 @@ Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
     m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? base=None, Tensor? bias=None) -> Tensor");
-    m.def("products_lanes() -> int", [] { return static_cast<int64_t>(pa::product_lanes()); });
+    m.def("products_instructions() -> int", [] { return static_cast<int64_t>(pa::set_of_products()); });
     m.def("add_products_(Tensor(a!) y, Tensor[] a, Tensor[] b, float[] factors) -> Tensor(a!)");
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {

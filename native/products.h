@@ -2,12 +2,25 @@
 #pragma once
 #include <ATen/ATen.h>
 
+#include "instructions.h"
+
 namespace pa {
 
 // base + bias + sum of factor_i a_i b_i. a_i (M, K_i), b_i (K_i, N) with any strides, base (M, N), bias (N); without a graph.
 at::Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<at::Tensor>& base, const c10::optional<at::Tensor>& bias);
 
-// Floats in the vectors that this process multiplies with, 16 or 8; 0 = by libtorch's products.
-int product_lanes();
+// The set that float32 products are computed with; baseline = by libtorch. PEFTALIGN_PRODUCTS goes before what all kernels use.
+Instructions set_of_products();
+
+// body(set) compiled for that one of the sets that have products of our own; as with_instructions.
+template <typename F>
+void with_products_of(Instructions set, F body) {
+#if defined(__x86_64__)
+    if (set == kAvx512) on_avx512(body);
+    else on_avx2(body);
+#else
+    (void)set, (void)body;
+#endif
+}
 
 }  // namespace pa

@@ -6,16 +6,20 @@
 #include <ATen/ATen.h>
 #include <ATen/core/dispatch/Dispatcher.h>
 #include <c10/core/impl/DeviceGuardImplInterface.h>
-#include <torch/csrc/api/include/torch/version.h>
 #include <torch/library.h>
 
-#define PA_HOOKS (TORCH_VERSION_MAJOR > 2 || (TORCH_VERSION_MAJOR == 2 && TORCH_VERSION_MINOR >= 9))
+#include "tensor.h"
+
+#define PA_HOOKS PA_TORCH_AT_LEAST(2, 9)
 #if PA_HOOKS
 #include <ATen/CPUGeneratorImpl.h>
 #include <ATen/detail/PrivateUse1HooksInterface.h>
 #endif
 
+#include <algorithm>
 #include <atomic>
+#include <mutex>
+#include <unordered_map>
 
 #include "errors.h"
 
@@ -50,6 +54,45 @@ struct Hooks final : at::PrivateUse1HooksInterface {
 };
 #endif
 
+// What the device's tensors hold, by address: views share one.
+class Memory {
+public:
+    void take(const void* at, int64_t bytes) {
+        std::lock_guard<std::mutex> own(guard);
+        if (at == nullptr || held[at].faces++ != 0) return;
+        held[at].bytes = bytes;
+        peak = std::max(peak, now += bytes);
+    }
+
+    void give(const void* at) {
+        std::lock_guard<std::mutex> own(guard);
+        auto found = held.find(at);
+        if (found == held.end() || --found->second.faces != 0) return;
+        now -= found->second.bytes;
+        held.erase(found);
+    }
+
+    void read(bool reset, int64_t* bytes, int64_t* most) {
+        std::lock_guard<std::mutex> own(guard);
+        *bytes = now, *most = peak;
+        if (reset) peak = now;
+    }
+
+private:
+    struct Place {
+        int64_t faces = 0, bytes = 0;
+    };
+    std::mutex guard;
+    std::unordered_map<const void*, Place> held;
+    int64_t now = 0, peak = 0;
+};
+
+// Never destroyed: tensors may outlive the end of main.
+Memory& memory() {
+    static Memory& all = *new Memory;
+    return all;
+}
+
 bool rehearses(const Tensor& t) { return t.device().type() == kRehearsal; }
 
 // A tensor over the memory of another that is said to lie elsewhere.
@@ -64,7 +107,22 @@ Tensor shown(const Tensor& t, Owner owner, c10::Device device, c10::DispatchKey 
     return made;
 }
 
-Tensor on_device(const Tensor& cpu) { return shown(cpu, cpu, c10::Device(kRehearsal, 0), c10::DispatchKey::PrivateUse1); }
+// Keeps the processor's tensor, and counts its memory as the device's.
+class Counted {
+public:
+    explicit Counted(const Tensor& cpu) : cpu(cpu) { memory().take(address(), static_cast<int64_t>(cpu.storage().nbytes())); }
+    Counted(Counted&&) = default;
+    Counted& operator=(Counted&&) = delete;
+    ~Counted() {
+        if (cpu.defined()) memory().give(address());
+    }
+
+private:
+    const void* address() const { return cpu.unsafeGetTensorImpl()->storage().data_ptr().get(); }
+    Tensor cpu;
+};
+
+Tensor on_device(const Tensor& cpu) { return shown(cpu, Counted(cpu), c10::Device(kRehearsal, 0), c10::DispatchKey::PrivateUse1); }
 
 // What has no elements may be resized by an operator, and so gets memory of its own.
 Tensor on_processor(const Tensor& t) {
@@ -155,6 +213,8 @@ TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) { m.impl("copy_", copy_); }
 
 }  // namespace
 }  // namespace pa
+
+void pa_rehearsal_memory(int32_t reset, int64_t* bytes, int64_t* peak) { pa::memory().read(reset != 0, bytes, peak); }
 
 void pa_rehearsal_open(void) {
     if (pa::devices.exchange(1) != 0) return;

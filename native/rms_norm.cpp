@@ -40,7 +40,7 @@ template <typename T, typename A>
 struct Row {
     std::vector<A> buffer;
     explicit Row(int64_t n) : buffer(std::is_same<T, A>::value ? 0 : n) {}
-    const A* read(const T* p, int64_t n) {
+    PA_INLINE const A* read(const T* p, int64_t n) {
         if constexpr (std::is_same<T, A>::value) {
             (void)n;
             return p;
@@ -53,7 +53,7 @@ struct Row {
 
 // out = x * r, rounded to T.
 template <typename T, typename A>
-void normalise(const A* x, A r, A* out, T* rounded, int64_t n) {
+PA_INLINE void normalise(const A* x, A r, A* out, T* rounded, int64_t n) {
     rows::scale(x, r, out, n);
     if constexpr (!std::is_same<T, A>::value) {
         rows::narrow(out, rounded, n);
@@ -71,21 +71,23 @@ void forward_rows(const Tensor& x, const Tensor& weight, double eps, Tensor& y, 
     Row<T, A> weights(n);
     const A* w = weights.read(pw, n);
     parallel_runs(count, std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-        Row<T, A> input(n);
-        std::vector<A> normal(n);
-        for (int64_t row = begin; row < end; row++) {
-            const A* in = input.read(px + row * n, n);
-            A r = 1 / std::sqrt(rows::sum_squares(in, n) / n + static_cast<A>(eps));
-            pr[row] = r;
-            T* out = py + row * n;
-            normalise<T, A>(in, r, normal.data(), out, n);
-            if constexpr (std::is_same<T, A>::value) {
-                rows::multiply(normal.data(), w, out, n);
-            } else {
-                rows::multiply(normal.data(), w, normal.data(), n);
-                rows::narrow(normal.data(), out, n);
+        with_instructions([&](auto set) PA_INLINED {
+            Row<T, A> input(n);
+            std::vector<A> normal(n);
+            for (int64_t row = begin; row < end; row++) {
+                const A* in = input.read(px + row * n, n);
+                A r = 1 / std::sqrt(rows::sum_squares<decltype(set)>(in, n) / n + static_cast<A>(eps));
+                pr[row] = r;
+                T* out = py + row * n;
+                normalise<T, A>(in, r, normal.data(), out, n);
+                if constexpr (std::is_same<T, A>::value) {
+                    rows::multiply(normal.data(), w, out, n);
+                } else {
+                    rows::multiply(normal.data(), w, normal.data(), n);
+                    rows::narrow(normal.data(), out, n);
+                }
             }
-        }
+        });
     });
 }
 
@@ -97,19 +99,21 @@ void input_grad_rows(const Tensor& grad, const Tensor& x, const Tensor& weight, 
     Row<T, A> weights(n);
     const A* w = weights.read(pw, n);
     parallel_runs(count, std::max<int64_t>(1, kGrain / std::max<int64_t>(n, 1)), [&](int64_t begin, int64_t end) {
-        Row<T, A> input(n), incoming(n);
-        std::vector<A> wide(std::is_same<T, A>::value ? 0 : n);
-        for (int64_t row = begin; row < end; row++) {
-            const A *in = input.read(px + row * n, n), *g = incoming.read(pg + row * n, n);
-            A r = pr[row];
-            A factor = r * r * r * (rows::sum_triple(g, w, in, n) / n);
-            if constexpr (std::is_same<T, A>::value) {
-                rows::input_grad(in, w, g, r, factor, out + row * n, n);
-            } else {
-                rows::input_grad(in, w, g, r, factor, wide.data(), n);
-                rows::narrow(wide.data(), out + row * n, n);
+        with_instructions([&](auto set) PA_INLINED {
+            Row<T, A> input(n), incoming(n);
+            std::vector<A> wide(std::is_same<T, A>::value ? 0 : n);
+            for (int64_t row = begin; row < end; row++) {
+                const A *in = input.read(px + row * n, n), *g = incoming.read(pg + row * n, n);
+                A r = pr[row];
+                A factor = r * r * r * (rows::sum_triple<decltype(set)>(g, w, in, n) / n);
+                if constexpr (std::is_same<T, A>::value) {
+                    rows::input_grad(in, w, g, r, factor, out + row * n, n);
+                } else {
+                    rows::input_grad(in, w, g, r, factor, wide.data(), n);
+                    rows::narrow(wide.data(), out + row * n, n);
+                }
             }
-        }
+        });
     });
 }
 
@@ -121,22 +125,24 @@ void weight_grad_columns(const Tensor& grad, const Tensor& x, const Tensor& inve
     const A* pr = inverse.data_ptr<A>();
     int64_t tasks = (n + kColumns - 1) / kColumns;
     parallel_runs(tasks, std::max<int64_t>(1, kGrain / std::max<int64_t>(count * kColumns, 1)), [&](int64_t begin, int64_t end) {
-        Row<T, A> input(kColumns), incoming(kColumns);
-        A normal[kColumns], partial[kColumns];
-        T rounded[kColumns];
-        for (int64_t task = begin; task < end; task++) {
-            int64_t first = task * kColumns, width = std::min(kColumns, n - first);
-            double total[kColumns] = {};
-            for (int64_t row = 0; row < count;) {
-                std::fill_n(partial, kColumns, A(0));
-                for (int64_t stop = std::min(count, row + kRows); row < stop; row++) {
-                    normalise<T, A>(input.read(px + row * n + first, width), pr[row], normal, rounded, width);
-                    rows::add_product(normal, incoming.read(pg + row * n + first, width), partial, width);
+        with_instructions([&](auto) PA_INLINED {
+            Row<T, A> input(kColumns), incoming(kColumns);
+            A normal[kColumns], partial[kColumns];
+            T rounded[kColumns];
+            for (int64_t task = begin; task < end; task++) {
+                int64_t first = task * kColumns, width = std::min(kColumns, n - first);
+                double total[kColumns] = {};
+                for (int64_t row = 0; row < count;) {
+                    std::fill_n(partial, kColumns, A(0));
+                    for (int64_t stop = std::min(count, row + kRows); row < stop; row++) {
+                        normalise<T, A>(input.read(px + row * n + first, width), pr[row], normal, rounded, width);
+                        rows::add_product(normal, incoming.read(pg + row * n + first, width), partial, width);
+                    }
+                    for (int64_t k = 0; k < width; k++) total[k] += partial[k];
                 }
-                for (int64_t k = 0; k < width; k++) total[k] += partial[k];
+                for (int64_t k = 0; k < width; k++) out[first + k] = static_cast<T>(static_cast<A>(total[k]));
             }
-            for (int64_t k = 0; k < width; k++) out[first + k] = static_cast<T>(static_cast<A>(total[k]));
-        }
+        });
     });
 }
 

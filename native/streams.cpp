@@ -6,20 +6,14 @@
 #include <memory>
 
 #include "errors.h"
+#include "tensor.h"
 
 namespace pa {
 namespace {
 
 const c10::impl::DeviceGuardImplInterface& cuda() { return *c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA); }
 
-c10::Device device(int32_t index) {
-    int32_t count = 0;
-    if (pa_cuda_count(&count) != 0 || index < 0 || index >= count)
-        throw ArgumentError("CUDA device " + std::to_string(index) + " is not there; this libtorch sees " + std::to_string(count));
-    return c10::Device(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(index));
-}
-
-c10::Stream stream(int32_t index, int64_t id) { return c10::Stream(c10::Stream::UNSAFE, device(index), static_cast<c10::StreamId>(id)); }
+c10::Stream stream(int32_t index, int64_t id) { return c10::Stream(c10::Stream::UNSAFE, cuda_device(index), static_cast<c10::StreamId>(id)); }
 
 }  // namespace
 }  // namespace pa
@@ -27,11 +21,11 @@ c10::Stream stream(int32_t index, int64_t id) { return c10::Stream(c10::Stream::
 using namespace pa;
 
 int pa_cuda_stream_new(int32_t device_index, int64_t* id) {
-    return guarded([&] { *id = cuda().getStreamFromGlobalPool(device(device_index), false).id(); });
+    return guarded([&] { *id = cuda().getStreamFromGlobalPool(cuda_device(device_index), false).id(); });
 }
 
 int pa_cuda_stream_now(int32_t device_index, int64_t* id) {
-    return guarded([&] { *id = cuda().getStream(device(device_index)).id(); });
+    return guarded([&] { *id = cuda().getStream(cuda_device(device_index)).id(); });
 }
 
 int pa_cuda_stream_use(int32_t device_index, int64_t id) {

@@ -5,6 +5,7 @@
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
 
+#include "instructions.h"
 #include "pool.h"
 #include "swiglu_rows.h"
 
@@ -13,12 +14,6 @@ namespace {
 
 using at::Tensor;
 constexpr int64_t kGrain = 1 << 14;  // elements that are worth a thread
-
-#define PA_SWIGLU_KERNELS(W)                                                                                                                          \
-    PA_CLONES void forward_of(const W* gate, const W* up, int64_t n, W* out) { swiglu::forward_in(gate, up, n, out); }                                \
-    PA_CLONES void backward_of(const W* grad, const W* gate, const W* up, int64_t n, W* by_gate, W* by_up) { swiglu::backward_in(grad, gate, up, n, by_gate, by_up); }
-PA_SWIGLU_KERNELS(float)
-PA_SWIGLU_KERNELS(c10::BFloat16)
 
 bool fused(const Tensor& gate, const Tensor& up) {
     auto type = gate.scalar_type();
@@ -43,14 +38,18 @@ template <typename W>
 void forward_rows(const Tensor& gate, const Tensor& up, Tensor& out) {
     auto *pg = gate.data_ptr<W>(), *pu = up.data_ptr<W>(), *po = out.data_ptr<W>();
     int64_t sg = gate.stride(0), su = up.stride(0);
-    for_rows(out, [&](int64_t row, int64_t n) { forward_of(pg + row * sg, pu + row * su, n, po + row * n); });
+    for_rows(out, [&](int64_t row, int64_t n) {
+        with_instructions([=](auto set) PA_INLINED { swiglu::forward<typename decltype(set)::V>(pg + row * sg, pu + row * su, n, po + row * n); });
+    });
 }
 
 template <typename W>
 void backward_rows(const Tensor& grad, const Tensor& gate, const Tensor& up, Tensor& by_gate, Tensor& by_up) {
     auto *pd = grad.data_ptr<W>(), *pg = gate.data_ptr<W>(), *pu = up.data_ptr<W>(), *qg = by_gate.data_ptr<W>(), *qu = by_up.data_ptr<W>();
     int64_t sd = grad.stride(0), sg = gate.stride(0), su = up.stride(0);
-    for_rows(by_gate, [&](int64_t row, int64_t n) { backward_of(pd + row * sd, pg + row * sg, pu + row * su, n, qg + row * n, qu + row * n); });
+    for_rows(by_gate, [&](int64_t row, int64_t n) {
+        with_instructions([=](auto set) PA_INLINED { swiglu::backward<typename decltype(set)::V>(pd + row * sd, pg + row * sg, pu + row * su, n, qg + row * n, qu + row * n); });
+    });
 }
 
 Tensor forward(const Tensor& gate, const Tensor& up) {

@@ -9,7 +9,7 @@
 #include <cmath>
 #include <limits>
 
-#include "lanes.h"
+#include "instructions.h"
 #include "pool.h"
 #include "target_figures.h"
 
@@ -20,13 +20,12 @@ using at::Tensor;
 constexpr int64_t kBlock = 512;  // entries that are summed in fp32
 constexpr int64_t kGrain = 1 << 14;  // entries that are worth a thread
 
-// A vector less a number; what lies behind the row's end is `fill`.
-template <typename W>
-PA_INLINE void load_less(lanes::V& v, const W* p, int64_t n, float less, float fill) {
+// A line less a number; what lies behind the row's end is `fill`.
+template <typename L, typename W>
+PA_INLINE void load_less(L& v, const W* p, int64_t n, float less, float fill) {
     if (n >= lanes::N) {
         lanes::load(v, p);
-        v -= less;
-        return;
+        return lanes::each([less](auto& x) PA_INLINED { x -= less; }, v);
     }
     float padded[lanes::N];
     for (int64_t k = 0; k < lanes::N; k++) padded[k] = k < n ? lanes::one(p + k) - less : fill;
@@ -34,43 +33,51 @@ PA_INLINE void load_less(lanes::V& v, const W* p, int64_t n, float less, float f
 }
 
 // The largest entry; total takes the sum of all.
-template <typename W>
+template <typename L, typename W>
 PA_INLINE float largest(const W* row, int64_t n, double& total) {
     constexpr float kNone = -std::numeric_limits<float>::infinity();
-    lanes::V best = lanes::V{} + kNone, sum, v;
+    auto larger = [](auto& best, const auto& x) PA_INLINED { best = x > best ? x : best; };
+    auto add = [](auto& sum, const auto& x) PA_INLINED { sum += x; };
+    L best = {}, sum, v;
+    lanes::each([](auto& x) PA_INLINED { x += kNone; }, best);
     total = 0;
     for (int64_t first = 0; first < n; first += kBlock) {
         int64_t end = std::min(n, first + kBlock), i = first;
-        sum = lanes::V{};
+        sum = L{};
         for (; i + lanes::N <= end; i += lanes::N) {
             lanes::load(v, row + i);
-            best = v > best ? v : best;
-            sum += v;
+            lanes::each(larger, best, v), lanes::each(add, sum, v);
         }
         if (i < end) {
             load_less(v, row + i, end - i, 0, kNone);
-            best = v > best ? v : best;
+            lanes::each(larger, best, v);
             lanes::load_part(v, row + i, end - i);
-            sum += v;
+            lanes::each(add, sum, v);
         }
         total += lanes::sum(sum);
     }
-    float top = best[0];
-    for (int64_t k = 1; k < lanes::N; k++) top = best[k] > top ? best[k] : top;
+    float tops[lanes::N];
+    lanes::store(best, tops);
+    float top = tops[0];
+    for (int64_t k = 1; k < lanes::N; k++) top = tops[k] > top ? tops[k] : top;
     return top;
 }
 
-template <typename W, bool Keep>
+template <typename L, bool Keep, typename W>
 PA_INLINE void sums_of(W* row, int64_t n, float top, RowSums& sums) {
-    lanes::V d, e;
+    L d, e;
     for (int64_t first = 0; first < n; first += kBlock) {
         int64_t end = std::min(n, first + kBlock);
-        lanes::V total = {}, crossed = {}, squares = {};
+        L total = {}, crossed = {}, squares = {};
         for (int64_t i = first; i < end; i += lanes::N) {
             load_less(d, row + i, end - i, top, -1000.0f);
-            e = d;
-            lanes::exponential(e);
-            total += e, crossed += e * d, squares += e * e;
+            lanes::each(
+                [](auto& out, const auto& x, auto& one, auto& by, auto& square) PA_INLINED {
+                    out = x;
+                    lanes::exponential(out);
+                    one += out, by += out * x, square += out * out;
+                },
+                e, d, total, crossed, squares);
             if constexpr (Keep) lanes::store_part(e, row + i, end - i);
         }
         sums.exponentials += lanes::sum(total), sums.crossed += lanes::sum(crossed), sums.squares += lanes::sum(squares);
@@ -86,20 +93,15 @@ PA_INLINE bool leads(const W* row, int64_t target, float top) {
     return true;
 }
 
-template <typename W>
-PA_INLINE void figures_in(W* row, int64_t n, int64_t target, bool keep, float* to, int64_t stride) {
+template <typename L, typename W>
+PA_INLINE void figures_of(W* row, int64_t n, int64_t target, bool keep, float* to, int64_t stride) {
     RowSums sums;
-    float top = largest(row, n, sums.logits), own = lanes::one(row + target);
+    float top = largest<L>(row, n, sums.logits), own = lanes::one(row + target);
     bool hit = leads(row, target, top);
-    if (keep) sums_of<W, true>(row, n, top, sums);
-    else sums_of<W, false>(row, n, top, sums);
+    if (keep) sums_of<L, true>(row, n, top, sums);
+    else sums_of<L, false>(row, n, top, sums);
     write_figures(sums, n, own, top, hit, to, stride);
 }
-
-#define PA_FIGURES(W) \
-    PA_CLONES void figures_of(W* row, int64_t n, int64_t target, bool keep, float* to, int64_t stride) { figures_in(row, n, target, keep, to, stride); }
-PA_FIGURES(float)
-PA_FIGURES(c10::BFloat16)
 
 template <typename W>
 void all_rows(Tensor& logits, const Tensor& targets, bool keep, Tensor& figures) {
@@ -108,7 +110,8 @@ void all_rows(Tensor& logits, const Tensor& targets, bool keep, Tensor& figures)
     auto* to = figures.data_ptr<float>();
     int64_t rows = logits.size(0), n = logits.size(1);
     parallel_runs(rows, std::max<int64_t>(1, kGrain / n), [&](int64_t begin, int64_t end) {
-        for (int64_t row = begin; row < end; row++) figures_of(p + row * n, n, y[row], keep, to + row, rows);
+        for (int64_t row = begin; row < end; row++)
+            with_instructions([=](auto set) PA_INLINED { figures_of<typename decltype(set)::Lanes>(p + row * n, n, y[row], keep, to + row, rows); });
     });
 }
 

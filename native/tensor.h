@@ -1,6 +1,9 @@
-// Handles: a handle is one owned reference to a TensorImpl; null is the undefined tensor.
+// Handles: a handle is one owned reference to a TensorImpl; null is the undefined tensor. Devices by number, versions of libtorch.
 #pragma once
 #include <ATen/core/Tensor.h>
+#include <torch/csrc/api/include/torch/version.h>
+
+#define PA_TORCH_AT_LEAST(major, minor) (TORCH_VERSION_MAJOR > (major) || (TORCH_VERSION_MAJOR == (major) && TORCH_VERSION_MINOR >= (minor)))
 
 namespace pa {
 
@@ -31,5 +34,8 @@ inline int32_t number_of(c10::DeviceType type) { return type == c10::DeviceType:
 inline c10::Device device_of(int64_t type, int64_t index) {
     return c10::Device(type == kPrivateUse1 ? c10::DeviceType::PrivateUse1 : static_cast<c10::DeviceType>(type), static_cast<c10::DeviceIndex>(index));
 }
+
+// A CUDA device that is there, or an ArgumentError.
+c10::Device cuda_device(int32_t index);
 
 }  // namespace pa

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <vector>
 
+#include "instructions.h"
 #include "pool.h"
 #include "tree_blocks.h"
 #include "tree_rows.h"
@@ -37,10 +38,10 @@ PA_INLINE int64_t fill_up(float* x, int64_t rows, int64_t wide) {
     return whole;
 }
 
-template <class Isa, typename W>
+template <class Set, typename W>
 PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {
     int64_t start = part.start, n = part.rows, group = part.group;
-    typedef typename Isa::V V;
+    typedef typename Set::V V;
     int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
     space.begin((2 * (n + 2) + 3 * kQueries) * wide + tree::kKeys * kQueries);
     float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide);
@@ -57,9 +58,9 @@ PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, const Part& part,
                 if (first + r + tree::kAhead < n) tree::ask(s, t.q + at + ahead);
                 tree::turn<V, W>(s, row, t.q + at, 1, s.scale, q.rows + r * wide), tree::pad(s, q.rows + r * wide);
             }
-            tree::turn_over<Isa>(q, fill_up(q.rows, rows, wide), wide);
+            tree::turn_over<Set>(q, fill_up(q.rows, rows, wide), wide);
             tree::Softmax soft;
-            tree::forward_block<Isa>(view, columns, q.across, scores, mixed, soft);
+            tree::forward_block<Set>(view, columns, q.across, scores, mixed, soft);
             for (int64_t r = 0; r < rows; r++) {
                 int64_t at = (start + first + r) * s.heads + head;
                 t.sums[at] = soft.best[r] + std::log(soft.total[r]);
@@ -69,10 +70,10 @@ PA_INLINE void forward_in(const Shape& s, const Tensors<W>& t, const Part& part,
     }
 }
 
-template <class Isa, typename W>
+template <class Set, typename W>
 PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {
     int64_t start = part.start, n = part.rows, group = part.group;
-    typedef typename Isa::V V;
+    typedef typename Set::V V;
     int64_t wide = s.wide(), share = s.heads / s.groups, ahead = tree::kAhead * s.heads * s.width;
     space.begin((4 * (n + 2) + 5 * kQueries) * wide + 2 * tree::kKeysBack * kQueries);
     float *keys = space.take((n + 2) * wide), *values = space.take((n + 2) * wide), *dkeys = space.take((n + 2) * wide), *dvalues = space.take((n + 2) * wide);
@@ -97,8 +98,8 @@ PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, const Part& part
             }
             std::fill_n(dqueries, kQueries * wide, 0.0f);
             if (asked) {  // the last block of a model is asked for answers alone
-                tree::turn_over<Isa>(q, fill_up(q.rows, rows, wide), wide), tree::turn_over<Isa>(grad, fill_up(grad.rows, rows, wide), wide);
-                tree::backward_block<Isa>(view, columns, q, grad, log_sums, shared, scores, grads, dqueries);
+                tree::turn_over<Set>(q, fill_up(q.rows, rows, wide), wide), tree::turn_over<Set>(grad, fill_up(grad.rows, rows, wide), wide);
+                tree::backward_block<Set>(view, columns, q, grad, log_sums, shared, scores, grads, dqueries);
             }
             for (int64_t r = 0; r < rows; r++) {
                 int64_t row = start + first + r;
@@ -114,40 +115,19 @@ PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, const Part& part
     }
 }
 
-// The kernels of an instruction set; its products are functions of their own, which both dtypes and passes call.
-#define PA_TREE_KERNELS(Isa, TARGET)                                                                                        \
-    struct On##Isa : small::Isa {                                                                                           \
-        TARGET __attribute__((noinline)) static void product(const small::Task& task) { small::product<small::Isa>(task); } \
-        template <typename W>                                                                                               \
-        TARGET static void forward(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {                   \
-            forward_in<On##Isa>(s, t, part, space);                                                                         \
-        }                                                                                                                   \
-        template <typename W>                                                                                               \
-        TARGET static void backward(const Shape& s, const Tensors<W>& t, const Part& part, Space& space) {                  \
-            backward_in<On##Isa>(s, t, part, space);                                                                        \
-        }                                                                                                                   \
-    };
+// A set whose products are functions of their own, which both dtypes and passes call.
+template <class Set>
+struct WithProducts : Set {
+    static void product(const small::Task& task);
+};
 #if defined(__x86_64__)
-PA_TREE_KERNELS(Avx512, PA_AVX512)
-PA_TREE_KERNELS(Avx2, PA_AVX2)
+template <>
+PA_AVX512 __attribute__((noinline)) void WithProducts<Avx512>::product(const small::Task& task) { small::product<Avx512>(task); }
+template <>
+PA_AVX2 __attribute__((noinline)) void WithProducts<Avx2>::product(const small::Task& task) { small::product<Avx2>(task); }
 #endif
-PA_TREE_KERNELS(Portable, )
-
-// Runs body with the best kernels of this processor.
-template <typename F>
-void with_kernels(F&& body) {
-#if defined(__x86_64__)
-    if (small::instruction_set() == 2) return body(OnAvx512());
-    if (small::instruction_set() == 1) return body(OnAvx2());
-#endif
-    body(OnPortable());
-}
-
-// The kernels of the calling thread from now on: 2, 1 or 0 for AVX-512, AVX2 and neither, at most what the processor has.
-int64_t limit_instructions(int64_t most) {
-    small::most_instructions() = static_cast<int>(most);
-    return small::instruction_set();
-}
+template <>
+__attribute__((noinline)) void WithProducts<Baseline>::product(const small::Task& task) { small::product<Baseline>(task); }
 
 // What a row's padding holds is finite, since the buffers are the thread's own and begin as zeros.
 Space& space_of_thread() {
@@ -206,8 +186,8 @@ std::tuple<Tensor, Tensor> tree_attention(const Tensor& q, const Tensor& k, cons
     auto with = [&](auto one) {
         using W = decltype(one);
         Tensors<W> t{cq.data_ptr<W>(), ck.data_ptr<W>(), cv.data_ptr<W>(), nullptr, nullptr, out.data_ptr<W>(), nullptr, nullptr, nullptr, sums.data_ptr<float>()};
-        with_kernels([&](auto kernels) {
-            for_parts(segments, s.groups, kRowsOfTask, [&](const Part& part) { kernels.forward(s, t, part, space_of_thread()); });
+        for_parts(segments, s.groups, kRowsOfTask, [&](const Part& part) {
+            with_instructions([&](auto set) PA_INLINED { forward_in<WithProducts<decltype(set)>>(s, t, part, space_of_thread()); });
         });
     };
     if (q.scalar_type() == at::kFloat) with(float());
@@ -226,8 +206,8 @@ std::tuple<Tensor, Tensor, Tensor> tree_attention_backward(const Tensor& grad, c
     auto with = [&](auto one) {
         using W = decltype(one);
         Tensors<W> t{cq.data_ptr<W>(), ck.data_ptr<W>(), cv.data_ptr<W>(), co.data_ptr<W>(), cg.data_ptr<W>(), nullptr, dq.data_ptr<W>(), dk.data_ptr<W>(), dv.data_ptr<W>(), const_cast<float*>(sums.data_ptr<float>())};
-        with_kernels([&](auto kernels) {
-            for_parts(segments, s.groups, q.size(0), [&](const Part& part) { kernels.backward(s, t, part, space_of_thread()); });
+        for_parts(segments, s.groups, q.size(0), [&](const Part& part) {
+            with_instructions([&](auto set) PA_INLINED { backward_in<WithProducts<decltype(set)>>(s, t, part, space_of_thread()); });
         });
     };
     if (q.scalar_type() == at::kFloat) with(float());
@@ -241,7 +221,6 @@ std::tuple<Tensor, Tensor, Tensor> tree_attention_backward(const Tensor& grad, c
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
     m.def("tree_attention(Tensor q, Tensor k, Tensor v, Tensor? cos, Tensor? sin, Tensor spans, int[] segments, float scale) -> (Tensor, Tensor)");
     m.def("tree_attention_backward(Tensor grad, Tensor q, Tensor k, Tensor v, Tensor out, Tensor sums, Tensor? cos, Tensor? sin, Tensor spans, int[] segments, float scale) -> (Tensor, Tensor, Tensor)");
-    m.def("limit_instructions(int most) -> int", pa::limit_instructions);
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {
     m.impl("tree_attention", pa::tree_attention);

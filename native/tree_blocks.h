@@ -32,29 +32,29 @@ struct Parts {
     int64_t first[kKeys / kStrip], last[kKeys / kStrip];
 };
 
-template <class Isa>
+template <class Set>
 PA_INLINE void turn_over(const Queries& q, int64_t rows, int64_t wide) {
-    typedef typename Isa::V V;
+    typedef typename Set::V V;
     for (int64_t r = 0; r < rows; r += lanes::width<V>())
-        for (int64_t d = 0; d < wide; d += lanes::width<V>()) small::transpose<V>(q.rows + r * wide + d, wide, q.across + d * kQueries + r, kQueries);
+        for (int64_t d = 0; d < wide; d += lanes::width<V>()) transpose<V>(q.rows + r * wide + d, wide, q.across + d * kQueries + r, kQueries);
 }
 
 // left (columns from k on, width) times the rows turned over, for those rows of which some see the columns.
-template <class Isa>
+template <class Set>
 PA_INLINE void across(const float* left, const Columns& c, int64_t k, int64_t count, const float* rows, int64_t first, int64_t last, float* to) {
     if (last > first)
-        Isa::product(small::Task{{left + k * c.wide, c.wide, 1}, rows + first, kQueries, count, last - first, c.width, false, to + first, kQueries});
+        Set::product(small::Task{{left + k * c.wide, c.wide, 1}, rows + first, kQueries, count, last - first, c.width, false, to + first, kQueries});
 }
 
 // The results' strips += weights (columns k0 to end, rows) turned over, times right (columns, wide).
-template <class Isa>
+template <class Set>
 PA_INLINE void gather_columns(const View& view, const float* weights, const float* right, int64_t wide, int64_t k0, int64_t end, float* to) {
     for (int64_t s = 0; s < kStrips; s++) {
         const Runs& runs = view.strips[s];
         for (int p = 0; p < runs.count; p++) {
             int64_t from = std::max(k0, runs.first[p]), until = std::min(end, runs.end[p]);
             if (from < until)
-                Isa::product(small::Task{{weights + (from - k0) * kQueries + s * kStrip, 1, kQueries}, right + from * wide, wide, kStrip, wide, until - from, true, to + s * kStrip * wide, wide});
+                Set::product(small::Task{{weights + (from - k0) * kQueries + s * kStrip, 1, kQueries}, right + from * wide, wide, kStrip, wide, until - from, true, to + s * kStrip * wide, wide});
         }
     }
 }
@@ -69,10 +69,10 @@ struct Softmax {
 };
 
 // A strip's scores, hidden where they are not seen, and the largest so far; 0 in rows that the strip does not have.
-template <class Isa>
+template <class Set>
 PA_INLINE void score(const View& view, const Columns& c, const float* rows, int64_t k, int64_t count, int64_t first, int64_t last, float* scores, float* top) {
-    typename Isa::V best, x;
-    across<Isa>(c.keys, c, k, count, rows, first, last, scores);
+    typename Set::V best, x;
+    across<Set>(c.keys, c, k, count, rows, first, last, scores);
     for (int64_t l = first; l < last; l += lanes::width<decltype(x)>()) {
         bool whole = view.whole(l, k, k + count);
         lanes::load(best, top + l);
@@ -90,9 +90,9 @@ PA_INLINE void score(const View& view, const Columns& c, const float* rows, int6
 }
 
 // From the old largest scores to new ones: what has been summed shrinks.
-template <class Isa>
+template <class Set>
 PA_INLINE void rescale(const float* top, Softmax& soft, float* mixed, int64_t wide) {
-    typedef typename Isa::V V;
+    typedef typename Set::V V;
     constexpr int64_t N = lanes::width<V>();
     float factors[kQueries];
     V factor, x;
@@ -115,9 +115,9 @@ PA_INLINE void rescale(const float* top, Softmax& soft, float* mixed, int64_t wi
             }
 }
 
-template <class Isa>
+template <class Set>
 PA_INLINE void exponentials(float* scores, int64_t count, int64_t first, int64_t last, Softmax& soft) {
-    typename Isa::V best, total, x;
+    typename Set::V best, total, x;
     for (int64_t l = first; l < last; l += lanes::width<decltype(x)>()) {
         lanes::load(best, soft.best + l), lanes::load(total, soft.total + l);
         for (int64_t r = 0; r < count; r++) {
@@ -132,7 +132,7 @@ PA_INLINE void exponentials(float* scores, int64_t count, int64_t first, int64_t
 }
 
 // mixed (48, wide): sums of e^(score - best) values, with best and total of each row.
-template <class Isa>
+template <class Set>
 PA_INLINE void forward_block(const View& view, const Columns& c, const float* rows, float* scores, float* mixed, Softmax& soft) {
     std::fill_n(mixed, kQueries * c.wide, 0.0f);
     std::fill_n(soft.best, kQueries, std::numeric_limits<float>::lowest()), std::fill_n(soft.total, kQueries, 0.0f);
@@ -145,19 +145,19 @@ PA_INLINE void forward_block(const View& view, const Columns& c, const float* ro
             for (int64_t k = k0, p = 0; k < end; k += kStrip, p++) {
                 int64_t count = std::min(kStrip, end - k);
                 view.rows_of(k, k + count, parts.first[p], parts.last[p]);
-                score<Isa>(view, c, rows, k, count, parts.first[p], parts.last[p], scores + (k - k0) * kQueries, top);
+                score<Set>(view, c, rows, k, count, parts.first[p], parts.last[p], scores + (k - k0) * kQueries, top);
             }
-            rescale<Isa>(top, soft, mixed, c.wide);
+            rescale<Set>(top, soft, mixed, c.wide);
             for (int64_t k = k0, p = 0; k < end; k += kStrip, p++)
-                exponentials<Isa>(scores + (k - k0) * kQueries, std::min(kStrip, end - k), parts.first[p], parts.last[p], soft);
-            gather_columns<Isa>(view, scores, c.values, c.wide, k0, end, mixed);
+                exponentials<Set>(scores + (k - k0) * kQueries, std::min(kStrip, end - k), parts.first[p], parts.last[p], soft);
+            gather_columns<Set>(view, scores, c.values, c.wide, k0, end, mixed);
         }
 }
 
 // A strip's scores to probabilities, and their gradients to those of the scores: p (dp - shared).
-template <class Isa>
+template <class Set>
 PA_INLINE void slopes(const View& view, int64_t k, int64_t count, int64_t first, int64_t last, const float* log_sums, const float* shared, float* scores, float* grads) {
-    typename Isa::V log_sum, own, x, d;
+    typename Set::V log_sum, own, x, d;
     for (int64_t l = first; l < last; l += lanes::width<decltype(x)>()) {
         bool whole = view.whole(l, k, k + count);
         lanes::load(log_sum, log_sums + l), lanes::load(own, shared + l);
@@ -174,7 +174,7 @@ PA_INLINE void slopes(const View& view, int64_t k, int64_t count, int64_t first,
 }
 
 // Adds to dqueries (48, wide), by the turned and scaled queries, and to the gradients of keys and values.
-template <class Isa>
+template <class Set>
 PA_INLINE void backward_block(const View& view, const Columns& c, const Queries& q, const Queries& grad, const float* log_sums, const float* shared, float* scores, float* grads, float* dqueries) {
     for (int run = 0; run < view.all.count; run++)
         for (int64_t k0 = view.all.first[run], end; k0 < view.all.end[run]; k0 = end) {
@@ -182,14 +182,14 @@ PA_INLINE void backward_block(const View& view, const Columns& c, const Queries&
             for (int64_t k = k0; k < end; k += kStrip) {
                 int64_t count = std::min(kStrip, end - k), first, last, at = (k - k0) * kQueries;
                 view.rows_of(k, k + count, first, last);
-                across<Isa>(c.keys, c, k, count, q.across, first, last, scores + at);
-                across<Isa>(c.values, c, k, count, grad.across, first, last, grads + at);
-                slopes<Isa>(view, k, count, first, last, log_sums, shared, scores + at, grads + at);
+                across<Set>(c.keys, c, k, count, q.across, first, last, scores + at);
+                across<Set>(c.values, c, k, count, grad.across, first, last, grads + at);
+                slopes<Set>(view, k, count, first, last, log_sums, shared, scores + at, grads + at);
                 if (first == last) continue;
-                Isa::product(small::Task{{grads + at + first, kQueries, 1}, q.rows + first * c.wide, c.wide, count, c.wide, last - first, true, c.dkeys + k * c.wide, c.wide});
-                Isa::product(small::Task{{scores + at + first, kQueries, 1}, grad.rows + first * c.wide, c.wide, count, c.wide, last - first, true, c.dvalues + k * c.wide, c.wide});
+                Set::product(small::Task{{grads + at + first, kQueries, 1}, q.rows + first * c.wide, c.wide, count, c.wide, last - first, true, c.dkeys + k * c.wide, c.wide});
+                Set::product(small::Task{{scores + at + first, kQueries, 1}, grad.rows + first * c.wide, c.wide, count, c.wide, last - first, true, c.dvalues + k * c.wide, c.wide});
             }
-            gather_columns<Isa>(view, grads, c.keys, c.wide, k0, end, dqueries);
+            gather_columns<Set>(view, grads, c.keys, c.wide, k0, end, dqueries);
         }
 }
 

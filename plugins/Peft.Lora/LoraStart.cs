@@ -98,9 +98,25 @@ internal static class LoraStart
             var (q, r) = torch.linalg.qr(weight);
             return (r.narrow(0, 0, rank).contiguous().MoveToOuterDisposeScope(), q.narrow(1, 0, rank).contiguous().MoveToOuterDisposeScope());
         }
-        var (u, s, vh) = Iterations(init) is { } iterations ? Randomised(weight, rank, iterations, stream) : torch.linalg.svd(weight, fullMatrices: false);
+        var (u, s, vh) = Iterations(init) is { } iterations ? Randomised(weight, rank, iterations, stream) : init == Loftq ? OfProduct(weight, rank) : torch.linalg.svd(weight, fullMatrices: false);
         var root = (s.narrow(0, 0, rank) / scale).sqrt();
         return ((root.unsqueeze(1) * vh.narrow(0, 0, rank)).contiguous().MoveToOuterDisposeScope(), (u.narrow(1, 0, rank) * root).contiguous().MoveToOuterDisposeScope());
+    }
+
+    // The largest singular vectors by the eigenvectors of the smaller of W W' and W' W, in float64: squaring loses nothing that float32 holds
+    // of the largest ones. A fraction of the time of all singular vectors (docs/qlora.md). What quantising lost has no few large
+    // directions, so subspace iteration would find others.
+    private static (Tensor U, Tensor S, Tensor Vh) OfProduct(Tensor weight, int rank)
+    {
+        var wide = weight.to(torch.float64);
+        var isTall = wide.size(0) > wide.size(1);
+        var q = torch.linalg.eigh(isTall ? wide.t().mm(wide) : wide.mm(wide.t())).Q;
+        q = q.narrow(1, q.size(1) - rank, rank).flip(1); // ascending
+        var other = isTall ? wide.mm(q) : wide.t().mm(q); // other side's vectors, as long as the singular values
+        var s = other.norm(0, false, 2);
+        other = other / s.clamp(min: 1e-300);
+        var (u, v) = isTall ? (other, q) : (q, other);
+        return (u.to(torch.float32), s.to(torch.float32), v.t().to(torch.float32));
     }
 
     // Subspace iteration (Halko, Martinsson and Tropp 2011, algorithms 4.4 and 5.1).

@@ -100,7 +100,11 @@ public static class ModelFolder
         checkpoint.Require(weights.ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
         foreach (var warning in checkpoint.Warnings) warn?.Invoke(warning);
         using var scope = torch.NewDisposeScope();
-        return weights.ToDictionary(w => w.Name, w => Placed(checkpoint.Tensor(names.Of(w.Name)), device, dtype).DetachFromDisposeScope());
+        return weights.ToDictionary(w => w.Name, w =>
+        {
+            using var inner = torch.NewDisposeScope(); // what was carried goes before the next comes
+            return Placed(checkpoint.Tensor(names.Of(w.Name)), device, dtype).DetachFromDisposeScope();
+        });
     }
 
     /// <summary>

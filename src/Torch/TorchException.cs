@@ -40,7 +40,7 @@ public sealed class TorchNotImplementedException(string operatorName, string arg
 public sealed class TorchOutOfMemoryException(string operatorName, string arguments, string cause) : TorchException(operatorName, arguments, cause)
 {
     /// <summary>Whether it was a GPU's.</summary>
-    public bool IsOnGpu => Cause.Contains("CUDA", StringComparison.Ordinal);
+    public bool IsOnGpu => Cause.Contains("CUDA", StringComparison.Ordinal) || Cause.Contains("STATUS_ALLOC_FAILED", StringComparison.Ordinal);
 }
 
 /// <summary>A tensor was used after it was disposed (by Dispose or by the end of its dispose scope).</summary>

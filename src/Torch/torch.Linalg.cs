@@ -24,6 +24,10 @@ public static partial class torch
         /// <param name="fullMatrices">Whether U is (m, m) and Vh (n, n); else both have min(m, n) vectors.</param>
         public static (Tensor U, Tensor S, Tensor Vh) svd(Tensor input, bool fullMatrices = true) => Aten.svd.Triple(input, fullMatrices, (string?)null);
 
+        /// <summary>A = Q diag(L) Q' of a symmetric matrix, L in ascending order; signs of columns of Q are free.</summary>
+        /// <param name="input">(..., m, m); its lower triangle is read.</param>
+        public static (Tensor L, Tensor Q) eigh(Tensor input) => Aten.eigh.Pair(input, "L");
+
         /// <summary>A = Q R, Q with orthonormal columns, R upper triangular.</summary>
         /// <param name="input">(..., m, n)</param>
         /// <param name="mode">Which parts.</param>

@@ -111,8 +111,8 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
         }
     }
 
-    // Another libtorch, other matrix kernels or another kind of device give other bits.
-    private string Machine => $"libtorch {LibTorch.Version}, {(LibTorch.BlasKernels is { Length: > 0 } kernels ? kernels : "built-in")} kernels{(Products.Kernels == "libtorch" ? "" : ", own products")}, {torch.get_num_threads()} threads{(device.type == DeviceType.CPU ? "" : $", {device.type}")}";
+    // Another libtorch, other matrix kernels, other vectors in our own kernels or another kind of device give other bits.
+    private string Machine => $"libtorch {LibTorch.Version}, {(LibTorch.BlasKernels is { Length: > 0 } kernels ? kernels : "built-in")} kernels{(Products.Kernels == "libtorch" ? "" : ", own products")}, {LibTorch.Instructions} instructions, {torch.get_num_threads()} threads{(device.type == DeviceType.CPU ? "" : $", {device.type}")}";
 
     private UserErrorException Misfit(string path, string reason, Exception? inner = null) =>
         new($"The checkpoint {path} does not fit this run: {reason}. Delete {folder} to train from the start, or restore the options that it was made with.", inner);

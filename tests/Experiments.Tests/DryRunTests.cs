@@ -129,5 +129,39 @@ public sealed class DryRunTests
         Assert.That(((int)shaped["not_predicted"]!, (bool)shaped["assumes_longest_rows"]!), Is.EqualTo((0, true)));
         Assert.That((double)shaped["peak_memory_bytes"]!, Is.InRange(4 * 6.7e9, 4 * 6.8e9 + 40e9), "6.74 billion float32 weights, and the activations of 2048 tokens");
         Assert.That((double)shaped["disk_bytes"]!, Is.InRange(4 * 8_388_608.0, 4 * 8_388_608.0 + 100_000), "rank 16 on q and v of 32 layers of width 4096: 8,388,608 numbers");
+        // On a GPU: bfloat16, and the probabilities of an attention that is composed; over 4 bits a quarter of the weights.
+        double OnGpu(string adapter) => (double)Forecast(user.Write("d.yaml", Manifest(", config: config.json", "max_steps: 100").Replace("type: lora", $"type: {adapter}", StringComparison.Ordinal)), "--out", user.Run, "--device", "cuda")["peak_memory_bytes"]!;
+        Assert.That(OnGpu("lora"), Is.InRange(2 * 6.7e9 + 12e9, 2 * 6.8e9 + 20e9));
+        Assert.That(OnGpu("lora") - OnGpu("qlora"), Is.InRange(2 * 6.74e9 - 4.4e9, 2 * 6.74e9 - 3.8e9), "3.9 GB, or with factors in float32 4.2");
+    }
+
+    // By a manifest or by a command, on a processor or a GPU: one prediction. Rows are of one length, so that their mean is their longest.
+    [TestCase("cpu", "qlora")]
+    [TestCase("cuda", "lora")]
+    public void A_plans_training_is_predicted_as_a_single_one(string device, string adapter)
+    {
+        using var user = new Peftalign();
+        var model = Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K");
+        var rows = user.Write("rows.jsonl", string.Concat(Enumerable.Repeat($$"""{"prompt_ids": [{{string.Join(", ", Enumerable.Repeat(5, 400))}}], "completion_ids": [7, 8, 9]}""" + "\n", 32)));
+        var manifest = user.Write("one.yaml", $$"""
+            peftalign: 1
+            models: { stories: { path: '{{model}}' } }
+            datasets: { rows: { reader: jsonl, path: '{{rows}}' } }
+            adapters: { small: { type: {{adapter}}, rank: 8 } }
+            methods: { tune: { type: sft, adapter: small, max_steps: 4, batch_size: 16, max_length: 512 } }
+            train: [{ models: stories, datasets: rows, methods: tune }]
+            """);
+        var plan = (double)JsonNode.Parse(Done("run", manifest, "--out", user.Run))!["forecast"]!["peak_memory_bytes"]!;
+        var alone = JsonNode.Parse(Done("train", "sft", "--model", model, "--data", rows, "--out", user.Run, "--adapter", adapter, "--rank", "8", "--max-steps", "4", "--batch-size", "16", "--max-length", "512"))!;
+        double Part(string name) => (double)alone[name]!;
+        Assert.That(plan - Part("predicted_bytes"), Is.EqualTo(0).Within(0.01 * Part("activation_bytes")));
+        Assert.That(Part("activation_bytes"), Is.GreaterThan(0.1 * Part("predicted_bytes")), "no rounding beside the process itself");
+
+        string Done(params string[] call)
+        {
+            var outcome = Peftalign.Call([.. call, "--dry-run", "--json", "--device", device]);
+            Assert.That(outcome.Code, Is.Zero, outcome.All);
+            return outcome.Out;
+        }
     }
 }

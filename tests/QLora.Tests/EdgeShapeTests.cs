@@ -56,6 +56,20 @@ public unsafe class EdgeShapeTests
         }
     }
 
+    [Test]
+    public void Product_IsTheSameWithBothWidthsOfVectors([ValueSource(nameof(Products))] string shape)
+    {
+        using var scope = torch.NewDisposeScope();
+        var sizes = Sizes(shape);
+        Tensor Made(int level)
+        {
+            var place = Kernels.Require(level);
+            using var matrix = new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions { Blocksize = 32 }).Quantize(new CounterStream(5, "w", shape).Normal(sizes, 0, 0.1), place);
+            return matrix.Product(new CounterStream(6, "x", shape).Normal([5, sizes[1]]), place);
+        }
+        Assert.That(Made(1).equal(Made(2)), Is.True);
+    }
+
     // 7B: 11008 x 4096 and 32000 x 4096. 300000 x 16384 values are more than 2^32. Only what the blocks touch is in memory: the
     // addresses that are given begin as far before it as the whole tensors would.
     [Test]

@@ -6,8 +6,7 @@ using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Torch.Tests;
 
-[NonParallelizable] // the number of threads is the process's
-public sealed class DecodeBlocksTests
+public sealed class DecodeBlocksTests(string instructions) : KernelTests(instructions)
 {
     private const double Epsilon = 1e-5;
     private static readonly long[] Lengths = [3, 9, 1, 6, 5, 9, 2];

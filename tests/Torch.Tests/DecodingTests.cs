@@ -5,8 +5,7 @@ using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Torch.Tests;
 
-[NonParallelizable] // the number of threads is the process's
-public sealed class DecodingTests
+public sealed class DecodingTests(string instructions) : KernelTests(instructions)
 {
     private static Tensor Random(string name, params long[] shape) => new CounterStream(5, "decoding", name).Normal(shape);
 

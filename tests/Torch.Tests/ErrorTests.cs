@@ -1,6 +1,7 @@
 // Mistakes become typed exceptions that name operator, arguments and cause; nothing crashes.
 
 using PeftAlign.Torch.Extras;
+using PeftAlign.Torch.Native;
 using PeftAlign.Torch.Tests.Children;
 
 namespace PeftAlign.Torch.Tests;
@@ -90,6 +91,20 @@ public sealed class ErrorTests
         var before = GC.CollectionCount(2);
         Assert.That(() => torch.empty([1L << 60], torch.uint8), Throws.InstanceOf<TorchOutOfMemoryException>().With.Message.Contains("1152921504606846976"));
         Assert.That(GC.CollectionCount(2), Is.GreaterThanOrEqualTo(before + 2), "a collection comes before the second try");
+    }
+
+    // What a GPU's runtime and libraries say comes as any other error of libtorch's; here an operator repeats a word of its caller's.
+    [TestCase("CUDA error: out of memory", true)]
+    [TestCase("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`", true)]
+    [TestCase("cuDNN error: CUDNN_STATUS_ALLOC_FAILED", true)]
+    [TestCase("CUDA error: an illegal memory access was encountered", false)]
+    public void Memory_of_a_gpus_libraries_that_runs_out_is_told_from_other_errors(string text, bool isMemory)
+    {
+        using var scope = torch.NewDisposeScope();
+        var norm = new Operator("aten::linalg_norm", "ord_str");
+        var e = Assert.Throws(Is.InstanceOf<TorchException>(), () => norm.Tensor(torch.ones(2, 2), text, default, false, default))!;
+        Assert.That(e.Message, Does.Contain(text));
+        Assert.That(e is TorchOutOfMemoryException { IsOnGpu: true }, Is.EqualTo(isMemory), e.Message);
     }
 
     [Test]

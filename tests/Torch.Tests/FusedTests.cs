@@ -4,7 +4,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Torch.Tests;
 
-public sealed class FusedTests
+public sealed class FusedTests(string instructions) : KernelTests(instructions)
 {
     // Widths around the 16 lanes.
     [TestCase(1, 1)]

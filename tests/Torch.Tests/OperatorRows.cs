@@ -249,6 +249,7 @@ internal static class OperatorRows
 
         // Optimisation
         ["aten::linalg_svd"] = x => torch.linalg.svd(x.a, fullMatrices: false) is var (u, s, vh) ? new[] { u.abs(), s, vh.abs() } : [],
+        ["aten::linalg_eigh"] = x => torch.linalg.eigh(x.a.mm(x.a.t())) is var (l, q) ? new[] { l, q.abs() } : [],
         ["aten::linalg_qr"] = x => torch.linalg.qr(x.a) is var (q, r) ? new[] { q.abs(), r.abs() } : [],
         ["aten::linalg_vector_norm"] = x => torch.tensor(Clipped(x.a, double.PositiveInfinity), torch.float64),
 

@@ -154,20 +154,35 @@ public sealed class ProductsTests
         Near.AssertNear(Products.Of(x.to(torch.bfloat16), w.t().to(torch.bfloat16)).to(torch.float64), x.mm(w.t()), 0.05);
     }
 
-    // In a process of its own, since a process chooses once.
+    // In processes of their own, since a process chooses once.
     [Test]
     public void Both_widths_of_vectors_give_the_same_bits_and_libtorch_is_near()
     {
-        string Told(string? products)
+        static ChildResult Under(string variable, string? value) => Child.Run(["products"], new() { ["PEFTALIGN_PRODUCTS"] = null, ["PEFTALIGN_INSTRUCTIONS"] = null, [variable] = value });
+        static (string Kernels, string Bits, double Sum) Told(string variable, string? value)
         {
-            var child = Child.Run(["products"], new() { ["PEFTALIGN_PRODUCTS"] = products });
+            var child = Under(variable, value);
             Assert.That(child.ExitCode, Is.Zero, child.Errors);
-            return child.LastLine;
+            var parts = System.Text.RegularExpressions.Regex.Match(child.LastLine, "^kernels=(.+) bits=([0-9A-F]{16}) sum=([0-9.]+)$").Groups;
+            return (parts[1].Value, parts[2].Value, double.Parse(parts[3].Value));
         }
-        var own = Told(null);
-        Assert.That(own, Does.Match("^bits=[0-9A-F]{16} sum=[0-9.]+$"));
-        if (System.Runtime.Intrinsics.X86.Avx2.IsSupported) Assert.That(Told("avx2"), Is.EqualTo(own));
-        Assert.That(double.Parse(Told("libtorch").Split('=')[^1]), Is.EqualTo(double.Parse(own.Split('=')[^1])).Within(1e-6).Percent);
-        Assert.That(Child.Run(["products"], new() { ["PEFTALIGN_PRODUCTS"] = "avx9" }).Errors + Child.Run(["products"], new() { ["PEFTALIGN_PRODUCTS"] = "avx9" }).Output, Does.Contain("PEFTALIGN_PRODUCTS is 'avx9'").And.Contain("libtorch"));
+        static void AssertRefused(string variable, string value, string known)
+        {
+            var child = Under(variable, value);
+            Assert.That(child.ExitCode, Is.Not.Zero);
+            Assert.That(child.Errors + child.Output, Does.Contain($"{variable} is '{value}'").And.Contain(known));
+        }
+        var own = Told("PEFTALIGN_PRODUCTS", null);
+        Assert.That(own.Kernels, Is.EqualTo(InstructionSets.Here.Last() is "baseline" ? "libtorch" : InstructionSets.Here.Last()));
+        foreach (var variable in (string[])["PEFTALIGN_PRODUCTS", "PEFTALIGN_INSTRUCTIONS"])
+            if (InstructionSets.Here.Contains("avx2")) Assert.That(Told(variable, "avx2"), Is.EqualTo(own with { Kernels = "avx2" }), variable);
+        foreach (var (variable, value) in ((string, string)[])[("PEFTALIGN_PRODUCTS", "libtorch"), ("PEFTALIGN_INSTRUCTIONS", "baseline")])
+        {
+            var other = Told(variable, value);
+            Assert.That(other.Kernels, Is.EqualTo("libtorch"));
+            Assert.That(other.Sum, Is.EqualTo(own.Sum).Within(1e-6).Percent);
+        }
+        AssertRefused("PEFTALIGN_PRODUCTS", "avx9", "libtorch");
+        AssertRefused("PEFTALIGN_INSTRUCTIONS", "avx9", "baseline on this processor");
     }
 }

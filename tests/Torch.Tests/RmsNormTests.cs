@@ -4,7 +4,7 @@ using F = PeftAlign.Torch.torch.nn.functional;
 
 namespace PeftAlign.Torch.Tests;
 
-public sealed class RmsNormTests
+public sealed class RmsNormTests(string instructions) : KernelTests(instructions)
 {
     private const double Eps = 1e-5;
 

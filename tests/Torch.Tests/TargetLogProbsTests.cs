@@ -4,7 +4,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Torch.Tests;
 
-public sealed class TargetLogProbsTests
+public sealed class TargetLogProbsTests(string instructions) : KernelTests(instructions)
 {
     // Widths around the 16 lanes and the 512 entries that are summed at once.
     [TestCase(1, 1)]

@@ -29,7 +29,7 @@ struct OnDevice {
 template <typename Arguments, void (*Body)(const DeviceBlock&, const Arguments&)>
 int32_t launch(int64_t blocks, int threads, int shared, const Arguments& arguments, int32_t device, void* stream) {
     if (blocks == 0) return 0;
-    if (blocks > 0x7fffffff) return int32_t(cudaErrorInvalidConfiguration);
+    if (blocks > kMostBlocks) return int32_t(cudaErrorInvalidConfiguration);
     OnDevice on(device);
     if (on.error != cudaSuccess) return int32_t(on.error);
     run<Arguments, Body><<<unsigned(blocks), unsigned(threads), size_t(shared) * sizeof(float), static_cast<cudaStream_t>(stream)>>>(arguments);
@@ -46,12 +46,12 @@ int32_t pq_has_cuda(void) { return 1; }
 const char* pq_error_text(int32_t error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }
 
 int32_t pq_cuda_quantise(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels* levels, uint8_t* packed, float* absmax, int32_t device, void* stream) {
-    QuantiseArguments a{x, type, blocksize, count, *levels, packed, absmax};
+    QuantiseArguments a = quantise_arguments(x, type, count, blocksize, *levels, packed, absmax);
     return launch<QuantiseArguments, quantise_block<DeviceBlock>>(quantise_grid(a), kQuantiseThreads, kQuantiseShared, a, device, stream);
 }
 
 int32_t pq_cuda_decode(const pq_matrix* matrix, void* out, int32_t type, int32_t device, void* stream) {
-    DecodeArguments a{*matrix, out, type};
+    DecodeArguments a = decode_arguments(*matrix, out, type);
     return launch<DecodeArguments, decode_block<DeviceBlock>>(decode_grid(a), kDecodeThreads, kDecodeShared, a, device, stream);
 }
 

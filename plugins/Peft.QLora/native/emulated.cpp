@@ -6,13 +6,13 @@
 using namespace pq;
 
 int32_t pq_emulated_quantise(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels* levels, uint8_t* packed, float* absmax, int64_t first, int64_t end) {
-    QuantiseArguments a{x, type, blocksize, count, *levels, packed, absmax};
+    QuantiseArguments a = quantise_arguments(x, type, count, blocksize, *levels, packed, absmax);
     emulate(first, std::min(end, quantise_grid(a)), kQuantiseThreads, kQuantiseShared, [&](const HostBlock& block) { quantise_block(block, a); });
     return 0;
 }
 
 int32_t pq_emulated_decode(const pq_matrix* matrix, void* out, int32_t type, int64_t first, int64_t end) {
-    DecodeArguments a{*matrix, out, type};
+    DecodeArguments a = decode_arguments(*matrix, out, type);
     emulate(first, std::min(end, decode_grid(a)), kDecodeThreads, kDecodeShared, [&](const HostBlock& block) { decode_block(block, a); });
     return 0;
 }

@@ -1,4 +1,5 @@
-// Which instructions the kernels use: found at run time, and settable so that tests compare all of them.
+// Which instructions the kernels use: the best that the processor has, or fewer by PEFTALIGN_INSTRUCTIONS=avx2|baseline; settable, so
+// that tests compare all of them.
 #pragma once
 #include <cstdint>
 

@@ -1,5 +1,6 @@
 // y = x W^T for a few rows of x: runs of a row of W are expanded into the first cache and multiplied with every row of x, so that
-// W is read once, as codes. A row's result does not depend on the rows beside it or on the number of threads.
+// W is read once, as codes. A row's result does not depend on the rows beside it, on the number of threads, or on AVX2 against
+// AVX-512.
 #include <omp.h>
 
 #include <algorithm>
@@ -36,14 +37,17 @@ PQ_AVX512 float dot_avx512(const float* a, const float* b, int64_t n) {
 }
 
 PQ_AVX2 float dot_avx2(const float* a, const float* b, int64_t n) {
-    __m256 one = _mm256_setzero_ps(), two = one;
+    // As many sums as keep the units busy, in the lanes and the order of the other.
+    __m256 low = _mm256_setzero_ps(), high = low, next_low = low, next_high = low;
     int64_t k = 0;
-    for (; k + 16 <= n; k += 16) {
-        one = _mm256_fmadd_ps(_mm256_loadu_ps(a + k), _mm256_loadu_ps(b + k), one);
-        two = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + 8), _mm256_loadu_ps(b + k + 8), two);
+    for (; k + 32 <= n; k += 32) {
+        low = _mm256_fmadd_ps(_mm256_loadu_ps(a + k), _mm256_loadu_ps(b + k), low);
+        high = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + 8), _mm256_loadu_ps(b + k + 8), high);
+        next_low = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + 16), _mm256_loadu_ps(b + k + 16), next_low);
+        next_high = _mm256_fmadd_ps(_mm256_loadu_ps(a + k + 24), _mm256_loadu_ps(b + k + 24), next_high);
     }
     alignas(32) float sums[8];
-    _mm256_store_ps(sums, _mm256_add_ps(one, two));
+    _mm256_store_ps(sums, _mm256_add_ps(_mm256_add_ps(low, next_low), _mm256_add_ps(high, next_high)));
     float total = ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]));
     for (; k < n; k++) total += a[k] * b[k];
     return total;

@@ -31,7 +31,7 @@ struct pq_levels {
 
 PQ_EXPORT const char* pq_error_text(int32_t error);
 
-// 0 portable, 1 AVX2, 2 AVX-512; a negative one asks for the best that the processor has. Returns the level in use.
+// 0 portable, 1 AVX2, 2 AVX-512; a negative one asks for the best (level.h). Returns the level in use.
 PQ_EXPORT int32_t pq_level(int32_t wanted);
 
 PQ_EXPORT int32_t pq_quantise(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels* levels, uint8_t* packed, float* absmax, int32_t threads);

@@ -7,9 +7,11 @@
 #include "qlora.h"
 
 #ifdef __CUDACC__
-#define PQ_BOTH __host__ __device__ inline
+#define PQ_BOTH __host__ __device__ __forceinline__
+#define PQ_UNROLL _Pragma("unroll")
 #else
 #define PQ_BOTH inline
+#define PQ_UNROLL
 #endif
 
 namespace pq {
@@ -67,21 +69,26 @@ PQ_BOTH void store(void* out, int32_t type, int64_t k, float value) {
 // Product and sum are rounded apart, as two operators would.
 PQ_BOTH float factor(const pq_matrix& m, int64_t block) {
     if (m.absmax) return m.absmax[block];
+    // Devices divide by 64 bits with a hundred instructions.
+    int64_t above = block <= 0xffffffff ? int64_t(uint32_t(block) / uint32_t(m.nested_blocksize)) : block / m.nested_blocksize;
 #ifdef __CUDA_ARCH__
-    return __fadd_rn(__fmul_rn(m.nested_map[m.nested[block]], m.nested_absmax[block / m.nested_blocksize]), m.nested_offset);
+    return __fadd_rn(__fmul_rn(m.nested_map[m.nested[block]], m.nested_absmax[above]), m.nested_offset);
 #else
-    float scaled = m.nested_map[m.nested[block]] * m.nested_absmax[block / m.nested_blocksize];
+    float scaled = m.nested_map[m.nested[block]] * m.nested_absmax[above];
     return scaled + m.nested_offset;
 #endif
 }
 
 PQ_BOTH int pattern(const pq_matrix& m, int64_t k) { return (m.packed[k >> 1] >> ((k & 1) ? 0 : 4)) & 15; }
 
-PQ_BOTH uint8_t encode(const pq_levels& levels, float x) {
+PQ_BOTH int place_of(const pq_levels& levels, float x) {
     int place = 0;
+    PQ_UNROLL
     for (int k = 0; k < 15; k++) place += x > levels.thresholds[k];
-    return levels.patterns[place];
+    return place;
 }
+
+PQ_BOTH uint8_t encode(const pq_levels& levels, float x) { return levels.patterns[place_of(levels, x)]; }
 
 // bitsandbytes multiplies by the reciprocal in whole blocks and divides in a last, shorter one.
 PQ_BOTH float scaled(float x, float absmax, bool whole) {

@@ -43,7 +43,7 @@ internal static class RunCommand
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
             var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
             var planned = Planning.Read(asked);
-            return asked.DryRun ? Task.FromResult(Describe(planned, PlanForecast.Of(planned, Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce), atOnce), session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
+            return asked.DryRun ? Task.FromResult(Describe(planned, PlanForecast.Of(planned, Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce), atOnce, RunSettings.WouldBeOnGpu(planned.Run, session.Global.Device)), session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
         });
         return command;
     }

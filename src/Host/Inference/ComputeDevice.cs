@@ -36,7 +36,10 @@ internal static class ComputeDevice
     internal static bool IsGpu(string? asked) => asked is null ? torch.cuda.is_available() : new torch.Device(asked).type == DeviceType.CUDA;
 
     /// <summary>Type of a training where none is asked for: bfloat16 on a GPU, float32 on a processor and for a score head.</summary>
-    internal static torch.ScalarType TrainingType(JobContext job, bool scores = false) => !scores && IsGpu(job.Spec.Device) ? torch.bfloat16 : torch.float32;
+    internal static torch.ScalarType TrainingType(JobContext job, bool scores = false) => TrainingType(IsGpu(job.Spec.Device), scores);
+
+    /// <inheritdoc cref="TrainingType(JobContext, bool)"/>
+    internal static torch.ScalarType TrainingType(bool onGpu, bool scores) => !scores && onGpu ? torch.bfloat16 : torch.float32;
 
     private static void ThrowIfAbsent(string asked, torch.Device device)
     {

@@ -32,6 +32,15 @@ internal sealed record RunSettings(int Threads, string? Device)
         return new RunSettings(wanted, place);
     }
 
+    /// <summary>Whether a run's jobs would compute on a GPU. Nothing is written, and a libtorch without CUDA is not opened.</summary>
+    /// <param name="run">The run's folder, which need not be there.</param>
+    /// <param name="device">--device, or null.</param>
+    internal static bool WouldBeOnGpu(RunFolder run, string? device)
+    {
+        var place = device ?? (File.Exists(run.Settings) ? Read(run.Settings)?.Device : Found());
+        return place is not null && ComputeDevice.IsGpu(place);
+    }
+
     // A libtorch with CUDA may see a GPU today and none tomorrow.
     private static string? Found() => Engine.HasCuda ? ComputeDevice.Of((string?)null).ToString() : null;
 

@@ -84,7 +84,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         var arithmetic = Arithmetic.Of(model, options.Dtype, adapter?.Sum(site => site.Delta is LowRank low ? low.A.size(1) : 0) ?? 0, ComputeDevice.IsGpu(request.Device));
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, !trainsModel, adapter is null && options.Dtype != torch.ScalarType.Float32),
+            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, !trainsModel, options),
             options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest, arithmetic) : Costs.Activations(model, tokens, longest, arithmetic));
     }
 

@@ -54,12 +54,16 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         var (outputs, first) = (new List<Tensor>(), 0L);
         foreach (var (layer, lows) in parts)
         {
+            using var inner = torch.NewDisposeScope(); // on a device the next decoded matrix takes this one's memory
             var thin = lows.Select(low => (z!.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), low.Scale));
-            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], bias: layer.Bias).MoveToOuterDisposeScope());
+            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], bias: layer.Bias).MoveToOuterDisposeScope().MoveToOuterDisposeScope());
         }
-        if (z is not null) ctx.save_for_backward([x, z.MoveToOuterDisposeScope(), .. vars.Skip(2).Cast<Tensor>()]);
+        var changes = parts.SelectMany((p, k) => p.Lows.Select(low => (Part: k, low.Scale, Trained: low.A.requires_grad || low.B.requires_grad))).ToArray();
+        // Of frozen changes the input's gradient alone is made, which needs neither x nor z.
+        var trains = changes.Any(change => change.Trained);
+        if (z is not null) ctx.save_for_backward([.. vars.Skip(2).Cast<Tensor>(), .. trains ? (Tensor[])[x, z.MoveToOuterDisposeScope()] : []]);
         ctx.save_data("layers", Array.ConvertAll(parts, p => p.Layer));
-        ctx.save_data("changes", parts.SelectMany((p, k) => p.Lows.Select(low => (Part: k, low.Scale, Trained: low.A.requires_grad || low.B.requires_grad))).ToArray());
+        ctx.save_data("changes", changes);
         ctx.save_data("below", x.requires_grad);
         return outputs;
     }
@@ -71,17 +75,25 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         var below = (bool)ctx.get_data("below")!;
         if (changes.Length == 0) return [below ? Below(layers, grad_outputs, []) : null];
         var saved = ctx.get_saved_variables();
-        var (x, z, factors) = (saved[0], saved[1], saved[2..]);
-        var dz = torch.cat([.. changes.Select((change, k) => Products.Sum([(grad_outputs[change.Part], factors[(2 * k) + 1], change.Scale)]))], 1); // (R, sum of ranks)
-        var (da, gradients, first) = (Products.Of(dz.t(), x), new List<Tensor?>(), 0L); // (sum of ranks, in)
+        var (factors, kept) = (saved[..(2 * changes.Length)], saved[(2 * changes.Length)..]);
+        Tensor[] each = [.. changes.Select((change, k) => Products.Sum([(grad_outputs[change.Part], factors[(2 * k) + 1], change.Scale)]))];
+        var gradients = kept.Count > 0 ? Trained(changes, grad_outputs, each, kept[0], kept[1]) : [.. new Tensor?[factors.Count]];
+        return [below ? Below(layers, grad_outputs, [(torch.cat(each, 1), torch.cat([.. factors.Where((_, k) => k % 2 == 0)]), 1)]) : null, .. gradients];
+    }
+
+    // Of A and B of each change; null of frozen ones.
+    private static List<Tensor?> Trained((int Part, double Scale, bool Trained)[] changes, List<Tensor> grads, Tensor[] dz, Tensor x, Tensor z)
+    {
+        var da = Products.Of(torch.cat([.. dz.Where((_, k) => changes[k].Trained)], 1).t(), x); // (sum of trained ranks, in)
+        var (gradients, row, column) = (new List<Tensor?>(), 0L, 0L);
         foreach (var (k, (part, scale, trained)) in changes.Index())
         {
-            var rank = factors[2 * k].size(0);
-            gradients.Add(trained ? da.narrow(0, first, rank) : null);
-            gradients.Add(trained ? Products.Sum([(grad_outputs[part].t(), z.narrow(1, first, rank), scale)]) : null);
-            first += rank;
+            var rank = dz[k].size(1);
+            gradients.Add(trained ? da.narrow(0, row, rank) : null);
+            gradients.Add(trained ? Products.Sum([(grads[part].t(), z.narrow(1, column, rank), scale)]) : null);
+            (row, column) = (row + (trained ? rank : 0), column + rank);
         }
-        return [below ? Below(layers, grad_outputs, [(dz, torch.cat([.. factors.Where((_, k) => k % 2 == 0)]), 1)]) : null, .. gradients];
+        return gradients;
     }
 
     // The input's gradient: what came through the A's, and through each layer.
@@ -92,8 +104,10 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         Tensor? dx = thin.Length == 0 ? null : Products.Sum(thin);
         foreach (var (k, layer) in layers.Index())
         {
+            using var inner = torch.NewDisposeScope();
             (Tensor, Tensor, double) own = (grads[k], Matrix(layer, grads[k].dtype), 1);
-            dx = dx is null ? Products.Sum([own]) : Products.Add(dx, own);
+            if (dx is null) dx = Products.Sum([own]).MoveToOuterDisposeScope();
+            else Products.Add(dx, own);
         }
         return dx!;
     }

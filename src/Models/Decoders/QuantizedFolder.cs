@@ -46,9 +46,11 @@ public static class QuantizedFolder
                 after += own.numel() * own.element_size();
                 continue;
             }
+            using var inner = torch.NewDisposeScope(); // of the full matrix nothing stays, of the other one its parts
             var quantized = quantization.Quantize(weight.Name, ModelFolder.Outward(weight, own.to(place)));
-            tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Of(weight.Name) + part.Key, part.Value.cpu())));
+            tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Of(weight.Name) + part.Key, part.Value.cpu().MoveToOuterDisposeScope())));
             after += quantized.Bytes;
+            if (place.type != DeviceType.CPU) quantized.Dispose(); // its parts are here by now
             done++;
             progress?.Invoke(done, matrices.Count - kept.Count);
         }

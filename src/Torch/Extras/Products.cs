@@ -16,14 +16,14 @@ public static class Products
     private static readonly Operator AddKernel = new("peftalign::add_products_");
     private static readonly Operator LinearKernel = new("peftalign::linear");
 
-    private static readonly Operator LanesKernel = new("peftalign::products_lanes");
+    private static readonly Operator InstructionsKernel = new("peftalign::products_instructions");
 
     /// <summary>
     /// What float32 products on the processor are computed with: "avx512", "avx2" (both give the same bits), or "libtorch", on
     /// processors without AVX2 or where PEFTALIGN_PRODUCTS says so.
     /// </summary>
     /// <exception cref="TorchException">PEFTALIGN_PRODUCTS names something that this processor does not have.</exception>
-    public static string Kernels => (long)LanesKernel.Any()[0]! switch { 16 => "avx512", 8 => "avx2", _ => "libtorch" };
+    public static string Kernels => (long)InstructionsKernel.Any()[0]! switch { 2 => "avx512", 1 => "avx2", _ => "libtorch" };
 
     /// <summary>a b, without a graph.</summary>
     /// <param name="a">(M, K)</param>

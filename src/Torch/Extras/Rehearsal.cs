@@ -18,4 +18,13 @@ public static class Rehearsal
         Shim.pa_rehearsal_open();
         return torch.device(DeviceType.PrivateUse1, 0);
     }
+
+    /// <summary>Bytes that the device's tensors hold now, views counted once, and the most that they held.</summary>
+    /// <param name="reset">The most counts anew from here.</param>
+    public static (long Now, long Peak) Memory(bool reset = false)
+    {
+        Loader.Open();
+        Shim.pa_rehearsal_memory(reset ? 1 : 0, out var bytes, out var peak);
+        return (bytes, peak);
+    }
 }

@@ -248,6 +248,7 @@ internal static class Aten
 
     // Decompositions
     internal static readonly Operator svd = new("aten::linalg_svd");
+    internal static readonly Operator eigh = new("aten::linalg_eigh");
     internal static readonly Operator qr = new("aten::linalg_qr");
 
     // Ours

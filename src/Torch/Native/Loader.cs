@@ -47,6 +47,7 @@ internal static partial class Loader
             try
             {
                 RefuseOtherVersion(file);
+                RefuseUnknownInstructions();
                 UseEveryCore();
             }
             catch
@@ -119,6 +120,12 @@ internal static partial class Loader
         var (built, running) = (Shim.BuiltFor, Shim.Running());
         if (running.Length > 0 && MinorOf(running) != MinorOf(built))
             throw new TorchUnavailableException($"'{file}' was built for libtorch {built}, but libtorch {running} was loaded. Run './peftalign doctor': it builds for the libtorch that is there.");
+    }
+
+    // PEFTALIGN_INSTRUCTIONS is read by the kernels; here, since they have no place for an error in the middle of their work.
+    private static void RefuseUnknownInstructions()
+    {
+        if (Shim.pa_instructions(-1, out _) != Status.Ok) throw new TorchUnavailableException(Shim.LastError.Split('\n')[0]);
     }
 
     internal static string MinorOf(string version) => string.Join('.', version.Split('.').Take(2));

@@ -104,8 +104,10 @@ internal static unsafe partial class Shim
     [LibraryImport(Library)] internal static partial Status pa_cuda_memory(int device, out long allocated, out long peak, out long reserved);
     [LibraryImport(Library)] internal static partial Status pa_cuda_memory_reset(int device, int peak, int emptyCache);
     [LibraryImport(Library)] internal static partial void pa_rehearsal_open();
+    [LibraryImport(Library)] internal static partial void pa_rehearsal_memory(int reset, out long bytes, out long peak);
     [LibraryImport(Library)] internal static partial int pa_threads_get();
     [LibraryImport(Library)] internal static partial Status pa_threads_set(int threads);
+    [LibraryImport(Library)] internal static partial Status pa_instructions(int most, out int set);
     [LibraryImport(Library)] private static partial Status pa_running(byte* text, int capacity);
     [LibraryImport(Library)] private static partial Status pa_blas(byte* text, int capacity);
     [LibraryImport(Library)] private static partial Status pa_describe(byte* text, int capacity);

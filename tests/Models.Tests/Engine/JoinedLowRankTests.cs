@@ -61,6 +61,41 @@ public sealed class JoinedLowRankTests : ScopedTest
         else Assert.That(x.grad, Is.Null);
     }
 
+    // A tensor that is kept for the backward pass may not change before it, so that a change tells what is kept.
+    [TestCase(false, false)]
+    [TestCase(true, false)]
+    [TestCase(true, true)]
+    public void Of_frozen_changes_no_input_is_kept_and_no_gradient_made(bool q, bool v)
+    {
+        (Tensor Of, Tensor? A) Gradients(bool trainsQ, bool trainsV)
+        {
+            var (layers, changes, leaf) = (Layers(), Changes(), Draw("x", 7, 5).requires_grad_());
+            foreach (var (name, trains) in ((string, bool)[])[("q", trainsQ), ("v", trainsV)])
+                foreach (var factor in changes[name].Parameters.Values) factor.requires_grad_(trains);
+            var x = leaf * 1;
+            var outputs = JoinedLowRank.Of(layers, x, new ForwardMode { Deltas = changes })!;
+            var loss = outputs.Select((y, k) => (y.sin() * (k + 1)).sum()).Aggregate((a, b) => a + b);
+            if (!trainsQ && !trainsV)
+                using (torch.no_grad()) x.mul_(3);
+            loss.backward();
+            Assert.That(changes["q"].Parameters.Values.Select(factor => factor.grad is not null), Is.All.EqualTo(trainsQ));
+            Assert.That(changes["v"].Parameters.Values.Select(factor => factor.grad is not null), Is.All.EqualTo(trainsV));
+            return (leaf.grad!, ((LowRank)changes["q"]).A.grad);
+        }
+        var (one, all) = (Gradients(q, v), Gradients(true, true));
+        Assert.That(one.Of.equal(all.Of), Is.True, "the input's gradient, to the bit");
+        if (q) Assert.That(one.A!.equal(all.A!), Is.True, "a trained change's, to the bit");
+    }
+
+    [Test]
+    public void An_input_that_is_kept_may_not_change()
+    {
+        var x = Draw("x", 7, 5).requires_grad_() * 1;
+        var loss = JoinedLowRank.Of(Layers(), x, new ForwardMode { Deltas = Changes() })!.Select(y => y.sum()).Aggregate((a, b) => a + b);
+        using (torch.no_grad()) x.mul_(3);
+        Assert.That(() => loss.backward(), Throws.TypeOf<TorchException>().With.Message.Contains("inplace"));
+    }
+
     [Test]
     public void What_needs_another_way_is_not_joined()
     {

@@ -8,6 +8,7 @@
 #define __device__ __attribute__((device))
 #define __global__ __attribute__((global))
 #define __shared__ __attribute__((shared))
+#define __forceinline__ __inline__ __attribute__((always_inline))
 
 #include <__clang_cuda_builtin_vars.h>
 

@@ -26,7 +26,7 @@ internal static class Program
         return 0;
     }
 
-    // A digest of the bits of some products and of a head's figures, where there are such kernels, and the sum of the products' magnitudes.
+    // What computes products, a digest of the bits of some and of a head's figures, where there are such kernels, and the sum of the products' magnitudes.
     private static int SomeProducts()
     {
         using var scope = torch.NewDisposeScope();
@@ -42,7 +42,7 @@ internal static class Program
         var (hidden, head) = (new CounterStream(5, "hidden").Normal([50, 90], dtype: torch.float32), new CounterStream(5, "head").Normal([3001, 90], dtype: torch.float32));
         if (Fused.HasHead(hidden, head) && Fused.HeadFigures(hidden, head, torch.arange(50), expect: true) is ({ } figures, { } expected))
             foreach (var part in (Tensor[])[figures, expected]) hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(part.contiguous().data<float>().ToArray().AsSpan()));
-        Console.WriteLine($"bits={Convert.ToHexString(hash.GetHashAndReset())[..16]} sum={sum:F3}");
+        Console.WriteLine($"kernels={Products.Kernels} bits={Convert.ToHexString(hash.GetHashAndReset())[..16]} sum={sum:F3}");
         return 0;
     }
 

@@ -4,6 +4,8 @@
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
+using PeftAlign.Training;
 
 namespace PeftAlign.Host.Running.Estimates;
 
@@ -23,8 +25,11 @@ internal static class Costs
 
     private const int FloatBytes = 4;
 
-    // What the C library's allocator holds for each byte in use on a processor: where bfloat16 and float32 meet, freed pieces of many sizes
-    // stay between those in use. 1.76 and 1.70 measured (docs/qlora.md), 1.0 with pieces that go back at once.
+    // What an adapter in float32 over bfloat16 takes for each byte of its inputs on a processor: their copies, its outputs, and what the C
+    // library's allocator holds where freed pieces of both widths lie between those in use. 2.5 and 2.75 measured (docs/qlora.md).
+    private const double CopiedHoles = 2.75;
+
+    // What the allocator holds for each byte where pieces of a block come and go again and again in bfloat16.
     private const double NarrowHoles = 1.75;
 
     private const long HeadChunk = 256;
@@ -43,18 +48,31 @@ internal static class Costs
     /// <summary>Numbers of a model.</summary>
     internal static long Parameters(DecoderSpec model) => model.Weights().Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
 
-    /// <summary>Bytes of the weights in memory: float32, or as `dtype` says; matrices of blocks in 4 bits with a scale for 64 where they are quantised.</summary>
+    /// <summary>Bytes of the weights in memory: as `dtype` says; where they are quantised matrices of blocks in 4 bits with a scale for 64, and one of them decoded.</summary>
     internal static long Held(DecoderSpec model, torch.ScalarType dtype, bool quantised)
     {
-        var width = dtype == torch.ScalarType.BFloat16 ? 2 : FloatBytes;
-        return model.Weights().Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b) is var count && quantised && IsInBlock(model, weight) ? count / 2 + count / 16 : width * count);
+        static long Count(WeightSpec weight) => weight.Shape.Aggregate(1L, (a, b) => a * b);
+        var width = dtype.ElementSize();
+        if (!quantised) return width * Parameters(model);
+        var few = model.Weights().Where(weight => IsInBlock(model, weight)).Select(Count).ToList();
+        return width * (Parameters(model) - few.Sum() + few.DefaultIfEmpty(0).Max()) + few.Sum(count => count / 2 + count / 16);
     }
 
     /// <summary>Bytes that training adds: of the trained numbers themselves where they are an adapter's, their gradients and two moments.</summary>
     /// <param name="trainable">How many.</param>
     /// <param name="adapter">Whether they are an adapter's.</param>
-    /// <param name="rounded">Whether trained weights and their gradients are there in bfloat16 as well.</param>
-    internal static long Trained(long trainable, bool adapter, bool rounded = false) => FloatBytes * trainable * (adapter ? 5 : rounded ? 4 : 3);
+    /// <param name="options">Its optimiser's moments; whether trained weights and their gradients are there in bfloat16 as well.</param>
+    internal static long Trained(long trainable, bool adapter, TrainingOptions options) =>
+        (long)(trainable * ((adapter ? 3 : options.Dtype != torch.ScalarType.Float32 ? 2 : 1) * FloatBytes + MomentBytes(options.Optimizer)));
+
+    // Of a trained number: 8 bits have a factor for each 256. Paged moments stay where there is room for them.
+    private static double MomentBytes(string optimizer) => optimizer switch
+    {
+        "adamw_8bit" or "paged_adamw_8bit" => 2 * (1 + (FloatBytes / (double)Blockwise8.Blocksize)),
+        "rmsprop" => FloatBytes,
+        "sgd" => 0,
+        _ => 2 * FloatBytes,
+    };
 
     /// <summary>Bytes of weights on disk or in memory.</summary>
     internal static long Bytes(long parameters) => FloatBytes * parameters;
@@ -65,18 +83,17 @@ internal static class Costs
     {
         var matrices = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Sum());
         var probabilities = arithmetic.OnGpu || model.ScoreCap is not null ? model.Layers * model.Heads * longest : 0;
-        var perToken = arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities) + (FloatBytes * model.Layers * arithmetic.Copied);
-        var bytes = (tokens * perToken) + (2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary);
-        return (long)(bytes * (arithmetic is { Width: < FloatBytes, OnGpu: false } ? NarrowHoles : 1));
+        var copied = FloatBytes * model.Layers * arithmetic.Copied * (arithmetic.OnGpu ? 1 : CopiedHoles);
+        var perToken = (arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities)) + copied;
+        return (long)((tokens * perToken) + (2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary));
     }
 
     /// <summary>The same where blocks are computed again: their inputs, and the inside of one.</summary>
     internal static long Recomputed(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) =>
-        Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest, arithmetic) + (arithmetic.Width * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden);
+        (long)(Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest, arithmetic) * (arithmetic is { Width: < FloatBytes, OnGpu: false } ? NarrowHoles : 1)) + (arithmetic.Width * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden);
 
     /// <summary>Bytes that a forward pass needs: one layer's activations and a chunk of logits.</summary>
-    internal static long Forward(DecoderSpec model, long tokens, long longest, Arithmetic? arithmetic = null) =>
-        Activations(model with { Layers = 1 }, tokens, longest, arithmetic ?? Arithmetic.Float32);
+    internal static long Forward(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) => Activations(model with { Layers = 1 }, tokens, longest, arithmetic);
 
     /// <summary>Seconds of passes over a model.</summary>
     /// <param name="model">Its shape.</param>
@@ -103,7 +120,7 @@ internal static class Costs
         steps * (StepSeconds + StepLayerSeconds * model.Layers + Math.Max(Bytes(Parameters(model)) / (WeightBytesPerThread * threads), Flops(model, rows, 1) / (FlopsPerThread * threads)));
 
     /// <summary>Bytes of keys and values of so many tokens.</summary>
-    internal static long Cache(DecoderSpec model, long tokens) => 2 * FloatBytes * tokens * model.Layers * model.KeyValueHeads * model.HeadWidth;
+    internal static long Cache(DecoderSpec model, long tokens, Arithmetic arithmetic) => 2 * arithmetic.Width * tokens * model.Layers * model.KeyValueHeads * model.HeadWidth;
 
     private static bool IsInBlock(DecoderSpec model, WeightSpec weight) => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal);
 
@@ -111,14 +128,12 @@ internal static class Costs
     internal static double Moving(double bytes) => bytes / BytesPerSecond;
 }
 
-/// <summary>In what a training computes.</summary>
+/// <summary>In what a training, or a model that is asked, computes.</summary>
 /// <param name="Type">Of the base and of activations.</param>
 /// <param name="Copied">Numbers of a token and block that are kept in float32 too: the inputs of what an adapter in float32 changes.</param>
 /// <param name="OnGpu">Whether on a GPU, where the attention is composed.</param>
 internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu)
 {
-    internal static Arithmetic Float32 { get; } = new(torch.ScalarType.Float32, 0, false);
-
     internal int Width => Type.ElementSize();
 
     /// <summary>Of a training.</summary>
@@ -126,5 +141,5 @@ internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu
     /// <param name="type">dtype.</param>
     /// <param name="inputs">Widths of the inputs of all that an adapter changes.</param>
     /// <param name="onGpu">Whether on a GPU.</param>
-    internal static Arithmetic Of(DecoderSpec model, torch.ScalarType type, long inputs, bool onGpu = false) => new(type, type == torch.ScalarType.Float32 ? 0 : inputs / model.Layers, onGpu);
+    internal static Arithmetic Of(DecoderSpec model, torch.ScalarType type, long inputs, bool onGpu) => new(type, type == torch.ScalarType.Float32 ? 0 : inputs / model.Layers, onGpu);
 }

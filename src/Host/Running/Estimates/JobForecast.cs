@@ -50,7 +50,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
     private static JobForecast? Train(PlanJob job, JsonObject spec, Shapes shapes, int threads)
     {
         if (shapes.Model(spec["policy"]!) is not { } model) return null;
-        var options = TrainingOptions.Of(spec["training"]!.AsObject(), 0);
+        var options = TrainingOptions.Of(spec["training"]!.AsObject(), 0, shapes.TrainingType(spec));
         options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) };
         if ((shapes.Data(spec, options) ?? shapes.Longest(spec, options)) is not { } data) return null;
         // Controls are adapters, but what trains the model's weights as well costs as much as training them alone.
@@ -64,12 +64,13 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var work = (adapter is null ? 3.0 : 2.5) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0);
         var atOnce = (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean);
         var ends = adapter is null ? Costs.Bytes(parameters) : Costs.Bytes(trainable);
-        var arithmetic = Arithmetic.Of(model, options.Dtype, Shapes.Inputs(model, adapter));
+        var arithmetic = Arithmetic.Of(model, options.Dtype, Shapes.Inputs(model, adapter), shapes.OnGpu);
+        var held = Costs.Held(model, adapter is null ? Torch.torch.ScalarType.Float32 : options.Dtype, shapes.IsQuantized(spec));
         var points = job.Keep.Count + (job.Until.Length > 0 ? 0 : 1);
         var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;
         return new JobForecast(
             Costs.Start + Costs.Moving(Costs.Bytes(parameters) + points * ends) + Costs.Passes(model, passes, tokens, work, threads),
-            Costs.Process + Costs.Held(model, adapter is null ? Torch.torch.ScalarType.Float32 : options.Dtype, adapter?["quantization"] is not null) + Costs.Trained(trainable, adapter is not null, options.Dtype != Torch.torch.ScalarType.Float32) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + (options.GradientCheckpointing ? Costs.Recomputed(model, atOnce, longest, arithmetic) : Costs.Activations(model, atOnce, longest, arithmetic)),
+            Costs.Process + held + Costs.Trained(trainable, adapter is not null, options) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + (options.GradientCheckpointing ? Costs.Recomputed(model, atOnce, longest, arithmetic) : Costs.Activations(model, atOnce, longest, arithmetic)),
             FolderBytes + points * ends + (checkpoints + (adapter is null ? 0 : job.Keep.Count)) * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes,
             Costs.Flops(model, tokens, (adapter is null ? 3 : 2) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0)) + (adapter is null ? 0 : 6.0 * trainable * tokens));
     }
@@ -77,13 +78,13 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
     private static JobForecast? Reference(JsonObject spec, Shapes shapes, int threads)
     {
         if (shapes.Model(spec["policy"]!) is not { } model) return null;
-        var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0);
+        var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0, shapes.TrainingType(spec));
         if (shapes.Data(spec, options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) }) is not { } data) return null;
         var (bytes, tokens) = (Costs.Bytes(Costs.Parameters(model)), data.Rows * data.Mean);
         var atOnce = (long)Math.Ceiling(Math.Min(data.Rows, ItemsAtOnce) * data.Mean);
         return new JobForecast(
             Costs.Start + Costs.Moving(bytes) + Costs.Passes(model, Math.Ceiling((double)data.Rows / ItemsAtOnce), tokens, 1, threads),
-            Costs.Process + bytes + Costs.Forward(model, atOnce, data.Longest),
+            Costs.Process + Costs.Held(model, options.Dtype, shapes.IsQuantized(spec)) + Costs.Forward(model, atOnce, data.Longest, new Arithmetic(options.Dtype, 0, shapes.OnGpu)),
             FolderBytes + Costs.Bytes((long)tokens),
             Costs.Flops(model, tokens, 1));
     }

@@ -14,7 +14,7 @@ internal static class MakeDatasetForecast
     internal static JobForecast? Of(JsonObject spec, Shapes shapes, int threads)
     {
         if (shapes.Made(spec["dataset"]!.AsObject()) is not { } made) return null;
-        List<JobForecast?> parts = [.. made.Models.Select(m => EvaluateForecast.Another(shapes.Model(m.Definition), m.Asked, threads)), .. made.Judges.Select(j => EvaluateForecast.Judging(j, shapes, threads))];
+        List<JobForecast?> parts = [.. made.Models.Select(m => EvaluateForecast.Another(m.Definition, m.Asked, shapes, threads)), .. made.Judges.Select(j => EvaluateForecast.Judging(j, shapes, threads))];
         if (parts.Contains(null)) return null;
         return new JobForecast(
             Costs.Start + parts.Sum(part => part!.Seconds),

@@ -25,16 +25,25 @@ internal sealed record KindForecast(string Kind, int Jobs, int Finished, int Unk
     internal bool AssumesLongest { get; init; }
 }
 
-internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnce, bool AssumesLongest)
+/// <param name="Kinds">Each kind's.</param>
+/// <param name="AtOnce">Jobs at once.</param>
+/// <param name="AssumesLongest">Whether rows that are not known count as long as they may be.</param>
+/// <param name="OnGpu">Whether jobs compute on a GPU.</param>
+internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnce, bool AssumesLongest, bool OnGpu)
 {
     private const double LeastGpuHours = 0.05;
 
-    internal static PlanForecast Of(Planned planned, int threads, int atOnce)
+    /// <summary>What a plan will take.</summary>
+    /// <param name="planned">The plan.</param>
+    /// <param name="threads">Processor threads of a job.</param>
+    /// <param name="atOnce">Jobs at once.</param>
+    /// <param name="onGpu">Whether jobs compute on a GPU: its memory is what is predicted; times stay a processor's until jobs are finished.</param>
+    internal static PlanForecast Of(Planned planned, int threads, int atOnce, bool onGpu)
     {
-        var shapes = new Shapes(planned);
+        var shapes = new Shapes(planned, onGpu);
         var kinds = planned.Plan.Jobs.Where(job => job.Kind != "report").GroupBy(job => job.Kind);
         List<KindForecast> found = [.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => JobForecast.Of(job, shapes, threads)))];
-        return new PlanForecast(found, atOnce, shapes.AssumesLongest);
+        return new PlanForecast(found, atOnce, shapes.AssumesLongest, onGpu);
     }
 
     private static KindForecast Kind(RunFolder run, string kind, List<PlanJob> jobs, Func<PlanJob, JobForecast?> forecast)
@@ -83,6 +92,7 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         ["flops"] = Kinds.Sum(kind => kind.Flops),
         ["gpu_hours"] = Math.Round(GpuHours, 3),
         ["not_predicted"] = Unknown,
+        ["on_gpu"] = OnGpu,
         ["assumes_longest_rows"] = AssumesLongest,
         ["assumes_longest_answers"] = Kinds.Any(kind => kind.AssumesLongest),
         ["questions_to_services"] = ToServices,
@@ -100,7 +110,7 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         if (AssumesLongest) yield return "  rows that are not there, or not without a tokenizer, are taken to be as long as max_length";
         if (Kinds.Any(kind => kind.AssumesLongest)) yield return "  answers that models will write are taken to be as long as they may be";
         if (ToServices > 0) yield return $"  {ToServices} questions go to services as judges (counted as {Costs.ServiceSeconds:0} s each; price not predicted)";
-        if (Kinds.Any(kind => kind.Seconds > 0 && !kind.Measured)) yield return $"  times are rules of thumb ({Costs.FlopsPerThread / 1e9:0} GFLOP/s a thread) until a job of the kind is finished; expect them within a factor of four";
+        if (Kinds.Any(kind => kind.Seconds > 0 && !kind.Measured)) yield return $"  times are rules of thumb {(OnGpu ? "for a processor " : "")}({Costs.FlopsPerThread / 1e9:0} GFLOP/s a thread) until a job of the kind is finished; expect them within a factor of four";
     }
 
     // "?" where nothing of a kind is predicted; a part that is has a "+".

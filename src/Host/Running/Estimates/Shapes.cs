@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
 using PeftAlign.Host.Evaluation;
+using PeftAlign.Host.Inference;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
@@ -24,13 +25,37 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Longest">Of those.</param>
 internal sealed record TextShape(long Rows, double Mean, long Longest);
 
-internal sealed class Shapes(Planned planned)
+/// <param name="planned">The plan.</param>
+/// <param name="onGpu">Whether its jobs compute on a GPU.</param>
+internal sealed class Shapes(Planned planned, bool onGpu)
 {
     private const int LookAt = 256;
 
     private readonly Dictionary<string, PlanJob> jobs = planned.Whole.Jobs.ToDictionary(job => job.Id);
     private readonly Dictionary<string, object?> known = [];
     private readonly PluginCatalogue plugins = new(planned.Plugins.Values, []);
+
+    internal bool OnGpu => onGpu;
+
+    /// <summary>Type of a training where none is asked for, by the job's own rule.</summary>
+    internal torch.ScalarType TrainingType(JsonObject spec) =>
+        ComputeDevice.TrainingType(onGpu, onGpu && spec["method"] is { } method && Context(spec).Create<IAlignmentMethod>(method).Needs.Scores);
+
+    /// <summary>What a policy that is only asked computes in: float32 on a processor, elsewhere the type that it is stored in.</summary>
+    internal Arithmetic Asked(JsonNode policy) => new(onGpu && Width(policy) == 2 ? torch.bfloat16 : torch.float32, 0, onGpu);
+
+    /// <summary>Whether a job's base is in fewer bits: in its folder already, or by the adapter's quantization.</summary>
+    internal bool IsQuantized(JsonObject spec) =>
+        spec["adapter"]?["quantization"] is not null || HasQuantizedBase(spec["policy"]!);
+
+    // A training of all weights has no base, a merge decodes it.
+    private bool HasQuantizedBase(JsonNode policy)
+    {
+        if (policy["weights"] is not JsonObject made) return Once($"quantized {policy["weights"]} {policy["config"]}", () => Config(policy)?.IsQuantized == true ? "yes" : null) is not null;
+        var options = Options(jobs[(string)made["job"]!]);
+        if (options["candidates"] is JsonArray candidates) return HasQuantizedBase(candidates[0]!);
+        return options["parents"] is null && options["adapter"] is not null && options["policy"] is not null && IsQuantized(options);
+    }
 
     /// <summary>A policy's model; null where no config.json tells.</summary>
     internal DecoderSpec? Model(JsonNode policy) => Once("model " + Root(policy).ToJsonString(), () =>
@@ -135,9 +160,12 @@ internal sealed class Shapes(Planned planned)
     internal static long Inputs(DecoderSpec model, JsonNode? adapter) =>
         adapter?["options"] is JsonObject options && options["rank"] is JsonValue ? Chosen(model, options).Sum(weight => weight.Transposed ? weight.Shape[0] : weight.Shape[1]) : 0;
 
+    // Where none are named: queries and values, as the families call them.
+    private static readonly string[] UsualTargets = ["q_proj", "v_proj", "c_attn", "query_key_value", "query", "value"];
+
     private static IEnumerable<WeightSpec> Chosen(DecoderSpec model, JsonObject options)
     {
-        string[] targets = options["targets"] switch { JsonArray list => [.. list.Select(name => (string)name!)], JsonValue one => [(string)one!], _ => ["all-linear"] };
+        string[] targets = options["targets"] switch { JsonArray { Count: > 0 } list => [.. list.Select(name => (string)name!)], JsonValue one => [(string)one!], _ => UsualTargets };
         return model.Weights().Where(weight => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal)
             && (targets.Contains("all-linear") || targets.Any(target => weight.Name.EndsWith($".{target}.weight", StringComparison.Ordinal))));
     }

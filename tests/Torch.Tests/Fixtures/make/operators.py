@@ -252,6 +252,7 @@ ROWS = {
     "aten::linalg_vector_norm": lambda: torch.linalg.vector_norm(a, float("inf")),
     # Decompositions: signs of vectors are free
     "aten::linalg_svd": lambda: (lambda U, S, Vh: (U.abs(), S, Vh.abs()))(*torch.linalg.svd(a, full_matrices=False)),
+    "aten::linalg_eigh": lambda: (lambda L, Q: (L, Q.abs()))(*torch.linalg.eigh(a @ a.t())),
     "aten::linalg_qr": lambda: tuple(x.abs() for x in torch.linalg.qr(a)),
     # Ours
     "peftalign::rms_norm": lambda: v * a * (a.square().mean(-1, keepdim=True) + 1e-3).rsqrt(),

@@ -1,0 +1,49 @@
+// The choice of the instruction set; see instructions.h.
+#include "instructions.h"
+
+#include <c10/util/Exception.h>
+
+#include <cstdlib>
+#include <string>
+
+namespace pa {
+namespace {
+
+Instructions chosen() {
+    Instructions best = has_instructions(kAvx512) ? kAvx512 : has_instructions(kAvx2) ? kAvx2 : kBaseline;
+    const char* set = std::getenv("PEFTALIGN_INSTRUCTIONS");
+    if (!set || !*set) return best;
+    std::string known;
+    for (int one = best; one >= kBaseline; one--) {
+        std::string name = name_of(static_cast<Instructions>(one));
+        if (name == set) return static_cast<Instructions>(one);
+        known += (known.empty() ? "" : ", ") + name;
+    }
+    TORCH_CHECK(false, "PEFTALIGN_INSTRUCTIONS is '", set, "'; it may be ", known, " on this processor, or unset");
+}
+
+}  // namespace
+
+std::atomic<int> instructions_in_use{-1};
+
+bool has_instructions(Instructions set) {
+#if defined(__x86_64__)
+    bool narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    return set == kBaseline || (set == kAvx2 && narrow) || (set == kAvx512 && narrow && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"));
+#else
+    return set == kBaseline;
+#endif
+}
+
+const char* name_of(Instructions set) { return set == kAvx512 ? "avx512" : set == kAvx2 ? "avx2" : "baseline"; }
+
+Instructions choose_instructions() { return limit_instructions(kAvx512); }
+
+Instructions limit_instructions(Instructions most) {
+    static const Instructions own = chosen();
+    Instructions set = own < most ? own : most;
+    instructions_in_use.store(set, std::memory_order_relaxed);
+    return set;
+}
+
+}  // namespace pa

@@ -1,0 +1,59 @@
+// What both kinds of float32 products share (product_tiles.h of large matrices, whose right factor is packed; small_products.h of those
+// that lie in the caches): the sums of a tile of the result stay in registers while the depth passes by, and a step adds Rows numbers
+// of the left factor times as many vectors of the right one as the set has room for.
+#pragma once
+#include <utility>
+
+#include "lanes.h"
+
+namespace pa {
+
+// sums[m][j] += left(m) * vector j of right.
+template <typename V, int Rows, int Vectors, typename Left>
+PA_INLINE void add_step(V (&sums)[Rows][Vectors], const float* right, Left&& left) {
+    V v[Vectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < Vectors; j++) lanes::load(v[j], right + j * lanes::width<V>());
+#pragma GCC unroll 6
+    for (int m = 0; m < Rows; m++) {
+        float own = left(m);
+#pragma GCC unroll 4
+        for (int j = 0; j < Vectors; j++) sums[m][j] += v[j] * own;
+    }
+}
+
+// Of a pair of rows that lie Step apart the low or the high halves of their blocks of 2 Step.
+template <int Step, bool High, typename V, size_t... I>
+PA_INLINE void halves(const V& a, const V& b, V& out, std::index_sequence<I...>) {
+    out = __builtin_shufflevector(a, b, ((I & Step) ? (High ? sizeof...(I) + I : sizeof...(I) + I - Step) : (High ? I + Step : I))...);
+}
+
+template <int Step, typename V>
+PA_INLINE void swap_blocks(V* a) {
+    if constexpr (Step > 0) {
+        constexpr int N = lanes::width<V>();
+#pragma GCC unroll 16
+        for (int k = 0; k < N; k++)
+            if ((k & Step) == 0) {
+                V low, high;
+                halves<Step, false>(a[k], a[k + Step], low, std::make_index_sequence<N>());
+                halves<Step, true>(a[k], a[k + Step], high, std::make_index_sequence<N>());
+                a[k] = low, a[k + Step] = high;
+            }
+        swap_blocks<Step / 2>(a);
+    }
+}
+
+// A square of as many floats as a vector has, turned over the diagonal: how rows become what a step reads side by side.
+template <typename V>
+PA_INLINE void transpose(const float* from, int64_t from_row, float* to, int64_t to_row) {
+    constexpr int N = lanes::width<V>();
+    V a[N];
+#pragma GCC unroll 16
+    for (int k = 0; k < N; k++) lanes::load(a[k], from + k * from_row);
+    swap_blocks<N / 2>(a);
+#pragma GCC unroll 16
+    for (int k = 0; k < N; k++) lanes::store(a[k], to + k * to_row);
+}
+
+}  // namespace pa

@@ -1,0 +1,57 @@
+// What `train --dry-run` says of memory beside what the training then took at most, as the kernel counted it: float32, bfloat16, 4 bits,
+// 8-bit moments, blocks computed again. The process itself, which is measured and not predicted, is taken off both sides.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+[Parallelizable(ParallelScope.Self)]
+public sealed class MemoryForecastTests
+{
+    private readonly Peftalign user = new();
+
+    private string Model => user.File("model");
+
+    [OneTimeSetUp]
+    public void Make()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_SLOW") != "1") Assert.Ignore("slow: PEFTALIGN_SLOW=1 or ./test --slow runs it");
+        string[] sizes = ["vocab_size=4000", "hidden_size=512", "intermediate_size=1408", "num_hidden_layers=6", "num_attention_heads=8", "max_position_embeddings=512"];
+        var made = Peftalign.Call(["models", "init", "llama", "--out", Model, .. sizes.SelectMany(size => (string[])["--set", size])]);
+        Assert.That(made.Code, Is.Zero, made.All);
+        var row = $$"""{"prompt_ids": [{{string.Join(", ", Enumerable.Range(0, 100).Select(k => k * 37 % 4000))}}], "completion_ids": [{{string.Join(", ", Enumerable.Range(0, 412).Select(k => k * 53 % 4000))}}]}""" + "\n";
+        user.Write("rows.jsonl", string.Concat(Enumerable.Repeat(row, 8)));
+    }
+
+    [OneTimeTearDown]
+    public void Remove() => user.Dispose();
+
+    [TestCase("--adapter lora --rank 16")]
+    [TestCase("--adapter lora --rank 16 --dtype bfloat16")]
+    [TestCase("--adapter lora --rank 16 --targets all-linear")]
+    [TestCase("--adapter lora --rank 16 --targets all-linear --dtype bfloat16")]
+    [TestCase("--adapter qlora --rank 16 --targets all-linear --dtype bfloat16")]
+    [TestCase("--dtype bfloat16")]
+    [TestCase("--adapter lora --rank 16 --dtype bfloat16 --gradient-checkpointing")]
+    [TestCase("--adapter qlora --rank 16 --dtype bfloat16")]
+    [TestCase("--optimizer adamw_8bit")]
+    public void A_training_takes_what_was_predicted(string options)
+    {
+        var name = options.Replace(' ', '_').Replace("--", "", StringComparison.Ordinal);
+        string[] call = ["train", "sft", "--model", Model, "--data", user.File("rows.jsonl"), "--out", user.File(name), "--max-steps", "3", "--batch-size", "4", "--max-length", "512", "--threads", "1", .. options.Split(' ')];
+        var said = JsonNode.Parse(Done([.. call, "--dry-run", "--json"]))!;
+        Done(call);
+        var parts = new[] { "base_bytes", "trained_bytes", "activation_bytes" }.Sum(part => (double)said[part]!);
+        var process = (double)said["predicted_bytes"]! - parts;
+        var took = (double)Peftalign.Json(Path.Combine(user.File(name), "timing.json"))["peak_memory_bytes"]! - process;
+        TestContext.Out.WriteLine($"{options}: {parts / 1e6:F0} MB said, {took / 1e6:F0} taken");
+        Assert.That(parts / took, Is.InRange(0.8, 1.35));
+    }
+
+    private static string Done(params string[] args)
+    {
+        var outcome = Peftalign.Call(args);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        return outcome.Out;
+    }
+}

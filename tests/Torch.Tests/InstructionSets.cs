@@ -1,0 +1,34 @@
+// Tests of kernels run once for each instruction set that this processor has, so that what other processors run is tested here too.
+
+using System.Runtime.Intrinsics.X86;
+using PeftAlign.Torch.Native;
+
+namespace PeftAlign.Torch.Tests;
+
+/// <summary>The sets by the names of PEFTALIGN_INSTRUCTIONS; their places are the numbers of native/peftalign.h.</summary>
+public static class InstructionSets
+{
+    private static readonly string[] Names = ["baseline", "avx2", "avx512"];
+
+    /// <summary>Those of this processor.</summary>
+    public static IEnumerable<string> Here => Names.Where(name => name switch { "avx512" => Avx512F.VL.IsSupported, "avx2" => Avx2.IsSupported && Fma.IsSupported, _ => true });
+
+    /// <summary>Lets kernels use none above this set from now on, and says which they use.</summary>
+    internal static string Limit(string most)
+    {
+        Shim.Check(Shim.pa_instructions(Array.IndexOf(Names, most), out var set));
+        return Names[set];
+    }
+}
+
+/// <summary>A fixture whose tests run with the kernels of one set. Not beside others: the set is the process's.</summary>
+[NonParallelizable]
+[TestFixtureSource(typeof(InstructionSets), nameof(InstructionSets.Here))]
+public abstract class KernelTests(string instructions)
+{
+    [OneTimeSetUp]
+    public void These_instructions() => Assume.That(InstructionSets.Limit(instructions), Is.EqualTo(instructions), "PEFTALIGN_INSTRUCTIONS asks for less");
+
+    [OneTimeTearDown]
+    public void All_instructions_again() => InstructionSets.Limit("avx512");
+}
