@@ -7,7 +7,11 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
+#include <memory>
+#include <tuple>
 #include <vector>
 
 #include "pool.h"
@@ -23,7 +27,9 @@ using tiles::kTogether;
 
 constexpr int64_t kMostSlices = 8;
 constexpr int64_t kSlice = 1024;    // entries of the vocabulary that are worth a slice
-constexpr int64_t kMostRows = 504;  // worked on at once: their logits of a block fit the second cache
+// Of a part: rows whose logits of a block fit the second cache and whose sums of the head's rows the third, and so many that packing
+// the head for them costs little. Of a round, which has a part or more for each thread: the sums of all slices.
+constexpr int64_t kMostRows = 504, kFewestRows = 96, kRowBytes = 1 << 22, kSumBytes = 1 << 27;
 constexpr int64_t kStep = lanes::N;  // floats that are added up together, with every instruction set
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
@@ -31,10 +37,11 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 struct State {
     RowSums sums;
     float largest = kNone, own = 0;
-    int64_t first = 0;  // of the largest entries
+    int64_t first = -1;  // of the largest entries; none yet
 
     // Sums relative to a larger logit; returns the factor of those of e^d.
     double raise_to(float next) {
+        if (next == largest) return 1;
         double less = static_cast<double>(largest) - next, factor = std::exp(less);
         sums.crossed = factor == 0 ? 0 : factor * (sums.crossed + less * sums.exponentials);
         sums.exponentials *= factor, sums.squares *= factor * factor;
@@ -43,14 +50,15 @@ struct State {
     }
 
     // What is known of the slice behind.
-    void join(State next) {
+    void add(State next) {
         if (next.largest > largest) raise_to(next.largest), first = next.first;
         else next.raise_to(largest);
         sums.exponentials += next.sums.exponentials, sums.crossed += next.sums.crossed, sums.squares += next.sums.squares, sums.logits += next.sums.logits;
     }
 };
 
-struct Head {
+// A round of rows.
+struct Round {
     tiles::Matrix hidden, turned;  // (rows, width) and (width, entries)
     const int64_t* targets;
     int64_t rows, width, entries, slices;
@@ -82,16 +90,21 @@ PA_INLINE float largest_of(const float* row, int64_t count, double& total) {
     return top;
 }
 
-// A row's logits become e^(logit - largest). What lies behind its end, up to a whole step, is overwritten.
+// A row's logits become e^(logit - largest). What lies behind its end, up to a whole step, becomes nothing.
 template <typename L>
 PA_INLINE void exponentials(float* row, int64_t count, float largest, RowSums& sums) {
+    constexpr float kBehind = -1000;  // of which e^d is 0
     L total = {}, crossed = {}, squares = {}, x;
-    for (int64_t n = count; n % kStep != 0; n++) row[n] = -std::numeric_limits<float>::max() / 2;
     for (int64_t n = 0; n < count; n += kStep) {
+        float less = largest;
+        if (n + kStep > count) {
+            for (int64_t k = n; k < n + kStep; k++) row[k] = k < count ? row[k] - largest : kBehind;
+            less = 0;
+        }
         lanes::load(x, row + n);
         lanes::each(
-            [largest](auto& e, auto& one, auto& by, auto& square) PA_INLINED {
-                auto d = e - largest;
+            [less](auto& e, auto& one, auto& by, auto& square) PA_INLINED {
+                auto d = e - less;
                 e = d;
                 lanes::exponential(e);
                 one += e, by += e * d, square += e * e;
@@ -114,6 +127,10 @@ PA_INLINE void take(float* row, int64_t first, int64_t count, int64_t target, St
         if (behind)
             for (int64_t k = 0; k < width; k++) behind[k] *= factor;
     }
+    if (state.largest == kNone) {  // entries that are impossible, or no numbers at all
+        for (int64_t k = 0; k < count; k++) row[k] = row[k] == kNone ? 0 : row[k], state.sums.exponentials += row[k];
+        return;
+    }
     exponentials<L>(row, count, state.largest, state.sums);
 }
 
@@ -124,7 +141,7 @@ float* own_logits() {
 }
 
 template <class Set>
-PA_INLINE void part_in(const Head& h, const Part& part) {
+PA_INLINE void part_in(const Round& h, const Part& part) {
     int64_t blocks = (h.entries + kTogether - 1) / kTogether, end = (part.slice + 1) * blocks / h.slices, block = part.slice * blocks / h.slices;
     float *logits = own_logits(), *expected = h.expected ? h.expected + (part.slice * h.rows + part.row) * h.width : nullptr;
     State* states = h.states + part.slice * h.rows + part.row;
@@ -133,8 +150,13 @@ PA_INLINE void part_in(const Head& h, const Part& part) {
         tiles::Matrix own{h.turned.at(0, first), h.turned.row, h.turned.column};
         tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, 1}, own, h.width, 1}}, nullptr, nullptr, 0, logits, part.rows, count, kTogether};
         tiles::block_in<Set>(of, {0, part.rows, 0, count});
-        for (int64_t m = 0; m < part.rows; m++)
+        // The next block's rows of the head are on their way to the caches meanwhile.
+        const char* next = reinterpret_cast<const char*>(h.turned.at(0, first + count));
+        int64_t ahead = block + 1 < end ? std::min(kTogether, h.entries - first - count) * h.turned.column * 4 : 0;
+        for (int64_t m = 0; m < part.rows; m++) {
+            for (int64_t at = m * ahead / part.rows / 64 * 64; at < (m + 1) * ahead / part.rows; at += 64) __builtin_prefetch(next + at, 0, 1);
             take<typename Set::Lanes>(logits + m * kTogether, first, count, h.targets[part.row + m], states[m], again && expected ? expected + m * h.width : nullptr, h.width);
+        }
         if (!expected) continue;
         tiles::Sum back{{{{logits, kTogether, 1}, {own.p, own.column, own.row}, count, 1}}, again ? expected : nullptr, nullptr, h.width, expected, part.rows, h.width, h.width};
         for (int64_t column = 0; column < h.width; column += kTogether) tiles::block_in<Set>(back, {0, part.rows, column, std::min(kTogether, h.width - column)});
@@ -142,9 +164,9 @@ PA_INLINE void part_in(const Head& h, const Part& part) {
 }
 
 // Row m of all slices, joined: its figures, and its expected row of the head.
-void join(const Head& h, int64_t m, float* figures, int64_t stride, float* expected) {
+void join(const Round& h, int64_t m, float* figures, int64_t stride, float* expected) {
     State all = h.states[m];
-    for (int64_t s = 1; s < h.slices; s++) all.join(h.states[s * h.rows + m]);
+    for (int64_t s = 1; s < h.slices; s++) all.add(h.states[s * h.rows + m]);
     int64_t slice = 0, blocks = (h.entries + kTogether - 1) / kTogether;
     while ((slice + 1) * blocks / h.slices * kTogether <= h.targets[m]) slice++;
     write_figures(all.sums, h.entries, h.states[slice * h.rows + m].own, all.largest, all.first == h.targets[m], figures, stride);
@@ -156,18 +178,16 @@ void join(const Head& h, int64_t m, float* figures, int64_t stride, float* expec
     }
 }
 
-// Rows that are worked on at once: few enough for the caches, and so few that every thread has some.
-int64_t rows_at_once(int64_t rows, int64_t slices) {
-    int64_t parts = std::max((rows + kMostRows - 1) / kMostRows, std::min((2 * at::get_num_threads() + slices - 1) / slices, rows / 96));
-    int64_t each = (rows + std::max<int64_t>(parts, 1) - 1) / std::max<int64_t>(parts, 1);
-    return (each + tiles::kRows - 1) / tiles::kRows * tiles::kRows;
-}
+int64_t divided(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
+
+int64_t whole_tiles(int64_t rows) { return divided(rows, tiles::kRows) * tiles::kRows; }
 
 void check(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
-    auto ours = [](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 2 && t.stride(1) == 1; };
+    auto ours = [](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 2 && (t.stride(1) == 1 || t.size(1) == 1 || t.numel() == 0); };
     TORCH_CHECK(set_of_products() && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0,
                 "head_figures: (N, d) and (V, d) float32 with whole rows on a processor with products of our own, not ", hidden.sizes(), " ", hidden.scalar_type(), " and ", head.sizes(), " ", head.scalar_type());
-    TORCH_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong && targets.is_contiguous(), "head_figures: targets are (N) int64, not ", targets.sizes());
+    TORCH_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong && targets.is_contiguous() && targets.device().is_cpu(),
+                "head_figures: targets are (N) int64 on the processor, not ", targets.sizes(), " on ", targets.device());
     for (int64_t row = 0; row < targets.size(0); row++) {
         int64_t target = targets.data_ptr<int64_t>()[row];
         TORCH_CHECK(target >= 0 && target < head.size(0), "head_figures: target ", target, " of ", head.size(0), " entries");
@@ -180,12 +200,15 @@ std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head
     Tensor figures = at::empty({kFigures, rows}, hidden.options()), expected = at::empty({expect ? rows : 0, width}, hidden.options()), sums;
     std::vector<State> states;
     Instructions set = set_of_products();
-    int64_t each = rows_at_once(rows, slices), together = std::max(each, kMostRows / std::max<int64_t>(each, 1) * each);
-    for (int64_t first = 0; first < rows; first += together) {
-        int64_t now = std::min(together, rows - first), parts = (now + each - 1) / each;
+    int64_t most = whole_tiles(std::clamp(expect ? kRowBytes / (4 * width) : kMostRows, kFewestRows, kMostRows)), wanted = divided(2 * at::get_num_threads(), slices);
+    int64_t together = std::max(most, std::min(most * wanted, whole_tiles(kSumBytes / (4 * width * slices))));
+    int64_t rounds = std::max<int64_t>(1, divided(rows, together)), round = std::max(tiles::kRows, whole_tiles(divided(rows, rounds)));
+    int64_t each = whole_tiles(divided(round, std::max(divided(round, most), std::min(wanted, std::max<int64_t>(1, round / kFewestRows)))));
+    for (int64_t first = 0; first < rows; first += round) {
+        int64_t now = std::min(round, rows - first), parts = divided(now, each);
         if (expect && (!sums.defined() || sums.size(1) != now)) sums = at::empty({slices, now, width}, hidden.options());
         states.assign(slices * now, {});
-        Head h{{hidden.data_ptr<float>() + first * hidden.stride(0), hidden.stride(0), 1}, {head.data_ptr<float>(), 1, head.stride(0)}, targets.data_ptr<int64_t>() + first,
+        Round h{{hidden.data_ptr<float>() + first * hidden.stride(0), hidden.stride(0), 1}, {head.data_ptr<float>(), 1, head.stride(0)}, targets.data_ptr<int64_t>() + first,
                now, width, entries, slices, expect ? sums.data_ptr<float>() : nullptr, states.data()};
         parallel(slices * parts, [&](int64_t task) {
             Part part{task % parts * each, 0, task / parts};

@@ -119,7 +119,7 @@ Tensor target_log_probs(Tensor& logits, const Tensor& targets, bool keep) {
     auto type = logits.scalar_type();
     TORCH_CHECK(logits.device().is_cpu() && logits.dim() == 2 && logits.size(1) > 0 && logits.is_contiguous() && (type == at::kFloat || type == at::kBFloat16), "target_log_probs: contiguous (C, V) float32 or bfloat16 on the processor, not ",
                 logits.sizes(), " ", type);
-    TORCH_CHECK(targets.dim() == 1 && targets.size(0) == logits.size(0) && targets.scalar_type() == at::kLong, "target_log_probs: targets are (C) int64, not ", targets.sizes());
+    TORCH_CHECK(targets.dim() == 1 && targets.size(0) == logits.size(0) && targets.scalar_type() == at::kLong && targets.device().is_cpu(), "target_log_probs: targets are (C) int64 on the processor, not ", targets.sizes(), " on ", targets.device());
     Tensor y = targets.contiguous(), figures = at::empty({kFigures, logits.size(0)}, logits.options().dtype(at::kFloat));
     for (int64_t row = 0; row < y.size(0); row++) {
         int64_t target = y.data_ptr<int64_t>()[row];

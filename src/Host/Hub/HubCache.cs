@@ -35,7 +35,16 @@ internal sealed class HubCache(string cache, HubName name)
         if (revision == commit) return;
         var file = Reference(revision);
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
-        AtomicFile.Write(file, commit);
+        var fresh = Aside("ref");
+        try
+        {
+            File.WriteAllText(fresh, commit);
+            File.Move(fresh, file, overwrite: true);
+        }
+        finally
+        {
+            File.Delete(fresh);
+        }
     }
 
     /// <summary>Makes a blob appear under its name in a snapshot.</summary>
@@ -44,16 +53,24 @@ internal sealed class HubCache(string cache, HubName name)
         var link = Path.Combine(Snapshot(commit), path);
         var parent = Path.GetDirectoryName(link)!;
         Directory.CreateDirectory(parent);
-        // Renamed into place: another pull's link never vanishes, and a broken one is replaced.
-        var fresh = $"{link}.{Guid.NewGuid():N}.link";
+        // Renamed into place, so that another pull's link never vanishes and a broken one is replaced; made where no model's file is looked for.
+        var fresh = Aside("link");
         try
         {
-            File.CreateSymbolicLink(fresh, Path.GetRelativePath(parent, Blob(tag)));
+            try
+            {
+                File.CreateSymbolicLink(fresh, Path.GetRelativePath(parent, Blob(tag)));
+            }
+            catch (Exception e) when (e is UnauthorizedAccessException || (e is IOException && (e.HResult & 0xffff) is NotSupported or NotImplemented))
+            {
+                File.Move(Blob(tag), link, overwrite: true); // a file system without links
+                return;
+            }
             File.Move(fresh, link, overwrite: true);
         }
-        catch (Exception e) when (e is UnauthorizedAccessException || (e is IOException && (e.HResult & 0xffff) is NotSupported or NotImplemented))
+        finally
         {
-            File.Move(Blob(tag), link, overwrite: true); // a file system without links
+            File.Delete(fresh);
         }
     }
 
@@ -90,6 +107,9 @@ internal sealed class HubCache(string cache, HubName name)
         text.Length is > 0 and <= 200 && text.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.') && text is not ("." or "..")
             ? text
             : throw new InvalidDataException($"the hub gives the {kind} '{text}', which is no name");
+
+    // A name of this pull's own, in no folder that is searched for files or branches.
+    private string Aside(string kind) => Path.Combine(folder, $".{Guid.NewGuid():N}.{kind}");
 
     private string Reference(string revision) => Path.Combine(folder, "refs", Checked(revision));
 }

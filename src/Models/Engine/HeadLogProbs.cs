@@ -1,7 +1,8 @@
-// log p(target) from hidden rows through the output head. Under a frozen head the gradient by a row is a number times a vector that
-// the forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass needs no logits; in
-// float32 on the processor one kernel makes both without logits in memory. Else in chunks: logits of a chunk live only while it is
-// worked on, what else is asked of them (HeadAnswers) is taken then, and for a trained head the backward pass computes them again.
+// log p(target) from hidden rows through the output head. In float32 on the processor one kernel makes it, and all else that a forward
+// pass needs, without logits in memory; elsewhere, and where logits are capped, it is made in chunks: logits of a chunk live only while
+// it is worked on, and what else is asked of them (HeadAnswers) is taken then. Under a frozen head the gradient by a row is a number
+// times a vector that the forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass
+// needs no logits. For a trained head the backward pass computes them, in chunks.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;

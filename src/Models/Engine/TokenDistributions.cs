@@ -1,6 +1,6 @@
 // The distributions that rows of logits are: the targets' log-probs, what else is asked of them, and their gradients by the hidden
-// rows. Under a head that is not trained without logits in memory; else in one kernel where libtorch's operators one by one
-// would pass over the logits six times; composed where logits are capped, in float64 and on other devices.
+// rows. In float32 on the processor without logits in memory, unless they are capped; else in one kernel where libtorch's
+// operators one by one would pass over the logits six times; composed where logits are capped, in float64 and on other devices.
 
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
@@ -52,9 +52,11 @@ internal abstract class TokenDistributions
 
         internal override Tensor this[TargetFigure figure] => all.Figures.select(0, (long)figure);
 
-        internal override Tensor Slopes(Tensor head) => head.index_select(0, targets).sub_(all.Expected!);
+        private Tensor Expected => all.Expected ?? throw new InvalidOperationException("slopes were not asked for");
 
-        internal override Tensor MeanSlopes(Tensor head) => head.mean([0]) - all.Expected!;
+        internal override Tensor Slopes(Tensor head) => head.index_select(0, targets).sub_(Expected);
+
+        internal override Tensor MeanSlopes(Tensor head) => head.mean([0]) - Expected;
 
         internal override Tensor ByLogits(Tensor byTarget, Tensor? byMean) => throw new InvalidOperationException("there are no logits");
     }

@@ -32,7 +32,9 @@ internal static class Costs
     // What the allocator holds for each byte where pieces of a block come and go again and again in bfloat16.
     private const double NarrowHoles = 1.75;
 
-    private const long HeadChunk = 256;
+    private const long HeadChunk = 256; // rows of which logits are in memory at once, where they are needed
+    private const long HeadRows = 504; // and where not, of which sums of the head's rows are, for each of so many slices of the vocabulary
+    private const long HeadSlices = 8;
     private const long PackRows = 2048; // of one forward pass
     private const long KeptRows = 8192; // whose blocks' inputs stay under gradient checkpointing
     private const double PassSeconds = 3e-3;
@@ -78,14 +80,16 @@ internal static class Costs
     internal static long Bytes(long parameters) => FloatBytes * parameters;
 
     /// <summary>Bytes that a backward pass needs: what went into and came out of every matrix, and the norms; the attention's probabilities where
-    /// no kernel of ours does without them; what an adapter keeps in float32; and one chunk of logits with its softmax.</summary>
+    /// no kernel of ours does without them; what an adapter keeps in float32; and at the head one chunk of logits with its softmax, or sums of the head's rows.</summary>
     internal static long Activations(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic)
     {
         var matrices = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Sum());
         var probabilities = arithmetic.OnGpu || model.ScoreCap is not null ? model.Layers * model.Heads * longest : 0;
         var copied = FloatBytes * model.Layers * arithmetic.Copied * (arithmetic.OnGpu ? 1 : CopiedHoles);
         var perToken = (arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities)) + copied;
-        return (long)((tokens * perToken) + (2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary));
+        var withoutLogits = arithmetic is { Type: torch.ScalarType.Float32, OnGpu: false, TrainsHead: false } && model.LogitCap is null;
+        var head = withoutLogits ? HeadSlices * FloatBytes * Math.Min(tokens, HeadRows) * model.Hidden : 2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary;
+        return (long)((tokens * perToken) + head);
     }
 
     /// <summary>The same where blocks are computed again: their inputs, and the inside of one.</summary>
@@ -135,6 +139,9 @@ internal static class Costs
 internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu)
 {
     internal int Width => Type.ElementSize();
+
+    /// <summary>Whether the output head is trained, for which its logits are needed.</summary>
+    internal bool TrainsHead { get; init; }
 
     /// <summary>Of a training.</summary>
     /// <param name="model">The model.</param>
