@@ -12,11 +12,11 @@ namespace {
 using at::Tensor;
 
 // Composed where a graph of the gradients is asked for.
-Tensor product(const Tensor& a, const Tensor& b) { return at::GradMode::is_enabled() ? at::mm(a, b) : products({a}, {b}, {1.0}, {}, {}); }
+Tensor product(const Tensor& a, const Tensor& b) { return at::GradMode::is_enabled() ? at::mm(a, b) : products({a}, {b}, {1.0}, {}); }
 
 Tensor row_product(const Tensor& x, const Tensor& weight, const c10::optional<Tensor>& bias) {
     TORCH_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1), "linear: (R, in) and (out, in), not ", x.sizes(), " and ", weight.sizes());
-    return products({x}, {weight.t()}, {1.0}, {}, bias);
+    return products({x}, {weight.t()}, {1.0}, bias);
 }
 
 struct Linear : torch::autograd::Function<Linear> {

@@ -1,6 +1,6 @@
-// peftalign::products(a, b, factors, base, bias) = base + bias + sum of factor_i a_i b_i in one call: each output is written where
-// the sum stands in the cache, and what would be a pass of its own over it (LoRA's thin product, a residual, a bias, the second
-// of two gradients) costs a chunk of the depth. float32 on the processor, with kernels of our own (product_tiles.h) where it has
+// peftalign::products(a, b, factors, bias) = bias + sum of factor_i a_i b_i in one call: each output is written where the sum stands in
+// the cache, and what would be a pass of its own over it (LoRA's thin product, a bias, the second of two gradients) costs a chunk of
+// the depth. peftalign::add_products_ adds to what is there. float32 on the processor, with kernels of our own (product_tiles.h) where it has
 // AVX-512, or AVX2 with FMA; elsewhere libtorch's products one after another. PEFTALIGN_PRODUCTS=avx512|avx2|libtorch chooses for
 // these products alone. No gradients.
 #include <ATen/ATen.h>
@@ -87,21 +87,17 @@ void into(Tensor& y, const Tensor& base, const Tensor& bias, at::TensorList a, a
 
 }  // namespace
 
-Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<Tensor>& base, const c10::optional<Tensor>& bias) {
+Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<Tensor>& bias) {
     TORCH_CHECK(!a.empty() && !b.empty() && a[0].dim() == 2 && b[0].dim() == 2, "products: matrices");
     Tensor y = at::empty({a[0].size(0), b[0].size(1)}, a[0].options());
     check(y, a, b, factors);
-    TORCH_CHECK(!base || (base->sizes() == y.sizes() && base->scalar_type() == y.scalar_type()), "products: base is ", y.sizes(), ", not ", base ? base->sizes() : y.sizes());
     TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == y.size(1) && bias->scalar_type() == y.scalar_type()), "products: bias is (", y.size(1), "), not ", bias ? bias->sizes() : y.sizes());
     if (set_of_products() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
-        Tensor from = base ? (base->stride(1) == 1 ? *base : base->contiguous()) : Tensor(), added = bias ? bias->contiguous() : Tensor();
-        into(y, from, added, a, b, factors);
+        into(y, {}, bias ? bias->contiguous() : Tensor(), a, b, factors);
         return y;
     }
-    if (base) y.copy_(*base);
-    if (bias && base) y.add_(*bias);
-    else if (bias) y.copy_(bias->expand_as(y));
-    composed(y, a, b, factors, base || bias);
+    if (bias) y.copy_(bias->expand_as(y));
+    composed(y, a, b, factors, bias.has_value());
     return y;
 }
 
@@ -119,7 +115,7 @@ Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef
 }  // namespace pa
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
-    m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? base=None, Tensor? bias=None) -> Tensor");
+    m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? bias=None) -> Tensor");
     m.def("products_instructions() -> int", [] { return static_cast<int64_t>(pa::set_of_products()); });
     m.def("add_products_(Tensor(a!) y, Tensor[] a, Tensor[] b, float[] factors) -> Tensor(a!)");
 }

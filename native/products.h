@@ -6,8 +6,8 @@
 
 namespace pa {
 
-// base + bias + sum of factor_i a_i b_i. a_i (M, K_i), b_i (K_i, N) with any strides, base (M, N), bias (N); without a graph.
-at::Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<at::Tensor>& base, const c10::optional<at::Tensor>& bias);
+// bias + sum of factor_i a_i b_i. a_i (M, K_i), b_i (K_i, N) with any strides, bias (N); without a graph.
+at::Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<at::Tensor>& bias);
 
 // The set that float32 products are computed with; baseline = by libtorch. PEFTALIGN_PRODUCTS goes before what all kernels use.
 Instructions set_of_products();

@@ -53,7 +53,7 @@ public sealed class HeadFiguresTests
         var threads = torch.get_num_threads();
         try
         {
-            foreach (var n in (int[])[1, 3, 8])
+            foreach (var n in (int[])[1, 3, 8, 40])
             {
                 torch.set_num_threads(n);
                 var (own, ownMean) = Fused.HeadFigures(hidden, head, targets, expect: true);
@@ -105,6 +105,37 @@ public sealed class HeadFiguresTests
         var (figures, mean) = Fused.HeadFigures(hidden, head, torch.tensor([7L, 7]), expect: true);
         Assert.That(figures.select(0, (long)TargetFigure.LogProb).data<float>().ToArray(), Is.All.NaN);
         Assert.That(mean!.isnan().any().item<bool>(), Is.True);
+    }
+
+    // A block, a slice and a whole row of impossible entries; a logit near the largest float beside a row's end.
+    [Test]
+    public void Impossible_entries_take_no_part()
+    {
+        using var scope = torch.NewDisposeScope();
+        var (hidden, head) = (torch.ones([1, 1], torch.float32), torch.zeros([2991, 1], torch.float32));
+        head.narrow(0, 0, 1600).fill_(float.NegativeInfinity);
+        var (figures, mean) = Fused.HeadFigures(hidden, head, torch.tensor([2000L]), expect: false);
+        Assert.That(figures.select(0, (long)TargetFigure.LogProb).item<float>(), Is.EqualTo(-Math.Log(1391)).Within(1e-6));
+        Assert.That(Fused.HeadFigures(hidden, head, torch.tensor([5L]), expect: false).Figures.select(0, (long)TargetFigure.LogProb).item<float>(), Is.EqualTo(float.NegativeInfinity));
+        var none = Fused.HeadFigures(hidden, head.fill_(float.NegativeInfinity), torch.tensor([0L]), expect: false).Figures;
+        Assert.That((none.select(0, (long)TargetFigure.LogProb).item<float>(), none.select(0, (long)TargetFigure.ArgmaxHit).item<float>()), Is.EqualTo((float.NaN, 0f)));
+        head.zero_();
+        head[2990] = torch.tensor([2e38f]);
+        var one = Fused.HeadFigures(hidden, head, torch.tensor([2990L]), expect: false).Figures;
+        Assert.That((one.select(0, (long)TargetFigure.LogProb).item<float>(), one.select(0, (long)TargetFigure.Entropy).item<float>()), Is.EqualTo((0f, 0f)));
+        var low = Fused.HeadFigures(hidden, head.fill_(-3e38f), torch.tensor([7L]), expect: false).Figures;
+        Assert.That(low.select(0, (long)TargetFigure.Entropy).item<float>(), Is.EqualTo(Math.Log(2991)).Within(1e-5));
+        Assert.That(mean, Is.Null);
+    }
+
+    [Test]
+    public void One_column_and_no_rows_at_all()
+    {
+        using var scope = torch.NewDisposeScope();
+        var head = Near.Random([20, 1], "head").to(torch.float32);
+        var turned = torch.ones([1, 5], torch.float32).t(); // contiguous, and yet of another distance from column to column
+        Assert.That(Fused.HeadFigures(turned, head, torch.zeros([5], torch.int64), expect: true).Figures.equal(Fused.HeadFigures(torch.ones([5, 1], torch.float32), head, torch.zeros([5], torch.int64), expect: true).Figures), Is.True);
+        Assert.That(Fused.HeadFigures(torch.ones([0, 1], torch.float32), head, torch.zeros([0], torch.int64), expect: true).Figures.shape, Is.EqualTo((long[])[7, 0]));
     }
 
     [TestCase(4L, "of 4 entries")]

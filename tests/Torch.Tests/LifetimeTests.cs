@@ -9,18 +9,18 @@ namespace PeftAlign.Torch.Tests;
 
 public sealed class LifetimeTests
 {
-    // 2 GB in all; without memory pressure the collector would see 500 small objects and let them be.
+    // 2 GB in all; without memory pressure the collector would see 500 small objects and let them be. Finalizers have a thread of their
+    // own, which a busy machine may keep waiting for a while, but not for a minute.
     [Test]
     public void Large_tensors_that_are_dropped_are_freed_while_new_ones_are_made()
     {
         var before = Tensor.TotalCount;
-        long most = 0;
+        bool Few() => Tensor.TotalCount - before < 200;
         for (var k = 0; k < 500; k++)
         {
             Drop();
-            most = Math.Max(most, Tensor.TotalCount - before);
+            Assert.That(Few() || SpinWait.SpinUntil(Few, TimeSpan.FromMinutes(1)), $"{Tensor.TotalCount - before} are alive after {k + 1}");
         }
-        Assert.That(most, Is.LessThan(200));
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]

@@ -31,13 +31,12 @@ public static class Products
     /// <returns>(M, N)</returns>
     public static Tensor Of(Tensor a, Tensor b) => Sum([(a, b, 1)]);
 
-    /// <summary>base + bias + sum of factor a b, without a graph.</summary>
+    /// <summary>bias + sum of factor a b, without a graph.</summary>
     /// <param name="pairs">Of each a (M, K), b (K, N) and a factor, which is rounded to float32; at least one.</param>
-    /// <param name="start">base (M, N), or null.</param>
     /// <param name="bias">(N), or null.</param>
     /// <returns>(M, N)</returns>
-    public static Tensor Sum((Tensor A, Tensor B, double Factor)[] pairs, Tensor? start = null, Tensor? bias = null) =>
-        SumKernel.Tensor(Lefts(pairs), Rights(pairs), Factors(pairs), start, bias);
+    public static Tensor Sum((Tensor A, Tensor B, double Factor)[] pairs, Tensor? bias = null) =>
+        SumKernel.Tensor(Lefts(pairs), Rights(pairs), Factors(pairs), bias);
 
     /// <summary>Adds the sum of factor a b to y in place, without a graph.</summary>
     /// <param name="y">(M, N), changed.</param>
