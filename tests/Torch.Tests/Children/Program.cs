@@ -12,6 +12,7 @@ internal static class Program
         ["bad-calls", var seed, var count] => BadCalls.Run(ulong.Parse(seed), int.Parse(count)),
         ["memory", "scopes"] => MemoryUse.WithScopes(),
         ["memory", "collector"] => MemoryUse.WithCollector(),
+        ["memory", "dropped"] => MemoryUse.Dropped(),
         ["engine"] => Engine(),
         ["products"] => SomeProducts(),
         ["types"] => Types(),
