@@ -148,7 +148,7 @@ PA_INLINE void part_in(const Round& h, const Part& part) {
     for (bool again = false; block < end; block++, again = true) {
         int64_t first = block * kTogether, count = std::min(kTogether, h.entries - first);
         tiles::Matrix own{h.turned.at(0, first), h.turned.row, h.turned.column};
-        tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, 1}, own, h.width, 1}}, nullptr, nullptr, 0, logits, part.rows, count, kTogether};
+        tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, 1}, own, h.width, 1}}, false, nullptr, logits, part.rows, count, kTogether};
         tiles::block_in<Set>(of, {0, part.rows, 0, count});
         // The next block's rows of the head are on their way to the caches meanwhile.
         const char* next = reinterpret_cast<const char*>(h.turned.at(0, first + count));
@@ -158,7 +158,7 @@ PA_INLINE void part_in(const Round& h, const Part& part) {
             take<typename Set::Lanes>(logits + m * kTogether, first, count, h.targets[part.row + m], states[m], again && expected ? expected + m * h.width : nullptr, h.width);
         }
         if (!expected) continue;
-        tiles::Sum back{{{{logits, kTogether, 1}, {own.p, own.column, own.row}, count, 1}}, again ? expected : nullptr, nullptr, h.width, expected, part.rows, h.width, h.width};
+        tiles::Sum back{{{{logits, kTogether, 1}, {own.p, own.column, own.row}, count, 1}}, again, nullptr, expected, part.rows, h.width, h.width};
         for (int64_t column = 0; column < h.width; column += kTogether) tiles::block_in<Set>(back, {0, part.rows, column, std::min(kTogether, h.width - column)});
     }
 }

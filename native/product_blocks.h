@@ -1,4 +1,4 @@
-// Blocks of sums of products, base + bias + sum of factor_i a_i b_i, for kernels that are compiled once per instruction set: the right
+// Blocks of sums of products, bias + sum of factor_i a_i b_i, or added to what is there, for kernels that are compiled once per instruction set: the right
 // factors are packed chunk by chunk, and every tile of the block's rows passes over what is packed (product_tiles.h).
 #pragma once
 #include <memory>
@@ -19,8 +19,8 @@ struct Pair {
 
 struct Sum {
     std::vector<Pair> pairs;
-    const float *base, *bias;  // base may be y itself
-    int64_t base_row;
+    bool add;           // to what is in y
+    const float* bias;  // or null; not where it is added
     float* y;
     int64_t rows, columns, y_row;
 };
@@ -38,17 +38,6 @@ struct alignas(64) Line {
 inline float* own_panels() {
     static thread_local std::unique_ptr<Line[]> panels(new Line[kTogether / 16 * kDepth]);
     return panels[0].values;
-}
-
-// base + bias, where there is one.
-inline void begin(const Sum& s, const Block& block) {
-    for (int64_t m = block.row; m < block.row + block.rows; m++) {
-        float* to = s.y + m * s.y_row + block.column;
-        const float* from = s.base ? s.base + m * s.base_row + block.column : s.bias + block.column;
-        if (to != from) std::memcpy(to, from, block.columns * sizeof(float));
-        if (s.base && s.bias)
-            for (int64_t n = 0; n < block.columns; n++) to[n] += s.bias[block.column + n];
-    }
 }
 
 template <class Set>
@@ -74,8 +63,9 @@ PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t
 // At most kTogether columns.
 template <class Set>
 PA_INLINE void block_in(const Sum& s, const Block& block) {
-    bool add = s.base || s.bias;
-    if (add) begin(s, block);
+    bool add = s.add || s.bias;
+    if (s.bias)
+        for (int64_t m = block.row; m < block.row + block.rows; m++) std::memcpy(s.y + m * s.y_row + block.column, s.bias + block.column, block.columns * sizeof(float));
     for (const Pair& pair : s.pairs)
         for (int64_t first = 0, each = chunk_of(pair.depth); first < pair.depth; first += each, add = true)
             chunk<Set>(s, block, pair, first, std::min(each, pair.depth - first), add);

@@ -67,20 +67,20 @@ void check(const Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<dou
         TORCH_CHECK(a[k].dim() == 2 && b[k].dim() == 2 && a[k].size(1) == b[k].size(0) && a[k].size(0) == y.size(0) && b[k].size(1) == y.size(1), "products: ", a[k].sizes(), " times ", b[k].sizes(), " is not ", y.sizes());
 }
 
-// y holds base already, where there is one.
+// With `add` y holds something already.
 void composed(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, bool add) {
     for (size_t k = 0; k < a.size(); k++) at::addmm_out(y, y, a[k], b[k], add || k > 0 ? 1 : 0, factors[k]);
 }
 
-void into(Tensor& y, const Tensor& base, const Tensor& bias, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
-    Sum s{{}, base.defined() ? base.data_ptr<float>() : nullptr, bias.defined() ? bias.data_ptr<float>() : nullptr, base.defined() ? base.stride(0) : 0, y.data_ptr<float>(), y.size(0), y.size(1), y.stride(0)};
+void into(Tensor& y, bool add, const Tensor& bias, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
+    Sum s{{}, add, bias.defined() ? bias.data_ptr<float>() : nullptr, y.data_ptr<float>(), y.size(0), y.size(1), y.stride(0)};
     std::vector<Tensor> kept;
     for (size_t k = 0; k < a.size(); k++) {
         bool lies = b[k].stride(0) == 1 || b[k].stride(1) == 1;
         if (!lies) kept.push_back(b[k].contiguous());
         s.pairs.push_back({matrix(a[k]), matrix(lies ? b[k] : kept.back()), a[k].size(1), static_cast<float>(factors[k])});
     }
-    bool nothing = !s.base && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const tiles::Pair& p) { return p.depth == 0; });
+    bool nothing = !s.add && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const tiles::Pair& p) { return p.depth == 0; });
     if (nothing) y.zero_();
     else if (y.numel() > 0) compute(s, set_of_products());
 }
@@ -93,7 +93,7 @@ Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors
     check(y, a, b, factors);
     TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == y.size(1) && bias->scalar_type() == y.scalar_type()), "products: bias is (", y.size(1), "), not ", bias ? bias->sizes() : y.sizes());
     if (set_of_products() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
-        into(y, {}, bias ? bias->contiguous() : Tensor(), a, b, factors);
+        into(y, false, bias ? bias->contiguous() : Tensor(), a, b, factors);
         return y;
     }
     if (bias) y.copy_(bias->expand_as(y));
@@ -106,7 +106,7 @@ namespace {
 Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     check(y, a, b, factors);
     bool fast = set_of_products() && ours(y) && y.stride(1) == 1 && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours);
-    if (fast) into(y, y, {}, a, b, factors);
+    if (fast) into(y, true, {}, a, b, factors);
     else composed(y, a, b, factors, true);
     return y;
 }
