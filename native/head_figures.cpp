@@ -2,7 +2,8 @@
 // `expect` the mean of the head's rows under each. The (N, V) logits are never in memory: a block of the vocabulary is worked on while
 // its logits lie in the second cache, relative to the largest so far; sums are scaled where a larger one comes. The vocabulary
 // is cut into slices that follow from its size alone and are joined in order, so a row's figures depend neither on the other
-// rows nor on threads. float32 on the processor, where products.cpp has kernels of its own.
+// rows nor on threads. float32 or bfloat16 on the processor, where products.cpp has kernels of its own; logits, figures and means are
+// float32, and a mean's weights are rounded to bfloat16 where the head is.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
@@ -61,6 +62,7 @@ struct State {
 struct Round {
     tiles::Matrix hidden, turned;  // (rows, width) and (width, entries)
     const int64_t* targets;
+    bool twos;                     // they are bfloat16
     int64_t rows, width, entries, slices;
     float* expected;  // (slices, rows, width), relative to the slice's largest logit; or null
     State* states;    // (slices, rows)
@@ -134,10 +136,39 @@ PA_INLINE void take(float* row, int64_t first, int64_t count, int64_t target, St
     exponentials<L>(row, count, state.largest, state.sums);
 }
 
-// This thread's room for a block's logits.
+// This thread's room for a block's logits, and for the weights that become of them in bfloat16.
 float* own_logits() {
     static thread_local std::unique_ptr<tiles::Line[]> logits(new tiles::Line[kMostRows * kTogether / kStep]);
     return logits[0].values;
+}
+
+c10::BFloat16* own_weights() {
+    static thread_local std::unique_ptr<tiles::Line[]> weights(new tiles::Line[kMostRows * kTogether / kStep / 2]);
+    return reinterpret_cast<c10::BFloat16*>(weights[0].values);
+}
+
+// expected += weights times the head's rows from `own` on; of bfloat16 an odd last one by itself.
+template <class Set>
+PA_INLINE void add_expected(const Round& h, const Part& part, const tiles::Matrix& own, int64_t count, bool again, const float* logits, float* expected) {
+    tiles::Sum back{{}, again, nullptr, part.rows, h.width};
+    std::vector<float> last;
+    if (!h.twos) {
+        back.pairs = {{tiles::matrix(logits, kTogether, 1), {own.p, own.column, own.row}, count, 1}};
+    } else {
+        const c10::BFloat16* weights = own_weights();
+        for (int64_t m = 0; m < part.rows; m++)
+            for (int64_t n = 0; n < count; n += kStep) {
+                typename Set::Lanes line;
+                lanes::load(line, logits + m * kTogether + n), lanes::store(line, own_weights() + m * kTogether + n);
+            }
+        back.pairs = {{{reinterpret_cast<const char*>(weights), 2 * kTogether, tiles::kUnit}, {own.p, 2 * own.column, tiles::kUnit / 2}, count / 2, 1, true}};
+        if (count % 2) {
+            auto* row = reinterpret_cast<const c10::BFloat16*>(own.at(0, count - 1));
+            for (int64_t k = 0; k < h.width; k++) last.push_back(lanes::one(row + k));
+            back.pairs.push_back({tiles::matrix(logits + count - 1, kTogether, 1), tiles::matrix(last.data(), h.width, 1), 1, 1});
+        }
+    }
+    for (int64_t column = 0; column < h.width; column += kTogether) tiles::block_in<Set>(back, {0, part.rows, column, std::min(kTogether, h.width - column), expected + column, h.width});
 }
 
 template <class Set>
@@ -148,18 +179,16 @@ PA_INLINE void part_in(const Round& h, const Part& part) {
     for (bool again = false; block < end; block++, again = true) {
         int64_t first = block * kTogether, count = std::min(kTogether, h.entries - first);
         tiles::Matrix own{h.turned.at(0, first), h.turned.row, h.turned.column};
-        tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, 1}, own, h.width, 1}}, false, nullptr, logits, part.rows, count, kTogether};
-        tiles::block_in<Set>(of, {0, part.rows, 0, count});
+        tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, tiles::kUnit}, own, h.twos ? h.width / 2 : h.width, 1, h.twos}}, false, nullptr, part.rows, count};
+        tiles::block_in<Set>(of, {0, part.rows, 0, count, logits, kTogether});
         // The next block's rows of the head are on their way to the caches meanwhile.
-        const char* next = reinterpret_cast<const char*>(h.turned.at(0, first + count));
-        int64_t ahead = block + 1 < end ? std::min(kTogether, h.entries - first - count) * h.turned.column * 4 : 0;
+        const char* next = h.turned.at(0, first + count);
+        int64_t ahead = block + 1 < end ? std::min(kTogether, h.entries - first - count) * h.turned.column : 0;
         for (int64_t m = 0; m < part.rows; m++) {
             for (int64_t at = m * ahead / part.rows / 64 * 64; at < (m + 1) * ahead / part.rows; at += 64) __builtin_prefetch(next + at, 0, 1);
             take<typename Set::Lanes>(logits + m * kTogether, first, count, h.targets[part.row + m], states[m], again && expected ? expected + m * h.width : nullptr, h.width);
         }
-        if (!expected) continue;
-        tiles::Sum back{{{{logits, kTogether, 1}, {own.p, own.column, own.row}, count, 1}}, again, nullptr, expected, part.rows, h.width, h.width};
-        for (int64_t column = 0; column < h.width; column += kTogether) tiles::block_in<Set>(back, {0, part.rows, column, std::min(kTogether, h.width - column)});
+        if (expected) add_expected<Set>(h, part, own, count, again, logits, expected);
     }
 }
 
@@ -183,9 +212,10 @@ int64_t divided(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
 int64_t whole_tiles(int64_t rows) { return divided(rows, tiles::kRows) * tiles::kRows; }
 
 void check(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
-    auto ours = [](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 2 && (t.stride(1) == 1 || t.size(1) == 1 || t.numel() == 0); };
-    TORCH_CHECK(set_of_products() && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0,
-                "head_figures: (N, d) and (V, d) float32 with whole rows on a processor with products of our own, not ", hidden.sizes(), " ", hidden.scalar_type(), " and ", head.sizes(), " ", head.scalar_type());
+    bool twos = head.scalar_type() == at::kBFloat16;
+    auto ours = [&](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == (twos ? at::kBFloat16 : at::kFloat) && t.dim() == 2 && (t.stride(1) == 1 || t.size(1) == 1 || t.numel() == 0); };
+    TORCH_CHECK(set_of_products() && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0 && !(twos && (head.size(1) % 2 || head.stride(0) % 2)),
+                "head_figures: (N, d) and (V, d) float32, or bfloat16 with an even d, with whole rows on a processor with products of our own, not ", hidden.sizes(), " ", hidden.scalar_type(), " and ", head.sizes(), " ", head.scalar_type());
     TORCH_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong && targets.is_contiguous() && targets.device().is_cpu(),
                 "head_figures: targets are (N) int64 on the processor, not ", targets.sizes(), " on ", targets.device());
     for (int64_t row = 0; row < targets.size(0); row++) {
@@ -197,8 +227,10 @@ void check(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
 std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head, const Tensor& targets, bool expect) {
     check(hidden, head, targets);
     int64_t rows = hidden.size(0), width = head.size(1), entries = head.size(0), slices = std::max<int64_t>(1, std::min(kMostSlices, entries / kSlice));
-    Tensor figures = at::empty({kFigures, rows}, hidden.options()), expected = at::empty({expect ? rows : 0, width}, hidden.options()), sums;
+    auto floats = hidden.options().dtype(at::kFloat);
+    Tensor figures = at::empty({kFigures, rows}, floats), expected = at::empty({expect ? rows : 0, width}, floats), sums;
     std::vector<State> states;
+    int64_t bytes = hidden.element_size();
     Instructions set = set_of_products();
     int64_t most = whole_tiles(std::clamp(expect ? kRowBytes / (4 * width) : kMostRows, kFewestRows, kMostRows)), wanted = divided(2 * at::get_num_threads(), slices);
     int64_t together = std::max(most, std::min(most * wanted, whole_tiles(kSumBytes / (4 * width * slices))));
@@ -206,10 +238,10 @@ std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head
     int64_t each = whole_tiles(divided(round, std::max(divided(round, most), std::min(wanted, std::max<int64_t>(1, round / kFewestRows)))));
     for (int64_t first = 0; first < rows; first += round) {
         int64_t now = std::min(round, rows - first), parts = divided(now, each);
-        if (expect && (!sums.defined() || sums.size(1) != now)) sums = at::empty({slices, now, width}, hidden.options());
+        if (expect && (!sums.defined() || sums.size(1) != now)) sums = at::empty({slices, now, width}, floats);
         states.assign(slices * now, {});
-        Round h{{hidden.data_ptr<float>() + first * hidden.stride(0), hidden.stride(0), 1}, {head.data_ptr<float>(), 1, head.stride(0)}, targets.data_ptr<int64_t>() + first,
-               now, width, entries, slices, expect ? sums.data_ptr<float>() : nullptr, states.data()};
+        Round h{{static_cast<const char*>(hidden.data_ptr()) + first * hidden.stride(0) * bytes, hidden.stride(0) * bytes, tiles::kUnit}, {static_cast<const char*>(head.data_ptr()), tiles::kUnit, head.stride(0) * bytes},
+               targets.data_ptr<int64_t>() + first, bytes == 2, now, width, entries, slices, expect ? sums.data_ptr<float>() : nullptr, states.data()};
         parallel(slices * parts, [&](int64_t task) {
             Part part{task % parts * each, 0, task / parts};
             part.rows = std::min(each, now - part.row);

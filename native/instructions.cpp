@@ -10,7 +10,8 @@ namespace pa {
 namespace {
 
 Instructions chosen() {
-    Instructions best = has_instructions(kAvx512) ? kAvx512 : has_instructions(kAvx2) ? kAvx2 : kBaseline;
+    Instructions best = kBaseline;
+    for (Instructions set : {kAvx2, kAvx512, kAvx512Bf16}) best = has_instructions(set) ? set : best;
     const char* set = std::getenv("PEFTALIGN_INSTRUCTIONS");
     if (!set || !*set) return best;
     std::string known;
@@ -28,16 +29,16 @@ std::atomic<int> instructions_in_use{-1};
 
 bool has_instructions(Instructions set) {
 #if defined(__x86_64__)
-    bool narrow = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    return set == kBaseline || (set == kAvx2 && narrow) || (set == kAvx512 && narrow && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl"));
+    bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl");
+    return set == kBaseline || (set == kAvx2 && avx2) || (set == kAvx512 && avx512) || (set == kAvx512Bf16 && avx512 && __builtin_cpu_supports("avx512bf16"));
 #else
     return set == kBaseline;
 #endif
 }
 
-const char* name_of(Instructions set) { return set == kAvx512 ? "avx512" : set == kAvx2 ? "avx2" : "baseline"; }
+const char* name_of(Instructions set) { return set == kAvx512Bf16 ? "avx512_bf16" : set == kAvx512 ? "avx512" : set == kAvx2 ? "avx2" : "baseline"; }
 
-Instructions choose_instructions() { return limit_instructions(kAvx512); }
+Instructions choose_instructions() { return limit_instructions(kAvx512Bf16); }
 
 Instructions limit_instructions(Instructions most) {
     static const Instructions own = chosen();

@@ -1,5 +1,5 @@
 // The instruction sets that our kernels are compiled for, and which of them run: the best that the processor has, or a lesser one that
-// PEFTALIGN_INSTRUCTIONS=avx512|avx2|baseline names. A kernel takes its set as a type and computes with that set's vectors, since
+// PEFTALIGN_INSTRUCTIONS=avx512_bf16|avx512|avx2|baseline names. A kernel takes its set as a type and computes with that set's vectors, since
 // g++ keeps wider ones in memory from one turn of a loop to the next.
 #pragma once
 #include <atomic>
@@ -11,24 +11,31 @@
 
 namespace pa {
 
-enum Instructions : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2 };
+// kAvx512Bf16: the same kernels as kAvx512, but for products of bfloat16.
+enum Instructions : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2, kAvx512Bf16 = 3 };
 
 // Of each set its vector, 16 lanes made of such, and what its registers (32, 16 and 16) hold beside what is read: rows and vectors of
-// a product's tile, and sums of 16 lanes.
+// a product's tile, and sums of 16 lanes; and whether it multiplies pairs of bfloat16.
 struct Avx512 {
     typedef lanes::V16 V;
     typedef lanes::Line<V> Lanes;
     static constexpr int rows = 6, vectors = 4, sums = 16;
+    static constexpr bool dots = false;
+};
+struct Avx512Bf16 : Avx512 {
+    static constexpr bool dots = true;
 };
 struct Avx2 {
     typedef lanes::V8 V;
     typedef lanes::Line<V> Lanes;
     static constexpr int rows = 6, vectors = 2, sums = 4;
+    static constexpr bool dots = false;
 };
 struct Baseline {
     typedef lanes::V4 V;
     typedef lanes::Line<V> Lanes;
     static constexpr int rows = 2, vectors = 4, sums = 2;
+    static constexpr bool dots = false;
 };
 
 // The set in use. Throws where PEFTALIGN_INSTRUCTIONS names none that this processor has; src/Torch asks once when it opens the library.
@@ -50,9 +57,9 @@ const char* name_of(Instructions set);
 // Calls of a body that is inlined (PA_INLINED), as is what it calls. A loop in the body itself takes its values with it ([=]): what it
 // refers to would be read again from memory after every store.
 #if defined(__x86_64__)
-template <typename F>
+template <class Set = Avx512, typename F>
 PA_AVX512 __attribute__((noinline)) auto on_avx512(F body) {
-    return body(Avx512());
+    return body(Set());
 }
 
 template <typename F>
@@ -66,7 +73,7 @@ template <typename F>
 auto with_instructions(F body) {
 #if defined(__x86_64__)
     Instructions set = instructions();
-    if (set == kAvx512) return on_avx512(body);
+    if (set >= kAvx512) return on_avx512(body);
     if (set == kAvx2) return on_avx2(body);
 #endif
     return body(Baseline());

@@ -4,30 +4,33 @@
 #include <memory>
 #include <vector>
 
-#include "product_tiles.h"
+#include "product_panels.h"
 
 namespace pa {
 namespace tiles {
 
-constexpr int64_t kTogether = 256;  // columns that are packed together, and stay in the second cache with a chunk's steps
+constexpr int64_t kTogether = 256;  // columns that are packed together, and stay in the second cache with a chunk's units
 
+// Of floats, or with `twos` of bfloat16.
 struct Pair {
     Matrix a, b;
-    int64_t depth;
+    int64_t depth;  // units
     float factor;
+    bool twos = false;
 };
 
 struct Sum {
     std::vector<Pair> pairs;
-    bool add;           // to what is in y
+    bool add;           // to what is there
     const float* bias;  // or null; not where it is added
-    float* y;
-    int64_t rows, columns, y_row;
+    int64_t rows, columns;
 };
 
-// What is computed at once: rows and columns of y.
+// What is computed at once: rows and columns of the sum, and where its first one goes.
 struct Block {
     int64_t row, rows, column, columns;
+    float* y;
+    int64_t y_row;
 };
 
 struct alignas(64) Line {
@@ -40,8 +43,8 @@ inline float* own_panels() {
     return panels[0].values;
 }
 
-template <class Set>
-PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add) {
+template <class Set, class Units>
+PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add) {
     constexpr int64_t kWide = kColumns<Set>, kLanes = lanes::width<typename Set::V>();
     float* panels = own_panels();
     for (int64_t n = 0; n < block.columns; n += kWide) {
@@ -49,13 +52,14 @@ PA_INLINE void chunk(const Sum& s, const Block& block, const Pair& pair, int64_t
         pack({pair.b.at(first, block.column + n), pair.b.row, pair.b.column}, columns, depth, wide, panels + n * depth);
     }
     float aside[kRows * kDepth];
-    for (int64_t m = block.row, end = m + block.rows; m < end; m += kRows) {
-        Work work{{pair.a.at(m, first), pair.a.row, pair.a.column}, std::min(kRows, end - m), panels, depth, pair.factor, add, nullptr, s.y_row, nullptr};
-        if (pair.a.column != 1) gather(work, aside);
+    bool lies = pair.a.column == kUnit;
+    for (int64_t m = 0; m < block.rows; m += kRows) {
+        Work work{{pair.a.at(block.row + m, first), pair.a.row, pair.a.column}, std::min(kRows, block.rows - m), panels, depth, pair.factor, add, nullptr, block.y_row, nullptr};
+        if (!lies) gather(work, aside);
         for (int64_t n = 0, ahead = m + kRows; n < block.columns; n += kWide, ahead++) {
-            work.panel = panels + n * depth, work.to = s.y + m * s.y_row + block.column + n;
-            work.ahead = pair.a.column == 1 && ahead < end ? pair.a.at(ahead, first) : work.panel;
-            any_tile<Set>(work, std::min(kWide, block.columns - n));
+            work.panel = panels + n * depth, work.to = block.y + m * block.y_row + n;
+            work.ahead = lies && ahead < block.rows ? pair.a.at(block.row + ahead, first) : reinterpret_cast<const char*>(work.panel);
+            any_tile<Set, Units>(work, std::min(kWide, block.columns - n));
         }
     }
 }
@@ -65,10 +69,13 @@ template <class Set>
 PA_INLINE void block_in(const Sum& s, const Block& block) {
     bool add = s.add || s.bias;
     if (s.bias)
-        for (int64_t m = block.row; m < block.row + block.rows; m++) std::memcpy(s.y + m * s.y_row + block.column, s.bias + block.column, block.columns * sizeof(float));
+        for (int64_t m = 0; m < block.rows; m++) std::memcpy(block.y + m * block.y_row, s.bias + block.column, block.columns * sizeof(float));
     for (const Pair& pair : s.pairs)
-        for (int64_t first = 0, each = chunk_of(pair.depth); first < pair.depth; first += each, add = true)
-            chunk<Set>(s, block, pair, first, std::min(each, pair.depth - first), add);
+        for (int64_t first = 0, each = chunk_of(pair.depth); first < pair.depth; first += each, add = true) {
+            int64_t depth = std::min(each, pair.depth - first);
+            if (pair.twos) chunk<Set, Twos>(block, pair, first, depth, add);
+            else chunk<Set, Singles>(block, pair, first, depth, add);
+        }
 }
 
 }  // namespace tiles

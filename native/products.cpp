@@ -1,13 +1,14 @@
 // peftalign::products(a, b, factors, bias) = bias + sum of factor_i a_i b_i in one call: each output is written where the sum stands in
 // the cache, and what would be a pass of its own over it (LoRA's thin product, a bias, the second of two gradients) costs a chunk of
-// the depth. peftalign::add_products_ adds to what is there. float32 on the processor, with kernels of our own (product_tiles.h) where it has
-// AVX-512, or AVX2 with FMA; elsewhere libtorch's products one after another. PEFTALIGN_PRODUCTS=avx512|avx2|libtorch chooses for
-// these products alone. No gradients.
+// the depth. peftalign::add_products_ adds to what is there. Each pair is of float32 or of bfloat16, and so is the result, which is rounded
+// once. On the processor with kernels of our own (product_tiles.h) where it has AVX-512, or AVX2 with FMA; elsewhere libtorch's products one
+// after another. PEFTALIGN_PRODUCTS=avx512_bf16|avx512|avx2|libtorch chooses for these products alone. No gradients.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
 #include <cstdlib>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,7 +21,6 @@ namespace {
 
 using at::Tensor;
 using tiles::Block;
-using tiles::Matrix;
 using tiles::Sum;
 
 constexpr int64_t kFewestRows = 96;  // for which it is worth packing them again
@@ -31,7 +31,7 @@ Instructions set_of_products() {
     static const int own = [] {
         const char* wanted = std::getenv("PEFTALIGN_PRODUCTS");
         std::string name = wanted ? wanted : "";
-        for (Instructions set : {kAvx512, kAvx2})
+        for (Instructions set : {kAvx512Bf16, kAvx512, kAvx2})
             if (name == name_of(set) && has_instructions(set)) return static_cast<int>(set);
         TORCH_CHECK(name.empty() || name == "libtorch", "PEFTALIGN_PRODUCTS is '", name, "'; it may be libtorch", has_instructions(kAvx2) ? ", avx2" : "", has_instructions(kAvx512) ? ", avx512" : "",
                     " on this processor, or unset");
@@ -42,24 +42,91 @@ Instructions set_of_products() {
 
 namespace {
 
+// The result: float32, or bfloat16 made of float32 sums.
+struct Result {
+    void* y;
+    int64_t row;  // elements
+    bool narrow;
+};
+
+// This thread's room for the sums of a block of a result in bfloat16.
+constexpr int64_t kMostNarrow = 504;  // rows
+
+float* own_sums() {
+    static thread_local std::unique_ptr<tiles::Line[]> sums(new tiles::Line[kMostNarrow * tiles::kTogether / 16]);
+    return sums[0].values;
+}
+
+template <class Set>
+PA_INLINE void block_of(const Sum& s, const Result& to, Block block) {
+    if (!to.narrow) {
+        block.y = static_cast<float*>(to.y) + block.row * to.row + block.column, block.y_row = to.row;
+        return tiles::block_in<Set>(s, block);
+    }
+    auto* y = static_cast<c10::BFloat16*>(to.y) + block.row * to.row + block.column;
+    block.y = own_sums(), block.y_row = tiles::kTogether;
+    auto each = [&](auto&& move) PA_INLINED {
+        for (int64_t m = 0; m < block.rows; m++)
+            for (int64_t n = 0; n < block.columns; n += lanes::N) move(block.y + m * block.y_row + n, y + m * to.row + n, std::min(lanes::N, block.columns - n));
+    };
+    typename Set::Lanes line;
+    if (s.add) each([&](float* sums, const c10::BFloat16* from, int64_t n) PA_INLINED {
+        for (int64_t k = 0; k < n; k++) sums[k] = lanes::one(from + k);
+    });
+    tiles::block_in<Set>(s, block);
+    each([&](const float* sums, c10::BFloat16* result, int64_t n) PA_INLINED {
+        lanes::load(line, sums);
+        if (n == lanes::N) return lanes::store(line, result);
+        for (int64_t k = 0; k < n; k++) lanes::round(sums[k], result + k);
+    });
+}
+
 // Shared out as blocks: columns that can be packed together, rows so many that packing costs little, and some blocks for each thread.
-void compute(const Sum& s, Instructions set) {
-    int64_t wide = set == kAvx512 ? tiles::kColumns<Avx512> : tiles::kColumns<Avx2>, panels = (s.columns + wide - 1) / wide;
+void compute(const Sum& s, const Result& to, Instructions set) {
+    int64_t wide = set == kAvx2 ? tiles::kColumns<Avx2> : tiles::kColumns<Avx512>, panels = (s.columns + wide - 1) / wide;
     int64_t across = (s.columns + tiles::kTogether - 1) / tiles::kTogether, threads = at::get_num_threads();
     int64_t down = threads == 1 ? 1 : std::max<int64_t>(1, std::min((3 * threads + across - 1) / across, s.rows / kFewestRows));
+    if (to.narrow) down = std::max(down, (s.rows + kMostNarrow - 1) / kMostNarrow);
     int64_t rows = ((s.rows + down - 1) / down + tiles::kRows - 1) / tiles::kRows * tiles::kRows;
     down = (s.rows + rows - 1) / rows;
     parallel(across * down, [&](int64_t task) {
         int64_t c = task / down, r = task % down;  // a thread's next block mostly has the same columns
-        Block block{r * rows, std::min(rows, s.rows - r * rows), c * panels / across * wide, 0};
+        Block block{r * rows, std::min(rows, s.rows - r * rows), c * panels / across * wide, 0, nullptr, 0};
         block.columns = std::min(s.columns, (c + 1) * panels / across * wide) - block.column;
-        with_products_of(set, [&s, block](auto own) PA_INLINED { tiles::block_in<decltype(own)>(s, block); });
+        with_products_of(set, [&s, &to, block](auto own) PA_INLINED { block_of<decltype(own)>(s, to, block); });
     });
 }
 
-bool ours(const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == at::kFloat && t.dim() == 2; }
+bool ours(const Tensor& t) { return t.device().is_cpu() && (t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16) && t.dim() == 2; }
 
-Matrix matrix(const Tensor& t) { return {t.data_ptr<float>(), t.stride(0), t.stride(1)}; }
+bool all_ours(at::TensorList a, at::TensorList b) {
+    for (size_t k = 0; k < a.size(); k++)
+        if (!ours(a[k]) || !ours(b[k]) || a[k].scalar_type() != b[k].scalar_type()) return false;
+    return true;
+}
+
+// A factor of bfloat16 with whole units: an even depth, of which two steps lie side by side (of a right factor columns may), and units whole units apart.
+Tensor in_units(const Tensor& t, int64_t along) {
+    int64_t depth = t.size(along), other = 1 - along;
+    bool lies = t.stride(along) == 1 && t.stride(other) % 2 == 0, columns = along == 0 && t.stride(1) == 1;
+    if (depth % 2 == 0 && (lies || columns)) return t;
+    Tensor whole = at::zeros({t.size(other), (depth + 1) / 2 * 2}, t.options());
+    whole.narrow(1, 0, depth).copy_(along == 0 ? t.t() : t);
+    return along == 0 ? whole.t() : whole;
+}
+
+// A pair as the tiles read it; what had to be copied is kept.
+tiles::Pair pair_of(const Tensor& a, const Tensor& b, float factor, std::vector<Tensor>& kept) {
+    if (a.scalar_type() == at::kFloat) {
+        kept.push_back(b.stride(0) == 1 || b.stride(1) == 1 ? b : b.contiguous());
+        const Tensor& right = kept.back();
+        return {tiles::matrix(a.data_ptr<float>(), a.stride(0), a.stride(1)), tiles::matrix(right.data_ptr<float>(), right.stride(0), right.stride(1)), a.size(1), factor};
+    }
+    kept.push_back(in_units(a, 1)), kept.push_back(in_units(b, 0));
+    const Tensor &left = kept[kept.size() - 2], &right = kept.back();
+    auto bytes = [](const Tensor& t) { return static_cast<const char*>(t.data_ptr()); };
+    return {{bytes(left), 2 * left.stride(0), tiles::kUnit}, {bytes(right), 4 * right.stride(0), 2 * right.stride(1)}, left.size(1) / 2, factor, true};
+}
 
 void check(const Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     TORCH_CHECK(a.size() == b.size() && a.size() == factors.size() && !a.empty(), "products: as many left as right matrices and factors, and at least one, not ", a.size(), ", ", b.size(), " and ", factors.size());
@@ -67,37 +134,42 @@ void check(const Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<dou
         TORCH_CHECK(a[k].dim() == 2 && b[k].dim() == 2 && a[k].size(1) == b[k].size(0) && a[k].size(0) == y.size(0) && b[k].size(1) == y.size(1), "products: ", a[k].sizes(), " times ", b[k].sizes(), " is not ", y.sizes());
 }
 
-// With `add` y holds something already.
-void composed(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, bool add) {
-    for (size_t k = 0; k < a.size(); k++) at::addmm_out(y, y, a[k], b[k], add || k > 0 ? 1 : 0, factors[k]);
+// With `add` y holds something already. A product of another type is rounded before it is added.
+void composed(Tensor& y, bool add, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
+    for (size_t k = 0; k < a.size(); k++) {
+        bool first = !add && k == 0;
+        if (a[k].scalar_type() == y.scalar_type()) {
+            at::addmm_out(y, y, a[k], b[k], first ? 0 : 1, factors[k]);
+            continue;
+        }
+        Tensor own = at::mm(a[k], b[k]).mul_(factors[k]);
+        if (first) y.copy_(own);
+        else y.add_(own);
+    }
 }
 
 void into(Tensor& y, bool add, const Tensor& bias, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
-    Sum s{{}, add, bias.defined() ? bias.data_ptr<float>() : nullptr, y.data_ptr<float>(), y.size(0), y.size(1), y.stride(0)};
+    Sum s{{}, add, bias.defined() ? bias.data_ptr<float>() : nullptr, y.size(0), y.size(1)};
     std::vector<Tensor> kept;
-    for (size_t k = 0; k < a.size(); k++) {
-        bool lies = b[k].stride(0) == 1 || b[k].stride(1) == 1;
-        if (!lies) kept.push_back(b[k].contiguous());
-        s.pairs.push_back({matrix(a[k]), matrix(lies ? b[k] : kept.back()), a[k].size(1), static_cast<float>(factors[k])});
-    }
+    for (size_t k = 0; k < a.size(); k++) s.pairs.push_back(pair_of(a[k], b[k], static_cast<float>(factors[k]), kept));
     bool nothing = !s.add && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const tiles::Pair& p) { return p.depth == 0; });
     if (nothing) y.zero_();
-    else if (y.numel() > 0) compute(s, set_of_products());
+    else if (y.numel() > 0) compute(s, {y.data_ptr(), y.stride(0), y.scalar_type() == at::kBFloat16}, set_of_products());
 }
 
 }  // namespace
 
-Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<Tensor>& bias) {
+Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<Tensor>& bias, c10::optional<at::ScalarType> type) {
     TORCH_CHECK(!a.empty() && !b.empty() && a[0].dim() == 2 && b[0].dim() == 2, "products: matrices");
-    Tensor y = at::empty({a[0].size(0), b[0].size(1)}, a[0].options());
+    Tensor y = at::empty({a[0].size(0), b[0].size(1)}, a[0].options().dtype(type.value_or(a[0].scalar_type())));
     check(y, a, b, factors);
     TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == y.size(1) && bias->scalar_type() == y.scalar_type()), "products: bias is (", y.size(1), "), not ", bias ? bias->sizes() : y.sizes());
-    if (set_of_products() && ours(y) && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours)) {
-        into(y, false, bias ? bias->contiguous() : Tensor(), a, b, factors);
+    if (set_of_products() && ours(y) && all_ours(a, b)) {
+        into(y, false, bias ? bias->to(at::kFloat).contiguous() : Tensor(), a, b, factors);
         return y;
     }
     if (bias) y.copy_(bias->expand_as(y));
-    composed(y, a, b, factors, bias.has_value());
+    composed(y, bias.has_value(), a, b, factors);
     return y;
 }
 
@@ -105,9 +177,8 @@ namespace {
 
 Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     check(y, a, b, factors);
-    bool fast = set_of_products() && ours(y) && y.stride(1) == 1 && std::all_of(a.begin(), a.end(), ours) && std::all_of(b.begin(), b.end(), ours);
-    if (fast) into(y, true, {}, a, b, factors);
-    else composed(y, a, b, factors, true);
+    if (set_of_products() && ours(y) && y.stride(1) == 1 && all_ours(a, b)) into(y, true, {}, a, b, factors);
+    else composed(y, true, a, b, factors);
     return y;
 }
 
@@ -115,7 +186,7 @@ Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef
 }  // namespace pa
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
-    m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? bias=None) -> Tensor");
+    m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? bias=None, ScalarType? dtype=None) -> Tensor");
     m.def("products_instructions() -> int", [] { return static_cast<int64_t>(pa::set_of_products()); });
     m.def("add_products_(Tensor(a!) y, Tensor[] a, Tensor[] b, float[] factors) -> Tensor(a!)");
 }

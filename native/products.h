@@ -6,17 +6,19 @@
 
 namespace pa {
 
-// bias + sum of factor_i a_i b_i. a_i (M, K_i), b_i (K_i, N) with any strides, bias (N); without a graph.
-at::Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<at::Tensor>& bias);
+// bias + sum of factor_i a_i b_i in `type`, that of a_0 where nothing is said. a_i (M, K_i), b_i (K_i, N) of one type with any strides,
+// bias (N); without a graph.
+at::Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<at::Tensor>& bias, c10::optional<at::ScalarType> type = {});
 
-// The set that float32 products are computed with; baseline = by libtorch. PEFTALIGN_PRODUCTS goes before what all kernels use.
+// The set that float32 and bfloat16 products are computed with; baseline = by libtorch. PEFTALIGN_PRODUCTS goes before what all kernels use.
 Instructions set_of_products();
 
 // body(set) compiled for that one of the sets that have products of our own; as with_instructions.
 template <typename F>
 void with_products_of(Instructions set, F body) {
 #if defined(__x86_64__)
-    if (set == kAvx512) on_avx512(body);
+    if (set == kAvx512Bf16) on_avx512<Avx512Bf16>(body);
+    else if (set == kAvx512) on_avx512(body);
     else on_avx2(body);
 #else
     (void)set, (void)body;

@@ -1,6 +1,6 @@
-// What both kinds of float32 products share (product_tiles.h of large matrices, whose right factor is packed; small_products.h of those
+// What both kinds of products share (product_tiles.h of large matrices, whose right factor is packed; small_products.h of those
 // that lie in the caches): the sums of a tile of the result stay in registers while the depth passes by, and a step adds Rows numbers
-// of the left factor times as many vectors of the right one as the set has room for.
+// of the left factor times as many vectors of the right one as the set has room for. Sums are float32.
 #pragma once
 #include <utility>
 
@@ -19,6 +19,44 @@ PA_INLINE void add_step(V (&sums)[Rows][Vectors], const float* right, Left&& lef
         float own = left(m);
 #pragma GCC unroll 4
         for (int j = 0; j < Vectors; j++) sums[m][j] += v[j] * own;
+    }
+}
+
+// sums[m][j] += left(m) * vector j of right, where each 32 bits are two bfloat16 numbers: the product of the second two is added, then that
+// of the first two, each by a fused multiply-add, as vdpbf16ps does (to which numbers below 2^-126 are 0).
+template <bool Dots, typename V, int Rows, int Vectors, typename Left>
+PA_INLINE void add_two_steps(V (&sums)[Rows][Vectors], const float* right, Left&& left) {
+    typedef typename lanes::Integers<sizeof(V)>::Wide Bits;
+    Bits v[Vectors];
+#pragma GCC unroll 4
+    for (int j = 0; j < Vectors; j++) v[j] = reinterpret_cast<const lanes::Loose<Bits>*>(right + j * lanes::width<V>())->v;
+    auto add = [&](auto&& half) PA_INLINED {
+        V own[Vectors];
+#pragma GCC unroll 4
+        for (int j = 0; j < Vectors; j++) {
+            Bits one = v[j];
+            half(one);
+            own[j] = reinterpret_cast<const lanes::Loose<V>*>(&one)->v;
+        }
+#pragma GCC unroll 6
+        for (int m = 0; m < Rows; m++) {
+            uint32_t bits = left(m);
+            half(bits);
+            float by = reinterpret_cast<const lanes::Loose<float>*>(&bits)->v;
+#pragma GCC unroll 4
+            for (int j = 0; j < Vectors; j++) sums[m][j] += own[j] * by;
+        }
+    };
+    if constexpr (Dots) {
+#pragma GCC unroll 6
+        for (int m = 0; m < Rows; m++) {
+            Bits own = Bits{} + left(m);
+#pragma GCC unroll 4
+            for (int j = 0; j < Vectors; j++) asm("vdpbf16ps %2, %1, %0" : "+v"(sums[m][j]) : "v"(own), "v"(v[j]));
+        }
+    } else {
+        add([](auto& pair) PA_INLINED { pair &= 0xFFFF0000; });
+        add([](auto& pair) PA_INLINED { pair <<= 16; });
     }
 }
 

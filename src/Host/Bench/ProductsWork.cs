@@ -18,7 +18,7 @@ namespace PeftAlign.Host.Bench;
 /// <param name="spec">A file of <see cref="TrainingRows"/>.</param>
 internal sealed class ProductsWork(string folder, JsonNode spec)
 {
-    private readonly DecoderModel model = ModelFolder.Load(folder);
+    private readonly DecoderModel model = ModelFolder.Load(folder, dtype: TrainingRows.Dtype(spec));
 
     /// <summary>Seconds of all products of the measured steps.</summary>
     internal (double Seconds, JsonArray Answer) Run()
@@ -44,8 +44,8 @@ internal sealed class ProductsWork(string folder, JsonNode spec)
             var first = matrix.Name.Contains("layers.0.", StringComparison.Ordinal);
             using var scope = torch.NewDisposeScope();
             var n = last && !input ? asked : rows; // behind the last attention only what is asked for
-            using var weight = torch.randn(matrix.Shape);
-            var (x, y) = (torch.randn(n, matrix.Shape[1]), torch.randn(n, matrix.Shape[0]));
+            using var weight = torch.randn(matrix.Shape).to(model.Head.dtype);
+            var (x, y) = (torch.randn(n, matrix.Shape[1]).to(model.Head.dtype), torch.randn(n, matrix.Shape[0]).to(model.Head.dtype));
             clock.Start();
             for (var k = 0; k < passes; k++) Products.Of(x, weight.t()).Dispose();
             if (!(first && input)) Products.Of(y, weight).Dispose();
@@ -55,7 +55,7 @@ internal sealed class ProductsWork(string folder, JsonNode spec)
         {
             using var scope = torch.NewDisposeScope();
             var n = Math.Min(left, LogProbEngine.HeadRows);
-            var (x, y) = (torch.randn(n, model.Head.shape[1]), torch.randn(n, model.Head.shape[0]));
+            var (x, y) = (torch.randn(n, model.Head.shape[1]).to(model.Head.dtype), torch.randn(n, model.Head.shape[0]).to(model.Head.dtype));
             clock.Start();
             for (var k = 0; k < passes; k++) Products.Of(x, model.Head.t()).Dispose();
             Products.Of(y, model.Head).Dispose();

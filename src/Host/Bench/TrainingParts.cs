@@ -10,16 +10,18 @@ internal static class TrainingParts
     internal static IEnumerable<Measurement> Train(Effort effort, Workload work, CancellationToken cancel)
     {
         foreach (var shape in Workload.Shapes.Keys)
-        {
-            yield return Line("dpo, lora q v, beside TRL's best", new("dpo", 4, 3) { Grouped = true }, shape, Allocators.Tuned);
-            yield return Line("dpo, lora q v, beside TRL's default", new("dpo", 4, 3), shape, Allocators.Default);
-            yield return Line("sft, lora q v, beside TRL without padding", new("sft", 4, 3) { Grouped = true }, shape, Allocators.Tuned);
-        }
+            foreach (var narrow in (bool[])[false, true])
+            {
+                var type = narrow ? ", bfloat16 on both sides" : "";
+                yield return Line($"dpo, lora q v, beside TRL's best{type}", new("dpo", 4, 3) { Grouped = true, Narrow = narrow }, shape, Allocators.Tuned);
+                yield return Line($"dpo, lora q v, beside TRL's default{type}", new("dpo", 4, 3) { Narrow = narrow }, shape, Allocators.Default);
+                yield return Line($"sft, lora q v, beside TRL without padding{type}", new("sft", 4, 3) { Grouped = true, Narrow = narrow }, shape, Allocators.Tuned);
+            }
         foreach (var row in LoraAndFull(effort, work, cancel)) yield return row;
 
         Measurement Line(string what, TrainingRows rows, string shape, IReadOnlyDictionary<string, string> allocator)
         {
-            var file = work.Training($"{rows.Method}-{rows.Batch}-{(rows.Grouped ? "sorted" : "plain")}", rows);
+            var file = work.Training($"{rows.Method}-{rows.Batch}-{(rows.Grouped ? "sorted" : "plain")}{(rows.Narrow ? "-bfloat16" : "")}", rows);
             var (ours, peer, mine, other) = effort.Kept("train", work.Model(shape), file, cancel, allocator);
             var same = other is null ? "" : $"; first losses {mine[0]!.GetValue<double>():0.00000} and {other[0]!.GetValue<double>():0.00000}";
             var products = effort.Alone("products", work.Model(shape), file).Best;

@@ -4,6 +4,7 @@
 using System.Globalization;
 using System.Reflection;
 using System.Text.Json.Nodes;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Bench;
 
@@ -28,6 +29,12 @@ internal sealed record TrainingRows(string Method, int Batch, int Steps)
 
     /// <summary>LoRA's targets (rank 16): q and v, or all linear layers; null trains all weights.</summary>
     internal string? Targets { get; init; } = "qv";
+
+    /// <summary>Whether in bfloat16: our base and activations, TRL's autocast (`bf16: true`); else float32 on both sides.</summary>
+    internal bool Narrow { get; init; }
+
+    /// <summary>What such a file says of the model's type.</summary>
+    internal static torch.ScalarType Dtype(JsonNode spec) => (string?)spec["dtype"] == "bfloat16" ? torch.bfloat16 : torch.float32;
 
     /// <summary>Tokens of the measured rows, a prompt counted with each of its answers.</summary>
     internal long Tokens => Measured.Sum(r => r.Prompt + (long)r.Chosen + (Method == "dpo" ? r.Prompt + r.Rejected : 0));
@@ -56,6 +63,7 @@ internal sealed record TrainingRows(string Method, int Batch, int Steps)
         {
             ["method"] = Method,
             ["adapter"] = Targets is null ? null : new JsonObject { ["name"] = "lora", ["options"] = new JsonObject { ["rank"] = 16, ["alpha"] = 32, ["targets"] = Targets == "qv" ? new JsonArray("q_proj", "v_proj") : new JsonArray("all-linear") } },
+            ["dtype"] = Narrow ? "bfloat16" : "float32",
             ["warmup"] = Warmup,
             ["batch"] = Batch,
             ["max_length"] = MaxLength,

@@ -31,7 +31,7 @@ internal sealed class TrainingWork(string folder, JsonNode spec)
         try
         {
             var (warmup, batch) = ((int)spec["warmup"]!, (int)spec["batch"]!);
-            var model = ModelFolder.Load(folder);
+            var model = ModelFolder.Load(folder, dtype: TrainingRows.Dtype(spec));
             var (losses, memory, clock, begin) = (new JsonArray(), new JsonArray(), new Stopwatch(), TimeSpan.Zero);
             clock.Start();
             Trainer.Train(new TrainingRun

@@ -83,7 +83,7 @@ def merge():
 
 
 def train():
-    """TRL's DPOTrainer and SFTTrainer over rows that are tokens, in file order, fp32, no checkpointing, logging or saving; SFT without
+    """TRL's DPOTrainer and SFTTrainer over rows that are tokens, in file order, fp32 or bf16 autocast, no checkpointing, logging or saving; SFT without
     padding. A run's seconds are its own: those of the steps behind the warm-up."""
     import datasets
     import gc
@@ -94,7 +94,7 @@ def train():
     spec = json.load(open(rows))
     steps, lines, longest = len(spec["rows"]) // spec["batch"], spec["rows"], spec["max_length"]
     common = dict(output_dir=tempfile.mkdtemp(prefix="peers-"), per_device_train_batch_size=spec["batch"], max_steps=steps, learning_rate=1e-4, lr_scheduler_type="constant",
-                  gradient_checkpointing=False, bf16=False, use_cpu=True, logging_strategy="no", save_strategy="no", eval_strategy="no", report_to=[], disable_tqdm=True,
+                  gradient_checkpointing=False, bf16=spec.get("dtype") == "bfloat16", use_cpu=True, logging_strategy="no", save_strategy="no", eval_strategy="no", report_to=[], disable_tqdm=True,
                   dataloader_pin_memory=False, dataloader_num_workers=0, train_sampling_strategy="sequential", seed=0)
 
     class Clock(transformers.TrainerCallback):

@@ -1,4 +1,4 @@
-// log p(target) from hidden rows through the output head. In float32 on the processor one kernel makes it, and all else that a forward
+// log p(target) from hidden rows through the output head. In float32 or bfloat16 on the processor one kernel makes it, and all else that a forward
 // pass needs, without logits in memory; elsewhere, and where logits are capped, it is made in chunks: logits of a chunk live only while
 // it is worked on, and what else is asked of them (HeadAnswers) is taken then. Under a frozen head the gradient by a row is a number
 // times a vector that the forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass
@@ -67,8 +67,7 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
             var (target, mean) = (byTarget.narrow(0, first, h.size(0)), byMean?.narrow(0, first, h.size(0)));
             var dlogits = TokenDistributions.Of(Logits(h, head, answers.Cap), y, gradients: true, answers.Cap).ByLogits(target, mean).to(h.dtype);
             dhidden.narrow(0, first, h.size(0)).copy_(Products.Of(dlogits, head));
-            if (narrow) dhead.add_(dlogits.t().mm(h));
-            else Products.Add(dhead, (dlogits.t(), h, 1));
+            Products.Add(dhead, (dlogits.t(), h, 1));
         }
         return [dhidden, dhead.to(head.dtype), null];
     }

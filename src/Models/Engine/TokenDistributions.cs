@@ -1,5 +1,5 @@
 // The distributions that rows of logits are: the targets' log-probs, what else is asked of them, and their gradients by the hidden
-// rows. In float32 on the processor without logits in memory, unless they are capped; else in one kernel where libtorch's
+// rows. In float32 or bfloat16 on the processor without logits in memory, unless they are capped; else in one kernel where libtorch's
 // operators one by one would pass over the logits six times; composed where logits are capped, in float64 and on other devices.
 
 using PeftAlign.Torch;
@@ -56,7 +56,7 @@ internal abstract class TokenDistributions
 
         internal override Tensor Slopes(Tensor head) => head.index_select(0, targets).sub_(Expected);
 
-        internal override Tensor MeanSlopes(Tensor head) => head.mean([0]) - Expected;
+        internal override Tensor MeanSlopes(Tensor head) => head.mean([0], type: torch.float32) - Expected;
 
         internal override Tensor ByLogits(Tensor byTarget, Tensor? byMean) => throw new InvalidOperationException("there are no logits");
     }
@@ -71,7 +71,7 @@ internal abstract class TokenDistributions
         private Tensor Inverse => this[TargetFigure.InverseSum].unsqueeze(1);
 
         // p W; logits are e^(logit - largest) by now.
-        private Tensor Expected(Tensor head) => expected ??= logits.dtype == torch.float32 ? Products.Of(logits, head).mul_(Inverse) : (logits.mm(head).to(torch.float32) * Inverse).to(head.dtype);
+        private Tensor Expected(Tensor head) => expected ??= Products.Sum([(logits, head, 1)], dtype: torch.float32).mul_(Inverse).to(head.dtype);
 
         internal override Tensor Slopes(Tensor head) => head.index_select(0, targets).sub_(Expected(head));
 

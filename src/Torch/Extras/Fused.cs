@@ -62,14 +62,15 @@ public static class Fused
 
     /// <summary>Whether <see cref="HeadFigures"/> computes on such rows and such a head.</summary>
     public static bool HasHead(Tensor hidden, Tensor head) =>
-        hidden.device.type == DeviceType.CPU && hidden.dtype == torch.float32 && head.dtype == torch.float32 && head.stride(1) == 1 && Products.Kernels != "libtorch";
+        hidden.device.type == DeviceType.CPU && hidden.dtype == head.dtype && head.stride(1) == 1 && Products.Kernels != "libtorch"
+        && (head.dtype == torch.float32 || (head.dtype == torch.bfloat16 && head.size(1) % 2 == 0 && head.stride(0) % 2 == 0));
 
     /// <summary>
     /// Of the distribution over the vocabulary under each hidden row what <see cref="TargetFigure"/> lists, in one call that never has all
     /// logits in memory. A row's figures depend neither on the other rows nor on threads.
     /// </summary>
-    /// <param name="hidden">(N, d) float32.</param>
-    /// <param name="head">(V, d) float32, rows whole.</param>
+    /// <param name="hidden">(N, d) float32 or, with an even d, bfloat16.</param>
+    /// <param name="head">(V, d) in the same dtype, rows whole.</param>
     /// <param name="targets">(N) int64.</param>
     /// <param name="expect">Whether the mean of the head's rows is asked for.</param>
     /// <returns>(7, N) float32, and (N, d) sum of p_v head_v where asked for; without a graph.</returns>

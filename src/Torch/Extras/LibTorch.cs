@@ -47,15 +47,15 @@ public static class LibTorch
         }
     }
 
-    /// <summary>What our own kernels are compiled for that run here: "avx512", "avx2" or "baseline"; the processor's best, or what
-    /// PEFTALIGN_INSTRUCTIONS names. Another set rounds differently.</summary>
+    /// <summary>What our own kernels are compiled for that run here: "avx512" (with bfloat16 products or without, which give
+    /// the same), "avx2" or "baseline"; the processor's best, or what PEFTALIGN_INSTRUCTIONS names. Another set rounds differently.</summary>
     public static string Instructions
     {
         get
         {
             Loader.Open();
             Shim.Check(Shim.pa_instructions(-1, out var set), "Instructions");
-            return set switch { 2 => "avx512", 1 => "avx2", _ => "baseline" };
+            return set switch { >= 2 => "avx512", 1 => "avx2", _ => "baseline" };
         }
     }
 

@@ -1,4 +1,4 @@
-// Matrix products by the kernels of native/, float32 on the processor; elsewhere by libtorch's.
+// Matrix products by the kernels of native/, float32 and bfloat16 on the processor; elsewhere by libtorch's.
 
 using PeftAlign.Torch.Native;
 
@@ -6,8 +6,8 @@ namespace PeftAlign.Torch.Extras;
 
 /// <summary>
 /// Sums of products in one call, faster than libtorch's and reproducible: an element does not depend on the rows and columns beside
-/// it, on the number of threads, or on whether the processor has AVX2 or AVX-512. Other dtypes and devices, and processors without
-/// AVX2, go to libtorch's products.
+/// it, on the number of threads, or on whether the processor has AVX2 or AVX-512 (numbers below 2^-126 aside, which its instructions for
+/// bfloat16 take for 0). Sums are float32 and are rounded once. Other dtypes and devices, and processors without AVX2, go to libtorch's products.
 /// </summary>
 public static class Products
 {
@@ -19,11 +19,11 @@ public static class Products
     private static readonly Operator InstructionsKernel = new("peftalign::products_instructions");
 
     /// <summary>
-    /// What float32 products on the processor are computed with: "avx512", "avx2" (both give the same bits), or "libtorch", on
+    /// What float32 and bfloat16 products on the processor are computed with: "avx512", "avx2" (both give the same bits), or "libtorch", on
     /// processors without AVX2 or where PEFTALIGN_PRODUCTS says so.
     /// </summary>
     /// <exception cref="TorchException">PEFTALIGN_PRODUCTS names something that this processor does not have.</exception>
-    public static string Kernels => (long)InstructionsKernel.Any()[0]! switch { 2 => "avx512", 1 => "avx2", _ => "libtorch" };
+    public static string Kernels => (long)InstructionsKernel.Any()[0]! switch { >= 2 => "avx512", 1 => "avx2", _ => "libtorch" };
 
     /// <summary>a b, without a graph.</summary>
     /// <param name="a">(M, K)</param>
@@ -32,14 +32,15 @@ public static class Products
     public static Tensor Of(Tensor a, Tensor b) => Sum([(a, b, 1)]);
 
     /// <summary>bias + sum of factor a b, without a graph.</summary>
-    /// <param name="pairs">Of each a (M, K), b (K, N) and a factor, which is rounded to float32; at least one.</param>
-    /// <param name="bias">(N), or null.</param>
+    /// <param name="pairs">Of each a (M, K) and b (K, N) of one dtype, and a factor, which is rounded to float32; at least one.</param>
+    /// <param name="bias">(N) in the result's dtype, or null.</param>
+    /// <param name="dtype">The result's, float32 or bfloat16 where it differs from some pair's; null = the first pair's.</param>
     /// <returns>(M, N)</returns>
-    public static Tensor Sum((Tensor A, Tensor B, double Factor)[] pairs, Tensor? bias = null) =>
-        SumKernel.Tensor(Lefts(pairs), Rights(pairs), Factors(pairs), bias);
+    public static Tensor Sum((Tensor A, Tensor B, double Factor)[] pairs, Tensor? bias = null, torch.ScalarType? dtype = null) =>
+        SumKernel.Tensor(Lefts(pairs), Rights(pairs), Factors(pairs), bias, dtype);
 
     /// <summary>Adds the sum of factor a b to y in place, without a graph.</summary>
-    /// <param name="y">(M, N), changed.</param>
+    /// <param name="y">(M, N), changed; its dtype may differ from the pairs' as in <see cref="Sum"/>.</param>
     /// <param name="pairs">As in <see cref="Sum"/>.</param>
     /// <returns>y</returns>
     public static Tensor Add(Tensor y, params (Tensor A, Tensor B, double Factor)[] pairs)

@@ -1,0 +1,55 @@
+// Panels of a product's right factor, unit by unit (product_tiles.h): `columns` columns, and zeros up to `wide`.
+#pragma once
+#include "product_tiles.h"
+
+namespace pa {
+namespace tiles {
+
+// Columns of floats that lie side by side.
+PA_INLINE void copy(const Matrix& b, int64_t columns, int64_t depth, int64_t wide, float* to) {
+    for (int64_t k = 0; k < depth; k++) {
+        const float* from = reinterpret_cast<const float*>(b.at(k, 0));
+        int64_t n = 0;
+        for (lanes::V8 v; n + 8 <= columns; n += 8) lanes::load(v, from + n), lanes::store(v, to + k * wide + n);
+        for (; n < wide; n++) to[k * wide + n] = n < columns ? from[n] : 0;
+    }
+}
+
+// Columns of bfloat16 that lie side by side: each is joined with the one of the next step, which stands half a row behind.
+PA_INLINE void zip(const Matrix& b, int64_t columns, int64_t depth, int64_t wide, float* to) {
+    typedef lanes::Integers<32>::Narrow Narrow;
+    typedef lanes::Integers<32>::Wide Wide;
+    for (int64_t k = 0; k < depth; k++) {
+        auto* first = reinterpret_cast<const uint16_t*>(b.at(k, 0));
+        auto* second = reinterpret_cast<const uint16_t*>(b.at(k, 0) + b.row / 2);
+        int64_t n = 0;
+        for (; n + 8 <= columns; n += 8) {
+            Wide low = __builtin_convertvector(reinterpret_cast<const lanes::Loose<Narrow>*>(first + n)->v, Wide);
+            Wide high = __builtin_convertvector(reinterpret_cast<const lanes::Loose<Narrow>*>(second + n)->v, Wide);
+            reinterpret_cast<lanes::Loose<Wide>*>(to + k * wide + n)->v = low | (high << 16);
+        }
+        for (; n < wide; n++) {
+            uint32_t both = n < columns ? first[n] | static_cast<uint32_t>(second[n]) << 16 : 0;
+            std::memcpy(to + k * wide + n, &both, sizeof both);
+        }
+    }
+}
+
+// Columns whose units lie side by side.
+PA_INLINE void turn_all(const Matrix& b, int64_t columns, int64_t depth, int64_t wide, float* to) {
+    int64_t whole = columns / 8 * 8, turned = depth / 8 * 8;
+    auto at = [&](int64_t k, int64_t n) { return reinterpret_cast<const float*>(b.at(k, n)); };
+    for (int64_t n = 0; n < whole; n += 8)
+        for (int64_t k = 0; k < turned; k += 8) transpose<lanes::V8>(at(k, n), b.column / kUnit, to + k * wide + n, wide);
+    for (int64_t n = 0; n < wide; n++)
+        for (int64_t k = n < whole ? turned : 0; k < depth; k++) to[k * wide + n] = n < columns ? *at(k, n) : 0;
+}
+
+PA_INLINE void pack(const Matrix& b, int64_t columns, int64_t depth, int64_t wide, float* to) {
+    if (b.column == kUnit) copy(b, columns, depth, wide, to);
+    else if (b.column == kUnit / 2) zip(b, columns, depth, wide, to);
+    else turn_all(b, columns, depth, wide, to);
+}
+
+}  // namespace tiles
+}  // namespace pa
