@@ -52,7 +52,11 @@ PA_INLINE void add_two_steps(V (&sums)[Rows][Vectors], const float* right, Left&
         for (int m = 0; m < Rows; m++) {
             Bits own = Bits{} + left(m);
 #pragma GCC unroll 4
-            for (int j = 0; j < Vectors; j++) asm("vdpbf16ps %2, %1, %0" : "+v"(sums[m][j]) : "v"(own), "v"(v[j]));
+            for (int j = 0; j < Vectors; j++) {
+                V sum = sums[m][j];  // as an operand itself it would stay in memory
+                asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(own), "v"(v[j]));
+                sums[m][j] = sum;
+            }
         }
     } else {
         add([](auto& pair) PA_INLINED { pair &= 0xFFFF0000; });

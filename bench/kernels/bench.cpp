@@ -45,10 +45,10 @@ const char* name_of(at::ScalarType type) { return type == at::kFloat ? "float32"
 Tensor random(at::IntArrayRef sizes, at::ScalarType type = at::kFloat) { return at::randn(sizes).to(type); }
 
 // The products of a step of llama-25m (hidden 512, inner 1376, 8192 entries) over 1024 rows: forward, by the input, by the weight.
-void add_products(std::vector<Case>& cases) {
+void add_products(std::vector<Case>& cases, at::ScalarType type) {
     for (auto [out, in] : {std::pair<int64_t, int64_t>{512, 512}, {1376, 512}, {512, 1376}, {8192, 512}}) {
-        Tensor x = random({1024, in}), w = random({out, in}), g = random({1024, out});
-        std::string shape = "1024 rows, " + std::to_string(in) + " to " + std::to_string(out);
+        Tensor x = random({1024, in}, type), w = random({out, in}, type), g = random({1024, out}, type);
+        std::string shape = "1024 rows, " + std::to_string(in) + " to " + std::to_string(out) + ", " + name_of(type);
         auto add = [&](const std::string& name, Tensor a, Tensor b) {
             cases.push_back({"products: " + name + ", " + shape, 2.0 * a.size(0) * a.size(1) * b.size(1) * 1e-9,
                              [=](const std::string& space) { call(space, "products", {std::vector<Tensor>{a}, std::vector<Tensor>{b}, std::vector<double>{1.0}, IValue(), IValue()}); }, [=] { at::mm(a, b); }});
@@ -154,16 +154,16 @@ int main(int count, char** words) {
     if (count < 4) return std::fprintf(stderr, "bench THREADS ROUNDS ONLY [OTHER]...\n"), 2;
     at::set_num_threads(std::atoi(words[1]));
     std::vector<Way> ways;
-    for (auto set : {pa::kAvx512, pa::kAvx2, pa::kBaseline})
+    for (auto set : {pa::kAvx512Bf16, pa::kAvx512, pa::kAvx2, pa::kBaseline})
         if (pa::has_instructions(set)) ways.push_back({pa::name_of(set), set, "peftalign"});
-    ways.push_back({"libtorch", pa::kAvx512, ""});
-    for (int k = 4; k < count; k++) ways.push_back({words[k], pa::kAvx512, words[k]});
+    ways.push_back({"libtorch", pa::kAvx512Bf16, ""});
+    for (int k = 4; k < count; k++) ways.push_back({words[k], pa::kAvx512Bf16, words[k]});
     std::printf("%-50s", "GFLOP/s or GB/s (part of the first)");
     for (const Way& way : ways) std::printf("  %-18s", way.name.c_str());
     std::printf("\n");
     at::manual_seed(7);
     std::vector<Case> cases;
-    add_products(cases);
+    for (auto type : {at::kFloat, at::kBFloat16}) add_products(cases, type);
     for (auto type : {at::kFloat, at::kBFloat16}) add_few_rows(cases, type), add_decoding(cases, type, 1, 512), add_decoding(cases, type, 4, 512), add_rows(cases, type), add_merges(cases, type);
     for (const Case& c : cases)
         if (c.name.find(words[3]) != std::string::npos) measure(c, ways, std::atoi(words[2]));

@@ -39,6 +39,28 @@ public sealed class HeadFiguresTests
         Assert.That((again.equal(figures), none), Is.EqualTo((true, (Tensor?)null)));
     }
 
+    // Weights of the mean are rounded to 8 bits each by itself; an odd vocabulary has a last row of its own.
+    [TestCase(3, 8, 17)]
+    [TestCase(33, 24, 259)]
+    [TestCase(505, 16, 2049)]
+    [TestCase(5, 96, 32_000)]
+    public void Figures_and_expected_rows_in_bfloat16(long rows, long width, long entries)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (wideHidden, wideHead, targets) = Of(rows, width, entries);
+        var (hidden, head) = (wideHidden.to(torch.bfloat16), wideHead.to(torch.bfloat16));
+        var (figures, mean) = Fused.HeadFigures(hidden, head, targets, expect: true);
+        var logits = hidden.to(torch.float64).mm(head.to(torch.float64).t());
+        var logProbs = logits.log_softmax(-1, torch.float64);
+        Near.AssertNear(figures.select(0, (long)TargetFigure.LogProb), logProbs.gather(1, targets.unsqueeze(1)).squeeze(1), 1e-5);
+        Near.AssertNear(figures.select(0, (long)TargetFigure.Entropy), (logProbs.exp() * logProbs).sum(1).neg_(), 1e-5);
+        var p = logProbs.exp();
+        var rounding = p.square().mm(head.to(torch.float64).square()).sqrt_().mul_(Math.Pow(2, -9)); // of independent errors of 2^-9 of each weight
+        Assert.That(((mean!.to(torch.float64) - p.mm(head.to(torch.float64))).abs() / (rounding + 1e-6)).amax([0, 1]).item<double>(), Is.LessThan(4));
+        var (again, _) = Fused.HeadFigures(hidden.narrow(0, 1, 2), head, targets.narrow(0, 1, 2), expect: false);
+        Assert.That(again.equal(figures.narrow(1, 1, 2)), Is.True, "rows alone have the same bits");
+    }
+
     [Test]
     public void A_row_has_the_same_bits_alone_and_among_others_on_any_number_of_threads()
     {

@@ -8,10 +8,13 @@ namespace PeftAlign.Torch.Tests;
 /// <summary>The sets by the names of PEFTALIGN_INSTRUCTIONS; their places are the numbers of native/peftalign.h.</summary>
 public static class InstructionSets
 {
-    private static readonly string[] Names = ["baseline", "avx2", "avx512"];
+    private static readonly string[] Names = ["baseline", "avx2", "avx512", "avx512_bf16"];
+
+    // CPUID, leaf 7, subleaf 1, bit 5 of EAX.
+    private static bool HasBfloat16 => X86Base.IsSupported && Avx512F.VL.IsSupported && (X86Base.CpuId(7, 1).Eax & (1 << 5)) != 0;
 
     /// <summary>Those of this processor.</summary>
-    public static IEnumerable<string> Here => Names.Where(name => name switch { "avx512" => Avx512F.VL.IsSupported, "avx2" => Avx2.IsSupported && Fma.IsSupported, _ => true });
+    public static IEnumerable<string> Here => Names.Where(name => name switch { "avx512_bf16" => HasBfloat16, "avx512" => Avx512F.VL.IsSupported, "avx2" => Avx2.IsSupported && Fma.IsSupported, _ => true });
 
     /// <summary>Lets kernels use none above this set from now on, and says which they use.</summary>
     internal static string Limit(string most)
@@ -30,5 +33,5 @@ public abstract class KernelTests(string instructions)
     public void These_instructions() => Assume.That(InstructionSets.Limit(instructions), Is.EqualTo(instructions), "PEFTALIGN_INSTRUCTIONS asks for less");
 
     [OneTimeTearDown]
-    public void All_instructions_again() => InstructionSets.Limit("avx512");
+    public void All_instructions_again() => InstructionSets.Limit("avx512_bf16");
 }

@@ -171,9 +171,10 @@ public sealed class ProductsTests
             Assert.That(child.Errors + child.Output, Does.Contain($"{variable} is '{value}'").And.Contain(known));
         }
         var own = Told("PEFTALIGN_PRODUCTS", null);
-        Assert.That(own.Kernels, Is.EqualTo(InstructionSets.Here.Last() is "baseline" ? "libtorch" : InstructionSets.Here.Last()));
+        Assert.That(own.Kernels, Is.EqualTo(InstructionSets.Here.Last() is "baseline" ? "libtorch" : InstructionSets.Here.Last().Split('_')[0]));
         foreach (var variable in (string[])["PEFTALIGN_PRODUCTS", "PEFTALIGN_INSTRUCTIONS"])
-            if (InstructionSets.Here.Contains("avx2")) Assert.That(Told(variable, "avx2"), Is.EqualTo(own with { Kernels = "avx2" }), variable);
+            foreach (var set in InstructionSets.Here.Skip(1).SkipLast(1))
+                Assert.That(Told(variable, set), Is.EqualTo(own with { Kernels = set }), variable);
         foreach (var (variable, value) in ((string, string)[])[("PEFTALIGN_PRODUCTS", "libtorch"), ("PEFTALIGN_INSTRUCTIONS", "baseline")])
         {
             var other = Told(variable, value);

@@ -1,6 +1,7 @@
 // Frozen linear layers of one input, under plain LoRA or under nothing, as one autograd node: the A's of all are one product, in the
 // backward pass too, a thin product is added where its layer's stands, and the input's gradient is one sum over the layers.
-// y_i = x W_i' + b_i + sum of s z B' over its changes, with z = x [A_1; A_2; ...]'.
+// y_i = x W_i' + b_i + sum of s z B' over its changes, with z = x [A_1; A_2; ...]'. Beside a bfloat16 base a float32 adapter's products
+// are float32, and what they are added to is rounded once.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
@@ -33,6 +34,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
             parts[k] = new Part(layers[k], [.. changes.Cast<LowRank>()]);
         }
         var factors = parts.SelectMany(p => p.Lows).SelectMany(low => new object[] { low.A, low.B }).ToArray();
+        if (factors.Select(factor => ((Tensor)factor).dtype).Distinct().Count() > 1) return null;
         var pays = factors.Length > 0 || (layers.Length > 1 && graph && x.requires_grad);
         return pays ? [.. apply([x, parts, .. factors])] : null;
     }
@@ -44,19 +46,19 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     private static Tensor Matrix(Layer layer, torch.ScalarType type) => layer.Quantized is { } quantized ? QuantizedProduct.Decoded(quantized.Matrix, type) : layer.Matrix;
 
     private static bool IsPlain(Delta delta, Tensor x, ForwardMode mode) =>
-        delta is LowRank { Magnitude: null, Bias: null, Start: null } low && low.A.dtype == x.dtype && (low.Dropout == 0 || mode.Dropout is not { Activations: true });
+        delta is LowRank { Magnitude: null, Bias: null, Start: null } low && (low.A.dtype == x.dtype || (low.A.dtype == torch.float32 && x.dtype == torch.bfloat16)) && (low.Dropout == 0 || mode.Dropout is not { Activations: true });
 
     public override List<Tensor> forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
         var (x, parts) = ((Tensor)vars[0], (Part[])vars[1]);
         using var scope = torch.NewDisposeScope();
-        var z = vars.Length > 2 ? Products.Of(x, torch.cat([.. parts.SelectMany(p => p.Lows).Select(low => low.A)]).t()) : null; // (R, sum of ranks)
+        var z = vars.Length > 2 ? Middle(x, [.. parts.SelectMany(p => p.Lows)]) : null; // (R, sum of ranks)
         var (outputs, first) = (new List<Tensor>(), 0L);
         foreach (var (layer, lows) in parts)
         {
             using var inner = torch.NewDisposeScope(); // on a device the next decoded matrix takes this one's memory
             var thin = lows.Select(low => (z!.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), low.Scale));
-            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], bias: layer.Bias).MoveToOuterDisposeScope().MoveToOuterDisposeScope());
+            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], layer.Bias, x.dtype).MoveToOuterDisposeScope().MoveToOuterDisposeScope());
         }
         var changes = parts.SelectMany((p, k) => p.Lows.Select(low => (Part: k, low.Scale, Trained: low.A.requires_grad || low.B.requires_grad))).ToArray();
         // Of frozen changes the input's gradient alone is made, which needs neither x nor z.
@@ -68,6 +70,13 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         return outputs;
     }
 
+    // x A' of all changes.
+    private static Tensor Middle(Tensor x, LowRank[] lows)
+    {
+        var a = torch.cat([.. lows.Select(low => low.A)]);
+        return Products.Of(x.to(a.dtype), a.t());
+    }
+
     public override List<Tensor?> backward(torch.autograd.AutogradContext ctx, List<Tensor> grad_outputs)
     {
         var layers = (Layer[])ctx.get_data("layers")!;
@@ -76,8 +85,9 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         if (changes.Length == 0) return [below ? Below(layers, grad_outputs, []) : null];
         var saved = ctx.get_saved_variables();
         var (factors, kept) = (saved[..(2 * changes.Length)], saved[(2 * changes.Length)..]);
-        Tensor[] each = [.. changes.Select((change, k) => Products.Sum([(grad_outputs[change.Part], factors[(2 * k) + 1], change.Scale)]))];
-        var gradients = kept.Count > 0 ? Trained(changes, grad_outputs, each, kept[0], kept[1]) : [.. new Tensor?[factors.Count]];
+        var wide = grad_outputs.ConvertAll(grad => grad.to(factors[0].dtype));
+        Tensor[] each = [.. changes.Select((change, k) => Products.Sum([(wide[change.Part], factors[(2 * k) + 1], change.Scale)]))];
+        var gradients = kept.Count > 0 ? Trained(changes, wide, each, kept[0].to(factors[0].dtype), kept[1]) : [.. new Tensor?[factors.Count]];
         return [below ? Below(layers, grad_outputs, [(torch.cat(each, 1), torch.cat([.. factors.Where((_, k) => k % 2 == 0)]), 1)]) : null, .. gradients];
     }
 
@@ -99,9 +109,9 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
     // The input's gradient: what came through the A's, and through each layer.
     private static Tensor Below(Layer[] layers, List<Tensor> grads, (Tensor, Tensor, double)[] thin)
     {
-        if (layers.All(layer => layer.Quantized is null)) return Products.Sum([.. thin, .. layers.Select((layer, k) => (grads[k], layer.Matrix, 1.0))]);
+        if (layers.All(layer => layer.Quantized is null)) return Products.Sum([.. thin, .. layers.Select((layer, k) => (grads[k], layer.Matrix, 1.0))], dtype: grads[0].dtype);
         // Of matrices in fewer bits there is one at a time.
-        Tensor? dx = thin.Length == 0 ? null : Products.Sum(thin);
+        Tensor? dx = thin.Length == 0 ? null : Products.Sum(thin, dtype: grads[0].dtype);
         foreach (var (k, layer) in layers.Index())
         {
             using var inner = torch.NewDisposeScope();

@@ -61,6 +61,38 @@ public sealed class JoinedLowRankTests : ScopedTest
         else Assert.That(x.grad, Is.Null);
     }
 
+    // A float32 adapter over a bfloat16 base: outputs and the input's gradient are rounded once, the adapter's gradients are float32.
+    [TestCase(false)]
+    [TestCase(true)]
+    public void A_float32_adapter_over_a_bfloat16_base(bool quantized)
+    {
+        static Layer Narrow(Layer layer) => layer with { Stored = layer.Stored!.to(torch.bfloat16), Bias = layer.Bias?.to(torch.bfloat16) };
+        var (layers, changes, exact) = (Array.ConvertAll(Layers(), Narrow), Changes(), Changes());
+        foreach (var name in (string[])["q", "v"])
+            (changes[name], exact[name]) = (In(changes[name], torch.float32), In(In(exact[name], torch.float32), torch.float64));
+        if (quantized) layers = Array.ConvertAll(layers, layer => layer with { Stored = null, Quantized = (new Decoded(layer.Matrix), torch.bfloat16) });
+        var x = Draw("x", 7, 5).to(torch.bfloat16).requires_grad_();
+        var own = x.detach().to(torch.float64).requires_grad_();
+        var outputs = JoinedLowRank.Of(layers, x, new ForwardMode { Deltas = changes })!;
+        Assert.That(outputs.Select(y => y.dtype), Is.All.EqualTo(torch.bfloat16));
+        var expected = Array.ConvertAll(Layers(), Narrow).Select(layer =>
+        {
+            var wide = layer with { Stored = layer.Stored!.to(torch.float64), Bias = layer.Bias?.to(torch.float64) };
+            return exact.TryGetValue(layer.Module, out var delta) ? Deltas.Linear(wide, own, delta, (input, _) => input) : wide.Product(own);
+        }).ToList();
+        foreach (var (y, e) in outputs.Zip(expected)) Assert.That(Tiny.Worst(y.to(torch.float64), e) / e.abs().amax([0, 1]).item<double>(), Is.LessThan(Math.Pow(2, -8) * 1.01));
+        foreach (var all in (IEnumerable<Tensor>[])[outputs, expected]) all.Select((y, k) => (y * (k + 1)).sum()).Aggregate((a, b) => a + b).backward();
+        foreach (var (name, delta) in exact)
+            foreach (var (role, leaf) in delta.Parameters)
+            {
+                var grad = changes[name].Parameters[role].grad!;
+                Assert.That(grad.dtype, Is.EqualTo(torch.float32));
+                Assert.That(Tiny.Worst(grad.to(torch.float64), leaf.grad!), Is.LessThan(1e-5), $"{name} {role}");
+            }
+        Assert.That(Tiny.Worst(x.grad!.to(torch.float64), own.grad!) / own.grad!.abs().amax([0, 1]).item<double>(), Is.LessThan(quantized ? 0.02 : Math.Pow(2, -8) * 1.01));
+        static LowRank In(Delta delta, torch.ScalarType type) => (LowRank)delta with { A = ((LowRank)delta).A.detach().to(type).requires_grad_(), B = ((LowRank)delta).B.detach().to(type).requires_grad_() };
+    }
+
     // A tensor that is kept for the backward pass may not change before it, so that a change tells what is kept.
     [TestCase(false, false)]
     [TestCase(true, false)]

@@ -39,10 +39,15 @@ internal static class Program
             var y = Products.Sum([(draws.Normal([m, k], dtype: torch.float32), draws.Normal([n, k], dtype: torch.float32).t(), 0.3), (draws.Normal([m, 5], dtype: torch.float32), draws.Normal([5, n], dtype: torch.float32), 1.0 / 3)]);
             hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(y.data<float>().ToArray().AsSpan()));
             sum += y.abs().sum().item<float>();
+            if (Products.Kernels == "libtorch") continue;
+            Tensor Narrow(long rows, long columns) => draws.Normal([rows, columns], dtype: torch.float32).to(torch.bfloat16);
+            foreach (var narrow in (Tensor[])[Products.Sum([(Narrow(m, k), Narrow(n, k).t(), 0.3)], dtype: torch.float32), Products.Sum([(Narrow(m, k), Narrow(k, n), 0.7)]).to(torch.float32)])
+                hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(narrow.data<float>().ToArray().AsSpan()));
         }
         var (hidden, head) = (new CounterStream(5, "hidden").Normal([50, 90], dtype: torch.float32), new CounterStream(5, "head").Normal([3001, 90], dtype: torch.float32));
-        if (Fused.HasHead(hidden, head) && Fused.HeadFigures(hidden, head, torch.arange(50), expect: true) is ({ } figures, { } expected))
-            foreach (var part in (Tensor[])[figures, expected]) hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(part.contiguous().data<float>().ToArray().AsSpan()));
+        foreach (var dtype in (torch.ScalarType[])[torch.float32, torch.bfloat16])
+            if (Fused.HasHead(hidden.to(dtype), head.to(dtype)) && Fused.HeadFigures(hidden.to(dtype), head.to(dtype), torch.arange(50), expect: true) is ({ } figures, { } expected))
+                foreach (var part in (Tensor[])[figures, expected]) hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(part.contiguous().data<float>().ToArray().AsSpan()));
         Console.WriteLine($"kernels={Products.Kernels} bits={Convert.ToHexString(hash.GetHashAndReset())[..16]} sum={sum:F3}");
         return 0;
     }
