@@ -20,17 +20,20 @@ struct Pair {
 };
 
 struct Sum {
-    std::vector<Pair> pairs;
+    std::vector<Pair> pairs;  // none of which is without depth
     bool add;           // to what is there
     const float* bias;  // or null; not where it is added
     int64_t rows, columns;
 };
 
-// What is computed at once: rows and columns of the sum, and where its first one goes.
+// What is computed at once: rows and columns of the sum, and where its first one goes; in bfloat16 where `rounded` says so, and y is room for
+// what comes before the last chunk.
 struct Block {
     int64_t row, rows, column, columns;
     float* y;
     int64_t y_row;
+    c10::BFloat16* rounded = nullptr;
+    int64_t rounded_row = 0;
 };
 
 struct alignas(64) Line {
@@ -44,7 +47,7 @@ inline float* own_panels() {
 }
 
 template <class Set, class Units>
-PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add) {
+PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add, bool last) {
     constexpr int64_t kWide = kColumns<Set>, kLanes = lanes::width<typename Set::V>();
     float* panels = own_panels();
     for (int64_t n = 0; n < block.columns; n += kWide) {
@@ -54,10 +57,11 @@ PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_
     float aside[kRows * kDepth];
     bool lies = pair.a.column == kUnit;
     for (int64_t m = 0; m < block.rows; m += kRows) {
-        Work work{{pair.a.at(block.row + m, first), pair.a.row, pair.a.column}, std::min(kRows, block.rows - m), panels, depth, pair.factor, add, nullptr, block.y_row, nullptr};
+        Work work{{pair.a.at(block.row + m, first), pair.a.row, pair.a.column}, std::min(kRows, block.rows - m), panels, depth, pair.factor, add, nullptr, block.y_row, nullptr, block.rounded_row, nullptr};
         if (!lies) gather(work, aside);
         for (int64_t n = 0, ahead = m + kRows; n < block.columns; n += kWide, ahead++) {
             work.panel = panels + n * depth, work.to = block.y + m * block.y_row + n;
+            if (last && block.rounded) work.rounded = block.rounded + m * block.rounded_row + n;
             work.ahead = lies && ahead < block.rows ? pair.a.at(block.row + ahead, first) : reinterpret_cast<const char*>(work.panel);
             any_tile<Set, Units>(work, std::min(kWide, block.columns - n));
         }
@@ -73,8 +77,9 @@ PA_INLINE void block_in(const Sum& s, const Block& block) {
     for (const Pair& pair : s.pairs)
         for (int64_t first = 0, each = chunk_of(pair.depth); first < pair.depth; first += each, add = true) {
             int64_t depth = std::min(each, pair.depth - first);
-            if (pair.twos) chunk<Set, Twos>(block, pair, first, depth, add);
-            else chunk<Set, Singles>(block, pair, first, depth, add);
+            bool last = &pair == &s.pairs.back() && first + depth == pair.depth;
+            if (pair.twos) chunk<Set, Twos>(block, pair, first, depth, add, last);
+            else chunk<Set, Singles>(block, pair, first, depth, add, last);
         }
 }
 

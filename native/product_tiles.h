@@ -60,6 +60,8 @@ struct Work {
     bool add;            // to what is there
     float* to;
     int64_t to_row;
+    c10::BFloat16* rounded;  // where the sum goes in the place of `to`, or null
+    int64_t rounded_row;
     const char* ahead;   // what the caches are asked for meanwhile, as long as a row
 };
 
@@ -91,7 +93,9 @@ PA_INLINE void tile(const Work& w) {
             Loose* p = reinterpret_cast<Loose*>(w.to + m * w.to_row + j * kLanes);
             V own = sums[m][j] * w.factor;
             asm("" : "+v"(own));  // never one operation with the addition: every place of a tile rounds alike
-            *p = w.add ? *p + own : own;
+            V all = w.add ? *p + own : own;
+            if (w.rounded) lanes::store(all, w.rounded + m * w.rounded_row + j * kLanes);
+            else *p = all;
         }
     }
 }
@@ -102,12 +106,13 @@ PA_INLINE void part_tile(const Work& w, int64_t columns) {
     constexpr int64_t kLanes = lanes::width<typename Set::V>();
     float aside[kRows * Count * kLanes];
     Work whole = w;
-    whole.to = aside, whole.to_row = Count * kLanes, whole.add = false;
+    whole.to = aside, whole.to_row = Count * kLanes, whole.add = false, whole.rounded = nullptr;
     tile<Set, Units, Count>(whole);
     for (int64_t m = 0; m < w.rows; m++)
         for (int64_t j = 0; j < columns; j++) {
-            float own = aside[m * Count * kLanes + j], *p = w.to + m * w.to_row + j;
-            *p = w.add ? *p + own : own;
+            float own = aside[m * Count * kLanes + j], *p = w.to + m * w.to_row + j, all = w.add ? *p + own : own;
+            if (w.rounded) lanes::round(all, w.rounded + m * w.rounded_row + j);
+            else *p = all;
         }
 }
 

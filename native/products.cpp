@@ -63,22 +63,11 @@ PA_INLINE void block_of(const Sum& s, const Result& to, Block block) {
         block.y = static_cast<float*>(to.y) + block.row * to.row + block.column, block.y_row = to.row;
         return tiles::block_in<Set>(s, block);
     }
-    auto* y = static_cast<c10::BFloat16*>(to.y) + block.row * to.row + block.column;
+    block.rounded = static_cast<c10::BFloat16*>(to.y) + block.row * to.row + block.column, block.rounded_row = to.row;
     block.y = own_sums(), block.y_row = tiles::kTogether;
-    auto each = [&](auto&& move) PA_INLINED {
-        for (int64_t m = 0; m < block.rows; m++)
-            for (int64_t n = 0; n < block.columns; n += lanes::N) move(block.y + m * block.y_row + n, y + m * to.row + n, std::min(lanes::N, block.columns - n));
-    };
-    typename Set::Lanes line;
-    if (s.add) each([&](float* sums, const c10::BFloat16* from, int64_t n) PA_INLINED {
-        for (int64_t k = 0; k < n; k++) sums[k] = lanes::one(from + k);
-    });
+    for (int64_t m = 0; s.add && m < block.rows; m++)
+        for (int64_t n = 0; n < block.columns; n++) block.y[m * block.y_row + n] = lanes::one(block.rounded + m * block.rounded_row + n);
     tiles::block_in<Set>(s, block);
-    each([&](const float* sums, c10::BFloat16* result, int64_t n) PA_INLINED {
-        lanes::load(line, sums);
-        if (n == lanes::N) return lanes::store(line, result);
-        for (int64_t k = 0; k < n; k++) lanes::round(sums[k], result + k);
-    });
 }
 
 // Shared out as blocks: columns that can be packed together, rows so many that packing costs little, and some blocks for each thread.
@@ -105,27 +94,58 @@ bool all_ours(at::TensorList a, at::TensorList b) {
     return true;
 }
 
-// A factor of bfloat16 with whole units: an even depth, of which two steps lie side by side (of a right factor columns may), and units whole units apart.
-Tensor in_units(const Tensor& t, int64_t along) {
-    int64_t depth = t.size(along), other = 1 - along;
-    bool lies = t.stride(along) == 1 && t.stride(other) % 2 == 0, columns = along == 0 && t.stride(1) == 1;
-    if (depth % 2 == 0 && (lies || columns)) return t;
-    Tensor whole = at::zeros({t.size(other), (depth + 1) / 2 * 2}, t.options());
-    whole.narrow(1, 0, depth).copy_(along == 0 ? t.t() : t);
-    return along == 0 ? whole.t() : whole;
+const char* bytes(const Tensor& t) { return static_cast<const char*>(t.data_ptr()); }
+
+// A left factor (M, K) of bfloat16, of which the rows lie side by side, turned over so that the steps do.
+Tensor turned(const Tensor& a) {
+    constexpr int64_t kTogether = 64;
+    int64_t rows = a.size(0), units = a.size(1) / 2;
+    Tensor whole = at::empty({rows, 2 * units}, a.options());
+    float* to = static_cast<float*>(whole.data_ptr());
+    tiles::Matrix from{bytes(a), 4 * a.stride(1), 2};
+    parallel((rows + kTogether - 1) / kTogether, [&](int64_t task) {
+        with_products_of(set_of_products(), [=](auto) PA_INLINED {
+            for (int64_t m = task * kTogether, end = std::min(rows, m + kTogether); m < end; m += 8)
+                for (int64_t k = 0; k < units; k += 8) {
+                    float aside[8 * 8];
+                    int64_t wide = std::min<int64_t>(8, end - m), depth = std::min<int64_t>(8, units - k);
+                    tiles::zip({from.at(k, m), from.row, from.column}, wide, depth, 8, aside);
+                    if (wide == 8 && depth == 8) transpose<lanes::V8>(aside, 8, to + m * units + k, units);
+                    else
+                        for (int64_t i = 0; i < wide; i++)
+                            for (int64_t j = 0; j < depth; j++) to[(m + i) * units + k + j] = aside[j * 8 + i];
+                }
+        });
+    });
+    return whole;
 }
 
-// A pair as the tiles read it; what had to be copied is kept.
-tiles::Pair pair_of(const Tensor& a, const Tensor& b, float factor, std::vector<Tensor>& kept) {
-    if (a.scalar_type() == at::kFloat) {
-        kept.push_back(b.stride(0) == 1 || b.stride(1) == 1 ? b : b.contiguous());
-        const Tensor& right = kept.back();
-        return {tiles::matrix(a.data_ptr<float>(), a.stride(0), a.stride(1)), tiles::matrix(right.data_ptr<float>(), right.stride(0), right.stride(1)), a.size(1), factor};
-    }
-    kept.push_back(in_units(a, 1)), kept.push_back(in_units(b, 0));
-    const Tensor &left = kept[kept.size() - 2], &right = kept.back();
-    auto bytes = [](const Tensor& t) { return static_cast<const char*>(t.data_ptr()); };
+tiles::Pair singles(const Tensor& a, const Tensor& b, float factor, std::vector<Tensor>& kept) {
+    kept.push_back(b.stride(0) == 1 || b.stride(1) == 1 ? b : b.contiguous());
+    const Tensor& right = kept.back();
+    return {tiles::matrix(a.data_ptr<float>(), a.stride(0), a.stride(1)), tiles::matrix(right.data_ptr<float>(), right.stride(0), right.stride(1)), a.size(1), factor};
+}
+
+// Of an even depth. Two steps of the left factor lie side by side; of the right one they do, whole units apart, or columns do.
+tiles::Pair twos(const Tensor& a, const Tensor& b, float factor, std::vector<Tensor>& kept) {
+    Tensor left = a.stride(1) == 1 ? a : turned(a.stride(0) == 1 ? a : a.t().contiguous().t());
+    Tensor right = b.stride(1) == 1 || (b.stride(0) == 1 && b.stride(1) % 2 == 0) ? b : b.contiguous();
+    kept.push_back(left), kept.push_back(right);
     return {{bytes(left), 2 * left.stride(0), tiles::kUnit}, {bytes(right), 4 * right.stride(0), 2 * right.stride(1)}, left.size(1) / 2, factor, true};
+}
+
+// A product as the tiles read it; what had to be copied is kept. The last step of an odd depth of bfloat16 is one of float32.
+void take(Sum& s, const Tensor& a, const Tensor& b, float factor, std::vector<Tensor>& kept) {
+    int64_t depth = a.size(1), even = depth / 2 * 2;
+    if (a.scalar_type() == at::kFloat) {
+        if (depth > 0) s.pairs.push_back(singles(a, b, factor, kept));
+        return;
+    }
+    if (even > 0) s.pairs.push_back(twos(a.narrow(1, 0, even), b.narrow(0, 0, even), factor, kept));
+    if (even == depth) return;
+    kept.push_back(a.narrow(1, even, 1).to(at::kFloat));
+    Tensor left = kept.back();
+    s.pairs.push_back(singles(left, b.narrow(0, even, 1).to(at::kFloat), factor, kept));
 }
 
 void check(const Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
@@ -151,10 +171,10 @@ void composed(Tensor& y, bool add, at::TensorList a, at::TensorList b, at::Array
 void into(Tensor& y, bool add, const Tensor& bias, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     Sum s{{}, add, bias.defined() ? bias.data_ptr<float>() : nullptr, y.size(0), y.size(1)};
     std::vector<Tensor> kept;
-    for (size_t k = 0; k < a.size(); k++) s.pairs.push_back(pair_of(a[k], b[k], static_cast<float>(factors[k]), kept));
-    bool nothing = !s.add && !s.bias && std::all_of(s.pairs.begin(), s.pairs.end(), [](const tiles::Pair& p) { return p.depth == 0; });
-    if (nothing) y.zero_();
-    else if (y.numel() > 0) compute(s, {y.data_ptr(), y.stride(0), y.scalar_type() == at::kBFloat16}, set_of_products());
+    for (size_t k = 0; k < a.size(); k++) take(s, a[k], b[k], static_cast<float>(factors[k]), kept);
+    if (!s.pairs.empty() && y.numel() > 0) compute(s, {y.data_ptr(), y.stride(0), y.scalar_type() == at::kBFloat16}, set_of_products());
+    else if (s.bias) y.copy_(bias.expand_as(y));
+    else if (!add) y.zero_();
 }
 
 }  // namespace
