@@ -30,6 +30,7 @@ public sealed class MemoryForecastTests
     [TestCase("--adapter lora --rank 16 --dtype bfloat16")]
     [TestCase("--adapter lora --rank 16 --targets all-linear")]
     [TestCase("--adapter lora --rank 16 --targets all-linear --dtype bfloat16")]
+    [TestCase("--adapter lora --rank 16 --targets all-linear --dtype bfloat16 --dropout 0.1")]
     [TestCase("--adapter qlora --rank 16 --targets all-linear --dtype bfloat16")]
     [TestCase("--dtype bfloat16")]
     [TestCase("--adapter lora --rank 16 --dtype bfloat16 --gradient-checkpointing")]

@@ -26,14 +26,20 @@ internal static class Gemm
             else report.Problem(what, remedy);
         }
 
-        var own = Rate(Products.Of, torch.CPU, torch.float32, cancel);
-        report.Fact("products", "own_float32_gflops", Math.Round(own, 1), $"{Whole(own)} GFLOP/s, by {Products.Kernels}");
+        double Own(string type, torch.ScalarType dtype)
+        {
+            var rate = Rate(Products.Of, torch.CPU, dtype, cancel);
+            report.Fact("products", $"own_{type}_gflops", Math.Round(rate, 1), $"{Whole(rate)} GFLOP/s, by {Products.Kernels}");
+            return rate;
+        }
+        Own("float32", torch.float32);
+        var narrow = Own("bfloat16", torch.bfloat16);
         var single = Rate(torch.CPU, torch.float32, cancel);
         Fact(report, "cpu_float32", single, floor);
         if (single < floor) Slow("float32", single, "install libopenblas0-pthread, and unset OMP_NUM_THREADS and PEFTALIGN_OPENBLAS_CORETYPE");
-        var half = Rate(torch.CPU, torch.bfloat16, cancel);
-        Fact(report, "cpu_bfloat16", half, Machine.HasBf16 ? floor : null);
-        if (Machine.HasBf16 && half < floor) Slow("bfloat16", half, "use another libtorch (LIBTORCH=DIR): this one lacks oneDNN's bfloat16 kernels");
+        Fact(report, "cpu_bfloat16", Rate(torch.CPU, torch.bfloat16, cancel), null);
+        if (Machine.HasBf16 && narrow < floor)
+            Slow("bfloat16", narrow, Products.Kernels == "libtorch" ? "unset PEFTALIGN_PRODUCTS and PEFTALIGN_INSTRUCTIONS, or use another libtorch (LIBTORCH=DIR): this one lacks oneDNN's bfloat16 kernels" : "unset PEFTALIGN_INSTRUCTIONS");
         for (var k = 0; k < torch.cuda.device_count(); k++)
         {
             var device = torch.device(DeviceType.CUDA, k);

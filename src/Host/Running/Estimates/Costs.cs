@@ -25,8 +25,8 @@ internal static class Costs
 
     private const int FloatBytes = 4;
 
-    // What an adapter in float32 over bfloat16 takes for each byte of its inputs on a processor: their copies, its outputs, and what the C
-    // library's allocator holds where freed pieces of both widths lie between those in use. 2.5 and 2.75 measured (docs/qlora.md).
+    // What an adapter in float32 over bfloat16 that keeps copies of its inputs takes for each byte of them on a processor: the copies, its outputs, and
+    // what the C library's allocator holds where freed pieces of both widths lie between those in use (docs/qlora.md).
     private const double CopiedHoles = 2.75;
 
     // What the allocator holds for each byte where pieces of a block come and go again and again in bfloat16.
@@ -87,7 +87,7 @@ internal static class Costs
         var probabilities = arithmetic.OnGpu || model.ScoreCap is not null ? model.Layers * model.Heads * longest : 0;
         var copied = FloatBytes * model.Layers * arithmetic.Copied * (arithmetic.OnGpu ? 1 : CopiedHoles);
         var perToken = (arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities)) + copied;
-        var withoutLogits = arithmetic is { Type: torch.ScalarType.Float32, OnGpu: false, TrainsHead: false } && model.LogitCap is null;
+        var withoutLogits = arithmetic is { Type: torch.ScalarType.Float32 or torch.ScalarType.BFloat16, OnGpu: false, TrainsHead: false } && model.LogitCap is null;
         var head = withoutLogits ? HeadSlices * FloatBytes * Math.Min(tokens, HeadRows) * model.Hidden : 2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary;
         return (long)((tokens * perToken) + head);
     }
@@ -134,7 +134,7 @@ internal static class Costs
 
 /// <summary>In what a training, or a model that is asked, computes.</summary>
 /// <param name="Type">Of the base and of activations.</param>
-/// <param name="Copied">Numbers of a token and block that are kept in float32 too: the inputs of what an adapter in float32 changes.</param>
+/// <param name="Copied">Numbers of a token and block that are kept in float32 too: the inputs of what an adapter in float32 changes, where it keeps copies.</param>
 /// <param name="OnGpu">Whether on a GPU, where the attention is composed.</param>
 internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu)
 {
@@ -146,7 +146,7 @@ internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu
     /// <summary>Of a training.</summary>
     /// <param name="model">The model.</param>
     /// <param name="type">dtype.</param>
-    /// <param name="inputs">Widths of the inputs of all that an adapter changes.</param>
+    /// <param name="inputs">Widths of the inputs of which an adapter keeps copies.</param>
     /// <param name="onGpu">Whether on a GPU.</param>
     internal static Arithmetic Of(DecoderSpec model, torch.ScalarType type, long inputs, bool onGpu) => new(type, type == torch.ScalarType.Float32 ? 0 : inputs / model.Layers, onGpu);
 }
