@@ -2,8 +2,8 @@
 // `expect` the mean of the head's rows under each. The (N, V) logits are never in memory: a block of the vocabulary is worked on while
 // its logits lie in the second cache, relative to the largest so far; sums are scaled where a larger one comes. The vocabulary
 // is cut into slices that follow from its size alone and are joined in order, so a row's figures depend neither on the other
-// rows nor on threads. float32 or bfloat16 on the processor, where products.cpp has kernels of its own; logits, figures and means are
-// float32, and a mean's weights are rounded to bfloat16 where the head is.
+// rows nor on threads. float32 or bfloat16 on the processor, where products.cpp has kernels of its own; of a head in
+// bfloat16 the logits are rounded to it, as wherever they are in memory, and so are a mean's weights, but for an odd vocabulary's last one; all else is float32.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 #include <torch/library.h>
@@ -72,6 +72,17 @@ struct Round {
 struct Part {
     int64_t row, rows, slice;
 };
+
+// A row's logits become what they are where they are kept in bfloat16.
+template <typename L>
+PA_INLINE void round_all(float* row, int64_t count) {
+    L x;
+    for (int64_t n = 0; n < count; n += kStep) {
+        lanes::load(x, row + n);
+        lanes::each([](auto& v) PA_INLINED { lanes::round_to(v, static_cast<const c10::BFloat16*>(nullptr)); }, x);
+        lanes::store(x, row + n);
+    }
+}
 
 // The largest of a row's logits, and their sum.
 template <typename L>
@@ -161,7 +172,7 @@ PA_INLINE void add_expected(const Round& h, const Part& part, const tiles::Matri
                 typename Set::Lanes line;
                 lanes::load(line, logits + m * kTogether + n), lanes::store(line, own_weights() + m * kTogether + n);
             }
-        back.pairs = {{{reinterpret_cast<const char*>(weights), 2 * kTogether, tiles::kUnit}, {own.p, 2 * own.column, tiles::kUnit / 2}, count / 2, 1, true}};
+        if (count > 1) back.pairs = {{{reinterpret_cast<const char*>(weights), 2 * kTogether, tiles::kUnit}, {own.p, 2 * own.column, tiles::kUnit / 2}, count / 2, 1, true}};
         if (count % 2) {
             auto* row = reinterpret_cast<const c10::BFloat16*>(own.at(0, count - 1));
             for (int64_t k = 0; k < h.width; k++) last.push_back(lanes::one(row + k));
@@ -186,6 +197,7 @@ PA_INLINE void part_in(const Round& h, const Part& part) {
         int64_t ahead = block + 1 < end ? std::min(kTogether, h.entries - first - count) * h.turned.column : 0;
         for (int64_t m = 0; m < part.rows; m++) {
             for (int64_t at = m * ahead / part.rows / 64 * 64; at < (m + 1) * ahead / part.rows; at += 64) __builtin_prefetch(next + at, 0, 1);
+            if (h.twos) round_all<typename Set::Lanes>(logits + m * kTogether, count);
             take<typename Set::Lanes>(logits + m * kTogether, first, count, h.targets[part.row + m], states[m], again && expected ? expected + m * h.width : nullptr, h.width);
         }
         if (expected) add_expected<Set>(h, part, own, count, again, logits, expected);
@@ -213,8 +225,9 @@ int64_t whole_tiles(int64_t rows) { return divided(rows, tiles::kRows) * tiles::
 
 void check(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
     bool twos = head.scalar_type() == at::kBFloat16;
+    auto set_here = set_of_products(twos ? at::kBFloat16 : at::kFloat);
     auto ours = [&](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == (twos ? at::kBFloat16 : at::kFloat) && t.dim() == 2 && (t.stride(1) == 1 || t.size(1) == 1 || t.numel() == 0); };
-    TORCH_CHECK(set_of_products() && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0 && !(twos && (head.size(1) % 2 || head.stride(0) % 2)),
+    TORCH_CHECK(set_here && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0 && !(twos && (head.size(1) % 2 || head.stride(0) % 2)),
                 "head_figures: (N, d) and (V, d) float32, or bfloat16 with an even d, with whole rows on a processor with products of our own, not ", hidden.sizes(), " ", hidden.scalar_type(), " and ", head.sizes(), " ", head.scalar_type());
     TORCH_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong && targets.is_contiguous() && targets.device().is_cpu(),
                 "head_figures: targets are (N) int64 on the processor, not ", targets.sizes(), " on ", targets.device());
@@ -231,7 +244,7 @@ std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head
     Tensor figures = at::empty({kFigures, rows}, floats), expected = at::empty({expect ? rows : 0, width}, floats), sums;
     std::vector<State> states;
     int64_t bytes = hidden.element_size();
-    Instructions set = set_of_products();
+    Instructions set = set_of_products(head.scalar_type());
     int64_t most = whole_tiles(std::clamp(expect ? kRowBytes / (4 * width) : kMostRows, kFewestRows, kMostRows)), wanted = divided(2 * at::get_num_threads(), slices);
     int64_t together = std::max(most, std::min(most * wanted, whole_tiles(kSumBytes / (4 * width * slices))));
     int64_t rounds = std::max<int64_t>(1, divided(rows, together)), round = std::max(tiles::kRows, whole_tiles(divided(rows, rounds)));

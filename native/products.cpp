@@ -27,17 +27,36 @@ constexpr int64_t kFewestRows = 96;  // for which it is worth packing them again
 
 }  // namespace
 
-Instructions set_of_products() {
-    static const int own = [] {
-        const char* wanted = std::getenv("PEFTALIGN_PRODUCTS");
-        std::string name = wanted ? wanted : "";
-        for (Instructions set : {kAvx512Bf16, kAvx512, kAvx2})
-            if (name == name_of(set) && has_instructions(set)) return static_cast<int>(set);
-        TORCH_CHECK(name.empty() || name == "libtorch", "PEFTALIGN_PRODUCTS is '", name, "'; it may be libtorch", has_instructions(kAvx2) ? ", avx2" : "", has_instructions(kAvx512) ? ", avx512" : "",
-                    " on this processor, or unset");
-        return name.empty() ? -1 : static_cast<int>(kBaseline);
-    }();
-    return own < 0 ? instructions() : static_cast<Instructions>(own);
+namespace {
+
+// Chosen for products alone; -1 = not.
+int asked_for() {
+    const char* wanted = std::getenv("PEFTALIGN_PRODUCTS");
+    std::string name = wanted ? wanted : "", known = "libtorch";
+    for (Instructions set : {kAvx2, kAvx512, kAvx512Bf16}) {
+        if (!has_instructions(set)) continue;
+        if (name == name_of(set)) return static_cast<int>(set);
+        known += std::string(", ") + name_of(set);
+    }
+    TORCH_CHECK(name.empty() || name == "libtorch", "PEFTALIGN_PRODUCTS is '", name, "'; it may be ", known, " on this processor, or unset");
+    return name.empty() ? -1 : static_cast<int>(kBaseline);
+}
+
+bool has_amx() {
+#if defined(__x86_64__)
+    return __builtin_cpu_supports("amx-bf16");
+#else
+    return false;
+#endif
+}
+
+}  // namespace
+
+Instructions set_of_products(at::ScalarType type) {
+    static const int asked = asked_for();
+    static const bool amx = has_amx();
+    if (asked >= 0) return static_cast<Instructions>(asked);
+    return type == at::kBFloat16 && amx && instructions() == kAvx512Bf16 ? kBaseline : instructions();
 }
 
 namespace {
@@ -86,7 +105,9 @@ void compute(const Sum& s, const Result& to, Instructions set) {
     });
 }
 
-bool ours(const Tensor& t) { return t.device().is_cpu() && (t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16) && t.dim() == 2; }
+bool ours(const Tensor& t) {
+    return t.device().is_cpu() && (t.scalar_type() == at::kFloat || t.scalar_type() == at::kBFloat16) && t.dim() == 2 && set_of_products(t.scalar_type());
+}
 
 bool all_ours(at::TensorList a, at::TensorList b) {
     for (size_t k = 0; k < a.size(); k++)
@@ -104,7 +125,7 @@ Tensor turned(const Tensor& a) {
     float* to = static_cast<float*>(whole.data_ptr());
     tiles::Matrix from{bytes(a), 4 * a.stride(1), 2};
     parallel((rows + kTogether - 1) / kTogether, [&](int64_t task) {
-        with_products_of(set_of_products(), [=](auto) PA_INLINED {
+        with_products_of(set_of_products(at::kBFloat16), [=](auto) PA_INLINED {
             for (int64_t m = task * kTogether, end = std::min(rows, m + kTogether); m < end; m += 8)
                 for (int64_t k = 0; k < units; k += 8) {
                     float aside[8 * 8];
@@ -162,9 +183,9 @@ void composed(Tensor& y, bool add, at::TensorList a, at::TensorList b, at::Array
             at::addmm_out(y, y, a[k], b[k], first ? 0 : 1, factors[k]);
             continue;
         }
-        Tensor own = at::mm(a[k], b[k]).mul_(factors[k]);
-        if (first) y.copy_(own);
-        else y.add_(own);
+        Tensor own = at::mm(a[k], b[k]);
+        if (first) y.copy_(factors[k] == 1 ? own : own.mul_(factors[k]));
+        else y.add_(own, factors[k]);
     }
 }
 
@@ -172,7 +193,7 @@ void into(Tensor& y, bool add, const Tensor& bias, at::TensorList a, at::TensorL
     Sum s{{}, add, bias.defined() ? bias.data_ptr<float>() : nullptr, y.size(0), y.size(1)};
     std::vector<Tensor> kept;
     for (size_t k = 0; k < a.size(); k++) take(s, a[k], b[k], static_cast<float>(factors[k]), kept);
-    if (!s.pairs.empty() && y.numel() > 0) compute(s, {y.data_ptr(), y.stride(0), y.scalar_type() == at::kBFloat16}, set_of_products());
+    if (!s.pairs.empty() && y.numel() > 0) compute(s, {y.data_ptr(), y.stride(0), y.scalar_type() == at::kBFloat16}, set_of_products(a[0].scalar_type()));
     else if (s.bias) y.copy_(bias.expand_as(y));
     else if (!add) y.zero_();
 }
@@ -184,7 +205,7 @@ Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors
     Tensor y = at::empty({a[0].size(0), b[0].size(1)}, a[0].options().dtype(type.value_or(a[0].scalar_type())));
     check(y, a, b, factors);
     TORCH_CHECK(!bias || (bias->dim() == 1 && bias->size(0) == y.size(1) && bias->scalar_type() == y.scalar_type()), "products: bias is (", y.size(1), "), not ", bias ? bias->sizes() : y.sizes());
-    if (set_of_products() && ours(y) && all_ours(a, b)) {
+    if (ours(y) && all_ours(a, b)) {
         into(y, false, bias ? bias->to(at::kFloat).contiguous() : Tensor(), a, b, factors);
         return y;
     }
@@ -197,7 +218,7 @@ namespace {
 
 Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     check(y, a, b, factors);
-    if (set_of_products() && ours(y) && y.stride(1) == 1 && all_ours(a, b)) into(y, true, {}, a, b, factors);
+    if (ours(y) && y.stride(1) == 1 && all_ours(a, b)) into(y, true, {}, a, b, factors);
     else composed(y, true, a, b, factors);
     return y;
 }
@@ -207,7 +228,7 @@ Tensor& add_products(Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
     m.def("products(Tensor[] a, Tensor[] b, float[] factors, Tensor? bias=None, ScalarType? dtype=None) -> Tensor");
-    m.def("products_instructions() -> int", [] { return static_cast<int64_t>(pa::set_of_products()); });
+    m.def("products_instructions(ScalarType type) -> int", [](at::ScalarType type) { return static_cast<int64_t>(pa::set_of_products(type)); });
     m.def("add_products_(Tensor(a!) y, Tensor[] a, Tensor[] b, float[] factors) -> Tensor(a!)");
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {

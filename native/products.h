@@ -10,8 +10,9 @@ namespace pa {
 // bias (N); without a graph.
 at::Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<at::Tensor>& bias, c10::optional<at::ScalarType> type = {});
 
-// The set that float32 and bfloat16 products are computed with; baseline = by libtorch. PEFTALIGN_PRODUCTS goes before what all kernels use.
-Instructions set_of_products();
+// The set that products of float32 or bfloat16 are computed with; baseline = by libtorch, as those of bfloat16 are on processors with AMX,
+// which oneDNN knows. PEFTALIGN_PRODUCTS goes before what all kernels use.
+Instructions set_of_products(at::ScalarType type = at::kFloat);
 
 // body(set) compiled for that one of the sets that have products of our own; as with_instructions.
 template <typename F>

@@ -29,7 +29,7 @@ internal static class Gemm
         double Own(string type, torch.ScalarType dtype)
         {
             var rate = Rate(Products.Of, torch.CPU, dtype, cancel);
-            report.Fact("products", $"own_{type}_gflops", Math.Round(rate, 1), $"{Whole(rate)} GFLOP/s, by {Products.Kernels}");
+            report.Fact("products", $"own_{type}_gflops", Math.Round(rate, 1), $"{Whole(rate)} GFLOP/s, by {Products.KernelsOf(dtype)}");
             return rate;
         }
         Own("float32", torch.float32);
@@ -39,7 +39,7 @@ internal static class Gemm
         if (single < floor) Slow("float32", single, "install libopenblas0-pthread, and unset OMP_NUM_THREADS and PEFTALIGN_OPENBLAS_CORETYPE");
         Fact(report, "cpu_bfloat16", Rate(torch.CPU, torch.bfloat16, cancel), null);
         if (Machine.HasBf16 && narrow < floor)
-            Slow("bfloat16", narrow, Products.Kernels == "libtorch" ? "unset PEFTALIGN_PRODUCTS and PEFTALIGN_INSTRUCTIONS, or use another libtorch (LIBTORCH=DIR): this one lacks oneDNN's bfloat16 kernels" : "unset PEFTALIGN_INSTRUCTIONS");
+            Slow("bfloat16", narrow, Products.KernelsOf(torch.bfloat16) == "libtorch" ? "unset PEFTALIGN_PRODUCTS and PEFTALIGN_INSTRUCTIONS, or use another libtorch (LIBTORCH=DIR): this one lacks oneDNN's bfloat16 kernels" : "unset PEFTALIGN_INSTRUCTIONS");
         for (var k = 0; k < torch.cuda.device_count(); k++)
         {
             var device = torch.device(DeviceType.CUDA, k);

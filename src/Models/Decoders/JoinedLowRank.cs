@@ -85,7 +85,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         if (changes.Length == 0) return [below ? Below(layers, grad_outputs, []) : null];
         var saved = ctx.get_saved_variables();
         var (factors, kept) = (saved[..(2 * changes.Length)], saved[(2 * changes.Length)..]);
-        var wide = grad_outputs.ConvertAll(grad => grad.to(factors[0].dtype));
+        var wide = grad_outputs.Select((grad, part) => changes.Any(change => change.Part == part) ? grad.to(factors[0].dtype) : grad).ToList();
         Tensor[] each = [.. changes.Select((change, k) => Products.Sum([(wide[change.Part], factors[(2 * k) + 1], change.Scale)]))];
         var gradients = kept.Count > 0 ? Trained(changes, wide, each, kept[0].to(factors[0].dtype), kept[1]) : [.. new Tensor?[factors.Count]];
         return [below ? Below(layers, grad_outputs, [(torch.cat(each, 1), torch.cat([.. factors.Where((_, k) => k % 2 == 0)]), 1)]) : null, .. gradients];

@@ -62,8 +62,8 @@ public static class Fused
 
     /// <summary>Whether <see cref="HeadFigures"/> computes on such rows and such a head.</summary>
     public static bool HasHead(Tensor hidden, Tensor head) =>
-        hidden.device.type == DeviceType.CPU && hidden.dtype == head.dtype && head.stride(1) == 1 && Products.Kernels != "libtorch"
-        && (head.dtype == torch.float32 || (head.dtype == torch.bfloat16 && head.size(1) % 2 == 0 && head.stride(0) % 2 == 0));
+        hidden.device.type == DeviceType.CPU && hidden.dtype == head.dtype && head.stride(1) == 1 && Products.KernelsOf(head.dtype) != "libtorch"
+        && (head.dtype == torch.float32 || (head.size(1) % 2 == 0 && head.stride(0) % 2 == 0));
 
     /// <summary>
     /// Of the distribution over the vocabulary under each hidden row what <see cref="TargetFigure"/> lists, in one call that never has all

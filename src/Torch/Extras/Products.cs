@@ -19,11 +19,17 @@ public static class Products
     private static readonly Operator InstructionsKernel = new("peftalign::products_instructions");
 
     /// <summary>
-    /// What float32 and bfloat16 products on the processor are computed with: "avx512", "avx2" (both give the same bits), or "libtorch", on
+    /// What float32 products on the processor are computed with: "avx512", "avx2" (both give the same bits), or "libtorch", on
     /// processors without AVX2 or where PEFTALIGN_PRODUCTS says so.
     /// </summary>
     /// <exception cref="TorchException">PEFTALIGN_PRODUCTS names something that this processor does not have.</exception>
-    public static string Kernels => (long)InstructionsKernel.Any()[0]! switch { >= 2 => "avx512", 1 => "avx2", _ => "libtorch" };
+    public static string Kernels => KernelsOf(torch.ScalarType.Float32);
+
+    /// <summary>The same of one dtype; "libtorch" also for bfloat16 on processors with AMX, which libtorch's products use, and for dtypes that have no
+    /// products of our own.</summary>
+    /// <param name="dtype">Of the factors.</param>
+    public static string KernelsOf(torch.ScalarType dtype) => dtype is torch.ScalarType.Float32 or torch.ScalarType.BFloat16
+        ? (long)InstructionsKernel.Any(dtype)[0]! switch { >= 2 => "avx512", 1 => "avx2", _ => "libtorch" } : "libtorch";
 
     /// <summary>a b, without a graph.</summary>
     /// <param name="a">(M, K)</param>
