@@ -38,7 +38,7 @@ internal static class Program
             var draws = new CounterStream(5, "products", $"{m} {k} {n}");
             var y = Products.Sum([(draws.Normal([m, k], dtype: torch.float32), draws.Normal([n, k], dtype: torch.float32).t(), 0.3), (draws.Normal([m, 5], dtype: torch.float32), draws.Normal([5, n], dtype: torch.float32), 1.0 / 3)]);
             hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(y.data<float>().ToArray().AsSpan()));
-            sum += y.abs().sum().item<float>();
+            sum += y.to(torch.float64).abs().sum().item<double>(); // in float32 the sum itself would round by more than the products do
         }
         var (hidden, head) = (new CounterStream(5, "hidden").Normal([50, 90], dtype: torch.float32), new CounterStream(5, "head").Normal([3001, 90], dtype: torch.float32));
         if (Fused.HasHead(hidden, head) && Fused.HeadFigures(hidden, head, torch.arange(50), expect: true) is ({ } figures, { } expected))
