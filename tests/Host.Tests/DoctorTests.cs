@@ -78,8 +78,9 @@ public class DoctorTests
         using var process = ProcessTests.Start("PeftAlign.Host.dll", new Dictionary<string, string> { [variable] = "avx9" }, "doctor", "--json");
         var document = JsonNode.Parse(process.StandardOutput.ReadToEnd())!;
         process.WaitForExit();
-        Assert.That((process.ExitCode, (bool)document["ok"]!), Is.EqualTo((2, false)));
-        var problem = document["problems"]!.AsArray().Single()!;
+        var problems = document["problems"]!.AsArray();
+        var problem = problems.Single(one => ((string)one!["what"]!).StartsWith(variable, StringComparison.Ordinal))!;
+        Assert.That((process.ExitCode, (bool)document["ok"]!), Is.EqualTo((problems.Count == 1 ? 2 : 1, false)), "another problem is this machine's");
         Assert.That((string?)problem["what"], Does.StartWith($"{variable} is 'avx9'; it may be ").And.Contain(possible));
         Assert.That((string?)problem["remedy"], Does.Contain("unset it"));
     }
