@@ -71,6 +71,31 @@ public class DoctorTests
         Assert.That((string?)document["machine"]!["dotnet"], Is.EqualTo(Environment.Version.ToString()), "the rest is examined all the same");
     }
 
+    [TestCase("PEFTALIGN_INSTRUCTIONS", "baseline")]
+    [TestCase("PEFTALIGN_PRODUCTS", "libtorch")]
+    public void AVariableThatAsksForWhatIsNotHereIsTheUsersMistake(string variable, string possible)
+    {
+        using var process = ProcessTests.Start("PeftAlign.Host.dll", new Dictionary<string, string> { [variable] = "avx9" }, "doctor", "--json");
+        var document = JsonNode.Parse(process.StandardOutput.ReadToEnd())!;
+        process.WaitForExit();
+        var problems = document["problems"]!.AsArray();
+        var problem = problems.Single(one => ((string)one!["what"]!).StartsWith(variable, StringComparison.Ordinal))!;
+        Assert.That((process.ExitCode, (bool)document["ok"]!), Is.EqualTo((problems.Count == 1 ? 2 : 1, false)), "another problem is this machine's");
+        Assert.That((string?)problem["what"], Does.StartWith($"{variable} is 'avx9'; it may be ").And.Contain(possible));
+        Assert.That((string?)problem["remedy"], Does.Contain("unset it"));
+    }
+
+    [Test]
+    public void TheCodeIsTheUsersOnlyIfAllProblemsAre()
+    {
+        var report = Sample();
+        Assert.That(report.Code, Is.Zero);
+        report.Mistake("PEFTALIGN_PRODUCTS is 'avx9'", "unset it");
+        Assert.That((report.Sound, report.Code), Is.EqualTo((false, 2)));
+        report.Problem("0.2 GB of disk are free", "free some");
+        Assert.That(report.Code, Is.EqualTo(1));
+    }
+
     // A driver library of our own where there is no NVIDIA device: the functions of NVML that doctor calls.
     private const string Nvml = """
         #include <string.h>

@@ -44,6 +44,17 @@ public sealed class LoaderTests
         Assert.That(Child.Run(["engine"], new() { ["PEFTALIGN_THREADS"] = "3" }).Output, Does.Contain("threads=3 "));
     }
 
+    [TestCase("PEFTALIGN_INSTRUCTIONS", "avx9")]
+    [TestCase("PEFTALIGN_PRODUCTS", "avx9")]
+    [TestCase("PEFTALIGN_THREADS", "0")]
+    [TestCase("PEFTALIGN_THREADS", "4097")]
+    public void A_variable_that_asks_for_what_is_not_here_is_refused(string variable, string value)
+    {
+        var child = Child.Run(["engine"], new() { [variable] = value });
+        Assert.That(child.ExitCode, Is.Not.Zero);
+        Assert.That(child.Errors, Does.Contain($"{nameof(TorchSettingException)}: {variable} is '{value}'; it may be ").And.Contain(", or unset"));
+    }
+
     [Test]
     public void The_number_of_threads_can_be_set()
     {

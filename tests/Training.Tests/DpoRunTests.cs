@@ -9,6 +9,7 @@ using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Training.Tests;
 
@@ -108,7 +109,10 @@ public sealed class DpoRunTests : TrainingTest
         var before = lower.SelectMany(s => s.Delta.Parameters.Values).Select(t => t.clone()).ToList();
         run = run with { Beneath = [lower] };
         Trainer.Train(run);
-        Assert.That((double)Rows(run)[0]["rewards/margins"]!, Is.Zero);
+        // Policy and reference ask the lower A's beside the upper ones and alone. Our products give an element the same bits beside any columns;
+        // a BLAS does not (OpenBLAS has other kernels for the last columns), and a margin then is what such roundings leave of 0.
+        var exact = Products.Kernels != "libtorch" && TestDevice.IsProcessor;
+        Assert.That((double)Rows(run)[0]["rewards/margins"]!, Is.EqualTo(0).Within(exact ? 0 : 1e-6));
         Assert.That((double)Rows(run)[^1]["rewards/margins"]!, Is.Not.Zero);
         foreach (var (now, then) in lower.SelectMany(s => s.Delta.Parameters.Values).Zip(before)) Assert.That(now.equal(then), "the lower adapter stays as it is");
 

@@ -9,6 +9,8 @@ using PeftAlign.Eval.Scoring;
 
 namespace PeftAlign.Eval.Benchmarks;
 
+// Not the group SamplingOptions: here the temperature follows from samples where none is given, and the group's, which is shown to users
+// with its default, is a number. What is asked is made there all the same.
 /// <summary>Options of real_toxicity.</summary>
 public sealed class ToxicityOptions
 {

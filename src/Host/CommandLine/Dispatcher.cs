@@ -42,8 +42,9 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         }
     }
 
-    // Core is pure and uses nothing of ours, so its exception for data without an answer is a type of its own.
-    private static bool IsUsersMistake(Exception e) => e is UserErrorException or StatisticsException;
+    // Core is pure and uses nothing of ours, and Torch stands below all, so theirs are types of their own: for data without an answer, and
+    // for a variable that asks for what the processor does not have.
+    private static bool IsUsersMistake(Exception e) => e is UserErrorException or StatisticsException or TorchSettingException;
 
     private Task<int> RouteAsync(string[] args)
     {

@@ -39,6 +39,7 @@ internal static class BenchCommand
             if (asked.FirstOrDefault(name => !BenchParts.Names.Contains(name)) is { } unknown)
                 throw new UserError(unknown, "is no part of bench", Near.DidYouMean(unknown, BenchParts.Names) ?? $"there are {string.Join(", ", BenchParts.Names)}");
             if (parsed.GetValue(rounds) is < 1 or > 1000) throw new UserError($"--rounds {parsed.GetValue(rounds)}", "is a number from 1 to 1000", "leave it out for 5");
+            LibTorch.CheckSettings(); // a worker of its own would say it as a failure
             var folder = Path.GetFullPath(parsed.GetValue(work) ?? Path.Combine(CacheFolder(), "peftalign", "bench"));
             Directory.CreateDirectory(folder);
             var python = parsed.GetValue(peers) ?? Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON");

@@ -1,4 +1,5 @@
-// peftalign doctor: what this machine offers, what is wrong with it, and the remedy. Exit code 1 if something is wrong.
+// peftalign doctor: what this machine offers, what is wrong with it, and the remedy. Exit code 1 if something is wrong, 2 if it
+// is what the user set.
 
 using System.CommandLine;
 using PeftAlign.Host.CommandLine;
@@ -30,6 +31,6 @@ internal static class DoctorCommand
         session.Output.Detail("multiplying matrices");
         if (engine) Gemm.Examine(report, cancel);
         session.Output.Result(report.Document, () => report.Lines(session.Output.Paint));
-        return report.Sound ? ExitCode.Done : ExitCode.Failed;
+        return report.Code;
     }
 }

@@ -9,6 +9,7 @@ using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.Running.Estimates;
 using PeftAlign.Host.Store;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Commands;
 
@@ -89,6 +90,7 @@ internal static class RunCommand
     private static async Task<int> RunAsync(Asked asked, Planned planned, int atOnce, bool strict, bool inexact, Session session, CancellationToken cancel)
     {
         var (run, output) = (planned.Run, session.Output);
+        LibTorch.CheckSettings(); // jobs of their own would each say it
         if (session.Global.Device is { } place) _ = ComputeDevice.Of(place); // one that is not there is refused before anything is written
         using var held = Planning.Hold(run);
         // Refusals first: what --strict forgets is gone.

@@ -9,6 +9,7 @@ using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.SingleTraining;
 using PeftAlign.Plugins;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Commands;
 
@@ -65,6 +66,7 @@ internal static class TrainCommand
             session.Output.Remark($"nothing to do: the training in {folder.Job.Path} is finished");
             return Report(folder, session);
         }
+        LibTorch.CheckSettings();
         if (session.Global.Device is { } device) _ = ComputeDevice.Of(device); // one that is not there is refused before anything is written
         hashes.Save();
         folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount, session.Global.Device);

@@ -22,6 +22,11 @@ internal static class Engine
             report.Problem(e.Message.TrimEnd('.'), "delete .build/native and run ./peftalign doctor again; with LIBTORCH set, check that folder");
             return false;
         }
+        catch (TorchSettingException e)
+        {
+            report.Mistake(e.Message, "set the variable to one of these, or unset it");
+            return false;
+        }
         if (threads is { } n) torch.set_num_threads(n);
         var build = BuildRecord();
         var version = (string?)build?["version"] ?? LibTorch.Version;

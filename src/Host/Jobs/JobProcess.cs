@@ -50,7 +50,7 @@ internal static class JobProcess
             if (!folder.IsFinished) Work(folder, kept, messages, cancellation);
             return (ExitCode.Done, null);
         }
-        catch (UserErrorException e)
+        catch (Exception e) when (e is UserErrorException or TorchSettingException)
         {
             Console.Error.WriteLine(e.Message);
             return (ExitCode.UserError, e.Message);

@@ -9,7 +9,16 @@ public static class LibTorch
 {
     /// <summary>Opens libtorch now, for instance on a thread of its own while files are being mapped.</summary>
     /// <exception cref="TorchUnavailableException">It is not there; the message names the remedy.</exception>
+    /// <exception cref="TorchSettingException">A variable asks for what this processor does not have.</exception>
     public static void Open() => Loader.Open();
+
+    /// <summary>Opens libtorch where PEFTALIGN_INSTRUCTIONS, PEFTALIGN_PRODUCTS or PEFTALIGN_THREADS is set, so that a wrong one is refused
+    /// before there is any work; else does nothing.</summary>
+    /// <exception cref="TorchSettingException">A variable asks for what this processor does not have.</exception>
+    public static void CheckSettings()
+    {
+        if (Loader.HasSettings) Loader.Open();
+    }
 
     /// <summary>True once a tensor was made or <see cref="Open"/> called.</summary>
     public static bool IsOpen => Loader.OpenedFile != null;

@@ -22,7 +22,6 @@ public static class Products
     /// What float32 products on the processor are computed with: "avx512", "avx2" (both give the same bits), or "libtorch", on
     /// processors without AVX2 or where PEFTALIGN_PRODUCTS says so.
     /// </summary>
-    /// <exception cref="TorchException">PEFTALIGN_PRODUCTS names something that this processor does not have.</exception>
     public static string Kernels => KernelsOf(torch.ScalarType.Float32);
 
     /// <summary>The same of one dtype; "libtorch" also for bfloat16 on processors with AMX, which libtorch's products use, and for dtypes that have no

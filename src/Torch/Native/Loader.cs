@@ -2,8 +2,10 @@
 // BLAS reads from the environment when it is opened.
 
 using System.Diagnostics;
+using System.Globalization;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics.X86;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Torch.Native;
 
@@ -11,6 +13,8 @@ internal static partial class Loader
 {
     internal const string LibraryName = "peftalign_torch";
     private const string FileName = "libpeftalign_torch.so";
+    private const int MostThreads = 4096;
+    private static readonly string[] Settings = ["PEFTALIGN_INSTRUCTIONS", "PEFTALIGN_PRODUCTS", "PEFTALIGN_THREADS"];
     private static readonly Lock Gate = new();
     private static int registered;
     private static nint library;
@@ -19,6 +23,9 @@ internal static partial class Loader
     internal static string? OpenedFile { get; private set; }
 
     internal static TimeSpan OpenTime { get; private set; }
+
+    /// <summary>True where a variable says what is used; whether it may say so is seen when the library is opened.</summary>
+    internal static bool HasSettings => Settings.Any(name => Environment.GetEnvironmentVariable(name) is { Length: > 0 });
 
     internal static void Register()
     {
@@ -47,8 +54,8 @@ internal static partial class Loader
             try
             {
                 RefuseOtherVersion(file);
-                RefuseUnknownInstructions();
-                UseEveryCore();
+                RefuseWrongSettings();
+                Shim.Check(Shim.pa_threads_set(Threads()), "set_num_threads");
             }
             catch
             {
@@ -108,10 +115,11 @@ internal static partial class Loader
     // scheduler: 150 small training steps took 430 s in place of 12 s on a machine with 4 cores and a load of 15.
     private static void LetIdleThreadsSleep() => _ = setenv("OMP_WAIT_POLICY", "PASSIVE", overwrite: 0);
 
-    private static void UseEveryCore()
+    private static int Threads()
     {
-        var threads = int.TryParse(Environment.GetEnvironmentVariable("PEFTALIGN_THREADS"), out var n) && n > 0 ? n : Environment.ProcessorCount;
-        Shim.Check(Shim.pa_threads_set(threads), "set_num_threads");
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_THREADS") is not { Length: > 0 } wanted) return Environment.ProcessorCount;
+        return int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out var n) && n is >= 1 and <= MostThreads
+            ? n : throw new TorchSettingException($"PEFTALIGN_THREADS is '{wanted}'; it may be a whole number from 1 to {MostThreads}, or unset");
     }
 
     // Headers are libtorch's binary interface: another minor version would fail later, in ways that nobody understands.
@@ -122,10 +130,18 @@ internal static partial class Loader
             throw new TorchUnavailableException($"'{file}' was built for libtorch {built}, but libtorch {running} was loaded. Run './peftalign doctor': it builds for the libtorch that is there.");
     }
 
-    // PEFTALIGN_INSTRUCTIONS is read by the kernels; here, since they have no place for an error in the middle of their work.
-    private static void RefuseUnknownInstructions()
+    // The kernels read PEFTALIGN_INSTRUCTIONS and PEFTALIGN_PRODUCTS; here, since they have no place for an error in the middle of their work.
+    private static void RefuseWrongSettings()
     {
-        if (Shim.pa_instructions(-1, out _) != Status.Ok) throw new TorchUnavailableException(Shim.LastError.Split('\n')[0]);
+        try
+        {
+            Shim.Check(Shim.pa_instructions(-1, out _), "Instructions");
+            _ = Products.Kernels;
+        }
+        catch (TorchException e) when (Settings.Any(name => e.Cause.StartsWith(name + " is '", StringComparison.Ordinal)))
+        {
+            throw new TorchSettingException(e.Cause);
+        }
     }
 
     internal static string MinorOf(string version) => string.Join('.', version.Split('.').Take(2));

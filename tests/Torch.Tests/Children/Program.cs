@@ -38,7 +38,7 @@ internal static class Program
             var draws = new CounterStream(5, "products", $"{m} {k} {n}");
             var y = Products.Sum([(draws.Normal([m, k], dtype: torch.float32), draws.Normal([n, k], dtype: torch.float32).t(), 0.3), (draws.Normal([m, 5], dtype: torch.float32), draws.Normal([5, n], dtype: torch.float32), 1.0 / 3)]);
             hash.AppendData(System.Runtime.InteropServices.MemoryMarshal.AsBytes(y.data<float>().ToArray().AsSpan()));
-            sum += y.abs().sum().item<float>();
+            sum += y.to(torch.float64).abs().sum().item<double>(); // in float32 the sum itself would round by more than the products do
             if (Products.KernelsOf(torch.bfloat16) == "libtorch") continue;
             Tensor Narrow(long rows, long columns) => draws.Normal([rows, columns], dtype: torch.float32).to(torch.bfloat16);
             foreach (var narrow in (Tensor[])[Products.Sum([(Narrow(m, k), Narrow(n, k).t(), 0.3)], dtype: torch.float32), Products.Sum([(Narrow(m, k), Narrow(k, n), 0.7)]).to(torch.float32)])

@@ -4,6 +4,7 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Testing;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Commands.Plugins;
 
@@ -18,6 +19,7 @@ internal static class TestCommand
         {
             var name = parsed.GetRequiredValue(id);
             var folder = File.Exists(Path.Combine(name, "plugin.json")) ? name : PluginsCommand.Find(PluginsCommand.Search(parsed, folders).Scan(), name).Path;
+            LibTorch.CheckSettings(); // else every check would say it
             var results = Conformance.Checks(folder).Select(check => (check.Name, Fault: Run(check, cancel))).ToArray();
             var failed = results.Count(result => result.Fault is not null);
             session.Output.Result(
