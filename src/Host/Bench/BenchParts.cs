@@ -14,6 +14,7 @@ internal static class BenchParts
     private static readonly Dictionary<string, Func<Effort, Workload, CancellationToken, IEnumerable<Measurement>>> Parts = new()
     {
         ["train"] = TrainingParts.Train,
+        ["train-bfloat16"] = TrainingParts.TrainNarrow,
         ["train-curves"] = TrainingParts.Curves,
         ["growth"] = GrowthWork.Measure,
         ["generate"] = Generate,

@@ -7,17 +7,20 @@ namespace PeftAlign.Host.Bench;
 internal static class TrainingParts
 {
     /// <summary>Beside TRL's best settings (rows sorted by length, tuned allocator; SFT without padding) and, for DPO, its default ones.</summary>
-    internal static IEnumerable<Measurement> Train(Effort effort, Workload work, CancellationToken cancel)
+    internal static IEnumerable<Measurement> Train(Effort effort, Workload work, CancellationToken cancel) =>
+        [.. Beside("train", effort, work, narrow: false, cancel), .. LoraAndFull(effort, work, cancel)];
+
+    /// <summary>The same lines in bfloat16 on both sides.</summary>
+    internal static IEnumerable<Measurement> TrainNarrow(Effort effort, Workload work, CancellationToken cancel) => Beside("train-bfloat16", effort, work, narrow: true, cancel);
+
+    private static IEnumerable<Measurement> Beside(string part, Effort effort, Workload work, bool narrow, CancellationToken cancel)
     {
         foreach (var shape in Workload.Shapes.Keys)
-            foreach (var narrow in (bool[])[false, true])
-            {
-                var type = narrow ? ", bfloat16 on both sides" : "";
-                yield return Line($"dpo, lora q v, beside TRL's best{type}", new("dpo", 4, 3) { Grouped = true, Narrow = narrow }, shape, Allocators.Tuned);
-                yield return Line($"dpo, lora q v, beside TRL's default{type}", new("dpo", 4, 3) { Narrow = narrow }, shape, Allocators.Default);
-                yield return Line($"sft, lora q v, beside TRL without padding{type}", new("sft", 4, 3) { Grouped = true, Narrow = narrow }, shape, Allocators.Tuned);
-            }
-        foreach (var row in LoraAndFull(effort, work, cancel)) yield return row;
+        {
+            yield return Line("dpo, lora q v, beside TRL's best", new("dpo", 4, 3) { Grouped = true, Narrow = narrow }, shape, Allocators.Tuned);
+            yield return Line("dpo, lora q v, beside TRL's default", new("dpo", 4, 3) { Narrow = narrow }, shape, Allocators.Default);
+            yield return Line("sft, lora q v, beside TRL without padding", new("sft", 4, 3) { Grouped = true, Narrow = narrow }, shape, Allocators.Tuned);
+        }
 
         Measurement Line(string what, TrainingRows rows, string shape, IReadOnlyDictionary<string, string> allocator)
         {
@@ -26,7 +29,7 @@ internal static class TrainingParts
             var same = other is null ? "" : $"; first losses {mine[0]!.GetValue<double>():0.00000} and {other[0]!.GetValue<double>():0.00000}";
             var products = effort.Alone("products", work.Model(shape), file).Best;
             var most = peer is null ? "" : string.Create(CultureInfo.InvariantCulture, $" (with nothing else in it the ratio would be {peer.Best / products:0.00})");
-            return new("train", $"{shape}, {what}, {rows.Batch} rows a step, {rows.Steps} steps", ours, peer,
+            return new(part, $"{shape}, {what}, {rows.Batch} rows a step, {rows.Steps} steps", ours, peer,
                 effort.Noted(string.Create(CultureInfo.InvariantCulture, $"{Rate(rows, ours)}; the matrix products alone take {products / ours.Best:0.00} of it{most}{same}"), "train", work.Model(shape), file));
         }
     }
