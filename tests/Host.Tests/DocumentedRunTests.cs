@@ -64,7 +64,7 @@ public sealed partial class DocumentedRunTests
         ("publish --without-libtorch --out DIR", "test:Without_libtorch_the_folder_carries_what_compiles_the_native_part"),
         ("bench-device", "@bench-device sft --shape tiny --batch 1 --steps 1 --device cpu --threads 1"),
         ("bench", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
-        ("bench [train|train-curves|growth|generate|score|load|merge|qlora|scaling|start-up]...", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
+        ("bench [train|train-bfloat16|train-curves|growth|generate|score|load|merge|qlora|scaling|start-up]...", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench qlora", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench qlora --threads 1", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),
         ("bench --write", "@bench start-up --rounds 1 --work {folder}/bench --threads 1 --write {folder}/bench.md"),

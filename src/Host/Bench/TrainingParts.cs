@@ -8,7 +8,7 @@ internal static class TrainingParts
 {
     /// <summary>Beside TRL's best settings (rows sorted by length, tuned allocator; SFT without padding) and, for DPO, its default ones.</summary>
     internal static IEnumerable<Measurement> Train(Effort effort, Workload work, CancellationToken cancel) =>
-        [.. Beside("train", effort, work, narrow: false, cancel), .. LoraAndFull(effort, work, cancel)];
+        Beside("train", effort, work, narrow: false, cancel).Concat(LoraAndFull(effort, work, cancel));
 
     /// <summary>The same lines in bfloat16 on both sides.</summary>
     internal static IEnumerable<Measurement> TrainNarrow(Effort effort, Workload work, CancellationToken cancel) => Beside("train-bfloat16", effort, work, narrow: true, cancel);
