@@ -25,10 +25,6 @@ using tiles::Sum;
 
 constexpr int64_t kFewestRows = 96;  // for which it is worth packing them again
 
-}  // namespace
-
-namespace {
-
 // Chosen for products alone; -1 = not.
 int asked_for() {
     const char* wanted = std::getenv("PEFTALIGN_PRODUCTS");

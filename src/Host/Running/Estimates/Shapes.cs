@@ -159,7 +159,8 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     /// <summary>Widths of the inputs of all matrices that a LoRA changes and of which it keeps copies: under dropout, DoRA or a start of its own; 0
     /// for others.</summary>
     internal static long Inputs(DecoderSpec model, JsonNode? adapter) =>
-        adapter?["options"] is JsonObject options && options["rank"] is JsonValue && ((double?)options["dropout"] > 0 || (bool?)options["use_dora"] == true || options["init"] is JsonValue init && (string?)init != "default") ? Chosen(model, options).Sum(weight => weight.Transposed ? weight.Shape[0] : weight.Shape[1]) : 0;
+        adapter?["options"] is JsonObject options && options["rank"] is JsonValue
+        && ((double?)options["dropout"] > 0 || (bool?)options["use_dora"] == true || (options["init"] is JsonValue init && (string?)init != "default")) ? Chosen(model, options).Sum(weight => weight.Transposed ? weight.Shape[0] : weight.Shape[1]) : 0;
 
     // Where none are named: queries and values, as the families call them.
     private static readonly string[] UsualTargets = ["q_proj", "v_proj", "c_attn", "query_key_value", "query", "value"];
