@@ -156,8 +156,7 @@ public sealed class OpenAiJudgeTests
     [Test]
     public void ADamagedTranscriptIsAskedAgain()
     {
-        One((_, _) => LocalService.Says("A"));
-        // The url differs between services, so the same service must serve both.
+        // An answer is kept under the service's url, of which another service may have the same: this one must serve both.
         using var service = new LocalService((_, _) => LocalService.Says("B"));
         using var first = new OpenAiJudge(Options(service));
         first.Answer([Pair]);
