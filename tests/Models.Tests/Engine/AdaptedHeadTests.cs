@@ -60,6 +60,21 @@ public sealed class AdaptedHeadTests : ScopedTest
         Assert.That(scored, Is.EqualTo(logProbs.detach().data<double>().ToArray()).Within(1e-9));
     }
 
+    // A policy and its reference are to be one function: in bfloat16 logits are rounded whether they are in memory, as under a change or
+    // where the most probable tokens are asked for, or not.
+    [Test]
+    public void In_bfloat16_every_way_to_a_log_prob_rounds_alike()
+    {
+        var model = Tiny.Model(torch.bfloat16);
+        var none = new LowRank(Tiny.Normal("a", [3, 24], torch.float32), torch.zeros([Tiny.Vocabulary, 3], torch.float32), 1, 0);
+        double[] Scored(ForwardMode mode, int top) => [.. new LogProbEngine(model).Scores(Batch, mode, top).SelectMany(score => score.LogProbs)];
+        var bare = Scored(ForwardMode.Plain, 0);
+        Assert.That(Scored(ForwardMode.Plain, 1), Is.EqualTo(bare).Within(1e-5), "with the most probable token");
+        Assert.That(Scored(new ForwardMode { Deltas = new Dictionary<string, Delta> { [model.Spec.Names.Head] = none } }, 0), Is.EqualTo(bare).Within(1e-5), "under a change of nothing");
+        using var pass = new LogProbEngine(model).Pass(Batch, ForwardMode.Plain, new PassNeeds());
+        Assert.That(pass.LogProbs.to(torch.float64).data<double>().ToArray(), Is.EqualTo(bare).Within(1e-5), "in a training's pass");
+    }
+
     // Every weight in its place, one graph, full logits.
     private static (Tensor LogProbs, Tensor Mean, Tensor Entropy) Plainly(DecoderModel model, string module, Delta change, bool tied)
     {
