@@ -36,6 +36,14 @@ public sealed class LoaderTests
     }
 
     [Test]
+    public void Idle_threads_of_OpenBLAS_soon_sleep()
+    {
+        if (LibTorch.BlasKernels.Length == 0) Assert.Ignore($"libtorch {LibTorch.Version} brings a BLAS other than OpenBLAS");
+        Assert.That(Child.Run(["engine"], new() { ["OPENBLAS_THREAD_TIMEOUT"] = null }).Output, Does.Contain("timeout=14"));
+        Assert.That(Child.Run(["engine"], new() { ["OPENBLAS_THREAD_TIMEOUT"] = "20" }).Output, Does.Contain("timeout=20"), "unless told otherwise");
+    }
+
+    [Test]
     public void Threads_are_the_processors_that_the_process_may_use()
     {
         Assert.That(Child.Run(["engine"], new() { ["PEFTALIGN_THREADS"] = null }, "taskset -c 0").Output, Does.Contain("threads=1 processors=1"));

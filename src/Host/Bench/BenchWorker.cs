@@ -2,6 +2,7 @@
 
 using System.CommandLine;
 using System.Diagnostics;
+using System.Runtime;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
@@ -30,8 +31,9 @@ internal static class BenchWorker
             while (Console.In.ReadLine() is not null)
             {
                 cancel.ThrowIfCancellationRequested();
+                var before = JitInfo.GetCompilationTime();
                 var (seconds, answer) = run();
-                Say(session, new JsonObject { ["seconds"] = seconds, ["answer"] = answer });
+                Say(session, new JsonObject { ["seconds"] = seconds, ["compiling"] = (JitInfo.GetCompilationTime() - before).TotalSeconds, ["answer"] = answer });
             }
             return Task.FromResult(ExitCode.Done);
         });

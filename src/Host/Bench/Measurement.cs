@@ -40,7 +40,7 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
     // Under `dotnet X.dll` the program is dotnet.
     private static IEnumerable<string> Start { get; } = Path.GetFileNameWithoutExtension(Program) == "dotnet" ? [typeof(Effort).Assembly.Location] : [];
 
-    /// <summary>Both sides as processes that stay, warmed up by one run, then run in turns.</summary>
+    /// <summary>Both sides as processes that stay, warmed up, then run in turns.</summary>
     internal (SideFigures Ours, SideFigures? Peer, JsonArray OurAnswer, JsonArray? PeerAnswer) Kept(string kind, string folder, string rows, CancellationToken cancel, IReadOnlyDictionary<string, string>? peersAllocator = null) =>
         Kept(() => Our(kind, folder, rows), () => Peer(kind, folder, rows, peersAllocator), cancel);
 
@@ -51,7 +51,7 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
         using var peer = second();
         ours.Ready();
         peer?.Ready();
-        var (answer, other) = (ours.Run().Answer, peer?.Run().Answer);
+        var (answer, other) = (ours.WarmUp(), peer?.WarmUp());
         var (a, b) = (new List<double>(), new List<double>());
         for (var round = 0; round < Rounds; round++)
         {
@@ -98,7 +98,7 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
     {
         using var side = start();
         version = (string)side.Ready()["libtorch"]!;
-        side.Run();
+        side.WarmUp();
         return new([.. Enumerable.Range(0, Rounds).Select(_ => side.Run().Seconds)], side.PeakMegabytes);
     }
 

@@ -10,11 +10,15 @@ namespace PeftAlign.Host.Bench;
 
 internal sealed class Side : IDisposable
 {
-    private const int SampleMilliseconds = 20;
+    private const int SampleMilliseconds = 20, MostWarmUps = 8;
+
+    // Part of a run's time.
+    private const double CompilingStill = 0.05;
 
     private readonly Process process;
     private readonly Timer sampler;
     private readonly Task<string> complaints;
+    private double compiling; // seconds of .NET's compiler in a second of the last run
 
     private Side(Process process)
     {
@@ -57,13 +61,24 @@ internal sealed class Side : IDisposable
     /// <summary>Waits until it is ready, and returns what it says of itself.</summary>
     internal JsonNode Ready() => Answer();
 
+    /// <summary>Runs until what follows is as fast as it gets: once, and of ours again while .NET still compiles hot code anew on cores that the run needs itself.</summary>
+    /// <returns>The first run's answer.</returns>
+    internal JsonNode? WarmUp()
+    {
+        var answer = Run().Answer;
+        for (var more = 1; more < MostWarmUps && compiling > CompilingStill; more++) Run();
+        return answer;
+    }
+
     /// <summary>Runs once.</summary>
     internal (double Seconds, JsonNode? Answer) Run()
     {
         process.StandardInput.WriteLine("run");
         process.StandardInput.Flush();
         var said = Answer();
-        return ((double)said["seconds"]!, said["answer"]);
+        var seconds = (double)said["seconds"]!;
+        compiling = (double?)said["compiling"] / seconds ?? 0;
+        return (seconds, said["answer"]);
     }
 
     /// <summary>Runs a program to its end; seconds of the whole process.</summary>

@@ -57,7 +57,7 @@ internal static class TrainingStep
             ours.Ready();
             other.Ready();
             var (a, b) = (new List<double>(), new List<double>());
-            JsonArray[] answers = [ours.Run().Answer!.AsArray(), other.Run().Answer!.AsArray()];
+            JsonArray[] answers = [ours.WarmUp()!.AsArray(), other.WarmUp()!.AsArray()];
             for (var round = 0; round < effort.Rounds; round++)
             {
                 cancel.ThrowIfCancellationRequested();

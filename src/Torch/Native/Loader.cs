@@ -113,7 +113,12 @@ internal static partial class Loader
 
     // OpenMP's threads spin while they wait for each other. Where other work holds a core, each operator then waits for the
     // scheduler: 150 small training steps took 430 s in place of 12 s on a machine with 4 cores and a load of 15.
-    private static void LetIdleThreadsSleep() => _ = setenv("OMP_WAIT_POLICY", "PASSIVE", overwrite: 0);
+    // OpenBLAS's own threads hand their cores round in the kernel for 2^26 cycles after every product; 2^14 are a few microseconds.
+    private static void LetIdleThreadsSleep()
+    {
+        _ = setenv("OMP_WAIT_POLICY", "PASSIVE", overwrite: 0);
+        _ = setenv("OPENBLAS_THREAD_TIMEOUT", "14", overwrite: 0);
+    }
 
     private static int Threads()
     {

@@ -1,5 +1,6 @@
 // What tests run in a process of its own: to survive a crash, to measure memory, to see what opening libtorch does.
 
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using PeftAlign.Torch.Extras;
 
@@ -23,9 +24,15 @@ internal static class Program
     private static int Engine()
     {
         LibTorch.Open();
-        Console.WriteLine($"kernels={LibTorch.BlasKernels} threads={torch.get_num_threads()} processors={Environment.ProcessorCount}");
+        Console.WriteLine($"kernels={LibTorch.BlasKernels} threads={torch.get_num_threads()} processors={Environment.ProcessorCount} timeout={BlasTimeout()}");
         return 0;
     }
+
+    private delegate int Count();
+
+    // For how many cycles OpenBLAS's idle threads look for work, as a power of two; 0 = no OpenBLAS.
+    private static int BlasTimeout() => NativeLibrary.TryLoad("libopenblas.so.0", out var blas) && NativeLibrary.TryGetExport(blas, "openblas_thread_timeout", out var ask)
+        ? Marshal.GetDelegateForFunctionPointer<Count>(ask)() : 0;
 
     // What computes products, a digest of the bits of some and of a head's figures, where there are such kernels, and the sum of the products' magnitudes.
     private static int SomeProducts()
