@@ -223,11 +223,12 @@ int64_t divided(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
 
 int64_t whole_tiles(int64_t rows) { return divided(rows, tiles::kRows) * tiles::kRows; }
 
-void check(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
+// Throws where it cannot be computed here; gives the set that does.
+Instructions checked(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
     bool twos = head.scalar_type() == at::kBFloat16;
-    auto set_here = set_of_products(twos ? at::kBFloat16 : at::kFloat);
+    Instructions set = set_of_products(twos ? at::kBFloat16 : at::kFloat);
     auto ours = [&](const Tensor& t) { return t.device().is_cpu() && t.scalar_type() == (twos ? at::kBFloat16 : at::kFloat) && t.dim() == 2 && (t.stride(1) == 1 || t.size(1) == 1 || t.numel() == 0); };
-    TORCH_CHECK(set_here && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0 && !(twos && (head.size(1) % 2 || head.stride(0) % 2)),
+    TORCH_CHECK(set && ours(hidden) && ours(head) && hidden.size(1) == head.size(1) && hidden.size(1) > 0 && head.size(0) > 0 && !(twos && (head.size(1) % 2 || head.stride(0) % 2)),
                 "head_figures: (N, d) and (V, d) float32, or bfloat16 with an even d, with whole rows on a processor with products of our own, not ", hidden.sizes(), " ", hidden.scalar_type(), " and ", head.sizes(), " ", head.scalar_type());
     TORCH_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0) && targets.scalar_type() == at::kLong && targets.is_contiguous() && targets.device().is_cpu(),
                 "head_figures: targets are (N) int64 on the processor, not ", targets.sizes(), " on ", targets.device());
@@ -235,16 +236,16 @@ void check(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
         int64_t target = targets.data_ptr<int64_t>()[row];
         TORCH_CHECK(target >= 0 && target < head.size(0), "head_figures: target ", target, " of ", head.size(0), " entries");
     }
+    return set;
 }
 
 std::tuple<Tensor, Tensor> head_figures(const Tensor& hidden, const Tensor& head, const Tensor& targets, bool expect) {
-    check(hidden, head, targets);
+    Instructions set = checked(hidden, head, targets);
     int64_t rows = hidden.size(0), width = head.size(1), entries = head.size(0), slices = std::max<int64_t>(1, std::min(kMostSlices, entries / kSlice));
     auto floats = hidden.options().dtype(at::kFloat);
     Tensor figures = at::empty({kFigures, rows}, floats), expected = at::empty({expect ? rows : 0, width}, floats), sums;
     std::vector<State> states;
     int64_t bytes = hidden.element_size();
-    Instructions set = set_of_products(head.scalar_type());
     int64_t most = whole_tiles(std::clamp(expect ? kRowBytes / (4 * width) : kMostRows, kFewestRows, kMostRows)), wanted = divided(2 * at::get_num_threads(), slices);
     int64_t together = std::max(most, std::min(most * wanted, whole_tiles(kSumBytes / (4 * width * slices))));
     int64_t rounds = std::max<int64_t>(1, divided(rows, together)), round = std::max(tiles::kRows, whole_tiles(divided(rows, rounds)));

@@ -12,15 +12,8 @@ namespace {
 Instructions chosen() {
     Instructions best = kBaseline;
     for (Instructions set : {kAvx2, kAvx512, kAvx512Bf16}) best = has_instructions(set) ? set : best;
-    const char* set = std::getenv("PEFTALIGN_INSTRUCTIONS");
-    if (!set || !*set) return best;
-    std::string known;
-    for (int one = best; one >= kBaseline; one--) {
-        std::string name = name_of(static_cast<Instructions>(one));
-        if (name == set) return static_cast<Instructions>(one);
-        known += (known.empty() ? "" : ", ") + name;
-    }
-    TORCH_CHECK(false, "PEFTALIGN_INSTRUCTIONS is '", set, "'; it may be ", known, " on this processor, or unset");
+    int named = named_instructions("PEFTALIGN_INSTRUCTIONS", name_of(kBaseline));
+    return named < 0 ? best : static_cast<Instructions>(named);
 }
 
 }  // namespace
@@ -37,6 +30,19 @@ bool has_instructions(Instructions set) {
 }
 
 const char* name_of(Instructions set) { return set == kAvx512Bf16 ? "avx512_bf16" : set == kAvx512 ? "avx512" : set == kAvx2 ? "avx2" : "baseline"; }
+
+int named_instructions(const char* variable, const char* baseline) {
+    const char* wanted = std::getenv(variable);
+    if (!wanted || !*wanted) return -1;
+    std::string known;
+    for (Instructions set : {kAvx512Bf16, kAvx512, kAvx2, kBaseline}) {
+        if (!has_instructions(set)) continue;
+        std::string name = set == kBaseline ? baseline : name_of(set);
+        if (name == wanted) return set;
+        known += (known.empty() ? "" : ", ") + name;
+    }
+    TORCH_CHECK(false, variable, " is '", wanted, "'; it may be ", known, " on this processor, or unset");
+}
 
 Instructions choose_instructions() { return limit_instructions(kAvx512Bf16); }
 

@@ -54,6 +54,10 @@ Instructions limit_instructions(Instructions most);
 bool has_instructions(Instructions set);
 const char* name_of(Instructions set);
 
+// The set that an environment variable names, where the baseline goes by the name given; -1 where it names none. Throws where it names
+// one that the processor has not.
+int named_instructions(const char* variable, const char* baseline);
+
 // Calls of a body that is inlined (PA_INLINED), as is what it calls. A loop in the body itself takes its values with it ([=]): what it
 // refers to would be read again from memory after every store.
 #if defined(__x86_64__)

@@ -7,9 +7,7 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
-#include <cstdlib>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "pool.h"
@@ -25,19 +23,6 @@ using tiles::Sum;
 
 constexpr int64_t kFewestRows = 96;  // for which it is worth packing them again
 
-// Chosen for products alone; -1 = not.
-int asked_for() {
-    const char* wanted = std::getenv("PEFTALIGN_PRODUCTS");
-    std::string name = wanted ? wanted : "", known = "libtorch";
-    for (Instructions set : {kAvx2, kAvx512, kAvx512Bf16}) {
-        if (!has_instructions(set)) continue;
-        if (name == name_of(set)) return static_cast<int>(set);
-        known += std::string(", ") + name_of(set);
-    }
-    TORCH_CHECK(name.empty() || name == "libtorch", "PEFTALIGN_PRODUCTS is '", name, "'; it may be ", known, " on this processor, or unset");
-    return name.empty() ? -1 : static_cast<int>(kBaseline);
-}
-
 bool has_amx() {
 #if defined(__x86_64__)
     return __builtin_cpu_supports("amx-bf16");
@@ -49,7 +34,7 @@ bool has_amx() {
 }  // namespace
 
 Instructions set_of_products(at::ScalarType type) {
-    static const int asked = asked_for();
+    static const int asked = named_instructions("PEFTALIGN_PRODUCTS", "libtorch");
     static const bool amx = has_amx();
     if (asked >= 0) return static_cast<Instructions>(asked);
     return type == at::kBFloat16 && amx && instructions() == kAvx512Bf16 ? kBaseline : instructions();
