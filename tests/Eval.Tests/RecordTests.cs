@@ -60,6 +60,21 @@ public sealed class RecordTests
         Assert.That(known, Is.Zero);
     }
 
+    // With and without a begin token the same texts are other questions; records made without the option stay what they were.
+    [Test]
+    public void Answers_with_other_special_tokens_are_not_used()
+    {
+        double First(bool? special, out long known) => Run(new Lines(10) { Special = special }, File, out known).Items[0].Responses[0].LogProb;
+        var with = First(true, out _);
+        var without = First(false, out var known);
+        Assert.That((known, Math.Abs(with - without) > 1e-3), Is.EqualTo((0L, true)));
+        Assert.That(First(false, out known), Is.EqualTo(without));
+        Assert.That(known, Is.EqualTo(10));
+        First(null, out known);
+        Assert.That(known, Is.Zero);
+        Assert.That(RequestJson.Key([new EvalRequest.LogLikelihood("a", " b")], null), Is.EqualTo("6835349f56966ba824e70689d87f9b90"));
+    }
+
     [Test]
     public void A_continuation_that_no_context_can_hold_is_named()
     {
@@ -163,7 +178,9 @@ public sealed class RecordTests
 
     private sealed class Lines(int count, string ending = " was happy") : IBenchmark
     {
-        public BenchmarkInfo Info { get; } = new("lines", 1);
+        internal bool? Special { get; init; }
+
+        public BenchmarkInfo Info => new("lines", 1) { AddSpecialTokens = Special };
 
         public IEnumerable<EvalItem> Items() => Enumerable.Range(0, count).Select(k => new EvalItem($"{k}", new JsonObject { ["k"] = k }));
 

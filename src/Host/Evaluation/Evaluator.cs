@@ -75,8 +75,9 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     // Of a benchmark that asks again, the further questions too: another judge's answers are not this one's.
     private static string Key(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)
     {
-        if (benchmark is not IAsksAgain again) return RequestJson.Key(asked.Requests);
-        return responses.Count < asked.Requests.Count ? "" : RequestJson.Key([.. asked.Requests, .. again.FollowUps(asked.Item, [.. responses.Take(asked.Requests.Count)])]);
+        var special = benchmark.Info.AddSpecialTokens;
+        if (benchmark is not IAsksAgain again) return RequestJson.Key(asked.Requests, special);
+        return responses.Count < asked.Requests.Count ? "" : RequestJson.Key([.. asked.Requests, .. again.FollowUps(asked.Item, [.. responses.Take(asked.Requests.Count)])], special);
     }
 
     private static EvaluatedItem Scored(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)

@@ -24,10 +24,12 @@ internal static class RequestJson
         _ => throw new NotSupportedException($"a request of kind {request.GetType().Name}"),
     };
 
-    /// <summary>What identifies everything that is asked about an item, and by which judge.</summary>
-    internal static string Key(IReadOnlyList<EvalRequest> requests)
+    /// <summary>What identifies everything that is asked about an item, how its texts become tokens, and by which judge.</summary>
+    /// <param name="requests">What is asked.</param>
+    /// <param name="addSpecialTokens">What the benchmark asks for; null, as the tokenizer's files say, leaves no trace, so that older records hold.</param>
+    internal static string Key(IReadOnlyList<EvalRequest> requests, bool? addSpecialTokens)
     {
-        var text = string.Join("\n", requests.Select(r => $"{r.GetType().Name} {(r as EvalRequest.Judge)?.By.Definition.ToJsonString()}{Of(r).ToJsonString()}"));
+        var text = (addSpecialTokens is { } special ? $"special tokens {special}\n" : "") + string.Join("\n", requests.Select(r => $"{r.GetType().Name} {(r as EvalRequest.Judge)?.By.Definition.ToJsonString()}{Of(r).ToJsonString()}"));
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..32];
     }
 

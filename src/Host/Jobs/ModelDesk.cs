@@ -65,7 +65,7 @@ internal sealed class ModelDesk(JobContext job) : IModels, IDisposable
 
         private IEnumerable<EvalResponse> Answered(List<Asked> items)
         {
-            var keys = items.Select(item => RequestJson.Key(item.Requests)).ToList();
+            var keys = items.Select(item => RequestJson.Key(item.Requests, addSpecialTokens: null)).ToList();
             var known = items.Select((item, k) => desk.Records.Find(name, item.Item, _ => keys[k])).ToList();
             if (known.TrueForAll(k => k is not null)) return known.Select(k => k![0]);
             runner ??= desk.Load(definition);
