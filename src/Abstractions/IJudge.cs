@@ -81,6 +81,10 @@ public sealed record JudgeAnswer
     /// <summary>Why there is no answer; null where there is one. Such rows are counted and stay out of means.</summary>
     public string? Failure { get; init; }
 
+    /// <summary>True where nobody answered, because a service was away: the same evaluation asks again. A refusal or a reply that cannot be
+    /// read is an answer.</summary>
+    public bool Unanswered { get; init; }
+
     /// <summary>An answer that failed.</summary>
     /// <param name="reason">Why.</param>
     /// <param name="text">What it said instead.</param>

@@ -101,6 +101,43 @@ public sealed class RecordTests
         Assert.That((Run().Items.Count, desk.Asked), Is.EqualTo((150, 86)));
     }
 
+    // The service is away for every other question: the rerun puts those alone to the judge, and to no model.
+    [TestCase(true)]
+    [TestCase(false)]
+    public void What_nobody_answered_is_asked_again_of_the_judge_alone(bool asksModel)
+    {
+        var desk = new Desk { Away = k => k % 2 == 1 };
+        Evaluated Run(Func<EvalModel> model)
+        {
+            using var records = new ItemRecords(File, "m", text => Assert.Fail(text));
+            return new Evaluator(model, desk, records, (_, _) => { }, CancellationToken.None).Run(new Judged("one", asksModel, items: 100));
+        }
+        EvalModel Loaded() => throw new InvalidOperationException("loaded");
+        static JudgeAnswer Said(EvaluatedItem item) => item.Responses[^1].Judgement!;
+        var first = Run(() => Models.Stories);
+        Assert.That((first.Items.Count(i => Said(i).Failure is not null), desk.Asked), Is.EqualTo((50, 100)));
+        Assert.That(first.Missed, Does.Contain("50 of the judge's questions").And.Contain("same command"));
+        (desk.Away, desk.Asked) = (_ => false, 0);
+        var second = Run(Loaded);
+        Assert.That((desk.Asked, second.Missed), Is.EqualTo((50, (string?)null)));
+        Assert.That(second.Items.Select(i => Said(i).Text), Is.All.EqualTo("one"));
+        Assert.That(second.Items.SelectMany(i => i.Responses.SkipLast(1)).SelectMany(r => r.Texts), Is.EqualTo(first.Items.SelectMany(i => i.Responses.SkipLast(1)).SelectMany(r => r.Texts)));
+        Run(Loaded);
+        Assert.That(desk.Asked, Is.EqualTo(50), "what was answered late is kept too");
+    }
+
+    [Test]
+    public void What_the_judge_would_not_say_is_an_answer()
+    {
+        var desk = new Desk { Refuses = true };
+        for (var k = 0; k < 2; k++)
+        {
+            using var records = new ItemRecords(File, "m", _ => { });
+            var evaluated = new Evaluator(() => Models.Stories, desk, records, (_, _) => { }, CancellationToken.None).Run(new Judged("one", asksModel: false));
+            Assert.That((evaluated.Items[0].Responses[0].Judgement!.Failure, evaluated.Missed, desk.Asked), Is.EqualTo(("refused", (string?)null, 2)));
+        }
+    }
+
     [Test]
     public void What_another_judge_said_is_not_this_one_s()
     {
@@ -152,6 +189,10 @@ public sealed class RecordTests
 
         internal int Most { get; set; } = int.MaxValue;
 
+        internal Func<int, bool> Away { get; set; } = _ => false;
+
+        internal bool Refuses { get; init; }
+
         public IJudge Open(JudgeReference judge) => new Echo(this, (string)judge.Definition["name"]!);
 
         private sealed class Echo(Desk desk, string name) : IJudge
@@ -162,7 +203,7 @@ public sealed class RecordTests
             {
                 desk.Asked += questions.Count;
                 if (desk.Asked > desk.Most) throw new UserErrorException("the judge is away");
-                return [.. questions.Select(_ => new JudgeAnswer { Text = name })];
+                return [.. questions.Select((_, k) => desk.Away(k) ? JudgeAnswer.Failed("no reply") with { Unanswered = true } : desk.Refuses ? JudgeAnswer.Failed("refused") : new JudgeAnswer { Text = name })];
             }
         }
     }

@@ -81,7 +81,7 @@ public sealed class OpenAiJudgeTests
     public void ErrorsThatStayAreFailuresWithTheirReason()
     {
         var (answer, cost, requests) = One((_, _) => (500, "broken", 0));
-        Assert.That(answer.Failure, Is.EqualTo("the service answered 500, 3 times"));
+        Assert.That((answer.Failure, answer.Unanswered), Is.EqualTo(("the service answered 500, 3 times", true)));
         Assert.That((requests, cost.Failures), Is.EqualTo((3, 1L)));
     }
 
@@ -101,21 +101,21 @@ public sealed class OpenAiJudgeTests
     {
         Assert.That(One((n, _) => n == 1 ? (200, body, 0) : LocalService.Says("A")).Answer.Preference, Is.EqualTo(1));
         Directory.Delete(folder, recursive: true);
-        Assert.That(One((_, _) => (200, body, 0)).Answer.Failure, Is.EqualTo("the reply was no chat completion, 3 times"));
+        Assert.That(One((_, _) => (200, body, 0)).Answer, Is.EqualTo(new JudgeAnswer { Failure = "the reply was no chat completion, 3 times", Unanswered = true }));
     }
 
     [Test]
     public void RefusalsAreFailuresAndNotAskedAgain()
     {
         var (answer, cost, requests) = One((_, _) => (200, LocalService.Completion(new JsonObject { ["content"] = null, ["refusal"] = "I will not." }).ToJsonString(), 0));
-        Assert.That((answer.Failure, answer.Text, requests, cost.Failures), Is.EqualTo(("the judge refused", "I will not.", 1, 1L)));
+        Assert.That((answer.Failure, answer.Text, answer.Unanswered, requests, cost.Failures), Is.EqualTo(("the judge refused", "I will not.", false, 1, 1L)));
     }
 
     [Test]
     public void ABadRequestIsOneFailureAndNoRetry()
     {
         var (answer, _, requests) = One((_, _) => (400, "too long", 0));
-        Assert.That((answer.Failure, requests), Is.EqualTo(("the service answered 400: too long", 1)));
+        Assert.That((answer.Failure, answer.Unanswered, requests), Is.EqualTo(("the service answered 400: too long", false, 1)));
     }
 
     [TestCase(401)]
@@ -150,7 +150,7 @@ public sealed class OpenAiJudgeTests
     public void OfflineAsksNobody()
     {
         var (answer, _, requests) = One((_, _) => LocalService.Says("A"), change: o => o.Offline = true);
-        Assert.That((answer.Failure, requests), Is.EqualTo(("the transcript holds no answer, and the judge is offline", 0)));
+        Assert.That((answer.Failure, answer.Unanswered, requests), Is.EqualTo(("the transcript holds no answer, and the judge is offline", true, 0)));
     }
 
     [Test]

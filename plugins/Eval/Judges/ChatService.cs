@@ -10,8 +10,9 @@ using PeftAlign.Abstractions;
 
 namespace PeftAlign.Eval.Judges;
 
-/// <summary>Json: the service's whole reply, with a choice in it; null where there is none. Failure: why.</summary>
-internal sealed record ServiceReply(JsonNode? Json, string Failure = "");
+/// <summary>Json: the service's whole reply, with a choice in it; null where there is none. Failure: why. Unanswered: Whether a later try
+/// may do better.</summary>
+internal sealed record ServiceReply(JsonNode? Json, string Failure = "", bool Unanswered = false);
 
 internal sealed class ChatService : IDisposable
 {
@@ -52,7 +53,7 @@ internal sealed class ChatService : IDisposable
             if (attempt == options.Attempts) break;
             await Task.Delay(TimeSpan.FromSeconds(pause ?? Math.Min(LongestPause, options.RetryDelay * Math.Pow(2, attempt - 1))), cancel);
         }
-        return new ServiceReply(null, $"{why}, {options.Attempts} times");
+        return new ServiceReply(null, $"{why}, {options.Attempts} times", Unanswered: true);
     }
 
     // A final reply; or the pause that was asked for and the reason to try again.

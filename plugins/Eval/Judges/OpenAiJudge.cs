@@ -73,7 +73,7 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
             Count(c => c with { FromCache = c.FromCache + 1 });
             return kept;
         }
-        if (options.Offline) return new ServiceReply(null, "the transcript holds no answer, and the judge is offline");
+        if (options.Offline) return new ServiceReply(null, "the transcript holds no answer, and the judge is offline", Unanswered: true);
         var reply = await service.AskAsync(body, () => Count(c => c with { Requests = c.Requests + 1 }), () => Count(c => c with { Retries = c.Retries + 1 }), cancel);
         if (reply.Json is null) return reply;
         transcript.Keep(key, options.Url, body, reply);
@@ -89,7 +89,7 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
 
     private JudgeAnswer Read(JudgeQuestion question, ServiceReply reply)
     {
-        var answer = reply.Json is null ? JudgeAnswer.Failed(reply.Failure) : Read(question, reply.Json);
+        var answer = reply.Json is null ? JudgeAnswer.Failed(reply.Failure) with { Unanswered = reply.Unanswered } : Read(question, reply.Json);
         if (answer.Failure is not null) Count(c => c with { Failures = c.Failures + 1 });
         return answer;
     }

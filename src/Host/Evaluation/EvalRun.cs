@@ -33,6 +33,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
             var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
             var evaluator = new Evaluator(() => loaded ??= Load(), job.Judges, records, ticker.Say, cancel);
             evaluated.Add(evaluator.Run(benchmark));
+            if (evaluated[^1].Missed is { } missed) Warn(missed);
             if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
         }
         Directory.CreateDirectory(folder.Path);

@@ -1,5 +1,5 @@
 // One benchmark on one model: items are asked in chunks, each chunk's answers are kept before the next is asked, and scores are
-// made from the answers at the end, so that a run that was stopped asks only what is missing.
+// made from the answers at the end, so that a run that was stopped asks only what is missing, and one whose judge was away only the judge.
 
 using PeftAlign.Abstractions;
 
@@ -9,7 +9,11 @@ namespace PeftAlign.Host.Evaluation;
 internal sealed record EvaluatedItem(EvalItem Item, IReadOnlyList<EvalRequest> Requests, IReadOnlyList<EvalResponse> Responses, IReadOnlyList<ItemScore> Scores);
 
 /// <summary>A benchmark's outcome on a model.</summary>
-internal sealed record Evaluated(BenchmarkInfo Info, IReadOnlyList<EvaluatedItem> Items, IReadOnlyList<MetricResult> Metrics);
+internal sealed record Evaluated(BenchmarkInfo Info, IReadOnlyList<EvaluatedItem> Items, IReadOnlyList<MetricResult> Metrics)
+{
+    /// <summary>What people are told where a judge was away; null where it was not.</summary>
+    internal string? Missed => Items.Sum(i => i.Responses.Count(Evaluator.IsUnanswered)) is > 0 and var n ? $"{Info.Id}: nobody answered {n} of the judge's questions; the same command asks them again" : null;
+}
 
 /// <param name="model">Loads the model; called only where something is to be asked.</param>
 /// <param name="judges">Opens judges; null where there are none.</param>
@@ -21,6 +25,9 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     // Items whose contexts are encoded at once, to find what they share; items that are answered and kept together.
     private const int Window = 2048, Chunk = 64;
 
+    // Of the benchmark at hand, whose Info may be made anew at each look.
+    private (string Name, bool? SpecialTokens) own;
+
     /// <summary>How long the model was asked, without loading it.</summary>
     internal TimeSpan Asking { get; private set; }
 
@@ -28,19 +35,30 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     /// <exception cref="UserErrorException">The benchmark's data or an item is at fault.</exception>
     internal Evaluated Run(IBenchmark benchmark)
     {
-        var (name, items) = (benchmark.Info.Id, benchmark.Items().ToList());
+        var items = benchmark.Items().ToList();
+        var name = (own = (benchmark.Info.Id, benchmark.Info.AddSpecialTokens)).Name;
         if (items.Count == 0) throw new UserErrorException($"Benchmark {name} has no items.");
         if (items.GroupBy(i => (i.Task, i.Id)).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new InvalidDataException($"benchmark {name} has two items {twice.Key.Id} in task '{twice.Key.Task}'; its author must give each an id of its own");
         var asked = items.Select((item, row) => new Asked(item, row, benchmark.Requests(item))).ToList();
-        // An item that brings its own answers (a judgement that was made before) asks nothing.
-        var answers = items.Select((item, k) => asked[k].Requests.Count == 0 && benchmark is not IAsksAgain ? [] : records.Find(name, item, known => Key(benchmark, asked[k], known))).ToArray();
+        var answers = asked.Select(a => Known(benchmark, a)).ToArray();
         var missing = Enumerable.Range(0, items.Count).Where(k => answers[k] is null).ToList();
-        progress(items.Count - missing.Count, items.Count);
+        var unanswered = Enumerable.Range(0, items.Count).Where(k => answers[k]?.Any(IsUnanswered) == true).ToList();
+        progress(items.Count - missing.Count - unanswered.Count, items.Count);
+        if (unanswered.Count > 0) AskJudges(benchmark, asked, answers, unanswered, items.Count - missing.Count - unanswered.Count);
         if (missing.Count > 0) Ask(benchmark, asked, answers, missing);
         var evaluated = asked.Select((a, k) => Scored(benchmark, a, answers[k]!)).ToList();
         var metrics = benchmark.Aggregate([.. evaluated.SelectMany(e => e.Scores)]);
         if (metrics.Count == 0) throw new InvalidDataException($"benchmark {name} has no metric");
         return new Evaluated(benchmark.Info, evaluated, metrics);
+    }
+
+    private IReadOnlyList<EvalResponse>? Known(IBenchmark benchmark, Asked asked)
+    {
+        // An item that brings its own answers (a judgement that was made before) asks nothing.
+        if (asked.Requests.Count == 0 && benchmark is not IAsksAgain) return [];
+        var kept = records.Find(own.Name, asked.Item, known => Key(benchmark, asked, known));
+        // Further questions may depend on a judge's first answer, so where that is missing all are asked again.
+        return benchmark is IAsksAgain && kept?.Take(asked.Requests.Count).Any(IsUnanswered) == true ? null : kept;
     }
 
     private void Ask(IBenchmark benchmark, List<Asked> asked, IReadOnlyList<EvalResponse>?[] answers, List<int> missing)
@@ -64,26 +82,45 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
                     var further = runner.Judge([.. chunk.Select((c, k) => c.Encoded.Asked with { Requests = again.FollowUps(c.Encoded.Asked.Item, responses[k]) })]);
                     responses = [.. responses.Select((own, k) => (IReadOnlyList<EvalResponse>)[.. own, .. further[k]])];
                 }
-                records.Append(benchmark.Info.Id, chunk.Select((c, k) => (asked[c.Place].Item, Key(benchmark, asked[c.Place], responses[k]), responses[k])));
+                records.Append(own.Name, chunk.Select((c, k) => (asked[c.Place].Item, Key(benchmark, asked[c.Place], responses[k]), responses[k])));
                 for (var k = 0; k < chunk.Length; k++) answers[chunk[k].Place] = responses[k];
                 progress(done += chunk.Length, asked.Count);
             }
         }
-        Asking = clock.Elapsed;
+        Asking += clock.Elapsed;
     }
 
-    // Of a benchmark that asks again, the further questions too: another judge's answers are not this one's.
-    private static string Key(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)
+    // Only what nobody answered goes to the judges again; what the model wrote stays.
+    private void AskJudges(IBenchmark benchmark, List<Asked> asked, IReadOnlyList<EvalResponse>?[] answers, List<int> unanswered, int done)
     {
-        var special = benchmark.Info.AddSpecialTokens;
-        if (benchmark is not IAsksAgain again) return RequestJson.Key(asked.Requests, special);
-        return responses.Count < asked.Requests.Count ? "" : RequestJson.Key([.. asked.Requests, .. again.FollowUps(asked.Item, [.. responses.Take(asked.Requests.Count)])], special);
+        using var runner = new RequestRunner(model, judges, benchmark.Info, cancel);
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+        foreach (var chunk in unanswered.Chunk(Chunk))
+        {
+            cancel.ThrowIfCancellationRequested();
+            var open = chunk.Select(k => Enumerable.Range(0, answers[k]!.Count).Where(r => IsUnanswered(answers[k]![r])).ToList()).ToList();
+            var said = runner.Judge([.. chunk.Select((k, c) => asked[k] with { Requests = [.. open[c].Select(r => Questions(benchmark, asked[k], answers[k]!)[r])] })]);
+            foreach (var (k, c) in chunk.Select((k, c) => (k, c))) answers[k] = [.. answers[k]!.Select((old, r) => open[c].IndexOf(r) is >= 0 and var at ? said[c][at] : old)];
+            records.Append(own.Name, chunk.Select(k => (asked[k].Item, Key(benchmark, asked[k], answers[k]!), answers[k]!)));
+            progress(done += chunk.Length, asked.Count);
+        }
+        Asking += clock.Elapsed;
     }
+
+    /// <summary>Whether a judge was asked and nobody answered.</summary>
+    internal static bool IsUnanswered(EvalResponse response) => response.Judgement?.Unanswered == true;
+
+    // All that was asked for these answers: of a benchmark that asks again, the further questions too.
+    private static IReadOnlyList<EvalRequest> Questions(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses) =>
+        benchmark is IAsksAgain again ? [.. asked.Requests, .. again.FollowUps(asked.Item, [.. responses.Take(asked.Requests.Count)])] : asked.Requests;
+
+    // Another judge's answers are not this one's, and those of a record with fewer answers than the model is asked for are nobody's.
+    private string Key(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses) =>
+        benchmark is IAsksAgain && responses.Count < asked.Requests.Count ? "" : RequestJson.Key(Questions(benchmark, asked, responses), own.SpecialTokens);
 
     private static EvaluatedItem Scored(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)
     {
         var scores = benchmark.Score(asked.Item, responses);
-        IReadOnlyList<EvalRequest> requests = benchmark is IAsksAgain again ? [.. asked.Requests, .. again.FollowUps(asked.Item, [.. responses.Take(asked.Requests.Count)])] : asked.Requests;
-        return new EvaluatedItem(asked.Item, requests, responses, scores);
+        return new EvaluatedItem(asked.Item, Questions(benchmark, asked, responses), responses, scores);
     }
 }

@@ -51,6 +51,7 @@ internal static class RequestJson
         if (answer.Preference is { } preference) json["preference"] = preference;
         if (answer.Text is { } text) json["text"] = text;
         if (answer.Failure is { } failure) json["failure"] = failure;
+        if (answer.Unanswered) json["unanswered"] = true;
         return json;
     }
 
@@ -61,7 +62,7 @@ internal static class RequestJson
         TokensCut = (int?)json["tokens_cut"] ?? 0,
         Texts = json["texts"] is JsonArray texts ? [.. texts.Select(t => (string)t!)] : [],
         Judgement = json["judgement"] is JsonObject answer
-            ? new JudgeAnswer { Scores = answer["scores"]?.AsArray().Select(JsonNumber.Value).ToList(), Preference = (double?)answer["preference"], Text = (string?)answer["text"], Failure = (string?)answer["failure"] }
+            ? new JudgeAnswer { Scores = answer["scores"]?.AsArray().Select(JsonNumber.Value).ToList(), Preference = (double?)answer["preference"], Text = (string?)answer["text"], Failure = (string?)answer["failure"], Unanswered = (bool?)answer["unanswered"] == true }
             : null,
     };
 

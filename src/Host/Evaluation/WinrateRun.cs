@@ -30,9 +30,11 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
         JudgeContent.Note(asked, plugins, hashes); // a judgement is kept with its judge, so there is no other subject
         var benchmark = job.Create<IBenchmark>(new JsonObject { ["name"] = "winrate", ["options"] = asked.DeepClone() });
-        using var records = new ItemRecords(folder.File("records.jsonl"), "winrate", text => session.Output.Remark($"warning: {text}"));
+        void Warn(string text) => session.Output.Remark($"warning: {text}");
+        using var records = new ItemRecords(folder.File("records.jsonl"), "winrate", Warn);
         var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
         var evaluated = new Evaluator(() => throw new InvalidOperationException("winrate asks no model"), job.Judges, records, ticker.Say, cancel).Run(benchmark);
+        if (evaluated.Missed is { } missed) Warn(missed);
         Directory.CreateDirectory(folder.Path);
         hashes.Save();
         if (asked["judge"] is not null) RunFolder.Write(folder.File("annotations.json"), Annotations(evaluated).ToJsonString(Indented) + "\n");
