@@ -69,6 +69,16 @@ public sealed class WinrateTests
         Assert.That(Directory.Exists(user.Run), Is.False, "nothing half-written stays");
     }
 
+    // A name of digits is a name; the judge is asked by it.
+    [Test]
+    public void A_judge_s_options_have_their_types()
+    {
+        using var user = new Peftalign();
+        var a = user.Write("a.jsonl", """{"prompt":"p","response":"x"}""" + "\n");
+        var outcome = Peftalign.Call("winrate", "--out", user.Run, "--a", a, "--b", a, "--judge", "openai", "--judge-option", "model=7", "--judge-option", "offline=true", "--judge-option", $"transcript={user.File("said")}");
+        Assert.That(outcome.Err, Does.Contain("the transcript holds no answer, and the judge is offline"), outcome.All);
+    }
+
     [Test]
     public void A_reward_job_of_the_run_judges_the_run_s_policies()
     {

@@ -30,7 +30,7 @@ internal sealed class EvalFlags
     private readonly Option<string?> chatTemplate = new("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the adapter's or the model's." };
     private readonly Option<bool?> bos = new("--bos") { HelpName = "true|false", Description = "Whether texts get a begin token (default: as the tokenizer's files say)." };
     private readonly Option<int?> bootstrap = new("--bootstrap-iters") { HelpName = "N", Description = "Resamples behind standard errors without a closed form." };
-    private readonly Option<string[]> other = new("--option") { HelpName = "[NAME.]KEY=VALUE", Description = "Any other option of a benchmark; may be given several times." };
+    private readonly Option<string[]> other = new("--option") { HelpName = "[NAME.]KEY=VALUE", Description = "Any other option of a benchmark, lists as A,B; may be given several times." };
 
     internal void AddTo(Command command)
     {
@@ -51,7 +51,7 @@ internal sealed class EvalFlags
         if (ofTasks.Count > 0 && files.Length == 0) throw new UserError($"--benchmarks {ofTasks[0]}", "is no benchmark", Near.DidYouMean(ofTasks[0], known.Select(k => k.Contract.Name)) ?? $"benchmarks are {Known()}; --task makes others known");
         var asked = own.Select(n => (Name: n, Options: new JsonObject())).ToList();
         if (files.Length > 0 && (names.Length == 0 || ofTasks.Count > 0)) asked.Add(("tasks", OfTasks(files, ofTasks, parsed.GetValue(data))));
-        foreach (var (name, value) in Given(parsed, plugins, seed)) Give(asked, plugins, name, value);
+        foreach (var (name, value) in Given(parsed, plugins, seed)) Give(asked, plugins, name, _ => value.DeepClone());
         foreach (var text in parsed.GetValue(other) ?? []) Give(asked, plugins, text);
         return new EvalRequestLine(parsed.GetValue(target)!, asked, parsed.GetValue(chatTemplate));
     }
@@ -80,20 +80,21 @@ internal sealed class EvalFlags
     }
 
     // --data of tasks is their root, not their path.
-    private static void Give(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, string option, JsonNode value)
+    private static void Give(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, string option, Func<OptionSchema, JsonNode?> value)
     {
-        var takers = asked.Where(a => Has(plugins, a.Name, option) && !(a.Name == "tasks" && option == "path")).ToList();
+        var takers = asked.Where(a => Schema(plugins, a.Name, option) is not null && !(a.Name == "tasks" && option == "path")).ToList();
         if (takers.Count == 0 && !(option == "path" && asked.Exists(a => a.Name == "tasks"))) throw new UserError($"--{(option == "path" ? "data" : option == "baseline_outputs" ? "baseline" : option.Replace('_', '-'))}", $"is no option of {string.Join(", ", asked.Select(a => a.Name))}", "leave it out");
-        foreach (var taker in takers) taker.Options[option] = value.DeepClone();
+        foreach (var taker in takers) taker.Options[option] = value(Schema(plugins, taker.Name, option)!);
     }
 
     private static void Give(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, string text)
     {
         if (text.Split('=', 2) is not [var key, var value]) throw new UserError($"--option {text}", "is no KEY=VALUE", "write it with =");
-        var node = JudgeFlags.Value(value);
-        if (asked.FindIndex(a => key.StartsWith(a.Name + ".", StringComparison.Ordinal)) is >= 0 and var at) Give([asked[at]], plugins, key[(asked[at].Name.Length + 1)..], node);
-        else Give(asked, plugins, key, node);
+        // A text's type is the schema's: a list of several stays no single text, and a model called 7 no number.
+        JsonNode? Typed(OptionSchema schema) => OptionText.Parse(schema.Type, value);
+        if (asked.FindIndex(a => key.StartsWith(a.Name + ".", StringComparison.Ordinal)) is >= 0 and var at) Give([asked[at]], plugins, key[(asked[at].Name.Length + 1)..], Typed);
+        else Give(asked, plugins, key, Typed);
     }
 
-    private static bool Has(PluginCatalogue plugins, string benchmark, string option) => plugins.Find("benchmark", benchmark).Contract.Options.Options.Any(o => o.Name == option || o.Aliases.Contains(option));
+    private static OptionSchema? Schema(PluginCatalogue plugins, string benchmark, string option) => plugins.Find("benchmark", benchmark).Contract.Options.Find(option);
 }

@@ -2,7 +2,6 @@
 // with its options.
 
 using System.CommandLine;
-using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -35,21 +34,16 @@ internal sealed class JudgeFlags
         var type = folder ? TypeOf(name) : name;
         var bound = new JsonObject();
         if (folder) bound["path"] = Path.GetFullPath(name);
-        var schema = plugins.Find("judge", type).Contract.Options.Options;
+        var schema = plugins.Find("judge", type).Contract.Options;
         foreach (var text in given)
         {
             if (text.Split('=', 2) is not [var key, var value]) throw new UserError($"--judge-option {text}", "is no KEY=VALUE", "write it with =");
-            if (!schema.Any(o => o.Name == key || o.Aliases.Contains(key))) throw new UserError($"--judge-option {key}", $"is no option of the judge {type}", Near.DidYouMean(key, schema.Select(o => o.Name)) ?? $"it has {string.Join(", ", schema.Select(o => o.Name))}");
-            bound[key] = Value(value);
+            var names = schema.Options.Select(o => o.Name);
+            var option = schema.Find(key) ?? throw new UserError($"--judge-option {key}", $"is no option of the judge {type}", Near.DidYouMean(key, names) ?? $"it has {string.Join(", ", names)}");
+            bound[key] = OptionText.Parse(option.Type, value);
         }
         return new JsonObject { ["name"] = type, ["options"] = bound };
     }
-
-    /// <summary>Numbers, true and false as such; all else is text.</summary>
-    internal static JsonNode Value(string text) =>
-        long.TryParse(text, CultureInfo.InvariantCulture, out var whole) ? whole
-        : double.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number
-        : text is "true" or "false" ? text == "true" : text;
 
     private static string TypeOf(string folder)
     {
