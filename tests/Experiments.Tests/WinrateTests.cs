@@ -33,8 +33,10 @@ public sealed class WinrateTests
         Assert.That((again.Code, again.Out), Is.EqualTo((0, first.Out)), again.All);
         JsonArray Bills() => Peftalign.Json(Path.Combine(user.Run, "judging.json")).AsArray();
         Assert.That(Bills().Select(one => (long)one!["questions"]!), Is.EqualTo(new[] { 24L }), "nothing was asked again");
-        var given = Peftalign.Call("winrate", "--annotations", Path.Combine(user.Run, "annotations.json"), "--out", user.File("given"), "--json");
+        Outcome Given() => Peftalign.Call("winrate", "--annotations", Path.Combine(user.Run, "annotations.json"), "--out", user.File("given"), "--json");
+        var given = Given();
         Assert.That(given.Code, Is.Zero, given.All);
+        Assert.That((Given().Code, Given().Out), Is.EqualTo((0, given.Out)), "the folder is its own, though nobody was asked");
         var same = JsonNode.Parse(given.Out)!["results"]!["winrate"]!;
         foreach (var metric in (string[])["win_rate,none", "win_rate_stderr,none", "discrete_win_rate,none", "n_total,none", "length_controlled_winrate_minimal,none"])
             Assert.That((double)same[metric]!, Is.EqualTo((double)row[metric]!).Within(1e-9), metric);

@@ -15,7 +15,7 @@ internal sealed class ItemRecords : IDisposable
     private readonly string path, subject;
     private FileStream? file;
 
-    /// <param name="path">records.jsonl; made with the first records, so that an evaluation that never asked leaves nothing.</param>
+    /// <param name="path">records.jsonl; made with the first records or by Begin, so that an evaluation that failed before leaves nothing.</param>
     /// <param name="subject">What identifies the model: records of another are refused.</param>
     /// <param name="warn">Told of a damaged tail.</param>
     /// <exception cref="UserErrorException">The file belongs to another model, or another process has it.</exception>
@@ -53,6 +53,12 @@ internal sealed class ItemRecords : IDisposable
             lines.Append(record.ToJsonString()).Append('\n');
         }
         Write(lines.ToString());
+    }
+
+    /// <summary>Makes the file where nothing was asked, so that the same command knows the folder as its own.</summary>
+    internal void Begin()
+    {
+        if (file is null || file.Position == 0) Write("");
     }
 
     public void Dispose() => file?.Dispose();
