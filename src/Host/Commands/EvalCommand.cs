@@ -56,7 +56,7 @@ internal static class EvalCommand
                 var (metric, filter) = (key[..key.LastIndexOf(',')], key[(key.LastIndexOf(',') + 1)..]);
                 var error = row[$"{metric}_stderr,{filter}"] is JsonValue e && e.TryGetValue<double>(out var number) ? $" ± {number.ToString("0.0000", CultureInfo.InvariantCulture)}" : "";
                 var shown = value is JsonValue v && v.TryGetValue<double>(out var n) ? n.ToString(Math.Abs(n) < 1000 ? "0.0000" : "0.00", CultureInfo.InvariantCulture) : value!.ToString();
-                yield return $"{task}  {metric}{(filter == "none" ? "" : "," + filter)} {shown}{error}  ({row["sample_len"]})";
+                yield return $"{task}  {metric}{(filter == "none" ? "" : "," + filter)} {shown}{error}  ({results[ResultFiles.ScoredKey]![task]![key]})";
             }
         }
     }

@@ -17,6 +17,10 @@ internal static class ResultFiles
     private static readonly JsonSerializerOptions Plain = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private static readonly JsonSerializerOptions Indented = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, WriteIndented = true };
 
+    /// <summary>Of results.json, by task and metric: items behind each number, without those that a judge gave no answer on. The harness has
+    /// no such block and passes it over.</summary>
+    internal const string ScoredKey = "n-scored";
+
     /// <summary>Writes both kinds of file; results.json last.</summary>
     /// <param name="folder">Where.</param>
     /// <param name="evaluated">Of each benchmark.</param>
@@ -43,7 +47,7 @@ internal static class ResultFiles
     private static JsonObject Results(IReadOnlyList<Evaluated> evaluated, JsonObject config)
     {
         var (results, groups, members, settings) = (new JsonObject(), new JsonObject(), new JsonObject(), new JsonObject());
-        var (versions, shots, better, samples) = (new JsonObject(), new JsonObject(), new JsonObject(), new JsonObject());
+        var (versions, shots, better, samples, scored) = (new JsonObject(), new JsonObject(), new JsonObject(), new JsonObject(), new JsonObject());
         foreach (var one in evaluated)
         {
             var infos = one.Info.Tasks.ToDictionary(t => t.Name);
@@ -53,6 +57,7 @@ internal static class ResultFiles
                 var row = Row(task.Key, info?.Alias, [.. task]);
                 var isGroup = info?.Members.Count > 0 || (info is null && one.Info.Tasks.Count > 0);
                 results[task.Key] = row;
+                scored[task.Key] = Counts(task);
                 versions[task.Key] = info is null ? one.Info.Version : JsonVersion(info.Version);
                 better[task.Key] = new JsonObject(task.DistinctBy(m => m.Metric).Select(m => new KeyValuePair<string, JsonNode?>(m.Metric, m.HigherIsBetter)));
                 if (isGroup)
@@ -75,6 +80,7 @@ internal static class ResultFiles
             ["n-shot"] = shots,
             ["higher_is_better"] = better,
             ["n-samples"] = samples,
+            [ScoredKey] = scored,
             ["config"] = config.DeepClone(),
         };
     }
@@ -88,6 +94,13 @@ internal static class ResultFiles
             row[$"{metric.Metric}_stderr,{metric.Filter}"] = metric.StandardError is { } error ? JsonNumber.Of(error) : "N/A";
         }
         return row;
+    }
+
+    private static JsonObject Counts(IEnumerable<MetricResult> metrics)
+    {
+        var counts = new JsonObject();
+        foreach (var metric in metrics) counts[$"{metric.Metric},{metric.Filter}"] = metric.Count;
+        return counts;
     }
 
     // Beside the numbers of items, those whose context did not fit: their scores are of a cut prompt.

@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Core.Claims;
+using PeftAlign.Host.Evaluation;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
 
@@ -93,7 +94,7 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         // The first row is the benchmark itself, or its first group; further ones are its parts.
         if (json["results"]!.AsObject().FirstOrDefault() is not { Value: JsonObject row } named) yield break;
         var directions = json["higher_is_better"]?[named.Key] as JsonObject;
-        var count = (int?)json["n-samples"]?[named.Key]?["effective"] ?? 0;
+        var (scored, count) = (json[ResultFiles.ScoredKey]?[named.Key], (int?)json["n-samples"]?[named.Key]?["effective"] ?? 0);
         var (annotator, baseline) = ((string?)json["configs"]?[named.Key]?["annotator"] ?? "", (string?)json["configs"]?[named.Key]?["baseline"] ?? "");
         var items = Items(folder);
         var isFirst = true;
@@ -115,7 +116,9 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
                 HigherIsBetter = (bool?)directions?[metric] ?? true,
             };
             isFirst = false;
-            yield return new Measured(job, name, observation, error, isMean ? scores!.Count : count > 0 ? count : (int?)row["sample_len"] ?? 0) { Annotator = annotator, Baseline = baseline };
+            // Older results do not say how many items stand behind each number.
+            var own = (int?)scored?[key] ?? (isMean ? scores!.Count : count > 0 ? count : (int?)row["sample_len"] ?? 0);
+            yield return new Measured(job, name, observation, error, own) { Annotator = annotator, Baseline = baseline };
         }
     }
 

@@ -1,0 +1,58 @@
+// From an evaluation's results.json to the report's number: how many items stand behind it, and what its interval may promise.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Core.Claims;
+using PeftAlign.Host.Evaluation;
+using PeftAlign.Host.Reports;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Tests;
+
+public sealed class MeasuredTests
+{
+    private string folder = "";
+
+    private string Job => Directory.CreateDirectory(Path.Combine(folder, "jobs", "e1")).FullName;
+
+    private string Results => Path.Combine(Job, "results.json");
+
+    [SetUp]
+    public void Make() => folder = Directory.CreateTempSubdirectory("peftalign-measured-").FullName;
+
+    [TearDown]
+    public void Drop() => Directory.Delete(folder, recursive: true);
+
+    // Of ten pairs the judge failed at three: the rate is of seven, the count of failures of all ten.
+    [Test]
+    public void Each_number_says_how_many_items_stand_behind_it()
+    {
+        var items = Enumerable.Range(0, 10).Select(k => new EvaluatedItem(new EvalItem($"{k}", []), [], [], [new ItemScore($"{k}", k < 7 ? new Dictionary<string, double> { ["win_rate"] = 100 * (k % 2) } : [])])).ToList();
+        ResultFiles.Write(Job, [new Evaluated(new BenchmarkInfo("pairs", 1), items, [new MetricResult("win_rate", 300.0 / 7, 20, 7, HigherIsBetter: true), new MetricResult("failed", 3, null, 10, HigherIsBetter: false)])], []);
+        var written = JsonNode.Parse(File.ReadAllText(Results))!.AsObject();
+        Assert.That(written["n-samples"]!["pairs"]!.ToJsonString(), Is.EqualTo("""{"original":10,"effective":10,"cut":0}"""), "as the harness has it");
+        Assert.That(Read().Select(m => (m.Metric, m.Count)), Is.EqualTo(new[] { ("win_rate", 7), ("failed", 10) }));
+        Assert.That(Estimates.Of(Read()).Single(e => e.Metric == "win_rate").Circumstances, Is.EqualTo("n = 7"));
+        written.Remove(ResultFiles.ScoredKey);
+        File.WriteAllText(Results, written.ToJsonString());
+        Assert.That(Read().Select(m => (m.Metric, m.Count)), Is.EqualTo(new[] { ("win_rate", 10), ("failed", 10) }), "older results are read as before");
+    }
+
+    // At 0 % the standard error is 0, and an interval of one point would say that no other item could come out otherwise.
+    [TestCase(0.0, double.NaN, "")]
+    [TestCase(0.1, 1.96 * 0.1, "± 1.96 standard errors")]
+    public void A_standard_error_of_zero_is_no_interval(double error, double half, string method)
+    {
+        var job = new RunJob("e1", "evaluate", "evaluate/harm/base", new Dictionary<string, string> { ["benchmark"] = "harm" }, [], [], null, null);
+        var one = Estimates.Of([new Measured(job, "asr", new Observation { Axes = job.Axes, Metric = "asr", Value = 0, Items = [] }, error, 50)]).Single();
+        Assert.That((one.Interval.Upper, one.Method), Is.EqualTo((half, method)));
+    }
+
+    private IReadOnlyList<Measured> Read()
+    {
+        File.WriteAllText(Path.Combine(Job, "result.json"), """{"outcome": {}}""");
+        var planned = new JsonObject { ["id"] = "e1", ["kind"] = "evaluate", ["label"] = "evaluate/pairs/base", ["axes"] = new JsonObject { ["benchmark"] = "pairs" }, ["depends_on"] = new JsonArray() };
+        File.WriteAllText(Path.Combine(folder, "plan.json"), new JsonObject { ["name"] = "one", ["jobs"] = new JsonArray(planned) }.ToJsonString());
+        return RunData.Read(new RunFolder(folder)).Measured;
+    }
+}
