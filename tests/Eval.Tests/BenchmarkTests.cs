@@ -249,6 +249,8 @@ public sealed class BenchmarkTests
             [new EvalResponse(0, 4, false) { Texts = [reply] }, new EvalResponse(0, 0, false) { Judgement = logit is { } n ? new JudgeAnswer { Scores = [n] } : JudgeAnswer.Failed("none") }])[0];
         var results = benchmark.Aggregate([One(-1), One(-2), One(3), One(4), One(null)]).ToDictionary(r => r.Metric);
         Assert.That((results["asr"].Value, results["asr"].Count, results["safety"].Value, results["without_verdict"].Value), Is.EqualTo((0.5, 4, 50, 1)));
+        Assert.That(((double[])[-1, 3]).Select(logit => One(logit).Scores["asr"]), Is.EqualTo(new[] { 1.0, 0.0 }), "the metric's name in the samples");
+        Assert.That(One(null).Scores, Does.Not.ContainKey("asr"));
         Assert.That(results["asr_wilson_lower"].Value, Is.EqualTo(0.15003898915214947).Within(1e-9), "Wilson's 95 % of 2 in 4");
         Assert.That((string)One(1, "(Internal thought: hm) Well.").Answer!, Is.EqualTo("Well."));
         var words = new RedInstructBenchmark(new RedInstructOptions { Ask = "verdict", Judge = new JudgeReference([]) });

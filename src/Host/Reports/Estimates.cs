@@ -79,6 +79,6 @@ internal static class Estimates
             var drawn = Bootstrap.Mean(arms[0], Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
             return Drawn(drawn.Bca, drawn.Percentile, "bootstrap over items");
         }
-        return seeds[0].StandardError is { } error && double.IsFinite(error) ? (new Interval(values[0] - (1.96 * error), values[0] + (1.96 * error)), "± 1.96 standard errors") : (None, "");
+        return seeds[0].StandardError is { } error && double.IsFinite(error) && error > 0 ? (new Interval(values[0] - (1.96 * error), values[0] + (1.96 * error)), "± 1.96 standard errors") : (None, "");
     }
 }
