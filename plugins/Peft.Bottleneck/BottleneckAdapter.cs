@@ -60,7 +60,9 @@ internal sealed class BottleneckAdapter(BottleneckOptions options) : IPeftAdapte
         var tensors = new Dictionary<string, Tensor>();
         foreach (var (module, delta) in sites)
             foreach (var (role, tensor) in delta.Parameters) tensors[delta is Wrap ? NameOf(module, role) : $"{Prefix}{module}.{role}"] = tensor;
-        return new AdapterFiles(written.ToConfig(model, PeftType), tensors);
+        var wrapped = sites.Where(s => s.Delta is Wrap).Select(s => s.Module);
+        var targets = written.Targets.Targets is ["all-linear"] ? written.Targets.ByName(wrapped) : written.Targets.Written(wrapped);
+        return new AdapterFiles((written with { Targets = targets }).ToConfig(model, PeftType), tensors);
     }
 
     private static string NameOf(string module, string role) => $"{Prefix}{module}.adapter_{role}";
@@ -101,8 +103,8 @@ internal sealed class BottleneckAdapter(BottleneckOptions options) : IPeftAdapte
             ["inference_mode"] = true,
             ["bottleneck_size"] = Size,
             ["non_linearity"] = NonLinearity,
-            ["target_modules"] = Targets.IsExpression ? Targets.Targets[0] : Texts(Targets.Targets is ["all-linear"] ? Targets.Choose(model, ModuleKind.Linear).Select(m => m.Name) : Targets.Targets),
-            ["exclude_modules"] = Targets.Exclude is [] ? null : Texts(Targets.Exclude),
+            ["target_modules"] = ModuleTargets.Node(Targets.Targets),
+            ["exclude_modules"] = ModuleTargets.Node(Targets.Exclude),
             ["modules_to_save"] = Targets.Saved is [] ? null : Texts(Targets.Saved),
         };
 

@@ -64,7 +64,7 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
             else foreach (var (part, tensor) in delta.Parameters) tensors[$"{Prefix}{module}.{part}"] = tensor;
         }
         var scaled = sites.Where(s => s.Delta is Scale).Select(s => s.Module).ToHashSet();
-        return new AdapterFiles(written.ToConfig(model, PeftType, model.Modules.Any(m => m.Transposed && scaled.Contains(m.Name))), tensors);
+        return new AdapterFiles(written.InPeftsWords(sites).ToConfig(model, PeftType, model.Modules.Any(m => m.Transposed && scaled.Contains(m.Name))), tensors);
     }
 
     private static string Factor(string module) => $"{Prefix}{module}.ia3_l";
@@ -84,15 +84,25 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
             return [.. sites, .. WholeModules.Choose(model, Targets.Saved).Select(m => new AdapterSite(m.Name, new Whole(whole(m, "weight"), whole(m, "bias"))))];
         }
 
+        // PEFT takes two lists only where feedforward_modules are entries of target_modules.
+        internal Choice InPeftsWords(IReadOnlyList<AdapterSite> sites)
+        {
+            var isExpression = FeedForward is [var only] && ModuleTargets.IsRegex(only);
+            var apart = !Targets.IsExpression && !isExpression && FeedForward.Except(Targets.Targets).Any();
+            if (!apart && Targets.Targets is not ["all-linear"] && !new[] { Targets.Targets, Targets.Exclude, FeedForward }.Any(ModuleTargets.IsMixed)) return this;
+            var scales = sites.Where(s => s.Delta is Scale).ToList();
+            return new Choice(Targets.ByName(scales.Select(s => s.Module)), [.. scales.Where(s => s.Delta is Scale { OfInputs: true }).Select(s => s.Module)]);
+        }
+
         internal JsonObject ToConfig(ModelOutline model, string type, bool transposed) => new()
         {
             ["peft_type"] = type,
             ["task_type"] = "CAUSAL_LM",
             ["base_model_name_or_path"] = model.Path,
             ["inference_mode"] = true,
-            ["target_modules"] = Targets.IsExpression ? Targets.Targets[0] : Texts(Targets.Targets is ["all-linear"] ? Targets.Choose(model, ModuleKind.Linear).Select(m => m.Name) : Targets.Targets),
-            ["feedforward_modules"] = Texts(FeedForward),
-            ["exclude_modules"] = Targets.Exclude is [] ? null : Texts(Targets.Exclude),
+            ["target_modules"] = ModuleTargets.Node(Targets.Targets),
+            ["feedforward_modules"] = ModuleTargets.Node(FeedForward) ?? new JsonArray(), // null means the architecture's usual ones
+            ["exclude_modules"] = ModuleTargets.Node(Targets.Exclude),
             ["fan_in_fan_out"] = transposed,
             ["init_ia3_weights"] = true,
             ["modules_to_save"] = Targets.Saved is [] ? null : Texts(Targets.Saved),

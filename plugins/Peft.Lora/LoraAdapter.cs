@@ -1,6 +1,5 @@
 // New LoRA deltas, and deltas to and from PEFT's adapter_config.json and adapter_model.safetensors.
 
-using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Adapters;
 
@@ -39,18 +38,18 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
         var changed = sites.Where(s => s.Delta is LowRank).Select(s => s.Module).ToHashSet();
         var modules = model.Modules.Where(m => changed.Contains(m.Name)).ToList();
         var tensors = sites.SelectMany(site => LoraNames.Tensors(site, model.Modules.First(m => m.Name == site.Module).Kind));
-        return new AdapterFiles(written.ToConfig(model, Targets(model, written, changed), modules.Exists(m => m.Transposed)), tensors.ToDictionary(t => t.Name, t => t.Tensor));
+        written = written with { Targets = Written(model, written.Targets, changed) };
+        return new AdapterFiles(written.ToConfig(model, modules.Exists(m => m.Transposed)), tensors.ToDictionary(t => t.Name, t => t.Tensor));
     }
 
     public AdapterFiles Combine(IReadOnlyList<(AdapterFiles Files, double Weight)> inputs, AdapterCombination combination) => LoraCombination.Combine(inputs, combination);
 
     // all-linear is written as the names that it stood for, so that the folder says what was trained.
-    private static JsonNode Targets(ModelOutline model, LoraSettings settings, HashSet<string> changed)
+    private static ModuleTargets Written(ModelOutline model, ModuleTargets targets, HashSet<string> changed)
     {
-        if (settings.Targets.IsExpression) return settings.Targets.Targets[0];
-        if (settings.Targets.Targets is not ["all-linear"]) return LoraSettings.Texts(settings.Targets.Targets);
-        var suffixes = changed.Select(m => m.Split('.')[^1]).Distinct().Order(StringComparer.Ordinal).ToList();
-        var same = (settings.Targets with { Targets = suffixes }).Choose(model, Enum.GetValues<ModuleKind>()).Select(m => m.Name).ToHashSet().SetEquals(changed);
-        return LoraSettings.Texts(same ? suffixes : changed.Order(StringComparer.Ordinal));
+        if (targets.Targets is not ["all-linear"]) return targets.Written(changed);
+        var bySuffix = targets with { Targets = [.. changed.Select(m => m.Split('.')[^1]).Distinct().Order(StringComparer.Ordinal)] };
+        var same = bySuffix.Choose(model, Enum.GetValues<ModuleKind>()).Select(m => m.Name).ToHashSet().SetEquals(changed);
+        return same ? bySuffix.Written(changed) : targets.ByName(changed);
     }
 }

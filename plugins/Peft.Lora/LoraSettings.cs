@@ -110,9 +110,8 @@ internal sealed record LoraSettings
     }
 
     /// <param name="model">Names the base.</param>
-    /// <param name="targets">What target_modules says.</param>
     /// <param name="transposed">Whether weights are stored (inputs, outputs).</param>
-    internal JsonObject ToConfig(ModelOutline model, JsonNode targets, bool transposed) => new()
+    internal JsonObject ToConfig(ModelOutline model, bool transposed) => new()
     {
         ["peft_type"] = LoraAdapter.Type,
         ["task_type"] = "CAUSAL_LM",
@@ -121,8 +120,8 @@ internal sealed record LoraSettings
         ["r"] = Rank,
         ["lora_alpha"] = Plain(Alpha),
         ["lora_dropout"] = Dropout,
-        ["target_modules"] = targets,
-        ["exclude_modules"] = Targets.Exclude is [] ? null : Texts(Targets.Exclude),
+        ["target_modules"] = ModuleTargets.Node(Targets.Targets),
+        ["exclude_modules"] = ModuleTargets.Node(Targets.Exclude),
         ["layers_to_transform"] = Targets.Layers is [] ? null : new JsonArray([.. Targets.Layers.Select(l => (JsonNode)l)]),
         ["layers_pattern"] = Targets.LayersPattern is [] ? null : Texts(Targets.LayersPattern),
         ["rank_pattern"] = new JsonObject(Ranks.Select(p => KeyValuePair.Create(p.Key, (JsonNode?)(long)p.Value))),

@@ -13,11 +13,15 @@ namespace PeftAlign.Peft.Tests;
 
 public sealed class PeftReadsTests : ScopedTest
 {
-    private static readonly Dictionary<string, (string Base, Func<IPeftAdapter> Adapter)> Cases = new()
+    internal static readonly Dictionary<string, (string Base, Func<IPeftAdapter> Adapter)> Cases = new()
     {
         ["plain"] = ("base-llama", () => Registered.Lora(new() { Rank = 3, Dropout = 0.1, Targets = ["all-linear"] })),
         ["patterns"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", "up_proj"], RankPattern = new() { ["q_proj"] = 2 }, AlphaPattern = new() { ["layers.1.mlp.up_proj"] = 3 }, UseRslora = true, ModulesToSave = ["lm_head"] })),
         ["regex"] = ("base-llama", () => Registered.Lora(new() { Targets = [@".*\.1\..*(q_proj|gate_proj)"] })),
+        ["expressions"] = ("base-llama", () => Registered.Lora(new() { Targets = [".*q_proj", ".*v_proj"] })),
+        ["names-and-expressions"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", @".*\.v_proj", "lm_head"], ExcludeModules = [@".*\.1\..*q_proj"] })),
+        ["excluded"] = ("base-llama", () => Registered.Lora(new() { Targets = ["all-linear"], ExcludeModules = [@".*\.0\.mlp\..*", "o_proj"], LayersToTransform = [0, 1] })),
+        ["excluded-by-one"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", "v_proj"], ExcludeModules = [@".*\.0\..*v_proj"] })),
         ["dora"] = ("base-llama", () => Registered.Lora(new() { Targets = ["o_proj", "down_proj"], UseDora = true, LayersToTransform = [1] })),
         ["pissa"] = ("base-llama", () => Registered.Lora(new() { Rank = 4, Alpha = 6, Init = "pissa", UseRslora = true })),
         ["tokens"] = ("base-llama", () => Registered.Lora(new() { TrainableTokens = [5, 2, 40], ExcludeModules = ["layers.0.self_attn.v_proj"] })),
@@ -28,6 +32,9 @@ public sealed class PeftReadsTests : ScopedTest
         ["prefix"] = ("base-llama", () => Registered.Prefix(new() { NumVirtualTokens = 3 })),
         ["prefix-projection"] = ("base-gpt2", () => Registered.Prefix(new() { NumVirtualTokens = 2, PrefixProjection = true, EncoderHiddenSize = 7 })),
         ["ia3"] = ("base-gpt2", () => Registered.IA3(new IA3Options { ModulesToSave = ["ln_f"] })),
+        ["ia3-expressions"] = ("base-llama", () => Registered.IA3(new() { Targets = [".*k_proj", "down_proj"], FeedforwardModules = [".*down_proj"] })),
+        ["ia3-one-expression"] = ("base-llama", () => Registered.IA3(new() { Targets = ["k_proj", "down_proj"], FeedforwardModules = [@".*\.1\..*down_proj"], ExcludeModules = [@".*\.0\..*k_proj"] })),
+        ["ia3-all-linear"] = ("base-llama", () => Registered.IA3(new() { Targets = ["all-linear"], FeedforwardModules = ["down_proj", "up_proj"] })),
     };
 
     private const string Script = """

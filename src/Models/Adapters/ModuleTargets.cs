@@ -2,6 +2,7 @@
 // all-linear), exclude_modules, layers_to_transform with layers_pattern; modules_to_save are never targets.
 
 using System.Globalization;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
@@ -54,6 +55,27 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
     /// <summary>Whether an entry is a regular expression for whole names: it has a character that no module's name has.</summary>
     /// <param name="text">An entry.</param>
     public static bool IsRegex(string text) => text.IndexOfAny(OfExpressions) >= 0;
+
+    /// <summary>Whether a list has an expression beside other entries. PEFT reads expressions only where they stand alone: in its lists each entry is a name.</summary>
+    /// <param name="entries">Entries.</param>
+    public static bool IsMixed(IReadOnlyList<string> entries) => entries.Count > 1 && entries.Any(IsRegex);
+
+    /// <summary>The choice in words that PEFT reads alike: where a list is mixed, by the names of what was chosen.</summary>
+    /// <param name="chosen">Names of the chosen modules.</param>
+    public ModuleTargets Written(IEnumerable<string> chosen) => IsMixed(Targets) || IsMixed(Exclude) ? ByName(chosen) : this;
+
+    /// <summary>A choice of these modules by their whole names, which leave nothing to exclude.</summary>
+    /// <param name="chosen">Names of the chosen modules.</param>
+    public ModuleTargets ByName(IEnumerable<string> chosen) => this with { Targets = [.. chosen.Order(StringComparer.Ordinal)], Exclude = [], Layers = [], LayersPattern = [] };
+
+    /// <summary>Entries as adapter_config.json has them: one expression as a text, names as a list; null for none.</summary>
+    /// <param name="entries">Entries of a choice that is <see cref="Written"/>.</param>
+    public static JsonNode? Node(IReadOnlyList<string> entries) => entries switch
+    {
+        [] => null,
+        [var only] when IsRegex(only) => only,
+        _ => new JsonArray([.. entries.Select(entry => (JsonNode)entry)]),
+    };
 
     private Func<ModuleOutline, bool> Named(ModelOutline model)
     {
