@@ -34,10 +34,11 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
     {
         var written = settings ?? throw new InvalidOperationException("Save follows Attach or Load");
         // With its start beside it the change means the same over the untouched base, for every reader.
-        if (sites.Any(s => s.Delta is LowRank { Start: not null })) written = written.Doubled();
+        var doubled = sites.Any(s => s.Delta is LowRank { Start: not null });
+        if (doubled) written = written.Doubled();
         var changed = sites.Where(s => s.Delta is LowRank).Select(s => s.Module).ToHashSet();
         var modules = model.Modules.Where(m => changed.Contains(m.Name)).ToList();
-        var tensors = sites.SelectMany(site => LoraNames.Tensors(site, model.Modules.First(m => m.Name == site.Module).Kind));
+        var tensors = sites.SelectMany(site => LoraNames.Tensors(site, model.Modules.First(m => m.Name == site.Module).Kind, doubled));
         written = written with { Targets = Written(model, written.Targets, changed) };
         return new AdapterFiles(written.ToConfig(model, modules.Exists(m => m.Transposed)), tensors.ToDictionary(t => t.Name, t => t.Tensor));
     }

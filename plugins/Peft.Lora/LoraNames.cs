@@ -30,15 +30,18 @@ internal static class LoraNames
     internal static string Tokens(string module) => $"{Prefix}{module}.token_adapter.trainable_tokens_delta";
 
     /// <summary>What a site's folder holds.</summary>
-    internal static IEnumerable<(string Name, Tensor Tensor)> Tensors(AdapterSite site, ModuleKind kind)
+    /// <param name="site">The site.</param>
+    /// <param name="kind">Its module's.</param>
+    /// <param name="doubled">Whether the folder's ranks are doubled, for changes with a start beside them.</param>
+    internal static IEnumerable<(string Name, Tensor Tensor)> Tensors(AdapterSite site, ModuleKind kind, bool doubled)
     {
         var name = site.Module;
         switch (site.Delta)
         {
             case LowRank low:
-                // [A; A0] and [B, -B0]: what training changed, minus where it began.
-                yield return (A(name, kind), low.Start is { } start ? torch.cat([low.A.detach(), start.A], 0) : low.A);
-                yield return (B(name, kind), low.Start is { } begin ? torch.cat([low.B.detach(), -begin.B], 1) : low.B);
+                var (a, b) = doubled ? Doubled(low) : (low.A, low.B);
+                yield return (A(name, kind), a);
+                yield return (B(name, kind), b);
                 if (low.Magnitude is { } magnitude) yield return (Magnitude(name), magnitude);
                 if (low.Bias is { } bias) yield return (BaseBias(name), bias);
                 break;
@@ -51,6 +54,13 @@ internal static class LoraNames
             default:
                 throw new ArgumentException($"LoRA's files have no place for a {site.Delta.GetType().Name} at {name}");
         }
+    }
+
+    // [A; A0] and [B, -B0]: what training changed, minus where it began. An embedding began at nothing.
+    private static (Tensor A, Tensor B) Doubled(LowRank low)
+    {
+        var (a, b) = low.Start is { } start ? (start.A, -start.B) : (torch.zeros_like(low.A.detach()), torch.zeros_like(low.B.detach()));
+        return (torch.cat([low.A.detach(), a], 0), torch.cat([low.B.detach(), b], 1));
     }
 
     private static string A(string module, ModuleKind kind) => kind == ModuleKind.Embedding ? $"{Prefix}{module}.lora_embedding_A" : $"{Prefix}{module}.lora_A.weight";

@@ -24,6 +24,8 @@ public sealed class PeftReadsTests : ScopedTest
         ["excluded-by-one"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", "v_proj"], ExcludeModules = [@".*\.0\..*v_proj"] })),
         ["dora"] = ("base-llama", () => Registered.Lora(new() { Targets = ["o_proj", "down_proj"], UseDora = true, LayersToTransform = [1] })),
         ["pissa"] = ("base-llama", () => Registered.Lora(new() { Rank = 4, Alpha = 6, Init = "pissa", UseRslora = true })),
+        ["pissa-embedding"] = ("base-llama", () => Registered.Lora(new() { Rank = 4, Alpha = 6, Init = "pissa", Targets = ["q_proj", "embed_tokens"], AlphaPattern = new() { ["embed_tokens"] = 3 } })),
+        ["olora-embedding"] = ("base-llama", () => Registered.Lora(new() { Rank = 4, Alpha = 6, Init = "olora", UseRslora = true, Targets = ["embed_tokens", "down_proj"], RankPattern = new() { [@"model\.embed_tokens"] = 3, ["down_proj"] = 2 } })),
         ["tokens"] = ("base-llama", () => Registered.Lora(new() { TrainableTokens = [5, 2, 40], ExcludeModules = ["layers.0.self_attn.v_proj"] })),
         ["embedding"] = ("base-llama", () => Registered.Lora(new() { Targets = ["embed_tokens", "lm_head", "k_proj"] })),
         ["bias"] = ("base-gpt2", () => Registered.Lora(new() { Bias = "all", Targets = ["c_attn", "mlp.c_proj"] })),
