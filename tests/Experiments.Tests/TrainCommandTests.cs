@@ -162,6 +162,26 @@ public sealed class TrainCommandTests
     }
 
     [Test]
+    public void Init_adapter_leaves_dropout_and_the_quantisation_of_the_base_to_the_command()
+    {
+        Assert.That(Peftalign.Call([.. Lora, "--dropout", "0.25"]).Code, Is.Zero);
+        string[] Go(string name, params string[] more) => ["train", "sft", "--model", Model, "--data", TrainRows.Path(user), "--out", user.File(name), "--adapter", "lora", "--init-adapter", Path.Combine(user.Run, "adapter"), "--max-steps", "1", "--batch-size", "4", "--threads", "1", .. more];
+        (double Loss, string Log) Done(string name, params string[] more)
+        {
+            var outcome = Peftalign.Call([.. Go(name, more), "--json"]);
+            Assert.That(outcome.Code, Is.Zero, outcome.All);
+            return ((double)JsonNode.Parse(outcome.Out)!["final_loss"]!, File.ReadAllText(Path.Combine(user.File(name), "log.txt")));
+        }
+        const string told = "dropout is 0 in this training and 0.25 in the folder";
+        var (none, same, four) = (Done("none"), Done("same", "--dropout", "0.25"), Done("four", "--quantization", "nf4", "--double-quant", "false"));
+        Assert.That(none.Log, Does.Contain(told));
+        Assert.That(same.Log, Does.Not.Contain("in the folder"));
+        Assert.That(same.Loss, Is.Not.EqualTo(none.Loss).Within(1e-6), "inputs are dropped");
+        Assert.That(four.Log, Does.Contain(told));
+        Told(Peftalign.Call(Go("ranked", "--rank", "4")), 2, "--rank: the folder of --init-adapter decides this");
+    }
+
+    [Test]
     public void A_chat_template_is_the_trainings_own()
     {
         var data = user.Write("chats.jsonl", "{\"messages\": [{\"role\": \"user\", \"content\": \"Hello\"}, {\"role\": \"assistant\", \"content\": \"Once upon a time\"}]}\n");

@@ -28,6 +28,10 @@ internal static class InitAdapter
         var found = Differences(job, contract, adapter, model, files).ToList();
         foreach (var (option, given, own) in found.Where(f => IsDefault(f.Option, f.Given)))
             job.Logger.LogWarning("init_adapter: the folder's {Option} {Own} holds, not the default {Given}", option.Name, Text(own), Text(given));
+        // An option that is not given is at its default here, so that the folder's cannot stand in for it unasked.
+        var (dropout, before) = (contract["options"]?["dropout"], files.Config["lora_dropout"]);
+        if (dropout is not null && before is not null && !Same(dropout, before))
+            job.Logger.LogWarning("init_adapter: dropout is {Dropout} in this training and {Before} in the folder; dropout {Same} trains on as before", Text(dropout), Text(before), Text(before));
         var refused = found.Where(f => !IsDefault(f.Option, f.Given)).Select(f => $"{f.Option.Name} is {Text(f.Given)} here and {Text(f.Own)} in the folder").ToList();
         if (refused.Count > 0) throw new UserErrorException($"init_adapter {folder}: {string.Join("; ", refused)}. The folder's settings hold: leave these options out, or write the folder's values.");
     }

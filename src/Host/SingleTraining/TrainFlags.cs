@@ -19,6 +19,9 @@ internal sealed record TrainFlag(string Name, string Section, OptionSchema Schem
     /// <summary>False for what the experiment language knows and this version refuses: taken, so that the refusal says so, and not in the help.</summary>
     internal bool IsBuilt { get; init; } = true;
 
+    /// <summary>Whether the folder of --init-adapter decides it: an adapter's own options but dropout, and not those of the base's quantisation.</summary>
+    internal bool IsOfFolder { get; init; }
+
     /// <summary>The line of the help behind the name.</summary>
     internal string Help
     {
@@ -55,7 +58,8 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
         var ofAdapter = adapter is null ? [] : Meant(plugins, "adapter", plugins.Find("adapter", adapter).Contract).Options.Options;
         var over = quantization ?? (adapter is null ? null : (string?)Alias(plugins.Find("adapter", adapter).Contract)?["quantization"]);
         var ofQuantization = over is null ? [] : plugins.Find("quantization", over).Contract.Options.Options.Where(q => ofAdapter.All(mine => mine.Name != q.Name));
-        var all = own.Select(o => new TrainFlag(Dashed(o.Name), "method", o)).Concat(loop.Select(o => BuiltOption.Flag(Dashed(o.Name), o, loop))).Concat(ofAdapter.Concat(ofQuantization).Select(o => new TrainFlag(Dashed(o.Name), "adapter", o))).ToList();
+        var all = own.Select(o => new TrainFlag(Dashed(o.Name), "method", o)).Concat(loop.Select(o => BuiltOption.Flag(Dashed(o.Name), o, loop)))
+            .Concat(ofAdapter.Select(o => new TrainFlag(Dashed(o.Name), "adapter", o) { IsOfFolder = o.Name != "dropout" })).Concat(ofQuantization.Select(o => new TrainFlag(Dashed(o.Name), "adapter", o))).ToList();
         // A name that both have is neither's: each is written with its owner.
         return new TrainFlags([.. all.Select(f => all.Count(other => other.Name == f.Name) > 1 ? f with { Name = $"{f.Section}-{f.Name}" } : f)]);
     }

@@ -106,7 +106,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
         if (request.Values.TryGetValue("init-adapter", out var start))
         {
             if (!Directory.Exists(start)) yield return $"--init-adapter {start}: no such folder; give an adapter's folder in PEFT's format";
-            foreach (var flag in flags.All.Where(f => f.Section == "adapter" && request.Values.ContainsKey(f.Name))) yield return $"--{flag.Name}: the folder of --init-adapter decides this; leave it out";
+            foreach (var flag in flags.All.Where(f => f.IsOfFolder && request.Values.ContainsKey(f.Name))) yield return $"--{flag.Name}: the folder of --init-adapter decides this; leave it out";
             if (request.Adapter is null) yield return "--init-adapter: no adapter is trained; add --adapter TYPE";
         }
         if (!Directory.Exists(request.Model)) yield return $"--model {request.Model}: {(File.Exists(request.Model) ? "is a file" : "no such folder")}; give a model's folder, with config.json and weights";
