@@ -112,7 +112,8 @@ public sealed class DecoderModel
         if (!Spec.TiedHead) return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Head));
         // A tied head follows the trained rows of the embedding, which are new tokens' vectors in both places; a change of the
         // embedding of another kind leaves the head as it is, as in PEFT.
-        return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta ? Deltas.Parts(delta).OfType<TokenRows>().FirstOrDefault() : null);
+        List<Delta> rows = mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta ? [.. Deltas.Parts(delta).Where(part => part is TokenRows)] : [];
+        return HeadForm.Of(layer, rows switch { [] => null, [var one] => one, _ => new Stack(rows) });
     }
 
     /// <summary>A module's own tensors, as checkpoints store them.</summary>

@@ -23,13 +23,14 @@ public sealed class AdaptedHeadTests : ScopedTest
             "dora" => low with { Magnitude = Leaf("m", Tiny.Vocabulary) },
             "pissa" => low with { Start = (Leaf("sa", 3, 24).detach(), Leaf("sb", Tiny.Vocabulary, 3).detach()) },
             "rows" => new TokenRows([0, 5, 28], Leaf("rows", 3, 24)),
+            "rows twice" => new Stack([new TokenRows([0, 5, 28], Leaf("rows", 3, 24)), new TokenRows([5, 7], Leaf("others", 2, 24))]),
             "whole" => new Whole(Leaf("w", Tiny.Vocabulary, 24), null),
             _ => new Stack([new Whole(Leaf("w", Tiny.Vocabulary, 24), null), low, new TokenRows([3], Leaf("row", 1, 24))]),
         };
     }
 
     // Of a tied embedding's changes only new rows are changes of the head too.
-    private static readonly (string Kind, bool Tied)[] Changes = [("lora", false), ("dora", false), ("pissa", false), ("rows", false), ("rows", true), ("whole", false), ("stack", false)];
+    private static readonly (string Kind, bool Tied)[] Changes = [("lora", false), ("dora", false), ("pissa", false), ("rows", false), ("rows", true), ("rows twice", true), ("whole", false), ("stack", false)];
 
     [Test]
     public void Is_the_head_with_the_change_inside([ValueSource(nameof(Changes))] (string Kind, bool Tied) changed, [Values(false, true)] bool recompute, [Values("{}", "capped")] string settings)
