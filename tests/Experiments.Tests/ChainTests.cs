@@ -62,6 +62,40 @@ public sealed class ChainTests
         Assert.That(File.Exists(Path.Combine(user.Job(all + "/s3"), "model", "config.json")));
     }
 
+    private const string Covered = Manifests.Tiny + """
+        name: covered
+        seeds: [3]
+        datasets:
+          world: { reader: synthetic, rows: 60, split: train }
+        adapters:
+          wide: { type: lora, rank: 4, targets: [q_proj], modules_to_save: [lm_head], trainable_tokens: [97, 101] }
+          thin: { type: lora, rank: 2, targets: [q_proj], modules_to_save: [lm_head], trainable_tokens: [101, 116] }
+          bare: { type: lora, rank: 2, targets: [embed_tokens] }
+        methods:
+          tune: { type: sft, adapter: wide, learning_rate: 1.0e-2, batch_size: 8, max_steps: 8 }
+          again: { type: sft, adapter: wide, learning_rate: 1.0e-3, batch_size: 8, max_steps: 2 }
+          over: { type: sft, adapter: thin, learning_rate: 1.0e-3, batch_size: 8, max_steps: 2 }
+        train:
+          - { models: [tiny], datasets: [world], methods: [[tune, again], [tune, over]] }
+        """;
+
+    // A head or rows that the new adapter trains whole stand in the place of those that the stage before trained.
+    [Test]
+    public void A_new_adapter_starts_from_what_the_stage_before_trained_whole()
+    {
+        using var user = new Peftalign();
+        user.Finish(user.Write("covered.yaml", Covered), "--only", "*");
+        JsonNode First(string label) => JsonNode.Parse(File.ReadLines(Path.Combine(user.Job($"train/tiny/world/tune{label}/s3"), "metrics.jsonl")).First())!;
+        var went = (double)First("/world/again")["loss"]!;
+        Assert.That(went, Is.LessThan((double)First("")["loss"]! - 0.1), "the stage before learned");
+        Assert.That((double)First("/world/over")["loss"]!, Is.EqualTo(went).Within(1e-5), "the same rows under the same policy");
+        // Rows stand over every other change of the embedding.
+        var text = Covered.Replace("tune: { type: sft, adapter: wide,", "tune: { type: sft, adapter: bare,");
+        var refused = Peftalign.Call("run", user.Write("apart.yaml", text), "--out", user.File("apart"), "--only", "*", "--threads", "1");
+        Assert.That(refused.Code, Is.Not.Zero, refused.All);
+        Assert.That(refused.All, Does.Contain("trainable_tokens train rows of model.embed_tokens"));
+    }
+
     private const string Rescaling = Manifests.Tiny + """
         name: rescaling
         seeds: [3]

@@ -75,7 +75,23 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         }
         if (place.Adapters is [.., var last] && SameShape(last.Contract, contract))
             return (Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files), [.. policy.Adapters.SkipLast(1)]);
-        return (adapter.Attach(policy.Outline, (ulong)options.Seed), policy.Adapters);
+        var fresh = adapter.Attach(AdapterLayers.Outline(policy.Outline, policy.Adapters), (ulong)options.Seed);
+        ThrowIfApart(fresh, AdapterLayers.Deltas(policy.Adapters));
+        return (fresh, policy.Adapters);
+    }
+
+    // Trained rows of tokens stand over every other change of an embedding: with these below, or these above, no start is the policy before.
+    private static void ThrowIfApart(IReadOnlyList<AdapterSite> fresh, IReadOnlyDictionary<string, Delta> beneath)
+    {
+        static IEnumerable<Delta> Parts(Delta delta) => delta is Stack stack ? stack.Layers.SelectMany(Parts) : [delta];
+        foreach (var (module, delta) in fresh)
+        {
+            var below = beneath.TryGetValue(module, out var frozen) ? Parts(frozen).ToList() : [];
+            if (delta is TokenRows && below.Exists(part => part is LowRank))
+                throw new UserErrorException($"trainable_tokens train rows of {module}, which the stage before changes by a product (targets); leave trainable_tokens out, or train {module} by the same adapter in both stages.");
+            if (delta is Whole { Weight: not null } && below.Exists(part => part is TokenRows))
+                throw new UserErrorException($"modules_to_save trains {module} whole, of which the stage before trained rows (trainable_tokens); name the tokens in trainable_tokens, or train {module} by the same adapter in both stages.");
+        }
     }
 
     // Copies of a narrow base's tensors (modules_to_save, biases) are trained in float32 too.

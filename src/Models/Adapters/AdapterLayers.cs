@@ -15,6 +15,35 @@ public static class AdapterLayers
         layers.SelectMany(sites => sites).GroupBy(site => site.Module).ToDictionary(module => module.Key, module => module.Count() == 1 ? module.Single().Delta : new Stack([.. module.Select(site => site.Delta)]));
 
     /// <summary>
+    /// The modules as frozen adapters leave them. A new adapter over these begins what it trains whole (modules_to_save, biases, tokens'
+    /// rows) here, since that stands in the place of theirs; products that they add are added beside it still, and are not inside.
+    /// </summary>
+    /// <param name="model">The base's modules.</param>
+    /// <param name="layers">Each adapter's sites.</param>
+    public static ModelOutline Outline(ModelOutline model, params IEnumerable<IReadOnlyList<AdapterSite>> layers)
+    {
+        var changes = Deltas(layers);
+        return model with { Modules = [.. model.Modules.Select(module => changes.TryGetValue(module.Name, out var delta) ? Under(module, delta) : module)] };
+    }
+
+    private static ModuleOutline Under(ModuleOutline module, Delta delta) => module with
+    {
+        Tensor = name => WithRows(delta.Instead(name) ?? module.Tensor(name), name == "weight" ? [.. Decoders.Deltas.Parts(delta).OfType<TokenRows>()] : []),
+        Unquantized = () => delta.Instead("weight") is null ? module.Unquantized() : null,
+    };
+
+    // In float32, as the rows were trained.
+    private static Tensor? WithRows(Tensor? weight, TokenRows[] trained)
+    {
+        if (weight is null || trained.Length == 0) return weight;
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        var own = weight.to(torch.float32).clone();
+        foreach (var rows in trained) own.index_copy_(0, torch.tensor(rows.Tokens.ToArray(), device: own.device), rows.Values.detach().to(torch.float32, own.device));
+        return own.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
     /// The exact sum of LoRA adapters as one PEFT folder: A's rows side by side, B's columns with their scales inside, so that
     /// lora_alpha = r; a module that an adapter leaves alone has zeros there. Null where a part is no plain LoRA of a linear layer.
     /// </summary>
