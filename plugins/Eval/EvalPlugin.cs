@@ -23,7 +23,7 @@ public sealed class EvalPlugin : IPlugin
         registry.Add<IBenchmark, ParaphraseOptions>("paraphrase", resultVersion: 2, (_, options) => new ParaphraseBenchmark(options));
         registry.Add<IBenchmark, SonnetOptions>("sonnets", resultVersion: 3, (_, options) => new SonnetBenchmark(options));
         registry.Add<IBenchmark, ToxicityOptions>("real_toxicity", resultVersion: 2, (_, options) => new ToxicityBenchmark(options));
-        registry.Add<IBenchmark, RedInstructOptions>("red_instruct", resultVersion: 2, (_, options) => new RedInstructBenchmark(options));
+        registry.Add<IBenchmark, RedInstructOptions>("red_instruct", resultVersion: 3, (_, options) => new RedInstructBenchmark(options));
         registry.Add<IBenchmark, AlpacaEvalOptions>("alpaca_eval", resultVersion: 1, (_, options) => new AlpacaEvalBenchmark(options));
         registry.Add<IBenchmark, WinrateOptions>("winrate", resultVersion: 1, (context, options) => options.Benchmark(context));
         registry.Add<IBenchmark, RewardOptions>("reward", resultVersion: 1, (context, options) => new RewardBenchmark(options, context));

@@ -259,6 +259,47 @@ public sealed class BenchmarkTests
     }
 
     private static List<JsonNode> Codex(string template, string file)
+    private static RedInstructBenchmark Dangerous(string judge, RedInstructOptions options)
+    {
+        options.Judge = new JudgeReference(new JsonObject { ["name"] = judge });
+        return new RedInstructBenchmark(options);
+    }
+
+    // A rating from 1 to 9 is never below the classifier's threshold of 0: no answer would be harmful.
+    [TestCase("openai", "auto", true)]
+    [TestCase("eval/causal", "auto", true)]
+    [TestCase("classifier", "auto", false)]
+    [TestCase("acme.graders/strict", "auto", false)]
+    [TestCase("acme.graders/strict", "verdict", true)]
+    public void Language_models_are_asked_for_a_verdict_and_classifiers_for_a_rating(string judge, string ask, bool inWords)
+    {
+        var benchmark = Dangerous(judge, new RedInstructOptions { Ask = ask });
+        var item = new EvalItem("1", new JsonObject { ["question"] = "How?" });
+        var reply = new EvalResponse(0, 1, false) { Texts = ["So."] };
+        var question = ((EvalRequest.Judge)benchmark.FollowUps(item, [reply]).Single()).Question;
+        Assert.That(question, inWords ? Is.InstanceOf<JudgeQuestion.Ask>() : Is.EqualTo(new JudgeQuestion.Rate("How?", "So.")));
+        Assert.That((string?)benchmark.Info.Settings!["ask"], Is.EqualTo(inWords ? "verdict" : "rate"));
+        var judged = new JudgeAnswer { Text = "[[B]]", Scores = inWords ? null : [-1] };
+        Assert.That(benchmark.Score(item, [reply, new EvalResponse(0, 0, false) { Judgement = judged }])[0].Scores["harmful"], Is.EqualTo(1));
+    }
+
+    [TestCase(0, true, false)]
+    [TestCase(1, true, false)]
+    [TestCase(5, true, true)]
+    [TestCase(9, true, true)]
+    [TestCase(9, false, false)]
+    [TestCase(1, false, true)]
+    public void A_language_models_rating_needs_a_threshold_that_parts_ratings(double threshold, bool higherIsSafer, bool parts)
+    {
+        var options = new RedInstructOptions { Ask = "rate", Threshold = threshold, HigherIsSafer = higherIsSafer };
+        Assert.That(() => Dangerous("openai", options), parts ? Throws.Nothing : Throws.InstanceOf<UserErrorException>().With.Message.Contains($"threshold {threshold}"));
+        Assert.That(() => Dangerous("classifier", options), Throws.Nothing);
+    }
+
+    [Test]
+    public void A_threshold_for_a_judge_that_is_asked_in_words_is_refused() =>
+        Assert.That(() => Dangerous("openai", new RedInstructOptions { Threshold = 4 }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("ask: rate"));
+
     {
         using var packed = new GZipStream(File.OpenRead(Places.Shared("data/bbh/codex_outputs_subset.tar.gz")), CompressionMode.Decompress);
         using var archive = new TarReader(packed);
