@@ -221,6 +221,26 @@ public sealed partial class ReportTests
         Assert.That(read.Jobs.Select(job => job.Policy), Is.EqualTo(new[] { "base", "base", "base (2)", "base (2)", "base/sft", "base/sft (2)", "base/sft", "base/meet/good" }));
     }
 
+    // lm-evaluation-harness's tasks: a group with its parts, and a task beside it, are two results; the group's parts are none.
+    [TestCase("tasks", "group/acc@0.75*4 alone/acc@0.5*2")]
+    [TestCase("group", "acc@0.75*4")]
+    public void All_outermost_tasks_of_an_evaluation_reach_the_report(string benchmark, string expected)
+    {
+        var run = Directory.CreateDirectory(Path.Combine(folder, "tasks-of-" + benchmark)).FullName;
+        var job = Directory.CreateDirectory(Path.Combine(run, "jobs", Id(benchmark))).FullName;
+        File.WriteAllText(Path.Combine(run, "plan.json"), new JsonObject { ["name"] = "tasks", ["jobs"] = new JsonArray(new JsonObject { ["id"] = Id(benchmark), ["kind"] = "evaluate", ["label"] = "evaluate/tasks/base", ["depends_on"] = new JsonArray(), ["axes"] = new JsonObject { ["benchmark"] = "tasks" } }) }.ToJsonString());
+        File.WriteAllText(Path.Combine(job, "result.json"), $$$"""{"outcome": {"benchmark": "{{{benchmark}}}"}}""");
+        File.WriteAllText(Path.Combine(job, "results.json"), """
+            {"results": {"group": {"acc,none": 0.75}, "inner": {"acc,none": 0.5}, "one": {"acc,none": 0.5}, "two": {"acc,none": 1.0}, "alone": {"acc,none": 0.5}},
+             "group_subtasks": {"group": ["inner", "two"], "inner": ["one"]}, "n-samples": {"one": {"effective": 2}, "two": {"effective": 2}, "alone": {"effective": 2}}}
+            """);
+        foreach (var (task, scores) in ((string, int[])[])[("one", [0, 1]), ("two", [1, 1]), ("alone", [1, 0])])
+            File.WriteAllLines(Path.Combine(job, $"samples_{task}.jsonl"), scores.Select((score, k) => $$$"""{"doc_id":{{{k}}},"filter":"none","acc":{{{score}}}}"""));
+        var measured = PeftAlign.Host.Reports.RunData.Read(new PeftAlign.Host.Running.RunFolder(run)).Measured;
+        Assert.That(string.Join(' ', measured.Select(m => FormattableString.Invariant($"{m.Metric}@{m.Observation.Value}*{m.Observation.Items.Length}"))), Is.EqualTo(expected));
+        Assert.That(measured.Select(m => m.Observation.IsFirst), Is.EqualTo(measured.Select((_, k) => k == 0)), "one first number of a benchmark");
+    }
+
     [Test]
     public void WhatIsNoRunIsRefused()
     {

@@ -35,17 +35,23 @@ internal sealed class TaskCatalogue
             if (!tasks.ContainsKey(name) && !groups.ContainsKey(name) && !tags.ContainsKey(name)) throw new UserErrorException($"There is no task, group or tag '{name}'; the files hold {string.Join(", ", tasks.Keys.Concat(groups.Keys).Concat(tags.Keys).Order(StringComparer.Ordinal).Take(40))}.");
         var wanted = names.Count == 0 ? [.. tasks.Keys, .. groups.Keys] : names;
         Tasks = [.. wanted.SelectMany(n => Leaves(n, [])).Distinct().Select(n => tasks[n])];
-        Groups = [.. wanted.SelectMany(n => Below(n, [])).Distinct().Select(n => groups[n])];
+        var reported = wanted.SelectMany(n => Below(n, [])).Distinct().ToList();
+        var inner = reported.SelectMany(n => groups[n].Members).ToHashSet();
+        Groups = [.. reported.Where(n => !inner.Contains(n)).SelectMany(n => Below(n, [])).Distinct().Select(n => groups[n])];
     }
 
     /// <summary>The tasks that run.</summary>
     internal IReadOnlyList<TaskConfig> Tasks { get; }
 
-    /// <summary>The groups that are reported.</summary>
+    /// <summary>The groups that are reported, each that is in no other followed by those within it.</summary>
     internal IReadOnlyList<TaskGroup> Groups { get; }
 
     /// <summary>The tasks below a group, however deep, each once.</summary>
     internal IEnumerable<string> Leaves(TaskGroup group) => Leaves(group.Name, []).Distinct();
+
+    /// <summary>A group's members; the tasks of a tag in its place, which has no numbers of its own.</summary>
+    internal IReadOnlyList<string> MembersOf(TaskGroup group) =>
+        [.. group.Members.SelectMany(m => !tasks.ContainsKey(m) && tags.TryGetValue(m, out var tagged) ? tagged : [m]).Distinct()];
 
     private IEnumerable<string> Leaves(string name, HashSet<string> above) =>
         tasks.ContainsKey(name) ? [name]

@@ -51,6 +51,8 @@ internal static class ResultFiles
         foreach (var one in evaluated)
         {
             var infos = one.Info.Tasks.ToDictionary(t => t.Name);
+            // A group may have no numbers of its own and be a member of one that has.
+            foreach (var group in one.Info.Tasks.Where(t => t.Members.Count > 0)) members[group.Name] = RequestJson.Texts(group.Members);
             foreach (var task in one.Metrics.GroupBy(m => TaskOf(one, m.Task)))
             {
                 var info = infos.GetValueOrDefault(task.Key);

@@ -12,6 +12,9 @@ internal sealed record Estimate(string Policy, string Benchmark, string Metric, 
     /// <summary>Of one job of the configuration.</summary>
     internal required RunJob Job { get; init; }
 
+    /// <summary>See <see cref="Measured.Source"/>.</summary>
+    internal required (string Row, string Metric) Source { get; init; }
+
     /// <summary>Who judged, and against whose answers; empty where nobody did.</summary>
     internal string Annotator { get; init; } = "";
 
@@ -53,7 +56,7 @@ internal static class Estimates
         return new Estimate(
             first.Job.Policy, benchmark, first.Metric, first.Job.Axis("policy"), first.Job.Axis("checkpoint"), values.Average(), interval, method, seeds.Count, first.Count,
             first.Observation.HigherIsBetter, first.Observation.IsFirst)
-        { Job = first.Job, Annotator = first.Annotator, Baseline = first.Baseline };
+        { Job = first.Job, Source = first.Source, Annotator = first.Annotator, Baseline = first.Baseline };
     }
 
     // Draws from scores that are all the same say nothing of what another item would have: an interval of one point would be a promise.

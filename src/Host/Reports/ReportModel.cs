@@ -101,8 +101,8 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
 
     private IEnumerable<Example> Differing(Estimate before, Estimate best)
     {
-        var (metric, filter) = best.Metric.Split(',') is [var own, var by] ? (own, by) : (best.Metric, "none");
-        IEnumerable<Sample> Of(Estimate e) => SampleFiles.Read(Data.Run.Job(e.Job.Id)).Where(sample => sample.Filter == filter && sample.Number(metric) is not null);
+        var (metric, filter) = (best.Source.Metric, best.Metric.Split(',') is [_, var by] ? by : "none");
+        IEnumerable<Sample> Of(Estimate e) => SampleFiles.Read(Data.Run.Job(e.Job.Id), e.Source.Row).Where(sample => sample.Filter == filter && sample.Number(metric) is not null);
         var earlier = new Dictionary<string, Sample>();
         foreach (var sample in Of(before)) earlier[sample.Id] = sample;
         return Of(best).Where(sample => earlier.ContainsKey(sample.Id))

@@ -39,9 +39,13 @@ internal sealed record RunJob(string Id, string Kind, string Label, IReadOnlyDic
 }
 
 /// <summary>Job: The evaluation. Metric: As results.json names it, without the filter where that is "none". Observation: The number, its
-/// items and direction. StandardError: As the benchmark gave it; null where it gave none. Count: Items behind it.</summary>
+/// items and direction. StandardError: As the benchmark gave it; null where it gave none. Count: Items behind it. Where an evaluation has
+/// several outermost tasks, the task's name and a slash stand before the metric's.</summary>
 internal sealed record Measured(RunJob Job, string Metric, Observation Observation, double? StandardError, int Count)
 {
+    /// <summary>The row of results.json, and the metric's key there without its filter.</summary>
+    internal required (string Row, string Metric) Source { get; init; }
+
     /// <summary>Who judged; empty where nobody did.</summary>
     internal string Annotator { get; init; } = "";
 
@@ -91,19 +95,24 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         var file = folder.File("results.json");
         if (!File.Exists(file)) yield break;
         var json = JsonNode.Parse(File.ReadAllText(file))!;
-        // The first row is the benchmark itself, or its first group; further ones are its parts.
-        if (json["results"]!.AsObject().FirstOrDefault() is not { Value: JsonObject row } named) yield break;
-        var directions = json["higher_is_better"]?[named.Key] as JsonObject;
-        var (scored, count) = (json[ResultFiles.ScoredKey]?[named.Key], (int?)json["n-samples"]?[named.Key]?["effective"] ?? 0);
-        var (annotator, baseline) = ((string?)json["configs"]?[named.Key]?["annotator"] ?? "", (string?)json["configs"]?[named.Key]?["baseline"] ?? "");
-        var items = Items(folder);
-        var isFirst = true;
+        var rows = SampleFiles.Outermost(json, (string?)job.Outcome?["benchmark"] ?? "");
+        foreach (var (name, k) in rows.Select((name, k) => (name, k)))
+            foreach (var measured in Row(folder, job, json, name, rows.Count > 1 ? name + "/" : "", isFirst: k == 0)) yield return measured;
+    }
+
+    private static IEnumerable<Measured> Row(JobFolder folder, RunJob job, JsonNode json, string task, string prefix, bool isFirst)
+    {
+        if (json["results"]![task] is not JsonObject row) yield break;
+        var directions = json["higher_is_better"]?[task] as JsonObject;
+        var (scored, count) = (json[ResultFiles.ScoredKey]?[task], (int?)json["n-samples"]?[task]?["effective"] ?? 0);
+        var (annotator, baseline) = ((string?)json["configs"]?[task]?["annotator"] ?? "", (string?)json["configs"]?[task]?["baseline"] ?? "");
+        var items = Items(folder, task);
         foreach (var (key, node) in row)
         {
             if (key.Split(',') is not [var metric, var filter] || metric.EndsWith("_stderr", StringComparison.Ordinal)) continue;
             if (node is not JsonValue number || !number.TryGetValue<double>(out var value)) continue;
             var error = row[$"{metric}_stderr,{filter}"] is JsonValue e && e.TryGetValue<double>(out var s) ? s : (double?)null;
-            var name = filter == "none" ? metric : $"{metric},{filter}";
+            var name = prefix + (filter == "none" ? metric : $"{metric},{filter}");
             var scores = items.GetValueOrDefault((metric, filter));
             var isMean = scores is { Count: > 1 } && Math.Abs(scores.Average() - value) <= 1e-9 * Math.Max(1, Math.Abs(value));
             var observation = new Observation
@@ -118,15 +127,15 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
             isFirst = false;
             // Older results do not say how many items stand behind each number.
             var own = (int?)scored?[key] ?? (isMean ? scores!.Count : count > 0 ? count : (int?)row["sample_len"] ?? 0);
-            yield return new Measured(job, name, observation, error, own) { Annotator = annotator, Baseline = baseline };
+            yield return new Measured(job, name, observation, error, own) { Source = (task, metric), Annotator = annotator, Baseline = baseline };
         }
     }
 
     // Numbers of each sample by name and filter, in the samples' order; a name that some sample lacks is left out.
-    private static Dictionary<(string Name, string Filter), List<double>> Items(JobFolder folder)
+    private static Dictionary<(string Name, string Filter), List<double>> Items(JobFolder folder, string task)
     {
         var (found, rows) = (new Dictionary<(string, string Filter), List<double>>(), new Dictionary<string, int>());
-        foreach (var sample in SampleFiles.Read(folder))
+        foreach (var sample in SampleFiles.Read(folder, task))
         {
             var filter = sample.Filter;
             rows[filter] = rows.GetValueOrDefault(filter) + 1;

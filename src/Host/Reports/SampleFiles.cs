@@ -1,4 +1,5 @@
-// The samples behind an evaluation's headline: those of its own task, or, of a group, those of all its members, in the group's order.
+// The samples behind a row of an evaluation's results: those of its own task, or, of a group, those of all its members, in the group's
+// order.
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
@@ -28,14 +29,22 @@ internal sealed record Sample(string Task, JsonElement Json)
 
 internal static class SampleFiles
 {
-    /// <summary>The samples, task by task.</summary>
-    internal static IEnumerable<Sample> Read(JobFolder folder)
+    /// <summary>The rows of results.json that are no part of another: the benchmark's own, else its outermost groups and tasks.</summary>
+    internal static IReadOnlyList<string> Outermost(JsonNode json, string benchmark)
+    {
+        if (json["results"] is not JsonObject rows) return [];
+        if (rows.ContainsKey(benchmark)) return [benchmark];
+        var parts = rows.SelectMany(row => Below(row.Key, json, [])).ToHashSet();
+        return [.. rows.Select(row => row.Key).Where(name => !parts.Contains(name))];
+    }
+
+    /// <summary>The samples of a row, task by task.</summary>
+    internal static IEnumerable<Sample> Read(JobFolder folder, string row)
     {
         var results = folder.File("results.json");
         if (!File.Exists(results)) yield break;
         var json = JsonNode.Parse(File.ReadAllText(results))!;
-        if (json["results"] is not JsonObject { Count: > 0 } rows) yield break;
-        foreach (var (task, file) in Tasks(rows.First().Key, json, folder, []))
+        foreach (var (task, file) in Tasks(row, json, folder, []))
             foreach (var line in File.ReadLines(file).Where(line => line.Length > 0))
             {
                 using var document = JsonDocument.Parse(line);
@@ -49,7 +58,12 @@ internal static class SampleFiles
         var file = folder.File(ResultFiles.SamplesName(name));
         if (File.Exists(file)) yield return (name, file);
         else
-            foreach (var member in (json["group_subtasks"]?[name] as JsonArray ?? []).Select(m => (string)m!))
+            foreach (var member in Members(name, json))
                 foreach (var found in Tasks(member, json, folder, seen)) yield return found;
     }
+
+    private static IEnumerable<string> Below(string name, JsonNode json, HashSet<string> seen) =>
+        seen.Add(name) ? Members(name, json).SelectMany(m => Below(m, json, seen).Prepend(m)) : [];
+
+    private static IReadOnlyList<string> Members(string name, JsonNode json) => [.. (json["group_subtasks"]?[name] as JsonArray ?? []).Select(m => (string)m!)];
 }

@@ -1,0 +1,70 @@
+// Which of a benchmark `tasks`' rows comes first: the report and a job's result take it as what the benchmark says.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Eval.Tasks;
+using PeftAlign.Host.Evaluation;
+
+namespace PeftAlign.Eval.Tests;
+
+public sealed class TaskGroupTests
+{
+    private readonly string folder = Directory.CreateTempSubdirectory("peftalign-groups-").FullName;
+
+    [OneTimeSetUp]
+    public void WriteTasks()
+    {
+        File.WriteAllText(Path.Combine(folder, "rows.json"), """[{"q": "a", "a": 0}]""");
+        foreach (var name in (string[])["one", "two", "three", "alone"])
+            File.WriteAllText(Path.Combine(folder, $"{name}.yaml"), $"task: {name}\ntag: {(name == "alone" ? "single" : "several")}\ndataset_path: json\ndataset_kwargs: {{ data_files: {{ test: rows.json }} }}\ntest_split: test\noutput_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: [x, y]\ndoc_to_target: a\nmetric_list: [{{ metric: acc }}]\n");
+        const string Mean = "aggregate_metric_list: [{ metric: acc }]\n";
+        // Files are read by name: the inner group comes before the one that holds it.
+        File.WriteAllText(Path.Combine(folder, "a_inner.yaml"), $"group: inner\ntask: [one, two]\n{Mean}");
+        File.WriteAllText(Path.Combine(folder, "b_outer.yaml"), $"group: outer\ntask: [inner, three]\n{Mean}");
+        File.WriteAllText(Path.Combine(folder, "c_tagged.yaml"), $"group: tagged\ntask: [several]\n{Mean}");
+        File.WriteAllText(Path.Combine(folder, "d_bare.yaml"), "group: bare\ntask: [inner]\n");
+        File.WriteAllText(Path.Combine(folder, "e_over.yaml"), $"group: over\ntask: [bare]\n{Mean}");
+    }
+
+    [OneTimeTearDown]
+    public void Delete() => Directory.Delete(folder, recursive: true);
+
+    private Evaluated Run(params string[] names)
+    {
+        var benchmark = new TasksBenchmark(new TasksOptions { Path = folder, Names = [.. names], BootstrapIters = 0 });
+        var items = benchmark.Items().Select(item =>
+        {
+            EvalResponse[] responses = [new(-1, 1, true), new(-2, 1, false)];
+            return new EvaluatedItem(item, benchmark.Requests(item), responses, benchmark.Score(item, responses));
+        }).ToList();
+        return new Evaluated(benchmark.Info, items, benchmark.Aggregate([.. items.SelectMany(i => i.Scores)]));
+    }
+
+    [TestCase("outer", "outer inner one two three")]
+    [TestCase("inner outer", "outer inner one two three")]
+    [TestCase("alone outer", "outer inner alone one two three")]
+    [TestCase("alone two", "alone two")]
+    public void Groups_come_first_and_the_outermost_before_what_it_holds(string names, string rows)
+    {
+        var evaluated = Run(names.Split(' '));
+        Assert.That(string.Join(' ', evaluated.Metrics.Select(m => m.Task).Distinct()), Is.EqualTo(rows));
+        Assert.That(ResultFiles.Headline(evaluated), Is.EqualTo(rows.Split(' ')[0]));
+    }
+
+    [Test]
+    public void All_that_a_folder_holds_begins_with_a_group_that_is_in_no_other()
+    {
+        string[] rows = [.. Run().Metrics.Select(m => m.Task).Distinct()];
+        Assert.That(rows.Take(4), Is.EqualTo(new[] { "outer", "inner", "tagged", "over" }));
+        Assert.That(rows.Skip(4), Is.EquivalentTo(new[] { "one", "two", "three", "alone" }));
+    }
+
+    // Samples are found through group_subtasks: a tag has no row there, and neither has a group without numbers.
+    [Test]
+    public void Members_lead_to_tasks_through_tags_and_groups_without_numbers()
+    {
+        var own = Directory.CreateDirectory(Path.Combine(folder, "results")).FullName;
+        var members = ResultFiles.Write(own, [Run("tagged", "over")], [])["group_subtasks"]!.AsObject();
+        string[] Of(string group) => [.. members[group]!.AsArray().Select(m => (string)m!)];
+        Assert.That((Of("tagged"), Of("over"), Of("bare"), Of("inner")), Is.EqualTo((new[] { "one", "three", "two" }, new[] { "bare" }, new[] { "inner" }, new[] { "one", "two" })));
+    }
+}
