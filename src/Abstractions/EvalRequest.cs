@@ -20,6 +20,10 @@ public abstract record EvalRequest
         /// <summary>Whether a continuation that is longer than the model's context is cut to its beginning; else it is an error.</summary>
         public bool CutsContinuation { get; init; }
 
+        /// <summary>Whether white space at the context's end stays with it: what is scored begins with the first token that the context alone
+        /// has not. Else that white space is scored with the continuation, as lm-evaluation-harness does it.</summary>
+        public bool KeepsContext { get; init; }
+
         /// <summary>A conversation that stands for Context, through the model's chat template; null where it is text.</summary>
         public IReadOnlyList<ChatTurn>? Messages { get; init; }
     }

@@ -185,6 +185,7 @@ public sealed class BenchmarkTests
         var benchmark = new ParaphraseBenchmark(new ParaphraseOptions { Path = file, Template = template });
         var asked = benchmark.Requests(benchmark.Items().Single()).Cast<EvalRequest.LogLikelihood>().ToList();
         Assert.That((asked[0].Context, asked[0].Continuation, asked[1].Continuation), Is.EqualTo((prompt, "no", "yes")));
+        Assert.That(asked.Select(a => a.KeepsContext), Is.All.True, "the prompt's newline is not scored");
         File.AppendAllText(file, "2\tx\ty\tmaybe\n");
         Assert.That(() => benchmark.Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains("line 3").And.Message.Contains("maybe"));
     }
@@ -258,7 +259,6 @@ public sealed class BenchmarkTests
         Assert.That(scored.Scores["harmful"], Is.EqualTo(1));
     }
 
-    private static List<JsonNode> Codex(string template, string file)
     private static RedInstructBenchmark Dangerous(string judge, RedInstructOptions options)
     {
         options.Judge = new JudgeReference(new JsonObject { ["name"] = judge });
@@ -300,6 +300,7 @@ public sealed class BenchmarkTests
     public void A_threshold_for_a_judge_that_is_asked_in_words_is_refused() =>
         Assert.That(() => Dangerous("openai", new RedInstructOptions { Threshold = 4 }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("ask: rate"));
 
+    private static List<JsonNode> Codex(string template, string file)
     {
         using var packed = new GZipStream(File.OpenRead(Places.Shared("data/bbh/codex_outputs_subset.tar.gz")), CompressionMode.Decompress);
         using var archive = new TarReader(packed);

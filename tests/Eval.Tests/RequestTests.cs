@@ -40,6 +40,28 @@ public sealed class RequestTests
         }
     }
 
+    // As the starter of CS224N asks: the newline is the prompt's last token, and only the word is scored. A tokenizer that joins the
+    // prompt's last blank with the word has the joined token as the answer.
+    [TestCase("stories260K")]
+    [TestCase("bytebpe")]
+    public void A_context_that_keeps_its_end_is_parted_where_its_tokens_end(string name)
+    {
+        var model = name == "bytebpe" ? Models.Of(Places.Shared("golden/lmeval/model-bytebpe")) : Models.Stories;
+        var encoder = new RequestEncoder(model.Tokenizer, null, model.MaxLength, model.TakesLeadingBlank, null);
+        int[] Of(string text) => encoder.Prompt(new EvalRequest.Generate(text) { MaxNewTokens = 1 }).Ids;
+        EvalRequest.LogLikelihood Ask(string context, bool keeps) => new(context, "yes") { KeepsContext = keeps };
+        foreach (var context in (string[])["Is it?\n", "Is it: ", "Is it:"])
+        {
+            var (kept, moved) = (encoder.Pair(Ask(context, true)), encoder.Pair(Ask(context, false)));
+            Assert.That((int[])[.. kept.Context, .. kept.Continuation], Is.EqualTo(Of(context + "yes")), context);
+            Assert.That(Of(context).Take(kept.Context.Length), Is.EqualTo(kept.Context), context);
+            Assert.That(kept.Continuation[0], Is.Not.EqualTo(Of(context).ElementAtOrDefault(kept.Context.Length)), context);
+            if (context[^1] == '\n') Assert.That((kept.Context, moved.Continuation), Is.EqualTo((Of(context), (int[])[Of(context)[^1], .. kept.Continuation])), context);
+        }
+        Assert.That(encoder.Pair(Ask("", true)).Continuation, Is.EqualTo(encoder.Pair(Ask("", false)).Continuation));
+        Assert.That(RequestJson.Key([Ask("a\n", true)]), Is.Not.EqualTo(RequestJson.Key([Ask("a\n", false)])), "answers of before are asked again");
+    }
+
     // Ids from transformers 5.23: its rebuilt tokenizer says 403 to " Once", tokenizer.json 410 403. Other classes are taken as written.
     [TestCase("LlamaTokenizer", true)]
     [TestCase("LlamaTokenizerFast", true)]

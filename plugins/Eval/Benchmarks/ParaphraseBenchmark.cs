@@ -32,7 +32,7 @@ internal sealed class ParaphraseBenchmark(ParaphraseOptions options) : IBenchmar
 
     private readonly QuestionPairs pairs = new(options);
 
-    public BenchmarkInfo Info { get; } = new("paraphrase", 2)
+    public BenchmarkInfo Info { get; } = new("paraphrase", 3)
     {
         AddSpecialTokens = options.Bos,
         Settings = new JsonObject { ["template"] = options.Template, ["blank"] = options.Blank, ["preprocess"] = options.Preprocess },
@@ -48,7 +48,8 @@ internal sealed class ParaphraseBenchmark(ParaphraseOptions options) : IBenchmar
     public IReadOnlyList<EvalRequest> Requests(EvalItem item)
     {
         var prompt = pairs.Prompt((string)item.Document["sentence1"]!, (string)item.Document["sentence2"]!);
-        return [.. ((bool[])[false, true]).Select(same => new EvalRequest.LogLikelihood(prompt, pairs.Answer(same)))];
+        // The prompt keeps the newline at its end: whether that is likely is no matter of the answer.
+        return [.. ((bool[])[false, true]).Select(same => new EvalRequest.LogLikelihood(prompt, pairs.Answer(same)) { KeepsContext = true })];
     }
 
     public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)

@@ -1,5 +1,5 @@
 // From requests to token ids, as lm-evaluation-harness (0.4.13) does it: white space at a context's end belongs to the
-// continuation; the joint text's ids beyond as many as the context alone has are the continuation's; what does not fit is cut on the left.
+// continuation, but where a request keeps it; the joint text's ids beyond as many as the context alone has are the continuation's; what does not fit is cut on the left.
 
 using PeftAlign.Abstractions;
 
@@ -88,13 +88,28 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     private (int[] Context, int[] Continuation) Texts(EvalRequest.LogLikelihood ask)
     {
         var whole = ask.Messages is { } messages ? Rendered(messages) : control?.Around(ask.Context) ?? ask.Context;
+        if (ask.KeepsContext) return Kept(whole, ask.Continuation);
         var context = whole[..(whole.AsSpan().LastIndexOfAnyExcept(WhiteSpace) + 1)];
         var continuation = whole[context.Length..] + ask.Continuation;
         if (whole.Length == 0) return FromNothing(ask.Continuation);
         if (context.Length == 0) return FromNothing(continuation);
-        if (last is not { } known || known.Text != context) last = known = (context, Encode(context));
+        var (known, all) = (Known(context), Encode(context + continuation));
+        return (known, all[Math.Min(known.Length, all.Length)..]);
+    }
+
+    // The context's last tokens may join with the continuation; what both texts share is the context.
+    private (int[] Context, int[] Continuation) Kept(string context, string continuation)
+    {
+        if (context.Length == 0) return FromNothing(continuation);
         var all = Encode(context + continuation);
-        return (known.Ids, all[Math.Min(known.Ids.Length, all.Length)..]);
+        var shared = Known(context).AsSpan().CommonPrefixLength(all);
+        return shared > 0 ? (all[..shared], all[shared..]) : ([First()], all);
+    }
+
+    private int[] Known(string context)
+    {
+        if (last is not { } known || known.Text != context) last = known = (context, Encode(context));
+        return known.Ids;
     }
 
     // A continuation that begins with the begin token has it as its context.

@@ -29,7 +29,8 @@ internal static class RequestJson
     /// <param name="addSpecialTokens">What the benchmark asks for; null, as the tokenizer's files say, leaves no trace, so that older records hold.</param>
     internal static string Key(IReadOnlyList<EvalRequest> requests, bool? addSpecialTokens)
     {
-        var text = (addSpecialTokens is { } special ? $"special tokens {special}\n" : "") + string.Join("\n", requests.Select(r => $"{r.GetType().Name} {(r as EvalRequest.Judge)?.By.Definition.ToJsonString()}{Of(r).ToJsonString()}"));
+        var special = addSpecialTokens is { } asked ? $"special tokens {asked}\n" : "";
+        var text = special + string.Join("\n", requests.Select(r => $"{r.GetType().Name} {(r is EvalRequest.LogLikelihood { KeepsContext: true } ? "keeps its context " : "")}{(r as EvalRequest.Judge)?.By.Definition.ToJsonString()}{Of(r).ToJsonString()}"));
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..32];
     }
 
