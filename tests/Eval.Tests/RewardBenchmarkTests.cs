@@ -31,13 +31,13 @@ public sealed class RewardBenchmarkTests
     [Test]
     public void A_model_answers_and_the_judge_rates_prompt_and_answer()
     {
-        var benchmark = Benchmark(new RewardOptions { Sampling = { MaxNewTokens = 7, Temperature = 0.5, TopP = 0.9, Seed = 3 } }, """{"prompt": "Who?"}""", """{"prompt": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Why?"}]}""");
+        var benchmark = Benchmark(new RewardOptions { Sampling = { MaxNewTokens = 7, Temperature = 0.5, TopP = 0.9, Seed = 3 } }, """{"prompt": "Who?"}""", """{"prompt": [{"role": "system", "content": "Be short."}, {"role": "user", "content": "Why?"}]}""", """{"prompt": [{"role": "user", "content": "Hm?"}]}""", """{"prompt": [{"role": "user", "content": "Name a bird."}, {"role": "assistant", "content": "The wren."}, {"role": "user", "content": "Another!"}]}""");
         var items = benchmark.Items().ToList();
         var asked = items.Select(item => (EvalRequest.Generate)benchmark.Requests(item).Single()).ToList();
         Assert.That((asked[0].Prompt, asked[0].Messages, asked[0].MaxNewTokens, asked[0].Temperature, asked[0].TopP, asked[0].Seed), Is.EqualTo(("Who?", (object?)null, 7, 0.5, 0.9, 3UL)));
         Assert.That(asked[1].Messages, Is.EqualTo((ChatTurn[])[new("system", "Be short."), new("user", "Why?")]));
         var further = items.Select((item, k) => ((EvalRequest.Judge)benchmark.FollowUps(item, [new EvalResponse(0, 2, false) { Texts = [$" answer {k}"] }]).Single()).Question);
-        Assert.That(further, Is.EqualTo((JudgeQuestion[])[new JudgeQuestion.Rate("Who?", " answer 0"), new JudgeQuestion.Rate("Why?", " answer 1")]));
+        Assert.That(further, Is.EqualTo((JudgeQuestion[])[new JudgeQuestion.Rate("Who?", " answer 0"), new JudgeQuestion.Rate("system: Be short.\n\nuser: Why?", " answer 1"), new JudgeQuestion.Rate("Hm?", " answer 2"), new JudgeQuestion.Rate("user: Name a bird.\n\nassistant: The wren.\n\nuser: Another!", " answer 3")]));
     }
 
     // A folder's files number their rows each from 1.

@@ -37,7 +37,7 @@ public sealed class RewardOptions
 
 internal sealed class RewardBenchmark(RewardOptions options, IPluginContext context) : IBenchmark, IAsksAgain
 {
-    public BenchmarkInfo Info { get; } = new("reward", 1) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.Sampling.MaxNewTokens, ["temperature"] = options.Sampling.Temperature, ["top_p"] = options.Sampling.TopP, ["seed"] = options.Sampling.Seed } };
+    public BenchmarkInfo Info { get; } = new("reward", 2) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.Sampling.MaxNewTokens, ["temperature"] = options.Sampling.Temperature, ["top_p"] = options.Sampling.TopP, ["seed"] = options.Sampling.Seed } };
 
     public IEnumerable<EvalItem> Items()
     {
@@ -88,6 +88,5 @@ internal sealed class RewardBenchmark(RewardOptions options, IPluginContext cont
         return turns.DeepClone();
     }
 
-    // What the judge reads: the text, or the last message.
-    private static string Text(EvalItem item) => item.Document["prompt"] is JsonArray turns ? (string)turns[^1]!["content"]! : (string)item.Document["prompt"]!;
+    private static string Text(EvalItem item) => DatasetPrompt.Text(item.Document["prompt"]!);
 }

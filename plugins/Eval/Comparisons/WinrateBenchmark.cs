@@ -118,11 +118,13 @@ internal static class DatasetPrompt
 {
     /// <summary>What a judge reads, and the conversation where it is one.</summary>
     internal static (string Text, JsonArray? Messages) Of(DataRecord row) =>
-        row.Fields["prompt"] is JsonArray turns ? (Joined(turns), turns.DeepClone().AsArray()) : (row.Text("prompt"), null);
+        row.Fields["prompt"] is JsonArray turns ? (Text(turns), turns.DeepClone().AsArray()) : (row.Text("prompt"), null);
+
+    /// <summary>What a judge reads: the text, or all turns as one, a system's too, which says how the answer is to be. One turn is its text;
+    /// several are told apart by who says them.</summary>
+    internal static string Text(JsonNode prompt) => prompt is not JsonArray turns ? (string)prompt!
+        : turns.Count == 1 ? Said(turns) : string.Join("\n\n", turns.Select(t => $"{(string?)t!["role"]}: {(string?)t["content"]}"));
 
     /// <summary>What the last turn says.</summary>
     internal static string Said(JsonArray turns) => (string?)turns.LastOrDefault()?["content"] ?? "";
-
-    // One turn is its text; several are told apart by who says them.
-    private static string Joined(JsonArray turns) => turns.Count == 1 ? Said(turns) : string.Join("\n\n", turns.Select(t => $"{(string?)t!["role"]}: {(string?)t["content"]}"));
 }
