@@ -46,12 +46,16 @@ public sealed class OpenAiJudgeTests
     [TestCase("TIE", 0.5)]
     [TestCase("Both are long.\nVerdict: B", 0.0)]
     [TestCase("After thought: [[A]]", 1.0)]
+    [TestCase("A: long.\nB: right.\nVerdict: B", 0.0)]
+    [TestCase("A: it is right.\nThe other one is not.", 1.0)]
     public void VerdictsAreRead(string reply, double preference) => Assert.That(One((_, _) => LocalService.Says(reply)).Answer.Preference, Is.EqualTo(preference));
 
     // A letter in a sentence is no verdict.
     [TestCase("A fair question, but I cannot say")]
     [TestCase("Either could be right.")]
     [TestCase("AB")]
+    [TestCase("A: long.\nB: right.")]
+    [TestCase("[[A]] at first, but then [[B]]")]
     public void OtherWordsAreFailures(string reply)
     {
         var (answer, cost, _) = One((_, _) => LocalService.Says(reply));

@@ -70,11 +70,14 @@ internal sealed partial class JudgePrompts(string? compare, string? rate)
         _ => new JudgeAnswer { Text = reply },
     };
 
-    // The word that it begins or ends with, or that stands in double brackets; never a letter somewhere in a sentence.
+    // The word that stands in double brackets, or that it ends or begins with; never a letter somewhere in a sentence. Where it begins with
+    // what it says of each answer ("A: long."), the last line counts, and without a verdict there it has none.
     private static double? Verdict(string reply)
     {
-        var match = Bracketed().Match(reply) is { Success: true } found ? found : First().Match(reply) is { Success: true } first ? first : Last().Match(reply);
-        return match.Success ? match.Groups[1].Value switch { "A" => 1, "B" => 0, _ => 0.5 } : null;
+        string[] found = [.. Bracketed().Matches(reply).Select(match => match.Groups[1].Value).Distinct()];
+        if (found.Length == 0 && Last().Match(reply) is { Success: true } last) found = [last.Groups[1].Value];
+        if (found.Length == 0 && First().Match(reply) is { Success: true } first) found = [.. Listed().Matches(reply).Select(match => match.Groups[1].Value).Prepend(first.Groups[1].Value).Distinct()];
+        return found is [var word] ? word switch { "A" => 1, "B" => 0, _ => 0.5 } : null;
     }
 
     private static double? Rating(string reply) =>
@@ -88,6 +91,9 @@ internal sealed partial class JudgePrompts(string? compare, string? rate)
 
     [GeneratedRegex(@"^\W*(A|B|TIE)(?:\W*$|[.:,\n])")]
     private static partial Regex First();
+
+    [GeneratedRegex(@"\n\W*(A|B|TIE)[.:,]")]
+    private static partial Regex Listed();
 
     [GeneratedRegex(@"(?:^|\n)\W*(?:[Vv]erdict\W+)?(A|B|TIE)\W*$")]
     private static partial Regex Last();
