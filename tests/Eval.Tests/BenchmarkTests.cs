@@ -300,6 +300,13 @@ public sealed class BenchmarkTests
     public void A_threshold_for_a_judge_that_is_asked_in_words_is_refused() =>
         Assert.That(() => Dangerous("openai", new RedInstructOptions { Threshold = 4 }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("ask: rate"));
 
+    [Test]
+    public void A_name_that_stands_twice_is_refused()
+    {
+        Assert.That(() => new MmluBenchmark(new MmluOptions { Path = folder, Subjects = ["anatomy", "virology", "anatomy"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'anatomy' stands there 2 times"));
+        Assert.That(() => new BbhBenchmark(new BbhOptions { Path = folder, Tasks = ["snarks", "snarks"] }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'snarks' stands there 2 times"));
+    }
+
     private static List<JsonNode> Codex(string template, string file)
     {
         using var packed = new GZipStream(File.OpenRead(Places.Shared("data/bbh/codex_outputs_subset.tar.gz")), CompressionMode.Decompress);

@@ -126,6 +126,16 @@ public sealed class ComparisonTests
     }
 
     [Test]
+    public void A_list_without_rows_is_refused_by_its_name()
+    {
+        var (empty, rows) = (Write("empty.json", "[]"), Write("rows.jsonl", """{"prompt":"p","response":"r"}""" + "\n"));
+        void Refused(Func<IBenchmark> benchmark) => Assert.That(() => benchmark().Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains($"{empty} holds no rows"));
+        Refused(() => new WinrateOptions { Answers = empty, Records = rows, Judge = Judge }.Benchmark(null!));
+        Refused(() => new WinrateOptions { Answers = rows, Records = empty, Judge = Judge }.Benchmark(null!));
+        Refused(() => new AlpacaEvalBenchmark(new AlpacaEvalOptions { Path = empty, Judge = Judge }));
+    }
+
+    [Test]
     public void AlpacaEval_asks_its_instructions_and_knows_its_baselines()
     {
         var data = Places.Shared("data/alpaca_eval");

@@ -63,8 +63,12 @@ internal static class RowFile
         }
     }
 
-    private static IReadOnlyList<JsonObject> List(string path, string text) =>
-        [.. (Parsed(text, path) as JsonArray ?? throw new UserErrorException($"{path} holds no list; write a list of objects, or one object a line in a .jsonl file.")).Select((row, k) => row as JsonObject ?? throw new UserErrorException($"{path}, item {k + 1} is no JSON object; write a list of objects."))];
+    private static IReadOnlyList<JsonObject> List(string path, string text)
+    {
+        var list = Parsed(text, path) as JsonArray ?? throw new UserErrorException($"{path} holds no list; write a list of objects, or one object a line in a .jsonl file.");
+        if (list.Count == 0) throw new UserErrorException($"{path} holds no rows; give a list with an object for each.");
+        return [.. list.Select((row, k) => row as JsonObject ?? throw new UserErrorException($"{path}, item {k + 1} is no JSON object; write a list of objects."))];
+    }
 
     private static IReadOnlyList<JsonObject> Table(string path, string text)
     {
