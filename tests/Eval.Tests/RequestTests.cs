@@ -59,7 +59,7 @@ public sealed class RequestTests
             if (context[^1] == '\n') Assert.That((kept.Context, moved.Continuation), Is.EqualTo((Of(context), (int[])[Of(context)[^1], .. kept.Continuation])), context);
         }
         Assert.That(encoder.Pair(Ask("", true)).Continuation, Is.EqualTo(encoder.Pair(Ask("", false)).Continuation));
-        Assert.That(RequestJson.Key([Ask("a\n", true)]), Is.Not.EqualTo(RequestJson.Key([Ask("a\n", false)])), "answers of before are asked again");
+        Assert.That(RequestJson.Key([Ask("a\n", true)], null), Is.Not.EqualTo(RequestJson.Key([Ask("a\n", false)], null)), "answers of before are asked again");
     }
 
     // Ids from transformers 5.23: its rebuilt tokenizer says 403 to " Once", tokenizer.json 410 403. Other classes are taken as written.

@@ -44,7 +44,7 @@ public sealed class MeasuredTests
     public void A_standard_error_of_zero_is_no_interval(double error, double half, string method)
     {
         var job = new RunJob("e1", "evaluate", "evaluate/harm/base", new Dictionary<string, string> { ["benchmark"] = "harm" }, [], [], null, null);
-        var one = Estimates.Of([new Measured(job, "asr", new Observation { Axes = job.Axes, Metric = "asr", Value = 0, Items = [] }, error, 50)]).Single();
+        var one = Estimates.Of([new Measured(job, "asr", new Observation { Axes = job.Axes, Metric = "asr", Value = 0, Items = [] }, error, 50) { Source = ("harm", "asr") }]).Single();
         Assert.That((one.Interval.Upper, one.Method), Is.EqualTo((half, method)));
     }
 
