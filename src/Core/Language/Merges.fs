@@ -77,8 +77,8 @@ let private facts (row: MergeRow) (parents: Policy list) : Facts =
         Tags = row.Tags @ all _.Tags |> List.distinct
     }
 
-/// What distinguishes one merge of the row from its sisters.
-let private label (row: MergeRow) (facts: Facts) =
+/// What distinguishes one merge of the row from its sisters; policies are equal by it.
+let private label (row: MergeRow) (parents: Policy list) (facts: Facts) =
     let unless axis value =
         if List.contains axis row.Across then "" else value
 
@@ -88,6 +88,7 @@ let private label (row: MergeRow) (facts: Facts) =
         unless "dataset" (String.Join("+", facts.Datasets))
         unless "method" facts.Chain
         unless "adapter" facts.AdapterAxis
+        unless "merge" parents.Head.Facts.Merge
         facts.Variant
     ]
     |> List.filter ((<>) "")
@@ -136,7 +137,7 @@ let groups (faults: Faults) (row: MergeRow) (selected: Policy list) : Policy lis
 
                 {
                     Facts = facts
-                    Label = label row facts
+                    Label = label row parents facts
                     Origin = MergedFrom(row, parents)
                 }
         ]

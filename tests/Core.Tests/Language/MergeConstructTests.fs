@@ -25,11 +25,11 @@ merge:
             "merge/all/a/s2"
             "merge/soup/a/d/sft"
             "merge/soup/a/e/sft"
-            "merge/twice/a/sft"
+            "merge/twice/a/sft/soup"
         ]
         (labels "merge" plan)
 
-    let twice = job "merge/twice/a/sft" plan
+    let twice = job "merge/twice/a/sft/soup" plan
 
     twice.DependsOn
     |> List.ofSeq
@@ -38,6 +38,30 @@ merge:
     Assert.That(twice.Options, Does.Contain "\"base\":\"w16\"")
     same 4 (job "merge/all/a/s1" plan).DependsOn.Count
     Assert.That((job "merge/soup/a/d/sft" plan).Options, Does.Contain "\"rescale\":\"l1\"")
+
+[<Test>]
+let ``merges of two merges are two policies`` () =
+    let merges across =
+        $"""train:
+  - {{ models: a, datasets: [d, e], methods: dpo }}
+merge:
+  - {{ name: lin, method: dare_linear, of: {{ method: dpo }}, across: seed, parameters: {{ weight: 0.5 }} }}
+  - {{ name: dare, method: dare_ties, of: {{ method: dpo }}, across: seed, parameters: {{ density: 0.5 }} }}
+  - {{ name: both, method: dare_ties, of: {{ merge: [lin, dare] }}, across: {across}, parameters: {{ density: 0.25 }} }}
+"""
+        |> planned
+
+    let plan = merges "dataset"
+    let both = labels "merge" plan |> List.filter _.StartsWith("merge/both/")
+    same [ "merge/both/a/dpo/dare"; "merge/both/a/dpo/lin" ] both
+
+    for name in [ "lin"; "dare" ] do
+        (job $"merge/both/a/dpo/{name}" plan).DependsOn
+        |> List.ofSeq
+        |> same [ (job $"merge/{name}/a/d/dpo" plan).Id; (job $"merge/{name}/a/e/dpo" plan).Id ]
+
+    let across = merges "[dataset, merge]"
+    same 4 (job "merge/both/a/dpo" across).DependsOn.Count
 
 [<Test>]
 let ``parameters of merges differ between layers and tensors`` () =
