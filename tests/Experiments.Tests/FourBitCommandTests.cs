@@ -245,6 +245,35 @@ public sealed class FourBitCommandTests
         Assert.That(Scores(TrainRows.Path(user), "--model", Path.Combine(Job("layered"), "model")), Has.All.LessThan(0));
     }
 
+    // Sums of adapters that were trained over 4 bits: over those by default, over the full base where `base: w16` asks for it.
+    [Test]
+    public void A_sum_of_adapters_stands_on_the_base_that_was_asked_for()
+    {
+        using var other = new Peftalign();
+        var text = other.Write("once.txt", "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her big red ball.");
+        other.Finish(other.Write("bases.yaml", $$"""
+            peftalign: 1
+            name: bases
+            seeds: [1, 2]
+            models: { full: { path: '{{Full}}' } }
+            datasets: { rows: { reader: jsonl, path: '{{TrainRows.Path(user)}}' } }
+            adapters: { small: { type: qlora, rank: 4 } }
+            methods: { tune: { type: sft, adapter: small, max_steps: 4, batch_size: 4, learning_rate: 3.0e-3 } }
+            train: [{ models: full, datasets: rows, methods: tune }]
+            merge:
+              - { name: wide, method: linear, base: w16, of: { method: tune }, across: seed, parameters: { weight: 0.5 } }
+              - { name: four, method: linear, of: { method: tune }, across: seed, parameters: { weight: 0.5 } }
+            evaluate: [{ of: merged, with: { type: perplexity, path: once.txt } }]
+            """));
+        string Adapter(string name) => Path.Combine(other.Job($"merge/{name}/full/rows/tune"), "adapter");
+        double Bits(string folder) => (double)Peftalign.Json(Path.Combine(folder, "results.json"))["results"]!["perplexity"]!["bits_per_byte,none"]!;
+        Assert.That(File.ReadAllBytes(Path.Combine(Adapter("wide"), "adapter_model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(Adapter("four"), "adapter_model.safetensors"))));
+        Done("eval", "--model", Full, "--adapter", Adapter("wide"), "--benchmarks", "perplexity", "--data", text, "--out", other.File("alone"), "--threads", "1");
+        var (wide, four) = (Bits(other.Job("evaluate/perplexity/wide/full/rows/tune")), Bits(other.Job("evaluate/perplexity/four/full/rows/tune")));
+        Assert.That(wide, Is.EqualTo(Bits(other.File("alone"))).Within(1e-6));
+        Assert.That(Math.Abs(wide - four), Is.GreaterThan(1e-4), "4 bits are another model");
+    }
+
     private static void Llama7B(string folder, int layers)
     {
         File.WriteAllText(Path.Combine(folder, "config.json"), $$"""{"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 4096, "intermediate_size": 11008, "num_hidden_layers": {{layers}}, "num_attention_heads": 32, "num_key_value_heads": 32, "vocab_size": 32000, "max_position_embeddings": 2048, "rms_norm_eps": 1e-6, "hidden_act": "silu", "tie_word_embeddings": false}""");

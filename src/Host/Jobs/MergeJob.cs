@@ -78,6 +78,7 @@ internal static class MergeJob
             if (rank is null) return;
             var read = contract.DeepClone();
             (read["options"]!["rank"], read["options"]!["alpha"], read["options"]!["use_rslora"]) = (rank.Value, (double)rank.Value, false);
+            if ((string?)job.Spec.Options["base"] == "w16") read.AsObject().Remove("quantization"); // the sum stands on the full base
             // The patterns' ranks and scales are in the tensors now.
             foreach (var key in (string[])["rank_pattern", "alpha_pattern"])
                 if (read["options"]![key] is JsonObject) read["options"]![key] = new JsonObject();
