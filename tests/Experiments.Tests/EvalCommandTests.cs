@@ -71,6 +71,24 @@ public sealed class EvalCommandTests
         }
     }
 
+    // The kernel's lock, as another process holds it; what a killed one left of it hinders nobody.
+    [Test]
+    public void One_evaluation_at_a_time_works_in_a_folder()
+    {
+        using var user = new Peftalign();
+        string[] asked = ["--benchmarks", "perplexity", "--data", user.Write("once.txt", "Once upon a time.")];
+        Directory.CreateDirectory(user.Run);
+        using (new FileStream(Path.Combine(user.Run, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None))
+        {
+            var refused = Eval(user, asked);
+            Assert.That((refused.Code, refused.Err.TrimEnd().Contains('\n')), Is.EqualTo((2, false)), refused.All);
+            Assert.That(refused.Err, Does.Contain($"--out {user.Run}: another evaluation works in this folder; wait for it"));
+            Assert.That(Directory.GetFileSystemEntries(user.Run), Has.Length.EqualTo(1), "it wrote nothing");
+        }
+        var done = Eval(user, asked);
+        Assert.That(done.Code, Is.Zero, done.All);
+    }
+
     [Test]
     public void Perplexity_of_a_text_is_written()
     {

@@ -22,6 +22,12 @@ public sealed class WinrateTests
         var first = Peftalign.Call(asked);
         Assert.That(first.Code, Is.Zero, first.All);
         Assert.That(first.Out, Does.Contain("judged by classifier llama-score against b, order both"));
+        using (new FileStream(Path.Combine(user.Run, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None))
+        {
+            var held = Peftalign.Call(asked);
+            Assert.That((held.Code, held.Err.TrimEnd().Contains('\n')), Is.EqualTo((2, false)), held.All);
+            Assert.That(held.Err, Does.Contain("another evaluation works in this folder"));
+        }
         var row = Peftalign.Json(Path.Combine(user.Run, "results.json"))["results"]!["winrate"]!;
         var (wins, losses) = ((double)row["n_wins,none"]!, (double)row["n_wins_base,none"]!);
         Assert.That((wins > 0, losses > 0, wins + losses), Is.EqualTo((true, true, 12.0)), "it prefers some of each");

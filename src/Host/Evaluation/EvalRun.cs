@@ -21,6 +21,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         var folder = Folder(asked.Out);
         _ = choice.Resolved(); // an unknown control is found before anything is written
+        using var held = new EvalLock(folder, asked.Out);
         var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []) { Device = session.Global.Device };
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
@@ -71,7 +72,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         var folder = new JobFolder(Path.GetFullPath(target));
         if (File.Exists(folder.Path)) throw new UserError($"--out {target}", "is a file", "give a folder");
-        if (Directory.Exists(folder.Path) && !File.Exists(folder.File("records.jsonl")) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or "judging.json")))
+        if (Directory.Exists(folder.Path) && !File.Exists(folder.File("records.jsonl")) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or "judging.json" or "lock")))
             throw new UserError($"--out {target}", "holds other things than an evaluation", "give a new or empty folder");
         return folder;
     }

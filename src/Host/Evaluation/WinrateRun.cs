@@ -25,6 +25,7 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
     internal JsonObject Run()
     {
         var folder = EvalRun.Folder(target);
+        using var held = new EvalLock(folder, target);
         var spec = new JobSpec("winrate", "evaluate", "winrate", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []) { Device = session.Global.Device };
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());

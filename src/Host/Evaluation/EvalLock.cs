@@ -1,0 +1,46 @@
+// One `eval` or `winrate` at a time in a folder: two would write over each other's records. The kernel frees the lock when the
+// process ends, however it ends.
+
+using PeftAlign.Host.Jobs;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Evaluation;
+
+internal sealed class EvalLock : IDisposable
+{
+    private readonly JobFolder folder;
+    private readonly bool isNew;
+    private readonly FileStream held;
+
+    /// <param name="folder">The folder of results; made where it is not there.</param>
+    /// <param name="target">As the user named it.</param>
+    /// <exception cref="UserError">Another process works there, or nothing can be written there.</exception>
+    internal EvalLock(JobFolder folder, string target)
+    {
+        (this.folder, isNew) = (folder, !Directory.Exists(folder.Path));
+        try
+        {
+            Directory.CreateDirectory(folder.Path);
+            held = new FileStream(folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (e.HResult == JobProcess.WouldBlock)
+        {
+            throw new UserError($"--out {target}", "another evaluation works in this folder", "wait for it, or give another folder", e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new UserError($"--out {target}", $"cannot be written ({e.Message})", "make it writable for you, or give another folder", e);
+        }
+    }
+
+    /// <summary>Frees the folder; a command that wrote nothing leaves nothing.</summary>
+    public void Dispose()
+    {
+        if (Directory.EnumerateFileSystemEntries(folder.Path).All(path => path == folder.Lock))
+        {
+            File.Delete(folder.Lock);
+            if (isNew) Directory.Delete(folder.Path);
+        }
+        held.Dispose();
+    }
+}
