@@ -47,7 +47,7 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
     internal static void Forget(JobFolder folder)
     {
         File.Delete(folder.Result); // first: what is deleted after it is then unfinished work
-        foreach (var path in Directory.GetDirectories(folder.Path)) Directory.Delete(path, recursive: true);
+        RunFolder.DeleteFolders(folder.Path);
         foreach (var path in Directory.GetFiles(folder.Path))
             if (path != folder.Log && path != folder.Lock) File.Delete(path);
     }

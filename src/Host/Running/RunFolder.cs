@@ -70,7 +70,19 @@ internal sealed record RunFolder(string Path)
     /// <summary>Deletes what killed processes left beside a folder that only this program writes.</summary>
     internal static void DeletePartials(string folder)
     {
-        foreach (var old in Directory.GetDirectories(folder, "*.partial-*", SearchOption.AllDirectories)) Directory.Delete(old, recursive: true);
+        foreach (var old in Directory.GetDirectories(folder, "*.partial-*", SearchOption.AllDirectories).Where(Directory.Exists)) Directory.Delete(old, recursive: true); // one may lie in another
+    }
+
+    /// <summary>Deletes the folders in a folder under temporary names: one that has its own name is whole, whenever the process is killed.</summary>
+    internal static void DeleteFolders(string folder)
+    {
+        DeletePartials(folder);
+        foreach (var path in Directory.GetDirectories(folder))
+        {
+            var partial = $"{path}.partial-{Environment.ProcessId}";
+            Directory.Move(path, partial);
+            Directory.Delete(partial, recursive: true);
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 // Jobs of a run that no plan refers to, and how one is deleted: its result first, under its lock, so that a kill in the middle leaves
-// an unfinished job and never half a finished one.
+// an unfinished job and never half a finished one; job.json last, so that the next `runs gc` finds what is left.
 
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
@@ -36,6 +36,11 @@ internal sealed record Garbage(JobFolder Folder, string Label, long Bytes, bool 
         {
             using var held = new FileStream(Folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             File.Delete(Folder.Result);
+            RunFolder.DeleteFolders(Folder.Path);
+            // Without job.json the folder would not be known for ours: it goes last.
+            foreach (var path in Directory.GetFiles(Folder.Path))
+                if (path != Folder.Spec) File.Delete(path);
+            File.Delete(Folder.Spec);
             Directory.Delete(Folder.Path, recursive: true);
             return true;
         }

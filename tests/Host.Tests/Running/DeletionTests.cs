@@ -1,0 +1,97 @@
+// What is deleted of jobs, as a kill at any moment would leave it: another thread looks all the while.
+
+using PeftAlign.Host.Running;
+using PeftAlign.Host.Store;
+
+namespace PeftAlign.Host.Tests.Running;
+
+public sealed class DeletionTests
+{
+    private const int Files = 4000;
+    private RunFolder run = new("");
+
+    [SetUp]
+    public void Make() => run = new RunFolder(Directory.CreateTempSubdirectory("peftalign deletion ").FullName);
+
+    [TearDown]
+    public void Remove() => Directory.Delete(run.Path, recursive: true);
+
+    [Test]
+    public void A_forgotten_job_has_no_half_a_checkpoint()
+    {
+        var job = Filled();
+        Assert.That(Watched(() => JobPreparation.Forget(job), () => IsHalf(job)), Is.False, "a checkpoint under its own name was not whole");
+        Assert.That(Directory.GetFileSystemEntries(job.Path), Is.EqualTo(new[] { job.Lock }));
+    }
+
+    [Test]
+    public void Garbage_stays_known_for_garbage_until_all_of_it_is_gone()
+    {
+        var job = Filled();
+        var garbage = Garbage.Of(run, new HashSet<string>()).Single();
+        var isDeleted = false;
+        // Asked in this order: a folder without job.json in which something is left.
+        bool IsOrphan() => !File.Exists(job.Spec) && Directory.Exists(job.Path) && Directory.EnumerateFileSystemEntries(job.Path).Any();
+        Assert.That(Watched(() => isDeleted = garbage.Delete(), () => IsOrphan() || IsHalf(job)), Is.False, "no later gc would find it, or half a checkpoint had its own name");
+        Assert.That((isDeleted, Directory.Exists(job.Path)), Is.EqualTo((true, false)));
+    }
+
+    // A kill left one partial folder in another: the next start deletes both.
+    [Test]
+    public void Partial_folders_in_partial_folders_are_deleted()
+    {
+        var job = run.Job("b2");
+        Directory.CreateDirectory(Path.Combine(job.Path, "checkpoints.partial-7", "step-3.partial-5"));
+        Directory.CreateDirectory(Path.Combine(job.Path, "model"));
+        RunFolder.DeletePartials(job.Path);
+        Assert.That(Directory.GetDirectories(job.Path), Is.EqualTo(new[] { Path.Combine(job.Path, "model") }));
+    }
+
+    private JobFolder Filled()
+    {
+        var job = run.Job("a1");
+        Directory.CreateDirectory(Checkpoint(job));
+        for (var k = 0; k < Files; k++) File.WriteAllText(Path.Combine(Checkpoint(job), $"{k}"), "");
+        foreach (var path in (string[])[job.Spec, job.Result, job.Lock, job.Timing]) File.WriteAllText(path, "{}");
+        for (var k = 0; k < 500; k++) File.WriteAllText(job.File($"samples-{k}"), "");
+        return job;
+    }
+
+    private static string Checkpoint(JobFolder job) => Path.Combine(job.File("checkpoints"), "step-3");
+
+    // The name is looked for again at the end: files may be missed that were moved meanwhile with their folder.
+    private static bool IsHalf(JobFolder job) =>
+        Directory.Exists(Checkpoint(job)) && Directory.EnumerateFiles(Checkpoint(job)).Count() < Files && Directory.Exists(Checkpoint(job));
+
+    // Whether something held at any moment of the work.
+    private static bool Watched(Action work, Func<bool> holds)
+    {
+        using var isOver = new ManualResetEventSlim();
+        using var begun = new ManualResetEventSlim();
+        bool Holds()
+        {
+            try
+            {
+                return holds();
+            }
+            catch (DirectoryNotFoundException)
+            {
+                return false; // gone between two looks
+            }
+        }
+        var watch = Task.Run(() =>
+        {
+            var seen = false;
+            while (!isOver.IsSet)
+            {
+                seen |= Holds();
+                begun.Set();
+            }
+            return seen;
+        });
+        begun.Wait();
+        work();
+        isOver.Set();
+        return watch.Result;
+    }
+}
