@@ -52,6 +52,20 @@ public sealed class WinrateTests
         Assert.That(Bills().Select(one => (long)one!["questions"]!), Is.EqualTo(new[] { 24L, 24L }));
     }
 
+    [TestCase("--a")]
+    [TestCase("--b")]
+    [TestCase("--prompts")]
+    public void Standard_input_is_refused_with_the_reason(string option)
+    {
+        using var user = new Peftalign();
+        var rows = user.Write("a.jsonl", """{"prompt":"w4","response":"w5"}""" + "\n");
+        string[] asked = ["--a", rows, "--b", rows, "--prompts", rows];
+        asked[Array.IndexOf(asked, option) + 1] = "-";
+        var told = Peftalign.Call(["winrate", .. asked, "--judge", Classifier, "--out", user.Run]);
+        Assert.That((told.Code, told.Err.Split(';')[0]), Is.EqualTo((2, $"peftalign: {option} -: standard input cannot be read again, and the judgements that are kept go by the files' names and content")), told.All);
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
     private static void CopyFolder(string from, string to)
     {
         Directory.CreateDirectory(to);

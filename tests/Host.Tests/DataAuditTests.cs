@@ -90,6 +90,22 @@ public sealed class DataAuditTests
         foreach (var text in says) Assert.That(err, Does.Contain(text));
     }
 
+    [TestCase("{\"prompt\": \"Tom\", \"completion\": \" ran\"}", 0, "standard input: 1 rows")]
+    [TestCase("{", 2, "standard input, line 1")]
+    [TestCase("", 2, "standard input: holds no rows")]
+    public void Rows_come_from_standard_input_too(string row, int code, string said)
+    {
+        var start = new System.Diagnostics.ProcessStartInfo(Path.Combine(Checkout.Root, "peftalign"), ["data", "audit", "-", "--model", Stories])
+        { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true };
+        using var process = System.Diagnostics.Process.Start(start)!;
+        process.StandardInput.WriteLine(row);
+        process.StandardInput.Close();
+        var err = process.StandardError.ReadToEndAsync();
+        var text = process.StandardOutput.ReadToEnd() + err.Result;
+        process.WaitForExit();
+        Assert.That((process.ExitCode, text.Contains(said, StringComparison.Ordinal)), Is.EqualTo((code, true)), text);
+    }
+
     [Test]
     public void A_wrong_option_is_named()
     {

@@ -31,7 +31,7 @@ internal sealed class AuditReport(AuditRequest request, DataAudit audit)
 
     internal IEnumerable<string> Lines()
     {
-        yield return $"{request.File}: {audit.Rows} rows ({string.Join(", ", audit.Shapes.Select(s => $"{s.Value} {s.Key}"))}), {audit.Prompts} prompts";
+        yield return $"{(request.File == "-" ? "standard input" : request.File)}: {audit.Rows} rows ({string.Join(", ", audit.Shapes.Select(s => $"{s.Value} {s.Key}"))}), {audit.Prompts} prompts";
         string[] said =
         [
             "rows that stand in the file before", "pairs that prefer what an earlier one rejects, to the same prompt",

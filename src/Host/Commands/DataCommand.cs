@@ -32,7 +32,7 @@ internal static class DataCommand
 
     private static Command Audit(CommandFrame frame)
     {
-        var file = new Argument<string>("F.jsonl") { Description = "Rows, plain or .gz." };
+        var file = new Argument<string>("F.jsonl") { Description = "Rows, plain or .gz; - for standard input." };
         var model = new Option<string>("--model") { HelpName = "DIR_OR_FILE", Required = true, Description = "The model folder whose tokenizer and chat template count, or a tokenizer file." };
         var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the model's." };
         var length = new Option<int>("--max-length") { HelpName = "N", DefaultValueFactory = _ => 1024, Description = "Most tokens of a sequence." };
@@ -61,15 +61,16 @@ internal static class DataCommand
             MaxPromptLength = request.MaxPromptLength,
             KeepEnd = request.KeepEnd,
         }, request.Examples);
-        var name = Path.GetFileName(request.File);
-        foreach (var (number, text) in TextLines.Read(request.File))
+        var (isInput, file) = request.File == "-" ? (true, "standard input") : (false, request.File);
+        var name = Path.GetFileName(file);
+        foreach (var (number, text) in isInput ? TextLines.Read(file, Console.OpenStandardInput()) : TextLines.Read(file))
         {
             cancel.ThrowIfCancellationRequested();
             if (string.IsNullOrWhiteSpace(text)) continue;
-            audit.Add(new DataRecord(Parsed(text, request.File, number), name, audit.Rows + 1) { Line = number });
+            audit.Add(new DataRecord(Parsed(text, file, number), name, audit.Rows + 1) { Line = number });
             if (audit.Rows % SayEvery == 0) session.Output.Remark($"{audit.Rows} rows");
         }
-        if (audit.Rows == 0) throw new UserError(request.File, "holds no rows", "give a file with one JSON object per line");
+        if (audit.Rows == 0) throw new UserError(file, "holds no rows", "give a file with one JSON object per line");
         var report = new AuditReport(request, audit);
         session.Output.Result(report.Document, report.Lines);
         return ExitCode.Done;

@@ -80,7 +80,12 @@ internal static class WinrateCommand
         {
             if (value is not null) options[name] = value;
         }
-        string? Full(Option<string?> flag) => parsed.GetValue(flag) is { } path ? Path.GetFullPath(path) : null;
+        string? Full(Option<string?> flag) => parsed.GetValue(flag) switch
+        {
+            "-" => throw new UserError($"{flag.Name} -", "standard input cannot be read again, and the judgements that are kept go by the files' names and content", "give a file"),
+            { } path => Path.GetFullPath(path),
+            null => null,
+        };
         var (a, b, annotations) = (Full(flags.A), Full(flags.B), Full(flags.Annotations));
         if (annotations is null && (a is null || b is null || judge is null)) throw new UserError("winrate", "needs --a, --b and --judge, or --annotations", "give two files of answers and who compares them");
         if (annotations is not null && (a ?? b) is not null) throw new UserError("--annotations", "holds both answers' judgements already", "leave out --a and --b");

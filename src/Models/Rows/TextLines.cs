@@ -23,8 +23,17 @@ public static class TextLines
     /// line is no UTF-8; file and line are named.</exception>
     public static IEnumerable<TextLine> Read(string path)
     {
-        using var lines = new LineReader(path, Open(path));
-        while (Next(lines) is { } line) yield return new TextLine(lines.Number, Decoded(path, lines.Number, line.Span));
+        foreach (var line in Read(path, Open(path))) yield return line;
+    }
+
+    /// <summary>The lines of bytes that come from elsewhere, such as standard input, plain or gzip.</summary>
+    /// <param name="name">What errors call the source.</param>
+    /// <param name="source">The bytes; disposed at their end.</param>
+    /// <exception cref="UserErrorException">The gzip data are damaged or cut off, or a line is no UTF-8; source and line are named.</exception>
+    public static IEnumerable<TextLine> Read(string name, Stream source)
+    {
+        using var lines = new LineReader(name, source);
+        while (Next(lines) is { } line) yield return new TextLine(lines.Number, Decoded(name, lines.Number, line.Span));
     }
 
     private static FileStream Open(string path)
