@@ -7,9 +7,11 @@ using PeftAlign.Host.Inference;
 namespace PeftAlign.Host.Running;
 
 /// <param name="Threads">Processor threads of each job.</param>
-/// <param name="Device">cpu, cuda or cuda:N; null = none was asked for, and the libtorch of that day computes on the processor only.</param>
-internal sealed record RunSettings(int Threads, string? Device)
+/// <param name="Device">cpu, cuda or cuda:N: what was asked for, or what was there.</param>
+internal sealed record RunSettings(int Threads, string Device)
 {
+    private const string Processor = "cpu";
+
     /// <summary>The run's settings, made at its first start.</summary>
     /// <param name="run">The run's folder, held.</param>
     /// <param name="asked">--threads, or null.</param>
@@ -26,34 +28,29 @@ internal sealed record RunSettings(int Threads, string? Device)
         if (kept is { Threads: var threads } && place == kept.Device && (threads == wanted || (asked is null && !inexact))) return kept;
         if (kept is { Threads: var other } && !inexact)
             throw new UserError($"--threads {asked}", $"this run was created with {other} thread(s) per job, and other numbers of threads round differently", $"leave --threads out, or give --inexact to go on with {wanted} per job");
-        var settings = new JsonObject { ["threads"] = wanted };
-        if (place is not null) settings["device"] = place;
-        RunFolder.Write(run.Settings, settings.ToJsonString() + "\n");
+        RunFolder.Write(run.Settings, new JsonObject { ["threads"] = wanted, ["device"] = place }.ToJsonString() + "\n");
         return new RunSettings(wanted, place);
     }
 
     /// <summary>Whether a run's jobs would compute on a GPU. Nothing is written, and a libtorch without CUDA is not opened.</summary>
     /// <param name="run">The run's folder, which need not be there.</param>
     /// <param name="device">--device, or null.</param>
-    internal static bool WouldBeOnGpu(RunFolder run, string? device)
-    {
-        var place = device ?? (File.Exists(run.Settings) ? Read(run.Settings)?.Device : Found());
-        return place is not null && ComputeDevice.IsGpu(place);
-    }
+    internal static bool WouldBeOnGpu(RunFolder run, string? device) =>
+        ComputeDevice.IsGpu(device ?? (File.Exists(run.Settings) ? Read(run.Settings).Device : Found()));
 
-    // A libtorch with CUDA may see a GPU today and none tomorrow.
-    private static string? Found() => Engine.HasCuda ? ComputeDevice.Of((string?)null).ToString() : null;
+    /// <summary>The device of work for which none is asked. A libtorch with CUDA may see a GPU today and none tomorrow, and another libtorch may be there tomorrow; one without CUDA is not opened.</summary>
+    internal static string Found() => Engine.HasCuda ? ComputeDevice.Of((string?)null).ToString() : Processor;
 
-    private static string? Kept(RunSettings kept, string? device) => device is null || device == kept.Device
+    private static string Kept(RunSettings kept, string? device) => device is null || device == kept.Device
         ? kept.Device
-        : throw new UserError($"--device {device}", $"this run was created {(kept.Device is null ? "without a device" : $"on {kept.Device}")}, and another device may round differently", $"leave --device out, or give --inexact to go on on {device}");
+        : throw new UserError($"--device {device}", $"this run was created on {kept.Device}, and another device may round differently", $"leave --device out, or give --inexact to go on on {device}");
 
-    private static RunSettings? Read(string path)
+    private static RunSettings Read(string path)
     {
         try
         {
             var json = JsonNode.Parse(File.ReadAllText(path))!;
-            return new RunSettings((int)json["threads"]!, (string?)json["device"]);
+            return new RunSettings((int)json["threads"]!, (string?)json["device"] ?? Processor); // it was left out where libtorch had no CUDA
         }
         catch (Exception e) when (e is System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException)
         {

@@ -1,5 +1,6 @@
 // Files of a run that were damaged from outside: what can be made again is made again, what only the user knows is asked for.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
 using PeftAlign.Host.Reports;
@@ -54,5 +55,23 @@ public sealed class DamagedRunTests
         Assert.That(() => RunSettings.Of(run, null, "cpu", 1, inexact: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("--device cpu: this run was created on cuda:1").And.Message.Contains("--inexact"));
         Assert.That(RunSettings.Of(run, null, "cpu", 1, inexact: true).Device, Is.EqualTo("cpu"));
         Assert.That(RunSettings.Of(run, null, "cpu", 1, inexact: false).Device, Is.EqualTo("cpu"));
+    }
+
+    [Test]
+    public void A_run_keeps_the_device_that_was_found_though_none_was_asked_for()
+    {
+        var found = RunSettings.Of(run, 1, null, 1, inexact: false).Device;
+        Assert.That((string?)JsonNode.Parse(File.ReadAllText(run.Settings))!["device"], Is.EqualTo(found).And.AnyOf("cpu", "cuda:0"));
+        Assert.That(RunSettings.Of(run, null, found, 1, inexact: false).Device, Is.EqualTo(found));
+    }
+
+    // So were runs written that a libtorch without CUDA began.
+    [Test]
+    public void Settings_without_a_device_are_the_processors()
+    {
+        RunFolder.Write(run.Settings, """{"threads":1}""");
+        Assert.That(RunSettings.Of(run, null, null, 1, inexact: false).Device, Is.EqualTo("cpu"));
+        Assert.That(RunSettings.Of(run, null, "cpu", 1, inexact: false).Device, Is.EqualTo("cpu"));
+        Assert.That(() => RunSettings.Of(run, null, "cuda:0", 1, inexact: false), Throws.InstanceOf<UserErrorException>().With.Message.Contains("created on cpu"));
     }
 }
