@@ -21,8 +21,20 @@ internal static class AtomicFile
         }
         catch
         {
-            File.Delete(part);
+            Delete(part);
             throw;
+        }
+    }
+
+    private static void Delete(string part)
+    {
+        try
+        {
+            File.Delete(part);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // what ended the writing says more, and is on its way
         }
     }
 

@@ -48,6 +48,17 @@ public class ImportTests
     }
 
     [Test]
+    public void A_manifests_folder_is_made_or_named()
+    {
+        using var here = new Peftalign();
+        string[] Import(string target) => ["import", "trl", here.Write("sft.yaml", "model_name_or_path: m\ndataset_name: d\n"), "--method", "sft", "--out", here.File(target)];
+        Assert.That(Peftalign.Call(Import("new/m.yaml")).Code, Is.Zero);
+        Assert.That(File.Exists(here.File("new/m.yaml")));
+        var told = Peftalign.Call(Import("sft.yaml/m.yaml"));
+        Assert.That((told.Code, told.Err.StartsWith($"peftalign: --out {here.File("sft.yaml/m.yaml")}: cannot be made (", StringComparison.Ordinal)), Is.EqualTo((2, true)), told.All);
+    }
+
+    [Test]
     public void What_has_no_counterpart_or_no_effect_is_said()
     {
         using var here = new Peftalign();

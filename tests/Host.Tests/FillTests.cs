@@ -41,5 +41,24 @@ public class FillTests
         Assert.That(Entries(), Is.EqualTo((string[])["out", "out/a"]));
     }
 
+    [Test]
+    public void WhatCannotBeMadeIsAUsersMistakeWithoutTheTemporaryName()
+    {
+        var target = Path.Combine(root, "file.txt", "x");
+        File.WriteAllText(Path.Combine(root, "file.txt"), "a file");
+        Action[] tries = [() => NewFolder.Fill(target, _ => Assert.Fail("written")), () => NewFolder.Write(target, "text")];
+        foreach (var made in tries)
+            Assert.That(() => made(), Throws.InstanceOf<UserError>().With.Message.StartsWith($"--out {target}: cannot be made (").And.Message.Not.Contains(".part"));
+        Assert.That(Entries(), Is.EqualTo((string[])["file.txt"]));
+    }
+
+    // A fault inside is none of the place's, and a full disk none of the user's.
+    [Test]
+    public void OnlyThePlaceIsTheUsers()
+    {
+        Assert.Throws<IOException>(() => NewFolder.Fill(Path.Combine(root, "x"), _ => throw new IOException("inside")));
+        Assert.That(NewFolder.IsRefused(new IOException("No space left on device") { HResult = 28 }), Is.False);
+    }
+
     private IEnumerable<string> Entries() => Directory.EnumerateFileSystemEntries(root, "*", SearchOption.AllDirectories).Select(e => Path.GetRelativePath(root, e)).Order(StringComparer.Ordinal);
 }

@@ -7,7 +7,6 @@ using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Quantizing;
-using PeftAlign.Host.Running;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
@@ -63,7 +62,7 @@ internal static class AdapterCommand
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (changed, all, decoded) = (0, 0, 0);
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, warning => session.Output.Remark($"warning: {warning}"));
-            RunFolder.Fill(target, folder =>
+            NewFolder.Fill(target, folder =>
             {
                 (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel);
                 // What was taught with a template is to be asked with it.
@@ -112,7 +111,7 @@ internal static class AdapterCommand
                 Cancellation = cancel,
             });
             cancel.ThrowIfCancellationRequested();
-            RunFolder.Fill(target, folder =>
+            NewFolder.Fill(target, folder =>
             {
                 AdapterReader.Write(folder, combined);
                 TrainedWith.Join(folder, folders);

@@ -40,7 +40,7 @@ internal static class ImportCommand
         var text = YamlFile.Read(config, "name a configuration of TRL in YAML");
         if (Path.Exists(target)) throw new UserError($"--out {target}", "is there already", "name another file, or remove it");
         var manifest = TrlImport.Read(text, config, method, plugins);
-        AtomicFile.Write(target, manifest.Yaml(Path.GetFileName(config)));
+        NewFolder.Write(target, manifest.Yaml(Path.GetFileName(config)));
         session.Output.Result(
             () => new JsonObject { ["out"] = Path.GetFullPath(target), ["differs"] = Texts(manifest.Notes), ["not_carried_over"] = Texts(manifest.Dropped) },
             () => [.. manifest.Notes.Select(note => $"differs: {note}"), .. manifest.Dropped.Select(line => $"NOT carried over: {line}"), $"{target}: look at it, then peftalign run {target} --dry-run"]);

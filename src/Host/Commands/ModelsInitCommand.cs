@@ -8,7 +8,6 @@ using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Inspection;
-using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
 
@@ -42,7 +41,7 @@ internal static class ModelsInitCommand
         var folder = Path.GetFullPath(target);
         NewFolder.ThrowIfTaken(target);
         long parameters = 0;
-        RunFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures, cancel));
+        NewFolder.Fill(folder, made => parameters = ModelFolder.Initialise(made, name, settings, (ulong)(session.Global.Seed ?? 0), architectures, cancel));
         session.Output.Result(
             () => new JsonObject { ["path"] = target, ["model_type"] = name, ["parameters"] = parameters },
             () => [$"{target}: {name} with {Sizes.Count(parameters)} parameters"]);

@@ -4,7 +4,6 @@ using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Publishing;
-using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.Commands;
 
@@ -49,7 +48,7 @@ internal static class PublishCommand
         var files = PublishedFolder.Files(withLibraries);
         var bytes = files.Sum(file => file.Size);
         session.Output.Detail($"copying {files.Count} files, {bytes / 1e6:0} MB");
-        RunFolder.Fill(folder, made => Copy(files, bytes, made, cancel));
+        NewFolder.Fill(folder, made => Copy(files, bytes, made, cancel));
         session.Output.Result(
             () => new JsonObject { ["out"] = folder, ["files"] = files.Count, ["bytes"] = bytes, ["libtorch"] = withLibraries },
             () => [FormattableString.Invariant($"{target}: {files.Count} files, {bytes / 1e6:0} MB; {Path.Combine(target, "peftalign")} runs it")]);

@@ -8,7 +8,6 @@ using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Quantizing;
-using PeftAlign.Host.Running;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
@@ -59,7 +58,7 @@ internal static class QuantizeCommand
             else
             {
                 QuantizedFolderFacts facts = null!;
-                RunFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device));
+                NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device));
                 Tell(session, target, facts, [], "");
             }
             return Task.FromResult(ExitCode.Done);
@@ -72,7 +71,7 @@ internal static class QuantizeCommand
     {
         LoftqFacts facts = null!;
         using var scope = torch.NewDisposeScope();
-        RunFolder.Fill(target, folder =>
+        NewFolder.Fill(target, folder =>
         {
             (facts, var files) = LoftqFolder.Write(folder, from, Path.GetFullPath(target), quantization, skipped, architectures, adapter, iterations);
             AdapterReader.Write(Path.Combine(folder, LoftqChoice.Folder), files);

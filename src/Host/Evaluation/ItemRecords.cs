@@ -65,14 +65,14 @@ internal sealed class ItemRecords : IDisposable
 
     private FileStream Open()
     {
-        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
         try
         {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
             return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
         }
-        catch (IOException e)
+        catch (Exception e) when (NewFolder.IsRefused(e))
         {
-            throw new UserErrorException($"{path} cannot be written ({e.Message}); wait for the other evaluation, or give another folder.", e);
+            throw new UserErrorException($"{path} cannot be written ({e.Message.TrimEnd('.')}); wait for the other evaluation, or give another folder.", e);
         }
     }
 

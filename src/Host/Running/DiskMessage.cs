@@ -9,5 +9,6 @@ internal static class DiskMessage
     /// <summary>The error's message on one line; with advice where there is no room.</summary>
     internal static string Of(Exception error) => error.Message.ReplaceLineEndings(" ") + (IsFull(error) && !error.Message.Contains("Make room", StringComparison.Ordinal) ? " Make room on the disk; what is finished stays." : "");
 
-    private static bool IsFull(Exception? error) => error is IOException { HResult: TooLarge or NoSpace or OverQuota } || (error?.InnerException is { } inner && IsFull(inner));
+    /// <summary>Whether there was no room.</summary>
+    internal static bool IsFull(Exception? error) => error is IOException { HResult: TooLarge or NoSpace or OverQuota } || (error?.InnerException is { } inner && IsFull(inner));
 }
