@@ -86,6 +86,35 @@ public sealed class TrainCommandTests
     }
 
     [Test]
+    public void A_folder_that_cannot_be_made_is_named()
+    {
+        var told = Peftalign.Call([.. Lora[..6], "--out", Path.Combine(TrainRows.Path(user), "x"), .. Lora[8..]]);
+        Told(told, 2, $"peftalign: --out {Path.Combine(TrainRows.Path(user), "x")}: cannot be made (");
+    }
+
+    // While reference log-probs are computed nothing else says that the folder is at work.
+    [Test]
+    public void Another_request_is_refused_while_reference_log_probs_are_computed()
+    {
+        var data = user.Write("pairs.jsonl", string.Concat(Enumerable.Range(0, 4000).Select(k => $$"""{"prompt": "Once upon a time, number {{k}}, ", "chosen": "the cat ran home.", "rejected": "no."}""" + "\n")));
+        string[] Train(string beta) => ["train", "dpo", "--model", Model, "--data", data, "--out", user.Run, "--adapter", "lora", "--precompute-reference", "--beta", beta, "--max-steps", "1000", "--threads", "1"];
+        using var first = Peftalign.Start(Train("0.1"));
+        _ = (first.StandardError.ReadToEndAsync(), first.StandardOutput.ReadToEndAsync());
+        try
+        {
+            Waiting.For(() => File.Exists(Path.Combine(user.Run, "reference", "lock")) ? 1 : first.HasExited ? throw new AssertionException("it ended") : 0, "no reference was begun");
+            Told(Peftalign.Call(Train("0.2")), 2, "holds a training with other options");
+            Told(Peftalign.Call(Train("0.1")), 2, "another training works in this folder");
+            Assert.That((double)Peftalign.Json(Path.Combine(user.Run, "job.json"))["options"]!["method"]!["options"]!["beta"]!, Is.EqualTo(0.1));
+        }
+        finally
+        {
+            first.Kill(entireProcessTree: true);
+            first.WaitForExit();
+        }
+    }
+
+    [Test]
     public void A_run_that_never_took_a_step_leaves_the_folder_to_the_corrected_command()
     {
         Directory.CreateDirectory(user.Run);

@@ -88,7 +88,7 @@ internal static class TrainRows
     /// <summary>Every file that the options decide, checkpoints included, as text of its bytes.</summary>
     internal static SortedDictionary<string, string> Results(string folder)
     {
-        string[] others = ["hashes.json", "job.json", "lock", "log.txt", "request.json", "run.json", "timing.json"];
+        string[] others = ["command.lock", "hashes.json", "job.json", "lock", "log.txt", "request.json", "run.json", "timing.json"];
         return new(Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => System.IO.Path.GetRelativePath(folder, f)).Where(f => !others.Contains(f))
             .ToDictionary(f => f, f => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(System.IO.Path.Combine(folder, f))))));
     }

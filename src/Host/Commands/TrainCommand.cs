@@ -50,7 +50,7 @@ internal static class TrainCommand
 
     private static async Task<int> RunAsync(TrainRequest request, TrainFlags flags, PluginCatalogue plugins, bool dryRun, Session session, CancellationToken cancel)
     {
-        var folder = new TrainFolder(request.Out);
+        using var folder = new TrainFolder(request.Out);
         var hashes = new ContentHashes(folder.Job.File("hashes.json"), Directory.GetCurrentDirectory());
         // What is not begun is compared with nothing: a dry run need not read gigabytes to know their content.
         var plan = TrainPlan.Of(request, flags, plugins, dryRun && !folder.IsBegun ? path => Path.Exists(path) ? "not read: " + path : null : hashes.Of);
@@ -68,6 +68,8 @@ internal static class TrainCommand
         }
         LibTorch.CheckSettings();
         if (session.Global.Device is { } device) _ = ComputeDevice.Of(device); // one that is not there is refused before anything is written
+        folder.Hold();
+        folder.ThrowIfOthers(plan.Job); // what another command did between the first look and the lock
         hashes.Save();
         folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount, session.Global.Device);
         var (code, error) = plan.Reference is null || folder.Reference.IsFinished ? (ExitCode.Done, "") : await TrainAsync(plan.Reference, folder.Reference, session.Output, cancel);

@@ -9,11 +9,13 @@ using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.SingleTraining;
 
-internal sealed class TrainFolder(string path)
+internal sealed class TrainFolder(string path) : IDisposable
 {
+    private const string OwnLock = "command.lock";
     private const int Shown = 8;
-    private static readonly string[] BeforeTheFirstStep = ["request.json", "hashes.json", "job.json", "log.txt", "lock", "ledger.json", "metrics.jsonl"];
+    private static readonly string[] BeforeTheFirstStep = ["request.json", "hashes.json", "job.json", "log.txt", "lock", "ledger.json", "metrics.jsonl", OwnLock];
     private readonly bool isNew = !Directory.Exists(Path.GetFullPath(path));
+    private FileStream? held;
 
     internal JobFolder Job { get; } = new(Path.GetFullPath(path));
 
@@ -24,24 +26,44 @@ internal sealed class TrainFolder(string path)
 
     // A run that ended before its first step, such as on faulty rows, has nothing that another request could spoil.
     private bool HoldsWork => Job.IsFinished || (Directory.Exists(Job.File("checkpoints")) && Directory.EnumerateFileSystemEntries(Job.File("checkpoints")).Any())
-        || new FileInfo(Job.File("metrics.jsonl")) is { Exists: true, Length: > 0 } || IsHeld;
+        || new FileInfo(Job.File("metrics.jsonl")) is { Exists: true, Length: > 0 }
+        || (held is null && IsHeld(Job.File(OwnLock))) || IsHeld(Job.Lock) || IsHeld(Reference.Lock);
 
-    private bool IsHeld
+    private static bool IsHeld(string file)
     {
-        get
+        if (!File.Exists(file)) return false;
+        try
         {
-            if (!File.Exists(Job.Lock)) return false;
-            try
-            {
-                using var held = new FileStream(Job.Lock, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
-                return false;
-            }
-            catch (IOException)
-            {
-                return true; // a process works on it
-            }
+            using var free = new FileStream(file, FileMode.Open, FileAccess.ReadWrite, FileShare.None);
+            return false;
+        }
+        catch (IOException)
+        {
+            return true; // a process works on it
         }
     }
+
+    /// <summary>Makes the folder and holds it from before anything is written to the end of all its jobs: between two jobs, none of them does.</summary>
+    /// <exception cref="UserError">The folder cannot be made, or another command works in it.</exception>
+    internal void Hold()
+    {
+        try
+        {
+            Directory.CreateDirectory(Job.Path);
+            held = new FileStream(Job.File(OwnLock), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+        }
+        catch (IOException e) when (e.HResult == JobProcess.WouldBlock)
+        {
+            throw new UserError($"--out {path}", "another training works in this folder", "wait for it, or give another folder", e);
+        }
+        catch (Exception e) when (NewFolder.IsRefused(e))
+        {
+            throw NewFolder.Refused(path, e);
+        }
+    }
+
+    /// <summary>Lets other commands have the folder.</summary>
+    public void Dispose() => held?.Dispose();
 
     /// <summary>Refuses a folder of other things and one that holds the work of another request.</summary>
     /// <exception cref="UserError">What is there, or what differs.</exception>
@@ -50,7 +72,7 @@ internal sealed class TrainFolder(string path)
         if (File.Exists(Job.Path)) throw new UserError($"--out {path}", "is a file", "give a folder");
         if (!IsBegun)
         {
-            if (Directory.Exists(Job.Path) && Directory.EnumerateFileSystemEntries(Job.Path).Any(e => Path.GetFileName(e) is not "hashes.json" && !IsPart(e)))
+            if (Directory.Exists(Job.Path) && Directory.EnumerateFileSystemEntries(Job.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or OwnLock) && !IsPart(e)))
                 throw new UserError($"--out {path}", "holds other things than a training", "give a new or empty folder");
             return;
         }
@@ -61,7 +83,7 @@ internal sealed class TrainFolder(string path)
         throw new UserError($"--out {path}", $"holds a training with other options ({named})", "repeat those to go on with it, or give another folder");
     }
 
-    /// <summary>Begins the training, or takes it up again. Threads stay those of the beginning: only so do resumed numbers equal unbroken ones.</summary>
+    /// <summary>Begins the training, or takes it up again. Threads and device stay those of the beginning: only so do resumed numbers equal unbroken ones.</summary>
     internal void Begin(TrainPlan plan, int threads, string? device)
     {
         Directory.CreateDirectory(Job.Path);
@@ -70,7 +92,7 @@ internal sealed class TrainFolder(string path)
         if (!goesOn)
             RunFolder.Write(Request, new JsonObject { ["id"] = plan.Job.Id, ["identity"] = JsonNode.Parse(plan.Job.Identity) }.ToJsonString(new() { WriteIndented = true }) + "\n");
         var own = goesOn && File.Exists(Job.Spec) ? JobSpec.Read(Job).Threads : threads;
-        if (goesOn && File.Exists(Job.Spec)) device ??= JobSpec.Read(Job).Device;
+        device ??= goesOn && File.Exists(Job.Spec) ? JobSpec.Read(Job).Device : RunSettings.Found();
         Spec(plan.Job, plan, own, device).Write(Job);
         if (plan.Reference is not { } reference) return;
         if (Directory.Exists(Reference.Path) && !(File.Exists(Reference.Spec) && JobSpec.Read(Reference).Id == reference.Id)) Directory.Delete(Reference.Path, recursive: true); // another request's
