@@ -36,13 +36,7 @@ public sealed class StoredReferenceTests
         Assert.That(references, Has.Length.EqualTo(2), "one for the variants of the grid, one for the base");
         Assert.That(references.Select(job => (int)Peftalign.Json(Path.Combine(job, "result.json"))["outcome"]!["rows"]!), Is.All.EqualTo(40));
         string[] labels = ["tune/world/prefer[beta=0.1]/s3", "tune/world/prefer[beta=0.2]/s3", "tune/world/soften/s3"];
-        foreach (var label in labels.Select(l => "train/tiny/world/" + l))
-        {
-            List<JsonObject> Rows(Peftalign of) => [.. File.ReadLines(Path.Combine(of.Job(label), "metrics.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())];
-            foreach (var (stored, computed) in Rows(user).Zip(Rows(plain)))
-                foreach (var (name, value) in computed)
-                    Assert.That((double)stored[name]!, Is.EqualTo((double)value!).Within(1e-5 * Math.Max(1, Math.Abs((double)value!))), $"{label} {name}");
-        }
+        AssertSame(user, plain, labels.Select(l => "train/tiny/world/" + l));
 
         var numbers = Path.Combine(references[0], "log_probs", "log_probs.safetensors");
         var bytes = File.ReadAllBytes(numbers);
@@ -53,5 +47,50 @@ public sealed class StoredReferenceTests
         Assert.That((damaged.Code, damaged.All.Contains("changed or cut")), Is.EqualTo((2, true)), damaged.All);
         Directory.Delete(references[0], recursive: true);
         user.Finish(user.File("stored.yaml"));
+    }
+
+    private const string FourBits = Manifests.Tiny + """
+          taught: { run: { model: tiny, method: [[tune]] } }
+        name: four
+        seeds: [3]
+        datasets:
+          world: { reader: synthetic, rows: 40, split: train }
+        adapters:
+          small: { type: qlora, rank: 4, alpha: 8, targets: all-linear }
+          thin: { type: lora, rank: 2, alpha: 2, targets: [q_proj] }
+        methods:
+          tune: { type: sft, adapter: small, learning_rate: 5.0e-3, batch_size: 8, max_steps: 3 }
+          prefer: { type: dpo, adapter: small, learning_rate: 2.0e-3, batch_size: 8, max_steps: 2, precompute_reference: true }
+          soften: { type: dpo, adapter: thin, reference: base, learning_rate: 2.0e-3, batch_size: 8, max_steps: 2, precompute_reference: true }
+          full: { type: sft, learning_rate: 5.0e-3, batch_size: 8, max_steps: 3 }
+          far: { type: dpo, adapter: small, reference: base, learning_rate: 2.0e-3, batch_size: 8, max_steps: 2, precompute_reference: true }
+        train:
+          - { models: [tiny], datasets: [world], methods: [tune, prefer, far, [tune, prefer], [tune, soften], [full, far]] }
+          - { models: [taught], datasets: [world], methods: [soften] }
+        evaluate: []
+        """;
+
+    // The reference is over the training's base: quantised by its own adapter or by an earlier stage's; behind a stage that trained all
+    // weights the declared base is another model, and as its folder has it.
+    [Test]
+    public void Over_four_bits_it_changes_no_number()
+    {
+        using var user = new Peftalign();
+        using var plain = new Peftalign();
+        user.Finish(user.Write("four.yaml", FourBits));
+        plain.Finish(plain.Write("plain.yaml", FourBits.Replace(", precompute_reference: true", "", StringComparison.Ordinal)));
+        AssertSame(user, plain, ((string[])["tiny/world/prefer", "tiny/world/far", "tiny/world/tune/world/prefer", "tiny/world/tune/world/soften", "tiny/world/full/world/far", "taught/world/soften"]).Select(label => $"train/{label}/s3"));
+    }
+
+    private static void AssertSame(Peftalign user, Peftalign plain, IEnumerable<string> labels)
+    {
+        foreach (var label in labels)
+        {
+            List<JsonObject> Rows(Peftalign of) => [.. File.ReadLines(Path.Combine(of.Job(label), "metrics.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject())];
+            Assert.That(Rows(plain), Is.Not.Empty);
+            foreach (var (stored, computed) in Rows(user).Zip(Rows(plain)))
+                foreach (var (name, value) in computed)
+                    Assert.That((double)stored[name]!, Is.EqualTo((double)value!).Within(1e-5 * Math.Max(1, Math.Abs((double)value!))), $"{label} {name}");
+        }
     }
 }

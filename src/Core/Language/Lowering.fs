@@ -62,16 +62,29 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         if not (isAsked && usesReference) then
             []
         else
+            let quantization = Tree.find "quantization" adapter |> Option.defaultValue Null
+
             // A folder stands beside the policy: it may hold an adapter over the policy's base.
             let reference =
                 match training "reference" with
                 | Some(Text "base") -> this.Sources.Model(policy.Facts.Model, policy.Facts.Seed).Tree
                 | _ -> start.Tree
 
+            // Whether the base is quantised is the job's to see where the policy came to it by other stages.
+            let isOverOther =
+                run.Adapter.IsSome
+                && (quantization <> Null || start.IsQuantized)
+                && start.Tree <> reference
+
             let beside =
                 match training "reference", training "init_adapter" with
                 | Some(Content(path, mark)), _ -> [ "reference", Content(path, mark) ]
-                | Some(Text "base"), _
+                | Some(Text "base"), _ ->
+                    [
+                        "reference_is_base", Flag true
+                        if isOverOther then
+                            "start", start.Tree
+                    ]
                 | _, None -> []
                 | _, Some adapter -> [ "init_adapter", adapter ]
 
@@ -95,7 +108,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                         "limits", Map limits
                         // its rows' answers; no loss option changes them
                         "method", Specs.contractTree run.Setting.Method (Map [])
-                        "quantization", Tree.find "quantization" adapter |> Option.defaultValue Null
+                        "quantization", quantization
                     ]
                     @ beside
                 )
@@ -144,6 +157,9 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 | None, _ -> id
                 | Some _, Some quantization -> start.Base + Tree.options quantization
                 | Some _, None -> start.Base
+            IsQuantized =
+                run.Adapter.IsSome
+                && (start.IsQuantized || (Tree.find "quantization" adapter).IsSome)
         }
 
     member private this.Choose(policy: Policy, select: Select, variants: Policy list) : Lowered =
@@ -170,6 +186,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
 
         { candidates.Head with
             Tree = Specs.moved candidates.Head.Tree id
+            IsQuantized = candidates |> List.exists _.IsQuantized
         }
 
     member private this.Merge(policy: Policy, row: MergeRow, parents: Policy list) : Lowered =
@@ -205,6 +222,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         {
             Tree = Specs.moved root.Tree id
             Base = id
+            IsQuantized = root.IsQuantized || (parents |> List.exists _.IsQuantized)
         }
 
     /// The policy's jobs, made once.

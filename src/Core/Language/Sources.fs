@@ -13,6 +13,8 @@ type internal Lowered =
         Tree: Tree
         /// The weights that would be loaded: equal for adapters over one base.
         Base: string
+        /// Whether an adapter of it may lie over a base that is quantised as it is loaded.
+        IsQuantized: bool
     }
 
 type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: Graph, policyAt: Policy * Point option -> Lowered)
@@ -76,6 +78,7 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                             | None -> ()
                         ]
                 Base = Tree.options path
+                IsQuantized = false
             }
         | Initialised made ->
             let contract = made.Architecture.Contract
@@ -106,6 +109,7 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
             {
                 Tree = Map [ "weights", Output(id, "") ]
                 Base = id
+                IsQuantized = false
             }
         | FromRun selection ->
             let policy = matrix.One(selection, seed)

@@ -20,10 +20,11 @@ internal static class ReferenceJob
     {
         var spec = job.Spec.Options;
         var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0, ComputeDevice.TrainingType(job));
-        var policy = Policies.Load(job, Policies.Place(job, spec["policy"]!).Plain, dtype: options.Dtype);
+        var (place, quantization) = Base(job) ?? (Policies.Place(job, spec["policy"]!).Plain, spec["quantization"]);
+        var policy = Policies.Load(job, place, quantization, dtype: options.Dtype);
         var (model, mode) = (policy.Model, Mode(job, policy));
         options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.Spec.MaxPositions) };
-        if (Named(spec["reference"]) is { } folder && !IsAdapter(job, folder))
+        if (Named(spec["reference"]) is { } folder && !IsAdapter(job, folder) && !IsSame(job.Spec.FullPath(folder), place.Base))
         {
             model = Policies.Load(job, new PolicyPlace(job.Spec.FullPath(folder), []), dtype: options.Dtype).Model;
             if (model.Spec.Vocabulary != policy.Model.Spec.Vocabulary)
@@ -69,6 +70,19 @@ internal static class ReferenceJob
         var parts = job.Parts(job.Spec.Options["dataset"]!);
         return ([.. parts.SelectMany(part => method is IArrangesRecords arranging ? arranging.Arrange(part.Rows, context) : part.Rows)], context);
     }
+
+    // reference: base is the declared model's weights alone; in the training's bits where its policy lies over these very weights.
+    private static (PolicyPlace Place, JsonNode? Quantization)? Base(JobContext job)
+    {
+        var spec = job.Spec.Options;
+        if ((bool?)spec["reference_is_base"] != true) return null;
+        var declared = Policies.Place(job, spec["policy"]!);
+        var start = spec["start"] is { } other ? Policies.Place(job, other) : declared;
+        var quantization = IsSame(start.Base, declared.Base) ? spec["quantization"] ?? start.Quantization : null;
+        return (new PolicyPlace(declared.Base, []) { Template = declared.Template }, quantization);
+    }
+
+    private static bool IsSame(string folder, string other) => Path.GetFullPath(folder) == Path.GetFullPath(other);
 
     // The policy's adapters, with the one that training starts from; or a reference adapter alone.
     private static ForwardMode Mode(JobContext job, Policy policy)

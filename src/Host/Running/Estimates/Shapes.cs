@@ -44,9 +44,9 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     /// <summary>What a policy that is only asked computes in: float32 on a processor, elsewhere the type that it is stored in.</summary>
     internal Arithmetic Asked(JsonNode policy) => new(onGpu && Width(policy) == 2 ? torch.bfloat16 : torch.float32, 0, onGpu);
 
-    /// <summary>Whether a job's base is in fewer bits: in its folder already, or by the adapter's quantization.</summary>
+    /// <summary>Whether a job's base is in fewer bits: in its folder already, or by the quantization of the adapter, or that a reference's training has.</summary>
     internal bool IsQuantized(JsonObject spec) =>
-        spec["adapter"]?["quantization"] is not null || HasQuantizedBase(spec["policy"]!);
+        spec["adapter"]?["quantization"] is not null || (spec["start"] is null && spec["quantization"] is not null) || HasQuantizedBase(spec["policy"]!);
 
     // A training of all weights has no base, a merge decodes it.
     private bool HasQuantizedBase(JsonNode policy)
