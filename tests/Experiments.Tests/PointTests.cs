@@ -79,6 +79,39 @@ public sealed class PointTests
                     Assert.That(Weights(user.Run, "jobs", job!, Path.GetRelativePath(Path.Combine(whole.Run, "jobs", job!), file)), Is.EqualTo(File.ReadAllBytes(file)), $"{job}: {file} of a run that was asked for all at once");
     }
 
+    private const string Scoring = Manifests.Tiny + """
+        name: scoring
+        seeds: [3]
+        datasets:
+          world: { reader: synthetic, rows: 40, split: train }
+        adapters:
+          small: { type: lora, rank: 4, alpha: 8, targets: all-linear }
+        methods:
+          score: { type: reward, adapter: small, learning_rate: 5.0e-3, lr_scheduler: constant, batch_size: 8, max_steps: 4 }
+          brief: { type: reward, adapter: small, learning_rate: 5.0e-3, lr_scheduler: constant, batch_size: 8, max_steps: 2 }
+        train:
+          - { models: [tiny], datasets: [world], methods: [score, brief] }
+        """;
+
+    // A point of a reward model is whole and merged, as its end is; the model that goes on in training is neither.
+    [TestCase("lora")]
+    [TestCase("qlora")]
+    public void A_point_of_a_reward_model_under_an_adapter_leaves_the_training_as_it_is(string adapter)
+    {
+        var without = Scoring.Replace("type: lora", $"type: {adapter}", StringComparison.Ordinal) + "\nevaluate: []\n";
+        using var user = new Peftalign();
+        using var plain = new Peftalign();
+        plain.Finish(plain.Write("plain.yaml", without));
+        user.Finish(user.Write("scoring.yaml", without.Replace("[score, brief]", "[score, [{ method: score, until: { step: 2 } }, brief]]", StringComparison.Ordinal)));
+        const string score = "train/tiny/world/score";
+        foreach (var file in (string[])["metrics.jsonl", "adapter/adapter_model.safetensors", "model/model.safetensors"])
+            Assert.That(Weights(user.Job(score + "/s3"), file), Is.EqualTo(Weights(plain.Job(score + "/s3"), file)), file);
+        var (point, brief) = (Path.Combine(user.Job(score + "/s3"), "points", "step-2"), plain.Job("train/tiny/world/brief/s3"));
+        foreach (var file in (string[])["adapter/adapter_model.safetensors", "model/model.safetensors", "model/config.json"])
+            Assert.That(Weights(point, file), Is.EqualTo(Weights(brief, file)), $"{file} of a training that ends there");
+        Assert.That(File.ReadLines(Path.Combine(user.Job(score + "@step:2/world/brief/s3"), "metrics.jsonl")).Count(), Is.EqualTo(2), "the next stage starts from the point's model");
+    }
+
     // Of whole weights no state is kept but the last: what a later point costs is said before and when it is paid.
     [Test]
     public void A_point_that_is_asked_for_too_late_says_what_it_costs()

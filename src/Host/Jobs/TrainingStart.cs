@@ -141,7 +141,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     private void WriteAdapter(JobContext job, Policy policy, PolicyPlace place, JobFolder folder, IReadOnlyList<AdapterSite> trained)
     {
         var own = policy.Model.Spec.Labels is null ? Adapter!.Save(policy.Outline, trained) : ScoreHead.Save(Adapter!, policy.Outline, trained);
-        if (policy.Model.Spec.Labels is not null) WriteMerged(job, policy, place, trained);
+        if (policy.Model.Spec.Labels is not null) WriteMerged(job, policy, place, folder, trained);
         if (Beneath.Count == 0)
         {
             RunFolder.Fill(folder.Adapter, path => WriteOne(path, own));
@@ -165,19 +165,23 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         }
     }
 
-    // A reward model is asked as one folder: the adapters go into its weights, beside the adapter's own folder.
-    private void WriteMerged(JobContext job, Policy policy, PolicyPlace place, IReadOnlyList<AdapterSite> trained)
+    // A reward model is asked as one folder: the adapters go into its weights, beside the adapter's own folder. At a point the model
+    // is still in training, so that a copy takes them.
+    private void WriteMerged(JobContext job, Policy policy, PolicyPlace place, JobFolder folder, IReadOnlyList<AdapterSite> trained)
     {
+        using var off = torch.no_grad();
+        using var scope = torch.NewDisposeScope();
+        DecoderModel merged;
         try
         {
-            MergeInto(policy with { Adapters = [.. Beneath, trained] });
+            merged = AdapterMerge.Merged(policy.Model, [.. Beneath, trained]);
         }
         catch (UserErrorException e)
         {
-            job.Logger.LogWarning("no {Folder} is written: {Reason}", job.Folder.Model, e.Message);
+            job.Logger.LogWarning("no {Folder} is written: {Reason}", folder.Model, e.Message);
             return;
         }
-        RunFolder.Fill(job.Folder.Model, path => Save(path, policy, place));
+        RunFolder.Fill(folder.Model, path => Save(path, policy with { Model = merged }, place));
     }
 
     // A model that was taught with another template is to be asked with it.

@@ -72,6 +72,19 @@ public static class AdapterMerge
         return merged;
     }
 
+    /// <summary>A model of its own with adapters inside. It shares the base's other tensors, has those decoded that the base holds in fewer bits, and leaves the base as it is.</summary>
+    /// <param name="model">The base.</param>
+    /// <param name="layers">Adapters over it, from the lowest to the uppermost.</param>
+    /// <exception cref="UserErrorException">Weights cannot hold an adapter.</exception>
+    public static DecoderModel Merged(DecoderModel model, IEnumerable<IReadOnlyList<AdapterSite>> layers)
+    {
+        var weights = model.Weights.Concat(model.Quantized.Keys.Select(name => KeyValuePair.Create(name, model.LayerOf(ModuleOf(name)).Weight.contiguous())));
+        var merged = new DecoderModel(model.Spec, weights.ToDictionary());
+        foreach (var sites in layers)
+            foreach (var (name, tensor) in Tensors(merged, sites)) merged.SetWeight(name, tensor.to(merged.Weights[name].dtype));
+        return merged;
+    }
+
     private static Tensor Merged(DecoderModel model, string name, Delta delta)
     {
         using var off = torch.no_grad();
