@@ -18,6 +18,7 @@ public sealed class RewardPlugin : IPlugin
 }
 
 /// <summary>Options of reward.</summary>
+[ContractTraits("scores")]
 public sealed class RewardOptions
 {
     /// <summary>Weight of the mean of (R_w + R_l)^2, which keeps rewards near 0; 0.01 is usual, none where not given.</summary>

@@ -71,6 +71,20 @@ public sealed class RewardTests
         Assert.That(labels.Err, Does.Contain("one label"));
     }
 
+    // A head under LoRA would be trained twice, and a cut answer has no end to score: said before anything is trained.
+    [TestCase("--adapter lora --targets score,q_proj", "score is trained whole", "leave it out of targets")]
+    [TestCase("--max-prompt-length 8", "--max-prompt-length", "max_length are left out whole")]
+    [TestCase("--truncation keep_end", "--truncation", "max_length are left out whole")]
+    public void Options_that_a_reward_model_cannot_follow_are_refused(string options, string named, string next)
+    {
+        using var user = new Peftalign();
+        string[] Call(string given) => ["train", "reward", "--model", Path.Combine(Root, "base-model"), "--data", Rows, "--out", user.Run, "--max-steps", "1", "--threads", "1", .. given.Split(' ')];
+        var refused = Peftalign.Call(Call(options));
+        Assert.That((refused.Code, Directory.Exists(user.Run)), Is.EqualTo((2, false)), refused.All);
+        Assert.That(refused.Err.Trim().Split('\n').Count(line => line.Contains(named, StringComparison.Ordinal) && line.Contains(next, StringComparison.Ordinal)), Is.EqualTo(1), refused.All);
+        Assert.That(Peftalign.Call(Call("--truncation keep_start")).Code, Is.Zero, "the default may be said");
+    }
+
     // A language model with a new head, not moved.
     private static string Start(Peftalign user)
     {

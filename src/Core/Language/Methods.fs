@@ -66,6 +66,25 @@ let private withDuration options =
     else
         ("epochs", Real 3.0) :: options
 
+/// Rows whose answers are scored are never cut: what would cut them is a fault, never ignored.
+let private refuseCuts context path (entries: Entry list) options =
+    let refuse keys =
+        for entry in entries do
+            if List.contains entry.Key keys && isGiven entry then
+                context.Faults.Add(
+                    entry.KeyMark,
+                    Readers.join path entry.Key,
+                    $"'{entry.Key}' is {Nodes.describe entry.Value}, but a cut answer has no end to score: rows longer than max_length are left out whole; remove it (null removes an inherited one)"
+                )
+
+    if (Tree.find "max_prompt_length" options).IsSome then
+        refuse [ "max_prompt_length" ]
+
+    match Tree.find "truncation" options with
+    | None
+    | Some(Text "keep_start") -> ()
+    | Some _ -> refuse [ "truncation"; "truncation_mode" ]
+
 /// Every setting of the method's grids; None after a fault.
 let bind context path name (method: Method) (set: Entry list) : Setting list option =
     let schemas =
@@ -83,6 +102,9 @@ let bind context path name (method: Method) (set: Entry list) : Setting list opt
 
     Options.bind context path $"the method '{name}'" method.Mark others true schemas entries
     |> Option.map (fun options ->
+        if method.Contract.Schema.Traits |> Seq.contains "scores" then
+            refuseCuts context path entries (Map options)
+
         Options.variants (Map(withDuration options))
         |> List.map (fun (variant, options) ->
             let training, own =

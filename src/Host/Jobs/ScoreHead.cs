@@ -9,8 +9,13 @@ namespace PeftAlign.Host.Jobs;
 internal static class ScoreHead
 {
     /// <summary>An adapter's sites and the head's, unless modules_to_save named it.</summary>
-    internal static IReadOnlyList<AdapterSite> With(DecoderModel model, IReadOnlyList<AdapterSite> sites) =>
-        sites.Any(s => s.Module == model.Spec.Names.Head) ? sites : [.. sites, new AdapterSite(model.Spec.Names.Head, new Whole(model.Head.detach().clone(), null))];
+    /// <exception cref="UserErrorException">The adapter changes the head in another way.</exception>
+    internal static IReadOnlyList<AdapterSite> With(DecoderModel model, IReadOnlyList<AdapterSite> sites)
+    {
+        var head = model.Spec.Names.Head;
+        if (sites.Any(s => s.Module == head && s.Delta is not Whole)) throw new UserErrorException($"{head} is trained whole in a reward model, and this adapter changes it too; leave it out of targets.");
+        return sites.Any(s => s.Module == head) ? sites : [.. sites, new AdapterSite(head, new Whole(model.Head.detach().clone(), null))];
+    }
 
     /// <summary>The adapter's folder with the head in it.</summary>
     internal static AdapterFiles Save(IPeftAdapter adapter, ModelOutline outline, IReadOnlyList<AdapterSite> sites)

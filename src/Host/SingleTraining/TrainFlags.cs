@@ -44,6 +44,9 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
     /// <summary>Options of the loop that say which policy is the reference: for methods that have one.</summary>
     private static readonly string[] OfReference = ["reference", "precompute_reference"];
 
+    /// <summary>Options of the loop that cut rows: refused where a method scores them.</summary>
+    private static readonly string[] OfCuts = ["max_prompt_length", "truncation"];
+
     /// <summary>The flags of a method and an adapter.</summary>
     /// <param name="plugins">Everything on the search path.</param>
     /// <param name="method">A method's name.</param>
@@ -58,10 +61,16 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
         var ofAdapter = adapter is null ? [] : Meant(plugins, "adapter", plugins.Find("adapter", adapter).Contract).Options.Options;
         var over = quantization ?? (adapter is null ? null : (string?)Alias(plugins.Find("adapter", adapter).Contract)?["quantization"]);
         var ofQuantization = over is null ? [] : plugins.Find("quantization", over).Contract.Options.Options.Where(q => ofAdapter.All(mine => mine.Name != q.Name));
-        var all = own.Select(o => new TrainFlag(Dashed(o.Name), "method", o)).Concat(loop.Select(o => BuiltOption.Flag(Dashed(o.Name), o, loop)))
+        var all = own.Select(o => new TrainFlag(Dashed(o.Name), "method", o)).Concat(loop.Select(Loop))
             .Concat(ofAdapter.Select(o => new TrainFlag(Dashed(o.Name), "adapter", o) { IsOfFolder = o.Name != "dropout" })).Concat(ofQuantization.Select(o => new TrainFlag(Dashed(o.Name), "adapter", o))).ToList();
         // A name that both have is neither's: each is written with its owner.
         return new TrainFlags([.. all.Select(f => all.Count(other => other.Name == f.Name) > 1 ? f with { Name = $"{f.Section}-{f.Name}" } : f)]);
+
+        TrainFlag Loop(OptionSchema option)
+        {
+            var flag = BuiltOption.Flag(Dashed(option.Name), option, loop);
+            return contract.Traits.Contains("scores") && OfCuts.Contains(option.Name) ? flag with { IsBuilt = false } : flag;
+        }
     }
 
     /// <summary>The arguments with every known flag under its own name: --lora_alpha 16 becomes --alpha 16.</summary>

@@ -250,6 +250,20 @@ let ``reference log-probabilities are one job for all that share them`` () =
         train.DependsOn |> List.ofSeq |> same [ reference.Id ]
 
 [<Test>]
+let ``options that cut rows are faults where rows are scored`` () =
+    let text options =
+        "peftalign: 1\nmodels:\n  a: { path: a }\ndatasets:\n  d: { reader: synthetic, rows: 4 }\nmethods:\n  rm: { type: reward, max_steps: 3"
+        + options
+        + " }\ntrain:\n  - { models: a, datasets: d, methods: rm }\n"
+
+    let found =
+        faults (text ", max_prompt_length: 64, truncation_mode: { grid: [keep_start, keep_end] }")
+
+    expect 7 "'max_prompt_length' is .*64.* rows longer than max_length are left out whole; remove it" found
+    expect 7 "'truncation_mode' is .* remove it" found
+    same 1 (count "train" (plan (text ", truncation: keep_start")))
+
+[<Test>]
 let ``models, judges, tokenizers and data sets are made in the run`` () =
     let plan =
         plan

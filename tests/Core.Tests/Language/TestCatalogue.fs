@@ -119,7 +119,9 @@ let private engineAndMethods: PluginSchema list =
                       ] with
                     Traits = [| "reference" |]
                 }
-                contract "method" "reward" [ option "center_rewards_coefficient" "number" null ]
+                { contract "method" "reward" [ option "center_rewards_coefficient" "number" null ] with
+                    Traits = [| "scores" |]
+                }
             ]
         plugin
             "methods.meet"
