@@ -1,5 +1,5 @@
 // AdamW with both moments in 8 bits (Dettmers et al. 2022), tensor by tensor: those of less than 4096 values keep float32, as in
-// bitsandbytes. A step decodes a piece's moments, updates them, moves the values by the unrounded moments, and encodes them. Blocks
+// bitsandbytes, and embeddings, as in transformers' Trainer over it. A step decodes a piece's moments, updates them, moves the values by the unrounded moments, and encodes them. Blocks
 // lie within a tensor and pieces hold whole blocks. Paged like AdamW; small tensors' moments stay on the device.
 
 using PeftAlign.Torch;
@@ -13,8 +13,8 @@ internal sealed class AdamW8Bit : FlatOptimizer
 
     private readonly Blockwise8 signed, unsigned;
     private readonly List<(long First, long Count, Tensor Average, Tensor Square)> small = [];
-    private readonly List<(long First, long Count)> places = [];
-    private readonly MomentPager pager;
+    private readonly List<(long First, long Count)> places = [], widePlaces = [];
+    private readonly MomentPager pager, widePager; // of moments in 8 bits, and of embeddings' in full
 
     /// <param name="parameters">What is trained.</param>
     /// <param name="options">Rates and decay.</param>
@@ -23,18 +23,20 @@ internal sealed class AdamW8Bit : FlatOptimizer
     {
         (signed, unsigned) = (new Blockwise8(true, Values.device), new Blockwise8(false, Values.device));
         var members = parameters.Members.Select(m => (m.Name, Count: m.Tensor.numel())).ToList();
-        var bytes = members.Where(m => m.Count >= LeastCount).Sum(m => 2 * (m.Count + Blockwise8.Factors(m.Count) * sizeof(float)));
+        var bytes = members.Where(m => m.Count >= LeastCount).Sum(m => 2 * (parameters.Embeddings.Contains(m.Name) ? m.Count * Values.element_size() : m.Count + Blockwise8.Factors(m.Count) * sizeof(float)));
         IsPaged = paging?.IsNeeded(Values.device, bytes) ?? false;
         var bucket = (paging ?? new Paging()).Bucket / Blockwise8.Blocksize * Blockwise8.Blocksize;
-        var pieces = new List<Tensor[]>();
+        var (pieces, wide) = (new List<Tensor[]>(), new List<Tensor[]>());
         long first = 0;
         foreach (var (name, count) in members)
         {
             if (count < LeastCount) small.Add((first, count, Full($"exp_avg.{name}", count), Full($"exp_avg_sq.{name}", count)));
+            else if (parameters.Embeddings.Contains(name)) DivideWide(first, Full($"exp_avg.{name}", count, IsPaged), Full($"exp_avg_sq.{name}", count, IsPaged), bucket, wide);
             else Divide(first, [.. EightBit($"exp_avg.{name}", count), .. EightBit($"exp_avg_sq.{name}", count)], bucket, pieces);
             first += count;
         }
-        pager = new MomentPager(pieces, Values.device, IsPaged ? paging!.Lanes ?? Lane.ForCopies(Values.device) : null);
+        (Lane, Lane, Lane)? lanes = IsPaged ? paging!.Lanes ?? Lane.ForCopies(Values.device) : null;
+        (pager, widePager) = (new MomentPager(pieces, Values.device, lanes), new MomentPager(wide, Values.device, lanes));
     }
 
     /// <summary>Whether the moments are away from the device between steps.</summary>
@@ -44,6 +46,7 @@ internal sealed class AdamW8Bit : FlatOptimizer
     {
         Decayed(Values)?.mul_(1 - learningRate * Options.WeightDecay);
         foreach (var (first, count, average, square) in small) Adam(first, count, average, square, learningRate);
+        widePager.Each((k, moments) => Adam(widePlaces[k].First, widePlaces[k].Count, moments[0], moments[1], learningRate));
         pager.Each((k, moments) =>
         {
             using var scope = torch.NewDisposeScope();
@@ -54,11 +57,16 @@ internal sealed class AdamW8Bit : FlatOptimizer
         });
     }
 
-    protected override void Settle() => pager.Settle();
+    protected override void Settle()
+    {
+        pager.Settle();
+        widePager.Settle();
+    }
 
     public override void Dispose()
     {
         pager.Dispose();
+        widePager.Dispose();
         signed.Dispose();
         unsigned.Dispose();
         base.Dispose();
@@ -79,11 +87,22 @@ internal sealed class AdamW8Bit : FlatOptimizer
         }
     }
 
+    private void DivideWide(long first, Tensor average, Tensor square, long bucket, List<Tensor[]> pieces)
+    {
+        var count = average.numel();
+        for (long at = 0; at < count; at += bucket)
+        {
+            var n = Math.Min(bucket, count - at);
+            pieces.Add([average.narrow(0, at, n), square.narrow(0, at, n)]);
+            widePlaces.Add((first + at, n));
+        }
+    }
+
     private Tensor[] EightBit(string name, long count) =>
     [
         Kept(name, Paging.Home(IsPaged, count, torch.uint8, Values.device)),
         Kept(name + ".absmax", Paging.Home(IsPaged, Blockwise8.Factors(count), torch.float32, Values.device)),
     ];
 
-    private Tensor Full(string name, long count) => Kept(name, Paging.Home(false, count, Values.dtype, Values.device));
+    private Tensor Full(string name, long count, bool paged = false) => Kept(name, Paging.Home(paged, count, Values.dtype, Values.device));
 }

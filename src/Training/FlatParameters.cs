@@ -39,6 +39,9 @@ internal sealed class FlatParameters : IDisposable
         Round();
     }
 
+    /// <summary>Names of the members that are embeddings, whose moments are never in 8 bits.</summary>
+    internal IReadOnlySet<string> Embeddings { get; init; } = new HashSet<string>();
+
     /// <summary>Whether the model computes with rounded copies.</summary>
     internal bool IsRounded { get; }
 

@@ -25,8 +25,8 @@ internal sealed class TrainedPolicy : IDisposable
         this.run = run;
         trainsModel = phase is null ? run.Adapter is null : phase.ModelRate > 0;
         trainsControls = phase is { ControlRate: > 0 };
-        if (trainsModel) weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)), run.Options.Dtype == torch.ScalarType.BFloat16 ? run.Options.Dtype : null);
-        if (run.Adapter is not null || trainsControls) sites = new FlatParameters(Own.Select(p => (p.Name, p.Tensor, WeightDecay.AppliesTo(p.Module, p.Role, p.Tensor))));
+        if (trainsModel) weights = new FlatParameters(run.Model.Weights.Select(w => (w.Key, w.Value, w.Value.dim() > 1)), run.Options.Dtype == torch.ScalarType.BFloat16 ? run.Options.Dtype : null) { Embeddings = Embeddings.Of(run.Model) };
+        if (run.Adapter is not null || trainsControls) sites = new FlatParameters(Own.Select(p => (p.Name, p.Tensor, WeightDecay.AppliesTo(p.Module, p.Role, p.Tensor)))) { Embeddings = Own.Where(p => Embeddings.Has(run.Model, p.Module, p.Role)).Select(p => p.Name).ToHashSet() };
         var (both, rate) = (weights is not null && sites is not null, run.Options.LearningRate);
         Groups = [.. sites is null ? (ParameterGroup[])[] : [new(both ? "controls" : "", sites, rate * (phase?.ControlRate ?? 1))], .. weights is null ? (ParameterGroup[])[] : [new(both ? "model" : "", weights, phase?.ModelRate ?? rate)]];
         Reference = run.Method.Needs.Reference && !IsStoredWhole ? run.Reference ?? Start() : null;

@@ -1,5 +1,6 @@
 // Moments in 8 bits against bitsandbytes' recursion with exact codes (golden/nf4/optim), and paged moments against unpaged ones.
 
+using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
@@ -57,6 +58,40 @@ public sealed class OptimizerStateTests : TrainingTest
                 Assert.That(Worst(factors, known), Is.LessThanOrEqualTo(2.4e-7 * known.max().item<float>()), theirs);
             }
         }
+    }
+
+    // transformers' Trainer has bitsandbytes keep the moments of nn.Embedding in float32: its steps are AdamW's, the other tensors' are not.
+    [Test]
+    public void AdamW8Bit_KeepsAnEmbeddingsMomentsInFull()
+    {
+        FlatParameters Made() => new([("embedding", torch.zeros([64, 128]), true), ("matrix", torch.zeros([64, 128]), true)]) { Embeddings = new HashSet<string> { "embedding" } };
+        using var eight = Made();
+        using var full = Made();
+        using var narrow = new AdamW8Bit(eight, Options, null);
+        using var wide = new AdamW(full, Options, null);
+        for (var step = 0; step < 3; step++)
+        {
+            var gradient = new CounterStream(3, "g", $"{step}").Normal([eight.Count]);
+            eight.Gradients.copy_(gradient);
+            full.Gradients.copy_(gradient);
+            narrow.Step(0.01);
+            wide.Step(0.01);
+        }
+        Assert.That(eight.Members.Zip(full.Members, (a, b) => (a.Name, Same: a.Tensor.equal(b.Tensor))), Is.EquivalentTo(new[] { ("embedding", true), ("matrix", false) }));
+    }
+
+    // The embedding is the model's own or a copy beside an adapter (modules_to_save); the head, of the same size, is none.
+    [Test]
+    public void AdamW8Bit_FindsTheEmbeddingsOfARun([Values] bool adapter)
+    {
+        var run = Fixtures.SmallRun(Folder, Options with { Optimizer = "adamw_8bit", MaxSteps = 2, SaveEvery = 1, BatchSize = 4 }, adapter);
+        Whole Copy(string module) => new(run.Model.Weights[module + ".weight"].clone(), null);
+        if (adapter) run = run with { Adapter = [.. run.Adapter!, .. ((string[])["model.embed_tokens", "lm_head"]).Select(module => new AdapterSite(module, Copy(module)))] };
+        Trainer.Train(run);
+        using var state = SafetensorsFile.Open(Path.Combine(Folder, "checkpoints", "1", "optimizer.safetensors"));
+        torch.ScalarType[] Types(string module) => [.. ((string[])["exp_avg.", "exp_avg_sq."]).Select(moment => state.Tensor($"{moment}{module}.weight").dtype)];
+        Assert.That(Types("model.embed_tokens"), Is.All.EqualTo(torch.ScalarType.Float32));
+        Assert.That(Types("lm_head"), Is.All.EqualTo(torch.ScalarType.Byte));
     }
 
     // In one block a gradient 10^5 times smaller than another's: its second moment, 10^-10 of the block's largest, must not become 0.
@@ -146,7 +181,7 @@ public sealed class OptimizerStateTests : TrainingTest
 
     private static (FlatParameters, FlatOptimizer, bool IsPaged) Make(string name, Paging paging)
     {
-        var made = new FlatParameters([("a", new CounterStream(1, "a", "").Normal([70, 130]), true), ("b", new CounterStream(1, "b", "").Normal([333]), false), ("c", new CounterStream(1, "c", "").Normal([5000]), true)]);
+        var made = new FlatParameters([("a", new CounterStream(1, "a", "").Normal([70, 130]), true), ("b", new CounterStream(1, "b", "").Normal([333]), false), ("c", new CounterStream(1, "c", "").Normal([5000]), true)]) { Embeddings = new HashSet<string> { "c" } };
         if (name == "adamw") return new AdamW(made, Options, paging) is var plain ? (made, plain, plain.IsPaged) : default;
         return new AdamW8Bit(made, Options, paging) is var eight ? (made, eight, eight.IsPaged) : default;
     }

@@ -84,7 +84,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         var arithmetic = Arithmetic.Of(model, options.Dtype, adapter?.Sum(site => site.Delta is LowRank low and not { Dropout: 0, Magnitude: null, Start: null } ? low.A.size(1) : 0) ?? 0, ComputeDevice.IsGpu(request.Device)) with { TrainsHead = adapter is null };
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, !trainsModel, options),
+            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
             options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest, arithmetic) : Costs.Activations(model, tokens, longest, arithmetic));
     }
 

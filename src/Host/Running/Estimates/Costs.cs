@@ -64,8 +64,14 @@ internal static class Costs
     /// <param name="trainable">How many.</param>
     /// <param name="adapter">Whether they are an adapter's.</param>
     /// <param name="options">Its optimiser's moments; whether trained weights and their gradients are there in bfloat16 as well.</param>
-    internal static long Trained(long trainable, bool adapter, TrainingOptions options) =>
-        (long)(trainable * ((adapter ? 3 : options.Dtype != torch.ScalarType.Float32 ? 2 : 1) * FloatBytes + MomentBytes(options.Optimizer)));
+    /// <param name="embedded">How many of them are a model's embeddings, whose moments are in full.</param>
+    internal static long Trained(long trainable, bool adapter, TrainingOptions options, long embedded) =>
+        (long)(trainable * ((adapter ? 3 : options.Dtype != torch.ScalarType.Float32 ? 2 : 1) * FloatBytes + MomentBytes(options.Optimizer))
+            + (options.Optimizer.EndsWith("adamw_8bit", StringComparison.Ordinal) ? embedded * (2 * FloatBytes - MomentBytes(options.Optimizer)) : 0));
+
+    /// <summary>Numbers of a model's embeddings, of positions too where they are learned.</summary>
+    internal static long Embedded(DecoderSpec model) =>
+        model.Weights().Where(weight => weight.Name == model.Names.Embedding + ".weight" || weight.Name == model.Names.Positions + ".weight").Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
 
     // Of a trained number: 8 bits have a factor for each 256. Paged moments stay where there is room for them.
     private static double MomentBytes(string optimizer) => optimizer switch
