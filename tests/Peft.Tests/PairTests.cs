@@ -61,7 +61,7 @@ public sealed class PairTests : ScopedTest
         var lower = New(2, outline, "default", dora: false);
         using (torch.no_grad())
             foreach (var site in lower)
-                foreach (var (role, tensor) in site.Delta.Parameters) tensor.add_(new CounterStream(9, role, site.Module).Normal(tensor.shape, 0, 0.1));
+                foreach (var (role, tensor) in site.Delta.Parameters) tensor.add_(new CounterStream(9, role, site.Module).Normal(tensor.shape, 0, 0.1).to(tensor.device));
         var before = Golden.Logits(model, new() { Deltas = AdapterLayers.Deltas(lower) });
         Assert.That(Golden.Worst(before[0], Golden.Logits(model, ForwardMode.Plain)[0]), Is.GreaterThan(1e-2));
         foreach (var (init, dora) in (ReadOnlySpan<(string, bool)>)[("default", false), ("pissa", false), ("default", true)])
