@@ -40,6 +40,10 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
     // Under `dotnet X.dll` the program is dotnet.
     private static IEnumerable<string> Start { get; } = Path.GetFileNameWithoutExtension(Program) == "dotnet" ? [typeof(Effort).Assembly.Location] : [];
 
+    // Seconds of our own runs at least, and the most rounds that a short run gets for it: the best of two runs of half a second tells of the machine's other work.
+    private const double Enough = 3;
+    private const int MostRounds = 8;
+
     /// <summary>Both sides as processes that stay, warmed up, then run in turns.</summary>
     internal (SideFigures Ours, SideFigures? Peer, JsonArray OurAnswer, JsonArray? PeerAnswer) Kept(string kind, string folder, string rows, CancellationToken cancel, IReadOnlyDictionary<string, string>? peersAllocator = null) =>
         Kept(() => Our(kind, folder, rows), () => Peer(kind, folder, rows, peersAllocator), cancel);
@@ -47,19 +51,33 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
     /// <summary>Likewise of any two processes.</summary>
     internal (SideFigures Ours, SideFigures? Peer, JsonArray OurAnswer, JsonArray? PeerAnswer) Kept(Func<Side> first, Func<Side?> second, CancellationToken cancel)
     {
-        using var ours = first();
-        using var peer = second();
-        ours.Ready();
-        peer?.Ready();
-        var (answer, other) = (ours.WarmUp(), peer?.WarmUp());
-        var (a, b) = (new List<double>(), new List<double>());
-        for (var round = 0; round < Rounds; round++)
+        var sides = Kept([first, second], cancel);
+        return (sides[0]!.Value.Figures, sides[1]?.Figures, sides[0]!.Value.Answer, sides[1]?.Answer);
+    }
+
+    /// <summary>Likewise of any number, of which all but the first may be absent. A short run has more rounds.</summary>
+    /// <returns>Of each process its figures and its first answer.</returns>
+    internal (SideFigures Figures, JsonArray Answer)?[] Kept(Func<Side?>[] start, CancellationToken cancel)
+    {
+        var sides = new List<Side?>();
+        try
         {
-            cancel.ThrowIfCancellationRequested();
-            a.Add(ours.Run().Seconds);
-            if (peer is not null) b.Add(peer.Run().Seconds);
+            foreach (var side in start) sides.Add(side());
+            foreach (var side in sides) side?.Ready();
+            var answers = sides.ConvertAll(side => side?.WarmUp());
+            var seconds = sides.ConvertAll(_ => new List<double>());
+            for (var round = 0; round < Rounds || (round < MostRounds && seconds[0].Sum() < Enough); round++)
+            {
+                cancel.ThrowIfCancellationRequested();
+                for (var k = 0; k < sides.Count; k++)
+                    if (sides[k] is { } side) seconds[k].Add(side.Run().Seconds);
+            }
+            return [.. sides.Select((side, k) => side is null ? ((SideFigures, JsonArray)?)null : (new(seconds[k], side.PeakMegabytes), answers[k]!.AsArray()))];
         }
-        return (new(a, ours.PeakMegabytes), peer is null ? null : new(b, peer.PeakMegabytes), answer!.AsArray(), other?.AsArray());
+        finally
+        {
+            foreach (var side in sides) side?.Dispose();
+        }
     }
 
     /// <summary>Both sides as new processes for each run; libraries are loaded before the clock starts.</summary>
@@ -82,9 +100,6 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
     }
 
     internal Side Our(string kind, string folder, string rows, string? native = null) => Side.Start(Program, [.. Start, "bench-worker", kind, folder, rows, "--threads", $"{Threads}"], Threads, native: native);
-
-    /// <summary>Our side by itself.</summary>
-    internal SideFigures Alone(string kind, string folder, string rows) => Alone(() => Our(kind, folder, rows), out _);
 
     /// <summary>A note, and behind it what our side takes on the other libtorch.</summary>
     internal string? Noted(string? note, string kind, string folder, string rows)

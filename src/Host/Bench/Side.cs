@@ -10,10 +10,10 @@ namespace PeftAlign.Host.Bench;
 
 internal sealed class Side : IDisposable
 {
-    private const int SampleMilliseconds = 20, MostWarmUps = 8;
+    private const int SampleMilliseconds = 20, MostWarmUps = 24;
 
-    // Part of a run's time.
-    private const double CompilingStill = 0.05;
+    // Part of a run's time; seconds.
+    private const double CompilingStill = 0.01, LongestWarmUp = 20;
 
     private readonly Process process;
     private readonly Timer sampler;
@@ -65,8 +65,8 @@ internal sealed class Side : IDisposable
     /// <returns>The first run's answer.</returns>
     internal JsonNode? WarmUp()
     {
-        var answer = Run().Answer;
-        for (var more = 1; more < MostWarmUps && compiling > CompilingStill; more++) Run();
+        var (seconds, answer) = Run();
+        for (var more = 1; more < MostWarmUps && seconds < LongestWarmUp && compiling > CompilingStill; more++) seconds += Run().Seconds;
         return answer;
     }
 

@@ -1,6 +1,7 @@
 // Training: DPO and SFT with LoRA beside TRL, a LoRA step beside a full one, and what a step costs by threads, lengths and pairs.
 
 using System.Globalization;
+using System.Text.Json.Nodes;
 
 namespace PeftAlign.Host.Bench;
 
@@ -25,12 +26,14 @@ internal static class TrainingParts
         Measurement Line(string what, TrainingRows rows, string shape, IReadOnlyDictionary<string, string> allocator)
         {
             var file = work.Training($"{rows.Method}-{rows.Batch}-{(rows.Grouped ? "sorted" : "plain")}{(rows.Narrow ? "-bfloat16" : "")}", rows);
-            var (ours, peer, mine, other) = effort.Kept("train", work.Model(shape), file, cancel, allocator);
+            var model = work.Model(shape);
+            var sides = effort.Kept([() => effort.Our("train", model, file), () => effort.Peer("train", model, file, allocator), () => effort.Our("products", model, file)], cancel);
+            var ((ours, mine), (peer, other)) = (sides[0]!.Value, sides[1] is { } there ? there : default((SideFigures?, JsonArray?)));
             var same = other is null ? "" : $"; first losses {mine[0]!.GetValue<double>():0.00000} and {other[0]!.GetValue<double>():0.00000}";
-            var products = effort.Alone("products", work.Model(shape), file).Best;
+            var products = sides[2]!.Value.Figures.Best;
             var most = peer is null ? "" : string.Create(CultureInfo.InvariantCulture, $" (with nothing else in it the ratio would be {peer.Best / products:0.00})");
             return new(part, $"{shape}, {what}, {rows.Batch} rows a step, {rows.Steps} steps", ours, peer,
-                effort.Noted(string.Create(CultureInfo.InvariantCulture, $"{Rate(rows, ours)}; the matrix products alone take {products / ours.Best:0.00} of it{most}{same}"), "train", work.Model(shape), file));
+                effort.Noted(string.Create(CultureInfo.InvariantCulture, $"{Rate(rows, ours)}; the matrix products alone take {products / ours.Best:0.00} of it{most}{same}"), "train", model, file));
         }
     }
 

@@ -52,21 +52,9 @@ internal static class TrainingStep
         {
             var rows = work.Sequences(sequences, tokens);
             var (full, four) = (work.Model("llama-110m"), work.FourBit("llama-110m", Plugins().Create<IQuantization>("nf4", [], new BareContext())));
-            using var ours = effort.Our("step", four, rows);
-            using var other = effort.Our("step", full, rows);
-            ours.Ready();
-            other.Ready();
-            var (a, b) = (new List<double>(), new List<double>());
-            JsonArray[] answers = [ours.WarmUp()!.AsArray(), other.WarmUp()!.AsArray()];
-            for (var round = 0; round < effort.Rounds; round++)
-            {
-                cancel.ThrowIfCancellationRequested();
-                a.Add(ours.Run().Seconds);
-                b.Add(other.Run().Seconds);
-            }
-            var (qlora, lora) = (new SideFigures(a, ours.PeakMegabytes), new SideFigures(b, other.PeakMegabytes));
+            var (qlora, lora, first, second) = effort.Kept(() => effort.Our("step", four, rows), () => effort.Our("step", full, rows), cancel);
             yield return new("qlora", string.Create(CultureInfo.InvariantCulture, $"llama-110m, LoRA of rank 16 on all linear layers, a step of {sequences} times {tokens} tokens over nf4; beside it over float32"), qlora, lora,
-                string.Create(CultureInfo.InvariantCulture, $"a QLoRA step takes {qlora.Best / lora.Best:0.00} of a LoRA step; peak resident MB {(double)answers[0][1]!:0} and {(double)answers[1][1]!:0}; first losses {(double)answers[0][0]!:0.0000} and {(double)answers[1][0]!:0.0000}"));
+                string.Create(CultureInfo.InvariantCulture, $"a QLoRA step takes {qlora.Best / lora!.Best:0.00} of a LoRA step; peak resident MB {(double)first[1]!:0} and {(double)second![1]!:0}; first losses {(double)first[0]!:0.0000} and {(double)second[0]!:0.0000}"));
         }
     }
 

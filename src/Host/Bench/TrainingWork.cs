@@ -26,6 +26,9 @@ internal sealed class TrainingWork(string folder, JsonNode spec)
     /// <summary>One training from the start: seconds of its measured steps, and the loss of each step, of a long one the memory every so many steps.</summary>
     internal (double Seconds, JsonArray Losses) Run()
     {
+        // The model of the run before is the collector's to drop; what a training takes is counted without it.
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
         using var scope = torch.NewDisposeScope();
         var target = Directory.CreateTempSubdirectory("peftalign-bench-");
         try
