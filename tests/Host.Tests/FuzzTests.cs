@@ -59,8 +59,8 @@ public sealed class FuzzTests
         Assert.That(refused, Is.GreaterThan(0), "the damage reaches what is checked");
     }
 
-    // What is under `out`; an evaluation's answers stay, item by item, for the next call, and so does its cache of files' hashes.
-    private string[] Left() => File.Exists(At("out")) ? [At("out")] : !Directory.Exists(At("out")) ? [] : [.. Directory.GetFiles(At("out"), "*", SearchOption.AllDirectories).Where(file => Path.GetFileName(file) is not ("records.jsonl" or "hashes.json"))];
+    // What is under `out`; an evaluation's answers stay, item by item, for the next call, and so do its cache of files' hashes and its lock.
+    private string[] Left() => File.Exists(At("out")) ? [At("out")] : !Directory.Exists(At("out")) ? [] : [.. Directory.GetFiles(At("out"), "*", SearchOption.AllDirectories).Where(file => Path.GetFileName(file) is not ("records.jsonl" or "hashes.json" or "lock"))];
 
     private static int Call(Target target, out string said)
     {
