@@ -108,8 +108,8 @@ public sealed class OptionAliasAttribute(params string[] names) : Attribute
     public IReadOnlyList<string> Names { get; } = names;
 }
 
-/// <summary>A text that names something: a file or folder, or a thing that the manifest declares.</summary>
-/// <param name="kind">"path" (its content is part of a job's identity), "model", "dataset" or "judge".</param>
+/// <summary>A text that names something: a file or folder, or a thing that the manifest declares. Of a list or a map, each text in it does.</summary>
+/// <param name="kind">"path" (its content is part of a job's identity, and of a YAML file that of the files which it names), "model", "dataset" or "judge".</param>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class OptionNamesAttribute(string kind) : Attribute
 {

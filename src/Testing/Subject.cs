@@ -19,8 +19,7 @@ internal sealed class Subject(PluginFolder plugin)
     public T Create<T>(ProvidedContract provided, JsonObject options)
         where T : class
     {
-        foreach (var name in provided.Options.Options.Where(option => option.Names == "path").Select(option => option.Name))
-            if (options[name] is JsonValue value && value.TryGetValue<string>(out var written)) options[name] = Path.Combine(Samples, written);
+        provided.Options.ReplacePaths(options, written => Path.Combine(Samples, written));
         return catalogue.Create<T>($"{plugin.Manifest.Id}/{provided.Name}", options, Context.Instance);
     }
 

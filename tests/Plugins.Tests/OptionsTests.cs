@@ -237,4 +237,27 @@ public class OptionsTests
     [TestCase("pattern", "q_proj")]
     public void ATextThatIsNoValueIsAFault(string option, string text) =>
         Assert.That(Schema.Check(new JsonObject { [option] = OptionText.Parse(Schema.Find(option)!.Type, text) }), Has.Count.EqualTo(1));
+
+    public sealed class Places
+    {
+        [OptionNames("path")]
+        public string? One { get; set; }
+
+        [OptionNames("path")]
+        public List<string>? Several { get; set; }
+
+        [OptionNames("path")]
+        public Dictionary<string, string> Named { get; set; } = [];
+
+        public List<string>? Words { get; set; }
+    }
+
+    [TestCase("""{"one": "a", "several": ["b", "c"], "named": {"x": "d"}, "words": ["e"]}""", """{"one":"/r/a","several":["/r/b","/r/c"],"named":{"x":"/r/d"},"words":["e"]}""")]
+    [TestCase("""{"one": null, "several": "b"}""", """{"one":null,"several":"/r/b"}""")]
+    public void PathsAreReplacedInListsAndMapsToo(string given, string expected)
+    {
+        var options = JsonNode.Parse(given)!.AsObject();
+        OptionsSchema.Of<Places>().ReplacePaths(options, path => "/r/" + path);
+        Assert.That(options.ToJsonString(), Is.EqualTo(expected));
+    }
 }

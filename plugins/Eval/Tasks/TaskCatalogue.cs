@@ -22,13 +22,13 @@ internal sealed class TaskCatalogue
     private readonly Dictionary<string, TaskGroup> groups = [];
     private readonly Dictionary<string, List<string>> tags = [];
 
-    /// <param name="all">All task and group files.</param>
+    /// <param name="all">All task and group files, and the folder that a file's data paths start from.</param>
     /// <param name="names">What to run; empty for all.</param>
     /// <exception cref="UserErrorException">A file is at fault, or a name is unknown.</exception>
-    internal TaskCatalogue(IReadOnlyList<(string File, JsonObject Content)> all, IReadOnlyList<string> names)
+    internal TaskCatalogue(IReadOnlyList<(string File, string Data, JsonObject Content)> all, IReadOnlyList<string> names)
     {
-        foreach (var (file, content) in all.Where(f => f.Content["group"] is null)) AddTask(file, content);
-        foreach (var (file, content) in all.Where(f => f.Content["group"] is not null)) Typed(file, () => AddGroup(file, content));
+        foreach (var (file, data, content) in all.Where(f => f.Content["group"] is null)) AddTask(file, data, content);
+        foreach (var (file, _, content) in all.Where(f => f.Content["group"] is not null)) Typed(file, () => AddGroup(file, content));
         foreach (var group in groups.Values)
             if (group.Members.FirstOrDefault(m => !tasks.ContainsKey(m) && !groups.ContainsKey(m) && !tags.ContainsKey(m)) is { } missing) throw new UserErrorException($"Group {group.Name} names the task '{missing}', which is in none of the files; add its file, or take it out.");
         foreach (var name in names)
@@ -62,10 +62,10 @@ internal sealed class TaskCatalogue
     private IEnumerable<string> Below(string name, HashSet<string> above) =>
         groups.TryGetValue(name, out var group) && !above.Contains(name) ? [name, .. group.Members.SelectMany(m => Below(m, [.. above, name]))] : [];
 
-    private void AddTask(string file, JsonObject content)
+    private void AddTask(string file, string data, JsonObject content)
     {
         if (content["task"] is not JsonValue name || !name.TryGetValue<string>(out _)) throw new UserErrorException($"{file}: 'task' must be the task's name; a list of tasks needs 'group'.");
-        var task = Typed(file, () => new TaskConfig(file, content));
+        var task = Typed(file, () => new TaskConfig(file, content) { Data = data });
         if (!tasks.TryAdd(task.Name, task)) throw new UserErrorException($"{file}: there is already a task '{task.Name}'; rename one of them.");
         foreach (var tag in task.Tags)
         {

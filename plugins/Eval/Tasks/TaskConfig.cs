@@ -50,6 +50,9 @@ internal sealed class TaskConfig
 
     internal JsonObject Content { get; }
 
+    /// <summary>Folder that the paths of its data start from.</summary>
+    internal string Data { get; init; } = "";
+
     internal string Name { get; }
 
     internal string OutputType { get; }

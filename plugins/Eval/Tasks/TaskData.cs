@@ -7,8 +7,7 @@ using PeftAlign.Eval.Files;
 namespace PeftAlign.Eval.Tasks;
 
 /// <param name="task">The task.</param>
-/// <param name="root">Folder that paths start from.</param>
-internal sealed class TaskData(TaskConfig task, string root)
+internal sealed class TaskData(TaskConfig task)
 {
     private readonly Dictionary<string, IReadOnlyList<JsonObject>> known = [];
 
@@ -35,6 +34,6 @@ internal sealed class TaskData(TaskConfig task, string root)
             { } node when split == "train" => node,
             _ => null,
         } ?? throw task.Fault($"has no file for its split '{split}'", "name it in dataset_kwargs: { data_files: { SPLIT: FILE } }");
-        return known[split] = [.. task.Texts(files, "data_files").SelectMany(p => RowFile.Read(Path.GetFullPath(p, root), kind == "csv"))];
+        return known[split] = [.. task.Texts(files, "data_files").SelectMany(p => RowFile.Read(Path.GetFullPath(p, task.Data), kind == "csv"))];
     }
 }

@@ -8,15 +8,17 @@ namespace PeftAlign.Eval.Tasks;
 /// <summary>Options of tasks.</summary>
 public sealed class TasksOptions
 {
-    /// <summary>A task file (.yaml) or a folder of them.</summary>
+    /// <summary>A task file (.yaml) or a folder of them. The files that it names are part of a job's identity, as it is itself.</summary>
     [OptionRequired]
     [OptionNames("path")]
     public string Path { get; set; } = "";
 
-    /// <summary>Further files or folders of tasks. Only what Path and Data hold is part of a job's identity.</summary>
+    /// <summary>Further files or folders of tasks.</summary>
+    [OptionNames("path")]
     public List<string>? Include { get; set; }
 
-    /// <summary>Folder that the tasks' data paths start from; without it, the folder of the task files.</summary>
+    /// <summary>Folder that the tasks' data paths start from; without it, each from the folder of its task file, or from the folder of tasks
+    /// that Path or Include names.</summary>
     [OptionNames("path")]
     public string? Data { get; set; }
 
@@ -51,11 +53,12 @@ internal sealed class TasksBenchmark : IBenchmark
     public TasksBenchmark(TasksOptions options)
     {
         this.options = options;
-        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(TaskYaml.ReadAll)], options.Names ?? []));
-        tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t, Root), options.Shots, options.Limit, options.Chat)));
+        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? []));
+        tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t), options.Shots, options.Limit, options.Chat)));
     }
 
-    private string Root => options.Data ?? (File.Exists(options.Path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(options.Path))! : System.IO.Path.GetFullPath(options.Path));
+    // As the host takes it that hashes the files which a task file names.
+    private string Root(string path) => options.Data ?? (File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : System.IO.Path.GetFullPath(path));
 
     public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 1)
     {

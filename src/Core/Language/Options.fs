@@ -121,6 +121,7 @@ let defaultOf (option: OptionSchema) =
         | ListOf inner, List items -> List(items |> List.map (typed inner))
         | MapOf inner, Map entries -> Map(entries |> List.map (fun (key, item) -> key, typed inner item))
         | Either [ single; ListOf _ ], tree when not tree.IsList -> typed single tree
+        | Either [ FilePath; (ListOf FilePath as list) ], tree -> typed list tree
         | _ -> tree
 
     match option.Default with

@@ -16,8 +16,14 @@ internal static class JudgeContent
     internal static void Note(JsonObject options, PluginCatalogue plugins, ContentHashes hashes)
     {
         if (options["judge"] is not JsonObject judge || judge["options"] is not JsonObject own) return;
-        var paths = plugins.Find("judge", (string)judge["name"]!).Contract.Options.Options.Where(o => o.Names == "path").Select(o => own[o.Name]).OfType<JsonValue>();
-        var content = string.Join(' ', paths.Select(path => hashes.Of((string)path!) ?? "missing"));
+        var found = new List<string>();
+        string Noted(string path)
+        {
+            found.Add(hashes.Of(path) ?? "missing");
+            return path;
+        }
+        plugins.Find("judge", (string)judge["name"]!).Contract.Options.ReplacePaths(own, Noted);
+        var content = string.Join(' ', found);
         if (content.Length > 0) judge["content"] = content;
     }
 }

@@ -56,8 +56,7 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
         var name = (string)contract["name"]!;
         var options = contract["options"]?.DeepClone().AsObject() ?? [];
         var schema = Plugins.Find(ContractKinds.Of(typeof(T))!, name).Contract.Options;
-        foreach (var option in schema.Options.Where(o => o.Names == "path" && options[o.Name] is JsonValue))
-            options[option.Name] = Spec.FullPath((string)options[option.Name]!);
+        schema.ReplacePaths(options, Spec.FullPath);
         return Plugins.Create<T>(name, options, new Lent(this));
     }
 

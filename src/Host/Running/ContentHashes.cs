@@ -16,16 +16,22 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
     private readonly Dictionary<string, string> remembered = Load(cacheFile);
     private bool changed;
 
-    /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; null where there is neither.</summary>
+    /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; with those of the files that its YAML names (see
+    /// <see cref="NamedFiles"/>). Null where there is neither.</summary>
     internal string? Of(string path)
     {
         var full = Path.GetFullPath(path, root);
-        if (File.Exists(full)) return OfFile(full);
-        if (!Directory.Exists(full)) return null;
-        var lines = Directory.EnumerateFiles(full, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)
-            .Select(file => $"{Path.GetRelativePath(full, file)} {OfFile(file)}\n");
-        return Hex(SHA256.HashData(Encoding.UTF8.GetBytes(string.Concat(lines))));
+        var isFile = File.Exists(full);
+        if (!isFile && !Directory.Exists(full)) return null;
+        IReadOnlyList<string> held = isFile ? [full] : [.. Directory.EnumerateFiles(full, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+        var own = isFile ? OfFile(full) : OfText(Lines(full, held));
+        var named = NamedFiles.Of(full, held);
+        return named.Count == 0 ? own : OfText($"{own}\n{Lines(full, named)}");
     }
+
+    private string Lines(string start, IEnumerable<string> files) => string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file)} {OfFile(file)}\n"));
+
+    private static string OfText(string text) => Hex(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 
     internal void Save()
     {

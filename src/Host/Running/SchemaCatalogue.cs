@@ -55,7 +55,7 @@ internal static class SchemaCatalogue
     private static Language.OptionSchema Option(Plugins.OptionSchema option) => new()
     {
         Name = option.Name,
-        Type = option.Names.Length > 0 ? option.Names : TypeOf(option.Type),
+        Type = TypeOf(option.Type, option.Names),
         Required = option.Required,
         Recorded = option.Recorded,
         OnlyWith = option.OnlyWith,
@@ -66,14 +66,16 @@ internal static class SchemaCatalogue
         Docs = option.Docs,
     };
 
-    private static string TypeOf(OptionType type) => type.Kind switch
+    // What an option names, each item of a list and each value of a map names.
+    private static string TypeOf(OptionType type, string names) => type.Kind switch
     {
+        OptionKind.List => $"{TypeOf(type.Element!, names)}|{TypeOf(type.Element!, names)}[]",
+        OptionKind.Map => $"{{{TypeOf(type.Element!, names)}}}",
+        _ when names.Length > 0 => names,
         OptionKind.Bool => "boolean",
         OptionKind.Int or OptionKind.Long => "integer",
         OptionKind.Double => "number",
         OptionKind.String => "string",
-        OptionKind.List => $"{TypeOf(type.Element!)}|{TypeOf(type.Element!)}[]",
-        OptionKind.Map => $"{{{TypeOf(type.Element!)}}}",
         OptionKind.Dataset => "dataset",
         OptionKind.Model => "model",
         OptionKind.Judge => "judge",

@@ -78,8 +78,9 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
             var value = OptionText.Parse(flag.Schema.Type, text);
             if (flag.Schema.Name == "eval_data" && flag.Section == "method") (datasets["eval"], value) = (Jsonl(text), "eval");
             else if (flag.Schema.Type.Kind == OptionKind.Dataset) (datasets[flag.Schema.Name], value) = (Jsonl(text), flag.Schema.Name);
-            else if (flag.Schema.Names == "path") value = Path.GetFullPath(text);
-            (flag.Section == "method" ? method : adapter!)[flag.Schema.Name] = value;
+            var section = flag.Section == "method" ? method : adapter!;
+            section[flag.Schema.Name] = value;
+            new OptionsSchema([flag.Schema]).ReplacePaths(section, Path.GetFullPath);
         }
         var model = new JsonObject { ["path"] = Path.GetFullPath(request.Model) };
         if (request.ChatTemplate is { } template) model["chat_template"] = File.Exists(template) ? Path.GetFullPath(template) : template;

@@ -25,7 +25,7 @@ public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Defaul
     /// <summary>Further spellings.</summary>
     public IReadOnlyList<string> Aliases { get; init; } = [];
 
-    /// <summary>What a text names: "path", "model", "dataset", "judge", or empty for plain text.</summary>
+    /// <summary>What a text, or each text of a list or map, names: "path", "model", "dataset", "judge", or empty for plain text.</summary>
     public string Names { get; init; } = "";
 
     /// <summary>True where it must be given and not be null.</summary>

@@ -36,6 +36,24 @@ public sealed class OptionsSchema(IReadOnlyList<OptionSchema> options)
         return new JsonObject(values.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => KeyValuePair.Create(pair.Key, pair.Value?.DeepClone())));
     }
 
+    /// <summary>Puts another path in the place of each that given options name, those in lists and maps included.</summary>
+    /// <param name="given">Under the options' own names; changed in place.</param>
+    /// <param name="place">The other path.</param>
+    public void ReplacePaths(JsonObject given, Func<string, string> place)
+    {
+        foreach (var option in Options.Where(option => option.Names == "path"))
+            if (given.TryGetPropertyValue(option.Name, out var value)) given[option.Name] = Placed(value, place);
+    }
+
+    // What is no text is a fault that Check tells.
+    private static JsonNode? Placed(JsonNode? node, Func<string, string> place) => node switch
+    {
+        JsonArray list => new JsonArray([.. list.Select(item => Placed(item, place))]),
+        JsonObject map => new JsonObject(map.Select(entry => KeyValuePair.Create(entry.Key, Placed(entry.Value, place)))),
+        JsonValue value when value.TryGetValue<string>(out var path) => place(path),
+        _ => node?.DeepClone(),
+    };
+
     /// <summary>Makes an options object.</summary>
     /// <typeparam name="T">The options class that this schema was read from.</typeparam>
     /// <param name="given">Keys as the user wrote them.</param>

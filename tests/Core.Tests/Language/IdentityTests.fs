@@ -217,6 +217,51 @@ let ``identity is canonical JSON without paths`` () =
     same 32 job.Id.Length
 
 [<Test>]
+let ``paths in lists and mappings are told by their content, defaults too`` () =
+    let more =
+        [
+            TestCatalogue.option "given" "path|path[]" null
+            TestCatalogue.option "standard" "path|path[]" "[\"s1\",\"s2\"]"
+            TestCatalogue.option "named" "{path}" null
+        ]
+
+    let withMore (contract: ContractSchema) =
+        if contract.Name = "perplexity" then
+            { contract with
+                Options = Seq.append contract.Options more |> Array.ofSeq
+            }
+        else
+            contract
+
+    let catalogue =
+        { TestCatalogue.catalogue with
+            Plugins =
+                [|
+                    for plugin in TestCatalogue.plugins do
+                        { plugin with
+                            Provides = plugin.Provides |> Seq.map withMore |> Array.ofSeq
+                        }
+                |]
+        }
+
+    let planned given =
+        let text =
+            quickstart.Replace("with: { type: perplexity,", $"with: {{ type: perplexity, given: {given}, named: {{ a: n1 }},")
+
+        match (Manifests.Read(text, "q.yaml", catalogue, [||])).Experiment with
+        | null -> failwith "not read"
+        | found -> job "evaluate/perplexity/tiny" (nonNull (Plans.Create(found, byName)).Plan)
+
+    for given, content in [ "[g1, g2]", "[\"content:h:g1\",\"content:h:g2\"]"; "g1", "\"content:h:g1\"" ] do
+        let identity = (planned given).Identity
+        Assert.That(identity, Does.Contain("\"given\":" + content))
+        Assert.That(identity, Does.Contain "\"standard\":[\"content:h:s1\",\"content:h:s2\"]")
+        Assert.That(identity, Does.Contain "\"named\":{\"a\":\"content:h:n1\"}")
+
+    let inputs = (planned "[g1, g2]").Inputs |> Seq.map _.Path |> set
+    Assert.That(Set.isSubset (set [ "g1"; "g2"; "s1"; "s2"; "n1" ]) inputs, Is.True)
+
+[<Test>]
 let ``numbers are equal however they are written`` () =
     let written rate =
         ids (plan (quickstart.Replace("2.0e-3", rate)))
