@@ -10,6 +10,7 @@ using PeftAlign.Host.Running;
 using PeftAlign.Host.Running.Estimates;
 using PeftAlign.Host.Store;
 using PeftAlign.Torch.Extras;
+using Evaluated = PeftAlign.Host.Evaluation.Evaluated;
 
 namespace PeftAlign.Host.Commands;
 
@@ -59,7 +60,7 @@ internal static class RunCommand
                 ["counts"] = new JsonObject(planned.Plan.Counts.Select(c => new KeyValuePair<string, JsonNode?>(c.Key, c.Value))),
                 ["forecast"] = forecast.Document(),
                 ["matrix"] = matrix.Document(),
-                ["jobs"] = new JsonArray([.. plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.IsFinished(j), ["repeats_from_step"] = Repeats.Of(planned.Run, j)?.From })]),
+                ["jobs"] = new JsonArray([.. plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.IsSettled(j), ["repeats_from_step"] = Repeats.Of(planned.Run, j)?.From })]),
             },
             () =>
             [
@@ -67,7 +68,7 @@ internal static class RunCommand
                 .. forecast.Lines(),
                 .. matrix.Lines(),
                 "jobs:",
-                .. plan.Jobs.Take(JobsToldAtMost).Select(j => $"  {j.Label}{(planned.Run.IsFinished(j) ? " (finished)" : Repeats.Of(planned.Run, j) is { } repeats ? $" ({repeats.Text})" : "")}"),
+                .. plan.Jobs.Take(JobsToldAtMost).Select(j => $"  {j.Label}{(planned.Run.IsSettled(j) ? " (finished)" : planned.Run.Unanswered(j) is > 0 and var open ? $" (asks the judge {open} questions again)" : Repeats.Of(planned.Run, j) is { } repeats ? $" ({repeats.Text})" : "")}"),
                 .. plan.Jobs.Count > JobsToldAtMost ? [$"  and {plan.Jobs.Count - JobsToldAtMost} more (--json has all)"] : (string[])[],
             ]);
         return ExitCode.Done;
@@ -127,6 +128,8 @@ internal static class RunCommand
         {
             output.Remark($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
         }
+        foreach (var job in planned.Plan.Jobs)
+            if (run.Unanswered(job) is > 0 and var open) output.Remark($"warning: {Evaluated.Told(job.Label, open)}");
         return Conclude(asked, summary, run, output);
     }
 

@@ -11,8 +11,16 @@ internal sealed record EvaluatedItem(EvalItem Item, IReadOnlyList<EvalRequest> R
 /// <summary>A benchmark's outcome on a model.</summary>
 internal sealed record Evaluated(BenchmarkInfo Info, IReadOnlyList<EvaluatedItem> Items, IReadOnlyList<MetricResult> Metrics)
 {
+    /// <summary>Questions to judges that nobody answered.</summary>
+    internal int Unanswered => Items.Sum(i => i.Responses.Count(Evaluator.IsUnanswered));
+
     /// <summary>What people are told where a judge was away; null where it was not.</summary>
-    internal string? Missed => Items.Sum(i => i.Responses.Count(Evaluator.IsUnanswered)) is > 0 and var n ? $"{Info.Id}: nobody answered {n} of the judge's questions; the same command asks them again" : null;
+    internal string? Missed => Unanswered is > 0 and var n ? Told(Info.Id, n) : null;
+
+    /// <summary>The words for questions that nobody answered.</summary>
+    /// <param name="what">The benchmark, or the job.</param>
+    /// <param name="count">How many.</param>
+    internal static string Told(string what, int count) => $"{what}: nobody answered {count} of the judge's questions; the same command asks them again";
 }
 
 /// <param name="model">Loads the model; called only where something is to be asked.</param>

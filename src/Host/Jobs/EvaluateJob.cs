@@ -9,6 +9,9 @@ namespace PeftAlign.Host.Jobs;
 
 internal static class EvaluateJob
 {
+    /// <summary>Of an outcome, questions to a judge that nobody answered; not there where all are.</summary>
+    internal const string UnansweredKey = "unanswered";
+
     internal static JsonObject Run(JobContext job)
     {
         var spec = job.Spec.Options;
@@ -19,7 +22,9 @@ internal static class EvaluateJob
         var evaluator = new Evaluator(() => Model(job, spec["policy"]!, (string?)spec["control"]), job.Judges, records, (done, total) => job.Progress(done, total, benchmark.Info.Id), job.Cancellation);
         var evaluated = evaluator.Run(benchmark);
         var results = ResultFiles.Write(job.Folder.Path, [evaluated], new JsonObject { ["model"] = "peftalign", ["policy"] = spec["policy"]!.DeepClone(), ["control"] = spec["control"]?.DeepClone(), ["benchmark"] = spec["benchmark"]!.DeepClone() });
-        return new JsonObject { ["benchmark"] = benchmark.Info.Id, ["results"] = results["results"]![ResultFiles.Headline(evaluated)]!.DeepClone() };
+        var outcome = new JsonObject { ["benchmark"] = benchmark.Info.Id, ["results"] = results["results"]![ResultFiles.Headline(evaluated)]!.DeepClone() };
+        if (evaluated.Unanswered > 0) outcome[UnansweredKey] = evaluated.Unanswered;
+        return outcome;
     }
 
     private static EvalModel Model(JobContext job, JsonNode policy, string? control)

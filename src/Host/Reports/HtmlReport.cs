@@ -18,6 +18,7 @@ internal sealed partial class HtmlReport(ReportModel model)
         var (done, all) = (model.Data.Jobs.Count(j => j.Outcome is not null), model.Data.Jobs.Count);
         page.Append($"<h1>{T(model.Data.Name)}</h1><p class=\"lead\">{done} of {all} jobs are finished; {model.FirstMetrics.Count()} results of {model.FirstMetrics.Select(e => e.Policy).Distinct().Count()} policies. Intervals are 95 %.</p>");
         if (done < all) page.Append($"<p class=\"warn\">{all - done} jobs are not finished; what is missing is not in this report.</p>");
+        if (model.AboutUnanswered.Length > 0) page.Append($"<p class=\"warn\">{T(model.AboutUnanswered)}</p>");
         Claims();
         Results();
         TradeOff();

@@ -9,6 +9,7 @@ internal static class MarkdownReport
     internal static string Render(ReportModel model)
     {
         var text = new StringBuilder($"# {model.Data.Name}\n\n{model.Data.Jobs.Count(j => j.Outcome is not null)} of {model.Data.Jobs.Count} jobs are finished. Intervals are 95 %.\n");
+        if (model.AboutUnanswered.Length > 0) text.Append($"\n**{model.AboutUnanswered}**\n");
         if (model.Claims.Count > 0)
             Table(text, $"Claims ({model.ClaimsName})", ["claim", "verdict", "estimate", "interval", "p (Holm)", "checked as"], model.Claims.Select(c => new[]
             {

@@ -44,6 +44,11 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
         ? "A policy with (2) behind its name answered a benchmark of the same name over other data or with other settings (job.json of each says which): compare only what was asked alike."
         : "";
 
+    /// <summary>Which evaluations lack verdicts because a judge was away; empty where none does.</summary>
+    internal string AboutUnanswered => Data.Unanswered is { Count: > 0 } lacking
+        ? $"Nobody answered {lacking.Sum(e => e.Count)} of the judges' questions: {string.Join(", ", lacking.Select(e => $"{e.Count} of {e.Job.Label}"))}. They count as failed and are in no mean; the next run asks them again."
+        : "";
+
     internal IEnumerable<Estimate> Final => Estimates.Where(e => e.Checkpoint.Length == 0);
 
     internal IEnumerable<Estimate> FirstMetrics => Final.Where(e => e.IsFirst);

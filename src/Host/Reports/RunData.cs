@@ -148,6 +148,9 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         return found.Where(f => f.Value.Count == rows[f.Key.Filter]).ToDictionary(f => f.Key, f => f.Value);
     }
 
+    /// <summary>Evaluations whose judge was away, with how many of its questions nobody answered.</summary>
+    internal IReadOnlyList<(RunJob Job, long Count)> Unanswered => [.. Jobs.Where(j => j.Outcome?[EvaluateJob.UnansweredKey] is not null).Select(j => (j, (long)j.Outcome![EvaluateJob.UnansweredKey]!))];
+
     /// <summary>What judges took, by who judged, over all evaluations.</summary>
     internal IReadOnlyList<JudgeBill> Judges => [.. Jobs.Where(j => j.Kind == "evaluate").SelectMany(j => JudgeBill.Read(Run.Job(j.Id))).GroupBy(b => b.Annotator).Select(JudgeBill.Sum)];
 

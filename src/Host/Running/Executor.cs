@@ -1,5 +1,5 @@
-// Runs a plan in processes, after dependencies, at most N at once. A finished job is never run again; one that fails takes only
-// its dependents with it; what else its process had to do is started again.
+// Runs a plan in processes, after dependencies, at most N at once. A finished job is never run again, but an evaluation whose judge was
+// away; one that fails takes only its dependents with it; what else its process had to do is started again.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core;
@@ -33,7 +33,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
     internal async Task<RunSummary> RunAsync(Plan plan, CancellationToken cancellation)
     {
         var jobs = plan.Jobs.Where(j => j.Kind != "report").ToList();
-        var agenda = new Agenda(jobs, run.IsFinished, j => JobKind.Find(j.Kind)?.Shares == true);
+        var agenda = new Agenda(jobs, run.IsSettled, j => JobKind.Find(j.Kind)?.Shares == true);
         Tell(w => w.Start(jobs, run, agenda.AlreadyFinished));
         var running = new List<Task>();
         while (!cancellation.IsCancellationRequested)

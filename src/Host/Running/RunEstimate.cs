@@ -43,9 +43,9 @@ internal sealed class RunEstimate(int atOnce)
     internal void Start(IReadOnlyList<PlanJob> jobs, RunFolder run)
     {
         foreach (var job in jobs)
-            if (run.Job(job.Id) is { IsFinished: true } folder)
+            if (run.IsSettled(job))
             {
-                if (Timing.Read(folder) is { } timing) Took(job.Kind, timing.Seconds);
+                if (Timing.Read(run.Job(job.Id)) is { } timing) Took(job.Kind, timing.Seconds);
             }
             else open[job.Kind] = open.GetValueOrDefault(job.Kind) + 1;
     }

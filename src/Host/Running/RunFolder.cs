@@ -37,6 +37,12 @@ internal sealed record RunFolder(string Path)
         return reached.Length == 0 || reached == job.Until;
     }
 
+    /// <summary>Of a finished evaluation, the questions to its judge that nobody answered.</summary>
+    internal int Unanswered(Core.PlanJob job) => job.Kind == "evaluate" && Job(job.Id).ReadResult()?["outcome"]?[Jobs.EvaluateJob.UnansweredKey] is { } count ? (int)count : 0;
+
+    /// <summary>Whether a run has nothing more to do for the job: an evaluation whose judge was away is finished, and is taken up again.</summary>
+    internal bool IsSettled(Core.PlanJob job) => IsFinished(job) && Unanswered(job) == 0;
+
     /// <summary>Writes a text in one step, in a folder that need not be there yet.</summary>
     internal static void Write(string path, string text)
     {

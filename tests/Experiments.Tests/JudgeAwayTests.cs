@@ -1,0 +1,59 @@
+// A judge's service that is away for some questions of a run: the run says so, and the next one asks them again and nothing else.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Judges.Tests;
+
+namespace PeftAlign.Experiments.Tests;
+
+public sealed class JudgeAwayTests
+{
+    private const string Label = "evaluate/winrate/tiny";
+    private const int Pairs = 6;
+
+    private static string Manifest(string url) => Manifests.Tiny + $$"""
+        name: away
+        seeds: [1]
+        judges:
+          service: { type: openai, url: '{{url}}', model: m, key_env: '', attempts: 1, transcript: transcript, concurrency: 1 }
+        evaluate:
+          - { of: untouched, with: [{ type: winrate, answers: mine.jsonl, records: theirs.jsonl, judge: service, order: model_first }] }
+        """;
+
+    [Test]
+    public void What_nobody_answered_is_asked_again_by_the_next_run_and_told_until_then()
+    {
+        using var user = new Peftalign();
+        foreach (var file in (string[])["mine", "theirs"])
+            user.Write($"{file}.jsonl", string.Concat(Enumerable.Range(0, Pairs).Select(k => $$"""{"prompt": "question {{k}}?", "response": "{{file}} {{k}}"}""" + "\n")));
+        bool IsAway(string body, string[] open) => open.Any(k => body.Contains($"question {k}?", StringComparison.Ordinal));
+        string[] open = ["1", "2", "4"];
+        using var service = new LocalService((_, body) => IsAway(body.ToJsonString(), open) ? (500, "{}", 0) : LocalService.Says("[[A]]"));
+        var manifest = user.Write("away.yaml", Manifest(service.Url).Replace("transcript: transcript", $"transcript: '{user.File("transcript")}'"));
+
+        var first = user.Finish(manifest);
+        Assert.That(first.Err, Does.Contain($"warning: {Label}: nobody answered 3 of the judge's questions; the same command asks them again"));
+        Assert.That(Rates(user), Is.EqualTo((3, 3, (int?)3)));
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "report.html")), Does.Contain($"Nobody answered 3 of the judges&#39; questions: 3 of {Label}").Or.Contain($"Nobody answered 3 of the judges' questions: 3 of {Label}"));
+        var dry = Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run");
+        Assert.That(dry.Out, Does.Contain($"{Label} (asks the judge 3 questions again)"), dry.All);
+
+        (open, var before) = (["4"], service.Requests);
+        var second = user.Finish(manifest);
+        Assert.That(second.Err, Does.Contain("1 of 2 jobs are finished already").And.Contain("nobody answered 1 of the judge's questions"));
+        Assert.That((Rates(user), service.Requests - before), Is.EqualTo(((5, 1, (int?)1), 3)));
+
+        (open, before) = ([], service.Requests);
+        var third = user.Finish(manifest);
+        Assert.That(third.Err, Does.Not.Contain("nobody answered"));
+        Assert.That((Rates(user), service.Requests - before), Is.EqualTo(((Pairs, 0, (int?)null), 1)));
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "report.html")), Does.Not.Contain("Nobody answered"));
+        Assert.That(user.Finish(manifest).Err, Does.Contain("nothing to do"));
+    }
+
+    private static (int Judged, int Failed, int? Unanswered) Rates(Peftalign user)
+    {
+        var outcome = Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Single(job => (string?)job!["label"] == Label)!["result"]!;
+        double Of(string metric) => (double)((JsonObject)outcome["results"]!)[$"{metric},none"]!;
+        return ((int)Of("n_total"), (int)Of("failed"), (int?)outcome["unanswered"]);
+    }
+}
