@@ -62,9 +62,7 @@ internal sealed class BbhBenchmark : IBenchmark
     {
         this.options = options;
         if (options.Shots is not (0 or 3)) throw new UserErrorException($"shots: {options.Shots}; BIG-Bench Hard has three solved examples for each file: use 3 or 0.");
-        tasks = options.Tasks is { Count: > 0 } some ? some : All;
-        if (tasks.FirstOrDefault(t => !All.Contains(t)) is { } unknown) throw new UserErrorException($"'{unknown}' is no file of BIG-Bench Hard; files are {string.Join(", ", All)}.");
-        if (tasks.GroupBy(t => t).FirstOrDefault(t => t.Count() > 1) is { } twice) throw new UserErrorException($"tasks: '{twice.Key}' stands there {twice.Count()} times; name each file once.");
+        tasks = NamedParts.Of("tasks", options.Tasks, All, "file", "BIG-Bench Hard");
         data = new(Read);
     }
 

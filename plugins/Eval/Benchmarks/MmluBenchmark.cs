@@ -59,9 +59,7 @@ internal sealed class MmluBenchmark : IBenchmark
     public MmluBenchmark(MmluOptions options)
     {
         this.options = options;
-        subjects = options.Subjects is { Count: > 0 } some ? some : [.. MmluSubjects.All.Keys];
-        if (subjects.FirstOrDefault(s => !MmluSubjects.All.ContainsKey(s)) is { } unknown) throw new UserErrorException($"'{unknown}' is no subject of MMLU; subjects are {string.Join(", ", MmluSubjects.All.Keys)}.");
-        if (subjects.GroupBy(s => s).FirstOrDefault(s => s.Count() > 1) is { } twice) throw new UserErrorException($"subjects: '{twice.Key}' stands there {twice.Count()} times; name each subject once.");
+        subjects = NamedParts.Of("subjects", options.Subjects, [.. MmluSubjects.All.Keys], "subject", "MMLU");
         data = new(Read);
     }
 
