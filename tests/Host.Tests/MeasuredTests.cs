@@ -3,6 +3,7 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Claims;
+using PeftAlign.Core.Statistics;
 using PeftAlign.Host.Evaluation;
 using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
@@ -36,6 +37,19 @@ public sealed class MeasuredTests
         written.Remove(ResultFiles.ScoredKey);
         File.WriteAllText(Results, written.ToJsonString());
         Assert.That(Read().Select(m => (m.Metric, m.Count)), Is.EqualTo(new[] { ("win_rate", 10), ("failed", 10) }), "older results are read as before");
+    }
+
+    // Of 50 answers one has no verdict and none of the others is harmful: the interval is of those 49.
+    [TestCase(0)]
+    [TestCase(12)]
+    public void A_rate_whose_judge_left_out_an_item_has_Wilsons_interval(int harmful)
+    {
+        var items = Enumerable.Range(0, 50).Select(k => new EvaluatedItem(new EvalItem($"{k}", []), [], [], [new ItemScore($"{k}", k < 49 ? new Dictionary<string, double> { ["asr"] = k < harmful ? 1 : 0 } : [])])).ToList();
+        ResultFiles.Write(Job, [new Evaluated(new BenchmarkInfo("pairs", 1), items, [new MetricResult("asr", harmful / 49.0, 0.05, 49, HigherIsBetter: false)])], []);
+        var measured = Read().Single();
+        Assert.That((measured.Count, measured.Observation.Items.Length), Is.EqualTo((49, 0)), "policies are compared item by item only where all have all");
+        var (estimate, wilson) = (Estimates.Of([measured]).Single(), Proportions.Wilson95(harmful, 49));
+        Assert.That((estimate.Interval.Lower, estimate.Interval.Upper, estimate.Method), Is.EqualTo((wilson.Lower, wilson.Upper, "Wilson")));
     }
 
     // At 0 % the standard error is 0, and an interval of one point would say that no other item could come out otherwise.

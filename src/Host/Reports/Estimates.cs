@@ -76,10 +76,12 @@ internal static class Estimates
             return Drawn(crossed.Bca, crossed.Percentile, "bootstrap over seeds and items");
         }
         if (seeds.Count > 1) return values.Distinct().Count() > 1 ? (LocationTests.MeanInterval(values, 1 - Alpha), "t over seeds") : (None, "");
-        if (sameItems && arms[0].All(score => score is 0 or 1)) return (Proportions.Wilson95((int)arms[0].Sum(), arms[0].Length), "Wilson");
-        if (sameItems)
+        // An item without a score (a judge gave no verdict) is in neither the mean nor its interval.
+        double[] own = [.. seeds[0].Scores];
+        if (own.Length > 1 && own.All(score => score is 0 or 1)) return (Proportions.Wilson95((int)own.Sum(), own.Length), "Wilson");
+        if (own.Length > 1)
         {
-            var drawn = Bootstrap.Mean(arms[0], Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
+            var drawn = Bootstrap.Mean(own, Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
             return Drawn(drawn.Bca, drawn.Percentile, "bootstrap over items");
         }
         return seeds[0].StandardError is { } error && double.IsFinite(error) && error > 0 ? (new Interval(values[0] - (1.96 * error), values[0] + (1.96 * error)), "± 1.96 standard errors") : (None, "");

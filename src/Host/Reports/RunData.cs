@@ -46,6 +46,10 @@ internal sealed record Measured(RunJob Job, string Metric, Observation Observati
     /// <summary>The row of results.json, and the metric's key there without its filter.</summary>
     internal required (string Row, string Metric) Source { get; init; }
 
+    /// <summary>Where the number is the mean of its items' scores, those of the items that have one; Observation.Items has them only where all do,
+    /// since claims compare policies item by item.</summary>
+    internal IReadOnlyList<double> Scores { get; init; } = [];
+
     /// <summary>Who judged; empty where nobody did.</summary>
     internal string Annotator { get; init; } = "";
 
@@ -106,36 +110,36 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         var directions = json["higher_is_better"]?[task] as JsonObject;
         var (scored, count) = (json[ResultFiles.ScoredKey]?[task], (int?)json["n-samples"]?[task]?["effective"] ?? 0);
         var (annotator, baseline) = ((string?)json["configs"]?[task]?["annotator"] ?? "", (string?)json["configs"]?[task]?["baseline"] ?? "");
-        var items = Items(folder, task);
+        var items = Items(folder, task, json);
         foreach (var (key, node) in row)
         {
             if (key.Split(',') is not [var metric, var filter] || metric.EndsWith("_stderr", StringComparison.Ordinal)) continue;
             if (node is not JsonValue number || !number.TryGetValue<double>(out var value)) continue;
             var error = row[$"{metric}_stderr,{filter}"] is JsonValue e && e.TryGetValue<double>(out var s) ? s : (double?)null;
             var name = prefix + (filter == "none" ? metric : $"{metric},{filter}");
-            var scores = items.GetValueOrDefault((metric, filter));
-            var isMean = scores is { Count: > 1 } && Math.Abs(scores.Average() - value) <= 1e-9 * Math.Max(1, Math.Abs(value));
+            var (scores, ofAll) = items.GetValueOrDefault((metric, filter), ([], false));
+            var isMean = scores.Count > 1 && Math.Abs(scores.Average() - value) <= 1e-9 * Math.Max(1, Math.Abs(value));
             var observation = new Observation
             {
                 Axes = job.Axes,
                 Metric = name,
                 IsFirst = isFirst,
                 Value = value,
-                Items = isMean ? [.. scores!] : [],
+                Items = isMean && ofAll ? [.. scores] : [],
                 HigherIsBetter = (bool?)directions?[metric] ?? true,
             };
             isFirst = false;
             // Older results do not say how many items stand behind each number.
-            var own = (int?)scored?[key] ?? (isMean ? scores!.Count : count > 0 ? count : (int?)row["sample_len"] ?? 0);
-            yield return new Measured(job, name, observation, error, own) { Source = (task, metric), Annotator = annotator, Baseline = baseline };
+            var own = (int?)scored?[key] ?? (isMean && ofAll ? scores.Count : count > 0 ? count : (int?)row["sample_len"] ?? 0);
+            yield return new Measured(job, name, observation, error, own) { Source = (task, metric), Scores = isMean ? scores : [], Annotator = annotator, Baseline = baseline };
         }
     }
 
-    // Numbers of each sample by name and filter, in the samples' order; a name that some sample lacks is left out.
-    private static Dictionary<(string Name, string Filter), List<double>> Items(JobFolder folder, string task)
+    // Numbers of each sample by name and filter, in the samples' order, and whether every sample has one.
+    private static Dictionary<(string Name, string Filter), (List<double> Scores, bool OfAll)> Items(JobFolder folder, string task, JsonNode results)
     {
         var (found, rows) = (new Dictionary<(string, string Filter), List<double>>(), new Dictionary<string, int>());
-        foreach (var sample in SampleFiles.Read(folder, task))
+        foreach (var sample in SampleFiles.Read(folder, task, results))
         {
             var filter = sample.Filter;
             rows[filter] = rows.GetValueOrDefault(filter) + 1;
@@ -145,7 +149,7 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
                 list.Add(property.Value.GetDouble());
             }
         }
-        return found.Where(f => f.Value.Count == rows[f.Key.Filter]).ToDictionary(f => f.Key, f => f.Value);
+        return found.ToDictionary(f => f.Key, f => (f.Value, f.Value.Count == rows[f.Key.Filter]));
     }
 
     /// <summary>Evaluations whose judge was away, with how many of its questions nobody answered.</summary>

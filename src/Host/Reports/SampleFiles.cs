@@ -39,12 +39,16 @@ internal static class SampleFiles
     }
 
     /// <summary>The samples of a row, task by task.</summary>
-    internal static IEnumerable<Sample> Read(JobFolder folder, string row)
+    internal static IEnumerable<Sample> Read(JobFolder folder, string row) =>
+        folder.File("results.json") is var results && File.Exists(results) ? Read(folder, row, JsonNode.Parse(File.ReadAllText(results))!) : [];
+
+    /// <inheritdoc cref="Read(JobFolder, string)"/>
+    /// <param name="folder">The evaluation.</param>
+    /// <param name="row">The row's name.</param>
+    /// <param name="results">The content of results.json.</param>
+    internal static IEnumerable<Sample> Read(JobFolder folder, string row, JsonNode results)
     {
-        var results = folder.File("results.json");
-        if (!File.Exists(results)) yield break;
-        var json = JsonNode.Parse(File.ReadAllText(results))!;
-        foreach (var (task, file) in Tasks(row, json, folder, []))
+        foreach (var (task, file) in Tasks(row, results, folder, []))
             foreach (var line in File.ReadLines(file).Where(line => line.Length > 0))
             {
                 using var document = JsonDocument.Parse(line);
