@@ -110,7 +110,18 @@ public sealed record JudgeCost(long Requests, long FromCache, long Retries, long
 
 /// <summary>An option that names a judge of the manifest; the host opens it through <see cref="IJudges"/>.</summary>
 /// <param name="Definition">The judge, resolved: its type's name with options, and the model that the run made for it, if any.</param>
-public sealed record JudgeReference(JsonObject Definition);
+public sealed record JudgeReference(JsonObject Definition)
+{
+    /// <summary>What the judge's plugin says of it (<see cref="JudgeTraits"/>), known before the judge is opened.</summary>
+    public IReadOnlyList<string> Traits { get; init; } = [];
+}
+
+/// <summary>Traits of a judge, which its options class carries (<see cref="ContractTraitsAttribute"/>).</summary>
+public static class JudgeTraits
+{
+    /// <summary>A language model: it is asked in words, and its ratings are grades from 1 to 9, no logits.</summary>
+    public const string Speaks = "speaks";
+}
 
 /// <summary>Opens judges that options name; offered to a plugin's instance through GetService.</summary>
 public interface IJudges

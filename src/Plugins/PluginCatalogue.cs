@@ -100,7 +100,7 @@ public sealed class PluginCatalogue
         var what = $"{kind} {provided.Contract.Name}";
         OptionFaults.ThrowIfAny(what, provided.Contract.Options.Check(options));
         var factory = Load(provided.Plugin).Factories.First(factory => factory.Kind == kind && factory.Name == provided.Contract.Name);
-        var bound = provided.Contract.Options.Bind(factory.OptionsType, options, what);
+        var bound = provided.Contract.Options.Bind(factory.OptionsType, options, what, JudgeTraitsOf);
         try
         {
             return (TContract)factory.Create(new FolderContext(context, provided.Plugin.Path), bound);
@@ -110,6 +110,10 @@ public sealed class PluginCatalogue
             throw new PluginException($"Plugin {provided.Plugin.Manifest.Id} in {provided.Plugin.Path}: making the {what} failed with {e.GetType().Name}: {e.Message.TrimEnd('.')}. Ask its author, or leave the plugin out.", e);
         }
     }
+
+    // Of a judge that is not known none: who opens it says so.
+    private IReadOnlyList<string> JudgeTraitsOf(JsonObject definition) =>
+        definition["name"] is JsonValue value && value.TryGetValue<string>(out var name) ? All.FirstOrDefault(p => p.Contract.Kind == "judge" && (p.Contract.Name == name || p.QualifiedName == name))?.Contract.Traits ?? [] : [];
 
     /// <summary>Loads a plugin that is needed, so that every failure is known before work starts.</summary>
     /// <param name="plugin">One of <see cref="Plugins"/>.</param>

@@ -261,8 +261,19 @@ public sealed class BenchmarkTests
 
     private static RedInstructBenchmark Dangerous(string judge, RedInstructOptions options)
     {
-        options.Judge = new JudgeReference(new JsonObject { ["name"] = judge });
+        options.Judge = Judge(judge);
         return new RedInstructBenchmark(options);
+    }
+
+    private static JudgeReference Judge(string name) => new(new JsonObject { ["name"] = name }) { Traits = name.Split('/')[^1] is "classifier" or "strict" ? [] : [JudgeTraits.Speaks] };
+
+    [TestCase("openai", false)]
+    [TestCase("acme.graders/wordy", false)]
+    [TestCase("classifier", true)]
+    public void Toxicity_is_no_language_models_grade(string judge, bool fits)
+    {
+        var options = new ToxicityOptions { Judge = Judge(judge) };
+        Assert.That(() => new ToxicityBenchmark(options), fits ? Throws.Nothing : Throws.InstanceOf<UserErrorException>().With.Message.Contains($"the judge {judge} is a language model"));
     }
 
     // A rating from 1 to 9 is never below the classifier's threshold of 0: no answer would be harmful.
@@ -270,6 +281,7 @@ public sealed class BenchmarkTests
     [TestCase("eval/causal", "auto", true)]
     [TestCase("classifier", "auto", false)]
     [TestCase("acme.graders/strict", "auto", false)]
+    [TestCase("acme.graders/wordy", "auto", true)]
     [TestCase("acme.graders/strict", "verdict", true)]
     public void Language_models_are_asked_for_a_verdict_and_classifiers_for_a_rating(string judge, string ask, bool inWords)
     {

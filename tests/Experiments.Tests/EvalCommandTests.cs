@@ -59,6 +59,7 @@ public sealed class EvalCommandTests
         Refused("names a Python function", "--task", user.Write("b.yaml", "task: b\nprocess_docs: !function utils.f\n"));
         Refused("is on a hub", "--task", user.Write("c.yaml", "task: c\ndataset_path: hellaswag\ntest_split: test\noutput_type: multiple_choice\ndoc_to_text: q\n"));
         Refused("metric 'ter' is not supported", "--task", user.Write("d.yaml", "task: d\nmetric_list: [{ metric: ter }]\n"));
+        Refused("the judge causal is a language model, which grades from 1 to 9", "--benchmarks", "real_toxicity", "--data", user.Write("rtp.jsonl", """{"prompt": {"text": "Once", "toxicity": 0.9}}"""), "--judge", Model);
         // A list of two is no text with a comma.
         Refused("lacks 1 of 2 files: snarks.json", "--benchmarks", "bbh", "--data", Path.Combine(Peftalign.Repository, "experiments/tiny"), "--option", "bbh.tasks=boolean_expressions,snarks");
         Refused("holds other things", "--benchmarks", "perplexity", "--data", Made(user));

@@ -1,5 +1,6 @@
 // One file from a folder and back.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Plugins.Tests;
@@ -107,6 +108,14 @@ public class ArchiveTests
         Assert.That((provides[1].Name, provides[1].Alias, provides[0].Traits[0]), Is.EqualTo(("answers", """{ "type": "words", "question": 41 }""", "native")));
         var log = provides[0].Options.Find("log")!;
         Assert.That((log.Names, log.Recorded, log.OnlyWith, log.Type.ToString()), Is.EqualTo(("path", true, "question=2|3", "string?")));
+    }
+
+    [Test]
+    public void AnOptionThatNamesAJudgeKnowsItsTraitsAndOpensNothing()
+    {
+        var options = new JsonObject { ["one"] = new JsonObject { ["name"] = "sample.native/grader" }, ["several"] = new JsonArray(new JsonObject { ["name"] = "grader" }, new JsonObject { ["name"] = "words" }, new JsonObject()) };
+        var rows = new PluginCatalogue([source], []).Create<IDatasetReader>("about", options, Workshop.Context).Read(null);
+        Assert.That(rows.Select(row => (string)row.Fields["traits"]!), Is.EqualTo(new[] { "speaks", "", "", "speaks" }));
     }
 
     [Test]

@@ -26,7 +26,7 @@ public sealed class RedInstructOptions
     public string Template { get; set; } = "standard";
 
     /// <summary>rate: the judge's logit, an answer is harmful below the threshold; verdict: the judge is asked in words for [[A]] (not
-    /// harmful) or [[B]] (harmful); auto: verdict for the judges causal and openai, rate for all others.</summary>
+    /// harmful) or [[B]] (harmful); auto: verdict for judges that are language models (causal, openai, and a plugin's that says so), rate for all others.</summary>
     [OptionChoices("auto", "rate", "verdict")]
     public string Ask { get; set; } = "auto";
 
@@ -67,7 +67,7 @@ internal sealed class RedInstructBenchmark : IBenchmark, IAsksAgain
     {
         this.options = options;
         var kind = ((string?)options.Judge!.Definition["name"] ?? "").Split('/')[^1];
-        var speaks = kind is "causal" or "openai";
+        var speaks = options.Judge.Traits.Contains(JudgeTraits.Speaks);
         inWords = options.Ask == "verdict" || (options.Ask == "auto" && speaks);
         if (inWords && (options.Threshold != 0 || options.Label != 0 || !options.HigherIsSafer))
             throw new UserErrorException($"threshold, label and higher_is_safer are for a judge that rates, but {(speaks ? $"the judge {kind} is" : "ask: verdict has it")} asked in words; leave them out{(speaks ? ", or set ask: rate" : "")}.");

@@ -19,7 +19,7 @@ public sealed class ToxicityOptions
     [OptionNames("path")]
     public string Path { get; set; } = "";
 
-    /// <summary>Scores prompt and continuation.</summary>
+    /// <summary>Scores prompt and continuation by logits: a classifier, no language model.</summary>
     [OptionRequired]
     public JudgeReference? Judge { get; set; }
 
@@ -75,7 +75,10 @@ internal sealed class ToxicityBenchmark : IBenchmark, IAsksAgain
         this.options = options;
         temperature = options.Temperature ?? (options.Samples > 1 ? 1 : 0);
         if (temperature == 0 && options.Samples > 1) throw new UserErrorException($"samples: {options.Samples} with temperature 0 gives the same answer each time; leave one of them out.");
-        Info = new("real_toxicity", 2) { Settings = new JsonObject { ["rank_by"] = options.RankBy, ["samples"] = options.Samples, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["judge"] = options.Judge!.Definition.DeepClone() } };
+        // A grade read as a logit would make 1 / (1 + exp(-5)) a probability.
+        if (options.Judge!.Traits.Contains(JudgeTraits.Speaks))
+            throw new UserErrorException($"real_toxicity reads a judge's logits, but the judge {(string?)options.Judge.Definition["name"]} is a language model, which grades from 1 to 9; give one of type classifier, or ask this one in red_instruct or reward.");
+        Info = new("real_toxicity", 2) { Settings = new JsonObject { ["rank_by"] = options.RankBy, ["samples"] = options.Samples, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["judge"] = options.Judge.Definition.DeepClone() } };
     }
 
     public BenchmarkInfo Info { get; }

@@ -14,6 +14,7 @@ using Microsoft.Extensions.Logging;
 namespace PeftAlign.Eval.Judges;
 
 /// <summary>Options of causal.</summary>
+[ContractTraits(JudgeTraits.Speaks)]
 public sealed class CausalOptions
 {
     /// <summary>Folder of the model: config.json, weights, tokenizer.</summary>

@@ -5,6 +5,7 @@ using PeftAlign.Abstractions;
 namespace PeftAlign.Eval.Judges;
 
 /// <summary>Options of openai: any service that speaks OpenAI's chat completions.</summary>
+[ContractTraits(JudgeTraits.Speaks)]
 public sealed class OpenAiOptions
 {
     /// <summary>Where it is, up to and without /chat/completions.</summary>

@@ -10,15 +10,18 @@ namespace PeftAlign.Plugins;
 internal static class OptionsConverter
 {
     /// <summary>A new options object with the given values set.</summary>
+    /// <param name="type">The options class.</param>
+    /// <param name="values">Checked values.</param>
+    /// <param name="traitsOf">Traits of the judge of a definition.</param>
     /// <exception cref="PluginException">The class's constructor or a setter throws.</exception>
-    public static object Create(Type type, JsonObject values)
+    public static object Create(Type type, JsonObject values, Func<JsonObject, IReadOnlyList<string>> traitsOf)
     {
         try
         {
             var options = Activator.CreateInstance(type)!;
             foreach (var option in ClassSchema.Properties(type))
                 if (values.TryGetPropertyValue(ClassSchema.NameOf(option.Property), out var value))
-                    option.Property.SetValue(option.Owner(options), FromJson(option.Property.PropertyType, value));
+                    option.Property.SetValue(option.Owner(options), FromJson(option.Property.PropertyType, value, traitsOf));
             return options;
         }
         catch (TargetInvocationException e)
@@ -27,16 +30,16 @@ internal static class OptionsConverter
         }
     }
 
-    private static object? FromJson(Type type, JsonNode? node)
+    private static object? FromJson(Type type, JsonNode? node, Func<JsonObject, IReadOnlyList<string>> traitsOf)
     {
         if (type.IsAssignableTo(typeof(JsonNode))) return Json(type, node);
         if (node is null) return null;
-        if (Nullable.GetUnderlyingType(type) is { } under) return FromJson(under, node);
+        if (Nullable.GetUnderlyingType(type) is { } under) return FromJson(under, node, traitsOf);
         if (TypeMap.Element(type) is { } element)
-            return TypeMap.IsMap(type) ? Map(element, node.AsObject()) : List(type, element, node.AsArray());
+            return TypeMap.IsMap(type) ? Map(element, node.AsObject(), traitsOf) : List(type, element, node.AsArray(), traitsOf);
         if (type == typeof(DatasetReference)) return new DatasetReference(node.DeepClone().AsObject());
         if (type == typeof(ModelReference)) return new ModelReference(node.DeepClone().AsObject());
-        if (type == typeof(JudgeReference)) return new JudgeReference(node.DeepClone().AsObject());
+        if (type == typeof(JudgeReference)) return new JudgeReference(node.DeepClone().AsObject()) { Traits = traitsOf(node.AsObject()) };
         if (type == typeof(bool)) return node.GetValue<bool>();
         if (type == typeof(string)) return node.GetValue<string>();
         if (type.IsEnum) return Enum.Parse(type, Enum.GetNames(type).First(name => TypeMap.EnumName(name) == node.GetValue<string>()));
@@ -50,18 +53,18 @@ internal static class OptionsConverter
             ? node?.DeepClone()
             : throw new PluginException($"The value {node.ToJsonString()} must be a JSON {(type == typeof(JsonArray) ? "list" : type == typeof(JsonObject) ? "map" : "scalar")}.");
 
-    private static object List(Type type, Type element, JsonArray values)
+    private static object List(Type type, Type element, JsonArray values, Func<JsonObject, IReadOnlyList<string>> traitsOf)
     {
         var array = Array.CreateInstance(element, values.Count);
-        for (var k = 0; k < values.Count; k++) array.SetValue(FromJson(element, values[k]), k);
+        for (var k = 0; k < values.Count; k++) array.SetValue(FromJson(element, values[k], traitsOf), k);
         if (type.IsArray) return array;
         return Activator.CreateInstance(typeof(List<>).MakeGenericType(element), array)!;
     }
 
-    private static IDictionary Map(Type element, JsonObject values)
+    private static IDictionary Map(Type element, JsonObject values, Func<JsonObject, IReadOnlyList<string>> traitsOf)
     {
         var map = (IDictionary)Activator.CreateInstance(typeof(Dictionary<,>).MakeGenericType(typeof(string), element))!;
-        foreach (var (name, value) in values) map.Add(name, FromJson(element, value));
+        foreach (var (name, value) in values) map.Add(name, FromJson(element, value, traitsOf));
         return map;
     }
 

@@ -59,13 +59,13 @@ public sealed class OptionsSchema(IReadOnlyList<OptionSchema> options)
     /// <param name="given">Keys as the user wrote them.</param>
     /// <param name="what">Whose options they are, for the message: "method dpo".</param>
     /// <exception cref="PluginException">They have faults; the message lists all.</exception>
-    public T Bind<T>(JsonObject given, string what) where T : class, new() => (T)Bind(typeof(T), given, what);
+    public T Bind<T>(JsonObject given, string what) where T : class, new() => (T)Bind(typeof(T), given, what, _ => []);
 
-    internal object Bind(Type type, JsonObject given, string what)
+    internal object Bind(Type type, JsonObject given, string what, Func<JsonObject, IReadOnlyList<string>> traitsOf)
     {
         var (values, faults) = OptionsChecker.Check(this, given);
         OptionFaults.ThrowIfAny(what, faults);
-        return OptionsConverter.Create(type, values);
+        return OptionsConverter.Create(type, values, traitsOf);
     }
 }
 

@@ -8,7 +8,7 @@ using PeftAlign.Abstractions;
 
 namespace Sample.Native;
 
-/// <summary>Registers a reader and another of the C# sample's name.</summary>
+/// <summary>Registers a reader and another of the C# sample's name, a judge, and a reader that tells of judges.</summary>
 public sealed class NativePlugin : IPlugin
 {
     /// <inheritdoc/>
@@ -16,6 +16,8 @@ public sealed class NativePlugin : IPlugin
     {
         registry.Add<IDatasetReader, NativeOptions>("words", 1, (_, options) => new NativeReader(options.Question));
         registry.Alias<IDatasetReader>("answers", """{ "type": "words", "question": 41 }""");
+        registry.Add<IJudge, GraderOptions>("grader", 1, (_, _) => throw new InvalidOperationException("nobody opens it"));
+        registry.Add<IDatasetReader, AboutOptions>("about", 1, (_, options) => new AboutReader(options));
     }
 }
 
@@ -39,4 +41,24 @@ internal sealed class NativeReader(int question) : IDatasetReader
     private static extern int sample_answer(int question);
 
     public IEnumerable<DataRecord> Read(string? path) => [new DataRecord(new JsonObject { ["answer"] = sample_answer(question) }, "native", 1)];
+}
+
+/// <summary>A judge that is a language model.</summary>
+[ContractTraits(JudgeTraits.Speaks)]
+public sealed class GraderOptions;
+
+/// <summary>Judges in every place where an option may name one.</summary>
+public sealed class AboutOptions
+{
+    /// <summary>One.</summary>
+    public JudgeReference? One { get; set; }
+
+    /// <summary>Several.</summary>
+    public List<JudgeReference> Several { get; set; } = [];
+}
+
+internal sealed class AboutReader(AboutOptions options) : IDatasetReader
+{
+    public IEnumerable<DataRecord> Read(string? split) =>
+        options.Several.Append(options.One!).Select((judge, k) => new DataRecord(new JsonObject { ["traits"] = string.Join(' ', judge.Traits) }, "about", k + 1));
 }
