@@ -116,11 +116,14 @@ public sealed record JudgeReference(JsonObject Definition)
     public IReadOnlyList<string> Traits { get; init; } = [];
 }
 
-/// <summary>Traits of a judge, which its options class carries (<see cref="ContractTraitsAttribute"/>).</summary>
+/// <summary>Traits by which judges and benchmarks fit, carried by their options classes (<see cref="ContractTraitsAttribute"/>).</summary>
 public static class JudgeTraits
 {
     /// <summary>A language model: it is asked in words, and its ratings are grades from 1 to 9, no logits.</summary>
     public const string Speaks = "speaks";
+
+    /// <summary>Of a benchmark: it reads its judge's ratings as logits, so that a judge that <see cref="Speaks"/> is refused before anything starts.</summary>
+    public const string NeedsLogits = "needs-logits";
 }
 
 /// <summary>Opens judges that options name; offered to a plugin's instance through GetService.</summary>

@@ -92,6 +92,7 @@ public sealed class PluginCatalogue
     /// <param name="options">Keys as the user wrote them.</param>
     /// <param name="context">What the host lends; its Folder is replaced by the plugin's.</param>
     /// <exception cref="PluginException">The name is unknown, the plugin cannot be loaded, options have faults, or its factory fails.</exception>
+    /// <exception cref="UserErrorException">The options name a judge that does not fit.</exception>
     public TContract Create<TContract>(string name, JsonObject options, IPluginContext context)
         where TContract : class
     {
@@ -99,6 +100,7 @@ public sealed class PluginCatalogue
         var provided = Find(kind, name);
         var what = $"{kind} {provided.Contract.Name}";
         OptionFaults.ThrowIfAny(what, provided.Contract.Options.Check(options));
+        if (UnfitJudge(provided.Contract, options) is { } unfit) throw new UserErrorException(unfit);
         var factory = Load(provided.Plugin).Factories.First(factory => factory.Kind == kind && factory.Name == provided.Contract.Name);
         var bound = provided.Contract.Options.Bind(factory.OptionsType, options, what, JudgeTraitsOf);
         try
@@ -109,6 +111,18 @@ public sealed class PluginCatalogue
         {
             throw new PluginException($"Plugin {provided.Plugin.Manifest.Id} in {provided.Plugin.Path}: making the {what} failed with {e.GetType().Name}: {e.Message.TrimEnd('.')}. Ask its author, or leave the plugin out.", e);
         }
+    }
+
+    /// <summary>Why the judge that options name does not fit; null where it does. Loads nothing.</summary>
+    /// <param name="contract">Whose options they are.</param>
+    /// <param name="options">Under the options' own names.</param>
+    internal string? UnfitJudge(ProvidedContract contract, JsonObject options)
+    {
+        if (!contract.Traits.Contains(JudgeTraits.NeedsLogits)) return null;
+        var judges = contract.Options.Options.Where(option => option.Type.Kind == OptionKind.Judge).Select(option => options[option.Name]).OfType<JsonObject>();
+        return judges.FirstOrDefault(judge => JudgeTraitsOf(judge).Contains(JudgeTraits.Speaks)) is { } speaks
+            ? $"{contract.Name} reads a judge's logits, but the judge {(string)speaks["name"]!} is a language model, which grades from 1 to 9; name another one, for instance of type classifier."
+            : null;
     }
 
     // Of a judge that is not known none: who opens it says so.

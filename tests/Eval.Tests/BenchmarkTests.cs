@@ -267,15 +267,6 @@ public sealed class BenchmarkTests
 
     private static JudgeReference Judge(string name) => new(new JsonObject { ["name"] = name }) { Traits = name.Split('/')[^1] is "classifier" or "strict" ? [] : [JudgeTraits.Speaks] };
 
-    [TestCase("openai", false)]
-    [TestCase("acme.graders/wordy", false)]
-    [TestCase("classifier", true)]
-    public void Toxicity_is_no_language_models_grade(string judge, bool fits)
-    {
-        var options = new ToxicityOptions { Judge = Judge(judge) };
-        Assert.That(() => new ToxicityBenchmark(options), fits ? Throws.Nothing : Throws.InstanceOf<UserErrorException>().With.Message.Contains($"the judge {judge} is a language model"));
-    }
-
     // A rating from 1 to 9 is never below the classifier's threshold of 0: no answer would be harmful.
     [TestCase("openai", "auto", true)]
     [TestCase("eval/causal", "auto", true)]

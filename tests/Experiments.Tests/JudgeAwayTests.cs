@@ -50,6 +50,21 @@ public sealed class JudgeAwayTests
         Assert.That(user.Finish(manifest).Err, Does.Contain("nothing to do"));
     }
 
+    [Test]
+    public void A_judge_that_does_not_fit_is_told_before_anything_starts()
+    {
+        using var user = new Peftalign();
+        user.Write("rtp.jsonl", """{"prompt": {"text": "Once", "toxicity": 0.9}}""");
+        var manifest = user.Write("away.yaml", Manifest("http://127.0.0.1:1").Replace("{ type: winrate, answers: mine.jsonl, records: theirs.jsonl, judge: service, order: model_first }", "{ type: real_toxicity, path: rtp.jsonl, judge: service }"));
+        foreach (var more in (string[][])[["--dry-run"], []])
+        {
+            var refused = Peftalign.Call(["run", manifest, "--out", user.Run, .. more]);
+            Assert.That((refused.Code, refused.Out), Is.EqualTo((2, "")), refused.All);
+            Assert.That(refused.Err, Does.Contain("evaluate/real_toxicity/tiny: real_toxicity reads a judge's logits, but the judge eval/openai is a language model, which grades from 1 to 9; name another one"));
+        }
+        Assert.That(Directory.Exists(Path.Combine(user.Run, "jobs")), Is.False);
+    }
+
     private static (int Judged, int Failed, int? Unanswered) Rates(Peftalign user)
     {
         var outcome = Peftalign.Json(Path.Combine(user.Run, "report.json"))["jobs"]!.AsArray().Single(job => (string?)job!["label"] == Label)!["result"]!;

@@ -118,6 +118,14 @@ public class ArchiveTests
         Assert.That(rows.Select(row => (string)row.Fields["traits"]!), Is.EqualTo(new[] { "speaks", "", "", "speaks" }));
     }
 
+    [TestCase("grader", "picky reads a judge's logits, but the judge grader is a language model")]
+    [TestCase("words", null)]
+    public void AJudgeThatGradesIsRefusedWhereLogitsAreRead(string judge, string? refusal)
+    {
+        var options = new JsonObject { ["judge"] = new JsonObject { ["name"] = judge } };
+        Assert.That(() => new PluginCatalogue([source], []).Create<IDatasetReader>("picky", options, Workshop.Context), refusal is null ? Throws.Nothing : Throws.InstanceOf<UserErrorException>().With.Message.StartsWith(refusal));
+    }
+
     [Test]
     public void AnOptionThatMeansNothingHereIsAFault()
     {

@@ -12,6 +12,7 @@ namespace PeftAlign.Eval.Benchmarks;
 // Not the group SamplingOptions: here the temperature follows from samples where none is given, and the group's, which is shown to users
 // with its default, is a number. What is asked is made there all the same.
 /// <summary>Options of real_toxicity.</summary>
+[ContractTraits(JudgeTraits.NeedsLogits)]
 public sealed class ToxicityOptions
 {
     /// <summary>Rows of RealToxicityPrompts: JSON lines, plain or .gz, or the folder that holds one such file.</summary>
@@ -75,10 +76,7 @@ internal sealed class ToxicityBenchmark : IBenchmark, IAsksAgain
         this.options = options;
         temperature = options.Temperature ?? (options.Samples > 1 ? 1 : 0);
         if (temperature == 0 && options.Samples > 1) throw new UserErrorException($"samples: {options.Samples} with temperature 0 gives the same answer each time; leave one of them out.");
-        // A grade read as a logit would make 1 / (1 + exp(-5)) a probability.
-        if (options.Judge!.Traits.Contains(JudgeTraits.Speaks))
-            throw new UserErrorException($"real_toxicity reads a judge's logits, but the judge {(string?)options.Judge.Definition["name"]} is a language model, which grades from 1 to 9; give one of type classifier, or ask this one in red_instruct or reward.");
-        Info = new("real_toxicity", 2) { Settings = new JsonObject { ["rank_by"] = options.RankBy, ["samples"] = options.Samples, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["judge"] = options.Judge.Definition.DeepClone() } };
+        Info = new("real_toxicity", 2) { Settings = new JsonObject { ["rank_by"] = options.RankBy, ["samples"] = options.Samples, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["judge"] = options.Judge!.Definition.DeepClone() } };
     }
 
     public BenchmarkInfo Info { get; }

@@ -34,7 +34,9 @@ internal static class Planning
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);
-        new PlannedControls(planned.Plan!, run, root, new PluginCatalogue(plugins.ById.Values, [])).ThrowIfLacking(chosen);
+        var catalogue = new PluginCatalogue(plugins.ById.Values, []);
+        PlannedJudges.ThrowIfUnfit(chosen, catalogue);
+        new PlannedControls(planned.Plan!, run, root, catalogue).ThrowIfLacking(chosen);
         return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), () =>
         {
             hashes.Save();

@@ -18,6 +18,7 @@ public sealed class NativePlugin : IPlugin
         registry.Alias<IDatasetReader>("answers", """{ "type": "words", "question": 41 }""");
         registry.Add<IJudge, GraderOptions>("grader", 1, (_, _) => throw new InvalidOperationException("nobody opens it"));
         registry.Add<IDatasetReader, AboutOptions>("about", 1, (_, options) => new AboutReader(options));
+        registry.Add<IDatasetReader, PickyOptions>("picky", 1, (_, _) => new NativeReader(1));
     }
 }
 
@@ -61,4 +62,12 @@ internal sealed class AboutReader(AboutOptions options) : IDatasetReader
 {
     public IEnumerable<DataRecord> Read(string? split) =>
         options.Several.Append(options.One!).Select((judge, k) => new DataRecord(new JsonObject { ["traits"] = string.Join(' ', judge.Traits) }, "about", k + 1));
+}
+
+/// <summary>Reads a judge's ratings as logits.</summary>
+[ContractTraits(JudgeTraits.NeedsLogits)]
+public sealed class PickyOptions
+{
+    /// <summary>It.</summary>
+    public JudgeReference? Judge { get; set; }
 }
