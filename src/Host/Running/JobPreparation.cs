@@ -24,6 +24,7 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
     {
         var folder = Run.Job(job.Id);
         Directory.CreateDirectory(folder.Path);
+        if (File.Exists(folder.Forgotten)) Forget(folder); // a kill came in between: its checkpoints are not to be gone on from
         // A finished training that lacks a point goes on from its last checkpoint before that point; one that ended early, from its
         // end; an evaluation whose judge was away puts its questions again and keeps all answers. What the plan accepts stays: another
         // process may have finished it since the plan was made.
@@ -44,12 +45,16 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         }.Write(folder);
     }
 
-    /// <summary>Forgets all that a finished job left, so that it is done from the start.</summary>
+    /// <summary>
+    /// Forgets all that a finished job left, so that it is done from the start. One rename decides: before it the job is whole and
+    /// finished; after it, until the last file is gone, it is unfinished, and <see cref="Begin"/> goes on forgetting.
+    /// </summary>
     internal static void Forget(JobFolder folder)
     {
-        File.Delete(folder.Result); // first: what is deleted after it is then unfinished work
+        if (folder.IsFinished) File.Move(folder.Result, folder.Forgotten, overwrite: true);
         RunFolder.DeleteFolders(folder.Path);
         foreach (var path in Directory.GetFiles(folder.Path))
-            if (path != folder.Log && path != folder.Lock) File.Delete(path);
+            if (path != folder.Log && path != folder.Lock && path != folder.Forgotten) File.Delete(path);
+        File.Delete(folder.Forgotten);
     }
 }

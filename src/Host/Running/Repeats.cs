@@ -16,7 +16,7 @@ internal sealed record Repeats(string Point, int From, int Done)
     internal static Repeats? Of(RunFolder run, PlanJob job)
     {
         var folder = run.Job(job.Id);
-        if (job.Kind != "train" || !File.Exists(folder.File("metrics.jsonl"))) return null;
+        if (job.Kind != "train" || File.Exists(folder.Forgotten) || !File.Exists(folder.File("metrics.jsonl"))) return null;
         var missing = job.Keep.Where(point => !Directory.Exists(folder.Point(point).Path)).ToList();
         if (missing.Count == 0) return null;
         var epochs = Epochs(folder);

@@ -102,6 +102,9 @@ internal sealed record JobFolder(string Path)
 
     internal string Result => File("result.json");
 
+    /// <summary>What result.json is called while --strict deletes the job: what else is there counts for nothing.</summary>
+    internal string Forgotten => File("forgotten.json");
+
     internal string Log => File("log.txt");
 
     internal string Lock => File("lock");

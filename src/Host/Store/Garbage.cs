@@ -37,9 +37,10 @@ internal sealed record Garbage(JobFolder Folder, string Label, long Bytes, bool 
             using var held = new FileStream(Folder.Lock, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
             File.Delete(Folder.Result);
             RunFolder.DeleteFolders(Folder.Path);
-            // Without job.json the folder would not be known for ours: it goes last.
+            // Without job.json the folder would not be known for ours: it goes last. What --strict had begun to forget stays marked till then.
             foreach (var path in Directory.GetFiles(Folder.Path))
-                if (path != Folder.Spec) File.Delete(path);
+                if (path != Folder.Spec && path != Folder.Forgotten) File.Delete(path);
+            File.Delete(Folder.Forgotten);
             File.Delete(Folder.Spec);
             Directory.Delete(Folder.Path, recursive: true);
             return true;

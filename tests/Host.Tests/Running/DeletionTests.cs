@@ -1,5 +1,6 @@
 // What is deleted of jobs, as a kill at any moment would leave it: another thread looks all the while.
 
+using PeftAlign.Core;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.Store;
 
@@ -22,6 +23,40 @@ public sealed class DeletionTests
         var job = Filled();
         Assert.That(Watched(() => JobPreparation.Forget(job), () => IsHalf(job)), Is.False, "a checkpoint under its own name was not whole");
         Assert.That(Directory.GetFileSystemEntries(job.Path), Is.EqualTo(new[] { job.Lock }));
+    }
+
+    // What was made with other files is either a finished job or marked as forgotten: never work that the next start goes on from.
+    [Test]
+    public void A_forgotten_job_is_never_taken_for_unfinished_work()
+    {
+        var job = Filled();
+        bool IsTakenUp() => !File.Exists(job.Result) && !File.Exists(job.Forgotten) && (Directory.Exists(job.File("checkpoints")) || File.Exists(job.File("samples-1")));
+        bool IsHalfFinished() => !Directory.Exists(job.File("checkpoints")) && File.Exists(job.Result);
+        Assert.That(Watched(() => JobPreparation.Forget(job), () => IsTakenUp() || IsHalfFinished()), Is.False);
+    }
+
+    // The states that a kill can leave, in order.
+    [TestCase("forgotten.json checkpoints/step-3 metrics.jsonl job.json")]
+    [TestCase("forgotten.json checkpoints.partial-7/step-3 points/step-5 metrics.jsonl job.json")]
+    [TestCase("forgotten.json points.partial-7/step-5 metrics.jsonl job.json")]
+    [TestCase("forgotten.json metrics.jsonl")]
+    [TestCase("forgotten.json")]
+    [TestCase("")]
+    public void A_job_whose_forgetting_was_killed_begins_from_nothing(string left)
+    {
+        var folder = run.Job("c3");
+        Directory.CreateDirectory(folder.Path);
+        foreach (var name in left.Split(' ', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var file = Path.Combine(folder.Path, name.Contains('/') ? Path.Combine(name, "numbers") : name);
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            File.WriteAllText(file, name == "metrics.jsonl" ? """{"epoch":0.5}""" + "\n" : "not to be read");
+        }
+        var job = Training(folder.Id);
+        Assert.That(Repeats.Of(run, job), Is.Null);
+        new JobPreparation(run, run.Path, new Dictionary<string, string>(), 2, Inexact: false, new FileHashes(new Dictionary<string, Plugins.PluginFolder>())).Begin(job);
+        Assert.That(Directory.GetFileSystemEntries(folder.Path), Is.EqualTo(new[] { folder.Spec }));
+        Assert.That(PeftAlign.Host.Jobs.JobSpec.Read(folder).Threads, Is.EqualTo(2));
     }
 
     [Test]
@@ -56,6 +91,8 @@ public sealed class DeletionTests
         for (var k = 0; k < 500; k++) File.WriteAllText(job.File($"samples-{k}"), "");
         return job;
     }
+
+    private static PlanJob Training(string id) => new(id, "train", "teach", [], new Dictionary<string, string>(), [], "{}", "{}", [], [], ["step:1"], "", [], "");
 
     private static string Checkpoint(JobFolder job) => Path.Combine(job.File("checkpoints"), "step-3");
 
