@@ -82,7 +82,33 @@ public sealed class RewardTests
         var refused = Peftalign.Call(Call(options));
         Assert.That((refused.Code, Directory.Exists(user.Run)), Is.EqualTo((2, false)), refused.All);
         Assert.That(refused.Err.Trim().Split('\n').Count(line => line.Contains(named, StringComparison.Ordinal) && line.Contains(next, StringComparison.Ordinal)), Is.EqualTo(1), refused.All);
+        var dry = Peftalign.Call(Call($"{options} --dry-run"));
+        Assert.That((dry.Code, Directory.Exists(user.Run)), Is.EqualTo((2, false)), dry.All);
+        Assert.That(dry.Err, Does.Contain(named).And.Contain(next));
         Assert.That(Peftalign.Call(Call("--truncation keep_start")).Code, Is.Zero, "the default may be said");
+    }
+
+    // Without a model's weights, and before anything is started.
+    [TestCase("all-linear", 0)]
+    [TestCase("[q_proj, score]", 2)]
+    [TestCase("'.*q_proj|sc.re'", 2)]
+    [TestCase("[q_proj, score], exclude_modules: [score]", 0)]
+    [TestCase("[q_proj, score], modules_to_save: [score]", 0)]
+    public void A_plan_whose_adapter_changes_the_head_is_refused(string targets, int code)
+    {
+        using var user = new Peftalign();
+        var manifest = user.Write("heads.yaml", $$"""
+            peftalign: 1
+            name: heads
+            models: { tiny: { path: {{Path.Combine(Root, "base-model")}} } }
+            datasets: { pairs: { reader: jsonl, path: {{Rows}} } }
+            adapters: { small: { type: lora, targets: {{targets}} } }
+            methods: { prefer: { type: reward, adapter: small, max_steps: 1 } }
+            train: [{ models: tiny, datasets: pairs, methods: prefer }]
+            """);
+        var outcome = Peftalign.Call("run", manifest, "--dry-run", "--out", user.Run);
+        Assert.That(outcome.Code, Is.EqualTo(code), outcome.All);
+        if (code != 0) Assert.That(outcome.Err, Does.Contain("train/tiny/pairs/prefer").And.Contain("score is trained whole in a reward model").And.Contain("leave it out of targets"));
     }
 
     // A language model with a new head, not moved.

@@ -2,7 +2,11 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Core;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
+using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -13,9 +17,33 @@ internal static class ScoreHead
     internal static IReadOnlyList<AdapterSite> With(DecoderModel model, IReadOnlyList<AdapterSite> sites)
     {
         var head = model.Spec.Names.Head;
-        if (sites.Any(s => s.Module == head && s.Delta is not Whole)) throw new UserErrorException($"{head} is trained whole in a reward model, and this adapter changes it too; leave it out of targets.");
+        ThrowIfChanged(head, sites);
         return sites.Any(s => s.Module == head) ? sites : [.. sites, new AdapterSite(head, new Whole(model.Head.detach().clone(), null))];
     }
+
+    /// <exception cref="UserErrorException">The adapter changes the head otherwise than as a whole.</exception>
+    internal static void ThrowIfChanged(string head, IReadOnlyList<AdapterSite> sites)
+    {
+        if (sites.Any(s => s.Module == head && s.Delta is not Whole)) throw Changed(head);
+    }
+
+    /// <summary>What a plan tells without a model: targets that name the head of a method that trains it.</summary>
+    /// <exception cref="UserErrorException">A line for each training that asks for it.</exception>
+    internal static void ThrowIfTarget(Plan plan, PluginCatalogue plugins)
+    {
+        var found = plan.Jobs.Where(job => job.Kind == "train" && IsTarget(JsonNode.Parse(job.Options)!.AsObject(), plugins)).Select(job => $"{job.Label}: {Changed(ClassifierFolder.HeadName).Message}").ToList();
+        if (found.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. found.Take(20), $"{found.Count} fault(s); nothing was started."]));
+    }
+
+    private static bool IsTarget(JsonObject training, PluginCatalogue plugins)
+    {
+        if (training["adapter"]?["options"] is not JsonObject options || !plugins.Find("method", (string)training["method"]!["name"]!).Contract.Traits.Contains("scores")) return false;
+        return new ModuleTargets(Names("targets")) { Exclude = Names("exclude_modules"), Saved = Names("modules_to_save") }.Takes(ClassifierFolder.HeadName);
+
+        string[] Names(string option) => options[option] switch { JsonArray names => [.. names.Select(name => (string)name!)], JsonValue one => [(string)one!], _ => [] };
+    }
+
+    private static UserErrorException Changed(string head) => new($"{head} is trained whole in a reward model, and this adapter changes it too; leave it out of targets.");
 
     /// <summary>The adapter's folder with the head in it.</summary>
     internal static AdapterFiles Save(IPeftAdapter adapter, ModelOutline outline, IReadOnlyList<AdapterSite> sites)

@@ -2,6 +2,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Reports;
 using PeftAlign.Plugins;
 
@@ -37,6 +38,7 @@ internal static class Planning
         var catalogue = new PluginCatalogue(plugins.ById.Values, []);
         PlannedJudges.ThrowIfUnfit(chosen, catalogue);
         new PlannedControls(planned.Plan!, run, root, catalogue).ThrowIfLacking(chosen);
+        ScoreHead.ThrowIfTarget(chosen, catalogue);
         return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), () =>
         {
             hashes.Save();

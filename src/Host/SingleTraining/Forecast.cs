@@ -69,8 +69,9 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
         var stored = new StoredMatrices(weights, model, architectures.QuantizationOf(config));
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor), 0) : null;
+        if (method.Needs.Scores && adapter is not null) ScoreHead.ThrowIfChanged(model.Names.Head, adapter);
         var parameters = Costs.Parameters(model);
-        var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores ? model.Hidden : 0) ?? parameters;
+        var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores && adapter?.All(s => s.Module != model.Names.Head) == true ? model.Hidden : 0) ?? parameters;
         var trainsModel = adapter is null;
         if (method is ITrainsControls controls)
         {

@@ -52,6 +52,12 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
         return chosen;
     }
 
+    /// <summary>Whether a head or an embedding of that name would be chosen, which all-linear leaves out; asked without a model.</summary>
+    /// <param name="module">A module's name, of no block.</param>
+    /// <exception cref="UserErrorException">A regular expression is none.</exception>
+    public bool Takes(string module) =>
+        Targets is not [AllLinear] && Matcher(Targets, Source)(module) && !Matcher(Exclude, "exclude_modules")(module) && !Matcher(Saved, "modules_to_save")(module) && (Layers.Count == 0 || Targets.Contains(module));
+
     /// <summary>Whether an entry is a regular expression for whole names: it has a character that no module's name has.</summary>
     /// <param name="text">An entry.</param>
     public static bool IsRegex(string text) => text.IndexOfAny(OfExpressions) >= 0;

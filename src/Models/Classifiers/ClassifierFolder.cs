@@ -11,6 +11,9 @@ namespace PeftAlign.Models.Classifiers;
 /// <summary>Folders of sequence classifiers.</summary>
 public static class ClassifierFolder
 {
+    /// <summary>The score head of a decoder, a module.</summary>
+    public const string HeadName = "score";
+
     private const string Suffix = "ForSequenceClassification";
 
     /// <summary>Loads a classifier.</summary>
@@ -43,7 +46,7 @@ public static class ClassifierFolder
     /// <param name="spec">A language model, or what its folder describes.</param>
     /// <param name="labels">Numbers that it gives.</param>
     public static DecoderSpec WithScores(DecoderSpec spec, long labels = 1) =>
-        spec with { Labels = labels, TiedHead = false, LogitCap = null, Names = spec.Names with { Head = "score" } };
+        spec with { Labels = labels, TiedHead = false, LogitCap = null, Names = spec.Names with { Head = HeadName } };
 
     /// <summary>Whether a folder's configuration names a sequence classifier.</summary>
     /// <param name="config">config.json.</param>
