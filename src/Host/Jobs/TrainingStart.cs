@@ -60,7 +60,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     /// <summary>Nothing trained yet, over the policy's weights with its adapters inside them.</summary>
     internal static TrainingStart AfterMerging(Policy policy)
     {
-        MergeInto(policy);
+        AdapterMerge.Into(policy.Model, policy.Adapters); // full fine-tuning goes on from the whole policy
         return new TrainingStart(null, null, []) { IsMerged = policy.Adapters.Count > 0 };
     }
 
@@ -191,13 +191,6 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         else RewardFolder.Save(path, policy.Model, place.Base, RewardFolder.PadToken(place.Base, policy.Tokenizer));
         policy.Added?.Write(path);
         if (place.Template is not null) File.WriteAllText(Path.Combine(path, ChatTemplateLoader.FileName), policy.ChatTemplate!.Source);
-    }
-
-    // Full fine-tuning goes on from the whole policy: its adapters become part of the weights.
-    private static void MergeInto(Policy policy)
-    {
-        foreach (var sites in policy.Adapters)
-            foreach (var (name, tensor) in AdapterMerge.Tensors(policy.Model, sites).ToList()) policy.Model.SetWeight(name, tensor.to(policy.Model.Weights[name].dtype));
     }
 
     private static (ReferencePolicy? Policy, bool IsElsewhere) Whole(JobContext job, PolicyPlace place, Policy policy, string folder, string name, TrainingOptions options, bool isStored)

@@ -2,6 +2,7 @@
 // tensors nothing large is in memory.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
 
@@ -80,9 +81,19 @@ public static class AdapterMerge
     {
         var weights = model.Weights.Concat(model.Quantized.Keys.Select(name => KeyValuePair.Create(name, model.LayerOf(ModuleOf(name)).Weight.contiguous())));
         var merged = new DecoderModel(model.Spec, weights.ToDictionary());
-        foreach (var sites in layers)
-            foreach (var (name, tensor) in Tensors(merged, sites)) merged.SetWeight(name, tensor.to(merged.Weights[name].dtype));
+        Into(merged, layers);
         return merged;
+    }
+
+    /// <summary>Puts adapters into a model's own weights, all at once: a forward pass adds what one of them multiplies to what another trained
+    /// whole, whichever lies above, and one after another would lose the former.</summary>
+    /// <param name="model">The base, of which nothing changed is in fewer bits.</param>
+    /// <param name="layers">Adapters over it, from the lowest to the uppermost.</param>
+    /// <exception cref="UserErrorException">Weights cannot hold an adapter.</exception>
+    public static void Into(DecoderModel model, IEnumerable<IReadOnlyList<AdapterSite>> layers)
+    {
+        foreach (var (name, tensor) in Tensors(model, [.. AdapterLayers.Deltas(layers).Select(module => new AdapterSite(module.Key, module.Value))]))
+            model.SetWeight(name, tensor.to(model.Weights[name].dtype));
     }
 
     private static Tensor Merged(DecoderModel model, string name, Delta delta)

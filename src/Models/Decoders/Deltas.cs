@@ -94,19 +94,25 @@ internal static class Deltas
         return x;
     }
 
-    /// <summary>The module's tensors with the delta inside: what merging writes, and what a decoding head multiplies with.</summary>
+    /// <summary>The module's tensors with the delta inside: what merging writes, and what a decoding head multiplies with. In the order of
+    /// <see cref="Linear(Layer, Tensor, Delta, Func{Tensor, double, Tensor})"/>: tensors in the place of others, products beside them, factors.</summary>
     /// <param name="layer">The module.</param>
     /// <param name="delta">The change.</param>
     /// <exception cref="UserErrorException">The delta is none that weights can hold.</exception>
-    internal static Layer Merged(Layer layer, Delta delta) => Parts(delta).Aggregate(layer.Under(delta), (merged, part) => part switch
+    internal static Layer Merged(Layer layer, Delta delta)
     {
-        LowRank low => merged.With(layer.Oriented(Sum(merged, low))),
-        TokenRows rows => merged.With(merged.Weight.clone().index_copy_(0, torch.tensor(rows.Tokens.ToArray(), device: rows.Values.device), rows.Values.to(merged.Type))),
-        Scale { OfInputs: true } scale => merged.With(merged.Oriented(merged.Matrix * scale.Values)),
-        Scale scale => merged.With(merged.Oriented(merged.Matrix * scale.Values.unsqueeze(1))) with { Bias = merged.Bias is { } bias ? bias * scale.Values : null },
-        Whole => merged,
-        _ => throw NoWeight(layer.Module, part),
-    });
+        var (parts, own) = (Parts(delta), layer.Under(delta));
+        var sum = parts.Aggregate(own, (merged, part) => part switch
+        {
+            LowRank low => merged.With(layer.Oriented(Sum(merged, own, low))),
+            TokenRows rows => merged.With(merged.Weight.clone().index_copy_(0, torch.tensor(rows.Tokens.ToArray(), device: rows.Values.device), rows.Values.to(merged.Type))),
+            Scale or Whole => merged,
+            _ => throw NoWeight(layer.Module, part),
+        });
+        return parts.OfType<Scale>().Aggregate(sum, (merged, scale) => scale.OfInputs
+            ? merged.With(merged.Oriented(merged.Matrix * scale.Values))
+            : merged.With(merged.Oriented(merged.Matrix * scale.Values.unsqueeze(1))) with { Bias = merged.Bias is { } bias ? bias * scale.Values : null });
+    }
 
     /// <summary>The error for a change that weights cannot hold.</summary>
     internal static UserErrorException NoWeight(string module, Delta delta) => new($"The adapter cannot be merged into weights: {Parts(delta)[0] switch
@@ -167,14 +173,16 @@ internal static class Deltas
         return (squares + mixed * 2 + own).clamp(min: 0).sqrt().to(matrix.dtype).MoveToOuterDisposeScope();
     }
 
-    // (out, in) of a linear layer or head; (V, d) of an embedding.
-    private static Tensor Sum(Layer layer, LowRank low)
+    // (out, in) of a linear layer or head; (V, d) of an embedding. DoRA turns the module's own weight, whatever is beside it.
+    private static Tensor Sum(Layer merged, Layer own, LowRank low)
     {
-        if (layer.IsEmbedding) return layer.Weight + (low.B.mm(low.A) * low.Scale).t();
+        if (merged.IsEmbedding) return merged.Weight + (low.B.mm(low.A) * low.Scale).t();
         var change = low.B.mm(low.A);
         if (low.Start is { } start) change -= start.B.mm(start.A);
-        var sum = layer.Matrix + change * low.Scale;
-        return low.Magnitude is { } magnitude ? sum * (magnitude / sum.detach().norm(1)).unsqueeze(1) : sum;
+        if (low.Magnitude is not { } magnitude) return merged.Matrix + change * low.Scale;
+        var sum = own.Matrix + change * low.Scale;
+        var turned = sum * (magnitude / sum.detach().norm(1)).unsqueeze(1);
+        return ReferenceEquals(merged, own) ? turned : merged.Matrix + (turned - own.Matrix);
     }
 
     // Multiplication by a matrix of ones and zeros: exact, and its backward pass adds each row's gradient.
