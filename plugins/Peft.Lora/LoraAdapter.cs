@@ -39,7 +39,9 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
         var changed = sites.Where(s => s.Delta is LowRank).Select(s => s.Module).ToHashSet();
         var modules = model.Modules.Where(m => changed.Contains(m.Name)).ToList();
         var tensors = sites.SelectMany(site => LoraNames.Tensors(site, model.Modules.First(m => m.Name == site.Module).Kind, doubled));
-        written = written with { Targets = Written(model, written.Targets, changed) };
+        // A folder's numbers may have been trained on under another dropout.
+        var dropout = sites.Select(s => s.Delta).OfType<LowRank>().Select(low => low.Dropout).FirstOrDefault(written.Dropout);
+        written = written with { Targets = Written(model, written.Targets, changed), Dropout = dropout };
         return new AdapterFiles(written.ToConfig(model, modules.Exists(m => m.Transposed)), tensors.ToDictionary(t => t.Name, t => t.Tensor));
     }
 

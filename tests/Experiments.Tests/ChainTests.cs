@@ -47,6 +47,7 @@ public sealed class ChainTests
         Assert.That((double)First(prefer)["rewards/margins"]!, Is.Zero);
         Assert.That(Directory.Exists(Path.Combine(user.Job(prefer + "/s3"), "adapters")), Is.False, "a copy went on: one adapter");
         Assert.That((int)Config(prefer, "adapter")["r"]!, Is.EqualTo(4));
+        Assert.That((Config(tune, "adapter")["lora_dropout"]!.GetValue<double>(), Config(prefer, "adapter")["lora_dropout"]!.GetValue<double>()), Is.EqualTo((0.1, 0.0)), "each folder says what it was trained under");
 
         Assert.That((double)First(sharpen)["loss"]!, Is.EqualTo(25).Within(1e-9), "1 / (4 beta^2)");
         Assert.That(Layers(sharpen), Is.EqualTo((string[])["1", "2"]));

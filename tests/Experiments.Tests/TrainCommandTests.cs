@@ -206,6 +206,8 @@ public sealed class TrainCommandTests
         Assert.That(none.Log, Does.Contain(told));
         Assert.That(same.Log, Does.Not.Contain("in the folder"));
         Assert.That(same.Loss, Is.Not.EqualTo(none.Loss).Within(1e-6), "inputs are dropped");
+        double Written(string name) => (double)Peftalign.Json(Path.Combine(user.File(name), "adapter", "adapter_config.json"))["lora_dropout"]!;
+        Assert.That((Written("none"), Written("same")), Is.EqualTo((0.0, 0.25)), "what was trained with, not what the folder had");
         Assert.That(four.Log, Does.Contain(told));
         Told(Peftalign.Call(Go("ranked", "--rank", "4")), 2, "--rank: the folder of --init-adapter decides this");
     }
