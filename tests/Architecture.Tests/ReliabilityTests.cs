@@ -28,6 +28,17 @@ public sealed partial class ReliabilityTests
         Assert.That(Page, Does.Contain($"A collection of {groups.Values.Sum()} broken files"));
     }
 
+    // Launchers and benches start programs alike.
+    [Test]
+    public void The_allocators_settings_stand_in_one_file()
+    {
+        var scripts = Directory.GetFiles(Tree.Root).Concat(((string[])["build", "bench", "native"]).SelectMany(folder => Directory.GetFiles(Path.Combine(Tree.Root, folder), "*", SearchOption.AllDirectories)))
+            .Where(file => new FileInfo(file).Length < 100_000).Where(file => File.ReadAllText(file).Contains("MALLOC_TOP_PAD_=", StringComparison.Ordinal)).Select(file => Path.GetRelativePath(Tree.Root, file));
+        Assert.That(scripts, Is.EqualTo((string[])["build/allocator.sh"]));
+        foreach (var user in (string[])["peftalign", "bench/kernels/run", "bench/attention/run", "src/Host/Commands/PublishCommand.cs"])
+            Assert.That(File.ReadAllText(Path.Combine(Tree.Root, user)), Does.Contain("/build/allocator.sh\"\n").And.Not.Contain("MALLOC_"), user);
+    }
+
     [GeneratedRegex("`([^`]+)`")]
     private static partial Regex Quoted();
 

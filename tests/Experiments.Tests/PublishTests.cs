@@ -38,6 +38,13 @@ public class PublishTests
         Assert.That(run.Code, Is.Zero, run.All);
         Assert.That(File.ReadAllText(Path.Combine(elsewhere, "report.json")), Is.EqualTo(File.ReadAllText(Path.Combine(WholeRuns.Of(Manifests.Short).Run, "report.json"))));
 
+        // The program is started with the settings that the checkout's launcher gives, and with what the user sets.
+        File.WriteAllText(Path.Combine(made, "product", "PeftAlign.Host"), "#!/bin/sh\n/usr/bin/env\n");
+        var settings = File.ReadAllText(Path.Combine(Peftalign.Repository, "build", "allocator.sh"));
+        Assert.That(settings, Does.Contain("${MALLOC_TOP_PAD_-67108864}"));
+        Assert.That(Bare(program).Out, Does.Contain("MALLOC_TOP_PAD_=67108864\n").And.Contain("MALLOC_MMAP_THRESHOLD_=1073741824\n"));
+        Assert.That(Bare("/usr/bin/env", "MALLOC_TOP_PAD_=5", program).Out, Does.Contain("MALLOC_TOP_PAD_=5\n"));
+
         var again = Peftalign.Call("publish", "--out", made);
         Assert.That((again.Code, again.Err), Is.EqualTo((2, $"peftalign: --out {made}: is there and not empty; name another folder, or remove it\n")));
     }

@@ -26,6 +26,7 @@ internal static class PublishCommand
         case $self in */*) here=$(cd -P -- "${self%/*}" && pwd -P) ;; *) here=$(pwd -P) ;; esac
         export DOTNET_ROOT="$here/dotnet"
         if [ -d "$here/lib" ] && [ -z "${PEFTALIGN_NATIVE:-}" ]; then export LD_LIBRARY_PATH="$here/lib${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"; fi
+        . "$here/build/allocator.sh"
         exec "$here/product/PeftAlign.Host" "$@"
 
         """;

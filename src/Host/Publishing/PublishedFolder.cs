@@ -1,6 +1,7 @@
 // What a folder needs to run where neither the SDK nor .NET nor libtorch is installed: the product, the .NET runtime that runs
 // now, native/ as it is built, and every shared library that libtorch loads except glibc's, which is the machine's own.
 //   peftalign   starts product/PeftAlign.Host with dotnet/ and lib/
+//   build/      allocator.sh, which it sources
 //   product/    the host, plugins, native/
 //   dotnet/     the runtime
 //   lib/        libtorch and what it needs, by the names that the loader looks for
@@ -35,7 +36,7 @@ internal static class PublishedFolder
         files.AddRange(Runtime());
         var root = Root(product);
         foreach (var folder in (string[])["docs", "experiments"]) files.AddRange(Under(Path.Combine(root, folder), folder));
-        foreach (var name in (string[])["README.md", "LICENSE"])
+        foreach (var name in (string[])["README.md", "LICENSE", "build/allocator.sh"])
             if (File.Exists(Path.Combine(root, name))) files.Add(new PublishedFile(Path.Combine(root, name), name));
         files.AddRange(Source(root));
         if (withLibraries) files.AddRange(Libraries());
