@@ -17,16 +17,15 @@ tests_summary() {
 tests_run() { # ONLY
     . "$ROOT/build/make.sh"
     dotnet_ensure
-    local target=$ROOT/PeftAlign.sln projects filter=
+    local projects project filter=
     projects=$(tests_projects "$1")
-    if [ -z "$projects" ]; then
-        projects=$(tests_projects '') filter=$1
-    elif [ -n "$1" ]; then
-        target=$projects
-    fi
+    if [ -z "$projects" ]; then projects=$(tests_projects_with "$1") filter=$1; fi
     if [ -z "$1" ]; then tests_formatting; fi
-    tests_build "$target"
-    local project
+    if [ "$(wc -l <<<"$projects")" -gt 4 ]; then
+        tests_build "$ROOT/PeftAlign.sln"
+    else
+        while IFS= read -r project; do tests_build "$project"; done <<<"$projects"
+    fi
     while IFS= read -r project; do tests_project "$project" "$filter"; done <<<"$projects"
     if [ -n "$filter" ] && [ $((PASSED + FAILED + SKIPPED)) = 0 ]; then fail "--only $filter: no test project and no test of that name"; fi
     COMPLETE=1
@@ -34,6 +33,20 @@ tests_run() { # ONLY
 
 tests_projects() { # NAME, empty for all: prints project files
     find "$ROOT/tests" -mindepth 2 -maxdepth 2 \( -name "${1:-*}.?sproj" -o -name "${1:-*}.Tests.?sproj" \) | sort
+}
+
+# Prints the projects that may have tests whose full name contains NAME: those whose sources, or what they share, have every part of it;
+# all where none has, since names may be made while tests run.
+tests_projects_with() { # NAME
+    local name=${1%%[(/]*} parts=() part project found=
+    IFS='.+' read -ra parts <<<"$name"
+    while IFS= read -r project; do
+        for part in "${parts[@]}"; do
+            grep -rqF --include='*.?s' -e "$part" -- "${project%/*}" "$ROOT/tests/Shared" "$ROOT/src/Testing" || continue 2
+        done
+        found+=$project$'\n'
+    done < <(tests_projects '')
+    if [ -n "$found" ]; then printf '%s' "$found"; else tests_projects ''; fi
 }
 
 tests_formatting() {

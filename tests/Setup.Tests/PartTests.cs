@@ -131,6 +131,33 @@ public class PartTests
         Assert.That(outcome.Out, Does.Contain($"failed:\n  X.Tests{(results ? ": Breaks: 2 is not 3" : " ended with code ")}"));
     }
 
+    // By what the sources say; what several projects share counts for each, and a name that is in none may be made while tests run.
+    [TestCase("A.Tests", "A.Tests")]
+    [TestCase("A", "A.Tests")]
+    [TestCase("OneTests", "A.Tests")]
+    [TestCase("PeftAlign.B.Tests.TwoTests.Adds", "B.Tests")]
+    [TestCase("TwoTests+Inner", "B.Tests")]
+    [TestCase("Adds(1.5, \"x\")", "A.Tests B.Tests")]
+    [TestCase("adds two numbers, 1.5", "F.Tests")]
+    [TestCase("OneTests.Inherited", "A.Tests")]
+    [TestCase("Inherited", "A.Tests B.Tests F.Tests")]
+    [TestCase("OneTests.Inner", "A.Tests B.Tests F.Tests")]
+    [TestCase("Nothing", "A.Tests B.Tests F.Tests")]
+    public void OnlyProjectsThatMayHaveATestAreTaken(string name, string projects)
+    {
+        foreach (var (path, text) in (ReadOnlySpan<(string, string)>)[
+            ("A.Tests/A.Tests.csproj", ""), ("A.Tests/One.cs", "namespace PeftAlign.A.Tests; class OneTests { void Adds() }"), ("A.Tests/Fixtures/notes.txt", "TwoTests"),
+            ("B.Tests/B.Tests.csproj", ""), ("B.Tests/Deep/Two.cs", "namespace PeftAlign.B.Tests; class TwoTests { void Adds() class Inner {} }"),
+            ("F.Tests/F.Tests.fsproj", ""), ("F.Tests/Three.fs", "let ``adds two numbers, 1.5 and 2`` () ="), ("Shared/Base.cs", "abstract class Base { void Inherited() }")])
+        {
+            var file = clone.File_(Path.Combine("tests", path));
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            File.WriteAllText(file, text);
+        }
+        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; found=$(tests_projects '{name}'); [ -n \"$found\" ] || found=$(tests_projects_with '{name}'); printf '%s' \"$found\"");
+        Assert.That(outcome.Out.Split('\n').Select(file => Path.GetFileNameWithoutExtension(file)), Is.EqualTo(projects.Split(' ')), outcome.Err);
+    }
+
     [Test]
     public void AnEarlyEndIsAFailure()
     {
