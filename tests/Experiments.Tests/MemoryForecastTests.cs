@@ -36,6 +36,9 @@ public sealed class MemoryForecastTests
     [TestCase("--adapter lora --rank 16 --dtype bfloat16 --gradient-checkpointing")]
     [TestCase("--adapter qlora --rank 16 --dtype bfloat16")]
     [TestCase("--optimizer adamw_8bit")]
+    [TestCase("--adapter lora --rank 16 --targets all-linear --dropout 0.1")]
+    [TestCase("--adapter lora --rank 16 --targets all-linear --use-dora")]
+    [TestCase("--adapter lora --rank 16 --gradient-checkpointing")]
     public void A_training_takes_what_was_predicted(string options)
     {
         var name = options.Replace(' ', '_').Replace("--", "", StringComparison.Ordinal);
@@ -46,7 +49,9 @@ public sealed class MemoryForecastTests
         var process = (double)said["predicted_bytes"]! - parts;
         var took = (double)Peftalign.Json(Path.Combine(user.File(name), "timing.json"))["peak_memory_bytes"]! - process;
         TestContext.Out.WriteLine($"{options}: {parts / 1e6:F0} MB said, {took / 1e6:F0} taken");
-        Assert.That(parts / took, Is.InRange(0.8, 1.35));
+        // What is too low ends a training; blocks that are computed again leave more behind in some models than in others.
+        var (least, most) = options.Contains("bfloat16", StringComparison.Ordinal) ? (0.8, 1.35) : (0.98, options.Contains("checkpointing", StringComparison.Ordinal) ? 1.5 : 1.15);
+        Assert.That(parts / took, Is.InRange(least, most));
     }
 
     private static string Done(params string[] args)

@@ -29,7 +29,7 @@ namespace PeftAlign.Host.SingleTraining;
 /// <param name="Longest">Tokens of the longest row that was looked at.</param>
 /// <param name="Parameters">Numbers of the model.</param>
 /// <param name="Trainable">Numbers that are trained.</param>
-/// <param name="Base">Bytes of the base's weights as they are held, and of one decoded matrix where they are quantised.</param>
+/// <param name="Base">Bytes of the base's weights as they are held, of one decoded matrix where they are quantised, and of the former weights where a reference needs them.</param>
 /// <param name="Trained">Bytes of the trained numbers, their gradients and moments.</param>
 /// <param name="Activations">Bytes that a backward pass needs.</param>
 internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Base, long Trained, long Activations)
@@ -83,9 +83,10 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var kept = head.Count == records.Count ? lengths.Count(l => l > 0) : (int)(records.Count * Math.Max(1L, context.Ledger.Rows / head.Count));
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
-        var arithmetic = Arithmetic.Of(model, options.Dtype, adapter?.Sum(site => site.Delta is LowRank low and not { Dropout: 0, Magnitude: null, Start: null } ? low.A.size(1) : 0) ?? 0, ComputeDevice.IsGpu(request.Device)) with { TrainsHead = adapter is null };
+        var refers = method.Needs.Reference && plan.Reference is null;
+        var arithmetic = Arithmetic.Of(model, options.Dtype, TrainedWork.Of(model, adapter) with { Refers = refers }, ComputeDevice.IsGpu(request.Device)) with { TrainsHead = adapter is null };
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
-            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
+            BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
             options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest, arithmetic) : Costs.Activations(model, tokens, longest, arithmetic));
     }
 

@@ -89,18 +89,27 @@ internal static class Costs
     /// no kernel of ours does without them; what an adapter keeps in float32; and at the head one chunk of logits with its softmax, or sums of the head's rows.</summary>
     internal static long Activations(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic)
     {
+        if (arithmetic is { Type: torch.ScalarType.Float32, OnGpu: false, Training: { } work }) return (long)(WideTraining.Activations(model, tokens, longest, work) + Head(model, tokens, arithmetic));
         var matrices = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Sum());
         var probabilities = arithmetic.OnGpu || model.ScoreCap is not null ? model.Layers * model.Heads * longest : 0;
         var copied = FloatBytes * model.Layers * arithmetic.Copied * (arithmetic.OnGpu ? 1 : CopiedHoles);
         var perToken = (arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities)) + copied;
+        return (long)((tokens * perToken) + Head(model, tokens, arithmetic));
+    }
+
+    private static long Head(DecoderSpec model, long tokens, Arithmetic arithmetic)
+    {
         var withoutLogits = arithmetic is { Type: torch.ScalarType.Float32 or torch.ScalarType.BFloat16, OnGpu: false, TrainsHead: false } && model.LogitCap is null;
-        var head = withoutLogits ? HeadSlices * FloatBytes * Math.Min(tokens, HeadRows) * model.Hidden : 2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary;
-        return (long)((tokens * perToken) + head);
+        return withoutLogits ? HeadSlices * FloatBytes * Math.Min(tokens, HeadRows) * model.Hidden : 2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary;
     }
 
     /// <summary>The same where blocks are computed again: their inputs, and the inside of one.</summary>
-    internal static long Recomputed(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) =>
-        (long)(Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest, arithmetic) * (arithmetic is { Width: < FloatBytes, OnGpu: false } ? NarrowHoles : 1)) + (arithmetic.Width * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden);
+    internal static long Recomputed(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic)
+    {
+        var inputs = arithmetic.Width * Math.Min(tokens, KeptRows) * model.Layers * model.Hidden;
+        if (arithmetic is { Type: torch.ScalarType.Float32, OnGpu: false, Training: { } work }) return inputs + (long)WideTraining.Again(model, tokens, longest, work) + Head(model, tokens, arithmetic);
+        return (long)(Forward(model, Math.Min(tokens, Math.Max(PackRows, longest)), longest, arithmetic) * (arithmetic is { Width: < FloatBytes, OnGpu: false } ? NarrowHoles : 1)) + inputs;
+    }
 
     /// <summary>Bytes that a forward pass needs: one layer's activations and a chunk of logits.</summary>
     internal static long Forward(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic) => Activations(model with { Layers = 1 }, tokens, longest, arithmetic);
@@ -146,13 +155,16 @@ internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu
 {
     internal int Width => Type.ElementSize();
 
+    /// <summary>What is trained; null where nothing is.</summary>
+    internal TrainedWork? Training { get; init; }
+
     /// <summary>Whether the output head is trained, for which its logits are needed.</summary>
     internal bool TrainsHead { get; init; }
 
     /// <summary>Of a training.</summary>
     /// <param name="model">The model.</param>
     /// <param name="type">dtype.</param>
-    /// <param name="inputs">Widths of the inputs of which an adapter keeps copies.</param>
+    /// <param name="work">What is trained.</param>
     /// <param name="onGpu">Whether on a GPU.</param>
-    internal static Arithmetic Of(DecoderSpec model, torch.ScalarType type, long inputs, bool onGpu) => new(type, type == torch.ScalarType.Float32 ? 0 : inputs / model.Layers, onGpu);
+    internal static Arithmetic Of(DecoderSpec model, torch.ScalarType type, TrainedWork work, bool onGpu) => new(type, type == torch.ScalarType.Float32 ? 0 : work.Copied / model.Layers, onGpu) { Training = work };
 }

@@ -156,11 +156,23 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         return rank * Chosen(model, options).Sum(weight => weight.Shape.Sum());
     }
 
-    /// <summary>Widths of the inputs of all matrices that a LoRA changes and of which it keeps copies: under dropout, DoRA or a start of its own; 0
-    /// for others.</summary>
-    internal static long Inputs(DecoderSpec model, JsonNode? adapter) =>
-        adapter?["options"] is JsonObject options && options["rank"] is JsonValue
-        && ((double?)options["dropout"] > 0 || (bool?)options["use_dora"] == true || (options["init"] is JsonValue init && (string?)init != "default")) ? Chosen(model, options).Sum(weight => weight.Transposed ? weight.Shape[0] : weight.Shape[1]) : 0;
+    /// <summary>What a training trains, by the options of an adapter; of what is no LoRA nothing is known.</summary>
+    internal static TrainedWork Work(DecoderSpec model, JsonNode? adapter)
+    {
+        if (adapter is null) return new TrainedWork(true);
+        if (adapter["options"] is not JsonObject options || options["rank"] is not JsonValue) return new TrainedWork(true);
+        var (dropout, dora, starts) = ((double?)options["dropout"] > 0, (bool?)options["use_dora"] == true, options["init"] is JsonValue init && (string?)init != "default");
+        var chosen = Chosen(model, options).Select(weight => weight.Transposed ? (In: weight.Shape[0], Out: weight.Shape[1]) : (In: weight.Shape[1], Out: weight.Shape[0])).ToList();
+        var (inputs, outputs) = (chosen.Sum(matrix => matrix.In), chosen.Sum(matrix => matrix.Out));
+        return new TrainedWork(false)
+        {
+            Copied = dropout || dora || starts ? inputs : 0,
+            Dropped = dropout ? inputs : 0,
+            Turned = dora ? outputs : 0,
+            Started = starts ? outputs : 0,
+            Wide = chosen.Exists(matrix => matrix.In > model.Hidden),
+        };
+    }
 
     // Where none are named: queries and values, as the families call them.
     private static readonly string[] UsualTargets = ["q_proj", "v_proj", "c_attn", "query_key_value", "query", "value"];
