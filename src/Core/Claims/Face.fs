@@ -15,7 +15,7 @@ type ClaimUnit = { Label: string; Value: float }
 /// <summary>What a claim came to.</summary>
 /// <remarks><para>Verdict: supported, contradicted or inconclusive; Reason says why it is inconclusive. Statement: the check in words.
 /// Estimate with the interval Lower to Upper of level Level (for equivalences 1 - 2 alpha) and PValue by the bootstrap or SignFlipP by
-/// exact sign flips of the units (NaN for one unit); AdjustedP is Holm's over all claims of the set that have data.</para>
+/// exact sign flips of the units (NaN for one unit); where resampling does not vary, interval and PValue are an exact test's. AdjustedP is Holm's over all claims of the set that have data.</para>
 /// <para>Positive and Negative count units above and below zero (above and below Than where that is not zero). Drawn: what was resampled.</para></remarks>
 [<NoComparison>]
 type ClaimResult =
@@ -94,16 +94,8 @@ module private Judging =
             Leaning = ""
         }
 
-    /// Share of replicates on one side of a limit, counting the observed one.
-    let private tail (replicates: float[]) test =
-        float (1 + (replicates |> Array.filter test |> Array.length))
-        / float (1 + replicates.Length)
-
-    let private twoSided replicates limit =
-        min
-            1.0
-            (2.0
-             * min (tail replicates (fun r -> r <= limit)) (tail replicates (fun r -> r >= limit)))
+    let private twoSided evidence limit =
+        min 1.0 (2.0 * min (evidence.AtMost limit) (evidence.AtLeast limit))
 
     let private signFlip (units: float[]) than stream =
         let shifted = units |> Array.map (fun value -> value - than)
@@ -115,25 +107,15 @@ module private Judging =
         else
             (Permutation.SignFlip(shifted, 10000, stream)).PAbsolute
 
-    /// The interval at the level of the claim's test: 1 - 2 alpha for equivalences. BCa, percentile where BCa does not exist.
-    let private interval (claim: Claim) (resampled: Resampled) alpha : Statistics.Interval =
-        let alpha = if claim.Holds = Within then 2.0 * alpha else alpha
-
-        let found =
-            BootstrapIntervals.result resampled.Estimate resampled.Replicates resampled.Without alpha
-
-        if Double.IsNaN(found.Bca.Lower + found.Bca.Upper) then
-            found.Percentile
-        else
-            found.Bca
-
     /// Which verdict the interval allows, and the p-value that must be small for it.
-    let private leaning (claim: Claim) limit (interval: Statistics.Interval) (resampled: Resampled) (flips: float) =
+    let private leaning (claim: Claim) limit (evidence: Evidence) (flips: float) =
+        let interval = evidence.Interval
+
         let p () =
             if claim.Test = BySignFlip then
                 flips
             else
-                twoSided resampled.Replicates limit
+                twoSided evidence limit
 
         match claim.Holds with
         | Greater when interval.Lower > limit -> "supported", p ()
@@ -143,28 +125,45 @@ module private Judging =
         | Greater
         | Less -> "", p ()
         | Within ->
-            let above = tail resampled.Replicates (fun r -> r >= limit)
-            let below = tail resampled.Replicates (fun r -> r <= -limit)
-
             if interval.Lower > limit then
-                "contradicted", twoSided resampled.Replicates limit
+                "contradicted", twoSided evidence limit
             elif interval.Upper < -limit then
-                "contradicted", twoSided resampled.Replicates -limit
+                "contradicted", twoSided evidence -limit
             else
                 (if interval.Lower > -limit && interval.Upper < limit then
                      "supported"
                  else
                      ""),
-                max above below
+                max (evidence.AtLeast limit) (evidence.AtMost -limit)
+
+    /// Of too few an exact test takes the bootstrap's place; it cannot be significant, so the verdict is the reason.
+    let private ofFew (claim: Claim) (resampled: Resampled) flips (lean: string, _: float) =
+        let reason =
+            if lean = "" then
+                "the interval holds both sides"
+            else
+                $"only {resampled.Count} {resampled.Drawn.Head} and nothing else to resample: the interval is too narrow, and no exact test of fewer than {Evidence.enough} is significant; add configurations, seeds or items"
+
+        reason, "", (if claim.Holds = Within then nan else flips)
+
+    let private missingFlips =
+        "sign flips need the mean of at least two units; name axes in each, or leave test out"
+
+    /// Reason (empty: the verdict's own), verdict and p.
+    let private concluded (claim: Claim) (resampled: Resampled) limit evidence flips =
+        let lean, p = leaning claim limit evidence flips
+
+        if claim.Test = BySignFlip && claim.Holds <> Within && Double.IsNaN flips then
+            missingFlips, "", nan
+        elif claim.Test = ByBootstrap && Evidence.isTooFew resampled evidence then
+            ofFew claim resampled flips (lean, p)
+        elif lean = "" && evidence.IsExact then
+            $"every resampling gives the same number, and the exact interval of {resampled.Count} holds both sides", lean, p
+        else
+            "", lean, p
 
     let private judged (claim: Claim) (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
         let limit = if claim.Log then log claim.Than else claim.Than
-
-        let flips =
-            if claim.Statistic = MeanOf && claim.Holds <> Within then
-                signFlip resampled.Units limit (stream.Child "signs")
-            else
-                nan
 
         let shown value = if claim.Log then exp value else value
 
@@ -177,7 +176,6 @@ module private Judging =
         let result =
             { empty claim "" with
                 Estimate = shown resampled.Estimate
-                SignFlipP = flips
                 Positive = resampled.Units |> Array.filter (fun value -> value > zero) |> Array.length
                 Negative = resampled.Units |> Array.filter (fun value -> value < zero) |> Array.length
                 Units =
@@ -192,38 +190,48 @@ module private Judging =
                 Drawn = resampled.Drawn |> Array.ofList
             }
 
-        if
-            Double.IsNaN resampled.Estimate
-            || resampled.Replicates |> Array.exists Double.IsNaN
-        then
-            nothing
-                { result with
-                    Reason = "the statistic does not exist for every resampling of these units"
-                }
-        elif resampled.Drawn.IsEmpty then
-            nothing
-                { result with
-                    Reason = "one configuration, one seed and no items: there is nothing to resample; add seeds or items"
-                }
-        else
-            let interval = interval claim resampled alpha
-            let leaning, p = leaning claim limit interval resampled flips
+        let without reason = nothing { result with Reason = reason }
 
-            {
-                Result =
-                    { result with
-                        Lower = shown interval.Lower
-                        Upper = shown interval.Upper
-                        Level =
-                            (if claim.Holds = Within then
-                                 1.0 - 2.0 * alpha
-                             else
-                                 1.0 - alpha)
-                        PValue = p
-                    }
-                P = p
-                Leaning = leaning
-            }
+        let level = if claim.Holds = Within then 2.0 * alpha else alpha
+
+        if
+            not (
+                Double.IsFinite resampled.Estimate
+                && Array.forall Double.IsFinite resampled.Replicates
+            )
+        then
+            without (
+                "the statistic does not exist for every resampling of these units"
+                + (if claim.Log then "; a ratio needs scores above 0" else "")
+            )
+        elif resampled.Drawn.IsEmpty then
+            without "one configuration, one seed and no items: there is nothing to resample; add seeds or items"
+        else
+            let flips =
+                if claim.Statistic = MeanOf && claim.Holds <> Within then
+                    signFlip resampled.Units limit (stream.Child "signs")
+                else
+                    nan
+
+            match Evidence.find claim resampled level with
+            | None ->
+                without "every resampling gives the same number, and scores without bounds have no exact test of an equivalence"
+            | Some evidence ->
+                let reason, lean, p = concluded claim resampled limit evidence flips
+
+                {
+                    Result =
+                        { result with
+                            Reason = reason
+                            Lower = shown evidence.Shown.Lower
+                            Upper = shown evidence.Shown.Upper
+                            Level = 1.0 - level
+                            PValue = p
+                            SignFlipP = flips
+                        }
+                    P = p
+                    Leaning = lean
+                }
 
     let one (claim: Claim) (table: Observation[]) draws alpha seed =
         let units = Units.find claim table
@@ -232,7 +240,12 @@ module private Judging =
             nothing (empty claim "no finished evaluations fit the claim")
         else
             let stream = RandomStream(seed, "claim/" + claim.Id)
-            judged claim units (Resampling.run claim table units draws stream) alpha stream
+
+            // One claim without a number does not cost the others theirs.
+            try
+                judged claim units (Resampling.run claim table units draws stream) alpha stream
+            with :? StatisticsException as e ->
+                nothing (empty claim e.Message)
 
 /// <summary>Claims: read from text, tested on a run's evaluations.</summary>
 [<AbstractClass; Sealed>]
@@ -311,8 +324,12 @@ type ClaimSets private () =
                     { j.Result with
                         AdjustedP = p
                         Reason =
-                            (if j.Leaning = "" then
+                            (if j.Result.Reason <> "" then
+                                 j.Result.Reason
+                             elif j.Leaning = "" then
                                  "the interval holds both sides"
+                             elif j.P > alpha then
+                                 $"the interval is on one side, but p is {Statements.number j.P}"
                              else
                                  $"{j.Leaning} by itself, not after the correction for the number of claims")
                     }

@@ -16,6 +16,10 @@ type internal Resampled =
         Without: float[]
         /// Levels that were drawn: configurations, seeds, items.
         Drawn: string list
+        /// How many there were to draw: items (the fewest that any benchmark has), else configurations, else seeds.
+        Count: int
+        /// Between what a contrast must lie, where the statistic is a mean and scores lie between 0 and 1.
+        Bounds: (float * float) option
     }
 
 module internal Resampling =
@@ -136,6 +140,38 @@ module internal Resampling =
                 Array.fold2 (fun s p q -> s + (p - ma) * (q - mb)) 0.0 a b
 
             sum x mx y my / sqrt (sum x mx x mx * sum y my y my)
+
+    /// The least and greatest value of a weighted mean of scores from 0 to 1.
+    let rec private boundsOf (node: Node) : (float * float) option =
+        let term = node.Term
+
+        let own =
+            if term.Absolute || term.Take <> Mean || term.Curve |> Option.exists _.Slope then
+                None
+            elif node.Parts.Length > 0 then
+                sumOf node.Parts
+            else
+                Some(0.0, 1.0)
+
+        own
+        |> Option.map (fun (low, high) ->
+            let a, b = term.Weight * low, term.Weight * high
+            min a b, max a b)
+
+    and private sumOf (nodes: Node[]) =
+        Array.fold (fun sum node -> Option.map2 (fun (a, b) (c, d) -> a + c, b + d) sum (boundsOf node)) (Some(0.0, 0.0)) nodes
+
+    let private bounds (claim: Claim) (units: Unit[]) (scores: float seq) =
+        match claim.Statistic with
+        | ShareOf -> Some(0.0, 1.0)
+        | MeanOf when
+            not claim.Log
+            && scores |> Seq.forall (fun score -> score >= 0.0 && score <= 1.0)
+            ->
+            units
+            |> Array.map (fun unit -> sumOf unit.Nodes)
+            |> Array.reduce (Option.map2 (fun (a, b) (c, d) -> min a c, max b d))
+        | _ -> None
 
     let private triple (claim: Claim) values seeds (unit: Unit) =
         let value = unitValue claim.Log values seeds unit
@@ -276,4 +312,21 @@ module internal Resampling =
                     Array.Parallel.init draws replicate
             Without = if drawn.IsEmpty then [||] else without ()
             Drawn = drawn
+            Count =
+                if pools.Length > 0 && (claim.Statistic = MeanOf || units.Length = 1) then
+                    pools |> Array.map snd |> Array.min
+                elif units.Length > 1 then
+                    units.Length
+                else
+                    seeds[0].Length
+            Bounds =
+                bounds
+                    claim
+                    units
+                    (used
+                     |> Seq.collect (fun i ->
+                         if hasItems i then
+                             Seq.ofArray (items i)
+                         else
+                             Seq.singleton plain[i]))
         }

@@ -44,9 +44,8 @@ internal sealed partial class HtmlReport(ReportModel model)
         {
             var interval = double.IsNaN(c.Lower) ? "–" : $"[{S(c.Lower)}, {S(c.Upper)}]{(c.Level < 0.94 ? $" <small>{100 * c.Level:0} %</small>" : "")}";
             var units = c.Units.Count > 1 ? $" {c.Positive} of {c.Units.Count} units above." : "";
-            var few = c.Units.Count is > 1 and < 6 && c.Drawn is ["configurations"] ? $" Only {c.Units.Count} units and nothing else to resample: take the interval for a lower bound of the uncertainty." : "";
             var drawn = c.Drawn.Count > 0 ? $" Resampled: {string.Join(", ", c.Drawn)}." : "";
-            page.Append($"<tr><td><b>{T(c.Id)}</b> {T(c.Says)}</td><td><span class=\"verdict {c.Verdict}\">{c.Verdict}</span>{(c.Reason.Length > 0 ? $"<br><small>{T(c.Reason)}</small>" : "")}</td><td class=\"r\">{S(c.Estimate)}</td><td class=\"r nowrap\">{interval}</td><td class=\"r\">{T(P(c.AdjustedP))}</td><td><small>{T(c.Metric)}: {T(c.Statement)}.{units}{drawn}{few}</small></td></tr>");
+            page.Append($"<tr><td><b>{T(c.Id)}</b> {T(c.Says)}</td><td><span class=\"verdict {c.Verdict}\">{c.Verdict}</span>{(c.Reason.Length > 0 ? $"<br><small>{T(c.Reason)}</small>" : "")}</td><td class=\"r\">{S(c.Estimate)}</td><td class=\"r nowrap\">{interval}</td><td class=\"r\">{T(P(c.AdjustedP))}</td><td><small>{T(c.Metric)}: {T(c.Statement)}.{units}{drawn}</small></td></tr>");
         }
         page.Append("</tbody></table>");
     }

@@ -1,0 +1,108 @@
+// What resampling, or an exact test in its place, says of a claim's statistic: an interval, and how likely so large or small a value is
+// where the truth is another.
+namespace PeftAlign.Core.Claims
+
+open System
+open PeftAlign.Core
+open PeftAlign.Core.Statistics
+
+type internal Evidence =
+    {
+        Interval: Statistics.Interval
+        /// NaN limits where there is nothing to show.
+        Shown: Statistics.Interval
+        /// p of the hypothesis that the truth is at most (at least) a number.
+        AtMost: float -> float
+        AtLeast: float -> float
+        IsExact: bool
+    }
+
+module internal Evidence =
+    /// Fewer cannot reach a two-sided p of 0.05 by sign flips: 2 / 2^5 = 0.0625.
+    let enough = 6
+
+    let private between lower upper : Statistics.Interval = { Lower = lower; Upper = upper }
+
+    /// The interval at a level: BCa, percentile where BCa does not exist. Tails count the observed value.
+    let private bootstrap (resampled: Resampled) alpha =
+        let found =
+            BootstrapIntervals.result resampled.Estimate resampled.Replicates resampled.Without alpha
+
+        let interval =
+            if Double.IsNaN(found.Bca.Lower + found.Bca.Upper) then
+                found.Percentile
+            else
+                found.Bca
+
+        let tail test =
+            float (1 + (resampled.Replicates |> Array.filter test |> Array.length))
+            / float (1 + resampled.Replicates.Length)
+
+        {
+            Interval = interval
+            Shown = interval
+            AtMost = fun number -> tail (fun r -> r <= number)
+            AtLeast = fun number -> tail (fun r -> r >= number)
+            IsExact = false
+        }
+
+    /// Of n equal values between two bounds: with a mean of m at most, each is so large with a probability of (m - low) / (value - low)
+    /// at most. Of yes-or-no items this is the binomial test and Clopper and Pearson's interval.
+    let private bounded value n (low, high) alpha =
+        let share part whole =
+            if part <= 0.0 then 0.0 else Math.Pow(part / whole, float n)
+
+        let root = Math.Pow(alpha / 2.0, 1.0 / float n)
+
+        let interval = between (low + (value - low) * root) (high - (high - value) * root)
+
+        {
+            Interval = interval
+            Shown = interval
+            AtMost =
+                fun number ->
+                    if number >= value then
+                        1.0
+                    else
+                        share (number - low) (value - low)
+            AtLeast =
+                fun number ->
+                    if number <= value then
+                        1.0
+                    else
+                        share (high - number) (high - value)
+            IsExact = true
+        }
+
+    /// Sign flips of n equal differences from a number: all on one side, once in 2^n.
+    let private flipped value n =
+        let p = Math.Pow(0.5, float n)
+
+        {
+            Interval = between value value
+            Shown = between nan nan
+            AtMost = fun number -> if number >= value then 1.0 else p
+            AtLeast = fun number -> if number <= value then 1.0 else p
+            IsExact = true
+        }
+
+    let private isConstant (resampled: Resampled) =
+        let rounding = 1e-12 * max 1.0 (abs resampled.Estimate)
+
+        resampled.Replicates
+        |> Array.forall (fun r -> abs (r - resampled.Estimate) <= rounding)
+
+    /// Resamplings that are all the same say nothing of what another item would have: there the exact test stands in. None where there is
+    /// none. alpha is the interval's.
+    let find (claim: Claim) (resampled: Resampled) alpha : Evidence option =
+        if claim.Statistic = RankCorrelation || not (isConstant resampled) then
+            Some(bootstrap resampled alpha)
+        else
+            match resampled.Bounds with
+            | Some bounds -> Some(bounded resampled.Estimate resampled.Count bounds alpha)
+            | None when claim.Holds <> Within -> Some(flipped resampled.Estimate resampled.Count)
+            | None -> None
+
+    /// Whether a bootstrap has so few to draw, and of one kind alone, that its interval is too narrow.
+    let isTooFew (resampled: Resampled) evidence =
+        not evidence.IsExact && resampled.Drawn.Length = 1 && resampled.Count < enough
