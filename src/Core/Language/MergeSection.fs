@@ -94,7 +94,7 @@ let row: Reader<MergeRow> =
     record (
         fields {
             let! mark, path = place
-            and! name = required "name" "The merge's name." (filled AnyText)
+            and! name = required "name" "The merge's name." ownName
             and! bound = strategy
             and! selection = required "of" "The parents." Selections.reader
 

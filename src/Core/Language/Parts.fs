@@ -99,8 +99,7 @@ let place: Fields<Place * string> =
     }
 
 let benchmark: Reader<Benchmark> =
-    let own =
-        optional "name" "What reports call it; the type where absent." (filled AnyText)
+    let own = optional "name" "What reports call it; the type where absent." ownName
 
     configured "benchmark" "type" "The benchmark." own true
     |> map (fun (name, bound) ->

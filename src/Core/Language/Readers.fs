@@ -200,11 +200,27 @@ module internal Readers =
                     | _ -> item.Read context path node |> Option.map List.singleton
         }
 
+    let private isName (name: string) =
+        Regex.IsMatch(name, @"^[A-Za-z0-9_][A-Za-z0-9_.+\-]*\z")
+
+    let private noName (name: string) =
+        $"{Suggest.shown name} is no name; use letters, digits, '.', '_', '-' and '+'"
+
+    /// The name that a thing gives itself; labels and selections are made of them.
+    let ownName: Reader<string> =
+        let reader = filled AnyText
+
+        {
+            Shape = reader.Shape
+            Read =
+                fun context path node ->
+                    match reader.Read context path node with
+                    | Some name when not (isName name) -> fault context node path (noName name)
+                    | found -> found
+        }
+
     /// A mapping from names; an entry whose value is broken keeps its name, so that uses of it are not called dangling.
     let named (item: Reader<'T>) : Reader<(string * Place * 'T option) list> =
-        let isName (name: string) =
-            Regex.IsMatch(name, @"^[A-Za-z0-9_][A-Za-z0-9_.+\-]*$")
-
         {
             Shape = MapOf item.Shape
             Read =
@@ -215,11 +231,7 @@ module internal Readers =
                             [
                                 for entry in entries do
                                     if not (isName entry.Key) then
-                                        context.Faults.Add(
-                                            entry.KeyMark,
-                                            path,
-                                            $"{Suggest.shown entry.Key} is no name; use letters, digits, '.', '_', '-' and '+'"
-                                        )
+                                        context.Faults.Add(entry.KeyMark, path, noName entry.Key)
 
                                     entry.Key, entry.KeyMark, item.Read context (join path entry.Key) entry.Value
                             ]

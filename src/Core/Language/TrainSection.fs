@@ -145,7 +145,7 @@ let private options: Reader<Entry list> =
     }
 
 let private rowName =
-    withDefault "name" "What labels and selections call this row." "" (filled AnyText)
+    withDefault "name" "What labels and selections call this row." "" ownName
 
 let row: Reader<TrainRow> =
     record (

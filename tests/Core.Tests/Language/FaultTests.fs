@@ -306,3 +306,37 @@ let ``grids, chains and things made of things have their limits`` () =
         + "train: [{ models: a, datasets: d, methods: sft }]\n"
 
     expect 4 "rests on more than 100 other things" (faults deep)
+
+/// Labels are made of these names, and reports and --only read labels.
+[<TestCase("name: again", "name: 'r#1'", "'r#1' is no name")>]
+[<TestCase("name: again", "name: \"r\\n\"", "is no name")>]
+[<TestCase("name: soup", "name: a/b", "'a/b' is no name")>]
+[<TestCase("name: pref", "name: pref/help", "'pref/help' is no name")>]
+let ``names of rows, merges and benchmarks are names`` (good: string, bad: string, message: string) =
+    let text =
+        """peftalign: 1
+name: names
+seeds: [1, 2]
+models:
+  tiny: { path: models/tiny }
+datasets:
+  good: { reader: jsonl, path: a.jsonl }
+methods:
+  sft: { type: sft }
+train:
+  - { models: tiny, datasets: good, methods: sft, name: again }
+merge:
+  - { name: soup, method: dare_ties, of: { method: sft }, across: seed }
+evaluate:
+  - { of: trained, with: { type: mmlu, path: m, name: pref } }
+"""
+
+    same [] (List.ofSeq (read [] text).Faults |> List.map _.Message)
+    let wrong = text.Replace(good, bad)
+    let line = wrong.Substring(0, wrong.IndexOf bad).Split('\n').Length
+
+    match List.ofSeq (read [] wrong).Faults with
+    | [ fault ] ->
+        same line fault.Line
+        Assert.That(fault.Message, Does.Contain message)
+    | faults -> Assert.Fail $"{faults.Length} faults"
