@@ -3,6 +3,7 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.Store;
@@ -34,6 +35,19 @@ public sealed class DamagedRunTests
         Assert.That(run.IsFinished(Job), Is.EqualTo(isFinished));
         Assert.That(RunView.Of(run.Path).Jobs.Single().State, Is.EqualTo(isFinished ? "finished" : "stopped"));
         Assert.That(RunData.Read(run).Jobs.Single().Outcome is not null, Is.EqualTo(isFinished));
+    }
+
+    [Test]
+    public void A_damaged_plan_hides_no_other_run_from_the_list()
+    {
+        var (good, bad) = (new RunFolder(Path.Combine(run.Path, "good")), new RunFolder(Path.Combine(run.Path, "bad")));
+        RunFolder.Write(good.Plan, """{"name": "fine", "jobs": [{"id": "a1", "kind": "evaluate", "label": "evaluate/x", "depends_on": []}]}""");
+        RunFolder.Write(bad.Plan, """{"name": "fi""");
+        using var results = new StringWriter();
+        using var remarks = new StringWriter();
+        Assert.That(new Dispatcher(Host.CommandLine.Catalogue.Commands, results, remarks).RunAsync(["runs", "list", "--root", run.Path]).GetAwaiter().GetResult(), Is.Zero);
+        Assert.That(results.ToString(), Does.Contain("fine").And.Contain("0/1"));
+        Assert.That(remarks.ToString(), Does.Contain($"{bad.Plan}: cannot be read; run the manifest again"));
     }
 
     [TestCase("")]

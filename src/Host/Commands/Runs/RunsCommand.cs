@@ -3,6 +3,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.Store;
@@ -24,11 +25,28 @@ internal static class RunsCommand
             var folder = parsed.GetValue(root)!;
             PlannedParts.ThrowIfDatabase("--root", folder);
             if (!Directory.Exists(folder)) throw new UserError($"--root {folder}", "is no folder", "name the folder in which your runs lie");
-            var runs = Below(Path.GetFullPath(folder), cancel).Select(path => (Path: Path.GetRelativePath(Path.GetFullPath(folder), path) is "." ? folder : Path.Combine(folder, Path.GetRelativePath(Path.GetFullPath(folder), path)), View: RunView.Of(path))).ToList();
-            session.Output.Result(() => new JsonObject { ["runs"] = new JsonArray([.. runs.Select(run => (JsonNode)Line(run.Path, run.View))]) }, () => ListLines(runs, folder));
+            var found = Below(Path.GetFullPath(folder), cancel).Select(path => Listed(path, Path.GetRelativePath(Path.GetFullPath(folder), path) is "." ? folder : Path.Combine(folder, Path.GetRelativePath(Path.GetFullPath(folder), path)))).ToList();
+            var runs = found.Where(run => run.View is not null).Select(run => (run.Path, View: run.View!)).ToList();
+            session.Output.Result(
+                () => new JsonObject { ["runs"] = new JsonArray([.. found.Select(run => (JsonNode)(run.View is { } view ? Line(run.Path, view) : new JsonObject { ["path"] = run.Path, ["error"] = run.Error }))]) },
+                () => runs.Count > 0 || found.Count == 0 ? ListLines(runs, folder) : []);
+            foreach (var run in found.Where(run => run.View is null)) session.Output.Remark(run.Error);
             return Task.FromResult(ExitCode.Done);
         });
         return command;
+    }
+
+    // One damaged run does not hide the others.
+    private static (string Path, RunView? View, string Error) Listed(string full, string shown)
+    {
+        try
+        {
+            return (shown, RunView.Of(full), "");
+        }
+        catch (UserErrorException e)
+        {
+            return (shown, null, e.Message);
+        }
     }
 
     // A run's own folders hold no runs.
