@@ -135,6 +135,7 @@ public sealed partial class ReportTests
             var merge = report["merges"]!.AsArray().Single(m => (string?)m!["metric"] == "quiz acc")!;
             Assert.That((double)merge["against_mean"]!, Is.EqualTo(0.03).Within(1e-9));
             Assert.That((double)merge["against_best"]!, Is.EqualTo(-0.02).Within(1e-9));
+            Assert.That(merge["parents"]!.AsObject().Select(p => p.Key), Is.EqualTo(new[] { "base/harmless/sft", "base/helpful/sft" }), "means over seeds, as the merge's");
             Assert.That((double)report["factors"]!.AsArray().Single(f => (string?)f!["metric"] == "quiz acc")!["shares"]!["dataset"]!, Is.GreaterThan(0.9));
         });
     }
@@ -215,10 +216,19 @@ public sealed partial class ReportTests
     {
         var run = Directory.CreateDirectory(Path.Combine(folder, "twins")).FullName;
         string[] labels = ["quiz[t=1]/base#0a1b2c", "quiz[t=2]/base#aaaaaa", "quiz[t=1]/base#3d4e5f", "quiz[t=2]/base#bbbbbb", "quiz[t=1]/base/sft/s1#111111", "quiz[t=1]/base/sft/s1#222222", "quiz[t=1]/base/sft/s2#333333", "quiz[t=1]/base/meet/s1/good"];
-        var planned = labels.Select(label => (JsonNode)new JsonObject { ["id"] = Id(label), ["kind"] = "evaluate", ["label"] = "evaluate/" + label, ["depends_on"] = new JsonArray(), ["axes"] = label.Contains("/s1", StringComparison.Ordinal) ? new JsonObject { ["seed"] = "1" } : label.Contains("/s2", StringComparison.Ordinal) ? new JsonObject { ["seed"] = "2" } : [] });
+        var planned = labels.Select(label => (JsonNode)new JsonObject { ["id"] = Id(label), ["kind"] = "evaluate", ["label"] = "evaluate/" + label, ["depends_on"] = new JsonArray(), ["axes"] = AxesOf(label) });
         File.WriteAllText(Path.Combine(run, "plan.json"), new JsonObject { ["name"] = "twins", ["jobs"] = new JsonArray([.. planned]) }.ToJsonString());
         var read = PeftAlign.Host.Reports.RunData.Read(new PeftAlign.Host.Running.RunFolder(run));
         Assert.That(read.Jobs.Select(job => job.Policy), Is.EqualTo(new[] { "base", "base", "base (2)", "base (2)", "base/sft", "base/sft (2)", "base/sft", "base/meet/good" }));
+    }
+
+    private static JsonObject AxesOf(string label)
+    {
+        var axes = new JsonObject { ["benchmark"] = "quiz", ["benchmark_variant"] = label[5..8] };
+        foreach (var seed in (string[])["1", "2"])
+            if (label.Contains("/s" + seed, StringComparison.Ordinal)) axes["seed"] = seed;
+        if (label.EndsWith("/good", StringComparison.Ordinal)) axes["control"] = "good";
+        return axes;
     }
 
     // lm-evaluation-harness's tasks: a group with its parts, and a task beside it, are two results; the group's parts are none.

@@ -83,10 +83,13 @@ internal static class RunCommand
             ["id"] = j.Id,
             ["kind"] = j.Kind,
             ["label"] = j.Label,
-            ["axes"] = new JsonObject(j.Axes.Select(a => new KeyValuePair<string, JsonNode?>(a.Key, a.Value))),
+            ["axes"] = Axes(j.Axes),
+            ["places"] = new JsonArray([.. j.Labels.Zip(j.Places, (label, axes) => (JsonNode)new JsonObject { ["label"] = label, ["axes"] = Axes(axes) })]),
             ["depends_on"] = new JsonArray([.. j.DependsOn.Select(d => (JsonNode)d)]),
         })]),
     };
+
+    private static JsonObject Axes(IReadOnlyDictionary<string, string> axes) => new(axes.Select(a => new KeyValuePair<string, JsonNode?>(a.Key, a.Value)));
 
     private static async Task<int> RunAsync(Asked asked, Planned planned, int atOnce, bool strict, bool inexact, Session session, CancellationToken cancel)
     {

@@ -24,6 +24,7 @@ internal static class ReportJob
                 ["id"] = job.Id,
                 ["kind"] = job.Kind,
                 ["label"] = job.Label,
+                ["labels"] = new JsonArray([.. job.Labels.Select(label => (JsonNode)label)]),
                 ["axes"] = new JsonObject(job.Axes.Select(a => new KeyValuePair<string, JsonNode?>(a.Key, a.Value))),
                 ["result"] = result["outcome"]?.DeepClone(),
             });
@@ -35,7 +36,7 @@ internal static class ReportJob
     internal static IEnumerable<string> Lines(JsonObject report)
     {
         var evaluations = report["jobs"]!.AsArray().Where(j => (string?)j!["kind"] == "evaluate")
-            .Select(j => (Label: ((string)j!["label"]!).Split('#')[0].Split('/', 3), Results: j["result"]!["results"]!.AsObject())).ToList();
+            .SelectMany(j => j!["labels"]!.AsArray(), (j, label) => (Label: ((string)label!).Split('#')[0].Split('/', 3), Results: j!["result"]!["results"]!.AsObject())).ToList();
         if (evaluations.Count == 0) return [];
         var columns = evaluations.Select(e => (Benchmark: e.Label[1], Metric: FirstMetric(e.Results))).Distinct().ToList();
         var rows = new Dictionary<string, string[]>();

@@ -32,7 +32,7 @@ internal sealed record Estimate(string Policy, string Benchmark, string Metric, 
     internal string Circumstances => string.Join("; ", new[] { Annotator.Length > 0 ? $"judged by {Annotator}" : "", Baseline.Length > 0 ? $"against {Baseline}" : "", $"n = {Count}" }.Where(part => part.Length > 0));
 
     /// <summary>The policy without the point at which it was taken.</summary>
-    internal string Configuration => Policy.Split('@')[0];
+    internal string Configuration => Job.Configuration;
 }
 
 internal static class Estimates
@@ -41,12 +41,9 @@ internal static class Estimates
     private const int Draws = 2000;
     private static readonly Interval None = new(double.NaN, double.NaN);
 
-    internal static IReadOnlyList<Estimate> Of(IEnumerable<Measured> measured) =>
-        [.. measured.GroupBy(m => (m.Job.Policy, Benchmark: Benchmark(m.Job), m.Metric)).Select(group => One(group.Key.Benchmark, [.. group]))];
-
     // The control is told with the policy, so that good and bad stand in one column.
-    private static string Benchmark(RunJob job) =>
-        string.Join(" ", new[] { job.Axis("benchmark"), job.Axis("benchmark_variant") }.Where(part => part.Length > 0));
+    internal static IReadOnlyList<Estimate> Of(IEnumerable<Measured> measured) =>
+        [.. measured.GroupBy(m => (m.Job.Policy, m.Job.Benchmark, m.Metric)).Select(group => One(group.Key.Benchmark, [.. group]))];
 
     private static Estimate One(string benchmark, IReadOnlyList<Measured> seeds)
     {

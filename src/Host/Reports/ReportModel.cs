@@ -3,17 +3,8 @@
 using System.Text.Json;
 using PeftAlign.Core.Claims;
 using PeftAlign.Core.Statistics;
-using PeftAlign.Host.Jobs;
 
 namespace PeftAlign.Host.Reports;
-
-/// <summary>Merge: The merged policy. Column: Benchmark and metric. Value: Its number. Parents: The parents' numbers by policy.</summary>
-internal sealed record MergeRow(string Merge, string Column, double Value, IReadOnlyList<(string Policy, double Value)> Parents, bool HigherIsBetter)
-{
-    internal double AgainstMean => Value - Parents.Average(p => p.Value);
-
-    internal double AgainstBest => Value - (HigherIsBetter ? Parents.Max(p => p.Value) : Parents.Min(p => p.Value));
-}
 
 /// <summary>Column: Benchmark and metric. Shares: Factor and its share of the variance (eta squared, type II). Why: Why there are none;
 /// empty where there are.</summary>
@@ -37,6 +28,7 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
 {
     internal const int ExamplesAtMost = 3;
     private const int TextAtMost = 400;
+    private const double RoundingShare = 1e-20;
     private static readonly string[] Factors = ["model", "dataset", "method", "adapter", "variant"];
 
     /// <summary>What "(2)" behind a policy means; empty where none has it.</summary>
@@ -53,41 +45,28 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
 
     internal IEnumerable<Estimate> FirstMetrics => Final.Where(e => e.IsFirst);
 
-    internal IReadOnlyList<MergeRow> Merges =>
-        [.. from e in FirstMetrics
-            where e.Kind == "merged"
-            let made = Data.Jobs.FirstOrDefault(j => j.Kind == "merge" && j.Policy == e.Policy)
-            where made is not null
-            let parents = Parents(made).Select(policy => Final.FirstOrDefault(p => p.Column == e.Column && p.Policy == policy)).OfType<Estimate>().ToList()
-            where parents.Count > 1
-            select new MergeRow(e.Policy, e.Column, e.Value, [.. parents.Select(p => (p.Policy, p.Value))], e.HigherIsBetter)];
+    internal IReadOnlyList<MergeRow> Merges => MergeRows.Of(this);
 
     /// <summary>Finished choices among a grid's variants.</summary>
     internal IReadOnlyList<SelectionRow> Selections =>
         [.. Data.Jobs.Where(j => j is { Kind: "select", Outcome: not null }).Select(j => new SelectionRow(j.Policy, j.Axis("seed"), (string)j.Outcome!["by"]!, (string?)j.Outcome["mode"] == "max",
             [.. j.Outcome["variants"]!.AsArray().Select(v => ((string)v!["variant"]!, (double?)v["value"]))], (string)j.Outcome["variant"]!, (int)j.Outcome["tied"]!))];
 
-    // The merge depends on its base too, which is no parent; its options tell them apart.
-    private IEnumerable<string> Parents(RunJob merge)
-    {
-        if (!File.Exists(Data.Run.Job(merge.Id).Spec)) return [];
-        var parents = JobSpec.Read(Data.Run.Job(merge.Id)).Options["parents"]!.AsArray();
-        var ids = parents.Select(p => p!["weights"] is System.Text.Json.Nodes.JsonObject made ? (string?)made["job"] : null).OfType<string>().ToList();
-        return Data.Jobs.Where(j => ids.Contains(j.Id)).Select(j => j.Policy);
-    }
-
+    // What two rows ask alike is one number.
     internal IReadOnlyList<FactorRow> FactorRows => [.. Data.Measured.Where(m => m.Observation.IsFirst && m.Job.Axis("policy") == "trained" && m.Job.Axis("checkpoint").Length == 0)
-        .GroupBy(m => $"{m.Job.Axis("benchmark")} {m.Metric}").Select(group => FactorsOf(group.Key, [.. group]))];
+        .DistinctBy(m => (m.Job.Id, m.Metric)).GroupBy(m => $"{m.Job.Benchmark} {m.Metric}{(m.Job.Axis("control") is { Length: > 0 } control ? $" ({control})" : "")}").Select(group => FactorsOf(group.Key, [.. group]))];
 
     private static FactorRow FactorsOf(string column, IReadOnlyList<Measured> all)
     {
         var varied = Factors.Where(f => all.Select(m => m.Job.Axis(f)).Distinct().Count() > 1).ToArray();
         if (varied.Length == 0) return new FactorRow(column, [], "nothing varies among the trained policies");
+        var values = all.Select(m => m.Observation.Value).ToArray();
         try
         {
-            var table = Anova.Table([.. all.Select(m => m.Observation.Value)], varied, [.. varied.Select(f => all.Select(m => m.Job.Axis(f)).ToArray())], Anova.Terms(varied.Length, false), SumOfSquares.TypeII);
-            if (!(table.TotalSumOfSquares > 0)) return new FactorRow(column, [], "all policies score the same");
-            return new FactorRow(column, [.. table.Terms.Select(t => (t.Name, t.Eta2, t.PValue))], "");
+            var table = Anova.Table(values, varied, [.. varied.Select(f => all.Select(m => m.Job.Axis(f)).ToArray())], Anova.Terms(varied.Length, false), SumOfSquares.TypeII);
+            // Of equal scores nothing is left but what rounding leaves.
+            if (!(table.TotalSumOfSquares > RoundingShare * values.Sum(v => v * v))) return new FactorRow(column, [], "all policies score the same");
+            return new FactorRow(column, [.. table.Terms.Select(t => (t.Name, Math.Max(0, t.Eta2), t.PValue))], "");
         }
         catch (StatisticsException)
         {

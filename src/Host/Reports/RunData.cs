@@ -11,33 +11,6 @@ using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.Reports;
 
-/// <summary>Axes: Model, dataset, method ... as the plan knows them. Seconds: How long it took; null where that was not noted. Outcome:
-/// result.json's; null while it is not finished.</summary>
-internal sealed record RunJob(string Id, string Kind, string Label, IReadOnlyDictionary<string, string> Axes, IReadOnlyList<string> DependsOn, JsonObject? Outcome, double? Seconds, long? PeakBytes)
-{
-    internal string Axis(string name) => Axes.GetValueOrDefault(name, "");
-
-    /// <summary>Where several jobs would have one label (a benchmark of one name asked over two data sets), which of them it is, from 1.</summary>
-    internal int Twin { get; init; } = 1;
-
-    /// <summary>The label without what tells it from its twins.</summary>
-    internal string Stem => Label.Split('#')[0];
-
-    /// <summary>How people name the policy: the label without the kind, the benchmark and the seed.</summary>
-    internal string Policy
-    {
-        get
-        {
-            var parts = Stem.Split('/');
-            var own = parts.Skip(Kind == "evaluate" ? 2 : 1).Where(part => !IsSeed(part));
-            var name = string.Join("/", own.Select(part => part.Split('@') is [var seed, var point] && IsSeed(seed) ? "@" + point : part)).Replace("/@", "@");
-            return Twin > 1 ? $"{name} ({Twin})" : name;
-        }
-    }
-
-    private bool IsSeed(string part) => part == "s" + Axis("seed");
-}
-
 /// <summary>Job: The evaluation. Metric: As results.json names it, without the filter where that is "none". Observation: The number, its
 /// items and direction. StandardError: As the benchmark gave it; null where it gave none. Count: Items behind it. Where an evaluation has
 /// several outermost tasks, the task's name and a slash stand before the metric's.</summary>
@@ -55,6 +28,24 @@ internal sealed record Measured(RunJob Job, string Metric, Observation Observati
 
     /// <summary>With whose answers the policy's were compared; empty for nobody's.</summary>
     internal string Baseline { get; init; } = "";
+
+    /// <summary>What claims take for the seeds of one policy is of one name, too: chains may differ in nothing but where a stage ends.</summary>
+    internal const string Configuration = "configuration";
+
+    /// <summary>The same number where the job stands in another place of the experiment.</summary>
+    internal Measured At(RunJob place) => this with
+    {
+        Job = place,
+        Observation = new Observation
+        {
+            Axes = new Dictionary<string, string>(place.Axes) { [Configuration] = place.Configuration },
+            Metric = Observation.Metric,
+            IsFirst = Observation.IsFirst,
+            Value = Observation.Value,
+            Items = Observation.Items,
+            HigherIsBetter = Observation.HigherIsBetter,
+        },
+    };
 }
 
 internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob> Jobs, IReadOnlyList<Measured> Measured)
@@ -64,21 +55,32 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
     internal static RunData Read(RunFolder run)
     {
         if (!File.Exists(run.Plan)) throw new UserError(run.Path, "holds no run: plan.json is not there", "name the folder that `peftalign run` wrote, such as out/NAME");
-        var plan = JsonNode.Parse(File.ReadAllText(run.Plan))!;
-        var jobs = plan["jobs"]!.AsArray().Where(j => (string?)j!["kind"] != "report").Select(j => Job(run, j!.AsObject())).ToList();
-        var twins = jobs.GroupBy(j => j.Stem).SelectMany(same => same.Select((job, k) => (job.Id, Twin: k + 1))).ToDictionary(t => t.Id, t => t.Twin);
-        jobs = [.. jobs.Select(job => job with { Twin = twins[job.Id] })];
-        var measured = jobs.Where(j => j is { Kind: "evaluate", Outcome: not null }).SelectMany(j => Evaluation(run.Job(j.Id), j)).ToList();
-        return new RunData((string)plan["name"]!, run, jobs, measured);
+        var (name, planned) = RunText.Read(run.Plan, "run the manifest again, which writes it anew", () => Plan(run));
+        var twins = planned.SelectMany(job => job.Placed).GroupBy(place => place.Stem).SelectMany(same => same.Select(place => place.Id).Distinct().SelectMany((id, k) => same.Where(place => place.Id == id).Select(place => (Key: (id, place.Label), Twin: k + 1))))
+            .DistinctBy(t => t.Key).ToDictionary(t => t.Key, t => t.Twin);
+        var placed = planned.SelectMany(job => job.Placed).Select(place => place with { Twin = twins[(place.Id, place.Label)] }).ToList();
+        var places = placed.ToLookup(place => place.Id);
+        var jobs = planned.Select(job => places[job.Id].First()).ToList();
+        var measured = jobs.Where(j => j is { Kind: "evaluate", Outcome: not null }).SelectMany(j => Evaluated(run.Job(j.Id), j).SelectMany(m => places[j.Id].Select(m.At))).ToList();
+        return new RunData(name, run, jobs, measured) { Placed = placed };
     }
 
+    /// <summary>Every job at each of its places, those of one job together.</summary>
+    internal IReadOnlyList<RunJob> Placed { get; private init; } = [];
+
     /// <summary>Evaluations, and what trainings cost, as claims see them.</summary>
-    internal IReadOnlyList<Observation> Observations => [.. Measured.Select(m => m.Observation), .. Jobs.Where(j => j.Kind == "train").SelectMany(Costs)];
+    internal IReadOnlyList<Observation> Observations => [.. Measured.Select(m => m.Observation), .. Placed.Where(j => j.Kind == "train").SelectMany(Costs)];
+
+    private static (string Name, IReadOnlyList<RunJob> Jobs) Plan(RunFolder run)
+    {
+        var plan = JsonNode.Parse(File.ReadAllText(run.Plan))!;
+        return ((string)plan["name"]!, [.. plan["jobs"]!.AsArray().Where(j => (string?)j!["kind"] != "report").Select(j => Job(run, j!.AsObject()))]);
+    }
 
     private static IEnumerable<Observation> Costs(RunJob job)
     {
         if (job.Outcome?["steps"] is not { } steps || job.Seconds is not { } seconds || (long)steps! <= 0) yield break;
-        var axes = new Dictionary<string, string>(job.Axes) { ["benchmark"] = "train" };
+        var axes = new Dictionary<string, string>(job.Axes) { ["benchmark"] = "train", [Reports.Measured.Configuration] = job.Configuration };
         yield return new Observation { Axes = axes, Metric = "seconds_per_step", Value = seconds / (long)steps!, Items = [] };
     }
 
@@ -86,19 +88,26 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
     {
         var folder = run.Job((string)planned["id"]!);
         var timing = Timing.Read(folder);
+        var label = (string)planned["label"]!;
         return new RunJob(
-            folder.Id, (string)planned["kind"]!, (string)planned["label"]!,
-            planned["axes"]?.AsObject().ToDictionary(a => a.Key, a => (string)a.Value!) ?? [],
+            folder.Id, (string)planned["kind"]!, label, Axes(planned),
             [.. planned["depends_on"]!.AsArray().Select(d => (string)d!)],
             folder.ReadResult() is { } result ? result["outcome"] as JsonObject ?? [] : null,
-            timing?.Seconds, timing?.PeakMemory);
+            timing?.Seconds, timing?.PeakMemory)
+        {
+            Places = [.. (planned["places"] as JsonArray ?? []).Select(place => ((string)place!["label"]!, Axes(place.AsObject())))],
+        };
     }
+
+    private static IReadOnlyDictionary<string, string> Axes(JsonObject place) => place["axes"]?.AsObject().ToDictionary(a => a.Key, a => (string)a.Value!) ?? [];
+
+    private static IReadOnlyList<Measured> Evaluated(JobFolder folder, RunJob job) => RunText.Read(folder, folder.File("results.json"), () => Evaluation(folder, job).ToList());
 
     private static IEnumerable<Measured> Evaluation(JobFolder folder, RunJob job)
     {
         var file = folder.File("results.json");
         if (!File.Exists(file)) yield break;
-        var json = JsonNode.Parse(File.ReadAllText(file))!;
+        var json = RunText.Object(folder, file);
         var rows = SampleFiles.Outermost(json, (string?)job.Outcome?["benchmark"] ?? "");
         foreach (var (name, k) in rows.Select((name, k) => (name, k)))
             foreach (var measured in Row(folder, job, json, name, rows.Count > 1 ? name + "/" : "", isFirst: k == 0)) yield return measured;
@@ -167,13 +176,28 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         var file = Run.Job(job.Id).File("metrics.jsonl");
         if (!File.Exists(file)) return [];
         var points = new List<(double, double)>();
-        foreach (var line in File.ReadLines(file).Where(line => line.Length > 0))
+        var lines = File.ReadAllLines(file);
+        for (var k = 0; k < lines.Length; k++)
         {
-            using var row = JsonDocument.Parse(line);
-            if (row.RootElement.TryGetProperty(metric, out var value) && value.ValueKind == JsonValueKind.Number && row.RootElement.TryGetProperty("step", out var step))
+            if (lines[k].Length == 0 || (k == lines.Length - 1 && !IsJson(lines[k]))) continue; // a training that was killed may leave a row cut short
+            var row = RunText.Row(Run.Job(job.Id), file, k + 1, lines[k]);
+            if (row.TryGetProperty(metric, out var value) && value.ValueKind == JsonValueKind.Number && row.TryGetProperty("step", out var step) && step.ValueKind == JsonValueKind.Number)
                 points.Add((step.GetDouble(), value.GetDouble()));
         }
         return points;
+    }
+
+    private static bool IsJson(string line)
+    {
+        try
+        {
+            using var row = JsonDocument.Parse(line);
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
     }
 
     /// <summary>The step of a checkpoint such as "step:100"; null for the end.</summary>

@@ -40,7 +40,7 @@ internal static class SampleFiles
 
     /// <summary>The samples of a row, task by task.</summary>
     internal static IEnumerable<Sample> Read(JobFolder folder, string row) =>
-        folder.File("results.json") is var results && File.Exists(results) ? Read(folder, row, JsonNode.Parse(File.ReadAllText(results))!) : [];
+        folder.File("results.json") is var results && File.Exists(results) ? Read(folder, row, RunText.Object(folder, results)) : [];
 
     /// <inheritdoc cref="Read(JobFolder, string)"/>
     /// <param name="folder">The evaluation.</param>
@@ -49,11 +49,8 @@ internal static class SampleFiles
     internal static IEnumerable<Sample> Read(JobFolder folder, string row, JsonNode results)
     {
         foreach (var (task, file) in Tasks(row, results, folder, []))
-            foreach (var line in File.ReadLines(file).Where(line => line.Length > 0))
-            {
-                using var document = JsonDocument.Parse(line);
-                yield return new Sample(task, document.RootElement.Clone());
-            }
+            foreach (var (line, k) in File.ReadLines(file).Select((line, k) => (line, k)).Where(row => row.line.Length > 0))
+                yield return new Sample(task, RunText.Row(folder, file, k + 1, line));
     }
 
     private static IEnumerable<(string Task, string File)> Tasks(string name, JsonNode json, JobFolder folder, HashSet<string> seen)

@@ -1,0 +1,139 @@
+// What a report makes of a plan: the names of policies, the places of a job, which numbers are compared, and files that are damaged.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Reports;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Tests;
+
+public sealed class ReportPlanTests
+{
+    private readonly JsonArray jobs = [];
+    private RunFolder run = new("");
+
+    [SetUp]
+    public void Make()
+    {
+        run = new RunFolder(Directory.CreateTempSubdirectory("peftalign-plan-").FullName);
+        jobs.Clear();
+    }
+
+    [TearDown]
+    public void Delete() => Directory.Delete(run.Path, recursive: true);
+
+    private static JsonObject Axes(params (string Name, string Value)[] axes) => new(axes.Select(axis => KeyValuePair.Create(axis.Name, (JsonNode?)axis.Value)));
+
+    private string Add(string label, JsonObject axes, double? score = null, JsonArray? places = null)
+    {
+        var id = $"{jobs.Count:x32}";
+        jobs.Add(new JsonObject { ["id"] = id, ["kind"] = label.Split('/')[0], ["label"] = label, ["axes"] = axes, ["depends_on"] = new JsonArray(), ["places"] = places });
+        RunFolder.Write(run.Plan, new JsonObject { ["name"] = "plan", ["jobs"] = jobs.DeepClone() }.ToJsonString());
+        if (score is not { } value) return id;
+        var folder = run.Job(id);
+        RunFolder.Write(folder.Result, """{"outcome": {"benchmark": "pref"}}""");
+        RunFolder.Write(folder.File("results.json"), new JsonObject { ["results"] = new JsonObject { ["pref"] = new JsonObject { ["acc,none"] = value } }, ["n-samples"] = new JsonObject { ["pref"] = new JsonObject { ["effective"] = 3 } } }.ToJsonString());
+        return id;
+    }
+
+    [TestCase("evaluate/pref/tiny/helpful/s1/s2", "s1", "", "", "tiny/helpful/s1/s2", TestName = "a method's name looks like another seed")]
+    [TestCase("evaluate/pref/tiny/helpful/s1/s1", "s1", "", "", "tiny/helpful/s1", TestName = "a method's name looks like its seed")]
+    [TestCase("evaluate/pref/tiny/helpful/s1/s1@step:4/good", "s1", "step:4", "good", "tiny/helpful/s1@step:4/good", TestName = "point and control stay")]
+    [TestCase("evaluate/pref/r#1/tiny/helpful/coh/s1", "s1", "", "", "r#1/tiny/helpful/coh", TestName = "a row's name holds a mark")]
+    [TestCase("evaluate/pref/tiny/a/sft@step:2/b/dpo/s1@step:8#0123ab", "s1", "step:8", "", "tiny/a/sft@step:2/b/dpo@step:8", TestName = "only the last point is the policy's")]
+    public void Policies_are_named_by_the_plan(string label, string seed, string checkpoint, string control, string expected)
+    {
+        var axes = Axes([("benchmark", "pref"), ("seed", seed[1..]), .. checkpoint.Length > 0 ? [("checkpoint", checkpoint)] : ((string, string)[])[], .. control.Length > 0 ? [("control", control)] : ((string, string)[])[]]);
+        Add(label, axes);
+        var job = RunData.Read(run).Jobs.Single();
+        Assert.That((job.Policy, job.Configuration), Is.EqualTo((expected, checkpoint.Length > 0 ? expected.Replace("@" + checkpoint, "", StringComparison.Ordinal) : expected)));
+    }
+
+    [Test]
+    public void A_benchmarks_name_may_hold_a_stroke_in_older_plans()
+    {
+        Add("evaluate/pref/help/tiny/helpful/dpo/s1", Axes(("benchmark", "pref/help"), ("seed", "1")));
+        Assert.That(RunData.Read(run).Jobs.Single().Policy, Is.EqualTo("tiny/helpful/dpo"));
+    }
+
+    [Test]
+    public void A_job_has_a_number_at_each_of_its_places()
+    {
+        JsonObject At(string row, string point) => Axes([("benchmark", "pref"), ("policy", "trained"), ("seed", "1"), .. row.Length > 0 ? [("row", row)] : ((string, string)[])[], .. point.Length > 0 ? [("checkpoint", point)] : ((string, string)[])[]]);
+        JsonObject Place(string label, JsonObject axes) => new() { ["label"] = label, ["axes"] = axes };
+        Add("evaluate/pref/again/dpo/s1", At("again", ""), 0.5, new JsonArray(Place("evaluate/pref/again/dpo/s1", At("again", "")), Place("evaluate/pref/again/dpo/s1@step:4", At("again", "step:4")), Place("evaluate/pref/dpo/s1", At("", ""))));
+        var data = RunData.Read(run);
+        Assert.That(data.Jobs, Has.Count.EqualTo(1));
+        Assert.That(data.Measured.Select(m => m.Job.Policy), Is.EqualTo(new[] { "again/dpo", "again/dpo@step:4", "dpo" }));
+        Assert.That(data.Observations.Select(o => (o.Value, o.Axes.GetValueOrDefault("row", ""), o.Axes.GetValueOrDefault("checkpoint", ""))), Is.EqualTo(new[] { (0.5, "again", ""), (0.5, "again", "step:4"), (0.5, "", "") }));
+    }
+
+    private IReadOnlyList<FactorRow> Factors() => ReportModel.Of(RunData.Read(run), null, "").FactorRows;
+
+    [Test]
+    public void Scores_that_differ_by_rounding_alone_are_the_same()
+    {
+        foreach (var (method, dataset, k) in ((string, string, int)[])[("a", "x", 0), ("a", "y", 1), ("b", "x", 2), ("b", "y", 3), ("a", "x", 4), ("b", "y", 5)])
+            Add($"evaluate/pref/m/{dataset}/{method}/s{k}", Axes(("benchmark", "pref"), ("policy", "trained"), ("seed", $"{k}"), ("method", method), ("dataset", dataset)), 0.1 + 0.2 + (k % 2 == 0 ? 0 : -5e-17));
+        Assert.That(Factors().Single().Why, Is.EqualTo("all policies score the same"));
+    }
+
+    [Test]
+    public void Controls_and_variants_of_a_benchmark_have_factors_of_their_own()
+    {
+        foreach (var (control, k) in ((string, int)[])[("good", 0), ("bad", 1)])
+            foreach (var (method, seed) in ((string, int)[])[("a", 1), ("a", 2), ("b", 1), ("b", 2)])
+                Add($"evaluate/pref[t={k}]/m/{method}/s{seed}/{control}", Axes(("benchmark", "pref"), ("benchmark_variant", $"t={k}"), ("policy", "trained"), ("seed", $"{seed}"), ("method", method), ("control", control)), (method == "a" ? 0.25 : 0.75) + (0.01 * seed) - (0.2 * k));
+        Assert.That(Factors().Select(f => f.Column), Is.EqualTo(new[] { "pref t=0 acc (good)", "pref t=1 acc (bad)" }));
+        Assert.That(Factors().Select(f => f.Shares.Single(s => s.Factor == "method").Share), Is.All.GreaterThan(0.99));
+    }
+
+    [TestCase("plan.json", """{"name": "n", "jobs": [{"id": """)]
+    [TestCase("plan.json", """{"jobs": 7}""")]
+    [TestCase("results.json", """{"results": {"pref": {"acc,none": 0.""")]
+    [TestCase("results.json", """{"results": {"pref": {"acc,none": 0.5}}, "n-samples": {"pref": {"effective": "many"}}}""")]
+    [TestCase("samples_pref.jsonl", "{\"acc\": 1}\n{\"acc\": ")]
+    [TestCase("samples_pref.jsonl", "3\n")]
+    public void A_damaged_file_is_named(string name, string text)
+    {
+        var id = Add("evaluate/pref/tiny", Axes(("benchmark", "pref"), ("policy", "untouched")), 1);
+        var file = name == "plan.json" ? run.Plan : run.Job(id).File(name);
+        RunFolder.Write(file, text);
+        Refused(file, name == "plan.json" ? "run the manifest again" : "delete the folder");
+    }
+
+    [Test]
+    public void A_merges_damaged_job_is_named()
+    {
+        var merge = Add("merge/soup/tiny", Axes(("policy", "merged"), ("merge", "soup")));
+        Add("evaluate/pref/soup/tiny", Axes(("benchmark", "pref"), ("policy", "merged"), ("merge", "soup")), 1);
+        RunFolder.Write(run.Job(merge).Spec, "{\"id\": ");
+        Refused(run.Job(merge).Spec, "delete the folder");
+    }
+
+    private void Refused(string file, string next)
+    {
+        using var results = new StringWriter();
+        using var remarks = new StringWriter();
+        var code = new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(["report", run.Path, "--format", "json"]).GetAwaiter().GetResult();
+        Assert.That((code, remarks.ToString().Split('\n').Length), Is.EqualTo((2, 2)), remarks.ToString());
+        Assert.That(remarks.ToString(), Does.Contain(file).And.Contain("is damaged").And.Contain(next));
+    }
+
+    [Test]
+    public void A_last_row_that_was_cut_short_is_left_out_and_no_other()
+    {
+        var job = RunData.Read(Trained("{\"step\":1,\"loss\":2.0}\n{\"step\":2,\"lo")).Jobs.Single();
+        Assert.That(RunData.Read(run).Curve(job, "loss"), Is.EqualTo(new[] { (1.0, 2.0) }));
+        Trained("{\"step\":1,\"lo\n{\"step\":2,\"loss\":1.0}");
+        Assert.That(() => RunData.Read(run).Curve(job, "loss"), Throws.InstanceOf<UserErrorException>().With.Message.Contains("metrics.jsonl, line 1: is damaged"));
+    }
+
+    private RunFolder Trained(string rows)
+    {
+        jobs.Clear();
+        RunFolder.Write(run.Job(Add("train/tiny/a/sft/s1", Axes(("seed", "1")))).File("metrics.jsonl"), rows);
+        return run;
+    }
+}
