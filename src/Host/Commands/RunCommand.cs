@@ -84,7 +84,7 @@ internal static class RunCommand
             ["kind"] = j.Kind,
             ["label"] = j.Label,
             ["axes"] = Axes(j.Axes),
-            ["places"] = new JsonArray([.. j.Labels.Zip(j.Places, (label, axes) => (JsonNode)new JsonObject { ["label"] = label, ["axes"] = Axes(axes) })]),
+            ["places"] = j.Labels.Count > 1 ? new JsonArray([.. j.Labels.Zip(j.Places, (label, axes) => (JsonNode)new JsonObject { ["label"] = label, ["axes"] = Axes(axes) })]) : null,
             ["depends_on"] = new JsonArray([.. j.DependsOn.Select(d => (JsonNode)d)]),
         })]),
     };

@@ -21,7 +21,8 @@ internal static class MergeRows
         var final = model.Data.Measured.Where(m => m.Job.Axis("checkpoint").Length == 0 && m.Job.Axis("control").Length == 0)
             .ToLookup(m => (m.Job.Policy, Seed: m.Job.Axis("seed"), Column: $"{m.Job.Benchmark} {m.Metric}"), m => m.Observation.Value);
         var merges = model.Data.Placed.Where(j => j.Kind == "merge").ToLookup(j => j.Policy);
-        var parents = merges.SelectMany(m => m).DistinctBy(m => m.Id).ToDictionary(m => m.Id, m => Parents(model.Data, m));
+        var places = model.Data.Placed.ToLookup(j => j.Id);
+        var parents = merges.SelectMany(m => m).DistinctBy(m => m.Id).ToDictionary(m => m.Id, m => Parents(model.Data, m).Select(id => places[id]));
         return
         [
             .. from merged in model.FirstMetrics
@@ -40,12 +41,11 @@ internal static class MergeRows
     private static string Called(RunJob parent, RunJob merge) =>
         parent.Axis("seed") is { Length: > 0 } seed && seed != merge.Axis("seed") ? $"{parent.Policy}/s{seed}" : parent.Policy;
 
-    // The places of each parent. The merge depends on its base too, which is no parent; its options tell them apart.
-    private static IReadOnlyList<IReadOnlyList<RunJob>> Parents(RunData data, RunJob merge)
+    // Ids of the parents' jobs. The merge depends on its base too, which is no parent; its options tell them apart.
+    private static IReadOnlyList<string> Parents(RunData data, RunJob merge)
     {
         var folder = data.Run.Job(merge.Id);
         if (!File.Exists(folder.Spec)) return [];
-        var ids = RunText.Read(folder, folder.Spec, () => JobSpec.Read(folder).Options["parents"]!.AsArray().Select(p => p!["weights"] is JsonObject made ? (string?)made["job"] : null).OfType<string>().ToList());
-        return [.. ids.Select(id => data.Placed.Where(j => j.Id == id).ToList()).Where(places => places.Count > 0)];
+        return RunText.Read(folder, folder.Spec, () => JobSpec.Read(folder).Options["parents"]!.AsArray().Select(p => p!["weights"] is JsonObject made ? (string?)made["job"] : null).OfType<string>().ToList());
     }
 }
