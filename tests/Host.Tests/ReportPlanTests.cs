@@ -69,6 +69,28 @@ public sealed class ReportPlanTests
         Assert.That(data.Observations.Select(o => (o.Value, o.Axes.GetValueOrDefault("row", ""), o.Axes.GetValueOrDefault("checkpoint", ""))), Is.EqualTo(new[] { (0.5, "again", ""), (0.5, "again", "step:4"), (0.5, "", "") }));
     }
 
+    [TestCase("", 0.4, 0.6)]
+    [TestCase("step:2", 0.1, 0.3)]
+    public void A_merges_parents_are_told_by_seed_and_point(string point, double first, double second)
+    {
+        var parents = new JsonArray();
+        foreach (var (seed, end) in ((string, double)[])[("1", 0.4), ("2", 0.6)])
+        {
+            var train = Add($"train/tiny/dpo/s{seed}", Axes(("seed", seed), ("policy", "trained")));
+            Add($"evaluate/pref/tiny/dpo/s{seed}", Axes(("benchmark", "pref"), ("seed", seed), ("policy", "trained")), end);
+            Add($"evaluate/pref/tiny/dpo/s{seed}@step:2", Axes(("benchmark", "pref"), ("seed", seed), ("policy", "trained"), ("checkpoint", "step:2")), end - 0.3);
+            parents.Add(new JsonObject { ["weights"] = point.Length > 0 ? new JsonObject { ["job"] = train, ["checkpoint"] = point } : new JsonObject { ["job"] = train } });
+        }
+        var merge = Add("merge/soup/tiny", Axes(("policy", "merged"), ("merge", "soup")));
+        RunFolder.Write(run.Job(merge).Spec, new JsonObject { ["id"] = merge, ["kind"] = "merge", ["label"] = "m", ["options"] = new JsonObject { ["parents"] = parents }, ["root"] = run.Path, ["threads"] = 1, ["plugins"] = new JsonArray() }.ToJsonString());
+        Add("evaluate/pref/soup/tiny", Axes(("benchmark", "pref"), ("policy", "merged"), ("merge", "soup")), 0.5);
+        var row = ReportModel.Of(RunData.Read(run), null, "").Merges.Single();
+        var mark = point.Length > 0 ? "@" + point : "";
+        Assert.That(row.Parents.Select(p => p.Policy), Is.EqualTo(new[] { $"tiny/dpo{mark}/s1", $"tiny/dpo{mark}/s2" }));
+        Assert.That(row.Parents.Select(p => p.Value), Is.EqualTo(new[] { first, second }).Within(1e-12));
+        Assert.That(row.Value - row.AgainstBest, Is.EqualTo(second).Within(1e-12));
+    }
+
     private IReadOnlyList<FactorRow> Factors() => ReportModel.Of(RunData.Read(run), null, "").FactorRows;
 
     [Test]

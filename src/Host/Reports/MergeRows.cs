@@ -18,19 +18,18 @@ internal static class MergeRows
 {
     internal static IReadOnlyList<MergeRow> Of(ReportModel model)
     {
-        var final = model.Data.Measured.Where(m => m.Job.Axis("checkpoint").Length == 0 && m.Job.Axis("control").Length == 0)
-            .ToLookup(m => (m.Job.Policy, Seed: m.Job.Axis("seed"), Column: $"{m.Job.Benchmark} {m.Metric}"), m => m.Observation.Value);
+        var numbers = model.Data.Measured.ToLookup(m => (m.Job.Policy, m.Job.Axis("seed"), $"{m.Job.Benchmark} {m.Metric}"), m => m.Observation.Value);
         var merges = model.Data.Placed.Where(j => j.Kind == "merge").ToLookup(j => j.Policy);
         var places = model.Data.Placed.ToLookup(j => j.Id);
-        var parents = merges.SelectMany(m => m).DistinctBy(m => m.Id).ToDictionary(m => m.Id, m => Parents(model.Data, m).Select(id => places[id]));
+        var parents = merges.SelectMany(m => m).DistinctBy(m => m.Id).ToDictionary(m => m.Id, m => Parents(model.Data, m).Select(parent => places[parent.Job].Select(place => At(place, parent.Point))).ToList());
         return
         [
             .. from merged in model.FirstMetrics
                where merged.Kind == "merged"
                let found = from merge in merges[merged.Policy]
                            from parent in parents[merge.Id]
-                           from place in parent.Where(place => final.Contains((place.Policy, place.Axis("seed"), merged.Column))).Take(1)
-                           select (Policy: Called(place, merge), Value: final[(place.Policy, place.Axis("seed"), merged.Column)].First())
+                           from place in parent.Where(place => numbers.Contains((place.Policy, place.Axis("seed"), merged.Column))).Take(1)
+                           select (Policy: Called(place, merge), Value: numbers[(place.Policy, place.Axis("seed"), merged.Column)].First())
                let rows = found.GroupBy(f => f.Policy).Select(f => (f.Key, f.Average(one => one.Value))).ToList()
                where rows.Count > 1
                select new MergeRow(merged.Policy, merged.Column, merged.Value, rows, merged.HigherIsBetter)
@@ -41,11 +40,13 @@ internal static class MergeRows
     private static string Called(RunJob parent, RunJob merge) =>
         parent.Axis("seed") is { Length: > 0 } seed && seed != merge.Axis("seed") ? $"{parent.Policy}/s{seed}" : parent.Policy;
 
-    // Ids of the parents' jobs. The merge depends on its base too, which is no parent; its options tell them apart.
-    private static IReadOnlyList<string> Parents(RunData data, RunJob merge)
+    private static RunJob At(RunJob place, string point) => point.Length == 0 ? place : place with { Axes = new Dictionary<string, string>(place.Axes) { ["checkpoint"] = point } };
+
+    // The parents' jobs and points (empty for the end). The merge depends on its base too, which is no parent; its options tell them apart.
+    private static IReadOnlyList<(string Job, string Point)> Parents(RunData data, RunJob merge)
     {
         var folder = data.Run.Job(merge.Id);
         if (!File.Exists(folder.Spec)) return [];
-        return RunText.Read(folder, folder.Spec, () => JobSpec.Read(folder).Options["parents"]!.AsArray().Select(p => p!["weights"] is JsonObject made ? (string?)made["job"] : null).OfType<string>().ToList());
+        return RunText.Read(folder, folder.Spec, () => JobSpec.Read(folder).Options["parents"]!.AsArray().Select(p => p!["weights"]).OfType<JsonObject>().Where(made => made.ContainsKey("job")).Select(made => ((string)made["job"]!, (string?)made["checkpoint"] ?? "")).ToList());
     }
 }
