@@ -13,7 +13,8 @@ public interface ITokenizer
     SpecialTokenIds SpecialTokens { get; }
 
     /// <summary>The ids of <paramref name="text"/>. Special tokens written in the text are recognised where the tokenizer's
-    /// format does so (tokenizer.json does, a bare tokenizer.model does not).</summary>
+    /// format does so (tokenizer.json does, a bare tokenizer.model does not). All of the text counts: truncation and padding
+    /// that the tokenizer's file asks for are left to <see cref="ITokenizerDetails.Encode"/>.</summary>
     /// <param name="text">Any text; a lone surrogate counts as U+FFFD.</param>
     /// <param name="addSpecialTokens">Whether what the format puts around a text (for instance a begin token) is added.</param>
     IReadOnlyList<int> EncodeToIds(string text, bool addSpecialTokens = true);

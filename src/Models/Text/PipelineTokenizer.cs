@@ -12,6 +12,9 @@ namespace PeftAlign.Models.Text;
 /// <summary>Runs <see cref="TokenizerParts"/>. Safe for several threads: each call borrows a scratch of its own.</summary>
 internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
 {
+    // The file's own truncation and padding are a batch's; transformers switches them off too, unless a call asks for them.
+    private static readonly EncodeOptions Whole = new() { Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
+
     private readonly TokenizerParts _parts;
     private readonly AddedVocabulary _added;
     private readonly PiecePlan _plan;
@@ -43,7 +46,7 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
 
     public IReadOnlyList<int> EncodeToIds(string text, bool addSpecialTokens = true)
     {
-        if (NeedsRows(addSpecialTokens)) return Encode(text, null, new EncodeOptions { AddSpecialTokens = addSpecialTokens }).Ids;
+        if (NeedsRows(addSpecialTokens)) return Encode(text, null, Whole).Ids;
         return WithTokens(text, tokens =>
         {
             var (before, after) = addSpecialTokens ? (_before!, _after!) : ([], []);
@@ -89,9 +92,8 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
 
     private int? RoleId(string? token) => token is null ? null : TokenToId(token);
 
-    // Whether ids come out of the long way, since more than a fixed wrapper happens to them.
-    private bool NeedsRows(bool addSpecialTokens) =>
-        _parts.Truncation is not null || _parts.Padding is not null || (addSpecialTokens && _before is null);
+    // Whether ids come out of the long way, since more than a fixed wrapper is put around them.
+    private bool NeedsRows(bool addSpecialTokens) => addSpecialTokens && _before is null;
 
     private static (int[]?, int[]?) Wrapper(PostProcessor? processor)
     {
