@@ -15,7 +15,7 @@ public sealed class SftPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, SftOptions>("sft", resultVersion: 2, (_, options) => new SftMethod(options));
+        registry.Add<IAlignmentMethod, SftOptions>("sft", resultVersion: 3, (_, options) => new SftMethod(options));
 }
 
 /// <summary>Options of sft.</summary>
@@ -30,8 +30,11 @@ public sealed class SftOptions
     [OptionOnlyWith("loss_type", "nll")]
     public double LabelSmoothingFactor { get; set; }
 
-    /// <summary>Train only the completion of rows that have a prompt; off trains the prompt as well.</summary>
-    public bool CompletionOnlyLoss { get; set; } = true;
+    /// <summary>
+    /// Train only the completion of rows that have a prompt, and only what completion_mask marks of rows of tokens; off trains the
+    /// prompt as well. Without it, the former is on and the latter off, but for rows of tokens that hold prompt and completion too.
+    /// </summary>
+    public bool? CompletionOnlyLoss { get; set; }
 
     /// <summary>Of conversations, train only what the chat template marks as the assistant's (generation blocks).</summary>
     public bool AssistantOnlyLoss { get; set; }

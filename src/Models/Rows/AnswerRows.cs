@@ -29,7 +29,9 @@ public static class AnswerRows
     {
         var label = record.Fields["label"] is JsonValue value && value.TryGetValue<bool>(out var given) ? given : throw record.Wrong("label", "true or false");
         if (record.Has("completion_ids")) return (new AnswerTokens(record.Ids("prompt_ids"), record.Ids("completion_ids")), label);
-        var whole = SequenceRows.Read(record, new TrainedPart(), context)[0];
+        if (!record.Has("prompt") || !record.Has("completion"))
+            throw new UserErrorException($"{record.Place}: a row with a label needs prompt and completion, or prompt_ids and completion_ids; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+        var whole = SequenceRows.WithPrompt(record, new TrainedPart(), context);
         return (new AnswerTokens(whole.Ids[..whole.Prompt], whole.Ids[whole.Prompt..]), label);
     }
 

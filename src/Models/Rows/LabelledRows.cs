@@ -1,5 +1,6 @@
-// Rows that hold token ids with labels: -100 where a token is not trained, else the token's own id.
+// Rows that hold token ids with labels (-100 where a token is not trained, else the token's own id) or with masks.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Rows;
@@ -17,6 +18,36 @@ internal static class LabelledRows
             if (labels[k] != -100 && labels[k] != ids[k])
                 throw new UserErrorException($"{record.Place}: {labelField}[{k}] is {labels[k]}; it must be -100 or {idField}[{k}] = {ids[k]}.");
         return (ids, Array.ConvertAll(labels, l => l != -100));
+    }
+
+    /// <summary>Ids, and whether each is trained: where all masks say so.</summary>
+    /// <exception cref="UserErrorException">A mask is of another length, or holds something else than 0 and 1.</exception>
+    internal static (int[] Ids, bool[] Trained) Masked(DataRecord record, string idField, IEnumerable<string> maskFields)
+    {
+        var ids = record.Ids(idField);
+        var trained = new bool[ids.Length];
+        trained.AsSpan().Fill(true);
+        foreach (var field in maskFields)
+        {
+            var mask = Mask(record, field);
+            if (mask.Length != ids.Length)
+                throw new UserErrorException($"{record.Place}: {idField} has {ids.Length} entries and {field} {mask.Length}; they must be equally long.");
+            for (var k = 0; k < ids.Length; k++) trained[k] &= mask[k];
+        }
+        return (ids, trained);
+    }
+
+    private static bool[] Mask(DataRecord record, string field)
+    {
+        if (record.Fields[field] is not JsonArray array) throw Wrong();
+        return [.. array.Select(Bit)];
+
+        bool Bit(JsonNode? node) => node is not JsonValue value ? throw Wrong()
+            : value.TryGetValue<bool>(out var bit) ? bit
+            : value.TryGetValue<int>(out var number) && number is 0 or 1 ? number == 1
+            : throw Wrong();
+
+        UserErrorException Wrong() => record.Wrong(field, "a list of 0 and 1");
     }
 
     /// <summary>An answer: everything from the first trained token on, all of it trained.</summary>

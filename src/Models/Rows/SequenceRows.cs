@@ -1,16 +1,16 @@
-// Rows of supervised fine-tuning as tokens, as TRL's SFT makes them. Shapes: {text}; {prompt, completion} and {messages}, the
-// former of texts or messages; {input_ids, labels}, with seq_lengths where several documents are packed; {prompt_ids,
-// completion_ids}. Texts and conversations train every token, rows with a prompt the completion, which starts at the first
-// token in which the prompt alone and both together differ.
+// Rows of supervised fine-tuning as tokens, as TRL's SFT makes them. Shapes: {input_ids}, with labels or masks, and seq_lengths
+// where several documents are packed; {prompt_ids, completion_ids}; {prompt, completion} of texts or messages; {messages};
+// {text}: the first that a row has counts. Texts and conversations train every token, rows with a prompt the completion, which
+// starts at the first token in which the prompt alone and both together differ.
 
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Rows;
 
 /// <summary>Which tokens of a row are trained.</summary>
-/// <param name="CompletionOnly">Of rows with a prompt, only the completion.</param>
+/// <param name="CompletionOnly">Of rows with a prompt only the completion, of rows of tokens only what completion_mask marks; null: the former alone.</param>
 /// <param name="AssistantOnly">Of conversations, only what the template marks as the assistant's.</param>
-public sealed record TrainedPart(bool CompletionOnly = true, bool AssistantOnly = false);
+public sealed record TrainedPart(bool? CompletionOnly = null, bool AssistantOnly = false);
 
 /// <summary>Reads rows of supervised fine-tuning.</summary>
 public static class SequenceRows
@@ -28,6 +28,7 @@ public static class SequenceRows
             RefuseAssistantOnly(record, part);
             return [Joined(record.Ids("prompt_ids"), record.Ids("completion_ids"), part)];
         }
+        if (record.Has("prompt") && record.Has("completion")) return [WithPrompt(record, part, context, ends: !EndsText(record, context))];
         if (record.Has("messages")) return [Conversation(record, part, context)];
         if (record.Has("text"))
         {
@@ -35,8 +36,7 @@ public static class SequenceRows
             var encoder = new RowEncoder(record, context);
             return [AllTrained(encoder.Plain(encoder.WithEnd(record.Text("text"))))];
         }
-        if (record.Has("prompt") && record.Has("completion")) return [WithPrompt(record, part, context)];
-        throw new UserErrorException($"{record.Place}: sft needs text, messages, prompt and completion, prompt_ids and completion_ids, or input_ids and labels; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+        throw new UserErrorException($"{record.Place}: sft needs text, messages, prompt and completion, prompt_ids and completion_ids, or input_ids with labels or masks; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
     }
 
     /// <summary>The rows as tokens, once: refused rows are left out, the others packed where the context says so. Counts in the ledger.</summary>
@@ -109,8 +109,7 @@ public static class SequenceRows
     private static IReadOnlyList<SequenceTokens> Labelled(DataRecord record, TrainedPart part)
     {
         RefuseAssistantOnly(record, part);
-        var ids = record.Has("labels") ? null : record.Ids("input_ids");
-        var whole = ids is null ? Of(LabelledRows.Read(record, "input_ids", "labels")) : AllTrained(ids);
+        var whole = Of(record.Has("labels") ? LabelledRows.Read(record, "input_ids", "labels") : LabelledRows.Masked(record, "input_ids", Masks(record, part)));
         if (!record.Has("seq_lengths")) return [whole];
         var (lengths, start) = (record.Ids("seq_lengths"), 0);
         if (lengths.Any(l => l < 1) || lengths.Sum(l => (long)l) != whole.Ids.Length)
@@ -118,12 +117,19 @@ public static class SequenceRows
         return [.. lengths.Select(length => whole.Piece(start, start += length))];
     }
 
+    // By TRL's rule a completion_mask counts without being asked for only where the row still holds the texts that it was made of.
+    private static IEnumerable<string> Masks(DataRecord record, TrainedPart part)
+    {
+        if (record.Has("completion_mask") && (part.CompletionOnly ?? (record.Has("prompt") && record.Has("completion")))) yield return "completion_mask";
+        if (record.Has("assistant_masks")) yield return "assistant_masks";
+    }
+
     private static SequenceTokens Of((int[] Ids, bool[] Trained) row) => new(row.Ids, row.Trained);
 
     private static SequenceTokens AllTrained(int[] ids) => new(ids, [.. ids.Select(_ => true)]);
 
     private static SequenceTokens Joined(int[] prompt, int[] completion, TrainedPart part) =>
-        new([.. prompt, .. completion], [.. prompt.Select(_ => !part.CompletionOnly), .. completion.Select(_ => true)], prompt.Length);
+        new([.. prompt, .. completion], [.. prompt.Select(_ => part.CompletionOnly == false), .. completion.Select(_ => true)], prompt.Length);
 
     private static SequenceTokens Conversation(DataRecord record, TrainedPart part, PrepareContext context)
     {
@@ -133,13 +139,18 @@ public static class SequenceRows
         return part.AssistantOnly ? Of(encoder.Marked(messages)) : AllTrained(encoder.Conversation(messages));
     }
 
-    private static SequenceTokens WithPrompt(DataRecord record, TrainedPart part, PrepareContext context)
+    // TRL writes the end token behind the text of a row that has one without it, and then not behind the completion that it trains.
+    private static bool EndsText(DataRecord record, PrepareContext context) =>
+        record.Has("text") && !RowEncoder.HoldsMessages(record, "prompt", "completion") && record.Text("text") is var text && new RowEncoder(record, context).WithEnd(text) != text;
+
+    /// <summary>The sequence of a row {prompt, completion}.</summary>
+    internal static SequenceTokens WithPrompt(DataRecord record, TrainedPart part, PrepareContext context, bool ends = true)
     {
         var encoder = new RowEncoder(record, context);
         var chat = RowEncoder.HoldsMessages(record, "prompt", "completion");
         if (!chat) RefuseAssistantOnly(record, part);
         var prompt = chat ? encoder.Conversation(encoder.Messages("prompt"), addGenerationPrompt: true) : encoder.Plain(record.Text("prompt"));
-        var (whole, assistant) = !chat ? (encoder.Plain(record.Text("prompt") + encoder.WithEnd(record.Text("completion"))), null)
+        var (whole, assistant) = !chat ? (encoder.Plain(record.Text("prompt") + (ends ? encoder.WithEnd(record.Text("completion")) : record.Text("completion"))), null)
             : part.AssistantOnly ? encoder.Marked(encoder.Messages("prompt", "completion"))
             : (encoder.Conversation(encoder.Messages("prompt", "completion")), (bool[]?)null);
         var same = RowEncoder.Shared(prompt, whole);

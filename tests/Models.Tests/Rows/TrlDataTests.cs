@@ -116,7 +116,7 @@ public sealed class TrlDataTests
         }
     }
 
-    private static TrainedPart Part(TrlCase c) => new((bool?)c.Options["completion_only_loss"] ?? true, (bool?)c.Options["assistant_only_loss"] ?? false);
+    private static TrainedPart Part(TrlCase c) => new((bool?)c.Options["completion_only_loss"], (bool?)c.Options["assistant_only_loss"] ?? false);
 
     private static (int[] Ids, int[] Labels, int[] Lengths) Packed(IReadOnlyList<SequenceTokens> row) =>
         ([.. row.SelectMany(s => s.Ids)], [.. row.SelectMany(s => s.Ids.Zip(s.Trained, (id, trained) => trained ? id : -100))], [.. row.Select(s => s.Ids.Length)]);

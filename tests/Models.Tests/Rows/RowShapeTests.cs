@@ -1,0 +1,77 @@
+// Rows that hold more than one shape, or masks beside their tokens: what TRL 1.16 trains of them is what is trained here. Ids
+// and labels were taken from its trainers over the tokenizer of golden/trl-data.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
+using PeftAlign.Models.Templates;
+using PeftAlign.Models.Text;
+
+namespace PeftAlign.Models.Tests.Rows;
+
+public sealed class RowShapeTests
+{
+    private const string Other = """ "text": "the river" """;
+    private const string Chat = """ "messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}] """;
+    private const string Both = """ "prompt": "hello", "completion": " yes" """;
+
+    private static PrepareContext Context => new(TokenizerLoader.Load(Checkout.Fixture("trl-data", "tokenizer")), 1024, new MaskLedger())
+    {
+        ChatTemplate = ChatTemplateLoader.Load(Checkout.Fixture("trl-data", "tokenizer")),
+    };
+
+    // TRL writes the end token behind the text alone where that lacks it.
+    [TestCase($"{{{Both}}}", new[] { 299, 351, 2 }, new[] { -100, 351, 2 })]
+    [TestCase($"{{{Both}, {Chat}}}", new[] { 299, 351, 2 }, new[] { -100, 351, 2 })]
+    [TestCase($"{{{Both}, {Other}}}", new[] { 299, 351 }, new[] { -100, 351 })]
+    [TestCase($"{{{Both}, \"text\": \"the river</s>\"}}", new[] { 299, 351, 2 }, new[] { -100, 351, 2 })]
+    public void Prompt_and_completion_go_before_text_and_messages(string row, int[] ids, int[] labels)
+    {
+        var sequence = SequenceRows.Read(Row(row), new TrainedPart(), Context).Single();
+        Assert.That(sequence.Ids, Is.EqualTo(ids));
+        Assert.That(Labels(sequence), Is.EqualTo(labels));
+    }
+
+    [TestCase(Other)]
+    [TestCase(Chat)]
+    public void A_labelled_answer_is_the_completion_whatever_else_the_row_holds(string other)
+    {
+        var (answer, label) = AnswerRows.Read(Row($"{{{Both}, {other}, \"label\": false}}"), Context);
+        Assert.That(answer.Prompt, Is.EqualTo(new[] { 299 }));
+        Assert.That(answer.Completion, Is.EqualTo(new[] { 351, 2 }));
+        Assert.That(label, Is.False);
+    }
+
+    [TestCase(Other)]
+    [TestCase(Chat)]
+    [TestCase("\"input_ids\": [5, 6]")]
+    [TestCase("\"prompt\": \"hello\"")]
+    public void A_labelled_row_without_prompt_and_completion_is_refused(string other)
+    {
+        var row = Row($"{{{other}, \"label\": true}}");
+        Assert.That(() => AnswerRows.Read(row, Context), Throws.InstanceOf<UserErrorException>()
+            .With.Message.Contains("t.jsonl, row 1").And.Message.Contains("prompt and completion").And.Message.Contains(row.Fields.First().Key));
+    }
+
+    [TestCase("""{"input_ids": [5, 6, 7, 8, 9], "completion_mask": [0, 0, 0, 1, 1]}""", true, new[] { -100, -100, -100, 8, 9 })]
+    [TestCase("""{"input_ids": [5, 6, 7, 8, 9], "completion_mask": [0, 0, 0, 1, 1]}""", null, new[] { 5, 6, 7, 8, 9 })]
+    [TestCase("""{"input_ids": [5, 6, 7, 8, 9], "completion_mask": [0, 0, 0, 1, 1]}""", false, new[] { 5, 6, 7, 8, 9 })]
+    [TestCase("""{"input_ids": [5, 6, 7, 8, 9], "completion_mask": [0, 0, 0, 1, 1], "prompt": "a", "completion": "b"}""", null, new[] { -100, -100, -100, 8, 9 })]
+    [TestCase("""{"input_ids": [5, 6, 7, 8, 9], "completion_mask": [0, 0, 0, 1, 1], "assistant_masks": [0, 1, 1, 1, 0]}""", true, new[] { -100, -100, -100, 8, -100 })]
+    [TestCase("""{"input_ids": [5, 6, 7], "assistant_masks": [0, 0, 1]}""", null, new[] { -100, -100, 7 })]
+    [TestCase("""{"input_ids": [5, 6, 7], "assistant_masks": [false, true, true]}""", false, new[] { -100, 6, 7 })]
+    [TestCase("""{"input_ids": [5, 6, 7], "labels": [-100, 6, -100], "assistant_masks": [0, 0, 1]}""", null, new[] { -100, 6, -100 })]
+    public void Masks_of_rows_of_tokens_are_TRLs_labels(string row, bool? completionOnly, int[] labels) =>
+        Assert.That(Labels(SequenceRows.Read(Row(row), new TrainedPart(completionOnly), Context).Single()), Is.EqualTo(labels));
+
+    [TestCase("[0, 1]", "2")]
+    [TestCase("[0, 1, 2]", "0 and 1")]
+    [TestCase("\"011\"", "0 and 1")]
+    public void A_mask_that_does_not_fit_its_tokens_is_refused(string mask, string said) =>
+        Assert.That(() => SequenceRows.Read(Row($$"""{"input_ids": [5, 6, 7], "assistant_masks": {{mask}}}"""), new TrainedPart(), Context),
+            Throws.InstanceOf<UserErrorException>().With.Message.Contains("t.jsonl, row 1").And.Message.Contains("assistant_masks").And.Message.Contains(said));
+
+    private static DataRecord Row(string row) => new(JsonNode.Parse(row)!.AsObject(), "t.jsonl", 1);
+
+    private static int[] Labels(SequenceTokens sequence) => [.. sequence.Ids.Zip(sequence.Trained, (id, trained) => trained ? id : -100)];
+}
