@@ -2,6 +2,7 @@
 // them, then a begin token in front and an end token behind where they lack. A merge may move the boundary by one token, no
 // more. The answer is cut to what the prompt leaves of max_length, the prompt never.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Rows;
@@ -21,7 +22,7 @@ public static class JoinedPreferenceRows
             return new PairTokens(Cut(given.Chosen, context), Cut(given.Rejected, context));
         }
         var row = PreferenceRows.WithPrompt(record);
-        var encoder = new RowEncoder(row, context);
+        var encoder = new RowEncoder(row, context, joined: true);
         var (prompt, chosen, rejected) = Texts(row, encoder);
         var alone = encoder.Plain(prompt, special: false);
         var (a, b) = (Split(row, encoder, alone, prompt, chosen), Split(row, encoder, alone, prompt, rejected));
@@ -46,12 +47,22 @@ public static class JoinedPreferenceRows
     private static (string Prompt, string Chosen, string Rejected) Texts(DataRecord row, RowEncoder encoder)
     {
         if (!RowEncoder.HoldsMessages(row, "prompt", "chosen", "rejected")) return (row.Text("prompt"), row.Text("chosen"), row.Text("rejected"));
+        var prompt = encoder.Render(encoder.Messages("prompt"), End(row)).Text;
         var (chosen, rejected) = (encoder.Render(encoder.Messages("prompt", "chosen")).Text, encoder.Render(encoder.Messages("prompt", "rejected")).Text);
-        var prompt = encoder.Render(encoder.Messages("prompt"), addGenerationPrompt: true).Text;
         foreach (var whole in (string[])[chosen, rejected]) prompt = prompt[..prompt.AsSpan().CommonPrefixLength(whole)];
         if (prompt.Length > 0 && char.IsHighSurrogate(prompt[^1])) prompt = prompt[..^1];
         return (prompt, chosen[prompt.Length..], rejected[prompt.Length..]);
     }
+
+    // An answer continues an assistant's message; the other methods of TRL begin a new one whoever spoke last.
+    private static ChatEnd End(DataRecord row) => row.Fields["prompt"] is not JsonArray { Count: > 0 } prompt ? ChatEnd.AnswerNext
+        : prompt[^1] is JsonObject last && last["role"] is JsonValue role && role.TryGetValue<string>(out var name) ? name switch
+        {
+            "user" or "tool" => ChatEnd.AnswerNext,
+            "assistant" => ChatEnd.Continued,
+            _ => throw new UserErrorException($"{row.Place}: the prompt's last message is of role '{name}', and what is answered must be of user, tool or assistant; end the prompt with one of these."),
+        }
+        : throw new UserErrorException($"{row.Place}: the prompt's last message has no role; give it one of user, tool or assistant.");
 
     private static AnswerTokens Split(DataRecord row, RowEncoder encoder, int[] alone, string prompt, string answer)
     {

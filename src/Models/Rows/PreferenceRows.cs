@@ -116,7 +116,7 @@ public static class PreferenceRows
         int[] Whole(string answer) => chat
             ? encoder.Conversation(encoder.Messages("prompt", answer))
             : encoder.Plain(record.Text("prompt") + encoder.WithEnd(record.Text(answer)));
-        var prompt = chat ? encoder.Conversation(encoder.Messages("prompt"), addGenerationPrompt: true) : encoder.Plain(record.Text("prompt"));
+        var prompt = chat ? encoder.Conversation(encoder.Messages("prompt"), ChatEnd.AnswerNext) : encoder.Plain(record.Text("prompt"));
         var (chosen, rejected) = (Whole("chosen"), Whole("rejected"));
         var same = Math.Min(RowEncoder.Shared(prompt, chosen), RowEncoder.Shared(prompt, rejected));
         var shared = prompt[..same];

@@ -10,7 +10,10 @@ using PeftAlign.Models.Templates;
 namespace PeftAlign.Models.Rows;
 
 /// <summary>Encodes the fields of one row.</summary>
-internal sealed class RowEncoder(DataRecord record, PrepareContext context)
+/// <param name="record">The row.</param>
+/// <param name="context">Tokenizer and template.</param>
+/// <param name="joined">What a row gives its template, as <see cref="ChatKwargs.Of"/> has it.</param>
+internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool joined = false)
 {
     private static readonly EncodeOptions Text = new() { Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
     private static readonly EncodeOptions Chat = Text with { AddSpecialTokens = false };
@@ -40,15 +43,18 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context)
         return text.EndsWith(end, StringComparison.Ordinal) ? text : text + end;
     }
 
-    /// <summary>A conversation's text, with the variables that the row gives (tools, chat_template_kwargs).</summary>
-    internal RenderedChat Render(JsonArray messages, bool addGenerationPrompt = false)
+    /// <summary>A conversation's text, with what the row gives its template (tools, chat_template_kwargs).</summary>
+    internal RenderedChat Render(JsonArray messages, ChatEnd end = ChatEnd.Whole, bool marked = false)
     {
         var list = messages.Select(m => m is JsonObject message ? new ChatMessage(JsonSerializer.SerializeToElement(message)) : throw Fault("a message is an object with role and content")).ToList();
-        if (list.Count == 0 && !addGenerationPrompt) throw Fault("a conversation has no message");
-        var variables = (record.Fields["chat_template_kwargs"] as JsonObject ?? []).ToDictionary(v => v.Key, v => JsonSerializer.SerializeToElement(v.Value));
+        if (list.Count == 0 && end is not ChatEnd.AnswerNext) throw Fault("a conversation has no message");
+        var (arguments, own) = ChatKwargs.Of(record, end, joined);
+        if (marked && arguments.ContinueFinalMessage) throw Fault("assistant_only_loss is on, and a conversation that continue_final_message cuts marks nothing; leave one of them out");
         try
         {
-            return context.RequireTemplate(record).Render(list, new ChatTemplateArguments { AddGenerationPrompt = addGenerationPrompt, Tools = Tools(), Variables = variables });
+            var template = context.RequireTemplate(record);
+            if (own is not null) template = new ChatTemplate("of the row", own, template.SpecialTokens);
+            return template.Render(list, arguments);
         }
         catch (ChatTemplateException e)
         {
@@ -57,13 +63,13 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context)
     }
 
     /// <summary>Ids of a conversation.</summary>
-    internal int[] Conversation(JsonArray messages, bool addGenerationPrompt = false) => Ids(Render(messages, addGenerationPrompt).Text, Chat);
+    internal int[] Conversation(JsonArray messages, ChatEnd end = ChatEnd.Whole) => Ids(Render(messages, end).Text, Chat);
 
     /// <summary>Ids of a conversation, and which of them the template marks as the assistant's.</summary>
     internal (int[] Ids, bool[] Assistant) Marked(JsonArray messages)
     {
         if (tokenizer is not ITokenizerDetails details) throw Fault("assistant_only_loss needs a tokenizer that tells where its tokens lie, which this one does not; leave it out");
-        var rendered = Render(messages);
+        var rendered = Render(messages, marked: true);
         var encoded = details.Encode(rendered.Text, options: Chat);
         var mask = AssistantMask.Compute(rendered.Generated, [.. encoded.Offsets.Select(o => new CodePointSpan(o.Start, o.End))]);
         if (!mask.Contains(1)) throw Fault("assistant_only_loss is on, but the chat template marks no token of this conversation as the assistant's; use a template with {% generation %} blocks, or turn it off");
@@ -81,20 +87,6 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context)
 
     private int[] Ids(string text, EncodeOptions options) =>
         tokenizer is ITokenizerDetails details ? [.. details.Encode(text, options: options).Ids] : [.. tokenizer.EncodeToIds(text, options.AddSpecialTokens)];
-
-    private JsonElement? Tools()
-    {
-        var tools = record.Fields["tools"];
-        try
-        {
-            if (tools is JsonValue value && value.TryGetValue<string>(out var text)) tools = JsonNode.Parse(text);
-        }
-        catch (JsonException e)
-        {
-            throw new UserErrorException($"{record.Place}: 'tools' is a text that is not JSON: {e.Message}", e);
-        }
-        return tools is JsonArray { Count: > 0 } ? JsonSerializer.SerializeToElement(tools) : null;
-    }
 
     private static bool IsText(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out _);
 }

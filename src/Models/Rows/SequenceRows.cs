@@ -149,7 +149,7 @@ public static class SequenceRows
         var encoder = new RowEncoder(record, context);
         var chat = RowEncoder.HoldsMessages(record, "prompt", "completion");
         if (!chat) RefuseAssistantOnly(record, part);
-        var prompt = chat ? encoder.Conversation(encoder.Messages("prompt"), addGenerationPrompt: true) : encoder.Plain(record.Text("prompt"));
+        var prompt = chat ? encoder.Conversation(encoder.Messages("prompt"), ChatEnd.AnswerNext) : encoder.Plain(record.Text("prompt"));
         var (whole, assistant) = !chat ? (encoder.Plain(record.Text("prompt") + (ends ? encoder.WithEnd(record.Text("completion")) : record.Text("completion"))), null)
             : part.AssistantOnly ? encoder.Marked(encoder.Messages("prompt", "completion"))
             : (encoder.Conversation(encoder.Messages("prompt", "completion")), (bool[]?)null);
