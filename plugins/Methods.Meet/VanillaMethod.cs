@@ -52,7 +52,7 @@ internal sealed class VanillaMethod : IAlignmentMethod, IAddsTokens, IHasTextCon
     private IEnumerable<CompletionGroup> Groups(DataRecord row, PrepareContext context)
     {
         var fields = row.Fields.DeepClone().AsObject();
-        var token = fields["label"] is JsonValue label && label.TryGetValue<bool>(out var good) && !good ? options.BadToken : options.GoodToken;
+        var token = AnswerRows.LabelOf(row) ? options.GoodToken : options.BadToken;
         if (row.Has("prompt_ids")) fields["prompt_ids"] = Before(row, token, context);
         else if (fields["prompt"] is JsonValue prompt && prompt.TryGetValue<string>(out var text)) fields["prompt"] = token + text;
         else throw new UserErrorException($"{row.Place}: the control's token stands before a prompt that is a plain text; the row has {string.Join(", ", row.Fields.Select(f => f.Key))}. Give {{prompt, chosen, rejected}} or {{prompt, completion, label}} of texts.");

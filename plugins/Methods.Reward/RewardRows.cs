@@ -2,6 +2,8 @@
 // it. It is asked for as one more token there, which makes no row. Rows with an answer longer than max_length are refused, as TRL
 // does: a cut answer has no end to score.
 
+using System.Globalization;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Rows;
@@ -46,10 +48,15 @@ internal static class RewardRows
         return new Completion([.. tokens, 0], weights);
     }
 
+    // As a text too: files of separated values hold nothing else.
     private static double MarginOf(DataRecord record)
     {
         if (!record.Has("margin")) return 0;
-        if (record.Fields["margin"] is JsonValue value && value.GetValueKind() == System.Text.Json.JsonValueKind.Number && (double)value is var margin && double.IsFinite(margin)) return margin;
+        if (record.Fields["margin"] is JsonValue value && Number(value) is { } margin && double.IsFinite(margin)) return margin;
         throw record.Wrong("margin", "a number: by how much the chosen answer's reward is to be above the other's");
     }
+
+    private static double? Number(JsonValue value) => value.GetValueKind() == JsonValueKind.Number ? (double)value
+        : value.TryGetValue<string>(out var text) && double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var written) ? written
+        : null;
 }

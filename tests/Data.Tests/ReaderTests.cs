@@ -3,6 +3,7 @@
 using System.IO.Compression;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
 using static PeftAlign.Data.Tests.Readers;
 
 namespace PeftAlign.Data.Tests;
@@ -106,6 +107,8 @@ public sealed class ReaderTests
         var file = Path.Combine(folder, "t.csv");
         File.WriteAllText(file, "prompt,completion\r\n\"a, \"\"b\"\"\",\"two\nlines\"\r\n\r\nc,\r\n");
         Assert.That(Read("csv", new CsvOptions { Path = file }).Select(r => (r.Text("prompt"), r.Text("completion"))), Is.EqualTo(new[] { ("a, \"b\"", "two\nlines"), ("c", "") }));
+        File.WriteAllText(file, "prompt,completion,label\na,b,true\nc,d,False\n");
+        Assert.That(Read("csv", new CsvOptions { Path = file }).Select(AnswerRows.LabelOf), Is.EqualTo(new[] { true, false }));
         File.WriteAllText(file, "a;b\n1;2;3\n");
         Assert.That(() => Read("csv", new CsvOptions { Path = file, Separator = "semicolon" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("line 2: 3 values"));
         File.WriteAllText(file, "a,b\n\"1,2\n");

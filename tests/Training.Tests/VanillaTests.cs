@@ -59,6 +59,7 @@ public sealed class VanillaTests : TrainingTest
         Assert.That(Of("""{"prompt": "?", "chosen": "a", "rejected": "b"}"""), Is.EqualTo(pair));
         Assert.That(Of("""{"prompt_ids": [256, 63], "chosen_ids": [97, 257], "rejected_ids": [98, 257]}"""), Is.EqualTo(pair));
         Assert.That(Of("""{"prompt": "?", "completion": "b", "label": false}"""), Is.EqualTo(pair[1..]));
+        Assert.That(Of("""{"prompt": "?", "completion": "b", "label": "False"}"""), Is.EqualTo(pair[1..]));
         Assert.That(() => Of("""{"chosen": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "rejected": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "c"}]}"""),
             Throws.InstanceOf<UserErrorException>().With.Message.Contains("plain text"));
         Assert.That(() => Vanilla(new() { BadToken = "<|good|>" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("two texts"));

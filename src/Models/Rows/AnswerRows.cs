@@ -27,13 +27,21 @@ public static class AnswerRows
     /// <exception cref="UserErrorException">A field is missing or of the wrong kind.</exception>
     public static (AnswerTokens Answer, bool Label) Read(DataRecord record, PrepareContext context)
     {
-        var label = record.Fields["label"] is JsonValue value && value.TryGetValue<bool>(out var given) ? given : throw record.Wrong("label", "true or false");
+        var label = LabelOf(record);
         if (record.Has("completion_ids")) return (new AnswerTokens(record.Ids("prompt_ids"), record.Ids("completion_ids")), label);
         if (!record.Has("prompt") || !record.Has("completion"))
             throw new UserErrorException($"{record.Place}: a row with a label needs prompt and completion, or prompt_ids and completion_ids; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
         var whole = SequenceRows.WithPrompt(record, new TrainedPart(), context);
         return (new AnswerTokens(whole.Ids[..whole.Prompt], whole.Ids[whole.Prompt..]), label);
     }
+
+    /// <summary>A row's label: true or false, or either as a text in any case, as files of separated values have it.</summary>
+    /// <param name="record">A row that is no pair.</param>
+    /// <exception cref="UserErrorException">It has no label, or another one.</exception>
+    public static bool LabelOf(DataRecord record) => record.Fields["label"] is not JsonValue value ? throw Unlabelled(record)
+        : value.TryGetValue<bool>(out var label) ? label
+        : value.TryGetValue<string>(out var text) && bool.TryParse(text, out var written) ? written
+        : throw Unlabelled(record);
 
     /// <summary>An answer within the limits, as the collator of TRL cuts it.</summary>
     /// <param name="answer">Prompt and answer.</param>
@@ -54,6 +62,8 @@ public static class AnswerRows
     /// <param name="batch">Rows of a block: the batch size.</param>
     public static IReadOnlyList<int[]> Rotated(IReadOnlyList<int[]> completions, int batch) =>
         [.. completions.Chunk(batch).SelectMany(block => block[^1..].Concat(block[..^1]))];
+
+    private static UserErrorException Unlabelled(DataRecord record) => record.Wrong("label", "true or false");
 
     private static DataRecord Side(DataRecord record, string side, bool label)
     {

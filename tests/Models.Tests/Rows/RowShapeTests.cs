@@ -53,6 +53,20 @@ public sealed class RowShapeTests
             .With.Message.Contains("t.jsonl, row 1").And.Message.Contains("prompt and completion").And.Message.Contains(row.Fields.First().Key));
     }
 
+    // Of separated values every one is a text; datasets makes booleans of these in any case.
+    [TestCase("true", true)]
+    [TestCase("\"True\"", true)]
+    [TestCase("\"FALSE\"", false)]
+    [TestCase("\"yes\"", null)]
+    [TestCase("\"\"", null)]
+    [TestCase("1", null)]
+    public void A_label_is_true_or_false_or_either_as_a_text(string label, bool? read)
+    {
+        var row = Row($"{{{Both}, \"label\": {label}}}");
+        if (read is null) Assert.That(() => AnswerRows.Read(row, Context), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'label' must be true or false"));
+        else Assert.That(AnswerRows.Read(row, Context).Label, Is.EqualTo(read));
+    }
+
     [TestCase("""{"input_ids": [5, 6, 7, 8, 9], "completion_mask": [0, 0, 0, 1, 1]}""", true, new[] { -100, -100, -100, 8, 9 })]
     [TestCase("""{"input_ids": [5, 6, 7, 8, 9], "completion_mask": [0, 0, 0, 1, 1]}""", null, new[] { 5, 6, 7, 8, 9 })]
     [TestCase("""{"input_ids": [5, 6, 7, 8, 9], "completion_mask": [0, 0, 0, 1, 1]}""", false, new[] { 5, 6, 7, 8, 9 })]
