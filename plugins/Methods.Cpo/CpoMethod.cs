@@ -17,8 +17,8 @@ public sealed class CpoPlugin : IPlugin
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry)
     {
-        registry.Add<IAlignmentMethod, CpoOptions>("cpo", resultVersion: 1, (_, options) => new CpoMethod(options));
-        registry.Add<IAlignmentMethod, SimpoOptions>("simpo", resultVersion: 1, (_, options) => new CpoMethod(options.AsCpo));
+        registry.Add<IAlignmentMethod, CpoOptions>("cpo", resultVersion: 2, (_, options) => new CpoMethod(options));
+        registry.Add<IAlignmentMethod, SimpoOptions>("simpo", resultVersion: 2, (_, options) => new CpoMethod(options.AsCpo));
     }
 }
 

@@ -15,7 +15,7 @@ public sealed class DpoPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, DpoOptions>("dpo", resultVersion: 1, (_, options) => new DpoMethod(options));
+        registry.Add<IAlignmentMethod, DpoOptions>("dpo", resultVersion: 2, (_, options) => new DpoMethod(options));
 }
 
 /// <summary>The method.</summary>

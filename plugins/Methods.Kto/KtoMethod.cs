@@ -15,7 +15,7 @@ public sealed class KtoPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, KtoOptions>("kto", resultVersion: 1, (_, options) => new KtoMethod(options));
+        registry.Add<IAlignmentMethod, KtoOptions>("kto", resultVersion: 2, (_, options) => new KtoMethod(options));
 }
 
 /// <summary>Options of kto.</summary>

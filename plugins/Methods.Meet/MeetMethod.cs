@@ -15,8 +15,8 @@ public sealed class MeetPlugin : IPlugin
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry)
     {
-        registry.Add<IAlignmentMethod, MeetOptions>("meet", resultVersion: 1, (_, options) => new MeetMethod(options));
-        registry.Add<IAlignmentMethod, VanillaOptions>("vanilla", resultVersion: 1, (_, options) => new VanillaMethod(options));
+        registry.Add<IAlignmentMethod, MeetOptions>("meet", resultVersion: 2, (_, options) => new MeetMethod(options));
+        registry.Add<IAlignmentMethod, VanillaOptions>("vanilla", resultVersion: 2, (_, options) => new VanillaMethod(options));
     }
 }
 

@@ -16,7 +16,7 @@ public sealed class OrpoPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, OrpoOptions>("orpo", resultVersion: 1, (_, options) => new OrpoMethod(options));
+        registry.Add<IAlignmentMethod, OrpoOptions>("orpo", resultVersion: 2, (_, options) => new OrpoMethod(options));
 }
 
 /// <summary>Options of orpo.</summary>
