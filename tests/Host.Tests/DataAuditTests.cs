@@ -109,6 +109,16 @@ public sealed class DataAuditTests
     public void Ids_behind_the_limit_are_not_refused() =>
         Assert.That(Audit(Write("""{"input_ids": [5, 6, 7, 99999]}"""), "--model", Stories, "--max-length", "3").Code, Is.Zero);
 
+    // The end token gets the id behind the last, as in transformers, and the embedding has no row for it.
+    [Test]
+    public void A_token_that_only_the_configuration_names_is_refused_where_the_model_has_no_row_for_it()
+    {
+        foreach (var name in (string[])["config.json", "tokenizer.json"]) File.Copy(Path.Combine(Stories, name), Path.Combine(folder, name));
+        File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """{"eos_token": "<|endoftext|>"}""");
+        var (code, _, err) = Audit(Write("""{"prompt": "Tom", "completion": " ran"}"""), "--model", folder);
+        Assert.That((code, err.Contains("line 1: token id 512 is not in the model's vocabulary of 512", StringComparison.Ordinal)), Is.EqualTo((2, true)), err);
+    }
+
     // Of a tokenizer alone nobody knows how many rows the model's embedding has; below 0 there are none.
     [TestCase(99999, 0)]
     [TestCase(-1, 2)]

@@ -66,7 +66,7 @@ internal sealed class DataAudit(PrepareContext context, int examples, int? vocab
     {
         foreach (var id in group.Completions.SelectMany(answer => answer.Tokens).Concat(group.Prompt))
             if (id < 0 || id >= vocabulary)
-                throw new UserErrorException($"{record.Place}: token id {id} is not in the model's vocabulary{(vocabulary is { } most ? $" of {most}" : "")}; the row was made with another tokenizer.");
+                throw new UserErrorException($"{record.Place}: token id {id} is not in the model's vocabulary{(vocabulary is { } most ? $" of {most}" : "")}; the row was made with another tokenizer, or tokenizer_config.json names a token that the model has no row for.");
     }
 
     private IEnumerable<CompletionGroup> Pair(DataRecord record)

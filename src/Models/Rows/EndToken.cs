@@ -7,7 +7,7 @@ namespace PeftAlign.Models.Rows;
 /// <summary>Writes a tokenizer's end token.</summary>
 public static class EndToken
 {
-    private static readonly EncodeOptions Bare = new() { AddSpecialTokens = false, Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
+    private static readonly EncodeOptions Bare = new() { AddSpecialTokens = false, SpecialTokensAsText = false, Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
 
     /// <summary>The text that becomes the end token where it stands behind another text; empty where there is none.</summary>
     /// <param name="tokenizer">Its end token counts.</param>
