@@ -11,7 +11,7 @@ public sealed class PromptPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IPeftAdapter, PromptOptions>("prompt", resultVersion: 1, (_, options) => new PromptAdapter(options));
+        registry.Add<IPeftAdapter, PromptOptions>("prompt", resultVersion: 2, (_, options) => new PromptAdapter(options));
 }
 
 /// <summary>Options of prompt.</summary>
