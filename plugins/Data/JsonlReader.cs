@@ -3,7 +3,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
-using PeftAlign.Data.Files;
 using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Data;
@@ -45,13 +44,12 @@ internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
     {
         try
         {
-            // Duplicate keys are found here, not at the first use of a field.
-            if (JsonNode.Parse(text, documentOptions: RowFiles.Strict) is JsonObject fields) return fields;
+            if (RowJson.Parse(text) is JsonObject fields) return fields;
             throw new UserErrorException($"{path}, line {line}: not a JSON object; each line must be one, for instance {{\"prompt\": ..., \"completion\": ...}}.");
         }
-        catch (Exception e) when (e is JsonException or ArgumentException)
+        catch (JsonException e)
         {
-            throw new UserErrorException($"{path}, line {line}: not valid JSON: {e.Message}");
+            throw new UserErrorException($"{path}, line {line}: not valid JSON: {e.Message}", e);
         }
     }
 }

@@ -62,7 +62,7 @@ internal sealed class CohRows(CohOptions options)
     private static SequenceTokens OfTexts(DataRecord record, CohTemplate template, PrepareContext context)
     {
         var tokenizer = context.RequireTokenizer(record);
-        var end = tokenizer.SpecialTokens.Eos is { } eos ? tokenizer.Decode([eos]) : "";
+        var end = EndToken.Text(tokenizer);
         var (text, spans) = (Text(record, "prompt"), new List<(int[] Before, int[] After)>());
         foreach (var part in template.Parts)
         {

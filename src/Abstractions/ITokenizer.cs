@@ -85,8 +85,9 @@ public sealed record EncodeOptions
     /// <summary>Whether what the format puts around a text is added. Default true.</summary>
     public bool AddSpecialTokens { get; init; } = true;
 
-    /// <summary>Whether special tokens written in the text are ordinary text. Default false: they are recognised.</summary>
-    public bool SpecialTokensAsText { get; init; }
+    /// <summary>Whether special tokens written in the text are ordinary text; null takes what the tokenizer's configuration says
+    /// (split_special_tokens; without it they are recognised).</summary>
+    public bool? SpecialTokensAsText { get; init; }
 
     /// <summary>How long results are cut; null takes what the tokenizer's file says.</summary>
     public TruncationOptions? Truncation { get; init; }

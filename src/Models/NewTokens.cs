@@ -25,13 +25,15 @@ public sealed record NewTokens(IReadOnlyList<(string Text, int Id)> Ids, long Vo
     /// <param name="folder">A model's folder with tokenizer.json.</param>
     /// <param name="tokens">Their texts.</param>
     /// <param name="vocabulary">Entries that the model has.</param>
-    /// <exception cref="UserErrorException">The folder has no tokenizer.json.</exception>
+    /// <exception cref="UserErrorException">The folder has no tokenizer.json, or one that lacks tokens of the configuration.</exception>
     public static NewTokens Of(string folder, IReadOnlyList<string> tokens, long vocabulary)
     {
         if (!File.Exists(Path.Combine(folder, TokenizerFile)))
             throw new UserErrorException($"{folder}: the method adds the tokens {string.Join(", ", tokens)} to the tokenizer, which needs {TokenizerFile}; save the tokenizer with transformers (save_pretrained of a fast tokenizer) and train from that folder.");
         var known = (ITokenizerDetails)TokenizerLoader.Load(folder);
         var (next, ids) = (Largest(Read(folder, TokenizerFile)) + 1, new List<(string, int)>());
+        if (known is ITokenizer { VocabularySize: var size } && size > next) // their ids would go to the new tokens
+            throw new UserErrorException($"{folder}: {ConfigFile} (or a file beside it) names the token '{known.IdToToken(next)}', which {TokenizerFile} lacks, and the method adds tokens of its own; save the tokenizer with transformers (save_pretrained of a fast tokenizer), so that {TokenizerFile} has all, and train from that folder.");
         foreach (var token in tokens) ids.Add((token, known.TokenToId(token) ?? next++));
         return new NewTokens(ids, Math.Max(vocabulary, next));
     }

@@ -75,7 +75,7 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
         {
             var groups = run.Method.Prepare([record], context);
             if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
-                throw new UserErrorException($"{record.Place}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer.");
+                throw new UserErrorException($"{record.Place}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer, or tokenizer_config.json names a token that the model has no row for.");
             return groups;
         }
     }

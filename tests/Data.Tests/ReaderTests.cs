@@ -18,6 +18,25 @@ public sealed class ReaderTests
     [TearDown]
     public void Close() => Directory.Delete(folder, recursive: true);
 
+    [TestCase("""{"text": "a \ud800 b"}""")]
+    [TestCase("""{"prompt": "\uDe00", "chosen": "b", "rejected": "c"}""")]
+    [TestCase("""{"messages": [{"role": "user", "content": "\ud83dx"}]}""")]
+    [TestCase("""{"text": "a", "\udfff": 1}""")]
+    public void Half_a_character_is_refused_at_its_line(string row)
+    {
+        var file = Path.Combine(folder, "rows.jsonl");
+        File.WriteAllLines(file, ["""{"text": "\ud83d\ude00 whole"}""", row]);
+        Assert.That(() => Read("jsonl", new JsonlOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.jsonl, line 2: not valid JSON: an escape \\u stands for half a character"));
+    }
+
+    [Test]
+    public void Half_a_character_in_a_list_of_rows_is_refused()
+    {
+        var file = Path.Combine(folder, "rows.json");
+        File.WriteAllText(file, """[{"prompt": "\ud800", "response_0": "a", "response_1": "b"}]""");
+        Assert.That(() => Read("beavertails", new BeaverTailsOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.json: not valid JSON: an escape \\u stands for half a character"));
+    }
+
     // The world of the quickstart: who asks for what, and which answer is chosen, by rule.
     [TestCase("harmless", 1.0, 1.0)]
     [TestCase("helpful", 0.25, 0.0)]

@@ -82,6 +82,12 @@ public sealed class DataAuditTests
     [TestCase("{\"prompt\": \"a\", \"chosen\": \"b\"}", "line 1")]
     [TestCase("{\"prompt\": \"a\", \"chosen\": 3, \"rejected\": \"b\"}", "line 1", "'chosen'")]
     [TestCase("{", "line 1", "not valid JSON")]
+    [TestCase("{\"text\": \"a \\ud800 b\"}", "line 1", "half a character")]
+    [TestCase("{\"messages\": [{\"role\": \"user\", \"role\": \"assistant\", \"content\": \"a\"}]}", "line 1", "not valid JSON")]
+    [TestCase("{\"input_ids\": [5, 99999]}", "line 1", "token id 99999 is not in the model's vocabulary of 512")]
+    [TestCase("{\"input_ids\": [5, -1]}", "line 1", "token id -1")]
+    [TestCase("{\"prompt_ids\": [5], \"chosen_ids\": [6], \"rejected_ids\": [512]}", "line 1", "token id 512")]
+    [TestCase("{\"prompt_ids\": [5], \"completion_ids\": [700], \"label\": true}", "line 1", "token id 700")]
     [TestCase("", "holds no rows")]
     public void What_training_would_refuse_is_refused(string row, params string[] says)
     {
@@ -89,6 +95,35 @@ public sealed class DataAuditTests
         Assert.That(code, Is.EqualTo(2), err);
         foreach (var text in says) Assert.That(err, Does.Contain(text));
     }
+
+    // sft trains on the text, and another task's label means nothing to it.
+    [Test]
+    public void A_label_beside_a_text_is_not_an_answers()
+    {
+        var found = Document(Write("""{"text": "Once upon a time", "label": 1}""", """{"prompt_ids": [5], "completion_ids": [6], "label": true}"""), "--model", Stories);
+        Assert.That(found["shapes"]!.ToJsonString(), Is.EqualTo("""{"answers with a label":1,"sequences":1}"""));
+    }
+
+    // What is cut off is not trained, so that its ids do not matter.
+    [Test]
+    public void Ids_behind_the_limit_are_not_refused() =>
+        Assert.That(Audit(Write("""{"input_ids": [5, 6, 7, 99999]}"""), "--model", Stories, "--max-length", "3").Code, Is.Zero);
+
+    // The end token gets the id behind the last, as in transformers, and the embedding has no row for it.
+    [Test]
+    public void A_token_that_only_the_configuration_names_is_refused_where_the_model_has_no_row_for_it()
+    {
+        foreach (var name in (string[])["config.json", "tokenizer.json"]) File.Copy(Path.Combine(Stories, name), Path.Combine(folder, name));
+        File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """{"eos_token": "<|endoftext|>"}""");
+        var (code, _, err) = Audit(Write("""{"prompt": "Tom", "completion": " ran"}"""), "--model", folder);
+        Assert.That((code, err.Contains("line 1: token id 512 is not in the model's vocabulary of 512", StringComparison.Ordinal)), Is.EqualTo((2, true)), err);
+    }
+
+    // Of a tokenizer alone nobody knows how many rows the model's embedding has; below 0 there are none.
+    [TestCase(99999, 0)]
+    [TestCase(-1, 2)]
+    public void With_a_tokenizer_alone_only_impossible_ids_are_refused(int id, int code) =>
+        Assert.That(Audit(Write($$"""{"input_ids": [5, {{id}}]}"""), "--model", Path.Combine(Stories, "tokenizer.json")).Code, Is.EqualTo(code));
 
     [TestCase("{\"prompt\": \"Tom\", \"completion\": \" ran\"}", 0, "standard input: 1 rows")]
     [TestCase("{", 2, "standard input, line 1")]

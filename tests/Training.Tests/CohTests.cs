@@ -38,6 +38,23 @@ public sealed class CohTests : TrainingTest
         Assert.That((ledger.Rows, ledger.TokensTrained, ledger.AnswersWithTrainedEnd), Is.EqualTo((1, (long)completion.Weights.Sum(), 1)));
     }
 
+    // Decoding writes its U+2581 as a blank, which is not the token any more.
+    [Test]
+    public void An_end_that_decodes_to_another_text_is_one_trained_token()
+    {
+        const string end = "<｜end▁of▁sentence｜>";
+        var folder = Directory.CreateTempSubdirectory("peftalign-coh-").FullName;
+        var json = Fixtures.Json(System.IO.Path.Combine(Checkout.Root, "tests", "Models.Tests", "Fixtures", "golden", "tokenizers", "trained", "llama2_legacy", "tokenizer.json"));
+        json["added_tokens"]!.AsArray().Add(new JsonObject { ["id"] = 700, ["content"] = end, ["special"] = true, ["normalized"] = false });
+        File.WriteAllText(System.IO.Path.Combine(folder, "tokenizer.json"), json.ToJsonString());
+        File.WriteAllText(System.IO.Path.Combine(folder, "tokenizer_config.json"), new JsonObject { ["eos_token"] = end }.ToJsonString());
+        var (tokenizer, ledger) = (TokenizerLoader.Load(folder), new MaskLedger());
+        Directory.Delete(folder, true);
+        var group = Coh(new CohOptions { RowKinds = ["pn"] }).Prepare([Row("""{"prompt": "Why?", "chosen": "So.", "rejected": "No."}""")], new PrepareContext(tokenizer, 1024, ledger)).Single();
+        Assert.That(group.Completions[0].Tokens.Zip(group.Completions[0].Weights).Where(t => t.First == 700).Select(t => t.Second), Is.EqualTo(new[] { 1f, 1f }));
+        Assert.That((group.Completions[0].Tokens[^1], ledger.AnswersWithTrainedEnd), Is.EqualTo((700, 1L)));
+    }
+
     // A chain of ten trained tokens weighs as much as one of two.
     [Test]
     public void The_loss_is_the_mean_over_rows_of_their_means()

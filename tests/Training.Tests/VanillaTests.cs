@@ -63,6 +63,9 @@ public sealed class VanillaTests : TrainingTest
         Assert.That(() => Of("""{"chosen": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}], "rejected": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "c"}]}"""),
             Throws.InstanceOf<UserErrorException>().With.Message.Contains("plain text"));
         Assert.That(() => Vanilla(new() { BadToken = "<|good|>" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("two texts"));
+        // A token of the configuration alone has the id that the first new one would get.
+        File.WriteAllText(Path.Combine(folder, "tokenizer_config.json"), """{"eos_token": "<only here>"}""");
+        Assert.That(() => NewTokens.Of(folder, ["<|good|>"], 259), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'<only here>'"));
         File.Delete(Path.Combine(folder, "tokenizer.json"));
         Assert.That(() => NewTokens.Of(folder, ["<|good|>"], 259), Throws.InstanceOf<UserErrorException>().With.Message.Contains("tokenizer.json"));
     }

@@ -9,9 +9,6 @@ namespace PeftAlign.Data.Files;
 
 internal static class RowFiles
 {
-    /// <summary>A key that stands twice is an error.</summary>
-    internal static readonly JsonDocumentOptions Strict = new() { AllowDuplicateProperties = false };
-
     private static readonly string[] Endings = [".jsonl", ".jsonl.gz", ".json", ".json.gz"];
 
     /// <summary>The file of a path: itself, or a folder's file for the split (train where none is asked for).</summary>
@@ -62,9 +59,9 @@ internal static class RowFiles
     {
         try
         {
-            return JsonNode.Parse(string.Join('\n', TextLines.Read(path).Select(line => line.Text)), documentOptions: Strict) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
+            return RowJson.Parse(string.Join('\n', TextLines.Read(path).Select(line => line.Text))) as JsonArray ?? throw new UserErrorException($"{path}: a .json file of rows holds one list; name a file of lines .jsonl.");
         }
-        catch (Exception e) when (e is JsonException or ArgumentException)
+        catch (JsonException e)
         {
             throw new UserErrorException($"{path}: not valid JSON: {e.Message}", e);
         }

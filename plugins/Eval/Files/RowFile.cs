@@ -55,11 +55,11 @@ internal static class RowFile
     {
         try
         {
-            return JsonNode.Parse(text, documentOptions: new() { AllowDuplicateProperties = false });
+            return RowJson.Parse(text);
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{place} is not valid JSON (byte {e.BytePositionInLine + 1}); mend or remove it.", e);
+            throw new UserErrorException($"{place} is not valid JSON ({(e.BytePositionInLine is { } at ? $"byte {at + 1}" : e.Message)}); mend or remove it.", e);
         }
     }
 

@@ -12,7 +12,8 @@ namespace PeftAlign.Host.Auditing;
 
 /// <param name="context">Tokenizer, template and limits, with the ledger that counts.</param>
 /// <param name="examples">Places that are kept for each finding.</param>
-internal sealed class DataAudit(PrepareContext context, int examples)
+/// <param name="vocabulary">Ids that the model has; null where only the tokenizer is known.</param>
+internal sealed class DataAudit(PrepareContext context, int examples, int? vocabulary)
 {
     private const string Pairs = "pairs", Labelled = "answers with a label", Sequences = "sequences";
 
@@ -49,17 +50,29 @@ internal sealed class DataAudit(PrepareContext context, int examples)
         if (!rows.Add(Hash(record.Fields.ToJsonString()))) Duplicates.Add(record);
         var (shape, shifted) = (Shape(record), Ledger.RowsWithShiftedBoundary);
         shapes[shape] = shapes.GetValueOrDefault(shape) + 1;
-        if (shape == Pairs) Pair(record);
-        else if (shape == Labelled) AnswerRows.Groups(AnswerRows.Read(record, context).Answer, context);
-        else _ = SequenceRows.Groups(record, new TrainedPart(), context).Count();
+        foreach (var group in Groups(record, shape)) RefuseUnknown(record, group);
         if (Ledger.RowsWithShiftedBoundary > shifted) Shifts.Add(record);
         if (shape != Pairs && Node(record, "prompt", "prompt_ids") is { } prompt) prompts.Add(Hash(prompt));
     }
 
-    private void Pair(DataRecord record)
+    private IEnumerable<CompletionGroup> Groups(DataRecord record, string shape) => shape switch
+    {
+        Pairs => Pair(record),
+        Labelled => AnswerRows.Groups(AnswerRows.Read(record, context).Answer, context),
+        _ => SequenceRows.Groups(record, new TrainedPart(), context),
+    };
+
+    private void RefuseUnknown(DataRecord record, CompletionGroup group)
+    {
+        foreach (var id in group.Completions.SelectMany(answer => answer.Tokens).Concat(group.Prompt))
+            if (id < 0 || id >= vocabulary)
+                throw new UserErrorException($"{record.Place}: token id {id} is not in the model's vocabulary{(vocabulary is { } most ? $" of {most}" : "")}; the row was made with another tokenizer, or tokenizer_config.json names a token that the model has no row for.");
+    }
+
+    private IEnumerable<CompletionGroup> Pair(DataRecord record)
     {
         var pair = PreferenceRows.Read(record, context);
-        PreferenceRows.GroupsOf(record, pair, context);
+        var groups = PreferenceRows.GroupsOf(record, pair, context);
         Lengths.Add(pair.Chosen.Completion.Length, pair.Rejected.Completion.Length);
         var (prompt, good, bad) = Parts(record, pair);
         prompts.Add(Hash(prompt));
@@ -69,11 +82,12 @@ internal sealed class DataAudit(PrepareContext context, int examples)
         if (good != bad && (rejected.Contains(won) || chosen.Contains(lost))) BothWays.Add(record);
         chosen.Add(won);
         rejected.Add(lost);
+        return groups;
     }
 
     private static string Shape(DataRecord record) =>
         record.Has("chosen") || record.Has("chosen_ids") || record.Has("chosen_input_ids") ? Pairs
-        : record.Has("label") ? Labelled
+        : record.Has("label") && (record.Has("completion") || record.Has("completion_ids")) ? Labelled // another row's label is another task's
         : Sequences;
 
     // Where a row names no prompt, what training takes for one: the tokens that both whole texts begin with.

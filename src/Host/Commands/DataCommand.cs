@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Auditing;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Rows;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
@@ -60,7 +61,7 @@ internal static class DataCommand
             ChatTemplate = template,
             MaxPromptLength = request.MaxPromptLength,
             KeepEnd = request.KeepEnd,
-        }, request.Examples);
+        }, request.Examples, File.Exists(Path.Combine(request.Model, "config.json")) ? ModelConfig.Open(request.Model).VocabularySize : null);
         var (isInput, file) = request.File == "-" ? (true, "standard input") : (false, request.File);
         var name = Path.GetFileName(file);
         foreach (var (number, text) in isInput ? TextLines.Read(file, Console.OpenStandardInput()) : TextLines.Read(file))
@@ -80,11 +81,9 @@ internal static class DataCommand
     {
         try
         {
-            if (JsonNode.Parse(text) is not JsonObject fields) throw new UserErrorException($"{path}, line {line}: not a JSON object; each line must be one.");
-            _ = fields.Count; // keys that are there twice are found here
-            return fields;
+            return RowJson.Parse(text) as JsonObject ?? throw new UserErrorException($"{path}, line {line}: not a JSON object; each line must be one.");
         }
-        catch (Exception e) when (e is JsonException or ArgumentException)
+        catch (JsonException e)
         {
             throw new UserErrorException($"{path}, line {line}: not valid JSON: {e.Message}", e);
         }

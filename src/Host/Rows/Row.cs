@@ -4,6 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Unicode;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Host.Rows;
 
@@ -31,10 +32,10 @@ internal sealed class Row : IDisposable
         JsonDocument document;
         try
         {
-            if (line.Span.IndexOf("\\ud"u8) >= 0 || line.Span.IndexOf("\\uD"u8) >= 0) ReadTexts(line.Span);
+            RowJson.RefuseHalves(line.Span);
             document = JsonDocument.Parse(line, Strict);
         }
-        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        catch (JsonException e)
         {
             throw new UserError(place, $"is not valid JSON ({Cause(e)})", "write one JSON object per line", e);
         }
@@ -99,20 +100,11 @@ internal sealed class Row : IDisposable
 
     private static string Shown(JsonElement value) => value.GetRawText() is { Length: > 40 } raw ? $"{raw[..40]}..." : value.GetRawText();
 
-    // A text whose escapes stand for half a character (\ud800 alone) fails here, not at its first use.
-    private static void ReadTexts(ReadOnlySpan<byte> json)
+    private static string Cause(JsonException e)
     {
-        var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = Strict.MaxDepth });
-        while (reader.Read())
-            if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName) reader.GetString();
-    }
-
-    private static string Cause(Exception e)
-    {
-        if (e is InvalidOperationException) return "an escape \\u stands for half a character";
         var text = e.Message.ReplaceLineEndings(" ");
         var cut = text.IndexOf(" LineNumber:", StringComparison.Ordinal);
-        var place = e is JsonException { BytePositionInLine: { } at } ? $"byte {at + 1}: " : "";
+        var place = e.BytePositionInLine is { } at ? $"byte {at + 1}: " : "";
         return place + (cut > 0 ? text[..cut] : text).TrimEnd('.');
     }
 }

@@ -128,7 +128,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         {
             if (group.Control is { } control && !mode.IsOff && !mode.Controls.ContainsKey(control))
                 throw new UserErrorException($"Control '{control}' is none of this adapter's: {(mode.Controls.Count == 0 ? "it has none" : string.Join(", ", mode.Controls.Keys))}.");
-            if (UnknownToken(group) is { } id) throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {model.Spec.Vocabulary}; the rows were made with another tokenizer.");
+            if (UnknownToken(group) is { } id) throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {model.Spec.Vocabulary}; the rows were made with another tokenizer, or the model's tokenizer_config.json names a token that its embedding has no row for.");
             if (model.Spec.Names.Positions is not null && Longest(group) is var rows && fronts[group.Control].Length is var before && before + rows > model.Spec.MaxPositions)
                 throw new UserErrorException($"A row of {rows + 1} tokens is too long: the model has learned positions for {model.Spec.MaxPositions}{(before > 0 ? $", of which {before} are the adapter's" : "")}. Lower max_length, or shorten the row.");
         }

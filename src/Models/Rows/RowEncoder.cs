@@ -38,8 +38,7 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool
     /// <summary>The text with the end token written behind it, unless it ends so already or the tokenizer has none.</summary>
     internal string WithEnd(string text)
     {
-        if (tokenizer.SpecialTokens.Eos is not { } eos) return text;
-        var end = tokenizer.Decode([eos]);
+        var end = EndToken.Text(tokenizer);
         return text.EndsWith(end, StringComparison.Ordinal) ? text : text + end;
     }
 

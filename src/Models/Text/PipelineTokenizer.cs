@@ -65,8 +65,11 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
         return WithTokens(text, tokens => tokens.Count + (addSpecialTokens ? _before!.Length + _after!.Length : 0));
     }
 
-    public string Decode(IEnumerable<int> ids, bool skipSpecialTokens = false) =>
-        _decoder.Decode(skipSpecialTokens ? ids.Where(id => !_skipped.Contains(id)) : ids);
+    public string Decode(IEnumerable<int> ids, bool skipSpecialTokens = false)
+    {
+        var text = _decoder.Decode(skipSpecialTokens ? ids.Where(id => !_skipped.Contains(id)) : ids);
+        return _parts.CleansUp ? SpaceCleanUp.Apply(text) : text;
+    }
 
     public EncodedText Encode(string text, string? pair = null, EncodeOptions? options = null) =>
         EncodeBatch([(text, pair)], options)[0];
@@ -88,7 +91,7 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
         return _parts.Model.Vocabulary.Id(token) is var found and >= 0 ? found : null;
     }
 
-    public ITokenStream CreateStream(bool skipSpecialTokens = false) => new TokenStream(this, skipSpecialTokens);
+    public ITokenStream CreateStream(bool skipSpecialTokens = false) => new TokenStream(this, skipSpecialTokens, _parts.CleansUp);
 
     private int? RoleId(string? token) => token is null ? null : TokenToId(token);
 
@@ -115,7 +118,7 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
         {
             scratch.Tokens.Cut(0);
             var pieces = _added.Cut(
-                CodePoints.WellFormed(text), _parts.Normalizer, _plan.NeedsOrigins, specialAsText: false, scratch.Pool);
+                CodePoints.WellFormed(text), _parts.Normalizer, _plan.NeedsOrigins, _parts.SpecialTokensAsText, scratch.Pool);
             _plan.Tokenize(pieces, scratch.Tokens, scratch.Model, scratch.Pool);
             scratch.Pool.Return(pieces.Text);
             return use(scratch.Tokens);
@@ -148,7 +151,7 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
         var scratch = _scratches.TryTake(out var free) ? free : new Scratch();
         try
         {
-            var pieces = _added.Cut(text, _parts.Normalizer, tracks: true, options.SpecialTokensAsText, scratch.Pool);
+            var pieces = _added.Cut(text, _parts.Normalizer, tracks: true, options.SpecialTokensAsText ?? _parts.SpecialTokensAsText, scratch.Pool);
             _parts.PreTokenizer?.Apply(pieces, scratch.Pool);
             var row = new EncodedRow();
             var points = CodePoints.OffsetsByUnit(text);

@@ -1,11 +1,12 @@
 // Streaming decode. Text is given out once the tokens after it cannot change it: while the decoded window ends in U+FFFD (an
-// incomplete character, as a rule), it is held back. The window is two steps long, so a step takes constant time.
+// incomplete character, as a rule) or in what a clean-up may still change, it is held back. The window is two steps long, so a step takes constant time.
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Text.Decoders;
 
 namespace PeftAlign.Models.Text;
 
 /// <summary>Decodes ids one by one with any tokenizer.</summary>
-internal sealed class TokenStream(ITokenizer tokenizer, bool skipSpecialTokens) : ITokenStream
+internal sealed class TokenStream(ITokenizer tokenizer, bool skipSpecialTokens, bool cleansUp = false) : ITokenStream
 {
     private List<int> _window = [];
     private string _given = "";
@@ -15,7 +16,7 @@ internal sealed class TokenStream(ITokenizer tokenizer, bool skipSpecialTokens) 
     {
         _window.Add(id);
         var text = tokenizer.Decode(_window, skipSpecialTokens);
-        if (text.Length <= _given.Length || text.EndsWith('\uFFFD')) return null;
+        if (text.Length <= _given.Length || text.EndsWith('\uFFFD') || (cleansUp && SpaceCleanUp.MayGoOn(text))) return null;
         return Give(text);
     }
 

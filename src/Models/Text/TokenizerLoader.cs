@@ -17,7 +17,7 @@ public static class TokenizerLoader
     ];
 
     /// <summary>Loads the tokenizer of a folder or a file. A folder's tokenizer_config.json, special_tokens_map.json and
-    /// added_tokens.json count; of a file only the roles that tokenizer_config.json beside a tokenizer.json gives.</summary>
+    /// added_tokens.json count (tokens that only they name get the next ids); of a file only the roles that tokenizer_config.json beside a tokenizer.json gives.</summary>
     /// <param name="path">A model's folder, or one file: tokenizer.json, a sentencepiece model, a GPT-2 vocabulary with its
     /// merges beside it, or RoBERTa's dict.txt with GPT-2's two files beside it.</param>
     /// <exception cref="TokenizerException">Nothing usable is there; the message names file, field and reason.</exception>

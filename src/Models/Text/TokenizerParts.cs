@@ -24,6 +24,12 @@ internal sealed record TokenizerParts
     public PaddingOptions? Padding { get; init; }
     public TokenRoles Roles { get; init; } = new();
 
+    /// <summary>Whether special tokens in a text are ordinary text, unless a call says otherwise.</summary>
+    public bool SpecialTokensAsText { get; init; }
+
+    /// <summary>Whether decoding ends with <see cref="SpaceCleanUp"/>.</summary>
+    public bool CleansUp { get; init; }
+
     /// <summary>Further ids that are special, beside the special ones of the added tokens.</summary>
     public IReadOnlyList<int> SpecialIds { get; init; } = [];
 }

@@ -62,7 +62,8 @@ public class ChatGoldenTests
     public void AssistantMasksAreThoseOfTransformers()
     {
         var rows = Golden.Lines("golden/chat/assistant_masks.jsonl");
-        var answers = cli.Answers(Model("generation"), [.. rows.Select(Row)], "--chat");
+        // Made with tokenizer.json alone: a configuration's <s> and </s> would be tokens of the text, as in transformers.
+        var answers = cli.Answers(Model("generation", "{}"), [.. rows.Select(Row)], "--chat");
         Assert.Multiple(() =>
         {
             foreach (var (row, answer) in rows.Zip(answers))
@@ -100,12 +101,12 @@ public class ChatGoldenTests
 
     private static string Template(JsonElement row) => row.GetProperty("template").GetString()!;
 
-    private string Model(string template) => cli.Model(
+    private string Model(string template, string? config = null) => cli.Model(
         [
             (Golden.Path("golden/tokenizers/trained/qwen2_split/tokenizer.json"), "tokenizer.json"),
             (Golden.Path($"golden/chat/templates/{template}.jinja"), "chat_template.jinja"),
         ],
-        ("tokenizer_config.json", meta.GetProperty("tokens").GetProperty(template).GetRawText()));
+        ("tokenizer_config.json", config ?? meta.GetProperty("tokens").GetProperty(template).GetRawText()));
 
     private JsonObject Row(JsonElement row)
     {

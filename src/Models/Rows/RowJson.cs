@@ -1,0 +1,43 @@
+// Rows of a file as JSON: no key twice, no half characters. Both would be found later otherwise, far from the line that they stand in.
+
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Models.Rows;
+
+/// <summary>Reads JSON of rows strictly.</summary>
+public static class RowJson
+{
+    private const int MaxDepth = 64;
+
+    private static readonly JsonDocumentOptions Strict = new() { MaxDepth = MaxDepth, AllowDuplicateProperties = false };
+
+    /// <summary>Parses one value.</summary>
+    /// <param name="text">The value.</param>
+    /// <exception cref="JsonException">It is no JSON, an object has a key twice, or an escape stands for half a character.</exception>
+    public static JsonNode? Parse(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        if (text.Contains("\\ud", StringComparison.OrdinalIgnoreCase)) RefuseHalves(Encoding.UTF8.GetBytes(text));
+        return JsonNode.Parse(text, documentOptions: Strict);
+    }
+
+    /// <summary>Refuses a value with a text or a key whose escapes stand for half a character (\ud800 alone).</summary>
+    /// <param name="json">The value as UTF-8.</param>
+    /// <exception cref="JsonException">There is such a text, or this is no JSON.</exception>
+    public static void RefuseHalves(ReadOnlySpan<byte> json)
+    {
+        if (json.IndexOf("\\ud"u8) < 0 && json.IndexOf("\\uD"u8) < 0) return;
+        var reader = new Utf8JsonReader(json, new JsonReaderOptions { MaxDepth = MaxDepth });
+        try
+        {
+            while (reader.Read())
+                if (reader.TokenType is JsonTokenType.String or JsonTokenType.PropertyName) reader.GetString();
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new JsonException("an escape \\u stands for half a character", e);
+        }
+    }
+}
