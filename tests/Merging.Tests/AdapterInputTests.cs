@@ -70,6 +70,10 @@ public class AdapterInputTests
         Assert.That(result["lm_head.weight"].equal(head) && result["model.embed_tokens.weight"].equal(embedding), Is.True);
         // Under a pair of its own the base's tensor is called base_layer.
         var own = Numbers("query", 12, 12);
+        var wrapped = Merged(Adapter(new() { ["lm_head.weight"] = head, ["lm_head.modules_to_save.weight"] = head, ["lm_head.original_module.weight"] = embedding }, ("modules_to_save", new List<string> { "lm_head" })));
+        Assert.That(wrapped["lm_head.weight"].equal(head), Is.True);
+        var based = Merged(Adapter(new() { ["model.embed_tokens.token_adapter.base_layer.weight"] = embedding, [Tokens] = Numbers("rows", 1, 12) }, ("trainable_token_indices", new List<int> { 7 })))["model.embed_tokens.weight"];
+        Assert.That(based[6].equal(embedding[6]) && based[7].equal(Numbers("rows", 1, 12)[0]), Is.True);
         Compare.Close("base_layer", Merged(Adapter(new() { [Query + ".base_layer.weight"] = own }))[Query + ".weight"], PairSum(own), 1e-6, 1e-6);
     }
 
@@ -80,6 +84,11 @@ public class AdapterInputTests
         var rows = Workshop.Tensors(Workshop.Golden("models", "tied-base"))["model.embed_tokens.weight"].shape[0];
         var (one, other) = (Numbers("one", rows, 12), Numbers("other", rows, 12));
         Assert.That(Merged(Adapter(new() { ["lm_head.weight"] = one, ["model.embed_tokens.weight"] = one }), "tied-base")["model.embed_tokens.weight"].equal(one), Is.True);
+        const string Own = ".token_adapter.base_layer.weight", Trained = ".token_adapter.trainable_tokens_delta";
+        var rowsOf = Numbers("rows", 1, 12);
+        var resized = new Dictionary<string, Tensor> { ["lm_head" + Own] = one, ["model.embed_tokens" + Own] = one, ["lm_head" + Trained] = rowsOf, ["model.embed_tokens" + Trained] = rowsOf };
+        var merged = Merged(Adapter(resized, ("trainable_token_indices", new List<int> { 3 })), "tied-base")["model.embed_tokens.weight"];
+        Assert.That(merged[3].equal(rowsOf[0]) && merged[4].equal(one[4]), Is.True);
         Refused(Adapter(new() { ["lm_head.weight"] = other, ["model.embed_tokens.weight"] = one }), "tied-base", "lm_head.weight", "belongs to no weight");
         foreach (var name in (string[])["lm_head", "embed_tokens"])
             Refused(Adapter(new() { [name == "lm_head" ? "lm_head.weight" : "model.embed_tokens.weight"] = one }, ("modules_to_save", new List<string> { name })), "tied-base", "tie_word_embeddings", name);

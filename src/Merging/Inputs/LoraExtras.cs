@@ -29,7 +29,7 @@ internal sealed class LoraExtras
         foreach (var stored in adapter.Tensors.Where(tensor => !IsOfPair(tensor.Name)))
             if (!stored.Name.StartsWith(Prefix, StringComparison.Ordinal)) throw Unknown(stored);
             else if (stored.Name.EndsWith(TokenRows, StringComparison.Ordinal)) AddRows(stored, stored.Name[Prefix.Length..^TokenRows.Length]);
-            else AddWhole(stored, stored.Name[Prefix.Length..].Replace(".base_layer.", ".", StringComparison.Ordinal), saved);
+            else if (!IsWrapping(stored)) AddWhole(stored, Plain(stored.Name), saved);
     }
 
     /// <summary>Whether a tensor is one of a LoRA pair.</summary>
@@ -48,13 +48,25 @@ internal sealed class LoraExtras
         ? weight.clone().index_copy_(0, torch.tensor(own.Ids), adapter.Tensor(own.Rows.Name).to(weight.dtype))
         : null;
 
+    // The weight that a tensor stands for; under a pair, or under trained rows, it is the base's own.
+    private static string Plain(string name) =>
+        name[Prefix.Length..].Replace(".token_adapter.base_layer.", ".", StringComparison.Ordinal).Replace(".base_layer.", ".", StringComparison.Ordinal);
+
+    // What PEFT wraps around a module that is trained whole, where the vocabulary was resized: a copy, and what the module was.
+    private bool IsWrapping(StoredTensor stored)
+    {
+        foreach (var part in (string[])[".modules_to_save.", ".original_module."])
+            if (stored.Name.Contains(part, StringComparison.Ordinal) && adapter.Contains(stored.Name.Replace(part, ".", StringComparison.Ordinal))) return true;
+        return false;
+    }
+
     private void AddWhole(StoredTensor stored, string name, IReadOnlyList<string> saved)
     {
         var embedding = TensorNames.Embedding(weights.Keys);
         var tied = embedding is not null && !weights.ContainsKey(TensorNames.Head);
         if (tied && (name == embedding || name == TensorNames.Head) && saved.Any(entry => name[..^".weight".Length].EndsWith(entry, StringComparison.Ordinal)))
             throw new UserErrorException($"{adapter.Path}: modules_to_save trains {name} apart from the tensor that it shares in the base (tie_word_embeddings); merged weights would compute something else. Keep the adapter, or train both.");
-        if (tied && name == TensorNames.Head && IsCopyOf(stored, Prefix + embedding)) return;
+        if (tied && name == TensorNames.Head && IsCopyOf(stored, stored.Name.Replace(TensorNames.Head[..^".weight".Length], embedding![..^".weight".Length], StringComparison.Ordinal))) return;
         if (!weights.TryGetValue(name, out var own)) throw Unknown(stored);
         if (!own.Shape.SequenceEqual(stored.Shape))
             throw new UserErrorException($"{adapter.Path}: its tensor '{stored.Name}' is {Shape(stored)}, and the base's {name} is {Shape(own)}; {(TensorNames.IsVocabulary(name)
@@ -72,7 +84,12 @@ internal sealed class LoraExtras
 
     private void AddRows(StoredTensor stored, string module)
     {
-        if (!weights.TryGetValue(module + ".weight", out var own)) throw Unknown(stored);
+        if (!weights.TryGetValue(module + ".weight", out var own))
+        {
+            // A head that shares the embedding's weight has the same rows.
+            if (module + ".weight" == TensorNames.Head && TensorNames.Embedding(weights.Keys) is { } embedding && IsCopyOf(stored, Prefix + embedding[..^".weight".Length] + TokenRows)) return;
+            throw Unknown(stored);
+        }
         var ids = Ids(module);
         foreach (var id in ids)
             if (id < 0 || id >= own.Shape[0]) throw adapter.Wrong("trainable_token_indices", $"ids of the {own.Shape[0]} rows of {module}, of which {id} is none");
