@@ -44,7 +44,7 @@ internal sealed class BottleneckAdapter(BottleneckOptions options) : IPeftAdapte
         var config = files.Config;
         if (config.Texts("target_modules") is []) throw AdapterConfig.Wrong("target_modules", config["target_modules"], "the modules whose outputs are changed");
         choice = new Choice(
-            new ModuleTargets(config.Texts("target_modules")) { Exclude = config.Texts("exclude_modules"), Saved = config.Texts("modules_to_save"), Source = "adapter_config.json, target_modules" },
+            new ModuleTargets(config.Texts("target_modules")) { Exclude = config.Texts("exclude_modules"), Saved = config.Texts("modules_to_save"), IsRead = true, Source = "adapter_config.json, target_modules" },
             config.Size("bottleneck_size", 64), config.Text("non_linearity") ?? "gelu");
         var tensors = new AdapterTensors(files.Tensors);
         var sites = choice.Sites(model,

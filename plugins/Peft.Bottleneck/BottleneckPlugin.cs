@@ -12,7 +12,7 @@ public sealed class BottleneckPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IPeftAdapter, BottleneckOptions>("bottleneck", resultVersion: 1, (_, options) => new BottleneckAdapter(options));
+        registry.Add<IPeftAdapter, BottleneckOptions>("bottleneck", resultVersion: 2, (_, options) => new BottleneckAdapter(options));
 }
 
 /// <summary>Options of bottleneck.</summary>

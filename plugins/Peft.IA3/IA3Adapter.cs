@@ -44,7 +44,7 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
         var targets = files.Config.Texts("target_modules");
         var usual = targets.Count == 0 ? UsualOf(model) : (targets, []);
         choice = new Choice(
-            new ModuleTargets(usual.Item1) { Exclude = files.Config.Texts("exclude_modules"), Saved = WholeModules.Saved(files.Config, model), Source = "adapter_config.json, target_modules" },
+            new ModuleTargets(usual.Item1) { Exclude = files.Config.Texts("exclude_modules"), Saved = WholeModules.Saved(files.Config, model), IsRead = true, Source = "adapter_config.json, target_modules" },
             files.Config["feedforward_modules"] is null ? usual.Item2 : files.Config.Texts("feedforward_modules"));
         var tensors = new AdapterTensors(files.Tensors);
         var sites = choice.Sites(model,
@@ -79,7 +79,7 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
             var chosen = Targets.Choose(model, ModuleKind.Linear);
             var ofInputs = chosen.Where(IsFeedForward).ToHashSet();
             foreach (var name in FeedForward)
-                if (!chosen.Any(m => Matches(name, m.Name))) throw new UserErrorException($"feedforward_modules: '{name}' is none of the targets ({string.Join(", ", Targets.Targets)}); name it there too, or leave it out.");
+                if (!Targets.IsRead && !chosen.Any(m => Matches(name, m.Name))) throw new UserErrorException($"feedforward_modules: '{name}' is none of the targets ({string.Join(", ", Targets.Targets)}); name it there too, or leave it out.");
             var sites = chosen.Select(m => new AdapterSite(m.Name, new Scale(factor(m, ofInputs.Contains(m) ? m.Inputs : m.Outputs, ofInputs.Contains(m)), ofInputs.Contains(m))));
             return [.. sites, .. WholeModules.Choose(model, Targets.Saved).Select(m => new AdapterSite(m.Name, new Whole(whole(m, "weight"), whole(m, "bias"))))];
         }

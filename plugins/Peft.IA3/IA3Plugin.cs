@@ -11,7 +11,7 @@ public sealed class IA3Plugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IPeftAdapter, IA3Options>("ia3", resultVersion: 1, (_, options) => new IA3Adapter(options));
+        registry.Add<IPeftAdapter, IA3Options>("ia3", resultVersion: 2, (_, options) => new IA3Adapter(options));
 }
 
 /// <summary>Options of ia3.</summary>

@@ -24,8 +24,9 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
     {
         settings = LoraSettings.Of(files.Config, model);
+        SavedBase.ThrowIfResized(model, files.Tensors);
         var tensors = new AdapterTensors(files.Tensors);
-        var sites = LoraSites.Make(model, settings, new SavedParts(settings, tensors));
+        var sites = SavedBase.Under(model, LoraSites.Make(model, settings, new SavedParts(settings, tensors)), tensors);
         tensors.RefuseRest($"target_modules ({string.Join(", ", settings.Targets.Targets)}), modules_to_save and bias");
         return sites;
     }
@@ -34,9 +35,9 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
     {
         var written = settings ?? throw new InvalidOperationException("Save follows Attach or Load");
         // With its start beside it the change means the same over the untouched base, for every reader.
-        var doubled = sites.Any(s => s.Delta is LowRank { Start: not null });
+        var doubled = sites.Any(s => SavedBase.Trained(s.Delta) is LowRank { Start: not null });
         if (doubled) written = written.Doubled();
-        var changed = sites.Where(s => s.Delta is LowRank).Select(s => s.Module).ToHashSet();
+        var changed = sites.Where(s => SavedBase.Trained(s.Delta) is LowRank).Select(s => s.Module).ToHashSet();
         var modules = model.Modules.Where(m => changed.Contains(m.Name)).ToList();
         var tensors = sites.SelectMany(site => LoraNames.Tensors(site, model.Modules.First(m => m.Name == site.Module).Kind, doubled));
         // A folder's numbers may have been trained on under another dropout.

@@ -27,6 +27,10 @@ internal static class LoraNames
 
     internal static string Own(string module, string name) => $"{Prefix}{module}.{name}";
 
+    internal static string BaseWeight(string module) => $"{Prefix}{module}.base_layer.weight";
+
+    internal static string BaseOfTokens(string module) => $"{Prefix}{module}.token_adapter.base_layer.weight";
+
     internal static string Tokens(string module) => $"{Prefix}{module}.token_adapter.trainable_tokens_delta";
 
     /// <summary>What a site's folder holds.</summary>
@@ -45,8 +49,13 @@ internal static class LoraNames
                 if (low.Magnitude is { } magnitude) yield return (Magnitude(name), magnitude);
                 if (low.Bias is { } bias) yield return (BaseBias(name), bias);
                 break;
+            case Stack { Layers: [Whole { Weight: { } own }, var trained] }:
+                yield return (trained is TokenRows ? BaseOfTokens(name) : BaseWeight(name), own);
+                foreach (var tensor in Tensors(site with { Delta = trained }, kind, doubled)) yield return tensor;
+                break;
             case Whole whole:
-                foreach (var (part, tensor) in whole.Parameters) yield return (Own(name, part), tensor);
+                if (whole.Weight is { } weight) yield return (Own(name, "weight"), weight);
+                if (whole.Bias is { } ownBias) yield return (Own(name, "bias"), ownBias);
                 break;
             case TokenRows rows:
                 yield return (Tokens(name), rows.Values);

@@ -75,6 +75,7 @@ internal sealed record LoraSettings
                 Layers = config.Wholes("layers_to_transform"),
                 LayersPattern = config.Texts("layers_pattern"),
                 Saved = WholeModules.Saved(config, model),
+                IsRead = true,
                 Source = "adapter_config.json, target_modules",
             },
             Ranks = config.Numbers("rank_pattern"),

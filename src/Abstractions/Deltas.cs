@@ -67,16 +67,19 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale, double Dropout) :
     public override Tensor? Instead(string name) => name == "bias" ? Bias : null;
 }
 
-/// <summary>Trained tensors in the place of the module's own: PEFT's modules_to_save, and biases beside LoRA.</summary>
+/// <summary>Tensors in the place of the module's own: PEFT's modules_to_save, and biases beside LoRA.</summary>
 /// <param name="Weight">Shaped as the module's; null = the module's own.</param>
 /// <param name="Bias">(out); null = the module's own.</param>
 public sealed record Whole(Tensor? Weight, Tensor? Bias) : Delta
 {
-    /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("weight", Weight), ("bias", Bias));
+    /// <summary>Whether they are another base's tensors, which are never trained, instead of trained ones; a head that shares the weight follows them.</summary>
+    public bool IsFrozen { get; init; }
 
     /// <inheritdoc/>
-    public override Delta With(Func<string, Tensor> tensorOf) => new Whole(Weight is null ? null : tensorOf("weight"), Bias is null ? null : tensorOf("bias"));
+    public override IReadOnlyDictionary<string, Tensor> Parameters => IsFrozen ? Present() : Present(("weight", Weight), ("bias", Bias));
+
+    /// <inheritdoc/>
+    public override Delta With(Func<string, Tensor> tensorOf) => IsFrozen ? this : new Whole(Weight is null ? null : tensorOf("weight"), Bias is null ? null : tensorOf("bias"));
 
     /// <inheritdoc/>
     public override Tensor? Instead(string name) => name switch { "weight" => Weight, "bias" => Bias, _ => null };

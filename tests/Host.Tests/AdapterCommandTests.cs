@@ -86,6 +86,19 @@ public class AdapterCommandTests
     }
 
     [Test]
+    public void Targets_that_the_model_lacks_are_told()
+    {
+        var wide = Path.Combine(folder, "wide");
+        Directory.CreateDirectory(wide);
+        foreach (var file in (string[])["adapter_config.json", "adapter_model.safetensors"]) File.Copy(Path.Combine(Fixture("dora"), file), Path.Combine(wide, file));
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(wide, "adapter_config.json")))!.AsObject();
+        config["target_modules"]!.AsArray().Add("query_key_value");
+        File.WriteAllText(Path.Combine(wide, "adapter_config.json"), config.ToJsonString());
+        var (code, _, err) = Run("merge", "--model", Fixture("base-llama"), "--adapter", wide, "--out", Path.Combine(folder, "merged"), "--threads", "1");
+        Assert.That((code, err), Is.EqualTo((0, $"warning: {wide}: target_modules names query_key_value, which no module of the model is called.{Environment.NewLine}")));
+    }
+
+    [Test]
     public void An_adapter_of_another_model_is_refused()
     {
         var target = Path.Combine(folder, "merged");

@@ -97,6 +97,32 @@ public sealed class LayerTests : ScopedTest
         Assert.That(message, Does.Contain(hint));
     }
 
+    // As PEFT, by how names end, dots or not.
+    [TestCase("head", "lm_head")]
+    [TestCase("norm", "model.layers.0.input_layernorm, model.layers.0.post_attention_layernorm, model.layers.1.input_layernorm, model.layers.1.post_attention_layernorm, model.norm")]
+    [TestCase(".norm", "model.norm")]
+    public void Modules_to_save_are_told_by_how_they_end(string entry, string modules)
+    {
+        var sites = Registered.Lora(new LoraOptions { ModulesToSave = [entry] }).Attach(Golden.Base(Golden.Adapter(Golden.Path("lora"))).Outline("base"), 1);
+        Assert.That(string.Join(", ", sites.Where(s => s.Delta is Whole).Select(s => s.Module).Order(StringComparer.Ordinal)), Is.EqualTo(modules));
+    }
+
+    // A list for several architectures: what the model has is read, what it has not is passed over.
+    [Test]
+    public void Targets_of_a_folder_that_match_nothing_are_passed_over()
+    {
+        var (model, adapter) = (Golden.Base(Golden.Adapter(Golden.Path("lora"))), Registered.Lora(new LoraOptions { Targets = ["q_proj", "v_proj"] }));
+        var outline = model.Outline("base");
+        var files = adapter.Save(outline, adapter.Attach(outline, 1));
+        files.Config["target_modules"] = new System.Text.Json.Nodes.JsonArray("q_proj", "c_attn", "v_proj", "query_key_value");
+        Assert.That(Registered.Lora().Load(outline, files), Has.Count.EqualTo(4));
+        Assert.That(Models.Adapters.ModuleTargets.Idle(outline, ["q_proj", "c_attn", "v_proj", "query_key_value"]), Is.EqualTo(new[] { "c_attn", "query_key_value" }));
+        files.Config["target_modules"] = new System.Text.Json.Nodes.JsonArray("c_attn");
+        Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora().Load(outline, files))!.Message, Does.Contain("match no module"));
+        files.Config["target_modules"] = new System.Text.Json.Nodes.JsonArray("q_proj", "c_attn");
+        Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora().Load(outline, files))!.Message, Does.Contain("v_proj").And.Contain("do not explain"));
+    }
+
     [Test]
     public void What_does_not_go_together_is_refused()
     {
@@ -108,7 +134,8 @@ public sealed class LayerTests : ScopedTest
         Refused(new() { Targets = ["embed_tokens"], UseDora = true }, "embedding");
         Refused(new() { TrainableTokens = [96] }, "vocabulary of 96");
         Refused(new() { TrainableTokens = [1], Targets = ["embed_tokens"] }, "choose one");
-        Refused(new() { ModulesToSave = ["head"] }, "modules_to_save");
+        Refused(new() { ModulesToSave = ["heads"] }, "modules_to_save");
+        Refused(new() { ModulesToSave = ["proj"] }, "not both");
         Refused(new() { ExcludeModules = ["q_proj", "v_proj"] }, "leave none");
         Refused(new() { Targets = [".*q_proj"], LayersToTransform = [0] }, "regular expression");
     }

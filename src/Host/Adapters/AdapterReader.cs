@@ -28,6 +28,20 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
         return (files, Of(adapter.PeftType, folder));
     }
 
+    /// <summary>What a folder changes of a model. Entries of target_modules that the model has no module for are told, as PEFT passes over them.</summary>
+    /// <param name="opened">What <see cref="Open"/> gave.</param>
+    /// <param name="outline">The model's modules.</param>
+    /// <param name="folder">Named in the warning.</param>
+    /// <param name="warn">Told of them.</param>
+    /// <exception cref="UserErrorException">The folder is of another model.</exception>
+    internal static IReadOnlyList<AdapterSite> Sites((AdapterFiles Files, IPeftAdapter Reader) opened, ModelOutline outline, string folder, Action<string> warn)
+    {
+        var sites = opened.Reader.Load(outline, opened.Files);
+        var idle = ModuleTargets.Idle(outline, opened.Files.Config.Texts("target_modules"));
+        if (idle.Count > 0) warn($"{folder}: target_modules names {string.Join(", ", idle)}, which no module of the model is called.");
+        return sites;
+    }
+
     /// <summary>Writes a folder in PEFT's format.</summary>
     /// <param name="folder">Made if it is not there.</param>
     /// <param name="files">Its contents.</param>

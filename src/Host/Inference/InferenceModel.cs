@@ -48,7 +48,7 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
 
     private static Dictionary<string, Delta> Deltas(string folder, ModelOutline outline, ModelChoice choice, Action<string> warn)
     {
-        var (files, reader) = new AdapterReader(PluginSearch.Of(AppContext.BaseDirectory, choice.Plugins).Scan()).Open(folder, warn);
-        return reader.Load(outline, files).ToDictionary(site => site.Module, site => site.Delta);
+        var opened = new AdapterReader(PluginSearch.Of(AppContext.BaseDirectory, choice.Plugins).Scan()).Open(folder, warn);
+        return AdapterReader.Sites(opened, outline, folder, warn).ToDictionary(site => site.Module, site => site.Delta);
     }
 }

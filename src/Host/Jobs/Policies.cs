@@ -153,11 +153,8 @@ internal static class Policies
     }
 
     /// <summary>The sites of a PEFT folder, read by whatever plugin of the plan has its peft_type.</summary>
-    internal static IReadOnlyList<AdapterSite> Adapter(JobContext job, ModelOutline outline, string folder)
-    {
-        var (files, reader) = Open(job, folder);
-        return reader.Load(outline, files);
-    }
+    internal static IReadOnlyList<AdapterSite> Adapter(JobContext job, ModelOutline outline, string folder) =>
+        AdapterReader.Sites(Open(job, folder), outline, folder, warning => job.Logger.LogWarning("{Warning}", warning));
 
     /// <summary>The contents of a PEFT folder and what reads it.</summary>
     internal static (AdapterFiles Files, IPeftAdapter Reader) Open(JobContext job, string folder) =>

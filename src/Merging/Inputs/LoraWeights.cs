@@ -1,5 +1,5 @@
-// A LoRA adapter in PEFT's format as a change of weights: W + scale * B A, with rank_pattern, alpha_pattern, rsLoRA and
-// modules_to_save. What cannot be added to a weight exactly as PEFT does is refused.
+// A LoRA adapter in PEFT's format as a change of weights: W + scale * B A, with rank_pattern, alpha_pattern, rsLoRA, and what the
+// folder holds beside the pairs. What cannot be added to a weight exactly as PEFT does is refused.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
@@ -12,17 +12,18 @@ internal sealed class LoraWeights : IDisposable
     private const string Prefix = "base_model.model.";
 
     private readonly AdapterFolder adapter;
+    private readonly LoraExtras extras;
     private readonly HashSet<string> modules;
 
-    private LoraWeights(AdapterFolder adapter) => (this.adapter, modules) = (adapter, [.. adapter.LoraModules]);
+    private LoraWeights(AdapterFolder adapter, LoraExtras extras) => (this.adapter, this.extras, modules) = (adapter, extras, [.. adapter.LoraModules]);
 
     public string Folder => adapter.Path;
 
     /// <summary>Modules with a LoRA pair.</summary>
     public IReadOnlyCollection<string> Modules => modules;
 
-    /// <summary>Whether it holds more than LoRA pairs: modules_to_save.</summary>
-    public bool HasOtherTensors => adapter.Names.Any(name => !name.Contains(".lora_A.", StringComparison.Ordinal) && !name.Contains(".lora_B.", StringComparison.Ordinal));
+    /// <summary>Whether it holds more than LoRA pairs: whole tensors, or rows of trained tokens.</summary>
+    public bool HasOtherTensors => adapter.Names.Any(name => !LoraExtras.IsOfPair(name));
 
     /// <summary>The rank of a module's pair.</summary>
     public int RankOf(string module) => adapter.RankOf(module);
@@ -42,11 +43,12 @@ internal sealed class LoraWeights : IDisposable
             if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && ChangesBase(start))
                 throw adapter.Wrong("init_lora_weights", "true: such an adapter belongs to changed base weights. Save it as a plain LoRA of the original base first");
             if (adapter.Text("bias") is not (null or "none")) throw adapter.Wrong("bias", "none: adapters that change biases are not merged into weights yet");
-            var shapes = weights.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
+            var all = weights.ToDictionary(tensor => tensor.Name);
+            var shapes = all.Values.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
             adapter.CheckAgainst(shapes);
             if (adapter.Names.FirstOrDefault(name => name.Contains(".lora_embedding_", StringComparison.Ordinal)) is { } embedding)
                 throw new UserErrorException($"{folder}: '{embedding}' adapts an embedding, which is not merged into weights yet.");
-            return new LoraWeights(adapter);
+            return new LoraWeights(adapter, new LoraExtras(adapter, all));
         }
         catch
         {
@@ -61,17 +63,22 @@ internal sealed class LoraWeights : IDisposable
     /// <summary>The tensor with the adapter's change, or itself where there is none, in a type.</summary>
     public Tensor Apply(string name, Tensor weight, torch.ScalarType type)
     {
-        if (adapter.Contains(Prefix + name)) return adapter.Tensor(Prefix + name).to(type); // modules_to_save
-        if (!name.EndsWith(".weight", StringComparison.Ordinal) || name[..^".weight".Length] is var module && !modules.Contains(module)) return weight.dtype == type ? weight : weight.to(type);
         using var scope = torch.NewDisposeScope();
-        var (a, b) = Pair(name[..^".weight".Length]);
-        return (weight.to(torch.float32) + b.matmul(a) * Scale(name[..^".weight".Length])).to(type).MoveToOuterDisposeScope();
+        var changed = extras.Whole(name, type);
+        if (name.EndsWith(".weight", StringComparison.Ordinal) && name[..^".weight".Length] is var module && modules.Contains(module))
+        {
+            var (a, b) = Pair(module);
+            changed = ((changed ?? weight).to(torch.float32) + b.matmul(a) * Scale(module)).to(type);
+        }
+        changed = extras.WithRows(name, changed ?? weight)?.to(type) ?? changed;
+        if (changed is not null) return changed.MoveToOuterDisposeScope();
+        return weight.dtype == type ? weight : weight.to(type).MoveToOuterDisposeScope();
     }
 
     /// <summary>The adapter as the engine applies it.</summary>
     /// <exception cref="UserErrorException">It holds whole modules too.</exception>
     public IReadOnlyDictionary<string, Delta> Deltas() => HasOtherTensors
-        ? throw new UserErrorException($"{Folder} replaces whole modules, with which no model is loaded here")
+        ? throw new UserErrorException($"{Folder} replaces whole modules or rows of them, with which no model is loaded here")
         : modules.ToDictionary(module => module, module => (Delta)new LowRank(Pair(module).A, Pair(module).B, Scale(module), 0));
 
     /// <summary>A (rank, in) and B (out, rank) in float32.</summary>

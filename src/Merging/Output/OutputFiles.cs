@@ -18,11 +18,24 @@ internal static class OutputFiles
         var from = plan.Vocabulary?.From ?? plan.Leader;
         foreach (var name in Tokenizer.Append("generation_config.json").Where(name => File.Exists(Path.Combine(from.Folder, name))))
             File.Copy(Path.Combine(from.Folder, name), Path.Combine(folder, name));
-        if (plan.Vocabulary is { } vocabulary) Flushed.Write(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
+        if (plan.Vocabulary is { } vocabulary)
+        {
+            Flushed.Write(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
+            Strip("tokenizer_config.json", StrippedTokenizer.Config);
+            Strip("added_tokens.json", StrippedTokenizer.Added);
+        }
         if (MergeTemplate.Of(plan) is { } template)
         {
             File.Delete(Path.Combine(folder, "chat_template.json"));
             Flushed.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
+        }
+
+        // Left alone where no token goes.
+        void Strip(string name, Func<JsonObject, long, JsonObject> of)
+        {
+            var file = Path.Combine(folder, name);
+            if (!File.Exists(file) || JsonNode.Parse(File.ReadAllText(file)) is not JsonObject json || of(json, from.Config.VocabularySize) is var stripped && JsonNode.DeepEquals(stripped, json)) return;
+            Flushed.Write(file, stripped.ToJsonString(Indented) + "\n");
         }
     }
 

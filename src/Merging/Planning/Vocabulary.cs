@@ -75,7 +75,7 @@ internal sealed class Vocabulary
         }
         if (basis.Ids.Count != Highest(basis.Ids) + 1) throw faults.Error(config.At, $"{from.Name}: the ids of its tokenizer have gaps or go beyond the model's vocab_size; a vocabulary cannot be built on it.");
         var ids = new Dictionary<string, long>(basis.Ids);
-        var json = (JsonObject)basis.Json.DeepClone();
+        var json = StrippedTokenizer.Of(basis.Json, from.Config.VocabularySize);
         var others = config.Source == "union" ? models.SelectMany(model => tables[model].Ids.Keys) : [];
         foreach (var token in others.Concat(config.Tokens.Keys).Where(token => !ids.ContainsKey(token)).Distinct().ToList().Order(CodePoints.Instance))
             Add(token, ids, json, models.Select(model => tables[model].Added.GetValueOrDefault(token)).FirstOrDefault(entry => entry is not null));

@@ -14,6 +14,19 @@ public sealed class AdapterTensors(IReadOnlyDictionary<string, Tensor> tensors)
     /// <summary>Whether there is a tensor of this name.</summary>
     public bool Has(string name) => tensors.ContainsKey(name);
 
+    /// <summary>Whether nobody has taken a tensor of this name yet.</summary>
+    public bool IsLeft(string name) => Has(name) && !taken.Contains(name);
+
+    /// <summary>Takes a tensor that says what another says too.</summary>
+    /// <param name="name">Its name in the file; nothing happens where there is none.</param>
+    /// <param name="other">The other's name.</param>
+    /// <returns>Whether both are there and equal.</returns>
+    public bool TakeCopy(string name, string other)
+    {
+        if (!tensors.TryGetValue(name, out var copy) || !tensors.TryGetValue(other, out var one) || !copy.equal(one)) return false;
+        return taken.Add(name);
+    }
+
     /// <summary>Names that nobody has taken.</summary>
     public IEnumerable<string> Left => tensors.Keys.Where(name => !taken.Contains(name)).Order(StringComparer.Ordinal);
 

@@ -31,6 +31,9 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
     /// <summary>Where the choice was written: named in errors.</summary>
     public string Source { get; init; } = "targets";
 
+    /// <summary>Whether they are a saved folder's, of which some may match nothing, as in PEFT; of new ones each must match.</summary>
+    public bool IsRead { get; init; }
+
     /// <summary>Whether the targets are one regular expression.</summary>
     public bool IsExpression => Targets is [var only] && IsRegex(only);
 
@@ -48,7 +51,9 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
         var chosen = named.Where(m => !excluded(m.Name) && !saved(m.Name) && InLayers(m.Name)).ToList();
         if (chosen.Count == 0) throw NothingLeft(model, $"match {named.Count} modules, of which exclude_modules, layers_to_transform and modules_to_save leave none");
         foreach (var module in chosen)
-            if (!kinds.Contains(module.Kind)) throw new UserErrorException($"{Source}: {module.Name} is of the kind {module.Kind.ToString().ToLowerInvariant()}, which this adapter cannot change; leave it out of the targets or name it in exclude_modules.");
+            if (Saved.FirstOrDefault(entry => WholeModules.Means(entry, module.Name)) is { } entry)
+                throw new UserErrorException($"modules_to_save: {module.Name} ends like '{entry}' and is one of {Source} too; it is trained whole or changed, not both. Write more of the name that is meant, or name it in exclude_modules.");
+            else if (!kinds.Contains(module.Kind)) throw new UserErrorException($"{Source}: {module.Name} is of the kind {module.Kind.ToString().ToLowerInvariant()}, which this adapter cannot change; leave it out of the targets or name it in exclude_modules.");
         return chosen;
     }
 
@@ -86,14 +91,16 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
     private Func<ModuleOutline, bool> Named(ModelOutline model)
     {
         if (Targets is [AllLinear]) return module => module.Kind == ModuleKind.Linear;
-        foreach (var target in Targets)
-        {
-            var match = Matcher([target], Source);
-            if (!model.Modules.Any(m => match(m.Name))) throw NothingLeft(model, $"'{target}' matches no module");
-        }
+        if (!IsRead && Idle(model, Targets) is [var idle, ..]) throw NothingLeft(model, $"'{idle}' matches no module");
         var any = Matcher(Targets, Source);
         return module => any(module.Name);
     }
+
+    /// <summary>The entries of target_modules that match no module of a model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="entries">The list.</param>
+    public static IReadOnlyList<string> Idle(ModelOutline model, IReadOnlyList<string> entries) =>
+        entries is [AllLinear] ? [] : [.. entries.Where(entry => Matcher([entry], "target_modules") is var match && !model.Modules.Any(m => match(m.Name)))];
 
     private static Func<string, bool> Matcher(IReadOnlyList<string> entries, string source)
     {

@@ -1,8 +1,8 @@
-// Modules that are trained whole beside an adapter's own changes: PEFT's modules_to_save.
+// Modules that are trained whole beside an adapter's own changes: PEFT's modules_to_save. PEFT takes every module whose name ends like an
+// entry, whether a dot stands before the entry or not: norm means input_layernorm too.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
-using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Models.Adapters;
 
@@ -19,18 +19,23 @@ public static class WholeModules
     {
         var names = config.Texts("modules_to_save");
         if (model is null || config.Text("task_type") is not ("SEQ_CLS" or "TOKEN_CLS")) return names;
-        return [.. names.Where(name => !Heads.Contains(name) || model.Modules.Any(m => ModulePattern.IsTarget(m.Name, name)))];
+        return [.. names.Where(name => !Heads.Contains(name) || model.Modules.Any(m => Means(name, m.Name)))];
     }
 
     /// <summary>The modules that the names mean, in the model's order.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="names">Whole names or dotted suffixes.</param>
+    /// <param name="names">Names, or what they end with.</param>
     /// <exception cref="UserErrorException">A name matches nothing.</exception>
     public static IReadOnlyList<ModuleOutline> Choose(ModelOutline model, IReadOnlyList<string> names)
     {
         foreach (var name in names)
-            if (!model.Modules.Any(m => ModulePattern.IsTarget(m.Name, name)))
+            if (!model.Modules.Any(m => Means(name, m.Name)))
                 throw new UserErrorException($"modules_to_save: '{name}' matches no module with weights of its own; this {model.Architecture} model has {string.Join(", ", model.Modules.Select(m => m.Name.Split('.')[^1]).Distinct())}.");
-        return model.Modules.Where(m => names.Any(name => ModulePattern.IsTarget(m.Name, name))).ToList();
+        return model.Modules.Where(m => names.Any(name => Means(name, m.Name))).ToList();
     }
+
+    /// <summary>Whether an entry of modules_to_save means a module.</summary>
+    /// <param name="entry">The entry.</param>
+    /// <param name="module">The module's full name.</param>
+    public static bool Means(string entry, string module) => module.EndsWith(entry, StringComparison.Ordinal);
 }

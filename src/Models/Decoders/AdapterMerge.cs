@@ -107,7 +107,7 @@ public static class AdapterMerge
     private static void Check(DecoderModel model, string module, Delta delta)
     {
         if (!model.TakesDelta(module, delta) || Deltas.Parts(delta).Any(part => part is VirtualTokens or PrefixKV or Wrap)) throw Deltas.NoWeight(module, delta);
-        if (model.Spec.TiedHead && module == model.Spec.Names.Embedding && Deltas.Parts(delta).Any(part => part is not TokenRows))
+        if (model.Spec.TiedHead && module == model.Spec.Names.Embedding && !Deltas.Parts(delta).All(DecoderModel.IsShared))
             throw new UserErrorException($"{module} is also the output head of this model (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
     }
 

@@ -110,10 +110,8 @@ public sealed class DecoderModel
     {
         var layer = new Layer(Spec.Names.Head, Head);
         if (!Spec.TiedHead) return HeadForm.Of(layer, mode.Deltas.GetValueOrDefault(Spec.Names.Head));
-        // A tied head follows the trained rows of the embedding, which are new tokens' vectors in both places; a change of the
-        // embedding of another kind leaves the head as it is, as in PEFT.
-        List<Delta> rows = mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta ? [.. Deltas.Parts(delta).Where(part => part is TokenRows)] : [];
-        return HeadForm.Of(layer, rows switch { [] => null, [var one] => one, _ => new Stack(rows) });
+        List<Delta> shared = mode.Deltas.GetValueOrDefault(Spec.Names.Embedding) is { } delta ? [.. Deltas.Parts(delta).Where(IsShared)] : [];
+        return HeadForm.Of(layer, shared switch { [] => null, [var one] => one, _ => new Stack(shared) });
     }
 
     /// <summary>A module's own tensors, as checkpoints store them.</summary>
@@ -130,7 +128,11 @@ public sealed class DecoderModel
     private Tensor? Decoded(string weight) => quantized.ContainsKey(weight) ? LayerOf(weight[..^".weight".Length]).Weight : null;
 
     /// <summary>Whether a change of this module reaches the head's matrix.</summary>
-    internal bool ChangesHead(string module, Delta delta) => IsHead(module) || (Spec.TiedHead && module == Spec.Names.Embedding && Deltas.Parts(delta).Any(part => part is TokenRows));
+    internal bool ChangesHead(string module, Delta delta) => IsHead(module) || (Spec.TiedHead && module == Spec.Names.Embedding && Deltas.Parts(delta).Any(IsShared));
+
+    /// <summary>Whether a tied head follows a change of the embedding: trained rows, which are new tokens' vectors in both places, and another
+    /// base's matrix. A change of another kind leaves the head as it is, as in PEFT.</summary>
+    internal static bool IsShared(Delta part) => part is TokenRows or Whole { IsFrozen: true };
 
     private bool IsEmbedding(string module) => module == Spec.Names.Embedding || module == Spec.Names.Positions;
 

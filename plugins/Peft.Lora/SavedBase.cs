@@ -1,0 +1,79 @@
+// The base's own embedding and head, which PEFT writes beside LoRA where they are targets or the vocabulary was resized, and loads into
+// the base again (save_embedding_layers="auto"). Where they are this base's they change nothing; where not, they stand in its place.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Peft.Lora;
+
+internal static class SavedBase
+{
+    /// <summary>What training changes of a delta: all but the base's own tensors beneath it.</summary>
+    internal static Delta Trained(Delta delta) => delta is Stack { Layers: [Whole { IsFrozen: true }, var trained] } ? trained : delta;
+
+    /// <summary>Refuses tables of another number of tokens, in whatever place of the folder they are.</summary>
+    /// <param name="model">The base.</param>
+    /// <param name="tensors">The folder's.</param>
+    /// <exception cref="UserErrorException">There is one.</exception>
+    internal static void ThrowIfResized(ModelOutline model, IReadOnlyDictionary<string, Tensor> tensors)
+    {
+        foreach (var module in model.Modules.Where(m => IsTable(model, m)))
+            foreach (var name in (string[])[LoraNames.BaseWeight(module.Name), LoraNames.BaseOfTokens(module.Name), LoraNames.Own(module.Name, "weight")])
+                if (tensors.TryGetValue(name, out var table) && table.dim() == 2 && table.size(1) == module.Inputs && table.size(0) != module.Outputs)
+                    throw new UserErrorException($"The adapter's tensor '{name}' has {table.size(0)} rows, and {module.Name} of this model {module.Outputs}: it was trained after the vocabulary was resized. Give the base of that size: resize_token_embeddings({table.size(0)}) and save_pretrained of transformers make it; its rows are then the adapter's.");
+    }
+
+    /// <summary>The sites with the folder's tables of the base beneath them, where these are not the model's own.</summary>
+    /// <param name="model">The base.</param>
+    /// <param name="sites">What was trained.</param>
+    /// <param name="tensors">The folder's.</param>
+    internal static IReadOnlyList<AdapterSite> Under(ModelOutline model, IReadOnlyList<AdapterSite> sites, AdapterTensors tensors)
+    {
+        TakeCopies(model, tensors);
+        var deltas = sites.ToDictionary(site => site.Module, site => site.Delta);
+        foreach (var module in model.Modules.Where(m => IsTable(model, m)))
+        {
+            var delta = deltas.GetValueOrDefault(module.Name);
+            if (Table(module, delta, tensors) is not { } table) continue;
+            var own = new Whole(table, null) { IsFrozen = true };
+            deltas[module.Name] = delta is null ? own : new Stack([own, delta]);
+        }
+        return [.. model.Modules.Where(m => deltas.ContainsKey(m.Name)).Select(m => new AdapterSite(m.Name, deltas[m.Name]))];
+    }
+
+    // Null where there is none, or where it is the model's.
+    private static Tensor? Table(ModuleOutline module, Delta? delta, AdapterTensors tensors)
+    {
+        var name = delta switch
+        {
+            LowRank => LoraNames.BaseWeight(module.Name),
+            TokenRows => LoraNames.BaseOfTokens(module.Name),
+            _ => LoraNames.Own(module.Name, "weight"),
+        };
+        if (!tensors.IsLeft(name)) return null;
+        using var scope = torch.NewDisposeScope();
+        var own = module.Tensor("weight");
+        var table = tensors.Take(name, [module.Outputs, module.Inputs], module.Device).to(own?.dtype ?? torch.ScalarType.Float32);
+        return own is not null && table.equal(own) ? null : table.MoveToOuterDisposeScope();
+    }
+
+    // Two names of one tensor: a head that shares the embedding's, and what PEFT wraps around a module that is trained whole, with what
+    // the wrapped module was. A head that shares its weight would still read the latter.
+    private static void TakeCopies(ModelOutline model, AdapterTensors tensors)
+    {
+        if (model.Spec is { TiedHead: true, Names: var names })
+            foreach (var nameOf in (Func<string, string>[])[m => LoraNames.Own(m, "weight"), LoraNames.BaseOfTokens, LoraNames.Tokens])
+                tensors.TakeCopy(nameOf(names.Head), nameOf(names.Embedding));
+        foreach (var module in model.Modules.Where(m => IsTable(model, m)))
+        {
+            var isSaved = tensors.TakeCopy(LoraNames.Own(module.Name, "modules_to_save.weight"), LoraNames.Own(module.Name, "weight"));
+            var before = LoraNames.Own(module.Name, "original_module.weight");
+            if (isSaved && tensors.IsLeft(before) && model.Spec is { TiedHead: false }) tensors.Take(before, [module.Outputs, module.Inputs], module.Device).Dispose();
+        }
+    }
+
+    // A classifier's head counts labels.
+    private static bool IsTable(ModelOutline model, ModuleOutline module) =>
+        module.Kind == ModuleKind.Embedding ? module.Name != model.Spec?.Names.Positions : module.Kind == ModuleKind.Head && model.Spec is { Labels: null };
+}

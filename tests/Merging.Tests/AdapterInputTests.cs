@@ -1,0 +1,109 @@
+// What PEFT's LoRA folders hold beside their pairs, in PATH+ADAPTER: it is merged as PEFT's merge_and_unload does, or refused by name.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Merging.Tests;
+
+public class AdapterInputTests
+{
+    private const string Query = "model.layers.1.self_attn.q_proj";
+    private const string Tokens = "model.embed_tokens.token_adapter.trainable_tokens_delta";
+
+    private static Tensor Numbers(string name, params ReadOnlySpan<long> shape) => new CounterStream(3, "adapter", name).Normal(shape.ToArray(), 0, 0.5);
+
+    // A folder as PEFT's, with a pair at one module and other tensors beside it.
+    private static string Adapter(Dictionary<string, Tensor> others, params ReadOnlySpan<(string Key, object Value)> config)
+    {
+        var tensors = others.ToDictionary(pair => "base_model.model." + pair.Key, pair => pair.Value);
+        tensors[$"base_model.model.{Query}.lora_A.weight"] = Numbers("A", 2, 12);
+        tensors[$"base_model.model.{Query}.lora_B.weight"] = Numbers("B", 12, 2);
+        var all = new Dictionary<string, object?> { ["peft_type"] = "LORA", ["r"] = 2, ["lora_alpha"] = 6, ["target_modules"] = new List<string> { "q_proj" } };
+        foreach (var (key, value) in config) all[key] = value;
+        var folder = Workshop.Scratch("adapter");
+        AdapterFolder.Write(folder, all, tensors);
+        return folder;
+    }
+
+    private static Dictionary<string, Tensor> Merged(string adapter, string model = "base")
+    {
+        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {Workshop.Golden("models", model)}+{adapter}\n", "test.yaml", Workshop.Strategies.Find, path => path);
+        var target = Path.Combine(Workshop.Scratch(), "out");
+        new MergeRunner(plan, new MergeOptions()).Write(target);
+        return Workshop.Tensors(target);
+    }
+
+    private static void Refused(string adapter, string model, params ReadOnlySpan<string> words)
+    {
+        var message = Assert.Throws<UserErrorException>(() => Merged(adapter, model))!.Message;
+        foreach (var word in words) Assert.That(message, Does.Contain(word));
+    }
+
+    private static Tensor PairSum(Tensor weight) => weight + Numbers("B", 12, 2).matmul(Numbers("A", 2, 12)) * 3.0;
+
+    // A list is the embedding's; a mapping names a module by its ending.
+    [TestCase(false)]
+    [TestCase(true)]
+    public void RowsOfTrainedTokensStandInTheirPlaces(bool mapped)
+    {
+        using var scope = torch.NewDisposeScope();
+        List<int> ids = [9, 5];
+        var adapter = Adapter(new() { [Tokens] = Numbers("rows", 2, 12) }, ("trainable_token_indices", mapped ? (object)new Dictionary<string, object> { ["embed_tokens"] = ids } : ids));
+        var (result, origin) = (Merged(adapter), Workshop.Tensors(Workshop.Golden("models", "base")));
+        foreach (var (name, tensor) in origin)
+        {
+            var expected = name == Query + ".weight" ? PairSum(tensor) : tensor.clone();
+            if (name == "model.embed_tokens.weight")
+                for (var k = 0; k < 2; k++) expected[ids[k]] = Numbers("rows", 2, 12)[k];
+            Compare.Close(name, result[name], expected, 1e-6, 1e-6);
+        }
+    }
+
+    [Test]
+    public void EmbeddingsThatPeftSavesAreTheBases()
+    {
+        using var scope = torch.NewDisposeScope();
+        var (head, embedding) = (Numbers("head", 22, 12), Numbers("embedding", 22, 12));
+        var result = Merged(Adapter(new() { ["lm_head.weight"] = head, ["model.embed_tokens.weight"] = embedding }));
+        Assert.That(result["lm_head.weight"].equal(head) && result["model.embed_tokens.weight"].equal(embedding), Is.True);
+        // Under a pair of its own the base's tensor is called base_layer.
+        var own = Numbers("query", 12, 12);
+        var wrapped = Merged(Adapter(new() { ["lm_head.weight"] = head, ["lm_head.modules_to_save.weight"] = head, ["lm_head.original_module.weight"] = embedding }, ("modules_to_save", new List<string> { "lm_head" })));
+        Assert.That(wrapped["lm_head.weight"].equal(head), Is.True);
+        var based = Merged(Adapter(new() { ["model.embed_tokens.token_adapter.base_layer.weight"] = embedding, [Tokens] = Numbers("rows", 1, 12) }, ("trainable_token_indices", new List<int> { 7 })))["model.embed_tokens.weight"];
+        Assert.That(based[6].equal(embedding[6]) && based[7].equal(Numbers("rows", 1, 12)[0]), Is.True);
+        Compare.Close("base_layer", Merged(Adapter(new() { [Query + ".base_layer.weight"] = own }))[Query + ".weight"], PairSum(own), 1e-6, 1e-6);
+    }
+
+    [Test]
+    public void BothNamesOfATiedEmbeddingAreOne()
+    {
+        using var scope = torch.NewDisposeScope();
+        var rows = Workshop.Tensors(Workshop.Golden("models", "tied-base"))["model.embed_tokens.weight"].shape[0];
+        var (one, other) = (Numbers("one", rows, 12), Numbers("other", rows, 12));
+        Assert.That(Merged(Adapter(new() { ["lm_head.weight"] = one, ["model.embed_tokens.weight"] = one }), "tied-base")["model.embed_tokens.weight"].equal(one), Is.True);
+        const string Own = ".token_adapter.base_layer.weight", Trained = ".token_adapter.trainable_tokens_delta";
+        var rowsOf = Numbers("rows", 1, 12);
+        var resized = new Dictionary<string, Tensor> { ["lm_head" + Own] = one, ["model.embed_tokens" + Own] = one, ["lm_head" + Trained] = rowsOf, ["model.embed_tokens" + Trained] = rowsOf };
+        var merged = Merged(Adapter(resized, ("trainable_token_indices", new List<int> { 3 })), "tied-base")["model.embed_tokens.weight"];
+        Assert.That(merged[3].equal(rowsOf[0]) && merged[4].equal(one[4]), Is.True);
+        Refused(Adapter(new() { ["lm_head.weight"] = other, ["model.embed_tokens.weight"] = one }), "tied-base", "lm_head.weight", "belongs to no weight");
+        foreach (var name in (string[])["lm_head", "embed_tokens"])
+            Refused(Adapter(new() { [name == "lm_head" ? "lm_head.weight" : "model.embed_tokens.weight"] = one }, ("modules_to_save", new List<string> { name })), "tied-base", "tie_word_embeddings", name);
+    }
+
+    [Test]
+    public void WhatDoesNotFitIsRefusedByName()
+    {
+        using var scope = torch.NewDisposeScope();
+        Refused(Adapter(new() { ["model.embed_tokens.weight"] = Numbers("x", 25, 12) }), "base", "model.embed_tokens.weight", "[25, 12]", "[22, 12]", "resize_token_embeddings(25)");
+        Refused(Adapter(new() { ["model.norm.weight"] = Numbers("x", 13) }), "base", "model.norm.weight", "[13]", "[12]", "another model");
+        Refused(Adapter(new() { ["score.weight"] = Numbers("x", 1, 12) }), "base", "score.weight", "belongs to no weight");
+        Refused(Adapter(new() { [Query + ".lora_something"] = Numbers("x", 12) }), "base", "lora_something", "belongs to no weight");
+        Refused(Adapter(new() { [Tokens] = Numbers("x", 2, 12) }), "base", "trainable_token_indices");
+        Refused(Adapter(new() { [Tokens] = Numbers("x", 2, 12) }, ("trainable_token_indices", new List<int> { 5, 22 })), "base", "22 rows", "of which 22 is none");
+        Refused(Adapter(new() { [Tokens] = Numbers("x", 3, 12) }, ("trainable_token_indices", new List<int> { 5, 9 })), "base", "[3, 12]", "[2, 12]");
+    }
+}

@@ -1,0 +1,188 @@
+// The base's own embedding and head in LoRA's folders: PEFT writes them where they are targets or the vocabulary was resized, and loads
+// them into the base again.
+
+using System.Diagnostics;
+using PeftAlign.Abstractions;
+using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Peft.Lora;
+using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
+
+namespace PeftAlign.Peft.Tests;
+
+public sealed class SavedBaseTests : ScopedTest
+{
+    private const string Prefix = "base_model.model.";
+
+    private static readonly string[] Llama = ["base_layer of model.embed_tokens", "base_layer of lm_head", "weight of model.embed_tokens", "weight of lm_head", "token_adapter.base_layer of model.embed_tokens"];
+
+    private static LoraPart Part(string name) => name.Split(" of ") is [var part, var module] ? new(module, part == "weight" ? $"{Prefix}{module}.weight" : $"{Prefix}{module}.{part}.weight", part) : throw new ArgumentException(name);
+
+    private sealed record LoraPart(string Module, string Tensor, string Kind);
+
+    // A trained folder as it is without such tensors, and its adapter.
+    private static (DecoderModel Model, ModelOutline Outline, AdapterFiles Files) Trained(string baseName, LoraOptions options)
+    {
+        var model = ModelFolder.Load(Golden.Path(baseName), device: TestDevice.Here);
+        var (outline, adapter) = (model.Outline(baseName), Registered.Lora(options));
+        var sites = adapter.Attach(outline, 1);
+        using (torch.no_grad())
+            foreach (var site in sites)
+                foreach (var (role, tensor) in site.Delta.Parameters) tensor.add_(new CounterStream(9, role, site.Module).Normal(tensor.shape, 0, 0.1));
+        return (model, outline, adapter.Save(outline, sites));
+    }
+
+    private static LoraOptions Options(LoraPart part) => part.Kind switch
+    {
+        "base_layer" => new() { Targets = ["q_proj", part.Module] },
+        "token_adapter.base_layer" => new() { Targets = ["q_proj"], TrainableTokens = [5, 2] },
+        _ => new() { Targets = ["q_proj"] },
+    };
+
+    private static AdapterFiles With(AdapterFiles files, params ReadOnlySpan<(string Name, Tensor Tensor)> more)
+    {
+        var tensors = files.Tensors.ToDictionary();
+        foreach (var (name, tensor) in more) tensors[name] = tensor;
+        return files with { Tensors = tensors };
+    }
+
+    private static List<Tensor> Logits(DecoderModel model, IReadOnlyList<AdapterSite> sites) => Golden.Logits(model, ModuleGoldenTests.Mode(sites));
+
+    [TestCaseSource(nameof(Llama))]
+    public void A_table_that_is_the_models_changes_nothing(string name)
+    {
+        var part = Part(name);
+        var (model, outline, files) = Trained("base-llama", Options(part));
+        var read = Registered.Lora().Load(outline, With(files, (part.Tensor, model.Weights[part.Module + ".weight"].clone())));
+        Assert.That(read.Select(s => (s.Module, s.Delta.GetType())), Is.EqualTo(Registered.Lora().Load(outline, files).Select(s => (s.Module, s.Delta.GetType()))));
+    }
+
+    [TestCaseSource(nameof(Llama))]
+    public void A_table_of_another_base_stands_in_the_models_place_untrained(string name)
+    {
+        var part = Part(name);
+        var (model, outline, files) = Trained("base-llama", Options(part));
+        var plain = Registered.Lora().Load(outline, files);
+        var table = new CounterStream(4, "table").Normal(model.Weights[part.Module + ".weight"].shape, 0, 0.3).to(model.Device);
+        var adapter = Registered.Lora();
+        var read = adapter.Load(outline, With(files, (part.Tensor, table)));
+        Assert.That(read.SelectMany(s => s.Delta.Parameters.Values).Count(), Is.EqualTo(plain.SelectMany(s => s.Delta.Parameters.Values).Count()), "the base's tensors are not trained");
+        var again = adapter.Save(outline, read);
+        Assert.That(again.Tensors[part.Tensor].equal(table), Is.True, "and are written again");
+        var ours = Logits(model, read);
+        var back = Logits(model, Registered.Lora().Load(outline, again));
+        var merged = Golden.Logits(AdapterMerge.Merged(model, [read]), ForwardMode.Plain);
+        model.SetWeight(part.Module + ".weight", table);
+        var expected = Logits(model, plain);
+        for (var k = 0; k < ours.Count; k++)
+        {
+            Assert.That(Golden.Worst(ours[k], expected[k]), Is.LessThan(2e-5));
+            Assert.That(Golden.Worst(back[k], expected[k]), Is.LessThan(2e-5));
+            Assert.That(Golden.Worst(merged[k], expected[k]), Is.LessThan(1e-4));
+        }
+    }
+
+    [TestCase(false)]
+    [TestCase(true)]
+    public void A_head_that_shares_the_embedding_follows_it(bool tokens)
+    {
+        const string Embedding = "transformer.wte";
+        var (model, outline, files) = Trained("base-gpt2", new() { Targets = ["c_attn"], TrainableTokens = tokens ? [5, 2] : [] });
+        var plain = Registered.Lora().Load(outline, files);
+        var table = new CounterStream(4, "table").Normal(model.Weights[Embedding + ".weight"].shape, 0, 0.3).to(model.Device);
+        var part = tokens ? ".token_adapter.base_layer.weight" : ".weight";
+        var both = With(files, (Prefix + Embedding + part, table), (Prefix + "lm_head" + part, table));
+        if (tokens) both = With(both, (Prefix + "lm_head.token_adapter.trainable_tokens_delta", both.Tensors[Prefix + Embedding + ".token_adapter.trainable_tokens_delta"]));
+        var read = Registered.Lora().Load(outline, both);
+        var ours = Logits(model, read);
+        var merged = Golden.Logits(AdapterMerge.Merged(model, [read]), ForwardMode.Plain);
+        model.SetWeight(Embedding + ".weight", table);
+        var expected = Logits(model, plain);
+        for (var k = 0; k < ours.Count; k++)
+        {
+            Assert.That(Golden.Worst(ours[k], expected[k]), Is.LessThan(2e-5));
+            Assert.That(Golden.Worst(merged[k], expected[k]), Is.LessThan(1e-4));
+        }
+        var apart = With(both, (Prefix + "lm_head" + part, table + 1));
+        Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora().Load(outline, apart))!.Message, Does.Contain("lm_head" + part));
+    }
+
+    [TestCaseSource(nameof(Llama))]
+    public void A_table_of_another_size_says_which_base_to_give(string name)
+    {
+        var part = Part(name);
+        var (model, outline, files) = Trained("base-llama", Options(part));
+        var table = torch.zeros([model.Weights[part.Module + ".weight"].size(0) + 3, model.Weights[part.Module + ".weight"].size(1)]);
+        var message = Assert.Throws<UserErrorException>(() => Registered.Lora().Load(outline, With(files, (part.Tensor, table))))!.Message;
+        Assert.That(message, Does.Contain("99 rows").And.Contain("96").And.Contain("resize_token_embeddings(99)").And.Contain(part.Tensor));
+    }
+
+    private const string Script = """
+        import os, sys, torch
+        from safetensors.torch import save_file
+        from transformers import AutoConfig, AutoModelForCausalLM
+        from peft import LoraConfig, get_peft_model
+        torch.set_num_threads(1)
+        torch.manual_seed(3)
+        cases = dict(
+            embedding=(False, 0, dict(target_modules=["q_proj", "embed_tokens"])),
+            head=(False, 0, dict(target_modules=["q_proj", "lm_head"])),
+            resized=(False, 40, dict(target_modules=["q_proj"])),
+            resized_tied=(True, 40, dict(target_modules=["q_proj"])),
+            resized_tokens=(False, 40, dict(target_modules=["q_proj"], trainable_token_indices=[38, 39])),
+            resized_tied_tokens=(True, 40, dict(target_modules=["q_proj"], trainable_token_indices=[38, 39])),
+            resized_embedding=(False, 40, dict(target_modules=["q_proj", "embed_tokens", "lm_head"])),
+            resized_whole=(False, 40, dict(target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"])))
+        for name, (tied, size, options) in cases.items():
+            folder = os.path.join(sys.argv[1], name)
+            config = AutoConfig.for_model("llama", vocab_size=37, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+                num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=tied, bos_token_id=1, eos_token_id=2)
+            model = AutoModelForCausalLM.from_config(config)
+            model.save_pretrained(os.path.join(folder, "small"))
+            model = AutoModelForCausalLM.from_pretrained(os.path.join(folder, "small")).eval()
+            if size: model.resize_token_embeddings(size)
+            model.save_pretrained(os.path.join(folder, "base"))
+            with torch.no_grad():
+                # Tables that are saved: those that are targets, or both.
+                if name != "head": model.get_input_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
+                if name != "embedding" and not tied: model.get_output_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
+                adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=2, lora_alpha=4, **options)).eval()
+                for parameter in adapted.parameters():
+                    if parameter.requires_grad: parameter.add_(torch.randn_like(parameter) * 0.3)
+                logits = adapted(torch.tensor([[1, 5, 9, 7, 36]])).logits[0]
+            adapted.save_pretrained(os.path.join(folder, "adapter"))
+            save_file({"logits": logits.contiguous()}, os.path.join(folder, "logits.safetensors"))
+        """;
+
+    [Test]
+    public void Folders_that_peft_writes_with_tables_give_its_logits()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) { Assert.Ignore("PEFTALIGN_PEERS_PYTHON names no Python with peft"); return; }
+        var root = Directory.CreateTempSubdirectory("peftalign-peers-").FullName;
+        try
+        {
+            using var process = Process.Start(new ProcessStartInfo(python, ["-c", Script, root]) { RedirectStandardError = true })!;
+            var errors = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            Assert.That(process.ExitCode, Is.Zero, errors);
+            foreach (var folder in Directory.GetDirectories(root))
+            {
+                var model = ModelFolder.Load(Path.Combine(folder, "base"), device: TestDevice.Here);
+                var files = Golden.Adapter(Path.Combine(folder, "adapter"));
+                Assert.That(files.Tensors.Keys, Has.Some.Matches<string>(name => name.EndsWith("embed_tokens.weight", StringComparison.Ordinal) || name.EndsWith("lm_head.weight", StringComparison.Ordinal) || name.EndsWith("base_layer.weight", StringComparison.Ordinal)), folder);
+                var mode = ModuleGoldenTests.Mode(Registered.Lora().Load(model.Outline("base"), files));
+                using var theirs = SafetensorsFile.Open(Path.Combine(folder, "logits.safetensors"));
+                using var off = torch.no_grad();
+                var ours = new LogProbEngine(model).Logits([new CompletionGroup([1], [Completion.Of([5, 9, 7, 36, 0])])], mode)[0];
+                Assert.That(Golden.Worst(ours, theirs.Tensor("logits")), Is.LessThan(1e-4), Path.GetFileName(folder));
+            }
+        }
+        finally
+        {
+            Directory.Delete(root, recursive: true);
+        }
+    }
+}
