@@ -64,7 +64,7 @@ internal static class AdapterCommand
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, warning => session.Output.Remark($"warning: {warning}"));
             NewFolder.Fill(target, folder =>
             {
-                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel);
+                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => reader.Load(outline, files), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel, warning => session.Output.Remark($"warning: {warning}"));
                 // What was taught with a template is to be asked with it.
                 if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
             });
