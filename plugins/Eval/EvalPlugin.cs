@@ -30,6 +30,6 @@ public sealed class EvalPlugin : IPlugin
         registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 1, (_, options) => new TasksBenchmark(options));
         registry.Add<IJudge, CausalOptions>("causal", resultVersion: 2, (context, options) => new CausalJudge(options, context));
         registry.Add<IJudge, OpenAiOptions>("openai", resultVersion: 2, (_, options) => new OpenAiJudge(options));
-        registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 1, (context, options) => new ClassifierJudge(options, context));
+        registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 2, (context, options) => new ClassifierJudge(options, context));
     }
 }

@@ -56,6 +56,7 @@ public static class ModelFolder
     internal static DecoderModel Decoder(string folder, DecoderSpec spec, Action<string>? warn, torch.ScalarType? dtype, IQuantization? reads = null, IQuantization? makes = null, torch.Device? device = null)
     {
         using var checkpoint = CheckpointFolder.Open(folder);
+        spec = TiedHead.Settled(spec, checkpoint, warn);
         var names = StoredNames.Of(spec, checkpoint);
         var stored = new QuantizedWeights(checkpoint, names, reads, device);
         checkpoint.Require(spec.Weights().Where(w => !stored.Holds(w)).ToDictionary(w => names.Of(w.Name), w => w.Shape), name => names.IsIgnored(name) || stored.IsPart(name));
@@ -172,6 +173,7 @@ public static class ModelFolder
     public static void Save(string folder, DecoderModel model, string from)
     {
         CopyCompanions(from, folder, model.Head.dtype);
+        TiedHead.Say(folder, model.Spec);
         CheckpointFolder.Write(folder, model.Spec.Weights().ToDictionary(w => w.Name, w => model.Weights[w.Name]));
     }
 

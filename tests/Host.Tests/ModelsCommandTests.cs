@@ -59,6 +59,30 @@ public class ModelsCommandTests
     }
 
     [Test]
+    public void AHeadBesideItsEmbeddingIsCompared()
+    {
+        using var scope = torch.NewDisposeScope();
+        var rows = torch.arange(1 << 18, torch.ScalarType.Float32).view(1 << 15, 8);
+        var other = rows.clone();
+        other.select(0, 256).fill_(1); // between the pages of the sample
+        (string, Tensor)[] embedding = [("model.embed_tokens.weight", rows)];
+        string Says(params (string Name, Tensor Tensor)[] tensors)
+        {
+            CheckpointFolder.Write(folder, tensors.ToDictionary(t => t.Name, t => t.Tensor));
+            return Run(folder).Out;
+        }
+        Assert.That(Says([.. embedding, ("lm_head.weight", rows)]), Does.Contain("the file holds a copy, by a sample"));
+        Assert.That(Run(folder, "--verify").Out, Does.Contain("the file holds a copy\n"));
+        Assert.That(Says(("lm_head.weight", rows)), Does.Contain("which the file holds as the head"));
+        Assert.That(Says([.. embedding, ("lm_head.weight", rows + 1)]), Does.Contain("of its own: the file holds another one"));
+        Assert.That(Run(folder).Err, Does.Contain("warning:").And.Contain("tie_word_embeddings").And.Contain("lm_head.weight"));
+        Says([.. embedding, ("lm_head.weight", other)]);
+        var (_, text, err) = Run(folder, "--verify", "--json");
+        Assert.That((bool)JsonNode.Parse(text)!["head_tied"]!, Is.False);
+        Assert.That(err, Does.Contain("another lm_head.weight"));
+    }
+
+    [Test]
     public void VerifyCountsNumbersThatAreNone()
     {
         var sound = Run(folder, "--verify", "--json");

@@ -6,6 +6,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
@@ -149,6 +150,29 @@ public class WritingTests
         var file = Merged(Merger.Plan(yaml, "test.yaml", Workshop.Strategies.Find, path => path));
         foreach (var (name, tensor) in file) Assert.That(ours[name].equal(tensor), Is.True, name);
         Assert.That(LoraSums.Weights("task_arithmetic", JsonNode.Parse(parameters)!.AsObject(), 2), Is.Null, "no one sum of adapters");
+    }
+
+    // The loader takes such a matrix for the embedding; a merge that kept the head alone would have none.
+    [Test]
+    public void ATiedMatrixUnderTheHeadsNameIsMergedAsTheEmbedding()
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        var settings = new JsonObject { ["vocab_size"] = 30, ["hidden_size"] = 8, ["intermediate_size"] = 12, ["num_hidden_layers"] = 1, ["num_attention_heads"] = 2, ["max_position_embeddings"] = 32, ["tie_word_embeddings"] = true };
+        var (plain, alone) = (Directory.CreateDirectory(Path.Combine(root, "plain")).FullName, Directory.CreateDirectory(Path.Combine(root, "alone")).FullName);
+        ModelFolder.Initialise(plain, "llama", settings, 1);
+        ModelFolder.Initialise(alone, "llama", settings, 2);
+        var weights = Workshop.Tensors(alone).ToDictionary(t => t.Key, t => t.Value.clone());
+        var matrix = weights["model.embed_tokens.weight"];
+        weights.Remove("model.embed_tokens.weight");
+        weights["lm_head.weight"] = matrix;
+        CheckpointFolder.Write(alone, weights);
+        var yaml = Path.Combine(root, "merge.yml");
+        File.WriteAllText(yaml, "merge_method: linear\nmodels:\n  - model: plain\n    parameters: {weight: 1}\n  - model: alone\n    parameters: {weight: 3}\n");
+        var merged = Workshop.Tensors(Workshop.Merge(yaml, root));
+        Assert.That(merged.ContainsKey("lm_head.weight"), Is.False);
+        var wanted = Workshop.Tensors(plain)["model.embed_tokens.weight"] * 0.25 + matrix * 0.75;
+        Compare.Close("embedding", merged["model.embed_tokens.weight"], wanted, 1e-6, 1e-5);
     }
 
     // Needs a Python with transformers: PEFTALIGN_PEERS_PYTHON names it.

@@ -113,6 +113,22 @@ public class ModelGoldenTests
     }
 
     [Test]
+    public void Quantize_KeepsAHeadThatConfigJsonSaysIsTied()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var folder = new TemporaryFolder();
+        var (from, to, warnings) = (Full(folder.Path), Path.Combine(folder.Path, "four"), new List<string>());
+        var plain = ModelFolder.Load(from, quantization: new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions()), device: TestDevice.Here);
+        var config = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(Path.Combine(from, "config.json")))!;
+        config["tie_word_embeddings"] = true;
+        File.WriteAllText(Path.Combine(from, "config.json"), config.ToJsonString());
+        QuantizedFolder.Write(to, from, new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions()), [], ModelArchitectures.BuiltIn, warn: warnings.Add);
+        Assert.That(warnings.Single(), Does.Contain("tie_word_embeddings"));
+        var read = ModelFolder.Load(to, warnings.Add, Architectures, device: TestDevice.Here);
+        Assert.That((read.Spec.TiedHead, read.Head.equal(plain.Head), warnings.Count), Is.EqualTo((false, true, 1)));
+    }
+
+    [Test]
     public void Folder_WithoutAPluginForItsFormat_NamesIt() =>
         Assert.That(() => ModelFolder.Load(Golden.Path("nf4", "llama-nf4-double"), device: TestDevice.Here), Throws.TypeOf<UserErrorException>().With.Message.Contains("quantization_config").And.Message.Contains("peft.qlora"));
 

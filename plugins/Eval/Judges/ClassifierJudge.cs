@@ -27,7 +27,7 @@ public sealed class ClassifierOptions
     /// <summary>False where a larger logit is worse.</summary>
     public bool HigherIsBetter { get; set; } = true;
 
-    /// <summary>Most tokens of a text; 0 = as many as the model takes. Longer ones are cut.</summary>
+    /// <summary>Most tokens of a text; 0 = as many as the model was made for. Longer ones are cut.</summary>
     [OptionRange(0)]
     public int MaxLength { get; set; }
 
@@ -60,7 +60,7 @@ internal sealed class ClassifierJudge : IJudge
         template = options.Join == "chat" ? ChatTemplateLoader.Load(options.Path) ?? throw new UserErrorException($"The judge {options.Path} has no chat template; use join: pair or text.") : null;
         model = ClassifierFolder.Load(options.Path, warning => context.Logger.LogWarning("{Warning}", warning), (ModelArchitectures?)context.GetService(typeof(ModelArchitectures)), device: (torch.Device?)context.GetService(typeof(torch.Device)));
         if (options.Label >= model.Labels) throw new UserErrorException($"label {options.Label} of the judge {options.Path}: it has {model.Labels} labels; give one from 0 to {model.Labels - 1}.");
-        if (options.MaxLength > model.MaxTokens) throw new UserErrorException($"max_length {options.MaxLength} of the judge {options.Path} is more than the {model.MaxTokens} tokens that the model takes; give less.");
+        if (!model.Takes(options.MaxLength)) throw new UserErrorException($"max_length {options.MaxLength} of the judge {options.Path} is more than the {model.MaxTokens} tokens that the model takes; give less.");
         truncation = new TruncationOptions(options.MaxLength > 0 ? options.MaxLength : (int)model.MaxTokens);
         Info = new JudgeInfo(Path.GetFileName(Path.TrimEndingDirectorySeparator(options.Path)), JudgeSkills.Rate | JudgeSkills.Compare) { HigherIsBetter = options.HigherIsBetter };
     }

@@ -57,14 +57,15 @@ internal static class AdapterCommand
         frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
+            void Warn(string warning) => session.Output.Remark($"warning: {warning}");
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
-            var opened = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}"));
+            var opened = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, Warn);
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (changed, all, decoded) = (0, 0, 0);
-            TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, warning => session.Output.Remark($"warning: {warning}"));
+            TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, Warn);
             NewFolder.Fill(target, folder =>
             {
-                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warning => session.Output.Remark($"warning: {warning}")), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel);
+                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, Warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel, Warn);
                 // What was taught with a template is to be asked with it.
                 if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
             });

@@ -32,7 +32,7 @@ internal static class JudgeCommand
     {
         var model = new Option<string>("--model") { HelpName = "DIR", Required = true, Description = "A folder whose config.json names a sequence classifier." };
         var input = new Option<string>("--in") { HelpName = "F.jsonl", Required = true, Description = "Rows, plain or .gz; - is standard input." };
-        var length = new Option<int?>("--max-length") { HelpName = "N", Description = "Most tokens of a text or pair (default: as many as the model takes)." };
+        var length = new Option<int?>("--max-length") { HelpName = "N", Description = "Most tokens of a text or pair (default: as many as the model was made for)." };
         var plugins = PluginsCommand.Folders();
         var command = new Command("judge", Description) { model, input, length, plugins };
         frame.OnRun(command, Uses.Device | Uses.Dtype | Uses.Threads, (parsed, session, cancel) =>
@@ -42,7 +42,7 @@ internal static class JudgeCommand
 
     private static async Task<int> RunAsync(string model, string input, int? length, string[] plugins, Session session, CancellationToken cancel)
     {
-        if (length is < 1) throw new UserError($"--max-length {length}", "is a whole number from 1", "leave it out for the model's own limit");
+        if (length is < 1) throw new UserError($"--max-length {length}", "is a whole number from 1", "leave it out for the model's own length");
         var device = ComputeDevice.Of(session);
         // On a processor libtorch lacks operators in float16.
         if (session.Global.Dtype == "float16" && device.type == DeviceType.CPU) throw new UserError("--dtype float16", "needs a CUDA device", "use bfloat16 or float32");

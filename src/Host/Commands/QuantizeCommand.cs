@@ -43,6 +43,7 @@ internal static class QuantizeCommand
             var (from, target) = (parsed.GetValue(model)!, parsed.GetValue(output)!);
             if (!Directory.Exists(from)) throw new UserError($"--model {from}", "is no folder", "give a model folder");
             NewFolder.ThrowIfTaken(target);
+            void Warn(string text) => session.Output.Remark($"warning: {text}");
             var device = ComputeDevice.Of(session);
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (quantization, skipped) = (choice.Make(parsed, catalogue)!, choice.Skipped(parsed));
@@ -53,12 +54,12 @@ internal static class QuantizeCommand
             if (loftq.Make(parsed, catalogue, kept) is { } adapter)
             {
                 ComputeDevice.ThrowUnlessProcessor(session, "LoftQ");
-                Tell(session, target, WritePair(target, from, quantization, skipped, architectures, adapter, loftq.Iterations(parsed)));
+                Tell(session, target, WritePair(target, from, quantization, skipped, architectures, adapter, loftq.Iterations(parsed), Warn));
             }
             else
             {
                 QuantizedFolderFacts facts = null!;
-                NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device));
+                NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device, warn: Warn));
                 Tell(session, target, facts, [], "");
             }
             return Task.FromResult(ExitCode.Done);
@@ -67,13 +68,13 @@ internal static class QuantizeCommand
     }
 
     // The adapter's folder stands inside the base's, so that the pair appears in one step.
-    private static LoftqFacts WritePair(string target, string from, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, IPeftAdapter adapter, int iterations)
+    private static LoftqFacts WritePair(string target, string from, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, IPeftAdapter adapter, int iterations, Action<string> warn)
     {
         LoftqFacts facts = null!;
         using var scope = torch.NewDisposeScope();
         NewFolder.Fill(target, folder =>
         {
-            (facts, var files) = LoftqFolder.Write(folder, from, Path.GetFullPath(target), quantization, skipped, architectures, adapter, iterations);
+            (facts, var files) = LoftqFolder.Write(folder, from, Path.GetFullPath(target), quantization, skipped, architectures, adapter, iterations, warn);
             AdapterReader.Write(Path.Combine(folder, LoftqChoice.Folder), files);
         });
         return facts;

@@ -12,7 +12,8 @@ internal sealed class GenerationFlags
     internal const string Rules = """
         generation_config.json in the model's folder holds as in transformers' generate: its eos_token_id, and all else that
         it says (sampling only if it has do_sample: true; then top_k is 50 unless it says otherwise). Each flag replaces one
-        of its entries; what neither says is off. Temperature 0, the default, takes the most likely token.
+        of its entries, --temperature its do_sample too; what neither says is off. Temperature 0, the default, takes the most
+        likely token.
         """;
 
     private readonly Option<int?> maxNew = new("--max-new-tokens") { HelpName = "N", Description = $"Most new tokens (default: the file's, else {GenerationDefaults.MaxNewTokens})." };
@@ -42,8 +43,7 @@ internal sealed class GenerationFlags
     internal GenerationOptions Read(ParseResult parsed, string folder, long? seed)
     {
         if (parsed.GetValue(ignoreEos) && parsed.GetValue(eos) is { Length: > 0 }) throw new UserError("--ignore-eos --eos", "one leaves end tokens out and the other names some", "give one of them");
-        var own = Config(parsed.GetValue(file), folder);
-        var asked = own with { Temperature = parsed.GetValue(temperature) ?? own.Temperature, Seed = (ulong)(seed ?? 0) };
+        var asked = Config(parsed.GetValue(file), folder, parsed.GetValue(temperature)) with { Seed = (ulong)(seed ?? 0) };
         asked = parsed.GetValue(maxNew) is { } most ? asked with { MaxNewTokens = most, MaxLength = null } : asked;
         foreach (var option in (Option[])[topK, topP, minP, typical, epsilon, eta])
             if (asked.Temperature == 0 && parsed.GetResult(option) is not null) throw new UserError(option.Name, "means something in sampling only", "add --temperature 1, or leave it out");
@@ -63,11 +63,11 @@ internal sealed class GenerationFlags
         };
     }
 
-    private static GenerationOptions Config(string? file, string folder)
+    private static GenerationOptions Config(string? file, string folder, double? temperature)
     {
         var config = ModelConfig.Open(folder);
-        if (file == "none") return new GenerationOptions { EosTokenIds = config.EosTokenIds };
-        return GenerationDefaults.Of(file is null ? config.Generation : config.GenerationFrom(file));
+        if (file == "none") return new GenerationOptions { EosTokenIds = config.EosTokenIds, Temperature = temperature ?? 0 };
+        return GenerationDefaults.Of(file is null ? config.Generation : config.GenerationFrom(file), temperature);
     }
 }
 

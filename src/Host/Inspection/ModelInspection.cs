@@ -1,11 +1,12 @@
 // What a model folder, or one weights file, holds: facts from its configuration and from the headers of its weights. No
-// tensor is made, so libtorch stays closed, unless every number is to be read.
+// tensor is made, so libtorch stays closed, unless every number is to be read, or a tied head lies beside its embedding.
 
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Host.Inspection;
@@ -14,6 +15,7 @@ internal sealed class ModelInspection : IDisposable
 {
     private static readonly string[] TokenizerFiles = ["tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "encoder.json", "vocab.bpe", "vocab.txt", "spiece.model"];
     private static readonly string[] HeadNames = ["lm_head.weight", "embed_out.weight"];
+    private static readonly string[] EmbeddingNames = ["embed_tokens.weight", "wte.weight", "embed_in.weight"];
 
     private readonly string path;
     private readonly ModelConfig? config;
@@ -21,6 +23,9 @@ internal sealed class ModelInspection : IDisposable
     private readonly WeightCounts counts;
     private readonly string[] tokenizer;
     private readonly string? template;
+    private readonly string? head;
+    private readonly string? embedding;
+    private bool headDiffers;
     private Verification? verification;
 
     private ModelInspection(string path)
@@ -34,13 +39,16 @@ internal sealed class ModelInspection : IDisposable
         counts = WeightCounts.Of(weights.Tensors);
         tokenizer = isFolder ? [.. TokenizerFiles.Where(name => File.Exists(Path.Combine(path, name)))] : [];
         template = isFolder ? TemplateOf(path) : null;
+        head = HeadNames.FirstOrDefault(weights.Contains);
+        embedding = weights.Names.FirstOrDefault(name => EmbeddingNames.Any(end => name == end || name.EndsWith("." + end, StringComparison.Ordinal)));
+        headDiffers = HoldsBoth && !weights.AreAlike(embedding!, head!, sample: true);
     }
 
     /// <summary>Reads headers and configuration.</summary>
     /// <exception cref="Abstractions.UserErrorException">A file is missing or broken.</exception>
     public static ModelInspection Of(string path) => new(path);
 
-    public IReadOnlyList<string> Warnings => weights.Warnings;
+    public IReadOnlyList<string> Warnings => headDiffers ? [.. weights.Warnings, TiedHead.Warning(path, embedding!, head!)] : weights.Warnings;
 
     /// <summary>False once a number that is none was found.</summary>
     public bool IsSound => verification is null or { NonFinite.Count: 0 };
@@ -59,6 +67,11 @@ internal sealed class ModelInspection : IDisposable
             lastSaid = clock.Elapsed.TotalSeconds;
             remark($"read {Sizes.Bytes(read)} of {Sizes.Bytes(counts.Bytes)}");
         }
+        if (HoldsBoth && !headDiffers && !weights.AreAlike(embedding!, head!))
+        {
+            headDiffers = true;
+            remark($"warning: {TiedHead.Warning(path, embedding!, head!)}");
+        }
         verification = new Verification(found, clock.Elapsed.TotalSeconds);
     }
 
@@ -73,7 +86,16 @@ internal sealed class ModelInspection : IDisposable
     private static bool HasTemplate(string file) =>
         StrictJson.Object(file).TryGetProperty("chat_template", out var template) && template.ValueKind is JsonValueKind.String or JsonValueKind.Array;
 
-    private bool HeadIsStored => HeadNames.Any(weights.Contains);
+    private bool HoldsBoth => config?.TieWordEmbeddings == true && head is not null && embedding is not null;
+
+    private string HeadLine => config!.TieWordEmbeddings switch
+    {
+        false => "of its own",
+        true when headDiffers => "of its own: the file holds another one than the embedding, to which config.json ties it",
+        true when HoldsBoth => $"tied to the embedding; the file holds a copy{(verification is null ? ", by a sample of both" : "")}",
+        true when head is not null => "tied to the embedding, which the file holds as the head",
+        _ => "tied to the embedding",
+    };
 
     public JsonNode Document()
     {
@@ -114,7 +136,8 @@ internal sealed class ModelInspection : IDisposable
         document["rope_type"] = TurnsPositions(model) ? model.Rope.Type : null;
         document["dtype"] = model.DType?.ToString().ToLowerInvariant();
         document["tie_word_embeddings"] = model.TieWordEmbeddings;
-        document["head_stored"] = HeadIsStored;
+        document["head_stored"] = head is not null;
+        document["head_tied"] = model.TieWordEmbeddings && !headDiffers;
         document["quantization"] = QuantizationOf(model);
     }
 
@@ -132,8 +155,7 @@ internal sealed class ModelInspection : IDisposable
         foreach (var type in counts.ByType) yield return $"  {type.Type,-10} {type.Tensors} tensors, {Sizes.Count(type.Elements)} elements, {Sizes.Bytes(type.Bytes)}";
         if (config is not null)
         {
-            var tied = HeadIsStored ? "tied to the embedding; the file holds a copy" : "tied to the embedding";
-            yield return $"output head  {(config.TieWordEmbeddings ? tied : "of its own")}";
+            yield return $"output head  {HeadLine}";
             if (QuantizationOf(config) is { } method) yield return $"quantised    {method}";
             yield return $"tokenizer    {(tokenizer.Length > 0 ? string.Join(", ", tokenizer) : "none found")}";
             yield return $"template     {template ?? "none found"}";

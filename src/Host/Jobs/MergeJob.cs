@@ -52,7 +52,7 @@ internal static class MergeJob
         var decoded = (string?)job.Spec.Options["base"] != "w16" && (place.Quantization is not null || Models.Checkpoints.ModelConfig.Open(place.Base).IsQuantized);
         if (!decoded && (place.Adapter is not { } lora || AdapterReader.PeftType(lora.Folder) == "LORA")) return new ModelPlace(place.Base, place.Adapter?.Folder);
         var whole = Path.Combine(Parents(job), Path.GetFileName(name.TrimEnd('/')));
-        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => place.Adapter is { } adapter ? Policies.Adapter(job, outline, adapter.Folder) : [], PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation));
+        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => place.Adapter is { } adapter ? Policies.Adapter(job, outline, adapter.Folder) : [], PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation, warning => job.Logger.LogWarning("{Warning}", warning)));
         return new ModelPlace(whole, null);
     }
 

@@ -19,7 +19,7 @@ internal sealed class RowJudge
     private RowJudge(string folder, SequenceClassifier model, ITokenizer? tokenizer, int? maxLength)
     {
         (this.folder, this.model, this.tokenizer) = (folder, model, (ITokenizerDetails?)tokenizer);
-        if (maxLength > model.MaxTokens) throw new UserError($"--max-length {maxLength}", $"is more than the {model.MaxTokens} tokens that the model takes", "give less, or leave it out");
+        if (maxLength is { } most && !model.Takes(most)) throw new UserError($"--max-length {maxLength}", $"is more than the {model.MaxTokens} tokens that the model takes", "give less, or leave it out");
         truncation = new TruncationOptions((int)(maxLength ?? model.MaxTokens));
     }
 

@@ -49,7 +49,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
         var model = architectures.Describe(config);
-        if (method.Needs.Scores) model = ClassifierFolder.WithScores(model);
+        using var weights = CheckpointFolder.Open(request.Model);
+        model = method.Needs.Scores ? ClassifierFolder.WithScores(model) : TiedHead.Settled(model, weights, null);
         var options = TrainJob.Within(TrainJob.Options(job, method.Needs.Scores), model, job.Logger);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
@@ -65,7 +66,6 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var arranged = options.Packing is null && method is IArrangesRecords arranges ? arranges.Arrange(head, context) : head;
         var looked = arranged.Select(r => method.Prepare([r], context)).ToList();
         var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
-        using var weights = CheckpointFolder.Open(request.Model);
         var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
         var stored = new StoredMatrices(weights, model, architectures.QuantizationOf(config));
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor), 0) : null;

@@ -74,6 +74,7 @@ internal sealed class InputModel : IDisposable
         var weights = CheckpointFolder.Open(folder);
         try
         {
+            if (TensorNames.Embedding(weights.Names) is null) TiedHead.NameEmbedding(weights, config, place.Decodes ?? ModelArchitectures.BuiltIn);
             var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
             var warnings = new List<string>();
             if (adapter is not null) TrainedWith.ThrowIfOther(adapter, folder, warnings.Add);

@@ -32,6 +32,19 @@ public sealed partial class CheckpointFolder
         if (unused.Count > 0) warnings.Add($"{Path}: {unused.Count} of {tensors.Count} tensors are not used by this configuration: {Fault.Some(unused)}.");
     }
 
+    /// <summary>Whether two tensors have one type, one shape and the same bytes; they are read to their first difference.</summary>
+    /// <param name="one">Name of one.</param>
+    /// <param name="other">Name of the other.</param>
+    /// <param name="sample">Looks at pages here and there only: what is unlike there is unlike, the rest stays unread.</param>
+    /// <exception cref="UserErrorException">There is none of this name.</exception>
+    public bool AreAlike(string one, string other, bool sample = false)
+    {
+        if (Find(one).DType != Find(other).DType || !Find(one).Shape.SequenceEqual(Find(other).Shape)) return false;
+        using var scope = torch.NewDisposeScope();
+        var (a, b) = (Tensor(one), Tensor(other));
+        return SameBytes.Sampled(a, b) && (sample || SameBytes.All(a, b));
+    }
+
     /// <summary>Reads a tensor's data to the end and counts NaN and infinity; 0 for whole numbers.</summary>
     /// <exception cref="UserErrorException">There is none of this name.</exception>
     public long CountNonFinite(string name)

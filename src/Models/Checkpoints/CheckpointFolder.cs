@@ -18,6 +18,7 @@ public sealed partial class CheckpointFolder : IDisposable
     private readonly List<ITensorFile> files = [];
     private readonly Dictionary<string, (ITensorFile File, StoredTensor Tensor)> tensors = [];
     private readonly List<StoredTensor> all = [];
+    private readonly Dictionary<string, string> renamed = [];
     private readonly List<string> warnings = [];
 
     private CheckpointFolder(string path) => Path = path;
@@ -116,7 +117,7 @@ public sealed partial class CheckpointFolder : IDisposable
 
     /// <summary>A tensor; over the mapped file, without a copy, from safetensors.</summary>
     /// <exception cref="UserErrorException">There is none of this name.</exception>
-    public Tensor Tensor(string name) => Entry(name).File.Tensor(name);
+    public Tensor Tensor(string name) => Entry(name).File.Tensor(renamed.GetValueOrDefault(name, name));
 
     /// <summary>A tensor that must have a certain shape.</summary>
     /// <exception cref="UserErrorException">It is missing, or has another shape; the message names both shapes.</exception>
@@ -131,6 +132,16 @@ public sealed partial class CheckpointFolder : IDisposable
     private (ITensorFile File, StoredTensor Tensor) Entry(string name) =>
         tensors.TryGetValue(name, out var entry) ? entry
         : throw Fault.In(Path, name, $"it is not among the {tensors.Count} tensors of the weights. {OtherModel}, or the download is incomplete.");
+
+    /// <summary>Gives a tensor another name than its file does.</summary>
+    internal void Rename(string stored, string name)
+    {
+        var (file, tensor) = Entry(stored);
+        tensors.Remove(stored);
+        tensors.Add(name, (file, tensor with { Name = name }));
+        all[all.IndexOf(tensor)] = tensor with { Name = name };
+        renamed.Add(name, stored);
+    }
 
     /// <summary>Lets go of the files; tensors made from them stay valid.</summary>
     public void Dispose()

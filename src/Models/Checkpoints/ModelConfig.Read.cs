@@ -11,6 +11,9 @@ public sealed partial class ModelConfig
     private static readonly string[] UntiedByDefault =
         ["llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi", "phi3", "gpt_neox", "gptj", "falcon3", "olmo", "olmo2", "stablelm", "starcoder2", "granite"];
 
+    /// <summary>Model types whose class in transformers has a window only with use_sliding_window: true; others know no such key.</summary>
+    private static readonly string[] SwitchedWindow = ["qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen3", "qwen3_moe", "smollm3", "iquestcoder"];
+
     /// <summary>A whole number of an architecture's own, or null where absent or null.</summary>
     /// <exception cref="UserErrorException">It is no whole number, or out of bounds.</exception>
     public override int? Int(string key, int least = int.MinValue, int most = int.MaxValue) => (int?)reader.Whole(key, least, most);
@@ -73,7 +76,7 @@ public sealed partial class ModelConfig
 
     private int? ReadSlidingWindow()
     {
-        if (reader.Has("sliding_window") && reader.Bool("use_sliding_window") == false) return null;
+        if (SwitchedWindow.Contains(ModelType) && reader.Bool("use_sliding_window") != true) return null;
         if (reader.Json.TryGetProperty("sliding_window", out _)) return reader.Size("sliding_window");
         return ModelType is "mistral" or "gemma2" ? 4096 : null; // these classes' default in transformers
     }

@@ -18,6 +18,8 @@ internal sealed class DecoderClassifier(DecoderModel model, int? padToken) : Seq
 
     public override long MaxTokens => model.Spec.MaxPositions;
 
+    public override bool TakesLonger => model.Spec.Names.Positions is null;
+
     public override long Vocabulary => model.Spec.Vocabulary;
 
     public override IReadOnlyDictionary<string, Tensor> Weights => model.Weights;

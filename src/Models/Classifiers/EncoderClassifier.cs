@@ -21,6 +21,8 @@ internal sealed class EncoderClassifier : SequenceClassifier
 
     public override long MaxTokens => spec.MaxTokens;
 
+    public override bool TakesLonger => spec.TakesLonger;
+
     public override long Vocabulary => spec.Vocabulary;
 
     public override IReadOnlyDictionary<string, Tensor> Weights => weights;
@@ -83,7 +85,7 @@ internal sealed class EncoderClassifier : SequenceClassifier
         var v = Heads(Linear(x, Name("attention.self.value" + spec.Projection)));
         var scores = q.matmul(k.transpose(-1, -2)); // (B, H, T, T)
         if (relative is { } positions) scores = Disentangled(scores, q, k, positions.Distances, positions.Table, l);
-        scores = scores / Math.Sqrt(q.size(3) * (spec.Relative?.Terms ?? 1));
+        scores = scores / Math.Sqrt(q.size(3) * spec.ScoreTerms);
         var probs = scores.masked_fill(hidden, double.NegativeInfinity).softmax(-1);
         var mixed = probs.matmul(v).transpose(1, 2).reshape(x.shape);
         var middle = Norm(x + Linear(mixed, Name("attention.output.dense")), Name("attention.output.LayerNorm"));

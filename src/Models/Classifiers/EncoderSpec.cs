@@ -40,6 +40,12 @@ internal sealed record EncoderSpec
     /// <summary>Disentangled attention; null = none.</summary>
     public RelativeSpec? Relative { get; init; }
 
+    /// <summary>Scores are divided by sqrt(this D).</summary>
+    public int ScoreTerms { get; init; } = 1;
+
+    /// <summary>Whether rows longer than MaxTokens are computed: no position has a row of a table.</summary>
+    public bool TakesLonger => Positions is null;
+
     /// <summary>First layer of the head, on the first token.</summary>
     public required string HeadInput { get; init; }
 
@@ -117,6 +123,8 @@ internal sealed record EncoderSpec
             Positions = biased ? config.MaxPositions ?? 512 : null,
             TokenTypes = config.Int("type_vocab_size", 0) ?? 0,
             Relative = config.Bool("relative_attention") == true ? RelativeSpec.Of(config) : null,
+            // As in transformers, pos_att_type counts here where relative_attention is off, too.
+            ScoreTerms = 1 + RelativeSpec.Kinds(config).Where(kind => kind is "c2p" or "p2c").Distinct().Count(),
         };
     }
 

@@ -23,13 +23,9 @@ internal sealed record RelativeSpec(long Span, long Buckets, long MaxDistance)
     /// <summary>Whether the relative embeddings are normalised.</summary>
     public required bool Norm { get; init; }
 
-    /// <summary>Scores are divided by sqrt(this D).</summary>
-    public int Terms => 1 + (ContentToPosition ? 1 : 0) + (PositionToContent ? 1 : 0);
-
     internal static RelativeSpec Of(ModelConfig config)
     {
-        var kinds = config.Json.TryGetProperty("pos_att_type", out var json) && json.ValueKind == System.Text.Json.JsonValueKind.String
-            ? json.GetString()!.Split('|') : config.Texts("pos_att_type") ?? [];
+        var kinds = Kinds(config);
         if (kinds.FirstOrDefault(kind => kind is not ("c2p" or "p2c")) is not null) throw config.Wrong("pos_att_type", "a list of c2p and p2c");
         long distance = config.Int("max_relative_positions") is > 0 and var given ? given : config.MaxPositions ?? 512;
         var buckets = Math.Max(0, config.Int("position_buckets") ?? -1);
@@ -42,6 +38,10 @@ internal sealed record RelativeSpec(long Span, long Buckets, long MaxDistance)
             Norm = (config.Text("norm_rel_ebd") ?? "none").Split('|').Any(part => part.Trim() == "layer_norm"),
         };
     }
+
+    /// <summary>pos_att_type: a list, or one text with bars.</summary>
+    internal static IReadOnlyList<string> Kinds(ModelConfig config) => config.Json.TryGetProperty("pos_att_type", out var json) && json.ValueKind == System.Text.Json.JsonValueKind.String
+        ? [.. json.GetString()!.ToLowerInvariant().Split('|').Select(kind => kind.Trim())] : config.Texts("pos_att_type") ?? [];
 
     /// <summary>(T, T) int64: bucket of (row - column), negative where the column is the later one.</summary>
     /// <param name="length">T.</param>

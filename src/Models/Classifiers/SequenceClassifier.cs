@@ -16,8 +16,11 @@ public abstract class SequenceClassifier
     /// <summary>Numbers per row.</summary>
     public abstract long Labels { get; }
 
-    /// <summary>Most tokens of a row.</summary>
+    /// <summary>Tokens of a row that the model was made for; texts are cut to so many unless more are asked for.</summary>
     public abstract long MaxTokens { get; }
+
+    /// <summary>Whether longer rows are computed all the same; where positions are learned they cannot be.</summary>
+    public abstract bool TakesLonger { get; }
 
     /// <summary>Entries of the vocabulary.</summary>
     public abstract long Vocabulary { get; }
@@ -56,6 +59,10 @@ public abstract class SequenceClassifier
         return scores;
     }
 
+    /// <summary>Whether rows of so many tokens can be computed.</summary>
+    /// <param name="tokens">Their length.</param>
+    public bool Takes(long tokens) => TakesLonger || tokens <= MaxTokens;
+
     /// <summary>(B, Labels) of rows that were checked.</summary>
     protected abstract Tensor Compute(IReadOnlyList<int[]> rows);
 
@@ -81,7 +88,7 @@ public abstract class SequenceClassifier
     public void Check(int[] row)
     {
         if (row.Length == 0) throw new UserErrorException("A row has no token; give at least one.");
-        if (row.Length > MaxTokens) throw new UserErrorException($"A row has {row.Length} tokens; the model takes {MaxTokens}. Shorten it.");
+        if (!Takes(row.Length)) throw new UserErrorException($"A row has {row.Length} tokens; the model takes {MaxTokens}. Shorten it.");
         if (row.FirstOrDefault(id => id < 0 || id >= Vocabulary, -1) is not -1 and var id)
             throw new UserErrorException($"Token id {id} is not in the model's vocabulary of {Vocabulary}; the row was made with another tokenizer.");
     }

@@ -19,15 +19,16 @@ public static class AdapterMerge
     /// <param name="dtype">Element type of all weights; null = each keeps its own, a quantised one that of the matrix it was made from. Sums are made in float32 and rounded once.</param>
     /// <param name="quantization">Quantises the base first, as the adapter's training did; the folder holds its decoded matrices. Null = the base as it is.</param>
     /// <param name="cancel">Ends it between two tensors.</param>
+    /// <param name="warn">Told of what is odd but usable.</param>
     /// <returns>How many tensors the adapter changed, of how many, and how many were decoded.</returns>
     /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
-    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null, CancellationToken cancel = default)
+    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null, CancellationToken cancel = default, Action<string>? warn = null)
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
         var config = ModelConfig.Open(from);
-        var spec = known.Describe(config);
         using var scope = torch.NewDisposeScope();
         using var checkpoint = CheckpointFolder.Open(from);
+        var spec = TiedHead.Settled(known.Describe(config), checkpoint, warn);
         var names = StoredNames.Of(spec, checkpoint);
         var model = ModelFolder.Decoder(from, spec, null, dtype: null, ModelFolder.Reader(known, config, ref quantization), quantization);
         var sites = load(model.Outline(from)).ToDictionary(s => s.Module, s => s.Delta);
@@ -41,12 +42,13 @@ public static class AdapterMerge
             if (delta is not null && Changes(delta, weight.Name))
             {
                 changed++;
-                return new PendingTensor(names.Of(weight.Name), type, weight.Shape, () => Live(Merged(model, weight.Name, delta).to(type)));
+                return new PendingTensor(names.Written(weight.Name), type, weight.Shape, () => Live(Merged(model, weight.Name, delta).to(type)));
             }
-            if (own is null) return new PendingTensor(names.Of(weight.Name), type, weight.Shape, () => Live(model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous()));
-            return new PendingTensor(names.Of(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
+            if (own is null) return new PendingTensor(names.Written(weight.Name), type, weight.Shape, () => Live(model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous()));
+            return new PendingTensor(names.Written(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
         }).ToList();
         ModelFolder.CopyCompanions(from, target, dtype);
+        TiedHead.Say(target, spec);
         CheckpointFolder.Write(target, pending);
         return (changed, pending.Count, model.Quantized.Count);
 

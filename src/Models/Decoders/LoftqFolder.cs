@@ -20,9 +20,10 @@ public static class LoftqFolder
     /// <param name="architectures">The known ones.</param>
     /// <param name="adapter">Starts each of its modules at the best product of its rank for what quantising lost.</param>
     /// <param name="iterations">Turns; with one the base is the plainly quantised one.</param>
+    /// <param name="warn">Told of what is odd but usable.</param>
     /// <returns>Facts on the folder, and the adapter's contents, whose tensors are the caller's scope's.</returns>
     /// <exception cref="UserErrorException">The folder is quantised already or no model, or the adapter selects what stays as it is.</exception>
-    public static (LoftqFacts Facts, AdapterFiles Adapter) Write(string target, string from, string name, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, IPeftAdapter adapter, int iterations)
+    public static (LoftqFacts Facts, AdapterFiles Adapter) Write(string target, string from, string name, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, IPeftAdapter adapter, int iterations, Action<string>? warn = null)
     {
         using var off = torch.no_grad();
         var config = ModelConfig.Open(from);
@@ -39,7 +40,7 @@ public static class LoftqFolder
                 foreach (var tensor in sites.SelectMany(site => site.Delta.Parameters.Values)) tensor.Dispose();
                 (model, sites) = (next, adapter.Attach(next.Outline(name), 0));
             }
-            var folder = QuantizedFolder.Write(target, from, new Made(quantization, model.Quantized), skipped, architectures);
+            var folder = QuantizedFolder.Write(target, from, new Made(quantization, model.Quantized), skipped, architectures, warn: warn);
             return (new LoftqFacts(folder, sites.Count, plain, Lost(model, sites, true)), adapter.Save(model.Outline(name), sites));
         }
         finally

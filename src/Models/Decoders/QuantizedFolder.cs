@@ -19,16 +19,17 @@ public static class QuantizedFolder
     /// <param name="architectures">The known ones.</param>
     /// <param name="progress">Told of layers done and of all.</param>
     /// <param name="device">Where to quantise; null = the processor.</param>
+    /// <param name="warn">Told of what is odd but usable.</param>
     /// <returns>Layers quantised, layers kept, and bytes of the weights before and after.</returns>
     /// <exception cref="UserErrorException">The folder is quantised already, no model, or has a weight that cannot be quantised.</exception>
-    public static QuantizedFolderFacts Write(string target, string from, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, Action<int, int>? progress = null, torch.Device? device = null)
+    public static QuantizedFolderFacts Write(string target, string from, IQuantization quantization, IReadOnlyList<string> skipped, ModelArchitectures architectures, Action<int, int>? progress = null, torch.Device? device = null, Action<string>? warn = null)
     {
         var config = ModelConfig.Open(from);
         if (config.IsQuantized) throw config.Wrong("quantization_config", "absent: the folder is quantised already, and nothing is quantised twice");
-        var spec = architectures.Describe(config);
         var place = device ?? torch.CPU;
         using var scope = torch.NewDisposeScope();
         using var checkpoint = CheckpointFolder.Open(from);
+        var spec = TiedHead.Settled(architectures.Describe(config), checkpoint, warn);
         var names = StoredNames.Of(spec, checkpoint);
         checkpoint.Require(spec.Weights().ToDictionary(w => names.Of(w.Name), w => w.Shape), names.IsIgnored);
         var matrices = spec.Weights().Where(w => w.Role == WeightRole.Matrix).ToList();
@@ -42,13 +43,13 @@ public static class QuantizedFolder
             before += own.numel() * own.element_size();
             if (weight.Role != WeightRole.Matrix || kept.Contains(weight.Name))
             {
-                tensors.Add(PendingTensor.Of(names.Of(weight.Name), own));
+                tensors.Add(PendingTensor.Of(names.Written(weight.Name), own));
                 after += own.numel() * own.element_size();
                 continue;
             }
             using var inner = torch.NewDisposeScope(); // of the full matrix nothing stays, of the other one its parts
             var quantized = quantization.Quantize(weight.Name, ModelFolder.Outward(weight, own.to(place)));
-            tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Of(weight.Name) + part.Key, part.Value.cpu().MoveToOuterDisposeScope())));
+            tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Written(weight.Name) + part.Key, part.Value.cpu().MoveToOuterDisposeScope())));
             after += quantized.Bytes;
             if (place.type != DeviceType.CPU) quantized.Dispose(); // its parts are here by now
             done++;
@@ -57,6 +58,7 @@ public static class QuantizedFolder
         ModelFolder.CopyCompanions(from, target, null);
         var others = checkpoint.Tensor(names.Of(spec.Names.Embedding + ".weight")).dtype;
         SayFormat(Path.Combine(target, "config.json"), quantization.Config(skipped.Count == 0 ? [] : [spec.Names.Head, .. skipped.Where(name => name != spec.Names.Head)], others));
+        TiedHead.Say(target, spec);
         CheckpointFolder.Write(target, tensors);
         return new QuantizedFolderFacts(done, kept.Count, before, after);
     }

@@ -8,12 +8,22 @@ using PeftAlign.Torch;
 namespace PeftAlign.Models.Decoders;
 
 /// <summary>A folder's tensors as a model has them.</summary>
-/// <param name="checkpoint">The folder's weights.</param>
-/// <param name="spec">The model.</param>
-/// <param name="quantization">Reads quantised matrices; null where there are none.</param>
-public sealed class StoredMatrices(CheckpointFolder checkpoint, DecoderSpec spec, IQuantization? quantization)
+public sealed class StoredMatrices
 {
-    private readonly StoredNames names = StoredNames.Of(spec, checkpoint);
+    private readonly CheckpointFolder checkpoint;
+    private readonly DecoderSpec spec;
+    private readonly IQuantization? quantization;
+    private readonly StoredNames names;
+
+    /// <param name="checkpoint">The folder's weights.</param>
+    /// <param name="spec">The model.</param>
+    /// <param name="quantization">Reads quantised matrices; null where there are none.</param>
+    public StoredMatrices(CheckpointFolder checkpoint, DecoderSpec spec, IQuantization? quantization)
+    {
+        (this.checkpoint, this.quantization) = (checkpoint, quantization);
+        this.spec = TiedHead.Settled(spec, checkpoint, null);
+        names = StoredNames.Of(this.spec, checkpoint);
+    }
 
     /// <summary>A tensor in its own element type, float32 where it is decoded; null where there is none of the name.</summary>
     public Tensor? Tensor(string name)

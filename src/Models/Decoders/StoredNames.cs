@@ -1,5 +1,6 @@
 // Which name a checkpoint has for a weight. transformers reads files with and without the base model's prefix (GPT-2's
-// releases lack "transformer."); old files hold tables that are no weights.
+// releases lack "transformer."), and those that hold a tied matrix under the head's name alone; old files hold tables that are
+// no weights.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
@@ -11,24 +12,34 @@ internal sealed class StoredNames
     private static readonly string[] Tables = [".rotary_emb.inv_freq", ".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".position_ids"];
 
     private readonly string prefix;
-    private readonly string? unusedHead;
+    private readonly string? head;
+    private readonly string? onlyHead;
 
-    private StoredNames(string prefix, string? unusedHead) => (this.prefix, this.unusedHead) = (prefix, unusedHead);
+    private StoredNames(string prefix, string? head, string? onlyHead) => (this.prefix, this.head, this.onlyHead) = (prefix, head, onlyHead);
 
     /// <summary>Of a model whose names are its own.</summary>
-    internal static StoredNames Plain { get; } = new("", null);
+    internal static StoredNames Plain { get; } = new("", null, null);
 
+    /// <param name="spec">The model, after <see cref="TiedHead.Settled"/>.</param>
+    /// <param name="checkpoint">Its weights.</param>
     internal static StoredNames Of(DecoderSpec spec, CheckpointFolder checkpoint)
     {
-        var embedding = spec.Names.Embedding;
-        var point = embedding.IndexOf('.', StringComparison.Ordinal);
-        var lacks = point > 0 && !checkpoint.Contains(embedding + ".weight") && checkpoint.Contains(embedding[(point + 1)..] + ".weight");
-        return new StoredNames(lacks ? embedding[..(point + 1)] : "", spec.TiedHead ? spec.Names.Head + ".weight" : null);
+        var (embedding, head) = (spec.Names.Embedding + ".weight", spec.TiedHead ? spec.Names.Head + ".weight" : null);
+        var prefix = embedding[..(embedding.IndexOf('.', StringComparison.Ordinal) + 1)];
+        var onlyHead = head is not null && checkpoint.Contains(head) && !checkpoint.Contains(embedding) && !checkpoint.Contains(embedding[prefix.Length..]);
+        // Where the embedding is not there to tell, the last norm does.
+        var known = onlyHead ? spec.Names.FinalNorm + ".weight" : embedding;
+        var lacks = spec.Names.Embedding.Contains('.', StringComparison.Ordinal) && known.StartsWith(prefix, StringComparison.Ordinal)
+            && !checkpoint.Contains(known) && checkpoint.Contains(known[prefix.Length..]);
+        return new StoredNames(lacks ? prefix : "", head, onlyHead ? embedding : null);
     }
 
     /// <summary>The checkpoint's name of a weight.</summary>
-    internal string Of(string name) => prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
+    internal string Of(string name) => name == onlyHead ? head! : Written(name);
+
+    /// <summary>The name of a weight in a folder that is written from this one: as here, but a tied matrix is the embedding.</summary>
+    internal string Written(string name) => prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
 
     /// <summary>Whether a stored tensor may stay unused without a word: tables of old checkpoints, a copy of a tied head.</summary>
-    internal bool IsIgnored(string name) => name == unusedHead || Tables.Any(end => name.EndsWith(end, StringComparison.Ordinal) || ("." + name).EndsWith(end, StringComparison.Ordinal));
+    internal bool IsIgnored(string name) => name == head || Tables.Any(end => name.EndsWith(end, StringComparison.Ordinal) || ("." + name).EndsWith(end, StringComparison.Ordinal));
 }

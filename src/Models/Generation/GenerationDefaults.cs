@@ -1,4 +1,4 @@
-// generation_config.json as generation options: what transformers' generate would do with the file alone. What changes
+// generation_config.json as generation options: what transformers' generate would do with the file. What changes
 // results there and is not built here is refused, so that nothing is read and ignored.
 
 using System.Text.Json;
@@ -36,18 +36,20 @@ public static class GenerationDefaults
         ["dola_layers"] = [],
     };
 
-    /// <summary>The options of a file.</summary>
+    /// <summary>The options of a file. What it says of sampling counts where there is any, whether or not the file itself asks for it.</summary>
     /// <param name="config">The file.</param>
+    /// <param name="temperature">Replaces the file's, and its do_sample; 0 is greedy. Null = as the file says.</param>
     /// <exception cref="UserErrorException">A value has another type, or asks for what is not built.</exception>
-    public static GenerationOptions Of(GenerationConfig config)
+    public static GenerationOptions Of(GenerationConfig config, double? temperature = null)
     {
         var reader = new ConfigReader(config.File, config.Json);
         Refuse(reader);
-        var samples = config.DoSample == true;
+        var own = config.DoSample == true ? config.Temperature ?? 1 : 0;
+        var samples = (temperature ?? own) > 0;
         var options = new GenerationOptions
         {
-            Temperature = samples ? config.Temperature ?? 1 : 0,
-            TopK = samples ? config.TopK ?? SampledTopK : 0,
+            Temperature = temperature ?? own,
+            TopK = samples ? config.TopK ?? (config.DoSample == true ? SampledTopK : 0) : 0,
             TopP = samples ? config.TopP ?? 1 : 1,
             MinP = samples ? config.MinP ?? 0 : 0,
             TypicalP = samples ? reader.Number("typical_p") ?? 1 : 1,

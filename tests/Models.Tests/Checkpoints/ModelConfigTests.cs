@@ -88,6 +88,10 @@ internal sealed class ModelConfigTests
     [TestCase("llama", "", null)]
     [TestCase("qwen2", ",\"sliding_window\":9,\"use_sliding_window\":false", null)]
     [TestCase("qwen2", ",\"sliding_window\":9,\"use_sliding_window\":true", 9)]
+    [TestCase("qwen3", ",\"sliding_window\":9", null)]
+    [TestCase("mistral", ",\"sliding_window\":2,\"use_sliding_window\":false", 2)]
+    [TestCase("phi3", ",\"sliding_window\":2,\"use_sliding_window\":false", 2)]
+    [TestCase("gemma2", ",\"sliding_window\":2,\"use_sliding_window\":false", 2)]
     public void TheWindowFollowsTheModelType(string type, string more, int? window) =>
         Assert.That(Of($$"""{"model_type":"{{type}}"{{more}} }""").SlidingWindow, Is.EqualTo(window));
 

@@ -35,6 +35,7 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     [TestCase("roberta")]
     [TestCase("deberta-own-keys")]
     [TestCase("deberta-far")]
+    [TestCase("deberta-plain")]
     [TestCase("llama-score")]
     [TestCase("gpt2-score")]
     [TestCase("gemma2-score")]
@@ -52,6 +53,61 @@ public sealed class ArchitectureFixtureTests : ScopedTest
         var among = model.Score([rows[1].Row, rows[0].Row[..5], rows[0].Row]);
         Assert.That(among[0], Is.EqualTo(scores[1]).Within(1e-5));
         Assert.That(among[2], Is.EqualTo(scores[0]).Within(1e-5));
+    }
+
+    // As in transformers' classes, which read no such key where nothing stretches the rotation.
+    [TestCase("llama-biases", "partial_rotary_factor")]
+    [TestCase("llama-biases", "rope_parameters")]
+    [TestCase("mistral", "partial_rotary_factor")]
+    [TestCase("qwen2-windows", "partial_rotary_factor")]
+    [TestCase("qwen3", "partial_rotary_factor")]
+    [TestCase("gemma2", "partial_rotary_factor")]
+    public void A_share_of_turning_dimensions_is_not_theirs(string name, string place)
+    {
+        var folder = Reconfigured(name, config =>
+        {
+            var holder = place == "rope_parameters" ? config[place]! : config;
+            holder["partial_rotary_factor"] = 0.5;
+        });
+        using var golden = GoldenFolder.Expected(Folder(name));
+        var model = ModelFolder.Load(folder, device: TestDevice.Here);
+        foreach (var (row, logits) in Rows(golden.Tensor("input_ids"), golden.Tensor("logits")))
+            Assert.That(Tiny.Worst(GoldenFolder.Logits(model, row), logits), Is.LessThan(Tolerance));
+    }
+
+    // transformers computes rows beyond max_position_embeddings wherever no table of positions ends.
+    [TestCase("llama-score")]
+    [TestCase("gemma2-score")]
+    [TestCase("deberta-far")]
+    public void Rows_longer_than_the_context_are_scored_where_positions_turn_or_are_relative(string name)
+    {
+        int[][] rows = [[.. Enumerable.Range(0, 30).Select(i => 3 + 7 * i % 37)]];
+        var folder = Reconfigured(name, config => config["max_position_embeddings"] = 8);
+        var (whole, cut) = (ClassifierFolder.Load(Folder(name), device: TestDevice.Here), ClassifierFolder.Load(folder, device: TestDevice.Here));
+        Assert.That((cut.MaxTokens, cut.TakesLonger), Is.EqualTo((8, true)));
+        Assert.That(cut.Score(rows)[0], Is.EqualTo(whole.Score(rows)[0]).Within(1e-6));
+    }
+
+    [TestCase("gpt2-score", 32)]
+    [TestCase("roberta", 63)]
+    [TestCase("deberta-own-keys", 64)]
+    public void Rows_longer_than_a_table_of_positions_are_refused(string name, int most)
+    {
+        var model = ClassifierFolder.Load(Folder(name), device: TestDevice.Here);
+        int[] Row(int tokens) => [.. Enumerable.Repeat(5, tokens)];
+        Assert.That(model.Score([Row(most)])[0], Has.Length.EqualTo((int)model.Labels));
+        Assert.That(() => model.Score([Row(most + 1)]), Throws.TypeOf<Abstractions.UserErrorException>().With.Message.Contains($"{most + 1}").And.Message.Contains($"{most}"));
+    }
+
+    private static string Reconfigured(string name, Action<System.Text.Json.Nodes.JsonNode> change)
+    {
+        var folder = Shared.Scratch();
+        Shared.Copy(Folder(name), folder);
+        var file = Path.Combine(folder, "config.json");
+        var config = System.Text.Json.Nodes.JsonNode.Parse(File.ReadAllText(file))!;
+        change(config);
+        File.WriteAllText(file, config.ToJsonString());
+        return folder;
     }
 
     // The hub's GPT-2 lacks the prefix of the base model and holds the masks of its attention.

@@ -27,6 +27,19 @@ internal sealed class GenerationDefaultsTests
         Assert.That(Read("""{"do_sample": true, "top_k": 7}""").TopK, Is.EqualTo(7));
     }
 
+    // transformers' generate(do_sample=True, temperature=1) takes the file's other parameters.
+    [Test]
+    public void With_a_temperature_from_elsewhere_the_files_other_parameters_hold()
+    {
+        const string file = """{"temperature": 0.9, "top_p": 0.3, "top_k": 3, "min_p": 0.1, "typical_p": 0.8, "epsilon_cutoff": 0.01, "eta_cutoff": 0.02}""";
+        var options = Read(file, 1);
+        Assert.That((options.Temperature, options.TopP, options.TopK, options.MinP, options.TypicalP, options.EpsilonCutoff, options.EtaCutoff), Is.EqualTo((1.0, 0.3, 3, 0.1, 0.8, 0.01, 0.02)));
+        Assert.That(Read("""{"top_p": 0.3}""", 1).TopK, Is.Zero); // 50 is for files that sample
+        Assert.That(Read("""{"do_sample": true}""", 0.5).TopK, Is.EqualTo(50));
+        foreach (var greedy in (GenerationOptions[])[Read(file, 0), Read("""{"do_sample": true, "top_p": 0.3}""", 0)])
+            Assert.That((greedy.Temperature, greedy.TopP, greedy.TopK, greedy.EtaCutoff), Is.EqualTo((0.0, 1.0, 0, 0.0)));
+    }
+
     [Test]
     public void Lists_and_words_are_read()
     {
@@ -43,11 +56,11 @@ internal sealed class GenerationDefaultsTests
     public void What_is_not_built_or_wrong_is_refused_by_its_key(string json, string key) =>
         Assert.That(() => Read(json), Throws.InstanceOf<UserErrorException>().With.Message.Contains(key));
 
-    private static GenerationOptions Read(string json)
+    private static GenerationOptions Read(string json, double? temperature = null)
     {
         var folder = Shared.Scratch();
         File.Copy(Path.Combine(Stories.Folder, "config.json"), Path.Combine(folder, "config.json"));
         File.WriteAllText(Path.Combine(folder, "generation_config.json"), json);
-        return GenerationDefaults.Of(ModelConfig.Open(folder).Generation);
+        return GenerationDefaults.Of(ModelConfig.Open(folder).Generation, temperature);
     }
 }

@@ -25,7 +25,7 @@ internal sealed class Gemma2Architecture : IModelArchitecture
         if (config.Bool("use_bidirectional_attention") == true) throw config.Wrong("use_bidirectional_attention", "false or absent");
         // Absent and null differ here: absent means the class's default, null no cap.
         double? Cap(string key, double standard) => config.Json.TryGetProperty(key, out _) ? config.Number(key) : standard;
-        var spec = LlamaShape.Of(config, headWidth: 256);
+        var spec = LlamaShape.Of(config, headWidth: 256).TurningWhole();
         var block = spec.Block with
         {
             AttentionEndNorm = "post_attention_layernorm",

@@ -12,7 +12,7 @@ internal sealed class LlamaArchitecture : IModelArchitecture
 
     public DecoderSpec Describe(ArchitectureConfig config)
     {
-        var spec = LlamaShape.Of(config);
+        var spec = LlamaShape.Of(config).TurningWhole();
         var block = spec.Block;
         if (config.Bool("attention_bias") == true) block = block.WithAttentionBias(output: true);
         if (config.Bool("mlp_bias") == true)

@@ -42,6 +42,10 @@ public static class LlamaShape
         };
     }
 
+    // As transformers: the rotation of these classes, where nothing stretches it, does not know partial_rotary_factor.
+    internal static DecoderSpec TurningWhole(this DecoderSpec spec) =>
+        spec.Rope is { Type: "default" } rope ? spec with { Rope = rope with { PartialRotaryFactor = 1 } } : spec;
+
     /// <summary>The same window in every layer; null = none.</summary>
     /// <param name="spec">The model.</param>
     /// <param name="window">Tokens that one sees, itself included.</param>

@@ -15,5 +15,5 @@ internal sealed class MistralArchitecture : IModelArchitecture
         new("sliding_window", "integer", null, "[1,)", "Tokens that one sees, itself included; 4096 where it is not given."),
     ];
 
-    public DecoderSpec Describe(ArchitectureConfig config) => LlamaShape.Of(config).WithWindow(config.SlidingWindow);
+    public DecoderSpec Describe(ArchitectureConfig config) => LlamaShape.Of(config).TurningWhole().WithWindow(config.SlidingWindow);
 }

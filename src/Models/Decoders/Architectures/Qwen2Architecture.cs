@@ -13,7 +13,7 @@ internal sealed class Qwen2Architecture : IModelArchitecture
 
     public DecoderSpec Describe(ArchitectureConfig config)
     {
-        var spec = LlamaShape.Of(config);
+        var spec = LlamaShape.Of(config).TurningWhole();
         return QwenWindows.In(spec with { Block = spec.Block.WithAttentionBias(output: false) }, config);
     }
 }
