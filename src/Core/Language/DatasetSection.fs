@@ -6,6 +6,43 @@ open PeftAlign.Core.Language.Readers
 open PeftAlign.Core.Language.Records
 open PeftAlign.Core.Language.Parts
 
+/// The fields of training rows: what a row's shape is told by, and what goes with it.
+let private rowFields =
+    [
+        "text"
+        "messages"
+        "prompt"
+        "completion"
+        "chosen"
+        "rejected"
+        "label"
+        "margin"
+        "tools"
+        "chat_template_kwargs"
+        "input_ids"
+        "labels"
+        "seq_lengths"
+        "prompt_ids"
+        "completion_ids"
+        "chosen_ids"
+        "rejected_ids"
+        "chosen_input_ids"
+        "chosen_labels"
+        "rejected_input_ids"
+        "rejected_labels"
+    ]
+
+/// What plugins read of rows beside these: a contract's trait "column:NAME".
+let private pluginFields (known: Known) =
+    [
+        for kind in [ "method"; "benchmark"; "reader"; "judge" ] do
+            for contract in known.OfKind kind do
+                for trait' in contract.Schema.Traits do
+                    if trait'.StartsWith("column:", System.StringComparison.Ordinal) then
+                        trait'.Substring "column:".Length
+    ]
+
+/// Nobody would read a column of another name: the typo would train on whatever else the row holds.
 let private columns =
     let reader = named (filled AnyText)
 
@@ -13,8 +50,20 @@ let private columns =
         Shape = reader.Shape
         Read =
             fun context path node ->
+                let fields = rowFields @ pluginFields context.Known
+
                 reader.Read context path node
-                |> Option.map (List.choose (fun (column, _, source) -> source |> Option.map (fun source -> column, source)))
+                |> Option.map (
+                    List.choose (fun (column, mark, source) ->
+                        if not (List.contains column fields) then
+                            context.Faults.Add(
+                                mark,
+                                join path column,
+                                $"rows have no field {Suggest.shown column}{Suggest.hint fields column}"
+                            )
+
+                        source |> Option.map (fun source -> column, source))
+                )
     }
 
 let private rowsOf =
