@@ -75,7 +75,7 @@ type internal Shape =
     /// The name of something that the manifest declares: model, dataset, adapter, method, judge.
     | Name of kind: string
     | ListOf of Shape
-    /// A mapping from names of the user's choice.
+    /// A mapping from names or texts of the user's choice.
     | MapOf of Shape
     | Either of Shape list
     | Record of FieldSpec list
