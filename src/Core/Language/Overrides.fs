@@ -54,7 +54,7 @@ let rec private put (mark: Place) parts (value: Node) (node: Node) : Result<Node
                     Key = key
                     KeyMark = mark
                     Value = changed
-                    Inherited = false
+                    Distance = 0
                 }
 
             match place with
