@@ -72,7 +72,7 @@ module internal Readers =
                     | _ -> wrong context node path AnyText
         }
 
-    /// Text that may not be empty.
+    /// Text that may not be empty, and holds no control characters: no path and no name can.
     let filled shape : Reader<string> =
         {
             Shape = shape
@@ -81,6 +81,12 @@ module internal Readers =
                     match text.Read context path node with
                     | Some value when String.IsNullOrWhiteSpace value ->
                         fault context node path $"expected {Shape.describe shape}, not an empty text"
+                    | Some value when value |> Seq.exists Char.IsControl ->
+                        fault
+                            context
+                            node
+                            path
+                            $"{Suggest.shown value} holds a control character; write {Shape.describe shape} without it"
                     | value -> value
         }
 
