@@ -132,7 +132,7 @@ let private single =
         "no tag 'x'"
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { seed: 3 }, with: { type: mmlu, path: m } }]",
         9,
-        "the selection finds nothing"
+        "there is no seed '3' under seeds; did you mean '1'\\?"
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: trained, with: { type: real_toxicity, path: m, judge: tx } }]",
         9,
         "no judge 'tx' under judges; did you mean 'tox'"

@@ -227,3 +227,97 @@ let ``numbers beyond 64 bits are no numbers of another sign`` () =
 
     same (Scalars.Whole 0x7FFFFFFFFFFFFFFFL) (Scalars.resolve "0x7FFFFFFFFFFFFFFF")
     same (Scalars.Real 18446744073709551615.0) (Scalars.resolve "0xFFFFFFFFFFFFFFFF")
+
+[<Test>]
+let ``no path and no name holds a control character`` () =
+    let nul = "\"a\\0b\""
+
+    for text, line in
+        [
+            header.Replace("path: models/a", $"path: {nul}"), 4
+            header.Replace("chat_template: vicuna", $"chat_template: {nul}"), 5
+            header.Replace("path: d.jsonl", $"path: {nul}"), 7
+            header.Replace("split: train", $"split: {nul}"), 8
+            header + $"report: {{ claims: {nul} }}\n", 18
+            header + $"plugins: [{{ path: {nul} }}]\n", 18
+            header + $"name: {nul}\n", 18
+        ] do
+        expect line @"^'a\\u0000b' holds a control character; write (text|a path) without it$" (List.ofSeq (read [] text).Faults)
+
+[<Test>]
+let ``a path that may be missing is named with its place, and stands for its content`` () =
+    let text =
+        header + "train:\n  - { models: a, datasets: [d, e], methods: sft, seeds: 1 }\n"
+
+    let exists =
+        Func<string, string>(fun path -> if path = "e.jsonl" then "h:e" else "")
+
+    let result = Plans.Create(experiment text, exists, true)
+    same [] (List.ofSeq result.Faults)
+
+    [ for path in result.Missing -> path.Path, path.Line, path.Column ]
+    |> same [ "models/a", 4, 14; "d.jsonl", 7, 29 ]
+
+    let train = result.Plan |> nonNull |> job "train/a/d/sft/s1"
+    Assert.That(train.Identity, Does.Contain "content:missing:d.jsonl")
+    same [] (List.ofSeq (Plans.Create(experiment text, byName, true)).Missing)
+    Assert.That((Plans.Create(experiment text, exists)).Plan, Is.Null)
+
+let private mmlu = "with: { type: mmlu, path: m }"
+
+[<Test>]
+let ``seeds and stages that exist nowhere are refused`` () =
+    let rows selection =
+        header
+        + "train:\n  - { models: a, datasets: [d, e], methods: [[sft, dpo]] }\n  - { models: b, datasets: d, methods: sft, seeds: 7 }\n"
+        + $"evaluate:\n  - {{ of: {{ {selection} }}, {mmlu} }}\n"
+
+    let found = faults (rows "seed: [1, 99], stage: [1, 7]")
+    same 2 found.Length
+    expect 22 "there is no seed '99' under seeds; known: 1, 2, 7" found
+    expect 22 "there is no stage '7' under train" found
+    same 4 (count "evaluate" (plan (rows "seed: [1, 7], stage: [1, 2], method: [sft, dpo], model: a")))
+    let untrained = header + $"evaluate:\n  - {{ of: {{ stage: 1 }}, {mmlu} }}\n"
+    expect 19 "there is no stage '1' under train; none is declared" (faults untrained)
+
+[<Test>]
+let ``select keeps the best of a grid that a row gives`` () =
+    let text (method: string) row =
+        header
+            .Replace("l16: { type: lora, rank: 16 }", "l16: { type: lora, rank: { grid: [4, 16] } }")
+            .Replace("max_steps: 100 }", "max_steps: 100, eval_data: e, select: { by: eval_loss } }")
+        + $"train:\n  - {{ models: a, datasets: d, methods: {method}, seeds: 1{row} }}\n"
+
+    for method, row, variants in
+        [
+            "dpo", ", set: { beta: { grid: [0.1, 0.2, 0.5] } }", 3
+            "dpo", ", adapters: l16", 2
+            "[[{ method: dpo, adapter: l16 }]]", "", 2
+        ] do
+        let plan = plan (text method row)
+        same (variants, 1) (count "train" plan, count "select" plan)
+
+    expect 15 "there is no \\{ grid" (faults (text "dpo" ", set: { beta: { grid: [0.1] } }"))
+    expect 15 "there is no \\{ grid" (faults (text "sft" ", adapters: l16"))
+
+[<Test>]
+let ``a preset chooses no preset, and what it adds can be set`` () =
+    let text inside =
+        header
+        + "train:\n  - { models: a, datasets: d, methods: sft, seeds: 1 }\n"
+        + $"presets:\n  more: {{ {inside} }}\n  small: {{ seeds: [1] }}\npreset: more\n"
+
+    for key in [ "preset: small"; "presets.small.seeds: [2]"; "'\"preset\"': small" ] do
+        let found = faults (text key)
+        same 1 found.Length
+        expect 21 "a preset cannot choose or change presets" found
+
+    let added = text "'train[1]': { models: b, datasets: d, methods: sft, seeds: 1 }"
+    let third = "train[2]={ models: b, datasets: e, methods: sft, seeds: 1 }"
+    same 3 (count "train" (planWith [ third ] added))
+    let found = (read [ third.Replace("[2]", "[3]") ] added).Faults |> List.ofSeq
+    same 1 found.Length
+    expect 0 "item \\[3\\] does not exist; the list has 2" found
+    let found = (read [ third ] (text "seeds: [1]")).Faults |> List.ofSeq
+    same 1 found.Length
+    expect 0 "item \\[2\\] does not exist; the list has 1" found
