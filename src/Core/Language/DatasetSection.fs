@@ -7,7 +7,7 @@ open PeftAlign.Core.Language.Records
 open PeftAlign.Core.Language.Parts
 
 /// The fields of training rows: what a row's shape is told by, and what goes with it.
-let private rowFields =
+let private shapedFields =
     [
         "text"
         "messages"
@@ -32,25 +32,28 @@ let private rowFields =
         "rejected_labels"
     ]
 
-/// What plugins read of rows beside these: a contract's trait "column:NAME".
-let private pluginFields (known: Known) =
+/// The fields that a data set may map: with those that plugins read beside them, by a contract's trait "column:NAME".
+let rowFields (known: Known) =
     [
+        yield! shapedFields
+
         for kind in [ "method"; "benchmark"; "reader"; "judge" ] do
             for contract in known.OfKind kind do
                 for trait' in contract.Schema.Traits do
                     if trait'.StartsWith("column:", System.StringComparison.Ordinal) then
                         trait'.Substring "column:".Length
     ]
+    |> List.distinct
 
 /// Nobody would read a column of another name: the typo would train on whatever else the row holds.
 let private columns =
     let reader = named (filled AnyText)
 
     {
-        Shape = reader.Shape
+        Shape = RowFields
         Read =
             fun context path node ->
-                let fields = rowFields @ pluginFields context.Known
+                let fields = rowFields context.Known
 
                 reader.Read context path node
                 |> Option.map (

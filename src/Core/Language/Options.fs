@@ -60,6 +60,7 @@ let rec value context path shape (node: Node) : Tree option =
     | ListOf inner -> reading (Readers.list (reader inner)) List
     | MapOf inner -> mapping context path inner node
     | Either shapes -> either context path shapes node
+    | RowFields
     | Record _
     | Configured _ -> Readers.fault context node path "a record is no value of an option"
 
