@@ -69,10 +69,12 @@ let private columns =
                 )
     }
 
+let private count = small (Interval.atLeast 1) |> map int64
+
 let private rowsOf =
     fields {
         let! split = optional "split" "A split's name." (filled AnyText)
-        and! take = optional "take" "The first N rows." (integer (Interval.atLeast 1))
+        and! take = optional "take" "The first N rows." count
         and! map = optional "map" "Our column names -> the file's." columns
         and! tags = tags
         return split, take, Option.defaultValue [] map, tags
@@ -139,7 +141,7 @@ let dataset: Reader<Dataset> =
                 let! parts =
                     required "mixture" "Data sets with their proportions, or a list of them by size." weights
 
-                and! take = optional "take" "The first N rows." (integer (Interval.atLeast 1))
+                and! take = optional "take" "The first N rows." count
                 and! tags = tags
                 return make (Mixture parts) (None, take, [], tags)
             }

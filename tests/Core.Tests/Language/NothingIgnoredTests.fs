@@ -225,6 +225,7 @@ let ``numbers beyond 64 bits are no numbers of another sign`` () =
         ] do
         expect 19 "out of range|expected an integer" (seed number)
 
+    expect 8 "3000000000 is out of range; the limit is 2147483647" (faults (header.Replace("take: 100", "take: 3000000000")))
     same (Scalars.Whole 0x7FFFFFFFFFFFFFFFL) (Scalars.resolve "0x7FFFFFFFFFFFFFFF")
     same (Scalars.Real 18446744073709551615.0) (Scalars.resolve "0xFFFFFFFFFFFFFFFF")
 
