@@ -150,12 +150,12 @@ public sealed class DryRunTests
         var outcome = Dry(manifest, "--out", user.Run);
         Assert.That(outcome.Err.Split('\n', StringSplitOptions.RemoveEmptyEntries), Is.EqualTo(new[]
         {
-            $"warning: {manifest}:2:27: 'models/seven' does not exist; its name stands for its content",
-            $"warning: {manifest}:2:56: 'templates/none.jinja' does not exist; its name stands for its content",
-            $"warning: {manifest}:3:80: 'more.jsonl' does not exist; its name stands for its content",
+            $"warning: {manifest}:2:26: 'models/seven' does not exist; its name stands for its content",
+            $"warning: {manifest}:2:55: 'templates/none.jinja' does not exist; its name stands for its content",
+            $"warning: {manifest}:3:85: 'more.jsonl' does not exist; its name stands for its content",
         }));
         var missing = JsonNode.Parse(Dry(manifest, "--out", user.Run, "--json").Out)!["missing"]!;
-        Assert.That(missing.AsArray().Select(m => ((string)m!["path"]!, (int)m["line"]!, (int)m["column"]!)), Is.EqualTo(new[] { ("models/seven", 2, 27), ("templates/none.jinja", 2, 56), ("more.jsonl", 3, 80) }));
+        Assert.That(missing.AsArray().Select(m => ((string)m!["path"]!, (int)m["line"]!, (int)m["column"]!)), Is.EqualTo(new[] { ("models/seven", 2, 26), ("templates/none.jinja", 2, 55), ("more.jsonl", 3, 85) }));
         Assert.That(Dry(Quickstart, "--out", user.Run).Err, Is.Empty);
     }
 
