@@ -309,7 +309,7 @@ let ``grids, chains and things made of things have their limits`` () =
 
 /// Labels are made of these names, and reports and --only read labels.
 [<TestCase("name: again", "name: 'r#1'", "'r#1' is no name")>]
-[<TestCase("name: again", "name: \"r\\n\"", "is no name")>]
+[<TestCase("name: again", "name: \"r\\n\"", "holds a control character")>]
 [<TestCase("name: soup", "name: a/b", "'a/b' is no name")>]
 [<TestCase("name: pref", "name: pref/help", "'pref/help' is no name")>]
 let ``names of rows, merges and benchmarks are names`` (good: string, bad: string, message: string) =
