@@ -247,8 +247,7 @@ module internal Readers =
 
     /// A mapping from names; an entry whose value is broken keeps its name, so that uses of it are not called dangling.
     let named (item: Reader<'T>) : Reader<(string * Place * 'T option) list> =
-        item
-        |> keyed (fun key -> if isName key then None else Some(noName key))
+        item |> keyed (fun key -> if isName key then None else Some(noName key))
 
     /// A mapping of an option, whose keys are texts of the user's choice, such as expressions for names of layers.
     let texts (item: Reader<'T>) : Reader<(string * Place * 'T option) list> =
