@@ -36,11 +36,11 @@ public sealed class LoraOptions
     /// <summary>What stands before a block's number in module names, where it is not the first number.</summary>
     public List<string> LayersPattern { get; set; } = [];
 
-    /// <summary>Ranks of single modules, by the end of the name (a regular expression).</summary>
+    /// <summary>Ranks of single modules, by the end of the name (a regular expression); of two that mean one module both say the same.</summary>
     [OptionRange(1)]
     public Dictionary<string, int> RankPattern { get; set; } = [];
 
-    /// <summary>Alphas of single modules, by the end of the name (a regular expression).</summary>
+    /// <summary>Alphas of single modules, by the end of the name (a regular expression); of two that mean one module both say the same.</summary>
     [OptionRange(0, ExclusiveMinimum = true)]
     public Dictionary<string, double> AlphaPattern { get; set; } = [];
 

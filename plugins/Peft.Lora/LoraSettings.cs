@@ -1,5 +1,6 @@
 // What LoRA does to each module, from options or from an adapter_config.json, and back into one.
 
+using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Adapters;
@@ -19,6 +20,10 @@ internal sealed record LoraSettings
     internal required ModuleTargets Targets { get; init; }
     internal IReadOnlyList<KeyValuePair<string, double>> Ranks { get; init; } = [];
     internal IReadOnlyList<KeyValuePair<string, double>> Alphas { get; init; } = [];
+
+    // A manifest's plan sorts the keys of mappings; a configuration's order is PEFT's.
+    private bool IsOrdered { get; init; } = true;
+
     internal string Bias { get; init; } = "none";
     internal bool UseRslora { get; init; }
     internal bool UseDora { get; init; }
@@ -49,6 +54,7 @@ internal sealed record LoraSettings
             },
             Ranks = [.. options.RankPattern.Select(p => KeyValuePair.Create(p.Key, (double)p.Value))],
             Alphas = [.. options.AlphaPattern],
+            IsOrdered = false,
             Bias = options.Bias,
             UseRslora = options.UseRslora,
             UseDora = options.UseDora,
@@ -147,12 +153,14 @@ internal sealed record LoraSettings
 
     private static JsonNode Plain(double number) => number == Math.Truncate(number) ? (long)number : number;
 
-    // The first entry that matches counts, as in PEFT.
-    private static double? Match(IReadOnlyList<KeyValuePair<string, double>> patterns, string module, string source)
+    // The first entry that matches counts, as in PEFT; where there is no first one, those that match must agree.
+    private double? Match(IReadOnlyList<KeyValuePair<string, double>> patterns, string module, string source)
     {
-        foreach (var (pattern, value) in patterns)
-            if (ModulePattern.Key(pattern, source)(module)) return value;
-        return null;
+        var found = patterns.Where(p => ModulePattern.Key(p.Key, source)(module));
+        if (IsOrdered) return found.Select(p => (double?)p.Value).FirstOrDefault();
+        var all = found.DistinctBy(p => p.Value).ToList();
+        return all.Count < 2 ? all.Select(p => (double?)p.Value).FirstOrDefault()
+            : throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"{source}: '{all[0].Key}' ({all[0].Value}) and '{all[1].Key}' ({all[1].Value}) both mean {module}, and no order says which counts. Write expressions of which one matches."));
     }
 
     private static IReadOnlyList<KeyValuePair<string, long[]>> TokensOf(JsonObject config) => config["trainable_token_indices"] switch

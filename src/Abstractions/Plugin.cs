@@ -148,7 +148,8 @@ public sealed class OptionGroupAttribute : Attribute;
 /// <summary>On an options class: what plans must know of the contract before it is made.</summary>
 /// <param name="traits">"reference" on a method that compares with a reference policy; "controls" on one whose policies are asked under
 /// controls (<see cref="ITrainsControls"/>, <see cref="IHasTextControls"/>): evaluations under a control are refused of all others;
-/// "scores" on one that trains a score head (<see cref="MethodNeeds.Scores"/>): options that cut rows are refused; on judges
+/// "scores" on one that trains a score head (<see cref="MethodNeeds.Scores"/>): options that cut rows are refused; "column:NAME" where
+/// it reads a field NAME of rows that has no place in the rows' shapes: a data set's map may then name it; on judges
 /// and benchmarks those of <see cref="JudgeTraits"/>.</param>
 [AttributeUsage(AttributeTargets.Class)]
 public sealed class ContractTraitsAttribute(params string[] traits) : Attribute

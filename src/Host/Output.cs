@@ -33,11 +33,14 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
     {
         if (json)
         {
-            results.WriteLine(document().ToJsonString(Indented));
+            results.WriteLine(Text(document()));
             return;
         }
         foreach (var line in lines()) results.WriteLine(line);
     }
+
+    /// <summary>A document as --json writes it.</summary>
+    public static string Text(JsonNode document) => document.ToJsonString(Indented);
 
     /// <summary>A piece of a text that is written as it comes.</summary>
     public void Piece(string text)

@@ -135,6 +135,30 @@ public sealed class DryRunTests
         Assert.That(OnGpu("lora") - OnGpu("qlora"), Is.InRange(2 * 6.74e9 - 4.4e9, 2 * 6.74e9 - 3.8e9), "3.9 GB, or with factors in float32 4.2");
     }
 
+    [Test]
+    public void Paths_that_are_not_there_are_warned_of()
+    {
+        using var user = new Peftalign();
+        user.Write("rows.jsonl", "");
+        var manifest = user.Write("paths.yaml", """
+            peftalign: 1
+            models: { seven: { path: models/seven, chat_template: templates/none.jinja } }
+            datasets: { rows: { reader: jsonl, path: rows.jsonl }, more: { reader: jsonl, path: more.jsonl } }
+            methods: { tune: { type: sft, max_steps: 100, batch_size: 4 } }
+            train: [{ models: seven, datasets: [rows, more], methods: tune }]
+            """);
+        var outcome = Dry(manifest, "--out", user.Run);
+        Assert.That(outcome.Err.Split('\n', StringSplitOptions.RemoveEmptyEntries), Is.EqualTo(new[]
+        {
+            $"warning: {manifest}:2:26: 'models/seven' does not exist; its name stands for its content",
+            $"warning: {manifest}:2:55: 'templates/none.jinja' does not exist; its name stands for its content",
+            $"warning: {manifest}:3:85: 'more.jsonl' does not exist; its name stands for its content",
+        }));
+        var missing = JsonNode.Parse(Dry(manifest, "--out", user.Run, "--json").Out)!["missing"]!;
+        Assert.That(missing.AsArray().Select(m => ((string)m!["path"]!, (int)m["line"]!, (int)m["column"]!)), Is.EqualTo(new[] { ("models/seven", 2, 26), ("templates/none.jinja", 2, 55), ("more.jsonl", 3, 85) }));
+        Assert.That(Dry(Quickstart, "--out", user.Run).Err, Is.Empty);
+    }
+
     // By a manifest or by a command, on a processor or a GPU: one prediction. Rows are of one length, so that their mean is their longest.
     [TestCase("cpu", "qlora")]
     [TestCase("cuda", "lora")]

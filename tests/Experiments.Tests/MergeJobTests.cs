@@ -33,6 +33,34 @@ public sealed class MergeJobTests
             Is.EqualTo(File.ReadAllBytes(Path.Combine(Merge(whole, "dare"), "model", "model.safetensors"))), "random numbers do not depend on where a run lies");
     }
 
+    // In adapter space the first factors of the parents stand under each other, as they are: those of the points, and no others.
+    [Test]
+    public void Points_of_trainings_are_merged_where_the_selection_names_their_step()
+    {
+        using var user = new Peftalign();
+        const string all = "{ name: linear, method: linear, of: { model: taught, dataset: [world, more] }";
+        user.Finish(user.Write("points.yaml", Manifests.Merges.Replace(all, all.Replace("linear, method", "early, method").Replace("more] }", "more], checkpoints: 6 }"))), "--only", "merge/early/*");
+        string[] trained = [user.Job("train/taught/world/tune/s3"), user.Job("train/taught/more/tune/s3")];
+        var merged = Firsts(Path.Combine(Merge(user, "early"), "adapter"));
+        var points = trained.Select(job => Firsts(Path.Combine(job, "points", "step-6", "adapter"))).ToList();
+        var ends = trained.Select(job => Firsts(Path.Combine(job, "adapter"))).ToList();
+        Assert.That(merged, Is.Not.Empty);
+        foreach (var (name, rows) in merged)
+        {
+            Assert.That(rows, Is.EqualTo(points.SelectMany(point => point[name])), name);
+            Assert.That(rows, Is.Not.EqualTo(ends.SelectMany(end => end[name])), name);
+        }
+    }
+
+    // The bytes of every lora_A in a safetensors file.
+    private static Dictionary<string, byte[]> Firsts(string adapter)
+    {
+        var file = File.ReadAllBytes(Path.Combine(adapter, "adapter_model.safetensors"));
+        var start = 8 + (int)BitConverter.ToInt64(file);
+        return JsonNode.Parse(file.AsSpan(8, start - 8))!.AsObject().Where(tensor => tensor.Key.Contains("lora_A", StringComparison.Ordinal))
+            .ToDictionary(tensor => tensor.Key, tensor => file[(start + (int)tensor.Value!["data_offsets"]![0]!)..(start + (int)tensor.Value["data_offsets"]![1]!)]);
+    }
+
     private static long Disk(string manifest, string merge)
     {
         var dry = Peftalign.Call("run", manifest, "--dry-run", "--json", "--threads", "1", "--only", $"merge/{merge}/*");

@@ -29,6 +29,7 @@ public class PublishTests
         var doctor = Bare(program, "doctor", "--json");
         var folder = (string?)System.Text.Json.Nodes.JsonNode.Parse(doctor.Out)!["libtorch"]!["folder"];
         Assert.That(folder, Is.EqualTo(Path.Combine(made, "lib")), doctor.All);
+        Assert.That(File.ReadAllText(Path.Combine(made, "manifest.schema.json")), Is.EqualTo(Bare(program, "plugins", "schema").Out), "for editors");
         var link = File.CreateSymbolicLink(here.File("link"), program).FullName;
         Assert.That(Bare(link, "--version").Code, Is.Zero, "through a link");
 

@@ -27,6 +27,7 @@ public sealed partial class DocumentedRunTests
         ("plugins pack", "test:FromAnEmptyFolderToARun"),
         ("plugins add acme.rows-0.1.0.peftplugin --plugins DIR", "test:FromAnEmptyFolderToARun"),
         ("plugins list|info|verify|test [ID] --plugins DIR", "plugins list --plugins {plugins} && plugins info|verify peft.lora --plugins {plugins} && test:FromAnEmptyFolderToARun"),
+        ("plugins schema", "plugins schema && test:Manifests_that_ship_are_valid_and_unknown_keys_are_not"),
         ("plugins relink", "test:AMovedProductIsAdopted"),
         ("plugins info peft.lora", "plugins info peft.lora"),
         ("plugins info eval", "plugins info eval"),

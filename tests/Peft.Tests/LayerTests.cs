@@ -138,5 +138,8 @@ public sealed class LayerTests : ScopedTest
         Refused(new() { ModulesToSave = ["proj"] }, "not both");
         Refused(new() { ExcludeModules = ["q_proj", "v_proj"] }, "leave none");
         Refused(new() { Targets = [".*q_proj"], LayersToTransform = [0] }, "regular expression");
+        Refused(new() { RankPattern = new() { ["q_proj"] = 2, [@"layers\.0\..*"] = 4 } }, @"rank_pattern: 'q_proj' (2) and 'layers\.0\..*' (4) both mean model.layers.0.self_attn.q_proj");
+        Refused(new() { AlphaPattern = new() { ["q_proj"] = 2, [".*_proj"] = 0.5 } }, "alpha_pattern: 'q_proj' (2) and '.*_proj' (0.5) both mean");
+        Registered.Lora(new() { RankPattern = new() { ["q_proj"] = 2, [".*q_proj"] = 2 } }).Attach(outline, 1);
     }
 }

@@ -17,6 +17,7 @@ public sealed class PeftReadsTests : ScopedTest
     {
         ["plain"] = ("base-llama", () => Registered.Lora(new() { Rank = 3, Dropout = 0.1, Targets = ["all-linear"] })),
         ["patterns"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", "up_proj"], RankPattern = new() { ["q_proj"] = 2 }, AlphaPattern = new() { ["layers.1.mlp.up_proj"] = 3 }, UseRslora = true, ModulesToSave = ["lm_head"] })),
+        ["pattern-expressions"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", "up_proj", "down_proj"], RankPattern = new() { [".*q_proj"] = 2, [@"layers\.1\.mlp\.(up|down)_proj"] = 3 }, AlphaPattern = new() { [@"layers\.\d+\.mlp\..*"] = 3 } })),
         ["regex"] = ("base-llama", () => Registered.Lora(new() { Targets = [@".*\.1\..*(q_proj|gate_proj)"] })),
         ["expressions"] = ("base-llama", () => Registered.Lora(new() { Targets = [".*q_proj", ".*v_proj"] })),
         ["names-and-expressions"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", @".*\.v_proj", "lm_head"], ExcludeModules = [@".*\.1\..*q_proj"] })),

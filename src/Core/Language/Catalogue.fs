@@ -36,7 +36,8 @@ type OptionSchema =
 /// <para>Alias is empty, or JSON of what the name stands for, such as {"type":"lora","quantization":"nf4"}.</para>
 /// <para>Inputs: for merge strategies, how many models they take, like "[2,2]" or "[1,)"; else "".</para>
 /// <para>Traits: "reference" on a method that compares with a reference policy, "controls" on one whose policies are asked under controls,
-/// "scores" on one that trains a score head, whose rows are not cut; "speaks" on a judge that is a language model.</para></remarks>
+/// "scores" on one that trains a score head, whose rows are not cut; "speaks" on a judge that is a language model; "column:NAME" on what
+/// reads a field of rows of its own.</para></remarks>
 [<CLIMutable; NoComparison>]
 type ContractSchema =
     {

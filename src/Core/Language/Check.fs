@@ -25,6 +25,20 @@ let private dangling context (manifest: Manifest) =
     let rows = manifest.Train |> List.map _.Name |> List.filter ((<>) "")
     let merges = manifest.Merge |> List.map _.Name
 
+    let seeds =
+        manifest.Train
+        |> List.collect (fun row -> row.Seeds |> Option.defaultValue manifest.Seeds)
+        |> List.map string
+
+    let stages =
+        // a merged policy's is 1
+        let longest =
+            manifest.Train
+            |> List.collect (fun row -> row.Chains |> List.map List.length)
+            |> List.fold max (if merges.IsEmpty then 0 else 1)
+
+        [ 1..longest ] |> List.map string
+
     // A broken row or declaration may have held the missing name.
     let anyBroken =
         not manifest.Complete
@@ -42,6 +56,8 @@ let private dangling context (manifest: Manifest) =
         | "judge" -> manifest.Judges.Names, "judges", false
         | "merge" -> merges, "merge", not manifest.Complete
         | "row" -> rows, "train", not manifest.Complete
+        | "seed" -> seeds, "seeds", not manifest.Complete
+        | "stage" -> stages, "train", not manifest.Complete
         | _ -> tags, "any 'tags'", anyBroken
 
     for use' in context.Uses do
@@ -100,7 +116,7 @@ let private selects context path (method: Method) (settings: Methods.Setting lis
             context.Faults.Add(
                 method.Mark,
                 path,
-                "'select' keeps one variant of a grid, and there is no { grid: [...] } in the method or its adapter"
+                "'select' keeps one variant of a grid, and there is no { grid: [...] } in the method, its adapter or a row that trains it"
             )
 
         let measured =
@@ -114,18 +130,42 @@ let private selects context path (method: Method) (settings: Methods.Setting lis
                 $"'select' asks for '{select.By}', which is measured on eval_data; name a data set there"
             )
 
+/// The number of variants that one option's grid makes.
+let private gridSize (entry: Entry) =
+    match entry.Value.Body with
+    | Mapping [| { Key = "grid"; Value = items } |] ->
+        match items.Body with
+        | Sequence items -> float items.Length
+        | _ -> 1.0
+    | _ -> 1.0
+
+/// Whether the adapter has a grid.
+let private isSwept (manifest: Manifest) (adapter: string option) =
+    manifest.Adapters.Items
+    |> List.exists (fun (name, found) -> Some name = adapter && Options.variantCount (Adapter.settings found) > 1.0)
+
+/// Whether the row gives this method a grid: in its `set`, or by an adapter.
+let private sweeps manifest method (row: TrainRow) =
+    row.Chains
+    |> List.concat
+    |> List.filter (fun stage -> stage.Method = method)
+    |> List.exists (fun stage ->
+        row.Set |> List.exists (fun entry -> gridSize entry > 1.0)
+        || stage.Adapter :: row.Adapters |> List.exists (isSwept manifest))
+
 /// The methods as declared.
 let private methods context (manifest: Manifest) =
     for name, method in manifest.Methods.Items do
         let path = Readers.join "methods" name
 
-        let adapterGrid =
-            method.Adapter
-            |> Option.bind (fun adapter -> manifest.Adapters.Items |> List.tryFind (fun (name, _) -> name = adapter))
-            |> Option.exists (fun (_, adapter) -> (Options.variants (Adapter.settings adapter)).Length > 1)
-
         Methods.bind context path name method []
-        |> Option.iter (fun settings -> selects context path method settings (settings.Length > 1 || adapterGrid))
+        |> Option.iter (fun settings ->
+            let hasGrid =
+                settings.Length > 1
+                || isSwept manifest method.Adapter
+                || manifest.Train |> List.exists (sweeps manifest name)
+
+            selects context path method settings hasGrid)
 
 let private stages context (manifest: Manifest) (row: TrainRow) =
     let methods = dict manifest.Methods.Items
@@ -154,15 +194,6 @@ let private stages context (manifest: Manifest) (row: TrainRow) =
                 |> Option.iter (fun why -> context.Faults.Add(stage.Mark, Readers.join stage.Path "until", why))
             | _ -> ()
         | _ -> ()
-
-/// The number of variants that one option's grid makes.
-let private gridSize (entry: Entry) =
-    match entry.Value.Body with
-    | Mapping [| { Key = "grid"; Value = items } |] ->
-        match items.Body with
-        | Sequence items -> float items.Length
-        | _ -> 1.0
-    | _ -> 1.0
 
 let private maxRuns = 100_000.0
 

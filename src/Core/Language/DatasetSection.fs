@@ -6,21 +6,75 @@ open PeftAlign.Core.Language.Readers
 open PeftAlign.Core.Language.Records
 open PeftAlign.Core.Language.Parts
 
+/// The fields of training rows: what a row's shape is told by, and what goes with it.
+let private shapedFields =
+    [
+        "text"
+        "messages"
+        "prompt"
+        "completion"
+        "chosen"
+        "rejected"
+        "label"
+        "margin"
+        "tools"
+        "chat_template_kwargs"
+        "input_ids"
+        "labels"
+        "seq_lengths"
+        "prompt_ids"
+        "completion_ids"
+        "chosen_ids"
+        "rejected_ids"
+        "chosen_input_ids"
+        "chosen_labels"
+        "rejected_input_ids"
+        "rejected_labels"
+    ]
+
+/// The fields that a data set may map: with those that plugins read beside them, by a contract's trait "column:NAME".
+let rowFields (known: Known) =
+    [
+        yield! shapedFields
+
+        for kind in [ "method"; "benchmark"; "reader"; "judge" ] do
+            for contract in known.OfKind kind do
+                for trait' in contract.Schema.Traits do
+                    if trait'.StartsWith("column:", System.StringComparison.Ordinal) then
+                        trait'.Substring "column:".Length
+    ]
+    |> List.distinct
+
+/// Nobody would read a column of another name: the typo would train on whatever else the row holds.
 let private columns =
     let reader = named (filled AnyText)
 
     {
-        Shape = reader.Shape
+        Shape = RowFields
         Read =
             fun context path node ->
+                let fields = rowFields context.Known
+
                 reader.Read context path node
-                |> Option.map (List.choose (fun (column, _, source) -> source |> Option.map (fun source -> column, source)))
+                |> Option.map (
+                    List.choose (fun (column, mark, source) ->
+                        if not (List.contains column fields) then
+                            context.Faults.Add(
+                                mark,
+                                join path column,
+                                $"rows have no field {Suggest.shown column}{Suggest.hint fields column}"
+                            )
+
+                        source |> Option.map (fun source -> column, source))
+                )
     }
+
+let private count = small (Interval.atLeast 1) |> map int64
 
 let private rowsOf =
     fields {
         let! split = optional "split" "A split's name." (filled AnyText)
-        and! take = optional "take" "The first N rows." (integer (Interval.atLeast 1))
+        and! take = optional "take" "The first N rows." count
         and! map = optional "map" "Our column names -> the file's." columns
         and! tags = tags
         return split, take, Option.defaultValue [] map, tags
@@ -87,7 +141,7 @@ let dataset: Reader<Dataset> =
                 let! parts =
                     required "mixture" "Data sets with their proportions, or a list of them by size." weights
 
-                and! take = optional "take" "The first N rows." (integer (Interval.atLeast 1))
+                and! take = optional "take" "The first N rows." count
                 and! tags = tags
                 return make (Mixture parts) (None, take, [], tags)
             }

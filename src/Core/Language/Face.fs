@@ -175,9 +175,17 @@ type Plans private () =
     /// <summary>The plan of an experiment.</summary>
     /// <param name="experiment">What Manifests.Read gave.</param>
     /// <param name="contentHash">The content hash of a path as the manifest writes it; null or empty where it does not exist, which is
-    /// a fault. A dry run answers with a stand-in of the name instead. Asked once for each path.</param>
+    /// a fault. Asked once for each path.</param>
     static member Create(experiment: Experiment, contentHash: Func<string, string>) : PlanResult =
+        Plans.Create(experiment, contentHash, false)
+
+    /// <summary>The plan of an experiment, perhaps before all of its files are there.</summary>
+    /// <param name="experiment">What Manifests.Read gave.</param>
+    /// <param name="contentHash">The content hash of a path as the manifest writes it; null or empty where it does not exist. Asked once for each path.</param>
+    /// <param name="mayMiss">Whether a path's name stands for its content where it does not exist; else that is a fault.</param>
+    static member Create(experiment: Experiment, contentHash: Func<string, string>, mayMiss: bool) : PlanResult =
         let faults = Faults()
+        let missing = ResizeArray<MissingPath>()
 
         let context =
             {
@@ -186,7 +194,8 @@ type Plans private () =
                 Uses = ResizeArray()
             }
 
-        let jobs = Planner.plan context experiment.Manifest contentHash.Invoke
+        let jobs =
+            Planner.plan context experiment.Manifest contentHash.Invoke (if mayMiss then Some missing else None)
 
         {
             Plan =
@@ -206,6 +215,10 @@ type Plans private () =
                     }
                 else
                     null
+            Missing =
+                missing
+                |> Seq.sortBy (fun path -> path.Line, path.Column, path.Path)
+                |> Array.ofSeq
             Faults = faults.Sorted()
         }
 

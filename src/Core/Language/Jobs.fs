@@ -17,7 +17,8 @@ type internal Naming =
 /// Raised where a plan has more jobs than anyone could run; ends planning.
 exception internal TooMany
 
-type internal Graph(faults: Faults, known: Known, contentHash: string -> string) =
+/// Missing takes the paths that lead to nothing, whose names then stand for their contents; without it they are faults.
+type internal Graph(faults: Faults, known: Known, contentHash: string -> string, missing: ResizeArray<MissingPath> option) =
     let maxJobs = 500_000
     let jobs = Dictionary<string, PlanJob>()
     let order = List<string>()
@@ -33,11 +34,20 @@ type internal Graph(faults: Faults, known: Known, contentHash: string -> string)
         | true, found -> found
         | _ ->
             let found =
-                match contentHash path |> Given.text with
-                | "" ->
+                match contentHash path |> Given.text, missing with
+                | "", Some missing ->
+                    missing.Add
+                        {
+                            Path = path
+                            Line = mark.Line
+                            Column = mark.Column
+                        }
+
+                    "missing:" + path
+                | "", None ->
                     faults.Add(mark, "", $"'{path}' does not exist; correct the path, or plan with --dry-run")
                     "missing"
-                | found -> found
+                | found, _ -> found
 
             hashes.Add(path, found)
             found

@@ -83,6 +83,11 @@ let rec private ofShape (known: Known) shape : Tree =
     | Truth -> Map [ "type", Text "boolean" ]
     | ListOf inner -> Map [ "type", Text "array"; "items", ofShape known inner ]
     | MapOf inner -> Map [ "type", Text "object"; "additionalProperties", ofShape known inner ]
+    | RowFields ->
+        object
+            []
+            (DatasetSection.rowFields known
+             |> List.map (fun field -> field, Map [ "type", Text "string" ]))
     | Either shapes -> anyOf (shapes |> List.map (ofShape known))
     | Record specs -> object (required specs) (properties known specs)
     | Configured(kind, key, specs) -> anyOf (known.OfKind kind |> List.map (configured known kind key specs))

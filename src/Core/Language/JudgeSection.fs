@@ -16,8 +16,10 @@ let private judgeMade: Reader<Judge> =
 
     let sourceKeys = [ "run"; "init"; "set"; "tokenizer"; "seed" ]
 
+    let made specs = Configured("judge", "type", specs)
+
     let shape =
-        Configured("judge", "type", ModelSection.fromRun.Specs @ ModelSection.architecture.Specs)
+        Either [ made ModelSection.fromRun.Specs; made ModelSection.architecture.Specs ]
 
     {
         Shape = shape

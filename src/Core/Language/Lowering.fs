@@ -189,8 +189,8 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             IsQuantized = candidates |> List.exists _.IsQuantized
         }
 
-    member private this.Merge(policy: Policy, row: MergeRow, parents: Policy list) : Lowered =
-        let parents = parents |> List.map (fun parent -> this.Needed(parent, None))
+    member private this.Merge(policy: Policy, row: MergeRow, parents: Policy list, at: Point option) : Lowered =
+        let parents = parents |> List.map (fun parent -> this.Needed(parent, at))
         let name = row.BaseModel |> Option.defaultValue policy.Facts.Model
         let root = this.Sources.Model(name, policy.Facts.Seed)
 
@@ -235,7 +235,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 | Declared name -> this.Sources.Model(name, policy.Facts.Seed)
                 | Stage run -> this.Train(policy, run)
                 | Chosen(select, variants) -> this.Choose(policy, select, variants)
-                | MergedFrom(row, parents) -> this.Merge(policy, row, parents)
+                | MergedFrom(row, parents, at) -> this.Merge(policy, row, parents, at)
 
             lowered.Add(policy, found)
             found

@@ -183,6 +183,22 @@ type internal Matrix(lookup: Lookup, context: Context) =
             fault selection.Mark path $"'{Policies.label policy}' has no checkpoints: {why}"
             false
 
+    /// The row's merges at each point that its selection takes; none, and a fault, where a parent does not get there.
+    member private this.Groups(row: MergeRow) : Policy list =
+        let selected = this.Select row.Of
+
+        match row.Of.Checkpoints with
+        | [] -> Merges.groups context.Faults row None selected
+        | steps ->
+            let reaches step =
+                selected |> List.forall (fun policy -> this.HasCheckpoint(row.Of, policy, step))
+
+            if steps |> List.forall reaches then
+                steps
+                |> List.collect (fun step -> Merges.groups context.Faults row (Some(Step step)) selected)
+            else
+                []
+
     /// The parents of each merge of this row, one group per combination of the axes that `across` does not name.
     member this.MergedBy(row: MergeRow) : Policy list =
         match merged.TryGetValue row.Name with
@@ -192,7 +208,7 @@ type internal Matrix(lookup: Lookup, context: Context) =
             raise Unplannable
         | _ ->
             try
-                let found = Merges.groups context.Faults row (this.Select row.Of)
+                let found = this.Groups row
                 merged[row.Name] <- found
                 found
             finally

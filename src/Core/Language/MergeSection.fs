@@ -18,7 +18,7 @@ let private withRescale (rescale: (string * Place) option) given =
             Key = "rescale"
             KeyMark = mark
             Value = Node(mark, Scalar(Scalars.Text value, value))
-            Inherited = false
+            Distance = 0
         }
         :: given
     | None -> given

@@ -23,8 +23,15 @@ let private rest across (policy: Policy) =
     let unless axis value =
         if List.contains axis across then "" else value
 
-    (unless "model" facts.Model, unless "dataset" (along facts "dataset"), unless "method" facts.Chain),
-    (unless "adapter" facts.AdapterAxis, unless "seed" (along facts "seed"), unless "merge" facts.Merge),
+    // Stages of one chain share how it begins.
+    let soFar (chain: string) =
+        if List.contains "stage" across then
+            (chain.Split '>')[0]
+        else
+            chain
+
+    (unless "model" facts.Model, unless "dataset" (along facts "dataset"), unless "method" (soFar facts.Chain)),
+    (unless "adapter" (soFar facts.AdapterAxis), unless "seed" (along facts "seed"), unless "merge" facts.Merge),
     (unless "stage" (string facts.Stage), unless "method" facts.Variant)
 
 /// Whether a value of a selection means this parent's.
@@ -51,7 +58,7 @@ let private same (values: 'T list) =
     | [ one ] -> Some one
     | _ -> None
 
-let private facts (row: MergeRow) (parents: Policy list) : Facts =
+let private facts (row: MergeRow) (at: Point option) (parents: Policy list) : Facts =
     let all (f: Facts -> 'T list) =
         parents |> List.collect (fun parent -> f parent.Facts) |> List.distinct
 
@@ -67,13 +74,22 @@ let private facts (row: MergeRow) (parents: Policy list) : Facts =
         Methods = all _.Methods
         Chain = parents |> List.map _.Facts.Chain |> List.distinct |> String.concat "+"
         Adapters = all _.Adapters
-        AdapterAxis = parents |> List.map _.Facts.AdapterAxis |> same |> Option.defaultValue ""
+        // Of stages of one chain it grows with the stage, as the chain does.
+        AdapterAxis =
+            match parents |> List.map _.Facts.AdapterAxis |> List.distinct with
+            | [ one ] -> one
+            | _ when List.contains "adapter" row.Across -> ""
+            | several -> String.concat "+" several
         Seed = parents |> List.map _.Facts.Seed |> same |> Option.flatten
         Stage = 1
         IsLast = true
         Merge = row.Name
         Row = ""
-        Variant = parents |> List.map _.Facts.Variant |> same |> Option.defaultValue ""
+        Variant =
+            (parents |> List.map _.Facts.Variant |> same |> Option.toList)
+            @ (at |> Option.map Point.text |> Option.toList)
+            |> List.filter ((<>) "")
+            |> String.concat ";"
         Tags = row.Tags @ all _.Tags |> List.distinct
     }
 
@@ -120,7 +136,7 @@ let private unfit (row: MergeRow) (parents: Policy list) =
         None
 
 /// The row's merges as policies; none, and a fault, where a group does not fit.
-let groups (faults: Faults) (row: MergeRow) (selected: Policy list) : Policy list =
+let groups (faults: Faults) (row: MergeRow) (at: Point option) (selected: Policy list) : Policy list =
     let grouped =
         selected
         |> List.groupBy (rest row.Across)
@@ -133,11 +149,11 @@ let groups (faults: Faults) (row: MergeRow) (selected: Policy list) : Policy lis
     | None ->
         [
             for parents in grouped do
-                let facts = facts row parents
+                let facts = facts row at parents
 
                 {
                     Facts = facts
                     Label = label row parents facts
-                    Origin = MergedFrom(row, parents)
+                    Origin = MergedFrom(row, parents, at)
                 }
         ]

@@ -32,10 +32,10 @@ let private settle context path (entries: Entry list) =
             entries
             |> List.filter (fun entry -> List.contains entry.Key group && isGiven entry)
 
-        match given |> List.sortBy _.Inherited with
+        match given |> List.sortBy _.Distance with
         | first :: rest when not rest.IsEmpty ->
             for other in rest do
-                if other.Inherited = first.Inherited then
+                if other.Distance = first.Distance then
                     context.Faults.Add(
                         other.KeyMark,
                         Readers.join path other.Key,
@@ -52,10 +52,16 @@ let private settle context path (entries: Entry list) =
 
 /// A row's `set` stands over the method's own entries.
 let private overlay (set: Entry list) (entries: Entry list) =
-    let over = set |> List.map (fun entry -> { entry with Inherited = false })
+    let behind = 1 + Nodes.farthest set
     let keys = set |> List.map _.Key |> List.distinct
     let under = entries |> List.filter (fun entry -> not (List.contains entry.Key keys))
-    over @ (under |> List.map (fun entry -> { entry with Inherited = true }))
+
+    set
+    @ (under
+       |> List.map (fun entry ->
+           { entry with
+               Distance = entry.Distance + behind
+           }))
 
 let private withDuration options =
     let has name =

@@ -37,8 +37,8 @@ and internal Entry =
         Key: string
         KeyMark: Place
         Value: Node
-        /// Came in through '<<'.
-        Inherited: bool
+        /// 0 for the mapping's own; what came in through '<<' lies farther, and of two that came in the one that counts lies nearer.
+        Distance: int
     }
 
 module internal Nodes =
@@ -49,6 +49,10 @@ module internal Nodes =
         | Sequence items -> $"a list of {items.Length}"
         | Mapping entries -> $"a mapping of {entries.Length}"
         | Broken -> "a broken value"
+
+    /// The greatest distance of these entries.
+    let farthest (entries: Entry seq) =
+        entries |> Seq.fold (fun most entry -> max most entry.Distance) 0
 
     /// The data without its positions, keys sorted: equal for equal data.
     let rec private plain (node: Node) : string =

@@ -60,6 +60,7 @@ let rec value context path shape (node: Node) : Tree option =
     | ListOf inner -> reading (Readers.list (reader inner)) List
     | MapOf inner -> mapping context path inner node
     | Either shapes -> either context path shapes node
+    | RowFields
     | Record _
     | Configured _ -> Readers.fault context node path "a record is no value of an option"
 
@@ -70,7 +71,7 @@ and private reader shape : Reader<Tree> =
     }
 
 and private mapping context path inner node =
-    let items = (Readers.named (reader inner)).Read context path node
+    let items = (Readers.texts (reader inner)).Read context path node
 
     items
     |> Option.bind (fun items ->
@@ -147,13 +148,13 @@ let private isNothing (node: Node) =
 let private given context path (option: OptionSchema) (entries: Entry list) =
     let names = spellings option
 
-    // A key of the mapping itself wins over an inherited one, whatever its spelling; two of the same rank are a fault.
+    // What stands nearer wins (the mapping's own over what it inherits), whatever its spelling; two equally near are a fault.
     match
         entries
         |> List.filter (fun entry -> List.contains entry.Key names)
-        |> List.sortBy _.Inherited
+        |> List.sortBy _.Distance
     with
-    | first :: second :: _ when first.Inherited = second.Inherited ->
+    | first :: second :: _ when first.Distance = second.Distance ->
         context.Faults.Add(
             second.KeyMark,
             Readers.join path second.Key,

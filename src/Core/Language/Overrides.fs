@@ -54,7 +54,7 @@ let rec private put (mark: Place) parts (value: Node) (node: Node) : Result<Node
                     Key = key
                     KeyMark = mark
                     Value = changed
-                    Inherited = false
+                    Distance = 0
                 }
 
             match place with
@@ -139,8 +139,19 @@ let private preset (faults: Faults) (root: Node) (chosen: Node) : Node =
     | Scalar(Scalars.Text name, _) ->
         match presets |> Array.tryFind (fun preset -> preset.Key = name) with
         | Some preset ->
-            entries preset.Value
-            |> Array.fold (fun root entry -> set faults entry.KeyMark ("presets." + name) entry.Key entry.Value root) root
+            let put root (entry: Entry) =
+                match parsePath entry.Key with
+                | Some(Key("preset" | "presets") :: _) ->
+                    faults.Add(
+                        entry.KeyMark,
+                        "presets." + name,
+                        $"{Suggest.shown entry.Key}: a preset cannot choose or change presets; write the values of both in one"
+                    )
+
+                    root
+                | _ -> set faults entry.KeyMark ("presets." + name) entry.Key entry.Value root
+
+            entries preset.Value |> Array.fold put root
         | None ->
             let known = presets |> Array.map _.Key
             faults.Add(chosen.Mark, "preset", $"there is no preset {Suggest.shown name}{Suggest.hint known name}")
@@ -149,11 +160,12 @@ let private preset (faults: Faults) (root: Node) (chosen: Node) : Node =
 
 /// The document as the preset (the manifest's own, or that of an override) and the overrides make it.
 let applyAll (faults: Faults) (overrides: string seq) (root: Node) : Node =
-    let set root =
+    let set faults root =
         overrides |> Seq.fold (apply faults) root
 
-    let first = set root
+    // Only the last pass speaks: an override may change what the preset adds.
+    let first = set (Faults()) root
 
     match entry "preset" first with
-    | Some chosen -> preset faults root chosen |> set
-    | None -> first
+    | Some chosen -> preset faults root chosen |> set faults
+    | None -> set faults root

@@ -65,10 +65,16 @@ type Plan =
     member plan.Counts: IReadOnlyDictionary<string, int> =
         plan.Jobs |> Seq.countBy _.Kind |> dict |> Dictionary :> _
 
-/// <summary>A plan, or the faults that prevent it. Plan is null where there are faults.</summary>
+/// <summary>A path that a manifest names and that leads to nothing; Line and Column are 0 where no place of the manifest gives it.</summary>
+type MissingPath =
+    { Path: string; Line: int; Column: int }
+
+/// <summary>A plan, or the faults that prevent it. Plan is null where there are faults. Missing: paths whose names stand for their
+/// contents, where a plan may have such; by their places.</summary>
 [<NoComparison>]
 type PlanResult =
     {
         Plan: Plan | null
+        Missing: IReadOnlyList<MissingPath>
         Faults: IReadOnlyList<Fault>
     }

@@ -3,50 +3,52 @@
 module internal PeftAlign.Core.Language.PluginList
 
 open System
+open System.Globalization
+open System.Numerics
+open System.Text.RegularExpressions
 open PeftAlign.Core
 open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
 open PeftAlign.Core.Language.Records
 
-/// Compares "1.2" with "1.10.3" part by part, missing parts being 0; what follows '-' or '+' is left out.
+/// Compares "1.2" with "1.10.3" part by part, missing parts being 0; what follows '-' or '+' is left out. Parts of any length.
 let compareVersions (a: string) (b: string) =
     let parts (version: string) =
         (version.Split([| '-'; '+' |])[0]).Split '.'
         |> Array.map (fun part ->
-            match Int32.TryParse part with
+            match BigInteger.TryParse(part, NumberStyles.None, CultureInfo.InvariantCulture) with
             | true, value -> value
-            | _ -> 0)
+            | _ -> BigInteger.Zero)
 
     let a, b = parts a, parts b
 
-    let at (version: int[]) i =
-        if i < version.Length then version[i] else 0
+    let at (version: BigInteger[]) i =
+        if i < version.Length then version[i] else BigInteger.Zero
 
     seq { 0 .. max a.Length b.Length - 1 }
     |> Seq.map (fun i -> compare (at a i) (at b i))
     |> Seq.tryFind ((<>) 0)
     |> Option.defaultValue 0
 
+let private comparator =
+    Regex(@"\A(?<operator>>=|<=|>|<|=|)(?<version>[0-9]+(\.[0-9]+)*([-+][0-9A-Za-z.+\-]*)?)\z", RegexOptions.CultureInvariant)
+
 /// Whether the version satisfies every comparator of a range such as ">=1.2 <2"; None where the range is not one.
 let satisfies (range: string) (version: string) =
     let one (text: string) =
-        let operator =
-            text.Substring(0, text.Length - text.TrimStart([| '<'; '>'; '=' |]).Length)
+        let found = comparator.Match text
 
-        let wanted = text.Substring operator.Length
-        let order = compareVersions version wanted
-
-        if wanted = "" || not (Char.IsAsciiDigit wanted[0]) then
+        if not found.Success then
             None
         else
-            match operator with
+            let order = compareVersions version found.Groups["version"].Value
+
+            match found.Groups["operator"].Value with
             | ">=" -> Some(order >= 0)
             | "<=" -> Some(order <= 0)
             | ">" -> Some(order > 0)
             | "<" -> Some(order < 0)
-            | ""
-            | "=" -> Some(order = 0)
-            | _ -> None
+            | _ -> Some(order = 0)
 
     let parts = range.Split(' ', StringSplitOptions.RemoveEmptyEntries) |> Array.map one
 

@@ -53,7 +53,8 @@ and internal Origin =
     | Stage of StageRun
     /// The best of several variants.
     | Chosen of Select * Policy list
-    | MergedFrom of MergeRow * parents: Policy list
+    /// At is the point of the parents' training that is merged; their end where there is none.
+    | MergedFrom of MergeRow * parents: Policy list * at: Point option
 
 and internal StageRun =
     {

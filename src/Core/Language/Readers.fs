@@ -72,7 +72,7 @@ module internal Readers =
                     | _ -> wrong context node path AnyText
         }
 
-    /// Text that may not be empty.
+    /// Text that may not be empty, and holds no control characters: no path and no name can.
     let filled shape : Reader<string> =
         {
             Shape = shape
@@ -81,6 +81,12 @@ module internal Readers =
                     match text.Read context path node with
                     | Some value when String.IsNullOrWhiteSpace value ->
                         fault context node path $"expected {Shape.describe shape}, not an empty text"
+                    | Some value when value |> Seq.exists Char.IsControl ->
+                        fault
+                            context
+                            node
+                            path
+                            $"{Suggest.shown value} holds a control character; write {Shape.describe shape} without it"
                     | value -> value
         }
 
@@ -122,7 +128,7 @@ module internal Readers =
             Read =
                 fun context path node ->
                     match reader.Read context path node with
-                    | Some value when abs value > int64 Int32.MaxValue ->
+                    | Some value when value > int64 Int32.MaxValue || value < -(int64 Int32.MaxValue) ->
                         fault context node path $"{value} is out of range; the limit is {Int32.MaxValue}"
                     | value -> value |> Option.map int
         }
@@ -219,8 +225,8 @@ module internal Readers =
                     | found -> found
         }
 
-    /// A mapping from names; an entry whose value is broken keeps its name, so that uses of it are not called dangling.
-    let named (item: Reader<'T>) : Reader<(string * Place * 'T option) list> =
+    /// A mapping whose keys are what the function finds no fault with.
+    let private keyed (wrongKey: string -> string option) (item: Reader<'T>) : Reader<(string * Place * 'T option) list> =
         {
             Shape = MapOf item.Shape
             Read =
@@ -230,14 +236,27 @@ module internal Readers =
                         Some
                             [
                                 for entry in entries do
-                                    if not (isName entry.Key) then
-                                        context.Faults.Add(entry.KeyMark, path, noName entry.Key)
+                                    wrongKey entry.Key
+                                    |> Option.iter (fun why -> context.Faults.Add(entry.KeyMark, path, why))
 
                                     entry.Key, entry.KeyMark, item.Read context (join path entry.Key) entry.Value
                             ]
                     | Scalar(Scalars.Null, _) -> Some []
                     | _ -> wrong context node path (MapOf item.Shape)
         }
+
+    /// A mapping from names; an entry whose value is broken keeps its name, so that uses of it are not called dangling.
+    let named (item: Reader<'T>) : Reader<(string * Place * 'T option) list> =
+        item |> keyed (fun key -> if isName key then None else Some(noName key))
+
+    /// A mapping of an option, whose keys are texts of the user's choice, such as expressions for names of layers.
+    let texts (item: Reader<'T>) : Reader<(string * Place * 'T option) list> =
+        item
+        |> keyed (fun key ->
+            if String.IsNullOrWhiteSpace key then
+                Some "a key is empty; write what the value is for"
+            else
+                None)
 
     /// The name of something declared elsewhere.
     let name kind : Reader<string> =

@@ -31,9 +31,12 @@ let private whole (text: string) =
     | true, value -> Whole value
     | _ -> real text
 
+/// Convert.ToInt64 would read the highest bit as a sign.
 let private based (radix: int) (digits: string) =
     try
-        Whole(Convert.ToInt64(digits, radix))
+        match Convert.ToUInt64(digits, radix) with
+        | value when value <= uint64 Int64.MaxValue -> Whole(int64 value)
+        | value -> Real(float value)
     with :? OverflowException ->
         Real Double.PositiveInfinity
 

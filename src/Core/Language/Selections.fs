@@ -50,7 +50,28 @@ let private methodOrChain: Reader<string> =
         | _ -> Some one)
 
 let private positive = small (Interval.atLeast 1)
-let private number range = small range |> map string
+
+/// A seed or a stage; that there is one is checked as names are.
+let private number kind range : Reader<string> =
+    let reader = small range |> map string
+
+    { reader with
+        Read =
+            fun context path node ->
+                let found = reader.Read context path node
+
+                found
+                |> Option.iter (fun value ->
+                    context.Uses.Add
+                        {
+                            Kind = kind
+                            Name = value
+                            Mark = node.Mark
+                            Path = path
+                        })
+
+                found
+    }
 
 let reader: Reader<Selection> =
     let axis key docs item = optional key docs (oneOrMany item)
@@ -65,10 +86,10 @@ let reader: Reader<Selection> =
                 axis "method" "Keys under methods; a list in the list is a chain." methodOrChain
 
             and! adapter = axis "adapter" "Adapters, by name, or none." adapterName
-            and! seed = axis "seed" "Seeds." (number Interval.all)
+            and! seed = axis "seed" "Seeds." (number "seed" Interval.all)
 
             and! stage =
-                axis "stage" "Stages of a chain, from 1; the last where absent." (number (Interval.atLeast 1))
+                axis "stage" "Stages of a chain, from 1; the last where absent." (number "stage" (Interval.atLeast 1))
 
             and! tag =
                 axis "tag" "Tags of models, data sets, methods, adapters, rows or merges." (name "tag")

@@ -75,8 +75,10 @@ type internal Shape =
     /// The name of something that the manifest declares: model, dataset, adapter, method, judge.
     | Name of kind: string
     | ListOf of Shape
-    /// A mapping from names of the user's choice.
+    /// A mapping from names or texts of the user's choice.
     | MapOf of Shape
+    /// A mapping from fields of rows to a file's columns.
+    | RowFields
     | Either of Shape list
     | Record of FieldSpec list
     /// A record whose "type" (or other key) names a contract, whose options stand beside it.
@@ -108,6 +110,7 @@ module internal Shape =
         | Name kind -> $"the name of a {kind}"
         | ListOf _ -> "a list"
         | MapOf _ -> "a mapping from names"
+        | RowFields -> "a mapping from fields of rows"
         | Either shapes -> String.Join(", or ", shapes |> List.collect flat |> List.map describe |> List.distinct)
         | Record _
         | Configured _ -> "a mapping"

@@ -64,9 +64,14 @@ let hint (names: string seq) (wrong: string) =
             + String.Join(", ", Array.truncate 20 names)
             + $" and {names.Length - 20} more"
 
-/// A value as a message shows it: short, on one line.
+/// A value as a message shows it: short, on one line, nothing in it that a terminal would obey.
 let shown (text: string) =
-    let line = text.Replace("\r", " ").Replace("\n", " ")
+    let plain letter =
+        if letter = '\r' || letter = '\n' then " "
+        elif Char.IsControl letter then $"\\u{int letter:x4}"
+        else string letter
+
+    let line = String.collect plain (text.Substring(0, min text.Length 100))
 
     if line.Length <= 60 then
         $"'{line}'"

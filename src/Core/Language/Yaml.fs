@@ -125,13 +125,13 @@ module internal Yaml =
         /// The mappings that one '<<' brings in: a mapping or a list of them, the earlier winning.
         let inherited (value: Node) =
             match value.Body with
-            | Mapping entries -> entries
+            | Mapping entries -> [| entries |]
             | Sequence items when items |> Array.forall (fun item -> item.Body.IsMapping || item.Body.IsBroken) ->
                 items
-                |> Array.collect (fun item ->
+                |> Array.choose (fun item ->
                     match item.Body with
-                    | Mapping entries -> entries
-                    | _ -> [||])
+                    | Mapping entries -> Some entries
+                    | _ -> None)
             | Broken -> [||]
             | _ ->
                 faults.Add(value.Mark, "", $"'<<' takes a mapping or a list of mappings, not {Nodes.describe value}")
@@ -153,11 +153,20 @@ module internal Yaml =
                     seen.Add(entry.Key, entry.KeyMark)
                     kept.Add entry
 
-            for merge in merges do
-                for entry in inherited merge do
+            let mutable distance = 1
+
+            for entries in merges |> Seq.collect inherited do
+                for entry in entries do
                     if seen.TryAdd(entry.Key, entry.KeyMark) then
                         count mark entry.Value.Size
-                        kept.Add { entry with Inherited = true }
+
+                        kept.Add
+                            { entry with
+                                Distance = entry.Distance + distance
+                            }
+
+                // All of the next one lies behind all of this one.
+                distance <- distance + 1 + Nodes.farthest entries
 
             Node(mark, Mapping(kept.ToArray()))
 
@@ -184,7 +193,7 @@ module internal Yaml =
                             Key = written
                             KeyMark = keyMark
                             Value = value
-                            Inherited = false
+                            Distance = 0
                         }
                 | Broken -> ()
                 | _ -> faults.Add(keyMark, "", "a key is a text; this one is a list or a mapping")

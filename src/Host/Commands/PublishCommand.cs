@@ -3,7 +3,9 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Publishing;
+using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Commands;
 
@@ -12,7 +14,8 @@ internal static class PublishCommand
     private const string Summary = "a folder that runs where neither .NET nor libtorch is installed";
 
     private const string Description = """
-        Copies the product, the .NET runtime, libtorch and every library that it needs, docs and experiments into a folder.
+        Copies the product, the .NET runtime, libtorch and every library that it needs, docs and experiments into a folder, and
+        writes manifest.schema.json, the JSON Schema of manifests over the product's plugins.
         DIR/peftalign runs on any Linux of the same processor family whose glibc is as new as this machine's.
         --without-libtorch leaves libtorch out: where it runs, compile DIR/source/native/build OUT with LIBTORCH=DIR (or
         LIBTORCH_USE_PYTORCH=1) and start with PEFTALIGN_NATIVE=OUT. Commands that build plugins need the SDK.
@@ -67,6 +70,8 @@ internal static class PublishCommand
             Directory.CreateDirectory(Path.GetDirectoryName(to)!);
             File.Copy(file.From, to);
         }
+        var plugins = new PluginSearch(Path.Combine(AppContext.BaseDirectory, "plugins"), []).Scan();
+        File.WriteAllText(Path.Combine(made, "manifest.schema.json"), Output.Text(SchemaCommand.Of(plugins)) + "\n");
         var launcher = Path.Combine(made, "peftalign");
         File.WriteAllText(launcher, Launcher);
         if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(launcher, (UnixFileMode)0b111_101_101);

@@ -20,6 +20,7 @@ internal static class RunCommand
 
     private const int EndedToldAtMost = 20;
     private const int JobsToldAtMost = 100;
+    private const int MissingToldAtMost = 20;
 
     private static Command Build(CommandFrame frame)
     {
@@ -44,20 +45,23 @@ internal static class RunCommand
             var atOnce = parsed.GetValue(jobs);
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
             var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
-            var planned = Planning.Read(asked);
-            return asked.DryRun ? Task.FromResult(Describe(planned, PlanForecast.Of(planned, Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce), atOnce, RunSettings.WouldBeOnGpu(planned.Run, session.Global.Device)), session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
+            var planned = Planning.Read(asked, cancel);
+            return asked.DryRun ? Task.FromResult(Describe(asked.Manifest, planned, PlanForecast.Of(planned, Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce), atOnce, RunSettings.WouldBeOnGpu(planned.Run, session.Global.Device)), session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
         });
         return command;
     }
 
-    private static int Describe(Planned planned, PlanForecast forecast, Output output)
+    private static int Describe(string manifest, Planned planned, PlanForecast forecast, Output output)
     {
-        var (plan, matrix) = (planned.Plan, new MatrixTable(planned.Plan));
+        var (plan, matrix, missing) = (planned.Plan, new MatrixTable(planned.Plan), planned.Missing);
+        foreach (var path in missing.Take(MissingToldAtMost)) output.Remark($"warning: {manifest}:{(path.Line > 0 ? $"{path.Line}:{path.Column}:" : "")} '{path.Path}' does not exist; its name stands for its content");
+        if (missing.Count > MissingToldAtMost) output.Remark($"warning: {missing.Count - MissingToldAtMost} more paths do not exist (--json has all)");
         output.Result(
             () => new JsonObject
             {
                 ["name"] = planned.Plan.Name,
                 ["counts"] = new JsonObject(planned.Plan.Counts.Select(c => new KeyValuePair<string, JsonNode?>(c.Key, c.Value))),
+                ["missing"] = new JsonArray([.. missing.Select(m => (JsonNode)new JsonObject { ["path"] = m.Path, ["line"] = m.Line, ["column"] = m.Column })]),
                 ["forecast"] = forecast.Document(),
                 ["matrix"] = matrix.Document(),
                 ["jobs"] = new JsonArray([.. plan.Jobs.Select(j => (JsonNode)new JsonObject { ["id"] = j.Id, ["kind"] = j.Kind, ["label"] = j.Label, ["finished"] = planned.Run.IsSettled(j), ["repeats_from_step"] = Repeats.Of(planned.Run, j)?.From })]),

@@ -16,6 +16,9 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
     private readonly Dictionary<string, string> remembered = Load(cacheFile);
     private bool changed;
 
+    /// <summary>Ends the reading of folders between two files.</summary>
+    internal CancellationToken Cancellation { get; init; }
+
     /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; with those of the files that its YAML names (see
     /// <see cref="NamedFiles"/>). Null where there is neither.</summary>
     internal string? Of(string path)
@@ -23,13 +26,17 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
         var full = Path.GetFullPath(path, root);
         var isFile = File.Exists(full);
         if (!isFile && !Directory.Exists(full)) return null;
-        IReadOnlyList<string> held = isFile ? [full] : [.. Directory.EnumerateFiles(full, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal)];
+        IReadOnlyList<HeldFile> held = isFile ? [new HeldFile(full, null)] : new FolderFiles(full, Cancellation).Found();
         var own = isFile ? OfFile(full) : OfText(Lines(full, held));
-        var named = NamedFiles.Of(full, held);
-        return named.Count == 0 ? own : OfText($"{own}\n{Lines(full, named)}");
+        var named = NamedFiles.Of(full, [.. held.Where(file => file.Again is null).Select(file => file.Path)]);
+        return named.Count == 0 ? own : OfText($"{own}\n{Lines(full, named.Select(file => new HeldFile(file, null)))}");
     }
 
-    private string Lines(string start, IEnumerable<string> files) => string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file)} {OfFile(file)}\n"));
+    private string Lines(string start, IEnumerable<HeldFile> files) => string.Concat(files.Select(file =>
+    {
+        Cancellation.ThrowIfCancellationRequested();
+        return $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? OfFile(file.Path)}\n";
+    }));
 
     private static string OfText(string text) => Hex(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 
@@ -76,11 +83,14 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
         }
     }
 
-    // The inode is the second field of struct stat on Linux, for x86-64 and arm64 alike.
-    private static unsafe ulong Inode(string file)
+    private static ulong Inode(string file) => Identity(file).Inode;
+
+    /// <summary>The device and inode that a path leads to, which tell a file or folder from any other; zeros where the kernel does not say.</summary>
+    // They are the first two fields of struct stat on Linux, for x86-64 and arm64 alike.
+    internal static unsafe (ulong Device, ulong Inode) Identity(string path)
     {
         var buffer = stackalloc ulong[64];
-        return stat(file, buffer) == 0 ? buffer[1] : 0;
+        return stat(path, buffer) == 0 ? (buffer[0], buffer[1]) : (0, 0);
     }
 
     [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]

@@ -14,12 +14,13 @@ namespace PeftAlign.Host.Running;
 /// <param name="Root">The manifest's folder.</param>
 /// <param name="Plugins">The plugins by id.</param>
 /// <param name="Claims">What the report tests.</param>
+/// <param name="Missing">Paths whose names stand for their contents, in a dry run.</param>
 /// <param name="Keep">Writes what planning learned; called when the run's folder is held.</param>
-internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, PluginFolder> Plugins, RunClaims Claims, Action Keep);
+internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, PluginFolder> Plugins, RunClaims Claims, IReadOnlyList<MissingPath> Missing, Action Keep);
 
 internal static class Planning
 {
-    internal static Planned Read(Asked asked)
+    internal static Planned Read(Asked asked, CancellationToken cancel)
     {
         var (manifest, overrides) = (asked.Manifest, asked.Overrides);
         if (asked.Out is "") throw new UserError("--out", "is empty", "name the run's folder, or leave --out out");
@@ -30,8 +31,8 @@ internal static class Planning
         var read = Manifests.Read(text, manifest, SchemaCatalogue.Of(plugins.Known), overrides);
         ThrowIfAny(manifest, read.Faults, plugins.Failures);
         var run = new RunFolder(Path.GetFullPath(asked.Out ?? Path.Combine("out", FolderName(read.Experiment!.Name))));
-        var hashes = new ContentHashes(run.Hashes, root);
-        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? (asked.DryRun ? "missing:" + path : ""));
+        var hashes = new ContentHashes(run.Hashes, root) { Cancellation = cancel };
+        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? "", asked.DryRun);
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);
@@ -39,7 +40,7 @@ internal static class Planning
         PlannedJudges.ThrowIfUnfit(chosen, catalogue);
         new PlannedControls(planned.Plan!, run, root, catalogue).ThrowIfLacking(chosen);
         ScoreHead.ThrowIfTarget(chosen, catalogue);
-        return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), () =>
+        return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), planned.Missing, () =>
         {
             hashes.Save();
             plugins.Lock(manifest, run.Path, planned.Plan!, asked.UpdateLock);

@@ -132,7 +132,7 @@ let private single =
         "no tag 'x'"
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: { seed: 3 }, with: { type: mmlu, path: m } }]",
         9,
-        "the selection finds nothing"
+        "there is no seed '3' under seeds; did you mean '1'\\?"
         "train: [{ models: a, datasets: d, methods: sft }]\nevaluate: [{ of: trained, with: { type: real_toxicity, path: m, judge: tx } }]",
         9,
         "no judge 'tx' under judges; did you mean 'tox'"
@@ -309,7 +309,7 @@ let ``grids, chains and things made of things have their limits`` () =
 
 /// Labels are made of these names, and reports and --only read labels.
 [<TestCase("name: again", "name: 'r#1'", "'r#1' is no name")>]
-[<TestCase("name: again", "name: \"r\\n\"", "is no name")>]
+[<TestCase("name: again", "name: \"r\\n\"", "holds a control character")>]
 [<TestCase("name: soup", "name: a/b", "'a/b' is no name")>]
 [<TestCase("name: pref", "name: pref/help", "'pref/help' is no name")>]
 let ``names of rows, merges and benchmarks are names`` (good: string, bad: string, message: string) =

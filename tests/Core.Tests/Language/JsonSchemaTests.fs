@@ -91,7 +91,7 @@ let rec private isValid (schema: JsonElement) (node: Node) : bool =
     | JsonValueKind.False -> false
     | _ -> schema.EnumerateObject() |> Seq.forall keyword
 
-let private check (text: string) =
+let check (text: string) =
     use schema = JsonDocument.Parse schemaText.Value
     isValid schema.RootElement (Yaml.parse text "" (Faults())).Value
 
@@ -102,6 +102,12 @@ let private deepDive =
 let ``manifests that read are valid`` () =
     Assert.That(check quickstart, Is.True)
     Assert.That(check deepDive.Value, Is.True)
+
+    Assert.That(
+        check (quickstart.Replace("jsonl, path: facts.jsonl }", "jsonl, path: facts.jsonl, map: { prompt: question } }")),
+        Is.True
+    )
+
     Assert.That(check (quickstart.Replace("rank: 4", "rank: { grid: [4, 8] }").Replace("dropout: 0.1", "dropout: null")), Is.True)
 
 [<Test>]
@@ -111,6 +117,7 @@ let ``what the reader refuses by its form the schema refuses`` () =
             "models:", "modles:"
             "peftalign: 1\n", ""
             "seeds: [1]", "seeds: [one]"
+            "jsonl, path: facts.jsonl }", "jsonl, path: facts.jsonl, map: { promt: question } }"
             "init: llama", "init: lama"
             "hidden_size: 64", "hidden_sizes: 64"
             "rank: 4", "rank: 0"

@@ -85,7 +85,12 @@ let private wrong (head: string) (say: string, yaml: string) =
         else
             [ $"'{say}' is said and the faults are {found}" ]
     elif say.Contains "plans:" then
-        wrongCounts say whole
+        [
+            yield! wrongCounts say whole
+
+            if not (JsonSchemaTests.check whole) then
+                $"the JSON Schema refuses\n{yaml}"
+        ]
     else
         [ $"nothing is said above\n{yaml}" ]
 

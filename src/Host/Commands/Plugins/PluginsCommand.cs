@@ -15,7 +15,7 @@ internal static class PluginsCommand
     private static Command Build(CommandFrame frame) => new("plugins", Summary)
     {
         ListCommand.Build(frame), InfoCommand.Build(frame), VerifyCommand.Build(frame), NewCommand.Build(frame), PackCommand.Build(frame),
-        AddCommand.Build(frame), TestCommand.Build(frame), RelinkCommand.Build(frame),
+        AddCommand.Build(frame), TestCommand.Build(frame), RelinkCommand.Build(frame), SchemaCommand.Build(frame),
     };
 
     /// <summary>The option that names further folders of plugins; may be given several times.</summary>

@@ -31,7 +31,7 @@ internal static class GcCommand
             var run = new RunFolder(Path.GetFullPath(given));
             var wanted = RunView.Plan(run, given).Jobs.Select(job => job.Id).ToHashSet();
             foreach (var manifest in parsed.GetValue(manifests)!)
-                wanted.UnionWith(Planning.Read(new Asked(manifest, run.Path, [], null, parsed.GetValue(plugins)!, DryRun: false, UpdateLock: false)).Whole.Jobs.Select(job => job.Id));
+                wanted.UnionWith(Planning.Read(new Asked(manifest, run.Path, [], null, parsed.GetValue(plugins)!, DryRun: false, UpdateLock: false), cancel).Whole.Jobs.Select(job => job.Id));
             using var held = isDry ? null : Planning.Hold(run); // a run that goes on may need what looks superfluous
             var found = Garbage.Of(run, wanted);
             var deleted = new List<Garbage>();
