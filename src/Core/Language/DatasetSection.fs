@@ -21,6 +21,8 @@ let private shapedFields =
         "chat_template_kwargs"
         "input_ids"
         "labels"
+        "assistant_masks"
+        "completion_mask"
         "seq_lengths"
         "prompt_ids"
         "completion_ids"

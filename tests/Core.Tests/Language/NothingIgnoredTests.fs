@@ -25,6 +25,8 @@ let ``a column that no row has is refused, unless a plugin reads it`` () =
             "messages"
             "tools"
             "chosen_ids"
+            "assistant_masks"
+            "completion_mask"
             "seq_lengths"
             "rejected_labels"
             "margin"
