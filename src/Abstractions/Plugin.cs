@@ -9,7 +9,7 @@ namespace PeftAlign.Abstractions;
 public static class Api
 {
     /// <summary>The level of this assembly.</summary>
-    public const int Level = 1;
+    public const int Level = 2;
 }
 
 /// <summary>Names the class of a plugin assembly that registers what it provides.</summary>

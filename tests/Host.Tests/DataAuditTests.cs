@@ -96,6 +96,20 @@ public sealed class DataAuditTests
         foreach (var text in says) Assert.That(err, Does.Contain(text));
     }
 
+    // Of gemma3's folders and of what training refuses: the tokenizer is all that is needed.
+    [TestCase("{\"model_type\": \"gemma3\", \"text_config\": {\"vocab_size\": 400}}", 400)]
+    [TestCase("{\"model_type\": \"gemma3\"}", null)]
+    [TestCase("{\"vocab_size\": 400", null)]
+    public void A_configuration_that_is_not_a_decoders_limits_what_it_can(string config, int? vocabulary)
+    {
+        var model = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(Write("{}"))!, "other")).FullName;
+        File.Copy(Path.Combine(Stories, "tokenizer.json"), Path.Combine(model, "tokenizer.json"), overwrite: true);
+        File.WriteAllText(Path.Combine(model, "config.json"), config);
+        Assert.That(Audit(Write("{\"input_ids\": [5, 399]}"), "--model", model).Code, Is.Zero);
+        var (code, _, err) = Audit(Write("{\"input_ids\": [5, 400]}"), "--model", model);
+        Assert.That((code, err.Contains($"vocabulary of {vocabulary}", StringComparison.Ordinal)), Is.EqualTo(vocabulary is null ? (0, false) : (2, true)), err);
+    }
+
     // sft trains on the text, and another task's label means nothing to it.
     [Test]
     public void A_label_beside_a_text_is_not_an_answers()

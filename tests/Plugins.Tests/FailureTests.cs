@@ -73,7 +73,7 @@ public class FailureTests
     {
         var folder = workshop.Place("Sample.Future", "PeftAlign.Sample.Future.dll", [new ProvidedContract("reader", "future", 1, new OptionsSchema([]), "")]);
         Assert.That(Message("future"), Is.EqualTo(
-            $"Plugin sample.future in {folder} cannot be used: plugin.json says ApiLevel 7, but this host serves 1. Update PeftAlign, or take an older version of the plugin."));
+            $"Plugin sample.future in {folder} cannot be used: plugin.json says ApiLevel 7, but this host serves {Api.Level}. Update PeftAlign, or take an older version of the plugin."));
     }
 
     [Test]
@@ -81,7 +81,7 @@ public class FailureTests
     {
         var folder = workshop.Place("Sample.Future", "PeftAlign.Sample.Future.dll", [new ProvidedContract("reader", "future", 1, new OptionsSchema([]), "")]);
         Workshop.Rewrite(folder, manifest => manifest with { ApiLevel = Api.Level });
-        Assert.That(Message("future"), Does.Contain("PeftAlign.Sample.Future.dll says ApiLevel 7, but this host serves 1"));
+        Assert.That(Message("future"), Does.Contain($"PeftAlign.Sample.Future.dll says ApiLevel 7, but this host serves {Api.Level}"));
     }
 
     [Test]

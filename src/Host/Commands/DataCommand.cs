@@ -61,7 +61,7 @@ internal static class DataCommand
             ChatTemplate = template,
             MaxPromptLength = request.MaxPromptLength,
             KeepEnd = request.KeepEnd,
-        }, request.Examples, File.Exists(Path.Combine(request.Model, "config.json")) ? ModelConfig.Open(request.Model).VocabularySize : null);
+        }, request.Examples, Vocabulary(Path.Combine(request.Model, "config.json")));
         var (isInput, file) = request.File == "-" ? (true, "standard input") : (false, request.File);
         var name = Path.GetFileName(file);
         foreach (var (number, text) in isInput ? TextLines.Read(file, Console.OpenStandardInput()) : TextLines.Read(file))
@@ -75,6 +75,20 @@ internal static class DataCommand
         var report = new AuditReport(request, audit);
         session.Output.Result(report.Document, report.Lines);
         return ExitCode.Done;
+    }
+
+    // Only the tokenizer is needed here: of a configuration that says no size, or that training would find fault with, no limit is known.
+    private static int? Vocabulary(string config)
+    {
+        try
+        {
+            if (!File.Exists(config) || JsonNode.Parse(RegularFile.Text(config)) is not JsonObject known) return null;
+            return (known["vocab_size"] ?? (known["text_config"] as JsonObject)?["vocab_size"]) is JsonValue value && value.TryGetValue<int>(out var size) ? size : null;
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException or ArgumentException)
+        {
+            return null;
+        }
     }
 
     private static JsonObject Parsed(string text, string path, long line)

@@ -135,8 +135,9 @@ internal static class RunCommand
         {
             output.Remark($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
         }
-        foreach (var job in planned.Plan.Jobs)
-            if (run.Unanswered(job) is > 0 and var open) output.Remark($"warning: {Evaluated.Told(job.Label, open)}");
+        var lacking = planned.Plan.Jobs.Select(job => (job.Label, Open: run.Unanswered(job))).Where(job => job.Open > 0).ToList();
+        foreach (var (label, open) in lacking.Take(EndedToldAtMost)) output.Remark($"warning: {Evaluated.Told(label, open)}");
+        if (lacking.Count > EndedToldAtMost) output.Remark($"warning: {lacking.Count - EndedToldAtMost} more evaluations lack verdicts");
         return Conclude(asked, summary, run, output);
     }
 

@@ -27,7 +27,7 @@ internal sealed record SelectionRow(string Policy, string Seed, string By, bool 
 internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimates, IReadOnlyList<ClaimResult> Claims, string ClaimsName)
 {
     internal const int ExamplesAtMost = 3;
-    private const int TextAtMost = 400;
+    private const int TextAtMost = 400, LackingToldAtMost = 20;
     private const double RoundingShare = 1e-20;
     private static readonly string[] Factors = ["model", "dataset", "method", "adapter", "variant"];
 
@@ -38,7 +38,7 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
 
     /// <summary>Which evaluations lack verdicts because a judge was away; empty where none does.</summary>
     internal string AboutUnanswered => Data.Unanswered is { Count: > 0 } lacking
-        ? $"Nobody answered {lacking.Sum(e => e.Count)} of the judges' questions: {string.Join(", ", lacking.Select(e => $"{e.Count} of {e.Job.Label}"))}. They count as failed and are in no mean; the next run asks them again."
+        ? $"Nobody answered {lacking.Sum(e => e.Count)} of the judges' questions: {string.Join(", ", lacking.Take(LackingToldAtMost).Select(e => $"{e.Count} of {e.Job.Label}"))}{(lacking.Count > LackingToldAtMost ? $" and those of {lacking.Count - LackingToldAtMost} more evaluations" : "")}. They count as failed and are in no mean; the next run asks them again."
         : "";
 
     internal IEnumerable<Estimate> Final => Estimates.Where(e => e.Checkpoint.Length == 0);

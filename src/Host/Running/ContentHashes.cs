@@ -19,7 +19,7 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
     /// <summary>Ends the reading of folders between two files.</summary>
     internal CancellationToken Cancellation { get; init; }
 
-    /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; with those of the files that its YAML names (see
+    /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; with those of the files that its task files name (see
     /// <see cref="NamedFiles"/>). Null where there is neither.</summary>
     internal string? Of(string path)
     {

@@ -1,5 +1,6 @@
-// Files that YAML files name: a task file names its data and the files that it includes, and what is computed depends on them as on
-// itself. So they count as content of an option that names the YAML file.
+// Files that task files name: one in lm-evaluation-harness's YAML names its data (data_files) and the files that it includes, and what is
+// computed depends on them as on itself. So they count as content of an option that names the YAML file or its folder. What else a YAML
+// file mentions does not: a model's folder may hold a trainer's settings with paths to logs, devices and other models.
 
 using PeftAlign.Core;
 using PeftAlign.Models.Checkpoints;
@@ -12,8 +13,10 @@ internal static class NamedFiles
     private const long LargestFile = 1 << 20;
     private const int LongestPath = 512;
 
-    /// <summary>Files that a file or folder names and does not hold, in order: each text of a YAML file that is the path of a file there
-    /// is, from the YAML file's folder or that of the whole; through YAML files named so as well.</summary>
+    private static readonly string[] Naming = ["include", "data_files"];
+
+    /// <summary>Files that a file or folder names and does not hold, in order: each text under the keys include and data_files of a YAML file
+    /// that is the path of a file there is, from the YAML file's folder or that of the whole; through YAML files named so as well.</summary>
     /// <param name="whole">Full path of the file or folder.</param>
     /// <param name="held">Full paths of the files that it holds: itself, if it is a file.</param>
     internal static IReadOnlyCollection<string> Of(string whole, IReadOnlyList<string> held)
@@ -23,26 +26,46 @@ internal static class NamedFiles
         var start = Directory.Exists(whole) ? whole : Path.GetDirectoryName(whole)!;
         var (known, named) = (held.ToHashSet(), new SortedSet<string>(StringComparer.Ordinal));
         while (open.TryPop(out var file))
-            foreach (var path in Texts(file).SelectMany(text => new[] { Path.GetDirectoryName(file)!, start }.Select(from => Path.GetFullPath(text, from))))
-                if (!known.Contains(path) && File.Exists(path) && named.Add(path) && IsYaml(path)) open.Push(path);
+            foreach (var path in Named(file).SelectMany(text => new[] { Path.GetDirectoryName(file)!, start }.Select(from => Path.GetFullPath(text, from))))
+                if (!known.Contains(path) && IsReadable(path) && named.Add(path) && IsYaml(path)) open.Push(path);
         return named;
     }
 
     // _default_template_yaml is one too.
     private static bool IsYaml(string path) => path.EndsWith("yaml", StringComparison.Ordinal) || path.EndsWith("yml", StringComparison.Ordinal);
 
-    // What cannot be read names nothing: who reads the file itself says so.
-    private static IEnumerable<string> Texts(string file)
+    // A device or what may not be read is no data: who opens it says so.
+    private static bool IsReadable(string path)
     {
         try
         {
-            return RegularFile.Length(file) > LargestFile || DocumentTrees.Read(RegularFile.Text(file)).Root is not { } root ? [] : Texts(root);
+            return File.Exists(path) && RegularFile.Length(path) >= 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+
+    // What cannot be read names nothing: who reads the file itself says so.
+    private static IEnumerable<string> Named(string file)
+    {
+        try
+        {
+            return RegularFile.Length(file) > LargestFile || DocumentTrees.Read(RegularFile.Text(file)).Root is not { } root ? [] : Named(root);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return [];
         }
     }
+
+    private static IEnumerable<string> Named(DocumentNode node) => node.Kind switch
+    {
+        "mapping" => node.Entries.SelectMany(entry => Naming.Contains(entry.Key) ? Texts(entry.Value) : Named(entry.Value)),
+        "list" => node.Items.SelectMany(Named),
+        _ => [],
+    };
 
     private static IEnumerable<string> Texts(DocumentNode node) => node.Kind switch
     {

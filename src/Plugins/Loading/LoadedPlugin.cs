@@ -9,7 +9,7 @@ namespace PeftAlign.Plugins;
 internal sealed class LoadedPlugin
 {
     /// <summary>The oldest level of contracts that this host still serves.</summary>
-    private const int OldestLevel = 1;
+    private const int OldestLevel = 2;
 
     private LoadedPlugin(PluginFolder folder, Assembly assembly, IReadOnlyList<Factory> factories)
     {

@@ -52,6 +52,20 @@ public sealed class ContentHashTests
         Assert.That(Of("tasks"), Is.Not.EqualTo(before));
     }
 
+    // A model's folder may hold a trainer's settings.
+    [Test]
+    public void What_else_a_yaml_mentions_does_not_count()
+    {
+        Put("tasks/settings.yaml", "log: other.log\nshell: /bin/sh\nnull_device: /dev/null\ndata_files: /dev/null\n");
+        Put("tasks/other.log", "");
+        Put("other.log", "");
+        var before = (Of("tasks/settings.yaml"), Of("tasks"));
+        Put("other.log", "more");
+        Assert.That((Of("tasks/settings.yaml"), Of("tasks")), Is.EqualTo(before));
+        Put("tasks/other.log", "more");
+        Assert.That(Of("tasks/settings.yaml"), Is.EqualTo(before.Item1));
+    }
+
     // Identities of finished jobs rest on these.
     [Test]
     public void Without_such_files_it_is_the_bytes_alone()
