@@ -107,6 +107,25 @@ public sealed class LayerTests : ScopedTest
         Assert.That(string.Join(", ", sites.Where(s => s.Delta is Whole).Select(s => s.Module).Order(StringComparer.Ordinal)), Is.EqualTo(modules));
     }
 
+    // As PEFT: by its name or a dotted suffix a target leaves the targets, in new adapters and in folders; other ends are refused.
+    [TestCase("v_proj")]
+    [TestCase("self_attn.v_proj")]
+    public void A_target_that_is_to_be_saved_is_trained_whole(string entry)
+    {
+        var (outline, adapter) = (Golden.Base(Golden.Adapter(Golden.Path("lora"))).Outline("base"), Registered.Lora(new() { Targets = ["q_proj", "v_proj"], ModulesToSave = [entry] }));
+        var made = adapter.Attach(outline, 1);
+        var files = adapter.Save(outline, made);
+        foreach (var sites in (IReadOnlyList<AdapterSite>[])[made, Registered.Lora().Load(outline, files)])
+            Assert.That(sites.Select(s => (s.Module.Split('.')[^1], s.Delta.GetType())).Distinct(), Is.EquivalentTo(new[] { ("q_proj", typeof(LowRank)), ("v_proj", typeof(Whole)) }));
+        foreach (var end in (string[])["proj", ".v_proj"])
+        {
+            files.Config["modules_to_save"] = new System.Text.Json.Nodes.JsonArray(end);
+            Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora().Load(outline, files))!.Message, Does.Contain("not both"), end);
+            Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora(new() { Targets = ["q_proj", "v_proj"], ModulesToSave = [end] }).Attach(outline, 1))!.Message, Does.Contain("not both"), end);
+        }
+        Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora(new() { Targets = ["v_proj"], ModulesToSave = [entry] }).Attach(outline, 1))!.Message, Does.Contain("leave none"));
+    }
+
     // A list for several architectures: what the model has is read, what it has not is passed over.
     [Test]
     public void Targets_of_a_folder_that_match_nothing_are_passed_over()

@@ -29,6 +29,7 @@ public sealed class PeftReadsTests : ScopedTest
         ["olora-embedding"] = ("base-llama", () => Registered.Lora(new() { Rank = 4, Alpha = 6, Init = "olora", UseRslora = true, Targets = ["embed_tokens", "down_proj"], RankPattern = new() { [@"model\.embed_tokens"] = 3, ["down_proj"] = 2 } })),
         ["tokens"] = ("base-llama", () => Registered.Lora(new() { TrainableTokens = [5, 2, 40], ExcludeModules = ["layers.0.self_attn.v_proj"] })),
         ["embedding"] = ("base-llama", () => Registered.Lora(new() { Targets = ["embed_tokens", "lm_head", "k_proj"] })),
+        ["saved-target"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj", "v_proj"], ModulesToSave = ["v_proj"] })),
         ["norms"] = ("base-llama", () => Registered.Lora(new() { Targets = ["q_proj"], ModulesToSave = ["norm", "head"] })),
         ["bias"] = ("base-gpt2", () => Registered.Lora(new() { Bias = "all", Targets = ["c_attn", "mlp.c_proj"] })),
         ["prompt"] = ("base-llama", () => Registered.Prompt(new() { NumVirtualTokens = 3, Init = "sample_vocab" })),
