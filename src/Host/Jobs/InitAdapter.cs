@@ -40,7 +40,7 @@ internal static class InitAdapter
     {
         var sites = adapter.Attach(model, 0);
         var config = adapter.Save(model, sites).Config;
-        var sameModules = new Lazy<bool>(() => sites.Select(s => s.Module).ToHashSet().SetEquals(job.Create<IPeftAdapter>(Plain(contract)).Load(model, files).Select(s => s.Module)));
+        var sameModules = new Lazy<bool>(() => Trained(sites).SetEquals(Trained(job.Create<IPeftAdapter>(Plain(contract)).Load(model, files))));
         foreach (var option in job.Plugins.Find(ContractKinds.Of(typeof(IPeftAdapter))!, (string)contract["name"]!).Contract.Options.Options)
         {
             var given = contract["options"]?[option.Name];
@@ -55,6 +55,9 @@ internal static class InitAdapter
             yield return (option, given ?? config[key], files.Config[key]);
         }
     }
+
+    // A folder may hold another base's tables too, which no options ask for.
+    private static HashSet<string> Trained(IReadOnlyList<AdapterSite> sites) => [.. sites.Where(s => s.Delta.Parameters.Count > 0).Select(s => s.Module)];
 
     // Without what decides only about first numbers, which may be costly to find.
     private static JsonObject Plain(JsonNode contract)

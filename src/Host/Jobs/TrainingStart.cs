@@ -5,6 +5,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
@@ -71,10 +72,10 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
             TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, warning => job.Logger.LogWarning("{Warning}", warning), policy.Tokenizer);
             InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
-            return (Again(adapter, contract, policy.Outline, files), policy.Adapters);
+            return (Again(adapter, contract, policy.Outline, files, folder, warning => job.Logger.LogWarning("{Warning}", warning)), policy.Adapters);
         }
         if (place.Adapters is [.., var last] && SameShape(last.Contract, contract))
-            return (Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files), [.. policy.Adapters.SkipLast(1)]);
+            return (Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files, last.Folder, _ => { }), [.. policy.Adapters.SkipLast(1)]); // told when the policy was loaded
         var fresh = adapter.Attach(AdapterLayers.Outline(policy.Outline, policy.Adapters), (ulong)options.Seed);
         ThrowIfApart(fresh, AdapterLayers.Deltas(policy.Adapters));
         return (fresh, policy.Adapters);
@@ -221,7 +222,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     }
 
     // A saved adapter's own numbers under this training's dropout.
-    internal static List<AdapterSite> Again(IPeftAdapter adapter, JsonNode contract, ModelOutline outline, AdapterFiles files)
+    internal static List<AdapterSite> Again(IPeftAdapter adapter, JsonNode contract, ModelOutline outline, AdapterFiles files, string folder, Action<string> warn)
     {
         var dropout = (contract["options"]?["dropout"] as JsonValue)?.GetValue<double>();
         Delta Under(Delta delta) => delta switch
@@ -230,7 +231,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             Stack stack => new Stack([.. stack.Layers.Select(Under)]),
             _ => delta,
         };
-        return [.. adapter.Load(outline, files).Select(site => site with { Delta = Under(site.Delta) })];
+        return [.. AdapterReader.Sites((files, adapter), outline, folder, warn).Select(site => site with { Delta = Under(site.Delta) })];
     }
 
     private static void WriteTrained(string folder, Policy policy, AdapterFiles files)
