@@ -1,5 +1,6 @@
-// What `train --dry-run` says: what would be trained on what, for how many steps, and about how much memory it takes. The
-// model's weights are not read; the first rows become tokens, so that lengths are the data's.
+// What `train --dry-run` says: what would be trained on what, for how many steps, and about how much memory it takes. Of the
+// model's weights only those are read that an adapter's start follows from, and pages here and there of a tied head's copy; the
+// first rows become tokens, so that lengths are the data's.
 
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -50,7 +51,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
         var model = architectures.Describe(config);
         using var weights = CheckpointFolder.Open(request.Model);
-        model = method.Needs.Scores ? ClassifierFolder.WithScores(model) : TiedHead.Settled(model, weights, null);
+        model = method.Needs.Scores ? ClassifierFolder.WithScores(model) : TiedHead.Settled(model, weights, null, sample: true);
         var options = TrainJob.Within(TrainJob.Options(job, method.Needs.Scores), model, job.Logger);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");

@@ -21,7 +21,7 @@ internal sealed class DecodedWeights
     public DecodedWeights(CheckpointFolder weights, ModelConfig config, ModelArchitectures architectures)
     {
         using var scope = torch.NewDisposeScope();
-        var (spec, reader) = (architectures.Describe(config), architectures.QuantizationOf(config));
+        var (spec, reader) = (TiedHead.Settled(architectures.Describe(config), weights, null), architectures.QuantizationOf(config));
         var stored = StoredNames.Of(spec, weights);
         quantized = new QuantizedWeights(weights, stored, reader);
         matrices = new StoredMatrices(weights, spec, reader);

@@ -16,13 +16,12 @@ public sealed class StoredMatrices
     private readonly StoredNames names;
 
     /// <param name="checkpoint">The folder's weights.</param>
-    /// <param name="spec">The model.</param>
+    /// <param name="spec">The model, after <see cref="TiedHead.Settled"/>.</param>
     /// <param name="quantization">Reads quantised matrices; null where there are none.</param>
     public StoredMatrices(CheckpointFolder checkpoint, DecoderSpec spec, IQuantization? quantization)
     {
-        (this.checkpoint, this.quantization) = (checkpoint, quantization);
-        this.spec = TiedHead.Settled(spec, checkpoint, null);
-        names = StoredNames.Of(this.spec, checkpoint);
+        (this.checkpoint, this.spec, this.quantization) = (checkpoint, spec, quantization);
+        names = StoredNames.Of(spec, checkpoint);
     }
 
     /// <summary>A tensor in its own element type, float32 where it is decoded; null where there is none of the name.</summary>

@@ -16,11 +16,12 @@ public static class TiedHead
     /// <param name="spec">What config.json describes.</param>
     /// <param name="checkpoint">The folder's weights; both tensors are read, to their first difference.</param>
     /// <param name="warn">Told where they differ; null = nobody.</param>
-    public static DecoderSpec Settled(DecoderSpec spec, CheckpointFolder checkpoint, Action<string>? warn)
+    /// <param name="sample">Looks at pages here and there only, for what is about a model's size: a head that differs between them is taken for a copy.</param>
+    public static DecoderSpec Settled(DecoderSpec spec, CheckpointFolder checkpoint, Action<string>? warn, bool sample = false)
     {
         if (!spec.TiedHead || Embedding(spec, checkpoint) is not { } embedding) return spec;
         var head = spec.Names.Head + ".weight";
-        if (!checkpoint.Contains(head) || checkpoint.AreAlike(embedding, head)) return spec;
+        if (!checkpoint.Contains(head) || checkpoint.AreAlike(embedding, head, sample)) return spec;
         warn?.Invoke(Warning(checkpoint.Path, embedding, head));
         return spec with { TiedHead = false };
     }

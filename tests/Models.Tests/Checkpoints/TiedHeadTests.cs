@@ -65,6 +65,21 @@ public sealed class TiedHeadTests : ScopedTest
         Assert.That(Load(folder).Spec.TiedHead, Is.False);
     }
 
+    // The whole table is 131 pages, of which samples meet every second.
+    [Test]
+    public void A_sample_takes_a_head_that_differs_in_one_number_for_a_copy()
+    {
+        var folder = Changed(Untied(8400), weights =>
+        {
+            weights[Head] = weights[Embedding].clone();
+            weights[Head].view(-1).select(0, 6000 / (int)weights[Head].element_size()).add_(1);
+        }, tie: true);
+        using var weights = CheckpointFolder.Open(folder);
+        var spec = ModelArchitectures.BuiltIn.Describe(ModelConfig.Open(folder));
+        Assert.That((TiedHead.Settled(spec, weights, null).TiedHead, TiedHead.Settled(spec, weights, null, sample: true).TiedHead), Is.EqualTo((false, true)));
+        Assert.That(new StoredMatrices(weights, spec, null).Tensor(Head), Is.Null, "what is settled is not read again");
+    }
+
     // What safetensors.torch.save_model leaves of two names for one matrix.
     [TestCase("")]
     [TestCase("model.")]
@@ -91,10 +106,10 @@ public sealed class TiedHeadTests : ScopedTest
         Assert.That((written.Contains(Embedding[without.Length..]), written.Contains(Head)), Is.EqualTo((true, false)));
     }
 
-    private static string Untied()
+    private static string Untied(int vocabulary = 300)
     {
         var folder = Shared.Scratch();
-        ModelFolder.Initialise(folder, "llama", new JsonObject { ["vocab_size"] = 300, ["hidden_size"] = 16, ["intermediate_size"] = 24, ["num_hidden_layers"] = 1, ["num_attention_heads"] = 2, ["max_position_embeddings"] = 32 }, 3);
+        ModelFolder.Initialise(folder, "llama", new JsonObject { ["vocab_size"] = vocabulary, ["hidden_size"] = 16, ["intermediate_size"] = 24, ["num_hidden_layers"] = 1, ["num_attention_heads"] = 2, ["max_position_embeddings"] = 32 }, 3);
         return folder;
     }
 
