@@ -91,6 +91,17 @@ public sealed class ReportPlanTests
         Assert.That(row.Value - row.AgainstBest, Is.EqualTo(second).Within(1e-12));
     }
 
+    [TestCase("evaluate/pref/soup/tiny/dpo/step:2/s1", "step:2", "soup/tiny/dpo@step:2", "soup/tiny/dpo")]
+    [TestCase("evaluate/pref/soup/tiny/dpo/beta=0.1;step:2/s1", "step:2", "soup/tiny/dpo/beta=0.1@step:2", "soup/tiny/dpo/beta=0.1")]
+    [TestCase("evaluate/pref/soup/tiny/dpo/step:4/s1@step:4", "step:4", "soup/tiny/dpo@step:4", "soup/tiny/dpo")]
+    [TestCase("evaluate/pref/soup/tiny/dpo/step:4/s1", "", "soup/tiny/dpo/step:4", "soup/tiny/dpo/step:4")]
+    public void Merges_of_checkpoints_are_named_as_checkpoints_are(string label, string checkpoint, string policy, string configuration)
+    {
+        Add(label, Axes([("benchmark", "pref"), ("seed", "1"), ("policy", "merged"), ("merge", "soup"), .. checkpoint.Length > 0 ? [("checkpoint", checkpoint)] : ((string, string)[])[]]));
+        var job = RunData.Read(run).Jobs.Single();
+        Assert.That((job.Policy, job.Configuration), Is.EqualTo((policy, configuration)));
+    }
+
     private IReadOnlyList<FactorRow> Factors() => ReportModel.Of(RunData.Read(run), null, "").FactorRows;
 
     [Test]

@@ -199,7 +199,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 "merge",
                 {
                     Label = "merge/" + Policies.label policy
-                    Axes = Specs.axes policy
+                    Axes = Specs.axes policy @ [ "checkpoint", Merges.onTheWay policy ]
                     Loads = graph.LoadsOf root.Tree
                     Group = ""
                 },
@@ -255,25 +255,24 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         (policy: Policy, point: Point option, control: string, benchmark: Benchmark, variant: string, options: Tree)
         =
         let subject = this.Needed(policy, point)
-        let at = point |> Option.map Point.text |> Option.defaultValue ""
 
-        let labelled =
+        let labelled mark =
             [
                 "evaluate"
                 (if variant = "" then
                      benchmark.Label
                  else
                      $"{benchmark.Label}[{variant}]")
-                Policies.label policy + (if at = "" then "" else "@" + at)
+                Policies.label policy + mark
                 control
             ]
             |> List.filter ((<>) "")
 
-        let id =
+        for mark, at in Merges.stands policy point do
             graph.Add(
                 "evaluate",
                 {
-                    Label = String.Join("/", labelled)
+                    Label = String.Join("/", labelled mark)
                     Axes =
                         Specs.axes policy
                         @ [
@@ -293,8 +292,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                         "control", Text control
                 ]
             )
-
-        graph.Need(id, "")
+            |> fun id -> graph.Need(id, "")
 
     member _.Report(claims: Tree option) =
         let outputs = graph.Jobs |> Array.map _.Id |> Array.sort |> List.ofArray

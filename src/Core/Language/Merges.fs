@@ -32,7 +32,7 @@ let private rest across (policy: Policy) =
 
     (unless "model" facts.Model, unless "dataset" (along facts "dataset"), unless "method" (soFar facts.Chain)),
     (unless "adapter" (soFar facts.AdapterAxis), unless "seed" (along facts "seed"), unless "merge" facts.Merge),
-    (unless "stage" (string facts.Stage), unless "method" facts.Variant)
+    (unless "stage" (string facts.Stage), unless "method" facts.Variant, facts.Point)
 
 /// Whether a value of a selection means this parent's.
 let private isListed axis value (facts: Facts) listed =
@@ -85,11 +85,13 @@ let private facts (row: MergeRow) (at: Point option) (parents: Policy list) : Fa
         IsLast = true
         Merge = row.Name
         Row = ""
-        Variant =
-            (parents |> List.map _.Facts.Variant |> same |> Option.toList)
-            @ (at |> Option.map Point.text |> Option.toList)
-            |> List.filter ((<>) "")
-            |> String.concat ";"
+        Variant = parents |> List.map _.Facts.Variant |> same |> Option.defaultValue ""
+        // Merges of merges stand where those stand.
+        Point =
+            at
+            |> Option.map Point.text
+            |> Option.orElse (parents |> List.map _.Facts.Point |> same)
+            |> Option.defaultValue ""
         Tags = row.Tags @ all _.Tags |> List.distinct
     }
 
@@ -105,10 +107,35 @@ let private label (row: MergeRow) (parents: Policy list) (facts: Facts) =
         unless "method" facts.Chain
         unless "adapter" facts.AdapterAxis
         unless "merge" parents.Head.Facts.Merge
-        facts.Variant
+        [ facts.Variant; facts.Point ] |> List.filter ((<>) "") |> String.concat ";"
     ]
     |> List.filter ((<>) "")
     |> String.concat "/"
+
+/// Whether the policy's training ends there; of a merge, whether each parent's does.
+let rec private endsAt point (policy: Policy) =
+    match policy.Origin with
+    | Stage run ->
+        Methods.maxSteps run.Setting
+        |> Option.exists (fun last -> Point.text (Step last) = point)
+    | MergedFrom(_, parents, _) -> parents |> List.forall (endsAt point)
+    | Declared _
+    | Chosen _ -> false
+
+/// The point on the way at which a merged policy's parents were taken; empty for the end of them all.
+let onTheWay (policy: Policy) =
+    if endsAt policy.Facts.Point policy then
+        ""
+    else
+        policy.Facts.Point
+
+/// Where an evaluation of the policy stands along a training: what its label adds, and the axis. A merge at the last step is both
+/// the merge of the ends and the last point of a curve.
+let stands (policy: Policy) (point: Point option) =
+    match point |> Option.map Point.text, policy.Facts.Point with
+    | Some at, _ -> [ "@" + at, at ]
+    | None, at when at <> onTheWay policy -> [ "", ""; "@" + at, at ]
+    | None, at -> [ "", at ]
 
 /// Why these parents cannot be merged by this row.
 let private unfit (row: MergeRow) (parents: Policy list) =

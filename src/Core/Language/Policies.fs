@@ -23,6 +23,8 @@ type internal Facts =
         Row: string
         /// Values of grids, such as "beta=0.1".
         Variant: string
+        /// The point at which a merged policy's parents were taken, such as "step:100"; empty for their end.
+        Point: string
         Tags: string list
     }
 
@@ -130,6 +132,7 @@ module internal Policies =
                     Merge = ""
                     Row = ""
                     Variant = ""
+                    Point = ""
                     Tags = model.Tags
                 }
             Origin = Declared name

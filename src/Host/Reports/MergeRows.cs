@@ -24,8 +24,8 @@ internal static class MergeRows
         var parents = merges.SelectMany(m => m).DistinctBy(m => m.Id).ToDictionary(m => m.Id, m => Parents(model.Data, m).Select(parent => places[parent.Job].Select(place => At(place, parent.Point))).ToList());
         return
         [
-            .. from merged in model.FirstMetrics
-               where merged.Kind == "merged"
+            .. from merged in model.Estimates
+               where merged.IsFirst && merged.Kind == "merged"
                let found = from merge in merges[merged.Policy]
                            from parent in parents[merge.Id]
                            from place in parent.Where(place => numbers.Contains((place.Policy, place.Axis("seed"), merged.Column))).Take(1)

@@ -24,7 +24,7 @@ internal sealed partial record RunJob(string Id, string Kind, string Label, IRea
     internal string Benchmark => string.Join(" ", new[] { Axis("benchmark"), Axis("benchmark_variant") }.Where(part => part.Length > 0));
 
     /// <summary>The configuration: the label without the kind, the benchmark, the control, the point and the seed. The axes say what stands
-    /// at its ends; a part of a name in its middle may look like any of them.</summary>
+    /// at its ends; a part of a name in its middle may look like any of them. A merge of checkpoints has their point before its seed.</summary>
     internal string Name
     {
         get
@@ -35,7 +35,8 @@ internal sealed partial record RunJob(string Id, string Kind, string Label, IRea
             if (name.StartsWith(head, StringComparison.Ordinal)) name = name[head.Length..];
             foreach (var (mark, axis) in ((string, string)[])[("/", "control"), ("@", "checkpoint"), ("/s", "seed")])
                 if (Axis(axis) is { Length: > 0 } value && name.EndsWith(mark + value, StringComparison.Ordinal)) name = name[..^(mark.Length + value.Length)];
-            return name;
+            return Axis("policy") == "merged" && Axis("checkpoint") is { Length: > 0 } point && (name.EndsWith("/" + point, StringComparison.Ordinal) || name.EndsWith(";" + point, StringComparison.Ordinal))
+                ? name[..^(1 + point.Length)] : name;
         }
     }
 

@@ -2,8 +2,10 @@
 module PeftAlign.Core.Tests.Language.MergeConstructTests
 
 open System
+open System.Collections.Generic
 open NUnit.Framework
 open PeftAlign.Core
+open PeftAlign.Core.Claims
 open PeftAlign.Core.Tests.Language.TestManifests
 
 [<Test>]
@@ -134,3 +136,99 @@ merge:
     (job "train/soup/d/dpo/s2" plan).DependsOn
     |> List.ofSeq
     |> same [ (job "merge/m/a/sft/s2" plan).Id ]
+
+/// Evaluated merges of one row, at these steps of trainings of 100, beside their parents at step 40 and at the end.
+let private atSteps steps =
+    planned
+        $"""train:
+  - {{ models: a, datasets: [d, e], methods: dpo, seeds: 1 }}
+merge:
+  - {{ name: m, method: slerp, of: {{ method: dpo, checkpoints: {steps} }}, across: dataset, parameters: {{ t: 0.5 }} }}
+evaluate:
+  - {{ of: [trained, merged, {{ method: dpo, checkpoints: 40 }}], with: {{ name: quiz, type: perplexity, path: f }} }}
+"""
+
+let private axis name (axes: IReadOnlyDictionary<string, string>) =
+    match axes.TryGetValue name with
+    | true, value -> value
+    | _ -> ""
+
+let private places kind (plan: Plan) =
+    [
+        for job in ofKind kind plan do
+            for label, axes in Seq.zip job.Labels job.Places do
+                label, axes
+    ]
+
+[<Test>]
+let ``a merge of checkpoints stands at their step, and at the end where it is every parent's`` () =
+    let found kind =
+        places kind (atSteps "[20, 100]")
+        |> List.filter (fun (_, axes) -> axis "merge" axes = "m")
+        |> List.map (fun (label, axes) -> label, axis "checkpoint" axes, axis "variant" axes)
+
+    same
+        [
+            "evaluate/quiz/m/a/dpo/step:20/s1", "step:20", ""
+            "evaluate/quiz/m/a/dpo/step:100/s1", "", ""
+            "evaluate/quiz/m/a/dpo/step:100/s1@step:100", "step:100", ""
+        ]
+        (found "evaluate")
+
+    same
+        [
+            "merge/m/a/dpo/step:20/s1", "step:20", ""
+            "merge/m/a/dpo/step:100/s1", "", ""
+        ]
+        (found "merge")
+
+[<Test>]
+let ``merges of merges keep to one step`` () =
+    let plan =
+        planned
+            """train:
+  - { models: a, datasets: [d, e], methods: dpo }
+merge:
+  - { name: m, method: slerp, of: { method: dpo, checkpoints: [20, 40, 100] }, across: dataset, parameters: { t: 0.5 } }
+  - { name: soup, method: dare_ties, of: { merge: m }, across: [seed, method], parameters: { density: 0.5 } }
+evaluate:
+  - { of: { merge: soup }, with: { name: quiz, type: perplexity, path: f } }
+"""
+
+    same [ "step:20"; "step:40"; ""; "step:100" ] (places "evaluate" plan |> List.map (snd >> axis "checkpoint"))
+
+    for step in [ 20; 40; 100 ] do
+        (job $"merge/soup/a/d+e/m/step:{step}" plan).DependsOn
+        |> List.ofSeq
+        |> same [ for seed in [ 1; 2 ] -> (job $"merge/m/a/dpo/step:{step}/s{seed}" plan).Id ]
+
+/// A merge's number is 1 and a twentieth of its step; its parents' is 2 at step 40 and 4 at the end.
+[<TestCase("{ plus: { merge: m } }, { minus: { method: dpo } }", 6.0 - 4.0)>]
+[<TestCase("{ plus: { merge: m, checkpoint: 'step:40' } }, { minus: { method: dpo, checkpoint: 'step:40' } }", 3.0 - 2.0)>]
+[<TestCase("{ plus: { merge: m }, curve: { along: checkpoint, scale: linear } }", 0.05)>]
+let ``claims mean merges of the ends, and the others where they name the axis`` (contrast: string, expected: float) =
+    let value axes =
+        match axis "merge" axes, axis "checkpoint" axes with
+        | "m", "" -> 6.0
+        | "m", at -> 1.0 + float (at.Substring 5) / 20.0
+        | _, "" -> 4.0
+        | _ -> 2.0
+
+    let table =
+        [|
+            for _, axes in places "evaluate" (atSteps "[20, 40, 100]") do
+                {
+                    Axes = axes
+                    Metric = "acc"
+                    IsFirst = true
+                    Value = value axes
+                    Items = [||]
+                    HigherIsBetter = true
+                }
+        |]
+
+    match (ClaimSets.Read $"claims:\n  - {{ id: A, says: s., metric: quiz, contrast: [{contrast}] }}\n").Set with
+    | null -> failwith "the set has faults"
+    | set ->
+        let claim = ClaimSets.Test(set, table, 200, 0.05, 1L) |> Seq.exactlyOne
+        Assert.That(claim.Estimate, Is.EqualTo(expected).Within 1e-12)
