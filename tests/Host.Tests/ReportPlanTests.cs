@@ -102,6 +102,35 @@ public sealed class ReportPlanTests
         Assert.That((job.Policy, job.Configuration), Is.EqualTo((policy, configuration)));
     }
 
+    // The parents' end is called by its step in the evaluations (asked) or in the merge (point), or in both.
+    [TestCase("", "step:4")]
+    [TestCase("step:4", "")]
+    [TestCase("step:4", "step:4")]
+    [TestCase("step:2", "step:2")]
+    public void A_merge_finds_its_parents_at_their_last_step(string point, string asked)
+    {
+        var parents = new JsonArray();
+        var mark = asked.Length > 0 ? "@" + asked : "";
+        foreach (var (dataset, value) in ((string, double)[])[("a", 0.4), ("b", 0.6)])
+        {
+            var train = Add($"train/{dataset}/sft", Axes(("dataset", dataset), ("policy", "trained")));
+            RunFolder.Write(run.Job(train).Result, """{"outcome": {"steps": 4}}""");
+            Add($"evaluate/pref/{dataset}/sft{mark}", Axes([("benchmark", "pref"), ("dataset", dataset), ("policy", "trained"), .. asked.Length > 0 ? [("checkpoint", asked)] : ((string, string)[])[]]), value);
+            Add($"evaluate/pref/{dataset}/sft@step:1", Axes(("benchmark", "pref"), ("dataset", dataset), ("policy", "trained"), ("checkpoint", "step:1")), 0.1);
+            parents.Add(new JsonObject { ["weights"] = point.Length > 0 ? new JsonObject { ["job"] = train, ["checkpoint"] = point } : new JsonObject { ["job"] = train } });
+        }
+        var step = point == "step:2" ? "step:2" : "step:4";
+        var axes = Axes([("policy", "merged"), ("merge", "soup"), .. point == "step:2" ? [("checkpoint", point)] : ((string, string)[])[]]);
+        var merge = Add($"merge/soup/sft/{step}", axes.DeepClone().AsObject());
+        axes["benchmark"] = "pref";
+        RunFolder.Write(run.Job(merge).Spec, new JsonObject { ["id"] = merge, ["kind"] = "merge", ["label"] = "m", ["options"] = new JsonObject { ["parents"] = parents }, ["root"] = run.Path, ["threads"] = 1, ["plugins"] = new JsonArray() }.ToJsonString());
+        Add($"evaluate/pref/soup/sft/{step}", axes, 0.7);
+        var row = ReportModel.Of(RunData.Read(run), null, "").Merges.Single();
+        Assert.That(row.Merge, Is.EqualTo(point == "step:2" ? "soup/sft@step:2" : "soup/sft/step:4"));
+        Assert.That(row.Parents, Is.EqualTo(new[] { ($"a/sft{mark}", 0.4), ($"b/sft{mark}", 0.6) }));
+        Assert.That((row.AgainstMean, row.AgainstBest), Is.EqualTo((0.2, 0.1)).Using<(double, double)>((a, b) => Math.Abs(a.Item1 - b.Item1) + Math.Abs(a.Item2 - b.Item2) < 1e-12));
+    }
+
     private IReadOnlyList<FactorRow> Factors() => ReportModel.Of(RunData.Read(run), null, "").FactorRows;
 
     [Test]

@@ -21,7 +21,7 @@ internal static class MergeRows
         var numbers = model.Data.Measured.ToLookup(m => (m.Job.Policy, m.Job.Axis("seed"), $"{m.Job.Benchmark} {m.Metric}"), m => m.Observation.Value);
         var merges = model.Data.Placed.Where(j => j.Kind == "merge").ToLookup(j => j.Policy);
         var places = model.Data.Placed.ToLookup(j => j.Id);
-        var parents = merges.SelectMany(m => m).DistinctBy(m => m.Id).ToDictionary(m => m.Id, m => Parents(model.Data, m).Select(parent => places[parent.Job].Select(place => At(place, parent.Point))).ToList());
+        var parents = merges.SelectMany(m => m).DistinctBy(m => m.Id).ToDictionary(m => m.Id, m => Parents(model.Data, m).Select(parent => places[parent.Job].SelectMany(place => Points(place, parent.Point).Select(point => At(place, point))).ToList()).ToList());
         return
         [
             .. from merged in model.Estimates
@@ -41,6 +41,13 @@ internal static class MergeRows
         parent.Axis("seed") is { Length: > 0 } seed && seed != merge.Axis("seed") ? $"{parent.Policy}/s{seed}" : parent.Policy;
 
     private static RunJob At(RunJob place, string point) => point.Length == 0 ? place : place with { Axes = new Dictionary<string, string>(place.Axes) { ["checkpoint"] = point } };
+
+    // A training's end may have been asked for by its last step, and its last step as its end.
+    private static IEnumerable<string> Points(RunJob place, string point)
+    {
+        var last = (long?)place.Outcome?["steps"] is { } steps ? $"step:{steps}" : "";
+        return point.Length == 0 && last.Length > 0 ? [point, last] : point == last ? [point, ""] : [point];
+    }
 
     // The parents' jobs and points (empty for the end). The merge depends on its base too, which is no parent; its options tell them apart.
     private static IReadOnlyList<(string Job, string Point)> Parents(RunData data, RunJob merge)
