@@ -25,6 +25,7 @@ public sealed class PlacesTests
           - { name: again, models: tiny, datasets: world, methods: dpo }
         merge:
           - { name: soup, method: linear, of: { row: again }, across: seed, parameters: { weight: 0.5 } }
+          - { name: early, method: linear, of: { row: again, checkpoints: [2, 4] }, across: seed, parameters: { weight: 0.5 } }
         evaluate:
           - { of: [trained, merged, { method: dpo, checkpoints: [2, 4] }], with: { type: preference, name: pref, dataset: exam } }
         report: { claims: ./claims.yaml }
@@ -34,6 +35,8 @@ public sealed class PlacesTests
         claims:
           - { id: UNNAMED, says: It prefers., metric: pref, contrast: [{ plus: { row: '!again' } }] }
           - { id: CURVE, says: Steps help., metric: pref, contrast: [{ plus: { row: again }, curve: { along: checkpoint, scale: linear, take: height } }] }
+          - { id: SOUP, says: The merge of the last step is the merge of the ends., metric: pref, is: within, than: 0.5, contrast: [{ plus: { merge: early } }, { minus: { merge: soup } }] }
+          - { id: MERGED, says: Steps help merges., metric: pref, contrast: [{ plus: { merge: early }, curve: { along: checkpoint, scale: linear, take: height } }] }
         """;
 
     [Test]
@@ -45,12 +48,17 @@ public sealed class PlacesTests
         Assert.That(ended.Out, Does.Match("(?m)^again/tiny/world/dpo/s1@step:4 ").And.Match("(?m)^tiny/world/dpo/s1@step:4 "));
         var report = JsonNode.Parse(File.ReadAllText(Path.Combine(user.Run, "report.json")))!;
         var numbers = report["results"]!.AsArray().Where(r => (string?)r!["metric"] == "acc").ToDictionary(r => ((string)r!["policy"]!, (int)r["seeds"]!), r => (double)r!["value"]!);
-        Assert.That(numbers.Keys.Order(), Is.EqualTo(new[] { "again/tiny/world/dpo", "again/tiny/world/dpo@step:2", "again/tiny/world/dpo@step:4", "soup/tiny/world/dpo", "tiny/world/dpo", "tiny/world/dpo@step:2", "tiny/world/dpo@step:4" }
-            .Select(policy => (policy, policy.StartsWith("soup", StringComparison.Ordinal) ? 1 : 2)).Order()));
+        Assert.That(numbers.Keys.Order(), Is.EqualTo(new[] { "again/tiny/world/dpo", "again/tiny/world/dpo@step:2", "again/tiny/world/dpo@step:4", "early/tiny/world/dpo/step:4", "early/tiny/world/dpo@step:2", "early/tiny/world/dpo@step:4", "soup/tiny/world/dpo", "tiny/world/dpo", "tiny/world/dpo@step:2", "tiny/world/dpo@step:4" }
+            .Select(policy => (policy, policy.StartsWith("soup", StringComparison.Ordinal) || policy.StartsWith("early", StringComparison.Ordinal) ? 1 : 2)).Order()));
         Assert.That(numbers[("again/tiny/world/dpo@step:4", 2)], Is.EqualTo(numbers[("tiny/world/dpo", 2)]), "one job");
         Assert.That(report["claims"]!.AsArray().Select(claim => (double?)claim!["estimate"]), Has.None.Null);
 
-        var merge = report["merges"]!.AsArray().Single(m => ((string)m!["metric"]!).EndsWith(" acc", StringComparison.Ordinal))!;
+        Assert.That((double)report["claims"]!.AsArray().Single(claim => (string?)claim!["id"] == "SOUP")!["estimate"]!, Is.Zero, "one job");
+
+        var merges = report["merges"]!.AsArray().Where(m => ((string)m!["metric"]!).EndsWith(" acc", StringComparison.Ordinal)).ToDictionary(m => (string)m!["merge"]!, m => m!);
+        Assert.That(merges.Keys.Order(StringComparer.Ordinal), Is.EqualTo(new[] { "early/tiny/world/dpo/step:4", "early/tiny/world/dpo@step:2", "soup/tiny/world/dpo" }));
+        Assert.That(merges["early/tiny/world/dpo@step:2"]["parents"]!.AsObject().Select(p => p.Key), Is.EqualTo(new[] { "again/tiny/world/dpo@step:2/s1", "again/tiny/world/dpo@step:2/s2" }));
+        var merge = merges["soup/tiny/world/dpo"];
         var parents = merge["parents"]!.AsObject();
         Assert.That(parents.Select(p => p.Key), Is.EqualTo(new[] { "again/tiny/world/dpo/s1", "again/tiny/world/dpo/s2" }));
         foreach (var seed in (int[])[1, 2])
