@@ -189,7 +189,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     private static void Save(string path, Policy policy, PolicyPlace place)
     {
         if (policy.Model.Spec.Labels is null) ModelFolder.Save(path, policy.Model, place.Base);
-        else RewardFolder.Save(path, policy.Model, place.Base, RewardFolder.PadToken(place.Base, policy.Tokenizer));
+        else RewardFolder.Save(path, policy.Model, place.Base, RewardFolder.PadToken(place.Base, policy.Tokenizer, policy.Model.Spec.Vocabulary));
         policy.Added?.Write(path);
         if (place.Template is not null) File.WriteAllText(Path.Combine(path, ChatTemplateLoader.FileName), policy.ChatTemplate!.Source);
     }
