@@ -70,7 +70,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (options.InitAdapter is { } folder)
         {
             var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
-            TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, warning => job.Logger.LogWarning("{Warning}", warning), policy.Tokenizer);
+            TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, policy.Model.Spec.Vocabulary, warning => job.Logger.LogWarning("{Warning}", warning), policy.Tokenizer);
             InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
             return (Again(adapter, contract, policy.Outline, files, folder, warning => job.Logger.LogWarning("{Warning}", warning)), policy.Adapters);
         }
@@ -237,7 +237,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     private static void WriteTrained(string folder, Policy policy, AdapterFiles files)
     {
         Write(folder, files);
-        TrainedWith.Write(folder, policy.Tokenizer, policy.ChatTemplate is NotedTemplate { IsUsed: true } template ? template.Source : null);
+        TrainedWith.Write(folder, policy.Tokenizer, policy.Model.Spec.Vocabulary, policy.ChatTemplate is NotedTemplate { IsUsed: true } template ? template.Source : null);
     }
 
     private static void Write(string folder, AdapterFiles files)
