@@ -99,7 +99,7 @@ public sealed class FuzzTests
     private string TrainedWithFile()
     {
         SmallAdapter.Write(At("trained"));
-        PeftAlign.Models.Adapters.TrainedWith.Write(At("trained"), PeftAlign.Models.Text.TokenizerLoader.Load(Path.Combine(Fixtures, "stories260K")), template: null);
+        PeftAlign.Models.Adapters.TrainedWith.Write(At("trained"), PeftAlign.Models.Text.TokenizerLoader.Load(Path.Combine(Fixtures, "stories260K")), 512, template: null);
         return Path.Combine(At("trained"), "trained_with.json");
     }
 

@@ -22,7 +22,7 @@ public sealed class TrainedWithTests
         folder = Directory.CreateTempSubdirectory("peftalign-trained-").FullName;
         File.WriteAllText(At("rows.jsonl"), """{"prompt": "Once upon", "completion": " a time"}""" + "\n");
         SmallAdapter.Write(At("adapter"));
-        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(Stories), template: null);
+        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(Stories), 512, template: null);
     }
 
     [TearDown]
@@ -93,7 +93,7 @@ public sealed class TrainedWithTests
         var config = At("smaller");
         SmallAdapter.Write(config); // trained when the base had fewer tokens
         var less = Base("less", json => json.ToJsonString());
-        TrainedWith.Write(config, TokenizerLoader.Load(less), null);
+        TrainedWith.Write(config, TokenizerLoader.Load(less), 512, null);
         var more = Base("more", json =>
         {
             json["added_tokens"]!.AsArray().Add(JsonNode.Parse("""{"id": 512, "content": "<pad>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}"""));
@@ -127,6 +127,27 @@ public sealed class TrainedWithTests
         Assert.That(Score(At("other"), theirs, At("rows.jsonl")).Code, Is.Zero);
     }
 
+    // Named in the base's configuration, and [PAD] of TRL's file: both are 512, behind the model's last row.
+    [Test]
+    public void Tokens_without_a_row_play_no_part()
+    {
+        var padded = Base("padded", json => json.ToJsonString());
+        var config = Path.Combine(padded, "tokenizer_config.json");
+        File.WriteAllText(config, File.ReadAllText(config).Replace("\"pad_token\": null", "\"pad_token\": \"<pad>\"", StringComparison.Ordinal));
+        var named = TokenizerLoader.Load(padded);
+        Assert.That(named.VocabularySize, Is.EqualTo(513));
+        TrainedWith.Write(At("adapter"), named, 512, template: null);
+        var own = Score(Stories, At("adapter"), At("rows.jsonl"));
+        Assert.That((own.Code, own.Err), Is.EqualTo((0, "")), "the same weights, and no token is named");
+        var theirs = At("theirs");
+        SmallAdapter.Write(theirs);
+        var json = JsonNode.Parse(File.ReadAllText(Path.Combine(Stories, "tokenizer.json")))!;
+        json["added_tokens"]!.AsArray().Add(JsonNode.Parse("""{"id": 512, "content": "[PAD]", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}"""));
+        File.WriteAllText(Path.Combine(theirs, "tokenizer.json"), json.ToJsonString());
+        var trl = Score(padded, theirs, At("rows.jsonl"));
+        Assert.That((trl.Code, trl.Out), Is.EqualTo((0, own.Out)), trl.Err);
+    }
+
     [TestCase("{", "does not say what the adapter was trained with")]
     [TestCase("[]", "does not say what the adapter was trained with")]
     [TestCase("""{"tokenizer": {"tokens": "many"}}""", "does not say what the adapter was trained with")]
@@ -143,7 +164,7 @@ public sealed class TrainedWithTests
     [Test]
     public void Conversations_get_the_adapters_template()
     {
-        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(Stories), Chat);
+        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(Stories), 512, Chat);
         var chats = Base("chats", json => json.ToJsonString());
         File.WriteAllText(Path.Combine(chats, "chat_template.jinja"), "{% for m in messages %}{{ m.content }}{% endfor %}");
         (int Code, string Out, string Err) Ask(string model, params string[] more) => Run(["generate", "--model", model, "--adapter", At("adapter"), "--chat", "--prompt", "Lily", "--max-new-tokens", "4", .. more]);
@@ -163,15 +184,15 @@ public sealed class TrainedWithTests
     [Test]
     public void What_is_made_of_adapters_keeps_what_they_have_in_common()
     {
-        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(Stories), Chat);
+        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(Stories), 512, Chat);
         var same = At("same");
         SmallAdapter.Write(same);
-        TrainedWith.Write(same, TokenizerLoader.Load(Stories), Chat);
+        TrainedWith.Write(same, TokenizerLoader.Load(Stories), 512, Chat);
         string[] Combine(string second, string target) => ["adapter", "combine", "--adapter", At("adapter"), "--adapter", second, "--type", "cat", "--out", At(target)];
         Assert.That(Run(Combine(same, "both")).Code, Is.Zero);
         foreach (var name in (string[])["trained_with.json", "chat_template.jinja"])
             Assert.That(File.ReadAllText(Path.Combine(At("both"), name)), Is.EqualTo(File.ReadAllText(Path.Combine(same, name))));
-        TrainedWith.Write(same, TokenizerLoader.Load(Other()), "{{ messages }}");
+        TrainedWith.Write(same, TokenizerLoader.Load(Other()), 512, "{{ messages }}");
         var (code, _, err) = Run(Combine(same, "none"));
         Assert.That((code, Directory.Exists(At("none"))), Is.EqualTo((2, false)));
         Assert.That(err, Does.Contain("trained with different tokenizers"));

@@ -48,6 +48,30 @@ public class StrippedTokenizerTests
         Assert.That(() => TokenizerLoader.Load(result), Throws.Nothing);
     }
 
+    // As TRL leaves them: the second model's <x> takes the id, and what still names the token would have it added once more.
+    [TestCase(true)]
+    [TestCase(false)]
+    public void ARoleOfATokenWithoutARowGoesToo(bool isListed)
+    {
+        var first = Model("tok-base", json =>
+        {
+            if (isListed) json["added_tokens"]!.AsArray().Add(Token(16, "[PAD]"));
+        });
+        var config = Path.Combine(first, "tokenizer_config.json");
+        var json = JsonNode.Parse(File.ReadAllText(config))!.AsObject();
+        (json["pad_token"], json["add_bos_token"], json["mask_token"]) = ("[PAD]", false, null);
+        json["extra_special_tokens"] = new JsonObject { ["own_token"] = "[PAD]", ["kept_token"] = "<pad>" };
+        File.WriteAllText(config, json.ToJsonString());
+        File.WriteAllText(Path.Combine(first, "special_tokens_map.json"), """{"pad_token": {"content": "[PAD]"}, "sep_token": "<pad>", "additional_special_tokens": ["[PAD]", {"content": "<pad>"}]}""");
+        var result = Merged(first, Model("tok-x", null), "union");
+        var rows = (int)JsonNode.Parse(File.ReadAllText(Path.Combine(result, "config.json")))!["vocab_size"]!;
+        Assert.That(rows, Is.GreaterThan(16), "<x> has the id");
+        Assert.That(TokenizerLoader.Load(result).VocabularySize, Is.LessThanOrEqualTo(rows));
+        foreach (var name in (string[])["tokenizer_config.json", "special_tokens_map.json"]) Assert.That(File.ReadAllText(Path.Combine(result, name)), Does.Not.Contain("[PAD]").And.Contain("<pad>"), name);
+        Assert.That(JsonNode.Parse(File.ReadAllText(Path.Combine(result, "tokenizer_config.json")))!.AsObject(), Contains.Key("add_bos_token").And.ContainKey("mask_token"));
+        Assert.That(File.ReadAllText(Path.Combine(result, "special_tokens_map.json")).Where(c => !char.IsWhiteSpace(c)), Is.EqualTo("""{"sep_token":"<pad>","additional_special_tokens":[{"content":"<pad>"}]}"""));
+    }
+
     [Test]
     public void MergesOfTokensThatGoGoToo()
     {

@@ -8,6 +8,7 @@ using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Plugins;
@@ -62,7 +63,7 @@ internal static class AdapterCommand
             var opened = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, Warn);
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (changed, all, decoded) = (0, 0, 0);
-            TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, Warn);
+            TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, Warn);
             NewFolder.Fill(target, folder =>
             {
                 (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, Warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel, Warn);

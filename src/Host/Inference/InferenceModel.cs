@@ -5,6 +5,7 @@ using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Text;
 using PeftAlign.Plugins;
@@ -32,7 +33,7 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         // What is wrong with the tokenizer is cheap to find: before the weights.
         var tokenizer = ModelFolder.HasTokenizer(choice.Model) ? TokenizerLoader.Load(choice.Model) : null;
         void Warn(string text) => session.Output.Remark($"warning: {text}");
-        if (choice.Adapter is { } trained) TrainedWith.ThrowIfOther(trained, choice.Model, Warn, tokenizer);
+        if (choice.Adapter is { } trained) TrainedWith.ThrowIfOther(trained, choice.Model, ModelConfig.Open(choice.Model).VocabularySize, Warn, tokenizer);
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
         var device = ComputeDevice.Of(session);
         var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session, device, choice.Model), device: device);

@@ -43,7 +43,7 @@ internal static class TrainJob
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
             ChatTemplate = policy.ChatTemplate,
-            PadToken = method.Needs.Scores ? RewardFolder.PadToken(place.Base, policy.Tokenizer) : null,
+            PadToken = method.Needs.Scores ? RewardFolder.PadToken(place.Base, policy.Tokenizer, policy.Model.Spec.Vocabulary) : null,
             Records = [.. data.SelectMany(part => part.Rows)],
             Mixture = data.Count > 1 ? [.. data.Select(part => part.Share)] : [],
             EvalRecords = heldOut,

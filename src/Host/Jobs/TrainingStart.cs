@@ -70,7 +70,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (options.InitAdapter is { } folder)
         {
             var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
-            TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, warning => job.Logger.LogWarning("{Warning}", warning), policy.Tokenizer);
+            TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, policy.Model.Spec.Vocabulary, warning => job.Logger.LogWarning("{Warning}", warning), policy.Tokenizer);
             InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
             return (Again(adapter, contract, policy.Outline, files, folder, warning => job.Logger.LogWarning("{Warning}", warning)), policy.Adapters);
         }
@@ -189,7 +189,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     private static void Save(string path, Policy policy, PolicyPlace place)
     {
         if (policy.Model.Spec.Labels is null) ModelFolder.Save(path, policy.Model, place.Base);
-        else RewardFolder.Save(path, policy.Model, place.Base, RewardFolder.PadToken(place.Base, policy.Tokenizer));
+        else RewardFolder.Save(path, policy.Model, place.Base, RewardFolder.PadToken(place.Base, policy.Tokenizer, policy.Model.Spec.Vocabulary));
         policy.Added?.Write(path);
         if (place.Template is not null) File.WriteAllText(Path.Combine(path, ChatTemplateLoader.FileName), policy.ChatTemplate!.Source);
     }
@@ -237,7 +237,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     private static void WriteTrained(string folder, Policy policy, AdapterFiles files)
     {
         Write(folder, files);
-        TrainedWith.Write(folder, policy.Tokenizer, policy.ChatTemplate is NotedTemplate { IsUsed: true } template ? template.Source : null);
+        TrainedWith.Write(folder, policy.Tokenizer, policy.Model.Spec.Vocabulary, policy.ChatTemplate is NotedTemplate { IsUsed: true } template ? template.Source : null);
     }
 
     private static void Write(string folder, AdapterFiles files)

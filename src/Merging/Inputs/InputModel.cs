@@ -77,7 +77,7 @@ internal sealed class InputModel : IDisposable
             if (TensorNames.Embedding(weights.Names) is null) TiedHead.NameEmbedding(weights, config, place.Decodes ?? ModelArchitectures.BuiltIn);
             var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
             var warnings = new List<string>();
-            if (adapter is not null) TrainedWith.ThrowIfOther(adapter, folder, warnings.Add);
+            if (adapter is not null) TrainedWith.ThrowIfOther(adapter, folder, config.VocabularySize, warnings.Add);
             return new InputModel(name, folder, config, weights, decoded, adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor))) { warnings = warnings };
         }
         catch

@@ -21,8 +21,10 @@ internal static class OutputFiles
         if (plan.Vocabulary is { } vocabulary)
         {
             Flushed.Write(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
-            Strip("tokenizer_config.json", StrippedTokenizer.Config);
-            Strip("added_tokens.json", StrippedTokenizer.Added);
+            var rows = from.Config.VocabularySize;
+            Strip("tokenizer_config.json", json => StrippedTokenizer.Config(json, rows, vocabulary.Ids));
+            Strip("special_tokens_map.json", json => StrippedTokenizer.Roles(json, vocabulary.Ids));
+            Strip("added_tokens.json", json => StrippedTokenizer.Added(json, rows));
         }
         if (MergeTemplate.Of(plan) is { } template)
         {
@@ -31,10 +33,10 @@ internal static class OutputFiles
         }
 
         // Left alone where no token goes.
-        void Strip(string name, Func<JsonObject, long, JsonObject> of)
+        void Strip(string name, Func<JsonObject, JsonObject> of)
         {
             var file = Path.Combine(folder, name);
-            if (!File.Exists(file) || JsonNode.Parse(File.ReadAllText(file)) is not JsonObject json || of(json, from.Config.VocabularySize) is var stripped && JsonNode.DeepEquals(stripped, json)) return;
+            if (!File.Exists(file) || JsonNode.Parse(File.ReadAllText(file)) is not JsonObject json || of(json) is var stripped && JsonNode.DeepEquals(stripped, json)) return;
             Flushed.Write(file, stripped.ToJsonString(Indented) + "\n");
         }
     }

@@ -27,20 +27,41 @@ internal static class StrippedTokenizer
         return copy;
     }
 
-    /// <summary>tokenizer_config.json without these tokens.</summary>
+    /// <summary>tokenizer_config.json without these tokens, and without roles of tokens that are no part of the result.</summary>
     /// <param name="json">The file.</param>
     /// <param name="rows">Rows of the model's embedding.</param>
-    public static JsonObject Config(JsonObject json, long rows)
+    /// <param name="ids">The result's tokens.</param>
+    public static JsonObject Config(JsonObject json, long rows, IReadOnlyDictionary<string, long> ids)
     {
-        var copy = (JsonObject)json.DeepClone();
+        var copy = Roles(json, ids);
         if (copy["added_tokens_decoder"] is JsonObject decoder)
             foreach (var id in decoder.Select(pair => pair.Key).ToList())
                 if (long.TryParse(id, CultureInfo.InvariantCulture, out var number) && number >= rows) decoder.Remove(id);
         return copy;
     }
 
+    /// <summary>A copy of tokenizer_config.json or special_tokens_map.json without roles of tokens that are no part of the result: a
+    /// loader would add such a token again, behind the model's last row.</summary>
+    /// <param name="json">The file.</param>
+    /// <param name="ids">The result's tokens.</param>
+    public static JsonObject Roles(JsonObject json, IReadOnlyDictionary<string, long> ids)
+    {
+        var copy = (JsonObject)json.DeepClone();
+        bool Stays(JsonNode? token) => Content(token) is not { Length: > 0 } content || ids.ContainsKey(content);
+        void Named(JsonObject from, Func<string, bool> isRole)
+        {
+            foreach (var name in from.Where(role => isRole(role.Key) && !Stays(role.Value)).Select(role => role.Key).ToList()) from.Remove(name);
+        }
+        Named(copy, name => name.EndsWith("_token", StringComparison.Ordinal));
+        foreach (var further in (string[])["additional_special_tokens", "extra_special_tokens"])
+            if (copy[further] is JsonArray list) Keep(list, Stays);
+            else if (copy[further] is JsonObject group) Named(group, _ => true);
+        return copy;
+    }
+
     /// <summary>added_tokens.json (token to id) without these tokens.</summary>
-    /// <inheritdoc cref="Config"/>
+    /// <param name="json">The file.</param>
+    /// <param name="rows">Rows of the model's embedding.</param>
     public static JsonObject Added(JsonObject json, long rows)
     {
         var copy = (JsonObject)json.DeepClone();
@@ -48,6 +69,10 @@ internal static class StrippedTokenizer
             if (id is JsonValue value && value.TryGetValue<long>(out var number) && number >= rows) copy.Remove(token);
         return copy;
     }
+
+    // A text, or an object with the token's flags; null for what is no token (add_bos_token is a flag).
+    private static string? Content(JsonNode? token) =>
+        (token is JsonObject flags ? flags["content"] : token) is JsonValue value && value.TryGetValue<string>(out var content) ? content : null;
 
     // "a b", or ["a", "b"].
     private static (string, string) Sides(JsonNode merge) =>

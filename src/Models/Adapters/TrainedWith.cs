@@ -27,12 +27,13 @@ public static class TrainedWith
     /// <summary>Writes what the training had into an adapter's folder.</summary>
     /// <param name="folder">Where the adapter is being written.</param>
     /// <param name="tokenizer">Null where rows were token ids.</param>
+    /// <param name="rows">Rows of the model's embedding; tokens without one play no part.</param>
     /// <param name="template">The text of the chat template that conversations were rendered with; null where there were none.</param>
-    public static void Write(string folder, ITokenizer? tokenizer, string? template)
+    public static void Write(string folder, ITokenizer? tokenizer, long rows, string? template)
     {
         if (template is not null) AtomicFile.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
         if (tokenizer is null) return;
-        var (count, own) = (tokenizer.VocabularySize, new JsonObject());
+        var (count, own) = ((int)Math.Min(tokenizer.VocabularySize, rows), new JsonObject());
         own["tokens"] = count;
         own["vocabulary_sha256"] = Vocabulary(tokenizer, count);
         own["probe_sha256"] = Probed(tokenizer);
@@ -42,15 +43,16 @@ public static class TrainedWith
     /// <summary>Refuses a base whose ids are other words than those that the adapter was trained on.</summary>
     /// <param name="adapter">The adapter's folder.</param>
     /// <param name="model">The base's folder; without a tokenizer, nothing is compared.</param>
+    /// <param name="rows">Rows of the base's embedding; tokens without one play no part.</param>
     /// <param name="warn">Told where the words are the same and texts are split in another way.</param>
     /// <param name="loaded">The base's tokenizer, where it is loaded already.</param>
     /// <exception cref="UserErrorException">The vocabularies differ, or trained_with.json is broken.</exception>
     /// <remarks>Tokens that the base has behind the adapter's are no difference: that is what adding tokens does.</remarks>
-    public static void ThrowIfOther(string adapter, string model, Action<string> warn, ITokenizer? loaded = null)
+    public static void ThrowIfOther(string adapter, string model, long rows, Action<string> warn, ITokenizer? loaded = null)
     {
         if (!File.Exists(Path.Combine(adapter, FileName)) && !ModelFolder.HasTokenizer(adapter)) return;
         if ((loaded ?? (ModelFolder.HasTokenizer(model) ? TokenizerLoader.Load(model) : null)) is not { } tokenizer) return;
-        var known = Known(adapter, tokenizer);
+        var known = Known(adapter, tokenizer, rows);
         if (tokenizer.VocabularySize < known.Count || Vocabulary(tokenizer, known.Count) != known.Vocabulary)
             throw new UserErrorException($"{adapter} was trained with another tokenizer than that of {model}: the first {known.Count} of the latter's {tokenizer.VocabularySize} ids stand for other tokens, so that its numbers would mean nothing there. Give the base that the adapter was trained over{Base(adapter)}, or remove {known.Source} if you know that they are the same.");
         if (Probed(tokenizer) != known.Probe)
@@ -99,12 +101,12 @@ public static class TrainedWith
     private sealed record Fingerprint(int Count, string Vocabulary, string Probe, string Source);
 
     // What trained_with.json says; else what the adapter's own tokenizer files do.
-    private static Fingerprint Known(string adapter, ITokenizer tokenizer)
+    private static Fingerprint Known(string adapter, ITokenizer tokenizer, long rows)
     {
         var file = Path.Combine(adapter, FileName);
         if (File.Exists(file)) return Read(file);
         var own = TokenizerLoader.Load(adapter);
-        var count = Math.Min(own.VocabularySize, tokenizer.VocabularySize); // theirs may have got a padding token that no adapter needs
+        var count = (int)Math.Min(Math.Min(own.VocabularySize, tokenizer.VocabularySize), rows); // theirs may have got a padding token that no adapter needs
         return new Fingerprint(count, Vocabulary(own, count), Probed(own), "its tokenizer files");
     }
 

@@ -46,7 +46,9 @@ public static partial class RewardFolder
     /// <summary>The token that fills rows behind their ends in the model that is written: the configuration's, else the tokenizer's, else its end token.</summary>
     /// <param name="folder">The folder that the training starts from.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
-    public static int? PadToken(string folder, ITokenizer? tokenizer) => ModelConfig.Open(folder).PadTokenId ?? tokenizer?.SpecialTokens.Pad ?? tokenizer?.SpecialTokens.Eos;
+    /// <param name="rows">Rows of the model's embedding; an id without one is passed over, as transformers builds no model around it.</param>
+    public static int? PadToken(string folder, ITokenizer? tokenizer, long rows) =>
+        ((int?[])[ModelConfig.Open(folder).PadTokenId, tokenizer?.SpecialTokens.Pad, tokenizer?.SpecialTokens.Eos]).FirstOrDefault(id => id < rows);
 
     /// <summary>Writes a sequence classifier with the configuration and tokenizer of the folder that it came from.</summary>
     /// <param name="folder">Where to.</param>
