@@ -20,11 +20,35 @@ public sealed class JudgeAwayTests
         """;
 
     [Test]
+    public void A_finished_evaluation_keeps_its_numbers_where_its_judge_cannot_be_asked_again()
+    {
+        using var user = new Peftalign();
+        WritePairs(user);
+        var (status, open) = (500, new[] { "1", "4" });
+        using var service = new LocalService((_, body) => open.Any(k => body.ToJsonString().Contains($"question {k}?", StringComparison.Ordinal)) ? (status, "{}", 0) : LocalService.Says("[[A]]"));
+        var manifest = user.Write("away.yaml", Manifest(service.Url).Replace("transcript: transcript", $"transcript: '{user.File("transcript")}'"));
+        user.Finish(manifest);
+        var page = Path.Combine(user.Run, "report.html");
+        File.Delete(page);
+
+        status = 401; // ends the job
+        var refused = Peftalign.Call("run", manifest, "--out", user.Run);
+        Assert.That(refused.Code, Is.EqualTo(2), refused.All);
+        Assert.That(refused.Err, Does.Contain($"failed: {Label}: The judge's service").And.Contain("; its former result stays").And.Contain($"{Label}: nobody answered 2 of the judge's questions"));
+        Assert.That(Rates(user), Is.EqualTo((4, 2, (int?)2)));
+        Assert.That(File.ReadAllText(page), Does.Contain("Nobody answered 2"));
+
+        open = [];
+        var last = user.Finish(manifest);
+        Assert.That(last.Err, Does.Not.Contain("nobody answered"));
+        Assert.That(Rates(user), Is.EqualTo((Pairs, 0, (int?)null)));
+    }
+
+    [Test]
     public void What_nobody_answered_is_asked_again_by_the_next_run_and_told_until_then()
     {
         using var user = new Peftalign();
-        foreach (var file in (string[])["mine", "theirs"])
-            user.Write($"{file}.jsonl", string.Concat(Enumerable.Range(0, Pairs).Select(k => $$"""{"prompt": "question {{k}}?", "response": "{{file}} {{k}}"}""" + "\n")));
+        WritePairs(user);
         bool IsAway(string body, string[] open) => open.Any(k => body.Contains($"question {k}?", StringComparison.Ordinal));
         string[] open = ["1", "2", "4"];
         using var service = new LocalService((_, body) => IsAway(body.ToJsonString(), open) ? (500, "{}", 0) : LocalService.Says("[[A]]"));
@@ -63,6 +87,12 @@ public sealed class JudgeAwayTests
             Assert.That(refused.Err, Does.Contain("evaluate/real_toxicity/tiny: real_toxicity reads a judge's logits, but the judge eval/openai is a language model, which grades from 1 to 9; name another one"));
         }
         Assert.That(Directory.Exists(Path.Combine(user.Run, "jobs")), Is.False);
+    }
+
+    private static void WritePairs(Peftalign user)
+    {
+        foreach (var file in (string[])["mine", "theirs"])
+            user.Write($"{file}.jsonl", string.Concat(Enumerable.Range(0, Pairs).Select(k => $$"""{"prompt": "question {{k}}?", "response": "{{file}} {{k}}"}""" + "\n")));
     }
 
     private static (int Judged, int Failed, int? Unanswered) Rates(Peftalign user)

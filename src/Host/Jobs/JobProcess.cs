@@ -47,7 +47,7 @@ internal static class JobProcess
             StandardError.Append(folder.Log);
             using var held = Hold(folder, messages, cancellation);
             RunFolder.DeletePartials(folder.Path);
-            if (!folder.IsFinished) Work(folder, kept, messages, cancellation);
+            if (!folder.IsFinished || folder.Unanswered > 0) Work(folder, kept, messages, cancellation);
             return (ExitCode.Done, null);
         }
         catch (Exception e) when (e is UserErrorException or TorchSettingException)
