@@ -61,6 +61,10 @@ public sealed class JudgeAwayTests
         var dry = Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run");
         Assert.That(dry.Out, Does.Contain($"{Label} (asks the judge 3 questions again)"), dry.All);
 
+        var forecast = JsonNode.Parse(Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run", "--json").Out)!["forecast"]!;
+        var kind = forecast["kinds"]!["evaluate"]!;
+        Assert.That(((int)kind["finished"]!, (double)kind["seconds"]!, (long)forecast["questions_to_services"]!), Is.EqualTo((0, 3.0, 3L)), forecast.ToJsonString());
+
         (open, var before) = (["4"], service.Requests);
         var second = user.Finish(manifest);
         Assert.That(second.Err, Does.Contain("1 of 2 jobs are finished already").And.Contain("nobody answered 1 of the judge's questions"));
