@@ -45,6 +45,40 @@ public sealed class JudgeAwayTests
     }
 
     [Test]
+    public void What_another_try_takes_is_added_to_what_the_evaluation_took_and_only_failures_that_stay_count()
+    {
+        using var user = new Peftalign();
+        WritePairs(user);
+        string[] open = ["1", "4"];
+        using var service = new LocalService((_, body) => open.Any(k => body.ToJsonString().Contains($"question {k}?", StringComparison.Ordinal)) ? (500, "{}", 0) : LocalService.Says("[[A]]"));
+        var manifest = user.Write("away.yaml", Manifest(service.Url).Replace("transcript: transcript", $"transcript: '{user.File("transcript")}'"));
+        user.Finish(manifest);
+        Assert.That(Bill(user), Is.EqualTo((6L, 2L)));
+        // As if its first try had loaded a model.
+        var file = Directory.GetFiles(Path.Combine(user.Run, "jobs"), "judging.json", SearchOption.AllDirectories).Single().Replace("judging.json", "timing.json", StringComparison.Ordinal);
+        File.WriteAllText(file, """{"started":"2020-01-02T03:04:05.000Z","seconds":1000,"processor_seconds":2000,"peak_memory_bytes":9000000000000,"threads":2,"machine":"m","device":"cuda:7"}""");
+
+        open = ["4"];
+        user.Finish(manifest);
+        Assert.That(Bill(user), Is.EqualTo((8L, 1L)));
+        var timing = Peftalign.Json(file);
+        Assert.That((double)timing["seconds"]!, Is.GreaterThan(1000).And.LessThan(1600));
+        Assert.That((double)timing["processor_seconds"]!, Is.GreaterThan(2000).And.LessThan(2600));
+        Assert.That(((string?)timing["started"], (long)timing["peak_memory_bytes"]!, (string?)timing["device"]), Is.EqualTo(("2020-01-02T03:04:05.000Z", 9_000_000_000_000, "cuda:7")));
+
+        open = [];
+        user.Finish(manifest);
+        Assert.That(Bill(user), Is.EqualTo((9L, 0L)));
+    }
+
+    // Of the report.
+    private static (long Questions, long Failures) Bill(Peftalign user)
+    {
+        var bill = Peftalign.Json(Path.Combine(user.Run, "report.json"))["judges"]!.AsArray().Single()!;
+        return ((long)bill["questions"]!, (long)bill["failures"]!);
+    }
+
+    [Test]
     public void What_nobody_answered_is_asked_again_by_the_next_run_and_told_until_then()
     {
         using var user = new Peftalign();
