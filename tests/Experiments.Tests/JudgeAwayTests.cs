@@ -20,11 +20,69 @@ public sealed class JudgeAwayTests
         """;
 
     [Test]
+    public void A_finished_evaluation_keeps_its_numbers_where_its_judge_cannot_be_asked_again()
+    {
+        using var user = new Peftalign();
+        WritePairs(user);
+        var (status, open) = (500, new[] { "1", "4" });
+        using var service = new LocalService((_, body) => open.Any(k => body.ToJsonString().Contains($"question {k}?", StringComparison.Ordinal)) ? (status, "{}", 0) : LocalService.Says("[[A]]"));
+        var manifest = user.Write("away.yaml", Manifest(service.Url).Replace("transcript: transcript", $"transcript: '{user.File("transcript")}'"));
+        user.Finish(manifest);
+        var page = Path.Combine(user.Run, "report.html");
+        File.Delete(page);
+
+        status = 401; // ends the job
+        var refused = Peftalign.Call("run", manifest, "--out", user.Run);
+        Assert.That(refused.Code, Is.EqualTo(2), refused.All);
+        Assert.That(refused.Err, Does.Contain($"failed: {Label}: The judge's service").And.Contain("; its former result stays").And.Contain($"{Label}: nobody answered 2 of the judge's questions"));
+        Assert.That(Rates(user), Is.EqualTo((4, 2, (int?)2)));
+        Assert.That(File.ReadAllText(page), Does.Contain("Nobody answered 2"));
+
+        open = [];
+        var last = user.Finish(manifest);
+        Assert.That(last.Err, Does.Not.Contain("nobody answered"));
+        Assert.That(Rates(user), Is.EqualTo((Pairs, 0, (int?)null)));
+    }
+
+    [Test]
+    public void What_another_try_takes_is_added_to_what_the_evaluation_took_and_only_failures_that_stay_count()
+    {
+        using var user = new Peftalign();
+        WritePairs(user);
+        string[] open = ["1", "4"];
+        using var service = new LocalService((_, body) => open.Any(k => body.ToJsonString().Contains($"question {k}?", StringComparison.Ordinal)) ? (500, "{}", 0) : LocalService.Says("[[A]]"));
+        var manifest = user.Write("away.yaml", Manifest(service.Url).Replace("transcript: transcript", $"transcript: '{user.File("transcript")}'"));
+        user.Finish(manifest);
+        Assert.That(Bill(user), Is.EqualTo((6L, 2L)));
+        // As if its first try had loaded a model.
+        var file = Directory.GetFiles(Path.Combine(user.Run, "jobs"), "judging.json", SearchOption.AllDirectories).Single().Replace("judging.json", "timing.json", StringComparison.Ordinal);
+        File.WriteAllText(file, """{"started":"2020-01-02T03:04:05.000Z","seconds":1000,"processor_seconds":2000,"peak_memory_bytes":9000000000000,"threads":2,"machine":"m","device":"cuda:7"}""");
+
+        open = ["4"];
+        user.Finish(manifest);
+        Assert.That(Bill(user), Is.EqualTo((8L, 1L)));
+        var timing = Peftalign.Json(file);
+        Assert.That((double)timing["seconds"]!, Is.GreaterThan(1000).And.LessThan(1600));
+        Assert.That((double)timing["processor_seconds"]!, Is.GreaterThan(2000).And.LessThan(2600));
+        Assert.That(((string?)timing["started"], (long)timing["peak_memory_bytes"]!, (string?)timing["device"]), Is.EqualTo(("2020-01-02T03:04:05.000Z", 9_000_000_000_000, "cuda:7")));
+
+        open = [];
+        user.Finish(manifest);
+        Assert.That(Bill(user), Is.EqualTo((9L, 0L)));
+    }
+
+    // Of the report.
+    private static (long Questions, long Failures) Bill(Peftalign user)
+    {
+        var bill = Peftalign.Json(Path.Combine(user.Run, "report.json"))["judges"]!.AsArray().Single()!;
+        return ((long)bill["questions"]!, (long)bill["failures"]!);
+    }
+
+    [Test]
     public void What_nobody_answered_is_asked_again_by_the_next_run_and_told_until_then()
     {
         using var user = new Peftalign();
-        foreach (var file in (string[])["mine", "theirs"])
-            user.Write($"{file}.jsonl", string.Concat(Enumerable.Range(0, Pairs).Select(k => $$"""{"prompt": "question {{k}}?", "response": "{{file}} {{k}}"}""" + "\n")));
+        WritePairs(user);
         bool IsAway(string body, string[] open) => open.Any(k => body.Contains($"question {k}?", StringComparison.Ordinal));
         string[] open = ["1", "2", "4"];
         using var service = new LocalService((_, body) => IsAway(body.ToJsonString(), open) ? (500, "{}", 0) : LocalService.Says("[[A]]"));
@@ -36,6 +94,10 @@ public sealed class JudgeAwayTests
         Assert.That(File.ReadAllText(Path.Combine(user.Run, "report.html")), Does.Contain($"Nobody answered 3 of the judges&#39; questions: 3 of {Label}").Or.Contain($"Nobody answered 3 of the judges' questions: 3 of {Label}"));
         var dry = Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run");
         Assert.That(dry.Out, Does.Contain($"{Label} (asks the judge 3 questions again)"), dry.All);
+
+        var forecast = JsonNode.Parse(Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run", "--json").Out)!["forecast"]!;
+        var kind = forecast["kinds"]!["evaluate"]!;
+        Assert.That(((int)kind["finished"]!, (double)kind["seconds"]!, (long)forecast["questions_to_services"]!), Is.EqualTo((0, 3.0, 3L)), forecast.ToJsonString());
 
         (open, var before) = (["4"], service.Requests);
         var second = user.Finish(manifest);
@@ -63,6 +125,12 @@ public sealed class JudgeAwayTests
             Assert.That(refused.Err, Does.Contain("evaluate/real_toxicity/tiny: real_toxicity reads a judge's logits, but the judge eval/openai is a language model, which grades from 1 to 9; name another one"));
         }
         Assert.That(Directory.Exists(Path.Combine(user.Run, "jobs")), Is.False);
+    }
+
+    private static void WritePairs(Peftalign user)
+    {
+        foreach (var file in (string[])["mine", "theirs"])
+            user.Write($"{file}.jsonl", string.Concat(Enumerable.Range(0, Pairs).Select(k => $$"""{"prompt": "question {{k}}?", "response": "{{file}} {{k}}"}""" + "\n")));
     }
 
     private static (int Judged, int Failed, int? Unanswered) Rates(Peftalign user)

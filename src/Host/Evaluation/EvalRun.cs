@@ -37,6 +37,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
             if (evaluated[^1].Missed is { } missed) Warn(missed);
             if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
         }
+        job.Judges.Settle(evaluated);
         records.Begin();
         hashes.Save();
         return ResultFiles.Write(folder.Path, evaluated, Config());

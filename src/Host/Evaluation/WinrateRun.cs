@@ -36,6 +36,7 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
         var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
         var evaluated = new Evaluator(() => throw new InvalidOperationException("winrate asks no model"), job.Judges, records, ticker.Say, cancel).Run(benchmark);
         if (evaluated.Missed is { } missed) Warn(missed);
+        job.Judges.Settle([evaluated]);
         records.Begin();
         hashes.Save();
         if (asked["judge"] is not null) RunFolder.Write(folder.File("annotations.json"), Annotations(evaluated).ToJsonString(Indented) + "\n");

@@ -47,7 +47,7 @@ internal static class JobProcess
             StandardError.Append(folder.Log);
             using var held = Hold(folder, messages, cancellation);
             RunFolder.DeletePartials(folder.Path);
-            if (!folder.IsFinished) Work(folder, kept, messages, cancellation);
+            if (!folder.IsFinished || folder.Unanswered > 0) Work(folder, kept, messages, cancellation);
             return (ExitCode.Done, null);
         }
         catch (Exception e) when (e is UserErrorException or TorchSettingException)
@@ -83,7 +83,8 @@ internal static class JobProcess
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
         var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept };
         var outcome = Tracked(job, kind);
-        Timing.Write(folder, started, clock.Elapsed, Environment.CpuUsage.TotalTime - processor, spec.Threads, job.UsedDevice);
+        var timing = new Timing(started, clock.Elapsed.TotalSeconds, (Environment.CpuUsage.TotalTime - processor).TotalSeconds, ProcessStatus.Bytes("self", "VmHWM") ?? 0) { Device = job.UsedDevice?.ToString() };
+        Timing.Write(folder, folder.IsFinished ? Timing.Read(folder) : null, timing, spec.Threads);
         var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["until"] = spec.Until, ["made_with"] = MadeWith(spec), ["outcome"] = outcome };
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");
     }

@@ -2,6 +2,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Evaluation;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -17,6 +18,13 @@ internal sealed class JudgeDesk(JobContext job) : IJudges
         if (!open.TryGetValue(key, out var made)) open.Add(key, made = ledger.Counted(key, Name(judge.Definition), Make(judge.Definition)));
         return made;
     }
+
+    /// <summary>Tells the ledger which failures stayed.</summary>
+    internal void Settle(IReadOnlyList<Evaluated> evaluated) => ledger.Settle(evaluated
+        .SelectMany(e => e.Items).SelectMany(item => item.Requests.Zip(item.Responses))
+        .Select(pair => (Asked: pair.First as EvalRequest.Judge, pair.Second.Judgement)).Where(pair => pair.Asked is not null)
+        .GroupBy(pair => pair.Asked!.By.Definition.ToJsonString())
+        .ToDictionary(judge => judge.Key, judge => judge.LongCount(pair => pair.Judgement?.Failure is not null)));
 
     // The folder of a model that the run made is called like all others: its job's label says more. Null for other judges.
     private string? Name(JsonObject definition) =>

@@ -1,5 +1,5 @@
 // judging.json of an evaluation: by judge what was asked, what failed, how long it took and what it cost. Written after every batch, so
-// that a job which is stopped and goes on has the sum.
+// that a job which is stopped and goes on has the sum; failures are in the end those that stayed.
 
 using System.Diagnostics;
 using System.Text.Json;
@@ -34,6 +34,18 @@ internal sealed class JudgeLedger
     /// <param name="name">What tables call it; null = as it says itself.</param>
     /// <param name="judge">It.</param>
     internal IJudge Counted(string definition, string? name, IJudge judge) => new Counting(this, definition, name, judge);
+
+    /// <summary>Once all is answered: a question that failed and was answered by a later try is no failure.</summary>
+    /// <param name="failures">By what identifies a judge, how many of the final answers failed.</param>
+    internal void Settle(IReadOnlyDictionary<string, long> failures)
+    {
+        foreach (var (definition, count) in failures)
+        {
+            if (entries.GetValueOrDefault(definition) is not { } entry || (long?)entry["failures"] == count) continue;
+            entry["failures"] = count;
+            Save(definition, entry);
+        }
+    }
 
     private void Save(string definition, JsonObject entry)
     {

@@ -27,6 +27,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
     private readonly Lock gate = new();
     private readonly List<JobFailure> failed = [];
     private readonly List<string> skipped = [];
+    private readonly HashSet<string> again = []; // evaluations with a result that lacks answers
     private int done;
 
     /// <exception cref="OperationCanceledException">Cancelled; what was finished stays.</exception>
@@ -93,7 +94,9 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
 
     private void Ended(Agenda agenda, PlanJob job, int code, string? error, CancellationToken cancellation)
     {
-        if (run.IsFinished(job))
+        // An evaluation that is taken up again has its former result until there is a new one, so that only its process can tell.
+        var stays = code != ExitCode.Done && again.Contains(job.Id) && run.IsFinished(job) && !run.IsSettled(job);
+        if (!stays && run.IsFinished(job))
         {
             done++;
             agenda.Finished(job);
@@ -102,15 +105,22 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
         else if (cancellation.IsCancellationRequested) Tell(w => w.Interrupted(job));
         else
         {
-            var failure = new JobFailure(job.Label, error is { Length: > 0 } ? error : ChildProcess.Reason(code, ChildProcess.LastLines(run.Job(job.Id).Log)), code);
+            var reason = error is { Length: > 0 } ? error : ChildProcess.Reason(code, ChildProcess.LastLines(run.Job(job.Id).Log));
+            var failure = new JobFailure(job.Label, stays ? $"{reason.TrimEnd('.')}; its former result stays" : reason, code);
             failed.Add(failure);
             Note(run.Job(job.Id), new JsonObject { ["label"] = job.Label, ["code"] = code, ["error"] = failure.Error });
             Tell(w => w.Ended(job, failure));
-            foreach (var lost in agenda.Failed(job))
-            {
-                skipped.Add(lost.Label);
-                Tell(w => w.Skipped(lost));
-            }
+            if (stays) agenda.Finished(job); // its dependents took such a result before
+            else Skip(agenda.Failed(job));
+        }
+    }
+
+    private void Skip(IReadOnlyList<PlanJob> jobs)
+    {
+        foreach (var lost in jobs)
+        {
+            skipped.Add(lost.Label);
+            Tell(w => w.Skipped(lost));
         }
     }
 
@@ -120,6 +130,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
         var failures = new List<(PlanJob, string)>();
         foreach (var job in jobs)
         {
+            if (run.IsFinished(job)) again.Add(job.Id);
             try
             {
                 begin(job);

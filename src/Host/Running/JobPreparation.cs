@@ -26,9 +26,9 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         Directory.CreateDirectory(folder.Path);
         if (File.Exists(folder.Forgotten)) Forget(folder); // a kill came in between: its checkpoints are not to be gone on from
         // A finished training that lacks a point goes on from its last checkpoint before that point; one that ended early, from its
-        // end; an evaluation whose judge was away puts its questions again and keeps all answers. What the plan accepts stays: another
-        // process may have finished it since the plan was made.
-        if (folder.IsFinished && !Run.IsSettled(job)) File.Delete(folder.Result);
+        // end. What the plan accepts stays: another process may have finished it since the plan was made, and an evaluation whose judge
+        // was away keeps its numbers until it has better ones.
+        if (folder.IsFinished && !Run.IsFinished(job)) File.Delete(folder.Result);
         File.Delete(folder.Failure);
         // A job that was begun keeps its number of threads: only so do resumed numbers equal unbroken ones.
         var threads = File.Exists(folder.Spec) && !Inexact ? JobSpec.Read(folder).Threads : Threads;

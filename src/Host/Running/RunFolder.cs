@@ -38,7 +38,7 @@ internal sealed record RunFolder(string Path)
     }
 
     /// <summary>Of a finished evaluation, the questions to its judge that nobody answered.</summary>
-    internal int Unanswered(Core.PlanJob job) => job.Kind == "evaluate" && Job(job.Id).ReadResult()?["outcome"]?[Jobs.EvaluateJob.UnansweredKey] is { } count ? (int)count : 0;
+    internal int Unanswered(Core.PlanJob job) => job.Kind == "evaluate" ? Job(job.Id).Unanswered : 0;
 
     /// <summary>Whether a run has nothing more to do for the job: an evaluation whose judge was away is finished, and is taken up again.</summary>
     internal bool IsSettled(Core.PlanJob job) => IsFinished(job) && Unanswered(job) == 0;
@@ -136,6 +136,9 @@ internal sealed record JobFolder(string Path)
             return null;
         }
     }
+
+    /// <summary>Of a finished evaluation, the questions to its judge that nobody answered: its result stays until another try has a new one.</summary>
+    internal int Unanswered => ReadResult()?["outcome"]?[Jobs.EvaluateJob.UnansweredKey] is { } count ? (int)count : 0;
 
     /// <summary>Where a training keeps the policy of a point that others need, "step:100": adapter/ or model/ in it.</summary>
     internal JobFolder Point(string point) => new(System.IO.Path.Combine(Path, "points", point.Replace(':', '-')));

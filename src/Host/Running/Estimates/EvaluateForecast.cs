@@ -33,6 +33,9 @@ internal static class EvaluateForecast
         { ToServices = parts.Sum(part => part!.ToServices), AssumesLongest = asked.Writes is not null || asked.Others.Count > 0 };
     }
 
+    /// <summary>What a finished evaluation will take whose service was away: its questions that nobody answered, and no model.</summary>
+    internal static JobForecast Again(int questions) => new(questions * Costs.ServiceSeconds, Costs.Process, 0) { ToServices = questions };
+
     private static JobForecast Scoring(DecoderSpec model, Questions asked, int threads, Arithmetic arithmetic)
     {
         var tokens = asked.Items * asked.Scored;

@@ -42,13 +42,13 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
     {
         var shapes = new Shapes(planned, onGpu);
         var kinds = planned.Plan.Jobs.Where(job => job.Kind != "report").GroupBy(job => job.Kind);
-        List<KindForecast> found = [.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => JobForecast.Of(job, shapes, threads)))];
+        List<KindForecast> found = [.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => planned.Run.Unanswered(job) is > 0 and var open ? EvaluateForecast.Again(open) : JobForecast.Of(job, shapes, threads)))];
         return new PlanForecast(found, atOnce, shapes.AssumesLongest, onGpu);
     }
 
     private static KindForecast Kind(RunFolder run, string kind, List<PlanJob> jobs, Func<PlanJob, JobForecast?> forecast)
     {
-        var all = jobs.ConvertAll(job => (Forecast: forecast(job), Finished: run.IsFinished(job) ? Timing.Read(run.Job(job.Id)) ?? new Timing(default, 0, 0, 0) : null));
+        var all = jobs.ConvertAll(job => (Forecast: forecast(job), Finished: run.IsSettled(job) ? Timing.Read(run.Job(job.Id)) ?? new Timing(default, 0, 0, 0) : null));
         var done = all.Where(job => job.Finished is { Seconds: > 0 }).ToList();
         var (said, took) = (done.Sum(job => job.Forecast?.Seconds ?? 0), done.Where(job => job.Forecast is not null).Sum(job => job.Finished!.Seconds));
         var factor = said > 0 ? took / said : 1;
