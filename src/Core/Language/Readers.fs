@@ -258,12 +258,9 @@ module internal Readers =
             else
                 None)
 
-    /// The name of something declared elsewhere.
-    let name kind : Reader<string> =
-        let reader = filled (Name kind)
-
-        {
-            Shape = Name kind
+    /// Notes what is read as a name of that kind: whether there is one so called is asked when all is read.
+    let noted kind (reader: Reader<string>) : Reader<string> =
+        { reader with
             Read =
                 fun context path node ->
                     let found = reader.Read context path node
@@ -280,6 +277,14 @@ module internal Readers =
 
                     found
         }
+
+    /// The name of something declared elsewhere.
+    let name kind : Reader<string> =
+        noted
+            kind
+            { filled (Name kind) with
+                Shape = Name kind
+            }
 
     /// Reads what the functions choose by the node's look.
     let byLook shape (choose: Node -> Reader<'T> option) : Reader<'T> =

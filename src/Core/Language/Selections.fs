@@ -52,26 +52,7 @@ let private methodOrChain: Reader<string> =
 let private positive = small (Interval.atLeast 1)
 
 /// A seed or a stage; that there is one is checked as names are.
-let private number kind range : Reader<string> =
-    let reader = small range |> map string
-
-    { reader with
-        Read =
-            fun context path node ->
-                let found = reader.Read context path node
-
-                found
-                |> Option.iter (fun value ->
-                    context.Uses.Add
-                        {
-                            Kind = kind
-                            Name = value
-                            Mark = node.Mark
-                            Path = path
-                        })
-
-                found
-    }
+let private number kind range : Reader<string> = small range |> map string |> noted kind
 
 let reader: Reader<Selection> =
     let axis key docs item = optional key docs (oneOrMany item)

@@ -3,6 +3,7 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Host.Running;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
@@ -29,11 +30,8 @@ internal static class ScoreHead
 
     /// <summary>What a plan tells without a model: targets that name the head of a method that trains it.</summary>
     /// <exception cref="UserErrorException">A line for each training that asks for it.</exception>
-    internal static void ThrowIfTarget(Plan plan, PluginCatalogue plugins)
-    {
-        var found = plan.Jobs.Where(job => job.Kind == "train" && IsTarget(JsonNode.Parse(job.Options)!.AsObject(), plugins)).Select(job => $"{job.Label}: {Changed(ClassifierFolder.HeadName).Message}").ToList();
-        if (found.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. found.Take(20), $"{found.Count} fault(s); nothing was started."]));
-    }
+    internal static void ThrowIfTarget(Plan plan, PluginCatalogue plugins) =>
+        PlanFaults.ThrowIfAny(plan, job => job.Kind == "train" && IsTarget(JsonNode.Parse(job.Options)!.AsObject(), plugins) ? Changed(ClassifierFolder.HeadName).Message : null);
 
     private static bool IsTarget(JsonObject training, PluginCatalogue plugins)
     {

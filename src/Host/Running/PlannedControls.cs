@@ -24,11 +24,7 @@ internal sealed class PlannedControls(Plan whole, RunFolder run, string root, Pl
     private readonly Dictionary<string, IReadOnlyDictionary<string, PolicyControl>> known = [];
 
     /// <exception cref="UserErrorException">A line for each job that asks for what there will not be.</exception>
-    internal void ThrowIfLacking(Plan chosen)
-    {
-        var found = chosen.Jobs.Select(job => (job.Label, Why: Fault(job))).Where(f => f.Why is not null).Select(f => $"{f.Label}: {f.Why}").ToList();
-        if (found.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. found.Take(20), $"{found.Count} fault(s); nothing was started."]));
-    }
+    internal void ThrowIfLacking(Plan chosen) => PlanFaults.ThrowIfAny(chosen, Fault);
 
     private string? Fault(PlanJob job)
     {

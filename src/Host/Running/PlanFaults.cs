@@ -1,0 +1,21 @@
+// What a plan's jobs ask for and cannot have, told before any of them starts.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Core;
+
+namespace PeftAlign.Host.Running;
+
+internal static class PlanFaults
+{
+    private const int ToldAtMost = 20;
+
+    /// <summary>Asks every job.</summary>
+    /// <param name="chosen">The plan.</param>
+    /// <param name="fault">What is wrong with a job; null where nothing is.</param>
+    /// <exception cref="UserErrorException">A line for each job at fault, as far as one can read them, and their number.</exception>
+    internal static void ThrowIfAny(Plan chosen, Func<PlanJob, string?> fault)
+    {
+        var found = chosen.Jobs.Select(job => (job.Label, Why: fault(job))).Where(job => job.Why is not null).Select(job => $"{job.Label}: {job.Why}").ToList();
+        if (found.Count > 0) throw new UserErrorException(string.Join(Environment.NewLine, [.. found.Take(ToldAtMost), $"{found.Count} fault(s); nothing was started."]));
+    }
+}
