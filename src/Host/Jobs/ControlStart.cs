@@ -2,7 +2,6 @@
 // its texts standing for the control's name; or the folders of these names inside init_adapter.
 
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
@@ -39,7 +38,7 @@ internal sealed record ControlStart(IPeftAdapter Adapter, IReadOnlyList<AdapterS
         if (!Directory.Exists(folder)) throw new UserErrorException($"init_adapter {options.InitAdapter} has no folder '{name}'; give the adapter folder of a training with the same controls.");
         var files = Policies.Open(job, folder).Files;
         InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
-        return new ControlStart(adapter, TrainingStart.Wide(TrainingStart.Again(adapter, contract, policy.Outline, files, folder, warning => job.Logger.LogWarning("{Warning}", warning))));
+        return new ControlStart(adapter, TrainingStart.Wide(TrainingStart.Again(adapter, contract, policy.Outline, files, folder, job.Warn)));
     }
 
     // So that no two controls begin at the same numbers.

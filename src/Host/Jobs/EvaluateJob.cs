@@ -1,7 +1,6 @@
 // One benchmark on one policy: results.json and samples_*.jsonl; records.jsonl holds the answers item by item.
 
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Evaluation;
 
@@ -18,7 +17,7 @@ internal static class EvaluateJob
         using var models = job.Models;
         var benchmark = job.Create<IBenchmark>(spec["benchmark"]!);
         // The job's id says of what policy and benchmark.
-        using var records = new ItemRecords(job.Folder.File("records.jsonl"), job.Spec.Id, warning => job.Logger.LogWarning("{Warning}", warning));
+        using var records = new ItemRecords(job.Folder.File("records.jsonl"), job.Spec.Id, job.Warn);
         var evaluator = new Evaluator(() => Model(job, spec["policy"]!, (string?)spec["control"]), job.Judges, records, (done, total) => job.Progress(done, total, benchmark.Info.Id), job.Cancellation);
         var evaluated = evaluator.Run(benchmark);
         job.Judges.Settle([evaluated]);

@@ -2,7 +2,6 @@
 // full weights. The result is a policy like any other: folder model, or folder adapter over the common base.
 
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Running;
@@ -27,13 +26,13 @@ internal static class MergeJob
         if (AdapterSum(job, strategy, parents.ConvertAll(p => p.Place), rootPlace, parameters) is { } merged) return merged;
 
         // Differences from the base are those from what the parents were trained over.
-        if ((string?)options["base"] != "w16" && parents.Select(p => p.Place.Quantization).FirstOrDefault(q => q is not null) is { } over) rootPlace = rootPlace with { Over = over };
+        if (!OnFullBase(job) && parents.Select(p => p.Place.Quantization).FirstOrDefault(q => q is not null) is { } over) rootPlace = rootPlace with { Over = over };
         var role = strategy.Contract.Traits.FirstOrDefault() ?? "";
         var origin = role switch { MergeBase.Origin => root, MergeBase.First => parents[0].Name, _ => null };
         var places = parents.Append((Name: root, Place: rootPlace)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.Place);
         var config = Programmed.Config(name, strategy.Contract.Options, parents.ConvertAll(p => p.Name), origin, parameters);
         using var plan = Merger.Plan(config, new MergeFaults(job.Spec.Label), strategies.Find, model => Readable(job, model, places[model]));
-        foreach (var warning in plan.Warnings) job.Logger.LogWarning("{Warning}", warning);
+        foreach (var warning in plan.Warnings) job.Warn(warning);
         if (Directory.Exists(job.Folder.Model)) Directory.Delete(job.Folder.Model, recursive: true); // of a try that ended before its result was noted
         var outcome = new MergeRunner(plan, new MergeOptions
         {
@@ -49,12 +48,14 @@ internal static class MergeJob
     // `base: w16` asks for the full base: they are added to the decoded matrices that they were trained over.
     private static ModelPlace Readable(JobContext job, string name, PolicyPlace place)
     {
-        var decoded = (string?)job.Spec.Options["base"] != "w16" && (place.Quantization is not null || Models.Checkpoints.ModelConfig.Open(place.Base).IsQuantized);
+        var decoded = !OnFullBase(job) && (place.Quantization is not null || Models.Checkpoints.ModelConfig.Open(place.Base).IsQuantized);
         if (!decoded && (place.Adapter is not { } lora || AdapterReader.PeftType(lora.Folder) == "LORA")) return new ModelPlace(place.Base, place.Adapter?.Folder);
         var whole = Path.Combine(Parents(job), Path.GetFileName(name.TrimEnd('/')));
-        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => place.Adapter is { } adapter ? Policies.Adapter(job, outline, adapter.Folder) : [], PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation, warning => job.Logger.LogWarning("{Warning}", warning)));
+        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => place.Adapter is { } adapter ? Policies.Adapter(job, outline, adapter.Folder) : [], PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation, job.Warn));
         return new ModelPlace(whole, null);
     }
+
+    private static bool OnFullBase(JobContext job) => (string?)job.Spec.Options["base"] == "w16";
 
     private static string Parents(JobContext job) => job.Folder.File("parents");
 
@@ -78,7 +79,7 @@ internal static class MergeJob
             if (rank is null) return;
             var read = contract.DeepClone();
             (read["options"]!["rank"], read["options"]!["alpha"], read["options"]!["use_rslora"]) = (rank.Value, (double)rank.Value, false);
-            if ((string?)job.Spec.Options["base"] == "w16") read.AsObject().Remove("quantization"); // the sum stands on the full base
+            if (OnFullBase(job)) read.AsObject().Remove("quantization"); // the sum stands on the full base
             // The patterns' ranks and scales are in the tensors now.
             foreach (var key in (string[])["rank_pattern", "alpha_pattern"])
                 if (read["options"]![key] is JsonObject) read["options"]![key] = new JsonObject();

@@ -2,7 +2,6 @@
 // chunks, so that a job that was killed goes on where it was.
 
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Evaluation;
 
@@ -14,7 +13,7 @@ internal sealed class ModelDesk(JobContext job) : IModels, IDisposable
     private readonly Dictionary<string, Asking> open = [];
     private ItemRecords? records;
 
-    private ItemRecords Records => records ??= new ItemRecords(job.Folder.File("answers.jsonl"), job.Spec.Id, warning => job.Logger.LogWarning("{Warning}", warning));
+    private ItemRecords Records => records ??= new ItemRecords(job.Folder.File("answers.jsonl"), job.Spec.Id, job.Warn);
 
     /// <inheritdoc/>
     public ILanguageModel Open(ModelReference model)

@@ -1,7 +1,6 @@
 // From {"weights": PATH or another job} to a model that can be trained or asked: base folder, adapters, tokenizer.
 
 using System.Text.Json.Nodes;
-using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Inference;
@@ -132,9 +131,8 @@ internal static class Policies
     /// <param name="dtype">Of the weights; null = the device's standard for what is only asked. A model with a score head has float32.</param>
     internal static Policy Load(JobContext job, PolicyPlace place, JsonNode? over = null, ulong? scoreSeed = null, torch.ScalarType? dtype = null)
     {
-        void Warn(string warning) => job.Logger.LogWarning("{Warning}", warning);
         var (architectures, quantization) = (PluginArchitectures.Of(job.Plugins), Quantization(job, place, over));
-        DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, Warn, architectures, quantization, job.Device) : ModelFolder.Load(place.Base, Warn, architectures, dtype ?? ComputeType.Standard(job.Device, place.Base), quantization, job.Device);
+        DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, job.Warn, architectures, quantization, job.Device) : ModelFolder.Load(place.Base, job.Warn, architectures, dtype ?? ComputeType.Standard(job.Device, place.Base), quantization, job.Device);
         // A training changes its model, and may load a base twice: as policy and as reference.
         var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base + (over ?? place.Quantization)?.ToJsonString(), Read) : Read();
         var outline = model.Outline(place.Base);
@@ -154,9 +152,9 @@ internal static class Policies
 
     /// <summary>The sites of a PEFT folder, read by whatever plugin of the plan has its peft_type.</summary>
     internal static IReadOnlyList<AdapterSite> Adapter(JobContext job, ModelOutline outline, string folder) =>
-        AdapterReader.Sites(Open(job, folder), outline, folder, warning => job.Logger.LogWarning("{Warning}", warning));
+        AdapterReader.Sites(Open(job, folder), outline, folder, job.Warn);
 
     /// <summary>The contents of a PEFT folder and what reads it.</summary>
     internal static (AdapterFiles Files, IPeftAdapter Reader) Open(JobContext job, string folder) =>
-        new AdapterReader(job.Plugins).Open(folder, warning => job.Logger.LogWarning("{Warning}", warning));
+        new AdapterReader(job.Plugins).Open(folder, job.Warn);
 }

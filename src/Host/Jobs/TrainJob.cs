@@ -72,7 +72,7 @@ internal static class TrainJob
         if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder, new TrainedParts(start.Trained, start.ControlSites, changed));
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         var warnings = Warnings(outcome.Ledger).ToList();
-        foreach (var warning in warnings) job.Logger.LogWarning("{Warning}", warning);
+        foreach (var warning in warnings) job.Warn(warning);
         var result = new JsonObject
         {
             ["steps"] = outcome.Steps,

@@ -70,9 +70,9 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (options.InitAdapter is { } folder)
         {
             var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
-            TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, policy.Model.Spec.Vocabulary, warning => job.Logger.LogWarning("{Warning}", warning), policy.Tokenizer);
+            TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, policy.Model.Spec.Vocabulary, job.Warn, policy.Tokenizer);
             InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
-            return (Again(adapter, contract, policy.Outline, files, folder, warning => job.Logger.LogWarning("{Warning}", warning)), policy.Adapters);
+            return (Again(adapter, contract, policy.Outline, files, folder, job.Warn), policy.Adapters);
         }
         if (place.Adapters is [.., var last] && SameShape(last.Contract, contract))
             return (Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files, last.Folder, _ => { }), [.. policy.Adapters.SkipLast(1)]); // told when the policy was loaded
