@@ -58,6 +58,9 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
         if (!quiet) remarks.WriteLine(text);
     }
 
+    /// <summary>A remark about what is probably not meant.</summary>
+    public void Warn(string text) => Remark($"warning: {text}");
+
     /// <summary>Whether stderr is a terminal on which progress may be drawn over and over.</summary>
     public bool IsLive { get; } = !quiet && !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not (null or "" or "dumb");
 

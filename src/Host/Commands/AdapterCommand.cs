@@ -33,7 +33,7 @@ internal static class AdapterCommand
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) =>
         {
             using var adapter = new AdapterInspection(parsed.GetValue(path)!);
-            foreach (var warning in adapter.Warnings) session.Output.Remark($"warning: {warning}");
+            foreach (var warning in adapter.Warnings) session.Output.Warn(warning);
             session.Output.Result(adapter.Document, adapter.Lines);
             return Task.FromResult(ExitCode.Done);
         });
@@ -58,15 +58,15 @@ internal static class AdapterCommand
         frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
-            void Warn(string warning) => session.Output.Remark($"warning: {warning}");
+            Action<string> warn = session.Output.Warn;
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
-            var opened = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, Warn);
+            var opened = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warn);
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (changed, all, decoded) = (0, 0, 0);
-            TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, Warn);
+            TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
             NewFolder.Fill(target, folder =>
             {
-                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, Warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel, Warn);
+                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel, warn);
                 // What was taught with a template is to be asked with it.
                 if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
             });
@@ -102,7 +102,7 @@ internal static class AdapterCommand
             var (folders, target) = (parsed.GetValue(adapters)!, Empty(parsed.GetValue(output)!));
             var shares = Shares(parsed.GetValue(weights), folders.Length);
             var found = Reader(parsed.GetValue(plugins));
-            var opened = folders.Select(folder => found.Open(folder, warning => session.Output.Remark($"warning: {warning}"))).ToList();
+            var opened = folders.Select(folder => found.Open(folder, session.Output.Warn)).ToList();
             var reader = SameType(folders, opened.Select(o => o.Reader).ToList());
             var combined = reader.Combine(opened.Select((o, k) => (o.Files, shares[k])).ToList(), new AdapterCombination(parsed.GetValue(type)!)
             {

@@ -49,7 +49,7 @@ internal static class JudgeCommand
         using var rows = RowReader.Open(input);
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
         var dtype = ComputeType.Of(session, device, model);
-        var judge = RowJudge.Load(model, length, dtype, device, plugins, text => session.Output.Remark($"warning: {text}"));
+        var judge = RowJudge.Load(model, length, dtype, device, plugins, session.Output.Warn);
         using var writer = session.Output.Rows();
         var waiting = new List<int[]>();
         await foreach (var row in rows.ReadAsync(cancel))

@@ -75,7 +75,7 @@ internal static class MergeCommand
         using var plan = Merger.Plan(text, file, new StrategyFinder(plugins, new BareContext()).Find, path => Resolve(path, file), asked.Dequantize ? architectures : null);
         // A probe of the user's own is asked for its numbers; without it they are a part of the certificate that may be missing.
         if (asked.Probe is { } own && Drift.Obstacle(plan, probe, architectures) is { } obstacle) throw new UserErrorException($"--probe {own}: the drift cannot be measured: {obstacle}. Leave --probe out for a certificate without it.");
-        foreach (var warning in plan.Warnings) session.Output.Remark($"warning: {warning}");
+        foreach (var warning in plan.Warnings) session.Output.Warn(warning);
         foreach (var model in plan.Models.Where(model => model.Decoded > 0)) session.Output.Remark($"{model.Name}: {model.Decoded} matrices are decoded from 4 bits; nothing is quantised again");
         var ledger = new TensorLedger();
         var request = new CertificateRequest(text, plugins.Find("merge", plan.Config.Method), TopHelp.Version, options.Seed, probe, architectures)
@@ -85,7 +85,7 @@ internal static class MergeCommand
         var runner = new MergeRunner(plan, options with { Progress = Progress(session.Output), Observe = asked.Certificate ? ledger.Observe : null });
         IReadOnlyList<string> unmeasured = [];
         var outcome = runner.Write(target, asked.Certificate ? folder => unmeasured = MergeCertificate.Write(plan, ledger, request, folder) : null);
-        foreach (var reason in unmeasured) session.Output.Remark($"warning: {reason}");
+        foreach (var reason in unmeasured) session.Output.Warn(reason);
         session.Output.Result(
             () => new JsonObject
             {

@@ -29,7 +29,7 @@ internal static class ModelsCommand
     private static int Info(string path, bool verify, Session session, CancellationToken cancel)
     {
         using var model = ModelInspection.Of(path);
-        foreach (var warning in model.Warnings) session.Output.Remark($"warning: {warning}");
+        foreach (var warning in model.Warnings) session.Output.Warn(warning);
         if (verify) model.Verify(session.Output.Remark, cancel);
         session.Output.Result(model.Document, model.Lines);
         return model.IsSound ? ExitCode.Done : ExitCode.Failed;

@@ -43,7 +43,6 @@ internal static class QuantizeCommand
             var (from, target) = (parsed.GetValue(model)!, parsed.GetValue(output)!);
             if (!Directory.Exists(from)) throw new UserError($"--model {from}", "is no folder", "give a model folder");
             NewFolder.ThrowIfTaken(target);
-            void Warn(string text) => session.Output.Remark($"warning: {text}");
             var device = ComputeDevice.Of(session);
             var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
             var (quantization, skipped) = (choice.Make(parsed, catalogue)!, choice.Skipped(parsed));
@@ -54,12 +53,12 @@ internal static class QuantizeCommand
             if (loftq.Make(parsed, catalogue, kept) is { } adapter)
             {
                 ComputeDevice.ThrowUnlessProcessor(session, "LoftQ");
-                Tell(session, target, WritePair(target, from, quantization, skipped, architectures, adapter, loftq.Iterations(parsed), Warn));
+                Tell(session, target, WritePair(target, from, quantization, skipped, architectures, adapter, loftq.Iterations(parsed), session.Output.Warn));
             }
             else
             {
                 QuantizedFolderFacts facts = null!;
-                NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device, warn: Warn));
+                NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device, warn: session.Output.Warn));
                 Tell(session, target, facts, [], "");
             }
             return Task.FromResult(ExitCode.Done);

@@ -54,8 +54,8 @@ internal static class RunCommand
     private static int Describe(string manifest, Planned planned, PlanForecast forecast, Output output)
     {
         var (plan, matrix, missing) = (planned.Plan, new MatrixTable(planned.Plan), planned.Missing);
-        foreach (var path in missing.Take(MissingToldAtMost)) output.Remark($"warning: {manifest}:{(path.Line > 0 ? $"{path.Line}:{path.Column}:" : "")} '{path.Path}' does not exist; its name stands for its content");
-        if (missing.Count > MissingToldAtMost) output.Remark($"warning: {missing.Count - MissingToldAtMost} more paths do not exist (--json has all)");
+        foreach (var path in missing.Take(MissingToldAtMost)) output.Warn($"{manifest}:{(path.Line > 0 ? $"{path.Line}:{path.Column}:" : "")} '{path.Path}' does not exist; its name stands for its content");
+        if (missing.Count > MissingToldAtMost) output.Warn($"{missing.Count - MissingToldAtMost} more paths do not exist (--json has all)");
         output.Result(
             () => new JsonObject
             {
@@ -136,8 +136,8 @@ internal static class RunCommand
             output.Remark($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
         }
         var lacking = planned.Plan.Jobs.Select(job => (job.Label, Open: run.Unanswered(job))).Where(job => job.Open > 0).ToList();
-        foreach (var (label, open) in lacking.Take(EndedToldAtMost)) output.Remark($"warning: {Evaluated.Told(label, open)}");
-        if (lacking.Count > EndedToldAtMost) output.Remark($"warning: {lacking.Count - EndedToldAtMost} more evaluations lack verdicts");
+        foreach (var (label, open) in lacking.Take(EndedToldAtMost)) output.Warn(Evaluated.Told(label, open));
+        if (lacking.Count > EndedToldAtMost) output.Warn($"{lacking.Count - EndedToldAtMost} more evaluations lack verdicts");
         return Conclude(asked, summary, run, output);
     }
 

@@ -96,7 +96,7 @@ internal static class TrainCommand
         var written = Directory.Exists(folder.Job.Adapter) ? folder.Job.Adapter : folder.Job.Model;
         outcome["folder"] = folder.Job.Path;
         outcome["written"] = written;
-        foreach (var warning in outcome["warnings"]?.AsArray() ?? []) session.Output.Remark($"warning: {warning}");
+        foreach (var warning in outcome["warnings"]?.AsArray() ?? []) session.Output.Warn($"{warning}");
         session.Output.Result(() => outcome, () => [$"{outcome["steps"]} steps, loss {outcome["final_loss"]}: {written}"]);
         return ExitCode.Done;
     }

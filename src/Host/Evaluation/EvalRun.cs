@@ -27,14 +27,14 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
         foreach (var (_, options) in asked.Benchmarks) JudgeContent.Note(options, plugins, hashes);
         var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
-        using var records = new ItemRecords(folder.File("records.jsonl"), Subject(hashes), Warn);
+        using var records = new ItemRecords(folder.File("records.jsonl"), Subject(hashes), session.Output.Warn);
         var evaluated = new List<Evaluated>();
         foreach (var benchmark in benchmarks)
         {
             var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
             var evaluator = new Evaluator(() => loaded ??= Load(), job.Judges, records, ticker.Say, cancel);
             evaluated.Add(evaluator.Run(benchmark));
-            if (evaluated[^1].Missed is { } missed) Warn(missed);
+            if (evaluated[^1].Missed is { } missed) session.Output.Warn(missed);
             if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
         }
         job.Judges.Settle(evaluated);
@@ -50,8 +50,6 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     }
 
     private string Type => session.Global.Dtype ?? ComputeType.Standard(ComputeDevice.Of(session), choice.Model).ToString().ToLowerInvariant();
-
-    private void Warn(string text) => session.Output.Remark($"warning: {text}");
 
     private JsonObject Config()
     {
@@ -89,7 +87,7 @@ internal sealed class RemarkLogger(Output output) : ILogger
 
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
-        if (logLevel >= LogLevel.Warning) output.Remark($"warning: {formatter(state, exception)}");
+        if (logLevel >= LogLevel.Warning) output.Warn(formatter(state, exception));
         else output.Detail(formatter(state, exception));
     }
 }

@@ -31,11 +31,10 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
         JudgeContent.Note(asked, plugins, hashes); // a judgement is kept with its judge, so there is no other subject
         var benchmark = job.Create<IBenchmark>(new JsonObject { ["name"] = "winrate", ["options"] = asked.DeepClone() });
-        void Warn(string text) => session.Output.Remark($"warning: {text}");
-        using var records = new ItemRecords(folder.File("records.jsonl"), "winrate", Warn);
+        using var records = new ItemRecords(folder.File("records.jsonl"), "winrate", session.Output.Warn);
         var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
         var evaluated = new Evaluator(() => throw new InvalidOperationException("winrate asks no model"), job.Judges, records, ticker.Say, cancel).Run(benchmark);
-        if (evaluated.Missed is { } missed) Warn(missed);
+        if (evaluated.Missed is { } missed) session.Output.Warn(missed);
         job.Judges.Settle([evaluated]);
         records.Begin();
         hashes.Save();

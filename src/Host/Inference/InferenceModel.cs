@@ -32,12 +32,12 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         var (choice, control) = given.Resolved();
         // What is wrong with the tokenizer is cheap to find: before the weights.
         var tokenizer = ModelFolder.HasTokenizer(choice.Model) ? TokenizerLoader.Load(choice.Model) : null;
-        void Warn(string text) => session.Output.Remark($"warning: {text}");
-        if (choice.Adapter is { } trained) TrainedWith.ThrowIfOther(trained, choice.Model, ModelConfig.Open(choice.Model).VocabularySize, Warn, tokenizer);
+        Action<string> warn = session.Output.Warn;
+        if (choice.Adapter is { } trained) TrainedWith.ThrowIfOther(trained, choice.Model, ModelConfig.Open(choice.Model).VocabularySize, warn, tokenizer);
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
         var device = ComputeDevice.Of(session);
-        var decoder = ModelFolder.Load(choice.Model, Warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session, device, choice.Model), device: device);
-        var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, Warn) } : ForwardMode.Plain;
+        var decoder = ModelFolder.Load(choice.Model, warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session, device, choice.Model), device: device);
+        var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, warn) } : ForwardMode.Plain;
         return new InferenceModel(choice.Model, decoder, mode, tokenizer) { Control = control, Adapter = choice.Adapter };
     }
 
