@@ -2,6 +2,7 @@
 // lands in the log of the job that was at work, whether or not anybody reads our pipe.
 
 using System.Runtime.InteropServices;
+using PeftAlign.Host.CommandLine;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -20,43 +21,9 @@ internal static partial class StandardError
         var result = dup2(descriptor, 2);
         _ = close(descriptor);
         if (result < 0) throw new IOException($"{file} cannot take the error output: {Marshal.GetLastPInvokeErrorMessage()}");
-        // .NET's own writer holds a copy of the old descriptor.
-        Console.SetError(TextWriter.Synchronized(new StreamWriter(new Forgiving(Console.OpenStandardError())) { AutoFlush = true }));
+        // .NET's own writer holds a copy of the old descriptor. What the log cannot take, on a full disk, is no reason for the work to end.
+        Console.SetError(TextWriter.Synchronized(new StreamWriter(new RemarkStream(Console.OpenStandardError())) { AutoFlush = true }));
         Console.SetOut(Console.Error);
-    }
-
-    // What the log cannot take, on a full disk, is no reason for the work to end.
-    private sealed class Forgiving(Stream inner) : Stream
-    {
-        public override bool CanRead => false;
-
-        public override bool CanSeek => false;
-
-        public override bool CanWrite => true;
-
-        public override long Length => throw new NotSupportedException();
-
-        public override long Position { get => throw new NotSupportedException(); set => throw new NotSupportedException(); }
-
-        public override void Flush() => inner.Flush();
-
-        public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-        public override void SetLength(long value) => throw new NotSupportedException();
-
-        public override void Write(byte[] buffer, int offset, int count)
-        {
-            try
-            {
-                inner.Write(buffer, offset, count);
-            }
-            catch (IOException)
-            {
-                return;
-            }
-        }
     }
 
     [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
