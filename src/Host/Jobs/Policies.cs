@@ -93,12 +93,14 @@ internal static class Policies
     internal static PolicyPlace Place(JobContext job, JsonNode policy)
     {
         var place = Weights(job, policy);
-        return policy["chat_template"] is { } template ? place with { Template = TemplateOf(job, (string)template!) } : place;
+        return TemplateOf(policy, job.Spec.FullPath) is { } template ? place with { Template = template } : place;
     }
 
-    // The experiment language's rule for what is a file.
-    private static string TemplateOf(JobContext job, string template) =>
-        template.Contains('/') || template.EndsWith(".jinja", StringComparison.Ordinal) ? job.Spec.FullPath(template) : template;
+    /// <summary>The chat template that a policy names, by the experiment language's rule for what is a file; null where it names none.</summary>
+    /// <param name="policy">Weights, perhaps with chat_template.</param>
+    /// <param name="full">A path from the manifest's folder.</param>
+    internal static string? TemplateOf(JsonNode policy, Func<string, string> full) =>
+        (string?)policy["chat_template"] is not { } name ? null : name.Contains('/') || name.EndsWith(".jinja", StringComparison.Ordinal) ? full(name) : name;
 
     private static PolicyPlace Weights(JobContext job, JsonNode policy)
     {

@@ -229,9 +229,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         var root = Root(policy);
         if (root["weights"] is JsonObject) return (ByteTokenizer.Create(), null);
         var path = Full((string)root["weights"]!);
-        var template = (string?)policy["chat_template"];
-        if (template is not null && (template.Contains('/') || template.EndsWith(".jinja", StringComparison.Ordinal))) template = Full(template);
-        return (ModelFolder.HasTokenizer(path) ? TokenizerLoader.Load(path) : null, ChatTemplateLoader.Load(path, template));
+        return (ModelFolder.HasTokenizer(path) ? TokenizerLoader.Load(path) : null, ChatTemplateLoader.Load(path, Policies.TemplateOf(policy, Full)));
     }
 
     private JobContext Context(JsonObject options) =>
