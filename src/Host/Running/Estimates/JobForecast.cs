@@ -55,7 +55,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         if ((shapes.Data(spec, options) ?? shapes.Longest(spec, options)) is not { } data) return null;
         // Controls are adapters, but what trains the model's weights as well costs as much as training them alone.
         var (adapter, parameters) = (shapes.TrainsModel(spec) ? null : spec["adapter"], Costs.Parameters(model));
-        var trainable = Shapes.Trainable(model, adapter);
+        var trainable = AdapterShape.Trainable(model, adapter);
         var (rows, mean, longest) = options.Packing is null ? (data.Rows, data.Mean, data.Longest) : ((long)Math.Ceiling(data.Rows * data.Mean / options.MaxLength), (double)options.MaxLength, (long)options.MaxLength);
         var steps = Steps(job.Until, (int)rows, options);
         var passes = (double)steps * options.GradientAccumulationSteps;
@@ -64,7 +64,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var work = (adapter is null ? 3.0 : 2.5) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0);
         var atOnce = (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean);
         var ends = adapter is null ? Costs.Bytes(parameters) : Costs.Bytes(trainable);
-        var arithmetic = Arithmetic.Of(model, options.Dtype, Shapes.Work(model, adapter) with { Refers = refers }, shapes.OnGpu) with { TrainsHead = adapter is null };
+        var arithmetic = Arithmetic.Of(model, options.Dtype, AdapterShape.Work(model, adapter) with { Refers = refers }, shapes.OnGpu) with { TrainsHead = adapter is null };
         var held = Costs.Held(model, adapter is null ? Torch.torch.ScalarType.Float32 : options.Dtype, shapes.IsQuantized(spec));
         var points = job.Keep.Count + (job.Until.Length > 0 ? 0 : 1);
         var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;

@@ -16,7 +16,7 @@ internal static class MergeForecast
         var parameters = Costs.Parameters(model);
         if (Contracts(spec, shapes, parents) is { } adapters)
         {
-            var sum = Costs.Bytes(adapters.Sum(adapter => Shapes.Trainable(model, adapter)));
+            var sum = Costs.Bytes(adapters.Sum(adapter => AdapterShape.Trainable(model, adapter)));
             return new JobForecast(Costs.Start + Costs.Moving(2 * sum), Costs.Process + 2 * sum, JobForecast.FolderBytes + sum);
         }
         var bytes = parents.Max(shapes.Width) * parameters;
