@@ -1,6 +1,7 @@
 // The report's conclusions as JSON, beside the jobs that report.json lists.
 
 using System.Text.Json.Nodes;
+using PeftAlign.Core.Claims;
 using PeftAlign.Host.Jobs;
 
 namespace PeftAlign.Host.Reports;
@@ -9,67 +10,77 @@ internal static class JsonReport
 {
     internal static void AddTo(JsonObject report, ReportModel model)
     {
-        report["results"] = List(model.Estimates.Select(e => new JsonObject
-        {
-            ["policy"] = e.Policy,
-            ["kind"] = e.Kind,
-            ["benchmark"] = e.Benchmark,
-            ["metric"] = e.Metric,
-            ["checkpoint"] = e.Checkpoint,
-            ["value"] = Number(e.Value),
-            ["interval"] = Interval(e.Interval.Lower, e.Interval.Upper),
-            ["method"] = e.Method,
-            ["seeds"] = e.Seeds,
-            ["n"] = e.Count,
-            ["annotator"] = e.Annotator.Length > 0 ? e.Annotator : null,
-            ["baseline"] = e.Baseline.Length > 0 ? e.Baseline : null,
-            ["higher_is_better"] = e.HigherIsBetter,
-        }));
-        report["claims"] = List(model.Claims.Select(c => new JsonObject
-        {
-            ["id"] = c.Id,
-            ["says"] = c.Says,
-            ["statement"] = c.Statement,
-            ["metric"] = c.Metric,
-            ["verdict"] = c.Verdict,
-            ["reason"] = c.Reason,
-            ["estimate"] = Number(c.Estimate),
-            ["interval"] = Interval(c.Lower, c.Upper),
-            ["level"] = Number(c.Level),
-            ["than"] = Number(c.Than),
-            ["p"] = Number(c.PValue),
-            ["p_sign_flip"] = Number(c.SignFlipP),
-            ["p_holm"] = Number(c.AdjustedP),
-            ["units"] = List(c.Units.Select(u => new JsonObject { ["unit"] = u.Label, ["value"] = Number(u.Value) })),
-            ["resampled"] = new JsonArray([.. c.Drawn.Select(d => (JsonNode)d)]),
-        }));
-        report["merges"] = List(model.Merges.Select(m => new JsonObject
-        {
-            ["merge"] = m.Merge,
-            ["metric"] = m.Column,
-            ["value"] = Number(m.Value),
-            ["against_mean"] = Number(m.AgainstMean),
-            ["against_best"] = Number(m.AgainstBest),
-            ["parents"] = new JsonObject(m.Parents.Select(p => new KeyValuePair<string, JsonNode?>(p.Policy, Number(p.Value)))),
-        }));
-        report["selections"] = List(model.Selections.Select(s => new JsonObject
-        {
-            ["policy"] = s.Policy,
-            ["seed"] = s.Seed,
-            ["by"] = s.By,
-            ["mode"] = s.Largest ? "max" : "min",
-            ["chosen"] = s.Chosen,
-            ["tied"] = s.Tied,
-            ["variants"] = List(s.Variants.Select(v => new JsonObject { ["variant"] = v.Variant, ["value"] = v.Value is { } value ? Number(value) : null })),
-        }));
+        report["results"] = List(model.Estimates.Select(Result));
+        report["claims"] = List(model.Claims.Select(Claim));
+        report["merges"] = List(model.Merges.Select(Merge));
+        report["selections"] = List(model.Selections.Select(Selection));
         report["judges"] = List(model.Data.Judges.Select(Bill));
-        report["factors"] = List(model.FactorRows.Select(f => new JsonObject
-        {
-            ["metric"] = f.Column,
-            ["why_not"] = f.Why,
-            ["shares"] = new JsonObject(f.Shares.Select(s => new KeyValuePair<string, JsonNode?>(s.Factor, Number(s.Share)))),
-        }));
+        report["factors"] = List(model.FactorRows.Select(Factors));
     }
+
+    private static JsonObject Result(Estimate e) => new()
+    {
+        ["policy"] = e.Policy,
+        ["kind"] = e.Kind,
+        ["benchmark"] = e.Benchmark,
+        ["metric"] = e.Metric,
+        ["checkpoint"] = e.Checkpoint,
+        ["value"] = Number(e.Value),
+        ["interval"] = Interval(e.Interval.Lower, e.Interval.Upper),
+        ["method"] = e.Method,
+        ["seeds"] = e.Seeds,
+        ["n"] = e.Count,
+        ["annotator"] = e.Annotator.Length > 0 ? e.Annotator : null,
+        ["baseline"] = e.Baseline.Length > 0 ? e.Baseline : null,
+        ["higher_is_better"] = e.HigherIsBetter,
+    };
+
+    private static JsonObject Claim(ClaimResult c) => new()
+    {
+        ["id"] = c.Id,
+        ["says"] = c.Says,
+        ["statement"] = c.Statement,
+        ["metric"] = c.Metric,
+        ["verdict"] = c.Verdict,
+        ["reason"] = c.Reason,
+        ["estimate"] = Number(c.Estimate),
+        ["interval"] = Interval(c.Lower, c.Upper),
+        ["level"] = Number(c.Level),
+        ["than"] = Number(c.Than),
+        ["p"] = Number(c.PValue),
+        ["p_sign_flip"] = Number(c.SignFlipP),
+        ["p_holm"] = Number(c.AdjustedP),
+        ["units"] = List(c.Units.Select(u => new JsonObject { ["unit"] = u.Label, ["value"] = Number(u.Value) })),
+        ["resampled"] = new JsonArray([.. c.Drawn.Select(d => (JsonNode)d)]),
+    };
+
+    private static JsonObject Merge(MergeRow m) => new()
+    {
+        ["merge"] = m.Merge,
+        ["metric"] = m.Column,
+        ["value"] = Number(m.Value),
+        ["against_mean"] = Number(m.AgainstMean),
+        ["against_best"] = Number(m.AgainstBest),
+        ["parents"] = new JsonObject(m.Parents.Select(p => new KeyValuePair<string, JsonNode?>(p.Policy, Number(p.Value)))),
+    };
+
+    private static JsonObject Selection(SelectionRow s) => new()
+    {
+        ["policy"] = s.Policy,
+        ["seed"] = s.Seed,
+        ["by"] = s.By,
+        ["mode"] = s.Largest ? "max" : "min",
+        ["chosen"] = s.Chosen,
+        ["tied"] = s.Tied,
+        ["variants"] = List(s.Variants.Select(v => new JsonObject { ["variant"] = v.Variant, ["value"] = v.Value is { } value ? Number(value) : null })),
+    };
+
+    private static JsonObject Factors(FactorRow f) => new()
+    {
+        ["metric"] = f.Column,
+        ["why_not"] = f.Why,
+        ["shares"] = new JsonObject(f.Shares.Select(s => new KeyValuePair<string, JsonNode?>(s.Factor, Number(s.Share)))),
+    };
 
     private static JsonObject Bill(JudgeBill b) => new()
     {
