@@ -26,10 +26,7 @@ internal static class TrainJob
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var options = Options(job, method.Needs.Scores);
         if (method.Needs.Scores && options.Dtype != torch.ScalarType.Float32) throw new UserErrorException("dtype bfloat16 is for language models; a reward model is trained in float32. Leave dtype out.");
-        // Weights that are trained are held in float32 whatever the model computes in.
-        var policy = Policies.Load(job, place, spec["adapter"]?["quantization"], method.Needs.Scores ? (ulong)(long)spec["seed"]! : null, spec["adapter"] is null ? torch.ScalarType.Float32 : options.Dtype);
-        if (method is IAddsTokens { NewTokens: var tokens }) policy = Grown(job, place, policy, tokens);
-        if (policy.ChatTemplate is { } template) policy = policy with { ChatTemplate = new NotedTemplate(template) };
+        var policy = Loaded(job, place, method, options);
         options = Within(options, policy.Model.Spec, job.Logger);
         var start = TrainingStart.Of(job, place, policy, options, method);
         options = AfterFront(job, options, policy, start);
@@ -59,11 +56,7 @@ internal static class TrainJob
             Inexact = job.Spec.Inexact,
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
                 (point, parts) => RunFolder.Fill(job.Folder.Point(point).Path, path => start.Write(job, policy, place, new JobFolder(path), parts))),
-            Progress = p =>
-            {
-                job.Progress(p.Step, p.TotalSteps, $"loss {p.Loss:0.0000}");
-                if (job.Trackers is { Any: true } trackers) trackers.Log(p.Step, p.Row.ToDictionary());
-            },
+            Progress = p => Tell(job, p),
         }, job.Cancellation);
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
@@ -71,6 +64,17 @@ internal static class TrainJob
         var changed = method is ITrainsControls controls ? controls.Phases[^1].ModelRate > 0 : start.Trained is null;
         if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder, new TrainedParts(start.Trained, start.ControlSites, changed));
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
+        return Result(job, outcome);
+    }
+
+    private static void Tell(JobContext job, TrainingProgress at)
+    {
+        job.Progress(at.Step, at.TotalSteps, $"loss {at.Loss:0.0000}");
+        if (job.Trackers is { Any: true } trackers) trackers.Log(at.Step, at.Row.ToDictionary());
+    }
+
+    private static JsonObject Result(JobContext job, TrainingOutcome outcome)
+    {
         var warnings = Warnings(outcome.Ledger).ToList();
         foreach (var warning in warnings) job.Warn(warning);
         var result = new JsonObject
@@ -81,6 +85,15 @@ internal static class TrainJob
         };
         if (warnings.Count > 0) result["warnings"] = new JsonArray([.. warnings.Select(w => (JsonNode)w)]);
         return result;
+    }
+
+    private static Policy Loaded(JobContext job, PolicyPlace place, IAlignmentMethod method, TrainingOptions options)
+    {
+        var (adapter, seed) = (job.Spec.Options["adapter"], (ulong)(long)job.Spec.Options["seed"]!);
+        // Weights that are trained are held in float32 whatever the model computes in.
+        var policy = Policies.Load(job, place, adapter?["quantization"], method.Needs.Scores ? seed : null, adapter is null ? torch.ScalarType.Float32 : options.Dtype);
+        if (method is IAddsTokens { NewTokens: var tokens }) policy = Grown(job, place, policy, tokens);
+        return policy.ChatTemplate is { } template ? policy with { ChatTemplate = new NotedTemplate(template) } : policy;
     }
 
     // New tokens are trained with the model; an adapter's folder would not hold them.
