@@ -24,6 +24,9 @@ internal sealed class TaskConfig
         "should_decontaminate", "doc_to_decontamination_query", "metadata", "unsafe_code",
     ];
 
+    /// <summary>A truth value, in words.</summary>
+    internal const string Truth = "truth value (true or false)";
+
     private static readonly string[] Outputs = ["multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until"];
 
     private readonly string file;
@@ -40,12 +43,12 @@ internal sealed class TaskConfig
         OutputType = Text("output_type") ?? "generate_until";
         if (!Outputs.Contains(OutputType)) throw Fault($"output_type '{OutputType}' is not supported", $"it is one of {string.Join(", ", Outputs)}");
         (TargetDelimiter, FewshotDelimiter) = (Text("target_delimiter") ?? " ", Text("fewshot_delimiter") ?? "\n\n");
-        Metrics = content["metric_list"] is JsonArray metrics ? [.. metrics.Select(Metric)] : [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
-        Filters = content["filter_list"] is JsonArray filters ? [.. filters.Select(Filter)] : [new TaskFilter("none", [])];
+        Metrics = List("metric_list") is { } metrics ? [.. metrics.Select(Metric)] : [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
+        Filters = List("filter_list") is { } filters ? [.. filters.Select(Filter)] : [new TaskFilter("none", [])];
         if (Shots < 0) throw Fault($"'num_fewshot: {Shots}' is negative", "write how many solved examples stand before each item, or leave it out");
         foreach (var metric in Metrics) TaskMetrics.Check(this, metric);
         foreach (var filter in Filters) TaskFilters.Check(this, filter);
-        Generation = OutputType == "generate_until" ? new TaskGeneration(this, content["generation_kwargs"] as JsonObject) : null;
+        Generation = OutputType == "generate_until" ? new TaskGeneration(this, Mapping("generation_kwargs")) : null;
     }
 
     internal JsonObject Content { get; }
@@ -70,24 +73,43 @@ internal sealed class TaskConfig
 
     internal string Version => (Content["metadata"] as JsonObject)?["version"]?.ToJsonString().Trim('"') ?? "0";
 
-    internal int Shots => Content["num_fewshot"] is { } n ? (int)n : 0;
+    internal int Shots => Value<int>(Content["num_fewshot"], "num_fewshot", "whole number") ?? 0;
 
     internal IReadOnlyList<string> Tags => Texts(Content["tag"], "tag");
 
     /// <summary>A field that is a text; null where it is absent.</summary>
-    internal string? Text(string field) => Content[field] switch
+    internal string? Text(string field) => Text(Content[field], field);
+
+    private string? Text(JsonNode? node, string field) => node switch
     {
         null => null,
         JsonValue value when value.TryGetValue<string>(out var text) => text,
-        var other => throw Fault($"'{field}: {other.ToJsonString()}' is no text", "write a text"),
+        _ => throw No("text", field, node),
     };
+
+    /// <summary>A number or a truth value; null where it is absent.</summary>
+    /// <param name="node">Its value.</param>
+    /// <param name="field">What errors call it.</param>
+    /// <param name="kind">What it is in words.</param>
+    internal T? Value<T>(JsonNode? node, string field, string kind) where T : struct => node switch
+    {
+        null => null,
+        JsonValue value when value.TryGetValue<T>(out var read) => read,
+        _ => throw No(kind, field, node),
+    };
+
+    private JsonArray? List(string field) => Content[field] is { } node ? node as JsonArray ?? throw No("list", field, node) : null;
+
+    private JsonObject? Mapping(string field) => Content[field] is { } node ? node as JsonObject ?? throw No("mapping", field, node) : null;
+
+    private UserErrorException No(string kind, string field, JsonNode? node) => Fault($"'{field}: {node?.ToJsonString() ?? "null"}' is no {kind}", $"write a {kind}");
 
     /// <summary>A field that is a text or a list of texts; none where it is absent.</summary>
     /// <param name="node">Its value.</param>
     /// <param name="field">What errors call it.</param>
     internal IReadOnlyList<string> Texts(JsonNode? node, string field)
     {
-        string One(JsonNode? value) => value is JsonValue single && single.TryGetValue<string>(out var text) ? text : throw Fault($"'{field}: {value?.ToJsonString() ?? "null"}' is no text", "write a text");
+        string One(JsonNode? value) => value is JsonValue single && single.TryGetValue<string>(out var text) ? text : throw No("text", field, value);
         return node switch { null => [], JsonArray several => [.. several.Select(One)], var one => [One(one)] };
     }
 
@@ -107,12 +129,12 @@ internal sealed class TaskConfig
         if (node is not JsonObject entry || entry["metric"] is not JsonValue name) throw Fault("an entry of metric_list has no field 'metric'", "name the metric");
         if (entry["hf_evaluate"]?.ToJsonString() == "true") throw Fault($"metric {name} asks for hf_evaluate", "use one of the built-in metrics");
         string[] own = ["metric", "aggregation", "higher_is_better", "hf_evaluate"];
-        return new TaskMetric((string)name!, (string?)entry["aggregation"], (bool?)entry["higher_is_better"], new JsonObject(entry.Where(e => !own.Contains(e.Key)).Select(e => new KeyValuePair<string, JsonNode?>(e.Key, e.Value?.DeepClone()))));
+        return new TaskMetric(Text(name, "metric_list.metric")!, Text(entry["aggregation"], "metric_list.aggregation"), Value<bool>(entry["higher_is_better"], "metric_list.higher_is_better", Truth), new JsonObject(entry.Where(e => !own.Contains(e.Key)).Select(e => new KeyValuePair<string, JsonNode?>(e.Key, e.Value?.DeepClone()))));
     }
 
     private TaskFilter Filter(JsonNode? node) =>
         node is JsonObject entry && entry["filter"] is JsonArray steps && entry["name"] is JsonValue name
-            ? new TaskFilter((string)name!, [.. steps.Select(s => s as JsonObject ?? throw Fault("a step of filter_list is no mapping", "write - function: NAME"))])
+            ? new TaskFilter(Text(name, "filter_list.name")!, [.. steps.Select(s => s as JsonObject ?? throw Fault("a step of filter_list is no mapping", "write - function: NAME"))])
             : throw Fault("an entry of filter_list needs the fields 'name' and 'filter'", "give both");
 }
 
@@ -123,16 +145,21 @@ internal sealed class TaskGeneration
     {
         Until = [task.FewshotDelimiter];
         foreach (var (key, value) in given ?? [])
+        {
+            if (value is null) throw task.Fault($"'generation_kwargs.{key}' has no value", "give one, or leave it out");
             switch (key)
             {
-                case "until": Until = value is JsonArray several ? [.. several.Select(u => (string)u!)] : [(string)value!]; break;
-                case "max_gen_toks" or "max_new_tokens" or "max_tokens": MaxNewTokens = (int)value!; break;
-                case "do_sample": Samples = (bool)value!; break;
-                case "temperature": temperature = (double)value!; break;
-                case "top_p": TopP = (double)value!; break;
-                case "top_k": TopK = (int)value!; break;
+                case "until": Until = task.Texts(value, "generation_kwargs.until"); break;
+                case "max_gen_toks" or "max_new_tokens" or "max_tokens": MaxNewTokens = Value<int>("whole number"); break;
+                case "do_sample": Samples = Value<bool>(TaskConfig.Truth); break;
+                case "temperature": temperature = Value<double>("number"); break;
+                case "top_p": TopP = Value<double>("number"); break;
+                case "top_k": TopK = Value<int>("whole number"); break;
                 default: throw task.Fault($"generation_kwargs has '{key}', which is not supported", "known are until, max_gen_toks, do_sample, temperature, top_p, top_k");
             }
+
+            T Value<T>(string kind) where T : struct => task.Value<T>(value, $"generation_kwargs.{key}", kind)!.Value;
+        }
     }
 
     private readonly double? temperature;
