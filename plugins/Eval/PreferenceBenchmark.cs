@@ -28,8 +28,7 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
 
     public IEnumerable<EvalItem> Items()
     {
-        var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
-        var rows = datasets.Open(options.Dataset!);
+        var rows = context.Lent<IDatasets>().Open(options.Dataset!);
         if (options.Limit > 0) rows = rows.Take(options.Limit);
         // By their order: rows of several files may have one number.
         return rows.Select((row, k) =>

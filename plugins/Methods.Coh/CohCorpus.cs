@@ -19,9 +19,8 @@ internal sealed class CohCorpus(DatasetReference dataset, IPluginContext? host)
     internal IReadOnlyList<DataRecord> Beside(IReadOnlyList<DataRecord> pairs, PrepareContext context)
     {
         if (pairs.Count == 0) return pairs;
-        var datasets = (IDatasets?)host?.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
         var own = context with { Ledger = new MaskLedger(), Packing = null };
-        var texts = datasets.Open(dataset).SelectMany(record => SequenceRows.Groups(record, new TrainedPart(CompletionOnly: false), own)).Take(pairs.Count)
+        var texts = host.Lent<IDatasets>().Open(dataset).SelectMany(record => SequenceRows.Groups(record, new TrainedPart(CompletionOnly: false), own)).Take(pairs.Count)
             .Select(group => group with { Completions = [.. group.Completions.Select(c => c with { Label = Mark })] }).ToList();
         if (texts.Count == 0) throw new UserErrorException("coh: no row of the corpus has a token to train; give rows {text}, or leave corpus out.");
         return [.. pairs.Select((pair, k) => pair with { Prepared = texts[k % texts.Count] })];

@@ -48,7 +48,7 @@ internal sealed class SampledPairsReader(SampledPairsOptions options, IPluginCon
 
     public IEnumerable<DataRecord> Read(string? split)
     {
-        if (split is not null) throw Asking.NoSplits("sampled-pairs", split, "give it to the data set of prompts");
+        if (split is not null) throw new UserErrorException($"Reader sampled-pairs has no splits; leave 'split' ({split}) out, and give it to the data set of prompts.");
         if (options is { Judge: not null, Samples: < 2 }) throw new UserErrorException("Reader sampled-pairs: samples: 1 with a judge gives nothing to compare; take at least 2, or leave the judge out.");
         if (options is { Judge: null, Label: { } label }) throw new UserErrorException($"Reader sampled-pairs: label: {label} is a judge's score, and there is no judge; name one, or leave label out.");
         return Rows();
@@ -56,11 +56,11 @@ internal sealed class SampledPairsReader(SampledPairsOptions options, IPluginCon
 
     private IEnumerable<DataRecord> Rows()
     {
-        var model = Asking.Model(context, options.Model!);
-        var judge = options.Judge is { } by ? Asking.Judge(context, by) : null;
+        var model = context.Lent<IModels>().Open(options.Model!);
+        var judge = options.Judge is { } by ? context.Lent<IJudges>().Open(by) : null;
         if (judge is not null && !judge.Info.Skills.HasFlag(JudgeSkills.Rate)) throw new UserErrorException($"Reader sampled-pairs: the judge {judge.Info.Annotator} does not rate single answers; use one of type classifier.");
         var (prompts, row) = (0, 0L);
-        foreach (var chunk in Asking.Datasets(context).Open(options.Prompts!).Chunk(AtOnce))
+        foreach (var chunk in context.Lent<IDatasets>().Open(options.Prompts!).Chunk(AtOnce))
         {
             prompts += chunk.Length;
             var texts = model.Answer([.. chunk.Select(Request)]).Select(answer => answer.Texts).ToList();

@@ -96,7 +96,7 @@ internal sealed class SonnetReader(SonnetOptions options, IPluginContext? contex
     private IEnumerable<IEnumerable<(long, JsonObject)>> Continued(List<Sonnet> sonnets)
     {
         var samples = options.Samples ?? (options.Pairs == "v1" ? 4 : 8);
-        var answers = Asking.Model(context, options.Model!).Answer([.. sonnets.Select(s => options.Sampling.Ask(Head(s), samples, options.Seed))]);
+        var answers = context.Lent<IModels>().Open(options.Model!).Answer([.. sonnets.Select(s => options.Sampling.Ask(Head(s), samples, options.Seed))]);
         return sonnets.Zip(answers, (sonnet, answer) => options.Pairs == "v1" ? Rejected(sonnet, answer.Texts) : BestAndWorst(sonnet, answer.Texts));
     }
 

@@ -41,8 +41,7 @@ internal sealed class RewardBenchmark(RewardOptions options, IPluginContext cont
 
     public IEnumerable<EvalItem> Items()
     {
-        var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
-        var rows = datasets.Open(options.Dataset!); // numbered in their order: rows of several files may have one number
+        var rows = context.Lent<IDatasets>().Open(options.Dataset!); // numbered in their order: rows of several files may have one number
         return (options.Limit > 0 ? rows.Take(options.Limit) : rows).Select((row, k) => new EvalItem($"{k + 1}", new JsonObject { ["prompt"] = Prompt(row) }));
     }
 

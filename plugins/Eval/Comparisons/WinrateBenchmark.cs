@@ -67,8 +67,7 @@ internal sealed class WinrateBenchmark(WinrateOptions options, IPluginContext co
     protected override IEnumerable<EvalItem> All()
     {
         if (options.Dataset is null) throw new UserErrorException("winrate needs a dataset of prompts, or answers of a run; give one of them.");
-        var datasets = (IDatasets?)context.GetService(typeof(IDatasets)) ?? throw new InvalidOperationException("the host offers no datasets");
-        var rows = datasets.Open(options.Dataset);
+        var rows = context.Lent<IDatasets>().Open(options.Dataset);
         if (options.Baseline is { } model) return Against(model, options.Limit > 0 ? rows.Take(options.Limit) : rows);
         var known = options.Records is null ? null : Known(options.Records);
         Baseline = known?.First().Value.Generator ?? "chosen answers";
@@ -84,7 +83,7 @@ internal sealed class WinrateBenchmark(WinrateOptions options, IPluginContext co
     // The other model answers all prompts before the model under evaluation is loaded: two need not be held at once.
     private IEnumerable<EvalItem> Against(ModelReference model, IEnumerable<DataRecord> rows)
     {
-        var other = ((IModels?)context.GetService(typeof(IModels)) ?? throw new InvalidOperationException("the host offers no models")).Open(model);
+        var other = context.Lent<IModels>().Open(model);
         var asked = rows.Select((row, k) => Item(k, DatasetPrompt.Of(row), "", Baseline = other.Name)).ToList();
         var answers = written ??= other.Answer([.. asked.SelectMany(Requests)]);
         foreach (var (item, k) in asked.Select((item, k) => (item, k))) item.Document["output_1"] = Answer([answers[k]]);
