@@ -6,10 +6,6 @@ using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Models.Generation;
-using PeftAlign.Models.Templates;
-using PeftAlign.Models.Text;
-using PeftAlign.Torch;
-using Microsoft.Extensions.Logging;
 
 namespace PeftAlign.Eval.Judges;
 
@@ -53,11 +49,10 @@ internal sealed class CausalJudge : IJudge
     {
         this.options = options;
         prompts = new JudgePrompts(options.CompareTemplate, options.RateTemplate);
-        if (!ModelFolder.HasTokenizer(options.Path)) throw new UserErrorException($"The judge {options.Path} has no tokenizer; put tokenizer.json beside config.json.");
-        tokenizer = TokenizerLoader.Load(options.Path);
-        template = options.Chat ? ChatTemplateLoader.Load(options.Path) ?? throw new UserErrorException($"The judge {options.Path} has no chat template; leave out chat: true.") : null;
-        var architectures = (ModelArchitectures?)context.GetService(typeof(ModelArchitectures)) ?? ModelArchitectures.BuiltIn;
-        model = ModelFolder.Load(options.Path, warning => context.Logger.LogWarning("{Warning}", warning), architectures, device: (torch.Device?)context.GetService(typeof(torch.Device)));
+        var folder = new JudgeFolder(options.Path, context);
+        tokenizer = folder.Tokenizer();
+        template = options.Chat ? folder.Template("leave out chat: true") : null;
+        model = ModelFolder.Load(options.Path, folder.Warn, folder.Architectures, device: folder.Device);
         Info = new JudgeInfo(Path.GetFileName(Path.TrimEndingDirectorySeparator(options.Path)), JudgeSkills.Rate | JudgeSkills.Compare | JudgeSkills.Ask);
     }
 

@@ -1,14 +1,8 @@
 // A sequence classifier as a judge: reward models and toxicity models in Hugging Face folders. It rates an answer by its raw
 // logits, and compares two by one of them, as reward-model win rates do.
 
-using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
-using PeftAlign.Models;
 using PeftAlign.Models.Classifiers;
-using PeftAlign.Models.Decoders;
-using PeftAlign.Models.Templates;
-using PeftAlign.Models.Text;
-using PeftAlign.Torch;
 
 namespace PeftAlign.Eval.Judges;
 
@@ -55,10 +49,10 @@ internal sealed class ClassifierJudge : IJudge
     public ClassifierJudge(ClassifierOptions options, IPluginContext context)
     {
         this.options = options;
-        if (!ModelFolder.HasTokenizer(options.Path)) throw new UserErrorException($"The judge {options.Path} has no tokenizer; put tokenizer.json beside config.json.");
-        tokenizer = TokenizerLoader.Load(options.Path);
-        template = options.Join == "chat" ? ChatTemplateLoader.Load(options.Path) ?? throw new UserErrorException($"The judge {options.Path} has no chat template; use join: pair or text.") : null;
-        model = ClassifierFolder.Load(options.Path, warning => context.Logger.LogWarning("{Warning}", warning), (ModelArchitectures?)context.GetService(typeof(ModelArchitectures)), device: (torch.Device?)context.GetService(typeof(torch.Device)));
+        var folder = new JudgeFolder(options.Path, context);
+        tokenizer = folder.Tokenizer();
+        template = options.Join == "chat" ? folder.Template("use join: pair or text") : null;
+        model = ClassifierFolder.Load(options.Path, folder.Warn, folder.Architectures, device: folder.Device);
         if (options.Label >= model.Labels) throw new UserErrorException($"label {options.Label} of the judge {options.Path}: it has {model.Labels} labels; give one from 0 to {model.Labels - 1}.");
         if (!model.Takes(options.MaxLength)) throw new UserErrorException($"max_length {options.MaxLength} of the judge {options.Path} is more than the {model.MaxTokens} tokens that the model takes; give less.");
         truncation = new TruncationOptions(options.MaxLength > 0 ? options.MaxLength : (int)model.MaxTokens);
