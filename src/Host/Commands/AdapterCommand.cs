@@ -6,12 +6,12 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
-using PeftAlign.Plugins;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Commands;
@@ -21,10 +21,6 @@ internal static class AdapterCommand
     private const string Summary = "look at adapters, merge one into its base, combine several";
 
     public static CommandEntry Entry { get; } = new("adapter", Summary, frame => new Command("adapter", Summary) { Info(frame), Merge(frame), Combine(frame) });
-
-    private static Option<string[]> Plugins() => new("--plugins") { HelpName = "DIR", Description = "A further folder of plugins; repeatable.", AllowMultipleArgumentsPerToken = false };
-
-    private static AdapterReader Reader(string[]? plugins) => new(PluginSearch.Of(AppContext.BaseDirectory, plugins ?? []).Scan());
 
     private static Command Info(CommandFrame frame)
     {
@@ -45,7 +41,7 @@ internal static class AdapterCommand
         var model = new Option<string>("--model") { HelpName = "DIR", Required = true, Description = "The base model's folder." };
         var adapter = new Option<string>("--adapter") { HelpName = "DIR", Required = true, Description = "The adapter's folder." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the merged model; must not be there, or be empty." };
-        var plugins = Plugins();
+        var plugins = PluginsCommand.Folders();
         var choice = new QuantizationChoice("--quantization", null);
         const string description = """
             Writes the base with the adapter inside: a model folder that needs no adapter. Each weight keeps its element type unless
@@ -60,8 +56,8 @@ internal static class AdapterCommand
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             Action<string> warn = session.Output.Warn;
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
-            var opened = Reader(parsed.GetValue(plugins)).Open(parsed.GetValue(adapter)!, warn);
-            var catalogue = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins) ?? []).Scan();
+            var catalogue = PluginsCommand.Search(parsed, plugins).Scan();
+            var opened = new AdapterReader(catalogue).Open(parsed.GetValue(adapter)!, warn);
             var (changed, all, decoded) = (0, 0, 0);
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
             NewFolder.Fill(target, folder =>
@@ -89,7 +85,7 @@ internal static class AdapterCommand
         sign.AcceptOnlyFromAmong("total", "frequency");
         var rank = new Option<int?>("--rank") { HelpName = "R", Description = "Rank of the result of svd types (default: the largest of the adapters')." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the combined adapter; must not be there, or be empty." };
-        var plugins = Plugins();
+        var plugins = PluginsCommand.Folders();
         const string description = """
             Makes one adapter of several of one base, as PEFT's add_weighted_adapter: cat adds their changes exactly, at the sum of
             the ranks; linear mixes A and B apart, which adds cross terms; svd truncates the weighted sum; ties, dare and
@@ -101,7 +97,7 @@ internal static class AdapterCommand
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             var (folders, target) = (parsed.GetValue(adapters)!, Empty(parsed.GetValue(output)!));
             var shares = Shares(parsed.GetValue(weights), folders.Length);
-            var found = Reader(parsed.GetValue(plugins));
+            var found = new AdapterReader(PluginsCommand.Search(parsed, plugins).Scan());
             var opened = folders.Select(folder => found.Open(folder, session.Output.Warn)).ToList();
             var reader = SameType(folders, opened.Select(o => o.Reader).ToList());
             var combined = reader.Combine(opened.Select((o, k) => (o.Files, shares[k])).ToList(), new AdapterCombination(parsed.GetValue(type)!)

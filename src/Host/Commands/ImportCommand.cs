@@ -31,7 +31,7 @@ internal static class ImportCommand
             """;
         var command = new Command("trl", description) { config, method, output, plugins };
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) => Task.FromResult(
-            Run(parsed.GetValue(config)!, parsed.GetValue(method)!, parsed.GetValue(output)!, PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(plugins)!).Scan(), session)));
+            Run(parsed.GetValue(config)!, parsed.GetValue(method)!, parsed.GetValue(output)!, PluginsCommand.Search(parsed, plugins).Scan(), session)));
         return command;
     }
 

@@ -5,6 +5,7 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Rows;
@@ -40,7 +41,7 @@ internal static class MergeCommand
         var dequantize = new Option<bool>("--dequantize") { Description = "Merge the decoded matrices of models in 4 bits, in the type that they were quantised from." };
         var trainedOver = new QuantizationChoice("--trained-over", null, "With --certificate: adapters were trained over their base in nf4 or fp4; compare them over that and over the full base.");
         var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => "5GB" };
-        var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "A further folder of plugins; repeatable.", AllowMultipleArgumentsPerToken = false };
+        var plugins = PluginsCommand.Folders();
         var command = new Command("merge", Description) { config, output, certificate, probe, dequantize, shard, plugins };
         foreach (var option in trainedOver.Options) command.Add(option);
         frame.OnRun(command, Uses.Device | Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
@@ -48,7 +49,7 @@ internal static class MergeCommand
             ComputeDevice.ThrowUnlessProcessor(session, "merging");
             trainedOver.ThrowIfGiven(parsed);
             var options = new MergeOptions { Seed = (ulong)(session.Global.Seed ?? 0), ShardBytes = Bytes(parsed.GetValue(shard)!), Cancellation = cancel };
-            var asked = new Asked(parsed.GetValue(config)!, parsed.GetValue(output)!, parsed.GetValue(certificate), parsed.GetValue(probe), parsed.GetValue(dequantize), parsed.GetValue(plugins) ?? [])
+            var asked = new Asked(parsed.GetValue(config)!, parsed.GetValue(output)!, parsed.GetValue(certificate), parsed.GetValue(probe), parsed.GetValue(dequantize), parsed.GetValue(plugins)!)
             {
                 TrainedOver = trainedOver.Type(parsed) is { } type ? (type, found => trainedOver.Make(parsed, found)!) : null,
             };

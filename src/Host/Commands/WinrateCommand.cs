@@ -5,7 +5,6 @@ using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Evaluation;
-using PeftAlign.Plugins;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Commands;
@@ -64,7 +63,7 @@ internal static class WinrateCommand
         command.Add(folders);
         frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, cancel) =>
         {
-            var plugins = PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(folders) ?? []).Scan();
+            var plugins = PluginsCommand.Search(parsed, folders).Scan();
             torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
             var results = new WinrateRun(Options(parsed, flags, judge.Read(parsed, plugins)), parsed.GetValue(flags.Target)!, plugins, session, cancel).Run();
             session.Output.Result(() => results, () => PairLines.Of(results));
