@@ -2,6 +2,7 @@
 // experiment language's (Core's Manifests.TrainingOptions); what it allows and the trainer lacks is refused by name.
 
 using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
 using PeftAlign.Core;
 using PeftAlign.Torch;
 
@@ -147,6 +148,18 @@ public sealed record TrainingOptions
     /// <param name="records">Rows, or packs of rows.</param>
     /// <param name="options">Batch sizes, epochs, max_steps.</param>
     public static int Steps(int records, TrainingOptions options) => new BatchOrder(records, options).TotalSteps;
+
+    /// <summary>What rows become tokens with, where they are not packed.</summary>
+    /// <param name="tokenizer">Null where rows are tokens already.</param>
+    /// <param name="template">Null where the model has none.</param>
+    /// <param name="ledger">Counts every row.</param>
+    public PrepareContext Context(ITokenizer? tokenizer, IChatTemplate? template, MaskLedger ledger) => new(tokenizer, MaxLength, ledger)
+    {
+        ChatTemplate = template,
+        MaxPromptLength = MaxPromptLength,
+        KeepEnd = Truncation == "keep_end",
+        BatchSize = BatchSize,
+    };
 
     private static string? Strategy(bool packing, string strategy) => packing ? strategy : null;
 

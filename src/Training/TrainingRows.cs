@@ -80,13 +80,6 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
         }
     }
 
-    internal static PrepareContext Context(TrainingRun run, MaskLedger ledger) => new(run.Tokenizer, run.Options.MaxLength, ledger)
-    {
-        ChatTemplate = run.ChatTemplate,
-        MaxPromptLength = run.Options.MaxPromptLength,
-        KeepEnd = run.Options.Truncation == "keep_end",
-        Packing = run.Options.Packing,
-        BatchSize = run.Options.BatchSize,
-        PadToken = run.PadToken,
-    };
+    internal static PrepareContext Context(TrainingRun run, MaskLedger ledger) =>
+        run.Options.Context(run.Tokenizer, run.ChatTemplate, ledger) with { Packing = run.Options.Packing, PadToken = run.PadToken };
 }

@@ -107,6 +107,30 @@ public sealed class DryRunTests
         Assert.That((long)beside["kinds"]!["evaluate"]!["peak_memory_bytes"]! - (long)alone["kinds"]!["evaluate"]!["peak_memory_bytes"]!, Is.InRange(20e6, 100e6), "5.5 million weights, and what 7 answers need");
     }
 
+    // The method parts each pair into two answers before the first step, and so 40 pairs are 20 updates of 4 in the place of 10.
+    [Test]
+    public void Pairs_of_kto_are_two_answers_each()
+    {
+        using var user = new Peftalign();
+        JsonNode Training(string method)
+        {
+            var forecast = Forecast(user.Write("pairs.yaml", $$"""
+                peftalign: 1
+                seeds: [1]
+                models: { tiny: { init: llama, set: { hidden_size: 16, num_attention_heads: 2, max_position_embeddings: 512 }, tokenizer: bytes } }
+                datasets: { pairs: { reader: synthetic, rows: 40 } }
+                adapters: { small: { type: lora, rank: 2, targets: [q_proj, v_proj] } }
+                methods: { tune: { type: {{method}}, adapter: small, batch_size: 4, epochs: 1 } }
+                train: [{ models: tiny, datasets: pairs, methods: tune }]
+                """), "--out", user.Run);
+            Assert.That(((int)forecast["not_predicted"]!, (bool)forecast["assumes_longest_rows"]!), Is.EqualTo((0, false)), method);
+            return forecast["kinds"]!["train"]!;
+        }
+        var (pairs, answers) = (Training("dpo"), Training("kto"));
+        // All that grows with the updates alone is metrics.jsonl.
+        Assert.That((long)answers["disk_bytes"]! - (long)pairs["disk_bytes"]!, Is.EqualTo(10 * 250), "ten rows");
+    }
+
     [Test]
     public void What_is_not_there_is_not_guessed()
     {

@@ -60,13 +60,7 @@ internal static class ReferenceJob
 
     private static (IReadOnlyList<DataRecord> Rows, PrepareContext Context) Records(JobContext job, IAlignmentMethod method, Policy policy, TrainingOptions options)
     {
-        var context = new PrepareContext(policy.Tokenizer, options.MaxLength, new MaskLedger())
-        {
-            ChatTemplate = policy.ChatTemplate,
-            MaxPromptLength = options.MaxPromptLength,
-            KeepEnd = options.Truncation == "keep_end",
-            BatchSize = options.BatchSize, // answers that a batch mixes are its own, and computed when it comes
-        };
+        var context = options.Context(policy.Tokenizer, policy.ChatTemplate, new MaskLedger()); // answers that a batch mixes are its own, and computed when it comes
         var parts = job.Parts(job.Spec.Options["dataset"]!);
         return ([.. parts.SelectMany(part => method is IArrangesRecords arranging ? arranging.Arrange(part.Rows, context) : part.Rows)], context);
     }

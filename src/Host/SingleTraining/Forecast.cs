@@ -42,10 +42,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
 
     internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request)
     {
-        var spec = JsonNode.Parse(plan.Job.Options)!.AsObject();
-        var job = new JobContext(
-            new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, spec, Directory.GetCurrentDirectory(), 1, plan.PluginFolders) { Device = request.Device }, folder.Job,
-            new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
+        var job = Job(plan, folder, request);
+        var spec = job.Spec.Options;
         using var scope = torch.NewDisposeScope();
         var method = job.Create<IAlignmentMethod>(spec["method"]!);
         var (architectures, config) = (PluginArchitectures.Of(job.Plugins), ModelConfig.Open(request.Model));
@@ -55,41 +53,36 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var options = TrainJob.Within(TrainJob.Options(job, method.Needs.Scores), model, job.Logger);
         var records = job.Records(spec["dataset"]!);
         if (records.Count == 0) throw new UserError($"--data {request.Data}", "holds no rows", "give a file with one JSON object per line");
-        var context = new PrepareContext(ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, options.MaxLength, new MaskLedger())
-        {
-            ChatTemplate = ChatTemplateLoader.Load(request.Model, request.ChatTemplate),
-            MaxPromptLength = options.MaxPromptLength,
-            KeepEnd = options.Truncation == "keep_end",
-            BatchSize = options.BatchSize,
-        };
-        var head = records.Take(LookAt).ToList();
-        // A row may become several (pairs of KTO are two answers each), or none.
-        var arranged = options.Packing is null && method is IArrangesRecords arranges ? arranges.Arrange(head, context) : head;
-        var looked = arranged.Select(r => method.Prepare([r], context)).ToList();
-        var lengths = looked.Select(groups => groups.Sum(g => g.Prompt.Length + g.Completions.Sum(c => (long)c.Tokens.Length))).ToList();
+        var head = FirstRows.Of(method, [.. records.Take(LookAt)], options, ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, ChatTemplateLoader.Load(request.Model, request.ChatTemplate));
         var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
         var stored = new StoredMatrices(weights, model, architectures.QuantizationOf(config));
         var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor), 0) : null;
         if (method.Needs.Scores && adapter is not null) ScoreHead.ThrowIfChanged(model.Names.Head, adapter);
         var parameters = Costs.Parameters(model);
-        var trainable = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores && adapter?.All(s => s.Module != model.Names.Head) == true ? model.Hidden : 0) ?? parameters;
-        var trainsModel = adapter is null;
-        if (method is ITrainsControls controls)
-        {
-            trainsModel = controls.Phases[^1].ModelRate > 0;
-            trainable = trainable * controls.Controls.Count + (trainsModel ? parameters : 0);
-        }
-        var longest = lengths.DefaultIfEmpty(0).Max();
-        var refused = (int)context.Ledger.RowsWithoutTrainedToken;
-        var kept = head.Count == records.Count ? lengths.Count(l => l > 0) : (int)(records.Count * Math.Max(1L, context.Ledger.Rows / head.Count));
-        int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps(kept, options);
+        var (trainable, trainsModel) = Numbers(method, model, adapter);
+        var longest = head.Lengths.DefaultIfEmpty(0).Max();
+        int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps((int)head.Trained(records.Count), options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         var refers = method.Needs.Reference && plan.Reference is null;
         var arithmetic = Arithmetic.Of(model, options.Dtype, TrainedWork.Of(model, adapter) with { Refers = refers }, ComputeDevice.IsGpu(request.Device)) with { TrainsHead = adapter is null };
-        return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, refused, head.Count, steps, longest, parameters, trainable,
+        return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, head.Ledger.RowsWithoutTrainedToken, head.Count, steps, longest, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
             options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest, arithmetic) : Costs.Activations(model, tokens, longest, arithmetic));
     }
+
+    // How many numbers, and whether the model's own are among them: each control is an adapter of its own, a new score head is trained whole.
+    private static (long Numbers, bool TrainsModel) Numbers(IAlignmentMethod method, DecoderSpec model, IReadOnlyList<AdapterSite>? adapter)
+    {
+        var parameters = Costs.Parameters(model);
+        var numbers = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores && adapter?.All(s => s.Module != model.Names.Head) == true ? model.Hidden : 0) ?? parameters;
+        if (method is not ITrainsControls controls) return (numbers, adapter is null);
+        var trainsModel = controls.Phases[^1].ModelRate > 0;
+        return (numbers * controls.Controls.Count + (trainsModel ? parameters : 0), trainsModel);
+    }
+
+    private static JobContext Job(TrainPlan plan, TrainFolder folder, TrainRequest request) => new(
+        new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, JsonNode.Parse(plan.Job.Options)!.AsObject(), Directory.GetCurrentDirectory(), 1, plan.PluginFolders) { Device = request.Device }, folder.Job,
+        new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
 
     // The weights in the type of the arithmetic, those in fewer bits as they are and one of them decoded. The trained numbers come on
     // top: once more with an adapter, their gradients and two moments.

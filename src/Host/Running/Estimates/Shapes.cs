@@ -78,17 +78,16 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     }
 
     /// <summary>Rows as a method prepares them for a policy; null where they cannot be read yet.</summary>
-    internal TextShape? Data(JsonObject training, TrainingOptions options) => Once($"data {training["dataset"]!.ToJsonString()} {training["method"]?.ToJsonString()} {Root(training["policy"]!).ToJsonString()} {options.MaxLength} {options.Truncation} {options.MaxPromptLength}", () =>
+    internal TextShape? Data(JsonObject training, TrainingOptions options) => Once($"data {training["dataset"]!.ToJsonString()} {training["method"]?.ToJsonString()} {Root(training["policy"]!).ToJsonString()} {options.MaxLength} {options.Truncation} {options.MaxPromptLength} {options.BatchSize} {options.Packing}", () =>
     {
         var job = Context(training);
-        var method = job.Create<IAlignmentMethod>(training["method"]!);
         var (tokenizer, template) = Text(training["policy"]!);
-        var context = new PrepareContext(tokenizer, options.MaxLength, new MaskLedger()) { ChatTemplate = template, MaxPromptLength = options.MaxPromptLength, KeepEnd = options.Truncation == "keep_end" };
-        var (rows, lengths) = (0L, new List<long>());
+        var (rows, head) = (0L, new List<DataRecord>());
         foreach (var record in job.Open(new DatasetReference(training["dataset"]!.AsObject())))
-            if (++rows <= LookAt) lengths.Add(method.Prepare([record], context).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)));
-        var kept = lengths.Where(length => length > 0).ToList();
-        return kept.Count == 0 ? null : new TextShape(rows * kept.Count / lengths.Count, kept.Average(), kept.Max());
+            if (++rows <= LookAt) head.Add(record);
+        var looked = FirstRows.Of(job.Create<IAlignmentMethod>(training["method"]!), head, options, tokenizer, template);
+        var kept = looked.Lengths.Where(length => length > 0).ToList();
+        return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max());
     });
 
     /// <summary>Whether lengths of rows that are not there were taken to be max_length.</summary>

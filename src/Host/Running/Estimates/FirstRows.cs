@@ -1,0 +1,25 @@
+// The first rows of a training's data, as the training would get them: what is said of all rows before a run follows from these.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Training;
+
+namespace PeftAlign.Host.Running.Estimates;
+
+/// <param name="Count">Rows that were looked at.</param>
+/// <param name="Lengths">Tokens of each row that the method makes of them, 0 where it trains none. There may be more than rows (KTO makes two answers of a pair), or fewer.</param>
+/// <param name="Ledger">What became of them.</param>
+internal sealed record FirstRows(int Count, IReadOnlyList<long> Lengths, MaskLedger Ledger)
+{
+    /// <exception cref="UserErrorException">A row that the method cannot read.</exception>
+    internal static FirstRows Of(IAlignmentMethod method, IReadOnlyList<DataRecord> rows, TrainingOptions options, ITokenizer? tokenizer, IChatTemplate? template)
+    {
+        var context = options.Context(tokenizer, template, new MaskLedger());
+        // Packed rows are as long as max_length; lengths before packing say how many there are.
+        var arranged = options.Packing is null && method is IArrangesRecords arranges ? arranges.Arrange(rows, context) : rows;
+        List<long> lengths = [.. arranged.Select(row => method.Prepare([row], context).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)))];
+        return new FirstRows(rows.Count, lengths, context.Ledger);
+    }
+
+    /// <summary>Rows that are trained of so many, if these are like all others.</summary>
+    internal long Trained(long rows) => rows * Lengths.Count(length => length > 0) / Count;
+}
