@@ -50,7 +50,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     // A training of all weights has no base, a merge decodes it.
     private bool HasQuantizedBase(JsonNode policy)
     {
-        if (policy["weights"] is not JsonObject made) return Once($"quantized {policy["weights"]} {policy["config"]}", () => Config(policy)?.IsQuantized == true ? "yes" : null) is not null;
+        if (policy["weights"] is not JsonObject made) return Config(policy)?.IsQuantized == true;
         var options = Options(jobs[(string)made["job"]!]);
         if (options["candidates"] is JsonArray candidates) return HasQuantizedBase(candidates[0]!);
         return options["parents"] is null && options["adapter"] is not null && options["policy"] is not null && IsQuantized(options);
@@ -70,12 +70,15 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     });
 
     // config.json of a folder, or what the manifest gives for one that is not there.
-    private ModelConfig? Config(JsonNode root)
+    private ModelConfig? Config(JsonNode root) => Once($"config {root["weights"]} {root["config"]}", () =>
     {
         var path = Full((string)root["weights"]!);
         var config = Directory.Exists(path) || root["config"] is null ? path : Full((string)root["config"]!);
         return File.Exists(config) || Directory.Exists(config) ? ModelConfig.Open(config) : null;
-    }
+    });
+
+    // Weights of a type that is not said are float32.
+    private static int Width(ModelConfig? config) => config?.DType is torch.ScalarType.BFloat16 or torch.ScalarType.Float16 ? 2 : sizeof(float);
 
     /// <summary>Rows as a method prepares them for a policy; null where they cannot be read yet.</summary>
     internal TextShape? Data(JsonObject training, TrainingOptions options) => Once($"data {training["dataset"]!.ToJsonString()} {training["method"]?.ToJsonString()} {Root(training["policy"]!).ToJsonString()} {options.MaxLength} {options.Truncation} {options.MaxPromptLength} {options.BatchSize} {options.Packing}", () =>
@@ -148,7 +151,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     /// <summary>Bytes of a number of a policy's weights on disk: its base's, or those of the training that wrote them.</summary>
     internal int Width(JsonNode policy)
     {
-        if (policy["weights"] is not JsonObject made) return Once($"width {policy["weights"]} {policy["config"]}", () => Config(policy)?.DType is torch.ScalarType.BFloat16 or torch.ScalarType.Float16 ? "2" : "4") is "2" ? 2 : sizeof(float);
+        if (policy["weights"] is not JsonObject made) return Width(Config(policy));
         var options = Options(jobs[(string)made["job"]!]);
         if (options["candidates"] is JsonArray candidates) return Width(candidates[0]!);
         if (options["parents"] is JsonArray parents) return parents.Max(parent => Width(parent!));
