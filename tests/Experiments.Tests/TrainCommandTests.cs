@@ -63,9 +63,9 @@ public sealed class TrainCommandTests
     [Test]
     public void Every_fault_is_said_at_once_and_nothing_is_written()
     {
-        var told = Peftalign.Call("train", "sft", "--model", Model, "--data", user.File("none.jsonl"), "--out", user.Run, "--adapter", "lora", "--rnk", "4", "--alpha", "x", "--learning-rate=-1", "--lr-scheduler", "cosin", "--max-steps", "0", "stray");
+        var told = Peftalign.Call("train", "sft", "--model", Model, "--data", user.File("none.jsonl"), "--out", user.Run, "--adapter", "lora", "--rnk", "4", "--alpha", "x", "--learning-rate=-1", "--lr-scheduler", "cosin", "--max-steps", "0", "--quantisation", "nf4", "--devise=cpu", "stray");
         Assert.That(told.Code, Is.EqualTo(2), told.All);
-        foreach (var part in (string[])["--rnk: no such option; did you mean --rank?", "--data", "no such file", "--alpha: expected a number", "--learning-rate: -1 is out of range", "did you mean 'cosine'", "--max-steps: 0", "stray: one argument too many"])
+        foreach (var part in (string[])["--rnk: no such option; did you mean --rank?", "--quantisation: no such option; did you mean --quantization?", "--devise: no such option; did you mean --device?", "--data", "no such file", "--alpha: expected a number", "--learning-rate: -1 is out of range", "did you mean 'cosine'", "--max-steps: 0", "stray: one argument too many"])
             Assert.That(told.Err, Does.Contain(part));
         Assert.That(Directory.Exists(user.Run), Is.False);
         Assert.That(Peftalign.Call("train", "stf", "--model", Model, "--data", "x", "--out", user.Run).Err, Does.Contain("Did you mean 'sft'"));

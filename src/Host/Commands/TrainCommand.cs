@@ -42,6 +42,7 @@ internal static class TrainCommand
             {
                 Values = options.Where(o => parsed.GetResult(o.Option) is not null).ToDictionary(o => o.Flag.Name, o => parsed.GetValue(o.Option) ?? "true"),
                 Unmatched = parsed.UnmatchedTokens,
+                Flags = [.. command.Options.Where(option => !option.Hidden).Select(option => option.Name)],
             };
             return RunAsync(request, flags, plugins, parsed.GetValue(parts.DryRun), session, cancel);
         });
@@ -176,6 +177,7 @@ internal static class TrainCommand
             Device = session.Global.Device,
             Values = new Dictionary<string, string>(),
             Unmatched = [],
+            Flags = [],
         };
     }
 }

@@ -31,6 +31,9 @@ internal sealed record TrainRequest
 
     /// <summary>What no flag takes.</summary>
     public required IReadOnlyList<string> Unmatched { get; init; }
+
+    /// <summary>Every flag that the command takes, as help lists them.</summary>
+    public required IReadOnlyList<string> Flags { get; init; }
 }
 
 /// <summary>The job that a request asks for.</summary>
@@ -133,7 +136,6 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
 
     private static IEnumerable<string> Unknown(TrainRequest request, TrainFlags flags)
     {
-        string[] names = [.. flags.All.Where(f => f.IsBuilt).Select(f => "--" + f.Name), "--model", "--data", "--out", "--adapter", "--dry-run", "--plugins", "--chat-template", "--seed", "--threads"];
         var follows = false;
         foreach (var token in request.Unmatched)
         {
@@ -143,7 +145,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
             var plain = TrainFlags.Dashed(name);
             var both = flags.All.Where(f => f.Name is { } own && (own == "method-" + plain.TrimStart('-') || own == "adapter-" + plain.TrimStart('-'))).ToList();
             if (both.Count > 1) yield return $"{name}: the method and the adapter both have this option; write {string.Join(" or ", both.Select(f => "--" + f.Name))}";
-            else if (name.StartsWith('-')) yield return $"{name}: no such option; {Near.DidYouMean(plain, names) ?? $"peftalign train {request.Method}{(request.Adapter is null ? "" : $" --adapter {request.Adapter}")} --help lists them"}";
+            else if (name.StartsWith('-')) yield return $"{name}: no such option; {Near.DidYouMean(plain, request.Flags) ?? $"peftalign train {request.Method}{(request.Adapter is null ? "" : $" --adapter {request.Adapter}")} --help lists them"}";
             else yield return $"{token}: one argument too many; values follow their flag, as in --learning-rate 1e-4";
         }
     }
