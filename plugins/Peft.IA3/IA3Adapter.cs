@@ -46,10 +46,12 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
         choice = new Choice(
             new ModuleTargets(usual.Item1) { Exclude = files.Config.Texts("exclude_modules"), Saved = WholeModules.Saved(files.Config, model), IsRead = true, Source = "adapter_config.json, target_modules" },
             files.Config["feedforward_modules"] is null ? usual.Item2 : files.Config.Texts("feedforward_modules"));
+        SavedBase.ThrowIfResized(model, files.Tensors);
         var tensors = new AdapterTensors(files.Tensors);
         var sites = choice.Sites(model,
             (module, width, ofInputs) => tensors.Take(Factor(module.Name), ofInputs ? [1, width] : [width, 1], module.Device).view(width),
             (module, part) => module.Tensor(part) is { } own ? tensors.Take($"{Prefix}{module.Name}.{part}", own.shape, module.Device) : null);
+        sites = SavedBase.Under(model, sites, tensors);
         tensors.RefuseRest("target_modules and modules_to_save");
         return sites;
     }
@@ -61,6 +63,7 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
         foreach (var (module, delta) in sites)
         {
             if (delta is Scale scale) tensors[Factor(module)] = scale.OfInputs ? scale.Values.view(1, -1) : scale.Values.view(-1, 1);
+            else if (delta is Whole { IsFrozen: true, Weight: { } table }) tensors[$"{Prefix}{module}.weight"] = table;
             else foreach (var (part, tensor) in delta.Parameters) tensors[$"{Prefix}{module}.{part}"] = tensor;
         }
         var scaled = sites.Where(s => s.Delta is Scale).Select(s => s.Module).ToHashSet();

@@ -2,6 +2,7 @@
 // by side (exact), the svd family truncates the sum of the products. ties (Yadav et al. 2023), dare (Yu et al. 2024) and
 // magnitude_prune prune first: on A and on B apart, or with _svd on the products.
 
+using System.Globalization;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
@@ -24,6 +25,8 @@ internal static class LoraCombination
         var adapters = inputs.Select((input, k) => Input.Of(input.Files, input.Weight, k)).ToList();
         var tensors = new Dictionary<string, Tensor>();
         var ranks = new Dictionary<string, long>();
+        // One rank for all modules, as in PEFT: pruned sums are of full rank even where the inputs' pairs are narrow.
+        how = how with { Rank = how.Rank ?? adapters.Max(a => a.Rank) };
         foreach (var module in adapters.SelectMany(a => a.Pairs.Keys).Distinct().Order(StringComparer.Ordinal))
         {
             how.Cancellation.ThrowIfCancellationRequested();
@@ -44,6 +47,8 @@ internal static class LoraCombination
         if (prunes && how.Density is not (> 0 and <= 1)) throw new UserErrorException($"The combination {how.Type} needs a density over 0 and at most 1, the share of entries that it keeps.");
         if (!prunes && how.Density is not null) throw new UserErrorException($"The combination {how.Type} keeps every entry; leave density out.");
         if (how.Rank is not null && !how.Type.EndsWith("svd", StringComparison.Ordinal)) throw new UserErrorException($"The combination {how.Type} does not truncate; leave rank out, or take a type that ends in svd.");
+        if (how.Clamp is not null && !how.Type.EndsWith("svd", StringComparison.Ordinal)) throw new UserErrorException($"The combination {how.Type} does not truncate; leave the clamp out, or take a type that ends in svd.");
+        if (how.Clamp is not (null or > 0.5 and <= 1)) throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"The clamp {how.Clamp} is no quantile over 0.5 and at most 1; give one, as 0.99, or leave it out."));
         if (how.SignByFrequency && !how.Type.Contains("ties", StringComparison.Ordinal)) throw new UserErrorException($"The combination {how.Type} elects no sign; leave it out.");
     }
 
@@ -55,8 +60,11 @@ internal static class LoraCombination
             var products = pairs.Select(p => p.B.mm(p.A) * p.Scale).ToList();
             var type = how.Type.EndsWith(Svd, StringComparison.Ordinal) ? how.Type[..^Svd.Length] : "linear";
             var (u, s, vh) = torch.linalg.svd(Mixed(products, pairs.Select(p => p.Weight).ToList(), type, how, module + "/delta"), fullMatrices: false);
-            var rank = Math.Min(how.Rank ?? pairs.Max(p => p.A.size(0)), s.size(0));
-            return (vh.narrow(0, 0, rank), u.narrow(1, 0, rank) * s.narrow(0, 0, rank));
+            var rank = Math.Min(how.Rank!.Value, s.size(0));
+            var (a, b) = (vh.narrow(0, 0, rank), u.narrow(1, 0, rank) * s.narrow(0, 0, rank));
+            if (how.Clamp is not { } quantile) return (a, b);
+            var most = Quantile(torch.cat([b.reshape(-1), a.reshape(-1)]), quantile);
+            return (a.clamp(-most, most), b.clamp(-most, most));
         }
         if (pairs.Select(p => p.A.size(0)).Distinct().Count() > 1)
             throw new UserErrorException($"{module}: the adapters' ranks are {string.Join(" and ", pairs.Select(p => p.A.size(0)).Distinct())}; {how.Type} needs equal ranks. Take cat, or a type that ends in svd.");
@@ -84,6 +92,15 @@ internal static class LoraCombination
         var flat = tensor.reshape(-1);
         var places = flat.abs().topk((int)(density * flat.size(0))).indexes;
         return torch.zeros_like(flat).index_copy_(0, places, flat.index_select(0, places)).view(tensor.shape);
+    }
+
+    // As torch.quantile, whose place between two entries is a float32.
+    private static float Quantile(Tensor values, double quantile)
+    {
+        var place = (float)quantile * (values.size(0) - 1);
+        var (low, high) = ((long)MathF.Floor(place), (long)MathF.Ceiling(place));
+        var (below, above) = (values.kthvalue(low + 1).values.item<float>(), values.kthvalue(high + 1).values.item<float>());
+        return below + (place - low) * (above - below);
     }
 
     // Every module by its whole name: the inputs' own rules may choose different ones.
@@ -114,7 +131,9 @@ internal static class LoraCombination
 
     private sealed record Part(string NameOfA, Tensor A, string NameOfB, Tensor B, double Scale, double Weight);
 
-    private sealed record Input(Dictionary<string, Part> Pairs)
+    /// <param name="Pairs">By module.</param>
+    /// <param name="Rank">The largest that the configuration names, of a module that is there or not.</param>
+    private sealed record Input(Dictionary<string, Part> Pairs, int Rank)
     {
         internal static Input Of(AdapterFiles files, double weight, int number)
         {
@@ -129,7 +148,7 @@ internal static class LoraCombination
                 pairs[module] = new Part(name, a.to(torch.float32), other, b.to(torch.float32), settings.ScaleOf(module), weight);
             }
             if (2 * pairs.Count != files.Tensors.Count) throw new UserErrorException($"Adapter {number + 1} has {files.Tensors.Count} tensors, of which {2 * pairs.Count} are pairs of LoRA; it cannot be combined.");
-            return new Input(pairs);
+            return new Input(pairs, settings.LargestRank);
         }
     }
 }

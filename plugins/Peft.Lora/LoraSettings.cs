@@ -96,6 +96,8 @@ internal sealed record LoraSettings
 
     internal int RankOf(string module) => (int)(Match(Ranks, module, "rank_pattern") ?? Rank);
 
+    internal int LargestRank => (int)Ranks.Select(r => r.Value).Append(Rank).Max();
+
     internal double ScaleOf(string module)
     {
         var alpha = Match(Alphas, module, "alpha_pattern") ?? Alpha;

@@ -25,8 +25,11 @@ public sealed record AdapterCombination(string Type)
     /// <summary>Whether the sign of an entry is elected by counting inputs instead of by their sum.</summary>
     public bool SignByFrequency { get; init; }
 
-    /// <summary>Rank of the result of a type that truncates; null = the largest of the inputs'.</summary>
+    /// <summary>Rank of the result of a type that truncates; null = the largest that an input's configuration names.</summary>
     public int? Rank { get; init; }
+
+    /// <summary>Quantile of a truncated result's entries beyond which they are cut to it; null = none are.</summary>
+    public double? Clamp { get; init; }
 
     /// <summary>Ends the work between two modules.</summary>
     public CancellationToken Cancellation { get; init; }

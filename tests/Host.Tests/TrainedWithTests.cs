@@ -148,6 +148,27 @@ public sealed class TrainedWithTests
         Assert.That((trl.Code, trl.Out), Is.EqualTo((0, own.Out)), trl.Err);
     }
 
+    // Trained over a base that was resized for a token more: 513, of which the record can tell the first 256 and 512.
+    [Test]
+    public void Over_fewer_rows_the_record_counts_as_far_as_they_reach()
+    {
+        var more = Base("more", json =>
+        {
+            json["added_tokens"]!.AsArray().Add(JsonNode.Parse("""{"id": 512, "content": "<end>", "single_word": false, "lstrip": false, "rstrip": false, "normalized": false, "special": true}"""));
+            return json.ToJsonString();
+        });
+        var own = Score(Stories, At("adapter"), At("rows.jsonl"));
+        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(more), 520, template: null);
+        Assert.That(Score(Stories, At("adapter"), At("rows.jsonl")), Is.EqualTo(own));
+        Assert.That(Score(Other(), At("adapter"), At("rows.jsonl")).Code, Is.EqualTo(2));
+        var file = Path.Combine(At("adapter"), "trained_with.json");
+        var record = JsonNode.Parse(File.ReadAllText(file))!;
+        record["tokenizer"]!.AsObject().Remove("beginnings_sha256");
+        File.WriteAllText(file, record.ToJsonString());
+        Assert.That(Score(Stories, At("adapter"), At("rows.jsonl")).Code, Is.EqualTo(2), "an earlier version's record tells all or nothing");
+    }
+
+    [TestCase("""{"tokenizer": {"tokens": 512, "vocabulary_sha256": "", "beginnings_sha256": 7, "probe_sha256": ""}}""", "does not say what the adapter was trained with")]
     [TestCase("{", "does not say what the adapter was trained with")]
     [TestCase("[]", "does not say what the adapter was trained with")]
     [TestCase("""{"tokenizer": {"tokens": "many"}}""", "does not say what the adapter was trained with")]

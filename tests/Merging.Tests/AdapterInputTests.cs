@@ -61,6 +61,52 @@ public class AdapterInputTests
         }
     }
 
+    [TestCase(false)]
+    [TestCase(true)]
+    public void APairAtAnEmbeddingChangesItsRows(bool saved)
+    {
+        using var scope = torch.NewDisposeScope();
+        const string Embedding = "model.embed_tokens";
+        var (a, b, own) = (Numbers("EA", 3, 22), Numbers("EB", 12, 3), Numbers("own", 22, 12));
+        var tensors = new Dictionary<string, Tensor> { [Embedding + ".lora_embedding_A"] = a, [Embedding + ".lora_embedding_B"] = b };
+        if (saved) tensors[Embedding + ".base_layer.weight"] = own; // PEFT saves the base's beside them
+        var adapter = Adapter(tensors, ("target_modules", new List<string> { "q_proj", "embed_tokens" }), ("rank_pattern", new Dictionary<string, object> { ["embed_tokens"] = 3 }));
+        var (result, origin) = (Merged(adapter), Workshop.Tensors(Workshop.Golden("models", "base")));
+        Compare.Close("pair", result[Query + ".weight"], PairSum(origin[Query + ".weight"]), 1e-6, 1e-6);
+        Compare.Close("embedding", result[Embedding + ".weight"], (saved ? own : origin[Embedding + ".weight"]) + b.matmul(a).t() * 2.0, 1e-6, 1e-6);
+        Compare.Close("head", result["lm_head.weight"], origin["lm_head.weight"], 0, 0);
+        var rows = Workshop.Tensors(Workshop.Golden("models", "tied-base"))[Embedding + ".weight"].shape[0];
+        tensors[Embedding + ".lora_embedding_A"] = Numbers("EA", 2, rows);
+        tensors[Embedding + ".lora_embedding_B"] = Numbers("EB", 12, 2);
+        Refused(Adapter(tensors, ("target_modules", new List<string> { "q_proj", "embed_tokens" })), "tied-base", Embedding, "tie_word_embeddings");
+    }
+
+    [Test]
+    public void APairAtAnEmbeddingIsMergedAsInPeft()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {Checkout.Reference("golden", "peft", "base-llama")}+{Checkout.Reference("golden", "peft", "lora-embedding")}\n", "test.yaml", Workshop.Strategies.Find, path => path);
+        var target = Path.Combine(Workshop.Scratch(), "out");
+        new MergeRunner(plan, new MergeOptions()).Write(target);
+        var (result, golden) = (Workshop.Tensors(target), Workshop.Tensors(Checkout.Reference("golden", "peft", "lora-embedding", "golden.safetensors")));
+        var merged = golden.Where(tensor => tensor.Key.StartsWith("merged.", StringComparison.Ordinal)).ToList();
+        Assert.That(merged.Select(tensor => tensor.Key), Has.Member("merged.model.embed_tokens.weight"));
+        foreach (var (name, tensor) in merged) Compare.Close(name, result[name["merged.".Length..]], tensor, 1e-6, 1e-6);
+    }
+
+    [Test]
+    public void SumsOfPairsAtAnEmbeddingStayOne()
+    {
+        using var scope = torch.NewDisposeScope();
+        const string Embedding = "base_model.model.model.embed_tokens";
+        string Pair(string name) => Adapter(new() { ["model.embed_tokens.lora_embedding_A"] = Numbers(name + "A", 2, 22), ["model.embed_tokens.lora_embedding_B"] = Numbers(name + "B", 12, 2) }, ("target_modules", new List<string> { "q_proj", "embed_tokens" }));
+        var folder = Path.Combine(Workshop.Scratch(), "sum");
+        Assert.That(LoraSums.Write(Workshop.Golden("models", "base"), [Pair("one"), Pair("two")], [0.25, -2], folder), Is.EqualTo(4));
+        using var sum = AdapterFolder.Open(folder);
+        var change = sum.Tensor(Embedding + ".lora_embedding_B").matmul(sum.Tensor(Embedding + ".lora_embedding_A"));
+        Compare.Close("sum", change, Numbers("oneB", 12, 2).matmul(Numbers("oneA", 2, 22)) * 0.75 - Numbers("twoB", 12, 2).matmul(Numbers("twoA", 2, 22)) * 6.0, 1e-5, 1e-5);
+    }
+
     [Test]
     public void EmbeddingsThatPeftSavesAreTheBases()
     {

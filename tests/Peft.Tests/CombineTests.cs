@@ -70,6 +70,32 @@ public sealed class CombineTests : ScopedTest
     public void An_option_that_means_nothing_is_an_error(string type, double? density, bool frequency, int? rank, string word) =>
         Assert.That(Assert.Throws<UserErrorException>(() => Lora.Combine(Inputs(1, 1), new(type) { Density = density, SignByFrequency = frequency, Rank = rank }))!.Message, Does.Contain(word));
 
+    // Which entries are large depends on the signs of singular vectors, which are each library's own: so PEFT's rule over ours.
+    [TestCase("svd", 0.9)]
+    [TestCase("ties_svd", 0.977)]
+    public void A_clamp_cuts_what_svd_makes_to_a_quantile_of_its_entries(string type, double quantile)
+    {
+        AdapterFiles Combined(double? clamp) => Lora.Combine(Inputs(0.7, -0.6), new(type) { Density = type == "svd" ? null : 0.5, Clamp = clamp });
+        var (plain, cut) = (Combined(null).Tensors, Combined(quantile).Tensors);
+        foreach (var name in plain.Keys.Where(name => name.EndsWith(".lora_A.weight", StringComparison.Ordinal)))
+        {
+            var other = name.Replace(".lora_A.", ".lora_B.", StringComparison.Ordinal);
+            float[] all = [.. plain[other].reshape(-1).data<float>(), .. plain[name].reshape(-1).data<float>()];
+            Array.Sort(all);
+            var place = quantile * (all.Length - 1);
+            var most = all[(int)place] + (place - (int)place) * (all[(int)place + 1] - all[(int)place]);
+            foreach (var half in (string[])[name, other]) Assert.That(Golden.Worst(cut[half], plain[half].clamp(-most, most)), Is.LessThan(1e-6), half);
+            Assert.That(plain[name].abs().max().item<float>() > most || plain[other].abs().max().item<float>() > most, Is.True, "something is cut");
+        }
+    }
+
+    [TestCase("linear", 0.9, "truncate")]
+    [TestCase("svd", 0.4, "0.4")]
+    [TestCase("svd", 1.1, "1.1")]
+    [TestCase("svd", double.NaN, "NaN")]
+    public void A_clamp_that_means_nothing_is_an_error(string type, double clamp, string word) =>
+        Assert.That(Assert.Throws<UserErrorException>(() => Lora.Combine(Inputs(1, 1), new(type) { Clamp = clamp }))!.Message, Does.Contain(word));
+
     [Test]
     public void Ranks_that_differ_are_for_cat_and_svd()
     {

@@ -1,4 +1,4 @@
-// The base's own embedding and head in LoRA's folders: PEFT writes them where they are targets or the vocabulary was resized, and loads
+// The base's own embedding and head in LoRA's and IA3's folders: PEFT writes them where they are targets or the vocabulary was resized, and loads
 // them into the base again.
 
 using System.Diagnostics;
@@ -120,11 +120,44 @@ public sealed class SavedBaseTests : ScopedTest
         Assert.That(message, Does.Contain("99 rows").And.Contain("96").And.Contain("resize_token_embeddings(99)").And.Contain(part.Tensor));
     }
 
+    [TestCase("base-llama", "model.embed_tokens", "lm_head")]
+    [TestCase("base-gpt2", "transformer.wte", null)]
+    public void Ia3s_folders_hold_them_too(string baseName, string embedding, string? head)
+    {
+        var model = ModelFolder.Load(Golden.Path(baseName), device: TestDevice.Here);
+        var (outline, adapter) = (model.Outline(baseName), Registered.IA3());
+        var sites = adapter.Attach(outline, 1);
+        using (torch.no_grad())
+            foreach (var site in sites) ((Scale)site.Delta).Values.add_(new CounterStream(9, site.Module).Normal(((Scale)site.Delta).Values.shape, 0, 0.3));
+        var files = adapter.Save(outline, sites);
+        string[] names = head is null ? [embedding] : [embedding, head];
+        AdapterFiles Tables(Func<string, Tensor> table) => With(files, [.. names.Append("lm_head").Distinct().Select(name => ($"{Prefix}{name}.weight", table(head is null ? embedding : name)))]);
+        Assert.That(Registered.IA3().Load(outline, Tables(name => model.Weights[name + ".weight"].clone())), Has.Count.EqualTo(sites.Count), "the model's own change nothing");
+
+        var tables = names.ToDictionary(name => name, name => new CounterStream(4, name).Normal(model.Weights[name + ".weight"].shape, 0, 0.3).to(model.Device));
+        var other = Registered.IA3();
+        var read = other.Load(outline, Tables(name => tables[name]));
+        Assert.That(read.SelectMany(s => s.Delta.Parameters.Values).Count(), Is.EqualTo(sites.Count), "the base's tensors are not trained");
+        var ours = Logits(model, read);
+        var back = Logits(model, Registered.IA3().Load(outline, other.Save(outline, read)));
+        var merged = Golden.Logits(AdapterMerge.Merged(model, [read]), ForwardMode.Plain);
+        foreach (var (name, table) in tables) model.SetWeight(name + ".weight", table);
+        var expected = Logits(model, sites);
+        for (var k = 0; k < ours.Count; k++)
+        {
+            Assert.That(Golden.Worst(ours[k], expected[k]), Is.LessThan(2e-5));
+            Assert.That(Golden.Worst(back[k], expected[k]), Is.LessThan(2e-5));
+            Assert.That(Golden.Worst(merged[k], expected[k]), Is.LessThan(1e-4));
+        }
+        var wide = With(files, ($"{Prefix}{embedding}.weight", torch.zeros([model.Spec.Vocabulary + 3, model.Spec.Hidden])));
+        Assert.That(Assert.Throws<UserErrorException>(() => Registered.IA3().Load(outline, wide))!.Message, Does.Contain($"resize_token_embeddings({model.Spec.Vocabulary + 3})"));
+    }
+
     private const string Script = """
         import os, sys, torch
         from safetensors.torch import save_file
         from transformers import AutoConfig, AutoModelForCausalLM
-        from peft import LoraConfig, get_peft_model
+        from peft import IA3Config, LoraConfig, get_peft_model
         torch.set_num_threads(1)
         torch.manual_seed(3)
         cases = dict(
@@ -135,7 +168,9 @@ public sealed class SavedBaseTests : ScopedTest
             resized_tokens=(False, 40, dict(target_modules=["q_proj"], trainable_token_indices=[38, 39])),
             resized_tied_tokens=(True, 40, dict(target_modules=["q_proj"], trainable_token_indices=[38, 39])),
             resized_embedding=(False, 40, dict(target_modules=["q_proj", "embed_tokens", "lm_head"])),
-            resized_whole=(False, 40, dict(target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"])))
+            resized_whole=(False, 40, dict(target_modules=["q_proj"], modules_to_save=["embed_tokens", "lm_head"])),
+            ia3_resized=(False, 40, None),
+            ia3_resized_tied=(True, 40, None))
         for name, (tied, size, options) in cases.items():
             folder = os.path.join(sys.argv[1], name)
             config = AutoConfig.for_model("llama", vocab_size=37, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
@@ -149,7 +184,8 @@ public sealed class SavedBaseTests : ScopedTest
                 # Tables that are saved: those that are targets, or both.
                 if name != "head": model.get_input_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
                 if name != "embedding" and not tied: model.get_output_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
-                adapted = get_peft_model(model, LoraConfig(task_type="CAUSAL_LM", r=2, lora_alpha=4, **options)).eval()
+                config = IA3Config(task_type="CAUSAL_LM") if options is None else LoraConfig(task_type="CAUSAL_LM", r=2, lora_alpha=4, **options)
+                adapted = get_peft_model(model, config).eval()
                 for parameter in adapted.parameters():
                     if parameter.requires_grad: parameter.add_(torch.randn_like(parameter) * 0.3)
                 logits = adapted(torch.tensor([[1, 5, 9, 7, 36]])).logits[0]
@@ -173,7 +209,7 @@ public sealed class SavedBaseTests : ScopedTest
                 var model = ModelFolder.Load(Path.Combine(folder, "base"), device: TestDevice.Here);
                 var files = Golden.Adapter(Path.Combine(folder, "adapter"));
                 Assert.That(files.Tensors.Keys, Has.Some.Matches<string>(name => name.EndsWith("embed_tokens.weight", StringComparison.Ordinal) || name.EndsWith("lm_head.weight", StringComparison.Ordinal) || name.EndsWith("base_layer.weight", StringComparison.Ordinal)), folder);
-                var mode = ModuleGoldenTests.Mode(Registered.Lora().Load(model.Outline("base"), files));
+                var mode = ModuleGoldenTests.Mode(Registered.ReaderOf(files).Load(model.Outline("base"), files));
                 using var theirs = SafetensorsFile.Open(Path.Combine(folder, "logits.safetensors"));
                 using var off = torch.no_grad();
                 var ours = new LogProbEngine(model).Logits([new CompletionGroup([1], [Completion.Of([5, 9, 7, 36, 0])])], mode)[0];

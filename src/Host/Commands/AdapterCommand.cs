@@ -83,7 +83,8 @@ internal static class AdapterCommand
         var density = new Option<double?>("--density") { HelpName = "D", Description = "Share of the entries that pruning types keep." };
         var sign = new Option<string>("--majority-sign") { HelpName = "RULE", DefaultValueFactory = _ => "total", Description = "How ties elects a sign: total or frequency." };
         sign.AcceptOnlyFromAmong("total", "frequency");
-        var rank = new Option<int?>("--rank") { HelpName = "R", Description = "Rank of the result of svd types (default: the largest of the adapters')." };
+        var rank = new Option<int?>("--rank") { HelpName = "R", Description = "Rank of the result of svd types (default: the largest that an adapter's r or rank_pattern names)." };
+        var clamp = new Option<double?>("--svd-clamp") { HelpName = "Q", Description = "Cut what svd types make to this quantile of its entries (over 0.5, at most 1)." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the combined adapter; must not be there, or be empty." };
         var plugins = PluginsCommand.Folders();
         const string description = """
@@ -91,7 +92,7 @@ internal static class AdapterCommand
             the ranks; linear mixes A and B apart, which adds cross terms; svd truncates the weighted sum; ties, dare and
             magnitude_prune prune before. Random pruning draws from --seed.
             """;
-        var command = new Command("combine", description) { adapters, weights, type, density, sign, rank, output, plugins };
+        var command = new Command("combine", description) { adapters, weights, type, density, sign, rank, clamp, output, plugins };
         frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
@@ -105,6 +106,7 @@ internal static class AdapterCommand
                 Density = parsed.GetValue(density),
                 SignByFrequency = parsed.GetValue(sign) == "frequency",
                 Rank = parsed.GetValue(rank) is null or >= 1 ? parsed.GetValue(rank) : throw new UserError($"--rank {parsed.GetValue(rank)}", "is no rank", "give a whole number from 1"),
+                Clamp = parsed.GetValue(clamp),
                 Seed = (ulong)(session.Global.Seed ?? 0),
                 Cancellation = cancel,
             });

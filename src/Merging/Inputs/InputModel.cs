@@ -78,7 +78,8 @@ internal sealed class InputModel : IDisposable
             var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
             var warnings = new List<string>();
             if (adapter is not null) TrainedWith.ThrowIfOther(adapter, folder, config.VocabularySize, warnings.Add);
-            return new InputModel(name, folder, config, weights, decoded, adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor))) { warnings = warnings };
+            var lora = adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor), Tied(weights, config));
+            return new InputModel(name, folder, config, weights, decoded, lora) { warnings = warnings };
         }
         catch
         {
@@ -86,6 +87,10 @@ internal sealed class InputModel : IDisposable
             throw;
         }
     }
+
+    // A head that is stored beside the embedding is it where config.json ties them and the values are the same, as in transformers.
+    private static string? Tied(CheckpointFolder weights, ModelConfig config) =>
+        TensorNames.Embedding(weights.Names) is { } embedding && (!weights.Contains(TensorNames.Head) || (config.TieWordEmbeddings && weights.AreAlike(embedding, TensorNames.Head))) ? embedding : null;
 
     public bool Has(string tensor) => weights.Contains(tensor);
 

@@ -14,6 +14,8 @@ internal sealed class LoraExtras
     private const string Prefix = "base_model.model.";
     private const string TokenRows = ".token_adapter.trainable_tokens_delta";
 
+    private static readonly string[] Halves = [".lora_A.", ".lora_B.", ".lora_embedding_A", ".lora_embedding_B"];
+
     private readonly AdapterFolder adapter;
     private readonly IReadOnlyDictionary<string, StoredTensor> weights;
     private readonly Dictionary<string, StoredTensor> wholes = [];
@@ -34,7 +36,7 @@ internal sealed class LoraExtras
 
     /// <summary>Whether a tensor is one of a LoRA pair.</summary>
     /// <param name="name">Its name in the adapter.</param>
-    public static bool IsOfPair(string name) => name.Contains(".lora_A.", StringComparison.Ordinal) || name.Contains(".lora_B.", StringComparison.Ordinal);
+    public static bool IsOfPair(string name) => Halves.Any(half => name.Contains(half, StringComparison.Ordinal));
 
     /// <summary>The tensor that stands in a weight's place, in a type; null where none does.</summary>
     /// <param name="name">The weight's name.</param>

@@ -66,8 +66,9 @@ internal static class LoraSums
         foreach (var module in modules)
         {
             var pairs = adapters.Select((adapter, k) => (adapter.Pair(module), Factor: weights[k] * adapter.Scale(module))).ToList();
-            tensors[$"base_model.model.{module}.lora_A.weight"] = torch.cat([.. pairs.Select(pair => pair.Item1.A)]);
-            tensors[$"base_model.model.{module}.lora_B.weight"] = torch.cat([.. pairs.Select(pair => pair.Item1.B * pair.Factor)], 1);
+            var (a, b) = adapters[0].Names(module);
+            tensors[a] = torch.cat([.. pairs.Select(pair => pair.Item1.A)]);
+            tensors[b] = torch.cat([.. pairs.Select(pair => pair.Item1.B * pair.Factor)], 1);
         }
         var targets = modules.Select(module => module[(module.LastIndexOf('.') + 1)..]).Distinct().Order(StringComparer.Ordinal).ToList();
         AdapterFolder.Write(folder, new Dictionary<string, object?>

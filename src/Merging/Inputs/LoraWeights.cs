@@ -31,8 +31,9 @@ internal sealed class LoraWeights : IDisposable
     /// <summary>Opens an adapter and compares it with a model's weights.</summary>
     /// <param name="folder">The adapter's.</param>
     /// <param name="weights">The model's tensors.</param>
+    /// <param name="tied">The embedding's tensor where the head shares it and the change is to be in the weights.</param>
     /// <exception cref="UserErrorException">It is no LoRA, of a kind that is not read, or of another model.</exception>
-    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights)
+    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights, string? tied = null)
     {
         var adapter = AdapterFolder.Open(folder);
         try
@@ -46,8 +47,8 @@ internal sealed class LoraWeights : IDisposable
             var all = weights.ToDictionary(tensor => tensor.Name);
             var shapes = all.Values.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
             adapter.CheckAgainst(shapes);
-            if (adapter.Names.FirstOrDefault(name => name.Contains(".lora_embedding_", StringComparison.Ordinal)) is { } embedding)
-                throw new UserErrorException($"{folder}: '{embedding}' adapts an embedding, which is not merged into weights yet.");
+            if (tied?[..^".weight".Length] is { } module && adapter.LoraModules.Contains(module))
+                throw new UserErrorException($"{folder}: {module} is also the output head of the base (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
             return new LoraWeights(adapter, new LoraExtras(adapter, all));
         }
         catch
@@ -68,7 +69,9 @@ internal sealed class LoraWeights : IDisposable
         if (name.EndsWith(".weight", StringComparison.Ordinal) && name[..^".weight".Length] is var module && modules.Contains(module))
         {
             var (a, b) = Pair(module);
-            changed = ((changed ?? weight).to(torch.float32) + b.matmul(a) * Scale(module)).to(type);
+            // An embedding's weight is (vocabulary, dimension): what goes in counts its rows.
+            var change = IsEmbedding(module) ? a.t().matmul(b.t()) : b.matmul(a);
+            changed = ((changed ?? weight).to(torch.float32) + change * Scale(module)).to(type);
         }
         changed = extras.WithRows(name, changed ?? weight)?.to(type) ?? changed;
         if (changed is not null) return changed.MoveToOuterDisposeScope();
@@ -81,9 +84,19 @@ internal sealed class LoraWeights : IDisposable
         ? throw new UserErrorException($"{Folder} replaces whole modules or rows of them, with which no model is loaded here")
         : modules.ToDictionary(module => module, module => (Delta)new LowRank(Pair(module).A, Pair(module).B, Scale(module), 0));
 
-    /// <summary>A (rank, in) and B (out, rank) in float32.</summary>
-    public (Tensor A, Tensor B) Pair(string module) =>
-        (adapter.Tensor($"{Prefix}{module}.lora_A.weight").to(torch.float32), adapter.Tensor($"{Prefix}{module}.lora_B.weight").to(torch.float32));
+    /// <summary>A (rank, in) and B (out, rank) in float32; an embedding takes its vocabulary in and gives its dimension.</summary>
+    public (Tensor A, Tensor B) Pair(string module)
+    {
+        var (a, b) = Names(module);
+        return (adapter.Tensor(a).to(torch.float32), adapter.Tensor(b).to(torch.float32));
+    }
+
+    /// <summary>Names of a pair's tensors.</summary>
+    public (string A, string B) Names(string module) => IsEmbedding(module)
+        ? (Prefix + module + ".lora_embedding_A", Prefix + module + ".lora_embedding_B")
+        : (Prefix + module + ".lora_A.weight", Prefix + module + ".lora_B.weight");
+
+    private bool IsEmbedding(string module) => adapter.Contains($"{Prefix}{module}.lora_embedding_A");
 
     /// <summary>alpha / rank, or alpha / sqrt(rank).</summary>
     public double Scale(string module)

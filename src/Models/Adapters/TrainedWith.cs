@@ -22,6 +22,10 @@ public static class TrainedWith
     // Cases, digits, blanks, accents, scripts and marks that tokenizers split and normalise in different ways.
     private const string Probe = " Hello  world, it's 1234567 o'clock!\n\tΑλφα naïve Ünï 北京 日本語 한국 العربية 👍🏽 <|x|> a_b.c(d) ZWJ\u200d\n\n";
 
+    // Of so many tokens and their multiples a record has prints of its own: over a model with fewer rows the longest counts that these reach.
+    private const int Step = 256;
+    private const int PrintLength = 16;
+
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     /// <summary>Writes what the training had into an adapter's folder.</summary>
@@ -36,6 +40,7 @@ public static class TrainedWith
         var (count, own) = ((int)Math.Min(tokenizer.VocabularySize, rows), new JsonObject());
         own["tokens"] = count;
         own["vocabulary_sha256"] = Vocabulary(tokenizer, count);
+        own["beginnings_sha256"] = string.Join(' ', Beginnings(tokenizer, count));
         own["probe_sha256"] = Probed(tokenizer);
         AtomicFile.Write(Path.Combine(folder, FileName), new JsonObject { ["tokenizer"] = own }.ToJsonString(Indented) + "\n");
     }
@@ -53,7 +58,7 @@ public static class TrainedWith
         if (!File.Exists(Path.Combine(adapter, FileName)) && !ModelFolder.HasTokenizer(adapter)) return;
         if ((loaded ?? (ModelFolder.HasTokenizer(model) ? TokenizerLoader.Load(model) : null)) is not { } tokenizer) return;
         var known = Known(adapter, tokenizer, rows);
-        if (tokenizer.VocabularySize < known.Count || Vocabulary(tokenizer, known.Count) != known.Vocabulary)
+        if (!HasTokens(tokenizer, known) && !HasBeginning(tokenizer, known, rows))
             throw new UserErrorException($"{adapter} was trained with another tokenizer than that of {model}: the first {known.Count} of the latter's {tokenizer.VocabularySize} ids stand for other tokens, so that its numbers would mean nothing there. Give the base that the adapter was trained over{Base(adapter)}, or remove {known.Source} if you know that they are the same.");
         if (Probed(tokenizer) != known.Probe)
             warn($"{adapter} was trained with a tokenizer of the same tokens as that of {model}, which splits some texts in another way (a blank before a text, a begin token, normalisation); results may differ");
@@ -98,7 +103,19 @@ public static class TrainedWith
     /// <param name="adapter">The adapter's folder.</param>
     public static string? TemplateIn(string adapter) => Path.Combine(adapter, ChatTemplateLoader.FileName) is var file && File.Exists(file) ? File.ReadAllText(file) : null;
 
-    private sealed record Fingerprint(int Count, string Vocabulary, string Probe, string Source);
+    private sealed record Fingerprint(int Count, string Vocabulary, string Probe, string Source)
+    {
+        internal string[] Beginnings { get; init; } = [];
+    }
+
+    private static bool HasTokens(ITokenizer tokenizer, Fingerprint known) => tokenizer.VocabularySize >= known.Count && Vocabulary(tokenizer, known.Count) == known.Vocabulary;
+
+    // Tokens that the adapter was trained with and this model has no row for play no part.
+    private static bool HasBeginning(ITokenizer tokenizer, Fingerprint known, long rows)
+    {
+        var steps = (int)Math.Min(rows, known.Count) / Step;
+        return rows < known.Count && tokenizer.VocabularySize >= rows && steps > 0 && steps <= known.Beginnings.Length && Beginnings(tokenizer, steps * Step)[^1] == known.Beginnings[steps - 1];
+    }
 
     // What trained_with.json says; else what the adapter's own tokenizer files do.
     private static Fingerprint Known(string adapter, ITokenizer tokenizer, long rows)
@@ -115,7 +132,8 @@ public static class TrainedWith
         try
         {
             var own = JsonNode.Parse(File.ReadAllText(file))!["tokenizer"]!;
-            return new Fingerprint((int)own["tokens"]!, (string)own["vocabulary_sha256"]!, (string)own["probe_sha256"]!, file);
+            // Records of earlier versions have no beginnings.
+            return new Fingerprint((int)own["tokens"]!, (string)own["vocabulary_sha256"]!, (string)own["probe_sha256"]!, file) { Beginnings = ((string?)own["beginnings_sha256"] ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries) };
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException or ArgumentException or FormatException)
         {
@@ -140,10 +158,25 @@ public static class TrainedWith
     private static string Vocabulary(ITokenizer tokenizer, int count)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        for (var id = 0; id < count; id++)
-            hash.AppendData(Encoding.UTF8.GetBytes(((tokenizer as ITokenizerDetails)?.IdToToken(id) ?? tokenizer.Decode([id])) + "\0"));
+        for (var id = 0; id < count; id++) Append(hash, tokenizer, id);
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
+
+    // Of the first 256 tokens, of the first 512 and so on.
+    private static List<string> Beginnings(ITokenizer tokenizer, int count)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var prints = new List<string>();
+        for (var id = 0; id < count; id++)
+        {
+            Append(hash, tokenizer, id);
+            if ((id + 1) % Step == 0) prints.Add(Convert.ToHexStringLower(hash.GetCurrentHash())[..PrintLength]);
+        }
+        return prints;
+    }
+
+    private static void Append(IncrementalHash hash, ITokenizer tokenizer, int id) =>
+        hash.AppendData(Encoding.UTF8.GetBytes(((tokenizer as ITokenizerDetails)?.IdToToken(id) ?? tokenizer.Decode([id])) + "\0"));
 
     private static string Probed(ITokenizer tokenizer) =>
         Convert.ToHexStringLower(SHA256.HashData(Encoding.ASCII.GetBytes(string.Join(' ', tokenizer.EncodeToIds(Probe).Select(id => id.ToString(CultureInfo.InvariantCulture))))));

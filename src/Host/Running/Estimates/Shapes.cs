@@ -66,8 +66,23 @@ internal sealed class Shapes(Planned planned, bool onGpu)
             var options = Options(jobs[(string)made["job"]!]);
             return architectures.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(ModelFolder.Configuration((string)options["architecture"]!["name"]!, MakeModelJob.Settings(options), architectures))));
         }
-        return Config(root) is { } config ? architectures.Describe(config) : null;
+        return Config(root) is { } config ? Settled(Full((string)root["weights"]!), architectures.Describe(config)) : null;
     });
+
+    // Headers tell, and of a tied head that is stored all the same pages here and there. What cannot be read is told by the job that reads it.
+    private static DecoderSpec Settled(string folder, DecoderSpec model)
+    {
+        if (!model.TiedHead || !Directory.Exists(folder)) return model;
+        try
+        {
+            using var weights = CheckpointFolder.Open(folder);
+            return TiedHead.Settled(model, weights, null, sample: true);
+        }
+        catch (Exception e) when (e is UserErrorException or TorchUnavailableException)
+        {
+            return model;
+        }
+    }
 
     // config.json of a folder, or what the manifest gives for one that is not there.
     private ModelConfig? Config(JsonNode root) => Once($"config {root["weights"]} {root["config"]}", () =>

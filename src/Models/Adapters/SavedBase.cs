@@ -1,25 +1,31 @@
-// The base's own embedding and head, which PEFT writes beside LoRA where they are targets or the vocabulary was resized, and loads into
-// the base again (save_embedding_layers="auto"). Where they are this base's they change nothing; where not, they stand in its place.
+// The base's own embedding and head, which PEFT writes beside an adapter where they are targets or the vocabulary was resized, and loads
+// into the base again (save_embedding_layers="auto"). Where they are this base's they change nothing; where not, they stand in its place.
 
 using PeftAlign.Abstractions;
-using PeftAlign.Models.Adapters;
 using PeftAlign.Torch;
 
-namespace PeftAlign.Peft.Lora;
+namespace PeftAlign.Models.Adapters;
 
-internal static class SavedBase
+/// <summary>Tables of the base in an adapter's folder.</summary>
+public static class SavedBase
 {
+    private const string Own = "weight";
+    private const string Wrapped = "base_layer.weight";
+    private const string UnderTokens = "token_adapter.base_layer.weight";
+    private const string TrainedRows = "token_adapter.trainable_tokens_delta";
+
     /// <summary>What training changes of a delta: all but the base's own tensors beneath it.</summary>
-    internal static Delta Trained(Delta delta) => delta is Stack { Layers: [Whole { IsFrozen: true }, var trained] } ? trained : delta;
+    /// <param name="delta">A site's.</param>
+    public static Delta Trained(Delta delta) => delta is Stack { Layers: [Whole { IsFrozen: true }, var trained] } ? trained : delta;
 
     /// <summary>Refuses tables of another number of tokens, in whatever place of the folder they are.</summary>
     /// <param name="model">The base.</param>
     /// <param name="tensors">The folder's.</param>
     /// <exception cref="UserErrorException">There is one.</exception>
-    internal static void ThrowIfResized(ModelOutline model, IReadOnlyDictionary<string, Tensor> tensors)
+    public static void ThrowIfResized(ModelOutline model, IReadOnlyDictionary<string, Tensor> tensors)
     {
         foreach (var module in model.Modules.Where(m => IsTable(model, m)))
-            foreach (var name in (string[])[LoraNames.BaseWeight(module.Name), LoraNames.BaseOfTokens(module.Name), LoraNames.Own(module.Name, "weight")])
+            foreach (var name in ((string[])[Wrapped, UnderTokens, Own]).Select(part => Name(module.Name, part)))
                 if (tensors.TryGetValue(name, out var table) && table.dim() == 2 && table.size(1) == module.Inputs && table.size(0) != module.Outputs)
                     throw new UserErrorException($"The adapter's tensor '{name}' has {table.size(0)} rows, and {module.Name} of this model {module.Outputs}: it was trained after the vocabulary was resized. Give the base of that size: resize_token_embeddings({table.size(0)}) and save_pretrained of transformers make it; its rows are then the adapter's.");
     }
@@ -28,29 +34,31 @@ internal static class SavedBase
     /// <param name="model">The base.</param>
     /// <param name="sites">What was trained.</param>
     /// <param name="tensors">The folder's.</param>
-    internal static IReadOnlyList<AdapterSite> Under(ModelOutline model, IReadOnlyList<AdapterSite> sites, AdapterTensors tensors)
+    public static IReadOnlyList<AdapterSite> Under(ModelOutline model, IReadOnlyList<AdapterSite> sites, AdapterTensors tensors)
     {
         TakeCopies(model, tensors);
         var deltas = sites.ToDictionary(site => site.Module, site => site.Delta);
+        var found = false;
         foreach (var module in model.Modules.Where(m => IsTable(model, m)))
         {
             var delta = deltas.GetValueOrDefault(module.Name);
             if (Table(module, delta, tensors) is not { } table) continue;
             var own = new Whole(table, null) { IsFrozen = true };
             deltas[module.Name] = delta is null ? own : new Stack([own, delta]);
+            found = true;
         }
-        return [.. model.Modules.Where(m => deltas.ContainsKey(m.Name)).Select(m => new AdapterSite(m.Name, deltas[m.Name]))];
+        return !found ? sites : [.. model.Modules.Where(m => deltas.ContainsKey(m.Name)).Select(m => new AdapterSite(m.Name, deltas[m.Name]))];
     }
 
     // Null where there is none, or where it is the model's.
     private static Tensor? Table(ModuleOutline module, Delta? delta, AdapterTensors tensors)
     {
-        var name = delta switch
+        var name = Name(module.Name, delta switch
         {
-            LowRank => LoraNames.BaseWeight(module.Name),
-            TokenRows => LoraNames.BaseOfTokens(module.Name),
-            _ => LoraNames.Own(module.Name, "weight"),
-        };
+            LowRank => Wrapped,
+            TokenRows => UnderTokens,
+            _ => Own,
+        });
         if (!tensors.IsLeft(name)) return null;
         using var scope = torch.NewDisposeScope();
         var own = module.Tensor("weight");
@@ -63,15 +71,16 @@ internal static class SavedBase
     private static void TakeCopies(ModelOutline model, AdapterTensors tensors)
     {
         if (model.Spec is { TiedHead: true, Names: var names })
-            foreach (var nameOf in (Func<string, string>[])[m => LoraNames.Own(m, "weight"), LoraNames.BaseOfTokens, LoraNames.Tokens])
-                tensors.TakeCopy(nameOf(names.Head), nameOf(names.Embedding));
+            foreach (var part in (string[])[Own, UnderTokens, TrainedRows]) tensors.TakeCopy(Name(names.Head, part), Name(names.Embedding, part));
         foreach (var module in model.Modules.Where(m => IsTable(model, m)))
         {
-            var isSaved = tensors.TakeCopy(LoraNames.Own(module.Name, "modules_to_save.weight"), LoraNames.Own(module.Name, "weight"));
-            var before = LoraNames.Own(module.Name, "original_module.weight");
+            var isSaved = tensors.TakeCopy(Name(module.Name, "modules_to_save.weight"), Name(module.Name, Own));
+            var before = Name(module.Name, "original_module.weight");
             if (isSaved && tensors.IsLeft(before) && model.Spec is { TiedHead: false }) tensors.Take(before, [module.Outputs, module.Inputs], module.Device).Dispose();
         }
     }
+
+    private static string Name(string module, string part) => $"base_model.model.{module}.{part}";
 
     // A classifier's head counts labels.
     private static bool IsTable(ModelOutline model, ModuleOutline module) =>
