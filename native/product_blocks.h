@@ -9,7 +9,8 @@
 namespace pa {
 namespace tiles {
 
-constexpr int64_t kTogether = 256;  // columns that are packed together, and stay in the second cache with a chunk's units
+constexpr int64_t kTogether = 256;   // columns that are packed together, and stay in the second cache with a chunk's units
+constexpr int64_t kStepsAhead = 20;  // the last rows of tiles of a chunk, during which the caches are asked for the next one
 
 // Of floats, or with `twos` of bfloat16.
 struct Pair {
@@ -47,18 +48,21 @@ inline float* own_panels() {
 }
 
 template <class Set, class Units>
-PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add, bool last) {
+PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_t depth, bool add, bool last, const Ahead& next) {
     constexpr int64_t kWide = kColumns<Set>, kLanes = lanes::width<typename Set::V>();
     float* panels = own_panels();
     for (int64_t n = 0; n < block.columns; n += kWide) {
         int64_t columns = std::min(kWide, block.columns - n), wide = (columns + kLanes - 1) / kLanes * kLanes;
-        pack({pair.b.at(first, block.column + n), pair.b.row, pair.b.column}, columns, depth, wide, panels + n * depth);
+        pack<typename Set::V>({pair.b.at(first, block.column + n), pair.b.row, pair.b.column}, columns, depth, wide, panels + n * depth);
     }
     float aside[kRows * kDepth];
     bool lies = pair.a.column == kUnit;
+    int64_t steps = std::min(kStepsAhead, (block.rows + kRows - 1) / kRows);
     for (int64_t m = 0; m < block.rows; m += kRows) {
         Work work{{pair.a.at(block.row + m, first), pair.a.row, pair.a.column}, std::min(kRows, block.rows - m), panels, depth, pair.factor, add, nullptr, block.y_row, nullptr, block.rounded_row, nullptr};
         if (!lies) gather(work, aside);
+        int64_t left = (block.rows - m + kRows - 1) / kRows;
+        if (left <= steps) next.ask(steps - left, steps);
         for (int64_t n = 0, ahead = m + kRows; n < block.columns; n += kWide, ahead++) {
             work.panel = panels + n * depth, work.to = block.y + m * block.y_row + n;
             if (last && block.rounded) work.rounded = block.rounded + m * block.rounded_row + n;
@@ -76,10 +80,11 @@ PA_INLINE void block_in(const Sum& s, const Block& block) {
         for (int64_t m = 0; m < block.rows; m++) std::memcpy(block.y + m * block.y_row, s.bias + block.column, block.columns * sizeof(float));
     for (const Pair& pair : s.pairs)
         for (int64_t first = 0, each = chunk_of(pair.depth); first < pair.depth; first += each, add = true) {
-            int64_t depth = std::min(each, pair.depth - first);
+            int64_t depth = std::min(each, pair.depth - first), then = std::min(each, pair.depth - first - depth);
             bool last = &pair == &s.pairs.back() && first + depth == pair.depth;
-            if (pair.twos) chunk<Set, Twos>(block, pair, first, depth, add, last);
-            else chunk<Set, Singles>(block, pair, first, depth, add, last);
+            Ahead next = then > 0 ? Ahead({pair.b.at(first + depth, block.column), pair.b.row, pair.b.column}, block.columns, then) : Ahead();
+            if (pair.twos) chunk<Set, Twos>(block, pair, first, depth, add, last, next);
+            else chunk<Set, Singles>(block, pair, first, depth, add, last, next);
         }
 }
 

@@ -36,20 +36,42 @@ PA_INLINE void zip(const Matrix& b, int64_t columns, int64_t depth, int64_t wide
 }
 
 // Columns whose units lie side by side.
+template <typename V>
 PA_INLINE void turn_all(const Matrix& b, int64_t columns, int64_t depth, int64_t wide, float* to) {
-    int64_t whole = columns / 8 * 8, turned = depth / 8 * 8;
+    constexpr int64_t N = lanes::width<V>();
+    int64_t whole = columns / N * N, turned = depth / N * N;
     auto at = [&](int64_t k, int64_t n) { return reinterpret_cast<const float*>(b.at(k, n)); };
-    for (int64_t n = 0; n < whole; n += 8)
-        for (int64_t k = 0; k < turned; k += 8) transpose<lanes::V8>(at(k, n), b.column / kUnit, to + k * wide + n, wide);
+    for (int64_t n = 0; n < whole; n += N)
+        for (int64_t k = 0; k < turned; k += N) transpose<V>(at(k, n), b.column / kUnit, to + k * wide + n, wide);
     for (int64_t n = 0; n < wide; n++)
         for (int64_t k = n < whole ? turned : 0; k < depth; k++) to[k * wide + n] = n < columns ? *at(k, n) : 0;
 }
 
+template <typename V>
 PA_INLINE void pack(const Matrix& b, int64_t columns, int64_t depth, int64_t wide, float* to) {
     if (b.column == kUnit) copy(b, columns, depth, wide, to);
     else if (b.column == kUnit / 2) zip(b, columns, depth, wide, to);
-    else turn_all(b, columns, depth, wide, to);
+    else turn_all<V>(b, columns, depth, wide, to);
 }
+
+// What is packed next, as the runs of bytes in which it lies: the caches are asked for it while the last rows are computed.
+struct Ahead {
+    const char* p = nullptr;
+    int64_t runs = 0, apart = 0, bytes = 0;
+
+    Ahead() = default;
+    Ahead(const Matrix& b, int64_t columns, int64_t depth) : p(b.p) {
+        if (b.column == kUnit) runs = depth, apart = b.row, bytes = columns * kUnit;
+        else if (b.column == kUnit / 2) runs = 2 * depth, apart = b.row / 2, bytes = columns * kUnit / 2;
+        else runs = columns, apart = b.column, bytes = depth * kUnit;
+    }
+
+    // Of `parts` parts that one.
+    void ask(int64_t part, int64_t parts) const {
+        for (int64_t run = part * runs / parts; run < (part + 1) * runs / parts; run++)
+            for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + run * apart + at, 0, 2);
+    }
+};
 
 }  // namespace tiles
 }  // namespace pa

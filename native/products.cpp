@@ -7,6 +7,7 @@
 #include <ATen/Parallel.h>
 #include <torch/library.h>
 
+#include <limits>
 #include <memory>
 #include <vector>
 
@@ -42,6 +43,10 @@ Instructions set_of_products(at::ScalarType type) {
 
 namespace {
 
+int64_t divided(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
+
+int64_t whole_tiles(int64_t rows) { return divided(rows, tiles::kRows) * tiles::kRows; }
+
 // The result: float32, or bfloat16 made of float32 sums.
 struct Result {
     void* y;
@@ -50,10 +55,10 @@ struct Result {
 };
 
 // This thread's room for the sums of a block of a result in bfloat16.
-constexpr int64_t kMostNarrow = 504;  // rows
+constexpr int64_t kMostNarrow = 504 * tiles::kTogether;
 
 float* own_sums() {
-    static thread_local std::unique_ptr<tiles::Line[]> sums(new tiles::Line[kMostNarrow * tiles::kTogether / 16]);
+    static thread_local std::unique_ptr<tiles::Line[]> sums(new tiles::Line[kMostNarrow / 16]);
     return sums[0].values;
 }
 
@@ -64,24 +69,52 @@ PA_INLINE void block_of(const Sum& s, const Result& to, Block block) {
         return tiles::block_in<Set>(s, block);
     }
     block.rounded = static_cast<c10::BFloat16*>(to.y) + block.row * to.row + block.column, block.rounded_row = to.row;
-    block.y = own_sums(), block.y_row = tiles::kTogether;
+    block.y = own_sums(), block.y_row = divided(block.columns, 16) * 16;
     for (int64_t m = 0; s.add && m < block.rows; m++)
         for (int64_t n = 0; n < block.columns; n++) block.y[m * block.y_row + n] = lanes::one(block.rounded + m * block.rounded_row + n);
     tiles::block_in<Set>(s, block);
 }
 
-// Shared out as blocks: columns that can be packed together, rows so many that packing costs little, and some blocks for each thread.
+// The order of runs of columns in which those that stand `together` in it lie apart: cores that write to neighbouring lines at the
+// same time ask for each other's ahead of use, which cost a tenth of a product.
+std::vector<int64_t> apart(int64_t count, int64_t together) {
+    std::vector<int64_t> order;
+    int64_t each = divided(count, together);
+    for (int64_t k = 0; k < each; k++)
+        for (int64_t from = k; from < count; from += each) order.push_back(from);
+    return order;
+}
+
+// A result's blocks: runs of columns times runs of rows.
+struct Shares {
+    int64_t across, down;
+};
+
+// The shares with which the last thread ends first: a block costs its rows, what packing its columns takes and reading the left factor, and
+// of the last round some is waited for. Blocks are at most as wide as is packed together, and have room for as many rows of panels.
+Shares shares(int64_t rows, int64_t panels, int64_t most, int64_t threads, int64_t room) {
+    constexpr double kPacking = 28, kReading = 0.15, kWaiting = 0.25;  // in rows of a panel, panels of a row, rounds
+    double least = std::numeric_limits<double>::infinity();
+    int64_t widest = divided(panels, most), narrowest = threads == 1 ? widest : divided(panels, std::max<int64_t>(1, most / 2));
+    Shares best{widest, 1};
+    for (int64_t across = widest; across <= narrowest; across++)
+        for (int64_t down = 1, thin = divided(panels, across); down <= std::max<int64_t>(1, rows / kFewestRows); down++) {
+            int64_t high = whole_tiles(divided(rows, down));
+            double cost = (divided(across * down, threads) + (threads == 1 ? 0 : kWaiting)) * (thin * (high + kPacking) + high * kReading);
+            if (cost < least && high * thin <= room) least = cost, best = {across, down};
+        }
+    return best;
+}
+
 void compute(const Sum& s, const Result& to, Instructions set) {
-    int64_t wide = set == kAvx2 ? tiles::kColumns<Avx2> : tiles::kColumns<Avx512>, panels = (s.columns + wide - 1) / wide;
-    int64_t across = (s.columns + tiles::kTogether - 1) / tiles::kTogether, threads = at::get_num_threads();
-    int64_t down = threads == 1 ? 1 : std::max<int64_t>(1, std::min((3 * threads + across - 1) / across, s.rows / kFewestRows));
-    if (to.narrow) down = std::max(down, (s.rows + kMostNarrow - 1) / kMostNarrow);
-    int64_t rows = ((s.rows + down - 1) / down + tiles::kRows - 1) / tiles::kRows * tiles::kRows;
-    down = (s.rows + rows - 1) / rows;
-    parallel(across * down, [&](int64_t task) {
-        int64_t c = task / down, r = task % down;  // a thread's next block mostly has the same columns
-        Block block{r * rows, std::min(rows, s.rows - r * rows), c * panels / across * wide, 0, nullptr, 0};
-        block.columns = std::min(s.columns, (c + 1) * panels / across * wide) - block.column;
+    int64_t wide = set == kAvx2 ? tiles::kColumns<Avx2> : tiles::kColumns<Avx512>, panels = divided(s.columns, wide), threads = at::get_num_threads();
+    auto [across, parts] = shares(s.rows, panels, tiles::kTogether / wide, threads, to.narrow ? kMostNarrow / wide : std::numeric_limits<int64_t>::max());
+    int64_t runs = across, rows = whole_tiles(divided(s.rows, parts)), down = divided(s.rows, rows);
+    std::vector<int64_t> order = apart(runs, std::min(runs, divided(threads, down)));
+    parallel(runs * down, [&](int64_t task) {
+        int64_t c = order[task / down], r = task % down;  // a thread's next block mostly has the same columns
+        Block block{r * rows, std::min(rows, s.rows - r * rows), c * panels / runs * wide, 0, nullptr, 0};
+        block.columns = std::min(s.columns, (c + 1) * panels / runs * wide) - block.column;
         with_products_of(set, [&s, &to, block](auto own) PA_INLINED { block_of<decltype(own)>(s, to, block); });
     });
 }
