@@ -11,6 +11,7 @@ using PeftAlign.Host.Inference;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
 using PeftAlign.Plugins;
