@@ -1,9 +1,11 @@
 // Finds the chat template of a model folder in Hugging Face's layout: chat_template.jinja (others by name in
 // additional_chat_templates/), else chat_template in tokenizer_config.json (a text, or a list of named ones), else
-// chat_template.json. Special tokens come from tokenizer_config.json, then special_tokens_map.json.
+// chat_template.json. Special tokens are those of the folder's tokenizer.
 using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Text;
+using PeftAlign.Models.Text.Files;
 
 namespace PeftAlign.Models.Templates;
 
@@ -27,8 +29,8 @@ public static class ChatTemplateLoader
     /// <exception cref="ChatTemplateException">An unknown name, an unreadable file, or a faulty template.</exception>
     public static IChatTemplate? Load(string? folder, string? option = null)
     {
-        Dictionary<string, string> tokens = folder is null ? [] : SpecialTokens(folder);
         Dictionary<string, string> named = folder is null ? [] : Named(folder);
+        Dictionary<string, string> tokens = folder is null ? [] : SpecialTokens(folder);
         if (option is not null)
         {
             if (named.TryGetValue(option, out string? chosen)) return new ChatTemplate(option, chosen, tokens);
@@ -53,32 +55,16 @@ public static class ChatTemplateLoader
 
     /// <summary>The special tokens that a folder names, by variable name as <c>bos_token</c>.</summary>
     /// <param name="folder">The model's folder.</param>
-    /// <exception cref="ChatTemplateException">Value: a file is no JSON object.</exception>
+    /// <exception cref="ChatTemplateException">Value: a file is no JSON object, or names what is no token.</exception>
     public static Dictionary<string, string> SpecialTokens(string folder)
     {
-        var tokens = new Dictionary<string, string>();
-        foreach (string file in new[] { "special_tokens_map.json", "tokenizer_config.json" })
+        try
         {
-            using JsonDocument? config = Read(Path.Combine(folder, file));
-            if (config is null) continue;
-            AddTokens(tokens, config.RootElement, suffix: "_token");
-            if (config.RootElement.TryGetProperty("extra_special_tokens", out JsonElement extra)
-                && extra.ValueKind == JsonValueKind.Object)
-                AddTokens(tokens, extra, suffix: "");
+            return TokenizerConfig.Read(folder).Named.Roles.ToDictionary(role => role.Key, role => role.Value.Content);
         }
-
-        return tokens;
-    }
-
-    private static void AddTokens(Dictionary<string, string> tokens, JsonElement config, string suffix)
-    {
-        foreach (JsonProperty property in config.EnumerateObject())
+        catch (TokenizerException error)
         {
-            if (!property.Name.EndsWith(suffix, StringComparison.Ordinal)) continue;
-            JsonElement value = property.Value;
-            if (value.ValueKind == JsonValueKind.Object
-                && value.TryGetProperty("content", out JsonElement content)) value = content;
-            if (value.ValueKind == JsonValueKind.String) tokens[property.Name] = value.GetString()!;
+            throw new ChatTemplateException(ChatTemplateErrorKind.Value, folder, 0, error.Message, error);
         }
     }
 

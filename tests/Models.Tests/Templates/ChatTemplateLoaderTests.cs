@@ -34,10 +34,10 @@ public class ChatTemplateLoaderTests
     public void AStringInTheConfigurationWithTokensOfBothFiles()
     {
         Write("special_tokens_map.json",
-            """{"bos_token": "<wrong>", "unk_token": {"content": "<unk>"}, "additional_special_tokens": ["<a>"]}""");
+            """{"bos_token": "<s>", "unk_token": {"content": "<unk>"}, "additional_special_tokens": ["<a>"]}""");
         Write("tokenizer_config.json", """
             {"chat_template": "{{ bos_token }}{{ messages[0].content }}{{ eos_token }}{{ unk_token }}{{ image_token }}",
-             "bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false}, "pad_token": null, "add_bos_token": true,
+             "bos_token": "<wrong>", "eos_token": {"content": "</s>", "lstrip": false}, "pad_token": null, "add_bos_token": true,
              "extra_special_tokens": {"image_token": "<image>"}}
             """);
         Assert.That(Render(), Is.EqualTo("<s>x</s><unk><image>"));

@@ -1,7 +1,9 @@
 // What tokenizer_config.json, special_tokens_map.json and added_tokens.json say beside a tokenizer.json, against what transformers
 // makes of the same folders (AutoTokenizer, tokenizer_class PreTrainedTokenizerFast).
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Templates;
 using PeftAlign.Models.Text;
 
 namespace PeftAlign.Models.Tests.Text;
@@ -31,6 +33,24 @@ public class FolderConfigTests
         var tokenizer = TokenizerLoader.Load(folder.Path);
         Assert.That(tokenizer.EncodeToIds(text), Is.EqualTo(ids));
         Assert.That(((ITokenizerDetails)tokenizer).Encode(text).Ids, Is.EqualTo(ids));
+    }
+
+    // Fixtures/named-tokens.json, by transformers 5.23 (Fixtures/make/named-tokens.py).
+    private static IEnumerable<TestCaseData> NamedTokens() =>
+        JsonNode.Parse(File.ReadAllText(SharedFolder.Path("named-tokens.json")))!.AsArray().Select(row => new TestCaseData(row).SetName($"named tokens: {row!["name"]}"));
+
+    [TestCaseSource(nameof(NamedTokens))]
+    public void Files_that_differ_are_read_as_transformers_reads_them(JsonNode row)
+    {
+        using var folder = Folder("qwen2_split", [.. row["files"]!.AsObject().Select(file => (file.Key, file.Value!.ToJsonString()))]);
+        var tokenizer = TokenizerLoader.Load(folder.Path);
+        var ids = tokenizer.EncodeToIds((string)row["text"]!);
+        Assert.That(ids, Is.EqualTo(row["ids"].Deserialize<int[]>()));
+        Assert.That(tokenizer.Decode(ids, skipSpecialTokens: true), Is.EqualTo((string)row["plain"]!));
+        Assert.That(tokenizer.VocabularySize, Is.EqualTo((int)row["size"]!));
+        Assert.That(ChatTemplateLoader.SpecialTokens(folder.Path), Is.EqualTo(row["roles"].Deserialize<Dictionary<string, string>>()));
+        foreach (var (role, id) in new[] { ("bos_token", tokenizer.SpecialTokens.Bos), ("eos_token", tokenizer.SpecialTokens.Eos), ("pad_token", tokenizer.SpecialTokens.Pad) })
+            Assert.That(id is { } known ? tokenizer.Decode([known]) : "", Is.EqualTo((string?)row["roles"]![role] ?? ""), role);
     }
 
     [Test]

@@ -20,7 +20,7 @@ public class LoaderTests
             ("tokenizer_config.json", """{"eos_token": {"content": "<end>"}, "bos_token": null}"""),
             ("special_tokens_map.json", """{"pad_token": "<unk>", "eos_token": "a"}"""));
         var tokenizer = TokenizerLoader.Load(folder.Path);
-        Assert.That(tokenizer.SpecialTokens.Eos, Is.EqualTo(7), "tokenizer_config.json goes first");
+        Assert.That(tokenizer.SpecialTokens.Eos, Is.EqualTo(1), "special_tokens_map.json goes first, as in transformers");
         Assert.That(tokenizer.SpecialTokens.Pad, Is.EqualTo(0));
         Assert.That(tokenizer.SpecialTokens.Unk, Is.EqualTo(0));
         Assert.That(tokenizer.SpecialTokens.Bos, Is.Null);
@@ -35,8 +35,9 @@ public class LoaderTests
             ("tokenizer_config.json", """{"added_tokens_decoder": {"5": {"content": "<x>", "special": true}}}"""),
             ("added_tokens.json", """{"<y>": 6}"""));
         var tokenizer = TokenizerLoader.Load(folder.Path);
-        Assert.That(tokenizer.EncodeToIds("ab<x>a<y>"), Is.EqualTo(new[] { 3, 5, 1, 6 }));
+        Assert.That(tokenizer.EncodeToIds("ab<x>a"), Is.EqualTo(new[] { 3, 5, 1 }));
         Assert.That(tokenizer.SpecialTokens.All, Is.EquivalentTo(new[] { 5 }));
+        Assert.That(tokenizer.VocabularySize, Is.EqualTo(6), "beside the decoder added_tokens.json adds nothing, as in transformers");
     }
 
     [Test]

@@ -68,12 +68,15 @@ internal readonly struct JsonField(string file, string path, JsonElement value, 
     /// <summary>A member that is there and not null, or null.</summary>
     public JsonField? Find(string name)
     {
-        if (value.ValueKind != JsonValueKind.Object) throw Error($"must be an object, but is {Kind}");
+        _ = Object();
         return value.TryGetProperty(name, out var member) && member.ValueKind != JsonValueKind.Null ? Child(name, member) : null;
     }
 
     /// <summary>A member that must be there.</summary>
     public JsonField Get(string name) => Find(name) ?? throw Error($"the field '{name}' is missing");
+
+    /// <summary>This value, which must be an object.</summary>
+    public JsonField Object() => value.ValueKind == JsonValueKind.Object ? this : throw Error($"must be an object, but is {Kind}");
 
     /// <summary>The items of an array.</summary>
     public IEnumerable<JsonField> Items()
