@@ -14,7 +14,7 @@ public sealed class RewardPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, RewardOptions>("reward", resultVersion: 2, (_, options) => new RewardMethod(options));
+        registry.Add<IAlignmentMethod, RewardOptions>("reward", resultVersion: 3, (_, options) => new RewardMethod(options));
 }
 
 /// <summary>Options of reward.</summary>

@@ -15,11 +15,10 @@ internal static class RewardRows
     /// <summary>The groups of a row: one where both answers follow one prompt, else one for each. Counts in the ledger.</summary>
     internal static IReadOnlyList<CompletionGroup> Groups(DataRecord record, PrepareContext context)
     {
-        var pair = PreferenceRows.Read(record, context);
+        var whole = PreferenceRows.ReadWhole(record, context);
         var ledger = context.Ledger;
         ledger.Rows++;
-        if (pair.Shifted) ledger.RowsWithShiftedBoundary++;
-        int[][] sequences = [[.. pair.Chosen.Prompt, .. pair.Chosen.Completion], [.. pair.Rejected.Prompt, .. pair.Rejected.Completion]];
+        int[][] sequences = [whole.Chosen, whole.Rejected];
         var tokens = sequences.Sum(s => (long)s.Length);
         if (sequences.Any(s => s.Length == 0 || s.Length > context.MaxLength))
         {

@@ -37,9 +37,31 @@ public static class PreferenceRows
         }
         if (record.Has("chosen_input_ids"))
             return new PairTokens(LabelledRows.Answer(record, "chosen_input_ids", "chosen_labels"), LabelledRows.Answer(record, "rejected_input_ids", "rejected_labels"));
+        ThrowIfLacking(record);
+        return OfTexts(WithPrompt(record), context);
+    }
+
+    /// <summary>Both whole sequences of a row, uncut, as TRL's reward trainer makes them: the prompt is not rendered alone, so that the
+    /// row may say where its conversations end (add_generation_prompt, continue_final_message).</summary>
+    /// <param name="record">A row as for <see cref="Read"/>.</param>
+    /// <param name="context">As for <see cref="Read"/>.</param>
+    /// <exception cref="UserErrorException">As for <see cref="Read"/>.</exception>
+    public static (int[] Chosen, int[] Rejected) ReadWhole(DataRecord record, PrepareContext context)
+    {
+        if (record.Has("chosen_ids") || record.Has("chosen_input_ids"))
+        {
+            var pair = Read(record, context);
+            return ([.. pair.Chosen.Prompt, .. pair.Chosen.Completion], [.. pair.Rejected.Prompt, .. pair.Rejected.Completion]);
+        }
+        ThrowIfLacking(record);
+        var (encoder, chat) = (new RowEncoder(record, context), RowEncoder.HoldsMessages(record, Pair));
+        return (Whole(encoder, record, "chosen", chat), Whole(encoder, record, "rejected", chat));
+    }
+
+    private static void ThrowIfLacking(DataRecord record)
+    {
         if (!record.Has("chosen") || !record.Has("rejected"))
             throw new UserErrorException($"{record.Place}: a preference row needs chosen and rejected (and prompt), or prompt_ids, chosen_ids and rejected_ids; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
-        return OfTexts(WithPrompt(record), context);
     }
 
     /// <summary>
@@ -113,13 +135,18 @@ public static class PreferenceRows
     {
         var encoder = new RowEncoder(record, context);
         var chat = RowEncoder.HoldsMessages(record, Pair);
-        int[] Whole(string answer) => chat
-            ? encoder.Conversation(encoder.Messages("prompt", answer))
-            : encoder.Plain(record.Text("prompt") + encoder.WithEnd(record.Text(answer)));
         var prompt = chat ? encoder.Conversation(encoder.Messages("prompt"), ChatEnd.AnswerNext) : encoder.Plain(record.Text("prompt"));
-        var (chosen, rejected) = (Whole("chosen"), Whole("rejected"));
+        var (chosen, rejected) = (Whole(encoder, record, "chosen", chat), Whole(encoder, record, "rejected", chat));
         var same = Math.Min(RowEncoder.Shared(prompt, chosen), RowEncoder.Shared(prompt, rejected));
         var shared = prompt[..same];
         return new PairTokens(new(shared, chosen[same..]), new(shared, rejected[same..]), Shifted: same < prompt.Length);
+    }
+
+    // The answer with the prompt before it, where the row has one.
+    private static int[] Whole(RowEncoder encoder, DataRecord record, string answer, bool chat)
+    {
+        var hasPrompt = record.Has("prompt");
+        return chat ? encoder.Conversation(hasPrompt ? encoder.Messages("prompt", answer) : encoder.Messages(answer))
+            : encoder.Plain((hasPrompt ? record.Text("prompt") : "") + encoder.WithEnd(record.Text(answer)));
     }
 }

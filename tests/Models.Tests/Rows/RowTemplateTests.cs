@@ -66,6 +66,34 @@ public sealed class RowTemplateTests
         Assert.That(() => JoinedPreferenceRows.Read(row, Context), Throws.InstanceOf<UserErrorException>().With.Message.Contains("left out"));
     }
 
+    // reward alone renders no prompt.
+    [TestCase("", "x<|im_end|>\n", "y<|im_end|>\n")]
+    [TestCase("\"add_generation_prompt\": true", "x<|im_end|>\n<|im_start|>assistant\n", "y<|im_end|>\n<|im_start|>assistant\n")]
+    [TestCase("\"add_generation_prompt\": false", "x<|im_end|>\n", "y<|im_end|>\n")]
+    [TestCase("\"continue_final_message\": true", "x", "y")]
+    public void Whole_pairs_end_where_the_row_says(string given, string chosen, string rejected)
+    {
+        const string Joined = """ "chosen": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "x"}], "rejected": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "y"}] """;
+        foreach (var pair in (string[])[Pair, Joined])
+        {
+            var (a, b) = PreferenceRows.ReadWhole(Row($$"""{{{pair}}, "chat_template_kwargs": {{{given}}} }"""), Context);
+            Assert.That((Tokenizer.Decode(a), Tokenizer.Decode(b)), Is.EqualTo((Turns + chosen, Turns + rejected)));
+        }
+        Assert.That(() => PreferenceRows.ReadWhole(Row($$"""{{{Pair}}, "chat_template_kwargs": {"add_generation_prompt": true, "continue_final_message": true} }"""), Context), Throws.InstanceOf<UserErrorException>().With.Message.Contains("exclude each other"));
+    }
+
+    [Test]
+    public void Whole_texts_get_the_end_token_once_and_tokens_stay_as_they_are()
+    {
+        var (a, b) = PreferenceRows.ReadWhole(Row("""{"chosen": "a</s>", "rejected": "a</s>b"}"""), Context);
+        Assert.That((Tokenizer.Decode(a), Tokenizer.Decode(b)), Is.EqualTo(("a</s>", "a</s>b</s>")));
+        (a, b) = PreferenceRows.ReadWhole(Row("""{"prompt": "p", "chosen": "a", "rejected": "b"}"""), Context);
+        Assert.That((Tokenizer.Decode(a), Tokenizer.Decode(b)), Is.EqualTo(("pa</s>", "pb</s>")));
+        (a, b) = PreferenceRows.ReadWhole(Row("""{"prompt_ids": [1, 2], "chosen_ids": [3], "rejected_ids": [4, 5]}"""), Context);
+        Assert.That((a, b), Is.EqualTo((new[] { 1, 2, 3 }, new[] { 1, 2, 4, 5 })));
+        Assert.That(() => PreferenceRows.ReadWhole(Row("""{"prompt": "p", "chosen": "a"}"""), Context), Throws.InstanceOf<UserErrorException>().With.Message.Contains("needs chosen and rejected"));
+    }
+
     [TestCase("[]", "TOOLS 0", "")]
     [TestCase($"[{Tool}]", "TOOLS 1", "")]
     public void Tools_are_given_as_they_are_and_not_at_all_by_ORPO_and_CPO(string tools, string shown, string joined)
