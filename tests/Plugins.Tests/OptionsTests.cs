@@ -254,6 +254,7 @@ public class OptionsTests
 
     [TestCase("""{"one": "a", "several": ["b", "c"], "named": {"x": "d"}, "words": ["e"]}""", """{"one":"/r/a","several":["/r/b","/r/c"],"named":{"x":"/r/d"},"words":["e"]}""")]
     [TestCase("""{"one": null, "several": "b"}""", """{"one":null,"several":"/r/b"}""")]
+    [TestCase("""{"one": "", "several": ["", "b"], "named": {"x": ""}}""", """{"one":"","several":["","/r/b"],"named":{"x":""}}""")]
     public void PathsAreReplacedInListsAndMapsToo(string given, string expected)
     {
         var options = JsonNode.Parse(given)!.AsObject();

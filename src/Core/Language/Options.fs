@@ -118,6 +118,7 @@ let defaultOf (option: OptionSchema) =
     let rec typed shape tree =
         match shape, tree with
         | Number _, Whole whole -> Real(float whole)
+        | FilePath, Text "" -> Text ""
         | FilePath, Text path -> Content(path, Place.none)
         | ListOf inner, List items -> List(items |> List.map (typed inner))
         | MapOf inner, Map entries -> Map(entries |> List.map (fun (key, item) -> key, typed inner item))
@@ -130,9 +131,11 @@ let defaultOf (option: OptionSchema) =
     | "" -> None
     | text ->
         try
-            match Tree.ofJson text with
-            | Null -> None
-            | tree -> Some(typed (Shape.ofOption option) tree)
+            match Shape.ofOption option, Tree.ofJson text with
+            | _, Null -> None
+            // An empty path names nothing; as a path it would be the manifest's own folder.
+            | FilePath, Text "" -> None
+            | shape, tree -> Some(typed shape tree)
         with :? JsonException ->
             raise (System.ArgumentException $"the default of option '{option.Name}' is not JSON: {text}")
 

@@ -36,7 +36,8 @@ public sealed class OptionsSchema(IReadOnlyList<OptionSchema> options)
         return new JsonObject(values.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => KeyValuePair.Create(pair.Key, pair.Value?.DeepClone())));
     }
 
-    /// <summary>Puts another path in the place of each that given options name, those in lists and maps included.</summary>
+    /// <summary>Puts another path in the place of each that given options name, those in lists and maps included; an empty one names
+    /// nothing and stays.</summary>
     /// <param name="given">Under the options' own names; changed in place.</param>
     /// <param name="place">The other path.</param>
     public void ReplacePaths(JsonObject given, Func<string, string> place)
@@ -50,7 +51,7 @@ public sealed class OptionsSchema(IReadOnlyList<OptionSchema> options)
     {
         JsonArray list => new JsonArray([.. list.Select(item => Placed(item, place))]),
         JsonObject map => new JsonObject(map.Select(entry => KeyValuePair.Create(entry.Key, Placed(entry.Value, place)))),
-        JsonValue value when value.TryGetValue<string>(out var path) => place(path),
+        JsonValue value when value.TryGetValue<string>(out var path) && path.Length > 0 => place(path),
         _ => node?.DeepClone(),
     };
 

@@ -223,6 +223,8 @@ let ``paths in lists and mappings are told by their content, defaults too`` () =
             TestCatalogue.option "given" "path|path[]" null
             TestCatalogue.option "standard" "path|path[]" "[\"s1\",\"s2\"]"
             TestCatalogue.option "named" "{path}" null
+            TestCatalogue.option "none" "path" "\"\""
+            TestCatalogue.option "blanks" "path[]" "[\"\",\"s3\"]"
         ]
 
     let withMore (contract: ContractSchema) =
@@ -257,9 +259,12 @@ let ``paths in lists and mappings are told by their content, defaults too`` () =
         Assert.That(identity, Does.Contain("\"given\":" + content))
         Assert.That(identity, Does.Contain "\"standard\":[\"content:h:s1\",\"content:h:s2\"]")
         Assert.That(identity, Does.Contain "\"named\":{\"a\":\"content:h:n1\"}")
+        Assert.That(identity, Does.Contain "\"blanks\":[\"\",\"content:h:s3\"]")
+        Assert.That(identity, Does.Not.Contain "\"none\"", "an empty path is no path")
 
     let inputs = (planned "[g1, g2]").Inputs |> Seq.map _.Path |> set
-    Assert.That(Set.isSubset (set [ "g1"; "g2"; "s1"; "s2"; "n1" ]) inputs, Is.True)
+    Assert.That(Set.isSubset (set [ "g1"; "g2"; "s1"; "s2"; "n1"; "s3" ]) inputs, Is.True)
+    Assert.That(inputs, Does.Not.Contain "")
 
 [<Test>]
 let ``numbers are equal however they are written`` () =
