@@ -113,6 +113,44 @@ public sealed class JudgeAwayTests
     }
 
     [Test]
+    public void A_data_set_is_not_made_while_its_judge_is_away_and_the_next_run_asks_the_rest()
+    {
+        using var user = new Peftalign();
+        user.Write("asked.jsonl", string.Concat(Enumerable.Range(0, Pairs).Select(k => $$"""{"prompt": "question {{k}}?"}""" + "\n")));
+        var (away, asked) = (true, 0);
+        // Grades of neighbours differ, so that no two samples of a prompt tie.
+        using var service = new LocalService((_, body) => away && body.ToJsonString() is var text && (text.Contains("question 1?", StringComparison.Ordinal) || text.Contains("question 4?", StringComparison.Ordinal)) ? (500, "{}", 0) : LocalService.Says($"{1 + (Interlocked.Increment(ref asked) % 9)}"));
+        var manifest = user.Write("made.yaml", Manifests.Tiny + $$"""
+            name: made
+            seeds: [1]
+            datasets:
+              asked: { reader: jsonl, path: asked.jsonl }
+              judged: { reader: sampled-pairs, prompts: asked, model: tiny, judge: service, samples: 2, max_new_tokens: 12 }
+            adapters:
+              small: { type: lora, rank: 2, targets: all-linear }
+            methods:
+              prefer: { type: dpo, adapter: small, batch_size: 2, max_steps: 1 }
+            judges:
+              service: { type: openai, url: '{{service.Url}}', model: m, key_env: '', attempts: 2, retry_delay: 0.01, transcript: '{{user.File("transcript")}}', concurrency: 1 }
+            train:
+              - { models: tiny, datasets: judged, methods: prefer }
+            """);
+        var first = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
+        Assert.That(first.Code, Is.EqualTo(1), first.All);
+        Assert.That(first.Err, Does.Contain($"the judge m left 4 of 12 questions unanswered (the service answered 500, 2 times), and a data set is not made without their rows; its answers are kept in {user.File("transcript")}, and the same command asks the rest once the judge answers").And.Not.Contain("   at "));
+        var made = Directory.GetFiles(Path.Combine(user.Run, "jobs"), "judging.json", SearchOption.AllDirectories).Select(file => Path.GetDirectoryName(file)!).Single();
+        Assert.That(Directory.GetFiles(made).Select(Path.GetFileName), Does.Not.Contain("rows.jsonl").And.Not.Contain("result.json"));
+        Assert.That(first.Err, Does.Not.Contain("started train"));
+
+        (away, var before) = (false, service.Requests);
+        user.Finish(manifest);
+        Assert.That(service.Requests - before, Is.EqualTo(4), "what was answered is not asked again");
+        var prompts = File.ReadLines(Path.Combine(made, "rows.jsonl")).Select(row => (string)JsonNode.Parse(row)!["prompt"]!);
+        Assert.That(prompts, Is.EqualTo(Enumerable.Range(0, Pairs).Select(k => $"question {k}?")));
+        Assert.That((int)Peftalign.Json(Path.Combine(made, "judging.json"))[0]!["failures"]!, Is.Zero);
+    }
+
+    [Test]
     public void A_judge_that_does_not_fit_is_told_before_anything_starts()
     {
         using var user = new Peftalign();

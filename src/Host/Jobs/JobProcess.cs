@@ -55,6 +55,11 @@ internal static class JobProcess
             Console.Error.WriteLine(e.Message);
             return (ExitCode.UserError, e.Message);
         }
+        catch (JudgeAwayException e)
+        {
+            Console.Error.WriteLine(e.Message);
+            return (ExitCode.Failed, e.Message);
+        }
         catch (OperationCanceledException)
         {
             return (ExitCode.Interrupted, null);

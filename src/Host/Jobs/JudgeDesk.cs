@@ -15,9 +15,15 @@ internal sealed class JudgeDesk(JobContext job) : IJudges
     public IJudge Open(JudgeReference judge)
     {
         var key = judge.Definition.ToJsonString();
-        if (!open.TryGetValue(key, out var made)) open.Add(key, made = ledger.Counted(key, Name(judge.Definition), Make(judge.Definition)));
+        if (open.TryGetValue(key, out var made)) return made;
+        made = ledger.Counted(key, Name(judge.Definition), Make(judge.Definition));
+        if (job.Spec.Kind == MakeDatasetJob.Kind) made = new InsistentJudge(made, job.Cancellation);
+        open.Add(key, made);
         return made;
     }
+
+    /// <summary>Tells the ledger which failures stayed in a data set: each try asks all its questions.</summary>
+    internal void Settle() => ledger.Settle(open.Where(judge => judge.Value is InsistentJudge).ToDictionary(judge => judge.Key, judge => ((InsistentJudge)judge.Value).Failures));
 
     /// <summary>Tells the ledger which failures stayed.</summary>
     internal void Settle(IReadOnlyList<Evaluated> evaluated) => ledger.Settle(evaluated

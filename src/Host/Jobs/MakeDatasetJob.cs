@@ -11,6 +11,9 @@ namespace PeftAlign.Host.Jobs;
 
 internal static class MakeDatasetJob
 {
+    /// <summary>The name of such jobs in plans.</summary>
+    internal const string Kind = "make-dataset";
+
     private const int SayEvery = 1000;
 
     internal static JsonObject Run(JobContext job)
@@ -27,6 +30,7 @@ internal static class MakeDatasetJob
             }
         if (rows == 0) throw new UserErrorException($"{job.Spec.Label} made no row; {job.Folder.Log} says what became of the rows that it read.");
         File.Move(partial, Rows(job.Folder), overwrite: true);
+        job.Judges.Settle();
         return new JsonObject { ["rows"] = rows };
     }
 

@@ -1,0 +1,29 @@
+// A judge for rows that are made once: readers leave out what has no verdict, so that a service which was away for a while would make a
+// shorter data set for good. Here a question that nobody answers ends the job, and the next run asks what is open.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Host.Jobs;
+
+/// <summary>Nobody answered some of a judge's questions: no mistake of the user's, and the same command may do better.</summary>
+internal sealed class JudgeAwayException(string message) : Exception(message);
+
+internal sealed class InsistentJudge(IJudge judge, CancellationToken stop) : IJudge
+{
+    /// <summary>Answers without a verdict that stayed: refusals, and replies that could not be read.</summary>
+    internal long Failures { get; private set; }
+
+    public JudgeInfo Info => judge.Info;
+
+    /// <exception cref="JudgeAwayException">A question was not answered.</exception>
+    public IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> questions, CancellationToken cancel = default)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(stop, cancel);
+        var answers = judge.Answer(questions, either.Token);
+        var open = answers.Where(answer => answer.Unanswered).ToList();
+        Failures += answers.Count(answer => answer.Failure is not null && !answer.Unanswered);
+        return open.Count == 0 ? answers : throw new JudgeAwayException(
+            $"the judge {Info.Annotator} left {open.Count} of {questions.Count} questions unanswered ({open[0].Failure}), and a data set is not made without their rows; "
+            + $"{(Info.Transcript is { } kept ? $"its answers are kept in {kept}, and the same command asks the rest" : "the same command asks again")} once the judge answers");
+    }
+}
