@@ -251,6 +251,34 @@ public sealed partial class ReportTests
         Assert.That(measured.Select(m => m.Observation.IsFirst), Is.EqualTo(measured.Select((_, k) => k == 0)), "one first number of a benchmark");
     }
 
+    [TestCase("")]
+    [TestCase("{\"res")]
+    [TestCase("{}")]
+    [TestCase("{\"results\": null}")]
+    [TestCase("{\"results\": {}}")]
+    public void Results_that_are_damaged_are_named(string text)
+    {
+        var run = Directory.CreateDirectory(Path.Combine(folder, "damaged")).FullName;
+        var job = Directory.CreateDirectory(Path.Combine(run, "jobs", "a1")).FullName;
+        File.WriteAllText(Path.Combine(run, "plan.json"), """{"name": "n", "jobs": [{"id": "a1", "kind": "evaluate", "label": "evaluate/x", "depends_on": []}]}""");
+        File.WriteAllText(Path.Combine(job, "result.json"), """{"outcome": {"benchmark": "x"}}""");
+        File.WriteAllText(Path.Combine(job, "results.json"), text);
+        var (code, _, error) = Run(run);
+        Assert.That((code, error), Is.EqualTo((2, $"peftalign: {Path.Combine(job, "results.json")}: is damaged and cannot be read; delete the folder {job} and run the manifest again, which makes the job anew\n")));
+    }
+
+    [TestCase("")]
+    [TestCase("# nothing\n")]
+    public void An_empty_set_of_claims_is_named(string text)
+    {
+        var run = Directory.CreateDirectory(Path.Combine(folder, "unclaimed")).FullName;
+        File.WriteAllText(Path.Combine(run, "plan.json"), """{"name": "n", "jobs": []}""");
+        var claims = Path.Combine(folder, "mine.yaml");
+        File.WriteAllText(claims, text);
+        var (code, _, error) = Run(run, "--claims", claims);
+        Assert.That((code, error), Is.EqualTo((2, $"peftalign: {claims}:{(text.Length > 0 ? 2 : 1)}:1: the set of claims is empty; start it with 'claims:'\n")));
+    }
+
     [Test]
     public void WhatIsNoRunIsRefused()
     {

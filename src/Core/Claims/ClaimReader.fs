@@ -378,6 +378,6 @@ let read (faults: Faults) (text: string) : Claim list =
             Uses = ResizeArray()
         }
 
-    Yaml.parse text "" faults
+    Yaml.parseAs Yaml.claims text "" faults
     |> Option.bind (set.Read context "")
     |> Option.defaultValue []

@@ -87,7 +87,7 @@ type DocumentTrees private () =
     /// <param name="text">YAML.</param>
     static member Read(text: string) : DocumentTreeResult =
         let faults = Faults()
-        let root = Yaml.parse text "" faults
+        let root = Yaml.parseAs Yaml.plain text "" faults
 
         {
             Root =

@@ -27,7 +27,8 @@ type Documents private () =
                 Uses = ResizeArray()
             }
 
-        let tree = Yaml.parse text "" faults |> Option.bind (Options.plain context "")
+        let tree =
+            Yaml.parseAs Yaml.plain text "" faults |> Option.bind (Options.plain context "")
 
         {
             Json =

@@ -114,7 +114,7 @@ let private apply (faults: Faults) (root: Node) (text: string) : Node =
 
     match text.IndexOf '=' with
     | at when at > 0 ->
-        match Yaml.parse (text.Substring(at + 1)) text faults with
+        match Yaml.parseAs Yaml.setting (text.Substring(at + 1)) text faults with
         | None -> root
         | Some value -> set faults mark "" (text.Substring(0, at).Trim()) (anchored mark value) root
     | _ ->

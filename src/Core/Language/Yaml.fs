@@ -14,6 +14,35 @@ module internal Yaml =
     let maxDepth = 64
     let maxNodes = 200_000
 
+    /// What a text is, for messages: what it is called, and what to do where it holds nothing.
+    type Kind = { Name: string; Start: string }
+
+    let private manifest =
+        {
+            Name = "manifest"
+            Start = "start it with 'peftalign: 1'"
+        }
+
+    let claims =
+        {
+            Name = "set of claims"
+            Start = "start it with 'claims:'"
+        }
+
+    /// The right side of an override.
+    let setting =
+        {
+            Name = "value"
+            Start = "write one behind the '=', if only null"
+        }
+
+    /// Whatever has a grammar of its own.
+    let plain =
+        {
+            Name = "file"
+            Start = "write YAML into it"
+        }
+
     /// Raised inside this file only, after its fault was added.
     exception private Stop
 
@@ -46,7 +75,7 @@ module internal Yaml =
             ]
 
     /// One document's reader: pulls events, keeps anchors.
-    type private Composer(parser: IParser, faults: Faults, origin: string) =
+    type private Composer(parser: IParser, faults: Faults, origin: string, kind: Kind) =
         let anchors = Dictionary<string, Node>()
         let unfinished = HashSet<string>()
         let mutable total = 0
@@ -269,10 +298,10 @@ module internal Yaml =
                 next () // DocumentEnd
 
                 if parser.Current :? DocumentStart then
-                    faults.Add(markOf (current ()).Start, "", "a second document starts here; a manifest is one document")
+                    faults.Add(markOf (current ()).Start, "", $"a second document starts here; a {kind.Name} is one document")
 
                 root
-            | _ -> stop (markOf (current ()).Start) "the manifest is empty; start it with 'peftalign: 1'"
+            | _ -> stop (markOf (current ()).Start) $"the {kind.Name} is empty; {kind.Start}"
 
     /// The parser's own words carry a position that the fault already has.
     let private plainMessage (error: YamlException) =
@@ -300,8 +329,8 @@ module internal Yaml =
                     $"line {line} is indented with a tab; YAML takes spaces only"
                 )
 
-    /// The document's root; None after a fault that ends reading.
-    let parse (text: string) (origin: string) (faults: Faults) : Node option =
+    /// The root of a document of that kind; None after a fault that ends reading.
+    let parseAs (kind: Kind) (text: string) (origin: string) (faults: Faults) : Node option =
         let mark line column : Place =
             {
                 Line = line
@@ -310,14 +339,14 @@ module internal Yaml =
             }
 
         if text.Length > maxText then
-            faults.Add(mark 1 1, "", $"the manifest has {text.Length} characters; the limit is {maxText}")
+            faults.Add(mark 1 1, "", $"the {kind.Name} has {text.Length} characters; the limit is {maxText}")
             None
         else
             let before = faults.Count
 
             try
                 let parser = Parser(Scanner(new StringReader(text), true))
-                let root = Composer(parser, faults, origin).Document()
+                let root = Composer(parser, faults, origin, kind).Document()
                 tabs text faults origin
                 Some root
             with
@@ -329,3 +358,6 @@ module internal Yaml =
                     faults.Add(mark (int error.Start.Line) (int error.Start.Column), "", $"not YAML: {plainMessage error}")
 
                 None
+
+    /// As parseAs, of a manifest.
+    let parse text origin (faults: Faults) = parseAs manifest text origin faults

@@ -6,6 +6,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Reports;
 using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.Jobs;
@@ -41,12 +42,15 @@ internal static class SelectJob
     }
 
     /// <summary>The training that stands for all, of a finished selection.</summary>
-    internal static string Chosen(JobFolder selection) => (string)JsonNode.Parse(File.ReadAllText(selection.Result))!["outcome"]!["chosen"]!;
+    internal static string Chosen(JobFolder selection) => (string)Outcome(selection)["chosen"]!;
+
+    // Null for a result that was damaged since the run looked at it: the error names the file.
+    private static JsonObject Outcome(JobFolder folder) => RunText.Read(folder, folder.Result, () => folder.ReadResult()!["outcome"]!.AsObject());
 
     private static Variant Read(JobFolder folder, string by)
     {
         var spec = JobSpec.Read(folder);
-        var trainable = (long?)JsonNode.Parse(File.ReadAllText(folder.Result))!["outcome"]!["trainable_parameters"] ?? 0;
+        var trainable = (long?)Outcome(folder)["trainable_parameters"] ?? 0;
         return new Variant(spec, spec.Axes.GetValueOrDefault("variant", ""), trainable, Last(folder, by));
     }
 

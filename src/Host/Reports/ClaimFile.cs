@@ -52,10 +52,12 @@ internal sealed record RunClaims(string Name, string? Text)
     }
 
     /// <summary>Those of a run that was begun before.</summary>
+    /// <exception cref="UserError">The file was damaged.</exception>
     internal static RunClaims Of(RunFolder run)
     {
         if (!File.Exists(run.Claims)) return new RunClaims("", null);
         var text = File.ReadAllText(run.Claims);
+        if (!text.StartsWith(Mark, StringComparison.Ordinal)) throw new UserError(run.Claims, $"is damaged: its first line is not '{Mark}NAME'", "run the manifest again, which writes it anew, or name the claims with --claims");
         return new RunClaims(text.Split('\n')[0][Mark.Length..], text);
     }
 

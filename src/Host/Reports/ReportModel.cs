@@ -49,8 +49,10 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
 
     /// <summary>Finished choices among a grid's variants.</summary>
     internal IReadOnlyList<SelectionRow> Selections =>
-        [.. Data.Jobs.Where(j => j is { Kind: "select", Outcome: not null }).Select(j => new SelectionRow(j.Policy, j.Axis("seed"), (string)j.Outcome!["by"]!, (string?)j.Outcome["mode"] == "max",
-            [.. j.Outcome["variants"]!.AsArray().Select(v => ((string)v!["variant"]!, (double?)v["value"]))], (string)j.Outcome["variant"]!, (int)j.Outcome["tied"]!))];
+        [.. Data.Jobs.Where(j => j is { Kind: "select", Outcome: not null }).Select(j => RunText.Read(Data.Run.Job(j.Id), Data.Run.Job(j.Id).Result, () => Selection(j)))];
+
+    private static SelectionRow Selection(RunJob job) => new(job.Policy, job.Axis("seed"), (string)job.Outcome!["by"]!, (string?)job.Outcome["mode"] == "max",
+        [.. job.Outcome["variants"]!.AsArray().Select(v => ((string)v!["variant"]!, (double?)v["value"]))], (string)job.Outcome["variant"]!, (int)job.Outcome["tied"]!);
 
     // What two rows ask alike is one number.
     internal IReadOnlyList<FactorRow> FactorRows => [.. Data.Measured.Where(m => m.Observation.IsFirst && m.Job.Axis("policy") == "trained" && m.Job.Axis("checkpoint").Length == 0)

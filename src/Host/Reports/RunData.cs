@@ -108,6 +108,7 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         var file = folder.File("results.json");
         if (!File.Exists(file)) yield break;
         var json = RunText.Object(folder, file);
+        if (json["results"] is not JsonObject { Count: > 0 }) throw new InvalidDataException("no results");
         var rows = SampleFiles.Outermost(json, (string?)job.Outcome?["benchmark"] ?? "");
         foreach (var (name, k) in rows.Select((name, k) => (name, k)))
             foreach (var measured in Row(folder, job, json, name, rows.Count > 1 ? name + "/" : "", isFirst: k == 0)) yield return measured;
@@ -160,6 +161,9 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         }
         return found.ToDictionary(f => f.Key, f => (f.Value, f.Value.Count == rows[f.Key.Filter]));
     }
+
+    /// <summary>Jobs whose result is there and cannot be read.</summary>
+    internal IEnumerable<RunJob> Damaged => Jobs.Where(job => job.Outcome is null && File.Exists(Run.Job(job.Id).Result));
 
     /// <summary>Evaluations whose judge was away, with how many of its questions nobody answered.</summary>
     internal IReadOnlyList<(RunJob Job, long Count)> Unanswered => [.. Jobs.Where(j => j.Outcome?[EvaluateJob.UnansweredKey] is not null).Select(j => (j, (long)j.Outcome![EvaluateJob.UnansweredKey]!))];

@@ -28,7 +28,7 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         // A finished training that lacks a point goes on from its last checkpoint before that point; one that ended early, from its
         // end. What the plan accepts stays: another process may have finished it since the plan was made, and an evaluation whose judge
         // was away keeps its numbers until it has better ones.
-        if (folder.IsFinished && !Run.IsFinished(job)) File.Delete(folder.Result);
+        if (!Run.IsFinished(job)) File.Delete(folder.Result);
         File.Delete(folder.Failure);
         // A job that was begun keeps its number of threads: only so do resumed numbers equal unbroken ones.
         var threads = File.Exists(folder.Spec) && !Inexact ? JobSpec.Read(folder).Threads : Threads;
@@ -51,7 +51,7 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
     /// </summary>
     internal static void Forget(JobFolder folder)
     {
-        if (folder.IsFinished) File.Move(folder.Result, folder.Forgotten, overwrite: true);
+        if (File.Exists(folder.Result)) File.Move(folder.Result, folder.Forgotten, overwrite: true);
         RunFolder.DeleteFolders(folder.Path);
         foreach (var path in Directory.GetFiles(folder.Path))
             if (path != folder.Log && path != folder.Lock && path != folder.Forgotten) File.Delete(path);

@@ -122,20 +122,28 @@ internal sealed record JobFolder(string Path)
 
     internal string AdapterLayer(int k) => System.IO.Path.Combine(Adapters, (k + 1).ToString(System.Globalization.CultureInfo.InvariantCulture));
 
-    internal bool IsFinished => System.IO.File.Exists(Result);
+    internal bool IsFinished => ReadResult() is not null;
 
     /// <summary>The content of result.json; null where it is not there, or damaged: then the job is done again.</summary>
     internal JsonObject? ReadResult()
     {
         try
         {
-            return IsFinished ? JsonNode.Parse(System.IO.File.ReadAllText(Result)) as JsonObject : null;
+            return System.IO.File.Exists(Result) && JsonNode.Parse(System.IO.File.ReadAllText(Result)) is JsonObject result && IsWhole(result) ? result : null;
         }
-        catch (Exception e) when (e is System.Text.Json.JsonException or FileNotFoundException or DirectoryNotFoundException)
+        catch (Exception e) when (e is System.Text.Json.JsonException or FileNotFoundException or DirectoryNotFoundException or ArgumentException)
         {
-            return null;
+            return null; // an ArgumentException: a name that is there twice
         }
     }
+
+    // Of each kind what tables are made of.
+    private static bool IsWhole(JsonObject result) => result["outcome"] is JsonObject outcome && result["kind"]?.ToString() switch
+    {
+        "evaluate" => outcome["results"] is JsonObject metrics && metrics.Any(metric => metric.Key.Contains(',')),
+        "select" => outcome["chosen"] is JsonValue && outcome["variants"] is JsonArray,
+        _ => true,
+    };
 
     /// <summary>Of a finished evaluation, the questions to its judge that nobody answered: its result stays until another try has a new one.</summary>
     internal int Unanswered => ReadResult()?["outcome"]?[Jobs.EvaluateJob.UnansweredKey] is { } count ? (int)count : 0;

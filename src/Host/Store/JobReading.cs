@@ -18,7 +18,7 @@ internal static class JobReading
     internal static IndexedJob? Read(JobFolder job, string stamp)
     {
         if (Json(job.Spec) is not { } spec || Text(spec["kind"]) is not { } kind) return null;
-        var state = Json(job.Result) is not null ? JobState.Finished : File.Exists(job.Failure) ? JobState.Failed : JobState.Begun;
+        var state = Whole(job) is not null ? JobState.Finished : File.Exists(job.Failure) ? JobState.Failed : JobState.Begun;
         var timing = state == JobState.Finished ? Json(job.Timing) : null;
         return new IndexedJob(job.Id, kind, Text(spec["label"]) ?? "", state)
         {
@@ -34,7 +34,7 @@ internal static class JobReading
 
     private static Dictionary<string, double> Metrics(JobFolder job)
     {
-        var found = Numbers(Json(job.Result)?["outcome"] as JsonObject ?? []);
+        var found = Numbers(Whole(job)?["outcome"] as JsonObject ?? []);
         foreach (var (name, value) in LastRow(job.File("metrics.jsonl")))
             if (Number(value) is { } number) found.TryAdd(name, number);
         return found;
@@ -64,6 +64,18 @@ internal static class JobReading
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
             return [];
+        }
+    }
+
+    private static JsonObject? Whole(JobFolder job)
+    {
+        try
+        {
+            return job.ReadResult();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
         }
     }
 

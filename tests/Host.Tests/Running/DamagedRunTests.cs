@@ -25,6 +25,13 @@ public sealed class DamagedRunTests
     [TestCase("", false)]
     [TestCase("""{"outcome": {"resul""", false)]
     [TestCase("[1]", false)]
+    [TestCase("{}", false)]
+    [TestCase("""{"kind": "evaluate", "outcome": null}""", false)]
+    [TestCase("""{"kind": "evaluate", "outcome": {}}""", false)]
+    [TestCase("""{"kind": "evaluate", "outcome": {"results": {}}}""", false)]
+    [TestCase("""{"kind": "evaluate", "outcome": {"results": {"acc,none": 1}}}""", true)]
+    [TestCase("""{"kind": "select", "outcome": {"chosen": "a"}}""", false)]
+    [TestCase("""{"kind": "train", "kind": "train", "outcome": {}}""", false)]
     public void A_damaged_result_is_no_result(string text, bool isFinished)
     {
         var folder = run.Job(Job.Id);
@@ -32,9 +39,13 @@ public sealed class DamagedRunTests
         RunFolder.Write(folder.Result, text);
         RunFolder.Write(folder.Timing, "x");
         RunFolder.Write(run.Plan, """{"name": "n", "jobs": [{"id": "a1", "kind": "evaluate", "label": "evaluate/x", "depends_on": []}]}""");
-        Assert.That(run.IsFinished(Job), Is.EqualTo(isFinished));
+        Assert.That((run.IsFinished(Job), folder.IsFinished), Is.EqualTo((isFinished, isFinished)));
         Assert.That(RunView.Of(run.Path).Jobs.Single().State, Is.EqualTo(isFinished ? "finished" : "stopped"));
         Assert.That(RunData.Read(run).Jobs.Single().Outcome is not null, Is.EqualTo(isFinished));
+        if (isFinished) return;
+        using var remarks = new StringWriter();
+        Assert.That(new Dispatcher(Host.CommandLine.Catalogue.Commands, TextWriter.Null, remarks).RunAsync(["report", run.Path]).GetAwaiter().GetResult(), Is.Zero);
+        Assert.That(remarks.ToString(), Does.Contain($"warning: {folder.Result} is damaged, so evaluate/x counts as not finished; run the manifest again"));
     }
 
     [Test]
@@ -48,6 +59,19 @@ public sealed class DamagedRunTests
         Assert.That(new Dispatcher(Host.CommandLine.Catalogue.Commands, results, remarks).RunAsync(["runs", "list", "--root", run.Path]).GetAwaiter().GetResult(), Is.Zero);
         Assert.That(results.ToString(), Does.Contain("fine").And.Contain("0/1"));
         Assert.That(remarks.ToString(), Does.Contain($"{bad.Plan}: cannot be read; run the manifest again"));
+    }
+
+    [TestCase("", "is damaged: its first line")]
+    [TestCase("claims: []\n", "is damaged: its first line")]
+    [TestCase("# claims: mine.yaml\n", "mine.yaml")]
+    public void Damaged_claims_are_named(string text, string said)
+    {
+        RunFolder.Write(run.Plan, """{"name": "n", "jobs": []}""");
+        RunFolder.Write(run.Claims, text);
+        using var remarks = new StringWriter();
+        Assert.That(new Dispatcher(Host.CommandLine.Catalogue.Commands, TextWriter.Null, remarks).RunAsync(["report", run.Path]).GetAwaiter().GetResult(), Is.EqualTo(2));
+        Assert.That(remarks.ToString(), Does.StartWith("peftalign: ").And.Contain(said).And.Not.Contain("   at "));
+        if (said.StartsWith("is", StringComparison.Ordinal)) Assert.That(remarks.ToString(), Does.Contain(run.Claims).And.Contain("run the manifest again"));
     }
 
     [TestCase("")]
