@@ -49,6 +49,39 @@ public sealed class InterruptTests
         Assert.That(steps, Is.EqualTo(Enumerable.Range(1, Steps)));
     }
 
+    // Of a folder with a file so long that nobody would wait for its hash.
+    [TestCase("train", "sft", "--model", "MODEL", "--data", "ROWS", "--max-steps", "1")]
+    [TestCase("eval", "--model", "MODEL", "--benchmarks", "perplexity", "--data", "ROWS")]
+    [TestCase("winrate", "--a", "ROWS", "--b", "ROWS", "--judge", "MODEL")]
+    public void An_interrupt_ends_the_hashing_of_a_folder(params string[] asked)
+    {
+        using var user = new Peftalign();
+        var made = Peftalign.Call("models", "init", "llama", "--out", user.File("model"), "--set", "hidden_size=8", "--set", "intermediate_size=8", "--set", "num_hidden_layers=1", "--set", "num_attention_heads=1", "--set", "vocab_size=300");
+        Assert.That(made.Code, Is.Zero, made.All);
+        var rows = user.Write("rows.jsonl", """{"prompt": "a", "response": "b", "text": "ab"}""" + "\n");
+        using (var large = File.Create(user.File("model/large.bin"))) large.SetLength(1L << 40);
+        using var process = Peftalign.Start([.. asked.Select(word => word switch { "MODEL" => user.File("model"), "ROWS" => rows, _ => word }), "--out", user.Run]);
+        var (err, text) = (process.StandardError.ReadToEndAsync(), process.StandardOutput.ReadToEndAsync());
+        Waiting.For(() => Opened(process, "large.bin") ? 1 : process.HasExited ? throw new AssertionException(err.Result) : 0, "the file is never read");
+        Process.Start("kill", ["-INT", process.Id.ToString(CultureInfo.InvariantCulture)])!.WaitForExit();
+        var ended = process.WaitForExit(TimeSpan.FromSeconds(60));
+        if (!ended) process.Kill(entireProcessTree: true);
+        Assert.That(ended, "it goes on reading");
+        Assert.That(process.ExitCode, Is.EqualTo(130), err.Result + text.Result);
+    }
+
+    private static bool Opened(Process process, string name)
+    {
+        try
+        {
+            return Directory.GetFiles($"/proc/{process.Id}/fd").Any(file => File.ResolveLinkTarget(file, returnFinalTarget: false)?.Name == name);
+        }
+        catch (IOException)
+        {
+            return false; // closed meanwhile, or the process has ended
+        }
+    }
+
     [Test]
     [System.Runtime.Versioning.SupportedOSPlatform("linux")]
     public void A_folder_that_cannot_be_written_is_told_and_left_as_it_is()

@@ -82,6 +82,7 @@ internal static class MergeCommand
         var request = new CertificateRequest(text, plugins.Find("merge", plan.Config.Method), TopHelp.Version, options.Seed, probe, architectures)
         {
             TrainedOver = asked.TrainedOver is var (type, make) ? (type, make(plugins)) : null,
+            Cancellation = options.Cancellation,
         };
         var runner = new MergeRunner(plan, options with { Progress = Progress(session.Output), Observe = asked.Certificate ? ledger.Observe : null });
         IReadOnlyList<string> unmeasured = [];

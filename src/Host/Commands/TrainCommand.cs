@@ -1,7 +1,6 @@
 // peftalign train METHOD: one training without a manifest. The same command again resumes, or says that all is done.
 
 using System.CommandLine;
-using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Commands.Plugins;
@@ -52,7 +51,7 @@ internal static class TrainCommand
     private static async Task<int> RunAsync(TrainRequest request, TrainFlags flags, PluginCatalogue plugins, bool dryRun, Session session, CancellationToken cancel)
     {
         using var folder = new TrainFolder(request.Out);
-        var hashes = new ContentHashes(folder.Job.File("hashes.json"), Directory.GetCurrentDirectory());
+        var hashes = new ContentHashes(folder.Job.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
         // What is not begun is compared with nothing: a dry run need not read gigabytes to know their content.
         var plan = TrainPlan.Of(request, flags, plugins, dryRun && !folder.IsBegun ? path => Path.Exists(path) ? "not read: " + path : null : hashes.Of);
         folder.ThrowIfOthers(plan.Job);
@@ -93,7 +92,7 @@ internal static class TrainCommand
 
     private static int Report(TrainFolder folder, Session session)
     {
-        var outcome = JsonNode.Parse(File.ReadAllText(folder.Job.Result))!["outcome"]!.AsObject();
+        var outcome = folder.Job.ReadResult()!["outcome"]!.AsObject();
         var written = Directory.Exists(folder.Job.Adapter) ? folder.Job.Adapter : folder.Job.Model;
         outcome["folder"] = folder.Job.Path;
         outcome["written"] = written;

@@ -24,7 +24,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         using var held = new EvalLock(folder, asked.Out);
         var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []) { Device = session.Global.Device };
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
-        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
+        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
         foreach (var (_, options) in asked.Benchmarks) JudgeContent.Note(options, plugins, hashes);
         var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
         using var records = new ItemRecords(folder.File("records.jsonl"), Subject(hashes), session.Output.Warn);

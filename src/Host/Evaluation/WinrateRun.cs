@@ -28,7 +28,7 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
         using var held = new EvalLock(folder, target);
         var spec = new JobSpec("winrate", "evaluate", "winrate", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []) { Device = session.Global.Device };
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);
-        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory());
+        var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
         JudgeContent.Note(asked, plugins, hashes); // a judgement is kept with its judge, so there is no other subject
         var benchmark = job.Create<IBenchmark>(new JsonObject { ["name"] = "winrate", ["options"] = asked.DeepClone() });
         using var records = new ItemRecords(folder.File("records.jsonl"), "winrate", session.Output.Warn);

@@ -13,11 +13,13 @@ namespace PeftAlign.Host.Running;
 /// <param name="root">Folder that relative paths start from: the manifest's.</param>
 internal sealed partial class ContentHashes(string cacheFile, string root)
 {
+    private const int Block = 1 << 20;
+
     private readonly Dictionary<string, string> remembered = Load(cacheFile);
     private bool changed;
 
-    /// <summary>Ends the reading of folders between two files.</summary>
-    internal CancellationToken Cancellation { get; init; }
+    /// <summary>Ends the reading between two blocks: weights have gigabytes.</summary>
+    internal required CancellationToken Cancellation { get; init; }
 
     /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; with those of the files that its task files name (see
     /// <see cref="NamedFiles"/>). Null where there is neither.</summary>
@@ -32,11 +34,8 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
         return named.Count == 0 ? own : OfText($"{own}\n{Lines(full, named.Select(file => new HeldFile(file, null)))}");
     }
 
-    private string Lines(string start, IEnumerable<HeldFile> files) => string.Concat(files.Select(file =>
-    {
-        Cancellation.ThrowIfCancellationRequested();
-        return $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? OfFile(file.Path)}\n";
-    }));
+    private string Lines(string start, IEnumerable<HeldFile> files) =>
+        string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? OfFile(file.Path)}\n"));
 
     private static string OfText(string text) => Hex(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 
@@ -49,6 +48,7 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
 
     private string OfFile(string file)
     {
+        Cancellation.ThrowIfCancellationRequested();
         try
         {
             return Known(file);
@@ -65,8 +65,21 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
         var key = $"{file}|{info.Length}|{info.LastWriteTimeUtc.Ticks}|{Inode(file)}";
         if (remembered.TryGetValue(key, out var known)) return known;
         using var stream = RegularFile.Open(file);
+        var hash = OfStream(stream);
         changed = true;
-        return remembered[key] = Hex(SHA256.HashData(stream));
+        return remembered[key] = hash;
+    }
+
+    private string OfStream(Stream stream)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var block = new byte[Block];
+        for (int read; (read = stream.ReadAtLeast(block, Block, throwOnEndOfStream: false)) > 0;)
+        {
+            Cancellation.ThrowIfCancellationRequested();
+            hash.AppendData(block, 0, read);
+        }
+        return Hex(hash.GetHashAndReset());
     }
 
     private static string Hex(byte[] hash) => Convert.ToHexStringLower(hash);

@@ -22,6 +22,9 @@ internal sealed record CertificateRequest(string Configuration, Provided Plugin,
 {
     /// <summary>What quantised the bases of adapters when these were trained, and its name; null = nothing did.</summary>
     public (string Name, IQuantization Quantization)? TrainedOver { get; init; }
+
+    /// <summary>Ends the hashing between two files.</summary>
+    public CancellationToken Cancellation { get; init; }
 }
 
 internal static class MergeCertificate
@@ -56,8 +59,8 @@ internal static class MergeCertificate
             ["libtorch"] = LibTorch.Version,
             ["dotnet"] = Environment.Version.ToString(),
         },
-        ["inputs"] = new JsonArray([.. plan.Models.Select(Input)]),
-        ["outputs"] = Files(folder, name => name.StartsWith("model", StringComparison.Ordinal) || name is "config.json" or "tokenizer.json"),
+        ["inputs"] = new JsonArray([.. plan.Models.Select(model => Input(model, request.Cancellation))]),
+        ["outputs"] = Files(folder, name => name.StartsWith("model", StringComparison.Ordinal) || name is "config.json" or "tokenizer.json", request.Cancellation),
         ["tied_weights"] = Ties(plan),
         ["drift"] = new JsonObject
         {
@@ -71,22 +74,23 @@ internal static class MergeCertificate
         ["warnings"] = new JsonArray([.. plan.Warnings.Select(warning => (JsonNode)warning)]),
     };
 
-    private static JsonNode Input(InputModel model) => new JsonObject
+    private static JsonNode Input(InputModel model, CancellationToken cancel) => new JsonObject
     {
         ["name"] = model.Name,
         ["model_type"] = model.Config.ModelType,
         ["matrices_decoded_from_4_bits"] = model.Decoded,
-        ["files"] = Files(model.Folder, IsWeight),
-        ["adapter_files"] = model.Adapter is { } adapter ? Files(adapter.Folder, name => name.StartsWith("adapter_", StringComparison.Ordinal)) : null,
+        ["files"] = Files(model.Folder, IsWeight, cancel),
+        ["adapter_files"] = model.Adapter is { } adapter ? Files(adapter.Folder, name => name.StartsWith("adapter_", StringComparison.Ordinal), cancel) : null,
     };
 
     private static bool IsWeight(string name) => name == "config.json" || (Path.GetExtension(name) is ".safetensors" or ".bin" && !name.StartsWith("adapter_", StringComparison.Ordinal));
 
-    private static JsonObject Files(string folder, Func<string, bool> wanted)
+    private static JsonObject Files(string folder, Func<string, bool> wanted, CancellationToken cancel)
     {
         var files = new JsonObject();
         foreach (var file in Directory.EnumerateFiles(folder).Where(file => wanted(Path.GetFileName(file))).Order(StringComparer.Ordinal))
         {
+            cancel.ThrowIfCancellationRequested();
             using var stream = File.OpenRead(file);
             files[Path.GetFileName(file)] = Convert.ToHexStringLower(SHA256.HashData(stream));
         }

@@ -26,7 +26,7 @@ public sealed class ContentHashTests
 
     private void Put(string name, string text) => File.WriteAllText(Place(name), text);
 
-    private string? Of(string path) => new ContentHashes(Place("hashes.json"), folder).Of(path);
+    private string? Of(string path) => new ContentHashes(Place("hashes.json"), folder) { Cancellation = default }.Of(path);
 
     [TestCase("tasks/mine.yaml", true)]
     [TestCase("base/_default_yaml", true)]
