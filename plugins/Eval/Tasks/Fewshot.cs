@@ -1,7 +1,9 @@
 // Solved examples in front of an item: the first rows, or a draw as lm-evaluation-harness makes it (Python's generator with seed
-// 1234, going on from item to item; an item that is drawn for itself is left out).
+// 1234, going on from item to item; an item that is drawn for itself is left out where their split is the task's test_split, or the
+// task names neither).
 
 using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
 using PeftAlign.Eval.Scoring;
 
 namespace PeftAlign.Eval.Tasks;
@@ -19,26 +21,31 @@ internal sealed class Fewshot
     internal Fewshot(TaskConfig task, IReadOnlyList<JsonObject> pool, int shots)
     {
         (this.task, this.pool, this.shots) = (task, pool, shots);
-        var config = task.Content["fewshot_config"] as JsonObject;
-        foreach (var (key, value) in config ?? [])
+        foreach (var (key, value) in task.FewshotConfig)
             if (key is not ("sampler" or "split" or "samples" or "doc_to_text" or "doc_to_target" or "doc_to_choice")) throw task.Fault($"fewshot_config has '{key}', which is not supported", "known are sampler, split, samples, doc_to_text, doc_to_target, doc_to_choice");
-        var sampler = task.Texts(config?["sampler"], "fewshot_config.sampler").FirstOrDefault() ?? "default";
+        var sampler = task.Text(task.FewshotConfig["sampler"], "fewshot_config.sampler") ?? "default";
         first = sampler == "first_n" ? true : sampler == "default" ? false : throw task.Fault($"sampler '{sampler}' is not supported", "use first_n or default");
-        leavesOut = (task.Text("fewshot_split") ?? task.Texts(config?["split"], "fewshot_config.split").FirstOrDefault()) is { } split && split == task.Text("test_split");
-        if (shots > pool.Count - (leavesOut ? 1 : 0)) throw task.Fault($"{shots} solved examples are asked for, and there are {pool.Count} rows to take them from{(leavesOut ? ", one of them the item itself" : "")}", "ask for fewer");
+        // Two absent names are one to the harness: without them too the rows may hold the item.
+        leavesOut = task.FewshotSplit == task.Text("test_split");
+        if (shots > 0 && Drawn > pool.Count) throw task.Fault($"{shots} solved examples are asked for, and there are {pool.Count} rows to take them from{(Drawn > shots ? ", one of which may be the item itself" : "")}", "ask for fewer");
     }
+
+    // One more than are shown where one may be the item.
+    private int Drawn => leavesOut && !first ? shots + 1 : shots;
 
     /// <summary>The examples of the next item; call for each item in order.</summary>
     internal IReadOnlyList<JsonObject> Next(JsonObject item)
     {
         if (shots == 0) return [];
         bool Own(JsonObject row) => leavesOut && JsonNode.DeepEquals(row, item);
-        if (first) return [.. pool.Where(row => !Own(row)).Take(shots)];
-        List<JsonObject> drawn = [.. random.Sample(pool.Count, leavesOut ? shots + 1 : shots).Select(k => pool[k]).Where(row => !Own(row)).Take(shots)];
+        if (first) return pool.Where(row => !Own(row)).Take(shots).ToList() is var taken && taken.Count == shots ? taken : throw TooFew(taken.Count);
+        List<JsonObject> drawn = [.. random.Sample(pool.Count, Drawn).Select(k => pool[k]).Where(row => !Own(row)).Take(shots)];
         if (drawn.Count == shots) return drawn;
         // Copies of the item among the rows: drawn again from the others.
         List<JsonObject> others = [.. pool.Where(row => !Own(row))];
-        if (others.Count < shots) throw task.Fault($"{shots} solved examples are asked for, and {others.Count} rows differ from the item", "ask for fewer");
+        if (others.Count < shots) throw TooFew(others.Count);
         return [.. random.Sample(others.Count, shots).Select(k => others[k])];
     }
+
+    private UserErrorException TooFew(int others) => task.Fault($"{shots} solved examples are asked for, and {others} rows differ from the item", "ask for fewer");
 }

@@ -43,12 +43,12 @@ internal sealed class TaskConfig
         OutputType = Text("output_type") ?? "generate_until";
         if (!Outputs.Contains(OutputType)) throw Fault($"output_type '{OutputType}' is not supported", $"it is one of {string.Join(", ", Outputs)}");
         (TargetDelimiter, FewshotDelimiter) = (Text("target_delimiter") ?? " ", Text("fewshot_delimiter") ?? "\n\n");
-        Metrics = List("metric_list") is { } metrics ? [.. metrics.Select(Metric)] : [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
-        Filters = List("filter_list") is { } filters ? [.. filters.Select(Filter)] : [new TaskFilter("none", [])];
+        Metrics = List(content["metric_list"], "metric_list") is { } metrics ? [.. metrics.Select(Metric)] : [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
+        Filters = List(content["filter_list"], "filter_list") is { } filters ? [.. filters.Select(Filter)] : [new TaskFilter("none", [])];
         if (Shots < 0) throw Fault($"'num_fewshot: {Shots}' is negative", "write how many solved examples stand before each item, or leave it out");
         foreach (var metric in Metrics) TaskMetrics.Check(this, metric);
         foreach (var filter in Filters) TaskFilters.Check(this, filter);
-        Generation = OutputType == "generate_until" ? new TaskGeneration(this, Mapping("generation_kwargs")) : null;
+        Generation = OutputType == "generate_until" ? new TaskGeneration(this, Mapping(content["generation_kwargs"], "generation_kwargs")) : null;
     }
 
     internal JsonObject Content { get; }
@@ -77,10 +77,19 @@ internal sealed class TaskConfig
 
     internal IReadOnlyList<string> Tags => Texts(Content["tag"], "tag");
 
+    /// <summary>How solved examples are taken; empty where nothing is said.</summary>
+    internal JsonObject FewshotConfig => Mapping(Content["fewshot_config"], "fewshot_config") ?? [];
+
+    /// <summary>The split that solved examples are taken from; null where none is named for them. That of fewshot_config counts, even where it is null.</summary>
+    internal string? FewshotSplit => FewshotConfig.TryGetPropertyValue("split", out var split) ? Text(split, "fewshot_config.split") : Text("fewshot_split");
+
     /// <summary>A field that is a text; null where it is absent.</summary>
     internal string? Text(string field) => Text(Content[field], field);
 
-    private string? Text(JsonNode? node, string field) => node switch
+    /// <summary>A value that is a text; null where it is absent.</summary>
+    /// <param name="node">It.</param>
+    /// <param name="field">What errors call it.</param>
+    internal string? Text(JsonNode? node, string field) => node switch
     {
         null => null,
         JsonValue value when value.TryGetValue<string>(out var text) => text,
@@ -98,9 +107,15 @@ internal sealed class TaskConfig
         _ => throw No(kind, field, node),
     };
 
-    private JsonArray? List(string field) => Content[field] is { } node ? node as JsonArray ?? throw No("list", field, node) : null;
+    /// <summary>A value that is a list; null where it is absent.</summary>
+    /// <param name="node">It.</param>
+    /// <param name="field">What errors call it.</param>
+    internal JsonArray? List(JsonNode? node, string field) => node is null or JsonArray ? node as JsonArray : throw No("list", field, node);
 
-    private JsonObject? Mapping(string field) => Content[field] is { } node ? node as JsonObject ?? throw No("mapping", field, node) : null;
+    /// <summary>A value that is a mapping; null where it is absent.</summary>
+    /// <param name="node">It.</param>
+    /// <param name="field">What errors call it.</param>
+    internal JsonObject? Mapping(JsonNode? node, string field) => node is null or JsonObject ? node as JsonObject : throw No("mapping", field, node);
 
     private UserErrorException No(string kind, string field, JsonNode? node) => Fault($"'{field}: {node?.ToJsonString() ?? "null"}' is no {kind}", $"write a {kind}");
 

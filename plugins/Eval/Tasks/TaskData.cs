@@ -14,10 +14,12 @@ internal sealed class TaskData(TaskConfig task)
     /// <summary>The split that is evaluated.</summary>
     internal IReadOnlyList<JsonObject> Items => Rows(task.Text("test_split") ?? task.Text("validation_split") ?? throw task.Fault("has neither test_split nor validation_split", "name the split that is evaluated"));
 
-    /// <summary>Where solved examples come from.</summary>
+    /// <summary>Where solved examples come from: a split that is named for them counts before written ones, as in the harness.</summary>
     internal IReadOnlyList<JsonObject> Solved =>
-        (task.Content["fewshot_config"] as JsonObject)?["samples"] is JsonArray samples ? [.. samples.Select(s => s as JsonObject ?? throw task.Fault("has a sample in fewshot_config that is no mapping", "write each with the columns of a row"))]
-        : Rows(task.Text("fewshot_split") ?? task.Texts((task.Content["fewshot_config"] as JsonObject)?["split"], "fewshot_config.split").FirstOrDefault() ?? task.Text("training_split") ?? task.Text("validation_split") ?? task.Text("test_split")!);
+        task.FewshotSplit is { } split ? Rows(split)
+        : task.List(task.FewshotConfig["samples"], "fewshot_config.samples") is { } samples ? [.. samples.Select(s => s as JsonObject ?? throw task.Fault("has a sample in fewshot_config that is no mapping", "write each with the columns of a row"))]
+        : task.Text("training_split") is { } training ? Rows(training)
+        : Rows(task.Text("validation_split") ?? task.Text("test_split")!);
 
     private IReadOnlyList<JsonObject> Rows(string split)
     {
