@@ -48,11 +48,11 @@ public abstract record EvalRequest
         /// <summary>0 takes the most likely token.</summary>
         public double Temperature { get; init; }
 
-        /// <summary>Keeps the smallest set of likeliest tokens whose probability reaches this; 1 = all.</summary>
-        public double TopP { get; init; } = 1;
+        /// <summary>Keeps the smallest set of likeliest tokens whose probability reaches this; 1 = all, null = as BenchmarkInfo.AsHarness says.</summary>
+        public double? TopP { get; init; } = 1;
 
-        /// <summary>Keeps so many of the most likely tokens; 0 = all.</summary>
-        public int TopK { get; init; }
+        /// <summary>Keeps so many of the most likely tokens; 0 = all, null = as BenchmarkInfo.AsHarness says.</summary>
+        public int? TopK { get; init; } = 0;
 
         /// <summary>Answers to the same prompt.</summary>
         public int Samples { get; init; } = 1;

@@ -47,8 +47,9 @@ public sealed record BenchmarkInfo(string Id, int Version)
     public bool? AddSpecialTokens { get; init; }
 
     /// <summary>Whether texts become tokens as lm-evaluation-harness makes them with transformers 5, which takes a blank at the start of
-    /// a LLaMA tokenizer's text for the one that the tokenizer puts there. Else tokenizer.json as it is written counts, as it does in
-    /// training and generation.</summary>
+    /// a LLaMA tokenizer's text for the one that the tokenizer puts there, and whether the model's generation_config.json counts wherever
+    /// a request to generate does not say (its max_new_tokens even before the request's), as in transformers' generate. Else tokenizer.json
+    /// as it is written counts, as it does in training and generation, and of generation_config.json the end tokens alone.</summary>
     public bool AsHarness { get; init; }
 
     /// <summary>Tasks and groups with settings of their own; empty where the benchmark is one task.</summary>

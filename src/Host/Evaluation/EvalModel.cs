@@ -28,6 +28,9 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
     /// (training, score, generate, benchmarks that the harness has not) takes tokenizer.json as it is written.</summary>
     internal bool TakesLeadingBlank { get; init; }
 
+    /// <summary>What its generation_config.json says; null where it has no folder.</summary>
+    internal GenerationConfig? Defaults { get; init; }
+
     /// <summary>What stands around every prompt; null for nothing.</summary>
     internal TextControl? Control { get; init; }
 
@@ -37,8 +40,11 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
     /// <param name="mode">The adapters.</param>
     /// <param name="tokenizer">The folder's.</param>
     /// <param name="template">The policy's or the folder's.</param>
-    internal static EvalModel Of(string folder, DecoderModel decoder, ForwardMode mode, ITokenizer? tokenizer, IChatTemplate? template) =>
-        new(decoder, mode, tokenizer, template, ModelConfig.Open(folder).EosTokenIds) { TakesLeadingBlank = tokenizer is not null && IsLlama(folder) && PutsBlank(tokenizer) };
+    internal static EvalModel Of(string folder, DecoderModel decoder, ForwardMode mode, ITokenizer? tokenizer, IChatTemplate? template)
+    {
+        var defaults = ModelConfig.Open(folder).Generation;
+        return new(decoder, mode, tokenizer, template, defaults.EosTokenIds) { Defaults = defaults, TakesLeadingBlank = tokenizer is not null && IsLlama(folder) && PutsBlank(tokenizer) };
+    }
 
     private static bool IsLlama(string folder) =>
         Path.Combine(folder, "tokenizer_config.json") is var file && File.Exists(file) && ((string?)JsonNode.Parse(File.ReadAllText(file))?["tokenizer_class"]) is { } name

@@ -34,7 +34,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     private const int Window = 2048, Chunk = 64;
 
     // Of the benchmark at hand, whose Info may be made anew at each look.
-    private (string Name, bool? SpecialTokens) own;
+    private (string Name, bool? SpecialTokens, bool AsHarness) own;
 
     /// <summary>How long the model was asked, without loading it.</summary>
     internal TimeSpan Asking { get; private set; }
@@ -44,7 +44,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     internal Evaluated Run(IBenchmark benchmark)
     {
         var items = benchmark.Items().ToList();
-        var name = (own = (benchmark.Info.Id, benchmark.Info.AddSpecialTokens)).Name;
+        var name = (own = (benchmark.Info.Id, benchmark.Info.AddSpecialTokens, benchmark.Info.AsHarness)).Name;
         if (items.Count == 0) throw new UserErrorException($"Benchmark {name} has no items.");
         if (items.GroupBy(i => (i.Task, i.Id)).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new InvalidDataException($"benchmark {name} has two items {twice.Key.Id} in task '{twice.Key.Task}'; its author must give each an id of its own");
         var asked = items.Select((item, row) => new Asked(item, row, benchmark.Requests(item))).ToList();
@@ -124,7 +124,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
 
     // Another judge's answers are not this one's, and those of a record with fewer answers than the model is asked for are nobody's.
     private string Key(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses) =>
-        benchmark is IAsksAgain && responses.Count < asked.Requests.Count ? "" : RequestJson.Key(Questions(benchmark, asked, responses), own.SpecialTokens);
+        benchmark is IAsksAgain && responses.Count < asked.Requests.Count ? "" : RequestJson.Key(Questions(benchmark, asked, responses), own.SpecialTokens, own.AsHarness);
 
     private static EvaluatedItem Scored(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)
     {

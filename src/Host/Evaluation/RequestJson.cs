@@ -27,9 +27,10 @@ internal static class RequestJson
     /// <summary>What identifies everything that is asked about an item, how its texts become tokens, and by which judge.</summary>
     /// <param name="requests">What is asked.</param>
     /// <param name="addSpecialTokens">What the benchmark asks for; null, as the tokenizer's files say, leaves no trace, so that older records hold.</param>
-    internal static string Key(IReadOnlyList<EvalRequest> requests, bool? addSpecialTokens)
+    /// <param name="modelsDefaults">Whether texts are generated as the model's generation_config.json says.</param>
+    internal static string Key(IReadOnlyList<EvalRequest> requests, bool? addSpecialTokens, bool modelsDefaults = false)
     {
-        var special = addSpecialTokens is { } asked ? $"special tokens {asked}\n" : "";
+        var special = (addSpecialTokens is { } asked ? $"special tokens {asked}\n" : "") + (modelsDefaults && requests.Any(r => r is EvalRequest.Generate) ? "generation_config.json\n" : "");
         var text = special + string.Join("\n", requests.Select(r => $"{r.GetType().Name} {(r is EvalRequest.LogLikelihood { KeepsContext: true } ? "keeps its context " : "")}{(r as EvalRequest.Judge)?.By.Definition.ToJsonString()}{Of(r).ToJsonString()}"));
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..32];
     }

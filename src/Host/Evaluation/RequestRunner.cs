@@ -2,7 +2,9 @@
 // share its computation and what all contexts of a task begin with is computed once; texts through the generator.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Engine;
+using PeftAlign.Models.Generation;
 
 namespace PeftAlign.Host.Evaluation;
 
@@ -23,6 +25,11 @@ internal sealed record Asked(EvalItem Item, long Row, IReadOnlyList<EvalRequest>
 internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, BenchmarkInfo? asking, CancellationToken cancel) : IDisposable
 {
     private const int ShortestPrefix = 16;
+
+    // What transformers keeps in sampling where nobody says.
+    private const int SampledTopK = 50;
+
+    private readonly Dictionary<double, GenerationOptions> defaults = [];
 
     private EvalModel? loaded;
     private RequestEncoder? encoding;
@@ -152,18 +159,32 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
         }
     }
 
-    private GenerationOptions Options(EvalRequest.Generate ask) => new()
+    private GenerationOptions Options(EvalRequest.Generate ask)
     {
-        MaxNewTokens = ask.MaxNewTokens,
-        Temperature = ask.Temperature,
-        TopP = ask.TopP,
-        TopK = ask.TopK,
-        NumReturnSequences = ask.Samples,
-        Seed = ask.Seed,
-        EosTokenIds = Model.EndIds,
-        StopStrings = [.. ask.Until.Where(u => u.Length > 0)],
-        StopStringsInPrompt = false,
-    };
+        var (file, own) = Own(ask.Temperature);
+        return own with
+        {
+            MaxNewTokens = file?.MaxNewTokens ?? ask.MaxNewTokens,
+            MaxLength = null,
+            TopP = ask.TopP ?? own.TopP,
+            TopK = ask.TopK ?? (own.Temperature > 0 && file is { TopK: null } ? SampledTopK : own.TopK),
+            NumReturnSequences = ask.Samples,
+            Seed = ask.Seed,
+            EosTokenIds = Model.EndIds,
+            StopStrings = [.. own.StopStrings, .. ask.Until.Where(u => u.Length > 0)],
+            StopStringsInPrompt = false,
+        };
+    }
+
+    // The harness calls transformers' generate, in which the model's generation_config.json counts wherever the task says nothing, and its
+    // max_new_tokens before the length that the harness passes (as max_length). Other benchmarks say all of it themselves.
+    private (GenerationConfig? File, GenerationOptions Options) Own(double temperature)
+    {
+        if (asking?.AsHarness != true || Model.Defaults is not { } file) return (null, new GenerationOptions { Temperature = temperature });
+        // Made once: what is continued in the same way is told by its lists too.
+        if (!defaults.TryGetValue(temperature, out var options)) defaults.Add(temperature, options = GenerationDefaults.Of(file, temperature));
+        return (file, options);
+    }
 
     // Cut at the first occurrence of each text in turn.
     private string Text(IReadOnlyList<int> ids, IReadOnlyList<string> until)

@@ -80,7 +80,7 @@ public static class GenerationDefaults
     {
         foreach (var (key, neutral) in Neutral)
             if (reader.Find(key) is { } value && value.GetRawText() is var text && text is not ("false" or "[]") && !neutral.Contains(text))
-                throw reader.Wrong(key, text, "absent (it is not built yet; --generation-config none leaves the whole file out)");
+                throw reader.Wrong(key, text, "absent (it is not built yet: take it out; in generate --generation-config none leaves the whole file out)");
     }
 
     private static int? Whole(ConfigReader reader, string key) => (int?)reader.Whole(key, 0, int.MaxValue);

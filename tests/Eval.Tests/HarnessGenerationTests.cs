@@ -1,0 +1,65 @@
+// What a model's generation_config.json does to generated answers: in benchmarks that follow lm-evaluation-harness the same as in its
+// 0.4.13 with transformers 5.23, elsewhere nothing.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Host.Evaluation;
+
+namespace PeftAlign.Eval.Tests;
+
+public sealed class HarnessGenerationTests
+{
+    private const string Prompt = "Once upon a time, there was a little girl named Lily. She", Plain = "loved to play outside in the park. One day, she saw";
+
+    // What HFLM.generate_until gave for until ["\n\n"] and max_gen_toks 20.
+    [TestCase("{}", Plain)]
+    [TestCase("{\"repetition_penalty\": 1.3}", "loved to play outside in the park with her friends. One")]
+    [TestCase("{\"max_new_tokens\": 5}", "loved to play ")]
+    [TestCase("{\"max_new_tokens\": 50}", Plain + " a big, red ball. She wanted to play with it, but it was too high.\nLily's")]
+    [TestCase("{\"max_length\": 5}", Plain)]
+    [TestCase("{\"num_beams\": 3}", "loved to play outside in the sunshine. One day")]
+    [TestCase("{\"suppress_tokens\": [403, 410]}", "loved to play with her toys and her friends. One day, Lily's")]
+    [TestCase("{\"do_sample\": true, \"temperature\": 0.6, \"top_p\": 0.9}", Plain)]
+    public void The_file_counts_as_in_the_harness(string file, string text) => Assert.That(Answers(file, harness: true, Ask, Ask), Is.EqualTo(new[] { text, text }));
+
+    [TestCase("{\"do_sample\": true, \"top_k\": 1}", null, true)]
+    [TestCase("{\"do_sample\": true, \"top_k\": 1}", 0, false)]
+    public void In_sampling_the_file_s_top_k_counts_where_the_task_has_none(string file, int? topK, bool greedy)
+    {
+        var ask = Ask with { Temperature = 1.5, TopK = topK, TopP = null };
+        Assert.That(Answers(file, harness: true, ask).Single(), greedy ? Is.EqualTo(Plain) : Is.Not.EqualTo(Plain));
+    }
+
+    [Test]
+    public void Other_benchmarks_say_it_themselves() => Assert.That(Answers("{\"repetition_penalty\": 1.3, \"max_new_tokens\": 5}", harness: false, Ask).Single(), Is.EqualTo(Plain));
+
+    [Test]
+    public void What_is_not_built_is_refused() =>
+        Assert.That(() => Answers("{\"guidance_scale\": 1.5}", harness: true, Ask), Throws.InstanceOf<UserErrorException>().With.Message.Contains("guidance_scale").And.Message.Contains("take it out"));
+
+    [Test]
+    public void Answers_that_were_made_without_the_file_are_asked_again()
+    {
+        EvalRequest score = new EvalRequest.LogLikelihood("a", "b");
+        Assert.That(RequestJson.Key([Ask], null, modelsDefaults: true), Is.Not.EqualTo(RequestJson.Key([Ask], null)));
+        Assert.That(RequestJson.Key([score], null, modelsDefaults: true), Is.EqualTo(RequestJson.Key([score], null)), "scores do not depend on it");
+    }
+
+    private static EvalRequest.Generate Ask => new(Prompt) { Until = ["\n\n"], MaxNewTokens = 20 };
+
+    private static List<string> Answers(string file, bool harness, params EvalRequest.Generate[] asks)
+    {
+        var folder = Directory.CreateTempSubdirectory("peftalign-generation-").FullName;
+        try
+        {
+            File.Copy(Path.Combine(Places.Fixture("stories260K"), "config.json"), Path.Combine(folder, "config.json"));
+            File.WriteAllText(Path.Combine(folder, "generation_config.json"), file);
+            var model = EvalModel.Of(folder, Models.Stories.Decoder, Models.Stories.Mode, Models.Stories.Tokenizer, null);
+            using var runner = new RequestRunner(() => model, null, new BenchmarkInfo("generation", 1) { AsHarness = harness }, CancellationToken.None);
+            return [.. runner.Answer([.. asks.Select((ask, k) => runner.Encode(new Asked(new EvalItem($"{k}", []), k, [ask])))]).Select(a => a[0].Texts[0])];
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+}
