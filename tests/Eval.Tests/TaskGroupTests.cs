@@ -8,7 +8,7 @@ namespace PeftAlign.Eval.Tests;
 
 public sealed class TaskGroupTests
 {
-    private readonly string folder = Directory.CreateTempSubdirectory("peftalign-groups-").FullName;
+    private readonly string folder = Directory.CreateTempSubdirectory("peftalign-groups-").FullName, written = Directory.CreateTempSubdirectory("peftalign-filters-").FullName;
 
     [OneTimeSetUp]
     public void WriteTasks()
@@ -22,11 +22,18 @@ public sealed class TaskGroupTests
         File.WriteAllText(Path.Combine(folder, "b_outer.yaml"), $"group: outer\ntask: [inner, three]\n{Mean}");
         File.WriteAllText(Path.Combine(folder, "c_tagged.yaml"), $"group: tagged\ntask: [several]\n{Mean}");
         File.WriteAllText(Path.Combine(folder, "d_bare.yaml"), "group: bare\ntask: [inner]\n");
+        File.Copy(Path.Combine(folder, "rows.json"), Path.Combine(written, "rows.json"));
+        foreach (var (name, filters) in ((string, string)[])[("short", "[{ name: b, filter: [{ function: take_first }] }, { name: a, filter: [{ function: uppercase }] }]"), ("long", "[{ name: b, filter: [{ function: take_first }] }]")])
+            File.WriteAllText(Path.Combine(written, $"{name}.yaml"), $"task: {name}\ndataset_path: json\ndataset_kwargs: {{ data_files: {{ test: rows.json }} }}\ntest_split: test\ndoc_to_text: q\ndoc_to_target: q\nmetric_list: [{{ metric: exact_match }}]\nfilter_list: {filters}\n");
         File.WriteAllText(Path.Combine(folder, "e_over.yaml"), $"group: over\ntask: [bare]\n{Mean}");
     }
 
     [OneTimeTearDown]
-    public void Delete() => Directory.Delete(folder, recursive: true);
+    public void Delete()
+    {
+        Directory.Delete(folder, recursive: true);
+        Directory.Delete(written, recursive: true);
+    }
 
     private Evaluated Run(params string[] names)
     {
@@ -66,5 +73,36 @@ public sealed class TaskGroupTests
         var members = ResultFiles.Write(own, [Run("tagged", "over")], [])["group_subtasks"]!.AsObject();
         string[] Of(string group) => [.. members[group]!.AsArray().Select(m => (string)m!)];
         Assert.That((Of("tagged"), Of("over"), Of("bare"), Of("inner")), Is.EqualTo((new[] { "one", "three", "two" }, new[] { "bare" }, new[] { "inner" }, new[] { "one", "two" })));
+    }
+
+    // As its Group.aggregate finds them: in the order of their names, each over the tasks that have it.
+    [TestCase("{ metric: exact_match }", "a 0.5 1|b 0.75 2")]
+    [TestCase("{ metric: exact_match, filter_list: null }", "a 0.5 1|b 0.75 2")]
+    [TestCase("{ metric: exact_match, filter_list: [b, a] }", "b 0.75 2|a 0.5 1")]
+    [TestCase("{ metric: exact_match, filter_list: [none, b, b] }", "b 0.75 2")]
+    [TestCase("{ metric: exact_match, filter_list: a }", "a 0.5 1")]
+    public void A_group_that_names_no_filters_reports_them_all(string entry, string rows) =>
+        Assert.That(string.Join('|', Aggregate(entry).Where(m => m.Task == "both").Select(m => FormattableString.Invariant($"{m.Filter} {m.Value} {m.Count}"))), Is.EqualTo(rows));
+
+    [TestCase("{ metric: exact_match, filter_list: none }", "the metric 'exact_match' of the filter 'none', which none of its tasks gives; they give exact_match (b), exact_match (a)")]
+    [TestCase("{ metric: acc }", "the metric 'acc', which none")]
+    [TestCase("{ metric: exact_match, filter_list: { a: b } }", "neither a name nor a list")]
+    public void A_group_that_asks_for_what_no_task_gives_is_refused(string entry, string error) =>
+        Assert.That(() => Aggregate(entry), Throws.InstanceOf<UserErrorException>().With.Message.Contains(error));
+
+    [Test]
+    public void Numbers_of_a_group_in_another_shape_are_refused()
+    {
+        File.WriteAllText(Path.Combine(written, "both.yaml"), "group: both\ntask: [short]\naggregate_metric_list: acc\n");
+        Assert.That(() => new TasksBenchmark(new TasksOptions { Path = written }).Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'aggregate_metric_list: \"acc\"' is neither"));
+    }
+
+    // Filter b of short: 0.5; of long: 1; filter a of short: 0.5.
+    private IReadOnlyList<MetricResult> Aggregate(string entry)
+    {
+        File.WriteAllText(Path.Combine(written, "both.yaml"), $"group: both\ntask: [short, long]\naggregate_metric_list: [{entry}]\n");
+        var benchmark = new TasksBenchmark(new TasksOptions { Path = written, BootstrapIters = 0 });
+        ItemScore Of(string task, string filter, double value) => new("0", new Dictionary<string, double> { ["exact_match"] = value }) { Task = task, Filter = filter };
+        return benchmark.Aggregate([Of("short", "b", 0.5), Of("short", "a", 0.5), Of("long", "b", 1)]);
     }
 }

@@ -8,8 +8,8 @@ namespace PeftAlign.Eval.Tasks;
 /// <summary>A number of a group.</summary>
 /// <param name="Name">The metric.</param>
 /// <param name="WeightBySize">Whether tasks count by their items.</param>
-/// <param name="Filters">Filters whose numbers are taken.</param>
-internal sealed record GroupMetric(string Name, bool WeightBySize, IReadOnlyList<string> Filters);
+/// <param name="Filters">Filters whose numbers are taken; null for all that its tasks have.</param>
+internal sealed record GroupMetric(string Name, bool WeightBySize, IReadOnlyList<string>? Filters);
 
 /// <summary>A group.</summary>
 internal sealed record TaskGroup(string Name, string? Alias, string Version, IReadOnlyList<string> Members, IReadOnlyList<GroupMetric> Metrics);
@@ -38,6 +38,8 @@ internal sealed class TaskCatalogue
         var reported = wanted.SelectMany(n => Below(n, [])).Distinct().ToList();
         var inner = reported.SelectMany(n => groups[n].Members).ToHashSet();
         Groups = [.. reported.Where(n => !inner.Contains(n)).SelectMany(n => Below(n, [])).Distinct().Select(n => groups[n])];
+        foreach (var group in Groups)
+            foreach (var metric in group.Metrics) Check(group, metric);
     }
 
     /// <summary>The tasks that run.</summary>
@@ -52,6 +54,15 @@ internal sealed class TaskCatalogue
     /// <summary>A group's members; the tasks of a tag in its place, which has no numbers of its own.</summary>
     internal IReadOnlyList<string> MembersOf(TaskGroup group) =>
         [.. group.Members.SelectMany(m => !tasks.ContainsKey(m) && tags.TryGetValue(m, out var tagged) ? tagged : [m]).Distinct()];
+
+    // A number that no task gives would be missed only after all of them ran.
+    private void Check(TaskGroup group, GroupMetric metric)
+    {
+        var given = Leaves(group).Select(n => tasks[n]).SelectMany(t => t.Metrics.SelectMany(m => t.Filters.Select(f => (Metric: m.Name, Filter: f.Name)))).Distinct().ToList();
+        if (given.Exists(g => g.Metric == metric.Name && metric.Filters?.Contains(g.Filter) != false)) return;
+        var filters = metric.Filters is null ? "" : $" of the filter '{string.Join("' or '", metric.Filters)}'";
+        throw new UserErrorException($"Group {group.Name} asks for the metric '{metric.Name}'{filters}, which none of its tasks gives; they give {string.Join(", ", given.Select(g => $"{g.Metric} ({g.Filter})"))}: change aggregate_metric_list.");
+    }
 
     private IEnumerable<string> Leaves(string name, HashSet<string> above) =>
         tasks.ContainsKey(name) ? [name]
@@ -102,7 +113,8 @@ internal sealed class TaskCatalogue
         {
             JsonArray list => list.Select(m => Metric(m, Fault)).ToList(),
             JsonObject one => [Metric(one, Fault)],
-            _ => [],
+            null => [],
+            var other => throw Fault($"'aggregate_metric_list: {other.ToJsonString()}' is neither a list nor a mapping", "write - metric: NAME"),
         };
         if (tasks.ContainsKey(name) || !groups.TryAdd(name, new TaskGroup(name, (string?)content["group_alias"], (content["metadata"] as JsonObject)?["version"]?.ToJsonString().Trim('"') ?? "0", members, metrics)))
             throw Fault("the name is taken", "rename one of them");
@@ -125,11 +137,12 @@ internal sealed class TaskCatalogue
         if (node is not JsonObject map || map["metric"] is not JsonValue name) throw fault("an entry of aggregate_metric_list has no field 'metric'", "name the metric");
         if (map["aggregation"] is { } aggregation && aggregation.ToString() != "mean") throw fault($"aggregation '{aggregation}' is not supported", "groups take means");
         if (map.Select(e => e.Key).FirstOrDefault(k => k is not ("metric" or "aggregation" or "weight_by_size" or "filter_list")) is { } foreign) throw fault($"aggregate_metric_list has '{foreign}', which is not supported", "leave it out");
-        IReadOnlyList<string> filters = map["filter_list"] switch
+        IReadOnlyList<string>? filters = map["filter_list"] switch
         {
-            JsonArray list => [.. list.Select(f => (string)f!)],
+            JsonArray list => [.. list.Select(f => (string)f!).Distinct()],
             JsonValue one => [(string)one!],
-            _ => ["none"],
+            null => null,
+            var other => throw fault($"'filter_list: {other.ToJsonString()}' is neither a name nor a list", "name filters of its tasks, or leave it out for all"),
         };
         return new GroupMetric((string)name!, (bool?)map["weight_by_size"] ?? true, filters);
     }

@@ -91,14 +91,15 @@ internal sealed class TasksBenchmark : IBenchmark
     private IEnumerable<MetricResult> Grouped(TaskGroup group, GroupMetric metric, IReadOnlyList<MetricResult> results)
     {
         var leaves = catalogue.Value.Leaves(group).ToHashSet();
-        foreach (var filter in results.Where(r => leaves.Contains(r.Task) && r.Metric == metric.Name && metric.Filters.Contains(r.Filter)).GroupBy(r => r.Filter))
+        var given = results.Where(r => leaves.Contains(r.Task) && r.Metric == metric.Name).ToLookup(r => r.Filter);
+        foreach (var filter in metric.Filters?.Where(given.Contains) ?? given.Select(g => g.Key).Order(StringComparer.Ordinal))
         {
-            var parts = filter.ToList();
+            var parts = given[filter].ToList();
             var total = parts.Sum(p => p.Count);
             var (value, error) = metric.WeightBySize
                 ? (parts.Sum(p => p.Value * p.Count) / total, StandardErrors.Pooled([.. parts.Select(p => (p.StandardError, p.Count))]))
                 : (parts.Average(p => p.Value), StandardErrors.OfMacro([.. parts.Select(p => p.StandardError)]));
-            yield return new MetricResult(metric.Name, value, error, total, parts[0].HigherIsBetter) { Task = group.Name, Filter = filter.Key };
+            yield return new MetricResult(metric.Name, value, error, total, parts[0].HigherIsBetter) { Task = group.Name, Filter = filter };
         }
     }
 }
