@@ -25,6 +25,7 @@ internal sealed class Fewshot
             if (key is not ("sampler" or "split" or "samples" or "doc_to_text" or "doc_to_target" or "doc_to_choice")) throw task.Fault($"fewshot_config has '{key}', which is not supported", "known are sampler, split, samples, doc_to_text, doc_to_target, doc_to_choice");
         var sampler = task.Text(task.FewshotConfig["sampler"], "fewshot_config.sampler") ?? "default";
         first = sampler == "first_n" ? true : sampler == "default" ? false : throw task.Fault($"sampler '{sampler}' is not supported", "use first_n or default");
+        task.List(task.FewshotConfig["samples"], "fewshot_config.samples");
         // Two absent names are one to the harness: without them too the rows may hold the item.
         leavesOut = task.FewshotSplit == task.Text("test_split");
         if (shots > 0 && Drawn > pool.Count) throw task.Fault($"{shots} solved examples are asked for, and there are {pool.Count} rows to take them from{(Drawn > shots ? ", one of which may be the item itself" : "")}", "ask for fewer");

@@ -2,6 +2,8 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Core.Metrics;
+using PeftAlign.Core.Statistics;
 
 namespace PeftAlign.Eval.Tasks;
 
@@ -43,12 +45,13 @@ internal sealed class TaskConfig
         OutputType = Text("output_type") ?? "generate_until";
         if (!Outputs.Contains(OutputType)) throw Fault($"output_type '{OutputType}' is not supported", $"it is one of {string.Join(", ", Outputs)}");
         (TargetDelimiter, FewshotDelimiter) = (Text("target_delimiter") ?? " ", Text("fewshot_delimiter") ?? "\n\n");
-        Metrics = List(content["metric_list"], "metric_list") is { } metrics ? [.. metrics.Select(Metric)] : [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
-        Filters = List(content["filter_list"], "filter_list") is { } filters ? [.. filters.Select(Filter)] : [new TaskFilter("none", [])];
+        Metrics = Entries("metric_list", Metric, m => m.Name) ?? [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
+        Filters = Entries("filter_list", Filter, f => f.Name) ?? [new TaskFilter("none", [])];
         if (Shots < 0) throw Fault($"'num_fewshot: {Shots}' is negative", "write how many solved examples stand before each item, or leave it out");
         foreach (var metric in Metrics) TaskMetrics.Check(this, metric);
         foreach (var filter in Filters) TaskFilters.Check(this, filter);
-        Generation = OutputType == "generate_until" ? new TaskGeneration(this, Mapping(content["generation_kwargs"], "generation_kwargs")) : null;
+        var generation = Mapping(content["generation_kwargs"], "generation_kwargs");
+        Generation = OutputType == "generate_until" ? new TaskGeneration(this, generation) : null;
     }
 
     internal JsonObject Content { get; }
@@ -119,6 +122,20 @@ internal sealed class TaskConfig
 
     private UserErrorException No(string kind, string field, JsonNode? node) => Fault($"'{field}: {node?.ToJsonString() ?? "null"}' is no {kind}", $"write a {kind}");
 
+    /// <summary>Finds a regular expression that cannot be read before a model is asked.</summary>
+    /// <param name="pattern">It.</param>
+    internal void Expression(string pattern)
+    {
+        try
+        {
+            AnswerExtraction.RegexFilter("", pattern, 0, "");
+        }
+        catch (StatisticsException e)
+        {
+            throw new UserErrorException($"{file}: task {Name}: {e.Message}", e);
+        }
+    }
+
     /// <summary>A field that is a text or a list of texts; none where it is absent.</summary>
     /// <param name="node">Its value.</param>
     /// <param name="field">What errors call it.</param>
@@ -139,10 +156,20 @@ internal sealed class TaskConfig
         _ => ["exact_match"],
     };
 
+    // A list of named entries; null where it is absent.
+    private IReadOnlyList<T>? Entries<T>(string field, Func<JsonNode?, T> read, Func<T, string> name)
+    {
+        if (List(Content[field], field) is not { } list) return null;
+        if (list.Count == 0) throw Fault($"{field} is empty", "leave it out for the harness's own, or write an entry");
+        List<T> entries = [.. list.Select(read)];
+        if (entries.GroupBy(name).FirstOrDefault(g => g.Count() > 1) is { } twice) throw Fault($"{field} has {twice.Count()} entries named '{twice.Key}', whose numbers could not be told apart", "leave one");
+        return entries;
+    }
+
     private TaskMetric Metric(JsonNode? node)
     {
         if (node is not JsonObject entry || entry["metric"] is not JsonValue name) throw Fault("an entry of metric_list has no field 'metric'", "name the metric");
-        if (entry["hf_evaluate"]?.ToJsonString() == "true") throw Fault($"metric {name} asks for hf_evaluate", "use one of the built-in metrics");
+        if (Value<bool>(entry["hf_evaluate"], "metric_list.hf_evaluate", Truth) == true) throw Fault($"metric {name} asks for hf_evaluate", "use one of the built-in metrics");
         string[] own = ["metric", "aggregation", "higher_is_better", "hf_evaluate"];
         return new TaskMetric(Text(name, "metric_list.metric")!, Text(entry["aggregation"], "metric_list.aggregation"), Value<bool>(entry["higher_is_better"], "metric_list.higher_is_better", Truth), new JsonObject(entry.Where(e => !own.Contains(e.Key)).Select(e => new KeyValuePair<string, JsonNode?>(e.Key, e.Value?.DeepClone()))));
     }
@@ -158,34 +185,34 @@ internal sealed class TaskGeneration
 {
     internal TaskGeneration(TaskConfig task, JsonObject? given)
     {
-        Until = [task.FewshotDelimiter];
-        foreach (var (key, value) in given ?? [])
-        {
-            if (value is null) throw task.Fault($"'generation_kwargs.{key}' has no value", "give one, or leave it out");
-            switch (key)
-            {
-                case "until": Until = task.Texts(value, "generation_kwargs.until"); break;
-                case "max_gen_toks" or "max_new_tokens" or "max_tokens": MaxNewTokens = Value<int>("whole number"); break;
-                case "do_sample": Samples = Value<bool>(TaskConfig.Truth); break;
-                case "temperature": temperature = Value<double>("number"); break;
-                case "top_p": TopP = Value<double>("number"); break;
-                case "top_k": TopK = Value<int>("whole number"); break;
-                default: throw task.Fault($"generation_kwargs has '{key}', which is not supported", "known are until, max_gen_toks, do_sample, temperature, top_p, top_k");
-            }
-
-            T Value<T>(string kind) where T : struct => task.Value<T>(value, $"generation_kwargs.{key}", kind)!.Value;
-        }
+        given ??= [];
+        if (given.Select(e => e.Key).FirstOrDefault(k => !Known.Contains(k) && !Lengths.Contains(k)) is { } foreign) throw task.Fault($"generation_kwargs has '{foreign}', which is not supported", $"known are {string.Join(", ", Known.Concat(Lengths))}");
+        // The harness stops at a null of these two, and takes that of any other for nothing.
+        foreach (var key in (string[])["until", "temperature"])
+            if (given.TryGetPropertyValue(key, out var value) && value is null) throw task.Fault($"'generation_kwargs.{key}' has no value", "give one, or leave it out");
+        T? Value<T>(string key, string kind) where T : struct => task.Value<T>(given[key], $"generation_kwargs.{key}", kind);
+        Until = given["until"] is { } until ? task.Texts(until, "generation_kwargs.until") : [task.FewshotDelimiter];
+        MaxNewTokens = Lengths.Select(name => Value<int>(name, Whole)).FirstOrDefault(length => length is not null) ?? 256;
+        (Samples, temperature) = (Value<bool>("do_sample", TaskConfig.Truth), Value<double>("temperature", "number"));
+        (TopP, TopK) = (Value<double>("top_p", "number"), Value<int>("top_k", Whole));
     }
+
+    private const string Whole = "whole number";
+
+    private static readonly string[] Known = ["until", "do_sample", "temperature", "top_p", "top_k"];
+
+    // Names of one number; of several the harness takes the first.
+    private static readonly string[] Lengths = ["max_gen_toks", "max_new_tokens", "max_tokens"];
 
     private readonly double? temperature;
 
     internal IReadOnlyList<string> Until { get; }
 
-    internal int MaxNewTokens { get; } = 256;
+    internal int MaxNewTokens { get; }
 
-    internal double TopP { get; } = 1;
+    internal double? TopP { get; }
 
-    internal int TopK { get; }
+    internal int? TopK { get; }
 
     private bool? Samples { get; }
 

@@ -1,5 +1,6 @@
 // Filters: how an answer is read out of generated text, step by step, as lm-evaluation-harness names them.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Core.Metrics;
 
 namespace PeftAlign.Eval.Tasks;
@@ -21,12 +22,22 @@ internal static class TaskFilters
     {
         foreach (var step in filter.Steps)
         {
-            var name = (string?)step["function"] ?? "";
+            var name = task.Text(step["function"], "function") ?? "";
             if (!Arguments.TryGetValue(name, out var known)) throw task.Fault($"filter '{filter.Name}' uses the function '{name}', which is not supported", $"known are {string.Join(", ", Arguments.Keys)}");
             if (step.Select(e => e.Key).FirstOrDefault(k => k != "function" && !known.Contains(k)) is { } argument) throw task.Fault($"filter '{filter.Name}' gives {name} the argument '{argument}', which is not supported", known.Length == 0 ? "leave it out" : $"known are {string.Join(", ", known)}");
             if (name == "map" && step["default_value"] is null) throw task.Fault($"filter '{filter.Name}' maps without a default_value", "give the value of everything else");
             if (task.OutputType != "generate_until" && name != "take_first") throw task.Fault($"filter '{filter.Name}' uses {name} on numbers", "filters read generated text");
+            Read(task, step);
         }
+    }
+
+    // Arguments of another type are found here, not once the model has answered.
+    private static void Read(TaskConfig task, JsonObject step)
+    {
+        task.Value<int>(step["group_select"], "group_select", "whole number");
+        task.Text(step["fallback"], "fallback");
+        task.Mapping(step["mapping_dict"], "mapping_dict");
+        if (task.Text(step["regex_pattern"], "regex_pattern") is { } pattern) task.Expression(pattern);
     }
 
     /// <summary>What a filter makes of an answer.</summary>

@@ -43,7 +43,9 @@ internal static class TaskMetrics
             throw task.Fault($"aggregation '{asked}' of metric '{metric.Name}' is not supported", $"use {known.Aggregation}");
         if (metric.Options.Select(o => o.Key).FirstOrDefault(o => !(metric.Name == "exact_match" && task.OutputType == "generate_until" && OfMatch.Contains(o))) is { } option)
             throw task.Fault($"metric '{metric.Name}' has the argument '{option}', which is not supported", "leave it out");
-        _ = Match(metric.Options); // values of another type are found here, not at the first answer
+        // Values of another type and expressions that cannot be read are found here, not once the model has answered.
+        foreach (var expression in task.Texts(task.List(metric.Options["regexes_to_ignore"], "regexes_to_ignore"), "regexes_to_ignore")) task.Expression(expression);
+        foreach (var flag in OfMatch[1..]) task.Value<bool>(metric.Options[flag], flag, TaskConfig.Truth);
     }
 
     /// <summary>Whether a larger value is better.</summary>

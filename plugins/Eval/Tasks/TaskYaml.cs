@@ -45,9 +45,12 @@ internal static class TaskYaml
         own.Remove("include");
         string Named(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var name) ? name
             : throw new UserErrorException($"{file}: 'include: {node?.ToJsonString() ?? "null"}' is no file's name; write the path of a task file.");
+        // Of several files with a field the last counts, and the file's own field before all.
+        var included = new JsonObject();
         foreach (var node in include is JsonArray several ? several.ToList() : [include])
             foreach (var (key, value) in Read(Path.Combine(Path.GetDirectoryName(file)!, Named(node)), depth + 1))
-                own.TryAdd(key, value?.DeepClone());
+                included[key] = value?.DeepClone();
+        foreach (var (key, value) in included) own.TryAdd(key, value?.DeepClone());
         return own;
     }
 
