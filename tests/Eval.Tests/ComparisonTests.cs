@@ -65,6 +65,26 @@ public sealed class ComparisonTests
         Assert.That(() => Run(new WinrateOptions { Annotations = annotations, LengthControlled = "v1" }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("difficulties"));
     }
 
+    [TestCase("instruction", "5", ", row 1: instruction is 5, no text")]
+    [TestCase("generator_1", "5", ", row 1: generator_1 is 5, no text")]
+    [TestCase("generator_2", "7", ", row 1: generator_2 is 7, no text")]
+    [TestCase("annotator", "5", ", row 1: annotator is 5, no text")]
+    [TestCase("instruction_index", "\"x\"", "row 1 of mine: instruction_index is 'x', no number")]
+    [TestCase("instruction_index", "1.5", "row 1 of mine: instruction_index is '1.5', no whole number from 0 to 2147483647")]
+    [TestCase("instruction_index", "99999999999", "row 1 of mine: instruction_index is '99999999999', no whole number")]
+    [TestCase("preference", "[1]", "row 1 of mine: preference is '[1]', no number")]
+    [TestCase("preference", "true", "row 1 of mine: preference is 'true', no number")]
+    [TestCase("preference", "null", "none of the 1 annotations of mine has a preference")]
+    [TestCase("preference", "\"nan\"", "none of the 1 annotations of mine has a preference")]
+    [TestCase("preference", "3", "none of the 1 annotations of mine has a preference")]
+    public void An_annotation_of_another_shape_is_named_with_its_row(string key, string value, string error)
+    {
+        var row = new JsonObject { ["instruction"] = "i", ["output_1"] = "abc", ["output_2"] = "a", ["generator_1"] = "base", ["generator_2"] = "mine", ["preference"] = 2 };
+        row[key] = JsonNode.Parse(value);
+        var file = Write("annotations.json", $"[{row.ToJsonString()}]");
+        Assert.That(() => Run(new WinrateOptions { Annotations = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains(error).And.Message.Contains(file));
+    }
+
     [Test]
     public void Given_judgements_are_counted_as_the_tool_counts_them()
     {
@@ -79,7 +99,7 @@ public sealed class ComparisonTests
         Assert.That(((string?)benchmark.Info.Settings!["annotator"], (string?)benchmark.Info.Settings["baseline"]), Is.EqualTo(("someone", "base")));
         Assert.That((string?)benchmark.Info.Settings["length_controlled"], Does.Contain("rows"), "too few rows for a fit, and it says so");
         var none = Write("none.json", """[{"instruction":"i","output_1":"a","output_2":"b","preference":null}]""");
-        Assert.That(() => Run(new WinrateOptions { Annotations = none }), Throws.InstanceOf<InvalidDataException>().With.Message.Contains("no preference"));
+        Assert.That(() => Run(new WinrateOptions { Annotations = none }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("none of the 1 annotations"));
         Assert.That(() => Run(new WinrateOptions { Annotations = file, Judge = Judge }), Throws.InstanceOf<UserErrorException>());
     }
 

@@ -10,6 +10,8 @@ namespace PeftAlign.Eval.Comparisons;
 
 internal sealed class AnnotatedPairs(WinrateOptions options) : IBenchmark
 {
+    private static readonly string[] Texts = ["instruction", "generator_1", "generator_2", "model", "annotator"];
+
     private readonly LengthControl length = new(options.LengthControlled, options.Path, options.Gamed);
     private readonly Dictionary<string, string> how = [];
     private List<(string Model, int Rows)> models = [];
@@ -27,12 +29,17 @@ internal sealed class AnnotatedPairs(WinrateOptions options) : IBenchmark
     {
         var file = options.Annotations!;
         var csv = AnswerRows.Name(file) + ".csv" is var name && Path.GetFileName(file).StartsWith(name, StringComparison.Ordinal);
-        var rows = RowFile.Read(file, csv).Where(row => options.Model is null || Model(row, file) == options.Model).ToList();
+        var all = RowFile.Read(file, csv);
+        foreach (var (row, k) in all.Select((row, k) => (row, k)))
+            foreach (var key in Texts) Text(row, key, $"{file}, row {k + 1}");
+        var rows = all.Where(row => options.Model is null || Model(row, file) == options.Model).ToList();
         if (rows.Count == 0) throw new UserErrorException($"{file} has no annotation of model '{options.Model}'; leave model out for all.");
         models = [.. rows.GroupBy(r => Model(r, file)).Select(g => (g.Key, g.Count()))];
-        (annotator, baseline) = ((string?)rows[0]["annotator"] ?? (csv ? AnswerRows.Name(file) : "not named"), (string?)rows[0]["generator_1"] ?? "not named");
-        var items = rows.GroupBy(r => Model(r, file)).SelectMany(g => (options.Limit > 0 ? g.Take(options.Limit) : g).Select((row, k) => Item(row, g.Key, k, file)));
-        return items.ToList();
+        (annotator, baseline) = (Text(rows[0], "annotator", file) ?? (csv ? AnswerRows.Name(file) : "not named"), Text(rows[0], "generator_1", file) ?? "not named");
+        var groups = rows.GroupBy(r => Model(r, file)).Select(g => (options.Limit > 0 ? g.Take(options.Limit) : g).Select((row, k) => Item(row, g.Key, k, file)).ToList()).ToList();
+        foreach (var group in groups)
+            if (group.TrueForAll(i => !Pair.IsPreference((double?)i.Document["preference"] ?? double.NaN))) throw new UserErrorException($"{file}: none of the {group.Count} annotations of {(string?)group[0].Document["generator_2"]} has a preference; give rows with one, from 1 (the baseline is better) to 2.");
+        return groups.SelectMany(g => g);
     }
 
     public IReadOnlyList<EvalRequest> Requests(EvalItem item) => [];
@@ -47,7 +54,14 @@ internal sealed class AnnotatedPairs(WinrateOptions options) : IBenchmark
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) =>
         [.. items.GroupBy(i => i.Task).SelectMany(g => PairTable.Of([.. g], IsOne ? models[0].Model : g.Key, length, note => how[g.Key] = note))];
 
-    private static string Model(JsonObject row, string file) => (string?)row["model"] ?? (string?)row["generator_2"] ?? AnswerRows.Name(file).Split('.')[0];
+    private static string Model(JsonObject row, string file) => Text(row, "model", file) ?? Text(row, "generator_2", file) ?? AnswerRows.Name(file).Split('.')[0];
+
+    private static string? Text(JsonObject row, string key, string place) => row[key] switch
+    {
+        null => null,
+        JsonValue value when value.TryGetValue<string>(out var text) => text,
+        var other => throw new UserErrorException($"{place}: {key} is {other.ToJsonString()}, no text; mend or remove the row."),
+    };
 
     private JsonObject Settings(string? model)
     {
@@ -59,17 +73,24 @@ internal sealed class AnnotatedPairs(WinrateOptions options) : IBenchmark
 
     private EvalItem Item(JsonObject row, string model, int number, string file)
     {
+        var place = $"{file}, row {number + 1} of {model}";
         double Number(string key)
         {
-            var text = row[key] is JsonValue value ? value.ToString() : "";
-            return text.Length == 0 ? double.NaN : double.TryParse(text, CultureInfo.InvariantCulture, out var read) ? read : throw new UserErrorException($"{file}, row {number + 1} of {model}: {key} is '{text}', no number; mend or remove the row.");
+            var text = row[key] is JsonValue value ? value.ToString() : row[key]?.ToJsonString() ?? "";
+            return text.Length == 0 ? double.NaN : double.TryParse(text, CultureInfo.InvariantCulture, out var read) ? read : throw new UserErrorException($"{place}: {key} is '{text}', no number; mend or remove the row.");
         }
+        int? Place(string key) => Number(key) switch
+        {
+            double.NaN => null,
+            var at when at == Math.Floor(at) && at is >= 0 and <= int.MaxValue => (int)at,
+            _ => throw new UserErrorException($"{place}: {key} is '{row[key]}', no whole number from 0 to {int.MaxValue}; mend or remove the row."),
+        };
         double Length(string side) => row[$"output_{side}"] is JsonValue text ? Pair.Length(text.ToString()) : Number($"len_output_{side}");
-        var (instruction, first, second, preference) = ((string?)row["instruction"], Length("1"), Length("2"), Number("preference"));
-        if (double.IsNaN(first + second)) throw new UserErrorException($"{file}, row {number + 1} of {model} has neither output_1 and output_2 nor len_output_1 and len_output_2; give one of them.");
-        var document = new JsonObject { ["instruction"] = instruction, ["generator_1"] = (string?)row["generator_1"], ["generator_2"] = model, ["len_output_1"] = first, ["len_output_2"] = second };
+        var (instruction, first, second, preference) = (Text(row, "instruction", place), Length("1"), Length("2"), Number("preference"));
+        if (double.IsNaN(first + second)) throw new UserErrorException($"{place} has neither output_1 and output_2 nor len_output_1 and len_output_2; give one of them.");
+        var document = new JsonObject { ["instruction"] = instruction, ["generator_1"] = Text(row, "generator_1", place), ["generator_2"] = model, ["len_output_1"] = first, ["len_output_2"] = second };
         if (!double.IsNaN(preference)) document["preference"] = preference;
-        if (length.Difficulty(instruction, row["instruction_index"] is JsonValue index ? (int)(long)index : null) is var difficulty and not double.NaN) document["instruction_difficulty"] = difficulty;
+        if (length.Difficulty(instruction, Place("instruction_index")) is var difficulty and not double.NaN) document["instruction_difficulty"] = difficulty;
         return new EvalItem($"{number}", document) { Task = IsOne ? "" : model };
     }
 }

@@ -63,6 +63,9 @@ internal static class Pair
     /// <summary>Length in characters as the length-controlled rate counts them: code points.</summary>
     internal static int Length(string text) => text.EnumerateRunes().Count();
 
+    /// <summary>Whether a number is a verdict: from 1 (the baseline is better) to 2, or 0, the old code of a draw.</summary>
+    internal static bool IsPreference(double preference) => Share(preference) is not null;
+
     // 0 is the old code of a draw; what is outside [1, 2] is none.
     private static double? Share(double preference) => preference == 0 ? 0.5 : preference is >= 1 and <= 2 ? preference - 1 : null;
 
