@@ -72,6 +72,20 @@ public sealed class DryRunTests
         Assert.That((double)more["seconds"]!, Is.EqualTo(took.Where(job => job.Kind == "train").Sum(job => job.Seconds)).Within(0.2), "the same trainings with another seed take as long");
     }
 
+    // Large enough that its 136 MB of weights weigh as much as what libtorch's version does to the process. They are held once.
+    [Test]
+    public void A_model_that_is_made_takes_its_weights_once()
+    {
+        using var user = new Peftalign();
+        var manifest = user.Write("large.yaml", Manifests.Short.Replace("hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1", "hidden_size: 1024, intermediate_size: 4096, num_hidden_layers: 2", StringComparison.Ordinal));
+        var said = Forecast(manifest, "--out", user.Run)["kinds"]!["make-model"]!;
+        user.Finish(manifest, "--only", "make-model/*");
+        var took = Measured(user.Run).Single();
+        Assert.That((double)said["disk_bytes"]! / took.Disk, Is.InRange(0.99, 1.01));
+        Assert.That(took.Disk, Is.GreaterThan(130_000_000));
+        Assert.That((double)said["peak_memory_bytes"]! / took.Memory, Is.InRange(0.9, 1.25));
+    }
+
     [Test]
     public void The_matrix_and_the_kinds_are_tables()
     {

@@ -44,7 +44,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
     {
         if (shapes.Model(new JsonObject { ["weights"] = new JsonObject { ["job"] = job.Id } }) is not { } model) return null;
         var bytes = Costs.Bytes(Costs.Parameters(model));
-        return new JobForecast(Costs.Start + 4 * Costs.Moving(bytes), Costs.Process + 2 * bytes, FolderBytes + bytes);
+        return new JobForecast(Costs.Start + 4 * Costs.Moving(bytes), Costs.WeightsProcess + bytes, FolderBytes + bytes);
     }
 
     private static JobForecast? Train(PlanJob job, JsonObject spec, Shapes shapes, int threads)

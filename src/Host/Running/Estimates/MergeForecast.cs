@@ -17,11 +17,11 @@ internal static class MergeForecast
         if (Contracts(spec, shapes, parents) is { } adapters)
         {
             var sum = Costs.Bytes(adapters.Sum(adapter => AdapterShape.Trainable(model, adapter)));
-            return new JobForecast(Costs.Start + Costs.Moving(2 * sum), Costs.Process + 2 * sum, JobForecast.FolderBytes + sum);
+            return new JobForecast(Costs.Start + Costs.Moving(2 * sum), Costs.WeightsProcess + 2 * sum, JobForecast.FolderBytes + sum);
         }
         var bytes = parents.Max(shapes.Width) * parameters;
         var largest = Costs.Bytes(model.Weights().Max(weight => weight.Shape.Aggregate(1L, (a, b) => a * b)));
-        return new JobForecast(Costs.Start + Costs.Moving((2 + 6 * parents.Count) * (double)Costs.Bytes(parameters)), Costs.Process + (3 + 3 * parents.Count) * largest, JobForecast.FolderBytes + bytes);
+        return new JobForecast(Costs.Start + Costs.Moving((2 + 6 * parents.Count) * (double)Costs.Bytes(parameters)), Costs.WeightsProcess + (3 + 3 * parents.Count) * largest, JobForecast.FolderBytes + bytes);
     }
 
     // The parents' adapters where their sum is one; null where the merge goes through full weights.
