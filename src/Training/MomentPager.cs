@@ -31,12 +31,16 @@ internal sealed class MomentPager : IDisposable
     }
 
     /// <summary>Updates every piece in order.</summary>
-    /// <param name="update">Number of the piece, and its tensors, to be changed in place.</param>
+    /// <param name="update">Number of the piece, and its tensors, to be changed in place; what else it makes is disposed before the next.</param>
     internal void Each(Action<int, Tensor[]> update)
     {
         if (buffers.Length == 0)
         {
-            for (var k = 0; k < pieces.Count; k++) update(k, pieces[k]);
+            for (var k = 0; k < pieces.Count; k++)
+            {
+                using var scope = torch.NewDisposeScope(); // else all pieces' intermediate tensors together are a copy of the weights
+                update(k, pieces[k]);
+            }
             return;
         }
         var fetched = Fetch(0);

@@ -48,11 +48,11 @@ internal sealed class TrainedPolicy : IDisposable
     /// <summary>The controls as they were when the phase began.</summary>
     internal IReadOnlyList<(string Name, Tensor Tensor)> OwnControls => run.Controls is null ? [] : [.. Own.Select(p => (p.Name, p.Tensor))];
 
-    /// <summary>The trained values outlive the flat buffers: back into the adapter's own tensors, or as weights of the model.</summary>
+    /// <summary>The trained values outlive this: back into the adapter's own tensors, or as weights of the model, views that keep the buffer.</summary>
     internal void Hand()
     {
         using var off = torch.no_grad();
-        foreach (var (name, tensor) in weights?.Members ?? []) run.Model.SetWeight(name, tensor.detach().clone().DetachFromDisposeScope());
+        foreach (var (name, tensor) in weights?.Members ?? []) run.Model.SetWeight(name, tensor.detach().DetachFromDisposeScope());
         if (sites is null) return;
         var trained = sites.Members.ToDictionary(m => m.Name, m => m.Tensor);
         foreach (var (name, _, _, own) in Own) own.copy_(trained[name]);

@@ -168,6 +168,23 @@ public sealed class OptimizerStateTests : TrainingTest
         }
     }
 
+    // What a step holds beside weights, gradients and moments is a piece's, not a copy of the weights.
+    [Test]
+    public void Pager_KeepsNothingOfThePieceBefore([Values] bool paged)
+    {
+        using var home = torch.zeros([40]);
+        using var pager = new MomentPager([.. Enumerable.Range(0, 10).Select(k => new[] { home.narrow(0, 4 * k, 4) })], torch.CPU, paged ? (new CallerLane(), new CallerLane(), new CallerLane()) : null);
+        var made = new List<Tensor>();
+        pager.Each((k, piece) =>
+        {
+            Assert.That(made.Select(tensor => tensor.IsInvalid), Is.All.True, $"piece {k}");
+            made.Add(piece[0].sqrt());
+            Assert.That(made[^1].IsInvalid, Is.False, $"piece {k}");
+        });
+        Assert.That(made, Has.Count.EqualTo(10));
+        Assert.That(made[^1].IsInvalid, Is.True);
+    }
+
     [TestCase("adamw", false)]
     [TestCase("adamw_8bit", false)]
     [TestCase("paged_adamw", true)]
