@@ -67,7 +67,7 @@ internal static class WideTraining
     // comes before, what that leaves behind; computed again, with what freed pieces leave between those in use (64 to 96 measured).
     private const double AtWork = 33.5;
     private const double AtWorkWide = 22;
-    private const double AtWorkWhole = 36.5;
+    private const double AtWorkWhole = 32;
     private const double AtWorkAfter = 17.5;
     private const double AtWorkAgain = 96;
 
