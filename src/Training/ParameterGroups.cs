@@ -49,7 +49,7 @@ internal sealed class ParameterGroups : IDisposable
     /// <returns>Its length before.</returns>
     internal double Clip(double limit)
     {
-        var norms = groups.ConvertAll(g => g.Group.Parameters.Gradients.norm().item<double>());
+        var norms = groups.ConvertAll(g => g.Group.Parameters.GradientNorm());
         var norm = norms.Count == 1 ? norms[0] : Math.Sqrt(norms.Sum(n => n * n));
         var factor = limit / (norm + 1e-6);
         if (limit > 0 && factor < 1)

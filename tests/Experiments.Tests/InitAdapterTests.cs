@@ -69,4 +69,70 @@ public sealed class InitAdapterTests
         Assert.That(outcome.Code, Is.Zero, outcome.All);
         Assert.That(File.ReadLines(Path.Combine(user.File("on"), "log.txt")).Count(line => line.Contains($"{Adapter}: target_modules names w_nothing, which no module of the model is called.", StringComparison.Ordinal)), Is.EqualTo(1));
     }
+
+    // phi3 has no usual targets: the folder's are the only ones.
+    [TestCase("lora", "--targets", "qkv_proj,down_proj")]
+    [TestCase("ia3", "--targets", "qkv_proj,down_proj", "--feedforward-modules", "down_proj")]
+    public void An_architecture_without_usual_targets_goes_on_with_the_folders(string adapter, params string[] chosen)
+    {
+        var rows = user.Write("ids.jsonl", """{"prompt_ids": [3, 4, 5], "completion_ids": [6, 7]}""" + "\n" + """{"prompt_ids": [5, 9], "completion_ids": [8, 2]}""" + "\n");
+        Outcome Go(string name, params string[] more) =>
+            Peftalign.Call(["train", "sft", "--model", Path.Combine(Peftalign.Golden("models"), "phi3"), "--data", rows, "--out", user.File(name), "--adapter", adapter, "--max-steps", "1", "--batch-size", "2", "--threads", "1", .. more]);
+        var made = Go("out", [.. chosen, .. adapter == "lora" ? (string[])["--rank", "2"] : []]);
+        Assert.That(made.Code, Is.Zero, made.All);
+        var on = Go("on", "--init-adapter", Adapter);
+        Assert.That(on.Code, Is.Zero, on.All);
+        var (before, after) = (RawTensors.Read(Path.Combine(Adapter, "adapter_model.safetensors")), RawTensors.Read(Path.Combine(user.File("on"), "adapter", "adapter_model.safetensors")));
+        Assert.That(after.Keys, Is.EquivalentTo(before.Keys));
+        Assert.That(after.Any(t => !t.Value.Bytes.SequenceEqual(before[t.Key].Bytes)), "it is trained on");
+        var log = File.ReadAllText(Path.Combine(user.File("on"), "log.txt"));
+        Assert.That(log.Contains("the folder's rank 2 holds, not the default 8", StringComparison.Ordinal), Is.EqualTo(adapter == "lora"), log);
+        Assert.That(log, Does.Not.Contain("modules").And.Not.Contain("targets"));
+        var dry = Peftalign.Call(["train", "sft", "--model", Path.Combine(Peftalign.Golden("models"), "phi3"), "--data", rows, "--out", user.File("dry"), "--adapter", adapter, "--init-adapter", Adapter, "--max-steps", "1", "--dry-run", "--json"]);
+        Assert.That(dry.Code, Is.Zero, dry.All);
+        Assert.That((long)System.Text.Json.Nodes.JsonNode.Parse(dry.Out)!["trainable_parameters"]!, Is.EqualTo(before.Values.Sum(t => t.Bytes.Length / 4)));
+        Told(Go("none"), "name modules in targets");
+    }
+
+    [Test]
+    public void Targets_that_the_folder_has_and_the_command_cannot_say_are_no_fault()
+    {
+        var made = Train("out", "--rank", "4", "--targets", "k_proj");
+        Assert.That(made.Code, Is.Zero, made.All);
+        var on = Train("on", "--init-adapter", Adapter);
+        Assert.That(on.Code, Is.Zero, on.All);
+        Assert.That(Peftalign.Json(Path.Combine(user.File("on"), "adapter", "adapter_config.json"))["target_modules"]!.ToJsonString(), Is.EqualTo("[\"k_proj\"]"));
+    }
+
+    // The width of a prefix's projection is the model's unless it is given; the folder's differs from both.
+    [Test]
+    public void A_prefix_with_a_width_of_its_own_goes_on()
+    {
+        Outcome Prefix(string name, params string[] more) =>
+            Peftalign.Call(["train", "sft", "--model", Model, "--data", TrainRows.Path(user), "--out", user.File(name), "--adapter", "prefix", "--max-steps", "1", "--batch-size", "2", "--threads", "1", .. more]);
+        var made = Prefix("out", "--num-virtual-tokens", "3", "--prefix-projection", "true", "--encoder-hidden-size", "20");
+        Assert.That(made.Code, Is.Zero, made.All);
+        var on = Prefix("on", "--init-adapter", Adapter);
+        Assert.That(on.Code, Is.Zero, on.All);
+        Assert.That((int)Peftalign.Json(Path.Combine(user.File("on"), "adapter", "adapter_config.json"))["encoder_hidden_size"]!, Is.EqualTo(20));
+        Assert.That(File.ReadAllText(Path.Combine(user.File("on"), "log.txt")), Does.Contain("the folder's encoder_hidden_size 20 holds, not the default none"));
+        // What a manifest says otherwise is refused as ever.
+        var other = Peftalign.Call("run", user.Write("other.yaml", $$"""
+            peftalign: 1
+            name: other
+            models: { stories: { path: "{{Model}}" } }
+            datasets: { rows: { reader: jsonl, path: "{{TrainRows.Path(user)}}" } }
+            adapters: { own: { type: prefix, num_virtual_tokens: 3, prefix_projection: true, encoder_hidden_size: 24 } }
+            methods: { go: { type: sft, adapter: own, init_adapter: "{{Adapter}}", max_steps: 1, batch_size: 2 } }
+            train: [{ models: [stories], datasets: [rows], methods: [go] }]
+            """), "--out", user.File("other"), "--only", "*", "--threads", "1");
+        Assert.That(other.Code, Is.Not.Zero, other.All);
+        Assert.That(other.All, Does.Contain("encoder_hidden_size is 24 here and 20 in the folder"));
+    }
+
+    private static void Told(Outcome outcome, string text)
+    {
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain(text), outcome.All);
+    }
 }

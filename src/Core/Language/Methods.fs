@@ -93,8 +93,8 @@ let private refuseCuts context path (entries: Entry list) options =
 
 /// Every setting of the method's grids; None after a fault.
 let bind context path name (method: Method) (set: Entry list) : Setting list option =
-    let schemas =
-        TrainingOptions.withMethod (method.Contract.Schema.Traits) (Parts.schemas method.Contract)
+    let declared = Parts.schemas method.Contract
+    let schemas = TrainingOptions.withMethod (method.Contract.Schema.Traits) declared
 
     let own = settle context path method.Entries
 
@@ -115,7 +115,9 @@ let bind context path name (method: Method) (set: Entry list) : Setting list opt
         |> List.map (fun (variant, options) ->
             let training, own =
                 match options with
-                | Map entries -> entries |> List.partition (fun (key, _) -> TrainingOptions.names.Contains key)
+                | Map entries ->
+                    entries
+                    |> List.partition (fun (key, _) -> TrainingOptions.isOfLoop declared key)
                 | _ -> [], []
 
             {

@@ -1,5 +1,5 @@
 // The options that every training job has, whatever its method: names and defaults as transformers' TrainingArguments and TRL's
-// trainers have them. A method plugin that declares one of these names changes its default.
+// trainers have them. A method plugin that declares one of these names changes its default, or, of what a loss uses, has it for its own.
 module internal PeftAlign.Core.Language.TrainingOptions
 
 open PeftAlign.Core
@@ -129,6 +129,14 @@ let private dataAndRecords: OptionSchema list =
 let all = optimisation @ dataAndRecords
 
 let names = all |> List.map (fun schema -> schema.Name) |> set
+
+/// Options that the loop has by name only: where a method declares one, it is its loss that uses it.
+let private ofLosses = set [ "label_smoothing_factor" ]
+
+/// Whether the loop has the option, and not the method that declares these.
+let isOfLoop (method: OptionSchema list) name =
+    let isDeclared = method |> List.exists (fun schema -> schema.Name = name)
+    names.Contains name && not (isDeclared && ofLosses.Contains name)
 
 /// Options that only methods with a reference policy have.
 let private ofReference = set [ "reference"; "precompute_reference" ]

@@ -64,7 +64,8 @@ internal sealed class TrlImport
         var (peft, fourBit) = (Flag("use_peft") ?? false, Flag("load_in_4bit") ?? false);
         var adapter = peft ? Adapter(fourBit) : null;
         if (!peft && fourBit) dropped.Add("load_in_4bit: a 4-bit base is trained through an adapter only; set use_peft");
-        var flags = TrainFlags.Of(plugins, method, adapter is null ? null : (string?)adapter["type"], quantization: null).All.Where(f => f.Section == "method").Select(f => f.Schema).ToList();
+        // What is no flag of this method is no option of its manifest either.
+        var flags = TrainFlags.Of(plugins, method, adapter is null ? null : (string?)adapter["type"], quantization: null).All.Where(f => f.Section == "method" && f.IsBuilt).Select(f => f.Schema).ToList();
         var options = new JsonObject { ["type"] = method };
         foreach (var (key, fallback) in TrlKeys.Defaults(method))
             if (!given.ContainsKey(key) && Option(flags, key) is { } option && !JsonNode.DeepEquals(option.Default, fallback) && key is not ("seed" or "save_steps")) options[option.Name] = fallback.DeepClone();
@@ -87,6 +88,10 @@ internal sealed class TrlImport
         if (Option(flags, key) is { } option)
         {
             options[option.Name] = value.DeepClone();
+        }
+        else if (TrlKeys.OfLosses.Contains(key))
+        {
+            if (!JsonNode.DeepEquals(0, value)) notes.Add($"{key} is left out: it has no effect on {method} (TRL takes it and leaves it unused)");
         }
         else if (TrlKeys.WithoutCounterpart.TryGetValue(key, out var known))
         {

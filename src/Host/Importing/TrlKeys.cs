@@ -23,6 +23,9 @@ internal static class TrlKeys
         + " batch_eval_metrics prediction_loss_only bf16_full_eval fp16_full_eval is_encoder_decoder ignore_bias_buffers bnb_4bit_quant_storage generate_during_eval resume_from_checkpoint restore_callback_states_from_checkpoint"
         + " ignore_data_skip auto_find_batch_size label_names accelerator_config use_cpu env config");
 
+    /// <summary>Keys of every trainer that only some losses use; 0 is off.</summary>
+    internal static IReadOnlySet<string> OfLosses { get; } = Set("label_smoothing_factor");
+
     /// <summary>Keys that change results and have no counterpart, each with TRL's default, at which it changes nothing.</summary>
     internal static IReadOnlyDictionary<string, (JsonNode? Default, string Instead)> WithoutCounterpart { get; } = new Dictionary<string, (JsonNode?, string)>
     {
@@ -96,7 +99,7 @@ internal static class TrlKeys
     ];
 
     /// <summary>Every key that is known for a method, for suggestions.</summary>
-    internal static IEnumerable<string> Known => WithoutEffect.Concat(WithoutCounterpart.Keys).Concat(Special);
+    internal static IEnumerable<string> Known => WithoutEffect.Concat(OfLosses).Concat(WithoutCounterpart.Keys).Concat(Special);
 
     /// <summary>torch's and bitsandbytes' names of optimisers, as ours.</summary>
     internal static string? Optimizer(string name) => name switch

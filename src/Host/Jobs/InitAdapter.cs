@@ -13,6 +13,9 @@ internal static class InitAdapter
     // Which modules they select counts, not how: all-linear and a list of names may be the same.
     private static readonly string[] Selecting = ["targets", "exclude_modules", "layers_to_transform", "layers_pattern"];
 
+    // With none of these given the folder alone decides.
+    private static readonly string[] Choosing = [.. Selecting, "feedforward_modules"];
+
     /// <summary>Compares a contract's options with a folder's settings.</summary>
     /// <param name="job">Its plugins.</param>
     /// <param name="contract">The adapter that is to be trained, with every option.</param>
@@ -25,7 +28,7 @@ internal static class InitAdapter
         var adapter = job.Create<IPeftAdapter>(Plain(contract));
         var type = (string?)files.Config["peft_type"];
         if (type != adapter.PeftType) throw new UserErrorException($"init_adapter {folder} is {type}, and the adapter {contract["name"]} is {adapter.PeftType}; name an adapter of the folder's type.");
-        var found = Differences(job, contract, adapter, model, files).ToList();
+        var found = Differences(job, contract, model, files).ToList();
         foreach (var (option, given, own) in found.Where(f => IsDefault(f.Option, f.Given)))
             job.Logger.LogWarning("init_adapter: the folder's {Option} {Own} holds, not the default {Given}", option.Name, Text(own), Text(given));
         // An option that is not given is at its default here, so that the folder's cannot stand in for it unasked.
@@ -36,24 +39,36 @@ internal static class InitAdapter
         if (refused.Count > 0) throw new UserErrorException($"init_adapter {folder}: {string.Join("; ", refused)}. The folder's settings hold: leave these options out, or write the folder's values.");
     }
 
-    private static IEnumerable<(OptionSchema Option, JsonNode? Given, JsonNode? Own)> Differences(JobContext job, JsonNode contract, IPeftAdapter adapter, ModelOutline model, AdapterFiles files)
+    private static IEnumerable<(OptionSchema Option, JsonNode? Given, JsonNode? Own)> Differences(JobContext job, JsonNode contract, ModelOutline model, AdapterFiles files)
     {
+        var options = job.Plugins.Find(ContractKinds.Of(typeof(IPeftAdapter))!, (string)contract["name"]!).Contract.Options.Options;
+        var choosing = options.Where(o => Choosing.Contains(o.Name)).ToList();
+        var isChosen = !choosing.Exists(o => o.Name == "targets") || choosing.Exists(o => !IsDefault(o, contract["options"]?[o.Name]));
+        var own = new Lazy<IReadOnlyList<AdapterSite>>(() => job.Create<IPeftAdapter>(Plain(contract)).Load(model, files));
+        var adapter = job.Create<IPeftAdapter>(Plain(isChosen ? contract : Like(contract, own.Value)));
         var sites = adapter.Attach(model, 0);
         var config = adapter.Save(model, sites).Config;
-        var sameModules = new Lazy<bool>(() => Trained(sites).SetEquals(Trained(job.Create<IPeftAdapter>(Plain(contract)).Load(model, files))));
-        foreach (var option in job.Plugins.Find(ContractKinds.Of(typeof(IPeftAdapter))!, (string)contract["name"]!).Contract.Options.Options)
+        foreach (var option in options)
         {
             var given = contract["options"]?[option.Name];
-            if (option.Name == "dropout") continue; // this training's own
+            if (option.Name == "dropout" || (!isChosen && choosing.Contains(option))) continue; // this training's own; nobody's but the folder's
             if (option.Name is "init" or "init_text" or "init_tokenizer")
             {
                 if (given is not null && !IsDefault(option, given)) yield return (option, given, JsonValue.Create("its numbers"));
                 continue;
             }
             var key = option.Aliases.Prepend(option.Name).FirstOrDefault(config.ContainsKey);
-            if (key is null || Same(config[key], files.Config[key]) || (Selecting.Contains(option.Name) && sameModules.Value)) continue;
-            yield return (option, given ?? config[key], files.Config[key]);
+            if (key is null || Same(config[key], files.Config[key]) || (Selecting.Contains(option.Name) && Trained(sites).SetEquals(Trained(own.Value)))) continue;
+            yield return (option, given ?? option.Default, files.Config[key]); // never what Attach made of an option that is not given
         }
+    }
+
+    // Where no option says which modules, they are the folder's: the architecture need have no usual ones.
+    private static JsonNode Like(JsonNode contract, IReadOnlyList<AdapterSite> own)
+    {
+        var like = contract.DeepClone();
+        like["options"]!["targets"] = new JsonArray([.. own.Where(s => s.Delta.Parameters.Count > 0 && s.Delta is not (Whole or TokenRows)).Select(s => (JsonNode)s.Module)]);
+        return like;
     }
 
     // A folder may hold another base's tables too, which no options ask for.

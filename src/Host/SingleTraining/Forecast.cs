@@ -56,7 +56,10 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var head = FirstRows.Of(method, [.. records.Take(LookAt)], options, ModelFolder.HasTokenizer(request.Model) ? TokenizerLoader.Load(request.Model) : null, ChatTemplateLoader.Load(request.Model, request.ChatTemplate));
         var quantization = spec["adapter"]?["quantization"] is { } over ? job.Create<IQuantization>(over) : null;
         var stored = new StoredMatrices(weights, model, architectures.QuantizationOf(config));
-        var adapter = spec["adapter"] is { } contract ? job.Create<IPeftAdapter>(contract).Attach(model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor), 0) : null;
+        var outline = model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor);
+        // A folder to start from decides what is trained, whatever the options' defaults.
+        var start = options.InitAdapter is { } own ? Path.Combine(job.Spec.FullPath(own), (method as ITrainsControls)?.Controls[0] ?? "") : null;
+        var adapter = spec["adapter"] is not { } contract ? null : start is null ? job.Create<IPeftAdapter>(contract).Attach(outline, 0) : Policies.Adapter(job, outline, start);
         if (method.Needs.Scores && adapter is not null) ScoreHead.ThrowIfChanged(model.Names.Head, adapter);
         var parameters = Costs.Parameters(model);
         var (trainable, trainsModel) = Numbers(method, model, adapter);

@@ -75,7 +75,7 @@ public static class LoftqFolder
                 throw new UserErrorException($"LoftQ makes up for what quantising lost, and {module} is not quantised; leave it out of the adapter's targets.");
             var rest = Full(model, weight).sub_(QuantizedProduct.Full(matrix, torch.float32));
             if (adapted) rest.sub_(Product(module, delta));
-            squares += Math.Pow(rest.norm().item<float>(), 2);
+            squares += rest.norm(1).to(torch.float64).square().sum().item<double>(); // by rows: one float32 sum falls short over many
         }
         return Math.Sqrt(squares);
     }
