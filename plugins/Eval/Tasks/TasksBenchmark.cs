@@ -50,11 +50,13 @@ internal sealed class TasksBenchmark : IBenchmark
     private readonly Lazy<TaskCatalogue> catalogue;
     private readonly Lazy<IReadOnlyDictionary<string, TaskItems>> tasks;
 
-    public TasksBenchmark(TasksOptions options)
+    /// <param name="options">What runs.</param>
+    /// <param name="warn">Told of what counts although it looks like a mistake; null for nobody.</param>
+    public TasksBenchmark(TasksOptions options, Action<string>? warn = null)
     {
         this.options = options;
         catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? []));
-        tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t), options.Shots, options.Limit, options.Chat)));
+        tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t), options.Shots, options.Limit, options.Chat, warn ?? (_ => { }))));
     }
 
     // As the host takes it that hashes the files which a task file names.
