@@ -87,6 +87,25 @@ public sealed class TaskColumnTests
         Assert.That(TaskFiles.Scores(task, "exact_match", "ans", "cat"), Is.EqualTo(new double[] { 0, 1 }));
     }
 
+    // Jinja's own, unlike chat templates', where keys stay in order and nothing is escaped.
+    [TestCase("{{ v|tojson }}", """{"a": "\u003cb\u003e \u0026 it\u0027s \u00e9", "z": [1.0, 2.5, null]}""")]
+    [TestCase("{{ v.z|tojson(2) }}", "[\n  1.0,\n  2.5,\n  null\n]")]
+    [TestCase("{{ [v.a]|map('tojson')|first }}", "\"\\u003cb\\u003e \\u0026 it\\u0027s \\u00e9\"")]
+    public void Templates_write_JSON_as_Jinja_does(string template, string printed)
+    {
+        using var files = new TaskFiles();
+        Assert.That(files.Printed(TaskFiles.Lines("""{"z":[1,2.5,null],"a":"<b> & it's é"}"""), text: template), Is.EqualTo(new[] { printed }));
+    }
+
+    [TestCase("{{ nothing }}", "Template t, doc_to_text, line 1: 'nothing' is undefined; correct it.")]
+    [TestCase("{{ v|tojson(ensure_ascii=False) }}", "unexpected keyword argument 'ensure_ascii'")]
+    [TestCase("{{ v", "Template t, doc_to_text, line 1: ")]
+    public void A_fault_of_a_template_is_that_field_s(string template, string message)
+    {
+        using var files = new TaskFiles();
+        Assert.That(() => files.Printed(TaskFiles.Lines("1"), text: template), Throws.TypeOf<UserErrorException>().With.Message.Contains(message));
+    }
+
     [Test]
     public void Two_columns_of_one_name_are_refused()
     {
