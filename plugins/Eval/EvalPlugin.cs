@@ -18,7 +18,7 @@ public sealed class EvalPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IBenchmark, PreferenceOptions>("preference", resultVersion: 2, (context, options) => new PreferenceBenchmark(options, context));
-        registry.Add<IBenchmark, MmluOptions>("mmlu", resultVersion: 1, (_, options) => new MmluBenchmark(options));
+        registry.Add<IBenchmark, MmluOptions>("mmlu", resultVersion: 2, (_, options) => new MmluBenchmark(options));
         registry.Add<IBenchmark, BbhOptions>("bbh", resultVersion: 2, (_, options) => new BbhBenchmark(options));
         registry.Add<IBenchmark, PerplexityOptions>("perplexity", resultVersion: 1, (_, options) => new PerplexityBenchmark(options));
         registry.Add<IBenchmark, ParaphraseOptions>("paraphrase", resultVersion: 3, (_, options) => new ParaphraseBenchmark(options));

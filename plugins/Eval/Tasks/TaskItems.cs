@@ -18,28 +18,29 @@ internal sealed partial class TaskItems
 
     private readonly TaskConfig task;
     private readonly TaskFields fields;
-    private readonly bool chat;
+    private readonly bool chat, turns;
     private readonly Action<string> warn;
     private readonly Lazy<bool> severalRight;
     private bool warned;
-    private readonly List<(JsonObject Row, string Before)> rows = [];
+    private readonly List<(JsonObject Row, IReadOnlyList<(string Question, string Answer)> Solved)> rows = [];
 
     /// <param name="task">The task.</param>
     /// <param name="data">Its rows.</param>
-    /// <param name="shots">Solved examples in place of the task's own number; null for that.</param>
-    /// <param name="limit">Most items; 0 = all.</param>
-    /// <param name="chat">Whether prompts are conversations.</param>
+    /// <param name="options">How many rows, how many solved examples, and whether prompts are conversations.</param>
     /// <param name="warn">Told of what counts although it looks like a mistake.</param>
-    internal TaskItems(TaskConfig task, TaskData data, int? shots, int limit, bool chat, Action<string> warn)
+    internal TaskItems(TaskConfig task, TaskData data, TasksOptions options, Action<string> warn)
     {
-        (this.task, this.chat, this.warn, Shots) = (task, chat, warn, shots ?? task.Shots);
+        // A task that says 0 itself cannot stand with examples: the harness leaves it so.
+        var none = task.Content["num_fewshot"] is not null && task.Shots == 0;
+        if (none && options.Shots > 0) warn($"task {task.Name} says num_fewshot: 0 and keeps it; shots: {options.Shots} is for the others");
+        (this.task, chat, turns, this.warn, Shots) = (task, options.Chat, options.FewshotAsMultiturn, warn, none ? 0 : options.Shots ?? task.Shots);
         var items = data.Items;
         var solved = Shots > 0 ? data.Solved : [];
         fields = new TaskFields(task, items[0].Select(f => f.Key).ToHashSet());
         severalRight = new(() => fields.Target(items[0]) is JsonArray { Count: > 0 }); // the harness looks at the first row
         var fewshot = new Fewshot(task, solved, Shots);
-        foreach (var row in limit > 0 ? items.Take(limit) : items)
-            rows.Add((row, task.OutputType == "loglikelihood_rolling" ? "" : string.Concat(fewshot.Next(row).Select(Solved))));
+        foreach (var row in options.Limit > 0 ? items.Take(options.Limit) : items)
+            rows.Add((row, task.OutputType == "loglikelihood_rolling" ? [] : [.. fewshot.Next(row).Select(Solved)]));
     }
 
     internal TaskConfig Task => task;
@@ -72,13 +73,19 @@ internal sealed partial class TaskItems
         _ => OfRolling(item, responses[0].LogProb),
     };
 
-    // The description, the solved examples and the question; as a conversation, the description is the system's.
+    // The description, the solved examples and the question; as a conversation, the description is the system's, and answers of examples
+    // are the assistant's.
     private (string Text, IReadOnlyList<ChatTurn>? Messages) Context(EvalItem item, string question)
     {
-        var (description, before) = (fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Before);
+        var (description, solved) = (fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved);
+        var before = string.Concat(solved.Select(s => s.Question + (s.Answer.Length > 0 ? task.TargetDelimiter + s.Answer + task.FewshotDelimiter : "")));
         if (!chat) return (description + before + question, null);
-        return ("", [.. description.Length > 0 ? [new ChatTurn("system", description)] : (ChatTurn[])[], new ChatTurn("user", before + question)]);
+        ChatTurn[] system = description.Length > 0 ? [new("system", description)] : [];
+        return ("", turns ? [.. system, .. solved.SelectMany(Turns), new("user", question)] : [.. system, new("user", before + question)]);
     }
+
+    private static ChatTurn[] Turns((string Question, string Answer) solved) =>
+        solved.Answer.Length > 0 ? [new("user", solved.Question), new("assistant", solved.Answer)] : [new("user", solved.Question)];
 
     private EvalRequest.LogLikelihood LogLikelihood((string Text, IReadOnlyList<ChatTurn>? Messages) context, string continuation) => new(context.Text, continuation) { Messages = context.Messages };
 
@@ -92,8 +99,8 @@ internal sealed partial class TaskItems
         TopK = task.Generation.Temperature > 0 ? task.Generation.TopK : 0,
     };
 
-    // One solved example with what parts it from the next.
-    private string Solved(JsonObject row)
+    // One solved example; its answer may be empty.
+    private (string Question, string Answer) Solved(JsonObject row)
     {
         var config = task.Content["fewshot_config"] as JsonObject;
         var choices = fields.Choices(row, config?["doc_to_choice"]);
@@ -101,7 +108,7 @@ internal sealed partial class TaskItems
         if (Place(question) is { } place) (question, choices) = (Chosen(choices ?? [], place), null);
         if (answer is JsonArray { Count: > 0 } several) answer = several[0]?.DeepClone();
         var text = answer is null ? "" : choices is not null && Place(answer) is { } at ? Chosen(choices, at) : Text(answer, "doc_to_target");
-        return Text(question, "doc_to_text") + (text.Length > 0 ? task.TargetDelimiter + text + task.FewshotDelimiter : "");
+        return (Text(question, "doc_to_text"), text);
     }
 
     private IReadOnlyList<string> Choices(JsonObject row) => fields.Choices(row) is { Count: > 0 } choices ? choices : throw task.Fault("a multiple_choice task has no choices in a row", "write doc_to_choice");
