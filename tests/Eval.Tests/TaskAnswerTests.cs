@@ -92,6 +92,16 @@ public sealed class TaskAnswerTests
             Assert.That(() => Chosen(files.Task(TaskFiles.Lines(none), Fields + "acc }]"), "acc"), Throws.TypeOf<UserErrorException>().With.Message.Contains($"the answer {none}, which is none"));
     }
 
+    [TestCase("lowercase", "İ Σ ΑΣ ẞ", "i\u0307 σ ας ß")]
+    [TestCase("uppercase", "Straße ﬁ ŉ", "STRASSE FI ʼN")]
+    public void Cases_change_as_Python_changes_them(string filter, string said, string read)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task("{\"q\": \"a\"}\n", $"{Generation}doc_to_target: q\nfilter_list: [{{ name: f, filter: [{{ function: {filter} }}, {{ function: take_first }}] }}]");
+        var score = task.Score(task.Items().Single(), [new EvalResponse(0, 0, false) { Texts = [said] }])[0];
+        Assert.That((string)score.Answer![0]!, Is.EqualTo(read));
+    }
+
     [Test]
     public void An_example_without_an_answer_is_its_question()
     {

@@ -97,6 +97,18 @@ public sealed class TaskColumnTests
         Assert.That(files.Printed(TaskFiles.Lines("""{"z":[1,2.5,null],"a":"<b> & it's é"}"""), text: template), Is.EqualTo(new[] { printed }));
     }
 
+    // The filter that the harness adds to Jinja's.
+    [TestCase("{{ v|regex_replace('(a)(b)', '\\\\2-\\\\1') }}", "xb-a b-a")]
+    [TestCase("{{ v|regex_replace('a', '😀', 1) }}", "x😀b ab")]
+    [TestCase("{{ v|regex_replace(pattern='(?P<l>[a-z])', repl='\\\\g<l>.', count=2)|upper }}", "X.A.B AB")]
+    public void Templates_replace_by_pattern(string template, string printed)
+    {
+        using var files = new TaskFiles();
+        Assert.That(files.Printed(TaskFiles.Lines("\"xab ab\""), text: template), Is.EqualTo(new[] { printed }));
+    }
+
+    [TestCase("{{ v|regex_replace('a', 'b') }}", "Template t, doc_to_text, line 1: expected string or bytes-like object, got 'int'")]
+    [TestCase("{{ (v|string)|regex_replace('(', 'b') }}", "regular expression '(' cannot be read")]
     [TestCase("{{ nothing }}", "Template t, doc_to_text, line 1: 'nothing' is undefined; correct it.")]
     [TestCase("{{ v|tojson(ensure_ascii=False) }}", "unexpected keyword argument 'ensure_ascii'")]
     [TestCase("{{ v", "Template t, doc_to_text, line 1: ")]

@@ -2,6 +2,8 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using PeftAlign.Core.Metrics;
+using PeftAlign.Core.Statistics;
 using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Eval.Tasks;
@@ -70,7 +72,19 @@ internal sealed class TaskFields(TaskConfig task, IReadOnlySet<string> columns)
 
     private string Rendered(string source, string name, JsonObject row)
     {
-        if (!templates.TryGetValue(source, out var template)) templates.Add(source, template = new TextTemplate($"{task.Name}, {name}", source));
+        if (!templates.TryGetValue(source, out var template)) templates.Add(source, template = new TextTemplate($"{task.Name}, {name}", source, Replaced));
         return template.Render(row);
+    }
+
+    private string Replaced(string text, string pattern, string replacement, int count)
+    {
+        try
+        {
+            return PythonRegex.Replace(text, pattern, replacement, count);
+        }
+        catch (StatisticsException e)
+        {
+            throw task.Fault($"regex_replace: {e.Message.TrimEnd('.')}", "see the field that uses it");
+        }
     }
 }

@@ -12,12 +12,15 @@ namespace PeftAlign.Models.Templates;
 public sealed class TextTemplate
 {
     private readonly JinjaTemplate template;
+    private readonly Func<string, string, string, int, string>? regexReplace;
 
     /// <summary>Parses a template.</summary>
     /// <param name="name">What errors call it.</param>
     /// <param name="source">Jinja text.</param>
+    /// <param name="regexReplace">The filter regex_replace, of text, pattern, replacement and count; null for none.</param>
     /// <exception cref="UserErrorException">The text is no template.</exception>
-    public TextTemplate(string name, string source) => template = Named(() => new JinjaTemplate(name, source, trims: false));
+    public TextTemplate(string name, string source, Func<string, string, string, int, string>? regexReplace = null) =>
+        (this.regexReplace, template) = (regexReplace, Named(() => new JinjaTemplate(name, source, trims: false)));
 
     /// <summary>The text for an object.</summary>
     /// <param name="fields">Its fields are the template's variables.</param>
@@ -26,7 +29,7 @@ public sealed class TextTemplate
     {
         var variables = new Dictionary<string, object?>();
         foreach (var (name, value) in fields) variables[string.Intern(name)] = value is null ? null : PyJson.Value(JsonSerializer.SerializeToElement(value));
-        return Named(() => template.Render(variables, new RenderLimits(), null, strict: true).Text);
+        return Named(() => template.Render(new Run(variables, new RenderLimits(), null) { Strict = true, RegexReplace = regexReplace }).Text);
     }
 
     // This is no chat template, and a reader would look for one.

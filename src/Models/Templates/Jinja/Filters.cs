@@ -61,6 +61,7 @@ internal static class Filters
     // What transformers leaves as it was, or lm-evaluation-harness adds.
     private static readonly NativeTable OfTasks = new()
     {
+        { "regex_replace", "pattern repl count?", (run, a) => TextFilters.RegexReplace(run, a) },
         { "tojson", "indent?", (_, a) => TextFilters.ToHtmlJson(a) },
     };
 

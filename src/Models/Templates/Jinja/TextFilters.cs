@@ -130,6 +130,17 @@ internal static class TextFilters
         return new SafeText(text.Replace("<", "\\u003c").Replace(">", "\\u003e").Replace("&", "\\u0026").Replace("'", "\\u0027"));
     }
 
+    public static object RegexReplace(Run run, Arguments a)
+    {
+        if (run.RegexReplace is not { } replace) throw Fault.Type("No filter named 'regex_replace'.");
+        if (a.Self is not (string or SafeText)) throw Fault.Type($"expected string or bytes-like object, got '{Py.TypeName(a.Self)}'");
+        string text = Py.Str(a.Self);
+        PyText.Scan(text);
+        string replaced = replace(text, a.Required(0), a.Required(1), a.Int(2, 0));
+        Meter.Current.Characters(replaced.Length);
+        return replaced;
+    }
+
     private static string? Indentation(Arguments a, int at) => a[at] switch
     {
         null => null,
