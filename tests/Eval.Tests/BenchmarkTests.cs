@@ -68,6 +68,22 @@ public sealed class BenchmarkTests
     }
 
     [Test]
+    public void Mmlu_as_a_conversation_has_the_letters_of_examples_as_the_assistant_s()
+    {
+        File.WriteAllText(Path.Combine(folder, "sociology_dev.csv"), "First?,a,b,c,d,C\nSecond?,e,f,g,h,A\n");
+        string Said(bool turns)
+        {
+            var benchmark = new MmluBenchmark(new MmluOptions { Path = Subjects("sociology"), Subjects = ["sociology"], Chat = true, Shots = 2, FewshotAsMultiturn = turns });
+            return string.Join('|', ((EvalRequest.LogLikelihood)benchmark.Requests(benchmark.Items().First())[0]).Messages!.Skip(1).Select(m => $"{m.Role}: {m.Content}"));
+        }
+        Assert.That(new MmluOptions().FewshotAsMultiturn, Is.True);
+        const string Asked = "Is it, \"true\"?\nA. a,b\nB. c\nd\nC. e\nD. f\nAnswer:";
+        const string First = "First?\nA. a\nB. b\nC. c\nD. d\nAnswer:", Second = "Second?\nA. e\nB. f\nC. g\nD. h\nAnswer:";
+        Assert.That(Said(true), Is.EqualTo($"user: {First}|assistant: C|user: {Second}|assistant: A|user: {Asked}"));
+        Assert.That(Said(false), Is.EqualTo($"user: {First} C\n\n{Second} A\n\n{Asked}"));
+    }
+
+    [Test]
     public void Missing_subjects_and_broken_rows_are_named()
     {
         Subjects("sociology");

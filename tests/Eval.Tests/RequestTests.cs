@@ -3,6 +3,7 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Evaluation;
+using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Eval.Tests;
 
@@ -84,6 +85,29 @@ public sealed class RequestTests
         {
             Directory.Delete(folder, recursive: true);
         }
+    }
+
+    // Gemma's and the first Mistral's templates raise; the harness then leaves the system's turn out, and says so.
+    [TestCase("{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}", "System role not supported")]
+    [TestCase("{{ messages[0].user.name if messages[0].role == 'system' }}", "has no attribute 'user'")]
+    public void A_template_without_a_system_renders_the_rest(string head, string reason)
+    {
+        var template = new ChatTemplate("t", head + "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}");
+        var warnings = new List<string>();
+        var encoder = new RequestEncoder(Models.Stories.Tokenizer, template, 512, false, null) { Warn = warnings.Add };
+        int[] Of(params ChatTurn[] turns) => encoder.Prompt(new EvalRequest.Generate("") { Messages = turns, MaxNewTokens = 1 }).Ids;
+        var alone = Of(new ChatTurn("user", "Once"));
+        Assert.That(warnings, Is.Empty);
+        Assert.That((Of(new("system", "Be kind."), new("user", "Once")), Of(new("system", "Be."), new("user", "Once"))), Is.EqualTo((alone, alone)));
+        Assert.That(warnings, Has.Count.EqualTo(1).And.All.Contains(reason).And.All.EndsWith("prompts go without their system message"));
+    }
+
+    [Test]
+    public void A_template_that_raises_without_a_system_too_stops()
+    {
+        var encoder = new RequestEncoder(Models.Stories.Tokenizer, new ChatTemplate("t", "{{ raise_exception('never') }}"), 512, false, null);
+        foreach (var role in (string[])["system", "user"])
+            Assert.That(() => encoder.Prompt(new EvalRequest.Generate("") { Messages = [new ChatTurn(role, "a")], MaxNewTokens = 1 }), Throws.TypeOf<ChatTemplateException>().With.Message.Contains("never"));
     }
 
     [Test]

@@ -36,8 +36,11 @@ public sealed class MmluOptions
     [OptionChoices("lm-eval", "hendrycks")]
     public string Template { get; set; } = "lm-eval";
 
-    /// <summary>Prompts go through the model's chat template: the header as the system's, the rest as the user's message.</summary>
+    /// <summary>Prompts go through the model's chat template: the header as the system's message, questions as the user's.</summary>
     public bool Chat { get; set; }
+
+    /// <summary>With Chat, the letters of solved examples are messages of the assistant; else the examples stand in the user's one message.</summary>
+    public bool FewshotAsMultiturn { get; set; } = true;
 
     /// <summary>Whether texts get a begin token; without it, as the tokenizer's files say.</summary>
     public bool? Bos { get; set; }
@@ -52,9 +55,9 @@ internal sealed class MmluBenchmark : IBenchmark
     private readonly Lazy<IReadOnlyDictionary<string, Subject>> data;
 
     /// <param name="Header">What stands in front of everything.</param>
-    /// <param name="Solved">The solved examples.</param>
+    /// <param name="Solved">The solved examples: question and letter.</param>
     /// <param name="Rows">Question, four choices, letter.</param>
-    private sealed record Subject(string Header, string Solved, IReadOnlyList<IReadOnlyList<string>> Rows);
+    private sealed record Subject(string Header, IReadOnlyList<(string Question, string Letter)> Solved, IReadOnlyList<IReadOnlyList<string>> Rows);
 
     public MmluBenchmark(MmluOptions options)
     {
@@ -63,11 +66,11 @@ internal sealed class MmluBenchmark : IBenchmark
         data = new(Read);
     }
 
-    public BenchmarkInfo Info => new("mmlu", 1)
+    public BenchmarkInfo Info => new("mmlu", 2)
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
-        Settings = new JsonObject { ["shots"] = options.Shots, ["template"] = options.Template, ["split"] = options.Split, ["chat"] = options.Chat },
+        Settings = new JsonObject { ["shots"] = options.Shots, ["template"] = options.Template, ["split"] = options.Split, ["chat"] = options.Chat, ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn },
         Tasks =
         [
             .. subjects.Select(s => new TaskInfo(Name(s), "1") { Shots = options.Shots }),
@@ -88,9 +91,12 @@ internal sealed class MmluBenchmark : IBenchmark
     public IReadOnlyList<EvalRequest> Requests(EvalItem item)
     {
         var subject = data.Value[(string)item.Document["subject"]!];
-        var question = subject.Solved + Question([(string)item.Document["question"]!, .. item.Document["choices"]!.AsArray().Select(c => (string)c!)]);
-        if (!options.Chat) return [.. Letters.Select(letter => new EvalRequest.LogLikelihood(subject.Header + question, " " + letter))];
-        ChatTurn[] messages = [new("system", subject.Header), new("user", question)];
+        var question = Question([(string)item.Document["question"]!, .. item.Document["choices"]!.AsArray().Select(c => (string)c!)]);
+        var before = string.Concat(subject.Solved.Select(s => $"{s.Question} {s.Letter}\n\n"));
+        if (!options.Chat) return [.. Letters.Select(letter => new EvalRequest.LogLikelihood(subject.Header + before + question, " " + letter))];
+        ChatTurn[] messages = options.FewshotAsMultiturn
+            ? [new("system", subject.Header), .. subject.Solved.SelectMany(s => (ChatTurn[])[new("user", s.Question), new("assistant", s.Letter)]), new("user", question)]
+            : [new("system", subject.Header), new("user", before + question)];
         return [.. Letters.Select(letter => new EvalRequest.LogLikelihood("", letter) { Messages = messages })];
     }
 
@@ -131,7 +137,7 @@ internal sealed class MmluBenchmark : IBenchmark
         {
             var solved = options.Shots == 0 ? [] : Rows(place, $"{s}_dev.csv");
             if (solved.Count < options.Shots) throw new UserErrorException($"{place.Path}: {s}_dev.csv has {solved.Count} rows; {options.Shots} solved examples are asked for.");
-            return new Subject(Header(s), string.Concat(solved.Take(options.Shots).Select(row => $"{Question(row)} {row[5]}\n\n")), Rows(place, $"{s}_{options.Split}.csv"));
+            return new Subject(Header(s), [.. solved.Take(options.Shots).Select(row => (Question(row), row[5]))], Rows(place, $"{s}_{options.Split}.csv"));
         });
     }
 

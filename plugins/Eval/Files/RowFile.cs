@@ -70,16 +70,28 @@ internal static class RowFile
         return [.. list.Select((row, k) => row as JsonObject ?? throw new UserErrorException($"{path}, item {k + 1} is no JSON object; write a list of objects."))];
     }
 
+    /// <summary>The rows of a CSV file as they are written: every value is a text.</summary>
+    /// <exception cref="UserErrorException">It is missing or broken; file and line are named.</exception>
+    internal static IReadOnlyList<JsonObject> Cells(string path) => Cells(path, Text(path));
+
     private static IReadOnlyList<JsonObject> Table(string path, string text)
+    {
+        var rows = Cells(path, text);
+        // A column of whole numbers holds numbers, as other readers of CSV have it.
+        foreach (var name in rows[0].Select(f => f.Key).ToList())
+            if (rows.All(row => long.TryParse((string)row[name]!, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long _)))
+                foreach (var row in rows) row[name] = long.Parse((string)row[name]!, CultureInfo.InvariantCulture);
+        return rows;
+    }
+
+    private static IReadOnlyList<JsonObject> Cells(string path, string text)
     {
         var rows = DelimitedRows.OfText(text, path).ToList();
         if (rows.Count < 2) throw new UserErrorException($"{path} holds no rows; give a header line and rows.");
         var header = rows[0].Values;
-        // A column of whole numbers holds numbers, as other readers of CSV have it.
-        var whole = header.Select((_, k) => rows.Skip(1).All(row => row.Values.Count > k && long.TryParse(row.Values[k], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out long _))).ToList();
-        JsonNode Value(string field, int k) => whole[k] ? long.Parse(field, CultureInfo.InvariantCulture) : field;
+        if (header.GroupBy(name => name).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new UserErrorException($"{path}, line {rows[0].Line}: {twice.Count()} columns are named '{twice.Key}'; give each a name of its own.");
         return [.. rows.Skip(1).Select(row => row.Values.Count == header.Count
-            ? new JsonObject(header.Select((name, k) => new KeyValuePair<string, JsonNode?>(name, Value(row.Values[k], k))))
+            ? new JsonObject(header.Select((name, k) => new KeyValuePair<string, JsonNode?>(name, row.Values[k])))
             : throw new UserErrorException($"{path}, line {row.Line} has {row.Values.Count} fields; the header has {header.Count}."))];
     }
 }

@@ -2,7 +2,6 @@
 // them in dataset_kwargs.data_files.
 
 using System.Text.Json.Nodes;
-using PeftAlign.Eval.Files;
 
 namespace PeftAlign.Eval.Tasks;
 
@@ -36,6 +35,6 @@ internal sealed class TaskData(TaskConfig task)
             { } node when split == "train" => node,
             _ => null,
         } ?? throw task.Fault($"has no file for its split '{split}'", "name it in dataset_kwargs: { data_files: { SPLIT: FILE } }");
-        return known[split] = [.. task.Texts(files, "data_files").SelectMany(p => RowFile.Read(Path.GetFullPath(p, task.Data), kind == "csv"))];
+        return known[split] = TaskColumns.Read([.. task.Texts(files, "data_files").Select(p => Path.GetFullPath(p, task.Data))], kind == "csv");
     }
 }

@@ -2,6 +2,8 @@
 
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using PeftAlign.Core.Metrics;
+using PeftAlign.Core.Statistics;
 using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Eval.Tasks;
@@ -10,15 +12,18 @@ namespace PeftAlign.Eval.Tasks;
 /// <param name="columns">The columns of its rows.</param>
 internal sealed class TaskFields(TaskConfig task, IReadOnlySet<string> columns)
 {
+    private static readonly TextTemplate Value = new("value", "{{ value }}");
+
     private readonly Dictionary<string, TextTemplate> templates = [];
 
     /// <summary>The question: a text, or, with choices, a number (the place of the right context).</summary>
-    internal JsonNode Question(JsonObject row, JsonNode? field = null) => Value(row, "doc_to_text", field ?? Needed("doc_to_text"));
+    internal JsonNode Question(JsonObject row, JsonNode? field = null) =>
+        Given(row, "doc_to_text", field ??= Needed("doc_to_text")) ?? throw task.Fault($"doc_to_text is the column '{field}', which is empty in a row", "fill it, or leave the row out");
 
-    /// <summary>The answer: a text, a number (the place of a choice), or a list of texts.</summary>
-    internal JsonNode Target(JsonObject row, JsonNode? field = null)
+    /// <summary>The answer: a text, a number (the place of a choice), a list of texts, or what else a column holds; null where it is empty.</summary>
+    internal JsonNode? Target(JsonObject row, JsonNode? field = null)
     {
-        var value = Value(row, "doc_to_target", field ?? Needed("doc_to_target"));
+        var value = Given(row, "doc_to_target", field ?? Needed("doc_to_target"));
         return value is JsonValue v && v.TryGetValue<string>(out var text) && text is ['[', .., ']'] && field is not JsonArray && !IsColumn(field ?? task.Content["doc_to_target"]) && PythonLiteral.TryParse(text, out var list) && list is JsonArray ? list : value;
     }
 
@@ -49,14 +54,17 @@ internal sealed class TaskFields(TaskConfig task, IReadOnlySet<string> columns)
     internal string Text(JsonNode? node, string field) =>
         node is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw task.Fault($"{field} gives {node?.ToJsonString() ?? "null"}", "it must give a text");
 
+    /// <summary>A value as Python prints it.</summary>
+    internal static string Printed(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var text) ? text : Value.Render(new JsonObject { ["value"] = node?.DeepClone() });
+
     private JsonNode Needed(string field) => task.Content[field] ?? throw task.Fault($"has no '{field}'", "write it");
 
     private bool IsColumn(JsonNode? field) => field is JsonValue value && value.TryGetValue<string>(out var name) && columns.Contains(name);
 
-    private JsonNode Value(JsonObject row, string name, JsonNode field)
+    private JsonNode? Given(JsonObject row, string name, JsonNode field)
     {
-        if (field is JsonArray || (field is JsonValue given && given.GetValueKind() == JsonValueKind.Number)) return field.DeepClone();
-        if (IsColumn(field)) return row[(string)field!]?.DeepClone() ?? throw task.Fault($"{name} is the column '{field}', which is empty in a row", "fill it, or leave the row out");
+        if (field is JsonArray || (field is JsonValue given && given.GetValueKind() is JsonValueKind.Number or JsonValueKind.True or JsonValueKind.False)) return field.DeepClone();
+        if (IsColumn(field)) return row[(string)field!]?.DeepClone();
         var text = Rendered(Text(field, name), name, row);
         // Digits are the place of a choice.
         return text.Length is > 0 and < 10 && text.All(char.IsAsciiDigit) && task.Content["doc_to_choice"] is not null ? int.Parse(text, System.Globalization.CultureInfo.InvariantCulture) : text;
@@ -64,7 +72,19 @@ internal sealed class TaskFields(TaskConfig task, IReadOnlySet<string> columns)
 
     private string Rendered(string source, string name, JsonObject row)
     {
-        if (!templates.TryGetValue(source, out var template)) templates.Add(source, template = new TextTemplate($"{task.Name}, {name}", source));
+        if (!templates.TryGetValue(source, out var template)) templates.Add(source, template = new TextTemplate($"{task.Name}, {name}", source, Replaced));
         return template.Render(row);
+    }
+
+    private string Replaced(string text, string pattern, string replacement, int count)
+    {
+        try
+        {
+            return PythonRegex.Replace(text, pattern, replacement, count);
+        }
+        catch (StatisticsException e)
+        {
+            throw task.Fault($"regex_replace: {e.Message.TrimEnd('.')}", "see the field that uses it");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core.Metrics;
+using PeftAlign.Models.Templates;
 
 namespace PeftAlign.Eval.Tasks;
 
@@ -45,9 +46,12 @@ internal static class TaskFilters
     {
         "regex" => AnswerExtraction.RegexFilter(text, (string?)step["regex_pattern"] ?? @"#### (\-?[0-9\.\,]+)", (int?)step["group_select"] ?? 0, (string?)step["fallback"] ?? "[invalid]"),
         "remove_whitespace" => text.Trim(),
-        "lowercase" => text.ToLowerInvariant(),
-        "uppercase" => text.ToUpperInvariant(),
+        "lowercase" => Case("lower", text),
+        "uppercase" => Case("upper", text),
         "map" => (step["mapping_dict"]?[text] ?? step["default_value"])!.ToString(),
         _ => text,
     });
+
+    // Python's mappings, where one character may become several: ß, İ.
+    private static string Case(string filter, string text) => new TextTemplate(filter, $"{{{{ text|{filter} }}}}").Render(new JsonObject { ["text"] = text });
 }

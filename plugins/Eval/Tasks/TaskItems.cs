@@ -1,6 +1,8 @@
 // One task at work: its rows as items, what is asked of each, and each answer's scores.
 
+using System.Globalization;
 using System.Text;
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
@@ -11,25 +13,34 @@ namespace PeftAlign.Eval.Tasks;
 
 internal sealed partial class TaskItems
 {
+    // The harness's mark of an answer that is none of the choices.
+    private const int Nowhere = -100;
+
     private readonly TaskConfig task;
     private readonly TaskFields fields;
-    private readonly bool chat;
-    private readonly List<(JsonObject Row, string Before)> rows = [];
+    private readonly bool chat, turns;
+    private readonly Action<string> warn;
+    private readonly Lazy<bool> severalRight;
+    private bool warned;
+    private readonly List<(JsonObject Row, IReadOnlyList<(string Question, string Answer)> Solved)> rows = [];
 
     /// <param name="task">The task.</param>
     /// <param name="data">Its rows.</param>
-    /// <param name="shots">Solved examples in place of the task's own number; null for that.</param>
-    /// <param name="limit">Most items; 0 = all.</param>
-    /// <param name="chat">Whether prompts are conversations.</param>
-    internal TaskItems(TaskConfig task, TaskData data, int? shots, int limit, bool chat)
+    /// <param name="options">How many rows, how many solved examples, and whether prompts are conversations.</param>
+    /// <param name="warn">Told of what counts although it looks like a mistake.</param>
+    internal TaskItems(TaskConfig task, TaskData data, TasksOptions options, Action<string> warn)
     {
-        (this.task, this.chat, Shots) = (task, chat, shots ?? task.Shots);
+        // A task that says 0 itself cannot stand with examples: the harness leaves it so.
+        var none = task.Content["num_fewshot"] is not null && task.Shots == 0;
+        if (none && options.Shots > 0) warn($"task {task.Name} says num_fewshot: 0 and keeps it; shots: {options.Shots} is for the others");
+        (this.task, chat, turns, this.warn, Shots) = (task, options.Chat, options.FewshotAsMultiturn, warn, none ? 0 : options.Shots ?? task.Shots);
         var items = data.Items;
         var solved = Shots > 0 ? data.Solved : [];
-        fields = new TaskFields(task, items.Take(1).Concat(solved.Take(1)).SelectMany(r => r.Select(f => f.Key)).ToHashSet());
+        fields = new TaskFields(task, items[0].Select(f => f.Key).ToHashSet());
+        severalRight = new(() => fields.Target(items[0]) is JsonArray { Count: > 0 }); // the harness looks at the first row
         var fewshot = new Fewshot(task, solved, Shots);
-        foreach (var row in limit > 0 ? items.Take(limit) : items)
-            rows.Add((row, task.OutputType == "loglikelihood_rolling" ? "" : string.Concat(fewshot.Next(row).Select(Solved))));
+        foreach (var row in options.Limit > 0 ? items.Take(options.Limit) : items)
+            rows.Add((row, task.OutputType == "loglikelihood_rolling" ? [] : [.. fewshot.Next(row).Select(Solved)]));
     }
 
     internal TaskConfig Task => task;
@@ -48,7 +59,7 @@ internal sealed partial class TaskItems
         var (choices, delimiter) = (Choices(row), chat ? "" : task.TargetDelimiter);
         // Where the question is a number, the choices are contexts of one continuation.
         List<EvalRequest> requests = Place(question) is not null
-            ? [.. choices.Select(c => LogLikelihood(Context(item, c), delimiter + Text(fields.Target(row), "doc_to_target")))]
+            ? [.. choices.Select(c => LogLikelihood(Context(item, c), delimiter + TaskFields.Printed(fields.Target(row))))]
             : [.. Context(item, Text(question, "doc_to_text")) is var context ? choices.Select(c => LogLikelihood(context, delimiter + c)) : []];
         if (task.Metrics.Any(m => m.Name == "acc_mutual_info")) requests.AddRange(choices.Select(c => new EvalRequest.LogLikelihood("", delimiter + c)));
         return requests;
@@ -62,13 +73,19 @@ internal sealed partial class TaskItems
         _ => OfRolling(item, responses[0].LogProb),
     };
 
-    // The description, the solved examples and the question; as a conversation, the description is the system's.
+    // The description, the solved examples and the question; as a conversation, the description is the system's, and answers of examples
+    // are the assistant's.
     private (string Text, IReadOnlyList<ChatTurn>? Messages) Context(EvalItem item, string question)
     {
-        var (description, before) = (fields.Description(item.Document), rows[int.Parse(item.Id, System.Globalization.CultureInfo.InvariantCulture)].Before);
+        var (description, solved) = (fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved);
+        var before = string.Concat(solved.Select(s => s.Question + (s.Answer.Length > 0 ? task.TargetDelimiter + s.Answer + task.FewshotDelimiter : "")));
         if (!chat) return (description + before + question, null);
-        return ("", [.. description.Length > 0 ? [new ChatTurn("system", description)] : (ChatTurn[])[], new ChatTurn("user", before + question)]);
+        ChatTurn[] system = description.Length > 0 ? [new("system", description)] : [];
+        return ("", turns ? [.. system, .. solved.SelectMany(Turns), new("user", question)] : [.. system, new("user", before + question)]);
     }
+
+    private static ChatTurn[] Turns((string Question, string Answer) solved) =>
+        solved.Answer.Length > 0 ? [new("user", solved.Question), new("assistant", solved.Answer)] : [new("user", solved.Question)];
 
     private EvalRequest.LogLikelihood LogLikelihood((string Text, IReadOnlyList<ChatTurn>? Messages) context, string continuation) => new(context.Text, continuation) { Messages = context.Messages };
 
@@ -82,16 +99,16 @@ internal sealed partial class TaskItems
         TopK = task.Generation.Temperature > 0 ? task.Generation.TopK : 0,
     };
 
-    // One solved example with what parts it from the next.
-    private string Solved(JsonObject row)
+    // One solved example; its answer may be empty.
+    private (string Question, string Answer) Solved(JsonObject row)
     {
         var config = task.Content["fewshot_config"] as JsonObject;
         var choices = fields.Choices(row, config?["doc_to_choice"]);
         var (question, answer) = (fields.Question(row, config?["doc_to_text"]), fields.Target(row, config?["doc_to_target"]));
-        if (Place(question) is { } place) (question, choices) = (choices![place], null);
-        if (answer is JsonArray { Count: > 0 } several) answer = several[0]!.DeepClone();
-        var text = choices is not null && Place(answer) is { } at && at < choices.Count ? choices[at] : Text(answer, "doc_to_target");
-        return Text(question, "doc_to_text") + (text.Length > 0 ? task.TargetDelimiter + text + task.FewshotDelimiter : "");
+        if (Place(question) is { } place) (question, choices) = (Chosen(choices ?? [], place), null);
+        if (answer is JsonArray { Count: > 0 } several) answer = several[0]?.DeepClone();
+        var text = answer is null ? "" : choices is not null && Place(answer) is { } at ? Chosen(choices, at) : Text(answer, "doc_to_target");
+        return (Text(question, "doc_to_text"), text);
     }
 
     private IReadOnlyList<string> Choices(JsonObject row) => fields.Choices(row) is { Count: > 0 } choices ? choices : throw task.Fault("a multiple_choice task has no choices in a row", "write doc_to_choice");
@@ -99,16 +116,15 @@ internal sealed partial class TaskItems
     private ItemScore OfText(EvalItem item, TaskFilter filter, string response)
     {
         var target = fields.Target(item.Document);
-        if (Place(target) is { } place && fields.Choices(item.Document) is { } choices) target = place < choices.Count ? choices[place] : throw task.Fault($"item {item.Id} has the answer {place} of {choices.Count} choices", "mend the row");
+        var chosen = Place(target) is { } place && fields.Choices(item.Document) is { } choices ? Chosen(choices, place) : null;
         var answer = TaskFilters.Apply(filter, response);
-        // Of several right answers any counts.
-        IReadOnlyList<string> right = target is JsonArray several ? [.. several.Select(t => t!.ToString())] : [target.ToString()];
+        IReadOnlyList<string> right = chosen is not null ? [chosen] : severalRight.Value ? Several(target) : [TaskFields.Printed(target)];
         var (scores, details) = (new Dictionary<string, double>(), new JsonObject());
         foreach (var metric in task.Metrics)
             if (metric.Name == "exact_match") scores[metric.Name] = right.Any(r => AnswerExtraction.ExactMatch(answer, r, TaskMetrics.Match(metric.Options))) ? 1 : 0;
-            else if (right.Count == 1) details[metric.Name] = new JsonArray(right[0], answer);
+            else if (chosen is not null || !severalRight.Value) details[metric.Name] = new JsonArray(right[0], answer);
             else throw task.Fault($"metric {metric.Name} with several right answers", "give one answer for each row");
-        return new ItemScore(item.Id, scores) { Task = task.Name, Filter = filter.Name, Target = target.DeepClone(), Answer = new JsonArray(answer), Details = details };
+        return new ItemScore(item.Id, scores) { Task = task.Name, Filter = filter.Name, Target = chosen is null ? target?.DeepClone() : chosen, Answer = new JsonArray(answer), Details = details };
     }
 
     private IReadOnlyList<ItemScore> OfChoices(EvalItem item, IReadOnlyList<EvalResponse> responses)
@@ -125,8 +141,8 @@ internal sealed partial class TaskItems
             ["acc"] = Right(logProbs),
             ["acc_norm"] = Right(Choice.PerCharacter(logProbs, choices)),
             ["acc_bytes"] = Right(Choice.PerByte(logProbs, choices)),
-            ["exact_match"] = gold.Any(g => responses[g].IsGreedy) ? 1 : 0,
-            ["brier_score"] = probabilities.Select((p, k) => Math.Pow(p - (k == gold[0] ? 1 : 0), 2)).Sum(),
+            ["exact_match"] = gold.Any(g => g != Nowhere && FromEnd(g, responses.Count) is >= 0 and var at && responses[at].IsGreedy) ? 1 : 0,
+            ["brier_score"] = probabilities.Select((p, k) => Math.Pow(p - (k == FromEnd(gold[0], choices.Count) ? 1 : 0), 2)).Sum(),
         };
         if (responses.Count == 2 * choices.Count) scores["acc_mutual_info"] = Right([.. logProbs.Select((value, k) => value - responses[choices.Count + k].LogProb)]);
         var pair = new JsonArray(gold[0], predicted);
@@ -141,31 +157,61 @@ internal sealed partial class TaskItems
     }
 
     // What the task asks for of what is known, for each of its filters: numbers are the same under all.
-    private IReadOnlyList<ItemScore> Filtered(EvalItem item, JsonNode target, JsonArray answers, Dictionary<string, double> scores, JsonObject details)
+    private IReadOnlyList<ItemScore> Filtered(EvalItem item, JsonNode? target, JsonArray answers, Dictionary<string, double> scores, JsonObject details)
     {
         var wanted = task.Metrics.Select(m => m.Name).ToHashSet();
         return [.. task.Filters.Select(filter => new ItemScore(item.Id, scores.Where(s => wanted.Contains(s.Key)).ToDictionary(s => s.Key, s => s.Value))
         {
             Task = task.Name,
             Filter = filter.Name,
-            Target = target.DeepClone(),
+            Target = target?.DeepClone(),
             Answer = answers.DeepClone(),
             Details = new JsonObject(details.Where(d => wanted.Contains(d.Key)).Select(d => new KeyValuePair<string, JsonNode?>(d.Key, d.Value!.DeepClone()))),
         })];
     }
 
-    private int[] Gold(EvalItem item, JsonNode target, IReadOnlyList<string> choices)
+    // An answer that is none of the choices is never right; a metric that needs its place cannot count it.
+    private int[] Gold(EvalItem item, JsonNode? target, IReadOnlyList<string> choices)
     {
-        int One(JsonNode? node) => Place(node) ?? (node is JsonValue value && value.TryGetValue<string>(out var text) ? choices.ToList().IndexOf(text) : -1);
+        UserErrorException Fault() => task.Fault($"item {item.Id} has the answer {target?.ToJsonString() ?? "null"}, which is none of its {choices.Count} choices", "mend the row");
+        int One(JsonNode? node) => Place(node) is { } place ? place < choices.Count ? place : Nowhere
+            : node is JsonValue value && value.TryGetValue<string>(out var text) ? choices.ToList().IndexOf(text) is >= 0 and var found ? found : Nowhere : throw Fault();
         int[] gold = target is JsonArray several ? [.. several.Select(One)] : [One(target)];
-        return gold.Length > 0 && gold.All(g => g >= 0 && g < choices.Count) ? gold : throw task.Fault($"item {item.Id} has the answer {target.ToJsonString()}, which is none of its {choices.Count} choices", "mend the row");
+        if (gold.Length == 0 || (gold.Contains(Nowhere) && task.Metrics.Any(m => m.Name is "f1" or "brier_score"))) throw Fault();
+        if (gold.Contains(Nowhere) && !warned) warn($"task {task.Name}: item {item.Id} has the answer {target?.ToJsonString()}, which is none of its {choices.Count} choices; it counts as wrong, and so do others like it");
+        warned |= gold.Contains(Nowhere);
+        return gold;
     }
+
+    // Of several right answers any counts, compared as numpy compares a text with a list: among texts numbers are texts too, numbers alone
+    // equal none. A text in the place of a list is the list of its characters.
+    private string[] Several(JsonNode? target)
+    {
+        if (target is JsonValue value && value.TryGetValue<string>(out var text)) return [.. text.EnumerateRunes().Select(r => r.ToString())];
+        if (target is not JsonArray list) throw task.Fault($"a row has the answer {TaskFields.Printed(target)}, and the first row a list of answers", "give lists in all rows");
+        bool IsText(JsonNode? node) => node?.GetValueKind() == JsonValueKind.String;
+        var printed = list.Any(IsText) && list.All(node => node is JsonValue);
+        return [.. list.Where(node => printed || IsText(node)).Select(TaskFields.Printed)];
+    }
+
+    // A place before the first is counted from the end, as in Python's lists.
+    private string Chosen(IReadOnlyList<string> choices, int place) =>
+        FromEnd(place, choices.Count) is >= 0 and var at && at < choices.Count ? choices[at] : throw task.Fault($"a row has the answer {place} of {choices.Count} choices", "mend the row");
+
+    private static int FromEnd(int place, int count) => place < 0 ? place + count : place;
 
     private static JsonArray Answers(IReadOnlyList<EvalResponse> responses) => new([.. responses.Select(r => (JsonNode)new JsonArray(r.LogProb, r.IsGreedy))]);
 
-    private static int? Place(JsonNode? node) => node is JsonValue value && value.GetValueKind() == System.Text.Json.JsonValueKind.Number ? value.TryGetValue<int>(out var place) ? place : value.TryGetValue<long>(out var wide) ? (int)wide : null : null;
+    // A whole number or, as Python counts, a boolean.
+    private static int? Place(JsonNode? node) => node?.GetValueKind() switch
+    {
+        JsonValueKind.True => 1,
+        JsonValueKind.False => 0,
+        JsonValueKind.Number when long.TryParse(node.ToJsonString(), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var place) => (int)Math.Clamp(place, int.MinValue, int.MaxValue),
+        _ => null,
+    };
 
-    private string Text(JsonNode node, string field) => fields.Text(node, field);
+    private string Text(JsonNode? node, string field) => fields.Text(node, field);
 
     [GeneratedRegex(@"\s+", RegexOptions.CultureInvariant)]
     private static partial Regex Blanks();

@@ -31,6 +31,9 @@ internal static class TaskMetrics
         ["bleu"] = (["generate_until"], "bleu", true),
     };
 
+    // By aggregation here, the harness's name of it.
+    private static readonly Dictionary<string, string> OtherNames = new() { ["mcc"] = "matthews_corrcoef" };
+
     private static readonly string[] ForNumbers = ["mean", "nanmean", "median", "perplexity"];
     private static readonly string[] OfMatch = ["regexes_to_ignore", "ignore_case", "ignore_punctuation", "ignore_numbers"];
 
@@ -39,7 +42,7 @@ internal static class TaskMetrics
     {
         if (!Known.TryGetValue(metric.Name, out var known)) throw task.Fault($"metric '{metric.Name}' is not supported", $"known are {string.Join(", ", Known.Keys)}");
         if (!known.Outputs.Contains(task.OutputType)) throw task.Fault($"metric '{metric.Name}' does not belong to {task.OutputType}", $"its metrics are {string.Join(", ", Known.Where(k => k.Value.Outputs.Contains(task.OutputType)).Select(k => k.Key))}");
-        if (metric.Aggregation is { } asked && asked != known.Aggregation && !(ForNumbers.Contains(asked) && ForNumbers.Contains(known.Aggregation)))
+        if (metric.Aggregation is { } asked && asked != known.Aggregation && asked != OtherNames.GetValueOrDefault(known.Aggregation) && !(ForNumbers.Contains(asked) && ForNumbers.Contains(known.Aggregation)))
             throw task.Fault($"aggregation '{asked}' of metric '{metric.Name}' is not supported", $"use {known.Aggregation}");
         if (metric.Options.Select(o => o.Key).FirstOrDefault(o => !(metric.Name == "exact_match" && task.OutputType == "generate_until" && OfMatch.Contains(o))) is { } option)
             throw task.Fault($"metric '{metric.Name}' has the argument '{option}', which is not supported", "leave it out");
@@ -72,7 +75,7 @@ internal static class TaskMetrics
             "weighted_perplexity" => (Math.Exp(-Ratio(metric, items)), null),
             "bits_per_byte" => (-Ratio(metric, items) / Math.Log(2), null),
             "f1" => Labels(metric, items, (gold, predicted) => Classification.Label(gold, predicted, 1, 0).F1, iterations),
-            "mcc" => Labels(metric, items, Correlation, iterations),
+            "mcc" or "matthews_corrcoef" => Labels(metric, items, Correlation, iterations),
             "chrf" => Corpus(metric, items, (said, meant) => Chrf.Corpus(said, Array.ConvertAll(meant, m => new[] { m }), ChrfOptions.Default), iterations),
             "bleu" => Corpus(metric, items, (said, meant) => Bleu.Corpus(said, Array.ConvertAll(meant, m => new[] { m })), iterations),
             var other => throw new NotSupportedException($"aggregation {other}"),

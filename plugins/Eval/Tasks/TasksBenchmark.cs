@@ -25,7 +25,7 @@ public sealed class TasksOptions
     /// <summary>Tasks, groups and tags to run; without it, all that the files hold.</summary>
     public List<string>? Names { get; set; }
 
-    /// <summary>Solved examples in front of each item, in place of what each task says.</summary>
+    /// <summary>Solved examples in front of each item, in place of what each task says; one that says 0 keeps it.</summary>
     [OptionRange(0)]
     public int? Shots { get; set; }
 
@@ -33,8 +33,11 @@ public sealed class TasksOptions
     [OptionRange(0)]
     public int Limit { get; set; }
 
-    /// <summary>Prompts go through the model's chat template: the description as the system's, the rest as the user's message.</summary>
+    /// <summary>Prompts go through the model's chat template: the description as the system's message, questions as the user's.</summary>
     public bool Chat { get; set; }
+
+    /// <summary>With Chat, the answers of solved examples are messages of the assistant; else the examples stand in the user's one message.</summary>
+    public bool FewshotAsMultiturn { get; set; } = true;
 
     /// <summary>Whether texts get a begin token; without it, as the tokenizer's files say.</summary>
     public bool? Bos { get; set; }
@@ -50,11 +53,13 @@ internal sealed class TasksBenchmark : IBenchmark
     private readonly Lazy<TaskCatalogue> catalogue;
     private readonly Lazy<IReadOnlyDictionary<string, TaskItems>> tasks;
 
-    public TasksBenchmark(TasksOptions options)
+    /// <param name="options">What runs.</param>
+    /// <param name="warn">Told of what counts although it looks like a mistake; null for nobody.</param>
+    public TasksBenchmark(TasksOptions options, Action<string>? warn = null)
     {
         this.options = options;
         catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? []));
-        tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t), options.Shots, options.Limit, options.Chat)));
+        tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t), options, warn ?? (_ => { }))));
     }
 
     // As the host takes it that hashes the files which a task file names.

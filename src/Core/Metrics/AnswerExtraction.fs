@@ -2,7 +2,6 @@
 namespace PeftAlign.Core.Metrics
 
 open System
-open System.Text.RegularExpressions
 open PeftAlign.Core.Statistics
 
 /// What exact match ignores; the steps apply in the order of the fields.
@@ -30,33 +29,6 @@ type ExactMatchOptions =
             IgnoreCase = true
         }
 
-module private Patterns =
-    /// Python's spellings that .NET writes otherwise: named groups, references to them, the end of the text.
-    let translate (pattern: string) =
-        [
-            @"(?<!\\)\(\?P<", "(?<"
-            @"(?<!\\)\(\?P=(\w+)\)", @"\k<$1>"
-            @"(?<!\\)\\Z", @"\z"
-        ]
-        |> List.fold (fun (text: string) (from, into: string) -> Regex.Replace(text, from, into)) pattern
-
-    /// A user's pattern: a fault in it is the user's mistake, and a match that explodes is stopped.
-    let compile (pattern: string) =
-        try
-            Regex(translate pattern, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0)
-        with :? ArgumentException as error ->
-            Guard.fail $"regular expression '{pattern}' cannot be read: {error.Message} Correct the pattern."
-
-    let compiled = Collections.Concurrent.ConcurrentDictionary<string, Regex>()
-
-    /// What `action` makes of the compiled pattern and the text.
-    let apply (pattern: string) (text: string) (action: Regex -> 'a) : 'a =
-        try
-            action (compiled.GetOrAdd(pattern, compile))
-        with :? RegexMatchTimeoutException ->
-            Guard.fail
-                $"regular expression '{pattern}' took over 3 s on a text of {text.Length} characters. Make its repetitions unambiguous."
-
 /// Extraction and comparison of answers.
 [<AbstractClass; Sealed>]
 type AnswerExtraction =
@@ -77,36 +49,27 @@ type AnswerExtraction =
     /// the first that is not empty (the whole match where the pattern has no group), trimmed; else `fallback`.
     /// Error: `select` beyond the matches that a text has.
     static member RegexFilter(text: string, pattern: string, select: int, fallback: string) : string =
-        // The list is lazy, so that counting it is where the time goes.
-        let matches =
-            Patterns.apply pattern text (fun regex ->
-                let found = regex.Matches text
-                found.Count |> ignore
-                found)
+        let matches = PythonRegex.Matches(text, pattern)
 
-        if matches.Count = 0 then
+        if matches.Length = 0 then
             fallback
         else
-            let index = if select < 0 then matches.Count + select else select
+            let index = if select < 0 then matches.Length + select else select
 
-            if index < 0 || index >= matches.Count then
-                Guard.fail $"group_select is {select}; the text has {matches.Count} matches of '{pattern}'. Use 0 or -1."
+            if index < 0 || index >= matches.Length then
+                Guard.fail $"group_select is {select}; the text has {matches.Length} matches of '{pattern}'. Use 0 or -1."
 
-            let found = matches[index]
-            let groups = [ for g in Seq.skip 1 found.Groups -> g.Value ]
-
-            match groups with
-            | [] -> PythonText.strip found.Value
-            | [ only ] -> PythonText.strip only
+            match List.ofArray matches[index] with
+            | [ found ]
+            | [ _; found ] -> PythonText.strip found
             | several ->
-                several
+                List.tail several
                 |> List.tryFind (fun g -> g <> "")
                 |> Option.defaultValue fallback
                 |> PythonText.strip
 
     static member private Normalise(text: string, options: ExactMatchOptions) =
-        let remove (t: string) pattern =
-            Patterns.apply pattern t (fun regex -> regex.Replace(t, ""))
+        let remove (t: string) pattern = PythonRegex.Replace(t, pattern, "", 0)
 
         let filtered = options.RegexesToIgnore |> Array.fold remove text
 

@@ -34,6 +34,9 @@ internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokeni
     /// <summary>What stands around every prompt; null for nothing.</summary>
     internal TextControl? Control { get; init; }
 
+    /// <summary>Told of what is done otherwise than asked; null for nobody.</summary>
+    internal Action<string>? Warn { get; init; }
+
     /// <summary>The model of a folder.</summary>
     /// <param name="folder">Of the base model.</param>
     /// <param name="decoder">The weights.</param>

@@ -46,7 +46,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     private EvalModel Load()
     {
         var model = InferenceModel.Load(choice, session);
-        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, model.Template(asked.ChatTemplate, session.Output.Remark)) with { Control = model.Control };
+        return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, model.Template(asked.ChatTemplate, session.Output.Remark)) with { Control = model.Control, Warn = session.Output.Warn };
     }
 
     private string Type => session.Global.Dtype ?? ComputeType.Standard(ComputeDevice.Of(session), choice.Model).ToString().ToLowerInvariant();

@@ -29,6 +29,11 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
 
     private (string Text, int[] Ids)? last; // an item's answers ask for its context one after the other
 
+    private bool systemless;
+
+    /// <summary>Told when a template takes no system message; null for nobody.</summary>
+    internal Action<string>? Warn { private get; init; }
+
     private ITokenizer Tokenizer => tokenizer ?? throw new UserErrorException("The benchmark asks in text, but the model's folder has no tokenizer; put tokenizer.json beside config.json.");
 
     private string? Begin => Tokenizer is ITokenizerDetails details && Tokenizer.SpecialTokens.Bos is { } bos ? details.IdToToken(bos) : null;
@@ -138,8 +143,22 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     {
         if (control is not null) throw NoText("conversations");
         var own = template ?? throw new UserErrorException("The benchmark asks in conversations, but the model has no chat template; leave its option chat out, or give the model a chat_template.");
-        return own.Render([.. messages.Select(m => ChatMessage.Of(m.Role, m.Content))], new ChatTemplateArguments { AddGenerationPrompt = true }).Text;
+        try
+        {
+            return Rendered(own, messages);
+        }
+        // As the harness does it: templates such as Gemma's know no system.
+        catch (ChatTemplateException e) when (e.Kind is ChatTemplateErrorKind.Raised or ChatTemplateErrorKind.Undefined && messages.Any(m => m.Role == "system"))
+        {
+            var text = Rendered(own, [.. messages.Where(m => m.Role != "system")]);
+            if (!systemless) Warn?.Invoke($"{e.Message}; prompts go without their system message");
+            systemless = true;
+            return text;
+        }
     }
+
+    private static string Rendered(IChatTemplate template, IReadOnlyList<ChatTurn> messages) =>
+        template.Render([.. messages.Select(m => ChatMessage.Of(m.Role, m.Content))], new ChatTemplateArguments { AddGenerationPrompt = true }).Text;
 
     private static string Short(string text) => text.Length <= 60 ? text : text[..60] + "...";
 }

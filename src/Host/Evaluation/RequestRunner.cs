@@ -37,7 +37,7 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
 
     private EvalModel Model => loaded ??= load();
 
-    private RequestEncoder Encoder => encoding ??= new(Model.Tokenizer, Model.ChatTemplate, Model.MaxLength, Model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens, Model.Control);
+    private RequestEncoder Encoder => encoding ??= new(Model.Tokenizer, Model.ChatTemplate, Model.MaxLength, Model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens, Model.Control) { Warn = Model.Warn };
 
     /// <summary>One place of an item's answers, with what is computed for it.</summary>
     private sealed record Part(int Item, int Request, EncodedPair Pair);

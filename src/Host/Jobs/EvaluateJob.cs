@@ -31,6 +31,6 @@ internal static class EvaluateJob
     {
         var (place, text) = Policies.Place(job, policy).Under(control);
         var loaded = Policies.Load(job, place);
-        return EvalModel.Of(place.Base, loaded.Model, loaded.Mode, loaded.Tokenizer, loaded.ChatTemplate) with { Control = text };
+        return EvalModel.Of(place.Base, loaded.Model, loaded.Mode, loaded.Tokenizer, loaded.ChatTemplate) with { Control = text, Warn = job.Warn };
     }
 }

@@ -33,9 +33,13 @@ internal sealed class JinjaTemplate
 
     /// <summary>Renders the template; spans are in code points.</summary>
     /// <exception cref="ChatTemplateException">What went wrong, with the line.</exception>
-    public RenderedChat Render(IReadOnlyDictionary<string, object?> variables, RenderLimits limits, DateTime? now, bool strict = false)
+    public RenderedChat Render(IReadOnlyDictionary<string, object?> variables, RenderLimits limits, DateTime? now) =>
+        Render(new Run(variables, limits, now));
+
+    /// <summary>Renders the template into a run.</summary>
+    /// <exception cref="ChatTemplateException">What went wrong, with the line.</exception>
+    public RenderedChat Render(Run run)
     {
-        var run = new Run(variables, limits, now) { Strict = strict };
         try
         {
             return run.Meter.Run(() =>

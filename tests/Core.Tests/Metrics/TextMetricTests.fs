@@ -319,3 +319,42 @@ let ``Python's spellings of a pattern are understood`` () =
     Assert.That(extract @"(?P<digit>\d)\Z", Is.EqualTo "7")
     Assert.That(extract @"=((?P<c>\w)(?P=c))", Is.EqualTo "aa")
     Assert.That(extract @"\(?P<", Is.EqualTo "none")
+
+[<TestCase("score 7 of 10", @"(?P<num>\d+) of (\d+)", "7")>]
+[<TestCase("a1b22", @"(?P<l>[0-9])?(\w)", "a")>]
+[<TestCase("abab", @"(?P<x>a)(b)(?P=x)\2", "a")>]
+[<TestCase("aabb", @"(?P<x>a)\1(?P<y>b)\2", "a")>]
+[<TestCase("xay", @"(?P<q>x)?a(?(q)y|z)", "x")>]
+[<TestCase("answer B", @"([A-D]){,2}$", "B")>]
+[<TestCase("aaa", @"^(a{,2})", "aa")>]
+[<TestCase("a{,x}", @"(\{,x)", "{,x")>]
+[<TestCase("Answer: 😀 yes", "Answer: (.)", "😀")>]
+[<TestCase("Answer: 😀 yes", "Answer: ([^x])", "😀")>]
+[<TestCase("Answer: 😀 yes", @"Answer: (\W)", "😀")>]
+[<TestCase("a😀😀b", "(😀+)", "😀😀")>]
+[<TestCase("a😀", "(a.*)", "a😀")>]
+[<TestCase("नमस्ते दुनिया", @"(\w+)", "नमस")>]
+[<TestCase("é_½ x", @"([\w]+)", "é_½")>]
+[<TestCase("a[b", "([[]b)", "[b")>]
+[<TestCase("x]y", "([]y]+)", "]y")>]
+[<TestCase("x", "(?#note)(x)", "x")>]
+[<TestCase("(a)", @"[(](\w)[)]", "a")>]
+let ``A pattern finds what Python finds`` (text: string, pattern: string, found: string) =
+    Assert.That(AnswerExtraction.RegexFilter(text, pattern, 0, "[no]"), Is.EqualTo found)
+
+[<TestCase("a1b22", @"(\d)(\d)?", @"<\1\2>", 0, "a<1>b<22>")>]
+[<TestCase("a1b22", @"(?P<d>\d)", @"\g<d>\g<1>\n", 1, "a11\nb22")>]
+[<TestCase("abxd", "x*", "-", 0, "-a-b--d-")>]
+[<TestCase("a😀b", ".", "-", 0, "---")>]
+[<TestCase("a.b", @"\.", @"\\", 0, @"a\b")>]
+[<TestCase("a$b", "b", "$0", 0, "a$$0")>]
+let ``What is found is replaced as Python replaces it``
+    (text: string, pattern: string, into: string, count: int, result: string)
+    =
+    Assert.That(PythonRegex.Replace(text, pattern, into, count), Is.EqualTo result)
+
+[<TestCase(@"\2", "the group 2, which the pattern has not")>]
+[<TestCase(@"\g<y>", "the group y, which the pattern has not")>]
+[<TestCase(@"\q", @"the escape \q")>]
+let ``A replacement that Python refuses is named`` (into: string, what: string) =
+    Assert.That(throws (fun () -> PythonRegex.Replace("x", "(?P<x>x)", into, 0) |> ignore), Does.Contain what)

@@ -276,7 +276,7 @@ internal sealed partial class Parser
             int line = Current.Line;
             string name = DottedName();
             CallArguments arguments = Current.Is("(") ? CallArguments() : Jinja.CallArguments.None;
-            Native? filter = Jinja.Filters.Find(name);
+            Native? filter = Jinja.Filters.Find(name, ofTask);
             if (filter is null) unknown.Add(new UnknownName($"No filter named '{name}'.", line) { Conditional = conditional });
             chain = new FilterChain((Expression?)chain ?? value, filter, name, arguments, line);
         }

@@ -58,6 +58,13 @@ internal static class Filters
         { "xmlattr", "autospace?", (_, a) => TextFilters.XmlAttributes(a) },
     };
 
+    // What transformers leaves as it was, or lm-evaluation-harness adds.
+    private static readonly NativeTable OfTasks = new()
+    {
+        { "regex_replace", "pattern repl count?", (run, a) => TextFilters.RegexReplace(run, a) },
+        { "tojson", "indent?", (_, a) => TextFilters.ToHtmlJson(a) },
+    };
+
     static Filters()
     {
         Table.Alias("count", "length");
@@ -66,5 +73,7 @@ internal static class Filters
     }
 
     /// <summary>A filter by name; null where there is none.</summary>
-    public static Native? Find(string name) => Table.GetValueOrDefault(name);
+    /// <param name="name">Its name.</param>
+    /// <param name="ofTask">Whether a task's template asks; else a chat template.</param>
+    public static Native? Find(string name, bool ofTask) => (ofTask ? OfTasks.GetValueOrDefault(name) : null) ?? Table.GetValueOrDefault(name);
 }

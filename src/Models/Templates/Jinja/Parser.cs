@@ -21,7 +21,9 @@ internal sealed partial class Parser
     private bool inLoop;
     private bool conditional;
 
-    private Parser(List<Token> tokens) => this.tokens = tokens;
+    private readonly bool ofTask;
+
+    private Parser(List<Token> tokens, bool ofTask) => (this.tokens, this.ofTask) = (tokens, ofTask);
 
     /// <summary>A filter or test that does not exist: an error at once, unless it stands in a branch that may not be
     /// taken.</summary>
@@ -36,7 +38,7 @@ internal sealed partial class Parser
     /// <exception cref="Fault">Syntax; <paramref name="line"/> is the line reached.</exception>
     public static Block Parse(string source, bool trims, out int line)
     {
-        var parser = new Parser(Lexer.Split(source, trims, out line));
+        var parser = new Parser(Lexer.Split(source, trims, out line), ofTask: !trims);
         line = 1;
         try
         {

@@ -24,6 +24,9 @@ internal sealed class Run
     /// <summary>Whether printing what does not exist is an error.</summary>
     public bool Strict { get; init; }
 
+    /// <summary>re.sub of text, pattern, replacement and count; null where there is none.</summary>
+    public Func<string, string, string, int, string>? RegexReplace { get; init; }
+
     /// <summary>What strftime_now sees; null: the clock.</summary>
     public DateTime? Now { get; }
 

@@ -238,7 +238,7 @@ internal static class SequenceFilters
         else
         {
             string name = a.Rest.Length > 0 ? Py.Str(a.Rest[0]) : throw Fault.Type("map requires a filter argument");
-            Native filter = Filters.Find(name) ?? throw Fault.Type($"No filter named '{name}'.");
+            Native filter = Filters.Find(name, run.Strict) ?? throw Fault.Type($"No filter named '{name}'.");
             var given = new GivenArguments(a.Rest[1..], NamedOf(a));
             apply = item => filter.Invoke(run, item, given);
         }

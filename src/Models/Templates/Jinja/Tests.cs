@@ -13,7 +13,7 @@ internal static class Tests
         { "escaped", "", (_, a) => a.Self is SafeText },
         { "even", "", (_, a) => PyOperators.Equal(PyOperators.Arithmetic("%", a.Self, 2L), 0L) },
         { "false", "", (_, a) => a.Self is false },
-        { "filter", "", (_, a) => Filters.Find(Py.Str(a.Self)) is not null },
+        { "filter", "", (run, a) => Filters.Find(Py.Str(a.Self), run.Strict) is not null },
         { "float", "", (_, a) => a.Self is double },
         { "ge", "other", (_, a) => PyOperators.Compare(">=", a.Self, a[0]) },
         { "gt", "other", (_, a) => PyOperators.Compare(">", a.Self, a[0]) },

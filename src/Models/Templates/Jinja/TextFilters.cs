@@ -108,12 +108,7 @@ internal static class TextFilters
 
     public static object ToJson(Arguments a)
     {
-        string? indent = a[1] switch
-        {
-            null => null,
-            string s => s,
-            _ => Spaces(a.Int(1, 0)),
-        };
+        string? indent = Indentation(a, 1);
         (string item, string key) = (indent is null ? ", " : ",", ": ");
         if (a[2] is not null)
         {
@@ -125,6 +120,33 @@ internal static class TextFilters
 
         return new PyJson.Writer(a.Truth(0), indent, item, key, a.Truth(3)).Write(a.Self);
     }
+
+    /// <summary>Jinja's own: for HTML, with keys in order.</summary>
+    public static object ToHtmlJson(Arguments a)
+    {
+        string? indent = Indentation(a, 0);
+        string text = new PyJson.Writer(ensureAscii: true, indent, indent is null ? ", " : ",", ": ", sortKeys: true).Write(a.Self);
+        Meter.Current.Characters(text.Length);
+        return new SafeText(text.Replace("<", "\\u003c").Replace(">", "\\u003e").Replace("&", "\\u0026").Replace("'", "\\u0027"));
+    }
+
+    public static object RegexReplace(Run run, Arguments a)
+    {
+        if (run.RegexReplace is not { } replace) throw Fault.Type("No filter named 'regex_replace'.");
+        if (a.Self is not (string or SafeText)) throw Fault.Type($"expected string or bytes-like object, got '{Py.TypeName(a.Self)}'");
+        string text = Py.Str(a.Self);
+        PyText.Scan(text);
+        string replaced = replace(text, a.Required(0), a.Required(1), a.Int(2, 0));
+        Meter.Current.Characters(replaced.Length);
+        return replaced;
+    }
+
+    private static string? Indentation(Arguments a, int at) => a[at] switch
+    {
+        null => null,
+        string s => s,
+        _ => Spaces(a.Int(at, 0)),
+    };
 
     public static string UrlEncode(object? value)
     {

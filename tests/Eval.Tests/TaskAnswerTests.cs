@@ -1,0 +1,112 @@
+// Answers of a task's rows that are no text, and labels that are no choice: as lm-evaluation-harness 0.4.13 counts them.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Eval.Tests;
+
+public sealed class TaskAnswerTests
+{
+    private const string Generation = "output_type: generate_until\ndoc_to_text: q\nmetric_list: [{ metric: exact_match }]\n";
+
+    [TestCase("true", "v", "True")]
+    [TestCase("1", "v", "1")]
+    [TestCase("1.0", "v", "1.0")]
+    [TestCase("null", "v", "None")]
+    [TestCase("null", "'{{v}}'", "None")]
+    [TestCase("""{"a": 1}""", "v", "{'a': 1}")]
+    [TestCase("""["x", 1]""", "v", "1")]
+    [TestCase("""["x", true]""", "v", "True")]
+    [TestCase("0", "'[1, \"b\"]'", "1")]
+    [TestCase("0", "true", "True")]
+    public void What_Python_prints_of_an_answer_is_the_right_text(string value, string target, string right)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task($"{{\"q\": \"a\", \"v\": {value}}}\n", $"{Generation}doc_to_target: {target}");
+        Assert.That(TaskFiles.Scores(task, "exact_match", right), Is.EqualTo(new double[] { 1 }));
+        Assert.That(TaskFiles.Scores(task, "exact_match", right + "x"), Is.EqualTo(new double[] { 0 }));
+    }
+
+    // The harness compares them with numpy, where a text equals no number.
+    [TestCase("""[1, 2]""", "v", "1", 0)]
+    [TestCase("0", "'[1, 2]'", "1", 0)]
+    [TestCase("""["x", null, 1]""", "v", "1", 0)]
+    [TestCase("""["x", null, 1]""", "v", "x", 1)]
+    [TestCase("""["1", "2"]""", "v", "2", 1)]
+    [TestCase("""[]""", "v", "[]", 1)]
+    public void A_list_of_answers_holds_texts(string value, string target, string answer, double score)
+    {
+        using var files = new TaskFiles();
+        Assert.That(TaskFiles.Scores(files.Task($"{{\"q\": \"a\", \"v\": {value}}}\n", $"{Generation}doc_to_target: {target}"), "exact_match", answer), Is.EqualTo(new[] { score }));
+    }
+
+    [Test]
+    public void The_first_row_says_whether_answers_are_lists()
+    {
+        using var files = new TaskFiles();
+        var lists = files.Task("""[{"q": "a", "v": ["x", "y"]}, {"q": "b", "v": "cat"}, {"q": "b", "v": "cat"}]""", Generation + "doc_to_target: v");
+        Assert.That(TaskFiles.Scores(lists, "exact_match", "y", "cat", "a"), Is.EqualTo(new double[] { 1, 0, 1 }));
+        var texts = files.Task("""[{"q": "a", "v": "cat"}, {"q": "b", "v": ["x", "y"]}, {"q": "b", "v": ["x", "y"]}]""", Generation + "doc_to_target: v");
+        Assert.That(TaskFiles.Scores(texts, "exact_match", "cat", "x", "['x', 'y']"), Is.EqualTo(new double[] { 1, 0, 1 }));
+        var broken = files.Task("""[{"q": "a", "v": ["x"]}, {"q": "b", "v": null}]""", Generation + "doc_to_target: v");
+        Assert.That(() => TaskFiles.Scores(broken, "exact_match", "x", "y"), Throws.TypeOf<UserErrorException>().With.Message.Contains("the answer None, and the first row a list"));
+    }
+
+    [Test]
+    public void A_place_among_the_choices_is_counted_as_Python_counts()
+    {
+        using var files = new TaskFiles();
+        var task = files.Task(TaskFiles.Lines("-1", "1"), "output_type: generate_until\ndoc_to_text: q\ndoc_to_choice: [x, y, z]\ndoc_to_target: v\nmetric_list: [{ metric: exact_match }]");
+        Assert.That(TaskFiles.Scores(task, "exact_match", "z", "y"), Is.EqualTo(new double[] { 1, 1 }));
+        var outside = files.Task(TaskFiles.Lines("3"), "output_type: generate_until\ndoc_to_text: q\ndoc_to_choice: [x, y, z]\ndoc_to_target: v\nmetric_list: [{ metric: exact_match }]");
+        Assert.That(() => TaskFiles.Scores(outside, "exact_match", "z"), Throws.TypeOf<UserErrorException>().With.Message.Contains("the answer 3 of 3 choices"));
+    }
+
+    // The first choice is the likeliest; only the last is greedy.
+    private static double[] Chosen(IBenchmark task, string metric) =>
+        [.. task.Items().Select(item => task.Score(item, [new EvalResponse(-1, 1, false), new EvalResponse(-2, 1, true)])[0].Scores[metric])];
+
+    [TestCase("true false", "0 1", "1 0")]
+    [TestCase("0 7 -1", "1 0 0", "0 0 1")]
+    [TestCase("0 4294967296", "1 0", "0 0")]
+    [TestCase("\"x\" \"none\"", "1 0", "0 0")]
+    [TestCase("[0,7] [7]", "1 0", "0 0")]
+    public void Labels_are_places_booleans_or_choices_and_others_are_never_right(string values, string acc, string exact)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task(TaskFiles.Lines(values.Split(' ')), "output_type: multiple_choice\ndoc_to_text: 'q'\ndoc_to_choice: [x, y]\ndoc_to_target: v\nmetric_list: [{ metric: acc }, { metric: exact_match }]");
+        Assert.That((string.Join(' ', Chosen(task, "acc")), string.Join(' ', Chosen(task, "exact_match"))), Is.EqualTo((acc, exact)));
+    }
+
+    [Test]
+    public void The_first_label_that_is_no_choice_is_told()
+    {
+        using var files = new TaskFiles();
+        const string Fields = "output_type: multiple_choice\ndoc_to_text: q\ndoc_to_choice: [x, y]\ndoc_to_target: v\nmetric_list: [{ metric: ";
+        var said = new List<string>();
+        var told = files.Task(TaskFiles.Lines("0", "7", "8"), Fields + "acc }]", warn: said.Add);
+        Chosen(told, "acc");
+        Assert.That(said, Is.EqualTo(new[] { "task t: item 1 has the answer 7, which is none of its 2 choices; it counts as wrong, and so do others like it" }));
+        foreach (var metric in (string[])["f1", "brier_score"])
+            Assert.That(() => Chosen(files.Task(TaskFiles.Lines("7"), Fields + metric + " }]"), metric), Throws.TypeOf<UserErrorException>().With.Message.Contains("the answer 7, which is none of its 2 choices"));
+        foreach (var none in (string[])["null", "0.5"])
+            Assert.That(() => Chosen(files.Task(TaskFiles.Lines(none), Fields + "acc }]"), "acc"), Throws.TypeOf<UserErrorException>().With.Message.Contains($"the answer {none}, which is none"));
+    }
+
+    [TestCase("lowercase", "İ Σ ΑΣ ẞ", "i\u0307 σ ας ß")]
+    [TestCase("uppercase", "Straße ﬁ ŉ", "STRASSE FI ʼN")]
+    public void Cases_change_as_Python_changes_them(string filter, string said, string read)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task("{\"q\": \"a\"}\n", $"{Generation}doc_to_target: q\nfilter_list: [{{ name: f, filter: [{{ function: {filter} }}, {{ function: take_first }}] }}]");
+        var score = task.Score(task.Items().Single(), [new EvalResponse(0, 0, false) { Texts = [said] }])[0];
+        Assert.That((string)score.Answer![0]!, Is.EqualTo(read));
+    }
+
+    [Test]
+    public void An_example_without_an_answer_is_its_question()
+    {
+        using var files = new TaskFiles();
+        var task = files.Task("""[{"q": "a", "v": null}, {"q": "b", "v": true}, {"q": "c", "v": false}]""", "output_type: multiple_choice\ndoc_to_text: '{{q}}'\ndoc_to_choice: [x, y]\ndoc_to_target: v\nfewshot_split: test\nfewshot_config: { sampler: first_n }\nnum_fewshot: 2\nmetric_list: [{ metric: acc }]");
+        Assert.That(TaskFiles.Requests(task).Select(r => ((EvalRequest.LogLikelihood)r[0]).Context), Is.EqualTo(new[] { "b y\n\nc x\n\na", "ac x\n\nb", "ab y\n\nc" }));
+    }
+}
