@@ -120,14 +120,14 @@ module internal Yaml =
             if total > maxNodes then
                 stop
                     mark
-                    $"the manifest grows beyond {maxNodes} nodes once its aliases are expanded; use fewer aliases of aliases"
+                    $"the {kind.Name} grows beyond {maxNodes} nodes once its aliases are expanded; use fewer aliases of aliases"
 
         let broken mark message =
             faults.Add(mark, "", message)
             Node(mark, Broken)
 
         let refused (tag: TagName) =
-            $"the tag {tag.Value} asks for an object; a manifest holds plain data only, remove the tag"
+            $"the tag {tag.Value} asks for an object; a {kind.Name} holds plain data only, remove the tag"
 
         /// A list or mapping may carry its own core tag and no other.
         let collection mark (tag: TagName) (expected: string) (node: Node) =

@@ -115,6 +115,12 @@ let ``hostile and broken documents are refused with their place`` () =
         expect line message faults
 
 [<Test>]
+let ``a fault calls its document by its own name`` () =
+    let faults = Faults()
+    Yaml.parseAs Yaml.claims "claims: !foo []" "claims.yaml" faults |> ignore
+    expect 1 "a set of claims holds plain data only" (List.ofArray (faults.Sorted()))
+
+[<Test>]
 let ``aliases of aliases are refused before they fill the memory`` () =
     let level (name: char) (inner: string) =
         $"{name}: &{name} [" + String.Join(",", Array.replicate 9 inner) + "]"

@@ -10,13 +10,14 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Ledger">What became of them.</param>
 internal sealed record FirstRows(int Count, IReadOnlyList<long> Lengths, MaskLedger Ledger)
 {
+    /// <summary>The rows, arranged by the method first if that is asked for.</summary>
     /// <exception cref="UserErrorException">A row that the method cannot read.</exception>
-    internal static FirstRows Of(IAlignmentMethod method, IReadOnlyList<DataRecord> rows, TrainingOptions options, ITokenizer? tokenizer, IChatTemplate? template)
+    internal static FirstRows Of(IAlignmentMethod method, IReadOnlyList<DataRecord> rows, TrainingOptions options, ITokenizer? tokenizer, IChatTemplate? template, bool arranged = true)
     {
         var context = options.Context(tokenizer, template, new MaskLedger());
         // Packed rows are as long as max_length; lengths before packing say how many there are.
-        var arranged = options.Packing is null && method is IArrangesRecords arranges ? arranges.Arrange(rows, context) : rows;
-        List<long> lengths = [.. arranged.Select(row => method.Prepare([row], context).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)))];
+        var trained = arranged && options.Packing is null && method is IArrangesRecords arranges ? arranges.Arrange(rows, context) : rows;
+        List<long> lengths = [.. trained.Select(row => method.Prepare([row], context).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)))];
         return new FirstRows(rows.Count, lengths, context.Ledger);
     }
 

@@ -104,7 +104,17 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         var (rows, head) = (0L, new List<DataRecord>());
         foreach (var record in job.Open(new DatasetReference(training["dataset"]!.AsObject())))
             if (++rows <= LookAt) head.Add(record);
-        var looked = FirstRows.Of(job.Create<IAlignmentMethod>(training["method"]!), head, options, tokenizer, template);
+        var method = job.Create<IAlignmentMethod>(training["method"]!);
+        FirstRows Looked(bool arranged) => FirstRows.Of(method, head, options, tokenizer, template, arranged);
+        FirstRows looked;
+        try
+        {
+            looked = Looked(arranged: true);
+        }
+        catch (UserErrorException) when (method is IArrangesRecords)
+        {
+            looked = Looked(arranged: false); // what they are arranged with may be made in this run (a corpus of coh's)
+        }
         var kept = looked.Lengths.Where(length => length > 0).ToList();
         return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max());
     });
