@@ -68,7 +68,7 @@ internal sealed class BbhBenchmark : IBenchmark
 
     private bool Reasons => options.Template == "cot";
 
-    public BenchmarkInfo Info => new("bbh", 2)
+    public BenchmarkInfo Info => new("bbh", 3)
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
