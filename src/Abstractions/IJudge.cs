@@ -45,6 +45,9 @@ public sealed record JudgeInfo(string Annotator, JudgeSkills Skills)
 
     /// <summary>Folder in which what it was asked and replied is kept; null where it keeps nothing of its own.</summary>
     public string? Transcript { get; init; }
+
+    /// <summary>Whether it answers from the transcript alone: what that lacks stays open however often it is asked.</summary>
+    public bool Offline { get; init; }
 }
 
 /// <summary>Something asked of a judge.</summary>

@@ -116,25 +116,11 @@ public sealed class JudgeAwayTests
     public void A_data_set_is_not_made_while_its_judge_is_away_and_the_next_run_asks_the_rest()
     {
         using var user = new Peftalign();
-        user.Write("asked.jsonl", string.Concat(Enumerable.Range(0, Pairs).Select(k => $$"""{"prompt": "question {{k}}?"}""" + "\n")));
+        WritePrompts(user);
         var (away, asked) = (true, 0);
         // Grades of neighbours differ, so that no two samples of a prompt tie.
         using var service = new LocalService((_, body) => away && body.ToJsonString() is var text && (text.Contains("question 1?", StringComparison.Ordinal) || text.Contains("question 4?", StringComparison.Ordinal)) ? (500, "{}", 0) : LocalService.Says($"{1 + (Interlocked.Increment(ref asked) % 9)}"));
-        var manifest = user.Write("made.yaml", Manifests.Tiny + $$"""
-            name: made
-            seeds: [1]
-            datasets:
-              asked: { reader: jsonl, path: asked.jsonl }
-              judged: { reader: sampled-pairs, prompts: asked, model: tiny, judge: service, samples: 2, max_new_tokens: 12 }
-            adapters:
-              small: { type: lora, rank: 2, targets: all-linear }
-            methods:
-              prefer: { type: dpo, adapter: small, batch_size: 2, max_steps: 1 }
-            judges:
-              service: { type: openai, url: '{{service.Url}}', model: m, key_env: '', attempts: 2, retry_delay: 0.01, transcript: '{{user.File("transcript")}}', concurrency: 1 }
-            train:
-              - { models: tiny, datasets: judged, methods: prefer }
-            """);
+        var manifest = user.Write("made.yaml", Made(service.Url, user.File("transcript")));
         var first = Peftalign.Call("run", manifest, "--out", user.Run, "--threads", "1");
         Assert.That(first.Code, Is.EqualTo(1), first.All);
         Assert.That(first.Err, Does.Contain($"the judge m left 4 of 12 questions unanswered (the service answered 500, 2 times), and a data set is not made without their rows; its answers are kept in {user.File("transcript")}, and the same command asks the rest once the judge answers").And.Not.Contain("   at "));
@@ -151,6 +137,28 @@ public sealed class JudgeAwayTests
     }
 
     [Test]
+    public void An_offline_run_makes_the_same_data_set_and_says_what_to_do_where_it_cannot()
+    {
+        using var user = new Peftalign();
+        WritePrompts(user);
+        var asked = 0;
+        using var service = new LocalService((_, body) => body.ToJsonString().Contains("question 1?", StringComparison.Ordinal) ? (400, "too long", 0) : LocalService.Says($"{1 + (Interlocked.Increment(ref asked) % 9)}"));
+        var online = Made(service.Url, user.File("transcript"));
+        string Rows(string run) => File.ReadAllText(Directory.GetFiles(Path.Combine(run, "jobs"), "rows.jsonl", SearchOption.AllDirectories).Single());
+        user.Finish(user.Write("made.yaml", online));
+        Assert.That(Rows(user.Run).Split('\n', StringSplitOptions.RemoveEmptyEntries), Has.Length.EqualTo(Pairs - 1));
+
+        var (offline, before) = (online.Replace("attempts: 2", "attempts: 2, offline: true", StringComparison.Ordinal), service.Requests);
+        var again = Peftalign.Call("run", user.Write("offline.yaml", offline), "--out", user.File("again"), "--threads", "1");
+        Assert.That((again.Code, service.Requests - before), Is.EqualTo((0, 0)), again.All);
+        Assert.That(Rows(user.File("again")), Is.EqualTo(Rows(user.Run)));
+
+        var empty = Peftalign.Call("run", user.Write("empty.yaml", offline.Replace(user.File("transcript"), user.File("nothing"), StringComparison.Ordinal)), "--out", user.File("empty"), "--threads", "1");
+        Assert.That(empty.Code, Is.EqualTo(2), empty.All);
+        Assert.That(empty.Err, Does.Contain($"left 12 of 12 questions unanswered (the transcript holds no answer, and the judge is offline), and a data set is not made without their rows; turn offline off, or give the transcript that holds the answers (it read {user.File("nothing")}).").And.Not.Contain("once the judge answers"));
+    }
+
+    [Test]
     public void A_judge_that_does_not_fit_is_told_before_anything_starts()
     {
         using var user = new Peftalign();
@@ -164,6 +172,25 @@ public sealed class JudgeAwayTests
         }
         Assert.That(Directory.Exists(Path.Combine(user.Run, "jobs")), Is.False);
     }
+
+    private static string Made(string url, string transcript) => Manifests.Tiny + $$"""
+        name: made
+        seeds: [1]
+        datasets:
+          asked: { reader: jsonl, path: asked.jsonl }
+          judged: { reader: sampled-pairs, prompts: asked, model: tiny, judge: service, samples: 2, max_new_tokens: 12 }
+        adapters:
+          small: { type: lora, rank: 2, targets: all-linear }
+        methods:
+          prefer: { type: dpo, adapter: small, batch_size: 2, max_steps: 1 }
+        judges:
+          service: { type: openai, url: '{{url}}', model: m, key_env: '', attempts: 2, retry_delay: 0.01, transcript: '{{transcript}}', concurrency: 1 }
+        train:
+          - { models: tiny, datasets: judged, methods: prefer }
+        """;
+
+    private static void WritePrompts(Peftalign user) =>
+        user.Write("asked.jsonl", string.Concat(Enumerable.Range(0, Pairs).Select(k => $$"""{"prompt": "question {{k}}?"}""" + "\n")));
 
     private static void WritePairs(Peftalign user)
     {

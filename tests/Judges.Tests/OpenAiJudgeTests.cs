@@ -158,6 +158,28 @@ public sealed class OpenAiJudgeTests
     }
 
     [Test]
+    public void AFailureThatStaysIsRepeatedOfflineAndAskedAgainOnline()
+    {
+        var status = 400;
+        using var service = new LocalService((_, _) => status == 200 ? LocalService.Says("A") : (status, "too long", 0));
+        JudgeAnswer Ask(bool offline)
+        {
+            var options = Options(service);
+            (options.Offline, options.Attempts) = (offline, 1);
+            using var judge = new OpenAiJudge(options);
+            return judge.Answer([Pair]).Single();
+        }
+
+        status = 500; // may pass: nothing to keep
+        Assert.That((Ask(offline: false).Unanswered, Ask(offline: true).Unanswered, Directory.GetFiles(folder)), Is.EqualTo((true, true, Array.Empty<string>())));
+        status = 400;
+        var online = Ask(offline: false);
+        Assert.That((Ask(offline: true), online.Failure, service.Requests), Is.EqualTo((online, "the service answered 400: too long", 2)));
+        status = 200;
+        Assert.That((Ask(offline: false).Preference, Ask(offline: true).Preference, service.Requests), Is.EqualTo((1.0, 1.0, 3)));
+    }
+
+    [Test]
     public void ADamagedTranscriptIsAskedAgain()
     {
         // An answer is kept under the service's url, of which another service may have the same: this one must serve both.

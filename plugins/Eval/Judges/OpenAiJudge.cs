@@ -22,7 +22,7 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
         prompts = new JudgePrompts(options.CompareTemplate, options.RateTemplate);
         transcript = new Transcript(options.Transcript);
         service = new ChatService(options);
-        Info = new JudgeInfo(options.Model, JudgeSkills.Rate | JudgeSkills.Compare | JudgeSkills.Ask) { Transcript = transcript.Folder };
+        Info = new JudgeInfo(options.Model, JudgeSkills.Rate | JudgeSkills.Compare | JudgeSkills.Ask) { Transcript = transcript.Folder, Offline = options.Offline };
     }
 
     public JudgeInfo Info { get; }
@@ -68,15 +68,15 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
     private async Task<ServiceReply> ReplyAsync(string body, CancellationToken cancel)
     {
         var key = Transcript.Key(options.Url, body);
-        if (transcript.Find(key) is { } kept)
+        if (transcript.Find(key, options.Offline) is { } kept)
         {
             Count(c => c with { FromCache = c.FromCache + 1 });
             return kept;
         }
         if (options.Offline) return new ServiceReply(null, "the transcript holds no answer, and the judge is offline", Unanswered: true);
         var reply = await service.AskAsync(body, () => Count(c => c with { Requests = c.Requests + 1 }), () => Count(c => c with { Retries = c.Retries + 1 }), cancel);
+        if (!reply.Unanswered) transcript.Keep(key, options.Url, body, reply);
         if (reply.Json is null) return reply;
-        transcript.Keep(key, options.Url, body, reply);
         var (prompt, completion) = ((long?)reply.Json["usage"]?["prompt_tokens"] ?? 0, (long?)reply.Json["usage"]?["completion_tokens"] ?? 0);
         Count(c => c with
         {

@@ -31,13 +31,17 @@ internal sealed class Transcript
     internal static string Key(string url, string body) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(url + "\n" + body)));
 
     /// <summary>The reply that was kept; null where there is none that can be read.</summary>
-    internal ServiceReply? Find(string key)
+    /// <param name="key">The request's name.</param>
+    /// <param name="failures">Whether a failure that stayed counts as a reply: a service that can be asked may think better of it.</param>
+    internal ServiceReply? Find(string key, bool failures)
     {
         var file = Place(key);
         if (!File.Exists(file)) return null;
         try
         {
-            return JsonNode.Parse(File.ReadAllText(file))?["reply"] is JsonObject reply ? new ServiceReply(reply.DeepClone()) : null;
+            var entry = JsonNode.Parse(File.ReadAllText(file));
+            if (entry?["reply"] is JsonObject reply) return new ServiceReply(reply.DeepClone());
+            return failures && entry?["failure"] is JsonValue failure ? new ServiceReply(null, failure.ToString()) : null;
         }
         catch (JsonException)
         {
@@ -45,9 +49,12 @@ internal sealed class Transcript
         }
     }
 
+    /// <summary>Keeps a reply, or the failure that stands for it.</summary>
     internal void Keep(string key, string url, string body, ServiceReply reply)
     {
-        var entry = new JsonObject { ["time"] = DateTime.UtcNow.ToString("O"), ["url"] = url, ["request"] = JsonNode.Parse(body), ["reply"] = reply.Json!.DeepClone() };
+        var entry = new JsonObject { ["time"] = DateTime.UtcNow.ToString("O"), ["url"] = url, ["request"] = JsonNode.Parse(body) };
+        if (reply.Json is { } json) entry["reply"] = json.DeepClone();
+        else entry["failure"] = reply.Failure;
         var partial = $"{Place(key)}.{Guid.NewGuid():N}";
         File.WriteAllText(partial, entry.ToJsonString() + "\n");
         File.Move(partial, Place(key), overwrite: true);

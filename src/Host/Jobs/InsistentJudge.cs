@@ -16,14 +16,17 @@ internal sealed class InsistentJudge(IJudge judge, CancellationToken stop) : IJu
     public JudgeInfo Info => judge.Info;
 
     /// <exception cref="JudgeAwayException">A question was not answered.</exception>
+    /// <exception cref="UserErrorException">A question was not answered, and an offline judge never will.</exception>
     public IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> questions, CancellationToken cancel = default)
     {
         using var either = CancellationTokenSource.CreateLinkedTokenSource(stop, cancel);
         var answers = judge.Answer(questions, either.Token);
         var open = answers.Where(answer => answer.Unanswered).ToList();
         Failures += answers.Count(answer => answer.Failure is not null && !answer.Unanswered);
-        return open.Count == 0 ? answers : throw new JudgeAwayException(
-            $"the judge {Info.Annotator} left {open.Count} of {questions.Count} questions unanswered ({open[0].Failure}), and a data set is not made without their rows; "
+        if (open.Count == 0) return answers;
+        var lacking = $"the judge {Info.Annotator} left {open.Count} of {questions.Count} questions unanswered ({open[0].Failure}), and a data set is not made without their rows; ";
+        if (Info.Offline) throw new UserErrorException($"{lacking}turn offline off, or give the transcript that holds the answers (it read {Info.Transcript}).");
+        throw new JudgeAwayException(lacking
             + $"{(Info.Transcript is { } kept ? $"its answers are kept in {kept}, and the same command asks the rest" : "the same command asks again")} once the judge answers");
     }
 }
