@@ -84,6 +84,9 @@ public sealed record EvalResponse(double LogProb, int Tokens, bool IsGreedy)
     /// <summary>Tokens of the context that were cut off, since it did not fit.</summary>
     public int TokensCut { get; init; }
 
+    /// <summary>Most new tokens that counted where the model's own files named another number than the request; else null.</summary>
+    public int? MaxNewTokens { get; init; }
+
     /// <summary>Generated texts, one for each sample; empty for log-likelihoods.</summary>
     public IReadOnlyList<string> Texts { get; init; } = [];
 

@@ -1,6 +1,7 @@
 // What a model's generation_config.json does to generated answers: in benchmarks that follow lm-evaluation-harness the same as in its
 // 0.4.13 with transformers 5.23, elsewhere nothing.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Evaluation;
 
@@ -44,18 +45,63 @@ public sealed class HarnessGenerationTests
         Assert.That(RequestJson.Key([score], null, modelsDefaults: true), Is.EqualTo(RequestJson.Key([score], null)), "scores do not depend on it");
     }
 
+    // transformers only warns there: the end token is kept out of all that is made.
+    [TestCase("{\"min_new_tokens\": 9}", 7, "min_new_tokens is 9, and an answer may have 7 new tokens; 7 counts, as in transformers. Lower it, or raise the task's max_gen_toks.")]
+    [TestCase("{\"min_new_tokens\": 9, \"max_new_tokens\": 4}", 4, "min_new_tokens is 9, and an answer may have 4 new tokens; 4 counts, as in transformers. Lower it, or raise max_new_tokens.")]
+    public void A_least_length_beyond_the_longest_is_told_once(string file, int most, string warning)
+    {
+        var warnings = new List<string>();
+        var ask = Ask with { MaxNewTokens = 7 };
+        var answers = Responses(file, harness: true, warnings, ask, ask with { Seed = 1 });
+        Assert.That(answers.Select(a => (a.Texts[0], a.Tokens)), Is.All.EqualTo((Answers("{}", harness: true, Ask with { MaxNewTokens = most }).Single(), most)));
+        Assert.That(warnings.Single(), Does.EndWith("generation_config.json: " + warning));
+    }
+
+    [TestCase("{}", null, null)]
+    [TestCase("{\"max_new_tokens\": 20}", null, null)]
+    [TestCase("{\"max_new_tokens\": 50}", 50, null)]
+    [TestCase("{\"max_new_tokens\": 5}", 5, null)]
+    [TestCase("{\"max_new_tokens\": 600}", 600, "max_new_tokens 600 goes before the task's number, and with a prompt of 17 tokens is more than the model's 512 positions; lower it, or take it out.")]
+    public void What_the_file_puts_in_the_place_of_the_task_s_length_is_recorded(string file, int? most, string? warning)
+    {
+        var warnings = new List<string>();
+        var answers = Responses(file, harness: true, warnings, Ask, Ask with { Seed = 1 });
+        Assert.That(answers.Select(a => a.MaxNewTokens), Is.All.EqualTo(most));
+        Assert.That(answers.Select(a => RequestJson.Response(RequestJson.Of(a)).MaxNewTokens), Is.All.EqualTo(most), "of records");
+        if (warning is null) Assert.That(warnings, Is.Empty);
+        else Assert.That(warnings.Single(), Does.EndWith("generation_config.json: " + warning));
+        Assert.That(Sample(answers[0])["max_new_tokens"]?.ToJsonString(), most is null ? Is.Null : Is.EqualTo($"[{most}]"));
+    }
+
+    private static JsonNode Sample(EvalResponse response)
+    {
+        var folder = Directory.CreateTempSubdirectory("peftalign-samples-").FullName;
+        try
+        {
+            var item = new EvaluatedItem(new EvalItem("0", []), [Ask], [response], [new ItemScore("0", new Dictionary<string, double> { ["acc"] = 1 })]);
+            ResultFiles.Write(folder, [new Evaluated(new BenchmarkInfo("one", 1), [item], [new MetricResult("acc", 1, null, 1, true)])], []);
+            return JsonNode.Parse(File.ReadLines(Directory.GetFiles(folder, "samples_*.jsonl").Single()).Single())!;
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     private static EvalRequest.Generate Ask => new(Prompt) { Until = ["\n\n"], MaxNewTokens = 20 };
 
-    private static List<string> Answers(string file, bool harness, params EvalRequest.Generate[] asks)
+    private static List<string> Answers(string file, bool harness, params EvalRequest.Generate[] asks) => [.. Responses(file, harness, [], asks).Select(a => a.Texts[0])];
+
+    private static List<EvalResponse> Responses(string file, bool harness, List<string> warnings, params EvalRequest.Generate[] asks)
     {
         var folder = Directory.CreateTempSubdirectory("peftalign-generation-").FullName;
         try
         {
             File.Copy(Path.Combine(Places.Fixture("stories260K"), "config.json"), Path.Combine(folder, "config.json"));
             File.WriteAllText(Path.Combine(folder, "generation_config.json"), file);
-            var model = EvalModel.Of(folder, Models.Stories.Decoder, Models.Stories.Mode, Models.Stories.Tokenizer, null);
+            var model = EvalModel.Of(folder, Models.Stories.Decoder, Models.Stories.Mode, Models.Stories.Tokenizer, null) with { Warn = warnings.Add };
             using var runner = new RequestRunner(() => model, null, new BenchmarkInfo("generation", 1) { AsHarness = harness }, CancellationToken.None);
-            return [.. runner.Answer([.. asks.Select((ask, k) => runner.Encode(new Asked(new EvalItem($"{k}", []), k, [ask])))]).Select(a => a[0].Texts[0])];
+            return [.. runner.Answer([.. asks.Select((ask, k) => runner.Encode(new Asked(new EvalItem($"{k}", []), k, [ask])))]).Select(a => a[0])];
         }
         finally
         {

@@ -40,6 +40,7 @@ internal static class RequestJson
     {
         var json = new JsonObject { ["logprob"] = JsonNumber.Of(response.LogProb), ["tokens"] = response.Tokens, ["greedy"] = response.IsGreedy, ["prompt_tokens"] = response.PromptTokens };
         if (response.TokensCut > 0) json["tokens_cut"] = response.TokensCut;
+        if (response.MaxNewTokens is { } most) json["max_new_tokens"] = most;
         if (response.Texts.Count > 0) json["texts"] = Texts(response.Texts);
         if (response.Judgement is { } judgement) json["judgement"] = Judgement(judgement);
         return json;
@@ -62,6 +63,7 @@ internal static class RequestJson
     {
         PromptTokens = (int)json["prompt_tokens"]!,
         TokensCut = (int?)json["tokens_cut"] ?? 0,
+        MaxNewTokens = (int?)json["max_new_tokens"],
         Texts = json["texts"] is JsonArray texts ? [.. texts.Select(t => (string)t!)] : [],
         Judgement = json["judgement"] is JsonObject answer
             ? new JudgeAnswer { Scores = answer["scores"]?.AsArray().Select(JsonNumber.Value).ToList(), Preference = (double?)answer["preference"], Text = (string?)answer["text"], Failure = (string?)answer["failure"], Unanswered = (bool?)answer["unanswered"] == true }

@@ -30,6 +30,7 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
     private const int SampledTopK = 50;
 
     private readonly Dictionary<double, GenerationOptions> defaults = [];
+    private readonly HashSet<string> told = [];
 
     private EvalModel? loaded;
     private RequestEncoder? encoding;
@@ -148,12 +149,14 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
         foreach (var group in asked.GroupBy(a => Options(a.Ask!), a => a, GenerationComparer.Instance))
         {
             var prompts = group.Select(a => Named(items[a.Item].Asked, () => Encoder.Prompt(a.Ask!))).ToList();
+            if (group.Any(a => a.Ask!.MaxNewTokens < group.Key.MaxNewTokens)) WarnOfLength(prompts.Max(p => p.Ids.Length), group.Key.MaxNewTokens);
             var made = Model.Generator.Generate([.. group.Select((a, k) => new GenerationPrompt(prompts[k].Ids, items[a.Item].Asked.Row))], group.Key, cancel: cancel);
             foreach (var (a, k) in group.Select((a, k) => (a, k)))
                 answers[a.Item][a.Request] = new EvalResponse(0, made[k].Sum(s => s.Ids.Count), false)
                 {
                     PromptTokens = prompts[k].Ids.Length,
                     TokensCut = prompts[k].Cut,
+                    MaxNewTokens = group.Key.MaxNewTokens == a.Ask!.MaxNewTokens ? null : group.Key.MaxNewTokens,
                     Texts = [.. made[k].Select(s => Text(s.Ids, a.Ask!.Until))],
                 };
         }
@@ -162,9 +165,13 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
     private GenerationOptions Options(EvalRequest.Generate ask)
     {
         var (file, own) = Own(ask.Temperature);
+        var most = file?.MaxNewTokens ?? ask.MaxNewTokens;
+        // As transformers, which warns and makes as many as it may.
+        if (own.MinNewTokens > most) Once("min_new_tokens", $"{file!.File}: min_new_tokens is {own.MinNewTokens}, and an answer may have {most} new tokens; {most} counts, as in transformers. Lower it, or raise {(file.MaxNewTokens is null ? "the task's max_gen_toks" : "max_new_tokens")}.");
         return own with
         {
-            MaxNewTokens = file?.MaxNewTokens ?? ask.MaxNewTokens,
+            MaxNewTokens = most,
+            MinNewTokens = Math.Min(own.MinNewTokens, most),
             MaxLength = null,
             TopP = ask.TopP ?? own.TopP,
             TopK = ask.TopK ?? (own.Temperature > 0 && file is { TopK: null } ? SampledTopK : own.TopK),
@@ -184,6 +191,18 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
         // Made once: what is continued in the same way is told by its lists too.
         if (!defaults.TryGetValue(temperature, out var options)) defaults.Add(temperature, options = GenerationDefaults.Of(file, temperature));
         return (file, options);
+    }
+
+    // Room is made for the task's number, as the harness makes it; only the file's can go beyond.
+    private void WarnOfLength(int prompt, int most)
+    {
+        if ((long)prompt + most <= Model.MaxLength) return;
+        Once("max_new_tokens", $"{Model.Defaults!.File}: max_new_tokens {most} goes before the task's number, and with a prompt of {prompt} tokens is more than the model's {Model.MaxLength} positions; lower it, or take it out.");
+    }
+
+    private void Once(string about, string warning)
+    {
+        if (told.Add(about)) Model.Warn?.Invoke(warning);
     }
 
     // Cut at the first occurrence of each text in turn.

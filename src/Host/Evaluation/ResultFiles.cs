@@ -134,6 +134,8 @@ internal static class ResultFiles
             ["prompt_hash"] = Hash(arguments is [[{ } first, ..], ..] ? Text(first) : ""),
             ["target_hash"] = Hash(score.Target is { } target ? Text(target) : ""),
         };
+        // The arguments are what the task asked for.
+        if (item.Responses.Any(r => r.MaxNewTokens is not null)) sample["max_new_tokens"] = new JsonArray([.. item.Responses.Select(r => (JsonNode?)r.MaxNewTokens)]);
         foreach (var (metric, value) in score.Scores)
             if (!sample.TryAdd(metric, JsonNumber.Of(value))) throw new InvalidDataException($"the benchmark has a score called '{metric}', which is a field of every sample; its author must rename it");
         foreach (var (metric, value) in score.Details ?? []) sample.TryAdd(metric, value?.DeepClone());
