@@ -97,6 +97,27 @@ public sealed class TaskGroupTests
         Assert.That(() => new TasksBenchmark(new TasksOptions { Path = written }).Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains("'aggregate_metric_list: \"acc\"' is neither"));
     }
 
+    [TestCase("task: [short]", "aggregate_metric_list: [{ metric: exact_match, weight_by_size: 'yes' }]", "'aggregate_metric_list.weight_by_size: \"yes\"' is no truth value (true or false)")]
+    [TestCase("task: [short]", "aggregate_metric_list: [{ metric: exact_match, filter_list: [1] }]", "'aggregate_metric_list.filter_list: 1' is no text")]
+    [TestCase("task: [short]", "aggregate_metric_list: [{ metric: exact_match, filter_list: 1 }]", "'aggregate_metric_list.filter_list: 1' is no text")]
+    [TestCase("task: [short]", "aggregate_metric_list: { metric: 3 }", "'aggregate_metric_list.metric: 3' is no text")]
+    [TestCase("task: [short]", "group_alias: 3", "'group_alias: 3' is no text")]
+    [TestCase("task: [3]", "", "'task: 3' is no text")]
+    [TestCase("task: 3", "", "'task: 3' is no text")]
+    [TestCase("task: [{ task: 3 }]", "", "'task.task: 3' is no text")]
+    public void A_field_of_another_type_is_named(string members, string lines, string fault)
+    {
+        File.WriteAllText(Path.Combine(written, "both.yaml"), $"group: both\n{members}\n{lines}\n");
+        Assert.That(() => new TasksBenchmark(new TasksOptions { Path = written }).Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.Contains($"both.yaml: group both: {fault}; write a "));
+    }
+
+    [Test]
+    public void A_group_s_name_is_a_text()
+    {
+        File.WriteAllText(Path.Combine(written, "both.yaml"), "group: 3\ntask: [short]\n");
+        Assert.That(() => new TasksBenchmark(new TasksOptions { Path = written }).Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.Contains("both.yaml: 'group: 3' is no text; write a text."));
+    }
+
     // Filter b of short: 0.5; of long: 1; filter a of short: 0.5.
     private IReadOnlyList<MetricResult> Aggregate(string entry)
     {

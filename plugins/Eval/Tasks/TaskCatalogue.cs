@@ -100,50 +100,49 @@ internal sealed class TaskCatalogue
 
     private string AddGroup(string file, JsonObject content)
     {
-        var name = (string)content["group"]!;
-        UserErrorException Fault(string what, string next) => new($"{file}: group {name}: {what}; {next}.");
-        if (content.Select(e => e.Key).FirstOrDefault(k => !OfGroup.Contains(k)) is { } foreign) throw Fault($"'{foreign}' is not supported", $"the fields of a group are {string.Join(", ", OfGroup)}");
+        var name = new TypedFields(file).Text(content["group"], "group")!;
+        var group = new TypedFields($"{file}: group {name}");
+        if (content.Select(e => e.Key).FirstOrDefault(k => !OfGroup.Contains(k)) is { } foreign) throw group.Fault($"'{foreign}' is not supported", $"the fields of a group are {string.Join(", ", OfGroup)}");
         var members = content["task"] switch
         {
-            JsonArray list => list.Select(m => Member(file, m, Fault)).ToList(),
-            JsonValue one => [(string)one!],
-            _ => throw Fault("has no tasks", "list them under 'task'"),
+            JsonArray list => list.Select(m => Member(file, m, group)).ToList(),
+            JsonValue one => [group.Text(one, "task")!],
+            _ => throw group.Fault("has no tasks", "list them under 'task'"),
         };
         var metrics = content["aggregate_metric_list"] switch
         {
-            JsonArray list => list.Select(m => Metric(m, Fault)).ToList(),
-            JsonObject one => [Metric(one, Fault)],
+            JsonArray list => list.Select(m => Metric(m, group)).ToList(),
+            JsonObject one => [Metric(one, group)],
             null => [],
-            var other => throw Fault($"'aggregate_metric_list: {other.ToJsonString()}' is neither a list nor a mapping", "write - metric: NAME"),
+            var other => throw group.Fault($"'aggregate_metric_list: {other.ToJsonString()}' is neither a list nor a mapping", "write - metric: NAME"),
         };
-        if (tasks.ContainsKey(name) || !groups.TryAdd(name, new TaskGroup(name, (string?)content["group_alias"], (content["metadata"] as JsonObject)?["version"]?.ToJsonString().Trim('"') ?? "0", members, metrics)))
-            throw Fault("the name is taken", "rename one of them");
+        if (tasks.ContainsKey(name) || !groups.TryAdd(name, new TaskGroup(name, group.Text(content["group_alias"], "group_alias"), (content["metadata"] as JsonObject)?["version"]?.ToJsonString().Trim('"') ?? "0", members, metrics)))
+            throw group.Fault("the name is taken", "rename one of them");
         return name;
     }
 
     // A name, a group within the group, or a task with some fields of its own.
-    private string Member(string file, JsonNode? node, Func<string, string, UserErrorException> fault)
+    private string Member(string file, JsonNode? node, TypedFields group)
     {
-        if (node is JsonValue name) return (string)name!;
-        if (node is not JsonObject map) throw fault("a member is neither a name nor a mapping", "write a task's name");
+        if (node is JsonValue name) return group.Text(name, "task")!;
+        if (node is not JsonObject map) throw group.Fault("a member is neither a name nor a mapping", "write a task's name");
         if (map["group"] is not null) return AddGroup(file, map);
-        if (map["task"] is not JsonValue task) throw fault("a member has no field 'task'", "name the task");
-        if (map.Count == 1) return (string)task!;
-        throw fault($"the member '{task}' changes fields of a task", "give the changed task a file of its own, with include");
+        if (map["task"] is not JsonValue task) throw group.Fault("a member has no field 'task'", "name the task");
+        if (map.Count == 1) return group.Text(task, "task.task")!;
+        throw group.Fault($"the member '{task}' changes fields of a task", "give the changed task a file of its own, with include");
     }
 
-    private static GroupMetric Metric(JsonNode? node, Func<string, string, UserErrorException> fault)
+    private static GroupMetric Metric(JsonNode? node, TypedFields group)
     {
-        if (node is not JsonObject map || map["metric"] is not JsonValue name) throw fault("an entry of aggregate_metric_list has no field 'metric'", "name the metric");
-        if (map["aggregation"] is { } aggregation && aggregation.ToString() != "mean") throw fault($"aggregation '{aggregation}' is not supported", "groups take means");
-        if (map.Select(e => e.Key).FirstOrDefault(k => k is not ("metric" or "aggregation" or "weight_by_size" or "filter_list")) is { } foreign) throw fault($"aggregate_metric_list has '{foreign}', which is not supported", "leave it out");
+        if (node is not JsonObject map || map["metric"] is not JsonValue name) throw group.Fault("an entry of aggregate_metric_list has no field 'metric'", "name the metric");
+        if (map["aggregation"] is { } aggregation && aggregation.ToString() != "mean") throw group.Fault($"aggregation '{aggregation}' is not supported", "groups take means");
+        if (map.Select(e => e.Key).FirstOrDefault(k => k is not ("metric" or "aggregation" or "weight_by_size" or "filter_list")) is { } foreign) throw group.Fault($"aggregate_metric_list has '{foreign}', which is not supported", "leave it out");
         IReadOnlyList<string>? filters = map["filter_list"] switch
         {
-            JsonArray list => [.. list.Select(f => (string)f!).Distinct()],
-            JsonValue one => [(string)one!],
+            JsonArray or JsonValue => [.. group.Texts(map["filter_list"], "aggregate_metric_list.filter_list").Distinct()],
             null => null,
-            var other => throw fault($"'filter_list: {other.ToJsonString()}' is neither a name nor a list", "name filters of its tasks, or leave it out for all"),
+            var other => throw group.Fault($"'filter_list: {other.ToJsonString()}' is neither a name nor a list", "name filters of its tasks, or leave it out for all"),
         };
-        return new GroupMetric((string)name!, (bool?)map["weight_by_size"] ?? true, filters);
+        return new GroupMetric(group.Text(name, "aggregate_metric_list.metric")!, group.Value<bool>(map["weight_by_size"], "aggregate_metric_list.weight_by_size", TypedFields.Truth) ?? true, filters);
     }
 }

@@ -17,7 +17,7 @@ internal sealed record TaskMetric(string Name, string? Aggregation, bool? Higher
 /// <summary>One way to read answers: steps in order.</summary>
 internal sealed record TaskFilter(string Name, IReadOnlyList<JsonObject> Steps);
 
-internal sealed class TaskConfig
+internal sealed class TaskConfig : TypedFields
 {
     private static readonly string[] Known =
     [
@@ -26,16 +26,12 @@ internal sealed class TaskConfig
         "should_decontaminate", "doc_to_decontamination_query", "metadata", "unsafe_code",
     ];
 
-    /// <summary>A truth value, in words.</summary>
-    internal const string Truth = "truth value (true or false)";
-
     private static readonly string[] Outputs = ["multiple_choice", "loglikelihood", "loglikelihood_rolling", "generate_until"];
 
-    private readonly string file;
-
     internal TaskConfig(string file, JsonObject content)
+        : base($"{file}: task {content["task"]}")
     {
-        (this.file, Content) = (file, content);
+        Content = content;
         Name = (string)content["task"]!;
         var foreign = content.Select(e => e.Key).Where(k => !Known.Contains(k)).ToList();
         if (foreign.Count > 0) throw Fault($"'{foreign[0]}' is not supported", $"the fields of a task are {string.Join(", ", Known)}");
@@ -89,39 +85,6 @@ internal sealed class TaskConfig
     /// <summary>A field that is a text; null where it is absent.</summary>
     internal string? Text(string field) => Text(Content[field], field);
 
-    /// <summary>A value that is a text; null where it is absent.</summary>
-    /// <param name="node">It.</param>
-    /// <param name="field">What errors call it.</param>
-    internal string? Text(JsonNode? node, string field) => node switch
-    {
-        null => null,
-        JsonValue value when value.TryGetValue<string>(out var text) => text,
-        _ => throw No("text", field, node),
-    };
-
-    /// <summary>A number or a truth value; null where it is absent.</summary>
-    /// <param name="node">Its value.</param>
-    /// <param name="field">What errors call it.</param>
-    /// <param name="kind">What it is in words.</param>
-    internal T? Value<T>(JsonNode? node, string field, string kind) where T : struct => node switch
-    {
-        null => null,
-        JsonValue value when value.TryGetValue<T>(out var read) => read,
-        _ => throw No(kind, field, node),
-    };
-
-    /// <summary>A value that is a list; null where it is absent.</summary>
-    /// <param name="node">It.</param>
-    /// <param name="field">What errors call it.</param>
-    internal JsonArray? List(JsonNode? node, string field) => node is null or JsonArray ? node as JsonArray : throw No("list", field, node);
-
-    /// <summary>A value that is a mapping; null where it is absent.</summary>
-    /// <param name="node">It.</param>
-    /// <param name="field">What errors call it.</param>
-    internal JsonObject? Mapping(JsonNode? node, string field) => node is null or JsonObject ? node as JsonObject : throw No("mapping", field, node);
-
-    private UserErrorException No(string kind, string field, JsonNode? node) => Fault($"'{field}: {node?.ToJsonString() ?? "null"}' is no {kind}", $"write a {kind}");
-
     /// <summary>Finds a regular expression that cannot be read before a model is asked.</summary>
     /// <param name="pattern">It.</param>
     internal void Expression(string pattern)
@@ -132,21 +95,9 @@ internal sealed class TaskConfig
         }
         catch (StatisticsException e)
         {
-            throw new UserErrorException($"{file}: task {Name}: {e.Message}", e);
+            throw new UserErrorException($"{Place}: {e.Message}", e);
         }
     }
-
-    /// <summary>A field that is a text or a list of texts; none where it is absent.</summary>
-    /// <param name="node">Its value.</param>
-    /// <param name="field">What errors call it.</param>
-    internal IReadOnlyList<string> Texts(JsonNode? node, string field)
-    {
-        string One(JsonNode? value) => value is JsonValue single && single.TryGetValue<string>(out var text) ? text : throw No("text", field, value);
-        return node switch { null => [], JsonArray several => [.. several.Select(One)], var one => [One(one)] };
-    }
-
-    /// <summary>A mistake in the task's file.</summary>
-    internal UserErrorException Fault(string what, string next) => new($"{file}: task {Name}: {what}; {next}.");
 
     private string[] Defaults => OutputType switch
     {
@@ -193,7 +144,7 @@ internal sealed class TaskGeneration
         T? Value<T>(string key, string kind) where T : struct => task.Value<T>(given[key], $"generation_kwargs.{key}", kind);
         Until = given["until"] is { } until ? task.Texts(until, "generation_kwargs.until") : [task.FewshotDelimiter];
         MaxNewTokens = Lengths.Select(name => Value<int>(name, Whole)).FirstOrDefault(length => length is not null) ?? 256;
-        (Samples, temperature) = (Value<bool>("do_sample", TaskConfig.Truth), Value<double>("temperature", "number"));
+        (Samples, temperature) = (Value<bool>("do_sample", TypedFields.Truth), Value<double>("temperature", "number"));
         (TopP, TopK) = (Value<double>("top_p", "number"), Value<int>("top_k", Whole));
     }
 

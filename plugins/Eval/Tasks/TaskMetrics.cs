@@ -48,7 +48,7 @@ internal static class TaskMetrics
             throw task.Fault($"metric '{metric.Name}' has the argument '{option}', which is not supported", "leave it out");
         // Values of another type and expressions that cannot be read are found here, not once the model has answered.
         foreach (var expression in task.Texts(task.List(metric.Options["regexes_to_ignore"], "regexes_to_ignore"), "regexes_to_ignore")) task.Expression(expression);
-        foreach (var flag in OfMatch[1..]) task.Value<bool>(metric.Options[flag], flag, TaskConfig.Truth);
+        foreach (var flag in OfMatch[1..]) task.Value<bool>(metric.Options[flag], flag, TypedFields.Truth);
     }
 
     /// <summary>Whether a larger value is better.</summary>
