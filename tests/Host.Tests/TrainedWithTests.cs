@@ -220,4 +220,26 @@ public sealed class TrainedWithTests
         Assert.That(Run("adapter", "merge", "--model", Stories, "--adapter", At("adapter"), "--out", At("merged")).Code, Is.Zero);
         Assert.That(File.ReadAllText(Path.Combine(At("merged"), "chat_template.jinja")), Is.EqualTo(Chat));
     }
+
+    // Earlier versions wrote no beginnings; of the same tokenizer such a record is as good as another.
+    [TestCase(false)]
+    [TestCase(true)]
+    public void Records_with_and_without_beginnings_are_of_one_tokenizer(bool olderFirst)
+    {
+        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(Stories), 512, template: null);
+        var (newer, older) = (At("adapter"), At("older"));
+        SmallAdapter.Write(older);
+        var record = JsonNode.Parse(File.ReadAllText(Path.Combine(newer, "trained_with.json")))!;
+        Assert.That(record["tokenizer"]!.AsObject().Remove("beginnings_sha256"), Is.True);
+        void Put() => File.WriteAllText(Path.Combine(older, "trained_with.json"), record.ToJsonString());
+        (int, string, string) Combine(string target) => Run("adapter", "combine", "--adapter", olderFirst ? older : newer, "--adapter", olderFirst ? newer : older, "--type", "cat", "--out", At(target));
+        Put();
+        var (code, _, err) = Combine("both");
+        Assert.That(code, Is.Zero, err);
+        Assert.That(File.ReadAllText(Path.Combine(At("both"), "trained_with.json")), Is.EqualTo(File.ReadAllText(Path.Combine(newer, "trained_with.json"))));
+        record["tokenizer"]!["probe_sha256"] = new string('0', 64);
+        Put();
+        (code, _, err) = Combine("other");
+        Assert.That((code, File.Exists(Path.Combine(At("other"), "trained_with.json"))), Is.EqualTo((0, false)), err);
+    }
 }

@@ -1,5 +1,6 @@
 // What PEFT's LoRA folders hold beside their pairs, in PATH+ADAPTER: it is merged as PEFT's merge_and_unload does, or refused by name.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
@@ -79,6 +80,53 @@ public class AdapterInputTests
         tensors[Embedding + ".lora_embedding_A"] = Numbers("EA", 2, rows);
         tensors[Embedding + ".lora_embedding_B"] = Numbers("EB", 12, 2);
         Refused(Adapter(tensors, ("target_modules", new List<string> { "q_proj", "embed_tokens" })), "tied-base", Embedding, "tie_word_embeddings");
+    }
+
+    // A base whose table and head have these names; the head is another matrix, or a copy of the table.
+    private static string Named(string type, bool? tied, string table, string? head, bool copy)
+    {
+        var (folder, weights) = (Workshop.Scratch("named"), Workshop.Tensors(Workshop.Golden("models", "base")));
+        if (weights.Remove("lm_head.weight", out var other) && weights.Remove("model.embed_tokens.weight", out var rows))
+        {
+            weights[table + ".weight"] = rows;
+            weights["score.weight"] = Numbers("score", 1, 12);
+            weights["transformer.wpe.weight"] = Numbers("positions", 22, 12);
+            if (head is not null) weights[head] = copy ? rows.clone() : other;
+        }
+        CheckpointFolder.Write(folder, weights);
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(Workshop.Golden("models", "base"), "config.json")))!.AsObject();
+        config["model_type"] = type;
+        if (tied is null) config.Remove("tie_word_embeddings");
+        else config["tie_word_embeddings"] = tied;
+        File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
+        return folder;
+    }
+
+    // Refused where the output head would change with the table, whatever the two are called; and nowhere else.
+    [TestCase("bloom", true, "transformer.word_embeddings", null, false, true)]
+    [TestCase("bloom", null, "transformer.word_embeddings", null, false, true)]
+    [TestCase("gpt_neox", true, "gpt_neox.embed_in", null, false, true)]
+    [TestCase("gpt_neox", true, "gpt_neox.embed_in", "embed_out.weight", true, true)]
+    [TestCase("llava", true, "language_model.model.embed_tokens", "language_model.lm_head.weight", true, true)]
+    [TestCase("gpt_neox", true, "gpt_neox.embed_in", "embed_out.weight", false, false)]
+    [TestCase("gpt_neox", null, "gpt_neox.embed_in", null, false, false)]
+    [TestCase("llama", false, "model.embed_tokens", null, false, false)]
+    [TestCase("llava", false, "language_model.model.embed_tokens", "language_model.lm_head.weight", true, false)]
+    [TestCase("gpt2", true, "transformer.wte", null, false, false, "transformer.wpe")]
+    public void APairAtATableThatTheHeadSharesIsRefusedByAnyName(string type, bool? tied, string table, string? head, bool copy, bool refused, string? at = null)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (module, model) = (at ?? table, Named(type, tied, table, head, copy));
+        var (a, b) = (Numbers("EA", 2, 22), Numbers("EB", 12, 2));
+        var adapter = Adapter(new() { [module + ".lora_embedding_A"] = a, [module + ".lora_embedding_B"] = b }, ("target_modules", new List<string> { "q_proj", module[(module.LastIndexOf('.') + 1)..] }));
+        if (refused)
+        {
+            Refused(adapter, model, table, "tie_word_embeddings");
+            return;
+        }
+        var (result, origin) = (Merged(adapter, model), Workshop.Tensors(model));
+        Compare.Close("table", result[module + ".weight"], origin[module + ".weight"] + b.matmul(a).t() * 3.0, 1e-6, 1e-6);
+        if (head is not null) Compare.Close("head", result[head], origin[head], 0, 0);
     }
 
     [Test]

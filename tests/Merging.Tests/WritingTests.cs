@@ -52,7 +52,7 @@ public class WritingTests
         using var plan = Workshop.Plan(yaml, Workshop.Golden());
         var (ledger, folder) = (new TensorLedger(), Path.Combine(Workshop.Scratch(), "out"));
         var found = Workshop.Plugins.Find("merge", "ties");
-        var request = new CertificateRequest(File.ReadAllText(yaml), found, "0.0.0", 5, new Probe("ids", [new ProbeRow(null, [1, 5, 7, 9, 3]), new ProbeRow(null, [2, 20, 11])]), ModelArchitectures.BuiltIn);
+        var request = new CertificateRequest(File.ReadAllText(yaml), found, "0.0.0", 5, new Probe("ids", [new ProbeRow(null, [1, 5, 7, 9, 3]), new ProbeRow(null, [2, 20, 11])]), ModelArchitectures.BuiltIn) { Cancellation = default };
         new MergeRunner(plan, new MergeOptions { Observe = ledger.Observe }).Write(folder, partial => MergeCertificate.Write(plan, ledger, request, partial));
         var json = Workshop.Json(Path.Combine(folder, "certificate.json"));
         Assert.That(json.GetProperty("inputs").GetArrayLength(), Is.EqualTo(4));
@@ -72,6 +72,18 @@ public class WritingTests
         Assert.That(File.ReadAllText(Path.Combine(folder, "certificate.html")), Does.Contain("models/c").And.Contain("KL(parent || result)"));
     }
 
+    // One file of gigabytes: an interrupt that waited for its end would find nothing left to stop.
+    [Test]
+    public void AnInterruptEndsTheHashingOfAFile()
+    {
+        var folder = Workshop.Scratch();
+        using (var file = File.Create(Path.Combine(folder, "model.safetensors"))) file.SetLength(8L << 30); // takes no space
+        using var stop = new CancellationTokenSource(TimeSpan.FromMilliseconds(50));
+        Assert.That(() => MergeCertificate.Files(folder, _ => true, stop.Token), Throws.InstanceOf<OperationCanceledException>());
+        File.WriteAllText(Path.Combine(folder, "model.safetensors"), "1");
+        Assert.That((string?)MergeCertificate.Files(folder, _ => true, CancellationToken.None)["model.safetensors"], Is.EqualTo("6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"));
+    }
+
     [TestCase(false, "no row of the probe short.jsonl has two tokens; give longer ones")]
     [TestCase(true, "the merged model has no tokenizer; give a probe of token ids: rows {\"ids\": [...]}")]
     public void ADriftThatCannotBeMeasuredIsNoted(bool text, string reason)
@@ -80,7 +92,7 @@ public class WritingTests
         using var plan = Workshop.Plan(yaml, Workshop.Golden());
         var (ledger, folder) = (new TensorLedger(), Path.Combine(Workshop.Scratch(), "out"));
         var probe = new Probe("short.jsonl", [text ? new ProbeRow("A text.", null) : new ProbeRow(null, [3])]);
-        var request = new CertificateRequest(File.ReadAllText(yaml), Workshop.Plugins.Find("merge", "ties"), "0.0.0", 5, probe, ModelArchitectures.BuiltIn);
+        var request = new CertificateRequest(File.ReadAllText(yaml), Workshop.Plugins.Find("merge", "ties"), "0.0.0", 5, probe, ModelArchitectures.BuiltIn) { Cancellation = default };
         IReadOnlyList<string> unmeasured = [];
         new MergeRunner(plan, new MergeOptions { Observe = ledger.Observe }).Write(folder, partial => unmeasured = MergeCertificate.Write(plan, ledger, request, partial));
         Assert.That(unmeasured, Has.One.Contains(reason));

@@ -5,6 +5,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using PeftAlign.Merging;
 using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Host.Running;
@@ -13,8 +14,6 @@ namespace PeftAlign.Host.Running;
 /// <param name="root">Folder that relative paths start from: the manifest's.</param>
 internal sealed partial class ContentHashes(string cacheFile, string root)
 {
-    private const int Block = 1 << 20;
-
     private readonly Dictionary<string, string> remembered = Load(cacheFile);
     private bool changed;
 
@@ -37,7 +36,7 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
     private string Lines(string start, IEnumerable<HeldFile> files) =>
         string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? OfFile(file.Path)}\n"));
 
-    private static string OfText(string text) => Hex(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
+    private static string OfText(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 
     internal void Save()
     {
@@ -65,24 +64,10 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
         var key = $"{file}|{info.Length}|{info.LastWriteTimeUtc.Ticks}|{Inode(file)}";
         if (remembered.TryGetValue(key, out var known)) return known;
         using var stream = RegularFile.Open(file);
-        var hash = OfStream(stream);
+        var hash = StreamHash.Sha256(stream, Cancellation);
         changed = true;
         return remembered[key] = hash;
     }
-
-    private string OfStream(Stream stream)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        var block = new byte[Block];
-        for (int read; (read = stream.ReadAtLeast(block, Block, throwOnEndOfStream: false)) > 0;)
-        {
-            Cancellation.ThrowIfCancellationRequested();
-            hash.AppendData(block, 0, read);
-        }
-        return Hex(hash.GetHashAndReset());
-    }
-
-    private static string Hex(byte[] hash) => Convert.ToHexStringLower(hash);
 
     private static Dictionary<string, string> Load(string file)
     {

@@ -23,8 +23,8 @@ internal sealed record CertificateRequest(string Configuration, Provided Plugin,
     /// <summary>What quantised the bases of adapters when these were trained, and its name; null = nothing did.</summary>
     public (string Name, IQuantization Quantization)? TrainedOver { get; init; }
 
-    /// <summary>Ends the hashing between two files.</summary>
-    public CancellationToken Cancellation { get; init; }
+    /// <summary>Ends the hashing between two blocks of a file.</summary>
+    public required CancellationToken Cancellation { get; init; }
 }
 
 internal static class MergeCertificate
@@ -85,14 +85,14 @@ internal static class MergeCertificate
 
     private static bool IsWeight(string name) => name == "config.json" || (Path.GetExtension(name) is ".safetensors" or ".bin" && !name.StartsWith("adapter_", StringComparison.Ordinal));
 
-    private static JsonObject Files(string folder, Func<string, bool> wanted, CancellationToken cancel)
+    /// <summary>Hashes of a folder's files by name.</summary>
+    internal static JsonObject Files(string folder, Func<string, bool> wanted, CancellationToken cancel)
     {
         var files = new JsonObject();
         foreach (var file in Directory.EnumerateFiles(folder).Where(file => wanted(Path.GetFileName(file))).Order(StringComparer.Ordinal))
         {
-            cancel.ThrowIfCancellationRequested();
             using var stream = File.OpenRead(file);
-            files[Path.GetFileName(file)] = Convert.ToHexStringLower(SHA256.HashData(stream));
+            files[Path.GetFileName(file)] = StreamHash.Sha256(stream, cancel);
         }
         return files;
     }

@@ -59,7 +59,7 @@ internal sealed class InputModel : IDisposable
 
     public IEnumerable<string> Warnings => [.. weights.Warnings, .. warnings];
 
-    /// <summary>Opens a model; reads headers only.</summary>
+    /// <summary>Opens a model; reads headers only, but for a table with an adapter's pair and the head that it may share.</summary>
     /// <param name="name">As the configuration writes it.</param>
     /// <param name="locate">Where a model of that name lies.</param>
     /// <exception cref="UserErrorException">Something is not there or does not fit.</exception>
@@ -78,7 +78,7 @@ internal sealed class InputModel : IDisposable
             var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
             var warnings = new List<string>();
             if (adapter is not null) TrainedWith.ThrowIfOther(adapter, folder, config.VocabularySize, warnings.Add);
-            var lora = adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor), Tied(weights, config));
+            var lora = adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor), module => IsHead(module + ".weight", weights, config));
             return new InputModel(name, folder, config, weights, decoded, lora) { warnings = warnings };
         }
         catch
@@ -88,9 +88,14 @@ internal sealed class InputModel : IDisposable
         }
     }
 
-    // A head that is stored beside the embedding is it where config.json ties them and the values are the same, as in transformers.
-    private static string? Tied(CheckpointFolder weights, ModelConfig config) =>
-        TensorNames.Embedding(weights.Names) is { } embedding && (!weights.Contains(TensorNames.Head) || (config.TieWordEmbeddings && weights.AreAlike(embedding, TensorNames.Head))) ? embedding : null;
+    // A head that is stored beside the table is it where config.json ties them and the values are the same, as in transformers. Where
+    // no table has a known name (Bloom, GPT-NeoX), each is taken for it.
+    private static bool IsHead(string table, CheckpointFolder weights, ModelConfig config)
+    {
+        if (!config.TieWordEmbeddings || (!TensorNames.IsVocabulary(table) && TensorNames.Embedding(weights.Names) is not null)) return false;
+        var heads = weights.Names.Where(TensorNames.IsHead).ToList();
+        return heads.Count == 0 || heads.Any(head => weights.AreAlike(table, head));
+    }
 
     public bool Has(string tensor) => weights.Contains(tensor);
 

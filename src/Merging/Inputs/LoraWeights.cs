@@ -31,9 +31,9 @@ internal sealed class LoraWeights : IDisposable
     /// <summary>Opens an adapter and compares it with a model's weights.</summary>
     /// <param name="folder">The adapter's.</param>
     /// <param name="weights">The model's tensors.</param>
-    /// <param name="tied">The embedding's tensor where the head shares it and the change is to be in the weights.</param>
+    /// <param name="isHead">Asked, where the change is to be in the weights, of a table with a pair: whether the output head shares it.</param>
     /// <exception cref="UserErrorException">It is no LoRA, of a kind that is not read, or of another model.</exception>
-    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights, string? tied = null)
+    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights, Func<string, bool>? isHead = null)
     {
         var adapter = AdapterFolder.Open(folder);
         try
@@ -47,7 +47,7 @@ internal sealed class LoraWeights : IDisposable
             var all = weights.ToDictionary(tensor => tensor.Name);
             var shapes = all.Values.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
             adapter.CheckAgainst(shapes);
-            if (tied?[..^".weight".Length] is { } module && adapter.LoraModules.Contains(module))
+            if (isHead is not null && adapter.LoraModules.FirstOrDefault(module => IsEmbedding(adapter, module) && isHead(module)) is { } module)
                 throw new UserErrorException($"{folder}: {module} is also the output head of the base (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
             return new LoraWeights(adapter, new LoraExtras(adapter, all));
         }
@@ -96,7 +96,9 @@ internal sealed class LoraWeights : IDisposable
         ? (Prefix + module + ".lora_embedding_A", Prefix + module + ".lora_embedding_B")
         : (Prefix + module + ".lora_A.weight", Prefix + module + ".lora_B.weight");
 
-    private bool IsEmbedding(string module) => adapter.Contains($"{Prefix}{module}.lora_embedding_A");
+    private bool IsEmbedding(string module) => IsEmbedding(adapter, module);
+
+    private static bool IsEmbedding(AdapterFolder adapter, string module) => adapter.Contains($"{Prefix}{module}.lora_embedding_A");
 
     /// <summary>alpha / rank, or alpha / sqrt(rank).</summary>
     public double Scale(string module)

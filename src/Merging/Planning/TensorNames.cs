@@ -10,6 +10,8 @@ internal static partial class TensorNames
 {
     public const string Head = "lm_head.weight";
 
+    private static readonly string[] HeadNames = [Head, "embed_out.weight"];
+
     /// <summary>The layer of a tensor, or null.</summary>
     public static int? Layer(string name) => Numbered().Match(name) is { Success: true } match ? int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture) : null;
 
@@ -24,6 +26,9 @@ internal static partial class TensorNames
 
     /// <summary>The token embedding among names; null where none is known.</summary>
     public static string? Embedding(IEnumerable<string> names) => names.FirstOrDefault(name => name != Head && IsVocabulary(name));
+
+    /// <summary>Whether it is an output head, also of a model within a model; GPT-NeoX calls its own embed_out.</summary>
+    public static bool IsHead(string name) => HeadNames.Any(head => name == head || name.EndsWith("." + head, StringComparison.Ordinal));
 
     /// <summary>Tensors that a model may have or not: biases that an architecture does not list, and rotary tables.</summary>
     public static bool IsOptional(string name) => name.EndsWith(".bias", StringComparison.Ordinal) || name.EndsWith("inv_freq", StringComparison.Ordinal);

@@ -70,14 +70,13 @@ public static class TrainedWith
     /// <exception cref="UserErrorException">They were trained with different tokenizers.</exception>
     public static void Join(string folder, IReadOnlyList<string> adapters)
     {
-        var known = adapters.Select(adapter => Path.Combine(adapter, FileName)).Where(File.Exists).ToList();
-        if (known.Select(file => Read(file).Vocabulary).Distinct().Count() > 1)
+        var known = adapters.Select(adapter => Path.Combine(adapter, FileName)).Where(File.Exists).Select(Read).ToList();
+        if (known.Select(print => print.Vocabulary).Distinct().Count() > 1)
             throw new UserErrorException($"The adapters {string.Join(", ", adapters)} were trained with different tokenizers and are of no common base; combine adapters of one base.");
-        foreach (var name in (string[])[FileName, ChatTemplateLoader.FileName])
-        {
-            var texts = adapters.Select(adapter => Path.Combine(adapter, name)).Select(file => File.Exists(file) ? File.ReadAllText(file) : null).Distinct().ToList();
-            if (texts is [{ } text]) AtomicFile.Write(Path.Combine(folder, name), text);
-        }
+        // One tokenizer has one record, but for the beginnings, which earlier versions did not write.
+        if (known.Count == adapters.Count && known.Select(print => (print.Count, print.Probe)).Distinct().Count() == 1)
+            AtomicFile.Write(Path.Combine(folder, FileName), File.ReadAllText(known.MaxBy(print => print.Beginnings.Length)!.Source));
+        if (adapters.Select(TemplateIn).Distinct().ToList() is [{ } template]) AtomicFile.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
     }
 
     /// <summary>The chat template that goes with a model and an adapter: the one that is asked for, else the adapter's, else the model's.</summary>
