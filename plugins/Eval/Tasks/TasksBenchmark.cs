@@ -58,7 +58,7 @@ internal sealed class TasksBenchmark : IBenchmark
     public TasksBenchmark(TasksOptions options, Action<string>? warn = null)
     {
         this.options = options;
-        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? []));
+        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? [], warn ?? (_ => { })));
         tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t), options, warn ?? (_ => { }))));
     }
 
