@@ -68,6 +68,8 @@ public sealed class TaskFileTests
     [TestCase("do_sample: null, top_p: null, top_k: null", 256)]
     [TestCase("max_tokens: 7, max_gen_toks: 8, max_new_tokens: 9", 8)]
     [TestCase("max_gen_toks: null, max_tokens: 7", 7)]
+    [TestCase("max_completion_tokens: 6, max_tokens: 7", 7)]
+    [TestCase("max_completion_tokens: 6", 6)]
     public void Null_is_nothing_where_the_harness_takes_it_so(string fields, int length)
     {
         var benchmark = Task($"generation_kwargs: {{ {fields} }}");

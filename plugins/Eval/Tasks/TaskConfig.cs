@@ -153,7 +153,7 @@ internal sealed class TaskGeneration
     private static readonly string[] Known = ["until", "do_sample", "temperature", "top_p", "top_k"];
 
     // Names of one number; of several the harness takes the first.
-    private static readonly string[] Lengths = ["max_gen_toks", "max_new_tokens", "max_tokens"];
+    private static readonly string[] Lengths = ["max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens"];
 
     private readonly double? temperature;
 
