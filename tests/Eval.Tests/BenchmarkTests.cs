@@ -3,8 +3,10 @@
 using System.Formats.Tar;
 using System.IO.Compression;
 using System.Text.Json.Nodes;
+using NUnit.Framework.Constraints;
 using PeftAlign.Abstractions;
 using PeftAlign.Eval.Benchmarks;
+using PeftAlign.Eval.Tasks;
 
 namespace PeftAlign.Eval.Tests;
 
@@ -71,16 +73,24 @@ public sealed class BenchmarkTests
     public void Mmlu_as_a_conversation_has_the_letters_of_examples_as_the_assistant_s()
     {
         File.WriteAllText(Path.Combine(folder, "sociology_dev.csv"), "First?,a,b,c,d,C\nSecond?,e,f,g,h,A\n");
-        string Said(bool turns)
+        string Said(bool? turns)
         {
             var benchmark = new MmluBenchmark(new MmluOptions { Path = Subjects("sociology"), Subjects = ["sociology"], Chat = true, Shots = 2, FewshotAsMultiturn = turns });
             return string.Join('|', ((EvalRequest.LogLikelihood)benchmark.Requests(benchmark.Items().First())[0]).Messages!.Skip(1).Select(m => $"{m.Role}: {m.Content}"));
         }
-        Assert.That(new MmluOptions().FewshotAsMultiturn, Is.True);
         const string Asked = "Is it, \"true\"?\nA. a,b\nB. c\nd\nC. e\nD. f\nAnswer:";
         const string First = "First?\nA. a\nB. b\nC. c\nD. d\nAnswer:", Second = "Second?\nA. e\nB. f\nC. g\nD. h\nAnswer:";
-        Assert.That(Said(true), Is.EqualTo($"user: {First}|assistant: C|user: {Second}|assistant: A|user: {Asked}"));
+        foreach (var turns in (bool?[])[null, true]) Assert.That(Said(turns), Is.EqualTo($"user: {First}|assistant: C|user: {Second}|assistant: A|user: {Asked}"));
         Assert.That(Said(false), Is.EqualTo($"user: {First} C\n\n{Second} A\n\n{Asked}"));
+    }
+
+    [TestCase(true, "true")]
+    [TestCase(false, "false")]
+    public void How_examples_stand_in_a_conversation_needs_one(bool turns, string said)
+    {
+        IResolveConstraint Refused() => Throws.TypeOf<UserErrorException>().With.Message.EqualTo($"fewshot_as_multiturn: {said} needs chat: true; add it or leave this out.");
+        Assert.That(() => new MmluBenchmark(new MmluOptions { Path = folder, FewshotAsMultiturn = turns }), Refused());
+        Assert.That(() => new TasksBenchmark(new TasksOptions { Path = folder, FewshotAsMultiturn = turns }), Refused());
     }
 
     [Test]

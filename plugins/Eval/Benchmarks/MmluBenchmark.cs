@@ -39,8 +39,9 @@ public sealed class MmluOptions
     /// <summary>Prompts go through the model's chat template: the header as the system's message, questions as the user's.</summary>
     public bool Chat { get; set; }
 
-    /// <summary>With Chat, the letters of solved examples are messages of the assistant; else the examples stand in the user's one message.</summary>
-    public bool FewshotAsMultiturn { get; set; } = true;
+    /// <summary>With Chat, which it needs: the letters of solved examples are messages of the assistant, as without it; false: the examples stand
+    /// in the user's one message.</summary>
+    public bool? FewshotAsMultiturn { get; set; }
 
     /// <summary>Whether texts get a begin token; without it, as the tokenizer's files say.</summary>
     public bool? Bos { get; set; }
@@ -61,6 +62,7 @@ internal sealed class MmluBenchmark : IBenchmark
 
     public MmluBenchmark(MmluOptions options)
     {
+        FewshotTurns.ThrowIfUnused(options.Chat, options.FewshotAsMultiturn);
         this.options = options;
         subjects = NamedParts.Of("subjects", options.Subjects, [.. MmluSubjects.All.Keys], "subject", "MMLU");
         data = new(Read);
@@ -70,7 +72,7 @@ internal sealed class MmluBenchmark : IBenchmark
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
-        Settings = new JsonObject { ["shots"] = options.Shots, ["template"] = options.Template, ["split"] = options.Split, ["chat"] = options.Chat, ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn },
+        Settings = new JsonObject { ["shots"] = options.Shots, ["template"] = options.Template, ["split"] = options.Split, ["chat"] = options.Chat, ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn != false },
         Tasks =
         [
             .. subjects.Select(s => new TaskInfo(Name(s), "1") { Shots = options.Shots }),
@@ -94,7 +96,7 @@ internal sealed class MmluBenchmark : IBenchmark
         var question = Question([(string)item.Document["question"]!, .. item.Document["choices"]!.AsArray().Select(c => (string)c!)]);
         var before = string.Concat(subject.Solved.Select(s => $"{s.Question} {s.Letter}\n\n"));
         if (!options.Chat) return [.. Letters.Select(letter => new EvalRequest.LogLikelihood(subject.Header + before + question, " " + letter))];
-        ChatTurn[] messages = options.FewshotAsMultiturn
+        ChatTurn[] messages = options.FewshotAsMultiturn != false
             ? [new("system", subject.Header), .. subject.Solved.SelectMany(s => (ChatTurn[])[new("user", s.Question), new("assistant", s.Letter)]), new("user", question)]
             : [new("system", subject.Header), new("user", before + question)];
         return [.. Letters.Select(letter => new EvalRequest.LogLikelihood("", letter) { Messages = messages })];

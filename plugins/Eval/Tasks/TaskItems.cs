@@ -33,7 +33,7 @@ internal sealed partial class TaskItems
         // A task that says 0 itself cannot stand with examples: the harness leaves it so.
         var none = task.Content["num_fewshot"] is not null && task.Shots == 0;
         if (none && options.Shots > 0) warn($"task {task.Name} says num_fewshot: 0 and keeps it; shots: {options.Shots} is for the others");
-        (this.task, chat, turns, this.warn, Shots) = (task, options.Chat, options.FewshotAsMultiturn, warn, none ? 0 : options.Shots ?? task.Shots);
+        (this.task, chat, turns, this.warn, Shots) = (task, options.Chat, options.FewshotAsMultiturn != false, warn, none ? 0 : options.Shots ?? task.Shots);
         var items = data.Items;
         var solved = Shots > 0 ? data.Solved : [];
         fields = new TaskFields(task, items[0].Select(f => f.Key).ToHashSet());
