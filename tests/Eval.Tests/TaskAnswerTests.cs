@@ -1,6 +1,7 @@
 // Answers of a task's rows that are no text, and labels that are no choice: as lm-evaluation-harness 0.4.13 counts them.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Eval.Tasks;
 
 namespace PeftAlign.Eval.Tests;
 
@@ -92,6 +93,18 @@ public sealed class TaskAnswerTests
             Assert.That(() => Chosen(files.Task(TaskFiles.Lines(none), Fields + "acc }]"), "acc"), Throws.TypeOf<UserErrorException>().With.Message.Contains($"the answer {none}, which is none"));
     }
 
+    [TestCase("v,w\n1,a\n0,b\n,c\n", 2, "item 0 has the answer 1.0, which is none of its 2 choices (the column 'v' holds 1.0 because it is empty in item 2); mend the row.")]
+    [TestCase("v,w\n1,a\n0,b\n,c\n", 0, "item 0 has the answer 1.0, which is none of its 2 choices (the column 'v' holds 1.0 because it is empty in item 2); mend the row.")]
+    [TestCase("v,w\n1.5,a\n0,b\n,c\n", 0, "item 0 has the answer 1.5, which is none of its 2 choices; mend the row.")]
+    [TestCase("v,w\n1,a\n0.5,b\n,c\n", 0, "item 0 has the answer 1.0, which is none of its 2 choices; mend the row.")]
+    [TestCase("v,w\nx,a\ny,b\n,c\n", 0, "item 2 has the answer null, which is none of its 2 choices; mend the row.")]
+    public void A_label_that_cannot_be_counted_is_refused_before_a_model_is_asked(string rows, int limit, string error)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task(rows, "output_type: multiple_choice\ndoc_to_text: w\ndoc_to_choice: [x, y]\ndoc_to_target: v\nmetric_list: [{ metric: acc }]", "csv", new TasksOptions { Limit = limit });
+        Assert.That(() => task.Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.EndsWith(error));
+    }
+
     [TestCase("lowercase", "İ Σ ΑΣ ẞ", "i\u0307 σ ας ß")]
     [TestCase("uppercase", "Straße ﬁ ŉ", "STRASSE FI ʼN")]
     public void Cases_change_as_Python_changes_them(string filter, string said, string read)
@@ -106,7 +119,7 @@ public sealed class TaskAnswerTests
     public void An_example_without_an_answer_is_its_question()
     {
         using var files = new TaskFiles();
-        var task = files.Task("""[{"q": "a", "v": null}, {"q": "b", "v": true}, {"q": "c", "v": false}]""", "output_type: multiple_choice\ndoc_to_text: '{{q}}'\ndoc_to_choice: [x, y]\ndoc_to_target: v\nfewshot_split: test\nfewshot_config: { sampler: first_n }\nnum_fewshot: 2\nmetric_list: [{ metric: acc }]");
-        Assert.That(TaskFiles.Requests(task).Select(r => ((EvalRequest.LogLikelihood)r[0]).Context), Is.EqualTo(new[] { "b y\n\nc x\n\na", "ac x\n\nb", "ab y\n\nc" }));
+        var task = files.Task("""[{"q": "a", "v": true}, {"q": "b", "v": false}, {"q": "c", "v": null}]""", "output_type: multiple_choice\ndoc_to_text: '{{q}}'\ndoc_to_choice: [x, y]\ndoc_to_target: v\nfewshot_split: test\nfewshot_config: { sampler: first_n }\nnum_fewshot: 2\nmetric_list: [{ metric: acc }]", options: new TasksOptions { Limit = 2 });
+        Assert.That(TaskFiles.Requests(task).Select(r => ((EvalRequest.LogLikelihood)r[0]).Context), Is.EqualTo(new[] { "b x\n\nca", "a y\n\ncb" }));
     }
 }

@@ -22,6 +22,7 @@ internal sealed partial class TaskItems
     private readonly Action<string> warn;
     private readonly Lazy<bool> severalRight;
     private bool warned;
+    private readonly IReadOnlyList<JsonObject> all;
     private readonly List<(JsonObject Row, IReadOnlyList<(string Question, string Answer)> Solved)> rows = [];
 
     /// <param name="task">The task.</param>
@@ -34,13 +35,16 @@ internal sealed partial class TaskItems
         var none = task.Content["num_fewshot"] is not null && task.Shots == 0;
         if (none && options.Shots > 0) warn($"task {task.Name} says num_fewshot: 0 and keeps it; shots: {options.Shots} is for the others");
         (this.task, chat, turns, this.warn, Shots) = (task, options.Chat, options.FewshotAsMultiturn != false, warn, none ? 0 : options.Shots ?? task.Shots);
-        var items = data.Items;
+        var items = all = data.Items;
         var solved = Shots > 0 ? data.Solved : [];
         fields = new TaskFields(task, items[0].Select(f => f.Key).ToHashSet());
         severalRight = new(() => fields.Target(items[0]) is JsonArray { Count: > 0 }); // the harness looks at the first row
         var fewshot = new Fewshot(task, solved, Shots);
         foreach (var row in options.Limit > 0 ? items.Take(options.Limit) : items)
             rows.Add((row, task.OutputType == "loglikelihood_rolling" ? [] : [.. fewshot.Next(row).Select(Solved)]));
+        // A label that cannot be counted would end the evaluation only after all items were asked.
+        if (task.OutputType == "multiple_choice")
+            foreach (var item in Items) Gold(item, Label(item.Document), Choices(item.Document));
     }
 
     internal TaskConfig Task => task;
@@ -130,8 +134,7 @@ internal sealed partial class TaskItems
     private IReadOnlyList<ItemScore> OfChoices(EvalItem item, IReadOnlyList<EvalResponse> responses)
     {
         var choices = Choices(item.Document);
-        var question = fields.Question(item.Document);
-        var (target, logProbs) = (Place(question) is not null ? question : fields.Target(item.Document), Choice.LogProbs(responses.Take(choices.Count)));
+        var (target, logProbs) = (Label(item.Document), Choice.LogProbs(responses.Take(choices.Count)));
         var gold = Gold(item, target, choices);
         var predicted = Choice.Best(logProbs);
         double Right(IReadOnlyList<double> values) => gold.Contains(Choice.Best(values)) ? 1 : 0;
@@ -170,10 +173,22 @@ internal sealed partial class TaskItems
         })];
     }
 
+    // Where the question is a number, it says which context is right.
+    private JsonNode? Label(JsonObject row) => fields.Question(row) is var question && Place(question) is not null ? question : fields.Target(row);
+
+    // pandas makes a column of whole numbers one of floats where a cell is empty.
+    private string Emptied(JsonNode? target)
+    {
+        static bool IsWhole(JsonNode? node) => node?.GetValueKind() == JsonValueKind.Number && double.IsInteger(node.GetValue<double>());
+        if (task.Text("dataset_path") != "csv" || !IsWhole(target) || task.Content["doc_to_target"] is not JsonValue field || !field.TryGetValue<string>(out var column) || !all[0].ContainsKey(column)) return "";
+        var empty = all.TakeWhile(row => row[column] is not null).Count();
+        return empty < all.Count && all.All(row => row[column] is null || IsWhole(row[column])) ? $" (the column '{column}' holds {target!.ToJsonString()} because it is empty in item {empty})" : "";
+    }
+
     // An answer that is none of the choices is never right; a metric that needs its place cannot count it.
     private int[] Gold(EvalItem item, JsonNode? target, IReadOnlyList<string> choices)
     {
-        UserErrorException Fault() => task.Fault($"item {item.Id} has the answer {target?.ToJsonString() ?? "null"}, which is none of its {choices.Count} choices", "mend the row");
+        UserErrorException Fault() => task.Fault($"item {item.Id} has the answer {target?.ToJsonString() ?? "null"}, which is none of its {choices.Count} choices{Emptied(target)}", "mend the row");
         int One(JsonNode? node) => Place(node) is { } place ? place < choices.Count ? place : Nowhere
             : node is JsonValue value && value.TryGetValue<string>(out var text) ? choices.ToList().IndexOf(text) is >= 0 and var found ? found : Nowhere : throw Fault();
         int[] gold = target is JsonArray several ? [.. several.Select(One)] : [One(target)];
