@@ -333,6 +333,23 @@ let ``Python's spellings of a pattern are understood`` () =
 [<TestCase("Answer: 😀 yes", @"Answer: (\W)", "😀")>]
 [<TestCase("a😀😀b", "(😀+)", "😀😀")>]
 [<TestCase("a😀", "(a.*)", "a😀")>]
+[<TestCase("Yes 😀 B", @"([^\S\n]+)B", "")>]
+[<TestCase("ok 😀!", @"([^\W\d_]+)!", "[no]")>]
+[<TestCase("Ответ😀 А", @"([^\W\d_])$", "А")>]
+[<TestCase("x 𝐀𠀀😀", @"x (\w+)", "𝐀𠀀")>]
+[<TestCase("x 𠀀 y", @"\b(𠀀)\b", "𠀀")>]
+[<TestCase("x 𝟗😀", @"(\d)", "𝟗")>]
+[<TestCase("😀🙏🚀", @"([🙈-🙏]+)", "🙏")>]
+[<TestCase("a😀\uE000b", "(😀.)", "😀\uE000")>]
+[<TestCase("नहीं, यह गलत है", @"\b(हाँ|नहीं)\b", "[no]")>]
+[<TestCase("उत्तर: सही", @"(\w)\B", "उ")>]
+[<TestCase("उत्तर", @"(\w)\B", "उ")>]
+[<TestCase("e\u0301Yes", @"\b(Yes|No)\b", "Yes")>]
+[<TestCase("e\u0301!", @"([\W]+)", "\u0301!")>]
+[<TestCase("a\u001Cb", @"a(\s)b", "")>]
+[<TestCase("a\u001Cb", @"([\S]+)$", "b")>]
+[<TestCase("a_b", @"(\_[\_b])", "_b")>]
+[<TestCase("aéb", @"(\é)", "é")>]
 [<TestCase("नमस्ते दुनिया", @"(\w+)", "नमस")>]
 [<TestCase("é_½ x", @"([\w]+)", "é_½")>]
 [<TestCase("a[b", "([[]b)", "[b")>]
@@ -342,10 +359,20 @@ let ``Python's spellings of a pattern are understood`` () =
 let ``A pattern finds what Python finds`` (text: string, pattern: string, found: string) =
     Assert.That(AnswerExtraction.RegexFilter(text, pattern, 0, "[no]"), Is.EqualTo found)
 
+[<TestCase(@".*answer is (\d+)", "none")>]
+[<TestCase(@"(?s).*answer is (\d+)", "none")>]
+[<TestCase(@"(?s).*#### ", "none")>]
+[<TestCase(@"(?s)fox.*(😀)", "😀")>]
+let ``A character of two units slows no pattern down`` (pattern: string, found: string) =
+    let text = String.replicate 600 "The quick brown fox.\nThen on" + "😀"
+    Assert.That(AnswerExtraction.RegexFilter(text, pattern, 0, "none"), Is.EqualTo found)
+
 [<TestCase("a1b22", @"(\d)(\d)?", @"<\1\2>", 0, "a<1>b<22>")>]
 [<TestCase("a1b22", @"(?P<d>\d)", @"\g<d>\g<1>\n", 1, "a11\nb22")>]
 [<TestCase("abxd", "x*", "-", 0, "-a-b--d-")>]
 [<TestCase("a😀b", ".", "-", 0, "---")>]
+[<TestCase("Yes 😀 B", @"[^\S\n]+", "", 0, "Yes😀B")>]
+[<TestCase("a😀b", "b", "\uE000🙏", 0, "a😀\uE000🙏")>]
 [<TestCase("a.b", @"\.", @"\\", 0, @"a\b")>]
 [<TestCase("a$b", "b", "$0", 0, "a$$0")>]
 let ``What is found is replaced as Python replaces it``
