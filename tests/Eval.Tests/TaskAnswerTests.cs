@@ -62,6 +62,14 @@ public sealed class TaskAnswerTests
         Assert.That(() => TaskFiles.Scores(outside, "exact_match", "z"), Throws.TypeOf<UserErrorException>().With.Message.Contains("the answer 3 of 3 choices"));
     }
 
+    [Test]
+    public void An_answer_that_cannot_be_read_is_named_with_filter_and_item()
+    {
+        using var files = new TaskFiles();
+        var task = files.Task(TaskFiles.Lines("1", "2"), Generation + "doc_to_target: v\nfilter_list: [{ name: second, filter: [{ function: regex, regex_pattern: '[0-9]', group_select: 1 }, { function: take_first }] }]");
+        Assert.That(() => TaskFiles.Scores(task, "exact_match", "1 1", "2"), Throws.TypeOf<UserErrorException>().With.Message.Contains("filter 'second', item 1: group_select is 1; the text has 1 matches"));
+    }
+
     // The first choice is the likeliest; only the last is greedy.
     private static double[] Chosen(IBenchmark task, string metric) =>
         [.. task.Items().Select(item => task.Score(item, [new EvalResponse(-1, 1, false), new EvalResponse(-2, 1, true)])[0].Scores[metric])];

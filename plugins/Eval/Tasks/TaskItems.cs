@@ -7,6 +7,7 @@ using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Metrics;
+using PeftAlign.Core.Statistics;
 using PeftAlign.Eval.Scoring;
 
 namespace PeftAlign.Eval.Tasks;
@@ -71,7 +72,7 @@ internal sealed partial class TaskItems
 
     internal IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) => task.OutputType switch
     {
-        "generate_until" => [.. task.Filters.Select(f => OfText(item, f, responses[0].Texts[0]))],
+        "generate_until" => [.. task.Filters.Select(f => OfGenerated(item, f, responses[0].Texts[0]))],
         "multiple_choice" => OfChoices(item, responses),
         "loglikelihood" => Filtered(item, fields.Target(item.Document), Answers(responses), new() { ["perplexity"] = responses[0].LogProb, ["acc"] = responses[0].IsGreedy ? 1 : 0 }, []),
         _ => OfRolling(item, responses[0].LogProb),
@@ -116,6 +117,18 @@ internal sealed partial class TaskItems
     }
 
     private IReadOnlyList<string> Choices(JsonObject row) => fields.Choices(row) is { Count: > 0 } choices ? choices : throw task.Fault("a multiple_choice task has no choices in a row", "write doc_to_choice");
+
+    private ItemScore OfGenerated(EvalItem item, TaskFilter filter, string response)
+    {
+        try
+        {
+            return OfText(item, filter, response);
+        }
+        catch (StatisticsException e)
+        {
+            throw task.Fault($"filter '{filter.Name}', item {item.Id}: {e.Message.TrimEnd('.')}", "see filter_list and metric_list");
+        }
+    }
 
     private ItemScore OfText(EvalItem item, TaskFilter filter, string response)
     {
