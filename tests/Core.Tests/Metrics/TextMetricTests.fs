@@ -346,8 +346,6 @@ let ``Python's spellings of a pattern are understood`` () =
 [<TestCase("उत्तर", @"(\w)\B", "उ")>]
 [<TestCase("e\u0301Yes", @"\b(Yes|No)\b", "Yes")>]
 [<TestCase("e\u0301!", @"([\W]+)", "\u0301!")>]
-[<TestCase("a\u001Cb", @"a(\s)b", "")>]
-[<TestCase("a\u001Cb", @"([\S]+)$", "b")>]
 [<TestCase("a_b", @"(\_[\_b])", "_b")>]
 [<TestCase("aéb", @"(\é)", "é")>]
 [<TestCase("नमस्ते दुनिया", @"(\w+)", "नमस")>]
@@ -358,6 +356,15 @@ let ``Python's spellings of a pattern are understood`` () =
 [<TestCase("(a)", @"[(](\w)[)]", "a")>]
 let ``A pattern finds what Python finds`` (text: string, pattern: string, found: string) =
     Assert.That(AnswerExtraction.RegexFilter(text, pattern, 0, "[no]"), Is.EqualTo found)
+
+[<Test>]
+let ``A separator of files is white space`` () =
+    let found pattern =
+        AnswerExtraction.RegexFilter("a\u001Cb", pattern, 0, "[no]")
+
+    Assert.That(found @"a(\s)b", Is.EqualTo "")
+    Assert.That(found @"([\S]+)$", Is.EqualTo "b")
+    Assert.That(found @"(\S[\s]\S)", Is.EqualTo "a\u001Cb")
 
 [<TestCase(@".*answer is (\d+)", "none")>]
 [<TestCase(@"(?s).*answer is (\d+)", "none")>]
