@@ -24,7 +24,9 @@ namespace pa {
 namespace {
 
 using at::Tensor;
+using tiles::divided;
 using tiles::kTogether;
+using tiles::whole_tiles;
 
 constexpr int64_t kMostSlices = 8;
 constexpr int64_t kSlice = 1024;    // entries of the vocabulary that are worth a slice
@@ -218,10 +220,6 @@ void join(const Round& h, int64_t m, float* figures, int64_t stride, float* expe
         for (int64_t k = 0; k < h.width; k++) expected[k] = s == 0 ? factor * from[k] : expected[k] + factor * from[k];
     }
 }
-
-int64_t divided(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
-
-int64_t whole_tiles(int64_t rows) { return divided(rows, tiles::kRows) * tiles::kRows; }
 
 // Throws where it cannot be computed here; gives the set that does.
 Instructions checked(const Tensor& hidden, const Tensor& head, const Tensor& targets) {

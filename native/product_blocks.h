@@ -57,11 +57,11 @@ PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_
     }
     float aside[kRows * kDepth];
     bool lies = pair.a.column == kUnit;
-    int64_t steps = std::min(kStepsAhead, (block.rows + kRows - 1) / kRows);
+    int64_t steps = std::min(kStepsAhead, divided(block.rows, kRows));
     for (int64_t m = 0; m < block.rows; m += kRows) {
         Work work{{pair.a.at(block.row + m, first), pair.a.row, pair.a.column}, std::min(kRows, block.rows - m), panels, depth, pair.factor, add, nullptr, block.y_row, nullptr, block.rounded_row, nullptr};
         if (!lies) gather(work, aside);
-        int64_t left = (block.rows - m + kRows - 1) / kRows;
+        int64_t left = divided(block.rows - m, kRows);
         if (left <= steps) next.ask(steps - left, steps);
         for (int64_t n = 0, ahead = m + kRows; n < block.columns; n += kWide, ahead++) {
             work.panel = panels + n * depth, work.to = block.y + m * block.y_row + n;

@@ -16,10 +16,14 @@ constexpr int64_t kRows = 6;     // of a tile
 constexpr int64_t kDepth = 256;  // most units of a chunk; part of what a result is
 constexpr int64_t kUnit = 4;     // bytes
 
+inline int64_t divided(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
+
+inline int64_t whole_tiles(int64_t rows) { return divided(rows, kRows) * kRows; }
+
 // The length of a product's chunks, which follows from its depth alone; in units.
 inline int64_t chunk_of(int64_t depth) {
-    int64_t chunks = (depth + kDepth - 1) / kDepth;
-    return chunks <= 1 ? depth : ((depth + chunks - 1) / chunks + 7) / 8 * 8;
+    int64_t chunks = divided(depth, kDepth);
+    return chunks <= 1 ? depth : divided(divided(depth, chunks), 8) * 8;
 }
 
 // A matrix of which row m, column n begins m * row + n * column bytes behind p. Of a right factor of bfloat16 a row is two steps, which

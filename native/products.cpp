@@ -20,7 +20,9 @@ namespace {
 
 using at::Tensor;
 using tiles::Block;
+using tiles::divided;
 using tiles::Sum;
+using tiles::whole_tiles;
 
 constexpr int64_t kFewestRows = 96;  // for which it is worth packing them again
 
@@ -42,10 +44,6 @@ Instructions set_of_products(at::ScalarType type) {
 }
 
 namespace {
-
-int64_t divided(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
-
-int64_t whole_tiles(int64_t rows) { return divided(rows, tiles::kRows) * tiles::kRows; }
 
 // The result: float32, or bfloat16 made of float32 sums.
 struct Result {
