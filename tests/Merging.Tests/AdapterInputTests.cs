@@ -252,7 +252,7 @@ public class AdapterInputTests
     public void WhatDoesNotFitIsRefusedByName()
     {
         using var scope = torch.NewDisposeScope();
-        Refused(Adapter(new() { ["model.embed_tokens.weight"] = Numbers("x", 25, 12) }), "base", "model.embed_tokens.weight", "[25, 12]", "[22, 12]", "resize_token_embeddings(25)");
+        Refused(Adapter(new() { ["model.embed_tokens.weight"] = Numbers("x", 25, 12) }), "base", "model.embed_tokens.weight", "[25, 12]", "[22, 12]", "adapter merge", "resize_token_embeddings(25)");
         Refused(Adapter(new() { ["model.norm.weight"] = Numbers("x", 13) }), "base", "model.norm.weight", "[13]", "[12]", "another model");
         Refused(Adapter(new() { ["score.weight"] = Numbers("x", 1, 12) }), "base", "score.weight", "belongs to no weight");
         Refused(Adapter(new() { [Query + ".lora_something"] = Numbers("x", 12) }), "base", "lora_something", "belongs to no weight");

@@ -74,7 +74,7 @@ internal sealed class LoraExtras
         if (!weights.TryGetValue(name, out var own)) throw Unknown(stored);
         if (!own.Shape.SequenceEqual(stored.Shape))
             throw new UserErrorException($"{adapter.Path}: its tensor '{stored.Name}' is {Shape(stored)}, and the base's {name} is {Shape(own)}; {(TensorNames.IsVocabulary(name)
-                ? $"it was trained after the vocabulary was resized. Give that base: resize_token_embeddings({stored.Shape[0]}) and save_pretrained of transformers make it"
+                ? $"it was trained after the vocabulary was resized. {(stored.Shape[0] > own.Shape[0] ? "Give what 'adapter merge' makes of the two, or" : "Give")} that base: resize_token_embeddings({stored.Shape[0]}) and save_pretrained of transformers make it"
                 : "the adapter is of another model. Give the model that it was trained on")}.");
         wholes[name] = stored;
     }

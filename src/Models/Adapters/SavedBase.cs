@@ -25,9 +25,9 @@ public static class SavedBase
     public static void ThrowIfResized(ModelOutline model, IReadOnlyDictionary<string, Tensor> tensors)
     {
         foreach (var module in model.Modules.Where(m => IsTable(model, m)))
-            foreach (var name in ((string[])[Wrapped, UnderTokens, Own]).Select(part => Name(module.Name, part)))
+            foreach (var name in Names(module.Name))
                 if (tensors.TryGetValue(name, out var table) && table.dim() == 2 && table.size(1) == module.Inputs && table.size(0) != module.Outputs)
-                    throw new UserErrorException($"The adapter's tensor '{name}' has {table.size(0)} rows, and {module.Name} of this model {module.Outputs}: it was trained after the vocabulary was resized. Give the base of that size: resize_token_embeddings({table.size(0)}) and save_pretrained of transformers make it; its rows are then the adapter's.");
+                    throw new UserErrorException($"The adapter's tensor '{name}' has {table.size(0)} rows, and {module.Name} of this model {module.Outputs}: it was trained after the vocabulary was resized. {(table.size(0) > module.Outputs ? "'adapter merge' writes the grown model with the adapter inside; or give" : "Give")} the base of that size: resize_token_embeddings({table.size(0)}) and save_pretrained of transformers make it; its rows are then the adapter's.");
     }
 
     /// <summary>The sites with the folder's tables of the base beneath them, where these are not the model's own.</summary>
@@ -79,6 +79,10 @@ public static class SavedBase
             if (isSaved && tensors.IsLeft(before) && model.Spec is { TiedHead: false }) tensors.Take(before, [module.Outputs, module.Inputs], module.Device).Dispose();
         }
     }
+
+    /// <summary>What a folder may call a table of the base, the names of one beneath a change first.</summary>
+    /// <param name="module">The table's module.</param>
+    internal static IEnumerable<string> Names(string module) => ((string[])[Wrapped, UnderTokens, Own]).Select(part => Name(module, part));
 
     private static string Name(string module, string part) => $"base_model.model.{module}.{part}";
 
