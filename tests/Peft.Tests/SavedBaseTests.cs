@@ -153,6 +153,30 @@ public sealed class SavedBaseTests : ScopedTest
         }
     }
 
+    // PEFT's head follows the embedding then, and would not here.
+    [TestCase("base-gpt2", "modules_to_save", true)]
+    [TestCase("base-gpt2", "target_modules", true)]
+    [TestCase("base-gpt2", "trainable_token_indices", false)]
+    [TestCase("base-llama", "modules_to_save", false)]
+    public void Tables_that_are_trained_as_one_with_the_head_are_refused(string baseName, string key, bool refused)
+    {
+        var model = ModelFolder.Load(Golden.Path(baseName), device: TestDevice.Here);
+        var (outline, tied) = (model.Outline(baseName), baseName == "base-gpt2");
+        var (linear, embedding) = tied ? ("c_attn", "wte") : ("q_proj", "embed_tokens");
+        var adapter = Registered.Lora(new()
+        {
+            Targets = key == "target_modules" ? [linear, embedding] : [linear],
+            ModulesToSave = key == "modules_to_save" ? [embedding] : [],
+            TrainableTokens = key == "trainable_token_indices" ? [5] : [],
+        });
+        var files = adapter.Save(outline, adapter.Attach(outline, 1));
+        files.Config["ensure_weight_tying"] = true;
+        if (refused) Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora().Load(outline, files))!.Message, Does.Contain("ensure_weight_tying is true").And.Contain(model.Spec.Names.Embedding).And.Contain("BASE+ADAPTER"));
+        else Assert.That(Registered.Lora().Load(outline, files), Is.Not.Empty);
+        files.Config["ensure_weight_tying"] = false;
+        Assert.That(Registered.Lora().Load(outline, files), Is.Not.Empty);
+    }
+
     [TestCase("base-llama", "model.embed_tokens", "lm_head")]
     [TestCase("base-gpt2", "transformer.wte", null)]
     public void Ia3s_folders_hold_them_too(string baseName, string embedding, string? head)
