@@ -101,6 +101,12 @@ internal sealed class InputModel : IDisposable
         return (adapter is null ? own.dtype == type ? own : own.to(type) : adapter.Apply(tensor, own, type)).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Lets go of the memory that a tensor was read into; what is read again has the file's values.</summary>
+    public void Forget(string tensor)
+    {
+        if (weights.Contains(tensor)) weights.Forget(tensor);
+    }
+
     public void Dispose()
     {
         weights.Dispose();
