@@ -1,5 +1,6 @@
 // New LoRA deltas, and deltas to and from PEFT's adapter_config.json and adapter_model.safetensors.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Adapters;
 
@@ -27,8 +28,17 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
         SavedBase.ThrowIfResized(model, files.Tensors);
         var tensors = new AdapterTensors(files.Tensors);
         var sites = SavedBase.Under(model, LoraSites.Make(model, settings, new SavedParts(settings, tensors)), tensors);
+        RefuseTying(model, files.Config, sites);
         tensors.RefuseRest($"target_modules ({string.Join(", ", settings.Targets.Targets)}), modules_to_save and bias");
         return sites;
+    }
+
+    // PEFT gives the head the embedding's change then; rows of tokens are one with the head's anyway.
+    private static void RefuseTying(ModelOutline model, JsonObject config, IReadOnlyList<AdapterSite> sites)
+    {
+        if (model.Spec is not { TiedHead: true, Names.Embedding: var embedding } || !config.Flag("ensure_weight_tying")) return;
+        if (sites.Any(site => site.Module == embedding && SavedBase.Trained(site.Delta) is LowRank or Whole { IsFrozen: false }))
+            throw AdapterConfig.Wrong("ensure_weight_tying", true, $"false: {embedding} is this model's output head too (tie_word_embeddings), and training both as one is not computed here; one of modules_to_save can be merged (merge_method passthrough of BASE+ADAPTER)");
     }
 
     public AdapterFiles Save(ModelOutline model, IReadOnlyList<AdapterSite> sites)

@@ -98,7 +98,13 @@ internal abstract class FlatOptimizer(FlatParameters parameters, TrainingOptions
         protected override void Update(double learningRate)
         {
             Decayed(Gradients)?.add_(Decayed(Values)!, Options.WeightDecay);
-            UpdateRules.RmsProp(Values, Gradients, square, learningRate);
+            // In buckets, as AdamW: a step over all at once would hold roots of all.
+            for (long first = 0, bucket = new Paging().Bucket; first < Values.numel(); first += bucket)
+            {
+                using var scope = torch.NewDisposeScope();
+                Tensor Bucket(Tensor flat) => flat.narrow(0, first, Math.Min(bucket, flat.numel() - first));
+                UpdateRules.RmsProp(Bucket(Values), Bucket(Gradients), Bucket(square), learningRate);
+            }
         }
     }
 }

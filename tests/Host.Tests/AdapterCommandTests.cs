@@ -98,6 +98,28 @@ public class AdapterCommandTests
         Assert.That((code, err), Is.EqualTo((0, $"warning: {wide}: target_modules names query_key_value, which no module of the model is called.{Environment.NewLine}")));
     }
 
+    // What resize_token_embeddings, PeftModel and merge_and_unload leave; the rows that were added are tokens of the adapter's tokenizer alone.
+    [TestCase(true)]
+    [TestCase(false)]
+    public void Tables_that_grew_are_merged_with_their_tokenizer(bool own)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (adapter, target) = (Path.Combine(folder, "grown"), Path.Combine(folder, "merged"));
+        using (var lora = AdapterFolder.Open(Fixture("lora")))
+            AdapterFolder.Write(adapter, lora.Config.EnumerateObject().ToDictionary(p => p.Name, p => (object?)p.Value.Clone()),
+                lora.Names.Select(name => KeyValuePair.Create(name, lora.Tensor(name)))
+                    .Concat(((string[])["model.embed_tokens", "lm_head"]).Select(name => KeyValuePair.Create($"base_model.model.{name}.weight", torch.full([99, 32], name.Length)))));
+        if (own) File.WriteAllText(Path.Combine(adapter, "tokenizer.json"), "{}");
+        var (code, text, err) = Run("merge", "--model", Fixture("base-llama"), "--adapter", adapter, "--out", target, "--threads", "1", "--json");
+        Assert.That(code, Is.Zero, err);
+        Assert.That(err, Does.Contain("of 99 rows (the base has 96)").And.Contain(own ? "the tokenizer is the adapter's" : $"the tokenizer is the base's, since {adapter} has none"));
+        Assert.That(File.Exists(Path.Combine(target, "tokenizer.json")), Is.EqualTo(own));
+        using var merged = CheckpointFolder.Open(target);
+        Assert.That((ModelConfig.Open(target).VocabularySize, merged.Find("lm_head.weight").Shape[0], merged.Tensor("model.embed_tokens.weight").mean().item<float>()), Is.EqualTo((99, 99L, 18f)));
+        using var golden = SafetensorsFile.Open(Path.Combine(Fixture("lora"), "golden.safetensors"));
+        Assert.That((int)JsonNode.Parse(text)!["changed"]!, Is.EqualTo(golden.Tensors.Count(t => t.Name.StartsWith("merged.", StringComparison.Ordinal)) + 2));
+    }
+
     [Test]
     public void An_adapter_of_another_model_is_refused()
     {

@@ -83,7 +83,7 @@ public class AdapterInputTests
     }
 
     // A base whose table and head have these names; the head is another matrix, or a copy of the table.
-    private static string Named(string type, bool? tied, string table, string? head, bool copy)
+    private static string Named(string type, bool? tied, string table, string? head, bool copy, string architecture = "ForCausalLM")
     {
         var (folder, weights) = (Workshop.Scratch("named"), Workshop.Tensors(Workshop.Golden("models", "base")));
         if (weights.Remove("lm_head.weight", out var other) && weights.Remove("model.embed_tokens.weight", out var rows))
@@ -96,6 +96,7 @@ public class AdapterInputTests
         CheckpointFolder.Write(folder, weights);
         var config = JsonNode.Parse(File.ReadAllText(Path.Combine(Workshop.Golden("models", "base"), "config.json")))!.AsObject();
         config["model_type"] = type;
+        config["architectures"] = new JsonArray(architecture);
         if (tied is null) config.Remove("tie_word_embeddings");
         else config["tie_word_embeddings"] = tied;
         File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
@@ -127,6 +128,65 @@ public class AdapterInputTests
         var (result, origin) = (Merged(adapter, model), Workshop.Tensors(model));
         Compare.Close("table", result[module + ".weight"], origin[module + ".weight"] + b.matmul(a).t() * 3.0, 1e-6, 1e-6);
         if (head is not null) Compare.Close("head", result[head], origin[head], 0, 0);
+    }
+
+    // What PEFT's merge_and_unload gives, or none: it unties, and writes a head of its own.
+    [TestCase("bloom", true, "transformer.word_embeddings", null, false, true)]
+    [TestCase("falcon", null, "transformer.word_embeddings", null, false, true)]
+    [TestCase("gpt_neox", true, "gpt_neox.embed_in", null, false, true)]
+    [TestCase("llama", true, "model.embed_tokens", null, false, true)]
+    [TestCase("gpt_neox", true, "gpt_neox.embed_in", "embed_out.weight", true, false)]
+    [TestCase("gpt_neox", null, "gpt_neox.embed_in", "embed_out.weight", false, false)]
+    [TestCase("llama", true, "model.embed_tokens", "lm_head.weight", true, false)]
+    [TestCase("llama", false, "model.embed_tokens", null, false, false)]
+    [TestCase("qwen2", false, "model.embed_tokens", null, false, false, "Qwen2ForSequenceClassification")]
+    [TestCase("qwen2", true, "model.embed_tokens", null, false, false, "Qwen2ForSequenceClassification")]
+    [TestCase("bloom", true, "transformer.word_embeddings", null, false, false, "BloomForTokenClassification")]
+    public void ATableThatIsTrainedWholeIsMergedWhereNoHeadSharesIt(string type, bool? tied, string table, string? head, bool copy, bool refused, string architecture = "ForCausalLM")
+    {
+        using var scope = torch.NewDisposeScope();
+        var model = Named(type, tied, table, head, copy, architecture);
+        var (rows, ends) = (Numbers("table", 22, 12), new List<string> { table[(table.LastIndexOf('.') + 1)..], "score" });
+        var (tensors, score) = (new Dictionary<string, Tensor> { [table + ".weight"] = rows, ["score.weight"] = Numbers("trained", 1, 12) }, Numbers("trained", 1, 12));
+        if (refused)
+        {
+            Refused(Adapter(tensors, ("modules_to_save", ends)), model, table, "tie_word_embeddings", "ensure_weight_tying");
+            // Trained as one: both names of it.
+            tensors["lm_head.weight"] = rows;
+            Assert.That(Merged(Adapter(tensors, ("modules_to_save", ends)), model)[table + ".weight"].equal(rows), Is.True);
+            tensors["lm_head.weight"] = rows + 1;
+            Refused(Adapter(tensors, ("modules_to_save", new List<string>(ends) { "lm_head" })), model, "tie_word_embeddings");
+            return;
+        }
+        var (adapter, origin) = (Adapter(tensors, ("modules_to_save", ends)), Workshop.Tensors(model));
+        var result = Merged(adapter, model);
+        Assert.That(result[table + ".weight"].equal(rows) && result["score.weight"].equal(score), Is.True);
+        if (head is not null) Compare.Close("head", result[head], origin[head], 0, 0);
+    }
+
+    [TestCase(true)]
+    [TestCase(false)]
+    public void APairAtATableOfATiedClassifierIsMerged(bool known)
+    {
+        using var scope = torch.NewDisposeScope();
+        var table = known ? "model.embed_tokens" : "transformer.word_embeddings";
+        var model = Named(known ? "qwen2" : "bloom", true, table, null, false, known ? "Qwen2ForSequenceClassification" : "BloomForSequenceClassification");
+        var (a, b) = (Numbers("EA", 2, 22), Numbers("EB", 12, 2));
+        var adapter = Adapter(new() { [table + ".lora_embedding_A"] = a, [table + ".lora_embedding_B"] = b }, ("target_modules", new List<string> { "q_proj", table.Split('.')[^1] }));
+        Compare.Close("table", Merged(adapter, model)[table + ".weight"], Workshop.Tensors(model)[table + ".weight"] + b.matmul(a).t() * 3.0, 1e-6, 1e-6);
+    }
+
+    // A reader that ties what the configuration ties would not see a table and a head that differ.
+    [TestCase("lm_head.weight")]
+    [TestCase("embed_out.weight")]
+    public void AHeadThatIsWrittenIsSaidToBeItsOwn(string head)
+    {
+        using var scope = torch.NewDisposeScope();
+        var adapter = Adapter(new() { ["gpt_neox.embed_in.weight"] = Numbers("table", 22, 12) }, ("modules_to_save", new List<string> { "embed_in" }));
+        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {Named("gpt_neox", true, "gpt_neox.embed_in", head, true)}+{adapter}\n", "test.yaml", Workshop.Strategies.Find, path => path);
+        var target = Path.Combine(Workshop.Scratch(), "out");
+        new MergeRunner(plan, new MergeOptions()).Write(target);
+        Assert.That(ModelConfig.Open(target).TieWordEmbeddings, Is.False);
     }
 
     [Test]
@@ -192,7 +252,7 @@ public class AdapterInputTests
     public void WhatDoesNotFitIsRefusedByName()
     {
         using var scope = torch.NewDisposeScope();
-        Refused(Adapter(new() { ["model.embed_tokens.weight"] = Numbers("x", 25, 12) }), "base", "model.embed_tokens.weight", "[25, 12]", "[22, 12]", "resize_token_embeddings(25)");
+        Refused(Adapter(new() { ["model.embed_tokens.weight"] = Numbers("x", 25, 12) }), "base", "model.embed_tokens.weight", "[25, 12]", "[22, 12]", "adapter merge", "resize_token_embeddings(25)");
         Refused(Adapter(new() { ["model.norm.weight"] = Numbers("x", 13) }), "base", "model.norm.weight", "[13]", "[12]", "another model");
         Refused(Adapter(new() { ["score.weight"] = Numbers("x", 1, 12) }), "base", "score.weight", "belongs to no weight");
         Refused(Adapter(new() { [Query + ".lora_something"] = Numbers("x", 12) }), "base", "lora_something", "belongs to no weight");

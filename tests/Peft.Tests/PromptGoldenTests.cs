@@ -1,13 +1,17 @@
 // Prompt and prefix tuning against PEFT: every golden folder's logits, virtual tokens' logits, gradients and files; starts.
 
+using System.Diagnostics;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Peft.Prefix;
 using PeftAlign.Peft.Prompt;
 using PeftAlign.Torch;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Peft.Tests;
 
@@ -73,6 +77,98 @@ public sealed class PromptGoldenTests : ScopedTest
         var model = Golden.Base(files);
         var sites = Registered.ReaderOf(files).Load(model.Outline("base"), files);
         Assert.That(() => AdapterMerge.Tensors(model, sites), Throws.TypeOf<UserErrorException>().With.Message.Contains("stand before the text"));
+    }
+
+    // PEFT writes the base's embedding and head beside prompts too (save_embedding_layers), and loads them into the base.
+    [TestCase("prompt")]
+    [TestCase("prompt-gpt2")]
+    [TestCase("prefix")]
+    [TestCase("prefix-gpt2")]
+    public void Tables_of_another_base_stand_in_the_models_place(string folder)
+    {
+        var files = Golden.Adapter(Golden.Path(folder));
+        var model = Golden.Base(files);
+        var outline = model.Outline("base");
+        string[] names = model.Spec.TiedHead ? [model.Spec.Names.Embedding] : [model.Spec.Names.Embedding, model.Spec.Names.Head];
+        AdapterFiles With(Func<string, Tensor> table) => files with
+        {
+            Tensors = new Dictionary<string, Tensor>(files.Tensors.Concat(names.Append("lm_head").Distinct().Select(name => KeyValuePair.Create($"base_model.{name}.weight", table(names.Contains(name) ? name : names[0]))))),
+        };
+        var plain = Registered.ReaderOf(files).Load(outline, files);
+        var same = Registered.ReaderOf(files).Load(outline, With(name => model.Weights[name + ".weight"].clone()));
+        Assert.That(same.Single().Delta, Is.TypeOf(plain.Single().Delta.GetType()), "the model's own change nothing");
+        var tables = names.ToDictionary(name => name, name => new CounterStream(4, name).Normal(model.Weights[name + ".weight"].shape, 0, 0.3).to(model.Device));
+        var reader = Registered.ReaderOf(files);
+        var read = reader.Load(outline, With(name => tables[name]));
+        Assert.That(read.Sum(site => site.Delta.Parameters.Count), Is.EqualTo(1), "the base's tensors are not trained");
+        var ours = Golden.Logits(model, ModuleGoldenTests.Mode(read));
+        var back = Golden.Logits(model, ModuleGoldenTests.Mode(Registered.ReaderOf(files).Load(outline, reader.Save(outline, read))));
+        var wide = With(name => torch.zeros([tables[name].size(0) + 3, tables[name].size(1)]));
+        Assert.That(Assert.Throws<UserErrorException>(() => Registered.ReaderOf(files).Load(outline, wide))!.Message, Does.Contain($"resize_token_embeddings({model.Spec.Vocabulary + 3})").And.Not.Contain("adapter merge"));
+        foreach (var (name, table) in tables) model.SetWeight(name + ".weight", table);
+        var expected = Golden.Logits(model, ModuleGoldenTests.Mode(plain));
+        for (var k = 0; k < ours.Count; k++)
+        {
+            Assert.That(Golden.Worst(ours[k], expected[k]), Is.LessThan(2e-5));
+            Assert.That(Golden.Worst(back[k], expected[k]), Is.LessThan(2e-5));
+        }
+    }
+
+    private const string Script = """
+        import os, sys, torch
+        from safetensors.torch import save_file
+        from transformers import AutoConfig, AutoModelForCausalLM
+        from peft import PrefixTuningConfig, PromptTuningConfig, get_peft_model
+        torch.set_num_threads(1)
+        torch.manual_seed(3)
+        for tied in (False, True):
+            for size in (0, 40):
+                for kind in (PromptTuningConfig, PrefixTuningConfig):
+                    folder = os.path.join(sys.argv[1], f"{kind.__name__}-{tied}-{size}")
+                    config = AutoConfig.for_model("llama", vocab_size=37, hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+                        num_key_value_heads=2, max_position_embeddings=64, tie_word_embeddings=tied, bos_token_id=1, eos_token_id=2)
+                    AutoModelForCausalLM.from_config(config).save_pretrained(os.path.join(folder, "small"))
+                    model = AutoModelForCausalLM.from_pretrained(os.path.join(folder, "small")).eval()
+                    if size: model.resize_token_embeddings(size)
+                    model.save_pretrained(os.path.join(folder, "base"))
+                    with torch.no_grad():
+                        model.get_input_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
+                        if not tied: model.get_output_embeddings().weight.add_(torch.randn(size or 37, 16) * 0.3)
+                        adapted = get_peft_model(model, kind(task_type="CAUSAL_LM", num_virtual_tokens=3)).eval()
+                        logits = adapted(torch.tensor([[1, 5, 9, 7, 36]])).logits[0][-5:]
+                    adapted.save_pretrained(os.path.join(folder, "adapter"), save_embedding_layers=True if size == 0 else "auto")
+                    save_file({"logits": logits.contiguous()}, os.path.join(folder, "logits.safetensors"))
+        """;
+
+    [Test]
+    public void Folders_that_peft_writes_with_tables_give_its_logits()
+    {
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) { Assert.Ignore("PEFTALIGN_PEERS_PYTHON names no Python with peft"); return; }
+        var root = Directory.CreateTempSubdirectory("peftalign-peers-").FullName;
+        try
+        {
+            using var process = Process.Start(new ProcessStartInfo(python, ["-c", Script, root]) { RedirectStandardError = true })!;
+            var errors = process.StandardError.ReadToEnd();
+            process.WaitForExit();
+            Assert.That(process.ExitCode, Is.Zero, errors);
+            var folders = Directory.GetDirectories(root);
+            Assert.That(folders, Has.Length.EqualTo(8));
+            foreach (var folder in folders)
+            {
+                var model = ModelFolder.Load(Path.Combine(folder, "base"), device: TestDevice.Here);
+                var files = Golden.Adapter(Path.Combine(folder, "adapter"));
+                Assert.That(files.Tensors.Keys, Has.Member("base_model.model.embed_tokens.weight"), folder);
+                var mode = ModuleGoldenTests.Mode(Registered.ReaderOf(files).Load(model.Outline("base"), files));
+                using var theirs = SafetensorsFile.Open(Path.Combine(folder, "logits.safetensors"));
+                using var off = torch.no_grad();
+                var ours = new LogProbEngine(model).Logits([new CompletionGroup([1], [Completion.Of([5, 9, 7, 36, 0])])], mode)[0];
+                Assert.That(Golden.Worst(ours, theirs.Tensor("logits")), Is.LessThan(1e-4), Path.GetFileName(folder));
+            }
+        }
+        finally
+        {
+            Directory.Delete(root, recursive: true);
+        }
     }
 
     [TestCase("prompt", "num_virtual_tokens", "6", "prompt_embeddings")]

@@ -117,7 +117,64 @@ public sealed class SavedBaseTests : ScopedTest
         var (model, outline, files) = Trained("base-llama", Options(part));
         var table = torch.zeros([model.Weights[part.Module + ".weight"].size(0) + 3, model.Weights[part.Module + ".weight"].size(1)]);
         var message = Assert.Throws<UserErrorException>(() => Registered.Lora().Load(outline, With(files, (part.Tensor, table))))!.Message;
-        Assert.That(message, Does.Contain("99 rows").And.Contain("96").And.Contain("resize_token_embeddings(99)").And.Contain(part.Tensor));
+        Assert.That(message, Does.Contain("99 rows").And.Contain("96").And.Contain("resize_token_embeddings(99)").And.Contain("adapter merge").And.Contain(part.Tensor));
+    }
+
+    // The same as the adapter over a base of that size, whose own tables these are.
+    [TestCase("base-llama")]
+    [TestCase("base-gpt2")]
+    public void Tables_with_more_rows_are_the_merged_models(string baseName)
+    {
+        var llama = baseName == "base-llama";
+        var names = llama ? (string[])["model.embed_tokens", "lm_head"] : ["transformer.wte"];
+        var (model, _, files) = Trained(baseName, new() { Targets = llama ? ["q_proj"] : ["c_attn"] });
+        var (spec, rows) = (model.Spec, model.Spec.Vocabulary + 3);
+        var tables = names.ToDictionary(name => name, name => new CounterStream(4, name).Normal([rows, spec.Hidden], 0, 0.3).to(model.Device));
+        var resized = new DecoderModel(spec with { Vocabulary = rows }, model.Weights.ToDictionary(w => w.Key, w => tables.GetValueOrDefault(w.Key[..^".weight".Length]) ?? w.Value));
+        var expected = Golden.Logits(AdapterMerge.Merged(resized, [Registered.Lora().Load(resized.Outline(baseName), files)]), ForwardMode.Plain);
+        (string, Tensor)[] saved = [.. names.Append("lm_head").Distinct().Select(name => ($"{Prefix}{name}.weight", tables[llama ? name : names[0]]))];
+        var folder = Directory.CreateTempSubdirectory("peftalign-grown-").FullName;
+        try
+        {
+            var given = With(files, saved);
+            AdapterMerge.Write(folder, Golden.Path(baseName), outline => Registered.Lora().Load(outline, given), null, null, tables: given.Tensors);
+            var merged = ModelFolder.Load(folder, device: TestDevice.Here);
+            Assert.That((merged.Spec.Vocabulary, merged.Head.equal(tables[names[^1]].to(merged.Head.dtype))), Is.EqualTo((rows, true)));
+            var ours = Golden.Logits(merged, ForwardMode.Plain);
+            for (var k = 0; k < ours.Count; k++) Assert.That(Golden.Worst(ours[k], expected[k]), Is.LessThan(1e-4));
+            if (!llama) return;
+            var one = With(files, saved[0]);
+            Assert.That(Assert.Throws<UserErrorException>(() => AdapterMerge.Write(folder, Golden.Path(baseName), outline => Registered.Lora().Load(outline, one), null, null, tables: one.Tensors))!.Message,
+                Does.Contain($"no lm_head of {rows} rows").And.Contain($"resize_token_embeddings({rows})"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    // PEFT's head follows the embedding then, and would not here.
+    [TestCase("base-gpt2", "modules_to_save", true)]
+    [TestCase("base-gpt2", "target_modules", true)]
+    [TestCase("base-gpt2", "trainable_token_indices", false)]
+    [TestCase("base-llama", "modules_to_save", false)]
+    public void Tables_that_are_trained_as_one_with_the_head_are_refused(string baseName, string key, bool refused)
+    {
+        var model = ModelFolder.Load(Golden.Path(baseName), device: TestDevice.Here);
+        var (outline, tied) = (model.Outline(baseName), baseName == "base-gpt2");
+        var (linear, embedding) = tied ? ("c_attn", "wte") : ("q_proj", "embed_tokens");
+        var adapter = Registered.Lora(new()
+        {
+            Targets = key == "target_modules" ? [linear, embedding] : [linear],
+            ModulesToSave = key == "modules_to_save" ? [embedding] : [],
+            TrainableTokens = key == "trainable_token_indices" ? [5] : [],
+        });
+        var files = adapter.Save(outline, adapter.Attach(outline, 1));
+        files.Config["ensure_weight_tying"] = true;
+        if (refused) Assert.That(Assert.Throws<UserErrorException>(() => Registered.Lora().Load(outline, files))!.Message, Does.Contain("ensure_weight_tying is true").And.Contain(model.Spec.Names.Embedding).And.Contain("BASE+ADAPTER"));
+        else Assert.That(Registered.Lora().Load(outline, files), Is.Not.Empty);
+        files.Config["ensure_weight_tying"] = false;
+        Assert.That(Registered.Lora().Load(outline, files), Is.Not.Empty);
     }
 
     [TestCase("base-llama", "model.embed_tokens", "lm_head")]
@@ -214,6 +271,12 @@ public sealed class SavedBaseTests : ScopedTest
                 using var off = torch.no_grad();
                 var ours = new LogProbEngine(model).Logits([new CompletionGroup([1], [Completion.Of([5, 9, 7, 36, 0])])], mode)[0];
                 Assert.That(Golden.Worst(ours, theirs.Tensor("logits")), Is.LessThan(1e-4), Path.GetFileName(folder));
+                // Over the base that was not resized the same, where weights can hold it.
+                if (!Path.GetFileName(folder).Contains("resized", StringComparison.Ordinal)) continue;
+                var merged = Path.Combine(folder, "merged");
+                AdapterMerge.Write(merged, Path.Combine(folder, "small"), outline => Registered.ReaderOf(files).Load(outline, files), null, null, tables: files.Tensors);
+                var grown = new LogProbEngine(ModelFolder.Load(merged, device: TestDevice.Here)).Logits([new CompletionGroup([1], [Completion.Of([5, 9, 7, 36, 0])])], ForwardMode.Plain)[0];
+                Assert.That(Golden.Worst(grown, theirs.Tensor("logits")), Is.LessThan(1e-4), Path.GetFileName(folder));
             }
         }
         finally

@@ -33,6 +33,24 @@ public sealed class OptimizerStateTests : TrainingTest
         }
     }
 
+    // Bucket by bucket the same bits as all at once.
+    [Test]
+    public void RmsProp_IsTheRuleOverAll()
+    {
+        using var scope = torch.NewDisposeScope();
+        Tensor Random(string name) => new CounterStream(5, name).Normal([(2 * new Paging().Bucket) + 1237], 0, 1);
+        var (values, square) = (Random("values"), torch.zeros([(2 * new Paging().Bucket) + 1237]));
+        using var parameters = new FlatParameters([("w", values, true)]);
+        using var optimizer = FlatOptimizer.Of(parameters, new TrainingOptions { Optimizer = "rmsprop", WeightDecay = 0.01 });
+        for (var step = 0; step < 2; step++)
+        {
+            parameters.Gradients.copy_(Random($"gradient {step}"));
+            UpdateRules.RmsProp(values, Random($"gradient {step}").add_(values, 0.01), square, 0.01);
+            optimizer.Step(0.01);
+        }
+        Assert.That(parameters.Values.equal(values) && optimizer.State.Single().Tensor.equal(square), Is.True);
+    }
+
     [Test]
     public void AdamW8Bit_FollowsTheRecursionWithExactCodes()
     {

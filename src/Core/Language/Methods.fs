@@ -91,6 +91,16 @@ let private refuseCuts context path (entries: Entry list) options =
     | Some(Text "keep_start") -> ()
     | Some _ -> refuse [ "truncation"; "truncation_mode" ]
 
+/// What the loop has by name only is no option of a method that does not declare it.
+let private refuseUnused context path owner declared (entries: Entry list) options =
+    for name in TrainingOptions.unused declared do
+        match Tree.find name options, entries |> List.tryFind (fun entry -> entry.Key = name && isGiven entry) with
+        | Some(Real 0.0 | Whole 0L), _
+        | _, None -> ()
+        | _, Some entry ->
+            let hint = Suggest.hint (declared |> List.map _.Name) name
+            context.Faults.Add(entry.KeyMark, Readers.join path name, $"{owner} has no option '{name}'{hint}")
+
 /// Every setting of the method's grids; None after a fault.
 let bind context path name (method: Method) (set: Entry list) : Setting list option =
     let declared = Parts.schemas method.Contract
@@ -106,8 +116,12 @@ let bind context path name (method: Method) (set: Entry list) : Setting list opt
 
     let others = [ "type"; "adapter"; "select"; "tags" ]
 
-    Options.bind context path $"the method '{name}'" method.Mark others true schemas entries
+    let owner = $"the method '{name}'"
+
+    Options.bind context path owner method.Mark others true schemas entries
     |> Option.map (fun options ->
+        refuseUnused context path owner declared entries (Map options)
+
         if method.Contract.Schema.Traits |> Seq.contains "scores" then
             refuseCuts context path entries (Map options)
 

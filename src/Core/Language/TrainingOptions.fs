@@ -138,6 +138,13 @@ let isOfLoop (method: OptionSchema list) name =
     let isDeclared = method |> List.exists (fun schema -> schema.Name = name)
     names.Contains name && not (isDeclared && ofLosses.Contains name)
 
+/// Options that a method without such a loss takes at their defaults alone, which its jobs have always recorded.
+let unused (method: OptionSchema list) =
+    let isDeclared name =
+        method |> List.exists (fun schema -> schema.Name = name)
+
+    ofLosses |> Set.filter (isDeclared >> not)
+
 /// Options that only methods with a reference policy have.
 let private ofReference = set [ "reference"; "precompute_reference" ]
 

@@ -47,7 +47,8 @@ internal static class AdapterCommand
             Writes the base with the adapter inside: a model folder that needs no adapter. Each weight keeps its element type unless
             --dtype names one; sums are made in float32 and rounded once. Virtual tokens and prefixes have no place in weights.
             Of a 4-bit base, and with --quantization of a full one, the adapter is added to the decoded matrices: what it was
-            trained over. The result is never quantised again; quantize does that.
+            trained over. The result is never quantised again; quantize does that. Where the adapter's folder holds embedding
+            and head with more rows than the base's (its vocabulary was resized), the result has these, and its tokenizer.
             """;
         var command = new Command("merge", description) { model, adapter, output, plugins };
         foreach (var option in choice.Options) command.Add(option);
@@ -62,7 +63,8 @@ internal static class AdapterCommand
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
             NewFolder.Fill(target, folder =>
             {
-                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel, warn);
+                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel, warn, opened.Files.Tensors);
+                GrownVocabulary.Write(folder, from, parsed.GetValue(adapter)!, session.Output.Remark);
                 // What was taught with a template is to be asked with it.
                 if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
             });

@@ -78,7 +78,7 @@ internal sealed class InputModel : IDisposable
             var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
             var warnings = new List<string>();
             if (adapter is not null) TrainedWith.ThrowIfOther(adapter, folder, config.VocabularySize, warnings.Add);
-            var lora = adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor), module => IsHead(module + ".weight", weights, config));
+            var lora = adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor), new BaseHead(weights, config));
             return new InputModel(name, folder, config, weights, decoded, lora) { warnings = warnings };
         }
         catch
@@ -86,15 +86,6 @@ internal sealed class InputModel : IDisposable
             weights.Dispose();
             throw;
         }
-    }
-
-    // A head that is stored beside the table is it where config.json ties them and the values are the same, as in transformers. Where
-    // no table has a known name (Bloom, GPT-NeoX), each is taken for it.
-    private static bool IsHead(string table, CheckpointFolder weights, ModelConfig config)
-    {
-        if (!config.TieWordEmbeddings || (!TensorNames.IsVocabulary(table) && TensorNames.Embedding(weights.Names) is not null)) return false;
-        var heads = weights.Names.Where(TensorNames.IsHead).ToList();
-        return heads.Count == 0 || heads.Any(head => weights.AreAlike(table, head));
     }
 
     public bool Has(string tensor) => weights.Contains(tensor);
@@ -108,6 +99,12 @@ internal sealed class InputModel : IDisposable
         using var scope = torch.NewDisposeScope();
         var (own, type) = (decoded?.Tensor(tensor) ?? weights.Tensor(tensor), Find(tensor).DType);
         return (adapter is null ? own.dtype == type ? own : own.to(type) : adapter.Apply(tensor, own, type)).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>Lets go of the memory that a tensor was read into; what is read again has the file's values.</summary>
+    public void Forget(string tensor)
+    {
+        if (weights.Contains(tensor)) weights.Forget(tensor);
     }
 
     public void Dispose()

@@ -4,6 +4,7 @@
 
 using System.Text.Json;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
 
@@ -12,21 +13,24 @@ namespace PeftAlign.Merging;
 internal sealed class LoraExtras
 {
     private const string Prefix = "base_model.model.";
+    private const string Weight = ".weight";
     private const string TokenRows = ".token_adapter.trainable_tokens_delta";
 
     private static readonly string[] Halves = [".lora_A.", ".lora_B.", ".lora_embedding_A", ".lora_embedding_B"];
 
     private readonly AdapterFolder adapter;
     private readonly IReadOnlyDictionary<string, StoredTensor> weights;
+    private readonly BaseHead head;
     private readonly Dictionary<string, StoredTensor> wholes = [];
     private readonly Dictionary<string, (StoredTensor Rows, long[] Ids)> rows = [];
 
     /// <param name="adapter">The adapter.</param>
     /// <param name="weights">The base's tensors by name.</param>
+    /// <param name="head">The base's.</param>
     /// <exception cref="UserErrorException">A tensor belongs to no weight of the base, or has another shape.</exception>
-    public LoraExtras(AdapterFolder adapter, IReadOnlyDictionary<string, StoredTensor> weights)
+    public LoraExtras(AdapterFolder adapter, IReadOnlyDictionary<string, StoredTensor> weights, BaseHead head)
     {
-        (this.adapter, this.weights) = (adapter, weights);
+        (this.adapter, this.weights, this.head) = (adapter, weights, head);
         var saved = adapter.Texts("modules_to_save") ?? [];
         foreach (var stored in adapter.Tensors.Where(tensor => !IsOfPair(tensor.Name)))
             if (!stored.Name.StartsWith(Prefix, StringComparison.Ordinal)) throw Unknown(stored);
@@ -64,32 +68,35 @@ internal sealed class LoraExtras
 
     private void AddWhole(StoredTensor stored, string name, IReadOnlyList<string> saved)
     {
-        var embedding = TensorNames.Embedding(weights.Keys);
-        var tied = embedding is not null && !weights.ContainsKey(TensorNames.Head);
-        if (tied && (name == embedding || name == TensorNames.Head) && saved.Any(entry => name[..^".weight".Length].EndsWith(entry, StringComparison.Ordinal)))
-            throw new UserErrorException($"{adapter.Path}: modules_to_save trains {name} apart from the tensor that it shares in the base (tie_word_embeddings); merged weights would compute something else. Keep the adapter, or train both.");
-        if (tied && name == TensorNames.Head && IsCopyOf(stored, stored.Name.Replace(TensorNames.Head[..^".weight".Length], embedding![..^".weight".Length], StringComparison.Ordinal))) return;
+        if (IsSharing(name) && HasCopy(stored, name, head.IsOnly)) return;
+        if ((IsSharing(name) || (head.IsOnly(name) && !HasCopy(stored, name, IsSharing))) && saved.Any(entry => WholeModules.Means(entry, name[..^Weight.Length])))
+            throw new UserErrorException($"{adapter.Path}: modules_to_save trains {name} apart from the tensor that it shares in the base (tie_word_embeddings); merged weights would compute something else. Keep the adapter, or train both as one (ensure_weight_tying of PEFT).");
         if (!weights.TryGetValue(name, out var own)) throw Unknown(stored);
         if (!own.Shape.SequenceEqual(stored.Shape))
             throw new UserErrorException($"{adapter.Path}: its tensor '{stored.Name}' is {Shape(stored)}, and the base's {name} is {Shape(own)}; {(TensorNames.IsVocabulary(name)
-                ? $"it was trained after the vocabulary was resized. Give that base: resize_token_embeddings({stored.Shape[0]}) and save_pretrained of transformers make it"
+                ? $"it was trained after the vocabulary was resized. {(stored.Shape[0] > own.Shape[0] ? "Give what 'adapter merge' makes of the two, or" : "Give")} that base: resize_token_embeddings({stored.Shape[0]}) and save_pretrained of transformers make it"
                 : "the adapter is of another model. Give the model that it was trained on")}.");
         wholes[name] = stored;
     }
 
+    // A head without a tensor of its own.
+    private bool IsSharing(string weight) => TensorNames.IsHead(weight) && !weights.ContainsKey(weight) && weights.Keys.Any(head.IsOnly);
+
     // PEFT writes both names of a tied tensor.
-    private bool IsCopyOf(StoredTensor stored, string other)
+    private bool HasCopy(StoredTensor stored, string weight, Func<string, bool> of)
     {
         using var scope = torch.NewDisposeScope();
-        return adapter.Contains(other) && adapter.Tensor(other).equal(adapter.Tensor(stored.Name));
+        var part = stored.Name[(Prefix.Length + weight.Length - Weight.Length)..];
+        return adapter.Names.Any(name => name != stored.Name && name.Length > Prefix.Length + part.Length && name.StartsWith(Prefix, StringComparison.Ordinal)
+            && name.EndsWith(part, StringComparison.Ordinal) && of(name[Prefix.Length..^part.Length] + Weight) && adapter.Tensor(name).equal(adapter.Tensor(stored.Name)));
     }
 
     private void AddRows(StoredTensor stored, string module)
     {
-        if (!weights.TryGetValue(module + ".weight", out var own))
+        if (!weights.TryGetValue(module + Weight, out var own))
         {
             // A head that shares the embedding's weight has the same rows.
-            if (module + ".weight" == TensorNames.Head && TensorNames.Embedding(weights.Keys) is { } embedding && IsCopyOf(stored, Prefix + embedding[..^".weight".Length] + TokenRows)) return;
+            if (IsSharing(module + Weight) && HasCopy(stored, module + Weight, head.IsOnly)) return;
             throw Unknown(stored);
         }
         var ids = Ids(module);
@@ -97,7 +104,7 @@ internal sealed class LoraExtras
             if (id < 0 || id >= own.Shape[0]) throw adapter.Wrong("trainable_token_indices", $"ids of the {own.Shape[0]} rows of {module}, of which {id} is none");
         if (!stored.Shape.SequenceEqual([ids.Length, own.Shape[1]]))
             throw new UserErrorException($"{adapter.Path}: its tensor '{stored.Name}' is {Shape(stored)}, and its trainable_token_indices over the base's {module} need [{ids.Length}, {own.Shape[1]}]; give the model that it was trained on.");
-        rows[module + ".weight"] = (stored, ids);
+        rows[module + Weight] = (stored, ids);
     }
 
     // A list is the token embedding's; a mapping names modules by how they end.

@@ -12,10 +12,10 @@ internal sealed class LoraWeights : IDisposable
     private const string Prefix = "base_model.model.";
 
     private readonly AdapterFolder adapter;
-    private readonly LoraExtras extras;
+    private readonly LoraExtras? extras;
     private readonly HashSet<string> modules;
 
-    private LoraWeights(AdapterFolder adapter, LoraExtras extras) => (this.adapter, this.extras, modules) = (adapter, extras, [.. adapter.LoraModules]);
+    private LoraWeights(AdapterFolder adapter, LoraExtras? extras) => (this.adapter, this.extras, modules) = (adapter, extras, [.. adapter.LoraModules]);
 
     public string Folder => adapter.Path;
 
@@ -31,9 +31,9 @@ internal sealed class LoraWeights : IDisposable
     /// <summary>Opens an adapter and compares it with a model's weights.</summary>
     /// <param name="folder">The adapter's.</param>
     /// <param name="weights">The model's tensors.</param>
-    /// <param name="isHead">Asked, where the change is to be in the weights, of a table with a pair: whether the output head shares it.</param>
+    /// <param name="head">The model's, where the change is to be in the weights; null = the pairs alone are looked at.</param>
     /// <exception cref="UserErrorException">It is no LoRA, of a kind that is not read, or of another model.</exception>
-    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights, Func<string, bool>? isHead = null)
+    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights, BaseHead? head = null)
     {
         var adapter = AdapterFolder.Open(folder);
         try
@@ -47,9 +47,9 @@ internal sealed class LoraWeights : IDisposable
             var all = weights.ToDictionary(tensor => tensor.Name);
             var shapes = all.Values.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
             adapter.CheckAgainst(shapes);
-            if (isHead is not null && adapter.LoraModules.FirstOrDefault(module => IsEmbedding(adapter, module) && isHead(module)) is { } module)
+            if (adapter.LoraModules.FirstOrDefault(module => IsEmbedding(adapter, module) && head?.Follows(module + ".weight") == true) is { } module)
                 throw new UserErrorException($"{folder}: {module} is also the output head of the base (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
-            return new LoraWeights(adapter, new LoraExtras(adapter, all));
+            return new LoraWeights(adapter, head is null ? null : new LoraExtras(adapter, all, head));
         }
         catch
         {
@@ -65,7 +65,7 @@ internal sealed class LoraWeights : IDisposable
     public Tensor Apply(string name, Tensor weight, torch.ScalarType type)
     {
         using var scope = torch.NewDisposeScope();
-        var changed = extras.Whole(name, type);
+        var changed = extras?.Whole(name, type);
         if (name.EndsWith(".weight", StringComparison.Ordinal) && name[..^".weight".Length] is var module && modules.Contains(module))
         {
             var (a, b) = Pair(module);
@@ -73,7 +73,7 @@ internal sealed class LoraWeights : IDisposable
             var change = IsEmbedding(module) ? a.t().matmul(b.t()) : b.matmul(a);
             changed = ((changed ?? weight).to(torch.float32) + change * Scale(module)).to(type);
         }
-        changed = extras.WithRows(name, changed ?? weight)?.to(type) ?? changed;
+        changed = extras?.WithRows(name, changed ?? weight)?.to(type) ?? changed;
         if (changed is not null) return changed.MoveToOuterDisposeScope();
         return weight.dtype == type ? weight : weight.to(type).MoveToOuterDisposeScope();
     }

@@ -38,6 +38,7 @@ internal sealed record MergeOutcome(long Bytes, TimeSpan MergeTime, TimeSpan Flu
 internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
 {
     private static readonly Dictionary<string, string> Pt = new() { ["format"] = "pt" };
+    private readonly Queue<PlannedTensor> made = [];
     private int done;
 
     /// <summary>Writes the merged model.</summary>
@@ -136,19 +137,31 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
     internal Tensor Make(PlannedTensor tensor)
     {
         options.Cancellation.ThrowIfCancellationRequested();
+        Forget();
         using var scope = torch.NewDisposeScope();
         using var noGrad = torch.no_grad();
         var (inputs, origin) = Inputs(tensor);
         var masks = options.Masks is { } mask ? tensor.Inputs.Select(input => mask(input.Model.Name, tensor.Name)).ToArray() : null;
         CounterStream Random(int input) => new(options.Seed, "merge " + tensor.Inputs[input].Model.Name, tensor.Name);
-        var made = tensor.Strategy.Merge(new MergeTensor(tensor.Name, origin, inputs, tensor.Result, Random) { Masks = masks });
-        if (!made.shape.SequenceEqual(tensor.Shape))
-            throw new InvalidOperationException($"the strategy {plan.Config.Method} made {tensor.Name} of shape [{string.Join(", ", made.shape)}] from [{string.Join(", ", tensor.Shape)}]; its author must keep the shape");
-        var result = made.to(tensor.Result).contiguous();
+        var merged = tensor.Strategy.Merge(new MergeTensor(tensor.Name, origin, inputs, tensor.Result, Random) { Masks = masks });
+        if (!merged.shape.SequenceEqual(tensor.Shape))
+            throw new InvalidOperationException($"the strategy {plan.Config.Method} made {tensor.Name} of shape [{string.Join(", ", merged.shape)}] from [{string.Join(", ", tensor.Shape)}]; its author must keep the shape");
+        var result = merged.to(tensor.Result).contiguous();
         if (FiniteScan.CountNonFinite(result) is var bad and > 0) throw NotFinite(tensor, inputs, origin, bad);
         options.Observe?.Invoke(tensor, inputs, origin, result);
         options.Progress?.Invoke(Interlocked.Increment(ref done), plan.Tensors.Count, tensor.Name);
+        made.Enqueue(tensor);
         return result.MoveToOuterDisposeScope();
+    }
+
+    // What a tensor was made of, once the one that followed it is made: until then it may be written from there.
+    private void Forget()
+    {
+        while (made.Count > 1)
+        {
+            var past = made.Dequeue();
+            foreach (var (model, name) in (InputTensor[])[.. past.Inputs, .. past.Base is { } origin ? (InputTensor[])[origin] : []]) model.Forget(name);
+        }
     }
 
     private static (IReadOnlyList<Tensor> Inputs, Tensor? Base) Inputs(PlannedTensor tensor)

@@ -2,12 +2,16 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Adapters;
 
 /// <summary>The keys that prompt and prefix tuning share.</summary>
 public static class PromptConfig
 {
+    // PEFT wraps no layers for these.
+    private const string OfBase = "base_model.";
+
     /// <summary>The decoder that virtual tokens stand before.</summary>
     /// <param name="model">The model.</param>
     /// <exception cref="UserErrorException">The model is none.</exception>
@@ -44,4 +48,30 @@ public static class PromptConfig
         ["num_virtual_tokens"] = tokens,
         ["token_dim"] = width,
     };
+
+    /// <summary>What stands before the text, as sites: with the folder's tables of the base beneath it, where these are not the model's own.</summary>
+    /// <param name="model">The base.</param>
+    /// <param name="files">The folder.</param>
+    /// <param name="tensors">Its tensors, of which the front's own are taken.</param>
+    /// <param name="front">Virtual tokens, or prefixes.</param>
+    /// <param name="what">What else explains the tensors, for the message.</param>
+    /// <exception cref="UserErrorException">A table has another size, or a tensor belongs to nothing.</exception>
+    public static IReadOnlyList<AdapterSite> Sites(ModelOutline model, AdapterFiles files, AdapterTensors tensors, Delta front, string what)
+    {
+        SavedBase.ThrowIfResized(model, files.Tensors, OfBase);
+        var sites = SavedBase.Under(model, [new AdapterSite(model.Decoder().Names.Embedding, front)], tensors, OfBase);
+        tensors.RefuseRest(what);
+        return sites;
+    }
+
+    /// <summary>The tables of the base in sites, under their names in the folder.</summary>
+    /// <param name="sites">What <see cref="Sites"/> gave, or a new adapter's.</param>
+    public static IEnumerable<KeyValuePair<string, Tensor>> Tables(IReadOnlyList<AdapterSite> sites) =>
+        from site in sites
+        from table in Decoders.Deltas.Parts(site.Delta).OfType<Whole>()
+        select KeyValuePair.Create($"{OfBase}{site.Module}.weight", table.Weight!);
+
+    /// <summary>The front of sites.</summary>
+    /// <param name="sites">What <see cref="Sites"/> gave, or a new adapter's.</param>
+    public static Delta Front(IReadOnlyList<AdapterSite> sites) => sites.Select(site => SavedBase.Trained(site.Delta)).Single(delta => delta is not Whole);
 }

@@ -12,6 +12,7 @@ public static class SavedBase
     private const string Own = "weight";
     private const string Wrapped = "base_layer.weight";
     private const string UnderTokens = "token_adapter.base_layer.weight";
+    private const string OfModel = "base_model.model.";
     private const string TrainedRows = "token_adapter.trainable_tokens_delta";
 
     /// <summary>What training changes of a delta: all but the base's own tensors beneath it.</summary>
@@ -21,28 +22,30 @@ public static class SavedBase
     /// <summary>Refuses tables of another number of tokens, in whatever place of the folder they are.</summary>
     /// <param name="model">The base.</param>
     /// <param name="tensors">The folder's.</param>
+    /// <param name="prefix">What stands before a module's name there.</param>
     /// <exception cref="UserErrorException">There is one.</exception>
-    public static void ThrowIfResized(ModelOutline model, IReadOnlyDictionary<string, Tensor> tensors)
+    public static void ThrowIfResized(ModelOutline model, IReadOnlyDictionary<string, Tensor> tensors, string prefix = OfModel)
     {
         foreach (var module in model.Modules.Where(m => IsTable(model, m)))
-            foreach (var name in ((string[])[Wrapped, UnderTokens, Own]).Select(part => Name(module.Name, part)))
+            foreach (var name in Names(module.Name, prefix))
                 if (tensors.TryGetValue(name, out var table) && table.dim() == 2 && table.size(1) == module.Inputs && table.size(0) != module.Outputs)
-                    throw new UserErrorException($"The adapter's tensor '{name}' has {table.size(0)} rows, and {module.Name} of this model {module.Outputs}: it was trained after the vocabulary was resized. Give the base of that size: resize_token_embeddings({table.size(0)}) and save_pretrained of transformers make it; its rows are then the adapter's.");
+                    throw new UserErrorException($"The adapter's tensor '{name}' has {table.size(0)} rows, and {module.Name} of this model {module.Outputs}: it was trained after the vocabulary was resized. {(table.size(0) > module.Outputs && prefix == OfModel ? "'adapter merge' writes the grown model with the adapter inside; or give" : "Give")} the base of that size: resize_token_embeddings({table.size(0)}) and save_pretrained of transformers make it; its rows are then the adapter's.");
     }
 
     /// <summary>The sites with the folder's tables of the base beneath them, where these are not the model's own.</summary>
     /// <param name="model">The base.</param>
     /// <param name="sites">What was trained.</param>
     /// <param name="tensors">The folder's.</param>
-    public static IReadOnlyList<AdapterSite> Under(ModelOutline model, IReadOnlyList<AdapterSite> sites, AdapterTensors tensors)
+    /// <param name="prefix">What stands before a module's name there.</param>
+    public static IReadOnlyList<AdapterSite> Under(ModelOutline model, IReadOnlyList<AdapterSite> sites, AdapterTensors tensors, string prefix = OfModel)
     {
-        TakeCopies(model, tensors);
+        TakeCopies(model, tensors, prefix);
         var deltas = sites.ToDictionary(site => site.Module, site => site.Delta);
         var found = false;
         foreach (var module in model.Modules.Where(m => IsTable(model, m)))
         {
             var delta = deltas.GetValueOrDefault(module.Name);
-            if (Table(module, delta, tensors) is not { } table) continue;
+            if (Table(module, delta, tensors, prefix) is not { } table) continue;
             var own = new Whole(table, null) { IsFrozen = true };
             deltas[module.Name] = delta is null ? own : new Stack([own, delta]);
             found = true;
@@ -51,9 +54,9 @@ public static class SavedBase
     }
 
     // Null where there is none, or where it is the model's.
-    private static Tensor? Table(ModuleOutline module, Delta? delta, AdapterTensors tensors)
+    private static Tensor? Table(ModuleOutline module, Delta? delta, AdapterTensors tensors, string prefix)
     {
-        var name = Name(module.Name, delta switch
+        var name = Name(prefix, module.Name, delta switch
         {
             LowRank => Wrapped,
             TokenRows => UnderTokens,
@@ -68,19 +71,24 @@ public static class SavedBase
 
     // Two names of one tensor: a head that shares the embedding's, and what PEFT wraps around a module that is trained whole, with what
     // the wrapped module was. A head that shares its weight would still read the latter.
-    private static void TakeCopies(ModelOutline model, AdapterTensors tensors)
+    private static void TakeCopies(ModelOutline model, AdapterTensors tensors, string prefix)
     {
         if (model.Spec is { TiedHead: true, Names: var names })
-            foreach (var part in (string[])[Own, UnderTokens, TrainedRows]) tensors.TakeCopy(Name(names.Head, part), Name(names.Embedding, part));
+            foreach (var part in (string[])[Own, UnderTokens, TrainedRows]) tensors.TakeCopy(Name(prefix, names.Head, part), Name(prefix, names.Embedding, part));
         foreach (var module in model.Modules.Where(m => IsTable(model, m)))
         {
-            var isSaved = tensors.TakeCopy(Name(module.Name, "modules_to_save.weight"), Name(module.Name, Own));
-            var before = Name(module.Name, "original_module.weight");
+            var isSaved = tensors.TakeCopy(Name(prefix, module.Name, "modules_to_save.weight"), Name(prefix, module.Name, Own));
+            var before = Name(prefix, module.Name, "original_module.weight");
             if (isSaved && tensors.IsLeft(before) && model.Spec is { TiedHead: false }) tensors.Take(before, [module.Outputs, module.Inputs], module.Device).Dispose();
         }
     }
 
-    private static string Name(string module, string part) => $"base_model.model.{module}.{part}";
+    /// <summary>What a folder may call a table of the base, the names of one beneath a change first.</summary>
+    /// <param name="module">The table's module.</param>
+    /// <param name="prefix">What stands before its name there.</param>
+    internal static IEnumerable<string> Names(string module, string prefix = OfModel) => ((string[])[Wrapped, UnderTokens, Own]).Select(part => Name(prefix, module, part));
+
+    private static string Name(string prefix, string module, string part) => $"{prefix}{module}.{part}";
 
     // A classifier's head counts labels.
     private static bool IsTable(ModelOutline model, ModuleOutline module) =>

@@ -129,6 +129,10 @@ public sealed partial class CheckpointFolder : IDisposable
         return Tensor(name);
     }
 
+    /// <summary>Lets go of the memory that a tensor was read into: of a large folder that is read once, one tensor after another. Tensors over it stay
+    /// valid and have the file's values.</summary>
+    internal void Forget(string name) => Entry(name).File.Forget(renamed.GetValueOrDefault(name, name));
+
     private (ITensorFile File, StoredTensor Tensor) Entry(string name) =>
         tensors.TryGetValue(name, out var entry) ? entry
         : throw Fault.In(Path, name, $"it is not among the {tensors.Count} tensors of the weights. {OtherModel}, or the download is incomplete.");

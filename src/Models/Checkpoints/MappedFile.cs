@@ -3,14 +3,17 @@
 // The bytes are taken as they are: a little-endian machine is assumed.
 
 using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Checkpoints;
 
-internal sealed class MappedFile : IDisposable
+internal sealed partial class MappedFile : IDisposable
 {
+    private const int NotNeeded = 4; // MADV_DONTNEED, Linux
+
     private readonly MemoryMappedViewAccessor view;
 
     private MappedFile(MemoryMappedViewAccessor view, long length) => (this.view, Length) = (view, length);
@@ -86,5 +89,30 @@ internal sealed class MappedFile : IDisposable
         return bytes;
     }
 
+    /// <summary>Lets go of the pages of a range that was read to the end: they stay in the page cache and are no longer this process's. A tensor over
+    /// them stays valid and has the file's values, also where others were written into it.</summary>
+    public unsafe void Forget(long offset, long bytes)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        var handle = view.SafeMemoryMappedViewHandle;
+        byte* start = null;
+        handle.AcquirePointer(ref start);
+        try
+        {
+            var page = (nint)Environment.SystemPageSize;
+            var (first, end) = ((nint)(start + view.PointerOffset + offset), (nint)(start + view.PointerOffset + offset + bytes));
+            // Whole pages: at its ends a neighbour's values begin.
+            (first, end) = ((first + page - 1) / page * page, end / page * page);
+            if (end > first) _ = Advise(first, end - first, NotNeeded); // what the kernel does not take is the page cache's as before
+        }
+        finally
+        {
+            handle.ReleasePointer();
+        }
+    }
+
     public void Dispose() => view.Dispose();
+
+    [LibraryImport("libc", EntryPoint = "madvise")]
+    private static partial int Advise(nint address, nint length, int advice);
 }

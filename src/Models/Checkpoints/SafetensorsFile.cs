@@ -63,6 +63,13 @@ public sealed class SafetensorsFile : ITensorFile
         return map.Tensor(dataStart + place.Begin, [.. place.Tensor.Shape], place.Tensor.DType);
     }
 
+    /// <summary>Lets go of a tensor's pages; tensors over them stay valid and have the file's values.</summary>
+    void ITensorFile.Forget(string name)
+    {
+        var place = Place(name);
+        map.Forget(dataStart + place.Begin, place.End - place.Begin);
+    }
+
     private SafetensorsPlace Place(string name) =>
         places.TryGetValue(name, out var place) ? place : throw Fault.In(Path, name, $"it is not in the file, which holds {places.Count} tensors.");
 

@@ -39,4 +39,9 @@ internal interface ITensorFile : IDisposable
 
     /// <summary>The tensor, over the file's memory where that is possible.</summary>
     Tensor Tensor(string name);
+
+    /// <summary>Lets go of what was read of a tensor, where the file's memory holds it.</summary>
+    void Forget(string name)
+    {
+    }
 }

@@ -20,9 +20,10 @@ public static class AdapterMerge
     /// <param name="quantization">Quantises the base first, as the adapter's training did; the folder holds its decoded matrices. Null = the base as it is.</param>
     /// <param name="cancel">Ends it between two tensors.</param>
     /// <param name="warn">Told of what is odd but usable.</param>
+    /// <param name="tables">The adapter folder's tensors: where they hold tables with more rows than the base's, the model has these; null = it keeps its own.</param>
     /// <returns>How many tensors the adapter changed, of how many, and how many were decoded.</returns>
     /// <exception cref="UserErrorException">The folders do not fit, or weights cannot hold the adapter.</exception>
-    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null, CancellationToken cancel = default, Action<string>? warn = null)
+    public static (int Changed, int All, int Decoded) Write(string target, string from, Func<ModelOutline, IReadOnlyList<AdapterSite>> load, ModelArchitectures? architectures, torch.ScalarType? dtype, IQuantization? quantization = null, CancellationToken cancel = default, Action<string>? warn = null, IReadOnlyDictionary<string, Tensor>? tables = null)
     {
         var known = architectures ?? ModelArchitectures.BuiltIn;
         var config = ModelConfig.Open(from);
@@ -30,11 +31,12 @@ public static class AdapterMerge
         using var checkpoint = CheckpointFolder.Open(from);
         var spec = TiedHead.Settled(known.Describe(config), checkpoint, warn);
         var names = StoredNames.Of(spec, checkpoint);
-        var model = ModelFolder.Decoder(from, spec, null, dtype: null, ModelFolder.Reader(known, config, ref quantization), quantization);
+        var read = ModelFolder.Decoder(from, spec, null, dtype: null, ModelFolder.Reader(known, config, ref quantization), quantization);
+        var model = tables is null ? read : GrownTables.Of(read, tables);
         var sites = load(model.Outline(from)).ToDictionary(s => s.Module, s => s.Delta);
         foreach (var (module, delta) in sites) Check(model, module, delta);
         var changed = 0;
-        var pending = spec.Weights().Select(weight =>
+        var pending = model.Spec.Weights().Select(weight =>
         {
             var own = model.Weights.GetValueOrDefault(weight.Name);
             var type = dtype ?? own?.dtype ?? model.Quantized[weight.Name].StoredType;
@@ -44,11 +46,13 @@ public static class AdapterMerge
                 changed++;
                 return new PendingTensor(names.Written(weight.Name), type, weight.Shape, () => Live(Merged(model, weight.Name, delta).to(type)));
             }
+            if (own is not null && own != read.Weights.GetValueOrDefault(weight.Name)) changed++;
             if (own is null) return new PendingTensor(names.Written(weight.Name), type, weight.Shape, () => Live(model.LayerOf(ModuleOf(weight.Name)).Weight.to(type).contiguous()));
             return new PendingTensor(names.Written(weight.Name), type, own.shape, () => Live(type == own.dtype ? own.alias() : own.to(type)));
         }).ToList();
         ModelFolder.CopyCompanions(from, target, dtype);
         TiedHead.Say(target, spec);
+        if (model != read) GrownTables.Say(target, model.Spec.Vocabulary);
         CheckpointFolder.Write(target, pending);
         return (changed, pending.Count, model.Quantized.Count);
 

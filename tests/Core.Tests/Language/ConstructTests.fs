@@ -250,6 +250,15 @@ let ``reference log-probabilities are one job for all that share them`` () =
         train.DependsOn |> List.ofSeq |> same [ reference.Id ]
 
 [<Test>]
+let ``an option of other methods' losses may stand at its default`` () =
+    let text value =
+        header.Replace("max_steps: 100", $"max_steps: 100, label_smoothing_factor: {value}")
+        + "train:\n  - { models: a, datasets: d, methods: dpo }\n"
+
+    same (plan (text "null")).Jobs.Count (plan (text "0")).Jobs.Count
+    expect 15 "has no option 'label_smoothing_factor'" (faults (text "1e-9"))
+
+[<Test>]
 let ``options that cut rows are faults where rows are scored`` () =
     let text options =
         "peftalign: 1\nmodels:\n  a: { path: a }\ndatasets:\n  d: { reader: synthetic, rows: 4 }\nmethods:\n  rm: { type: reward, max_steps: 3"

@@ -114,6 +114,12 @@ let private single =
         10,
         "other settings; give one of them a name"
         "train: [{ models: a, datasets: d, methods: sft, set: { beta: 1 } }]", 8, "the method 'sft' has no option 'beta'"
+        "train: [{ models: a, datasets: d, methods: dpo, set: { label_smoothing_factor: 0.1 } }]",
+        8,
+        "the method 'dpo' has no option 'label_smoothing_factor'; did you mean 'label_smoothing'\\?"
+        "train: [{ models: a, datasets: d, methods: dpo, set: { label_smoothing_factor: { grid: [0, 0.1] } } }]",
+        8,
+        "the method 'dpo' has no option 'label_smoothing_factor'"
         "train: [{ models: a, datasets: d, methods: [[{ method: sft, until: { step: 11 } }, dpo]] }]",
         8,
         "step 11 lies beyond max_steps 10"
