@@ -81,10 +81,10 @@ tests_project() { # PROJECT FILTER
     name=$(basename -- "${1%.?sproj}")
     results=$BUILD/results/$name.trx
     rm -f -- "$results"
-    if [ -n "$2" ]; then arguments=(--filter "FullyQualifiedName~$2"); fi
+    if [ -n "$2" ]; then arguments=(-- "NUnit.Where=test =~ '$(tests_pattern "$2")'"); fi
     say "testing $name"
-    timeout -k 30 1800 "$DOTNET" test "$BUILD/artifacts/bin/$name/release/PeftAlign.$name.dll" --nologo "${arguments[@]}" \
-        --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" --results-directory "$BUILD/results" </dev/null || status=$?
+    timeout -k 30 1800 "$DOTNET" test "$BUILD/artifacts/bin/$name/release/PeftAlign.$name.dll" --nologo \
+        --logger "trx;LogFileName=$name.trx" --logger "console;verbosity=minimal" --results-directory "$BUILD/results" "${arguments[@]}" </dev/null || status=$?
     if [ -s "$results" ]; then
         read -r passed failed skipped < <(trx_counts "$results")
         mapfile -t skips < <(trx_tests NotExecuted "$name" "$results")
@@ -97,6 +97,11 @@ tests_project() { # PROJECT FILTER
     fi
     PASSED=$((PASSED + passed)) FAILED=$((FAILED + failed)) SKIPPED=$((SKIPPED + skipped))
     SKIPPED_TESTS+=("${skips[@]}") FAILED_TESTS+=("${faults[@]}")
+}
+
+# A text as a regular expression of NUnit's test selection language, in which a case's arguments may stand: Adds(1.5,"x").
+tests_pattern() { # TEXT
+    sed -e 's/[][\\.*+?^${}()|/]/\\&/g' -e 's/[\\"'"'"']/\\&/g' <<<"$1"
 }
 
 # The trx file of a test run, one XML element per line or not: results carry outcome="Passed|Failed|NotExecuted".

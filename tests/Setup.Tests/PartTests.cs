@@ -131,6 +131,19 @@ public class PartTests
         Assert.That(outcome.Out, Does.Contain($"failed:\n  X.Tests{(results ? ": Breaks: 2 is not 3" : " ended with code ")}"));
     }
 
+    // A case's full name has its arguments, which the runner's own filter would read as an expression.
+    [Test]
+    public void ACaseIsFoundByItsName()
+    {
+        var runner = clone.StandIn("runner", "printf '%s\n' \"$@\"").Split(':')[0] + "/runner";
+        var outcome = clone.Bash($". \"$ROOT/build/tests.sh\"; mkdir -p \"$BUILD/results\"; DOTNET='{runner}'; tests_project X.Tests.csproj 'Adds(1.5,\"a|b\")'");
+        Assert.That(outcome.Out, Does.Contain("""
+            --
+            NUnit.Where=test =~ 'Adds\\(1\\.5,\"a\\|b\"\\)'
+
+            """), outcome.Err);
+    }
+
     // By what the sources say; what several projects share counts for each, and a name that is in none may be made while tests run.
     [TestCase("A.Tests", "A.Tests")]
     [TestCase("A", "A.Tests")]

@@ -189,8 +189,30 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             IsQuantized = candidates |> List.exists _.IsQuantized
         }
 
+    /// A merge's parents; two names of one job are a fault, since a merge takes each model once.
+    member private this.Parents(row: MergeRow, parents: Policy list, at: Point option) : Lowered list =
+        let named = parents |> List.map (fun parent -> parent, this.Needed(parent, at))
+
+        match
+            named
+            |> List.groupBy (fun (_, found) -> found.Tree)
+            |> List.tryFind (fun (_, alike) -> alike.Length > 1)
+        with
+        | None -> named |> List.map snd
+        | Some(_, alike) ->
+            let names =
+                alike |> List.map (fun (parent, _) -> Policies.label parent) |> String.concat ", "
+
+            context.Faults.Add(
+                row.Mark,
+                row.Path,
+                $"merge '{row.Name}' gathers one model by {alike.Length} names: {names} have the same settings and are one job; select one of them, or let them differ"
+            )
+
+            raise Unplannable
+
     member private this.Merge(policy: Policy, row: MergeRow, parents: Policy list, at: Point option) : Lowered =
-        let parents = parents |> List.map (fun parent -> this.Needed(parent, at))
+        let parents = this.Parents(row, parents, at)
         let name = row.BaseModel |> Option.defaultValue policy.Facts.Model
         let root = this.Sources.Model(name, policy.Facts.Seed)
 

@@ -6,7 +6,6 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
@@ -41,7 +40,7 @@ internal static class AdapterCommand
         var model = new Option<string>("--model") { HelpName = "DIR", Required = true, Description = "The base model's folder." };
         var adapter = new Option<string>("--adapter") { HelpName = "DIR", Required = true, Description = "The adapter's folder." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the merged model; must not be there, or be empty." };
-        var plugins = PluginsCommand.Folders();
+        var plugins = PluginFolders.Option();
         var choice = new QuantizationChoice("--quantization", null);
         const string description = """
             Writes the base with the adapter inside: a model folder that needs no adapter. Each weight keeps its element type unless
@@ -57,7 +56,7 @@ internal static class AdapterCommand
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             Action<string> warn = session.Output.Warn;
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
-            var catalogue = PluginsCommand.Search(parsed, plugins).Scan();
+            var catalogue = PluginFolders.Search(parsed, plugins).Scan();
             var opened = new AdapterReader(catalogue).Open(parsed.GetValue(adapter)!, warn);
             var (changed, all, decoded) = (0, 0, 0);
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
@@ -88,7 +87,7 @@ internal static class AdapterCommand
         var rank = new Option<int?>("--rank") { HelpName = "R", Description = "Rank of the result of svd types (default: the largest that an adapter's r or rank_pattern names)." };
         var clamp = new Option<double?>("--svd-clamp") { HelpName = "Q", Description = "Cut what svd types make to this quantile of its entries (over 0.5, at most 1)." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the combined adapter; must not be there, or be empty." };
-        var plugins = PluginsCommand.Folders();
+        var plugins = PluginFolders.Option();
         const string description = """
             Makes one adapter of several of one base, as PEFT's add_weighted_adapter: cat adds their changes exactly, at the sum of
             the ranks; linear mixes A and B apart, which adds cross terms; svd truncates the weighted sum; ties, dare and
@@ -100,7 +99,7 @@ internal static class AdapterCommand
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
             var (folders, target) = (parsed.GetValue(adapters)!, Empty(parsed.GetValue(output)!));
             var shares = Shares(parsed.GetValue(weights), folders.Length);
-            var found = new AdapterReader(PluginsCommand.Search(parsed, plugins).Scan());
+            var found = new AdapterReader(PluginFolders.Search(parsed, plugins).Scan());
             var opened = folders.Select(folder => found.Open(folder, session.Output.Warn)).ToList();
             var reader = SameType(folders, opened.Select(o => o.Reader).ToList());
             var combined = reader.Combine(opened.Select((o, k) => (o.Files, shares[k])).ToList(), new AdapterCombination(parsed.GetValue(type)!)

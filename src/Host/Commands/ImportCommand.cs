@@ -3,7 +3,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Importing;
 using PeftAlign.Host.Running;
 using PeftAlign.Plugins;
@@ -24,14 +23,14 @@ internal static class ImportCommand
         var method = new Option<string>("--method") { HelpName = "METHOD", Required = true, Description = $"TRL's trainer: {string.Join(", ", TrlKeys.Methods)}." };
         method.AcceptOnlyFromAmong([.. TrlKeys.Methods]);
         var output = new Option<string>("--out") { HelpName = "MANIFEST.yaml", Required = true, Description = "The new manifest; must not be there." };
-        var plugins = PluginsCommand.Folders();
+        var plugins = PluginFolders.Option();
         const string description = """
             Writes a manifest of one training with the same settings, TRL's defaults (1.16) included where ours differ. What
             means something else here, and what could not be carried over, is printed and stands as comments in the manifest.
             """;
         var command = new Command("trl", description) { config, method, output, plugins };
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) => Task.FromResult(
-            Run(parsed.GetValue(config)!, parsed.GetValue(method)!, parsed.GetValue(output)!, PluginsCommand.Search(parsed, plugins).Scan(), session)));
+            Run(parsed.GetValue(config)!, parsed.GetValue(method)!, parsed.GetValue(output)!, PluginFolders.Search(parsed, plugins).Scan(), session)));
         return command;
     }
 

@@ -2,7 +2,6 @@
 
 using System.CommandLine;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Judging;
 using PeftAlign.Host.Rows;
@@ -33,7 +32,7 @@ internal static class JudgeCommand
         var model = new Option<string>("--model") { HelpName = "DIR", Required = true, Description = "A folder whose config.json names a sequence classifier." };
         var input = new Option<string>("--in") { HelpName = "F.jsonl", Required = true, Description = "Rows, plain or .gz; - is standard input." };
         var length = new Option<int?>("--max-length") { HelpName = "N", Description = "Most tokens of a text or pair (default: as many as the model was made for)." };
-        var plugins = PluginsCommand.Folders();
+        var plugins = PluginFolders.Option();
         var command = new Command("judge", Description) { model, input, length, plugins };
         frame.OnRun(command, Uses.Device | Uses.Dtype | Uses.Threads, (parsed, session, cancel) =>
             RunAsync(parsed.GetValue(model)!, parsed.GetValue(input)!, parsed.GetValue(length), parsed.GetValue(plugins) ?? [], session, cancel));

@@ -5,7 +5,6 @@ using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Rows;
@@ -41,7 +40,7 @@ internal static class MergeCommand
         var dequantize = new Option<bool>("--dequantize") { Description = "Merge the decoded matrices of models in 4 bits, in the type that they were quantised from." };
         var trainedOver = new QuantizationChoice("--trained-over", null, "With --certificate: adapters were trained over their base in nf4 or fp4; compare them over that and over the full base.");
         var shard = new Option<string>("--shard-size") { HelpName = "SIZE", Description = "Largest weights file, for instance 5GB or 500MB.", DefaultValueFactory = _ => "5GB" };
-        var plugins = PluginsCommand.Folders();
+        var plugins = PluginFolders.Option();
         var command = new Command("merge", Description) { config, output, certificate, probe, dequantize, shard, plugins };
         foreach (var option in trainedOver.Options) command.Add(option);
         frame.OnRun(command, Uses.Device | Uses.Threads | Uses.Seed, (parsed, session, cancel) =>

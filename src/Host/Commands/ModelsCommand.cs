@@ -30,7 +30,7 @@ internal static class ModelsCommand
     {
         using var model = ModelInspection.Of(path);
         foreach (var warning in model.Warnings) session.Output.Warn(warning);
-        if (verify) model.Verify(session.Output.Remark, cancel);
+        if (verify) model.Verify(session.Output, cancel);
         session.Output.Result(model.Document, model.Lines);
         return model.IsSound ? ExitCode.Done : ExitCode.Failed;
     }

@@ -6,7 +6,6 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Inspection;
 using PeftAlign.Models;
 using PeftAlign.Models.Decoders;
@@ -20,7 +19,7 @@ internal static class ModelsInitCommand
         var architecture = new Argument<string>("ARCH") { Description = $"A model_type: {string.Join(", ", ModelArchitectures.BuiltIn.Names)}, or a plugin's." };
         var target = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "The new model folder." };
         var settings = new Option<string[]>("--set") { HelpName = "KEY=VALUE", Description = "A key of config.json; several are allowed. vocab_size must be given.", DefaultValueFactory = _ => [] };
-        var plugins = PluginsCommand.Folders();
+        var plugins = PluginFolders.Option();
         var command = new Command("init", Description()) { architecture, target, settings, plugins };
         frame.OnRun(command, Uses.Seed, (parsed, session, cancel) => Task.FromResult(
             Run(parsed.GetValue(architecture)!, parsed.GetValue(target)!, parsed.GetValue(settings)!, PluginArchitectures.Of(parsed.GetValue(plugins)!), session, cancel)));

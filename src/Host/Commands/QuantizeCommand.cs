@@ -6,7 +6,6 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Models.Checkpoints;
@@ -26,7 +25,7 @@ internal static class QuantizeCommand
         var model = new Option<string>("--model") { HelpName = "DIR", Required = true, Description = "A model folder." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the quantised model; must not be there, or be empty." };
         var choice = new QuantizationChoice("--type", "nf4");
-        var plugins = PluginsCommand.Folders();
+        var plugins = PluginFolders.Option();
         const string description = """
             Writes the model with its linear layers in 4 bits, as bitsandbytes has them and transformers loads them. Embeddings,
             norms, biases and the output head keep their element type. score, generate, judge, chat and train take the folder like
@@ -44,7 +43,7 @@ internal static class QuantizeCommand
             if (!Directory.Exists(from)) throw new UserError($"--model {from}", "is no folder", "give a model folder");
             NewFolder.ThrowIfTaken(target);
             var device = ComputeDevice.Of(session);
-            var catalogue = PluginsCommand.Search(parsed, plugins).Scan();
+            var catalogue = PluginFolders.Search(parsed, plugins).Scan();
             var (quantization, skipped) = (choice.Make(parsed, catalogue)!, choice.Skipped(parsed));
             var architectures = PluginArchitectures.Of(catalogue);
             var spec = architectures.Describe(ModelConfig.Open(from));

@@ -32,7 +32,7 @@ internal static class RunCommand
         var jobs = new Option<int>("--jobs") { HelpName = "N", Description = "Jobs at once; each gets its share of the cores.", DefaultValueFactory = _ => 1 };
         // Only the machine at hand is there; documents name others.
         var launcher = new Option<string>("--launcher") { HelpName = "local", DefaultValueFactory = _ => "local", Hidden = true };
-        var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "Further folders of plugins." };
+        var plugins = PluginFolders.Option();
         var updateLock = new Option<bool>("--update-lock") { Description = "Take the plugins that are found into the manifest's lock." };
         var strict = new Option<bool>("--strict") { Description = "Make finished jobs again that were made with other files of the program or a plugin." };
         var inexact = new Option<bool>("--inexact") { Description = "Go on from checkpoints of another libtorch, kernels or threads; numbers may differ from an unbroken run's." };
@@ -44,7 +44,7 @@ internal static class RunCommand
             PlannedParts.ThrowIfOneOfMany();
             var atOnce = parsed.GetValue(jobs);
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
-            var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins) ?? [], parsed.GetValue(dry), parsed.GetValue(updateLock));
+            var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins)!, parsed.GetValue(dry), parsed.GetValue(updateLock));
             var planned = Planning.Read(asked, cancel);
             return asked.DryRun ? Task.FromResult(Describe(asked.Manifest, planned, PlanForecast.Of(planned, Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce), atOnce, RunSettings.WouldBeOnGpu(planned.Run, session.Global.Device)), session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
         });

@@ -3,7 +3,6 @@
 using System.CommandLine;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
 using PeftAlign.Host.SingleTraining;
@@ -154,7 +153,7 @@ internal static class TrainCommand
         private readonly Option<string?> adapter = new("--adapter") { HelpName = "TYPE", Description = "Train an adapter; without it, or with none, every weight is trained." };
         private readonly Option<string?> quantization = new("--quantization") { HelpName = "TYPE", Description = "Train the adapter over a quantised base." };
         private readonly Option<string?> template = new("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the model's." };
-        private readonly Option<string[]> plugins = PluginsCommand.Folders();
+        private readonly Option<string[]> plugins = PluginFolders.Option();
 
         internal void AddTo(Command command, PluginCatalogue known)
         {

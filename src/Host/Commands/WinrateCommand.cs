@@ -3,7 +3,6 @@
 using System.CommandLine;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.CommandLine;
-using PeftAlign.Host.Commands.Plugins;
 using PeftAlign.Host.Evaluation;
 using PeftAlign.Torch;
 
@@ -56,14 +55,14 @@ internal static class WinrateCommand
 
     private static Command Build(CommandFrame frame)
     {
-        var (flags, judge, folders) = (new Flags(), new JudgeFlags(), PluginsCommand.Folders());
+        var (flags, judge, folders) = (new Flags(), new JudgeFlags(), PluginFolders.Option());
         var command = new Command("winrate", Description);
         foreach (var flag in flags.All) command.Add(flag);
         judge.AddTo(command);
         command.Add(folders);
         frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, cancel) =>
         {
-            var plugins = PluginsCommand.Search(parsed, folders).Scan();
+            var plugins = PluginFolders.Search(parsed, folders).Scan();
             torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
             var results = new WinrateRun(Options(parsed, flags, judge.Read(parsed, plugins)), parsed.GetValue(flags.Target)!, plugins, session, cancel).Run();
             session.Output.Result(() => results, () => PairLines.Of(results));

@@ -2,6 +2,7 @@
 
 using System.CommandLine;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.CommandLine;
 using PeftAlign.Models.Adapters;
 
 namespace PeftAlign.Host.Inference;
@@ -30,7 +31,7 @@ internal sealed class ModelOptions
     private readonly Option<string> model = new("--model") { HelpName = "DIR", Required = true, Description = "A model folder." };
     private readonly Option<string?> adapter = new("--adapter") { HelpName = "DIR", Description = "An adapter folder in PEFT's format, used with the model." };
     private readonly Option<string?> control = new("--control") { HelpName = "NAME", Description = "Under which of the trained controls (good, bad): an adapter in the adapter's folder, or a text around each prompt." };
-    private readonly Option<string[]> plugins = new("--plugins") { HelpName = "DIR", Description = "A further folder of plugins, for adapters and architectures of theirs." };
+    private readonly Option<string[]> plugins = PluginFolders.Option();
 
     internal void AddTo(Command command)
     {
@@ -40,5 +41,5 @@ internal sealed class ModelOptions
         command.Add(plugins);
     }
 
-    internal ModelChoice Read(ParseResult parsed) => new(parsed.GetValue(model)!, parsed.GetValue(adapter), parsed.GetValue(plugins) ?? []) { Control = parsed.GetValue(control) };
+    internal ModelChoice Read(ParseResult parsed) => new(parsed.GetValue(model)!, parsed.GetValue(adapter), parsed.GetValue(plugins)!) { Control = parsed.GetValue(control) };
 }

@@ -54,7 +54,7 @@ internal sealed class ModelInspection : IDisposable
     public bool IsSound => verification is null or { NonFinite.Count: 0 };
 
     /// <summary>Reads every tensor to its end.</summary>
-    public void Verify(Action<string> remark, CancellationToken cancel)
+    public void Verify(Output output, CancellationToken cancel)
     {
         var (clock, lastSaid, read) = (Stopwatch.StartNew(), 0.0, 0L);
         var found = new SortedDictionary<string, long>(StringComparer.Ordinal);
@@ -65,12 +65,12 @@ internal sealed class ModelInspection : IDisposable
             read += tensor.Bytes;
             if (clock.Elapsed.TotalSeconds - lastSaid < 10) continue;
             lastSaid = clock.Elapsed.TotalSeconds;
-            remark($"read {Sizes.Bytes(read)} of {Sizes.Bytes(counts.Bytes)}");
+            output.Remark($"read {Sizes.Bytes(read)} of {Sizes.Bytes(counts.Bytes)}");
         }
         if (HoldsBoth && !headDiffers && !weights.AreAlike(embedding!, head!))
         {
             headDiffers = true;
-            remark($"warning: {TiedHead.Warning(path, embedding!, head!)}");
+            output.Warn(TiedHead.Warning(path, embedding!, head!));
         }
         verification = new Verification(found, clock.Elapsed.TotalSeconds);
     }

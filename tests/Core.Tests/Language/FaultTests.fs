@@ -104,6 +104,9 @@ let private single =
         "train: [{ models: [a, b], datasets: [d, e], methods: sft }]\nmerge: [{ name: m, method: dare_ties, of: { method: sft }, across: [dataset, model] }]",
         9,
         "no common base"
+        "train: [{ name: one, models: a, datasets: d, methods: sft }, { name: two, models: a, datasets: d, methods: sft }]\nmerge: [{ name: m, method: slerp, of: { method: sft, seed: 1 }, across: row, parameters: { t: 0.5 } }]",
+        9,
+        "gathers one model by 2 names: one/.*, two/.* have the same settings and are one job"
         "train: [{ models: a, datasets: [d, e], methods: sft }]\nmerge: [{ name: m, method: slerp, of: { merge: m }, across: dataset, parameters: { t: 0.5 } }]",
         9,
         "made of itself"

@@ -11,11 +11,11 @@ internal static class ListCommand
 {
     public static Command Build(CommandFrame frame)
     {
-        var folders = PluginsCommand.Folders();
+        var folders = PluginFolders.Option();
         var command = new Command("list", "every plugin and what it provides") { folders };
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) =>
         {
-            var catalogue = PluginsCommand.Search(parsed, folders).Scan();
+            var catalogue = PluginFolders.Search(parsed, folders).Scan();
             session.Output.Result(() => Document(catalogue), () => Lines(catalogue));
             foreach (var failure in catalogue.Failures) session.Output.Remark($"peftalign: {failure.Message}");
             return Task.FromResult(ExitCode.Done);

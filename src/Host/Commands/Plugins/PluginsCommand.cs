@@ -18,17 +18,6 @@ internal static class PluginsCommand
         AddCommand.Build(frame), TestCommand.Build(frame), RelinkCommand.Build(frame), SchemaCommand.Build(frame),
     };
 
-    /// <summary>The option that names further folders of plugins; may be given several times.</summary>
-    public static Option<string[]> Folders() => new("--plugins")
-    {
-        HelpName = "DIR",
-        Description = $"A further folder of plugins; searched after the product's own and before {PluginSearch.Variable}.",
-        DefaultValueFactory = _ => [],
-    };
-
-    /// <summary>The search path of a command.</summary>
-    public static PluginSearch Search(ParseResult parsed, Option<string[]> folders) => PluginSearch.Of(AppContext.BaseDirectory, parsed.GetValue(folders) ?? []);
-
     /// <summary>A plugin by its id.</summary>
     /// <exception cref="UserError">There is none.</exception>
     public static PluginFolder Find(PluginCatalogue catalogue, string id)

@@ -22,11 +22,11 @@ internal static class SchemaCommand
                 peftalign plugins schema > manifest.schema.json
                 # yaml-language-server: $schema=manifest.schema.json
             """;
-        var folders = PluginsCommand.Folders();
+        var folders = PluginFolders.Option();
         var command = new Command("schema", about) { folders };
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) =>
         {
-            var catalogue = PluginsCommand.Search(parsed, folders).Scan();
+            var catalogue = PluginFolders.Search(parsed, folders).Scan();
             foreach (var failure in catalogue.Failures) session.Output.Remark($"peftalign: {failure.Message}");
             var schema = Of(catalogue);
             session.Output.Result(() => schema, () => [Output.Text(schema)]);

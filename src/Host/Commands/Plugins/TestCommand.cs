@@ -12,13 +12,13 @@ internal static class TestCommand
 {
     public static Command Build(CommandFrame frame)
     {
-        var folders = PluginsCommand.Folders();
+        var folders = PluginFolders.Option();
         var id = new Argument<string>("ID") { Description = "A plugin's id, or a built plugin's folder." };
         var command = new Command("test", "run the conformance checks on a plugin") { id, folders };
         frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) =>
         {
             var name = parsed.GetRequiredValue(id);
-            var folder = File.Exists(Path.Combine(name, "plugin.json")) ? name : PluginsCommand.Find(PluginsCommand.Search(parsed, folders).Scan(), name).Path;
+            var folder = File.Exists(Path.Combine(name, "plugin.json")) ? name : PluginsCommand.Find(PluginFolders.Search(parsed, folders).Scan(), name).Path;
             LibTorch.CheckSettings(); // else every check would say it
             var results = Conformance.Checks(folder).Select(check => (check.Name, Fault: Run(check, cancel))).ToArray();
             var failed = results.Count(result => result.Fault is not null);

@@ -11,12 +11,12 @@ internal static class VerifyCommand
 {
     public static Command Build(CommandFrame frame)
     {
-        var folders = PluginsCommand.Folders();
+        var folders = PluginFolders.Option();
         var id = new Argument<string?>("ID") { Description = "One plugin only.", Arity = ArgumentArity.ZeroOrOne };
         var command = new Command("verify", "check that every file of every plugin is the one that was built") { id, folders };
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) =>
         {
-            var catalogue = PluginsCommand.Search(parsed, folders).Scan();
+            var catalogue = PluginFolders.Search(parsed, folders).Scan();
             IReadOnlyList<PluginFolder> plugins = parsed.GetValue(id) is { } one ? [PluginsCommand.Find(catalogue, one)] : catalogue.Plugins;
             var results = plugins.Select(plugin => (Plugin: plugin, Faults: plugin.Verify())).ToArray();
             session.Output.Result(() => Document(results, catalogue.Failures), () => results.Where(result => result.Faults.Count == 0).Select(result => $"{result.Plugin.Manifest.Id} is as built ({result.Plugin.Manifest.Files.Count} files)"));

@@ -17,7 +17,7 @@ internal static class GcCommand
         var path = new Argument<string>("DIR") { Description = "A run's folder." };
         var manifests = new Option<string[]>("--manifest") { HelpName = "FILE", Description = "A manifest whose jobs stay, beside those of the run's last plan; repeatable.", DefaultValueFactory = _ => [] };
         var dry = new Option<bool>("--dry-run") { Description = "Say what would be deleted." };
-        var plugins = new Option<string[]>("--plugins") { HelpName = "DIR", Description = "Further folders of plugins, for the manifests.", DefaultValueFactory = _ => [] };
+        var plugins = PluginFolders.Option();
         const string about = """
             delete the jobs of a run that no plan refers to
 
