@@ -8,6 +8,7 @@ using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Metrics;
 using PeftAlign.Core.Statistics;
+using PeftAlign.Eval.Benchmarks;
 using PeftAlign.Eval.Scoring;
 
 namespace PeftAlign.Eval.Tasks;
@@ -78,19 +79,11 @@ internal sealed partial class TaskItems
         _ => OfRolling(item, responses[0].LogProb),
     };
 
-    // The description, the solved examples and the question; as a conversation, the description is the system's, and answers of examples
-    // are the assistant's.
     private (string Text, IReadOnlyList<ChatTurn>? Messages) Context(EvalItem item, string question)
     {
-        var (description, solved) = (fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved);
-        var before = string.Concat(solved.Select(s => s.Question + (s.Answer.Length > 0 ? task.TargetDelimiter + s.Answer + task.FewshotDelimiter : "")));
-        if (!chat) return (description + before + question, null);
-        ChatTurn[] system = description.Length > 0 ? [new("system", description)] : [];
-        return ("", turns ? [.. system, .. solved.SelectMany(Turns), new("user", question)] : [.. system, new("user", before + question)]);
+        var prompt = new SolvedPrompt(fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved) { TargetDelimiter = task.TargetDelimiter, ExampleDelimiter = task.FewshotDelimiter };
+        return chat ? ("", prompt.Messages(question, turns)) : (prompt.Text(question), null);
     }
-
-    private static ChatTurn[] Turns((string Question, string Answer) solved) =>
-        solved.Answer.Length > 0 ? [new("user", solved.Question), new("assistant", solved.Answer)] : [new("user", solved.Question)];
 
     private EvalRequest.LogLikelihood LogLikelihood((string Text, IReadOnlyList<ChatTurn>? Messages) context, string continuation) => new(context.Text, continuation) { Messages = context.Messages };
 
