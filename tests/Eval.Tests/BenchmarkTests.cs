@@ -171,8 +171,8 @@ public sealed class BenchmarkTests
         Assert.That((string)benchmark.Info.Settings!["prompts"]!, Does.StartWith("made from"));
     }
 
-    // As bbh_fewshot and bbh_cot_fewshot wrote them with apply_chat_template, in all 27 files (but for two of whose examples the authors'
-    // words differ).
+    // As bbh_fewshot and bbh_cot_fewshot make them with apply_chat_template of all 27 files, but for three words in which the authors' bare
+    // prompts differ from the harness's.
     [TestCase("direct", "user: Q: a?\nA:|assistant: no way|user: Q: b?\nA:|assistant: (B)|user: Q: i\nA:", "user: Q: a?\nA: no way\n\nQ: b?\nA: (B)\n\nQ: i\nA:")]
     [TestCase("cot", "user: Q: a?\nA: Let's think step by step.\n|assistant: We go.\nSo the answer is no way.|user: Q: b?\nA: Let's think step by step.\n|assistant: Hm. So the answer is (B).|user: Q: i\nA: Let's think step by step.\n", "user: Q: a?\nA: Let's think step by step.\nWe go.\nSo the answer is no way.\n\nQ: b?\nA: Let's think step by step.\nHm. So the answer is (B).\n\nQ: i\nA: Let's think step by step.\n")]
     public void Bbh_as_a_conversation_has_the_answers_of_examples_as_the_assistant_s(string template, string apart, string together)

@@ -77,10 +77,21 @@ public sealed class TaskFileTests
         Assert.That((ask.MaxNewTokens, ask.Temperature, ask.Until.Single()), Is.EqualTo((length, 0.0, "\n\n")));
     }
 
-    private TasksBenchmark Task(string fields)
+    [TestCase("generation_kwargs: { until: '' }", true)]
+    [TestCase("generation_kwargs: { until: [b, ''] }", true)]
+    [TestCase("fewshot_delimiter: ''", true)]
+    [TestCase("fewshot_delimiter: ''\ngeneration_kwargs: { until: [] }", false)]
+    public void An_empty_stop_text_is_told(string fields, bool told)
+    {
+        var warnings = new List<string>();
+        Assert.That(Task(fields, warnings.Add).Items().Count(), Is.EqualTo(1));
+        Assert.That(warnings, told ? Is.EqualTo(new[] { "task one: an empty text of generation_kwargs.until (or of fewshot_delimiter, which stands for it) ends every answer after one token, as in lm-evaluation-harness; take it out unless one token is meant" }) : Is.Empty);
+    }
+
+    private TasksBenchmark Task(string fields, Action<string>? warn = null)
     {
         var file = Path.Combine(folder, "task.yaml");
         File.WriteAllText(file, $"task: one\ndataset_path: json\ndataset_kwargs: {{ data_files: {{ test: rows.json }} }}\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n{fields}\n");
-        return new TasksBenchmark(new TasksOptions { Path = file, BootstrapIters = 0 });
+        return new TasksBenchmark(new TasksOptions { Path = file, BootstrapIters = 0 }, warn);
     }
 }

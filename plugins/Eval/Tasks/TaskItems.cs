@@ -44,6 +44,7 @@ internal sealed partial class TaskItems
         var fewshot = new Fewshot(task, solved, Shots);
         foreach (var row in options.Limit > 0 ? items.Take(options.Limit) : items)
             rows.Add((row, task.OutputType == "loglikelihood_rolling" ? [] : [.. fewshot.Next(row).Select(Solved)]));
+        if (task.Generation?.Until.Contains("") == true) warn($"task {task.Name}: an empty text of generation_kwargs.until (or of fewshot_delimiter, which stands for it) ends every answer after one token, as in lm-evaluation-harness; take it out unless one token is meant");
         // A label that cannot be counted would end the evaluation only after all items were asked.
         if (task.OutputType == "multiple_choice")
             foreach (var item in Items) Gold(item, Label(item.Document), Choices(item.Document));
