@@ -61,7 +61,12 @@ internal sealed class TasksBenchmark : IBenchmark
     {
         SolvedPrompt.ThrowIfUnused(options.Chat, options.FewshotAsMultiturn);
         this.options = options;
-        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? [], warn ?? (_ => { })));
+        var told = new HashSet<string>();
+        void Once(string warning) // of a file that several include
+        {
+            if (told.Add(warning)) warn?.Invoke(warning);
+        }
+        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path, Once).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? [], warn ?? (_ => { })));
         tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t), options, warn ?? (_ => { }))));
     }
 
