@@ -208,8 +208,7 @@ module internal Yaml =
 
                 let isPlain =
                     (match parser.Current with
-                     | :? Events.Scalar as key ->
-                         key.Style = ScalarStyle.Plain && (key.Tag.IsEmpty || key.Tag.IsNonSpecific)
+                     | :? Events.Scalar as key -> key.Style = ScalarStyle.Plain && (key.Tag.IsEmpty || key.Tag.IsNonSpecific)
                      | _ -> false)
 
                 let key: Node = this.Node(depth + 1)
