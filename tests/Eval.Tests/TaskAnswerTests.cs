@@ -147,6 +147,15 @@ public sealed class TaskAnswerTests
         Assert.That(warnings, read == "x" ? Is.Empty : Is.EqualTo(new[] { $"{files.YamlFile}:9: the key {said} of mapping_dict is no text to YAML and equals no answer, as in lm-evaluation-harness; write '{said}' in quotes for the text" }));
     }
 
+    [TestCase("generate_until\ndoc_to_target: '{{[\"b\", v]}}'\nmetric_list: [{ metric: exact_match }, { metric: chrf }]", "metric chrf with several right answers; give one answer for each row")]
+    [TestCase("multiple_choice\ndoc_to_choice: [x, y, z]\ndoc_to_target: v\nmetric_list: [{ metric: f1 }]", "metric f1 is of two classes, and the rows have 3 different answers; take it out, or use mcc or acc")]
+    public void What_a_metric_cannot_count_is_refused_before_a_model_is_asked(string fields, string error)
+    {
+        using var files = new TaskFiles();
+        Assert.That(() => files.Task(TaskFiles.Lines("0", "1", "2"), "doc_to_text: q\noutput_type: " + fields).Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.Contains(error));
+        Assert.That(() => files.Task(TaskFiles.Lines("0", "1", "0"), "doc_to_text: q\noutput_type: " + fields.Replace("chrf", "exact_match").Replace("[{ metric: exact_match }, { metric: exact_match }]", "[{ metric: exact_match }]")).Items().ToList(), Throws.Nothing);
+    }
+
     [Test]
     public void An_example_without_an_answer_is_its_question()
     {

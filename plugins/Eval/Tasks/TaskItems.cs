@@ -45,9 +45,16 @@ internal sealed partial class TaskItems
         foreach (var row in options.Limit > 0 ? items.Take(options.Limit) : items)
             rows.Add((row, task.OutputType == "loglikelihood_rolling" ? [] : [.. fewshot.Next(row).Select(Solved)]));
         if (task.Generation?.Until.Contains("") == true) warn($"task {task.Name}: an empty text of generation_kwargs.until (or of fewshot_delimiter, which stands for it) ends every answer after one token, as in lm-evaluation-harness; take it out unless one token is meant");
-        // A label that cannot be counted would end the evaluation only after all items were asked.
-        if (task.OutputType == "multiple_choice")
-            foreach (var item in Items) Gold(item, Label(item.Document), Choices(item.Document));
+        Check();
+    }
+
+    // What cannot be counted would end the evaluation only after all items were asked.
+    private void Check()
+    {
+        if (task.OutputType == "generate_until" && task.Metrics.FirstOrDefault(m => m.Name != "exact_match") is { } corpus && severalRight.Value) throw task.Fault($"metric {corpus.Name} with several right answers", "give one answer for each row");
+        if (task.OutputType != "multiple_choice") return;
+        var answers = Items.SelectMany(item => Gold(item, Label(item.Document), Choices(item.Document))).Distinct().Count();
+        if (answers > 2 && task.Metrics.Any(m => m.Name == "f1")) throw task.Fault($"metric f1 is of two classes, and the rows have {answers} different answers", "take it out, or use mcc or acc");
     }
 
     internal TaskConfig Task => task;
@@ -133,8 +140,7 @@ internal sealed partial class TaskItems
         var (scores, details) = (new Dictionary<string, double>(), new JsonObject());
         foreach (var metric in task.Metrics)
             if (metric.Name == "exact_match") scores[metric.Name] = right.Any(r => AnswerExtraction.ExactMatch(answer, r, TaskMetrics.Match(metric.Options))) ? 1 : 0;
-            else if (chosen is not null || !severalRight.Value) details[metric.Name] = new JsonArray(right[0], answer);
-            else throw task.Fault($"metric {metric.Name} with several right answers", "give one answer for each row");
+            else details[metric.Name] = new JsonArray(right[0], answer);
         return new ItemScore(item.Id, scores) { Task = task.Name, Filter = filter.Name, Target = chosen is null ? target?.DeepClone() : chosen, Answer = new JsonArray(answer), Details = details };
     }
 
