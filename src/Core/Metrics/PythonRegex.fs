@@ -24,6 +24,10 @@ type internal PatternText(pattern: string, own: bool) =
     let mutable ascii = false
     let opened = Stack<struct (int * bool)>()
 
+    // An escape of more than two characters: a code, or a group of two digits.
+    static let longer =
+        Regex(@"\G\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|0[0-7]{1,2}|[1-7][0-7]{2}|[1-9][0-9])", RegexOptions.CultureInvariant)
+
     // Letters in the other case are Python's only without the flag a.
     let ignoresCase = lazy Regex.IsMatch(pattern, @"\(\?[a-zA-Z]*i[a-zA-Z-]*[:)]")
 
@@ -206,7 +210,12 @@ type internal PatternText(pattern: string, own: bool) =
             | '\\' when ahead @"\Z" ->
                 starts (fun () -> emit @"\z")
                 at <- at + 2
-            | '\\' -> starts (fun () -> escape PythonClasses.escape PythonClasses.asciiEscape)
+            | '\\' ->
+                let whole = at + max 2 (longer.Match(pattern, at).Length)
+
+                starts (fun () ->
+                    escape PythonClasses.escape PythonClasses.asciiEscape
+                    copy (max 0 (whole - at)))
             | '[' -> starts set
             | '(' -> group ()
             | ')' -> closes ()
@@ -243,21 +252,43 @@ module internal Patterns =
     let private compile (given: string) (struct (pattern: string, own: bool)) =
         let translated = PatternText(pattern, own)
 
+        let regex text =
+            Regex(text, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0)
+
+        // Where lines may end in remarks, the last may.
+        let ending =
+            if Regex.IsMatch(pattern, @"\(\?[a-zA-Z]*x") then
+                "\n"
+            else
+                ""
+
         try
-            struct (Regex(translated.Text, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0), translated.Names)
+            struct (regex translated.Text, lazy regex $@"(?:{translated.Text}{ending})(?!\G)", translated.Names)
         with :? ArgumentException as error ->
             Guard.fail $"regular expression '{given}' cannot be read: {error.Message} Correct the pattern."
 
     let private compiled =
-        ConcurrentDictionary<struct (string * bool), struct (Regex * IReadOnlyDictionary<string, int>)>()
+        ConcurrentDictionary<struct (string * bool), struct (Regex * Lazy<Regex> * IReadOnlyDictionary<string, int>)>()
 
-    /// What `action` makes of the compiled pattern, the numbers of its named groups, the text in single units, and the way back from those,
+    /// All matches in their order. After an empty one Python looks at the same place again, for one that is not empty; .NET goes on.
+    let private all (regex: Regex) (advancing: Lazy<Regex>) (text: string) =
+        Seq.unfold
+            (fun struct (at, isEmpty) ->
+                let found = (if isEmpty then advancing.Value else regex).Match(text, at)
+
+                if found.Success then
+                    Some(found, struct (found.Index + found.Length, found.Length = 0))
+                else
+                    None)
+            struct (0, false)
+
+    /// What `action` makes of the compiled pattern's matches, the numbers of its named groups, the text in single units, and the way back from those,
     /// which leaves the characters of `other` alone.
     let apply
         (pattern: string)
         (text: string)
         (other: string)
-        (action: Regex -> IReadOnlyDictionary<string, int> -> string -> (string -> string) -> 'a)
+        (action: Match seq -> IReadOnlyDictionary<string, int> -> string -> (string -> string) -> 'a)
         : 'a =
         let pattern = spelled pattern
         let inText, inPattern = SingleUnits.In text, SingleUnits.In pattern
@@ -272,7 +303,7 @@ module internal Patterns =
         let narrowed = narrow text
         let key = struct (narrow pattern, String.exists PythonClasses.differ narrowed)
 
-        let struct (regex, names) =
+        let struct (regex, advancing, names) =
             // The units of a pattern with such characters are other ones for each text.
             if inText && inPattern then
                 compile pattern key
@@ -280,7 +311,7 @@ module internal Patterns =
                 compiled.GetOrAdd(key, compile pattern)
 
         try
-            action regex names narrowed widen
+            action (all regex advancing narrowed) names narrowed widen
         with :? RegexMatchTimeoutException ->
             Guard.fail
                 $"regular expression '{pattern}' took over 3 s on a text of {text.Length} characters. Make its repetitions unambiguous."
@@ -290,10 +321,7 @@ module internal Patterns =
 type PythonRegex =
     /// All matches: each as the whole and then its groups, in the order in which they open; "" for a group that took no part.
     static member Matches(text: string, pattern: string) : string[][] =
-        Patterns.apply pattern text "" (fun regex _ narrowed widen ->
-            [|
-                for m in regex.Matches narrowed -> [| for g in m.Groups -> widen g.Value |]
-            |])
+        Patterns.apply pattern text "" (fun found _ _ widen -> [| for m in found -> [| for g in m.Groups -> widen g.Value |] |])
 
     /// re.sub: every match, or the first `count`, is replaced; in the replacement \1 and \g<name> are groups.
     /// Error: a replacement with another escape, or a group that the pattern has not.
@@ -301,7 +329,7 @@ type PythonRegex =
         let wrong (what: string) =
             Guard.fail $"replacement '{replacement}' has {what}. Write \\1, \\g<name>, \\n, \\t, \\r or \\\\."
 
-        Patterns.apply pattern text replacement (fun regex names narrowed widen ->
+        Patterns.apply pattern text replacement (fun matches names narrowed widen ->
             let group (m: Match) (name: string) =
                 let number =
                     match names.TryGetValue name, Int32.TryParse name with
@@ -327,4 +355,11 @@ type PythonRegex =
             let expand (m: Match) =
                 Regex.Replace(replacement, @"\\(?:g<([^>]*)>|([1-9][0-9]?|[\s\S]|\z))", MatchEvaluator(escaped m))
 
-            widen (regex.Replace(narrowed, MatchEvaluator expand, (if count <= 0 then -1 else count))))
+            let result = StringBuilder()
+            let mutable last = 0
+
+            for m in (if count <= 0 then matches else Seq.truncate count matches) do
+                result.Append(narrowed, last, m.Index - last).Append(expand m) |> ignore
+                last <- m.Index + m.Length
+
+            widen (result.Append(narrowed, last, narrowed.Length - last).ToString()))

@@ -78,6 +78,10 @@ let ``Python's spellings of a pattern are understood`` () =
 [<TestCase("a😀b", @"([\U0001F600-\U0001F64F]+)", "😀")>]
 [<TestCase("aéb", @"(\U000000e9b)", "éb")>]
 [<TestCase("a(b", @"(\U00000028b)", "(b")>]
+[<TestCase("aéé1", @"(\u00e9++1)", "éé1")>]
+[<TestCase("aaa11", @"(\x61{2,}+1)", "aaa1")>]
+[<TestCase("\n\nb", @"(\012++b)", "b")>]
+[<TestCase("ab bbx", @"(a)(b) (\2++x)", "a")>]
 let ``A pattern finds what Python finds`` (text: string, pattern: string, found: string) =
     Assert.That(AnswerExtraction.RegexFilter(text, pattern, 0, "[no]"), Is.EqualTo found)
 
@@ -124,6 +128,10 @@ let ``A character of two units slows no pattern down`` (pattern: string, found: 
 [<TestCase("a1b22", @"(\d)(\d)?", @"<\1\2>", 0, "a<1>b<22>")>]
 [<TestCase("a1b22", @"(?P<d>\d)", @"\g<d>\g<1>\n", 1, "a11\nb22")>]
 [<TestCase("abxd", "x*", "-", 0, "-a-b--d-")>]
+[<TestCase("1a2", @"x*|\da", "-", 0, "---2-")>]
+[<TestCase("éßü", "ß??", "-", 0, "-é---ü-")>]
+[<TestCase("éßü", "ß??", "-", 2, "-é-ßü")>]
+[<TestCase("aß", @"(?x) ß?? # none, then one", "-", 0, "-a---")>]
 [<TestCase("a😀b", ".", "-", 0, "---")>]
 [<TestCase("Yes 😀 B", @"[^\S\n]+", "", 0, "Yes😀B")>]
 [<TestCase("a😀b", "b", "\uE000🙏", 0, "a😀\uE000🙏")>]
