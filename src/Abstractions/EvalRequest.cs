@@ -84,8 +84,12 @@ public sealed record EvalResponse(double LogProb, int Tokens, bool IsGreedy)
     /// <summary>Tokens of the context that were cut off, since it did not fit.</summary>
     public int TokensCut { get; init; }
 
-    /// <summary>Most new tokens that counted where the model's own files named another number than the request; else null.</summary>
+    /// <summary>Most new tokens that counted where that was another number than the request's: the model's own files name one, or an answer ends
+    /// after its first token; else null.</summary>
     public int? MaxNewTokens { get; init; }
+
+    /// <summary>Whether the model's chat template took no system message, and the conversation went without it.</summary>
+    public bool WithoutSystem { get; init; }
 
     /// <summary>Generated texts, one for each sample; empty for log-likelihoods.</summary>
     public IReadOnlyList<string> Texts { get; init; } = [];

@@ -1,6 +1,8 @@
 // What a model's generation_config.json does to generated answers: in benchmarks that follow lm-evaluation-harness the same as in its
 // 0.4.13 with transformers 5.23, elsewhere nothing.
 
+using System.Security.Cryptography;
+using System.Text;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Evaluation;
@@ -43,6 +45,10 @@ public sealed class HarnessGenerationTests
         EvalRequest score = new EvalRequest.LogLikelihood("a", "b");
         Assert.That(RequestJson.Key([Ask], null, modelsDefaults: true), Is.Not.EqualTo(RequestJson.Key([Ask], null)));
         Assert.That(RequestJson.Key([score], null, modelsDefaults: true), Is.EqualTo(RequestJson.Key([score], null)), "scores do not depend on it");
+        // So are those that an empty stop text did not end; the others' keys are what they were.
+        string Before(EvalRequest ask) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"generation_config.json\nGenerate {RequestJson.Of(ask).ToJsonString()}")))[..32];
+        foreach (var (ask, same) in ((EvalRequest, bool)[])[(Ask, true), (Ask with { Until = ["a", ""] }, false)])
+            Assert.That(RequestJson.Key([ask], null, modelsDefaults: true) == Before(ask), Is.EqualTo(same));
     }
 
     // transformers only warns there: the end token is kept out of all that is made.
@@ -71,6 +77,23 @@ public sealed class HarnessGenerationTests
         if (warning is null) Assert.That(warnings, Is.Empty);
         else Assert.That(warnings.Single(), Does.EndWith("generation_config.json: " + warning));
         Assert.That(Sample(answers[0])["max_new_tokens"]?.ToJsonString(), most is null ? Is.Null : Is.EqualTo($"[{most}]"));
+    }
+
+    // What HFLM.generate_until gave for an empty stop text, alone and beside another: it ends every answer after one token.
+    [TestCase("{}")]
+    [TestCase("{\"num_beams\": 3}")]
+    [TestCase("{\"min_new_tokens\": 9}")]
+    [TestCase("{\"max_new_tokens\": 5}")]
+    public void An_empty_stop_text_ends_an_answer_after_one_token(string file)
+    {
+        var warnings = new List<string>();
+        foreach (var until in (string[][])[[""], ["", "\n"]])
+        {
+            var answer = Responses(file, harness: true, warnings, Ask with { Until = until }).Single();
+            Assert.That((answer.Texts[0], answer.Tokens, answer.MaxNewTokens), Is.EqualTo(("lo", 1, (int?)1)));
+        }
+        Assert.That(warnings, Is.Empty);
+        Assert.That(Responses("{}", harness: false, warnings, Ask with { Until = [""] }).Single().Tokens, Is.EqualTo(20), "of other benchmarks it ends nothing");
     }
 
     private static JsonNode Sample(EvalResponse response)

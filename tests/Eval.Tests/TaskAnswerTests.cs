@@ -123,6 +123,39 @@ public sealed class TaskAnswerTests
         Assert.That((string)score.Answer![0]!, Is.EqualTo(read));
     }
 
+    // What PyYAML's FullLoader made of the same keys: those that are no texts are never found.
+    [TestCase("1: x, b: x", "1", "else")]
+    [TestCase("'1': x, b: x", "1", "x")]
+    [TestCase("!!str 1: x, b: x", "1", "x")]
+    [TestCase("yes: x, b: x", "yes", "else")]
+    [TestCase("\"yes\": x, b: x", "yes", "x")]
+    [TestCase("y: x, b: x", "y", "x")]
+    [TestCase("1_0: x, b: x", "1_0", "else")]
+    [TestCase("1.5: x, b: x", "1.5", "else")]
+    [TestCase("1e5: x, b: x", "1e5", "x")]
+    [TestCase("2020-01-02: x, b: x", "2020-01-02", "else")]
+    [TestCase("1:30: x, b: x", "1:30", "else")]
+    [TestCase("~: x, b: x", "~", "else")]
+    [TestCase("0o7: x, b: x", "0o7", "x")]
+    public void Keys_of_a_map_that_are_no_texts_are_never_found(string keys, string said, string read)
+    {
+        using var files = new TaskFiles();
+        var warnings = new List<string>();
+        var task = files.Task("{\"q\": \"a\"}\n", $"{Generation}doc_to_target: q\nfilter_list: [{{ name: f, filter: [{{ function: map, mapping_dict: {{ {keys} }}, default_value: else }}, {{ function: take_first }}] }}]", warn: warnings.Add);
+        var score = task.Score(task.Items().Single(), [new EvalResponse(0, 0, false) { Texts = [said] }])[0];
+        Assert.That((string)score.Answer![0]!, Is.EqualTo(read));
+        Assert.That(warnings, read == "x" ? Is.Empty : Is.EqualTo(new[] { $"{files.YamlFile}:9: the key {said} of mapping_dict is no text to YAML and equals no answer, as in lm-evaluation-harness; write '{said}' in quotes for the text" }));
+    }
+
+    [TestCase("generate_until\ndoc_to_target: '{{[\"b\", v]}}'\nmetric_list: [{ metric: exact_match }, { metric: chrf }]", "metric chrf with several right answers; give one answer for each row")]
+    [TestCase("multiple_choice\ndoc_to_choice: [x, y, z]\ndoc_to_target: v\nmetric_list: [{ metric: f1 }]", "metric f1 is of two classes, and the rows have 3 different answers; take it out, or use mcc or acc")]
+    public void What_a_metric_cannot_count_is_refused_before_a_model_is_asked(string fields, string error)
+    {
+        using var files = new TaskFiles();
+        Assert.That(() => files.Task(TaskFiles.Lines("0", "1", "2"), "doc_to_text: q\noutput_type: " + fields).Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.Contains(error));
+        Assert.That(() => files.Task(TaskFiles.Lines("0", "1", "0"), "doc_to_text: q\noutput_type: " + fields.Replace("chrf", "exact_match").Replace("[{ metric: exact_match }, { metric: exact_match }]", "[{ metric: exact_match }]")).Items().ToList(), Throws.Nothing);
+    }
+
     [Test]
     public void An_example_without_an_answer_is_its_question()
     {

@@ -48,6 +48,9 @@ public sealed class TaskFileTests
     [TestCase("filter_list: [{ name: f, filter: [{ function: regex, fallback: 0 }] }]", "'fallback: 0' is no text")]
     [TestCase("filter_list: [{ name: f, filter: [{ function: regex, regex_pattern: '([a' }] }]", "'([a' cannot be read")]
     [TestCase("filter_list: [{ name: f, filter: [{ function: map, mapping_dict: [a], default_value: 1 }] }]", "'mapping_dict: [\"a\"]' is no mapping")]
+    [TestCase("filter_list: [{ name: f, filter: [{ function: map, mapping_dict: { a: true }, default_value: 1 }] }]", "filter 'f' maps to true, which is neither a text nor a whole number")]
+    [TestCase("filter_list: [{ name: f, filter: [{ function: map, mapping_dict: { a: null }, default_value: 1 }] }]", "filter 'f' maps to null, which is neither a text nor a whole number")]
+    [TestCase("filter_list: [{ name: f, filter: [{ function: map, mapping_dict: { a: b }, default_value: 0.5 }] }]", "filter 'f' maps to 0.5, which is neither a text nor a whole number")]
     [TestCase("generation_kwargs: ['.']", "'generation_kwargs: [\".\"]' is no mapping")]
     [TestCase("generation_kwargs: { until: null }", "'generation_kwargs.until' has no value")]
     [TestCase("generation_kwargs: { until: [null] }", "'generation_kwargs.until: null' is no text")]
@@ -77,10 +80,21 @@ public sealed class TaskFileTests
         Assert.That((ask.MaxNewTokens, ask.Temperature, ask.Until.Single()), Is.EqualTo((length, 0.0, "\n\n")));
     }
 
-    private TasksBenchmark Task(string fields)
+    [TestCase("generation_kwargs: { until: '' }", true)]
+    [TestCase("generation_kwargs: { until: [b, ''] }", true)]
+    [TestCase("fewshot_delimiter: ''", true)]
+    [TestCase("fewshot_delimiter: ''\ngeneration_kwargs: { until: [] }", false)]
+    public void An_empty_stop_text_is_told(string fields, bool told)
+    {
+        var warnings = new List<string>();
+        Assert.That(Task(fields, warnings.Add).Items().Count(), Is.EqualTo(1));
+        Assert.That(warnings, told ? Is.EqualTo(new[] { "task one: an empty text of generation_kwargs.until (or of fewshot_delimiter, which stands for it) ends every answer after one token, as in lm-evaluation-harness; take it out unless one token is meant" }) : Is.Empty);
+    }
+
+    private TasksBenchmark Task(string fields, Action<string>? warn = null)
     {
         var file = Path.Combine(folder, "task.yaml");
         File.WriteAllText(file, $"task: one\ndataset_path: json\ndataset_kwargs: {{ data_files: {{ test: rows.json }} }}\ntest_split: test\ndoc_to_text: q\ndoc_to_target: a\n{fields}\n");
-        return new TasksBenchmark(new TasksOptions { Path = file, BootstrapIters = 0 });
+        return new TasksBenchmark(new TasksOptions { Path = file, BootstrapIters = 0 }, warn);
     }
 }

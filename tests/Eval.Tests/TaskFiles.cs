@@ -9,6 +9,9 @@ internal sealed class TaskFiles : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("peftalign-task-").FullName;
 
+    /// <summary>The task's file.</summary>
+    internal string YamlFile => Path.Combine(folder, "task.yaml");
+
     /// <summary>A benchmark of one task over a split `test`.</summary>
     /// <param name="rows">The data file.</param>
     /// <param name="fields">YAML beside task, dataset_path, dataset_kwargs and test_split.</param>
@@ -18,9 +21,9 @@ internal sealed class TaskFiles : IDisposable
     internal TasksBenchmark Task(string rows, string fields, string kind = "json", TasksOptions? options = null, Action<string>? warn = null)
     {
         File.WriteAllText(Path.Combine(folder, "rows"), rows);
-        File.WriteAllText(Path.Combine(folder, "task.yaml"), $"task: t\ndataset_path: {kind}\ndataset_kwargs: {{ data_files: {{ test: rows }} }}\ntest_split: test\n{fields}\n");
+        File.WriteAllText(YamlFile, $"task: t\ndataset_path: {kind}\ndataset_kwargs: {{ data_files: {{ test: rows }} }}\ntest_split: test\n{fields}\n");
         options ??= new TasksOptions { BootstrapIters = 0 };
-        options.Path = Path.Combine(folder, "task.yaml");
+        options.Path = YamlFile;
         return new TasksBenchmark(options, warn);
     }
 

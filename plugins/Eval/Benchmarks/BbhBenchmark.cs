@@ -36,8 +36,13 @@ public sealed class BbhOptions
     [OptionRange(0)]
     public int MaxNewTokens { get; set; }
 
-    /// <summary>Prompts go through the model's chat template, as the user's message.</summary>
+    /// <summary>Prompts go through the model's chat template: the description as the system's message, questions as the user's, written as in
+    /// lm-evaluation-harness.</summary>
     public bool Chat { get; set; }
+
+    /// <summary>With Chat: the answers of solved examples are messages of the assistant, as without this option; false: the examples stand in the
+    /// user's one message. Without Chat, true is refused.</summary>
+    public bool? FewshotAsMultiturn { get; set; }
 
     /// <summary>Whether texts get a begin token; without it, as the tokenizer's files say.</summary>
     public bool? Bos { get; set; }
@@ -56,10 +61,15 @@ internal sealed class BbhBenchmark : IBenchmark
     private readonly IReadOnlyList<string> tasks;
     private readonly Lazy<IReadOnlyDictionary<string, Part>> data;
 
-    private sealed record Part(string Prompt, bool Official, IReadOnlyList<(string Input, string Target)> Rows);
+    /// <param name="Prompt">What stands before a question.</param>
+    /// <param name="Turns">The same for conversations.</param>
+    /// <param name="Official">Whether the authors wrote it.</param>
+    /// <param name="Rows">The questions.</param>
+    private sealed record Part(string Prompt, SolvedPrompt? Turns, bool Official, IReadOnlyList<(string Input, string Target)> Rows);
 
     public BbhBenchmark(BbhOptions options)
     {
+        SolvedPrompt.ThrowIfUnused(options.Chat, options.FewshotAsMultiturn);
         this.options = options;
         if (options.Shots is not (0 or 3)) throw new UserErrorException($"shots: {options.Shots}; BIG-Bench Hard has three solved examples for each file: use 3 or 0.");
         tasks = NamedParts.Of("tasks", options.Tasks, All, "file", "BIG-Bench Hard");
@@ -68,11 +78,11 @@ internal sealed class BbhBenchmark : IBenchmark
 
     private bool Reasons => options.Template == "cot";
 
-    public BenchmarkInfo Info => new("bbh", 3)
+    public BenchmarkInfo Info => new("bbh", 4)
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
-        Settings = new JsonObject { ["template"] = options.Template, ["shots"] = options.Shots, ["prompts"] = data.Value.Values.All(p => p.Official) ? "official" : "made from the prompts with reasoning", ["chat"] = options.Chat },
+        Settings = new JsonObject { ["template"] = options.Template, ["shots"] = options.Shots, ["prompts"] = data.Value.Values.All(p => p.Official) ? "official" : "made from the prompts with reasoning", ["chat"] = options.Chat, ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn != false },
         Tasks = [.. tasks.Select(t => new TaskInfo(Name(t), "1") { Shots = options.Shots })],
     };
 
@@ -86,7 +96,7 @@ internal sealed class BbhBenchmark : IBenchmark
         var prompt = part.Prompt.Length > 0 ? $"{part.Prompt}\n\n{question}" : question;
         return [new EvalRequest.Generate(prompt)
         {
-            Messages = options.Chat ? [new ChatTurn("user", prompt)] : null,
+            Messages = part.Turns?.Messages(BbhPrompts.Asked(question, Reasons), options.FewshotAsMultiturn != false),
             MaxNewTokens = options.MaxNewTokens > 0 ? options.MaxNewTokens : Reasons ? 512 : 32,
             Until = Until,
         }];
@@ -128,7 +138,7 @@ internal sealed class BbhBenchmark : IBenchmark
         {
             var (prompt, official) = options.Shots == 0 ? ("", true) : Reasons ? (BbhPrompts.WithReasoning(place, t), true) : BbhPrompts.Direct(place, t);
             var rows = RowFile.Parsed(place.Text($"{t}.json"), $"{place.Path}: {t}.json")?["examples"] as JsonArray ?? throw new UserErrorException($"{place.Path}: {t}.json has no list 'examples'; fetch it again.");
-            return new Part(prompt, official, [.. rows.Select((row, k) => row?["input"] is JsonValue input && row["target"] is JsonValue target ? ((string)input!, (string)target!) : throw new UserErrorException($"{place.Path}: {t}.json, example {k + 1} lacks input or target; mend or remove it."))]);
+            return new Part(prompt, options.Chat ? BbhPrompts.Parted(prompt, Reasons, $"{place.Path}: {t}") : null, official, [.. rows.Select((row, k) => row?["input"] is JsonValue input && row["target"] is JsonValue target ? ((string)input!, (string)target!) : throw new UserErrorException($"{place.Path}: {t}.json, example {k + 1} lacks input or target; mend or remove it."))]);
         });
     }
 }

@@ -31,6 +31,27 @@ internal static partial class BbhPrompts
         return (bare, false);
     }
 
+    /// <summary>A prompt as its description and examples, for conversations: each question and answer of its own.</summary>
+    /// <param name="prompt">All that stands before a question; may be empty.</param>
+    /// <param name="reasons">Whether answers begin with reasoning.</param>
+    /// <param name="name">Of the file, for errors.</param>
+    internal static SolvedPrompt Parted(string prompt, bool reasons, string name)
+    {
+        if (prompt.Length == 0) return new SolvedPrompt("", []);
+        var parts = prompt.Split("\n\nQ: ");
+        var ask = reasons ? $"\nA:{StepByStep}" : "\nA:";
+        (string, string) One(string part)
+        {
+            var at = part.LastIndexOf(ask, StringComparison.Ordinal);
+            if (at < 0) throw new UserErrorException($"{name}: the solved example 'Q: {part.Split('\n')[0]}' has no line '{ask.Trim()}'; mend it, or leave chat out.");
+            return (Asked($"Q: {part[..at]}{ask}", reasons), part[(at + ask.Length)..].Trim());
+        }
+        return new SolvedPrompt(parts[0] + "\n\n", [.. parts.Skip(1).Select(One)]) { TargetDelimiter = reasons ? "" : " " };
+    }
+
+    /// <summary>A question as the harness writes it in a conversation: where the model is to reason, on a line of its own.</summary>
+    internal static string Asked(string question, bool reasons) => reasons ? question + "\n" : question;
+
     [GeneratedRegex(@"A: Let's think step by step\.\n(?:(?!\n\nQ: )[\s\S])*?[Ss]o the answer is(?<answer>[^\n]*?)\.?(?=\n\nQ: |\s*\z)", RegexOptions.CultureInvariant)]
     private static partial Regex Reasoning();
 }

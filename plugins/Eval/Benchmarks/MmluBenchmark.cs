@@ -39,8 +39,8 @@ public sealed class MmluOptions
     /// <summary>Prompts go through the model's chat template: the header as the system's message, questions as the user's.</summary>
     public bool Chat { get; set; }
 
-    /// <summary>With Chat, which it needs: the letters of solved examples are messages of the assistant, as without it; false: the examples stand
-    /// in the user's one message.</summary>
+    /// <summary>With Chat: the letters of solved examples are messages of the assistant, as without this option; false: the examples stand in the
+    /// user's one message. Without Chat, true is refused.</summary>
     public bool? FewshotAsMultiturn { get; set; }
 
     /// <summary>Whether texts get a begin token; without it, as the tokenizer's files say.</summary>
@@ -55,14 +55,13 @@ internal sealed class MmluBenchmark : IBenchmark
     private readonly IReadOnlyList<string> subjects;
     private readonly Lazy<IReadOnlyDictionary<string, Subject>> data;
 
-    /// <param name="Header">What stands in front of everything.</param>
-    /// <param name="Solved">The solved examples: question and letter.</param>
+    /// <param name="Prompt">What stands before a question.</param>
     /// <param name="Rows">Question, four choices, letter.</param>
-    private sealed record Subject(string Header, IReadOnlyList<(string Question, string Letter)> Solved, IReadOnlyList<IReadOnlyList<string>> Rows);
+    private sealed record Subject(SolvedPrompt Prompt, IReadOnlyList<IReadOnlyList<string>> Rows);
 
     public MmluBenchmark(MmluOptions options)
     {
-        FewshotTurns.ThrowIfUnused(options.Chat, options.FewshotAsMultiturn);
+        SolvedPrompt.ThrowIfUnused(options.Chat, options.FewshotAsMultiturn);
         this.options = options;
         subjects = NamedParts.Of("subjects", options.Subjects, [.. MmluSubjects.All.Keys], "subject", "MMLU");
         data = new(Read);
@@ -94,11 +93,8 @@ internal sealed class MmluBenchmark : IBenchmark
     {
         var subject = data.Value[(string)item.Document["subject"]!];
         var question = Question([(string)item.Document["question"]!, .. item.Document["choices"]!.AsArray().Select(c => (string)c!)]);
-        var before = string.Concat(subject.Solved.Select(s => $"{s.Question} {s.Letter}\n\n"));
-        if (!options.Chat) return [.. Letters.Select(letter => new EvalRequest.LogLikelihood(subject.Header + before + question, " " + letter))];
-        ChatTurn[] messages = options.FewshotAsMultiturn != false
-            ? [new("system", subject.Header), .. subject.Solved.SelectMany(s => (ChatTurn[])[new("user", s.Question), new("assistant", s.Letter)]), new("user", question)]
-            : [new("system", subject.Header), new("user", before + question)];
+        if (!options.Chat) return [.. Letters.Select(letter => new EvalRequest.LogLikelihood(subject.Prompt.Text(question), " " + letter))];
+        var messages = subject.Prompt.Messages(question, options.FewshotAsMultiturn != false);
         return [.. Letters.Select(letter => new EvalRequest.LogLikelihood("", letter) { Messages = messages })];
     }
 
@@ -139,7 +135,7 @@ internal sealed class MmluBenchmark : IBenchmark
         {
             var solved = options.Shots == 0 ? [] : Rows(place, $"{s}_dev.csv");
             if (solved.Count < options.Shots) throw new UserErrorException($"{place.Path}: {s}_dev.csv has {solved.Count} rows; {options.Shots} solved examples are asked for.");
-            return new Subject(Header(s), [.. solved.Take(options.Shots).Select(row => (Question(row), row[5]))], Rows(place, $"{s}_{options.Split}.csv"));
+            return new Subject(new SolvedPrompt(Header(s), [.. solved.Take(options.Shots).Select(row => (Question(row), row[5]))]), Rows(place, $"{s}_{options.Split}.csv"));
         });
     }
 

@@ -29,8 +29,13 @@ internal static class TaskFilters
             if (name == "map" && step["default_value"] is null) throw task.Fault($"filter '{filter.Name}' maps without a default_value", "give the value of everything else");
             if (task.OutputType != "generate_until" && name != "take_first") throw task.Fault($"filter '{filter.Name}' uses {name} on numbers", "filters read generated text");
             Read(task, step);
+            // The harness makes what is meant of the kind of what was read, so that every text is True.
+            if (name == "map" && ((JsonObject?)step["mapping_dict"])?.Select(e => e.Value).Append(step["default_value"]).FirstOrDefault(v => !IsTextOrWhole(v), "") is var value && !IsTextOrWhole(value))
+                throw task.Fault($"filter '{filter.Name}' maps to {value?.ToJsonString() ?? "null"}, which is neither a text nor a whole number", "write it in quotes");
         }
     }
+
+    private static bool IsTextOrWhole(JsonNode? node) => node is JsonValue value && (value.TryGetValue<string>(out _) || value.TryGetValue<long>(out _));
 
     // Arguments of another type are found here, not once the model has answered.
     private static void Read(TaskConfig task, JsonObject step)

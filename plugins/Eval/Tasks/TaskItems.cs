@@ -8,6 +8,7 @@ using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Metrics;
 using PeftAlign.Core.Statistics;
+using PeftAlign.Eval.Benchmarks;
 using PeftAlign.Eval.Scoring;
 
 namespace PeftAlign.Eval.Tasks;
@@ -43,9 +44,17 @@ internal sealed partial class TaskItems
         var fewshot = new Fewshot(task, solved, Shots);
         foreach (var row in options.Limit > 0 ? items.Take(options.Limit) : items)
             rows.Add((row, task.OutputType == "loglikelihood_rolling" ? [] : [.. fewshot.Next(row).Select(Solved)]));
-        // A label that cannot be counted would end the evaluation only after all items were asked.
-        if (task.OutputType == "multiple_choice")
-            foreach (var item in Items) Gold(item, Label(item.Document), Choices(item.Document));
+        if (task.Generation?.Until.Contains("") == true) warn($"task {task.Name}: an empty text of generation_kwargs.until (or of fewshot_delimiter, which stands for it) ends every answer after one token, as in lm-evaluation-harness; take it out unless one token is meant");
+        Check();
+    }
+
+    // What cannot be counted would end the evaluation only after all items were asked.
+    private void Check()
+    {
+        if (task.OutputType == "generate_until" && task.Metrics.FirstOrDefault(m => m.Name != "exact_match") is { } corpus && severalRight.Value) throw task.Fault($"metric {corpus.Name} with several right answers", "give one answer for each row");
+        if (task.OutputType != "multiple_choice") return;
+        var answers = Items.SelectMany(item => Gold(item, Label(item.Document), Choices(item.Document))).Distinct().Count();
+        if (answers > 2 && task.Metrics.Any(m => m.Name == "f1")) throw task.Fault($"metric f1 is of two classes, and the rows have {answers} different answers", "take it out, or use mcc or acc");
     }
 
     internal TaskConfig Task => task;
@@ -78,19 +87,11 @@ internal sealed partial class TaskItems
         _ => OfRolling(item, responses[0].LogProb),
     };
 
-    // The description, the solved examples and the question; as a conversation, the description is the system's, and answers of examples
-    // are the assistant's.
     private (string Text, IReadOnlyList<ChatTurn>? Messages) Context(EvalItem item, string question)
     {
-        var (description, solved) = (fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved);
-        var before = string.Concat(solved.Select(s => s.Question + (s.Answer.Length > 0 ? task.TargetDelimiter + s.Answer + task.FewshotDelimiter : "")));
-        if (!chat) return (description + before + question, null);
-        ChatTurn[] system = description.Length > 0 ? [new("system", description)] : [];
-        return ("", turns ? [.. system, .. solved.SelectMany(Turns), new("user", question)] : [.. system, new("user", before + question)]);
+        var prompt = new SolvedPrompt(fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved) { TargetDelimiter = task.TargetDelimiter, ExampleDelimiter = task.FewshotDelimiter };
+        return chat ? ("", prompt.Messages(question, turns)) : (prompt.Text(question), null);
     }
-
-    private static ChatTurn[] Turns((string Question, string Answer) solved) =>
-        solved.Answer.Length > 0 ? [new("user", solved.Question), new("assistant", solved.Answer)] : [new("user", solved.Question)];
 
     private EvalRequest.LogLikelihood LogLikelihood((string Text, IReadOnlyList<ChatTurn>? Messages) context, string continuation) => new(context.Text, continuation) { Messages = context.Messages };
 
@@ -139,8 +140,7 @@ internal sealed partial class TaskItems
         var (scores, details) = (new Dictionary<string, double>(), new JsonObject());
         foreach (var metric in task.Metrics)
             if (metric.Name == "exact_match") scores[metric.Name] = right.Any(r => AnswerExtraction.ExactMatch(answer, r, TaskMetrics.Match(metric.Options))) ? 1 : 0;
-            else if (chosen is not null || !severalRight.Value) details[metric.Name] = new JsonArray(right[0], answer);
-            else throw task.Fault($"metric {metric.Name} with several right answers", "give one answer for each row");
+            else details[metric.Name] = new JsonArray(right[0], answer);
         return new ItemScore(item.Id, scores) { Task = task.Name, Filter = filter.Name, Target = chosen is null ? target?.DeepClone() : chosen, Answer = new JsonArray(answer), Details = details };
     }
 

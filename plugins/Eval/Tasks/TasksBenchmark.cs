@@ -37,8 +37,8 @@ public sealed class TasksOptions
     /// <summary>Prompts go through the model's chat template: the description as the system's message, questions as the user's.</summary>
     public bool Chat { get; set; }
 
-    /// <summary>With Chat, which it needs: the answers of solved examples are messages of the assistant, as without it; false: the examples stand
-    /// in the user's one message.</summary>
+    /// <summary>With Chat: the answers of solved examples are messages of the assistant, as without this option; false: the examples stand in the
+    /// user's one message. Without Chat, true is refused.</summary>
     public bool? FewshotAsMultiturn { get; set; }
 
     /// <summary>Whether texts get a begin token; without it, as the tokenizer's files say.</summary>
@@ -59,16 +59,21 @@ internal sealed class TasksBenchmark : IBenchmark
     /// <param name="warn">Told of what counts although it looks like a mistake; null for nobody.</param>
     public TasksBenchmark(TasksOptions options, Action<string>? warn = null)
     {
-        FewshotTurns.ThrowIfUnused(options.Chat, options.FewshotAsMultiturn);
+        SolvedPrompt.ThrowIfUnused(options.Chat, options.FewshotAsMultiturn);
         this.options = options;
-        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? [], warn ?? (_ => { })));
+        var told = new HashSet<string>();
+        void Once(string warning) // of a file that several include
+        {
+            if (told.Add(warning)) warn?.Invoke(warning);
+        }
+        catalogue = new(() => new TaskCatalogue([.. new[] { options.Path }.Concat(options.Include ?? []).SelectMany(path => TaskYaml.ReadAll(path, Once).Select(f => (f.File, Root(path), f.Content)))], options.Names ?? [], warn ?? (_ => { })));
         tasks = new(() => catalogue.Value.Tasks.ToDictionary(t => t.Name, t => new TaskItems(t, new TaskData(t), options, warn ?? (_ => { }))));
     }
 
     // As the host takes it that hashes the files which a task file names.
     private string Root(string path) => options.Data ?? (File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : System.IO.Path.GetFullPath(path));
 
-    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 3)
+    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 4)
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,

@@ -69,6 +69,9 @@ and [<Sealed>] DocumentEntry internal (entry: Entry) =
     /// <summary>The key's column, from 1.</summary>
     member _.Column = entry.KeyMark.Column
 
+    /// <summary>Whether the key is written without quotes and without a tag, so that YAML may mean something else than a text.</summary>
+    member _.IsPlain = entry.IsPlain
+
     /// <summary>Its value.</summary>
     member _.Value: DocumentNode = DocumentNode entry.Value
 

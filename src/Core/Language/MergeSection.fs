@@ -17,6 +17,7 @@ let private withRescale (rescale: (string * Place) option) given =
         {
             Key = "rescale"
             KeyMark = mark
+            IsPlain = false
             Value = Node(mark, Scalar(Scalars.Text value, value))
             Distance = 0
         }

@@ -36,6 +36,8 @@ and internal Entry =
     {
         Key: string
         KeyMark: Place
+        /// Whether the key stands without quotes and without a tag: other tools make numbers of some texts.
+        IsPlain: bool
         Value: Node
         /// 0 for the mapping's own; what came in through '<<' lies farther, and of two that came in the one that counts lies nearer.
         Distance: int

@@ -53,6 +53,7 @@ let rec private put (mark: Place) parts (value: Node) (node: Node) : Result<Node
                 {
                     Key = key
                     KeyMark = mark
+                    IsPlain = false
                     Value = changed
                     Distance = 0
                 }

@@ -208,7 +208,7 @@ module internal Yaml =
 
                 let isPlain =
                     (match parser.Current with
-                     | :? Events.Scalar as key -> key.Style = ScalarStyle.Plain
+                     | :? Events.Scalar as key -> key.Style = ScalarStyle.Plain && (key.Tag.IsEmpty || key.Tag.IsNonSpecific)
                      | _ -> false)
 
                 let key: Node = this.Node(depth + 1)
@@ -221,6 +221,7 @@ module internal Yaml =
                         {
                             Key = written
                             KeyMark = keyMark
+                            IsPlain = isPlain
                             Value = value
                             Distance = 0
                         }

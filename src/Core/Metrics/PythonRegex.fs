@@ -10,122 +10,6 @@ open System.Text
 open System.Text.RegularExpressions
 open PeftAlign.Core.Statistics
 
-/// One unit for each character of two: of its kind (letter, digit, other), in their order, and not in any of the texts. The engine then
-/// sees one character, and keeps its fast ways, which a pattern that takes pairs would lose.
-type internal SingleUnits(texts: string list) =
-    let units = Dictionary<int, char>()
-    let characters = Dictionary<char, string>()
-
-    // Yi letters and rare ideographs, digits of rare scripts, private use: none has case, and patterns seldom name them.
-    let pool kinds first last =
-        let used = HashSet<char>(Seq.concat texts)
-
-        let free =
-            seq { first..last }
-            |> Seq.map char
-            |> Seq.filter (fun c -> List.contains (Char.GetUnicodeCategory c) kinds && not (used.Contains c))
-
-        free.GetEnumerator()
-
-    let letters =
-        lazy pool [ UnicodeCategory.OtherLetter; UnicodeCategory.ModifierLetter ] 0xA000 0xA48C
-
-    let ideographs = lazy pool [ UnicodeCategory.OtherLetter ] 0x3400 0x4DBF
-
-    let digits = lazy pool [ UnicodeCategory.DecimalDigitNumber ] 0x1946 0xABF9
-    let others = lazy pool [ UnicodeCategory.PrivateUse ] 0xE000 0xF8FF
-
-    let pools rune =
-        if Rune.IsDigit rune then
-            [ digits ]
-        elif Rune.IsLetter rune || Rune.IsNumber rune then
-            [ letters; ideographs ]
-        else
-            [ others ]
-
-    do
-        let pairs =
-            texts
-            |> Seq.collect (fun text -> text.EnumerateRunes() :> seq<Rune>)
-            |> Seq.filter (fun rune -> not rune.IsBmp)
-
-        for rune in pairs |> Seq.distinct |> Seq.sort do
-            match pools rune |> List.tryFind (fun p -> p.Value.MoveNext()) with
-            | Some p ->
-                units[rune.Value] <- p.Value.Current
-                characters[p.Value.Current] <- rune.ToString()
-            | None ->
-                Guard.fail
-                    $"a text of {texts.Head.Length} characters has more different characters beyond U+FFFF than a regular expression takes ({units.Count}). Shorten the text."
-
-    /// Whether a text has such characters, or halves of them.
-    static member In(text: string) =
-        text.AsSpan().ContainsAnyInRange(char 0xD800, char 0xDFFF)
-
-    /// The text in single units; a half that stands alone stays.
-    member _.Narrow(text: string) =
-        let result = StringBuilder text.Length
-        let mutable at = 0
-
-        while at < text.Length do
-            if at + 1 < text.Length && Char.IsSurrogatePair(text[at], text[at + 1]) then
-                result.Append units[Char.ConvertToUtf32(text, at)] |> ignore
-                at <- at + 2
-            else
-                result.Append text[at] |> ignore
-                at <- at + 1
-
-        result.ToString()
-
-    /// The text with its own characters again.
-    member _.Widen(text: string) =
-        text
-        |> String.collect (fun c ->
-            match characters.TryGetValue c with
-            | true, own -> own
-            | _ -> string c)
-
-/// Classes where .NET's are not Python's.
-module internal PythonClasses =
-    /// Whether the two differ about a character: marks, joiners and other connectors, numbers that are no digits, separators of files.
-    let differ (c: char) =
-        if Char.IsAscii c then
-            c >= '\u001C' && c <= '\u001F'
-        else
-            match Char.GetUnicodeCategory c with
-            | UnicodeCategory.NonSpacingMark
-            | UnicodeCategory.SpacingCombiningMark
-            | UnicodeCategory.EnclosingMark
-            | UnicodeCategory.LetterNumber
-            | UnicodeCategory.OtherNumber
-            | UnicodeCategory.ConnectorPunctuation -> true
-            | _ -> c = '\u200C' || c = '\u200D'
-
-    let private word = @"\p{L}\p{N}_"
-
-    let private space = @"\s\x1C-\x1F"
-
-    /// The members of a class, to stand within [...].
-    let members (letter: char) =
-        match letter with
-        | 'w' -> Some word
-        // Within [...] nothing is subtracted: all categories but those of letters, numbers and (for _ alone) connectors.
-        | 'W' -> Some @"\p{M}\p{Pd}\p{Ps}\p{Pe}\p{Pi}\p{Pf}\p{Po}\p{S}\p{Z}\p{C}\u203F\u2040\u2054\uFE33\uFE34\uFE4D-\uFE4F\uFF3F"
-        | 's' -> Some space
-        | 'S' -> Some @"\p{L}\p{M}\p{N}\p{P}\p{S}\p{Cf}\p{Cs}\p{Co}\p{Cn}\x00-\x08\x0E-\x1B\x7F-\x84\x86-\x9F"
-        | _ -> None
-
-    /// An escape outside of [...].
-    let escape (letter: char) =
-        match letter with
-        | 'w'
-        | 's' -> members letter |> Option.map (fun m -> $"[{m}]")
-        | 'W' -> Some $"[^{word}]"
-        | 'S' -> Some $"[^{space}]"
-        | 'b' -> Some $"(?:(?<=[{word}])(?![{word}])|(?<![{word}])(?=[{word}]))"
-        | 'B' -> Some $"(?:(?<=[{word}])(?=[{word}])|(?<![{word}])(?![{word}]))"
-        | _ -> None
-
 /// A pattern in .NET's spelling, with the places of its named groups.
 /// `own`: whether classes are spelled out, for texts with characters about which .NET and Python differ.
 type internal PatternText(pattern: string, own: bool) =
@@ -133,6 +17,19 @@ type internal PatternText(pattern: string, own: bool) =
     let names = Dictionary<string, int>()
     let mutable groups = 0
     let mutable at = 0
+    /// Where what a quantifier repeats begins in `text`, and the end of the last possessive repetition there.
+    let mutable atom = 0
+    let mutable possessed = -1
+    /// Whether classes are ASCII's, and for each open group where it begins and what was so around it.
+    let mutable ascii = false
+    let opened = Stack<struct (int * bool)>()
+
+    // An escape of more than two characters: a code, or a group of two digits.
+    static let longer =
+        Regex(@"\G\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|0[0-7]{1,2}|[1-7][0-7]{2}|[1-9][0-9])", RegexOptions.CultureInvariant)
+
+    // Letters in the other case are Python's only without the flag a.
+    let ignoresCase = lazy Regex.IsMatch(pattern, @"\(\?[a-zA-Z]*i[a-zA-Z-]*[:)]")
 
     let emit (s: string) = text.Append s |> ignore
 
@@ -144,10 +41,14 @@ type internal PatternText(pattern: string, own: bool) =
         String.CompareOrdinal(pattern, at, s, 0, s.Length) = 0
 
     /// An escape as `spelled` has it; one of a character that needs none, which .NET refuses, is the character.
-    let escape (spelled: char -> string option) =
+    let escape (spelled: char -> string option) (asciiSpelled: char -> string option) =
         let letter = if at + 1 < pattern.Length then pattern[at + 1] else ' '
 
-        match (if own then spelled letter else None) with
+        match
+            (if ascii then asciiSpelled letter
+             elif own then spelled letter
+             else None)
+        with
         | Some other -> emit other
         | None when letter = '_' || not (Char.IsAscii letter) -> emit (string letter)
         | None -> text.Append(pattern, at, min 2 (pattern.Length - at)) |> ignore
@@ -161,7 +62,7 @@ type internal PatternText(pattern: string, own: bool) =
 
         while at < pattern.Length && (first || pattern[at] <> ']') do
             match pattern[at] with
-            | '\\' when at + 1 < pattern.Length -> escape PythonClasses.members
+            | '\\' when at + 1 < pattern.Length -> escape PythonClasses.members PythonClasses.asciiMembers
             | '['
             | ']' ->
                 emit @"\"
@@ -202,36 +103,133 @@ type internal PatternText(pattern: string, own: bool) =
         emit (shape (place (pattern.Substring(at + prefix.Length, close - at - prefix.Length))))
         at <- min pattern.Length (close + 1)
 
-    let group () =
-        if ahead "(?P<" then
-            named "(?P<"
-        elif ahead "(?<" && not (ahead "(?<=" || ahead "(?<!") then
-            named "(?<"
-        elif ahead "(?P=" then
-            refers "(?P=" (fun name -> $@"\k<{name}>")
-        elif ahead "(?(" then
-            refers "(?(" (fun name -> $"(?({name})")
-        elif ahead "(?#" then
-            at <- min pattern.Length (upTo ')' at + 1)
-        elif ahead "(?" then
-            copy 2
+    /// Flags: u is what a text has anyhow, a is ASCII's classes; the others are .NET's too. False where .NET is to refuse them.
+    let flags () =
+        let found = Regex.Match(pattern.Substring at, @"^\(\?([imsxau]+)(-[imsx]+)?([:)])")
+        let on = found.Groups[1].Value
+        let whole = found.Groups[3].Value = ")"
+        // For the whole expression they stand before everything.
+        let first = Regex.IsMatch(pattern.Substring(0, at), @"^(\(\?[a-z]+\))*$")
+
+        let kind = on.Contains 'a' || on.Contains 'u'
+
+        if
+            not found.Success
+            || kind && whole && not first
+            || on.Contains 'a' && (on.Contains 'u' || ignoresCase.Value)
+        then
+            false
         else
-            opens None
+            let rest = String.filter (fun c -> c <> 'a' && c <> 'u') on + found.Groups[2].Value
+
+            if not whole then
+                opened.Push(struct (text.Length, ascii))
+
+            if kind then
+                ascii <- on.Contains 'a'
+
+            if not (whole && rest = "") then
+                emit $"(?{rest}{found.Groups[3].Value}"
+
+            at <- at + found.Length
+            true
+
+    let group () =
+        let start, depth = text.Length, opened.Count
+        let enters () = opened.Push(struct (start, ascii))
+
+        if ahead "(?#" then
+            at <- min pattern.Length (upTo ')' at + 1)
+        else
+            if ahead "(?P<" then
+                enters ()
+                named "(?P<"
+            elif ahead "(?<" && not (ahead "(?<=" || ahead "(?<!") then
+                enters ()
+                named "(?<"
+            elif ahead "(?P=" then
+                refers "(?P=" (fun name -> $@"\k<{name}>")
+            elif ahead "(?(" then
+                enters ()
+                refers "(?(" (fun name -> $"(?({name})")
+            elif not (ahead "(?") then
+                enters ()
+                opens None
+                at <- at + 1
+            elif not (flags ()) then
+                enters ()
+                copy (max 2 (Regex.Match(pattern.Substring at, @"^\(\?(?:<?[=!]|[:>])").Length))
+
+            atom <- if opened.Count > depth then text.Length else start
+
+    /// What may be repeated.
+    let starts (emitted: unit -> unit) =
+        atom <- text.Length
+        emitted ()
+
+    let closes () =
+        copy 1
+
+        if opened.Count > 0 then
+            let struct (start, around) = opened.Pop()
+            atom <- start
+            ascii <- around
+
+    /// A repetition; a possessive one is .NET's group that gives nothing back.
+    let repeats (written: string) =
+        if text.Length = possessed then
+            Guard.fail $"regular expression '{pattern}' cannot be read: at {at} a repetition is repeated. Correct the pattern."
+
+        at <- at + written.Length
+
+        let bounds =
+            if written.StartsWith("{,", StringComparison.Ordinal) then
+                "{0" + written.Substring 1
+            else
+                written
+
+        if at < pattern.Length && pattern[at] = '+' then
+            text.Insert(atom, "(?>").Append(bounds).Append(')') |> ignore
             at <- at + 1
+            possessed <- text.Length
+        else
+            emit bounds
+
+            if at < pattern.Length && pattern[at] = '?' then
+                copy 1
+
+    let bounds () =
+        let found =
+            Regex.Match(pattern.Substring at, @"^\{(?:[0-9]+(?:,[0-9]*)?|,[0-9]*)\}")
+
+        if found.Success then Some found.Value else None
 
     do
         while at < pattern.Length do
             match pattern[at] with
             | '\\' when ahead @"\Z" ->
-                emit @"\z"
+                starts (fun () -> emit @"\z")
                 at <- at + 2
-            | '\\' -> escape PythonClasses.escape
-            | '[' -> set ()
+            | '\\' ->
+                let whole = at + max 2 (longer.Match(pattern, at).Length)
+
+                starts (fun () ->
+                    escape PythonClasses.escape PythonClasses.asciiEscape
+                    copy (max 0 (whole - at)))
+            | '[' -> starts set
             | '(' -> group ()
-            | '{' when ahead "{," && Regex.IsMatch(pattern.Substring at, @"^\{,[0-9]*\}") ->
-                emit "{0,"
-                at <- at + 2
-            | _ -> copy 1
+            | ')' -> closes ()
+            | '|' ->
+                copy 1
+                atom <- text.Length
+            | '*'
+            | '+'
+            | '?' -> repeats (string pattern[at])
+            | '{' ->
+                match bounds () with
+                | Some written -> repeats written
+                | None -> starts (fun () -> copy 1)
+            | _ -> starts (fun () -> copy 1)
 
     /// The pattern as .NET reads it.
     member _.Text = text.ToString()
@@ -240,26 +238,59 @@ type internal PatternText(pattern: string, own: bool) =
     member _.Names: IReadOnlyDictionary<string, int> = names
 
 module internal Patterns =
+    /// \U and eight digits as the character, which .NET has no escape for.
+    let private spelled (pattern: string) =
+        let character (found: Match) =
+            match Int32.TryParse(found.Groups[1].Value, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture) with
+            | true, code when code >= 0 && code < 0x10000 -> $@"\u{code:X4}"
+            | true, code when code >= 0x10000 && code <= 0x10FFFF -> Char.ConvertFromUtf32 code
+            | _ -> found.Value
+
+        Regex.Replace(pattern, @"\\(?:U([0-9a-fA-F]{8})|[\s\S])", MatchEvaluator character)
+
     /// A user's pattern, in single units: a fault in it is the user's mistake, and a match that explodes is stopped.
     let private compile (given: string) (struct (pattern: string, own: bool)) =
         let translated = PatternText(pattern, own)
 
+        let regex text =
+            Regex(text, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0)
+
+        // Where lines may end in remarks, the last may.
+        let ending =
+            if Regex.IsMatch(pattern, @"\(\?[a-zA-Z]*x") then
+                "\n"
+            else
+                ""
+
         try
-            struct (Regex(translated.Text, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0), translated.Names)
+            struct (regex translated.Text, lazy regex $@"(?:{translated.Text}{ending})(?!\G)", translated.Names)
         with :? ArgumentException as error ->
             Guard.fail $"regular expression '{given}' cannot be read: {error.Message} Correct the pattern."
 
     let private compiled =
-        ConcurrentDictionary<struct (string * bool), struct (Regex * IReadOnlyDictionary<string, int>)>()
+        ConcurrentDictionary<struct (string * bool), struct (Regex * Lazy<Regex> * IReadOnlyDictionary<string, int>)>()
 
-    /// What `action` makes of the compiled pattern, the numbers of its named groups, the text in single units, and the way back from those,
+    /// All matches in their order. After an empty one Python looks at the same place again, for one that is not empty; .NET goes on.
+    let private all (regex: Regex) (advancing: Lazy<Regex>) (text: string) =
+        Seq.unfold
+            (fun struct (at, isEmpty) ->
+                let found = (if isEmpty then advancing.Value else regex).Match(text, at)
+
+                if found.Success then
+                    Some(found, struct (found.Index + found.Length, found.Length = 0))
+                else
+                    None)
+            struct (0, false)
+
+    /// What `action` makes of the compiled pattern's matches, the numbers of its named groups, the text in single units, and the way back from those,
     /// which leaves the characters of `other` alone.
     let apply
         (pattern: string)
         (text: string)
         (other: string)
-        (action: Regex -> IReadOnlyDictionary<string, int> -> string -> (string -> string) -> 'a)
+        (action: Match seq -> IReadOnlyDictionary<string, int> -> string -> (string -> string) -> 'a)
         : 'a =
+        let pattern = spelled pattern
         let inText, inPattern = SingleUnits.In text, SingleUnits.In pattern
 
         let narrow, widen =
@@ -272,7 +303,7 @@ module internal Patterns =
         let narrowed = narrow text
         let key = struct (narrow pattern, String.exists PythonClasses.differ narrowed)
 
-        let struct (regex, names) =
+        let struct (regex, advancing, names) =
             // The units of a pattern with such characters are other ones for each text.
             if inText && inPattern then
                 compile pattern key
@@ -280,7 +311,7 @@ module internal Patterns =
                 compiled.GetOrAdd(key, compile pattern)
 
         try
-            action regex names narrowed widen
+            action (all regex advancing narrowed) names narrowed widen
         with :? RegexMatchTimeoutException ->
             Guard.fail
                 $"regular expression '{pattern}' took over 3 s on a text of {text.Length} characters. Make its repetitions unambiguous."
@@ -290,10 +321,7 @@ module internal Patterns =
 type PythonRegex =
     /// All matches: each as the whole and then its groups, in the order in which they open; "" for a group that took no part.
     static member Matches(text: string, pattern: string) : string[][] =
-        Patterns.apply pattern text "" (fun regex _ narrowed widen ->
-            [|
-                for m in regex.Matches narrowed -> [| for g in m.Groups -> widen g.Value |]
-            |])
+        Patterns.apply pattern text "" (fun found _ _ widen -> [| for m in found -> [| for g in m.Groups -> widen g.Value |] |])
 
     /// re.sub: every match, or the first `count`, is replaced; in the replacement \1 and \g<name> are groups.
     /// Error: a replacement with another escape, or a group that the pattern has not.
@@ -301,7 +329,7 @@ type PythonRegex =
         let wrong (what: string) =
             Guard.fail $"replacement '{replacement}' has {what}. Write \\1, \\g<name>, \\n, \\t, \\r or \\\\."
 
-        Patterns.apply pattern text replacement (fun regex names narrowed widen ->
+        Patterns.apply pattern text replacement (fun matches names narrowed widen ->
             let group (m: Match) (name: string) =
                 let number =
                     match names.TryGetValue name, Int32.TryParse name with
@@ -327,4 +355,11 @@ type PythonRegex =
             let expand (m: Match) =
                 Regex.Replace(replacement, @"\\(?:g<([^>]*)>|([1-9][0-9]?|[\s\S]|\z))", MatchEvaluator(escaped m))
 
-            widen (regex.Replace(narrowed, MatchEvaluator expand, (if count <= 0 then -1 else count))))
+            let result = StringBuilder()
+            let mutable last = 0
+
+            for m in (if count <= 0 then matches else Seq.truncate count matches) do
+                result.Append(narrowed, last, m.Index - last).Append(expand m) |> ignore
+                last <- m.Index + m.Length
+
+            widen (result.Append(narrowed, last, narrowed.Length - last).ToString()))

@@ -9,12 +9,17 @@ namespace PeftAlign.Host.Evaluation;
 /// <param name="Context">At least one token.</param>
 /// <param name="Continuation">What is scored.</param>
 /// <param name="Cut">Tokens that did not fit.</param>
-internal sealed record EncodedPair(int[] Context, int[] Continuation, int Cut);
+internal sealed record EncodedPair(int[] Context, int[] Continuation, int Cut)
+{
+    /// <summary>Whether the template took no system message.</summary>
+    internal bool WithoutSystem { get; init; }
+}
 
 /// <summary>A prompt as the model is fed.</summary>
 /// <param name="Ids">At least one token.</param>
 /// <param name="Cut">Tokens that did not fit.</param>
-internal sealed record EncodedPrompt(int[] Ids, int Cut);
+/// <param name="WithoutSystem">Whether the template took no system message.</param>
+internal sealed record EncodedPrompt(int[] Ids, int Cut, bool WithoutSystem);
 
 /// <param name="tokenizer">The model's; null where its folder has none.</param>
 /// <param name="template">The model's; null where it has none.</param>
@@ -43,13 +48,14 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     internal EncodedPair Pair(EvalRequest.LogLikelihood ask)
     {
         if (control is not null && ask.ContextIds is not null) throw NoText("token ids");
-        var (context, continuation) = ask is { ContextIds: { } c, ContinuationIds: { } k } ? (c.Length > 0 ? c : [First()], k) : Texts(ask);
+        var (whole, withoutSystem) = ask.Messages is { } messages ? Rendered(messages) : (control?.Around(ask.Context) ?? ask.Context, false);
+        var (context, continuation) = ask is { ContextIds: { } c, ContinuationIds: { } k } ? (c.Length > 0 ? c : [First()], k) : Texts(ask, whole);
         if (continuation.Length == 0) throw new UserErrorException($"The continuation '{ask.Continuation}' has no token; every answer of a benchmark needs at least one.");
-        if (continuation.Length > maxLength && ask.CutsContinuation) return new EncodedPair(context[^1..], continuation[..maxLength], context.Length - 1 + continuation.Length - maxLength);
+        if (continuation.Length > maxLength && ask.CutsContinuation) return new EncodedPair(context[^1..], continuation[..maxLength], context.Length - 1 + continuation.Length - maxLength) { WithoutSystem = withoutSystem };
         if (continuation.Length > maxLength) throw new UserErrorException($"The continuation '{Short(ask.Continuation)}' has {continuation.Length} tokens; the model takes {maxLength}. Leave the item out, or use a model with a longer context.");
         // The last token is never fed, so one more than the model takes.
         var fits = Math.Min(context.Length, maxLength + 1 - continuation.Length);
-        return new EncodedPair(context[^fits..], continuation, context.Length - fits);
+        return new EncodedPair(context[^fits..], continuation, context.Length - fits) { WithoutSystem = withoutSystem };
     }
 
     /// <summary>Tokens that are computed for an item's answers: each context once, and every continuation.</summary>
@@ -84,15 +90,15 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     {
         var room = maxLength - ask.MaxNewTokens;
         if (room < 1) throw new UserErrorException($"{ask.MaxNewTokens} new tokens leave no room for a prompt: the model takes {maxLength} tokens in all. Lower the benchmark's number of new tokens.");
-        var ids = Encode(ask.Messages is { } messages ? Rendered(messages) : control?.Around(ask.Prompt) ?? ask.Prompt);
+        var (whole, withoutSystem) = ask.Messages is { } messages ? Rendered(messages) : (control?.Around(ask.Prompt) ?? ask.Prompt, false);
+        var ids = Encode(whole);
         if (ids.Length == 0) ids = [First()];
         var fits = Math.Min(ids.Length, room);
-        return new EncodedPrompt(ids[^fits..], ids.Length - fits);
+        return new EncodedPrompt(ids[^fits..], ids.Length - fits, withoutSystem);
     }
 
-    private (int[] Context, int[] Continuation) Texts(EvalRequest.LogLikelihood ask)
+    private (int[] Context, int[] Continuation) Texts(EvalRequest.LogLikelihood ask, string whole)
     {
-        var whole = ask.Messages is { } messages ? Rendered(messages) : control?.Around(ask.Context) ?? ask.Context;
         if (ask.KeepsContext) return Kept(whole, ask.Continuation);
         var context = whole[..(whole.AsSpan().LastIndexOfAnyExcept(WhiteSpace) + 1)];
         var continuation = whole[context.Length..] + ask.Continuation;
@@ -139,21 +145,24 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
 
     private static UserErrorException NoText(string asked) => new($"The control is a text around a prompt, and the benchmark asks with {asked}; leave the control out, or take a policy whose controls are adapters (meet).");
 
-    private string Rendered(IReadOnlyList<ChatTurn> messages)
+    /// <summary>A conversation as it goes to a model whose template takes no system message.</summary>
+    internal static IReadOnlyList<ChatTurn> Systemless(IReadOnlyList<ChatTurn> messages) => [.. messages.Where(m => m.Role != "system")];
+
+    private (string Text, bool WithoutSystem) Rendered(IReadOnlyList<ChatTurn> messages)
     {
         if (control is not null) throw NoText("conversations");
         var own = template ?? throw new UserErrorException("The benchmark asks in conversations, but the model has no chat template; leave its option chat out, or give the model a chat_template.");
         try
         {
-            return Rendered(own, messages);
+            return (Rendered(own, messages), false);
         }
         // As the harness does it: templates such as Gemma's know no system.
         catch (ChatTemplateException e) when (e.Kind is ChatTemplateErrorKind.Raised or ChatTemplateErrorKind.Undefined && messages.Any(m => m.Role == "system"))
         {
-            var text = Rendered(own, [.. messages.Where(m => m.Role != "system")]);
+            var text = Rendered(own, Systemless(messages));
             if (!systemless) Warn?.Invoke($"{e.Message}; prompts go without their system message");
             systemless = true;
-            return text;
+            return (text, true);
         }
     }
 

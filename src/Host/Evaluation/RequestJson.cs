@@ -11,6 +11,14 @@ namespace PeftAlign.Host.Evaluation;
 
 internal static class RequestJson
 {
+    /// <summary>The arguments of a request as they went to the model: without the system message that its template did not take.</summary>
+    internal static JsonArray Sent(EvalRequest request, EvalResponse response) => Of((request, response.WithoutSystem) switch
+    {
+        (EvalRequest.LogLikelihood { Messages: { } messages } ask, true) => ask with { Messages = RequestEncoder.Systemless(messages) },
+        (EvalRequest.Generate { Messages: { } messages } ask, true) => ask with { Messages = RequestEncoder.Systemless(messages) },
+        _ => request,
+    });
+
     /// <summary>The arguments of a request, as lm-evaluation-harness logs them: the context first.</summary>
     internal static JsonArray Of(EvalRequest request) => request switch
     {
@@ -30,7 +38,8 @@ internal static class RequestJson
     /// <param name="modelsDefaults">Whether texts are generated as the model's generation_config.json says.</param>
     internal static string Key(IReadOnlyList<EvalRequest> requests, bool? addSpecialTokens, bool modelsDefaults = false)
     {
-        var special = (addSpecialTokens is { } asked ? $"special tokens {asked}\n" : "") + (modelsDefaults && requests.Any(r => r is EvalRequest.Generate) ? "generation_config.json\n" : "");
+        var special = (addSpecialTokens is { } asked ? $"special tokens {asked}\n" : "") + (modelsDefaults && requests.Any(r => r is EvalRequest.Generate) ? "generation_config.json\n" : "")
+            + (modelsDefaults && requests.OfType<EvalRequest.Generate>().Any(AnswerLength.IsOneToken) ? "one token\n" : "");
         var text = special + string.Join("\n", requests.Select(r => $"{r.GetType().Name} {(r is EvalRequest.LogLikelihood { KeepsContext: true } ? "keeps its context " : "")}{(r as EvalRequest.Judge)?.By.Definition.ToJsonString()}{Of(r).ToJsonString()}"));
         return Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)))[..32];
     }
@@ -41,6 +50,7 @@ internal static class RequestJson
         var json = new JsonObject { ["logprob"] = JsonNumber.Of(response.LogProb), ["tokens"] = response.Tokens, ["greedy"] = response.IsGreedy, ["prompt_tokens"] = response.PromptTokens };
         if (response.TokensCut > 0) json["tokens_cut"] = response.TokensCut;
         if (response.MaxNewTokens is { } most) json["max_new_tokens"] = most;
+        if (response.WithoutSystem) json["without_system"] = true;
         if (response.Texts.Count > 0) json["texts"] = Texts(response.Texts);
         if (response.Judgement is { } judgement) json["judgement"] = Judgement(judgement);
         return json;
@@ -64,6 +74,7 @@ internal static class RequestJson
         PromptTokens = (int)json["prompt_tokens"]!,
         TokensCut = (int?)json["tokens_cut"] ?? 0,
         MaxNewTokens = (int?)json["max_new_tokens"],
+        WithoutSystem = (bool?)json["without_system"] == true,
         Texts = json["texts"] is JsonArray texts ? [.. texts.Select(t => (string)t!)] : [],
         Judgement = json["judgement"] is JsonObject answer
             ? new JudgeAnswer { Scores = answer["scores"]?.AsArray().Select(JsonNumber.Value).ToList(), Preference = (double?)answer["preference"], Text = (string?)answer["text"], Failure = (string?)answer["failure"], Unanswered = (bool?)answer["unanswered"] == true }

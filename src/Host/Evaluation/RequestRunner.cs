@@ -135,7 +135,7 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
         {
             var score = scores.Dequeue();
             if (double.IsNaN(score.LogProb)) throw new InvalidDataException($"the model gives NaN for {items[part.Item].Asked.Name}; its weights are damaged or training diverged");
-            var before = sums.GetValueOrDefault((part.Item, part.Request)) ?? new EvalResponse(0, 0, true) { PromptTokens = part.Pair.Context.Length };
+            var before = sums.GetValueOrDefault((part.Item, part.Request)) ?? new EvalResponse(0, 0, true) { PromptTokens = part.Pair.Context.Length, WithoutSystem = part.Pair.WithoutSystem };
             sums[(part.Item, part.Request)] = before with { LogProb = before.LogProb + score.LogProb, Tokens = before.Tokens + score.LogProbs.Count, IsGreedy = before.IsGreedy && score.IsGreedy, TokensCut = before.TokensCut + part.Pair.Cut };
         }
     }
@@ -156,6 +156,7 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
                 {
                     PromptTokens = prompts[k].Ids.Length,
                     TokensCut = prompts[k].Cut,
+                    WithoutSystem = prompts[k].WithoutSystem,
                     MaxNewTokens = group.Key.MaxNewTokens == a.Ask!.MaxNewTokens ? null : group.Key.MaxNewTokens,
                     Texts = [.. made[k].Select(s => Text(s.Ids, a.Ask!.Until))],
                 };
@@ -165,9 +166,9 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
     private GenerationOptions Options(EvalRequest.Generate ask)
     {
         var (file, own) = Own(ask.Temperature);
-        var most = file?.MaxNewTokens ?? ask.MaxNewTokens;
-        // As transformers, which warns and makes as many as it may.
-        if (own.MinNewTokens > most) Once("min_new_tokens", $"{file!.File}: min_new_tokens is {own.MinNewTokens}, and an answer may have {most} new tokens; {most} counts, as in transformers. Lower it, or raise {(file.MaxNewTokens is null ? "the task's max_gen_toks" : "max_new_tokens")}.");
+        var most = AnswerLength.Of(ask, asking?.AsHarness == true, file);
+        // As transformers, which warns and makes as many as it may; an empty stop text is told when the task is read.
+        if (own.MinNewTokens > most && !AnswerLength.IsOneToken(ask)) Once("min_new_tokens", $"{file!.File}: min_new_tokens is {own.MinNewTokens}, and an answer may have {most} new tokens; {most} counts, as in transformers. Lower it, or raise {(file.MaxNewTokens is null ? "the task's max_gen_toks" : "max_new_tokens")}.");
         return own with
         {
             MaxNewTokens = most,

@@ -116,7 +116,7 @@ internal static class ResultFiles
 
     private static IEnumerable<JsonObject> Samples(EvaluatedItem item) => item.Scores.Select(score =>
     {
-        var arguments = item.Requests.Select(RequestJson.Of).ToList();
+        var arguments = item.Requests.Zip(item.Responses, RequestJson.Sent).ToList();
         var sample = new JsonObject
         {
             ["doc_id"] = long.TryParse(item.Item.Id, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : item.Item.Id,

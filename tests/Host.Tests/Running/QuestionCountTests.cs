@@ -28,6 +28,17 @@ public sealed class QuestionCountTests
         Assert.That((definition.ToJsonString(), writing), Is.EqualTo((Other.ToJsonString(), new Writing(4, 4, 7, 11))), "asked for all items, not for those that were looked at");
     }
 
+    [Test]
+    public void Answers_of_the_policy_are_as_long_as_its_own_files_say()
+    {
+        var tokenizer = ByteTokenizer.Create();
+        var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, null, int.MaxValue / 2, takesLeadingBlank: false, addSpecialTokens: false), ask => 2 * ask.MaxNewTokens);
+        var asked = count.Of(new Everything(count), lookAt: 2)!;
+        Assert.That(asked.Writes, Is.EqualTo(new Writing(4 * 3, 2, 40, 42)));
+        Assert.That(asked.Judges.Single().Tokens, Is.EqualTo(1 + 2 + 1 + 40.0));
+        Assert.That(asked.Others.Single().Writing, Is.EqualTo(new Writing(4, 4, 7, 11)), "other models keep the request's number");
+    }
+
     private sealed class Everything(IModels models) : IBenchmark, IAsksAgain
     {
         public BenchmarkInfo Info { get; } = new("everything", 1);

@@ -43,7 +43,8 @@ internal sealed record Judged(JsonObject Definition, double Questions, double To
 /// <summary>Counts the questions of a benchmark's first items.</summary>
 /// <param name="tokenizer">The policy's.</param>
 /// <param name="encoder">The policy's.</param>
-internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encoder) : IModels
+/// <param name="length">Most new tokens of an answer of the policy; null for the request's own number.</param>
+internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encoder, Func<EvalRequest.Generate, int>? length = null) : IModels
 {
     private const string Answer = "x";
 
@@ -81,7 +82,7 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
         var requests = benchmark.Requests(item);
         Add(requests);
         var responses = requests.Select(Answered).ToList();
-        var longest = requests.OfType<EvalRequest.Generate>().Select(r => r.MaxNewTokens).DefaultIfEmpty(0).Max();
+        var longest = requests.OfType<EvalRequest.Generate>().Select(Length).DefaultIfEmpty(0).Max();
         foreach (var ask in (benchmark is IAsksAgain again ? requests.Concat(again.FollowUps(item, responses)) : requests).OfType<EvalRequest.Judge>()) judged.Add((ask.By.Definition, Tokens(ask.Question, Tokens) + longest));
     }
 
@@ -89,7 +90,7 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
     internal void Add(IReadOnlyList<EvalRequest> requests)
     {
         scored.Add(Scored(requests));
-        written.AddRange(requests.OfType<EvalRequest.Generate>().Select(Sizes));
+        written.AddRange(requests.OfType<EvalRequest.Generate>().Select(ask => Sizes(ask, Length(ask))));
     }
 
     // Answers of one context are computed together, the windows of a text one by one.
@@ -100,7 +101,9 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
         return (pairs + windows.Sum(), Math.Max(pairs, windows.DefaultIfEmpty(0).Max()));
     }
 
-    private (int Samples, int Prompt, int NewTokens) Sizes(EvalRequest.Generate ask) => (ask.Samples, encoder.Prompt(ask with { MaxNewTokens = 0 }).Ids.Length, ask.MaxNewTokens);
+    private int Length(EvalRequest.Generate ask) => length?.Invoke(ask) ?? ask.MaxNewTokens;
+
+    private (int Samples, int Prompt, int NewTokens) Sizes(EvalRequest.Generate ask, int newTokens) => (ask.Samples, encoder.Prompt(ask with { MaxNewTokens = 0 }).Ids.Length, newTokens);
 
     private static EvalResponse Answered(EvalRequest request) => new(0, 1, false) { Texts = request is EvalRequest.Generate ask ? [.. Enumerable.Repeat(Answer, ask.Samples)] : [] };
 
@@ -127,7 +130,7 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
     {
         public IReadOnlyList<EvalResponse> Answer(IReadOnlyList<EvalRequest> requests)
         {
-            asked.AddRange(requests.OfType<EvalRequest.Generate>().Select(count.Sizes));
+            asked.AddRange(requests.OfType<EvalRequest.Generate>().Select(ask => count.Sizes(ask, ask.MaxNewTokens)));
             return [.. requests.Select(Answered)];
         }
     }

@@ -146,7 +146,10 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     {
         var (tokenizer, template) = Text(evaluation["policy"]!);
         var info = Context(evaluation).Create<IBenchmark>(evaluation["benchmark"]!).Info;
-        var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens));
+        var root = Root(evaluation["policy"]!);
+        var defaults = root["weights"] is JsonObject ? null : Config(root)?.Generation;
+        var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens),
+            ask => AnswerLength.Of(ask, info.AsHarness, defaults));
         return count.Of((Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!), LookAt);
     });
 
