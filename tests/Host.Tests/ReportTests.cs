@@ -45,8 +45,8 @@ public sealed partial class ReportTests
         File.WriteAllText(Path.Combine(folder, "claims.yaml"), """
             # claims: mine
             claims:
-              - { id: C1, says: SFT helps., metric: quiz, each: [dataset], contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
-              - { id: C2, says: SFT lowers the quiz., metric: quiz/acc, each: [dataset], is: less, contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
+              - { id: C1, says: SFT helps., metric: quiz, contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
+              - { id: C2, says: SFT lowers the quiz., metric: quiz/acc, is: less, contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
               - { id: C3, says: More steps help., metric: quiz, each: [dataset], contrast: [{ plus: {}, curve: { along: checkpoint } }] }
               - { id: C4, says: Time., metric: train/seconds_per_step, is: less, than: 10, contrast: [{ plus: {} }] }
               - { id: C5, says: Nobody made this., metric: quiz, contrast: [{ plus: { method: dpo } }] }
@@ -129,7 +129,8 @@ public sealed partial class ReportTests
             var quiz = report["results"]!.AsArray().Single(r => (string?)r!["policy"] == "base/helpful/sft" && (string?)r["benchmark"] == "quiz")!;
             Assert.That((double)quiz["value"]!, Is.EqualTo(0.72).Within(1e-9));
             Assert.That((int)quiz["seeds"]!, Is.EqualTo(3));
-            Assert.That((string?)quiz["method"], Is.EqualTo("bootstrap over seeds and items"));
+            Assert.That((string?)quiz["method"], Is.EqualTo("the wider of bootstrap over seeds and items, and t over seeds"));
+            Assert.That((string?)claims["C1"]["method"], Is.EqualTo("the wider of bootstrap of seeds and items, and t over 3 seeds"));
             var empty = report["results"]!.AsArray().Single(r => (string?)r!["policy"] == "base/helpful/sft" && (string?)r["metric"] == "empty")!;
             Assert.That(((double)empty["value"]!, empty["interval"]), Is.EqualTo((0.0, (JsonNode?)null)), "300 times the same is no interval of one point");
             var merge = report["merges"]!.AsArray().Single(m => (string?)m!["metric"] == "quiz acc")!;

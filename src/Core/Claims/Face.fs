@@ -16,6 +16,7 @@ type ClaimUnit = { Label: string; Value: float }
 /// <remarks><para>Verdict: supported, contradicted or inconclusive; Reason says why it is inconclusive. Statement: the check in words.
 /// Estimate with the interval Lower to Upper of level Level (for equivalences 1 - 2 alpha) and PValue by the bootstrap or SignFlipP by
 /// exact sign flips of the units (NaN for one unit); where resampling does not vary, interval and PValue are an exact test's. AdjustedP is Holm's over all claims of the set that have data.</para>
+/// <para>Method: how the interval was made, in words; empty where there is none.</para>
 /// <para>Positive and Negative count units above and below zero (above and below Than where that is not zero). Drawn: what was resampled.</para></remarks>
 [<NoComparison>]
 type ClaimResult =
@@ -30,6 +31,7 @@ type ClaimResult =
         Lower: float
         Upper: float
         Level: float
+        Method: string
         Than: float
         PValue: float
         SignFlipP: float
@@ -77,6 +79,7 @@ module private Judging =
             Lower = nan
             Upper = nan
             Level = nan
+            Method = ""
             Than = claim.Than
             PValue = nan
             SignFlipP = nan
@@ -136,13 +139,23 @@ module private Judging =
                      ""),
                 max (evidence.AtLeast limit) (evidence.AtMost -limit)
 
-    /// Of too few an exact test takes the bootstrap's place; it cannot be significant, so the verdict is the reason.
+    /// Of too few without a t an exact test takes the bootstrap's place; it cannot be significant, so the verdict is the reason.
     let private ofFew (claim: Claim) (resampled: Resampled) flips (lean: string, _: float) =
+        let top = resampled.Top
+
+        let why =
+            if top.Of = "items" then
+                "add items"
+            elif claim.Statistic <> MeanOf then
+                $"and t is for means; add {top.Of}"
+            else
+                "and the policies share fewer than two of them; give them the same seeds"
+
         let reason =
             if lean = "" then
                 "the interval holds both sides"
             else
-                $"only {resampled.Count} {resampled.Drawn.Head} and nothing else to resample: the interval is too narrow, and no exact test of fewer than {Evidence.enough} is significant; add configurations, seeds or items"
+                $"only {top.Count} {top.Of}: the bootstrap's interval is too narrow, {why}"
 
         reason, "", (if claim.Holds = Within then nan else flips)
 
@@ -161,6 +174,13 @@ module private Judging =
             $"every resampling gives the same number, and the exact interval of {resampled.Count} holds both sides", lean, p
         else
             "", lean, p
+
+    let private methodOf (resampled: Resampled) (evidence: Evidence) =
+        if evidence.By <> "" && resampled.HasSingleSeeds && resampled.Top.Of = "items" then
+            evidence.By
+            + "; of one seed, so it says what other items would give, not another training"
+        else
+            evidence.By
 
     let private judged (claim: Claim) (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
         let limit = if claim.Log then log claim.Than else claim.Than
@@ -226,6 +246,7 @@ module private Judging =
                             Lower = shown evidence.Shown.Lower
                             Upper = shown evidence.Shown.Upper
                             Level = 1.0 - level
+                            Method = methodOf resampled evidence
                             PValue = p
                             SignFlipP = flips
                         }

@@ -7,6 +7,15 @@ open System.Collections.Generic
 open System.Numerics
 open PeftAlign.Core.Statistics
 
+/// The highest level that is drawn: what it is of, how many there are (of seeds the fewest that any policy of several has), and the statistic of each by itself where the claim's
+/// is their mean; of seeds those that all policies of several share.
+type internal Top =
+    {
+        Of: string
+        Count: int
+        Values: float[]
+    }
+
 /// What a claim's contrast is worth, and how it varies. NaN intervals and p where nothing can be drawn.
 type internal Resampled =
     {
@@ -16,6 +25,9 @@ type internal Resampled =
         Without: float[]
         /// Levels that were drawn: configurations, seeds, items.
         Drawn: string list
+        Top: Top
+        /// Whether a policy that was trained stands in with one seed alone.
+        HasSingleSeeds: bool
         /// How many there were to draw: items (the fewest that any benchmark has), else configurations, else seeds.
         Count: int
         /// Between what a contrast must lie, where the statistic is a mean and scores lie between 0 and 1.
@@ -110,14 +122,21 @@ module internal Resampling =
             yield! node.Parts |> Seq.collect armsOf
         }
 
-    let private seedsOf (unit: Unit) =
+    let private seedsOfArms (unit: Unit) =
         unit.Nodes
         |> Seq.collect armsOf
-        |> Seq.collect (fun arm -> arm.Seeds |> Seq.map fst)
-        |> Seq.filter ((<>) "")
-        |> Seq.distinct
-        |> Seq.sort
+        |> Seq.map (fun arm -> arm.Seeds |> Array.map fst |> Array.filter ((<>) "") |> Array.distinct)
         |> Array.ofSeq
+
+    /// A policy of one seed is the same in every draw.
+    let private isDrawn (seeds: string[]) = seeds.Length > 1
+
+    let private seedsOf (unit: Unit) =
+        seedsOfArms unit
+        |> Array.filter isDrawn
+        |> Array.concat
+        |> Array.distinct
+        |> Array.sort
 
     /// The statistic of units, each with its contrast's value (the two sides apart for a correlation).
     let private statistic (claim: Claim) (unitsValues: (float * float * float)[]) =
@@ -180,6 +199,49 @@ module internal Resampling =
             value, nodeValue claim.Log values seeds unit.Nodes[0], nodeValue claim.Log values seeds unit.Nodes[1]
         else
             value, 0.0, 0.0
+
+    let private timesOf (seeds: string seq) =
+        let times = Dictionary<string, float>()
+
+        for seed in seeds do
+            times[seed] <-
+                (match times.TryGetValue seed with
+                 | true, n -> n
+                 | _ -> 0.0)
+                + 1.0
+
+        times
+
+    let private topOf (claim: Claim) plain (units: Unit[]) (observed: float[]) items : Top =
+        let ofMean values =
+            let values = if claim.Statistic = MeanOf then values () else [||]
+            if Array.forall Double.IsFinite values then values else [||]
+
+        let drawn = seedsOfArms units[0] |> Array.filter isDrawn
+
+        if units.Length > 1 then
+            {
+                Of = "configurations"
+                Count = units.Length
+                Values = ofMean (fun () -> observed)
+            }
+        elif drawn.Length > 0 then
+            let shared = drawn |> Array.map Set.ofArray |> Set.intersectMany |> Set.toArray
+
+            {
+                Of = "seeds"
+                Count = drawn |> Array.map _.Length |> Array.min
+                Values =
+                    ofMean (fun () ->
+                        shared
+                        |> Array.map (fun seed -> unitValue claim.Log plain (timesOf [ seed ]) units[0]))
+            }
+        else
+            {
+                Of = "items"
+                Count = items
+                Values = [||]
+            }
 
     let run (claim: Claim) (table: Observation[]) (units: Unit[]) (draws: int) (stream: RandomStream) : Resampled =
         let used =
@@ -249,16 +311,10 @@ module internal Resampling =
                 if own.Length < 2 then
                     triple claim values null units[u]
                 else
-                    let times = Dictionary<string, float>()
+                    let drawn =
+                        seedStream.Indices(int64 b * int64 units.Length + int64 k, own.Length, own.Length)
 
-                    for s in seedStream.Indices(int64 b * int64 units.Length + int64 k, own.Length, own.Length) do
-                        times[own[s]] <-
-                            (match times.TryGetValue own[s] with
-                             | true, n -> n
-                             | _ -> 0.0)
-                            + 1.0
-
-                    triple claim values times units[u])
+                    triple claim values (timesOf (drawn |> Seq.map (fun s -> own[s]))) units[u])
             |> statistic claim
 
         /// Leave-one-out values of the highest level that is drawn.
@@ -270,13 +326,8 @@ module internal Resampling =
             elif drawsSeeds then
                 [|
                     for left in seeds[0] ->
-                        let times = Dictionary<string, float>()
-
-                        for seed in seeds[0] do
-                            if seed <> left then
-                                times[seed] <- 1.0
-
-                        statistic claim [| triple claim plain times units[0] |]
+                        let others = seeds[0] |> Seq.filter ((<>) left)
+                        statistic claim [| triple claim plain (timesOf others) units[0] |]
                 |]
             else
                 [|
@@ -302,8 +353,18 @@ module internal Resampling =
                     "items"
             ]
 
+        let values = observed |> Array.map (fun (value, _, _) -> value)
+
+        let count =
+            if pools.Length > 0 && (claim.Statistic = MeanOf || units.Length = 1) then
+                pools |> Array.map snd |> Array.min
+            elif units.Length > 1 then
+                units.Length
+            else
+                seeds[0].Length
+
         {
-            Units = observed |> Array.map (fun (value, _, _) -> value)
+            Units = values
             Estimate = estimate
             Replicates =
                 if drawn.IsEmpty then
@@ -312,13 +373,9 @@ module internal Resampling =
                     Array.Parallel.init draws replicate
             Without = if drawn.IsEmpty then [||] else without ()
             Drawn = drawn
-            Count =
-                if pools.Length > 0 && (claim.Statistic = MeanOf || units.Length = 1) then
-                    pools |> Array.map snd |> Array.min
-                elif units.Length > 1 then
-                    units.Length
-                else
-                    seeds[0].Length
+            Top = topOf claim plain units values count
+            HasSingleSeeds = units |> Seq.collect seedsOfArms |> Seq.exists (fun own -> own.Length = 1)
+            Count = count
             Bounds =
                 bounds
                     claim
