@@ -254,8 +254,8 @@ module private Judging =
                     Leaning = lean
                 }
 
-    let one (claim: Claim) (table: Observation[]) draws alpha seed =
-        let units = Units.find claim table
+    let one (claim: Claim) modelTags (table: Observation[]) draws alpha seed =
+        let units = Units.find claim modelTags table
 
         if units.Length = 0 then
             nothing (empty claim "no finished evaluations fit the claim")
@@ -317,9 +317,11 @@ type ClaimSets private () =
             |> Seq.sortBy (fun o -> Observations.name o, Observations.configuration o, Observations.axis "seed" o)
             |> Array.ofSeq
 
+        let modelTags = Units.modelTags table
+
         let judged =
             set.Claims
-            |> List.map (fun claim -> Judging.one claim table draws alpha seed)
+            |> List.map (fun claim -> Judging.one claim modelTags table draws alpha seed)
             |> Array.ofList
 
         let tested = judged |> Array.filter (fun j -> not (Double.IsNaN j.P))

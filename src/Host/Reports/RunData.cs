@@ -69,7 +69,18 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
     internal IReadOnlyList<RunJob> Placed { get; private init; } = [];
 
     /// <summary>Evaluations, and what trainings cost, as claims see them.</summary>
-    internal IReadOnlyList<Observation> Observations => [.. Measured.Select(m => m.Observation), .. Placed.Where(j => j.Kind == "train").SelectMany(Costs)];
+    internal IReadOnlyList<Observation> Observations => [.. Measured.Select(m => OfJob(m.Observation, m.Job)), .. Placed.Where(j => j.Kind == "train").SelectMany(j => Costs(j).Select(o => OfJob(o, j)))];
+
+    // What two rows ask alike is one number, which claims count once.
+    private static Observation OfJob(Observation o, RunJob job) => new()
+    {
+        Axes = new Dictionary<string, string>(o.Axes) { ["job"] = job.Id },
+        Metric = o.Metric,
+        IsFirst = o.IsFirst,
+        Value = o.Value,
+        Items = o.Items,
+        HigherIsBetter = o.HigherIsBetter,
+    };
 
     private static (string Name, IReadOnlyList<RunJob> Jobs) Plan(RunFolder run)
     {
