@@ -24,10 +24,20 @@ let private scored (axes: string) share =
         HigherIsBetter = true
     }
 
-let private one claim (table: Observation list) =
-    match (ClaimSets.Read $"claims:\n  - {{ id: A, says: s., metric: quiz, {claim} }}\n").Set with
+let private text claim =
+    $"claims:\n  - {{ id: A, says: s., metric: quiz, {claim} }}\n"
+
+let private lacking claim (table: Observation list) (pending: string list) =
+    match (ClaimSets.Read(text claim)).Set with
     | null -> failwith "the set has faults"
-    | set -> ClaimSets.Test(set, Array.ofList table, 500, 0.05, 1L) |> Seq.exactlyOne
+    | set ->
+        let pending: IReadOnlyList<IReadOnlyDictionary<string, string>> =
+            [| for axes in pending -> axesOf ("benchmark=quiz " + axes) |]
+
+        ClaimSets.Test(set, Array.ofList table, pending, 500, 0.05, 1L)
+        |> Seq.exactlyOne
+
+let private one claim table = lacking claim table []
 
 let private tagged =
     [
@@ -117,3 +127,109 @@ let ``A seed that stopped early ends the curve`` () =
 let ``Curves without two common points are not compared`` () =
     let table = curve "bt" 1 [ 200; 400 ] @ curve "hh" 1 [ 100; 200 ]
     Assert.That((one heights table).Reason, Is.EqualTo "no finished evaluations fit the claim")
+
+let private merge =
+    "each: model, than: -0.5, contrast: [{ plus: { merge: dare } }, { minus: { dataset: [x, y], method: sft } }]"
+
+let private merged model =
+    scored $"policy=merged model={model} dataset=x+y method=sft merge=dare seed=1" 0.5
+
+let private parent model dataset share =
+    scored $"policy=trained model={model} dataset={dataset} method=sft seed=1" share
+
+/// The better parent alone would make the merge look bad, the worse one good.
+[<Test>]
+let ``A claim on unfinished evaluations has no verdict and names them`` () =
+    let whole = [ merged "m"; parent "m" "x" 0.7; parent "m" "y" 0.3 ]
+    let found = one merge whole
+    Assert.That((found.Verdict, found.Estimate), Is.EqualTo(("supported", 0.0)), found.Reason)
+
+    let pending =
+        [
+            "policy=trained model=m dataset=x method=sft seed=1"
+            "policy=trained model=n dataset=x method=dpo seed=1"
+        ]
+
+    let found = lacking merge [ merged "m"; parent "m" "y" 0.3 ] pending
+    Assert.That((found.Verdict, found.Reason), Is.EqualTo(("inconclusive", "not finished: quiz of m/x/sft; finish the run")))
+    Assert.That(found.Estimate, Is.EqualTo(0.2).Within 1e-12, "of what is there")
+
+    // Another seed of what is finished is no gap; another model is.
+    let seed = "policy=trained model=m dataset=x method=sft seed=2"
+    Assert.That((lacking merge whole [ seed ]).Verdict, Is.EqualTo "supported")
+
+    let model =
+        [
+            for axes in
+                [
+                    "policy=merged dataset=x+y merge=dare"
+                    "policy=trained dataset=x"
+                    "policy=trained dataset=y"
+                ] -> $"{axes} method=sft seed=1 model=n"
+        ]
+
+    Assert.That(
+        (lacking merge whole model).Reason,
+        Does.StartWith "not finished: quiz of dare/n/x+y/sft, quiz of n/x/sft, quiz of n/y/sft;"
+    )
+    // No merge of n is planned: n is no unit, and its trainings are not waited for.
+    Assert.That((lacking merge whole model.Tail).Verdict, Is.EqualTo "supported")
+
+    Assert.That(
+        (lacking merge [] model).Reason,
+        Does.StartWith "no finished evaluations fit the claim; not finished: quiz of dare/n"
+    )
+
+[<Test>]
+let ``A checkpoint on the way is waited for`` () =
+    let table = curve "bt" 1 [ 100; 200; 400 ] @ curve "hh" 1 [ 100; 200 ]
+
+    let found =
+        lacking heights table [ "policy=trained model=m dataset=hh method=sft seed=1 checkpoint=step:400" ]
+
+    Assert.That(found.Reason, Is.EqualTo "not finished: quiz of m/hh/sft@step:400; finish the run")
+
+[<Test>]
+let ``A name of a list that nobody has is no verdict`` () =
+    let whole = [ merged "m"; parent "m" "x" 0.7; parent "m" "y" 0.3 ]
+    let reason = "no policy that the claim speaks of has "
+
+    for claim, absent in
+        [
+            merge.Replace("[x, y]", "[x, z]"), "dataset 'z'"
+            "where: { model: [m, n] }, " + merge, "model 'n'"
+            merge.Replace("each: model", "each: { model: { one: m, other: n } }"), "model 'n'"
+        ] do
+        let found = one claim whole
+        Assert.That(found.Verdict, Is.EqualTo "inconclusive", claim)
+        Assert.That(found.Reason, Is.EqualTo $"{reason}{absent}; correct the names, or leave them out")
+
+[<Test>]
+let ``Names that the plan's policies do not have are faults`` () =
+    let policies: IReadOnlyList<IReadOnlyDictionary<string, string>> =
+        [|
+            for axes in
+                [
+                    "policy=trained model=base dataset=helpful method=sft seed=1 tags=hh"
+                    "policy=trained model=base dataset=helpful method=sft>dpo seed=1 checkpoint=step:4"
+                ] -> axesOf axes
+        |]
+
+    let faults claim =
+        [ for fault in (ClaimSets.Read(text claim, policies)).Faults -> fault.Message ]
+
+    let fine =
+        "where: { tag: '!hh' }, each: [model, dataset: { a: helpful }], contrast: [{ plus: { method: [dpo, sft>dpo], seed: 1, kind: merged, checkpoint: step:4 } }]"
+
+    Assert.That(faults fine, Is.Empty)
+
+    for wrong, said in
+        [
+            fine.Replace("a: helpful", "a: helpfull"), "no policy of the plan has the dataset 'helpfull'; did you mean 'helpful'?"
+            fine.Replace("'!hh'", "'!h'"), "no policy of the plan has the tag 'h'; did you mean 'hh'?"
+            fine.Replace("seed: 1", "seed: 200"), "no policy of the plan has the seed '200'; known: 1"
+            fine.Replace("kind: merged", "kind: merge"), "no policy of the plan has the kind 'merge'; did you mean 'merged'?"
+            fine.Replace("seed: 1", "merge: dare"), "no policy of the plan has the merge 'dare'; none is declared"
+        ] do
+        Assert.That(String.concat "|" (faults wrong), Is.EqualTo said)
+        Assert.That((ClaimSets.Read(text wrong)).Faults, Is.Empty, "a set that knows of no plan")
