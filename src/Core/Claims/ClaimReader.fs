@@ -306,6 +306,11 @@ let private claim: Reader<Claim list> =
                         "'ratio: true' goes with 'is: greater' or 'is: less'"
                     if statistic = RankCorrelation && terms.Length <> 2 then
                         $"a rank correlation has two terms, not {terms.Length}"
+                    if
+                        statistic = RankCorrelation
+                        && terms |> List.exists (fun term -> term.Weight <> 1.0)
+                    then
+                        "a rank correlation ranks the units by each term as it is; write 'plus' in both and leave 'weight' out ('is: less' for opposite orders)"
                     if statistic <> MeanOf && (holds = Within || log || test = BySignFlip) then
                         "'is: within', 'ratio' and 'test: sign_flip' go with 'statistic: mean'"
                     if test = BySignFlip && holds = Within then

@@ -83,6 +83,45 @@ module internal Evidence =
             By = $"exact, of {n} equal values in their bounds"
         }
 
+    /// Of n items on which every policy scored the same, a share q of others would not be seen with a probability of (1 - q)^n: the limits are those of the
+    /// share that is seen so seldom, and p is the probability of the least share that allows a number.
+    let private limited value n (limits: float -> float * float) alpha =
+        let low, high = limits (1.0 - Math.Pow(alpha / 2.0, 1.0 / float n))
+
+        let p allows =
+            let rec least few many step =
+                let middle = 0.5 * (few + many)
+
+                if step = 0 then few
+                elif allows (limits middle) then least few middle (step - 1)
+                else least middle many (step - 1)
+
+            if allows (limits 0.0) then
+                1.0
+            elif allows (limits 1.0) then
+                Math.Pow(1.0 - least 0.0 1.0 60, float n)
+            else
+                0.0
+
+        {
+            Interval = between low high
+            Shown = between low high
+            AtMost =
+                fun number ->
+                    if number >= value then
+                        1.0
+                    else
+                        p (fun (low, _) -> low <= number)
+            AtLeast =
+                fun number ->
+                    if number <= value then
+                        1.0
+                    else
+                        p (fun (_, high) -> high >= number)
+            IsExact = true
+            By = $"exact, of {n} items with equal scores"
+        }
+
     /// Sign flips of n equal differences from a number: all on one side, once in 2^n.
     let private flipped value n =
         let p = Math.Pow(0.5, float n)
@@ -144,23 +183,30 @@ module internal Evidence =
         resampled.Replicates
         |> Array.forall (fun r -> abs (r - resampled.Estimate) <= rounding)
 
-    /// Resamplings that are all the same say nothing of what another item would have: there the exact test stands in. None where there is
-    /// none. alpha is the interval's.
-    let find (claim: Claim) (resampled: Resampled) alpha : Evidence option =
+    /// Resamplings that are all the same say nothing of what another item would have: there the exact test stands in. Why there is none, else.
+    /// alpha is the interval's.
+    let find (claim: Claim) (resampled: Resampled) alpha : Result<Evidence, string> =
+        let value, count = resampled.Estimate, resampled.Count
+
         if claim.Statistic = RankCorrelation || not (isConstant resampled) then
             let evidence = bootstrap resampled alpha
 
-            Some(
+            Ok(
                 if hasT resampled then
                     widened resampled alpha evidence
                 else
                     evidence
             )
         else
-            match resampled.Bounds with
-            | Some bounds -> Some(bounded resampled.Estimate resampled.Count bounds alpha)
-            | None when claim.Holds <> Within -> Some(flipped resampled.Estimate resampled.Count)
-            | None -> None
+            match resampled.Constant with
+            | Between(low, high) -> Ok(bounded value count (low, high) alpha)
+            | Limits limits -> Ok(limited value count limits alpha)
+            | Unbounded when claim.Holds <> Within -> Ok(flipped value count)
+            | Unbounded ->
+                Error "every resampling gives the same number, and scores without bounds have no exact test of an equivalence"
+            | Unclear ->
+                Error
+                    "every resampling gives the same number, and no exact test fits it; state it without 'ratio', 'take' and 'absolute', or add items"
 
     /// Whether a bootstrap has so few to draw that its interval is too narrow, and there is no t in its place.
     let isTooFew (resampled: Resampled) evidence =

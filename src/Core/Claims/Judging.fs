@@ -157,8 +157,7 @@ module internal Judging =
 
     let private methodOf (resampled: Resampled) (evidence: Evidence) =
         if evidence.By <> "" && resampled.HasSingleSeeds && resampled.Top.Of = "items" then
-            evidence.By
-            + "; of one seed, so it says what other items would give, not another training"
+            evidence.By + " of one seed, so about that training alone"
         else
             evidence.By
 
@@ -214,9 +213,8 @@ module internal Judging =
                     nan
 
             match Evidence.find claim resampled level with
-            | None ->
-                without "every resampling gives the same number, and scores without bounds have no exact test of an equivalence"
-            | Some evidence ->
+            | Error why -> without why
+            | Ok evidence ->
                 let reason, lean, p = concluded claim resampled limit evidence flips
 
                 {

@@ -30,8 +30,8 @@ type internal Resampled =
         HasSingleSeeds: bool
         /// How many there were to draw: items (the fewest that any benchmark has), else configurations, else seeds.
         Count: int
-        /// Between what a contrast must lie, where the statistic is a mean and scores lie between 0 and 1.
-        Bounds: (float * float) option
+        /// What is known where nothing varies.
+        Constant: Constant
     }
 
 module internal Resampling =
@@ -74,19 +74,6 @@ module internal Resampling =
         else
             all / float arm.Seeds.Length
 
-    let private slope (x: float[]) (y: float[]) =
-        let mx, my = Array.average x, Array.average y
-
-        Array.fold2 (fun sum a b -> sum + (a - mx) * (b - my)) 0.0 x y
-        / Array.sumBy (fun a -> (a - mx) * (a - mx)) x
-
-    let private height (x: float[]) (y: float[]) =
-        let area =
-            Seq.init (x.Length - 1) (fun i -> 0.5 * (y[i] + y[i + 1]) * (x[i + 1] - x[i]))
-            |> Seq.sum
-
-        area / (x[x.Length - 1] - x[0])
-
     let rec private nodeValue isLog values seeds (node: Node) : float =
         let of1 (arms: Arm[]) =
             let each = arms |> Array.map (armValue values seeds)
@@ -104,7 +91,7 @@ module internal Resampling =
             | Some curve ->
                 let x, y = Array.map fst node.Points, Array.map (snd >> of1) node.Points
 
-                if curve.Slope then slope x y else height x y
+                if curve.Slope then Ranges.slope x y else Ranges.height x y
             | None when node.Parts.Length > 0 -> node.Parts |> Array.sumBy (weighted isLog values seeds)
             | None -> of1 (snd node.Points[0])
 
@@ -160,37 +147,36 @@ module internal Resampling =
 
             sum x mx y my / sqrt (sum x mx x mx * sum y my y my)
 
-    /// The least and greatest value of a weighted mean of scores from 0 to 1.
-    let rec private boundsOf (node: Node) : (float * float) option =
-        let term = node.Term
+    let private bounds (units: Unit[]) =
+        let all = units |> Array.map (fun unit -> Ranges.linear (Array.ofSeq unit.Nodes))
 
-        let own =
-            if term.Absolute || term.Take <> Mean || term.Curve |> Option.exists _.Slope then
-                None
-            elif node.Parts.Length > 0 then
-                sumOf node.Parts
-            else
-                Some(0.0, 1.0)
+        if Array.forall Option.isSome all then
+            all
+            |> Array.map Option.get
+            |> Array.reduce (fun (a, b) (c, d) -> min a c, max b d)
+            |> Some
+        else
+            None
 
-        own
-        |> Option.map (fun (low, high) ->
-            let a, b = term.Weight * low, term.Weight * high
-            min a b, max a b)
+    /// Items: those of each policy that has a part in it, none where its number is no mean of some.
+    let private constant (claim: Claim) plain (units: Unit[]) (used: int[]) (items: int -> float[]) =
+        let scoresOf i =
+            let own = items i
+            if own.Length > 0 then own else [| Array.get plain i |]
 
-    and private sumOf (nodes: Node[]) =
-        Array.fold (fun sum node -> Option.map2 (fun (a, b) (c, d) -> a + c, b + d) sum (boundsOf node)) (Some(0.0, 0.0)) nodes
+        let isShare score = score >= 0.0 && score <= 1.0
 
-    let private bounds (claim: Claim) (units: Unit[]) (scores: float seq) =
-        match claim.Statistic with
-        | ShareOf -> Some(0.0, 1.0)
-        | MeanOf when
-            not claim.Log
-            && scores |> Seq.forall (fun score -> score >= 0.0 && score <= 1.0)
-            ->
-            units
-            |> Array.map (fun unit -> sumOf unit.Nodes)
-            |> Array.reduce (Option.map2 (fun (a, b) (c, d) -> min a c, max b d))
-        | _ -> None
+        let isOne i = (Array.distinct (items i)).Length = 1
+
+        if claim.Statistic = ShareOf then
+            Between(0.0, 1.0)
+        elif not (used |> Array.forall (scoresOf >> Array.forall isShare)) then
+            Unbounded
+        else
+            match (if claim.Log then None else bounds units) with
+            | Some limits -> Between limits
+            | None when Array.forall isOne used -> Limits(Ranges.limits claim.Log plain units)
+            | None -> Unclear
 
     let private triple (claim: Claim) values seeds (unit: Unit) =
         let value = unitValue claim.Log values seeds unit
@@ -376,14 +362,5 @@ module internal Resampling =
             Top = topOf claim plain units values count
             HasSingleSeeds = units |> Seq.collect seedsOfArms |> Seq.exists (fun own -> own.Length = 1)
             Count = count
-            Bounds =
-                bounds
-                    claim
-                    units
-                    (used
-                     |> Seq.collect (fun i ->
-                         if hasItems i then
-                             Seq.ofArray (items i)
-                         else
-                             Seq.singleton plain[i]))
+            Constant = constant claim plain units used (fun i -> if hasItems i then items i else [||])
         }

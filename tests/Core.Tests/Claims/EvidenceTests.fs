@@ -45,6 +45,7 @@ let ``All items right is as sure as their number`` (n: int, verdict: string) =
     Assert.That(found.Lower, Is.EqualTo(Math.Pow(0.025, 1.0 / float n)).Within 1e-12)
     Assert.That(found.Upper, Is.EqualTo 1.0)
     Assert.That((found.Reason = ""), Is.EqualTo((verdict = "supported")))
+    Assert.That(found.Method, Is.EqualTo $"exact, of {n} equal values in their bounds of one seed, so about that training alone")
 
 [<Test>]
 let ``The height of a curve is a mean of shares`` () =
@@ -218,3 +219,63 @@ let ``A ratio to nothing is inconclusive and the others are answered`` () =
             Assert.That(first.Reason, Does.Contain "a ratio needs scores above 0")
             Assert.That(second.Verdict, Is.EqualTo "supported", second.Reason)
         | other -> Assert.Fail $"{other.Length} results"
+
+
+/// All right of 200: with a share q of other items the ratio, the best of one, and the distance are q away at most, and the slope over two
+/// doublings half of it; 1 - 0.01 of 200 items is seen once in seven.
+[<TestCase("ratio: true, than: 0.99, contrast: [{ plus: { method: a } }, { minus: { method: b } }]", 0.99)>]
+[<TestCase("than: -0.01, contrast: [{ plus: { method: a } }, { minus: { method: b }, take: max }]", 0.99)>]
+[<TestCase("than: -0.01, contrast: [{ plus: { method: a } }, { minus: { method: b } }]", 0.99)>]
+[<TestCase("is: less, than: 0.01, contrast: [{ plus: [{ plus: { method: a } }, { minus: { method: b } }], absolute: true }]", 0.99)>]
+[<TestCase("than: -0.01, contrast: [{ plus: { method: c }, curve: { along: checkpoint } }]", 0.98)>]
+[<TestCase("is: less, than: 0.01, contrast: [{ plus: { method: c }, curve: { along: checkpoint }, absolute: true }]", 0.98)>]
+let ``What is no mean of items is as sure as their number, too`` (claim: string, share: float) =
+    let table =
+        [
+            yield right "a" 200
+            yield right "b" 200
+            for step in [ 1; 2; 4 ] do
+                yield observed "quiz" [ "method", "c"; "checkpoint", $"step:{step}" ] 1.0 (Array.create 200 1.0)
+        ]
+
+    let found = one $"  - {{ id: A, says: s., metric: quiz, {claim} }}\n" table
+    let p = 2.0 * Math.Pow(share, 200.0)
+    Assert.That(found.PValue, Is.EqualTo(p).Within 1e-12)
+    Assert.That(found.Verdict, Is.EqualTo(if p <= 0.05 then "supported" else "inconclusive"), found.Reason)
+    Assert.That(found.Lower, Is.LessThanOrEqualTo found.Estimate)
+    Assert.That(found.Upper, Is.GreaterThanOrEqualTo found.Estimate)
+
+/// Answers that are alike, some of them wrong: the ratio's limits hang on how many are, and there is no exact test.
+[<Test>]
+let ``A ratio of like answers is inconclusive`` () =
+    let half = Array.init 200 (fun i -> float (i % 2))
+
+    let claim =
+        "  - { id: A, says: s., metric: quiz, ratio: true, than: 0.99, contrast: [{ plus: { method: a } }, { minus: { method: b } }] }\n"
+
+    let found =
+        one
+            claim
+            [
+                observed "quiz" [ "method", "a" ] 0.5 half
+                observed "quiz" [ "method", "b" ] 0.5 half
+            ]
+
+    Assert.That((found.Verdict, found.PValue), Is.EqualTo(("inconclusive", nan)))
+    Assert.That(found.Reason, Does.StartWith "every resampling gives the same number, and no exact test fits it")
+    // Lengths have no bounds: there equal ratios are sign flips.
+    let length method =
+        observed "quiz" [ "method", method ] 100.0 (Array.create 8 100.0)
+
+    Assert.That((one claim [ length "a"; length "b" ]).PValue, Is.EqualTo(2.0 * Math.Pow(0.5, 8.0)).Within 1e-12)
+
+[<TestCase("{ minus: { method: b } }")>]
+[<TestCase("{ plus: { method: b }, weight: 2 }")>]
+let ``A rank correlation has no signs and weights`` (second: string) =
+    let set term =
+        ClaimSets.Read
+            $"claims:\n  - {{ id: K, says: s., metric: quiz, each: dataset, statistic: rank_correlation, contrast: [{{ plus: {{ method: a }} }}, {term}] }}\n"
+
+    Assert.That((set "{ plus: { method: b } }").Faults, Is.Empty)
+    let fault = (set second).Faults |> Seq.exactlyOne
+    Assert.That(fault.Message, Does.StartWith "a rank correlation ranks the units by each term as it is; write 'plus' in both")
