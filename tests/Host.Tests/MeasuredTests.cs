@@ -83,6 +83,34 @@ public sealed class MeasuredTests
         Assert.That(Estimate.AboutOneTraining(Estimates.Of([Of(1, 0.4, "untouched")])), Is.Empty, "nothing was trained");
     }
 
+    // Rows all and base ask for x alike, all for y, too; z's evaluation is planned and not finished.
+    [Test]
+    public void Claims_count_a_job_of_two_rows_once_and_wait_for_what_is_planned()
+    {
+        JsonObject Axes(string row, string data) => new() { ["model"] = "m", ["dataset"] = data, ["method"] = "sft", ["seed"] = "1", ["row"] = row, ["policy"] = "trained", ["benchmark"] = "quiz" };
+        JsonObject Planned(string row, string data) => new() { ["id"] = data, ["kind"] = "evaluate", ["label"] = $"evaluate/quiz/{row}/m/{data}/sft/s1", ["axes"] = Axes(row, data), ["depends_on"] = new JsonArray() };
+        var x = Planned("all", "x");
+        x["places"] = new JsonArray(new JsonObject { ["label"] = (string)x["label"]!, ["axes"] = Axes("all", "x") }, new JsonObject { ["label"] = "evaluate/quiz/base/m/x/sft/s1", ["axes"] = Axes("base", "x") });
+        File.WriteAllText(Path.Combine(folder, "plan.json"), new JsonObject { ["name"] = "rows", ["jobs"] = new JsonArray(x, Planned("all", "y"), Planned("all", "z")) }.ToJsonString());
+        foreach (var (data, value) in (ReadOnlySpan<(string, double)>)[("x", 0.8), ("y", 0.3)])
+        {
+            var job = Directory.CreateDirectory(Path.Combine(folder, "jobs", data)).FullName;
+            File.WriteAllText(Path.Combine(job, "result.json"), """{"outcome": {"benchmark": "quiz"}}""");
+            File.WriteAllText(Path.Combine(job, "results.json"), new JsonObject { ["results"] = new JsonObject { ["quiz"] = new JsonObject { ["acc,none"] = value } } }.ToJsonString());
+        }
+
+        var claims = ReportModel.Of(RunData.Read(new RunFolder(folder)), """
+            claims:
+              - { id: ONCE, says: s., metric: quiz, contrast: [{ plus: { dataset: [x, y] } }] }
+              - { id: ROWS, says: s., metric: quiz, each: row, contrast: [{ plus: { dataset: [x, y] } }] }
+              - { id: WAITS, says: s., metric: quiz, contrast: [{ plus: { method: sft } }] }
+
+            """, "mine").Claims;
+        Assert.That(claims.Select(c => c.Estimate), Is.EqualTo(new[] { 0.55, 0.675, 0.55 }).Within(1e-12));
+        Assert.That(claims[0].Reason, Does.Not.Contain("not finished"));
+        Assert.That(claims[2].Reason, Is.EqualTo("not finished: quiz of all/m/z/sft; finish the run"));
+    }
+
     private IReadOnlyList<Measured> Read()
     {
         File.WriteAllText(Path.Combine(Job, "result.json"), """{"outcome": {}}""");
