@@ -45,8 +45,8 @@ public sealed partial class ReportTests
         File.WriteAllText(Path.Combine(folder, "claims.yaml"), """
             # claims: mine
             claims:
-              - { id: C1, says: SFT helps., metric: quiz, each: [dataset], contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
-              - { id: C2, says: SFT lowers the quiz., metric: quiz/acc, each: [dataset], is: less, contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
+              - { id: C1, says: SFT helps., metric: quiz, contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
+              - { id: C2, says: SFT lowers the quiz., metric: quiz/acc, is: less, contrast: [{ plus: {} }, { minus: { kind: untouched } }] }
               - { id: C3, says: More steps help., metric: quiz, each: [dataset], contrast: [{ plus: {}, curve: { along: checkpoint } }] }
               - { id: C4, says: Time., metric: train/seconds_per_step, is: less, than: 10, contrast: [{ plus: {} }] }
               - { id: C5, says: Nobody made this., metric: quiz, contrast: [{ plus: { method: dpo } }] }
@@ -129,7 +129,8 @@ public sealed partial class ReportTests
             var quiz = report["results"]!.AsArray().Single(r => (string?)r!["policy"] == "base/helpful/sft" && (string?)r["benchmark"] == "quiz")!;
             Assert.That((double)quiz["value"]!, Is.EqualTo(0.72).Within(1e-9));
             Assert.That((int)quiz["seeds"]!, Is.EqualTo(3));
-            Assert.That((string?)quiz["method"], Is.EqualTo("bootstrap over seeds and items"));
+            Assert.That((string?)quiz["method"], Is.EqualTo("the wider of bootstrap over seeds and items, and t over seeds"));
+            Assert.That((string?)claims["C1"]["method"], Is.EqualTo("the wider of bootstrap of seeds and items, and t over 3 seeds"));
             var empty = report["results"]!.AsArray().Single(r => (string?)r!["policy"] == "base/helpful/sft" && (string?)r["metric"] == "empty")!;
             Assert.That(((double)empty["value"]!, empty["interval"]), Is.EqualTo((0.0, (JsonNode?)null)), "300 times the same is no interval of one point");
             var merge = report["merges"]!.AsArray().Single(m => (string?)m!["metric"] == "quiz acc")!;
@@ -196,6 +197,9 @@ public sealed partial class ReportTests
         var (code, _, error) = Run(folder, "--format", "md", "--claims", file);
         Assert.That(code, Is.EqualTo(2));
         Assert.That(error, Does.Contain("2:").And.Contain("unknown axis 'modle'").And.Contain("model"));
+        File.WriteAllText(file, "claims:\n  - { id: X, says: y., metric: quiz, contrast: [{ plus: { dataset: [harmless, helpfull] } }] }\n");
+        (code, _, error) = Run(folder, "--format", "md", "--claims", file);
+        Assert.That((code, error), Is.EqualTo((2, $"peftalign: {file}:2:79: claims[0].contrast[0].plus.dataset[1]: no policy of the plan has the dataset 'helpfull'; did you mean 'helpful'?\n")));
         Assert.That(Run(folder, "--claims", "deep-dve").Err, Does.Contain("deep-dive"));
     }
 
@@ -204,10 +208,14 @@ public sealed partial class ReportTests
     {
         var page = File.ReadAllText(Path.Combine(SmallAdapter.Root, "docs", "report.md"));
         var file = Path.Combine(folder, "page.yaml");
-        File.WriteAllText(file, page.Split("```yaml\n")[1].Split("```")[0].Replace("[mmlu, bbh/acc]", "[quiz]", StringComparison.Ordinal));
+        var shown = page.Split("```yaml\n")[1].Split("```")[0];
+        Assert.That(PeftAlign.Core.Claims.ClaimSets.Read(shown).Set?.Count, Is.EqualTo(4), "for each metric and each method");
+        foreach (var (name, own) in ((string, string)[])[("[mmlu, bbh/acc]", "[quiz]"), ("[sft-q, dpo-q]", "[sft]"), ("'!tiny'", "base"), ("tag: [harmless, helpful]", "method"), ("tag: bt", "dataset: helpful"), ("tag: hh", "dataset: harmless")])
+            shown = shown.Replace(name, own, StringComparison.Ordinal);
+        File.WriteAllText(file, shown);
         var (code, text, error) = Run(folder, "--format", "json", "--claims", file);
         Assert.That(code, Is.Zero, error);
-        Assert.That(JsonNode.Parse(text)!["claims"]!.AsArray().Select(c => (string)c!["id"]!), Has.Exactly(2).StartsWith("D1"), "one for each method");
+        Assert.That(JsonNode.Parse(text)!["claims"]!.AsArray().Select(c => (string)c!["id"]!), Is.EqualTo(new[] { "D1/sft" }));
     }
 
     // A benchmark of one name over two data sets is one row for each, whatever the temperature, and a number for each seed behind it.

@@ -6,24 +6,7 @@ open PeftAlign.Core.Language
 open PeftAlign.Core.Language.Readers
 open PeftAlign.Core.Language.Records
 
-/// Axes by which claims find policies; "tag" and "kind" as in selections.
-let private axes =
-    [
-        "model"
-        "dataset"
-        "method"
-        "adapter"
-        "seed"
-        "stage"
-        "variant"
-        "tag"
-        "merge"
-        "row"
-        "kind"
-        "checkpoint"
-        "control"
-        "benchmark_variant"
-    ]
+let private axes = Names.axes
 
 /// Any scalar, as it is written.
 let private word: Reader<string> =
@@ -61,7 +44,7 @@ let private filter: Reader<Filter> =
                         [
                             for entry in entries node do
                                 if List.contains entry.Key axes then
-                                    (oneOrMany word).Read context (join path entry.Key) entry.Value
+                                    (oneOrMany (noted entry.Key word)).Read context (join path entry.Key) entry.Value
                                     |> Option.map (fun values -> entry.Key, values)
                                 else
                                     context.Faults.Add(
@@ -169,9 +152,11 @@ let rec private term depth : Reader<Term> =
 
 let private each: Reader<Each> =
     let one = choice ("metric" :: axes) |> map Axis
-    let names = filledList word
 
-    let classes: Reader<(string * string list) list> =
+    let classesOf axis : Reader<(string * string list) list> =
+        let word = noted axis word
+        let names = filledList word
+
         {
             Shape = Either [ names.Shape; MapOf(Either [ AnyText; names.Shape ]) ]
             Read =
@@ -202,7 +187,7 @@ let private each: Reader<Each> =
                     for axis in axes ->
                         {
                             Name = axis
-                            Shape = classes.Shape
+                            Shape = (classesOf axis).Shape
                             Required = false
                             Docs = "Values that tell units apart, or classes of them by name."
                         }
@@ -214,7 +199,7 @@ let private each: Reader<Each> =
                 fun context path node ->
                     match entries node with
                     | [| entry |] when List.contains entry.Key axes ->
-                        classes.Read context (join path entry.Key) entry.Value
+                        (classesOf entry.Key).Read context (join path entry.Key) entry.Value
                         |> Option.map (fun found -> Classes(entry.Key, found))
                     | [| entry |] -> fault context node path $"unknown axis '{entry.Key}'{Suggest.hint axes entry.Key}"
                     | _ -> fault context node path "one axis in each entry of 'each'; make a list of entries"
@@ -321,6 +306,11 @@ let private claim: Reader<Claim list> =
                         "'ratio: true' goes with 'is: greater' or 'is: less'"
                     if statistic = RankCorrelation && terms.Length <> 2 then
                         $"a rank correlation has two terms, not {terms.Length}"
+                    if
+                        statistic = RankCorrelation
+                        && terms |> List.exists (fun term -> term.Weight <> 1.0)
+                    then
+                        "a rank correlation ranks the units by each term as it is; write 'plus' in both and leave 'weight' out ('is: less' for opposite orders)"
                     if statistic <> MeanOf && (holds = Within || log || test = BySignFlip) then
                         "'is: within', 'ratio' and 'test: sign_flip' go with 'statistic: mean'"
                     if test = BySignFlip && holds = Within then
@@ -369,8 +359,8 @@ let private set: Reader<Claim list> =
             | None -> Some claims)
     )
 
-/// The claims of a text; none after a fault.
-let read (faults: Faults) (text: string) : Claim list =
+/// The claims of a text; none after a fault. Policies: axes of all that the plan has, where the names are to be theirs.
+let read (faults: Faults) policies (text: string) : Claim list =
     let context =
         {
             Faults = faults
@@ -378,6 +368,10 @@ let read (faults: Faults) (text: string) : Claim list =
             Uses = ResizeArray()
         }
 
-    Yaml.parseAs Yaml.claims text "" faults
-    |> Option.bind (set.Read context "")
-    |> Option.defaultValue []
+    let claims =
+        Yaml.parseAs Yaml.claims text "" faults
+        |> Option.bind (set.Read context "")
+        |> Option.defaultValue []
+
+    policies |> Option.iter (Names.unknown faults context.Uses)
+    claims

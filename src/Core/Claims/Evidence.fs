@@ -15,11 +15,18 @@ type internal Evidence =
         AtMost: float -> float
         AtLeast: float -> float
         IsExact: bool
+        /// How the interval was made, in words.
+        By: string
     }
 
 module internal Evidence =
     /// Fewer cannot reach a two-sided p of 0.05 by sign flips: 2 / 2^5 = 0.0625.
     let enough = 6
+
+    let private listed (words: string list) =
+        match List.rev words with
+        | last :: (_ :: _ as others) -> String.Join(", ", List.rev others) + " and " + last
+        | _ -> String.Join("", words)
 
     let private between lower upper : Statistics.Interval = { Lower = lower; Upper = upper }
 
@@ -44,6 +51,7 @@ module internal Evidence =
             AtMost = fun number -> tail (fun r -> r <= number)
             AtLeast = fun number -> tail (fun r -> r >= number)
             IsExact = false
+            By = $"bootstrap of {listed resampled.Drawn}"
         }
 
     /// Of n equal values between two bounds: with a mean of m at most, each is so large with a probability of (m - low) / (value - low)
@@ -72,6 +80,46 @@ module internal Evidence =
                     else
                         share (high - number) (high - value)
             IsExact = true
+            By = $"exact, of {n} equal values in their bounds"
+        }
+
+    /// Of n items on which every policy scored the same, a share q of others would not be seen with a probability of (1 - q)^n: the limits are those of the
+    /// share that is seen so seldom, and p is the probability of the least share that allows a number.
+    let private limited value n (limits: float -> float * float) alpha =
+        let low, high = limits (1.0 - Math.Pow(alpha / 2.0, 1.0 / float n))
+
+        let p allows =
+            let rec least few many step =
+                let middle = 0.5 * (few + many)
+
+                if step = 0 then few
+                elif allows (limits middle) then least few middle (step - 1)
+                else least middle many (step - 1)
+
+            if allows (limits 0.0) then
+                1.0
+            elif allows (limits 1.0) then
+                Math.Pow(1.0 - least 0.0 1.0 60, float n)
+            else
+                0.0
+
+        {
+            Interval = between low high
+            Shown = between low high
+            AtMost =
+                fun number ->
+                    if number >= value then
+                        1.0
+                    else
+                        p (fun (low, _) -> low <= number)
+            AtLeast =
+                fun number ->
+                    if number <= value then
+                        1.0
+                    else
+                        p (fun (_, high) -> high >= number)
+            IsExact = true
+            By = $"exact, of {n} items with equal scores"
         }
 
     /// Sign flips of n equal differences from a number: all on one side, once in 2^n.
@@ -84,7 +132,50 @@ module internal Evidence =
             AtMost = fun number -> if number >= value then 1.0 else p
             AtLeast = fun number -> if number <= value then 1.0 else p
             IsExact = true
+            By = ""
         }
+
+    /// Student's t over the values of the highest level, which hold the noise of all levels below. Where the claim's number is not just their
+    /// mean (a ratio, the best of several) both are in the interval's middle.
+    let private student (resampled: Resampled) alpha =
+        let values = resampled.Top.Values
+        let freedom = float (values.Length - 1)
+        let error, mean = Descriptive.StandardError values, Descriptive.Mean values
+        let low, high = min mean resampled.Estimate, max mean resampled.Estimate
+
+        let half = error * Distributions.StudentTQuantile(1.0 - 0.5 * alpha, freedom)
+
+        /// Of a distance from a number in the direction that speaks against it.
+        let tail distance =
+            if distance <= 0.0 then
+                1.0
+            else
+                Distributions.StudentTSf(distance / error, freedom)
+
+        between (low - half) (high + half), (fun number -> tail (low - number)), (fun number -> tail (number - high))
+
+    /// A bootstrap of few seeds or configurations gives too narrow an interval, however many items stand behind each: the wider of its and t's,
+    /// and the larger p. Of many the two are the same.
+    let private widened (resampled: Resampled) alpha (evidence: Evidence) =
+        let interval, atMost, atLeast = student resampled alpha
+
+        let wide =
+            between (min interval.Lower evidence.Interval.Lower) (max interval.Upper evidence.Interval.Upper)
+
+        { evidence with
+            Interval = wide
+            Shown = wide
+            AtMost = fun number -> max (atMost number) (evidence.AtMost number)
+            AtLeast = fun number -> max (atLeast number) (evidence.AtLeast number)
+            By = $"the wider of {evidence.By}, and t over {resampled.Top.Values.Length} {resampled.Top.Of}"
+        }
+
+    let private isFew (resampled: Resampled) = resampled.Top.Count < enough
+
+    /// Policies whose seeds are mostly others share too few for a t, but have enough for a bootstrap.
+    let private hasT (resampled: Resampled) =
+        let shared = resampled.Top.Values.Length
+        shared >= enough || (shared > 1 && isFew resampled)
 
     let private isConstant (resampled: Resampled) =
         let rounding = 1e-12 * max 1.0 (abs resampled.Estimate)
@@ -92,17 +183,31 @@ module internal Evidence =
         resampled.Replicates
         |> Array.forall (fun r -> abs (r - resampled.Estimate) <= rounding)
 
-    /// Resamplings that are all the same say nothing of what another item would have: there the exact test stands in. None where there is
-    /// none. alpha is the interval's.
-    let find (claim: Claim) (resampled: Resampled) alpha : Evidence option =
-        if claim.Statistic = RankCorrelation || not (isConstant resampled) then
-            Some(bootstrap resampled alpha)
-        else
-            match resampled.Bounds with
-            | Some bounds -> Some(bounded resampled.Estimate resampled.Count bounds alpha)
-            | None when claim.Holds <> Within -> Some(flipped resampled.Estimate resampled.Count)
-            | None -> None
+    /// Resamplings that are all the same say nothing of what another item would have: there the exact test stands in. Why there is none, else.
+    /// alpha is the interval's.
+    let find (claim: Claim) (resampled: Resampled) alpha : Result<Evidence, string> =
+        let value, count = resampled.Estimate, resampled.Count
 
-    /// Whether a bootstrap has so few to draw, and of one kind alone, that its interval is too narrow.
+        if claim.Statistic = RankCorrelation || not (isConstant resampled) then
+            let evidence = bootstrap resampled alpha
+
+            Ok(
+                if hasT resampled then
+                    widened resampled alpha evidence
+                else
+                    evidence
+            )
+        else
+            match resampled.Constant with
+            | Between(low, high) -> Ok(bounded value count (low, high) alpha)
+            | Limits limits -> Ok(limited value count limits alpha)
+            | Unbounded when claim.Holds <> Within -> Ok(flipped value count)
+            | Unbounded ->
+                Error "every resampling gives the same number, and scores without bounds have no exact test of an equivalence"
+            | Unclear ->
+                Error
+                    "every resampling gives the same number, and no exact test fits it; state it without 'ratio', 'take' and 'absolute', or add items"
+
+    /// Whether a bootstrap has so few to draw that its interval is too narrow, and there is no t in its place.
     let isTooFew (resampled: Resampled) evidence =
-        not evidence.IsExact && resampled.Drawn.Length = 1 && resampled.Count < enough
+        not evidence.IsExact && isFew resampled && not (hasT resampled)

@@ -9,37 +9,6 @@ open PeftAlign.Core
 open PeftAlign.Core.Language
 open PeftAlign.Core.Statistics
 
-/// <summary>One unit of a claim: a configuration, with its contrast.</summary>
-type ClaimUnit = { Label: string; Value: float }
-
-/// <summary>What a claim came to.</summary>
-/// <remarks><para>Verdict: supported, contradicted or inconclusive; Reason says why it is inconclusive. Statement: the check in words.
-/// Estimate with the interval Lower to Upper of level Level (for equivalences 1 - 2 alpha) and PValue by the bootstrap or SignFlipP by
-/// exact sign flips of the units (NaN for one unit); where resampling does not vary, interval and PValue are an exact test's. AdjustedP is Holm's over all claims of the set that have data.</para>
-/// <para>Positive and Negative count units above and below zero (above and below Than where that is not zero). Drawn: what was resampled.</para></remarks>
-[<NoComparison>]
-type ClaimResult =
-    {
-        Id: string
-        Says: string
-        Statement: string
-        Metric: string
-        Verdict: string
-        Reason: string
-        Estimate: float
-        Lower: float
-        Upper: float
-        Level: float
-        Than: float
-        PValue: float
-        SignFlipP: float
-        AdjustedP: float
-        Positive: int
-        Negative: int
-        Units: IReadOnlyList<ClaimUnit>
-        Drawn: IReadOnlyList<string>
-    }
-
 /// <summary>A set of claims that was read without a fault.</summary>
 [<Sealed>]
 type ClaimSet internal (claims: Claim list) =
@@ -55,197 +24,6 @@ type ClaimSetResult =
         Set: ClaimSet | null
         Faults: IReadOnlyList<Fault>
     }
-
-/// A result before the correction for multiplicity, and which way it points.
-type private Judged =
-    {
-        Result: ClaimResult
-        P: float
-        Leaning: string
-    }
-
-module private Judging =
-    let empty (claim: Claim) reason : ClaimResult =
-        {
-            Id = claim.Id
-            Says = claim.Says
-            Statement = Statements.claim claim
-            Metric = String.Join(", ", claim.Metrics)
-            Verdict = "inconclusive"
-            Reason = reason
-            Estimate = nan
-            Lower = nan
-            Upper = nan
-            Level = nan
-            Than = claim.Than
-            PValue = nan
-            SignFlipP = nan
-            AdjustedP = nan
-            Positive = 0
-            Negative = 0
-            Units = [||]
-            Drawn = [||]
-        }
-
-    let nothing result =
-        {
-            Result = result
-            P = nan
-            Leaning = ""
-        }
-
-    let private twoSided evidence limit =
-        min 1.0 (2.0 * min (evidence.AtMost limit) (evidence.AtLeast limit))
-
-    let private signFlip (units: float[]) than stream =
-        let shifted = units |> Array.map (fun value -> value - than)
-
-        if units.Length < 2 then
-            nan
-        elif units.Length <= 16 then
-            (Permutation.SignFlipExact shifted).PAbsolute
-        else
-            (Permutation.SignFlip(shifted, 10000, stream)).PAbsolute
-
-    /// Which verdict the interval allows, and the p-value that must be small for it.
-    let private leaning (claim: Claim) limit (evidence: Evidence) (flips: float) =
-        let interval = evidence.Interval
-
-        let p () =
-            if claim.Test = BySignFlip then
-                flips
-            else
-                twoSided evidence limit
-
-        match claim.Holds with
-        | Greater when interval.Lower > limit -> "supported", p ()
-        | Greater when interval.Upper < limit -> "contradicted", p ()
-        | Less when interval.Upper < limit -> "supported", p ()
-        | Less when interval.Lower > limit -> "contradicted", p ()
-        | Greater
-        | Less -> "", p ()
-        | Within ->
-            if interval.Lower > limit then
-                "contradicted", twoSided evidence limit
-            elif interval.Upper < -limit then
-                "contradicted", twoSided evidence -limit
-            else
-                (if interval.Lower > -limit && interval.Upper < limit then
-                     "supported"
-                 else
-                     ""),
-                max (evidence.AtLeast limit) (evidence.AtMost -limit)
-
-    /// Of too few an exact test takes the bootstrap's place; it cannot be significant, so the verdict is the reason.
-    let private ofFew (claim: Claim) (resampled: Resampled) flips (lean: string, _: float) =
-        let reason =
-            if lean = "" then
-                "the interval holds both sides"
-            else
-                $"only {resampled.Count} {resampled.Drawn.Head} and nothing else to resample: the interval is too narrow, and no exact test of fewer than {Evidence.enough} is significant; add configurations, seeds or items"
-
-        reason, "", (if claim.Holds = Within then nan else flips)
-
-    let private missingFlips =
-        "sign flips need the mean of at least two units; name axes in each, or leave test out"
-
-    /// Reason (empty: the verdict's own), verdict and p.
-    let private concluded (claim: Claim) (resampled: Resampled) limit evidence flips =
-        let lean, p = leaning claim limit evidence flips
-
-        if claim.Test = BySignFlip && claim.Holds <> Within && Double.IsNaN flips then
-            missingFlips, "", nan
-        elif claim.Test = ByBootstrap && Evidence.isTooFew resampled evidence then
-            ofFew claim resampled flips (lean, p)
-        elif lean = "" && evidence.IsExact then
-            $"every resampling gives the same number, and the exact interval of {resampled.Count} holds both sides", lean, p
-        else
-            "", lean, p
-
-    let private judged (claim: Claim) (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
-        let limit = if claim.Log then log claim.Than else claim.Than
-
-        let shown value = if claim.Log then exp value else value
-
-        let zero =
-            if claim.Statistic = MeanOf && claim.Holds <> Within then
-                limit
-            else
-                0.0
-
-        let result =
-            { empty claim "" with
-                Estimate = shown resampled.Estimate
-                Positive = resampled.Units |> Array.filter (fun value -> value > zero) |> Array.length
-                Negative = resampled.Units |> Array.filter (fun value -> value < zero) |> Array.length
-                Units =
-                    Array.map2
-                        (fun (unit: Unit) value ->
-                            {
-                                Label = unit.Label
-                                Value = shown value
-                            })
-                        units
-                        resampled.Units
-                Drawn = resampled.Drawn |> Array.ofList
-            }
-
-        let without reason = nothing { result with Reason = reason }
-
-        let level = if claim.Holds = Within then 2.0 * alpha else alpha
-
-        if
-            not (
-                Double.IsFinite resampled.Estimate
-                && Array.forall Double.IsFinite resampled.Replicates
-            )
-        then
-            without (
-                "the statistic does not exist for every resampling of these units"
-                + (if claim.Log then "; a ratio needs scores above 0" else "")
-            )
-        elif resampled.Drawn.IsEmpty then
-            without "one configuration, one seed and no items: there is nothing to resample; add seeds or items"
-        else
-            let flips =
-                if claim.Statistic = MeanOf && claim.Holds <> Within then
-                    signFlip resampled.Units limit (stream.Child "signs")
-                else
-                    nan
-
-            match Evidence.find claim resampled level with
-            | None ->
-                without "every resampling gives the same number, and scores without bounds have no exact test of an equivalence"
-            | Some evidence ->
-                let reason, lean, p = concluded claim resampled limit evidence flips
-
-                {
-                    Result =
-                        { result with
-                            Reason = reason
-                            Lower = shown evidence.Shown.Lower
-                            Upper = shown evidence.Shown.Upper
-                            Level = 1.0 - level
-                            PValue = p
-                            SignFlipP = flips
-                        }
-                    P = p
-                    Leaning = lean
-                }
-
-    let one (claim: Claim) (table: Observation[]) draws alpha seed =
-        let units = Units.find claim table
-
-        if units.Length = 0 then
-            nothing (empty claim "no finished evaluations fit the claim")
-        else
-            let stream = RandomStream(seed, "claim/" + claim.Id)
-
-            // One claim without a number does not cost the others theirs.
-            try
-                judged claim units (Resampling.run claim table units draws stream) alpha stream
-            with :? StatisticsException as e ->
-                nothing (empty claim e.Message)
 
 /// <summary>Claims: read from text, tested on a run's evaluations.</summary>
 [<AbstractClass; Sealed>]
@@ -271,9 +49,19 @@ type ClaimSets private () =
 
     /// <summary>Reads a set; every fault of it is reported at once.</summary>
     /// <param name="text">YAML.</param>
-    static member Read(text: string) : ClaimSetResult =
+    static member Read(text: string) : ClaimSetResult = ClaimSets.Read(text, None)
+
+    /// <summary>Reads a set that is about these policies; a name that none of them has is a fault, too.</summary>
+    /// <param name="text">YAML.</param>
+    /// <param name="policies">Axes of the plan's evaluations and trainings.</param>
+    static member Read(text: string, policies: IReadOnlyList<IReadOnlyDictionary<string, string>>) : ClaimSetResult =
+        ClaimSets.Read(text, Some policies)
+
+    static member private Read
+        (text: string, policies: IReadOnlyList<IReadOnlyDictionary<string, string>> option)
+        : ClaimSetResult =
         let faults = Faults()
-        let claims = ClaimReader.read faults text
+        let claims = ClaimReader.read faults policies text
 
         {
             Set = if faults.Count = 0 then ClaimSet claims else null
@@ -289,6 +77,24 @@ type ClaimSets private () =
     static member Test
         (set: ClaimSet, observations: IReadOnlyList<Observation>, draws: int, alpha: float, seed: int64)
         : IReadOnlyList<ClaimResult> =
+        ClaimSets.Test(set, observations, [||], draws, alpha, seed)
+
+    /// <summary>Tests every claim; one that planned evaluations are missing for is inconclusive and names them.</summary>
+    /// <param name="set">The claims; the family of Holm's correction is those that have data.</param>
+    /// <param name="observations">Of finished evaluations, in any order.</param>
+    /// <param name="pending">Axes of the evaluations and trainings that the plan has and that are not finished; those of a training with the benchmark "train".</param>
+    /// <param name="draws">Bootstrap draws.</param>
+    /// <param name="alpha">For instance 0.05.</param>
+    /// <param name="seed">Of the draws; equal seeds give equal results whatever the threads.</param>
+    static member Test
+        (
+            set: ClaimSet,
+            observations: IReadOnlyList<Observation>,
+            pending: IReadOnlyList<IReadOnlyDictionary<string, string>>,
+            draws: int,
+            alpha: float,
+            seed: int64
+        ) : IReadOnlyList<ClaimResult> =
         // In a fixed order, so that the plan's does not matter.
         let table =
             observations
@@ -296,9 +102,22 @@ type ClaimSets private () =
             |> Seq.sortBy (fun o -> Observations.name o, Observations.configuration o, Observations.axis "seed" o)
             |> Array.ofSeq
 
+        let pending = Array.ofSeq pending
+
+        let modelTags =
+            Units.modelTags (Array.append table (pending |> Array.map Gaps.planned))
+
+        let firsts =
+            table
+            |> Array.filter _.IsFirst
+            |> Array.distinctBy Observations.benchmark
+            |> Array.map (fun o -> Observations.benchmark o, o.Metric)
+            |> dict
+            |> Dictionary
+
         let judged =
             set.Claims
-            |> List.map (fun claim -> Judging.one claim table draws alpha seed)
+            |> List.map (fun claim -> Judging.one claim modelTags table firsts pending draws alpha seed)
             |> Array.ofList
 
         let tested = judged |> Array.filter (fun j -> not (Double.IsNaN j.P))

@@ -5,7 +5,7 @@ open System.Collections.Generic
 
 /// <summary>One metric of one evaluation.</summary>
 /// <remarks><para>Axes: those of the plan's evaluation job (model, dataset, method, adapter, seed, stage, variant, merge, row, policy,
-/// benchmark, checkpoint, control, tags). Metric: its name in the results; IsFirst: whether the benchmark lists it first.</para>
+/// benchmark, checkpoint, control, tags), and job, equal for the places of one job. Metric: its name in the results; IsFirst: whether the benchmark lists it first.</para>
 /// <para>Items: the items' scores whose mean is Value, in the benchmark's order; empty where Value is no such mean.</para></remarks>
 [<CLIMutable; NoComparison>]
 type Observation =
@@ -25,6 +25,9 @@ module internal Observations =
         | _ -> ""
 
     let benchmark = axis "benchmark"
+
+    /// Equal for what several rows ask alike; empty where that is not known.
+    let job = axis "job"
 
     /// "mmlu/acc".
     let name observation =
@@ -52,7 +55,7 @@ module internal Observations =
     /// Equal for the seeds of one configuration.
     let configuration observation =
         observation.Axes
-        |> Seq.filter (fun pair -> pair.Key <> "seed" && pair.Key <> "tags")
+        |> Seq.filter (fun pair -> pair.Key <> "seed" && pair.Key <> "tags" && pair.Key <> "job")
         |> Seq.map (fun pair -> $"{pair.Key}={pair.Value}")
         |> Seq.sort
         |> String.concat "/"

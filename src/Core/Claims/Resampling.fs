@@ -7,6 +7,15 @@ open System.Collections.Generic
 open System.Numerics
 open PeftAlign.Core.Statistics
 
+/// The highest level that is drawn: what it is of, how many there are (of seeds the fewest that any policy of several has), and the statistic of each by itself where the claim's
+/// is their mean; of seeds those that all policies of several share.
+type internal Top =
+    {
+        Of: string
+        Count: int
+        Values: float[]
+    }
+
 /// What a claim's contrast is worth, and how it varies. NaN intervals and p where nothing can be drawn.
 type internal Resampled =
     {
@@ -16,10 +25,13 @@ type internal Resampled =
         Without: float[]
         /// Levels that were drawn: configurations, seeds, items.
         Drawn: string list
+        Top: Top
+        /// Whether a policy that was trained stands in with one seed alone.
+        HasSingleSeeds: bool
         /// How many there were to draw: items (the fewest that any benchmark has), else configurations, else seeds.
         Count: int
-        /// Between what a contrast must lie, where the statistic is a mean and scores lie between 0 and 1.
-        Bounds: (float * float) option
+        /// What is known where nothing varies.
+        Constant: Constant
     }
 
 module internal Resampling =
@@ -62,19 +74,6 @@ module internal Resampling =
         else
             all / float arm.Seeds.Length
 
-    let private slope (x: float[]) (y: float[]) =
-        let mx, my = Array.average x, Array.average y
-
-        Array.fold2 (fun sum a b -> sum + (a - mx) * (b - my)) 0.0 x y
-        / Array.sumBy (fun a -> (a - mx) * (a - mx)) x
-
-    let private height (x: float[]) (y: float[]) =
-        let area =
-            Seq.init (x.Length - 1) (fun i -> 0.5 * (y[i] + y[i + 1]) * (x[i + 1] - x[i]))
-            |> Seq.sum
-
-        area / (x[x.Length - 1] - x[0])
-
     let rec private nodeValue isLog values seeds (node: Node) : float =
         let of1 (arms: Arm[]) =
             let each = arms |> Array.map (armValue values seeds)
@@ -92,7 +91,7 @@ module internal Resampling =
             | Some curve ->
                 let x, y = Array.map fst node.Points, Array.map (snd >> of1) node.Points
 
-                if curve.Slope then slope x y else height x y
+                if curve.Slope then Ranges.slope x y else Ranges.height x y
             | None when node.Parts.Length > 0 -> node.Parts |> Array.sumBy (weighted isLog values seeds)
             | None -> of1 (snd node.Points[0])
 
@@ -110,14 +109,21 @@ module internal Resampling =
             yield! node.Parts |> Seq.collect armsOf
         }
 
-    let private seedsOf (unit: Unit) =
+    let private seedsOfArms (unit: Unit) =
         unit.Nodes
         |> Seq.collect armsOf
-        |> Seq.collect (fun arm -> arm.Seeds |> Seq.map fst)
-        |> Seq.filter ((<>) "")
-        |> Seq.distinct
-        |> Seq.sort
+        |> Seq.map (fun arm -> arm.Seeds |> Array.map fst |> Array.filter ((<>) "") |> Array.distinct)
         |> Array.ofSeq
+
+    /// A policy of one seed is the same in every draw.
+    let private isDrawn (seeds: string[]) = seeds.Length > 1
+
+    let private seedsOf (unit: Unit) =
+        seedsOfArms unit
+        |> Array.filter isDrawn
+        |> Array.concat
+        |> Array.distinct
+        |> Array.sort
 
     /// The statistic of units, each with its contrast's value (the two sides apart for a correlation).
     let private statistic (claim: Claim) (unitsValues: (float * float * float)[]) =
@@ -141,37 +147,36 @@ module internal Resampling =
 
             sum x mx y my / sqrt (sum x mx x mx * sum y my y my)
 
-    /// The least and greatest value of a weighted mean of scores from 0 to 1.
-    let rec private boundsOf (node: Node) : (float * float) option =
-        let term = node.Term
+    let private bounds (units: Unit[]) =
+        let all = units |> Array.map (fun unit -> Ranges.linear (Array.ofSeq unit.Nodes))
 
-        let own =
-            if term.Absolute || term.Take <> Mean || term.Curve |> Option.exists _.Slope then
-                None
-            elif node.Parts.Length > 0 then
-                sumOf node.Parts
-            else
-                Some(0.0, 1.0)
+        if Array.forall Option.isSome all then
+            all
+            |> Array.map Option.get
+            |> Array.reduce (fun (a, b) (c, d) -> min a c, max b d)
+            |> Some
+        else
+            None
 
-        own
-        |> Option.map (fun (low, high) ->
-            let a, b = term.Weight * low, term.Weight * high
-            min a b, max a b)
+    /// Items: those of each policy that has a part in it, none where its number is no mean of some.
+    let private constant (claim: Claim) plain (units: Unit[]) (used: int[]) (items: int -> float[]) =
+        let scoresOf i =
+            let own = items i
+            if own.Length > 0 then own else [| Array.get plain i |]
 
-    and private sumOf (nodes: Node[]) =
-        Array.fold (fun sum node -> Option.map2 (fun (a, b) (c, d) -> a + c, b + d) sum (boundsOf node)) (Some(0.0, 0.0)) nodes
+        let isShare score = score >= 0.0 && score <= 1.0
 
-    let private bounds (claim: Claim) (units: Unit[]) (scores: float seq) =
-        match claim.Statistic with
-        | ShareOf -> Some(0.0, 1.0)
-        | MeanOf when
-            not claim.Log
-            && scores |> Seq.forall (fun score -> score >= 0.0 && score <= 1.0)
-            ->
-            units
-            |> Array.map (fun unit -> sumOf unit.Nodes)
-            |> Array.reduce (Option.map2 (fun (a, b) (c, d) -> min a c, max b d))
-        | _ -> None
+        let isOne i = (Array.distinct (items i)).Length = 1
+
+        if claim.Statistic = ShareOf then
+            Between(0.0, 1.0)
+        elif not (used |> Array.forall (scoresOf >> Array.forall isShare)) then
+            Unbounded
+        else
+            match (if claim.Log then None else bounds units) with
+            | Some limits -> Between limits
+            | None when Array.forall isOne used -> Limits(Ranges.limits claim.Log plain units)
+            | None -> Unclear
 
     let private triple (claim: Claim) values seeds (unit: Unit) =
         let value = unitValue claim.Log values seeds unit
@@ -180,6 +185,49 @@ module internal Resampling =
             value, nodeValue claim.Log values seeds unit.Nodes[0], nodeValue claim.Log values seeds unit.Nodes[1]
         else
             value, 0.0, 0.0
+
+    let private timesOf (seeds: string seq) =
+        let times = Dictionary<string, float>()
+
+        for seed in seeds do
+            times[seed] <-
+                (match times.TryGetValue seed with
+                 | true, n -> n
+                 | _ -> 0.0)
+                + 1.0
+
+        times
+
+    let private topOf (claim: Claim) plain (units: Unit[]) (observed: float[]) items : Top =
+        let ofMean values =
+            let values = if claim.Statistic = MeanOf then values () else [||]
+            if Array.forall Double.IsFinite values then values else [||]
+
+        let drawn = seedsOfArms units[0] |> Array.filter isDrawn
+
+        if units.Length > 1 then
+            {
+                Of = "configurations"
+                Count = units.Length
+                Values = ofMean (fun () -> observed)
+            }
+        elif drawn.Length > 0 then
+            let shared = drawn |> Array.map Set.ofArray |> Set.intersectMany |> Set.toArray
+
+            {
+                Of = "seeds"
+                Count = drawn |> Array.map _.Length |> Array.min
+                Values =
+                    ofMean (fun () ->
+                        shared
+                        |> Array.map (fun seed -> unitValue claim.Log plain (timesOf [ seed ]) units[0]))
+            }
+        else
+            {
+                Of = "items"
+                Count = items
+                Values = [||]
+            }
 
     let run (claim: Claim) (table: Observation[]) (units: Unit[]) (draws: int) (stream: RandomStream) : Resampled =
         let used =
@@ -249,16 +297,10 @@ module internal Resampling =
                 if own.Length < 2 then
                     triple claim values null units[u]
                 else
-                    let times = Dictionary<string, float>()
+                    let drawn =
+                        seedStream.Indices(int64 b * int64 units.Length + int64 k, own.Length, own.Length)
 
-                    for s in seedStream.Indices(int64 b * int64 units.Length + int64 k, own.Length, own.Length) do
-                        times[own[s]] <-
-                            (match times.TryGetValue own[s] with
-                             | true, n -> n
-                             | _ -> 0.0)
-                            + 1.0
-
-                    triple claim values times units[u])
+                    triple claim values (timesOf (drawn |> Seq.map (fun s -> own[s]))) units[u])
             |> statistic claim
 
         /// Leave-one-out values of the highest level that is drawn.
@@ -270,13 +312,8 @@ module internal Resampling =
             elif drawsSeeds then
                 [|
                     for left in seeds[0] ->
-                        let times = Dictionary<string, float>()
-
-                        for seed in seeds[0] do
-                            if seed <> left then
-                                times[seed] <- 1.0
-
-                        statistic claim [| triple claim plain times units[0] |]
+                        let others = seeds[0] |> Seq.filter ((<>) left)
+                        statistic claim [| triple claim plain (timesOf others) units[0] |]
                 |]
             else
                 [|
@@ -302,8 +339,18 @@ module internal Resampling =
                     "items"
             ]
 
+        let values = observed |> Array.map (fun (value, _, _) -> value)
+
+        let count =
+            if pools.Length > 0 && (claim.Statistic = MeanOf || units.Length = 1) then
+                pools |> Array.map snd |> Array.min
+            elif units.Length > 1 then
+                units.Length
+            else
+                seeds[0].Length
+
         {
-            Units = observed |> Array.map (fun (value, _, _) -> value)
+            Units = values
             Estimate = estimate
             Replicates =
                 if drawn.IsEmpty then
@@ -312,21 +359,8 @@ module internal Resampling =
                     Array.Parallel.init draws replicate
             Without = if drawn.IsEmpty then [||] else without ()
             Drawn = drawn
-            Count =
-                if pools.Length > 0 && (claim.Statistic = MeanOf || units.Length = 1) then
-                    pools |> Array.map snd |> Array.min
-                elif units.Length > 1 then
-                    units.Length
-                else
-                    seeds[0].Length
-            Bounds =
-                bounds
-                    claim
-                    units
-                    (used
-                     |> Seq.collect (fun i ->
-                         if hasItems i then
-                             Seq.ofArray (items i)
-                         else
-                             Seq.singleton plain[i]))
+            Top = topOf claim plain units values count
+            HasSingleSeeds = units |> Seq.collect seedsOfArms |> Seq.exists (fun own -> own.Length = 1)
+            Count = count
+            Constant = constant claim plain units used (fun i -> if hasItems i then items i else [||])
         }

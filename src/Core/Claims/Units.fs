@@ -63,18 +63,88 @@ module internal Units =
         else
             Some(Double.Parse(found[found.Count - 1].Value, Globalization.CultureInfo.InvariantCulture))
 
-    let private arms (table: Observation[]) (members: int list) =
-        members
-        |> List.groupBy (fun i -> Observations.configuration table[i])
+    let private namesRow (claim: Claim) (term: Term) =
+        let named = claim.Where @ term.Where |> List.exists (fun (axis, _) -> axis = "row")
+
+        named
+        || claim.Each
+           |> List.exists (fun each ->
+               match each with
+               | Axis axis
+               | Classes(axis, _) -> axis = "row")
+
+    /// What several rows ask alike is one job, and counts once. The rows that share one ask for the seeds of one configuration.
+    let private once (table: Observation[]) (members: int list) : (string * int) list =
+        let names = Dictionary<string, string>()
+
+        let nameOf i =
+            let own = Observations.configuration table[i]
+
+            match names.TryGetValue own with
+            | true, first -> first
+            | _ -> own
+
+        let jobs =
+            members
+            |> List.groupBy (fun i ->
+                match Observations.job table[i] with
+                | "" -> $"#{i}"
+                | job -> job)
+            |> List.map snd
+
+        for places in jobs do
+            let first = nameOf places.Head
+
+            for i in places do
+                names.TryAdd(Observations.configuration table[i], first) |> ignore
+
+        jobs |> List.map (fun places -> nameOf places.Head, places.Head)
+
+    let private arms (table: Observation[]) isOfRows (members: int list) =
+        let named =
+            if isOfRows then
+                members |> List.map (fun i -> Observations.configuration table[i], i)
+            else
+                once table members
+
+        named
+        |> List.groupBy fst
         |> List.map (fun (_, seeds) ->
             {
-                Seeds = [| for i in seeds -> Observations.axis "seed" table[i], i |]
+                Seeds = [| for _, i in seeds -> Observations.axis "seed" table[i], i |]
             })
         |> Array.ofList
 
+    /// Tags of models: an untouched model has them, or all or none of each model's policies. Others came with the training.
+    let modelTags (table: Observation[]) : Set<string> =
+        let tags observation =
+            Observations.values "tag" observation |> Set.ofList
+
+        let untrained, trained =
+            table
+            |> Array.filter (fun o -> Observations.axis "policy" o <> "merged")
+            |> Array.partition (fun o -> Observations.axis "policy" o = "untouched")
+
+        let of1 = untrained |> Array.map tags |> Set.unionMany
+
+        let byModel =
+            Array.append untrained trained
+            |> Array.groupBy (Observations.axis "model")
+            |> Array.map (fun (_, own) -> let own = Array.map tags own in Set.unionMany own, Set.intersectMany own)
+
+        let isUniform tag =
+            byModel
+            |> Array.forall (fun (some, all) -> all.Contains tag || not (some.Contains tag))
+
+        byModel
+        |> Array.map fst
+        |> Set.unionMany
+        |> Set.filter isUniform
+        |> Set.union of1
+
     /// A term may say again, and otherwise, what the claim says of an axis (of tags, of which a policy has many, both hold). Without a word about them, merged policies and
     /// checkpoints on the way are not meant.
-    let private isMeant (claim: Claim) (term: Term) =
+    let private isMeant (claim: Claim) (modelTags: Set<string>) (term: Term) =
         let own = term.Where |> List.map fst
 
         let common =
@@ -85,7 +155,13 @@ module internal Units =
         // What the claim says of trainings is not said of a model that was not trained.
         let ofModel =
             (common
-             |> List.filter (fun (axis, _) -> axis = "model" || axis = "kind" || axis = "benchmark_variant"))
+             |> List.filter (fun (axis, accepted) ->
+                 match axis with
+                 | "model"
+                 | "kind"
+                 | "benchmark_variant" -> true
+                 | "tag" -> accepted |> List.exists (fun tag -> modelTags.Contains(tag.TrimStart '!'))
+                 | _ -> false))
             @ term.Where
 
         let named axis =
@@ -111,7 +187,7 @@ module internal Units =
                 observation
             && (not atEnd || Observations.axis "checkpoint" observation = "")
 
-    let rec private leaves (term: Term) =
+    let rec leaves (term: Term) =
         if term.Parts.IsEmpty then
             [ term ]
         else
@@ -119,7 +195,7 @@ module internal Units =
 
     let rec private node
         (table: Observation[])
-        (members: Dictionary<Term, (int * string option list) list>)
+        (members: Dictionary<Term, bool * (int * string option list) list>)
         unit
         (term: Term)
         : Node option =
@@ -136,8 +212,9 @@ module internal Units =
             else
                 None
         else
-            let mine =
-                members[term] |> List.filter (fun (_, key) -> fits unit key) |> List.map fst
+            let isOfRows, all = members[term]
+
+            let mine = all |> List.filter (fun (_, key) -> fits unit key) |> List.map fst
 
             let points =
                 match term.Curve with
@@ -159,23 +236,84 @@ module internal Units =
                 Some
                     {
                         Term = term
-                        Points = [| for x, group in points -> x, arms table group |]
+                        Points = [| for x, group in points -> x, arms table isOfRows group |]
                         Parts = [||]
                     }
             else
                 None
 
+    let rec private curves (node: Node) =
+        if node.Term.Curve.IsSome then
+            [ node ]
+        else
+            node.Parts |> List.ofArray |> List.collect curves
+
+    /// Where each training of a curve has a point; of axes along which the policy itself changes, where the curve has one.
+    let private pointsOf (table: Observation[]) (curve: Curve) (node: Node) : Set<float> list =
+        let isOneTraining = curve.Along = "checkpoint" || curve.Along = "benchmark_variant"
+
+        let training (observation: Observation) =
+            observation.Axes
+            |> Seq.filter (fun pair ->
+                pair.Key <> curve.Along
+                && pair.Key <> "configuration"
+                && pair.Key <> "tags"
+                && pair.Key <> "job")
+            |> Seq.map (fun pair -> $"{pair.Key}={pair.Value}")
+            |> Seq.sort
+            |> String.concat "/"
+
+        [
+            for x, arms in node.Points do
+                for arm in arms do
+                    for _, i in arm.Seeds -> (if isOneTraining then training table[i] else ""), x
+        ]
+        |> List.groupBy fst
+        |> List.map (fun (_, own) -> own |> List.map snd |> Set.ofList)
+
+    /// Curves are compared on the points that all of a unit's have. None where fewer than two are left.
+    let private onShared (table: Observation[]) (nodes: Node list) : Node list option =
+        let shared =
+            nodes
+            |> List.collect curves
+            |> List.groupBy (fun node -> let curve = node.Term.Curve.Value in curve.Along, curve.Log)
+            |> List.map (fun (axis, same) ->
+                axis,
+                same
+                |> List.collect (fun node -> pointsOf table node.Term.Curve.Value node)
+                |> Set.intersectMany)
+            |> dict
+
+        let rec cut (node: Node) =
+            match node.Term.Curve with
+            | Some curve ->
+                { node with
+                    Points =
+                        node.Points
+                        |> Array.filter (fun (x, _) -> shared[(curve.Along, curve.Log)].Contains x)
+                }
+            | None ->
+                { node with
+                    Parts = Array.map cut node.Parts
+                }
+
+        if shared.Values |> Seq.forall (fun points -> points.Count > 1) then
+            Some(List.map cut nodes)
+        else
+            None
+
     /// The units for which every term has a policy.
-    let find (claim: Claim) (table: Observation[]) : Unit[] =
+    let find (claim: Claim) (modelTags: Set<string>) (table: Observation[]) : Unit[] =
         let all = claim.Terms |> List.collect leaves
 
         let members =
-            Dictionary<Term, (int * string option list) list>(HashIdentity.Reference)
+            Dictionary<Term, bool * (int * string option list) list>(HashIdentity.Reference)
 
         for term in all do
-            let isMeant = isMeant claim term
+            let isMeant = isMeant claim modelTags term
 
             members[term] <-
+                namesRow claim term,
                 [
                     for i in 0 .. table.Length - 1 do
                         if isMeant table[i] then
@@ -184,7 +322,7 @@ module internal Units =
 
         let combinations =
             members.Values
-            |> Seq.concat
+            |> Seq.collect snd
             |> Seq.map snd
             |> Seq.filter (List.forall Option.isSome)
             |> Seq.map (List.map Option.get)
@@ -196,8 +334,11 @@ module internal Units =
                 let nodes = claim.Terms |> List.map (node table members unit)
 
                 if List.forall Option.isSome nodes then
-                    {
-                        Label = String.Join("/", unit)
-                        Nodes = nodes |> List.map Option.get |> Array.ofList
-                    }
+                    match nodes |> List.map Option.get |> onShared table with
+                    | Some nodes ->
+                        {
+                            Label = String.Join("/", unit)
+                            Nodes = Array.ofList nodes
+                        }
+                    | None -> ()
         |]

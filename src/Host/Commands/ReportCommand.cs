@@ -30,8 +30,8 @@ internal static class ReportCommand
         {
             var run = new RunFolder(Path.GetFullPath(parsed.GetValue(folder)!));
             var kind = Format(parsed.GetValue(format), parsed.GetValue(target), session.Output.Json);
-            var own = parsed.GetValue(claims) is { } name ? new RunClaims(name, ClaimFile.Read(name, Directory.GetCurrentDirectory())) : RunClaims.Of(run);
             var data = RunData.Read(run);
+            var own = parsed.GetValue(claims) is { } name ? new RunClaims(name, ClaimFile.Read(name, Directory.GetCurrentDirectory(), data.Placed.Select(job => job.Axes))) : RunClaims.Of(run);
             foreach (var job in data.Damaged) session.Output.Warn($"{run.Job(job.Id).Result} is damaged, so {job.Label} counts as not finished; run the manifest again, which makes it anew");
             var model = ReportModel.Of(data, own.Text, own.Name);
             Write(kind, parsed.GetValue(target), run, kind switch { "html" => HtmlReport.Render(model), "md" => MarkdownReport.Render(model), _ => Json(model) }, session);

@@ -15,14 +15,18 @@ internal static class ClaimFile
     /// <summary>Level of the verdicts.</summary>
     internal const double Alpha = 0.05;
 
-    /// <summary>The text that `report: { claims: NAME }` means; faults of it are found before anything runs.</summary>
+    /// <summary>The text that `report: { claims: NAME }` means; faults of it are found before anything runs. A file is about this plan's policies, a
+    /// built-in set also about other studies'.</summary>
+    /// <param name="name">As the manifest or the command line writes it.</param>
+    /// <param name="root">What a file's name is relative to.</param>
+    /// <param name="policies">Axes of the plan's jobs.</param>
     /// <exception cref="UserErrorException">There is no such set or file, or it has faults.</exception>
-    internal static string Read(string name, string root)
+    internal static string Read(string name, string root, IEnumerable<IReadOnlyDictionary<string, string>> policies)
     {
         var isFile = name.Contains('/') || name.EndsWith(".yaml", StringComparison.Ordinal);
         var text = isFile ? FromFile(Path.GetFullPath(name, root), name) : ClaimSets.TextOf(name)
             ?? throw new UserErrorException($"report.claims: there is no built-in set '{name}'. Known: {string.Join(", ", ClaimSets.BuiltIn)}; a file's name holds a '/' or ends in .yaml.");
-        Parse(text, name);
+        Set(isFile ? ClaimSets.Read(text, [.. policies]) : ClaimSets.Read(text), name);
         return text;
     }
 
@@ -31,11 +35,9 @@ internal static class ClaimFile
 
     /// <summary>The claims of a text.</summary>
     /// <exception cref="UserErrorException">All of its faults, one in each line.</exception>
-    internal static ClaimSet Parse(string text, string name)
-    {
-        var read = ClaimSets.Read(text);
-        return read.Set ?? throw new UserErrorException(string.Join(Environment.NewLine, read.Faults.Select(f => $"{name}:{f}")));
-    }
+    internal static ClaimSet Parse(string text, string name) => Set(ClaimSets.Read(text), name);
+
+    private static ClaimSet Set(ClaimSetResult read, string name) => read.Set ?? throw new UserErrorException(string.Join(Environment.NewLine, read.Faults.Select(f => $"{name}:{f}")));
 }
 
 /// <summary>The claims of a run. Name: as the manifest writes it. Text: null where it names none.</summary>
@@ -48,7 +50,7 @@ internal sealed record RunClaims(string Name, string? Text)
     internal static RunClaims Of(Core.Plan plan, string root)
     {
         var report = plan.Jobs.FirstOrDefault(job => job.Kind == "report");
-        return report is not null && (string?)JsonNode.Parse(report.Options)!["claims"] is { } name ? new RunClaims(name, ClaimFile.Read(name, root)) : new RunClaims("", null);
+        return report is not null && (string?)JsonNode.Parse(report.Options)!["claims"] is { } name ? new RunClaims(name, ClaimFile.Read(name, root, plan.Jobs.SelectMany(job => job.Places.Append(job.Axes)))) : new RunClaims("", null);
     }
 
     /// <summary>Those of a run that was begun before.</summary>

@@ -28,6 +28,13 @@ internal sealed record Estimate(string Policy, string Benchmark, string Metric, 
 
     internal string Column => $"{Benchmark} {Metric}";
 
+    /// <summary>Whether the interval is of one training, and says nothing of another.</summary>
+    internal bool IsOfOneTraining => Seeds == 1 && Kind != "untouched" && Method.Length > 0;
+
+    /// <summary>What such intervals mean; empty where none of these is one.</summary>
+    internal static string AboutOneTraining(IEnumerable<Estimate> estimates) => estimates.Any(e => e.IsOfOneTraining)
+        ? "Of a policy with one seed the interval says what other items would give, not what another training would." : "";
+
     /// <summary>What every table of this column says: who judged, against whom, how many items.</summary>
     internal string Circumstances => string.Join("; ", new[] { Annotator.Length > 0 ? $"judged by {Annotator}" : "", Baseline.Length > 0 ? $"against {Baseline}" : "", $"n = {Count}" }.Where(part => part.Length > 0));
 
@@ -39,6 +46,7 @@ internal static class Estimates
 {
     private const double Alpha = 0.05;
     private const int Draws = 2000;
+    private const double Rounding = 1e-12;
     private static readonly Interval None = new(double.NaN, double.NaN);
 
     // The control is told with the policy, so that good and bad stand in one column.
@@ -63,6 +71,12 @@ internal static class Estimates
         return interval.Upper > interval.Lower ? (interval, method) : (None, "");
     }
 
+    // A bootstrap of few seeds gives too narrow an interval, however many items stand behind each; of many t's is the same.
+    private static Interval Wider(Interval one, Interval other) => new(Math.Min(one.Lower, other.Lower), Math.Max(one.Upper, other.Upper));
+
+    // What rounding leaves of equal numbers is no spread.
+    private static double Negligible(double value) => Rounding * Math.Max(1, Math.Abs(value));
+
     private static (Interval, string) Interval(IReadOnlyList<Measured> seeds, double[] values)
     {
         var arms = seeds.Select(s => s.Observation.Items).ToArray();
@@ -70,9 +84,10 @@ internal static class Estimates
         if (seeds.Count > 1 && sameItems)
         {
             var crossed = HierarchicalBootstrap.Crossed(arms, Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
-            return Drawn(crossed.Bca, crossed.Percentile, "bootstrap over seeds and items");
+            var (drawn, method) = Drawn(crossed.Bca, crossed.Percentile, "bootstrap over seeds and items");
+            return method.Length == 0 ? (drawn, method) : (Wider(drawn, LocationTests.MeanInterval(values, 1 - Alpha)), $"the wider of {method}, and t over seeds");
         }
-        if (seeds.Count > 1) return values.Distinct().Count() > 1 ? (LocationTests.MeanInterval(values, 1 - Alpha), "t over seeds") : (None, "");
+        if (seeds.Count > 1) return values.Max() - values.Min() > Negligible(values[0]) ? (LocationTests.MeanInterval(values, 1 - Alpha), "t over seeds") : (None, "");
         // An item without a score (a judge gave no verdict) is in neither the mean nor its interval.
         double[] own = [.. seeds[0].Scores];
         if (own.Length > 1 && own.All(score => score is 0 or 1)) return (Proportions.Wilson95((int)own.Sum(), own.Length), "Wilson");
@@ -81,6 +96,6 @@ internal static class Estimates
             var drawn = Bootstrap.Mean(own, Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
             return Drawn(drawn.Bca, drawn.Percentile, "bootstrap over items");
         }
-        return seeds[0].StandardError is { } error && double.IsFinite(error) && error > 0 ? (new Interval(values[0] - (1.96 * error), values[0] + (1.96 * error)), "± 1.96 standard errors") : (None, "");
+        return seeds[0].StandardError is { } error && double.IsFinite(error) && error > Negligible(values[0]) ? (new Interval(values[0] - (1.96 * error), values[0] + (1.96 * error)), "± 1.96 standard errors") : (None, "");
     }
 }

@@ -45,7 +45,8 @@ internal sealed partial class HtmlReport(ReportModel model)
             var interval = double.IsNaN(c.Lower) ? "–" : $"[{S(c.Lower)}, {S(c.Upper)}]{(c.Level < 0.94 ? $" <small>{100 * c.Level:0} %</small>" : "")}";
             var units = c.Units.Count > 1 ? $" {c.Positive} of {c.Units.Count} units above." : "";
             var drawn = c.Drawn.Count > 0 ? $" Resampled: {string.Join(", ", c.Drawn)}." : "";
-            page.Append($"<tr><td><b>{T(c.Id)}</b> {T(c.Says)}</td><td><span class=\"verdict {c.Verdict}\">{c.Verdict}</span>{(c.Reason.Length > 0 ? $"<br><small>{T(c.Reason)}</small>" : "")}</td><td class=\"r\">{S(c.Estimate)}</td><td class=\"r nowrap\">{interval}</td><td class=\"r\">{T(P(c.AdjustedP))}</td><td><small>{T(c.Metric)}: {T(c.Statement)}.{units}{drawn}</small></td></tr>");
+            var method = c.Method.Length > 0 ? $" Interval: {T(c.Method)}." : "";
+            page.Append($"<tr><td><b>{T(c.Id)}</b> {T(c.Says)}</td><td><span class=\"verdict {c.Verdict}\">{c.Verdict}</span>{(c.Reason.Length > 0 ? $"<br><small>{T(c.Reason)}</small>" : "")}</td><td class=\"r\">{S(c.Estimate)}</td><td class=\"r nowrap\">{interval}</td><td class=\"r\">{T(P(c.AdjustedP))}</td><td><small>{T(c.Metric)}: {T(c.Statement)}.{units}{drawn}{method}</small></td></tr>");
         }
         page.Append("</tbody></table>");
     }
@@ -53,7 +54,7 @@ internal sealed partial class HtmlReport(ReportModel model)
     private void Results()
     {
         if (!model.Final.Any()) return;
-        Section("Results", $"Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good. {model.AboutTwins}".TrimEnd());
+        Section("Results", $"Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good. {Estimate.AboutOneTraining(model.Final)} {model.AboutTwins}".TrimEnd());
         Table(model.Final, [.. model.FirstMetrics.GroupBy(e => e.Column)]);
         foreach (var column in model.FirstMetrics.GroupBy(e => e.Column))
             page.Append($"<figure class=\"forest\">{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], column.Key)}<figcaption class=\"legend\"><b>{T(column.Key)}</b>, {(column.First().HigherIsBetter ? "higher" : "lower")} is better; {T(column.First().Circumstances)}; {T(Methods(column))}</figcaption></figure>");

@@ -46,6 +46,7 @@ internal static class JsonReport
         ["estimate"] = Number(c.Estimate),
         ["interval"] = Interval(c.Lower, c.Upper),
         ["level"] = Number(c.Level),
+        ["method"] = c.Method,
         ["than"] = Number(c.Than),
         ["p"] = Number(c.PValue),
         ["p_sign_flip"] = Number(c.SignFlipP),

@@ -8,12 +8,12 @@ internal static class MarkdownReport
 {
     internal static string Render(ReportModel model)
     {
-        var text = new StringBuilder($"# {model.Data.Name}\n\n{model.Data.Jobs.Count(j => j.Outcome is not null)} of {model.Data.Jobs.Count} jobs are finished. Intervals are 95 %.\n");
+        var text = new StringBuilder($"# {model.Data.Name}\n\n{model.Data.Jobs.Count(j => j.Outcome is not null)} of {model.Data.Jobs.Count} jobs are finished. Intervals are 95 %. {Estimate.AboutOneTraining(model.Final)}".TrimEnd() + "\n");
         if (model.AboutUnanswered.Length > 0) text.Append($"\n**{model.AboutUnanswered}**\n");
         if (model.Claims.Count > 0)
             Table(text, $"Claims ({model.ClaimsName})", ["claim", "verdict", "estimate", "interval", "p (Holm)", "checked as"], model.Claims.Select(c => new[]
             {
-                $"**{c.Id}** {c.Says}", c.Verdict + (c.Reason.Length > 0 ? $" ({c.Reason})" : ""), Plot.Short(c.Estimate), Interval(c.Lower, c.Upper), Plot.Short(c.AdjustedP), $"{c.Metric}: {c.Statement}",
+                $"**{c.Id}** {c.Says}", c.Verdict + (c.Reason.Length > 0 ? $" ({c.Reason})" : ""), Plot.Short(c.Estimate), Interval(c.Lower, c.Upper), Plot.Short(c.AdjustedP), $"{c.Metric}: {c.Statement}{(c.Method.Length > 0 ? $"; interval: {c.Method}" : "")}",
             }));
         var columns = model.Final.Select(e => e.Column).Distinct().ToList();
         var said = model.Final.GroupBy(e => e.Column).ToDictionary(g => g.Key, g => g.First().Circumstances);

@@ -119,7 +119,7 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
     internal static ReportModel Of(RunData data, string? claims, string claimsName)
     {
         IReadOnlyList<ClaimResult> results = [];
-        if (claims is not null) results = ClaimSets.Test(ClaimFile.Parse(claims, claimsName), data.Observations, ClaimFile.Draws, ClaimFile.Alpha, seed: 0);
+        if (claims is not null) results = ClaimSets.Test(ClaimFile.Parse(claims, claimsName), data.Observations, data.Pending, ClaimFile.Draws, ClaimFile.Alpha, seed: 0);
         return new ReportModel(data, [.. Reports.Estimates.Of(data.Measured).Select(e => e with { Annotator = data.AnnotatorName(e.Annotator) })], results, claimsName);
     }
 }

@@ -69,7 +69,24 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
     internal IReadOnlyList<RunJob> Placed { get; private init; } = [];
 
     /// <summary>Evaluations, and what trainings cost, as claims see them.</summary>
-    internal IReadOnlyList<Observation> Observations => [.. Measured.Select(m => m.Observation), .. Placed.Where(j => j.Kind == "train").SelectMany(Costs)];
+    internal IReadOnlyList<Observation> Observations => [.. Measured.Select(m => OfJob(m.Observation, m.Job)), .. Placed.Where(j => j.Kind == "train").SelectMany(j => Costs(j).Select(o => OfJob(o, j)))];
+
+    /// <summary>What is planned and not finished, as claims see it.</summary>
+    internal IReadOnlyList<IReadOnlyDictionary<string, string>> Pending =>
+        [.. Placed.Where(j => j is { Kind: "evaluate", Outcome: null }).Select(j => OfJob(j.Axes, j)), .. Placed.Where(j => j is { Kind: "train", Outcome: null }).Select(j => OfJob(new Dictionary<string, string>(j.Axes) { ["benchmark"] = "train" }, j))];
+
+    // What two rows ask alike is one number, which claims count once.
+    private static Dictionary<string, string> OfJob(IReadOnlyDictionary<string, string> axes, RunJob job) => new(axes) { [Reports.Measured.Configuration] = job.Configuration, ["job"] = job.Id };
+
+    private static Observation OfJob(Observation o, RunJob job) => new()
+    {
+        Axes = OfJob(o.Axes, job),
+        Metric = o.Metric,
+        IsFirst = o.IsFirst,
+        Value = o.Value,
+        Items = o.Items,
+        HigherIsBetter = o.HigherIsBetter,
+    };
 
     private static (string Name, IReadOnlyList<RunJob> Jobs) Plan(RunFolder run)
     {
