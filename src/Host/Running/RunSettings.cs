@@ -41,7 +41,10 @@ internal sealed record RunSettings(int Threads, string Device)
     /// <summary>The device of work for which none is asked. A libtorch with CUDA may see a GPU today and none tomorrow, and another libtorch may be there tomorrow; one without CUDA is not opened.</summary>
     internal static string Found() => Engine.HasCuda ? ComputeDevice.Of((string?)null).ToString() : Processor;
 
-    private static string Kept(RunSettings kept, string? device) => device is null || device == kept.Device
+    // "cuda" and "cuda:0" are one device.
+    private static string Whole(string device) => device == "cuda" ? "cuda:0" : device;
+
+    private static string Kept(RunSettings kept, string? device) => device is null || Whole(device) == Whole(kept.Device)
         ? kept.Device
         : throw new UserError($"--device {device}", $"this run was created on {kept.Device}, and another device may round differently", $"leave --device out, or give --inexact to go on on {device}");
 

@@ -103,6 +103,15 @@ public sealed class DamagedRunTests
         Assert.That(RunSettings.Of(run, null, found, 1, inexact: false).Device, Is.EqualTo(found));
     }
 
+    [TestCase("cuda:0", "cuda")]
+    [TestCase("cuda", "cuda:0")]
+    public void The_first_gpu_is_one_device_by_both_its_names(string first, string again)
+    {
+        Assert.That(RunSettings.Of(run, 1, first, 1, inexact: false).Device, Is.EqualTo(first));
+        Assert.That(RunSettings.Of(run, null, again, 1, inexact: false).Device, Is.EqualTo(first));
+        Assert.That(() => RunSettings.Of(run, null, "cuda:1", 1, inexact: false), Throws.InstanceOf<UserErrorException>());
+    }
+
     // So were runs written that a libtorch without CUDA began.
     [Test]
     public void Settings_without_a_device_are_the_processors()
