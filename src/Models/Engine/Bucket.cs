@@ -104,8 +104,14 @@ internal sealed class Bucket : IDisposable
     {
         var seen = Effective(window);
         if (masks.TryGetValue(seen ?? 0, out var known)) return known;
-        return masks[seen ?? 0] = segments.TrueForAll(s => s.IsChain && s.Hidden.Count == 0) ? CausalMask(Shape.Width, Shape.Prefix, seen, place) : TreeMask(segments, Shape.Width, seen, place);
+        return masks[seen ?? 0] = AreChains ? CausalMask(Shape.Width, Shape.Prefix, seen, place) : TreeMask(segments, Shape.Width, seen, place);
     }
+
+    /// <summary>Whether every row sees the rows up to its own and nothing else, so that no mask is needed.</summary>
+    /// <param name="window">As there.</param>
+    internal bool IsCausal(long? window) => Shape.Prefix == 0 && Effective(window) is null && AreChains;
+
+    private bool AreChains => segments.TrueForAll(s => s.IsChain && s.Hidden.Count == 0);
 
     private long? Effective(long? window) => window < longest ? window : null;
 

@@ -29,5 +29,7 @@ internal interface IAllBlocks
 internal sealed class BucketAttention(PackRuns runs, IReadOnlyList<Bucket> buckets) : IRowAttention
 {
     public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) =>
-        runs.SayAll && FusedTreeAttention.Takes(q, form) ? FusedTreeAttention.apply(q, k, v, runs.Of(form.Window), form) : TreeAttention.Of(q, k, v, buckets, form);
+        runs.SayAll && FusedTreeAttention.Takes(q, form) ? FusedTreeAttention.apply(q, k, v, runs.Of(form.Window), form)
+        : DeviceTreeAttention.Takes(q, form) ? DeviceTreeAttention.Of(q, k, v, buckets, form)
+        : TreeAttention.Of(q, k, v, buckets, form);
 }

@@ -68,6 +68,9 @@ public static class LibTorch
         }
     }
 
+    /// <summary>Whether scaled_dot_product_attention is libtorch's own operator (2.0 and later), with kernels for GPUs that hold no scores.</summary>
+    public static bool HasAttention => Aten.attention.Found is not null;
+
     /// <summary>Operators that this libtorch lacks and that are composed from others: slower, not wrong.</summary>
     public static IReadOnlyList<string> ComposedOperators() => [.. Aten.Differing.Where(row => row.Found is null).Select(row => row.Name)];
 
