@@ -67,17 +67,25 @@ internal sealed class NewParts(LoraSettings settings, ulong seed) : ILoraParts
         return new LowRank(a, b, scale, settings.Dropout)
         {
             Start = moved ? (a.clone(), b.clone()) : null,
-            Magnitude = settings.UseDora ? LoraStart.Matrix(module).norm(1) : null,
+            Magnitude = settings.UseDora ? Alone(() => LoraStart.Matrix(module).norm(1)) : null,
         };
     }
 
-    public Tensor Bias(ModuleOutline module, bool changed) => Copy(module, "bias")!;
+    public Tensor Bias(ModuleOutline module, bool changed) => Alone(() => Copy(module, "bias"))!;
 
-    public Whole Saved(ModuleOutline module) => new(Copy(module, "weight"), Copy(module, "bias"));
+    public Whole Saved(ModuleOutline module) => new(Alone(() => Copy(module, "weight")), Alone(() => Copy(module, "bias")));
 
-    public Tensor Tokens(ModuleOutline module, long[] ids) => module.Tensor("weight")!.detach().index_select(0, torch.tensor(ids, device: module.Device)).to(torch.float32);
+    public Tensor Tokens(ModuleOutline module, long[] ids) =>
+        Alone(() => module.Tensor("weight")!.detach().index_select(0, torch.tensor(ids, device: module.Device)).to(torch.float32))!;
 
     private static Tensor? Copy(ModuleOutline module, string name) => module.Tensor(name)?.detach().to(torch.float32).clone();
+
+    // Matrices that are made on the way, decoded or in float32, would lie on a device until a collection, which counts nothing there.
+    private static Tensor? Alone(Func<Tensor?> made)
+    {
+        using var scope = torch.NewDisposeScope();
+        return made()?.MoveToOuterDisposeScope();
+    }
 }
 
 /// <summary>Parts of a folder.</summary>

@@ -14,8 +14,8 @@ internal sealed class ParameterGroups : IDisposable
 {
     private readonly List<(ParameterGroup Group, FlatOptimizer Optimizer)> groups;
 
-    internal ParameterGroups(IEnumerable<ParameterGroup> groups, TrainingOptions options) =>
-        this.groups = [.. groups.Select(group => (group, FlatOptimizer.Of(group.Parameters, options)))];
+    internal ParameterGroups(IEnumerable<ParameterGroup> groups, TrainingOptions options, Paging? paging = null) =>
+        this.groups = [.. groups.Select(group => (group, FlatOptimizer.Of(group.Parameters, options, paging)))];
 
     /// <summary>All tensors by name.</summary>
     internal IReadOnlyList<(string Name, Tensor Tensor)> Members => [.. groups.SelectMany(g => g.Group.Parameters.Members)];

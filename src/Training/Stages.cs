@@ -19,7 +19,7 @@ internal sealed class Stage : IDisposable
         var own = steps.Phase is { } phase ? run with { Method = phase.Method } : run;
         Method = own.Method;
         Policy = new TrainedPolicy(own, steps.Phase);
-        Groups = new ParameterGroups(Policy.Groups, options);
+        Groups = new ParameterGroups(Policy.Groups, options, run.PagedBucket is { } bucket ? new Paging { Free = 0, Bucket = bucket } : null);
         Needs = new PassNeeds { Reference = Policy.Reference, Stored = run.StoredReference, Statistics = Method.Needs.Statistics, Recompute = options.GradientCheckpointing };
         Evaluation = new Evaluation(own, engine, Policy, evalRecords, context, total);
         warmup = Schedules.WarmupSteps(options.WarmupSteps, options.WarmupRatio, steps.End - steps.Start);

@@ -63,6 +63,9 @@ public sealed record TrainingRun
     /// <summary>Points whose policies others need.</summary>
     public KeptPoints Points { get; init; } = KeptPoints.None;
 
+    /// <summary>Of an optimiser that pages: so many values at a time, also where the device has room for all moments; null = where it has not.</summary>
+    public long? PagedBucket { get; init; }
+
     /// <summary>Called after each update.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 }

@@ -54,4 +54,15 @@ public sealed class DeviceTests
         Assert.That((string?)Peftalign.Json(Path.Combine(user.File("there"), "run.json"))["device"], Is.EqualTo("privateuseone:0"));
         Assert.That((string?)Peftalign.Json(Path.Combine(user.File("there"), "checkpoints", "2", "state.json"))["made_on"], Does.EndWith("PrivateUse1"));
     }
+
+    // What bench/gpu/run does first on a machine with a GPU.
+    [Test]
+    public void The_device_is_checked_against_the_processor()
+    {
+        var outcome = Peftalign.Call("bench-device", "check", "--device", "privateuseone", "--threads", "1", "--json");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        var check = JsonNode.Parse(outcome.Out)!["check"]!;
+        Assert.That(check["checks"]!.AsArray(), Has.Count.GreaterThan(50).And.All.Matches<JsonNode>(c => (bool)c["ok"]!));
+        Assert.That((string?)check["device"], Is.EqualTo("privateuseone:0"));
+    }
 }

@@ -8,6 +8,7 @@ using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Peft.QLora;
 using PeftAlign.Peft.QLora.Tests;
+using PeftAlign.Peft.Tests;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 
@@ -108,6 +109,19 @@ public sealed class LoadingMemoryTests
         var (_, most) = Took(() => JoinedLowRank.Of(layers, x, new ForwardMode { Deltas = deltas })!.Select(y => y.sum()).Aggregate((a, b) => a + b).backward());
         Assert.That(x.grad!.isfinite().all().item<bool>());
         Assert.That(most, Is.InRange(Largest, (long)(1.7 * Largest)), "a decoded matrix and the activations of 20 tokens");
+    }
+
+    // DoRA's norms, a module's copy and rows of the embedding are made of matrices in float32, of which none stays.
+    [Test]
+    public void A_new_adapter_leaves_nothing_beside_its_tensors([Values] bool quantised)
+    {
+        var model = ModelFolder.Load(folder.Path, dtype: torch.bfloat16, quantization: quantised ? Nf4 : null, device: TestDevice.Here);
+        IReadOnlyList<AdapterSite> sites = [];
+        var (kept, most) = Took(() => sites = Registered.Lora(new() { Rank = 2, Targets = ["all-linear"], UseDora = true, ModulesToSave = ["lm_head"], TrainableTokens = [5, 2] }).Attach(model.Outline("base"), 0));
+        Assert.That(sites.Count(site => site.Delta is LowRank { Magnitude: not null }), Is.EqualTo(3 * 7));
+        Assert.That(kept, Is.EqualTo(sites.Sum(site => site.Delta.Parameters.Values.Sum(tensor => 4 * tensor.numel()))));
+        Assert.That(most, Is.LessThan(kept + (3 * Largest)));
+        Free([.. sites.SelectMany(site => site.Delta.Parameters.Values), .. model.Weights.Values, .. model.Quantized.Values]);
     }
 
     [Test]

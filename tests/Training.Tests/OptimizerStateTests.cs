@@ -155,6 +155,33 @@ public sealed class OptimizerStateTests : TrainingTest
         foreach (var made in new IDisposable[] { a, b, p, q }) made.Dispose();
     }
 
+    // The lanes that a device has of its own: on a GPU streams, and moments in pinned memory.
+    [Test]
+    public void Paged_OnTheDevicesOwnLanes_GivesThePlainOnesBits([Values("adamw", "adamw_8bit")] string name)
+    {
+        FlatParameters Parameters() => new([("a", new CounterStream(1, "a", "").Normal([70, 130]).to(TestDevice.Here), true), ("b", new CounterStream(1, "b", "").Normal([333]).to(TestDevice.Here), false)]);
+        using var plain = Parameters();
+        using var away = Parameters();
+        using var there = FlatOptimizer.Of(plain, Options with { Optimizer = name });
+        using var paged = FlatOptimizer.Of(away, Options with { Optimizer = "paged_" + name }, new Paging { Free = 0, Bucket = 1024 });
+        Assert.That(paged is AdamW { IsPaged: true } or AdamW8Bit { IsPaged: true });
+        for (var step = 0; step < 4; step++)
+        {
+            foreach (var (parameters, optimizer) in ((FlatParameters, FlatOptimizer)[])[(plain, there), (away, paged)])
+            {
+                parameters.Gradients.copy_(new CounterStream(2, "g", $"{step}").Normal([parameters.Count]));
+                optimizer.Step(0.01);
+            }
+        }
+        Assert.That(away.Values.equal(plain.Values), "values");
+        foreach (var ((known, here), (_, home)) in there.State.Zip(paged.State))
+        {
+            var isSmall = name == "adamw_8bit" && known.EndsWith(".b", StringComparison.Ordinal); // kept in full, and where it is used
+            Assert.That(home.device_type, Is.EqualTo(isSmall ? TestDevice.Here.type : DeviceType.CPU), known);
+            Assert.That(home.cpu().equal(here.cpu()), known);
+        }
+    }
+
     // Each copy waits for what it needs and for nothing else: the next piece is on its way while one is updated, whichever lane is
     // slow, and every update finds what the step before left.
     [Test]

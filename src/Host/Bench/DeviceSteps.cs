@@ -19,16 +19,16 @@ namespace PeftAlign.Host.Bench;
 internal sealed record DeviceSteps(string Method, string Shape, int Batch, int Steps, bool Checkpointing, bool FourBit)
 {
     /// <summary>One training, and what it took; where memory runs out, that.</summary>
-    /// <param name="device">Where.</param>
+    /// <param name="memory">Of the device.</param>
     /// <param name="dtype">Of the arithmetic.</param>
     /// <param name="plugins">Methods, LoRA, nf4.</param>
     /// <param name="cancel">Ends it between two steps.</param>
-    internal JsonObject Run(torch.Device device, torch.ScalarType dtype, PluginCatalogue plugins, CancellationToken cancel)
+    internal JsonObject Run(DeviceMemory memory, torch.ScalarType dtype, PluginCatalogue plugins, CancellationToken cancel)
     {
         var facts = new JsonObject { ["method"] = Method, ["shape"] = Shape, ["batch"] = Batch, ["steps"] = Steps, ["gradient_checkpointing"] = Checkpointing, ["four_bit"] = FourBit, ["dtype"] = dtype.ToString().ToLowerInvariant() };
         try
         {
-            foreach (var (key, value) in Measured(device, dtype, plugins, cancel)) facts[key] = value?.DeepClone();
+            foreach (var (key, value) in Measured(memory, dtype, plugins, cancel)) facts[key] = value?.DeepClone();
         }
         catch (TorchOutOfMemoryException e)
         {
@@ -37,10 +37,10 @@ internal sealed record DeviceSteps(string Method, string Shape, int Batch, int S
         return facts;
     }
 
-    private JsonObject Measured(torch.Device device, torch.ScalarType dtype, PluginCatalogue plugins, CancellationToken cancel)
+    private JsonObject Measured(DeviceMemory memory, torch.ScalarType dtype, PluginCatalogue plugins, CancellationToken cancel)
     {
         using var scope = torch.NewDisposeScope();
-        var shape = DrawnShape.Known[Shape];
+        var (shape, device) = (DrawnShape.Known[Shape], memory.Device);
         var nf4 = FourBit ? plugins.Create<IQuantization>("nf4", new JsonObject { ["double_quant"] = true }, new BareContext()) : null;
         var model = DrawnModel.Of(shape.Spec, device, dtype, nf4);
         var target = Directory.CreateTempSubdirectory("peftalign-bench-");
@@ -50,7 +50,7 @@ internal sealed record DeviceSteps(string Method, string Shape, int Batch, int S
             var (records, seconds, losses, clock) = (Records(rows), new List<double>(), new JsonArray(), new Stopwatch());
             var sites = Lora(plugins).Attach(model.Outline(Shape), 0);
             var trainable = sites.Sum(site => site.Delta.Parameters.Values.Sum(tensor => tensor.numel()));
-            if (device.type == DeviceType.CUDA) torch.cuda.reset_peak_memory_stats(device);
+            memory.Restart();
             clock.Start();
             Trainer.Train(new TrainingRun
             {
@@ -67,7 +67,7 @@ internal sealed record DeviceSteps(string Method, string Shape, int Batch, int S
                     losses.Add(p.Loss);
                 },
             }, cancel);
-            return Figures(shape, rows, seconds, losses, trainable, device);
+            return Figures(shape, rows, seconds, losses, trainable, memory);
         }
         finally
         {
@@ -76,7 +76,7 @@ internal sealed record DeviceSteps(string Method, string Shape, int Batch, int S
         }
     }
 
-    private JsonObject Figures(DrawnShape shape, TrainingRows rows, List<double> seconds, JsonArray losses, long trainable, torch.Device device)
+    private JsonObject Figures(DrawnShape shape, TrainingRows rows, List<double> seconds, JsonArray losses, long trainable, DeviceMemory memory)
     {
         var pairs = Method == "dpo";
         var measured = rows.Measured.ToList();
@@ -89,8 +89,8 @@ internal sealed record DeviceSteps(string Method, string Shape, int Batch, int S
             ["rows_per_s"] = Math.Round(rows.Count / total, 3),
             ["tokens_per_s"] = Math.Round(lengths.Sum() / total, 1),
             ["model_tflops"] = Math.Round(shape.Flops(lengths, answers, trainable, pairs) / total / 1e12, 4),
-            ["peak_device_mb"] = device.type == DeviceType.CUDA ? Math.Round(torch.cuda.max_memory_allocated(device) / 1e6, 1) : null,
-            ["peak_reserved_mb"] = device.type == DeviceType.CUDA ? Math.Round(torch.cuda.memory_reserved(device) / 1e6, 1) : null,
+            ["peak_device_mb"] = memory.Peak,
+            ["peak_reserved_mb"] = memory.Reserved,
             ["trainable_parameters"] = trainable,
             ["losses"] = losses,
         };

@@ -48,7 +48,7 @@ internal static class BenchDeviceCommand
         var plugins = PluginSearch.Of(AppContext.BaseDirectory, []).Scan();
         var rate = Doctor.Gemm.Rate(device, dtype, cancel);
         var document = new JsonObject { ["peftalign"] = TopHelp.Version, ["libtorch"] = LibTorch.Version, ["device"] = $"{device}", ["matmul_tflops"] = Math.Round(rate / 1000, 3), ["runs"] = new JsonArray() };
-        var sound = true;
+        var (sound, memory) = (true, new DeviceMemory(device));
         foreach (var part in parts)
         {
             if (part == "check")
@@ -69,11 +69,11 @@ internal static class BenchDeviceCommand
 
         void Measure(DeviceSteps steps)
         {
-            var facts = steps.Run(device, dtype, plugins, cancel);
+            var facts = steps.Run(memory, dtype, plugins, cancel);
             if (facts["model_tflops"] is { } reached) facts["share_of_matmul"] = Math.Round((double)reached! / (rate / 1000), 4);
             document["runs"]!.AsArray().Add(facts);
             session.Output.Remark($"{steps.Method}{(steps.Checkpointing ? ", gradient checkpointing" : "")}: {(facts["out_of_memory"] is null ? $"{facts["tokens_per_s"]} tokens/s" : "out of memory")}");
-            if (device.type == DeviceType.CUDA) torch.cuda.empty_cache(device);
+            memory.Empty();
             Write();
         }
 

@@ -64,18 +64,15 @@ internal abstract class TokenDistributions
     private sealed class InOnePass(Tensor logits, Tensor targets, bool gradients) : TokenDistributions
     {
         private readonly Tensor figures = Fused.TargetLogProbs(logits, targets, gradients);
-        private Tensor? expected;
 
         internal override Tensor this[TargetFigure figure] => figures.select(0, (long)figure);
 
         private Tensor Inverse => this[TargetFigure.InverseSum].unsqueeze(1);
 
-        // p W; logits are e^(logit - largest) by now.
-        private Tensor Expected(Tensor head) => expected ??= Products.Sum([(logits, head, 1)], dtype: torch.float32).mul_(Inverse).to(head.dtype);
+        // One product of a difference: that of W[y] and a rounded p W is all rounding where p is near 1. Logits are e^(logit - largest) by now.
+        internal override Tensor Slopes(Tensor head) => Products.Of(ByLogits(torch.ones([targets.size(0), 1]), null), head);
 
-        internal override Tensor Slopes(Tensor head) => head.index_select(0, targets).sub_(Expected(head));
-
-        internal override Tensor MeanSlopes(Tensor head) => head.mean([0], type: torch.float32).to(head.dtype) - Expected(head);
+        internal override Tensor MeanSlopes(Tensor head) => Products.Of((logits * Inverse.neg()).add_(1.0 / head.size(0)).to(logits.dtype), head);
 
         internal override Tensor ByLogits(Tensor byTarget, Tensor? byMean)
         {
@@ -101,9 +98,9 @@ internal abstract class TokenDistributions
             _ => throw new ArgumentOutOfRangeException(nameof(figure), figure, null),
         };
 
+        // As above: 1 - p in the log-probs' type, before the head's rounds it.
         internal override Tensor Slopes(Tensor head)
         {
-            if (cap == 0) return head.index_select(0, targets).sub_(logProbs.exp_().to(head.dtype).mm(head));
             var one = torch.ones([targets.size(0), 1], logProbs.dtype, logProbs.device);
             return Uncapped(logProbs.exp_().neg_().scatter_add_(1, targets.unsqueeze(1), one)).to(head.dtype).mm(head);
         }
