@@ -180,8 +180,8 @@ internal sealed class MergeFile(MergeFaults faults, Func<string, OptionsSchema> 
             if (double.IsInteger(multiple.Number) && multiple.Number is >= 1 and <= 1 << 20) pad = (long)multiple.Number;
             else faults.Add(MergeFaults.Of(multiple), $"pad_to_multiple_of must be a whole number from 1, but is {MergeFaults.Shown(multiple)}.");
         }
-        var (text, place) = Text(node, "source") ?? ("union", MergeFaults.Of(node));
-        return Tokenizer(text, place, tokens, pad);
+        var named = Text(node, "source");
+        return Tokenizer(named?.Text ?? "union", named?.At ?? MergeFaults.Of(node), tokens, pad);
     }
 
     private TokenizerConfig? Tokenizer(string source, Spot at, IReadOnlyDictionary<string, TokenConfig> tokens, long? pad)
