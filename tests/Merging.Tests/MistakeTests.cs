@@ -1,11 +1,11 @@
 // Mistakes that mergekit's golden errors do not have: empty names, tokens without a source, damaged tokenizer files, and places for the
 // result that are links, read-only copies or taken by somebody else meanwhile.
 
-using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Merging.Tests;
 
+[System.Runtime.Versioning.SupportedOSPlatform("linux")]
 public class MistakeTests
 {
     private static string Copy(string name)
@@ -15,7 +15,7 @@ public class MistakeTests
         return folder;
     }
 
-    private static MergePlan Plan(string yaml) => Merger.Plan(yaml, "test.yaml", Workshop.Strategies.Find, path => Path.IsPathRooted(path) ? path : Workshop.Golden("models", path));
+    private static MergePlan Plan(string yaml) => Merger.Plan(yaml, "test.yaml", Workshop.Strategies.Find, path => Path.Combine(Workshop.Golden("models"), path));
 
     [TestCase("models: [{model: a, parameters: {weight: 1}}, {model: , parameters: {weight: 1}}]", "an entry needs a model")]
     [TestCase("models: [{model: '', parameters: {weight: 1}}]", "'' is no model")]

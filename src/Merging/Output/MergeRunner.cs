@@ -73,7 +73,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
     private static string Place(string folder)
     {
         var target = Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar);
-        return new DirectoryInfo(target).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? target;
+        return new DirectoryInfo(target) is { LinkTarget: not null } link ? link.ResolveLinkTarget(returnFinalTarget: true)!.FullName : target;
     }
 
     // What came to be there since is somebody else's; the work is kept beside it.
