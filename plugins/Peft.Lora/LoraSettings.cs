@@ -10,10 +10,6 @@ namespace PeftAlign.Peft.Lora;
 
 internal sealed record LoraSettings
 {
-    // Keys of PEFT's configuration that change what an adapter computes, in ways that are not computed here.
-    private static readonly string[] Foreign =
-        ["lora_bias", "alora_invocation_tokens", "target_parameters", "use_qalora", "layer_replication", "use_bdlora", "arrow_config", "kasa_config", "velora_config", "monteclora_config"];
-
     internal required int Rank { get; init; }
     internal required double Alpha { get; init; }
     internal double Dropout { get; init; }
@@ -67,8 +63,8 @@ internal sealed record LoraSettings
     /// <param name="model">Whose usual targets count where the configuration names none; null where no module is to be chosen.</param>
     internal static LoraSettings Of(JsonObject config, ModelOutline? model)
     {
-        foreach (var key in Foreign)
-            if (config[key] is { } value && !JsonNode.DeepEquals(value, JsonValue.Create(false))) throw AdapterConfig.Wrong(key, value, "absent or null: this part of PEFT's LoRA is not computed here");
+        foreach (var key in AdapterFolder.UnreadLoraKeys)
+            if (config[key] is { } value and not JsonArray { Count: 0 } && !JsonNode.DeepEquals(value, JsonValue.Create(false))) throw AdapterConfig.Wrong(key, value, "absent or null: this part of PEFT's LoRA is not computed here");
         var targets = config.Texts("target_modules");
         return new LoraSettings
         {

@@ -44,6 +44,14 @@ public class AdapterInputTests
 
     private static Tensor PairSum(Tensor weight) => weight + Numbers("B", 12, 2).matmul(Numbers("A", 2, 12)) * 3.0;
 
+    [Test]
+    public void WhatNoKernelOfOursComputesIsRefusedByName()
+    {
+        Refused(Adapter([], ("alora_invocation_tokens", new List<object?> { 1L, 2L })), "base", "alora_invocation_tokens", "absent, null or false");
+        Refused(Adapter([], ("layer_replication", new List<object?> { new List<object?> { 1L, 3L } })), "base", "layer_replication");
+        Assert.That(() => Merged(Adapter([], ("layer_replication", null!), ("use_qalora", false), ("target_parameters", new List<object?>()))), Throws.Nothing);
+    }
+
     // A list is the embedding's; a mapping names a module by its ending.
     [TestCase(false)]
     [TestCase(true)]

@@ -111,7 +111,7 @@ internal sealed class MergeFile(MergeFaults faults, Func<string, OptionsSchema> 
             faults.OnlyKeys(item, "a model of the list", ranges ? ["model", "layer_range", "parameters"] : ["model", "parameters"]);
             if (Model(item.Find("model")) is { } model)
                 sources.Add(new SourceConfig(model, ranges ? Range(item) : null, settings.Read(item.Find("parameters"), true), MergeFaults.Of(item)));
-            else if (item.Find("model") is null) faults.Add(MergeFaults.Of(item), "an entry needs a model: a folder, or a folder and an adapter as base+adapter.");
+            else if (item.Find("model") is null or { Kind: "nothing" }) faults.Add(MergeFaults.Of(item), "an entry needs a model: a folder, or a folder and an adapter as base+adapter.");
         }
         if (node.Items.Count == 0) faults.Add(MergeFaults.Of(node), "the list of models is empty.");
         return sources;
@@ -132,8 +132,15 @@ internal sealed class MergeFile(MergeFaults faults, Func<string, OptionsSchema> 
     private ModelName? Model(DocumentNode? node)
     {
         if (node is null || node.Kind == "nothing") return null;
-        if (node.Kind is not ("mapping" or "list")) return new ModelName(node.Text, MergeFaults.Of(node));
+        if (node.Kind is not ("mapping" or "list")) return Named(node.Text, MergeFaults.Of(node));
         faults.Add(MergeFaults.Of(node), $"a model is a text, PATH or PATH+ADAPTER, not a {node.Kind}.");
+        return null;
+    }
+
+    private ModelName? Named(string text, Spot at)
+    {
+        if (!string.IsNullOrWhiteSpace(text) && !text.Contains('\0', StringComparison.Ordinal)) return new ModelName(text, at);
+        faults.Add(at, $"'{text.Replace("\0", "\\0", StringComparison.Ordinal)}' is no model; write PATH or PATH+ADAPTER.");
         return null;
     }
 
@@ -165,19 +172,23 @@ internal sealed class MergeFile(MergeFaults faults, Func<string, OptionsSchema> 
         if (node is null || node.Kind == "nothing" || !faults.IsMapping(node, "tokenizer")) return null;
         faults.OnlyKeys(node, "tokenizer", "source", "tokens", "pad_to_multiple_of");
         var tokens = new Dictionary<string, TokenConfig>();
-        foreach (var entry in node.Find("tokens")?.Entries ?? []) tokens[entry.Key] = Token(entry);
+        if (node.Find("tokens") is { Kind: not "nothing" } given && faults.IsMapping(given, "tokens"))
+            foreach (var entry in given.Entries) tokens[entry.Key] = Token(entry);
         long? pad = null;
         if (node.Find("pad_to_multiple_of") is { Kind: not "nothing" } multiple)
         {
             if (double.IsInteger(multiple.Number) && multiple.Number is >= 1 and <= 1 << 20) pad = (long)multiple.Number;
             else faults.Add(MergeFaults.Of(multiple), $"pad_to_multiple_of must be a whole number from 1, but is {MergeFaults.Shown(multiple)}.");
         }
-        var given = Text(node, "source") ?? ("union", MergeFaults.Of(node));
-        return Tokenizer(given.Item1, given.Item2, tokens, pad);
+        var named = Text(node, "source");
+        return Tokenizer(named?.Text ?? "union", named?.At ?? MergeFaults.Of(node), tokens, pad);
     }
 
-    private static TokenizerConfig Tokenizer(string source, Spot at, IReadOnlyDictionary<string, TokenConfig> tokens, long? pad) =>
-        source is "union" or "base" ? new TokenizerConfig(source, null, tokens, pad, at) : new TokenizerConfig("model", new ModelName(source, at), tokens, pad, at);
+    private TokenizerConfig? Tokenizer(string source, Spot at, IReadOnlyDictionary<string, TokenConfig> tokens, long? pad)
+    {
+        if (source is "union" or "base") return new TokenizerConfig(source, null, tokens, pad, at);
+        return Named(source, at) is { } model ? new TokenizerConfig("model", model, tokens, pad, at) : null;
+    }
 
     private TokenConfig Token(DocumentEntry entry)
     {
@@ -185,7 +196,11 @@ internal sealed class MergeFile(MergeFaults faults, Func<string, OptionsSchema> 
         if (!faults.IsMapping(node, entry.Key)) return new TokenConfig(false, null, null, null, false, at);
         faults.OnlyKeys(node, $"the token {entry.Key}", "source", "force");
         var force = node.Find("force") is { } flag && (SettingReader.Flag(flag) ?? Faulty(flag, "force must be true or false."));
-        if (node.Find("source") is not { Kind: not "nothing" } source) return new TokenConfig(false, null, null, null, force, at);
+        if (node.Find("source") is not { Kind: not "nothing" } source)
+        {
+            if (force) Faulty(node, $"the token {entry.Key} is forced and has no source; give it one: {{kind: zero}}, a model, or a token of one.");
+            return new TokenConfig(false, null, null, null, force, at);
+        }
         if (source.Kind != "mapping") return new TokenConfig(false, Model(source), null, null, force, at);
         faults.OnlyKeys(source, "a token's source", "kind", "model", "token", "token_id");
         var kind = source.Find("kind")?.Text;

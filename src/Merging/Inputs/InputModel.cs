@@ -21,10 +21,11 @@ internal readonly record struct ModelPlace(string Folder, string? Adapter)
     /// <summary>The place of PATH or PATH+ADAPTER.</summary>
     /// <param name="name">As written.</param>
     /// <param name="resolve">From a path as written to a full one.</param>
-    /// <exception cref="UserErrorException">There is more than one plus.</exception>
+    /// <exception cref="UserErrorException">There is more than one plus, or nothing on a side of it.</exception>
     public static ModelPlace Of(string name, Func<string, string> resolve)
     {
         if (Directory.Exists(resolve(name)) || !name.Contains('+', StringComparison.Ordinal)) return new ModelPlace(resolve(name), null);
+        if (name.Split('+').Any(string.IsNullOrWhiteSpace)) throw new UserErrorException($"'{name}' has nothing on a side of its +; a model is PATH or PATH+ADAPTER.");
         return name.Split('+') is [var folder, var adapter]
             ? new ModelPlace(resolve(folder), resolve(adapter))
             : throw new UserErrorException($"'{name}' has more than one +; a model is PATH or PATH+ADAPTER. Merge the adapters one after another.");

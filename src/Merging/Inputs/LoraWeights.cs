@@ -39,8 +39,9 @@ internal sealed class LoraWeights : IDisposable
         try
         {
             if (adapter.PeftType != "LORA") throw adapter.Wrong("peft_type", "LORA: only LoRA adapters are merged into weights");
-            foreach (var key in (string[])["use_dora", "fan_in_fan_out", "lora_bias"])
-                if (adapter.Bool(key) == true) throw adapter.Wrong(key, "false: adapters with it are not merged into weights yet");
+            foreach (var flag in (string[])["use_dora", "fan_in_fan_out"])
+                if (adapter.Bool(flag) == true) throw adapter.Wrong(flag, "false: adapters with it are not merged into weights yet");
+            if (adapter.UnreadLoraKey is { } key) throw adapter.Wrong(key, "absent, null or false: adapters with it are not merged into weights");
             if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && ChangesBase(start))
                 throw adapter.Wrong("init_lora_weights", "true: such an adapter belongs to changed base weights. Save it as a plain LoRA of the original base first");
             if (adapter.Text("bias") is not (null or "none")) throw adapter.Wrong("bias", "none: adapters that change biases are not merged into weights yet");

@@ -47,7 +47,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
     /// <exception cref="UserErrorException">The folder is taken, the disk is too small, or a tensor's merge fails.</exception>
     public MergeOutcome Write(string folder, Action<string>? finish = null)
     {
-        var target = Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar);
+        var target = Place(folder);
         Check(target);
         var partial = $"{target}.partial-{Environment.ProcessId}";
         try
@@ -60,14 +60,36 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
             var flushed = DateTime.UtcNow;
             OutputFiles.Write(plan, partial);
             finish?.Invoke(partial);
-            if (Directory.Exists(target)) Directory.Delete(target);
-            Directory.Move(partial, target);
+            Publish(partial, target);
             return new MergeOutcome(plan.Tensors.Sum(tensor => tensor.Bytes), merged - begin, flushed - merged);
         }
         catch
         {
             if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true);
             throw;
+        }
+    }
+
+    // A link leads to where the result goes, and stays.
+    private static string Place(string folder)
+    {
+        var target = Path.GetFullPath(folder).TrimEnd(Path.DirectorySeparatorChar);
+        return new DirectoryInfo(target) is { LinkTarget: not null } link ? link.ResolveLinkTarget(returnFinalTarget: true)!.FullName : target;
+    }
+
+    // What came to be there since is somebody else's; the work is kept beside it.
+    private static void Publish(string partial, string target)
+    {
+        try
+        {
+            if (Directory.Exists(target)) Directory.Delete(target);
+            Directory.Move(partial, target);
+        }
+        catch (IOException e) when (Path.Exists(target))
+        {
+            var kept = $"{target}.merged-{Environment.ProcessId}";
+            Directory.Move(partial, kept);
+            throw new UserErrorException($"{target} came to be there, and not empty, while this merge ran; the merged model is whole in {kept}: move it to where it belongs.", e);
         }
     }
 

@@ -12,19 +12,22 @@ internal static class OutputFiles
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true, Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
     private static readonly string[] Tokenizer = ["tokenizer.json", "tokenizer.model", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "added_tokens.json", ChatTemplateLoader.FileName, "chat_template.json"];
 
+    /// <summary>Files that lose the tokens which a vocabulary of the merge's own leaves out.</summary>
+    public static IReadOnlyList<string> Stripped { get; } = ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"];
+
     public static void Write(MergePlan plan, string folder)
     {
         Flushed.Write(Path.Combine(folder, "config.json"), Config(plan).ToJsonString(Indented) + "\n");
         var from = plan.Vocabulary?.From ?? plan.Leader;
         foreach (var name in Tokenizer.Append("generation_config.json").Where(name => File.Exists(Path.Combine(from.Folder, name))))
-            File.Copy(Path.Combine(from.Folder, name), Path.Combine(folder, name));
+            Copy(Path.Combine(from.Folder, name), Path.Combine(folder, name));
         if (plan.Vocabulary is { } vocabulary)
         {
             Flushed.Write(Path.Combine(folder, "tokenizer.json"), vocabulary.Json.ToJsonString(Indented) + "\n");
             var rows = from.Config.VocabularySize;
-            Strip("tokenizer_config.json", json => StrippedTokenizer.Config(json, rows, vocabulary.Ids));
-            Strip("special_tokens_map.json", json => StrippedTokenizer.Roles(json, vocabulary.Ids));
-            Strip("added_tokens.json", json => StrippedTokenizer.Added(json, rows));
+            Strip(Stripped[0], json => StrippedTokenizer.Config(json, rows, vocabulary.Ids));
+            Strip(Stripped[1], json => StrippedTokenizer.Roles(json, vocabulary.Ids));
+            Strip(Stripped[2], json => StrippedTokenizer.Added(json, rows));
         }
         if (MergeTemplate.Of(plan) is { } template)
         {
@@ -39,6 +42,14 @@ internal static class OutputFiles
             if (!File.Exists(file) || JsonNode.Parse(File.ReadAllText(file)) is not JsonObject json || of(json) is var stripped && JsonNode.DeepEquals(stripped, json)) return;
             Flushed.Write(file, stripped.ToJsonString(Indented) + "\n");
         }
+    }
+
+    // The contents alone: what is copied from a read-only folder is written to after this.
+    private static void Copy(string from, string to)
+    {
+        using var source = File.OpenRead(from);
+        using var target = new FileStream(to, FileMode.CreateNew, FileAccess.Write);
+        source.CopyTo(target);
     }
 
     private static JsonObject Config(MergePlan plan)

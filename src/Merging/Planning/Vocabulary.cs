@@ -15,17 +15,18 @@ internal sealed record TokenTable(IReadOnlyDictionary<string, long> Ids, IReadOn
     {
         var file = Path.Combine(model.Folder, "tokenizer.json");
         if (!File.Exists(file)) return null;
-        var json = JsonNode.Parse(File.ReadAllText(file))!.AsObject();
+        var json = TokenizerJson.Read(file);
         var (ids, added) = (new Dictionary<string, long>(), new Dictionary<string, JsonObject>());
         var rows = model.Config.VocabularySize;
-        if (json["model"]?["vocab"] is JsonObject vocab)
-            foreach (var (token, id) in vocab) ids[token] = (long)id!;
-        else if (json["model"]?["vocab"] is JsonArray pieces)
-            for (var k = 0; k < pieces.Count; k++) ids[(string)pieces[k]![0]!] = k;
-        foreach (var token in json["added_tokens"]?.AsArray() ?? [])
+        if ((json["model"] as JsonObject)?["vocab"] is JsonObject vocab)
+            foreach (var (token, id) in vocab) ids[token] = TokenizerJson.Id(file, $"model.vocab['{token}']", id);
+        else if ((json["model"] as JsonObject)?["vocab"] is JsonArray pieces)
+            for (var k = 0; k < pieces.Count; k++) ids[TokenizerJson.Text(file, $"model.vocab[{k}]", (pieces[k] as JsonArray)?.FirstOrDefault())] = k;
+        foreach (var token in json["added_tokens"] as JsonArray ?? [])
         {
-            ids[(string)token!["content"]!] = (long)token["id"]!;
-            added[(string)token["content"]!] = token.AsObject();
+            var entry = token as JsonObject ?? [];
+            var content = TokenizerJson.Text(file, "content of an added token", entry["content"]);
+            (ids[content], added[content]) = (TokenizerJson.Id(file, $"id of the added token '{content}'", entry["id"]), entry);
         }
         return new TokenTable(ids.Where(pair => pair.Value < rows).ToDictionary(), added.Where(pair => ids[pair.Key] < rows).ToDictionary(), json);
     }
@@ -68,6 +69,7 @@ internal sealed class Vocabulary
         foreach (var model in models.Append(from).Concat(named).Distinct())
             if (TokenTable.Read(model) is { } table) tables[model] = table;
         if (!tables.TryGetValue(from, out var basis)) throw faults.Error(config.At, $"{from.Name} has no tokenizer.json, so the result's vocabulary cannot be made; add the file, or leave the tokenizer out where all models share theirs.");
+        foreach (var file in OutputFiles.Stripped.Select(name => Path.Combine(from.Folder, name)).Where(File.Exists)) TokenizerJson.Read(file);
         foreach (var model in models.Where(model => !tables.ContainsKey(model)))
         {
             faults.Warn($"{model.Name} has no tokenizer.json; its tokens are taken to be those of {leader.Name}.");
@@ -101,7 +103,8 @@ internal sealed class Vocabulary
     private IReadOnlyList<(int, long)>? Default(string token, InputModel[] order, IReadOnlyList<InputModel> models, Func<InputModel, string, long> own)
     {
         var having = models.Where(model => own(model, token) >= 0).ToList();
-        if (config.Tokens.GetValueOrDefault(token) is { } given) return Given(token, given, order, own);
+        if (config.Tokens.GetValueOrDefault(token) is { } given)
+            return given is { Zero: false, Model: null } ? having.Count == models.Count ? null : throw WithoutSource(token, models.First(model => own(model, token) < 0)) : Given(token, given, order, own);
         if (having.Count == models.Count) return null;
         if (having.Contains(leader) && having.Count > 1) return [(Array.IndexOf(order, leader), own(leader, token))];
         return [.. having.Select(model => (Array.IndexOf(order, model), own(model, token)))];
@@ -109,13 +112,16 @@ internal sealed class Vocabulary
 
     private IReadOnlyList<(int, long)> Given(string token, TokenConfig given, InputModel[] order, Func<InputModel, string, long> own)
     {
-        if (given.Zero || given.Model is null) return [];
-        var model = open(given.Model);
+        if (given.Zero) return [];
+        var model = open(given.Model!);
         var row = given.Id ?? own(model, given.Token ?? token);
         if (row < 0 || row >= model.Config.VocabularySize) throw new UserErrorException($"tokenizer.tokens: {model.Name} has no row for '{given.Token ?? token}'{(given.Id is { } id ? $" (id {id})" : "")}.");
         var place = Array.IndexOf(order, model);
         return place >= 0 ? [(place, row)] : throw new UserErrorException($"tokenizer.tokens: {model.Name} gives the row of '{token}' but is not part of this merge; add it with weight 0 or name another model.");
     }
+
+    private static UserErrorException WithoutSource(string token, InputModel lacking) =>
+        new($"tokenizer.tokens: {lacking.Name} lacks the token '{token}', for which no source is given; give {{kind: zero}}, a model or a token of one, or leave the token out.");
 
     private static void Add(string token, Dictionary<string, long> ids, JsonObject json, JsonObject? entry)
     {

@@ -13,6 +13,14 @@ public sealed partial class AdapterFolder
     private static readonly (string A, string B, int RankOfA, int RankOfB)[] Halves =
         [(".lora_A.weight", ".lora_B.weight", 0, 1), (".lora_embedding_A", ".lora_embedding_B", 0, 1)];
 
+    /// <summary>Keys of PEFT's LoRA configuration that change what an adapter computes, in ways that are not computed here: absent, null, false or empty is all that is read.</summary>
+    public static IReadOnlyList<string> UnreadLoraKeys { get; } =
+        ["lora_bias", "alora_invocation_tokens", "target_parameters", "use_qalora", "layer_replication", "use_bdlora", "arrow_config", "kasa_config", "velora_config", "monteclora_config"];
+
+    /// <summary>The first of <see cref="UnreadLoraKeys"/> that this adapter sets; null where it sets none.</summary>
+    public string? UnreadLoraKey => UnreadLoraKeys.FirstOrDefault(key => Config.TryGetProperty(key, out var value)
+        && !(value.ValueKind is JsonValueKind.Null or JsonValueKind.False || (value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0)));
+
     /// <summary>Modules that have a LoRA pair, without "base_model.model.".</summary>
     public IReadOnlyList<string> LoraModules =>
         [.. Names.SelectMany(name => Halves.Where(h => name.EndsWith(h.A, StringComparison.Ordinal)).Select(h => ModuleOf(name, h.A))).Distinct()];
