@@ -13,7 +13,6 @@ internal static class MakeModelJob
     internal static JsonObject Run(JobContext job)
     {
         var options = job.Spec.Options;
-        var architecture = options["architecture"]!;
         if (options["tokenizer"] is not JsonValue tokenizer || (string?)tokenizer != "bytes")
             throw new UserErrorException($"tokenizer: {options["tokenizer"]?.ToJsonString()} is not built yet for a model made in the run; use 'bytes'.");
         var settings = Settings(options);
@@ -21,10 +20,13 @@ internal static class MakeModelJob
         RunFolder.Fill(job.Folder.Model, folder =>
         {
             ByteTokenizer.Save(folder);
-            parameters = ModelFolder.Initialise(folder, (string)architecture["name"]!, settings, (ulong)(long)options["seed"]!, PluginArchitectures.Of(job.Plugins), job.Cancellation);
+            parameters = ModelFolder.Initialise(folder, Architecture(options), settings, (ulong)(long)options["seed"]!, PluginArchitectures.Of(job.Plugins), job.Cancellation);
         });
         return new JsonObject { ["parameters"] = parameters };
     }
+
+    /// <summary>The architecture's model_type, which is a plugin's contract without the plugin's id.</summary>
+    internal static string Architecture(JsonObject options) => ((string)options["architecture"]!["name"]!).Split('/')[^1];
 
     /// <summary>Keys of config.json: the architecture's own, and what the tokenizer decides.</summary>
     internal static JsonObject Settings(JsonObject options)

@@ -65,7 +65,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         if (root["weights"] is JsonObject made)
         {
             var options = Options(jobs[(string)made["job"]!]);
-            return architectures.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(ModelFolder.Configuration((string)options["architecture"]!["name"]!, MakeModelJob.Settings(options), architectures))));
+            return architectures.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(ModelFolder.Configuration(MakeModelJob.Architecture(options), MakeModelJob.Settings(options), architectures))));
         }
         return Config(root) is { } config ? Settled(Full((string)root["weights"]!), architectures.Describe(config)) : null;
     });
