@@ -37,11 +37,13 @@ internal static class ManifestBuilder
     public static ProvidedContract Describe(Factory factory, XmlDocs docs)
     {
         var traits = factory.OptionsType.GetCustomAttribute<ContractTraitsAttribute>();
-        return new ProvidedContract(factory.Kind, factory.Name, factory.ResultVersion, ClassSchema.Read(factory.OptionsType, docs), docs.Summary(factory.OptionsType))
+        var provided = new ProvidedContract(factory.Kind, factory.Name, factory.ResultVersion, factory.Kind == ContractKinds.Of(typeof(IModelArchitecture)) ? InitSchema.Of(factory) : ClassSchema.Read(factory.OptionsType, docs), docs.Summary(factory.OptionsType))
         {
             Alias = factory.Alias,
             Inputs = traits?.Inputs ?? "",
             Traits = traits?.Traits ?? [],
         };
+        HostKeys.ThrowIfTaken(provided);
+        return provided;
     }
 }

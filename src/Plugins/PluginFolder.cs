@@ -30,11 +30,20 @@ public sealed record PluginFolder(string Path, PluginManifest Manifest, PluginOr
     /// <summary>Reads plugin.json; loads no assembly.</summary>
     /// <param name="path">The folder.</param>
     /// <param name="origin">How it was found.</param>
-    /// <exception cref="PluginException">No or a broken plugin.json.</exception>
+    /// <exception cref="PluginException">No or a broken plugin.json, or an option that no manifest could give.</exception>
     public static PluginFolder Open(string path, PluginOrigin origin)
     {
         var full = System.IO.Path.GetFullPath(path);
-        return new PluginFolder(full, ManifestFile.Read(full), origin);
+        var manifest = ManifestFile.Read(full);
+        try
+        {
+            foreach (var provided in manifest.Provides) HostKeys.ThrowIfTaken(provided);
+        }
+        catch (PluginException e)
+        {
+            throw new PluginException($"Plugin {manifest.Id} in {full} cannot be used: {e.Message}", e);
+        }
+        return new PluginFolder(full, manifest, origin);
     }
 
     /// <summary>Compares every file with its SHA-256 in plugin.json.</summary>

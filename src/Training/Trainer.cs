@@ -56,6 +56,7 @@ public static class Trainer
                 using var pass = engine.Pass(groups, stage.Policy.Mode with { Dropout = dropout }, stage.Needs);
                 if (step == stage.Steps.Start && micro == 0) StartInvariant.Check(engine, stage.Policy, groups, pass, options.Dtype, dropout is not null);
                 var result = stage.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
+                MethodNumbers.ThrowIfWrong(stage.Method, result);
                 result.Numerator.backward();
                 pass.Backward(stage.Groups.Collect);
                 sums.Add(result);

@@ -134,4 +134,18 @@ public sealed class OutsideSetTests
         var logs = Directory.GetFiles(Path.Combine(user.Run, "jobs"), "log.txt", SearchOption.AllDirectories).Select(File.ReadAllText).FirstOrDefault(text => text.Contains("stuck in native code", StringComparison.Ordinal));
         return logs is null ? 0 : int.Parse(Regex.Match(logs, "in process ([0-9]+),").Groups[1].Value, CultureInfo.InvariantCulture);
     }
+
+    // Nobody asked for an end: what a plugin's own time limit cancels is a failure with its cause.
+    [Test]
+    public void A_plugins_own_cancellation_is_a_failure_that_says_its_cause()
+    {
+        using var user = new Peftalign();
+        var text = Manifest(user.File("tracked.txt")).Replace("low: { reader: their-sums }", "low: { reader: their-crash, times_out: true }")
+            .Replace("models: [a, b, c], datasets: [low, high], methods: [plain, heavy]", "models: a, datasets: [low, high], methods: plain");
+        var end = Peftalign.Call("run", user.Write("late.yaml", text), "--out", user.Run, "--threads", "1");
+        Assert.That(end.Code, Is.EqualTo(1), end.All);
+        Assert.That(end.Err, Does.Contain("failed: train/a/low/plain/s1: The request was canceled due to the configured HttpClient.Timeout of 5 seconds elapsing.").And.Not.Contain("signal"));
+        Assert.That(File.ReadAllText(user.File("tracked.txt")), Does.Contain("Failed train/a/low/plain/s1").And.Not.Contain("Interrupted"));
+        Assert.That(File.Exists(Path.Combine(user.Job("evaluate/their-exam/a/high/plain/s1"), "result.json")), "what needs neither was done");
+    }
 }

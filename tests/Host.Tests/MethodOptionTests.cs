@@ -103,6 +103,23 @@ public sealed class MethodOptionTests
         Assert.That(trl.Method.ContainsKey("label_smoothing_factor"), Is.False);
     }
 
+    // Plugins know no experiment language, so that they have the names a second time.
+    [Test]
+    public void Every_option_of_the_loop_is_a_key_that_no_method_may_take()
+    {
+        var loop = Manifests.TrainingOptions.SelectMany(option => option.Aliases.Prepend(option.Name)).Where(name => name != "label_smoothing_factor");
+        Assert.That(HostKeys.Training, Is.EquivalentTo(loop));
+    }
+
+    [Test]
+    public void An_option_of_the_commands_own_name_is_written_with_its_owner()
+    {
+        var flags = TrainFlags.Of(Plugins, "dpo", "lora", null, "beta", "rank", "model");
+        Assert.That(flags.All.Select(flag => flag.Name), Has.None.EqualTo("beta").And.None.EqualTo("rank").And.Some.EqualTo("method-beta").And.Some.EqualTo("adapter-rank"));
+        Assert.That(flags.Normal(["--method-beta", "0.5"]), Is.EqualTo((string[])["--method-beta", "0.5"]));
+        Assert.That((double)JsonNode.Parse(Plan("dpo", flags, new Dictionary<string, string> { ["method-beta"] = "0.5" }).Split('\n')[0])!["method"]!["options"]!["beta"]!, Is.EqualTo(0.5));
+    }
+
     private static TrainFlags Flags(string method, string? adapter = "lora") => TrainFlags.Of(Plugins, method, adapter, null);
 
     private static TrainFlag Of(TrainFlags flags, string name) => flags.All.Single(f => f.Name == name);

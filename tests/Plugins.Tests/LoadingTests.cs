@@ -33,8 +33,8 @@ public class LoadingTests
             Is.EqualTo(new[] { ("reader", "words", 3, "Makes records from a list of words."), ("reader", "yaml-rows", 1, "A list of maps in YAML.") }));
         var options = manifest.Provides[0].Options;
         Assert.That(options.Options.Select(o => $"{o.Name} {o.Type}"),
-            Is.EqualTo(new[] { "take int?", "words list<string>", "share double", "ending string", "field string", "weights map<double>", "extra json?", "fail bool", "large long" }));
-        Assert.That(options.Find("vocabulary")!.Docs, Is.EqualTo("The words, in order; see Take."));
+            Is.EqualTo(new[] { "most int?", "words list<string>", "share double", "ending string", "field string", "weights map<double>", "extra json?", "fail bool", "large long" }));
+        Assert.That(options.Find("vocabulary")!.Docs, Is.EqualTo("The words, in order; see Most."));
         Assert.That(options.Find("ending")!.Choices, Is.EqualTo(new[] { "none", "full_stop" }));
         Assert.That((options.Find("share")!.Minimum, options.Find("share")!.ExclusiveMinimum, options.Find("share")!.Maximum), Is.EqualTo((0, true, 1)));
         Assert.That(manifest.Provides[1].Options.Find("path"), Is.EqualTo(new OptionSchema("path", new OptionType(OptionKind.String), null)
@@ -46,7 +46,7 @@ public class LoadingTests
     public void ACSharpPluginReadsItsOptionsAndItsFolder()
     {
         var folder = workshop.Install("Sample.Words");
-        var options = JsonNode.Parse("""{ "vocabulary": ["red", "green", "blue"], "take": 2, "ending": "none", "field": "prompt", "weights": { "green": 3 }, "extra": { "deep": [1] } }""")!.AsObject();
+        var options = JsonNode.Parse("""{ "vocabulary": ["red", "green", "blue"], "most": 2, "ending": "none", "field": "prompt", "weights": { "green": 3 }, "extra": { "deep": [1] } }""")!.AsObject();
         var rows = workshop.Scan().Create<IDatasetReader>("words", options, Workshop.Context).Read(null).ToArray();
         Assert.That(rows.Select(row => row.Fields.ToJsonString()),
             Is.EqualTo(new[] { """{"prompt":"red","weight":0.5,"extra":{"deep":[1]}}""", """{"prompt":"green","weight":3,"extra":{"deep":[1]}}""" }));

@@ -17,14 +17,22 @@ type internal Naming =
 /// Raised where a plan has more jobs than anyone could run; ends planning.
 exception internal TooMany
 
+/// What the caller says of a path: the hash of its content, and which plugin computes it where it is a model.
+type internal Paths =
+    {
+        ContentHash: string -> string
+        Architecture: string -> FolderArchitecture option
+    }
+
 /// Missing takes the paths that lead to nothing, whose names then stand for their contents; without it they are faults.
-type internal Graph(faults: Faults, known: Known, contentHash: string -> string, missing: ResizeArray<MissingPath> option) =
+type internal Graph(faults: Faults, known: Known, paths: Paths, missing: ResizeArray<MissingPath> option) =
     let maxJobs = 500_000
     let jobs = Dictionary<string, PlanJob>()
     let order = List<string>()
     let keep = Dictionary<string, HashSet<string>>()
     let hashes = Dictionary<string, string>()
     let loads = Dictionary<string, string list>()
+    let architectures = Dictionary<string, FolderArchitecture option>()
 
     let places =
         Dictionary<string, SortedDictionary<string, IReadOnlyDictionary<string, string>>>()
@@ -34,7 +42,7 @@ type internal Graph(faults: Faults, known: Known, contentHash: string -> string,
         | true, found -> found
         | _ ->
             let found =
-                match contentHash path |> Given.text, missing with
+                match paths.ContentHash path |> Given.text, missing with
                 | "", Some missing ->
                     missing.Add
                         {
@@ -51,6 +59,26 @@ type internal Graph(faults: Faults, known: Known, contentHash: string -> string,
 
             hashes.Add(path, found)
             found
+
+    let architecture (path: string) =
+        match architectures.TryGetValue path with
+        | true, found -> found
+        | _ ->
+            let found = paths.Architecture path
+            architectures.Add(path, found)
+            found
+
+    // A model that a plugin computes is its content and who computes it; one that the engine computes is its content alone.
+    let meaning (path: string) =
+        match architecture path with
+        | Some found -> $"{hashes[path]}+{found.Plugin}/{found.Name}@{found.ResultVersion}"
+        | None -> hashes[path]
+
+    let pluginOf leaf =
+        match leaf with
+        | Provided(_, plugin) -> plugin
+        | Content(path, _) -> architecture path |> Option.map _.Plugin |> Option.defaultValue ""
+        | _ -> ""
 
     let rec hashed tree =
         match tree with
@@ -87,6 +115,10 @@ type internal Graph(faults: Faults, known: Known, contentHash: string -> string,
     /// What loading the policies in a tree needs.
     let loadsOf tree =
         [
+            for struct (_, leaf) in Tree.leaves "" tree do
+                match leaf with
+                | Content _ -> pluginOf leaf
+                | _ -> ()
             for id in dependencies tree do
                 yield! loads[id]
         ]
@@ -94,9 +126,7 @@ type internal Graph(faults: Faults, known: Known, contentHash: string -> string,
     let plugins tree =
         [
             for struct (_, leaf) in Tree.leaves "" tree do
-                match leaf with
-                | Provided(_, plugin) -> plugin
-                | _ -> ()
+                pluginOf leaf
             yield! loadsOf tree
         ]
         |> List.filter ((<>) "")
@@ -138,13 +168,13 @@ type internal Graph(faults: Faults, known: Known, contentHash: string -> string,
     /// What would be hashed of a tree.
     member _.Identity(tree: Tree) =
         hashed tree
-        Tree.identity (fun path -> hashes[path]) tree
+        Tree.identity meaning tree
 
     /// The job's id; a job of the same identity is reused.
     member _.Add(kind: string, naming: Naming, body: (string * Tree) list) : string =
         let tree = Map(("kind", Text kind) :: body)
         hashed tree
-        let identity = Tree.identity (fun path -> hashes[path]) tree
+        let identity = Tree.identity meaning tree
         let id = Tree.id identity
 
         if jobs.Count >= maxJobs then

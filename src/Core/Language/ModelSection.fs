@@ -30,7 +30,10 @@ let private trainedTokenizer: Reader<Tokenizer> =
                 required "train" "The data set to train it on." (marked (name "dataset"))
 
             and! size =
-                required "size" "Entries of its vocabulary." (small (Interval.parse "[256,)"))
+                required
+                    "size"
+                    "Entries of its vocabulary: three special tokens, the 256 bytes, and merges."
+                    (small (Interval.parse "[259,)"))
 
             return TrainedOn(fst dataset, snd dataset, size)
         }

@@ -52,6 +52,15 @@ type PlanTracker =
         Plugin: string
     }
 
+/// <summary>The architecture of a model folder that a plugin computes: what the plugin is and how it registers it.</summary>
+/// <remarks>Name is the model_type of the folder's config.json. It is part of the identity of every job that names the folder.</remarks>
+type FolderArchitecture =
+    {
+        Plugin: string
+        Name: string
+        ResultVersion: int
+    }
+
 /// <summary>A graph of jobs; Jobs are in an order in which each stands after those that it depends on.</summary>
 [<NoComparison>]
 type Plan =

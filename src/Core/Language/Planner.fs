@@ -121,15 +121,10 @@ let private evaluateAll (context: Context) (matrix: Matrix) lowering (manifest: 
                 evaluate lowering row.With row.Controls policies)
 
 /// The plan's jobs; faults go to the context.
-let plan
-    (context: Context)
-    (manifest: Manifest)
-    (contentHash: string -> string)
-    (missing: ResizeArray<MissingPath> option)
-    : PlanJob[] =
+let plan (context: Context) (manifest: Manifest) (paths: Paths) (missing: ResizeArray<MissingPath> option) : PlanJob[] =
     let lookup = Lookup manifest
     let matrix = Matrix(lookup, context)
-    let graph = Graph(context.Faults, context.Known, contentHash, missing)
+    let graph = Graph(context.Faults, context.Known, paths, missing)
     let lowering = Lowering(lookup, matrix, context, graph)
 
     try

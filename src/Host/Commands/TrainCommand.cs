@@ -22,12 +22,13 @@ internal static class TrainCommand
         var parts = new Parts();
         var plugins = PluginSearch.Of(AppContext.BaseDirectory, [.. Values(args, "--plugins")]).Scan();
         var name = args.Skip(1).FirstOrDefault() is { } first && !first.StartsWith('-') ? first : null;
-        var flags = name is null ? new TrainFlags([]) : TrainFlags.Of(plugins, name, AdapterOf(args), Values(args, "--quantization").FirstOrDefault());
         var command = new Command("train", Description(plugins, name))
         {
             TreatUnmatchedTokensAsErrors = args.Any(arg => arg is "--help" or "-h" or "-?"), // they are said with all other faults; help would list them as arguments
         };
         parts.AddTo(command, plugins);
+        string[] taken = [.. command.Options.Select(option => option.Name[2..]), "quantization", "device", "threads", "seed", "json", "quiet", "verbose", "help", "version"];
+        var flags = name is null ? new TrainFlags([]) : TrainFlags.Of(plugins, name, AdapterOf(args), Values(args, "--quantization").FirstOrDefault(), taken);
         var options = flags.All.Select(flag => (Flag: flag, Option: OptionOf(flag))).ToList();
         foreach (var (_, option) in options) command.Add(option);
         frame.OnRun(command, Uses.Device | Uses.Threads | Uses.Seed, (parsed, session, cancel) =>

@@ -60,7 +60,7 @@ internal static class JobProcess
             Console.Error.WriteLine(e.Message);
             return (ExitCode.Failed, e.Message);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (cancellation.IsCancellationRequested) // another's, such as a time limit of HttpClient, is a failure
         {
             return (ExitCode.Interrupted, null);
         }
@@ -105,7 +105,7 @@ internal static class JobProcess
         }
         catch (Exception e)
         {
-            trackers.End(e is OperationCanceledException ? TrackedOutcome.Interrupted : TrackedOutcome.Failed, new Dictionary<string, double>());
+            trackers.End(e is OperationCanceledException && job.Cancellation.IsCancellationRequested ? TrackedOutcome.Interrupted : TrackedOutcome.Failed, new Dictionary<string, double>());
             throw;
         }
     }

@@ -47,13 +47,17 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
     /// <summary>Options of the loop that cut rows: refused where a method scores them.</summary>
     private static readonly string[] OfCuts = ["max_prompt_length", "truncation"];
 
+    /// <summary>Names that the command itself has, which no other spelling of an option means.</summary>
+    private IReadOnlyList<string> Taken { get; init; } = [];
+
     /// <summary>The flags of a method and an adapter.</summary>
     /// <param name="plugins">Everything on the search path.</param>
     /// <param name="method">A method's name.</param>
     /// <param name="adapter">An adapter's name; null for none.</param>
     /// <param name="quantization">A quantisation's name; null for none.</param>
+    /// <param name="taken">Names that the command itself has; empty where there is none.</param>
     /// <exception cref="PluginException">There is no such method or adapter.</exception>
-    internal static TrainFlags Of(PluginCatalogue plugins, string method, string? adapter, string? quantization)
+    internal static TrainFlags Of(PluginCatalogue plugins, string method, string? adapter, string? quantization, params IReadOnlyList<string> taken)
     {
         var contract = plugins.Find("method", method).Contract;
         var own = Meant(plugins, "method", contract).Options.Options;
@@ -63,8 +67,8 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
         var ofQuantization = over is null ? [] : plugins.Find("quantization", over).Contract.Options.Options.Where(q => ofAdapter.All(mine => mine.Name != q.Name));
         var all = own.Select(o => new TrainFlag(Dashed(o.Name), "method", o)).Concat(loop.Select(Loop))
             .Concat(ofAdapter.Select(o => new TrainFlag(Dashed(o.Name), "adapter", o) { IsOfFolder = o.Name != "dropout" })).Concat(ofQuantization.Select(o => new TrainFlag(Dashed(o.Name), "adapter", o))).ToList();
-        // A name that both have is neither's: each is written with its owner.
-        return new TrainFlags([.. all.Select(f => all.Count(other => other.Name == f.Name) > 1 ? f with { Name = $"{f.Section}-{f.Name}" } : f)]);
+        // A name that both have, or the command, is neither's: each is written with its owner.
+        return new TrainFlags([.. all.Select(f => all.Count(other => other.Name == f.Name) > 1 || taken.Contains(f.Name) ? f with { Name = $"{f.Section}-{f.Name}" } : f)]) { Taken = taken };
 
         TrainFlag Loop(OptionSchema option)
         {
@@ -82,7 +86,7 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
         var parts = argument[2..].Split('=', 2);
         var name = Dashed(parts[0]);
         var known = All.FirstOrDefault(f => f.Name == name) ?? All.FirstOrDefault(f => f.Schema.Aliases.Any(a => Dashed(a) == name));
-        if (known is null) return argument;
+        if (known is null || Taken.Contains(name)) return argument;
         return "--" + known.Name + (parts.Length > 1 ? "=" + parts[1] : "");
     }
 

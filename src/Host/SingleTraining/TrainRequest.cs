@@ -57,12 +57,14 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
     {
         var faults = Unknown(request, flags).Concat(Missing(request, flags)).ToList();
         Provided?[] named = [plugins.Find("method", request.Method), request.Adapter is { } adapter ? plugins.Find("adapter", adapter) : null, request.Quantization is { } quantization ? plugins.Find("quantization", quantization) : null];
-        // Others' plugins take part only where they are named: by what they provide.
-        var used = plugins.Plugins.Where(p => p.Origin == PluginOrigin.Product || named.Any(n => n?.Plugin == p)).ToList();
+        var architectures = new FolderArchitectures(Directory.GetCurrentDirectory(), plugins.Plugins);
+        var computes = architectures.Of(request.Model)?.Plugin;
+        // Others' plugins take part only where they are named: by what they provide, a model's architecture too.
+        var used = plugins.Plugins.Where(p => p.Origin == PluginOrigin.Product || p.Manifest.Id == computes || named.Any(n => n?.Plugin == p)).ToList();
         var read = Manifests.Read(Manifest(request, flags, used).ToJsonString(), "train", SchemaCatalogue.Of(used.Select(p => new KnownPlugin(p, ""))), []);
         faults.AddRange(read.Faults.Select(f => Said(f, flags)));
         if (faults.Count > 0) throw Refused(request, faults);
-        var planned = Plans.Create(read.Experiment!, path => contentHash(path) ?? "");
+        var planned = Plans.Create(read.Experiment!, path => contentHash(path) ?? "", mayMiss: false, architectures.Of);
         if (planned.Faults.Count > 0) throw Refused(request, planned.Faults.Select(f => Said(f, flags)));
         NotBuilt.ThrowIfAny(planned.Plan!);
         var jobs = planned.Plan!.Jobs.Where(job => job.Kind != "report").ToList();

@@ -129,13 +129,17 @@ internal sealed class LoadedPlugin
     private static void CompareWithManifest(PluginFolder folder, IReadOnlyList<Factory> factories)
     {
         var said = folder.Manifest.Provides.Select(WithoutDocs);
-        var done = factories.Select(factory => WithoutDocs(ManifestBuilder.Describe(factory, XmlDocs.None)));
+        var done = factories.Select((factory, k) => WithoutDocs(AsOldAs(folder.Manifest.Provides.ElementAtOrDefault(k), ManifestBuilder.Describe(factory, XmlDocs.None))));
         foreach (var (expected, found) in said.Zip(done))
             if (expected != found)
                 throw Fault(folder, $"plugin.json says {expected}, but the assembly registers {found}", "Build the plugin again, so that both say the same");
         if (folder.Manifest.Provides.Count != factories.Count)
             throw Fault(folder, $"plugin.json lists {folder.Manifest.Provides.Count} things provided, but the assembly registers {factories.Count}", "Build the plugin again, so that both say the same");
     }
+
+    // Earlier builds left an architecture's options out of plugin.json; such a plugin still computes what it did.
+    private static ProvidedContract AsOldAs(ProvidedContract? said, ProvidedContract done) =>
+        said is { Kind: "architecture", Options.Options.Count: 0 } && done.Kind == said.Kind ? done with { Options = said.Options } : done;
 
     private static string WithoutDocs(ProvidedContract provided)
     {

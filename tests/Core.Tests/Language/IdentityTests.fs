@@ -273,3 +273,55 @@ let ``numbers are equal however they are written`` () =
 
     for same' in [ "0.002"; "2e-3"; "0.2e-2"; "+.002" ] do
         same (written "2.0e-3") (written same')
+
+[<Test>]
+let ``a folder's architecture that a plugin computes is part of what uses the model, and its plugin of what loads it`` () =
+    let text =
+        header
+        + """train:
+  - { models: [a, b], datasets: d, methods: [sft], seeds: [1] }
+evaluate:
+  - { of: [untouched, trained], with: { type: perplexity, path: facts.jsonl } }
+"""
+
+    let planBy version =
+        let architectureOf =
+            Func<string, FolderArchitecture | null>(fun path ->
+                if path = "models/a" && version > 0 then
+                    {
+                        Plugin = "acme.zoo"
+                        Name = "mine"
+                        ResultVersion = version
+                    }
+                else
+                    null)
+
+        (Plans.Create(experiment text, byName, false, architectureOf)).Plan |> nonNull
+
+    let before, first, second = planBy 0, planBy 1, planBy 2
+    same (ids before) (ids (plan text))
+
+    let usesIt (job: PlanJob) =
+        job.Kind <> "report"
+        && Seq.contains
+            "a"
+            (Seq.choose
+                (fun (axis: KeyValuePair<string, string>) -> if axis.Key = "model" then Some axis.Value else None)
+                job.Axes)
+
+    changesExactly before usesIt first usesIt
+    changesExactly first usesIt second usesIt
+
+    for job in first.Jobs do
+        if job.Kind <> "report" then
+            same (usesIt job) (Seq.contains "acme.zoo" job.Plugins)
+
+    Assert.That((job "evaluate/perplexity/a" first).Identity, Does.Contain "\"weights\":\"content:h:models/a+acme.zoo/mine@1\"")
+
+    same
+        [ "h:models/a" ]
+        [
+            for input in (job "evaluate/perplexity/a" first).Inputs do
+                if input.Path = "models/a" then
+                    input.Hash
+        ]

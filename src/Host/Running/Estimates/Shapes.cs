@@ -65,7 +65,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         if (root["weights"] is JsonObject made)
         {
             var options = Options(jobs[(string)made["job"]!]);
-            return architectures.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(ModelFolder.Configuration((string)options["architecture"]!["name"]!, MakeModelJob.Settings(options), architectures))));
+            return architectures.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(ModelFolder.Configuration(MakeModelJob.Architecture(options), MakeModelJob.Settings(options, Full), architectures))));
         }
         return Config(root) is { } config ? Settled(Full((string)root["weights"]!), architectures.Describe(config)) : null;
     });
@@ -220,7 +220,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     private (ITokenizer? Tokenizer, IChatTemplate? Template) Text(JsonNode policy)
     {
         var root = Root(policy);
-        if (root["weights"] is JsonObject) return (ByteTokenizer.Create(), null);
+        if (root["weights"] is JsonObject made) return (MadeTokenizer.Expected(Options(jobs[(string)made["job"]!])["tokenizer"]!, Full), null);
         var path = Full((string)root["weights"]!);
         return (ModelFolder.HasTokenizer(path) ? TokenizerLoader.Load(path) : null, ChatTemplateLoader.Load(path, Policies.TemplateOf(policy, Full)));
     }

@@ -65,6 +65,9 @@ public sealed class CrashOptions
 {
     /// <summary>By abort(), else by an address that is not there.</summary>
     public bool Abort { get; set; }
+
+    /// <summary>Instead of both, by the exception of a request that took too long.</summary>
+    public bool TimesOut { get; set; }
 }
 
 internal sealed class Crash(CrashOptions options) : IDatasetReader
@@ -78,6 +81,7 @@ internal sealed class Crash(CrashOptions options) : IDatasetReader
     public IEnumerable<DataRecord> Read(string? split)
     {
         Console.Error.WriteLine("about to crash");
+        if (options.TimesOut) throw new TaskCanceledException("The request was canceled due to the configured HttpClient.Timeout of 5 seconds elapsing.");
         if (options.Abort) abort();
         memset(4096, 0, 16);
         return [];

@@ -35,13 +35,13 @@ public abstract class CommonOptions
 {
     /// <summary>How many records at most; null for all.</summary>
     [OptionRange(1)]
-    public int? Take { get; set; }
+    public int? Most { get; set; }
 }
 
 /// <summary>Makes records from a list of words.</summary>
 public sealed class WordsOptions : CommonOptions
 {
-    /// <summary>The words, in order; see <see cref="CommonOptions.Take"/>.</summary>
+    /// <summary>The words, in order; see <see cref="CommonOptions.Most"/>.</summary>
     [OptionAlias("vocabulary")]
     public IReadOnlyList<string> Words { get; set; } = ["one", "two"];
 
@@ -94,7 +94,7 @@ internal sealed class WordsReader : IDatasetReader
     public IEnumerable<DataRecord> Read(string? split)
     {
         var row = 0;
-        foreach (var word in options.Words.Take(options.Take ?? int.MaxValue))
+        foreach (var word in options.Words.Take(options.Most ?? int.MaxValue))
         {
             var fields = new JsonObject
             {
