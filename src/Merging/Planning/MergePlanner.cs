@@ -128,7 +128,7 @@ internal sealed class MergePlanner
         InputTensor? origin = slice.Base is { } part ? Input(part) : null;
         InputTensor[] all = origin is { } one ? [.. inputs, one] : [.. inputs];
         var strategy = resolver.Strategy(name, [.. slice.Inputs.Select((p, k) => (p.Config, nameIn(p), p.Added))], slice.Config, t);
-        var rows = vocabulary is not null && TensorNames.IsVocabulary(name) ? vocabulary.Rows([.. slice.Sources.Select(s => s.Model)], [.. all.Select(input => input.Model)]) : null;
+        var rows = vocabulary is not null && TensorNames.IsVocabulary(name) ? vocabulary.Rows([.. slice.Sources.Select(s => s.Model)], [.. all.Select(input => input.Model)], Origin(slice)) : null;
         var shape = Shape(name, all, rows);
         var stored = all.Select(input => input.Model.Find(input.Name).DType).ToList();
         if (stored.FirstOrDefault(type => type is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64), ScalarType.Float32) is var odd and not ScalarType.Float32)
@@ -160,6 +160,8 @@ internal sealed class MergePlanner
                 : $"shapes differ: {name} is [{string.Join(", ", shapes[0])}] in {inputs[0].Model.Name} and [{string.Join(", ", shapes[k])}] in {inputs[k].Model.Name}.");
         }
         return rows is null ? shapes[0] : [rows.Count, .. shapes[0].Skip(1)];
+    private InputModel? Origin(SlicePlan slice) => (slice.Config.BaseModel ?? config.BaseModel) is { } name ? models.GetValueOrDefault(name) : null;
+
     }
 
     private void WarnOfFilters()
