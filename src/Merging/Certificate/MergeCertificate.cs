@@ -100,8 +100,8 @@ internal static class MergeCertificate
     // Which models tie their output head to the embedding, and what became of that.
     private static JsonObject Ties(MergePlan plan) => new()
     {
-        ["inputs"] = new JsonObject(plan.Models.Select(model => KeyValuePair.Create(model.Name, (JsonNode?)!model.Has(TensorNames.Head)))),
-        ["result"] = plan.Tensors.All(tensor => tensor.Name != TensorNames.Head),
+        ["inputs"] = new JsonObject(plan.Models.Select(model => KeyValuePair.Create(model.Name, (JsonNode?)!model.Names.Any(TensorNames.IsHead)))),
+        ["result"] = plan.Tensors.All(tensor => !TensorNames.IsHead(tensor.Name)),
     };
 
     private static JsonNode Parent(DriftResult drift)

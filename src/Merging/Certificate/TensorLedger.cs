@@ -22,7 +22,9 @@ internal sealed class TensorLedger
     /// <summary>Takes one tensor down.</summary>
     public void Observe(PlannedTensor tensor, IReadOnlyList<Tensor> inputs, Tensor? origin, Tensor result)
     {
-        Tensor[] all = [.. inputs, result];
+        // What is copied holds whole numbers.
+        using var scope = torch.NewDisposeScope();
+        Tensor[] all = result.is_floating_point() ? [.. inputs, result] : [.. inputs.Append(result).Select(one => one.to(torch.ScalarType.Float64))];
         double[] squares = new double[all.Length];
         var (conflicts, changed) = (0.0, 0.0);
         // Each entry of the Gram matrix beside the diagonal would be computed for nothing.

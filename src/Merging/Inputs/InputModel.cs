@@ -75,6 +75,7 @@ internal sealed class InputModel : IDisposable
         var weights = CheckpointFolder.Open(folder);
         try
         {
+            BasePrefix.Restore(weights, config.ModelType);
             if (TensorNames.Embedding(weights.Names) is null) TiedHead.NameEmbedding(weights, config, place.Decodes ?? ModelArchitectures.BuiltIn);
             var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
             var warnings = new List<string>();

@@ -3,6 +3,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Plugins;
 using ScalarType = PeftAlign.Torch.torch.ScalarType;
 
@@ -54,15 +55,23 @@ internal sealed class MergePlanner
         if (config.BaseModel is { } name) Open(name);
         var role = contract.Traits.FirstOrDefault(trait => trait.StartsWith("base-", StringComparison.Ordinal)) ?? "";
         var slices = config.Slices.Select(slice => SlicePlan.Of(config, slice, Open, contract.Inputs, role, faults)).ToList();
-        if (slices.Select(slice => slice.Sources[0].Model.Config.ModelType).Distinct().Count() > 1)
-            throw new UserErrorException($"architectures differ between slices: {string.Join(", ", slices.Select(slice => slice.Sources[0].Model.Config.ModelType).Distinct())}.");
         var leader = config.BaseModel is { } chosen ? Open(chosen) : slices[0].Sources[0].Model;
+        var types = slices.Select(slice => slice.Sources[0].Model.Config.ModelType).Append(leader.Config.ModelType).Distinct().ToList();
+        if (types.Count > 1) throw new UserErrorException($"architectures differ between slices: {string.Join(", ", types)}.");
+        foreach (var model in slices.SelectMany(slice => slice.Sources.Select(part => part.Model)).Distinct())
+        {
+            ModelFit.CheckLayers(model, faults.Warn);
+            if (config.Tokenizer is not null) ModelFit.CheckTables(model);
+        }
+        ModelFit.CheckSlices(slices, leader);
         vocabulary = config.Tokenizer is { } tokenizer ? Vocabulary.Of(tokenizer, [leader, .. models.Values.Where(m => m != leader)], leader, Open, faults) : null;
         var tensors = Outside(slices[0], before: true).ToList();
         var layer = 0;
         foreach (var slice in slices)
             for (var k = 0; k < slice.Layers; k++) tensors.AddRange(Layer(slice, k, layer++));
         tensors.AddRange(Outside(slices[^1], before: false));
+        tensors.AddRange(LostHead(slices, leader, tensors));
+        if (vocabulary is null) ModelFit.CheckVocabulary(tensors, slices, leader);
         WarnOfFilters();
         if (dropped.Count > 0) faults.Warn($"{dropped.Count} tensors are not part of every model and are left out: {string.Join(", ", dropped.Take(4))}{(dropped.Count > 4 ? " ..." : "")}.");
         foreach (var warning in models.Values.SelectMany(model => model.Warnings)) faults.Warn(warning);
@@ -93,33 +102,44 @@ internal sealed class MergePlanner
     private IEnumerable<PlannedTensor> Layer(SlicePlan slice, int offset, int layer)
     {
         var t = slice.Layers > 1 ? offset / (double)(slice.Layers - 1) : 1;
-        var lead = Lead(slice);
+        var lead = slice.Lead;
         string In(SlicePlan.Part part, string name) => TensorNames.InLayer(name, part.First + offset);
         foreach (var name in Names(slice, name => TensorNames.Layer(name) == lead.First + offset, offset))
             yield return Tensor(slice, TensorNames.InLayer(name, layer), part => In(part, name), t);
     }
 
-    private static SlicePlan.Part Lead(SlicePlan slice) => slice.Base ?? slice.Inputs[0];
+    // Where the last slice's models share their heads with their embeddings, the result has their head if its configuration asks for one.
+    private IEnumerable<PlannedTensor> LostHead(List<SlicePlan> slices, InputModel leader, List<PlannedTensor> tensors)
+    {
+        if (tensors.Any(tensor => TensorNames.IsHead(tensor.Name))) yield break;
+        var (first, last) = (slices[0].Lead.Model, slices[^1].Lead.Model);
+        if (!leader.Config.TieWordEmbeddings && leader.Names.FirstOrDefault(TensorNames.IsHead) is { } head) yield return Tensor(slices[^1], head, _ => head, 0);
+        else if (first != last && last.Config.TieWordEmbeddings && last.Config.Architectures.Any(name => name.EndsWith("ForCausalLM", StringComparison.Ordinal) || name.EndsWith("LMHeadModel", StringComparison.Ordinal)))
+            faults.Warn($"the head of {last.Name} is its embedding (tie_word_embeddings); that of the result is its own, the embedding of {first.Name}, as in mergekit.");
+    }
 
     // The tensors of one place: those of the leading model, a head that any has; biases only where all have them.
     private List<string> Names(SlicePlan slice, Func<string, bool> belongs, int? offset)
     {
-        var lead = Lead(slice);
-        var names = lead.Model.Names.Where(belongs).ToList();
+        var lead = slice.Lead;
+        var names = Weights(lead.Model).Where(belongs).ToList();
         foreach (var part in slice.Sources.Where(part => part != lead))
         {
             string Own(string name) => offset is { } k ? TensorNames.InLayer(name, part.First + k) : name;
-            var own = part.Model.Names.Where(name => offset is { } k ? TensorNames.Layer(name) == part.First + k : belongs(name))
+            var own = Weights(part.Model).Where(name => offset is { } k ? TensorNames.Layer(name) == part.First + k : belongs(name))
                 .Select(name => offset is { } k ? TensorNames.InLayer(name, lead.First + k) : name).ToHashSet();
             foreach (var name in names.Where(name => TensorNames.IsOptional(name) && !own.Contains(name))) dropped.Add(name);
             names.RemoveAll(name => TensorNames.IsOptional(name) && !own.Contains(name));
             foreach (var name in own.Where(name => !lead.Model.Has(name)))
-                if (name == TensorNames.Head) names.Add(name);
+                if (TensorNames.IsHead(name)) names.Add(name);
                 else if (TensorNames.IsOptional(name)) dropped.Add(Own(name));
                 else throw new UserErrorException($"the tensor {name} is in {part.Model.Name} but not in {lead.Model.Name}; the checkpoint is incomplete or of another architecture.");
         }
         return [.. names.Distinct().Order(StringComparer.Ordinal)];
     }
+
+    // All but the tables that a model computes anew; those in floating point are merged, as in mergekit.
+    private static IEnumerable<string> Weights(InputModel model) => model.Names.Where(name => !StoredNames.IsTable(name) || !CopyStrategy.Takes(model.Find(name).DType));
 
     private PlannedTensor Tensor(SlicePlan slice, string name, Func<SlicePlan.Part, string> nameIn, double t)
     {
@@ -127,8 +147,9 @@ internal sealed class MergePlanner
         var inputs = slice.Inputs.Select(Input).ToList();
         InputTensor? origin = slice.Base is { } part ? Input(part) : null;
         InputTensor[] all = origin is { } one ? [.. inputs, one] : [.. inputs];
+        if (all.Any(input => CopyStrategy.Takes(input.Model.Find(input.Name).DType))) return CopyStrategy.Plan(name, all);
         var strategy = resolver.Strategy(name, [.. slice.Inputs.Select((p, k) => (p.Config, nameIn(p), p.Added))], slice.Config, t);
-        var rows = vocabulary is not null && TensorNames.IsVocabulary(name) ? vocabulary.Rows([.. slice.Sources.Select(s => s.Model)], [.. all.Select(input => input.Model)]) : null;
+        var rows = vocabulary is not null && TensorNames.IsVocabulary(name) ? vocabulary.Rows([.. slice.Sources.Select(s => s.Model)], [.. all.Select(input => input.Model)], Origin(slice)) : null;
         var shape = Shape(name, all, rows);
         var stored = all.Select(input => input.Model.Find(input.Name).DType).ToList();
         if (stored.FirstOrDefault(type => type is not (ScalarType.Float32 or ScalarType.BFloat16 or ScalarType.Float16 or ScalarType.Float64), ScalarType.Float32) is var odd and not ScalarType.Float32)
@@ -139,11 +160,13 @@ internal sealed class MergePlanner
             config.OutDtype is { } result ? Parse(result) : dtype ?? promoted, shape, rows);
     }
 
+    private InputModel? Origin(SlicePlan slice) => (slice.Config.BaseModel ?? config.BaseModel) is { } name ? models.GetValueOrDefault(name) : null;
+
     // A tied model's embedding stands in for its head.
     private static string Existing(InputModel model, string name)
     {
         if (model.Has(name)) return name;
-        if (name == TensorNames.Head && TensorNames.Embedding(model.Names) is { } embedding) return embedding;
+        if (TensorNames.IsHead(name) && TensorNames.Embedding(model.Names) is { } embedding) return embedding;
         throw new UserErrorException($"the tensor {name} is missing in {model.Name}; the checkpoint is incomplete or of another architecture.");
     }
 
@@ -154,7 +177,7 @@ internal sealed class MergePlanner
         for (var k = 1; k < shapes.Length; k++)
         {
             if (shapes[k].Skip(skip).SequenceEqual(shapes[0].Skip(skip))) continue;
-            var vocabularies = TensorNames.IsVocabulary(name) && shapes[k].Length == 2 && shapes[k][1] == shapes[0][1];
+            var vocabularies = TensorNames.IsVocabulary(name) && shapes[k].Skip(1).SequenceEqual(shapes[0].Skip(1));
             throw new UserErrorException(vocabularies
                 ? $"vocabularies differ: {name} has {shapes[0][0]} rows in {inputs[0].Model.Name} and {shapes[k][0]} in {inputs[k].Model.Name}; say which tokenizer the result has (tokenizer_source: base, union or a model)."
                 : $"shapes differ: {name} is [{string.Join(", ", shapes[0])}] in {inputs[0].Model.Name} and [{string.Join(", ", shapes[k])}] in {inputs[k].Model.Name}.");

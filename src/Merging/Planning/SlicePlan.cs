@@ -17,6 +17,9 @@ internal sealed record SlicePlan(SliceConfig Config, IReadOnlyList<SlicePlan.Par
     /// <param name="Added">True for a base that the list does not have.</param>
     internal sealed record Part(SourceConfig Config, InputModel Model, long First, bool Added);
 
+    /// <summary>The part whose tensors are named first.</summary>
+    public Part Lead => Base ?? Inputs[0];
+
     /// <summary>Makes the plan of a slice.</summary>
     /// <param name="config">The configuration.</param>
     /// <param name="slice">The slice.</param>

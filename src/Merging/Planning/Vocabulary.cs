@@ -37,11 +37,10 @@ internal sealed class Vocabulary
     private readonly Dictionary<string, long> ids;
     private readonly TokenizerConfig config;
     private readonly Dictionary<InputModel, TokenTable> tables;
-    private readonly InputModel leader;
     private readonly Func<ModelName, InputModel> open;
 
-    private Vocabulary(Dictionary<string, long> ids, TokenizerConfig config, Dictionary<InputModel, TokenTable> tables, InputModel leader, InputModel from, Func<ModelName, InputModel> open) =>
-        (this.ids, this.config, this.tables, this.leader, From, this.open) = (ids, config, tables, leader, from, open);
+    private Vocabulary(Dictionary<string, long> ids, TokenizerConfig config, Dictionary<InputModel, TokenTable> tables, InputModel from, Func<ModelName, InputModel> open) =>
+        (this.ids, this.config, this.tables, From, this.open) = (ids, config, tables, from, open);
 
     /// <summary>The model whose other tokenizer files the result takes.</summary>
     public InputModel From { get; }
@@ -81,32 +80,33 @@ internal sealed class Vocabulary
         var others = config.Source == "union" ? models.SelectMany(model => tables[model].Ids.Keys) : [];
         foreach (var token in others.Concat(config.Tokens.Keys).Where(token => !ids.ContainsKey(token)).Distinct().ToList().Order(CodePoints.Instance))
             Add(token, ids, json, models.Select(model => tables[model].Added.GetValueOrDefault(token)).FirstOrDefault(entry => entry is not null));
-        return new Vocabulary(ids, config, tables, leader, from, open) { Json = json };
+        return new Vocabulary(ids, config, tables, from, open) { Json = json };
     }
 
     /// <summary>The rows of one tensor for the given inputs.</summary>
     /// <param name="models">All models of the slice, among which rows are looked for.</param>
     /// <param name="inputs">Whose tensors will be asked for, the base last.</param>
-    public VocabularyRows Rows(IReadOnlyList<InputModel> models, IReadOnlyList<InputModel> inputs)
+    /// <param name="origin">The slice's base_model, or the file's; null where neither names one.</param>
+    public VocabularyRows Rows(IReadOnlyList<InputModel> models, IReadOnlyList<InputModel> inputs, InputModel? origin)
     {
         var tokens = ids.OrderBy(pair => pair.Value).Select(pair => pair.Key).ToArray();
         long Own(InputModel model, string token) => tables[model].Ids.GetValueOrDefault(token, -1);
         var order = inputs.Concat(models.Where(model => !inputs.Contains(model))).ToArray();
         var (own, shared) = (new long[inputs.Count][], new List<IReadOnlyList<(int Model, long Row)>?>());
-        foreach (var token in tokens) shared.Add(Default(token, order, models, Own));
+        foreach (var token in tokens) shared.Add(Default(token, order, models, origin, Own));
         for (var k = 0; k < inputs.Count; k++)
             own[k] = [.. tokens.Select(token => config.Tokens.GetValueOrDefault(token)?.Force == true ? -1 : Own(inputs[k], token))];
         return new VocabularyRows(own, shared, order, Count);
     }
 
     // What a model takes that lacks the token: rows whose mean it is; none for zeros; null where no model lacks it.
-    private IReadOnlyList<(int, long)>? Default(string token, InputModel[] order, IReadOnlyList<InputModel> models, Func<InputModel, string, long> own)
+    private IReadOnlyList<(int, long)>? Default(string token, InputModel[] order, IReadOnlyList<InputModel> models, InputModel? origin, Func<InputModel, string, long> own)
     {
         var having = models.Where(model => own(model, token) >= 0).ToList();
         if (config.Tokens.GetValueOrDefault(token) is { } given)
             return given is { Zero: false, Model: null } ? having.Count == models.Count ? null : throw WithoutSource(token, models.First(model => own(model, token) < 0)) : Given(token, given, order, own);
         if (having.Count == models.Count) return null;
-        if (having.Contains(leader) && having.Count > 1) return [(Array.IndexOf(order, leader), own(leader, token))];
+        if (origin is not null && having.Contains(origin)) return [(Array.IndexOf(order, origin), own(origin, token))];
         return [.. having.Select(model => (Array.IndexOf(order, model), own(model, token)))];
     }
 

@@ -28,14 +28,14 @@ internal sealed record VocabularyRows(long[][] Own, IReadOnlyList<IReadOnlyList<
         var real = torch.cat([tensor, shared]).index_select(0, torch.tensor(take, [take.Length]));
         if (Count == take.Length) return real;
         var mean = real.mean([0L], true);
-        return torch.cat([real, mean.expand([Count - take.Length, real.shape[1]])]);
+        return torch.cat([real, mean.expand([Count - take.Length, .. real.shape.Skip(1)])]);
     }
 
     // One row for each token that some model lacks; the first row is zeros.
     private Tensor SharedRows(Tensor[] tensors, torch.ScalarType type, out long[] places)
     {
         places = new long[Shared.Count];
-        var rows = new List<Tensor> { torch.zeros([tensors[0].shape[1]], type) };
+        var rows = new List<Tensor> { torch.zeros([.. tensors[0].shape.Skip(1)], type) };
         for (var token = 0; token < Shared.Count; token++)
         {
             if (Shared[token] is not { Count: > 0 } from) continue;

@@ -41,5 +41,8 @@ internal sealed class StoredNames
     internal string Written(string name) => prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
 
     /// <summary>Whether a stored tensor may stay unused without a word: tables of old checkpoints, a copy of a tied head.</summary>
-    internal bool IsIgnored(string name) => name == head || Tables.Any(end => name.EndsWith(end, StringComparison.Ordinal) || ("." + name).EndsWith(end, StringComparison.Ordinal));
+    internal bool IsIgnored(string name) => name == head || IsTable(name);
+
+    /// <summary>Whether a tensor is a table of an old checkpoint, which its model computes anew.</summary>
+    internal static bool IsTable(string name) => Tables.Any(end => ("." + name).EndsWith(end, StringComparison.Ordinal));
 }

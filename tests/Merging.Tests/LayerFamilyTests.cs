@@ -1,0 +1,166 @@
+// Layers of families that are called otherwise than Llama's; slices that must fit together; tensors that are no weights.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Merging.Tests;
+
+public class LayerFamilyTests
+{
+    private const string Gradient = "merge_method: linear\nmodels:\n- {model: a, parameters: {weight: [1, 0]}}\n- {model: b, parameters: {weight: [0, 1]}}\n";
+    private const string Half = "merge_method: linear\nmodels:\n- {model: a, parameters: {weight: 1}}\n- {model: b, parameters: {weight: 1}}\n";
+
+    private static IEnumerable<(string, long[])> Roberta(int layers) =>
+        [("roberta.embeddings.word_embeddings.weight", [6, 4]), .. Enumerable.Range(0, layers).SelectMany(k => ((string, long[])[])[($"roberta.encoder.layer.{k}.attention.self.query.weight", [4, 4]), ($"roberta.encoder.layer.{k}.output.dense.bias", [4])]), ("classifier.out_proj.weight", [2, 4])];
+
+    private static IEnumerable<(string, long[])> NeoX(int layers) =>
+        [("gpt_neox.embed_in.weight", [6, 4]), ("embed_out.weight", [6, 4]), ("gpt_neox.final_layer_norm.weight", [4]), .. Enumerable.Range(0, layers).Select(k => ($"gpt_neox.layers.{k}.attention.dense.weight", (long[])[4, 4]))];
+
+    private static void Refused(string root, string yaml, params string[] words)
+    {
+        var error = Assert.Throws<UserErrorException>(() => Families.Merged(root, yaml))!;
+        TestContext.Out.WriteLine(error.Message);
+        foreach (var word in words) Assert.That(error.Message, Does.Contain(word));
+    }
+
+    [Test]
+    public void AnEncodersLayersAreLayers()
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        foreach (var name in (string[])["a", "b"]) Families.Write(root, name, Families.Config("roberta", "RobertaForSequenceClassification", 2), Roberta(2));
+        var (a, b) = (Workshop.Tensors(Path.Combine(root, "a")), Workshop.Tensors(Path.Combine(root, "b")));
+        const string Query = "roberta.encoder.layer.{0}.attention.self.query.weight";
+        var (first, second, third) = (Query.Replace("{0}", "0", StringComparison.Ordinal), Query.Replace("{0}", "1", StringComparison.Ordinal), Query.Replace("{0}", "2", StringComparison.Ordinal));
+        var merged = Families.Merged(root, Gradient);
+        Compare.Close("first", merged[first], a[first], 1e-7, 1e-6);
+        Compare.Close("second", merged[second], b[second], 1e-7, 1e-6);
+        merged = Families.Merged(root, Families.Stack("", ("a", 0, 2), ("b", 0, 1)), out var folder, out _);
+        Assert.That(merged.Keys.Count(name => name.Contains(".layer.", StringComparison.Ordinal)), Is.EqualTo(6));
+        Assert.That(merged[third].equal(b[first]) && merged[second].equal(a[second]), Is.True);
+        Assert.That(Workshop.Json(Path.Combine(folder, "config.json")).GetProperty("num_hidden_layers").GetInt32(), Is.EqualTo(3));
+    }
+
+    [Test]
+    public void LayersThatAreNotThoseOfTheConfigurationAreRefused()
+    {
+        var root = Workshop.Scratch();
+        foreach (var name in (string[])["a", "b"]) Families.Write(root, name, Families.Config("llama", "LlamaForCausalLM", 2), Families.Llama(3));
+        Refused(root, Half, "a: config.json", "2 layers", "hold 3", "0 to 2");
+        root = Workshop.Scratch();
+        foreach (var name in (string[])["a", "b"]) Families.Write(root, name, Families.Config("odd", "OddModel", 2), [("embed_tokens.weight", [6, 4]), ("stages.0.weight", [4, 4]), ("stages.1.weight", [4, 4])]);
+        Refused(root, Half, "a: ", "2 layers", "layers.N");
+        // Layers of another purpose behind the last, which transformers does not load, as mergekit does not.
+        root = Workshop.Scratch();
+        foreach (var name in (string[])["a", "b"]) Families.Write(root, name, Families.Config("deepseek_v3", "DeepseekV3ForCausalLM", 2, ("num_nextn_predict_layers", 1)), Families.Llama(3));
+        var merged = Families.Merged(root, Half, out _, out var warnings);
+        Assert.That(merged.Keys.Any(name => name.Contains("layers.2.", StringComparison.Ordinal)), Is.False);
+        Assert.That(warnings, Has.Some.Contains("num_nextn_predict_layers"));
+    }
+
+    [Test]
+    public void AHeadIsOfTheLastSlice()
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        foreach (var name in (string[])["a", "b"]) Families.Write(root, name, Families.Config("gpt_neox", "GPTNeoXForCausalLM", 2), NeoX(2));
+        var (a, b) = (Workshop.Tensors(Path.Combine(root, "a")), Workshop.Tensors(Path.Combine(root, "b")));
+        var merged = Families.Merged(root, Families.Stack("", ("a", 0, 1), ("b", 1, 2)));
+        Assert.That(merged["embed_out.weight"].equal(b["embed_out.weight"]), Is.True);
+        Assert.That(merged["gpt_neox.embed_in.weight"].equal(a["gpt_neox.embed_in.weight"]), Is.True);
+    }
+
+    [Test]
+    public void SlicesThatDoNotFitAreRefused()
+    {
+        var root = Workshop.Scratch();
+        void Model(string name, int hidden = 4, int vocabulary = 6, params (string, System.Text.Json.Nodes.JsonNode)[] more) =>
+            Families.Write(root, name, Families.Config("llama", "LlamaForCausalLM", 2, [("hidden_size", hidden), ("vocab_size", vocabulary), .. more]), Families.Llama(2, hidden, vocabulary));
+        Model("a");
+        Model("wide", hidden: 8);
+        Model("more", vocabulary: 7);
+        Model("heads", more: ("num_attention_heads", 1));
+        Model("shared", more: ("num_key_value_heads", 1));
+        Refused(root, Families.Stack("", ("a", 0, 1), ("wide", 1, 2)), "input_layernorm.weight is [4] in a and [8] in wide");
+        Refused(root, Families.Stack("", ("a", 0, 1), ("more", 1, 2)), "embed_tokens", "6 rows", "lm_head", "7", "tokenizer_source");
+        Refused(root, Families.Stack("", ("a", 0, 1), ("heads", 1, 2)), "head_dim", "2 in a", "4 in heads");
+        Refused(root, Families.Stack("", ("a", 0, 1), ("shared", 1, 2)), "num_key_value_heads", "2 in a", "1 in shared");
+        Refused(root, Families.Stack("base_model: wide\n", ("a", 0, 1), ("a", 1, 2)), "[4] in a and [8] in wide");
+        Refused(root, Families.Stack("base_model: more\n", ("a", 0, 1), ("a", 1, 2)), "vocab_size", "7", "6");
+        // A vocabulary between the first slice and the last is nobody's.
+        Assert.That(Families.Merged(root, Families.Stack("", ("a", 0, 1), ("more", 1, 2), ("a", 0, 1))), Has.Count.EqualTo(9));
+    }
+
+    [Test]
+    public void LayersThatDifferOnPurposeAreMerged()
+    {
+        var root = Workshop.Scratch();
+        IEnumerable<(string, long[])> Shapes(int wide) => [("model.embed_tokens.weight", [6, 4]), ("model.norm.weight", [4]), ("lm_head.weight", [6, 4]), .. Enumerable.Range(0, 4).Select(k => ($"model.layers.{k}.mlp.up_proj.weight", (long[])[k % 2 == 0 ? 4 : wide, 4]))];
+        foreach (var (name, wide) in (ReadOnlySpan<(string, int)>)[("a", 8), ("b", 8), ("c", 12)]) Families.Write(root, name, Families.Config("llama", "LlamaForCausalLM", 4), Shapes(wide));
+        Assert.That(Families.Merged(root, Families.Stack("", ("a", 0, 1), ("b", 1, 3))), Has.Count.EqualTo(6));
+        Refused(root, Families.Stack("", ("a", 0, 1), ("c", 0, 3)), "mlp.up_proj.weight", "[8, 4]", "[12, 4]");
+    }
+
+    [Test]
+    public void AnUntiedLeadersResultHasAHead()
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        Families.Write(root, "untied", Families.Config("llama", "LlamaForCausalLM", 2), Families.Llama(2));
+        foreach (var name in (string[])["tied", "other"]) Families.Write(root, name, Families.Config("llama", "LlamaForCausalLM", 2, ("tie_word_embeddings", true)), Families.Llama(2, head: false));
+        var tied = Workshop.Tensors(Path.Combine(root, "tied"));
+        foreach (var more in (string[])["", "base_model: untied\n"])
+        {
+            var merged = Families.Merged(root, Families.Stack(more, ("untied", 0, 1), ("tied", 1, 2)), out var folder, out _);
+            Assert.That(merged["lm_head.weight"].equal(tied["model.embed_tokens.weight"]), Is.True);
+            Assert.That(Workshop.Json(Path.Combine(folder, "config.json")).GetProperty("tie_word_embeddings").GetBoolean(), Is.False);
+        }
+        // As in mergekit; the words are ours.
+        var stack = Families.Merged(root, Families.Stack("", ("other", 0, 1), ("tied", 1, 2)), out _, out var warnings);
+        Assert.That(stack.ContainsKey("lm_head.weight"), Is.False);
+        Assert.That(warnings, Has.Some.Contains("the embedding of other"));
+        Families.Merged(root, Families.Stack("", ("tied", 0, 1), ("tied", 1, 2)), out _, out warnings);
+        Assert.That(warnings, Is.Empty);
+        // A model without any head gets none.
+        Families.Write(root, "judge", Families.Config("llama", "LlamaForSequenceClassification", 2), [.. Families.Llama(2, head: false), ("score.weight", [1, 4])]);
+        Assert.That(Families.Merged(root, Families.Stack("", ("judge", 0, 1), ("judge", 1, 2))).ContainsKey("lm_head.weight"), Is.False);
+    }
+
+    [TestCase("a", "b")]
+    [TestCase("b", "a")]
+    public void NamesWithoutTheBaseModelsPrefixAreTheSame(string first, string second)
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        IEnumerable<(string, long[])> Gpt2(string prefix) => ((string, long[])[])[(prefix + "wte.weight", [6, 4]), (prefix + "wpe.weight", [8, 4]), (prefix + "h.0.attn.c_attn.weight", [4, 12]), (prefix + "ln_f.bias", [4])];
+        System.Text.Json.Nodes.JsonObject Config() => Families.Config("gpt2", "GPT2LMHeadModel", 1, ("tie_word_embeddings", true));
+        Families.Write(root, "a", Config(), Gpt2(""));
+        Families.Write(root, "b", Config(), Gpt2("transformer."));
+        var (a, b) = (Workshop.Tensors(Path.Combine(root, "a")), Workshop.Tensors(Path.Combine(root, "b")));
+        var merged = Families.Merged(root, $"merge_method: linear\nmodels:\n- {{model: {first}, parameters: {{weight: 1}}}}\n- {{model: {second}, parameters: {{weight: 1}}}}\n");
+        Compare.Close("gpt2", merged, b.ToDictionary(t => t.Key, t => (t.Value + a[t.Key["transformer.".Length..]]) / 2), 1e-7, 1e-6);
+    }
+
+    [Test]
+    public void WhatHoldsNoFloatsIsCopiedOrLeftOut()
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        var mask = torch.ones([1, 1, 3, 3]).tril();
+        (string, Tensor)[] Buffers(torch.ScalarType type, long value) =>
+            [.. Enumerable.Range(0, 2).SelectMany(k => ((string, Tensor)[])[($"gpt_neox.layers.{k}.attention.bias", mask.to(type)), ($"gpt_neox.layers.{k}.attention.masked_bias", torch.tensor(-1e9f)), ($"gpt_neox.layers.{k}.route", torch.tensor(value))])];
+        foreach (var (name, type, value) in (ReadOnlySpan<(string, torch.ScalarType, long)>)[("a", torch.ScalarType.Bool, 5), ("b", torch.ScalarType.Byte, 5), ("c", torch.ScalarType.Bool, 6)])
+            Families.Write(root, name, Families.Config("gpt_neox", "GPTNeoXForCausalLM", 2), NeoX(2), Buffers(type, value));
+        var merged = Families.Merged(root, Half, out _, out var warnings);
+        Assert.That(warnings, Is.Empty);
+        Assert.That(merged.ContainsKey("gpt_neox.layers.0.attention.bias"), Is.False);
+        Assert.That(merged["gpt_neox.layers.1.attention.masked_bias"].item<float>(), Is.EqualTo(-1e9f));
+        Assert.That((merged["gpt_neox.layers.1.route"].dtype, merged["gpt_neox.layers.1.route"].item<long>()), Is.EqualTo((torch.ScalarType.Int64, 5L)));
+        // The certificate's account of it.
+        using var plan = Merger.Plan(Half, "test.yaml", Workshop.Strategies.Find, path => Path.GetFullPath(path, root));
+        var ledger = new TensorLedger();
+        new MergeRunner(plan, new MergeOptions { Observe = ledger.Observe }).Write(Path.Combine(Workshop.Scratch(), "out"));
+        Assert.That((ledger.Accounts["gpt_neox.layers.0.route"].Result, ledger.Accounts["gpt_neox.layers.0.route"].Inputs[0]), Is.EqualTo((5.0, 5.0)));
+        Refused(root, Half.Replace("model: b", "model: c", StringComparison.Ordinal), "gpt_neox.layers.0.route", "a", "c", "Int64");
+    }
+}
