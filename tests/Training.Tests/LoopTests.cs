@@ -22,6 +22,18 @@ public sealed class LoopTests : TrainingTest
     }
 
     [Test]
+    public void Batches_larger_than_the_data_are_all_of_it_and_epochs_without_end_are_refused()
+    {
+        var order = new BatchOrder(21, new TrainingOptions { BatchSize = int.MaxValue, GradientAccumulationSteps = int.MaxValue, Epochs = 3, Shuffle = false });
+        Assert.That((order.BatchesPerEpoch, order.StepsPerEpoch, order.TotalSteps), Is.EqualTo((1, 1, 3)));
+        Assert.That(order.Window(2).Single(), Is.EqualTo(Enumerable.Range(0, 21)));
+        Assert.That(new BatchOrder(21, new TrainingOptions { BatchSize = 21, Epochs = int.MaxValue }).TotalSteps, Is.EqualTo(int.MaxValue));
+        foreach (var epochs in (double[])[1e9, 1e300])
+            Assert.That(() => new BatchOrder(21, new TrainingOptions { BatchSize = 4, Epochs = epochs }).TotalSteps, Throws.InstanceOf<UserErrorException>()
+                .With.Message.Contains("epochs over 21 rows").And.Message.Contains("at most 2147483647"), $"{epochs}");
+    }
+
+    [Test]
     public void Shuffling_sees_every_record_once_an_epoch_and_depends_on_seed_and_epoch_alone()
     {
         long[] Epoch(TrainingOptions options, int epoch)
