@@ -107,6 +107,20 @@ public sealed class LoopTests : TrainingTest
             ("tokens_kept", 11), ("tokens_cut", 6), ("tokens_refused", 7), ("tokens_trained", 5)]));
     }
 
+    // bfd_split under max_length 4: 9 ids become 4 + 4 + 1, 6 with a prompt of 4 become a piece of prompt and 2. What is of one id, or of a
+    // prompt, does not go into the model: what is kept is what num_tokens counts.
+    [Test]
+    public void Pieces_in_which_nothing_is_trained_are_booked_as_refused()
+    {
+        static System.Text.Json.Nodes.JsonArray Ids(int count) => [.. Enumerable.Range(3, count).Select(i => (System.Text.Json.Nodes.JsonNode)i)];
+        DataRecord[] rows = [new(new() { ["input_ids"] = Ids(9) }, "test", 1), new(new() { ["prompt_ids"] = Ids(4), ["completion_ids"] = Ids(2) }, "test", 2), new(new() { ["input_ids"] = Ids(3) }, "test", 3)];
+        var run = Fixtures.SmallRun(Folder, new TrainingOptions { MaxSteps = 1, BatchSize = 8, MaxLength = 4, Packing = "bfd_split" }) with { Records = rows };
+        Trainer.Train(run);
+        var ledger = Fixtures.Json(Path.Combine(Folder, "ledger.json"));
+        Assert.That(((long)ledger["tokens_kept"]!, (long)ledger["tokens_refused"]!, (long)ledger["tokens_cut"]!, (long)ledger["tokens_trained"]!), Is.EqualTo((13, 5, 0, 9)));
+        Assert.That((long)Fixtures.Json(Path.Combine(Folder, "metrics.jsonl"))["num_tokens"]!, Is.EqualTo(13));
+    }
+
     [Test]
     public void No_trained_token_at_all_is_refused()
     {
