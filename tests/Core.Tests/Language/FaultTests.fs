@@ -212,6 +212,36 @@ let ``an option that the others make meaningless is refused`` () =
         ] do
         same [] (withOptions options)
 
+// The loop counts in 32 bits and computes in float32.
+[<Test>]
+let ``numbers that the loop cannot hold are refused`` () =
+    let withOption (option: string) =
+        (read
+            []
+            ("peftalign: 1\ndatasets: { d: { reader: jsonl, path: d } }\n"
+             + $"methods:\n  m: {{ eval_data: d, {option} }}\n"))
+            .Faults
+        |> List.ofSeq
+
+    for name in
+        [
+            "warmup_steps"
+            "max_steps"
+            "batch_size"
+            "gradient_accumulation_steps"
+            "max_length"
+            "max_prompt_length"
+            "save_every"
+            "keep_checkpoints"
+            "eval_every"
+        ] do
+        same [] (withOption $"type: sft, {name}: 2147483647")
+
+        expect 4 "2147483648 is out of range; it must lie in \\[[01],2147483647\\]" (withOption $"type: sft, {name}: 2147483648")
+
+    same [] (withOption "type: reward, learning_rate: 3.4e38")
+    expect 4 "1e39 is out of range; it must lie in \\[0,3.4e38\\]" (withOption "type: reward, learning_rate: 1e39")
+
 [<Test>]
 let ``a method without a reference has no reference options`` () =
     let text = quickstart.Replace("batch_size: 8 }", "batch_size: 8, reference: base }")
