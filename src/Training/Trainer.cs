@@ -30,11 +30,12 @@ public static class Trainer
 
         var engine = new LogProbEngine(run.Model);
         var context = TrainingRows.Context(run, new MaskLedger());
-        var held = TrainingRows.Trainable(run, run.EvalRecords, new MaskLedger());
+        var measured = run with { Options = options.OfEvaluation };
+        var (held, apart) = (TrainingRows.Trainable(measured, run.EvalRecords, new MaskLedger()), TrainingRows.Context(measured, new MaskLedger()));
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Model.Device, run.Inexact);
         var latest = checkpoints.Latest(points.LatestStart);
         if (latest > total) throw Beyond(latest, total, run.Folder);
-        using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, context, total), latest);
+        using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, apart, total), latest);
         var start = latest == 0 ? new Checkpoints.State(0, 0, 0, double.NaN) : checkpoints.Restore(latest, stages.Current);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var (tokens, loss) = (start.Tokens, start.Loss);

@@ -67,7 +67,7 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
         var context = Context(run, ledger);
         var engine = new LogProbEngine(run.Model);
         if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
-            throw new UserErrorException("packing is on, but this method does not pack rows; leave packing out.");
+            throw new UserErrorException("packing is on, but this method does not pack rows; leave packing and eval_packing out.");
         var arranged = run.Method is IArrangesRecords method ? method.Arrange(rows, context) : rows;
         return [.. arranged.Where(r => Prepared(r).Count > 0)];
 

@@ -112,8 +112,17 @@ let private dataAndRecords: OptionSchema list =
         count "keep_checkpoints" null 1 "How many of the latest checkpoints stay."
         |> aka [ "save_total_limit" ]
         |> recorded
-        count "eval_every" null 1 "Steps between passes over eval_data; without it there is one pass, after the last step."
+        count "eval_every" null 1 "Steps between passes over eval_data; there is one after the last step in any case."
         |> aka [ "eval_steps" ]
+        |> onlyWith "eval_data"
+        count
+            "eval_batch_size"
+            null
+            1
+            "Records per forward pass over eval_data; as many as of a training batch where it is not given."
+        |> aka [ "per_device_eval_batch_size" ]
+        |> onlyWith "eval_data"
+        option "eval_packing" "boolean" null "" "Packing of eval_data's rows; as the training rows' where it is not given."
         |> onlyWith "eval_data"
         option "eval_data" "dataset" null "" "A data set whose loss is measured."
         flag "gradient_checkpointing" "false" "Recompute activations to save memory."

@@ -200,6 +200,8 @@ let ``an option that the others make meaningless is refused`` () =
             "used with lr_scheduler linear | cosine .* only, and lr_scheduler is constant"
             "adam_beta1: 0.8, optim: sgd", "used with optimizer adamw"
             "eval_every: 10", "'eval_every' is used with eval_data only, and there is no eval_data"
+            "per_device_eval_batch_size: 4", "'eval_batch_size' is used with eval_data only"
+            "eval_packing: true", "'eval_packing' is used with eval_data only"
         ] do
         expect 4 (message.Replace(" | ", " \\| ")) (withOptions options)
 
@@ -234,6 +236,7 @@ let ``numbers that the loop cannot hold are refused`` () =
             "save_every"
             "keep_checkpoints"
             "eval_every"
+            "eval_batch_size"
         ] do
         same [] (withOption $"type: sft, {name}: 2147483647")
 
