@@ -52,7 +52,7 @@ internal sealed class KtoMethod(KtoOptions options) : IAlignmentMethod, IArrange
     public IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context)
     {
         if (Measures && context.BatchSize < 2)
-            throw new UserErrorException($"kto takes its answers for z0 from other rows of a batch, and batch_size is {context.BatchSize}: z0 would be the rewards themselves. Give at least 2, or loss_type apo_zero_unpaired.");
+            throw new UserErrorException($"kto takes its answers for z0 from other rows of a batch, and batch_size or eval_batch_size is {context.BatchSize}: z0 would be the rewards themselves. Give at least 2, or loss_type apo_zero_unpaired.");
         return KtoRows.Arrange(records, context);
     }
 

@@ -22,7 +22,7 @@ public sealed class MeetOptions
     public IReadOnlyList<string> Controls { get; set; } = ["good", "bad"];
 
     /// <summary>Learning rate of the model's weights in the joint phase, 1e-5 where it is left out; learning_rate is the controls'.</summary>
-    [OptionRange(0, ExclusiveMinimum = true)]
+    [OptionRange(0, 3.4e38, ExclusiveMinimum = true)]
     [OptionOnlyWith("stages", "both", "joint")]
     public double? ModelLearningRate { get; set; }
 

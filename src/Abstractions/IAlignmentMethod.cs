@@ -143,7 +143,7 @@ public sealed class MaskLedger
     /// <summary>Tokens cut off by truncation.</summary>
     public long TokensCut { get; set; }
 
-    /// <summary>Tokens of refused rows, beside those that truncation cut off them.</summary>
+    /// <summary>Tokens of refused rows, beside those that truncation cut off them, and of documents of other rows in which nothing is trained.</summary>
     public long TokensRefused { get; set; }
 
     /// <summary>Tokens whose log-prob counts in the loss.</summary>

@@ -1,5 +1,7 @@
 // Which records make which micro-batch. Depends on seed and epoch alone, so a resumed run continues where it was.
 
+using System.Globalization;
+using PeftAlign.Abstractions;
 using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Training;
@@ -13,23 +15,26 @@ internal sealed class BatchOrder(int records, TrainingOptions options, MixedOrde
     private (long Epoch, long[] Order)? current;
 
     /// <summary>Micro-batches of an epoch; the last may be short.</summary>
-    internal int BatchesPerEpoch { get; } = (records + options.BatchSize - 1) / options.BatchSize;
+    internal int BatchesPerEpoch { get; } = (int)((records - 1L + options.BatchSize) / options.BatchSize);
 
     /// <summary>Updates of an epoch; the last may have fewer micro-batches.</summary>
-    internal int StepsPerEpoch => (BatchesPerEpoch + options.GradientAccumulationSteps - 1) / options.GradientAccumulationSteps;
+    internal int StepsPerEpoch => (int)((BatchesPerEpoch - 1L + options.GradientAccumulationSteps) / options.GradientAccumulationSteps);
 
     /// <summary>Updates of the whole run.</summary>
     internal int TotalSteps => options.MaxSteps > 0 ? options.MaxSteps : StepsOf(options.Epochs);
 
     /// <summary>Updates of so many epochs; a started update counts.</summary>
-    internal int StepsOf(double epochs) => (int)Math.Ceiling(epochs * StepsPerEpoch);
+    /// <exception cref="UserErrorException">More than can be counted.</exception>
+    internal int StepsOf(double epochs) => Math.Ceiling(epochs * StepsPerEpoch) is var steps && steps <= int.MaxValue
+        ? (int)steps
+        : throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"{epochs} epochs over {records} rows are {steps:G10} updates ({StepsPerEpoch} an epoch), and a training has at most {int.MaxValue}; lower epochs, or give max_steps."));
 
     /// <summary>The micro-batches of update <paramref name="step"/> (0, 1, ...), each a list of record numbers.</summary>
     internal IReadOnlyList<long[]> Window(int step)
     {
         var epoch = step / StepsPerEpoch;
         var first = step % StepsPerEpoch * options.GradientAccumulationSteps;
-        var last = Math.Min(first + options.GradientAccumulationSteps, BatchesPerEpoch);
+        var last = (int)Math.Min((long)first + options.GradientAccumulationSteps, BatchesPerEpoch);
         var order = Order(epoch);
         return Enumerable.Range(first, last - first).Select(b => order.Skip(b * options.BatchSize).Take(options.BatchSize).ToArray()).ToList();
     }

@@ -8,6 +8,8 @@ namespace PeftAlign.Training;
 
 internal sealed class MetricsLog : IDisposable
 {
+    private const string RowEnd = "}\n";
+
     private readonly FileStream file;
 
     /// <param name="path">The file.</param>
@@ -24,6 +26,7 @@ internal sealed class MetricsLog : IDisposable
         }
         file.SetLength(keepBytes);
         file.Seek(0, SeekOrigin.End);
+        if (keepBytes > 0) Put(RowEnd, back: true); // the row may have been extended
     }
 
     /// <summary>Bytes so far, all of them on disk.</summary>
@@ -36,14 +39,26 @@ internal sealed class MetricsLog : IDisposable
         }
     }
 
-    internal void Write(IEnumerable<KeyValuePair<string, double>> row)
+    internal void Write(IEnumerable<KeyValuePair<string, double>> row) => Put(Json(row) + "\n", back: false);
+
+    /// <summary>Puts more into the last row. A run that goes on from a checkpoint of before does not have it.</summary>
+    internal void Extend(IEnumerable<KeyValuePair<string, double>> more) => Put("," + Json(more)[1..] + "\n", back: true);
+
+    private static string Json(IEnumerable<KeyValuePair<string, double>> row)
     {
         var json = new JsonObject();
         foreach (var (name, value) in row)
             json[name] = double.IsFinite(value) ? value == Math.Truncate(value) && Math.Abs(value) < 1e15 ? (JsonNode)(long)value : value : value.ToString();
+        return json.ToJsonString();
+    }
+
+    // At the end, or in place of the last row's end.
+    private void Put(string text, bool back)
+    {
         try
         {
-            file.Write(System.Text.Encoding.UTF8.GetBytes(json.ToJsonString() + "\n"));
+            if (back) file.Seek(-RowEnd.Length, SeekOrigin.End);
+            file.Write(System.Text.Encoding.UTF8.GetBytes(text));
             file.Flush();
         }
         catch (Exception e) when (e is IOException or ArgumentOutOfRangeException) // the latter: the file system's limit

@@ -30,11 +30,12 @@ public static class Trainer
 
         var engine = new LogProbEngine(run.Model);
         var context = TrainingRows.Context(run, new MaskLedger());
-        var held = TrainingRows.Trainable(run, run.EvalRecords, new MaskLedger());
+        var measured = run with { Options = options.OfEvaluation };
+        var (held, apart) = (TrainingRows.Trainable(measured, run.EvalRecords, new MaskLedger()), TrainingRows.Context(measured, new MaskLedger()));
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Model.Device, run.Inexact);
         var latest = checkpoints.Latest(points.LatestStart);
         if (latest > total) throw Beyond(latest, total, run.Folder);
-        using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, context, total), latest);
+        using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, apart, total), latest);
         var start = latest == 0 ? new Checkpoints.State(0, 0, 0, double.NaN) : checkpoints.Restore(latest, stages.Current);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var (tokens, loss) = (start.Tokens, start.Loss);
@@ -70,13 +71,15 @@ public static class Trainer
             var factor = stage.RateFactor(step);
             stage.Groups.Step(factor);
             List<KeyValuePair<string, double>> row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), .. stage.Row, new("loss", loss), new("grad_norm", gradNorm),
-                .. stage.Groups.LearningRates(factor), new("num_tokens", tokens), .. sums.Metrics, .. stage.Evaluation.IsDue(step + 1) ? stage.Evaluation.Measure() : []];
+                .. stage.Groups.LearningRates(factor), new("num_tokens", tokens), .. sums.Metrics, .. stage.Evaluation.IsDue(step + 1) ? stage.Evaluation.Measure(tokens) : []];
             log.Write(row);
             if (points.StopsAt(step + 1) || points.Resumable.Contains(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss), stage);
             points.Write(step + 1, stage.Policy);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });
         }
+        // What another stage takes over is measured too. The checkpoint there does not hold it: a run that goes on ends like one that never stopped.
+        if (stages.Current.Evaluation.IsDueAtStop(points.End)) log.Extend(stages.Current.Evaluation.Measure(tokens));
         stages.Current.Policy.Hand();
         return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, rows.Ledger);
     }

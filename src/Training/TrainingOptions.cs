@@ -11,6 +11,8 @@ namespace PeftAlign.Training;
 /// <summary>Options of the training loop; see the documents for each one's meaning.</summary>
 public sealed record TrainingOptions
 {
+    private const string Bfd = "bfd";
+
     /// <summary>Step size at the peak of the schedule.</summary>
     public double LearningRate { get; init; } = 5e-5;
 
@@ -74,8 +76,14 @@ public sealed record TrainingOptions
     /// <summary>Seed of the order; null for the job's.</summary>
     public long? DataSeed { get; init; }
 
-    /// <summary>Updates between passes over eval_data; 0 = one pass after the last update.</summary>
+    /// <summary>Updates between passes over eval_data, beside the one after the last update; 0 = that one alone.</summary>
     public int EvalEvery { get; init; }
+
+    /// <summary>Records of one forward pass over eval_data; null = those of a micro-batch.</summary>
+    public int? EvalBatchSize { get; init; }
+
+    /// <summary>Whether the rows of eval_data are packed; null = as the training rows.</summary>
+    public bool? EvalPacking { get; init; }
 
     /// <summary>Updates between checkpoints; 0 = none.</summary>
     public int SaveEvery { get; init; } = 500;
@@ -125,7 +133,7 @@ public sealed record TrainingOptions
             MaxLength = Take("max_length", standard.MaxLength),
             MaxPromptLength = given.Remove("max_prompt_length", out var prompt) ? prompt.GetValue<int>() : null,
             Truncation = Take("truncation", standard.Truncation),
-            Packing = Strategy(Take("packing", false), Take("packing_strategy", "bfd")),
+            Packing = Strategy(Take("packing", false), Take("packing_strategy", Bfd)),
             Shuffle = Take("shuffle", standard.Shuffle),
             Seed = seed,
             DataSeed = given.Remove("data_seed", out var data) ? data.GetValue<long>() : null,
@@ -135,6 +143,8 @@ public sealed record TrainingOptions
             SaveEvery = Take("save_every", standard.SaveEvery),
             Dtype = DtypeOf(given, dtype),
             EvalEvery = Take("eval_every", standard.EvalEvery),
+            EvalBatchSize = given.Remove("eval_batch_size", out var held) ? held.GetValue<int>() : null,
+            EvalPacking = given.Remove("eval_packing", out var packed) ? packed.GetValue<bool>() : null,
             KeepCheckpoints = Take("keep_checkpoints", standard.KeepCheckpoints),
         };
         given.Remove("eval_data"); // the job's: it opens data sets
@@ -144,9 +154,13 @@ public sealed record TrainingOptions
         return options;
     }
 
+    /// <summary>The options with which rows of eval_data are arranged and batched.</summary>
+    public TrainingOptions OfEvaluation => this with { BatchSize = EvalBatchSize ?? BatchSize, Packing = EvalPacking switch { null => Packing, true => Packing ?? Bfd, false => null } };
+
     /// <summary>Updates of a run.</summary>
     /// <param name="records">Rows, or packs of rows.</param>
     /// <param name="options">Batch sizes, epochs, max_steps.</param>
+    /// <exception cref="UserErrorException">The epochs have more updates than can be counted.</exception>
     public static int Steps(int records, TrainingOptions options) => new BatchOrder(records, options).TotalSteps;
 
     /// <summary>What rows become tokens with, where they are not packed.</summary>

@@ -69,7 +69,7 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
         // A sequence that is scored has one token more behind it, which asks for the score.
         var longest = Math.Min(run.Options.MaxLength, run.Model.Spec.MaxPositions) + (run.Method.Needs.Scores ? 1 : 0);
         if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
-            throw new UserErrorException("packing is on, but this method does not pack rows; leave packing out.");
+            throw new UserErrorException("packing is on, but this method does not pack rows; leave packing and eval_packing out.");
         var arranged = run.Method is IArrangesRecords method ? method.Arrange(rows, context) : rows;
         return [.. arranged.Where(r => Prepared(r).Count > 0)];
 

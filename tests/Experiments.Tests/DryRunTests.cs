@@ -197,6 +197,32 @@ public sealed class DryRunTests
         Assert.That(Dry(Quickstart, "--out", user.Run).Err, Is.Empty);
     }
 
+    // A name without / and .jinja: a template that is built in, or one of the folder's own.
+    [TestCase("vicunaa", "there is no template 'vicunaa'; did you mean vicuna?")]
+    [TestCase("with_tools", "there is no template 'with_tools'; known: default, tools, alpaca")]
+    [TestCase("vicuna", null)]
+    [TestCase("Llama3", null)]
+    [TestCase("tools", null)]
+    public void A_chat_template_that_is_not_there_is_a_fault_of_the_plan(string name, string? fault)
+    {
+        using var user = new Peftalign();
+        user.Write("rows.jsonl", "");
+        Directory.CreateDirectory(user.File("seven/additional_chat_templates"));
+        user.Write("seven/config.json", File.ReadAllText(Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K", "config.json")));
+        user.Write("seven/chat_template.jinja", "{{ messages }}");
+        user.Write("seven/additional_chat_templates/tools.jinja", "{{ tools }}");
+        var manifest = user.Write("names.yaml", $$"""
+            peftalign: 1
+            models: { seven: { path: seven, chat_template: {{name}} } }
+            datasets: { rows: { reader: jsonl, path: rows.jsonl } }
+            methods: { tune: { type: sft, max_steps: 100 } }
+            train: [{ models: seven, datasets: rows, methods: tune }]
+            """);
+        var outcome = Peftalign.Call("run", manifest, "--dry-run", "--out", user.Run);
+        Assert.That(outcome.Code, Is.EqualTo(fault is null ? 0 : 2), outcome.All);
+        if (fault is not null) Assert.That(outcome.Err, Does.Contain("train/seven/rows/tune").And.Contain(fault).And.Contain("1 fault(s); nothing was started."));
+    }
+
     // By a manifest or by a command, on a processor or a GPU: one prediction. Rows are of one length, so that their mean is their longest.
     [TestCase("cpu", "qlora")]
     [TestCase("cuda", "lora")]

@@ -26,6 +26,24 @@ public sealed class RewardTests
             print(json.dumps([m(input_ids=padded, attention_mask=mask).logits[:, 0].tolist() for m in (whole, adapted)]))
         """;
 
+    // Row by row: with rows of several lengths PEFT's prompts would be scored at the padding. A folder of PEFT's own too, its head moved.
+    private const string FrontScript = """
+        import json, sys, torch
+        from transformers import AutoModelForSequenceClassification
+        from peft import PeftModel, PromptTuningConfig, PrefixTuningConfig, get_peft_model
+        torch.set_num_threads(1)
+        rows = [json.loads(line)["input_ids"] for line in open(sys.argv[1])]
+        ours, start, kind, target = sys.argv[2:]
+        base = lambda: AutoModelForSequenceClassification.from_pretrained(start)
+        config = {"prompt": PromptTuningConfig, "prefix": PrefixTuningConfig}[kind](task_type="SEQ_CLS", num_virtual_tokens=2)
+        own = get_peft_model(base(), config).eval()
+        with torch.no_grad():
+            own.base_model.score.modules_to_save["default"].weight.mul_(-3)
+            own.save_pretrained(target)
+            rewards = lambda m: [m(input_ids=torch.tensor([row]), attention_mask=torch.ones(1, len(row), dtype=torch.long)).logits.item() for row in rows]
+            print(json.dumps([rewards(PeftModel.from_pretrained(base(), ours).eval()), rewards(own)]))
+        """;
+
     [TestCase("full")]
     [TestCase("lora")]
     public void Runs_are_TRLs_and_their_folders_are_classifiers(string name)
@@ -50,7 +68,32 @@ public sealed class RewardTests
         Assert.That((double)next["max_reward"]!, Is.EqualTo(scores.Max()).Within(1e-5));
         Assert.That((double)next["min_reward"]!, Is.EqualTo(scores.Min()).Within(1e-5));
         if (name == "lora" && Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is { Length: > 0 } python)
-            foreach (var theirs in Peers(python, ids, user.File(name), start)) Assert.That(theirs, Is.EqualTo(scores).Within(1e-5));
+            foreach (var theirs in Peers(python, Script, ids, user.File(name), start)) Assert.That(theirs, Is.EqualTo(scores).Within(1e-5));
+    }
+
+    // PEFT wraps no layers for virtual tokens, so that the head's name in their folder lacks a part.
+    [TestCase("prompt")]
+    [TestCase("prefix")]
+    public void A_head_beside_virtual_tokens_stands_where_PEFT_puts_it_and_is_trained_on(string kind)
+    {
+        using var user = new Peftalign();
+        var (start, front) = (Start(user), Path.Combine(user.File("front"), "adapter"));
+        Train(user, "front", start, ["--adapter", kind, "--num-virtual-tokens", "3", "--max-steps", "4", "--learning-rate", "1e-2", "--batch-size", "4"]);
+        Assert.That(RawTensors.Read(Path.Combine(front, "adapter_model.safetensors")).Keys, Is.EquivalentTo((string[])["prompt_embeddings", "base_model.score.weight"]));
+        Assert.That(Peftalign.Json(Path.Combine(front, "adapter_config.json"))["task_type"]!.ToString(), Is.EqualTo("SEQ_CLS"));
+        JsonNode Again(string name, string folder, params string[] options)
+        {
+            Train(user, name, start, ["--adapter", kind, "--init-adapter", folder, "--max-steps", "1", "--learning-rate", "0", "--batch-size", "24", .. options]);
+            var (before, after) = (RawTensors.Read(Path.Combine(folder, "adapter_model.safetensors")), RawTensors.Read(Path.Combine(user.File(name), "adapter", "adapter_model.safetensors")));
+            Assert.That(after.Keys, Is.EquivalentTo(before.Keys), name);
+            foreach (var (tensor, kept) in before) Assert.That(after[tensor].Bytes, Is.EqualTo(kept.Bytes), $"{name}: {tensor}");
+            return Metrics(user, name)[0];
+        }
+        var ours = Again("again", front);
+        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) return;
+        var theirs = Peers(python, FrontScript, Ids(user), front, start, kind, user.File("peft")).ToList();
+        foreach (var (rewards, row) in theirs.Zip([ours, Again("from-peft", user.File("peft"))]))
+            Assert.That(((string[])["min_reward", "mean_reward", "max_reward"]).Select(name => (double)row[name]!), Is.EqualTo((double[])[rewards.Min(), rewards.Average(), rewards.Max()]).Within(1e-5));
     }
 
     [Test]
@@ -140,9 +183,9 @@ public sealed class RewardTests
         return [.. outcome.Out.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => (double)JsonNode.Parse(line)!["scores"]![0]!)];
     }
 
-    private static IEnumerable<List<double>> Peers(string python, string ids, string folder, string start)
+    private static IEnumerable<List<double>> Peers(string python, string script, params string[] arguments)
     {
-        var info = new ProcessStartInfo(python, ["-c", Script, ids, folder, start]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var info = new ProcessStartInfo(python, ["-c", script, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
         info.Environment["HF_HUB_OFFLINE"] = "1";
         using var process = Process.Start(info)!;
         var err = process.StandardError.ReadToEndAsync();

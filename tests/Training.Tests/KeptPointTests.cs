@@ -1,6 +1,7 @@
 // Points of a training: each holds the numbers of a run that ends there with the same schedule, survives pruning and changes nothing
 // of the rest; a run that stopped at a point goes on to the bytes of one that never did.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 
@@ -14,13 +15,13 @@ public sealed class KeptPointTests : TrainingTest
     private string At(string name) => Directory.CreateDirectory(Path.Combine(Folder, name)).FullName;
 
     // Points and the end as files, as the host writes folders.
-    private static TrainingOutcome Train(string folder, bool adapter, string[] keep, string until = "", TrainingOptions? options = null, Action<TrainingProgress>? progress = null)
+    private static TrainingOutcome Train(string folder, bool adapter, string[] keep, string until = "", TrainingOptions? options = null, Action<TrainingProgress>? progress = null, int held = 0)
     {
         string File(string point) => Path.Combine(folder, point.Replace(':', '-') + ".safetensors");
         var run = Fixtures.SmallRun(folder, options ?? Options, adapter);
         void Write(string point, TrainedParts parts) =>
             SafetensorsWriter.Write(File(point), parts.Adapter?.SelectMany(s => s.Delta.Parameters.Select(p => KeyValuePair.Create($"{s.Module}.{p.Key}", p.Value))) ?? run.Model.Weights.Select(w => KeyValuePair.Create(w.Key, w.Value.detach())));
-        run = run with { Points = new KeptPoints(keep, until, point => System.IO.File.Exists(File(point)), Write), Progress = progress };
+        run = run with { EvalRecords = [.. run.Records.Take(held)], Points = new KeptPoints(keep, until, point => System.IO.File.Exists(File(point)), Write), Progress = progress };
         var outcome = Trainer.Train(run);
         Write("end", new TrainedParts(run.Adapter, null, run.Adapter is null));
         return outcome;
@@ -55,6 +56,24 @@ public sealed class KeptPointTests : TrainingTest
         Assert.That(Train(cut, adapter, ["step:3", "step:5"], until: "step:5").ResumedFrom, Is.EqualTo(3), "with no other checkpoint than the point's");
         Assert.That(Train(cut, adapter, ["step:3", "step:5"]).ResumedFrom, Is.EqualTo(5));
         foreach (var name in (string[])["end.safetensors", "metrics.jsonl"]) Assert.That(Bytes(cut, name), Is.EqualTo(Bytes(plain, name)), name);
+    }
+
+    // Where it hands over, a policy is measured too; a run that goes on from there does not show it.
+    [TestCase(0)]
+    [TestCase(2)]
+    public void The_policy_that_is_handed_over_is_measured(int every)
+    {
+        var options = Options with { EvalEvery = every };
+        var (plain, cut) = (At("plain"), At("cut"));
+        Train(plain, adapter: true, [], options: options, held: 6);
+        Train(cut, adapter: true, ["step:5"], until: "step:5", options, held: 6);
+        var stopped = File.ReadAllLines(Path.Combine(cut, "metrics.jsonl"));
+        Assert.That(stopped.Where(row => row.Contains("\"eval_loss\"", StringComparison.Ordinal)).Select(row => (int)JsonNode.Parse(row)!["step"]!), Is.EqualTo(every == 0 ? [5] : (int[])[2, 4, 5]));
+        Assert.That(JsonNode.Parse(stopped[^1])!["eval_num_tokens"]!.ToString(), Is.EqualTo(JsonNode.Parse(stopped[^1])!["num_tokens"]!.ToString()));
+        Train(cut, adapter: true, ["step:5"], until: "step:5", options, held: 6);
+        Assert.That(File.ReadAllLines(Path.Combine(cut, "metrics.jsonl")), Is.EqualTo(stopped), "stopped behind the checkpoint and before its end, it measures again");
+        Assert.That(Train(cut, adapter: true, ["step:5"], options: options, held: 6).ResumedFrom, Is.EqualTo(5));
+        Assert.That(File.ReadAllLines(Path.Combine(cut, "metrics.jsonl")), Is.EqualTo(File.ReadAllLines(Path.Combine(plain, "metrics.jsonl"))));
     }
 
     // Killed anywhere, with points between and on checkpoints: what lies behind the last checkpoint is written again.

@@ -22,6 +22,18 @@ public sealed class LoopTests : TrainingTest
     }
 
     [Test]
+    public void Batches_larger_than_the_data_are_all_of_it_and_epochs_without_end_are_refused()
+    {
+        var order = new BatchOrder(21, new TrainingOptions { BatchSize = int.MaxValue, GradientAccumulationSteps = int.MaxValue, Epochs = 3, Shuffle = false });
+        Assert.That((order.BatchesPerEpoch, order.StepsPerEpoch, order.TotalSteps), Is.EqualTo((1, 1, 3)));
+        Assert.That(order.Window(2).Single(), Is.EqualTo(Enumerable.Range(0, 21)));
+        Assert.That(new BatchOrder(21, new TrainingOptions { BatchSize = 21, Epochs = int.MaxValue }).TotalSteps, Is.EqualTo(int.MaxValue));
+        foreach (var epochs in (double[])[1e9, 1e300])
+            Assert.That(() => new BatchOrder(21, new TrainingOptions { BatchSize = 4, Epochs = epochs }).TotalSteps, Throws.InstanceOf<UserErrorException>()
+                .With.Message.Contains("epochs over 21 rows").And.Message.Contains("at most 2147483647"), $"{epochs}");
+    }
+
+    [Test]
     public void Shuffling_sees_every_record_once_an_epoch_and_depends_on_seed_and_epoch_alone()
     {
         long[] Epoch(TrainingOptions options, int epoch)
@@ -93,6 +105,20 @@ public sealed class LoopTests : TrainingTest
         Assert.That(ledger.Select(p => (p.Key, (long)p.Value!)), Is.EquivalentTo(((string, long)[])[
             ("rows", 4), ("rows_without_trained_token", 2), ("rows_with_equal_answers", 0), ("rows_with_empty_answer", 0), ("rows_truncated", 2), ("rows_with_shifted_boundary", 0), ("answers_with_trained_end", 0),
             ("tokens_kept", 11), ("tokens_cut", 6), ("tokens_refused", 7), ("tokens_trained", 5)]));
+    }
+
+    // bfd_split under max_length 4: 9 ids become 4 + 4 + 1, 6 with a prompt of 4 become a piece of prompt and 2. What is of one id, or of a
+    // prompt, does not go into the model: what is kept is what num_tokens counts.
+    [Test]
+    public void Pieces_in_which_nothing_is_trained_are_booked_as_refused()
+    {
+        static System.Text.Json.Nodes.JsonArray Ids(int count) => [.. Enumerable.Range(3, count).Select(i => (System.Text.Json.Nodes.JsonNode)i)];
+        DataRecord[] rows = [new(new() { ["input_ids"] = Ids(9) }, "test", 1), new(new() { ["prompt_ids"] = Ids(4), ["completion_ids"] = Ids(2) }, "test", 2), new(new() { ["input_ids"] = Ids(3) }, "test", 3)];
+        var run = Fixtures.SmallRun(Folder, new TrainingOptions { MaxSteps = 1, BatchSize = 8, MaxLength = 4, Packing = "bfd_split" }) with { Records = rows };
+        Trainer.Train(run);
+        var ledger = Fixtures.Json(Path.Combine(Folder, "ledger.json"));
+        Assert.That(((long)ledger["tokens_kept"]!, (long)ledger["tokens_refused"]!, (long)ledger["tokens_cut"]!, (long)ledger["tokens_trained"]!), Is.EqualTo((13, 5, 0, 9)));
+        Assert.That((long)Fixtures.Json(Path.Combine(Folder, "metrics.jsonl"))["num_tokens"]!, Is.EqualTo(13));
     }
 
     [Test]

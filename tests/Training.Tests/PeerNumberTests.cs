@@ -66,16 +66,17 @@ public sealed class PeerNumberTests : TrainingTest
 
     private double norm;
 
-    // TRL's evaluation of ten held-out rows, before and after the run: batches of 4, 4 and 2.
-    [Test]
-    public void Eval_loss_is_TRLs()
+    // TRL's evaluation of ten held-out rows, before and after the run: batches of 4, 4 and 2, whatever a training batch is.
+    [TestCase(4, 2, null)]
+    [TestCase(8, 1, 4)]
+    public void Eval_loss_is_TRLs(int batch, int accumulated, int? apart)
     {
         var data = Fixtures.Golden("trajectories", "data", "prompt-completion.json");
         var golden = Fixtures.Json(Path.Combine(Fixtures.Golden("trajectories"), "sft-lora", "run.json"))["evaluations"]!.AsArray();
         var after = golden.Single(e => (string)e!["at"]! == "after")!;
         var start = Fixtures.Adapter(Fixtures.Path("trajectories", "sft-lora", "adapter_init"));
         var adapter = Fixtures.Lora(start.Config);
-        var options = new TrainingOptions { MaxSteps = 20, BatchSize = 4, GradientAccumulationSteps = 2, LearningRate = 0.01, WarmupSteps = 4, WeightDecay = 0.1, MaxGradNorm = 0.5, Shuffle = false, EvalEvery = 10 };
+        var options = new TrainingOptions { MaxSteps = 20, BatchSize = batch, GradientAccumulationSteps = accumulated, EvalBatchSize = apart, LearningRate = 0.01, WarmupSteps = 4, WeightDecay = 0.1, MaxGradNorm = 0.5, Shuffle = false, EvalEvery = 10 };
         var run = Fixtures.SmallRun(Folder, options);
         Trainer.Train(run with
         {
@@ -85,6 +86,22 @@ public sealed class PeerNumberTests : TrainingTest
         foreach (var metric in (string[])["eval_loss", "eval_entropy", "eval_mean_token_accuracy"])
             Assert.That((double)LastRow()[metric]!, Is.EqualTo((double)after[metric]!).Within(1e-4 * Math.Max(Math.Abs((double)after[metric]!), 0.1)), metric);
         Assert.That(File.ReadLines(Path.Combine(Folder, "metrics.jsonl")).Count(l => l.Contains("eval_loss")), Is.EqualTo(2), "after 10 and 20 updates");
+    }
+
+    // The mean over batches of token means: which rows are a batch decides, and packing decides what a row is.
+    [Test]
+    public void Rows_of_eval_data_are_packed_as_they_are_asked_to_be()
+    {
+        double Loss(string? packing, bool? apart)
+        {
+            var run = Fixtures.SmallRun(Path.Combine(Folder, $"{packing}{apart}"), new TrainingOptions { MaxSteps = 1, BatchSize = 2, LearningRate = 0, MaxLength = 64, Packing = packing, EvalPacking = apart });
+            Trainer.Train(run with { EvalRecords = [.. run.Records.Take(11)] });
+            return (double)JsonNode.Parse(File.ReadLines(Path.Combine(run.Folder, "metrics.jsonl")).Last())!["eval_loss"]!;
+        }
+        var (loose, packed) = (Loss(null, null), Loss("bfd", null));
+        Assert.That(packed, Is.Not.EqualTo(loose).Within(1e-4));
+        Assert.That((Loss(null, false), Loss("bfd", false)), Is.EqualTo((loose, loose)));
+        Assert.That((Loss(null, true), Loss("bfd", true)), Is.EqualTo((packed, packed)));
     }
 
     private JsonNode LastRow() => JsonNode.Parse(File.ReadLines(Path.Combine(Folder, "metrics.jsonl")).Last())!;

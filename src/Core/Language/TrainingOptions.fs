@@ -24,6 +24,10 @@ let private number name (initial: string | null) range docs = option name "numbe
 let private integer name (initial: string | null) range docs =
     option name "integer" initial range docs
 
+/// The loop counts in 32 bits.
+let private count name (initial: string | null) (least: int) docs =
+    integer name initial $"[{least},2147483647]" docs
+
 let private flag name initial docs = option name "boolean" initial "" docs
 
 let private oneOf name (initial: string) (choices: string list) docs =
@@ -56,23 +60,23 @@ let private recorded schema = { schema with Recorded = true }
 /// How long and how fast.
 let private optimisation: OptionSchema list =
     [
-        number "learning_rate" "5e-5" "[0,)" "Peak learning rate."
+        number "learning_rate" "5e-5" "[0,3.4e38]" "Peak learning rate."
         oneOf
             "lr_scheduler"
             "linear"
             [ "linear"; "cosine"; "constant"; "constant_with_warmup"; "inverse_sqrt" ]
             "Shape of the learning rate over the steps."
         |> aka [ "lr_scheduler_type" ]
-        integer "warmup_steps" null "[0,)" "Steps of linear warm-up; instead of warmup_ratio."
+        count "warmup_steps" null 0 "Steps of linear warm-up; instead of warmup_ratio."
         |> onlyWith warms
         number "warmup_ratio" null "[0,1]" "Share of all steps that warms up; instead of warmup_steps."
         |> onlyWith warms
-        integer "max_steps" null "[1,)" "Optimiser steps; instead of epochs."
+        count "max_steps" null 1 "Optimiser steps; instead of epochs."
         number "epochs" null "(0,)" "Passes over the data; 3 where max_steps is not given."
         |> aka [ "num_train_epochs" ]
-        integer "batch_size" "8" "[1,)" "Records (pairs for pairs) per device and forward pass."
+        count "batch_size" "8" 1 "Records (pairs for pairs) per device and forward pass."
         |> aka [ "per_device_train_batch_size" ]
-        integer "gradient_accumulation_steps" "1" "[1,)" "Batches per optimiser step."
+        count "gradient_accumulation_steps" "1" 1 "Batches per optimiser step."
         number "weight_decay" "0" "[0,)" "Decoupled weight decay."
         number "adam_beta1" "0.9" "[0,1)" "AdamW's first beta." |> onlyWith isAdam
         number "adam_beta2" "0.999" "[0,1)" "AdamW's second beta." |> onlyWith isAdam
@@ -91,8 +95,8 @@ let private optimisation: OptionSchema list =
 /// On what, and what is kept and measured.
 let private dataAndRecords: OptionSchema list =
     [
-        integer "max_length" "1024" "[1,)" "Longest sequence in tokens."
-        integer "max_prompt_length" null "[1,)" "Longest prompt in tokens."
+        count "max_length" "1024" 1 "Longest sequence in tokens."
+        count "max_prompt_length" null 1 "Longest prompt in tokens."
         oneOf "truncation" "keep_start" [ "keep_start"; "keep_end" ] "Which side of a long prompt stays."
         |> aka [ "truncation_mode" ]
         flag "packing" "false" "Several rows in one sequence."
@@ -102,14 +106,23 @@ let private dataAndRecords: OptionSchema list =
         number "label_smoothing_factor" "0" "[0,1)" "Label smoothing of the token loss."
         flag "shuffle" "true" "Rows in random order."
         integer "data_seed" null "[0,)" "Seed of the order of rows; the run's seed where it is not given."
-        integer "save_every" null "[1,)" "Steps between checkpoints."
+        count "save_every" null 1 "Steps between checkpoints."
         |> aka [ "save_steps" ]
         |> recorded
-        integer "keep_checkpoints" null "[1,)" "How many of the latest checkpoints stay."
+        count "keep_checkpoints" null 1 "How many of the latest checkpoints stay."
         |> aka [ "save_total_limit" ]
         |> recorded
-        integer "eval_every" null "[1,)" "Steps between passes over eval_data; without it there is one pass, after the last step."
+        count "eval_every" null 1 "Steps between passes over eval_data; there is one after the last step in any case."
         |> aka [ "eval_steps" ]
+        |> onlyWith "eval_data"
+        count
+            "eval_batch_size"
+            null
+            1
+            "Records per forward pass over eval_data; as many as of a training batch where it is not given."
+        |> aka [ "per_device_eval_batch_size" ]
+        |> onlyWith "eval_data"
+        option "eval_packing" "boolean" null "" "Packing of eval_data's rows; as the training rows' where it is not given."
         |> onlyWith "eval_data"
         option "eval_data" "dataset" null "" "A data set whose loss is measured."
         flag "gradient_checkpointing" "false" "Recompute activations to save memory."

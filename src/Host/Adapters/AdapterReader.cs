@@ -3,6 +3,7 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Jobs;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Plugins;
@@ -36,7 +37,7 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
     /// <exception cref="UserErrorException">The folder is of another model.</exception>
     internal static IReadOnlyList<AdapterSite> Sites((AdapterFiles Files, IPeftAdapter Reader) opened, ModelOutline outline, string folder, Action<string> warn)
     {
-        var sites = opened.Reader.Load(outline, opened.Files);
+        var sites = ScoreHead.Load(opened.Reader, outline, opened.Files);
         var idle = ModuleTargets.Idle(outline, opened.Files.Config.Texts("target_modules"));
         if (idle.Count > 0) warn($"{folder}: target_modules names {string.Join(", ", idle)}, which no module of the model is called.");
         return sites;

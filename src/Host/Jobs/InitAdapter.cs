@@ -44,7 +44,7 @@ internal static class InitAdapter
         var options = job.Plugins.Find(ContractKinds.Of(typeof(IPeftAdapter))!, (string)contract["name"]!).Contract.Options.Options;
         var choosing = options.Where(o => Choosing.Contains(o.Name)).ToList();
         var isChosen = !choosing.Exists(o => o.Name == "targets") || choosing.Exists(o => !IsDefault(o, contract["options"]?[o.Name]));
-        var own = new Lazy<IReadOnlyList<AdapterSite>>(() => job.Create<IPeftAdapter>(Plain(contract)).Load(model, files));
+        var own = new Lazy<IReadOnlyList<AdapterSite>>(() => ScoreHead.Load(job.Create<IPeftAdapter>(Plain(contract)), model, files));
         var adapter = job.Create<IPeftAdapter>(Plain(isChosen ? contract : Like(contract, own.Value)));
         var sites = adapter.Attach(model, 0);
         var config = adapter.Save(model, sites).Config;

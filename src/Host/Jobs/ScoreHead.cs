@@ -52,6 +52,25 @@ internal static class ScoreHead
         var saved = (config["modules_to_save"] as JsonArray ?? []).Select(name => (string)name!).Append(head.Module).Distinct();
         config["task_type"] = "SEQ_CLS";
         config["modules_to_save"] = new JsonArray([.. saved.Select(name => (JsonNode)name)]);
-        return new AdapterFiles(config, files.Tensors.Append(new($"base_model.model.{head.Module}.weight", head.Delta.Parameters["weight"])).ToDictionary());
+        return new AdapterFiles(config, files.Tensors.Append(new(NameIn(config, head.Module), head.Delta.Parameters["weight"])).ToDictionary());
     }
+
+    /// <summary>What a folder changes of a model: for virtual tokens of a classifier the head too, which their reader knows nothing of.</summary>
+    /// <exception cref="UserErrorException">The folder is of another model.</exception>
+    internal static IReadOnlyList<AdapterSite> Load(IPeftAdapter reader, ModelOutline model, AdapterFiles files)
+    {
+        var config = files.Config;
+        if (!IsFront(config) || config.Text("task_type") != "SEQ_CLS" || model.Spec is not { Labels: not null, Names.Head: var module }) return reader.Load(model, files);
+        var (head, name) = (model.Modules.Single(m => m.Name == module), NameIn(config, module));
+        var weight = new AdapterTensors(files.Tensors).Take(name, [head.Outputs, head.Inputs], head.Device);
+        var others = config.Texts("modules_to_save").Except(["classifier", "score"]).ToList(); // PEFT names both heads of classifiers
+        config = config.DeepClone().AsObject();
+        config["modules_to_save"] = others.Count == 0 ? null : new JsonArray([.. others.Select(other => (JsonNode)other)]);
+        return [.. reader.Load(model, new AdapterFiles(config, files.Tensors.Where(tensor => tensor.Key != name).ToDictionary())), new AdapterSite(module, new Whole(weight, null))];
+    }
+
+    // PEFT wraps no layers for what stands before the text.
+    private static string NameIn(JsonObject config, string head) => $"base_model.{(IsFront(config) ? "" : "model.")}{head}.weight";
+
+    private static bool IsFront(JsonObject config) => config["num_virtual_tokens"] is not null;
 }

@@ -38,6 +38,7 @@ internal static class Planning
         NotBuilt.ThrowIfAny(chosen);
         var catalogue = new PluginCatalogue(plugins.ById.Values, []);
         PlannedJudges.ThrowIfUnfit(chosen, catalogue);
+        PlannedTemplates.ThrowIfUnknown(chosen, root);
         new PlannedControls(planned.Plan!, run, root, catalogue).ThrowIfLacking(chosen);
         ScoreHead.ThrowIfTarget(chosen, catalogue);
         return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), planned.Missing, () =>

@@ -100,9 +100,14 @@ public static class SequenceRows
         return [.. trained.Select((pack, k) => new DataRecord([], rows[0].Source + ", packed", k + 1) { Prepared = pack })];
     }
 
+    // A document in which nothing is trained does not go into the model, though others of its row do: a piece of a prompt, or of one id.
     private static void CountKept(IReadOnlyList<SequenceTokens> sequences, MaskLedger ledger)
     {
-        ledger.TokensKept += sequences.Sum(s => (long)s.Ids.Length);
+        foreach (var sequence in sequences)
+        {
+            if (sequence.TrainedCount > 0) ledger.TokensKept += sequence.Ids.Length;
+            else ledger.TokensRefused += sequence.Ids.Length;
+        }
         ledger.TokensTrained += sequences.Sum(s => (long)s.TrainedCount);
     }
 

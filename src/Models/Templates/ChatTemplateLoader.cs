@@ -53,6 +53,11 @@ public static class ChatTemplateLoader
             : template;
     }
 
+    /// <summary>The names of a folder's own templates.</summary>
+    /// <param name="folder">The model's folder.</param>
+    /// <exception cref="ChatTemplateException">An unreadable file.</exception>
+    public static IReadOnlyCollection<string> NamesOf(string folder) => Named(folder).Keys;
+
     /// <summary>The special tokens that a folder names, by variable name as <c>bos_token</c>.</summary>
     /// <param name="folder">The model's folder.</param>
     /// <exception cref="ChatTemplateException">Value: a file is no JSON object, or names what is no token.</exception>

@@ -209,6 +209,8 @@ let ``an option that the others make meaningless is refused`` () =
             "used with lr_scheduler linear | cosine .* only, and lr_scheduler is constant"
             "adam_beta1: 0.8, optim: sgd", "used with optimizer adamw"
             "eval_every: 10", "'eval_every' is used with eval_data only, and there is no eval_data"
+            "per_device_eval_batch_size: 4", "'eval_batch_size' is used with eval_data only"
+            "eval_packing: true", "'eval_packing' is used with eval_data only"
         ] do
         expect 4 (message.Replace(" | ", " \\| ")) (withOptions options)
 
@@ -220,6 +222,37 @@ let ``an option that the others make meaningless is refused`` () =
             "eval_steps: 10, eval_data: d"
         ] do
         same [] (withOptions options)
+
+// The loop counts in 32 bits and computes in float32.
+[<Test>]
+let ``numbers that the loop cannot hold are refused`` () =
+    let withOption (option: string) =
+        (read
+            []
+            ("peftalign: 1\ndatasets: { d: { reader: jsonl, path: d } }\n"
+             + $"methods:\n  m: {{ eval_data: d, {option} }}\n"))
+            .Faults
+        |> List.ofSeq
+
+    for name in
+        [
+            "warmup_steps"
+            "max_steps"
+            "batch_size"
+            "gradient_accumulation_steps"
+            "max_length"
+            "max_prompt_length"
+            "save_every"
+            "keep_checkpoints"
+            "eval_every"
+            "eval_batch_size"
+        ] do
+        same [] (withOption $"type: sft, {name}: 2147483647")
+
+        expect 4 "2147483648 is out of range; it must lie in \\[[01],2147483647\\]" (withOption $"type: sft, {name}: 2147483648")
+
+    same [] (withOption "type: reward, learning_rate: 3.4e38")
+    expect 4 "1e39 is out of range; it must lie in \\[0,3.4e38\\]" (withOption "type: reward, learning_rate: 1e39")
 
 [<Test>]
 let ``a method without a reference has no reference options`` () =
