@@ -13,7 +13,7 @@ namespace PeftAlign.Host.Running.Estimates;
 internal sealed record LibtorchCosts(long Process, long WeightsProcess, double AtWorkWide, double TurnedCopies)
 {
     private static readonly LibtorchCosts First = new(260_000_000, 220_000_000, 22, 4.5);
-    private static readonly LibtorchCosts Second = new(215_000_000, 175_000_000, 32, 3.9);
+    private static readonly LibtorchCosts Second = new(215_000_000, 175_000_000, 30, 3.9);
     private static readonly Lazy<LibtorchCosts> Own = new(() => IsFirst() ? First : Second);
 
     /// <summary>Of the libtorch at hand.</summary>
