@@ -63,11 +63,10 @@ internal static class WideTraining
     private const double ApartStreams = 2; // where layers of one input no longer share it, for one of these
 
     // A block at work, in widths of the model: few of its matrices under an adapter, all of them, or trained themselves; where a reference's pass
-    // comes before, what that leaves behind; computed again, with what freed pieces leave between those in use (64 to 96 measured).
+    // comes before, what that leaves behind. All of them under an adapter, and blocks computed again: LibtorchCosts.
     private const double AtWork = 33.5;
     private const double AtWorkWhole = 18;
     private const double AtWorkAfter = 17.5;
-    private const double AtWorkAgain = 96;
 
     /// <summary>Bytes that a backward pass needs, without the head's.</summary>
     /// <param name="model">The model.</param>
@@ -94,7 +93,7 @@ internal static class WideTraining
     internal static double Again(DecoderSpec model, long tokens, long longest, TrainedWork work)
     {
         var plain = Kept(model, work with { Dropped = 0, Turned = 0, Started = 0 });
-        return FloatBytes * Math.Min(tokens, Math.Max(PackRows, longest)) * ((AtWorkAgain * model.Hidden) + Kept(model, work) - plain + (model.ScoreCap is null ? 0 : model.Heads * longest));
+        return FloatBytes * Math.Min(tokens, Math.Max(PackRows, longest)) * ((LibtorchCosts.Here.AtWorkAgain * model.Hidden) + Kept(model, work) - plain + (model.ScoreCap is null ? 0 : model.Heads * longest));
     }
 
     // Numbers of a token in the block at work.
