@@ -11,6 +11,9 @@ internal sealed class AdamW8Bit : FlatOptimizer
 {
     private const long LeastCount = 4096;
 
+    // Of values in a piece on a processor: decoding, updating and encoding take some 76 bytes for each, which then stay in the cache.
+    private const long ProcessorPiece = 1 << 18;
+
     private readonly Blockwise8 signed, unsigned;
     private readonly List<(long First, long Count, Tensor Average, Tensor Square)> small = [];
     private readonly List<(long First, long Count)> places = [], widePlaces = [];
@@ -25,7 +28,7 @@ internal sealed class AdamW8Bit : FlatOptimizer
         var members = parameters.Members.Select(m => (m.Name, Count: m.Tensor.numel())).ToList();
         var bytes = members.Where(m => m.Count >= LeastCount).Sum(m => 2 * (parameters.Embeddings.Contains(m.Name) ? m.Count * Values.element_size() : m.Count + Blockwise8.Factors(m.Count) * sizeof(float)));
         IsPaged = paging?.IsNeeded(Values.device, bytes) ?? false;
-        var bucket = (paging ?? new Paging()).Bucket / Blockwise8.Blocksize * Blockwise8.Blocksize;
+        var bucket = Math.Min((paging ?? new Paging()).Bucket, Values.device.type == DeviceType.CPU ? ProcessorPiece : long.MaxValue) / Blockwise8.Blocksize * Blockwise8.Blocksize;
         var (pieces, wide) = (new List<Tensor[]>(), new List<Tensor[]>());
         long first = 0;
         foreach (var (name, count) in members)

@@ -9,6 +9,8 @@ namespace PeftAlign.Training;
 /// <summary>Trainable tensors in flat storage, those with weight decay first.</summary>
 internal sealed class FlatParameters : IDisposable
 {
+    private const long ProcessorPiece = 1 << 20;
+
     private readonly List<(string Name, Tensor Tensor)> members = [], leaves = [];
     private readonly Tensor computed, slopes; // what leaves and their gradients are views of
 
@@ -61,7 +63,14 @@ internal sealed class FlatParameters : IDisposable
     {
         if (!IsRounded) return;
         using var off = torch.no_grad();
-        Gradients.add_(slopes);
+        // A processor widens all of what it adds first: in one piece that would be another copy of the gradients.
+        var piece = Values.device.type == DeviceType.CPU ? ProcessorPiece : Count;
+        for (long first = 0; first < Count; first += piece)
+        {
+            using var scope = torch.NewDisposeScope();
+            var n = Math.Min(piece, Count - first);
+            Gradients.narrow(0, first, n).add_(slopes.narrow(0, first, n));
+        }
         slopes.zero_();
     }
 

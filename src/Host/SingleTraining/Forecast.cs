@@ -32,7 +32,7 @@ namespace PeftAlign.Host.SingleTraining;
 /// <param name="Trainable">Numbers that are trained.</param>
 /// <param name="Base">Bytes of the base's weights as they are held, of one decoded matrix where they are quantised, and of the former weights where a reference needs them.</param>
 /// <param name="Trained">Bytes of the trained numbers, their gradients and moments.</param>
-/// <param name="Activations">Bytes that a backward pass needs.</param>
+/// <param name="Activations">Bytes that a backward pass and an update need.</param>
 internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Base, long Trained, long Activations)
 {
     private const int LookAt = 512;
@@ -70,7 +70,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var arithmetic = Arithmetic.Of(model, options.Dtype, TrainedWork.Of(model, adapter) with { Refers = refers }, ComputeDevice.IsGpu(request.Device)) with { TrainsHead = adapter is null };
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, head.Ledger.RowsWithoutTrainedToken, head.Count, steps, longest, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, adapter is null ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
-            options.GradientCheckpointing ? Costs.Recomputed(model, tokens, longest, arithmetic) : Costs.Activations(model, tokens, longest, arithmetic));
+            Costs.Step(model, tokens, longest, arithmetic, options, trainable));
     }
 
     // How many numbers, and whether the model's own are among them: each control is an adapter of its own, a new score head is trained whole.

@@ -12,10 +12,10 @@ namespace PeftAlign.Host.Running.Estimates;
 internal static class Costs
 {
     /// <summary>Bytes of a process with runtime and libtorch in which a model is trained or asked, measured without the model.</summary>
-    internal const long Process = 260_000_000;
+    internal static long Process => LibtorchCosts.Here.Process;
 
     /// <summary>The same where weights are only made or merged, by kernels that need no more code and no pools: 219 to 233 MB with Debian's libtorch, 172 to 187 with 2.13.</summary>
-    internal const long WeightsProcess = 220_000_000;
+    internal static long WeightsProcess => LibtorchCosts.Here.WeightsProcess;
 
     /// <summary>Seconds until a process has its runtime, its plugins and libtorch.</summary>
     internal const double Start = 1;
@@ -33,7 +33,11 @@ internal static class Costs
     private const double CopiedHoles = 2.75;
 
     // What the allocator holds for each byte where pieces of a block come and go again and again in bfloat16.
-    private const double NarrowHoles = 1.75;
+    private const double NarrowHoles = 2.4;
+
+    private const long Piece = 1 << 22; // of moments that are updated at once
+    private const long EightBitPiece = 1 << 18;
+    private const long EightBitBytes = 76;
 
     private const long HeadChunk = 256; // rows of which logits are in memory at once, where they are needed
     private const long HeadRows = 504; // and where not, of which sums of the head's rows are, for each of so many slices of the vocabulary
@@ -75,6 +79,29 @@ internal static class Costs
     /// <summary>Numbers of a model's embeddings, of positions too where they are learned.</summary>
     internal static long Embedded(DecoderSpec model) =>
         model.Weights().Where(weight => weight.Name == model.Names.Embedding + ".weight" || weight.Name == model.Names.Positions + ".weight").Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
+
+    /// <summary>Bytes of a step beside weights, gradients and moments: of a backward pass and of the update, which finds what that freed too scattered.</summary>
+    /// <param name="model">Its shape.</param>
+    /// <param name="tokens">Of a step.</param>
+    /// <param name="longest">Row.</param>
+    /// <param name="arithmetic">What is computed, and in what.</param>
+    /// <param name="options">Whether blocks are computed again; the optimiser.</param>
+    /// <param name="trainable">Numbers that are trained.</param>
+    internal static long Step(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic, TrainingOptions options, long trainable) =>
+        (options.GradientCheckpointing ? Recomputed(model, tokens, longest, arithmetic) : Activations(model, tokens, longest, arithmetic))
+            + Updating(trainable, options.Optimizer) + (arithmetic.TrainsHead ? 2 * Bytes(Largest(model)) : 0);
+
+    // The gradients of embedding and head, made before they are added to the sum.
+    private static long Largest(DecoderSpec model) => model.Weights().Max(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
+
+    // Beside a piece of the moments: in 8 bits both of them in full, and what leads from there back to 8 bits; else the square root of one.
+    private static long Updating(long trainable, string optimizer) => optimizer switch
+    {
+        "adamw_8bit" or "paged_adamw_8bit" => EightBitBytes * Math.Min(trainable, EightBitPiece),
+        "rmsprop" => FloatBytes * trainable,
+        "sgd" => 0,
+        _ => FloatBytes * Math.Min(trainable, Piece),
+    };
 
     // Of a trained number: 8 bits have a factor for each 256. Paged moments stay where there is room for them.
     private static double MomentBytes(string optimizer) => optimizer switch

@@ -70,7 +70,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;
         return new JobForecast(
             Costs.Start + Costs.Moving(Costs.Bytes(parameters) + points * ends) + Costs.Passes(model, passes, tokens, work, threads),
-            Costs.Process + held + Costs.Trained(trainable, adapter is not null, options, adapter is null ? Costs.Embedded(model) : 0) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + (options.GradientCheckpointing ? Costs.Recomputed(model, atOnce, longest, arithmetic) : Costs.Activations(model, atOnce, longest, arithmetic)),
+            Costs.Process + held + Costs.Trained(trainable, adapter is not null, options, adapter is null ? Costs.Embedded(model) : 0) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + Costs.Step(model, atOnce, longest, arithmetic, options, trainable),
             FolderBytes + points * ends + (checkpoints + (adapter is null ? 0 : job.Keep.Count)) * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes,
             Costs.Flops(model, tokens, (adapter is null ? 3 : 2) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0)) + (adapter is null ? 0 : 6.0 * trainable * tokens));
     }

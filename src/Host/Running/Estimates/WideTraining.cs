@@ -59,17 +59,14 @@ internal static class WideTraining
     private const double WideShare = 0.75; // of the width of the inputs that an adapter's wide matrix keeps
     private const double WholeShare = 1.6; // and where all weights are trained
     private const double DroppedCopies = 2; // an input under dropout, and its mask
-    private const double TurnedCopies = 4.5; // of an output under DoRA
     private const double StartedCopies = 2.2; // of an output with a start beside it
     private const double ApartStreams = 2; // where layers of one input no longer share it, for one of these
 
     // A block at work, in widths of the model: few of its matrices under an adapter, all of them, or trained themselves; where a reference's pass
-    // comes before, what that leaves behind; computed again, with what freed pieces leave between those in use (64 to 96 measured).
+    // comes before, what that leaves behind. All of them under an adapter, and blocks computed again: LibtorchCosts.
     private const double AtWork = 33.5;
-    private const double AtWorkWide = 22;
-    private const double AtWorkWhole = 32;
+    private const double AtWorkWhole = 18;
     private const double AtWorkAfter = 17.5;
-    private const double AtWorkAgain = 96;
 
     /// <summary>Bytes that a backward pass needs, without the head's.</summary>
     /// <param name="model">The model.</param>
@@ -87,7 +84,7 @@ internal static class WideTraining
     {
         var outputs = (double)Blocks(model).Sum(Out) / model.Layers;
         var wide = (work.All ? WholeShare : work.Wide ? WideShare : 0) * Blocks(model).Max(In);
-        var beside = ((DroppedCopies * work.Dropped) + (TurnedCopies * work.Turned) + (StartedCopies * work.Started)) / model.Layers;
+        var beside = ((DroppedCopies * work.Dropped) + (LibtorchCosts.Here.TurnedCopies * work.Turned) + (StartedCopies * work.Started)) / model.Layers;
         if (beside > 0) beside += ApartStreams * model.Hidden;
         return outputs + ((model.Norm.Kind == NormKind.Layer ? LayerNormStreams : Streams) * model.Hidden) + wide + beside;
     }
@@ -96,11 +93,11 @@ internal static class WideTraining
     internal static double Again(DecoderSpec model, long tokens, long longest, TrainedWork work)
     {
         var plain = Kept(model, work with { Dropped = 0, Turned = 0, Started = 0 });
-        return FloatBytes * Math.Min(tokens, Math.Max(PackRows, longest)) * ((AtWorkAgain * model.Hidden) + Kept(model, work) - plain + (model.ScoreCap is null ? 0 : model.Heads * longest));
+        return FloatBytes * Math.Min(tokens, Math.Max(PackRows, longest)) * ((LibtorchCosts.Here.AtWorkAgain * model.Hidden) + Kept(model, work) - plain + (model.ScoreCap is null ? 0 : model.Heads * longest));
     }
 
     // Numbers of a token in the block at work.
-    private static double Working(DecoderSpec model, TrainedWork work) => ((work.All ? AtWorkWhole : work.Wide ? AtWorkWide : AtWork) + (work.Refers ? AtWorkAfter : 0)) * model.Hidden;
+    private static double Working(DecoderSpec model, TrainedWork work) => ((work.All ? AtWorkWhole : work.Wide ? LibtorchCosts.Here.AtWorkWide : AtWork) + (work.Refers ? AtWorkAfter : 0)) * model.Hidden;
 
     private static IEnumerable<WeightSpec> Blocks(DecoderSpec model) => model.Weights().Where(weight => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal));
 
