@@ -32,6 +32,9 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
     private static readonly string[] Factors = ["model", "dataset", "method", "adapter", "variant"];
 
     /// <summary>What "(2)" behind a policy means; empty where none has it.</summary>
+    /// <summary>The level of a claim's interval where it is not the others' 95 %, such as an equivalence's 90 %; else empty.</summary>
+    internal static string OtherLevel(ClaimResult claim) => claim.Level < 0.94 ? $"{100 * claim.Level:0} %" : "";
+
     internal string AboutTwins => Final.Any(e => e.Job.Twin > 1)
         ? "A policy with (2) behind its name answered a benchmark of the same name over other data or with other settings (job.json of each says which): compare only what was asked alike."
         : "";
