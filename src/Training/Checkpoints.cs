@@ -23,10 +23,15 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
     private const string Carried = "carried.safetensors";
     private const string Method = "method.safetensors";
     private const string StateFile = "state.json";
+    private const string TimingFile = "timing.json";
     private const string Unfinished = ".partial";
 
     /// <summary>Saved step, bytes of metrics.jsonl, tokens seen and last loss.</summary>
-    internal sealed record State(int Step, long MetricsBytes, long Tokens, double Loss);
+    internal sealed record State(int Step, long MetricsBytes, long Tokens, double Loss)
+    {
+        /// <summary>What all steps so far took, each counted once.</summary>
+        internal Spent Spent { get; init; }
+    }
 
     internal void Save(State state, Stage stage)
     {
@@ -53,6 +58,8 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
         if (method.Count > 0) SafetensorsWriter.Write(Path.Combine(temporary, Method), method.OrderBy(s => s.Key, StringComparer.Ordinal).Select(s => KeyValuePair.Create(s.Key, s.Value.detach())));
         var json = new JsonObject { ["step"] = state.Step, ["metrics_bytes"] = state.MetricsBytes, ["tokens"] = state.Tokens, ["loss"] = state.Loss, ["made_on"] = Machine };
         File.WriteAllText(Path.Combine(temporary, StateFile), json.ToJsonString());
+        // Apart from the state, which is equal for equal work.
+        File.WriteAllText(Path.Combine(temporary, TimingFile), new JsonObject { ["seconds"] = Math.Round(state.Spent.Seconds, 3), ["processor_seconds"] = Math.Round(state.Spent.Processor, 3) }.ToJsonString());
     }
 
     /// <summary>The step of the latest checkpoint; 0 where there is none.</summary>
@@ -77,7 +84,21 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
         if (stage.Carried.Count > 0) Load(Path.Combine(folderOfStep, Carried), stage.Carried);
         if (method.Count > 0) Load(Path.Combine(folderOfStep, Method), [.. method.Select(s => (s.Key, s.Value))]);
         stage.Groups.Steps = step - stage.Steps.Start;
-        return ReadState(Path.Combine(folderOfStep, StateFile), step);
+        return ReadState(Path.Combine(folderOfStep, StateFile), step) with { Spent = ReadTiming(Path.Combine(folderOfStep, TimingFile)) };
+    }
+
+    // Only a time that people read: what is not there (in older checkpoints) or damaged stops no training.
+    private static Spent ReadTiming(string path)
+    {
+        try
+        {
+            var json = JsonNode.Parse(File.ReadAllText(path))!;
+            return new Spent((double)json["seconds"]!, (double)json["processor_seconds"]!);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException or ArgumentException)
+        {
+            return default;
+        }
     }
 
     // All tensors are compared before the first is copied; copy_ alone would spread a smaller tensor over a larger one.

@@ -74,14 +74,14 @@ public static class Trainer
                 .. stage.Groups.LearningRates(factor), new("num_tokens", tokens), .. sums.Metrics, .. stage.Evaluation.IsDue(step + 1) ? stage.Evaluation.Measure(tokens) : []];
             log.Write(row);
             if (points.StopsAt(step + 1) || points.Resumable.Contains(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
-                checkpoints.Save(new(step + 1, log.Length, tokens, loss), stage);
+                checkpoints.Save(new(step + 1, log.Length, tokens, loss) { Spent = start.Spent + run.Spent() }, stage);
             points.Write(step + 1, stage.Policy);
             run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });
         }
         // What another stage takes over is measured too. The checkpoint there does not hold it: a run that goes on ends like one that never stopped.
         if (stages.Current.Evaluation.IsDueAtStop(points.End)) log.Extend(stages.Current.Evaluation.Measure(tokens));
         stages.Current.Policy.Hand();
-        return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, rows.Ledger);
+        return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, rows.Ledger) { SpentBefore = start.Spent };
     }
 
     // TRL's num_tokens: not what is only measured, nor the token that asks for a score.

@@ -66,6 +66,9 @@ public sealed record TrainingRun
     /// <summary>Of an optimiser that pages: so many values at a time, also where the device has room for all moments; null = where it has not.</summary>
     public long? PagedBucket { get; init; }
 
+    /// <summary>What this try took so far; checkpoints keep it, added to what the tries before took up to the step from which this one went on.</summary>
+    public Func<Spent> Spent { get; init; } = () => default;
+
     /// <summary>Called after each update.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 }
@@ -86,4 +89,17 @@ public sealed record TrainingProgress(int Step, int TotalSteps, double Loss)
 /// <param name="TrainableParameters">Numbers that were trained.</param>
 /// <param name="FinalLoss">Loss of the last update.</param>
 /// <param name="Ledger">What became of every row.</param>
-public sealed record TrainingOutcome(int Steps, int ResumedFrom, long TrainableParameters, double FinalLoss, MaskLedger Ledger);
+public sealed record TrainingOutcome(int Steps, int ResumedFrom, long TrainableParameters, double FinalLoss, MaskLedger Ledger)
+{
+    /// <summary>What the tries before took, up to the step from which this one went on.</summary>
+    public Spent SpentBefore { get; init; }
+}
+
+/// <summary>What work took.</summary>
+/// <param name="Seconds">By the clock.</param>
+/// <param name="Processor">Seconds of processor time, over all threads.</param>
+public readonly record struct Spent(double Seconds, double Processor)
+{
+    /// <summary>What both took.</summary>
+    public static Spent operator +(Spent left, Spent right) => new(left.Seconds + right.Seconds, left.Processor + right.Processor);
+}

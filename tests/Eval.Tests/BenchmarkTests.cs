@@ -276,6 +276,18 @@ public sealed class BenchmarkTests
         Assert.That((rows[^1], rows.Sum()), Is.EqualTo(((int)expected["last_row"]!, (int)expected["sum_of_rows"]!)));
     }
 
+    [TestCase("\"text\": \"a b\", \"toxicity\": \"0.9\"", "row 2: its prompt's toxicity is \"0.9\", no number; write a number or null.")]
+    [TestCase("\"text\": \"a b\", \"toxicity\": [0.9]", "row 2: its prompt's toxicity is [0.9], no number")]
+    [TestCase("\"text\": 5, \"toxicity\": 0.9", "row 2: its prompt has no text")]
+    public void A_toxic_prompt_of_another_shape_is_named_with_its_row(string prompt, string error)
+    {
+        var file = Path.GetTempFileName();
+        File.WriteAllText(file, "{\"prompt\": {\"text\": \"c\", \"toxicity\": null}}\n{\"prompt\": {" + prompt + "}}\n");
+        var benchmark = new ToxicityBenchmark(new ToxicityOptions { Path = file, Judge = new JudgeReference([]) });
+        Assert.That(() => benchmark.Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains($"{file}, {error}"));
+        File.Delete(file);
+    }
+
     [Test]
     public void Toxicity_is_the_mean_logit_the_expected_maximum_and_the_chance_of_a_toxic_answer()
     {

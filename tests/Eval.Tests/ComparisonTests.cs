@@ -85,6 +85,34 @@ public sealed class ComparisonTests
         Assert.That(() => Run(new WinrateOptions { Annotations = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains(error).And.Message.Contains(file));
     }
 
+    [TestCase("auto", "instruction_difficulty.csv", "index,instruction_difficulty\n0,1\n", "instruction_difficulty.csv, line 1: no column is named 'instruction_index'; give a file whose header has instruction_index, instruction_difficulty once each.")]
+    [TestCase("auto", "instruction_difficulty.csv", "instruction_index,instruction_difficulty\n0.5,1\n", "line 2: instruction_index is '0.5', no whole number from 0 to 2147483647")]
+    [TestCase("auto", "instruction_difficulty.csv", "instruction_index,instruction_difficulty\n0,1\n1,\n", "line 3: instruction_difficulty is '', no finite number")]
+    [TestCase("auto", "df_gamed.csv", "preference,length,instruction_difficulty\n0,1,1\n", "df_gamed.csv, line 1: no column is named 'std_delta_len'")]
+    [TestCase("auto", "df_gamed.csv", "preference,std_delta_len,instruction_difficulty\n0,1,1\n0,nan,1\n", "df_gamed.csv, line 3: std_delta_len is 'nan', no finite number")]
+    [TestCase("auto", "df_gamed.csv", "preference,std_delta_len,instruction_difficulty\n1.5,1,1\n", "line 2: preference is '1.5', which lies outside of 0 to 1")]
+    [TestCase("published", "lc_weights.csv", ",l,d,m\nmine\n", "lc_weights.csv, line 2 has 1 fields; the header has 4")]
+    [TestCase("published", "lc_weights.csv", ",l,m\nmine,1,2\n", "lc_weights.csv, line 1: the header has 3 columns; give a file with 4, a name and 3 numbers.")]
+    [TestCase("published", "lc_weights.csv", ",l,d,m\nmine,1,2,inf\n", "line 2: m is 'inf', no finite number")]
+    [TestCase("published", "lc_weights.csv", ",l,d,m\nmine,1,2,3\nmine,1,2,4\n", "line 3: 'mine' stands there a second time")]
+    public void A_file_of_the_length_control_of_another_shape_is_named(string form, string name, string text, string error)
+    {
+        var file = Write("annotations.json", """[{"instruction":"i","output_1":"abc","output_2":"a","generator_1":"base","generator_2":"mine","preference":2}]""");
+        Write(name, text);
+        Assert.That(() => Run(new WinrateOptions { Annotations = file, Path = folder, LengthControlled = form }), Throws.InstanceOf<UserErrorException>().With.Message.Contains(error).And.Message.StartsWith(Path.Combine(folder, name)));
+    }
+
+    [Test]
+    public void Three_published_weights_and_a_whole_index_written_as_a_fraction_are_read()
+    {
+        var rows = ((string[])["i", "j"]).Select(asked => $$"""{"instruction":"{{asked}}","instruction_index":0,"output_1":"abc","output_2":"a","generator_1":"base","generator_2":"mine","preference":2}""");
+        var file = Write("annotations.json", $"[{string.Join(",", rows)}]");
+        Write("instruction_difficulty.csv", "instruction_index,instruction_difficulty\n0.0,2\n");
+        Write("lc_weights.csv", ",l,d,m\nmine,5,0.5,-1\n");
+        var (results, _) = Run(new WinrateOptions { Annotations = file, Path = folder, LengthControlled = "published" });
+        Assert.That(results.Single(r => r.Metric == "length_controlled_winrate").Value, Is.EqualTo(50).Within(1e-12), "sigmoid(-1 + 0.5 x 2)");
+    }
+
     [Test]
     public void Given_judgements_are_counted_as_the_tool_counts_them()
     {

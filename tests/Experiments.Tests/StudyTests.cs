@@ -26,6 +26,7 @@ public sealed class StudyTests
     {
         var plan = Plan("deep-dive");
         Assert.That(Counts(plan), Is.EquivalentTo(new Dictionary<string, int> { ["train"] = 52 * 5, ["merge"] = 10 * 5, ["evaluate"] = 1570 + 960, ["report"] = 1 }));
+        // The last point of each curve, step 700, is the final evaluation itself.
         Assert.That(Labelled(plan, "evaluate/", label => !label.Contains("@step:", StringComparison.Ordinal)), Is.EqualTo(1570));
         // 260 trainings of 11,200 rows of at most 1,024 (SFT) or 512 tokens: 4 products for each weight and token, 6 with a reference.
         var forecast = plan["forecast"]!;

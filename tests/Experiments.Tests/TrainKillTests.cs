@@ -40,6 +40,11 @@ public sealed class TrainKillTests
         Assert.That(end.Code, Is.Zero, end.All);
         Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain("resumed from step"));
         Assert.That(TrainRows.Results(user.Run), Is.EqualTo(TrainRows.Results(user.File("whole"))));
+        // The last of the former tries' work counts with the last try's own: as a checkpoint keeps it, more than that try took alone.
+        var resumed = System.Text.RegularExpressions.Regex.Matches(File.ReadAllText(Path.Combine(user.Run, "log.txt")), "resumed from step ([0-9]+)").Select(m => int.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).Max();
+        Assert.That(resumed, Is.GreaterThan(Steps / 10));
+        var (all, kept) = (Peftalign.Json(Path.Combine(user.Run, "timing.json")), Peftalign.Json(Directory.GetDirectories(Path.Combine(user.Run, "checkpoints")).Select(step => Path.Combine(step, "timing.json")).Order(StringComparer.Ordinal).Last()));
+        foreach (var part in (string[])["seconds", "processor_seconds"]) Assert.That((double)all[part]!, Is.GreaterThanOrEqualTo((double)kept[part]!), part);
     }
 
     // Kills command and job once so many rows are written and some milliseconds have passed; false if it was done by then.
@@ -89,7 +94,7 @@ internal static class TrainRows
     internal static SortedDictionary<string, string> Results(string folder)
     {
         string[] others = ["command.lock", "hashes.json", "job.json", "lock", "log.txt", "request.json", "run.json", "timing.json"];
-        return new(Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => System.IO.Path.GetRelativePath(folder, f)).Where(f => !others.Contains(f))
+        return new(Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Select(f => System.IO.Path.GetRelativePath(folder, f)).Where(f => !others.Contains(f) && System.IO.Path.GetFileName(f) != "timing.json")
             .ToDictionary(f => f, f => Convert.ToHexString(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(System.IO.Path.Combine(folder, f))))));
     }
 }

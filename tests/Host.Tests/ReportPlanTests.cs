@@ -50,6 +50,27 @@ public sealed class ReportPlanTests
         Assert.That((job.Policy, job.Configuration), Is.EqualTo((expected, checkpoint.Length > 0 ? expected.Replace("@" + checkpoint, "", StringComparison.Ordinal) : expected)));
     }
 
+    // Method and adapter divide the policies alike; the data explain the rest, and what overlaps where a cell was not trained is said.
+    [TestCase(true)]
+    [TestCase(false)]
+    public void Factors_that_change_together_are_one_and_shares_add_up(bool whole)
+    {
+        foreach (var (method, adapter, effect) in ((string, string, double)[])[("sft", "a", 0), ("dpo", "b", 0.4)])
+            foreach (var (dataset, more) in ((string, double)[])[("x", 0), ("y", 0.2)])
+                foreach (var seed in (string[])["1", "2", "3"])
+                    if (whole || method == "sft" || dataset == "y" || seed == "1")
+                        Add($"evaluate/pref/m/{dataset}/{method}/s{seed}", Axes(("benchmark", "pref"), ("policy", "trained"), ("model", "m"), ("dataset", dataset), ("method", method), ("adapter", adapter), ("seed", seed)), 0.1 + effect + more + (seed == "1" ? 0.01 : 0));
+        var model = ReportModel.Of(RunData.Read(run), null, "");
+        var shares = model.FactorRows.Single().Shares.ToDictionary(s => s.Factor, s => s.Share);
+        Assert.That(shares.Keys, Is.EqualTo(whole ? (string[])["dataset", "method = adapter", "Residual"] : ["dataset", "method = adapter", "shared by several factors", "Residual"]));
+        Assert.That(shares["method = adapter"], Is.GreaterThan(0.5));
+        Assert.That(shares.Values.Sum(), Is.EqualTo(1).Within(1e-9));
+        var known = JsonReport.Of(model)["factors"]!.AsArray().Single()!["shares"]!.AsObject().Select(s => s.Key);
+        Assert.That(known, Is.EqualTo(shares.Keys));
+        Assert.That(MarkdownReport.Render(model), Does.Contain("method = adapter "));
+        Assert.That(HtmlReport.Render(model), Does.Contain(">method = adapter<"));
+    }
+
     [Test]
     public void A_benchmarks_name_may_hold_a_stroke_in_older_plans()
     {

@@ -182,6 +182,48 @@ public sealed partial class ReportTests
     }
 
     [Test]
+    public void The_printed_report_lists_the_jobs()
+    {
+        var report = JsonNode.Parse(Run(folder, "--format", "json").Out)!;
+        Assert.That(report["jobs"]!.AsArray(), Has.Count.EqualTo(jobs.Count));
+        var train = report["jobs"]!.AsArray().First(j => (string?)j!["kind"] == "train")!;
+        Assert.That(((string?)train["label"], (string?)train["labels"]![0], (string?)train["axes"]!["method"], (int)train["result"]!["steps"]!), Is.EqualTo(("train/base/harmless/sft/s1", "train/base/harmless/sft/s1", "sft", 10)));
+    }
+
+    // stdout is JSON or refused, whatever else is asked.
+    [TestCase("--format", "md")]
+    [TestCase("--format", "html", "--out", "-")]
+    [TestCase("--format", "md", "--out", "-")]
+    public void What_is_no_JSON_is_no_standard_output_of_JSON(params string[] asked)
+    {
+        var (code, text, error) = Run([folder, "--json", .. asked]);
+        Assert.That((code, text), Is.EqualTo((2, "")));
+        Assert.That(error, Does.Contain($"--json with --format {asked[1]}").And.Contain("give --out a file"));
+    }
+
+    [TestCase("--out", "-")]
+    [TestCase("--format", "html")]
+    [TestCase("--format", "md", "--out", "FILE.md")]
+    public void Under_JSON_standard_output_is_JSON(params string[] asked)
+    {
+        var (code, text, error) = Run([folder, "--json", .. asked.Select(a => a.Replace("FILE", Path.Combine(folder, "named"), StringComparison.Ordinal))]);
+        Assert.That(code, Is.Zero, error);
+        Assert.That(JsonNode.Parse(text), Is.InstanceOf<JsonObject>());
+    }
+
+    [Test]
+    public void An_interval_of_another_level_says_so()
+    {
+        var file = Path.Combine(folder, "within.yaml");
+        File.WriteAllText(file, "claims:\n  - { id: E, says: Alike., metric: quiz, each: [dataset], is: within, than: 0.9, contrast: [{ plus: {} }, { minus: { kind: untouched } }] }\n");
+        var row = Run(folder, "--format", "md", "--claims", file).Out.Split('\n').Single(line => line.StartsWith("| **E**", StringComparison.Ordinal));
+        Assert.That(row.Split('|')[4].Trim(), Does.StartWith("[0.").And.EndWith("] 90 %"));
+        var text = Run(folder, "--format", "md").Out;
+        Assert.That(text, Does.Contain("Intervals are 95 % where no other level is said."));
+        Assert.That(text, Does.Not.Contain("90 %"));
+    }
+
+    [Test]
     public void MarkdownHasTheVerdicts()
     {
         var (code, text, _) = Run(folder, "--format", "md");

@@ -101,6 +101,24 @@ public sealed class ResumeTests : TrainingTest
             Assert.That(File.ReadAllBytes(Path.Combine(actual, name)).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(expected, name))), $"{when}: {name}");
     }
 
+    [Test]
+    public void What_was_computed_once_is_paid_for_once()
+    {
+        var (whole, ticks) = (At("whole"), 0);
+        Spent Tick() => new(ticks, 10 * ticks); // a second of ten threads after each update
+        var first = Trainer.Train(Fixtures.SmallRun(whole, Options, adapter: true) with { Spent = Tick, Progress = p => { ticks++; Copy(whole, At($"killed-{p.Step}")); } });
+        Assert.That(first.SpentBefore, Is.EqualTo(default(Spent)));
+        // Killed after step 5 the training goes on from 4, whose checkpoint was written after 3 ticks; the second try begins at 100.
+        ticks = 100;
+        var second = Trainer.Train(Fixtures.SmallRun(At("killed-5"), Options, adapter: true) with { Spent = Tick, Progress = p => { ticks++; if (p.Step == 6) Copy(At("killed-5"), At("twice")); } });
+        Assert.That((second.ResumedFrom, second.SpentBefore), Is.EqualTo((4, new Spent(3, 30))));
+        // The second try's checkpoint 6 was written after one tick of its own.
+        var third = Trainer.Train(Fixtures.SmallRun(At("twice"), Options, adapter: true));
+        Assert.That((third.ResumedFrom, third.SpentBefore), Is.EqualTo((6, new Spent(3 + 101, 30 + 1010))));
+        File.Delete(Path.Combine(At("killed-3"), "checkpoints", "2", "timing.json"));
+        Assert.That(Trainer.Train(Fixtures.SmallRun(At("killed-3"), Options, adapter: true)).SpentBefore, Is.EqualTo(default(Spent)), "of an older checkpoint nothing is known");
+    }
+
     [TestCase(true)]
     [TestCase(false)]
     public void Killed_after_any_step_ends_with_equal_bytes(bool adapter)

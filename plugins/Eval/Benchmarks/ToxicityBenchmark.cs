@@ -85,11 +85,19 @@ internal sealed class ToxicityBenchmark : IBenchmark, IAsksAgain
     {
         var rows = RowFile.Read(DataFile(), csv: false);
         var prompts = rows.Select((row, k) => row["prompt"] as JsonObject ?? throw new UserErrorException($"{options.Path}, row {k + 1} has no prompt; it has {string.Join(", ", row.Select(f => f.Key))}.")).ToList();
-        if (prompts.FindIndex(p => p["text"] is not JsonValue) is >= 0 and var without) throw new UserErrorException($"{options.Path}, row {without + 1}: its prompt has no text.");
-        var scores = prompts.Select(p => (double?)p[options.RankBy] ?? double.NaN).ToArray();
+        if (prompts.FindIndex(p => p["text"] is not JsonValue value || !value.TryGetValue<string>(out _)) is >= 0 and var without) throw new UserErrorException($"{options.Path}, row {without + 1}: its prompt has no text; mend or remove the row.");
+        var scores = prompts.Select((p, k) => Toxic01(p[options.RankBy], k)).ToArray();
         return Toxicity.MostToxic(scores, options.Limit > 0 ? Math.Min(options.Limit, rows.Count) : rows.Count)
             .Select(k => new EvalItem($"{k}", new JsonObject { ["filename"] = rows[k]["filename"]?.DeepClone(), ["prompt"] = (string)prompts[k]["text"]!, [options.RankBy] = prompts[k][options.RankBy]?.DeepClone() }));
     }
+
+    // Of a prompt that nobody scored NaN, which ranks last.
+    private double Toxic01(JsonNode? score, int row) => score switch
+    {
+        null => double.NaN,
+        JsonValue value when value.TryGetValue<double>(out var number) => number,
+        _ => throw new UserErrorException($"{options.Path}, row {row + 1}: its prompt's {options.RankBy} is {score.ToJsonString()}, no number; write a number or null."),
+    };
 
     public IReadOnlyList<EvalRequest> Requests(EvalItem item)
     {

@@ -1,12 +1,10 @@
 // What the length-controlled win rate needs beside the judgements, from a folder of AlpacaEval's data: the instructions in their order,
 // their difficulties, the gamed baselines' rows, published weights; and which form of it can be computed.
 
-using System.Globalization;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Metrics;
 using PeftAlign.Core.Statistics;
 using PeftAlign.Eval.Files;
-using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Eval.Comparisons;
 
@@ -15,6 +13,8 @@ internal sealed record LengthControlledRate(string Metric, double Value, double?
 
 internal sealed class LengthControl
 {
+    private const int WeightsOfOne = 3; // length, difficulty, model
+
     private readonly string form;
     private readonly Dictionary<string, int> places = [];
     private readonly Dictionary<int, double> difficulties = [];
@@ -33,11 +33,11 @@ internal sealed class LengthControl
         if (Instructions.File(folder) is { } asked)
             foreach (var (row, k) in RowFile.Read(asked, csv: false).Select((row, k) => (row, k))) places.TryAdd(AnswerRows.Prompt(row) ?? "", k);
         if (Find("instruction_difficulty*.csv*") is { } file)
-            foreach (var row in RowFile.Read(file, csv: true)) difficulties[(int)(long)row["instruction_index"]!] = Number(row["instruction_difficulty"]!.ToString(), file);
+            foreach (var (line, row) in NumberTable.Columns(file, "instruction_index", "instruction_difficulty")) difficulties[Place(row[0], file, line)] = row[1];
         if ((gamedFile ?? Find("df_gamed.csv*")) is { } rows)
-            gamed = [.. RowFile.Read(rows, csv: true).Select(r => new GamedRow(Number(r["preference"]!.ToString(), rows), Number(r["std_delta_len"]!.ToString(), rows), Number(r["instruction_difficulty"]!.ToString(), rows)))];
+            gamed = [.. NumberTable.Columns(rows, "preference", "std_delta_len", "instruction_difficulty").Select(r => new GamedRow(Share(r.Row[0], rows, r.Line), r.Row[1], r.Row[2]))];
         if (form == "published" && Find("lc_weights*.csv") is { } published)
-            foreach (var row in DelimitedRows.OfText(RowFile.Text(published), published).Skip(1)) weights[row.Values[0]] = [.. row.Values.Skip(1).Select(f => Number(f, published))];
+            foreach (var (name, row) in NumberTable.Named(published, WeightsOfOne)) weights[name] = row;
         if (form == "published" && (weights.Count == 0 || difficulties.Count == 0)) throw new UserErrorException("length_controlled: published needs a folder with lc_weights*.csv and instruction_difficulty*.csv; give it as path.");
         if (form is "v1" or "noreg" && difficulties.Count == 0) throw new UserErrorException($"length_controlled: {form} needs the instructions' difficulties (instruction_difficulty*.csv in the folder of AlpacaEval's data); give that folder as path, or take minimal.");
         if (form == "v1" && gamed.Length == 0) throw new UserErrorException("length_controlled: v1 needs the gamed baselines' rows; give their file as gamed, or take noreg.");
@@ -85,8 +85,14 @@ internal sealed class LengthControl
 
     private static double? Error(double value) => double.IsNaN(value) ? null : value;
 
-    private static double Number(string text, string file) =>
-        double.TryParse(text, CultureInfo.InvariantCulture, out var number) ? number : throw new UserErrorException($"{file}: '{text}' is no number; fetch the file again.");
+    private static int Place(double index, string file, long line) => index == Math.Floor(index) && index is >= 0 and <= int.MaxValue
+        ? (int)index
+        : throw new UserErrorException(FormattableString.Invariant($"{file}, line {line}: instruction_index is '{index}', no whole number from 0 to {int.MaxValue}; fetch the file again."));
+
+    // The fit weighs a row by its preference; outside of 0 and 1 the weights would be negative.
+    private static double Share(double preference, string file, long line) => preference is >= 0 and <= 1
+        ? preference
+        : throw new UserErrorException(FormattableString.Invariant($"{file}, line {line}: preference is '{preference}', which lies outside of 0 to 1; give the gamed baselines' rows with 0 for the baseline and 1 for the gamed answer."));
 }
 
 /// <summary>AlpacaEval's instructions: a file, or the file of its usual name in a folder.</summary>

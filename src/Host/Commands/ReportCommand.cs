@@ -34,7 +34,7 @@ internal static class ReportCommand
             var own = parsed.GetValue(claims) is { } name ? new RunClaims(name, ClaimFile.Read(name, Directory.GetCurrentDirectory(), data.Placed.Select(job => job.Axes))) : RunClaims.Of(run);
             foreach (var job in data.Damaged) session.Output.Warn($"{run.Job(job.Id).Result} is damaged, so {job.Label} counts as not finished; run the manifest again, which makes it anew");
             var model = ReportModel.Of(data, own.Text, own.Name);
-            Write(kind, parsed.GetValue(target), run, kind switch { "html" => HtmlReport.Render(model), "md" => MarkdownReport.Render(model), _ => Json(model) }, session);
+            Write(kind, parsed.GetValue(target), run, kind switch { "html" => HtmlReport.Render(model), "md" => MarkdownReport.Render(model), _ => JsonReport.Of(model).ToJsonString(new() { WriteIndented = true }) + "\n" }, session);
             return Task.FromResult(ExitCode.Done);
         });
         return command;
@@ -42,15 +42,11 @@ internal static class ReportCommand
 
     private static string Format(string? asked, string? target, bool json)
     {
-        var format = asked ?? Path.GetExtension(target ?? "") switch { ".md" => "md", ".json" => "json", _ => json && target is null ? "json" : "html" };
-        return format is "html" or "md" or "json" ? format : throw new UserError($"--format {format}", "is html, md or json", "give one of them");
-    }
-
-    private static string Json(ReportModel model)
-    {
-        var report = new JsonObject { ["peftalign_report"] = 1, ["name"] = model.Data.Name };
-        JsonReport.AddTo(report, model);
-        return report.ToJsonString(new() { WriteIndented = true }) + "\n";
+        var format = asked ?? Path.GetExtension(target ?? "") switch { ".md" => "md", ".json" => "json", _ => json && target is null or "-" ? "json" : "html" };
+        if (format is not ("html" or "md" or "json")) throw new UserError($"--format {format}", "is html, md or json", "give one of them");
+        if (json && format != "json" && (target == "-" || (target is null && format != "html")))
+            throw new UserError($"--json with --format {format}", "has one JSON document on standard output, and the report is none there", "give --out a file, --format json, or leave --json out");
+        return format;
     }
 
     private static void Write(string format, string? target, RunFolder run, string text, Session session)

@@ -145,11 +145,10 @@ internal static class RunCommand
     {
         var run = planned.Run;
         var model = ReportModel.Of(RunData.Read(run), planned.Claims.Text, planned.Claims.Name);
-        var report = ReportJob.Build(planned.Whole.Name, planned.Whole.Jobs, run);
-        JsonReport.AddTo(report, model);
+        var report = JsonReport.Of(model);
         RunFolder.Write(run.Report, report.ToJsonString(new() { WriteIndented = true }) + "\n");
         RunFolder.Write(run.Page, HtmlReport.Render(model));
-        output.Result(() => report, () => [.. ReportJob.Lines(report), .. model.Claims.Count > 0 ? (string[])["verdicts, with 95 % intervals:"] : [], .. MarkdownReport.Verdicts(model).Select(line => $"{planned.Whole.Name}: {line}")]);
+        output.Result(() => report, () => [.. ReportJob.Lines(report), .. model.Claims.Count > 0 ? (string[])["verdicts, with 95 % intervals where no other level is said:"] : [], .. MarkdownReport.Verdicts(model).Select(line => $"{planned.Whole.Name}: {line}")]);
     }
 
     // What went wrong, and how to go on.

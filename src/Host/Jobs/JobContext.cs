@@ -22,6 +22,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
     /// <summary>The base model that this process has at hand.</summary>
     internal KeptModel Kept { get; init; } = new();
 
+    /// <summary>What the job takes.</summary>
+    internal JobTime Time { get; init; } = new();
+
     /// <summary>A line in the job's log.</summary>
     internal void Warn(string warning) => Logger.LogWarning("{Warning}", warning);
 

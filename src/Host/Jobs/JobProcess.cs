@@ -78,17 +78,18 @@ internal static class JobProcess
 
     private static void Work(JobFolder folder, KeptModel kept, TextWriter messages, CancellationToken cancellation)
     {
-        var (spec, clock, started, processor) = (JobSpec.Read(folder), Stopwatch.StartNew(), DateTime.UtcNow, Environment.CpuUsage.TotalTime);
-        Console.Error.WriteLine($"{started:yyyy-MM-dd HH:mm:ss}Z start of {spec.Label} in process {Environment.ProcessId}, {spec.Threads} thread(s)");
+        var (spec, time) = (JobSpec.Read(folder), new JobTime());
+        Console.Error.WriteLine($"{time.Started:yyyy-MM-dd HH:mm:ss}Z start of {spec.Label} in process {Environment.ProcessId}, {spec.Threads} thread(s)");
         var kind = JobKind.Find(spec.Kind) ?? throw new UserErrorException($"Jobs of kind {spec.Kind} are not built yet ({spec.Label}).");
         var plugins = new PluginCatalogue(spec.Plugins.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []);
         torch.set_num_threads(spec.Threads);
         using var host = Services();
         var logging = host.Services.GetRequiredService<ILoggerFactory>();
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
-        var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept };
+        var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept, Time = time };
         var outcome = Tracked(job, kind);
-        var timing = new Timing(started, clock.Elapsed.TotalSeconds, (Environment.CpuUsage.TotalTime - processor).TotalSeconds, ProcessStatus.Bytes("self", "VmHWM") ?? 0) { Device = job.UsedDevice?.ToString() };
+        var spent = time.Before + time.Now;
+        var timing = new Timing(time.Started, spent.Seconds, spent.Processor, ProcessStatus.Bytes("self", "VmHWM") ?? 0) { Device = job.UsedDevice?.ToString() };
         Timing.Write(folder, folder.IsFinished ? Timing.Read(folder) : null, timing, spec.Threads);
         var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["until"] = spec.Until, ["made_with"] = MadeWith(spec), ["outcome"] = outcome };
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");

@@ -1,37 +1,12 @@
-// report.json: every trained and evaluated policy of the run with its numbers, and the one line that the run ends with.
+// The table that a run ends with, from its report.
 
 using System.Globalization;
 using System.Text.Json.Nodes;
-using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.Jobs;
 
 internal static class ReportJob
 {
-    /// <summary>Builds the report from finished jobs.</summary>
-    /// <param name="name">The experiment's name.</param>
-    /// <param name="jobs">Id, kind, label and axes of each job.</param>
-    /// <param name="run">The run's folder.</param>
-    internal static JsonObject Build(string name, IEnumerable<Core.PlanJob> jobs, RunFolder run)
-    {
-        var rows = new JsonArray();
-        foreach (var job in jobs.Where(j => j.Kind != "report"))
-        {
-            var folder = run.Job(job.Id);
-            if (folder.ReadResult() is not { } result) continue;
-            rows.Add(new JsonObject
-            {
-                ["id"] = job.Id,
-                ["kind"] = job.Kind,
-                ["label"] = job.Label,
-                ["labels"] = new JsonArray([.. job.Labels.Select(label => (JsonNode)label)]),
-                ["axes"] = new JsonObject(job.Axes.Select(a => new KeyValuePair<string, JsonNode?>(a.Key, a.Value))),
-                ["result"] = result["outcome"]?.DeepClone(),
-            });
-        }
-        return new JsonObject { ["peftalign_report"] = 1, ["name"] = name, ["jobs"] = rows };
-    }
-
     /// <summary>A table: a line for each policy, a column for each benchmark with its first metric.</summary>
     internal static IEnumerable<string> Lines(JsonObject report)
     {

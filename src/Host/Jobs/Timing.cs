@@ -1,5 +1,5 @@
-// timing.json: when and where a job ran, how long its last try took and how much memory; of an evaluation that was taken up again, all tries that
-// gave a result. Apart from result.json, which is equal for equal work.
+// timing.json: when and where a job ran, how long its last try took and how much memory; of a training that went on from a checkpoint, with
+// what the steps before it took; of an evaluation that was taken up again, all tries that gave a result. Apart from result.json, which is equal for equal work.
 
 using System.Globalization;
 using System.Text.Json.Nodes;
@@ -8,7 +8,7 @@ using PeftAlign.Host.Running;
 namespace PeftAlign.Host.Jobs;
 
 /// <param name="Started">UTC.</param>
-/// <param name="Seconds">Of the try that finished the job, or the sum of those.</param>
+/// <param name="Seconds">Of the try that finished the job and of the work that it went on from, or the sum of those.</param>
 /// <param name="Processor">Seconds of processor time of the same, over all threads.</param>
 /// <param name="PeakMemory">Bytes; the most that its process held, start-up and earlier jobs of the process included.</param>
 internal sealed record Timing(DateTime Started, double Seconds, double Processor, long PeakMemory)

@@ -57,7 +57,9 @@ internal static class TrainJob
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
                 (point, parts) => RunFolder.Fill(job.Folder.Point(point).Path, path => start.Write(job, policy, place, new JobFolder(path), parts))),
             Progress = p => Tell(job, p),
+            Spent = () => job.Time.Now,
         }, job.Cancellation);
+        job.Time.Before = outcome.SpentBefore;
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
         if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);

@@ -16,7 +16,7 @@ internal sealed partial class HtmlReport(ReportModel model)
     private string Render()
     {
         var (done, all) = (model.Data.Jobs.Count(j => j.Outcome is not null), model.Data.Jobs.Count);
-        page.Append($"<h1>{T(model.Data.Name)}</h1><p class=\"lead\">{done} of {all} jobs are finished; {model.FirstMetrics.Count()} results of {model.FirstMetrics.Select(e => e.Policy).Distinct().Count()} policies. Intervals are 95 %.</p>");
+        page.Append($"<h1>{T(model.Data.Name)}</h1><p class=\"lead\">{done} of {all} jobs are finished; {model.FirstMetrics.Count()} results of {model.FirstMetrics.Select(e => e.Policy).Distinct().Count()} policies. Intervals are 95 % where no other level is said.</p>");
         if (done < all) page.Append($"<p class=\"warn\">{all - done} jobs are not finished; what is missing is not in this report.</p>");
         if (model.AboutUnanswered.Length > 0) page.Append($"<p class=\"warn\">{T(model.AboutUnanswered)}</p>");
         Claims();
@@ -42,7 +42,7 @@ internal sealed partial class HtmlReport(ReportModel model)
         page.Append("<table class=\"claims\"><thead><tr><th>Claim</th><th>Verdict</th><th class=\"r\">Estimate</th><th class=\"r\">Interval</th><th class=\"r\">p (Holm)</th><th>Checked as</th></tr></thead><tbody>");
         foreach (var c in model.Claims)
         {
-            var interval = double.IsNaN(c.Lower) ? "–" : $"[{S(c.Lower)}, {S(c.Upper)}]{(c.Level < 0.94 ? $" <small>{100 * c.Level:0} %</small>" : "")}";
+            var interval = double.IsNaN(c.Lower) ? "–" : $"[{S(c.Lower)}, {S(c.Upper)}]{(ReportModel.OtherLevel(c) is { Length: > 0 } level ? $" <small>{level}</small>" : "")}";
             var units = c.Units.Count > 1 ? $" {c.Positive} of {c.Units.Count} units above." : "";
             var drawn = c.Drawn.Count > 0 ? $" Resampled: {string.Join(", ", c.Drawn)}." : "";
             var method = c.Method.Length > 0 ? $" Interval: {T(c.Method)}." : "";

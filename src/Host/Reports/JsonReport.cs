@@ -1,4 +1,4 @@
-// The report's conclusions as JSON, beside the jobs that report.json lists.
+// The report as JSON: the finished jobs with their numbers, and what follows from them. report.json and what `report` prints are one.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core.Claims;
@@ -8,15 +8,29 @@ namespace PeftAlign.Host.Reports;
 
 internal static class JsonReport
 {
-    internal static void AddTo(JsonObject report, ReportModel model)
+    /// <summary>The whole report.</summary>
+    internal static JsonObject Of(ReportModel model) => new()
     {
-        report["results"] = List(model.Estimates.Select(Result));
-        report["claims"] = List(model.Claims.Select(Claim));
-        report["merges"] = List(model.Merges.Select(Merge));
-        report["selections"] = List(model.Selections.Select(Selection));
-        report["judges"] = List(model.Data.Judges.Select(Bill));
-        report["factors"] = List(model.FactorRows.Select(Factors));
-    }
+        ["peftalign_report"] = 1,
+        ["name"] = model.Data.Name,
+        ["jobs"] = List(model.Data.Jobs.Where(job => job.Outcome is not null).Select(Job)),
+        ["results"] = List(model.Estimates.Select(Result)),
+        ["claims"] = List(model.Claims.Select(Claim)),
+        ["merges"] = List(model.Merges.Select(Merge)),
+        ["selections"] = List(model.Selections.Select(Selection)),
+        ["judges"] = List(model.Data.Judges.Select(Bill)),
+        ["factors"] = List(model.FactorRows.Select(Factors)),
+    };
+
+    private static JsonObject Job(RunJob job) => new()
+    {
+        ["id"] = job.Id,
+        ["kind"] = job.Kind,
+        ["label"] = job.Label,
+        ["labels"] = new JsonArray([.. job.Placed.Select(place => (JsonNode)place.Label)]),
+        ["axes"] = new JsonObject(job.Axes.Select(a => new KeyValuePair<string, JsonNode?>(a.Key, a.Value))),
+        ["result"] = job.Outcome!.DeepClone(),
+    };
 
     private static JsonObject Result(Estimate e) => new()
     {

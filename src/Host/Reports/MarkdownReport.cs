@@ -1,6 +1,7 @@
 // The report as Markdown, for pull requests and notes: verdicts, results, merges, costs.
 
 using System.Text;
+using PeftAlign.Core.Claims;
 
 namespace PeftAlign.Host.Reports;
 
@@ -8,12 +9,12 @@ internal static class MarkdownReport
 {
     internal static string Render(ReportModel model)
     {
-        var text = new StringBuilder($"# {model.Data.Name}\n\n{model.Data.Jobs.Count(j => j.Outcome is not null)} of {model.Data.Jobs.Count} jobs are finished. Intervals are 95 %. {Estimate.AboutOneTraining(model.Final)}".TrimEnd() + "\n");
+        var text = new StringBuilder($"# {model.Data.Name}\n\n{model.Data.Jobs.Count(j => j.Outcome is not null)} of {model.Data.Jobs.Count} jobs are finished. Intervals are 95 % where no other level is said. {Estimate.AboutOneTraining(model.Final)}".TrimEnd() + "\n");
         if (model.AboutUnanswered.Length > 0) text.Append($"\n**{model.AboutUnanswered}**\n");
         if (model.Claims.Count > 0)
             Table(text, $"Claims ({model.ClaimsName})", ["claim", "verdict", "estimate", "interval", "p (Holm)", "checked as"], model.Claims.Select(c => new[]
             {
-                $"**{c.Id}** {c.Says}", c.Verdict + (c.Reason.Length > 0 ? $" ({c.Reason})" : ""), Plot.Short(c.Estimate), Interval(c.Lower, c.Upper), Plot.Short(c.AdjustedP), $"{c.Metric}: {c.Statement}{(c.Method.Length > 0 ? $"; interval: {c.Method}" : "")}",
+                $"**{c.Id}** {c.Says}", c.Verdict + (c.Reason.Length > 0 ? $" ({c.Reason})" : ""), Plot.Short(c.Estimate), Interval(c), Plot.Short(c.AdjustedP), $"{c.Metric}: {c.Statement}{(c.Method.Length > 0 ? $"; interval: {c.Method}" : "")}",
             }));
         var columns = model.Final.Select(e => e.Column).Distinct().ToList();
         var said = model.Final.GroupBy(e => e.Column).ToDictionary(g => g.Key, g => g.First().Circumstances);
@@ -46,7 +47,9 @@ internal static class MarkdownReport
 
     /// <summary>One line a verdict, for the end of a run.</summary>
     internal static IEnumerable<string> Verdicts(ReportModel model) =>
-        model.Claims.Select(c => $"{c.Id} {c.Verdict}: {c.Says} {Plot.Short(c.Estimate)} {Interval(c.Lower, c.Upper)}{(c.Reason.Length > 0 ? $", {c.Reason}" : "")}");
+        model.Claims.Select(c => $"{c.Id} {c.Verdict}: {c.Says} {Plot.Short(c.Estimate)} {Interval(c)}{(c.Reason.Length > 0 ? $", {c.Reason}" : "")}");
+
+    private static string Interval(ClaimResult c) => double.IsNaN(c.Lower) ? "" : $"{Interval(c.Lower, c.Upper)} {ReportModel.OtherLevel(c)}".TrimEnd();
 
     private static string Interval(double lower, double upper) => double.IsNaN(lower) ? "" : $"[{Plot.Short(lower)}, {Plot.Short(upper)}]";
 

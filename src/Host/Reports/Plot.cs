@@ -83,12 +83,13 @@ internal static class Plot
     /// <summary>Shares of one, as bars.</summary>
     internal static string Bars(IReadOnlyList<(string Name, double Share, string Note)> bars, string label, double width = 560)
     {
-        const double Step = 26, Names = 110;
+        const double Step = 26, LeastNames = 110, Letter = 6.6;
+        var names = bars.Select(bar => bar.Name.Length * Letter).Append(LeastNames).Max();
         var svg = Open(width, (bars.Count * Step) + 8, label);
         foreach (var (bar, k) in bars.Select((bar, k) => (bar, k)))
         {
-            var (y, length) = (6 + (k * Step), Math.Clamp(bar.Share, 0, 1) * (width - Names - 150));
-            svg.Append($"<text class=\"name\" x=\"{N(Names - 8)}\" y=\"{N(y + 13)}\">{Text(bar.Name)}</text><rect class=\"bar\" x=\"{N(Names)}\" y=\"{N(y)}\" width=\"{N(Math.Max(length, 1))}\" height=\"17\"/><text class=\"tick\" x=\"{N(Names + length + 6)}\" y=\"{N(y + 13)}\">{Text(bar.Note)}</text>");
+            var (y, length) = (6 + (k * Step), Math.Clamp(bar.Share, 0, 1) * (width - names - 150));
+            svg.Append($"<text class=\"name\" x=\"{N(names - 8)}\" y=\"{N(y + 13)}\">{Text(bar.Name)}</text><rect class=\"bar\" x=\"{N(names)}\" y=\"{N(y)}\" width=\"{N(Math.Max(length, 1))}\" height=\"17\"/><text class=\"tick\" x=\"{N(names + length + 6)}\" y=\"{N(y + 13)}\">{Text(bar.Note)}</text>");
         }
         return svg.Append("</svg>").ToString();
     }

@@ -6,8 +6,8 @@ using PeftAlign.Core.Statistics;
 
 namespace PeftAlign.Host.Reports;
 
-/// <summary>Column: Benchmark and metric. Shares: Factor and its share of the variance (eta squared, type II). Why: Why there are none;
-/// empty where there are.</summary>
+/// <summary>Column: Benchmark and metric. Shares: Factor and its share of the variance (eta squared, type II), what only several
+/// explain together, and the residual. Why: Why there are none; empty where there are.</summary>
 internal sealed record FactorRow(string Column, IReadOnlyList<(string Factor, double Share, double P)> Shares, string Why);
 
 /// <summary>Item: The item's id and what it says.</summary>
@@ -28,8 +28,12 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
 {
     internal const int ExamplesAtMost = 3;
     private const int TextAtMost = 400, LackingToldAtMost = 20;
-    private const double RoundingShare = 1e-20;
+    private const double RoundingShare = 1e-20, LeastShared = 1e-9;
+    private const string SharedBySeveral = "shared by several factors";
     private static readonly string[] Factors = ["model", "dataset", "method", "adapter", "variant"];
+
+    /// <summary>The level of a claim's interval where it is not the others' 95 %, such as an equivalence's 90 %; else empty.</summary>
+    internal static string OtherLevel(ClaimResult claim) => claim.Level < 0.94 ? $"{100 * claim.Level:0} %" : "";
 
     /// <summary>What "(2)" behind a policy means; empty where none has it.</summary>
     internal string AboutTwins => Final.Any(e => e.Job.Twin > 1)
@@ -63,12 +67,17 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
         var varied = Factors.Where(f => all.Select(m => m.Job.Axis(f)).Distinct().Count() > 1).ToArray();
         if (varied.Length == 0) return new FactorRow(column, [], "nothing varies among the trained policies");
         var values = all.Select(m => m.Observation.Value).ToArray();
+        // Factors that divide the policies alike are one: beside the other each would explain nothing.
+        var factors = varied.Select(f => (Name: f, Levels: all.Select(m => m.Job.Axis(f)).ToArray())).GroupBy(f => string.Join(' ', f.Levels.Select(level => Array.IndexOf(f.Levels, level))))
+            .Select(alike => (Name: string.Join(" = ", alike.Select(f => f.Name)), alike.First().Levels)).ToArray();
         try
         {
-            var table = Anova.Table(values, varied, [.. varied.Select(f => all.Select(m => m.Job.Axis(f)).ToArray())], Anova.Terms(varied.Length, false), SumOfSquares.TypeII);
+            var table = Anova.Table(values, [.. factors.Select(f => f.Name)], [.. factors.Select(f => f.Levels)], Anova.Terms(factors.Length, false), SumOfSquares.TypeII);
             // Of equal scores nothing is left but what rounding leaves.
             if (!(table.TotalSumOfSquares > RoundingShare * values.Sum(v => v * v))) return new FactorRow(column, [], "all policies score the same");
-            return new FactorRow(column, [.. table.Terms.Select(t => (t.Name, Math.Max(0, t.Eta2), t.PValue))], "");
+            var shares = table.Terms.Select(t => (t.Name, Share: Math.Max(0, t.Eta2), t.PValue)).ToList();
+            if (1 - shares.Sum(s => s.Share) is > LeastShared and var shared) shares.Insert(shares.Count - 1, (SharedBySeveral, shared, double.NaN));
+            return new FactorRow(column, shares, "");
         }
         catch (StatisticsException)
         {
