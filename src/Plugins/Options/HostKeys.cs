@@ -9,10 +9,10 @@ internal static class HostKeys
     /// label_smoothing_factor: it is then the loss's.</summary>
     internal static readonly string[] Training =
     [
-        "adam_beta1", "adam_beta2", "adam_epsilon", "batch_size", "data_seed", "dtype", "epochs", "eval_data", "eval_every", "eval_steps",
+        "adam_beta1", "adam_beta2", "adam_epsilon", "batch_size", "data_seed", "dtype", "epochs", "eval_batch_size", "eval_data", "eval_every", "eval_packing", "eval_steps",
         "gradient_accumulation_steps", "gradient_checkpointing", "init_adapter", "keep_checkpoints", "learning_rate", "lr_scheduler",
         "lr_scheduler_type", "max_grad_norm", "max_length", "max_prompt_length", "max_steps", "num_train_epochs", "optim", "optimizer",
-        "packing", "packing_strategy", "padding_free", "per_device_train_batch_size", "precompute_ref_log_probs", "precompute_reference",
+        "packing", "packing_strategy", "padding_free", "per_device_eval_batch_size", "per_device_train_batch_size", "precompute_ref_log_probs", "precompute_reference",
         "reference", "save_every", "save_steps", "save_total_limit", "shuffle", "truncation", "truncation_mode", "warmup_ratio",
         "warmup_steps", "weight_decay",
     ];
