@@ -32,7 +32,7 @@ internal sealed record ImportedManifest(string Name, long Seed, JsonObject Model
         if (Adapter is not null) text.Append($"adapters:\n  adapter: {Flow(Adapter)}\n");
         text.Append("methods:\n  method:\n");
         foreach (var (key, value) in Method) text.Append($"    {key}: {Flow(value!)}\n");
-        text.Append("train:\n  - { models: [model], datasets: [train], methods: [method] }\n");
+        text.Append($"train:\n  - {{ models: [model], datasets: [train], methods: [method]{(Adapter is null ? "" : ", adapters: [adapter]")} }}\n");
         return text.ToString();
     }
 
