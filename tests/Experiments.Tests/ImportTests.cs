@@ -43,8 +43,9 @@ public class ImportTests
             Assert.That(text, Does.Contain(line), outcome.All);
         Assert.That(outcome.Out, Does.Contain("models pull Qwen/Qwen2-0.5B"));
         var config = here.Write("config.json", """{"model_type": "llama", "architectures": ["LlamaForCausalLM"], "vocab_size": 64, "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 64}""");
-        var planned = Peftalign.Call("run", here.File("manifest.yaml"), "--out", here.Run, "--dry-run", "--set", $"models.model.path={Path.GetDirectoryName(config)}");
+        var planned = Peftalign.Call("run", here.File("manifest.yaml"), "--out", here.Run, "--dry-run", "--json", "--set", $"models.model.path={Path.GetDirectoryName(config)}");
         Assert.That(planned.Code, Is.Zero, planned.All);
+        Assert.That((string?)System.Text.Json.Nodes.JsonNode.Parse(planned.Out)!["matrix"]![0]!["adapter"], Is.EqualTo("adapter"), "use_peft trains the adapter, not all weights");
     }
 
     [Test]

@@ -38,7 +38,7 @@ internal static class ImportCommand
     {
         var text = YamlFile.Read(config, "name a configuration of TRL in YAML");
         if (Path.Exists(target)) throw new UserError($"--out {target}", "is there already", "name another file, or remove it");
-        var manifest = TrlImport.Read(text, config, method, plugins);
+        var manifest = TrlImport.Read(text, config, method, plugins, target);
         NewFolder.Write(target, manifest.Yaml(Path.GetFileName(config)));
         session.Output.Result(
             () => new JsonObject { ["out"] = Path.GetFullPath(target), ["differs"] = Texts(manifest.Notes), ["not_carried_over"] = Texts(manifest.Dropped) },

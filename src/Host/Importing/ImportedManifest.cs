@@ -4,6 +4,9 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using PeftAlign.Core;
+using PeftAlign.Host.Running;
+using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Importing;
 
@@ -28,18 +31,30 @@ internal sealed record ImportedManifest(string Name, long Seed, JsonObject Model
         foreach (var dropped in Dropped) Comment($"NOT carried over: {dropped}");
         text.Append(CultureInfo.InvariantCulture, $"peftalign: 1\nname: {Scalar(Name)}\nseeds: [{Seed}]\n");
         text.Append($"models:\n  model: {Flow(Model)}\ndatasets:\n");
-        foreach (var (name, dataset) in Datasets) text.Append($"  {name}: {Flow(dataset!)}\n");
+        foreach (var (name, dataset) in Datasets) text.Append($"  {name}: {Flow(dataset)}\n");
         if (Adapter is not null) text.Append($"adapters:\n  adapter: {Flow(Adapter)}\n");
         text.Append("methods:\n  method:\n");
-        foreach (var (key, value) in Method) text.Append($"    {key}: {Flow(value!)}\n");
-        text.Append("train:\n  - { models: [model], datasets: [train], methods: [method] }\n");
+        foreach (var (key, value) in Method) text.Append($"    {key}: {Flow(value)}\n");
+        text.Append($"train:\n  - {{ models: [model], datasets: [train], methods: [method]{(Adapter is null ? "" : ", adapters: [adapter]")} }}\n");
         return text.ToString();
     }
 
-    private static string Flow(JsonNode node) => node switch
+    /// <summary>What `run` would say of the manifest before it looks at a file: a path such as methods.method.beta, and why; once for each path.</summary>
+    /// <param name="plugins">What methods, adapters and readers there are.</param>
+    internal IReadOnlyList<(string Path, string Message)> Faults(PluginCatalogue plugins)
     {
-        JsonObject map => "{ " + string.Join(", ", map.Select(entry => $"{entry.Key}: {Flow(entry.Value!)}")) + " }",
-        JsonArray list => "[" + string.Join(", ", list.Select(item => Flow(item!))) + "]",
+        // Which of them are the product's is asked where the manifest runs: it names none.
+        var known = plugins.Plugins.Select(plugin => new KnownPlugin(plugin with { Origin = PluginOrigin.Product }, ""));
+        var read = Manifests.Read(Yaml(Name), Name, SchemaCatalogue.Of(known), []);
+        var faults = read.Experiment is { } experiment ? Plans.Create(experiment, path => path).Faults : read.Faults;
+        return [.. faults.Select(fault => (fault.Path.Split('[')[0], fault.Message)).DistinctBy(fault => fault.Item1)];
+    }
+
+    private static string Flow(JsonNode? node) => node switch
+    {
+        null => "null",
+        JsonObject map => "{ " + string.Join(", ", map.Select(entry => $"{Scalar(entry.Key)}: {Flow(entry.Value)}")) + " }",
+        JsonArray list => "[" + string.Join(", ", list.Select(Flow)) + "]",
         _ when node.GetValueKind() == JsonValueKind.String => Scalar(node.GetValue<string>()),
         _ => node.ToJsonString(),
     };

@@ -98,6 +98,38 @@ internal static class TrlKeys
         "max_steps", "num_train_epochs", "optim", "warmup_steps", "warmup_ratio", "save_strategy", "save_steps", "eval_strategy", "eval_steps", "train_sampling_strategy", "gradient_checkpointing",
     ];
 
+    /// <summary>Values that a key takes under an older name, and what they are called now.</summary>
+    internal static IReadOnlyList<(string Key, string Old, string Now)> OldNames { get; } = [("loss_type", "chunked_nll", "nll"), ("packing_strategy", "bfd-requeue", "bfd_split")];
+
+    /// <summary>Whether null is TRL's default for a key, or no result depends on it.</summary>
+    internal static bool MayBeNull(string key) => WithoutEffect.Contains(key) || Nulls.Contains(key) || (WithoutCounterpart.TryGetValue(key, out var known) && known.Default is null);
+
+    private static IReadOnlySet<string> Nulls { get; } = Set(
+        "model_name_or_path dataset_name dtype bf16 chat_template_path lora_target_modules lora_modules_to_save eval_steps data_seed save_total_limit completion_only_loss"
+        + " ld_alpha loss_weights center_rewards_coefficient max_prompt_length warmup_ratio");
+
+    /// <summary>The keys of TRL's that an option of a made manifest may come from, where they have other names.</summary>
+    /// <param name="section">methods, adapters, models, datasets or seeds.</param>
+    /// <param name="name">The option.</param>
+    internal static IReadOnlyList<string> Origins(string section, string name) => (section, name) switch
+    {
+        ("seeds", _) => ["seed"],
+        ("models", "path") => ["model_name_or_path"],
+        ("models", "chat_template") => ["chat_template_path"],
+        ("datasets", "path") => ["dataset_name"],
+        ("datasets", "map" or "text") => ["dataset_text_field"],
+        ("adapters", "rank") => ["lora_r"],
+        ("adapters", "alpha" or "dropout") => [$"lora_{name}"],
+        ("adapters", "targets") => ["lora_target_modules"],
+        ("adapters", "modules_to_save") => ["lora_modules_to_save"],
+        ("adapters", "quantization" or "quant_type") => ["bnb_4bit_quant_type"],
+        ("adapters", "double_quant") => ["use_bnb_nested_quant"],
+        ("methods", "epochs") => ["num_train_epochs"],
+        ("methods", "warmup_ratio") => ["warmup_steps", "warmup_ratio"],
+        ("methods", "eval_every") => ["eval_steps", "logging_steps"],
+        _ => [],
+    };
+
     /// <summary>Every key that is known for a method, for suggestions.</summary>
     internal static IEnumerable<string> Known => WithoutEffect.Concat(OfLosses).Concat(WithoutCounterpart.Keys).Concat(Special);
 

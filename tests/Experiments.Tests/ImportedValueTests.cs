@@ -1,0 +1,184 @@
+// Values of TRL's configurations: null, truth values and numbers as PyYAML and transformers read them, paths, and what cannot be said here.
+
+using System.Text.Json.Nodes;
+
+namespace PeftAlign.Experiments.Tests;
+
+public class ImportedValueTests
+{
+    private const string Shape = "\"model_type\": \"llama\", \"architectures\": [\"LlamaForCausalLM\"], \"vocab_size\": 64, \"hidden_size\": 16, \"intermediate_size\": 32, \"num_hidden_layers\": 1, \"num_attention_heads\": 2, \"max_position_embeddings\": 96";
+
+    private static (string Text, string Differs, string Lost) Import(Peftalign here, string config, string method = "sft", string target = "manifest.yaml", string model = "m", string data = "d")
+    {
+        var outcome = Call(here, config, method, target, model, data);
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        var (text, said) = (File.ReadAllText(here.File(target)), JsonNode.Parse(outcome.Out)!);
+        static string Lines(JsonNode list) => string.Join('\n', list.AsArray().Select(line => (string?)line));
+        return (text, Lines(said["differs"]!), Lines(said["not_carried_over"]!));
+    }
+
+    private static Outcome Call(Peftalign here, string config, string method = "sft", string target = "manifest.yaml", string model = "m", string data = "d") =>
+        Peftalign.Call("import", "trl", here.Write("trl.yaml", config + $"\nmodel_name_or_path: {model}\ndataset_name: {data}\n"), "--method", method, "--out", here.File(target), "--json");
+
+    private static void Model(Peftalign here, string config)
+    {
+        Directory.CreateDirectory(here.File("model"));
+        here.Write("model/config.json", $"{{{config}}}");
+    }
+
+    // What is written is a manifest.
+    private static void Plans(Peftalign here)
+    {
+        Model(here, Shape);
+        var planned = Peftalign.Call("run", here.File("manifest.yaml"), "--out", here.Run, "--dry-run", "--set", $"models.model.path={here.File("model")}");
+        Assert.That(planned.Code, Is.Zero, planned.All);
+    }
+
+    [Test]
+    public void Null_is_a_value()
+    {
+        using var here = new Peftalign();
+        var (text, differs, lost) = Import(here, "max_grad_norm: null\nmax_length: ~\nlearning_rate: null\ncompletion_only_loss: null\nsave_total_limit:\ndeepspeed: null\nrun_name: null\nbf16: null");
+        Assert.That(text, Does.Contain("    max_grad_norm: 0\n").And.Contain("    max_length: 2147483647\n").And.Contain("    learning_rate: 2E-05\n"));
+        Assert.That(differs, Does.Contain("max_length: null: TRL cuts no row"));
+        Assert.That(lost, Is.EqualTo("learning_rate: null; TRL has no such value here: its default is taken"));
+        Plans(here);
+    }
+
+    [Test]
+    public void Without_a_length_rows_are_cut_at_the_models_positions_and_packs_have_none()
+    {
+        using var here = new Peftalign();
+        Model(here, Shape);
+        Assert.That(Import(here, "max_length: null", model: here.File("model")).Text, Does.Contain("    max_length: 96\n"));
+        var packed = Call(here, "packing: true\nmax_length: null", target: "other.yaml");
+        Assert.That((packed.Code, packed.Err.Contains($"{here.File("trl.yaml")}:2:1: max_length is null: packs have a length", StringComparison.Ordinal)), Is.EqualTo((2, true)), packed.All);
+        var unknown = Call(here, "learning_rat: null", target: "other.yaml");
+        Assert.That((unknown.Code, unknown.Err.Contains(":1:1: 'learning_rat' is no key", StringComparison.Ordinal)), Is.EqualTo((2, true)), unknown.All);
+    }
+
+    [TestCase("use_peft: yes", "type: lora")]
+    [TestCase("use_peft: 'True'", "type: lora")]
+    [TestCase("use_peft: \"y\"", "type: lora")]
+    [TestCase("bf16: 'false'", "dtype: float32")]
+    [TestCase("bf16: off", "dtype: float32")]
+    [TestCase("packing: yes", "packing: true")]
+    [TestCase("assistant_only_loss: yes", "assistant_only_loss: true")]
+    [TestCase("max_steps: 1_000", "max_steps: 1000")]
+    [TestCase("max_steps: 010", "max_steps: 8")]
+    [TestCase("max_steps: '010'", "max_steps: 10")]
+    [TestCase("max_steps: 0x1F", "max_steps: 31")]
+    [TestCase("max_steps: 0b1_01", "max_steps: 5")]
+    [TestCase("max_steps: 1:30", "max_steps: 90")]
+    [TestCase("max_length: 1_28", "max_length: 128")]
+    [TestCase("learning_rate: 1e-4", "learning_rate: 0.0001")]
+    [TestCase("learning_rate: '0.5'", "learning_rate: 0.5")]
+    [TestCase("load_in_8bit: no", "name: trl")]
+    public void Truths_and_numbers_are_TRLs(string config, string written)
+    {
+        using var here = new Peftalign();
+        var (text, _, lost) = Import(here, config);
+        Assert.That(text, Does.Contain(written));
+        Assert.That(lost, Is.Empty);
+        Plans(here);
+    }
+
+    [TestCase("bf16: maybe", "bf16 must be true or false, but is \"maybe\"")]
+    [TestCase("packing: perhaps", "packing must be true or false")]
+    [TestCase("max_length: long", "max_length must be a number, but is \"long\"")]
+    [TestCase("max_steps: 2.5", "max_steps must be a whole number")]
+    [TestCase("dtype: int8", "dtype is auto, bfloat16, float16 or float32, not int8")]
+    public void What_TRL_refuses_too_is_said_once_with_its_line(string config, string said)
+    {
+        using var here = new Peftalign();
+        var outcome = Call(here, config);
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err.Split(said), Has.Length.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain($"{here.File("trl.yaml")}:1:1: {said}"));
+        Assert.That(File.Exists(here.File("manifest.yaml")), Is.False);
+    }
+
+    [TestCase("sft", "lr_scheduler_type: polynomial", "TRL's default linear is taken", "    lr_scheduler: linear\n")]
+    [TestCase("sft", "lr_scheduler_type: cosine_with_min_lr\nwarmup_steps: 5", "TRL's default linear is taken", "    warmup_steps: 5\n")]
+    [TestCase("dpo", "beta: -1", "TRL's default 0.1 is taken", "    beta: 0.1\n")]
+    [TestCase("sft", "num_train_epochs: 0", "it is left out", "    type: sft\n")]
+    [TestCase("sft", "lora_r: 0\nuse_peft: true", "TRL's default 16 is taken", "rank: 16")]
+    [TestCase("sft", "seed: -3", "TRL's default 42 is taken", "seeds: [42]\n")]
+    [TestCase("sft", "dtype: float16\nbf16: false", "train in bfloat16 or float32", "    dtype: float32\n")]
+    [TestCase("sft", "chat_template_path: FOLDER", "a folder's template would come with its tokens", "{ path: m }")]
+    public void What_the_language_refuses_is_not_carried_over_and_the_manifest_plans(string method, string config, string instead, string written)
+    {
+        using var here = new Peftalign();
+        Model(here, Shape);
+        var (text, _, lost) = Import(here, config.Replace("FOLDER", here.File("model"), StringComparison.Ordinal), method);
+        var key = config.Split(':')[0];
+        Assert.That(lost.Split('\n'), Has.Length.EqualTo(1), lost);
+        Assert.That(lost, Does.StartWith($"{here.File("trl.yaml")}:1:1: {key}: ").And.Contain(instead));
+        Assert.That(text, Does.Contain(written).And.Contain("# NOT carried over: "));
+        Plans(here);
+    }
+
+    [Test]
+    public void What_goes_with_a_value_that_is_not_known_here_goes_by_what_stands_instead()
+    {
+        using var here = new Peftalign();
+        var (text, differs, lost) = Import(here, "loss_type: sigmod\nlabel_smoothing: 0.1", "dpo");
+        Assert.That(text, Does.Contain("    loss_type: sigmoid\n").And.Not.Contain("    label_smoothing"));
+        Assert.That(differs, Does.Not.Contain("label_smoothing"));
+        Assert.That(lost, Does.Contain(":1:1: loss_type: \"sigmod\"; ").And.Contain(":2:1: label_smoothing: 0.1; ").And.Contain("it is left out"));
+        Plans(here);
+    }
+
+    [Test]
+    public void A_share_of_the_updates_is_counted_where_their_number_is_known()
+    {
+        using var here = new Peftalign();
+        var (text, _, lost) = Import(here, "eval_strategy: steps\neval_steps: 0.3\nsave_steps: 0.1\nmax_steps: 11");
+        Assert.That(lost, Is.Empty);
+        Assert.That(text, Does.Contain("    eval_every: 4\n").And.Contain("    save_every: 2\n"));
+        (text, _, lost) = Import(here, "eval_strategy: steps\neval_steps: 0.3\nnum_train_epochs: 2", target: "epochs.yaml");
+        Assert.That(lost, Does.StartWith("eval_steps: 0.3; a share of all updates"));
+        Assert.That(text, Does.Contain("eval_data: test").And.Not.Contain("    eval_every"));
+    }
+
+    [Test]
+    public void Older_names_are_read()
+    {
+        using var here = new Peftalign();
+        var (text, differs, lost) = Import(here, "loss_type: chunked_nll\npacking: true\npacking_strategy: bfd-requeue");
+        Assert.That(text, Does.Contain("    loss_type: nll\n").And.Contain("    packing_strategy: bfd_split\n"));
+        Assert.That((differs.Contains("loss_type: chunked_nll is nll", StringComparison.Ordinal), lost), Is.EqualTo((true, "")));
+    }
+
+    // A configuration's paths go from the working directory, a manifest's from its own folder.
+    [Test]
+    public void Paths_lead_to_the_same_files()
+    {
+        using var here = new Peftalign();
+        Model(here, Shape);
+        here.Write("rows.jsonl", """{"text": "a"}""" + "\n");
+        here.Write("t.j2", "{{ messages }}");
+        string FromHere(string name) => Path.GetRelativePath(Environment.CurrentDirectory, here.File(name));
+        var config = $"chat_template_path: {FromHere("t.j2")}";
+        var beside = Import(here, config, model: FromHere("model"), data: FromHere("rows.jsonl"));
+        Assert.That(beside.Text, Does.Contain("{ path: model, chat_template: \"./t.j2\" }").And.Contain("path: rows.jsonl"));
+        var elsewhere = Import(here, config, target: "new/manifest.yaml", model: FromHere("model"), data: FromHere("rows.jsonl"));
+        foreach (var name in (string[])["model", "t.j2", "rows.jsonl"]) Assert.That(elsewhere.Text, Does.Contain($"\"{here.File(name)}\""));
+        foreach (var manifest in (string[])["manifest.yaml", "new/manifest.yaml"])
+        {
+            var planned = Peftalign.Call("run", here.File(manifest), "--out", here.Run, "--dry-run", "--json");
+            Assert.That(planned.Code, Is.Zero, planned.All);
+            Assert.That(JsonNode.Parse(planned.Out)!["missing"]!.AsArray(), Is.Empty, "each file is found");
+        }
+    }
+
+    [TestCase("sft", "", true)]
+    [TestCase("dpo", "", false)]
+    [TestCase("dpo", "disable_dropout: false", true)]
+    public void Dropout_of_the_model_is_not_applied_and_said_where_TRL_applies_it(string method, string config, bool isSaid)
+    {
+        using var here = new Peftalign();
+        Model(here, "\"model_type\": \"gpt2\", \"resid_pdrop\": 0.2, \"attn_pdrop\": 0, \"summary_first_dropout\": 0.1");
+        Assert.That(Import(here, config, method, model: here.File("model")).Differs.Contains("the model's own dropout (resid_pdrop 0.2, embd_pdrop 0.1 by its config.json) is not applied", StringComparison.Ordinal), Is.EqualTo(isSaid));
+    }
+}
