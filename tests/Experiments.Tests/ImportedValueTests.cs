@@ -141,6 +141,20 @@ public class ImportedValueTests
         Assert.That(text, Does.Contain("eval_data: test").And.Not.Contain("    eval_every"));
     }
 
+    [TestCase("sft", "eval_strategy: steps", "    eval_batch_size: 8\n", "eval_packing")]
+    [TestCase("sft", "eval_strategy: steps\npacking: true\neval_packing: no\nper_device_eval_batch_size: 3", "    eval_batch_size: 3\n    eval_packing: false\n", "NOT carried over")]
+    [TestCase("sft", "eval_strategy: steps\neval_packing: true", "    eval_packing: true\n", "NOT carried over")]
+    [TestCase("dpo", "eval_strategy: steps\nper_device_eval_batch_size: 0", "    save_every: 500\n", "    eval_batch_size")]
+    [TestCase("sft", "eval_packing: true\nper_device_eval_batch_size: 3", "    save_every: 500\n", "eval_batch_size")]
+    public void What_eval_loss_depends_on_is_carried_over(string method, string config, string written, string absent)
+    {
+        using var here = new Peftalign();
+        var (text, differs, _) = Import(here, config, method);
+        Assert.That(text, Does.Contain(written).And.Not.Contain(absent));
+        Assert.That(differs.Contains("TRL lets the documents of a pack see each other", StringComparison.Ordinal), Is.EqualTo(written == "    eval_packing: true\n"));
+        Plans(here);
+    }
+
     [Test]
     public void Older_names_are_read()
     {

@@ -86,7 +86,7 @@ public sealed partial class FromPagesTests
     // What the left column names, with a value each; the others of a row are carried with it.
     private static readonly (string Method, string Config)[] Theirs =
     [
-        ("sft", "dataset_text_field: body\npacking: true\npacking_strategy: bfd\ncompletion_only_loss: false\nassistant_only_loss: false\nloss_type: nll\ntruncation_mode: keep_start\n"),
+        ("sft", "dataset_text_field: body\npacking: true\neval_packing: false\npacking_strategy: bfd\ncompletion_only_loss: false\nassistant_only_loss: false\nloss_type: nll\ntruncation_mode: keep_start\n"),
         ("dpo", "beta: 0.2\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.5]\nprecompute_ref_log_probs: true\ntruncation_mode: keep_end\n"),
         ("dpo", "loss_type: robust\nlabel_smoothing: 0.1\nld_alpha: 0.5\nuse_weighting: true\n"),
         ("dpo", "loss_type: sigmoid\nf_divergence_type: js_divergence\nload_in_4bit: true\n"),
@@ -95,6 +95,7 @@ public sealed partial class FromPagesTests
     private const string Common = """
         model_name_or_path: models/base
         per_device_train_batch_size: 2
+        per_device_eval_batch_size: 4
         num_train_epochs: 2
         optim: paged_adamw_32bit
         warmup_steps: 0.03

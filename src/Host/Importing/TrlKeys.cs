@@ -19,7 +19,7 @@ internal static class TrlKeys
         + " gradient_checkpointing_kwargs activation_checkpointing activation_checkpointing_kwargs activation_offloading torch_empty_cache_steps skip_memory_metrics include_num_input_tokens_seen include_for_metrics"
         + " attn_implementation use_liger_kernel liger_kernel_config torch_compile torch_compile_backend torch_compile_mode tf32 use_cache full_determinism enable_jit_checkpoint"
         + " pad_token pad_to_multiple_of padding_value save_on_each_node save_only_model overwrite_output_dir ddp_timeout ddp_backend ddp_bucket_cap_mb ddp_broadcast_buffers ddp_find_unused_parameters ddp_static_graph"
-        + " average_tokens_across_devices local_rank debug lora_task_type dataset_streaming trust_remote_code precompute_ref_batch_size per_device_eval_batch_size eval_do_concat_batches eval_use_gather_object eval_accumulation_steps"
+        + " average_tokens_across_devices local_rank debug lora_task_type dataset_streaming trust_remote_code precompute_ref_batch_size eval_do_concat_batches eval_use_gather_object eval_accumulation_steps"
         + " batch_eval_metrics prediction_loss_only bf16_full_eval fp16_full_eval is_encoder_decoder ignore_bias_buffers bnb_4bit_quant_storage generate_during_eval resume_from_checkpoint restore_callback_states_from_checkpoint"
         + " ignore_data_skip auto_find_batch_size label_names accelerator_config use_cpu env config");
 
@@ -51,7 +51,6 @@ internal static class TrlKeys
         ["dataloader_drop_last"] = (false, "a last batch that is not full is trained on"),
         ["eval_delay"] = (0, "evaluation starts at the first multiple of eval_every"),
         ["eval_on_start"] = (false, "evaluate the untouched model by evaluate"),
-        ["eval_packing"] = (null, "evaluation rows are not packed"),
         ["deepspeed"] = (null, "a training runs on one device"),
         ["fsdp"] = (null, "a training runs on one device"),
         ["fsdp_config"] = (null, "a training runs on one device"),
@@ -95,7 +94,7 @@ internal static class TrlKeys
     [
         "model_name_or_path", "dtype", "bf16", "fp16", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_modules_to_save", "use_rslora", "use_dora",
         "load_in_4bit", "bnb_4bit_quant_type", "use_bnb_nested_quant", "dataset_name", "dataset_train_split", "dataset_test_split", "dataset_text_field", "chat_template_path", "seed", "data_seed",
-        "max_steps", "num_train_epochs", "optim", "warmup_steps", "warmup_ratio", "save_strategy", "save_steps", "eval_strategy", "eval_steps", "train_sampling_strategy", "gradient_checkpointing",
+        "max_steps", "num_train_epochs", "optim", "warmup_steps", "warmup_ratio", "save_strategy", "save_steps", "eval_strategy", "eval_steps", "per_device_eval_batch_size", "eval_packing", "train_sampling_strategy", "gradient_checkpointing",
     ];
 
     /// <summary>Values that a key takes under an older name, and what they are called now.</summary>
@@ -105,7 +104,7 @@ internal static class TrlKeys
     internal static bool MayBeNull(string key) => WithoutEffect.Contains(key) || Nulls.Contains(key) || (WithoutCounterpart.TryGetValue(key, out var known) && known.Default is null);
 
     private static IReadOnlySet<string> Nulls { get; } = Set(
-        "model_name_or_path dataset_name dtype bf16 chat_template_path lora_target_modules lora_modules_to_save eval_steps data_seed save_total_limit completion_only_loss"
+        "model_name_or_path dataset_name dtype bf16 chat_template_path lora_target_modules lora_modules_to_save eval_steps eval_packing data_seed save_total_limit completion_only_loss"
         + " ld_alpha loss_weights center_rewards_coefficient max_prompt_length warmup_ratio");
 
     /// <summary>The keys of TRL's that an option of a made manifest may come from, where they have other names.</summary>
@@ -126,6 +125,7 @@ internal static class TrlKeys
         ("adapters", "double_quant") => ["use_bnb_nested_quant"],
         ("methods", "epochs") => ["num_train_epochs"],
         ("methods", "warmup_ratio") => ["warmup_steps", "warmup_ratio"],
+        ("methods", "eval_batch_size") => ["per_device_eval_batch_size"],
         ("methods", "eval_every") => ["eval_steps", "logging_steps"],
         _ => [],
     };
