@@ -95,6 +95,7 @@ make_product() {
     if [ ! -e "$folder/PeftAlign.Host" ]; then
         say "building the product"
         export PEFTALIGN_NATIVE=$BUILD/native/$NATIVE_KEY
+        if [ -z "${DOTNET:-}" ]; then dotnet_ensure; fi # sources that changed while native/ compiled
         local fresh
         mkdir -p -- "$BUILD/product"
         fresh=$(mktemp -d "$BUILD/product/new.XXXXXX")
