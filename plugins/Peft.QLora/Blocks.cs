@@ -23,7 +23,7 @@ internal static unsafe class Blocks
     // On the device to rehearse on, whose memory is the processor's, the CUDA kernels' bodies run.
     internal static KernelPlace PlaceOf(torch.Device device) => device.type switch
     {
-        DeviceType.CUDA => Native.pq_has_cuda() == 1 ? KernelPlace.Cuda : throw new UserErrorException($"The 4-bit kernels of plugin peft.qlora were built without CUDA, and the model is to be on {device}. Install the CUDA toolkit and build again (docs/qlora.md), or give --device cpu."),
+        DeviceType.CUDA => CudaDevices.Refusal(device) is { } refusal ? throw new UserErrorException(refusal) : KernelPlace.Cuda,
         DeviceType.PrivateUse1 => KernelPlace.Emulated,
         _ => KernelPlace.Processor,
     };

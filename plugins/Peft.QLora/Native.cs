@@ -29,6 +29,15 @@ internal unsafe struct NativeLevels
     internal fixed byte Patterns[16];
 }
 
+/// <summary>pq_device.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct NativeDevice
+{
+    internal int Capability;
+    internal int Driver;
+    internal int Toolkit;
+}
+
 internal static unsafe partial class Native
 {
     private const string Library = "peftalign_qlora";
@@ -48,8 +57,10 @@ internal static unsafe partial class Native
     /// <exception cref="InvalidOperationException">The code is an error's.</exception>
     internal static void Check(int error, string what)
     {
-        if (error != 0) throw new InvalidOperationException($"{what}: {Marshal.PtrToStringUTF8(pq_error_text(error))}");
+        if (error != 0) throw new InvalidOperationException($"{what}: {ErrorText(error)}");
     }
+
+    internal static string ErrorText(int error) => Marshal.PtrToStringUTF8(pq_error_text(error)) ?? $"error {error}";
 
     [LibraryImport(Library)]
     private static partial nint pq_error_text(int error);
@@ -59,6 +70,9 @@ internal static unsafe partial class Native
 
     [LibraryImport(Library)]
     internal static partial int pq_has_cuda();
+
+    [LibraryImport(Library)]
+    internal static partial int pq_cuda_probe(int device, out NativeDevice about);
 
     [LibraryImport(Library)]
     internal static partial int pq_quantise(void* x, int type, long count, int blocksize, in NativeLevels levels, byte* packed, float* absmax, int threads);

@@ -36,6 +36,10 @@ public class CudaCompileTests
     [Test]
     public void Host_LaunchesThem() => Assert.That(Regex.Matches(Compile("--cuda-host-only"), @"call\w*\s+cudaLaunchKernel"), Has.Count.GreaterThanOrEqualTo(3));
 
+    // Before the first launch a device is asked whether it has code for the kernels.
+    [Test]
+    public void Host_AsksTheDevice() => Assert.That(Compile("--cuda-host-only"), Does.Match(@"call\w*\s+cudaFuncGetAttributes").And.Match(@"call\w*\s+cudaDriverGetVersion"));
+
     private static string Compile(params string[] side)
     {
         using var folder = new TemporaryFolder();

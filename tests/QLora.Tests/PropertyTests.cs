@@ -69,6 +69,25 @@ public class PropertyTests
     public void Options_RefuseABlocksizeThatIsNoPowerOfTwo() =>
         Assert.That(() => new FourBitQuantization(FourBitCode.Nf4, new FourBitOptions { Blocksize = 96 }), Throws.TypeOf<UserErrorException>().With.Message.Contains("96"));
 
+    [TestCase(209, 75, "compute capability 7.5", "PEFTALIGN_CUDA_ARCH=75")]
+    [TestCase(209, 120, "compute capability 12.0", "PEFTALIGN_CUDA_ARCH=120")]
+    [TestCase(35, 0, "up to 11.8", "CUDA 12.4", "Update the driver")]
+    [TestCase(222, 90, "up to 11.8", "CUDA 12.4", "Update the driver")]
+    [TestCase(2, 90, "out of memory", "error 2", "nvidia-smi")]
+    public void Cuda_SaysWhyADeviceCannotRunTheKernels(int error, int capability, params string[] parts)
+    {
+        var text = CudaDevices.Text(new torch.Device("cuda:1"), error, new NativeDevice { Capability = capability, Driver = 11080, Toolkit = 12040 }, "out of memory");
+        foreach (var part in (string[])[.. parts, "cuda:1", "--device cpu"]) Assert.That(text, Does.Contain(part));
+        Assert.That(text, Does.Not.Contain("\n"));
+    }
+
+    [Test]
+    public void Cuda_IsRefusedWhereTheKernelsCannotRun()
+    {
+        if (Kernels.IsOnGpu) Assert.That(CudaDevices.Refusal(new torch.Device("cuda:0")), Is.Null);
+        else Assert.That(() => Blocks.PlaceOf(new torch.Device("cuda:0")), Throws.TypeOf<UserErrorException>().With.Message.Contains("--device cpu"));
+    }
+
     [Test]
     public unsafe void Cuda_SaysWhatIsMissing()
     {

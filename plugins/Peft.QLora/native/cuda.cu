@@ -43,6 +43,21 @@ using namespace pq;
 
 int32_t pq_has_cuda(void) { return 1; }
 
+int32_t pq_cuda_probe(int32_t device, pq_device* about) {
+    *about = pq_device{0, 0, 0};
+    cudaDriverGetVersion(&about->driver);
+    cudaRuntimeGetVersion(&about->toolkit);
+    OnDevice on(device);
+    if (on.error != cudaSuccess) return int32_t(on.error);
+    int major = 0, minor = 0;
+    if (cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device) == cudaSuccess && cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device) == cudaSuccess)
+        about->capability = 10 * major + minor;
+    cudaFuncAttributes attributes;
+    const cudaError_t error = cudaFuncGetAttributes(&attributes, reinterpret_cast<const void*>(&run<DecodeArguments, decode_block<DeviceBlock>>));
+    if (error != cudaSuccess) cudaGetLastError();  // else libtorch's next look would find it
+    return int32_t(error);
+}
+
 const char* pq_error_text(int32_t error) { return cudaGetErrorString(static_cast<cudaError_t>(error)); }
 
 int32_t pq_cuda_quantise(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels* levels, uint8_t* packed, float* absmax, int32_t device, void* stream) {

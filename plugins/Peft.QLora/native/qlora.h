@@ -29,6 +29,13 @@ struct pq_levels {
     uint8_t patterns[16];
 };
 
+// What is known of a device, also where it cannot run the kernels; 0 = not known. Compute capability 8.6 is 86, CUDA 12.4 is 12040.
+struct pq_device {
+    int32_t capability;
+    int32_t driver;   // the newest CUDA that the driver runs
+    int32_t toolkit;  // that the kernels were built with
+};
+
 PQ_EXPORT const char* pq_error_text(int32_t error);
 
 // 0 portable, 1 AVX2, 2 AVX-512; a negative one asks for the best (level.h). Returns the level in use.
@@ -43,6 +50,8 @@ PQ_EXPORT int32_t pq_quantise8(const float* x, int64_t count, int32_t blocksize,
 
 // The same on a CUDA device: matrix, x and y in its memory, levels in the processor's. pq_has_cuda is 0 where nvcc was not there.
 PQ_EXPORT int32_t pq_has_cuda(void);
+// Whether a device can run the kernels: an error of CUDA's where they were not built for it, or where its driver is too old.
+PQ_EXPORT int32_t pq_cuda_probe(int32_t device, pq_device* about);
 PQ_EXPORT int32_t pq_cuda_quantise(const void* x, int32_t type, int64_t count, int32_t blocksize, const pq_levels* levels, uint8_t* packed, float* absmax, int32_t device, void* stream);
 PQ_EXPORT int32_t pq_cuda_decode(const pq_matrix* matrix, void* out, int32_t type, int32_t device, void* stream);
 PQ_EXPORT int32_t pq_cuda_product(const pq_matrix* matrix, int64_t outs, int64_t ins, const void* x, int64_t rows, void* y, int32_t type, int32_t device, void* stream);

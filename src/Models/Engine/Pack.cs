@@ -12,6 +12,7 @@ namespace PeftAlign.Models.Engine;
 public sealed class Pack : IDisposable
 {
     private readonly Dictionary<string, Tensor?> underControl = [];
+    private (Tensor Segments, Tensor Positions)? places;
 
     private Pack(Rows rows, Place place)
     {
@@ -77,6 +78,10 @@ public sealed class Pack : IDisposable
     /// <summary>How the rows attend: to the rows of their group, or to what a cache holds.</summary>
     internal IRowAttention Attention { get; set; }
 
+    /// <summary>(R) int64 each: the number of each row's segment, and its position within that, counted from its first row.</summary>
+    internal (Tensor Segments, Tensor Positions) Places => places ??= (
+        OfRows(Segments.SelectMany((s, number) => Enumerable.Repeat((long)number, s.Length))), OfRows(Segments.SelectMany(s => s.Places)));
+
     /// <summary>Rows of one decoding step.</summary>
     /// <param name="step">Tokens and positions.</param>
     /// <param name="place">What the pack is made for.</param>
@@ -126,6 +131,8 @@ public sealed class Pack : IDisposable
         foreach (var bucket in Buckets) bucket.Dispose();
         Runs.Dispose();
         foreach (var rows in underControl.Values) rows?.Dispose();
+        places?.Segments.Dispose();
+        places?.Positions.Dispose();
     }
 
     /// <summary>(R, 1) bool: the rows of groups that name a control; null where no group does.</summary>
@@ -136,6 +143,8 @@ public sealed class Pack : IDisposable
         var rows = Segments.SelectMany(s => Enumerable.Repeat(s.Control == control, s.Length)).ToArray();
         return underControl[control] = any ? torch.tensor(rows, device: Tokens.device).unsqueeze(1).DetachFromDisposeScope() : null;
     }
+
+    private Tensor OfRows(IEnumerable<long> values) => torch.tensor(values.ToArray(), device: Tokens.device).DetachFromDisposeScope();
 
     private static Tensor Column(List<long> values, Place place) =>
         torch.tensor(values, device: place.Device).DetachFromDisposeScope();

@@ -22,6 +22,9 @@ internal sealed record Segment(int Start, int[] Branches, int Record, long Token
     /// <summary>One more than the largest position of its rows, counted from its first row.</summary>
     internal int Positions { get; } = Branches[0] + Branches.Skip(1).Append(0).Max();
 
+    /// <summary>The position of each row, counted from its first row; a completion's continue from its prompt's.</summary>
+    internal IEnumerable<long> Places => Branches.SelectMany((rows, b) => Enumerable.Range(b == 0 ? 0 : Branches[0], rows)).Select(position => (long)position);
+
     /// <summary>Whether every row sees all rows before it: a prompt with one completion.</summary>
     internal bool IsChain => Length == Positions;
 

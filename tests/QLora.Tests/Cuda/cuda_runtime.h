@@ -18,6 +18,8 @@ struct dim3 {
 };
 
 typedef struct CUstream_st* cudaStream_t;
+struct cudaFuncAttributes { int binaryVersion; };
+enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrComputeCapabilityMinor = 76 };
 enum cudaError_t { cudaSuccess = 0, cudaErrorInvalidConfiguration = 9 };
 
 extern "C" {
@@ -25,6 +27,10 @@ cudaError_t cudaGetDevice(int*);
 cudaError_t cudaSetDevice(int);
 cudaError_t cudaGetLastError(void);
 const char* cudaGetErrorString(cudaError_t);
+cudaError_t cudaDriverGetVersion(int*);
+cudaError_t cudaRuntimeGetVersion(int*);
+cudaError_t cudaDeviceGetAttribute(int*, cudaDeviceAttr, int);
+cudaError_t cudaFuncGetAttributes(cudaFuncAttributes*, const void*);
 // What clang makes of <<<...>>>.
 unsigned __cudaPushCallConfiguration(dim3 grid, dim3 block, size_t shared = 0, void* stream = nullptr);
 cudaError_t __cudaPopCallConfiguration(dim3* grid, dim3* block, size_t* shared, void* stream);

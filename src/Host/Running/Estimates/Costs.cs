@@ -124,7 +124,8 @@ internal static class Costs
         var probabilities = arithmetic.OnGpu || model.ScoreCap is not null ? model.Layers * model.Heads * longest : 0;
         var copied = FloatBytes * model.Layers * arithmetic.Copied * (arithmetic.OnGpu ? 1 : CopiedHoles);
         var perToken = (arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities)) + copied;
-        return (long)((tokens * perToken) + Head(model, tokens, arithmetic));
+        var besides = arithmetic is { OnGpu: true, Training: not null } ? (tokens * model.Layers * DeviceTraining.Kept(arithmetic)) + DeviceTraining.AtWork(model, Math.Min(tokens, Math.Max(PackRows, longest)), arithmetic) : 0;
+        return (long)((tokens * perToken) + besides + Head(model, tokens, arithmetic));
     }
 
     private static long Head(DecoderSpec model, long tokens, Arithmetic arithmetic)
@@ -191,10 +192,21 @@ internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu
     /// <summary>Whether the output head is trained, for which its logits are needed.</summary>
     internal bool TrainsHead { get; init; }
 
+    /// <summary>Inputs of a token and block that are kept under dropout.</summary>
+    internal long Dropped { get; init; }
+
+    /// <summary>Outputs of a token and block that DoRA turns.</summary>
+    internal long Turned { get; init; }
+
     /// <summary>Of a training.</summary>
     /// <param name="model">The model.</param>
     /// <param name="type">dtype.</param>
     /// <param name="work">What is trained.</param>
     /// <param name="onGpu">Whether on a GPU.</param>
-    internal static Arithmetic Of(DecoderSpec model, torch.ScalarType type, TrainedWork work, bool onGpu) => new(type, type == torch.ScalarType.Float32 ? 0 : work.Copied / model.Layers, onGpu) { Training = work };
+    internal static Arithmetic Of(DecoderSpec model, torch.ScalarType type, TrainedWork work, bool onGpu) => new(type, type == torch.ScalarType.Float32 ? 0 : work.Copied / model.Layers, onGpu)
+    {
+        Training = work,
+        Dropped = work.Dropped / model.Layers,
+        Turned = work.Turned / model.Layers,
+    };
 }
