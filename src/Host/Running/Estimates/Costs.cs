@@ -181,7 +181,7 @@ internal static class Costs
 /// <summary>In what a training, or a model that is asked, computes.</summary>
 /// <param name="Type">Of the base and of activations.</param>
 /// <param name="Copied">Numbers of a token and block that are kept in float32 too: the inputs of what an adapter in float32 changes, where it keeps copies.</param>
-/// <param name="OnGpu">Whether on a GPU, where the attention is composed.</param>
+/// <param name="OnGpu">Whether on a GPU, where the attention may be composed: by libtorch before 2, or with a cap.</param>
 internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu)
 {
     internal int Width => Type.ElementSize();
