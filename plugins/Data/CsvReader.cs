@@ -31,6 +31,7 @@ internal sealed class CsvReader(CsvOptions options) : IDatasetReader
     {
         if (split is not null) throw new UserErrorException($"Reader csv has no splits; leave 'split' ({split}) out and name the file.");
         if (options.Path is not { } path) throw new UserErrorException("Reader csv needs 'path', a .csv or .csv.gz file.");
+        if (Directory.Exists(path)) throw new UserErrorException($"'{path}' is a folder; reader csv needs a .csv or .csv.gz file. Name one inside it.");
         if (!File.Exists(path)) throw new UserErrorException($"There is no file '{path}'; reader csv needs a .csv or .csv.gz file.");
         return Rows(path);
     }

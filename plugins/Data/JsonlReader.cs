@@ -25,6 +25,7 @@ internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
     public IEnumerable<DataRecord> Read(string? split)
     {
         if (split is not null) throw new UserErrorException($"Reader jsonl has no splits; leave 'split' ({split}) out and name the file.");
+        if (Directory.Exists(options.Path)) throw new UserErrorException($"'{options.Path}' is a folder; reader jsonl needs a .jsonl or .jsonl.gz file. Name one inside it.");
         if (!File.Exists(options.Path)) throw new UserErrorException($"There is no file '{options.Path}'; reader jsonl needs a .jsonl or .jsonl.gz file.");
         return Rows(options.Path);
     }

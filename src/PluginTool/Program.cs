@@ -24,10 +24,10 @@ try
             return 2;
     }
 }
-catch (UserErrorException e)
+catch (Exception e) when (e is UserErrorException or TypeLoadException or FileNotFoundException or FileLoadException or BadImageFormatException or MissingMemberException)
 {
     // The form that MSBuild shows as an error of the build.
-    Console.Error.WriteLine($"{args[1]}: error PA0002: {e.Message.ReplaceLineEndings(" ")}");
+    Console.Error.WriteLine($"{args[1]}: error PA0002: {(e is UserErrorException ? "" : $"{e.GetType().Name}: ")}{e.Message.ReplaceLineEndings(" ")}");
     return 1;
 }
 

@@ -35,27 +35,39 @@ internal static class ManifestFile
         AtomicFile.Write(file, ToJson(manifest).ToJsonString(Indented) + "\n");
     }
 
-    private static PluginManifest Parse(JsonObject json) => new(
-        Text(json, "id"), Text(json, "version"), (int)Whole(json, "apiLevel"), Text(json, "entryAssembly"),
-        [.. Items(json, "provides").Select(Provided)],
-        [.. Items(json, "files").Select(file => new PluginFile(Text(file, "path"), Text(file, "sha256")))]);
+    private static PluginManifest Parse(JsonObject json)
+    {
+        var manifest = new PluginManifest(
+            Text(json, "id"), Text(json, "version"), (int)Whole(json, "apiLevel"), Text(json, "entryAssembly"),
+            [.. Items(json, "provides").Select(Provided)],
+            [.. Items(json, "files").Select(file => new PluginFile(Text(file, "path"), Text(file, "sha256")))]);
+        return manifest.Files.GroupBy(file => file.Path).FirstOrDefault(group => group.Count() > 1) is { } twice ? throw new FormatException($"'files' lists '{twice.Key}' twice") : manifest;
+    }
 
     private static ProvidedContract Provided(JsonObject json) => new(
-        Text(json, "kind"), Text(json, "name"), (int)Whole(json, "resultVersion"), new OptionsSchema([.. Items(json, "options").Select(Option)]), Optional(json, "docs"))
+        Text(json, "kind"), Text(json, "name"), (int)Whole(json, "resultVersion"), Options(json), Optional(json, "docs"))
     {
         Alias = Optional(json, "alias"),
         Inputs = Optional(json, "inputs"),
         Traits = Texts(json, "traits"),
     };
 
+    private static OptionsSchema Options(JsonObject json)
+    {
+        var schema = new OptionsSchema([.. Items(json, "options").Select(Option)]);
+        foreach (var option in schema.Options.Where(option => option.OnlyWith != ""))
+            if (option.OnlyWith.Split('=', 2) is not [var other, _] || schema.Find(other) is null) throw new FormatException($"'onlyWith' of '{option.Name}' is '{option.OnlyWith}', not OPTION=VALUE");
+        return schema;
+    }
+
     private static OptionSchema Option(JsonObject json)
     {
         var type = Text(json, "type");
         return new OptionSchema(Text(json, "name"), OptionType.Parse(type) ?? throw new FormatException($"'{type}' is no option type"), json["default"]?.DeepClone())
         {
-            Minimum = json["minimum"] is { } low ? Numbers.Double(low) : null,
+            Minimum = Limit(json, "minimum"),
             ExclusiveMinimum = json["exclusiveMinimum"]?.GetValue<bool>() ?? false,
-            Maximum = json["maximum"] is { } high ? Numbers.Double(high) : null,
+            Maximum = Limit(json, "maximum"),
             Choices = Texts(json, "choices"),
             Aliases = Texts(json, "aliases"),
             Names = Optional(json, "names"),
@@ -112,11 +124,15 @@ internal static class ManifestFile
 
     private static string Optional(JsonObject json, string name) => json.ContainsKey(name) ? Text(json, name) : "";
 
+    private static double? Limit(JsonObject json, string name) => json[name] is not { } node ? null : Numbers.Double(node) ?? throw new FormatException($"'{name}' is no number");
+
     private static long Whole(JsonObject json, string name) =>
         json[name] is { } node && Numbers.Long(node) is { } number and >= int.MinValue and <= int.MaxValue ? number : throw new FormatException($"'{name}' is missing or no whole number");
 
     private static IEnumerable<JsonObject> Items(JsonObject json, string name) =>
         (json[name] as JsonArray ?? throw new FormatException($"'{name}' is missing or no list")).Select(item => item as JsonObject ?? throw new FormatException($"'{name}' holds something that is no object"));
 
-    private static IReadOnlyList<string> Texts(JsonObject json, string name) => json[name] is JsonArray texts ? [.. texts.Select(text => text!.GetValue<string>())] : [];
+    private static IReadOnlyList<string> Texts(JsonObject json, string name) => !json.ContainsKey(name) ? []
+        : json[name] is not JsonArray texts ? throw new FormatException($"'{name}' is no list")
+        : [.. texts.Select(item => item is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw new FormatException($"'{name}' holds something that is no text"))];
 }

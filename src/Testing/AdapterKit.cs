@@ -2,7 +2,8 @@
 // loads again bit for bit and nothing else does; and what the engine makes of the deltas (AdapterEngineKit).
 // conformance/adapter.NAME.json: { "options": {...}, "sites": N, "unmatched": {...}, "seeded": true }; sites: how many of the outline's
 // modules the options choose; unmatched: options that choose none (an adapter of virtual tokens or prefixes alone has none); seeded:
-// false where every new adapter begins with the same numbers.
+// false where every new adapter begins with the same numbers. Folders are read with the default options, as the host reads them, so
+// options that differ from the defaults show whether Load goes by the folder.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -35,6 +36,9 @@ internal static class AdapterKit
     private sealed record Fitting(Subject Subject, ProvidedContract Provided, Sample Sample)
     {
         public IPeftAdapter Adapter(JsonObject? options = null) => Subject.Create<IPeftAdapter>(Provided, options ?? Sample.Options);
+
+        /// <summary>What reads a folder: an instance that knows nothing of the options that it was made with.</summary>
+        public IPeftAdapter Reader() => Adapter([]);
 
         /// <summary>Two blocks of a decoder as wide as 8, with grouped keys and values, and embeddings and head.</summary>
         public ModelOutline Model { get; } = new("llama", "sample-model",
@@ -98,12 +102,27 @@ internal static class AdapterKit
         foreach (var parameter in sites.SelectMany(site => site.Delta.Parameters.OrderBy(pair => pair.Key, StringComparer.Ordinal)).Select((pair, k) => (pair.Value, k)))
             parameter.Value.detach().fill_(0.25 + parameter.k);
         var files = adapter.Save(fitting.Model, sites);
-        var loaded = fitting.Adapter().Load(fitting.Model, new AdapterFiles((JsonObject)files.Config.DeepClone(), files.Tensors.ToDictionary(pair => pair.Key, pair => pair.Value.clone())));
+        var loaded = Read(fitting, files with { Tensors = files.Tensors.ToDictionary(pair => pair.Key, pair => pair.Value.clone()) });
         Expect.That(Bytes(sites).SequenceEqual(Bytes(loaded)), "What Save wrote gave other tensors in Load.");
         foreach (var (saved, back) in sites.OrderBy(site => site.Module, StringComparer.Ordinal).Zip(loaded.OrderBy(site => site.Module, StringComparer.Ordinal)))
             if (saved.Delta is LowRank one && back.Delta is LowRank other)
                 Expect.That(one.Scale == other.Scale, $"{saved.Module}: the scale was {one.Scale} and is {other.Scale} after Save and Load.");
     }
+
+    private static IReadOnlyList<AdapterSite> Read(Fitting fitting, AdapterFiles files)
+    {
+        try
+        {
+            return fitting.Reader().Load(fitting.Model, AsRead(files));
+        }
+        catch (UserErrorException e)
+        {
+            throw new ConformanceException($"With the default options Load refused what Save wrote with the sample's: {e.Message} A folder is read by its own configuration alone; take ranks, scales and targets from files.Config.", e);
+        }
+    }
+
+    // The numbers of a file's JSON are of no .NET type yet.
+    private static AdapterFiles AsRead(AdapterFiles files) => files with { Config = JsonNode.Parse(files.Config.ToJsonString())!.AsObject() };
 
     private static void RefusesTensorsThatDoNotFit(Fitting fitting)
     {
@@ -114,7 +133,7 @@ internal static class AdapterKit
         {
             var tensors = new Dictionary<string, Tensor>(files.Tensors);
             change(tensors);
-            Expect.UserError(() => _ = fitting.Adapter().Load(fitting.Model, files with { Tensors = tensors }), when);
+            Expect.UserError(() => _ = fitting.Reader().Load(fitting.Model, AsRead(files with { Tensors = tensors })), when);
         }
         Refused($"the tensor {name} is missing", tensors => tensors.Remove(name));
         Refused("there is a tensor too many", tensors => tensors["no.such.tensor"] = tensor);

@@ -150,7 +150,7 @@ internal static class MethodKit
     {
         if (!trial.Method.Needs.Reference) return;
         var known = trial.Sample.Json["loss_at_reference"]?.GetValue<double>()
-            ?? throw new ConformanceException("The method needs a reference; the sample must say its loss where policy and reference agree (\"loss_at_reference\": for DPO log 2 = 0.6931).");
+            ?? throw new ConformanceException("The method needs a reference; the sample must say its loss where policy and reference agree (\"loss_at_reference\": for DPO log 2 = 0.6931471805599453, with all its digits).");
         var groups = trial.Prepare(trial.Rows);
         var values = LogProbs(groups, 0);
         ExpectEqual(known, trial.Loss(Batch(trial, groups, torch.tensor<float>(values)) with { ReferenceLogProbs = torch.tensor<float>(values) }), "Where policy and reference agree, the loss is not the known one");

@@ -29,6 +29,17 @@ public sealed class ReaderTests
         Assert.That(() => Read("jsonl", new JsonlOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.jsonl, line 2: not valid JSON: an escape \\u stands for half a character"));
     }
 
+    [TestCase("jsonl", "rows.jsonl")]
+    [TestCase("csv", "rows.csv")]
+    public void A_folder_and_a_Parquet_file_are_called_what_they_are(string reader, string name)
+    {
+        List<DataRecord> Rows(string path) => reader == "csv" ? Read(reader, new CsvOptions { Path = path }) : Read(reader, new JsonlOptions { Path = path });
+        Assert.That(() => Rows(folder), Throws.InstanceOf<UserErrorException>().With.Message.EqualTo($"'{folder}' is a folder; reader {reader} needs a .{reader} or .{reader}.gz file. Name one inside it."));
+        var file = Path.Combine(folder, name);
+        File.WriteAllBytes(file, [.. "PAR1"u8, 0x15, 0x04, 0xFF, 0xFE, .. "PAR1"u8]);
+        Assert.That(() => Rows(file), Throws.InstanceOf<UserErrorException>().With.Message.StartsWith($"{file}: is a Parquet file, not text; write its rows as JSON lines"));
+    }
+
     [Test]
     public void Half_a_character_in_a_list_of_rows_is_refused()
     {

@@ -173,6 +173,31 @@ public sealed class DryRunTests
         Assert.That(OnGpu("lora") - OnGpu("qlora"), Is.InRange(2 * 6.74e9 - 4.4e9, 2 * 6.74e9 - 3.8e9), "3.9 GB, or with factors in float32 4.2");
     }
 
+    // What is there already and cannot be read would end jobs after all trainings; what is not there is warned of alone.
+    [Test]
+    public void Data_that_no_job_could_read_are_told()
+    {
+        using var user = new Peftalign();
+        user.Write("rows.jsonl", """{"prompt": "a", "completion": "b"}""" + "\n");
+        Directory.CreateDirectory(user.File("folder"));
+        string Manifest(string data, string column) => user.Write("data.yaml", Manifests.Tiny + $$"""
+            datasets: { rows: { reader: jsonl, path: {{data}} } }
+            methods: { tune: { type: sft, max_steps: 1, batch_size: 1 } }
+            train: [{ models: tiny, datasets: rows, methods: tune, seeds: 1 }]
+            evaluate: [{ of: [untouched, trained], with: [{ type: perplexity, path: rows.jsonl, column: {{column}} }] }]
+            """);
+        Outcome Told(string manifest) => Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run");
+        var rows = user.File("rows.jsonl");
+        var column = Told(Manifest("rows.jsonl", "text"));
+        Assert.That((column.Code, column.Out), Is.EqualTo((2, "")));
+        Assert.That(column.Err.Split('\n', StringSplitOptions.RemoveEmptyEntries), Has.Length.EqualTo(3).And.Some.Contains($": {rows}, row 1 has no text in 'text'; it has prompt, completion. Give the column with the option column.").And.Some.Contains("2 fault(s); nothing was started."));
+        var folder = Told(Manifest("folder", "prompt"));
+        Assert.That((folder.Code, folder.Err), Is.EqualTo((2, $"peftalign: train/tiny/rows/tune/s1: '{user.File("folder")}' is a folder; reader jsonl needs a .jsonl or .jsonl.gz file. Name one inside it.\n1 fault(s); nothing was started.\n")));
+        Assert.That(Told(Manifest("none.jsonl", "prompt")).Code, Is.Zero, "warned of");
+        Assert.That(Told(Manifest("rows.jsonl", "prompt")).Code, Is.Zero);
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
     [Test]
     public void Paths_that_are_not_there_are_warned_of()
     {

@@ -144,6 +144,29 @@ public class FailureTests
         Assert.That(Message(), Does.Contain(Path.Combine(words, "plugin.json") + ": cannot be read as a plugin's description (").And.Contain(cause));
     }
 
+    [TestCase("choices", "[null]", "'choices' holds something that is no text")]
+    [TestCase("aliases", "\"r\"", "'aliases' is no list")]
+    [TestCase("onlyWith", "\"nothing=1\"", "'onlyWith' of 'share' is 'nothing=1', not OPTION=VALUE")]
+    [TestCase("minimum", "\"low\"", "'minimum' is no number")]
+    public void ADamagedOption(string field, string value, string cause)
+    {
+        var file = Path.Combine(words, "plugin.json");
+        var json = JsonNode.Parse(File.ReadAllText(file))!;
+        json["provides"]![0]!["options"]!.AsArray().First(option => (string?)option!["name"] == "share")![field] = JsonNode.Parse(value);
+        File.WriteAllText(file, json.ToJsonString());
+        Assert.That(Message(), Does.Contain($"{file}: cannot be read as a plugin's description ({cause})"));
+    }
+
+    [Test]
+    public void AFileThatIsListedTwice()
+    {
+        var file = Path.Combine(words, "plugin.json");
+        var json = JsonNode.Parse(File.ReadAllText(file))!;
+        json["files"]!.AsArray().Add(json["files"]![0]!.DeepClone());
+        File.WriteAllText(file, json.ToJsonString());
+        Assert.That(Message(), Does.Contain($"{file}: cannot be read as a plugin's description ('files' lists '{json["files"]![0]!["path"]}' twice)"));
+    }
+
     [Test]
     public void APluginJsonThatIsNotOfThisAssembly()
     {

@@ -198,6 +198,30 @@ public class OptionsTests
         Assert.That(needing.Bind<Needing>(new JsonObject { ["file"] = "x", ["count"] = 2 }, "test").Path, Is.EqualTo("x"));
     }
 
+    public sealed class OutOfRange { [OptionRange(1)] public int Rank { get; set; } [OptionRequired] public string Path { get; set; } = ""; }
+
+    public sealed class NoChoice { [OptionChoices("mean", "sum")] public List<string> Kinds { get; set; } = ["men"]; }
+
+    public sealed class NotANumber { public double Rate { get; set; } = double.NaN; }
+
+    public sealed class NotNumbers { public Dictionary<string, double> Rates { get; set; } = new() { ["a"] = double.NaN }; }
+
+    public sealed class Misnamed { [OptionNames("pth")] public string Path { get; set; } = ""; }
+
+    public sealed class NumberOfAPath { [OptionNames("path")] public int Path { get; set; } }
+
+    public sealed class Throwing { public Throwing() => throw new InvalidOperationException("no licence"); public int Rank { get; set; } }
+
+    [TestCase(typeof(OutOfRange), "its initial values: option 'rank' is 0; it must be at least 1.")]
+    [TestCase(typeof(NoChoice), "its initial values: option 'kinds[0]' cannot be 'men'. Did you mean 'mean'?")]
+    [TestCase(typeof(NotANumber), "property 'Rate' begins as NaN, which no manifest can hold; make it nullable and begin with null.")]
+    [TestCase(typeof(NotNumbers), "property 'Rates' begins as NaN, which no manifest can hold; make it nullable and begin with null.")]
+    [TestCase(typeof(Misnamed), "property 'Path' is a text that names a 'pth'; OptionNames goes on texts and is one of path, model, dataset, judge. Did you mean 'path'?")]
+    [TestCase(typeof(NumberOfAPath), "property 'Path' is a whole number that names a 'path'; OptionNames goes on texts and is one of path, model, dataset, judge.")]
+    [TestCase(typeof(Throwing), "its constructor or a property fails with InvalidOperationException: no licence. It is made without values for its defaults; let it only set initial values.")]
+    public void AClassThatCouldNeverWorkIsRefused(Type type, string why) =>
+        Assert.That(Assert.Throws<PluginException>(() => ClassSchema.Read(type, XmlDocs.None))!.Message, Does.StartWith($"Options class {type.FullName}").And.EndsWith(why));
+
     [Test]
     public void TwoOptionsOfOneNameAreRefused() =>
         Assert.That(Assert.Throws<PluginException>(() => OptionsSchema.Of<Ambiguous>())!.Message, Does.Contain("two options answer to 'alpha'"));

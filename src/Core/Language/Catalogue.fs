@@ -13,7 +13,8 @@ open System.Collections.Generic
 /// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para>
 /// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft", or just
 /// another option's name; "" for always. Giving it
-/// with another value is an error.</para></remarks>
+/// with another value is an error.</para>
+/// <para>PerModel options of a merge strategy have one value for all models, or a list with one for each.</para></remarks>
 [<CLIMutable; NoComparison>]
 type OptionSchema =
     {
@@ -27,6 +28,7 @@ type OptionSchema =
         Required: bool
         Recorded: bool
         OnlyWith: string
+        PerModel: bool
         Docs: string
     }
 

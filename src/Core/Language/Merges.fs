@@ -137,6 +137,31 @@ let stands (policy: Policy) (point: Point option) =
     | None, at when at <> onTheWay policy -> [ "", ""; "@" + at, at ]
     | None, at -> [ "", at ]
 
+/// The first parameter whose list has another length than there are parents, with its length. A list of filters is no list of values.
+let private uneven (row: MergeRow) (parents: Policy list) =
+    let isCase item =
+        match item with
+        | Map entries -> entries |> List.exists (fun (key, _) -> key = "value")
+        | _ -> false
+
+    let isPerModel name =
+        row.Bound.Contract.Schema.Options
+        |> Seq.exists (fun option -> option.Name = name && option.PerModel)
+
+    match row.Bound.Options with
+    | Map options ->
+        options
+        |> List.tryPick (fun (name, value) ->
+            match value with
+            | List items when
+                items.Length <> parents.Length
+                && isPerModel name
+                && not (List.exists isCase items)
+                ->
+                Some(name, items.Length)
+            | _ -> None)
+    | _ -> None
+
 /// Why these parents cannot be merged by this row.
 let private unfit (row: MergeRow) (parents: Policy list) =
     let schema = row.Bound.Contract.Schema
@@ -160,7 +185,9 @@ let private unfit (row: MergeRow) (parents: Policy list) =
     elif (parents |> List.map _.Facts.Model |> same).IsNone && row.BaseModel.IsNone then
         Some $"the parents of merge '{row.Name}' have no common base: {names}; name one by base_model"
     else
-        None
+        uneven row parents
+        |> Option.map (fun (parameter, count) ->
+            $"merge '{row.Name}' gives {count} values of {parameter} for {parents.Length} parents: {names}; give one value for all, or one for each in this order")
 
 /// The row's merges as policies; none, and a fault, where a group does not fit.
 let groups (faults: Faults) (row: MergeRow) (at: Point option) (selected: Policy list) : Policy list =

@@ -16,6 +16,7 @@ let private option name kind (initial: string | null) range docs =
         Required = false
         Recorded = false
         OnlyWith = ""
+        PerModel = false
         Docs = docs
     }
 

@@ -59,6 +59,7 @@ internal static class SchemaCatalogue
         Required = option.Required,
         Recorded = option.Recorded,
         OnlyWith = option.OnlyWith,
+        PerModel = option.PerModel,
         Default = option.Default is null ? null : option.Default.ToJsonString(),
         Range = RangeOf(option),
         Choices = [.. option.Choices],

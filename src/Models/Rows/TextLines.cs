@@ -40,7 +40,9 @@ public static class TextLines
     {
         try
         {
-            return RegularFile.Open(path);
+            var file = RegularFile.Open(path);
+            if (!IsParquet(file)) return file;
+            file.Dispose();
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -51,6 +53,16 @@ public static class TextLines
             var why = Directory.Exists(path) ? "is a folder" : $"cannot be read ({e.Message.TrimEnd('.')})";
             throw new UserErrorException($"{path}: {why}; give a text file, plain or .gz.", e);
         }
+        throw new UserErrorException($"{path}: is a Parquet file, not text; write its rows as JSON lines (Python: pandas.read_parquet(IN).to_json(OUT, orient=\"records\", lines=True)) and give that file.");
+    }
+
+    // Data sets are often published so, and renaming makes no text of them.
+    private static bool IsParquet(FileStream file)
+    {
+        Span<byte> head = stackalloc byte[4];
+        var isParquet = file.ReadAtLeast(head, head.Length, throwOnEndOfStream: false) == head.Length && head.SequenceEqual("PAR1"u8);
+        file.Position = 0;
+        return isParquet;
     }
 
     // Most lines lie in the buffer: the task is done before it is looked at.

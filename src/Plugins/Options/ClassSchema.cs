@@ -2,6 +2,7 @@
 // the group's place.
 
 using System.Reflection;
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Plugins;
@@ -17,15 +18,38 @@ internal sealed record OptionProperty(PropertyInfo Property, PropertyInfo? Group
 
 internal static class ClassSchema
 {
+    // What a text may name; of any other word nobody knows what to make of the text.
+    private static readonly string[] Nameable = ["path", "model", "dataset", "judge"];
+
     public static OptionsSchema Read(Type type, XmlDocs docs)
     {
-        var defaults = Activator.CreateInstance(type)!;
-        var options = Properties(type).Select(option => Option(option, option.Owner(defaults), docs)).ToArray();
+        var options = Options(type, docs);
         var twice = options.SelectMany(option => option.Aliases.Prepend(option.Name)).GroupBy(name => name).FirstOrDefault(group => group.Count() > 1);
         if (twice is not null) throw new PluginException($"Options class {type.FullName}: two options answer to '{twice.Key}'; change a property's name or an alias.");
         if (options.FirstOrDefault(option => option.OnlyWith != "" && options.All(other => other.Name != option.OnlyWith.Split('=')[0])) is { } dangling)
             throw new PluginException($"Options class {type.FullName}: '{dangling.Name}' goes with '{dangling.OnlyWith}', but there is no such option; mend its OptionOnlyWith.");
-        return new OptionsSchema(options);
+        var schema = new OptionsSchema(options);
+        // Plans write defaults too, so that one which no user could give would end every job.
+        var faults = options.Where(option => option.Default is not null).SelectMany(option => schema.Check(new JsonObject { [option.Name] = option.Default!.DeepClone() }).Where(fault => IsOf(option, fault)));
+        OptionFaults.ThrowIfAny($"Options class {type.FullName}, its initial values", [.. faults]);
+        return schema;
+    }
+
+    // Beside the option, others are missing that must be given.
+    private static bool IsOf(OptionSchema option, OptionFault fault) => fault.Key == option.Name || fault.Key.StartsWith(option.Name + "[", StringComparison.Ordinal) || fault.Key.StartsWith(option.Name + ".", StringComparison.Ordinal);
+
+    private static OptionSchema[] Options(Type type, XmlDocs docs)
+    {
+        try
+        {
+            var defaults = Activator.CreateInstance(type)!;
+            return [.. Properties(type).Select(option => Option(option, option.Owner(defaults), docs))];
+        }
+        catch (TargetInvocationException e)
+        {
+            var cause = e.InnerException!;
+            throw new PluginException($"Options class {type.FullName}: its constructor or a property fails with {cause.GetType().Name}: {cause.Message.TrimEnd('.')}. It is made without values for its defaults; let it only set initial values.", cause);
+        }
     }
 
     public static IEnumerable<OptionProperty> Properties(Type type) => Readable(type).SelectMany(property => property.IsDefined(typeof(OptionGroupAttribute))
@@ -68,6 +92,11 @@ internal static class ClassSchema
         // What must be given has no default; an initialiser only keeps the compiler content.
         var required = property.GetCustomAttribute<OptionRequiredAttribute>() is not null || perModel is { Fallback: null };
         var fallback = required ? null : perModel is null ? property.GetValue(defaults) : perModel.Fallback;
+        if (IsNaN(fallback))
+            throw new PluginException($"Options class {property.DeclaringType!.FullName}: property '{property.Name}' begins as NaN, which no manifest can hold; make it nullable and begin with null.");
+        var names = property.GetCustomAttribute<OptionNamesAttribute>()?.Kind ?? "";
+        if (names != "" && (scalar != typeof(string) || !Nameable.Contains(names)))
+            throw new PluginException($"Options class {property.DeclaringType!.FullName}: property '{property.Name}' is {type.Words} that names a '{names}'; OptionNames goes on texts and is one of {string.Join(", ", Nameable)}.{(Nameable.Contains(names) ? "" : Suggestions.Hint(names, Nameable))}");
         return new OptionSchema(NameOf(property), type, OptionsConverter.ToJson(fallback))
         {
             Required = required,
@@ -77,12 +106,14 @@ internal static class ClassSchema
             Maximum = range is null || double.IsPositiveInfinity(range.Maximum) ? null : range.Maximum,
             Choices = property.GetCustomAttribute<OptionChoicesAttribute>()?.Values ?? (scalar.IsEnum ? TypeMap.EnumNames(scalar) : []),
             Aliases = property.GetCustomAttribute<OptionAliasAttribute>()?.Names ?? [],
-            Names = property.GetCustomAttribute<OptionNamesAttribute>()?.Kind ?? "",
+            Names = names,
             Recorded = property.GetCustomAttribute<OptionRecordedAttribute>() is not null,
             OnlyWith = (property.GetCustomAttribute<OptionOnlyWithAttribute>() ?? option.Group?.GetCustomAttribute<OptionOnlyWithAttribute>()) is { } only ? $"{only.Option}={string.Join('|', only.Values)}" : "",
             Docs = docs.Summary(property),
         };
     }
+
+    private static bool IsNaN(object? value) => value is double number ? double.IsNaN(number) : value is System.Collections.IEnumerable list and not (string or JsonNode) && (list is System.Collections.IDictionary map ? map.Values : list).Cast<object?>().Any(IsNaN);
 
     private static int Depth(Type type) => type.BaseType is { } parent ? Depth(parent) + 1 : 0;
 }

@@ -232,3 +232,27 @@ let ``claims mean merges of the ends, and the others where they name the axis`` 
     | set ->
         let claim = ClaimSets.Test(set, table, 200, 0.05, 1L) |> Seq.exactlyOne
         Assert.That(claim.Estimate, Is.EqualTo(expected).Within 1e-12)
+
+[<Test>]
+let ``a list of values per parent is as long as the parents are many`` () =
+    let merge parameters =
+        $"train:\n  - {{ models: a, datasets: [d, e], methods: sft, seeds: 1 }}\nmerge:\n  - {{ name: m, method: dare_ties, of: {{ model: a }}, across: dataset, parameters: {parameters} }}\n"
+
+    for parameters, count in
+        [
+            "{ density: 0.5, weight: [1, 2, 3] }", 3
+            "{ density: 0.5, weight: [1] }", 1
+            "{ density: 0.5, weight: [1, { layers: [0, 1] }, 2] }", 3
+        ] do
+        let expected =
+            $"merge 'm' gives {count} values of weight for 2 parents: a/d/sft/s1, a/e/sft/s1; give one value for all, or one for each in this order"
+
+        Assert.That(faults (header + merge parameters) |> List.map _.Message, Has.Some.EqualTo expected)
+
+    for parameters in
+        [
+            "{ density: 0.5, weight: [1, 2] }"
+            "{ density: 0.5, weight: 3 }"
+            "{ density: 0.5, weight: [{ filter: mlp, value: 1 }, { filter: attn, value: 2 }, { value: 3 }] }"
+        ] do
+        same 1 (labels "merge" (planned (merge parameters))).Length

@@ -16,6 +16,7 @@ let option name kind (initial: string | null) : OptionSchema =
         Required = false
         Recorded = false
         OnlyWith = ""
+        PerModel = false
         Docs = name
     }
 
@@ -67,7 +68,11 @@ let private lora =
     ]
 
 let private density = option "density" "number" "1" |> inRange "(0,1]"
-let private weight = option "weight" "number|number[]" "1"
+
+let private weight =
+    { option "weight" "number|number[]" "1" with
+        PerModel = true
+    }
 
 let private rescale =
     option "rescale" "string" "\"exact\"" |> oneOf [ "exact"; "l1"; "off" ]

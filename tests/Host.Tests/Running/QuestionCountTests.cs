@@ -17,7 +17,7 @@ public sealed class QuestionCountTests
     {
         var tokenizer = ByteTokenizer.Create();
         var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, null, int.MaxValue / 2, takesLeadingBlank: false, addSpecialTokens: false));
-        var asked = count.Of(new Everything(count), lookAt: 2)!;
+        var asked = Asked(count);
         // The first two of four items: contexts "p0", "p1" with "yes" and "no", each context once; a whole text of 3 after a begin token.
         Assert.That((asked.Items, asked.Scored, asked.Longest), Is.EqualTo((4L, 2.0 + 3 + 2 + 1 + 3, 7L)));
         Assert.That(asked.Writes, Is.EqualTo(new Writing(4 * 3, 2, 20, 22)));
@@ -33,10 +33,19 @@ public sealed class QuestionCountTests
     {
         var tokenizer = ByteTokenizer.Create();
         var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, null, int.MaxValue / 2, takesLeadingBlank: false, addSpecialTokens: false), ask => 2 * ask.MaxNewTokens);
-        var asked = count.Of(new Everything(count), lookAt: 2)!;
+        var asked = Asked(count);
         Assert.That(asked.Writes, Is.EqualTo(new Writing(4 * 3, 2, 40, 42)));
         Assert.That(asked.Judges.Single().Tokens, Is.EqualTo(1 + 2 + 1 + 40.0));
         Assert.That(asked.Others.Single().Writing, Is.EqualTo(new Writing(4, 4, 7, 11)), "other models keep the request's number");
+    }
+
+    private static Questions Asked(QuestionCount count)
+    {
+        Assert.That(count.AskedOthers, Is.False);
+        var benchmark = new Everything(count);
+        var items = benchmark.Items().ToList();
+        Assert.That(count.AskedOthers);
+        return count.Of(benchmark, items, lookAt: 2)!;
     }
 
     private sealed class Everything(IModels models) : IBenchmark, IAsksAgain

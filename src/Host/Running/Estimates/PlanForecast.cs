@@ -38,11 +38,13 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
     /// <param name="threads">Processor threads of a job.</param>
     /// <param name="atOnce">Jobs at once.</param>
     /// <param name="onGpu">Whether jobs compute on a GPU: its memory is what is predicted; times stay a processor's until jobs are finished.</param>
+    /// <exception cref="Abstractions.UserErrorException">Data that lie there cannot be read; a line for each job that would fail on them.</exception>
     internal static PlanForecast Of(Planned planned, int threads, int atOnce, bool onGpu)
     {
         var shapes = new Shapes(planned, onGpu);
         var kinds = planned.Plan.Jobs.Where(job => job.Kind != "report").GroupBy(job => job.Kind);
         List<KindForecast> found = [.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => planned.Run.Unanswered(job) is > 0 and var open ? EvaluateForecast.Again(open) : JobForecast.Of(job, shapes, threads)))];
+        PlanFaults.ThrowIfAny(planned.Plan, job => planned.Run.IsSettled(job) ? null : shapes.Unreadable(Shapes.Options(job)));
         return new PlanForecast(found, atOnce, shapes.AssumesLongest, onGpu);
     }
 

@@ -53,15 +53,17 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
     private readonly List<(JsonObject By, List<(int, int, int)> Asked)> others = [];
     private readonly List<(long Tokens, long Longest)> scored = [];
 
+    /// <summary>Whether a benchmark opened other models, whose answers its items may be made of.</summary>
+    internal bool AskedOthers => others.Count > 0;
+
     /// <summary>Counts.</summary>
     /// <param name="benchmark">Made with this object as its models.</param>
+    /// <param name="items">Its items.</param>
     /// <param name="lookAt">Most items whose texts are looked at.</param>
-    internal Questions? Of(IBenchmark benchmark, int lookAt)
+    internal Questions? Of(IBenchmark benchmark, IReadOnlyCollection<EvalItem> items, int lookAt)
     {
-        var items = 0L;
-        foreach (var item in benchmark.Items())
-            if (++items <= lookAt) Count(benchmark, item);
-        return items == 0 ? null : Of(items);
+        foreach (var item in items.Take(lookAt)) Count(benchmark, item);
+        return items.Count == 0 ? null : Of(items.Count);
     }
 
     /// <summary>What so many items ask, of which the first were counted.</summary>

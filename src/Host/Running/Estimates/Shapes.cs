@@ -33,6 +33,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
 
     private readonly Dictionary<string, PlanJob> jobs = planned.Whole.Jobs.ToDictionary(job => job.Id);
     private readonly Dictionary<string, object?> known = [];
+    private readonly Dictionary<string, string> unreadable = [];
     private readonly PluginCatalogue plugins = new(planned.Plugins.Values, []);
 
     internal bool OnGpu => onGpu;
@@ -101,9 +102,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     {
         var job = Context(training);
         var (tokenizer, template) = Text(training["policy"]!);
-        var (rows, head) = (0L, new List<DataRecord>());
-        foreach (var record in job.Open(new DatasetReference(training["dataset"]!.AsObject())))
-            if (++rows <= LookAt) head.Add(record);
+        var (rows, head) = Read(training["dataset"]!, () => Head(job.Open(new DatasetReference(training["dataset"]!.AsObject()))), () => true);
         var method = job.Create<IAlignmentMethod>(training["method"]!);
         FirstRows Looked(bool arranged) => FirstRows.Of(method, head, options, tokenizer, template, arranged);
         FirstRows looked;
@@ -118,6 +117,36 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         var kept = looked.Lengths.Where(length => length > 0).ToList();
         return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max());
     });
+
+    private static (long Rows, List<DataRecord> Head) Head(IEnumerable<DataRecord> records)
+    {
+        var (rows, head) = (0L, new List<DataRecord>());
+        foreach (var record in records)
+            if (++rows <= LookAt) head.Add(record);
+        return (rows, head);
+    }
+
+    /// <summary>Why a job's data cannot be read, all of which lie there: it would fail after others have run. Null where they were read, or were not looked at.</summary>
+    internal string? Unreadable(JsonObject spec) =>
+        new[] { spec["benchmark"], spec["dataset"] }.OfType<JsonNode>().Select(data => unreadable.GetValueOrDefault(data.ToJsonString())).FirstOrDefault(why => why is not null);
+
+    private T Read<T>(JsonNode data, Func<T> read, Func<bool> alone)
+    {
+        try
+        {
+            return read();
+        }
+        catch (UserErrorException e) when (alone() && IsThere(data.ToJsonString()))
+        {
+            unreadable[data.ToJsonString()] = e.Message;
+            throw;
+        }
+    }
+
+    // Neither made in this run nor of a model's answers, nor a path that leads to nothing; which files a missing one's reader names is not known.
+    private bool IsThere(string data) =>
+        !data.Contains("\"job\":", StringComparison.Ordinal) && !data.Contains("\"weights\":", StringComparison.Ordinal)
+        && planned.Missing.All(missing => missing.Line > 0 && !data.Contains(JsonValue.Create(missing.Path).ToJsonString(), StringComparison.Ordinal));
 
     /// <summary>Whether lengths of rows that are not there were taken to be max_length.</summary>
     internal bool AssumesLongest { get; private set; }
@@ -150,7 +179,8 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         var defaults = root["weights"] is JsonObject ? null : Config(root)?.Generation;
         var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens),
             ask => AnswerLength.Of(ask, info.AsHarness, defaults));
-        return count.Of((Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!), LookAt);
+        var benchmark = (Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!);
+        return count.Of(benchmark, Read(evaluation["benchmark"]!, () => benchmark.Items().ToList(), () => !count.AskedOthers), LookAt);
     });
 
     /// <summary>What a job asks to make a data set; null where that cannot be known yet.</summary>

@@ -43,9 +43,9 @@ public sealed class BenchmarkOptions
     public BenchmarkFault Fault { get; set; }
 }
 
-/// <summary>Options that break the rules for options.</summary>
+/// <summary>Options without docs.</summary>
 public sealed class CarelessOptions
 {
     [OptionRange(0, 1)]
-    public double Share { get; set; } = 2;
+    public double Share { get; set; } = 1;
 }

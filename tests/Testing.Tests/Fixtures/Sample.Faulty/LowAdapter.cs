@@ -27,6 +27,7 @@ public enum AdapterFault
     ForgetsAPart,
     TakesAnything,
     MatchesNothing,
+    LoadsByOptions,
 }
 
 internal sealed class LowAdapter(AdapterOptions options) : IPeftAdapter
@@ -40,6 +41,8 @@ internal sealed class LowAdapter(AdapterOptions options) : IPeftAdapter
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
     {
+        if ((string?)files.Config["fault"] != nameof(AdapterFault.LoadsByOptions))
+            options = new AdapterOptions { Target = (string)files.Config["target"]!, Fault = Enum.Parse<AdapterFault>((string)files.Config["fault"]!) };
         var sites = Chosen(model).Select(module => Site(module, Taken(files, $"{module.Name}.A", [Rank, module.Inputs]), Taken(files, $"{module.Name}.B", [module.Outputs, Rank]))).ToList();
         if (files.Tensors.Count > 2 * sites.Count && options.Fault != AdapterFault.TakesAnything) throw new UserErrorException("There are tensors too many.");
         return sites;
@@ -54,7 +57,7 @@ internal sealed class LowAdapter(AdapterOptions options) : IPeftAdapter
             tensors[$"{site.Module}.A"] = delta.A;
             tensors[$"{site.Module}.B"] = options.Fault == AdapterFault.ForgetsAPart ? torch.zeros(delta.B.shape) : delta.B;
         }
-        return new AdapterFiles(new JsonObject(), tensors);
+        return new AdapterFiles(new JsonObject { ["target"] = options.Target, ["fault"] = options.Fault.ToString() }, tensors);
     }
 
     private List<ModuleOutline> Chosen(ModelOutline model)
