@@ -171,36 +171,6 @@ public sealed class BenchmarkTests
         Assert.That((string)benchmark.Info.Settings!["prompts"]!, Does.StartWith("made from"));
     }
 
-    // As bbh_fewshot and bbh_cot_fewshot make them with apply_chat_template of all 27 files, but for three words in which the authors' bare
-    // prompts differ from the harness's.
-    [TestCase("direct", "user: Q: a?\nA:|assistant: no way|user: Q: b?\nA:|assistant: (B)|user: Q: i\nA:", "user: Q: a?\nA: no way\n\nQ: b?\nA: (B)\n\nQ: i\nA:")]
-    [TestCase("cot", "user: Q: a?\nA: Let's think step by step.\n|assistant: We go.\nSo the answer is no way.|user: Q: b?\nA: Let's think step by step.\n|assistant: Hm. So the answer is (B).|user: Q: i\nA: Let's think step by step.\n", "user: Q: a?\nA: Let's think step by step.\nWe go.\nSo the answer is no way.\n\nQ: b?\nA: Let's think step by step.\nHm. So the answer is (B).\n\nQ: i\nA: Let's think step by step.\n")]
-    public void Bbh_as_a_conversation_has_the_answers_of_examples_as_the_assistant_s(string template, string apart, string together)
-    {
-        File.WriteAllText(Path.Combine(folder, "navigate.json"), """{"examples": [{"input": "i", "target": "Yes"}]}""");
-        File.WriteAllText(Path.Combine(folder, "navigate.txt"), "canary\n-----\nFollow.\n\nQ: a?\nA: Let's think step by step.\nWe go.\nSo the answer is no way.\n\nQ: b?\nA: Let's think step by step. Hm. So the answer is (B).\n");
-        File.WriteAllText(Path.Combine(folder, "direct_prompts_27.json"), """{"navigate": "Follow.\n\nQ: a?\nA: no way\n\nQ: b?\nA: (B)"}""");
-        string Said(bool? turns, int shots = 3)
-        {
-            var benchmark = new BbhBenchmark(new BbhOptions { Path = folder, Tasks = ["navigate"], Template = template, Shots = shots, Chat = true, FewshotAsMultiturn = turns });
-            Assert.That((bool)benchmark.Info.Settings!["fewshot_as_multiturn"]!, Is.EqualTo(turns != false));
-            return string.Join('|', ((EvalRequest.Generate)benchmark.Requests(benchmark.Items().Single())[0]).Messages!.Select(m => $"{m.Role}: {m.Content}"));
-        }
-        foreach (var turns in (bool?[])[null, true]) Assert.That(Said(turns), Is.EqualTo("system: Follow.\n\n|" + apart));
-        Assert.That(Said(false), Is.EqualTo("system: Follow.\n\n|" + together));
-        Assert.That(Said(null, shots: 0), Is.EqualTo(apart[(apart.LastIndexOf('|') + 1)..]));
-    }
-
-    [Test]
-    public void An_example_of_bbh_that_cannot_be_made_turns_is_named()
-    {
-        File.WriteAllText(Path.Combine(folder, "navigate.json"), """{"examples": [{"input": "i", "target": "Yes"}]}""");
-        File.WriteAllText(Path.Combine(folder, "navigate.txt"), "canary\n-----\nFollow.\n\nQ: a?\nAnswer: no\n");
-        BbhBenchmark Of(bool chat) => new(new BbhOptions { Path = folder, Tasks = ["navigate"], Template = "cot", Chat = chat });
-        Assert.That(() => Of(chat: false).Items().ToList(), Throws.Nothing);
-        Assert.That(() => Of(chat: true).Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.EndsWith("navigate: the solved example 'Q: a?' has no line 'A: Let's think step by step.'; mend it, or leave chat out."));
-    }
-
     [Test]
     public void The_harness_s_reading_of_answers_keeps_its_faults_and_is_named_apart()
     {

@@ -6,22 +6,7 @@ open PeftAlign.Core.Language
 
 /// Axes by which claims find policies; "tag" and "kind" as in selections.
 let axes =
-    [
-        "model"
-        "dataset"
-        "method"
-        "adapter"
-        "seed"
-        "stage"
-        "variant"
-        "tag"
-        "merge"
-        "row"
-        "kind"
-        "checkpoint"
-        "control"
-        "benchmark_variant"
-    ]
+    Selections.axes @ [ "variant"; "checkpoint"; "control"; "benchmark_variant" ]
 
 let private kinds = [ "untouched"; "trained"; "merged" ]
 

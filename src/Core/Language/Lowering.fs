@@ -201,7 +201,9 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         | None -> named |> List.map snd
         | Some(_, alike) ->
             let names =
-                alike |> List.map (fun (parent, _) -> Policies.label parent) |> String.concat ", "
+                alike
+                |> List.map (fun (parent, _) -> Policies.label parent)
+                |> String.concat ", "
 
             context.Faults.Add(
                 row.Mark,

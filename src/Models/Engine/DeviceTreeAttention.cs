@@ -25,9 +25,7 @@ internal sealed class DeviceTreeAttention : torch.autograd.SingleTensorFunction<
 
     public override Tensor forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
-        var (q, k, v) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2]);
-        var (buckets, form) = ((IReadOnlyList<Bucket>)vars[^2], (AttentionForm)vars[^1]);
-        var (prefixKeys, prefixValues) = vars.Length > 5 ? ((Tensor, Tensor))((Tensor)vars[3], (Tensor)vars[4]) : default((Tensor?, Tensor?));
+        var (q, k, v, prefixKeys, prefixValues, buckets, form) = BucketInputs.Of(vars);
         var rotary = form.Rotary;
         var output = torch.empty(q.shape, q.dtype, q.device);
         using var scope = torch.NewDisposeScope();
