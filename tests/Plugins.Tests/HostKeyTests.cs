@@ -20,6 +20,8 @@ public sealed class HostKeyTests
 
     public sealed class Runs { public string Run { get; set; } = ""; }
 
+    public sealed class Seeds { public int Seed { get; set; } }
+
     public sealed class Types { public string Type { get; set; } = ""; }
 
     public sealed class Smoothing { public double LabelSmoothingFactor { get; set; } }
@@ -42,6 +44,7 @@ public sealed class HostKeyTests
     [TestCase("merge", typeof(Names))]
     [TestCase("reader", typeof(Names))]
     [TestCase("method", typeof(Smoothing))]
+    [TestCase("judge", typeof(Seeds))]
     public void The_same_name_is_free_where_the_host_does_not_read_it(string kind, Type options) =>
         Assert.That(Describe(kind, options).Options.Options, Has.Count.EqualTo(1));
 

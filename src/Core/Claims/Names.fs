@@ -27,8 +27,11 @@ let unknown (faults: Faults) (uses: Use seq) (policies: IReadOnlyList<IReadOnlyD
     for use' in uses do
         let name = use'.Name.TrimStart '!'
         let names = known[use'.Kind]
-
-        if not (names.Contains name) then
+        // What is left out need not be there, since a file of claims may serve several runs; but it may be misspelt.
+        if
+            not (names.Contains name)
+            && (not (use'.Name.StartsWith '!') || (Suggest.nearest names name).IsSome)
+        then
             faults.Add(
                 use'.Mark,
                 use'.Path,

@@ -189,7 +189,8 @@ type internal PatternText(pattern: string, own: bool) =
                 written
 
         if at < pattern.Length && pattern[at] = '+' then
-            text.Insert(atom, "(?>").Append(bounds).Append(')') |> ignore
+            // .NET folds a repetition of a bare atomic loop into one loop; what always holds behind it keeps them apart.
+            text.Insert(atom, "(?>").Append(bounds).Append("(?!(?!)))") |> ignore
             at <- at + 1
             possessed <- text.Length
         else
@@ -255,9 +256,9 @@ module internal Patterns =
         let regex text =
             Regex(text, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0)
 
-        // Where lines may end in remarks, the last may.
+        // Where lines may end in remarks, the last may; flags of the whole stand at its beginning.
         let ending =
-            if Regex.IsMatch(pattern, @"\(\?[a-zA-Z]*x") then
+            if Regex.IsMatch(pattern, @"^(?:\(\?[a-zA-Z]+\))*\(\?[a-zA-Z]*x[a-zA-Z]*\)") then
                 "\n"
             else
                 ""
@@ -276,7 +277,9 @@ module internal Patterns =
             (fun struct (at, isEmpty) ->
                 let found = (if isEmpty then advancing.Value else regex).Match(text, at)
 
-                if found.Success then
+                if found.Success && found.Index < at then
+                    Guard.fail $"regular expression: .NET's engine loses its way in '{regex}'; write it otherwise."
+                elif found.Success then
                     Some(found, struct (found.Index + found.Length, found.Length = 0))
                 else
                     None)

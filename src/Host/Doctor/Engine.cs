@@ -51,10 +51,10 @@ internal static class Engine
     // Where it really came from: a published folder carries a copy.
     internal static string? Folder() => Path.GetDirectoryName(MappedFiles.All().FirstOrDefault(path => Path.GetFileName(path).StartsWith("libtorch_cpu.so", StringComparison.Ordinal)));
 
-    // What native/build wrote beside the library.
-    private static JsonNode? BuildRecord()
+    /// <summary>What native/build wrote beside the library; null where nothing is built. No libtorch is opened.</summary>
+    internal static JsonNode? BuildRecord()
     {
-        var file = LibTorch.NativeFile is { } library ? Path.Combine(Path.GetDirectoryName(library)!, "build.json") : null;
+        var file = (LibTorch.NativeFile ?? LibTorch.FileToOpen) is { } library ? Path.Combine(Path.GetDirectoryName(library)!, "build.json") : null;
         return file != null && File.Exists(file) ? JsonNode.Parse(File.ReadAllText(file)) : null;
     }
 

@@ -12,18 +12,18 @@ internal static partial class TensorNames
     public const string Head = "lm_head.weight";
 
     // InternLM 2 calls its own output.weight; what else ends so is no head.
-    private static readonly string[] HeadNames = [Head, "embed_out.weight"];
-    private static readonly string[] Tables = ["embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight", "tok_embeddings.weight", "shared.weight"];
+    private static readonly string[] HeadNames = [Head, "embed_out.weight", "lm_head.linear.weight"];
+    private static readonly string[] Tables = ["embed_tokens.weight", "wte.weight", "embed_in.weight", "word_embeddings.weight", "tok_embeddings.weight", "shared.weight", "backbone.embeddings.weight"];
 
     // Biases of heads, and the heads of masked language models.
     private static readonly string[] OtherVocabulary =
-        ["lm_head.bias", "lm_head.decoder.weight", "lm_head.decoder.bias", "predictions.bias", "predictions.decoder.weight", "predictions.decoder.bias", "vocab_projector.weight", "vocab_projector.bias", "output_layer.weight"];
+        ["lm_head.bias", "lm_head.linear.bias", "lm_head.decoder.weight", "lm_head.decoder.bias", "predictions.bias", "predictions.decoder.weight", "predictions.decoder.bias", "vocab_projector.weight", "vocab_projector.bias", "output_layer.weight"];
 
     /// <summary>The layer of a tensor, or null.</summary>
-    public static int? Layer(string name) => Numbered().Match(name) is { Success: true } match ? int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture) : null;
+    public static int? Layer(string name) => !Vision().IsMatch(name) && Numbered().Match(name) is { Success: true } match ? int.Parse(match.Groups[2].ValueSpan, CultureInfo.InvariantCulture) : null;
 
     /// <summary>The same tensor of another layer.</summary>
-    public static string InLayer(string name, long layer) => Numbered().Replace(name, match => $"{match.Groups[1].Value}{layer}.", 1);
+    public static string InLayer(string name, long layer) => Vision().IsMatch(name) ? name : Numbered().Replace(name, match => $"{match.Groups[1].Value}{layer}.", 1);
 
     /// <summary>Whether a tensor outside the layers belongs before the first.</summary>
     public static bool IsBefore(string name) => !IsHead(name) && (name.Contains("embed", StringComparison.Ordinal) || IsOneOf(name, ["wte.weight", "wpe.weight"]));
@@ -45,6 +45,10 @@ internal static partial class TensorNames
 
     // The whole last parts of a name.
     private static bool IsOneOf(string name, string[] ends) => ends.Any(end => name == end || (name.EndsWith(end, StringComparison.Ordinal) && name[^(end.Length + 1)] == '.'));
+
+    // Blocks of a vision tower are none of the language model's layers: they are merged as what lies outside of them.
+    [GeneratedRegex(@"(?<![^.])(?:visual|vision_tower|vision_model)\.")]
+    private static partial Regex Vision();
 
     [GeneratedRegex(@"(?<![^.])((?:layers?|h|blocks?)\.)(\d+)\.")]
     private static partial Regex Numbered();

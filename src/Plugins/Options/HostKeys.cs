@@ -24,7 +24,7 @@ internal static class HostKeys
         "adapter" or "quantization" => ["type", "quantization", "tags"],
         "benchmark" => ["type", "name"],
         "reader" => ["reader", "split", "take", "map", "tags"],
-        "judge" => ["type", "run", "init", "set", "tokenizer", "seed"],
+        "judge" => ["type", "run", "init"],
         "tracker" => ["type"],
         _ => [],
     };
@@ -35,6 +35,8 @@ internal static class HostKeys
     internal static void ThrowIfTaken(ProvidedContract provided)
     {
         var keys = Of(provided.Kind);
+        // A judge over a folder may be a model that the run makes, of which these keys say how.
+        if (provided.Kind == "judge" && provided.Options.Options.Any(option => option.Name == "path")) keys = [.. keys, "set", "tokenizer", "seed"];
         foreach (var option in provided.Options.Options)
             if (option.Aliases.Prepend(option.Name).FirstOrDefault(keys.Contains) is { } taken)
                 throw new PluginException($"The {provided.Kind} '{provided.Name}' has an option '{taken}', but beside a {provided.Kind}'s options that key is the host's, so that its value would never reach the plugin. Rename the property or its alias, for instance to {provided.Name.Replace('-', '_').Replace('.', '_')}_{taken}.");

@@ -29,6 +29,9 @@ public static class LibTorch
     /// <summary>Path of our library over libtorch, or null before it is opened.</summary>
     public static string? NativeFile => Loader.OpenedFile;
 
+    /// <summary>The library that would be opened, or null where none is built.</summary>
+    public static string? FileToOpen => Loader.FileToOpen;
+
     /// <summary>Version of the libtorch that the library was built for.</summary>
     public static string Version
     {

@@ -67,6 +67,9 @@ internal static partial class Loader
         }
     }
 
+    /// <summary>The file that opening would take, or null where there is none.</summary>
+    internal static string? FileToOpen => Candidates().FirstOrDefault(File.Exists);
+
     private static string Find()
     {
         var tried = Candidates().ToList();

@@ -98,7 +98,6 @@ internal static class Costs
     private static long Updating(long trainable, string optimizer) => optimizer switch
     {
         "adamw_8bit" or "paged_adamw_8bit" => EightBitBytes * Math.Min(trainable, EightBitPiece),
-        "rmsprop" => FloatBytes * trainable,
         "sgd" => 0,
         _ => FloatBytes * Math.Min(trainable, Piece),
     };
@@ -121,7 +120,7 @@ internal static class Costs
     {
         if (arithmetic is { Type: torch.ScalarType.Float32, OnGpu: false, Training: { } work }) return (long)(WideTraining.Activations(model, tokens, longest, work) + Head(model, tokens, arithmetic));
         var matrices = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Sum());
-        var probabilities = arithmetic.OnGpu || model.ScoreCap is not null ? model.Layers * model.Heads * longest : 0;
+        var probabilities = model.ScoreCap is not null || (arithmetic.OnGpu && LibtorchCosts.Here.ComposesAttention) ? model.Layers * model.Heads * longest : 0;
         var copied = FloatBytes * model.Layers * arithmetic.Copied * (arithmetic.OnGpu ? 1 : CopiedHoles);
         var perToken = (arithmetic.Width * (matrices + (4L * model.Layers * model.Hidden) + probabilities)) + copied;
         var besides = arithmetic is { OnGpu: true, Training: not null } ? (tokens * model.Layers * DeviceTraining.Kept(arithmetic)) + DeviceTraining.AtWork(model, Math.Min(tokens, Math.Max(PackRows, longest)), arithmetic) : 0;
