@@ -163,4 +163,33 @@ public class LayerFamilyTests
         Assert.That((ledger.Accounts["gpt_neox.layers.0.route"].Result, ledger.Accounts["gpt_neox.layers.0.route"].Inputs[0]), Is.EqualTo((5.0, 5.0)));
         Refused(root, Half.Replace("model: b", "model: c", StringComparison.Ordinal), "gpt_neox.layers.0.route", "a", "c", "Int64");
     }
+    // As files in float16 hold -1e9; anywhere else an infinity is a damaged weight.
+    [Test]
+    public void WhatMasksAreFilledWithMayBeAnInfinity()
+    {
+        using var scope = torch.NewDisposeScope();
+        var root = Workshop.Scratch();
+        foreach (var name in (string[])["a", "b"])
+            Families.Write(root, name, Families.Config("gpt_neox", "GPTNeoXForCausalLM", 2), NeoX(2), [.. Enumerable.Range(0, 2).Select(k => ($"gpt_neox.layers.{k}.attention.masked_bias", torch.tensor(float.NegativeInfinity)))]);
+        Assert.That(Families.Merged(root, Half, out _, out _)["gpt_neox.layers.1.attention.masked_bias"].item<float>(), Is.EqualTo(float.NegativeInfinity));
+    }
+
+    // Fine-tunes usually drop the layers that predict further tokens.
+    [Test]
+    public void LayersForFurtherTokensNeedNotBeInAllModels()
+    {
+        var root = Workshop.Scratch();
+        Families.Write(root, "a", Families.Config("deepseek_v3", "DeepseekV3ForCausalLM", 2, ("num_nextn_predict_layers", 1)), [.. Families.Llama(3), ("model.layers.2.eh_proj.weight", [4, 8])]);
+        Families.Write(root, "b", Families.Config("deepseek_v3", "DeepseekV3ForCausalLM", 2), Families.Llama(2));
+        Assert.That(Families.Merged(root, "merge_method: passthrough\nslices:\n- sources: [{model: a, layer_range: [0, 2]}]\n- sources: [{model: b, layer_range: [0, 2]}]\n").Keys, Has.Some.Contains("layers.3."));
+    }
+
+    // More blocks of a vision tower than layers of the language model.
+    [Test]
+    public void BlocksOfAVisionTowerAreNoLayers()
+    {
+        var root = Workshop.Scratch();
+        foreach (var name in (string[])["a", "b"]) Families.Write(root, name, Families.Config("qwen2_vl", "Qwen2VLForConditionalGeneration", 2), [.. Families.Llama(2), .. Enumerable.Range(0, 3).Select(k => ($"visual.blocks.{k}.attn.proj.weight", new long[] { 4, 4 }))]);
+        Assert.That(Families.Merged(root, Half).Keys.Count(key => key.StartsWith("visual.", StringComparison.Ordinal)), Is.EqualTo(3));
+    }
 }

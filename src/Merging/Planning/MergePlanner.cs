@@ -60,7 +60,7 @@ internal sealed class MergePlanner
         if (types.Count > 1) throw new UserErrorException($"architectures differ between slices: {string.Join(", ", types)}.");
         foreach (var model in slices.SelectMany(slice => slice.Sources.Select(part => part.Model)).Distinct())
         {
-            ModelFit.CheckLayers(model, config.ListsModels, faults.Warn);
+            ModelFit.CheckLayers(model, faults.Warn);
             if (config.Tokenizer is not null) ModelFit.CheckTables(model);
         }
         ModelFit.CheckSlices(slices, leader);
@@ -138,10 +138,8 @@ internal sealed class MergePlanner
         return [.. names.Distinct().Order(StringComparer.Ordinal)];
     }
 
-    // All but the tables that a model computes anew; those in floating point are merged, as in mergekit, but for the number that masks
-    // are filled with: in float16 it is an infinity.
-    private static IEnumerable<string> Weights(InputModel model) =>
-        model.Names.Where(name => !StoredNames.IsTable(name) || !(CopyStrategy.Takes(model.Find(name).DType) || name.EndsWith(".masked_bias", StringComparison.Ordinal)));
+    // All but the tables that a model computes anew; those in floating point are merged, as in mergekit.
+    private static IEnumerable<string> Weights(InputModel model) => model.Names.Where(name => !StoredNames.IsTable(name) || !CopyStrategy.Takes(model.Find(name).DType));
 
     private PlannedTensor Tensor(SlicePlan slice, string name, Func<SlicePlan.Part, string> nameIn, double t)
     {

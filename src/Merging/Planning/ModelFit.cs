@@ -9,17 +9,11 @@ internal static class ModelFit
 {
     /// <summary>Checks that the names of a model's tensors tell as many layers as config.json counts; what was not told would be merged as no layer, or lost.</summary>
     /// <param name="model">The model.</param>
-    /// <param name="whole">Whether models are merged whole, so that layers without a number (ALBERT's are one) are merged as they are.</param>
-    /// <param name="warn">Told of layers that have another purpose and are left out, and of those without a number.</param>
+    /// <param name="warn">Told of layers that have another purpose and are left out.</param>
     /// <exception cref="UserErrorException">They do not.</exception>
-    public static void CheckLayers(InputModel model, bool whole, Action<string> warn)
+    public static void CheckLayers(InputModel model, Action<string> warn)
     {
         var (found, count) = (model.Names.Select(TensorNames.Layer).OfType<int>().ToHashSet(), model.Config.LayerCount);
-        if (found.Count == 0 && whole)
-        {
-            warn($"{model.Name}: no tensor is named as one of a layer; gradients count as at their beginning.");
-            return;
-        }
         if (found.Count == 0)
             throw new UserErrorException($"{model.Name}: config.json counts {count} layers, and no tensor is named as one of a layer (layers.N, layer.N, h.N, blocks.N or block.N), so they cannot be told apart; merge a model whose tensors are.");
         var further = model.Config.Json.TryGetProperty("num_nextn_predict_layers", out var value) && value.TryGetInt32(out var number) ? number : 0;
