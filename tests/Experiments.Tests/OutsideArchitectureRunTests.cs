@@ -1,8 +1,6 @@
 // A third party's architecture in whole experiments: a model of it is made by `init` and trained, and a folder of it is part of the
 // identity of what uses it, as its plugin's files are of what --strict compares.
 
-using System.Security.Cryptography;
-
 namespace PeftAlign.Experiments.Tests;
 
 public sealed class OutsideArchitectureRunTests
@@ -56,7 +54,7 @@ public sealed class OutsideArchitectureRunTests
             Assert.That(File.ReadAllText(Path.Combine(other.Job(label.Replace("coder", "plain")), "result.json")), Does.Not.Contain("starcoder2"), label);
         }
 
-        Rewrite(plugin);
+        RebuiltPlugin.Make(plugin);
         var told = other.Finish(manifest);
         Assert.That(told.Err, Does.Contain("3 finished job(s) were made with other files of sample.starcoder2, of the same result versions; --strict makes them again").And.Contain("nothing to do"));
         var again = other.Finish(manifest, "--strict");
@@ -103,16 +101,5 @@ public sealed class OutsideArchitectureRunTests
         var wrong = Peftalign.Call("run", user.Write("wrong.yaml", Manifest(plugin, model.Replace("gated: false", "gatd: false"))), "--out", user.File("wrong"));
         Assert.That((wrong.Code, wrong.Err), Is.EqualTo((2, wrong.Err)));
         Assert.That(wrong.Err, Does.Contain("did you mean 'gated'"));
-    }
-
-    // As a rebuilt plugin of the same result versions: another file, and plugin.json with its hash.
-    private static void Rewrite(string plugin)
-    {
-        var file = Directory.GetFiles(plugin, "*.deps.json").Single();
-        File.AppendAllText(file, "\n");
-        var description = Peftalign.Json(Path.Combine(plugin, "plugin.json"));
-        var row = description["files"]!.AsArray().Single(f => (string?)f!["path"] == Path.GetFileName(file))!;
-        row["sha256"] = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(file)));
-        File.WriteAllText(Path.Combine(plugin, "plugin.json"), description.ToJsonString());
     }
 }

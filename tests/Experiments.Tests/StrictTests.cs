@@ -1,8 +1,6 @@
 // A finished job that was made with other files of a plugin: told; with --strict made again, and with it what depends on it. A
 // data file is part of a job's identity: another content is another job, with --strict and without.
 
-using System.Security.Cryptography;
-
 namespace PeftAlign.Experiments.Tests;
 
 public sealed class StrictTests
@@ -28,7 +26,7 @@ public sealed class StrictTests
         var first = Made(user);
         Assert.That(first, Has.Count.EqualTo(4));
 
-        Change(plugin);
+        RebuiltPlugin.Make(plugin);
         var told = user.Finish(manifest);
         Assert.That(told.Err, Does.Contain($"{Remark}; --strict makes them again").And.Contain("nothing to do"));
         Assert.That(Made(user), Is.EqualTo(first));
@@ -57,17 +55,6 @@ public sealed class StrictTests
         foreach (var file in Directory.GetFiles(Path.Combine(Peftalign.Repository, ".build", "current", "plugins", id)))
             File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
         return folder;
-    }
-
-    // As a rebuilt plugin of the same result versions: another file, and plugin.json with its hash.
-    private static void Change(string plugin)
-    {
-        var file = Directory.GetFiles(plugin, "*.deps.json").Single();
-        File.AppendAllText(file, "\n");
-        var description = Peftalign.Json(Path.Combine(plugin, "plugin.json"));
-        var row = description["files"]!.AsArray().Single(f => (string?)f!["path"] == Path.GetFileName(file))!;
-        row["sha256"] = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(file)));
-        File.WriteAllText(Path.Combine(plugin, "plugin.json"), description.ToJsonString());
     }
 
     // When each job was made, by label.

@@ -1,7 +1,6 @@
 // Combinations of two or three adapters of any ranks, scales and weights against PEFT's add_weighted_adapter: what the result adds to
 // each weight. A few cases that PEFT made lie in fixtures/peft/combine-cases; beside a Python with peft many random ones are drawn.
 
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
@@ -50,17 +49,13 @@ public sealed class CombineBesidePeftTests : ScopedTest
     [Test]
     public void Random_ones_give_what_peft_gives()
     {
-        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) { Assert.Ignore("PEFTALIGN_PEERS_PYTHON names no Python with peft"); return; }
         var root = Directory.CreateTempSubdirectory("peftalign-peers-").FullName;
         try
         {
             var random = new Random(17);
             for (var k = 0; k < 60; k++)
                 File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(root, $"{k:00}")).FullName, "case.json"), Drawn(random).ToJsonString());
-            using var process = Process.Start(new ProcessStartInfo(python, ["-c", Script, root]) { RedirectStandardError = true })!;
-            var errors = process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            Assert.That(process.ExitCode, Is.Zero, errors);
+            PeersPython.Run(Script, root);
             foreach (var folder in Directory.GetDirectories(root)) Compare(folder);
         }
         finally

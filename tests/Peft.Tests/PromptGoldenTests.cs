@@ -1,6 +1,5 @@
 // Prompt and prefix tuning against PEFT: every golden folder's logits, virtual tokens' logits, gradients and files; starts.
 
-using System.Diagnostics;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
@@ -143,14 +142,10 @@ public sealed class PromptGoldenTests : ScopedTest
     [Test]
     public void Folders_that_peft_writes_with_tables_give_its_logits()
     {
-        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) { Assert.Ignore("PEFTALIGN_PEERS_PYTHON names no Python with peft"); return; }
         var root = Directory.CreateTempSubdirectory("peftalign-peers-").FullName;
         try
         {
-            using var process = Process.Start(new ProcessStartInfo(python, ["-c", Script, root]) { RedirectStandardError = true })!;
-            var errors = process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            Assert.That(process.ExitCode, Is.Zero, errors);
+            PeersPython.Run(Script, root);
             var folders = Directory.GetDirectories(root);
             Assert.That(folders, Has.Length.EqualTo(8));
             foreach (var folder in folders)

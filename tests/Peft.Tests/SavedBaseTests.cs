@@ -1,7 +1,6 @@
 // The base's own embedding and head in LoRA's and IA3's folders: PEFT writes them where they are targets or the vocabulary was resized, and loads
 // them into the base again.
 
-using System.Diagnostics;
 using PeftAlign.Abstractions;
 using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
@@ -253,14 +252,10 @@ public sealed class SavedBaseTests : ScopedTest
     [Test]
     public void Folders_that_peft_writes_with_tables_give_its_logits()
     {
-        if (Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON") is not { Length: > 0 } python) { Assert.Ignore("PEFTALIGN_PEERS_PYTHON names no Python with peft"); return; }
         var root = Directory.CreateTempSubdirectory("peftalign-peers-").FullName;
         try
         {
-            using var process = Process.Start(new ProcessStartInfo(python, ["-c", Script, root]) { RedirectStandardError = true })!;
-            var errors = process.StandardError.ReadToEnd();
-            process.WaitForExit();
-            Assert.That(process.ExitCode, Is.Zero, errors);
+            PeersPython.Run(Script, root);
             foreach (var folder in Directory.GetDirectories(root))
             {
                 var model = ModelFolder.Load(Path.Combine(folder, "base"), device: TestDevice.Here);
