@@ -35,7 +35,11 @@ internal sealed class EncoderClassifier : SequenceClassifier
         var (ids, hidden) = Padded(rows);
         var x = Embed(ids); // (B, T, d)
         var relative = spec.Relative is { } r ? (Distances: r.Distances(ids.size(1), ids.device), Table: RelativeTable()) : default((Tensor Distances, Tensor Table)?);
-        for (var l = 0; l < spec.Layers; l++) x = Layer(x, l, hidden, relative);
+        for (var l = 0; l < spec.Layers; l++)
+        {
+            using var below = x;
+            x = Layer(below, l, hidden, relative);
+        }
         var first = Linear(x.select(1, 0), spec.HeadInput);
         return Linear(spec.HeadTanh ? first.tanh() : F.gelu(first), spec.HeadOutput).MoveToOuterDisposeScope();
     }

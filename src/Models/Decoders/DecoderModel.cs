@@ -101,7 +101,12 @@ public sealed class DecoderModel
         var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
         var x = Embed(pack, mode); // (R, d)
         if ((pack.Attention as IAllBlocks)?.Blocks(x, rotary) is { } all) x = all;
-        else foreach (var block in blocks) x = Block(x, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode, block == blocks[^1] ? rows : null);
+        else
+            foreach (var block in blocks)
+            {
+                using var below = x; // what a gradient needs of it the graph keeps; without one nothing does
+                x = Block(below, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode, block == blocks[^1] ? rows : null);
+            }
         return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
     }
 
@@ -168,20 +173,38 @@ public sealed class DecoderModel
         return [.. block.Modules.SelectMany(module => deltas.SelectMany(of => of.TryGetValue(module, out var delta) ? delta.Parameters.Values : [])).Concat(own).OfType<Tensor>().Distinct()];
     }
 
-    // A scope per block: what the backward pass needs it keeps itself, the rest is freed before the next block.
+    // A scope for each half of a block: what the backward pass needs it keeps itself, the rest is freed before the next one.
     // With rows, only these go on behind the attention.
     private Tensor BlockOnce(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
+    {
+        using var middle = Attended(x, block, pack, form, mode, rows);
+        return Fed(middle, block, pack, mode);
+    }
+
+    private Tensor Attended(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
     {
         using var scope = torch.NewDisposeScope();
         var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, form, mode, rows);
         if (rows is not null) x = x.index_select(0, rows);
-        var middle = x + (block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed);
+        return (x + (block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed)).MoveToOuterDisposeScope();
+    }
+
+    private Tensor Fed(Tensor middle, BlockNames block, Pack pack, ForwardMode mode)
+    {
+        using var scope = torch.NewDisposeScope();
         var fed = FeedForward(Norm(middle, block.FeedForwardNorm, pack, mode), block, pack, mode);
         return (middle + (block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed)).MoveToOuterDisposeScope();
     }
 
     private Tensor Attention(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
     {
+        using var mixed = Mixed(x, block, pack, form, mode, rows);
+        return Linear(mixed, block.AttentionOutput, pack, mode);
+    }
+
+    private Tensor Mixed(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
+    {
+        using var scope = torch.NewDisposeScope();
         var (queries, keys) = (Spec.Heads * Spec.HeadWidth, Spec.KeyValueHeads * Spec.HeadWidth);
         var parts = Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
         var q = parts[0].view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D)
@@ -190,7 +213,7 @@ public sealed class DecoderModel
         if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
         if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
         var mixed = pack.Attention.Attend(block.Layer, q, k, v, form).view(-1, queries);
-        return Linear(rows is null ? mixed : mixed.index_select(0, rows), block.AttentionOutput, pack, mode);
+        return (rows is null ? mixed : mixed.index_select(0, rows)).MoveToOuterDisposeScope();
     }
 
     private AttentionForm FormOf(BlockNames block, Rotary? rotary, (Tensor Keys, Tensor Values)[]? prefixes, torch.ScalarType dtype) =>
@@ -201,6 +224,13 @@ public sealed class DecoderModel
 
     private Tensor FeedForward(Tensor x, BlockNames block, Pack pack, ForwardMode mode)
     {
+        using var active = Active(x, block, pack, mode);
+        return Linear(active, block.FeedForwardOutput, pack, mode);
+    }
+
+    private Tensor Active(Tensor x, BlockNames block, Pack pack, ForwardMode mode)
+    {
+        using var scope = torch.NewDisposeScope();
         var inner = Spec.Block.FeedForwardOutput.Inputs;
         var parts = Linears(x, block.FeedForwardInputs, Spec.Block.Gated ? [inner, inner] : [inner], pack, mode);
         var active = Spec.Block switch
@@ -209,7 +239,7 @@ public sealed class DecoderModel
             { Gated: true } => parts[0].Activated(Spec.Block.Activation) * parts[1],
             _ => parts[0].Activated(Spec.Block.Activation),
         };
-        return Linear(active, block.FeedForwardOutput, pack, mode);
+        return active.MoveToOuterDisposeScope();
     }
 
     private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>

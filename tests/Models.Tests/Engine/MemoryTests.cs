@@ -1,4 +1,5 @@
-// A long run must not grow: 2,000 engine calls, half of them with a backward pass, leave no tensor and no memory behind.
+// A long run must not grow: 2,000 engine calls, half of them with a backward pass, leave no tensor and no memory behind. Nor must a deep
+// pass: what a block made is gone before the next one.
 
 using System.Diagnostics;
 using PeftAlign.Models.Decoders;
@@ -35,6 +36,32 @@ public sealed class MemoryTests
         var (after, afterBytes) = Settled();
         Assert.That(after, Is.EqualTo(tensors), "tensors");
         Assert.That(afterBytes - bytes, Is.LessThan(AllowedGrowth), "resident bytes");
+    }
+
+    [Test]
+    public void Without_gradients_no_block_leaves_a_tensor_to_the_next()
+    {
+        using var scope = torch.NewDisposeScope();
+        using var off = torch.no_grad();
+        var model = Tiny.Model(torch.float32, Tiny.Spec("llama", """{"num_hidden_layers":8}"""));
+        using var pack = Pack.Of(Tiny.Groups(6), 2048, Place.Of(model)).Single();
+        var counting = new Counting(pack.Attention);
+        pack.Attention = counting;
+        Settled();
+        model.Forward(pack, new ForwardMode());
+        Assert.That(counting.Tensors, Has.Count.EqualTo(8), "blocks");
+        Assert.That(counting.Tensors.Skip(1), Is.All.LessThanOrEqualTo(counting.Tensors[1]), "tensors alive at each block's attention; the first one makes what all share");
+    }
+
+    private sealed class Counting(IRowAttention attention) : IRowAttention
+    {
+        internal List<long> Tensors { get; } = [];
+
+        public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form)
+        {
+            Tensors.Add(Tensor.TotalCount);
+            return attention.Attend(layer, q, k, v, form);
+        }
     }
 
     private static (long Tensors, long Bytes) Settled()
