@@ -37,6 +37,8 @@ public sealed class FaultyPluginTests
         ("world/wide-adapter", ": Their.Faults.BadAdapter.Attach gave the shape [2, 17] for A of model.layers.0.self_attn.q_proj; the module asks for [any, 16].", Broken),
         ("world/lost-adapter", ": Their.Faults.BadAdapter.Attach gave a change of model.nowhere; a module of the model is asked for", Broken),
         ("world/thrown-adapter", " failed in Their.Faults.BadAdapter with KeyNotFoundException: no such module; its contract asks for a result there, or for a UserErrorException.", Escaped),
+        ("world/bits-null", ": Their.Faults.BadBits.Quantize gave null for model.layers.0.self_attn.q_proj.weight; the quantised matrix is asked for", Broken),
+        ("world/bits-tall", ": Their.Faults.BadBits.Quantize gave a matrix of 17 rows and 16 columns for model.layers.0.self_attn.q_proj.weight; the weight has 16 and 16.", Broken),
         ("rows-nothing/plain", ": Their.Faults.BadRows.Read gave null; a sequence of rows is asked for", Broken),
         ("rows-null/plain", ": Their.Faults.BadRows.Read gave null as row 3; every row must be a DataRecord with its fields.", Broken),
         ("rows-throw/plain", " failed in Their.Faults.BadRows with FormatException: line 3 has two tabs; its contract asks", Escaped),
@@ -65,7 +67,7 @@ public sealed class FaultyPluginTests
         peftalign: 1
         name: faults
         seeds: [1]
-        plugins: [eval, data, { path: '{{plugin}}' }]
+        plugins: [peft.lora, eval, data, { path: '{{plugin}}' }]
         models:
           tiny: { init: llama, set: { hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 64 }, tokenizer: bytes }
         datasets:
@@ -87,14 +89,18 @@ public sealed class FaultyPluginTests
               wide: { type: bad-adapter }
               lost: { type: bad-adapter, fault: elsewhere }
               thrown: { type: bad-adapter, fault: throws }
+              bits-null: { type: lora, quantization: bad-bits, fault: 'null' }
+              bits-tall: { type: lora, quantization: bad-bits, fault: tall }
             methods:
               plain: { type: bad-loss, {{options}} }
               wide-adapter: { type: bad-loss, adapter: wide, {{options}} }
               lost-adapter: { type: bad-loss, adapter: lost, {{options}} }
               thrown-adapter: { type: bad-loss, adapter: thrown, {{options}} }
+              bits-null: { type: bad-loss, adapter: bits-null, {{options}} }
+              bits-tall: { type: bad-loss, adapter: bits-tall, {{options}} }
               {{string.Join("\n  ", losses.Select(fault => $"loss-{fault}: {{ type: bad-loss, fault: '{fault}', {options} }}"))}}
             train:
-              - { models: tiny, datasets: world, methods: [wide-adapter, lost-adapter, thrown-adapter, {{string.Join(", ", losses.Select(fault => "loss-" + fault))}}] }
+              - { models: tiny, datasets: world, methods: [wide-adapter, lost-adapter, thrown-adapter, bits-null, bits-tall, {{string.Join(", ", losses.Select(fault => "loss-" + fault))}}] }
               - { models: tiny, datasets: [rows-nothing, rows-null, rows-throw, rows-cancel], methods: plain }
             """, Training);
     }

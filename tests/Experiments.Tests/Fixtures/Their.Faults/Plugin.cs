@@ -1,5 +1,6 @@
 // A third party's plugins that do what their contracts rule out, each in the way that its option names.
 
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
@@ -19,6 +20,7 @@ public sealed class Plugin : IPlugin
         registry.Add<IPeftAdapter, FaultOptions>("bad-adapter", 1, (_, options) => new BadAdapter(options.Fault));
         registry.Add<IBenchmark, FaultOptions>("bad-exam", 1, (_, options) => new BadExam(options.Fault));
         registry.Add<IJudge, FaultOptions>("bad-judge", 1, (_, options) => new BadJudge(options.Fault));
+        registry.Add<IQuantization, FaultOptions>("bad-bits", 1, (_, options) => new BadBits(options.Fault));
         registry.Add<IMergeStrategy, MergeOptions>("bad-merge", 1, (_, options) => new BadMerge(options.Fault));
     }
 }
@@ -89,6 +91,34 @@ internal sealed class BadAdapter(string fault) : IPeftAdapter
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files) => null!;
 
     public AdapterFiles Save(ModelOutline model, IReadOnlyList<AdapterSite> sites) => null!;
+}
+
+internal sealed class BadBits(string fault) : IQuantization
+{
+    public bool Reads(JsonElement config) => false;
+
+    public QuantizedMatrix? Read(StoredWeight weight) => null;
+
+    public bool Takes(string module) => true;
+
+    public QuantizedMatrix Quantize(string weight, Tensor matrix) => fault == "null" ? null! : new Whole(matrix.clone().DetachFromDisposeScope(), fault == "tall" ? 1 : 0);
+
+    public JsonObject Config(IReadOnlyList<string> kept, torch.ScalarType type) => [];
+
+    private sealed class Whole(Tensor matrix, long more) : QuantizedMatrix(matrix.size(0) + more, matrix.size(1))
+    {
+        public override torch.Device Device => matrix.device;
+
+        public override torch.ScalarType StoredType => matrix.dtype;
+
+        public override long Bytes => matrix.numel();
+
+        public override IReadOnlyDictionary<string, Tensor> Parts => new Dictionary<string, Tensor> { [""] = matrix };
+
+        public override void Decode(Tensor target) => target.copy_(matrix);
+
+        public override Tensor? Product(Tensor x) => x.mm(matrix.t()).t();
+    }
 }
 
 internal sealed class BadExam(string fault) : IBenchmark
