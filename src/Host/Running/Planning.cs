@@ -32,7 +32,7 @@ internal static class Planning
         ThrowIfAny(manifest, read.Faults, plugins.Failures);
         var run = new RunFolder(Path.GetFullPath(asked.Out ?? Path.Combine("out", FolderName(read.Experiment!.Name))));
         var hashes = new ContentHashes(run.Hashes, root) { Cancellation = cancel };
-        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? "", asked.DryRun, new FolderArchitectures(root, plugins.ById.Values).Of);
+        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? "", asked.DryRun, new FolderParts(root, plugins.ById.Values).Of);
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);
