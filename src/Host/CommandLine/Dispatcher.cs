@@ -102,7 +102,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         // No response files: an argument that begins with @ is text like any other.
         var parsed = root.Parse(spelled, new ParserConfiguration { ResponseFileTokenReplacer = null });
         var help = parsed.GetResult("--help") != null;
-        if (!help) ThrowIfMistaken(parsed);
+        if (!help) ThrowIfMistaken(parsed, spelled);
         using var interrupts = new Interrupts();
         interrupt = interrupts.Token;
         var configuration = new InvocationConfiguration { Output = results, Error = remarks, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
@@ -110,11 +110,12 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         return interrupts.Token.IsCancellationRequested ? ExitCode.Interrupted : code;
     }
 
-    private static void ThrowIfMistaken(ParseResult parsed)
+    private static void ThrowIfMistaken(ParseResult parsed, IReadOnlyList<string> spelled)
     {
         var command = parsed.CommandResult.Command;
         var path = string.Join(' ', parsed.Tokens.Where(token => token.Type == System.CommandLine.Parsing.TokenType.Command).Select(token => token.Value));
         var more = $"peftalign {path} --help says what it takes";
+        EmptyPaths.ThrowIfAny(path, parsed.CommandResult, spelled);
         if (command.TreatUnmatchedTokensAsErrors && parsed.UnmatchedTokens is [var first, ..]) throw Unmatched(command, path, first, more);
         if (parsed.Errors is { Count: > 0 } errors)
             throw new UserError(path, string.Join(" ", errors.Select(error => error.Message).Distinct()).TrimEnd('.'), more);

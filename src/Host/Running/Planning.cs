@@ -23,7 +23,6 @@ internal static class Planning
     internal static Planned Read(Asked asked, CancellationToken cancel)
     {
         var (manifest, overrides) = (asked.Manifest, asked.Overrides);
-        if (asked.Out is "") throw new UserError("--out", "is empty", "name the run's folder, or leave --out out");
         var (text, root) = (YamlFile.Read(manifest, "name a manifest, for instance experiments/quickstart.yaml"), Path.GetDirectoryName(Path.GetFullPath(manifest))!);
         var requests = Manifests.Plugins(text, overrides);
         ThrowIfAny(manifest, requests.Faults);
