@@ -34,6 +34,7 @@ public sealed class OutsideQuantizationTests
         Quantize(four, "nf4");
     }
 
+    // Every test that asks for another version asks for one of its own, so that it differs from what the test before left.
     private void Build(int version)
     {
         var source = Directory.CreateDirectory(place.File($"version {version}")).FullName;
@@ -105,7 +106,7 @@ public sealed class OutsideQuantizationTests
         // Another result version is another job, whether or not files are compared.
         var before = Planned(user, manifest);
         Assert.That(before.Values.Select(job => (bool)job["finished"]!), Has.All.True);
-        Build(version: 2);
+        Build(version: 9);
         var raised = Planned(user, manifest);
         Assert.That(raised.Where(job => !(bool)job.Value["finished"]!).Select(job => job.Key), Is.EquivalentTo(OfCodes));
         Assert.That(raised.Where(job => (string)job.Value["id"]! != (string)before[job.Key]["id"]!).Select(job => job.Key), Is.EquivalentTo(OfCodes));
@@ -119,6 +120,20 @@ public sealed class OutsideQuantizationTests
         var with = Planned(user, Manifest(user)).Where(job => !OfCodes.Contains(job.Key)).ToDictionary(job => job.Key, job => (string)job.Value["id"]!);
         Assert.That(without, Has.Count.EqualTo(6));
         Assert.That(with, Is.EquivalentTo(without));
+    }
+
+    [Test]
+    public void Eval_goes_on_with_answers_of_one_result_version_alone()
+    {
+        using var user = new Peftalign();
+        var text = user.Write("text.txt", "One text.\n");
+        Outcome Eval(string model, string target) => Peftalign.Call("eval", "--model", model, "--benchmarks", "perplexity", "--option", $"path={text}", "--plugins", plugins, "--out", user.File(target), "--threads", "1");
+        foreach (var (model, target) in (ValueTuple<string, string>[])[(codes, "of codes"), (four, "of four")])
+            for (var time = 1; time <= 2; time++) Assert.That(Eval(model, target) is { Code: 0 } end && end.Err.Contains("answered already") == (time == 2), $"{target}, {time}");
+        Build(version: 5);
+        Assert.That(Eval(four, "of four").Code, Is.Zero);
+        var other = Eval(codes, "of codes");
+        Assert.That((other.Code, other.Err.Contains("holds answers of another model or adapter")), Is.EqualTo((2, true)), other.All);
     }
 
     [Test]
