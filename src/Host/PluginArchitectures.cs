@@ -34,8 +34,9 @@ internal static class PluginArchitectures
 
         public string ClassName => made.Value.ClassName;
 
-        public IReadOnlyList<InitOption> InitOptions => made.Value.InitOptions;
+        public IReadOnlyList<InitOption> InitOptions => BrokenContractException.Whole(made.Value, nameof(InitOptions), made.Value.InitOptions);
 
-        public DecoderSpec Describe(ArchitectureConfig config) => made.Value.Describe(config);
+        public DecoderSpec Describe(ArchitectureConfig config) =>
+            made.Value.Describe(config) ?? throw new BrokenContractException(made.Value, "Describe gave null", "a DecoderSpec is asked for, or a UserErrorException where a key asks for what it cannot compute");
     }
 }

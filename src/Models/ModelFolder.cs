@@ -67,7 +67,7 @@ public static class ModelFolder
         {
             using var inner = torch.NewDisposeScope(); // of a matrix that is quantised nothing else stays
             if (stored.Read(weight) is { } read) quantized.Add(weight.Name, read);
-            else if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantize(weight.Name, Outward(weight, Placed(checkpoint.Tensor(names.Of(weight.Name)), device))));
+            else if (weight.Role == WeightRole.Matrix && makes?.Takes(ModuleOf(weight)) == true) quantized.Add(weight.Name, makes.Quantized(weight.Name, Outward(weight, Placed(checkpoint.Tensor(names.Of(weight.Name)), device))));
             else weights.Add(weight.Name, Placed(checkpoint.Tensor(names.Of(weight.Name)), device, dtype).DetachFromDisposeScope());
         }
         return new DecoderModel(spec, weights, quantized) { Unquantized = makes is null ? null : name => Unquantized(folder, spec, name, device) };

@@ -105,11 +105,11 @@ public sealed class PluginCatalogue
         var bound = provided.Contract.Options.Bind(factory.OptionsType, options, what, JudgeTraitsOf);
         try
         {
-            return (TContract)factory.Create(new FolderContext(context, provided.Plugin.Path), bound);
+            return (TContract?)factory.Create(new FolderContext(context, provided.Plugin.Path), bound) ?? throw new InvalidOperationException("the factory gave null");
         }
         catch (Exception e) when (e is not (UserErrorException or OperationCanceledException or OutOfMemoryException))
         {
-            throw new PluginException($"Plugin {provided.Plugin.Manifest.Id} in {provided.Plugin.Path}: making the {what} failed with {e.GetType().Name}: {e.Message.TrimEnd('.')}. Ask its author, or leave the plugin out.", e);
+            throw new PluginException($"Plugin {provided.Plugin.Manifest.Id} in {Path.Combine(provided.Plugin.Path, provided.Plugin.Manifest.EntryAssembly)}: making the {what} failed with {e.GetType().Name}: {e.Message.TrimEnd('.')}. Ask its author, or leave the plugin out.", e);
         }
     }
 

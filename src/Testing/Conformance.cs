@@ -66,6 +66,8 @@ public static class Conformance
         "benchmark" => BenchmarkKit.Checks(subject, provided),
         "judge" => JudgeKit.Checks(subject, provided),
         "tracker" => TrackerKit.Checks(subject, provided),
+        "architecture" => ArchitectureKit.Checks(subject, provided),
+        "quantization" => QuantizationKit.Checks(subject, provided),
         _ => [],
     };
 }

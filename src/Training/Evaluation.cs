@@ -34,9 +34,9 @@ internal sealed class Evaluation(TrainingRun run, LogProbEngine engine, TrainedP
         foreach (var batch in records.Chunk(context.BatchSize))
         {
             using var scope = torch.NewDisposeScope();
-            var groups = run.Method.Prepare(batch, context);
+            var groups = run.Method.Prepared(batch, context);
             using var pass = engine.Pass(groups, policy.Mode, new PassNeeds { Reference = policy.Reference, Stored = run.StoredReference, Statistics = run.Method.Needs.Statistics });
-            var result = run.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
+            var result = run.Method.Checked(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics }, trains: false);
             loss += batch.Length * (result.Numerator.item<double>() / result.Denominator);
             metrics.Add(result.Metrics);
         }

@@ -52,12 +52,11 @@ public static class Trainer
             for (var micro = 0; micro < window.Count; micro++)
             {
                 using var graph = torch.NewDisposeScope();
-                var groups = stage.Method.Prepare(window[micro].Select(k => records[(int)k]).ToList(), context);
+                var groups = stage.Method.Prepared(window[micro].Select(k => records[(int)k]).ToList(), context);
                 var dropout = stage.Dropout(step, micro);
                 using var pass = engine.Pass(groups, stage.Policy.Mode with { Dropout = dropout }, stage.Needs);
                 if (step == stage.Steps.Start && micro == 0) StartInvariant.Check(engine, stage.Policy, groups, pass, options.Dtype, dropout is not null);
-                var result = stage.Method.Loss(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics });
-                MethodNumbers.ThrowIfWrong(stage.Method, result);
+                var result = stage.Method.Checked(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics }, trains: true);
                 result.Numerator.backward();
                 pass.Backward(stage.Groups.Collect);
                 sums.Add(result);

@@ -70,16 +70,15 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
         var longest = Math.Min(run.Options.MaxLength, run.Model.Spec.MaxPositions) + (run.Method.Needs.Scores ? 1 : 0);
         if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
             throw new UserErrorException("packing is on, but this method does not pack rows; leave packing and eval_packing out.");
-        var arranged = run.Method is IArrangesRecords method ? method.Arrange(rows, context) : rows;
-        return [.. arranged.Where(r => Prepared(r).Count > 0)];
+        return [.. run.Method.Arranged(rows, context).Where(r => Prepared(r).Count > 0)];
 
         IReadOnlyList<CompletionGroup> Prepared(DataRecord record)
         {
-            var groups = run.Method.Prepare([record], context);
+            var groups = run.Method.Prepared([record], context);
             if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
                 throw new UserErrorException($"{record.Place}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer, or tokenizer_config.json names a token that the model has no row for.");
             if (groups.SelectMany(group => group.Completions, (group, own) => group.Prompt.Length + own.Tokens.Length).Where(length => length > longest).FirstOrDefault() is > 0 and var tokens)
-                throw new UserErrorException($"{record.Place}: the method {run.Method.GetType().FullName} made a sequence of {tokens} tokens, but max_length and the model's positions allow {longest}. Raise max_length (at most {run.Model.Spec.MaxPositions}), or let the method cut rows at the MaxLength that Prepare is given.");
+                throw new BrokenContractException(run.Method, $"Prepare gave a sequence of {tokens} tokens for {record.Place}", $"max_length and the model's positions allow {longest}: raise max_length (at most {run.Model.Spec.MaxPositions}), or let the method cut rows at the MaxLength that Prepare is given");
             return groups;
         }
     }

@@ -89,7 +89,7 @@ public sealed class OutsideArchitectureRunTests
     public void The_architecture_of_the_page_is_built_made_and_trained()
     {
         using var user = new Peftalign();
-        var page = File.ReadAllText(Path.Combine(Peftalign.Repository, "docs", "plugins.md")).Split("## An architecture")[1];
+        var page = File.ReadAllText(Path.Combine(Peftalign.Repository, "docs", "plugins.md")).Split("## An architecture in whole")[1];
         var source = Directory.CreateDirectory(user.File("Their.Squared")).FullName;
         File.WriteAllText(Path.Combine(source, "Plugin.cs"), page.Split("```csharp\n")[1].Split("```")[0]);
         var plugin = OutsideBuild.Build(source, "Their.Squared");

@@ -144,7 +144,7 @@ public sealed class OutsideSetTests
             .Replace("models: [a, b, c], datasets: [low, high], methods: [plain, heavy]", "models: a, datasets: [low, high], methods: plain");
         var end = Peftalign.Call("run", user.Write("late.yaml", text), "--out", user.Run, "--threads", "1");
         Assert.That(end.Code, Is.EqualTo(1), end.All);
-        Assert.That(end.Err, Does.Contain("failed: train/a/low/plain/s1: The request was canceled due to the configured HttpClient.Timeout of 5 seconds elapsing.").And.Not.Contain("signal"));
+        Assert.That(end.Err, Does.Contain($"failed: train/a/low/plain/s1: Plugin their.set ({Path.Combine(plugin, "Their.Set.dll")}) failed in Their.Set.Crash with TaskCanceledException: The request was canceled due to the configured HttpClient.Timeout of 5 seconds elapsing;").And.Not.Contain("signal"));
         Assert.That(File.ReadAllText(user.File("tracked.txt")), Does.Contain("Failed train/a/low/plain/s1").And.Not.Contain("Interrupted"));
         Assert.That(File.Exists(Path.Combine(user.Job("evaluate/their-exam/a/high/plain/s1"), "result.json")), "what needs neither was done");
     }

@@ -116,7 +116,8 @@ public class CommandLineTests
         Assert.That(Run("throw", "work"), Is.EqualTo((1, "", "peftalign: first line second line (-v shows where)\n")));
         Assert.That(Run("throw", "work", "-v").Err, Does.Contain("InvalidOperationException").And.Contain("   at "));
         Assert.That(Run("throw", "code"), Is.EqualTo((1, "", "")));
-        Assert.That(Run("throw", "cancelled").Code, Is.EqualTo(130));
+        // Nobody interrupted: what cancels by itself is a failure.
+        Assert.That(Run("throw", "cancelled"), Is.EqualTo((1, "", "peftalign: the work was cancelled, though nobody asked for it (The operation was canceled): a time limit inside the program, or a fault of it (-v shows where)\n")));
     }
 
     [Test]

@@ -151,7 +151,7 @@ public class PluginPathTests
         Assert.That(File.ReadAllText(packages).Replace("    <PackageVersion Include=\"Own.Package\" Version=\"[1.0.0]\" />\n", ""), Is.EqualTo(versions));
     }
 
-    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, benchmark, judge, merge, method, reader, tracker; did you mean reader?")]
+    [TestCase("plugins new raeder Acme.Rows", "kinds with a template are adapter, architecture, benchmark, judge, merge, method, quantization, reader, tracker; did you mean reader?")]
     [TestCase("plugins new reader acme", "each part beginning with a capital")]
     [TestCase("plugins new adapter Acme.LowRank", "'LowRank' is a type that plugins use, which a namespace of that name would hide from C#; take another word, for instance Acme.MyLowRank")]
     [TestCase("plugins new reader Acme.Math", "'Math' is a type that plugins use")]

@@ -26,6 +26,8 @@ public partial class WalkThroughTests
         ("A merge strategy", 15, "merge", job => Assert.That(Directory.GetFiles(job, "*.safetensors", SearchOption.AllDirectories), Is.Not.Empty)),
         ("A benchmark", 10, "evaluate", job => Assert.That((int)Json(job, "results.json")["n-samples"]!["sums"]!["effective"]!, Is.EqualTo(5))),
         ("A judge", 9, "evaluate", job => Assert.That((double)Json(job, "results.json")["results"]!["reward"]!["reward,none"]!, Is.InRange(-0.81, -0.1))),
+        ("A quantisation", 13, "train", job => Assert.That(Options(job)["adapter"]!["quantization"]!["name"]!.ToString(), Does.EndWith("row_codes"))),
+        ("An architecture", 11, "make-model", job => Assert.That((Json(job, "model/config.json")["model_type"]!.ToString(), Json(job, "model/config.json")["architectures"]!.ToJsonString()), Is.EqualTo(("ungated", """["UngatedForCausalLM"]""")))),
         ("A reader", 13, "train", job => Assert.That((int)Json(job, "ledger.json")["rows"]!, Is.GreaterThan(0))),
     ];
 

@@ -114,7 +114,7 @@ public class FailureTests
     [Test]
     public void AConstructorThatThrows() =>
         Assert.That(Message(options: new JsonObject { ["fail"] = true }), Is.EqualTo(
-            $"Plugin sample.words in {words}: making the reader words failed with ArgumentException: asked to fail. Ask its author, or leave the plugin out."));
+            $"Plugin sample.words in {Path.Combine(words, "PeftAlign.Sample.Words.dll")}: making the reader words failed with ArgumentException: asked to fail. Ask its author, or leave the plugin out."));
 
     [Test]
     public void AnOptionsTypeThatCannotBind()

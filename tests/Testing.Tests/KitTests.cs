@@ -79,6 +79,8 @@ public class KitTests
         Assert.That(Failing("adapter low"), Is.Empty);
         Assert.That(Failing("merge mean"), Is.Empty);
         Assert.That(Failing("tracker notes"), Is.Empty);
+        Assert.That(Failing("quantization bits"), Is.Empty);
+        Assert.That(Failing("architecture shape-none"), Is.Empty);
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("reader pairs", StringComparison.Ordinal)), Is.EqualTo(11));
         Assert.That(Conformance.Checks(folder).Count(check => check.Name.StartsWith("benchmark sums", StringComparison.Ordinal)), Is.EqualTo(8));
     }
@@ -109,6 +111,34 @@ public class KitTests
         Change("tracker.notes.json", json => json["options"] = new JsonObject { ["fault"] = fault });
         Assert.That(Failing("tracker notes"), Is.EqualTo(new[] { check }));
     }
+
+    [TestCase("reads_every_folder", "knows its own folders and no others")]
+    [TestCase("decodes_shifted", "decodes near what it was given", "multiplies as its decoded matrix")]
+    [TestCase("says_no_bytes", "says what it holds")]
+    [TestCase("forgets_the_factor", "reads what it wrote, bit for bit")]
+    [TestCase("takes_any_parts", "refuses parts that are missing or do not fit")]
+    [TestCase("takes_missing_parts", "refuses parts that are missing or do not fit")]
+    [TestCase("decodes_narrow", "decodes into every type")]
+    [TestCase("multiplies_transposed", "multiplies as its decoded matrix")]
+    [TestCase("multiplies_aside", "multiplies as its decoded matrix")]
+    [TestCase("takes_na_n", "refuses NaN and infinity")]
+    [TestCase("writes_over", "gives the same bytes again and leaves the matrix as it is")]
+    [TestCase("draws_anew", "gives the same bytes again and leaves the matrix as it is")]
+    public void AQuantisationsFaultFailsItsCheck(string fault, params string[] checks)
+    {
+        Change("quantization.bits.json", json => json["options"] = new JsonObject { ["fault"] = fault });
+        Assert.That(Failing("quantization bits"), Is.EqualTo(checks));
+    }
+
+    [TestCase("renames", "makes a model of the sample, which loads")]
+    [TestCase("hidesanoption", "names all that the sample sets")]
+    [TestCase("describesanew", "describes the same again", "writes a folder that it reads")]
+    [TestCase("givesnan", "gives finite log-probs", "writes a folder that it reads")]
+    [TestCase("leavesamatrix", "reaches every matrix")]
+    [TestCase("countsitscalls", "writes a folder that it reads")]
+    [TestCase("takesanything", "refuses what it cannot compute")]
+    public void AnArchitecturesFaultFailsItsCheck(string fault, params string[] checks) =>
+        Assert.That(Failing($"architecture shape-{fault}"), Is.EqualTo(checks));
 
     [TestCase("loses_an_item", "has the sample's items")]
     [TestCase("repeats_an_id", "has stable, distinct ids")]

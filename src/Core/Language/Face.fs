@@ -185,20 +185,20 @@ type Plans private () =
     /// <param name="contentHash">The content hash of a path as the manifest writes it; null or empty where it does not exist. Asked once for each path.</param>
     /// <param name="mayMiss">Whether a path's name stands for its content where it does not exist; else that is a fault.</param>
     static member Create(experiment: Experiment, contentHash: Func<string, string>, mayMiss: bool) : PlanResult =
-        Plans.Create(experiment, contentHash, mayMiss, (fun _ -> null))
+        Plans.Create(experiment, contentHash, mayMiss, (fun _ -> [||]))
 
-    /// <summary>The plan of an experiment whose models may be of architectures that plugins provide.</summary>
+    /// <summary>The plan of an experiment whose models may be of architectures or quantisations that plugins provide.</summary>
     /// <param name="experiment">What Manifests.Read gave.</param>
     /// <param name="contentHash">The content hash of a path as the manifest writes it; null or empty where it does not exist. Asked once for each path.</param>
     /// <param name="mayMiss">Whether a path's name stands for its content where it does not exist; else that is a fault.</param>
-    /// <param name="architectureOf">Which plugin computes the model that lies at a path as the manifest writes it; null where none does. Asked
-    /// once for each path.</param>
+    /// <param name="partsOf">What plugins outside the product do for the model that lies at a path as the manifest writes it; empty where
+    /// none does anything. Asked once for each path.</param>
     static member Create
         (
             experiment: Experiment,
             contentHash: Func<string, string>,
             mayMiss: bool,
-            architectureOf: Func<string, FolderArchitecture | null>
+            partsOf: Func<string, IReadOnlyList<FolderPart>>
         ) : PlanResult =
         let faults = Faults()
         let missing = ResizeArray<MissingPath>()
@@ -216,7 +216,7 @@ type Plans private () =
                 experiment.Manifest
                 {
                     ContentHash = contentHash.Invoke
-                    Architecture = architectureOf.Invoke >> Option.ofObj
+                    Parts = partsOf.Invoke >> List.ofSeq
                 }
                 (if mayMiss then Some missing else None)
 

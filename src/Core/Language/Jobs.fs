@@ -17,11 +17,11 @@ type internal Naming =
 /// Raised where a plan has more jobs than anyone could run; ends planning.
 exception internal TooMany
 
-/// What the caller says of a path: the hash of its content, and which plugin computes it where it is a model.
+/// What the caller says of a path: the hash of its content, and which plugins compute it where it is a model.
 type internal Paths =
     {
         ContentHash: string -> string
-        Architecture: string -> FolderArchitecture option
+        Parts: string -> FolderPart list
     }
 
 /// Missing takes the paths that lead to nothing, whose names then stand for their contents; without it they are faults.
@@ -32,7 +32,7 @@ type internal Graph(faults: Faults, known: Known, paths: Paths, missing: ResizeA
     let keep = Dictionary<string, HashSet<string>>()
     let hashes = Dictionary<string, string>()
     let loads = Dictionary<string, string list>()
-    let architectures = Dictionary<string, FolderArchitecture option>()
+    let parts = Dictionary<string, FolderPart list>()
 
     let places =
         Dictionary<string, SortedDictionary<string, IReadOnlyDictionary<string, string>>>()
@@ -60,25 +60,24 @@ type internal Graph(faults: Faults, known: Known, paths: Paths, missing: ResizeA
             hashes.Add(path, found)
             found
 
-    let architecture (path: string) =
-        match architectures.TryGetValue path with
+    let partsOf (path: string) =
+        match parts.TryGetValue path with
         | true, found -> found
         | _ ->
-            let found = paths.Architecture path
-            architectures.Add(path, found)
+            let found = paths.Parts path
+            parts.Add(path, found)
             found
 
     // A model that a plugin computes is its content and who computes it; one that the engine computes is its content alone.
     let meaning (path: string) =
-        match architecture path with
-        | Some found -> $"{hashes[path]}+{found.Plugin}/{found.Name}@{found.ResultVersion}"
-        | None -> hashes[path]
+        partsOf path
+        |> List.fold (fun text part -> $"{text}+{part.Plugin}/{part.Name}@{part.ResultVersion}") hashes[path]
 
-    let pluginOf leaf =
+    let pluginsOf leaf =
         match leaf with
-        | Provided(_, plugin) -> plugin
-        | Content(path, _) -> architecture path |> Option.map _.Plugin |> Option.defaultValue ""
-        | _ -> ""
+        | Provided(_, plugin) -> [ plugin ]
+        | Content(path, _) -> partsOf path |> List.map _.Plugin
+        | _ -> []
 
     let rec hashed tree =
         match tree with
@@ -117,7 +116,7 @@ type internal Graph(faults: Faults, known: Known, paths: Paths, missing: ResizeA
         [
             for struct (_, leaf) in Tree.leaves "" tree do
                 match leaf with
-                | Content _ -> pluginOf leaf
+                | Content _ -> yield! pluginsOf leaf
                 | _ -> ()
             for id in dependencies tree do
                 yield! loads[id]
@@ -126,7 +125,7 @@ type internal Graph(faults: Faults, known: Known, paths: Paths, missing: ResizeA
     let plugins tree =
         [
             for struct (_, leaf) in Tree.leaves "" tree do
-                pluginOf leaf
+                yield! pluginsOf leaf
             yield! loadsOf tree
         ]
         |> List.filter ((<>) "")

@@ -52,9 +52,10 @@ type PlanTracker =
         Plugin: string
     }
 
-/// <summary>The architecture of a model folder that a plugin computes: what the plugin is and how it registers it.</summary>
-/// <remarks>Name is the model_type of the folder's config.json. It is part of the identity of every job that names the folder.</remarks>
-type FolderArchitecture =
+/// <summary>What a plugin outside the product does for a model folder: computes its architecture, or reads its quantised matrices.</summary>
+/// <remarks>Name is as the plugin registers it: of an architecture the model_type of the folder's config.json. It is part of the identity
+/// of every job that names the folder.</remarks>
+type FolderPart =
     {
         Plugin: string
         Name: string

@@ -5,7 +5,6 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Statistics;
-using PeftAlign.Host.Running;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Host.CommandLine;
@@ -14,13 +13,16 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
 {
     private readonly CommandFrame frame = new(results, remarks);
 
+    // The user's, of the command that runs. What cancels by itself, such as a time limit inside a plugin, is a failure.
+    private CancellationToken interrupt;
+
     public async Task<int> RunAsync(string[] args)
     {
         try
         {
             return await RouteAsync(args);
         }
-        catch (OperationCanceledException)
+        catch (OperationCanceledException) when (interrupt.IsCancellationRequested)
         {
             remarks.WriteLine("peftalign: interrupted");
             return ExitCode.Interrupted;
@@ -37,7 +39,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         }
         catch (Exception e)
         {
-            remarks.WriteLine(frame.Verbose ? $"peftalign: {e}" : $"peftalign: {DiskMessage.Of(e)} (-v shows where)");
+            remarks.WriteLine(frame.Verbose ? $"peftalign: {PluginFault.Line(e)}{Environment.NewLine}{e}" : $"peftalign: {PluginFault.Line(e)} (-v shows where)");
             return ExitCode.Failed;
         }
     }
@@ -100,18 +102,20 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         // No response files: an argument that begins with @ is text like any other.
         var parsed = root.Parse(spelled, new ParserConfiguration { ResponseFileTokenReplacer = null });
         var help = parsed.GetResult("--help") != null;
-        if (!help) ThrowIfMistaken(parsed);
+        if (!help) ThrowIfMistaken(parsed, spelled);
         using var interrupts = new Interrupts();
+        interrupt = interrupts.Token;
         var configuration = new InvocationConfiguration { Output = results, Error = remarks, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };
         var code = await parsed.InvokeAsync(configuration, interrupts.Token);
         return interrupts.Token.IsCancellationRequested ? ExitCode.Interrupted : code;
     }
 
-    private static void ThrowIfMistaken(ParseResult parsed)
+    private static void ThrowIfMistaken(ParseResult parsed, IReadOnlyList<string> spelled)
     {
         var command = parsed.CommandResult.Command;
         var path = string.Join(' ', parsed.Tokens.Where(token => token.Type == System.CommandLine.Parsing.TokenType.Command).Select(token => token.Value));
         var more = $"peftalign {path} --help says what it takes";
+        EmptyPaths.ThrowIfAny(path, parsed.CommandResult, spelled);
         if (command.TreatUnmatchedTokensAsErrors && parsed.UnmatchedTokens is [var first, ..]) throw Unmatched(command, path, first, more);
         if (parsed.Errors is { Count: > 0 } errors)
             throw new UserError(path, string.Join(" ", errors.Select(error => error.Message).Distinct()).TrimEnd('.'), more);

@@ -103,7 +103,7 @@ internal static class TrainCommand
 
     private static Option<string?> OptionOf(TrainFlag flag) => new("--" + flag.Name)
     {
-        HelpName = flag.Schema.Type.ToString().TrimEnd('?'),
+        HelpName = (flag.Schema.Type.ToString().TrimEnd('?'), flag.Schema.Names) switch { ("string", "path") => "PATH", ("string", "dataset") => "F.jsonl", (var type, _) => type },
         Description = flag.Help,
         Hidden = !flag.IsBuilt,
         Arity = flag.Schema.Type.Kind == OptionKind.Bool ? ArgumentArity.ZeroOrOne : ArgumentArity.ExactlyOne,

@@ -62,7 +62,9 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         string Of(string path) => hashes.Of(path) ?? throw new UserError(path, "is not there", "give a folder");
         var template = asked.ChatTemplate is { } name ? File.Exists(name) ? Of(name) : name : "";
-        return $"{Of(choice.Model)} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{Type} {template}";
+        // As in a plan: what the product computes is told by its content alone.
+        var parts = string.Concat(new FolderParts(Directory.GetCurrentDirectory(), plugins.Plugins).Of(choice.Model).Select(part => $"+{part.Plugin}/{part.Name}@{part.ResultVersion}"));
+        return $"{Of(choice.Model)}{parts} {(choice.Adapter is { } adapter ? Of(adapter) : "")} {(choice.Control is { } control ? $"control {control} " : "")}{Type} {template}";
     }
 
     /// <summary>The folder of results.</summary>

@@ -43,11 +43,10 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
     /// <exception cref="UserErrorException">The benchmark's data or an item is at fault.</exception>
     internal Evaluated Run(IBenchmark benchmark)
     {
-        var items = benchmark.Items().ToList();
+        var items = BenchmarkContract.Items(benchmark);
         var name = (own = (benchmark.Info.Id, benchmark.Info.AddSpecialTokens, benchmark.Info.AsHarness)).Name;
         if (items.Count == 0) throw new UserErrorException($"Benchmark {name} has no items.");
-        if (items.GroupBy(i => (i.Task, i.Id)).FirstOrDefault(g => g.Count() > 1) is { } twice) throw new InvalidDataException($"benchmark {name} has two items {twice.Key.Id} in task '{twice.Key.Task}'; its author must give each an id of its own");
-        var asked = items.Select((item, row) => new Asked(item, row, benchmark.Requests(item))).ToList();
+        var asked = items.Select((item, row) => new Asked(item, row, BrokenContractException.Whole(benchmark, nameof(benchmark.Requests), benchmark.Requests(item)))).ToList();
         var answers = asked.Select(a => Known(benchmark, a)).ToArray();
         var missing = Enumerable.Range(0, items.Count).Where(k => answers[k] is null).ToList();
         var unanswered = Enumerable.Range(0, items.Count).Where(k => answers[k]?.Any(IsUnanswered) == true).ToList();
@@ -55,8 +54,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
         if (unanswered.Count > 0) AskJudges(benchmark, asked, answers, unanswered, items.Count - missing.Count - unanswered.Count);
         if (missing.Count > 0) Ask(benchmark, asked, answers, missing);
         var evaluated = asked.Select((a, k) => Scored(benchmark, a, answers[k]!)).ToList();
-        var metrics = benchmark.Aggregate([.. evaluated.SelectMany(e => e.Scores)]);
-        if (metrics.Count == 0) throw new InvalidDataException($"benchmark {name} has no metric");
+        var metrics = BenchmarkContract.Metrics(benchmark, [.. evaluated.SelectMany(e => e.Scores)]);
         return new Evaluated(benchmark.Info, evaluated, metrics);
     }
 
@@ -87,7 +85,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
                 var responses = runner.Answer([.. chunk.Select(c => c.Encoded)]);
                 if (benchmark is IAsksAgain again)
                 {
-                    var further = runner.Judge([.. chunk.Select((c, k) => c.Encoded.Asked with { Requests = again.FollowUps(c.Encoded.Asked.Item, responses[k]) })]);
+                    var further = runner.Judge([.. chunk.Select((c, k) => c.Encoded.Asked with { Requests = BenchmarkContract.FollowUps(again, c.Encoded.Asked.Item, responses[k]) })]);
                     responses = [.. responses.Select((own, k) => (IReadOnlyList<EvalResponse>)[.. own, .. further[k]])];
                 }
                 records.Append(own.Name, chunk.Select((c, k) => (asked[c.Place].Item, Key(benchmark, asked[c.Place], responses[k]), responses[k])));
@@ -120,7 +118,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
 
     // All that was asked for these answers: of a benchmark that asks again, the further questions too.
     private static IReadOnlyList<EvalRequest> Questions(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses) =>
-        benchmark is IAsksAgain again ? [.. asked.Requests, .. again.FollowUps(asked.Item, [.. responses.Take(asked.Requests.Count)])] : asked.Requests;
+        benchmark is IAsksAgain again ? [.. asked.Requests, .. BenchmarkContract.FollowUps(again, asked.Item, [.. responses.Take(asked.Requests.Count)])] : asked.Requests;
 
     // Another judge's answers are not this one's, and those of a record with fewer answers than the model is asked for are nobody's.
     private string Key(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses) =>
@@ -128,7 +126,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
 
     private static EvaluatedItem Scored(IBenchmark benchmark, Asked asked, IReadOnlyList<EvalResponse> responses)
     {
-        var scores = benchmark.Score(asked.Item, responses);
+        var scores = BenchmarkContract.Scores(benchmark, asked.Item, responses);
         return new EvaluatedItem(asked.Item, Questions(benchmark, asked, responses), responses, scores);
     }
 }

@@ -3,6 +3,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 using PeftAlign.Training;
@@ -33,7 +34,7 @@ internal sealed record ControlStart(IPeftAdapter Adapter, IReadOnlyList<AdapterS
     private static ControlStart Of(JobContext job, Policy policy, TrainingOptions options, JsonNode contract, string name)
     {
         var adapter = job.Create<IPeftAdapter>(Named(contract, name));
-        if (options.InitAdapter is null) return new ControlStart(adapter, TrainingStart.Wide(adapter.Attach(policy.Outline, Seed(options.Seed, name))));
+        if (options.InitAdapter is null) return new ControlStart(adapter, TrainingStart.Wide(adapter.Attached(policy.Outline, Seed(options.Seed, name))));
         var folder = Path.Combine(job.Spec.FullPath(options.InitAdapter), name);
         if (!Directory.Exists(folder)) throw new UserErrorException($"init_adapter {options.InitAdapter} has no folder '{name}'; give the adapter folder of a training with the same controls.");
         var files = Policies.Open(job, folder).Files;

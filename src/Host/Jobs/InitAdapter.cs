@@ -4,6 +4,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Jobs;
@@ -46,8 +47,8 @@ internal static class InitAdapter
         var isChosen = !choosing.Exists(o => o.Name == "targets") || choosing.Exists(o => !IsDefault(o, contract["options"]?[o.Name]));
         var own = new Lazy<IReadOnlyList<AdapterSite>>(() => ScoreHead.Load(job.Create<IPeftAdapter>(Plain(contract)), model, files));
         var adapter = job.Create<IPeftAdapter>(Plain(isChosen ? contract : Like(contract, own.Value)));
-        var sites = adapter.Attach(model, 0);
-        var config = adapter.Save(model, sites).Config;
+        var sites = adapter.Attached(model, 0);
+        var config = adapter.Saved(model, sites).Config;
         foreach (var option in options)
         {
             var given = contract["options"]?[option.Name];

@@ -72,9 +72,19 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
         var definition = dataset.Definition;
         if (definition["made"] is { } made) return MakeDatasetJob.Read(Folder.Sibling((string)made["job"]!));
         if (definition["mixture"] is not null) return MixedData.Sequence(MixedData.Parts(this, definition));
-        var records = Create<IDatasetReader>(definition["reader"]!).Read((string?)definition["split"]);
+        var records = Rows(Create<IDatasetReader>(definition["reader"]!), (string?)definition["split"]);
         if (definition["map"] is JsonObject { Count: > 0 } map) records = records.Select(record => Mapped(record, map));
         return definition["take"] is { } take ? records.Take((int)take) : records;
+    }
+
+    private static IEnumerable<DataRecord> Rows(IDatasetReader reader, string? split)
+    {
+        var row = 0L;
+        foreach (var record in reader.Read(split) ?? throw new BrokenContractException(reader, "Read gave null", "a sequence of rows is asked for, empty where there are none"))
+        {
+            row++;
+            yield return record?.Fields is not null ? record : throw new BrokenContractException(reader, $"Read gave null as {(record is null ? $"row {row}" : $"the fields of row {row}")}", "every row must be a DataRecord with its fields");
+        }
     }
 
     // Our column names -> the file's. Other columns stay, and a column that is mapped away is gone.

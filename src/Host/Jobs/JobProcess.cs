@@ -72,7 +72,7 @@ internal static class JobProcess
         catch (Exception e)
         {
             Console.Error.WriteLine(e); // the whole of it, for log.txt
-            return (ExitCode.Failed, $"{DiskMessage.Of(e)} ({folder.Log} says where)");
+            return (ExitCode.Failed, $"{PluginFault.Line(e)} ({folder.Log} says where)");
         }
     }
 

@@ -66,7 +66,7 @@ internal sealed class JudgeLedger
             var clock = Stopwatch.StartNew();
             try
             {
-                var answers = judge.Answer(asked, cancel);
+                var answers = JudgeAnswers.Checked(judge, asked, judge.Answer(asked, cancel));
                 (questions, failures) = (questions + answers.Count, failures + answers.Count(a => a.Failure is not null));
                 return answers;
             }

@@ -36,7 +36,7 @@ internal static class ReferenceJob
         foreach (var chunk in records.Rows.Chunk(RecordsAtOnce))
         {
             job.Cancellation.ThrowIfCancellationRequested();
-            stored.Add(engine, mode, [.. chunk.SelectMany(record => method.Prepare([record], records.Context))]);
+            stored.Add(engine, mode, [.. chunk.SelectMany(record => method.Prepared([record], records.Context))]);
             job.Progress(done += chunk.Length, records.Rows.Count, "reference log-probs");
         }
         RunFolder.Fill(Folder(job.Folder), path => stored.Write(path, job.Spec.Id));
@@ -62,7 +62,7 @@ internal static class ReferenceJob
     {
         var context = options.Context(policy.Tokenizer, policy.ChatTemplate, new MaskLedger()); // answers that a batch mixes are its own, and computed when it comes
         var parts = job.Parts(job.Spec.Options["dataset"]!);
-        return ([.. parts.SelectMany(part => method is IArrangesRecords arranging ? arranging.Arrange(part.Rows, context) : part.Rows)], context);
+        return ([.. parts.SelectMany(part => method.Arranged(part.Rows, context))], context);
     }
 
     // reference: base is the declared model's weights alone; in the training's bits where its policy lies over these very weights.

@@ -2,6 +2,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Core;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Adapters;
@@ -47,7 +48,7 @@ internal static class ScoreHead
     internal static AdapterFiles Save(IPeftAdapter adapter, ModelOutline outline, IReadOnlyList<AdapterSite> sites)
     {
         var head = sites.Single(s => s.Delta is Whole && outline.Modules.Any(m => m.Name == s.Module && m.Kind == ModuleKind.Head));
-        var files = adapter.Save(outline, [.. sites.Where(s => s != head)]);
+        var files = adapter.Saved(outline, [.. sites.Where(s => s != head)]);
         var config = files.Config.DeepClone().AsObject();
         var saved = (config["modules_to_save"] as JsonArray ?? []).Select(name => (string)name!).Append(head.Module).Distinct();
         config["task_type"] = "SEQ_CLS";
@@ -60,13 +61,13 @@ internal static class ScoreHead
     internal static IReadOnlyList<AdapterSite> Load(IPeftAdapter reader, ModelOutline model, AdapterFiles files)
     {
         var config = files.Config;
-        if (!IsFront(config) || config.Text("task_type") != "SEQ_CLS" || model.Spec is not { Labels: not null, Names.Head: var module }) return reader.Load(model, files);
+        if (!IsFront(config) || config.Text("task_type") != "SEQ_CLS" || model.Spec is not { Labels: not null, Names.Head: var module }) return reader.Loaded(model, files);
         var (head, name) = (model.Modules.Single(m => m.Name == module), NameIn(config, module));
         var weight = new AdapterTensors(files.Tensors).Take(name, [head.Outputs, head.Inputs], head.Device);
         var others = config.Texts("modules_to_save").Except(["classifier", "score"]).ToList(); // PEFT names both heads of classifiers
         config = config.DeepClone().AsObject();
         config["modules_to_save"] = others.Count == 0 ? null : new JsonArray([.. others.Select(other => (JsonNode)other)]);
-        return [.. reader.Load(model, new AdapterFiles(config, files.Tensors.Where(tensor => tensor.Key != name).ToDictionary())), new AdapterSite(module, new Whole(weight, null))];
+        return [.. reader.Loaded(model, new AdapterFiles(config, files.Tensors.Where(tensor => tensor.Key != name).ToDictionary())), new AdapterSite(module, new Whole(weight, null))];
     }
 
     // PEFT wraps no layers for what stands before the text.

@@ -76,7 +76,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         }
         if (place.Adapters is [.., var last] && SameShape(last.Contract, contract))
             return (Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files, last.Folder, _ => { }), [.. policy.Adapters.SkipLast(1)]); // told when the policy was loaded
-        var fresh = adapter.Attach(AdapterLayers.Outline(policy.Outline, policy.Adapters), (ulong)options.Seed);
+        var fresh = adapter.Attached(AdapterLayers.Outline(policy.Outline, policy.Adapters), (ulong)options.Seed);
         ThrowIfApart(fresh, AdapterLayers.Deltas(policy.Adapters));
         return (fresh, policy.Adapters);
     }
@@ -134,14 +134,14 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         if (Controls is not null)
             RunFolder.Fill(folder.Adapter, path =>
             {
-                foreach (var (name, control) in Controls) WriteTrained(Path.Combine(path, name), policy, control.Adapter.Save(policy.Outline, parts.Controls![name]));
+                foreach (var (name, control) in Controls) WriteTrained(Path.Combine(path, name), policy, control.Adapter.Saved(policy.Outline, parts.Controls![name]));
             });
         if (Adapter is not null) WriteAdapter(job, policy, place, folder, parts.Adapter!);
     }
 
     private void WriteAdapter(JobContext job, Policy policy, PolicyPlace place, JobFolder folder, IReadOnlyList<AdapterSite> trained)
     {
-        var own = policy.Model.Spec.Labels is null ? Adapter!.Save(policy.Outline, trained) : ScoreHead.Save(Adapter!, policy.Outline, trained);
+        var own = policy.Model.Spec.Labels is null ? Adapter!.Saved(policy.Outline, trained) : ScoreHead.Save(Adapter!, policy.Outline, trained);
         if (policy.Model.Spec.Labels is not null) WriteMerged(job, policy, place, folder, trained);
         if (Beneath.Count == 0)
         {

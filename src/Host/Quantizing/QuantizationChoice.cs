@@ -13,7 +13,7 @@ namespace PeftAlign.Host.Quantizing;
 /// <param name="description">What the type is for; null = what is quantised is the base.</param>
 internal sealed class QuantizationChoice(string type, string? standard, string? description = null)
 {
-    private readonly Option<string?> type = new(type) { HelpName = "TYPE", Description = description ?? (standard is null ? "Quantise the base first: nf4 or fp4." : "nf4 or fp4."), DefaultValueFactory = _ => standard };
+    private readonly Option<string?> type = new(type) { HelpName = "TYPE", Description = description ?? (standard is null ? "Quantise the base first: nf4, fp4, or a plugin's." : "nf4, fp4, or a plugin's."), DefaultValueFactory = _ => standard };
     private readonly Option<bool> doubleQuant = new("--double-quant") { Description = "Quantise the blocks' factors too, to 8 bits." };
     private readonly Option<int> blocksize = new("--blocksize") { HelpName = "N", DefaultValueFactory = _ => 64, Description = "Values that share a factor: 32, 64 ... 4096." };
     private readonly Option<string?> skip = new("--skip") { HelpName = "M,M,...", Description = "Linear layers to leave as they are: whole names, dotted beginnings or suffixes." };
@@ -35,8 +35,15 @@ internal sealed class QuantizationChoice(string type, string? standard, string? 
             ThrowIfGiven(parsed);
             return null;
         }
-        var options = new JsonObject { ["double_quant"] = parsed.GetValue(doubleQuant), ["blocksize"] = parsed.GetValue(blocksize), ["skip"] = new JsonArray([.. Skipped(parsed).Select(m => (JsonNode)m)]) };
+        // Another format need not have all of them: what is not given is left out there, and what it does not know is its fault to say.
+        var known = plugins.Find("quantization", name).Contract.Options.Options.Select(option => option.Name).ToHashSet();
+        var options = new JsonObject();
+        if (Asked("double_quant", doubleQuant)) options["double_quant"] = parsed.GetValue(doubleQuant);
+        if (Asked("blocksize", blocksize)) options["blocksize"] = parsed.GetValue(blocksize);
+        if (Asked("skip", skip)) options["skip"] = new JsonArray([.. Skipped(parsed).Select(m => (JsonNode)m)]);
         return plugins.Create<IQuantization>(name, options, new BareContext());
+
+        bool Asked(string key, Option option) => known.Contains(key) || parsed.GetResult(option) is { Implicit: false };
     }
 
     /// <exception cref="UserError">An option of a quantisation is given without one.</exception>

@@ -23,7 +23,6 @@ internal static class Planning
     internal static Planned Read(Asked asked, CancellationToken cancel)
     {
         var (manifest, overrides) = (asked.Manifest, asked.Overrides);
-        if (asked.Out is "") throw new UserError("--out", "is empty", "name the run's folder, or leave --out out");
         var (text, root) = (YamlFile.Read(manifest, "name a manifest, for instance experiments/quickstart.yaml"), Path.GetDirectoryName(Path.GetFullPath(manifest))!);
         var requests = Manifests.Plugins(text, overrides);
         ThrowIfAny(manifest, requests.Faults);
@@ -32,7 +31,7 @@ internal static class Planning
         ThrowIfAny(manifest, read.Faults, plugins.Failures);
         var run = new RunFolder(Path.GetFullPath(asked.Out ?? Path.Combine("out", FolderName(read.Experiment!.Name))));
         var hashes = new ContentHashes(run.Hashes, root) { Cancellation = cancel };
-        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? "", asked.DryRun, new FolderArchitectures(root, plugins.ById.Values).Of);
+        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? "", asked.DryRun, new FolderParts(root, plugins.ById.Values).Of);
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);

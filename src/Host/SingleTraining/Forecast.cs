@@ -5,6 +5,7 @@
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Inspection;
 using PeftAlign.Host.Jobs;
@@ -59,7 +60,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         var outline = model.Outline(request.Model, torch.CPU, stored.Tensor, quantization is null || config.IsQuantized ? null : stored.Tensor);
         // A folder to start from decides what is trained, whatever the options' defaults.
         var start = options.InitAdapter is { } own ? Path.Combine(job.Spec.FullPath(own), (method as ITrainsControls)?.Controls[0] ?? "") : null;
-        var adapter = spec["adapter"] is not { } contract ? null : start is null ? job.Create<IPeftAdapter>(contract).Attach(outline, 0) : Policies.Adapter(job, outline, start);
+        var adapter = spec["adapter"] is not { } contract ? null : start is null ? job.Create<IPeftAdapter>(contract).Attached(outline, 0) : Policies.Adapter(job, outline, start);
         if (method.Needs.Scores && adapter is not null) ScoreHead.ThrowIfChanged(model.Names.Head, adapter);
         var parameters = Costs.Parameters(model);
         var (trainable, trainsModel) = Numbers(method, model, adapter);

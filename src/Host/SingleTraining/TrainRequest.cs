@@ -47,7 +47,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
     private static readonly (string Place, string Flag)[] Places =
         [("methods.method.type", "METHOD"), ("adapters.adapter.type", "--adapter"), ("adapters.adapter.quantization", "--quantization"), ("models.model.chat_template", "--chat-template"), ("models.model", "--model"), ("datasets.data", "--data"), ("methods.method.eval_data", "--eval-data")];
 
-    /// <summary>Plans the job; loads nothing.</summary>
+    /// <summary>Plans the job; loads nothing but what may read a quantised model.</summary>
     /// <param name="request">What was asked.</param>
     /// <param name="flags">What may be asked.</param>
     /// <param name="plugins">Everything on the search path.</param>
@@ -57,14 +57,14 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
     {
         var faults = Unknown(request, flags).Concat(Missing(request, flags)).ToList();
         Provided?[] named = [plugins.Find("method", request.Method), request.Adapter is { } adapter ? plugins.Find("adapter", adapter) : null, request.Quantization is { } quantization ? plugins.Find("quantization", quantization) : null];
-        var architectures = new FolderArchitectures(Directory.GetCurrentDirectory(), plugins.Plugins);
-        var computes = architectures.Of(request.Model)?.Plugin;
-        // Others' plugins take part only where they are named: by what they provide, a model's architecture too.
-        var used = plugins.Plugins.Where(p => p.Origin == PluginOrigin.Product || p.Manifest.Id == computes || named.Any(n => n?.Plugin == p)).ToList();
+        var parts = new FolderParts(Directory.GetCurrentDirectory(), plugins.Plugins);
+        var computing = parts.Of(request.Model).Select(part => part.Plugin).ToList();
+        // Others' plugins take part only where they are named: by what they provide, a model's architecture and quantisation too.
+        var used = plugins.Plugins.Where(p => p.Origin == PluginOrigin.Product || computing.Contains(p.Manifest.Id) || named.Any(n => n?.Plugin == p)).ToList();
         var read = Manifests.Read(Manifest(request, flags, used).ToJsonString(), "train", SchemaCatalogue.Of(used.Select(p => new KnownPlugin(p, ""))), []);
         faults.AddRange(read.Faults.Select(f => Said(f, flags)));
         if (faults.Count > 0) throw Refused(request, faults);
-        var planned = Plans.Create(read.Experiment!, path => contentHash(path) ?? "", mayMiss: false, architectures.Of);
+        var planned = Plans.Create(read.Experiment!, path => contentHash(path) ?? "", mayMiss: false, parts.Of);
         if (planned.Faults.Count > 0) throw Refused(request, planned.Faults.Select(f => Said(f, flags)));
         NotBuilt.ThrowIfAny(planned.Plan!);
         var jobs = planned.Plan!.Jobs.Where(job => job.Kind != "report").ToList();

@@ -165,9 +165,7 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         var (inputs, origin) = Inputs(tensor);
         var masks = options.Masks is { } mask ? tensor.Inputs.Select(input => mask(input.Model.Name, tensor.Name)).ToArray() : null;
         CounterStream Random(int input) => new(options.Seed, "merge " + tensor.Inputs[input].Model.Name, tensor.Name);
-        var merged = tensor.Strategy.Merge(new MergeTensor(tensor.Name, origin, inputs, tensor.Result, Random) { Masks = masks });
-        if (!merged.shape.SequenceEqual(tensor.Shape))
-            throw new InvalidOperationException($"the strategy {plan.Config.Method} made {tensor.Name} of shape [{string.Join(", ", merged.shape)}] from [{string.Join(", ", tensor.Shape)}]; its author must keep the shape");
+        var merged = Checked(tensor, tensor.Strategy.Merge(new MergeTensor(tensor.Name, origin, inputs, tensor.Result, Random) { Masks = masks }));
         var result = merged.to(tensor.Result).contiguous();
         // What masks are filled with is an infinity in float16.
         if (!tensor.Name.EndsWith(".masked_bias", StringComparison.Ordinal) && FiniteScan.CountNonFinite(result) is var bad and > 0) throw NotFinite(tensor, inputs, origin, bad);
@@ -175,6 +173,12 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         options.Progress?.Invoke(Interlocked.Increment(ref done), plan.Tensors.Count, tensor.Name);
         made.Enqueue(tensor);
         return result.MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Checked(PlannedTensor tensor, Tensor? merged)
+    {
+        var gave = merged is null ? "null" : !merged.shape.SequenceEqual(tensor.Shape) ? $"the shape [{string.Join(", ", merged.shape)}]" : !CopyStrategy.Takes(tensor.Result) && !merged.is_floating_point() ? $"the type {merged.dtype}" : null;
+        return gave is null ? merged! : throw new BrokenContractException(tensor.Strategy, $"Merge gave {gave} for {tensor.Name}", $"a tensor of the inputs' shape [{string.Join(", ", tensor.Shape)}] and a floating-point type is asked for");
     }
 
     // What a tensor was made of, once the one that followed it is made: until then it may be written from there.

@@ -58,7 +58,7 @@ public static class LoftqFolder
             using var scope = torch.NewDisposeScope();
             var weight = module + ".weight";
             var rest = Full(model, weight).sub_(Product(module, delta));
-            matrices[weight] = quantization.Quantize(weight, rest.to(matrices[weight].StoredType));
+            matrices[weight] = quantization.Quantized(weight, rest.to(matrices[weight].StoredType));
         }
         return new DecoderModel(model.Spec, model.Weights, matrices) { Unquantized = model.Unquantized };
     }

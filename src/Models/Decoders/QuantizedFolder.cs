@@ -48,7 +48,7 @@ public static class QuantizedFolder
                 continue;
             }
             using var inner = torch.NewDisposeScope(); // of the full matrix nothing stays, of the other one its parts
-            var quantized = quantization.Quantize(weight.Name, ModelFolder.Outward(weight, own.to(place)));
+            var quantized = quantization.Quantized(weight.Name, ModelFolder.Outward(weight, own.to(place)));
             tensors.AddRange(quantized.Parts.Select(part => PendingTensor.Of(names.Written(weight.Name) + part.Key, part.Value.cpu().MoveToOuterDisposeScope())));
             after += quantized.Bytes;
             if (place.type != DeviceType.CPU) quantized.Dispose(); // its parts are here by now

@@ -22,7 +22,7 @@ internal sealed class QuantizedProduct : torch.autograd.SingleTensorFunction<Qua
     {
         if (torch.is_grad_enabled() || x.size(0) > Decoding.FewRows) return apply(x, matrix);
         using var scope = torch.NewDisposeScope();
-        var y = matrix.Product(x.to(matrix.ComputeType ?? x.dtype)) ?? apply(x, matrix);
+        var y = matrix.Multiplied(x.to(matrix.ComputeType ?? x.dtype)) ?? apply(x, matrix);
         return y.to(x.dtype).MoveToOuterDisposeScope();
     }
 

@@ -32,7 +32,7 @@ internal sealed class QuantizedWeights(CheckpointFolder checkpoint, StoredNames 
         var name = names.Of(weight.Name);
         if (!held.Contains(name)) return null;
         long[] shape = weight.Transposed ? [weight.Shape[1], weight.Shape[0]] : weight.Shape;
-        return reader!.Read(new StoredWeight(name, shape, checkpoint.Path, Part, [.. checkpoint.Names.Where(other => other == name || IsPartOf(other, name))]))
+        return reader!.Loaded(new StoredWeight(name, shape, checkpoint.Path, Part, [.. checkpoint.Names.Where(other => other == name || IsPartOf(other, name))]))
             ?? throw new UserErrorException($"{checkpoint.Path}: tensor '{name}' has companions ({checkpoint.Names.First(other => IsPartOf(other, name))}) that its quantization_config does not explain; fetch the folder's files again.");
     }
 

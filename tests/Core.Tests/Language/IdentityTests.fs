@@ -285,18 +285,25 @@ evaluate:
 """
 
     let planBy version =
-        let architectureOf =
-            Func<string, FolderArchitecture | null>(fun path ->
-                if path = "models/a" && version > 0 then
-                    {
-                        Plugin = "acme.zoo"
-                        Name = "mine"
-                        ResultVersion = version
-                    }
-                else
-                    null)
+        let partsOf =
+            Func<string, IReadOnlyList<FolderPart>>(fun path ->
+                [|
+                    if path = "models/a" && version > 0 then
+                        {
+                            Plugin = "acme.zoo"
+                            Name = "mine"
+                            ResultVersion = version
+                        }
 
-        (Plans.Create(experiment text, byName, false, architectureOf)).Plan |> nonNull
+                    if path = "models/a" && version = 3 then
+                        {
+                            Plugin = "acme.bits"
+                            Name = "eight"
+                            ResultVersion = 7
+                        }
+                |])
+
+        (Plans.Create(experiment text, byName, false, partsOf)).Plan |> nonNull
 
     let before, first, second = planBy 0, planBy 1, planBy 2
     same (ids before) (ids (plan text))
@@ -317,6 +324,19 @@ evaluate:
             same (usesIt job) (Seq.contains "acme.zoo" job.Plugins)
 
     Assert.That((job "evaluate/perplexity/a" first).Identity, Does.Contain "\"weights\":\"content:h:models/a+acme.zoo/mine@1\"")
+
+    // Its quantisation is another part, of another plugin.
+    let both = planBy 3
+    changesExactly second usesIt both usesIt
+
+    Assert.That(
+        (job "evaluate/perplexity/a" both).Identity,
+        Does.Contain "\"weights\":\"content:h:models/a+acme.zoo/mine@3+acme.bits/eight@7\""
+    )
+
+    for job in both.Jobs do
+        if job.Kind <> "report" then
+            same (usesIt job) (Seq.contains "acme.bits" job.Plugins)
 
     same
         [ "h:models/a" ]

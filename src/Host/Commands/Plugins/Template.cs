@@ -19,7 +19,7 @@ internal sealed partial record Template(string Kind, string Language, string Nam
     public static IReadOnlyList<string> Kinds { get; } = [.. Files.Select(name => name.Split('/')[1]).Distinct().Where(name => name is not ("common" or "cs" or "fs")).Order(StringComparer.Ordinal)];
 
     // Kinds that documents name, without a template in this version.
-    private static readonly string[] Planned = ["architecture", "launcher", "quantization"];
+    private static readonly string[] Planned = ["launcher"];
 
     private static readonly Lazy<HashSet<string>> Types = new(() => [.. new[] { typeof(IPlugin), typeof(Tensor) }.SelectMany(type => type.Assembly.GetExportedTypes()).Select(type => type.Name.Split('`')[0])]);
 
@@ -49,6 +49,7 @@ internal sealed partial record Template(string Kind, string Language, string Nam
         {
             ["Name"] = Name,
             ["Id"] = Id,
+            ["Word"] = Name.Split('.')[^1],
             ["Kind"] = Kind,
             ["Contract"] = Contract,
             ["Language"] = Language,

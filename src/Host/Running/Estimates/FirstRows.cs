@@ -16,8 +16,8 @@ internal sealed record FirstRows(int Count, IReadOnlyList<long> Lengths, MaskLed
     {
         var context = options.Context(tokenizer, template, new MaskLedger());
         // Packed rows are as long as max_length; lengths before packing say how many there are.
-        var trained = arranged && options.Packing is null && method is IArrangesRecords arranges ? arranges.Arrange(rows, context) : rows;
-        List<long> lengths = [.. trained.Select(row => method.Prepare([row], context).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)))];
+        var trained = arranged && options.Packing is null ? method.Arranged(rows, context) : rows;
+        List<long> lengths = [.. trained.Select(row => method.Prepared([row], context).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)))];
         return new FirstRows(rows.Count, lengths, context.Ledger);
     }
 

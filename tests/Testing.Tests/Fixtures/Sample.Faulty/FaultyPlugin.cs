@@ -19,6 +19,8 @@ public sealed class FaultyPlugin : IPlugin
         registry.Add<IPeftAdapter, AdapterOptions>("low", 1, (_, options) => new LowAdapter(options));
         registry.Add<IMergeStrategy, MergeOptions>("mean", 1, (_, options) => new MeanMerge(options.Weight, options.Fault));
         registry.Add<IMergeStrategy, UntoldOptions>("untold", 1, (_, options) => new MeanMerge(options.Weight, MergeFault.None));
+        registry.Add<IQuantization, BitsOptions>("bits", 1, (_, options) => new Bits(options.Fault));
+        foreach (var way in Enum.GetValues<ShapeFault>()) registry.Add<IModelArchitecture, ShapeOptions>($"shape-{way.ToString().ToLowerInvariant()}", 1, (_, _) => new Shape(way));
         registry.Add<ITracker, TrackerOptions>("notes", 1, (_, options) => new NotesTracker(options.Fault));
         registry.Add<IDatasetReader, CarelessOptions>("careless", 1, (_, _) => new PairsReader(null, ReaderFault.None));
     }

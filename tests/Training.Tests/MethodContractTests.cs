@@ -5,7 +5,7 @@ using PeftAlign.Abstractions;
 
 namespace PeftAlign.Training.Tests;
 
-public sealed class MethodNumberTests : TrainingTest
+public sealed class MethodContractTests : TrainingTest
 {
     [TestCase(0, "0")]
     [TestCase(-2, "-2")]
@@ -56,12 +56,12 @@ public sealed class MethodNumberTests : TrainingTest
         if (fits) Assert.That(Trainer.Train(run).Steps, Is.EqualTo(1));
         else
             Assert.That(() => Trainer.Train(run), Throws.InstanceOf<UserErrorException>().With.Message.Contains(typeof(Uncut).FullName!)
-                .And.Message.Contains($"{run.Records[1].Place}: ").And.Message.Contains("a sequence of 9 tokens").And.Message.Contains("allow 8"));
+                .And.Message.Contains($" for {run.Records[1].Place};").And.Message.Contains("a sequence of 9 tokens").And.Message.Contains("allow 8"));
     }
 
     private string Refused(Func<MethodLoss, MethodLoss> change)
     {
-        var message = Assert.Throws<UserErrorException>(() => Trainer.Train(Run(change)))!.Message;
+        var message = Assert.Throws<BrokenContractException>(() => Trainer.Train(Run(change)))!.Message;
         Assert.That(new FileInfo(Path.Combine(Folder, "metrics.jsonl")).Length, Is.Zero, "nothing was trained");
         return message;
     }
