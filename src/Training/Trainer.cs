@@ -31,7 +31,8 @@ public static class Trainer
         var engine = new LogProbEngine(run.Model);
         var context = TrainingRows.Context(run, new MaskLedger());
         var measured = run with { Options = options.OfEvaluation };
-        var (held, apart) = (TrainingRows.Trainable(measured, run.EvalRecords, new MaskLedger()), TrainingRows.Context(measured, new MaskLedger()));
+        var apart = TrainingRows.Context(measured, new MaskLedger()) with { TrainingBatchSize = options.BatchSize };
+        var held = TrainingRows.Trainable(measured, run.EvalRecords, apart);
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Model.Device, run.Inexact);
         var latest = checkpoints.Latest(points.LatestStart);
         if (latest > total) throw Beyond(latest, total, run.Folder);

@@ -352,7 +352,6 @@ internal sealed class TrlImport
         else dropped.Add($"{key}: {Number(key)}; a share of all updates, whose number only the rows say: give eval_every, or max_steps; without it there is one pass, after the last update");
         // eval_loss is a mean over batches: it depends on what a batch is.
         options["eval_batch_size"] = Whole("per_device_eval_batch_size") ?? 8;
-        if (method is "kto" && !JsonNode.DeepEquals(options["eval_batch_size"], Whole("per_device_train_batch_size") ?? 8)) notes.Add("kto's z0 on eval_data is that of a batch of eval_batch_size rows; TRL's stays that of as many rows as a training batch has");
         if (method is not "sft" || Flag("eval_packing") is not { } packs) return;
         options["eval_packing"] = packs;
         if (packs && Flag("packing") is not true) notes.Add("eval_packing without packing: TRL lets the documents of a pack see each other; here they do not");
