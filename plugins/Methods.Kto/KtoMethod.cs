@@ -15,7 +15,7 @@ public sealed class KtoPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, KtoOptions>("kto", resultVersion: 2, (_, options) => new KtoMethod(options));
+        registry.Add<IAlignmentMethod, KtoOptions>("kto", resultVersion: 3, (_, options) => new KtoMethod(options));
 }
 
 /// <summary>Options of kto.</summary>
@@ -51,9 +51,10 @@ internal sealed class KtoMethod(KtoOptions options) : IAlignmentMethod, IArrange
 
     public IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context)
     {
-        if (Measures && context.BatchSize < 2)
-            throw new UserErrorException($"kto takes its answers for z0 from other rows of a batch, and batch_size or eval_batch_size is {context.BatchSize}: z0 would be the rewards themselves. Give at least 2, or loss_type apo_zero_unpaired.");
-        return KtoRows.Arrange(records, context);
+        var batch = context.TrainingBatchSize ?? context.BatchSize;
+        if (Measures && batch < 2)
+            throw new UserErrorException($"kto takes its answers for z0 from other rows of a batch, and batch_size is {batch}: z0 would be the rewards themselves. Give at least 2, or loss_type apo_zero_unpaired.");
+        return KtoRows.Arrange(records, Measures, context);
     }
 
     public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) => KtoRows.Groups(records, Measures, context);

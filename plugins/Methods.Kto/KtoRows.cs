@@ -1,6 +1,7 @@
 // Rows of KTO: each answer with its prompt, and behind the same prompt the answer of the row before it in its batch (the first row's is
 // the last row's), as TRL rotates them. TRL does so once, in file order; here it is done for the batch that is trained, so rows may be
-// shuffled. Without shuffling the answers are the same.
+// shuffled. Without shuffling the answers are the same. Rows of eval_data get theirs once, in blocks of a training batch, as TRL's do:
+// how many are measured at a time does not change whose answer a row has.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Rows;
@@ -10,18 +11,26 @@ namespace PeftAlign.Methods.Kto;
 internal static class KtoRows
 {
     /// <summary>An answer and its verdict, uncut.</summary>
-    private sealed record Labelled(AnswerTokens Answer, bool Label);
+    private sealed record Labelled(AnswerTokens Answer, bool Label)
+    {
+        /// <summary>The other row's answer; null where that is the batch's to say.</summary>
+        internal int[]? Other { get; init; }
+    }
 
     /// <summary>Pairs become single answers; rows become tokens, those with nothing to train are left out. Counts in the ledger.</summary>
-    internal static IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, PrepareContext context) =>
-        [.. AnswerRows.Unpaired(records).Select(record => (Record: record, Row: Read(record, context))).Where(r => r.Row is not null).Select(r => new DataRecord([], r.Record.Source, r.Record.Row) { Prepared = r.Row })];
+    internal static IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, bool rotated, PrepareContext context)
+    {
+        var read = AnswerRows.Unpaired(records).Select(record => (Record: record, Row: Read(record, context)!)).Where(r => r.Row is not null).ToList();
+        var others = rotated && context.TrainingBatchSize is { } batch ? AnswerRows.Rotated([.. read.Select(r => r.Row.Answer.Completion)], batch) : null;
+        return [.. read.Select((r, k) => new DataRecord([], r.Record.Source, r.Record.Row) { Prepared = r.Row with { Other = others?[k] } })];
+    }
 
     /// <summary>The groups of a batch: one for each row, or two where there is no prompt that both answers could share.</summary>
     internal static IReadOnlyList<CompletionGroup> Groups(IReadOnlyList<DataRecord> records, bool rotated, PrepareContext context)
     {
         var rows = records.Select(r => r.Prepared as Labelled ?? Read(r, context)).OfType<Labelled>().ToList();
         var others = rotated ? AnswerRows.Rotated([.. rows.Select(r => r.Answer.Completion)], Math.Max(1, rows.Count)) : [];
-        return [.. rows.SelectMany((row, k) => Row(row, rotated ? others[k] : null, context))];
+        return [.. rows.SelectMany((row, k) => Row(row, rotated ? row.Other ?? others[k] : null, context))];
     }
 
     private static IEnumerable<CompletionGroup> Row(Labelled row, int[]? other, PrepareContext context)

@@ -24,6 +24,7 @@ public sealed class BottleneckOptions
 
     /// <summary>Modules whose outputs are changed, in the place of the placement's: whole names or dotted suffixes, one regular expression for whole names, or all-linear.</summary>
     [OptionAlias("target_modules")]
+    [OptionFilled]
     public List<string> Targets { get; set; } = [];
 
     /// <summary>Modules to leave out, written as targets.</summary>

@@ -19,6 +19,7 @@ public sealed class IA3Options
 {
     /// <summary>Modules to scale: whole names or dotted suffixes, one regular expression for whole names, or all-linear; without any the architecture's usual ones.</summary>
     [OptionAlias("target_modules")]
+    [OptionFilled]
     public List<string> Targets { get; set; } = [];
 
     /// <summary>Of the targets, those whose inputs are scaled instead of their outputs; without targets the architecture's usual ones.</summary>

@@ -24,6 +24,7 @@ public sealed class LoraOptions
 
     /// <summary>Modules to change: whole names or dotted suffixes, one regular expression for whole names, or all-linear; without any the architecture's usual ones.</summary>
     [OptionAlias("target_modules")]
+    [OptionFilled]
     public List<string> Targets { get; set; } = [];
 
     /// <summary>Modules to leave out, written as targets.</summary>

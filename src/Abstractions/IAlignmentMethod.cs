@@ -94,6 +94,9 @@ public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLe
     /// <summary>Records of one micro-batch.</summary>
     public int BatchSize { get; init; } = 1;
 
+    /// <summary>Where the rows are those of eval_data, records of one micro-batch of the training; null where they are trained.</summary>
+    public int? TrainingBatchSize { get; init; }
+
     /// <summary>Tokens of this id at a sequence's end do not count to it, where sequences are scored; null for none.</summary>
     public int? PadToken { get; init; }
 

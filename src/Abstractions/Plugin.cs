@@ -122,6 +122,10 @@ public sealed class OptionNamesAttribute(string kind) : Attribute
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class OptionRequiredAttribute : Attribute;
 
+/// <summary>A list, empty unless it is given, that must hold something where it is given: without it the plugin chooses, which an empty list would not say.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class OptionFilledAttribute : Attribute;
+
 /// <summary>An option that cannot change a result (how often to save): recorded, but no part of a job's identity.</summary>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class OptionRecordedAttribute : Attribute;

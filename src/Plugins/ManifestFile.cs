@@ -72,6 +72,7 @@ internal static class ManifestFile
             Aliases = Texts(json, "aliases"),
             Names = Optional(json, "names"),
             Required = json["required"]?.GetValue<bool>() ?? false,
+            Filled = json["filled"]?.GetValue<bool>() ?? false,
             Recorded = json["recorded"]?.GetValue<bool>() ?? false,
             PerModel = json["perModel"]?.GetValue<bool>() ?? false,
             OnlyWith = Optional(json, "onlyWith"),
@@ -110,6 +111,7 @@ internal static class ManifestFile
         if (option.Aliases.Count > 0) json["aliases"] = Texts(option.Aliases);
         if (option.Names.Length > 0) json["names"] = option.Names;
         if (option.Required) json["required"] = true;
+        if (option.Filled) json["filled"] = true;
         if (option.Recorded) json["recorded"] = true;
         if (option.PerModel) json["perModel"] = true;
         if (option.OnlyWith.Length > 0) json["onlyWith"] = option.OnlyWith;

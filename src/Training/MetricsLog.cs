@@ -39,6 +39,15 @@ internal sealed class MetricsLog : IDisposable
         }
     }
 
+    /// <summary>The last row, empty where there is none: of a run that goes on at its own end, that of the checkpoint.</summary>
+    internal IReadOnlyList<KeyValuePair<string, double>> LastRow()
+    {
+        using var text = new StreamReader(new FileStream(file.Name, FileMode.Open, FileAccess.Read, FileShare.ReadWrite));
+        var last = "{}";
+        while (text.ReadLine() is { } line) last = line;
+        return [.. JsonNode.Parse(last)!.AsObject().Select(e => KeyValuePair.Create(e.Key, e.Value!.AsValue().TryGetValue<double>(out var number) ? number : double.Parse((string)e.Value!)))];
+    }
+
     internal void Write(IEnumerable<KeyValuePair<string, double>> row) => Put(Json(row) + "\n", back: false);
 
     /// <summary>Puts more into the last row. A run that goes on from a checkpoint of before does not have it.</summary>

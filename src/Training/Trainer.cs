@@ -31,7 +31,8 @@ public static class Trainer
         var engine = new LogProbEngine(run.Model);
         var context = TrainingRows.Context(run, new MaskLedger());
         var measured = run with { Options = options.OfEvaluation };
-        var (held, apart) = (TrainingRows.Trainable(measured, run.EvalRecords, new MaskLedger()), TrainingRows.Context(measured, new MaskLedger()));
+        var apart = TrainingRows.Context(measured, new MaskLedger()) with { TrainingBatchSize = options.BatchSize };
+        var held = TrainingRows.Trainable(measured, run.EvalRecords, apart);
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Model.Device, run.Inexact);
         var latest = checkpoints.Latest(points.LatestStart);
         if (latest > total) throw Beyond(latest, total, run.Folder);
@@ -40,6 +41,7 @@ public static class Trainer
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
         var (tokens, loss) = (start.Tokens, start.Loss);
         points.Write(start.Step, stages.Current.Policy);
+        IReadOnlyList<KeyValuePair<string, double>>? row = null;
 
         for (var step = start.Step; step < points.End; step++)
         {
@@ -69,16 +71,23 @@ public static class Trainer
 
             var factor = stage.RateFactor(step);
             stage.Groups.Step(factor);
-            List<KeyValuePair<string, double>> row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), .. stage.Row, new("loss", loss), new("grad_norm", gradNorm),
+            row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), .. stage.Row, new("loss", loss), new("grad_norm", gradNorm),
                 .. stage.Groups.LearningRates(factor), new("num_tokens", tokens), .. sums.Metrics, .. stage.Evaluation.IsDue(step + 1) ? stage.Evaluation.Measure(tokens) : []];
             log.Write(row);
             if (points.StopsAt(step + 1) || points.Resumable.Contains(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
                 checkpoints.Save(new(step + 1, log.Length, tokens, loss) { Spent = start.Spent + run.Spent() }, stage);
             points.Write(step + 1, stage.Policy);
-            run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });
+            if (step + 1 < points.End) run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });
         }
         // What another stage takes over is measured too. The checkpoint there does not hold it: a run that goes on ends like one that never stopped.
-        if (stages.Current.Evaluation.IsDueAtStop(points.End)) log.Extend(stages.Current.Evaluation.Measure(tokens));
+        row ??= log.LastRow();
+        if (stages.Current.Evaluation.IsDueAtStop(points.End))
+        {
+            var last = stages.Current.Evaluation.Measure(tokens);
+            log.Extend(last);
+            row = [.. row, .. last];
+        }
+        if (points.End > 0) run.Progress?.Invoke(new TrainingProgress(points.End, total, loss) { Row = row });
         stages.Current.Policy.Hand();
         return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, rows.Ledger) { SpentBefore = start.Spent };
     }

@@ -19,14 +19,14 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
         if (run.Mixture.Count == 0)
         {
             var ledger = new MaskLedger();
-            return new TrainingRows(Trainable(run, run.Records, ledger), ledger, []);
+            return new TrainingRows(Trainable(run, run.Records, Context(run, ledger)), ledger, []);
         }
         if (run.Mixture.Sum(s => s.Rows) != run.Records.Count) throw new ArgumentException($"the mixture has {run.Mixture.Sum(s => s.Rows)} rows and the run {run.Records.Count}");
         var (records, total, sources, from) = (new List<DataRecord>(), new MaskLedger(), new List<(MixtureShare, MaskLedger)>(), 0);
         foreach (var source in run.Mixture)
         {
             var ledger = new MaskLedger();
-            var own = Trainable(run, [.. run.Records.Skip(from).Take(source.Rows)], ledger);
+            var own = Trainable(run, [.. run.Records.Skip(from).Take(source.Rows)], Context(run, ledger));
             from += source.Rows;
             records.AddRange(own);
             total.Add(ledger);
@@ -62,9 +62,8 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
 
     /// <summary>The rows with a token to train, as the method arranges them.</summary>
     /// <exception cref="UserErrorException">A token that the model does not have, or packing where the method has none.</exception>
-    internal static List<DataRecord> Trainable(TrainingRun run, IReadOnlyList<DataRecord> rows, MaskLedger ledger)
+    internal static List<DataRecord> Trainable(TrainingRun run, IReadOnlyList<DataRecord> rows, PrepareContext context)
     {
-        var context = Context(run, ledger);
         var engine = new LogProbEngine(run.Model);
         // A sequence that is scored has one token more behind it, which asks for the score.
         var longest = Math.Min(run.Options.MaxLength, run.Model.Spec.MaxPositions) + (run.Method.Needs.Scores ? 1 : 0);

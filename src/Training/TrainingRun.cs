@@ -69,7 +69,7 @@ public sealed record TrainingRun
     /// <summary>What this try took so far; checkpoints keep it, added to what the tries before took up to the step from which this one went on.</summary>
     public Func<Spent> Spent { get; init; } = () => default;
 
-    /// <summary>Called after each update.</summary>
+    /// <summary>Called after each update, after the last one with what is measured at the end.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 }
 

@@ -14,6 +14,9 @@ public sealed partial class PageTests
     public void A_page_begins_with_its_heading(string page) => Assert.That(File.ReadLines(page).First(), Does.Match("^# [A-Za-z0-9]"));
 
     [TestCaseSource(nameof(Each))]
+    public void A_page_has_400_lines_at_most(string page) => Assert.That(File.ReadLines(page).Count(), Is.LessThanOrEqualTo(400));
+
+    [TestCaseSource(nameof(Each))]
     public void Its_links_lead_somewhere(string page)
     {
         var links = Links().Matches(Blocks().Replace(File.ReadAllText(page), "")).Select(m => m.Groups[1].Value).Where(link => !link.Contains("://", StringComparison.Ordinal));

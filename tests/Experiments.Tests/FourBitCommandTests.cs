@@ -137,6 +137,8 @@ public sealed class FourBitCommandTests
         var refused = Peftalign.Call("quantize", "--model", Full, "--out", pair, "--loftq-iter", "2");
         Assert.That((refused.Code, Directory.Exists(pair)), Is.EqualTo((2, false)), refused.All);
         Assert.That(refused.Err, Does.Contain("--loftq-iter").And.Contain("--loftq-rank"));
+        refused = Peftalign.Call("quantize", "--model", Full, "--out", pair, "--loftq-rank", "2", "--loftq-targets", ",");
+        Assert.That((refused.Code, refused.Err), Is.EqualTo((2, "peftalign: --loftq-targets ,: names no module; name at least one, or leave it out for all-linear\n")));
         var made = JsonNode.Parse(Done("quantize", "--model", Full, "--out", pair, "--type", "nf4", "--double-quant", "--loftq-rank", "32", "--loftq-iter", "2", "--threads", "1", "--json").Out)!;
         Assert.That((double)made["lost_by_the_pair"]!, Is.LessThan(0.5 * (double)made["lost_by_quantising"]!));
         var adapter = (string)made["adapter"]!;

@@ -98,12 +98,56 @@ public class ImportedValueTests
         Assert.That(File.Exists(here.File("manifest.yaml")), Is.False);
     }
 
+    // TRL ends on these, or trains nothing.
+    [TestCase("dpo", "loss_type: sigmod", "TRL has no 'sigmod' here; it takes sigmoid, hinge, ipo, exo_pair, nca_pair, robust, bco_pair, sppo_hard, aot, aot_unpaired, apo_zero, apo_down, discopop, sft, sigmoid_norm. Did you mean 'sigmoid'?")]
+    [TestCase("dpo", "loss_type: [sft, x]", "TRL has no 'x' here; it takes sigmoid, ")]
+    [TestCase("sft", "loss_type: nl", "TRL has no 'nl' here; it takes nll, dft. Did you mean 'nll'?")]
+    [TestCase("kto", "loss_type: sigmoid", "TRL has no 'sigmoid' here; it takes kto, apo_zero_unpaired.")]
+    [TestCase("dpo", "loss_type: alphapo", "TRL has no 'alphapo' here; it takes sigmoid, ")]
+    [TestCase("cpo", "loss_type: sigmod", "it takes sigmoid, hinge, ipo, simpo, alphapo. Did you mean 'sigmoid'?")]
+    [TestCase("sft", "lr_scheduler_type: linea", "TRL has no 'linea' here; it takes linear, cosine, ")]
+    [TestCase("sft", "optim: adamwtorch", "TRL has no 'adamwtorch' here; it takes adamw_torch, ")]
+    [TestCase("sft", "save_strategy: step", "it takes no, steps, epoch, best. Did you mean 'steps'?")]
+    [TestCase("sft", "eval_strategy: best", "it takes no, steps, epoch.")]
+    [TestCase("sft", "packing_strategy: bf\npacking: true", "it takes bfd, bfd_split, wrapped.")]
+    [TestCase("dpo", "truncation_mode: keep", "it takes keep_start, keep_end.")]
+    [TestCase("sft", "num_train_epochs: 0", "no update would be made; give more than 0 epochs, or max_steps")]
+    [TestCase("sft", "num_train_epochs: -1", "no update would be made")]
+    [TestCase("sft", "per_device_train_batch_size: 0", "TRL refuses it; give a whole number from 1")]
+    [TestCase("dpo", "per_device_eval_batch_size: 0\neval_strategy: steps", "TRL refuses it; give a whole number from 1")]
+    [TestCase("sft", "gradient_accumulation_steps: 0", "TRL refuses it; give a whole number from 1")]
+    [TestCase("sft", "lora_r: 0\nuse_peft: true", "TRL refuses it; give a whole number from 1")]
+    [TestCase("sft", "lora_dropout: 1.5\nuse_peft: true", "TRL refuses it; give a number from 0 to 1")]
+    [TestCase("sft", "lora_target_modules: []\nuse_peft: true", "an adapter without a module is refused by PEFT; name modules, write all-linear, or leave it out")]
+    [TestCase("sft", "seed: -3", "TRL refuses it; give a whole number from 0 to 4294967295")]
+    [TestCase("sft", "learning_rate: -1", "TRL refuses it; give a number from 0")]
+    [TestCase("sft", "adam_beta2: 1.0", "TRL refuses it; give a number from 0 to below 1")]
+    [TestCase("sft", "warmup_steps: -1", "TRL refuses it; give a number from 0")]
+    public void What_TRL_ends_on_is_refused_with_what_it_takes(string method, string config, string said)
+    {
+        using var here = new Peftalign();
+        var outcome = Call(here, config, method);
+        Assert.That((outcome.Code, outcome.Out), Is.EqualTo((2, "")), outcome.All);
+        Assert.That(outcome.Err, Does.StartWith($"peftalign: {here.File("trl.yaml")}:1:1: {config.Split(':')[0]}: ").And.Contain($"; {said}").And.EndWith("\n"));
+        Assert.That(outcome.Err.Split('\n'), Has.Length.EqualTo(2), outcome.All);
+        Assert.That(File.Exists(here.File("manifest.yaml")), Is.False);
+    }
+
+    // TRL does not look at these.
+    [TestCase("num_train_epochs: 0\nmax_steps: 5", "max_steps: 5")]
+    [TestCase("lora_r: 0", "type: sft")]
+    [TestCase("per_device_eval_batch_size: 0", "type: sft")]
+    public void What_TRL_leaves_unused_ends_nothing(string config, string written)
+    {
+        using var here = new Peftalign();
+        Assert.That(Import(here, config).Text, Does.Contain(written));
+        Plans(here);
+    }
+
     [TestCase("sft", "lr_scheduler_type: polynomial", "TRL's default linear is taken", "    lr_scheduler: linear\n")]
     [TestCase("sft", "lr_scheduler_type: cosine_with_min_lr\nwarmup_steps: 5", "TRL's default linear is taken", "    warmup_steps: 5\n")]
     [TestCase("dpo", "beta: -1", "TRL's default 0.1 is taken", "    beta: 0.1\n")]
-    [TestCase("sft", "num_train_epochs: 0", "it is left out", "    type: sft\n")]
-    [TestCase("sft", "lora_r: 0\nuse_peft: true", "TRL's default 16 is taken", "rank: 16")]
-    [TestCase("sft", "seed: -3", "TRL's default 42 is taken", "seeds: [42]\n")]
+    [TestCase("sft", "lora_dropout: -0.1\nuse_peft: true", "TRL's default 0.05 is taken", "dropout: 0.05")]
     [TestCase("sft", "dtype: float16\nbf16: false", "train in bfloat16 or float32", "    dtype: float32\n")]
     [TestCase("sft", "chat_template_path: FOLDER", "a folder's template would come with its tokens", "{ path: m }")]
     public void What_the_language_refuses_is_not_carried_over_and_the_manifest_plans(string method, string config, string instead, string written)
@@ -118,14 +162,14 @@ public class ImportedValueTests
         Plans(here);
     }
 
+    // TRL's CPOConfig makes simpo with cpo_alpha 0 of it.
     [Test]
-    public void What_goes_with_a_value_that_is_not_known_here_goes_by_what_stands_instead()
+    public void Alphapo_is_simpo_without_the_likelihood()
     {
         using var here = new Peftalign();
-        var (text, differs, lost) = Import(here, "loss_type: sigmod\nlabel_smoothing: 0.1", "dpo");
-        Assert.That(text, Does.Contain("    loss_type: sigmoid\n").And.Not.Contain("    label_smoothing"));
-        Assert.That(differs, Does.Not.Contain("label_smoothing"));
-        Assert.That(lost, Does.Contain(":1:1: loss_type: \"sigmod\"; ").And.Contain(":2:1: label_smoothing: 0.1; ").And.Contain("it is left out"));
+        var (text, differs, lost) = Import(here, "loss_type: alphapo\nalpha: 0.1\nsimpo_gamma: 0.7\ncpo_alpha: 2.0", "cpo");
+        Assert.That(text, Does.Contain("    loss_type: simpo\n").And.Contain("    alpha: 0.1\n").And.Contain("    simpo_gamma: 0.7\n").And.Contain("    cpo_alpha: 0\n"));
+        Assert.That((lost, differs.Contains("loss_type: alphapo is simpo with cpo_alpha 0", StringComparison.Ordinal), differs.Contains("TRL's 1.0", StringComparison.Ordinal)), Is.EqualTo(("", true, false)));
         Plans(here);
     }
 
@@ -144,7 +188,6 @@ public class ImportedValueTests
     [TestCase("sft", "eval_strategy: steps", "    eval_batch_size: 8\n", "eval_packing")]
     [TestCase("sft", "eval_strategy: steps\npacking: true\neval_packing: no\nper_device_eval_batch_size: 3", "    eval_batch_size: 3\n    eval_packing: false\n", "NOT carried over")]
     [TestCase("sft", "eval_strategy: steps\neval_packing: true", "    eval_packing: true\n", "NOT carried over")]
-    [TestCase("dpo", "eval_strategy: steps\nper_device_eval_batch_size: 0", "    save_every: 500\n", "    eval_batch_size")]
     [TestCase("sft", "eval_packing: true\nper_device_eval_batch_size: 3", "    save_every: 500\n", "eval_batch_size")]
     public void What_eval_loss_depends_on_is_carried_over(string method, string config, string written, string absent)
     {

@@ -51,6 +51,22 @@ public sealed class TrainFaultTests
             Assert.That(double.IsFinite((double)JsonNode.Parse(line)!["loss"]!), line);
     }
 
+    // PEFT refuses it too; it would train what leaving the option out trains.
+    [TestCase("lora")]
+    [TestCase("qlora")]
+    [TestCase("ia3")]
+    [TestCase("bottleneck")]
+    public void No_target_at_all_is_refused(string adapter)
+    {
+        using var user = new Peftalign();
+        var data = user.Write("rows.jsonl", Tokens(2, 3) + "\n");
+        foreach (var none in (string[])["", "[]"])
+        {
+            AssertPlain(Peftalign.Call(Call(Model, data, user.Run, "--max-steps", "1", "--adapter", adapter, "--targets", none)), 2, "targets", "is empty; name at least one, or leave it out");
+            Assert.That(Directory.Exists(user.Run), Is.False);
+        }
+    }
+
     [TestCase("", "holds no rows|are empty|no training rows")]
     [TestCase("\n\n", "holds no rows|are empty|no training rows")]
     public void Empty_data_are_refused(string text, string said)

@@ -12,7 +12,7 @@ public sealed partial class DocumentedYamlTests
 
     // The page, the test that executes its blocks.
     private static readonly (string Page, string Test)[] PagesElsewhere =
-        [("manifest.md", "every example does what is said above it"), ("plugins.md", "The_page_is_followed"), ("from-lm-eval.md", "The_page_is_executed"), ("report.md", "The_claims_that_the_page_shows_are_answered")];
+        [("manifest.md", "every example does what is said above it"), ("manifest-policies.md", "every example does what is said above it"), ("plugins.md", "The_page_is_followed"), ("from-lm-eval.md", "The_page_is_executed"), ("report.md", "The_claims_that_the_page_shows_are_answered")];
 
     private string folder = "";
 

@@ -76,6 +76,24 @@ public sealed class KeptPointTests : TrainingTest
         Assert.That(File.ReadAllLines(Path.Combine(cut, "metrics.jsonl")), Is.EqualTo(File.ReadAllLines(Path.Combine(plain, "metrics.jsonl"))));
     }
 
+    // Whoever listens has the rows of metrics.jsonl: the last one with what was measured at the hand-over, also where a run is
+    // stopped between the checkpoint there and its end, and goes on with no update left.
+    [Test]
+    public void What_is_measured_at_a_hand_over_is_told()
+    {
+        var (folder, told) = (At("told"), new List<TrainingProgress>());
+        for (var run = 0; run < 2; run++)
+        {
+            told.Clear();
+            Train(folder, adapter: true, ["step:5"], until: "step:5", progress: told.Add, held: 6);
+            var rows = File.ReadAllLines(Path.Combine(folder, "metrics.jsonl")).Select(line => JsonNode.Parse(line)!.AsObject()).ToList();
+            Assert.That(told.Select(p => p.Step), Is.EqualTo(run == 0 ? [1, 2, 3, 4, 5] : (int[])[5]));
+            foreach (var progress in told)
+                Assert.That(progress.Row, Is.EqualTo(rows[progress.Step - 1].Select(e => KeyValuePair.Create(e.Key, (double)e.Value!))).AsCollection);
+            Assert.That(told[^1].Row.Select(e => e.Key), Does.Contain("eval_loss"));
+        }
+    }
+
     // Killed anywhere, with points between and on checkpoints: what lies behind the last checkpoint is written again.
     [Test]
     public void Killed_after_any_step_ends_with_equal_points()

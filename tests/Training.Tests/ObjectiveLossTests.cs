@@ -149,6 +149,30 @@ public sealed class ObjectiveLossTests : TrainingTest
         Assert.That(apo.Prepare(arranged, context).All(g => g.Completions.All(c => c.Gradient)), "apo_zero_unpaired measures nothing");
     }
 
+    // kto-eval/make.py asked TRL: it takes z0's answers of eval_data from as many rows as a training batch has, however many it measures at a time.
+    [Test]
+    public void Kto_measures_eval_data_as_TRL_does([Values(4, 5)] int batch, [Values(1, 3, 4, 8)] int measured)
+    {
+        var golden = Fixtures.Json(Fixtures.Path("trajectories", "kto-eval", "golden.json"));
+        var expected = golden["cases"]!.AsArray().Single(c => ((int)c!["batch_size"]!, (int)c["eval_batch_size"]!) == (batch, measured))!["metrics"]!.AsObject();
+        var rows = Fixtures.Records(Fixtures.Path("trajectories", "data", "unpaired.json")).Take((int)golden["rows"]!).ToList();
+        var files = Fixtures.Adapter(Fixtures.Path("trajectories", "kto", "adapter_final"));
+        var run = Fixtures.SmallRun(Folder, new TrainingOptions { MaxSteps = 1, BatchSize = batch, EvalBatchSize = measured, LearningRate = 0, Shuffle = false });
+        Trainer.Train(run with
+        {
+            Records = rows,
+            EvalRecords = rows,
+            Method = Fixtures.Method<KtoPlugin, KtoOptions>("kto", new KtoOptions { Beta = 0.2, UndesirableWeight = 1.5 }),
+            Adapter = Fixtures.Lora(files.Config).Load(run.Model.Outline("base-model"), files),
+            Reference = new ReferencePolicy(run.Model, ForwardMode.Plain),
+        });
+        var row = JsonNode.Parse(File.ReadLines(Path.Combine(Folder, "metrics.jsonl")).Single())!;
+        Assert.Multiple(() =>
+        {
+            foreach (var (metric, value) in expected.Where(m => m.Key != "epoch")) AssertNear((double)row[metric]!, (double)value!, 1e-5, metric);
+        });
+    }
+
     private static IAlignmentMethod Method(JsonObject @case, double cpoAlpha) => (string)@case["trainer"]! == "ORPO"
         ? Fixtures.Method<OrpoPlugin, OrpoOptions>("orpo", new OrpoOptions { Beta = (double)@case["beta"]! })
         : Fixtures.Method<CpoPlugin, CpoOptions>("cpo", new CpoOptions

@@ -10,6 +10,7 @@ open System.Collections.Generic
 /// the manifest declares: model, dataset, judge. T[] is a list, {T} a mapping from names, T|T[] a choice.</para>
 /// <para>Default is JSON text, or null for none; Range is like "[0,1]", "(0,)" or "" for numbers; Choices are the allowed texts,
 /// ChoiceAliases other spellings of them, each like "adamw_torch=adamw".</para>
+/// <para>Filled lists hold something where they are given.</para>
 /// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para>
 /// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft", or just
 /// another option's name; "" for always. Giving it
@@ -26,6 +27,7 @@ type OptionSchema =
         ChoiceAliases: IReadOnlyList<string>
         Aliases: IReadOnlyList<string>
         Required: bool
+        Filled: bool
         Recorded: bool
         OnlyWith: string
         PerModel: bool

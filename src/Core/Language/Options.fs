@@ -208,6 +208,14 @@ let private applies context path (entries: Entry list) (bound: (string * Tree) l
             refuse entry other $"there is no {other}"
     | _ -> ()
 
+/// Whether a list, or one of a grid's variants, holds nothing; a text stands for a list of one.
+let rec private isEmpty tree =
+    match tree with
+    | List []
+    | Text "" -> true
+    | Grid items -> items |> List.exists isEmpty
+    | _ -> false
+
 let private maxVariants = 1000
 
 /// How many combinations of grids a tree has.
@@ -247,7 +255,14 @@ let bind
             let bound =
                 read context (Readers.join path entry.Key) (Shape.ofOption option) entry.Value
 
-            bound |> Option.map (fun tree -> Some(option.Name, recorded tree))
+            if option.Filled && bound |> Option.exists isEmpty then
+                Readers.fault
+                    context
+                    entry.Value
+                    (Readers.join path entry.Key)
+                    $"'{option.Name}' is empty; name at least one, or leave it out"
+            else
+                bound |> Option.map (fun tree -> Some(option.Name, recorded tree))
         | _ ->
             match defaultOf option with
             | Some tree -> Some(Some(option.Name, recorded tree))

@@ -14,6 +14,7 @@ let private option name kind (initial: string | null) range docs =
         ChoiceAliases = [||]
         Aliases = [||]
         Required = false
+        Filled = false
         Recorded = false
         OnlyWith = ""
         PerModel = false

@@ -100,6 +100,7 @@ internal static class RunCommand
         var (run, output) = (planned.Run, session.Output);
         LibTorch.CheckSettings(); // jobs of their own would each say it
         if (session.Global.Device is { } place) _ = ComputeDevice.Of(place); // one that is not there is refused before anything is written
+        PlannedData.ThrowIfUnreadable(planned);
         using var held = Planning.Hold(run);
         // Refusals first: what --strict forgets is gone.
         var (threads, device) = RunSettings.Of(run, session.Global.Threads, session.Global.Device, atOnce, inexact);

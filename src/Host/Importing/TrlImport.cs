@@ -72,7 +72,9 @@ internal sealed class TrlImport
         Schedule(options);
         Records(options);
         Numbers(options);
-        foreach (var (key, (_, at)) in given) Plain(options, flags, key, at);
+        foreach (var (key, (value, at)) in given)
+            if (TrlRefusals.Of(method, key, Option(flags, key)?.Choices ?? [], other => given.TryGetValue(other, out var own) ? own.At.Value : null) is { } why) Fault($"{At(at)}: {key}: {value.ToJsonString()}; {why}");
+            else Plain(options, flags, key, at);
         var (model, datasets) = (Model(), Datasets(options));
         foreach (var (key, at) in nulls) Null(options, flags, key, at);
         Rename(options);
@@ -148,7 +150,8 @@ internal sealed class TrlImport
         {
             if (Text(options[key]) != old) continue;
             options[key] = now;
-            notes.Add($"{key}: {old} is {now}, as in TRL, where the two are the same");
+            if (old is "alphapo") options["cpo_alpha"] = 0.0;
+            notes.Add($"{key}: {old} is {now}{(old is "alphapo" ? " with cpo_alpha 0" : "")}, as in TRL, where the two are the same");
         }
     }
 
@@ -352,7 +355,6 @@ internal sealed class TrlImport
         else dropped.Add($"{key}: {Number(key)}; a share of all updates, whose number only the rows say: give eval_every, or max_steps; without it there is one pass, after the last update");
         // eval_loss is a mean over batches: it depends on what a batch is.
         options["eval_batch_size"] = Whole("per_device_eval_batch_size") ?? 8;
-        if (method is "kto" && !JsonNode.DeepEquals(options["eval_batch_size"], Whole("per_device_train_batch_size") ?? 8)) notes.Add("kto's z0 on eval_data is that of a batch of eval_batch_size rows; TRL's stays that of as many rows as a training batch has");
         if (method is not "sft" || Flag("eval_packing") is not { } packs) return;
         options["eval_packing"] = packs;
         if (packs && Flag("packing") is not true) notes.Add("eval_packing without packing: TRL lets the documents of a pack see each other; here they do not");
@@ -364,7 +366,7 @@ internal sealed class TrlImport
         notes.Add("random numbers are keyed by seed, row and step: another order of rows, other dropout masks and other LoRA starts than torch's for the same seed");
         notes.Add("rows without a trained token (cut away, or empty) are refused and counted; TRL trains on them with loss 0");
         if (method is "sft" && !given.ContainsKey("completion_only_loss")) notes.Add("as in TRL, rows of prompt and completion are trained on the completion, rows of text on all of it");
-        if (method is "cpo" && !given.ContainsKey("cpo_alpha")) notes.Add("cpo_alpha is TRL's 1.0, also where loss_type is simpo: set it to 0 for the paper's SimPO");
+        if (method is "cpo" && !given.ContainsKey("cpo_alpha") && !(given.TryGetValue("loss_type", out var loss) && Text(loss.Value) is "alphapo")) notes.Add("cpo_alpha is TRL's 1.0, also where loss_type is simpo: set it to 0 for the paper's SimPO");
     }
 
     private bool? Flag(string key)

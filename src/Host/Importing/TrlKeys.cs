@@ -97,8 +97,8 @@ internal static class TrlKeys
         "max_steps", "num_train_epochs", "optim", "warmup_steps", "warmup_ratio", "save_strategy", "save_steps", "eval_strategy", "eval_steps", "per_device_eval_batch_size", "eval_packing", "train_sampling_strategy", "gradient_checkpointing",
     ];
 
-    /// <summary>Values that a key takes under an older name, and what they are called now.</summary>
-    internal static IReadOnlyList<(string Key, string Old, string Now)> OldNames { get; } = [("loss_type", "chunked_nll", "nll"), ("packing_strategy", "bfd-requeue", "bfd_split")];
+    /// <summary>Values that a key takes under an older name, or a shorter one, and what they are called.</summary>
+    internal static IReadOnlyList<(string Key, string Old, string Now)> OldNames { get; } = [("loss_type", "chunked_nll", "nll"), ("loss_type", "alphapo", "simpo"), ("packing_strategy", "bfd-requeue", "bfd_split")];
 
     /// <summary>Whether null is TRL's default for a key, or no result depends on it.</summary>
     internal static bool MayBeNull(string key) => WithoutEffect.Contains(key) || Nulls.Contains(key) || (WithoutCounterpart.TryGetValue(key, out var known) && known.Default is null);

@@ -38,12 +38,14 @@ internal sealed class LoftqChoice
         }
         if (size < 1) throw new UserError($"{rank.Name} {size}", "is no rank", "give a whole number from 1");
         static JsonArray Texts(IEnumerable<string> texts) => [.. texts.Select(text => (JsonNode)text)];
+        var modules = parsed.GetValue(targets)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        if (modules.Length == 0) throw new UserError($"{targets.Name} {parsed.GetValue(targets)}", "names no module", "name at least one, or leave it out for all-linear");
         var options = new JsonObject
         {
             ["rank"] = size,
             ["alpha"] = parsed.GetValue(alpha) ?? size,
             ["init"] = "loftq",
-            ["targets"] = Texts(parsed.GetValue(targets)!.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)),
+            ["targets"] = Texts(modules),
             ["exclude_modules"] = Texts(kept),
         };
         return plugins.Create<IPeftAdapter>("lora", options, new BareContext());

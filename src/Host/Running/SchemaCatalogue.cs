@@ -57,6 +57,7 @@ internal static class SchemaCatalogue
         Name = option.Name,
         Type = TypeOf(option.Type, option.Names),
         Required = option.Required,
+        Filled = option.Filled,
         Recorded = option.Recorded,
         OnlyWith = option.OnlyWith,
         PerModel = option.PerModel,

@@ -89,6 +89,8 @@ internal static class ClassSchema
         var perModel = property.GetCustomAttribute<OptionPerModelAttribute>();
         if (perModel is not null && type.Kind != OptionKind.List)
             throw new PluginException($"Options class {property.DeclaringType!.FullName}: property '{property.Name}' has a value per model, so it must be a list.");
+        if (type.Kind != OptionKind.List && property.GetCustomAttribute<OptionFilledAttribute>() is not null)
+            throw new PluginException($"Options class {property.DeclaringType!.FullName}: property '{property.Name}' is {type.Words}, which is never empty; OptionFilled goes on lists.");
         // What must be given has no default; an initialiser only keeps the compiler content.
         var required = property.GetCustomAttribute<OptionRequiredAttribute>() is not null || perModel is { Fallback: null };
         var fallback = required ? null : perModel is null ? property.GetValue(defaults) : perModel.Fallback;
@@ -107,6 +109,7 @@ internal static class ClassSchema
             Choices = property.GetCustomAttribute<OptionChoicesAttribute>()?.Values ?? (scalar.IsEnum ? TypeMap.EnumNames(scalar) : []),
             Aliases = property.GetCustomAttribute<OptionAliasAttribute>()?.Names ?? [],
             Names = names,
+            Filled = property.GetCustomAttribute<OptionFilledAttribute>() is not null,
             Recorded = property.GetCustomAttribute<OptionRecordedAttribute>() is not null,
             OnlyWith = (property.GetCustomAttribute<OptionOnlyWithAttribute>() ?? option.Group?.GetCustomAttribute<OptionOnlyWithAttribute>()) is { } only ? $"{only.Option}={string.Join('|', only.Values)}" : "",
             Docs = docs.Summary(property),

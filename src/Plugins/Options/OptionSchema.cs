@@ -31,6 +31,9 @@ public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Defaul
     /// <summary>True where it must be given and not be null.</summary>
     public bool Required { get; init; }
 
+    /// <summary>True for a list that must hold something where it is given.</summary>
+    public bool Filled { get; init; }
+
     /// <summary>True where it cannot change a result and is no part of a job's identity.</summary>
     public bool Recorded { get; init; }
 

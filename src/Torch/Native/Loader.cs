@@ -93,7 +93,7 @@ internal static partial class Loader
 
     // OpenBLAS 0.3.21 takes AVX2 kernels on processors that it does not know, and whatever an inherited
     // variable says. With AVX-512 the SkylakeX kernels are right: as fast as any where the units are 256 bits wide (Zen 4,
-    // docs/performance.md), and the only ones that fill 512-bit units. PEFTALIGN_OPENBLAS_CORETYPE overrides.
+    // docs/performance-parts.md), and the only ones that fill 512-bit units. PEFTALIGN_OPENBLAS_CORETYPE overrides.
     private static void ChooseBlasKernels()
     {
         const string variable = "OPENBLAS_CORETYPE";

@@ -1,4 +1,4 @@
-// docs/manifest.md is executed: each example plans the jobs, or has the fault, that the comment above it says.
+// docs/manifest.md and its second half are executed: each example plans the jobs, or has the fault, that the comment above it says.
 module PeftAlign.Core.Tests.Language.ManifestDocTests
 
 open System
@@ -8,7 +8,14 @@ open NUnit.Framework
 open PeftAlign.Core.Tests.Language.TestManifests
 
 let private text =
-    lazy File.ReadAllText(Path.Combine(TestContext.CurrentContext.TestDirectory, "docs", "manifest.md"))
+    lazy
+        String.Join(
+            "\n",
+            [
+                for page in [ "manifest.md"; "manifest-policies.md" ] ->
+                    File.ReadAllText(Path.Combine(TestContext.CurrentContext.TestDirectory, "docs", page))
+            ]
+        )
 
 /// The comment and the YAML of each example.
 let private examples () =

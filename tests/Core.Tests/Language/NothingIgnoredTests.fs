@@ -324,3 +324,22 @@ let ``a preset chooses no preset, and what it adds can be set`` () =
     let found = (read [ third ] (text "seeds: [1]")).Faults |> List.ofSeq
     same 1 found.Length
     expect 0 "item \\[2\\] does not exist; the list has 1" found
+
+// An empty list would train what leaving the option out trains.
+[<Test>]
+let ``a list that says what leaving it out says is refused`` () =
+    let withTargets (targets: string) =
+        (read [] $"peftalign: 1\nadapters:\n  a: {{ type: lora, {targets} }}\n").Faults
+        |> List.ofSeq
+
+    for targets in
+        [
+            "targets: []"
+            "target_modules: []"
+            "targets: ''"
+            "targets: { grid: [[q_proj], []] }"
+        ] do
+        expect 3 "'targets' is empty; name at least one, or leave it out" (withTargets targets)
+
+    for targets in [ "rank: 8"; "targets: null"; "targets: [q_proj]"; "targets: q_proj" ] do
+        same [] (withTargets targets)

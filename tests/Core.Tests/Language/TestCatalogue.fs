@@ -14,6 +14,7 @@ let option name kind (initial: string | null) : OptionSchema =
         ChoiceAliases = [||]
         Aliases = [||]
         Required = false
+        Filled = false
         Recorded = false
         OnlyWith = ""
         PerModel = false
@@ -22,6 +23,8 @@ let option name kind (initial: string | null) : OptionSchema =
 
 let inRange range (schema: OptionSchema) = { schema with Range = range }
 let required (schema: OptionSchema) = { schema with Required = true }
+
+let filled (schema: OptionSchema) = { schema with Filled = true }
 
 let oneOf (choices: string list) (schema: OptionSchema) =
     { schema with
@@ -62,7 +65,9 @@ let private lora =
         option "rank" "integer" "8" |> inRange "[1,)" |> aka [ "r" ]
         option "alpha" "number" "16" |> inRange "(0,)" |> aka [ "lora_alpha" ]
         option "dropout" "number" "0" |> inRange "[0,1)" |> aka [ "lora_dropout" ]
-        option "targets" "string|string[]" "\"all-linear\"" |> aka [ "target_modules" ]
+        option "targets" "string|string[]" "\"all-linear\""
+        |> aka [ "target_modules" ]
+        |> filled
         option "bias" "string" "\"none\"" |> oneOf [ "none"; "all"; "lora_only" ]
         option "rank_pattern" "{integer}" null |> inRange "[1,)"
     ]

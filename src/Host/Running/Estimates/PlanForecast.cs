@@ -44,7 +44,7 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         var shapes = new Shapes(planned, onGpu);
         var kinds = planned.Plan.Jobs.Where(job => job.Kind != "report").GroupBy(job => job.Kind);
         List<KindForecast> found = [.. kinds.Select(kind => Kind(planned.Run, kind.Key, [.. kind], job => planned.Run.Unanswered(job) is > 0 and var open ? EvaluateForecast.Again(open) : JobForecast.Of(job, shapes, threads)))];
-        PlanFaults.ThrowIfAny(planned.Plan, job => planned.Run.IsSettled(job) ? null : shapes.Unreadable(Shapes.Options(job)));
+        PlannedData.ThrowIfUnreadable(planned, shapes, _ => true);
         return new PlanForecast(found, atOnce, shapes.AssumesLongest, onGpu);
     }
 

@@ -34,6 +34,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     private readonly Dictionary<string, PlanJob> jobs = planned.Whole.Jobs.ToDictionary(job => job.Id);
     private readonly Dictionary<string, object?> known = [];
     private readonly Dictionary<string, string> unreadable = [];
+    private readonly HashSet<string> asked = [];
     private readonly PluginCatalogue plugins = new(planned.Plugins.Values, []);
 
     internal bool OnGpu => onGpu;
@@ -98,25 +99,34 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     private static int Width(ModelConfig? config) => config?.DType is torch.ScalarType.BFloat16 or torch.ScalarType.Float16 ? 2 : sizeof(float);
 
     /// <summary>Rows as a method prepares them for a policy; null where they cannot be read yet.</summary>
-    internal TextShape? Data(JsonObject training, TrainingOptions options) => Once($"data {training["dataset"]!.ToJsonString()} {training["method"]?.ToJsonString()} {Root(training["policy"]!).ToJsonString()} {options.MaxLength} {options.Truncation} {options.MaxPromptLength} {options.BatchSize} {options.Packing}", () =>
+    internal TextShape? Data(JsonObject training, TrainingOptions options) => Data(training, training["dataset"]!, options);
+
+    private TextShape? Data(JsonObject training, JsonNode data, TrainingOptions options) => Once($"data {Prepared(training, data)} {options.MaxLength} {options.Truncation} {options.MaxPromptLength} {options.BatchSize} {options.Packing}", () =>
     {
-        var job = Context(training);
-        var (tokenizer, template) = Text(training["policy"]!);
-        var (rows, head) = Read(training["dataset"]!, () => Head(job.Open(new DatasetReference(training["dataset"]!.AsObject()))), () => true);
-        var method = job.Create<IAlignmentMethod>(training["method"]!);
-        FirstRows Looked(bool arranged) => FirstRows.Of(method, head, options, tokenizer, template, arranged);
-        FirstRows looked;
-        try
-        {
-            looked = Looked(arranged: true);
-        }
-        catch (UserErrorException) when (method is IArrangesRecords)
-        {
-            looked = Looked(arranged: false); // what they are arranged with may be made in this run (a corpus of coh's)
-        }
+        var (rows, head) = Read(data, data.ToJsonString(), () => Head(Context(training).Open(new DatasetReference(data.AsObject()))), () => true);
+        var looked = Read(data, Prepared(training, data), () => Looked(training, head, options), () => HasTokenizer(training["policy"]!));
         var kept = looked.Lengths.Where(length => length > 0).ToList();
         return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max());
     });
+
+    private FirstRows Looked(JsonObject training, IReadOnlyList<DataRecord> head, TrainingOptions options)
+    {
+        var (method, (tokenizer, template)) = (Context(training).Create<IAlignmentMethod>(training["method"]!), Text(training["policy"]!));
+        try
+        {
+            return FirstRows.Of(method, head, options, tokenizer, template);
+        }
+        catch (UserErrorException) when (method is IArrangesRecords)
+        {
+            return FirstRows.Of(method, head, options, tokenizer, template, arranged: false); // what they are arranged with may be made in this run (a corpus of coh's)
+        }
+    }
+
+    // Rows as a method takes them, with a policy's tokenizer.
+    private string Prepared(JsonObject training, JsonNode data) => $"{data.ToJsonString()} {training["method"]?.ToJsonString()} {Root(training["policy"]!).ToJsonString()}";
+
+    // What is made in this run has no tokenizer or template yet, and a folder without one may get it.
+    private bool HasTokenizer(JsonNode policy) => Root(policy)["weights"] is JsonValue path && ModelFolder.HasTokenizer(Full((string)path!));
 
     private static (long Rows, List<DataRecord> Head) Head(IEnumerable<DataRecord> records)
     {
@@ -126,11 +136,26 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         return (rows, head);
     }
 
-    /// <summary>Why a job's data cannot be read, all of which lie there: it would fail after others have run. Null where they were read, or were not looked at.</summary>
-    internal string? Unreadable(JsonObject spec) =>
-        new[] { spec["benchmark"], spec["dataset"] }.OfType<JsonNode>().Select(data => unreadable.GetValueOrDefault(data.ToJsonString())).FirstOrDefault(why => why is not null);
+    /// <summary>Why a job's data, all of which lie there, cannot be read, or their first rows not be trained on: it would fail after others have run. Null where they can, and of what is not there yet.</summary>
+    internal string? Unreadable(JsonObject spec)
+    {
+        List<JsonNode?> read = [spec["benchmark"], spec["dataset"]];
+        if (spec["benchmark"] is { } benchmark && asked.Add(benchmark.ToJsonString())) _ = Benchmark(spec); // one policy's questions are read as another's
+        if (spec["method"] is not null && spec["dataset"] is { } data)
+        {
+            var options = TrainingOptions.Of((spec["training"] ?? spec["limits"])!.AsObject(), 0);
+            if (Model(spec["policy"]!) is { } model) options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) };
+            read.Add(spec["training"]?["eval_data"]);
+            foreach (var rows in new[] { data, read[^1] }.OfType<JsonNode>())
+            {
+                _ = Data(spec, rows, options);
+                if (unreadable.GetValueOrDefault(Prepared(spec, rows)) is { } why) return why;
+            }
+        }
+        return read.OfType<JsonNode>().Select(node => unreadable.GetValueOrDefault(node.ToJsonString())).FirstOrDefault(why => why is not null);
+    }
 
-    private T Read<T>(JsonNode data, Func<T> read, Func<bool> alone)
+    private T Read<T>(JsonNode data, string what, Func<T> read, Func<bool> alone)
     {
         try
         {
@@ -138,7 +163,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         }
         catch (UserErrorException e) when (alone() && IsThere(data.ToJsonString()))
         {
-            unreadable[data.ToJsonString()] = e.Message;
+            unreadable[what] = e.Message;
             throw;
         }
     }
@@ -180,7 +205,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens),
             ask => AnswerLength.Of(ask, info.AsHarness, defaults));
         var benchmark = (Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!);
-        return count.Of(benchmark, Read(evaluation["benchmark"]!, () => benchmark.Items().ToList(), () => !count.AskedOthers), LookAt);
+        return count.Of(benchmark, Read(evaluation["benchmark"]!, evaluation["benchmark"]!.ToJsonString(), () => benchmark.Items().ToList(), () => !count.AskedOthers), LookAt);
     });
 
     /// <summary>What a job asks to make a data set; null where that cannot be known yet.</summary>

@@ -1,0 +1,42 @@
+// Data that a job cannot read, or whose first rows it cannot train on, are told before any job starts, by run as by run --dry-run.
+
+namespace PeftAlign.Experiments.Tests;
+
+public class UnreadableDataTests
+{
+    private const string Good = """{"prompt": "a", "completion": "b"}""" + "\n";
+
+    // The first training could be made; it is not, since another one's data would end the run.
+    [TestCase("sft", Good + "{\"prompt\": \"a\", \"comple\n", "", "line 2")]
+    [TestCase("sft", Good + "{\"prompt\": 5, \"completion\": \"b\"}\n", "", "line 2: field 'prompt'")]
+    [TestCase("dpo", Good, "", "line 1: a preference row needs chosen and rejected")]
+    [TestCase("kto", Good, "", "line 1: field 'label'")]
+    [TestCase("sft", Good, "{\"text\": 7}\n", "line 1: field 'text'")]
+    [TestCase("sft", Good, "{\n", "line 1")]
+    public void Nothing_is_begun(string method, string rows, string held, string said)
+    {
+        using var user = new Peftalign();
+        user.Write("good.jsonl", Good);
+        user.Write("rows.jsonl", rows);
+        user.Write("held.jsonl", held);
+        var manifest = user.Write("data.yaml", Manifests.Tiny.Replace("models:", "models:\n  ready: { path: " + Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K") + " }", StringComparison.Ordinal) + $$"""
+            datasets:
+              good: { reader: jsonl, path: good.jsonl }
+              rows: { reader: jsonl, path: rows.jsonl }
+              {{(held.Length > 0 ? "held: { reader: jsonl, path: held.jsonl }" : "")}}
+            methods:
+              plain: { type: sft, max_steps: 1, batch_size: 2 }
+              tune: { type: {{method}}, max_steps: 1, batch_size: 2{{(held.Length > 0 ? ", eval_data: held" : "")}} }
+            train:
+              - { models: tiny, datasets: good, methods: plain, seeds: 1 }
+              - { models: ready, datasets: rows, methods: tune, seeds: 1 }
+            """);
+        foreach (var dry in (string[][])[["--dry-run"], []])
+        {
+            var told = Peftalign.Call(["run", manifest, "--out", user.Run, .. dry]);
+            Assert.That((told.Code, told.Out), Is.EqualTo((2, "")), told.All);
+            Assert.That(told.Err, Does.StartWith("peftalign: train/ready/rows/tune/s1: ").And.Contain($"{(held.Length > 0 ? "held" : "rows")}.jsonl, {said}").And.EndWith("1 fault(s); nothing was started.\n"));
+            Assert.That(Directory.Exists(user.Run), Is.False);
+        }
+    }
+}
