@@ -26,9 +26,8 @@ internal static class MergeJob
         var parameters = options["strategy"]!["options"]!.AsObject();
         if (AdapterSum(job, strategy, parents.ConvertAll(p => p.Place), rootPlace, parameters) is { } merged) return merged;
 
-        // Differences from the base are those from what the parents were trained over.
-        if (!OnFullBase(job) && parents.Select(p => p.Place.Quantization).FirstOrDefault(q => q is not null) is { } over) rootPlace = rootPlace with { Over = over };
         var role = strategy.Contract.Traits.FirstOrDefault() ?? "";
+        if (role == MergeBase.Origin && !OnFullBase(job)) rootPlace = Origin(job, rootPlace);
         var origin = role switch { MergeBase.Origin => root, MergeBase.First => parents[0].Name, _ => null };
         var places = parents.Append((Name: root, Place: rootPlace)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.Place);
         var names = places.Keys.ToList();
@@ -45,6 +44,16 @@ internal static class MergeJob
         }).Write(job.Folder.Model);
         if (Directory.Exists(Parents(job))) Directory.Delete(Parents(job), recursive: true);
         return new JsonObject { ["space"] = "weights", ["tensors"] = plan.Tensors.Count, ["bytes"] = outcome.Bytes, ["warnings"] = new JsonArray([.. plan.Warnings.Select(w => (JsonNode)w)]) };
+    }
+
+    // Differences from the base are those from what the parents were trained over, which is one.
+    private static PolicyPlace Origin(JobContext job, PolicyPlace root)
+    {
+        var options = job.Spec.Options;
+        var over = options["parents"]!.AsArray().SelectMany(parent => Lineage.Quantizations(job, parent!, options["base_model"]!)).Distinct().ToList();
+        if (over.Count > 1)
+            throw new UserErrorException($"{job.Spec.Label}: its parents were trained over different quantisations of their base ({string.Join(" and ", over.Select(one => one.Length == 0 ? "none" : one))}), so that no common base is left to measure differences from; give base: w16, or select parents over one of them.");
+        return over is [{ Length: > 0 } one] ? root with { Over = JsonNode.Parse(one) } : root;
     }
 
     // The merger adds LoRA adapters itself; others become weights first, by whatever reads them. So do those over 4 bits, unless
