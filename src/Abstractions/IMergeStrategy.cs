@@ -27,7 +27,7 @@ public interface IMergeStrategy
 /// <param name="Inputs">The models' tensors in the order of the configuration, all of one shape, each of the type that its model
 /// stores (or narrower): compute in float32 or wider.</param>
 /// <param name="ResultType">The type in which the result is stored: returning it saves a copy.</param>
-/// <param name="RandomOf">Random numbers for an input's index: a function of seed, model and tensor, of nothing else.</param>
+/// <param name="RandomOf">Random numbers for an input's index: a function of it, of the seed and the tensor's name; a model's name or path is no part of it.</param>
 public sealed record MergeTensor(string Name, Tensor? Base, IReadOnlyList<Tensor> Inputs, torch.ScalarType ResultType, Func<int, CounterStream> RandomOf)
 {
     /// <summary>For tests: keep masks by input (1 keeps, 0 drops; any type) in the place of random numbers; null draws them.</summary>

@@ -239,7 +239,7 @@ public sealed class FourBitCommandTests
               - { name: layered, method: ties, of: { method: tune }, across: seed, parameters: { density: { layers: [0.3, 0.9] }, weight: [{ filter: mlp, value: 1 }, { value: 0.5 }] } }
             """);
         other.Finish(manifest);
-        string Job(string name) => Directory.GetDirectories(Path.Combine(other.Run, "jobs")).Single(d => ((string)Peftalign.Json(Path.Combine(d, "job.json"))["label"]!).StartsWith($"merge/{name}/", StringComparison.Ordinal));
+        string Job(string name) => MergeIn(other, name);
         Assert.That((string?)Peftalign.Json(Path.Combine(Job("sum"), "result.json"))["outcome"]!["space"], Is.EqualTo("adapter"));
         Assert.That((int)Peftalign.Json(Path.Combine(Job("sum"), "adapter", "adapter_config.json"))["r"]!, Is.EqualTo(8));
         Assert.That((string?)Peftalign.Json(Path.Combine(Job("layered"), "result.json"))["outcome"]!["space"], Is.EqualTo("weights"));
@@ -275,6 +275,64 @@ public sealed class FourBitCommandTests
         Assert.That(wide, Is.EqualTo(Bits(other.File("alone"))).Within(1e-6));
         Assert.That(Math.Abs(wide - four), Is.GreaterThan(1e-4), "4 bits are another model");
     }
+
+    // What weights of zero leave is what differences are measured from.
+    [Test]
+    public void Merges_of_merges_measure_from_the_base_that_their_parents_were_trained_over()
+    {
+        using var other = new Peftalign();
+        const string none = "parameters: { weight: 0, density: 1 }";
+        other.Finish(other.Write("origins.yaml", $$"""
+            peftalign: 1
+            name: origins
+            seeds: [1, 2]
+            models: { full: { path: '{{Full}}' } }
+            datasets: { rows: { reader: jsonl, path: '{{TrainRows.Path(user)}}' } }
+            adapters: { small: { type: qlora, rank: 4 } }
+            methods: { tune: { type: sft, adapter: small, max_steps: 2, batch_size: 4, learning_rate: 3.0e-3 } }
+            train: [{ models: full, datasets: rows, methods: tune }]
+            merge:
+              - { name: first, method: dare_linear, of: { method: tune }, across: seed, {{none}} }
+              - { name: half, method: dare_linear, of: { method: tune }, across: seed, parameters: { weight: 0.5, density: 1 } }
+              - { name: wide, method: dare_linear, base: w16, of: { method: tune }, across: seed, {{none}} }
+              - { name: above, method: dare_linear, of: { merge: [first, half] }, across: merge, {{none}} }
+            """));
+        byte[] Weights(string name) => File.ReadAllBytes(Path.Combine(MergeIn(other, name), "model", "model.safetensors"));
+        Assert.That(Weights("above"), Is.EqualTo(Weights("first")));
+        Assert.That(Weights("wide"), Is.Not.EqualTo(Weights("first")), "4 bits are another base");
+    }
+
+    // Which variant a selection keeps, and so over what it was trained, is known when it has run: one of two partners fits.
+    [Test]
+    public void A_merge_with_a_selected_variant_over_another_quantisation_is_refused_once_it_is_known()
+    {
+        using var other = new Peftalign();
+        var outcome = Peftalign.Call("run", other.Write("chosen.yaml", $$"""
+            peftalign: 1
+            name: chosen
+            seeds: [1]
+            models: { full: { path: '{{Full}}' } }
+            datasets: { rows: { reader: jsonl, path: '{{TrainRows.Path(user)}}' } }
+            adapters:
+              double: { type: qlora, rank: 4, double_quant: true }
+              single: { type: qlora, rank: 4, double_quant: false }
+              either: { type: qlora, rank: 4, double_quant: { grid: [true, false] } }
+            methods:
+              twice: &m { type: sft, adapter: double, max_steps: 2, batch_size: 4, learning_rate: 3.0e-3 }
+              once: { <<: *m, adapter: single }
+              free: { <<: *m, adapter: either, learning_rate: 1.0e-3, select: { by: loss } }
+            train: [{ models: full, datasets: rows, methods: [twice, once, free] }]
+            merge:
+              - { name: a, method: dare_linear, of: { method: [twice, free] }, across: method, parameters: { weight: 0.5, density: 1 } }
+              - { name: b, method: dare_linear, of: { method: [once, free] }, across: method, parameters: { weight: 0.5, density: 1 } }
+            """), "--out", other.Run, "--threads", "1");
+        Assert.That(outcome.Code, Is.Not.Zero, outcome.All);
+        Assert.That(outcome.All, Does.Contain("different quantisations of their base").And.Contain("give base: w16"));
+        Assert.That(new[] { "a", "b" }.Count(name => File.Exists(Path.Combine(MergeIn(other, name), "result.json"))), Is.EqualTo(1));
+    }
+
+    private static string MergeIn(Peftalign run, string name) =>
+        Directory.GetDirectories(Path.Combine(run.Run, "jobs")).Single(d => ((string)Peftalign.Json(Path.Combine(d, "job.json"))["label"]!).StartsWith($"merge/{name}/", StringComparison.Ordinal));
 
     private static void Llama7B(string folder, int layers)
     {

@@ -1,5 +1,6 @@
 // Merges of a manifest: through full weights and in adapter space, evaluated like any policy; the same bytes when run again elsewhere.
 
+using System.Runtime.InteropServices;
 using System.Text.Json.Nodes;
 
 namespace PeftAlign.Experiments.Tests;
@@ -31,6 +32,22 @@ public sealed class MergeJobTests
         elsewhere.Finish(elsewhere.Write("merges.yaml", Manifests.Merges), "--only", "merge/*");
         Assert.That(File.ReadAllBytes(Path.Combine(Merge(elsewhere, "dare"), "model", "model.safetensors")),
             Is.EqualTo(File.ReadAllBytes(Path.Combine(Merge(whole, "dare"), "model", "model.safetensors"))), "random numbers do not depend on where a run lies");
+    }
+
+    // With a weight of zero for the other and nothing made up for, a merge holds what its mask keeps of one parent; the same mask again
+    // would keep all of it.
+    [Test]
+    public void Merges_of_merges_drop_other_entries_than_those_did()
+    {
+        using var user = new Peftalign();
+        var text = Manifests.Merges[..Manifests.Merges.IndexOf("merge:", StringComparison.Ordinal)];
+        string Merged(string name, string of, string across, string weight) => $"  - {{ name: {name}, method: dare_linear, of: {of}, across: {across}, parameters: {{ density: 0.5, weight: {weight} }}, rescale: off }}\n";
+        const string both = "{ model: taught, dataset: [world, more] }";
+        user.Finish(user.Write("again.yaml", text + "merge:\n" + Merged("one", both, "dataset", "[1, 0]") + Merged("two", both, "dataset", "[0, 1]") + Merged("again", "{ merge: [one, two] }", "merge", "[1, 0]")));
+        float[] Weights(string job) => [.. RawTensors.Read(Path.Combine(job, "model", "model.safetensors")).OrderBy(tensor => tensor.Key, StringComparer.Ordinal).SelectMany(tensor => MemoryMarshal.Cast<byte, float>(tensor.Value.Bytes).ToArray())];
+        var start = Weights(user.Job("train/tiny/world/teach/s3"));
+        double Changed(string name) => Weights(Merge(user, $"merge/{name}/")).Zip(start, (one, other) => one == other ? 0 : 1).Sum();
+        Assert.That(Changed("again") / Changed("one"), Is.EqualTo(0.5).Within(0.03), "four deviations of 5,000 draws");
     }
 
     // In adapter space the first factors of the parents stand under each other, as they are: those of the points, and no others.

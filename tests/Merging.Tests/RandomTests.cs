@@ -81,6 +81,28 @@ public class RandomTests
     }
 
     [Test]
+    public void WhereAModelLiesChangesNoDraw()
+    {
+        var (yaml, elsewhere) = (Workshop.Golden("yaml", "dare-ties.yml"), Workshop.Scratch());
+        var models = Workshop.Golden("models");
+        foreach (var file in Directory.GetFiles(models, "*", SearchOption.AllDirectories))
+        {
+            var to = Path.Combine(elsewhere, "moved", Path.GetRelativePath(models, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(to)!);
+            File.Copy(file, to);
+        }
+        var moved = Path.Combine(elsewhere, "moved.yml");
+        File.WriteAllText(moved, File.ReadAllText(yaml).Replace("models/", "moved/", StringComparison.Ordinal));
+        Assert.That(File.ReadAllText(moved), Is.Not.EqualTo(File.ReadAllText(yaml)));
+        using var scope = torch.NewDisposeScope();
+        var options = new MergeOptions { Seed = 3 };
+        var one = Workshop.Tensors(Workshop.Merge(yaml, Workshop.Golden(), options));
+        Compare.Close("moved", Workshop.Tensors(Workshop.Merge(moved, elsewhere, options)), one, 0, 0);
+        var above = Workshop.Tensors(Workshop.Merge(yaml, Workshop.Golden(), options with { Level = 1 }));
+        Assert.That(one.Sum(t => t.Value.ne(above[t.Key]).to(torch.ScalarType.Int64).sum().item<long>()), Is.GreaterThan(1000), "a merge of merges draws other masks than those did");
+    }
+
+    [Test]
     public void ThreadsDoNotChangeLargeTensors()
     {
         using var scope = torch.NewDisposeScope();

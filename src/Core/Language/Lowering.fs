@@ -160,6 +160,10 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             IsQuantized =
                 run.Adapter.IsSome
                 && (start.IsQuantized || (Tree.find "quantization" adapter).IsSome)
+            Over =
+                match run.Adapter, Tree.find "quantization" adapter with
+                | Some name, Some quantization -> [ Specs.quantization (fst lookup.Adapters[name]) quantization ]
+                | _ -> start.Over
         }
 
     member private this.Choose(policy: Policy, select: Select, variants: Policy list) : Lowered =
@@ -187,6 +191,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         { candidates.Head with
             Tree = Specs.moved candidates.Head.Tree id
             IsQuantized = candidates |> List.exists _.IsQuantized
+            Over = candidates |> List.collect _.Over |> List.distinct
         }
 
     /// A merge's parents; two names of one job are a fault, since a merge takes each model once.
@@ -198,7 +203,12 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             |> List.groupBy (fun (_, found) -> found.Tree)
             |> List.tryFind (fun (_, alike) -> alike.Length > 1)
         with
-        | None -> named |> List.map snd
+        | None ->
+            match Merges.apart row (named |> List.map (fun (parent, found) -> parent, found.Over)) with
+            | None -> named |> List.map snd
+            | Some why ->
+                context.Faults.Add(row.Mark, row.Path, why)
+                raise Unplannable
         | Some(_, alike) ->
             let names =
                 alike
@@ -247,6 +257,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             Tree = Specs.moved root.Tree id
             Base = id
             IsQuantized = root.IsQuantized || (parents |> List.exists _.IsQuantized)
+            Over = Merges.over row (parents |> List.map _.Over)
         }
 
     /// The policy's jobs, made once.

@@ -211,3 +211,34 @@ let groups (faults: Faults) (row: MergeRow) (at: Point option) (selected: Policy
                     Origin = MergedFrom(row, parents, at)
                 }
         ]
+
+/// What a merge of parents over these was trained over: what all of them share.
+let over (row: MergeRow) (parents: string list list) =
+    if row.Base = "w16" then
+        [ "" ]
+    else
+        parents
+        |> List.reduce (fun some others -> some |> List.filter (fun one -> List.contains one others))
+
+/// Why differences from one base cannot be measured where parents were trained over different quantisations of it.
+let apart (row: MergeRow) (parents: (Policy * string list) list) =
+    let isMeasured = row.Bound.Contract.Schema.Traits |> Seq.contains "base-origin"
+
+    let describe (parent, over) =
+        let bases =
+            match over with
+            | [] -> "several of them"
+            | _ ->
+                over
+                |> List.map (fun one -> if one = "" then "it as it is" else one)
+                |> String.concat " or "
+
+        $"{Policies.label parent} over {bases}"
+
+    if isMeasured && (over row (parents |> List.map snd)).IsEmpty then
+        let each = parents |> List.map describe |> String.concat ", "
+
+        Some
+            $"merge '{row.Name}' measures differences from the parents' common base, and they were trained over different quantisations of it: {each}; give base: w16, or select parents over one of them"
+    else
+        None

@@ -15,6 +15,9 @@ type internal Lowered =
         Base: string
         /// Whether an adapter of it may lie over a base that is quantised as it is loaded.
         IsQuantized: bool
+        /// The quantisations of the declared model over which the weights may have been trained (of a selection's candidates each),
+        /// empty text for the model as it is; none where they were merged of policies over different ones.
+        Over: string list
     }
 
 type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: Graph, policyAt: Policy * Point option -> Lowered)
@@ -79,6 +82,7 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                         ]
                 Base = Tree.options path
                 IsQuantized = false
+                Over = [ "" ]
             }
         | Initialised made ->
             let contract = made.Architecture.Contract
@@ -110,13 +114,21 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                 Tree = Map [ "weights", Output(id, "") ]
                 Base = id
                 IsQuantized = false
+                Over = [ "" ]
             }
         | FromRun selection ->
             let policy = matrix.One(selection, seed)
 
+            // What is in its weights is this model as it is; adapters of its own still lie over what they were trained over.
+            let declared (found: Lowered) =
+                if found.IsQuantized then
+                    found
+                else
+                    { found with Over = [ "" ] }
+
             match selection.Checkpoints with
-            | [] -> policyAt (policy, None)
-            | [ step ] when matrix.HasCheckpoint(selection, policy, step) -> policyAt (policy, Some(Step step))
+            | [] -> policyAt (policy, None) |> declared
+            | [ step ] when matrix.HasCheckpoint(selection, policy, step) -> policyAt (policy, Some(Step step)) |> declared
             | [ _ ] -> raise Unplannable
             | _ ->
                 context.Faults.Add(selection.Mark, selection.Path, "one policy is meant here; give one checkpoint")

@@ -15,6 +15,16 @@ let contractTree (contract: Contract) options =
 let boundTree (bound: Options.Bound) =
     contractTree bound.Contract bound.Options
 
+/// How a message names what an adapter's base is quantised by; equal where it is the same.
+let quantization (adapter: Adapter) (tree: Tree) =
+    let name =
+        adapter.Quantization
+        |> Option.map _.Contract.Schema.Name
+        |> Option.defaultValue ""
+
+    let options = Tree.find "options" tree |> Option.defaultValue Null
+    $"{name} {Tree.options options}"
+
 /// A policy made from another: new weights, the same chat template.
 let moved (start: Tree) (job: string) : Tree =
     Map

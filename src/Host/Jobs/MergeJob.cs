@@ -1,6 +1,7 @@
 // Merges trained policies of a manifest: in adapter space where that is exact (sums of LoRA adapters of one base), else through
 // full weights. The result is a policy like any other: folder model, or folder adapter over the common base.
 
+using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
@@ -25,18 +26,19 @@ internal static class MergeJob
         var parameters = options["strategy"]!["options"]!.AsObject();
         if (AdapterSum(job, strategy, parents.ConvertAll(p => p.Place), rootPlace, parameters) is { } merged) return merged;
 
-        // Differences from the base are those from what the parents were trained over.
-        if (!OnFullBase(job) && parents.Select(p => p.Place.Quantization).FirstOrDefault(q => q is not null) is { } over) rootPlace = rootPlace with { Over = over };
         var role = strategy.Contract.Traits.FirstOrDefault() ?? "";
+        if (role == MergeBase.Origin && !OnFullBase(job)) rootPlace = Origin(job, rootPlace);
         var origin = role switch { MergeBase.Origin => root, MergeBase.First => parents[0].Name, _ => null };
         var places = parents.Append((Name: root, Place: rootPlace)).DistinctBy(p => p.Name).ToDictionary(p => p.Name, p => p.Place);
+        var names = places.Keys.ToList();
         var config = Programmed.Config(name, strategy.Contract.Options, parents.ConvertAll(p => p.Name), origin, parameters);
-        using var plan = Merger.Plan(config, new MergeFaults(job.Spec.Label), strategies.Find, model => Readable(job, model, places[model]));
+        using var plan = Merger.Plan(config, new MergeFaults(job.Spec.Label), strategies.Find, model => Readable(job, names.IndexOf(model), places[model]));
         foreach (var warning in plan.Warnings) job.Warn(warning);
         if (Directory.Exists(job.Folder.Model)) Directory.Delete(job.Folder.Model, recursive: true); // of a try that ended before its result was noted
         var outcome = new MergeRunner(plan, new MergeOptions
         {
             Seed = (ulong)(long)options["seed"]!,
+            Level = options["parents"]!.AsArray().Max(parent => Lineage.Merges(job, parent!)),
             Cancellation = job.Cancellation,
             Progress = (done, total, tensor) => job.Progress(done, total, tensor),
         }).Write(job.Folder.Model);
@@ -44,13 +46,23 @@ internal static class MergeJob
         return new JsonObject { ["space"] = "weights", ["tensors"] = plan.Tensors.Count, ["bytes"] = outcome.Bytes, ["warnings"] = new JsonArray([.. plan.Warnings.Select(w => (JsonNode)w)]) };
     }
 
+    // Differences from the base are those from what the parents were trained over, which is one.
+    private static PolicyPlace Origin(JobContext job, PolicyPlace root)
+    {
+        var options = job.Spec.Options;
+        var over = options["parents"]!.AsArray().SelectMany(parent => Lineage.Quantizations(job, parent!, options["base_model"]!)).Distinct().ToList();
+        if (over.Count > 1)
+            throw new UserErrorException($"{job.Spec.Label}: its parents were trained over different quantisations of their base ({string.Join(" and ", over.Select(one => one.Length == 0 ? "none" : one))}), so that no common base is left to measure differences from; give base: w16, or select parents over one of them.");
+        return over is [{ Length: > 0 } one] ? root with { Over = JsonNode.Parse(one) } : root;
+    }
+
     // The merger adds LoRA adapters itself; others become weights first, by whatever reads them. So do those over 4 bits, unless
     // `base: w16` asks for the full base: they are added to the decoded matrices that they were trained over.
-    private static ModelPlace Readable(JobContext job, string name, PolicyPlace place)
+    private static ModelPlace Readable(JobContext job, int number, PolicyPlace place)
     {
         var decoded = !OnFullBase(job) && (place.Quantization is not null || Models.Checkpoints.ModelConfig.Open(place.Base).IsQuantized);
         if (!decoded && (place.Adapter is not { } lora || AdapterReader.PeftType(lora.Folder) == "LORA")) return new ModelPlace(place.Base, place.Adapter?.Folder);
-        var whole = Path.Combine(Parents(job), Path.GetFileName(name.TrimEnd('/')));
+        var whole = Path.Combine(Parents(job), number.ToString(CultureInfo.InvariantCulture)); // names of folders may repeat
         RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => place.Adapter is { } adapter ? Policies.Adapter(job, outline, adapter.Folder) : [], PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation, job.Warn));
         return new ModelPlace(whole, null);
     }
@@ -62,7 +74,7 @@ internal static class MergeJob
     /// <summary>The contract of the adapter that a merge job wrote.</summary>
     internal static JsonNode AdapterContract(JobFolder made) => JsonNode.Parse(File.ReadAllText(Path.Combine(made.Adapter, Contract)))!;
 
-    // Names enter the random numbers: ids of jobs are hashes of what made them, so a moved run draws the same.
+    // For messages, and to tell the parents apart: no number depends on it.
     private static string NameOf(JsonNode policy) => policy["weights"] is JsonObject made ? (string)made["job"]! + ((string?)made["checkpoint"] is { } point ? $"@{point}" : "") : (string)policy["weights"]!;
 
     private static JsonObject? AdapterSum(JobContext job, ProvidedStrategy strategy, List<PolicyPlace> parents, PolicyPlace root, JsonObject parameters)

@@ -15,6 +15,9 @@ internal sealed record MergeOptions
     /// <summary>Seed of the strategies' random numbers.</summary>
     public ulong Seed { get; init; }
 
+    /// <summary>How many merges lie one over another in the models. Their draws are among this merge's inputs, so that it takes others.</summary>
+    public int Level { get; init; }
+
     /// <summary>A shard grows up to this size (mergekit's default).</summary>
     public long ShardBytes { get; init; } = 5_000_000_000;
 
@@ -164,7 +167,9 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         using var noGrad = torch.no_grad();
         var (inputs, origin) = Inputs(tensor);
         var masks = options.Masks is { } mask ? tensor.Inputs.Select(input => mask(input.Model.Name, tensor.Name)).ToArray() : null;
-        CounterStream Random(int input) => new(options.Seed, "merge " + tensor.Inputs[input].Model.Name, tensor.Name);
+        // By place and by no name: a model that is moved, or trained anew to the same weights, keeps its draws. Merges of one seed drop the
+        // same entries at the same place: each is the draw that it should be, and two of them compare without the noise of another.
+        CounterStream Random(int input) => new(options.Seed, string.Create(CultureInfo.InvariantCulture, $"merge {input}"), tensor.Name, options.Level);
         var merged = Checked(tensor, tensor.Strategy.Merge(new MergeTensor(tensor.Name, origin, inputs, tensor.Result, Random) { Masks = masks }));
         var result = merged.to(tensor.Result).contiguous();
         // What masks are filled with is an infinity in float16.

@@ -256,3 +256,50 @@ let ``a list of values per parent is as long as the parents are many`` () =
             "{ density: 0.5, weight: [{ filter: mlp, value: 1 }, { filter: attn, value: 2 }, { value: 3 }] }"
         ] do
         same 1 (labels "merge" (planned (merge parameters))).Length
+
+/// Policies over the model as it is (dpo), over nf4 (four, both) and over another nf4 (plain), and these merges of them.
+let private overFourBits merges =
+    header
+        .Replace("  l16:", "  q: { type: qlora, rank: 8 }\n  single: { type: qlora, rank: 8, double_quant: false }\n  l16:")
+        .Replace(
+            "  dpo:",
+            "  four: { type: sft, adapter: q, epochs: 1 }\n  both: { type: dpo, adapter: q, max_steps: 9 }\n  plain: { type: sft, adapter: single, epochs: 1 }\n  dpo:"
+        )
+    + "train:\n  - { models: a, datasets: [d, e], methods: [sft, dpo, four, both, plain, [four, sft]], seeds: 1 }\n"
+    + "merge:\n"
+    + String.concat "" [ for merge in merges -> $"  - {{ {merge} }}\n" ]
+
+let private byDare axis selection =
+    $"name: m, method: dare_ties, of: {selection}, across: {axis}, parameters: {{ density: 0.5 }}"
+
+let private bySlerp name methods =
+    $"name: {name}, method: slerp, of: {{ method: {methods} }}, across: method, parameters: {{ t: 0.5 }}"
+
+[<TestCase("[dpo, four]", "a/d/dpo/s1 over it as it is, a/d/four/s1 over nf4 ")>]
+[<TestCase("[four, dpo]", "a/d/four/s1 over nf4 .*, a/d/dpo/s1 over it as it is")>]
+[<TestCase("[four, plain]", "a/d/four/s1 over nf4 .*true.*, a/d/plain/s1 over nf4 .*false")>]
+let ``differences are not measured from two bases`` (methods: string, pattern: string) =
+    let row = byDare "method" $"{{ method: {methods} }}"
+    let text = overFourBits [ row ]
+    let before = text.Substring(0, text.IndexOf "  - { name: m")
+    let line = 1 + (before |> Seq.filter ((=) '\n') |> Seq.length)
+    faults text |> expect line $"^merge 'm' .*{pattern}.*give base: w16"
+
+    for merge in [ row + ", base: w16"; bySlerp "m" methods ] do
+        same 2 (count "merge" (plan (overFourBits [ merge ])))
+
+[<Test>]
+let ``policies over one quantisation are merged, and their merges, but none of mixtures`` () =
+    let again = byDare "dataset" "{ merge: pair }"
+    same 3 (count "merge" (plan (overFourBits [ bySlerp "pair" "[four, both]"; again ])))
+
+    let mixed = faults (overFourBits [ bySlerp "pair" "[dpo, four]"; again ])
+    Assert.That(mixed |> List.map _.Message, Has.Some.Contains "over several of them")
+
+[<Test>]
+let ``a stage without an adapter holds in its weights what it was trained over`` () =
+    let text =
+        overFourBits [ byDare "[method, stage]" "{ method: [dpo, [four, sft]], dataset: d }" ]
+
+    let expected = "a/d/dpo/s1 over it as it is, a/d/four/d/sft/s1 over nf4 "
+    Assert.That(faults text |> List.map _.Message, Has.Some.Contains expected)

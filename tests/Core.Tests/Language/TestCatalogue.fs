@@ -171,8 +171,10 @@ let private adaptersAndMerges: PluginSchema list =
         plugin
             "merge.dare"
             [
-                contract "merge" "dare_ties" [ density; weight; rescale ]
-                contract "merge" "dare_linear" [ density; weight; rescale ]
+                for name in [ "dare_ties"; "dare_linear" ] do
+                    { contract "merge" name [ density; weight; rescale ] with
+                        Traits = [| "base-origin" |]
+                    }
             ]
     ]
 
