@@ -1,6 +1,6 @@
 // records.jsonl: the answers of every finished item, appended and flushed to the disk as they come, so that a long evaluation
-// goes on where it was stopped. The first line says of what model; a tail that a crash damaged is cut off. A record whose
-// question has changed is not used.
+// goes on where it was stopped. The first line says of what model, and without it the file is somebody else's; an unfinished last
+// line is cut off, a damaged one left out. A record whose question has changed is not used.
 
 using System.Text;
 using System.Text.Json;
@@ -11,14 +11,14 @@ namespace PeftAlign.Host.Evaluation;
 
 internal sealed class ItemRecords : IDisposable
 {
-    private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, IReadOnlyList<EvalResponse> Responses)> known = [];
+    private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, string? Window, IReadOnlyList<EvalResponse> Responses)> known = [];
     private readonly string path, subject;
     private FileStream? file;
 
     /// <param name="path">records.jsonl; made with the first records or by Begin, so that an evaluation that failed before leaves nothing.</param>
     /// <param name="subject">What identifies the model: records of another are refused.</param>
-    /// <param name="warn">Told of a damaged tail.</param>
-    /// <exception cref="UserErrorException">The file belongs to another model, or another process has it.</exception>
+    /// <param name="warn">Told of damaged lines.</param>
+    /// <exception cref="UserErrorException">The file belongs to another model or is none of ours, or another process has it.</exception>
     internal ItemRecords(string path, string subject, Action<string> warn)
     {
         (this.path, this.subject) = (path, subject);
@@ -39,17 +39,24 @@ internal sealed class ItemRecords : IDisposable
     /// <param name="benchmark">Its name.</param>
     /// <param name="item">One of its items.</param>
     /// <param name="key">What identifies all that would be asked, given these answers.</param>
-    internal IReadOnlyList<EvalResponse>? Find(string benchmark, EvalItem item, Func<IReadOnlyList<EvalResponse>, string> key) =>
-        known.TryGetValue((benchmark, item.Task, item.Id), out var record) && record.Key == key(record.Responses) ? record.Responses : null;
+    /// <param name="window">What they must have been computed with; null where that makes no difference.</param>
+    /// <param name="unnamed">Whether a record that does not say what it was computed with will do.</param>
+    internal IReadOnlyList<EvalResponse>? Find(string benchmark, EvalItem item, Func<IReadOnlyList<EvalResponse>, string> key, string? window, bool unnamed = false) =>
+        known.TryGetValue((benchmark, item.Task, item.Id), out var record) && record.Key == key(record.Responses) && (record.Window == window || (unnamed && record.Window is null)) ? record.Responses : null;
+
+    /// <summary>What an item's kept answers say that they were computed with.</summary>
+    internal string? Window(string benchmark, EvalItem item) => known.TryGetValue((benchmark, item.Task, item.Id), out var record) ? record.Window : null;
 
     /// <summary>Appends records and waits until the disk has them.</summary>
-    internal void Append(string benchmark, IEnumerable<(EvalItem Item, string Key, IReadOnlyList<EvalResponse> Responses)> items)
+    internal void Append(string benchmark, IEnumerable<(EvalItem Item, string Key, string? Window, IReadOnlyList<EvalResponse> Responses)> items)
     {
         var lines = new StringBuilder();
-        foreach (var (item, key, responses) in items)
+        foreach (var (item, key, window, responses) in items)
         {
-            known[(benchmark, item.Task, item.Id)] = (key, responses);
-            var record = new JsonObject { ["benchmark"] = benchmark, ["task"] = item.Task, ["id"] = item.Id, ["key"] = key, ["responses"] = new JsonArray([.. responses.Select(r => (JsonNode)RequestJson.Of(r))]) };
+            known[(benchmark, item.Task, item.Id)] = (key, window, responses);
+            var record = new JsonObject { ["benchmark"] = benchmark, ["task"] = item.Task, ["id"] = item.Id, ["key"] = key };
+            if (window is not null) record["window"] = window;
+            record["responses"] = new JsonArray([.. responses.Select(r => (JsonNode)RequestJson.Of(r))]);
             lines.Append(record.ToJsonString()).Append('\n');
         }
         Write(lines.ToString());
@@ -106,7 +113,7 @@ internal sealed class ItemRecords : IDisposable
     {
         try
         {
-            known[((string)line["benchmark"]!, (string)line["task"]!, (string)line["id"]!)] = ((string)line["key"]!, [.. line["responses"]!.AsArray().Select(r => RequestJson.Response(r!))]);
+            known[((string)line["benchmark"]!, (string)line["task"]!, (string)line["id"]!)] = ((string)line["key"]!, (string?)line["window"], [.. line["responses"]!.AsArray().Select(r => RequestJson.Response(r!))]);
             return true;
         }
         catch (Exception e) when (e is InvalidOperationException or NullReferenceException or FormatException or ArgumentNullException)
