@@ -58,6 +58,9 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
         if (!quiet) remarks.WriteLine(text);
     }
 
+    /// <summary>What failed, why, and how to go on: said under --quiet too, since the exit code tells none of it.</summary>
+    public void Failure(string text) => remarks.WriteLine(text);
+
     /// <summary>A remark about what is probably not meant.</summary>
     public void Warn(string text) => Remark($"warning: {text}");
 

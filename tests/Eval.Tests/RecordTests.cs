@@ -51,6 +51,52 @@ public sealed class RecordTests
         Assert.That(System.IO.File.ReadAllLines(File), Has.Length.EqualTo(81));
     }
 
+    // One line loses itself alone; what is asked for it stands at the end, and the file needs nothing more.
+    [TestCase("\0\0\0\0")]
+    [TestCase("{\"benchmark\":\"lines\",\"benchmark\":\"lines\"}")]
+    [TestCase("[1]")]
+    public void A_damaged_line_loses_itself_alone(string damage)
+    {
+        var whole = Run(new Lines(80), File, out _);
+        var lines = System.IO.File.ReadAllLines(File);
+        lines[30] = damage;
+        System.IO.File.WriteAllLines(File, lines);
+        var warnings = new List<string>();
+        new ItemRecords(File, "m", warnings.Add).Dispose();
+        Assert.That(warnings, Has.Count.EqualTo(1).And.Some.Contains("line 31 is damaged"));
+        var again = Run(new Lines(80), File, out var known);
+        Assert.That((known, System.IO.File.ReadAllLines(File).Length), Is.EqualTo((79L, 82)));
+        Assert.That(again.Items.Select(i => i.Responses[0].LogProb), Is.EqualTo(whole.Items.Select(i => i.Responses[0].LogProb)));
+        Run(new Lines(80), File, out known, () => throw new InvalidOperationException("loaded"));
+        Assert.That(known, Is.EqualTo(80));
+    }
+
+    [TestCase("{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n")]
+    [TestCase("{\"subject\":\"art\",\"year\":3}\n")]
+    [TestCase("{\"subject\":3}\n")]
+    [TestCase("{\"subject\":\"m\",\"subject\":\"m\"}\n")]
+    [TestCase("notes without an end")]
+    [TestCase("\n")]
+    public void A_file_of_somebody_else_s_is_refused_and_stays(string text)
+    {
+        System.IO.File.WriteAllText(File, text);
+        Assert.That(() => new ItemRecords(File, "m", _ => { }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("holds other things than an evaluation"));
+        Assert.That(() => EvalRun.Folder(folder), Throws.InstanceOf<UserErrorException>().With.Message.Contains("holds other things than an evaluation"));
+        Assert.That(System.IO.File.ReadAllText(File), Is.EqualTo(text));
+    }
+
+    // Killed while the first line was written.
+    [TestCase("")]
+    [TestCase("{\"su")]
+    [TestCase("{\"subject\":\"another mod")]
+    public void A_first_line_that_was_not_finished_is_ours(string text)
+    {
+        System.IO.File.WriteAllText(File, text);
+        Assert.That(() => EvalRun.Folder(folder), Throws.Nothing);
+        Run(new Lines(3), File, out var known);
+        Assert.That((known, System.IO.File.ReadAllLines(File).Length), Is.EqualTo((0L, 4)));
+    }
+
     [Test]
     public void Answers_of_another_model_are_refused_and_those_to_another_question_are_not_used()
     {

@@ -121,6 +121,9 @@ public sealed class RunTests
         Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
         Assert.That(outcome.Err, Does.Contain("failed: train/taught/world/tune/s3").And.Contain("q_porj").And.Contain("q_proj"));
         Assert.That(user.Accuracy("evaluate/preference/tiny/world/teach/s3"), Is.InRange(0, 1), "what does not need the failed job was done");
+        var quiet = Peftalign.Call("run", user.Write("short.yaml", text), "--out", user.Run, "--threads", "1", "--quiet");
+        Assert.That(quiet.Code, Is.EqualTo(2), quiet.All);
+        Assert.That(quiet.Err, Does.Match(@"^\d+ jobs are done, 1 failed, ").And.Contain("\nfailed: train/taught/world/tune/s3: ").And.Contain("q_proj").And.Contain("what is done stays done; to continue: peftalign run "), "no progress, but what failed");
     }
 
     private static Dictionary<string, DateTime> Times(string run) =>

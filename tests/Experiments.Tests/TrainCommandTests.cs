@@ -61,6 +61,22 @@ public sealed class TrainCommandTests
     }
 
     [Test]
+    public void Other_threads_or_another_device_are_refused_where_a_training_goes_on()
+    {
+        var whole = Peftalign.Call(Lora);
+        Assert.That(whole.Code, Is.Zero, whole.All);
+        var (result, spec) = (Path.Combine(user.Run, "result.json"), Path.Combine(user.Run, "job.json"));
+        File.Delete(result); // as if it had been killed
+        Told(Peftalign.Call([.. Lora[..^1], "2"]), 2, $"--threads 2: the training in {user.Run} was begun with 1 thread(s), and other numbers of threads round differently; leave --threads out");
+        Assert.That((int)Peftalign.Json(spec)["threads"]!, Is.EqualTo(1));
+        File.WriteAllText(spec, File.ReadAllText(spec).Replace("\"cpu\"", "\"cuda:0\""));
+        Told(Peftalign.Call([.. Lora, "--device", "cpu"]), 2, $"--device cpu: the training in {user.Run} was begun on cuda:0, and another device may round differently; leave --device out");
+        File.WriteAllText(spec, File.ReadAllText(spec).Replace("\"cuda:0\"", "\"cpu\""));
+        var resumed = Peftalign.Call([.. Lora, "--device", "cpu"]);
+        Assert.That((resumed.Code, File.Exists(result)), Is.EqualTo((0, true)), resumed.All);
+    }
+
+    [Test]
     public void Every_fault_is_said_at_once_and_nothing_is_written()
     {
         var told = Peftalign.Call("train", "sft", "--model", Model, "--data", user.File("none.jsonl"), "--out", user.Run, "--adapter", "lora", "--rnk", "4", "--alpha", "x", "--learning-rate=-1", "--lr-scheduler", "cosin", "--max-steps", "0", "--quantisation", "nf4", "--devise=cpu", "stray");

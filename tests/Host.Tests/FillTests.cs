@@ -1,6 +1,7 @@
 // RunFolder.Fill: a folder appears whole or not at all, and nothing else is touched.
 
 using PeftAlign.Host.Running;
+using PeftAlign.Merging;
 
 namespace PeftAlign.Host.Tests;
 
@@ -39,6 +40,22 @@ public class FillTests
         Directory.CreateDirectory(Path.Combine(target, "model.partial-7"));
         RunFolder.DeletePartials(target);
         Assert.That(Entries(), Is.EqualTo((string[])["out", "out/a"]));
+    }
+
+    // What a killed process left goes; what another works on stays, and so does what has another kind of name.
+    [Test]
+    public void WhatAKilledProcessLeftIsDeletedAndNothingElse()
+    {
+        var target = Path.Combine(root, "out");
+        foreach (var name in (string[])["out.partial-7", "out.partial-8", $"out.partial-{Environment.ProcessId}", "out.partial-7b", "out.partial-", "other.partial-7"])
+            File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(root, name)).FullName, "weights"), "1");
+        Directory.CreateSymbolicLink(Path.Combine(root, "out.partial-9"), Path.Combine(root, "other.partial-7"));
+        string[] others = ["other.partial-7", "other.partial-7/weights", "out", "out.partial-", "out.partial-/weights", "out.partial-7b", "out.partial-7b/weights", "out.partial-9"];
+        using (PartialFolder.Hold(Path.Combine(root, "out.partial-8"), wait: false, out _))
+            RunFolder.Fill(target, _ => PartialFolder.DeleteAbandoned(target)); // as another process would meanwhile
+        Assert.That(Entries().Where(e => !e.StartsWith("out.partial-9/", StringComparison.Ordinal)), Is.EquivalentTo((string[])[.. others, "out.partial-8", "out.partial-8/weights"]));
+        RunFolder.Fill(target, _ => { });
+        Assert.That(Entries().Where(e => !e.StartsWith("out.partial-9/", StringComparison.Ordinal)), Is.EquivalentTo(others));
     }
 
     [Test]

@@ -27,6 +27,16 @@ public class WritingTests
     }
 
     [Test]
+    public void WhatAKilledMergeLeftIsGoneWithTheNext()
+    {
+        var folder = Workshop.Scratch();
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Path.Combine(folder, "out.partial-7")).FullName, "model.safetensors"), "half");
+        using var plan = Workshop.Plan(Workshop.Golden("yaml", "ties-2-models.yml"), Workshop.Golden());
+        new MergeRunner(plan, new MergeOptions()).Write(Path.Combine(folder, "out"));
+        Assert.That(Directory.EnumerateFileSystemEntries(folder).Select(Path.GetFileName), Is.EqualTo((string[])["out"]));
+    }
+
+    [Test]
     public void AFullFolderIsNotTouched()
     {
         var folder = Workshop.Scratch();

@@ -1,4 +1,4 @@
-// stderr as remarks use it: what cannot be written (the terminal hung up, the log's disk is full) is dropped. A remark is never worth
+// stderr as remarks use it: what cannot be written (the terminal hung up, the log's disk is full, nobody opened it) is dropped. A remark is never worth
 // the work that it speaks of; results go another way, and fail.
 
 namespace PeftAlign.Host.CommandLine;
@@ -24,7 +24,7 @@ internal sealed class RemarkStream(Stream target) : Stream
         {
             target.Write(buffer);
         }
-        catch (IOException)
+        catch (Exception e) when (IsLost(e))
         {
             // dropped
         }
@@ -36,11 +36,14 @@ internal sealed class RemarkStream(Stream target) : Stream
         {
             target.Flush();
         }
-        catch (IOException)
+        catch (Exception e) when (IsLost(e))
         {
             // dropped
         }
     }
+
+    // .NET calls a descriptor that is closed, or not open for writing, unauthorised.
+    private static bool IsLost(Exception error) => error is IOException or UnauthorizedAccessException or ObjectDisposedException;
 
     public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
 

@@ -134,7 +134,7 @@ internal static class RunCommand
         }
         catch (IOException e) when (summary.Failed.Count > 0)
         {
-            output.Remark($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
+            output.Failure($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
         }
         var lacking = planned.Plan.Jobs.Select(job => (job.Label, Open: run.Unanswered(job))).Where(job => job.Open > 0).ToList();
         foreach (var (label, open) in lacking.Take(EndedToldAtMost)) output.Warn(Evaluated.Told(label, open));
@@ -158,10 +158,10 @@ internal static class RunCommand
         if (File.Exists(run.Page)) output.Remark($"report: {run.Page}");
         if (summary is { Done: 0, Failed.Count: 0 }) output.Remark($"nothing to do: all {summary.Already} jobs are finished in {run.Path}");
         if (summary.Failed.Count == 0) return ExitCode.Done;
-        output.Remark($"{summary.Done + summary.Already} jobs are done, {summary.Failed.Count} failed, {summary.Skipped.Count} were not started because they need a failed one");
-        foreach (var line in Ended("failed", [.. summary.Failed.Select(failure => $"{failure.Label}: {failure.Error}")])) output.Remark(line);
-        foreach (var line in Ended("not started", summary.Skipped)) output.Remark(line);
-        output.Remark($"what is done stays done; to continue: {asked.Command(run.Path)}");
+        output.Failure($"{summary.Done + summary.Already} jobs are done, {summary.Failed.Count} failed, {summary.Skipped.Count} were not started because they need a failed one");
+        foreach (var line in Ended("failed", [.. summary.Failed.Select(failure => $"{failure.Label}: {failure.Error}")])) output.Failure(line);
+        foreach (var line in Ended("not started", summary.Skipped)) output.Failure(line);
+        output.Failure($"what is done stays done; to continue: {asked.Command(run.Path)}");
         return summary.Failed.All(f => f.Code == ExitCode.UserError) ? ExitCode.UserError : ExitCode.Failed;
     }
 

@@ -70,6 +70,7 @@ internal static class TrainCommand
         if (session.Global.Device is { } device) _ = ComputeDevice.Of(device); // one that is not there is refused before anything is written
         folder.Hold();
         folder.ThrowIfOthers(plan.Job); // what another command did between the first look and the lock
+        folder.ThrowIfElsewhere(plan.Job, session.Global.Threads, session.Global.Device);
         hashes.Save();
         folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount, session.Global.Device);
         var (code, error) = plan.Reference is null || folder.Reference.IsFinished ? (ExitCode.Done, "") : await TrainAsync(plan.Reference, folder.Reference, session.Output, cancel);

@@ -73,8 +73,9 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         var folder = new JobFolder(Path.GetFullPath(target));
         if (File.Exists(folder.Path)) throw new UserError($"--out {target}", "is a file", "give a folder");
-        if (Directory.Exists(folder.Path) && !File.Exists(folder.File("records.jsonl")) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or "judging.json" or "lock")))
-            throw new UserError($"--out {target}", "holds other things than an evaluation", "give a new or empty folder");
+        var records = folder.File("records.jsonl");
+        var isOther = File.Exists(records) ? !ItemRecords.IsOurs(records) : Directory.Exists(folder.Path) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or "judging.json" or "lock"));
+        if (isOther) throw new UserError($"--out {target}", "holds other things than an evaluation", "give a new or empty folder");
         return folder;
     }
 }

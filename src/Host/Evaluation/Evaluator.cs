@@ -1,5 +1,6 @@
 // One benchmark on one model: items are asked in chunks, each chunk's answers are kept before the next is asked, and scores are
-// made from the answers at the end, so that a run that was stopped asks only what is missing, and one whose judge was away only the judge.
+// made from the answers at the end, so that a run that was stopped asks only chunks that lack an answer, and one whose judge was
+// away only the judge. Chunks are cut over all items whatever is known: sums round by what is computed together.
 
 using PeftAlign.Abstractions;
 
@@ -30,11 +31,14 @@ internal sealed record Evaluated(BenchmarkInfo Info, IReadOnlyList<EvaluatedItem
 /// <param name="cancel">Ends the work between chunks.</param>
 internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemRecords records, Action<long, long> progress, CancellationToken cancel)
 {
-    // Items whose contexts are encoded at once, to find what they share; items that are answered and kept together.
-    private const int Window = 2048, Chunk = 64;
+    // Items that are answered and kept together.
+    private const int Chunk = 64;
 
     // Of the benchmark at hand, whose Info may be made anew at each look.
     private (string Name, bool? SpecialTokens, bool AsHarness) own;
+
+    /// <summary>Most items whose contexts are encoded at once, to find what they share; smaller in tests.</summary>
+    internal int Window { get; init; } = 2048;
 
     /// <summary>How long the model was asked, without loading it.</summary>
     internal TimeSpan Asking { get; private set; }
@@ -47,53 +51,71 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
         var name = (own = (benchmark.Info.Id, benchmark.Info.AddSpecialTokens, benchmark.Info.AsHarness)).Name;
         if (items.Count == 0) throw new UserErrorException($"Benchmark {name} has no items.");
         var asked = items.Select((item, row) => new Asked(item, row, BrokenContractException.Whole(benchmark, nameof(benchmark.Requests), benchmark.Requests(item)))).ToList();
-        var answers = asked.Select(a => Known(benchmark, a)).ToArray();
+        // An item that brings its own answers (a judgement that was made before) asks nothing.
+        var windows = AskedWindow.Of(asked.Where(a => a.Requests.Count > 0 || benchmark is IAsksAgain), Window, requests => RequestJson.Key(requests, own.SpecialTokens, own.AsHarness));
+        var answers = new IReadOnlyList<EvalResponse>?[items.Count];
+        Array.Fill(answers, []);
+        foreach (var window in windows) FillKnown(benchmark, window, answers);
         var missing = Enumerable.Range(0, items.Count).Where(k => answers[k] is null).ToList();
         var unanswered = Enumerable.Range(0, items.Count).Where(k => answers[k]?.Any(IsUnanswered) == true).ToList();
         progress(items.Count - missing.Count - unanswered.Count, items.Count);
         if (unanswered.Count > 0) AskJudges(benchmark, asked, answers, unanswered, items.Count - missing.Count - unanswered.Count);
-        if (missing.Count > 0) Ask(benchmark, asked, answers, missing);
+        if (missing.Count > 0) Ask(benchmark, windows, answers, items.Count - missing.Count);
         var evaluated = asked.Select((a, k) => Scored(benchmark, a, answers[k]!)).ToList();
         var metrics = BenchmarkContract.Metrics(benchmark, [.. evaluated.SelectMany(e => e.Scores)]);
         return new Evaluated(benchmark.Info, evaluated, metrics);
     }
 
-    private IReadOnlyList<EvalResponse>? Known(IBenchmark benchmark, Asked asked)
+    // Records of before they named their window count where nothing of it is missing: of what others they were computed with, nobody knows.
+    private void FillKnown(IBenchmark benchmark, AskedWindow window, IReadOnlyList<EvalResponse>?[] answers)
     {
-        // An item that brings its own answers (a judgement that was made before) asks nothing.
-        if (asked.Requests.Count == 0 && benchmark is not IAsksAgain) return [];
-        var kept = records.Find(own.Name, asked.Item, known => Key(benchmark, asked, known));
+        foreach (var item in window.Items) answers[item.Row] = Known(benchmark, item, window, unnamed: true);
+        if (window.Items.All(item => answers[item.Row] is not null)) return;
+        foreach (var item in window.Items) answers[item.Row] = Known(benchmark, item, window, unnamed: false);
+    }
+
+    private IReadOnlyList<EvalResponse>? Known(IBenchmark benchmark, Asked asked, AskedWindow window, bool unnamed)
+    {
+        var kept = records.Find(own.Name, asked.Item, known => Key(benchmark, asked, known), window.Of(asked), unnamed);
         // Further questions may depend on a judge's first answer, so where that is missing all are asked again.
         return benchmark is IAsksAgain && kept?.Take(asked.Requests.Count).Any(IsUnanswered) == true ? null : kept;
     }
 
-    private void Ask(IBenchmark benchmark, List<Asked> asked, IReadOnlyList<EvalResponse>?[] answers, List<int> missing)
+    private void Ask(IBenchmark benchmark, IReadOnlyList<AskedWindow> windows, IReadOnlyList<EvalResponse>?[] answers, int done)
     {
+        bool IsOpen(Asked item) => answers[item.Row] is null;
         // Loaded before the clock runs, where anything is asked of it; what only judges are asked needs no model.
-        var loaded = missing.Exists(k => asked[k].Requests.Any(r => r is not EvalRequest.Judge)) ? model() : null;
+        var loaded = windows.SelectMany(w => w.Items).Any(item => IsOpen(item) && item.AsksModel) ? model() : null;
         using var runner = new RequestRunner(() => loaded ??= model(), judges, benchmark.Info, cancel);
         var clock = System.Diagnostics.Stopwatch.StartNew();
-        var done = asked.Count - missing.Count;
-        foreach (var window in missing.GroupBy(k => asked[k].Item.Task).SelectMany(task => task.Chunk(Window)))
+        foreach (var window in windows.Where(w => w.Items.Any(IsOpen)))
         {
-            var encoded = window.Select(k => (Place: k, Encoded: runner.Encode(asked[k]))).ToList();
-            runner.Share([.. encoded.Select(e => e.Encoded)]);
+            var encoded = window.Items.Select(runner.Encode).ToList();
+            runner.Share(encoded);
             // Like lengths together, the longest first: little is padded, and what needs most memory is known at once.
-            foreach (var chunk in encoded.OrderByDescending(e => e.Encoded.Length).Chunk(Chunk))
+            foreach (var chunk in encoded.OrderByDescending(e => e.Length).Chunk(Chunk).Where(c => c.Any(e => IsOpen(e.Asked))))
             {
                 cancel.ThrowIfCancellationRequested();
-                var responses = runner.Answer([.. chunk.Select(c => c.Encoded)]);
-                if (benchmark is IAsksAgain again)
-                {
-                    var further = runner.Judge([.. chunk.Select((c, k) => c.Encoded.Asked with { Requests = BenchmarkContract.FollowUps(again, c.Encoded.Asked.Item, responses[k]) })]);
-                    responses = [.. responses.Select((own, k) => (IReadOnlyList<EvalResponse>)[.. own, .. further[k]])];
-                }
-                records.Append(own.Name, chunk.Select((c, k) => (asked[c.Place].Item, Key(benchmark, asked[c.Place], responses[k]), responses[k])));
-                for (var k = 0; k < chunk.Length; k++) answers[chunk[k].Place] = responses[k];
-                progress(done += chunk.Length, asked.Count);
+                var open = chunk.Where(e => IsOpen(e.Asked)).Select(e => e.Asked).ToList();
+                var responses = Responses(benchmark, runner, chunk, open);
+                records.Append(own.Name, open.Select((item, k) => (item.Item, Key(benchmark, item, responses[k]), window.Of(item), responses[k])));
+                for (var k = 0; k < open.Count; k++) answers[open[k].Row] = responses[k];
+                progress(done += open.Count, answers.Length);
             }
         }
         Asking += clock.Elapsed;
+    }
+
+    // The model answers a chunk's known items once more beside those that are open, as it did or would have done; judges do not.
+    private static IReadOnlyList<IReadOnlyList<EvalResponse>> Responses(IBenchmark benchmark, RequestRunner runner, IReadOnlyList<RequestRunner.Encoded> chunk, IReadOnlyList<Asked> open)
+    {
+        var isOpen = open.Select(item => item.Row).ToHashSet();
+        var together = chunk.Where(e => isOpen.Contains(e.Asked.Row) || open.Any(item => item.AsksModel)).ToList();
+        var said = runner.Answer([.. together.Select(e => isOpen.Contains(e.Asked.Row) ? e : e.OfModel())]);
+        IReadOnlyList<IReadOnlyList<EvalResponse>> responses = [.. said.Where((_, k) => isOpen.Contains(together[k].Asked.Row))];
+        if (benchmark is not IAsksAgain again) return responses;
+        var further = runner.Judge([.. open.Select((item, k) => item with { Requests = BenchmarkContract.FollowUps(again, item.Item, responses[k]) })]);
+        return [.. responses.Select((own, k) => (IReadOnlyList<EvalResponse>)[.. own, .. further[k]])];
     }
 
     // Only what nobody answered goes to the judges again; what the model wrote stays.
@@ -107,7 +129,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
             var open = chunk.Select(k => Enumerable.Range(0, answers[k]!.Count).Where(r => IsUnanswered(answers[k]![r])).ToList()).ToList();
             var said = runner.Judge([.. chunk.Select((k, c) => asked[k] with { Requests = [.. open[c].Select(r => Questions(benchmark, asked[k], answers[k]!)[r])] })]);
             foreach (var (k, c) in chunk.Select((k, c) => (k, c))) answers[k] = [.. answers[k]!.Select((old, r) => open[c].IndexOf(r) is >= 0 and var at ? said[c][at] : old)];
-            records.Append(own.Name, chunk.Select(k => (asked[k].Item, Key(benchmark, asked[k], answers[k]!), answers[k]!)));
+            records.Append(own.Name, chunk.Select(k => (asked[k].Item, Key(benchmark, asked[k], answers[k]!), records.Window(own.Name, asked[k].Item), answers[k]!)).ToList());
             progress(done += chunk.Length, asked.Count);
         }
         Asking += clock.Elapsed;

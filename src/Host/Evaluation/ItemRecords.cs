@@ -1,6 +1,6 @@
 // records.jsonl: the answers of every finished item, appended and flushed to the disk as they come, so that a long evaluation
-// goes on where it was stopped. The first line says of what model; a tail that a crash damaged is cut off. A record whose
-// question has changed is not used.
+// goes on where it was stopped. The first line says of what model, and without it the file is somebody else's; an unfinished last
+// line is cut off, a damaged one left out. A record whose question has changed is not used.
 
 using System.Text;
 using System.Text.Json;
@@ -11,14 +11,18 @@ namespace PeftAlign.Host.Evaluation;
 
 internal sealed class ItemRecords : IDisposable
 {
-    private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, IReadOnlyList<EvalResponse> Responses)> known = [];
+    private const int LongestHeader = 1 << 16;
+
+    private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, string? Window, IReadOnlyList<EvalResponse> Responses)> known = [];
     private readonly string path, subject;
     private FileStream? file;
 
+    private static ReadOnlySpan<byte> Header => "{\"subject\":"u8;
+
     /// <param name="path">records.jsonl; made with the first records or by Begin, so that an evaluation that failed before leaves nothing.</param>
     /// <param name="subject">What identifies the model: records of another are refused.</param>
-    /// <param name="warn">Told of a damaged tail.</param>
-    /// <exception cref="UserErrorException">The file belongs to another model, or another process has it.</exception>
+    /// <param name="warn">Told of damaged lines.</param>
+    /// <exception cref="UserErrorException">The file belongs to another model or is none of ours, or another process has it.</exception>
     internal ItemRecords(string path, string subject, Action<string> warn)
     {
         (this.path, this.subject) = (path, subject);
@@ -39,17 +43,24 @@ internal sealed class ItemRecords : IDisposable
     /// <param name="benchmark">Its name.</param>
     /// <param name="item">One of its items.</param>
     /// <param name="key">What identifies all that would be asked, given these answers.</param>
-    internal IReadOnlyList<EvalResponse>? Find(string benchmark, EvalItem item, Func<IReadOnlyList<EvalResponse>, string> key) =>
-        known.TryGetValue((benchmark, item.Task, item.Id), out var record) && record.Key == key(record.Responses) ? record.Responses : null;
+    /// <param name="window">What they must have been computed with; null where that makes no difference.</param>
+    /// <param name="unnamed">Whether a record that does not say what it was computed with will do.</param>
+    internal IReadOnlyList<EvalResponse>? Find(string benchmark, EvalItem item, Func<IReadOnlyList<EvalResponse>, string> key, string? window, bool unnamed = false) =>
+        known.TryGetValue((benchmark, item.Task, item.Id), out var record) && record.Key == key(record.Responses) && (record.Window == window || (unnamed && record.Window is null)) ? record.Responses : null;
+
+    /// <summary>What an item's kept answers say that they were computed with.</summary>
+    internal string? Window(string benchmark, EvalItem item) => known.TryGetValue((benchmark, item.Task, item.Id), out var record) ? record.Window : null;
 
     /// <summary>Appends records and waits until the disk has them.</summary>
-    internal void Append(string benchmark, IEnumerable<(EvalItem Item, string Key, IReadOnlyList<EvalResponse> Responses)> items)
+    internal void Append(string benchmark, IEnumerable<(EvalItem Item, string Key, string? Window, IReadOnlyList<EvalResponse> Responses)> items)
     {
         var lines = new StringBuilder();
-        foreach (var (item, key, responses) in items)
+        foreach (var (item, key, window, responses) in items)
         {
-            known[(benchmark, item.Task, item.Id)] = (key, responses);
-            var record = new JsonObject { ["benchmark"] = benchmark, ["task"] = item.Task, ["id"] = item.Id, ["key"] = key, ["responses"] = new JsonArray([.. responses.Select(r => (JsonNode)RequestJson.Of(r))]) };
+            known[(benchmark, item.Task, item.Id)] = (key, window, responses);
+            var record = new JsonObject { ["benchmark"] = benchmark, ["task"] = item.Task, ["id"] = item.Id, ["key"] = key };
+            if (window is not null) record["window"] = window;
+            record["responses"] = new JsonArray([.. responses.Select(r => (JsonNode)RequestJson.Of(r))]);
             lines.Append(record.ToJsonString()).Append('\n');
         }
         Write(lines.ToString());
@@ -84,32 +95,66 @@ internal sealed class ItemRecords : IDisposable
         file.Flush(flushToDisk: true);
     }
 
+    /// <summary>Whether the file there is one of these, as its first line tells.</summary>
+    internal static bool IsOurs(string path)
+    {
+        try
+        {
+            using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            var bytes = new byte[(int)Math.Min(file.Length, LongestHeader)];
+            file.ReadExactly(bytes);
+            return IsOurs(bytes);
+        }
+        catch (Exception e) when (NewFolder.IsRefused(e))
+        {
+            return true; // who opens it to write is told why that cannot be
+        }
+    }
+
+    // A first line that was cut off while it was written is a beginning of ours.
+    private static bool IsOurs(ReadOnlySpan<byte> bytes) => bytes.IndexOf((byte)'\n') is >= 0 and var end
+        ? Subject(bytes[..end]) is not null
+        : bytes.StartsWith(Header) || Header.StartsWith(bytes);
+
+    private static string? Subject(ReadOnlySpan<byte> line)
+    {
+        try
+        {
+            return Parsed(line) is { Count: 1 } header ? (string?)header["subject"] : null;
+        }
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+        {
+            return null; // a name that is there twice, or no text
+        }
+    }
+
     private void Read(FileStream file, Action<string> warn)
     {
         var bytes = new byte[file.Length];
         file.ReadExactly(bytes);
-        var whole = 0;
-        for (var first = true; whole < bytes.Length; first = false)
+        if (!IsOurs(bytes)) throw new UserErrorException($"{path} holds other things than an evaluation's answers; give another folder, or move the file away.");
+        var (whole, number, damaged) = (0, 0, new List<int>());
+        for (int end; (end = Array.IndexOf(bytes, (byte)'\n', whole)) >= 0; whole = end + 1)
         {
-            var end = Array.IndexOf(bytes, (byte)'\n', whole);
-            if (end < 0 || Parsed(bytes.AsSpan(whole, end - whole)) is not { } line || (!first && !Take(line))) break;
-            if (first && (string?)line["subject"] != subject)
+            var line = bytes.AsSpan(whole, end - whole);
+            if (++number > 1 && !Take(Parsed(line))) damaged.Add(number);
+            if (number == 1 && Subject(line) != subject)
                 throw new UserErrorException($"{path} holds answers of another model or adapter; give another folder, or delete the file to start anew.");
-            whole = end + 1;
         }
-        if (whole < bytes.Length) warn($"{path}: the last {bytes.Length - whole} bytes are damaged and are left out; their items are asked again");
+        if (damaged.Count > 0) warn($"{path}: line {damaged[0]}{(damaged.Count > 1 ? $" and {damaged.Count - 1} more are" : " is")} damaged and left out; what has no other answer is asked again");
+        if (whole < bytes.Length) warn($"{path}: the last {bytes.Length - whole} bytes are damaged and are cut off; their items are asked again");
         file.SetLength(whole);
         file.Position = whole;
     }
 
-    private bool Take(JsonObject line)
+    private bool Take(JsonObject? line)
     {
         try
         {
-            known[((string)line["benchmark"]!, (string)line["task"]!, (string)line["id"]!)] = ((string)line["key"]!, [.. line["responses"]!.AsArray().Select(r => RequestJson.Response(r!))]);
+            known[((string)line!["benchmark"]!, (string)line["task"]!, (string)line["id"]!)] = ((string)line["key"]!, (string?)line["window"], [.. line["responses"]!.AsArray().Select(r => RequestJson.Response(r!))]);
             return true;
         }
-        catch (Exception e) when (e is InvalidOperationException or NullReferenceException or FormatException or ArgumentNullException)
+        catch (Exception e) when (e is InvalidOperationException or NullReferenceException or FormatException or ArgumentException)
         {
             return false;
         }

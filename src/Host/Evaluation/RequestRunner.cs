@@ -14,6 +14,12 @@ namespace PeftAlign.Host.Evaluation;
 /// <param name="Requests">What is asked.</param>
 internal sealed record Asked(EvalItem Item, long Row, IReadOnlyList<EvalRequest> Requests)
 {
+    /// <summary>What of it the model answers.</summary>
+    internal IReadOnlyList<EvalRequest> OfModel => [.. Requests.Where(r => r is not EvalRequest.Judge)];
+
+    /// <summary>Whether the model is asked anything.</summary>
+    internal bool AsksModel => Requests.Any(r => r is not EvalRequest.Judge);
+
     /// <summary>Name of the item for errors.</summary>
     internal string Name => Item.Task.Length > 0 ? $"{Item.Task}, item {Item.Id}" : $"item {Item.Id}";
 }
@@ -48,6 +54,9 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
     /// <param name="Pairs">Of each item's each request the pairs to score; empty for other kinds.</param>
     internal sealed record Encoded(Asked Asked, IReadOnlyList<IReadOnlyList<EncodedPair>> Pairs)
     {
+        /// <summary>The item without its questions to judges.</summary>
+        internal Encoded OfModel() => new(Asked with { Requests = Asked.OfModel }, [.. Pairs.Where((_, r) => Asked.Requests[r] is not EvalRequest.Judge)]);
+
         internal int Length => Pairs.SelectMany(p => p).Select(p => p.Context.Length + p.Continuation.Length).DefaultIfEmpty(0).Max();
     }
 

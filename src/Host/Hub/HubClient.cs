@@ -15,7 +15,11 @@ internal sealed record HubRevision(string Commit, IReadOnlyList<HubFile> Files);
 
 /// <param name="Path">Relative, with slashes.</param>
 /// <param name="Size">Bytes; null where unknown.</param>
-internal sealed record HubFile(string Path, long? Size);
+internal sealed record HubFile(string Path, long? Size)
+{
+    /// <summary>Its blob's name, as the list of files tells it; null where it does not.</summary>
+    internal string? Tag { get; init; }
+}
 
 /// <param name="ETag">SHA-256 of a large file, git's SHA-1 of a small one, without quotes.</param>
 /// <param name="Size">Bytes; null where the server does not say.</param>
@@ -50,13 +54,21 @@ internal sealed class HubClient : IDisposable
             using var json = JsonDocument.Parse(text);
             var files = json.RootElement.GetProperty("siblings").EnumerateArray().Select(file => new HubFile(
                 HubCache.Checked(file.GetProperty("rfilename").GetString()!),
-                file.TryGetProperty("size", out var size) && size.ValueKind == JsonValueKind.Number ? size.GetInt64() : null)).ToList();
+                file.TryGetProperty("size", out var size) && size.ValueKind == JsonValueKind.Number ? size.GetInt64() : null)
+            { Tag = Tag(file) }).ToList();
             return new HubRevision(HubCache.CheckedName(json.RootElement.GetProperty("sha").GetString()!, "commit"), files);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or KeyNotFoundException or FormatException or ArgumentNullException)
         {
             throw new InvalidDataException($"{address}: the answer is not a model's description ({e.Message}); is HF_ENDPOINT a hub?");
         }
+    }
+
+    // Large files are known by their SHA-256, the others by git's hash.
+    private static string? Tag(JsonElement file)
+    {
+        var tag = file.TryGetProperty("lfs", out var large) && large.ValueKind == JsonValueKind.Object && large.TryGetProperty("sha256", out var hash) ? hash : file.TryGetProperty("blobId", out var id) ? id : default;
+        return tag.ValueKind == JsonValueKind.String && tag.GetString() is { Length: 40 or 64 } text && text.All(char.IsAsciiHexDigit) ? text : null;
     }
 
     internal async Task<HubMetadata> MetadataAsync(HubName name, string commit, string path, CancellationToken cancel)

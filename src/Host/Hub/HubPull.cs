@@ -14,6 +14,9 @@ internal sealed class HubPull(HubSettings settings, Action<string> remark, Actio
 {
     private const int AtOnce = 4;
 
+    /// <summary>Bytes that a folder's disk has room for; another answer in tests.</summary>
+    internal Func<string, long> Free { get; init; } = folder => new DriveInfo(folder).AvailableFreeSpace;
+
     internal async Task<PulledModel> RunAsync(HubName name, string revision, HubSelection selection, CancellationToken cancel)
     {
         var cache = new HubCache(settings.Cache, name);
@@ -60,12 +63,20 @@ internal sealed class HubPull(HubSettings settings, Action<string> remark, Actio
         throw new UserError($"{name.Id}@{revision}", $"is not in {cache.Root}, and HF_HUB_OFFLINE forbids the network", "unset HF_HUB_OFFLINE, or copy the cache from a machine that has it");
     }
 
-    private static void CheckSpace(HubCache cache, HubName name, IReadOnlyList<HubFile> missing)
+    private void CheckSpace(HubCache cache, HubName name, IReadOnlyList<HubFile> missing)
     {
         Directory.CreateDirectory(cache.Root);
-        var needed = missing.Sum(file => file.Size ?? 0);
-        var free = new DriveInfo(cache.Root).AvailableFreeSpace;
+        var needed = missing.Sum(file => Math.Max(0, (file.Size ?? 0) - Held(cache, file)));
+        var free = Free(cache.Root);
         if (needed > free)
             throw new UserError($"{name.Id} has {Inspection.Sizes.Bytes(needed)} to fetch", $"{cache.Root} has room for {Inspection.Sizes.Bytes(free)}", "free some, or set HF_HOME to a larger disk");
+    }
+
+    // What a pull that was stopped has fetched, and what another revision has, takes no room any more.
+    private static long Held(HubCache cache, HubFile file)
+    {
+        if (file.Tag is not { } tag) return 0;
+        if (File.Exists(cache.Blob(tag))) return file.Size ?? 0;
+        return new FileInfo(cache.Incomplete(tag)) is { Exists: true } begun ? begun.Length : 0;
     }
 }

@@ -65,11 +65,11 @@ internal sealed class ModelDesk(JobContext job) : IModels, IDisposable
         private IEnumerable<EvalResponse> Answered(List<Asked> items)
         {
             var keys = items.Select(item => RequestJson.Key(item.Requests, addSpecialTokens: null)).ToList();
-            var known = items.Select((item, k) => desk.Records.Find(name, item.Item, _ => keys[k])).ToList();
+            var known = items.Select((item, k) => desk.Records.Find(name, item.Item, _ => keys[k], window: null)).ToList();
             if (known.TrueForAll(k => k is not null)) return known.Select(k => k![0]);
             runner ??= desk.Load(definition);
             var said = runner.Answer([.. items.Select(runner.Encode)]);
-            desk.Records.Append(name, items.Select((item, k) => (item.Item, keys[k], said[k])));
+            desk.Records.Append(name, items.Select((item, k) => (item.Item, keys[k], (string?)null, said[k])));
             return said.Select(s => s[0]);
         }
 

@@ -51,17 +51,17 @@ internal sealed record RunFolder(string Path)
     }
 
     /// <summary>
-    /// Fills a folder under a temporary name and renames it; nothing stays of a try that fails. A folder of that name is
+    /// Fills a folder under a temporary name and renames it; nothing stays of a try that fails, nor of one that was killed once another is made. A folder of that name is
     /// replaced, so the caller makes sure that it may be.
     /// </summary>
     internal static void Fill(string folder, Action<string> write)
     {
         folder = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(folder));
-        var partial = $"{folder}.partial-{Environment.ProcessId}";
-        if (Directory.Exists(partial)) Directory.Delete(partial, recursive: true); // an earlier process of that number
+        Merging.PartialFolder.DeleteAbandoned(folder);
+        using var held = Merging.PartialFolder.Make(folder);
+        var partial = held.Path;
         try
         {
-            Directory.CreateDirectory(partial);
             write(partial);
             if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
             Directory.Move(partial, folder);

@@ -41,8 +41,8 @@ internal sealed record RunSettings(int Threads, string Device)
     /// <summary>The device of work for which none is asked. A libtorch with CUDA may see a GPU today and none tomorrow, and another libtorch may be there tomorrow; one without CUDA is not opened.</summary>
     internal static string Found() => Engine.HasCuda ? ComputeDevice.Of((string?)null).ToString() : Processor;
 
-    // "cuda" and "cuda:0" are one device.
-    private static string Whole(string device) => device == "cuda" ? "cuda:0" : device;
+    /// <summary>A device's whole name: "cuda" and "cuda:0" are one.</summary>
+    internal static string Whole(string device) => device == "cuda" ? "cuda:0" : device;
 
     private static string Kept(RunSettings kept, string? device) => device is null || Whole(device) == Whole(kept.Device)
         ? kept.Device

@@ -83,12 +83,29 @@ internal sealed class TrainFolder(string path) : IDisposable
         throw new UserError($"--out {path}", $"holds a training with other options ({named})", "repeat those to go on with it, or give another folder");
     }
 
+    /// <summary>Refuses to go on with other threads or on another device than it was begun with: sums would round otherwise.</summary>
+    /// <param name="job">The training.</param>
+    /// <param name="threads">--threads, or null.</param>
+    /// <param name="device">--device, or null.</param>
+    /// <exception cref="UserError">They differ.</exception>
+    internal void ThrowIfElsewhere(PlanJob job, int? threads, string? device)
+    {
+        if (!GoesOn(job) || !File.Exists(Job.Spec)) return;
+        var begun = JobSpec.Read(Job);
+        if (threads is { } count && count != begun.Threads)
+            throw new UserError($"--threads {count}", $"the training in {path} was begun with {begun.Threads} thread(s), and other numbers of threads round differently", "leave --threads out to go on with it, or give another folder");
+        if (device is not null && begun.Device is { } place && RunSettings.Whole(device) != RunSettings.Whole(place))
+            throw new UserError($"--device {device}", $"the training in {path} was begun on {place}, and another device may round differently", "leave --device out to go on with it, or give another folder");
+    }
+
+    private bool GoesOn(PlanJob job) => IsBegun && (string?)JsonNode.Parse(File.ReadAllText(Request))!["id"] == job.Id;
+
     /// <summary>Begins the training, or takes it up again. Threads and device stay those of the beginning: only so do resumed numbers equal unbroken ones.</summary>
     internal void Begin(TrainPlan plan, int threads, string? device)
     {
         Directory.CreateDirectory(Job.Path);
         foreach (var part in Directory.GetFiles(Job.Path, "*.part").Where(IsPart)) File.Delete(part);
-        var goesOn = IsBegun && (string?)JsonNode.Parse(File.ReadAllText(Request))!["id"] == plan.Job.Id;
+        var goesOn = GoesOn(plan.Job);
         if (!goesOn)
             RunFolder.Write(Request, new JsonObject { ["id"] = plan.Job.Id, ["identity"] = JsonNode.Parse(plan.Job.Identity) }.ToJsonString(new() { WriteIndented = true }) + "\n");
         var own = goesOn && File.Exists(Job.Spec) ? JobSpec.Read(Job).Threads : threads;

@@ -52,10 +52,10 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
     {
         var target = Place(folder);
         Check(target);
-        var partial = $"{target}.partial-{Environment.ProcessId}";
+        using var held = Made(target, () => PartialFolder.Make(target));
+        var partial = held.Path;
         try
         {
-            MakeFolder(partial);
             var begin = DateTime.UtcNow;
             var files = WriteShards(partial);
             var merged = DateTime.UtcNow;
@@ -101,17 +101,18 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
         if (File.Exists(target)) throw new UserErrorException($"{target} is a file; give --out a folder that is not there yet.");
         if (Directory.Exists(target) && Directory.EnumerateFileSystemEntries(target).Any()) throw new UserErrorException($"{target} is there and not empty; give --out another folder, or remove it.");
         var parent = Path.GetDirectoryName(target)!;
-        MakeFolder(parent);
+        _ = Made(parent, () => Directory.CreateDirectory(parent));
+        PartialFolder.DeleteAbandoned(target);
         // Sixteen megabytes for configuration, tokenizer and headers.
         var (needed, free) = (plan.Tensors.Sum(tensor => tensor.Bytes) + (16 << 20), new DriveInfo(parent).AvailableFreeSpace);
         if (free < needed) throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"the result takes {needed / 1e9:0.00} GB and {parent} has {free / 1e9:0.00} GB free; give --out a folder on another disk."));
     }
 
-    private static void MakeFolder(string folder)
+    private static T Made<T>(string folder, Func<T> make)
     {
         try
         {
-            Directory.CreateDirectory(folder);
+            return make();
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

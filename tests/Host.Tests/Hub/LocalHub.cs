@@ -121,8 +121,16 @@ internal sealed class LocalHub : IDisposable
     private byte[] Listing() => Encoding.UTF8.GetBytes(new JsonObject
     {
         ["sha"] = Commit,
-        ["siblings"] = new JsonArray([.. Files.Select(file => (JsonNode)new JsonObject { ["rfilename"] = file.Key, ["size"] = file.Value.Length })]),
+        ["siblings"] = new JsonArray([.. Files.Select(file => (JsonNode)Sibling(file.Key, file.Value))]),
     }.ToJsonString());
+
+    private static JsonObject Sibling(string path, byte[] bytes)
+    {
+        var file = new JsonObject { ["rfilename"] = path, ["size"] = bytes.Length, ["blobId"] = new string('0', 40) };
+        if (bytes.Length >= LargeFrom) file["lfs"] = new JsonObject { ["sha256"] = ETag(bytes), ["size"] = bytes.Length };
+        else file["blobId"] = ETag(bytes);
+        return file;
+    }
 
     private Task BytesAsync(NetworkStream stream, string path, byte[] bytes, HubRequest request)
     {

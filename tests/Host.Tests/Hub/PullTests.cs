@@ -95,6 +95,20 @@ public class PullTests
         Assert.That(File.Exists(Incomplete), Is.False);
     }
 
+    // Of 3,000,000 bytes 2,000,000 are there: a disk with room for the rest is large enough.
+    [Test]
+    public void WhatIsThereNeedsNoRoom()
+    {
+        PulledModel Within(long free) => new HubPull(Settings(), remarks.Add) { Free = _ => free }.RunAsync(HubName.Parse("acme/tiny"), "main", new HubSelection(["model.safetensors", "config.json"], []), default).GetAwaiter().GetResult();
+        Assert.That(() => Within(3_000_001), Throws.InstanceOf<UserError>().With.Message.Contains("has room for"));
+        Directory.CreateDirectory(Path.GetDirectoryName(Incomplete)!);
+        File.WriteAllBytes(Incomplete, Weights[..2_000_000]);
+        Assert.That(() => Within(1_000_001), Throws.InstanceOf<UserError>().With.Message.Contains("has room for"), "a byte of config.json too few");
+        Assert.That(Within(1_000_002).FetchedBytes, Is.EqualTo(3_000_002));
+        Directory.Delete(Path.Combine(home, "hub", "models--acme--tiny", "snapshots"), recursive: true);
+        Assert.That(Within(0).Files, Has.Count.EqualTo(2), "the blobs are there, and only links are made");
+    }
+
     [Test]
     public void AnAnswerThatNeverMovesOnEnds()
     {
