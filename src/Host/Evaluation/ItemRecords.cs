@@ -11,9 +11,13 @@ namespace PeftAlign.Host.Evaluation;
 
 internal sealed class ItemRecords : IDisposable
 {
+    /// <summary>What the file is called in a folder of results.</summary>
+    internal const string FileName = "records.jsonl";
+
     private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, IReadOnlyList<EvalResponse> Responses)> known = [];
     private readonly string path, subject;
     private FileStream? file;
+    private long before; // bytes that were there
 
     /// <param name="path">records.jsonl; made with the first records or by Begin, so that an evaluation that failed before leaves nothing.</param>
     /// <param name="subject">What identifies the model: records of another are refused.</param>
@@ -55,9 +59,19 @@ internal sealed class ItemRecords : IDisposable
         Write(lines.ToString());
     }
 
-    /// <summary>Makes the file where nothing was asked, so that the same command knows the folder as its own.</summary>
-    internal void Begin()
+    /// <summary>Ends the asking. The file is made where nothing was asked, so that the same command knows the folder as its own.</summary>
+    /// <param name="check">Throws where the answers may be of something else than the subject: those of this process are taken back.</param>
+    internal void Keep(Action check)
     {
+        try
+        {
+            check();
+        }
+        catch
+        {
+            file?.SetLength(before);
+            throw;
+        }
         if (file is null || file.Position == 0) Write("");
     }
 
@@ -99,7 +113,7 @@ internal sealed class ItemRecords : IDisposable
         }
         if (whole < bytes.Length) warn($"{path}: the last {bytes.Length - whole} bytes are damaged and are left out; their items are asked again");
         file.SetLength(whole);
-        file.Position = whole;
+        file.Position = before = whole;
     }
 
     private bool Take(JsonObject line)
