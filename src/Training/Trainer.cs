@@ -32,7 +32,7 @@ public static class Trainer
         var context = TrainingRows.Context(run, new MaskLedger());
         var measured = run with { Options = options.OfEvaluation };
         var (held, apart) = (TrainingRows.Trainable(measured, run.EvalRecords, new MaskLedger()), TrainingRows.Context(measured, new MaskLedger()));
-        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Model.Device, run.Inexact);
+        var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Model.Device, run.Inexact, run.Warn);
         var latest = checkpoints.Latest(points.LatestStart);
         if (latest > total) throw Beyond(latest, total, run.Folder);
         using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, apart, total), latest);

@@ -56,6 +56,11 @@ internal static class TrainJob
             Inexact = job.Spec.Inexact,
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
                 (point, parts) => RunFolder.Fill(job.Folder.Point(point).Path, path => start.Write(job, policy, place, new JobFolder(path), parts))),
+            Warn = warning =>
+            {
+                job.Warn(warning);
+                job.Say(warning);
+            },
             Progress = p => Tell(job, p),
             Spent = () => job.Time.Now,
         }, job.Cancellation);

@@ -64,7 +64,7 @@ internal sealed record RunFolder(string Path)
             Directory.CreateDirectory(partial);
             write(partial);
             if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
-            Directory.Move(partial, folder);
+            AtomicFile.MoveFolder(partial, folder);
         }
         catch
         {
