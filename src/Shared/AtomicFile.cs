@@ -1,10 +1,15 @@
 // Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed. Compiled into each assembly
 // that writes files (Models, Plugins, Training, and through Plugins the host), since no assembly that does I/O stands below them all.
 
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
 namespace PeftAlign;
 
-internal static class AtomicFile
+internal static partial class AtomicFile
 {
+    private const int ReadOnly = 0, CloseOnExec = 0x80000; // of open(2) on Linux, on every processor that .NET knows
+
     /// <summary>Writes a file through <paramref name="body"/>; after a failure neither it nor the temporary file is there.</summary>
     public static void Write(string path, Action<Stream> body)
     {
@@ -40,4 +45,26 @@ internal static class AtomicFile
 
     /// <summary>Writes a text as UTF-8 without a mark.</summary>
     public static void Write(string path, string text) => Write(path, stream => stream.Write(System.Text.Encoding.UTF8.GetBytes(text)));
+
+    /// <summary>Gives a folder its name, in which nothing may lie, once all that is in it is on the disk: its name must not outlive the
+    /// content, whoever wrote that.</summary>
+    /// <param name="part">The folder under its temporary name.</param>
+    /// <param name="folder">Its name; beside the temporary one.</param>
+    public static void MoveFolder(string part, string folder)
+    {
+        foreach (var entry in Directory.EnumerateFileSystemEntries(part, "*", SearchOption.AllDirectories)) Flush(entry);
+        Flush(part);
+        Directory.Move(part, folder);
+        Flush(Path.GetDirectoryName(Path.GetFullPath(folder))!);
+    }
+
+    // Of a folder its list of names; .NET itself opens none.
+    private static void Flush(string path)
+    {
+        using var handle = new SafeFileHandle(Open(path, ReadOnly | CloseOnExec), ownsHandle: true);
+        if (!handle.IsInvalid) RandomAccess.FlushToDisk(handle); // a link may lead nowhere
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Open(string path, int flags);
 }

@@ -1,5 +1,6 @@
 // checkpoints/STEP/: everything that an interrupted run needs to end with the same bytes. A checkpoint is written under
-// a temporary name and renamed, so a folder that is there is whole. The latest stay, and those that are to last.
+// a temporary name and renamed once the disk has it, so a folder that is there is whole; where the disk damaged the latest all the same,
+// the one before is gone on from. The latest stay, and those that are to last.
 
 using System.Globalization;
 using System.Text.Json.Nodes;
@@ -16,7 +17,8 @@ namespace PeftAlign.Training;
 /// <param name="method">The method's state; empty where it has none.</param>
 /// <param name="device">Where it is trained.</param>
 /// <param name="inexact">Whether one of another machine may be gone on from.</param>
-internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> lasting, IReadOnlyDictionary<string, Tensor> method, torch.Device device, bool inexact = false)
+/// <param name="warn">Told of a damaged one.</param>
+internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> lasting, IReadOnlyDictionary<string, Tensor> method, torch.Device device, bool inexact = false, Action<string>? warn = null)
 {
     private const string Parameters = "trainable.safetensors";
     private const string Optimizer = "optimizer.safetensors";
@@ -25,6 +27,7 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
     private const string StateFile = "state.json";
     private const string TimingFile = "timing.json";
     private const string Unfinished = ".partial";
+    private const string Damaged = ".damaged";
 
     /// <summary>Saved step, bytes of metrics.jsonl, tokens seen and last loss.</summary>
     internal sealed record State(int Step, long MetricsBytes, long Tokens, double Loss)
@@ -35,18 +38,18 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
 
     internal void Save(State state, Stage stage)
     {
-        var target = Path.Combine(folder, state.Step.ToString(CultureInfo.InvariantCulture));
+        var target = Of(state.Step);
         var temporary = target + Unfinished;
         try
         {
             Fill(temporary, state, stage);
+            AtomicFile.MoveFolder(temporary, target);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentOutOfRangeException)
         {
             throw DiskFault.Of(temporary, e);
         }
-        Directory.Move(temporary, target);
-        Prune();
+        Prune(); // only now: what is deleted may have been the last whole one
     }
 
     private void Fill(string temporary, State state, Stage stage)
@@ -62,20 +65,58 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
         File.WriteAllText(Path.Combine(temporary, TimingFile), new JsonObject { ["seconds"] = Math.Round(state.Spent.Seconds, 3), ["processor_seconds"] = Math.Round(state.Spent.Processor, 3) }.ToJsonString());
     }
 
-    /// <summary>The step of the latest checkpoint; 0 where there is none.</summary>
+    /// <summary>The step of the latest checkpoint that can be read; 0 where there is none. Where none before a damaged one is left, it is
+    /// that one's, which <see cref="Restore"/> refuses.</summary>
     /// <param name="notBehind">Checkpoints of later steps are deleted: what lies before them is needed and not there.</param>
     internal int Latest(int notBehind)
     {
         foreach (var later in Steps().Where(step => step > notBehind)) Delete(later);
+        if (Steps() is { Count: > 1 } steps && Fault(steps[^1]) is { } fault)
+        {
+            PutAside(steps[^1], steps[^2], fault);
+            return Latest(notBehind);
+        }
         Prune();
         return Steps() is [.., var step] ? step : 0;
     }
+
+    // Kept for who wants to look at it; metrics.jsonl is cut back to the one before, and the steps are made again to the same numbers.
+    private void PutAside(int step, int before, string fault)
+    {
+        var aside = Of(step) + Damaged;
+        if (Directory.Exists(aside)) Directory.Delete(aside, recursive: true);
+        Directory.Move(Of(step), aside);
+        warn?.Invoke($"the checkpoint of step {step} is damaged ({fault} cannot be read); it is called {aside} now, and the training goes on from that of step {before}");
+    }
+
+    // The file that the disk damaged, if any; a checkpoint of other tensors or of another machine is whole, and refused.
+    private string? Fault(int step)
+    {
+        string[] needed = method.Count > 0 ? [Parameters, Optimizer, Method, StateFile] : [Parameters, Optimizer, StateFile];
+        return Directory.GetFiles(Of(step), "*.safetensors").Select(Path.GetFileName).OfType<string>().Union(needed).FirstOrDefault(file => !IsReadable(Path.Combine(Of(step), file), step));
+    }
+
+    private static bool IsReadable(string path, int step)
+    {
+        try
+        {
+            if (Path.GetFileName(path) == StateFile) _ = Read(path, step);
+            else SafetensorsFile.Open(path).Dispose();
+            return true;
+        }
+        catch (Exception e) when (e is UserErrorException || IsDamage(e))
+        {
+            return false;
+        }
+    }
+
+    private static bool IsDamage(Exception e) => e is IOException or UnauthorizedAccessException or System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException or ArgumentException;
 
     /// <summary>Loads a checkpoint into what a phase trains, its moments, and what it found.</summary>
     /// <exception cref="UserErrorException">It does not belong to this model, adapter and options, or was changed since.</exception>
     internal State Restore(int step, Stage stage)
     {
-        var folderOfStep = Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
+        var folderOfStep = Of(step);
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         Load(Path.Combine(folderOfStep, Parameters), stage.Groups.Members);
@@ -95,7 +136,7 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
             var json = JsonNode.Parse(File.ReadAllText(path))!;
             return new Spent((double)json["seconds"]!, (double)json["processor_seconds"]!);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException or ArgumentException)
+        catch (Exception e) when (IsDamage(e))
         {
             return default;
         }
@@ -121,15 +162,21 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
     {
         try
         {
-            var json = JsonNode.Parse(File.ReadAllText(path))!;
-            if ((string?)json["made_on"] is { } other && other != Machine && !inexact)
+            var (state, madeOn) = Read(path, step);
+            if (madeOn is { } other && other != Machine && !inexact)
                 throw new UserErrorException($"The checkpoint {path} was made on {other}; this is {Machine}, where the same steps round differently. Continue on the former, let `run --inexact` accept that, or delete {folder} to train from the start.");
-            return new State(step, (long)json["metrics_bytes"]!, (long)json["tokens"]!, (double)json["loss"]!);
+            return state;
         }
-        catch (Exception e) when (e is IOException or System.Text.Json.JsonException or InvalidOperationException or FormatException or NullReferenceException)
+        catch (Exception e) when (IsDamage(e))
         {
             throw Misfit(path, "it cannot be read", e);
         }
+    }
+
+    private static (State State, string? MadeOn) Read(string path, int step)
+    {
+        var json = JsonNode.Parse(File.ReadAllText(path))!;
+        return (new State(step, (long)json["metrics_bytes"]!, (long)json["tokens"]!, (double)json["loss"]!), (string?)json["made_on"]);
     }
 
     // Another libtorch, other matrix kernels, other vectors in our own kernels or another kind of device give other bits.
@@ -148,10 +195,12 @@ internal sealed class Checkpoints(string folder, int keep, IReadOnlySet<int> las
 
     private void Delete(int step)
     {
-        var path = Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
+        var path = Of(step);
         Directory.Move(path, path + Unfinished); // a folder under its own name is always whole
         Directory.Delete(path + Unfinished, recursive: true);
     }
+
+    private string Of(int step) => Path.Combine(folder, step.ToString(CultureInfo.InvariantCulture));
 
     private List<int> Steps()
     {

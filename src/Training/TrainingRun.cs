@@ -69,6 +69,9 @@ public sealed record TrainingRun
     /// <summary>What this try took so far; checkpoints keep it, added to what the tries before took up to the step from which this one went on.</summary>
     public Func<Spent> Spent { get; init; } = () => default;
 
+    /// <summary>Told of a damaged checkpoint that was put aside.</summary>
+    public Action<string>? Warn { get; init; }
+
     /// <summary>Called after each update, after the last one with what is measured at the end.</summary>
     public Action<TrainingProgress>? Progress { get; init; }
 }

@@ -114,6 +114,8 @@ internal static class RunCommand
         var preparation = new JobPreparation(run, planned.Root, planned.Plugins.ToDictionary(p => p.Key, p => p.Value.Path), threads, inexact, files)
         {
             Device = device,
+            Seen = planned.Seen,
+            Jobs = planned.Whole.Jobs.ToDictionary(job => job.Id),
             Trackers = [.. planned.Whole.Trackers.Select(tracker => new TrackerSpec(tracker.Name, JsonNode.Parse(tracker.Options)!.AsObject()))],
         };
         RunSummary summary;

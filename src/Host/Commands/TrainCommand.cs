@@ -51,7 +51,7 @@ internal static class TrainCommand
     private static async Task<int> RunAsync(TrainRequest request, TrainFlags flags, PluginCatalogue plugins, bool dryRun, Session session, CancellationToken cancel)
     {
         using var folder = new TrainFolder(request.Out);
-        var hashes = new ContentHashes(folder.Job.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
+        var hashes = new ContentHashes(folder.Hashes, Directory.GetCurrentDirectory()) { Cancellation = cancel };
         // What is not begun is compared with nothing: a dry run need not read gigabytes to know their content.
         var plan = TrainPlan.Of(request, flags, plugins, dryRun && !folder.IsBegun ? path => Path.Exists(path) ? "not read: " + path : null : hashes.Of);
         folder.ThrowIfOthers(plan.Job);
@@ -72,7 +72,7 @@ internal static class TrainCommand
         folder.ThrowIfOthers(plan.Job); // what another command did between the first look and the lock
         folder.ThrowIfElsewhere(plan.Job, session.Global.Threads, session.Global.Device);
         hashes.Save();
-        folder.Begin(plan, session.Global.Threads ?? Environment.ProcessorCount, session.Global.Device);
+        folder.Begin(plan, hashes, session.Global.Threads ?? Environment.ProcessorCount, session.Global.Device);
         var (code, error) = plan.Reference is null || folder.Reference.IsFinished ? (ExitCode.Done, "") : await TrainAsync(plan.Reference, folder.Reference, session.Output, cancel);
         if (code == ExitCode.Done) (code, error) = await TrainAsync(plan.Job, folder.Job, session.Output, cancel);
         if (code == ExitCode.Done) return Report(folder, session);

@@ -27,7 +27,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
         foreach (var (_, options) in asked.Benchmarks) JudgeContent.Note(options, plugins, hashes);
         var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
-        using var records = new ItemRecords(folder.File("records.jsonl"), Subject(hashes), session.Output.Warn);
+        using var records = new ItemRecords(folder.File(ItemRecords.FileName), Subject(hashes), session.Output.Warn);
         var evaluated = new List<Evaluated>();
         foreach (var benchmark in benchmarks)
         {
@@ -38,7 +38,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
             if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
         }
         job.Judges.Settle(evaluated);
-        records.Begin();
+        records.Keep(hashes.ThrowIfChanged);
         hashes.Save();
         return ResultFiles.Write(folder.Path, evaluated, Config());
     }
@@ -73,7 +73,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         var folder = new JobFolder(Path.GetFullPath(target));
         if (File.Exists(folder.Path)) throw new UserError($"--out {target}", "is a file", "give a folder");
-        var records = folder.File("records.jsonl");
+        var records = folder.File(ItemRecords.FileName);
         var isOther = File.Exists(records) ? !ItemRecords.IsOurs(records) : Directory.Exists(folder.Path) && Directory.EnumerateFileSystemEntries(folder.Path).Any(e => Path.GetFileName(e) is not ("hashes.json" or "judging.json" or "lock"));
         if (isOther) throw new UserError($"--out {target}", "holds other things than an evaluation", "give a new or empty folder");
         return folder;

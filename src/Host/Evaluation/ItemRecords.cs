@@ -11,11 +11,15 @@ namespace PeftAlign.Host.Evaluation;
 
 internal sealed class ItemRecords : IDisposable
 {
+    /// <summary>What the file is called in a folder of results.</summary>
+    internal const string FileName = "records.jsonl";
+
     private const int LongestHeader = 1 << 16;
 
     private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, string? Window, IReadOnlyList<EvalResponse> Responses)> known = [];
     private readonly string path, subject;
     private FileStream? file;
+    private long before; // bytes that were there
 
     private static ReadOnlySpan<byte> Header => "{\"subject\":"u8;
 
@@ -66,9 +70,19 @@ internal sealed class ItemRecords : IDisposable
         Write(lines.ToString());
     }
 
-    /// <summary>Makes the file where nothing was asked, so that the same command knows the folder as its own.</summary>
-    internal void Begin()
+    /// <summary>Ends the asking. The file is made where nothing was asked, so that the same command knows the folder as its own.</summary>
+    /// <param name="check">Throws where the answers may be of something else than the subject: those of this process are taken back.</param>
+    internal void Keep(Action check)
     {
+        try
+        {
+            check();
+        }
+        catch
+        {
+            file?.SetLength(before);
+            throw;
+        }
         if (file is null || file.Position == 0) Write("");
     }
 
@@ -144,7 +158,7 @@ internal sealed class ItemRecords : IDisposable
         if (damaged.Count > 0) warn($"{path}: line {damaged[0]}{(damaged.Count > 1 ? $" and {damaged.Count - 1} more are" : " is")} damaged and left out; what has no other answer is asked again");
         if (whole < bytes.Length) warn($"{path}: the last {bytes.Length - whole} bytes are damaged and are cut off; their items are asked again");
         file.SetLength(whole);
-        file.Position = whole;
+        file.Position = before = whole;
     }
 
     private bool Take(JsonObject? line)

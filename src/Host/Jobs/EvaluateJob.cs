@@ -17,7 +17,7 @@ internal static class EvaluateJob
         using var models = job.Models;
         var benchmark = job.Create<IBenchmark>(spec["benchmark"]!);
         // The job's id says of what policy and benchmark.
-        using var records = new ItemRecords(job.Folder.File("records.jsonl"), job.Spec.Id, job.Warn);
+        using var records = new ItemRecords(job.Folder.File(ItemRecords.FileName), job.Spec.Id, job.Warn);
         var evaluator = new Evaluator(() => Model(job, spec["policy"]!, (string?)spec["control"]), job.Judges, records, (done, total) => job.Progress(done, total, benchmark.Info.Id), job.Cancellation);
         var evaluated = evaluator.Run(benchmark);
         job.Judges.Settle([evaluated]);

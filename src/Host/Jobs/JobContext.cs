@@ -25,6 +25,9 @@ internal sealed record JobContext(JobSpec Spec, Running.JobFolder Folder, Plugin
     /// <summary>What the job takes.</summary>
     internal JobTime Time { get; init; } = new();
 
+    /// <summary>A line for the user while the job works.</summary>
+    internal Action<string> Say { get; init; } = _ => { };
+
     /// <summary>A line in the job's log.</summary>
     internal void Warn(string warning) => Logger.LogWarning("{Warning}", warning);
 

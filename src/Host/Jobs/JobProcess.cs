@@ -86,7 +86,8 @@ internal static class JobProcess
         using var host = Services();
         var logging = host.Services.GetRequiredService<ILoggerFactory>();
         void Report(long done, long total, string text) => Say(messages, new JsonObject { ["done"] = done, ["total"] = total, ["text"] = text });
-        var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept, Time = time };
+        var job = new JobContext(spec, folder, plugins, logging.CreateLogger(spec.Kind), Report, cancellation) { Kept = kept, Time = time, Say = warning => Say(messages, new JsonObject { ["warning"] = warning }) };
+        JobInputs.ThrowIfChanged(job);
         var outcome = Tracked(job, kind);
         var spent = time.Before + time.Now;
         var timing = new Timing(time.Started, spent.Seconds, spent.Processor, ProcessStatus.Bytes("self", "VmHWM") ?? 0) { Device = job.UsedDevice?.ToString() };
@@ -101,6 +102,7 @@ internal static class JobProcess
         try
         {
             var outcome = kind.Run(job with { Trackers = trackers });
+            JobInputs.ThrowIfChangedMeanwhile(job);
             trackers.End(TrackedOutcome.Finished, Store.JobReading.Numbers(outcome));
             return outcome;
         }

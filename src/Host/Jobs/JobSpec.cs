@@ -39,10 +39,29 @@ internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject 
     /// <summary>Files and folders that it reads, with the hashes of their contents; null in specs of older versions.</summary>
     public IReadOnlyList<JobInput>? Inputs { get; init; }
 
+    /// <summary>Weights that it reads through other jobs: the base under an adapter that another job trained.</summary>
+    public IReadOnlyList<JobInput>? Beneath { get; init; }
+
+    /// <summary>Where hashes of files are remembered.</summary>
+    public string Hashes { get; init; } = "";
+
     private static readonly JsonSerializerOptions Format = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
 
     internal static JobSpec Read(JobFolder folder) =>
         JsonSerializer.Deserialize<JobSpec>(File.ReadAllText(folder.Spec), Format) ?? throw new InvalidDataException($"{folder.Spec} is empty");
+
+    /// <summary>What a job that was begun was told; null where there is none, or none that can be read: then it is written anew.</summary>
+    internal static JobSpec? Begun(JobFolder folder)
+    {
+        try
+        {
+            return File.Exists(folder.Spec) ? JsonSerializer.Deserialize<JobSpec>(File.ReadAllText(folder.Spec), Format) : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
 
     internal void Write(JobFolder folder) => RunFolder.Write(folder.Spec, JsonSerializer.Serialize(this, Format) + "\n");
 
@@ -53,4 +72,18 @@ internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject 
 /// <param name="Place">Where the options name it, such as policy.weights.</param>
 /// <param name="Path">As the options name it.</param>
 /// <param name="Sha256">Of its content; empty where it cannot change the result.</param>
-internal sealed record JobInput(string Place, string Path, string Sha256);
+internal sealed record JobInput(string Place, string Path, string Sha256)
+{
+    /// <summary>What tells without reading whether it was changed since it was planned with; null = nobody looked at its content.</summary>
+    public string? Stamp { get; init; }
+
+    /// <summary>Full paths of the files that its task files name.</summary>
+    public IReadOnlyList<string> Named { get; init; } = [];
+
+    /// <summary>An input of the plan as planning saw it.</summary>
+    internal static JobInput Of(Core.PlanInput input, ContentHashes? hashes) => new(input.Place, input.Path, input.Hash)
+    {
+        Stamp = hashes?.Seen(input.Path)?.Stamp,
+        Named = hashes?.Seen(input.Path)?.Named ?? [],
+    };
+}

@@ -20,23 +20,23 @@ internal static class MakeDatasetJob
     {
         using var models = job.Models;
         var rows = 0;
-        var partial = Rows(job.Folder) + ".partial";
-        using (var file = new StreamWriter(partial, append: false, new UTF8Encoding(false)) { NewLine = "\n" })
+        foreach (var old in Directory.GetFiles(job.Folder.Path, Path.GetFileName(job.Folder.Rows) + ".*.part")) File.Delete(old); // of a try that was killed
+        AtomicFile.Write(job.Folder.Rows, stream =>
+        {
+            using var file = new StreamWriter(stream, new UTF8Encoding(false), leaveOpen: true) { NewLine = "\n" };
             foreach (var record in job.Open(new DatasetReference(job.Spec.Options["dataset"]!.AsObject())))
             {
                 job.Cancellation.ThrowIfCancellationRequested();
                 file.WriteLine(record.Fields.ToJsonString());
                 if (++rows % SayEvery == 0) job.Progress(rows, rows, "rows");
             }
-        if (rows == 0) throw new UserErrorException($"{job.Spec.Label} made no row; {job.Folder.Log} says what became of the rows that it read.");
-        File.Move(partial, Rows(job.Folder), overwrite: true);
+            if (rows == 0) throw new UserErrorException($"{job.Spec.Label} made no row; {job.Folder.Log} says what became of the rows that it read.");
+        });
         job.Judges.Settle();
         return new JsonObject { ["rows"] = rows };
     }
 
     /// <summary>The rows that a finished job made.</summary>
-    internal static IEnumerable<DataRecord> Read(JobFolder made) => TextLines.Read(Rows(made)).Select(line =>
+    internal static IEnumerable<DataRecord> Read(JobFolder made) => TextLines.Read(made.Rows).Select(line =>
         new DataRecord(JsonNode.Parse(line.Text)!.AsObject(), $"{made.Id}/rows.jsonl", line.Number) { Line = line.Number });
-
-    private static string Rows(JobFolder folder) => folder.File("rows.jsonl");
 }

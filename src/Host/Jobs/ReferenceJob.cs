@@ -39,7 +39,7 @@ internal static class ReferenceJob
             stored.Add(engine, mode, [.. chunk.SelectMany(record => method.Prepared([record], records.Context))]);
             job.Progress(done += chunk.Length, records.Rows.Count, "reference log-probs");
         }
-        RunFolder.Fill(Folder(job.Folder), path => stored.Write(path, job.Spec.Id));
+        RunFolder.Fill(job.Folder.LogProbs, path => stored.Write(path, job.Spec.Id));
         return new JsonObject { ["rows"] = records.Rows.Count, ["answers"] = stored.Count };
     }
 
@@ -50,13 +50,11 @@ internal static class ReferenceJob
         if ((string?)job.Spec.Options["reference_log_probs"]?["job"] is not { } id) return null;
         // A training without a manifest has its reference job inside its own folder.
         var own = OfSingle(job.Folder);
-        return StoredLogProbs.Read(Folder(own.IsFinished ? own : job.Folder.Sibling(id)), id);
+        return StoredLogProbs.Read((own.IsFinished ? own : job.Folder.Sibling(id)).LogProbs, id);
     }
 
     /// <summary>The folder of the reference job of a training without a manifest.</summary>
     internal static JobFolder OfSingle(JobFolder training) => new(training.File("reference"));
-
-    private static string Folder(JobFolder folder) => folder.File("log_probs");
 
     private static (IReadOnlyList<DataRecord> Rows, PrepareContext Context) Records(JobContext job, IAlignmentMethod method, Policy policy, TrainingOptions options)
     {

@@ -35,7 +35,7 @@ internal static class TrainJob
         var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
         var (stored, data) = (ReferenceJob.Stored(job), job.Parts(spec["dataset"]!));
         var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && heldOut.Count == 0) : (null, false);
-        var outcome = Trainer.Train(new TrainingRun
+        var run = new TrainingRun
         {
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
@@ -56,9 +56,16 @@ internal static class TrainJob
             Inexact = job.Spec.Inexact,
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
                 (point, parts) => RunFolder.Fill(job.Folder.Point(point).Path, path => start.Write(job, policy, place, new JobFolder(path), parts))),
+            Warn = warning =>
+            {
+                job.Warn(warning);
+                job.Say(warning);
+            },
             Progress = p => Tell(job, p),
             Spent = () => job.Time.Now,
-        }, job.Cancellation);
+        };
+        JobInputs.ThrowIfChanged(job); // all rows are read
+        var outcome = Trainer.Train(run, job.Cancellation);
         job.Time.Before = outcome.SpentBefore;
 
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);

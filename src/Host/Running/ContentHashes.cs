@@ -1,7 +1,6 @@
-// Content hashes of the files and folders that a manifest names. A file's hash is remembered by path, size, time of change
-// and inode, so that planning again does not read gigabytes.
+// Content hashes of the files and folders that a manifest names. A file's hash is remembered by path, size, times of writing and of
+// change, and inode, so that planning again does not read gigabytes.
 
-using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
@@ -10,11 +9,19 @@ using PeftAlign.Models.Checkpoints;
 
 namespace PeftAlign.Host.Running;
 
+/// <summary>What was found at a path.</summary>
+/// <param name="Hash">SHA-256 of its content.</param>
+/// <param name="Stamp">Tells without reading whether any of its files was changed since.</param>
+/// <param name="Named">Full paths of the files that its task files name (see <see cref="NamedFiles"/>).</param>
+internal sealed record SeenContent(string Hash, string Stamp, IReadOnlyList<string> Named);
+
 /// <param name="cacheFile">Where remembered hashes are kept.</param>
 /// <param name="root">Folder that relative paths start from: the manifest's.</param>
-internal sealed partial class ContentHashes(string cacheFile, string root)
+internal sealed class ContentHashes(string cacheFile, string root)
 {
-    private readonly Dictionary<string, string> remembered = Load(cacheFile);
+    private readonly Lazy<Dictionary<string, string>> remembered = new(() => Load(cacheFile));
+    private readonly Dictionary<string, string> fresh = []; // of files that were changed a moment ago: good for this process alone
+    private readonly Dictionary<string, SeenContent> seen = [];
     private bool changed;
 
     /// <summary>Ends the reading between two blocks: weights have gigabytes.</summary>
@@ -24,14 +31,54 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
     /// <see cref="NamedFiles"/>). Null where there is neither.</summary>
     internal string? Of(string path)
     {
-        var full = Path.GetFullPath(path, root);
-        var isFile = File.Exists(full);
-        if (!isFile && !Directory.Exists(full)) return null;
-        IReadOnlyList<HeldFile> held = isFile ? [new HeldFile(full, null)] : new FolderFiles(full, Cancellation).Found();
-        var own = isFile ? OfFile(full) : OfText(Lines(full, held));
-        var named = NamedFiles.Of(full, [.. held.Where(file => file.Again is null).Select(file => file.Path)]);
-        return named.Count == 0 ? own : OfText($"{own}\n{Lines(full, named.Select(file => new HeldFile(file, null)))}");
+        if (Look(path) is not { } found) return null;
+        seen.TryAdd(path, found);
+        return found.Hash;
     }
+
+    /// <summary>What <see cref="Of"/> found first at a path; null where it was not asked, or found nothing.</summary>
+    internal SeenContent? Seen(string path) => seen.GetValueOrDefault(path);
+
+    /// <summary>Whether a path still holds what was seen there. It is read again only where its stamp is another.</summary>
+    internal bool IsStill(string path, SeenContent before) => Stamp(path, before.Named) == before.Stamp || Look(path)?.Hash == before.Hash;
+
+    /// <summary>Ends the work where a path no longer holds what <see cref="Of"/> found there.</summary>
+    /// <exception cref="UserError">It holds something else.</exception>
+    internal void ThrowIfChanged()
+    {
+        foreach (var (path, before) in seen)
+            if (!IsStill(path, before)) throw Changed(path);
+    }
+
+    /// <summary>What is said of content that was changed under a work that reads it.</summary>
+    internal static UserError Changed(string path) => new(path, "changed since the plan was made, and its numbers would stand under the content of before", "leave it as it is now and run again");
+
+    private SeenContent? Look(string path)
+    {
+        var full = Path.GetFullPath(path, root);
+        if (Held(full) is not { } held) return null;
+        var stamps = Stamps(full, held); // before the reading, so that a change meanwhile shows
+        IReadOnlyList<string> named = [.. NamedFiles.Of(full, [.. held.Where(file => file.Again is null).Select(file => file.Path)])];
+        var stamp = Stamp(stamps, full, named);
+        var own = held is [{ Again: null } only] && only.Path == full ? OfFile(full) : OfText(Lines(full, held));
+        return new SeenContent(named.Count == 0 ? own : OfText($"{own}\n{Lines(full, named.Select(file => new HeldFile(file, null)))}"), stamp, named);
+    }
+
+    private string Stamp(string path, IReadOnlyList<string> named)
+    {
+        var full = Path.GetFullPath(path, root);
+        return Held(full) is { } held ? Stamp(Stamps(full, held), full, named) : "";
+    }
+
+    private static string Stamp(string stamps, string full, IReadOnlyList<string> named) =>
+        OfText(stamps + Stamps(full, named.Select(file => new HeldFile(file, null))))[..32];
+
+    private static string Stamps(string start, IEnumerable<HeldFile> files) =>
+        string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? FileStamp.Of(file.Path)?.ToString()}\n"));
+
+    // A file is its own only one; null where there is nothing.
+    private IReadOnlyList<HeldFile>? Held(string full) =>
+        File.Exists(full) ? [new HeldFile(full, null)] : Directory.Exists(full) ? new FolderFiles(full, Cancellation).Found() : null;
 
     private string Lines(string start, IEnumerable<HeldFile> files) =>
         string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? OfFile(file.Path)}\n"));
@@ -41,8 +88,15 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
     internal void Save()
     {
         if (!changed) return;
-        RunFolder.Write(cacheFile, JsonSerializer.Serialize(remembered));
         changed = false;
+        try
+        {
+            RunFolder.Write(cacheFile, JsonSerializer.Serialize(remembered.Value));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return; // only a cache: the next plan reads again
+        }
     }
 
     private string OfFile(string file)
@@ -60,13 +114,14 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
 
     private string Known(string file)
     {
-        var info = (FileInfo)(File.ResolveLinkTarget(file, returnFinalTarget: true) ?? new FileInfo(file)); // a link's own size and time say nothing
-        var key = $"{file}|{info.Length}|{info.LastWriteTimeUtc.Ticks}|{Inode(file)}";
-        if (remembered.TryGetValue(key, out var known)) return known;
+        var stamp = FileStamp.Of(file);
+        var key = $"{file}|{stamp}";
+        if (remembered.Value.TryGetValue(key, out var known) || fresh.TryGetValue(key, out known)) return known;
         using var stream = RegularFile.Open(file);
         var hash = StreamHash.Sha256(stream, Cancellation);
+        if (stamp is not { IsSettled: true }) return fresh[key] = hash; // another change may yet give it the same stamp
         changed = true;
-        return remembered[key] = hash;
+        return remembered.Value[key] = hash;
     }
 
     private static Dictionary<string, string> Load(string file)
@@ -75,22 +130,9 @@ internal sealed partial class ContentHashes(string cacheFile, string root)
         {
             return File.Exists(file) ? JsonSerializer.Deserialize<Dictionary<string, string>>(File.ReadAllText(file)) ?? [] : [];
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
             return []; // only a cache: a damaged one is made again
         }
     }
-
-    private static ulong Inode(string file) => Identity(file).Inode;
-
-    /// <summary>The device and inode that a path leads to, which tell a file or folder from any other; zeros where the kernel does not say.</summary>
-    // They are the first two fields of struct stat on Linux, for x86-64 and arm64 alike.
-    internal static unsafe (ulong Device, ulong Inode) Identity(string path)
-    {
-        var buffer = stackalloc ulong[64];
-        return stat(path, buffer) == 0 ? (buffer[0], buffer[1]) : (0, 0);
-    }
-
-    [LibraryImport("libc", StringMarshalling = StringMarshalling.Utf8)]
-    private static unsafe partial int stat(string path, ulong* buffer);
 }

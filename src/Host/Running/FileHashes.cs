@@ -3,22 +3,31 @@
 
 using System.Security.Cryptography;
 using System.Text;
-using System.Text.Json.Nodes;
 using PeftAlign.Core;
+using PeftAlign.Host.Doctor;
 using PeftAlign.Plugins;
+using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Host.Running;
 
 /// <param name="plugins">The plugins by id.</param>
 internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugins)
 {
+    /// <summary>The library of our own kernels, which lies apart from the program.</summary>
+    internal const string Native = "native kernels";
+
+    /// <summary>The libtorch that they were built for, by version.</summary>
+    internal const string Libtorch = "libtorch";
+
     private readonly Lazy<string> program = new(OfProgram);
+    private readonly Lazy<IReadOnlyList<(string Name, string Hash)>> native = new(OfNative);
     private readonly Dictionary<string, string> known = [];
 
-    /// <summary>Name to hash, for the program and the plugins that the job loads.</summary>
+    /// <summary>Name to hash, for the program, the native library and the plugins that the job loads; of libtorch its version.</summary>
     internal IReadOnlyDictionary<string, string> Of(PlanJob job)
     {
         var files = new SortedDictionary<string, string>(StringComparer.Ordinal) { ["peftalign"] = program.Value };
+        foreach (var (name, hash) in native.Value) files.Add(name, hash);
         foreach (var id in job.Plugins.Where(plugins.ContainsKey)) files.Add(id, OfPlugin(id));
         return files;
     }
@@ -26,8 +35,10 @@ internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugi
     /// <summary>Names of what a finished job was made with and is another now.</summary>
     internal IReadOnlyList<string> ChangedSince(JobFolder finished, PlanJob job)
     {
-        var before = finished.ReadResult()?["made_with"] as JsonObject;
-        return [.. Of(job).Where(file => (string?)before?[file.Key] != file.Value).Select(file => file.Key)];
+        var before = finished.Finished?.MadeWith ?? new Dictionary<string, string>();
+        // Earlier versions noted neither: nobody knows then whether they are others.
+        bool IsUnknown(string name) => name is Native or Libtorch && !before.ContainsKey(name);
+        return [.. Of(job).Where(file => !IsUnknown(file.Key) && before.GetValueOrDefault(file.Key) != file.Value).Select(file => file.Key)];
     }
 
     private string OfPlugin(string id)
@@ -42,6 +53,15 @@ internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugi
     {
         var assemblies = Directory.GetFiles(AppContext.BaseDirectory, "PeftAlign.*.dll").Order(StringComparer.Ordinal);
         return Hash(string.Concat(assemblies.Select(file => $"{Path.GetFileName(file)} {Version(file)}\n")));
+    }
+
+    // libtorch itself stays closed: what it was when the library was built is what it has to be when that is opened.
+    private static IReadOnlyList<(string Name, string Hash)> OfNative()
+    {
+        if (LibTorch.FileToOpen is not { } library) return [];
+        using var stream = File.OpenRead(library);
+        var hash = Convert.ToHexStringLower(SHA256.HashData(stream))[..32];
+        return (string?)Engine.BuildRecord()?["version"] is { } version ? [(Native, hash), (Libtorch, version)] : [(Native, hash)];
     }
 
     private static Guid Version(string file)

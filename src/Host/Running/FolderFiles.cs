@@ -28,7 +28,7 @@ internal sealed class FolderFiles(string folder, CancellationToken cancel)
     private void Walk(string inside)
     {
         cancel.ThrowIfCancellationRequested();
-        var place = ContentHashes.Identity(inside);
+        var place = FileStamp.Of(inside) is { } stamp ? (stamp.Device, stamp.Inode) : (0, 0);
         if (seen.TryGetValue(place, out var first))
         {
             found.Add(new HeldFile(inside, "-> " + Path.GetRelativePath(folder, first)));

@@ -17,7 +17,7 @@ internal interface IRunWatcher
     /// <summary>A job began.</summary>
     void Started(PlanJob job);
 
-    /// <summary>A running job says something: {"done", "total", "text"} or {"waiting"}.</summary>
+    /// <summary>A running job says something: {"done", "total", "text"}, {"waiting"} or {"warning"}.</summary>
     void Message(PlanJob job, JsonNode message);
 
     /// <summary>A job is finished, or failed if there is a failure.</summary>

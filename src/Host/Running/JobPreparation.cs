@@ -17,6 +17,12 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
     /// <summary>Where jobs compute that are begun now; null = each finds it out.</summary>
     internal string? Device { get; init; }
 
+    /// <summary>What planning saw where the jobs' inputs lie; null = nothing that could be compared.</summary>
+    internal ContentHashes? Seen { get; init; }
+
+    /// <summary>The plan's jobs by id: what a job reads through others is theirs.</summary>
+    internal IReadOnlyDictionary<string, PlanJob> Jobs { get; init; } = new Dictionary<string, PlanJob>();
+
     /// <summary>Where numbers of all jobs go.</summary>
     internal IReadOnlyList<TrackerSpec> Trackers { get; init; } = [];
 
@@ -31,11 +37,13 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         if (!Run.IsFinished(job)) File.Delete(folder.Result);
         File.Delete(folder.Failure);
         // A job that was begun keeps its number of threads: only so do resumed numbers equal unbroken ones.
-        var threads = File.Exists(folder.Spec) && !Inexact ? JobSpec.Read(folder).Threads : Threads;
+        var threads = !Inexact && JobSpec.Begun(folder) is { Threads: > 0 and var begun } ? begun : Threads;
         new JobSpec(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), Root, threads, [.. PluginFolders.Values])
         {
             Device = Device,
-            Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))],
+            Inputs = [.. job.Inputs.Select(input => JobInput.Of(input, Seen))],
+            Beneath = [.. Beneath(job).DistinctBy(input => input.Path).Select(input => JobInput.Of(input, Seen))],
+            Hashes = Run.Hashes,
             Axes = job.Axes,
             Trackers = Trackers,
             Keep = job.Keep,
@@ -44,6 +52,10 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
             MadeWith = Files.Of(job),
         }.Write(folder);
     }
+
+    // Data that only made what the job goes on from are not read again.
+    private IEnumerable<PlanInput> Beneath(PlanJob job) => job.DependsOn.Select(id => Jobs.GetValueOrDefault(id)).OfType<PlanJob>()
+        .SelectMany(made => made.Inputs.Where(input => input.Place.EndsWith("weights", StringComparison.Ordinal)).Concat(Beneath(made)));
 
     /// <summary>
     /// Forgets all that a finished job left, so that it is done from the start. One rename decides: before it the job is whole and

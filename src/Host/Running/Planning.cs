@@ -16,7 +16,11 @@ namespace PeftAlign.Host.Running;
 /// <param name="Claims">What the report tests.</param>
 /// <param name="Missing">Paths whose names stand for their contents, in a dry run.</param>
 /// <param name="Keep">Writes what planning learned; called when the run's folder is held.</param>
-internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, PluginFolder> Plugins, RunClaims Claims, IReadOnlyList<MissingPath> Missing, Action Keep);
+internal sealed record Planned(Plan Plan, Plan Whole, RunFolder Run, string Root, IReadOnlyDictionary<string, PluginFolder> Plugins, RunClaims Claims, IReadOnlyList<MissingPath> Missing, Action Keep)
+{
+    /// <summary>What planning saw where the plan's inputs lie.</summary>
+    internal required ContentHashes Seen { get; init; }
+}
 
 internal static class Planning
 {
@@ -44,7 +48,8 @@ internal static class Planning
         {
             hashes.Save();
             plugins.Lock(manifest, run.Path, planned.Plan!, asked.UpdateLock);
-        });
+        })
+        { Seen = hashes };
     }
 
     private static string FolderName(string name) => name is not ("" or "." or "..") && !name.Contains('/') ? name

@@ -39,6 +39,7 @@ internal sealed class RunDisplay(Output output, int atOnce) : IRunWatcher, IDisp
     public void Message(PlanJob job, JsonNode message)
     {
         if ((string?)message["waiting"] is { } reason) Line($"{job.Label}: waiting: {reason}", isNews: true);
+        if ((string?)message["warning"] is { } warning) Line($"{job.Label}: warning: {warning}", isNews: true);
         if (message["done"] is not { } at) return;
         lock (gate)
             if (running.TryGetValue(job.Id, out var state)) state.Reached((long)at, (long)message["total"]!, (string?)message["text"] ?? "");

@@ -32,8 +32,8 @@ internal sealed record RunFolder(string Path)
     internal bool IsFinished(Core.PlanJob job)
     {
         var folder = Job(job.Id);
-        if (folder.ReadResult() is not { } result || !job.Keep.All(point => Directory.Exists(folder.Point(point).Path))) return false;
-        var reached = job.Kind == "train" ? (string?)result["until"] ?? "" : ""; // where the training stopped; empty for its end
+        if (folder.Finished is not { } result || !job.Keep.All(point => Directory.Exists(folder.Point(point).Path))) return false;
+        var reached = job.Kind == "train" ? result.Until : ""; // where the training stopped; empty for its end
         return reached.Length == 0 || reached == job.Until;
     }
 
@@ -64,7 +64,7 @@ internal sealed record RunFolder(string Path)
         {
             write(partial);
             if (Directory.Exists(folder)) Directory.Delete(folder, recursive: true);
-            Directory.Move(partial, folder);
+            AtomicFile.MoveFolder(partial, folder);
         }
         catch
         {
@@ -122,7 +122,17 @@ internal sealed record JobFolder(string Path)
 
     internal string AdapterLayer(int k) => System.IO.Path.Combine(Adapters, (k + 1).ToString(System.Globalization.CultureInfo.InvariantCulture));
 
-    internal bool IsFinished => ReadResult() is not null;
+    /// <summary>Whether the result is there, with what the job made.</summary>
+    internal bool IsFinished => Finished is not null;
+
+    /// <summary>What the result says of the job; null where it is not there or damaged, or what the job made was deleted: then it is done again.</summary>
+    internal FinishedJob? Finished => FinishedJob.Of(this);
+
+    /// <summary>The rows of a job that makes data.</summary>
+    internal string Rows => File("rows.jsonl");
+
+    /// <summary>The stored log-probs of a job that computes them.</summary>
+    internal string LogProbs => File("log_probs");
 
     /// <summary>The content of result.json; null where it is not there, or damaged: then the job is done again.</summary>
     internal JsonObject? ReadResult()
@@ -146,7 +156,7 @@ internal sealed record JobFolder(string Path)
     };
 
     /// <summary>Of a finished evaluation, the questions to its judge that nobody answered: its result stays until another try has a new one.</summary>
-    internal int Unanswered => ReadResult()?["outcome"]?[Jobs.EvaluateJob.UnansweredKey] is { } count ? (int)count : 0;
+    internal int Unanswered => Finished?.Unanswered ?? 0;
 
     /// <summary>Where a training keeps the policy of a point that others need, "step:100": adapter/ or model/ in it.</summary>
     internal JobFolder Point(string point) => new(System.IO.Path.Combine(Path, "points", point.Replace(':', '-')));

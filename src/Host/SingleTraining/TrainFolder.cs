@@ -19,6 +19,9 @@ internal sealed class TrainFolder(string path) : IDisposable
 
     internal JobFolder Job { get; } = new(Path.GetFullPath(path));
 
+    /// <summary>Where hashes of files are remembered.</summary>
+    internal string Hashes => Job.File("hashes.json");
+
     private string Request => Job.File("request.json");
 
     /// <summary>Whether a training was begun here.</summary>
@@ -76,8 +79,9 @@ internal sealed class TrainFolder(string path) : IDisposable
                 throw new UserError($"--out {path}", "holds other things than a training", "give a new or empty folder");
             return;
         }
-        var before = JsonNode.Parse(File.ReadAllText(Request))!.AsObject();
-        if ((string?)before["id"] == job.Id || !HoldsWork) return;
+        var before = Before();
+        if (IsOf(before, job) || !HoldsWork) return;
+        if (before is null) throw new UserError(Request, "is damaged; it says of what request the work in this folder is", "give another folder, or delete this one to train from the start");
         var differences = Differences("", before["identity"], JsonNode.Parse(job.Identity)).ToList();
         var named = string.Join("; ", differences.Take(Shown)) + (differences.Count > Shown ? $" and {differences.Count - Shown} more" : "");
         throw new UserError($"--out {path}", $"holds a training with other options ({named})", "repeat those to go on with it, or give another folder");
@@ -90,31 +94,35 @@ internal sealed class TrainFolder(string path) : IDisposable
     /// <exception cref="UserError">They differ.</exception>
     internal void ThrowIfElsewhere(PlanJob job, int? threads, string? device)
     {
-        if (!GoesOn(job) || !File.Exists(Job.Spec)) return;
-        var begun = JobSpec.Read(Job);
+        if (!GoesOn(job) || JobSpec.Begun(Job) is not { Threads: > 0 } begun) return;
         if (threads is { } count && count != begun.Threads)
             throw new UserError($"--threads {count}", $"the training in {path} was begun with {begun.Threads} thread(s), and other numbers of threads round differently", "leave --threads out to go on with it, or give another folder");
         if (device is not null && begun.Device is { } place && RunSettings.Whole(device) != RunSettings.Whole(place))
             throw new UserError($"--device {device}", $"the training in {path} was begun on {place}, and another device may round differently", "leave --device out to go on with it, or give another folder");
     }
 
-    private bool GoesOn(PlanJob job) => IsBegun && (string?)JsonNode.Parse(File.ReadAllText(Request))!["id"] == job.Id;
+    private bool GoesOn(PlanJob job) => IsOf(Before(), job);
 
     /// <summary>Begins the training, or takes it up again. Threads and device stay those of the beginning: only so do resumed numbers equal unbroken ones.</summary>
-    internal void Begin(TrainPlan plan, int threads, string? device)
+    /// <param name="plan">What is trained.</param>
+    /// <param name="seen">What planning saw of the inputs.</param>
+    /// <param name="threads">Processor threads.</param>
+    /// <param name="device">--device, or null.</param>
+    internal void Begin(TrainPlan plan, ContentHashes seen, int threads, string? device)
     {
         Directory.CreateDirectory(Job.Path);
         foreach (var part in Directory.GetFiles(Job.Path, "*.part").Where(IsPart)) File.Delete(part);
         var goesOn = GoesOn(plan.Job);
         if (!goesOn)
             RunFolder.Write(Request, new JsonObject { ["id"] = plan.Job.Id, ["identity"] = JsonNode.Parse(plan.Job.Identity) }.ToJsonString(new() { WriteIndented = true }) + "\n");
-        var own = goesOn && File.Exists(Job.Spec) ? JobSpec.Read(Job).Threads : threads;
-        device ??= goesOn && File.Exists(Job.Spec) ? JobSpec.Read(Job).Device : RunSettings.Found();
-        Spec(plan.Job, plan, own, device).Write(Job);
+        var begun = goesOn ? JobSpec.Begun(Job) : null;
+        var own = begun is { Threads: > 0 } ? begun.Threads : threads;
+        device ??= begun is null ? RunSettings.Found() : begun.Device;
+        Spec(plan.Job, plan, seen, own, device).Write(Job);
         if (plan.Reference is not { } reference) return;
-        if (Directory.Exists(Reference.Path) && !(File.Exists(Reference.Spec) && JobSpec.Read(Reference).Id == reference.Id)) Directory.Delete(Reference.Path, recursive: true); // another request's
+        if (Directory.Exists(Reference.Path) && JobSpec.Begun(Reference)?.Id != reference.Id) Directory.Delete(Reference.Path, recursive: true); // another request's
         Directory.CreateDirectory(Reference.Path);
-        Spec(reference, plan, own, device).Write(Reference);
+        Spec(reference, plan, seen, own, device).Write(Reference);
     }
 
     /// <summary>Takes back what was written for a training that a user's mistake ended before it had done anything.</summary>
@@ -133,12 +141,28 @@ internal sealed class TrainFolder(string path) : IDisposable
     /// <summary>Where reference log-probs are computed before.</summary>
     internal JobFolder Reference => ReferenceJob.OfSingle(Job);
 
-    private static JobSpec Spec(PlanJob job, TrainPlan plan, int threads, string? device) =>
+    private JobSpec Spec(PlanJob job, TrainPlan plan, ContentHashes seen, int threads, string? device) =>
         new(job.Id, job.Kind, job.Label, JsonNode.Parse(job.Options)!.AsObject(), Directory.GetCurrentDirectory(), threads, plan.PluginFolders)
         {
             Device = device,
-            Inputs = [.. job.Inputs.Select(i => new JobInput(i.Place, i.Path, i.Hash))],
+            Inputs = [.. job.Inputs.Select(input => JobInput.Of(input, seen))],
+            Hashes = Hashes,
         };
+
+    // The request of this folder's training; null where there is none, or it cannot be read.
+    private JsonObject? Before()
+    {
+        try
+        {
+            return IsBegun && JsonNode.Parse(File.ReadAllText(Request)) is JsonObject { Count: > 0 } before && before["id"] is JsonValue id && id.TryGetValue<string>(out _) ? before : null;
+        }
+        catch (Exception e) when (e is JsonException or ArgumentException)
+        {
+            return null; // an ArgumentException: a name that is there twice
+        }
+    }
+
+    private static bool IsOf(JsonObject? before, PlanJob job) => (string?)before?["id"] == job.Id;
 
     // What a killed command left of a file that it was writing.
     private static bool IsPart(string path) => Path.GetFileName(path) is var name && name.EndsWith(".part", StringComparison.Ordinal)

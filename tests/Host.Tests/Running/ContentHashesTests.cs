@@ -87,4 +87,73 @@ public sealed class ContentHashesTests
         Write("data/rows.jsonl", "1");
         Assert.That(() => Hash("data", new CancellationToken(canceled: true)), Throws.InstanceOf<OperationCanceledException>());
     }
+
+    // As tar unpacks over a file: the same length, time and inode. Long enough after the first hash that it is remembered.
+    [Test]
+    public void Other_bytes_under_the_old_length_time_and_inode_are_seen()
+    {
+        Write("rows.jsonl", "1");
+        var path = Path.Combine(folder, "rows.jsonl");
+        Thread.Sleep(2500);
+        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default };
+        var (before, time, inode) = (hashes.Of("rows.jsonl"), File.GetLastWriteTimeUtc(path), FileStamp.Of(path)!.Value.Inode);
+        hashes.Save();
+        Assert.That(File.ReadAllText(Path.Combine(folder, "hashes.json")), Does.Contain(before), "remembered");
+        using (var file = new FileStream(path, FileMode.Open, FileAccess.Write)) file.WriteByte((byte)'2');
+        File.SetLastWriteTimeUtc(path, time);
+        Assert.That(FileStamp.Of(path)!.Value, Has.Property(nameof(FileStamp.Inode)).EqualTo(inode).And.Property(nameof(FileStamp.Length)).EqualTo(1));
+        Assert.That(File.GetLastWriteTimeUtc(path), Is.EqualTo(time));
+        Assert.That(Hash("rows.jsonl"), Is.Not.EqualTo(before));
+    }
+
+    [Test]
+    public void What_was_changed_a_moment_ago_is_not_remembered()
+    {
+        Write("rows.jsonl", "1");
+        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default };
+        var hash = hashes.Of("rows.jsonl");
+        hashes.Save();
+        Assert.That(hash, Is.EqualTo("6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"));
+        Assert.That(File.Exists(Path.Combine(folder, "hashes.json")), Is.False, "a change within the same tick would not show");
+    }
+
+    [TestCase("rows.jsonl", "rows.jsonl")]
+    [TestCase("data", "data/a/rows.jsonl")]
+    [TestCase("tasks/mine.yaml", "base/rows.jsonl", Description = "through the task file that names it")]
+    public void What_was_seen_is_compared_again(string asked, string harmed)
+    {
+        foreach (var name in (string[])["rows.jsonl", "data/a/rows.jsonl", "base/rows.jsonl"]) Write(name, "1");
+        Write("tasks/mine.yaml", "data_files: ../base/rows.jsonl\n");
+        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default };
+        _ = hashes.Of(asked);
+        Assert.That(hashes.ThrowIfChanged, Throws.Nothing);
+        File.SetLastWriteTimeUtc(Path.Combine(folder, harmed), DateTime.UtcNow.AddDays(-1));
+        Assert.That(hashes.ThrowIfChanged, Throws.Nothing, "it was touched and holds the same");
+        Write(harmed, "2");
+        Assert.That(hashes.ThrowIfChanged, Throws.InstanceOf<UserErrorException>().With.Message.Contains($"{asked}: changed since the plan was made").And.Message.EndsWith("run again"));
+        File.Delete(Path.Combine(folder, harmed));
+        Assert.That(hashes.ThrowIfChanged, Throws.InstanceOf<UserErrorException>());
+        Write(harmed, "1");
+        Assert.That(hashes.ThrowIfChanged, Throws.Nothing, "it is back");
+    }
+
+    [Test]
+    public void A_cache_that_is_a_folder_or_damaged_stops_nothing()
+    {
+        Write("rows.jsonl", "1");
+        Thread.Sleep(2500); // so that there is something to remember
+        var expected = Hash("rows.jsonl");
+        Directory.CreateDirectory(Path.Combine(folder, "hashes.json", "held"));
+        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = default };
+        Assert.That(hashes.Of("rows.jsonl"), Is.EqualTo(expected));
+        Assert.That(hashes.Save, Throws.Nothing);
+        Directory.Delete(Path.Combine(folder, "hashes.json"), recursive: true);
+        foreach (var text in (string[])["", "null", "[]", "{\"a\": 1}"])
+        {
+            Write("hashes.json", text);
+            Assert.That(Hash("rows.jsonl"), Is.EqualTo(expected), text);
+        }
+        Directory.CreateSymbolicLink(Path.Combine(folder, "loop"), "loop");
+        Assert.That(new ContentHashes(Path.Combine(folder, "loop"), folder) { Cancellation = default }.Of("rows.jsonl"), Is.EqualTo(expected));
+    }
 }

@@ -29,10 +29,11 @@ internal static class GcCommand
         {
             var (given, isDry) = (parsed.GetValue(path)!, parsed.GetValue(dry));
             var run = new RunFolder(Path.GetFullPath(given));
-            var wanted = RunView.Plan(run, given).Jobs.Select(job => job.Id).ToHashSet();
-            foreach (var manifest in parsed.GetValue(manifests)!)
-                wanted.UnionWith(Planning.Read(new Asked(manifest, run.Path, [], null, parsed.GetValue(plugins)!, DryRun: false, UpdateLock: false), cancel).Whole.Jobs.Select(job => job.Id));
+            _ = RunView.Plan(run, given); // what is no run is left alone, by the lock too
+            var wanted = parsed.GetValue(manifests)!.SelectMany(manifest => Planning.Read(new Asked(manifest, run.Path, [], null, parsed.GetValue(plugins)!, DryRun: false, UpdateLock: false), cancel).Whole.Jobs).Select(job => job.Id).ToHashSet();
             using var held = isDry ? null : Planning.Hold(run); // a run that goes on may need what looks superfluous
+            // Only now: a run that ended while manifests were planned may have written another plan, and finished its jobs.
+            wanted.UnionWith(RunView.Plan(run, given).Jobs.Select(job => job.Id));
             var found = Garbage.Of(run, wanted);
             var deleted = new List<Garbage>();
             foreach (var job in found)

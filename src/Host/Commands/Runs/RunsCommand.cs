@@ -47,6 +47,10 @@ internal static class RunsCommand
         {
             return (shown, null, e.Message);
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return (shown, null, $"{shown}: cannot be read ({e.Message.TrimEnd('.')}); make it readable for you, or name another folder with --root");
+        }
     }
 
     // A run's own folders hold no runs.

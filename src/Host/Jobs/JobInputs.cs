@@ -1,0 +1,52 @@
+// A job's id says of what content its result is. So before it works, and again before its result stands, what it reads is compared with
+// what the plan saw there: the kernel's word first, which costs a look at each file, the content only where that is another.
+
+using PeftAlign.Host.Evaluation;
+using PeftAlign.Host.Running;
+
+namespace PeftAlign.Host.Jobs;
+
+internal static class JobInputs
+{
+    // Beside the folders, what a job would go on from, or what says what it went on from.
+    private static readonly string[] Unfinished = ["metrics.jsonl", "ledger.json", "run.json", ItemRecords.FileName];
+
+    /// <summary>Ends a job of which an input holds something else than the plan saw.</summary>
+    /// <exception cref="UserError">Which.</exception>
+    internal static void ThrowIfChanged(JobContext job)
+    {
+        if (Changed(job) is { } path) throw ContentHashes.Changed(path);
+    }
+
+    /// <summary>The same after the work, of which nothing stays then: it may have read either content. A training has read all of its rows
+    /// before its first step, which is when it asks: hours of it are not given up for a file that was changed since.</summary>
+    /// <inheritdoc cref="ThrowIfChanged"/>
+    internal static void ThrowIfChangedMeanwhile(JobContext job)
+    {
+        if (Changed(job) is not { } path) return;
+        if (job.Spec.Kind == "train")
+        {
+            var warning = $"{path}: changed while {job.Spec.Label} was at work, which had read it before; its numbers are of the content of before";
+            job.Warn(warning);
+            job.Say(warning);
+            return;
+        }
+        RunFolder.DeleteFolders(job.Folder.Path);
+        foreach (var name in Unfinished) File.Delete(job.Folder.File(name));
+        throw ContentHashes.Changed(path);
+    }
+
+    // The first one of which the content is another.
+    private static string? Changed(JobContext job)
+    {
+        ContentHashes? hashes = null;
+        foreach (var input in (job.Spec.Inputs ?? []).Concat(job.Spec.Beneath ?? []))
+        {
+            if (input.Stamp is not { } stamp || input.Sha256.Length == 0) continue;
+            hashes ??= new ContentHashes(job.Spec.Hashes, job.Spec.Root) { Cancellation = job.Cancellation };
+            if (!hashes.IsStill(input.Path, new SeenContent(input.Sha256, stamp, input.Named))) return job.Spec.FullPath(input.Path);
+        }
+        hashes?.Save(); // of what was touched and holds the same: the next job need not read it
+        return null;
+    }
+}

@@ -1,0 +1,46 @@
+// What planning, the agenda, estimates and summaries ask of a finished job. A plan may have thousands, each is asked about many times, and
+// result.json is read once: after that the kernel is asked whether it is the same file still.
+
+using System.Collections.Concurrent;
+using System.Text.Json.Nodes;
+using PeftAlign.Host.Jobs;
+
+namespace PeftAlign.Host.Running;
+
+/// <param name="Kind">Of job; empty where it was not noted.</param>
+/// <param name="Until">The point at which a training stopped; empty for its end.</param>
+/// <param name="Unanswered">Of an evaluation, the questions to its judge that nobody answered.</param>
+/// <param name="MadeWith">Hashes of the files that the job was made with, by name.</param>
+internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IReadOnlyDictionary<string, string> MadeWith)
+{
+    private static readonly ConcurrentDictionary<string, (FileStamp Stamp, FinishedJob? Job)> Known = new();
+
+    /// <summary>Of a job's folder; null where result.json is not there or damaged, or what the job made is gone.</summary>
+    internal static FinishedJob? Of(JobFolder folder) => Read(folder) is { } found && found.HasProduct(folder) ? found : null;
+
+    private static FinishedJob? Read(JobFolder folder)
+    {
+        // It appears by rename, so that another result is another file.
+        if (FileStamp.Of(folder.Result) is not { } stamp) return null;
+        if (Known.TryGetValue(folder.Result, out var known) && known.Stamp == stamp) return known.Job;
+        var found = folder.ReadResult() is { } result ? Of(result) : null;
+        Known[folder.Result] = (stamp, found);
+        return found;
+    }
+
+    private static FinishedJob Of(JsonObject result) => new(Text(result["kind"]), Text(result["until"]), result["outcome"]?[EvaluateJob.UnansweredKey] is JsonValue open && open.TryGetValue<int>(out var count) ? count : 0,
+        (result["made_with"] as JsonObject ?? []).ToDictionary(file => string.Intern(file.Key), file => string.Intern(Text(file.Value))));
+
+    private static string Text(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var text) ? text : "";
+
+    // What jobs after it open. A training that stopped at a point has that point's folder alone, which the plan names.
+    private bool HasProduct(JobFolder folder) => Kind switch
+    {
+        "make-model" => Directory.Exists(folder.Model),
+        "train" when Until.Length > 0 => true,
+        "train" or "merge" => Directory.Exists(folder.Model) || Directory.Exists(folder.Adapter) || Directory.Exists(folder.Adapters),
+        MakeDatasetJob.Kind => File.Exists(folder.Rows),
+        "reference" => Directory.Exists(folder.LogProbs),
+        _ => true,
+    };
+}

@@ -1,0 +1,82 @@
+// What a job reads is compared with what the plan saw there: before it works, and before its result stands.
+
+using Microsoft.Extensions.Logging.Abstractions;
+using PeftAlign.Abstractions;
+using PeftAlign.Core;
+using PeftAlign.Host.Jobs;
+using PeftAlign.Host.Running;
+using PeftAlign.Plugins;
+
+namespace PeftAlign.Host.Tests.Running;
+
+public sealed class JobInputsTests
+{
+    private RunFolder run = new("");
+
+    [SetUp]
+    public void Make() => run = new RunFolder(Directory.CreateTempSubdirectory("peftalign inputs ").FullName);
+
+    [TearDown]
+    public void Remove() => Directory.Delete(run.Path, recursive: true);
+
+    private void Write(string name, string text) => RunFolder.Write(Path.Combine(run.Path, name), text);
+
+    private static PlanJob Planned(string id, string[] on, params (string Place, string Path)[] inputs) =>
+        new(id, "train", id, [], new Dictionary<string, string>(), [], "{}", "{}", on, [.. inputs.Select(input => new PlanInput(input.Place, input.Path, "set below"))], [], "", [], "");
+
+    // The job as its process reads it, after planning saw what is there now.
+    private JobContext Begun(PlanJob job, params PlanJob[] others)
+    {
+        var seen = new ContentHashes(run.Hashes, run.Path) { Cancellation = default };
+        PlanJob Hashed(PlanJob planned) => new(planned.Id, planned.Kind, planned.Label, planned.Labels, planned.Axes, planned.Places, planned.Options, planned.Identity, planned.DependsOn, [.. planned.Inputs.Select(input => new PlanInput(input.Place, input.Path, seen.Of(input.Path)!))], planned.Keep, planned.Until, planned.Plugins, planned.Group);
+        PlanJob[] all = [.. others.Append(job).Select(Hashed)];
+        new JobPreparation(run, run.Path, new Dictionary<string, string>(), 1, Inexact: false, new FileHashes(new Dictionary<string, PluginFolder>())) { Seen = seen, Jobs = all.ToDictionary(planned => planned.Id) }.Begin(all[^1]);
+        var folder = run.Job(job.Id);
+        return new JobContext(JobSpec.Read(folder), folder, new PluginCatalogue([], []), NullLogger.Instance, (_, _, _) => { }, default);
+    }
+
+    [Test]
+    public void A_job_whose_data_changed_does_not_work()
+    {
+        Write("rows.jsonl", "1");
+        Write("model/config.json", "{}");
+        var job = Begun(Planned("a1", [], ("dataset.path", "rows.jsonl"), ("policy.weights", "model")));
+        Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.Nothing);
+        File.SetLastWriteTimeUtc(Path.Combine(run.Path, "rows.jsonl"), DateTime.UtcNow.AddDays(-1));
+        Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.Nothing, "it holds the same");
+        Write("model/more.json", "{}");
+        Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.InstanceOf<UserErrorException>().With.Message.StartsWith(Path.Combine(run.Path, "model") + ": changed since the plan was made"));
+        File.Delete(Path.Combine(run.Path, "model", "more.json"));
+        Write("rows.jsonl", "2");
+        Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.jsonl: changed since"));
+    }
+
+    // The base under an adapter that another job trained is no input of the evaluation, which reads it all the same; data that
+    // only that training read are not compared.
+    [Test]
+    public void Weights_that_are_read_through_other_jobs_count()
+    {
+        Write("rows.jsonl", "1");
+        Write("base/config.json", "{}");
+        var trained = Planned("b1", [], ("policy.weights", "base"), ("dataset.path", "rows.jsonl"));
+        var job = Begun(Planned("b3", ["b2"]), trained, Planned("b2", ["b1"]));
+        Write("rows.jsonl", "2");
+        Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.Nothing);
+        Write("base/config.json", "[]");
+        Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.InstanceOf<UserErrorException>().With.Message.Contains("base: changed since"));
+    }
+
+    [Test]
+    public void Nothing_stays_that_may_be_of_other_content()
+    {
+        Write("rows.jsonl", "1");
+        var job = Begun(Planned("c1", [], ("dataset.path", "rows.jsonl")));
+        string[] unfinished = ["checkpoints/2/state.json", "points/step-2/adapter/a", "adapter/a", "metrics.jsonl", "records.jsonl"];
+        foreach (var name in unfinished) Write($"jobs/c1/{name}", "x");
+        Assert.That(() => JobInputs.ThrowIfChangedMeanwhile(job), Throws.Nothing);
+        Assert.That(unfinished.Select(job.Folder.File), Is.All.Exist);
+        Write("rows.jsonl", "2");
+        Assert.That(() => JobInputs.ThrowIfChangedMeanwhile(job), Throws.InstanceOf<UserErrorException>());
+        Assert.That(Directory.GetFileSystemEntries(job.Folder.Path), Is.EqualTo(new[] { job.Folder.Spec }));
+    }
+}
