@@ -29,6 +29,8 @@ internal sealed class BottleneckAdapter(BottleneckOptions options) : IPeftAdapte
 
     public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed)
     {
+        if (options.Targets is not [] && options.Placement != new BottleneckOptions().Placement)
+            throw new UserErrorException($"placement {options.Placement} says where the networks are, and so do the targets [{string.Join(", ", options.Targets)}], which stand in its place; leave one of them out.");
         IReadOnlyList<string> saved = [.. options.ModulesToSave, .. options.TrainNorms ? NormsOf(model) : []];
         choice = new Choice(new ModuleTargets(options.Targets is [] ? Placed(model) : options.Targets) { Exclude = options.ExcludeModules, Saved = saved }, options.BottleneckSize, options.NonLinearity);
         Tensor Part(ModuleOutline module, string role, long[] shape)

@@ -25,6 +25,7 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
     {
         settings = LoraSettings.Of(files.Config, model);
+        if (model.Spec is { TiedHead: true, Names.Head: var head } && files.Tensors.ContainsKey(LoraNames.A(head, ModuleKind.Head))) throw ModuleTargets.OfTiedHead(model, "target_modules", head);
         SavedBase.ThrowIfResized(model, files.Tensors);
         var tensors = new AdapterTensors(files.Tensors);
         var sites = SavedBase.Under(model, LoraSites.Make(model, settings, new SavedParts(settings, tensors)), tensors);

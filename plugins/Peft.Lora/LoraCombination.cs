@@ -32,13 +32,42 @@ internal static class LoraCombination
             how.Cancellation.ThrowIfCancellationRequested();
             using var scope = torch.NewDisposeScope();
             var pairs = adapters.Where(a => a.Pairs.ContainsKey(module)).Select(a => a.Pairs[module]).ToList();
+            ThrowUnlessAlike(module, pairs);
             var (a, b) = Pair(pairs, how, module);
+            if (!IsFinite(a) || !IsFinite(b)) throw Overflows(module, pairs);
             ranks[module] = a.size(0);
             tensors[pairs[0].NameOfA] = a.contiguous().MoveToOuterDisposeScope();
             tensors[pairs[0].NameOfB] = b.contiguous().MoveToOuterDisposeScope();
         }
+        foreach (var (module, table) in Tables(adapters)) tensors[LoraNames.Table(module, ranks.ContainsKey(module))] = table.Values;
         return new AdapterFiles(Config(inputs[0].Files.Config, ranks), tensors);
     }
+
+    // PEFT loads them into the one base that all adapters are over.
+    private static Dictionary<string, Table> Tables(IReadOnlyList<Input> adapters)
+    {
+        var tables = new Dictionary<string, Table>();
+        foreach (var (module, table) in adapters.SelectMany(a => a.Tables))
+            if (!tables.TryAdd(module, table) && tables[module] is var first && !first.Values.equal(table.Values))
+                throw new UserErrorException($"{module}: the adapters {first.Adapter} and {table.Adapter} bring different tables of the base ([{string.Join(", ", first.Values.shape)}] and [{string.Join(", ", table.Values.shape)}]); combine adapters of one base, or merge each into its own.");
+        return tables;
+    }
+
+    private static void ThrowUnlessAlike(string module, IReadOnlyList<Part> pairs)
+    {
+        var first = pairs[0];
+        foreach (var part in pairs)
+        {
+            if (!IsFinite(part.A) || !IsFinite(part.B)) throw new UserErrorException($"{module}: adapter {part.Adapter} holds NaN or infinity and cannot be combined; leave it out, or save it again.");
+            if (part.A.size(1) == first.A.size(1) && part.B.size(0) == first.B.size(0)) continue;
+            throw new UserErrorException($"{module}: adapter {first.Adapter} changes a weight of {first.B.size(0)} by {first.A.size(1)} and adapter {part.Adapter} one of {part.B.size(0)} by {part.A.size(1)}; combine adapters of one base.");
+        }
+    }
+
+    private static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();
+
+    private static UserErrorException Overflows(string module, IReadOnlyList<Part> pairs) =>
+        new(string.Create(CultureInfo.InvariantCulture, $"{module}: the sum of the adapters {string.Join(", ", pairs.Select(p => p.Adapter))} with the weights {string.Join(", ", pairs.Select(p => p.Weight))} is beyond float32's range (3.4e38); take smaller weights."));
 
     private static void Check(AdapterCombination how)
     {
@@ -59,7 +88,9 @@ internal static class LoraCombination
         {
             var products = pairs.Select(p => p.B.mm(p.A) * p.Scale).ToList();
             var type = how.Type.EndsWith(Svd, StringComparison.Ordinal) ? how.Type[..^Svd.Length] : "linear";
-            var (u, s, vh) = torch.linalg.svd(Mixed(products, pairs.Select(p => p.Weight).ToList(), type, how, module + "/delta"), fullMatrices: false);
+            var sum = Mixed(products, pairs.Select(p => p.Weight).ToList(), type, how, module + "/delta");
+            if (!IsFinite(sum)) throw Overflows(module, pairs); // LAPACK would write to the terminal
+            var (u, s, vh) = torch.linalg.svd(sum, fullMatrices: false);
             var rank = Math.Min(how.Rank!.Value, s.size(0));
             var (a, b) = (vh.narrow(0, 0, rank), u.narrow(1, 0, rank) * s.narrow(0, 0, rank));
             if (how.Clamp is not { } quantile) return (a, b);
@@ -129,11 +160,14 @@ internal static class LoraCombination
         };
     }
 
-    private sealed record Part(string NameOfA, Tensor A, string NameOfB, Tensor B, double Scale, double Weight);
+    private sealed record Part(string NameOfA, Tensor A, string NameOfB, Tensor B, double Scale, double Weight, int Adapter);
+
+    private sealed record Table(Tensor Values, int Adapter);
 
     /// <param name="Pairs">By module.</param>
     /// <param name="Rank">The largest that the configuration names, of a module that is there or not.</param>
-    private sealed record Input(Dictionary<string, Part> Pairs, int Rank)
+    /// <param name="Tables">The base's own embedding and head, which PEFT writes beside the pairs.</param>
+    private sealed record Input(Dictionary<string, Part> Pairs, int Rank, Dictionary<string, Table> Tables)
     {
         internal static Input Of(AdapterFiles files, double weight, int number)
         {
@@ -145,10 +179,11 @@ internal static class LoraCombination
             {
                 if (LoraNames.ModuleOfA(name) is not var (module, other)) continue;
                 if (!files.Tensors.TryGetValue(other, out var b)) throw new UserErrorException($"Adapter {number + 1} has '{name}' but lacks '{other}'; it is incomplete, save it again.");
-                pairs[module] = new Part(name, a.to(torch.float32), other, b.to(torch.float32), settings.ScaleOf(module), weight);
+                pairs[module] = new Part(name, a.to(torch.float32), other, b.to(torch.float32), settings.ScaleOf(module), weight, number + 1);
             }
-            if (2 * pairs.Count != files.Tensors.Count) throw new UserErrorException($"Adapter {number + 1} has {files.Tensors.Count} tensors, of which {2 * pairs.Count} are pairs of LoRA; it cannot be combined.");
-            return new Input(pairs, settings.LargestRank);
+            var tables = files.Tensors.Where(t => t.Value.dim() == 2).Select(t => (Module: LoraNames.ModuleOfTable(t.Key), t.Value)).Where(t => t.Module is not null).ToDictionary(t => t.Module!, t => new Table(t.Value, number + 1));
+            if (2 * pairs.Count + tables.Count != files.Tensors.Count) throw new UserErrorException($"Adapter {number + 1} has {files.Tensors.Count} tensors, of which {2 * pairs.Count} are pairs of LoRA and {tables.Count} the base's embedding and head; it cannot be combined.");
+            return new Input(pairs, settings.LargestRank, tables);
         }
     }
 }

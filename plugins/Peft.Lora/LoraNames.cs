@@ -21,6 +21,18 @@ internal static class LoraNames
         return null;
     }
 
+    /// <summary>A table of the base, beneath a pair or alone.</summary>
+    internal static string Table(string module, bool isChanged) => isChanged ? BaseWeight(module) : Own(module, "weight");
+
+    /// <summary>The embedding or head whose table of the base a tensor is, as PEFT names it beside LoRA; null for other tensors.</summary>
+    internal static string? ModuleOfTable(string name)
+    {
+        if (!name.StartsWith(Prefix, StringComparison.Ordinal) || ModuleOfA(name) is not null || name.EndsWith(".lora_B.weight", StringComparison.Ordinal)) return null;
+        foreach (var end in (ReadOnlySpan<string>)[".base_layer.weight", ".weight"])
+            if (name.EndsWith(end, StringComparison.Ordinal)) return name[Prefix.Length..^end.Length];
+        return null;
+    }
+
     internal static string Magnitude(string module) => $"{Prefix}{module}.lora_magnitude_vector";
 
     internal static string BaseBias(string module) => $"{Prefix}{module}.base_layer.bias";
@@ -72,7 +84,7 @@ internal static class LoraNames
         return (torch.cat([low.A.detach(), a], 0), torch.cat([low.B.detach(), b], 1));
     }
 
-    private static string A(string module, ModuleKind kind) => kind == ModuleKind.Embedding ? $"{Prefix}{module}.lora_embedding_A" : $"{Prefix}{module}.lora_A.weight";
+    internal static string A(string module, ModuleKind kind) => kind == ModuleKind.Embedding ? $"{Prefix}{module}.lora_embedding_A" : $"{Prefix}{module}.lora_A.weight";
 
     private static string B(string module, ModuleKind kind) => kind == ModuleKind.Embedding ? $"{Prefix}{module}.lora_embedding_B" : $"{Prefix}{module}.lora_B.weight";
 }

@@ -11,5 +11,5 @@ public sealed class LoraPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IPeftAdapter, LoraOptions>("lora", resultVersion: 2, (_, options) => new LoraAdapter(options));
+        registry.Add<IPeftAdapter, LoraOptions>("lora", resultVersion: 3, (_, options) => new LoraAdapter(options));
 }

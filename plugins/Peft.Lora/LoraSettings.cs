@@ -36,6 +36,8 @@ internal sealed record LoraSettings
         LoraStart.CheckIterations(options.LoftqIter);
         if (options.UseDora && (LoraStart.MovesTheBase(options.Init) || options.Init == LoraStart.Loftq))
             throw new UserErrorException($"init {options.Init} and use_dora do not go together: both say where the weights' rows begin. Leave one out.");
+        if (options.LayersPattern.Count > 0 && options.LayersToTransform.Count == 0)
+            throw new UserErrorException($"layers_pattern [{string.Join(", ", options.LayersPattern)}] says where a block's number stands, and layers_to_transform names no block; give the numbers, or leave layers_pattern out.");
         return new LoraSettings
         {
             Rank = options.Rank,
@@ -44,7 +46,7 @@ internal sealed record LoraSettings
             Targets = new ModuleTargets(options.Targets.Count > 0 ? options.Targets : LoraDefaults.Targets(model.Architecture))
             {
                 Exclude = options.ExcludeModules,
-                Layers = options.LayersToTransform,
+                Layers = [.. options.LayersToTransform.Select(layer => (long)layer)],
                 LayersPattern = options.LayersPattern,
                 Saved = options.ModulesToSave,
             },
@@ -75,7 +77,7 @@ internal sealed record LoraSettings
             {
                 Exclude = config.Texts("exclude_modules"),
                 Layers = config.Wholes("layers_to_transform"),
-                LayersPattern = config.Texts("layers_pattern"),
+                LayersPattern = PatternOf(config),
                 Saved = WholeModules.Saved(config, model),
                 IsRead = true,
                 Source = "adapter_config.json, target_modules",
@@ -161,10 +163,20 @@ internal sealed record LoraSettings
             : throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"{source}: '{all[0].Key}' ({all[0].Value}) and '{all[1].Key}' ({all[1].Value}) both mean {module}, and no order says which counts. Write expressions of which one matches."));
     }
 
+    // What PEFT makes of each: an empty text is no pattern, a pattern without layers_to_transform and one beside an expression are refused.
+    private static IReadOnlyList<string> PatternOf(JsonObject config)
+    {
+        const string key = "layers_pattern";
+        if (config.Texts(key) is not { Count: > 0 } pattern || (pattern is [""] && config[key] is not JsonArray)) return [];
+        if (config["layers_to_transform"] is null) throw AdapterConfig.Wrong(key, config[key], "absent or null, since layers_to_transform is; PEFT refuses this folder too");
+        if (config["target_modules"] is JsonValue) throw AdapterConfig.Wrong(key, config[key], "absent or null, since target_modules is one regular expression; PEFT refuses this folder too");
+        return pattern;
+    }
+
     private static IReadOnlyList<KeyValuePair<string, long[]>> TokensOf(JsonObject config) => config["trainable_token_indices"] switch
     {
         null => [],
-        JsonObject map => [.. map.Select(e => KeyValuePair.Create(e.Key, map.Wholes(e.Key).Select(id => (long)id).ToArray()))],
-        _ => [KeyValuePair.Create("", config.Wholes("trainable_token_indices").Select(id => (long)id).ToArray())],
+        JsonObject map => [.. map.Select(e => KeyValuePair.Create(e.Key, map.Wholes(e.Key).ToArray()))],
+        _ => [KeyValuePair.Create("", config.Wholes("trainable_token_indices").ToArray())],
     };
 }

@@ -100,6 +100,7 @@ internal sealed class SavedParts(LoraSettings settings, AdapterTensors tensors) 
             tensors.Take(LoraNames.B(module), [embedding ? module.Inputs : module.Outputs, rank], module.Device), scale, settings.Dropout)
         {
             Start = LoraStart.MovesTheBase(settings.Init) && !embedding ? LoraStart.Of(module, rank, scale, settings.Init, 0) : null,
+            IsBFrozen = settings.Init == LoraStart.Mica,
             Magnitude = settings.UseDora ? tensors.Take(LoraNames.Magnitude(module.Name), [module.Outputs], module.Device) : null,
         };
     }

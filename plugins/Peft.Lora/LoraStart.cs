@@ -9,6 +9,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Adapters;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
 
@@ -22,6 +23,9 @@ internal static class LoraStart
     private const string Olora = "olora";
     internal const string Loftq = "loftq";
     private const string Iterated = "pissa_niter_";
+
+    /// <summary>B stays at the smallest singular vectors of W, and A alone is trained (MiCA): of PEFT's folders, not of new adapters.</summary>
+    internal const string Mica = "mica";
 
     internal static bool MovesTheBase(string init) => init is Pissa or Olora || init.StartsWith(Iterated, StringComparison.Ordinal);
 
@@ -44,12 +48,15 @@ internal static class LoraStart
     internal static string OfConfig(JsonObject config)
     {
         const string key = "init_lora_weights";
-        if (config[key] is not { } node || node.GetValueKind() != JsonValueKind.String) return Default;
-        var init = node.GetValue<string>();
-        if (init is Pissa or Olora) return init;
-        if (init is "corda" or "loftq" || init.StartsWith(Iterated, StringComparison.Ordinal))
-            throw AdapterConfig.Wrong(key, node, "a start that leaves the base weights alone or can be computed again (pissa, olora); save the adapter with PEFT's path_initial_model_for_weight_conversion, or merge it there");
-        return Default;
+        if (config[key] is not { } node || node.GetValueKind() is JsonValueKind.True or JsonValueKind.False) return Default;
+        if (node.GetValueKind() == JsonValueKind.String)
+        {
+            var init = node.GetValue<string>();
+            if (init is Pissa or Mica) return init; // in another case PISSA is no start, and MICA trains B too
+            if (LoraInit.IsOlora(init)) return Olora;
+            if (LoraInit.LeavesTheBase(init)) return Default;
+        }
+        throw AdapterConfig.Wrong(key, node, "true, false, a start that leaves the base weights alone (gaussian, eva, orthogonal, mica ...) or one that can be computed again (pissa, olora); save the adapter with PEFT's path_initial_model_for_weight_conversion, or merge it there");
     }
 
     /// <summary>New A and B.</summary>

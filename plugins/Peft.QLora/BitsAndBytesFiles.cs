@@ -35,25 +35,36 @@ internal static class BitsAndBytesFiles
         var blocks = (count + state.Blocksize - 1) / state.Blocksize;
         var packed = Bytes(weight, "").reshape(-1, 1);
         if (packed.numel() != (count + 1) / 2) throw Wrong(weight, $"it holds {packed.numel()} bytes of codes; {count} values need {(count + 1) / 2}");
-        var nested = state.NestedBlocksize is not { } size ? null
-            : new NestedFactors(Floats(weight, ".nested_quant_map", 256), Floats(weight, ".nested_absmax", (blocks + size - 1) / size), size, state.NestedOffset);
-        var absmax = nested is null ? Floats(weight, ".absmax", blocks) : Bytes(weight, ".absmax");
+        var nested = Nested(weight, state, blocks);
+        var absmax = nested is null ? Floats(weight, ".absmax", blocks) : Typed(weight, ".absmax", torch.uint8).contiguous();
         if (absmax.numel() != blocks) throw Wrong(weight, $"its absmax has {absmax.numel()} entries; {blocks} blocks need one each");
         var type = stateName[(weight.Name.Length + State.Length)..];
         return new FourBitMatrix(outputs, inputs, type, state.Type, state.Blocksize, packed, absmax, Floats(weight, ".quant_map", 16), nested) { Compute = compute };
     }
 
-    private sealed record StateFacts(int Blocksize, long[] Shape, torch.ScalarType Type, int? NestedBlocksize, float NestedOffset);
+    // The tensor decides, as in bitsandbytes: what the state says beside it must be whole.
+    private static NestedFactors? Nested(StoredWeight weight, StateFacts state, long blocks)
+    {
+        if (weight.Part(weight.Name + ".nested_absmax") is null)
+            return state.NestedBlocksize is null ? null : throw Wrong(weight, "its quant_state has nested_blocksize, and its nested_absmax is missing");
+        if (state.NestedBlocksize is not { } size) throw Wrong(weight, "it has nested_absmax, and its quant_state lacks nested_blocksize");
+        if (size < 1) throw Wrong(weight, $"its nested_blocksize is {size} and must be at least 1");
+        if (state.NestedOffset is not { } offset) throw Wrong(weight, "it has nested_absmax, and its quant_state lacks nested_offset");
+        if (!float.IsFinite(offset)) throw Wrong(weight, "its nested_offset is no number of float32");
+        return new NestedFactors(Floats(weight, ".nested_quant_map", 256), Floats(weight, ".nested_absmax", (blocks + size - 1) / size), size, offset);
+    }
+
+    private sealed record StateFacts(int Blocksize, long[] Shape, torch.ScalarType Type, int? NestedBlocksize, float? NestedOffset);
 
     private static StateFacts ReadState(StoredWeight weight, string name)
     {
         try
         {
-            var json = JsonNode.Parse(Encoding.UTF8.GetString(weight.Part(name)!.data<byte>().ToArray()))!;
+            var json = JsonNode.Parse(Encoding.UTF8.GetString(Typed(weight, name[weight.Name.Length..], torch.uint8).contiguous().data<byte>().ToArray()))!;
             var blocksize = (int)json["blocksize"]!;
             if (blocksize is < 32 or > 4096 || (blocksize & (blocksize - 1)) != 0) throw Wrong(weight, $"its blocks are of {blocksize}; 32, 64 ... 4096 are known");
             return new StateFacts(blocksize, [.. json["shape"]!.AsArray().Select(size => (long)size!)], TypeOf((string)json["dtype"]!),
-                (int?)json["nested_blocksize"], (float?)json["nested_offset"] ?? 0);
+                (int?)json["nested_blocksize"], (float?)json["nested_offset"]);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or NullReferenceException or ArgumentException)
         {
@@ -88,13 +99,24 @@ internal static class BitsAndBytesFiles
 
     private static Tensor Floats(StoredWeight weight, string end, long count)
     {
-        var tensor = Part(weight, end).to(torch.float32).reshape(-1);
+        var stored = Part(weight, end);
+        if (!stored.is_floating_point()) throw Wrong(weight, $"its {end[1..]} is of {Word(stored.dtype)} and must be of float32");
+        var tensor = stored.to(torch.float32).reshape(-1);
         return tensor.numel() == count ? tensor : throw Wrong(weight, $"its {end[1..]} has {tensor.numel()} entries and should have {count}");
+    }
+
+    private static Tensor Typed(StoredWeight weight, string end, torch.ScalarType type)
+    {
+        var tensor = Part(weight, end);
+        return tensor.dtype == type ? tensor : throw Wrong(weight, $"its {end[1..]} is of {Word(tensor.dtype)} and must be of {Word(type)}");
     }
 
     private static Tensor Part(StoredWeight weight, string end) => weight.Part(weight.Name + end) ?? throw Wrong(weight, $"its {(end == "" ? "codes are" : end[1..] + " is")} missing");
 
     internal static string NameOf(torch.ScalarType type) => type.ToString().ToLowerInvariant();
+
+    // torch's word.
+    private static string Word(torch.ScalarType type) => type == torch.uint8 ? "uint8" : NameOf(type);
 
     private static torch.ScalarType TypeOf(string name) => name switch
     {

@@ -1,6 +1,7 @@
 // nf4 and fp4: reading and making 4-bit matrices. A block's values are divided by its largest magnitude and become the nearest of
 // sixteen; with double quantisation the magnitudes, less their mean, become the nearest of 256 in blocks of 256.
 
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -31,7 +32,28 @@ internal sealed class FourBitQuantization : IQuantization
     public bool Reads(JsonElement config) =>
         config.ValueKind == JsonValueKind.Object && Text(config, "quant_method") is null or "bitsandbytes" && Flag(config, "load_in_4bit") && (Text(config, "bnb_4bit_quant_type") ?? "fp4") == code.Name;
 
-    public QuantizedMatrix? Read(StoredWeight weight) => BitsAndBytesFiles.Holds(weight) ? BitsAndBytesFiles.Read(weight, compute) : null;
+    public QuantizedMatrix? Read(StoredWeight weight)
+    {
+        if (!BitsAndBytesFiles.Holds(weight)) return null;
+        var matrix = BitsAndBytesFiles.Read(weight, compute);
+        ThrowIfOther(weight, matrix);
+        return matrix;
+    }
+
+    // A folder in 4 bits stays as it is. An option at its default is nobody's wish: plans write all of them.
+    private void ThrowIfOther(StoredWeight weight, FourBitMatrix matrix)
+    {
+        var module = weight.Name[..^".weight".Length];
+        var usual = new FourBitOptions();
+        var (asked, own) = options.Blocksize != usual.Blocksize && options.Blocksize != matrix.Blocksize ? ($"blocksize {options.Blocksize}", $"in blocks of {matrix.Blocksize}")
+            : options.DoubleQuant != usual.DoubleQuant && options.DoubleQuant != (matrix.Nested is not null) ? ($"double_quant {Word(options.DoubleQuant)}", $"with double_quant {Word(matrix.Nested is not null)}")
+            : Takes(module) ? ("", "") : ($"skip [{string.Join(", ", options.Skip)}]", "in 4 bits");
+        if (asked.Length == 0) return;
+        matrix.Dispose();
+        throw new UserErrorException($"{weight.Folder}: '{module}' is there {own}, and {asked} asks for something else; a folder that is in 4 bits stays as it is. Leave the option out, or start from the full-precision model.");
+    }
+
+    private static string Word(bool value) => value ? "true" : "false";
 
     public bool Takes(string module) => !options.Skip.Any(skipped => IsMeant(module, skipped));
 
@@ -45,7 +67,7 @@ internal sealed class FourBitQuantization : IQuantization
         if (values.dtype is not (torch.ScalarType.Float32 or torch.ScalarType.BFloat16 or torch.ScalarType.Float16)) values = values.to(torch.float32);
         var (packed, absmax) = Blocks.Quantize(values, code, options.Blocksize, place);
         if (!absmax.isfinite().all().item<bool>()) throw new UserErrorException($"The weight '{weight}' holds NaN or infinity and cannot be quantised; check the model with models info --verify.");
-        var (factors, nested) = options.DoubleQuant ? Nested(absmax) : (absmax, null);
+        var (factors, nested) = options.DoubleQuant ? Nested(weight, absmax) : (absmax, null);
         return new FourBitMatrix(matrix.size(0), matrix.size(1), code.Name, values.dtype, options.Blocksize, packed, factors, torch.tensor(code.Values, device: matrix.device), nested) { Compute = compute };
     }
 
@@ -66,12 +88,14 @@ internal sealed class FourBitQuantization : IQuantization
         ["quant_method"] = "bitsandbytes",
     };
 
-    private static (Tensor Factors, NestedFactors Nested) Nested(Tensor absmax)
+    private static (Tensor Factors, NestedFactors Nested) Nested(string weight, Tensor absmax)
     {
         var device = absmax.device;
         var onProcessor = absmax.to(torch.CPU);
         var offset = onProcessor.mean();
         var (codes, second) = Blocks.QuantizeFactors(onProcessor - offset, NestedBlocksize);
+        if (absmax.numel() > 0 && !(offset.isfinite().item<bool>() && second.isfinite().all().item<bool>()))
+            throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"The weight '{weight}' has blocks as large as {onProcessor.max().item<float>()}, whose mean is beyond float32's range (3.4e38); quantise it without double quantisation (double_quant: false), or check the model."));
         return (codes.to(device), new NestedFactors(torch.tensor(FourBitCode.Dynamic, device: device), second.to(device), NestedBlocksize, offset.item<float>()));
     }
 

@@ -48,17 +48,20 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale, double Dropout) :
     /// <summary>(out) a trained bias in the place of the module's own; null = the module's own.</summary>
     public Tensor? Bias { get; init; }
 
+    /// <summary>Whether B stays as it is and A alone is trained (MiCA).</summary>
+    public bool IsBFrozen { get; init; }
+
     /// <summary>Frozen values that A and B began at and whose product is subtracted, where the start is not zero (PiSSA, OLoRA); null = nothing is.</summary>
     public (Tensor A, Tensor B)? Start { get; init; }
 
     /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("lora_A", A), ("lora_B", B), ("lora_magnitude_vector", Magnitude), ("bias", Bias));
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("lora_A", A), ("lora_B", IsBFrozen ? null : B), ("lora_magnitude_vector", Magnitude), ("bias", Bias));
 
     /// <inheritdoc/>
     public override Delta With(Func<string, Tensor> tensorOf) => this with
     {
         A = tensorOf("lora_A"),
-        B = tensorOf("lora_B"),
+        B = IsBFrozen ? B : tensorOf("lora_B"),
         Magnitude = Magnitude is null ? null : tensorOf("lora_magnitude_vector"),
         Bias = Bias is null ? null : tensorOf("bias"),
     };

@@ -285,4 +285,15 @@ public class OptionsTests
         OptionsSchema.Of<Places>().ReplacePaths(options, path => "/r/" + path);
         Assert.That(options.ToJsonString(), Is.EqualTo(expected));
     }
+
+    [TestCase(1, false)]
+    [TestCase(0.999, true)]
+    [TestCase(0, true)]
+    public void A_limit_that_does_not_belong_to_the_values_says_so(double given, bool isTaken)
+    {
+        var beta = new OptionSchema("beta", new OptionType(OptionKind.Double), JsonValue.Create(0.9)) { Minimum = 0, Maximum = 1, ExclusiveMaximum = true };
+        Assert.That(beta.RangeText, Is.EqualTo("at least 0 and less than 1"));
+        var faults = new OptionsSchema([beta]).Check(new JsonObject { ["beta"] = given });
+        Assert.That(faults.Select(fault => fault.Message), isTaken ? Is.Empty : Has.One.EqualTo("option 'beta' is 1; it must be at least 0 and less than 1."));
+    }
 }

@@ -38,9 +38,21 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
     internal static IReadOnlyList<AdapterSite> Sites((AdapterFiles Files, IPeftAdapter Reader) opened, ModelOutline outline, string folder, Action<string> warn)
     {
         var sites = ScoreHead.Load(opened.Reader, outline, opened.Files);
+        WarnOfExcluded(outline, opened.Files.Config.Texts("exclude_modules"), $"{folder}: ", warn);
         var idle = ModuleTargets.Idle(outline, opened.Files.Config.Texts("target_modules"));
         if (idle.Count > 0) warn($"{folder}: target_modules names {string.Join(", ", idle)}, which no module of the model is called.");
         return sites;
+    }
+
+    /// <summary>Tells of a list of modules to leave out that leaves out nothing, as PEFT does.</summary>
+    /// <param name="outline">The model's modules.</param>
+    /// <param name="excluded">exclude_modules.</param>
+    /// <param name="source">Stands before the warning.</param>
+    /// <param name="warn">Told.</param>
+    internal static void WarnOfExcluded(ModelOutline outline, IReadOnlyList<string> excluded, string source, Action<string> warn)
+    {
+        if (excluded.Count > 0 && ModuleTargets.Idle(outline, excluded, "exclude_modules").Count == excluded.Count)
+            warn($"{source}exclude_modules names {string.Join(", ", excluded)}, which no module of the model is called; nothing is left out.");
     }
 
     /// <summary>Writes a folder in PEFT's format.</summary>

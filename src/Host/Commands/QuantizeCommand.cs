@@ -47,7 +47,7 @@ internal static class QuantizeCommand
             var (quantization, skipped) = (choice.Make(parsed, catalogue)!, choice.Skipped(parsed));
             var architectures = PluginArchitectures.Of(catalogue);
             var spec = architectures.Describe(ModelConfig.Open(from));
-            ThrowIfUnknown(skipped, spec);
+            SkippedLayers.ThrowIfUnknown(skipped, spec, "--skip");
             var kept = spec.Weights().Where(w => w.Role == WeightRole.Matrix).Select(w => w.Name[..^".weight".Length]).Where(name => !quantization.Takes(name)).ToList();
             if (loftq.Make(parsed, catalogue, kept) is { } adapter)
             {
@@ -97,13 +97,4 @@ internal static class QuantizeCommand
             var first = string.Create(CultureInfo.InvariantCulture, $"{target}: {facts.Quantized} linear layers in 4 bits{(facts.Kept > 0 ? $", {facts.Kept} kept" : "")}; weights {facts.Before / 1e6:0.0} MB -> {facts.After / 1e6:0.0} MB");
             return line == "" ? [first] : [first, line];
         });
-
-    // A misspelt entry would quantise what was meant to stay.
-    private static void ThrowIfUnknown(IReadOnlyList<string> skipped, DecoderSpec spec)
-    {
-        var modules = spec.Weights().Where(w => w.Role is WeightRole.Matrix or WeightRole.Head).Select(w => w.Name[..^".weight".Length]).Append(spec.Names.Head).ToList();
-        foreach (var name in skipped)
-            if (!modules.Any(m => m == name || m.EndsWith("." + name, StringComparison.Ordinal) || m.StartsWith(name + ".", StringComparison.Ordinal)))
-                throw new UserError($"--skip {name}", "is no linear layer of this model", $"use whole names, dotted beginnings or suffixes, such as {string.Join(", ", modules.Select(m => m[(m.LastIndexOf('.') + 1)..]).Distinct())}");
-    }
 }

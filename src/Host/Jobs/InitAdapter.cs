@@ -68,6 +68,7 @@ internal static class InitAdapter
     private static JsonNode Like(JsonNode contract, IReadOnlyList<AdapterSite> own)
     {
         var like = contract.DeepClone();
+        (like["options"] as JsonObject)?.Remove("placement"); // another way to say which
         like["options"]!["targets"] = new JsonArray([.. own.Where(s => s.Delta.Parameters.Count > 0 && s.Delta is not (Whole or TokenRows)).Select(s => (JsonNode)s.Module)]);
         return like;
     }

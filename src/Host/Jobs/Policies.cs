@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Inference;
+using PeftAlign.Host.Quantizing;
 using PeftAlign.Host.Running;
 using PeftAlign.Models;
 using PeftAlign.Models.Adapters;
@@ -137,6 +138,7 @@ internal static class Policies
         DecoderModel Read() => scoreSeed is { } seed ? RewardFolder.Load(place.Base, seed, job.Warn, architectures, quantization, job.Device) : ModelFolder.Load(place.Base, job.Warn, architectures, dtype ?? ComputeType.Standard(job.Device, place.Base), quantization, job.Device);
         // A training changes its model, and may load a base twice: as policy and as reference.
         var model = JobKind.Find(job.Spec.Kind)?.Shares == true ? job.Kept.Of(place.Base + (over ?? place.Quantization)?.ToJsonString(), Read) : Read();
+        SkippedLayers.ThrowIfUnknown(((over ?? place.Quantization)?["options"]?["skip"] as JsonArray ?? []).Select(name => (string)name!), model.Spec, "skip");
         var outline = model.Outline(place.Base);
         var adapters = place.Adapters.Select(a => Adapter(job, outline, a.Folder)).ToList();
         var tokenizer = ModelFolder.HasTokenizer(place.Base) ? TokenizerLoader.Load(place.Base) : null;

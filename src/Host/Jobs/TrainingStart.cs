@@ -78,6 +78,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
             return (Again(adapter, contract, policy.Outline, Policies.Open(job, last.Folder).Files, last.Folder, _ => { }), [.. policy.Adapters.SkipLast(1)]); // told when the policy was loaded
         var fresh = adapter.Attached(AdapterLayers.Outline(policy.Outline, policy.Adapters), (ulong)options.Seed);
         ThrowIfApart(fresh, AdapterLayers.Deltas(policy.Adapters));
+        AdapterReader.WarnOfExcluded(policy.Outline, contract["options"] is JsonObject given ? given.Texts("exclude_modules") : [], "", job.Warn);
         return (fresh, policy.Adapters);
     }
 

@@ -90,6 +90,6 @@ internal static class SchemaCatalogue
         if (option.Minimum is null && option.Maximum is null) return "";
         static string Number(double? limit) => limit is { } value && double.IsFinite(value) ? value.ToString("R", CultureInfo.InvariantCulture) : "";
         var (low, high) = (Number(option.Minimum), Number(option.Maximum));
-        return $"{(low.Length == 0 || option.ExclusiveMinimum ? '(' : '[')}{low},{high}{(high.Length == 0 ? ')' : ']')}";
+        return $"{(low.Length == 0 || option.ExclusiveMinimum ? '(' : '[')}{low},{high}{(high.Length == 0 || option.ExclusiveMaximum ? ')' : ']')}";
     }
 }

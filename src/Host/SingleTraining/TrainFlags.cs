@@ -108,6 +108,7 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
             Minimum = Limit(low),
             Maximum = Limit(high),
             ExclusiveMinimum = option.Range.StartsWith('(') && low != "",
+            ExclusiveMaximum = option.Range.EndsWith(')') && high != "",
             Choices = option.Choices,
             Aliases = option.Aliases,
             Names = option.Type is "path" or "dataset" ? option.Type : "",

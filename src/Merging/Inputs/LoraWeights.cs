@@ -42,7 +42,8 @@ internal sealed class LoraWeights : IDisposable
             foreach (var flag in (string[])["use_dora", "fan_in_fan_out"])
                 if (adapter.Bool(flag) == true) throw adapter.Wrong(flag, "false: adapters with it are not merged into weights yet");
             if (adapter.UnreadLoraKey is { } key) throw adapter.Wrong(key, "absent, null or false: adapters with it are not merged into weights");
-            if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && ChangesBase(start))
+            // lora_ga leaves the base alone when it is loaded, but was trained over one that it had changed.
+            if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && (start == "lora_ga" || !LoraInit.LeavesTheBase(start)))
                 throw adapter.Wrong("init_lora_weights", "true: such an adapter belongs to changed base weights. Save it as a plain LoRA of the original base first");
             if (adapter.Text("bias") is not (null or "none")) throw adapter.Wrong("bias", "none: adapters that change biases are not merged into weights yet");
             var all = weights.ToDictionary(tensor => tensor.Name);
@@ -58,9 +59,6 @@ internal sealed class LoraWeights : IDisposable
             throw;
         }
     }
-
-    // PEFT's starts that move a part of the base into the adapter.
-    private static bool ChangesBase(string init) => init.StartsWith("pissa", StringComparison.Ordinal) || init is "olora" or "corda" or "loftq" or "lora_ga";
 
     /// <summary>The tensor with the adapter's change, or itself where there is none, in a type.</summary>
     public Tensor Apply(string name, Tensor weight, torch.ScalarType type)

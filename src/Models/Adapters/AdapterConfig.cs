@@ -49,7 +49,7 @@ public static class AdapterConfig
 
     /// <summary>A list of whole numbers, or one as a list of one; empty where absent.</summary>
     /// <exception cref="UserErrorException">It is something else.</exception>
-    public static IReadOnlyList<int> Wholes(this JsonObject config, string key) => Node(config, key) switch
+    public static IReadOnlyList<long> Wholes(this JsonObject config, string key) => Node(config, key) switch
     {
         null => [],
         JsonArray array => [.. array.Select(e => Whole(key, e))],
@@ -72,11 +72,14 @@ public static class AdapterConfig
     public static UserErrorException Wrong(string key, JsonNode? value, string wanted) =>
         new($"adapter_config.json: {key} is {value?.ToJsonString() ?? "null"}; it must be {wanted}.");
 
+    // Up to here every whole number is a double.
+    private const double WholeLimit = 1L << 53;
+
     private static JsonNode? Node(JsonObject config, string key) => config.TryGetPropertyValue(key, out var node) ? node : null;
 
     // Whatever .NET type the node was made of.
     private static double Number(JsonValue value) => JsonSerializer.Deserialize<double>(value);
 
-    private static int Whole(string key, JsonNode? node) =>
-        node is JsonValue v && v.GetValueKind() == JsonValueKind.Number && Number(v) is >= int.MinValue and <= int.MaxValue and var number && number == Math.Floor(number) ? (int)number : throw Wrong(key, node, "whole numbers");
+    private static long Whole(string key, JsonNode? node) =>
+        node is JsonValue v && v.GetValueKind() == JsonValueKind.Number && Number(v) is > -WholeLimit and < WholeLimit and var number && number == Math.Floor(number) ? (long)number : throw Wrong(key, node, "whole numbers");
 }

@@ -1,9 +1,7 @@
 // Which modules an adapter changes, by PEFT's rules: target_modules (names and dotted suffixes, one regular expression, or
 // all-linear), exclude_modules, layers_to_transform with layers_pattern; modules_to_save are never targets.
 
-using System.Globalization;
 using System.Text.Json.Nodes;
-using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 
@@ -20,7 +18,7 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
     public IReadOnlyList<string> Exclude { get; init; } = [];
 
     /// <summary>Numbers of the blocks; empty = all.</summary>
-    public IReadOnlyList<int> Layers { get; init; } = [];
+    public IReadOnlyList<long> Layers { get; init; } = [];
 
     /// <summary>What stands before a block's number; empty = the first number of the name.</summary>
     public IReadOnlyList<string> LayersPattern { get; init; } = [];
@@ -44,11 +42,13 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
     public IReadOnlyList<ModuleOutline> Choose(ModelOutline model, params ReadOnlySpan<ModuleKind> kinds)
     {
         var modules = model.Modules.Where(m => m.Kind != ModuleKind.Norm).ToList();
+        if (!IsRead && model.Spec is { TiedHead: true, Names.Head: var head } && Takes(head)) throw OfTiedHead(model, Source, head);
         var named = modules.Where(Named(model)).ToList();
         if (named.Count == 0) throw NothingLeft(model, "match no module");
+        var inLayers = InLayers();
         var excluded = Matcher(Exclude, "exclude_modules");
         var saved = Matcher(Saved, "modules_to_save");
-        var chosen = named.Where(m => !excluded(m.Name) && !saved(m.Name) && InLayers(m.Name)).ToList();
+        var chosen = named.Where(m => !excluded(m.Name) && !saved(m.Name) && inLayers(m.Name)).ToList();
         if (chosen.Count == 0) throw NothingLeft(model, $"match {named.Count} modules, of which exclude_modules, layers_to_transform and modules_to_save leave none");
         foreach (var module in chosen)
             if (Saved.FirstOrDefault(entry => WholeModules.Means(entry, module.Name)) is { } entry)
@@ -96,11 +96,12 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
         return module => any(module.Name);
     }
 
-    /// <summary>The entries of target_modules that match no module of a model.</summary>
+    /// <summary>The entries of target_modules, or of another list, that match no module of a model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="entries">The list.</param>
-    public static IReadOnlyList<string> Idle(ModelOutline model, IReadOnlyList<string> entries) =>
-        entries is [AllLinear] ? [] : [.. entries.Where(entry => Matcher([entry], "target_modules") is var match && !model.Modules.Any(m => match(m.Name)))];
+    /// <param name="source">Where it stands: named in errors.</param>
+    public static IReadOnlyList<string> Idle(ModelOutline model, IReadOnlyList<string> entries, string source = "target_modules") =>
+        entries is [AllLinear] ? [] : [.. entries.Where(entry => Matcher([entry], source) is var match && !model.Modules.Any(m => match(m.Name)))];
 
     private static Func<string, bool> Matcher(IReadOnlyList<string> entries, string source)
     {
@@ -109,14 +110,20 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
     }
 
     // A target that is a whole name counts in every block, as in PEFT.
-    private bool InLayers(string module)
+    private Func<string, bool> InLayers()
     {
-        if (Layers.Count == 0 || Targets.Contains(module)) return true;
+        if (Layers.Count == 0) return _ => true;
         if (IsExpression) throw new UserErrorException($"layers_to_transform goes with a list of names; {Source} is the regular expression '{Targets[0]}'. Put the blocks' numbers into the expression.");
-        var expressions = LayersPattern.Count == 0 ? [@"^.*?\.[^.]*\.(\d+)\."] : LayersPattern.Select(p => $@"^(?:.*?\.)?(?:{p})\.(\d+)\.");
-        var match = expressions.Select(e => Regex.Match(module, e, RegexOptions.CultureInvariant, TimeSpan.FromSeconds(1))).FirstOrDefault(m => m.Success);
-        return match is not null && Layers.Contains(int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture));
+        var blocks = (LayersPattern.Count == 0 ? [ModulePattern.Block(null, "layers_pattern")] : LayersPattern.Select(p => ModulePattern.Block(p, "layers_pattern"))).ToList();
+        return module => Targets.Contains(module) || (blocks.Select(block => block(module)).FirstOrDefault(found => found.Matches).Number is { } number && Layers.Contains(number));
     }
+
+    /// <summary>The error for a change of an output head that is the embedding too, which has no module of its own here.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="source">Where the head was named.</param>
+    /// <param name="head">Its name.</param>
+    public static UserErrorException OfTiedHead(ModelOutline model, string source, string head) =>
+        new($"{source}: {head} of this {model.Architecture} model shares the embedding's weight (tie_word_embeddings), and a change of the head's product alone is not computed here. Leave {head} out, by name or in exclude_modules.");
 
     private UserErrorException NothingLeft(ModelOutline model, string what)
     {

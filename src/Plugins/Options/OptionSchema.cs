@@ -19,6 +19,9 @@ public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Defaul
     /// <summary>Largest allowed number; null for no limit.</summary>
     public double? Maximum { get; init; }
 
+    /// <summary>True if <see cref="Maximum"/> itself is not allowed.</summary>
+    public bool ExclusiveMaximum { get; init; }
+
     /// <summary>The allowed texts; empty where every text is allowed.</summary>
     public IReadOnlyList<string> Choices { get; init; } = [];
 
@@ -46,13 +49,13 @@ public sealed record OptionSchema(string Name, OptionType Type, JsonNode? Defaul
     /// <summary>Summary of the property's XML docs; may be empty.</summary>
     public string Docs { get; init; } = "";
 
-    /// <summary>"at least 0", "more than 0 and at most 1"; empty where there is no limit.</summary>
+    /// <summary>"at least 0", "more than 0 and at most 1", "at least 0 and less than 1"; empty where there is no limit.</summary>
     public string RangeText
     {
         get
         {
             var low = Minimum is { } minimum ? $"{(ExclusiveMinimum ? "more than" : "at least")} {Numbers.Show(minimum)}" : null;
-            var high = Maximum is { } maximum ? $"at most {Numbers.Show(maximum)}" : null;
+            var high = Maximum is { } maximum ? $"{(ExclusiveMaximum ? "less than" : "at most")} {Numbers.Show(maximum)}" : null;
             return string.Join(" and ", new[] { low, high }.OfType<string>());
         }
     }

@@ -112,7 +112,7 @@ internal static class OptionsChecker
         if (type.Kind == OptionKind.Int && n is < int.MinValue or > int.MaxValue)
             return new OptionFault(key, $"option '{key}' is {Numbers.Show(n)}; it is at most {int.MaxValue} in size.");
         var low = option.Minimum is { } minimum && (option.ExclusiveMinimum ? n <= minimum : n < minimum);
-        if (low || n > option.Maximum)
+        if (low || n > option.Maximum || (option.ExclusiveMaximum && n == option.Maximum))
             return new OptionFault(key, $"option '{key}' is {Numbers.Show(n)}; it must be {option.RangeText}.");
         return null;
     }
