@@ -83,6 +83,25 @@ public sealed class ChangedInputTests
         Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(user.File("whole"), "model", "model.safetensors"))));
     }
 
+    // What it has read it has: the hours of a training are not given up for a file that the next experiment needs otherwise.
+    [Test]
+    public void A_training_that_has_read_its_rows_goes_on_and_says_so()
+    {
+        using var user = new Peftalign();
+        string[] Train(string folder) => ["train", "sft", "--model", Model, "--data", user.File("rows.jsonl"), "--out", folder, "--max-steps", "80", "--batch-size", "4", "--threads", "1"];
+        user.Write("rows.jsonl", Rows("yes"));
+        Assert.That(Peftalign.Call(Train(user.File("whole"))).Code, Is.Zero);
+        using var process = Peftalign.Start(Train(user.Run));
+        var (text, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        while (!process.HasExited && !File.Exists(Path.Combine(user.Run, "metrics.jsonl"))) Thread.Sleep(1);
+        user.Write("rows.jsonl", Rows("not"));
+        process.WaitForExit();
+        Assert.That((process.ExitCode, err.Result), Is.EqualTo((0, err.Result)));
+        Assert.That(err.Result, Does.Contain($"{user.File("rows.jsonl")}: changed while").And.Contain("content of before"));
+        Assert.That(text.Result, Is.Not.Empty);
+        Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(user.File("whole"), "model", "model.safetensors"))));
+    }
+
     [Test]
     public void An_evaluation_whose_model_changes_keeps_no_answer()
     {
