@@ -108,7 +108,7 @@ internal static class ClassSchema
             Aliases = property.GetCustomAttribute<OptionAliasAttribute>()?.Names ?? [],
             Names = names,
             Recorded = property.GetCustomAttribute<OptionRecordedAttribute>() is not null,
-            OnlyWith = (property.GetCustomAttribute<OptionOnlyWithAttribute>() ?? option.Group?.GetCustomAttribute<OptionOnlyWithAttribute>()) is { } only ? $"{only.Option}={string.Join('|', only.Values)}" : "",
+            OnlyWith = (property.GetCustomAttribute<OptionOnlyWithAttribute>() ?? option.Group?.GetCustomAttribute<OptionOnlyWithAttribute>()) is { } only ? only.Values.Count > 0 ? $"{only.Option}={string.Join('|', only.Values)}" : only.Option : "",
             Docs = docs.Summary(property),
         };
     }
