@@ -17,10 +17,12 @@ public sealed class SamplingOptions
 
     /// <summary>Nucleus of sampling.</summary>
     [OptionRange(0, 1, ExclusiveMinimum = true)]
+    [OptionOnlyWith("temperature", ">0")]
     public double TopP { get; set; } = 1;
 
     /// <summary>Seed of sampling.</summary>
     [OptionRange(0)]
+    [OptionOnlyWith("temperature", ">0")]
     public long Seed { get; set; }
 
     /// <summary>Asks for an answer; without temperature the nucleus means nothing and is left out.</summary>

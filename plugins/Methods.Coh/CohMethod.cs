@@ -16,7 +16,7 @@ public sealed class CohPlugin : IPlugin
 {
     /// <inheritdoc/>
     public void Register(IPluginRegistry registry) =>
-        registry.Add<IAlignmentMethod, CohOptions>("coh", resultVersion: 3, (context, options) => new CohMethod(options, context));
+        registry.Add<IAlignmentMethod, CohOptions>("coh", resultVersion: 4, (context, options) => new CohMethod(options, context));
 }
 
 /// <summary>The method. A pair is one group for each template, and one of the corpus where there is one.</summary>

@@ -56,7 +56,7 @@ internal sealed class CohRows(CohOptions options)
             Add(part.Field == "chosen" ? options.GoodMarkerIds : options.BadMarkerIds, false);
             Add(answer, true);
         }
-        return new SequenceTokens([.. ids], [.. trained]);
+        return new SequenceTokens([.. ids], [.. trained], record.Ids("prompt_ids").Length);
     }
 
     private static SequenceTokens OfTexts(DataRecord record, CohTemplate template, PrepareContext context)
@@ -85,7 +85,7 @@ internal sealed class CohRows(CohOptions options)
             var (from, to) = (ids.AsSpan().CommonPrefixLength(before), ids.AsSpan().CommonPrefixLength(after));
             trained.AsSpan(from, Math.Max(0, to - from)).Fill(true);
         }
-        return new SequenceTokens(ids, trained);
+        return new SequenceTokens(ids, trained, ids.AsSpan().CommonPrefixLength(Ids(tokenizer, Text(record, "prompt"))));
     }
 
     private static string Text(DataRecord record, string field) => record.Fields[field] is System.Text.Json.Nodes.JsonArray

@@ -16,7 +16,7 @@ public sealed class MeetPlugin : IPlugin
     public void Register(IPluginRegistry registry)
     {
         registry.Add<IAlignmentMethod, MeetOptions>("meet", resultVersion: 2, (_, options) => new MeetMethod(options));
-        registry.Add<IAlignmentMethod, VanillaOptions>("vanilla", resultVersion: 2, (_, options) => new VanillaMethod(options));
+        registry.Add<IAlignmentMethod, VanillaOptions>("vanilla", resultVersion: 3, (_, options) => new VanillaMethod(options));
     }
 }
 

@@ -5,7 +5,7 @@ using PeftAlign.Abstractions;
 namespace PeftAlign.Methods.Meet;
 
 /// <summary>Options of meet.</summary>
-[ContractTraits("controls")]
+[ContractTraits("controls", "control-adapters")]
 public sealed class MeetOptions
 {
     /// <summary>both: the controls alone, then controls and model together; controls or joint: that phase alone.</summary>

@@ -1,6 +1,6 @@
 // Controls as tokens, the plain baseline of controllable generation: two new entries of the vocabulary stand before the prompt, and
 // their rows are learned jointly with the whole model by likelihood: the good token before chosen answers, the bad one before the
-// others. Loss: mean over answers of -log p per token.
+// others. Loss: mean over answers of -log p per token. Rows that are too long lose other tokens, never this one.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -9,7 +9,7 @@ using PeftAlign.Models.Rows;
 namespace PeftAlign.Methods.Meet;
 
 /// <summary>Options of vanilla.</summary>
-[ContractTraits("controls")]
+[ContractTraits("controls", "tokens")]
 public sealed class VanillaOptions
 {
     /// <summary>The token before prompts of good answers.</summary>
@@ -53,20 +53,22 @@ internal sealed class VanillaMethod : IAlignmentMethod, IAddsTokens, IHasTextCon
     {
         var fields = row.Fields.DeepClone().AsObject();
         var token = AnswerRows.LabelOf(row) ? options.GoodToken : options.BadToken;
-        if (row.Has("prompt_ids")) fields["prompt_ids"] = Before(row, token, context);
+        if (row.Has("prompt_ids")) fields["prompt_ids"] = Before(row, Id(row, token, context), context);
         else if (fields["prompt"] is JsonValue prompt && prompt.TryGetValue<string>(out var text)) fields["prompt"] = token + text;
         else throw new UserErrorException($"{row.Place}: the control's token stands before a prompt that is a plain text; the row has {string.Join(", ", row.Fields.Select(f => f.Key))}. Give {{prompt, chosen, rejected}} or {{prompt, completion, label}} of texts.");
         var (answer, verdict) = AnswerRows.Read(row with { Fields = fields }, context);
+        answer = answer with { Kept = Array.IndexOf(answer.Prompt, Id(row, token, context)) is >= 0 and var at ? at : null };
         return AnswerRows.Groups(answer, context).Select(group => group with { Completions = [.. group.Completions.Select(c => c with { Label = verdict })] });
     }
 
     // Behind a begin token, as a text's control is.
-    private static JsonArray Before(DataRecord row, string token, PrepareContext context)
+    private static JsonArray Before(DataRecord row, int id, PrepareContext context)
     {
-        var tokenizer = context.RequireTokenizer(row) as ITokenizerDetails;
-        var id = tokenizer?.TokenToId(token) ?? throw new UserErrorException($"{row.Place}: the tokenizer does not know {token}; give rows of texts.");
         var ids = row.Ids("prompt_ids");
         var first = ids.Length > 0 && ids[0] == context.Tokenizer!.SpecialTokens.Bos ? 1 : 0;
         return [.. ids[..first], id, .. ids[first..]];
     }
+
+    private static int Id(DataRecord row, string token, PrepareContext context) => (context.RequireTokenizer(row) as ITokenizerDetails)?.TokenToId(token)
+        ?? throw new UserErrorException($"{row.Place}: the tokenizer does not know {token}; save it as tokenizer.json beside the model (save_pretrained of a fast tokenizer).");
 }

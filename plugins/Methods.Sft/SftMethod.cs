@@ -19,6 +19,7 @@ public sealed class SftPlugin : IPlugin
 }
 
 /// <summary>Options of sft.</summary>
+[ContractTraits("packs")]
 public sealed class SftOptions
 {
     /// <summary>nll: negative log-likelihood; dft: each token's weighed by its own probability.</summary>

@@ -16,6 +16,7 @@ public sealed class BottleneckPlugin : IPlugin
 }
 
 /// <summary>Options of bottleneck.</summary>
+[ContractTraits("no-weights")]
 public sealed class BottleneckOptions
 {
     /// <summary>Where the networks are: houlsby (after attention and after the feed-forward part) or pfeiffer (after the feed-forward part).</summary>

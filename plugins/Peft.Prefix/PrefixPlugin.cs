@@ -15,6 +15,7 @@ public sealed class PrefixPlugin : IPlugin
 }
 
 /// <summary>Options of prefix.</summary>
+[ContractTraits("no-weights", "own-start")]
 public sealed class PrefixOptions
 {
     /// <summary>Trained keys and values before the text.</summary>

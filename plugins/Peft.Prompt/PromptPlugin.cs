@@ -15,6 +15,7 @@ public sealed class PromptPlugin : IPlugin
 }
 
 /// <summary>Options of prompt.</summary>
+[ContractTraits("no-weights", "own-start")]
 public sealed class PromptOptions
 {
     /// <summary>Trained vectors before the text.</summary>

@@ -132,7 +132,7 @@ public sealed class OptionRecordedAttribute : Attribute;
 
 /// <summary>An option that means something only with certain values of another one; to give it otherwise is an error.</summary>
 /// <param name="option">The other option, in snake_case.</param>
-/// <param name="values">Its values as users write them.</param>
+/// <param name="values">Its values as users write them, or a bound such as ">0" for numbers; none where any value will do.</param>
 [AttributeUsage(AttributeTargets.Property)]
 public sealed class OptionOnlyWithAttribute(string option, params string[] values) : Attribute
 {
@@ -152,6 +152,11 @@ public sealed class OptionGroupAttribute : Attribute;
 /// <summary>On an options class: what plans must know of the contract before it is made.</summary>
 /// <param name="traits">"reference" on a method that compares with a reference policy; "controls" on one whose policies are asked under
 /// controls (<see cref="ITrainsControls"/>, <see cref="IHasTextControls"/>): evaluations under a control are refused of all others;
+/// "control-adapters" on one whose controls are adapters, which end there: what it makes is refused in those words alone;
+/// "packs" on one that packs rows (<see cref="PrepareContext.Packing"/>): the product's others refuse packing while planning; "tokens" on
+/// one that adds tokens (<see cref="IAddsTokens"/>): its policies are not merged with models that lack them; on an adapter "no-weights"
+/// where no weights can hold its change, so that its policies are not merged, and "own-start" where a new one changes the policy before
+/// its first update, so that reference log-probs of that start cannot be computed before;
 /// "scores" on one that trains a score head (<see cref="MethodNeeds.Scores"/>): options that cut rows are refused; "column:NAME" where
 /// it reads a field NAME of rows that has no place in the rows' shapes: a data set's map may then name it; on judges
 /// and benchmarks those of <see cref="JudgeTraits"/>.</param>

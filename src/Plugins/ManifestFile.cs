@@ -56,7 +56,7 @@ internal static class ManifestFile
     {
         var schema = new OptionsSchema([.. Items(json, "options").Select(Option)]);
         foreach (var option in schema.Options.Where(option => option.OnlyWith != ""))
-            if (option.OnlyWith.Split('=', 2) is not [var other, _] || schema.Find(other) is null) throw new FormatException($"'onlyWith' of '{option.Name}' is '{option.OnlyWith}', not OPTION=VALUE");
+            if (schema.Find(option.OnlyWith.Split('=', 2)[0]) is null) throw new FormatException($"'onlyWith' of '{option.Name}' is '{option.OnlyWith}', not OPTION=VALUE or OPTION");
         return schema;
     }
 

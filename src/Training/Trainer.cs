@@ -23,7 +23,7 @@ public static class Trainer
         Directory.CreateDirectory(run.Folder);
         var rows = TrainingRows.Of(run);
         AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), rows.LedgerJson());
-        if (rows.Records.Count == 0) throw NothingToTrain(run);
+        if (rows.Records.Count == 0) throw NothingToTrain(run, rows.Ledger);
         var (records, order) = (rows.Records, rows.Order(options));
         var total = order.TotalSteps;
         var points = new PointSteps(run.Points, order, run.Adapter is not null);
@@ -96,9 +96,9 @@ public static class Trainer
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups, MethodNeeds needs) =>
         groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length - (needs.Scores ? 1 : 0)));
 
-    private static UserErrorException NothingToTrain(TrainingRun run) => run.Records.Count == 0
+    private static UserErrorException NothingToTrain(TrainingRun run, MaskLedger ledger) => run.Records.Count == 0
         ? new("There are no training rows; the data are empty.")
-        : new($"None of the {run.Records.Count} training rows has a token to train; see ledger.json in {run.Folder}, and check max_length ({run.Options.MaxLength}) and the rows' fields.");
+        : new($"None of the {run.Records.Count} training rows has a token to train: {TrainingRows.Counts(ledger)}. Check max_length ({run.Options.MaxLength}) and the rows' fields.");
 
     private static UserErrorException Beyond(int step, int total, string folder) =>
         new($"The latest checkpoint in {folder} was made after {step} updates, but this run has {total} (max_steps, epochs and batch sizes decide). Raise max_steps to at least {step}, or train in another folder.");

@@ -40,10 +40,14 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
     internal BatchOrder Order(TrainingOptions options)
     {
         if (!Sources.Any(s => s.Source.Proportion is not null)) return new BatchOrder(Records.Count, options);
-        if (Sources.FirstOrDefault(s => s.Source.Rows == 0) is { Source: { } empty })
-            throw new UserErrorException($"The mixture's data set '{empty.Name}' has a share of every batch and no row with a token to train; see ledger.json, and give it rows or leave it out.");
+        if (Sources.FirstOrDefault(s => s.Source.Rows == 0) is { Source: { } empty, Ledger: { } ledger })
+            throw new UserErrorException($"The mixture's data set '{empty.Name}' has a share of every batch and no row with a token to train: {Counts(ledger)}. Give it rows or leave it out.");
         return new BatchOrder(Records.Count, options, new MixedOrder([.. Sources.Select(s => s.Source.Rows)], [.. Sources.Select(s => s.Source.Proportion!.Value)], options));
     }
+
+    /// <summary>What became of rows of which none is trained, for messages: the folder with ledger.json may be gone when they are read.</summary>
+    internal static string Counts(MaskLedger ledger) =>
+        $"of {ledger.Rows} row(s) {ledger.RowsTruncated} lost {ledger.TokensCut} token(s) to truncation, and of the {ledger.TokensRefused} token(s) left none is trained";
 
     /// <summary>ledger.json: the counts of all rows and, of a mixture, those of each source.</summary>
     internal string LedgerJson()

@@ -63,6 +63,28 @@ public sealed class RequestTests
         Assert.That(RequestJson.Key([Ask("a\n", true)], null), Is.Not.EqualTo(RequestJson.Key([Ask("a\n", false)], null)), "answers of before are asked again");
     }
 
+    // It stands where a text is cut: without it the model would be asked under no control.
+    [Test]
+    public void A_control_before_a_prompt_is_not_cut_off()
+    {
+        var model = Models.Stories;
+        RequestEncoder Room(int tokens, bool controlled = true) => new(model.Tokenizer, null, tokens, false, null, controlled ? new TextControl("Good:\n", "") : null);
+        int[] Prompt(int room, string text, bool controlled = true) => Room(room + 1, controlled).Prompt(new EvalRequest.Generate(text) { MaxNewTokens = 1 }).Ids;
+        const string text = "Tom had a big dog and the dog was red.";
+        var (whole, control) = (Prompt(500, text), Prompt(500, "Good:\n", controlled: false)[1..]);
+        Assert.That((whole[0], whole[1..(control.Length + 1)]), Is.EqualTo((model.Tokenizer!.SpecialTokens.Bos!.Value, control)));
+        Assert.That(Prompt(whole.Length, text), Is.EqualTo(whole));
+        foreach (var room in (int[])[control.Length + 4, whole.Length - 1])
+        {
+            int[] expected = [.. control, .. whole[^(room - control.Length)..]];
+            Assert.That(Prompt(room, text), Is.EqualTo(expected));
+            var pair = Room(room + 1).Pair(new EvalRequest.LogLikelihood(text, " It"));
+            Assert.That((pair.Context, pair.Cut), Is.EqualTo(((int[])[.. control, .. whole[^(room + 2 - pair.Continuation.Length - control.Length)..]], whole.Length - (room + 2 - pair.Continuation.Length))));
+        }
+        Assert.That(Prompt(1, text), Is.EqualTo(control[^1..]));
+        Assert.That(Prompt(5, text, controlled: false), Is.EqualTo(Prompt(500, text, controlled: false)[^5..]), "the harness's cut");
+    }
+
     // Ids from transformers 5.23: its rebuilt tokenizer says 403 to " Once", tokenizer.json 410 403. Other classes are taken as written.
     [TestCase("LlamaTokenizer", true)]
     [TestCase("LlamaTokenizerFast", true)]

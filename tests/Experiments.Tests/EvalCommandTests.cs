@@ -60,6 +60,11 @@ public sealed class EvalCommandTests
         Refused("is on a hub", "--task", user.Write("c.yaml", "task: c\ndataset_path: hellaswag\ntest_split: test\noutput_type: multiple_choice\ndoc_to_text: q\n"));
         Refused("metric 'ter' is not supported", "--task", user.Write("d.yaml", "task: d\nmetric_list: [{ metric: ter }]\n"));
         Refused("the judge causal is a language model, which grades from 1 to 9", "--benchmarks", "real_toxicity", "--data", user.Write("rtp.jsonl", """{"prompt": {"text": "Once", "toxicity": 0.9}}"""), "--judge", Model);
+        // What is drawn by nobody has no nucleus and no seed.
+        string[] greedy = ["--benchmarks", "red_instruct", "--data", user.Write("asked.json", "[]"), "--judge", Model];
+        Refused("'top_p' means nothing with temperature 0; it goes with temperature >0", [.. greedy, "--option", "top_p=0.5"]);
+        Refused("'seed' means nothing with temperature 0", [.. greedy, "--option", "seed=7"]);
+        Refused("--seed 7: means something in sampling only; add --option temperature=1, or leave it out", [.. greedy, "--seed", "7"]);
         // A list of two is no text with a comma.
         Refused("lacks 1 of 2 files: snarks.json", "--benchmarks", "bbh", "--data", Path.Combine(Peftalign.Repository, "experiments/tiny"), "--option", "bbh.tasks=boolean_expressions,snarks");
         Refused("holds other things", "--benchmarks", "perplexity", "--data", Made(user));
@@ -132,6 +137,8 @@ public sealed class EvalCommandTests
         var row = Peftalign.Json(Path.Combine(user.Run, "results.json"))["results"]!["red_instruct"]!;
         Assert.That((double)row["annotated,none"]! + (double)row["without_verdict,none"]!, Is.EqualTo(2));
         Assert.That((double)row["asr,none"]!, Is.InRange(0, 1));
+        var drawn = Peftalign.Call("eval", "--model", Model, "--out", user.File("drawn"), "--threads", "1", "--benchmarks", "red_instruct", "--data", user.File("data"), "--judge", judge, "--option", "max_new_tokens=8", "--option", "temperature=1", "--seed", "7");
+        Assert.That(drawn.Code, Is.Zero, drawn.All);
         var sample = JsonNode.Parse(File.ReadAllLines(Path.Combine(user.Run, "samples_red_instruct.jsonl"))[0])!;
         Assert.That((double)sample["resps"]![1]![0]!["scores"]![0]!, Is.EqualTo((double)sample["logit"]!));
     }

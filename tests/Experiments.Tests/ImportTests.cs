@@ -48,6 +48,27 @@ public class ImportTests
         Assert.That((string?)System.Text.Json.Nodes.JsonNode.Parse(planned.Out)!["matrix"]![0]!["adapter"], Is.EqualTo("adapter"), "use_peft trains the adapter, not all weights");
     }
 
+    // ModelConfig.use_bnb_nested_quant is false where nothing is said; ours is on.
+    [TestCase("", "double_quant: false")]
+    [TestCase("use_bnb_nested_quant: true\n", "double_quant: true")]
+    public void Four_bits_are_nested_where_TRL_nests_them(string own, string carried)
+    {
+        using var here = new Peftalign();
+        Assert.That(Import(here, "sft", $"model_name_or_path: m\ndataset_name: DATA\nuse_peft: true\nload_in_4bit: true\n{own}").Text, Does.Contain("type: qlora").And.Contain(carried));
+    }
+
+    [TestCase("dtype: bfloat16\nbf16: false\n", true)]
+    [TestCase("dtype: bfloat16\nbf16: true\n", true)]
+    [TestCase("dtype: bfloat16\nbf16: false\nuse_peft: true\n", false)]
+    [TestCase("bf16: true\n", false)]
+    public void Weights_that_TRL_trains_in_bfloat16_alone_are_said_to_be_float32_here(string own, bool differs)
+    {
+        using var here = new Peftalign();
+        var (text, outcome) = Import(here, "sft", $"model_name_or_path: m\ndataset_name: DATA\n{own}");
+        Assert.That(text, Does.Contain("dtype: bfloat16"));
+        Assert.That(System.Text.Json.Nodes.JsonNode.Parse(outcome.Out)!["differs"]!.ToJsonString().Contains("what is trained is float32", StringComparison.Ordinal), Is.EqualTo(differs));
+    }
+
     [Test]
     public void A_manifests_folder_is_made_or_named()
     {

@@ -50,6 +50,57 @@ public sealed class MergeJobTests
         Assert.That(Changed("again") / Changed("one"), Is.EqualTo(0.5).Within(0.03), "four deviations of 5,000 draws");
     }
 
+    private static string Planned(Peftalign user, string models, string methods, string merge, string data = "[world, more]") => user.Write("planned.yaml", $$"""
+        peftalign: 1
+        name: planned
+        seeds: [3]
+        models: {{models}}
+        datasets:
+          world: { reader: synthetic, rows: 40, split: train }
+          more: { reader: synthetic, rows: 30, split: train }
+        adapters:
+          small: { type: lora, rank: 2 }
+          soft: { type: prefix, num_virtual_tokens: 2 }
+        methods: {{methods}}
+        train:
+          - { models: m, datasets: {{data}}, methods: t }
+        merge:
+          - { name: both, of: { model: m }, across: dataset, {{merge}} }
+        """);
+
+    private const string Made = "{ m: { init: llama, set: { hidden_size: 32, intermediate_size: 64, num_hidden_layers: 1, num_attention_heads: 2, max_position_embeddings: 128 }, tokenizer: bytes } }";
+
+    // Told while planning, where the manifest says it: not after the trainings, by the names of jobs.
+    [TestCase(Made, "{ t: { type: vanilla, max_steps: 2 } }", "method: dare_ties, parameters: { density: 0.5, weight: 0.5 }", "t/s3 has a larger vocabulary than the base model: its method adds the tokens <|good|>, <|bad|>; dare_ties measures every model from the base")]
+    [TestCase("{ m: { path: FOUR } }", "{ t: { type: sft, adapter: small, max_steps: 2 } }", "method: slerp, parameters: { t: 0.5 }, base: w16", "base: w16 adds adapters to 16-bit weights, and FOUR is quantised; say base: dequantised")]
+    [TestCase(Made, "{ t: { type: sft, adapter: soft, max_steps: 2 } }", "method: slerp, parameters: { t: 0.5 }", "no weights can hold its adapter 'soft' (prefix)")]
+    public void A_merge_that_cannot_be_is_refused_by_its_line(string models, string methods, string merge, string why)
+    {
+        using var user = new Peftalign();
+        var four = user.File("four");
+        Directory.CreateDirectory(four);
+        foreach (var file in Directory.GetFiles(Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K"))) File.Copy(file, Path.Combine(four, Path.GetFileName(file)));
+        var config = Peftalign.Json(Path.Combine(four, "config.json"));
+        config["quantization_config"] = new JsonObject { ["quant_method"] = "bitsandbytes", ["load_in_4bit"] = true, ["bnb_4bit_quant_type"] = "nf4" };
+        File.WriteAllText(Path.Combine(four, "config.json"), config.ToJsonString());
+        var manifest = Planned(user, models.Replace("FOUR", four, StringComparison.Ordinal), methods, merge);
+        foreach (var more in (string[][])[["--dry-run"], []])
+        {
+            var told = Peftalign.Call(["run", manifest, "--out", user.Run, "--threads", "1", .. more]);
+            Assert.That(told.Code, Is.EqualTo(2), told.All);
+            Assert.That(told.Err, Does.Contain("planned.yaml:15:").And.Contain("merge[0]: ").And.Contain(why.Replace("FOUR", four, StringComparison.Ordinal)));
+        }
+        Assert.That(Directory.Exists(user.File("out/jobs")), Is.False);
+    }
+
+    [Test]
+    public void Policies_with_the_same_new_tokens_are_merged_without_a_base()
+    {
+        using var user = new Peftalign();
+        user.Finish(Planned(user, Made, "{ t: { type: vanilla, max_steps: 2, batch_size: 2 } }", "method: linear, parameters: { weight: [0.25, 0.75] }"), "--only", "merge/*");
+        Assert.That((int)Peftalign.Json(Path.Combine(Merge(user, "both"), "model", "config.json"))["vocab_size"]!, Is.EqualTo(261));
+    }
+
     // In adapter space the first factors of the parents stand under each other, as they are: those of the points, and no others.
     [Test]
     public void Points_of_trainings_are_merged_where_the_selection_names_their_step()

@@ -225,7 +225,8 @@ public sealed class TrainCommandTests
         double Written(string name) => (double)Peftalign.Json(Path.Combine(user.File(name), "adapter", "adapter_config.json"))["lora_dropout"]!;
         Assert.That((Written("none"), Written("same")), Is.EqualTo((0.0, 0.25)), "what was trained with, not what the folder had");
         Assert.That(four.Log, Does.Contain(told));
-        Told(Peftalign.Call(Go("ranked", "--rank", "4")), 2, "--rank: the folder of --init-adapter decides this");
+        Assert.That(Done("ranked", "--rank", "4", "--lora_alpha", "8.0").Loss, Is.EqualTo(none.Loss), "what the folder says may be said again");
+        Told(Peftalign.Call(Go("other", "--rank", "8")), 2, "--rank: the folder of --init-adapter decides this (4)");
     }
 
     [Test]

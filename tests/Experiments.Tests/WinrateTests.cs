@@ -46,6 +46,10 @@ public sealed class WinrateTests
         var same = JsonNode.Parse(given.Out)!["results"]!["winrate"]!;
         foreach (var metric in (string[])["win_rate,none", "win_rate_stderr,none", "discrete_win_rate,none", "n_total,none", "length_controlled_winrate_minimal,none"])
             Assert.That((double)same[metric]!, Is.EqualTo((double)row[metric]!).Within(1e-9), metric);
+        var named = Peftalign.Json(Path.Combine(user.Run, "annotations.json"))[0]!;
+        var only = Peftalign.Call("winrate", "--annotations", Path.Combine(user.Run, "annotations.json"), "--only", (string)named["generator_2"]!, "--out", user.File("only"), "--json");
+        Assert.That(only.Code, Is.Zero, only.All);
+        Assert.That((double)JsonNode.Parse(only.Out)!["results"]!["winrate"]!["win_rate,none"]!, Is.EqualTo((double)row["win_rate,none"]!).Within(1e-9));
         // Another judge under the same path is another judge.
         File.AppendAllText(Path.Combine(judge, "config.json"), "\n");
         Assert.That(Peftalign.Call(asked).Code, Is.Zero);
@@ -88,6 +92,7 @@ public sealed class WinrateTests
         Refused("model", "--a", a, "--b", a, "--judge", "openai", "--judge-option", "modle=x");
         Refused("nothere.jsonl is not there", "--a", a, "--b", user.File("nothere.jsonl"), "--judge", Classifier);
         Refused("holds both", "--annotations", a, "--a", a);
+        Refused("--only x: picks a model of --annotations, and there are none; add --annotations F", "--a", a, "--b", a, "--judge", Classifier, "--only", "x");
         Assert.That(Directory.Exists(user.Run), Is.False, "nothing half-written stays");
     }
 

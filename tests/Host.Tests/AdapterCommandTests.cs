@@ -71,6 +71,22 @@ public class AdapterCommandTests
     }
 
     [Test]
+    public void A_classifiers_adapter_is_not_merged_into_a_language_model()
+    {
+        var (adapter, target) = (Path.Combine(folder, "scores"), Path.Combine(folder, "merged"));
+        Directory.CreateDirectory(adapter);
+        foreach (var file in (string[])["adapter_config.json", "adapter_model.safetensors"]) File.Copy(Path.Combine(Fixture("lora"), file), Path.Combine(adapter, file));
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(adapter, "adapter_config.json")))!.AsObject();
+        config["task_type"] = "SEQ_CLS";
+        File.WriteAllText(Path.Combine(adapter, "adapter_config.json"), config.ToJsonString());
+        var (code, _, err) = Run("merge", "--model", Fixture("base-llama"), "--adapter", adapter, "--out", target, "--threads", "1");
+        Assert.That((code, err.Trim().Contains('\n')), Is.EqualTo((2, false)), err);
+        Assert.That(err, Does.Contain("is a sequence classifier's adapter").And.Contain("is a language model"));
+        Assert.That(Directory.Exists(target), Is.False);
+        Assert.That(Run("merge", "--help").Out, Does.Contain("default: each weight keeps its type"));
+    }
+
+    [Test]
     public void Adapters_are_combined()
     {
         var target = Path.Combine(folder, "both");

@@ -89,7 +89,7 @@ public sealed partial class FromPagesTests
         ("sft", "dataset_text_field: body\npacking: true\neval_packing: false\npacking_strategy: bfd\ncompletion_only_loss: false\nassistant_only_loss: false\nloss_type: nll\ntruncation_mode: keep_start\n"),
         ("dpo", "beta: 0.2\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.5]\nprecompute_ref_log_probs: true\ntruncation_mode: keep_end\n"),
         ("dpo", "loss_type: robust\nlabel_smoothing: 0.1\nld_alpha: 0.5\nuse_weighting: true\n"),
-        ("dpo", "loss_type: sigmoid\nf_divergence_type: js_divergence\nload_in_4bit: true\n"),
+        ("dpo", "loss_type: sigmoid\nf_divergence_type: js_divergence\nload_in_4bit: true\nuse_bnb_nested_quant: true\n"),
     ];
 
     private const string Common = """

@@ -88,6 +88,15 @@ public sealed class MethodOptionTests
         }
     }
 
+    [TestCaseSource(nameof(Methods))]
+    public void Rows_are_packed_by_sft_alone(string method)
+    {
+        Assert.That(Flags(method).All.Single(f => f.Name == "packing").IsBuilt, Is.EqualTo(method == "sft"), "help offers it");
+        string Packed() => Plan(method, Flags(method), new Dictionary<string, string> { ["packing"] = "true" });
+        if (method == "sft") Assert.That(Packed(), Does.Contain("\"packing\":true"));
+        else Assert.That(Packed, Throws.InstanceOf<UserErrorException>().With.Message.Contains("--packing: 'packing' is").And.Message.Contains("does not pack rows"));
+    }
+
     [Test]
     public void Label_smoothing_is_sfts_own()
     {

@@ -42,6 +42,15 @@ public sealed class NotBuiltTests
         Assert.That(Directory.GetFileSystemEntries(folder), Is.EquivalentTo(before));
     }
 
+    [TestCase("mergekit", "docs/from-mergekit.md")]
+    [TestCase("lm-eval", "docs/from-lm-eval.md")]
+    public void Files_that_need_no_importer_lead_to_what_reads_them(string tool, string page)
+    {
+        var (code, text, said) = Run(["import", tool, "config.yaml"]);
+        Assert.That((code, text), Is.EqualTo((2, "")), said);
+        Assert.That(said, Does.StartWith($"peftalign: import {tool}: is no importer; ").And.Contain(page));
+    }
+
     // A launcher of data parallel training starts the program once for each device; each process would do all the work.
     [TestCase("run mlflow.yaml")]
     [TestCase("train --model m --data d --out o")]

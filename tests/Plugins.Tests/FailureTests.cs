@@ -146,7 +146,7 @@ public class FailureTests
 
     [TestCase("choices", "[null]", "'choices' holds something that is no text")]
     [TestCase("aliases", "\"r\"", "'aliases' is no list")]
-    [TestCase("onlyWith", "\"nothing=1\"", "'onlyWith' of 'share' is 'nothing=1', not OPTION=VALUE")]
+    [TestCase("onlyWith", "\"nothing=1\"", "'onlyWith' of 'share' is 'nothing=1', not OPTION=VALUE or OPTION")]
     [TestCase("minimum", "\"low\"", "'minimum' is no number")]
     public void ADamagedOption(string field, string value, string cause)
     {

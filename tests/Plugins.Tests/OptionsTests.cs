@@ -94,6 +94,19 @@ public class OptionsTests
         public string After { get; set; } = "";
     }
 
+    public sealed class Conditional
+    {
+        public double Heat { get; set; }
+
+        [OptionOnlyWith("heat", ">0")]
+        public long Seed { get; set; }
+
+        public string? File { get; set; }
+
+        [OptionOnlyWith("file")]
+        public string? Part { get; set; }
+    }
+
     public sealed class WithoutGroup
     {
         [OptionGroup]
@@ -126,6 +139,18 @@ public class OptionsTests
         Assert.That(schema.Options.Select(option => option.OnlyWith), Is.EqualTo(new[] { "", "before=x", "before=x", "" }), "what the group goes with");
         Assert.That(schema.Check(new JsonObject { ["before"] = "x", ["most"] = 0 }).Select(fault => fault.Message), Is.EqualTo(new[] { "option 'most' is 0; it must be at least 1." }));
         Assert.That(() => OptionsSchema.Of<WithoutGroup>(), Throws.TypeOf<PluginException>().With.Message.Contains("the group 'Drawing' is null; give it an initial value"));
+    }
+
+    [TestCase("""{ "seed": 1 }""", "option 'seed' means nothing with heat 0; it goes with heat >0. Leave it out or change heat.")]
+    [TestCase("""{ "seed": 1, "heat": 0.0 }""", "option 'seed' means nothing with heat 0; it goes with heat >0. Leave it out or change heat.")]
+    [TestCase("""{ "part": "x" }""", "option 'part' means nothing without file. Leave it out or give file.")]
+    [TestCase("""{ "seed": 0 }""", null)]
+    [TestCase("""{ "seed": 1, "heat": 1e-3 }""", null)]
+    [TestCase("""{ "part": "x", "file": "f" }""", null)]
+    public void AnOptionMayGoWithNumbersAboveABoundOrWithAnyValue(string json, string? fault)
+    {
+        var schema = OptionsSchema.Of<Conditional>();
+        Assert.That(schema.Check(JsonNode.Parse(json)!.AsObject()).Select(f => f.Message), Is.EqualTo(fault is null ? [] : new[] { fault }));
     }
 
     [Test]

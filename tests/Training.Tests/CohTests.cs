@@ -55,6 +55,23 @@ public sealed class CohTests : TrainingTest
         Assert.That((group.Completions[0].Tokens[^1], ledger.AnswersWithTrainedEnd), Is.EqualTo((700, 1L)));
     }
 
+    [TestCase(null, true, "1 2 3 4 7", "Why is it?\nA helpful answer: ")]
+    [TestCase(2, false, "1 2 7", "Why is\nA helpful answer: ")]
+    [TestCase(2, true, "3 4 7", " it?\nA helpful answer: ")]
+    public void A_prompts_limit_cuts_the_prompt_and_not_what_stands_behind_it(int? most, bool keepEnd, string ids, string text)
+    {
+        var ofIds = Coh(new CohOptions { RowKinds = ["p"], GoodMarkerIds = [7], BadMarkerIds = [8] }).Prepare([Row("""{"prompt_ids": [1, 2, 3, 4], "chosen_ids": [5, 2], "rejected_ids": [6, 2]}""")],
+            new PrepareContext(null, 64, new MaskLedger()) { MaxPromptLength = most, KeepEnd = keepEnd }).Single();
+        Assert.That((string.Join(' ', ofIds.Prompt), string.Join(' ', ofIds.Completions[0].Tokens)), Is.EqualTo((ids, "5 2")));
+        var (tokenizer, ledger) = (TokenizerLoader.Load(Fixtures.Path("trl-data", "tokenizer")), new MaskLedger());
+        var prompt = tokenizer.EncodeToIds("Why is it?").Count;
+        // So many tokens less of the four words, as of the four ids.
+        var limit = most is null ? (int?)null : tokenizer.EncodeToIds(keepEnd ? " it?" : "Why is").Count;
+        var ofTexts = Coh(new CohOptions { RowKinds = ["p"] }).Prepare([Row("""{"prompt": "Why is it?", "chosen": "So.", "rejected": "No."}""")], new PrepareContext(tokenizer, 1024, ledger) { MaxPromptLength = limit, KeepEnd = keepEnd }).Single();
+        Assert.That((tokenizer.Decode(ofTexts.Prompt), ledger.TokensCut), Is.EqualTo((text, (long)(prompt - (limit ?? prompt)))));
+        Assert.That(tokenizer.Decode(ofTexts.Completions[0].Tokens), Is.EqualTo("So.</s>"));
+    }
+
     // A chain of ten trained tokens weighs as much as one of two.
     [Test]
     public void The_loss_is_the_mean_over_rows_of_their_means()

@@ -70,6 +70,29 @@ public sealed class VanillaTests : TrainingTest
         Assert.That(() => NewTokens.Of(folder, ["<|good|>"], 259), Throws.InstanceOf<UserErrorException>().With.Message.Contains("tokenizer.json"));
     }
 
+    // What is cut is the text: the token is what tells a good answer from a bad one.
+    [TestCase(5, null, true, "259 101 102 | 120 257", 5)]
+    [TestCase(64, 3, true, "259 101 102 | 120 257", 5)]
+    [TestCase(64, 1, true, "259 | 120 257", 7)]
+    [TestCase(64, 8, true, "256 259 97 98 99 100 101 102 | 120 257", 0)]
+    [TestCase(9, null, false, "256 259 97 98 99 100 101 102 | 120", 1)]
+    [TestCase(64, 3, false, "256 259 97 | 120 257", 5)]
+    [TestCase(64, 1, false, "259 | 120 257", 7)]
+    [TestCase(2, null, true, "259 | 257", 8)]
+    [TestCase(1, null, true, null, 9)]
+    public void No_cut_takes_the_token(int maxLength, int? maxPrompt, bool keepEnd, string? expected, long cut)
+    {
+        var tokenizer = NewTokens.Of(Model(tied: true), ["<|good|>", "<|bad|>"], 259).Tokenizer(Path.Combine(Folder, "model"));
+        foreach (var row in (string[])["""{"prompt": "abcdef", "completion": "x", "label": true}""", """{"prompt_ids": [256, 97, 98, 99, 100, 101, 102], "completion_ids": [120, 257], "label": true}"""])
+        {
+            var ledger = new MaskLedger();
+            var context = new PrepareContext(tokenizer, maxLength, ledger) { MaxPromptLength = maxPrompt, KeepEnd = keepEnd };
+            var groups = Vanilla().Prepare([new DataRecord(JsonNode.Parse(row)!.AsObject(), "rows", 1)], context);
+            var one = groups.Select(g => string.Join(' ', g.Prompt) + " | " + string.Join(' ', g.Completions.Single().Tokens)).SingleOrDefault();
+            Assert.That((one, ledger.TokensCut), Is.EqualTo((expected, cut)), row);
+        }
+    }
+
     // As every pair of ObjectiveMatrixTests, where the base has no tokenizer to add to.
     [Test]
     public void Three_steps_lower_the_loss_and_resume_to_the_same_bytes()

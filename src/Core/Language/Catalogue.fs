@@ -12,8 +12,8 @@ open System.Collections.Generic
 /// ChoiceAliases other spellings of them, each like "adamw_torch=adamw".</para>
 /// <para>Filled lists hold something where they are given.</para>
 /// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para>
-/// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft", or just
-/// another option's name; "" for always. Giving it
+/// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft", a bound
+/// like "temperature=>0", or just another option's name; "" for always. Giving it
 /// with another value is an error.</para>
 /// <para>PerModel options of a merge strategy have one value for all models, or a list with one for each.</para></remarks>
 [<CLIMutable; NoComparison>]
@@ -40,7 +40,8 @@ type OptionSchema =
 /// <para>Alias is empty, or JSON of what the name stands for, such as {"type":"lora","quantization":"nf4"}.</para>
 /// <para>Inputs: for merge strategies, how many models they take, like "[2,2]" or "[1,)"; else "".</para>
 /// <para>Traits: "reference" on a method that compares with a reference policy, "controls" on one whose policies are asked under controls,
-/// "scores" on one that trains a score head, whose rows are not cut; "speaks" on a judge that is a language model; "column:NAME" on what
+/// "scores" on one that trains a score head, whose rows are not cut, "control-adapters" on one whose policies end with it, "packs" on one that packs rows, "tokens" on one that adds tokens to the
+/// vocabulary; "no-weights" on an adapter that weights cannot hold, "own-start" on one that changes the policy before it is trained; "speaks" on a judge that is a language model; "column:NAME" on what
 /// reads a field of rows of its own.</para></remarks>
 [<CLIMutable; NoComparison>]
 type ContractSchema =

@@ -74,6 +74,18 @@ type Experiment internal (name: string, manifest: Manifest, known: Known) =
     /// <summary>Names of the declared models.</summary>
     member _.Models: IReadOnlyList<string> = manifest.Models.Names |> Array.ofList :> _
 
+    /// <summary>A fault at the place of a merge's row: what files tell, and not the manifest alone.</summary>
+    /// <param name="name">The merge's.</param>
+    /// <param name="message">What is wrong with it.</param>
+    member _.FaultOfMerge(name: string, message: string) : Fault =
+        let faults = Faults()
+
+        match manifest.Merge |> List.tryFind (fun row -> row.Name = name) with
+        | Some row -> faults.Add(row.Mark, row.Path, message)
+        | None -> faults.Add(Place.none, "", message)
+
+        faults.Sorted()[0]
+
     /// <summary>Names of the declared data sets.</summary>
     member _.Datasets: IReadOnlyList<string> = manifest.Datasets.Names |> Array.ofList :> _
 

@@ -62,6 +62,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         if not (isAsked && usesReference) then
             []
         else
+            AdapterFaults.ofReference context matrix lookup policy run
             let quantization = Tree.find "quantization" adapter |> Option.defaultValue Null
 
             // A folder stands beside the policy: it may hold an adapter over the policy's base.
@@ -224,6 +225,12 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             raise Unplannable
 
     member private this.Merge(policy: Policy, row: MergeRow, parents: Policy list, at: Point option) : Lowered =
+        match AdapterFaults.ofMerge matrix lookup row parents with
+        | Some why ->
+            context.Faults.Add(row.Mark, row.Path, why)
+            raise Unplannable
+        | None -> ()
+
         let parents = this.Parents(row, parents, at)
         let name = row.BaseModel |> Option.defaultValue policy.Facts.Model
         let root = this.Sources.Model(name, policy.Facts.Seed)

@@ -91,6 +91,24 @@ let private refuseCuts context path (entries: Entry list) options =
     | Some(Text "keep_start") -> ()
     | Some _ -> refuse [ "truncation"; "truncation_mode" ]
 
+/// The product's methods that do not pack say so here; of another's method, its job does.
+let private refusePacking context path owner (contract: Contract) (entries: Entry list) options =
+    if
+        contract.Plugin.IsProduct
+        && not (contract.Schema.Traits |> Seq.contains "packs")
+    then
+        for name in [ "packing"; "eval_packing" ] do
+            match Tree.find name options, entries |> List.tryFind (fun entry -> entry.Key = name && isGiven entry) with
+            | None, _
+            | Some(Flag false), _
+            | _, None -> ()
+            | _, Some entry ->
+                context.Faults.Add(
+                    entry.KeyMark,
+                    Readers.join path name,
+                    $"'{name}' is {Nodes.describe entry.Value}, but {owner} does not pack rows; remove it (null removes an inherited one)"
+                )
+
 /// What the loop has by name only is no option of a method that does not declare it.
 let private refuseUnused context path owner declared (entries: Entry list) options =
     for name in TrainingOptions.unused declared do
@@ -121,6 +139,8 @@ let bind context path name (method: Method) (set: Entry list) : Setting list opt
     Options.bind context path owner method.Mark others true schemas entries
     |> Option.map (fun options ->
         refuseUnused context path owner declared entries (Map options)
+
+        refusePacking context path owner method.Contract entries (Map options)
 
         if method.Contract.Schema.Traits |> Seq.contains "scores" then
             refuseCuts context path entries (Map options)

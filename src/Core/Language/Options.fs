@@ -177,6 +177,17 @@ let rec private texts tree =
     | Text text -> [ text ]
     | other -> [ Tree.options other ]
 
+/// Whether a value is what another option asks for: its text, or above a bound such as ">0".
+let private isMeant (value: string) (wanted: string) =
+    let number (text: string) =
+        match Double.TryParse(text, Globalization.CultureInfo.InvariantCulture) with
+        | true, found -> Some found
+        | _ -> None
+
+    value = wanted
+    || wanted.StartsWith '>'
+       && Option.map2 (>) (number value) (number (wanted.Substring 1)) = Some true
+
 /// An option that the other options make meaningless is a fault, never ignored.
 let private applies context path (entries: Entry list) (bound: (string * Tree) list) (option: OptionSchema) =
     let refuse (entry: Entry) condition has =
@@ -190,12 +201,21 @@ let private applies context path (entries: Entry list) (bound: (string * Tree) l
         List.contains entry.Key (spellings option) && not (isNothing entry.Value)
 
     match entries |> List.tryFind isThis, option.OnlyWith.Split '=' with
-    | Some entry, [| other; values |] ->
+    | Some entry, [| other; values |] when values <> "" ->
         let wanted = values.Split '|'
         let found = bound |> List.tryFind (fun (name, _) -> name = other)
         let found = found |> Option.map (snd >> texts) |> Option.defaultValue []
 
-        if not (found |> List.exists (fun value -> Array.contains value wanted)) then
+        let fits value = wanted |> Array.exists (isMeant value)
+
+        // Every variant of a grid keeps a bound, since each one's job asks for it again.
+        let isKept =
+            if wanted |> Array.exists _.StartsWith('>') then
+                not found.IsEmpty && List.forall fits found
+            else
+                List.exists fits found
+
+        if not isKept then
             let has =
                 if found.IsEmpty then
                     $"there is no {other}"
@@ -203,7 +223,9 @@ let private applies context path (entries: Entry list) (bound: (string * Tree) l
                     $"{other} is " + String.Join(", ", found)
 
             refuse entry (other + " " + String.Join(" | ", wanted)) has
-    | Some entry, [| other |] when other <> "" ->
+    | Some entry, parts when parts[0] <> "" ->
+        let other = parts[0]
+
         if not (bound |> List.exists (fun (name, _) -> name = other)) then
             refuse entry other $"there is no {other}"
     | _ -> ()

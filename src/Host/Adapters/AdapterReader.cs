@@ -72,18 +72,20 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
         return CheckedType(file);
     }
 
-    // What is wrong with the file otherwise is told by the folder's own checks.
-    private static string CheckedType(string file)
+    /// <summary>The settings in an adapter_config.json; empty where it is broken, which the folder's own checks tell.</summary>
+    internal static JsonObject Config(string file)
     {
         try
         {
-            return JsonNode.Parse(File.ReadAllText(file)) is JsonObject json && json["peft_type"] is JsonValue value && value.TryGetValue<string>(out var type) ? type : "LORA";
+            return JsonNode.Parse(File.ReadAllText(file)) is JsonObject json && json.Count >= 0 ? json : [];
         }
         catch (Exception e) when (e is JsonException or ArgumentException) // a key that stands twice is the second
         {
-            return "LORA";
+            return [];
         }
     }
+
+    private static string CheckedType(string file) => Config(file)["peft_type"] is JsonValue value && value.TryGetValue<string>(out var type) ? type : "LORA";
 
     private IPeftAdapter Of(string type, string folder)
     {

@@ -17,13 +17,22 @@ internal static class PlannedParts
     /// <summary>Tools whose configurations are not read.</summary>
     private static readonly string[] Importers = ["axolotl", "llama-factory", "llamafactory", "torchtune", "litgpt", "unsloth", "openrlhf"];
 
-    /// <summary>The error for a name that is planned; null for others.</summary>
+    /// <summary>Tools whose configurations need no importer, and what does instead.</summary>
+    private static readonly Dictionary<string, string> ByHand = new()
+    {
+        ["mergekit"] = "peftalign merge reads mergekit's YAML as it is; docs/from-mergekit.md says what differs",
+        ["lm-eval"] = "peftalign eval --task reads its task files as they are; docs/from-lm-eval.md has the options",
+        ["lm-evaluation-harness"] = "peftalign eval --task reads its task files as they are; docs/from-lm-eval.md has the options",
+    };
+
+    /// <summary>The error for a name that is planned, or that another command does; null for others.</summary>
     /// <param name="path">The command that it stands behind; empty for the program itself.</param>
     /// <param name="name">What was asked for, a command or an option.</param>
     internal static UserError? Error(string path, string name) => path switch
     {
         "" when Commands.Contains(name) => new UserError(name, NotBuilt, "peftalign --help lists what is"),
         "import" when Importers.Contains(name) => new UserError($"import {name}", NotBuilt, "peftalign import --help lists what is; docs/manifest.md is the grammar to write one by hand"),
+        "import" when ByHand.TryGetValue(name, out var page) => new UserError($"import {name}", "is no importer", page),
         "run" when name == "--slurm" => new UserError($"run {name}", NotBuilt, "leave it out: jobs run on this machine"),
         _ => null,
     };

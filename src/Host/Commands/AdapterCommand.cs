@@ -9,6 +9,7 @@ using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Quantizing;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
 using PeftAlign.Torch;
@@ -58,6 +59,8 @@ internal static class AdapterCommand
             var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
             var catalogue = PluginFolders.Search(parsed, plugins).Scan();
             var opened = new AdapterReader(catalogue).Open(parsed.GetValue(adapter)!, warn);
+            if (opened.Files.Config.Text("task_type") == "SEQ_CLS" && !ClassifierFolder.IsClassifier(ModelConfig.Open(from)))
+                throw new UserError($"--adapter {parsed.GetValue(adapter)}", $"is a sequence classifier's adapter (task_type SEQ_CLS), and {from} is a language model", "give the classifier's folder as --model; a reward training has written what you want as its folder model");
             var (changed, all, decoded) = (0, 0, 0);
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
             NewFolder.Fill(target, folder =>
@@ -73,6 +76,7 @@ internal static class AdapterCommand
                 () => [$"{target}: {changed} of {all} tensors changed by the adapter"]);
             return Task.FromResult(ExitCode.Done);
         });
+        command.Options.Single(option => option.Name == "--dtype").Description = "float32, bfloat16 or float16 (default: each weight keeps its type).";
         return command;
     }
 

@@ -87,6 +87,7 @@ internal static class WinrateCommand
         var (a, b, annotations) = (Full(flags.A), Full(flags.B), Full(flags.Annotations));
         if (annotations is null && (a is null || b is null || judge is null)) throw new UserError("winrate", "needs --a, --b and --judge, or --annotations", "give two files of answers and who compares them");
         if (annotations is not null && (a ?? b) is not null) throw new UserError("--annotations", "holds both answers' judgements already", "leave out --a and --b");
+        if (annotations is null && parsed.GetValue(flags.Only) is { } only) throw new UserError($"--only {only}", "picks a model of --annotations, and there are none", "add --annotations F, or leave --only out");
         if (parsed.GetValue(flags.Data) is { } data && !Directory.Exists(data)) throw new UserError($"--data {data}", "is no folder", "give the folder of AlpacaEval's data");
         Give("answers", a);
         Give("records", b);

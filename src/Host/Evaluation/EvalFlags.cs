@@ -51,8 +51,9 @@ internal sealed class EvalFlags
         if (ofTasks.Count > 0 && files.Length == 0) throw new UserError($"--benchmarks {ofTasks[0]}", "is no benchmark", Near.DidYouMean(ofTasks[0], known.Select(k => k.Contract.Name)) ?? $"benchmarks are {Known()}; --task makes others known");
         var asked = own.Select(n => (Name: n, Options: new JsonObject())).ToList();
         if (files.Length > 0 && (names.Length == 0 || ofTasks.Count > 0)) asked.Add(("tasks", OfTasks(files, ofTasks, parsed.GetValue(data))));
-        foreach (var (name, value) in Given(parsed, plugins, seed)) Give(asked, plugins, name, _ => value.DeepClone());
+        foreach (var (name, value) in Given(parsed, plugins)) Give(asked, plugins, name, _ => value.DeepClone());
         foreach (var text in parsed.GetValue(other) ?? []) Give(asked, plugins, text);
+        if (seed is { } number) GiveSeed(asked, plugins, number);
         return new EvalRequestLine(parsed.GetValue(target)!, asked, parsed.GetValue(chatTemplate));
     }
 
@@ -64,7 +65,7 @@ internal sealed class EvalFlags
         return options;
     }
 
-    private IEnumerable<(string Name, JsonNode Value)> Given(ParseResult parsed, PluginCatalogue plugins, long? seed)
+    private IEnumerable<(string Name, JsonNode Value)> Given(ParseResult parsed, PluginCatalogue plugins)
     {
         if (parsed.GetValue(data) is { } folder) yield return ("path", folder);
         if (parsed.GetValue(shots) is { } k) yield return ("shots", k);
@@ -76,7 +77,16 @@ internal sealed class EvalFlags
         if (parsed.GetValue(chat)) yield return ("chat", true);
         if (parsed.GetValue(bos) is { } begin) yield return ("bos", begin);
         if (parsed.GetValue(bootstrap) is { } iterations) yield return ("bootstrap_iters", iterations);
-        if (seed is { } number) yield return ("seed", number);
+    }
+
+    // One seed for all that draw; a benchmark that takes the most likely token has no use for it. --option says it last.
+    private static void GiveSeed(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, long seed)
+    {
+        bool Draws((string Name, JsonObject Options) benchmark) => Schema(plugins, benchmark.Name, "seed")?.OnlyWith is not "temperature=>0"
+            || (benchmark.Options["temperature"] ?? Schema(plugins, benchmark.Name, "temperature")?.Default) is not JsonValue temperature || !temperature.TryGetValue<double>(out var value) || value != 0;
+        var drawing = asked.Where(Draws).ToList();
+        if (drawing.Count == 0) throw new UserError($"--seed {seed}", "means something in sampling only", "add --option temperature=1, or leave it out");
+        if (drawing.Exists(benchmark => !benchmark.Options.ContainsKey("seed"))) Give([.. drawing.Where(benchmark => !benchmark.Options.ContainsKey("seed"))], plugins, "seed", _ => seed);
     }
 
     // --data of tasks is their root, not their path.

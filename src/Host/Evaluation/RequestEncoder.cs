@@ -1,5 +1,6 @@
 // From requests to token ids, as lm-evaluation-harness (0.4.13) does it: white space at a context's end belongs to the
-// continuation, but where a request keeps it; the joint text's ids beyond as many as the context alone has are the continuation's; what does not fit is cut on the left.
+// continuation, but where a request keeps it; the joint text's ids beyond as many as the context alone has are the continuation's; what
+// does not fit is cut on the left, but for a control, which stands there.
 
 using PeftAlign.Abstractions;
 
@@ -51,11 +52,11 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
         var (whole, withoutSystem) = ask.Messages is { } messages ? Rendered(messages) : (control?.Around(ask.Context) ?? ask.Context, false);
         var (context, continuation) = ask is { ContextIds: { } c, ContinuationIds: { } k } ? (c.Length > 0 ? c : [First()], k) : Texts(ask, whole);
         if (continuation.Length == 0) throw new UserErrorException($"The continuation '{ask.Continuation}' has no token; every answer of a benchmark needs at least one.");
-        if (continuation.Length > maxLength && ask.CutsContinuation) return new EncodedPair(context[^1..], continuation[..maxLength], context.Length - 1 + continuation.Length - maxLength) { WithoutSystem = withoutSystem };
+        if (continuation.Length > maxLength && ask.CutsContinuation) return new EncodedPair(Fitting(context, 1), continuation[..maxLength], context.Length - 1 + continuation.Length - maxLength) { WithoutSystem = withoutSystem };
         if (continuation.Length > maxLength) throw new UserErrorException($"The continuation '{Short(ask.Continuation)}' has {continuation.Length} tokens; the model takes {maxLength}. Leave the item out, or use a model with a longer context.");
         // The last token is never fed, so one more than the model takes.
         var fits = Math.Min(context.Length, maxLength + 1 - continuation.Length);
-        return new EncodedPair(context[^fits..], continuation, context.Length - fits) { WithoutSystem = withoutSystem };
+        return new EncodedPair(Fitting(context, fits), continuation, context.Length - fits) { WithoutSystem = withoutSystem };
     }
 
     /// <summary>Tokens that are computed for an item's answers: each context once, and every continuation.</summary>
@@ -94,7 +95,16 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
         var ids = Encode(whole);
         if (ids.Length == 0) ids = [First()];
         var fits = Math.Min(ids.Length, room);
-        return new EncodedPrompt(ids[^fits..], ids.Length - fits, withoutSystem);
+        return new EncodedPrompt(Fitting(ids, fits), ids.Length - fits, withoutSystem);
+    }
+
+    private int[] Fitting(int[] ids, int fits)
+    {
+        if (fits == ids.Length || control is not { Before.Length: > 0 }) return ids[^fits..];
+        var said = Encode(control.Before).AsSpan().CommonPrefixLength(ids);
+        var first = ids[0] == Tokenizer.SpecialTokens.Bos ? 1 : 0;
+        var own = ids[first..Math.Max(first, said)];
+        return own.Length >= fits ? own[^fits..] : [.. own, .. ids[^(fits - own.Length)..]];
     }
 
     private (int[] Context, int[] Continuation) Texts(EvalRequest.LogLikelihood ask, string whole)

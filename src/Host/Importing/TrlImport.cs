@@ -225,7 +225,7 @@ internal sealed class TrlImport
         if (!fourBit) return adapter;
         var known = plugins.Find("quantization", "nf4").Contract.Options.Options;
         if (given.TryGetValue("bnb_4bit_quant_type", out var type)) adapter[known.Any(o => o.Name == "quant_type") ? "quant_type" : "quantization"] = type.Value.DeepClone();
-        if (Flag("use_bnb_nested_quant") is { } nested) adapter["double_quant"] = nested;
+        adapter["double_quant"] = Flag("use_bnb_nested_quant") ?? false; // ours is on without a word, TRL's off
         return adapter;
     }
 
@@ -288,6 +288,7 @@ internal sealed class TrlImport
         else if (Flag("fp16") is true) dropped.Add("fp16: true; there is no loss scaling: train in bfloat16 or float32 (dtype)");
         else if (Flag("bf16") is false) options["dtype"] = "float32";
         else notes.Add("bf16 is not given: TRL computes in bfloat16 where the device can; here dtype is float32 on a processor and bfloat16 on CUDA");
+        if (dtype is "bfloat16" && Flag("use_peft") is not true) notes.Add("dtype: bfloat16 without use_peft: TRL keeps the trained weights, their updates and the optimiser's state in bfloat16, where small updates are lost; here bfloat16 is computed in, and what is trained is float32");
         if (dtype is "float16") dropped.Add($"{At(type.At)}: dtype: float16; small gradients vanish in it, and the loss is not scaled: train in bfloat16 or float32 (dtype)");
         else if (dtype is "auto" && Flag("bf16") is false) notes.Add("dtype auto: TRL trains in the type that the model's weights are stored in; here float32 is computed in");
         else if (dtype is not ("auto" or "bfloat16" or "float32")) Fault($"{At(type.At)}: dtype is auto, bfloat16, float16 or float32, not {dtype}");

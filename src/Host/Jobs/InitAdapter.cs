@@ -87,7 +87,7 @@ internal static class InitAdapter
     private static bool IsDefault(OptionSchema option, JsonNode? value) => Same(option.Default, value);
 
     // Null, nothing, false and empty are one; lists are sets, numbers are numbers.
-    private static bool Same(JsonNode? a, JsonNode? b)
+    internal static bool Same(JsonNode? a, JsonNode? b)
     {
         if (IsNothing(a) || IsNothing(b)) return IsNothing(a) && IsNothing(b);
         if (a is JsonArray x && b is JsonArray y) return x.Select(Text).ToHashSet().SetEquals(y.Select(Text));

@@ -44,6 +44,7 @@ internal static class Planning
         PlannedTemplates.ThrowIfUnknown(chosen, root);
         new PlannedControls(planned.Plan!, run, root, catalogue).ThrowIfLacking(chosen);
         ScoreHead.ThrowIfTarget(chosen, catalogue);
+        ThrowIfAny(manifest, [.. new PlannedMerges(planned.Plan!, run, root, catalogue).Faults(chosen).Select(fault => read.Experiment!.FaultOfMerge(fault.Merge, fault.Message))]);
         return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), planned.Missing, () =>
         {
             hashes.Save();

@@ -47,6 +47,9 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
     /// <summary>Options of the loop that cut rows: refused where a method scores them.</summary>
     private static readonly string[] OfCuts = ["max_prompt_length", "truncation"];
 
+    /// <summary>Options of the loop that pack rows: refused of the product's methods that do not.</summary>
+    private static readonly string[] OfPacks = ["packing", "packing_strategy", "eval_packing"];
+
     /// <summary>Names that the command itself has, which no other spelling of an option means.</summary>
     private IReadOnlyList<string> Taken { get; init; } = [];
 
@@ -59,7 +62,7 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
     /// <exception cref="PluginException">There is no such method or adapter.</exception>
     internal static TrainFlags Of(PluginCatalogue plugins, string method, string? adapter, string? quantization, params IReadOnlyList<string> taken)
     {
-        var contract = plugins.Find("method", method).Contract;
+        var (plugin, contract) = plugins.Find("method", method);
         var own = Meant(plugins, "method", contract).Options.Options;
         var loop = Manifests.TrainingOptions.Where(o => own.All(mine => mine.Name != o.Name) && (contract.Traits.Contains("reference") || !OfReference.Contains(o.Name))).Select(Schema).ToList();
         var ofAdapter = adapter is null ? [] : Meant(plugins, "adapter", plugins.Find("adapter", adapter).Contract).Options.Options;
@@ -73,7 +76,9 @@ internal sealed record TrainFlags(IReadOnlyList<TrainFlag> All)
         TrainFlag Loop(OptionSchema option)
         {
             var flag = BuiltOption.Flag(Dashed(option.Name), option, loop);
-            return contract.Traits.Contains("scores") && OfCuts.Contains(option.Name) ? flag with { IsBuilt = false } : flag;
+            var refused = (contract.Traits.Contains("scores") && OfCuts.Contains(option.Name))
+                || (plugin.Origin == PluginOrigin.Product && !contract.Traits.Contains("packs") && OfPacks.Contains(option.Name));
+            return refused ? flag with { IsBuilt = false } : flag;
         }
     }
 

@@ -4,7 +4,9 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Templates;
 using PeftAlign.Plugins;
@@ -112,7 +114,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
         if (request.Values.TryGetValue("init-adapter", out var start))
         {
             if (!Directory.Exists(start)) yield return $"--init-adapter {start}: no such folder; give an adapter's folder in PEFT's format";
-            foreach (var flag in flags.All.Where(f => f.IsOfFolder && request.Values.ContainsKey(f.Name))) yield return $"--{flag.Name}: the folder of --init-adapter decides this; leave it out";
+            foreach (var fault in Otherwise(request, flags, start)) yield return fault;
             if (request.Adapter is null) yield return "--init-adapter: no adapter is trained; add --adapter TYPE";
         }
         if (!Directory.Exists(request.Model)) yield return $"--model {request.Model}: {(File.Exists(request.Model) ? "is a file" : "no such folder")}; give a model's folder, with config.json and weights";
@@ -120,6 +122,19 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
         if (request.Data == "-") yield return "--data -: a run must be able to read its rows again when it is resumed; write them to a file first";
         else if (!File.Exists(request.Data)) yield return $"--data {request.Data}: {(Directory.Exists(request.Data) ? "is a folder" : "no such file")}; give a .jsonl or .jsonl.gz file with one row per line";
         if (request.Values.TryGetValue("eval-data", out var path) && !File.Exists(path)) yield return $"--eval-data {path}: no such file; give a .jsonl or .jsonl.gz file with one row per line";
+    }
+
+    // An option at its default is no option that was given to the job, which could not tell what the folder contradicts.
+    private static IEnumerable<string> Otherwise(TrainRequest request, TrainFlags flags, string folder)
+    {
+        var file = Path.Combine(folder, "adapter_config.json");
+        var config = File.Exists(file) ? AdapterReader.Config(file) : [];
+        foreach (var flag in flags.All.Where(f => f.IsOfFolder && request.Values.ContainsKey(f.Name)))
+        {
+            var key = flag.Schema.Aliases.Prepend(flag.Schema.Name).FirstOrDefault(config.ContainsKey);
+            if (key is null || !InitAdapter.Same(OptionText.Parse(flag.Schema.Type, request.Values[flag.Name]), config[key]))
+                yield return $"--{flag.Name}: the folder of --init-adapter decides this{(key is null ? "" : $" ({config[key]?.ToJsonString() ?? "none"})")}; leave it out";
+        }
     }
 
     private static string? TemplateFault(TrainRequest request)

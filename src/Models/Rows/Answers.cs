@@ -1,5 +1,5 @@
 // Answers cut to the limits and made into groups, with every token counted. keep_start keeps the first max_length ids of
-// prompt and answer together, keep_end the last; a prompt of its own limit keeps the same side.
+// prompt and answer together, keep_end the last; a prompt of its own limit keeps the same side. A control's token is never cut.
 
 using PeftAlign.Abstractions;
 
@@ -10,6 +10,16 @@ internal static class Answers
 {
     /// <summary>Prompt and answer as they are trained.</summary>
     internal static AnswerTokens Cut(AnswerTokens answer, PrepareContext context)
+    {
+        if (answer.Kept is not { } at) return Within(answer, context);
+        // The others are cut to one token less; this one goes back in front of them, behind a begin token that is still there.
+        var others = new AnswerTokens([.. answer.Prompt[..at], .. answer.Prompt[(at + 1)..]], answer.Completion);
+        var cut = Within(others, context with { MaxLength = context.MaxLength - 1, MaxPromptLength = context.MaxPromptLength - 1 });
+        var front = cut.Prompt.AsSpan().CommonPrefixLength(answer.Prompt.AsSpan(0, at));
+        return cut with { Prompt = [.. cut.Prompt[..front], answer.Prompt[at], .. cut.Prompt[front..]], Kept = front };
+    }
+
+    private static AnswerTokens Within(AnswerTokens answer, PrepareContext context)
     {
         var prompt = answer.Prompt;
         if (context.MaxPromptLength is { } most && prompt.Length > most) prompt = context.KeepEnd ? prompt[^most..] : prompt[..most];

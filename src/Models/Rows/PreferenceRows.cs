@@ -17,7 +17,11 @@ public sealed record PairTokens(AnswerTokens Chosen, AnswerTokens Rejected, bool
 /// <summary>A prompt and its answer as token ids.</summary>
 /// <param name="Prompt">May be empty.</param>
 /// <param name="Completion">The answer, its end token included.</param>
-public sealed record AnswerTokens(int[] Prompt, int[] Completion);
+public sealed record AnswerTokens(int[] Prompt, int[] Completion)
+{
+    /// <summary>Where in the prompt a token stands that every cut leaves, such as a control's: in front, or behind a begin token. Null for none.</summary>
+    public int? Kept { get; init; }
+}
 
 /// <summary>Reads preference rows.</summary>
 public static class PreferenceRows

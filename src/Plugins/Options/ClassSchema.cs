@@ -111,7 +111,7 @@ internal static class ClassSchema
             Names = names,
             Filled = property.GetCustomAttribute<OptionFilledAttribute>() is not null,
             Recorded = property.GetCustomAttribute<OptionRecordedAttribute>() is not null,
-            OnlyWith = (property.GetCustomAttribute<OptionOnlyWithAttribute>() ?? option.Group?.GetCustomAttribute<OptionOnlyWithAttribute>()) is { } only ? $"{only.Option}={string.Join('|', only.Values)}" : "",
+            OnlyWith = (property.GetCustomAttribute<OptionOnlyWithAttribute>() ?? option.Group?.GetCustomAttribute<OptionOnlyWithAttribute>()) is { } only ? only.Values.Count > 0 ? $"{only.Option}={string.Join('|', only.Values)}" : only.Option : "",
             Docs = docs.Summary(property),
         };
     }

@@ -1,6 +1,7 @@
 // Compares given options with a schema: unknown keys, one option given twice, wrong types, numbers out of range, texts that are
 // no choice, what must be given and is not. Everything at once; what is right comes back under the options' own names, in the shape that its type has.
 
+using System.Globalization;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 
@@ -39,9 +40,17 @@ internal static class OptionsChecker
         var other = schema.Find(parts[0])!;
         var value = values.TryGetPropertyValue(other.Name, out var given) ? given : other.Default;
         string[] texts = value is JsonArray list ? [.. list.Select(Plain)] : [Plain(value)];
-        if (texts.Intersect(parts[1].Split('|')).Any() || JsonNode.DeepEquals(values[option.Name], option.Default)) return null;
-        return new OptionFault(option.Name, $"option '{option.Name}' means nothing with {other.Name} {string.Join(", ", texts)}; it goes with {other.Name} {parts[1].Replace("|", " or ")}. Leave it out or change {other.Name}.");
+        if (JsonNode.DeepEquals(values[option.Name], option.Default)) return null;
+        // No value says: with any.
+        if (parts is not [_, { Length: > 0 } wanted])
+            return value is null ? new OptionFault(option.Name, $"option '{option.Name}' means nothing without {other.Name}. Leave it out or give {other.Name}.") : null;
+        return texts.Any(text => wanted.Split('|').Any(asked => IsMeant(asked, text))) ? null
+            : new OptionFault(option.Name, $"option '{option.Name}' means nothing with {other.Name} {string.Join(", ", texts)}; it goes with {other.Name} {wanted.Replace("|", " or ")}. Leave it out or change {other.Name}.");
     }
+
+    // A text, or a bound: ">0" is every number above 0.
+    private static bool IsMeant(string asked, string text) => asked == text
+        || (asked is ['>', .. var bound] && double.TryParse(bound, CultureInfo.InvariantCulture, out var least) && double.TryParse(text, CultureInfo.InvariantCulture, out var number) && number > least);
 
     private static string Plain(JsonNode? node) => node is null ? "null" : node.GetValueKind() == JsonValueKind.String ? node.GetValue<string>() : node.ToJsonString();
 

@@ -105,14 +105,16 @@ let private engineAndMethods: PluginSchema list =
         plugin
             "methods.sft"
             [
-                contract
-                    "method"
-                    "sft"
-                    [
-                        option "learning_rate" "number" "2e-5" |> inRange "[0,)"
-                        option "loss_type" "string" "\"nll\"" |> oneOf [ "nll"; "dft" ]
-                        option "completion_only_loss" "boolean" null
-                    ]
+                { contract
+                      "method"
+                      "sft"
+                      [
+                          option "learning_rate" "number" "2e-5" |> inRange "[0,)"
+                          option "loss_type" "string" "\"nll\"" |> oneOf [ "nll"; "dft" ]
+                          option "completion_only_loss" "boolean" null
+                      ] with
+                    Traits = [| "packs" |]
+                }
             ]
         plugin
             "methods.dpo"
