@@ -50,7 +50,7 @@ internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{path}, line {line}: not valid JSON: {e.Message}", e);
+            throw new UserErrorException($"{path}, line {line}: not valid JSON ({RowJson.Cause(e)}); write one JSON object per line.", e);
         }
     }
 }

@@ -26,7 +26,15 @@ public sealed class ReaderTests
     {
         var file = Path.Combine(folder, "rows.jsonl");
         File.WriteAllLines(file, ["""{"text": "\ud83d\ude00 whole"}""", row]);
-        Assert.That(() => Read("jsonl", new JsonlOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.jsonl, line 2: not valid JSON: an escape \\u stands for half a character"));
+        Assert.That(() => Read("jsonl", new JsonlOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.jsonl, line 2: not valid JSON (an escape \\u stands for half a character"));
+    }
+
+    [Test]
+    public void A_broken_line_says_its_byte_and_what_to_do()
+    {
+        var file = Path.Combine(folder, "rows.jsonl");
+        File.WriteAllLines(file, ["""{"text": "a"}""", """{"text": }"""]);
+        Assert.That(() => Read("jsonl", new JsonlOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.jsonl, line 2: not valid JSON (byte 10: ").And.Message.EndsWith("write one JSON object per line.").And.Message.Not.Contains("LineNumber"));
     }
 
     [TestCase("jsonl", "rows.jsonl")]
@@ -45,7 +53,7 @@ public sealed class ReaderTests
     {
         var file = Path.Combine(folder, "rows.json");
         File.WriteAllText(file, """[{"prompt": "\ud800", "response_0": "a", "response_1": "b"}]""");
-        Assert.That(() => Read("beavertails", new BeaverTailsOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.json: not valid JSON: an escape \\u stands for half a character"));
+        Assert.That(() => Read("beavertails", new BeaverTailsOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.json: not valid JSON (an escape \\u stands for half a character)"));
     }
 
     // The world of the quickstart: who asks for what, and which answer is chosen, by rule.

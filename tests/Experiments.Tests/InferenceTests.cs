@@ -144,6 +144,42 @@ public sealed class InferenceTests
         if (!row.Contains("messages")) Assert.That(outcome.Err, Does.Contain("rows.jsonl, line 2"));
     }
 
+    private const string Turns = "{% for m in messages if m.content %}[{{ m.role }}]\n{{ m.content }}\n{% endfor %}", Start = "{% if add_generation_prompt %}[assistant]\n";
+    private const string Plain = Turns + Start + "{% endif %}", Thinking = Turns + Start + "<think>\n{% endif %}";
+
+    // The ids that stand before the last message, and with it, are those of texts written by hand.
+    [TestCase(Plain, "Tom had a dog.|He ran away.", "[user]\nTom had a dog.\n[assistant]\n", "He ran away.\n")]
+    [TestCase(Thinking, "Tom had a dog.|He ran away.", "[user]\nTom had a dog.\n[assistant]\n", "He ran away.\n")]
+    [TestCase(Plain, "Tom had a dog.|He ran away.|Where is the dog?", "[user]\nTom had a dog.\n[assistant]\nHe ran away.\n", "[user]\nWhere is the dog?\n")]
+    [TestCase(Thinking, "Tom had a dog.|He ran away.|Where", "[user]\nTom had a dog.\n[assistant]\nHe ran away.\n", "[user]\nWhere\n")]
+    [TestCase(Plain, "Tom had a dog.", null, "[user]\nTom had a dog.\n")]
+    public void Score_takes_the_last_message_from_where_it_departs_from_what_stands_before(string template, string contents, string? before, string last)
+    {
+        using var user = new Peftalign();
+        var file = user.Write("t.jinja", template);
+        JsonArray messages = [.. contents.Split('|').Select((text, k) => new JsonObject { ["role"] = k % 2 == 0 ? "user" : "assistant", ["content"] = text })];
+        int[] Ids(string text) => Ints(JsonNode.Parse(Peftalign.Call("tokenize", "--model", Stories, "--text", text, "--no-special", "--json").Out)!["ids"]!);
+        var whole = Ids(before + last);
+        var cut = before is null ? 1 : Ids(before).Length;
+        if (before is not null) Assert.That(whole[..cut], Is.EqualTo(Ids(before)), "the texts join between two tokens");
+        var expected = Rows(user, "score", [new JsonObject { ["prompt_ids"] = List(whole[..cut]), ["completion_ids"] = List(whole[cut..]) }])[0];
+        var row = Rows(user, "score", [new JsonObject { ["messages"] = messages }], "--chat-template", file)[0];
+        Assert.That((int)row["tokens"]!, Is.EqualTo(whole.Length - cut));
+        Assert.That((double)row["logprob"]!, Is.EqualTo((double)expected["logprob"]!).Within(1e-5));
+
+        static JsonArray List(int[] ids) => [.. ids.Select(id => (JsonNode)id)];
+    }
+
+    [Test]
+    public void A_last_message_that_the_template_leaves_out_is_refused_with_its_line()
+    {
+        using var user = new Peftalign();
+        var file = user.Write("rows.jsonl", """{"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": ""}]}""" + "\n");
+        var outcome = Peftalign.Call("score", "--model", Stories, "--in", file, "--threads", "1", "--chat-template", user.Write("t.jinja", Plain));
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain("rows.jsonl, line 1").And.Contain("no token of the last message"));
+    }
+
     private static JsonNode Golden(string name) => Peftalign.Json(Path.Combine(Stories, name));
 
     private static List<JsonNode> Rows(Peftalign user, string command, IEnumerable<JsonObject> rows, params string[] args)

@@ -81,7 +81,7 @@ public sealed class DataAuditTests
 
     [TestCase("{\"prompt\": \"a\", \"chosen\": \"b\"}", "line 1")]
     [TestCase("{\"prompt\": \"a\", \"chosen\": 3, \"rejected\": \"b\"}", "line 1", "'chosen'")]
-    [TestCase("{", "line 1", "not valid JSON")]
+    [TestCase("{", "line 1", "not valid JSON (byte 2: ")]
     [TestCase("{\"text\": \"a \\ud800 b\"}", "line 1", "half a character")]
     [TestCase("{\"messages\": [{\"role\": \"user\", \"role\": \"assistant\", \"content\": \"a\"}]}", "line 1", "not valid JSON")]
     [TestCase("{\"input_ids\": [5, 99999]}", "line 1", "token id 99999 is not in the model's vocabulary of 512")]

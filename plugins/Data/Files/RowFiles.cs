@@ -63,7 +63,7 @@ internal static class RowFiles
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{path}: not valid JSON: {e.Message}", e);
+            throw new UserErrorException($"{path}: not valid JSON ({RowJson.Cause(e)}); write one list of objects.", e);
         }
     }
 }

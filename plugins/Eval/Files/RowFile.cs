@@ -59,7 +59,7 @@ internal static class RowFile
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{place} is not valid JSON ({(e.BytePositionInLine is { } at ? $"byte {at + 1}" : e.Message)}); mend or remove it.", e);
+            throw new UserErrorException($"{place} is not valid JSON ({RowJson.Cause(e)}); mend or remove it.", e);
         }
     }
 

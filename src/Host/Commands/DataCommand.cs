@@ -99,7 +99,7 @@ internal static class DataCommand
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{path}, line {line}: not valid JSON: {e.Message}", e);
+            throw new UserErrorException($"{path}, line {line}: not valid JSON ({RowJson.Cause(e)}); write one JSON object per line.", e);
         }
     }
 

@@ -1,5 +1,6 @@
 // Rows of score to completion groups: {prompt, completion}, {prompt_ids, completion_ids}, {messages}, or, rolling, {text}.
 
+using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Rows;
 
@@ -35,7 +36,7 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
             var completion = row.Ids("completion_ids") ?? throw row.Fault("has \"prompt_ids\" but no \"completion_ids\"", "give both");
             return [(encoder.Uncontrolled(ids.Length > 0 ? encoder.Known(ids) : [encoder.First()], "token ids"), encoder.Known(completion))];
         }
-        if (row.Find("messages") is not null) return [Split(Answered(row, withAnswer: false), Answered(row, withAnswer: true))];
+        if (row.Find("messages") is not null) return [LastMessage(row)];
         var (prompt, text) = (row.Text("prompt"), row.Text("completion"));
         if (prompt is null || text is null)
             throw row.Fault(row.Find("text") is null ? "needs \"prompt\" and \"completion\", \"prompt_ids\" and \"completion_ids\", or \"messages\"" : "has \"text\" alone", row.Find("text") is null ? "give a pair" : "add --rolling for rows with text");
@@ -46,13 +47,25 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
     // texts are the prompt's.
     private static (int[] Prompt, int[] Completion) Split(int[] prompt, int[] whole) => (whole[..Math.Min(prompt.Length, whole.Length)], whole[Math.Min(prompt.Length, whole.Length)..]);
 
-    // The last message is scored, as the template writes it, given all before it.
-    private int[] Answered(Row row, bool withAnswer)
+    // What the template writes from where the conversation departs from what stands before its last message; the header counts
+    // there only for the assistant's, and a header may hold more than the template writes of an answer ("<think>"). A first
+    // token has nothing before it to be scored by.
+    private (int[] Prompt, int[] Completion) LastMessage(Row row)
     {
         var chat = ChatRow.Of(row, addGenerationPrompt: false);
         if (chat.Messages.Count == 0) throw row.Fault("\"messages\" is empty", "give a conversation whose last message is scored");
-        return encoder.Chat(withAnswer ? chat : chat with { Messages = [.. chat.Messages.SkipLast(1)], Arguments = chat.Arguments with { AddGenerationPrompt = true } });
+        var (before, answers) = (chat.Messages.SkipLast(1).ToList(), IsAssistant(chat.Messages[^1]));
+        var context = before.Count == 0 && !answers ? []
+            : encoder.Chat(chat with { Messages = before, Arguments = chat.Arguments with { AddGenerationPrompt = answers, ContinueFinalMessage = false } });
+        var whole = encoder.Chat(chat);
+        var same = Math.Max(1, context.AsSpan().CommonPrefixLength(whole));
+        return same < whole.Length ? (whole[..same], whole[same..])
+            : throw row.Fault("the chat template writes no token of the last message behind what stands before it", "give a message with content, or a template or max_length that keeps it");
     }
+
+    private static bool IsAssistant(ChatMessage message) =>
+        message.Fields.ValueKind == JsonValueKind.Object && message.Fields.TryGetProperty("role", out var role)
+        && role.ValueKind == JsonValueKind.String && role.GetString() == "assistant";
 
     // All tokens given a begin token. A text beyond the model's positions is cut into windows that each score what the one
     // before did not, the last with as much context as fits (lm-evaluation-harness' rolling windows with a context of 1).

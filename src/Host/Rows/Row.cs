@@ -37,7 +37,7 @@ internal sealed class Row : IDisposable
         }
         catch (JsonException e)
         {
-            throw new UserError(place, $"is not valid JSON ({Cause(e)})", "write one JSON object per line", e);
+            throw new UserError(place, $"is not valid JSON ({RowJson.Cause(e)})", "write one JSON object per line", e);
         }
         if (document.RootElement.ValueKind == JsonValueKind.Object) return new Row(place, document);
         using (document) throw new UserError(place, $"holds {Kind(document.RootElement)}", "write one JSON object per line");
@@ -99,12 +99,4 @@ internal sealed class Row : IDisposable
     };
 
     private static string Shown(JsonElement value) => value.GetRawText() is { Length: > 40 } raw ? $"{raw[..40]}..." : value.GetRawText();
-
-    private static string Cause(JsonException e)
-    {
-        var text = e.Message.ReplaceLineEndings(" ");
-        var cut = text.IndexOf(" LineNumber:", StringComparison.Ordinal);
-        var place = e.BytePositionInLine is { } at ? $"byte {at + 1}: " : "";
-        return place + (cut > 0 ? text[..cut] : text).TrimEnd('.');
-    }
 }

@@ -106,9 +106,11 @@ public static class GenerationDefaults
         const string Key = "sequence_bias";
         if (reader.Find(Key) is not { } biases) return [];
         if (biases.ValueKind != JsonValueKind.Array) throw reader.Wrong(Key, biases.GetRawText(), "a list of pairs of token ids and a number");
-        return [.. biases.EnumerateArray().Select(b => b.ValueKind == JsonValueKind.Array && b.GetArrayLength() == 2 && b[1].ValueKind == JsonValueKind.Number
+        var pairs = biases.EnumerateArray().Select(b => b.ValueKind == JsonValueKind.Array && b.GetArrayLength() == 2 && b[1].ValueKind == JsonValueKind.Number
             ? new SequenceBias(Sequence(reader, Key, b[0]), b[1].GetDouble())
-            : throw reader.Wrong(Key, b.GetRawText(), "a pair of token ids and a number"))];
+            : throw reader.Wrong(Key, b.GetRawText(), "a pair of token ids and a number"));
+        // Of a sequence that comes again the last number counts, as in transformers.
+        return [.. pairs.GroupBy(b => string.Join(' ', b.Ids)).Select(same => same.Last())];
     }
 
     private static int[] Sequence(ConfigReader reader, string key, JsonElement list)

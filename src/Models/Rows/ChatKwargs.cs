@@ -70,11 +70,11 @@ internal static class ChatKwargs
         var tools = record.Fields["tools"];
         try
         {
-            if (tools is JsonValue value && value.TryGetValue<string>(out var text)) tools = JsonNode.Parse(text);
+            if (tools is JsonValue value && value.TryGetValue<string>(out var text)) tools = RowJson.Parse(text);
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{record.Place}: 'tools' is a text that is not JSON: {e.Message}", e);
+            throw new UserErrorException($"{record.Place}: 'tools' is a text that is not valid JSON ({RowJson.Cause(e)}); give a list of objects, or its JSON.", e);
         }
         return Objects(record, "tools", tools);
     }

@@ -23,6 +23,17 @@ public static class RowJson
         return JsonNode.Parse(text, documentOptions: Strict);
     }
 
+    /// <summary>What is wrong with a value, and at which byte of it or of its line, without the parser's own way of counting.</summary>
+    /// <param name="error">What parsing threw.</param>
+    public static string Cause(JsonException error)
+    {
+        ArgumentNullException.ThrowIfNull(error);
+        var text = error.Message.ReplaceLineEndings(" ");
+        var cut = text.IndexOf(" LineNumber:", StringComparison.Ordinal);
+        var place = error.BytePositionInLine is not { } at ? "" : error.LineNumber is > 0 and var line ? $"line {line + 1}, byte {at + 1}: " : $"byte {at + 1}: ";
+        return place + (cut > 0 ? text[..cut] : text).TrimEnd('.');
+    }
+
     /// <summary>Refuses a value with a text or a key whose escapes stand for half a character (\ud800 alone).</summary>
     /// <param name="json">The value as UTF-8.</param>
     /// <exception cref="JsonException">There is such a text, or this is no JSON.</exception>

@@ -48,8 +48,11 @@ internal sealed class AddedTokenMatcher
             from = end;
             if (specialAsText && token.Special) continue;
             if (token.SingleWord && !StandsAlone(text, start, end)) continue;
-            match = new AddedTokenMatch(
-                token.Id, token.LStrip ? StripLeft(text, start, last) : start, token.RStrip ? StripRight(text, end) : end, end);
+            // The match before may have taken this one's white space, and all of a token that is white space itself.
+            if (token.LStrip) start = Math.Max(StripLeft(text, start, last), last);
+            if (token.RStrip) end = StripRight(text, end);
+            if (start >= end) continue;
+            match = new AddedTokenMatch(token.Id, start, end, from);
             return true;
         }
         return false;

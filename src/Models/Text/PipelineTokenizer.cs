@@ -36,7 +36,7 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
             parts.AddedTokens.Where(token => token.Special).Select(token => token.Id).Concat(parts.SpecialIds).ToHashSet());
         _decoder = TokenTextDecoder.For(
             parts.Decoder, VocabularySize, id => _added.Decoded.GetValueOrDefault(id) ?? parts.Model.Vocabulary.Token(id));
-        _skipped = [.. _added.Skipped, .. parts.SpecialIds];
+        _skipped = [.. _added.Skipped, .. parts.SpecialIds, .. Copies(parts)];
         (_before, _after) = Wrapper(parts.PostProcessor);
     }
 
@@ -93,6 +93,15 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
 
     public ITokenStream CreateStream(bool skipSpecialTokens = false) => new TokenStream(this, skipSpecialTokens, _parts.CleansUp);
 
+    // A Unigram's list may hold a piece twice; decoding goes by the text, so that both are special.
+    private IEnumerable<int> Copies(TokenizerParts parts)
+    {
+        if (parts.Model is not UnigramModel) return [];
+        var special = parts.AddedTokens.Where(token => token.Special).Select(token => token.Content).ToHashSet();
+        return Enumerable.Range(0, parts.Model.Vocabulary.Size)
+            .Where(id => !_added.Decoded.ContainsKey(id) && parts.Model.Vocabulary.Token(id) is { } text && special.Contains(text));
+    }
+
     private int? RoleId(string? token) => token is null ? null : TokenToId(token);
 
     // Whether ids come out of the long way, since more than a fixed wrapper is put around them.
@@ -107,8 +116,7 @@ internal sealed class PipelineTokenizer : ITokenizer, ITokenizerDetails
             processor = steps.FirstOrDefault();
         }
         if (processor is null or ByteLevelPostProcessor) return ([], []);
-        return processor is TemplatePostProcessor template && template.IsWrapper(out var before, out var after)
-            ? (before, after) : (null, null);
+        return processor.IsWrapper(out var before, out var after) ? (before, after) : (null, null);
     }
 
     private T WithTokens<T>(string text, Func<TokenList, T> use)

@@ -40,7 +40,7 @@ public static class TokenizerLoader
     {
         var config = TokenizerConfig.Read(folder);
         var json = Path.Combine(folder, "tokenizer.json");
-        if (File.Exists(json)) return new PipelineTokenizer(config.Apply(TokenizerJson.Read(json)));
+        if (File.Exists(json)) return new PipelineTokenizer(config.Apply(TokenizerClass.Apply(TokenizerJson.Read(json), config, folder)));
         foreach (var name in SentencePieceNames)
         {
             var model = Path.Combine(folder, name);

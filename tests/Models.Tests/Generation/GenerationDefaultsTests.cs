@@ -49,6 +49,14 @@ internal sealed class GenerationDefaultsTests
         Assert.That((options.SuppressTokens[0], options.StopStrings[0], options.EarlyStopping, options.NumBeams), Is.EqualTo((8, "x", EarlyStopping.Never, 3)));
     }
 
+    // transformers makes a dictionary of the list.
+    [Test]
+    public void Of_a_sequence_that_comes_again_the_last_bias_counts()
+    {
+        var options = Read("""{"sequence_bias": [[[7, 8], 2.5], [[7], 1.0], [[7, 8], -4.0]]}""");
+        Assert.That(options.SequenceBias.Select(b => (string.Join(',', b.Ids), b.Bias)), Is.EquivalentTo(new[] { ("7,8", -4.0), ("7", 1.0) }));
+    }
+
     [TestCase("""{"guidance_scale": 1.5}""", "guidance_scale")]
     [TestCase("""{"forced_eos_token_id": 2}""", "forced_eos_token_id")]
     [TestCase("""{"bad_words_ids": [4]}""", "bad_words_ids")]

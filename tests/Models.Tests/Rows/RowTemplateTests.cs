@@ -43,6 +43,8 @@ public sealed class RowTemplateTests
     [TestCase("\"tools\": {\"a\": 1}", "'tools'", "a list of objects")]
     [TestCase("\"tools\": [\"f\"]", "'tools'", "a list of objects")]
     [TestCase("\"tools\": \"{}\"", "'tools'", "a list of objects")]
+    [TestCase("\"tools\": \"[{\\\"a\\\": \\\"\\\\ud800\\\"}]\"", "'tools'", "half a character")]
+    [TestCase("\"tools\": \"[1 2]\"", "'tools'", "not valid JSON (byte 4: ")]
     [TestCase("\"chat_template_kwargs\": \"{}\"", "'chat_template_kwargs'", "an object")]
     [TestCase("\"chat_template_kwargs\": {\"tools\": \"[]\"}", "chat_template_kwargs.tools", "a list of objects")]
     [TestCase("\"chat_template_kwargs\": {\"documents\": [\"a\"]}", "chat_template_kwargs.documents", "a list of objects")]

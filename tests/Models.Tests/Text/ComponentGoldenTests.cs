@@ -48,6 +48,17 @@ public class ComponentGoldenTests
         rows.Check();
     }
 
+    // Every character in order: where tokenizers 0.23.3 cuts, as a count and a hash (FNV-1a) of the places.
+    [Test]
+    public void Scripts_change_where_they_do_in_tokenizers()
+    {
+        var text = string.Concat(Enumerable.Range(0, 0x110000).Where(point => point is < 0xD800 or > 0xDFFF).Select(char.ConvertFromUtf32));
+        var (pieces, offsets) = Cut(new UnicodeScriptsPreTokenizer(), text, tracks: true);
+        Assert.That((pieces.Count, offsets.Aggregate(2166136261u, (sum, o) => (sum ^ (uint)o.Item1) * 16777619u)), Is.EqualTo((371, 0x509DC4ADu)));
+        Assert.That(Cut(new UnicodeScriptsPreTokenizer(), "abc\uE0A0", tracks: false).Item1, Is.EqualTo(new[] { "abc\uE0A0" }));
+        Assert.That(Cut(new UnicodeScriptsPreTokenizer(), "\uE000", tracks: false).Item1, Is.Empty);
+    }
+
     [Test]
     public void Decoders_write_the_same_texts()
     {

@@ -114,6 +114,44 @@ public class FolderConfigTests
         Assert.That(details.Encode("x<|im_end|>", options: new EncodeOptions { SpecialTokensAsText = false }).Ids, Is.EqualTo(new[] { 87, 702 }), "a call may say otherwise");
     }
 
+    // What AutoTokenizer of transformers 5.23 gives for the same folders: the class sets ByteLevel's blank and BERT's switches.
+    [TestCase("bytelevel_gpt2", """{"tokenizer_class": "GPT2TokenizerFast", "add_prefix_space": true}""", null, "Hello a", new[] { 641, 386, 79, 261 })]
+    [TestCase("bytelevel_gpt2", """{"tokenizer_class": "GPT2Tokenizer"}""", null, "Hello a", new[] { 40, 386, 79, 261 })]
+    [TestCase("bytelevel_gpt2", """{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true}""", "llama", "Hello a", new[] { 641, 386, 79, 261 })]
+    [TestCase("bytelevel_gpt2", """{"tokenizer_class": "GPT2Tokenizer", "add_prefix_space": true}""", "olmo2", "Hello a", new[] { 40, 386, 79, 261 })]
+    [TestCase("bytelevel_gpt2", """{"tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": true}""", null, "Hello a", new[] { 40, 386, 79, 261 })]
+    [TestCase("bytelevel_gpt2", """{"add_prefix_space": true}""", "gpt2", "Hello a", new[] { 641, 386, 79, 261 })]
+    [TestCase("qwen2_split", """{"tokenizer_class": "Qwen2TokenizerFast", "add_prefix_space": true}""", null, "Hello a", new[] { 638, 385, 78, 260 })]
+    [TestCase("qwen2_split", """{"tokenizer_class": "LlamaTokenizerFast", "add_prefix_space": true}""", "qwen2", "Hello a", new[] { 638, 385, 78, 260 })]
+    [TestCase("bytelevel_roberta", """{"tokenizer_class": "RobertaTokenizer"}""", null, "Hello a", new[] { 0, 43, 396, 82, 264, 2 })]
+    [TestCase("bytelevel_roberta", """{"tokenizer_class": "RobertaTokenizer", "add_prefix_space": true}""", null, "Hello a", new[] { 0, 400, 396, 82, 264, 2 })]
+    [TestCase("bert_uncased", """{"tokenizer_class": "BertTokenizer", "do_lower_case": false}""", null, "Héllo a", new[] { 2, 1, 30, 3 })]
+    [TestCase("bert_uncased", """{"tokenizer_class": "BertTokenizerFast", "strip_accents": false}""", null, "Héllo a", new[] { 2, 1, 30, 3 })]
+    [TestCase("bert_uncased", """{"tokenizer_class": "BertTokenizerFast", "tokenize_chinese_chars": false}""", null, "日本 a", new[] { 2, 1, 30, 3 })]
+    [TestCase("bert_cased_strip", """{"tokenizer_class": "BertTokenizer"}""", null, "Héllo WORLD", new[] { 2, 352, 218, 128, 411, 3 })]
+    [TestCase("bert_cased_strip", """{"tokenizer_class": "BertTokenizer", "do_lower_case": false}""", null, "Héllo WORLD", new[] { 2, 1, 1, 3 })]
+    [TestCase("bert_cased_strip", """{"tokenizer_class": "BertTokenizer", "do_lower_case": false, "strip_accents": true}""", null, "Héllo WORLD", new[] { 2, 35, 656, 1, 3 })]
+    [TestCase("bert_cased_strip", """{"do_lower_case": true}""", "bert", "Héllo WORLD", new[] { 2, 352, 218, 128, 411, 3 })]
+    public void A_class_sets_what_it_takes_from_the_configuration(string name, string config, string? modelType, string text, int[] ids)
+    {
+        using var folder = Folder(name, ("tokenizer_config.json", config));
+        if (modelType is not null) File.WriteAllText(Path.Combine(folder.Path, "config.json"), $"{{\"model_type\": \"{modelType}\"}}");
+        var tokenizer = TokenizerLoader.Load(folder.Path);
+        Assert.That(tokenizer.EncodeToIds(text), Is.EqualTo(ids));
+        Assert.That(((ITokenizerDetails)tokenizer).Encode(text).Ids, Is.EqualTo(ids));
+    }
+
+    // Offsets too, which the class' post-processor trims.
+    [TestCase("false", 43)]
+    [TestCase("true", 400)]
+    public void Offsets_of_RoBERTa_leave_its_blank_out(string space, int first)
+    {
+        using var folder = Folder("bytelevel_roberta", ("tokenizer_config.json", $$"""{"tokenizer_class": "RobertaTokenizer", "add_prefix_space": {{space}}}"""));
+        var encoded = ((ITokenizerDetails)TokenizerLoader.Load(folder.Path)).Encode("Hello a");
+        Assert.That(encoded.Ids[1], Is.EqualTo(first));
+        Assert.That(encoded.Offsets, Is.EqualTo(new[] { (0, 0), (0, 1), (1, 4), (4, 5), (6, 7), (0, 0) }));
+    }
+
     private static TemporaryFolder Folder(string name, params (string Name, string Content)[] files)
     {
         var folder = new TemporaryFolder();

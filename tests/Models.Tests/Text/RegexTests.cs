@@ -35,6 +35,46 @@ public class RegexTests
         rows.Check();
     }
 
+    // How many code points a class holds, and a hash (FNV-1a) of all of them in order: Oniguruma's.
+    [TestCase("[[:punct:]]", 9369, 0x17FCCC6Du)]
+    [TestCase("[[:alpha:]]", 142759, 0xBCB791A4u)]
+    [TestCase("[[:alnum:]]", 143519, 0x3BEAE2C8u)]
+    [TestCase("[[:space:]]", 25, 0x884FD6D9u)]
+    [TestCase("[[:graph:]]", 292447, 0xD756BAE0u)]
+    [TestCase("[[:print:]]", 292464, 0x0950BF3Bu)]
+    [TestCase("[[:cntrl:]]", 65, 0xBACC166Eu)]
+    [TestCase("[[:upper:]]", 1978, 0x78AA5332u)]
+    [TestCase("[[:lower:]]", 2569, 0x8192ABC0u)]
+    [TestCase("[[:digit:]]", 760, 0xD46863ADu)]
+    [TestCase("[[:xdigit:]]", 22, 0x7B117DA2u)]
+    [TestCase("[[:blank:]]", 18, 0x485DD6C7u)]
+    [TestCase("[[:word:]]", 144665, 0x0FF2B948u)]
+    [TestCase("[[:ascii:]]", 128, 0x28D4A845u)]
+    [TestCase(@"\p{Punct}", 855, 0x671CBEEEu)]
+    [TestCase(@"\p{Upper}", 1978, 0x78AA5332u)]
+    [TestCase(@"\p{Lowercase}", 2569, 0x8192ABC0u)]
+    [TestCase(@"\p{Lu}", 1858, 0xBAC8A548u)]
+    public void Classes_hold_the_code_points_of_Oniguruma(string source, int count, uint hash)
+    {
+        var position = 0;
+        var parser = new RegexClassParser(source);
+        var set = source[0] == '[' ? parser.ParseBracket(ref position, ignoreCase: false) : parser.ParseEscape(ref position, inBracket: false).Set!;
+        var held = Enumerable.Range(0, 0x110000).Where(point => point is (< 0xD800 or > 0xDFFF) && set.Contains(point)).ToList();
+        Assert.That((held.Count, held.Aggregate(2166136261u, (sum, point) => (sum ^ (uint)point) * 16777619u)), Is.EqualTo((count, hash)));
+    }
+
+    [TestCase("[[:alpha]b:]", "a:x", "a:")] // no class of that kind where a bracket closes before
+    [TestCase("[[:^upper:]a]", "aAb", "ab")]
+    public void What_looks_like_a_named_class_is_read_as_Oniguruma_reads_it(string source, string text, string held)
+    {
+        var position = 0;
+        var set = new RegexClassParser(source).ParseBracket(ref position, ignoreCase: false);
+        Assert.That(string.Concat(text.Where(c => set.Contains(c))), Is.EqualTo(held));
+    }
+
+    [TestCase("[[:nope:]]", "[:nope:]")]
+    [TestCase("[[:L:]]", "[:L:]")]
+    [TestCase("[[:Alpha:]]", "[:Alpha:]")]
     [TestCase("([", "class")]
     [TestCase("(a", "not closed")]
     [TestCase("a)", "parenthesis")]

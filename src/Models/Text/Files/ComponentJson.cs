@@ -36,10 +36,10 @@ internal static class NormalizerJson
         };
     }
 
-    private static SequenceNormalizer ReadBert(JsonField field)
+    private static BertNormalizer ReadBert(JsonField field)
     {
         var lowercase = field.Flag("lowercase", true);
-        return BertNormalizer.Create(
+        return new BertNormalizer(
             field.Flag("clean_text", true), field.Flag("handle_chinese_chars", true),
             field.Flag("strip_accents", lowercase), lowercase);
     }

@@ -23,7 +23,7 @@ internal static class DebertaFiles
         return parts with
         {
             AddedTokens = [.. added.Values.OrderBy(token => token.Id)],
-            PostProcessor = TemplatePostProcessor.Bert(("[CLS]", added["[CLS]"].Id), ("[SEP]", added["[SEP]"].Id)),
+            PostProcessor = new AroundPostProcessor(("[CLS]", added["[CLS]"].Id), ("[SEP]", added["[SEP]"].Id), isRoberta: false),
             Roles = new TokenRoles("[CLS]", "[SEP]", "[UNK]", "[PAD]"),
         };
     }

@@ -55,7 +55,7 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
             PreTokenizer = new ByteLevelPreTokenizer(space, useRegex: true),
             PostProcessor = isRoberta
                 ? new SequencePostProcessor([new ByteLevelPostProcessor(true, space),
-                    TemplatePostProcessor.Roberta(("<s>", vocabulary.Id("<s>")), ("</s>", vocabulary.Id("</s>")))])
+                    new AroundPostProcessor(("<s>", vocabulary.Id("<s>")), ("</s>", vocabulary.Id("</s>")), isRoberta: true)])
                 : new ByteLevelPostProcessor(trimOffsets: false, space),
             Decoder = new ByteLevelDecoder(),
             AddedTokens = [.. Specials(vocabulary, isRoberta)],

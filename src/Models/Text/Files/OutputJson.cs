@@ -18,10 +18,10 @@ internal static class PostProcessorJson
         {
             "Sequence" => new SequencePostProcessor([.. field.Get("processors").Items().Select(Read)]),
             "TemplateProcessing" => ReadTemplate(field),
-            "BertProcessing" => TemplatePostProcessor.Bert(Pair(field.Get("cls")), Pair(field.Get("sep"))),
+            "BertProcessing" => new AroundPostProcessor(Pair(field.Get("cls")), Pair(field.Get("sep")), isRoberta: false),
             "RobertaProcessing" => new SequencePostProcessor([
                 new ByteLevelPostProcessor(field.Flag("trim_offsets", true), field.Flag("add_prefix_space", true)),
-                TemplatePostProcessor.Roberta(Pair(field.Get("cls")), Pair(field.Get("sep")))]),
+                new AroundPostProcessor(Pair(field.Get("cls")), Pair(field.Get("sep")), isRoberta: true)]),
             "ByteLevel" => new ByteLevelPostProcessor(field.Flag("trim_offsets", true), field.Flag("add_prefix_space", true)),
             _ => throw TokenizerJson.UnknownType(field, type, Known),
         };

@@ -15,6 +15,9 @@ internal sealed record TokenizerConfig
     public bool? AddEos { get; init; }
     public bool? AddPrefixSpace { get; init; }
     public bool? Legacy { get; init; }
+    public bool? Lowercase { get; init; }
+    public bool? StripAccents { get; init; }
+    public bool? SplitsChinese { get; init; }
     public bool SplitsSpecialTokens { get; init; }
     public bool CleansUp { get; init; }
     public bool CleansUpBpe { get; init; }
@@ -112,6 +115,9 @@ internal sealed record TokenizerConfig
         AddEos = Flag(root, "add_eos_token"),
         AddPrefixSpace = Flag(root, "add_prefix_space"),
         Legacy = Flag(root, "legacy"),
+        Lowercase = Flag(root, "do_lower_case"),
+        StripAccents = Flag(root, "strip_accents"),
+        SplitsChinese = Flag(root, "tokenize_chinese_chars"),
         SplitsSpecialTokens = root.Flag("split_special_tokens", false),
         CleansUp = root.Flag("clean_up_tokenization_spaces", false),
         CleansUpBpe = root.Flag("clean_up_tokenization_spaces_for_bpe_even_though_it_will_corrupt_output", false),

@@ -3,14 +3,15 @@ using PeftAlign.Models.Text.Unicode;
 
 namespace PeftAlign.Models.Text.Normalizers;
 
-/// <summary>Makes BERT's normalizer out of its four switches.</summary>
-internal static class BertNormalizer
+/// <summary>BERT's normalizer, made out of its four switches.</summary>
+/// <param name="cleanText">Removes control characters; white space becomes a space.</param>
+/// <param name="handleChineseChars">Puts spaces around CJK characters.</param>
+/// <param name="stripAccents">Decomposes and removes accents.</param>
+/// <param name="lowercase">Makes lower case.</param>
+internal sealed class BertNormalizer(bool cleanText, bool handleChineseChars, bool stripAccents, bool lowercase)
+    : SequenceNormalizer(StepsOf(cleanText, handleChineseChars, stripAccents, lowercase))
 {
-    /// <param name="cleanText">Removes control characters; white space becomes a space.</param>
-    /// <param name="handleChineseChars">Puts spaces around CJK characters.</param>
-    /// <param name="stripAccents">Decomposes and removes accents.</param>
-    /// <param name="lowercase">Makes lower case.</param>
-    public static SequenceNormalizer Create(bool cleanText, bool handleChineseChars, bool stripAccents, bool lowercase)
+    private static List<Normalizer> StepsOf(bool cleanText, bool handleChineseChars, bool stripAccents, bool lowercase)
     {
         var steps = new List<Normalizer>();
         if (cleanText)
@@ -25,7 +26,7 @@ internal static class BertNormalizer
             steps.Add(new FilterNormalizer(UnicodeData.IsBertAccent));
         }
         if (lowercase) steps.Add(new LowercaseNormalizer());
-        return new SequenceNormalizer(steps);
+        return steps;
     }
 
     /// <summary>Nmt: drops ASCII control characters; further white space and U+FFFD become a space.</summary>

@@ -26,8 +26,11 @@ internal abstract class Normalizer
 }
 
 /// <summary>Several steps, one after the other.</summary>
-internal sealed class SequenceNormalizer(IReadOnlyList<Normalizer> steps) : Normalizer
+internal class SequenceNormalizer(IReadOnlyList<Normalizer> steps) : Normalizer
 {
+    /// <summary>The steps, in order.</summary>
+    public IReadOnlyList<Normalizer> Steps => steps;
+
     public override AlignedText Apply(AlignedText text, TextPool pool)
     {
         foreach (var step in steps) text = step.Apply(text, pool);

@@ -8,11 +8,17 @@ internal sealed class RegexClassParser(string source)
 {
     private const int MaxDepth = 100;
 
+    // Cc; what prints nothing (Cc, Cs, Cn); Zl and Zp.
+    private const uint Control = 1 << 14, Blank = Control | 1 << 16 | 1 << 29, LineSeparators = 0b11 << 12;
+
     // Outside brackets, Oniguruma's \w also has six numbers of Latin-1.
     private static readonly CharacterSet Word = new(UnicodeData.IsWord), BareWord = new(IsBareWord);
     private static readonly CharacterSet Digit = new(point => UnicodeData.Is(point, UnicodeData.DecimalDigits));
     private static readonly CharacterSet Space = new(UnicodeData.IsWhiteSpace);
     private static readonly CharacterSet Hex = new(point => point < 128 && char.IsAsciiHexDigit((char)point));
+
+    private static readonly string[] PosixNames =
+        "alnum alpha ascii blank cntrl digit graph lower print punct space upper word xdigit".Split(' ');
 
     private static readonly string[] CategoryNames =
         "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Zs Zl Zp Cc Cf Cs Co Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So Cn".Split(' ');
@@ -118,12 +124,18 @@ internal sealed class RegexClassParser(string source)
     private CharacterSet? ParsePosix(ref int position)
     {
         if (!source.AsSpan(position).StartsWith("[:")) return null;
-        var end = source.IndexOf(":]", position, StringComparison.Ordinal);
-        if (end < 0) return null;
+        var end = position + 2;
+        for (; end < source.Length && source[end] != ']'; end++)
+            if (source.AsSpan(end).StartsWith(":]")) break;
+            else if (source[end] == '\\') end++;
+        if (end >= source.Length || source[end] == ']') return null;
         var name = source[(position + 2)..end];
         var negative = name.StartsWith('^');
-        if (Named(negative ? name[1..] : name) is not { } set) return null;
+        if (negative) name = name[1..];
+        if (!PosixNames.Contains(name)) throw Error(position, $"unknown class [:{name}:]; known are {string.Join(", ", PosixNames)}");
         position = end + 2;
+        // Of all of them only this one is not the property of its name.
+        var set = name == "punct" ? new CharacterSet(point => UnicodeData.Is(point, UnicodeData.Punctuation | UnicodeData.Symbols)) : Named(name)!;
         return negative ? set.Not() : set;
     }
 
@@ -161,18 +173,21 @@ internal sealed class RegexClassParser(string source)
             "letter" => p => UnicodeData.Is(p, UnicodeData.Letters),
             "mark" or "combiningmark" => p => UnicodeData.Is(p, UnicodeData.Marks),
             "number" => p => UnicodeData.Is(p, UnicodeData.Numbers),
-            "punctuation" or "punct" => p => UnicodeData.Is(p, UnicodeData.Punctuation)
-                || (p < 128 && UnicodeData.IsBertPunctuation(p)),
+            "punctuation" or "punct" => p => UnicodeData.Is(p, UnicodeData.Punctuation),
             "symbol" => p => UnicodeData.Is(p, UnicodeData.Symbols),
             "separator" => p => UnicodeData.Is(p, UnicodeData.Separators),
             "alpha" or "alphabetic" => UnicodeData.IsAlphabetic,
             "alnum" => p => UnicodeData.IsAlphabetic(p) || UnicodeData.Is(p, UnicodeData.DecimalDigits),
             "digit" => p => UnicodeData.Is(p, UnicodeData.DecimalDigits),
             "space" or "whitespace" => UnicodeData.IsWhiteSpace,
-            "upper" or "uppercaseletter" => p => UnicodeData.Is(p, 1),
-            "lower" or "lowercaseletter" => p => UnicodeData.Is(p, 2),
+            "upper" or "uppercase" => UnicodeData.IsUppercase,
+            "lower" or "lowercase" => UnicodeData.IsLowercase,
+            "uppercaseletter" => p => UnicodeData.Is(p, 1),
+            "lowercaseletter" => p => UnicodeData.Is(p, 2),
+            "graph" => p => !UnicodeData.Is(p, Blank | UnicodeData.Separators),
+            "print" => p => !UnicodeData.Is(p, Blank | LineSeparators),
             "word" => UnicodeData.IsWord,
-            "cntrl" => p => UnicodeData.Is(p, 1 << 14),
+            "cntrl" => p => UnicodeData.Is(p, Control),
             "blank" => p => p == '\t' || UnicodeData.Is(p, 1 << 11),
             "xdigit" => p => p < 128 && char.IsAsciiHexDigit((char)p),
             "ascii" => p => p < 128,

@@ -52,6 +52,17 @@ internal sealed class EncodedRow
         return row;
     }
 
+    /// <summary>A copy between special tokens of one type; nothing within it counts as special any more.</summary>
+    public EncodedRow Between((string Token, int Id)? before, (string Token, int Id) after, int type)
+    {
+        var row = new EncodedRow();
+        if (before is { } first) row.Add(first.Id, first.Token, (0, 0), null, type, 1);
+        for (var i = 0; i < Count; i++) row.Add(Ids[i], Tokens[i], Offsets[i], WordIds[i], TypeIds[i], 0);
+        row.Add(after.Id, after.Token, (0, 0), null, type, 1);
+        row.Overflowing = [.. Overflowing.Select(part => part.Between(before, after, type))];
+        return row;
+    }
+
     /// <summary>Cuts the row to a length; the rest becomes overflowing parts that share <paramref name="stride"/>
     /// tokens.</summary>
     public EncodedRow Truncate(int maxLength, int stride, bool fromLeft)

@@ -1,4 +1,4 @@
-// The post-processors of tokenizer.json: what is put around a text or a pair. Bert and Roberta are templates with fixed shapes.
+// The post-processors of tokenizer.json: what is put around a text or a pair.
 using PeftAlign.Models.Text.Unicode;
 
 namespace PeftAlign.Models.Text.PostProcessors;
@@ -8,6 +8,13 @@ internal abstract class PostProcessor
 {
     /// <summary>Special tokens that are added to one text or to a pair.</summary>
     public virtual int AddedTokens(bool isPair) => 0;
+
+    /// <summary>The ids that go before and after a single text, where there is no more to it.</summary>
+    public virtual bool IsWrapper(out int[] before, out int[] after)
+    {
+        (before, after) = ([], []);
+        return false;
+    }
 
     /// <summary>Processes the rows of one text or pair.</summary>
     public abstract List<EncodedRow> Process(List<EncodedRow> rows, bool addSpecialTokens);
@@ -31,6 +38,9 @@ internal sealed class SequencePostProcessor(IReadOnlyList<PostProcessor> steps) 
 /// <summary>ByteLevel: leaves the spaces of a token out of its offsets, if asked to.</summary>
 internal sealed class ByteLevelPostProcessor(bool trimOffsets, bool addPrefixSpace) : PostProcessor
 {
+    /// <summary>The same step behind a pre-tokenizer that puts a space before the text, or none.</summary>
+    public ByteLevelPostProcessor WithPrefix(bool added) => new(trimOffsets, added);
+
     public override List<EncodedRow> Process(List<EncodedRow> rows, bool addSpecialTokens)
     {
         if (trimOffsets)

@@ -1,5 +1,4 @@
-// TemplateProcessing: a list of special tokens and texts, each with a type id. BertProcessing and RobertaProcessing are written
-// as such lists.
+// TemplateProcessing: a list of special tokens and texts, each with a type id; a step behind it gets them one by one.
 namespace PeftAlign.Models.Text.PostProcessors;
 
 /// <summary>One place of a template: text 0 or 1, or special tokens (Text is then -1).</summary>
@@ -15,20 +14,9 @@ internal sealed record TemplatePart(int Text, int TypeId, IReadOnlyList<(int Id,
 /// <summary>Puts texts and special tokens together as a template says.</summary>
 internal sealed class TemplatePostProcessor(IReadOnlyList<TemplatePart> single, IReadOnlyList<TemplatePart> pair) : PostProcessor
 {
-    /// <summary>[CLS] A [SEP] and [CLS] A [SEP] B [SEP], the second text of type 1.</summary>
-    public static TemplatePostProcessor Bert((string Token, int Id) cls, (string Token, int Id) sep) => new(
-        [Token(cls, 0), TemplatePart.OfText(0, 0), Token(sep, 0)],
-        [Token(cls, 0), TemplatePart.OfText(0, 0), Token(sep, 0), TemplatePart.OfText(1, 1), Token(sep, 1)]);
-
-    /// <summary>&lt;s&gt; A &lt;/s&gt; and &lt;s&gt; A &lt;/s&gt; &lt;/s&gt; B &lt;/s&gt;, all of type 0.</summary>
-    public static TemplatePostProcessor Roberta((string Token, int Id) cls, (string Token, int Id) sep) => new(
-        [Token(cls, 0), TemplatePart.OfText(0, 0), Token(sep, 0)],
-        [Token(cls, 0), TemplatePart.OfText(0, 0), Token(sep, 0), Token(sep, 0), TemplatePart.OfText(1, 0), Token(sep, 0)]);
-
     public override int AddedTokens(bool isPair) => (isPair ? pair : single).Sum(part => part.Special.Count);
 
-    /// <summary>The ids that go before and after a single text, where the template is of that shape.</summary>
-    public bool IsWrapper(out int[] before, out int[] after)
+    public override bool IsWrapper(out int[] before, out int[] after)
     {
         var at = single.ToList().FindIndex(part => part.Text == 0);
         (before, after) = ([], []);
@@ -40,6 +28,9 @@ internal sealed class TemplatePostProcessor(IReadOnlyList<TemplatePart> single, 
 
     public override List<EncodedRow> Process(List<EncodedRow> rows, bool addSpecialTokens)
     {
+        // What tokenizers does not do either.
+        if (rows.Count > 2)
+            throw new TokenizerException($"post_processor: a TemplateProcessing stands behind a step that makes {rows.Count} parts of the input, and takes 1 or 2; leave one of the two out");
         var result = new List<EncodedRow>();
         foreach (var part in rows.Count == 2 ? pair : single)
         {
@@ -53,7 +44,4 @@ internal sealed class TemplatePostProcessor(IReadOnlyList<TemplatePart> single, 
         }
         return result;
     }
-
-    private static TemplatePart Token((string Token, int Id) special, int typeId) =>
-        TemplatePart.OfToken(special.Token, special.Id, typeId);
 }

@@ -66,10 +66,13 @@ internal sealed class ClassPreTokenizer(Func<int, int> classOf) : PreTokenizer
     }
 }
 
-/// <summary>UnicodeScripts: cuts where the script changes; Japanese scripts count as Han, a space as any.</summary>
+/// <summary>UnicodeScripts: cuts where the script changes; Japanese scripts count as Han; a space, what has no script
+/// and what came after Unicode 9.0 as any.</summary>
 internal sealed class UnicodeScriptsPreTokenizer : PreTokenizer
 {
     private static readonly int Han = UnicodeData.ScriptIndex("Han");
+    private static readonly int Unknown = UnicodeData.ScriptIndex("Unknown"), Common = UnicodeData.ScriptIndex("Common");
+    private static readonly int Devanagari = UnicodeData.ScriptIndex("Devanagari");
     private static readonly int Hiragana = UnicodeData.ScriptIndex("Hiragana"), Katakana = UnicodeData.ScriptIndex("Katakana");
     private const int Any = -1;
 
@@ -101,9 +104,12 @@ internal sealed class UnicodeScriptsPreTokenizer : PreTokenizer
     private static int ScriptOf(int point)
     {
         if (point == 0x30FC) return Han;
-        if (point == ' ') return Any;
+        // Unicode 9.0 had them in other scripts.
+        if (point is 0x589 or 0x61C) return Common;
+        if (point is 0x953 or 0x954) return Devanagari;
+        if (point == ' ' || !UnicodeData.IsOfUnicode9(point)) return Any;
         var script = UnicodeData.ScriptOf(point);
-        return script == Hiragana || script == Katakana ? Han : script;
+        return script == Unknown ? Any : script == Hiragana || script == Katakana ? Han : script;
     }
 }
 

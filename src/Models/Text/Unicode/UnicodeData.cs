@@ -17,7 +17,7 @@ internal static class UnicodeData
     public const uint Punctuation = 0b111_1111 << 18;           // Pc Pd Ps Pe Pi Pf Po
     public const uint Symbols = 0b1111 << 25;                   // Sm Sc Sk So
 
-    private const int Alphabetic = 1, Pictographic = 2, OldPunctuation = 4, OldMark = 8, OldNonspacing = 16, OldOther = 32;
+    private const int Alphabetic = 1, Pictographic = 2, OldPunctuation = 4, OldMark = 8, OldNonspacing = 16, OldOther = 32, Old = 64;
 
     private static readonly UnicodeTables Tables = UnicodeTables.Load();
     private static readonly ushort[] Kinds = Tables.Kinds;
@@ -42,6 +42,18 @@ internal static class UnicodeData
     /// <summary>Property Alphabetic.</summary>
     public static bool IsAlphabetic(int point) => (Flags[Kinds[point]] & Alphabetic) != 0;
 
+    /// <summary>Property Uppercase: category Lu, Roman numerals and letters in circles and squares.</summary>
+    public static bool IsUppercase(int point) => Is(point, 1) || point is (>= 0x2160 and <= 0x216F) or (>= 0x24B6 and <= 0x24CF)
+        or (>= 0x1F130 and <= 0x1F149) or (>= 0x1F150 and <= 0x1F169) or (>= 0x1F170 and <= 0x1F189);
+
+    /// <summary>Property Lowercase: category Ll, Roman numerals, letters in circles and small raised or lowered ones.</summary>
+    public static bool IsLowercase(int point) => Is(point, 1 << 1) || point is 0xAA or 0xBA or (>= 0x2B0 and <= 0x2B8)
+        or 0x2C0 or 0x2C1 or (>= 0x2E0 and <= 0x2E4) or 0x345 or 0x37A or 0x10FC or (>= 0x1D2C and <= 0x1D6A) or 0x1D78
+        or (>= 0x1D9B and <= 0x1DBF) or 0x2071 or 0x207F or (>= 0x2090 and <= 0x209C) or (>= 0x2170 and <= 0x217F)
+        or (>= 0x24D0 and <= 0x24E9) or 0x2C7C or 0x2C7D or 0xA69C or 0xA69D or 0xA770 or (>= 0xA7F2 and <= 0xA7F4) or 0xA7F8
+        or 0xA7F9 or (>= 0xAB5C and <= 0xAB5F) or 0xAB69 or 0x10780 or (>= 0x10783 and <= 0x10785) or (>= 0x10787 and <= 0x107B0)
+        or (>= 0x107B2 and <= 0x107BA) or (>= 0x1E030 and <= 0x1E06D);
+
     /// <summary>Property Extended_Pictographic.</summary>
     public static bool IsPictographic(int point) => (Flags[Kinds[point]] & Pictographic) != 0;
 
@@ -59,6 +71,9 @@ internal static class UnicodeData
 
     /// <summary>Category Cc, Cf or Co of Unicode 8.0, as BERT removes control characters.</summary>
     public static bool IsBertControl(int point) => (Flags[Kinds[point]] & OldOther) != 0;
+
+    /// <summary>Whether Unicode 9.0 knew the character.</summary>
+    public static bool IsOfUnicode9(int point) => (Flags[Kinds[point]] & Old) != 0;
 
     /// <summary>Canonical combining class.</summary>
     public static int CombiningClass(int point) => Tables.CombiningClasses[Kinds[point]];

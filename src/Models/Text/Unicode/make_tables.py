@@ -112,7 +112,8 @@ def records(age):
                  old8 and name[0] == "P" or c in PUNCTUATION_8,
                  old9 and name[0] == "M" and c not in MARK_9_NOT or c in MARK_9_ALSO,
                  old8 and name == "Mn" and c not in NONSPACING_8_NOT or c in NONSPACING_8_ALSO,
-                 old8 and name in ("Cc", "Cf", "Co")]
+                 old8 and name in ("Cc", "Cf", "Co"),
+                 old9]
         bits = sum(1 << i for i, f in enumerate(flags) if f)
         unknown = len(script_names) - 1
         combining = unicodedata.combining(chr(c)) if old9 else 0
