@@ -78,7 +78,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
 
     // A file is its own only one; null where there is nothing.
     private IReadOnlyList<HeldFile>? Held(string full) =>
-        File.Exists(full) ? [new HeldFile(full, null)] : Directory.Exists(full) ? new FolderFiles(full, Cancellation).Found() : null;
+        File.Exists(full) ? [new HeldFile(full, null)] : Directory.Exists(full) ? new FolderFiles(full, Path.GetDirectoryName(Path.GetFullPath(cacheFile))!, Cancellation).Found() : null;
 
     private string Lines(string start, IEnumerable<HeldFile> files) =>
         string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? OfFile(file.Path)}\n"));

@@ -1,5 +1,6 @@
 // The files of a folder that a manifest names, with those of the folders in it. Links are followed, each folder is looked into once: two
-// links upwards would otherwise be walked in every order. What a second link to a folder says is where it leads.
+// links upwards would otherwise be walked in every order. What a second link to a folder says is where it leads. Results that lie in it are
+// no part of it: they grow while the work goes on that reads the folder.
 
 namespace PeftAlign.Host.Running;
 
@@ -8,11 +9,13 @@ namespace PeftAlign.Host.Running;
 internal sealed record HeldFile(string Path, string? Again);
 
 /// <param name="folder">Its full path.</param>
+/// <param name="results">Where the results of the work go that asks.</param>
 /// <param name="cancel">Ends the walk.</param>
-internal sealed class FolderFiles(string folder, CancellationToken cancel)
+internal sealed class FolderFiles(string folder, string results, CancellationToken cancel)
 {
     private const int Most = 1_000_000;
 
+    private readonly (ulong, ulong) own = Place(results);
     private readonly Dictionary<(ulong, ulong), string> seen = [];
     private readonly List<HeldFile> found = [];
 
@@ -28,7 +31,8 @@ internal sealed class FolderFiles(string folder, CancellationToken cancel)
     private void Walk(string inside)
     {
         cancel.ThrowIfCancellationRequested();
-        var place = FileStamp.Of(inside) is { } stamp ? (stamp.Device, stamp.Inode) : (0, 0);
+        var place = Place(inside);
+        if (inside != folder && (place == own || IsRun(inside))) return;
         if (seen.TryGetValue(place, out var first))
         {
             found.Add(new HeldFile(inside, "-> " + Path.GetRelativePath(folder, first)));
@@ -40,6 +44,10 @@ internal sealed class FolderFiles(string folder, CancellationToken cancel)
         if (found.Count > Most) throw new UserError(folder, $"holds more than {Most} files", "name the folder that the data lie in");
         foreach (var next in folders) Walk(next);
     }
+
+    private static (ulong, ulong) Place(string folder) => FileStamp.Of(folder) is { } stamp ? (stamp.Device, stamp.Inode) : (0, 0);
+
+    private static bool IsRun(string folder) => File.Exists(new RunFolder(folder).Plan) && Directory.Exists(Path.Combine(folder, "jobs"));
 
     private static (string[] Files, string[] Folders) Listed(string inside)
     {

@@ -21,8 +21,10 @@ public sealed class JobInputsTests
 
     private void Write(string name, string text) => RunFolder.Write(Path.Combine(run.Path, name), text);
 
-    private static PlanJob Planned(string id, string[] on, params (string Place, string Path)[] inputs) =>
-        new(id, "train", id, [], new Dictionary<string, string>(), [], "{}", "{}", on, [.. inputs.Select(input => new PlanInput(input.Place, input.Path, "set below"))], [], "", [], "");
+    private static PlanJob Planned(string id, string[] on, params (string Place, string Path)[] inputs) => Of("train", id, on, inputs);
+
+    private static PlanJob Of(string kind, string id, string[] on, params (string Place, string Path)[] inputs) =>
+        new(id, kind, id, [], new Dictionary<string, string>(), [], "{}", "{}", on, [.. inputs.Select(input => new PlanInput(input.Place, input.Path, "set below"))], [], "", [], "");
 
     // The job as its process reads it, after planning saw what is there now.
     private JobContext Begun(PlanJob job, params PlanJob[] others)
@@ -70,7 +72,7 @@ public sealed class JobInputsTests
     public void Nothing_stays_that_may_be_of_other_content()
     {
         Write("rows.jsonl", "1");
-        var job = Begun(Planned("c1", [], ("dataset.path", "rows.jsonl")));
+        var job = Begun(Of("evaluate", "c1", [], ("dataset.path", "rows.jsonl")));
         string[] unfinished = ["checkpoints/2/state.json", "points/step-2/adapter/a", "adapter/a", "metrics.jsonl", "records.jsonl"];
         foreach (var name in unfinished) Write($"jobs/c1/{name}", "x");
         Assert.That(() => JobInputs.ThrowIfChangedMeanwhile(job), Throws.Nothing);
@@ -78,5 +80,35 @@ public sealed class JobInputsTests
         Write("rows.jsonl", "2");
         Assert.That(() => JobInputs.ThrowIfChangedMeanwhile(job), Throws.InstanceOf<UserErrorException>());
         Assert.That(Directory.GetFileSystemEntries(job.Folder.Path), Is.EqualTo(new[] { job.Folder.Spec }));
+    }
+
+    // What a training has read before its first step does not end it.
+    [Test]
+    public void Of_a_training_all_stays_and_a_warning_says_so()
+    {
+        Write("rows.jsonl", "1");
+        var said = new List<string>();
+        var job = Begun(Planned("d1", [], ("dataset.path", "rows.jsonl"))) with { Say = said.Add };
+        Write("jobs/d1/metrics.jsonl", "x");
+        Write("rows.jsonl", "2");
+        Assert.That(() => JobInputs.ThrowIfChangedMeanwhile(job), Throws.Nothing);
+        Assert.That(said, Has.Count.EqualTo(1).And.Some.StartsWith(Path.Combine(run.Path, "rows.jsonl") + ": changed while d1"));
+        Assert.That(job.Folder.File("metrics.jsonl"), Does.Exist);
+    }
+
+    // A folder of data may be the one in which the run lies: its results are no data.
+    [Test]
+    public void Results_in_a_folder_are_no_part_of_it()
+    {
+        Write("data/rows.jsonl", "1");
+        Write("data/more/rows.jsonl", "1");
+        string? Hash(string results) => new ContentHashes(Path.Combine(run.Path, "data", results, "hashes.json"), run.Path) { Cancellation = default }.Of("data");
+        var before = Hash("out");
+        foreach (var name in (string[])["out/plan.json", "out/jobs/a/metrics.jsonl", "out/hashes.json", "other/plan.json", "other/jobs/b/lock"]) Write($"data/{name}", "x");
+        Assert.That(Hash("out"), Is.EqualTo(before));
+        Write("data/evaluated/records.jsonl", "x");
+        Assert.That((Hash("evaluated"), Hash("out") == before), Is.EqualTo((before, false)), "of others only runs are known");
+        Write("data/more/rows.jsonl", "2");
+        Assert.That(Hash("evaluated"), Is.Not.EqualTo(before));
     }
 }
