@@ -101,6 +101,24 @@ public sealed class MergeJobTests
         Assert.That((int)Peftalign.Json(Path.Combine(Merge(user, "both"), "model", "config.json"))["vocab_size"]!, Is.EqualTo(261));
     }
 
+    // A tokenizer that has the tokens already gives a model that does not grow, and is as large as the base.
+    [Test]
+    public void Tokens_that_a_made_model_has_already_forbid_no_merge()
+    {
+        using var user = new Peftalign();
+        var tokenizer = Peftalign.Json(Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K", "tokenizer.json"));
+        foreach (var token in (string[])["<|good|>", "<|bad|>"])
+        {
+            var entry = tokenizer["added_tokens"]![0]!.DeepClone();
+            (entry["id"], entry["content"]) = (512 + tokenizer["added_tokens"]!.AsArray().Count - 3, token);
+            tokenizer["added_tokens"]!.AsArray().Add(entry);
+        }
+        Directory.CreateDirectory(user.File("tok"));
+        user.Write(Path.Combine("tok", "tokenizer.json"), tokenizer.ToJsonString());
+        user.Finish(Planned(user, Made.Replace("tokenizer: bytes", "tokenizer: tok", StringComparison.Ordinal), "{ t: { type: vanilla, max_steps: 2, batch_size: 2 } }", "method: dare_ties, parameters: { density: 0.5, weight: 0.5 }"), "--only", "merge/*");
+        Assert.That((int)Peftalign.Json(Path.Combine(Merge(user, "both"), "model", "config.json"))["vocab_size"]!, Is.EqualTo(514));
+    }
+
     // In adapter space the first factors of the parents stand under each other, as they are: those of the points, and no others.
     [Test]
     public void Points_of_trainings_are_merged_where_the_selection_names_their_step()

@@ -60,7 +60,7 @@ internal sealed class PlannedMerges(Plan whole, RunFolder run, string root, Plug
     {
         try
         {
-            var path = Path.GetFullPath(folder, root);
+            var path = Full(folder);
             return File.Exists(Path.Combine(path, "config.json")) ? ModelConfig.Open(path) : null;
         }
         catch (UserErrorException)
@@ -95,27 +95,26 @@ internal sealed class PlannedMerges(Plan whole, RunFolder run, string root, Plug
     // another size than its tokenizer's, nobody knows.
     private bool HasNoRoom(JsonNode policy, IReadOnlyList<string> tokens)
     {
-        if (Made(policy) is { } job)
-        {
-            var options = OptionsOf(job);
-            return job.Kind switch
-            {
-                "train" => HasNoRoom(options["policy"]!, tokens),
-                "select" => HasNoRoom(options["candidates"]![0]!, tokens),
-                "merge" => HasNoRoom(options["parents"]![0]!, tokens),
-                "make-model" => options["architecture"]!["options"]!["vocab_size"] is null,
-                _ => false,
-            };
-        }
-        var folder = Path.GetFullPath((string)policy["weights"]!, root);
-        if (Config(folder) is not { VocabularySize: var size }) return false;
         try
         {
-            return NewTokens.Of(folder, tokens, size).Vocabulary > size;
+            if (Made(policy) is { } job) return MadeHasNoRoom(job.Kind, OptionsOf(job), tokens);
+            var folder = Full((string)policy["weights"]!);
+            return Config(folder) is { VocabularySize: var size } && NewTokens.Of(folder, tokens, size).Vocabulary > size;
         }
         catch (UserErrorException)
         {
-            return false; // the training says why
+            return false; // the job that reads it says why
         }
     }
+
+    private bool MadeHasNoRoom(string kind, JsonObject options, IReadOnlyList<string> tokens) => kind switch
+    {
+        "train" => HasNoRoom(options["policy"]!, tokens),
+        "select" => HasNoRoom(options["candidates"]![0]!, tokens),
+        "merge" => HasNoRoom(options["parents"]![0]!, tokens),
+        "make-model" when options["architecture"]!["options"]!["vocab_size"] is null => MadeTokenizer.Expected(options["tokenizer"]!, Full) is not ITokenizerDetails known || tokens.Any(token => known.TokenToId(token) is null),
+        _ => false,
+    };
+
+    private string Full(string path) => Path.GetFullPath(path, root);
 }
