@@ -81,12 +81,43 @@ public sealed class ControlTests
     public void New_tokens_are_the_models_own()
     {
         using var user = new Peftalign();
-        Refused("leave the adapter out", "train", "vanilla", "--model", Stories, "--data", user.Write("data.jsonl", Pairs), "--adapter", "lora", "--out", user.File("refused"));
+        string[] With(string model) => ["train", "vanilla", "--model", model, "--data", user.Write("data.jsonl", Pairs), "--out", user.File("refused")];
+        Refused("leave the adapter out", [.. With(Stories), "--adapter", "lora"]);
+        Refused("leave the adapter out", [.. With(Stories), "--adapter", "lora", "--dry-run"]);
         Train(user, "vanilla", "--model", Stories, "--max-steps", "2");
         var model = Path.Combine(user.Run, "model");
         Assert.That((int)Peftalign.Json(Path.Combine(model, "config.json"))["vocab_size"]!, Is.EqualTo((int)Peftalign.Json(Path.Combine(Stories, "config.json"))["vocab_size"]! + 2));
+        int Longest(string folder)
+        {
+            var told = Peftalign.Call([.. With(folder), "--dry-run", "--json"]);
+            Assert.That(told.Code, Is.Zero, told.All);
+            return (int)JsonNode.Parse(told.Out)!["longest"]!;
+        }
+        Assert.That(Longest(Stories), Is.EqualTo(Longest(model)), "a forecast's rows are those of a model that has the tokens");
         var written = Ask(user, """{"prompt": "<|good|>Tom", "completion": " sat"}""", "score", "--model", model);
         Assert.That(Ask(user, """{"prompt": "Tom", "completion": " sat"}""", "score", "--model", model, "--control", "good").ToJsonString(), Is.EqualTo(written.ToJsonString()));
+    }
+
+    // Rows are read while planning, when no folder has the tokens yet.
+    [Test]
+    public void A_run_plans_and_makes_new_tokens_over_a_folder()
+    {
+        using var user = new Peftalign();
+        user.Write("data.jsonl", Pairs);
+        var manifest = user.Write("folder.yaml", $$"""
+            peftalign: 1
+            name: folder
+            seeds: [3]
+            models: { stories: { path: {{Stories}} } }
+            datasets: { pairs: { reader: jsonl, path: data.jsonl } }
+            methods: { vanilla: { type: vanilla, batch_size: 2, max_steps: 1 } }
+            train: [{ models: stories, datasets: pairs, methods: vanilla }]
+            """);
+        var planned = Peftalign.Call("run", manifest, "--out", user.Run, "--dry-run", "--json");
+        Assert.That(planned.Code, Is.Zero, planned.All);
+        Assert.That((bool)JsonNode.Parse(planned.Out)!["forecast"]!["assumes_longest_rows"]!, Is.False);
+        user.Finish(manifest);
+        Assert.That((int)Peftalign.Json(Path.Combine(user.Job("train/stories/pairs/vanilla/s3"), "model", "config.json"))["vocab_size"]!, Is.EqualTo(514));
     }
 
     private const string Manifest = Manifests.Tiny + """

@@ -5,12 +5,15 @@ namespace PeftAlign.Experiments.Tests;
 public class UnreadableDataTests
 {
     private const string Good = """{"prompt": "a", "completion": "b"}""" + "\n";
+    private const string Pair = """{"prompt": "a", "chosen": "b", "rejected": "c"}""" + "\n";
 
     // The first training could be made; it is not, since another one's data would end the run.
     [TestCase("sft", Good + "{\"prompt\": \"a\", \"comple\n", "", "line 2")]
     [TestCase("sft", Good + "{\"prompt\": 5, \"completion\": \"b\"}\n", "", "line 2: field 'prompt'")]
     [TestCase("dpo", Good, "", "line 1: a preference row needs chosen and rejected")]
     [TestCase("kto", Good, "", "line 1: field 'label'")]
+    [TestCase("kto", Pair + Pair + "{\"prompt\": \"a\", \"chosen\": \"b\"}\n", "", "line 3: field 'rejected'")]
+    [TestCase("vanilla", Good, "", "line 1: field 'label'")]
     [TestCase("sft", Good, "{\"text\": 7}\n", "line 1: field 'text'")]
     [TestCase("sft", Good, "{\n", "line 1")]
     public void Nothing_is_begun(string method, string rows, string held, string said)

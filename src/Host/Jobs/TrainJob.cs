@@ -105,11 +105,17 @@ internal static class TrainJob
         return policy.ChatTemplate is { } template ? policy with { ChatTemplate = new NotedTemplate(template) } : policy;
     }
 
-    // New tokens are trained with the model; an adapter's folder would not hold them.
-    private static Policy Grown(JobContext job, PolicyPlace place, Policy policy, IReadOnlyList<string> tokens)
+    /// <summary>New tokens are trained with the model; an adapter's folder would not hold them.</summary>
+    /// <exception cref="UserErrorException">The training has an adapter.</exception>
+    internal static void ThrowIfAdapter(JobContext job, IReadOnlyList<string> tokens)
     {
         if (job.Spec.Options["adapter"] is { } adapter)
             throw new UserErrorException($"{(string)job.Spec.Options["method"]!["name"]!} adds the tokens {string.Join(", ", tokens)} to the vocabulary and trains all weights, and this training has the adapter {(string)adapter["name"]!}; leave the adapter out.");
+    }
+
+    private static Policy Grown(JobContext job, PolicyPlace place, Policy policy, IReadOnlyList<string> tokens)
+    {
+        ThrowIfAdapter(job, tokens);
         var added = NewTokens.Of(place.Base, tokens, policy.Model.Spec.Vocabulary);
         return policy with { Model = added.Grown(policy.Model, (ulong)(long)job.Spec.Options["seed"]!), Tokenizer = added.Tokenizer(place.Base), Added = added };
     }

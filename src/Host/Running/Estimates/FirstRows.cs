@@ -1,6 +1,8 @@
 // The first rows of a training's data, as the training would get them: what is said of all rows before a run follows from these.
 
 using PeftAlign.Abstractions;
+using PeftAlign.Models;
+using PeftAlign.Models.Text;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Running.Estimates;
@@ -20,6 +22,13 @@ internal sealed record FirstRows(int Count, IReadOnlyList<long> Lengths, MaskLed
         List<long> lengths = [.. trained.Select(row => method.Prepared([row], context).Sum(group => group.Prompt.Length + group.Completions.Sum(c => (long)c.Tokens.Length)))];
         return new FirstRows(rows.Count, lengths, context.Ledger);
     }
+
+    /// <summary>What makes a method's rows tokens: a folder's tokenizer, with the tokens that the method, if there is one, adds; null where there is none.</summary>
+    /// <exception cref="UserErrorException">It cannot be read, or gets no tokens.</exception>
+    internal static ITokenizer? Tokenizer(IAlignmentMethod? method, string folder) =>
+        method is IAddsTokens { NewTokens: var tokens } ? NewTokens.Of(folder, tokens, vocabulary: 0).Tokenizer(folder)
+        : ModelFolder.HasTokenizer(folder) ? TokenizerLoader.Load(folder)
+        : null;
 
     /// <summary>Rows that are trained of so many, if these are like all others.</summary>
     internal long Trained(long rows) => rows * Lengths.Count(length => length > 0) / Count;

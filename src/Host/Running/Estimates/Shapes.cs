@@ -1,6 +1,7 @@
 // The shapes that costs follow from: of a plan's models (from config.json, or the config that the manifest names), of its data (the
 // first rows become tokens, as the method prepares them), of its benchmarks. What cannot be known before the run is null.
 
+using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -13,7 +14,6 @@ using PeftAlign.Models;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
-using PeftAlign.Models.Text;
 using PeftAlign.Plugins;
 using PeftAlign.Torch;
 using PeftAlign.Training;
@@ -111,14 +111,23 @@ internal sealed class Shapes(Planned planned, bool onGpu)
 
     private FirstRows Looked(JsonObject training, IReadOnlyList<DataRecord> head, TrainingOptions options)
     {
-        var (method, (tokenizer, template)) = (Context(training).Create<IAlignmentMethod>(training["method"]!), Text(training["policy"]!));
+        var method = Context(training).Create<IAlignmentMethod>(training["method"]!);
+        var (tokenizer, template) = Text(training["policy"]!, method);
         try
         {
             return FirstRows.Of(method, head, options, tokenizer, template);
         }
-        catch (UserErrorException) when (method is IArrangesRecords)
+        catch (UserErrorException first) when (method is IArrangesRecords)
         {
-            return FirstRows.Of(method, head, options, tokenizer, template, arranged: false); // what they are arranged with may be made in this run (a corpus of coh's)
+            try
+            {
+                return FirstRows.Of(method, head, options, tokenizer, template, arranged: false); // what they are arranged with may be made in this run (a corpus of coh's)
+            }
+            catch (UserErrorException) when (IsThere(training["method"]!.ToJsonString()))
+            {
+                ExceptionDispatchInfo.Throw(first); // rows that were not arranged may be none of the method's (pairs for kto)
+                throw;
+            }
         }
     }
 
@@ -272,12 +281,13 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         return (options["policy"] ?? options["base_model"] ?? options["candidates"]?[0]) is { } start ? Root(start) : new JsonObject { ["weights"] = new JsonObject { ["job"] = job.Id } };
     }
 
-    private (ITokenizer? Tokenizer, IChatTemplate? Template) Text(JsonNode policy)
+    // With the tokens that a method adds to a folder's, where one is given.
+    private (ITokenizer? Tokenizer, IChatTemplate? Template) Text(JsonNode policy, IAlignmentMethod? method = null)
     {
         var root = Root(policy);
         if (root["weights"] is JsonObject made) return (MadeTokenizer.Expected(Options(jobs[(string)made["job"]!])["tokenizer"]!, Full), null);
         var path = Full((string)root["weights"]!);
-        return (ModelFolder.HasTokenizer(path) ? TokenizerLoader.Load(path) : null, ChatTemplateLoader.Load(path, Policies.TemplateOf(policy, Full)));
+        return (FirstRows.Tokenizer(method, path), ChatTemplateLoader.Load(path, Policies.TemplateOf(policy, Full)));
     }
 
     private JobContext Context(JsonObject options) =>
