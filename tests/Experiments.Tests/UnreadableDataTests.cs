@@ -42,4 +42,28 @@ public class UnreadableDataTests
             Assert.That(Directory.Exists(user.Run), Is.False);
         }
     }
+
+    // A corpus that a model of the run writes is no fault; a row beside it is.
+    [TestCase(Pair, null)]
+    [TestCase(Pair + "{\"prompt\": \"a\", \"chosen\": \"b\"}\n", "peftalign: train/ready/rows/tune/s1: rows.jsonl, line 2: field 'rejected'")]
+    public void What_rows_are_arranged_with_may_be_made_in_the_run(string rows, string? said)
+    {
+        using var user = new Peftalign();
+        user.Write("good.jsonl", Pair);
+        user.Write("rows.jsonl", rows);
+        var told = Peftalign.Call("run", user.Write("made.yaml", $$"""
+            peftalign: 1
+            name: made
+            seeds: [1]
+            models: { ready: { path: {{Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K")}} } }
+            datasets:
+              good: { reader: jsonl, path: good.jsonl }
+              rows: { reader: jsonl, path: rows.jsonl }
+              written: { reader: sampled-pairs, prompts: good, model: ready, samples: 2, map: { completion: chosen } }
+            methods: { tune: { type: coh, max_steps: 1, batch_size: 2, corpus: written, corpus_weight: 1.0 } }
+            train: [{ models: ready, datasets: rows, methods: tune }]
+            """), "--out", user.Run, "--dry-run");
+        Assert.That(told.Code, Is.EqualTo(said is null ? 0 : 2), told.All);
+        Assert.That(told.Err, Does.StartWith(said ?? ""));
+    }
 }
