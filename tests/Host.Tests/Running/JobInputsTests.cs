@@ -96,6 +96,26 @@ public sealed class JobInputsTests
         Assert.That(job.Folder.File("metrics.jsonl"), Does.Exist);
     }
 
+    // What it writes would take its configuration from the model that lies there now. What it is to go on from stays.
+    [TestCase("policy.weights")]
+    [TestCase("base_policy.weights")]
+    public void A_training_is_not_written_with_another_model(string place)
+    {
+        Write("model/config.json", "{}");
+        Write("rows.jsonl", "1");
+        var job = Begun(Planned("e1", [], (place, "model"), ("dataset.path", "rows.jsonl")));
+        string[] kept = ["checkpoints/2/state.json", "points/step-2/model/a", "metrics.jsonl", "ledger.json"];
+        foreach (var name in kept) Write($"jobs/e1/{name}", "x");
+        Write("rows.jsonl", "2");
+        Assert.That(() => JobInputs.ThrowIfModelChanged(job), Throws.Nothing, "rows are data");
+        Write("model/more.json", "{}");
+        foreach (var ends in (Action<JobContext>[])[JobInputs.ThrowIfModelChanged, JobInputs.ThrowIfChangedMeanwhile])
+            Assert.That(() => ends(job), Throws.InstanceOf<UserErrorException>().With.Message.StartsWith(Path.Combine(run.Path, "model") + ": changed while e1").And.Message.Contains("put back"));
+        Assert.That(kept.Select(job.Folder.File), Is.All.Exist);
+        File.Delete(Path.Combine(run.Path, "model", "more.json"));
+        Assert.That(() => JobInputs.ThrowIfModelChanged(job), Throws.Nothing);
+    }
+
     // A folder of data may be the one in which the run lies: its results are no data.
     [Test]
     public void Results_in_a_folder_are_no_part_of_it()
