@@ -158,10 +158,10 @@ public sealed class JobInputsTests
         Write("data/more/rows.jsonl", "1");
         string? Hash(string results) => new ContentHashes(Path.Combine(run.Path, "data", results, "hashes.json"), run.Path) { Cancellation = default }.Of("data");
         var before = Hash("out");
-        foreach (var name in (string[])["out/plan.json", "out/jobs/a/metrics.jsonl", "out/hashes.json", "other/plan.json", "other/jobs/b/lock"]) Write($"data/{name}", "x");
+        foreach (var name in (string[])["out/plan.json", "out/jobs/a/metrics.jsonl", "out/hashes.json", "other/plan.json", "other/jobs/b/lock", "trained/request.json", "trained/job.json", "trained/model/config.json"]) Write($"data/{name}", "x");
         Assert.That(Hash("out"), Is.EqualTo(before));
         Write("data/evaluated/records.jsonl", "x");
-        Assert.That((Hash("evaluated"), Hash("out") == before), Is.EqualTo((before, false)), "of others only runs are known");
+        Assert.That((Hash("evaluated"), Hash("out") == before), Is.EqualTo((before, false)), "of others only runs and trainings are known");
         Write("data/more/rows.jsonl", "2");
         Assert.That(Hash("evaluated"), Is.Not.EqualTo(before));
     }
