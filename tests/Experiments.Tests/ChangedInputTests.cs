@@ -102,6 +102,34 @@ public sealed class ChangedInputTests
         Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Path.Combine(user.File("whole"), "model", "model.safetensors"))));
     }
 
+    // The trained weights would stand beside the configuration and tokenizer of another model.
+    [Test]
+    public void A_training_whose_model_changes_is_not_written_and_goes_on_when_it_is_back()
+    {
+        using var user = new Peftalign();
+        var model = Directory.CreateDirectory(user.File("model")).FullName;
+        foreach (var file in Directory.GetFiles(Model)) File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
+        string[] Train(string folder) => ["train", "sft", "--model", model, "--data", user.File("rows.jsonl"), "--out", folder, "--max-steps", "120", "--save-every", "20", "--batch-size", "4", "--threads", "1"];
+        user.Write("rows.jsonl", Rows("yes"));
+        Assert.That(Peftalign.Call(Train(user.File("whole"))).Code, Is.Zero);
+        using var process = Peftalign.Start(Train(user.Run));
+        var (_, err) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+        while (!process.HasExited && !Directory.Exists(Path.Combine(user.Run, "checkpoints", "20"))) Thread.Sleep(1);
+        var more = Path.Combine(model, "more.json");
+        File.WriteAllText(more, "{}");
+        process.WaitForExit();
+        Assert.That((process.ExitCode, err.Result), Is.EqualTo((2, err.Result)));
+        Assert.That(err.Result, Does.Contain($"{model}: changed while").And.Contain("put back what was there"));
+        Assert.That(new[] { "model", "result.json" }.Select(name => Path.Combine(user.Run, name)), Has.None.Exist);
+        File.Delete(more);
+        var again = Peftalign.Call(Train(user.Run));
+        Assert.That(again.Code, Is.Zero, again.All);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain("resumed from step 100"));
+        var made = Directory.GetFiles(Path.Combine(user.File("whole"), "model"));
+        Assert.That(Directory.GetFiles(Path.Combine(user.Run, "model")), Has.Length.EqualTo(made.Length));
+        foreach (var file in made) Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "model", Path.GetFileName(file))), Is.EqualTo(File.ReadAllBytes(file)), file);
+    }
+
     [Test]
     public void An_evaluation_whose_model_changes_keeps_no_answer()
     {

@@ -161,6 +161,21 @@ public sealed class RewardTests
         return Path.Combine(user.File("start"), "model");
     }
 
+    [Test]
+    public void A_model_that_is_gone_is_made_again_though_its_adapter_is_there()
+    {
+        using var user = new Peftalign();
+        var start = Start(user);
+        string[] options = ["--max-steps", "2", "--batch-size", "4", "--adapter", "lora"];
+        Train(user, "lora", start, options);
+        var (weights, result) = (Path.Combine(user.File("lora"), "model", "model.safetensors"), Path.Combine(user.File("lora"), "result.json"));
+        var (before, noted) = (File.ReadAllBytes(weights), File.ReadAllText(result));
+        Directory.Delete(Path.GetDirectoryName(weights)!, recursive: true);
+        Train(user, "lora", start, options);
+        Assert.That((File.ReadAllBytes(weights), File.ReadAllText(result)), Is.EqualTo((before, noted)));
+        Assert.That(Directory.Exists(Path.Combine(user.File("lora"), "adapter")));
+    }
+
     private static void Train(Peftalign user, string name, string model, string[] options)
     {
         var outcome = Peftalign.Call(["train", "reward", "--model", model, "--data", Rows, "--out", user.File(name), "--threads", "1", .. options]);

@@ -18,14 +18,25 @@ internal static class JobInputs
         if (Changed(job) is { } path) throw ContentHashes.Changed(path);
     }
 
+    /// <summary>Ends a training before it writes what would take configuration and tokenizer from another model than it began with.
+    /// Nothing is deleted: its checkpoints are of the content of before.</summary>
+    /// <exception cref="UserError">Which folder.</exception>
+    internal static void ThrowIfModelChanged(JobContext job)
+    {
+        if (Changed(job, input => input.Place.EndsWith("weights", StringComparison.Ordinal)) is { } path)
+            throw new UserError(path, $"changed while {job.Spec.Label} was at work, whose weights would be written beside what is there now", "put back what was there and run again; it goes on from its last checkpoint");
+    }
+
     /// <summary>The same after the work, of which nothing stays then: it may have read either content. A training has read all of its rows
-    /// before its first step, which is when it asks: hours of it are not given up for a file that was changed since.</summary>
+    /// before its first step, which is when it asks: hours of it are not given up for a file that was changed since, nor are its checkpoints
+    /// for its model.</summary>
     /// <inheritdoc cref="ThrowIfChanged"/>
     internal static void ThrowIfChangedMeanwhile(JobContext job)
     {
         if (Changed(job) is not { } path) return;
         if (job.Spec.Kind == "train")
         {
+            ThrowIfModelChanged(job);
             var warning = $"{path}: changed while {job.Spec.Label} was at work, which had read it before; its numbers are of the content of before";
             job.Warn(warning);
             job.Say(warning);
@@ -37,10 +48,10 @@ internal static class JobInputs
     }
 
     // The first one of which the content is another.
-    private static string? Changed(JobContext job)
+    private static string? Changed(JobContext job, Func<JobInput, bool>? which = null)
     {
         ContentHashes? hashes = null;
-        foreach (var input in (job.Spec.Inputs ?? []).Concat(job.Spec.Beneath ?? []))
+        foreach (var input in (job.Spec.Inputs ?? []).Concat(job.Spec.Beneath ?? []).Where(which ?? (_ => true)))
         {
             if (input.Stamp is not { } stamp || input.Sha256.Length == 0) continue;
             hashes ??= new ContentHashes(job.Spec.Hashes, job.Spec.Root) { Cancellation = job.Cancellation };

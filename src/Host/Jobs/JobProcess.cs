@@ -93,6 +93,7 @@ internal static class JobProcess
         var timing = new Timing(time.Started, spent.Seconds, spent.Processor, ProcessStatus.Bytes("self", "VmHWM") ?? 0) { Device = job.UsedDevice?.ToString() };
         Timing.Write(folder, folder.IsFinished ? Timing.Read(folder) : null, timing, spec.Threads);
         var result = new JsonObject { ["id"] = spec.Id, ["kind"] = spec.Kind, ["label"] = spec.Label, ["until"] = spec.Until, ["made_with"] = MadeWith(spec), ["outcome"] = outcome };
+        FinishedJob.NoteMade(result, folder);
         RunFolder.Write(folder.Result, result.ToJsonString(new() { WriteIndented = true }) + "\n");
     }
 

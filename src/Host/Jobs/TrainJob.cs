@@ -55,7 +55,7 @@ internal static class TrainJob
             Folder = job.Folder.Path,
             Inexact = job.Spec.Inexact,
             Points = new KeptPoints(job.Spec.Keep, job.Spec.Until, point => Directory.Exists(job.Folder.Point(point).Path),
-                (point, parts) => RunFolder.Fill(job.Folder.Point(point).Path, path => start.Write(job, policy, place, new JobFolder(path), parts))),
+                (point, parts) => RunFolder.Fill(job.Folder.Point(point).Path, path => Write(job, start, policy, place, new JobFolder(path), parts))),
             Warn = warning =>
             {
                 job.Warn(warning);
@@ -71,9 +71,15 @@ internal static class TrainJob
         if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
         if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
         var changed = method is ITrainsControls controls ? controls.Phases[^1].ModelRate > 0 : start.Trained is null;
-        if (job.Spec.Until.Length == 0) start.Write(job, policy, place, job.Folder, new TrainedParts(start.Trained, start.ControlSites, changed));
+        if (job.Spec.Until.Length == 0) Write(job, start, policy, place, job.Folder, new TrainedParts(start.Trained, start.ControlSites, changed));
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return Result(job, outcome);
+    }
+
+    private static void Write(JobContext job, TrainingStart start, Policy policy, PolicyPlace place, JobFolder folder, TrainedParts parts)
+    {
+        JobInputs.ThrowIfModelChanged(job); // configuration and tokenizer are copied from its folder now
+        start.Write(job, policy, place, folder, parts);
     }
 
     private static void Tell(JobContext job, TrainingProgress at)

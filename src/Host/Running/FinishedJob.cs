@@ -11,8 +11,11 @@ namespace PeftAlign.Host.Running;
 /// <param name="Until">The point at which a training stopped; empty for its end.</param>
 /// <param name="Unanswered">Of an evaluation, the questions to its judge that nobody answered.</param>
 /// <param name="MadeWith">Hashes of the files that the job was made with, by name.</param>
-internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IReadOnlyDictionary<string, string> MadeWith)
+/// <param name="Made">Names of the folders that a training or a merge wrote; empty where they were not noted.</param>
+internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IReadOnlyDictionary<string, string> MadeWith, IReadOnlyList<string> Made)
 {
+    private const string MadeKey = "made";
+
     private static readonly ConcurrentDictionary<string, (FileStamp Stamp, FinishedJob? Job)> Known = new();
 
     /// <summary>Of a job's folder; null where result.json is not there or damaged, or what the job made is gone.</summary>
@@ -29,7 +32,16 @@ internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IR
     }
 
     private static FinishedJob Of(JsonObject result) => new(Text(result["kind"]), Text(result["until"]), result["outcome"]?[EvaluateJob.UnansweredKey] is JsonValue open && open.TryGetValue<int>(out var count) ? count : 0,
-        (result["made_with"] as JsonObject ?? []).ToDictionary(file => string.Intern(file.Key), file => string.Intern(Text(file.Value))));
+        (result["made_with"] as JsonObject ?? []).ToDictionary(file => string.Intern(file.Key), file => string.Intern(Text(file.Value))),
+        [.. (result[MadeKey] as JsonArray ?? []).Select(name => string.Intern(Text(name)))]);
+
+    /// <summary>Notes in the result of a training or a merge which folders it wrote: all of them are asked for later. A training that
+    /// stopped at a point has that point's folder alone.</summary>
+    internal static void NoteMade(JsonObject result, JobFolder folder)
+    {
+        if (Text(result["kind"]) is not ("train" or "merge") || Text(result["until"]).Length > 0) return;
+        result[MadeKey] = new JsonArray([.. ((string[])[folder.Adapter, folder.Adapters, folder.Model]).Where(Directory.Exists).Select(path => (JsonNode)Path.GetFileName(path))]);
+    }
 
     private static string Text(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out var text) ? text : "";
 
@@ -38,6 +50,7 @@ internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IR
     {
         "make-model" => Directory.Exists(folder.Model),
         "train" when Until.Length > 0 => true,
+        "train" or "merge" when Made.Count > 0 => Made.All(name => Directory.Exists(folder.File(name))),
         "train" or "merge" => Directory.Exists(folder.Model) || Directory.Exists(folder.Adapter) || Directory.Exists(folder.Adapters),
         MakeDatasetJob.Kind => File.Exists(folder.Rows),
         "reference" => Directory.Exists(folder.LogProbs),

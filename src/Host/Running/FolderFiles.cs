@@ -2,6 +2,8 @@
 // links upwards would otherwise be walked in every order. What a second link to a folder says is where it leads. Results that lie in it are
 // no part of it: they grow while the work goes on that reads the folder.
 
+using PeftAlign.Host.SingleTraining;
+
 namespace PeftAlign.Host.Running;
 
 /// <param name="Path">Its full path.</param>
@@ -32,7 +34,7 @@ internal sealed class FolderFiles(string folder, string results, CancellationTok
     {
         cancel.ThrowIfCancellationRequested();
         var place = Place(inside);
-        if (inside != folder && (place == own || IsRun(inside))) return;
+        if (inside != folder && (place == own || IsResults(inside))) return;
         if (seen.TryGetValue(place, out var first))
         {
             found.Add(new HeldFile(inside, "-> " + Path.GetRelativePath(folder, first)));
@@ -47,7 +49,8 @@ internal sealed class FolderFiles(string folder, string results, CancellationTok
 
     private static (ulong, ulong) Place(string folder) => FileStamp.Of(folder) is { } stamp ? (stamp.Device, stamp.Inode) : (0, 0);
 
-    private static bool IsRun(string folder) => File.Exists(new RunFolder(folder).Plan) && Directory.Exists(Path.Combine(folder, "jobs"));
+    // Of a run, or of a training without a manifest.
+    private static bool IsResults(string folder) => File.Exists(new RunFolder(folder).Plan) ? Directory.Exists(Path.Combine(folder, "jobs")) : File.Exists(Path.Combine(folder, TrainFolder.RequestName)) && File.Exists(new JobFolder(folder).Spec);
 
     private static (string[] Files, string[] Folders) Listed(string inside)
     {

@@ -42,7 +42,7 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
         {
             Device = Device,
             Inputs = [.. job.Inputs.Select(input => JobInput.Of(input, Seen))],
-            Beneath = [.. Beneath(job).DistinctBy(input => input.Path).Select(input => JobInput.Of(input, Seen))],
+            Beneath = [.. new WeightsBeneath(Jobs).Of(job).Select(input => JobInput.Of(input, Seen))],
             Hashes = Run.Hashes,
             Axes = job.Axes,
             Trackers = Trackers,
@@ -52,10 +52,6 @@ internal sealed record JobPreparation(RunFolder Run, string Root, IReadOnlyDicti
             MadeWith = Files.Of(job),
         }.Write(folder);
     }
-
-    // Data that only made what the job goes on from are not read again.
-    private IEnumerable<PlanInput> Beneath(PlanJob job) => job.DependsOn.Select(id => Jobs.GetValueOrDefault(id)).OfType<PlanJob>()
-        .SelectMany(made => made.Inputs.Where(input => input.Place.EndsWith("weights", StringComparison.Ordinal)).Concat(Beneath(made)));
 
     /// <summary>
     /// Forgets all that a finished job left, so that it is done from the start. One rename decides: before it the job is whole and

@@ -11,9 +11,12 @@ namespace PeftAlign.Host.SingleTraining;
 
 internal sealed class TrainFolder(string path) : IDisposable
 {
+    /// <summary>The file that says of what request the work in such a folder is.</summary>
+    internal const string RequestName = "request.json";
+
     private const string OwnLock = "command.lock";
     private const int Shown = 8;
-    private static readonly string[] BeforeTheFirstStep = ["request.json", "hashes.json", "job.json", "log.txt", "lock", "ledger.json", "metrics.jsonl", OwnLock];
+    private static readonly string[] BeforeTheFirstStep = [RequestName, "hashes.json", "job.json", "log.txt", "lock", "ledger.json", "metrics.jsonl", OwnLock];
     private readonly bool isNew = !Directory.Exists(Path.GetFullPath(path));
     private FileStream? held;
 
@@ -22,7 +25,7 @@ internal sealed class TrainFolder(string path) : IDisposable
     /// <summary>Where hashes of files are remembered.</summary>
     internal string Hashes => Job.File("hashes.json");
 
-    private string Request => Job.File("request.json");
+    private string Request => Job.File(RequestName);
 
     /// <summary>Whether a training was begun here.</summary>
     internal bool IsBegun => File.Exists(Request);

@@ -169,6 +169,34 @@ public sealed class DamagedRunTests
         Assert.That(folder.IsFinished);
     }
 
+    // A reward model trained with LoRA is two folders. Results of before that was noted are asked for one.
+    [TestCase("train", "", "adapter,model")]
+    [TestCase("train", "", "adapter,adapters")]
+    [TestCase("merge", "", "model")]
+    [TestCase("train", "step:4", "")]
+    [TestCase("make-dataset", "", "")]
+    public void A_job_of_which_one_product_is_gone_is_not_finished(string kind, string until, string made)
+    {
+        var folder = run.Job(Job.Id);
+        string[] names = made.Length > 0 ? made.Split(',') : [];
+        foreach (var name in names.Append("checkpoints")) Directory.CreateDirectory(folder.File(name));
+        RunFolder.Write(folder.Rows, "");
+        var result = new JsonObject { ["kind"] = kind, ["until"] = until, ["outcome"] = new JsonObject() };
+        RunFolder.Write(folder.Result, result.ToJsonString());
+        Assert.That(folder.IsFinished);
+        FinishedJob.NoteMade(result, folder);
+        Assert.That(result["made"]?.AsArray().Select(name => (string)name!) ?? [], Is.EqualTo(names));
+        RunFolder.Write(folder.Result, result.ToJsonString());
+        Assert.That(folder.IsFinished);
+        foreach (var name in names)
+        {
+            Directory.Delete(folder.File(name));
+            Assert.That(folder.IsFinished, Is.False, name);
+            Directory.CreateDirectory(folder.File(name));
+        }
+        Assert.That(folder.IsFinished);
+    }
+
     [Test]
     public void A_result_is_read_once_and_again_when_it_is_another()
     {

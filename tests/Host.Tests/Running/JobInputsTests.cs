@@ -23,8 +23,10 @@ public sealed class JobInputsTests
 
     private static PlanJob Planned(string id, string[] on, params (string Place, string Path)[] inputs) => Of("train", id, on, inputs);
 
-    private static PlanJob Of(string kind, string id, string[] on, params (string Place, string Path)[] inputs) =>
-        new(id, kind, id, [], new Dictionary<string, string>(), [], "{}", "{}", on, [.. inputs.Select(input => new PlanInput(input.Place, input.Path, "set below"))], [], "", [], "");
+    private static PlanJob Of(string kind, string id, string[] on, params (string Place, string Path)[] inputs) => With("{}", kind, id, on, inputs);
+
+    private static PlanJob With(string options, string kind, string id, string[] on, params (string Place, string Path)[] inputs) =>
+        new(id, kind, id, [], new Dictionary<string, string>(), [], options, "{}", on, [.. inputs.Select(input => new PlanInput(input.Place, input.Path, "set below"))], [], "", [], "");
 
     // The job as its process reads it, after planning saw what is there now.
     private JobContext Begun(PlanJob job, params PlanJob[] others)
@@ -60,12 +62,44 @@ public sealed class JobInputsTests
     {
         Write("rows.jsonl", "1");
         Write("base/config.json", "{}");
-        var trained = Planned("b1", [], ("policy.weights", "base"), ("dataset.path", "rows.jsonl"));
-        var job = Begun(Planned("b3", ["b2"]), trained, Planned("b2", ["b1"]));
+        var trained = With(OverBase, "train", "b1", [], ("policy.weights", "base"), ("dataset.path", "rows.jsonl"));
+        var job = Begun(Of("evaluate", "b3", ["b2"]), trained, With(Selection, "select", "b2", ["b1"]));
         Write("rows.jsonl", "2");
         Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.Nothing);
         Write("base/config.json", "[]");
         Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.InstanceOf<UserErrorException>().With.Message.Contains("base: changed since"));
+    }
+
+    private const string OverBase = """{"policy": {"weights": "base"}, "adapter": {"name": "lora"}}""";
+    private const string Selection = """{"candidates": [{"weights": {"job": "b1"}}]}""";
+
+    private static string Merge(string strategy, string weights) =>
+        $$$"""{"base_model": {"weights": "base"}, "parents": [{"weights": {"job": "b1"}}, {{{weights}}}], "strategy": {"name": "{{{strategy}}}", "options": {"weight": 0.5} } }""";
+
+    private static IEnumerable<TestCaseData> Products()
+    {
+        const string adapter = """{"weights": {"job": "b1", "checkpoint": "step:2"}}""";
+        yield return new TestCaseData("train", OverBase, true);
+        yield return new TestCaseData("train", """{"policy": {"weights": {"job": "b1"}}, "adapter": {"name": "lora"}}""", true);
+        yield return new TestCaseData("train", """{"policy": {"weights": "base"}, "adapter": null}""", false);
+        yield return new TestCaseData("train", """{"policy": {"weights": {"job": "b1"}}}""", false);
+        yield return new TestCaseData("select", Selection, true);
+        yield return new TestCaseData("merge", Merge("linear", adapter), true);
+        yield return new TestCaseData("merge", Merge("ties", adapter), false);
+        yield return new TestCaseData("merge", Merge("linear", """{"weights": "whole"}"""), false);
+        yield return new TestCaseData("make-dataset", """{"policy": {"weights": "base"}}""", false);
+    }
+
+    // b1 is an adapter over the base. Whole weights hide what they were made from, which nobody reads again.
+    [TestCaseSource(nameof(Products))]
+    public void A_base_counts_below_adapters_alone(string kind, string options, bool isRead)
+    {
+        Write("base/config.json", "{}");
+        var made = With(options, kind, "b2", ["b1"], ("policy.weights", "base"), ("base_model.weights", "base"));
+        var job = Begun(Of("evaluate", "b3", ["b2"]), With(OverBase, "train", "b1", [], ("policy.weights", "base")), made);
+        Assert.That(job.Spec.Beneath!.Select(input => input.Path), isRead ? Is.EqualTo(new[] { "base" }) : Is.Empty);
+        Write("base/config.json", "[]");
+        Assert.That(() => JobInputs.ThrowIfChanged(job), isRead ? Throws.InstanceOf<UserErrorException>() : Throws.Nothing);
     }
 
     [Test]
@@ -96,6 +130,26 @@ public sealed class JobInputsTests
         Assert.That(job.Folder.File("metrics.jsonl"), Does.Exist);
     }
 
+    // What it writes would take its configuration from the model that lies there now. What it is to go on from stays.
+    [TestCase("policy.weights")]
+    [TestCase("base_policy.weights")]
+    public void A_training_is_not_written_with_another_model(string place)
+    {
+        Write("model/config.json", "{}");
+        Write("rows.jsonl", "1");
+        var job = Begun(Planned("e1", [], (place, "model"), ("dataset.path", "rows.jsonl")));
+        string[] kept = ["checkpoints/2/state.json", "points/step-2/model/a", "metrics.jsonl", "ledger.json"];
+        foreach (var name in kept) Write($"jobs/e1/{name}", "x");
+        Write("rows.jsonl", "2");
+        Assert.That(() => JobInputs.ThrowIfModelChanged(job), Throws.Nothing, "rows are data");
+        Write("model/more.json", "{}");
+        foreach (var ends in (Action<JobContext>[])[JobInputs.ThrowIfModelChanged, JobInputs.ThrowIfChangedMeanwhile])
+            Assert.That(() => ends(job), Throws.InstanceOf<UserErrorException>().With.Message.StartsWith(Path.Combine(run.Path, "model") + ": changed while e1").And.Message.Contains("put back"));
+        Assert.That(kept.Select(job.Folder.File), Is.All.Exist);
+        File.Delete(Path.Combine(run.Path, "model", "more.json"));
+        Assert.That(() => JobInputs.ThrowIfModelChanged(job), Throws.Nothing);
+    }
+
     // A folder of data may be the one in which the run lies: its results are no data.
     [Test]
     public void Results_in_a_folder_are_no_part_of_it()
@@ -104,10 +158,10 @@ public sealed class JobInputsTests
         Write("data/more/rows.jsonl", "1");
         string? Hash(string results) => new ContentHashes(Path.Combine(run.Path, "data", results, "hashes.json"), run.Path) { Cancellation = default }.Of("data");
         var before = Hash("out");
-        foreach (var name in (string[])["out/plan.json", "out/jobs/a/metrics.jsonl", "out/hashes.json", "other/plan.json", "other/jobs/b/lock"]) Write($"data/{name}", "x");
+        foreach (var name in (string[])["out/plan.json", "out/jobs/a/metrics.jsonl", "out/hashes.json", "other/plan.json", "other/jobs/b/lock", "trained/request.json", "trained/job.json", "trained/model/config.json"]) Write($"data/{name}", "x");
         Assert.That(Hash("out"), Is.EqualTo(before));
         Write("data/evaluated/records.jsonl", "x");
-        Assert.That((Hash("evaluated"), Hash("out") == before), Is.EqualTo((before, false)), "of others only runs are known");
+        Assert.That((Hash("evaluated"), Hash("out") == before), Is.EqualTo((before, false)), "of others only runs and trainings are known");
         Write("data/more/rows.jsonl", "2");
         Assert.That(Hash("evaluated"), Is.Not.EqualTo(before));
     }
