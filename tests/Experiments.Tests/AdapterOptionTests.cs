@@ -50,6 +50,17 @@ public sealed class AdapterOptionTests
         }
         var taken = Train("d", four, "--adapter", "qlora", "--blocksize", "64");
         Assert.That(taken.Code, Is.Zero, taken.All);
+        // A merge's own defaults ask for nothing either: it is not double by default, and the folder is.
+        string[] merge = ["adapter", "merge", "--model", four, "--adapter", Path.Combine(user.File("d"), "adapter"), "--threads", "1", "--out"];
+        foreach (var (name, quantization) in (ReadOnlySpan<(string, string[])>)[("plain", []), ("named", ["--quantization", "nf4"]), ("asked", ["--quantization", "nf4", "--double-quant"])])
+        {
+            var merged = Peftalign.Call([.. merge, user.File(name), .. quantization]);
+            Assert.That(merged.Code, Is.Zero, merged.All);
+            Assert.That(File.ReadAllBytes(Path.Combine(user.File(name), "model.safetensors")).AsSpan().SequenceEqual(File.ReadAllBytes(Path.Combine(user.File("plain"), "model.safetensors"))), name);
+        }
+        var other = Peftalign.Call([.. merge, user.File("other"), "--quantization", "nf4", "--blocksize", "128"]);
+        Assert.That((other.Code, Directory.Exists(user.File("other"))), Is.EqualTo((2, false)), other.All);
+        Assert.That(other.Err, Does.Contain("blocks of 64").And.Contain("blocksize 128"));
     }
 
     [Test]

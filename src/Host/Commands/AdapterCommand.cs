@@ -65,7 +65,7 @@ internal static class AdapterCommand
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
             NewFolder.Fill(target, folder =>
             {
-                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue), cancel, warn, opened.Files.Tensors);
+                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue, ModelConfig.Open(from).IsQuantized), cancel, warn, opened.Files.Tensors);
                 GrownVocabulary.Write(folder, from, parsed.GetValue(adapter)!, session.Output.Remark);
                 // What was taught with a template is to be asked with it.
                 if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);

@@ -27,8 +27,11 @@ internal sealed class QuantizationChoice(string type, string? standard, string? 
     internal IReadOnlyList<string> Skipped(ParseResult parsed) => [.. (parsed.GetValue(skip) ?? "").Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)];
 
     /// <summary>The quantisation; null where none is asked for.</summary>
+    /// <param name="parsed">The command.</param>
+    /// <param name="plugins">Where it is found.</param>
+    /// <param name="isMade">Whether the folder that it is for is quantised already: it stays as it is, and what is not given asks for nothing else.</param>
     /// <exception cref="UserErrorException">There is none of that name, or an option is wrong.</exception>
-    internal IQuantization? Make(ParseResult parsed, PluginCatalogue plugins)
+    internal IQuantization? Make(ParseResult parsed, PluginCatalogue plugins, bool isMade = false)
     {
         if (parsed.GetValue(type) is not { } name)
         {
@@ -43,7 +46,7 @@ internal sealed class QuantizationChoice(string type, string? standard, string? 
         if (Asked("skip", skip)) options["skip"] = new JsonArray([.. Skipped(parsed).Select(m => (JsonNode)m)]);
         return plugins.Create<IQuantization>(name, options, new BareContext());
 
-        bool Asked(string key, Option option) => known.Contains(key) || parsed.GetResult(option) is { Implicit: false };
+        bool Asked(string key, Option option) => (!isMade && known.Contains(key)) || parsed.GetResult(option) is { Implicit: false };
     }
 
     /// <exception cref="UserError">An option of a quantisation is given without one.</exception>
