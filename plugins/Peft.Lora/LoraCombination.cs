@@ -48,8 +48,12 @@ internal static class LoraCombination
     {
         var tables = new Dictionary<string, Table>();
         foreach (var (module, table) in adapters.SelectMany(a => a.Tables))
-            if (!tables.TryAdd(module, table) && tables[module] is var first && !first.Values.equal(table.Values))
-                throw new UserErrorException($"{module}: the adapters {first.Adapter} and {table.Adapter} bring different tables of the base ([{string.Join(", ", first.Values.shape)}] and [{string.Join(", ", table.Values.shape)}]); combine adapters of one base, or merge each into its own.");
+        {
+            if (!IsFinite(table.Values)) throw HoldsNoNumbers(module, table.Adapter);
+            if (tables.TryAdd(module, table) || (tables[module] is var first && first.Values.equal(table.Values))) continue;
+            var apart = first.Values.shape.SequenceEqual(table.Values.shape) ? "other values" : $"[{string.Join(", ", first.Values.shape)}] and [{string.Join(", ", table.Values.shape)}]";
+            throw new UserErrorException($"{module}: the adapters {first.Adapter} and {table.Adapter} bring different tables of the base ({apart}); combine adapters of one base, or merge each into its own.");
+        }
         return tables;
     }
 
@@ -58,13 +62,16 @@ internal static class LoraCombination
         var first = pairs[0];
         foreach (var part in pairs)
         {
-            if (!IsFinite(part.A) || !IsFinite(part.B)) throw new UserErrorException($"{module}: adapter {part.Adapter} holds NaN or infinity and cannot be combined; leave it out, or save it again.");
+            if (!IsFinite(part.A) || !IsFinite(part.B)) throw HoldsNoNumbers(module, part.Adapter);
             if (part.A.size(1) == first.A.size(1) && part.B.size(0) == first.B.size(0)) continue;
             throw new UserErrorException($"{module}: adapter {first.Adapter} changes a weight of {first.B.size(0)} by {first.A.size(1)} and adapter {part.Adapter} one of {part.B.size(0)} by {part.A.size(1)}; combine adapters of one base.");
         }
     }
 
     private static bool IsFinite(Tensor tensor) => tensor.isfinite().all().item<bool>();
+
+    private static UserErrorException HoldsNoNumbers(string module, int adapter) =>
+        new($"{module}: adapter {adapter} holds NaN or infinity and cannot be combined; leave it out, or save it again.");
 
     private static UserErrorException Overflows(string module, IReadOnlyList<Part> pairs) =>
         new(string.Create(CultureInfo.InvariantCulture, $"{module}: the sum of the adapters {string.Join(", ", pairs.Select(p => p.Adapter))} with the weights {string.Join(", ", pairs.Select(p => p.Weight))} is beyond float32's range (3.4e38); take smaller weights."));

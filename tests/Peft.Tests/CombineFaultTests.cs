@@ -80,7 +80,10 @@ public sealed class CombineFaultTests : ScopedTest
         var plain = adapter.Save(outline, adapter.Attach(outline, 1));
         var own = outline.Modules.First(m => m.Name == "model.embed_tokens").Tensor("weight")!.cpu();
         var one = With(plain, (Table, own));
-        Assert.That(Refused("cat", one, With(plain, (Table, own + 1))), Does.Contain("model.embed_tokens").And.Contain("adapters 1 and 2").And.Contain("different tables"));
+        Assert.That(Refused("cat", one, With(plain, (Table, own + 1))), Does.Contain("model.embed_tokens").And.Contain("adapters 1 and 2").And.Contain("different tables of the base (other values)"));
+        Assert.That(Refused("cat", one, With(plain, (Table, own.narrow(0, 0, own.size(0) - 1)))), Does.Contain($"([{own.size(0)}, {own.size(1)}] and [{own.size(0) - 1}, {own.size(1)}])"));
+        var broken = With(plain, (Table, own.clone().fill_(float.NaN)));
+        Assert.That(Refused("cat", broken, broken), Does.Contain("model.embed_tokens: adapter 1 holds NaN or infinity"));
         Assert.That(Refused("cat", one, With(plain, ("base_model.model.model.norm.something", own))), Does.Contain("cannot be combined"));
         var both = Lora.Combine([(one, 1), (With(plain, (Table, own.clone())), 1)], new("cat"));
         Assert.That(both.Tensors[Table].equal(own));
