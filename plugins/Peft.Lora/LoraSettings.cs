@@ -46,7 +46,7 @@ internal sealed record LoraSettings
             Targets = new ModuleTargets(options.Targets.Count > 0 ? options.Targets : LoraDefaults.Targets(model.Architecture))
             {
                 Exclude = options.ExcludeModules,
-                Layers = [.. options.LayersToTransform.Select(layer => (long)layer)],
+                Layers = options.LayersToTransform,
                 LayersPattern = options.LayersPattern,
                 Saved = options.ModulesToSave,
             },
@@ -76,7 +76,7 @@ internal sealed record LoraSettings
             Targets = new ModuleTargets(targets.Count > 0 || model is null ? targets : LoraDefaults.Targets(model.Architecture))
             {
                 Exclude = config.Texts("exclude_modules"),
-                Layers = config.Wholes("layers_to_transform"),
+                Layers = [.. config.LongWholes("layers_to_transform").Select(layer => (int)Math.Clamp(layer, int.MinValue, int.MaxValue))], // no model has a block of these
                 LayersPattern = PatternOf(config),
                 Saved = WholeModules.Saved(config, model),
                 IsRead = true,
@@ -176,7 +176,7 @@ internal sealed record LoraSettings
     private static IReadOnlyList<KeyValuePair<string, long[]>> TokensOf(JsonObject config) => config["trainable_token_indices"] switch
     {
         null => [],
-        JsonObject map => [.. map.Select(e => KeyValuePair.Create(e.Key, map.Wholes(e.Key).ToArray()))],
-        _ => [KeyValuePair.Create("", config.Wholes("trainable_token_indices").ToArray())],
+        JsonObject map => [.. map.Select(e => KeyValuePair.Create(e.Key, map.LongWholes(e.Key).ToArray()))],
+        _ => [KeyValuePair.Create("", config.LongWholes("trainable_token_indices").ToArray())],
     };
 }

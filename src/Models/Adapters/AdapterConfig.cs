@@ -48,8 +48,13 @@ public static class AdapterConfig
     };
 
     /// <summary>A list of whole numbers, or one as a list of one; empty where absent.</summary>
+    /// <exception cref="UserErrorException">It is something else, or beyond 32 bits.</exception>
+    public static IReadOnlyList<int> Wholes(this JsonObject config, string key) =>
+        [.. config.LongWholes(key).Select(number => number is >= int.MinValue and <= int.MaxValue ? (int)number : throw Wrong(key, number, "whole numbers of 32 bits"))];
+
+    /// <summary>A list of whole numbers, or one as a list of one; empty where absent.</summary>
     /// <exception cref="UserErrorException">It is something else.</exception>
-    public static IReadOnlyList<long> Wholes(this JsonObject config, string key) => Node(config, key) switch
+    public static IReadOnlyList<long> LongWholes(this JsonObject config, string key) => Node(config, key) switch
     {
         null => [],
         JsonArray array => [.. array.Select(e => Whole(key, e))],

@@ -18,7 +18,7 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
     public IReadOnlyList<string> Exclude { get; init; } = [];
 
     /// <summary>Numbers of the blocks; empty = all.</summary>
-    public IReadOnlyList<long> Layers { get; init; } = [];
+    public IReadOnlyList<int> Layers { get; init; } = [];
 
     /// <summary>What stands before a block's number; empty = the first number of the name.</summary>
     public IReadOnlyList<string> LayersPattern { get; init; } = [];
@@ -96,11 +96,16 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
         return module => any(module.Name);
     }
 
-    /// <summary>The entries of target_modules, or of another list, that match no module of a model.</summary>
+    /// <summary>The entries of target_modules that match no module of a model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="entries">The list.</param>
+    public static IReadOnlyList<string> Idle(ModelOutline model, IReadOnlyList<string> entries) => Idle(model, entries, "target_modules");
+
+    /// <summary>The entries of a list of modules that match no module of a model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="entries">The list.</param>
     /// <param name="source">Where it stands: named in errors.</param>
-    public static IReadOnlyList<string> Idle(ModelOutline model, IReadOnlyList<string> entries, string source = "target_modules") =>
+    public static IReadOnlyList<string> Idle(ModelOutline model, IReadOnlyList<string> entries, string source) =>
         entries is [AllLinear] ? [] : [.. entries.Where(entry => Matcher([entry], source) is var match && !model.Modules.Any(m => match(m.Name)))];
 
     private static Func<string, bool> Matcher(IReadOnlyList<string> entries, string source)
@@ -115,7 +120,7 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
         if (Layers.Count == 0) return _ => true;
         if (IsExpression) throw new UserErrorException($"layers_to_transform goes with a list of names; {Source} is the regular expression '{Targets[0]}'. Put the blocks' numbers into the expression.");
         var blocks = (LayersPattern.Count == 0 ? [ModulePattern.Block(null, "layers_pattern")] : LayersPattern.Select(p => ModulePattern.Block(p, "layers_pattern"))).ToList();
-        return module => Targets.Contains(module) || (blocks.Select(block => block(module)).FirstOrDefault(found => found.Matches).Number is { } number && Layers.Contains(number));
+        return module => Targets.Contains(module) || (blocks.Select(block => block(module)).FirstOrDefault(found => found.Matches).Number is { } number && Layers.Any(layer => layer == number));
     }
 
     /// <summary>The error for a change of an output head that is the embedding too, which has no module of its own here.</summary>
