@@ -163,12 +163,13 @@ internal sealed record LoraSettings
             : throw new UserErrorException(string.Create(CultureInfo.InvariantCulture, $"{source}: '{all[0].Key}' ({all[0].Value}) and '{all[1].Key}' ({all[1].Value}) both mean {module}, and no order says which counts. Write expressions of which one matches."));
     }
 
-    // What PEFT makes of each: an empty text is no pattern, a pattern without layers_to_transform and one beside an expression are refused.
+    // What PEFT makes of each: an empty text is no pattern, one beside an expression is refused. Without numbers of blocks it says
+    // nothing (AdapterFolder warns): PEFT refuses such folders, but former versions wrote them.
     private static IReadOnlyList<string> PatternOf(JsonObject config)
     {
         const string key = "layers_pattern";
         if (config.Texts(key) is not { Count: > 0 } pattern || (pattern is [""] && config[key] is not JsonArray)) return [];
-        if (config["layers_to_transform"] is null) throw AdapterConfig.Wrong(key, config[key], "absent or null, since layers_to_transform is; PEFT refuses this folder too");
+        if (config.LongWholes("layers_to_transform").Count == 0) return [];
         if (config["target_modules"] is JsonValue) throw AdapterConfig.Wrong(key, config[key], "absent or null, since target_modules is one regular expression; PEFT refuses this folder too");
         return pattern;
     }

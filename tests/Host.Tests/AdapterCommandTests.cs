@@ -114,6 +114,24 @@ public class AdapterCommandTests
         Assert.That((code, err), Is.EqualTo((0, $"warning: {wide}: target_modules names query_key_value, which no module of the model is called.{Environment.NewLine}")));
     }
 
+    // Former versions wrote such folders.
+    [TestCase("[\"layers\"]", null, true)]
+    [TestCase("\"layers\"", "[]", true)]
+    [TestCase("[]", null, false)]
+    [TestCase("\"\"", null, false)]
+    public void A_layers_pattern_without_numbers_is_told_and_passed_over(string pattern, string? layers, bool told)
+    {
+        var (lone, target) = (Path.Combine(folder, "lone"), Path.Combine(folder, "merged"));
+        Directory.CreateDirectory(lone);
+        foreach (var file in (string[])["adapter_config.json", "adapter_model.safetensors"]) File.Copy(Path.Combine(Fixture("dora"), file), Path.Combine(lone, file));
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(lone, "adapter_config.json")))!.AsObject();
+        (config["layers_pattern"], config["layers_to_transform"]) = (JsonNode.Parse(pattern), layers is null ? null : JsonNode.Parse(layers));
+        File.WriteAllText(Path.Combine(lone, "adapter_config.json"), config.ToJsonString());
+        var (code, _, err) = Run("merge", "--model", Fixture("base-llama"), "--adapter", lone, "--out", target, "--threads", "1");
+        Assert.That(code, Is.Zero, err);
+        Assert.That(err, told ? Does.StartWith("warning: ").And.Contain($"layers_pattern is {pattern}, and layers_to_transform names no block") : Is.Empty);
+    }
+
     // What resize_token_embeddings, PeftModel and merge_and_unload leave; the rows that were added are tokens of the adapter's tokenizer alone.
     [TestCase(true)]
     [TestCase(false)]

@@ -3,6 +3,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Peft.Lora;
 using PeftAlign.Torch;
@@ -160,9 +161,26 @@ public sealed class ConfigWordsTests : ScopedTest
         Assert.That(Read(New(one, "layers_pattern", "")), Has.Count.EqualTo(1));
         Assert.That(Read(New(one, "layers_to_transform", new JsonArray(1, 1000000000000L))), Has.Count.EqualTo(1));
         // Alternatives are the whole expression's: the first one says no number.
-        Assert.That(Refused(New(one, "layers_pattern", "mod|layers")), Does.Contain("leave none"));
-        Assert.That(Refused(New(new() { Targets = ["q_proj"] }, "layers_pattern", "layers")), Does.Contain("layers_pattern").And.Contain("layers_to_transform"));
+        Assert.That(Refused(New(one, "layers_pattern", "mod|layers")), Does.Contain("'mod|layers'").And.Contain("without a block's number").And.Contain("(mod|layers)"));
+        Assert.That(NotMade(new() { Targets = ["q_proj"], LayersToTransform = [1], LayersPattern = ["mod|layers"] }), Does.Contain("Write (mod|layers)"));
+        Assert.That(Refused(New(one, "layers_pattern", "h")), Does.Contain("layers_pattern and modules_to_save leave none"));
+        // Of former versions: without numbers it says nothing, and is not written again.
+        var (outline, adapter) = (Golden.Base(Golden.Adapter(Golden.Path("lora"))).Outline("base"), Registered.Lora());
+        foreach (var lone in (JsonNode[])["layers", new JsonArray("layers"), "mod|layers"])
+        {
+            var sites = adapter.Load(outline, New(new() { Targets = ["q_proj"] }, "layers_pattern", lone));
+            Assert.That((sites.Count, adapter.Save(outline, sites).Config["layers_pattern"]), Is.EqualTo((2, (JsonNode?)null)));
+        }
+        Assert.That(Read(New(new() { Targets = [".*q_proj"] }, "layers_pattern", "layers")), Has.Count.EqualTo(2));
         Assert.That(Read(New(new() { Targets = [".*q_proj"] }, "layers_pattern", new JsonArray())), Has.Count.EqualTo(2));
+    }
+
+    [Test]
+    public void Whole_numbers_are_of_the_width_that_is_asked_for()
+    {
+        var config = new JsonObject { ["one"] = new JsonArray(1, -2), ["two"] = new JsonArray(1, 3_000_000_000L) };
+        Assert.That((AdapterConfig.Wholes(config, "one"), AdapterConfig.LongWholes(config, "two")), Is.EqualTo((new[] { 1, -2 }, new[] { 1L, 3_000_000_000L })));
+        Assert.That(Assert.Throws<UserErrorException>(() => AdapterConfig.Wholes(config, "two"))!.Message, Does.Contain("two is 3000000000; it must be whole numbers of 32 bits"));
     }
 
     [Test]

@@ -49,7 +49,7 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
         var excluded = Matcher(Exclude, "exclude_modules");
         var saved = Matcher(Saved, "modules_to_save");
         var chosen = named.Where(m => !excluded(m.Name) && !saved(m.Name) && inLayers(m.Name)).ToList();
-        if (chosen.Count == 0) throw NothingLeft(model, $"match {named.Count} modules, of which exclude_modules, layers_to_transform and modules_to_save leave none");
+        if (chosen.Count == 0) throw NothingLeft(model, $"match {named.Count} modules, of which exclude_modules, layers_to_transform, layers_pattern and modules_to_save leave none");
         foreach (var module in chosen)
             if (Saved.FirstOrDefault(entry => WholeModules.Means(entry, module.Name)) is { } entry)
                 throw new UserErrorException($"modules_to_save: {module.Name} ends like '{entry}' and is one of {Source} too; it is trained whole or changed, not both. Write more of the name that is meant, or name it in exclude_modules.");
@@ -119,8 +119,16 @@ public sealed record ModuleTargets(IReadOnlyList<string> Targets)
     {
         if (Layers.Count == 0) return _ => true;
         if (IsExpression) throw new UserErrorException($"layers_to_transform goes with a list of names; {Source} is the regular expression '{Targets[0]}'. Put the blocks' numbers into the expression.");
-        var blocks = (LayersPattern.Count == 0 ? [ModulePattern.Block(null, "layers_pattern")] : LayersPattern.Select(p => ModulePattern.Block(p, "layers_pattern"))).ToList();
+        var blocks = (LayersPattern.Count == 0 ? [BlockOf(null)] : LayersPattern.Select(BlockOf)).ToList();
         return module => Targets.Contains(module) || (blocks.Select(block => block(module)).FirstOrDefault(found => found.Matches).Number is { } number && Layers.Any(layer => layer == number));
+    }
+
+    private static Func<string, (bool Matches, long? Number)> BlockOf(string? pattern)
+    {
+        var block = ModulePattern.Block(pattern, "layers_pattern");
+        return module => block(module) is var found && found is { Matches: true, Number: null } && pattern?.Contains('|', StringComparison.Ordinal) == true
+            ? throw new UserErrorException($"layers_pattern '{pattern}' matches {module} without a block's number: its alternatives are the whole expression's, as in PEFT. Write ({pattern}).")
+            : found;
     }
 
     /// <summary>The error for a change of an output head that is the embedding too, which has no module of its own here.</summary>

@@ -52,6 +52,20 @@ public sealed partial class AdapterFolder
             }
     }
 
+    private void WarnOfLonePattern()
+    {
+        if (IsSet("layers_pattern") && !IsSet("layers_to_transform"))
+            warnings.Add($"{ConfigPath}: layers_pattern is {Config.GetProperty("layers_pattern").GetRawText()}, and layers_to_transform names no block; the pattern says nothing and is passed over (PEFT refuses the folder: set layers_pattern to null for it).");
+
+        bool IsSet(string key) => Config.TryGetProperty(key, out var value) && value.ValueKind switch
+        {
+            JsonValueKind.Null => false,
+            JsonValueKind.Array => value.GetArrayLength() > 0,
+            JsonValueKind.String => value.GetString() is not "",
+            _ => true,
+        };
+    }
+
     private void CheckHalf(StoredTensor stored, string half, string other, int rankDimension)
     {
         var partner = stored.Name[..^half.Length] + other;

@@ -69,7 +69,11 @@ public sealed partial class AdapterFolder : IDisposable
         try
         {
             var folder = new AdapterFolder(path, reader, weights);
-            if (folder.PeftType == "LORA") folder.CheckPairs();
+            if (folder.PeftType == "LORA")
+            {
+                folder.CheckPairs();
+                folder.WarnOfLonePattern();
+            }
             folder.WarnOfNonFinite();
             return folder;
         }
