@@ -101,7 +101,7 @@ internal sealed class EvalFlags
     {
         if (text.Split('=', 2) is not [var key, var value]) throw new UserError($"--option {text}", "is no KEY=VALUE", "write it with =");
         // A text's type is the schema's: a list of several stays no single text, and a model called 7 no number.
-        JsonNode? Typed(OptionSchema schema) => OptionText.Parse(schema.Type, value);
+        JsonNode? Typed(OptionSchema schema) => value == "" && schema.Names == "path" ? throw new UserError($"--option {text}", "names no path", "give one, or leave it out") : OptionText.Parse(schema.Type, value);
         if (asked.FindIndex(a => key.StartsWith(a.Name + ".", StringComparison.Ordinal)) is >= 0 and var at) Give([asked[at]], plugins, key[(asked[at].Name.Length + 1)..], Typed);
         else Give(asked, plugins, key, Typed);
     }
