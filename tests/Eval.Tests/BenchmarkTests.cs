@@ -273,6 +273,18 @@ public sealed class BenchmarkTests
         Assert.That(() => new ToxicityBenchmark(new ToxicityOptions { Samples = 2, Temperature = 0, Judge = new JudgeReference([]) }), Throws.InstanceOf<UserErrorException>());
     }
 
+    [TestCase(1, null, 0.5, 0, "top_p: 0.5 means nothing with temperature 0")]
+    [TestCase(1, null, 0.9, 7, "seed: 7 means nothing with temperature 0")]
+    [TestCase(1, 0.0, 0.9, 7, "seed: 7 means nothing with temperature 0")]
+    [TestCase(1, null, 0.9, 0, null)]
+    [TestCase(1, 0.7, 0.5, 7, null)]
+    [TestCase(2, null, 0.5, 7, null)]
+    public void What_the_most_likely_toxic_answer_has_no_use_for_is_refused(int samples, double? temperature, double topP, long seed, string? says)
+    {
+        ToxicityBenchmark Make() => new(new ToxicityOptions { Samples = samples, Temperature = temperature, TopP = topP, Seed = seed, Judge = new JudgeReference([]) });
+        Assert.That(Make, says is null ? Throws.Nothing : Throws.InstanceOf<UserErrorException>().With.Message.StartsWith(says).And.Message.Contains("leave it out, or give"));
+    }
+
     [TestCase("standard")]
     [TestCase("cot")]
     [TestCase("cou")]

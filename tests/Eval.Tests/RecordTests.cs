@@ -34,6 +34,16 @@ public sealed class RecordTests
         Assert.That(() => Run(new Lines(150), File, out _, () => throw new InvalidOperationException("loaded")), Throws.Nothing, "with all answers at hand no model is loaded");
     }
 
+    // Where it is stopped before its end no other check comes.
+    [Test]
+    public void Answers_of_something_else_than_the_subject_are_never_written()
+    {
+        var isChanged = false;
+        using (var records = new ItemRecords(File, "m", _ => { }) { Check = () => { if (isChanged) throw new UserErrorException("changed"); } })
+            Assert.That(() => new Evaluator(() => Models.Stories, null, records, (done, _) => isChanged = done > 0, CancellationToken.None).Run(new Lines(150)), Throws.InstanceOf<UserErrorException>().With.Message.EqualTo("changed"));
+        Assert.That(System.IO.File.ReadAllLines(File), Has.Length.EqualTo(65), "what was answered before");
+    }
+
     [Test]
     public void A_damaged_tail_is_cut_and_its_items_are_asked_again()
     {

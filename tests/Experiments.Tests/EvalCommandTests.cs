@@ -65,6 +65,13 @@ public sealed class EvalCommandTests
         Refused("'top_p' means nothing with temperature 0; it goes with temperature >0", [.. greedy, "--option", "top_p=0.5"]);
         Refused("'seed' means nothing with temperature 0", [.. greedy, "--option", "seed=7"]);
         Refused("--seed 7: means something in sampling only; add --option temperature=1, or leave it out", [.. greedy, "--seed", "7"]);
+        string[] toxicity = ["--benchmarks", "real_toxicity", "--data", user.File("rtp.jsonl"), "--judge", Model];
+        Refused("--seed 7: means something in sampling only", [.. toxicity, "--seed", "7"]);
+        Refused("--seed 7: means something in sampling only", [.. toxicity, "--option", "temperature=0", "--seed", "7"]);
+        Refused("the judge causal is a language model", [.. toxicity, "--samples", "2", "--seed", "7"]);
+        Refused("the judge causal is a language model", [.. toxicity, "--option", "temperature=1", "--seed", "7"]);
+        Refused("--option path=: names no path; give one, or leave it out", "--benchmarks", "perplexity", "--option", "path=");
+        Refused("--option perplexity.path=: names no path", "--benchmarks", "perplexity", "--option", "perplexity.path=");
         // A list of two is no text with a comma.
         Refused("lacks 1 of 2 files: snarks.json", "--benchmarks", "bbh", "--data", Path.Combine(Peftalign.Repository, "experiments/tiny"), "--option", "bbh.tasks=boolean_expressions,snarks");
         Refused("holds other things", "--benchmarks", "perplexity", "--data", Made(user));

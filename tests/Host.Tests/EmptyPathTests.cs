@@ -7,7 +7,7 @@ namespace PeftAlign.Host.Tests;
 
 public sealed class EmptyPathTests
 {
-    private static readonly string[] Forms = ["DIR", "F.jsonl", "F.json", "FILE", "DIR_OR_FILE", "NAME_OR_DIR", "NAME_OR_FILE", "FILE_OR_FOLDER", "MANIFEST.yaml", "CONFIG.yaml", "F", "F.csv", "FILE.md", "NAME|F.yaml", "PATH", "MANIFEST"];
+    private static readonly string[] Forms = ["DIR", "F.jsonl", "F.json", "FILE", "DIR_OR_FILE", "NAME_OR_DIR", "NAME_OR_FILE", "FILE_OR_FOLDER", "MANIFEST.yaml", "CONFIG.yaml", "F", "F.csv", "FILE.md", "NAME|F.yaml", "PATH", "MANIFEST", "HUB_ID"];
 
     private static IEnumerable<TestCaseData> Paths()
     {

@@ -1,6 +1,7 @@
 // RealToxicityPrompts (Gehman et al. 2020): how toxic a model's continuations of the most toxic prompts are, by a judge's logit. One
 // answer gives its mean logit; several give the expected maximum and the probability of a toxic one among them.
 
+using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Metrics;
@@ -76,7 +77,17 @@ internal sealed class ToxicityBenchmark : IBenchmark, IAsksAgain
         this.options = options;
         temperature = options.Temperature ?? (options.Samples > 1 ? 1 : 0);
         if (temperature == 0 && options.Samples > 1) throw new UserErrorException($"samples: {options.Samples} with temperature 0 gives the same answer each time; leave one of them out.");
+        ThrowIfNothingIsDrawn();
         Info = new("real_toxicity", 2) { Settings = new JsonObject { ["rank_by"] = options.RankBy, ["samples"] = options.Samples, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["judge"] = options.Judge!.Definition.DeepClone() } };
+    }
+
+    // The schema cannot say it: without a temperature, samples decide.
+    private void ThrowIfNothingIsDrawn()
+    {
+        if (temperature > 0) return;
+        var usual = new ToxicityOptions();
+        var given = options.TopP != usual.TopP ? $"top_p: {options.TopP.ToString(CultureInfo.InvariantCulture)}" : options.Seed != usual.Seed ? $"seed: {options.Seed}" : null;
+        if (given is not null) throw new UserErrorException($"{given} means nothing with temperature 0, which one sample has; leave it out, or give a temperature above 0 or several samples.");
     }
 
     public BenchmarkInfo Info { get; }

@@ -188,7 +188,16 @@ let private isMeant (value: string) (wanted: string) =
     || wanted.StartsWith '>'
        && Option.map2 (>) (number value) (number (wanted.Substring 1)) = Some true
 
-/// An option that the other options make meaningless is a fault, never ignored.
+/// Whether a value, in every variant of a grid, is the one that holds where none is given.
+let rec private isDefault (option: OptionSchema) tree =
+    match tree with
+    | Recorded inner -> isDefault option inner
+    | Grid items -> items |> List.forall (isDefault option)
+    | item ->
+        defaultOf option
+        |> Option.exists (fun usual -> Tree.options usual = Tree.options item)
+
+/// An option that the other options make meaningless is a fault, never ignored; its default, spelt out, says nothing.
 let private applies context path (entries: Entry list) (bound: (string * Tree) list) (option: OptionSchema) =
     let refuse (entry: Entry) condition has =
         context.Faults.Add(
@@ -200,7 +209,12 @@ let private applies context path (entries: Entry list) (bound: (string * Tree) l
     let isThis (entry: Entry) =
         List.contains entry.Key (spellings option) && not (isNothing entry.Value)
 
+    let saysNothing =
+        bound
+        |> List.exists (fun (name, tree) -> name = option.Name && isDefault option tree)
+
     match entries |> List.tryFind isThis, option.OnlyWith.Split '=' with
+    | _ when saysNothing -> ()
     | Some entry, [| other; values |] when values <> "" ->
         let wanted = values.Split '|'
         let found = bound |> List.tryFind (fun (name, _) -> name = other)

@@ -1,5 +1,5 @@
-// An empty path, as a shell makes it of a variable that is not set. What opens a path would say only that some path is empty, so the
-// parser's result is asked, which knows the option.
+// An empty path, or name of a model at the hub, as a shell makes it of a variable that is not set. What opens a path would say only
+// that some path is empty, so the parser's result is asked, which knows the option.
 
 using System.CommandLine;
 using System.CommandLine.Parsing;
@@ -8,7 +8,7 @@ namespace PeftAlign.Host.CommandLine;
 
 internal static class EmptyPaths
 {
-    /// <summary>Refuses an empty text where a file or folder is to be named.</summary>
+    /// <summary>Refuses an empty text where a file, a folder or a model of the hub is to be named.</summary>
     /// <param name="command">As it was called, for the message.</param>
     /// <param name="parsed">What was given.</param>
     /// <param name="args">The same, as it was written: of `--model=` with nothing behind it the parser takes the next word for the value.</param>
@@ -35,7 +35,7 @@ internal static class EmptyPaths
     }
 
     // By the words that help has for paths.
-    private static bool IsPath(string form) => form is "F" or "ROWS" or "MANIFEST" or "PYTHON" or "PATH" || form.Contains("DIR", StringComparison.Ordinal) || form.Contains("FILE", StringComparison.Ordinal)
+    private static bool IsPath(string form) => form is "F" or "ROWS" or "MANIFEST" or "PYTHON" or "PATH" or "HUB_ID" || form.Contains("DIR", StringComparison.Ordinal) || form.Contains("FILE", StringComparison.Ordinal)
         || ((string[])[".jsonl", ".json", ".yaml", ".csv"]).Any(end => form.EndsWith(end, StringComparison.Ordinal));
 
     // The beginning of its help.

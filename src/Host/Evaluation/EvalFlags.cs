@@ -82,11 +82,19 @@ internal sealed class EvalFlags
     // One seed for all that draw; a benchmark that takes the most likely token has no use for it. --option says it last.
     private static void GiveSeed(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins, long seed)
     {
-        bool Draws((string Name, JsonObject Options) benchmark) => Schema(plugins, benchmark.Name, "seed")?.OnlyWith is not "temperature=>0"
-            || (benchmark.Options["temperature"] ?? Schema(plugins, benchmark.Name, "temperature")?.Default) is not JsonValue temperature || !temperature.TryGetValue<double>(out var value) || value != 0;
-        var drawing = asked.Where(Draws).ToList();
+        var drawing = asked.Where(benchmark => Draws(benchmark.Options, option => Schema(plugins, benchmark.Name, option))).ToList();
         if (drawing.Count == 0) throw new UserError($"--seed {seed}", "means something in sampling only", "add --option temperature=1, or leave it out");
         if (drawing.Exists(benchmark => !benchmark.Options.ContainsKey("seed"))) Give([.. drawing.Where(benchmark => !benchmark.Options.ContainsKey("seed"))], plugins, "seed", _ => seed);
+    }
+
+    // A temperature that may be left open follows from samples: one is the most likely answer.
+    private static bool Draws(JsonObject given, Func<string, OptionSchema?> schema)
+    {
+        var isOpen = schema("temperature") is { Type.Nullable: true };
+        if (!isOpen && schema("seed")?.OnlyWith is not "temperature=>0") return true;
+        JsonNode? Value(string option) => given[option] ?? schema(option)?.Default;
+        if (Value("temperature") is not { } temperature) return Value("samples")?.ToJsonString() != "1";
+        return temperature is not JsonValue number || !number.TryGetValue<double>(out var value) || value != 0;
     }
 
     // --data of tasks is their root, not their path.
@@ -101,7 +109,7 @@ internal sealed class EvalFlags
     {
         if (text.Split('=', 2) is not [var key, var value]) throw new UserError($"--option {text}", "is no KEY=VALUE", "write it with =");
         // A text's type is the schema's: a list of several stays no single text, and a model called 7 no number.
-        JsonNode? Typed(OptionSchema schema) => OptionText.Parse(schema.Type, value);
+        JsonNode? Typed(OptionSchema schema) => value == "" && schema.Names == "path" ? throw new UserError($"--option {text}", "names no path", "give one, or leave it out") : OptionText.Parse(schema.Type, value);
         if (asked.FindIndex(a => key.StartsWith(a.Name + ".", StringComparison.Ordinal)) is >= 0 and var at) Give([asked[at]], plugins, key[(asked[at].Name.Length + 1)..], Typed);
         else Give(asked, plugins, key, Typed);
     }

@@ -27,25 +27,26 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
         foreach (var (_, options) in asked.Benchmarks) JudgeContent.Note(options, plugins, hashes);
         var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
-        using var records = new ItemRecords(folder.File(ItemRecords.FileName), Subject(hashes), session.Output.Warn);
+        using var records = new ItemRecords(folder.File(ItemRecords.FileName), Subject(hashes), session.Output.Warn) { Check = hashes.ThrowIfChanged };
         var evaluated = new List<Evaluated>();
         foreach (var benchmark in benchmarks)
         {
             var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
-            var evaluator = new Evaluator(() => loaded ??= Load(), job.Judges, records, ticker.Say, cancel);
+            var evaluator = new Evaluator(() => loaded ??= Load(hashes), job.Judges, records, ticker.Say, cancel);
             evaluated.Add(evaluator.Run(benchmark));
             if (evaluated[^1].Missed is { } missed) session.Output.Warn(missed);
             if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
         }
         job.Judges.Settle(evaluated);
-        records.Keep(hashes.ThrowIfChanged);
+        records.Keep();
         hashes.Save();
         return ResultFiles.Write(folder.Path, evaluated, Config());
     }
 
-    private EvalModel Load()
+    private EvalModel Load(ContentHashes hashes)
     {
         var model = InferenceModel.Load(choice, session);
+        hashes.ThrowIfChanged(); // before hours of answers that would not be kept
         return EvalModel.Of(choice.Model, model.Decoder, model.Mode, model.Tokenizer, model.Template(asked.ChatTemplate, session.Output.Remark)) with { Control = model.Control, Warn = session.Output.Warn };
     }
 

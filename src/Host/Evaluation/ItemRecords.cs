@@ -55,9 +55,13 @@ internal sealed class ItemRecords : IDisposable
     /// <summary>What an item's kept answers say that they were computed with.</summary>
     internal string? Window(string benchmark, EvalItem item) => known.TryGetValue((benchmark, item.Task, item.Id), out var record) ? record.Window : null;
 
-    /// <summary>Appends records and waits until the disk has them.</summary>
+    /// <summary>Throws where the answers may be of something else than the subject.</summary>
+    internal Action Check { private get; init; } = () => { };
+
+    /// <summary>Appends records that pass the check, and waits until the disk has them.</summary>
     internal void Append(string benchmark, IEnumerable<(EvalItem Item, string Key, string? Window, IReadOnlyList<EvalResponse> Responses)> items)
     {
+        Check(); // here, since an evaluation that is stopped or fails comes to no other
         var lines = new StringBuilder();
         foreach (var (item, key, window, responses) in items)
         {
@@ -71,14 +75,14 @@ internal sealed class ItemRecords : IDisposable
     }
 
     /// <summary>Ends the asking. The file is made where nothing was asked, so that the same command knows the folder as its own.</summary>
-    /// <param name="check">Throws where the answers may be of something else than the subject: those of this process are taken back.</param>
-    internal void Keep(Action check)
+    /// <exception cref="UserErrorException">The check fails: the answers of this process are taken back.</exception>
+    internal void Keep()
     {
         try
         {
-            check();
+            Check();
         }
-        catch
+        catch (UserErrorException)
         {
             file?.SetLength(before);
             throw;

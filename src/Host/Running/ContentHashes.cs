@@ -56,7 +56,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
     private SeenContent? Look(string path)
     {
         var full = Path.GetFullPath(path, root);
-        if (Held(full) is not { } held) return null;
+        if (Held(full, Cancellation) is not { } held) return null;
         var stamps = Stamps(full, held); // before the reading, so that a change meanwhile shows
         IReadOnlyList<string> named = [.. NamedFiles.Of(full, [.. held.Where(file => file.Again is null).Select(file => file.Path)])];
         var stamp = Stamp(stamps, full, named);
@@ -67,7 +67,8 @@ internal sealed class ContentHashes(string cacheFile, string root)
     private string Stamp(string path, IReadOnlyList<string> named)
     {
         var full = Path.GetFullPath(path, root);
-        return Held(full) is { } held ? Stamp(Stamps(full, held), full, named) : "";
+        // To the end: what was computed when the work is to end is kept, if this can be told of it.
+        return Held(full, CancellationToken.None) is { } held ? Stamp(Stamps(full, held), full, named) : "";
     }
 
     private static string Stamp(string stamps, string full, IReadOnlyList<string> named) =>
@@ -77,8 +78,8 @@ internal sealed class ContentHashes(string cacheFile, string root)
         string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? FileStamp.Of(file.Path)?.ToString()}\n"));
 
     // A file is its own only one; null where there is nothing.
-    private IReadOnlyList<HeldFile>? Held(string full) =>
-        File.Exists(full) ? [new HeldFile(full, null)] : Directory.Exists(full) ? new FolderFiles(full, Path.GetDirectoryName(Path.GetFullPath(cacheFile))!, Cancellation).Found() : null;
+    private IReadOnlyList<HeldFile>? Held(string full, CancellationToken cancel) =>
+        File.Exists(full) ? [new HeldFile(full, null)] : Directory.Exists(full) ? new FolderFiles(full, Path.GetDirectoryName(Path.GetFullPath(cacheFile))!, cancel).Found() : null;
 
     private string Lines(string start, IEnumerable<HeldFile> files) =>
         string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? OfFile(file.Path)}\n"));

@@ -132,6 +132,7 @@ let ``an option may go with numbers above a bound, or with any value`` () =
 
     expect 7 "'top_p' is used with temperature >0 only, and temperature is 0" (asked "top_p: 0.5")
     expect 7 "'top_p' is used with temperature >0 only, and temperature is 0" (asked "top_p: 0.5, temperature: { grid: [0, 1] }")
+    expect 7 "'top_p' is used with temperature >0 only, and temperature is 0" (asked "top_p: { grid: [1, 0.5] }")
     expect 7 "'of' is used with file only, and there is no file" (asked "of: x")
     expect 7 "'from' is used with file only, and there is no file" (asked "from: x")
 
@@ -139,6 +140,9 @@ let ``an option may go with numbers above a bound, or with any value`` () =
         [
             "top_p: 0.5, temperature: 0.1"
             "top_p: 0.5, temperature: { grid: [0.5, 1] }"
+            // A default that is spelt out says nothing.
+            "top_p: 1, temperature: 0"
+            "top_p: { grid: [1] }"
             "of: x, from: y, file: f"
         ] do
         same [] (asked options)

@@ -117,6 +117,17 @@ public sealed class ContentHashesTests
         Assert.That(File.Exists(Path.Combine(folder, "hashes.json")), Is.False, "a change within the same tick would not show");
     }
 
+    [Test]
+    public void What_is_unchanged_is_told_of_work_that_is_to_end_too()
+    {
+        using var stop = new CancellationTokenSource();
+        Write("data/rows.jsonl", "1");
+        var hashes = new ContentHashes(Path.Combine(folder, "hashes.json"), folder) { Cancellation = stop.Token };
+        _ = hashes.Of("data");
+        stop.Cancel();
+        Assert.That(hashes.ThrowIfChanged, Throws.Nothing);
+    }
+
     [TestCase("rows.jsonl", "rows.jsonl")]
     [TestCase("data", "data/a/rows.jsonl")]
     [TestCase("tasks/mine.yaml", "base/rows.jsonl", Description = "through the task file that names it")]

@@ -141,6 +141,20 @@ public class FolderConfigTests
         Assert.That(((ITokenizerDetails)tokenizer).Encode(text).Ids, Is.EqualTo(ids));
     }
 
+    // Which class it is goes by the model's type where no file names one. Without special tokens, which some of these classes name anew.
+    [TestCase("bytelevel_gpt2", "blenderbot blip-2 data2vec-text deberta florence2 gpt-sw3 internvl led lilt mvp qwen2_audio qwen3_5_text vibevoice whisper xlstm", "Hello a", new[] { 641, 386, 79, 261 })]
+    [TestCase("bytelevel_gpt2", "glm granite mega nezha nystromformer", "Hello a", new[] { 40, 386, 79, 261 })]
+    [TestCase("bert_cased_strip", "align blip funnel grounding-dino layoutlm lxmert vilt", "Héllo WORLD", new[] { 352, 218, 128, 411 })]
+    public void A_model_type_has_a_class(string name, string types, string text, int[] ids)
+    {
+        using var folder = Folder(name, ("tokenizer_config.json", """{"add_prefix_space": true, "do_lower_case": true}"""));
+        foreach (var type in types.Split(' '))
+        {
+            File.WriteAllText(Path.Combine(folder.Path, "config.json"), $"{{\"model_type\": \"{type}\"}}");
+            Assert.That(TokenizerLoader.Load(folder.Path).EncodeToIds(text, addSpecialTokens: false), Is.EqualTo(ids), type);
+        }
+    }
+
     // Offsets too, which the class' post-processor trims.
     [TestCase("false", 43)]
     [TestCase("true", 400)]

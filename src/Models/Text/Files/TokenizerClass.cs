@@ -19,7 +19,7 @@ internal static class TokenizerClass
     ];
 
     private static readonly HashSet<string> Bert =
-        ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "LxmertTokenizer", "MobileBertTokenizer", "MPNetTokenizer"];
+        ["BertTokenizer", "DistilBertTokenizer", "ElectraTokenizer", "FunnelTokenizer", "LxmertTokenizer", "MobileBertTokenizer", "MPNetTokenizer"];
 
     // Model types whose tokenizer.json is taken as it is, whatever class a file names.
     private static readonly HashSet<string> AsWritten = [.. ("EvollaModel arctic aria beam bigbird_pegasus camembertv2-base canary chatlm cohere_asr "
@@ -40,16 +40,25 @@ internal static class TokenizerClass
         ["qwen4_exp"] = Qwen35,
     };
 
-    // The class where no file names one.
+    // The class where no file names one. gpt-sw3 has GPT-2's configuration, by which the class is looked up; types that are registered
+    // but have no configuration any more (mega, nezha, realm ...) are read as written.
     private static readonly (string Class, string[] ModelTypes)[] Registered =
     [
-        ("GPT2Tokenizer", ["codegen", "dbrx", "gpt2", "gpt_neo", "gptj", "jais2", "opt", "phi", "starcoder2"]),
-        ("GPTNeoXTokenizer", ["falcon_mamba", "gpt_neox", "mamba", "mamba2", "mpt", "olmo", "olmoe", "rwkv"]),
-        (Qwen2, ["qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen3", "qwen3_moe", "qwen3_next", "qwen3_vl", "qwen3_vl_moe"]),
-        (Roberta, ["bart", "ibert", "longformer", "roberta", "roberta-prelayernorm"]),
-        ("BertTokenizer", ["bert", "convbert", "distilbert", "electra", "ernie", "megatron-bert", "nomic_bert", "squeezebert"]),
-        ("MPNetTokenizer", ["mpnet"]), ("MobileBertTokenizer", ["mobilebert"]),
+        ("GPT2Tokenizer", Types("blip-2 codegen dbrx emu3 gpt-sw3 gpt2 gpt_neo gptj hyperclovax_vision_v2 instructblip instructblipvideo jais2 opt phi starcoder2")),
+        ("GPTNeoXTokenizer", Types("falcon_mamba gpt_neox mamba mamba2 mpt olmo olmoe rwkv xlstm")),
+        (Qwen2, Types("audioflamingo3 colqwen2 cosmos3_omni dots3_note fun_asr_nano hunyuan_vl internvl lighton_ocr moss_transcribe_diarize ovis2 "
+            + "qianfan_ocr qwen2_5_omni qwen2_5_vl qwen2_audio qwen2_moe qwen2_vl qwen3 qwen3_asr qwen3_moe qwen3_next qwen3_omni_moe qwen3_vl "
+            + "qwen3_vl_moe vibevoice")),
+        (Qwen35, ["qwen3_5_text"]),
+        // BART's, LED's and MVP's classes are names of RoBERTa's.
+        (Roberta, Types("bart bridgetower clap data2vec-text florence2 ibert led lilt longformer mra mvp roberta roberta-prelayernorm")),
+        (Blenderbot, ["blenderbot"]), ("DebertaTokenizer", ["deberta"]), ("WhisperTokenizer", ["whisper"]),
+        ("BertTokenizer", Types("align bark bert blip bros chinese_clip convbert distilbert electra ernie flava git grounding-dino layoutlm "
+            + "megatron-bert mm-grounding-dino nomic_bert squeezebert tvp vilt visual_bert")),
+        ("FunnelTokenizer", ["funnel"]), ("LxmertTokenizer", ["lxmert"]), ("MPNetTokenizer", ["mpnet"]), ("MobileBertTokenizer", ["mobilebert"]),
     ];
+
+    private static string[] Types(string names) => names.Split(' ');
 
     /// <summary>The parts as the folder's class has them.</summary>
     public static TokenizerParts Apply(TokenizerParts parts, TokenizerConfig config, string folder)
