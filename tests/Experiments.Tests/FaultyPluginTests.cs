@@ -16,9 +16,7 @@ public sealed class FaultyPluginTests
     [OneTimeSetUp]
     public void BuildOutside()
     {
-        var folder = Directory.CreateDirectory(place.File("Their.Faults")).FullName;
-        File.Copy(Path.Combine(TestContext.CurrentContext.TestDirectory, "Fixtures", "Their.Faults", "Plugin.cs"), Path.Combine(folder, "Plugin.cs"));
-        plugin = OutsideBuild.Build(folder, "Their.Faults");
+        plugin = OutsideBuild.Fixture(place, "Their.Faults");
     }
 
     [OneTimeTearDown]

@@ -6,6 +6,17 @@ namespace PeftAlign.Experiments.Tests;
 
 internal static class OutsideBuild
 {
+    /// <summary>Builds the one file of Fixtures/NAME in a folder of its own.</summary>
+    /// <param name="place">Where that folder is made.</param>
+    /// <param name="name">The fixture's and the assembly's name.</param>
+    /// <returns>The built plugin's folder.</returns>
+    internal static string Fixture(Peftalign place, string name)
+    {
+        var folder = Directory.CreateDirectory(place.File(name)).FullName;
+        File.Copy(Path.Combine(TestContext.CurrentContext.TestDirectory, "Fixtures", name, "Plugin.cs"), Path.Combine(folder, "Plugin.cs"));
+        return Build(folder, name);
+    }
+
     /// <summary>Builds the sources in a folder.</summary>
     /// <param name="folder">Holds them; nothing of this tree lies above it.</param>
     /// <param name="name">The assembly's name; its id is the same in lower case.</param>

@@ -17,9 +17,7 @@ public sealed class OutsideSetTests
     [OneTimeSetUp]
     public void BuildOutside()
     {
-        var folder = Directory.CreateDirectory(place.File("Their.Set")).FullName;
-        File.Copy(Path.Combine(TestContext.CurrentContext.TestDirectory, "Fixtures", "Their.Set", "Plugin.cs"), Path.Combine(folder, "Plugin.cs"));
-        plugin = OutsideBuild.Build(folder, "Their.Set");
+        plugin = OutsideBuild.Fixture(place, "Their.Set");
     }
 
     [OneTimeTearDown]

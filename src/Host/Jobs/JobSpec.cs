@@ -48,14 +48,16 @@ internal sealed record JobSpec(string Id, string Kind, string Label, JsonObject 
     private static readonly JsonSerializerOptions Format = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, WriteIndented = true };
 
     internal static JobSpec Read(JobFolder folder) =>
-        JsonSerializer.Deserialize<JobSpec>(File.ReadAllText(folder.Spec), Format) ?? throw new InvalidDataException($"{folder.Spec} is empty");
+        Parsed(folder) ?? throw new InvalidDataException($"{folder.Spec} is empty");
+
+    private static JobSpec? Parsed(JobFolder folder) => JsonSerializer.Deserialize<JobSpec>(File.ReadAllText(folder.Spec), Format);
 
     /// <summary>What a job that was begun was told; null where there is none, or none that can be read: then it is written anew.</summary>
     internal static JobSpec? Begun(JobFolder folder)
     {
         try
         {
-            return File.Exists(folder.Spec) ? JsonSerializer.Deserialize<JobSpec>(File.ReadAllText(folder.Spec), Format) : null;
+            return File.Exists(folder.Spec) ? Parsed(folder) : null;
         }
         catch (JsonException)
         {
