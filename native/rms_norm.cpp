@@ -2,6 +2,8 @@
 // Sums are fp32 (fp64 for double); for bf16 and fp16 the normalised value is rounded to the input's dtype before the
 // weight multiplies it, as Hugging Face's LlamaRMSNorm does. Fused on the processor; elsewhere, for mixed dtypes and for
 // second derivatives it is composed from ATen's operators. Source: Zhang and Sennrich 2019 (RMSNorm).
+// peftalign::residual_norm(x, added, weight, eps) = (s, rms_norm(s, weight, eps)) of s = x + added, rounded as the two operators
+// would: one pass over the rows forward, and one backward, where what comes through s itself is added to the norm's gradient.
 #include <ATen/ATen.h>
 #include <torch/csrc/autograd/custom_function.h>
 #include <torch/library.h>
@@ -63,10 +65,17 @@ PA_INLINE void normalise(const A* x, A r, A* out, T* rounded, int64_t n) {
     }
 }
 
+// What is normalised: x, or x + added, which is written to sum.
+struct Source {
+    Tensor x, added, sum;
+};
+
 template <typename T, typename A>
-void forward_rows(const Tensor& x, const Tensor& weight, double eps, Tensor& y, Tensor& inverse) {
+void forward_rows(const Source& source, const Tensor& weight, double eps, Tensor& y, Tensor& inverse) {
     int64_t n = weight.size(0), count = inverse.numel();
-    auto *px = x.data_ptr<T>(), *pw = weight.data_ptr<T>(), *py = y.data_ptr<T>();
+    bool adds = source.added.defined();
+    auto *px = source.x.data_ptr<T>(), *pd = adds ? source.added.data_ptr<T>() : nullptr, *ps = adds ? source.sum.data_ptr<T>() : px;
+    auto *pw = weight.data_ptr<T>(), *py = y.data_ptr<T>();
     A* pr = inverse.data_ptr<A>();
     Row<T, A> weights(n);
     const A* w = weights.read(pw, n);
@@ -75,7 +84,8 @@ void forward_rows(const Tensor& x, const Tensor& weight, double eps, Tensor& y, 
             Row<T, A> input(n);
             std::vector<A> normal(n);
             for (int64_t row = begin; row < end; row++) {
-                const A* in = input.read(px + row * n, n);
+                if (adds) rows::add(px + row * n, pd + row * n, ps + row * n, n);
+                const A* in = input.read(ps + row * n, n);
                 A r = 1 / std::sqrt(rows::sum_squares<decltype(set)>(in, n) / n + static_cast<A>(eps));
                 pr[row] = r;
                 T* out = py + row * n;
@@ -91,9 +101,11 @@ void forward_rows(const Tensor& x, const Tensor& weight, double eps, Tensor& y, 
     });
 }
 
+// Where through is defined it is added to the norm's gradient.
 template <typename T, typename A>
-void input_grad_rows(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& inverse, Tensor& result) {
+void input_grad_rows(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& inverse, const Tensor& through, Tensor& result) {
     int64_t n = weight.size(0), count = inverse.numel();
+    T* pt = through.defined() ? through.data_ptr<T>() : nullptr;
     auto *px = x.data_ptr<T>(), *pw = weight.data_ptr<T>(), *pg = grad.data_ptr<T>(), *out = result.data_ptr<T>();
     const A* pr = inverse.data_ptr<A>();
     Row<T, A> weights(n);
@@ -112,6 +124,7 @@ void input_grad_rows(const Tensor& grad, const Tensor& x, const Tensor& weight, 
                     rows::input_grad(in, w, g, r, factor, wide.data(), n);
                     rows::narrow(wide.data(), out + row * n, n);
                 }
+                if (pt) rows::add(pt + row * n, out + row * n, out + row * n, n);
             }
         });
     });
@@ -159,18 +172,36 @@ void for_type(at::ScalarType type, F&& body) {
 
 Tensor inverse_rms(const Tensor& wide, double eps) { return (wide.square().mean(-1, true) + eps).rsqrt(); }
 
+// The normalised values and the inverses, of x or of x + added.
+std::tuple<Tensor, Tensor> fused_forward(const Source& source, const Tensor& weight, double eps) {
+    auto shape = source.x.sizes().vec();
+    shape.back() = 1;
+    Tensor w = weight.contiguous(), y = at::empty(source.x.sizes(), source.x.options());
+    Tensor inverse = at::empty(shape, source.x.options().dtype(sum_type(source.x)));
+    for_type(source.x.scalar_type(), [&](auto t, auto a) { forward_rows<decltype(t), decltype(a)>(source, w, eps, y, inverse); });
+    return {y, inverse};
+}
+
 std::tuple<Tensor, Tensor> forward(const Tensor& x, const Tensor& weight, double eps) {
     check(x, weight);
+    if (fused(x, weight)) return fused_forward({x.contiguous(), Tensor(), Tensor()}, weight, eps);
+    Tensor wide = x.to(sum_type(x)), inverse = inverse_rms(wide, eps);
+    return {weight * (wide * inverse).to(x.scalar_type()), inverse};
+}
+
+// The sum, its normalised values, the inverses.
+std::tuple<Tensor, Tensor, Tensor> residual_forward(const Tensor& x, const Tensor& added, const Tensor& weight, double eps) {
+    check(x, weight);
+    TORCH_CHECK(x.sizes() == added.sizes() && x.scalar_type() == added.scalar_type() && x.device() == added.device(), "residual_norm: ", added.scalar_type(), " of shape ",
+                added.sizes(), " on ", added.device(), " cannot be added to ", x.scalar_type(), " of shape ", x.sizes(), " on ", x.device());
     if (!fused(x, weight)) {
-        Tensor wide = x.to(sum_type(x)), inverse = inverse_rms(wide, eps);
-        return {weight * (wide * inverse).to(x.scalar_type()), inverse};
+        Tensor sum = x + added;
+        auto [y, inverse] = forward(sum, weight, eps);
+        return {sum, y, inverse};
     }
-    auto shape = x.sizes().vec();
-    shape.back() = 1;
-    Tensor input = x.contiguous(), w = weight.contiguous(), y = at::empty(x.sizes(), x.options());
-    Tensor inverse = at::empty(shape, x.options().dtype(sum_type(x)));
-    for_type(x.scalar_type(), [&](auto t, auto a) { forward_rows<decltype(t), decltype(a)>(input, w, eps, y, inverse); });
-    return {y, inverse};
+    Source source{x.contiguous(), added.contiguous(), at::empty(x.sizes(), x.options())};
+    auto [y, inverse] = fused_forward(source, weight, eps);
+    return {source.sum, y, inverse};
 }
 
 std::tuple<Tensor, Tensor> composed_backward(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& inverse, bool need_x, bool need_weight) {
@@ -184,16 +215,29 @@ std::tuple<Tensor, Tensor> composed_backward(const Tensor& grad, const Tensor& x
     return {gx, gw};
 }
 
-std::tuple<Tensor, Tensor> backward(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& inverse, bool need_x, bool need_weight) {
-    if (!fused(x, weight) || grad.scalar_type() != x.scalar_type()) return composed_backward(grad, x, weight, inverse, need_x, need_weight);
-    Tensor g = grad.contiguous(), input = x.contiguous(), w = weight.contiguous(), gx, gw;
+// By x and by weight; where through is defined, what comes to x beside the norm is part of the first.
+std::tuple<Tensor, Tensor> backward(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& inverse, const Tensor& through, bool need_x, bool need_weight) {
+    if (!fused(x, weight) || grad.scalar_type() != x.scalar_type()) {
+        auto [gx, gw] = composed_backward(grad, x, weight, inverse, need_x, need_weight);
+        return {gx.defined() && through.defined() ? through + gx : gx, gw};
+    }
+    Tensor g = grad.contiguous(), input = x.contiguous(), w = weight.contiguous(), beside = through.defined() ? through.contiguous() : through, gx, gw;
     if (need_x) gx = at::empty(x.sizes(), x.options());
     if (need_weight) gw = at::empty(weight.sizes(), weight.options());
     for_type(x.scalar_type(), [&](auto t, auto a) {
-        if (need_x) input_grad_rows<decltype(t), decltype(a)>(g, input, w, inverse, gx);
+        if (need_x) input_grad_rows<decltype(t), decltype(a)>(g, input, w, inverse, beside, gx);
         if (need_weight) weight_grad_columns<decltype(t), decltype(a)>(g, input, inverse, gw);
     });
     return {gx, gw};
+}
+
+// With gradients on, a graph of the gradients is asked for: the inverse is computed again, so that it is part of it.
+std::tuple<Tensor, Tensor> backward_of(torch::autograd::AutogradContext* ctx, const Tensor& grad, const Tensor& through, bool need_x, bool need_weight) {
+    auto saved = ctx->get_saved_variables();
+    if (!at::GradMode::is_enabled()) return backward(grad, saved[0], saved[1], saved[2], through, need_x, need_weight);
+    Tensor inverse = inverse_rms(saved[0].to(sum_type(saved[0])), ctx->saved_data["eps"].toDouble());
+    auto [gx, gw] = composed_backward(grad, saved[0], saved[1], inverse, need_x, need_weight);
+    return {gx.defined() && through.defined() ? through + gx : gx, gw};
 }
 
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
@@ -206,15 +250,24 @@ struct RmsNorm : torch::autograd::Function<RmsNorm> {
     }
 
     static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
-        auto saved = ctx->get_saved_variables();
-        bool need_x = ctx->needs_input_grad(0), need_weight = ctx->needs_input_grad(1);
-        auto [gx, gw] = [&] {
-            if (!at::GradMode::is_enabled()) return pa::backward(grads[0], saved[0], saved[1], saved[2], need_x, need_weight);
-            // A graph of the gradients is asked for: the inverse is computed again, so that it is part of it.
-            Tensor inverse = inverse_rms(saved[0].to(sum_type(saved[0])), ctx->saved_data["eps"].toDouble());
-            return composed_backward(grads[0], saved[0], saved[1], inverse, need_x, need_weight);
-        }();
+        auto [gx, gw] = backward_of(ctx, grads[0], Tensor(), ctx->needs_input_grad(0), ctx->needs_input_grad(1));
         return {gx, gw, Tensor()};
+    }
+};
+
+struct ResidualNorm : torch::autograd::Function<ResidualNorm> {
+    static torch::autograd::variable_list forward(torch::autograd::AutogradContext* ctx, const Tensor& x, const Tensor& added, const Tensor& weight, double eps) {
+        at::AutoDispatchBelowADInplaceOrView below;
+        auto [sum, y, inverse] = residual_forward(x, added, weight, eps);
+        ctx->save_for_backward({sum, weight, inverse});
+        ctx->saved_data["eps"] = eps;
+        return {sum, y};
+    }
+
+    static torch::autograd::variable_list backward(torch::autograd::AutogradContext* ctx, torch::autograd::variable_list grads) {
+        bool by_x = ctx->needs_input_grad(0), by_added = ctx->needs_input_grad(1);
+        auto [gx, gw] = backward_of(ctx, grads[1], grads[0], by_x || by_added, ctx->needs_input_grad(2));
+        return {by_x ? gx : Tensor(), by_added ? gx : Tensor(), gw, Tensor()};
     }
 };
 
@@ -222,9 +275,28 @@ Tensor with_gradient(const Tensor& x, const Tensor& weight, double eps) { return
 
 Tensor without_gradient(const Tensor& x, const Tensor& weight, double eps) { return std::get<0>(forward(x, weight, eps)); }
 
+std::tuple<Tensor, Tensor> residual_with_gradient(const Tensor& x, const Tensor& added, const Tensor& weight, double eps) {
+    auto both = ResidualNorm::apply(x, added, weight, eps);
+    return {both[0], both[1]};
+}
+
+std::tuple<Tensor, Tensor> residual_without_gradient(const Tensor& x, const Tensor& added, const Tensor& weight, double eps) {
+    auto [sum, y, inverse] = residual_forward(x, added, weight, eps);
+    return {sum, y};
+}
+
 }  // namespace
 }  // namespace pa
 
-TORCH_LIBRARY(peftalign, m) { m.def("rms_norm(Tensor x, Tensor weight, float eps) -> Tensor"); }
-TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) { m.impl("rms_norm", pa::without_gradient); }
-TORCH_LIBRARY_IMPL(peftalign, Autograd, m) { m.impl("rms_norm", pa::with_gradient); }
+TORCH_LIBRARY(peftalign, m) {
+    m.def("rms_norm(Tensor x, Tensor weight, float eps) -> Tensor");
+    m.def("residual_norm(Tensor x, Tensor added, Tensor weight, float eps) -> (Tensor, Tensor)");
+}
+TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) {
+    m.impl("rms_norm", pa::without_gradient);
+    m.impl("residual_norm", pa::residual_without_gradient);
+}
+TORCH_LIBRARY_IMPL(peftalign, Autograd, m) {
+    m.impl("rms_norm", pa::with_gradient);
+    m.impl("residual_norm", pa::residual_with_gradient);
+}

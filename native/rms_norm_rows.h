@@ -100,5 +100,17 @@ PA_INLINE void narrow(const float* from, c10::Half* to, int64_t n) {
     for (int64_t i = 0; i < n; i++) to[i] = from[i];
 }
 
+// Rounded once: two rows that a wider type is summed in are widened first.
+template <typename T>
+PA_INLINE void add(const T* a, const T* b, T* out, int64_t n) {
+    if constexpr (std::is_same<T, c10::BFloat16>::value) {
+        for (int64_t i = 0; i < n; i++) lanes::round(lanes::one(a + i) + lanes::one(b + i), out + i);
+    } else if constexpr (std::is_same<T, c10::Half>::value) {
+        for (int64_t i = 0; i < n; i++) out[i] = static_cast<float>(a[i]) + static_cast<float>(b[i]);
+    } else {
+        for (int64_t i = 0; i < n; i++) out[i] = a[i] + b[i];
+    }
+}
+
 }  // namespace rows
 }  // namespace pa

@@ -99,15 +99,11 @@ public sealed class DecoderModel
         using var scope = torch.NewDisposeScope();
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
         var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
-        var x = Embed(pack, mode); // (R, d)
-        if ((pack.Attention as IAllBlocks)?.Blocks(x, rotary) is { } all) x = all;
+        var stream = new Residual(Embed(pack, mode)); // (R, d)
+        if ((pack.Attention as IAllBlocks)?.Blocks(stream.X, rotary) is { } all) stream = new(all);
         else
-            foreach (var block in blocks)
-            {
-                using var below = x; // what a gradient needs of it the graph keeps; without one nothing does
-                x = Block(below, block, pack, FormOf(block, rotary, prefixes, x.dtype), mode, block == blocks[^1] ? rows : null);
-            }
-        return Norm(x, Spec.Names.FinalNorm, pack, mode).MoveToOuterDisposeScope();
+            foreach (var block in blocks) stream = Block(stream, block, pack, FormOf(block, rotary, prefixes, stream.X.dtype), mode, block == blocks[^1] ? rows : null);
+        return Normed(stream, Spec.Names.FinalNorm, pack, mode).Normal.MoveToOuterDisposeScope();
     }
 
     /// <summary>The head in a forward mode.</summary>
@@ -161,10 +157,18 @@ public sealed class DecoderModel
         return Deltas.ByRow(module, pack, mode, delta => Deltas.Embedding(layer, rows, delta, padding));
     }
 
-    // What the block reads beside its input lives no longer than this pass, and so flows in too.
-    private Tensor Block(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows) => mode.Recomputes
-        ? Recomputed.Of(inputs => [BlockOnce(inputs[0], block, pack, form.Over([.. inputs.Skip(1)]), mode, rows)], [x, .. form.Tensors], TrainedIn(block, pack, mode))[0]
-        : BlockOnce(x, block, pack, form, mode, rows);
+    // What the block reads beside its input lives no longer than this pass, and so flows in too. Of a block that is computed again the sum alone is kept.
+    private Residual Block(Residual below, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
+    {
+        if (!mode.Recomputes) return BlockOnce(below, block, pack, form, mode, rows);
+        using var x = below.X; // a sum already: blocks before this one were computed as it is
+        return new(Recomputed.Of(inputs => [Summed(BlockOnce(new(inputs[0].alias()), block, pack, form.Over([.. inputs.Skip(1)]), mode, rows))], [x, .. form.Tensors], TrainedIn(block, pack, mode))[0]);
+    }
+
+    private static Tensor Summed(Residual stream)
+    {
+        using (stream) return stream.Sum();
+    }
 
     private List<Tensor> TrainedIn(BlockNames block, Pack pack, ForwardMode mode)
     {
@@ -175,25 +179,23 @@ public sealed class DecoderModel
 
     // A scope for each half of a block: what the backward pass needs it keeps itself, the rest is freed before the next one.
     // With rows, only these go on behind the attention.
-    private Tensor BlockOnce(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
-    {
-        using var middle = Attended(x, block, pack, form, mode, rows);
-        return Fed(middle, block, pack, mode);
-    }
+    private Residual BlockOnce(Residual below, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows) =>
+        Fed(Attended(below, block, pack, form, mode, rows), block, pack, mode);
 
-    private Tensor Attended(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
+    private Residual Attended(Residual below, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
     {
         using var scope = torch.NewDisposeScope();
-        var mixed = Attention(Norm(x, block.AttentionNorm, pack, mode), block, pack, form, mode, rows);
-        if (rows is not null) x = x.index_select(0, rows);
-        return (x + (block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed)).MoveToOuterDisposeScope();
+        var (x, normal) = Normed(below, block.AttentionNorm, pack, mode);
+        var mixed = Attention(normal, block, pack, form, mode, rows);
+        return new Residual(rows is null ? x : x.index_select(0, rows), block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed).Outer();
     }
 
-    private Tensor Fed(Tensor middle, BlockNames block, Pack pack, ForwardMode mode)
+    private Residual Fed(Residual middle, BlockNames block, Pack pack, ForwardMode mode)
     {
         using var scope = torch.NewDisposeScope();
-        var fed = FeedForward(Norm(middle, block.FeedForwardNorm, pack, mode), block, pack, mode);
-        return (middle + (block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed)).MoveToOuterDisposeScope();
+        var (x, normal) = Normed(middle, block.FeedForwardNorm, pack, mode);
+        var fed = FeedForward(normal, block, pack, mode);
+        return new Residual(x, block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed).Outer();
     }
 
     private Tensor Attention(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
@@ -240,6 +242,18 @@ public sealed class DecoderModel
             _ => parts[0].Activated(Spec.Block.Activation),
         };
         return active.MoveToOuterDisposeScope();
+    }
+
+    // The stream's sum and what its norm makes of it; the stream's own tensors are no longer needed.
+    private (Tensor Sum, Tensor Normal) Normed(Residual stream, string name, Pack pack, ForwardMode mode)
+    {
+        using (stream)
+        {
+            if (stream.Added is { } added && Spec.Norm.Kind == NormKind.Rms && mode.Controls.Count == 0)
+                return Fused.ResidualNorm(stream.X, added, mode.Deltas.GetValueOrDefault(name)?.Instead("weight")?.to(added.dtype) ?? weights[name + ".weight"], Spec.Norm.Epsilon);
+            var sum = stream.Sum();
+            return (sum, Norm(sum, name, pack, mode));
+        }
     }
 
     private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>

@@ -9,6 +9,7 @@ public static class Fused
 {
     // Not in the table of Aten: nothing but this file calls them, and tests/Torch.Tests compares them with composed forms.
     private static readonly Operator SwigluKernel = new("peftalign::swiglu");
+    private static readonly Operator ResidualNormKernel = new("peftalign::residual_norm");
     private static readonly Operator AttentionKernel = new("peftalign::tree_attention");
     private static readonly Operator AttentionBackwardKernel = new("peftalign::tree_attention_backward");
 
@@ -23,6 +24,14 @@ public static class Fused
     /// <param name="gate">(..., n)</param>
     /// <param name="up">(..., n)</param>
     public static Tensor Swiglu(Tensor gate, Tensor up) => SwigluKernel.Tensor(gate, up);
+
+    /// <summary>x + added and its RMS norm in one pass over the rows, with gradients: what both operators give, bit for bit.</summary>
+    /// <param name="x">(..., n)</param>
+    /// <param name="added">As x.</param>
+    /// <param name="weight">(n)</param>
+    /// <param name="eps">Added to the mean of squares.</param>
+    /// <exception cref="TorchException">The two differ in shape, type or device.</exception>
+    public static (Tensor Sum, Tensor Normal) ResidualNorm(Tensor x, Tensor added, Tensor weight, double eps) => ResidualNormKernel.Pair(x, added, weight, eps);
 
     /// <summary>Attention of packed groups: a row sees two runs of rows of its own group. Softmax in float32.</summary>
     /// <param name="q">(R, H, D) before rotation.</param>
