@@ -73,6 +73,7 @@ public sealed class RehearsalTests
         foreach (var (name, of) in new (string, Func<Tensor, Tensor>)[]
         {
             ("rms_norm", t => torch.nn.functional.rms_norm(t, torch.ones([16], torch.float32, t.device), 1e-5)),
+            ("residual_norm", t => Fused.ResidualNorm(t, t + 1, torch.ones([16], torch.float32, t.device), 1e-5) is var (sum, normal) ? sum + normal : t),
             ("swiglu", t => Fused.Swiglu(t, t + 1)),
             ("few_rows_linear", t => Decoding.Linear(t, t)),
         })
