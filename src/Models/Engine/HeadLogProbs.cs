@@ -2,7 +2,7 @@
 // pass needs, without logits in memory; elsewhere, and where logits are capped, it is made in chunks: logits of a chunk live only while
 // it is worked on, and what else is asked of them (HeadAnswers) is taken then. Under a frozen head the gradient by a row is a number
 // times a vector that the forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass
-// needs no logits. For a trained head the backward pass computes them, in chunks.
+// needs no logits. For a trained head the backward pass computes them, in chunks, and adds to the head's gradient itself where it is told to.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
@@ -12,7 +12,7 @@ using PeftAlign.Torch.Extras;
 namespace PeftAlign.Models.Engine;
 
 /// <summary>
-/// apply(hidden (N, d), head (V, d), targets (N), answers); returns (N) log-probs, then, where the answers ask for it, (N) means of
+/// apply(hidden (N, d), head (V, d), targets (N), answers[, whether the head's own gradient is added to]); returns (N) log-probs, then, where the answers ask for it, (N) means of
 /// the log-probs of the whole vocabulary; in float32 (float64 for float64 rows).
 /// </summary>
 internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogProbs>
@@ -41,6 +41,7 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
             slopes?.narrow(0, first, h.size(0)).copy_(rows.Slopes(head));
         }
         ctx.save_data("answers", answers);
+        ctx.save_data("adds", vars.Length > 4 && (bool)vars[4]);
         ctx.save_for_backward(frozen ? [.. new[] { slopes, meanSlopes }.OfType<Tensor>().Select(t => t.MoveToOuterDisposeScope())] : [hidden, head, targets]);
         answers.Join();
         var logProb = torch.cat(picked).MoveToOuterDisposeScope();
@@ -60,7 +61,8 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
         var (hidden, head, targets) = (saved[0], saved[1], saved[2]);
         var dhidden = torch.empty_like(hidden);
         var narrow = head.dtype is torch.ScalarType.BFloat16 or torch.ScalarType.Float16;
-        var dhead = torch.zeros(head.shape, narrow ? torch.float32 : head.dtype, head.device); // a sum over many rows
+        using var sum = (bool)ctx.get_data("adds")! ? head.grad : null;
+        var dhead = sum ?? torch.zeros(head.shape, narrow ? torch.float32 : head.dtype, head.device); // a sum over many rows
         foreach (var (h, y, first) in Chunks(hidden, targets, answers.Rows))
         {
             using var inner = torch.NewDisposeScope();
@@ -69,7 +71,7 @@ internal sealed class HeadLogProbs : torch.autograd.MultiTensorFunction<HeadLogP
             dhidden.narrow(0, first, h.size(0)).copy_(Products.Of(dlogits, head));
             Products.Add(dhead, (dlogits.t(), h, 1));
         }
-        return [dhidden, dhead.to(head.dtype), null];
+        return [dhidden, sum is null ? dhead.to(head.dtype) : null, null];
     }
 
     /// <summary>Without gradients: log-probs, whether each target is the most probable token, and the most probable ones.</summary>

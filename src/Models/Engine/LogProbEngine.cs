@@ -51,7 +51,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     public BatchPass Pass(IReadOnlyList<CompletionGroup> groups, ForwardMode mode, PassNeeds needs)
     {
         Check(groups, mode);
-        if (needs.Recompute) mode = mode with { Recomputes = true };
+        mode = mode with { Recomputes = needs.Recompute || mode.Recomputes, AddsToLeaves = true };
         var stored = needs.Stored?.Find(groups, model.Device);
         if (stored is not null) needs = needs with { Reference = null };
         else if (needs is { Stored: not null, Reference: null })
@@ -171,7 +171,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     private IReadOnlyList<Tensor> Answers(Tensor rows, Pack pack, ForwardMode mode, HeadAnswers answers)
     {
         var head = model.HeadUnder(mode);
-        if (head.Change is null && model.Spec.Labels is null) return HeadLogProbs.apply(rows, head.Layer.Weight, pack.Targets, answers);
+        if (head.Change is null && model.Spec.Labels is null) return HeadLogProbs.apply(rows, head.Layer.Weight, pack.Targets, answers, LeafGradients.Take(head.Layer.Weight, mode));
         Tensor Mask(double rate) => DropoutMask.Of(mode.Dropout!, model.Spec.Names.Head, rate, pack, rows).index_select(0, pack.HeadRows);
         if (model.Spec.Labels is null) return AdaptedHead.LogProbs(head, rows, pack.Targets, answers, mode.Dropout is { Activations: true } ? Mask : null);
         return [head.Logits(rows, 0, (x, rate) => rate > 0 && mode.Dropout is { Activations: true } ? x * Mask(rate) : x).select(1, 0).to(ResultType)];

@@ -89,9 +89,17 @@ internal static class Costs
     /// <param name="trainable">Numbers that are trained.</param>
     internal static long Step(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic, TrainingOptions options, long trainable) =>
         (options.GradientCheckpointing ? Recomputed(model, tokens, longest, arithmetic) : Activations(model, tokens, longest, arithmetic))
-            + Updating(trainable, options.Optimizer) + (arithmetic.TrainsHead ? 2 * Bytes(Largest(model)) : 0);
+            + Updating(trainable, options.Optimizer) + (arithmetic.TrainsHead ? Tables(arithmetic) * Bytes(Largest(model)) : 0);
 
-    // The gradients of embedding and head, made before they are added to the sum.
+    // The gradients of embedding and head that are made before they are added to the sum; in float32 a head's is added as it is made, on the
+    // processor an embedding's too.
+    private static int Tables(Arithmetic arithmetic) => arithmetic switch
+    {
+        { Type: torch.ScalarType.Float32, OnGpu: false } => 0,
+        { Type: torch.ScalarType.Float32 } => 1,
+        _ => 2,
+    };
+
     private static long Largest(DecoderSpec model) => model.Weights().Max(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
 
     // Beside a piece of the moments: in 8 bits both of them in full, and what leads from there back to 8 bits; else the square root of one.
