@@ -61,6 +61,9 @@ internal sealed partial class TaskItems
 
     internal int Shots { get; }
 
+    /// <summary>Rows of the split, also those that a limit leaves out.</summary>
+    internal int Available => all.Count;
+
     internal IEnumerable<EvalItem> Items => rows.Select((r, k) => new EvalItem($"{k}", r.Row) { Task = task.Name });
 
     internal IReadOnlyList<EvalRequest> Requests(EvalItem item)

@@ -79,7 +79,7 @@ internal sealed class TasksBenchmark : IBenchmark
         AddSpecialTokens = options.Bos,
         Tasks =
         [
-            .. tasks.Value.Values.Select(t => new TaskInfo(t.Task.Name, t.Task.Version) { Shots = t.Shots, Settings = t.Task.Content, Alias = t.Task.Text("task_alias") }),
+            .. tasks.Value.Values.Select(t => new TaskInfo(t.Task.Name, t.Task.Version) { Shots = t.Shots, Available = t.Available, Settings = t.Task.Content, Alias = t.Task.Text("task_alias") }),
             .. catalogue.Value.Groups.Select(g => new TaskInfo(g.Name, g.Version) { Members = catalogue.Value.MembersOf(g), Alias = g.Alias }),
         ],
     };
