@@ -37,6 +37,14 @@ public sealed class TaskPromptTests
         Assert.That(said, Is.EqualTo(shots == 0 ? ["task t says num_fewshot: 0 and keeps it; shots: 1 is for the others"] : Array.Empty<string>()));
     }
 
+    // arc, piqa, lambada and 200 others say so; the harness does nothing with it.
+    [Test]
+    public void A_task_that_asks_for_decontamination_is_asked_as_without_it()
+    {
+        using var files = new TaskFiles();
+        Assert.That(Said(files.Task(Rows, Fields + "should_decontaminate: true\ndoc_to_decontamination_query: '{{q}}'", options: new TasksOptions { Chat = true })), Is.EqualTo("system: Be c.|user: c"));
+    }
+
     private const string Numbers = "output_type: multiple_choice\ndoc_to_text: '{{q}}'\ndoc_to_choice: [x, y]\ndoc_to_target: v\nmetric_list: [{ metric: acc }]\nfewshot_config: { sampler: first_n }\n";
 
     // The harness asks the first row whether questions are numbers of contexts, and of the second makes contexts too.
