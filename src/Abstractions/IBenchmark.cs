@@ -67,6 +67,9 @@ public sealed record TaskInfo(string Name, string Version)
     /// <summary>Solved examples in front of each item; null for groups.</summary>
     public int? Shots { get; init; }
 
+    /// <summary>Items that the task has, also those that a limit leaves out; null where all are asked, and for groups.</summary>
+    public int? Available { get; init; }
+
     /// <summary>Names of a group's members; empty for tasks.</summary>
     public IReadOnlyList<string> Members { get; init; } = [];
 

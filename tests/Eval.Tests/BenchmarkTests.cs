@@ -28,6 +28,13 @@ public sealed class BenchmarkTests
     }
 
     [Test]
+    public void A_limit_leaves_the_number_of_what_there_is()
+    {
+        IBenchmark[] limited = [new MmluBenchmark(new MmluOptions { Path = Places.Shared("data"), Subjects = ["sociology"], Limit = 1 }), new BbhBenchmark(new BbhOptions { Path = Places.Shared("data/bbh"), Tasks = ["navigate"], Limit = 1 })];
+        Assert.That(limited.Select(b => (b.Items().Count(), b.Info.Tasks[0].Available)), Is.EqualTo(new (int, int?)[] { (1, 201), (1, 250) }));
+    }
+
+    [Test]
     public void Mmlu_asks_what_the_harness_asks()
     {
         var golden = Places.Shared("golden/lmeval");

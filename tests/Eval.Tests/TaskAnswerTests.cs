@@ -123,6 +123,29 @@ public sealed class TaskAnswerTests
         Assert.That((string)score.Answer![0]!, Is.EqualTo(read));
     }
 
+    private const string Mapped = "{ function: map, mapping_dict: { the: x, t: y }, default_value: else }", First = "{ function: take_first }";
+
+    // What take_first gave is a text, and the harness goes on with its characters: polemo2 maps the letter that its first one left.
+    [TestCase($"{Mapped}, {First}", "the", "x")]
+    [TestCase($"{First}, {Mapped}, {First}", "the", "y")]
+    [TestCase($"{First}, {Mapped}, {First}", "", "else")]
+    [TestCase($"{First}, {First}", "🙂 t", "🙂")]
+    [TestCase($"{First}, {{ function: uppercase }}, {{ function: lowercase }}, {First}", "ßa", "ss")]
+    public void A_step_after_take_first_reads_the_first_character(string steps, string said, string read)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task("{\"q\": \"a\"}\n", $"{Generation}doc_to_target: q\nfilter_list: [{{ name: f, filter: [{steps}] }}]");
+        var score = task.Score(task.Items().Single(), [new EvalResponse(0, 0, false) { Texts = [said] }])[0];
+        Assert.That((string)score.Answer![0]!, Is.EqualTo(read));
+    }
+
+    [Test]
+    public void A_filter_with_a_step_after_its_last_take_first_is_refused()
+    {
+        using var files = new TaskFiles();
+        Assert.That(() => files.Task("{\"q\": \"a\"}\n", $"{Generation}doc_to_target: q\nfilter_list: [{{ name: f, filter: [{First}, {Mapped}] }}]").Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.EndsWith("filter 'f' has a step after its last take_first, which lm-evaluation-harness applies to each character by itself; put take_first last."));
+    }
+
     // What PyYAML's FullLoader made of the same keys: those that are no texts are never found.
     [TestCase("1: x, b: x", "1", "else")]
     [TestCase("'1': x, b: x", "1", "x")]

@@ -30,6 +30,7 @@ public sealed class TaskFileTests
         Assert.That(((EvalRequest.Generate)benchmark.Requests(benchmark.Items().Single())[0]).Prompt, Is.EqualTo(prompt));
     }
 
+    [TestCase("should_decontaminate: 3", "'should_decontaminate: 3' is no truth value")]
     [TestCase("metric_list: { metric: exact_match }", "'metric_list: {\"metric\":\"exact_match\"}' is no list")]
     [TestCase("metric_list: [{ metric: exact_match, hf_evaluate: 1 }]", "'metric_list.hf_evaluate: 1' is no truth value")]
     [TestCase("metric_list: []", "metric_list is empty")]

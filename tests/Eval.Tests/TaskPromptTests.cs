@@ -37,6 +37,39 @@ public sealed class TaskPromptTests
         Assert.That(said, Is.EqualTo(shots == 0 ? ["task t says num_fewshot: 0 and keeps it; shots: 1 is for the others"] : Array.Empty<string>()));
     }
 
+    // arc, piqa, lambada and 200 others say so; the harness does nothing with it.
+    [Test]
+    public void A_task_that_asks_for_decontamination_is_asked_as_without_it()
+    {
+        using var files = new TaskFiles();
+        Assert.That(Said(files.Task(Rows, Fields + "should_decontaminate: true\ndoc_to_decontamination_query: '{{q}}'", options: new TasksOptions { Chat = true })), Is.EqualTo("system: Be c.|user: c"));
+    }
+
+    private const string Numbers = "output_type: multiple_choice\ndoc_to_text: '{{q}}'\ndoc_to_choice: [x, y]\ndoc_to_target: v\nmetric_list: [{ metric: acc }]\nfewshot_config: { sampler: first_n }\n";
+
+    // The harness asks the first row whether questions are numbers of contexts, and of the second makes contexts too.
+    [Test]
+    public void The_first_row_says_whether_questions_are_numbers_of_contexts()
+    {
+        using var files = new TaskFiles();
+        var contexts = files.Task("""[{"q": "1", "v": 0}, {"q": "y", "v": 1}, {"q": "no", "v": 1}]""", Numbers);
+        Assert.That(TaskFiles.Requests(contexts).Select(r => string.Join('|', r.Cast<EvalRequest.LogLikelihood>().Select(a => a.Context + a.Continuation))), Is.EqualTo(new[] { "x 0|y 0", "x 1|y 1", "x 1|y 1" }));
+        EvalResponse[] second = [new(-2, 1, false), new(-1, 1, false)];
+        Assert.That(contexts.Items().Select(item => contexts.Score(item, second)[0].Scores["acc"]), Is.EqualTo(new double[] { 1, 1, 0 }), "a text is found among the choices, or is none");
+        var example = files.Task("""[{"q": "1", "v": "m"}, {"q": "y", "v": "m"}, {"q": "0", "v": "m"}]""", Numbers + "num_fewshot: 2");
+        Assert.That(() => example.Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.Contains("a solved example has the question \"y\", and the first row the number of a choice"));
+    }
+
+    [TestCase("num_fewshot: 0")]
+    [TestCase("num_fewshot: 1\nfewshot_config: { sampler: first_n, samples: [{ q: '7', v: 0 }] }")]
+    public void A_question_that_is_a_number_among_texts_is_refused(string fewshot)
+    {
+        using var files = new TaskFiles();
+        var rows = fewshot.Contains("samples", StringComparison.Ordinal) ? "{\"q\": \"a\", \"v\": 0}\n" : "{\"q\": \"a\", \"v\": 0}\n{\"q\": \"7\", \"v\": 1}\n";
+        var task = files.Task(rows, Numbers.Replace("fewshot_config: { sampler: first_n }\n", "", StringComparison.Ordinal) + fewshot);
+        Assert.That(() => task.Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.EndsWith("a row has the question 7, which lm-evaluation-harness takes for the number of a choice, and the first row has a text; put a word beside it into doc_to_text, or give numbers in all rows."));
+    }
+
     [TestCase("mcc", 0)]
     [TestCase("matthews_corrcoef", 0)]
     [TestCase("f1", 2)]

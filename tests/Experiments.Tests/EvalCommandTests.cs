@@ -39,6 +39,7 @@ public sealed class EvalCommandTests
         Assert.That(File.ReadAllBytes(Path.Combine(user.Run, "results.json")), Is.EqualTo(bytes));
         var limited = Eval(user, [.. asked, "--limit", "2", "--json"]);
         Assert.That((int)JsonNode.Parse(limited.Out)!["results"]!["mmlu_0shot"]!["sample_len"]!, Is.EqualTo(12), "two items of each subject, all of them known");
+        Assert.That(JsonNode.Parse(limited.Out)!["n-samples"]!["mmlu_philosophy_0shot"]!.ToJsonString(), Is.EqualTo("""{"original":9,"effective":2,"cut":0}"""), "original counts what the limit left out, as there");
     }
 
     [Test]

@@ -72,6 +72,17 @@ public sealed class ReportPlanTests
     }
 
     [Test]
+    public void Names_keep_their_column_in_Markdown_whatever_they_hold()
+    {
+        var id = Add("evaluate/pref/tiny", Axes(("benchmark", "pref"), ("policy", "untouched")), 0.5);
+        RunFolder.Write(run.Job(id).File("results.json"), """{"results":{"pref":{"acc,a|<b>":0.5}},"configs":{"pref":{"annotator":"judge <x>|y"}},"n-samples":{"pref":{"effective":3}}}""");
+        RunFolder.Write(run.Plan, new JsonObject { ["name"] = "one <two>", ["jobs"] = jobs.DeepClone() }.ToJsonString());
+        var lines = MarkdownReport.Render(ReportModel.Of(RunData.Read(run), null, "")).Split('\n');
+        Assert.That(lines[0], Is.EqualTo("# one &lt;two>"));
+        Assert.That(lines, Does.Contain(@"| policy | pref acc,a\|&lt;b> (judged by judge &lt;x>\|y; n = 3) |").And.Contain("| tiny | 0.500 |"));
+    }
+
+    [Test]
     public void A_benchmarks_name_may_hold_a_stroke_in_older_plans()
     {
         Add("evaluate/pref/help/tiny/helpful/dpo/s1", Axes(("benchmark", "pref/help"), ("seed", "1")));

@@ -8,6 +8,8 @@ namespace PeftAlign.Host.Tests;
 
 public sealed partial class ReportTests
 {
+    // Cut after 400 chars, behind which half of a character stands.
+    private static readonly string LongAnswer = "x" + string.Concat(Enumerable.Repeat("🙂", 200));
     private static readonly string[] Datasets = ["harmless", "helpful"];
     private readonly string folder = Directory.CreateTempSubdirectory("peftalign-report-").FullName;
     private readonly JsonArray jobs = [];
@@ -96,7 +98,7 @@ public sealed partial class ReportTests
             {
                 results["results"]![benchmark]!["empty,none"] = 0.0;
                 results["configs"] = new JsonObject { [benchmark] = new JsonObject { ["annotator"] = "openai judge-1", ["baseline"] = "someone" } };
-                File.WriteAllLines(Path.Combine(folder, "jobs", id, $"samples_{benchmark}.jsonl"), rows.Select(k => Row(k, $"\"{kind} said {k}\"").Replace($"\"doc_id\":\"{k % 50}\"", $"\"doc_id\":\"{k}\"", StringComparison.Ordinal)));
+                File.WriteAllLines(Path.Combine(folder, "jobs", id, $"samples_{benchmark}.jsonl"), rows.Select(k => Row(k, $"\"{kind} said {k:00} {LongAnswer}\"").Replace($"\"doc_id\":\"{k % 50}\"", $"\"doc_id\":\"{k}\"", StringComparison.Ordinal)));
                 File.WriteAllText(Path.Combine(folder, "jobs", id, "judging.json"), """[{"annotator":"judge-1","questions":100,"failures":3,"seconds":2.5,"requests":60,"from_cache":40,"retries":2,"prompt_tokens":1000,"completion_tokens":50,"price":0.125,"transcript":"judges","definition":"d"}]""");
             }
             File.WriteAllText(Path.Combine(folder, "jobs", id, "results.json"), results.ToJsonString());
@@ -178,6 +180,7 @@ public sealed partial class ReportTests
         var text = File.ReadAllText(page);
         var curve = Svg().Matches(text).Select(m => m.Value).First(svg => svg.Contains("over optimiser steps", StringComparison.Ordinal));
         Assert.That(Regex.Matches(curve, "class=\"tick middle\"[^>]*>([^<]*)<").Select(m => m.Groups[1].Value), Is.EqualTo(new[] { "4", "8" }), "numbers, not exponents");
+        Assert.That(text, Does.Contain("&#128578; ...").And.Not.Contain("\uFFFD").And.Not.Contain("&#65533;"));
         Assert.That(text, Does.Contain("untouched said").And.Contain("trained said").And.Contain("class=\"pair\""));
     }
 

@@ -38,6 +38,9 @@ internal sealed class LocalService : IDisposable
 
     public int Requests => count;
 
+    /// <summary>What replies say they are.</summary>
+    public string ContentType { get; init; } = "application/json";
+
     public ConcurrentBag<string> Keys { get; } = [];
 
     public ConcurrentQueue<DateTime> Times { get; } = [];
@@ -79,7 +82,7 @@ internal sealed class LocalService : IDisposable
             Times.Enqueue(DateTime.UtcNow);
             var (status, text, delay) = answer(Interlocked.Increment(ref count), body);
             if (delay > 0) await Task.Delay(TimeSpan.FromSeconds(delay));
-            context.Response.StatusCode = status;
+            (context.Response.StatusCode, context.Response.ContentType) = (status, ContentType);
             if (status == 429) context.Response.Headers["Retry-After"] = "0";
             await context.Response.OutputStream.WriteAsync(Encoding.UTF8.GetBytes(text));
             context.Response.Close();

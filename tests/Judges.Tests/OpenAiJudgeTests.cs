@@ -96,6 +96,45 @@ public sealed class OpenAiJudgeTests
         Assert.That((answer.Preference, cost.Retries), Is.EqualTo((0.0, 1L)));
     }
 
+    // Services that are nearly OpenAI's: what they count and add must not end a job whose questions they answered.
+    [TestCase("""{"prompt_tokens": 12.0, "completion_tokens": 3}""", 12, 3)]
+    [TestCase("""{"prompt_tokens": "12", "completion_tokens": null}""", 0, 0)]
+    [TestCase("null", 0, 0)]
+    [TestCase("\"none\"", 0, 0)]
+    [TestCase("[]", 0, 0)]
+    public void What_cannot_be_read_of_the_usage_is_not_counted(string usage, long prompt, long completion)
+    {
+        var body = LocalService.Completion(new JsonObject { ["content"] = "A", ["refusal"] = "" });
+        body["usage"] = JsonNode.Parse(usage);
+        var (answer, cost, _) = One((_, _) => (200, body.ToJsonString(), 0));
+        Assert.That((answer.Preference, cost.PromptTokens, cost.CompletionTokens), Is.EqualTo((1.0, prompt, completion)));
+    }
+
+    [TestCase("""{"content": [{"top_logprobs": [{"token": "A", "logprob": null}, {"token": 7, "logprob": -1}, null, {"token": " B", "logprob": -2}]}]}""", 0.0)]
+    [TestCase("""{"content": [{"top_logprobs": [{"token": "A", "logprob": -1}, {"token": "B", "logprob": -1}]}]}""", 0.5)]
+    [TestCase("""{"content": [null]}""", 1.0)]
+    [TestCase("true", 1.0)]
+    public void What_cannot_be_read_of_the_probabilities_weighs_nothing(string logprobs, double preference)
+    {
+        var body = LocalService.Completion(new JsonObject { ["content"] = "A" });
+        body["choices"]![0]!["logprobs"] = JsonNode.Parse(logprobs);
+        Assert.That(One((_, _) => (200, body.ToJsonString(), 0), change: o => o.Logprobs = true).Answer.Preference, Is.EqualTo(preference).Within(1e-12));
+    }
+
+    [TestCase("application/json; charset=utf8")]
+    [TestCase("text/plain; charset=ISO-8859-1")]
+    public void A_reply_is_UTF_8_whatever_its_header_says(string type)
+    {
+        using var service = new LocalService((_, _) => (200, "\uFEFF" + """{"choices":[{"message":{"content":"Größer: “a”\nVerdict: A"}}]}""", 0)) { ContentType = type };
+        using var judge = new OpenAiJudge(Options(service));
+        var answer = judge.Answer([Pair]).Single();
+        Assert.That((answer.Preference, answer.Text), Is.EqualTo((1.0, "Größer: “a”\nVerdict: A")));
+    }
+
+    [TestCase("٧")]
+    [TestCase("التقييم: ٧")]
+    public void Digits_of_other_scripts_are_no_rating(string reply) => Assert.That(One((_, _) => LocalService.Says(reply), new JudgeQuestion.Rate("p", "r")).Answer.Failure, Is.EqualTo("the reply holds no rating from 1 to 9"));
+
     [TestCase("{\"choices\": []}")]
     [TestCase("{\"choices\": [{\"message\": null}]}")]
     [TestCase("<html>gateway</html>")]

@@ -74,7 +74,7 @@ internal sealed class MmluBenchmark : IBenchmark
         Settings = new JsonObject { ["shots"] = options.Shots, ["template"] = options.Template, ["split"] = options.Split, ["chat"] = options.Chat, ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn != false },
         Tasks =
         [
-            .. subjects.Select(s => new TaskInfo(Name(s), "1") { Shots = options.Shots }),
+            .. subjects.Select(s => new TaskInfo(Name(s), "1") { Shots = options.Shots, Available = data.IsValueCreated ? data.Value[s].Rows.Count : null }),
             .. subjects.GroupBy(s => MmluSubjects.All[s]).Select(c => new TaskInfo($"mmlu_{c.Key}", "1") { Members = [.. c.Select(Name)] }),
         ],
     };

@@ -64,7 +64,8 @@ internal sealed class ChatService : IDisposable
             using var request = new HttpRequestMessage(HttpMethod.Post, address) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
             if (Key() is { } key) request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
             using var response = await client.SendAsync(request, cancel);
-            var text = await response.Content.ReadAsStringAsync(cancel);
+            // JSON is UTF-8; headers name other encodings, and ones that there are not (utf8).
+            var text = Encoding.UTF8.GetString(await response.Content.ReadAsByteArrayAsync(cancel)).TrimStart('\uFEFF');
             if (response.StatusCode is HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden or HttpStatusCode.NotFound)
                 throw new UserErrorException($"The judge's service {address} answers {(int)response.StatusCode}: {Start(text)}. Check url, model '{options.Model}' and the key in {(options.KeyEnv.Length > 0 ? options.KeyEnv : "key_env, which names none")}.");
             if (response.StatusCode == HttpStatusCode.TooManyRequests || (int)response.StatusCode >= 500)

@@ -98,6 +98,6 @@ internal sealed partial class JudgePrompts(string? compare, string? rate)
     [GeneratedRegex(@"(?:^|\n)\W*(?:[Vv]erdict\W+)?(A|B|TIE)\W*$")]
     private static partial Regex Last();
 
-    [GeneratedRegex(@"^\D{0,12}(\d+(?:\.\d+)?)(?:\s*/\s*9)?\W*$")]
+    [GeneratedRegex(@"^\D{0,12}([0-9]+(?:\.[0-9]+)?)(?:\s*/\s*9)?\W*$")]
     private static partial Regex Number();
 }

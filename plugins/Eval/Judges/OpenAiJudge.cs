@@ -77,7 +77,7 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
         var reply = await service.AskAsync(body, () => Count(c => c with { Requests = c.Requests + 1 }), () => Count(c => c with { Retries = c.Retries + 1 }), cancel);
         if (!reply.Unanswered) transcript.Keep(key, options.Url, body, reply);
         if (reply.Json is null) return reply;
-        var (prompt, completion) = ((long?)reply.Json["usage"]?["prompt_tokens"] ?? 0, (long?)reply.Json["usage"]?["completion_tokens"] ?? 0);
+        var (prompt, completion) = (Tokens(reply.Json, "prompt_tokens"), Tokens(reply.Json, "completion_tokens"));
         Count(c => c with
         {
             PromptTokens = c.PromptTokens + prompt,
@@ -86,6 +86,9 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
         });
         return reply;
     }
+
+    // A question is answered also where a service says otherwise, or nothing, of what it took.
+    private static long Tokens(JsonNode reply, string field) => (reply["usage"] as JsonObject)?[field] is JsonValue value && value.TryGetValue<double>(out var count) && count is >= 0 and < long.MaxValue ? (long)count : 0;
 
     private JudgeAnswer Read(JudgeQuestion question, ServiceReply reply)
     {
@@ -97,7 +100,7 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
     private static JudgeAnswer Read(JudgeQuestion question, JsonNode json)
     {
         var choice = json["choices"]![0]!;
-        if (choice["message"]?["refusal"] is JsonValue refusal) return JudgeAnswer.Failed("the judge refused", refusal.ToString());
+        if (choice["message"]?["refusal"] is JsonValue refusal && refusal.ToString().Length > 0) return JudgeAnswer.Failed("the judge refused", refusal.ToString());
         if (choice["finish_reason"] is JsonValue reason && reason.ToString() == "content_filter") return JudgeAnswer.Failed("the service's content filter took the reply");
         if (choice["message"]?["content"] is not JsonValue content || content.ToString() is not { Length: > 0 } text) return JudgeAnswer.Failed("the reply is empty");
         return question is JudgeQuestion.Compare && Weighed(choice) is { } preference
@@ -108,8 +111,8 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
     // p(A) / (p(A) + p(B)) over the first token, where the service gave it.
     private static double? Weighed(JsonNode choice)
     {
-        if (choice["logprobs"]?["content"] is not JsonArray { Count: > 0 } tokens || tokens[0]?["top_logprobs"] is not JsonArray top) return null;
-        double Of(string word) => top.Where(t => ((string?)t!["token"])?.Trim() == word).Sum(t => Math.Exp((double)t!["logprob"]!));
+        if ((choice["logprobs"] as JsonObject)?["content"] is not JsonArray { Count: > 0 } tokens || (tokens[0] as JsonObject)?["top_logprobs"] is not JsonArray top) return null;
+        double Of(string word) => top.OfType<JsonObject>().Sum(t => t["token"] is JsonValue token && token.ToString().Trim() == word && t["logprob"] is JsonValue value && value.TryGetValue<double>(out var logProb) ? Math.Exp(logProb) : 0);
         var (a, b) = (Of("A"), Of("B"));
         return a + b > 0 ? a / (a + b) : null;
     }

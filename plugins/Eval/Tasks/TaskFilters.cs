@@ -1,5 +1,6 @@
 // Filters: how an answer is read out of generated text, step by step, as lm-evaluation-harness names them.
 
+using System.Text;
 using System.Text.Json.Nodes;
 using PeftAlign.Core.Metrics;
 using PeftAlign.Models.Templates;
@@ -21,6 +22,8 @@ internal static class TaskFilters
     /// <exception cref="Abstractions.UserErrorException">A step or argument is not supported.</exception>
     internal static void Check(TaskConfig task, TaskFilter filter)
     {
+        // What take_first gave is a text, whose characters the harness takes for answers; a second one takes the first of them.
+        if (filter.Steps.Any(IsTakeFirst) && !IsTakeFirst(filter.Steps[^1])) throw task.Fault($"filter '{filter.Name}' has a step after its last take_first, which lm-evaluation-harness applies to each character by itself", "put take_first last");
         foreach (var step in filter.Steps)
         {
             var name = task.Text(step["function"], "function") ?? "";
@@ -46,16 +49,32 @@ internal static class TaskFilters
         if (task.Text(step["regex_pattern"], "regex_pattern") is { } pattern) task.Expression(pattern);
     }
 
+    private static bool IsTakeFirst(JsonObject step) => step["function"] is JsonValue value && value.TryGetValue<string>(out var name) && name == "take_first";
+
     /// <summary>What a filter makes of an answer.</summary>
-    internal static string Apply(TaskFilter filter, string answer) => filter.Steps.Aggregate(answer, (text, step) => (string)step["function"]! switch
+    internal static string Apply(TaskFilter filter, string answer)
+    {
+        var (text, isTaken) = (answer, false);
+        foreach (var step in filter.Steps)
+        {
+            if (isTaken) text = FirstCharacter(text);
+            isTaken = IsTakeFirst(step);
+            if (!isTaken) text = Apply(step, text);
+        }
+        return text;
+    }
+
+    private static string FirstCharacter(string text) => text.Length == 0 ? "" : Rune.GetRuneAt(text, 0).ToString();
+
+    private static string Apply(JsonObject step, string text) => (string)step["function"]! switch
     {
         "regex" => AnswerExtraction.RegexFilter(text, (string?)step["regex_pattern"] ?? @"#### (\-?[0-9\.\,]+)", (int?)step["group_select"] ?? 0, (string?)step["fallback"] ?? "[invalid]"),
         "remove_whitespace" => text.Trim(),
         "lowercase" => Case("lower", text),
         "uppercase" => Case("upper", text),
         "map" => (step["mapping_dict"]?[text] ?? step["default_value"])!.ToString(),
-        _ => text,
-    });
+        var name => throw new NotSupportedException(name),
+    };
 
     // Python's mappings, where one character may become several: ß, İ.
     private static string Case(string filter, string text) => new TextTemplate(filter, $"{{{{ text|{filter} }}}}").Render(new JsonObject { ["text"] = text });

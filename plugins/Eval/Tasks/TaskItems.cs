@@ -22,7 +22,7 @@ internal sealed partial class TaskItems
     private readonly TaskFields fields;
     private readonly bool chat, turns;
     private readonly Action<string> warn;
-    private readonly Lazy<bool> severalRight;
+    private readonly Lazy<bool> severalRight, severalContexts;
     private bool warned;
     private readonly IReadOnlyList<JsonObject> all;
     private readonly List<(JsonObject Row, IReadOnlyList<(string Question, string Answer)> Solved)> rows = [];
@@ -40,7 +40,9 @@ internal sealed partial class TaskItems
         var items = all = data.Items;
         var solved = Shots > 0 ? data.Solved : [];
         fields = new TaskFields(task, items[0].Select(f => f.Key).ToHashSet());
-        severalRight = new(() => fields.Target(items[0]) is JsonArray { Count: > 0 }); // the harness looks at the first row
+        // The harness looks at the first row.
+        severalRight = new(() => fields.Target(items[0]) is JsonArray { Count: > 0 });
+        severalContexts = new(() => task.Content["doc_to_choice"] is not null && Place(fields.Question(items[0])) is not null);
         var fewshot = new Fewshot(task, solved, Shots);
         foreach (var row in options.Limit > 0 ? items.Take(options.Limit) : items)
             rows.Add((row, task.OutputType == "loglikelihood_rolling" ? [] : [.. fewshot.Next(row).Select(Solved)]));
@@ -53,6 +55,7 @@ internal sealed partial class TaskItems
     {
         if (task.OutputType == "generate_until" && task.Metrics.FirstOrDefault(m => m.Name != "exact_match") is { } corpus && severalRight.Value) throw task.Fault($"metric {corpus.Name} with several right answers", "give one answer for each row");
         if (task.OutputType != "multiple_choice") return;
+        foreach (var item in Items) if (!severalContexts.Value) Asked(fields.Question(item.Document));
         var answers = Items.SelectMany(item => Gold(item, Label(item.Document), Choices(item.Document))).Distinct().Count();
         if (answers > 2 && task.Metrics.Any(m => m.Name == "f1")) throw task.Fault($"metric f1 is of two classes, and the rows have {answers} different answers", "take it out, or use mcc or acc");
     }
@@ -61,6 +64,9 @@ internal sealed partial class TaskItems
 
     internal int Shots { get; }
 
+    /// <summary>Rows of the split, also those that a limit leaves out.</summary>
+    internal int Available => all.Count;
+
     internal IEnumerable<EvalItem> Items => rows.Select((r, k) => new EvalItem($"{k}", r.Row) { Task = task.Name });
 
     internal IReadOnlyList<EvalRequest> Requests(EvalItem item)
@@ -68,13 +74,13 @@ internal sealed partial class TaskItems
         var row = item.Document;
         if (task.OutputType == "loglikelihood_rolling") return [new EvalRequest.RollingLogLikelihood(Text(fields.Target(row), "doc_to_target"))];
         var question = fields.Question(row);
-        if (task.OutputType == "generate_until") return [Generate(Context(item, Text(question, "doc_to_text")))];
-        if (task.OutputType == "loglikelihood") return [LogLikelihood(Context(item, Text(question, "doc_to_text")), Text(fields.Target(row), "doc_to_target"))];
+        if (task.OutputType == "generate_until") return [Generate(Context(item, Asked(question)))];
+        if (task.OutputType == "loglikelihood") return [LogLikelihood(Context(item, Asked(question)), Text(fields.Target(row), "doc_to_target"))];
         var (choices, delimiter) = (Choices(row), chat ? "" : task.TargetDelimiter);
-        // Where the question is a number, the choices are contexts of one continuation.
-        List<EvalRequest> requests = Place(question) is not null
+        // Where the questions are numbers, the choices are contexts of one continuation.
+        List<EvalRequest> requests = severalContexts.Value
             ? [.. choices.Select(c => LogLikelihood(Context(item, c), delimiter + TaskFields.Printed(fields.Target(row))))]
-            : [.. Context(item, Text(question, "doc_to_text")) is var context ? choices.Select(c => LogLikelihood(context, delimiter + c)) : []];
+            : [.. Context(item, Asked(question)) is var context ? choices.Select(c => LogLikelihood(context, delimiter + c)) : []];
         if (task.Metrics.Any(m => m.Name == "acc_mutual_info")) requests.AddRange(choices.Select(c => new EvalRequest.LogLikelihood("", delimiter + c)));
         return requests;
     }
@@ -111,11 +117,17 @@ internal sealed partial class TaskItems
         var config = task.Content["fewshot_config"] as JsonObject;
         var choices = fields.Choices(row, config?["doc_to_choice"]);
         var (question, answer) = (fields.Question(row, config?["doc_to_text"]), fields.Target(row, config?["doc_to_target"]));
-        if (Place(question) is { } place) (question, choices) = (Chosen(choices ?? [], place), null);
+        if (severalContexts.Value)
+            (question, choices) = (Chosen(choices ?? [], Place(question) ?? throw task.Fault($"a solved example has the question {question.ToJsonString()}, and the first row the number of a choice", "give numbers in all rows, or put a word into doc_to_text")), null);
         if (answer is JsonArray { Count: > 0 } several) answer = several[0]?.DeepClone();
         var text = answer is null ? "" : choices is not null && Place(answer) is { } at ? Chosen(choices, at) : Text(answer, "doc_to_target");
-        return (Text(question, "doc_to_text"), text);
+        return (Asked(question), text);
     }
+
+    // A number is the place of the right context in all rows or in none.
+    private string Asked(JsonNode question) => task.Content["doc_to_choice"] is not null && !severalContexts.Value && Place(question) is { } place
+        ? throw task.Fault($"a row has the question {place}, which lm-evaluation-harness takes for the number of a choice, and the first row has a text", "put a word beside it into doc_to_text, or give numbers in all rows")
+        : Text(question, "doc_to_text");
 
     private IReadOnlyList<string> Choices(JsonObject row) => fields.Choices(row) is { Count: > 0 } choices ? choices : throw task.Fault("a multiple_choice task has no choices in a row", "write doc_to_choice");
 
@@ -186,8 +198,8 @@ internal sealed partial class TaskItems
         })];
     }
 
-    // Where the question is a number, it says which context is right.
-    private JsonNode? Label(JsonObject row) => fields.Question(row) is var question && Place(question) is not null ? question : fields.Target(row);
+    // Where the questions are numbers, they say which context is right.
+    private JsonNode? Label(JsonObject row) => severalContexts.Value ? fields.Question(row) : fields.Target(row);
 
     // pandas makes a column of whole numbers one of floats where a cell is empty.
     private string Emptied(JsonNode? target)

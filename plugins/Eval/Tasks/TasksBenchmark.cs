@@ -73,13 +73,13 @@ internal sealed class TasksBenchmark : IBenchmark
     // As the host takes it that hashes the files which a task file names.
     private string Root(string path) => options.Data ?? (File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : System.IO.Path.GetFullPath(path));
 
-    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 4)
+    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 5)
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
         Tasks =
         [
-            .. tasks.Value.Values.Select(t => new TaskInfo(t.Task.Name, t.Task.Version) { Shots = t.Shots, Settings = t.Task.Content, Alias = t.Task.Text("task_alias") }),
+            .. tasks.Value.Values.Select(t => new TaskInfo(t.Task.Name, t.Task.Version) { Shots = t.Shots, Available = t.Available, Settings = t.Task.Content, Alias = t.Task.Text("task_alias") }),
             .. catalogue.Value.Groups.Select(g => new TaskInfo(g.Name, g.Version) { Members = catalogue.Value.MembersOf(g), Alias = g.Alias }),
         ],
     };

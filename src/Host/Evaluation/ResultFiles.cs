@@ -69,7 +69,7 @@ internal static class ResultFiles
                 }
                 if (info?.Shots is { } count) shots[task.Key] = count;
                 if ((info is null ? one.Info.Settings : info.Settings) is { } own) settings[task.Key] = own.DeepClone();
-                if (!isGroup) samples[task.Key] = Samples(task.Key, one);
+                if (!isGroup) samples[task.Key] = Samples(task.Key, info?.Available, one);
             }
         }
         return new JsonObject
@@ -106,10 +106,10 @@ internal static class ResultFiles
     }
 
     // Beside the numbers of items, those whose context did not fit: their scores are of a cut prompt.
-    private static JsonObject Samples(string task, Evaluated one)
+    private static JsonObject Samples(string task, int? available, Evaluated one)
     {
         var items = one.Items.Where(i => TaskOf(one, i.Item.Task) == task).ToList();
-        return new JsonObject { ["original"] = items.Count, ["effective"] = items.Count, ["cut"] = items.Count(i => i.Responses.Any(r => r.TokensCut > 0)) };
+        return new JsonObject { ["original"] = available ?? items.Count, ["effective"] = items.Count, ["cut"] = items.Count(i => i.Responses.Any(r => r.TokensCut > 0)) };
     }
 
     private static JsonNode JsonVersion(string version) => double.TryParse(version, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : version;

@@ -9,8 +9,8 @@ internal static class MarkdownReport
 {
     internal static string Render(ReportModel model)
     {
-        var text = new StringBuilder($"# {model.Data.Name}\n\n{model.Data.Jobs.Count(j => j.Outcome is not null)} of {model.Data.Jobs.Count} jobs are finished. Intervals are 95 % where no other level is said. {Estimate.AboutOneTraining(model.Final)}".TrimEnd() + "\n");
-        if (model.AboutUnanswered.Length > 0) text.Append($"\n**{model.AboutUnanswered}**\n");
+        var text = new StringBuilder($"# {Text(model.Data.Name)}\n\n{model.Data.Jobs.Count(j => j.Outcome is not null)} of {model.Data.Jobs.Count} jobs are finished. Intervals are 95 % where no other level is said. {Estimate.AboutOneTraining(model.Final)}".TrimEnd() + "\n");
+        if (model.AboutUnanswered.Length > 0) text.Append($"\n**{Text(model.AboutUnanswered)}**\n");
         if (model.Claims.Count > 0)
             Table(text, $"Claims ({model.ClaimsName})", ["claim", "verdict", "estimate", "interval", "p (Holm)", "checked as"], model.Claims.Select(c => new[]
             {
@@ -55,7 +55,13 @@ internal static class MarkdownReport
 
     private static void Table(StringBuilder text, string title, IReadOnlyList<string> head, IEnumerable<string[]> rows)
     {
-        text.Append($"\n## {title}\n\n| {string.Join(" | ", head)} |\n|{string.Concat(head.Select(_ => "---|"))}\n");
-        foreach (var row in rows) text.Append($"| {string.Join(" | ", row.Select(cell => cell.Replace("|", "\\|", StringComparison.Ordinal).Replace('\n', ' ').Trim()))} |\n");
+        text.Append($"\n## {Text(title)}\n\n| {string.Join(" | ", head.Select(Cell))} |\n|{string.Concat(head.Select(_ => "---|"))}\n");
+        foreach (var row in rows) text.Append($"| {string.Join(" | ", row.Select(Cell))} |\n");
     }
+
+    // A stroke would end the cell.
+    private static string Cell(string text) => Text(text).Replace("|", "\\|", StringComparison.Ordinal).Replace('\n', ' ').Trim();
+
+    // What begins with < is HTML to Markdown, and would not be seen.
+    private static string Text(string text) => text.Replace("<", "&lt;", StringComparison.Ordinal);
 }

@@ -119,7 +119,8 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
         return Short(string.Join("\n", doc.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.String).Select(p => $"{p.Name}: {p.Value.GetString()}").Distinct()));
     }
 
-    private static string Short(string text) => text.Length <= TextAtMost ? text : text[..TextAtMost] + " ...";
+    // Half of a character would be shown as none.
+    private static string Short(string text) => text.Length <= TextAtMost ? text : text[..(char.IsHighSurrogate(text[TextAtMost - 1]) ? TextAtMost - 1 : TextAtMost)] + " ...";
 
     /// <summary>Reads a run and tests its claims.</summary>
     /// <param name="data">The run.</param>
