@@ -42,7 +42,7 @@ public static class RowJson
         ArgumentNullException.ThrowIfNull(line);
         ArgumentNullException.ThrowIfNull(file);
         var name = file.Split(", line ")[0];
-        if (line.AsSpan().TrimStart().StartsWith("[")) return "this is a JSON list, of which each entry must be a line of its own (jq -c '.[]' makes that)";
+        if (line.AsSpan().TrimStart().StartsWith("[")) return "each entry of a JSON list must be a line of its own (jq -c '.[]' makes that)";
         return name.EndsWith(".csv", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".tsv", StringComparison.OrdinalIgnoreCase)
             ? "write one JSON object per line, or name the file in a manifest's datasets with reader: csv" : "write one JSON object per line";
     }

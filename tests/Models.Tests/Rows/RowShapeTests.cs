@@ -104,7 +104,7 @@ public sealed class RowShapeTests
         Assert.That(() => PreferenceRows.Read(Row("""{"prompt": "a", "chosen": "b", "rejected": null}"""), Context), Throws.InstanceOf<UserErrorException>().With.Message.EndsWith("the row has prompt, chosen, rejected (null)."));
     }
 
-    [TestCase("[", "rows.json", "JSON list, of which each entry must be a line of its own")]
+    [TestCase("[", "rows.json", "each entry of a JSON list must be a line of its own")]
     [TestCase(" [{\"text\": \"a\"}]", "rows.jsonl, line 1", "JSON list")]
     [TestCase("question,answer", "rows.CSV, line 1", "reader: csv")]
     [TestCase("{", "rows.jsonl, line 3", "write one JSON object per line")]
