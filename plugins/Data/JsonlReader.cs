@@ -46,11 +46,12 @@ internal sealed class JsonlReader(JsonlOptions options) : IDatasetReader
         try
         {
             if (RowJson.Parse(text) is JsonObject fields) return fields;
-            throw new UserErrorException($"{path}, line {line}: not a JSON object; each line must be one, for instance {{\"prompt\": ..., \"completion\": ...}}.");
+            throw new UserErrorException(text.AsSpan().TrimStart().StartsWith("[") ? $"{path}, line {line}: not a JSON object; {RowJson.Remedy(text, path)}."
+                : $"{path}, line {line}: not a JSON object; each line must be one, for instance {{\"prompt\": ..., \"completion\": ...}}.");
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{path}, line {line}: not valid JSON ({RowJson.Cause(e)}); write one JSON object per line.", e);
+            throw new UserErrorException($"{path}, line {line}: not valid JSON ({RowJson.Cause(e)}); {RowJson.Remedy(text, path)}.", e);
         }
     }
 }

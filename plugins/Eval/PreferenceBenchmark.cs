@@ -3,6 +3,7 @@
 // model's context is cut and counted: a prompt on its left, as lm-evaluation-harness does; an answer that alone is longer keeps its
 // beginning, as TRL's keep_start does (the harness stops there).
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Eval;
@@ -10,7 +11,7 @@ namespace PeftAlign.Eval;
 /// <summary>Options of preference.</summary>
 public sealed class PreferenceOptions
 {
-    /// <summary>The dataset whose rows (prompt, chosen, rejected, or the same as ..._ids) are the items.</summary>
+    /// <summary>The dataset whose rows (prompt, chosen, rejected, as texts or conversations, or the same as ..._ids) are the items.</summary>
     [OptionRequired]
     public DatasetReference? Dataset { get; set; }
 
@@ -80,6 +81,21 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
         var row = new DataRecord(item.Document, sources.GetValueOrDefault(item.Id, "dataset"), long.Parse(item.Id));
         return row.Has("prompt_ids")
             ? new EvalRequest.LogLikelihood("", "") { ContextIds = row.Ids("prompt_ids"), ContinuationIds = row.Ids(answer + "_ids"), CutsContinuation = true }
+            : row.Fields["prompt"] is JsonArray || (!row.Has("prompt") && row.Fields[answer] is JsonArray) ? Conversation(row, answer)
             : new EvalRequest.LogLikelihood(row.Text("prompt"), row.Text(answer)) { CutsContinuation = true };
     }
+
+    // The words of the last message, after all before it through the template; where they begin is told as in training, by the first token that differs.
+    private static EvalRequest.LogLikelihood Conversation(DataRecord row, string answer)
+    {
+        List<ChatTurn> turns = [.. row.Has("prompt") ? Turns(row, "prompt") : [], .. Turns(row, answer)];
+        if (turns is not [.. var before, { Role: "assistant", Content: { Length: > 0 } said }])
+            throw new UserErrorException($"{row.Place}: '{answer}' must end with words of the assistant; leave the row out.");
+        return new EvalRequest.LogLikelihood("", said) { Messages = before, KeepsContext = true, CutsContinuation = true };
+    }
+
+    private static IEnumerable<ChatTurn> Turns(DataRecord row, string field) =>
+        (row.Fields[field] as JsonArray ?? throw row.Wrong(field, "a list of messages, as the row's other texts are")).Select(turn =>
+            turn is JsonObject message && message["role"] is JsonValue role && role.TryGetValue<string>(out var who) && message["content"] is JsonValue content && content.TryGetValue<string>(out var what)
+                ? new ChatTurn(who, what) : throw row.Wrong(field, "a list of messages, each with role and content as texts"));
 }

@@ -71,6 +71,16 @@ public sealed class EvalCommandTests
         Refused("--seed 7: means something in sampling only", [.. toxicity, "--option", "temperature=0", "--seed", "7"]);
         Refused("the judge causal is a language model", [.. toxicity, "--samples", "2", "--seed", "7"]);
         Refused("the judge causal is a language model", [.. toxicity, "--option", "temperature=1", "--seed", "7"]);
+        Refused("--benchmarks perplexity: needs its data; give --data DIR", "--benchmarks", "perplexity");
+        Refused("--benchmarks preference: asks about a data set that a manifest names (dataset); name it there", "--benchmarks", "preference");
+        Refused("--limit 0.5: is a whole number of at most 2147483647; peftalign eval --help says what it takes", "--benchmarks", "perplexity", "--limit", "0.5");
+        var judge = Path.Combine(Directory.CreateDirectory(user.File("trained/model")).FullName, "config.json");
+        File.WriteAllText(judge, "{}");
+        Refused($"--judge {user.File("trained")}: has no config.json; give {user.File("trained/model")}", "--benchmarks", "real_toxicity", "--data", user.File("rtp.jsonl"), "--judge", user.File("trained"));
+        var under = Path.Combine(user.File("rtp.jsonl"), "results"); // a place that cannot be written
+        var placed = Peftalign.Call("eval", "--model", Model, "--benchmarks", "perplexity", "--data", user.Write("z.txt", "a text"), "--out", under);
+        Assert.That(placed.Code, Is.EqualTo(2), placed.All);
+        Assert.That(placed.Err, Does.StartWith($"peftalign: --out {under}: cannot be written (").And.EndWith("; make it writable for you, or give another folder\n"));
         Refused("--option path=: names no path; give one, or leave it out", "--benchmarks", "perplexity", "--option", "path=");
         Refused("--option perplexity.path=: names no path", "--benchmarks", "perplexity", "--option", "perplexity.path=");
         // A list of two is no text with a comma.

@@ -33,6 +33,25 @@ public sealed class InferenceTests
         }
     }
 
+    // A tokenizer that writes no begin token has no ids for an empty prompt; a begin token then stands before all of the completion.
+    [Test]
+    public void A_completion_without_a_prompt_is_scored_whole()
+    {
+        using var user = new Peftalign();
+        var plain = Directory.CreateDirectory(user.File("plain")).FullName;
+        foreach (var file in (string[])["config.json", "model.safetensors"]) File.Copy(Path.Combine(Stories, file), Path.Combine(plain, file));
+        var tokenizer = JsonNode.Parse(File.ReadAllText(Path.Combine(Stories, "tokenizer.json")))!;
+        tokenizer["post_processor"] = null;
+        File.WriteAllText(Path.Combine(plain, "tokenizer.json"), tokenizer.ToJsonString());
+        File.WriteAllText(Path.Combine(plain, "tokenizer_config.json"), """{"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>"}""");
+        var text = new JsonObject { ["prompt"] = "", ["completion"] = "Once upon a time" };
+        var wanted = Rows(user, "score", [text], "--per-token")[0]; // under a tokenizer that writes it
+        Assert.That((int)wanted["tokens"]!, Is.GreaterThan(2));
+        var outcome = Peftalign.Call("score", "--model", plain, "--in", user.Write("rows.jsonl", text.ToJsonString() + "\n{\"prompt\": \"\", \"completion\": \"\"}\n"), "--threads", "1", "--per-token");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+        Assert.That(outcome.Out.Split('\n')[..2].Select(line => JsonNode.Parse(line)!.ToJsonString()), Is.EqualTo(new[] { wanted.ToJsonString(), """{"logprob":0,"tokens":0,"is_greedy":true,"ids":[],"logprobs":[],"greedy":[]}""" }));
+    }
+
     [Test]
     public void Generate_gives_the_reference_ids_greedy_with_beams_and_with_stop_strings()
     {

@@ -98,7 +98,39 @@ public sealed class TrainCommandTests
         var args = Lora;
         File.WriteAllText(TrainRows.Path(user), "\n");
         var empty = Peftalign.Call(args);
-        Told(empty, 2, "rows");
+        Told(empty, 2, $"{TrainRows.Path(user)}: holds no row; give data with at least one.");
+    }
+
+    [TestCase("question", true)]
+    [TestCase("prompt", false)]
+    public void Pairs_whose_prompt_has_another_name_are_a_warning(string column, bool told)
+    {
+        var rows = user.Write("pairs.jsonl", $$"""{"{{column}}": "Once", "chosen": " upon", "rejected": "x", "id": 7}""" + "\n");
+        var trained = Peftalign.Call("train", "dpo", "--model", Model, "--data", rows, "--out", user.File("pairs"), "--max-steps", "1", "--threads", "1");
+        Assert.That(trained.Code, Is.Zero, trained.All);
+        Assert.That(trained.Err.Contains("1 of 1 pairs have no prompt: chosen and rejected begin with nothing in common, and question of the rows is not read"), Is.EqualTo(told), trained.All);
+    }
+
+    // What stands at --model instead of a model, by what it is.
+    [Test]
+    public void Another_folder_than_a_models_is_told_with_what_to_give()
+    {
+        Directory.CreateDirectory(user.File("old/adapter"));
+        File.WriteAllText(user.File("old/adapter/adapter_config.json"), "{}");
+        foreach (var (given, said) in (ReadOnlySpan<(string, string)>)[
+            ("acme/no-such-model", "--model acme/no-such-model: no such folder; a model of the hub is fetched by `peftalign models pull acme/no-such-model`"),
+            (user.File("old"), $"--model {user.File("old")}: holds an adapter in its folder adapter and no model; give the base's folder here, and {user.File("old/adapter")} as the adapter"),
+            (user.File("old/adapter"), $"--model {user.File("old/adapter")}: is an adapter's folder")])
+        {
+            Told(Peftalign.Call("train", "sft", "--model", given, "--data", TrainRows.Path(user), "--out", user.Run), 2, said);
+            Told(Peftalign.Call("score", "--model", given, "--in", TrainRows.Path(user)), 2, said["--model ".Length..]);
+        }
+        Told(Peftalign.Call("score", "--model", Model, "--adapter", user.File("old"), "--in", TrainRows.Path(user)), 2, $"--adapter {user.File("old")}: holds an adapter in its folder adapter; give {user.File("old/adapter")}");
+        Told(Peftalign.Call("adapter", "info", user.File("old")), 2, $"holds an adapter in its folder adapter; give {user.File("old/adapter")}");
+        Told(Peftalign.Call([.. Lora, "--targets", "q_proj", "v_proj"]), 2, "v_proj: one argument too many; values follow their flag, as in --learning-rate 1e-4, and lists are written a,b");
+        Directory.CreateDirectory(user.File("old/model"));
+        File.WriteAllText(user.File("old/model/config.json"), "{}");
+        Told(Peftalign.Call("train", "sft", "--model", user.File("old"), "--data", TrainRows.Path(user), "--out", user.Run), 2, $"--model {user.File("old")}: holds a model in its folder model; give {user.File("old/model")}");
     }
 
     [Test]

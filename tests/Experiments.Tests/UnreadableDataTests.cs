@@ -43,6 +43,31 @@ public class UnreadableDataTests
         }
     }
 
+    // A benchmark that looks at its items' fields when it asks is asked before anything is trained.
+    [Test]
+    public void Rows_that_a_benchmark_cannot_ask_about_are_told_before_any_training()
+    {
+        using var user = new Peftalign();
+        user.Write("good.jsonl", Good);
+        user.Write("exam.jsonl", Pair + "{\"chosen\": \"b\", \"rejected\": \"c\"}\n");
+        var manifest = user.Write("exam.yaml", $$"""
+            peftalign: 1
+            name: exam
+            seeds: [1]
+            models: { ready: { path: {{Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K")}} } }
+            datasets:
+              good: { reader: jsonl, path: good.jsonl }
+              exam: { reader: jsonl, path: exam.jsonl }
+            methods: { tune: { type: sft, max_steps: 1, batch_size: 2 } }
+            train: [{ models: ready, datasets: good, methods: tune }]
+            evaluate: [{ of: trained, with: { type: preference, dataset: exam } }]
+            """);
+        var told = Peftalign.Call("run", manifest, "--out", user.Run);
+        Assert.That((told.Code, told.Out), Is.EqualTo((2, "")), told.All);
+        Assert.That(told.Err, Does.Contain("exam.jsonl, row 2: field 'prompt' must be a text").And.EndWith("1 fault(s); nothing was started.\n"));
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
     // A corpus that a model of the run writes is no fault; a row beside it is.
     [TestCase(Pair, null)]
     [TestCase(Pair + "{\"prompt\": \"a\", \"chosen\": \"b\"}\n", "peftalign: train/ready/rows/tune/s1: rows.jsonl, line 2: field 'rejected'")]

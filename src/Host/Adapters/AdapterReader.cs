@@ -66,6 +66,7 @@ internal sealed class AdapterReader(PluginCatalogue plugins)
     {
         var file = Path.Combine(folder, "adapter_config.json");
         if (!Directory.Exists(folder)) throw new UserError(folder, "is no folder", "give an adapter folder in PEFT's format");
+        if (!File.Exists(file) && File.Exists(Path.Combine(folder, "adapter", "adapter_config.json"))) throw new UserError(folder, "holds an adapter in its folder adapter", $"give {Path.Combine(folder, "adapter")}");
         if (!File.Exists(file) && PolicyControls.Adapters(folder) is { Count: > 0 } controls)
             throw new UserError(folder, $"holds the controls {string.Join(", ", controls.Keys)}, each an adapter of its own", $"give one of them, such as {controls.Values.First().Folder}");
         if (!File.Exists(file)) throw new UserError(folder, "has no adapter_config.json", "give an adapter folder in PEFT's format");

@@ -3,6 +3,7 @@
 
 using System.CommandLine;
 using System.CommandLine.Help;
+using System.CommandLine.Parsing;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Statistics;
 using PeftAlign.Torch;
@@ -113,13 +114,20 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
     private static void ThrowIfMistaken(ParseResult parsed, IReadOnlyList<string> spelled)
     {
         var command = parsed.CommandResult.Command;
-        var path = string.Join(' ', parsed.Tokens.Where(token => token.Type == System.CommandLine.Parsing.TokenType.Command).Select(token => token.Value));
+        var path = string.Join(' ', parsed.Tokens.Where(token => token.Type == TokenType.Command).Select(token => token.Value));
         var more = $"peftalign {path} --help says what it takes";
         EmptyPaths.ThrowIfAny(path, parsed.CommandResult, spelled);
         if (command.TreatUnmatchedTokensAsErrors && parsed.UnmatchedTokens is [var first, ..]) throw Unmatched(command, path, first, more);
         if (parsed.Errors is { Count: > 0 } errors)
-            throw new UserError(path, string.Join(" ", errors.Select(error => error.Message).Distinct()).TrimEnd('.'), more);
+            throw new UserError(path, string.Join(" ", errors.Select(Said).Distinct()).TrimEnd('.'), more);
     }
+
+    // The parser names types of .NET where a value is of another kind.
+    private static string Said(ParseError error) =>
+        error.SymbolResult is OptionResult { Option: var option, Tokens: [.., var token] } && error.Message.Contains(option.ValueType.ToString(), StringComparison.Ordinal)
+            ? $"{option.Name} {token.Value}: is {KindOf(Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType)}." : error.Message;
+
+    private static string KindOf(Type type) => type == typeof(int) ? $"a whole number of at most {int.MaxValue}" : type == typeof(long) ? "a whole number" : type == typeof(bool) ? "true or false" : "a number";
 
     private static UserError Unmatched(Command command, string path, string token, string more)
     {

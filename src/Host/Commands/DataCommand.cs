@@ -95,11 +95,11 @@ internal static class DataCommand
     {
         try
         {
-            return RowJson.Parse(text) as JsonObject ?? throw new UserErrorException($"{path}, line {line}: not a JSON object; each line must be one.");
+            return RowJson.Parse(text) as JsonObject ?? throw new UserErrorException($"{path}, line {line}: not a JSON object; {RowJson.Remedy(text, path)}.");
         }
         catch (JsonException e)
         {
-            throw new UserErrorException($"{path}, line {line}: not valid JSON ({RowJson.Cause(e)}); write one JSON object per line.", e);
+            throw new UserErrorException($"{path}, line {line}: not valid JSON ({RowJson.Cause(e)}); {RowJson.Remedy(text, path)}.", e);
         }
     }
 

@@ -53,6 +53,7 @@ internal sealed class EvalFlags
         if (files.Length > 0 && (names.Length == 0 || ofTasks.Count > 0)) asked.Add(("tasks", OfTasks(files, ofTasks, parsed.GetValue(data))));
         foreach (var (name, value) in Given(parsed, plugins)) Give(asked, plugins, name, _ => value.DeepClone());
         foreach (var text in parsed.GetValue(other) ?? []) Give(asked, plugins, text);
+        ThrowIfLacking(asked, plugins);
         if (seed is { } number) GiveSeed(asked, plugins, number);
         return new EvalRequestLine(parsed.GetValue(target)!, asked, parsed.GetValue(chatTemplate));
     }
@@ -77,6 +78,17 @@ internal sealed class EvalFlags
         if (parsed.GetValue(chat)) yield return ("chat", true);
         if (parsed.GetValue(bos) is { } begin) yield return ("bos", begin);
         if (parsed.GetValue(bootstrap) is { } iterations) yield return ("bootstrap_iters", iterations);
+    }
+
+    // Told by the flag that gives them, and where there is none, by what does.
+    private static void ThrowIfLacking(List<(string Name, JsonObject Options)> asked, PluginCatalogue plugins)
+    {
+        foreach (var (name, options) in asked)
+        {
+            foreach (var data in plugins.Find("benchmark", name).Contract.Options.Options.Where(option => option.Type.Kind == OptionKind.Dataset && option.Required))
+                throw new UserError($"--benchmarks {name}", $"asks about a data set that a manifest names ({data.Name})", $"name it there, evaluate: - {{ of: ..., with: {{ type: {name}, {data.Name}: NAME }} }}, and use peftalign run");
+            if (Schema(plugins, name, "path") is { Required: true } && !options.ContainsKey("path")) throw new UserError($"--benchmarks {name}", "needs its data", "give --data DIR");
+        }
     }
 
     // One seed for all that draw; a benchmark that takes the most likely token has no use for it. --option says it last.

@@ -27,9 +27,9 @@ internal sealed class EvalLock : IDisposable
         {
             throw new UserError($"--out {target}", "another evaluation works in this folder", "wait for it, or give another folder", e);
         }
-        catch (UnauthorizedAccessException e)
+        catch (Exception e) when (NewFolder.IsRefused(e))
         {
-            throw new UserError($"--out {target}", $"cannot be written ({e.Message})", "make it writable for you, or give another folder", e);
+            throw new UserError($"--out {target}", $"cannot be written ({e.Message.ReplaceLineEndings(" ").TrimEnd('.')})", "make it writable for you, or give another folder", e);
         }
     }
 

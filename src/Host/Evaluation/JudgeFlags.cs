@@ -45,10 +45,12 @@ internal sealed class JudgeFlags
         return new JsonObject { ["name"] = type, ["options"] = bound };
     }
 
+    private static string? OfTraining(string folder) => Path.Combine(folder, "model") is var model && File.Exists(Path.Combine(model, "config.json")) ? $"give {model}" : null;
+
     private static string TypeOf(string folder)
     {
         var file = Path.Combine(folder, "config.json");
-        if (!File.Exists(file)) throw new UserError($"--judge {folder}", "has no config.json", "give the folder of a sequence classifier or of a language model");
+        if (!File.Exists(file)) throw new UserError($"--judge {folder}", "has no config.json", OfTraining(folder) ?? "give the folder of a sequence classifier or of a language model");
         try
         {
             var architecture = (string?)JsonNode.Parse(File.ReadAllText(file))?["architectures"]?[0] ?? "";

@@ -20,6 +20,7 @@ internal sealed record ModelChoice(string Model, string? Adapter, IReadOnlyList<
     internal (ModelChoice Choice, TextControl? Text) Resolved()
     {
         var adapters = Adapter is null ? new Dictionary<string, PolicyControl>() : PolicyControls.Adapters(Adapter);
+        if (Control is null && adapters.Keys.SequenceEqual(["adapter"])) throw new UserError($"--adapter {Adapter}", "holds an adapter in its folder adapter", $"give {Path.Combine(Adapter!, "adapter")}");
         if (Control is null) return adapters.Count == 0 ? (this, null) : throw new UserError($"--adapter {Adapter}", $"holds the controls {string.Join(", ", adapters.Keys)}", "choose one with --control NAME");
         if (adapters.Count == 0) return (this, PolicyControls.Find(Adapter is null ? PolicyControls.Texts(Model) : PolicyControls.Texts(Adapter), Control, Adapter ?? Model).Text);
         return (this with { Adapter = PolicyControls.Find(adapters, Control, Adapter!).Folder }, null);

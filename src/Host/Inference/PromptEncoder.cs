@@ -37,6 +37,9 @@ internal sealed class PromptEncoder(InferenceModel model, string? templateOption
         return ids.Count > 0 ? [.. ids] : [First()];
     }
 
+    /// <summary>Whether a text has ids of its own; an empty one has, where the tokenizer writes a begin token.</summary>
+    internal bool HasIds(string text) => model.TextTokenizer.EncodeToIds(text).Count > 0;
+
     /// <summary>Ids of a conversation. Its text holds its special tokens already.</summary>
     internal int[] Chat(ChatRow chat)
     {

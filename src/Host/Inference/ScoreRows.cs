@@ -40,7 +40,10 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
         var (prompt, text) = (row.Text("prompt"), row.Text("completion"));
         if (prompt is null || text is null)
             throw row.Fault(row.Find("text") is null ? "needs \"prompt\" and \"completion\", \"prompt_ids\" and \"completion_ids\", or \"messages\"" : "has \"text\" alone", row.Find("text") is null ? "give a pair" : "add --rolling for rows with text");
-        return [Split(encoder.Text(encoder.Under(prompt)), encoder.Text(encoder.Under(prompt) + text))];
+        var (before, whole) = (encoder.Under(prompt), encoder.Under(prompt) + text);
+        // A prompt without ids stands for a begin token, which the joint text does not have: all its ids are the completion's.
+        if (!string.IsNullOrWhiteSpace(before) || encoder.HasIds(before)) return [Split(encoder.Text(before), encoder.Text(whole))];
+        return [([encoder.First()], encoder.HasIds(whole) ? encoder.Text(whole) : [])];
     }
 
     // The completion is what the joint text's ids have behind as many ids as the prompt alone has: tokens that join the two

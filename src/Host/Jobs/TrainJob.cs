@@ -34,6 +34,7 @@ internal static class TrainJob
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
         var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
         var (stored, data) = (ReferenceJob.Stored(job), job.Parts(spec["dataset"]!));
+        if (data.All(part => part.Rows.Count == 0)) throw new UserErrorException($"{Named(spec["dataset"]!)}: holds no row; give data with at least one.");
         var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && heldOut.Count == 0) : (null, false);
         var run = new TrainingRun
         {
@@ -65,6 +66,7 @@ internal static class TrainJob
             Spent = () => job.Time.Now,
         };
         JobInputs.ThrowIfChanged(job); // all rows are read
+        if (PromptlessPairs.Warning(run.Records) is { } promptless) run.Warn?.Invoke(promptless);
         var outcome = Trainer.Train(run, job.Cancellation);
         job.Time.Before = outcome.SpentBefore;
 
@@ -75,6 +77,9 @@ internal static class TrainJob
         RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
         return Result(job, outcome);
     }
+
+    // The file, where one is named.
+    private static string Named(JsonNode dataset) => (dataset["reader"]?["options"]?["path"] as JsonValue)?.GetValue<string>() ?? "the data set";
 
     private static void Write(JobContext job, TrainingStart start, Policy policy, PolicyPlace place, JobFolder folder, TrainedParts parts)
     {

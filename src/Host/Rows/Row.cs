@@ -1,5 +1,6 @@
 // One row of an input: a JSON object and the place that errors name. Strict: UTF-8, no key twice, no half characters.
 
+using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Unicode;
@@ -37,11 +38,13 @@ internal sealed class Row : IDisposable
         }
         catch (JsonException e)
         {
-            throw new UserError(place, $"is not valid JSON ({RowJson.Cause(e)})", "write one JSON object per line", e);
+            throw new UserError(place, $"is not valid JSON ({RowJson.Cause(e)})", RowJson.Remedy(Beginning(line), place), e);
         }
         if (document.RootElement.ValueKind == JsonValueKind.Object) return new Row(place, document);
-        using (document) throw new UserError(place, $"holds {Kind(document.RootElement)}", "write one JSON object per line");
+        using (document) throw new UserError(place, $"holds {Kind(document.RootElement)}", RowJson.Remedy(Beginning(line), place));
     }
+
+    private static string Beginning(ReadOnlyMemory<byte> line) => Encoding.UTF8.GetString(line.Span[..Math.Min(line.Length, 64)]);
 
     /// <summary>A row that the command line gives instead of a file.</summary>
     public static Row Of(string place, JsonObject fields) => new(place, JsonSerializer.SerializeToDocument(fields));

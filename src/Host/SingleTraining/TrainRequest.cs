@@ -8,6 +8,7 @@ using PeftAlign.Host.Adapters;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Templates;
 using PeftAlign.Plugins;
 
@@ -117,7 +118,8 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
             foreach (var fault in Otherwise(request, flags, start)) yield return fault;
             if (request.Adapter is null) yield return "--init-adapter: no adapter is trained; add --adapter TYPE";
         }
-        if (!Directory.Exists(request.Model)) yield return $"--model {request.Model}: {(File.Exists(request.Model) ? "is a file" : "no such folder")}; give a model's folder, with config.json and weights";
+        if (!File.Exists(Path.Combine(request.Model, "config.json")) && OtherFolder.Instead(request.Model) is { } instead) yield return $"--model {request.Model}: {instead}";
+        else if (!Directory.Exists(request.Model)) yield return $"--model {request.Model}: {(File.Exists(request.Model) ? "is a file" : "no such folder")}; give a model's folder, with config.json and weights";
         if (Directory.Exists(request.Model) && TemplateFault(request) is { } template) yield return $"--chat-template: {template}";
         if (request.Data == "-") yield return "--data -: a run must be able to read its rows again when it is resumed; write them to a file first";
         else if (!File.Exists(request.Data)) yield return $"--data {request.Data}: {(Directory.Exists(request.Data) ? "is a folder" : "no such file")}; give a .jsonl or .jsonl.gz file with one row per line";
@@ -163,7 +165,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
             var both = flags.All.Where(f => f.Name is { } own && (own == "method-" + plain.TrimStart('-') || own == "adapter-" + plain.TrimStart('-'))).ToList();
             if (both.Count > 1) yield return $"{name}: the method and the adapter both have this option; write {string.Join(" or ", both.Select(f => "--" + f.Name))}";
             else if (name.StartsWith('-')) yield return $"{name}: no such option; {Near.DidYouMean(plain, request.Flags) ?? $"peftalign train {request.Method}{(request.Adapter is null ? "" : $" --adapter {request.Adapter}")} --help lists them"}";
-            else yield return $"{token}: one argument too many; values follow their flag, as in --learning-rate 1e-4";
+            else yield return $"{token}: one argument too many; values follow their flag, as in --learning-rate 1e-4, and lists are written a,b";
         }
     }
 

@@ -135,6 +135,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
     public static ModelConfig Open(string path)
     {
         var file = Directory.Exists(path) ? Path.Combine(path, "config.json") : path;
+        if (!System.IO.File.Exists(file) && OtherFolder.Instead(path) is { } what) throw new UserErrorException($"{path}: {what}.");
         var config = new ModelConfig(file, StrictJson.Object(file));
         var generation = Path.Combine(Path.GetDirectoryName(Path.GetFullPath(file))!, "generation_config.json");
         return config.With(GenerationConfig.Read(config.reader, System.IO.File.Exists(generation) ? generation : null));

@@ -30,7 +30,7 @@ public static class AnswerRows
         var label = LabelOf(record);
         if (record.Has("completion_ids")) return (new AnswerTokens(record.Ids("prompt_ids"), record.Ids("completion_ids")), label);
         if (!record.Has("prompt") || !record.Has("completion"))
-            throw new UserErrorException($"{record.Place}: a row with a label needs prompt and completion, or prompt_ids and completion_ids; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+            throw new UserErrorException($"{record.Place}: a row with a label needs prompt and completion, or prompt_ids and completion_ids; the row has {RowEncoder.Fields(record)}.");
         var whole = SequenceRows.WithPrompt(record, new TrainedPart(), context);
         return (new AnswerTokens(whole.Ids[..whole.Prompt], whole.Ids[whole.Prompt..]), label);
     }

@@ -65,7 +65,7 @@ public static class PreferenceRows
     private static void ThrowIfLacking(DataRecord record)
     {
         if (!record.Has("chosen") || !record.Has("rejected"))
-            throw new UserErrorException($"{record.Place}: a preference row needs chosen and rejected (and prompt), or prompt_ids, chosen_ids and rejected_ids; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+            throw new UserErrorException($"{record.Place}: a preference row needs chosen and rejected (and prompt), or prompt_ids, chosen_ids and rejected_ids; the row has {RowEncoder.Fields(record)}.");
     }
 
     /// <summary>

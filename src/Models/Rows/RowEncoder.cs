@@ -32,6 +32,9 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool
         return kinds.Count > 0 && kinds[0].Chat;
     }
 
+    /// <summary>The names of a row's fields, for a message; a field without a value counts as none.</summary>
+    internal static string Fields(DataRecord record) => string.Join(", ", record.Fields.Select(f => f.Value is null ? $"{f.Key} (null)" : f.Key));
+
     /// <summary>Ids of a plain text.</summary>
     internal int[] Plain(string text, bool special = true) => Ids(text, special ? Text : Chat);
 

@@ -34,6 +34,19 @@ public static class RowJson
         return place + (cut > 0 ? text[..cut] : text).TrimEnd('.');
     }
 
+    /// <summary>What to do about a line of a file of rows that is no JSON object.</summary>
+    /// <param name="line">The line, or its beginning.</param>
+    /// <param name="file">The file, or the line's place in it.</param>
+    public static string Remedy(string line, string file)
+    {
+        ArgumentNullException.ThrowIfNull(line);
+        ArgumentNullException.ThrowIfNull(file);
+        var name = file.Split(", line ")[0];
+        if (line.AsSpan().TrimStart().StartsWith("[")) return "each entry of a JSON list must be a line of its own (jq -c '.[]' makes that)";
+        return name.EndsWith(".csv", StringComparison.OrdinalIgnoreCase) || name.EndsWith(".tsv", StringComparison.OrdinalIgnoreCase)
+            ? "write one JSON object per line, or name the file in a manifest's datasets with reader: csv" : "write one JSON object per line";
+    }
+
     /// <summary>Refuses a value with a text or a key whose escapes stand for half a character (\ud800 alone).</summary>
     /// <param name="json">The value as UTF-8.</param>
     /// <exception cref="JsonException">There is such a text, or this is no JSON.</exception>

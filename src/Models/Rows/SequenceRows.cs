@@ -1,8 +1,9 @@
 // Rows of supervised fine-tuning as tokens, as TRL's SFT makes them. Shapes: {input_ids}, with labels or masks, and seq_lengths
-// where several documents are packed; {prompt_ids, completion_ids}; {prompt, completion} of texts or messages; {messages};
-// {text}: the first that a row has counts. Texts and conversations train every token, rows with a prompt the completion, which
+// where several documents are packed; {prompt_ids, completion_ids}; {prompt, completion} of texts or messages; {messages}
+// or {conversations} of {from, value}; {text}: the first that a row has counts. Texts and conversations train every token, rows with a prompt the completion, which
 // starts at the first token in which the prompt alone and both together differ.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
 namespace PeftAlign.Models.Rows;
@@ -29,14 +30,15 @@ public static class SequenceRows
             return [Joined(record.Ids("prompt_ids"), record.Ids("completion_ids"), part)];
         }
         if (record.Has("prompt") && record.Has("completion")) return [WithPrompt(record, part, context, ends: !EndsText(record, context))];
-        if (record.Has("messages")) return [Conversation(record, part, context)];
+        if (FromValue(record, "conversations") is { } turns) return [Conversation(record with { Fields = turns }, part, context)];
+        if (record.Has("messages")) return [Conversation(FromValue(record, "messages") is { } said ? record with { Fields = said } : record, part, context)];
         if (record.Has("text"))
         {
             RefuseAssistantOnly(record, part);
             var encoder = new RowEncoder(record, context);
             return [AllTrained(encoder.Plain(encoder.WithEnd(record.Text("text"))))];
         }
-        throw new UserErrorException($"{record.Place}: sft needs text, messages, prompt and completion, prompt_ids and completion_ids, or input_ids with labels or masks; the row has {string.Join(", ", record.Fields.Select(f => f.Key))}.");
+        throw new UserErrorException($"{record.Place}: sft needs text, messages (or conversations of {{from, value}}), prompt and completion, prompt_ids and completion_ids, or input_ids with labels or masks; the row has {RowEncoder.Fields(record)}.");
     }
 
     /// <summary>The rows as tokens, once: refused rows are left out, the others packed where the context says so. Counts in the ledger.</summary>
@@ -136,6 +138,19 @@ public static class SequenceRows
     private static SequenceTokens Joined(int[] prompt, int[] completion, TrainedPart part) =>
         new([.. prompt, .. completion], [.. prompt.Select(_ => part.CompletionOnly == false), .. completion.Select(_ => true)], prompt.Length);
 
+    // As TRL's SFT takes conversations of {from, value}: their roles stay as they are written. Null where the field holds something else.
+    private static JsonObject? FromValue(DataRecord record, string field)
+    {
+        if (record.Fields[field] is not JsonArray { Count: > 0 } turns || turns[0] is not JsonObject first || !first.ContainsKey("from") || !first.ContainsKey("value")) return null;
+        var fields = record.Fields.DeepClone().AsObject();
+        fields.Remove("conversations");
+        fields["messages"] = new JsonArray([.. turns.Select(turn => turn is JsonObject message ? Renamed(message) : turn?.DeepClone())]);
+        return fields;
+    }
+
+    private static JsonObject Renamed(JsonObject message) =>
+        new(message.Select(m => KeyValuePair.Create(m.Key switch { "from" => "role", "value" => "content", var other => other }, m.Value?.DeepClone())));
+
     private static SequenceTokens Conversation(DataRecord record, TrainedPart part, PrepareContext context)
     {
         if (!RowEncoder.HoldsMessages(record, "messages")) throw record.Wrong("messages", "a list of messages");
@@ -167,6 +182,6 @@ public static class SequenceRows
     private static void RefuseAssistantOnly(DataRecord record, TrainedPart part)
     {
         if (part.AssistantOnly)
-            throw new UserErrorException($"{record.Place}: assistant_only_loss needs conversations (messages, or prompt and completion as messages); the row has {string.Join(", ", record.Fields.Select(f => f.Key))}. Turn it off, or give messages.");
+            throw new UserErrorException($"{record.Place}: assistant_only_loss needs conversations (messages, or prompt and completion as messages); the row has {RowEncoder.Fields(record)}. Turn it off, or give messages.");
     }
 }

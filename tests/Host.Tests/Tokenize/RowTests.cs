@@ -80,7 +80,7 @@ public class RowTests
 
     [TestCase("{\"a\":1}\n{\"a\":}", "f.jsonl, line 2: is not valid JSON (byte 6: ")]
     [TestCase("{\"a\":1} {\"a\":2}", "f.jsonl, line 1: is not valid JSON")]
-    [TestCase("\n[1]", "f.jsonl, line 2: holds a list; write one JSON object per line")]
+    [TestCase("\n[1]", "f.jsonl, line 2: holds a list; each entry of a JSON list must be a line of its own")]
     [TestCase("7", "f.jsonl, line 1: holds 7;")]
     [TestCase("{\"a\":1,\"a\":2}", "f.jsonl, line 1: is not valid JSON")]
     [TestCase("{\"a\":NaN}", "f.jsonl, line 1: is not valid JSON")]

@@ -85,6 +85,31 @@ public sealed class RowShapeTests
         Assert.That(() => SequenceRows.Read(Row($$"""{"input_ids": [5, 6, 7], "assistant_masks": {{mask}}}"""), new TrainedPart(), Context),
             Throws.InstanceOf<UserErrorException>().With.Message.Contains("t.jsonl, row 1").And.Message.Contains("assistant_masks").And.Message.Contains(said));
 
+    // TRL's SFT takes conversations so (maybe_convert_to_chatml), before it looks for messages; roles stay as they are written.
+    [TestCase("""{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}""")]
+    [TestCase("""{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], "messages": [{"role": "user", "content": "other"}]}""")]
+    [TestCase("""{"messages": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}""")]
+    public void Conversations_of_from_and_value_are_messages(string row)
+    {
+        var wanted = SequenceRows.Read(Row("""{"messages": [{"role": "human", "content": "a"}, {"role": "gpt", "content": "b"}]}"""), new TrainedPart(), Context).Single();
+        var sequence = SequenceRows.Read(Row(row), new TrainedPart(), Context).Single();
+        Assert.That(sequence.Ids, Is.EqualTo(wanted.Ids));
+        Assert.That(Labels(sequence), Is.EqualTo(Labels(wanted)));
+    }
+
+    [Test]
+    public void Conversations_of_another_kind_and_fields_without_a_value_are_told()
+    {
+        Assert.That(() => SequenceRows.Read(Row("""{"conversations": "a"}"""), new TrainedPart(), Context), Throws.InstanceOf<UserErrorException>().With.Message.Contains("conversations of {from, value}"));
+        Assert.That(() => PreferenceRows.Read(Row("""{"prompt": "a", "chosen": "b", "rejected": null}"""), Context), Throws.InstanceOf<UserErrorException>().With.Message.EndsWith("the row has prompt, chosen, rejected (null)."));
+    }
+
+    [TestCase("[", "rows.json", "each entry of a JSON list must be a line of its own")]
+    [TestCase(" [{\"text\": \"a\"}]", "rows.jsonl, line 1", "JSON list")]
+    [TestCase("question,answer", "rows.CSV, line 1", "reader: csv")]
+    [TestCase("{", "rows.jsonl, line 3", "write one JSON object per line")]
+    public void What_to_do_about_another_format_is_said(string line, string file, string said) => Assert.That(RowJson.Remedy(line, file), Does.Contain(said));
+
     private static DataRecord Row(string row) => new(JsonNode.Parse(row)!.AsObject(), "t.jsonl", 1);
 
     private static int[] Labels(SequenceTokens sequence) => [.. sequence.Ids.Zip(sequence.Trained, (id, trained) => trained ? id : -100)];

@@ -214,8 +214,16 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens),
             ask => AnswerLength.Of(ask, info.AsHarness, defaults));
         var benchmark = (Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!);
-        return count.Of(benchmark, Read(evaluation["benchmark"]!, evaluation["benchmark"]!.ToJsonString(), () => benchmark.Items().ToList(), () => !count.AskedOthers), LookAt);
+        return count.Of(benchmark, Read(evaluation["benchmark"]!, evaluation["benchmark"]!.ToJsonString(), () => Items(benchmark), () => !count.AskedOthers), LookAt);
     });
+
+    // A benchmark may look at an item's fields only when it asks about it.
+    private static List<EvalItem> Items(IBenchmark benchmark)
+    {
+        var items = benchmark.Items().ToList();
+        foreach (var item in items.Take(LookAt)) _ = benchmark.Requests(item);
+        return items;
+    }
 
     /// <summary>What a job asks to make a data set; null where that cannot be known yet.</summary>
     internal MadeData? Made(JsonObject dataset) => Once($"made {dataset.ToJsonString()}", () =>

@@ -1,0 +1,24 @@
+// Pairs of texts without a prompt that begin with nothing in common, in rows that hold other columns: there the prompt mostly stands under another
+// name, and what is trained is answers to nothing.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Host.Jobs;
+
+internal static class PromptlessPairs
+{
+    private static readonly HashSet<string> Read = ["chosen", "rejected", "margin", "tools", "chat_template_kwargs"];
+
+    /// <summary>What is to be said about training rows; null for nothing.</summary>
+    /// <param name="rows">As they are given to the method.</param>
+    internal static string? Warning(IReadOnlyList<DataRecord> rows)
+    {
+        var without = rows.Where(row => !row.Has("prompt") && Text(row, "chosen") is [var a, ..] && Text(row, "rejected") is [var b, ..] && a != b).ToList();
+        var unread = without.SelectMany(row => row.Fields.Where(field => !Read.Contains(field.Key) && field.Value is JsonValue value && value.TryGetValue<string>(out _)).Select(field => field.Key)).Distinct().ToList();
+        return unread.Count == 0 ? null
+            : $"{without.Count} of {rows.Count} pairs have no prompt: chosen and rejected begin with nothing in common, and {string.Join(", ", unread)} of the rows {(unread.Count == 1 ? "is" : "are")} not read; the prompt's column must be called prompt, or be named by a manifest's map";
+    }
+
+    private static string? Text(DataRecord row, string field) => row.Fields[field] is JsonValue value && value.TryGetValue<string>(out var text) ? text : null;
+}
