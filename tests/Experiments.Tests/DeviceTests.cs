@@ -30,6 +30,18 @@ public sealed class DeviceTests
         Assert.That((merged.Code, merged.Err), Is.EqualTo((2, "peftalign: --device cuda: merging is the processor's work; leave it out\n")));
     }
 
+    [TestCase("cpu", "a processor")]
+    [TestCase("privateuseone", "privateuseone:0")]
+    public void A_type_that_libtorch_has_no_products_of_is_refused(string device, string named)
+    {
+        foreach (var call in (string[][])[["generate", "--prompt", "Once", "--max-new-tokens", "1"], ["score", "--in", "/dev/null"]])
+        {
+            var outcome = Peftalign.Call([.. call, "--model", Model, "--dtype", "float16", "--device", device, "--quiet"]);
+            Assert.That((outcome.Code, outcome.Err), Is.EqualTo((2, $"peftalign: --dtype float16: is no type that this libtorch multiplies matrices in on {named}; give bfloat16 or float32, or use a newer libtorch\n"))
+                .Or.EqualTo((0, ""))); // newer ones have them
+        }
+    }
+
     [Test]
     public void A_training_over_four_bits_and_its_adapter_are_the_processors()
     {

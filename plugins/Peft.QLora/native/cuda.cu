@@ -44,9 +44,8 @@ using namespace pq;
 int32_t pq_has_cuda(void) { return 1; }
 
 int32_t pq_cuda_probe(int32_t device, pq_device* about) {
-    *about = pq_device{0, 0, 0};
+    *about = pq_device{0, 0, CUDART_VERSION};
     cudaDriverGetVersion(&about->driver);
-    cudaRuntimeGetVersion(&about->toolkit);
     OnDevice on(device);
     if (on.error != cudaSuccess) return int32_t(on.error);
     int major = 0, minor = 0;

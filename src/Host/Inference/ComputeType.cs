@@ -23,7 +23,7 @@ internal static class ComputeType
         }
         catch (TorchException e) when (e is not TorchOutOfMemoryException)
         {
-            throw new UserError($"--dtype {name}", $"is no type that this libtorch multiplies matrices in on {(device.type == DeviceType.CPU ? "a processor" : device)}", "give bfloat16 or float32, or use a newer libtorch", e);
+            throw new UserError($"--dtype {name}", $"is no type that this libtorch multiplies matrices in on {(device.type == DeviceType.CPU ? "a processor" : $"{device}")}", "give bfloat16 or float32, or use a newer libtorch", e);
         }
     }
 

@@ -17,6 +17,8 @@ struct dim3 {
     __host__ __device__ constexpr dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
+#define CUDART_VERSION 12345
+
 typedef struct CUstream_st* cudaStream_t;
 struct cudaFuncAttributes { int binaryVersion; };
 enum cudaDeviceAttr { cudaDevAttrComputeCapabilityMajor = 75, cudaDevAttrComputeCapabilityMinor = 76 };
