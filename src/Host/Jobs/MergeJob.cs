@@ -56,12 +56,12 @@ internal static class MergeJob
         return over is [{ Length: > 0 } one] ? root with { Over = JsonNode.Parse(one) } : root;
     }
 
-    // The merger adds LoRA adapters itself; others become weights first, by whatever reads them. So do those over 4 bits, unless
+    // The merger adds LoRA adapters itself, but none that changed the base as they began; others become weights first, by whatever reads them. So do those over 4 bits, unless
     // `base: w16` asks for the full base: they are added to the decoded matrices that they were trained over.
     private static ModelPlace Readable(JobContext job, int number, PolicyPlace place)
     {
         var decoded = !OnFullBase(job) && (place.Quantization is not null || Models.Checkpoints.ModelConfig.Open(place.Base).IsQuantized);
-        if (!decoded && (place.Adapter is not { } lora || AdapterReader.PeftType(lora.Folder) == "LORA")) return new ModelPlace(place.Base, place.Adapter?.Folder);
+        if (!decoded && (place.Adapter is not { } lora || (AdapterReader.PeftType(lora.Folder) == "LORA" && LoraWeights.Reads(lora.Folder)))) return new ModelPlace(place.Base, place.Adapter?.Folder);
         var whole = Path.Combine(Parents(job), number.ToString(CultureInfo.InvariantCulture)); // names of folders may repeat
         RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => place.Adapter is { } adapter ? Policies.Adapter(job, outline, adapter.Folder) : [], PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation, job.Warn));
         return new ModelPlace(whole, null);
