@@ -108,6 +108,21 @@ public sealed class MergeJobTests
         Assert.That((bool)Peftalign.Json(Path.Combine(Merge(user, "merge/both/m/t/small/"), "adapter", "adapter_config.json"))["fan_in_fan_out"]!, Is.True);
     }
 
+    // DoRA over a frozen LoRA is no single adapter; a merge in which the other parent counts nothing is the policy itself.
+    [Test]
+    public void Policies_of_adapters_over_adapters_are_merged_as_they_answer()
+    {
+        using var user = new Peftalign();
+        var text = File.ReadAllText(Planned(user, Made, "{ t: { type: sft, adapter: small, max_steps: 2, batch_size: 2, learning_rate: 0.05 }, u: { type: dpo, adapter: dora, max_steps: 2, batch_size: 2, learning_rate: 0.05 } }", "method: linear, parameters: { weight: [1, 0] }"));
+        text = text.Replace("adapters:\n", "adapters:\n  dora: { type: lora, rank: 3, use_dora: true }\n", StringComparison.Ordinal).Replace("methods: t }", "methods: [[t, u]] }", StringComparison.Ordinal).TrimEnd()
+            + "\nevaluate:\n  - { of: [{ dataset: more }, { dataset: world }, { merge: both }], with: { type: preference, dataset: more } }\n";
+        user.Finish(user.Write("stacks.yaml", text));
+        double Perplexity(string label) => (double)Peftalign.Json(Path.Combine(user.Job("evaluate/preference/" + label), "result.json"))["outcome"]!["results"]!["perplexity,none"]!;
+        var (one, other) = (Perplexity("m/more/t/more/u/s3"), Perplexity("m/world/t/world/u/s3"));
+        Assert.That(Perplexity("both/m/t>u/s3"), Is.EqualTo(one).Within(1e-4 * one));
+        Assert.That(one, Is.Not.EqualTo(other).Within(1e-3 * other), "the parents are told apart");
+    }
+
     [Test]
     public void Policies_with_the_same_new_tokens_are_merged_without_a_base()
     {
