@@ -238,4 +238,25 @@ public class ImportedValueTests
         Model(here, "\"model_type\": \"gpt2\", \"resid_pdrop\": 0.2, \"attn_pdrop\": 0, \"summary_first_dropout\": 0.1");
         Assert.That(Import(here, config, method, model: here.File("model")).Differs.Contains("the model's own dropout (resid_pdrop 0.2, embd_pdrop 0.1 by its config.json) is not applied", StringComparison.Ordinal), Is.EqualTo(isSaid));
     }
+
+    // TRL cuts packs in its own way; a manifest's truncation would cut the other end.
+    [TestCase("packing: true\ntruncation_mode: keep_end", false)]
+    [TestCase("truncation_mode: keep_end", true)]
+    public void A_truncation_that_packing_passes_over_is_not_carried_over(string config, bool isCarried)
+    {
+        using var here = new Peftalign();
+        var made = Import(here, config, "sft");
+        Assert.That(made.Text.Contains("truncation: keep_end", StringComparison.Ordinal), Is.EqualTo(isCarried), made.Text);
+        Assert.That(made.Differs.Contains("truncation_mode is left out", StringComparison.Ordinal), Is.EqualTo(!isCarried), made.Differs);
+    }
+
+    [TestCase("sft", "gpt2", true)]
+    [TestCase("sft", "gpt_neo", false)]
+    [TestCase("dpo", "gpt2", false)]
+    public void A_loss_that_TRL_divides_by_one_token_more_is_said(string method, string type, bool isSaid)
+    {
+        using var here = new Peftalign();
+        Model(here, $"\"model_type\": \"{type}\"");
+        Assert.That(Import(here, "", method, model: here.File("model")).Differs.Contains("the first is never predicted", StringComparison.Ordinal), Is.EqualTo(isSaid));
+    }
 }

@@ -93,6 +93,36 @@ public sealed class MergeJobTests
         Assert.That(Directory.Exists(user.File("out/jobs")), Is.False);
     }
 
+    // GPT-2 stores its matrices the other way round; DoRA and biases are more than a sum of pairs, which PiSSA's is when it is trained.
+    [Test]
+    public void Every_kind_of_LoRA_is_merged()
+    {
+        using var user = new Peftalign();
+        var made = "{ m: { init: gpt2, set: { n_embd: 32, n_layer: 1, n_head: 2, n_positions: 128 }, tokenizer: bytes } }";
+        var text = File.ReadAllText(Planned(user, made, "{ t: { type: sft, adapter: small, max_steps: 2, batch_size: 2, learning_rate: 0.01 } }", "method: linear, parameters: { weight: [0.25, 0.75] }"));
+        text = text.Replace("adapters:\n", "adapters:\n  dora: { type: lora, rank: 2, use_dora: true }\n  bias: { type: lora, rank: 2, bias: all }\n  pissa: { type: lora, rank: 2, init: pissa }\n", StringComparison.Ordinal)
+            .Replace("methods: t }", "methods: t, adapters: [small, dora, bias, pissa] }", StringComparison.Ordinal).TrimEnd() + "\n  - { name: all, of: { dataset: world }, across: adapter, method: ties, parameters: { density: 0.5, weight: 0.5 } }\n";
+        user.Finish(user.Write("kinds.yaml", text), "--only", "merge/*");
+        string Space(string name) => (string)Peftalign.Json(Path.Combine(Merge(user, name), "result.json"))["outcome"]!["space"]!;
+        Assert.That(((string[])["merge/both/m/t/small/", "merge/both/m/t/dora/", "merge/both/m/t/bias/", "merge/both/m/t/pissa/", "merge/all/"]).Select(Space), Is.EqualTo((string[])["adapter", "weights", "weights", "adapter", "weights"]));
+        Assert.That((bool)Peftalign.Json(Path.Combine(Merge(user, "merge/both/m/t/small/"), "adapter", "adapter_config.json"))["fan_in_fan_out"]!, Is.True);
+    }
+
+    // DoRA over a frozen LoRA is no single adapter; a merge in which the other parent counts nothing is the policy itself.
+    [Test]
+    public void Policies_of_adapters_over_adapters_are_merged_as_they_answer()
+    {
+        using var user = new Peftalign();
+        var text = File.ReadAllText(Planned(user, Made, "{ t: { type: sft, adapter: small, max_steps: 2, batch_size: 2, learning_rate: 0.05 }, u: { type: dpo, adapter: dora, max_steps: 2, batch_size: 2, learning_rate: 0.05 } }", "method: linear, parameters: { weight: [1, 0] }"));
+        text = text.Replace("adapters:\n", "adapters:\n  dora: { type: lora, rank: 3, use_dora: true }\n", StringComparison.Ordinal).Replace("methods: t }", "methods: [[t, u]] }", StringComparison.Ordinal).TrimEnd()
+            + "\nevaluate:\n  - { of: [{ dataset: more }, { dataset: world }, { merge: both }], with: { type: preference, dataset: more } }\n";
+        user.Finish(user.Write("stacks.yaml", text));
+        double Perplexity(string label) => (double)Peftalign.Json(Path.Combine(user.Job("evaluate/preference/" + label), "result.json"))["outcome"]!["results"]!["perplexity,none"]!;
+        var (one, other) = (Perplexity("m/more/t/more/u/s3"), Perplexity("m/world/t/world/u/s3"));
+        Assert.That(Perplexity("both/m/t>u/s3"), Is.EqualTo(one).Within(1e-4 * one));
+        Assert.That(one, Is.Not.EqualTo(other).Within(1e-3 * other), "the parents are told apart");
+    }
+
     [Test]
     public void Policies_with_the_same_new_tokens_are_merged_without_a_base()
     {

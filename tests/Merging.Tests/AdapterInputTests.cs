@@ -197,17 +197,57 @@ public class AdapterInputTests
         Assert.That(ModelConfig.Open(target).TieWordEmbeddings, Is.False);
     }
 
-    [Test]
-    public void APairAtAnEmbeddingIsMergedAsInPeft()
+    [TestCase("base-llama", "lora-embedding", "model.embed_tokens.weight")]
+    [TestCase("base-llama", "dora", "model.layers.0.mlp.down_proj.weight")]
+    [TestCase("base-gpt2", "lora-gpt2", "transformer.h.0.mlp.c_fc.weight")]
+    [TestCase("base-gpt2", "lora-gpt2-bias", "transformer.h.1.attn.c_attn.bias")]
+    [TestCase("base-gpt2", "dora-gpt2", "transformer.h.1.mlp.c_proj.weight")]
+    public void FoldersOfPeftAreMergedAsThere(string model, string adapter, string among)
     {
         using var scope = torch.NewDisposeScope();
-        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {Checkout.Reference("golden", "peft", "base-llama")}+{Checkout.Reference("golden", "peft", "lora-embedding")}\n", "test.yaml", Workshop.Strategies.Find, path => path);
+        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {Checkout.Reference("golden", "peft", model)}+{Checkout.Reference("golden", "peft", adapter)}\n", "test.yaml", Workshop.Strategies.Find, path => path);
         var target = Path.Combine(Workshop.Scratch(), "out");
         new MergeRunner(plan, new MergeOptions()).Write(target);
-        var (result, golden) = (Workshop.Tensors(target), Workshop.Tensors(Checkout.Reference("golden", "peft", "lora-embedding", "golden.safetensors")));
-        var merged = golden.Where(tensor => tensor.Key.StartsWith("merged.", StringComparison.Ordinal)).ToList();
-        Assert.That(merged.Select(tensor => tensor.Key), Has.Member("merged.model.embed_tokens.weight"));
-        foreach (var (name, tensor) in merged) Compare.Close(name, result[name["merged.".Length..]], tensor, 1e-6, 1e-6);
+        var (result, golden) = (Workshop.Tensors(target), Workshop.Tensors(Checkout.Reference("golden", "peft", adapter, "golden.safetensors")));
+        var merged = golden.Where(tensor => tensor.Key.StartsWith("merged.", StringComparison.Ordinal)).ToDictionary(tensor => tensor.Key["merged.".Length..], tensor => tensor.Value);
+        Assert.That(merged.Keys, Has.Member(among));
+        foreach (var (name, tensor) in merged) Compare.Close(name, result[name], tensor, 1e-6, 1e-6);
+        foreach (var (name, tensor) in Workshop.Tensors(Checkout.Reference("golden", "peft", model)).Where(own => !merged.ContainsKey(own.Key))) Compare.Close(name, result[name], tensor, 0, 0);
+    }
+
+    // Weights that are stored (in, out) stay so in a sum, and in what it is merged to.
+    [Test]
+    public void SumsOfTransposedPairsStayTransposed()
+    {
+        using var scope = torch.NewDisposeScope();
+        var (model, adapter, folder) = (Checkout.Reference("golden", "peft", "base-gpt2"), Checkout.Reference("golden", "peft", "lora-gpt2"), Path.Combine(Workshop.Scratch(), "sum"));
+        LoraSums.Write(model, [adapter, adapter], [0.25, 0.5], folder);
+        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {model}+{folder}\n", "test.yaml", Workshop.Strategies.Find, path => path);
+        var target = Path.Combine(Workshop.Scratch(), "out");
+        new MergeRunner(plan, new MergeOptions()).Write(target);
+        var (result, origin, golden) = (Workshop.Tensors(target), Workshop.Tensors(model), Workshop.Tensors(Checkout.Reference("golden", "peft", "lora-gpt2", "golden.safetensors")));
+        foreach (var name in (string[])["transformer.h.0.attn.c_attn.weight", "transformer.h.1.mlp.c_proj.weight"])
+            Compare.Close(name, result[name], origin[name] * 0.25 + golden["merged." + name] * 0.75, 1e-6, 1e-6);
+    }
+
+    [Test]
+    public void WhatIsNoPlainSumIsNotSummed()
+    {
+        using var scope = torch.NewDisposeScope();
+        foreach (var (model, adapter) in (ValueTuple<string, string>[])[("base-llama", "dora"), ("base-gpt2", "lora-gpt2-bias"), ("base-llama", "pissa-trained")])
+            Assert.That(LoraSums.Write(Checkout.Reference("golden", "peft", model), [Checkout.Reference("golden", "peft", adapter), Checkout.Reference("golden", "peft", adapter)], [0.5, 0.5], Path.Combine(Workshop.Scratch(), "sum")), Is.Null, adapter);
+    }
+
+    [Test]
+    public void LengthsOfDoraThatAreMissingOrOfAnotherModelAreRefused()
+    {
+        using var scope = torch.NewDisposeScope();
+        const string Lengths = Query + ".lora_magnitude_vector";
+        Refused(Adapter([], ("use_dora", true)), "base", Lengths, "is missing", "save it again");
+        Refused(Adapter(new() { [Lengths] = Numbers("m", 11) }, ("use_dora", true)), "base", Lengths, "[11]", "gives 12 values");
+        Refused(Adapter(new() { [Lengths] = Numbers("m", 12) }), "base", Lengths, "belongs to no weight");
+        Refused(Adapter(new() { [Lengths] = Numbers("m", 12), ["model.norm.lora_magnitude_vector"] = Numbers("m", 12) }, ("use_dora", true)), "base", "model.norm.lora_magnitude_vector", "belongs to no weight");
+        Refused(Adapter([], ("bias", "some")), "base", "bias", "none, all or lora_only");
     }
 
     [Test]

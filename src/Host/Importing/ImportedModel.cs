@@ -20,15 +20,26 @@ internal static class ImportedModel
         return null;
     }
 
-    /// <summary>The dropout that the model has in training, such as "resid_pdrop 0.1"; empty where it has none, or is not here.</summary>
+    /// <summary>What the same training of the model is in TRL and is not here.</summary>
     /// <param name="folder">A model's folder, or a name that leads to none.</param>
-    internal static string Dropout(string folder)
+    /// <param name="method">Its objective.</param>
+    /// <param name="dropout">Whether TRL trains with the model's dropout.</param>
+    internal static IEnumerable<string> Differences(string folder, string method, bool dropout)
     {
-        if (Config(folder) is not { } config) return "";
-        var said = config.EnumerateObject().Where(entry => IsOfDecoder(entry.Name) && entry.Value.ValueKind is JsonValueKind.Number && entry.Value.GetDouble() > 0).Select(entry => $"{entry.Name} {entry.Value.GetRawText()}");
-        var isGpt2 = config.TryGetProperty("model_type", out var type) && type.ValueKind is JsonValueKind.String && type.GetString() is "gpt2";
-        return string.Join(", ", said.Concat(Gpt2.Where(name => isGpt2 && !config.TryGetProperty(name, out _)).Select(name => $"{name} 0.1")));
+        if (Config(folder) is not { } config) yield break;
+        if (dropout && Dropout(config) is { Length: > 0 } rates) yield return $"the model's own dropout ({rates} by its config.json) is not applied: TRL trains with it; the only dropout here is an adapter's";
+        // Whether transformers knows that a loss leaves the first token out goes by the class's name, and GPT2LMHeadModel's says nothing.
+        if (method is "sft" && IsGpt2(config)) yield return "of gpt2 TRL divides the loss of rows of text by all their tokens, of which the first is never predicted; here, as of all other models, by those that are";
     }
+
+    // As "resid_pdrop 0.1"; empty where it has none.
+    private static string Dropout(JsonElement config)
+    {
+        var said = config.EnumerateObject().Where(entry => IsOfDecoder(entry.Name) && entry.Value.ValueKind is JsonValueKind.Number && entry.Value.GetDouble() > 0).Select(entry => $"{entry.Name} {entry.Value.GetRawText()}");
+        return string.Join(", ", said.Concat(Gpt2.Where(name => IsGpt2(config) && !config.TryGetProperty(name, out _)).Select(name => $"{name} 0.1")));
+    }
+
+    private static bool IsGpt2(JsonElement config) => config.TryGetProperty("model_type", out var type) && type.ValueKind is JsonValueKind.String && type.GetString() is "gpt2";
 
     private static bool IsOfDecoder(string name) => (name.EndsWith("pdrop", StringComparison.Ordinal) || name.EndsWith("dropout", StringComparison.Ordinal)) && !name.StartsWith("classifier", StringComparison.Ordinal) && !name.StartsWith("summary", StringComparison.Ordinal);
 

@@ -196,6 +196,7 @@ internal sealed class TrlImport
     // TRL, too, leaves these unused; here an option that has no use is a fault.
     private void DropUnused(JsonObject options, List<Plugins.OptionSchema> flags)
     {
+        if (Flag("packing") is true && options.Remove("truncation")) notes.Add("truncation_mode is left out: it has no effect with packing (TRL keeps the start of what is longer than a pack)");
         foreach (var option in flags.Where(f => f.OnlyWith.Contains('=', StringComparison.Ordinal) && options.ContainsKey(f.Name)).ToList())
         {
             var (other, values) = (option.OnlyWith.Split('=')[0], option.OnlyWith.Split('=')[1].Split('|'));
@@ -304,8 +305,7 @@ internal sealed class TrlImport
         else if (!Directory.Exists(Text(path.Value))) notes.Add($"{Text(path.Value)} is no folder here: `peftalign models pull {Text(path.Value)}` fetches it from the hub and prints its folder; give it by --set models.model.path=FOLDER");
         else model["path"] = FromManifest(Text(path.Value));
         if (given.TryGetValue("chat_template_path", out var template)) Template(model, Text(template.Value), template.At);
-        if (method is "sft" || Flag("disable_dropout") is false)
-            if (ImportedModel.Dropout(Folder) is { Length: > 0 } rates) notes.Add($"the model's own dropout ({rates} by its config.json) is not applied: TRL trains with it; the only dropout here is an adapter's");
+        notes.AddRange(ImportedModel.Differences(Folder, method, method is "sft" || Flag("disable_dropout") is false));
         return model;
     }
 

@@ -7,6 +7,7 @@ using PeftAlign.Abstractions;
 using PeftAlign.Host.Adapters;
 using PeftAlign.Host.Running;
 using PeftAlign.Merging;
+using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
 
 namespace PeftAlign.Host.Jobs;
@@ -56,15 +57,23 @@ internal static class MergeJob
         return over is [{ Length: > 0 } one] ? root with { Over = JsonNode.Parse(one) } : root;
     }
 
-    // The merger adds LoRA adapters itself; others become weights first, by whatever reads them. So do those over 4 bits, unless
-    // `base: w16` asks for the full base: they are added to the decoded matrices that they were trained over.
+    // The merger adds LoRA adapters itself, but none that changed the base as they began; others, and several that lie over one another,
+    // become weights first, by whatever reads them. So do those over 4 bits, unless `base: w16` asks for the full base: they are added to
+    // the decoded matrices that they were trained over.
     private static ModelPlace Readable(JobContext job, int number, PolicyPlace place)
     {
         var decoded = !OnFullBase(job) && (place.Quantization is not null || Models.Checkpoints.ModelConfig.Open(place.Base).IsQuantized);
-        if (!decoded && (place.Adapter is not { } lora || AdapterReader.PeftType(lora.Folder) == "LORA")) return new ModelPlace(place.Base, place.Adapter?.Folder);
+        if (!decoded && !place.IsStack && (place.Adapter is not { } lora || (AdapterReader.PeftType(lora.Folder) == "LORA" && LoraWeights.Reads(lora.Folder)))) return new ModelPlace(place.Base, place.Adapter?.Folder);
         var whole = Path.Combine(Parents(job), number.ToString(CultureInfo.InvariantCulture)); // names of folders may repeat
-        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => place.Adapter is { } adapter ? Policies.Adapter(job, outline, adapter.Folder) : [], PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation, job.Warn));
+        RunFolder.Fill(whole, folder => AdapterMerge.Write(folder, place.Base, outline => Sites(job, outline, place), PluginArchitectures.Of(job.Plugins), dtype: null, decoded ? Policies.Quantization(job, place) : null, job.Cancellation, job.Warn));
         return new ModelPlace(whole, null);
+    }
+
+    // All adapters at once: what one trained whole, another may add to.
+    private static IReadOnlyList<AdapterSite> Sites(JobContext job, ModelOutline outline, PolicyPlace place)
+    {
+        var folders = place.IsStack ? place.Adapters.Select(adapter => adapter.Folder) : place.Adapter is { } only ? [only.Folder] : [];
+        return [.. AdapterLayers.Deltas(folders.Select(folder => Policies.Adapter(job, outline, folder))).Select(module => new AdapterSite(module.Key, module.Value))];
     }
 
     private static bool OnFullBase(JobContext job) => (string?)job.Spec.Options["base"] == "w16";
@@ -79,7 +88,7 @@ internal static class MergeJob
 
     private static JsonObject? AdapterSum(JobContext job, ProvidedStrategy strategy, List<PolicyPlace> parents, PolicyPlace root, JsonObject parameters)
     {
-        if (root.Adapter is not null || parents.Any(parent => parent.Adapter is null || parent.Base != root.Base)) return null;
+        if (root.Adapter is not null || parents.Any(parent => parent.IsStack || parent.Adapter is null || parent.Base != root.Base)) return null;
         var contract = parents[0].Adapter!.Contract;
         if (AdapterReader.PeftType(parents[0].Adapter!.Folder) != "LORA") return null;
         if (parents.Any(parent => !JsonNode.DeepEquals(parent.Adapter!.Contract, contract))) return null;

@@ -64,6 +64,9 @@ internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adap
         }
     }
 
+    /// <summary>Whether several adapters lie over one another that are no single adapter.</summary>
+    internal bool IsStack => Adapters.Count > 1 && Joined is null;
+
     /// <summary>The one adapter that stands for all; null where there is none.</summary>
     /// <exception cref="UserErrorException">Several that are no single adapter.</exception>
     internal AdapterPlace? Adapter => Adapters switch

@@ -32,7 +32,8 @@ internal sealed class LoraExtras
     {
         (this.adapter, this.weights, this.head) = (adapter, weights, head);
         var saved = adapter.Texts("modules_to_save") ?? [];
-        foreach (var stored in adapter.Tensors.Where(tensor => !IsOfPair(tensor.Name)))
+        HashSet<string> lengths = adapter.Bool("use_dora") == true ? [.. adapter.LoraModules.Select(LoraWeights.MagnitudeOf)] : [];
+        foreach (var stored in adapter.Tensors.Where(tensor => !IsOfPair(tensor.Name) && !lengths.Contains(tensor.Name)))
             if (!stored.Name.StartsWith(Prefix, StringComparison.Ordinal)) throw Unknown(stored);
             else if (stored.Name.EndsWith(TokenRows, StringComparison.Ordinal)) AddRows(stored, stored.Name[Prefix.Length..^TokenRows.Length]);
             else if (!IsWrapping(stored)) AddWhole(stored, Plain(stored.Name), saved);

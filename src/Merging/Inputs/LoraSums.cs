@@ -29,7 +29,7 @@ internal static class LoraSums
         return [.. weights.Select(weight => weight * factor)];
     }
 
-    /// <summary>Writes the sum in PEFT's format and returns its rank; null, with nothing written, where the adapters differ in modules or ranks, or hold more than LoRA pairs.</summary>
+    /// <summary>Writes the sum in PEFT's format and returns its rank; null, with nothing written, where the adapters differ in modules or ranks, hold more than LoRA pairs, or changed the base as they began.</summary>
     /// <param name="model">The base's folder.</param>
     /// <param name="adapters">The adapters' folders.</param>
     /// <param name="weights">A weight for each.</param>
@@ -37,6 +37,7 @@ internal static class LoraSums
     /// <param name="architectures">What reads a base in 4 bits.</param>
     public static int? Write(string model, IReadOnlyList<string> adapters, double[] weights, string folder, ModelArchitectures? architectures = null)
     {
+        if (!adapters.All(LoraWeights.Reads)) return null;
         using var scope = torch.NewDisposeScope();
         using var checkpoint = CheckpointFolder.Open(model);
         var opened = new List<LoraWeights>();
@@ -81,7 +82,7 @@ internal static class LoraSums
             ["lora_dropout"] = 0.0,
             ["target_modules"] = targets,
             ["bias"] = "none",
-            ["fan_in_fan_out"] = false,
+            ["fan_in_fan_out"] = adapters[0].IsTransposed,
             ["use_rslora"] = false,
             ["modules_to_save"] = null,
         }, tensors);

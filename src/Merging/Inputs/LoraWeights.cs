@@ -1,4 +1,4 @@
-// A LoRA adapter in PEFT's format as a change of weights: W + scale * B A, with rank_pattern, alpha_pattern, rsLoRA, and what the
+// A LoRA adapter in PEFT's format as a change of weights: W + scale * B A, with rank_pattern, alpha_pattern, rsLoRA, DoRA, and what the
 // folder holds beside the pairs. What cannot be added to a weight exactly as PEFT does is refused.
 
 using PeftAlign.Abstractions;
@@ -22,11 +22,23 @@ internal sealed class LoraWeights : IDisposable
     /// <summary>Modules with a LoRA pair.</summary>
     public IReadOnlyCollection<string> Modules => modules;
 
-    /// <summary>Whether it holds more than LoRA pairs: whole tensors, or rows of trained tokens.</summary>
+    /// <summary>Whether weights are stored (in, out), as GPT-2's.</summary>
+    public bool IsTransposed => adapter.Bool("fan_in_fan_out") == true;
+
+    /// <summary>Whether it holds more than LoRA pairs: whole tensors, lengths of rows (DoRA), or rows of trained tokens.</summary>
     public bool HasOtherTensors => adapter.Names.Any(name => !LoraExtras.IsOfPair(name));
 
     /// <summary>The rank of a module's pair.</summary>
     public int RankOf(string module) => adapter.RankOf(module);
+
+    /// <summary>Whether an adapter is of a kind that is added to weights here.</summary>
+    /// <param name="folder">The adapter's.</param>
+    /// <exception cref="UserErrorException">It is no adapter's folder.</exception>
+    public static bool Reads(string folder)
+    {
+        using var adapter = AdapterFolder.Open(folder);
+        return Obstacle(adapter) is null;
+    }
 
     /// <summary>Opens an adapter and compares it with a model's weights.</summary>
     /// <param name="folder">The adapter's.</param>
@@ -38,25 +50,42 @@ internal sealed class LoraWeights : IDisposable
         var adapter = AdapterFolder.Open(folder);
         try
         {
-            if (adapter.PeftType != "LORA") throw adapter.Wrong("peft_type", "LORA: only LoRA adapters are merged into weights");
-            foreach (var flag in (string[])["use_dora", "fan_in_fan_out"])
-                if (adapter.Bool(flag) == true) throw adapter.Wrong(flag, "false: adapters with it are not merged into weights yet");
-            if (adapter.UnreadLoraKey is { } key) throw adapter.Wrong(key, "absent, null or false: adapters with it are not merged into weights");
-            // lora_ga leaves the base alone when it is loaded, but was trained over one that it had changed.
-            if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && (start == "lora_ga" || !LoraInit.LeavesTheBase(start)))
-                throw adapter.Wrong("init_lora_weights", "true: such an adapter belongs to changed base weights. Save it as a plain LoRA of the original base first");
-            if (adapter.Text("bias") is not (null or "none")) throw adapter.Wrong("bias", "none: adapters that change biases are not merged into weights yet");
+            if (Obstacle(adapter) is { } obstacle) throw obstacle;
             var all = weights.ToDictionary(tensor => tensor.Name);
             var shapes = all.Values.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
             adapter.CheckAgainst(shapes);
             if (adapter.LoraModules.FirstOrDefault(module => IsEmbedding(adapter, module) && head?.Follows(module + ".weight") == true) is { } module)
                 throw new UserErrorException($"{folder}: {module} is also the output head of the base (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
+            if (adapter.Bool("use_dora") == true) CheckMagnitudes(adapter, all);
             return new LoraWeights(adapter, head is null ? null : new LoraExtras(adapter, all, head));
         }
         catch
         {
             adapter.Dispose();
             throw;
+        }
+    }
+
+    private static UserErrorException? Obstacle(AdapterFolder adapter)
+    {
+        if (adapter.PeftType != "LORA") return adapter.Wrong("peft_type", "LORA: only LoRA adapters are merged into weights");
+        if (adapter.UnreadLoraKey is { } key) return adapter.Wrong(key, "absent, null or false: adapters with it are not merged into weights");
+        // lora_ga leaves the base alone when it is loaded, but was trained over one that it had changed.
+        if (adapter.Config.TryGetProperty("init_lora_weights", out var init) && init.ValueKind == System.Text.Json.JsonValueKind.String && init.GetString() is { } start && (start == "lora_ga" || !LoraInit.LeavesTheBase(start)))
+            return adapter.Wrong("init_lora_weights", "true: such an adapter belongs to changed base weights. Save it as a plain LoRA of the original base first");
+        if (adapter.Bool("use_dora") == true && adapter.LoraModules.Any(module => IsEmbedding(adapter, module)))
+            return adapter.Wrong("use_dora", "false where an embedding has a pair: such an adapter is not merged into weights");
+        return adapter.Text("bias") is null or "none" or "all" or "lora_only" ? null : adapter.Wrong("bias", "none, all or lora_only");
+    }
+
+    // Each pair of DoRA has the lengths that its rows are to have.
+    private static void CheckMagnitudes(AdapterFolder adapter, Dictionary<string, StoredTensor> weights)
+    {
+        foreach (var module in adapter.LoraModules)
+        {
+            var (name, outputs) = (MagnitudeOf(module), weights[module + ".weight"].Shape[adapter.Bool("fan_in_fan_out") == true ? 1 : 0]);
+            if (adapter.Tensors.FirstOrDefault(tensor => tensor.Name == name) is not { } stored) throw new UserErrorException($"{adapter.Path}: use_dora is true, and its tensor '{name}' is missing; the adapter is incomplete, save it again.");
+            if (!stored.Shape.SequenceEqual([outputs])) throw new UserErrorException($"{adapter.Path}: its tensor '{name}' is [{string.Join(", ", stored.Shape)}], but the model's '{module}' gives {outputs} values; the adapter is of another model.");
         }
     }
 
@@ -69,18 +98,30 @@ internal sealed class LoraWeights : IDisposable
         {
             var (a, b) = Pair(module);
             // An embedding's weight is (vocabulary, dimension): what goes in counts its rows.
-            var change = IsEmbedding(module) ? a.t().matmul(b.t()) : b.matmul(a);
-            changed = ((changed ?? weight).to(torch.float32) + change * Scale(module)).to(type);
+            var change = IsEmbedding(module) || IsTransposed ? a.t().matmul(b.t()) : b.matmul(a);
+            changed = Turned(module, (changed ?? weight).to(torch.float32) + change * Scale(module)).to(type);
         }
         changed = extras?.WithRows(name, changed ?? weight)?.to(type) ?? changed;
         if (changed is not null) return changed.MoveToOuterDisposeScope();
         return weight.dtype == type ? weight : weight.to(type).MoveToOuterDisposeScope();
     }
 
+    // DoRA: what each output is made with gets the trained length.
+    private Tensor Turned(string module, Tensor sum)
+    {
+        if (adapter.Bool("use_dora") != true) return sum;
+        var inputs = IsTransposed ? 0 : 1;
+        return sum * (adapter.Tensor(MagnitudeOf(module)).to(torch.float32) / sum.norm(inputs)).unsqueeze(inputs);
+    }
+
+    /// <summary>The lengths that DoRA gives a module's rows, by their name in the adapter.</summary>
+    /// <param name="module">The module's name.</param>
+    public static string MagnitudeOf(string module) => $"{Prefix}{module}.lora_magnitude_vector";
+
     /// <summary>The adapter as the engine applies it.</summary>
-    /// <exception cref="UserErrorException">It holds whole modules too.</exception>
+    /// <exception cref="UserErrorException">It holds more than pairs.</exception>
     public IReadOnlyDictionary<string, Delta> Deltas() => HasOtherTensors
-        ? throw new UserErrorException($"{Folder} replaces whole modules or rows of them, with which no model is loaded here")
+        ? throw new UserErrorException($"{Folder} has more than LoRA pairs (whole modules, biases, rows of them, or DoRA's lengths), with which no model is loaded here")
         : modules.ToDictionary(module => module, module => (Delta)new LowRank(Pair(module).A, Pair(module).B, Scale(module), 0));
 
     /// <summary>A (rank, in) and B (out, rank) in float32; an embedding takes its vocabulary in and gives its dimension.</summary>
