@@ -5,6 +5,7 @@ using System.CommandLine;
 using System.CommandLine.Help;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Statistics;
+using PeftAlign.Host.Rows;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Host.CommandLine;
@@ -25,6 +26,10 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         catch (OperationCanceledException) when (interrupt.IsCancellationRequested)
         {
             remarks.WriteLine("peftalign: interrupted");
+            return ExitCode.Interrupted;
+        }
+        catch (ResultReaderGoneException)
+        {
             return ExitCode.Interrupted;
         }
         catch (Exception e) when (IsUsersMistake(e))
