@@ -45,6 +45,7 @@ internal sealed class Output(TextWriter results, TextWriter remarks, bool json =
     /// <summary>A piece of a text that is written as it comes.</summary>
     public void Piece(string text)
     {
+        ResultReader.ThrowIfGone();
         results.Write(text);
         results.Flush();
     }

@@ -46,8 +46,8 @@ public sealed class TorchOutOfMemoryException(string operatorName, string argume
 /// <summary>A tensor was used after it was disposed (by Dispose or by the end of its dispose scope).</summary>
 public sealed class DisposedTensorException(string operatorName, string arguments, string cause) : TorchException(operatorName, arguments, cause);
 
-/// <summary>A variable of the environment asks for what this processor does not have; the message names the variable, its value and what
-/// it may be.</summary>
+/// <summary>A variable of the environment asks for what this processor does not have, or a limit of the process is too low for libtorch; the
+/// message names the variable or the limit, its value and what it may be.</summary>
 public sealed class TorchSettingException(string message) : Exception(message);
 
 /// <summary>libtorch, or our library over it, is not there or cannot be opened; the message names the remedy.</summary>

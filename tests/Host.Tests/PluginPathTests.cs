@@ -36,6 +36,10 @@ public class PluginPathTests
         ATamperedFile(installed);
     }
 
+    [Test]
+    public void TheNextCommandCanBeTypedWhateverTheFoldersName() =>
+        Assert.That(Run(0, folder, Host, "plugins", "new", "reader", "Acme.Rows", "--out", "it's mine"), Does.EndWith($"next: cd '{folder}/it'\\''s mine' && dotnet test\n"));
+
     // What the strategy returns is what stands in the merged model: bounded at 0 the base itself, bounded elsewhere another.
     [TestCase("cs")]
     [TestCase("fs")]

@@ -59,6 +59,32 @@ public partial class ProcessTests
         Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "peftalign: interrupted\n")));
     }
 
+    // As 'peftalign tokenize --in - | head -1' over rows without end.
+    [Test]
+    public void ACommandWhoseRowsNobodyReadsEnds()
+    {
+        var model = Path.Combine(JudgeCommandTests.Model(".."), "stories260K");
+        string[] args = [Path.Combine(Folder, "PeftAlign.Host.dll"), "tokenize", "--model", model, "--in", "-"];
+        using var process = Process.Start(new ProcessStartInfo("dotnet", args) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        process.StandardInput.AutoFlush = true;
+        process.StandardInput.WriteLine("""{"text":"a"}""");
+        Assert.That(process.StandardOutput.ReadLine(), Does.Contain("ids"));
+        process.StandardOutput.Close();
+        var clock = Stopwatch.StartNew();
+        try
+        {
+            while (clock.ElapsedMilliseconds < Patience / 5 && !process.WaitForExit(10)) process.StandardInput.WriteLine("""{"text":"a"}""");
+        }
+        catch (IOException)
+        {
+            // it ended, and reads no more
+        }
+        var ended = process.WaitForExit(Patience / 5);
+        if (!ended) process.Kill();
+        Assert.That(ended, Is.True);
+        Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "")));
+    }
+
     [Test]
     public void TheSecondSignalEndsACommandThatHeedsNone()
     {

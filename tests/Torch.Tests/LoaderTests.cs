@@ -63,6 +63,22 @@ public sealed class LoaderTests
         Assert.That(child.Errors, Does.Contain($"{nameof(TorchSettingException)}: {variable} is '{value}'; it may be ").And.Contain(", or unset"));
     }
 
+    // OpenBLAS would ask for its threads' buffers for ever.
+    [TestCase(3_000_000_000)]
+    [TestCase(4_500_000_000)]
+    public void Too_few_addresses_are_refused_before_libtorch_hangs(long limit)
+    {
+        var child = Child.Run(["engine"], through: $"taskset -c 0-{Math.Min(Environment.ProcessorCount, 4) - 1} prlimit --as={limit}");
+        Assert.That(child.ExitCode, Is.Not.Zero);
+        Assert.That(child.Errors, Does.Contain($"{nameof(TorchSettingException)}: the process may have {limit / 1e9:0.0} GB of addresses (ulimit -v)").And.Contain("raise the limit"));
+    }
+
+    [TestCase(8_000_000_000, 6_699_999_999, 4, true)]
+    [TestCase(8_000_000_000, 6_700_000_001, 4, false)]
+    [TestCase(long.MaxValue, 270_000_000_000, 256, true)]
+    public void A_limit_on_addresses_leaves_room_for_the_libraries_and_each_core(long limit, long taken, int cores, bool enough) =>
+        Assert.That(() => AddressSpace.Refuse(limit, taken, cores), enough ? Throws.Nothing : Throws.TypeOf<TorchSettingException>());
+
     [Test]
     public void The_number_of_threads_can_be_set()
     {

@@ -6,6 +6,7 @@ using System.CommandLine.Help;
 using System.CommandLine.Parsing;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Statistics;
+using PeftAlign.Host.Rows;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Host.CommandLine;
@@ -26,6 +27,10 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         catch (OperationCanceledException) when (interrupt.IsCancellationRequested)
         {
             remarks.WriteLine("peftalign: interrupted");
+            return ExitCode.Interrupted;
+        }
+        catch (ResultReaderGoneException)
+        {
             return ExitCode.Interrupted;
         }
         catch (Exception e) when (IsUsersMistake(e))

@@ -24,7 +24,7 @@ internal static class Engine
         }
         catch (TorchSettingException e)
         {
-            report.Mistake(e.Message, "set the variable to one of these, or unset it");
+            report.Mistake(e.Message, "change that setting (a variable: to one of these, or unset it), then run doctor again");
             return false;
         }
         if (threads is { } n) torch.set_num_threads(n);

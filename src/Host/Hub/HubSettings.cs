@@ -1,13 +1,15 @@
 // Where the hub is, who asks, and where files are kept: the environment variables of Hugging Face's own tools, so that
 // what one tool has fetched the others find.
 
+using System.Text.RegularExpressions;
+
 namespace PeftAlign.Host.Hub;
 
 /// <param name="Endpoint">The server, without a slash at the end.</param>
 /// <param name="Token">Sent to the endpoint only; null for none.</param>
 /// <param name="Cache">Folder that holds models--OWNER--NAME.</param>
 /// <param name="Offline">Whether the network must not be used.</param>
-internal sealed record HubSettings(string Endpoint, string? Token, string Cache, bool Offline)
+internal sealed partial record HubSettings(string Endpoint, string? Token, string Cache, bool Offline)
 {
     internal const string PublicEndpoint = "https://huggingface.co";
 
@@ -27,9 +29,20 @@ internal sealed record HubSettings(string Endpoint, string? Token, string Cache,
             throw new UserError($"HF_ENDPOINT={endpoint}", "is an http or https address", $"unset it for {PublicEndpoint}");
         var home = Given("HF_HOME") ?? Path.Combine(Given("XDG_CACHE_HOME") ?? Path.Combine(UserFolder(Given), ".cache"), "huggingface");
         var cache = Given("HF_HUB_CACHE") ?? Given("HUGGINGFACE_HUB_CACHE") ?? Path.Combine(home, "hub");
-        var token = Given("HF_TOKEN") ?? Given("HUGGING_FACE_HUB_TOKEN") ?? Stored(Given("HF_TOKEN_PATH") ?? Path.Combine(home, "token"));
-        return new HubSettings(endpoint, Sendable(token), Path.GetFullPath(cache), IsTrue(Given("HF_HUB_OFFLINE")) || IsTrue(Given("TRANSFORMERS_OFFLINE")));
+        var token = Given("HF_TOKEN") ?? Given("HUGGING_FACE_HUB_TOKEN") ?? Stored(Expanded(Given("HF_TOKEN_PATH") ?? Path.Combine(home, "token"), variable));
+        return new HubSettings(endpoint, Sendable(token), Path.GetFullPath(Expanded(cache, variable)), IsTrue(Given("HF_HUB_OFFLINE") ?? Given("TRANSFORMERS_OFFLINE")));
     }
+
+    // As huggingface_hub does (expanduser, then expandvars): what no shell has expanded, in a container's settings say, would else be a
+    // folder of the name '~' that no other tool looks into. A variable that is not set stays as it is written.
+    private static string Expanded(string path, Func<string, string?> variable)
+    {
+        if (path == "~" || path.StartsWith("~/", StringComparison.Ordinal)) path = UserFolder(variable) + path[1..];
+        return Variable().Replace(path, match => variable(match.Groups[1].Value + match.Groups[2].Value) ?? match.Value);
+    }
+
+    [GeneratedRegex(@"\$(?:([A-Za-z0-9_]+)|\{([^}]*)\})")]
+    private static partial Regex Variable();
 
     private static string UserFolder(Func<string, string?> given) =>
         given("HOME") ?? (Environment.GetFolderPath(Environment.SpecialFolder.UserProfile) is { Length: > 0 } folder

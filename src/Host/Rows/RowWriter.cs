@@ -32,6 +32,7 @@ internal sealed class RowWriter : IDisposable
         json.WriteEndObject();
         json.Flush();
         bytes.Write("\n"u8);
+        ResultReader.ThrowIfGone();
         WriteText(bytes.WrittenSpan);
         results.Flush();
     }

@@ -1,5 +1,7 @@
 // What a run was asked for on the command line.
 
+using PeftAlign.Host.CommandLine;
+
 namespace PeftAlign.Host.Running;
 
 /// <param name="Manifest">The manifest's file, as given.</param>
@@ -15,10 +17,6 @@ internal sealed record Asked(string Manifest, string? Out, string[] Overrides, s
     internal string Command(string folder)
     {
         string[] parts = ["peftalign", "run", Manifest, "--out", Out ?? Path.GetRelativePath(Environment.CurrentDirectory, folder), .. Overrides.SelectMany(o => (string[])["--set", o]), .. Only is null ? [] : (string[])["--only", Only], .. PluginFolders.SelectMany(p => (string[])["--plugins", p])];
-        return string.Join(' ', parts.Select(Quoted));
+        return string.Join(' ', parts.Select(ShellWord.Of));
     }
-
-    // For a POSIX shell.
-    private static string Quoted(string text) =>
-        text.All(c => char.IsAsciiLetterOrDigit(c) || "-_./=:,+".Contains(c)) && text.Length > 0 ? text : $"'{text.Replace("'", "'\\''")}'";
 }

@@ -9,14 +9,15 @@ public static class LibTorch
 {
     /// <summary>Opens libtorch now, for instance on a thread of its own while files are being mapped.</summary>
     /// <exception cref="TorchUnavailableException">It is not there; the message names the remedy.</exception>
-    /// <exception cref="TorchSettingException">A variable asks for what this processor does not have.</exception>
+    /// <exception cref="TorchSettingException">A variable asks for what this processor does not have, or a limit on addresses is too low.</exception>
     public static void Open() => Loader.Open();
 
     /// <summary>Opens libtorch where PEFTALIGN_INSTRUCTIONS, PEFTALIGN_PRODUCTS or PEFTALIGN_THREADS is set, so that a wrong one is refused
-    /// before there is any work; else does nothing.</summary>
-    /// <exception cref="TorchSettingException">A variable asks for what this processor does not have.</exception>
+    /// before there is any work; without them only a limit on addresses (ulimit -v) that is too low is refused.</summary>
+    /// <exception cref="TorchSettingException">A variable asks for what this processor does not have, or a limit on addresses is too low.</exception>
     public static void CheckSettings()
     {
+        if (!IsOpen) AddressSpace.RefuseIfNarrow();
         if (Loader.HasSettings) Loader.Open();
     }
 

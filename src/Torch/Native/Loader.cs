@@ -39,6 +39,7 @@ internal static partial class Loader
         {
             if (library != 0) return library;
             var file = Find();
+            AddressSpace.RefuseIfNarrow();
             ChooseBlasKernels();
             LetIdleThreadsSleep();
             var clock = Stopwatch.StartNew();

@@ -61,6 +61,20 @@ public class PullTests
         Assert.That(File.ReadAllText(Path.Combine(repository, "refs", "main")), Is.EqualTo(LocalHub.Commit));
     }
 
+    // huggingface_hub 1.x, constants.py: expanduser, then expandvars; HF_HUB_OFFLINE where it is set, else TRANSFORMERS_OFFLINE.
+    [TestCase("HF_HOME", "~/hf", "/users/a/hf/hub")]
+    [TestCase("HF_HOME", "$SCRATCH/hf", "/fast/hf/hub")]
+    [TestCase("HF_HUB_CACHE", "~/${SCRATCH}x/$NONE", "/users/a/fastx/$NONE")]
+    [TestCase("HF_HUB_CACHE", "/a~/b", "/a~/b")]
+    public void WhatNoShellHasExpandedIsExpandedAsOtherToolsDo(string name, string value, string cache)
+    {
+        var settings = Settings(("HOME", "/users/a"), ("SCRATCH", "/fast"), (name, value), ("HF_HUB_OFFLINE", "0"), ("TRANSFORMERS_OFFLINE", "1"));
+        Assert.That((settings.Cache, settings.Offline), Is.EqualTo((cache, false)));
+        Directory.CreateDirectory(Path.Combine(home, "hf"));
+        File.WriteAllText(Path.Combine(home, "hf", "token"), "hf_kept\n");
+        Assert.That(Settings(("HOME", home), ("HF_HOME", "~/hf")).Token, Is.EqualTo("hf_kept"));
+    }
+
     [Test]
     public void WhatIsThereIsNotFetchedAgain()
     {

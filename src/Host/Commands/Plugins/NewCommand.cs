@@ -24,7 +24,7 @@ internal static class NewCommand
             template.Write(folder, Feed.BesideHost());
             session.Output.Result(
                 () => new JsonObject { ["id"] = template.Id, ["folder"] = folder },
-                () => [folder, $"next: cd {folder} && dotnet test"]);
+                () => [folder, $"next: cd {ShellWord.Of(folder)} && dotnet test"]);
             return Task.FromResult(ExitCode.Done);
         });
         return command;
