@@ -34,6 +34,15 @@ public sealed class SequencesTests
         Assert.That(Batch.TokenMean(values).item<double>(), Is.EqualTo(-223 / 7.0).Within(1e-12));
     }
 
+    // A completion that is only read, or a batch of them, has no mean of its own and must not make one of the others' numbers NaN.
+    [Test]
+    public void A_completion_without_a_scored_token_has_the_mean_0()
+    {
+        var values = torch.tensor<float>((float[])[-1, -2, -3]);
+        Assert.That(Numbers(Sequences.Of([2, 1], torch.tensor<float>((float[])[0, 0, 1])).Mean(values)), Is.EqualTo((double[])[0, -3]));
+        Assert.That(Sequences.Of([2, 1], torch.zeros([3])).TokenMean(values).item<double>(), Is.Zero);
+    }
+
     [Test]
     public void Tails_are_discounted_after_the_scored_tokens_given()
     {

@@ -53,7 +53,7 @@ public class EdgeTests
     }
 
     // As the planner does it: the base apart, first, or among the inputs; defaults per model.
-    private static Tensor Merge(string method, List<Tensor> tensors, int? index, JsonObject given)
+    internal static Tensor Merge(string method, List<Tensor> tensors, int? index, JsonObject given)
     {
         var provided = Workshop.Strategies.Find(method);
         var role = provided.Contract.Traits.FirstOrDefault() ?? "";

@@ -77,7 +77,7 @@ public sealed class ChainMergeTests : ScopedTest
         return sites;
     }
 
-    private static double Apart(List<Tensor> ours, List<Tensor> theirs) => ours.Zip(theirs).Max(pair => Golden.Worst(LogProbs(pair.First), LogProbs(pair.Second)));
+    private static double Apart(List<Tensor> ours, List<Tensor> theirs) => ours.Zip(theirs).Select(pair => Golden.Worst(LogProbs(pair.First), LogProbs(pair.Second))).Aggregate(Math.Max);
 
     private static Tensor LogProbs(Tensor logits) => logits.log_softmax(1);
 }

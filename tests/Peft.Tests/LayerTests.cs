@@ -86,6 +86,16 @@ public sealed class LayerTests : ScopedTest
         Assert.That((embedding.A.abs().max().item<float>(), embedding.B.std().item<float>()), Is.EqualTo((0f, 1f)).Within(0.05f));
     }
 
+    // Normal of deviation 0.01, cut at two of it: 0.88 of that is left. The way back up begins at 0 only where that is asked for.
+    [Test]
+    public void A_bottleneck_starts_small()
+    {
+        var outline = new ModelOutline("llama", "x", [new("down_proj", ModuleKind.Linear, 300, 400)]);
+        var start = (Wrap)Registered.Bottleneck(new() { Targets = ["down_proj"] }).Attach(outline, 3)[0].Delta;
+        Assert.That((start.Down.abs().max().item<float>(), start.Down.std().item<float>()), Is.EqualTo((0.02f, 0.0088f)).Within(3e-4f));
+        Assert.That((start.DownBias.count_nonzero().item<long>(), start.UpBias.count_nonzero().item<long>()), Is.EqualTo((0L, 0L)));
+    }
+
     [TestCase("q_porj", "q_proj")]
     [TestCase("attention", "all-linear")]
     [TestCase("norm", "match no module")]

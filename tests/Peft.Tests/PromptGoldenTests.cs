@@ -206,6 +206,21 @@ public sealed class PromptGoldenTests : ScopedTest
         Assert.That(Prefix(new() { Init = "zero" }).Values.count_nonzero().item<long>(), Is.Zero);
         Assert.That(Prefixes.Flat(Prefix(new() { Init = "zero", PrefixProjection = true })).count_nonzero().item<long>(), Is.Zero);
         Assert.That(Prefix(new() { NumVirtualTokens = 7 }).Values.shape, Is.EqualTo((long[])[7, 64]));
+        // PEFT sets encoder_hidden_size to token_dim where it is not given, after grouped heads have narrowed that.
+        var width = model.Spec.KeyValueHeads * model.Spec.HeadWidth;
+        var projection = Prefix(new() { PrefixProjection = true }).Projection!;
+        Assert.That((width, 2 * model.Spec.Layers * width), Is.EqualTo((16L, 64L)));
+        Assert.That((projection.HiddenWeight.shape, projection.OutputWeight.shape), Is.EqualTo(((long[])[width, width], (long[])[64, width])));
+    }
+
+    // Gemma's first block takes the embedding's rows times the root of their width, and so does PEFT what it copies from the embedding.
+    [Test]
+    public void Rows_of_a_scaled_embedding_are_taken_scaled()
+    {
+        var model = ModelFolder.Load(Checkout.Fixture("architectures", "gemma2"));
+        var rows = model.Weights[model.Spec.Names.Embedding + ".weight"].to(torch.float32) * Math.Sqrt(model.Spec.Hidden);
+        var sampled = ((VirtualTokens)Registered.Prompt(new() { NumVirtualTokens = 5, Init = "sample_vocab" }).Attach(model.Outline("base"), 1).Single().Delta).Values;
+        for (var k = 0; k < 5; k++) Assert.That((rows - sampled.select(0, k)).abs().sum(1).min().item<float>(), Is.LessThan(1e-4), $"row {k}");
     }
 
     // (m, V) the logits of the virtual tokens alone.

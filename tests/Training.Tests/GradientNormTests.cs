@@ -28,6 +28,17 @@ public sealed class GradientNormTests : TrainingTest
         Assert.That(groups.Clip(0), Is.EqualTo(norm * clipped).Within(1e-5 * norm));
     }
 
+    // torch's clip_grad_norm_ divides by the norm and 1e-6, which shows where both are small.
+    [Test]
+    public void A_small_limit_divides_by_the_norm_and_a_millionth()
+    {
+        using var parameters = new FlatParameters([("w", torch.zeros([2]), true)]);
+        using var groups = new ParameterGroups([new ParameterGroup("", parameters, 1)], new TrainingOptions { Optimizer = "sgd" });
+        parameters.Gradients.copy_(torch.tensor((float[])[3e-6f, 4e-6f]));
+        Assert.That(groups.Clip(1e-6), Is.EqualTo(5e-6).Within(1e-11));
+        Assert.That(parameters.Gradients.data<float>().ToArray(), Is.EqualTo((float[])[3e-6f / 6, 4e-6f / 6]).Within(1e-12f));
+    }
+
     [Test]
     public void Groups_are_joined()
     {

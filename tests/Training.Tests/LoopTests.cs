@@ -63,6 +63,7 @@ public sealed class LoopTests : TrainingTest
             Assert.That(Schedules.Factor("constant", k, 0, total), Is.EqualTo(1));
         }
         Assert.That(Schedules.Factor("linear", 0, 0, total), Is.EqualTo(1));
+        Assert.That((Schedules.WarmupSteps(0, 0.1, 25), Schedules.WarmupSteps(0, 0.1, 20), Schedules.WarmupSteps(7, 0.1, 25)), Is.EqualTo((3, 2, 7)), "a started update counts");
     }
 
     [Test]

@@ -18,6 +18,13 @@ public sealed class MixtureTests : TrainingTest
 
     // Random mixtures of 2 to 5 sources: no beginning of an epoch is more than a row or so off, no batch more than two.
     [Test]
+    public void Of_sources_equally_far_behind_the_first_is_next()
+    {
+        Assert.That(Interleaving.Of([1, 1]).Take(4), Is.EqualTo((int[])[0, 1, 0, 1]));
+        Assert.That(Interleaving.Of([1, 2, 1]).Take(8), Is.EqualTo((int[])[1, 0, 2, 1, 1, 0, 2, 1]));
+    }
+
+    [Test]
     public void Every_batch_holds_the_sources_in_proportion()
     {
         var random = new Random(5);

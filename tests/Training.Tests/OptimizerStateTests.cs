@@ -78,6 +78,17 @@ public sealed class OptimizerStateTests : TrainingTest
         }
     }
 
+    // bitsandbytes' min_8bit_size: tensors of fewer values keep float32.
+    [TestCase(4096, true)]
+    [TestCase(4095, false)]
+    public void AdamW8Bit_TakesTensorsOf4096Values(int count, bool isNarrow)
+    {
+        using var parameters = new FlatParameters([("w", torch.zeros([count]), true)]);
+        using var optimizer = new AdamW8Bit(parameters, Options, null);
+        Assert.That(optimizer.State.Any(s => s.Name == "exp_avg.w.absmax"), Is.EqualTo(isNarrow));
+        Assert.That(optimizer.State.Single(s => s.Name == "exp_avg.w").Tensor.dtype, Is.EqualTo(isNarrow ? torch.uint8 : torch.float32));
+    }
+
     // transformers' Trainer has bitsandbytes keep the moments of nn.Embedding in float32: its steps are AdamW's, the other tensors' are not.
     [Test]
     public void AdamW8Bit_KeepsAnEmbeddingsMomentsInFull()

@@ -10,7 +10,7 @@ internal static class Penalties
     internal static void Bias(Span<float> scores, ReadOnlySpan<int> past, IReadOnlyList<SequenceBias> biases)
     {
         foreach (var (ids, bias) in biases)
-            if (past.EndsWith(ids.AsSpan(..^1)) && ids.Length <= Math.Max(1, past.Length)) scores[ids[^1]] += (float)bias;
+            if (past.EndsWith(ids.AsSpan(..^1))) scores[ids[^1]] += (float)bias;
     }
 
     /// <summary>Keskar et al. 2019 (CTRL): each token that appeared counts once.</summary>

@@ -242,6 +242,30 @@ let ``Strengths that games leave infinite are an error, unless penalised`` () =
     Assert.That(message, Does.Contain "penalty")
     Assert.That(BradleyTerry.Fit(games, 3, false, 1.0).Strengths[0], Is.GreaterThan 0.0)
 
+/// The likelihood is the games' alone: the penalty that shrinks the strengths is no part of it.
+[<Test>]
+let ``A penalised fit tells the likelihood of the games`` () =
+    let games =
+        [|
+            {
+                First = 0
+                Second = 1
+                Outcome = Verdict.First
+            }
+            {
+                First = 2
+                Second = 0
+                Outcome = Verdict.Tie
+            }
+        |]
+
+    let fit = BradleyTerry.Fit(games, 3, false, 0.5)
+
+    let log i j =
+        Math.Log(BradleyTerry.WinProbabilities(fit.Strengths)[i][j])
+
+    Assert.That(fit.LogLikelihood, Is.EqualTo(log 0 1 + 0.5 * (log 2 0 + log 0 2)).Within 1e-9)
+
 let private checkToxicity (node: Node) (samples: float[][]) =
     let r = Toxicity.Summarise(samples, 0.5)
     node["prompts_scored"].Is r.PromptsScored

@@ -276,6 +276,25 @@ let ``An empty reference leaves a corpus score alone`` () =
     let score = Chrf.Corpus([| "abc"; "x" |], [| [| "abc" |]; [| "" |] |], chrf2)
     Assert.That(score, Is.EqualTo(100.0).Within 1e-12)
 
+/// sacrebleu 2.6.0's, with word_order=2: a punctuation mark that stands alone is a word, and one word.
+[<TestCase("the cat . sat", "the cat sat .", 61.676587301587304)>]
+[<TestCase("a , b", "a b", 45.45454545454545)>]
+[<TestCase(". a b", ", a b .", 45.88235294117647)>]
+let ``A punctuation mark alone is one word of chrF++`` (hypothesis: string, reference: string, score: float) =
+    let options =
+        { ChrfOptions.Default with
+            WordOrder = 2
+        }
+
+    Assert.That(Chrf.Sentence(hypothesis, [| reference |], options), Is.EqualTo(score).Within 1e-9)
+
+/// sacrebleu 2.6.0: a corpus without a single 4-gram has no BLEU, whatever shorter ones match.
+[<Test>]
+let ``A corpus too short for 4-grams scores nothing`` () =
+    Assert.That(Bleu.Corpus([| "a cat"; "the dog" |], [| [| "a cat" |]; [| "the dog" |] |]), Is.Zero)
+    Assert.That(Bleu.Corpus([| "a b c"; "d e" |], [| [| "a b c" |]; [| "d e f" |] |]), Is.Zero)
+    Assert.That(Bleu.Sentence("a cat", [| "a cat" |]), Is.EqualTo(100.0).Within 1e-9)
+
 [<Test>]
 let ``Python's string operations`` () =
     Assert.That(PythonText.split " a\u001Cb\u3000 c\u200Bd ", Is.EqualTo<string[]> [| "a"; "b"; "c\u200Bd" |])

@@ -32,6 +32,19 @@ public sealed class RowShapeTests
         Assert.That(Labels(sequence), Is.EqualTo(labels));
     }
 
+    // TRL's extract_prompt: where one answer is the beginning of the other, their last common character is the answers', and a blank before
+    // it the prompt's.
+    [TestCase("ab", "abc", "a", "b", "bc")]
+    [TestCase("a b", "a bc", "a ", "b", "bc")]
+    [TestCase("x y z", "x y w", "x y", " z", " w")]
+    [TestCase("q", "q r", "", "q", "q r")]
+    [TestCase("the cat", "the cat", "the ca", "t", "t")]
+    public void A_pair_without_a_prompt_parts_where_TRL_parts_it(string chosen, string rejected, string prompt, string first, string second)
+    {
+        var parted = PreferenceRows.WithPrompt(Row($$"""{"chosen": "{{chosen}}", "rejected": "{{rejected}}"}""")).Fields;
+        Assert.That(((string)parted["prompt"]!, (string)parted["chosen"]!, (string)parted["rejected"]!), Is.EqualTo((prompt, first, second)));
+    }
+
     [TestCase(Other)]
     [TestCase(Chat)]
     public void A_labelled_answer_is_the_completion_whatever_else_the_row_holds(string other)
