@@ -261,8 +261,8 @@ let ``A penalised fit tells the likelihood of the games`` () =
 
     let fit = BradleyTerry.Fit(games, 3, false, 0.5)
 
-    let log i j =
-        Math.Log(BradleyTerry.WinProbabilities(fit.Strengths)[i][j])
+    let wins = BradleyTerry.WinProbabilities fit.Strengths
+    let log i j = Math.Log(wins.[i].[j])
 
     Assert.That(fit.LogLikelihood, Is.EqualTo(log 0 1 + 0.5 * (log 2 0 + log 0 2)).Within 1e-9)
 
