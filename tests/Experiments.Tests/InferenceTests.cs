@@ -189,6 +189,39 @@ public sealed class InferenceTests
         static JsonArray List(int[] ids) => [.. ids.Select(id => (JsonNode)id)];
     }
 
+    // Conversational rows of a data set: {prompt: messages, completion: messages} is the conversation of both.
+    [Test]
+    public void A_prompt_of_messages_is_the_conversation_that_it_is()
+    {
+        using var user = new Peftalign();
+        string[] template = ["--chat-template", user.Write("t.jinja", Plain)];
+        static JsonObject Message(string role, string text) => new() { ["role"] = role, ["content"] = text };
+        static JsonArray Asked() => [Message("user", "Tom had a dog.")];
+        static JsonArray Begun() => [.. Asked().Select(m => m!.DeepClone()), Message("assistant", "He ran")];
+        JsonNode Of(string command, JsonObject row, params string[] options) => Rows(user, command, [row], [.. template, .. options])[0];
+
+        var whole = Of("score", new JsonObject { ["messages"] = Begun() });
+        Assert.That(Of("score", new JsonObject { ["prompt"] = Asked(), ["completion"] = new JsonArray(Message("assistant", "He ran")) }).ToJsonString(), Is.EqualTo(whole.ToJsonString()));
+
+        string[] brief = ["--max-new-tokens", "8"];
+        var said = Of("generate", new JsonObject { ["messages"] = Asked() }, brief);
+        Assert.That(Of("generate", new JsonObject { ["prompt"] = Asked(), ["chosen"] = new JsonArray(Message("assistant", "yes")), ["rejected"] = new JsonArray(Message("assistant", "no")) }, brief).ToJsonString(), Is.EqualTo(said.ToJsonString()));
+        var on = Of("generate", new JsonObject { ["messages"] = Begun(), ["continue_final_message"] = true, ["add_generation_prompt"] = false }, brief);
+        Assert.That(Of("generate", new JsonObject { ["prompt"] = Begun() }, brief).ToJsonString(), Is.EqualTo(on.ToJsonString()));
+        Assert.That(on.ToJsonString(), Is.Not.EqualTo(said.ToJsonString()));
+    }
+
+    [TestCase("""{"prompt": [{"role": "user", "content": "a"}], "completion": "b"}""")]
+    [TestCase("""{"prompt": [{"role": "user", "content": "a"}]}""")]
+    [TestCase("""{"prompt": [{"role": "user", "content": "a"}], "completion": []}""")]
+    public void A_prompt_of_messages_without_one_message_behind_it_is_not_scored(string row)
+    {
+        using var user = new Peftalign();
+        var outcome = Peftalign.Call("score", "--model", Stories, "--in", user.Write("rows.jsonl", row + "\n"), "--threads", "1", "--chat-template", user.Write("t.jinja", Plain));
+        Assert.That(outcome.Code, Is.EqualTo(2), outcome.All);
+        Assert.That(outcome.Err, Does.Contain("rows.jsonl, line 1").And.Contain("no \"completion\" of one message"));
+    }
+
     [Test]
     public void A_last_message_that_the_template_leaves_out_is_refused_with_its_line()
     {

@@ -10,7 +10,7 @@ internal sealed class PromptEncoder(InferenceModel model, string? templateOption
 {
     private IChatTemplate? template;
 
-    /// <summary>A row {prompt}, {prompt_ids} or {messages}.</summary>
+    /// <summary>A row {prompt}, of a text or of messages, {prompt_ids} or {messages}.</summary>
     /// <param name="row">The row.</param>
     /// <param name="chat">Whether a prompt is what a user says in a conversation.</param>
     /// <exception cref="UserErrorException">The row is at fault; the message names it.</exception>
@@ -19,7 +19,7 @@ internal sealed class PromptEncoder(InferenceModel model, string? templateOption
         try
         {
             return row.Ids("prompt_ids") is { } ids ? Uncontrolled(Known(ids), "token ids")
-                : row.Find("messages") is not null ? Chat(ChatRow.Of(row, addGenerationPrompt: true))
+                : ChatRow.IsIn(row) ? Chat(ChatRow.Of(row, addGenerationPrompt: true))
                 : row.Text("prompt") is not { } text ? throw row.Fault("has no \"prompt\", \"prompt_ids\" or \"messages\"", "give one of them")
                 : chat ? Chat(new ChatRow([ChatMessage.Of("user", text)], new ChatTemplateArguments { AddGenerationPrompt = true }, null))
                 : Text(Under(text));

@@ -1,6 +1,5 @@
-// Rows of score to completion groups: {prompt, completion}, {prompt_ids, completion_ids}, {messages}, or, rolling, {text}.
+// Rows of score to completion groups: {prompt, completion} of texts or of messages, {prompt_ids, completion_ids}, {messages}, or, rolling, {text}.
 
-using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Rows;
 
@@ -36,7 +35,7 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
             var completion = row.Ids("completion_ids") ?? throw row.Fault("has \"prompt_ids\" but no \"completion_ids\"", "give both");
             return [(encoder.Uncontrolled(ids.Length > 0 ? encoder.Known(ids) : [encoder.First()], "token ids"), encoder.Known(completion))];
         }
-        if (row.Find("messages") is not null) return [LastMessage(row)];
+        if (ChatRow.IsIn(row)) return [LastMessage(row)];
         var (prompt, text) = (row.Text("prompt"), row.Text("completion"));
         if (prompt is null || text is null)
             throw row.Fault(row.Find("text") is null ? "needs \"prompt\" and \"completion\", \"prompt_ids\" and \"completion_ids\", or \"messages\"" : "has \"text\" alone", row.Find("text") is null ? "give a pair" : "add --rolling for rows with text");
@@ -55,9 +54,9 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
     // token has nothing before it to be scored by.
     private (int[] Prompt, int[] Completion) LastMessage(Row row)
     {
-        var chat = ChatRow.Of(row, addGenerationPrompt: false);
+        var chat = ChatRow.Whole(row);
         if (chat.Messages.Count == 0) throw row.Fault("\"messages\" is empty", "give a conversation whose last message is scored");
-        var (before, answers) = (chat.Messages.SkipLast(1).ToList(), IsAssistant(chat.Messages[^1]));
+        var (before, answers) = (chat.Messages.SkipLast(1).ToList(), ChatRow.IsAssistant(chat.Messages[^1]));
         var context = before.Count == 0 && !answers ? []
             : encoder.Chat(chat with { Messages = before, Arguments = chat.Arguments with { AddGenerationPrompt = answers, ContinueFinalMessage = false } });
         var whole = encoder.Chat(chat);
@@ -65,10 +64,6 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
         return same < whole.Length ? (whole[..same], whole[same..])
             : throw row.Fault("the chat template writes no token of the last message behind what stands before it", "give a message with content, or a template or max_length that keeps it");
     }
-
-    private static bool IsAssistant(ChatMessage message) =>
-        message.Fields.ValueKind == JsonValueKind.Object && message.Fields.TryGetProperty("role", out var role)
-        && role.ValueKind == JsonValueKind.String && role.GetString() == "assistant";
 
     // All tokens given a begin token. A text beyond the model's positions is cut into windows that each score what the one
     // before did not, the last with as much context as fits (lm-evaluation-harness' rolling windows with a context of 1).
