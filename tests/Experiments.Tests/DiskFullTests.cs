@@ -43,6 +43,28 @@ public sealed class DiskFullTests
         }
     }
 
+    [Test]
+    public void A_training_of_its_own_says_once_what_to_do()
+    {
+        using var user = new Peftalign();
+        var rows = user.Write("rows.jsonl", """{"prompt_ids": [1, 5, 9], "completion_ids": [7, 3]}""" + "\n");
+        Directory.CreateDirectory(user.Run);
+        if (!Environment.IsPrivilegedProcess || Mount("-t", "tmpfs", "-o", "size=200k", "tmpfs", user.Run) != 0)
+            Assert.Ignore("a file system of limited size cannot be mounted here");
+        try
+        {
+            var model = Path.Combine(Peftalign.Repository, "tests", "fixtures", "trajectories", "base-model");
+            var full = Peftalign.Call("train", "sft", "--model", model, "--data", rows, "--out", Path.Combine(user.Run, "out"), "--max-steps", "1", "--threads", "1");
+            Assert.That(full.Code, Is.EqualTo(1), full.All);
+            Assert.That(full.Err.Split("the same command again"), Has.Length.EqualTo(2), full.All);
+            Assert.That(full.Err, Does.Contain("Make room on the disk"), full.All);
+        }
+        finally
+        {
+            Process.Start("umount", [user.Run]).WaitForExit();
+        }
+    }
+
     private static int Mount(params string[] args)
     {
         using var process = Process.Start(new ProcessStartInfo("mount", args) { RedirectStandardError = true })!;

@@ -77,7 +77,7 @@ internal static class TrainCommand
         if (code == ExitCode.Done) (code, error) = await TrainAsync(plan.Job, folder.Job, session.Output, cancel);
         if (code == ExitCode.Done) return Report(folder, session);
         if (code == ExitCode.UserError) folder.Withdraw();
-        throw code == ExitCode.UserError ? new UserErrorException(error) : new InvalidOperationException($"{error} Run the same command again to go on from the last checkpoint.");
+        throw code == ExitCode.UserError ? new UserErrorException(error) : new InvalidOperationException(error.Contains("run the same command again", StringComparison.Ordinal) ? error : $"{error} Run the same command again to go on from the last checkpoint.");
     }
 
     private static async Task<(int Code, string Error)> TrainAsync(Core.PlanJob job, JobFolder folder, Output output, CancellationToken cancel)
