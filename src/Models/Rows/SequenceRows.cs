@@ -148,8 +148,14 @@ public static class SequenceRows
         return fields;
     }
 
-    private static JsonObject Renamed(JsonObject message) =>
-        new(message.Select(m => KeyValuePair.Create(m.Key switch { "from" => "role", "value" => "content", var other => other }, m.Value?.DeepClone())));
+    // As there, from and value replace a role and a content that stand beside them.
+    private static JsonObject Renamed(JsonObject message)
+    {
+        var renamed = message.DeepClone().AsObject();
+        foreach (var (own, name) in ((string, string)[])[("from", "role"), ("value", "content")])
+            if (renamed.Remove(own, out var said)) renamed[name] = said;
+        return renamed;
+    }
 
     private static SequenceTokens Conversation(DataRecord record, TrainedPart part, PrepareContext context)
     {

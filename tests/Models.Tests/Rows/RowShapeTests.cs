@@ -102,6 +102,7 @@ public sealed class RowShapeTests
     [TestCase("""{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}""")]
     [TestCase("""{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}], "messages": [{"role": "user", "content": "other"}]}""")]
     [TestCase("""{"messages": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}""")]
+    [TestCase("""{"conversations": [{"from": "human", "role": "x", "value": "a"}, {"role": "gpt", "value": "b", "content": null}]}""")]
     public void Conversations_of_from_and_value_are_messages(string row)
     {
         var wanted = SequenceRows.Read(Row("""{"messages": [{"role": "human", "content": "a"}, {"role": "gpt", "content": "b"}]}"""), new TrainedPart(), Context).Single();
