@@ -111,6 +111,17 @@ public sealed class TrainCommandTests
         Assert.That(trained.Err.Contains("1 of 1 pairs have no prompt: chosen and rejected begin with nothing in common, and question of the rows is not read"), Is.EqualTo(told), trained.All);
     }
 
+    // What these rows are trained on has nothing to do with the texts of the pair.
+    [TestCase("sft", """ "text": "Once upon" """)]
+    [TestCase("dpo", """ "prompt_ids": [5, 6], "chosen_ids": [7], "rejected_ids": [8], "question": "Once" """)]
+    public void Pairs_that_are_not_read_have_no_warning(string method, string read)
+    {
+        var rows = user.Write("beside.jsonl", $$"""{{{read}}, "chosen": " upon", "rejected": "x"}""" + "\n");
+        var trained = Peftalign.Call("train", method, "--model", Model, "--data", rows, "--out", user.File("beside"), "--max-steps", "1", "--threads", "1");
+        Assert.That(trained.Code, Is.Zero, trained.All);
+        Assert.That(trained.Err, Does.Not.Contain("have no prompt"));
+    }
+
     // What stands at --model instead of a model, by what it is.
     [Test]
     public void Another_folder_than_a_models_is_told_with_what_to_give()

@@ -12,9 +12,12 @@ internal static class PromptlessPairs
 
     /// <summary>What is to be said about training rows; null for nothing.</summary>
     /// <param name="rows">As they are given to the method.</param>
-    internal static string? Warning(IReadOnlyList<DataRecord> rows)
+    /// <param name="traits">The method's: one that packs reads sequences, of which a pair beside them is no part.</param>
+    internal static string? Warning(IReadOnlyList<DataRecord> rows, IReadOnlyList<string> traits)
     {
-        var without = rows.Where(row => !row.Has("prompt") && Text(row, "chosen") is [var a, ..] && Text(row, "rejected") is [var b, ..] && a != b).ToList();
+        if (traits.Contains("packs")) return null;
+        // Tokens go before texts.
+        var without = rows.Where(row => !row.Has("prompt") && !row.Has("chosen_ids") && !row.Has("chosen_input_ids") && Text(row, "chosen") is [var a, ..] && Text(row, "rejected") is [var b, ..] && a != b).ToList();
         var unread = without.SelectMany(row => row.Fields.Where(field => !Read.Contains(field.Key) && field.Value is JsonValue value && value.TryGetValue<string>(out _)).Select(field => field.Key)).Distinct().ToList();
         return unread.Count == 0 ? null
             : $"{without.Count} of {rows.Count} pairs have no prompt: chosen and rejected begin with nothing in common, and {string.Join(", ", unread)} of the rows {(unread.Count == 1 ? "is" : "are")} not read; the prompt's column must be called prompt, or be named by a manifest's map";

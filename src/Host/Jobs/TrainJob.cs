@@ -66,7 +66,7 @@ internal static class TrainJob
             Spent = () => job.Time.Now,
         };
         JobInputs.ThrowIfChanged(job); // all rows are read
-        if (PromptlessPairs.Warning(run.Records) is { } promptless) run.Warn?.Invoke(promptless);
+        if (PromptlessPairs.Warning(run.Records, job.Plugins.Find("method", (string)spec["method"]!["name"]!).Contract.Traits) is { } promptless) run.Warn?.Invoke(promptless);
         var outcome = Trainer.Train(run, job.Cancellation);
         job.Time.Before = outcome.SpentBefore;
 
