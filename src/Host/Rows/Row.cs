@@ -38,13 +38,14 @@ internal sealed class Row : IDisposable
         }
         catch (JsonException e)
         {
-            throw new UserError(place, $"is not valid JSON ({RowJson.Cause(e)})", RowJson.Remedy(Beginning(line), place), e);
+            throw new UserError(place, $"is not valid JSON ({RowJson.Cause(e)})", Remedy(line), e);
         }
         if (document.RootElement.ValueKind == JsonValueKind.Object) return new Row(place, document);
-        using (document) throw new UserError(place, $"holds {Kind(document.RootElement)}", RowJson.Remedy(Beginning(line), place));
+        using (document) throw new UserError(place, $"holds {Kind(document.RootElement)}", Remedy(line));
     }
 
-    private static string Beginning(ReadOnlyMemory<byte> line) => Encoding.UTF8.GetString(line.Span[..Math.Min(line.Length, 64)]);
+    // Whatever the file's name: these rows come from no manifest, which could read another format.
+    private static string Remedy(ReadOnlyMemory<byte> line) => RowJson.Remedy(Encoding.UTF8.GetString(line.Span[..Math.Min(line.Length, 64)]), "");
 
     /// <summary>A row that the command line gives instead of a file.</summary>
     public static Row Of(string place, JsonObject fields) => new(place, JsonSerializer.SerializeToDocument(fields));

@@ -78,6 +78,11 @@ public class RowTests
         Assert.That(async () => await Read(bytes), Throws.TypeOf<PeftAlign.Abstractions.UserErrorException>().With.Message.Contains("damaged or cut off"));
     }
 
+    // A manifest's reader of csv is no help to a command that reads rows itself.
+    [Test]
+    public void OtherFormatsAreToldWithoutAManifest() =>
+        Assert.That(() => Row.Parse("rows.csv, line 1", "question,answer"u8.ToArray()), Throws.TypeOf<UserError>().With.Message.EndsWith("; write one JSON object per line"));
+
     [TestCase("{\"a\":1}\n{\"a\":}", "f.jsonl, line 2: is not valid JSON (byte 6: ")]
     [TestCase("{\"a\":1} {\"a\":2}", "f.jsonl, line 1: is not valid JSON")]
     [TestCase("\n[1]", "f.jsonl, line 2: holds a list; each entry of a JSON list must be a line of its own")]
