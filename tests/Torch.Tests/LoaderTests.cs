@@ -73,8 +73,8 @@ public sealed class LoaderTests
         Assert.That(child.Errors, Does.Contain($"{nameof(TorchSettingException)}: the process may have {limit / 1e9:0.0} GB of addresses (ulimit -v)").And.Contain("raise the limit"));
     }
 
-    [TestCase(8_000_000_000, 6_699_999_999, 4, true)]
-    [TestCase(8_000_000_000, 6_700_000_001, 4, false)]
+    [TestCase(8_000_000_000, 6_199_999_999, 4, true)]
+    [TestCase(8_000_000_000, 6_200_000_001, 4, false)]
     [TestCase(long.MaxValue, 270_000_000_000, 256, true)]
     public void A_limit_on_addresses_leaves_room_for_the_libraries_and_each_core(long limit, long taken, int cores, bool enough) =>
         Assert.That(() => AddressSpace.Refuse(limit, taken, cores), enough ? Throws.Nothing : Throws.TypeOf<TorchSettingException>());

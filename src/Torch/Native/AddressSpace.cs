@@ -7,9 +7,10 @@ namespace PeftAlign.Torch.Native;
 
 internal static class AddressSpace
 {
-    // Measured with Debian's libtorch 1.13.1 (2026-11-22): 0.62 GB on one core, 0.84 on two, 1.28 on four; OpenBLAS, OpenMP and our own pool
-    // each start a thread a core, with a stack, a buffer and an arena of the allocator.
-    private const long Libraries = 500_000_000, EachCore = 200_000_000;
+    // Measured with Debian's libtorch 1.13.1 (2026-11-22): to open it 0.62 GB on one core, 0.84 on two, 1.28 on four; OpenBLAS, OpenMP and our
+    // own pool each start a thread a core, with a stack, a buffer and an arena of the allocator. With the arenas and threads of what runs
+    // behind that, commands on four cores hung, aborted or got no thread where up to 1.5 GB were left.
+    private const long Libraries = 600_000_000, EachCore = 300_000_000;
 
     internal static void RefuseIfNarrow()
     {
