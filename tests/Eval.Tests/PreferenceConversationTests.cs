@@ -35,6 +35,12 @@ public sealed class PreferenceConversationTests
         }
     }
 
+    // preference has no option chat that could be left out: here the rows ask for the template.
+    [Test]
+    public void A_model_without_a_template_is_told_with_what_to_give() =>
+        Assert.That(() => new RequestEncoder(Models.Stories.Tokenizer, null, 512, takesLeadingBlank: false, addSpecialTokens: null).Pair(Requests($$"""{"prompt": {{Asked}}, "chosen": [{{Good}}], "rejected": [{{Bad}}]}""")[0]),
+            Throws.InstanceOf<UserErrorException>().With.Message.EndsWith("no chat template; give the model a chat_template, or ask without conversations (no option chat, rows of texts)."));
+
     [TestCase($$"""{"prompt": {{Asked}}, "chosen": "upon", "rejected": "more"}""", "rows, row 1: field 'chosen' must be a list of messages, as the row's other texts are")]
     [TestCase($$"""{"prompt": {{Asked}}, "chosen": [], "rejected": []}""", "rows, row 1: 'chosen' must end with words of the assistant")]
     [TestCase($$"""{"prompt": [5], "chosen": [{{Good}}], "rejected": [{{Bad}}]}""", "rows, row 1: field 'prompt' must be a list of messages, each with role and content as texts")]

@@ -161,7 +161,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     private (string Text, bool WithoutSystem) Rendered(IReadOnlyList<ChatTurn> messages)
     {
         if (control is not null) throw NoText("conversations");
-        var own = template ?? throw new UserErrorException("The benchmark asks in conversations, but the model has no chat template; leave its option chat out, or give the model a chat_template.");
+        var own = template ?? throw new UserErrorException("The benchmark asks in conversations, but the model has no chat template; give the model a chat_template, or ask without conversations (no option chat, rows of texts).");
         try
         {
             return (Rendered(own, messages), false);
