@@ -52,7 +52,8 @@ public sealed partial class GroupTests
     public void A_mistake_ends_its_job_a_breakdown_its_process_and_neither_the_group()
     {
         using var user = new Peftalign();
-        user.Write("rows.jsonl", """{"question": "1?"}""" + "\n");
+        const string good = """{"prompt": "1?", "chosen": "2", "rejected": "3"}""" + "\n";
+        user.Write("rows.jsonl", string.Concat(Enumerable.Repeat(good, 256)) + """{"question": "1?"}""" + "\n"); // beyond those that planning looks at
         var text = Evaluations.Replace("b: { reader: synthetic, rows: 4000, split: test }", "b: { reader: jsonl, path: rows.jsonl }");
         var manifest = user.Write("group.yaml", text);
         var jobs = Plan(user, manifest);
