@@ -249,23 +249,25 @@ public sealed class DryRunTests
     }
 
     // By a manifest or by a command, on a processor or a GPU: one prediction. Rows are of one length, so that their mean is their longest.
-    [TestCase("cpu", "qlora")]
-    [TestCase("cuda", "lora")]
-    public void A_plans_training_is_predicted_as_a_single_one(string device, string adapter)
+    // What trains controls and the model's own weights is predicted as what trains these.
+    [TestCase("cpu", "sft", "qlora")]
+    [TestCase("cuda", "sft", "lora")]
+    [TestCase("cpu", "meet", "lora")]
+    public void A_plans_training_is_predicted_as_a_single_one(string device, string method, string adapter)
     {
         using var user = new Peftalign();
         var model = Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K");
-        var rows = user.Write("rows.jsonl", string.Concat(Enumerable.Repeat($$"""{"prompt_ids": [{{string.Join(", ", Enumerable.Repeat(5, 400))}}], "completion_ids": [7, 8, 9]}""" + "\n", 32)));
+        var rows = user.Write("rows.jsonl", string.Concat(Enumerable.Repeat($$"""{"prompt_ids": [{{string.Join(", ", Enumerable.Repeat(5, 400))}}], "completion_ids": [7, 8, 9], "label": true}""" + "\n", 32)));
         var manifest = user.Write("one.yaml", $$"""
             peftalign: 1
             models: { stories: { path: '{{model}}' } }
             datasets: { rows: { reader: jsonl, path: '{{rows}}' } }
             adapters: { small: { type: {{adapter}}, rank: 8 } }
-            methods: { tune: { type: sft, adapter: small, max_steps: 4, batch_size: 16, max_length: 512 } }
+            methods: { tune: { type: {{method}}, adapter: small, max_steps: 4, batch_size: 16, max_length: 512 } }
             train: [{ models: stories, datasets: rows, methods: tune }]
             """);
         var plan = (double)JsonNode.Parse(Done("run", manifest, "--out", user.Run))!["forecast"]!["peak_memory_bytes"]!;
-        var alone = JsonNode.Parse(Done("train", "sft", "--model", model, "--data", rows, "--out", user.Run, "--adapter", adapter, "--rank", "8", "--max-steps", "4", "--batch-size", "16", "--max-length", "512"))!;
+        var alone = JsonNode.Parse(Done("train", method, "--model", model, "--data", rows, "--out", user.Run, "--adapter", adapter, "--rank", "8", "--max-steps", "4", "--batch-size", "16", "--max-length", "512"))!;
         double Part(string name) => (double)alone[name]!;
         Assert.That(plan - Part("predicted_bytes"), Is.EqualTo(0).Within(0.01 * Part("activation_bytes")));
         Assert.That(Part("activation_bytes"), Is.GreaterThan(0.1 * Part("predicted_bytes")), "no rounding beside the process itself");

@@ -154,14 +154,8 @@ public sealed class DecoderModel
     private Tensor Embedding(string module, Tensor rows, long? padding, Pack pack, ForwardMode mode)
     {
         var layer = new Layer(module, weights[module + ".weight"]) { IsEmbedding = true };
-        return Deltas.ByRow(module, pack, mode, delta =>
-        {
-            using var scope = torch.NewDisposeScope();
-            var table = layer.Under(delta).Weight;
-            var plain = delta is null || Deltas.Parts(delta).All(part => part is Whole);
-            var found = plain && table.device.type == DeviceType.CPU && LeafGradients.Take(table, mode) ? LookedUp.apply(rows, table, padding ?? -1) : Deltas.Embedding(layer, rows, delta, padding);
-            return found.MoveToOuterDisposeScope();
-        });
+        return Deltas.ByRow(module, pack, mode, delta => Deltas.Embedding(layer, rows, delta, padding, Look));
+        Tensor Look(Tensor table) => table.device.type == DeviceType.CPU && LeafGradients.Take(table, mode) ? LookedUp.apply(rows, table, padding ?? -1) : F.embedding(rows, table, padding);
     }
 
     // What the block reads beside its input lives no longer than this pass, and so flows in too. Of a block that is computed again the sum alone is kept.

@@ -81,11 +81,12 @@ internal static class Deltas
     /// <param name="tokens">(R) int64.</param>
     /// <param name="delta">The change, or null.</param>
     /// <param name="padding">Row that no gradient reaches, or null.</param>
+    /// <param name="look">From the module's own table, or the one in its place, to the tokens' rows: (R, d).</param>
     /// <returns>(R, d)</returns>
-    internal static Tensor Embedding(Layer layer, Tensor tokens, Delta? delta, long? padding)
+    internal static Tensor Embedding(Layer layer, Tensor tokens, Delta? delta, long? padding, Func<Tensor, Tensor> look)
     {
-        if (delta is null) return F.embedding(tokens, layer.Weight, padding);
-        var x = F.embedding(tokens, layer.Under(delta).Weight, padding); // (R, d)
+        if (delta is null) return look(layer.Weight);
+        var x = look(layer.Under(delta).Weight);
         foreach (var part in Parts(delta))
         {
             if (part is LowRank low) x = (x + F.linear(F.embedding(tokens, low.A.t(), padding), low.B) * low.Scale).to(x.dtype);

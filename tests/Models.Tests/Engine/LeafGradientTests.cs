@@ -55,6 +55,34 @@ public sealed class LeafGradientTests
         foreach (var ((name, table), gradient) in tables.Zip(expected)) Assert.That(Tiny.Worst(table.grad!, gradient!), Is.LessThan(1e-10), name);
     }
 
+    // What controls' rows look up is of the same table, whatever they change beside it.
+    [TestCaseSource(nameof(Changes))]
+    public void Rows_under_controls_are_added_too(Func<DecoderModel, Delta> change)
+    {
+        var model = Tiny.Model(torch.float64);
+        var table = Tables(model)[model.Spec.Names.Embedding];
+        var controls = new Dictionary<string, IReadOnlyDictionary<string, Delta>> { ["good"] = new Dictionary<string, Delta> { [model.Spec.Names.Embedding] = change(model) } };
+        List<CompletionGroup> batch = [.. Batch.Select((group, k) => k % 2 == 0 ? group with { Control = "good" } : group)];
+        Tensor? Returned(bool adds)
+        {
+            var scores = new LogProbEngine(model).LogProbs(batch, new ForwardMode { Controls = controls, AddsToLeaves = adds });
+            return torch.autograd.grad([scores], [table], [Factors(scores)], allow_unused: true)[0];
+        }
+        var expected = Returned(adds: false)!;
+        table.grad = torch.zeros_like(table);
+
+        Assert.That(Returned(adds: true), Is.Null, "no table beside the sum");
+        Assert.That(Tiny.Worst(table.grad!, expected), Is.LessThan(1e-10));
+    }
+
+    private static IEnumerable<TestCaseData> Changes()
+    {
+        TestCaseData Case(string name, Func<DecoderModel, Delta> change) => new TestCaseData(change).SetArgDisplayNames(name);
+        yield return Case("virtual tokens", model => new VirtualTokens(torch.full([2, model.Spec.Hidden], 0.1, torch.float64)));
+        yield return Case("low rank", model => new LowRank(torch.full([2, model.Spec.Vocabulary], 0.1, torch.float64), torch.full([model.Spec.Hidden, 2], 0.1, torch.float64), 2, 0));
+        yield return Case("trained tokens", model => new TokenRows([3, 8], torch.full([2, model.Spec.Hidden], 0.1, torch.float64)));
+    }
+
     // In float32 the order of a sum shows: a token's rows are summed before the head's part gets them, as where each is a table of its own.
     [Test]
     public void One_pack_gives_the_bits_that_tables_of_their_own_give()
