@@ -98,7 +98,7 @@ public sealed class TrainCommandTests
         var args = Lora;
         File.WriteAllText(TrainRows.Path(user), "\n");
         var empty = Peftalign.Call(args);
-        Told(empty, 2, $"{TrainRows.Path(user)}: holds no row; give data with at least one.");
+        Told(empty, 2, $"{TrainRows.Path(user)}: holds no rows; give data with at least one.");
     }
 
     [TestCase("question", true)]

@@ -34,7 +34,7 @@ internal static class TrainJob
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
         var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
         var (stored, data) = (ReferenceJob.Stored(job), job.Parts(spec["dataset"]!));
-        if (data.All(part => part.Rows.Count == 0)) throw new UserErrorException($"{Named(spec["dataset"]!)}: holds no row; give data with at least one.");
+        if (data.All(part => part.Rows.Count == 0)) throw new UserErrorException($"{Named(spec["dataset"]!)}: holds no rows; give data with at least one.");
         var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && heldOut.Count == 0) : (null, false);
         var run = new TrainingRun
         {
