@@ -215,17 +215,51 @@ public class AdapterInputTests
         foreach (var (name, tensor) in Workshop.Tensors(Checkout.Reference("golden", "peft", model)).Where(own => !merged.ContainsKey(own.Key))) Compare.Close(name, result[name], tensor, 0, 0);
     }
 
-    // Weights that are stored (in, out) stay so in a sum, and in what it is merged to.
-    [Test]
-    public void SumsOfTransposedPairsStayTransposed()
+    // PEFT goes by each module, whatever the configuration says: it notes false where the last of GPT-2's modules was its head.
+    [TestCase("base-gpt2", "lora-gpt2", "false")]
+    [TestCase("base-gpt2", "dora-gpt2", "false")]
+    [TestCase("base-llama", "lora-all-linear", "true")]
+    [TestCase("base-llama", "dora", "true")]
+    [TestCase("base-gpt2", "lora-gpt2", "true", "unknown")]
+    public void HowAModelStoresItsMatricesIsNotTheAdaptersToSay(string model, string adapter, string said, string? type = null)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (source, folder, origin) = (Checkout.Reference("golden", "peft", adapter), Workshop.Scratch(), Workshop.Scratch());
+        File.Copy(Path.Combine(Checkout.Reference("golden", "peft", model), "model.safetensors"), Path.Combine(origin, "model.safetensors"));
+        var described = JsonNode.Parse(File.ReadAllText(Path.Combine(Checkout.Reference("golden", "peft", model), "config.json")))!;
+        if (type is not null) described["model_type"] = type;
+        File.WriteAllText(Path.Combine(origin, "config.json"), described.ToJsonString());
+        File.Copy(Path.Combine(source, "adapter_model.safetensors"), Path.Combine(folder, "adapter_model.safetensors"));
+        var config = JsonNode.Parse(File.ReadAllText(Path.Combine(source, "adapter_config.json")))!;
+        config["fan_in_fan_out"] = JsonNode.Parse(said);
+        File.WriteAllText(Path.Combine(folder, "adapter_config.json"), config.ToJsonString());
+        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {origin}+{folder}\n", "test.yaml", Workshop.Strategies.Find, path => path);
+        var target = Path.Combine(Workshop.Scratch(), "out");
+        new MergeRunner(plan, new MergeOptions()).Write(target);
+        var (result, golden) = (Workshop.Tensors(target), Workshop.Tensors(Path.Combine(source, "golden.safetensors")).Where(tensor => tensor.Key.StartsWith("merged.", StringComparison.Ordinal)).ToList());
+        Assert.That(golden, Is.Not.Empty);
+        foreach (var (name, tensor) in golden) Compare.Close(name, result[name["merged.".Length..]], tensor, 1e-6, 1e-6);
+    }
+
+    // Weights that are stored (in, out) stay so in a sum, and in what it is merged to; GPT-2's releases lack the prefix.
+    [TestCase(false)]
+    [TestCase(true)]
+    public void SumsOfTransposedPairsStayTransposed(bool released)
     {
         using var scope = torch.NewDisposeScope();
         var (model, adapter, folder) = (Checkout.Reference("golden", "peft", "base-gpt2"), Checkout.Reference("golden", "peft", "lora-gpt2"), Path.Combine(Workshop.Scratch(), "sum"));
+        if (released)
+        {
+            var bare = Workshop.Scratch();
+            SafetensorsWriter.Write(Path.Combine(bare, "model.safetensors"), Workshop.Tensors(model).Select(own => KeyValuePair.Create(own.Key["transformer.".Length..], own.Value)), new Dictionary<string, string> { ["format"] = "pt" });
+            File.Copy(Path.Combine(model, "config.json"), Path.Combine(bare, "config.json"));
+            model = bare;
+        }
         LoraSums.Write(model, [adapter, adapter], [0.25, 0.5], folder);
         using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {model}+{folder}\n", "test.yaml", Workshop.Strategies.Find, path => path);
         var target = Path.Combine(Workshop.Scratch(), "out");
         new MergeRunner(plan, new MergeOptions()).Write(target);
-        var (result, origin, golden) = (Workshop.Tensors(target), Workshop.Tensors(model), Workshop.Tensors(Checkout.Reference("golden", "peft", "lora-gpt2", "golden.safetensors")));
+        var (result, origin, golden) = (Workshop.Tensors(target), Workshop.Tensors(Checkout.Reference("golden", "peft", "base-gpt2")), Workshop.Tensors(Checkout.Reference("golden", "peft", "lora-gpt2", "golden.safetensors")));
         foreach (var name in (string[])["transformer.h.0.attn.c_attn.weight", "transformer.h.1.mlp.c_proj.weight"])
             Compare.Close(name, result[name], origin[name] * 0.25 + golden["merged." + name] * 0.75, 1e-6, 1e-6);
     }

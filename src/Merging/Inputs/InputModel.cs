@@ -80,7 +80,7 @@ internal sealed class InputModel : IDisposable
             var decoded = config.IsQuantized ? new DecodedWeights(weights, config, place.Decodes!) : null;
             var warnings = new List<string>();
             if (adapter is not null) TrainedWith.ThrowIfOther(adapter, folder, config.VocabularySize, warnings.Add);
-            var lora = adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor), new BaseHead(weights, config));
+            var lora = adapter is null ? null : LoraWeights.Open(adapter, weights.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor), config.ModelType, new BaseHead(weights, config));
             return new InputModel(name, folder, config, weights, decoded, lora) { warnings = warnings };
         }
         catch

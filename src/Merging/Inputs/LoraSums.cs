@@ -44,8 +44,9 @@ internal static class LoraSums
         try
         {
             var config = ModelConfig.Open(model);
+            BasePrefix.Restore(checkpoint, config.ModelType);
             var decoded = config.IsQuantized ? new DecodedWeights(checkpoint, config, architectures ?? ModelArchitectures.BuiltIn) : null;
-            foreach (var adapter in adapters) opened.Add(LoraWeights.Open(adapter, checkpoint.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor)));
+            foreach (var adapter in adapters) opened.Add(LoraWeights.Open(adapter, checkpoint.Tensors.Select(tensor => decoded?.Find(tensor.Name) ?? tensor), config.ModelType));
             var modules = opened[0].Modules.Order(StringComparer.Ordinal).ToList();
             if (opened.Any(one => one.HasOtherTensors || !one.Modules.ToHashSet().SetEquals(modules))) return null;
             var ranks = opened.Select(one => modules.Select(module => one.RankOf(module)).Distinct().ToList()).ToList();

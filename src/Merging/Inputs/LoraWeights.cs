@@ -13,9 +13,13 @@ internal sealed class LoraWeights : IDisposable
 
     private readonly AdapterFolder adapter;
     private readonly LoraExtras? extras;
-    private readonly HashSet<string> modules;
+    private readonly HashSet<string> modules, transposed;
 
-    private LoraWeights(AdapterFolder adapter, LoraExtras? extras) => (this.adapter, this.extras, modules) = (adapter, extras, [.. adapter.LoraModules]);
+    private LoraWeights(AdapterFolder adapter, Func<string, bool> isTransposed, LoraExtras? extras)
+    {
+        (this.adapter, this.extras, modules) = (adapter, extras, [.. adapter.LoraModules]);
+        transposed = [.. modules.Where(isTransposed)];
+    }
 
     public string Folder => adapter.Path;
 
@@ -23,7 +27,7 @@ internal sealed class LoraWeights : IDisposable
     public IReadOnlyCollection<string> Modules => modules;
 
     /// <summary>Whether weights are stored (in, out), as GPT-2's.</summary>
-    public bool IsTransposed => adapter.Bool("fan_in_fan_out") == true;
+    public bool IsTransposed => transposed.Count > 0;
 
     /// <summary>Whether it holds more than LoRA pairs: whole tensors, lengths of rows (DoRA), or rows of trained tokens.</summary>
     public bool HasOtherTensors => adapter.Names.Any(name => !LoraExtras.IsOfPair(name));
@@ -43,21 +47,24 @@ internal sealed class LoraWeights : IDisposable
     /// <summary>Opens an adapter and compares it with a model's weights.</summary>
     /// <param name="folder">The adapter's.</param>
     /// <param name="weights">The model's tensors.</param>
+    /// <param name="modelType">model_type of its config.json.</param>
     /// <param name="head">The model's, where the change is to be in the weights; null = the pairs alone are looked at.</param>
     /// <exception cref="UserErrorException">It is no LoRA, of a kind that is not read, or of another model.</exception>
-    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights, BaseHead? head = null)
+    public static LoraWeights Open(string folder, IEnumerable<StoredTensor> weights, string modelType, BaseHead? head = null)
     {
         var adapter = AdapterFolder.Open(folder);
         try
         {
             if (Obstacle(adapter) is { } obstacle) throw obstacle;
             var all = weights.ToDictionary(tensor => tensor.Name);
-            var shapes = all.Values.Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)).ToDictionary(t => t.Name[..^".weight".Length], t => t.Shape.ToArray());
+            var stored = TransposedModules.Of(modelType, adapter.Bool("fan_in_fan_out") == true);
+            bool isTransposed(string module) => stored(module) && !IsEmbedding(adapter, module);
+            var shapes = Shapes(all.Values, isTransposed);
             adapter.CheckAgainst(shapes);
             if (adapter.LoraModules.FirstOrDefault(module => IsEmbedding(adapter, module) && head?.Follows(module + ".weight") == true) is { } module)
                 throw new UserErrorException($"{folder}: {module} is also the output head of the base (tie_word_embeddings), which the adapter leaves alone: merged weights would compute something else. Keep the adapter, or train without {module}.");
-            if (adapter.Bool("use_dora") == true) CheckMagnitudes(adapter, all);
-            return new LoraWeights(adapter, head is null ? null : new LoraExtras(adapter, all, head));
+            if (adapter.Bool("use_dora") == true) CheckMagnitudes(adapter, shapes);
+            return new LoraWeights(adapter, isTransposed, head is null ? null : new LoraExtras(adapter, all, head));
         }
         catch
         {
@@ -78,12 +85,17 @@ internal sealed class LoraWeights : IDisposable
         return adapter.Text("bias") is null or "none" or "all" or "lora_only" ? null : adapter.Wrong("bias", "none, all or lora_only");
     }
 
+    // (out, in), by the module's name.
+    private static Dictionary<string, long[]> Shapes(IEnumerable<StoredTensor> weights, Func<string, bool> isTransposed) => weights.Where(tensor => tensor.Name.EndsWith(".weight", StringComparison.Ordinal))
+        .Select(tensor => (Module: tensor.Name[..^".weight".Length], tensor.Shape))
+        .ToDictionary(weight => weight.Module, weight => isTransposed(weight.Module) ? [.. weight.Shape.Reverse()] : weight.Shape.ToArray());
+
     // Each pair of DoRA has the lengths that its rows are to have.
-    private static void CheckMagnitudes(AdapterFolder adapter, Dictionary<string, StoredTensor> weights)
+    private static void CheckMagnitudes(AdapterFolder adapter, Dictionary<string, long[]> shapes)
     {
         foreach (var module in adapter.LoraModules)
         {
-            var (name, outputs) = (MagnitudeOf(module), weights[module + ".weight"].Shape[adapter.Bool("fan_in_fan_out") == true ? 1 : 0]);
+            var (name, outputs) = (MagnitudeOf(module), shapes[module][0]);
             if (adapter.Tensors.FirstOrDefault(tensor => tensor.Name == name) is not { } stored) throw new UserErrorException($"{adapter.Path}: use_dora is true, and its tensor '{name}' is missing; the adapter is incomplete, save it again.");
             if (!stored.Shape.SequenceEqual([outputs])) throw new UserErrorException($"{adapter.Path}: its tensor '{name}' is [{string.Join(", ", stored.Shape)}], but the model's '{module}' gives {outputs} values; the adapter is of another model.");
         }
@@ -98,7 +110,7 @@ internal sealed class LoraWeights : IDisposable
         {
             var (a, b) = Pair(module);
             // An embedding's weight is (vocabulary, dimension): what goes in counts its rows.
-            var change = IsEmbedding(module) || IsTransposed ? a.t().matmul(b.t()) : b.matmul(a);
+            var change = IsEmbedding(module) || transposed.Contains(module) ? a.t().matmul(b.t()) : b.matmul(a);
             changed = Turned(module, (changed ?? weight).to(torch.float32) + change * Scale(module)).to(type);
         }
         changed = extras?.WithRows(name, changed ?? weight)?.to(type) ?? changed;
@@ -110,7 +122,7 @@ internal sealed class LoraWeights : IDisposable
     private Tensor Turned(string module, Tensor sum)
     {
         if (adapter.Bool("use_dora") != true) return sum;
-        var inputs = IsTransposed ? 0 : 1;
+        var inputs = transposed.Contains(module) ? 0 : 1;
         return sum * (adapter.Tensor(MagnitudeOf(module)).to(torch.float32) / sum.norm(inputs)).unsqueeze(inputs);
     }
 

@@ -79,7 +79,7 @@ public sealed partial class AdapterFolder
     /// <summary>
     /// Compares a LoRA adapter with the model that it is to be put on. Targets without tensors become warnings.
     /// </summary>
-    /// <param name="modules">Weight shapes [out, in] (with fan_in_fan_out [in, out]) by the model's module name, as transformers names it.</param>
+    /// <param name="modules">Weight shapes [out, in], an embedding's [vocabulary, dimension], by the model's module name, as transformers names it.</param>
     /// <exception cref="UserErrorException">A tensor's module is not in the model, shapes differ, or target_modules match nothing.</exception>
     public void CheckAgainst(IReadOnlyDictionary<string, long[]> modules)
     {
@@ -98,7 +98,7 @@ public sealed partial class AdapterFolder
     private void CheckSide(StoredTensor stored, string module, IReadOnlyDictionary<string, long[]> modules, int dimension, string verb)
     {
         // An embedding's weight is [vocabulary, dimension]: it takes the first and gives the second.
-        var swapped = Bool("fan_in_fan_out") == true || stored.Name.Contains(".lora_embedding_", StringComparison.Ordinal);
+        var swapped = stored.Name.Contains(".lora_embedding_", StringComparison.Ordinal);
         var expected = modules[module][swapped ? 1 - dimension : dimension];
         if (stored.Shape[dimension] != expected)
             throw Fault.In(stored.File, stored.Name, $"its shape is {Fault.Shape(stored.Shape)}, but the model's {Fault.Quote(module)} {verb} {expected} values; the adapter is of another model.");
