@@ -67,6 +67,17 @@ public class CommandLineTests
         Assert.That((code, text, err), Is.EqualTo((2, "", message)));
     }
 
+    // The value that is wrong, wherever it stands, and no type of .NET.
+    [TestCase("--eos 1.5", "--eos 1.5: is a whole number of at most 2147483647")]
+    [TestCase("--eos x --eos 3", "--eos x: is a whole number of at most 2147483647")]
+    [TestCase("--max-new-tokens 2.5", "--max-new-tokens 2.5: is a whole number of at most 2147483647")]
+    [TestCase("--temperature hot", "--temperature hot: is a number")]
+    public void AValueOfAnotherKindIsNamed(string flags, string said)
+    {
+        var (code, text, err) = Run(Catalogue.Commands, ["generate", "--model", "m", "--prompt", "a", .. flags.Split(' ')]);
+        Assert.That((code, text, err), Is.EqualTo((2, "", $"peftalign: generate: {said}; peftalign generate --help says what it takes\n")));
+    }
+
     [TestCase("echo --device tpu", "--device tpu: is cpu, cuda or cuda:N")]
     [TestCase("echo --device cuda:x", "--device cuda:x: is cpu, cuda or cuda:N")]
     [TestCase("echo --dtype float61", "--dtype float61: is one of float32, bfloat16, float16; did you mean float16?")]

@@ -128,9 +128,13 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
     }
 
     // The parser names types of .NET where a value is of another kind.
-    private static string Said(ParseError error) =>
-        error.SymbolResult is OptionResult { Option: var option, Tokens: [.., var token] } && error.Message.Contains(option.ValueType.ToString(), StringComparison.Ordinal)
-            ? $"{option.Name} {token.Value}: is {KindOf(Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType)}." : error.Message;
+    private static string Said(ParseError error)
+    {
+        if (error.SymbolResult is not OptionResult { Option: var option } result) return error.Message;
+        var kind = Nullable.GetUnderlyingType(option.ValueType) ?? option.ValueType.GetElementType() ?? option.ValueType;
+        return error.Message.Contains(kind.ToString(), StringComparison.Ordinal) && result.Tokens.LastOrDefault(token => error.Message.Contains($"'{token.Value}'", StringComparison.Ordinal)) is { } wrong
+            ? $"{option.Name} {wrong.Value}: is {KindOf(kind)}." : error.Message;
+    }
 
     private static string KindOf(Type type) => type == typeof(int) ? $"a whole number of at most {int.MaxValue}" : type == typeof(long) ? "a whole number" : type == typeof(bool) ? "true or false" : "a number";
 
