@@ -204,11 +204,13 @@ std::tuple<Tensor, Tensor, Tensor> residual_forward(const Tensor& x, const Tenso
     return {source.sum, y, inverse};
 }
 
-std::tuple<Tensor, Tensor> composed_backward(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& inverse, bool need_x, bool need_weight) {
+// As backward.
+std::tuple<Tensor, Tensor> composed_backward(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& inverse, const Tensor& through, bool need_x, bool need_weight) {
     Tensor g = grad.to(inverse.scalar_type()), normal = x.to(inverse.scalar_type()) * inverse, gx, gw;
     if (need_x) {
         Tensor wg = g * weight.to(inverse.scalar_type());
         gx = (inverse * (wg - normal * (wg * normal).mean(-1, true))).to(x.scalar_type());
+        if (through.defined()) gx = through + gx;
     }
     if (need_weight)
         gw = (g * normal.to(x.scalar_type()).to(inverse.scalar_type())).reshape({-1, weight.size(0)}).sum(0).to(weight.scalar_type());
@@ -217,10 +219,7 @@ std::tuple<Tensor, Tensor> composed_backward(const Tensor& grad, const Tensor& x
 
 // By x and by weight; where through is defined, what comes to x beside the norm is part of the first.
 std::tuple<Tensor, Tensor> backward(const Tensor& grad, const Tensor& x, const Tensor& weight, const Tensor& inverse, const Tensor& through, bool need_x, bool need_weight) {
-    if (!fused(x, weight) || grad.scalar_type() != x.scalar_type()) {
-        auto [gx, gw] = composed_backward(grad, x, weight, inverse, need_x, need_weight);
-        return {gx.defined() && through.defined() ? through + gx : gx, gw};
-    }
+    if (!fused(x, weight) || grad.scalar_type() != x.scalar_type()) return composed_backward(grad, x, weight, inverse, through, need_x, need_weight);
     Tensor g = grad.contiguous(), input = x.contiguous(), w = weight.contiguous(), beside = through.defined() ? through.contiguous() : through, gx, gw;
     if (need_x) gx = at::empty(x.sizes(), x.options());
     if (need_weight) gw = at::empty(weight.sizes(), weight.options());
@@ -236,8 +235,7 @@ std::tuple<Tensor, Tensor> backward_of(torch::autograd::AutogradContext* ctx, co
     auto saved = ctx->get_saved_variables();
     if (!at::GradMode::is_enabled()) return backward(grad, saved[0], saved[1], saved[2], through, need_x, need_weight);
     Tensor inverse = inverse_rms(saved[0].to(sum_type(saved[0])), ctx->saved_data["eps"].toDouble());
-    auto [gx, gw] = composed_backward(grad, saved[0], saved[1], inverse, need_x, need_weight);
-    return {gx.defined() && through.defined() ? through + gx : gx, gw};
+    return composed_backward(grad, saved[0], saved[1], inverse, through, need_x, need_weight);
 }
 
 struct RmsNorm : torch::autograd::Function<RmsNorm> {
