@@ -33,12 +33,12 @@ internal sealed class PromptEncoder(InferenceModel model, string? templateOption
     /// <summary>Ids of a text; of an empty one the token that begins or ends a text.</summary>
     internal int[] Text(string text)
     {
-        var ids = model.TextTokenizer.EncodeToIds(text);
-        return ids.Count > 0 ? [.. ids] : [First()];
+        var ids = Ids(text);
+        return ids.Length > 0 ? ids : [First()];
     }
 
-    /// <summary>Whether a text has ids of its own; an empty one has, where the tokenizer writes a begin token.</summary>
-    internal bool HasIds(string text) => model.TextTokenizer.EncodeToIds(text).Count > 0;
+    /// <summary>Ids of a text by itself; an empty one has some where the tokenizer writes a begin token.</summary>
+    internal int[] Ids(string text) => [.. model.TextTokenizer.EncodeToIds(text)];
 
     /// <summary>Ids of a conversation. Its text holds its special tokens already.</summary>
     internal int[] Chat(ChatRow chat)

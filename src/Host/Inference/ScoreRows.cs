@@ -41,8 +41,7 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
             throw row.Fault(row.Find("text") is null ? "needs \"prompt\" and \"completion\", \"prompt_ids\" and \"completion_ids\", or \"messages\"" : "has \"text\" alone", row.Find("text") is null ? "give a pair" : "add --rolling for rows with text");
         var (before, whole) = (encoder.Under(prompt), encoder.Under(prompt) + text);
         // A prompt without ids stands for a begin token, which the joint text does not have: all its ids are the completion's.
-        if (!string.IsNullOrWhiteSpace(before) || encoder.HasIds(before)) return [Split(encoder.Text(before), encoder.Text(whole))];
-        return [([encoder.First()], encoder.HasIds(whole) ? encoder.Text(whole) : [])];
+        return !string.IsNullOrWhiteSpace(before) || encoder.Ids(before).Length > 0 ? [Split(encoder.Text(before), encoder.Text(whole))] : [([encoder.First()], encoder.Ids(whole))];
     }
 
     // The completion is what the joint text's ids have behind as many ids as the prompt alone has: tokens that join the two

@@ -58,12 +58,12 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
 
     /// <summary>Counts.</summary>
     /// <param name="benchmark">Made with this object as its models.</param>
-    /// <param name="items">Its items.</param>
-    /// <param name="lookAt">Most items whose texts are looked at.</param>
-    internal Questions? Of(IBenchmark benchmark, IReadOnlyCollection<EvalItem> items, int lookAt)
+    /// <param name="items">How many items it has.</param>
+    /// <param name="first">The first of them, whose texts are looked at, with what is asked about each.</param>
+    internal Questions? Of(IBenchmark benchmark, int items, IEnumerable<(EvalItem Item, IReadOnlyList<EvalRequest> Requests)> first)
     {
-        foreach (var item in items.Take(lookAt)) Count(benchmark, item);
-        return items.Count == 0 ? null : Of(items.Count);
+        foreach (var (item, requests) in first) Count(benchmark, item, requests);
+        return items == 0 ? null : Of(items);
     }
 
     /// <summary>What so many items ask, of which the first were counted.</summary>
@@ -79,9 +79,8 @@ internal sealed class QuestionCount(ITokenizer? tokenizer, RequestEncoder encode
         };
     }
 
-    private void Count(IBenchmark benchmark, EvalItem item)
+    private void Count(IBenchmark benchmark, EvalItem item, IReadOnlyList<EvalRequest> requests)
     {
-        var requests = benchmark.Requests(item);
         Add(requests);
         var responses = requests.Select(Answered).ToList();
         var longest = requests.OfType<EvalRequest.Generate>().Select(Length).DefaultIfEmpty(0).Max();

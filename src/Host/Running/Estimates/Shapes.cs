@@ -214,15 +214,15 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         var count = new QuestionCount(tokenizer, new RequestEncoder(tokenizer, template, (int)Math.Min(Unlimited, Model(evaluation["policy"]!)?.MaxPositions ?? Unlimited), takesLeadingBlank: false, addSpecialTokens: info.AddSpecialTokens),
             ask => AnswerLength.Of(ask, info.AsHarness, defaults));
         var benchmark = (Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!);
-        return count.Of(benchmark, Read(evaluation["benchmark"]!, evaluation["benchmark"]!.ToJsonString(), () => Items(benchmark), () => !count.AskedOthers), LookAt);
+        var (items, first) = Read(evaluation["benchmark"]!, evaluation["benchmark"]!.ToJsonString(), () => Asked(benchmark), () => !count.AskedOthers);
+        return count.Of(benchmark, items, first);
     });
 
-    // A benchmark may look at an item's fields only when it asks about it.
-    private static List<EvalItem> Items(IBenchmark benchmark)
+    // How many items, and what is asked of the first: a benchmark may look at an item's fields only then.
+    private static (int Items, List<(EvalItem Item, IReadOnlyList<EvalRequest> Requests)> First) Asked(IBenchmark benchmark)
     {
         var items = benchmark.Items().ToList();
-        foreach (var item in items.Take(LookAt)) _ = benchmark.Requests(item);
-        return items;
+        return (items.Count, [.. items.Take(LookAt).Select(item => (item, benchmark.Requests(item)))]);
     }
 
     /// <summary>What a job asks to make a data set; null where that cannot be known yet.</summary>
