@@ -45,7 +45,7 @@ public sealed class QuestionCountTests
         var benchmark = new Everything(count);
         var items = benchmark.Items().ToList();
         Assert.That(count.AskedOthers);
-        return count.Of(benchmark, items, lookAt: 2)!;
+        return count.Of(benchmark, items.Count, items.Take(2).Select(item => (item, benchmark.Requests(item))))!;
     }
 
     private sealed class Everything(IModels models) : IBenchmark, IAsksAgain
