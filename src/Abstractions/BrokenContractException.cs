@@ -1,22 +1,22 @@
-// What a plugin gave and its contract rules out. Who receives it says so at once: deep in the engine, where the value would do harm,
-// nothing tells any more whose it was.
+// A plugin returned what its contract rules out. Whoever receives the value reports it at once: deep in the engine, where it would do
+// harm, nothing tells any more which plugin it came from.
 
 using System.Reflection;
 using System.Runtime.Loader;
 
 namespace PeftAlign.Abstractions;
 
-/// <summary>A plugin gave what its contract rules out; exit code 2. The message names the plugin, its assembly's file, what it gave and what is asked.</summary>
-/// <param name="plugin">The plugin's object that gave it.</param>
-/// <param name="gave">The member and what it gave: "Loss gave null".</param>
-/// <param name="asked">What the contract asks for, a clause of its own.</param>
+/// <summary>A plugin returned what its contract rules out; exit code 2. The message names the plugin, its assembly's file, what it returned and what the contract asks for.</summary>
+/// <param name="plugin">The plugin's object that returned it.</param>
+/// <param name="gave">The member and what it returned: "Loss gave null".</param>
+/// <param name="asked">What the contract asks for, as a clause of its own.</param>
 /// <param name="inner">What led to it, for the log.</param>
 public sealed class BrokenContractException(object plugin, string gave, string asked, Exception? inner = null)
     : UserErrorException($"{Of(plugin.GetType().Assembly) ?? "Code of this program"}: {plugin.GetType().FullName}.{gave}; {asked}. Mend the plugin, or leave it out.", inner)
 {
-    /// <summary>What a member gave, if it is a list without gaps.</summary>
-    /// <typeparam name="T">Of its entries.</typeparam>
-    /// <param name="plugin">The plugin's object that gave it.</param>
+    /// <summary>The list that a member returned, checked to hold no null.</summary>
+    /// <typeparam name="T">Type of its entries.</typeparam>
+    /// <param name="plugin">The plugin's object that returned it.</param>
     /// <param name="member">Which member.</param>
     /// <param name="given">The list.</param>
     /// <exception cref="BrokenContractException">It is null, or one of its entries is.</exception>
@@ -29,7 +29,7 @@ public sealed class BrokenContractException(object plugin, string gave, string a
         return given;
     }
 
-    /// <summary>Whose an assembly is: "Plugin acme.loss (/plugins/acme.loss/Acme.Loss.dll)"; null where it is the host's or .NET's.</summary>
+    /// <summary>The plugin that an assembly belongs to: "Plugin acme.loss (/plugins/acme.loss/Acme.Loss.dll)"; null where it is the host's or .NET's.</summary>
     /// <param name="assembly">Any assembly.</param>
     public static string? Of(Assembly assembly) =>
         AssemblyLoadContext.GetLoadContext(assembly) is { } context && context != AssemblyLoadContext.Default && context != AssemblyLoadContext.GetLoadContext(typeof(Api).Assembly)

@@ -4,22 +4,23 @@ namespace PeftAlign.Abstractions;
 
 /// <summary>One completion of a prompt.</summary>
 /// <param name="Tokens">Token ids, at least one.</param>
-/// <param name="Weights">One weight per token; 0 = its log-prob is not asked for.</param>
+/// <param name="Weights">One weight per token; 0 = its log-prob is not needed.</param>
 public sealed record Completion(int[] Tokens, float[] Weights)
 {
-    /// <summary>The length as the record counts it, where truncation made the tokens fewer.</summary>
+    /// <summary>The answer's own length in tokens, for losses that divide by it. It differs from the number of Tokens where the answer's first
+    /// token became the prompt, or where Tokens include the prompt's.</summary>
     public int RecordedLength { get; init; } = Tokens.Length;
 
     /// <summary>Whether gradients flow through this completion's log-probs.</summary>
     public bool Gradient { get; init; } = true;
 
-    /// <summary>Desirable or not, for methods on single answers.</summary>
+    /// <summary>Whether the answer is desirable, for methods on single answers; null where the row has no verdict.</summary>
     public bool? Label { get; init; }
 
-    /// <summary>How much better than its rival, for methods that use margins.</summary>
+    /// <summary>By how much the answer is better than its rival, for methods that use margins.</summary>
     public double Margin { get; init; }
 
-    /// <summary>A completion all of whose tokens count.</summary>
+    /// <summary>A completion in which every token has weight 1.</summary>
     /// <param name="tokens">Token ids.</param>
     public static Completion Of(int[] tokens)
     {
@@ -29,8 +30,8 @@ public sealed record Completion(int[] Tokens, float[] Weights)
     }
 }
 
-/// <summary>A prompt and its completions. The prompt is computed once; a completion sees the prompt and itself.</summary>
-/// <param name="Prompt">Token ids, at least one (a sequence without a prompt gives its first token here).</param>
+/// <summary>A prompt and its completions. The prompt is computed once; each completion sees the prompt and itself only.</summary>
+/// <param name="Prompt">Token ids, at least one: of a sequence without a prompt, its first token.</param>
 /// <param name="Completions">One or more.</param>
 public sealed record CompletionGroup(int[] Prompt, IReadOnlyList<Completion> Completions)
 {
@@ -38,18 +39,18 @@ public sealed record CompletionGroup(int[] Prompt, IReadOnlyList<Completion> Com
     public string? Control { get; init; }
 }
 
-/// <summary>Log-probs of a batch of groups: every completion token in order of groups, completions, tokens.</summary>
+/// <summary>Log-probs of a batch of groups: one per completion token, ordered by group, completion, token.</summary>
 /// <param name="Groups">The batch.</param>
 /// <param name="LogProbs">(N) float32, natural logarithm, with gradient where completions ask for it.</param>
 /// <param name="Weights">(N) float32, from the completions.</param>
 public sealed record ScoredBatch(IReadOnlyList<CompletionGroup> Groups, Torch.Tensor LogProbs, Torch.Tensor Weights)
 {
-    /// <summary>Tokens of each completion, in order of groups and completions; they add up to N.</summary>
+    /// <summary>Number of tokens of each completion, in order of groups and completions; they add up to N.</summary>
     public int[] Lengths => [.. Groups.SelectMany(g => g.Completions).Select(c => c.Tokens.Length)];
 
     /// <summary>(N) float32 under the reference model, without gradient; null where the method needs none.</summary>
     public Torch.Tensor? ReferenceLogProbs { get; init; }
 
-    /// <summary>Per-token statistics that the method declared, by name, each (N).</summary>
+    /// <summary>The per-token statistics that the method asked for in <see cref="MethodNeeds.Statistics"/>, by name, each (N).</summary>
     public IReadOnlyDictionary<string, Torch.Tensor> Statistics { get; init; } = new Dictionary<string, Torch.Tensor>();
 }

@@ -1,22 +1,22 @@
-// One row of training data, before it is tokens.
+// One row of training data, before it is tokenised.
 
 using System.Text.Json.Nodes;
 
 namespace PeftAlign.Abstractions;
 
 /// <summary>One row: named fields as JSON, and where it came from.</summary>
-/// <param name="Fields">prompt, completion, chosen, rejected, label, messages, text, input_ids, labels ... (interface, section 3).</param>
+/// <param name="Fields">prompt, completion, chosen, rejected, label, messages, text, input_ids, labels ... (docs/training.md lists the shapes).</param>
 /// <param name="Source">File or generator, for messages.</param>
 /// <param name="Row">Row number from 1, for messages.</param>
 public sealed record DataRecord(JsonObject Fields, string Source, long Row)
 {
-    /// <summary>Line of the file from 1, where the row is one; null elsewhere.</summary>
+    /// <summary>Line of the file, from 1; null where rows are not lines of a file.</summary>
     public long? Line { get; init; }
 
     /// <summary>Where the row came from, as messages name it: "rows.jsonl, line 7", "synthetic, row 7".</summary>
     public string Place => Line is { } line ? $"{Source}, line {line}" : $"{Source}, row {Row}";
 
-    /// <summary>What a method that arranges records has made of the row, for its own Prepare; nobody else looks at it.</summary>
+    /// <summary>What a method made of the row in <see cref="IArrangesRecords.Arrange"/>, for its own Prepare; nobody else reads it.</summary>
     public object? Prepared { get; init; }
 
     /// <summary>Whether the field is there and not null.</summary>
@@ -25,13 +25,13 @@ public sealed record DataRecord(JsonObject Fields, string Source, long Row)
 
     /// <summary>A text field.</summary>
     /// <param name="name">Field name.</param>
-    /// <exception cref="UserErrorException">It is missing or no text.</exception>
+    /// <exception cref="UserErrorException">It is missing or not a text.</exception>
     public string Text(string name) =>
         Fields[name] is JsonValue value && value.TryGetValue<string>(out var text) ? text : throw Wrong(name, "a text");
 
     /// <summary>A field of token ids.</summary>
     /// <param name="name">Field name.</param>
-    /// <exception cref="UserErrorException">It is missing or no list of integers.</exception>
+    /// <exception cref="UserErrorException">It is missing or not a list of integers.</exception>
     public int[] Ids(string name)
     {
         if (Fields[name] is not JsonArray array) throw Wrong(name, "a list of token ids");
@@ -48,12 +48,12 @@ public sealed record DataRecord(JsonObject Fields, string Source, long Row)
         new($"{Place}: field '{name}' must be {wanted}; the row has {string.Join(", ", Fields.Select(f => f.Key))}.");
 }
 
-/// <summary>Reads records of one on-disk or hub format. Where it reads from is an option of its own, marked [OptionNames("path")].</summary>
+/// <summary>Reads the records of one format. Where it reads from is an option of its own, marked [OptionNames("path")].</summary>
 public interface IDatasetReader
 {
-    /// <summary>The records, in order; read lazily, may be enumerated more than once.</summary>
+    /// <summary>The records, in order. They are read lazily and may be enumerated more than once.</summary>
     /// <param name="split">The split that the manifest asks for; null where it asks for none.</param>
-    /// <exception cref="UserErrorException">A row is broken (file and line are named), the file is not there, or there is no such split.</exception>
+    /// <exception cref="UserErrorException">A row is broken (file and line are named), the file is missing, or there is no such split.</exception>
     IEnumerable<DataRecord> Read(string? split);
 }
 

@@ -1,5 +1,5 @@
-// The kinds of change that an adapter may make to a module. The engine computes, switches, trains and merges each of them;
-// the base's tensors are never touched, so that without its deltas a model is the base bit for bit.
+// The kinds of change that an adapter may make to a module. The engine computes, switches, trains and merges each of them. It never
+// touches the base's tensors, so a model without its deltas is the base bit for bit.
 
 using PeftAlign.Torch;
 
@@ -7,25 +7,25 @@ namespace PeftAlign.Abstractions;
 
 /// <summary>One changed module.</summary>
 /// <param name="Module">Full name as in the checkpoint, without ".weight": model.layers.0.self_attn.q_proj.</param>
-/// <param name="Delta">The change; several of one module are one <see cref="Stack"/>.</param>
+/// <param name="Delta">The change; several changes of one module form one <see cref="Stack"/>.</param>
 public sealed record AdapterSite(string Module, Delta Delta);
 
 /// <summary>A change of one module that the engine knows how to compute.</summary>
 public abstract record Delta
 {
-    /// <summary>The trainable tensors by their role, for instance "lora_A".</summary>
+    /// <summary>The trainable tensors by role, for instance "lora_A".</summary>
     public abstract IReadOnlyDictionary<string, Tensor> Parameters { get; }
 
     /// <summary>The same delta over other tensors of the same shapes.</summary>
-    /// <param name="tensorOf">From a role of Parameters to its tensor.</param>
+    /// <param name="tensorOf">Maps a role of Parameters to its new tensor.</param>
     public abstract Delta With(Func<string, Tensor> tensorOf);
 
-    /// <summary>A tensor that stands in the place of the module's own while the delta is used; null = the module's own.</summary>
+    /// <summary>The tensor that replaces the module's own while the delta is on; null = the module's own stays.</summary>
     /// <param name="name">"weight" or "bias".</param>
     public virtual Tensor? Instead(string name) => null;
 
-    /// <summary>Roles and tensors, without those that are null.</summary>
-    /// <param name="parts">Pairs.</param>
+    /// <summary>A dictionary of the given pairs, without those whose tensor is null.</summary>
+    /// <param name="parts">Roles and tensors.</param>
     protected static IReadOnlyDictionary<string, Tensor> Present(params ReadOnlySpan<(string Role, Tensor? Tensor)> parts)
     {
         var present = new Dictionary<string, Tensor>();
@@ -35,23 +35,23 @@ public abstract record Delta
     }
 }
 
-/// <summary>W x + Scale * B (A drop(x)). Of an embedding: the columns of A are the tokens', without dropout.</summary>
-/// <param name="A">(rank, in); of an embedding (rank, V).</param>
-/// <param name="B">(out, rank); of an embedding (d, rank).</param>
+/// <summary>W x + Scale * B (A drop(x)). For an embedding, A has one column per token, and there is no dropout.</summary>
+/// <param name="A">(rank, in); for an embedding (rank, V).</param>
+/// <param name="B">(out, rank); for an embedding (d, rank).</param>
 /// <param name="Scale">alpha / rank, or alpha / sqrt(rank).</param>
 /// <param name="Dropout">Share of x's entries that are dropped in training.</param>
 public sealed record LowRank(Tensor A, Tensor B, double Scale, double Dropout) : Delta
 {
-    /// <summary>(out) lengths of the rows of W + Scale * B A, which are divided by their own (DoRA, Liu et al. 2024); null = as they are.</summary>
+    /// <summary>(out) the norms to which the rows of W + Scale * B A are scaled (DoRA, Liu et al. 2024); null = rows keep their own.</summary>
     public Tensor? Magnitude { get; init; }
 
-    /// <summary>(out) a trained bias in the place of the module's own; null = the module's own.</summary>
+    /// <summary>(out) a trained bias that replaces the module's own; null = the module's own stays.</summary>
     public Tensor? Bias { get; init; }
 
-    /// <summary>Whether B stays as it is and A alone is trained (MiCA).</summary>
+    /// <summary>Whether B is frozen and only A is trained (MiCA).</summary>
     public bool IsBFrozen { get; init; }
 
-    /// <summary>Frozen values that A and B began at and whose product is subtracted, where the start is not zero (PiSSA, OLoRA); null = nothing is.</summary>
+    /// <summary>Frozen initial values of A and B, whose product is subtracted where it is not zero (PiSSA, OLoRA); null = nothing is subtracted.</summary>
     public (Tensor A, Tensor B)? Start { get; init; }
 
     /// <inheritdoc/>
@@ -70,12 +70,12 @@ public sealed record LowRank(Tensor A, Tensor B, double Scale, double Dropout) :
     public override Tensor? Instead(string name) => name == "bias" ? Bias : null;
 }
 
-/// <summary>Tensors in the place of the module's own: PEFT's modules_to_save, and biases beside LoRA.</summary>
-/// <param name="Weight">Shaped as the module's; null = the module's own.</param>
-/// <param name="Bias">(out); null = the module's own.</param>
+/// <summary>Tensors that replace the module's own: PEFT's modules_to_save, and biases beside LoRA.</summary>
+/// <param name="Weight">Of the same shape as the module's; null = the module's own stays.</param>
+/// <param name="Bias">(out); null = the module's own stays.</param>
 public sealed record Whole(Tensor? Weight, Tensor? Bias) : Delta
 {
-    /// <summary>Whether they are another base's tensors, which are never trained, instead of trained ones; a head that shares the weight follows them.</summary>
+    /// <summary>Whether these are another base's tensors, which are never trained; a head that shares the weight then uses them too.</summary>
     public bool IsFrozen { get; init; }
 
     /// <inheritdoc/>
@@ -88,7 +88,7 @@ public sealed record Whole(Tensor? Weight, Tensor? Bias) : Delta
     public override Tensor? Instead(string name) => name switch { "weight" => Weight, "bias" => Bias, _ => null };
 }
 
-/// <summary>Trained rows in the place of some tokens' rows of an embedding, and of a head that shares its weight.</summary>
+/// <summary>Trained rows that replace some tokens' rows of an embedding, and of a head that shares its weight.</summary>
 /// <param name="Tokens">Ids, each once.</param>
 /// <param name="Values">(tokens, d) the new rows themselves.</param>
 public sealed record TokenRows(IReadOnlyList<long> Tokens, Tensor Values) : Delta
@@ -112,8 +112,8 @@ public sealed record Scale(Tensor Values, bool OfInputs) : Delta
     public override Delta With(Func<string, Tensor> tensorOf) => this with { Values = tensorOf("ia3_l") };
 }
 
-/// <summary>Trained vectors before the text, in the place of a sequence's first embeddings (prompt tuning, Lester et al. 2021). A change of the
-/// token embedding's module; the text's positions follow theirs, and nothing asks for their log-probs.</summary>
+/// <summary>Trained vectors that stand before the text as a sequence's first embeddings (prompt tuning, Lester et al. 2021). They belong to the
+/// token embedding's module; the text's positions follow theirs, and no log-prob is computed for them.</summary>
 /// <param name="Values">(m, d) as the first block takes them, whatever factor the model's own embeddings have.</param>
 public sealed record VirtualTokens(Tensor Values) : Delta
 {
@@ -124,12 +124,12 @@ public sealed record VirtualTokens(Tensor Values) : Delta
     public override Delta With(Func<string, Tensor> tensorOf) => new VirtualTokens(tensorOf("prompt_embeddings"));
 }
 
-/// <summary>Trained keys and values before the text, in every block (prefix tuning, Li and Liang 2021). A change of the token embedding's
-/// module; the text's positions follow theirs, and the keys are not turned by their positions, as in PEFT.</summary>
-/// <param name="Values">(m, 2 * blocks * G * D): of block l the keys are part 2l, the values part 2l + 1; with a projection (m, G * D), what is projected.</param>
+/// <summary>Trained keys and values before the text, in every block (prefix tuning, Li and Liang 2021). They belong to the token embedding's
+/// module; the text's positions follow theirs, and the keys are not rotated, as in PEFT.</summary>
+/// <param name="Values">(m, 2 * blocks * G * D): parts 2l and 2l + 1 are block l's keys and values; with a projection (m, G * D), its input.</param>
 public sealed record PrefixKV(Tensor Values) : Delta
 {
-    /// <summary>Two layers from Values to keys and values, for training; null = Values are keys and values.</summary>
+    /// <summary>In training, the two layers that make keys and values from Values; null = Values are the keys and values.</summary>
     public PrefixProjection? Projection { get; init; }
 
     /// <inheritdoc/>
@@ -165,7 +165,7 @@ public sealed record Wrap(Tensor Down, Tensor DownBias, Tensor Up, Tensor UpBias
     public override Delta With(Func<string, Tensor> tensorOf) => new Wrap(tensorOf("down.weight"), tensorOf("down.bias"), tensorOf("up.weight"), tensorOf("up.bias"), Activation);
 }
 
-/// <summary>Several changes of one module: their increments are added; of tensors in the place of others the last one counts.</summary>
+/// <summary>Several changes of one module: increments add up; where several replace the same tensor, the last one counts.</summary>
 /// <param name="Layers">In order.</param>
 public sealed record Stack(IReadOnlyList<Delta> Layers) : Delta
 {

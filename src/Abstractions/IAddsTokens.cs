@@ -1,14 +1,14 @@
-// Optional for a method: entries that the vocabulary gets before anything else.
+// Optional for a method: tokens that are added to the vocabulary before anything else happens.
 
 namespace PeftAlign.Abstractions;
 
 /// <summary>
-/// Optional for a method: special tokens that tokenizer and model get before rows become tokens. Their rows of the embedding, and of
-/// an output head of its own, begin at the mean of all rows plus noise of standard deviation 0.02; all weights are trained, and
-/// what is written has the larger vocabulary.
+/// Optional for a method: special tokens that are added to tokenizer and model before rows are tokenised. Their rows of the embedding, and
+/// of an untied output head, start at the mean of all rows plus noise of standard deviation 0.02. All weights are trained, and the
+/// folder that is written has the larger vocabulary.
 /// </summary>
 public interface IAddsTokens
 {
-    /// <summary>The tokens' texts; one that the tokenizer has already keeps its id.</summary>
+    /// <summary>The tokens' texts; one that the tokenizer already has keeps its id.</summary>
     IReadOnlyList<string> NewTokens { get; }
 }

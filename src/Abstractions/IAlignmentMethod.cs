@@ -8,24 +8,24 @@ public interface IAlignmentMethod
     /// <summary>What the engine must provide beside the policy's log-probs.</summary>
     MethodNeeds Needs { get; }
 
-    /// <summary>Turns records into groups. Called with batch_size records in order; a batch is never split for Loss.</summary>
+    /// <summary>Turns records into groups. Called with batch_size records, in order; Loss then gets the whole batch.</summary>
     /// <param name="records">The batch.</param>
-    /// <param name="context">Tokenizer, limits and the ledger in which every token cut, kept and trained is counted.</param>
+    /// <param name="context">Tokenizer, limits, and the ledger that counts every token cut, kept and trained.</param>
     /// <exception cref="UserErrorException">A record lacks a field that the method needs.</exception>
     IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context);
 
-    /// <summary>The loss of one batch as numerator / denominator; the engine minimises the sum of numerators over the sum of denominators of an accumulation window.</summary>
+    /// <summary>The loss of one batch as numerator / denominator. Over an accumulation window the engine minimises the sum of numerators divided by the sum of denominators.</summary>
     /// <param name="batch">Log-probs of exactly the groups that Prepare returned.</param>
     MethodLoss Loss(ScoredBatch batch);
 }
 
 /// <summary>
-/// Optional for a method: arranges the whole data set once, before the first step. What it returns takes the place of the
-/// rows: Prepare gets batches of these. Here rows become tokens once, are packed, split, or joined with each other.
+/// Optional for a method: arranges the whole data set once, before the first step. The rows it returns replace the data set's, and
+/// Prepare gets batches of them. This is the place to tokenise rows once, to pack or split them, or to join them with each other.
 /// </summary>
 public interface IArrangesRecords
 {
-    /// <summary>The rows to train on, in order. Counts every row in the ledger; Prepare then counts none of them again.</summary>
+    /// <summary>The rows to train on, in order. Counts every row in the ledger, so Prepare must not count them again.</summary>
     /// <param name="records">The whole data set, in file order.</param>
     /// <param name="context">As for Prepare.</param>
     /// <exception cref="UserErrorException">A record lacks a field that the method needs.</exception>
@@ -33,16 +33,16 @@ public interface IArrangesRecords
 }
 
 /// <summary>
-/// Optional for a method: numbers that outlive a batch, such as running means. Loss changes the tensors in place; checkpoints hold
-/// them, a resumed training puts their values back, and a pass over eval_data leaves them as they were.
+/// Optional for a method: numbers that outlive a batch, such as running means. Loss changes the tensors in place. Checkpoints hold them,
+/// a resumed training restores their values, and a pass over eval_data leaves them as they were.
 /// </summary>
 public interface IKeepsState
 {
-    /// <summary>The tensors by name: the same ones, of the same shapes, for the method's whole life.</summary>
+    /// <summary>The tensors by name: the same tensors, of the same shapes, for as long as the method lives.</summary>
     IReadOnlyDictionary<string, Torch.Tensor> State { get; }
 }
 
-/// <summary>What a method asks of the engine.</summary>
+/// <summary>What a method needs from the engine.</summary>
 /// <param name="Reference">Whether log-probs under the reference model are needed.</param>
 public sealed record MethodNeeds(bool Reference)
 {
@@ -54,16 +54,16 @@ public sealed record MethodNeeds(bool Reference)
     public IReadOnlyList<string> Statistics { get; init; } = [];
 
     /// <summary>
-    /// Whether the model is one with a score head of one number, as reward models are: in the place of a token's log-prob stands the
-    /// score of what is before the token. A sequence is scored by one more token behind it, any id, the only one that has a weight.
-    /// What is trained is then written as a sequence classifier.
+    /// Whether the model has a score head with one output, as reward models do. LogProbs then hold, instead of a token's log-prob, the
+    /// score of the text before that token. To score a sequence, append one token of any id and give a weight to it alone.
+    /// The trained model is written as a sequence classifier.
     /// </summary>
     public bool Scores { get; init; }
 
     /// <summary>Whether the adapter's dropout is active in training; off where policy and reference are compared as they are.</summary>
     public bool Dropout { get; init; } = true;
 
-    /// <summary>In training, the largest share of a sequence's tokens that those behind them do not see; each group of each update draws its own share below it.</summary>
+    /// <summary>In training, the largest share of a sequence's tokens that are hidden from the tokens after them; each group of each update draws its own share up to this.</summary>
     public double HiddenPast { get; init; }
 }
 
@@ -75,29 +75,29 @@ public sealed record MethodLoss(Torch.Tensor Numerator, double Denominator, IRea
 
 /// <summary>What Prepare may use.</summary>
 /// <param name="Tokenizer">The model's tokenizer; null where only tokenised rows are given.</param>
-/// <param name="MaxLength">Most tokens of prompt and completion together.</param>
+/// <param name="MaxLength">Most tokens that prompt and completion may have together.</param>
 /// <param name="Ledger">Counts of tokens and rows.</param>
 public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLedger Ledger)
 {
     /// <summary>The model's chat template; null where it has none.</summary>
     public IChatTemplate? ChatTemplate { get; init; }
 
-    /// <summary>Most tokens of a prompt; null for no limit of its own.</summary>
+    /// <summary>Most tokens that a prompt may have; null = prompts have no limit of their own.</summary>
     public int? MaxPromptLength { get; init; }
 
-    /// <summary>Whether truncation cuts the start off (truncation: keep_end) rather than the end.</summary>
+    /// <summary>Whether truncation cuts off the start (truncation: keep_end) rather than the end.</summary>
     public bool KeepEnd { get; init; }
 
-    /// <summary>How rows are packed: bfd, bfd_split or wrapped; null where they are not.</summary>
+    /// <summary>How rows are packed: bfd, bfd_split or wrapped; null = not at all.</summary>
     public string? Packing { get; init; }
 
-    /// <summary>Records of one micro-batch.</summary>
+    /// <summary>Number of records in a micro-batch.</summary>
     public int BatchSize { get; init; } = 1;
 
-    /// <summary>Where the rows are those of eval_data, records of one micro-batch of the training; null where they are trained.</summary>
+    /// <summary>For rows of eval_data, the number of records in a micro-batch of the training; null for rows that are trained.</summary>
     public int? TrainingBatchSize { get; init; }
 
-    /// <summary>Tokens of this id at a sequence's end do not count to it, where sequences are scored; null for none.</summary>
+    /// <summary>Where sequences are scored, tokens of this id at a sequence's end are taken for padding; null = none are.</summary>
     public int? PadToken { get; init; }
 
     /// <summary>The chat template, or the error that says why it is needed.</summary>
@@ -114,18 +114,18 @@ public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLe
 }
 
 /// <summary>
-/// Counts what became of every token and row; written as ledger.json. Every token of a row is kept, cut or refused; a prompt
-/// counts with each of its answers, as TRL's num_tokens does.
+/// Counts what became of every token and row; written as ledger.json. Every token of a row is kept, cut or refused. A prompt
+/// counts once for each of its answers, as in TRL's num_tokens.
 /// </summary>
 public sealed class MaskLedger
 {
     /// <summary>Rows seen.</summary>
     public long Rows { get; set; }
 
-    /// <summary>Rows refused because no token of theirs would be trained.</summary>
+    /// <summary>Rows refused because none of their tokens would be trained.</summary>
     public long RowsWithoutTrainedToken { get; set; }
 
-    /// <summary>Pairs whose two answers are the same tokens: nothing is preferred.</summary>
+    /// <summary>Pairs whose two answers have the same tokens, so that neither is preferred.</summary>
     public long RowsWithEqualAnswers { get; set; }
 
     /// <summary>Pairs with an answer that is an empty text, of which at most the end token is trained.</summary>
@@ -134,10 +134,10 @@ public sealed class MaskLedger
     /// <summary>Rows that truncation shortened.</summary>
     public long RowsTruncated { get; set; }
 
-    /// <summary>Rows whose prompt, alone, becomes other tokens than before its answer; what differs counts to the answer.</summary>
+    /// <summary>Rows whose prompt is tokenised differently alone than before its answer; the tokens that differ count as the answer's.</summary>
     public long RowsWithShiftedBoundary { get; set; }
 
-    /// <summary>Trained answers whose last token is the tokenizer's end token, and trained.</summary>
+    /// <summary>Trained answers whose last token is the tokenizer's end token and is trained too.</summary>
     public long AnswersWithTrainedEnd { get; set; }
 
     /// <summary>Tokens that went into the model, prompts included.</summary>
@@ -146,7 +146,7 @@ public sealed class MaskLedger
     /// <summary>Tokens cut off by truncation.</summary>
     public long TokensCut { get; set; }
 
-    /// <summary>Tokens of refused rows, beside those that truncation cut off them, and of documents of other rows in which nothing is trained.</summary>
+    /// <summary>Tokens of refused rows (without those that truncation cut off), and of packed documents in which nothing is trained.</summary>
     public long TokensRefused { get; set; }
 
     /// <summary>Tokens whose log-prob counts in the loss.</summary>

@@ -7,29 +7,29 @@ namespace PeftAlign.Abstractions;
 /// <summary>A benchmark: one task, or several (the subjects of MMLU) with their groups.</summary>
 public interface IBenchmark
 {
-    /// <summary>Id, version, tasks; part of every result.</summary>
+    /// <summary>Id, version and tasks; part of every result.</summary>
     BenchmarkInfo Info { get; }
 
-    /// <summary>The items, in a fixed order with stable ids; those of a task stand together.</summary>
+    /// <summary>The items, in a fixed order and with stable ids; the items of a task stand together.</summary>
     /// <exception cref="UserErrorException">Data is missing or broken.</exception>
     IEnumerable<EvalItem> Items();
 
-    /// <summary>What to ask a model about an item, or a judge where the answers are there already; nothing where the item brings a
-    /// judgement too. What is asked depends on the item alone, so that a run resumes anywhere.</summary>
+    /// <summary>What to ask the model about an item; or a judge, where the item already has the answers; or nothing, where it has the
+    /// judgements too. Requests depend on the item alone, so that a run can resume anywhere.</summary>
     /// <param name="item">One of Items.</param>
     IReadOnlyList<EvalRequest> Requests(EvalItem item);
 
-    /// <summary>An item's scores by metric; several where the same answers are read in several ways (filters).</summary>
+    /// <summary>An item's scores by metric; several of them where the same answers are read in several ways (filters).</summary>
     /// <param name="item">One of Items.</param>
     /// <param name="responses">In the order of Requests, then of FollowUps.</param>
     IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses);
 
-    /// <summary>The results from all items' scores: of the benchmark, of its tasks, of its groups.</summary>
+    /// <summary>The results of the benchmark, its tasks and its groups, computed from all items' scores.</summary>
     /// <param name="items">The scores of each item, in order.</param>
     IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items);
 }
 
-/// <summary>A benchmark that asks further questions once the first are answered: a judge about what the model wrote.</summary>
+/// <summary>Optional for a benchmark: it asks further questions once the first are answered, for instance a judge about what the model wrote.</summary>
 public interface IAsksAgain
 {
     /// <summary>The further requests.</summary>
@@ -43,19 +43,21 @@ public interface IAsksAgain
 /// <param name="Version">Raised when its numbers change.</param>
 public sealed record BenchmarkInfo(string Id, int Version)
 {
-    /// <summary>Whether texts get what the tokenizer puts around them (a begin token); null = as the tokenizer's files say.</summary>
+    /// <summary>Whether the tokenizer adds its special tokens (a begin token) around texts; null = as the tokenizer's files say.</summary>
     public bool? AddSpecialTokens { get; init; }
 
-    /// <summary>Whether texts become tokens as lm-evaluation-harness makes them with transformers 5, which takes a blank at the start of
-    /// a LLaMA tokenizer's text for the one that the tokenizer puts there, and whether the model's generation_config.json counts wherever
-    /// a request to generate does not say (its max_new_tokens even before the request's), as in transformers' generate. Else tokenizer.json
-    /// as it is written counts, as it does in training and generation, and of generation_config.json the end tokens alone.</summary>
+    /// <summary>
+    /// Whether tokenisation and generation follow lm-evaluation-harness with transformers 5. If so, a blank at the start of a LLaMA tokenizer's
+    /// text is taken for the one that the tokenizer puts there, and the model's generation_config.json supplies whatever a request to
+    /// generate leaves open (and its max_new_tokens wins over the request's), as in transformers' generate. If not, tokenizer.json counts
+    /// as it is written, as in training and generation, and of generation_config.json only the end tokens count.
+    /// </summary>
     public bool AsHarness { get; init; }
 
-    /// <summary>Tasks and groups with settings of their own; empty where the benchmark is one task.</summary>
+    /// <summary>The tasks and groups; empty where the benchmark is a single task.</summary>
     public IReadOnlyList<TaskInfo> Tasks { get; init; } = [];
 
-    /// <summary>What was chosen where there is a choice (variants, shots), for the result file.</summary>
+    /// <summary>The chosen settings (variants, shots), for the result file.</summary>
     public JsonObject? Settings { get; init; }
 }
 
@@ -64,10 +66,10 @@ public sealed record BenchmarkInfo(string Id, int Version)
 /// <param name="Version">As the task's author writes it.</param>
 public sealed record TaskInfo(string Name, string Version)
 {
-    /// <summary>Solved examples in front of each item; null for groups.</summary>
+    /// <summary>Number of solved examples before each item; null for groups.</summary>
     public int? Shots { get; init; }
 
-    /// <summary>Items that the task has, also those that a limit leaves out; null where all are asked, and for groups.</summary>
+    /// <summary>Number of items that the task has, those that a limit leaves out included; null where all are asked, and for groups.</summary>
     public int? Available { get; init; }
 
     /// <summary>Names of a group's members; empty for tasks.</summary>
@@ -76,7 +78,7 @@ public sealed record TaskInfo(string Name, string Version)
     /// <summary>The task's settings, for the result file.</summary>
     public JsonObject? Settings { get; init; }
 
-    /// <summary>What tables call it; null = its name.</summary>
+    /// <summary>The name in tables; null = Name.</summary>
     public string? Alias { get; init; }
 }
 
@@ -97,7 +99,7 @@ public sealed record ItemScore(string Id, IReadOnlyDictionary<string, double> Sc
     /// <summary>The item's task; empty = the benchmark itself.</summary>
     public string Task { get; init; } = "";
 
-    /// <summary>How answers were read, where there are several ways.</summary>
+    /// <summary>The filter that read the answers; "none" where there is only one way to read them.</summary>
     public string Filter { get; init; } = "none";
 
     /// <summary>The right answer, for the samples file; null for none.</summary>
@@ -106,7 +108,7 @@ public sealed record ItemScore(string Id, IReadOnlyDictionary<string, double> Sc
     /// <summary>The answer as it was read, for the samples file; null for none.</summary>
     public JsonNode? Answer { get; init; }
 
-    /// <summary>By metric, what an item contributes that is no number: a pair of labels, a pair of texts; null for none.</summary>
+    /// <summary>By metric, what the item contributes to it beyond a number, such as a pair of labels or of texts; null for nothing.</summary>
     public JsonObject? Details { get; init; }
 }
 
@@ -114,13 +116,13 @@ public sealed record ItemScore(string Id, IReadOnlyDictionary<string, double> Sc
 /// <param name="Metric">Name, for instance "acc".</param>
 /// <param name="Value">The number.</param>
 /// <param name="StandardError">Its standard error; null where undefined.</param>
-/// <param name="Count">Items behind it.</param>
-/// <param name="HigherIsBetter">Direction.</param>
+/// <param name="Count">Number of items that it is computed from.</param>
+/// <param name="HigherIsBetter">Whether larger values are better.</param>
 public sealed record MetricResult(string Metric, double Value, double? StandardError, int Count, bool HigherIsBetter)
 {
     /// <summary>The task or group that it belongs to; empty = the benchmark itself.</summary>
     public string Task { get; init; } = "";
 
-    /// <summary>How answers were read, where there are several ways.</summary>
+    /// <summary>The filter that read the answers; "none" where there is only one way to read them.</summary>
     public string Filter { get; init; } = "none";
 }

@@ -8,7 +8,7 @@ namespace PeftAlign.Abstractions;
 /// <remarks>Instances are immutable and may be used by several threads at once.</remarks>
 public interface IChatTemplate
 {
-    /// <summary>What errors call the template: a file name, or the name of a built-in template.</summary>
+    /// <summary>The template's name in error messages: a file name, or the name of a built-in template.</summary>
     string Name { get; }
 
     /// <summary>The template's text, as it is to be saved beside a model.</summary>
@@ -56,7 +56,7 @@ public sealed record ChatTemplateArguments
     /// <summary>Further variables of the template; they win over special tokens.</summary>
     public IReadOnlyDictionary<string, JsonElement> Variables { get; init; } = new Dictionary<string, JsonElement>();
 
-    /// <summary>What <c>strftime_now</c> takes for the current time; null: the clock.</summary>
+    /// <summary>The time that <c>strftime_now</c> formats; null: the clock's.</summary>
     public DateTime? Now { get; init; }
 }
 
@@ -73,37 +73,37 @@ public readonly record struct CodePointSpan(int Start, int End);
 /// <summary>What is wrong with a template or with what it was given.</summary>
 public enum ChatTemplateErrorKind
 {
-    /// <summary>The template's text is no Jinja, or names an unknown filter or test.</summary>
+    /// <summary>The template's text is not valid Jinja, or names an unknown filter or test.</summary>
     Syntax,
 
-    /// <summary>Something undefined was used otherwise than by printing or testing it.</summary>
+    /// <summary>An undefined value was used for more than printing or testing it.</summary>
     Undefined,
 
-    /// <summary>An operation met a value of a type it does not know.</summary>
+    /// <summary>An operation got a value of a type that it does not support.</summary>
     Type,
 
-    /// <summary>An operation met a value out of its range, or the arguments contradict each other.</summary>
+    /// <summary>An operation got a value out of its range, or the arguments contradict each other.</summary>
     Value,
 
     /// <summary>The template reached for what the sandbox forbids.</summary>
     Security,
 
-    /// <summary>The template used more steps, depth, digits or characters than it may.</summary>
+    /// <summary>The template exceeded a limit on steps, depth, digits or characters.</summary>
     Limit,
 
     /// <summary>The template called <c>raise_exception</c>.</summary>
     Raised,
 }
 
-/// <summary>A template could not be read or rendered: a mistake of the template or of its input, not of the program.</summary>
+/// <summary>A template could not be read or rendered because of a mistake in the template or its input, not in the program.</summary>
 public sealed class ChatTemplateException : UserErrorException
 {
     /// <summary>Makes an error; the message is "NAME, line N: reason".</summary>
     /// <param name="kind">What is wrong.</param>
     /// <param name="template">The template's name.</param>
-    /// <param name="line">The line of the template, from 1; 0 where no line is at fault.</param>
+    /// <param name="line">The line of the template, from 1; 0 where no single line is at fault.</param>
     /// <param name="reason">What is wrong, in words.</param>
-    /// <param name="inner">The cause, if another error is.</param>
+    /// <param name="inner">The error that caused it, if any.</param>
     public ChatTemplateException(
         ChatTemplateErrorKind kind, string template, int line, string reason, Exception? inner = null)
         : base(line > 0 ? $"Chat template {template}, line {line}: {reason}" : $"Chat template {template}: {reason}", inner)
@@ -117,7 +117,7 @@ public sealed class ChatTemplateException : UserErrorException
     /// <summary>The template's name.</summary>
     public string Template { get; }
 
-    /// <summary>The line of the template, from 1; 0 where no line is at fault.</summary>
+    /// <summary>The line of the template, from 1; 0 where no single line is at fault.</summary>
     public int Line { get; }
 
     /// <summary>The message without name and line.</summary>

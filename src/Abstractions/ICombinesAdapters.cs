@@ -5,12 +5,12 @@ namespace PeftAlign.Abstractions;
 /// <summary>Combines folders of its own peft_type.</summary>
 public interface ICombinesAdapters
 {
-    /// <summary>Names of the ways to combine.</summary>
+    /// <summary>The supported values of <see cref="AdapterCombination.Type"/>.</summary>
     IReadOnlyList<string> CombinationTypes { get; }
 
-    /// <summary>One adapter from several of one base.</summary>
+    /// <summary>Combines several adapters of one base into one.</summary>
     /// <param name="inputs">At least two, each with its weight.</param>
-    /// <param name="combination">How.</param>
+    /// <param name="combination">How to combine them.</param>
     /// <exception cref="UserErrorException">The inputs do not fit each other or the way of combining.</exception>
     AdapterFiles Combine(IReadOnlyList<(AdapterFiles Files, double Weight)> inputs, AdapterCombination combination);
 }
@@ -22,18 +22,18 @@ public sealed record AdapterCombination(string Type)
     /// <summary>Share of the entries that pruning keeps; null where the type does not prune.</summary>
     public double? Density { get; init; }
 
-    /// <summary>Whether the sign of an entry is elected by counting inputs instead of by their sum.</summary>
+    /// <summary>Whether an entry's sign is elected by the number of inputs that have it rather than by their sum.</summary>
     public bool SignByFrequency { get; init; }
 
-    /// <summary>Rank of the result of a type that truncates; null = the largest that an input's configuration names.</summary>
+    /// <summary>Rank of the result, for types that truncate; null = the largest rank in the inputs' configurations.</summary>
     public int? Rank { get; init; }
 
-    /// <summary>Quantile of a truncated result's entries beyond which they are cut to it; null = none are.</summary>
+    /// <summary>Quantile to which entries of a truncated result are clamped; null = no clamping.</summary>
     public double? Clamp { get; init; }
 
-    /// <summary>Ends the work between two modules.</summary>
+    /// <summary>Cancels the work between two modules.</summary>
     public CancellationToken Cancellation { get; init; }
 
-    /// <summary>Seeds random pruning.</summary>
+    /// <summary>Seed of random pruning.</summary>
     public ulong Seed { get; init; }
 }

@@ -1,27 +1,26 @@
-// What benchmarks, judges and commands ask a model for when it is to write: continuations of prompts. Names and meanings of
-// the options are transformers' (GenerationConfig), except that a temperature of 0 is greedy and that an option which is not
-// given is off.
+// How benchmarks, judges and commands have a model write continuations of prompts. Names and meanings of the options are
+// transformers' (GenerationConfig), except that a temperature of 0 is greedy and that an option which is not given is off.
 
 namespace PeftAlign.Abstractions;
 
 /// <summary>Continues prompts with a model and its adapter.</summary>
 public interface IGenerator
 {
-    /// <summary>Finds what <see cref="Generate"/> would refuse, without computing anything.</summary>
+    /// <summary>Throws what <see cref="Generate"/> would throw for this prompt, without computing anything.</summary>
     /// <param name="prompt">A prompt.</param>
     /// <param name="options">How it would be continued.</param>
     /// <exception cref="UserErrorException">The prompt or the options do not fit the model.</exception>
     void Check(GenerationPrompt prompt, GenerationOptions options);
 
     /// <summary>
-    /// Continues every prompt. A prompt is computed once for all its samples or beams. What a row gets does not depend on
-    /// the rows beside it: random numbers are keyed by (seed, row, sample, token).
+    /// Continues every prompt. A prompt is computed once for all its samples or beams. A row's result does not depend on
+    /// the other rows: random numbers are keyed by (seed, row, sample, token).
     /// </summary>
     /// <param name="prompts">Token ids.</param>
-    /// <param name="options">How.</param>
-    /// <param name="onToken">Told of each token as it is chosen; not with beams, whose tokens are certain at the end only.</param>
+    /// <param name="options">How to continue them.</param>
+    /// <param name="onToken">Called with each token as it is chosen; not with beams, whose tokens are final only at the end.</param>
     /// <param name="cancel">Ends the work at the next token.</param>
-    /// <returns>The continuations of each prompt, best beam first, or in order of samples.</returns>
+    /// <returns>The continuations of each prompt: beams from the best, samples in order.</returns>
     /// <exception cref="UserErrorException">A prompt or the options do not fit the model.</exception>
     IReadOnlyList<IReadOnlyList<GeneratedSequence>> Generate(
         IReadOnlyList<GenerationPrompt> prompts, GenerationOptions options, Action<GeneratedToken>? onToken = null, CancellationToken cancel = default);
@@ -29,11 +28,11 @@ public interface IGenerator
 
 /// <summary>A prompt.</summary>
 /// <param name="Ids">Token ids, at least one.</param>
-/// <param name="Row">Its number in the input: the key of its random numbers.</param>
+/// <param name="Row">Its number in the input, from which its random numbers follow.</param>
 public sealed record GenerationPrompt(int[] Ids, long Row);
 
 /// <summary>One token of one continuation, as soon as it is chosen.</summary>
-/// <param name="Prompt">Place of the prompt among those given.</param>
+/// <param name="Prompt">Index of the prompt among those given.</param>
 /// <param name="Sample">Number of the continuation, from 0.</param>
 /// <param name="Id">The token.</param>
 public readonly record struct GeneratedToken(int Prompt, int Sample, int Id);
@@ -41,7 +40,7 @@ public readonly record struct GeneratedToken(int Prompt, int Sample, int Id);
 /// <summary>A continuation.</summary>
 /// <param name="Ids">New tokens, the end token included.</param>
 /// <param name="Finish">Why it ends.</param>
-/// <param name="Score">Of a beam: sum of log-probs / length^length_penalty; null without beams.</param>
+/// <param name="Score">For a beam, the sum of log-probs / length^length_penalty; null without beams.</param>
 public sealed record GeneratedSequence(IReadOnlyList<int> Ids, FinishReason Finish, double? Score = null);
 
 /// <summary>Why a continuation ends.</summary>
@@ -79,13 +78,13 @@ public sealed record GenerationOptions
     /// <summary>Most tokens of prompt and continuation together; null = no such limit.</summary>
     public int? MaxLength { get; init; }
 
-    /// <summary>No end token before so many new tokens.</summary>
+    /// <summary>No end token is chosen before this many new tokens.</summary>
     public int MinNewTokens { get; init; }
 
-    /// <summary>Divides the scores; 0 takes the most likely token.</summary>
+    /// <summary>Divides the logits before sampling; 0 takes the most likely token.</summary>
     public double Temperature { get; init; }
 
-    /// <summary>Keeps so many of the most likely tokens; 0 = all.</summary>
+    /// <summary>Keeps this many of the most likely tokens; 0 = all.</summary>
     public int TopK { get; init; }
 
     /// <summary>Keeps the smallest set of likeliest tokens whose probability reaches this; 1 = all.</summary>
@@ -103,10 +102,10 @@ public sealed record GenerationOptions
     /// <summary>As the epsilon cutoff, lower where the distribution is flat; 0 = all.</summary>
     public double EtaCutoff { get; init; }
 
-    /// <summary>Divides positive and multiplies negative scores of tokens that appeared; 1 = off.</summary>
+    /// <summary>Divides the positive and multiplies the negative scores of tokens that have appeared; 1 = off.</summary>
     public double RepetitionPenalty { get; init; } = 1;
 
-    /// <summary>No run of so many tokens occurs twice; 0 = off.</summary>
+    /// <summary>No sequence of this many tokens occurs twice; 0 = off.</summary>
     public int NoRepeatNgramSize { get; init; }
 
     /// <summary>Sequences of ids that must not be completed.</summary>
@@ -124,13 +123,13 @@ public sealed record GenerationOptions
     /// <summary>Width of beam search; 1 = none.</summary>
     public int NumBeams { get; init; } = 1;
 
-    /// <summary>Exponent of the length that a beam's sum of log-probs is divided by.</summary>
+    /// <summary>A beam's sum of log-probs is divided by its length to this power.</summary>
     public double LengthPenalty { get; init; } = 1;
 
     /// <summary>When beam search ends.</summary>
     public EarlyStopping EarlyStopping { get; init; }
 
-    /// <summary>Continuations of each prompt; with beams at most as many as beams.</summary>
+    /// <summary>Number of continuations of each prompt; with beams at most NumBeams.</summary>
     public int NumReturnSequences { get; init; } = 1;
 
     /// <summary>Ids that end a continuation; empty = none.</summary>
@@ -139,14 +138,14 @@ public sealed record GenerationOptions
     /// <summary>Texts that end a continuation with the token that completes them.</summary>
     public IReadOnlyList<string> StopStrings { get; init; } = [];
 
-    /// <summary>Whether a stop string may begin in the prompt; else only new tokens count.</summary>
+    /// <summary>Whether a stop string may begin in the prompt; otherwise only new tokens count.</summary>
     public bool StopStringsInPrompt { get; init; } = true;
 
     /// <summary>Seed of the random numbers.</summary>
     public ulong Seed { get; init; }
 }
 
-/// <summary>A bias on the last token of a sequence, where the tokens before it stand.</summary>
+/// <summary>A bias on the last token of a sequence, applied where the text ends with the tokens before it.</summary>
 /// <param name="Ids">The sequence, at least one id.</param>
 /// <param name="Bias">Added to the score.</param>
 public sealed record SequenceBias(int[] Ids, double Bias);

@@ -1,5 +1,5 @@
 // A judge: a reward model, a toxicity classifier, a language model, a service. It rates one answer, compares two, or replies in
-// words. What it cannot decide (a refusal, a reply without a verdict) is a failure with its reason, which users of judges count.
+// words. A question that it cannot decide (a refusal, a reply without a verdict) is a failure with a reason; benchmarks count these.
 
 using System.Text.Json.Nodes;
 
@@ -11,10 +11,10 @@ public interface IJudge
     /// <summary>Who judges, and what it can do; part of every result.</summary>
     JudgeInfo Info { get; }
 
-    /// <summary>Answers questions, in their order; an answer does not depend on the questions beside it.</summary>
-    /// <param name="questions">Of kinds that <see cref="Info"/> names.</param>
-    /// <param name="cancel">Ends the work; what a service answered so far stays in its cache.</param>
-    /// <exception cref="UserErrorException">A kind of question that it cannot answer, or a judge that cannot be asked at all.</exception>
+    /// <summary>Answers questions, in their order; no answer depends on the other questions.</summary>
+    /// <param name="questions">Of the kinds in <see cref="JudgeInfo.Skills"/>.</param>
+    /// <param name="cancel">Ends the work; what a service has answered by then stays in its cache.</param>
+    /// <exception cref="UserErrorException">The judge cannot answer this kind of question, or cannot be asked at all.</exception>
     IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> questions, CancellationToken cancel = default);
 }
 
@@ -43,10 +43,10 @@ public sealed record JudgeInfo(string Annotator, JudgeSkills Skills)
     /// <summary>False where a larger rating is worse.</summary>
     public bool HigherIsBetter { get; init; } = true;
 
-    /// <summary>Folder in which what it was asked and replied is kept; null where it keeps nothing of its own.</summary>
+    /// <summary>The folder where it keeps questions and replies; null where it keeps none.</summary>
     public string? Transcript { get; init; }
 
-    /// <summary>Whether it answers from the transcript alone: what that lacks stays open however often it is asked.</summary>
+    /// <summary>Whether it answers from the transcript alone: a question that is not in there stays open however often it is asked.</summary>
     public bool Offline { get; init; }
 }
 
@@ -58,7 +58,7 @@ public abstract record JudgeQuestion
     /// <param name="Response">The text to rate.</param>
     public sealed record Rate(string? Prompt, string Response) : JudgeQuestion;
 
-    /// <summary>Which of two answers is better; the answer has a preference. Ask in both orders to cancel a bias for a place.</summary>
+    /// <summary>Which of two answers is better; the answer has a preference. Ask in both orders to cancel a position bias.</summary>
     /// <param name="Prompt">What was asked.</param>
     /// <param name="First">The answer that the judge sees first.</param>
     /// <param name="Second">The other one.</param>
@@ -75,39 +75,39 @@ public sealed record JudgeAnswer
     /// <summary>Raw scores, one per label.</summary>
     public IReadOnlyList<double>? Scores { get; init; }
 
-    /// <summary>Of a comparison, how strongly the first answer is preferred: 1 it is, 0 the second is, 1/2 a tie.</summary>
+    /// <summary>In a comparison, how strongly the first answer is preferred: 1 = the first, 0 = the second, 1/2 = a tie.</summary>
     public double? Preference { get; init; }
 
     /// <summary>What it said.</summary>
     public string? Text { get; init; }
 
-    /// <summary>Why there is no answer; null where there is one. Such rows are counted and stay out of means.</summary>
+    /// <summary>Why there is no answer; null where there is one. Rows with a failure are counted and left out of means.</summary>
     public string? Failure { get; init; }
 
-    /// <summary>True where nobody answered, because a service was away: the same evaluation asks again. A refusal or a reply that cannot be
-    /// read is an answer.</summary>
+    /// <summary>True where nobody answered because a service was not available: the same evaluation asks again when it is repeated. A refusal, or a
+    /// reply that cannot be read, counts as an answer.</summary>
     public bool Unanswered { get; init; }
 
-    /// <summary>An answer that failed.</summary>
-    /// <param name="reason">Why.</param>
-    /// <param name="text">What it said instead.</param>
+    /// <summary>A failure.</summary>
+    /// <param name="reason">Why there is no answer.</param>
+    /// <param name="text">What the judge said instead.</param>
     public static JudgeAnswer Failed(string reason, string? text = null) => new() { Failure = reason, Text = text };
 }
 
-/// <summary>A judge that counts what it costs; a second interface of some judges.</summary>
+/// <summary>Optional for a judge: it counts what its answers cost.</summary>
 public interface ICountsCost
 {
-    /// <summary>Since it was made.</summary>
+    /// <summary>The cost since the judge was made.</summary>
     JudgeCost Cost { get; }
 }
 
 /// <summary>What judging took.</summary>
-/// <param name="Requests">Questions that went out.</param>
+/// <param name="Requests">Questions sent to the service.</param>
 /// <param name="FromCache">Questions answered from the cache.</param>
 /// <param name="Retries">Requests repeated after an error.</param>
 /// <param name="Failures">Questions without an answer.</param>
-/// <param name="PromptTokens">As the service counts them.</param>
-/// <param name="CompletionTokens">As the service counts them.</param>
+/// <param name="PromptTokens">Tokens of the questions, as the service counts them.</param>
+/// <param name="CompletionTokens">Tokens of the replies, as the service counts them.</param>
 /// <param name="Price">In the currency of the judge's price options; 0 without prices.</param>
 public sealed record JudgeCost(long Requests, long FromCache, long Retries, long Failures, long PromptTokens, long CompletionTokens, double Price);
 
@@ -115,24 +115,24 @@ public sealed record JudgeCost(long Requests, long FromCache, long Retries, long
 /// <param name="Definition">The judge, resolved: its type's name with options, and the model that the run made for it, if any.</param>
 public sealed record JudgeReference(JsonObject Definition)
 {
-    /// <summary>What the judge's plugin says of it (<see cref="JudgeTraits"/>), known before the judge is opened.</summary>
+    /// <summary>The traits that the judge's plugin declares (<see cref="JudgeTraits"/>), known before the judge is opened.</summary>
     public IReadOnlyList<string> Traits { get; init; } = [];
 }
 
-/// <summary>Traits by which judges and benchmarks fit, carried by their options classes (<see cref="ContractTraitsAttribute"/>).</summary>
+/// <summary>Traits that say which judges fit which benchmarks, declared on their options classes (<see cref="ContractTraitsAttribute"/>).</summary>
 public static class JudgeTraits
 {
-    /// <summary>A language model: it is asked in words, and its ratings are grades from 1 to 9, no logits.</summary>
+    /// <summary>A judge that is a language model: it is asked in words, and its ratings are grades from 1 to 9 rather than logits.</summary>
     public const string Speaks = "speaks";
 
-    /// <summary>Of a benchmark: it reads its judge's ratings as logits, so that a judge that <see cref="Speaks"/> is refused before anything starts.</summary>
+    /// <summary>A benchmark that reads its judge's ratings as logits, so that a judge that <see cref="Speaks"/> is refused before anything starts.</summary>
     public const string NeedsLogits = "needs-logits";
 }
 
 /// <summary>Opens judges that options name; offered to a plugin's instance through GetService.</summary>
 public interface IJudges
 {
-    /// <summary>The judge, loaded when it is first asked; the same judge for the same definition.</summary>
+    /// <summary>The judge, loaded at the first question; equal definitions give the same judge.</summary>
     /// <param name="judge">From the plugin's options.</param>
     IJudge Open(JudgeReference judge);
 }

@@ -1,4 +1,4 @@
-// What benchmarks and judges ask a model for when they compare answers: log-probs of given completions.
+// How benchmarks and judges get log-probs of given completions from a model.
 
 namespace PeftAlign.Abstractions;
 
@@ -6,25 +6,25 @@ namespace PeftAlign.Abstractions;
 public interface IScorer
 {
     /// <summary>
-    /// Log-probs of every completion. A group's prompt is computed once for all its completions; answers do not depend on
+    /// Log-probs of every completion. A group's prompt is computed once for all its completions. Results do not depend on
     /// how groups are ordered or batched.
     /// </summary>
     /// <param name="groups">Prompts with their completions.</param>
-    /// <param name="top">Most likely tokens that are reported at each position; 0 for none.</param>
-    /// <returns>One answer for each completion, in order of groups and completions.</returns>
+    /// <param name="top">How many of the most likely tokens to report at each position; 0 for none.</param>
+    /// <returns>One score for each completion, in order of groups and completions.</returns>
     /// <exception cref="UserErrorException">A token id is not in the model's vocabulary, or a control is unknown.</exception>
     IReadOnlyList<CompletionScore> Score(IReadOnlyList<CompletionGroup> groups, int top = 0);
 }
 
-/// <summary>The log-probs of one completion, natural logarithm, one entry per token. Tokens of weight 0 count as 0 and as greedy.</summary>
-/// <param name="LogProbs">Of each token given all before it.</param>
+/// <summary>The log-probs of one completion, one entry per token. Tokens of weight 0 have log-prob 0 and count as greedy.</summary>
+/// <param name="LogProbs">Natural logarithm of each token's probability given all tokens before it.</param>
 /// <param name="Greedy">Whether each token is the most likely one.</param>
 public sealed record CompletionScore(IReadOnlyList<double> LogProbs, IReadOnlyList<bool> Greedy)
 {
     /// <summary>Sum of the tokens' log-probs.</summary>
     public double LogProb { get; } = LogProbs.Sum();
 
-    /// <summary>Whether every token is the most likely one; true for none.</summary>
+    /// <summary>Whether every token is the most likely one; true where there are no tokens.</summary>
     public bool IsGreedy { get; } = !Greedy.Contains(false);
 
     /// <summary>The most likely tokens at each position, best first; empty where none were asked for.</summary>

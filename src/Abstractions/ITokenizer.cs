@@ -1,4 +1,4 @@
-// What the product and its plugins ask of a tokenizer: text to ids and back. Verbs follow Microsoft.ML.Tokenizers.
+// What the product and its plugins need from a tokenizer: text to ids and back. Verbs follow Microsoft.ML.Tokenizers.
 // ITokenizer is the small contract that every tokenizer meets; ITokenizerDetails (found with `is`) adds what only some
 // callers need: tokens, offsets, pairs, masks, the vocabulary and streaming. All offsets are Unicode code points.
 namespace PeftAlign.Abstractions;
@@ -6,15 +6,15 @@ namespace PeftAlign.Abstractions;
 /// <summary>Turns text into token ids and ids into text. Implementations are safe for use by several threads at once.</summary>
 public interface ITokenizer
 {
-    /// <summary>One more than the largest id that can occur, so the row count that an embedding needs at least.</summary>
+    /// <summary>One more than the largest id that can occur: the fewest rows that an embedding needs.</summary>
     int VocabularySize { get; }
 
     /// <summary>Ids of the tokens with a role (begin, end, unknown, padding), as the tokenizer's files declare them.</summary>
     SpecialTokenIds SpecialTokens { get; }
 
     /// <summary>The ids of <paramref name="text"/>. Special tokens written in the text are recognised where the tokenizer's
-    /// format does so (tokenizer.json does, a bare tokenizer.model does not). All of the text counts: truncation and padding
-    /// that the tokenizer's file asks for are left to <see cref="ITokenizerDetails.Encode"/>.</summary>
+    /// format does so (tokenizer.json does, a bare tokenizer.model does not). The whole text is encoded; truncation and padding
+    /// that the tokenizer's file asks for are applied by <see cref="ITokenizerDetails.Encode"/> only.</summary>
     /// <param name="text">Any text; a lone surrogate counts as U+FFFD.</param>
     /// <param name="addSpecialTokens">Whether what the format puts around a text (for instance a begin token) is added.</param>
     IReadOnlyList<int> EncodeToIds(string text, bool addSpecialTokens = true);
@@ -53,20 +53,20 @@ public interface ITokenizerDetails
     /// <param name="token">The token.</param>
     int? TokenToId(string token);
 
-    /// <summary>A decoder that is fed one id after the other, as a generator makes them.</summary>
+    /// <summary>A decoder that takes one id at a time, as a generator makes them.</summary>
     /// <param name="skipSpecialTokens">Whether special tokens are left out of the text.</param>
     ITokenStream CreateStream(bool skipSpecialTokens = false);
 }
 
-/// <summary>Streaming decode: what it has returned, joined, is the decoded text up to a character that is not complete
-/// yet.</summary>
+/// <summary>Streaming decode: what it has returned so far, joined, is the decoded text up to the first character that is not
+/// complete yet.</summary>
 public interface ITokenStream
 {
-    /// <summary>Takes the next id and returns the text that became certain with it, or null: never half a character.</summary>
+    /// <summary>Takes the next id and returns the text that is certain with it, never half a character; null where there is none.</summary>
     /// <param name="id">The next token id.</param>
     string? Step(int id);
 
-    /// <summary>Ends the stream: the text that <see cref="Step"/> still held back (incomplete bytes as U+FFFD), or
+    /// <summary>Ends the stream and returns the text that <see cref="Step"/> still held back (incomplete bytes as U+FFFD), or
     /// null.</summary>
     string? Flush();
 }

@@ -1,10 +1,10 @@
-// Controls that are texts: what stands around a prompt says which kind of answer is asked for.
+// Controls that are texts: the text around a prompt says which kind of answer is wanted.
 
 namespace PeftAlign.Abstractions;
 
 /// <summary>A control that is a text around the prompt.</summary>
-/// <param name="Before">Stands before the prompt; may be empty.</param>
-/// <param name="After">Stands behind it; may be empty.</param>
+/// <param name="Before">The text before the prompt; may be empty.</param>
+/// <param name="After">The text after it; may be empty.</param>
 public sealed record TextControl(string Before, string After)
 {
     /// <summary>The prompt under the control.</summary>
@@ -12,7 +12,7 @@ public sealed record TextControl(string Before, string After)
     public string Around(string prompt) => Before + prompt + After;
 }
 
-/// <summary>Optional for a method: the policies that it trains are asked under controls that are texts. They lie beside what is trained, as controls.json.</summary>
+/// <summary>Optional for a method: the policies that it trains are used under controls that are texts. They are written beside the trained weights, as controls.json.</summary>
 public interface IHasTextControls
 {
     /// <summary>The controls by name.</summary>

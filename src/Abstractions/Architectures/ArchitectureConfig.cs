@@ -1,13 +1,13 @@
-// config.json as an architecture sees it. The host reads and checks it; architectures only ask.
+// config.json as an architecture sees it. The host reads and checks the file; architectures only query it.
 
 using System.Text.Json;
 
 namespace PeftAlign.Abstractions;
 
-/// <summary>config.json, typed: common facts under one name each, and getters for what is an architecture's own.</summary>
+/// <summary>config.json, typed: what models have in common under one name each, and getters for the keys of a single architecture.</summary>
 public abstract class ArchitectureConfig
 {
-    /// <summary>The whole object.</summary>
+    /// <summary>The whole file.</summary>
     public abstract JsonElement Json { get; }
 
     /// <summary>model_type.</summary>
@@ -37,7 +37,7 @@ public abstract class ArchitectureConfig
     /// <summary>Positions that the model can take, or null where it does not say.</summary>
     public abstract int? MaxPositions { get; }
 
-    /// <summary>Epsilon of the norms, or null where the architecture's default counts.</summary>
+    /// <summary>Epsilon of the norms, or null where config.json does not say and the architecture's default applies.</summary>
     public abstract double? NormEpsilon { get; }
 
     /// <summary>Whether the output head is the embedding.</summary>
@@ -56,16 +56,16 @@ public abstract class ArchitectureConfig
     public abstract long? PaddingRow { get; }
 
     /// <summary>The feed-forward activation.</summary>
-    /// <param name="standard">Where config.json does not say.</param>
-    /// <exception cref="UserErrorException">It is none that the engine has.</exception>
+    /// <param name="standard">The activation where config.json does not say.</param>
+    /// <exception cref="UserErrorException">The engine does not have it.</exception>
     public abstract Activation ActivationOr(Activation standard);
 
     /// <summary>A whole number, or null where absent or null.</summary>
-    /// <exception cref="UserErrorException">It is no whole number, or out of bounds.</exception>
+    /// <exception cref="UserErrorException">It is not a whole number, or out of bounds.</exception>
     public abstract int? Int(string key, int least = int.MinValue, int most = int.MaxValue);
 
     /// <summary>A number, or null where absent or null.</summary>
-    /// <exception cref="UserErrorException">It is no finite number.</exception>
+    /// <exception cref="UserErrorException">It is not a finite number.</exception>
     public abstract double? Number(string key);
 
     /// <summary>A truth value, or null where absent or null.</summary>
@@ -82,6 +82,6 @@ public abstract class ArchitectureConfig
 
     /// <summary>The error for a value that an architecture cannot take.</summary>
     /// <param name="key">The key of config.json.</param>
-    /// <param name="wanted">Ends the sentence "it must be ...".</param>
+    /// <param name="wanted">The end of the sentence "it must be ...".</param>
     public abstract UserErrorException Wrong(string key, string wanted);
 }

@@ -27,7 +27,7 @@ public sealed record DecoderSpec
     /// <summary>Width of a head, D.</summary>
     public required long HeadWidth { get; init; }
 
-    /// <summary>Most positions that the model was made for; a limit where positions are learned.</summary>
+    /// <summary>Number of positions that the model was made for; a hard limit where positions are learned.</summary>
     public required long MaxPositions { get; init; }
 
     /// <summary>Whether the output head is the embedding matrix.</summary>
@@ -45,7 +45,7 @@ public sealed record DecoderSpec
     /// <summary>Rotary positions; null where positions are learned (<see cref="DecoderNames.Positions"/>).</summary>
     public RopeParameters? Rope { get; init; }
 
-    /// <summary>For each block, how many tokens one sees, itself included; null = all. Empty = all in every block.</summary>
+    /// <summary>For each block, how many tokens a token sees, itself included; null = all. An empty list = all, in every block.</summary>
     public IReadOnlyList<long?> Windows { get; init; } = [];
 
     /// <summary>Factor of the attention scores; null = 1 / sqrt(D).</summary>
@@ -60,7 +60,7 @@ public sealed record DecoderSpec
     /// <summary>Factor of the embeddings, rounded to the model's dtype; null = 1.</summary>
     public double? EmbeddingScale { get; init; }
 
-    /// <summary>Outputs of a score head (Labels, d), which stands in the output head's place in sequence classifiers; null = a language model.</summary>
+    /// <summary>Number of outputs of the score head (Labels, d) that replaces the output head in sequence classifiers; null = a language model.</summary>
     public long? Labels { get; init; }
 
     /// <summary>Row of the embedding that no gradient reaches through the embedding, as in Hugging Face's models; null = none.</summary>
@@ -69,14 +69,14 @@ public sealed record DecoderSpec
 
 /// <summary>Names of the weights outside the blocks, without ".weight".</summary>
 /// <param name="Embedding">(V, d)</param>
-/// <param name="Blocks">Stands before a block's number and a dot.</param>
+/// <param name="Blocks">What precedes a block's number and a dot.</param>
 /// <param name="FinalNorm">(d)</param>
 public sealed record DecoderNames(string Embedding, string Blocks, string FinalNorm)
 {
     /// <summary>(MaxPositions, d) learned positions, added to the embeddings; null = none.</summary>
     public string? Positions { get; init; }
 
-    /// <summary>(V, d); not in the checkpoint where it is tied.</summary>
+    /// <summary>(V, d); absent from the checkpoint where it is tied.</summary>
     public string Head { get; init; } = "lm_head";
 }
 
@@ -86,10 +86,10 @@ public sealed record BlockSpec
     /// <summary>Norm before attention.</summary>
     public required string AttentionNorm { get; init; }
 
-    /// <summary>Their outputs, side by side, are the queries, keys and values: three layers, or one.</summary>
+    /// <summary>Three layers, or one, whose outputs side by side are the queries, keys and values.</summary>
     public required IReadOnlyList<LinearSpec> AttentionInputs { get; init; }
 
-    /// <summary>From the mixed values back to the residual stream.</summary>
+    /// <summary>From the attended values back to the residual stream.</summary>
     public required LinearSpec AttentionOutput { get; init; }
 
     /// <summary>Norm over each query head before rotation; null = none.</summary>
@@ -104,13 +104,13 @@ public sealed record BlockSpec
     /// <summary>Norm before the feed-forward part.</summary>
     public required string FeedForwardNorm { get; init; }
 
-    /// <summary>Their outputs, side by side, are gate and values where it is gated; else what is activated.</summary>
+    /// <summary>Layers whose outputs side by side are gates and values where <see cref="Gated"/>, else the input of the activation.</summary>
     public required IReadOnlyList<LinearSpec> FeedForwardInputs { get; init; }
 
     /// <summary>Whether activated gates multiply values (SwiGLU, GeGLU).</summary>
     public bool Gated { get; init; } = true;
 
-    /// <summary>Of the gate, or of everything.</summary>
+    /// <summary>Activation of the gates where <see cref="Gated"/>, else of everything.</summary>
     public required Activation Activation { get; init; }
 
     /// <summary>From the inner width back to the residual stream.</summary>
@@ -126,10 +126,10 @@ public sealed record BlockSpec
 /// <param name="Outputs">Rows.</param>
 public sealed record LinearSpec(string Name, long Inputs, long Outputs)
 {
-    /// <summary>Whether there is a bias of its outputs.</summary>
+    /// <summary>Whether the layer has a bias (outputs).</summary>
     public bool Bias { get; init; }
 
-    /// <summary>Whether the weight is stored (inputs, outputs), as GPT-2's.</summary>
+    /// <summary>Whether the weight is stored (inputs, outputs), as in GPT-2.</summary>
     public bool Transposed { get; init; }
 }
 
