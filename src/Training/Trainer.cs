@@ -1,5 +1,4 @@
-// The training loop: one method, top to bottom. An update sums the gradients of its micro-batches' numerators and divides
-// once by the sum of their denominators, as TRL does (token mean over the window for SFT, mean of batches for DPO).
+// The training loop, top to bottom: rows, checkpoint, updates, what is written. An update itself is in Updates.cs.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
@@ -24,77 +23,59 @@ public static class Trainer
         var rows = TrainingRows.Of(run);
         AtomicFile.Write(Path.Combine(run.Folder, "ledger.json"), rows.LedgerJson());
         if (rows.Records.Count == 0) throw NothingToTrain(run, rows.Ledger);
-        var (records, order) = (rows.Records, rows.Order(options));
+        var order = rows.Order(options);
         var total = order.TotalSteps;
         var points = new PointSteps(run.Points, order, run.Adapter is not null);
 
         var engine = new LogProbEngine(run.Model);
-        var context = TrainingRows.Context(run, new MaskLedger());
-        var measured = run with { Options = options.OfEvaluation };
-        var apart = TrainingRows.Context(measured, new MaskLedger()) with { TrainingBatchSize = options.BatchSize };
-        var held = TrainingRows.Trainable(measured, run.EvalRecords, apart);
+        var begin = StageOf(run, engine, total);
         var checkpoints = new Checkpoints(Path.Combine(run.Folder, "checkpoints"), options.KeepCheckpoints, points.Resumable, (run.Method as IKeepsState)?.State ?? new Dictionary<string, Tensor>(), run.Model.Device, run.Inexact, run.Warn);
         var latest = checkpoints.Latest(points.LatestStart);
         if (latest > total) throw Beyond(latest, total, run.Folder);
-        using var stages = new Stages(PhaseSteps.Of(run.Method, total), phase => new Stage(run, phase, engine, held, apart, total), latest);
+        using var stages = new Stages(PhaseSteps.Of(run.Method, total), begin, latest);
         var start = latest == 0 ? new Checkpoints.State(0, 0, 0, double.NaN) : checkpoints.Restore(latest, stages.Current);
         using var log = new MetricsLog(Path.Combine(run.Folder, "metrics.jsonl"), start.MetricsBytes);
-        var (tokens, loss) = (start.Tokens, start.Loss);
         points.Write(start.Step, stages.Current.Policy);
-        IReadOnlyList<KeyValuePair<string, double>>? row = null;
 
+        var updates = new Updates(run, rows.Records, order, engine, start);
+        IReadOnlyList<KeyValuePair<string, double>>? row = null;
         for (var step = start.Step; step < points.End; step++)
         {
             cancellation.ThrowIfCancellationRequested();
             var stage = stages.At(step);
             using var scope = torch.NewDisposeScope();
-            stage.Groups.ZeroGradients();
-            var window = order.Window(step);
-            var sums = new StepSums();
-            for (var micro = 0; micro < window.Count; micro++)
-            {
-                using var graph = torch.NewDisposeScope();
-                var groups = stage.Method.Prepared(window[micro].Select(k => records[(int)k]).ToList(), context);
-                var dropout = stage.Dropout(step, micro);
-                using var pass = engine.Pass(groups, stage.Policy.Mode with { Dropout = dropout }, stage.Needs);
-                if (step == stage.Steps.Start && micro == 0) StartInvariant.Check(engine, stage.Policy, groups, pass, options.Dtype, dropout is not null);
-                var result = stage.Method.Checked(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics }, trains: true);
-                result.Numerator.backward();
-                pass.Backward(stage.Groups.Collect);
-                sums.Add(result);
-                tokens += TokensOf(groups, stage.Method.Needs);
-            }
-            stage.Groups.DivideGradients(sums.Denominator);
-            loss = sums.Loss;
-            var gradNorm = stage.Groups.Clip(options.MaxGradNorm);
-            if (!double.IsFinite(loss) || !double.IsFinite(gradNorm)) throw NotFinite(step + 1, loss, gradNorm, options);
-
-            var factor = stage.RateFactor(step);
-            stage.Groups.Step(factor);
-            row = [new("step", step + 1), new("epoch", order.Epoch(step + 1)), .. stage.Row, new("loss", loss), new("grad_norm", gradNorm),
-                .. stage.Groups.LearningRates(factor), new("num_tokens", tokens), .. sums.Metrics, .. stage.Evaluation.IsDue(step + 1) ? stage.Evaluation.Measure(tokens) : []];
+            row = updates.Make(step, stage);
             log.Write(row);
-            if (points.StopsAt(step + 1) || points.Resumable.Contains(step + 1) || (options.SaveEvery > 0 && (step + 1) % options.SaveEvery == 0 && step + 1 < total))
-                checkpoints.Save(new(step + 1, log.Length, tokens, loss) { Spent = start.Spent + run.Spent() }, stage);
+            if (IsSaved(step + 1, points, options, total)) checkpoints.Save(new(step + 1, log.Length, updates.Tokens, updates.Loss) { Spent = start.Spent + run.Spent() }, stage);
             points.Write(step + 1, stage.Policy);
-            if (step + 1 < points.End) run.Progress?.Invoke(new TrainingProgress(step + 1, total, loss) { Row = row });
+            if (step + 1 < points.End) run.Progress?.Invoke(new TrainingProgress(step + 1, total, updates.Loss) { Row = row });
         }
-        // What another stage takes over is measured too. The checkpoint there does not hold it: a run that goes on ends like one that never stopped.
-        row ??= log.LastRow();
-        if (stages.Current.Evaluation.IsDueAtStop(points.End))
-        {
-            var last = stages.Current.Evaluation.Measure(tokens);
-            log.Extend(last);
-            row = [.. row, .. last];
-        }
-        if (points.End > 0) run.Progress?.Invoke(new TrainingProgress(points.End, total, loss) { Row = row });
+        row = MeasuredAtStop(row ?? log.LastRow(), points.End, stages.Current.Evaluation, updates.Tokens, log);
+        if (points.End > 0) run.Progress?.Invoke(new TrainingProgress(points.End, total, updates.Loss) { Row = row });
         stages.Current.Policy.Hand();
-        return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, loss, rows.Ledger) { SpentBefore = start.Spent };
+        return new TrainingOutcome(points.End, start.Step, stages.Current.Groups.Count, updates.Loss, rows.Ledger) { SpentBefore = start.Spent };
     }
 
-    // TRL's num_tokens: not what is only measured, nor the token that asks for a score.
-    private static long TokensOf(IReadOnlyList<CompletionGroup> groups, MethodNeeds needs) =>
-        groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length - (needs.Scores ? 1 : 0)));
+    // What makes a phase. The rows of eval_data are arranged once, for all phases.
+    private static Func<PhaseSteps, Stage> StageOf(TrainingRun run, LogProbEngine engine, int total)
+    {
+        var evalRun = run with { Options = run.Options.OfEvaluation };
+        var evalContext = TrainingRows.Context(evalRun, new MaskLedger()) with { TrainingBatchSize = run.Options.BatchSize };
+        var evalRecords = TrainingRows.Trainable(evalRun, run.EvalRecords, evalContext);
+        return phase => new Stage(run, phase, engine, evalRecords, evalContext, total);
+    }
+
+    private static bool IsSaved(int steps, PointSteps points, TrainingOptions options, int total) =>
+        points.StopsAt(steps) || points.Resumable.Contains(steps) || (options.SaveEvery > 0 && steps % options.SaveEvery == 0 && steps < total);
+
+    // What another stage takes over is measured too. The checkpoint there does not hold it: a run that goes on ends like one that never stopped.
+    private static IReadOnlyList<KeyValuePair<string, double>> MeasuredAtStop(IReadOnlyList<KeyValuePair<string, double>> row, int steps, Evaluation evaluation, long tokens, MetricsLog log)
+    {
+        if (!evaluation.IsDueAtStop(steps)) return row;
+        var measured = evaluation.Measure(tokens);
+        log.Extend(measured);
+        return [.. row, .. measured];
+    }
 
     private static UserErrorException NothingToTrain(TrainingRun run, MaskLedger ledger) => run.Records.Count == 0
         ? new("There are no training rows; the data are empty.")
@@ -102,26 +83,4 @@ public static class Trainer
 
     private static UserErrorException Beyond(int step, int total, string folder) =>
         new($"The latest checkpoint in {folder} was made after {step} updates, but this run has {total} (max_steps, epochs and batch sizes decide). Raise max_steps to at least {step}, or train in another folder.");
-
-    private static UserErrorException NotFinite(int step, double loss, double gradNorm, TrainingOptions options) =>
-        new($"Step {step}: loss {loss}, gradient norm {gradNorm} (learning_rate {options.LearningRate}). Training stopped before this update; the latest checkpoint is intact. Lower learning_rate, add warm-up, or look at the rows of this step.");
-
-    private sealed class StepSums
-    {
-        private readonly MetricMeans metrics = new();
-        private double numerator;
-
-        internal double Denominator { get; private set; }
-
-        internal double Loss => numerator / Denominator;
-
-        internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Means;
-
-        internal void Add(MethodLoss result)
-        {
-            numerator += result.Numerator.item<double>();
-            Denominator += result.Denominator;
-            metrics.Add(result.Metrics);
-        }
-    }
 }
