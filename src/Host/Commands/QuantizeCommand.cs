@@ -39,30 +39,32 @@ internal static class QuantizeCommand
         frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, _) =>
         {
             torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
-            var (from, target) = (parsed.GetValue(model)!, parsed.GetValue(output)!);
-            if (!Directory.Exists(from)) throw new UserError($"--model {from}", "is no folder", "give a model folder");
-            NewFolder.ThrowIfTaken(target);
-            var device = ComputeDevice.Of(session);
-            var catalogue = PluginFolders.Search(parsed, plugins).Scan();
-            var (quantization, skipped) = (choice.Make(parsed, catalogue)!, choice.Skipped(parsed));
-            var architectures = PluginArchitectures.Of(catalogue);
-            var spec = architectures.Describe(ModelConfig.Open(from));
-            SkippedLayers.ThrowIfUnknown(skipped, spec, "--skip");
-            var kept = spec.Weights().Where(w => w.Role == WeightRole.Matrix).Select(w => w.Name[..^".weight".Length]).Where(name => !quantization.Takes(name)).ToList();
-            if (loftq.Make(parsed, catalogue, kept) is { } adapter)
-            {
-                ComputeDevice.ThrowUnlessProcessor(session, "LoftQ");
-                Tell(session, target, WritePair(target, from, quantization, skipped, architectures, adapter, loftq.Iterations(parsed), session.Output.Warn));
-            }
-            else
-            {
-                QuantizedFolderFacts facts = null!;
-                NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device, warn: session.Output.Warn));
-                Tell(session, target, facts, [], "");
-            }
+            Quantize(parsed, session, parsed.GetValue(model)!, parsed.GetValue(output)!, plugins, choice, loftq);
             return Task.FromResult(ExitCode.Done);
         });
         return command;
+    }
+
+    private static void Quantize(ParseResult parsed, Session session, string from, string target, Option<string[]> plugins, QuantizationChoice choice, LoftqChoice loftq)
+    {
+        if (!Directory.Exists(from)) throw new UserError($"--model {from}", "is no folder", "give a model folder");
+        NewFolder.ThrowIfTaken(target);
+        var device = ComputeDevice.Of(session);
+        var catalogue = PluginFolders.Search(parsed, plugins).Scan();
+        var (quantization, skipped) = (choice.Make(parsed, catalogue)!, choice.Skipped(parsed));
+        var architectures = PluginArchitectures.Of(catalogue);
+        var spec = architectures.Describe(ModelConfig.Open(from));
+        SkippedLayers.ThrowIfUnknown(skipped, spec, "--skip");
+        var kept = spec.Weights().Where(w => w.Role == WeightRole.Matrix).Select(w => w.Name[..^".weight".Length]).Where(name => !quantization.Takes(name)).ToList();
+        if (loftq.Make(parsed, catalogue, kept) is { } adapter)
+        {
+            ComputeDevice.ThrowUnlessProcessor(session, "LoftQ");
+            Tell(session, target, WritePair(target, from, quantization, skipped, architectures, adapter, loftq.Iterations(parsed), session.Output.Warn));
+            return;
+        }
+        QuantizedFolderFacts facts = null!;
+        NewFolder.Fill(target, folder => facts = QuantizedFolder.Write(folder, from, quantization, skipped, architectures, device: device, warn: session.Output.Warn));
+        Tell(session, target, facts, [], "");
     }
 
     // The adapter's folder stands inside the base's, so that the pair appears in one step.

@@ -46,7 +46,10 @@ internal static class RunCommand
             if (atOnce < 1) throw new UserError($"--jobs {atOnce}", "must be at least 1", "give the number of jobs to run at once");
             var asked = new Asked(parsed.GetValue(manifest)!, parsed.GetValue(target), parsed.GetValue(set) ?? [], parsed.GetValue(only), parsed.GetValue(plugins)!, parsed.GetValue(dry), parsed.GetValue(updateLock));
             var planned = Planning.Read(asked, cancel);
-            return asked.DryRun ? Task.FromResult(Describe(asked.Manifest, planned, PlanForecast.Of(planned, Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce), atOnce, RunSettings.WouldBeOnGpu(planned.Run, session.Global.Device)), session.Output)) : RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
+            if (!asked.DryRun) return RunAsync(asked, planned, atOnce, parsed.GetValue(strict), parsed.GetValue(inexact), session, cancel);
+            var threadsOfJob = Math.Max(1, (session.Global.Threads ?? Environment.ProcessorCount) / atOnce);
+            var forecast = PlanForecast.Of(planned, threadsOfJob, atOnce, RunSettings.WouldBeOnGpu(planned.Run, session.Global.Device));
+            return Task.FromResult(Describe(asked.Manifest, planned, forecast, session.Output));
         });
         return command;
     }
@@ -118,18 +121,7 @@ internal static class RunCommand
             Jobs = planned.Whole.Jobs.ToDictionary(job => job.Id),
             Trackers = [.. planned.Whole.Trackers.Select(tracker => new TrackerSpec(tracker.Name, JsonNode.Parse(tracker.Options)!.AsObject()))],
         };
-        RunSummary summary;
-        try
-        {
-            using var display = new RunDisplay(output, atOnce);
-            using var index = new IndexWatcher();
-            summary = await new Executor(run, preparation.Begin, atOnce, [display, index]).RunAsync(planned.Plan, cancel);
-        }
-        catch (OperationCanceledException)
-        {
-            output.Remark($"stopped; what is done stays done; to continue: {asked.Command(run.Path)}");
-            throw;
-        }
+        var summary = await ExecuteAsync(asked, planned, preparation, atOnce, output, cancel);
         try
         {
             Report(planned, output);
@@ -138,10 +130,30 @@ internal static class RunCommand
         {
             output.Failure($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
         }
-        var lacking = planned.Plan.Jobs.Select(job => (job.Label, Open: run.Unanswered(job))).Where(job => job.Open > 0).ToList();
+        WarnOfUnanswered(planned, output);
+        return Conclude(asked, summary, run, output);
+    }
+
+    private static async Task<RunSummary> ExecuteAsync(Asked asked, Planned planned, JobPreparation preparation, int atOnce, Output output, CancellationToken cancel)
+    {
+        try
+        {
+            using var display = new RunDisplay(output, atOnce);
+            using var index = new IndexWatcher();
+            return await new Executor(planned.Run, preparation.Begin, atOnce, [display, index]).RunAsync(planned.Plan, cancel);
+        }
+        catch (OperationCanceledException)
+        {
+            output.Remark($"stopped; what is done stays done; to continue: {asked.Command(planned.Run.Path)}");
+            throw;
+        }
+    }
+
+    private static void WarnOfUnanswered(Planned planned, Output output)
+    {
+        var lacking = planned.Plan.Jobs.Select(job => (job.Label, Open: planned.Run.Unanswered(job))).Where(job => job.Open > 0).ToList();
         foreach (var (label, open) in lacking.Take(EndedToldAtMost)) output.Warn(Evaluated.Told(label, open));
         if (lacking.Count > EndedToldAtMost) output.Warn($"{lacking.Count - EndedToldAtMost} more evaluations lack verdicts");
-        return Conclude(asked, summary, run, output);
     }
 
     private static void Report(Planned planned, Output output)

@@ -32,11 +32,29 @@ internal static class TrainJob
         options = AfterFront(job, options, policy, start);
         if (!method.Needs.Dropout && spec["adapter"]?["options"]?["dropout"] is JsonValue dropout && dropout.GetValue<double>() > 0)
             job.Logger.LogWarning("the adapter's dropout {Dropout} is off: {Method} compares policy and reference as they are (disable_dropout)", dropout.GetValue<double>(), (string)spec["method"]!["name"]!);
-        var heldOut = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
+        var run = RunOf(job, place, policy, start, method, options);
+        JobInputs.ThrowIfChanged(job); // all rows are read
+        if (PromptlessPairs.Warning(run.Records, job.Plugins.Find("method", (string)spec["method"]!["name"]!).Contract.Traits) is { } promptless) run.Warn?.Invoke(promptless);
+        var outcome = Trainer.Train(run, job.Cancellation);
+        job.Time.Before = outcome.SpentBefore;
+
+        if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
+        if (run.StoredReference is { Missed: > 0 } stored) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
+        var changed = method is ITrainsControls controls ? controls.Phases[^1].ModelRate > 0 : start.Trained is null;
+        if (job.Spec.Until.Length == 0) Write(job, start, policy, place, job.Folder, new TrainedParts(start.Trained, start.ControlSites, changed));
+        RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
+        return Result(job, outcome);
+    }
+
+    // Rows, reference and folders, as the trainer wants them.
+    private static TrainingRun RunOf(JobContext job, PolicyPlace place, Policy policy, TrainingStart start, IAlignmentMethod method, TrainingOptions options)
+    {
+        var spec = job.Spec.Options;
+        var evalRecords = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
         var (stored, data) = (ReferenceJob.Stored(job), job.Parts(spec["dataset"]!));
         if (data.All(part => part.Rows.Count == 0)) throw new UserErrorException($"{Named(spec["dataset"]!)}: holds no rows; give data with at least one.");
-        var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && heldOut.Count == 0) : (null, false);
-        var run = new TrainingRun
+        var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && evalRecords.Count == 0) : (null, false);
+        return new TrainingRun
         {
             Model = policy.Model,
             Tokenizer = policy.Tokenizer,
@@ -44,7 +62,7 @@ internal static class TrainJob
             PadToken = method.Needs.Scores ? RewardFolder.PadToken(place.Base, policy.Tokenizer, policy.Model.Spec.Vocabulary) : null,
             Records = [.. data.SelectMany(part => part.Rows)],
             Mixture = data.Count > 1 ? [.. data.Select(part => part.Share)] : [],
-            EvalRecords = heldOut,
+            EvalRecords = evalRecords,
             Method = method,
             Adapter = start.Trained,
             Controls = start.ControlSites,
@@ -65,20 +83,9 @@ internal static class TrainJob
             Progress = p => Tell(job, p),
             Spent = () => job.Time.Now,
         };
-        JobInputs.ThrowIfChanged(job); // all rows are read
-        if (PromptlessPairs.Warning(run.Records, job.Plugins.Find("method", (string)spec["method"]!["name"]!).Contract.Traits) is { } promptless) run.Warn?.Invoke(promptless);
-        var outcome = Trainer.Train(run, job.Cancellation);
-        job.Time.Before = outcome.SpentBefore;
-
-        if (outcome.ResumedFrom > 0) job.Logger.LogInformation("resumed from step {Step}", outcome.ResumedFrom);
-        if (stored is { Missed: > 0 }) job.Logger.LogWarning("{Answers} answers were not among the stored reference log-probs and were computed as they came", stored.Missed);
-        var changed = method is ITrainsControls controls ? controls.Phases[^1].ModelRate > 0 : start.Trained is null;
-        if (job.Spec.Until.Length == 0) Write(job, start, policy, place, job.Folder, new TrainedParts(start.Trained, start.ControlSites, changed));
-        RunFolder.Write(job.Folder.File("run.json"), Record(job, place).ToJsonString(new() { WriteIndented = true }) + "\n");
-        return Result(job, outcome);
     }
 
-    // The file, where one is named.
+    // The data set's file, where a message can name one.
     private static string Named(JsonNode dataset) => (dataset["reader"]?["options"]?["path"] as JsonValue)?.GetValue<string>() ?? "the data set";
 
     private static void Write(JobContext job, TrainingStart start, Policy policy, PolicyPlace place, JobFolder folder, TrainedParts parts)
