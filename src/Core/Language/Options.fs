@@ -262,7 +262,41 @@ let rec variantCount tree : float =
     | Map entries -> entries |> List.fold (fun count (_, item) -> count * variantCount item) 1.0
     | _ -> 1.0
 
-/// What the entries say where the schemas are these; `others` are keys that stand beside the options (for suggestions).
+/// The value of one option: what its entry says, else its default. None where it is faulty, Some None where it has no value.
+let private bindOne context path owner (mark: Place) allowGrid (entries: Entry list) (option: OptionSchema) =
+    let recorded tree =
+        if option.Recorded then Recorded tree else tree
+
+    match given context path option entries with
+    | Some entry when not (isNothing entry.Value) ->
+        let read = if allowGrid then gridOrValue else value
+
+        let bound =
+            read context (Readers.join path entry.Key) (Shape.ofOption option) entry.Value
+
+        if option.Filled && bound |> Option.exists isEmpty then
+            Readers.fault
+                context
+                entry.Value
+                (Readers.join path entry.Key)
+                $"'{option.Name}' is empty; name at least one, or leave it out"
+        else
+            bound |> Option.map (fun tree -> Some(option.Name, recorded tree))
+    | _ ->
+        match defaultOf option with
+        | Some tree -> Some(Some(option.Name, recorded tree))
+        | None when option.Required ->
+            context.Faults.Add(
+                mark,
+                path,
+                $"{owner} needs the option '{option.Name}' ({Shape.describe (Shape.ofOption option)}); it is missing"
+            )
+
+            None
+        | None -> Some None
+
+/// The options that the entries give under these schemas; None with faults where they are wrong. `others` are keys that stand beside
+/// the options (for suggestions).
 let bind
     context
     path
@@ -280,39 +314,8 @@ let bind
             let hint = Suggest.hint (names @ others) entry.Key
             context.Faults.Add(entry.KeyMark, Readers.join path entry.Key, $"{owner} has no option '{entry.Key}'{hint}")
 
-    let one (option: OptionSchema) =
-        let recorded tree =
-            if option.Recorded then Recorded tree else tree
-
-        match given context path option entries with
-        | Some entry when not (isNothing entry.Value) ->
-            let read = if allowGrid then gridOrValue else value
-
-            let bound =
-                read context (Readers.join path entry.Key) (Shape.ofOption option) entry.Value
-
-            if option.Filled && bound |> Option.exists isEmpty then
-                Readers.fault
-                    context
-                    entry.Value
-                    (Readers.join path entry.Key)
-                    $"'{option.Name}' is empty; name at least one, or leave it out"
-            else
-                bound |> Option.map (fun tree -> Some(option.Name, recorded tree))
-        | _ ->
-            match defaultOf option with
-            | Some tree -> Some(Some(option.Name, recorded tree))
-            | None when option.Required ->
-                context.Faults.Add(
-                    mark,
-                    path,
-                    $"{owner} needs the option '{option.Name}' ({Shape.describe (Shape.ofOption option)}); it is missing"
-                )
-
-                None
-            | None -> Some None
-
-    let bound = schemas |> List.map one
+    let bound =
+        schemas |> List.map (bindOne context path owner mark allowGrid entries)
 
     schemas
     |> List.iter (applies context path entries (bound |> List.choose Option.flatten))

@@ -100,78 +100,76 @@ let private entry: Reader<PluginEntry * Place> =
 
 let reader: Reader<(PluginEntry * Place) list * bool> = Parts.rows entry
 
-/// The plugins that the section lets in; what is not there, or not of the version asked for, is a fault.
-let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place) list option) : Known =
-    let all = Whole.plugins catalogue
-    let id (plugin: PluginSchema) = plugin.Id
-    let source (plugin: PluginSchema) = plugin.Source
-    let isEngine (plugin: PluginSchema) = id plugin = ""
+let private isEngine (plugin: PluginSchema) = plugin.Id = ""
 
-    let find (entry, mark) =
-        let missing message =
-            faults.Add(mark, "plugins", message)
-            None
+/// The installed plugin that an entry means; None, with a fault, where there is none or not of the version asked for.
+let private find (faults: Faults) (all: PluginSchema list) (entry, mark) =
+    let missing message =
+        faults.Add(mark, "plugins", message)
+        None
 
-        match entry with
-        | ById(name, range) ->
-            match all |> List.tryFind (fun plugin -> id plugin = name && source plugin = "") with
-            | None ->
-                let names = all |> List.filter (fun plugin -> not (isEngine plugin)) |> List.map id
-                missing $"no plugin '{name}' is installed{Suggest.hint names name}"
-            | Some plugin when range <> "" ->
-                match satisfies range plugin.Version with
-                | Some true -> Some plugin
-                | Some false -> missing $"plugin '{name}' has version {plugin.Version}; the manifest asks for {range}"
-                | None -> missing $"'{range}' is no range of versions; write it like '>=1.2 <2'"
-            | found -> found
-        | ByPath place
-        | ByFile place ->
-            match all |> List.tryFind (fun plugin -> source plugin = place) with
-            | None -> missing $"the plugin at '{place}' could not be loaded"
-            | found -> found
+    match entry with
+    | ById(name, range) ->
+        match all |> List.tryFind (fun plugin -> plugin.Id = name && plugin.Source = "") with
+        | None ->
+            let names = all |> List.filter (fun plugin -> not (isEngine plugin)) |> List.map _.Id
+            missing $"no plugin '{name}' is installed{Suggest.hint names name}"
+        | Some plugin when range <> "" ->
+            match satisfies range plugin.Version with
+            | Some true -> Some plugin
+            | Some false -> missing $"plugin '{name}' has version {plugin.Version}; the manifest asks for {range}"
+            | None -> missing $"'{range}' is no range of versions; write it like '>=1.2 <2'"
+        | found -> found
+    | ByPath place
+    | ByFile place ->
+        match all |> List.tryFind (fun plugin -> plugin.Source = place) with
+        | None -> missing $"the plugin at '{place}' could not be loaded"
+        | found -> found
 
-    let sound (plugin: PluginSchema) =
-        for contract in plugin.Provides do
-            for option in contract.Options do
-                try
-                    Shape.ofOption option |> ignore
-                    Options.defaultOf option |> ignore
-                with :? ArgumentException as error ->
-                    faults.Add(
-                        Place.none,
-                        "plugins",
-                        $"plugin '{id plugin}' describes its {contract.Kind} '{contract.Name}' wrongly: {error.Message}"
-                    )
-
-        plugin
-
-    // One id is one plugin: names like id/name must mean one thing.
-    let listed (entries: (PluginEntry * Place) list) =
-        let add (admitted: PluginSchema list) (entry, mark) =
-            match find (entry, mark) with
-            | None -> admitted
-            | Some plugin when
-                admitted
-                |> List.exists (fun other -> id other = id plugin && source other = source plugin)
-                ->
-                admitted
-            | Some plugin when admitted |> List.exists (fun other -> id other = id plugin) ->
+/// The plugins of the entries. One id is one plugin: names like id/name must mean one thing.
+let private listed (faults: Faults) (all: PluginSchema list) (entries: (PluginEntry * Place) list) =
+    let add (admitted: PluginSchema list) (entry, mark) =
+        match find faults all (entry, mark) with
+        | None -> admitted
+        | Some plugin ->
+            match admitted |> List.tryFind (fun other -> other.Id = plugin.Id) with
+            | None -> admitted @ [ plugin ]
+            | Some other when other.Source = plugin.Source -> admitted
+            | Some _ ->
                 faults.Add(
                     mark,
                     "plugins",
-                    $"plugin '{id plugin}' is listed already, from another place; keep one of the entries"
+                    $"plugin '{plugin.Id}' is listed already, from another place; keep one of the entries"
                 )
 
                 admitted
-            | Some plugin -> admitted @ [ plugin ]
 
-        entries |> List.fold add []
+    entries |> List.fold add []
+
+/// Faults where a plugin describes an option that the language cannot read.
+let private checkOptions (faults: Faults) (plugin: PluginSchema) =
+    for contract in plugin.Provides do
+        for option in contract.Options do
+            try
+                Shape.ofOption option |> ignore
+                Options.defaultOf option |> ignore
+            with :? ArgumentException as error ->
+                faults.Add(
+                    Place.none,
+                    "plugins",
+                    $"plugin '{plugin.Id}' describes its {contract.Kind} '{contract.Name}' wrongly: {error.Message}"
+                )
+
+/// The plugins that the section lets in; what is not there, or not of the version asked for, is a fault.
+let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place) list option) : Known =
+    let all = Whole.plugins catalogue
 
     let admitted =
         match section with
-        | Some entries -> (all |> List.filter isEngine) @ listed entries
+        | Some entries -> (all |> List.filter isEngine) @ listed faults all entries
         | None ->
             all
-            |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && source plugin = "")
+            |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && plugin.Source = "")
 
-    Known(admitted |> List.map sound)
+    admitted |> List.iter (checkOptions faults)
+    Known admitted

@@ -84,55 +84,61 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                 IsQuantized = false
                 Over = [ "" ]
             }
-        | Initialised made ->
-            let contract = made.Architecture.Contract
+        | Initialised made -> this.Made(made, naming)
+        | FromRun selection -> this.FromRun(selection, seed)
 
-            let id =
-                graph.Add(
-                    "make-model",
-                    {
-                        Label = "make-model/" + naming
-                        Axes = [ "model", naming ]
-                        Loads = [ contract.Plugin.Id ]
-                        Group = ""
-                    },
-                    [
-                        graph.Engine "make-model"
-                        "architecture",
-                        Specs.boundTree
-                            { made.Architecture with
-                                Options = this.Resolve(made.Architecture.Options, None)
-                            }
-                        "tokenizer", this.Tokenizer made.Tokenizer
-                        "seed", Whole(int64 made.Seed)
-                    ]
-                )
+    /// A model of random weights, made by a job of its own.
+    member private this.Made(made: Fresh, naming: string) : Lowered =
+        let contract = made.Architecture.Contract
 
-            graph.Need(id, "")
+        let id =
+            graph.Add(
+                "make-model",
+                {
+                    Label = "make-model/" + naming
+                    Axes = [ "model", naming ]
+                    Loads = [ contract.Plugin.Id ]
+                    Group = ""
+                },
+                [
+                    graph.Engine "make-model"
+                    "architecture",
+                    Specs.boundTree
+                        { made.Architecture with
+                            Options = this.Resolve(made.Architecture.Options, None)
+                        }
+                    "tokenizer", this.Tokenizer made.Tokenizer
+                    "seed", Whole(int64 made.Seed)
+                ]
+            )
 
-            {
-                Tree = Map [ "weights", Output(id, "") ]
-                Base = id
-                IsQuantized = false
-                Over = [ "" ]
-            }
-        | FromRun selection ->
-            let policy = matrix.One(selection, seed)
+        graph.Need(id, "")
 
-            // What is in its weights is this model as it is; adapters of its own still lie over what they were trained over.
-            let declared (found: Lowered) =
-                if found.IsQuantized then
-                    found
-                else
-                    { found with Over = [ "" ] }
+        {
+            Tree = Map [ "weights", Output(id, "") ]
+            Base = id
+            IsQuantized = false
+            Over = [ "" ]
+        }
 
-            match selection.Checkpoints with
-            | [] -> policyAt (policy, None) |> declared
-            | [ step ] when matrix.HasCheckpoint(selection, policy, step) -> policyAt (policy, Some(Step step)) |> declared
-            | [ _ ] -> raise Unplannable
-            | _ ->
-                context.Faults.Add(selection.Mark, selection.Path, "one policy is meant here; give one checkpoint")
-                raise Unplannable
+    /// A policy of the run itself: the one that the selection names.
+    member private _.FromRun(selection: Selection, seed: int option) : Lowered =
+        let policy = matrix.One(selection, seed)
+
+        // What is in its weights is this model as it is; adapters of its own still lie over what they were trained over.
+        let declared (found: Lowered) =
+            if found.IsQuantized then
+                found
+            else
+                { found with Over = [ "" ] }
+
+        match selection.Checkpoints with
+        | [] -> policyAt (policy, None) |> declared
+        | [ step ] when matrix.HasCheckpoint(selection, policy, step) -> policyAt (policy, Some(Step step)) |> declared
+        | [ _ ] -> raise Unplannable
+        | _ ->
+            context.Faults.Add(selection.Mark, selection.Path, "one policy is meant here; give one checkpoint")
+            raise Unplannable
 
     member this.Model(name: string, seed: int option) : Lowered =
         let model = lookup.Models[name]
