@@ -11,6 +11,9 @@ type Schedules private () =
     static let names =
         [| "linear"; "cosine"; "constant"; "constant_with_warmup"; "inverse_sqrt" |]
 
+    /// transformers' timescale of inverse_sqrt without warm-up, in updates.
+    static let defaultTimescale = 10_000
+
     /// Every known name.
     static member Names: string[] = Array.copy names
 
@@ -33,6 +36,6 @@ type Schedules private () =
         | "linear" -> max 0.0 (1.0 - rest)
         | "cosine" -> max 0.0 (0.5 * (1.0 + cos (Math.PI * rest)))
         | "inverse_sqrt" ->
-            let scale = float (if warmup > 0 then warmup else 10_000)
+            let scale = float (if warmup > 0 then warmup else defaultTimescale)
             1.0 / sqrt ((float step + scale - float warmup) / scale)
         | _ -> invalidArg (nameof name) $"""schedule '{name}' is not known; use one of {String.Join(", ", names)}"""

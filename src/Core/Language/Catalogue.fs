@@ -6,66 +6,72 @@ open System
 open System.Collections.Generic
 
 /// <summary>One option of a contract.</summary>
-/// <remarks><para>Type is one of string, integer, number, boolean, path (hashed by its content), any, or the name of a thing that
-/// the manifest declares: model, dataset, judge. T[] is a list, {T} a mapping from names, T|T[] a choice.</para>
-/// <para>Default is JSON text, or null for none; Range is like "[0,1]", "(0,)" or "" for numbers; Choices are the allowed texts,
-/// ChoiceAliases other spellings of them, each like "adamw_torch=adamw".</para>
-/// <para>Filled lists hold something where they are given.</para>
-/// <para>Recorded options cannot change a result (how often to save): they are left out of a job's identity.</para>
-/// <para>OnlyWith: another option and the values with which this one means something, like "loss_type=sft|dft", a bound
-/// like "temperature=>0", or just another option's name; "" for always. Giving it
-/// with another value is an error.</para>
-/// <para>PerModel options of a merge strategy have one value for all models, or a list with one for each.</para></remarks>
 [<CLIMutable; NoComparison>]
 type OptionSchema =
     {
+        /// In snake_case.
         Name: string
+        /// One of string, integer, number, boolean, path (hashed by its content), any, or the name of a thing that the manifest declares:
+        /// model, dataset, judge. T[] is a list, {T} a mapping from names, T|T[] a choice.
         Type: string
+        /// JSON text, or null for none.
         Default: string | null
+        /// For numbers the interval, like "[0,1]" or "(0,)"; "" for none.
         Range: string
+        /// The allowed texts; empty for any.
         Choices: IReadOnlyList<string>
+        /// Other spellings of Choices, each like "adamw_torch=adamw".
         ChoiceAliases: IReadOnlyList<string>
+        /// Other spellings of Name.
         Aliases: IReadOnlyList<string>
+        /// Whether it must be given.
         Required: bool
+        /// Whether a list that is given must not be empty.
         Filled: bool
+        /// Whether it cannot change a result (how often to save), so that it is left out of a job's identity.
         Recorded: bool
+        /// Another option and the values with which this one means something, like "loss_type=sft|dft", a bound like "temperature=>0", or
+        /// just another option's name; "" for always. Giving it with another value is an error.
         OnlyWith: string
+        /// Whether, in a merge strategy, it has one value for all models or a list with one for each.
         PerModel: bool
+        /// One or more sentences for help.
         Docs: string
     }
 
 /// <summary>One thing that a plugin provides.</summary>
-/// <remarks><para>Kind: method, adapter, quantization, merge, benchmark, judge, reader, architecture, tracker; or engine, by which the host
-/// states the ResultVersion of a kind of job ("train", "merge" ...).</para>
-/// <para>Alias is empty, or JSON of what the name stands for, such as {"type":"lora","quantization":"nf4"}.</para>
-/// <para>Inputs: for merge strategies, how many models they take, like "[2,2]" or "[1,)"; else "".</para>
-/// <para>Traits: "reference" on a method that compares with a reference policy, "controls" on one whose policies are asked under controls,
-/// "scores" on one that trains a score head, whose rows are not cut, "control-adapters" on one whose policies end with it, "packs" on one that packs rows, "tokens" on one that adds tokens to the
-/// vocabulary; "no-weights" on an adapter that weights cannot hold, "own-start" on one that changes the policy before it is trained; "speaks" on a judge that is a language model; "column:NAME" on what
-/// reads a field of rows of its own.</para></remarks>
 [<CLIMutable; NoComparison>]
 type ContractSchema =
     {
+        /// method, adapter, quantization, merge, benchmark, judge, reader, architecture, tracker; or engine, by which the host states the
+        /// ResultVersion of a kind of job ("train", "merge" ...).
         Kind: string
         Name: string
+        /// Raised by the plugin's author whenever the same options give different numbers.
         ResultVersion: int
         Options: IReadOnlyList<OptionSchema>
+        /// JSON of what the name stands for, such as {"type":"lora","quantization":"nf4"}; else empty.
         Alias: string
+        /// How many models a merge strategy takes, like "[2,2]" or "[1,)"; "" for other kinds.
         Inputs: string
+        /// Facts that planning needs: "reference", "controls", "control-adapters", "scores", "packs" ... ContractTraitsAttribute of
+        /// Abstractions lists and explains them.
         Traits: IReadOnlyList<string>
         Docs: string
     }
 
-/// <summary>A plugin. Id is empty for what the engine itself provides, which every manifest knows.</summary>
-/// <remarks>IsProduct: known without being listed. Source: the path or file text of the manifest's own plugin entry
-/// that brought it, else empty. Folder: where it lies, for messages; may be empty.</remarks>
+/// <summary>A plugin.</summary>
 [<CLIMutable; NoComparison>]
 type PluginSchema =
     {
+        /// Empty for what the engine itself provides, which every manifest knows.
         Id: string
         Version: string
+        /// Whether it is known without being listed.
         IsProduct: bool
+        /// The path or file text of the manifest's own plugin entry that brought it, else empty.
         Source: string
+        /// Where it lies, for messages; may be empty.
         Folder: string
         Provides: IReadOnlyList<ContractSchema>
     }

@@ -4,60 +4,69 @@ namespace PeftAlign.Core
 open System
 open System.Collections.Generic
 
-/// <summary>A file or folder that a job reads. Place is where its options name it, such as "policy.weights".</summary>
-/// <remarks>Hash is what the caller's content hash gave; empty for what cannot change the result.</remarks>
+/// <summary>A file or folder that a job reads.</summary>
 type PlanInput =
     {
+        /// Where the job's options name it, such as "policy.weights".
         Place: string
         Path: string
+        /// What the caller's content hash gave; empty for inputs that cannot change the result.
         Hash: string
     }
 
 /// <summary>One job of a plan.</summary>
-/// <remarks>
-/// <para>Id: 32 hexadecimal digits, the hash of Identity. Kind: make-model, make-dataset, reference, train, select, merge, evaluate
-/// or report. Label: how people and --only name it; Labels: all of its names, where several rows share it.</para>
-/// <para>Options: canonical JSON of all that the job needs; paths as the manifest writes them; the output of another job as
-/// {"job":ID} or {"job":ID,"checkpoint":"step:100"}. Identity: the same with contents for paths and without what cannot change
-/// the result.</para>
-/// <para>Keep: points of a training job that others need ("step:100", "epoch:3"); Until: the last point that is needed, empty for
-/// the end. Neither is part of the identity: a finished job that lacks one goes on from its last checkpoint.</para>
-/// <para>Axes: model, dataset, method, adapter, seed, stage, variant, merge, benchmark, checkpoint, control, tags (separated by commas)
-/// as far as they apply; those of Label. Places: the axes of each of Labels. Plugins: ids that the job loads. Group: equal for
-/// jobs that could share loaded weights.</para></remarks>
 [<NoComparison>]
 type PlanJob =
     {
+        /// 32 hexadecimal digits, the hash of Identity.
         Id: string
+        /// make-model, make-dataset, reference, train, select, merge, evaluate or report.
         Kind: string
+        /// The name that people and --only use.
         Label: string
+        /// All of its names, where several rows share it.
         Labels: IReadOnlyList<string>
+        /// Those of model, dataset, method, adapter, seed, stage, variant, merge, benchmark, checkpoint, control and tags (separated by
+        /// commas) that apply to Label.
         Axes: IReadOnlyDictionary<string, string>
+        /// The axes of each of Labels.
         Places: IReadOnlyList<IReadOnlyDictionary<string, string>>
+        /// Canonical JSON of all that the job needs: paths as the manifest writes them, the output of another job as {"job":ID} or
+        /// {"job":ID,"checkpoint":"step:100"}.
         Options: string
+        /// Options with contents for paths and without what cannot change the result.
         Identity: string
+        /// Ids of the jobs that must be finished before it.
         DependsOn: IReadOnlyList<string>
         Inputs: IReadOnlyList<PlanInput>
+        /// Points of a training job that other jobs need ("step:100", "epoch:3"). Not part of the identity: a finished job that lacks one
+        /// goes on from its last checkpoint.
         Keep: IReadOnlyList<string>
+        /// The last point that is needed, empty for the end. Not part of the identity.
         Until: string
+        /// Ids of the plugins that the job loads.
         Plugins: IReadOnlyList<string>
+        /// Equal for jobs that could share loaded weights.
         Group: string
     }
 
-/// <summary>Where every job's numbers go besides metrics.jsonl. Options: canonical JSON with defaults; paths as the manifest writes them.</summary>
+/// <summary>Where every job's numbers go besides metrics.jsonl.</summary>
 type PlanTracker =
     {
         Name: string
+        /// Canonical JSON with defaults; paths as the manifest writes them.
         Options: string
+        /// Id of the plugin that provides it.
         Plugin: string
     }
 
-/// <summary>What a plugin outside the product does for a model folder: computes its architecture, or reads its quantised matrices.</summary>
-/// <remarks>Name is as the plugin registers it: of an architecture the model_type of the folder's config.json. It is part of the identity
-/// of every job that names the folder.</remarks>
+/// <summary>What a plugin outside the product does for a model folder: computes its architecture, or reads its quantised matrices.
+/// Part of the identity of every job that names the folder.</summary>
 type FolderPart =
     {
+        /// The plugin's id.
         Plugin: string
+        /// The name that the plugin registers; for an architecture, the model_type of the folder's config.json.
         Name: string
         ResultVersion: int
     }
