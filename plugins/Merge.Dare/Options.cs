@@ -17,7 +17,7 @@ public abstract class TaskVectorOptions
     /// <summary>Factor of the merged task vector.</summary>
     public double Lambda { get; set; } = 1;
 
-    /// <summary>Accepted for mergekit's files: masks here are bits, and the numbers do not depend on it.</summary>
+    /// <summary>Accepted because mergekit's files have it: masks are bits here, and the numbers do not depend on it.</summary>
     [OptionRecorded]
     public bool Int8Mask { get; set; }
 }
@@ -29,13 +29,13 @@ public sealed class TaskArithmeticOptions : TaskVectorOptions;
 /// <summary>Parameters of merges that drop entries.</summary>
 public abstract class SparseOptions : TaskVectorOptions
 {
-    /// <summary>Share of the task vector's entries that is kept.</summary>
+    /// <summary>Share of the task vector's entries that are kept.</summary>
     [OptionPerModel(1.0)]
     [OptionRange(0, 1)]
     public List<double> Density { get; set; } = [];
 
-    /// <summary>What makes up for dropped entries: exact divides by the share or probability with which they were kept, l1 keeps the
-    /// sum of magnitudes, off nothing. In mergekit's files true is l1 and false is off.</summary>
+    /// <summary>How kept entries compensate dropped ones: exact divides them by the share or probability of keeping, l1 keeps the
+    /// sum of magnitudes, off leaves them as they are. In mergekit's files true is l1 and false is off.</summary>
     [OptionChoices("exact", "l1", "off")]
     public string Rescale { get; set; } = "off";
 }
@@ -44,7 +44,7 @@ public abstract class SparseOptions : TaskVectorOptions
 [ContractTraits(MergeBase.Origin, Inputs = "[1,)")]
 public sealed class TiesOptions : SparseOptions
 {
-    /// <summary>Normalises.</summary>
+    /// <summary>TIES normalises by default.</summary>
     public TiesOptions() => Normalize = true;
 }
 
@@ -52,7 +52,7 @@ public sealed class TiesOptions : SparseOptions
 [ContractTraits(MergeBase.Origin, Inputs = "[1,)")]
 public sealed class DareOptions : SparseOptions
 {
-    /// <summary>Rescales exactly.</summary>
+    /// <summary>DARE rescales exactly by default.</summary>
     public DareOptions() => Rescale = "exact";
 }
 
@@ -70,7 +70,7 @@ public sealed class BreadcrumbsOptions : SparseOptions
 [ContractTraits(MergeBase.Origin, Inputs = "[1,)")]
 public class DellaLinearOptions : SparseOptions
 {
-    /// <summary>Rescales exactly.</summary>
+    /// <summary>DELLA rescales exactly by default.</summary>
     public DellaLinearOptions() => Rescale = "exact";
 
     /// <summary>Half the range of the keep probabilities around the density.</summary>
@@ -83,6 +83,6 @@ public class DellaLinearOptions : SparseOptions
 [ContractTraits(MergeBase.Origin, Inputs = "[1,)")]
 public sealed class DellaOptions : DellaLinearOptions
 {
-    /// <summary>Normalises.</summary>
+    /// <summary>DELLA with an election normalises by default.</summary>
     public DellaOptions() => Normalize = true;
 }

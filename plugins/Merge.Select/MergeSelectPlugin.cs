@@ -25,7 +25,7 @@ public sealed class MergeSelectPlugin : IPlugin
 [ContractTraits(MergeBase.Origin, Inputs = "[1,)")]
 public sealed class SceOptions
 {
-    /// <summary>Share of the entries with a variance that is followed.</summary>
+    /// <summary>Of the entries whose variance over the models is not 0, the share that is followed: those of the largest variance.</summary>
     [OptionRange(0, 1)]
     public double SelectTopk { get; set; } = 1;
 
@@ -51,7 +51,7 @@ public sealed class NearSwapOptions
 [ContractTraits(MergeBase.Origin, Inputs = "[1,)")]
 public class RamOptions
 {
-    /// <summary>An entry counts as changed where it differs from the base by more.</summary>
+    /// <summary>An entry counts as changed where it differs from the base by more than this.</summary>
     [OptionRange(0)]
     public double Epsilon { get; set; } = 1e-5;
 }

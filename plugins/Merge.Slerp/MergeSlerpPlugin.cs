@@ -54,7 +54,7 @@ public sealed class MultiSlerpOptions
     /// <summary>Divide the weights by their sum.</summary>
     public bool NormalizeWeights { get; set; } = true;
 
-    /// <summary>Added to lengths that are divided by.</summary>
+    /// <summary>Added to lengths before dividing by them.</summary>
     [OptionRange(0)]
     public double Eps { get; set; } = 1e-8;
 }
@@ -67,7 +67,7 @@ public sealed class KarcherOptions
     [OptionRange(0)]
     public int MaxIter { get; set; } = 10;
 
-    /// <summary>Lengths and angles below it count as 0.</summary>
+    /// <summary>Lengths and angles below this count as 0.</summary>
     [OptionRange(0)]
     public double Tol { get; set; } = 1e-5;
 }

@@ -1,7 +1,7 @@
-// Chain of Hindsight (Liu et al. 2023, arXiv 2302.02676): language modelling on answers that stand behind a text which says how good they
-// are, alone or one behind the other, so that the policy is asked for a good answer by the good text. A row's loss is the mean over
-// its trained tokens (answers and their end tokens; prompts and markers are not), a batch's the mean over its rows. In training up
-// to hidden_past of the tokens are hidden from those behind them, and a second corpus keeps the policy a language model:
+// Chain of Hindsight (Liu et al. 2023, arXiv 2302.02676): language modelling on answers that follow a text which says how good they
+// are, alone or one after the other, so that the good text asks the policy for a good answer. A row's loss is the mean over
+// its trained tokens (answers and their end tokens; prompts and markers are not trained), a batch's the mean over its rows. In training up
+// to hidden_past of the tokens are hidden from those after them, and a second corpus keeps the policy a language model:
 // loss = mean over rows + corpus_weight * mean over the corpus' rows.
 
 using PeftAlign.Abstractions;
@@ -19,7 +19,7 @@ public sealed class CohPlugin : IPlugin
         registry.Add<IAlignmentMethod, CohOptions>("coh", resultVersion: 4, (context, options) => new CohMethod(options, context));
 }
 
-/// <summary>The method. A pair is one group for each template, and one of the corpus where there is one.</summary>
+/// <summary>Chain of Hindsight: a pair becomes one group for each template, and one of the corpus where there is one.</summary>
 internal sealed class CohMethod : IAlignmentMethod, IArrangesRecords, IHasTextControls
 {
     private readonly CohRows rows;

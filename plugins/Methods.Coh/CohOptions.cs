@@ -10,14 +10,14 @@ public sealed class CohOptions
 {
     private static readonly string[] Kinds = ["p", "n", "pn", "np"];
 
-    /// <summary>What a pair becomes: p the good answer, n the bad one, pn the good one and then the bad one, np the reverse; a row for each.</summary>
+    /// <summary>The rows that a pair becomes: p the good answer, n the bad one, pn the good one and then the bad one, np the reverse.</summary>
     [OptionChoices("p", "n", "pn", "np")]
     public IReadOnlyList<string> RowKinds { get; set; } = Kinds;
 
-    /// <summary>Stands before a good answer, after the prompt and a line's end; a blank follows it.</summary>
+    /// <summary>The text before a good answer; it follows the prompt and a line's end, and a blank follows it.</summary>
     public string GoodMarker { get; set; } = "A helpful answer:";
 
-    /// <summary>Stands before a bad answer likewise.</summary>
+    /// <summary>The text before a bad answer, in the same place.</summary>
     public string BadMarker { get; set; } = "An unhelpful answer:";
 
     /// <summary>The good marker of rows that hold token ids, as ids.</summary>
@@ -26,18 +26,18 @@ public sealed class CohOptions
     /// <summary>The bad marker of rows that hold token ids, as ids.</summary>
     public IReadOnlyList<int> BadMarkerIds { get; set; } = [];
 
-    /// <summary>Texts with {pos}, {neg} or both, in the place of row_kinds and markers: "a bad summary is {neg}, a better one is {pos}". Each stands behind the prompt and a line's end. A ranking question ends with {1st} or {2nd}: "of {pos} and {neg}, which is better? The answer is {1st}".</summary>
+    /// <summary>Texts with {pos}, {neg} or both, instead of row_kinds and markers: "a bad summary is {neg}, a better one is {pos}". Each follows the prompt and a line's end. A ranking question ends with {1st} or {2nd}: "of {pos} and {neg}, which is better? The answer is {1st}".</summary>
     public IReadOnlyList<string> Templates { get; set; } = [];
 
-    /// <summary>all: a row for each of row_kinds, or of templates; one: one of them for each pair.</summary>
+    /// <summary>all: each pair becomes a row for each of row_kinds, or of templates; one: a row by one of them.</summary>
     [OptionChoices("all", "one")]
     public string TemplateChoice { get; set; } = "all";
 
-    /// <summary>In training, the largest share of a row's tokens that those behind them do not see; each row of each update draws its own share below it.</summary>
+    /// <summary>In training, the largest share of a row's tokens that are hidden from those after them; each row of each update draws its own share up to this.</summary>
     [OptionRange(0, 0.9)]
     public double HiddenPast { get; set; } = 0.15;
 
-    /// <summary>A second data set, of texts, that is modelled as it is: one text beside each pair.</summary>
+    /// <summary>A second data set, of texts that are modelled as they are: one text goes with each pair.</summary>
     public DatasetReference? Corpus { get; set; }
 
     /// <summary>Weight of the corpus' loss beside the chains' own; 1.5 where it is left out.</summary>

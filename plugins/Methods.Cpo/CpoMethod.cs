@@ -22,7 +22,7 @@ public sealed class CpoPlugin : IPlugin
     }
 }
 
-/// <summary>The method.</summary>
+/// <summary>CPO and its variants: pairs to the loss that loss_type names, plus the chosen answers' likelihood.</summary>
 internal sealed class CpoMethod(CpoOptions options) : IAlignmentMethod
 {
     public MethodNeeds Needs { get; } = new(Reference: false) { Statistics = ["mean_logit"], Dropout = !options.DisableDropout };

@@ -7,7 +7,7 @@ namespace PeftAlign.Methods.Cpo;
 /// <summary>Options of cpo.</summary>
 public sealed class CpoOptions
 {
-    /// <summary>What the difference of the answers' log-probs goes into; sums of them for sigmoid and hinge, means for ipo and simpo.</summary>
+    /// <summary>The loss of the difference of the answers' log-probs: of their sums for sigmoid and hinge, of their means per token for ipo and simpo.</summary>
     [OptionChoices("sigmoid", "hinge", "ipo", "simpo")]
     public string LossType { get; set; } = "sigmoid";
 
@@ -15,11 +15,11 @@ public sealed class CpoOptions
     [OptionRange(0, ExclusiveMinimum = true)]
     public double Beta { get; set; } = 0.1;
 
-    /// <summary>Weight of the negative log-likelihood of the chosen answers beside the preference loss; 0 = none of it.</summary>
+    /// <summary>Weight of the chosen answers' negative log-likelihood, added to the preference loss; 0 = not added.</summary>
     [OptionRange(0)]
     public double CpoAlpha { get; set; } = 1;
 
-    /// <summary>The margin that mean log-probs times beta are to have (0.5 where not given).</summary>
+    /// <summary>Target margin between the answers' mean log-probs times beta (0.5 where not given).</summary>
     [OptionOnlyWith("loss_type", "simpo")]
     public double? SimpoGamma { get; set; }
 
@@ -46,11 +46,11 @@ public sealed class SimpoOptions
     [OptionRange(0, ExclusiveMinimum = true)]
     public double Beta { get; set; } = 2;
 
-    /// <summary>Weight of the negative log-likelihood of the chosen answers beside the preference loss; above 0 it is CPO-SimPO.</summary>
+    /// <summary>Weight of the chosen answers' negative log-likelihood, added to the preference loss; above 0 it is CPO-SimPO.</summary>
     [OptionRange(0)]
     public double CpoAlpha { get; set; }
 
-    /// <summary>The margin that mean log-probs times beta are to have.</summary>
+    /// <summary>Target margin between the answers' mean log-probs times beta.</summary>
     public double SimpoGamma { get; set; } = 0.5;
 
     /// <summary>AlphaPO: rewards (1 - p^-alpha) / alpha in the place of log p; 0 = log p.</summary>

@@ -19,7 +19,7 @@ public sealed class DpoOptions
     /// <summary>One weight for each loss of loss_type; 1 each where not given.</summary>
     public IReadOnlyList<double>? LossWeights { get; set; }
 
-    /// <summary>How strongly the policy is pulled to its reference; rewards are beta times log-ratios.</summary>
+    /// <summary>How strongly the policy is kept near its reference; rewards are beta times log-ratios.</summary>
     [OptionRange(0, ExclusiveMinimum = true)]
     public double Beta { get; set; } = 0.1;
 
@@ -37,7 +37,7 @@ public sealed class DpoOptions
     [OptionOnlyWith("f_divergence_type", "alpha_divergence")]
     public double? FAlphaDivergenceCoef { get; set; }
 
-    /// <summary>LD-DPO: weight of an answer's tokens beyond the shorter answer's length, for policy and reference (1 where not given).</summary>
+    /// <summary>LD-DPO: weight of an answer's tokens beyond the length of the shorter answer, in policy and reference (1 where not given).</summary>
     [OptionRange(0, 1)]
     [OptionOnlyWith("loss_type", "sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired", "apo_zero", "apo_down", "discopop", "cdpo", "ipo_sum", "sigmoid_reference_free", "bco_pair_shift")]
     public double? LdAlpha { get; set; }

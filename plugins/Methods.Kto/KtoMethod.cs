@@ -30,7 +30,7 @@ public sealed class KtoOptions
     [OptionRange(0, ExclusiveMinimum = true)]
     public double Beta { get; set; } = 0.1;
 
-    /// <summary>Weight of desirable answers; where there are n of them and m others, n times this over m times the other's should be 1 to 4/3.</summary>
+    /// <summary>Weight of desirable answers. For n desirable and m undesirable ones, n times this over m times undesirable_weight should be between 1 and 4/3.</summary>
     [OptionRange(0)]
     public double DesirableWeight { get; set; } = 1;
 
@@ -42,7 +42,7 @@ public sealed class KtoOptions
     public bool DisableDropout { get; set; } = true;
 }
 
-/// <summary>The method. A row is its answer and, without gradient, the answer of the row before it in the batch.</summary>
+/// <summary>KTO: a row becomes its own answer and, without gradient, the answer of the previous row in the batch, from which z0 is estimated.</summary>
 internal sealed class KtoMethod(KtoOptions options) : IAlignmentMethod, IArrangesRecords
 {
     private bool Measures => options.LossType == "kto";

@@ -1,7 +1,7 @@
 // MEET (arXiv 2310.00819): a good and a bad control, each an adapter, are trained by likelihood on preferred and on dispreferred answers,
-// first alone, then together with the model. The policy is asked under a control. Phase 1 minimises over the controls, phase 2 over
-// controls and model: - mean of log p(y | x, its control) per token, over answers. Which layout, init and ablations: methods of the
-// field where the paper is silent, see docs/objectives.md.
+// first alone, then together with the model; the policy is used under a control. Phase 1 minimises over the controls, phase 2 over
+// controls and model: the mean over answers of -log p(y | x, its control) per token. Where the paper is silent (layout, initial values,
+// ablations), the choices are the field's usual ones; see docs/objectives.md.
 
 using PeftAlign.Abstractions;
 
@@ -20,7 +20,7 @@ public sealed class MeetPlugin : IPlugin
     }
 }
 
-/// <summary>The method: its phases' parts, and for itself the first one's.</summary>
+/// <summary>MEET: two phases with a method each; its own Prepare is the first phase's.</summary>
 internal sealed class MeetMethod : IAlignmentMethod, ITrainsControls
 {
     private readonly ControlledLikelihood likelihood;

@@ -12,7 +12,7 @@ public sealed class MeetOptions
     [OptionChoices("both", "controls", "joint")]
     public string Stages { get; set; } = "both";
 
-    /// <summary>Of the updates, the share in which the controls alone are trained; 0.5 where it is left out.</summary>
+    /// <summary>Share of the updates in which only the controls are trained; 0.5 where it is left out.</summary>
     [OptionRange(0, 1, ExclusiveMinimum = true)]
     [OptionOnlyWith("stages", "both")]
     public double? ControlShare { get; set; }
@@ -31,7 +31,7 @@ public sealed class MeetOptions
     [OptionOnlyWith("stages", "both", "joint")]
     public double? JointControlFactor { get; set; }
 
-    /// <summary>What the joint phase minimises: nll, as the first phase, which it is where it is left out; or dpo, preferring under good the chosen and under bad the rejected answer, with the policy at the phase's beginning as reference.</summary>
+    /// <summary>What the joint phase minimises: nll (the default), as in the first phase; or dpo, which prefers the chosen answer under good and the rejected one under bad, with the policy at the start of the phase as reference.</summary>
     [OptionChoices("nll", "dpo")]
     [OptionOnlyWith("stages", "both", "joint")]
     public string? JointLoss { get; set; }
@@ -41,7 +41,7 @@ public sealed class MeetOptions
     [OptionOnlyWith("joint_loss", "dpo")]
     public double? Beta { get; set; }
 
-    /// <summary>Of -log p, an answer's mean over its tokens, or their sum; then the mean over answers.</summary>
+    /// <summary>Whether an answer's loss is the mean of -log p over its tokens or the sum; batches take the mean over answers.</summary>
     [OptionChoices("mean", "sum")]
     public string LossType { get; set; } = "mean";
 }

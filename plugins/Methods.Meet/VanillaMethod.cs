@@ -1,6 +1,6 @@
-// Controls as tokens, the plain baseline of controllable generation: two new entries of the vocabulary stand before the prompt, and
-// their rows are learned jointly with the whole model by likelihood: the good token before chosen answers, the bad one before the
-// others. Loss: mean over answers of -log p per token. Rows that are too long lose other tokens, never this one.
+// Controls as tokens, the plain baseline of controllable generation: one of two new tokens stands before the prompt, the good one for
+// chosen answers, the bad one for the others, and their rows are learned by likelihood, jointly with the whole model. Loss: mean over
+// answers of -log p per token. Rows that are too long lose other tokens, never the control's.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -18,7 +18,7 @@ public sealed class VanillaOptions
     /// <summary>The token before prompts of bad answers.</summary>
     public string BadToken { get; set; } = "<|bad|>";
 
-    /// <summary>Of -log p, an answer's mean over its tokens, or their sum; then the mean over answers.</summary>
+    /// <summary>Whether an answer's loss is the mean of -log p over its tokens or the sum; batches take the mean over answers.</summary>
     [OptionChoices("mean", "sum")]
     public string LossType { get; set; } = "mean";
 }

@@ -22,7 +22,7 @@ public sealed class OrpoPlugin : IPlugin
 /// <summary>Options of orpo.</summary>
 public sealed class OrpoOptions
 {
-    /// <summary>Weight of the odds ratio's term beside the language modelling's (lambda in the paper); rewards are beta times mean log-probs.</summary>
+    /// <summary>Weight of the odds-ratio term relative to the language-modelling term (lambda in the paper); rewards are beta times mean log-probs.</summary>
     [OptionRange(0, ExclusiveMinimum = true)]
     public double Beta { get; set; } = 0.1;
 
@@ -30,7 +30,7 @@ public sealed class OrpoOptions
     public bool DisableDropout { get; set; } = true;
 }
 
-/// <summary>The method. A row is two groups: the chosen sequence, all of it trained, and the rejected answer.</summary>
+/// <summary>ORPO: a row becomes two groups, the chosen sequence, trained as a whole, and the rejected answer.</summary>
 internal sealed class OrpoMethod(OrpoOptions options) : IAlignmentMethod
 {
     public MethodNeeds Needs { get; } = new(Reference: false) { Statistics = ["mean_logit"], Dropout = !options.DisableDropout };

@@ -1,5 +1,5 @@
-// Reward models (Bradley and Terry 1952; Ouyang et al. 2022): a score head gives each answer one number, and the chosen one's is to be
-// above the rejected one's. Rows, loss and metrics are TRL 1.16's.
+// Reward models (Bradley and Terry 1952; Ouyang et al. 2022): a score head gives each answer a number, which training makes larger for
+// the chosen answer than for the rejected one. Rows, loss and metrics are TRL 1.16's.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Algebra;
@@ -21,7 +21,7 @@ public sealed class RewardPlugin : IPlugin
 [ContractTraits("scores")]
 public sealed class RewardOptions
 {
-    /// <summary>Weight of the mean of (R_w + R_l)^2, which keeps rewards near 0; 0.01 is usual, none where not given.</summary>
+    /// <summary>Weight of the mean of (R_w + R_l)^2, which keeps rewards near 0; 0.01 is usual, 0 where not given.</summary>
     [OptionRange(0, ExclusiveMinimum = true)]
     public double? CenterRewardsCoefficient { get; set; }
 
@@ -29,7 +29,7 @@ public sealed class RewardOptions
     public bool DisableDropout { get; set; } = true;
 }
 
-/// <summary>The method.</summary>
+/// <summary>Reward modelling: the Bradley-Terry loss of each pair's scores.</summary>
 internal sealed class RewardMethod(RewardOptions options) : IAlignmentMethod
 {
     public MethodNeeds Needs { get; } = new(Reference: false) { Scores = true, Dropout = !options.DisableDropout };

@@ -26,22 +26,22 @@ public sealed class SftOptions
     [OptionChoices("nll", "dft")]
     public string LossType { get; set; } = "nll";
 
-    /// <summary>Share of the loss that is the mean over the vocabulary instead of the token's own.</summary>
+    /// <summary>Label smoothing: share of the loss that is the mean over the vocabulary instead of the token's own.</summary>
     [OptionRange(0, 1)]
     [OptionOnlyWith("loss_type", "nll")]
     public double LabelSmoothingFactor { get; set; }
 
     /// <summary>
-    /// Train only the completion of rows that have a prompt, and only what completion_mask marks of rows of tokens; off trains the
-    /// prompt as well. Without it, the former is on and the latter off, but for rows of tokens that hold prompt and completion too.
+    /// Train only the completion of rows that have a prompt, and in rows of tokens only those that completion_mask marks; off trains the
+    /// prompt as well. Where it is not given, prompts are not trained, and completion_mask counts only in rows that also hold prompt and completion.
     /// </summary>
     public bool? CompletionOnlyLoss { get; set; }
 
-    /// <summary>Of conversations, train only what the chat template marks as the assistant's (generation blocks).</summary>
+    /// <summary>In conversations, train only what the chat template marks as the assistant's (generation blocks).</summary>
     public bool AssistantOnlyLoss { get; set; }
 }
 
-/// <summary>The method.</summary>
+/// <summary>SFT: rows of every shape to the likelihood of their trained tokens.</summary>
 internal sealed class SftMethod(SftOptions options) : IAlignmentMethod, IArrangesRecords
 {
     private const string Entropy = "entropy";

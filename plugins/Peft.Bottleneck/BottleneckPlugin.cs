@@ -23,7 +23,7 @@ public sealed class BottleneckOptions
     [OptionChoices("houlsby", "pfeiffer")]
     public string Placement { get; set; } = "houlsby";
 
-    /// <summary>Modules whose outputs are changed, in the place of the placement's: whole names or dotted suffixes, one regular expression for whole names, or all-linear.</summary>
+    /// <summary>Modules whose outputs are changed, instead of the placement's: whole names or dotted suffixes, one regular expression for whole names, or all-linear.</summary>
     [OptionAlias("target_modules")]
     [OptionFilled]
     public List<string> Targets { get; set; } = [];
@@ -39,7 +39,7 @@ public sealed class BottleneckOptions
     [OptionChoices("gelu", "gelu_tanh", "relu", "silu")]
     public string NonLinearity { get; set; } = "gelu";
 
-    /// <summary>Where the two matrices begin: houlsby (normal with deviation 0.01, cut at two deviations: almost the base) or zero (the second is 0: the base itself). Biases begin at 0.</summary>
+    /// <summary>Initial values of the two matrices: houlsby (normal with deviation 0.01, cut at two deviations: almost the base) or zero (the second is 0: the base itself). Biases start at 0.</summary>
     [OptionChoices("houlsby", "zero")]
     public string Init { get; set; } = "houlsby";
 

@@ -7,17 +7,17 @@ namespace PeftAlign.Peft.Lora;
 /// <summary>Options of lora.</summary>
 public sealed class LoraOptions
 {
-    /// <summary>Rank of the change.</summary>
+    /// <summary>Rank of the change, r.</summary>
     [OptionRange(1)]
     [OptionAlias("r")]
     public int Rank { get; set; } = 8;
 
-    /// <summary>Numerator of the scale.</summary>
+    /// <summary>The change is scaled by alpha / rank.</summary>
     [OptionRange(0, ExclusiveMinimum = true)]
     [OptionAlias("lora_alpha")]
     public double Alpha { get; set; } = 8;
 
-    /// <summary>Share of the inputs that are dropped in training.</summary>
+    /// <summary>Share of the adapter's inputs that are dropped in training.</summary>
     [OptionRange(0, 0.999)]
     [OptionAlias("lora_dropout")]
     public double Dropout { get; set; }
@@ -30,18 +30,18 @@ public sealed class LoraOptions
     /// <summary>Modules to leave out, written as targets.</summary>
     public List<string> ExcludeModules { get; set; } = [];
 
-    /// <summary>Numbers of the blocks to change; without any all.</summary>
+    /// <summary>Numbers of the blocks to change, from 0; without any, all blocks.</summary>
     [OptionRange(0)]
     public List<int> LayersToTransform { get; set; } = [];
 
     /// <summary>What stands before a block's number in module names, where it is not the first number.</summary>
     public List<string> LayersPattern { get; set; } = [];
 
-    /// <summary>Ranks of single modules, by the end of the name (a regular expression); of two that mean one module both say the same.</summary>
+    /// <summary>Ranks of single modules, by the end of the name (a regular expression); two that match one module must agree.</summary>
     [OptionRange(1)]
     public Dictionary<string, int> RankPattern { get; set; } = [];
 
-    /// <summary>Alphas of single modules, by the end of the name (a regular expression); of two that mean one module both say the same.</summary>
+    /// <summary>Alphas of single modules, by the end of the name (a regular expression); two that match one module must agree.</summary>
     [OptionRange(0, ExclusiveMinimum = true)]
     public Dictionary<string, double> AlphaPattern { get; set; } = [];
 
@@ -49,13 +49,13 @@ public sealed class LoraOptions
     [OptionChoices("none", "all", "lora_only")]
     public string Bias { get; set; } = "none";
 
-    /// <summary>Scale by alpha / sqrt(rank).</summary>
+    /// <summary>Scale by alpha / sqrt(rank) instead (rsLoRA).</summary>
     public bool UseRslora { get; set; }
 
     /// <summary>Train the lengths of the weights' rows apart from their directions (DoRA).</summary>
     public bool UseDora { get; set; }
 
-    /// <summary>Start of A and B: default, gaussian, pissa, pissa_niter_N (randomised, N iterations), olora, or over a base that is quantised while it is loaded loftq.</summary>
+    /// <summary>Initial values of A and B: default, gaussian, pissa, pissa_niter_N (randomised, N iterations), olora, or loftq over a base that is quantised while it is loaded.</summary>
     [OptionAlias("init_lora_weights")]
     public string Init { get; set; } = LoraStart.Default;
 

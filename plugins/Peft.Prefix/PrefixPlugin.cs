@@ -18,11 +18,11 @@ public sealed class PrefixPlugin : IPlugin
 [ContractTraits("no-weights", "own-start")]
 public sealed class PrefixOptions
 {
-    /// <summary>Trained keys and values before the text.</summary>
+    /// <summary>Number of trained keys and values before the text.</summary>
     [OptionRange(1)]
     public int NumVirtualTokens { get; set; } = 20;
 
-    /// <summary>Train them through a small network, which is left out of the folder: only what it gives is kept.</summary>
+    /// <summary>Train them through a small network, which is not saved: the folder holds its output.</summary>
     public bool PrefixProjection { get; set; }
 
     /// <summary>With prefix_projection, the network's inner width; without it the width of a block's keys.</summary>
@@ -30,7 +30,7 @@ public sealed class PrefixOptions
     [OptionOnlyWith("prefix_projection", "true")]
     public int? EncoderHiddenSize { get; set; }
 
-    /// <summary>Where they begin: random, or zero (keys and values 0, which is not the base: a zero key takes its share of the attention).</summary>
+    /// <summary>Initial values: random, or zero (not the same as the base: a zero key takes its share of the attention).</summary>
     [OptionChoices("random", "zero")]
     [OptionAlias("init_weights")]
     public string Init { get; set; } = "random";

@@ -18,11 +18,11 @@ public sealed class PromptPlugin : IPlugin
 [ContractTraits("no-weights", "own-start")]
 public sealed class PromptOptions
 {
-    /// <summary>Trained vectors before the text.</summary>
+    /// <summary>Number of trained vectors before the text.</summary>
     [OptionRange(1)]
     public int NumVirtualTokens { get; set; } = 20;
 
-    /// <summary>Where they begin: random (standard normal), text (the vectors of init_text's tokens), sample_vocab (those of random tokens).</summary>
+    /// <summary>Initial values: random (standard normal), text (the embeddings of init_text's tokens), sample_vocab (those of random tokens).</summary>
     [OptionChoices("random", "text", "sample_vocab", "RANDOM", "TEXT", "SAMPLE_VOCAB")]
     [OptionAlias("prompt_tuning_init")]
     public string Init { get; set; } = "random";
