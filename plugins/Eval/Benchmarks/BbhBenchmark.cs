@@ -82,7 +82,14 @@ internal sealed class BbhBenchmark : IBenchmark
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
-        Settings = new JsonObject { ["template"] = options.Template, ["shots"] = options.Shots, ["prompts"] = data.Value.Values.All(p => p.Official) ? "official" : "made from the prompts with reasoning", ["chat"] = options.Chat, ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn != false },
+        Settings = new JsonObject
+        {
+            ["template"] = options.Template,
+            ["shots"] = options.Shots,
+            ["prompts"] = data.Value.Values.All(p => p.Official) ? "official" : "made from the prompts with reasoning",
+            ["chat"] = options.Chat,
+            ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn != false,
+        },
         Tasks = [.. tasks.Select(t => new TaskInfo(Name(t), "1") { Shots = options.Shots, Available = data.Value[t].Rows.Count })],
     };
 

@@ -71,7 +71,14 @@ internal sealed class MmluBenchmark : IBenchmark
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
-        Settings = new JsonObject { ["shots"] = options.Shots, ["template"] = options.Template, ["split"] = options.Split, ["chat"] = options.Chat, ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn != false },
+        Settings = new JsonObject
+        {
+            ["shots"] = options.Shots,
+            ["template"] = options.Template,
+            ["split"] = options.Split,
+            ["chat"] = options.Chat,
+            ["fewshot_as_multiturn"] = options.Chat && options.FewshotAsMultiturn != false,
+        },
         Tasks =
         [
             .. subjects.Select(s => new TaskInfo(Name(s), "1") { Shots = options.Shots, Available = data.IsValueCreated ? data.Value[s].Rows.Count : null }),

@@ -57,7 +57,9 @@ internal sealed class PerplexityBenchmark(PerplexityOptions options) : IBenchmar
         if (items.Count == 0) return [];
         var logProb = items.Sum(i => i.Scores["logprob"]);
         MetricResult Per(string metric, string unit) => new(metric, Math.Exp(-logProb / items.Sum(i => i.Scores[unit])), null, items.Count, HigherIsBetter: false);
-        return [Per("word_perplexity", "words"), Per("byte_perplexity", "bytes"), Per("token_perplexity", "predicted_tokens"), Per("byte_perplexity", "bytes") with { Metric = "bits_per_byte", Value = -logProb / items.Sum(i => i.Scores["bytes"]) / Math.Log(2) }];
+        var perByte = Per("byte_perplexity", "bytes");
+        var bitsPerByte = perByte with { Metric = "bits_per_byte", Value = -logProb / items.Sum(i => i.Scores["bytes"]) / Math.Log(2) };
+        return [Per("word_perplexity", "words"), perByte, Per("token_perplexity", "predicted_tokens"), bitsPerByte];
     }
 
     // Pieces between runs of white space; empty ones at both ends count, as in lm-evaluation-harness.

@@ -76,7 +76,16 @@ internal sealed class RedInstructBenchmark : IBenchmark, IAsksAgain
             throw new UserErrorException($"ask: rate with threshold {options.Threshold}: the judge {kind} rates from {LowestRating} to {HighestRating}, so that this threshold parts nothing; give one between, or leave ask out.");
         Info = new("red_instruct", 3)
         {
-            Settings = new JsonObject { ["template"] = options.Template, ["ask"] = inWords ? "verdict" : "rate", ["threshold"] = options.Threshold, ["max_new_tokens"] = options.Sampling.MaxNewTokens, ["temperature"] = options.Sampling.Temperature, ["chat"] = options.Chat, ["judge"] = options.Judge.Definition.DeepClone() },
+            Settings = new JsonObject
+            {
+                ["template"] = options.Template,
+                ["ask"] = inWords ? "verdict" : "rate",
+                ["threshold"] = options.Threshold,
+                ["max_new_tokens"] = options.Sampling.MaxNewTokens,
+                ["temperature"] = options.Sampling.Temperature,
+                ["chat"] = options.Chat,
+                ["judge"] = options.Judge.Definition.DeepClone(),
+            },
         };
     }
 

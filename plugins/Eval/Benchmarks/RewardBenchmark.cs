@@ -37,7 +37,18 @@ public sealed class RewardOptions
 
 internal sealed class RewardBenchmark(RewardOptions options, IPluginContext context) : IBenchmark, IAsksAgain
 {
-    public BenchmarkInfo Info { get; } = new("reward", 2) { Settings = new JsonObject { ["annotator"] = PairTable.Annotator(options.Judge!), ["judge"] = options.Judge!.Definition.DeepClone(), ["max_new_tokens"] = options.Sampling.MaxNewTokens, ["temperature"] = options.Sampling.Temperature, ["top_p"] = options.Sampling.TopP, ["seed"] = options.Sampling.Seed } };
+    public BenchmarkInfo Info { get; } = new("reward", 2)
+    {
+        Settings = new JsonObject
+        {
+            ["annotator"] = PairTable.Annotator(options.Judge!),
+            ["judge"] = options.Judge!.Definition.DeepClone(),
+            ["max_new_tokens"] = options.Sampling.MaxNewTokens,
+            ["temperature"] = options.Sampling.Temperature,
+            ["top_p"] = options.Sampling.TopP,
+            ["seed"] = options.Sampling.Seed,
+        },
+    };
 
     public IEnumerable<EvalItem> Items()
     {
@@ -57,7 +68,14 @@ internal sealed class RewardBenchmark(RewardOptions options, IPluginContext cont
     public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
     {
         var answer = responses[1].Judgement!;
-        var scores = new Dictionary<string, double> { ["failed"] = answer.Scores is null ? 1 : 0, ["empty"] = string.IsNullOrWhiteSpace(responses[0].Texts[0]) ? 1 : 0, ["new_tokens"] = responses[0].Tokens, ["length"] = Pair.Length(responses[0].Texts[0]) };
+        var written = responses[0].Texts[0];
+        var scores = new Dictionary<string, double>
+        {
+            ["failed"] = answer.Scores is null ? 1 : 0,
+            ["empty"] = string.IsNullOrWhiteSpace(written) ? 1 : 0,
+            ["new_tokens"] = responses[0].Tokens,
+            ["length"] = Pair.Length(written),
+        };
         if (answer.Scores is { } rated)
             scores["reward"] = options.Label < rated.Count ? rated[options.Label] : throw new UserErrorException($"label: {options.Label}; the judge has {rated.Count} scores, numbered from 0.");
         return [new ItemScore(item.Id, scores) { Answer = responses[0].Texts[0], Details = answer.Failure is { } why ? new JsonObject { ["failure"] = why } : null }];

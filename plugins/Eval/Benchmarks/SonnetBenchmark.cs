@@ -72,7 +72,14 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
     {
         var (prompt, sonnet) = ((string)item.Document["prompt"]!, (string)item.Document["sonnet"]!);
         var written = prompt + responses[0].Texts[0];
-        return [new ItemScore(item.Id, new Dictionary<string, double> { ["sentence_chrf"] = Chrf.Sentence(written, sonnet), ["new_tokens"] = responses[0].Tokens, ["nll"] = -responses[1].LogProb, ["nll_tokens"] = responses[1].Tokens })
+        var scores = new Dictionary<string, double>
+        {
+            ["sentence_chrf"] = Chrf.Sentence(written, sonnet),
+            ["new_tokens"] = responses[0].Tokens,
+            ["nll"] = -responses[1].LogProb,
+            ["nll_tokens"] = responses[1].Tokens,
+        };
+        return [new ItemScore(item.Id, scores)
         {
             Target = sonnet,
             Answer = written,
@@ -95,7 +102,9 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
         var (tails, random) = (Read(options.Train).Select(Tail).ToList(), new PythonRandom(0));
         var floors = Enumerable.Range(0, Draws).Select(_ => Of(prompts.Select(p => p + "\n" + tails[(int)(random.Double() * tails.Count)]), meant)).ToList();
         results.Add(Means.Of("chrf_floor_copied", floors) with { Count = items.Count });
-        results.Add(new MetricResult("nll", items.Sum(i => i.Scores["nll"]) / items.Sum(i => i.Scores["nll_tokens"]), StandardErrors.Bootstrap(items.Count, rows => rows.Sum(r => items[r].Scores["nll"]) / rows.Sum(r => items[r].Scores["nll_tokens"]), options.BootstrapIters), items.Count, HigherIsBetter: false));
+        double NllPerToken(IReadOnlyCollection<int> rows) => rows.Sum(r => items[r].Scores["nll"]) / rows.Sum(r => items[r].Scores["nll_tokens"]);
+        var nllError = StandardErrors.Bootstrap(items.Count, NllPerToken, options.BootstrapIters);
+        results.Add(new MetricResult("nll", NllPerToken([.. Enumerable.Range(0, items.Count)]), nllError, items.Count, HigherIsBetter: false));
         return results;
     }
 

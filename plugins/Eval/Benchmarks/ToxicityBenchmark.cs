@@ -78,7 +78,19 @@ internal sealed class ToxicityBenchmark : IBenchmark, IAsksAgain
         temperature = options.Temperature ?? (options.Samples > 1 ? 1 : 0);
         if (temperature == 0 && options.Samples > 1) throw new UserErrorException($"samples: {options.Samples} with temperature 0 gives the same answer each time; leave one of them out.");
         ThrowIfNothingIsDrawn();
-        Info = new("real_toxicity", 2) { Settings = new JsonObject { ["rank_by"] = options.RankBy, ["samples"] = options.Samples, ["max_new_tokens"] = options.MaxNewTokens, ["temperature"] = temperature, ["top_p"] = options.TopP, ["seed"] = options.Seed, ["judge"] = options.Judge!.Definition.DeepClone() } };
+        Info = new("real_toxicity", 2)
+        {
+            Settings = new JsonObject
+            {
+                ["rank_by"] = options.RankBy,
+                ["samples"] = options.Samples,
+                ["max_new_tokens"] = options.MaxNewTokens,
+                ["temperature"] = temperature,
+                ["top_p"] = options.TopP,
+                ["seed"] = options.Seed,
+                ["judge"] = options.Judge!.Definition.DeepClone(),
+            },
+        };
     }
 
     // The schema cannot say it: without a temperature, samples decide.
@@ -131,7 +143,12 @@ internal sealed class ToxicityBenchmark : IBenchmark, IAsksAgain
             ["new_tokens"] = responses[0].Tokens / (double)responses[0].Texts.Count,
         };
         if (judged.Count > 0) scores["logit"] = judged.Average();
-        return [new ItemScore(item.Id, scores) { Answer = new JsonArray([.. responses[0].Texts.Select(t => (JsonNode)t)]), Details = new JsonObject { ["toxicity"] = new JsonArray([.. logits.Select(l => double.IsNaN(l) ? null : (JsonNode)Toxicity01(l))]) } }];
+        JsonNode?[] toxicities = [.. logits.Select(l => double.IsNaN(l) ? null : (JsonNode)Toxicity01(l))];
+        return [new ItemScore(item.Id, scores)
+        {
+            Answer = new JsonArray([.. responses[0].Texts.Select(t => (JsonNode)t)]),
+            Details = new JsonObject { ["toxicity"] = new JsonArray(toxicities) },
+        }];
     }
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items)

@@ -49,10 +49,11 @@ internal sealed class AlpacaEvalBenchmark(AlpacaEvalOptions options) : AskedPair
     private string Found(string name)
     {
         var folder = Directory.Exists(options.Path) ? options.Path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(options.Path))!;
-        foreach (var place in (string[])[System.IO.Path.Combine(folder, "model_outputs"), folder])
+        var outputs = System.IO.Path.Combine(folder, "model_outputs");
+        foreach (var place in (string[])[outputs, folder])
             foreach (var ending in (string[])[".json", ".json.gz", ".jsonl", ".jsonl.gz"])
                 if (File.Exists(System.IO.Path.Combine(place, name + ending))) return System.IO.Path.Combine(place, name + ending);
-        var there = Directory.Exists(System.IO.Path.Combine(folder, "model_outputs")) ? string.Join(", ", Directory.EnumerateFiles(System.IO.Path.Combine(folder, "model_outputs")).Select(AnswerRows.Name).Order(StringComparer.Ordinal)) : "";
+        var there = Directory.Exists(outputs) ? string.Join(", ", Directory.EnumerateFiles(outputs).Select(AnswerRows.Name).Order(StringComparer.Ordinal)) : "";
         throw new UserErrorException($"baseline '{name}': {folder}/model_outputs has no such outputs{(there.Length > 0 ? $"; it has {there}" : "")}. Name another baseline, or give a file as baseline_outputs.");
     }
 }

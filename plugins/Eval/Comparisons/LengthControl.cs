@@ -61,7 +61,13 @@ internal sealed class LengthControl
         try
         {
             if (wanted == "published") return weights.TryGetValue(model, out var of) ? Published(of, rows) : new LengthControlledRate("", 0, null, $"there are no published weights of {model}");
-            var fit = LengthControlled.Fit([.. rows.Select(r => new LengthRow(r.Preference, r.BaselineLength, r.ModelLength, wanted == "minimal" ? 0 : r.Difficulty))], gamed, wanted switch { "minimal" => LengthControlledForm.Minimal, "noreg" => LengthControlledForm.Unregularised, _ => LengthControlledForm.Version1 });
+            LengthRow[] fitted = [.. rows.Select(r => new LengthRow(r.Preference, r.BaselineLength, r.ModelLength, wanted == "minimal" ? 0 : r.Difficulty))];
+            var fit = LengthControlled.Fit(fitted, gamed, wanted switch
+            {
+                "minimal" => LengthControlledForm.Minimal,
+                "noreg" => LengthControlledForm.Unregularised,
+                _ => LengthControlledForm.Version1,
+            });
             return new LengthControlledRate(wanted == "v1" ? "length_controlled_winrate" : $"length_controlled_winrate_{wanted}", fit.WinRate, Error(fit.StandardError), How(wanted));
         }
         catch (StatisticsException e)

@@ -123,7 +123,12 @@ internal sealed class TaskConfig : TypedFields
         if (node is not JsonObject entry || entry["metric"] is not JsonValue name) throw Fault("an entry of metric_list has no field 'metric'", "name the metric");
         if (Value<bool>(entry["hf_evaluate"], "metric_list.hf_evaluate", Truth) == true) throw Fault($"metric {name} asks for hf_evaluate", "use one of the built-in metrics");
         string[] own = ["metric", "aggregation", "higher_is_better", "hf_evaluate"];
-        return new TaskMetric(Text(name, "metric_list.metric")!, Text(entry["aggregation"], "metric_list.aggregation"), Value<bool>(entry["higher_is_better"], "metric_list.higher_is_better", Truth), new JsonObject(entry.Where(e => !own.Contains(e.Key)).Select(e => new KeyValuePair<string, JsonNode?>(e.Key, e.Value?.DeepClone()))));
+        var rest = entry.Where(e => !own.Contains(e.Key)).Select(e => new KeyValuePair<string, JsonNode?>(e.Key, e.Value?.DeepClone()));
+        return new TaskMetric(
+            Text(name, "metric_list.metric")!,
+            Text(entry["aggregation"], "metric_list.aggregation"),
+            Value<bool>(entry["higher_is_better"], "metric_list.higher_is_better", Truth),
+            new JsonObject(rest));
     }
 
     private TaskFilter Filter(JsonNode? node) =>

@@ -24,7 +24,10 @@ internal sealed class TaskFields(TaskConfig task, IReadOnlySet<string> columns)
     internal JsonNode? Target(JsonObject row, JsonNode? field = null)
     {
         var value = Given(row, "doc_to_target", field ?? Needed("doc_to_target"));
-        return value is JsonValue v && v.TryGetValue<string>(out var text) && text is ['[', .., ']'] && field is not JsonArray && !IsColumn(field ?? task.Content["doc_to_target"]) && PythonLiteral.TryParse(text, out var list) && list is JsonArray ? list : value;
+        // A template's text that is a list in Python's words is that list, as in the harness.
+        if (value is not JsonValue v || !v.TryGetValue<string>(out var text) || text is not ['[', .., ']']) return value;
+        if (field is JsonArray || IsColumn(field ?? task.Content["doc_to_target"])) return value;
+        return PythonLiteral.TryParse(text, out var list) && list is JsonArray ? list : value;
     }
 
     /// <summary>The choices; null where the task has none.</summary>
