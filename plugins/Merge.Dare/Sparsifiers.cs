@@ -9,13 +9,13 @@ namespace PeftAlign.Merge.Dare;
 /// <summary>Sparsifies one input's task vector.</summary>
 internal interface ISparsifier
 {
-    /// <summary>The kept entries; draws only where no mask is given for tests.</summary>
+    /// <summary>The entries to keep. Random sparsifiers take a test's masks where there are some.</summary>
     Mask Keep(MergeTensor tensor, int input);
 
-    /// <summary>Share or probability that the exact rescaling divides by: a number for all entries.</summary>
+    /// <summary>The share of entries that is kept, or the probability of keeping one: what exact rescaling divides by, unless <see cref="Probabilities"/> says otherwise.</summary>
     double Share(int input);
 
-    /// <summary>A probability for each entry, where they differ; else null.</summary>
+    /// <summary>The probability of keeping each entry, where these differ; else null.</summary>
     Tensor? Probabilities(MergeTensor tensor, int input) => null;
 }
 

@@ -13,11 +13,11 @@ internal sealed class TaskVectorMerge(TaskVectorOptions options, ISparsifier spa
     public Tensor Merge(MergeTensor tensor)
     {
         var origin = Origin.Of(tensor);
-        var vectors = Enumerable.Range(0, tensor.Inputs.Count).Select(input => Part(tensor, input)).ToArray();
+        var vectors = Enumerable.Range(0, tensor.Inputs.Count).Select(input => Sparsified(tensor, input)).ToArray();
         return TaskVectors.Sum(origin, vectors, elect, options.Normalize, options.Lambda, tensor.ResultType);
     }
 
-    private TaskVector Part(MergeTensor tensor, int input)
+    private TaskVector Sparsified(MergeTensor tensor, int input)
     {
         var mask = sparsifier.Keep(tensor, input);
         var (x, weight) = (tensor.Inputs[input], options.Weight[input]);

@@ -8,12 +8,15 @@ namespace PeftAlign.Merge.Linear;
 
 internal sealed class LinearMerge : IMergeStrategy
 {
+    // mergekit's bound, below which it does not divide by the sum.
+    private const double SmallestDivisor = 1e-8;
+
     private readonly double[] weights;
 
     public LinearMerge(LinearOptions options)
     {
         var sum = options.Weight.Sum();
-        if (options.Normalize && Math.Abs(sum) < 1e-8)
+        if (options.Normalize && Math.Abs(sum) < SmallestDivisor)
             throw new UserErrorException($"weight: the weights {string.Join(", ", options.Weight)} sum to {sum}, by which the result would be divided; change them or set normalize: false.");
         weights = [.. options.Weight.Select(weight => options.Normalize ? weight / sum : weight)];
     }

@@ -8,7 +8,7 @@ namespace PeftAlign.Methods.Dpo;
 
 internal static class DpoLosses
 {
-    // The divergence leaves a term beta log Z(x), which cancels in differences of scores alone.
+    // Another divergence than reverse KL leaves a term beta log Z(x), which cancels in differences of scores only.
     private static readonly string[] OfDivergences = ["sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft", "cdpo", "ipo_sum"];
 
     private static readonly string[] WithoutPairs = ["aot", "aot_unpaired", "sft"];

@@ -1,5 +1,5 @@
-// Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) and its kin: a loss on the margin between a chosen and a
-// rejected answer, measured against a reference policy. Rows, losses and metrics are TRL 1.16's. Sums are taken in float64.
+// Direct preference optimisation (Rafailov et al. 2023, arXiv 2305.18290) and its variants: a loss on the margin between a chosen and a
+// rejected answer, measured against a reference policy. Rows, losses and metrics are TRL 1.16's. Sums are in float64.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Algebra;
@@ -18,7 +18,7 @@ public sealed class DpoPlugin : IPlugin
         registry.Add<IAlignmentMethod, DpoOptions>("dpo", resultVersion: 2, (_, options) => new DpoMethod(options));
 }
 
-/// <summary>The method.</summary>
+/// <summary>DPO: (chosen, rejected) pairs to a loss by one or several of <see cref="DpoLosses"/>.</summary>
 internal sealed class DpoMethod : IAlignmentMethod
 {
     private readonly DpoOptions options;
@@ -57,9 +57,12 @@ internal sealed class DpoMethod : IAlignmentMethod
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         var answers = Sequences.Of(batch.Lengths, batch.Weights);
-        var metrics = PairMetrics.Of(pairs.Chosen.Ratios * options.Beta, pairs.Rejected.Ratios * options.Beta, pairs.Chosen.LogProbs, pairs.Rejected.LogProbs, answers, batch.Statistics["mean_logit"]);
+        var (chosenRewards, rejectedRewards) = (pairs.Chosen.Ratios * options.Beta, pairs.Rejected.Ratios * options.Beta);
+        var metrics = PairMetrics.Of(chosenRewards, rejectedRewards, pairs.Chosen.LogProbs, pairs.Rejected.LogProbs, answers, batch.Statistics["mean_logit"]);
         metrics["entropy"] = answers.TokenMean(batch.Statistics["entropy"]).item<double>();
-        metrics["mean_token_accuracy"] = (Sequences.First(answers.Sum(batch.Statistics["argmax_hit"])).sum() / Sequences.First(answers.Tokens).sum()).item<double>();
+        // TRL's accuracy is that of the chosen answers.
+        var (hits, tokens) = (Sequences.First(answers.Sum(batch.Statistics["argmax_hit"])), Sequences.First(answers.Tokens));
+        metrics["mean_token_accuracy"] = (hits.sum() / tokens.sum()).item<double>();
         return metrics;
     }
 }

@@ -1,4 +1,4 @@
-// A batch of pairs as the losses see it: sums of log-probs per answer, log-ratios to the reference, scores under the divergence.
+// A batch of pairs as the losses see it: summed log-probs of each answer, log-ratios to the reference, scores under the divergence.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Algebra;
@@ -7,21 +7,23 @@ using PeftAlign.Torch;
 namespace PeftAlign.Methods.Dpo;
 
 /// <summary>One side of the pairs, each (P) float64.</summary>
-/// <param name="LogProbs">Sums under the policy, with gradient; the tail discounted where ld_alpha says so.</param>
-/// <param name="Reference">Sums under the reference.</param>
-/// <param name="Scores">g(log-ratio).</param>
-/// <param name="Tokens">Length in tokens as the row counts it, at least 1.</param>
+/// <param name="LogProbs">Sums of log-probs under the policy, with gradient; tails are discounted where ld_alpha says so.</param>
+/// <param name="Reference">The same sums under the reference, without gradient.</param>
+/// <param name="Scores">The divergence's function of the log-ratio, <see cref="Divergences.Score"/>.</param>
+/// <param name="Tokens">Length of each answer in tokens, at least 1.</param>
 internal sealed record Side(Tensor LogProbs, Tensor Reference, Tensor Scores, Tensor Tokens)
 {
+    /// <summary>(P) log-ratios of policy to reference.</summary>
     internal Tensor Ratios { get; } = LogProbs - Reference;
 }
 
+/// <summary>Both sides of a batch's P pairs.</summary>
 /// <param name="Chosen">The better answers.</param>
 /// <param name="Rejected">The worse ones.</param>
 /// <param name="ChosenNll">Scalar: mean of -log p over all chosen tokens of the batch.</param>
 internal sealed record PairScores(Side Chosen, Side Rejected, Tensor ChosenNll)
 {
-    /// <summary>(P) S_w - S_l</summary>
+    /// <summary>(P) scores of the chosen answers less those of the rejected ones.</summary>
     internal Tensor Margins => Chosen.Scores - Rejected.Scores;
 
     internal static PairScores Of(ScoredBatch batch, DpoOptions options)

@@ -33,7 +33,7 @@ internal static unsafe class Blocks
     /// <param name="code">The type.</param>
     /// <param name="blocksize">Values that share a factor.</param>
     /// <param name="place">Where to compute.</param>
-    /// <returns>(ceil(n / 2), 1) uint8, and (blocks) float32.</returns>
+    /// <returns>The codes, two per byte, (ceil(n / 2), 1) uint8; and each block's largest magnitude, (blocks) float32.</returns>
     internal static (Tensor Packed, Tensor Absmax) Quantize(Tensor values, FourBitCode code, int blocksize, KernelPlace place)
     {
         var count = values.numel();
@@ -53,6 +53,10 @@ internal static unsafe class Blocks
         return (packed, absmax);
     }
 
+    /// <summary>Writes the whole matrix.</summary>
+    /// <param name="matrix">The codes and factors.</param>
+    /// <param name="target">(out, in), contiguous; float32, bfloat16 or float16, on the matrix's device.</param>
+    /// <param name="place">Where to compute.</param>
     internal static void Decode(FourBitMatrix matrix, Tensor target, KernelPlace place)
     {
         var (native, type) = (matrix.Native(), (int)target.dtype);
@@ -67,7 +71,7 @@ internal static unsafe class Blocks
         GC.KeepAlive(target);
     }
 
-    /// <summary>(R, out) x matrix' straight from the codes.</summary>
+    /// <summary>(R, out): x (R, in) times the transposed matrix, straight from the codes.</summary>
     internal static Tensor Product(FourBitMatrix matrix, Tensor x, KernelPlace place)
     {
         using var scope = torch.NewDisposeScope();
@@ -88,10 +92,10 @@ internal static unsafe class Blocks
         return y.to((torch.ScalarType)type).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Factors in 8 bits: nearest entries of the dynamic map, blocks of 256. On the processor: factors are few.</summary>
+    /// <summary>Quantises factors to 8 bits, the nearest entries of the dynamic map. Runs on the processor, since factors are few.</summary>
     /// <param name="factors">(n) float32, less their mean.</param>
-    /// <param name="blocksize">Factors that share one of their own.</param>
-    /// <returns>(n) uint8, and (ceil(n / 256)) float32.</returns>
+    /// <param name="blocksize">How many factors share a second-level factor.</param>
+    /// <returns>(n) uint8, and (ceil(n / blocksize)) float32.</returns>
     internal static (Tensor Codes, Tensor Absmax) QuantizeFactors(Tensor factors, int blocksize)
     {
         var count = factors.numel();

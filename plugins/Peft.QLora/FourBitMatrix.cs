@@ -15,7 +15,7 @@ internal sealed record NestedFactors(Tensor Map, Tensor Absmax, int Blocksize, f
 
 internal sealed class FourBitMatrix : QuantizedMatrix
 {
-    // Most rows of x for which reading the codes is the work.
+    // With more rows of x, decoding once and multiplying is faster than a product straight from the codes.
     private const long FewRows = 16;
 
     private readonly Tensor packed, absmax, code;

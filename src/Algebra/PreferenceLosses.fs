@@ -79,6 +79,7 @@ type PreferenceLosses private () =
     /// <summary>log(p / (1 - p)) of p = exp(x), x a log-prob: x - log(1 - exp(x)). A probability that rounding made 1 has log-odds of
     /// 20.7 and no gradient, where they would be infinite.</summary>
     static member LogOdds(x: Tensor) : Tensor =
+        // log(1 - exp(-1e-9)) is -20.7
         let below = x.clamp (max = num -1e-9)
         below - PreferenceLosses.Log1mExp below
 

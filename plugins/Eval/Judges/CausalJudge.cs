@@ -38,6 +38,9 @@ public sealed class CausalOptions
 
 internal sealed class CausalJudge : IJudge
 {
+    // Questions asked together: enough to fill a pass, few enough to bound its memory.
+    private const int BatchSize = 32;
+
     private static readonly string[] Letters = ["A", "B"], Digits = ["1", "2", "3", "4", "5", "6", "7", "8", "9"];
     private readonly CausalOptions options;
     private readonly JudgePrompts prompts;
@@ -61,7 +64,7 @@ internal sealed class CausalJudge : IJudge
     public IReadOnlyList<JudgeAnswer> Answer(IReadOnlyList<JudgeQuestion> questions, CancellationToken cancel = default)
     {
         var answers = new JudgeAnswer[questions.Count];
-        foreach (var part in Enumerable.Range(0, questions.Count).Chunk(32))
+        foreach (var part in Enumerable.Range(0, questions.Count).Chunk(BatchSize))
         {
             cancel.ThrowIfCancellationRequested();
             var byText = part.Where(k => options.By == "text" || questions[k] is JudgeQuestion.Ask).ToArray();

@@ -10,13 +10,16 @@ using PeftAlign.Abstractions;
 
 namespace PeftAlign.Eval.Judges;
 
-/// <summary>Json: the service's whole reply, with a choice in it; null where there is none. Failure: why. Unanswered: Whether a later try
-/// may do better.</summary>
+/// <summary>What came of a question to the service.</summary>
+/// <param name="Json">The service's whole reply, with a choice in it; null where there is none.</param>
+/// <param name="Failure">Why there is none.</param>
+/// <param name="Unanswered">Whether a later try may do better.</param>
 internal sealed record ServiceReply(JsonNode? Json, string Failure = "", bool Unanswered = false);
 
 internal sealed class ChatService : IDisposable
 {
-    private const double LongestPause = 60;
+    private const int MostQuoted = 200; // characters
+    private const double LongestPause = 60; // seconds
     private readonly OpenAiOptions options;
     private readonly Uri address;
     private readonly HttpClient client;
@@ -38,6 +41,11 @@ internal sealed class ChatService : IDisposable
         turn.Dispose();
     }
 
+    /// <summary>Sends a question until there is a final reply or the attempts are used up.</summary>
+    /// <param name="body">The request, JSON.</param>
+    /// <param name="asked">Called before each request that is sent.</param>
+    /// <param name="again">Called before each retry.</param>
+    /// <param name="cancel">Ends the wait.</param>
     /// <exception cref="UserErrorException">The service does not let us in, or is not there: no question would be answered.</exception>
     internal async Task<ServiceReply> AskAsync(string body, Action asked, Action again, CancellationToken cancel)
     {
@@ -106,7 +114,8 @@ internal sealed class ChatService : IDisposable
         }
     }
 
-    private static string Start(string text) => text.Length <= 200 ? text.ReplaceLineEndings(" ") : text[..200].ReplaceLineEndings(" ") + "...";
+    // Of a page of HTML, as proxies send, the message quotes the beginning.
+    private static string Start(string text) => text.Length <= MostQuoted ? text.ReplaceLineEndings(" ") : text[..MostQuoted].ReplaceLineEndings(" ") + "...";
 
     private async Task TurnAsync(CancellationToken cancel)
     {

@@ -40,6 +40,9 @@ public sealed class ClassifierOptions
 
 internal sealed class ClassifierJudge : IJudge
 {
+    // Texts between two looks at the cancellation.
+    private const int TextsAtOnce = 64;
+
     private readonly ClassifierOptions options;
     private readonly SequenceClassifier model;
     private readonly ITokenizer tokenizer;
@@ -73,7 +76,7 @@ internal sealed class ClassifierJudge : IJudge
 
     private IEnumerable<double[]> Scores(List<int[]> rows, CancellationToken cancel)
     {
-        foreach (var part in rows.Chunk(64))
+        foreach (var part in rows.Chunk(TextsAtOnce))
         {
             cancel.ThrowIfCancellationRequested();
             foreach (var row in model.Score(part)) yield return row;

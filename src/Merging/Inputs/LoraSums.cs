@@ -11,6 +11,12 @@ namespace PeftAlign.Merging;
 
 internal static class LoraSums
 {
+    // Weights whose sum is nearer to 0 are not divided by it; mergekit's bound.
+    private const double SmallestDivisor = 1e-8;
+
+    // Decimal weights that are meant to sum to 1 differ from it by rounding alone.
+    private const double RoundingOfSum = 1e-12;
+
     /// <summary>The weight of each adapter where a strategy with these parameters is such a sum, else null.</summary>
     /// <param name="strategy">Its name.</param>
     /// <param name="parameters">Its parameters.</param>
@@ -22,9 +28,9 @@ internal static class LoraSums
         var sum = weights.Sum();
         if (weights.Length != count) return null;
         var normalized = (bool?)parameters["normalize"] ?? strategy == "linear";
-        if (normalized && Math.Abs(sum) < 1e-8) return null;
+        if (normalized && Math.Abs(sum) < SmallestDivisor) return null;
         // An average whose weights do not sum to 1 scales the base too.
-        if (strategy == "linear" && !normalized && Math.Abs(sum - 1) > 1e-12) return null;
+        if (strategy == "linear" && !normalized && Math.Abs(sum - 1) > RoundingOfSum) return null;
         var factor = ((double?)parameters["lambda"] ?? 1) / (normalized ? sum : 1);
         return [.. weights.Select(weight => weight * factor)];
     }
