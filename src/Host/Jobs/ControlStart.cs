@@ -1,5 +1,5 @@
-// Where a method's controls begin: the training's adapter once for each control, from a seed of the control's own, with "{control}" in
-// its texts standing for the control's name; or the folders of these names inside init_adapter.
+// Where a method's controls start: one copy of the training's adapter for each control, with a seed of its own and "{control}" in the
+// adapter's texts replaced by the control's name; or the folders of these names inside init_adapter.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;

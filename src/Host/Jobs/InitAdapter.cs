@@ -1,5 +1,5 @@
-// init_adapter: the folder's settings hold. What a manifest says otherwise is refused; where it says nothing, and the folder differs
-// from a default, the log tells.
+// init_adapter: the folder's settings apply. A manifest that contradicts them is refused; where it says nothing and the folder differs
+// from a default, the log says so.
 
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;

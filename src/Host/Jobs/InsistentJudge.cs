@@ -1,5 +1,5 @@
-// A judge for rows that are made once: readers leave out what has no verdict, so that a service which was away for a while would make a
-// shorter data set for good. Here a question that nobody answers ends the job, and the next run asks what is open.
+// A judge for rows that are made once. Readers leave out rows without a verdict, so a service that was not available for a while would make
+// the data set shorter for good. With this judge a question that nobody answers ends the job, and the next run asks the open questions.
 
 using PeftAlign.Abstractions;
 

@@ -1,5 +1,5 @@
-// A job's id says of what content its result is. So before it works, and again before its result stands, what it reads is compared with
-// what the plan saw there: the kernel's word first, which costs a look at each file, the content only where that is another.
+// A job's id stands for the content that its result was made from. So before the job works, and again before its result is written, its
+// inputs are compared with what the plan saw: first by size, times and inode, which is cheap, and by content only where these differ.
 
 using PeftAlign.Host.Evaluation;
 using PeftAlign.Host.Running;

@@ -1,4 +1,4 @@
-// What a job takes: its try at work, and, of a training that goes on from a checkpoint, what the steps before it took.
+// The time that a job takes: that of its current try, and, for a training that continues from a checkpoint, that of the steps before.
 
 using System.Diagnostics;
 using PeftAlign.Training;

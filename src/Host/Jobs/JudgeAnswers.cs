@@ -1,4 +1,4 @@
-// What a judge may answer: one answer for each question, of the question's kind or with the reason why there is none.
+// Checks what a judge answered: one answer for each question, of the question's kind or with the reason why there is none.
 
 using PeftAlign.Abstractions;
 

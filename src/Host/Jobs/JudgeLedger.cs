@@ -1,5 +1,5 @@
-// judging.json of an evaluation: by judge what was asked, what failed, how long it took and what it cost. Written after every batch, so
-// that a job which is stopped and goes on has the sum; failures are in the end those that stayed.
+// judging.json of an evaluation: for each judge how many questions were asked and failed, how long it took and what it cost. Written after
+// every batch, so that a job that is stopped and continued has the sum; failures are those that are left in the end.
 
 using System.Diagnostics;
 using System.Text.Json;

@@ -1,4 +1,4 @@
-// The base model that the last job of this process loaded: the next one over the same folder finds it here.
+// The base model that the last job of this process loaded, kept for the next job over the same folder.
 
 using PeftAlign.Models.Decoders;
 

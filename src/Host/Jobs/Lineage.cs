@@ -1,5 +1,5 @@
-// What a policy of a run descends from: how many merges lie one over another in it, and over which quantisation of a base its weights
-// were trained. Both follow from jobs' specs, which their ids hold, and from no path.
+// What a policy of a run descends from: how many merges are nested in it, and over which quantisation of a base its weights
+// were trained. Both follow from the jobs' specs, which are part of their ids, and never from a path.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Host.Running;

@@ -1,5 +1,5 @@
-// The tokenizer of a model that is made in the run: bytes, files that are there, or one that is learned from a data set. What it
-// decides of config.json is known before it is made.
+// The tokenizer of a model that is made in the run: bytes, existing files, or one that is learned from a data set. The keys of
+// config.json that it decides are known before it is made.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;

@@ -1,5 +1,5 @@
-// Makes a data set in the run: what a reader reads with the help of the run's models or judges is written once as rows.jsonl, which all
-// trainings and evaluations then read. Any tool that takes JSON lines takes it too.
+// Makes a data set in the run: the rows that a reader makes with the run's models or judges are written once as rows.jsonl, which all
+// trainings and evaluations then read, and which any tool for JSON lines can read too.
 
 using System.Text;
 using System.Text.Json.Nodes;

@@ -1,5 +1,5 @@
-// The models that readers ask: loaded when first asked, once for each definition. Answers go to answers.jsonl in the job's folder in
-// chunks, so that a job that was killed goes on where it was.
+// The models that readers use: each definition is loaded once, at its first request. Answers are appended in chunks to answers.jsonl in the
+// job's folder, so that a job that was killed continues where it was.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;

@@ -1,5 +1,5 @@
-// Pairs of texts without a prompt that begin with nothing in common, in rows that hold other columns: there the prompt mostly stands under another
-// name, and what is trained is answers to nothing.
+// Finds pairs without a prompt whose texts share no beginning, in rows that hold other columns: there the prompt is usually a column of
+// another name, and the training would be on answers to nothing.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;

@@ -1,4 +1,4 @@
-// The score head beside any adapter: trained whole, and in the adapter's folder where PEFT puts it for sequence classifiers.
+// The score head beside any adapter: trained as a whole, and saved in the adapter's folder where PEFT has it for sequence classifiers.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;

@@ -1,4 +1,4 @@
-// What the program and the plugins consist of, by content: recorded in results, no part of an id (result versions are). So `run`
+// Hashes of the program's and the plugins' files. They are recorded in results but not part of ids (result versions are), so that `run`
 // can say that a finished job was made with other files, and --strict can make it again.
 
 using System.Security.Cryptography;

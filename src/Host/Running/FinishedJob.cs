@@ -1,5 +1,5 @@
-// What planning, the agenda, estimates and summaries ask of a finished job. A plan may have thousands, each is asked about many times, and
-// result.json is read once: after that the kernel is asked whether it is the same file still.
+// What planning, the agenda, estimates and summaries need to know about a finished job. A plan may have thousands of jobs, each needed many
+// times, so result.json is read once; after that only its file times and size are compared.
 
 using System.Collections.Concurrent;
 using System.Text.Json.Nodes;

@@ -1,6 +1,6 @@
-// The files of a folder that a manifest names, with those of the folders in it. Links are followed, each folder is looked into once: two
-// links upwards would otherwise be walked in every order. What a second link to a folder says is where it leads. Results that lie in it are
-// no part of it: they grow while the work goes on that reads the folder.
+// The files of a folder that a manifest names, with those of its subfolders. Links are followed, but each folder is entered once, since two
+// links upwards would otherwise be walked in every order; a second link to a folder counts by its target. Results inside the folder are
+// left out: they grow while the jobs that read the folder are at work.
 
 using PeftAlign.Host.SingleTraining;
 

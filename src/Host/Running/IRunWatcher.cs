@@ -1,4 +1,4 @@
-// What a run tells while it goes on: to the display, to the index, to trackers.
+// What a run reports while it works: to the display, the index and trackers.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core;

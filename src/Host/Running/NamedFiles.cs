@@ -1,6 +1,6 @@
-// Files that task files name: one in lm-evaluation-harness's YAML names its data (data_files) and the files that it includes, and what is
-// computed depends on them as on itself. So they count as content of an option that names the YAML file or its folder. What else a YAML
-// file mentions does not: a model's folder may hold a trainer's settings with paths to logs, devices and other models.
+// Files that task files name. A task in lm-evaluation-harness's YAML names its data (data_files) and the files that it includes, and its
+// results depend on them as on itself, so they belong to the content of an option that names the YAML file or its folder. Other paths in
+// YAML files do not: a model's folder may hold a trainer's settings with paths to logs, devices and other models.
 
 using PeftAlign.Core;
 using PeftAlign.Models.Checkpoints;

@@ -1,4 +1,4 @@
-// What a plan's jobs ask for and cannot have, told before any of them starts.
+// Finds what a plan's jobs ask for and cannot have, before any of them starts.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Core;

@@ -1,6 +1,6 @@
-// What a plan asks of policies with controls, answered before any job starts: a control must be one that the policy will have, and a
-// policy whose controls are adapters ends there. The manifest's language knows which methods train controls; their names are the
-// method's own, and so it is made here with its options.
+// Checks a plan's use of controls before any job starts: a control must be one that the policy will have, and nothing is trained or merged
+// from a policy whose controls are adapters. The manifest's language knows which methods train controls; the controls' names depend on a
+// method's options, so the method is made here.
 
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;

@@ -1,4 +1,4 @@
-// Benchmarks whose judge gives what they cannot read: told before any job starts, not after the trainings that they would evaluate.
+// Finds benchmarks that cannot read what their judge answers, before any job starts rather than after the trainings to evaluate.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;

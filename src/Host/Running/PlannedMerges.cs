@@ -1,4 +1,4 @@
-// Merges that the weights' files forbid, told before any job starts: over 16-bit weights where there are four bits alone, and of models
+// Finds merges that the weights' files rule out, before any job starts: over 16-bit weights where a folder has only four bits, and of models
 // of which only some have the tokens that a method adds. The manifest's language sees neither a folder's bits nor its vocabulary.
 
 using System.Text.Json.Nodes;

@@ -1,5 +1,5 @@
-// Chat templates that a manifest names and that are neither the model's own nor built in: told before any job starts, not by the first
-// that renders a row. Files are another matter: their contents are part of a job's identity, so that planning misses them.
+// Finds names of chat templates that are neither the model's own nor built in, before any job starts rather than when the first row is
+// rendered. Templates in files need no check here: their contents are part of a job's identity, so planning itself misses them.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core;

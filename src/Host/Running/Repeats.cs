@@ -1,5 +1,5 @@
-// Steps that a training makes a second time, because a point behind which it is already was asked for afterwards: it goes on from the
-// last checkpoint that lies before the point.
+// Steps that a training makes a second time, because a point was asked for after the training had passed it: it continues from the last
+// checkpoint before the point.
 
 using System.Globalization;
 using System.Text.Json.Nodes;

@@ -1,5 +1,5 @@
-// How long a run still takes: of each kind of job as long as those of its kind took, those of earlier tries of the run included;
-// a running one by its own pace.
+// How long a run will still take: each open job as long as finished ones of its kind (those of earlier tries of the run included),
+// a running job by its own pace.
 
 using System.Diagnostics;
 using PeftAlign.Core;

@@ -1,5 +1,5 @@
-// Weights that a job reads through others: the base under an adapter that another job trained. A product that is whole weights hides what
-// it was made from: that may change or go. Which it is, the plan says; where only the files would, the base counts.
+// Weights that a job reads through others: the base under an adapter that another job trained. A job that made whole weights hides what
+// they were made from, which may change or be deleted. The plan says which case it is; where only files could tell, the base counts.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core;
