@@ -63,9 +63,11 @@ internal static class AdapterCommand
                 throw new UserError($"--adapter {parsed.GetValue(adapter)}", $"is a sequence classifier's adapter (task_type SEQ_CLS), and {from} is a language model", "give the classifier's folder as --model; a reward training has written what you want as its folder model");
             var (changed, all, decoded) = (0, 0, 0);
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
+            var quantization = choice.Make(parsed, catalogue, ModelConfig.Open(from).IsQuantized);
+            TrainedWith.WarnOfFullBase(parsed.GetValue(adapter)!, from, quantization is not null || ModelConfig.Open(from).IsQuantized, warn);
             NewFolder.Fill(target, folder =>
             {
-                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), choice.Make(parsed, catalogue, ModelConfig.Open(from).IsQuantized), cancel, warn, opened.Files.Tensors);
+                (changed, all, decoded) = AdapterMerge.Write(folder, from, outline => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn), PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), quantization, cancel, warn, opened.Files.Tensors);
                 GrownVocabulary.Write(folder, from, parsed.GetValue(adapter)!, session.Output.Remark);
                 // What was taught with a template is to be asked with it.
                 if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
