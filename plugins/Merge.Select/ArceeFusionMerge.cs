@@ -1,5 +1,7 @@
 // arcee_fusion: importance |x - base| * KL(softmax of the row || softmax of the base's row); the model's entry where it reaches
 // median + 1.5 * interquartile range. Quantiles are exact up to a million entries, beyond that of a million drawn ones.
+// All in float32, as mergekit has it: of nearly equal rows the divergence is mostly rounding, and another order of sums or a wider type
+// would take other entries than mergekit does with the same libtorch.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Algebra;

@@ -1,5 +1,6 @@
 // Which of a benchmark `tasks`' rows comes first: the report and a job's result take it as what the benchmark says.
 
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Eval.Tasks;
 using PeftAlign.Host.Evaluation;
@@ -35,9 +36,11 @@ public sealed class TaskGroupTests
         Directory.Delete(written, recursive: true);
     }
 
-    private Evaluated Run(params string[] names)
+    private Evaluated Run(params string[] names) => Evaluate(new TasksOptions { Path = folder, Names = [.. names], BootstrapIters = 0 });
+
+    private static Evaluated Evaluate(TasksOptions options)
     {
-        var benchmark = new TasksBenchmark(new TasksOptions { Path = folder, Names = [.. names], BootstrapIters = 0 });
+        var benchmark = new TasksBenchmark(options);
         var items = benchmark.Items().Select(item =>
         {
             EvalResponse[] responses = [new(-1, 1, true), new(-2, 1, false)];
@@ -65,7 +68,28 @@ public sealed class TaskGroupTests
         Assert.That(rows.Skip(4), Is.EquivalentTo(new[] { "one", "two", "three", "alone" }));
     }
 
-    // Samples are found through group_subtasks: a tag has no row there, and neither has a group without numbers.
+    // As the harness writes them: a group without numbers has its name alone, versions are numbers or texts as the files have them, and a group's a text.
+    [Test]
+    public void Groups_without_numbers_and_versions_are_written_as_the_harness_does()
+    {
+        var (source, own) = (Directory.CreateDirectory(Path.Combine(written, "versions")).FullName, Directory.CreateDirectory(Path.Combine(folder, "versioned")).FullName);
+        File.Copy(Path.Combine(folder, "rows.json"), Path.Combine(source, "rows.json"));
+        foreach (var (name, version) in ((string, string)[])[("a", "\"1.0\""), ("b", "2.5"), ("a/b", "3"), ("a_b", "v4"), ("none", "")])
+            File.WriteAllText(Path.Combine(source, $"{name.Replace('/', '-')}.yaml"), File.ReadAllText(Path.Combine(folder, "one.yaml")).Replace("task: one", $"task: {name}", StringComparison.Ordinal) + (version.Length > 0 ? $"metadata: {{ version: {version} }}\n" : ""));
+        File.WriteAllText(Path.Combine(source, "g.yaml"), "group: g\ngroup_alias: G\ntask: [a, b]\nmetadata: { version: 1 }\n");
+        File.WriteAllText(Path.Combine(source, "h.yaml"), "group: h\ntask: [g, a/b, a_b, none]\naggregate_metric_list: [{ metric: acc }]\n");
+        var results = ResultFiles.Write(own, [Evaluate(new TasksOptions { Path = source, BootstrapIters = 0 })], []);
+        Assert.That(results["results"]!["g"]!.ToJsonString(), Is.EqualTo("""{"name":"g","alias":"G"}"""));
+        Assert.That(results["groups"]!.AsObject().Select(group => group.Key), Is.EqualTo(new[] { "h" }));
+        Assert.That(new JsonObject(results["versions"]!.AsObject().OrderBy(task => task.Key, StringComparer.Ordinal).Select(task => KeyValuePair.Create(task.Key, task.Value?.DeepClone()))).ToJsonString(),
+            Is.EqualTo("""{"a":"1.0","a/b":3,"a_b":"v4","b":2.5,"g":"1","h":"N/A","none":"Yaml"}"""));
+        // Two tasks whose names are one as files keep their samples apart.
+        Assert.That(Directory.GetFiles(own, "samples_*").Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "samples_a%2Fb.jsonl", "samples_a.jsonl", "samples_a_b.jsonl", "samples_b.jsonl", "samples_none.jsonl" }));
+        Directory.Delete(source, recursive: true); // the other tests read what lies above it
+        Assert.That((ResultFiles.SamplesName("a/b", results), ResultFiles.SamplesName("c/d", results), ResultFiles.SamplesName("a_b", results)), Is.EqualTo(("samples_a%2Fb.jsonl", "samples_c_d.jsonl", "samples_a_b.jsonl")));
+    }
+
+    // Samples are found through group_subtasks: a tag has no row there, and a group without numbers none with samples.
     [Test]
     public void Members_lead_to_tasks_through_tags_and_groups_without_numbers()
     {

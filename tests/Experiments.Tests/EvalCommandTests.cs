@@ -14,6 +14,15 @@ public sealed class EvalCommandTests
         Peftalign.Call(["eval", "--model", Model, "--out", user.Run, "--threads", "1", .. more]);
 
     [Test]
+    public void A_model_of_the_hub_is_told_how_to_fetch()
+    {
+        using var user = new Peftalign();
+        var told = Peftalign.Call("eval", "--model", "acme/no-such-model", "--out", user.Run, "--task", Path.Combine(Lmeval, "tasks"), "--data", Lmeval);
+        Assert.That((told.Code, told.Out, told.Err), Is.EqualTo((2, "", "peftalign: acme/no-such-model: no such folder; a model of the hub is fetched by `peftalign models pull acme/no-such-model`, which prints its folder.\n")));
+        Assert.That(Directory.Exists(user.Run), Is.False);
+    }
+
+    [Test]
     public void The_harness_s_tasks_have_the_harness_s_numbers_and_a_second_call_asks_nothing()
     {
         using var user = new Peftalign();

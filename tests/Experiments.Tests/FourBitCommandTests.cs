@@ -102,6 +102,7 @@ public sealed class FourBitCommandTests
     public void An_adapter_is_merged_into_decoded_matrices_in_the_type_that_is_asked_for()
     {
         var adapter = Path.Combine(OverFour, "adapter");
+        Assert.That((bool?)Peftalign.Json(Path.Combine(adapter, "trained_with.json"))["quantized_base"], Is.True);
         var (wide, narrow) = (user.File("wide"), user.File("narrow"));
         var said = Done("adapter", "merge", "--model", Four, "--adapter", adapter, "--out", wide, "--threads", "1");
         Assert.That(said.Err, Does.Contain("decoded from 4 bits").And.Contain("nothing is quantised again"));

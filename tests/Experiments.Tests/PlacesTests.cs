@@ -39,6 +39,18 @@ public sealed class PlacesTests
           - { id: MERGED, says: Steps help merges., metric: pref, contrast: [{ plus: { merge: early }, curve: { along: checkpoint, scale: linear, take: height } }] }
         """;
 
+    [TestCase]
+    [TestCase("--dry-run")]
+    public void Claims_that_are_not_there_are_told_with_their_place(params string[] more)
+    {
+        using var user = new Peftalign();
+        var manifest = user.Write("places.yaml", Manifest);
+        var line = 1 + Array.FindIndex(Manifest.Split('\n'), row => row.StartsWith("report:", StringComparison.Ordinal));
+        var told = Peftalign.Call(["run", manifest, "--out", user.Run, .. more]);
+        Assert.That((told.Code, told.Out), Is.EqualTo((2, "")), told.All);
+        Assert.That(told.Err, Does.StartWith($"peftalign: {manifest}:{line}:19: ").And.Contain("./claims.yaml' does not exist"));
+    }
+
     [Test]
     public void Each_place_of_a_job_and_each_seed_of_a_merge_is_reported()
     {

@@ -43,6 +43,27 @@ public class UnreadableDataTests
         }
     }
 
+    // What rows are arranged with is read as they are, and so is what the method needs to arrange them.
+    [TestCase("type: kto, batch_size: 1", "", "batch_size is 1: z0 would be the rewards themselves")]
+    [TestCase("type: coh, batch_size: 2, corpus: corpus, corpus_weight: 1.0", "{\"text\": 7}\n", "corpus.jsonl, line 1: field 'text'")]
+    public void What_a_method_cannot_arrange_is_told_before_any_training(string method, string corpus, string said)
+    {
+        using var user = new Peftalign();
+        user.Write("rows.jsonl", Pair + Pair);
+        user.Write("corpus.jsonl", corpus);
+        var told = Peftalign.Call("run", user.Write("arranged.yaml", $$"""
+            peftalign: 1
+            name: arranged
+            seeds: [1]
+            models: { ready: { path: {{Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K")}} } }
+            datasets: { rows: { reader: jsonl, path: rows.jsonl }, corpus: { reader: jsonl, path: corpus.jsonl } }
+            methods: { tune: { {{method}}, max_steps: 1 } }
+            train: [{ models: ready, datasets: rows, methods: tune }]
+            """), "--out", user.Run, "--dry-run");
+        Assert.That((told.Code, told.Out), Is.EqualTo((2, "")), told.All);
+        Assert.That(told.Err, Does.StartWith("peftalign: train/ready/rows/tune/s1: ").And.Contain(said).And.EndWith("1 fault(s); nothing was started.\n"));
+    }
+
     // A benchmark that looks at its items' fields when it asks is asked before anything is trained.
     [Test]
     public void Rows_that_a_benchmark_cannot_ask_about_are_told_before_any_training()

@@ -294,8 +294,8 @@ public sealed partial class ReportTests
         File.WriteAllText(Path.Combine(run, "plan.json"), new JsonObject { ["name"] = "tasks", ["jobs"] = new JsonArray(new JsonObject { ["id"] = Id(benchmark), ["kind"] = "evaluate", ["label"] = "evaluate/tasks/base", ["depends_on"] = new JsonArray(), ["axes"] = new JsonObject { ["benchmark"] = "tasks" } }) }.ToJsonString());
         File.WriteAllText(Path.Combine(job, "result.json"), $$$"""{"outcome": {"benchmark": "{{{benchmark}}}"}}""");
         File.WriteAllText(Path.Combine(job, "results.json"), """
-            {"results": {"group": {"acc,none": 0.75}, "inner": {"acc,none": 0.5}, "one": {"acc,none": 0.5}, "two": {"acc,none": 1.0}, "alone": {"acc,none": 0.5}},
-             "group_subtasks": {"group": ["inner", "two"], "inner": ["one"]}, "n-samples": {"one": {"effective": 2}, "two": {"effective": 2}, "alone": {"effective": 2}}}
+            {"results": {"group": {"acc,none": 0.75}, "inner": {"acc,none": 0.5}, "one": {"acc,none": 0.5}, "two": {"acc,none": 1.0}, "alone": {"acc,none": 0.5}, "bare": {"name": "bare", "alias": "bare"}},
+             "group_subtasks": {"group": ["inner", "two"], "inner": ["one"], "bare": ["group", "alone"]}, "n-samples": {"one": {"effective": 2}, "two": {"effective": 2}, "alone": {"effective": 2}}}
             """);
         foreach (var (task, scores) in ((string, int[])[])[("one", [0, 1]), ("two", [1, 1]), ("alone", [1, 0])])
             File.WriteAllLines(Path.Combine(job, $"samples_{task}.jsonl"), scores.Select((score, k) => $$$"""{"doc_id":{{{k}}},"filter":"none","acc":{{{score}}}}"""));

@@ -83,6 +83,22 @@ public sealed class TrainedWithTests
         Assert.That(Score(other, At("adapter"), At("rows.jsonl")).Code, Is.Zero, "PEFT's folders say nothing");
     }
 
+    // What a training over a quantised base noted is told over a full one, and the numbers are the same.
+    [Test]
+    public void An_adapter_of_a_quantised_base_says_so_over_a_full_one()
+    {
+        var plain = Score(Stories, At("adapter"), At("rows.jsonl"));
+        TrainedWith.Write(At("adapter"), TokenizerLoader.Load(Stories), 512, template: null, overQuantized: true);
+        var told = Score(Stories, At("adapter"), At("rows.jsonl"));
+        Assert.That((told.Code, told.Out), Is.EqualTo((0, plain.Out)));
+        Assert.That(told.Err, Does.Contain($"{At("adapter")} was trained over a quantised base, whose errors it corrects too, and {Stories} is in full precision"));
+        var merged = Run("adapter", "merge", "--model", Stories, "--adapter", At("adapter"), "--out", At("out"));
+        Assert.That((merged.Code, merged.Err), Is.EqualTo((0, told.Err)));
+        var decoded = Run("adapter", "merge", "--model", Stories, "--adapter", At("adapter"), "--out", At("decoded"), "--quantization", "nf4");
+        Assert.That(decoded.Code, Is.Zero, decoded.Err);
+        Assert.That(decoded.Err, Does.Not.Contain("in full precision"));
+    }
+
     [Test]
     public void The_same_tokens_pass_however_they_are_written_and_whatever_stands_behind_them()
     {

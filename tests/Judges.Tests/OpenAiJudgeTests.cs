@@ -110,6 +110,16 @@ public sealed class OpenAiJudgeTests
         Assert.That((answer.Preference, cost.PromptTokens, cost.CompletionTokens), Is.EqualTo((1.0, prompt, completion)));
     }
 
+    [TestCase("false", null)]
+    [TestCase("null", null)]
+    [TestCase("true", "the judge refused")]
+    public void A_refusal_is_one_where_the_reply_does_not_deny_it(string refusal, string? failure)
+    {
+        var body = LocalService.Completion(new JsonObject { ["content"] = "A", ["refusal"] = JsonNode.Parse(refusal) });
+        var (answer, _, _) = One((_, _) => (200, body.ToJsonString(), 0));
+        Assert.That((answer.Failure, answer.Preference), Is.EqualTo((failure, failure is null ? 1.0 : (double?)null)));
+    }
+
     [TestCase("""{"content": [{"top_logprobs": [{"token": "A", "logprob": null}, {"token": 7, "logprob": -1}, null, {"token": " B", "logprob": -2}]}]}""", 0.0)]
     [TestCase("""{"content": [{"top_logprobs": [{"token": "A", "logprob": -1}, {"token": "B", "logprob": -1}]}]}""", 0.5)]
     [TestCase("""{"content": [null]}""", 1.0)]

@@ -1,6 +1,7 @@
 // A judge behind an OpenAI-compatible endpoint: questions go out in parallel within a rate limit, each once (the transcript answers
 // repeats), are tried again where that may help, and end as an answer or as a counted failure.
 
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
@@ -100,7 +101,8 @@ internal sealed class OpenAiJudge : IJudge, ICountsCost, IDisposable
     private static JudgeAnswer Read(JudgeQuestion question, JsonNode json)
     {
         var choice = json["choices"]![0]!;
-        if (choice["message"]?["refusal"] is JsonValue refusal && refusal.ToString().Length > 0) return JudgeAnswer.Failed("the judge refused", refusal.ToString());
+        // Services that are nearly OpenAI's write false, "" or null where nothing was refused.
+        if (choice["message"]?["refusal"] is JsonValue refusal && refusal.GetValueKind() != JsonValueKind.False && refusal.ToString() is { Length: > 0 } why) return JudgeAnswer.Failed("the judge refused", why);
         if (choice["finish_reason"] is JsonValue reason && reason.ToString() == "content_filter") return JudgeAnswer.Failed("the service's content filter took the reply");
         if (choice["message"]?["content"] is not JsonValue content || content.ToString() is not { Length: > 0 } text) return JudgeAnswer.Failed("the reply is empty");
         return question is JudgeQuestion.Compare && Weighed(choice) is { } preference

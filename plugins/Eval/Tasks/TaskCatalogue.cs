@@ -117,10 +117,12 @@ internal sealed class TaskCatalogue
             null => [],
             var other => throw group.Fault($"'aggregate_metric_list: {other.ToJsonString()}' is neither a list nor a mapping", "write - metric: NAME"),
         };
-        if (tasks.ContainsKey(name) || !groups.TryAdd(name, new TaskGroup(name, group.Text(content["group_alias"], "group_alias"), (content["metadata"] as JsonObject)?["version"]?.ToJsonString().Trim('"') ?? "0", members, metrics)))
+        if (tasks.ContainsKey(name) || !groups.TryAdd(name, new TaskGroup(name, group.Text(content["group_alias"], "group_alias"), Version(content["metadata"] as JsonObject), members, metrics)))
             throw group.Fault("the name is taken", "rename one of them");
         return name;
     }
+
+    private static string Version(JsonObject? metadata) => metadata?["version"]?.ToString() ?? "N/A";
 
     // A name, a group within the group, or a task with some fields of its own.
     private string Member(string file, JsonNode? node, TypedFields group)

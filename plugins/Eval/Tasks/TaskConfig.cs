@@ -71,7 +71,8 @@ internal sealed class TaskConfig : TypedFields
     /// <summary>How to continue prompts; null for tasks that only score.</summary>
     internal TaskGeneration? Generation { get; }
 
-    internal string Version => (Content["metadata"] as JsonObject)?["version"]?.ToJsonString().Trim('"') ?? "0";
+    /// <summary>Of a task that has none, what the harness says of each.</summary>
+    internal string Version => (Content["metadata"] as JsonObject)?["version"]?.ToString() ?? "Yaml";
 
     internal int Shots => Value<int>(Content["num_fewshot"], "num_fewshot", "whole number") ?? 0;
 

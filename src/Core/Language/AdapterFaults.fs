@@ -25,15 +25,28 @@ let private adapterWith (lookup: Lookup) traitName (run: StageRun) =
 let private endsThere (run: StageRun) =
     run.Setting.Method.Schema.Traits |> Seq.contains "control-adapters"
 
+/// The adapter of a policy that no weights can hold.
+let private unmergeable matrix lookup (policy: Policy) =
+    trainings matrix lookup policy
+    |> List.filter (endsThere >> not)
+    |> List.tryPick (adapterWith lookup "no-weights")
+
 /// Why a merge cannot take these parents; None where it can.
 let ofMerge matrix lookup (row: MergeRow) (parents: Policy list) =
     parents
     |> List.tryPick (fun parent ->
-        trainings matrix lookup parent
-        |> List.filter (endsThere >> not)
-        |> List.tryPick (adapterWith lookup "no-weights")
+        unmergeable matrix lookup parent
         |> Option.map (fun (name, contract) ->
             $"merge '{row.Name}' gathers {Policies.label parent}, and no weights can hold its adapter '{name}' ({contract.Schema.Name}): it cannot be merged; select policies of other adapters"))
+
+/// Why a training of all weights cannot go on from the policy before it, whose adapters it takes into them; None where it can.
+let ofWeights matrix lookup (run: StageRun) =
+    if run.Adapter.IsSome then
+        None
+    else
+        unmergeable matrix lookup run.Previous
+        |> Option.map (fun (name, contract) ->
+            $"trains all weights after a stage with the adapter '{name}' ({contract.Schema.Name}), which no weights can hold; give this method an adapter, or the stage before it another one")
 
 /// What may differ where a stage goes on with the adapter of the one before.
 let private notOfItsShape = [ "dropout"; "init"; "init_text"; "init_tokenizer" ]

@@ -85,6 +85,15 @@ module internal Adapter =
                 | None -> ()
             ]
 
+    /// The schemas of both parts' options.
+    let schemas (adapter: Adapter) =
+        [
+            yield! adapter.Bound.Contract.Schema.Options
+            match adapter.Quantization with
+            | Some quantization -> yield! quantization.Contract.Schema.Options
+            | None -> ()
+        ]
+
 /// How one variant of a grid is chosen.
 type internal Select = { By: string; Largest: bool }
 

@@ -118,6 +118,13 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
             [ "reference_log_probs", Output(id, "") ]
 
     member private this.Train(policy: Policy, run: StageRun) : Lowered =
+        match AdapterFaults.ofWeights matrix lookup run with
+        | Some why ->
+            let owner = policy.Facts.Methods.Head
+            context.Faults.Add(lookup.Methods[owner].Mark, $"methods.{owner}", $"{Policies.label policy} {why}")
+            raise Unplannable
+        | None -> ()
+
         let start =
             match run.Previous.Origin with
             | Declared name -> this.Sources.Model(name, Some run.Seed)

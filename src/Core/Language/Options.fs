@@ -197,9 +197,34 @@ let rec private isDefault (option: OptionSchema) tree =
         defaultOf option
         |> Option.exists (fun usual -> Tree.options usual = Tree.options item)
 
+/// The values with which an option means something: another option's name, and texts or bounds; none where any value will do.
+let private condition (option: OptionSchema) =
+    match option.OnlyWith.Split '=' with
+    | [| other; values |] when values <> "" -> Some(other, values.Split '|')
+    | parts when parts[0] <> "" -> Some(parts[0], [||])
+    | _ -> None
+
+/// Whether the bound options give an option its meaning; of a grid, one variant will do.
+let private isMeaningful (bound: (string * Tree) list) (other, wanted: string[]) =
+    match bound |> List.tryFind (fun (name, _) -> name = other) with
+    | None -> false
+    | Some _ when wanted.Length = 0 -> true
+    | Some(_, tree) -> texts tree |> List.exists (fun value -> wanted |> Array.exists (isMeant value))
+
 /// An option that the other options make meaningless is a fault, never ignored; its default, spelt out, says nothing.
 let private applies context path (entries: Entry list) (bound: (string * Tree) list) (option: OptionSchema) =
-    let refuse (entry: Entry) condition has =
+    let refuse (entry: Entry) (other, wanted: string[]) =
+        let has =
+            match bound |> List.tryFind (fun (name, _) -> name = other) with
+            | None -> $"there is no {other}"
+            | Some(_, tree) -> $"{other} is " + String.Join(", ", texts tree)
+
+        let condition =
+            if wanted.Length = 0 then
+                other
+            else
+                other + " " + String.Join(" | ", wanted)
+
         context.Faults.Add(
             entry.KeyMark,
             Readers.join path entry.Key,
@@ -213,35 +238,8 @@ let private applies context path (entries: Entry list) (bound: (string * Tree) l
         bound
         |> List.exists (fun (name, tree) -> name = option.Name && isDefault option tree)
 
-    match entries |> List.tryFind isThis, option.OnlyWith.Split '=' with
-    | _ when saysNothing -> ()
-    | Some entry, [| other; values |] when values <> "" ->
-        let wanted = values.Split '|'
-        let found = bound |> List.tryFind (fun (name, _) -> name = other)
-        let found = found |> Option.map (snd >> texts) |> Option.defaultValue []
-
-        let fits value = wanted |> Array.exists (isMeant value)
-
-        // Every variant of a grid keeps a bound, since each one's job asks for it again.
-        let isKept =
-            if wanted |> Array.exists _.StartsWith('>') then
-                not found.IsEmpty && List.forall fits found
-            else
-                List.exists fits found
-
-        if not isKept then
-            let has =
-                if found.IsEmpty then
-                    $"there is no {other}"
-                else
-                    $"{other} is " + String.Join(", ", found)
-
-            refuse entry (other + " " + String.Join(" | ", wanted)) has
-    | Some entry, parts when parts[0] <> "" ->
-        let other = parts[0]
-
-        if not (bound |> List.exists (fun (name, _) -> name = other)) then
-            refuse entry other $"there is no {other}"
+    match entries |> List.tryFind isThis, condition option with
+    | Some entry, Some condition when not saysNothing && not (isMeaningful bound condition) -> refuse entry condition
     | _ -> ()
 
 /// Whether a list, or one of a grid's variants, holds nothing; a text stands for a list of one.
@@ -254,6 +252,9 @@ let rec private isEmpty tree =
 
 let private maxVariants = 1000
 
+let private recorded (option: OptionSchema) tree =
+    if option.Recorded then Recorded tree else tree
+
 /// How many combinations of grids a tree has.
 let rec variantCount tree : float =
     match tree with
@@ -264,9 +265,6 @@ let rec variantCount tree : float =
 
 /// The value of one option: what its entry says, else its default. None where it is faulty, Some None where it has no value.
 let private bindOne context path owner (mark: Place) allowGrid (entries: Entry list) (option: OptionSchema) =
-    let recorded tree =
-        if option.Recorded then Recorded tree else tree
-
     match given context path option entries with
     | Some entry when not (isNothing entry.Value) ->
         let read = if allowGrid then gridOrValue else value
@@ -281,10 +279,10 @@ let private bindOne context path owner (mark: Place) allowGrid (entries: Entry l
                 (Readers.join path entry.Key)
                 $"'{option.Name}' is empty; name at least one, or leave it out"
         else
-            bound |> Option.map (fun tree -> Some(option.Name, recorded tree))
+            bound |> Option.map (fun tree -> Some(option.Name, recorded option tree))
     | _ ->
         match defaultOf option with
-        | Some tree -> Some(Some(option.Name, recorded tree))
+        | Some tree -> Some(Some(option.Name, recorded option tree))
         | None when option.Required ->
             context.Faults.Add(
                 mark,
@@ -332,8 +330,31 @@ let bind
     else
         None
 
+/// One variant's entries and labels, where an option that its other options make meaningless has its default: its job would refuse it.
+let private settled (schemas: OptionSchema list) (labels, entries) =
+    let isIdle (option: OptionSchema) =
+        match condition option with
+        | Some condition ->
+            entries
+            |> List.exists (fun (name, tree) -> name = option.Name && not (isDefault option tree))
+            && not (isMeaningful entries condition)
+        | None -> false
+
+    let idle =
+        schemas
+        |> List.filter isIdle
+        |> List.map (fun option -> option.Name, option)
+        |> dict
+
+    labels |> List.filter (fun (key: string, _) -> not (idle.ContainsKey key)),
+    entries
+    |> List.choose (fun (name, tree) ->
+        match idle.TryGetValue name with
+        | true, option -> defaultOf option |> Option.map (fun usual -> name, recorded option usual)
+        | _ -> Some(name, tree))
+
 /// Every combination of the grids below, each with its label such as "beta=0.1,rank=8"; a tree without grids is one with "".
-let variants (tree: Tree) : (string * Tree) list =
+let variants (schemas: OptionSchema list) (tree: Tree) : (string * Tree) list =
     let shown item =
         match item with
         | Text text -> text
@@ -353,8 +374,12 @@ let variants (tree: Tree) : (string * Tree) list =
 
             entries
             |> List.fold combine [ [], [] ]
-            |> List.map (fun (labels, entries) -> labels, Map(List.rev entries))
+            |> List.map (fun (labels, entries) ->
+                let labels, entries = settled schemas (labels, List.rev entries)
+                labels, Map entries)
         | leaf -> [ [], leaf ]
 
     expand "" tree
     |> List.map (fun (labels, item) -> labels |> List.map (fun (key, text) -> $"{key}={text}") |> String.concat ",", item)
+    // Values that mean nothing beside one of another option's are one variant there.
+    |> List.distinctBy fst

@@ -33,7 +33,8 @@ let private evaluate (lowering: Lowering) (benchmarks: Benchmark list) controls 
     let variants =
         [
             for benchmark in benchmarks do
-                for variant, options in Options.variants benchmark.Bound.Options -> benchmark, variant, options
+                for variant, options in Options.variants (Parts.schemas benchmark.Bound.Contract) benchmark.Bound.Options ->
+                    benchmark, variant, options
         ]
 
     for policy, point in policies do

@@ -63,9 +63,10 @@ internal static class AdapterCommand
             var (changed, all, decoded) = (0, 0, 0);
             TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
             IReadOnlyList<AdapterSite> Sites(ModelOutline outline) => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn);
+            var quantization = choice.Make(parsed, catalogue, ModelConfig.Open(from).IsQuantized);
+            TrainedWith.WarnOfFullBase(parsed.GetValue(adapter)!, from, quantization is not null || ModelConfig.Open(from).IsQuantized, warn);
             NewFolder.Fill(target, folder =>
             {
-                var quantization = choice.Make(parsed, catalogue, ModelConfig.Open(from).IsQuantized);
                 (changed, all, decoded) = AdapterMerge.Write(folder, from, Sites, PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), quantization, cancel, warn, opened.Files.Tensors);
                 GrownVocabulary.Write(folder, from, parsed.GetValue(adapter)!, session.Output.Remark);
                 // What was taught with a template is to be asked with it.

@@ -7,6 +7,7 @@ using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
+using PeftAlign.Models.Checkpoints;
 using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Evaluation;
@@ -21,6 +22,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
     {
         var folder = Folder(asked.Out);
         _ = choice.Resolved(); // an unknown control is found before anything is written
+        _ = ModelConfig.Open(choice.Model); // and what is no model's folder
         using var held = new EvalLock(folder, asked.Out);
         var spec = new JobSpec("eval", "evaluate", "eval", [], Directory.GetCurrentDirectory(), session.Global.Threads ?? Environment.ProcessorCount, []) { Device = session.Global.Device };
         var job = new JobContext(spec, folder, plugins, new RemarkLogger(session.Output), (_, _, _) => { }, cancel);

@@ -28,10 +28,10 @@ internal static class ResultFiles
     /// <returns>The content of results.json.</returns>
     internal static JsonObject Write(string folder, IReadOnlyList<Evaluated> evaluated, JsonObject config)
     {
+        var results = Results(evaluated, config);
         foreach (var one in evaluated)
             foreach (var task in one.Items.GroupBy(i => TaskOf(one, i.Item.Task)))
-                RunFolder.Write(Path.Combine(folder, SamplesName(task.Key)), string.Concat(task.SelectMany(Samples).Select(s => s.ToJsonString(Plain) + "\n")));
-        var results = Results(evaluated, config);
+                RunFolder.Write(Path.Combine(folder, SamplesName(task.Key, results)), string.Concat(task.SelectMany(Samples).Select(s => s.ToJsonString(Plain) + "\n")));
         RunFolder.Write(Path.Combine(folder, "results.json"), results.ToJsonString(Indented) + "\n");
         return results;
     }
@@ -41,8 +41,15 @@ internal static class ResultFiles
 
     private static string TaskOf(Evaluated evaluated, string task) => task.Length > 0 ? task : evaluated.Info.Id;
 
-    /// <summary>The name of a task's file of samples.</summary>
-    internal static string SamplesName(string task) => $"samples_{string.Concat(task.Select(c => c is '/' or '\\' or '\0' ? '_' : c))}.jsonl";
+    /// <summary>The name of a task's file of samples: with _ for what no file's name holds, unless that is another task's name.</summary>
+    /// <param name="task">The task.</param>
+    /// <param name="results">The content of results.json, whose tasks' files lie in one folder.</param>
+    internal static string SamplesName(string task, JsonNode results)
+    {
+        static string Plain(string name) => string.Concat(name.Select(c => c is '/' or '\\' or '\0' ? '_' : c));
+        var isShared = Plain(task) != task && (results["n-samples"] as JsonObject ?? []).Any(other => other.Key != task && Plain(other.Key) == Plain(task));
+        return $"samples_{(isShared ? Uri.EscapeDataString(task) : Plain(task))}.jsonl";
+    }
 
     private static JsonObject Results(IReadOnlyList<Evaluated> evaluated, JsonObject config)
     {
@@ -60,7 +67,7 @@ internal static class ResultFiles
                 var isGroup = info?.Members.Count > 0 || (info is null && one.Info.Tasks.Count > 0);
                 results[task.Key] = row;
                 scored[task.Key] = Counts(task);
-                versions[task.Key] = info is null ? one.Info.Version : JsonVersion(info.Version);
+                versions[task.Key] = info is null ? one.Info.Version : Version(info);
                 better[task.Key] = new JsonObject(task.DistinctBy(m => m.Metric).Select(m => new KeyValuePair<string, JsonNode?>(m.Metric, m.HigherIsBetter)));
                 if (isGroup)
                 {
@@ -71,6 +78,8 @@ internal static class ResultFiles
                 if ((info is null ? one.Info.Settings : info.Settings) is { } own) settings[task.Key] = own.DeepClone();
                 if (!isGroup) samples[task.Key] = Samples(task.Key, info?.Available, one);
             }
+            foreach (var group in one.Info.Tasks.Where(t => t.Members.Count > 0 && !results.ContainsKey(t.Name)))
+                (results[group.Name], versions[group.Name]) = (Named(group.Name, group.Alias), Version(group));
         }
         return new JsonObject
         {
@@ -89,7 +98,8 @@ internal static class ResultFiles
 
     private static JsonObject Row(string task, string? alias, IReadOnlyList<MetricResult> metrics)
     {
-        var row = new JsonObject { ["name"] = task, ["alias"] = alias ?? task, ["sample_len"] = metrics.Max(m => m.Count) };
+        var row = Named(task, alias);
+        row["sample_len"] = metrics.Max(m => m.Count);
         foreach (var metric in metrics)
         {
             row[$"{metric.Metric},{metric.Filter}"] = JsonNumber.Of(metric.Value);
@@ -97,6 +107,8 @@ internal static class ResultFiles
         }
         return row;
     }
+
+    private static JsonObject Named(string task, string? alias) => new() { ["name"] = task, ["alias"] = alias ?? task };
 
     private static JsonObject Counts(IEnumerable<MetricResult> metrics)
     {
@@ -112,7 +124,10 @@ internal static class ResultFiles
         return new JsonObject { ["original"] = available ?? items.Count, ["effective"] = items.Count, ["cut"] = items.Count(i => i.Responses.Any(r => r.TokensCut > 0)) };
     }
 
-    private static JsonNode JsonVersion(string version) => double.TryParse(version, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : version;
+    // Of a task as its file has it, a number or a text; of a group always a text, as in the harness. Other benchmarks count theirs.
+    private static JsonNode Version(TaskInfo task) =>
+        task.Settings?["metadata"] is JsonObject metadata && metadata["version"] is { } own ? own.DeepClone()
+        : task.Members.Count == 0 && double.TryParse(task.Version, System.Globalization.CultureInfo.InvariantCulture, out var number) && double.IsFinite(number) ? number : task.Version;
 
     private static IEnumerable<JsonObject> Samples(EvaluatedItem item) => item.Scores.Select(score =>
     {

@@ -37,6 +37,7 @@ internal sealed record InferenceModel(string Folder, DecoderModel Decoder, Forwa
         torch.set_num_threads(session.Global.Threads ?? Environment.ProcessorCount);
         var device = ComputeDevice.Of(session);
         var decoder = ModelFolder.Load(choice.Model, warn, PluginArchitectures.Of(choice.Plugins), ComputeType.Of(session, device, choice.Model), device: device);
+        if (choice.Adapter is { } used) TrainedWith.WarnOfFullBase(used, choice.Model, decoder.Quantized.Count > 0, warn);
         var mode = choice.Adapter is { } folder ? new ForwardMode { Deltas = Deltas(folder, decoder.Outline(choice.Model), choice, warn) } : ForwardMode.Plain;
         return new InferenceModel(choice.Model, decoder, mode, tokenizer) { Control = control, Adapter = choice.Adapter };
     }

@@ -3,6 +3,7 @@
 
 using PeftAlign.Host.Evaluation;
 using PeftAlign.Host.Running;
+using PeftAlign.Plugins;
 
 namespace PeftAlign.Host.Jobs;
 
@@ -16,6 +17,17 @@ internal static class JobInputs
     internal static void ThrowIfChanged(JobContext job)
     {
         if (Changed(job) is { } path) throw ContentHashes.Changed(path);
+    }
+
+    /// <summary>Ends a job of which a plugin was built or installed anew since the run began: its result would be noted as that of the files of before.</summary>
+    /// <param name="spec">The job.</param>
+    /// <param name="plugins">Those that it may load, as they lie there now.</param>
+    /// <exception cref="UserError">Which.</exception>
+    internal static void ThrowIfPluginChanged(JobSpec spec, IEnumerable<PluginFolder> plugins)
+    {
+        foreach (var plugin in plugins)
+            if (spec.MadeWith.TryGetValue(plugin.Manifest.Id, out var before) && FileHashes.Of(plugin) != before)
+                throw new UserError($"plugin {plugin.Manifest.Id} in {plugin.Path}", "was changed since this run began", "run the same command again, which takes it as it is now; what is done stays done");
     }
 
     /// <summary>Ends a training before it writes what would take configuration and tokenizer from another model than it began with.
@@ -34,7 +46,7 @@ internal static class JobInputs
     internal static void ThrowIfChangedMeanwhile(JobContext job)
     {
         if (Changed(job) is not { } path) return;
-        if (job.Spec.Kind == "train")
+        if (JobKind.Find(job.Spec.Kind)?.ReadsFirst == true)
         {
             ThrowIfModelChanged(job);
             var warning = $"{path}: changed while {job.Spec.Label} was at work, which had read it before; its numbers are of the content of before";

@@ -6,14 +6,15 @@ namespace PeftAlign.Host.Jobs;
 
 /// <param name="Run">Does the job; its outcome stands in result.json.</param>
 /// <param name="Shares">True if it only reads the loaded model: such jobs over one base run one after the other in one process.</param>
-internal sealed record JobKind(Func<JobContext, JsonObject> Run, bool Shares = false)
+/// <param name="ReadsFirst">True if it has read its rows before the work begins, and asks then whether they are still the plan's.</param>
+internal sealed record JobKind(Func<JobContext, JsonObject> Run, bool Shares = false, bool ReadsFirst = false)
 {
     private static readonly Dictionary<string, JobKind> Known = new()
     {
         ["make-model"] = new(MakeModelJob.Run),
         ["make-dataset"] = new(MakeDatasetJob.Run),
         ["reference"] = new(ReferenceJob.Run),
-        ["train"] = new(TrainJob.Run),
+        ["train"] = new(TrainJob.Run, ReadsFirst: true),
         ["select"] = new(SelectJob.Run),
         ["merge"] = new(MergeJob.Run),
         ["evaluate"] = new(EvaluateJob.Run, Shares: true),

@@ -82,6 +82,7 @@ internal static class JobProcess
         Console.Error.WriteLine($"{time.Started:yyyy-MM-dd HH:mm:ss}Z start of {spec.Label} in process {Environment.ProcessId}, {spec.Threads} thread(s)");
         var kind = JobKind.Find(spec.Kind) ?? throw new UserErrorException($"Jobs of kind {spec.Kind} are not built yet ({spec.Label}).");
         var plugins = new PluginCatalogue(spec.Plugins.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []);
+        JobInputs.ThrowIfPluginChanged(spec, plugins.Plugins);
         torch.set_num_threads(spec.Threads);
         using var host = Services();
         var logging = host.Services.GetRequiredService<ILoggerFactory>();

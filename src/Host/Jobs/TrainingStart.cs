@@ -71,6 +71,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         {
             var files = Policies.Open(job, job.Spec.FullPath(folder)).Files;
             TrainedWith.ThrowIfOther(job.Spec.FullPath(folder), place.Base, policy.Model.Spec.Vocabulary, job.Warn, policy.Tokenizer);
+            TrainedWith.WarnOfFullBase(job.Spec.FullPath(folder), place.Base, policy.Model.Quantized.Count > 0, job.Warn);
             InitAdapter.ThrowIfOther(job, contract, policy.Outline, folder, files);
             return (Again(adapter, contract, policy.Outline, files, folder, job.Warn), policy.Adapters);
         }
@@ -238,7 +239,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
     private static void WriteTrained(string folder, Policy policy, AdapterFiles files)
     {
         Write(folder, files);
-        TrainedWith.Write(folder, policy.Tokenizer, policy.Model.Spec.Vocabulary, policy.ChatTemplate is NotedTemplate { IsUsed: true } template ? template.Source : null);
+        TrainedWith.Write(folder, policy.Tokenizer, policy.Model.Spec.Vocabulary, policy.ChatTemplate is NotedTemplate { IsUsed: true } template ? template.Source : null, policy.Model.Quantized.Count > 0);
     }
 
     private static void Write(string folder, AdapterFiles files)

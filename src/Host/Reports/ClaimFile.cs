@@ -31,7 +31,10 @@ internal static class ClaimFile
     }
 
     private static string FromFile(string path, string name) =>
-        File.Exists(path) ? YamlFile.Read(path, "") : throw new UserErrorException($"report.claims: the file '{name}' does not exist; correct the path, which is relative to the manifest.");
+        File.Exists(path) ? YamlFile.Read(path, "") : throw new UserErrorException(NotThere(name));
+
+    /// <summary>What is said where the file is not there.</summary>
+    internal static string NotThere(string name) => $"report.claims: the file '{name}' does not exist; correct the path, which is relative to the manifest.";
 
     /// <summary>The claims of a text.</summary>
     /// <exception cref="UserErrorException">All of its faults, one in each line.</exception>
@@ -49,9 +52,12 @@ internal sealed record RunClaims(string Name, string? Text)
     /// <exception cref="UserErrorException">They cannot be read.</exception>
     internal static RunClaims Of(Core.Plan plan, string root)
     {
-        var report = plan.Jobs.FirstOrDefault(job => job.Kind == "report");
-        return report is not null && (string?)JsonNode.Parse(report.Options)!["claims"] is { } name ? new RunClaims(name, ClaimFile.Read(name, root, plan.Jobs.SelectMany(job => job.Places.Append(job.Axes)))) : new RunClaims("", null);
+        return NameIn(plan) is { } name ? new RunClaims(name, ClaimFile.Read(name, root, plan.Jobs.SelectMany(job => job.Places.Append(job.Axes)))) : new RunClaims("", null);
     }
+
+    /// <summary>What the plan's report calls them; null where it tests none.</summary>
+    internal static string? NameIn(Core.Plan plan) =>
+        plan.Jobs.FirstOrDefault(job => job.Kind == "report") is { } report ? (string?)JsonNode.Parse(report.Options)!["claims"] : null;
 
     /// <summary>Those of a run that was begun before.</summary>
     /// <exception cref="UserError">The file was damaged.</exception>

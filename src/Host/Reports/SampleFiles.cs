@@ -33,9 +33,11 @@ internal static class SampleFiles
     internal static IReadOnlyList<string> Outermost(JsonNode json, string benchmark)
     {
         if (json["results"] is not JsonObject rows) return [];
-        if (rows.ContainsKey(benchmark)) return [benchmark];
-        var parts = rows.SelectMany(row => Below(row.Key, json, [])).ToHashSet();
-        return [.. rows.Select(row => row.Key).Where(name => !parts.Contains(name))];
+        // A group without numbers says nothing in its tasks' place.
+        List<string> measured = [.. rows.Where(row => row.Value is JsonObject numbers && numbers.Any(number => number.Key.Contains(','))).Select(row => row.Key)];
+        if (measured.Contains(benchmark)) return [benchmark];
+        var parts = measured.SelectMany(row => Below(row, json, [])).ToHashSet();
+        return [.. measured.Where(name => !parts.Contains(name))];
     }
 
     /// <summary>The samples of a row, task by task.</summary>
@@ -56,7 +58,7 @@ internal static class SampleFiles
     private static IEnumerable<(string Task, string File)> Tasks(string name, JsonNode json, JobFolder folder, HashSet<string> seen)
     {
         if (!seen.Add(name)) yield break;
-        var file = folder.File(ResultFiles.SamplesName(name));
+        var file = folder.File(ResultFiles.SamplesName(name, json));
         if (File.Exists(file)) yield return (name, file);
         else
             foreach (var member in Members(name, json))

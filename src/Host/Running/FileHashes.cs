@@ -44,8 +44,14 @@ internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugi
     private string OfPlugin(string id)
     {
         if (known.TryGetValue(id, out var hash)) return hash;
-        var lines = plugins[id].Manifest.Files.OrderBy(file => file.Path, StringComparer.Ordinal).Select(file => $"{file.Path} {file.Sha256}\n");
-        return known[id] = Hash(string.Concat(lines));
+        return known[id] = Of(plugins[id]);
+    }
+
+    /// <summary>What a plugin consists of, as its plugin.json has it.</summary>
+    internal static string Of(PluginFolder plugin)
+    {
+        var lines = plugin.Manifest.Files.OrderBy(file => file.Path, StringComparer.Ordinal).Select(file => $"{file.Path} {file.Sha256}\n");
+        return Hash(string.Concat(lines));
     }
 
     // Module version ids are hashes of what the compiler was given: builds are deterministic.

@@ -45,12 +45,20 @@ internal static class Planning
         new PlannedControls(planned.Plan!, run, root, catalogue).ThrowIfLacking(chosen);
         ScoreHead.ThrowIfTarget(chosen, catalogue);
         ThrowIfAny(manifest, [.. new PlannedMerges(planned.Plan!, run, root, catalogue).Faults(chosen).Select(fault => read.Experiment!.FaultOfMerge(fault.Merge, fault.Message))]);
-        return new Planned(chosen, planned.Plan!, run, root, plugins.ById, RunClaims.Of(planned.Plan!, root), planned.Missing, () =>
+        return new Planned(chosen, planned.Plan!, run, root, plugins.ById, Claims(planned, root, manifest), planned.Missing, () =>
         {
             hashes.Save();
             plugins.Lock(manifest, run.Path, planned.Plan!, asked.UpdateLock);
         })
         { Seen = hashes };
+    }
+
+    // A dry run takes a missing path's name for its content, but nothing can be said of claims that cannot be read.
+    private static RunClaims Claims(PlanResult planned, string root, string manifest)
+    {
+        if (planned.Missing.FirstOrDefault(missing => missing.Path == RunClaims.NameIn(planned.Plan!)) is { Line: > 0 } gone)
+            throw new UserErrorException($"{manifest}:{gone.Line}:{gone.Column}: {ClaimFile.NotThere(gone.Path)}");
+        return RunClaims.Of(planned.Plan!, root);
     }
 
     private static string FolderName(string name) => name is not ("" or "." or "..") && !name.Contains('/') ? name

@@ -67,11 +67,18 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         int? steps = options.Packing is not null && options.MaxSteps == 0 ? null : TrainingOptions.Steps((int)head.Trained(records.Count), options);
         var tokens = options.Packing is null ? Math.Min(options.BatchSize, records.Count) * longest : (long)options.BatchSize * options.MaxLength;
         var refers = method.Needs.Reference && plan.Reference is null;
-        var arithmetic = Arithmetic.Of(model, options.Dtype, TrainedWork.Of(model, trainsModel ? null : adapter) with { Refers = refers }, ComputeDevice.IsGpu(request.Device)) with { TrainsHead = trainsModel };
+        var arithmetic = Arithmetic.Of(model, options.Dtype, TrainedWork.Of(model, trainsModel ? null : adapter) with { Refers = refers }, ComputeDevice.IsGpu(request.Device)) with
+        {
+            TrainsHead = trainsModel || Saves(adapter, model.Names.Head),
+            TrainsEmbedding = trainsModel || Saves(adapter, model.Names.Embedding),
+            AreSaved = !trainsModel,
+        };
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, head.Ledger.RowsWithoutTrainedToken, head.Count, steps, longest, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, trainsModel ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
             Costs.Step(model, tokens, longest, arithmetic, options, trainable));
     }
+
+    private static bool Saves(IReadOnlyList<AdapterSite>? adapter, string module) => adapter?.Any(site => site.Module == module && site.Delta is Whole) == true;
 
     // How many numbers, and whether the model's own are among them: each control is an adapter of its own, a new score head is trained whole.
     private static (long Numbers, bool TrainsModel) Numbers(IAlignmentMethod method, DecoderSpec model, IReadOnlyList<AdapterSite>? adapter)

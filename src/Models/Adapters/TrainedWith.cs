@@ -1,7 +1,8 @@
 // What an adapter's numbers are about beside a base's weights: a tokenizer, and where conversations were trained on, a chat template.
 // Both lie in the adapter's folder: trained_with.json says what the tokenizer does, not how its files are written, so that another
 // spelling of the same tokenizer passes; chat_template.jinja is where transformers looks for it too. Folders of other tools have no
-// trained_with.json, but often the tokenizer's own files (TRL's), which are compared instead.
+// trained_with.json, but often the tokenizer's own files (TRL's), which are compared instead. What was trained over a quantised base says
+// so there as well: it corrects that base's errors too, so that over the full base it computes something else.
 
 using System.Globalization;
 using System.Security.Cryptography;
@@ -26,6 +27,8 @@ public static class TrainedWith
     private const int Step = 256;
     private const int PrintLength = 16;
 
+    private const string QuantizedBase = "quantized_base";
+
     private static readonly JsonSerializerOptions Indented = new() { WriteIndented = true };
 
     /// <summary>Writes what the training had into an adapter's folder.</summary>
@@ -33,7 +36,8 @@ public static class TrainedWith
     /// <param name="tokenizer">Null where rows were token ids.</param>
     /// <param name="rows">Rows of the model's embedding; tokens without one play no part.</param>
     /// <param name="template">The text of the chat template that conversations were rendered with; null where there were none.</param>
-    public static void Write(string folder, ITokenizer? tokenizer, long rows, string? template)
+    /// <param name="overQuantized">Whether the base's matrices were quantised.</param>
+    public static void Write(string folder, ITokenizer? tokenizer, long rows, string? template, bool overQuantized = false)
     {
         if (template is not null) AtomicFile.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
         if (tokenizer is null) return;
@@ -42,7 +46,22 @@ public static class TrainedWith
         own["vocabulary_sha256"] = Vocabulary(tokenizer, count);
         own["beginnings_sha256"] = string.Join(' ', Beginnings(tokenizer, count));
         own["probe_sha256"] = Probed(tokenizer);
-        AtomicFile.Write(Path.Combine(folder, FileName), new JsonObject { ["tokenizer"] = own }.ToJsonString(Indented) + "\n");
+        var record = new JsonObject { ["tokenizer"] = own };
+        if (overQuantized) record[QuantizedBase] = true;
+        AtomicFile.Write(Path.Combine(folder, FileName), record.ToJsonString(Indented) + "\n");
+    }
+
+    /// <summary>Tells where an adapter was trained over a quantised base and is used over a full one, as far as its folder says so.</summary>
+    /// <param name="adapter">The adapter's folder.</param>
+    /// <param name="model">The base's folder.</param>
+    /// <param name="isQuantized">Whether the base's matrices are quantised here.</param>
+    /// <param name="warn">Told.</param>
+    public static void WarnOfFullBase(string adapter, string model, bool isQuantized, Action<string> warn)
+    {
+        ArgumentNullException.ThrowIfNull(warn);
+        var file = Path.Combine(adapter, FileName);
+        if (!isQuantized && File.Exists(file) && Read(file).OverQuantized)
+            warn($"{adapter} was trained over a quantised base, whose errors it corrects too, and {model} is in full precision: it computes something else there; `peftalign quantize --model {model} --type nf4 --double-quant` with the training's options writes the base that it belongs to");
     }
 
     /// <summary>Refuses a base whose ids are other words than those that the adapter was trained on.</summary>
@@ -75,7 +94,7 @@ public static class TrainedWith
             throw new UserErrorException($"The adapters {string.Join(", ", adapters)} were trained with different tokenizers and are of no common base; combine adapters of one base.");
         // One tokenizer has one record, but for the beginnings, which earlier versions did not write.
         if (known.Count == adapters.Count && known.Select(print => (print.Count, print.Probe)).Distinct().Count() == 1)
-            AtomicFile.Write(Path.Combine(folder, FileName), File.ReadAllText(known.MaxBy(print => print.Beginnings.Length)!.Source));
+            AtomicFile.Write(Path.Combine(folder, FileName), File.ReadAllText(known.OrderByDescending(print => print.OverQuantized).MaxBy(print => print.Beginnings.Length)!.Source));
         if (adapters.Select(TemplateIn).Distinct().ToList() is [{ } template]) AtomicFile.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
     }
 
@@ -105,6 +124,8 @@ public static class TrainedWith
     private sealed record Fingerprint(int Count, string Vocabulary, string Probe, string Source)
     {
         internal string[] Beginnings { get; init; } = [];
+
+        internal bool OverQuantized { get; init; }
     }
 
     private static bool HasTokens(ITokenizer tokenizer, Fingerprint known) => tokenizer.VocabularySize >= known.Count && Vocabulary(tokenizer, known.Count) == known.Vocabulary;
@@ -130,9 +151,10 @@ public static class TrainedWith
     {
         try
         {
-            var own = JsonNode.Parse(File.ReadAllText(file))!["tokenizer"]!;
+            var record = JsonNode.Parse(File.ReadAllText(file))!;
+            var own = record["tokenizer"]!;
             // Records of earlier versions have no beginnings.
-            return new Fingerprint((int)own["tokens"]!, (string)own["vocabulary_sha256"]!, (string)own["probe_sha256"]!, file) { Beginnings = ((string?)own["beginnings_sha256"] ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries) };
+            return new Fingerprint((int)own["tokens"]!, (string)own["vocabulary_sha256"]!, (string)own["probe_sha256"]!, file) { Beginnings = ((string?)own["beginnings_sha256"] ?? "").Split(' ', StringSplitOptions.RemoveEmptyEntries), OverQuantized = (bool?)record[QuantizedBase] ?? false };
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException or NullReferenceException or ArgumentException or FormatException)
         {

@@ -131,7 +131,12 @@ let ``an option may go with numbers above a bound, or with any value`` () =
         faults $"evaluate: [{{ of: untouched, with: {{ type: drawn, {options} }} }}]"
 
     expect 7 "'top_p' is used with temperature >0 only, and temperature is 0" (asked "top_p: 0.5")
-    expect 7 "'top_p' is used with temperature >0 only, and temperature is 0" (asked "top_p: 0.5, temperature: { grid: [0, 1] }")
+
+    expect
+        7
+        "'top_p' is used with temperature >0 only, and temperature is 0, 0"
+        (asked "top_p: 0.5, temperature: { grid: [0, 0.0] }")
+
     expect 7 "'top_p' is used with temperature >0 only, and temperature is 0" (asked "top_p: { grid: [1, 0.5] }")
     expect 7 "'of' is used with file only, and there is no file" (asked "of: x")
     expect 7 "'from' is used with file only, and there is no file" (asked "from: x")
@@ -144,5 +149,53 @@ let ``an option may go with numbers above a bound, or with any value`` () =
             "top_p: 1, temperature: 0"
             "top_p: { grid: [1] }"
             "of: x, from: y, file: f"
+            "top_p: 0.5, temperature: { grid: [0, 1] }"
         ] do
         same [] (asked options)
+
+[<Test>]
+let ``a variant that makes an option meaningless has its default, and is one`` () =
+    let text =
+        head
+        + "evaluate: [{ of: untouched, with: { type: drawn, temperature: { grid: [0, 0.7] }, top_p: { grid: [0.5, 0.9] }, file: f, of: x } }]\n"
+
+    let experiment =
+        Manifests.Read(text, "m.yaml", catalogue, [||]).Experiment |> nonNull
+
+    let plan =
+        Plans.Create(experiment, Func<string, string>(fun path -> "h:" + path)).Plan
+        |> nonNull
+
+    let asked =
+        [
+            for job in plan.Jobs do
+                if job.Kind = "evaluate" then
+                    use options = System.Text.Json.JsonDocument.Parse job.Options
+                    let own = options.RootElement.GetProperty("benchmark").GetProperty "options"
+                    job.Axes["benchmark_variant"], own.GetProperty("top_p").GetRawText()
+        ]
+
+    same
+        [
+            "temperature=0", "1"
+            "temperature=0.7,top_p=0.5", "0.5"
+            "temperature=0.7,top_p=0.9", "0.9"
+        ]
+        (List.sort asked)
+
+[<Test>]
+let ``all weights are not trained on from a policy that they cannot hold`` () =
+    let trained methods =
+        faults (
+            "methods: { p: { type: sft, adapter: soft }, q: { type: sft, adapter: l }, w: { type: sft } }\n"
+            + $"train: [{{ models: a, datasets: d, methods: {methods} }}]"
+        )
+
+    let why =
+        "a/d/.*trains all weights after a stage with the adapter 'soft' \\(prompt\\), which no weights can hold; give this method an adapter"
+
+    expect 7 why (trained "[[p, w]]")
+    expect 7 why (trained "[[p, q, w]]")
+
+    for methods in [ "[[q, w]]"; "[[p, q]]"; "[[w, p]]"; "w" ] do
+        same [] (trained methods)

@@ -55,6 +55,21 @@ public sealed class JobInputsTests
         Assert.That(() => JobInputs.ThrowIfChanged(job), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.jsonl: changed since"));
     }
 
+    // A plugin that is built or installed anew while a run works.
+    [Test]
+    public void A_job_whose_plugin_changed_does_not_work()
+    {
+        var folder = PluginFolder.Open(Path.Combine(Path.GetDirectoryName(Product.Host)!, "plugins", "methods.sft"), PluginOrigin.Product);
+        var job = new PlanJob("a1", "train", "train/a", [], new Dictionary<string, string>(), [], "{}", "{}", [], [], [], "", [folder.Manifest.Id], "");
+        new JobPreparation(run, run.Path, new Dictionary<string, string>(), 1, Inexact: false, new FileHashes(new Dictionary<string, PluginFolder> { [folder.Manifest.Id] = folder })).Begin(job);
+        var spec = JobSpec.Read(run.Job(job.Id));
+        var file = folder.Manifest.Files[0];
+        var rebuilt = folder with { Manifest = folder.Manifest with { Files = [file with { Sha256 = "0" }, .. folder.Manifest.Files.Skip(1)] } };
+        Assert.That(() => JobInputs.ThrowIfPluginChanged(spec, [folder]), Throws.Nothing);
+        Assert.That(() => JobInputs.ThrowIfPluginChanged(spec, [rebuilt]), Throws.InstanceOf<UserErrorException>().With.Message.StartsWith($"plugin methods.sft in {folder.Path}: was changed since this run began; run the same command again"));
+        Assert.That(() => JobInputs.ThrowIfPluginChanged(spec with { MadeWith = new Dictionary<string, string>() }, [rebuilt]), Throws.Nothing, "the job does not load it");
+    }
+
     // The base under an adapter that another job trained is no input of the evaluation, which reads it all the same; data that
     // only that training read are not compared.
     [Test]

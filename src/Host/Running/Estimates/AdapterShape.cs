@@ -8,13 +8,26 @@ namespace PeftAlign.Host.Running.Estimates;
 
 internal static class AdapterShape
 {
-    /// <summary>Numbers that an adapter trains: exact where it has a rank and targets, as LoRA; else a hundredth of the model's.</summary>
+    /// <summary>Numbers that an adapter trains: exact where it has a rank and targets, as LoRA, with the modules that it saves whole; else a hundredth of the model's.</summary>
     internal static long Trainable(DecoderSpec model, JsonNode? adapter)
     {
         if (adapter is null) return Costs.Parameters(model);
         var options = adapter["options"] as JsonObject ?? [];
         if (options["rank"] is not JsonValue value || !value.TryGetValue<long>(out var rank)) return Math.Max(1, Costs.Parameters(model) / 100);
-        return rank * Chosen(model, options).Sum(weight => weight.Shape.Sum());
+        return rank * Chosen(model, options).Sum(weight => weight.Shape.Sum()) + Saved(model, options).Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
+    }
+
+    /// <summary>Whether an adapter trains a module whole.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="adapter">The adapter.</param>
+    /// <param name="module">The module's full name.</param>
+    internal static bool Saves(DecoderSpec model, JsonNode adapter, string module) => adapter["options"] is JsonObject options && Saved(model, options).Any(weight => weight.Name == module + ".weight");
+
+    // A name's last parts are enough, as PEFT takes them.
+    private static IEnumerable<WeightSpec> Saved(DecoderSpec model, JsonObject options)
+    {
+        string[] names = options["modules_to_save"] is JsonArray list ? [.. list.Select(name => (string)name!)] : [];
+        return model.Weights().Where(weight => names.Any(name => $".{weight.Name[..weight.Name.LastIndexOf('.')]}".EndsWith($".{name}", StringComparison.Ordinal)));
     }
 
     /// <summary>What a training with an adapter, or with none, does beside the products.</summary>

@@ -89,15 +89,19 @@ internal static class Costs
     /// <param name="trainable">Numbers that are trained.</param>
     internal static long Step(DecoderSpec model, long tokens, long longest, Arithmetic arithmetic, TrainingOptions options, long trainable) =>
         (options.GradientCheckpointing ? Recomputed(model, tokens, longest, arithmetic) : Activations(model, tokens, longest, arithmetic))
-            + Updating(trainable, options.Optimizer) + (arithmetic.TrainsHead ? Tables(arithmetic) * Bytes(Largest(model)) : 0);
+            + Updating(trainable, options.Optimizer) + (long)(Tables(arithmetic) * Bytes(Largest(model)));
 
     // The gradients of embedding and head that are made before they are added to the sum; in float32 a head's is added as it is made, on the
-    // processor an embedding's too.
-    private static int Tables(Arithmetic arithmetic) => arithmetic switch
+    // processor an embedding's too. An adapter's own in float32 over bfloat16 are there in bfloat16 as well: measured with the allocator's holes.
+    private static double Tables(Arithmetic arithmetic) => arithmetic switch
     {
+        { TrainsHead: false, TrainsEmbedding: false } => 0,
         { Type: torch.ScalarType.Float32, OnGpu: false } => 0,
         { Type: torch.ScalarType.Float32 } => 1,
-        _ => 2,
+        { AreSaved: false } => 2,
+        { TrainsHead: true, TrainsEmbedding: true } => 3.5,
+        { TrainsHead: true } => 3,
+        _ => 2.5,
     };
 
     private static long Largest(DecoderSpec model) => model.Weights().Max(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
@@ -138,7 +142,9 @@ internal static class Costs
     private static long Head(DecoderSpec model, long tokens, Arithmetic arithmetic)
     {
         var withoutLogits = arithmetic is { Type: torch.ScalarType.Float32 or torch.ScalarType.BFloat16, OnGpu: false, TrainsHead: false } && model.LogitCap is null;
-        return withoutLogits ? HeadSlices * FloatBytes * Math.Min(tokens, HeadRows) * model.Hidden : 2 * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary;
+        if (withoutLogits) return HeadSlices * FloatBytes * Math.Min(tokens, HeadRows) * model.Hidden;
+        var copies = arithmetic is { TrainsHead: true, Width: < FloatBytes, OnGpu: false } ? 4 : 2; // in float32 for the softmax, and its slopes
+        return copies * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary;
     }
 
     /// <summary>The same where blocks are computed again: their inputs, and the inside of one.</summary>
@@ -198,6 +204,12 @@ internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu
 
     /// <summary>Whether the output head is trained, for which its logits are needed.</summary>
     internal bool TrainsHead { get; init; }
+
+    /// <summary>Whether the embedding is trained.</summary>
+    internal bool TrainsEmbedding { get; init; }
+
+    /// <summary>Whether these are an adapter's own (modules_to_save) and not the model's.</summary>
+    internal bool AreSaved { get; init; }
 
     /// <summary>Inputs of a token and block that are kept under dropout.</summary>
     internal long Dropped { get; init; }

@@ -64,7 +64,12 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var work = (adapter is null ? 3.0 : 2.5) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0);
         var atOnce = (long)Math.Ceiling(Math.Min(options.BatchSize, rows) * mean);
         var ends = adapter is null ? Costs.Bytes(parameters) : Costs.Bytes(trainable);
-        var arithmetic = Arithmetic.Of(model, options.Dtype, AdapterShape.Work(model, adapter) with { Refers = refers }, shapes.OnGpu) with { TrainsHead = adapter is null };
+        var arithmetic = Arithmetic.Of(model, options.Dtype, AdapterShape.Work(model, adapter) with { Refers = refers }, shapes.OnGpu) with
+        {
+            TrainsHead = adapter is null || AdapterShape.Saves(model, adapter, model.Names.Head),
+            TrainsEmbedding = adapter is null || AdapterShape.Saves(model, adapter, model.Names.Embedding),
+            AreSaved = adapter is not null,
+        };
         var held = Costs.Held(model, adapter is null ? Torch.torch.ScalarType.Float32 : options.Dtype, shapes.IsQuantized(spec));
         var points = job.Keep.Count + (job.Until.Length > 0 ? 0 : 1);
         var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;

@@ -1,7 +1,6 @@
 // The shapes that costs follow from: of a plan's models (from config.json, or the config that the manifest names), of its data (the
 // first rows become tokens, as the method prepares them), of its benchmarks. What cannot be known before the run is null.
 
-using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -117,17 +116,9 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         {
             return FirstRows.Of(method, head, options, tokenizer, template);
         }
-        catch (UserErrorException first) when (method is IArrangesRecords)
+        catch (UserErrorException) when (method is IArrangesRecords && !IsThere(training["method"]!.ToJsonString()))
         {
-            try
-            {
-                return FirstRows.Of(method, head, options, tokenizer, template, arranged: false); // what they are arranged with may be made in this run (a corpus of coh's)
-            }
-            catch (UserErrorException) when (IsThere(training["method"]!.ToJsonString()))
-            {
-                ExceptionDispatchInfo.Throw(first); // rows that were not arranged may be none of the method's (pairs for kto)
-                throw;
-            }
+            return FirstRows.Of(method, head, options, tokenizer, template, arranged: false); // what they are arranged with may be made in this run (a corpus of coh's)
         }
     }
 
