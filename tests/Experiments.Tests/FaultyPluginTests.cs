@@ -34,6 +34,9 @@ public sealed class FaultyPluginTests
         ("world/loss-shapes", " failed in Their.Faults.BadLoss with TorchException: ", Escaped),
         ("world/wide-adapter", ": Their.Faults.BadAdapter.Attach gave the shape [2, 17] for A of model.layers.0.self_attn.q_proj; the module asks for [any, 16].", Broken),
         ("world/lost-adapter", ": Their.Faults.BadAdapter.Attach gave a change of model.nowhere; a module of the model is asked for", Broken),
+        ("world/twice-adapter", ": Their.Faults.BadAdapter.Attach gave two changes of model.layers.0.self_attn.q_proj; a module has one site; several changes of it are one Stack.", Broken),
+        ("world/own-adapter", ": Their.Faults.BadAdapter.Attach gave a change of the kind Hadamard for model.layers.0.self_attn.q_proj; the engine computes LowRank, Whole, ", Broken),
+        ("world/norm-adapter", ": Their.Faults.BadAdapter.Attach gave the shape [3] for Weight of model.layers.0.input_layernorm; the module asks for [16].", Broken),
         ("world/thrown-adapter", " failed in Their.Faults.BadAdapter with KeyNotFoundException: no such module; its contract asks for a result there, or for a UserErrorException.", Escaped),
         ("world/bits-null", ": Their.Faults.BadBits.Quantize gave null for model.layers.0.self_attn.q_proj.weight; the quantised matrix is asked for", Broken),
         ("world/bits-tall", ": Their.Faults.BadBits.Quantize gave a matrix of 17 rows and 16 columns for model.layers.0.self_attn.q_proj.weight; the weight has 16 and 16.", Broken),
@@ -49,6 +52,7 @@ public sealed class FaultyPluginTests
         ("exam-asks-null", ": Their.Faults.BadExam.Requests gave null; a list of EvalRequest is asked for", Broken),
         ("exam-nan", ": Their.Faults.BadExam.Score gave NaN as score of the item 'item-2'; a metric that an item does not have is left out", Broken),
         ("exam-no-metric", ": Their.Faults.BadExam.Aggregate gave null; a list of MetricResult is asked for", Broken),
+        ("exam-metrics-alike", ": Their.Faults.BadExam.Aggregate gave two metrics score of task '' (none); a result has one number of a name, task and filter.", Broken),
         ("exam-throws", " failed in Their.Faults.BadExam with IndexOutOfRangeException: no answer 7; its contract asks", Escaped),
         ("judge-few", ": Their.Faults.BadJudge.Answer gave 1 answers to 2 questions; every question needs one, in their order.", Broken),
         ("judge-nothing", ": Their.Faults.BadJudge.Answer gave null; a list of JudgeAnswer is asked for", Broken),
@@ -87,6 +91,9 @@ public sealed class FaultyPluginTests
               wide: { type: bad-adapter }
               lost: { type: bad-adapter, fault: elsewhere }
               thrown: { type: bad-adapter, fault: throws }
+              twice: { type: bad-adapter, fault: twice }
+              own: { type: bad-adapter, fault: own }
+              norm: { type: bad-adapter, fault: norm }
               bits-null: { type: lora, quantization: bad-bits, fault: 'null' }
               bits-tall: { type: lora, quantization: bad-bits, fault: tall }
             methods:
@@ -94,11 +101,14 @@ public sealed class FaultyPluginTests
               wide-adapter: { type: bad-loss, adapter: wide, {{options}} }
               lost-adapter: { type: bad-loss, adapter: lost, {{options}} }
               thrown-adapter: { type: bad-loss, adapter: thrown, {{options}} }
+              twice-adapter: { type: bad-loss, adapter: twice, {{options}} }
+              own-adapter: { type: bad-loss, adapter: own, {{options}} }
+              norm-adapter: { type: bad-loss, adapter: norm, {{options}} }
               bits-null: { type: bad-loss, adapter: bits-null, {{options}} }
               bits-tall: { type: bad-loss, adapter: bits-tall, {{options}} }
               {{string.Join("\n  ", losses.Select(fault => $"loss-{fault}: {{ type: bad-loss, fault: '{fault}', {options} }}"))}}
             train:
-              - { models: tiny, datasets: world, methods: [wide-adapter, lost-adapter, thrown-adapter, bits-null, bits-tall, {{string.Join(", ", losses.Select(fault => "loss-" + fault))}}] }
+              - { models: tiny, datasets: world, methods: [wide-adapter, lost-adapter, thrown-adapter, twice-adapter, own-adapter, norm-adapter, bits-null, bits-tall, {{string.Join(", ", losses.Select(fault => "loss-" + fault))}}] }
               - { models: tiny, datasets: [rows-nothing, rows-null, rows-throw, rows-cancel], methods: plain }
             """, Training);
     }
@@ -106,7 +116,7 @@ public sealed class FaultyPluginTests
     [Test]
     public void An_evaluation_or_a_merge_names_the_plugin_whose_benchmark_judge_or_strategy_is_at_fault()
     {
-        string[] exams = ["twice", "asks-null", "nan", "no-metric", "throws"], judges = ["few", "nothing", "null", "nan", "throws"], merges = ["null", "narrow", "whole", "throws"];
+        string[] exams = ["twice", "asks-null", "nan", "no-metric", "metrics-alike", "throws"], judges = ["few", "nothing", "null", "nan", "throws"], merges = ["null", "narrow", "whole", "throws"];
         Check(Head + $$"""
               other: { reader: bad-rows, fault: '' , take: 7 }
             methods:

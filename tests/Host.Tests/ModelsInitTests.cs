@@ -68,7 +68,7 @@ public class ModelsInitTests
         Assert.That(answer.LogProb, Is.EqualTo(-3 * Math.Log(50)).Within(0.5));
     }
 
-    [TestCase("llma", "", "'llma' is not known; known are gemma2")]
+    [TestCase("llma", "", "'llma' is not known; known are gemma, gemma2")]
     [TestCase("llama", "vocab_size", "is KEY=VALUE")]
     [TestCase("llama", "hiden_size=8", "did you mean hidden_size?")]
     [TestCase("llama", "hidden_size=x", "must be a whole number")]

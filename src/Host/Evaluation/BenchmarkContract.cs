@@ -38,11 +38,15 @@ internal static class BenchmarkContract
     }
 
     /// <summary>The results.</summary>
-    /// <exception cref="BrokenContractException">There are none, or one has no name.</exception>
+    /// <exception cref="BrokenContractException">There are none, one has no name, or two have the same.</exception>
     internal static IReadOnlyList<MetricResult> Metrics(IBenchmark benchmark, IReadOnlyList<ItemScore> scores)
     {
         var metrics = BrokenContractException.Whole(benchmark, nameof(benchmark.Aggregate), benchmark.Aggregate(scores));
         if (metrics.Count == 0) throw new BrokenContractException(benchmark, "Aggregate gave no metric", "one or more are asked for");
-        return metrics.FirstOrDefault(metric => metric.Metric is not { Length: > 0 }) is null ? metrics : throw new BrokenContractException(benchmark, "Aggregate gave a metric without a name", "results are told by it");
+        if (metrics.Any(metric => metric.Metric is not { Length: > 0 })) throw new BrokenContractException(benchmark, "Aggregate gave a metric without a name", "results are told by it");
+        // Results are kept by these three: the second would take the first one's place.
+        if (metrics.GroupBy(metric => (metric.Task, metric.Metric, metric.Filter)).FirstOrDefault(same => same.Count() > 1)?.Key is { } twice)
+            throw new BrokenContractException(benchmark, $"Aggregate gave two metrics {twice.Metric} of task '{twice.Task}' ({twice.Filter})", "a result has one number of a name, task and filter");
+        return metrics;
     }
 }

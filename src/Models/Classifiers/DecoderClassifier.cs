@@ -31,10 +31,8 @@ internal sealed class DecoderClassifier(DecoderModel model, int? padToken) : Seq
         using var scope = torch.NewDisposeScope();
         // What follows the prompt is asked for at the prompt's last row, and makes no row itself.
         var groups = rows.Select(row => new CompletionGroup(row[..LastOf(row)], [Completion.Of([0])])).ToList();
-        var place = Place.Of(model);
-        if (place.LengthClass is { } of) place = place with { LengthClass = length => of(length - 1) };
         var logits = new List<Tensor>();
-        foreach (var pack in Pack.Of(groups, maxRows: 2048, place))
+        foreach (var pack in Pack.Of(groups, maxRows: 2048, Place.Of(model).BeforeLast))
         {
             using (pack) logits.Add(Products.Linear(model.Answering(pack, ForwardMode.Plain), model.Head));
         }

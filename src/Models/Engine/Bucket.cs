@@ -181,6 +181,9 @@ internal sealed record Place(torch.Device Device, torch.ScalarType Type, long Qu
     /// <summary>A length that stands for all with the frequencies of the given one; null where frequencies do not depend on it.</summary>
     internal Func<long, long>? LengthClass { get; init; }
 
+    /// <summary>The same for sequences whose last token only asks for what is answered before it, and is none of their tokens.</summary>
+    internal Place BeforeLast => LengthClass is { } of ? this with { LengthClass = length => of(length - 1) } : this;
+
     /// <summary>What a model's packs are made for.</summary>
     internal static Place Of(DecoderModel model)
     {

@@ -145,7 +145,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
 
     // Asked each time, since a training may change the type of the weights. Frequencies that depend on a sequence's length do not count
     // the token that asks for its score.
-    private Place Place => Engine.Place.Of(model) is { LengthClass: { } of } place && model.Spec.Labels is not null ? place with { LengthClass = length => of(length - 1) } : Engine.Place.Of(model);
+    private Place Place => model.Spec.Labels is null ? Engine.Place.Of(model) : Engine.Place.Of(model).BeforeLast;
 
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
 

@@ -16,7 +16,8 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
 {
     private const long PackRows = 2048;
 
-    private readonly Place place = Place.Of(model);
+    // The token that is asked for is not there yet: transformers' frequencies are those of the tokens before it.
+    private readonly Place place = Place.Of(model).BeforeLast;
     private readonly Layer head = Head(model, mode);
     private readonly WholeBlocks? whole = WholeBlocks.Of(model, mode);
     private readonly Fronts fronts = Fronts.Of(model.Spec, mode);

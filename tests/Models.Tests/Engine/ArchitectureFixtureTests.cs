@@ -18,7 +18,9 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     [TestCase("mistral")]
     [TestCase("qwen2-windows")]
     [TestCase("qwen3")]
+    [TestCase("gemma")]
     [TestCase("gemma2")]
+    [TestCase("stablelm")]
     [TestCase("phi3-partial")]
     [TestCase("gpt2")]
     [TestCase("gpt-neo")]
@@ -61,6 +63,7 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     [TestCase("mistral", "partial_rotary_factor")]
     [TestCase("qwen2-windows", "partial_rotary_factor")]
     [TestCase("qwen3", "partial_rotary_factor")]
+    [TestCase("gemma", "partial_rotary_factor")]
     [TestCase("gemma2", "partial_rotary_factor")]
     public void A_share_of_turning_dimensions_is_not_theirs(string name, string place)
     {
@@ -73,6 +76,35 @@ public sealed class ArchitectureFixtureTests : ScopedTest
         var model = ModelFolder.Load(folder, device: TestDevice.Here);
         foreach (var (row, logits) in Rows(golden.Tensor("input_ids"), golden.Tensor("logits")))
             Assert.That(Tiny.Worst(GoldenFolder.Logits(model, row), logits), Is.LessThan(Tolerance));
+    }
+
+    // As in transformers' classes: what their configurations lack, or say in the words of the first releases.
+    [TestCase("gemma", "hidden_act", "\"gelu\"")]
+    [TestCase("gemma", "hidden_act", null)]
+    [TestCase("gemma", "tie_word_embeddings", null)]
+    [TestCase("stablelm", "rope_parameters", null)]
+    [TestCase("stablelm", "rope_parameters", """{"rope_type":"default","rope_theta":10000}""")]
+    [TestCase("stablelm", "tie_word_embeddings", null)]
+    public void Other_words_for_the_same(string name, string key, string? json)
+    {
+        var folder = Reconfigured(name, config =>
+        {
+            if (json is null) config.AsObject().Remove(key);
+            else config[key] = System.Text.Json.Nodes.JsonNode.Parse(json);
+        });
+        using var golden = GoldenFolder.Expected(Folder(name));
+        var model = ModelFolder.Load(folder, device: TestDevice.Here);
+        foreach (var (row, logits) in Rows(golden.Tensor("input_ids"), golden.Tensor("logits")))
+            Assert.That(Tiny.Worst(GoldenFolder.Logits(model, row), logits), Is.LessThan(Tolerance));
+    }
+
+    [TestCase("gemma", "use_bidirectional_attention")]
+    [TestCase("stablelm", "use_parallel_residual")]
+    [TestCase("stablelm", "qk_layernorm")]
+    public void What_is_not_built_is_refused_by_name(string name, string key)
+    {
+        var folder = Reconfigured(name, config => config[key] = true);
+        Assert.That(() => ModelFolder.Load(folder, device: TestDevice.Here), Throws.TypeOf<Abstractions.UserErrorException>().With.Message.Contains(key).And.Message.Contains("false or absent"));
     }
 
     // transformers computes rows beyond max_position_embeddings wherever no table of positions ends.

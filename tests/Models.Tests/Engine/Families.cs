@@ -16,6 +16,8 @@ internal static class Families
         ["mistral"] = ("mistral", """{"sliding_window":7,"head_dim":10}"""),
         ["qwen2"] = ("qwen2", """{"use_sliding_window":true,"sliding_window":5,"max_window_layers":1}"""),
         ["qwen3"] = ("qwen3", """{"head_dim":8}"""),
+        ["gemma"] = ("gemma", """{"head_dim":8,"tie_word_embeddings":true,"attention_bias":true}"""),
+        ["stablelm"] = ("stablelm", """{"hidden_size":32,"partial_rotary_factor":0.5,"use_qkv_bias":true}"""),
         ["gemma2"] = ("gemma2", """{"head_dim":8,"query_pre_attn_scalar":12,"sliding_window":6,"attn_logit_softcapping":1.5,"final_logit_softcapping":2}"""),
         ["phi3"] = ("phi3", """{"sliding_window":9}"""),
         ["phi3 longrope"] = ("phi3", """{"original_max_position_embeddings":16,"rope_scaling":{"type":"longrope","short_factor":[1,1.1,1.3],"long_factor":[1.5,3,6]}}"""),

@@ -51,12 +51,9 @@ internal sealed class GoldenFolder(string inputs) : IDisposable
         using var scope = torch.NewDisposeScope();
         using var off = torch.no_grad();
         // A further token has the last position make a row; it is not seen by any.
-        using var pack = Pack.Of([new CompletionGroup(row[..1], [Completion.Of([.. row[1..], 0])])], 4096, LengthOf(Place.Of(model))).Single();
+        using var pack = Pack.Of([new CompletionGroup(row[..1], [Completion.Of([.. row[1..], 0])])], 4096, Place.Of(model).BeforeLast).Single();
         return HeadLogProbs.Logits(model.Forward(pack, ForwardMode.Plain), model.Head, model.Spec.LogitCap ?? 0).MoveToOuterDisposeScope();
     }
-
-    // The further token must not count as part of the sequence.
-    private static Place LengthOf(Place place) => place.LengthClass is { } of ? place with { LengthClass = length => of(length - 1) } : place;
 
     /// <summary>A variant's folder as a model folder: its own configuration over the weights of the folder above.</summary>
     internal static string Joined(string variant)

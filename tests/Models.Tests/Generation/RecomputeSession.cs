@@ -34,7 +34,7 @@ internal sealed class RecomputeSession(DecoderModel model, ForwardMode? mode = n
         using var off = torch.no_grad();
         var groups = sequences.Select(s => new CompletionGroup(s, [Completion.Of([0])])).ToList();
         var rows = new List<Tensor>();
-        foreach (var pack in Pack.Of(groups, 2048, Place.Of(model), Fronts.Of(model.Spec, mode ?? ForwardMode.Plain)))
+        foreach (var pack in Pack.Of(groups, 2048, Place.Of(model).BeforeLast, Fronts.Of(model.Spec, mode ?? ForwardMode.Plain)))
             using (pack) rows.Add(model.HeadUnder(mode ?? ForwardMode.Plain).Logits(model.Forward(pack, mode ?? ForwardMode.Plain).index_select(0, pack.HeadRows), model.Spec.LogitCap ?? 0).to(torch.float32));
         return torch.cat(rows).cpu().MoveToOuterDisposeScope();
     }

@@ -22,8 +22,10 @@ public sealed class ModelArchitectures
         ["mistral"] = new MistralArchitecture(),
         ["qwen2"] = new Qwen2Architecture(),
         ["qwen3"] = new Qwen3Architecture(),
+        ["gemma"] = new GemmaArchitecture(),
         ["gemma2"] = new Gemma2Architecture(),
         ["phi3"] = new Phi3Architecture(),
+        ["stablelm"] = new StableLmArchitecture(),
         ["gpt2"] = new Gpt2Architecture(),
         ["gpt_neo"] = new GptNeoArchitecture(),
     }, _ => null);

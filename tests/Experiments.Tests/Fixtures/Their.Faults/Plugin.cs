@@ -84,13 +84,24 @@ internal sealed class BadAdapter(string fault) : IPeftAdapter
     public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed)
     {
         if (fault == "throws") throw new KeyNotFoundException("no such\r\nmodule");
-        var module = model.Modules.First(m => m.Kind == ModuleKind.Linear);
+        var module = model.Modules.First(m => m.Kind == (fault == "norm" ? ModuleKind.Norm : ModuleKind.Linear));
+        var low = new LowRank(torch.ones([2, module.Inputs]), torch.zeros([module.Outputs, 2]), 1, 0);
+        if (fault == "twice") return [new(module.Name, low), new(module.Name, low)];
+        if (fault == "own") return [new(module.Name, new Stack([low, new Hadamard(low.A)]))];
+        if (fault == "norm") return [new(module.Name, new PeftAlign.Abstractions.Whole(torch.ones([3]), null))];
         return [new AdapterSite(fault == "elsewhere" ? "model.nowhere" : module.Name, new LowRank(torch.ones([2, module.Inputs + 1]), torch.zeros([module.Outputs, 2]), 1, 0))];
     }
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files) => null!;
 
     public AdapterFiles Save(ModelOutline model, IReadOnlyList<AdapterSite> sites) => null!;
+}
+
+internal sealed record Hadamard(Tensor A) : Delta
+{
+    public override IReadOnlyDictionary<string, Tensor> Parameters => Present(("a", A));
+
+    public override Delta With(Func<string, Tensor> tensorOf) => new Hadamard(tensorOf("a"));
 }
 
 internal sealed class BadBits(string fault) : IQuantization
@@ -138,7 +149,7 @@ internal sealed class BadExam(string fault) : IBenchmark
     public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) =>
         fault == "throws" ? throw new IndexOutOfRangeException("no answer 7") : [new(item.Id, new Dictionary<string, double> { ["score"] = fault == "nan" && item.Id == "item-2" ? double.NaN : 1 })];
 
-    public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) => fault == "no-metric" ? null! : [new MetricResult("score", 1, 0, items.Count, HigherIsBetter: true)];
+    public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) => fault == "no-metric" ? null! : [.. Enumerable.Repeat(new MetricResult("score", 1, 0, items.Count, HigherIsBetter: true), fault == "metrics-alike" ? 2 : 1)];
 
     private static EvalItem Item(int k) => new($"item-{k}", new JsonObject { ["k"] = k });
 }
