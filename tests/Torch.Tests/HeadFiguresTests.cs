@@ -4,7 +4,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Torch.Tests;
 
-public sealed class HeadFiguresTests
+public sealed class HeadFiguresTests(string instructions) : ProductKernelTests(instructions)
 {
     [SetUp]
     public void Kernels()

@@ -16,6 +16,9 @@ public static class InstructionSets
     /// <summary>Those of this processor.</summary>
     public static IEnumerable<string> Here => Names.Where(name => name switch { "avx512_bf16" => HasBfloat16, "avx512" => Avx512F.VL.IsSupported, "avx2" => Avx2.IsSupported && Fma.IsSupported, _ => true });
 
+    /// <summary>Those that have products of our own; where there are none, the tests see libtorch's.</summary>
+    public static IEnumerable<string> WithProducts => Here.Skip(1).DefaultIfEmpty("baseline");
+
     /// <summary>Lets kernels use none above this set from now on, and says which they use.</summary>
     internal static string Limit(string most)
     {
@@ -35,3 +38,7 @@ public abstract class KernelTests(string instructions)
     [OneTimeTearDown]
     public void All_instructions_again() => InstructionSets.Limit("avx512_bf16");
 }
+
+/// <summary>The same of the sets that have products of our own.</summary>
+[TestFixtureSource(typeof(InstructionSets), nameof(InstructionSets.WithProducts))]
+public abstract class ProductKernelTests(string instructions) : KernelTests(instructions);

@@ -4,7 +4,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Torch.Tests;
 
-public sealed class NarrowProductsTests
+public sealed class NarrowProductsTests(string instructions) : ProductKernelTests(instructions)
 {
     [SetUp]
     public void Kernels()

@@ -2,11 +2,10 @@
 // its neighbours, on threads, or on the width of the processor's vectors.
 
 using PeftAlign.Torch.Extras;
-using PeftAlign.Torch.Tests.Children;
 
 namespace PeftAlign.Torch.Tests;
 
-public sealed class ProductsTests
+public sealed class ProductsTests(string instructions) : ProductKernelTests(instructions)
 {
     private static readonly (long M, long K, long N)[] Sizes =
         [(1, 1, 1), (5, 3, 15), (6, 8, 16), (7, 255, 17), (97, 256, 64), (13, 257, 65), (300, 520, 31), (96, 600, 260), (2, 1000, 513)];
@@ -150,38 +149,5 @@ public sealed class ProductsTests
             return torch.autograd.grad([Products.Linear(t[0], t[1]).square().sum()], [t[0]], create_graph: true)[0];
         }, x, w);
         Near.AssertNear(Products.Of(x.to(torch.bfloat16), w.t().to(torch.bfloat16)).to(torch.float64), x.mm(w.t()), 0.05);
-    }
-
-    // In processes of their own, since a process chooses once.
-    [Test]
-    public void Both_widths_of_vectors_give_the_same_bits_and_libtorch_is_near()
-    {
-        static ChildResult Under(string variable, string? value) => Child.Run(["products"], new() { ["PEFTALIGN_PRODUCTS"] = null, ["PEFTALIGN_INSTRUCTIONS"] = null, [variable] = value });
-        static (string Kernels, string Bits, double Sum) Told(string variable, string? value)
-        {
-            var child = Under(variable, value);
-            Assert.That(child.ExitCode, Is.Zero, child.Errors);
-            var parts = System.Text.RegularExpressions.Regex.Match(child.LastLine, "^kernels=(.+) bits=([0-9A-F]{16}) sum=([0-9.]+)$").Groups;
-            return (parts[1].Value, parts[2].Value, double.Parse(parts[3].Value));
-        }
-        static void AssertRefused(string variable, string value, string known)
-        {
-            var child = Under(variable, value);
-            Assert.That(child.ExitCode, Is.Not.Zero);
-            Assert.That(child.Errors + child.Output, Does.Contain($"{variable} is '{value}'").And.Contain(known));
-        }
-        var own = Told("PEFTALIGN_PRODUCTS", null);
-        Assert.That(own.Kernels, Is.EqualTo(InstructionSets.Here.Last() is "baseline" ? "libtorch" : InstructionSets.Here.Last().Split('_')[0]));
-        foreach (var variable in (string[])["PEFTALIGN_PRODUCTS", "PEFTALIGN_INSTRUCTIONS"])
-            foreach (var set in InstructionSets.Here.Skip(1).SkipLast(1))
-                Assert.That(Told(variable, set), Is.EqualTo(own with { Kernels = set }), variable);
-        foreach (var (variable, value) in ((string, string)[])[("PEFTALIGN_PRODUCTS", "libtorch"), ("PEFTALIGN_INSTRUCTIONS", "baseline")])
-        {
-            var other = Told(variable, value);
-            Assert.That(other.Kernels, Is.EqualTo("libtorch"));
-            Assert.That(other.Sum, Is.EqualTo(own.Sum).Within(1e-6).Percent);
-        }
-        AssertRefused("PEFTALIGN_PRODUCTS", "avx9", "libtorch");
-        AssertRefused("PEFTALIGN_INSTRUCTIONS", "avx9", "baseline on this processor");
     }
 }
