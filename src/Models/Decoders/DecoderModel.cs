@@ -79,6 +79,22 @@ public sealed class DecoderModel
     /// <returns>(R, d)</returns>
     public Tensor Forward(Pack pack, ForwardMode mode) => Forward(pack, mode, null);
 
+    /// <summary>What two passes over a pack have in common, for both of their modes; null where it is nothing.</summary>
+    /// <param name="pack">The rows, seen alike by both.</param>
+    /// <param name="policy">The mode of the second pass.</param>
+    /// <param name="reference">The mode of the first, which has no gradients.</param>
+    internal CommonStart? StartOf(Pack pack, ForwardMode policy, ForwardMode reference)
+    {
+        bool Changes(string module) => policy.Deltas.ContainsKey(module) || reference.Deltas.ContainsKey(module);
+        if (policy.Controls.Count + reference.Controls.Count > 0 || Changes(Spec.Names.Embedding) || (Spec.Names.Positions is { } positions && Changes(positions)) || weights.Values.Any(weight => weight.requires_grad)) return null;
+        if (pack.Tokens.numel() <= Decoding.FewRows) return null; // which go through other kernels where there are no gradients
+        var first = Array.Find(blocks, block => block.Modules.Any(Changes)) ?? blocks[^1];
+        // A narrow dtype rounds a product before the next is added to it.
+        var products = Head.dtype is torch.ScalarType.Float32 or torch.ScalarType.Float64
+            && !Changes(first.AttentionNorm) && !first.AttentionInputs.Any(module => reference.Deltas.ContainsKey(module.Name) || (module.Bias is not null && quantized.ContainsKey(module.Weight)));
+        return new CommonStart(first, products);
+    }
+
     /// <summary>Final hidden states of the rows whose answers are asked for: what lies behind the last block's attention computes only these.</summary>
     /// <returns>(N, d) in the order of the pack's HeadRows.</returns>
     internal Tensor Answering(Pack pack, ForwardMode mode)
@@ -99,10 +115,15 @@ public sealed class DecoderModel
         using var scope = torch.NewDisposeScope();
         var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
         var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
-        var stream = new Residual(Embed(pack, mode)); // (R, d)
+        var known = mode.Start is { Stream: not null } start ? start : null;
+        var stream = new Residual(known?.Stream!.alias() ?? Embed(pack, mode)); // (R, d)
         if ((pack.Attention as IAllBlocks)?.Blocks(stream.X, rotary) is { } all) stream = new(all);
         else
-            foreach (var block in blocks) stream = Block(stream, block, pack, FormOf(block, rotary, prefixes, stream.X.dtype), mode, block == blocks[^1] ? rows : null);
+            foreach (var block in blocks[(known?.Layer ?? 0)..])
+            {
+                if (known is null && mode.Start?.Layer == block.Layer) mode.Start.Keep((stream = new(Summed(stream))).X);
+                stream = Block(stream, block, pack, FormOf(block, rotary, prefixes, stream.X.dtype), mode, block == blocks[^1] ? rows : null);
+            }
         return Normed(stream, Spec.Names.FinalNorm, pack, mode).Normal.MoveToOuterDisposeScope();
     }
 
@@ -276,7 +297,7 @@ public sealed class DecoderModel
     // Several layers, or one fused layer whose outputs are cut into parts of these widths.
     private Tensor[] Linears(Tensor x, LinearModule[] modules, long[] widths, Pack pack, ForwardMode mode)
     {
-        if (modules.Length == widths.Length) return JoinedLowRank.Of(Array.ConvertAll(modules, LayerOf), x, mode) ?? Array.ConvertAll(modules, module => Linear(x, module, pack, mode));
+        if (modules.Length == widths.Length) return JoinedLowRank.Of(Array.ConvertAll(modules, module => LayerOf(module, mode)), x, mode) ?? Array.ConvertAll(modules, module => Linear(x, module, pack, mode));
         var joined = Linear(x, modules[0], pack, mode);
         long first = 0;
         return Array.ConvertAll(widths, width => joined.narrow(-1, (first += width) - width, width));
@@ -285,11 +306,14 @@ public sealed class DecoderModel
     // Every linear layer of a block goes through here.
     private Tensor Linear(Tensor x, LinearModule module, Pack pack, ForwardMode mode)
     {
-        var layer = LayerOf(module);
-        return JoinedLowRank.Of([layer], x, mode) is [var y] ? y : Deltas.Linear(layer, x, pack, mode);
+        var layer = LayerOf(module, mode);
+        if (JoinedLowRank.Of([layer], x, mode) is [var joined]) return joined;
+        var y = Deltas.Linear(layer, x, pack, mode);
+        mode.Start?.Keep(module.Name, y);
+        return y;
     }
 
-    private Layer LayerOf(LinearModule module) => new(module.Name, weights.GetValueOrDefault(module.Weight), module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed, Quantized = QuantizedOf(module.Weight) };
+    private Layer LayerOf(LinearModule module, ForwardMode mode) => new(module.Name, weights.GetValueOrDefault(module.Weight), module.Bias is { } name ? weights[name] : null) { Transposed = module.Spec.Transposed, Quantized = QuantizedOf(module.Weight), Known = mode.Start?.Of(module.Name) };
 
     private void Check(string name, long[] shape)
     {

@@ -28,6 +28,9 @@ public sealed record ForwardMode
     /// <summary>Whether the graph keeps each block's input alone, and the backward pass computes the blocks again; the pack must live until then.</summary>
     internal bool Recomputes { get; init; }
 
+    /// <summary>What this pass leaves for another one, or begins with; null = none.</summary>
+    internal CommonStart? Start { get; init; }
+
     /// <summary>Whether the graph is there for a backward pass into the leaves' own gradients, to which large parts may be added on the way.</summary>
     internal bool AddsToLeaves { get; init; }
 }

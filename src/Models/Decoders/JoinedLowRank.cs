@@ -35,7 +35,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         }
         var factors = parts.SelectMany(p => p.Lows).SelectMany(low => new object[] { low.A, low.B }).ToArray();
         if (factors.Select(factor => ((Tensor)factor).dtype).Distinct().Count() > 1) return null;
-        var pays = factors.Length > 0 || (layers.Length > 1 && graph && x.requires_grad);
+        var pays = factors.Length > 0 || layers.All(layer => layer.Known is not null) || (layers.Length > 1 && graph && x.requires_grad);
         return pays ? [.. apply([x, parts, .. factors])] : null;
     }
 
@@ -58,7 +58,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         {
             using var inner = torch.NewDisposeScope(); // on a device the next decoded matrix takes this one's memory
             var thin = lows.Select(low => (z!.narrow(1, (first += low.A.size(0)) - low.A.size(0), low.A.size(0)), low.B.t(), low.Scale));
-            outputs.Add(Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], layer.Bias, x.dtype).MoveToOuterDisposeScope().MoveToOuterDisposeScope());
+            outputs.Add(Output(layer, x, [.. thin]).MoveToOuterDisposeScope().MoveToOuterDisposeScope());
         }
         var changes = parts.SelectMany((p, k) => p.Lows.Select(low => (Part: k, low.Scale, Trained: low.A.requires_grad || low.B.requires_grad))).ToArray();
         // Of frozen changes the input's gradient alone is made, which needs neither x nor z.
@@ -69,6 +69,12 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         ctx.save_data("below", x.requires_grad);
         return outputs;
     }
+
+    private static Tensor Output(Layer layer, Tensor x, (Tensor, Tensor, double)[] thin) => layer.Known switch
+    {
+        null => Products.Sum([(x, Matrix(layer, x.dtype).t(), 1), .. thin], layer.Bias, x.dtype),
+        var known => thin.Length == 0 ? known.detach() : Products.Add(known.clone(), thin),
+    };
 
     // x A' of all changes.
     private static Tensor Middle(Tensor x, LowRank[] lows)

@@ -27,6 +27,9 @@ internal sealed record Layer(string Module, Tensor? Stored, Tensor? Bias = null)
     /// <summary>Whether the weight's rows are looked up.</summary>
     internal bool IsEmbedding { get; init; }
 
+    /// <summary>(R, out) the product with the input at hand, which another pass has made; null = none.</summary>
+    internal Tensor? Known { get; init; }
+
     /// <summary>(out, in), without a copy.</summary>
     internal Tensor Matrix => Transposed ? Weight.t() : Weight;
 

@@ -63,12 +63,13 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         {
             using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
             var (asked, keeps) = (Asked(model, needs.Statistics), off is null && (!needs.Recompute || (rows += pack.Tokens.numel()) <= KeptRows));
-            var outputs = Outputs(pack, mode, asked);
+            using var start = sharing is null ? null : model.StartOf(pack, mode, sharing.Mode);
+            if (sharing is not null) reference.Add(Frozen(sharing with { Mode = sharing.Mode with { Start = start } }, pack));
+            var outputs = Outputs(pack, mode with { Start = start }, asked);
             parts.Add(new BatchPass.Part(pack, torch.tensor(pack.Slots.ToArray(), device: model.Device), keeps ? outputs : null));
             answers.Add(asked);
             logProbs.Add(outputs[0].detach());
             if (asked.MeanLogProb) means.Add(outputs[1].detach());
-            if (sharing is not null) reference.Add(Frozen(sharing, pack));
             if (keeps) continue;
             foreach (var output in outputs) output.Dispose(); // and its graph
         }
