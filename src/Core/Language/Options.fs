@@ -312,8 +312,7 @@ let bind
             let hint = Suggest.hint (names @ others) entry.Key
             context.Faults.Add(entry.KeyMark, Readers.join path entry.Key, $"{owner} has no option '{entry.Key}'{hint}")
 
-    let bound =
-        schemas |> List.map (bindOne context path owner mark allowGrid entries)
+    let bound = schemas |> List.map (bindOne context path owner mark allowGrid entries)
 
     schemas
     |> List.iter (applies context path entries (bound |> List.choose Option.flatten))

@@ -112,7 +112,9 @@ let private find (faults: Faults) (all: PluginSchema list) (entry, mark) =
     | ById(name, range) ->
         match all |> List.tryFind (fun plugin -> plugin.Id = name && plugin.Source = "") with
         | None ->
-            let names = all |> List.filter (fun plugin -> not (isEngine plugin)) |> List.map _.Id
+            let names =
+                all |> List.filter (fun plugin -> not (isEngine plugin)) |> List.map _.Id
+
             missing $"no plugin '{name}' is installed{Suggest.hint names name}"
         | Some plugin when range <> "" ->
             match satisfies range plugin.Version with
