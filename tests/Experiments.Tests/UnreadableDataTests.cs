@@ -89,6 +89,30 @@ public class UnreadableDataTests
         Assert.That(Directory.Exists(user.Run), Is.False);
     }
 
+    // The model's folder has no chat template; a name of the product's gives it one.
+    [TestCase("", 2)]
+    [TestCase(", chat_template: chatml", 0)]
+    public void Conversations_without_a_chat_template_are_told_before_any_training(string template, int code)
+    {
+        using var user = new Peftalign();
+        user.Write("good.jsonl", Good);
+        user.Write("exam.jsonl", """{"prompt": [{"role": "user", "content": "a"}], "chosen": [{"role": "assistant", "content": "b"}], "rejected": [{"role": "assistant", "content": "c"}]}""" + "\n");
+        var told = Peftalign.Call("run", user.Write("turns.yaml", $$"""
+            peftalign: 1
+            name: turns
+            seeds: [1]
+            models: { ready: { path: {{Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K")}}{{template}} } }
+            datasets:
+              good: { reader: jsonl, path: good.jsonl }
+              exam: { reader: jsonl, path: exam.jsonl }
+            methods: { tune: { type: sft, max_steps: 1, batch_size: 2 } }
+            train: [{ models: ready, datasets: good, methods: tune }]
+            evaluate: [{ of: [untouched, trained], with: { type: preference, dataset: exam } }]
+            """), "--out", user.Run, "--dry-run");
+        Assert.That(told.Code, Is.EqualTo(code), told.All);
+        if (code > 0) Assert.That(told.Err, Does.StartWith("peftalign: evaluate/preference/ready").And.Contain("the model has no chat template; give the model a chat_template").And.Contain("evaluate/preference/ready/good/tune/s1: ").And.EndWith("2 fault(s); nothing was started.\n"));
+    }
+
     // A corpus that a model of the run writes is no fault; a row beside it is.
     [TestCase(Pair, null)]
     [TestCase(Pair + "{\"prompt\": \"a\", \"chosen\": \"b\"}\n", "peftalign: train/ready/rows/tune/s1: rows.jsonl, line 2: field 'rejected'")]

@@ -33,6 +33,9 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     // Python's idea of white space.
     private static readonly System.Buffers.SearchValues<char> WhiteSpace = System.Buffers.SearchValues.Create([.. Enumerable.Range(0, char.MaxValue).Select(c => (char)c).Where(c => char.IsWhiteSpace(c) || c is >= '\u001c' and <= '\u001f')]);
 
+    /// <summary>What is said where a model is asked in conversations and has no chat template.</summary>
+    internal const string NoTemplate = "The benchmark asks in conversations, but the model has no chat template; give the model a chat_template, or ask without conversations (no option chat, rows of texts).";
+
     private (string Text, int[] Ids)? last; // an item's answers ask for its context one after the other
 
     private bool systemless;
@@ -161,7 +164,7 @@ internal sealed class RequestEncoder(ITokenizer? tokenizer, IChatTemplate? templ
     private (string Text, bool WithoutSystem) Rendered(IReadOnlyList<ChatTurn> messages)
     {
         if (control is not null) throw NoText("conversations");
-        var own = template ?? throw new UserErrorException("The benchmark asks in conversations, but the model has no chat template; give the model a chat_template, or ask without conversations (no option chat, rows of texts).");
+        var own = template ?? throw new UserErrorException(NoTemplate);
         try
         {
             return (Rendered(own, messages), false);

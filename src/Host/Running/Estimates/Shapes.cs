@@ -33,7 +33,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     private readonly Dictionary<string, PlanJob> jobs = planned.Whole.Jobs.ToDictionary(job => job.Id);
     private readonly Dictionary<string, object?> known = [];
     private readonly Dictionary<string, string> unreadable = [];
-    private readonly HashSet<string> asked = [];
+    private readonly HashSet<string> asked = [], inTurns = []; // benchmarks by what they are
     private readonly PluginCatalogue plugins = new(planned.Plugins.Values, []);
 
     internal bool OnGpu => onGpu;
@@ -128,6 +128,21 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     // What is made in this run has no tokenizer or template yet, and a folder without one may get it.
     private bool HasTokenizer(JsonNode policy) => Root(policy)["weights"] is JsonValue path && ModelFolder.HasTokenizer(Full((string)path!));
 
+    // Of a folder that texts are asked of and that has no template, and of what is trained from it; a merge may take another parent's.
+    private bool HasNoTemplate(JsonNode policy)
+    {
+        if (!HasTokenizer(policy) || IsMerged(policy)) return false;
+        var (folder, template) = (Full((string)Root(policy)["weights"]!), Policies.TemplateOf(policy, Full));
+        return Once($"template {folder} {template}", () => ChatTemplateLoader.Load(folder, template) is null ? "none" : "one") == "none";
+    }
+
+    private bool IsMerged(JsonNode policy)
+    {
+        if (policy["weights"] is not JsonObject made) return false;
+        var options = Options(jobs[(string)made["job"]!]);
+        return options["parents"] is not null || ((options["policy"] ?? options["candidates"]?[0]) is { } start && IsMerged(start));
+    }
+
     private static (long Rows, List<DataRecord> Head) Head(IEnumerable<DataRecord> records)
     {
         var (rows, head) = (0L, new List<DataRecord>());
@@ -140,7 +155,11 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     internal string? Unreadable(JsonObject spec)
     {
         List<JsonNode?> read = [spec["benchmark"], spec["dataset"]];
-        if (spec["benchmark"] is { } benchmark && asked.Add(benchmark.ToJsonString())) _ = Benchmark(spec); // one policy's questions are read as another's
+        if (spec["benchmark"] is { } benchmark)
+        {
+            if (asked.Add(benchmark.ToJsonString())) _ = Benchmark(spec); // one policy's questions are read as another's
+            if (inTurns.Contains(benchmark.ToJsonString()) && HasNoTemplate(spec["policy"]!)) return RequestEncoder.NoTemplate;
+        }
         if (spec["method"] is not null && spec["dataset"] is { } data)
         {
             var options = TrainingOptions.Of((spec["training"] ?? spec["limits"])!.AsObject(), 0);
@@ -206,6 +225,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
             ask => AnswerLength.Of(ask, info.AsHarness, defaults));
         var benchmark = (Context(evaluation) with { OtherModels = count }).Create<IBenchmark>(evaluation["benchmark"]!);
         var (items, first) = Read(evaluation["benchmark"]!, evaluation["benchmark"]!.ToJsonString(), () => Asked(benchmark), () => !count.AskedOthers);
+        if (first.SelectMany(item => item.Requests).Any(request => request is EvalRequest.LogLikelihood { Messages: not null } or EvalRequest.Generate { Messages: not null })) inTurns.Add(evaluation["benchmark"]!.ToJsonString());
         return count.Of(benchmark, items, first);
     });
 
