@@ -36,8 +36,15 @@ public static class TrainedWith
     /// <param name="tokenizer">Null where rows were token ids.</param>
     /// <param name="rows">Rows of the model's embedding; tokens without one play no part.</param>
     /// <param name="template">The text of the chat template that conversations were rendered with; null where there were none.</param>
+    public static void Write(string folder, ITokenizer? tokenizer, long rows, string? template) => Write(folder, tokenizer, rows, template, overQuantized: false);
+
+    /// <inheritdoc cref="Write(string, ITokenizer?, long, string?)"/>
+    /// <param name="folder">Where the adapter is being written.</param>
+    /// <param name="tokenizer">Null where rows were token ids.</param>
+    /// <param name="rows">Rows of the model's embedding; tokens without one play no part.</param>
+    /// <param name="template">The text of the chat template that conversations were rendered with; null where there were none.</param>
     /// <param name="overQuantized">Whether the base's matrices were quantised.</param>
-    public static void Write(string folder, ITokenizer? tokenizer, long rows, string? template, bool overQuantized = false)
+    public static void Write(string folder, ITokenizer? tokenizer, long rows, string? template, bool overQuantized)
     {
         if (template is not null) AtomicFile.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
         if (tokenizer is null) return;
