@@ -51,7 +51,7 @@ internal static partial class Factors
             var table = Anova.Table(values, [.. factors.Select(f => f.Name)], [.. factors.Select(f => f.Levels)], Anova.Terms(factors.Length, false), SumOfSquares.TypeII);
             // Of equal scores nothing is left but what rounding leaves.
             if (!(table.TotalSumOfSquares > RoundingShare * values.Sum(v => v * v))) return new FactorRow(column, [], "all policies score the same");
-            var shares = table.Terms.Where(t => t.DegreesOfFreedom > 0).Select(t => (t.Name, Share: Math.Max(0, t.Eta2), t.PValue)).ToList();
+            var shares = table.Terms.Where(t => t.DegreesOfFreedom > 0).Select(t => (t.Name, Share: t.Eta2 < LeastShared ? 0 : t.Eta2, t.PValue)).ToList(); // what rounding leaves of none is none
             if (1 - shares.Sum(s => s.Share) is > LeastShared and var shared) shares.Insert(shares.Count - 1, (SharedBySeveral, shared, double.NaN));
             return new FactorRow(column, shares, "") { Inseparable = [.. table.Terms.Where(t => t.DegreesOfFreedom == 0).Select(t => t.Name)] };
         }
