@@ -79,7 +79,7 @@ public sealed class ReportPlanTests
         RunFolder.Write(run.Plan, new JsonObject { ["name"] = "one <two>", ["jobs"] = jobs.DeepClone() }.ToJsonString());
         var lines = MarkdownReport.Render(ReportModel.Of(RunData.Read(run), null, "")).Split('\n');
         Assert.That(lines[0], Is.EqualTo("# one &lt;two>"));
-        Assert.That(lines, Does.Contain(@"| policy | pref acc,a\|&lt;b> (judged by judge &lt;x>\|y; n = 3) |").And.Contain("| tiny | 0.500 |"));
+        Assert.That(lines, Does.Contain(@"| policy | seeds | pref acc,a\|&lt;b> (judged by judge &lt;x>\|y; n = 3) |").And.Contain("| tiny | 1 | 0.500 |"));
     }
 
     [Test]

@@ -134,7 +134,7 @@ public sealed partial class ReportTests
             Assert.That((string?)quiz["method"], Is.EqualTo("the wider of bootstrap over seeds and items, and t over seeds"));
             Assert.That((string?)claims["C1"]["method"], Is.EqualTo("the wider of bootstrap of seeds and items, and t over 3 seeds"));
             var empty = report["results"]!.AsArray().Single(r => (string?)r!["policy"] == "base/helpful/sft" && (string?)r["metric"] == "empty")!;
-            Assert.That(((double)empty["value"]!, empty["interval"]), Is.EqualTo((0.0, (JsonNode?)null)), "300 times the same is no interval of one point");
+            Assert.That(((double)empty["value"]!, (double)empty["interval"]![0]!, (double)empty["interval"]![1]!), Is.EqualTo((0.0, 0.0, 0.0370)).Within(1e-4), "300 times the same is no interval of one point, but Wilson's of the 100 items");
             var merge = report["merges"]!.AsArray().Single(m => (string?)m!["metric"] == "quiz acc")!;
             Assert.That((double)merge["against_mean"]!, Is.EqualTo(0.03).Within(1e-9));
             Assert.That((double)merge["against_best"]!, Is.EqualTo(-0.02).Within(1e-9));

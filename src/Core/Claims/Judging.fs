@@ -161,7 +161,14 @@ module internal Judging =
         else
             evidence.By
 
-    let private judged (claim: Claim) (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
+    /// What the statement says of policies that stand on both sides; most are chains that a method's name takes in unawares.
+    let private cancelling (names: string list) =
+        match names with
+        | [] -> ""
+        | [ name ] -> $"; {name} stands on both sides"
+        | name :: others -> $"; {name} and {others.Length} more stand on both sides"
+
+    let private judged (claim: Claim) table (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
         let limit = if claim.Log then log claim.Than else claim.Than
 
         let shown value = if claim.Log then exp value else value
@@ -174,6 +181,7 @@ module internal Judging =
 
         let result =
             { empty claim "" with
+                Statement = Statements.claim claim + cancelling (Units.onBothSides claim table units)
                 Estimate = shown resampled.Estimate
                 Positive = resampled.Units |> Array.filter (fun value -> value > zero) |> Array.length
                 Negative = resampled.Units |> Array.filter (fun value -> value < zero) |> Array.length
@@ -242,7 +250,7 @@ module internal Judging =
 
             // One claim without a number does not cost the others theirs.
             try
-                judged claim units (Resampling.run claim table units draws stream) alpha stream
+                judged claim table units (Resampling.run claim table units draws stream) alpha stream
             with :? StatisticsException as e ->
                 nothing (empty claim e.Message)
 

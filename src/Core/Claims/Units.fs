@@ -342,3 +342,45 @@ module internal Units =
                         }
                     | None -> ()
         |]
+
+    /// Configurations that a contrast of means adds and takes away within one unit: there their scores cancel in part. A chain is also
+    /// its last method, so that `method: dpo` takes in what follows SFT.
+    let onBothSides (claim: Claim) (table: Observation[]) (units: Unit[]) : string list =
+        let nameOf i =
+            match Observations.axis "configuration" table[i] with
+            | "" -> Observations.configuration table[i]
+            | name -> name
+
+        let isPlain (node: Node) =
+            node.Parts.Length = 0
+            && node.Term.Take = Mean
+            && node.Term.Curve.IsNone
+            && not node.Term.Absolute
+
+        let places nodes =
+            set
+                [
+                    for node in nodes do
+                        for _, arms in node.Points do
+                            for arm in arms do
+                                for _, i in arm.Seeds -> i
+                ]
+
+        let rec both (siblings: Node list) : int list =
+            let plus, minus =
+                siblings
+                |> List.filter isPlain
+                |> List.partition (fun node -> node.Term.Weight > 0.0)
+
+            List.ofSeq (Set.intersect (places plus) (places minus))
+            @ (siblings |> List.collect (fun node -> both (List.ofArray node.Parts)))
+
+        if claim.Statistic = RankCorrelation then
+            []
+        else
+            units
+            |> Seq.collect (fun unit -> both (List.ofArray unit.Nodes))
+            |> Seq.map nameOf
+            |> Seq.distinct
+            |> Seq.sort
+            |> List.ofSeq

@@ -25,9 +25,12 @@ internal static partial class Machine
     /// <summary>How many threads of the whole machine wanted to run, averaged over the last minute.</summary>
     public static double Load() => File.Exists("/proc/loadavg") ? double.Parse(File.ReadAllText("/proc/loadavg").Split(' ')[0], CultureInfo.InvariantCulture) : 0;
 
+    /// <summary>What the processor calls itself.</summary>
+    public static string Processor => Values("/proc/cpuinfo", "model name").FirstOrDefault() ?? RuntimeInformation.ProcessArchitecture.ToString();
+
     public static void Examine(Report report)
     {
-        report.Fact("machine", "processor", Values("/proc/cpuinfo", "model name").FirstOrDefault() ?? RuntimeInformation.ProcessArchitecture.ToString());
+        report.Fact("machine", "processor", Processor);
         report.Fact("machine", "cores", Environment.ProcessorCount, $"{Environment.ProcessorCount} usable at {ClockGHz.ToString("0.0", CultureInfo.InvariantCulture)} GHz");
         report.Fact("machine", "vectors", Vectors());
         var memory = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;

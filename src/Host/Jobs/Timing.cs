@@ -29,6 +29,7 @@ internal sealed record Timing(DateTime Started, double Seconds, double Processor
             ["peak_memory_bytes"] = Math.Max(former?.PeakMemory ?? 0, now.PeakMemory),
             ["threads"] = threads,
             ["machine"] = Environment.MachineName,
+            ["processor"] = Doctor.Machine.Processor,
             ["device"] = now.Device ?? former?.Device, // only judges are asked again, which needs none
         }.ToJsonString() + "\n");
 

@@ -6,7 +6,7 @@ namespace PeftAlign.Host.Reports;
 
 /// <summary>Policy: The configuration, without its seed. Benchmark: Label of the benchmark. Metric: Name of the metric. Kind: untouched,
 /// trained or merged. Checkpoint: "step:100", or empty for the end. Value: Mean over seeds. Interval: 95 %; NaN limits where
-/// there is none. Method: How the interval was made, in words. Seeds: Number of seeds. Count: Items of each.</summary>
+/// there is none. Method: How the interval was made, in words. Seeds: Number of seeds. Count: Items of each, of the seed that has the fewest.</summary>
 internal sealed record Estimate(string Policy, string Benchmark, string Metric, string Kind, string Checkpoint, double Value, Interval Interval, string Method, int Seeds, int Count, bool HigherIsBetter, bool IsFirst)
 {
     /// <summary>Of one job of the configuration.</summary>
@@ -20,6 +20,18 @@ internal sealed record Estimate(string Policy, string Benchmark, string Metric, 
 
     /// <summary>See Annotator.</summary>
     internal string Baseline { get; init; } = "";
+
+    /// <summary>Items of the seed that has the most.</summary>
+    internal int Most { get; init; }
+
+    /// <summary>Seeds that the plan has, finished or not.</summary>
+    internal int Planned { get; init; }
+
+    /// <summary>How many seeds, and of how many where some are missing.</summary>
+    internal string SeedsOf => Planned > Seeds ? $"{Seeds} of {Planned}" : $"{Seeds}";
+
+    /// <summary>Items whose context did not fit and was cut, of the seed that has the most of them.</summary>
+    internal int Cut { get; init; }
 
     /// <summary>Whether one of the column's numbers is the best: of counts and lengths none is.</summary>
     internal bool HasBest => IsFirst || !(Metric.StartsWith("n_", StringComparison.Ordinal) || Counts.Contains(Metric));
@@ -35,8 +47,21 @@ internal sealed record Estimate(string Policy, string Benchmark, string Metric, 
     internal static string AboutOneTraining(IEnumerable<Estimate> estimates) => estimates.Any(e => e.IsOfOneTraining)
         ? "Of a policy with one seed the interval says what other items would give, not what another training would." : "";
 
-    /// <summary>What every table of this column says: who judged, against whom, how many items.</summary>
-    internal string Circumstances => string.Join("; ", new[] { Annotator.Length > 0 ? $"judged by {Annotator}" : "", Baseline.Length > 0 ? $"against {Baseline}" : "", $"n = {Count}" }.Where(part => part.Length > 0));
+    /// <summary>How many items; of seeds with different numbers the fewest and the most.</summary>
+    internal string Items => Range(Count, Most);
+
+    /// <summary>What every table of this column says: who judged, against whom, how many items. Policies may have different numbers of them (a judge gave no verdict, a
+    /// prompt was cut).</summary>
+    internal static string Circumstances(IEnumerable<Estimate> column)
+    {
+        var all = column.ToList();
+        string Those(string word, Func<Estimate, string> of) => string.Join(" or ", all.Select(of).Where(name => name.Length > 0).Distinct()) is { Length: > 0 } names ? $"{word} {names}" : "";
+        var cut = all.Max(e => e.Cut);
+        string[] parts = [Those("judged by", e => e.Annotator), Those("against", e => e.Baseline), $"n = {Range(all.Min(e => e.Count), all.Max(e => e.Most))}", cut > 0 ? $"{Range(all.Min(e => e.Cut), cut)} of them cut to fit the context" : ""];
+        return string.Join("; ", parts.Where(part => part.Length > 0));
+    }
+
+    private static string Range(int least, int most) => least == most ? $"{least}" : $"{least} to {most}";
 
     /// <summary>The policy without the point at which it was taken.</summary>
     internal string Configuration => Job.Configuration;
@@ -59,9 +84,9 @@ internal static class Estimates
         var values = seeds.Select(s => s.Observation.Value).ToArray();
         var (interval, method) = Interval(seeds, values);
         return new Estimate(
-            first.Job.Policy, benchmark, first.Metric, first.Job.Axis("policy"), first.Job.Axis("checkpoint"), values.Average(), interval, method, seeds.Count, first.Count,
-            first.Observation.HigherIsBetter, first.Observation.IsFirst)
-        { Job = first.Job, Source = first.Source, Annotator = first.Annotator, Baseline = first.Baseline };
+            first.Job.Policy, benchmark, first.Metric, first.Job.Axis("policy"), first.Job.Axis("checkpoint"), values.Average(), NumberRange.Of(seeds).Clip(interval), method, seeds.Count,
+            seeds.Min(s => s.Count), first.Observation.HigherIsBetter, first.Observation.IsFirst)
+        { Job = first.Job, Source = first.Source, Annotator = first.Annotator, Baseline = first.Baseline, Most = seeds.Max(s => s.Count), Cut = seeds.Max(s => s.Cut) };
     }
 
     // Draws from scores that are all the same say nothing of what another item would have: an interval of one point would be a promise.
@@ -85,6 +110,8 @@ internal static class Estimates
         {
             var crossed = HierarchicalBootstrap.Crossed(arms, Draws, Alpha, new RandomStream(0, "report/" + seeds[0].Job.Label));
             var (drawn, method) = Drawn(crossed.Bca, crossed.Percentile, "bootstrap over seeds and items");
+            // The same answer of every seed to every item: of that a bootstrap knows nothing, but other items might have another.
+            if (method.Length == 0 && arms.SelectMany(items => items).All(score => score is 0 or 1)) return (Proportions.Wilson95((int)arms[0].Sum(), arms[0].Length), "Wilson over the items, where all seeds answer alike");
             return method.Length == 0 ? (drawn, method) : (Wider(drawn, LocationTests.MeanInterval(values, 1 - Alpha)), $"the wider of {method}, and t over seeds");
         }
         if (seeds.Count > 1) return values.Max() - values.Min() > Negligible(values[0]) ? (LocationTests.MeanInterval(values, 1 - Alpha), "t over seeds") : (None, "");

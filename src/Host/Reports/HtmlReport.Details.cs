@@ -53,7 +53,7 @@ internal sealed partial class HtmlReport
         Section("Which factor matters", "Share of the variance among trained policies that each factor explains beside the others (analysis of variance, type II, main effects). Factors that divide the policies alike stand as one (method = adapter); what only several together explain is a part of its own.");
         foreach (var row in rows)
             page.Append(row.Why.Length > 0 ? $"<p><b>{T(row.Column)}</b>: {T(row.Why)}.</p>"
-                : $"<figure><figcaption>{T(row.Column)}</figcaption>{Plot.Bars([.. row.Shares.Select(s => (s.Factor, s.Share, $"{100 * s.Share:0.0} %{(double.IsNaN(s.P) ? "" : $", p {P(s.P)}")}"))], row.Column)}</figure>");
+                : $"<figure><figcaption>{T(row.Column)} <small>n = {row.Policies} policies{(row.Note.Length > 0 ? $"; {T(row.Note)}" : "")}</small></figcaption>{Plot.Bars([.. row.Shares.Select(s => (s.Factor, s.Share, $"{100 * s.Share:0.0} %{(double.IsNaN(s.P) ? "" : $", p {P(s.P)}")}"))], row.Column)}</figure>");
     }
 
     private void Examples()

@@ -18,6 +18,7 @@ internal sealed partial class HtmlReport(ReportModel model)
         var (done, all) = (model.Data.Jobs.Count(j => j.Outcome is not null), model.Data.Jobs.Count);
         page.Append($"<h1>{T(model.Data.Name)}</h1><p class=\"lead\">{done} of {all} jobs are finished; {model.FirstMetrics.Count()} results of {model.FirstMetrics.Select(e => e.Policy).Distinct().Count()} policies. Intervals are 95 % where no other level is said.</p>");
         if (done < all) page.Append($"<p class=\"warn\">{all - done} jobs are not finished; what is missing is not in this report.</p>");
+        if (model.AboutFailed.Length > 0) page.Append($"<p class=\"warn\">{T(model.AboutFailed)}</p>");
         if (model.AboutUnanswered.Length > 0) page.Append($"<p class=\"warn\">{T(model.AboutUnanswered)}</p>");
         Claims();
         Results();
@@ -28,6 +29,7 @@ internal sealed partial class HtmlReport(ReportModel model)
         Factors();
         Examples();
         Training();
+        WhatWasRun();
         Costs();
         return PageStyle.Around(model.Data.Name, page.ToString());
     }
@@ -57,12 +59,13 @@ internal sealed partial class HtmlReport(ReportModel model)
         Section("Results", $"Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good. {Estimate.AboutOneTraining(model.Final)} {model.AboutTwins}".TrimEnd());
         Table(model.Final, [.. model.FirstMetrics.GroupBy(e => e.Column)]);
         foreach (var column in model.FirstMetrics.GroupBy(e => e.Column))
-            page.Append($"<figure class=\"forest\">{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], column.Key)}<figcaption class=\"legend\"><b>{T(column.Key)}</b>, {(column.First().HigherIsBetter ? "higher" : "lower")} is better; {T(column.First().Circumstances)}; {T(Methods(column))}</figcaption></figure>");
+            page.Append($"<figure class=\"forest\">{Plot.Forest([.. column.Select(e => new Whisker(e.Policy, e.Value, e.Interval.Lower, e.Interval.Upper, Colour(e.Kind)))], column.Key)}<figcaption class=\"legend\"><b>{T(column.Key)}</b>, {(column.First().HigherIsBetter ? "higher" : "lower")} is better; {T(Estimate.Circumstances(column))}; {T(Methods(column))}</figcaption></figure>");
         page.Append($"<p class=\"legend\">{Key("c1", "untouched")}{Key("c0", "trained")}{Key("c2", "merged")}</p>");
         foreach (var benchmark in model.Final.GroupBy(e => e.Benchmark).Where(g => g.Any(e => !e.IsFirst)))
         {
-            page.Append($"<h3>All numbers of {T(benchmark.Key)}</h3><p class=\"note\">{T(benchmark.First().Circumstances)}</p>");
-            foreach (var part in benchmark.GroupBy(e => e.Column).Chunk(ColumnsAtMost)) Table(benchmark, part, benchmark.First().Circumstances);
+            var said = Estimate.Circumstances(benchmark.GroupBy(e => e.Column).First());
+            page.Append($"<h3>All numbers of {T(benchmark.Key)}</h3><p class=\"note\">{T(said)}</p>");
+            foreach (var part in benchmark.GroupBy(e => e.Column).Chunk(ColumnsAtMost)) Table(benchmark, part, said);
         }
     }
 
@@ -70,11 +73,12 @@ internal sealed partial class HtmlReport(ReportModel model)
     private void Table(IEnumerable<Estimate> estimates, IReadOnlyList<IGrouping<string, Estimate>> columns, string said = "")
     {
         var best = columns.ToDictionary(c => c.Key, c => c.First().HasBest ? Best([.. c]) : double.NaN);
-        page.Append($"<div class=\"wide\"><table{(said.Length > 0 ? " class=\"dense\"" : "")}><thead><tr><th>Policy</th>{string.Concat(columns.Select(c => $"<th class=\"r\">{T(said.Length > 0 ? c.First().Metric : c.Key)}{(c.First().Circumstances == said ? "" : $"<br><small>{T(c.First().Circumstances)}</small>")}</th>"))}</tr></thead><tbody>");
+        var uneven = columns.Where(c => c.Select(e => e.Items).Distinct().Count() > 1).Select(c => c.Key).ToHashSet();
+        page.Append($"<div class=\"wide\"><table{(said.Length > 0 ? " class=\"dense\"" : "")}><thead><tr><th>Policy</th>{string.Concat(columns.Select(c => $"<th class=\"r\">{T(said.Length > 0 ? c.First().Metric : c.Key)}{(Estimate.Circumstances(c) == said ? "" : $"<br><small>{T(Estimate.Circumstances(c))}</small>")}</th>"))}</tr></thead><tbody>");
         foreach (var policy in estimates.GroupBy(e => e.Policy))
         {
-            page.Append($"<tr><td class=\"{policy.First().Kind}\">{T(policy.Key)}{(policy.First().Seeds > 1 ? $" <small>{policy.First().Seeds} seeds</small>" : "")}</td>");
-            foreach (var column in columns) page.Append(policy.FirstOrDefault(e => e.Column == column.Key) is { } e ? Cell(e, best[column.Key]) : "<td class=\"r\">–</td>");
+            page.Append($"<tr><td class=\"{policy.First().Kind}\">{T(policy.Key)}{(Math.Max(policy.First().Seeds, policy.First().Planned) > 1 ? $" <small>{policy.First().SeedsOf} seeds</small>" : "")}</td>");
+            foreach (var column in columns) page.Append(policy.FirstOrDefault(e => e.Column == column.Key) is { } e ? Cell(e, best[column.Key], policy.First().SeedsOf, uneven.Contains(column.Key)) : "<td class=\"r\">–</td>");
             page.Append("</tr>");
         }
         page.Append("</tbody></table></div>");
@@ -82,10 +86,12 @@ internal sealed partial class HtmlReport(ReportModel model)
 
     private static string Methods(IEnumerable<Estimate> column) => string.Join(", ", column.Select(e => e.Method).Where(m => m.Length > 0).Distinct()) is { Length: > 0 } methods ? $"intervals: {methods}" : "no intervals";
 
-    private static string Cell(Estimate e, double best)
+    // Beside the number what differs from the rest of its row or column: on how many seeds or items it stands.
+    private static string Cell(Estimate e, double best, string seeds, bool isUneven)
     {
         var interval = double.IsNaN(e.Interval.Lower) ? "" : $"<br><small>[{S(e.Interval.Lower)}, {S(e.Interval.Upper)}]</small>";
-        return $"<td class=\"r\">{(e.Value == best ? $"<b>{S(e.Value)}</b>" : S(e.Value))}{interval}</td>";
+        var own = (e.SeedsOf == seeds ? "" : $"<br><small>{e.SeedsOf} {(e.SeedsOf == "1" ? "seed" : "seeds")}</small>") + (isUneven ? $"<br><small>n = {e.Items}</small>" : "");
+        return $"<td class=\"r\">{(e.Value == best ? $"<b>{S(e.Value)}</b>" : S(e.Value))}{interval}{own}</td>";
     }
 
     private static double Best(IReadOnlyList<Estimate> column) => column[0].HigherIsBetter ? column.Max(e => e.Value) : column.Min(e => e.Value);

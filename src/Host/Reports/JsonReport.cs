@@ -14,12 +14,14 @@ internal static class JsonReport
         ["peftalign_report"] = 1,
         ["name"] = model.Data.Name,
         ["jobs"] = List(model.Data.Jobs.Where(job => job.Outcome is not null).Select(Job)),
+        ["failed"] = List(model.Data.Failed.Select(f => new JsonObject { ["label"] = f.Job.Label, ["error"] = f.Error })),
         ["results"] = List(model.Estimates.Select(Result)),
         ["claims"] = List(model.Claims.Select(Claim)),
         ["merges"] = List(model.Merges.Select(Merge)),
         ["selections"] = List(model.Selections.Select(Selection)),
         ["judges"] = List(model.Data.Judges.Select(Bill)),
         ["factors"] = List(model.FactorRows.Select(Factors)),
+        ["recipe"] = RecipeOf(model.Recipe),
     };
 
     private static JsonObject Job(RunJob job) => new()
@@ -43,7 +45,10 @@ internal static class JsonReport
         ["interval"] = Interval(e.Interval.Lower, e.Interval.Upper),
         ["method"] = e.Method,
         ["seeds"] = e.Seeds,
+        ["seeds_planned"] = e.Planned,
         ["n"] = e.Count,
+        ["n_most"] = e.Most,
+        ["cut"] = e.Cut,
         ["annotator"] = e.Annotator.Length > 0 ? e.Annotator : null,
         ["baseline"] = e.Baseline.Length > 0 ? e.Baseline : null,
         ["higher_is_better"] = e.HigherIsBetter,
@@ -94,8 +99,27 @@ internal static class JsonReport
     {
         ["metric"] = f.Column,
         ["why_not"] = f.Why,
+        ["policies"] = f.Policies,
         ["shares"] = new JsonObject(f.Shares.Select(s => new KeyValuePair<string, JsonNode?>(s.Factor, Number(s.Share)))),
+        ["p"] = new JsonObject(f.Shares.Where(s => !double.IsNaN(s.P)).Select(s => new KeyValuePair<string, JsonNode?>(s.Factor, Number(s.P)))),
+        ["inseparable"] = new JsonArray([.. f.Inseparable.Select(name => (JsonNode)name)]),
     };
+
+    private static JsonObject RecipeOf(Recipe recipe) => new()
+    {
+        ["parts"] = List(recipe.Parts.Select(part => new JsonObject
+        {
+            ["kind"] = part.Kind,
+            ["shared"] = Texts(part.Shared),
+            ["rows"] = List(part.Rows.Select(row => new JsonObject { ["name"] = row.Name, ["seeds"] = new JsonArray([.. row.Seeds.Select(s => (JsonNode)s)]), ["settings"] = Texts(row.Settings), ["counts"] = Texts(row.Counts) })),
+        })),
+        ["inputs"] = List(recipe.Inputs.Select(i => new JsonObject { ["path"] = i.Path, ["sha256"] = i.Sha256 })),
+        ["versions"] = Texts(recipe.Versions.ToDictionary(v => v.Part, v => v.Version)),
+        ["machines"] = new JsonArray([.. recipe.Machines.Select(m => (JsonNode)m)]),
+        ["started"] = recipe.Started,
+    };
+
+    private static JsonObject Texts(IReadOnlyDictionary<string, string> texts) => new(texts.Select(t => new KeyValuePair<string, JsonNode?>(t.Key, t.Value)));
 
     private static JsonObject Bill(JudgeBill b) => new()
     {

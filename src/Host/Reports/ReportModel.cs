@@ -2,13 +2,8 @@
 
 using System.Text.Json;
 using PeftAlign.Core.Claims;
-using PeftAlign.Core.Statistics;
 
 namespace PeftAlign.Host.Reports;
-
-/// <summary>Column: Benchmark and metric. Shares: Factor and its share of the variance (eta squared, type II), what only several
-/// explain together, and the residual. Why: Why there are none; empty where there are.</summary>
-internal sealed record FactorRow(string Column, IReadOnlyList<(string Factor, double Share, double P)> Shares, string Why);
 
 /// <summary>Item: The item's id and what it says.</summary>
 internal sealed record Example(string Benchmark, string Metric, string Item, string Text, string BeforePolicy, double Before, string AfterPolicy, double After)
@@ -28,9 +23,6 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
 {
     internal const int ExamplesAtMost = 3;
     private const int TextAtMost = 400, LackingToldAtMost = 20;
-    private const double RoundingShare = 1e-20, LeastShared = 1e-9;
-    private const string SharedBySeveral = "shared by several factors";
-    private static readonly string[] Factors = ["model", "dataset", "method", "adapter", "variant"];
 
     /// <summary>The level of a claim's interval where it is not the others' 95 %, such as an equivalence's 90 %; else empty.</summary>
     internal static string OtherLevel(ClaimResult claim) => claim.Level < 0.94 ? $"{100 * claim.Level:0} %" : "";
@@ -43,6 +35,11 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
     /// <summary>Which evaluations lack verdicts because a judge was away; empty where none does.</summary>
     internal string AboutUnanswered => Data.Unanswered is { Count: > 0 } lacking
         ? $"Nobody answered {lacking.Sum(e => e.Count)} of the judges' questions: {string.Join(", ", lacking.Take(LackingToldAtMost).Select(e => $"{e.Count} of {e.Job.Label}"))}{(lacking.Count > LackingToldAtMost ? $" and those of {lacking.Count - LackingToldAtMost} more evaluations" : "")}. They count as failed and are in no mean; the next run asks them again."
+        : "";
+
+    /// <summary>Which jobs failed and why; empty where none did.</summary>
+    internal string AboutFailed => Data.Failed is { Count: > 0 } failed
+        ? $"{failed.Count} {(failed.Count == 1 ? "job" : "jobs")} failed, and what needs them is missing: {string.Join("; ", failed.Take(LackingToldAtMost).Select(f => $"{f.Job.Label}: {Short(f.Error.Split('\n')[0])}"))}{(failed.Count > LackingToldAtMost ? $"; and {failed.Count - LackingToldAtMost} more" : "")}"
         : "";
 
     internal IEnumerable<Estimate> Final => Estimates.Where(e => e.Checkpoint.Length == 0);
@@ -58,32 +55,10 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
     private static SelectionRow Selection(RunJob job) => new(job.Policy, job.Axis("seed"), (string)job.Outcome!["by"]!, (string?)job.Outcome["mode"] == "max",
         [.. job.Outcome["variants"]!.AsArray().Select(v => ((string)v!["variant"]!, (double?)v["value"]))], (string)job.Outcome["variant"]!, (int)job.Outcome["tied"]!);
 
-    // What two rows ask alike is one number.
-    internal IReadOnlyList<FactorRow> FactorRows => [.. Data.Measured.Where(m => m.Observation.IsFirst && m.Job.Axis("policy") == "trained" && m.Job.Axis("checkpoint").Length == 0)
-        .DistinctBy(m => (m.Job.Id, m.Metric)).GroupBy(m => $"{m.Job.Benchmark} {m.Metric}{(m.Job.Axis("control") is { Length: > 0 } control ? $" ({control})" : "")}").Select(group => FactorsOf(group.Key, [.. group]))];
+    internal IReadOnlyList<FactorRow> FactorRows => Factors.Of(Data);
 
-    private static FactorRow FactorsOf(string column, IReadOnlyList<Measured> all)
-    {
-        var varied = Factors.Where(f => all.Select(m => m.Job.Axis(f)).Distinct().Count() > 1).ToArray();
-        if (varied.Length == 0) return new FactorRow(column, [], "nothing varies among the trained policies");
-        var values = all.Select(m => m.Observation.Value).ToArray();
-        // Factors that divide the policies alike are one: beside the other each would explain nothing.
-        var factors = varied.Select(f => (Name: f, Levels: all.Select(m => m.Job.Axis(f)).ToArray())).GroupBy(f => string.Join(' ', f.Levels.Select(level => Array.IndexOf(f.Levels, level))))
-            .Select(alike => (Name: string.Join(" = ", alike.Select(f => f.Name)), alike.First().Levels)).ToArray();
-        try
-        {
-            var table = Anova.Table(values, [.. factors.Select(f => f.Name)], [.. factors.Select(f => f.Levels)], Anova.Terms(factors.Length, false), SumOfSquares.TypeII);
-            // Of equal scores nothing is left but what rounding leaves.
-            if (!(table.TotalSumOfSquares > RoundingShare * values.Sum(v => v * v))) return new FactorRow(column, [], "all policies score the same");
-            var shares = table.Terms.Select(t => (t.Name, Share: Math.Max(0, t.Eta2), t.PValue)).ToList();
-            if (1 - shares.Sum(s => s.Share) is > LeastShared and var shared) shares.Insert(shares.Count - 1, (SharedBySeveral, shared, double.NaN));
-            return new FactorRow(column, shares, "");
-        }
-        catch (StatisticsException)
-        {
-            return new FactorRow(column, [], $"{all.Count} trained policies leave no residual for {string.Join(", ", varied)}; more seeds or cells would");
-        }
-    }
+    /// <summary>What another needs to repeat the run.</summary>
+    internal Recipe Recipe => Recipe.Of(Data);
 
     /// <summary>Items on which where the run began (an untouched model, else its first policy) and the best trained policy differ most.</summary>
     internal IReadOnlyList<Example> Examples =>
@@ -130,6 +105,7 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
     {
         IReadOnlyList<ClaimResult> results = [];
         if (claims is not null) results = ClaimSets.Test(ClaimFile.Parse(claims, claimsName), data.Observations, data.Pending, ClaimFile.Draws, ClaimFile.Alpha, seed: 0);
-        return new ReportModel(data, [.. Reports.Estimates.Of(data.Measured).Select(e => e with { Annotator = data.AnnotatorName(e.Annotator) })], results, claimsName);
+        var planned = data.PlannedEvaluations;
+        return new ReportModel(data, [.. Reports.Estimates.Of(data.Measured).Select(e => e with { Annotator = data.AnnotatorName(e.Annotator), Planned = planned[(e.Policy, e.Benchmark)].Count() })], results, claimsName);
     }
 }

@@ -23,6 +23,9 @@ internal sealed record Measured(RunJob Job, string Metric, Observation Observati
     /// since claims compare policies item by item.</summary>
     internal IReadOnlyList<double> Scores { get; init; } = [];
 
+    /// <summary>Items whose context did not fit into the model and was cut: their scores are of another prompt.</summary>
+    internal int Cut { get; init; }
+
     /// <summary>Who judged; empty where nobody did.</summary>
     internal string Annotator { get; init; } = "";
 
@@ -137,7 +140,7 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
         var directions = json["higher_is_better"]?[task] as JsonObject;
         var (scored, count) = (json[ResultFiles.ScoredKey]?[task], (int?)json["n-samples"]?[task]?["effective"] ?? 0);
         var (annotator, baseline) = ((string?)json["configs"]?[task]?["annotator"] ?? "", (string?)json["configs"]?[task]?["baseline"] ?? "");
-        var items = Items(folder, task, json);
+        var (items, cut) = Items(folder, task, json);
         foreach (var (key, node) in row)
         {
             if (key.Split(',') is not [var metric, var filter] || metric.EndsWith("_stderr", StringComparison.Ordinal)) continue;
@@ -145,7 +148,8 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
             var error = row[$"{metric}_stderr,{filter}"] is JsonValue e && e.TryGetValue<double>(out var s) ? s : (double?)null;
             var name = prefix + (filter == "none" ? metric : $"{metric},{filter}");
             var (scores, ofAll) = items.GetValueOrDefault((metric, filter), ([], false));
-            var isMean = scores.Count > 1 && Math.Abs(scores.Average() - value) <= 1e-9 * Math.Max(1, Math.Abs(value));
+            // Of none that failed the mean is the count, too.
+            var isMean = !NumberRange.IsCount(metric) && scores.Count > 1 && Math.Abs(scores.Average() - value) <= 1e-9 * Math.Max(1, Math.Abs(value));
             var observation = new Observation
             {
                 Axes = job.Axes,
@@ -158,29 +162,38 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
             isFirst = false;
             // Older results do not say how many items stand behind each number.
             var own = (int?)scored?[key] ?? (isMean && ofAll ? scores.Count : count > 0 ? count : (int?)row["sample_len"] ?? 0);
-            yield return new Measured(job, name, observation, error, own) { Source = (task, metric), Scores = isMean ? scores : [], Annotator = annotator, Baseline = baseline };
+            yield return new Measured(job, name, observation, error, own) { Source = (task, metric), Scores = isMean ? scores : [], Cut = cut.GetValueOrDefault(filter), Annotator = annotator, Baseline = baseline };
         }
     }
 
-    // Numbers of each sample by name and filter, in the samples' order, and whether every sample has one.
-    private static Dictionary<(string Name, string Filter), (List<double> Scores, bool OfAll)> Items(JobFolder folder, string task, JsonNode results)
+    // Numbers of each sample by name and filter, in the samples' order, and whether every sample has one; by filter the samples whose context was cut.
+    private static (Dictionary<(string Name, string Filter), (List<double> Scores, bool OfAll)> Scores, Dictionary<string, int> Cut) Items(JobFolder folder, string task, JsonNode results)
     {
-        var (found, rows) = (new Dictionary<(string, string Filter), List<double>>(), new Dictionary<string, int>());
+        var (found, rows, cut) = (new Dictionary<(string, string Filter), List<double>>(), new Dictionary<string, int>(), new Dictionary<string, int>());
         foreach (var sample in SampleFiles.Read(folder, task, results))
         {
             var filter = sample.Filter;
             rows[filter] = rows.GetValueOrDefault(filter) + 1;
+            cut[filter] = cut.GetValueOrDefault(filter) + (sample.Number("tokens_cut") > 0 ? 1 : 0);
             foreach (var property in sample.Json.EnumerateObject().Where(p => p.Value.ValueKind == JsonValueKind.Number))
             {
                 if (!found.TryGetValue((property.Name, filter), out var list)) found.Add((property.Name, filter), list = []);
                 list.Add(property.Value.GetDouble());
             }
         }
-        return found.ToDictionary(f => f.Key, f => (f.Value, f.Value.Count == rows[f.Key.Filter]));
+        return (found.ToDictionary(f => f.Key, f => (f.Value, f.Value.Count == rows[f.Key.Filter])), cut);
     }
 
     /// <summary>Jobs whose result is there and cannot be read.</summary>
     internal IEnumerable<RunJob> Damaged => Jobs.Where(job => job.Outcome is null && File.Exists(Run.Job(job.Id).Result));
+
+    /// <summary>Jobs that failed in their last try, with the reason: what would rest on them is missing, and a method whose bad seeds are left out looks better than it is.</summary>
+    internal IReadOnlyList<(RunJob Job, string Error)> Failed =>
+        [.. Jobs.Where(j => j.Outcome is null && File.Exists(Run.Job(j.Id).Failure)).Select(j => (j, RunText.Read(Run.Job(j.Id), Run.Job(j.Id).Failure, () => (string?)JsonNode.Parse(File.ReadAllText(Run.Job(j.Id).Failure))!["error"] ?? "")))];
+
+    /// <summary>Evaluations, one a seed, that are planned for a policy on a benchmark, finished or not.</summary>
+    internal ILookup<(string Policy, string Benchmark), string> PlannedEvaluations =>
+        Placed.Where(j => j.Kind == "evaluate").Select(j => (Key: (j.Policy, j.Benchmark), j.Id)).Distinct().ToLookup(j => j.Key, j => j.Id);
 
     /// <summary>Evaluations whose judge was away, with how many of its questions nobody answered.</summary>
     internal IReadOnlyList<(RunJob Job, long Count)> Unanswered => [.. Jobs.Where(j => j.Outcome?[EvaluateJob.UnansweredKey] is not null).Select(j => (j, (long)j.Outcome![EvaluateJob.UnansweredKey]!))];

@@ -234,3 +234,23 @@ let ``Names that the plan's policies do not have are faults`` () =
         ] do
         Assert.That(String.concat "|" (faults wrong), Is.EqualTo said)
         Assert.That((ClaimSets.Read(text wrong)).Faults, Is.Empty, "a set that knows of no plan")
+
+let private chained =
+    [
+        scored "policy=trained model=base dataset=d method=sft seed=1 stage=1" 0.5
+        scored "policy=trained model=base dataset=d method=dpo seed=1 stage=1" 0.4
+        scored "policy=trained model=base dataset=d method=sft>dpo seed=1 stage=2 configuration=base/d/sft/d/dpo" 0.8
+    ]
+
+/// A chain's last method is the chain's, too: DPO after SFT less DPO takes away half of itself, which is told.
+[<TestCase("[{ plus: { method: sft>dpo } }, { minus: { method: dpo } }]", 0.2, "; base/d/sft/d/dpo stands on both sides")>]
+[<TestCase("[{ plus: { method: sft>dpo } }, { minus: { method: dpo, stage: 1 } }]", 0.4, "")>]
+[<TestCase("[{ plus: { method: [sft, dpo] }, take: max }, { minus: { method: dpo } }]", 0.2, "")>]
+let ``Policies on both sides of a contrast are told`` (contrast: string, expected: float, told: string) =
+    let found = one $"contrast: {contrast}" chained
+    Assert.That(found.Estimate, Is.EqualTo(expected).Within 1e-12)
+
+    if told = "" then
+        Assert.That(found.Statement, Does.Not.Contain "both sides")
+    else
+        Assert.That(found.Statement, Does.EndWith told)
