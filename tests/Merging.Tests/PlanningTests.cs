@@ -70,6 +70,20 @@ public class PlanningTests
         Assert.That((index.GetProperty("total_size").GetInt64(), index.GetProperty("total_parameters").GetInt64()), Is.EqualTo((plan.Tensors.Sum(tensor => tensor.Bytes), Stored(folder).Values.Sum(tensor => tensor.numel()))));
     }
 
+    // What is counted is copied as it is; a loader is told the type of the weights.
+    [Test]
+    public void ACountBeforeAllWeightsIsNotTheModelsType()
+    {
+        using var scope = torch.NewDisposeScope();
+        var counts = torch.arange(5);
+        var file = Path.Combine(Workshop.Scratch(), "merge.yml");
+        File.WriteAllText(file, $"merge_method: linear\nmodels: [{{model: {With("a", "model.embed_counts", counts)}, parameters: {{weight: 1}}}}, {{model: {With("b", "model.embed_counts", counts)}, parameters: {{weight: 1}}}}]\n");
+        var folder = Workshop.Merge(file, Workshop.Golden());
+        Assert.That(Stored(folder)["model.embed_counts"].equal(counts), Is.True);
+        var config = Workshop.Json(Path.Combine(folder, "config.json"));
+        Assert.That((config.TryGetProperty("torch_dtype", out var type) ? type : config.GetProperty("dtype")).GetString(), Is.EqualTo("float32"));
+    }
+
     // mergekit's list of a llama's weights has no biases: what not all models have is left out, and said.
     [TestCase(true)]
     [TestCase(false)]
