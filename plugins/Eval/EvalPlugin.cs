@@ -20,7 +20,7 @@ public sealed class EvalPlugin : IPlugin
         registry.Add<IBenchmark, PreferenceOptions>("preference", resultVersion: 2, (context, options) => new PreferenceBenchmark(options, context));
         registry.Add<IBenchmark, MmluOptions>("mmlu", resultVersion: 2, (_, options) => new MmluBenchmark(options));
         registry.Add<IBenchmark, BbhOptions>("bbh", resultVersion: 4, (_, options) => new BbhBenchmark(options));
-        registry.Add<IBenchmark, PerplexityOptions>("perplexity", resultVersion: 1, (_, options) => new PerplexityBenchmark(options));
+        registry.Add<IBenchmark, PerplexityOptions>("perplexity", resultVersion: 2, (_, options) => new PerplexityBenchmark(options));
         registry.Add<IBenchmark, ParaphraseOptions>("paraphrase", resultVersion: 3, (_, options) => new ParaphraseBenchmark(options));
         registry.Add<IBenchmark, SonnetOptions>("sonnets", resultVersion: 3, (_, options) => new SonnetBenchmark(options));
         registry.Add<IBenchmark, ToxicityOptions>("real_toxicity", resultVersion: 2, (_, options) => new ToxicityBenchmark(options));
@@ -28,7 +28,7 @@ public sealed class EvalPlugin : IPlugin
         registry.Add<IBenchmark, AlpacaEvalOptions>("alpaca_eval", resultVersion: 1, (_, options) => new AlpacaEvalBenchmark(options));
         registry.Add<IBenchmark, WinrateOptions>("winrate", resultVersion: 1, (context, options) => options.Benchmark(context));
         registry.Add<IBenchmark, RewardOptions>("reward", resultVersion: 2, (context, options) => new RewardBenchmark(options, context));
-        registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 4, (context, options) => new TasksBenchmark(options, warning => context.Logger.LogWarning("{Warning}", warning)));
+        registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 5, (context, options) => new TasksBenchmark(options, warning => context.Logger.LogWarning("{Warning}", warning)));
         registry.Add<IJudge, CausalOptions>("causal", resultVersion: 2, (context, options) => new CausalJudge(options, context));
         registry.Add<IJudge, OpenAiOptions>("openai", resultVersion: 2, (_, options) => new OpenAiJudge(options));
         registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 2, (context, options) => new ClassifierJudge(options, context));

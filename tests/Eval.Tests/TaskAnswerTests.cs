@@ -123,6 +123,18 @@ public sealed class TaskAnswerTests
         Assert.That((string)score.Answer![0]!, Is.EqualTo(read));
     }
 
+    // str.strip() takes the four information separators for white space, and no space of width 0.
+    [TestCase(" \u001c\u001f\u00a0x  y\u3000\n", "x  y", TestName = "White_space_is_what_Python_strips(separators)")]
+    [TestCase("\u200bx\t", "\u200bx", TestName = "White_space_is_what_Python_strips(a space of width 0)")]
+    [TestCase(" \n", "", TestName = "White_space_is_what_Python_strips(all)")]
+    public void White_space_is_what_Python_strips(string said, string read)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task("{\"q\": \"a\"}\n", $"{Generation}doc_to_target: q\nfilter_list: [{{ name: f, filter: [{{ function: remove_whitespace }}, {{ function: take_first }}] }}]");
+        var score = task.Score(task.Items().Single(), [new EvalResponse(0, 0, false) { Texts = [said] }])[0];
+        Assert.That((string)score.Answer![0]!, Is.EqualTo(read));
+    }
+
     private const string Mapped = "{ function: map, mapping_dict: { the: x, t: y }, default_value: else }", First = "{ function: take_first }";
 
     // What take_first gave is a text, and the harness goes on with its characters: polemo2 maps the letter that its first one left.

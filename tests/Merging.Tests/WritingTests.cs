@@ -145,6 +145,8 @@ public class WritingTests
         Assert.That(LoraSums.Weights("linear", JsonNode.Parse("{\"weight\": [0.3, 0.9], \"normalize\": false}")!.AsObject(), 2), Is.Null, "it would scale the base");
         Assert.That(LoraSums.Weights("ties", given, 2), Is.Null);
         Assert.That(LoraSums.Write(model, [adapter, Workshop.Golden("adapters", "lora2")], [1, 1], Workshop.Scratch()), Is.Null, "other modules");
+        foreach (var (other, why) in ((string, string)[])[("lora2", "ranks differ from module to module"), ("lora3", "it holds a head beside its pairs")])
+            Assert.That(LoraSums.Write(model, [Workshop.Golden("adapters", other), Workshop.Golden("adapters", other)], [1, 1], Workshop.Scratch()), Is.Null, why);
     }
 
     // The forms of manifests are those of mergekit's files.

@@ -10,7 +10,7 @@ public sealed class DecodingTests(string instructions) : KernelTests(instruction
     private static Tensor Random(string name, params long[] shape) => new CounterStream(5, "decoding", name).Normal(shape);
 
     [Test]
-    public void Few_rows_are_the_product([Values(1, 2, 3, 4, 5, 8, 13, 16)] long rows, [Values(1, 15, 16, 40)] long inputs, [Values(1, 3, 4, 1030)] long outputs)
+    public void Few_rows_are_the_product([Values(1, 2, 3, 4, 5, 8, 13, 16, 35)] long rows, [Values(1, 15, 16, 40, 272)] long inputs, [Values(1, 3, 4, 1030)] long outputs)
     {
         using var scope = torch.NewDisposeScope();
         var (x, w, b) = (Random("x", rows, inputs), Random("w", outputs, inputs), Random("b", outputs));

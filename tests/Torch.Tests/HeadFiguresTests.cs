@@ -161,6 +161,16 @@ public sealed class HeadFiguresTests(string instructions) : ProductKernelTests(i
         Assert.That(Fused.HeadFigures(torch.ones([0, 1], torch.float32), head, torch.zeros([0], torch.int64), expect: true).Figures.shape, Is.EqualTo((long[])[7, 0]));
     }
 
+    // Two numbers of 16 bits are read at once, from row to row a whole number of them apart.
+    [Test]
+    public void Rows_of_bfloat16_that_lie_an_odd_number_apart_are_refused()
+    {
+        using var scope = torch.NewDisposeScope();
+        if (Products.KernelsOf(torch.bfloat16) == "libtorch") Assert.Ignore("this processor's bfloat16 products are libtorch's: it has AMX");
+        var head = torch.zeros([20, 9]).to(torch.bfloat16).narrow(1, 0, 8);
+        Assert.That(() => Fused.HeadFigures(torch.zeros([2, 8]).to(torch.bfloat16), head, torch.zeros([2], torch.int64), expect: false), Throws.TypeOf<TorchException>().With.Message.Contains("with whole rows"));
+    }
+
     [TestCase(4L, "of 4 entries")]
     [TestCase(-1L, "of 4 entries")]
     public void A_target_that_is_no_entry_is_refused(long target, string said)

@@ -62,6 +62,6 @@ internal sealed class PerplexityBenchmark(PerplexityOptions options) : IBenchmar
         return [Per("word_perplexity", "words"), perByte, Per("token_perplexity", "predicted_tokens"), bitsPerByte];
     }
 
-    // Pieces between runs of white space; empty ones at both ends count, as in lm-evaluation-harness.
-    private static int Words(string text) => System.Text.RegularExpressions.Regex.Count(text, @"\s+", System.Text.RegularExpressions.RegexOptions.CultureInvariant) + 1;
+    // Pieces between runs of Python's white space; empty ones at both ends count, as in lm-evaluation-harness.
+    private static int Words(string text) => System.Text.RegularExpressions.Regex.Count(text, @"[\s\x1c-\x1f]+", System.Text.RegularExpressions.RegexOptions.CultureInvariant) + 1;
 }

@@ -69,13 +69,13 @@ internal static class TaskFilters
     private static string Apply(JsonObject step, string text) => (string)step["function"]! switch
     {
         "regex" => AnswerExtraction.RegexFilter(text, (string?)step["regex_pattern"] ?? @"#### (\-?[0-9\.\,]+)", (int?)step["group_select"] ?? 0, (string?)step["fallback"] ?? "[invalid]"),
-        "remove_whitespace" => text.Trim(),
-        "lowercase" => Case("lower", text),
-        "uppercase" => Case("upper", text),
+        "remove_whitespace" => Python("trim", text),
+        "lowercase" => Python("lower", text),
+        "uppercase" => Python("upper", text),
         "map" => (step["mapping_dict"]?[text] ?? step["default_value"])!.ToString(),
         var name => throw new NotSupportedException(name),
     };
 
-    // Python's mappings, where one character may become several: ß, İ.
-    private static string Case(string filter, string text) => new TextTemplate(filter, $"{{{{ text|{filter} }}}}").Render(new JsonObject { ["text"] = text });
+    // Python's white space, and its mappings, where one character may become several: ß, İ.
+    private static string Python(string filter, string text) => new TextTemplate(filter, $"{{{{ text|{filter} }}}}").Render(new JsonObject { ["text"] = text });
 }

@@ -253,6 +253,7 @@ internal sealed partial class TaskItems
 
     private string Text(JsonNode? node, string field) => fields.Text(node, field);
 
-    [GeneratedRegex(@"\s+", RegexOptions.CultureInvariant)]
+    // Python's white space, to which the four information separators belong.
+    [GeneratedRegex(@"[\s\x1c-\x1f]+", RegexOptions.CultureInvariant)]
     private static partial Regex Blanks();
 }

@@ -77,6 +77,17 @@ let ``a stage that only hands over stops there`` () =
 
     same "epoch:3" (job "train/a/d/sft/s1" plan).Until
 
+// A step may lie before an epoch or behind it: only the end has both for certain.
+[<Test>]
+let ``a stage that is asked for at steps and at epochs runs to its end`` () =
+    let plan =
+        planned
+            "train:\n  - { models: a, datasets: d, methods: [[{ method: sft, until: { epoch: 1 } }, dpo]] }\nevaluate:\n  - { of: { method: sft, stage: 1, checkpoints: [20, 3] }, with: { type: mmlu, path: m } }\n"
+
+    let sft = job "train/a/d/sft/s1" plan
+    sft.Keep |> List.ofSeq |> same [ "epoch:1"; "step:3"; "step:20" ]
+    same "" sft.Until
+
 [<Test>]
 let ``handing over at the last step is handing over the end`` () =
     let plan =
