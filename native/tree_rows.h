@@ -1,6 +1,7 @@
 // Rows of queries, keys, values and gradients between their tensors and a kernel's buffers of fp32, padded to whole vectors: turned by
 // the rotary angles of their positions, or as they are.
 #pragma once
+#include <algorithm>
 #include <vector>
 
 #include "lanes.h"
@@ -9,10 +10,16 @@ namespace pa {
 namespace tree {
 
 struct Shape {
-    int64_t heads, groups, width, turned;  // turned: dimensions that turn
-    const float *cos, *sin;                // (R, turned), (R, turned / 2)
-    const int32_t* spans;                  // (R, 4) first and end of two runs, counted from the group's first row
+    int64_t queries, heads, groups, width, turned;  // turned: dimensions that turn
+    const float *cos, *sin;                         // (R, turned), (R, turned / 2)
+    const int32_t* spans;                           // (R, 4) first and end of two runs, counted from the group's first row
     float scale;
+    const int64_t* places = nullptr;  // (R) of each row's query, or -1; null where each row's is its own
+
+    int64_t query(int64_t row) const { return places ? places[row] : row; }
+    bool any_asked(int64_t row, int64_t rows) const {
+        return !places || std::any_of(places + row, places + row + rows, [](int64_t place) { return place >= 0; });
+    }
     int64_t wide() const { return (width + lanes::N - 1) / lanes::N * lanes::N; }
 };
 

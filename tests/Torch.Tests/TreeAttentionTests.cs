@@ -38,6 +38,47 @@ public sealed class TreeAttentionTests(string instructions) : KernelTests(instru
         });
     }
 
+    // Rows at the borders of blocks, a group's only row, none of a group, and the last ones.
+    [TestCase(4, 2, 20, false)]
+    [TestCase(2, 2, 80, false)]
+    [TestCase(4, 2, 32, true)]
+    public void Rows_that_are_asked_for_are_those_of_all_rows_bit_for_bit(int heads, int groups, int width, bool narrow)
+    {
+        using var scope = torch.NewDisposeScope();
+        var runs = Runs(Trees);
+        var rows = runs.Spans.size(0);
+        torch.manual_seed(3);
+        Tensor Random(long of, int count) => torch.randn([of, count, width]).to(narrow ? torch.bfloat16 : torch.float32);
+        var (q, k, v, cos, sin) = (Random(rows, heads), Random(rows, groups), Random(rows, groups), torch.randn([rows, 1, 8]), torch.randn([rows, 1, 4]));
+        var asked = torch.tensor([47, 48, 61, 116, 117, 118, .. Enumerable.Range(165, 97).Select(row => (long)row), 263, 279, rows - 1]);
+        var scale = 1 / Math.Sqrt(width);
+        var whole = Fused.TreeAttention(q, k, v, cos, sin, runs, scale);
+        var some = Fused.TreeAttention(q, k, v, cos, sin, runs, scale, asked);
+        var few = Fused.TreeAttention(q.index_select(0, asked), k, v, cos, sin, runs, scale, asked);
+        var grad = torch.zeros_like(q).index_copy_(0, asked, Random(asked.size(0), heads));
+        var (a, b) = (Fused.TreeAttentionBackward(grad, q, k, v, whole, cos, sin, runs, scale), Fused.TreeAttentionBackward(grad, q, k, v, some, cos, sin, runs, scale));
+        Assert.Multiple(() =>
+        {
+            Assert.That(some.Mixed.index_select(0, asked).equal(whole.Mixed.index_select(0, asked)), "values");
+            Assert.That(some.Sums.index_select(0, asked).equal(whole.Sums.index_select(0, asked)), "sums");
+            Assert.That(some.Mixed.abs().sum([1, 2]).gt(0).sum().item<long>(), Is.EqualTo(asked.size(0)), "rows that were computed");
+            Assert.That(few.Mixed.equal(whole.Mixed.index_select(0, asked)), "values of few queries");
+            foreach (var (mine, other, name) in ((Tensor, Tensor, string)[])[(b.Q, a.Q, "q"), (b.K, a.K, "k"), (b.V, a.V, "v")])
+                Assert.That(mine.equal(other), $"gradient by {name}");
+        });
+    }
+
+    [Test]
+    public void What_is_asked_for_rises_and_is_there()
+    {
+        using var scope = torch.NewDisposeScope();
+        var (runs, x) = (Runs([[3, 2]]), torch.randn([5, 2, 8]));
+        foreach (var asked in (long[][])[[1, 1], [3, 2], [-1, 2], [2, 5]])
+            Assert.That(() => Fused.TreeAttention(x, x, x, null, null, runs, 1, torch.tensor(asked)), Throws.InstanceOf<TorchException>().With.Message.Contains("out of order"), string.Join(" ", asked));
+        Assert.That(() => Fused.TreeAttention(x.narrow(0, 0, 3), x, x, null, null, runs, 1, torch.tensor((long[])[1, 4])), Throws.InstanceOf<TorchException>().With.Message.Contains("for 5 rows"));
+        Assert.That(() => Fused.TreeAttention(x.narrow(0, 0, 3), x, x, null, null, runs, 1), Throws.InstanceOf<TorchException>().With.Message.Contains("for 5 rows"));
+    }
+
     private static Tensor Narrow(Tensor wide) => wide.detach().to(torch.float32);
 
     private static double Worst(Tensor mine, Tensor expected) => (mine.to(torch.float64) - expected.detach()).abs().max().item<double>();

@@ -89,26 +89,35 @@ public sealed class DecoderModel
         if (policy.Controls.Count + reference.Controls.Count > 0 || Changes(Spec.Names.Embedding) || (Spec.Names.Positions is { } positions && Changes(positions)) || weights.Values.Any(weight => weight.requires_grad)) return null;
         if (pack.Tokens.numel() <= Decoding.FewRows) return null; // which go through other kernels where there are no gradients
         var first = Array.Find(blocks, block => block.Modules.Any(Changes)) ?? blocks[^1];
-        // A narrow dtype rounds a product before the next is added to it.
-        var products = Head.dtype is torch.ScalarType.Float32 or torch.ScalarType.Float64
+        // A narrow dtype rounds a product before the next is added to it; in the last block the two passes may go on with other rows.
+        var products = Head.dtype is torch.ScalarType.Float32 or torch.ScalarType.Float64 && first != blocks[^1]
             && !Changes(first.AttentionNorm) && !first.AttentionInputs.Any(module => reference.Deltas.ContainsKey(module.Name) || (module.Bias is not null && quantized.ContainsKey(module.Weight)));
         return new CommonStart(first, products);
     }
 
     /// <summary>Final hidden states of the rows whose answers are asked for: what lies behind the last block's attention computes only these.</summary>
+    /// <param name="pack">Rows.</param>
+    /// <param name="mode">Adapters and dropout.</param>
+    /// <param name="alone">Whether no pass with gradients has to have these bits: so few answers that their products would go through other kernels
+    /// are then computed with rows beside them, in the place of all rows.</param>
     /// <returns>(N, d) in the order of the pack's HeadRows.</returns>
-    internal Tensor Answering(Pack pack, ForwardMode mode)
+    internal Tensor Answering(Pack pack, ForwardMode mode, bool alone = false)
     {
         // What is chosen or dropped by row counts all rows of the pack.
         var byRow = mode.Controls.Count > 0 || (mode.Dropout is { Activations: true } && mode.Deltas.Values.SelectMany(Deltas.Parts).Any(part => part is LowRank { Dropout: > 0 }));
-        var asked = pack.HeadRows.numel();
-        // A policy and its reference are to be one function, whatever pack a row stands in: but few rows go through other kernels
-        // without a gradient than with one, and OpenBLAS has others for products of up to a million steps.
-        var ordinary = asked > Decoding.FewRows && asked * Spec.Hidden * Spec.Hidden > 1 << 20;
-        if (ordinary && !byRow && asked < pack.Tokens.numel() && pack.Attention is not IAllBlocks) return Forward(pack, mode, pack.HeadRows);
         using var scope = torch.NewDisposeScope();
+        var some = !byRow && pack.Attention is not IAllBlocks && pack.HeadRows.numel() < pack.Tokens.numel();
+        if (some && pack.HeadRows.numel() >= Fewest) return Forward(pack, mode, pack.HeadRows).MoveToOuterDisposeScope();
+        if (some && alone && !RoundsByPlace && pack.Asked(Fewest) is var (rows, places) && rows.numel() < pack.Tokens.numel()) return Forward(pack, mode, rows).index_select(0, places).MoveToOuterDisposeScope();
         return Forward(pack, mode, null).index_select(0, pack.HeadRows).MoveToOuterDisposeScope();
     }
+
+    // A policy and its reference are to be one function, whatever pack a row stands in: but few rows go through other kernels
+    // without a gradient than with one, and OpenBLAS has others for products of up to a million steps.
+    private long Fewest => 1 + Math.Max(Decoding.FewRows, (1 << 20) / (Spec.Hidden * Math.Min(Spec.Hidden, Spec.Heads * Spec.HeadWidth)));
+
+    // libtorch's activations round by where in the tensor a number stands.
+    private bool RoundsByPlace => Spec.Block is not ({ Gated: true, Activation: Activation.Silu } or { Activation: Activation.Relu });
 
     private Tensor Forward(Pack pack, ForwardMode mode, Tensor? rows)
     {
@@ -230,14 +239,19 @@ public sealed class DecoderModel
     {
         using var scope = torch.NewDisposeScope();
         var (queries, keys) = (Spec.Heads * Spec.HeadWidth, Spec.KeyValueHeads * Spec.HeadWidth);
-        var parts = Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
-        var q = parts[0].view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D)
+        var some = rows is not null && pack.Attention.LeavesOut(x, form);
+        var few = some && !torch.is_grad_enabled() && block.AttentionInputs.Length > 1;
+        var asked = some ? pack.Asked(Fewest) : default;
+        var parts = few ? [.. Linears(x.index_select(0, asked.Rows), block.AttentionInputs[..1], [queries], pack, mode), .. Linears(x, block.AttentionInputs[1..], [keys, keys], pack, mode)]
+            : Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
+        var q = parts[0].view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D), or of the rows alone
         var k = parts[1].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
         var v = parts[2].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
         if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
         if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
-        var mixed = pack.Attention.Attend(block.Layer, q, k, v, form).view(-1, queries);
-        return (rows is null ? mixed : mixed.index_select(0, rows)).MoveToOuterDisposeScope();
+        var mixed = pack.Attention.Attend(block.Layer, q, k, v, some ? form with { Asked = asked.Rows } : form).view(-1, queries);
+        if (rows is null || (few && ReferenceEquals(rows, asked.Rows))) return mixed.MoveToOuterDisposeScope();
+        return mixed.index_select(0, few ? asked.Places : rows).MoveToOuterDisposeScope();
     }
 
     private AttentionForm FormOf(BlockNames block, Rotary? rotary, (Tensor Keys, Tensor Values)[]? prefixes, torch.ScalarType dtype) =>
@@ -272,14 +286,17 @@ public sealed class DecoderModel
         using (stream)
         {
             if (stream.Added is { } added && Spec.Norm.Kind == NormKind.Rms && mode.Controls.Count == 0)
-                return Fused.ResidualNorm(stream.X, added, mode.Deltas.GetValueOrDefault(name)?.Instead("weight")?.to(added.dtype) ?? weights[name + ".weight"], Spec.Norm.Epsilon);
+                return Fused.ResidualNorm(stream.X, added, OfNorm(name, "weight", mode.Deltas.GetValueOrDefault(name), added), Spec.Norm.Epsilon);
             var sum = stream.Sum();
             return (sum, Norm(sum, name, pack, mode));
         }
     }
 
     private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>
-        Norm(x, delta?.Instead("weight")?.to(x.dtype) ?? weights[name + ".weight"], Spec.Norm.Kind == NormKind.Layer ? delta?.Instead("bias")?.to(x.dtype) ?? weights[name + ".bias"] : null));
+        Norm(x, OfNorm(name, "weight", delta, x), Spec.Norm.Kind == NormKind.Layer ? OfNorm(name, "bias", delta, x) : null));
+
+    // A norm's tensor under a delta, in the type of what it multiplies.
+    private Tensor OfNorm(string name, string tensor, Delta? delta, Tensor x) => delta?.Instead(tensor)?.to(x.dtype) ?? weights[$"{name}.{tensor}"];
 
     private Tensor Norm(Tensor x, Tensor weight, Tensor? bias)
     {

@@ -6,7 +6,7 @@ using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Engine;
 
-/// <summary>apply(q, k, v, runs, form): q (R, H, D), k and v (R, G, D) before rotation; returns (R, H, D).</summary>
+/// <summary>apply(q, k, v, runs, form): q (R, H, D), or without gradients of the asked rows alone, k and v (R, G, D) before rotation; returns as q.</summary>
 internal sealed class FusedTreeAttention : torch.autograd.SingleTensorFunction<FusedTreeAttention>
 {
     public override string Name => "FusedTreeAttention";
@@ -17,7 +17,7 @@ internal sealed class FusedTreeAttention : torch.autograd.SingleTensorFunction<F
     public override Tensor forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
         var (q, k, v, runs, form) = ((Tensor)vars[0], (Tensor)vars[1], (Tensor)vars[2], (RowRuns)vars[3], (AttentionForm)vars[4]);
-        var (mixed, sums) = Fused.TreeAttention(q, k, v, form.Rotary?.Cos, form.Rotary?.Sin, runs, form.Scale);
+        var (mixed, sums) = Fused.TreeAttention(q, k, v, form.Rotary?.Cos, form.Rotary?.Sin, runs, form.Scale, form.Asked);
         if (!q.requires_grad && !k.requires_grad && !v.requires_grad)
         {
             sums.Dispose();

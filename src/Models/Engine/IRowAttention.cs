@@ -16,6 +16,11 @@ internal interface IRowAttention
     /// <param name="form">Rotation, scale, cap, window and prefix.</param>
     /// <returns>(R, H, D)</returns>
     Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form);
+
+    /// <summary>Whether it leaves out rows that a form does not ask for, and without gradients takes the queries of the others alone.</summary>
+    /// <param name="x">What queries are made of.</param>
+    /// <param name="form">As there.</param>
+    bool LeavesOut(Tensor x, AttentionForm form) => false;
 }
 
 /// <summary>Attention that can bring the rest of the blocks along, where one native call does it all.</summary>
@@ -32,4 +37,6 @@ internal sealed class BucketAttention(PackRuns runs, IReadOnlyList<Bucket> bucke
         runs.SayAll && FusedTreeAttention.Takes(q, form) ? FusedTreeAttention.apply(q, k, v, runs.Of(form.Window), form)
         : DeviceTreeAttention.Takes(q, form) ? DeviceTreeAttention.Of(q, k, v, buckets, form)
         : TreeAttention.Of(q, k, v, buckets, form);
+
+    public bool LeavesOut(Tensor x, AttentionForm form) => runs.SayAll && FusedTreeAttention.Takes(x, form);
 }

@@ -34,7 +34,7 @@ public sealed partial class LogProbEngine
             using (torch.NewDisposeScope())
             {
                 if (prefix is not null) pack.Attention = new PrefixAttention(pack.Buckets, prefix);
-                var rows = model.Answering(pack, mode);
+                var rows = model.Answering(pack, mode, alone: true);
                 var next = 0;
                 foreach (var score in HeadLogProbs.Scored(rows, model.HeadUnder(mode), pack.Targets, top, chunkRows, model.Spec.LogitCap ?? 0)) tokens[pack.Slots[next++]] = score;
             }

@@ -12,14 +12,16 @@ namespace PeftAlign.Models.Engine;
 public sealed class Pack : IDisposable
 {
     private readonly Dictionary<string, Tensor?> underControl = [];
+    private readonly List<long> headRows = [];
     private (Tensor Segments, Tensor Positions)? places;
+    private (Tensor Rows, Tensor Places)? asked;
 
     private Pack(Rows rows, Place place)
     {
         Virtual = rows.Virtual.Count == 0 ? null : Column(rows.Virtual, place);
         Tokens = Column(rows.Tokens, place);
         Positions = Column(rows.Positions, place);
-        HeadRows = Column(rows.HeadRows, place);
+        HeadRows = Column(headRows = rows.HeadRows, place);
         Targets = Column(rows.Targets, place);
         Slots = rows.Slots;
         WithGradient = rows.WithGradient;
@@ -82,6 +84,17 @@ public sealed class Pack : IDisposable
     internal (Tensor Segments, Tensor Positions) Places => places ??= (
         OfRows(Segments.SelectMany((s, number) => Enumerable.Repeat((long)number, s.Length))), OfRows(Segments.SelectMany(s => s.Places)));
 
+    /// <summary>(M) int64 the rows of HeadRows, each once and rising, with others where they are fewer than that; and (N) where each of HeadRows is among them.</summary>
+    /// <param name="least">Always the same.</param>
+    internal (Tensor Rows, Tensor Places) Asked(long least)
+    {
+        if (asked is { } known) return known;
+        var rows = new SortedSet<long>(headRows);
+        for (var row = 0L; rows.Count < Math.Min(least, Tokens.numel()); row++) rows.Add(row);
+        var place = rows.Index().ToDictionary(r => r.Item, r => (long)r.Index);
+        return (asked = (OfRows(rows), OfRows(headRows.Select(row => place[row])))).Value;
+    }
+
     /// <summary>Rows of one decoding step.</summary>
     /// <param name="step">Tokens and positions.</param>
     /// <param name="place">What the pack is made for.</param>
@@ -133,6 +146,8 @@ public sealed class Pack : IDisposable
         foreach (var rows in underControl.Values) rows?.Dispose();
         places?.Segments.Dispose();
         places?.Positions.Dispose();
+        asked?.Rows.Dispose();
+        asked?.Places.Dispose();
     }
 
     /// <summary>(R, 1) bool: the rows of groups that name a control; null where no group does.</summary>

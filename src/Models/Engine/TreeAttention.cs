@@ -107,6 +107,9 @@ internal sealed record AttentionForm(Rotary? Rotary, double Scale, double? Cap =
     /// <summary>(P, G, D) keys and values that stand before the rows of groups, see <see cref="Front"/>; null where none do.</summary>
     internal (Tensor Keys, Tensor Values)? Prefix { get; init; }
 
+    /// <summary>(N) int64, rising: the rows whose results are asked for; those of others may be anything finite that has no gradient. Null = all.</summary>
+    internal Tensor? Asked { get; init; }
+
     /// <summary>Its tensors in the order that <see cref="Over"/> takes.</summary>
     internal IEnumerable<Tensor> Tensors => [.. Rotary is null ? (Tensor[])[] : [Rotary.Cos, Rotary.Sin], .. Prefix is var (keys, values) ? (Tensor[])[keys, values] : []];
 

@@ -31,6 +31,8 @@ internal sealed class StoringAttention(Pack pack, KeyValueCache cache, int first
         }
         return groups.Attend(layer, q, k, v, form);
     }
+
+    public bool LeavesOut(Tensor x, AttentionForm form) => groups.LeavesOut(x, form);
 }
 
 /// <summary>One new token of each sequence.</summary>

@@ -53,7 +53,7 @@ internal sealed class CachedSession(DecoderModel model, ForwardMode mode) : IDec
             {
                 var first = cache.Reserve((int)pack.Tokens.size(0));
                 pack.Attention = new StoringAttention(pack, cache, first, (prefix, fronts[null].Prefix));
-                scores.Add(Scores(model.Answering(pack, mode)));
+                scores.Add(Scores(model.Answering(pack, mode, alone: true)));
                 foreach (var segment in pack.Segments)
                     foreach (var (from, rows) in SharedHeader.Branches(segment))
                         sequences.Add(new Sequence([.. prompts[sequences.Count]], [.. Enumerable.Range(prefix, segment.Front.Prefix), .. Enumerable.Range(first + segment.Start, segment.Branches[0]), .. Enumerable.Range(first + from, rows)]));

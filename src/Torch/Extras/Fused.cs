@@ -16,7 +16,7 @@ public static class Fused
     private static readonly Operator TargetsKernel = new("peftalign::target_log_probs");
     private static readonly Operator HeadKernel = new("peftalign::head_figures");
 
-    /// <summary>Whether <see cref="TreeAttention"/> and <see cref="TargetLogProbs"/> compute on this device in this dtype.</summary>
+    /// <summary>Whether <see cref="TreeAttention(Tensor, Tensor, Tensor, Tensor, Tensor, RowRuns, double)"/> and <see cref="TargetLogProbs"/> compute on this device in this dtype.</summary>
     public static bool Has(torch.Device device, torch.ScalarType dtype) =>
         device.type == DeviceType.CPU && dtype is torch.ScalarType.Float32 or torch.ScalarType.BFloat16;
 
@@ -43,11 +43,24 @@ public static class Fused
     /// <param name="scale">Factor of the scores.</param>
     /// <returns>(R, H, D), and (R, H) the logarithms of the sums of exponentials, which the gradient needs.</returns>
     public static (Tensor Mixed, Tensor Sums) TreeAttention(Tensor q, Tensor k, Tensor v, Tensor? cos, Tensor? sin, RowRuns runs, double scale) =>
-        AttentionKernel.Pair(q, k, v, cos, sin, runs.Spans, runs.Groups, scale);
+        TreeAttention(q, k, v, cos, sin, runs, scale, null);
 
-    /// <summary>The gradients of <see cref="TreeAttention"/> by q, k and v.</summary>
-    /// <param name="grad">(R, H, D)</param>
-    /// <param name="q">As there.</param>
+    /// <summary>The same of some rows, bit for bit; whole blocks of others are left out.</summary>
+    /// <param name="q">As there, or (N, H, D) of the asked rows alone.</param>
+    /// <param name="k">As there.</param>
+    /// <param name="v">As there.</param>
+    /// <param name="cos">As there.</param>
+    /// <param name="sin">As there.</param>
+    /// <param name="runs">As there.</param>
+    /// <param name="scale">As there.</param>
+    /// <param name="asked">(N) int64, rising: the rows whose results are asked for, others are 0 and have no gradient; null = all.</param>
+    /// <returns>Both of as many rows as q.</returns>
+    public static (Tensor Mixed, Tensor Sums) TreeAttention(Tensor q, Tensor k, Tensor v, Tensor? cos, Tensor? sin, RowRuns runs, double scale, Tensor? asked) =>
+        AttentionKernel.Pair(q, k, v, cos, sin, runs.Spans, runs.Groups, scale, asked);
+
+    /// <summary>The gradients of <see cref="TreeAttention(Tensor, Tensor, Tensor, Tensor, Tensor, RowRuns, double)"/> by q, k and v.</summary>
+    /// <param name="grad">(R, H, D); 0 in rows that were not asked for.</param>
+    /// <param name="q">As there, of all rows.</param>
     /// <param name="k">As there.</param>
     /// <param name="v">As there.</param>
     /// <param name="result">What it returned.</param>
