@@ -7,5 +7,6 @@ using PeftAlign.Host.CommandLine;
 using var inUse = ProductInUse.Hold();
 // Results are UTF-8 whatever the locale says; the console's own writer hands long rows out in pieces of 256 characters.
 using var results = TextWriter.Synchronized(new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false), 1 << 14) { AutoFlush = true });
+Console.SetOut(Console.Error); // what a plugin prints is no result
 using var remarks = TextWriter.Synchronized(new StreamWriter(new RemarkStream(Console.OpenStandardError()), new UTF8Encoding(false)) { AutoFlush = true });
 return await new Dispatcher(Catalogue.Commands, results, remarks).RunAsync(args);

@@ -14,12 +14,16 @@ public sealed record PluginSearch(string ProductFolder, IReadOnlyList<string> Fo
     /// <summary>The search path of a command.</summary>
     /// <param name="hostFolder">The host's folder.</param>
     /// <param name="flags">The folders of --plugins.</param>
-    /// <exception cref="PluginException">A folder of --plugins or of the variable is not there.</exception>
+    /// <exception cref="PluginException">A folder of --plugins or of the variable is not there, or is a plugin instead of holding some.</exception>
     public static PluginSearch Of(string hostFolder, IReadOnlyList<string> flags)
     {
         var variable = (Environment.GetEnvironmentVariable(Variable) ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
         foreach (var (folder, where) in flags.Select(folder => (folder, "--plugins")).Concat(variable.Select(folder => (folder, Variable))))
+        {
             if (!Directory.Exists(folder)) throw new PluginException($"{where} {folder}: there is no such folder. Name a folder that holds plugins, each in a folder of its own.");
+            if (File.Exists(Path.Combine(folder, PluginManifest.FileName)))
+                throw new PluginException($"{where} {folder}: is one plugin's own folder. Name the folder that it lies in ({Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder)))}).");
+        }
         return new PluginSearch(Path.Combine(hostFolder, "plugins"), [.. flags, .. variable]);
     }
 

@@ -93,6 +93,9 @@ internal static class AdapterEngineKit
         Expect.That(kept.Gradients.Exists(g => g.Gradient is not null && g.Gradient.abs().max().item<float>() > 0), "No gradient reaches a tensor of the adapter.");
     }
 
+    /// <summary>The kit's decoder as adapters see it.</summary>
+    internal static ModelOutline Outline() => Model().Outline("sample-model");
+
     private static DecoderModel Model() => new(Spec, Spec.Weights().ToDictionary(w => w.Name, w => w.Role == WeightRole.Norm ? torch.ones(w.Shape) : Draw(w.Name, w.Shape, 0.4)));
 
     // As if trained: a part that begins as zero would hide what it does.

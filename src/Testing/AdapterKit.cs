@@ -40,23 +40,8 @@ internal static class AdapterKit
         /// <summary>What reads a folder: an instance that knows nothing of the options that it was made with.</summary>
         public IPeftAdapter Reader() => Adapter([]);
 
-        /// <summary>Two blocks of a decoder as wide as 8, with grouped keys and values, and embeddings and head.</summary>
-        public ModelOutline Model { get; } = new("llama", "sample-model",
-        [
-            new("model.embed_tokens", ModuleKind.Embedding, 8, 32),
-            .. Enumerable.Range(0, 2).SelectMany(k => new ModuleOutline[]
-            {
-                new($"model.layers.{k}.self_attn.q_proj", ModuleKind.Linear, 8, 8),
-                new($"model.layers.{k}.self_attn.k_proj", ModuleKind.Linear, 8, 4),
-                new($"model.layers.{k}.self_attn.v_proj", ModuleKind.Linear, 8, 4),
-                new($"model.layers.{k}.self_attn.o_proj", ModuleKind.Linear, 8, 8),
-                new($"model.layers.{k}.mlp.gate_proj", ModuleKind.Linear, 8, 16),
-                new($"model.layers.{k}.mlp.up_proj", ModuleKind.Linear, 8, 16),
-                new($"model.layers.{k}.mlp.down_proj", ModuleKind.Linear, 16, 8),
-            }),
-            new("lm_head", ModuleKind.Head, 8, 32),
-        ])
-        { Spec = AdapterEngineKit.Spec };
+        /// <summary>Two blocks of a decoder as wide as 8, with grouped keys and values, norms, embeddings and head.</summary>
+        public ModelOutline Model { get; } = AdapterEngineKit.Outline();
     }
 
     private static void ChoosesTheSamplesModules(Fitting fitting)

@@ -2,7 +2,8 @@
 // repeatable preparation, the gradient against finite differences, indifference to the order of records, the known value where
 // policy and reference agree, rows without a trained token.
 // conformance/method.NAME.json: { "options": {...}, "rows": [ROW, ...], "untrained": ROW, "max_length": N, "loss_at_reference": X };
-// rows are tokenised ones (prompt_ids ...), the last field only for methods that need a reference.
+// rows are tokenised ones (prompt_ids ...), the last field only for methods that need a reference. "stops_gradients": true says that the
+// loss takes numbers out of the graph on purpose: its gradient must reach what is trained, and is not compared with finite differences.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -90,6 +91,11 @@ internal static class MethodKit
         trial.Call(Batch(trial, groups, leaf)).Numerator.backward();
         using var gradient = leaf.grad ?? throw new ConformanceException("The numerator has no gradient with respect to the log-probs.");
         var slopes = gradient.data<float>().ToArray();
+        if (trial.Sample.Flag("stops_gradients"))
+        {
+            ReachesWhatIsTrained(groups, slopes);
+            return;
+        }
         // What is only measured may be in the loss (KTO's z0), but no gradient flows through it.
         var trained = groups.SelectMany(group => group.Completions).SelectMany(completion => completion.Tokens.Select(_ => completion.Gradient)).ToArray();
         for (var k = 0; k < values.Length; k++)
@@ -97,6 +103,18 @@ internal static class MethodKit
             if (!trained[k]) continue;
             var slope = (Numerator(trial, groups, values, k, Step) - Numerator(trial, groups, values, k, -Step)) / (2 * Step);
             Expect.That(Math.Abs(slope - slopes[k]) <= 5e-3 * Math.Max(1, Math.Abs(slope)), $"The gradient of the numerator at log-prob {k} is {slopes[k]}, but the numerator changes by {slope} per unit (finite differences).");
+        }
+    }
+
+    // A loss that takes numbers out of the graph (a running mean of the batch, weights) has other slopes than its gradient.
+    private static void ReachesWhatIsTrained(IReadOnlyList<CompletionGroup> groups, float[] slopes)
+    {
+        Expect.That(slopes.All(float.IsFinite), "The gradient of the numerator is not finite.");
+        var first = 0;
+        foreach (var (completion, k) in groups.SelectMany(group => group.Completions).Select((completion, k) => (completion, k)))
+        {
+            var own = slopes[first..(first += completion.Tokens.Length)];
+            Expect.That(!completion.Gradient || own.Any(slope => slope != 0), $"No gradient of the numerator reaches completion {k + 1}, which is trained.");
         }
     }
 

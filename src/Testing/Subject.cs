@@ -69,6 +69,9 @@ internal sealed record Sample(string Folder, JsonObject Json)
     /// <summary>A text; null where the field is not there.</summary>
     public string? Text(string field) => Json[field]?.GetValue<string>();
 
+    /// <summary>A truth value; false where the field is not there.</summary>
+    public bool Flag(string field) => Json[field]?.GetValue<bool>() ?? false;
+
     /// <summary>A number; null where the field is not there.</summary>
     public int? Number(string field) => Json[field]?.GetValue<int>();
 }

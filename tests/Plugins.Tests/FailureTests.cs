@@ -84,6 +84,15 @@ public class FailureTests
         Assert.That(Message("future"), Does.Contain($"PeftAlign.Sample.Future.dll says ApiLevel 7, but this host serves {Api.Level}"));
     }
 
+    // What the build wrote is named where the folder around it is asked for.
+    [Test]
+    public void APluginsOwnFolderAsOneOfPlugins()
+    {
+        Assert.That(() => PluginSearch.Of(workshop.Folder, [words + "/"]), Throws.TypeOf<PluginException>()
+            .With.Message.EqualTo($"--plugins {words}/: is one plugin's own folder. Name the folder that it lies in ({workshop.Folder})."));
+        Assert.That(PluginSearch.Of("/nowhere", [workshop.Folder]).Scan().Failures, Is.Empty);
+    }
+
     [Test]
     public void TwoPluginsOfOneId()
     {

@@ -69,6 +69,14 @@ public class KitTests
         File.WriteAllText(manifest, json.ToJsonString());
     }
 
+    // The kit's model has norms with their weights, which such an adapter starts from.
+    [Test]
+    public void AnAdapterOfNormsPasses()
+    {
+        Change("adapter.low.json", json => (json["options"], json["sites"], json["seeded"]) = (new JsonObject { ["target"] = "layernorm" }, 4, false));
+        Assert.That(Failing("adapter low"), Is.Empty);
+    }
+
     [Test]
     public void ARightPluginPasses()
     {
@@ -155,6 +163,7 @@ public class KitTests
     [TestCase("prepares_anew", "prepares the same groups again")]
     [TestCase("miscounts_tokens", "counts what it trains")]
     [TestCase("detaches_a_part", "gives the gradient of its loss")]
+    [TestCase("trains_the_chosen_alone", "gives the gradient of its loss")]
     [TestCase("weighs_the_first", "does not care for the order of records")]
     [TestCase("remembers", "keeps no state but what it declares")]
     [TestCase("hides_a_part_of_its_state", "keeps no state but what it declares")]
@@ -165,6 +174,15 @@ public class KitTests
         Change("method.margin.json", json => json["options"] = new JsonObject { ["fault"] = fault });
         Assert.That(Failing("method margin"), Does.Contain(check));
         Assert.That(Failing("method margin").Except(Alike(check)), Is.EqualTo(new[] { check }));
+    }
+
+    // A part that is taken out of the graph on purpose, as the sample says; an answer that no gradient reaches is none of that.
+    [TestCase("detaches_a_part", false)]
+    [TestCase("trains_the_chosen_alone", true)]
+    public void AMethodMayStopGradientsThatItsSampleNames(string fault, bool fails)
+    {
+        Change("method.margin.json", json => (json["options"], json["stops_gradients"]) = (new JsonObject { ["fault"] = fault }, true));
+        Assert.That(Failing("method margin").Contains("gives the gradient of its loss"), Is.EqualTo(fails));
     }
 
     // docs/plugins.md gives it for its loss on pairs.

@@ -145,8 +145,8 @@ module internal Whole =
     let plugins (catalogue: Catalogue) =
         Given.list catalogue.Plugins |> Seq.map plugin |> List.ofSeq
 
-/// The part of the catalogue that one manifest may use; its plugins are whole.
-type internal Known(plugins: PluginSchema list) =
+/// The part of the catalogue that one manifest may use; its plugins are whole. The others are there to be named.
+type internal Known(plugins: PluginSchema list, ?others: PluginSchema list) =
     // Trackers that people ask for by name and that no version has yet.
     static let plannedTrackers = [ "tensorboard"; "mlflow"; "wandb" ]
 
@@ -155,6 +155,19 @@ type internal Known(plugins: PluginSchema list) =
             for plugin in plugins do
                 for schema in plugin.Provides do
                     { Plugin = plugin; Schema = schema }
+        ]
+
+    // Installed plugins that provide a contract, where the manifest does not let them in.
+    let unlisted kind name =
+        [
+            for plugin in defaultArg others [] do
+                if
+                    plugin.Provides
+                    |> Seq.exists (fun schema ->
+                        schema.Kind = kind
+                        && (schema.Name = name || plugin.Id + "/" + schema.Name = name))
+                then
+                    plugin.Id
         ]
 
     let byKind =
@@ -182,7 +195,13 @@ type internal Known(plugins: PluginSchema list) =
         | [] when kind = "tracker" && List.contains name plannedTrackers ->
             Error
                 $"tracker '{name}' is not built yet in this version; leave it out, or name a plugin's{Suggest.hint (known.Names kind) name}"
-        | [] -> Error $"no {kind} '{name}' is provided by the plugins of this manifest{Suggest.hint (known.Names kind) name}"
+        | [] ->
+            let hint =
+                match unlisted kind name with
+                | [] -> Suggest.hint (known.Names kind) name
+                | ids -> "; " + String.concat " or " ids + " would, if listed under plugins"
+
+            Error $"no {kind} '{name}' is provided by the plugins of this manifest{hint}"
         | several ->
             let several = several |> List.sortBy _.Name
 

@@ -173,5 +173,22 @@ let admit (faults: Faults) (catalogue: Catalogue) (section: (PluginEntry * Place
             all
             |> List.filter (fun plugin -> isEngine plugin || plugin.IsProduct && plugin.Source = "")
 
+    let named =
+        [
+            for entry, _ in Option.defaultValue [] section do
+                match entry with
+                | ById(name, _) -> name
+                | _ -> ()
+        ]
+
+    // Not those that are listed already, and are at fault.
+    let others =
+        all
+        |> List.filter (fun plugin ->
+            plugin.Source = ""
+            && not (isEngine plugin)
+            && not (List.contains plugin.Id named)
+            && admitted |> List.forall (fun other -> other.Id <> plugin.Id))
+
     admitted |> List.iter (checkOptions faults)
-    Known admitted
+    Known(admitted, others)

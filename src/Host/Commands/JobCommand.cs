@@ -1,6 +1,7 @@
 // peftalign job DIR ID...: jobs of a run that share a loaded model, started by the executor; not advertised.
 
 using System.CommandLine;
+using System.Text;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Jobs;
 using PeftAlign.Host.Running;
@@ -23,8 +24,8 @@ internal static class JobCommand
             JobFolder[] jobs = parsed.GetValue(ids) is { Length: > 0 } given ? [.. given.Select(run.Job)] : [new JobFolder(path)];
             foreach (var job in jobs)
                 if (!File.Exists(job.Spec)) throw new UserError(job.Path, "holds no job.json", "use peftalign run MANIFEST");
-            var messages = Console.Out;
-            Console.SetOut(Console.Error); // what a plugin prints goes to the log, not among the messages
+            // What a plugin prints goes to the log, not among the messages (Program.cs).
+            var messages = TextWriter.Synchronized(new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false)) { AutoFlush = true });
             return Task.FromResult(JobProcess.Run(jobs, messages, Console.OpenStandardInput(), cancel));
         });
         return command;

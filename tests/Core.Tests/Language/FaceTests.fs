@@ -96,7 +96,18 @@ let ``the plugins section decides what is known`` () =
 
     let all = "methods.sft, peft.lora, eval, data"
     same [] (readWith (extra "") $"[{all}]")
-    expect 14 "no method 'sft'" (readWith (extra "") "[peft.lora, eval, data]")
+
+    expect
+        14
+        "no method 'sft' is provided by the plugins of this manifest; methods.sft or third.party would, if listed under plugins"
+        (readWith (extra "") "[peft.lora, eval, data]")
+
+    // Named already, but not as it should be: nothing to list.
+    expect
+        14
+        "no method 'sft' is provided by the plugins of this manifest; none is declared$"
+        (readWith (extra "../mine") "[{ id: methods.sft, version: '>=9' }, peft.lora, eval, data]")
+
     expect 14 "write methods.sft/sft or third.party/sft" (readWith (extra "") $"[{all}, third.party]")
 
     same

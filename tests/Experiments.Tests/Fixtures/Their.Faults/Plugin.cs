@@ -144,10 +144,18 @@ internal sealed class BadExam(string fault) : IBenchmark
         _ => [Item(1), Item(2)],
     };
 
-    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => fault == "asks-null" ? null! : [new EvalRequest.LogLikelihood("1 + 1 =", " 2")];
+    public IReadOnlyList<EvalRequest> Requests(EvalItem item) => fault switch
+    {
+        "asks-null" => null!,
+        "prints" => [new EvalRequest.LogLikelihood("", "") { ContextIds = [1], ContinuationIds = [2] }], // for a model without a tokenizer
+        _ => [new EvalRequest.LogLikelihood("1 + 1 =", " 2")],
+    };
 
-    public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses) =>
-        fault == "throws" ? throw new IndexOutOfRangeException("no answer 7") : [new(item.Id, new Dictionary<string, double> { ["score"] = fault == "nan" && item.Id == "item-2" ? double.NaN : 1 })];
+    public IReadOnlyList<ItemScore> Score(EvalItem item, IReadOnlyList<EvalResponse> responses)
+    {
+        if (fault == "prints") Console.WriteLine("scored " + item.Id);
+        return fault == "throws" ? throw new IndexOutOfRangeException("no answer 7") : [new(item.Id, new Dictionary<string, double> { ["score"] = fault == "nan" && item.Id == "item-2" ? double.NaN : 1 })];
+    }
 
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) => fault == "no-metric" ? null! : [.. Enumerable.Repeat(new MetricResult("score", 1, 0, items.Count, HigherIsBetter: true), fault == "metrics-alike" ? 2 : 1)];
 

@@ -37,14 +37,15 @@ internal sealed class LowAdapter(AdapterOptions options) : IPeftAdapter
 
     public string PeftType => "LOW";
 
-    public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed) => [.. Chosen(model).Select(module => Site(module, A(module, seed), B(module)))];
+    public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed) =>
+        [.. Chosen(model).Select(module => module.Kind == ModuleKind.Norm ? new AdapterSite(module.Name, new Whole(module.Tensor("weight")!.clone(), null)) : Site(module, A(module, seed), B(module)))];
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
     {
         if ((string?)files.Config["fault"] != nameof(AdapterFault.LoadsByOptions))
             options = new AdapterOptions { Target = (string)files.Config["target"]!, Fault = Enum.Parse<AdapterFault>((string)files.Config["fault"]!) };
-        var sites = Chosen(model).Select(module => Site(module, Taken(files, $"{module.Name}.A", [Rank, module.Inputs]), Taken(files, $"{module.Name}.B", [module.Outputs, Rank]))).ToList();
-        if (files.Tensors.Count > 2 * sites.Count && options.Fault != AdapterFault.TakesAnything) throw new UserErrorException("There are tensors too many.");
+        var sites = Chosen(model).Select(module => module.Kind == ModuleKind.Norm ? new AdapterSite(module.Name, new Whole(Taken(files, $"{module.Name}.W", [module.Outputs]), null)) : Site(module, Taken(files, $"{module.Name}.A", [Rank, module.Inputs]), Taken(files, $"{module.Name}.B", [module.Outputs, Rank]))).ToList();
+        if (files.Tensors.Count > sites.Sum(site => site.Delta.Parameters.Count) && options.Fault != AdapterFault.TakesAnything) throw new UserErrorException("There are tensors too many.");
         return sites;
     }
 
@@ -53,6 +54,11 @@ internal sealed class LowAdapter(AdapterOptions options) : IPeftAdapter
         var tensors = new Dictionary<string, Tensor>();
         foreach (var site in sites)
         {
+            if (site.Delta is Whole { Weight: { } norm })
+            {
+                tensors[$"{site.Module}.W"] = norm;
+                continue;
+            }
             var delta = (LowRank)site.Delta;
             tensors[$"{site.Module}.A"] = delta.A;
             tensors[$"{site.Module}.B"] = options.Fault == AdapterFault.ForgetsAPart ? torch.zeros(delta.B.shape) : delta.B;

@@ -25,6 +25,7 @@ public enum MethodFault
     TrainsEmptyRows,
     NoneWithState,
     HidesAPartOfItsState,
+    TrainsTheChosenAlone,
 }
 
 internal class MarginMethod(MethodFault fault) : IAlignmentMethod
@@ -63,7 +64,8 @@ internal class MarginMethod(MethodFault fault) : IAlignmentMethod
         for (var k = 0; k < batch.Groups.Count; k++)
         {
             var (chosen, rejected) = (batch.Groups[k].Completions[0].Tokens.Length, batch.Groups[k].Completions[1].Tokens.Length);
-            var margin = ratio.narrow(0, at, chosen).sum() - ratio.narrow(0, at + chosen, rejected).sum();
+            var other = ratio.narrow(0, at + chosen, rejected);
+            var margin = ratio.narrow(0, at, chosen).sum() - (fault == MethodFault.TrainsTheChosenAlone ? other.detach() : other).sum();
             at += chosen + rejected;
             if (fault == MethodFault.MissesTheReference) margin = margin + 1;
             var loss = (margin.neg().exp() + 1).log() * (fault == MethodFault.WeighsTheFirst && k == 0 ? 2 : 1);
