@@ -2,6 +2,7 @@
 // and "no", the rejected one the other. Prompts are those of benchmark paraphrase. With `tokenizer` a row is tokens and its answers are
 // just those words; as a text, an answer gets an end token, as all texts do.
 
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Cs224n;
@@ -42,5 +43,5 @@ internal sealed class QqpReader(QqpOptions options) : IDatasetReader
         return new JsonObject { ["prompt_ids"] = Ids(right[..shared]), ["completion_ids"] = Ids(right[shared..]), ["chosen_ids"] = Ids(right[shared..]), ["rejected_ids"] = Ids(wrong[shared..]) };
     }
 
-    private static JsonArray Ids(IEnumerable<int> ids) => [.. ids.Select(id => (JsonNode)id)];
+    private static JsonNode Ids(int[] ids) => JsonSerializer.SerializeToNode(ids)!; // read back from text: no node for each
 }

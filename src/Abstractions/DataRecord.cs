@@ -1,5 +1,6 @@
 // One row of training data, before it is tokenised.
 
+using System.Text.Json;
 using System.Text.Json.Nodes;
 
 namespace PeftAlign.Abstractions;
@@ -35,10 +36,15 @@ public sealed record DataRecord(JsonObject Fields, string Source, long Row)
     public int[] Ids(string name)
     {
         if (Fields[name] is not JsonArray array) throw Wrong(name, "a list of token ids");
-        var ids = new int[array.Count];
-        for (var k = 0; k < ids.Length; k++)
-            ids[k] = array[k] is JsonValue value && value.TryGetValue<int>(out var id) ? id : throw Wrong(name, "a list of token ids");
-        return ids;
+        try
+        {
+            // As a whole: of each entry that is looked at the row keeps a node, which takes twenty times what the number does.
+            return array.Deserialize<int[]>()!;
+        }
+        catch (JsonException)
+        {
+            throw Wrong(name, "a list of token ids");
+        }
     }
 
     /// <summary>The error for a field of the wrong kind.</summary>

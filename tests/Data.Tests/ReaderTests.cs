@@ -29,6 +29,33 @@ public sealed class ReaderTests
         Assert.That(() => Read("jsonl", new JsonlOptions { Path = file }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("rows.jsonl, line 2: not valid JSON (an escape \\u stands for half a character"));
     }
 
+    // A node for each entry, which the row then keeps, takes over a hundred bytes.
+    [Test]
+    public void Reading_a_rows_ids_takes_little_more_than_the_ids()
+    {
+        int[] ids = [.. Enumerable.Range(100_000, 200_000)];
+        var row = new DataRecord(RowJson.Parse($$"""{"prompt_ids": [{{string.Join(", ", ids)}}]}""")!.AsObject(), "rows", 1);
+        Assert.That(row.Has("prompt_ids"));
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var read = row.Ids("prompt_ids");
+        var taken = GC.GetAllocatedBytesForCurrentThread() - before;
+        Assert.That(read, Is.EqualTo(ids));
+        Assert.That(taken, Is.LessThan(8L * sizeof(int) * ids.Length));
+        Assert.That(new DataRecord(new JsonObject { ["prompt_ids"] = new JsonArray(5, 0, -100) }, "code", 1).Ids("prompt_ids"), Is.EqualTo((int[])[5, 0, -100]));
+    }
+
+    [TestCase("[1, 2.5]")]
+    [TestCase("[1, \"2\"]")]
+    [TestCase("[1, null]")]
+    [TestCase("[1, [2]]")]
+    [TestCase("[2147483648]")]
+    [TestCase("[true]")]
+    [TestCase("{\"0\": 1}")]
+    [TestCase("5")]
+    public void A_list_that_is_none_of_ids_is_refused(string ids) =>
+        Assert.That(() => new DataRecord(RowJson.Parse($$"""{"prompt_ids": {{ids}}}""")!.AsObject(), "rows.jsonl", 3) { Line = 3 }.Ids("prompt_ids"),
+            Throws.InstanceOf<UserErrorException>().With.Message.EqualTo("rows.jsonl, line 3: field 'prompt_ids' must be a list of token ids; the row has prompt_ids."));
+
     [Test]
     public void A_broken_line_says_its_byte_and_what_to_do()
     {

@@ -44,6 +44,37 @@ public sealed class RecordTests
         Assert.That(System.IO.File.ReadAllLines(File), Has.Length.EqualTo(65), "what was answered before");
     }
 
+    // All samples of a large task together are more than a text may hold.
+    [Test]
+    public void A_sample_is_written_before_the_next_is_made()
+    {
+        long Written() => Directory.GetFiles(folder).Sum(file => new FileInfo(file).Length);
+        var (text, written) = (new string('x', 200_000), new List<long>());
+        var items = Enumerable.Range(0, 3).Select(k => new EvaluatedItem(new EvalItem($"{k}", new JsonObject { ["text"] = text }), [], [], new Watched(new ItemScore($"{k}", new Dictionary<string, double> { ["acc"] = k % 2 }), () => written.Add(Written())))).ToList();
+        ResultFiles.Write(folder, [new Evaluated(new BenchmarkInfo("large", 1), items, [new MetricResult("acc", 1.0 / 3, null, 3, true)])], []);
+        Assert.That(written, Has.Count.EqualTo(3));
+        Assert.That((written[0], written[1] >= text.Length, written[2] >= 2 * text.Length), Is.EqualTo((0L, true, true)));
+        var lines = System.IO.File.ReadAllLines(Path.Combine(folder, "samples_large.jsonl"));
+        Assert.That(lines.Select(line => ((int)JsonNode.Parse(line)!["doc_id"]!, (double)JsonNode.Parse(line)!["acc"]!)), Is.EqualTo([(0, 0.0), (1, 1.0), (2, 0.0)]));
+        Assert.That(Directory.GetFiles(folder), Has.Length.EqualTo(2), "samples and results.json");
+    }
+
+    // One score; tells when it is looked at.
+    private sealed class Watched(ItemScore score, Action asked) : IReadOnlyList<ItemScore>
+    {
+        public int Count => 1;
+
+        public ItemScore this[int index] => score;
+
+        public IEnumerator<ItemScore> GetEnumerator()
+        {
+            asked();
+            yield return score;
+        }
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => GetEnumerator();
+    }
+
     [Test]
     public void A_damaged_tail_is_cut_and_its_items_are_asked_again()
     {

@@ -212,6 +212,23 @@ public sealed class TrainCommandTests
         Assert.That(Directory.Exists(user.Run), Is.False);
     }
 
+    // All rows stay in memory: 20,000 of them are more than this model.
+    [Test]
+    public void A_dry_run_counts_the_rows_that_a_training_holds()
+    {
+        long Said(int copies, string part)
+        {
+            var many = user.Write("many.jsonl", string.Concat(Enumerable.Repeat(File.ReadAllText(TrainRows.Path(user)), copies)));
+            var told = Peftalign.Call([.. Lora.Select(word => word == TrainRows.Path(user) ? many : word), "--dry-run", "--json"]);
+            Assert.That(told.Code, Is.Zero, told.All);
+            return (long)JsonNode.Parse(told.Out)![part]!;
+        }
+        var bytes = new FileInfo(TrainRows.Path(user)).Length + (1000 * TrainRows.Count);
+        Assert.That(Said(1, "row_bytes"), Is.InRange(0.8 * bytes, 1.6 * bytes));
+        Assert.That(Said(400, "row_bytes"), Is.InRange(0.8 * 400 * bytes, 1.6 * 400 * bytes));
+        Assert.That(Said(400, "predicted_bytes") - Said(1, "predicted_bytes"), Is.EqualTo(Said(400, "row_bytes") - Said(1, "row_bytes")));
+    }
+
     // stories260K has 512 positions: a limit beyond them is theirs, in the forecast as in the training.
     [Test]
     public void A_dry_run_cuts_rows_at_the_models_positions_as_the_training_does()

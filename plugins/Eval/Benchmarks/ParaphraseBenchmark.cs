@@ -68,8 +68,8 @@ internal sealed class ParaphraseBenchmark(ParaphraseOptions options) : IBenchmar
     {
         if (items.Count == 0) return [];
         int[] gold = [.. items.Select(i => (int)i.Details!["f1_macro"]![0]!)], said = [.. items.Select(i => (int)i.Details!["f1_macro"]![1]!)];
-        double F1(int[] g, int[] s) => Classification.Evaluate(g, s).MacroF1;
-        var error = StandardErrors.Bootstrap(items.Count, rows => F1(Array.ConvertAll(rows, r => gold[r]), Array.ConvertAll(rows, r => said[r])), options.BootstrapIters);
-        return [Means.Of("acc", items), new MetricResult("f1_macro", F1(gold, said), error, items.Count, HigherIsBetter: true), Means.Of("exact_match", items)];
+        var scores = Classification.OfRows(gold, said);
+        var error = StandardErrors.Bootstrap(items.Count, rows => scores(rows).MacroF1, options.BootstrapIters);
+        return [Means.Of("acc", items), new MetricResult("f1_macro", Classification.Evaluate(gold, said).MacroF1, error, items.Count, HigherIsBetter: true), Means.Of("exact_match", items)];
     }
 }

@@ -93,7 +93,7 @@ internal sealed partial class SonnetBenchmark(SonnetOptions options) : IBenchmar
         string[] Part(int k) => [.. items.Select(i => (string)i.Details!["chrf"]![k]!)];
         var (meant, written, prompts) = (Part(0), Part(1), Part(2));
         double Of(IEnumerable<string> said, IEnumerable<string> right) => Chrf.Corpus([.. said], [.. right.Select(r => new[] { r })], ChrfOptions.Default);
-        var error = StandardErrors.Bootstrap(items.Count, rows => Of(rows.Select(r => written[r]), rows.Select(r => meant[r])), options.BootstrapIters);
+        var error = StandardErrors.Bootstrap(items.Count, Chrf.OfRows(written, Array.ConvertAll(meant, m => new[] { m }), ChrfOptions.Default), options.BootstrapIters);
         var results = new List<MetricResult>
         {
             new("chrf", Of(written, meant), error, items.Count, HigherIsBetter: true),

@@ -90,11 +90,16 @@ internal sealed class PythonRandom
 
     private void Turn()
     {
-        for (var k = 0; k < Size; k++)
-        {
-            var y = (state[k] & 0x80000000) | (state[(k + 1) % Size] & 0x7fffffff);
-            state[k] = state[(k + Shift) % Size] ^ (y >> 1) ^ ((y & 1) == 0 ? 0 : 0x9908b0df);
-        }
+        var k = 0;
+        for (; k < Size - Shift; k++) state[k] = state[k + Shift] ^ Mixed(state[k], state[k + 1]);
+        for (; k < Size - 1; k++) state[k] = state[k + Shift - Size] ^ Mixed(state[k], state[k + 1]);
+        state[k] = state[Shift - 1] ^ Mixed(state[k], state[0]);
         next = 0;
+    }
+
+    private static uint Mixed(uint first, uint second)
+    {
+        var y = (first & 0x80000000) | (second & 0x7fffffff);
+        return (y >> 1) ^ ((0 - (y & 1)) & 0x9908b0df);
     }
 }

@@ -74,10 +74,10 @@ internal static class TaskMetrics
             "brier_score" => (Numbers(metric, items).Average(), null),
             "weighted_perplexity" => (Math.Exp(-Ratio(metric, items)), null),
             "bits_per_byte" => (-Ratio(metric, items) / Math.Log(2), null),
-            "f1" => Labels(metric, items, (gold, predicted) => Classification.Label(gold, predicted, 1, 0).F1, iterations),
-            "mcc" or "matthews_corrcoef" => Labels(metric, items, Correlation, iterations),
-            "chrf" => Corpus(metric, items, (said, meant) => Chrf.Corpus(said, Array.ConvertAll(meant, m => new[] { m }), ChrfOptions.Default), iterations),
-            "bleu" => Corpus(metric, items, (said, meant) => Bleu.Corpus(said, Array.ConvertAll(meant, m => new[] { m })), iterations),
+            "f1" => Labels(metric, items, (gold, predicted) => Of(Classification.LabelOfRows(gold, predicted, 1, 0), one => one.F1), iterations),
+            "mcc" or "matthews_corrcoef" => Labels(metric, items, (gold, predicted) => Of(Classification.OfRows(gold, predicted), all => all.MatthewsCorrelation), iterations),
+            "chrf" => Corpus(metric, items, (said, meant) => Chrf.OfRows(said, meant, ChrfOptions.Default), iterations),
+            "bleu" => Corpus(metric, items, Bleu.OfRows, iterations),
             var other => throw new NotSupportedException($"aggregation {other}"),
         };
         return new MetricResult(metric.Name, value, error, items.Count, HigherIsBetter(metric)) { Task = items[0].Task, Filter = items[0].Filter };
@@ -98,19 +98,17 @@ internal static class TaskMetrics
     private static double Ratio(TaskMetric metric, IReadOnlyList<ItemScore> items) =>
         items.Sum(i => (double)Pair(metric, i)[0]!) / items.Sum(i => (double)Pair(metric, i)[1]!);
 
-    private static (double Value, double? Error) Labels(TaskMetric metric, IReadOnlyList<ItemScore> items, Func<int[], int[], double> statistic, int iterations)
-    {
-        int[] gold = [.. items.Select(i => (int)Pair(metric, i)[0]!)], predicted = [.. items.Select(i => (int)Pair(metric, i)[1]!)];
-        return (statistic(gold, predicted), StandardErrors.Bootstrap(items.Count, rows => statistic(Array.ConvertAll(rows, r => gold[r]), Array.ConvertAll(rows, r => predicted[r])), iterations));
-    }
+    // A statistic is given as what it is of any rows, so that labels and texts are looked at once for all resamples.
+    private static (double Value, double? Error) Labels(TaskMetric metric, IReadOnlyList<ItemScore> items, Func<int[], int[], Func<int[], double>> statistic, int iterations) =>
+        OfRows(items.Count, statistic([.. items.Select(i => (int)Pair(metric, i)[0]!)], [.. items.Select(i => (int)Pair(metric, i)[1]!)]), iterations);
 
-    private static double Correlation(int[] gold, int[] predicted) => Classification.Evaluate(gold, predicted).MatthewsCorrelation;
+    private static (double Value, double? Error) Corpus(TaskMetric metric, IReadOnlyList<ItemScore> items, Func<string[], string[][], Func<int[], double>> statistic, int iterations) =>
+        OfRows(items.Count, statistic([.. items.Select(i => (string)Pair(metric, i)[1]!)], [.. items.Select(i => new[] { (string)Pair(metric, i)[0]! })]), Math.Min(iterations, MostCorpusResamples));
 
-    private static (double Value, double? Error) Corpus(TaskMetric metric, IReadOnlyList<ItemScore> items, Func<string[], string[], double> statistic, int iterations)
-    {
-        string[] meant = [.. items.Select(i => (string)Pair(metric, i)[0]!)], said = [.. items.Select(i => (string)Pair(metric, i)[1]!)];
-        return (statistic(said, meant), StandardErrors.Bootstrap(items.Count, rows => statistic(Array.ConvertAll(rows, r => said[r]), Array.ConvertAll(rows, r => meant[r])), Math.Min(iterations, MostCorpusResamples)));
-    }
+    private static Func<int[], double> Of<T>(Func<int[], T> scores, Func<T, double> one) => rows => one(scores(rows));
+
+    private static (double Value, double? Error) OfRows(int count, Func<int[], double> statistic, int iterations) =>
+        (statistic([.. Enumerable.Range(0, count)]), StandardErrors.Bootstrap(count, statistic, iterations));
 
     private static JsonArray Pair(TaskMetric metric, ItemScore item) => item.Details![metric.Name]!.AsArray();
 }

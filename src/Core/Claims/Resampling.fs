@@ -5,6 +5,7 @@ namespace PeftAlign.Core.Claims
 open System
 open System.Collections.Generic
 open System.Numerics
+open System.Threading.Tasks
 open PeftAlign.Core.Statistics
 
 /// The highest level that is drawn: what it is of, how many there are (of seeds the fewest that any policy of several has), and the statistic of each by itself where the claim's
@@ -35,23 +36,40 @@ type internal Resampled =
     }
 
 module internal Resampling =
-    /// Sum of products.
-    let private dot (a: float[]) (b: float[]) =
+    /// Sums of products of as many rows as are left from `first` on, four at most, with the same weights. A row's sum depends on that row alone, and is
+    /// added up in one order: a sum waits for its own last addition, so that four together take little more time than one.
+    let private dots (rows: float[][]) first (weights: float[]) (sums: float[]) =
         let width = Vector<float>.Count
-        let mutable sum = Vector<float>.Zero
+        let inline row k = rows[min (first + k) (rows.Length - 1)]
+        let a, b, c, d = row 0, row 1, row 2, row 3
+
+        let mutable sa, sb, sc, sd =
+            Vector<float>.Zero, Vector<float>.Zero, Vector<float>.Zero, Vector<float>.Zero
+
         let mutable i = 0
 
-        while i <= a.Length - width do
-            sum <- sum + Vector<float>(a, i) * Vector<float>(b, i)
+        while i <= weights.Length - width do
+            let times = Vector<float>(weights, i)
+            sa <- sa + Vector<float>(a, i) * times
+            sb <- sb + Vector<float>(b, i) * times
+            sc <- sc + Vector<float>(c, i) * times
+            sd <- sd + Vector<float>(d, i) * times
             i <- i + width
 
-        let mutable total = Vector.Sum sum
+        let rest = i
 
-        while i < a.Length do
-            total <- total + a[i] * b[i]
-            i <- i + 1
+        let total (row: float[]) (sum: Vector<float>) =
+            let mutable total = Vector.Sum sum
 
-        total
+            for i in rest .. weights.Length - 1 do
+                total <- total + row[i] * weights[i]
+
+            total
+
+        sums[0] <- total a sa
+        sums[1] <- total b sb
+        sums[2] <- total c sc
+        sums[3] <- total d sd
 
     /// A configuration's mean over the drawn seeds that it has; over all of its seeds where it has none of them.
     let private armValue (values: float[]) (seeds: Dictionary<string, float> | null) (arm: Arm) =
@@ -246,23 +264,30 @@ module internal Resampling =
             Observations.benchmark table[i], (items i).Length
 
         let pools = used |> Array.filter hasItems |> Array.map pool |> Array.distinct
-        let place = pools |> Array.mapi (fun k pool -> pool, k) |> dict
         let plain = table |> Array.map _.Value
+
+        /// Of each pool the policies in use with their items.
+        let scored =
+            pools
+            |> Array.map (fun own ->
+                let places = used |> Array.filter (fun i -> hasItems i && pool i = own)
+                struct (places, Array.map items places))
 
         let seeds = units |> Array.map seedsOf
         let drawsSeeds = seeds |> Array.exists (fun own -> own.Length > 1)
 
-        let valuesAt (weights: float[][]) =
-            if pools.Length = 0 then
-                plain
-            else
-                let values = Array.copy plain
+        /// Numbers of the policies in use under the weights of the items; those of others stay.
+        let setValues (weights: float[][]) (values: float[]) =
+            let sums = Array.zeroCreate<float> 4
 
-                for i in used do
-                    if hasItems i then
-                        values[i] <- dot (items i) weights[place[pool i]] / float (items i).Length
+            for k in 0 .. pools.Length - 1 do
+                let struct (places, rows) = scored[k]
 
-                values
+                for first in 0..4 .. rows.Length - 1 do
+                    dots rows first weights[k] sums
+
+                    for j in first .. min (first + 3) (rows.Length - 1) do
+                        values[places[j]] <- sums[j - first] / float rows[j].Length
 
         let observed = units |> Array.map (triple claim plain null)
         let estimate = statistic claim observed
@@ -271,18 +296,11 @@ module internal Resampling =
         let itemStreams =
             pools |> Array.map (fun (name, count) -> stream.Child $"items/{name}/{count}")
 
-        let replicate (b: int) =
-            let weights =
-                pools
-                |> Array.mapi (fun k (_, count) ->
-                    let times = Array.zeroCreate count
+        let replicate (weights: float[][]) (values: float[]) (b: int) =
+            for k in 0 .. pools.Length - 1 do
+                itemStreams[k].Count(int64 b, weights[k])
 
-                    for i in itemStreams[k].Indices(int64 b, count, count) do
-                        times[i] <- times[i] + 1.0
-
-                    times)
-
-            let values = valuesAt weights
+            setValues weights values
 
             let drawn =
                 if units.Length > 1 then
@@ -303,6 +321,22 @@ module internal Resampling =
                     triple claim values (timesOf (drawn |> Seq.map (fun s -> own[s]))) units[u])
             |> statistic claim
 
+        /// Draws in parallel; a thread's arrays serve all of its draws.
+        let allReplicates () =
+            let found = Array.zeroCreate<float> draws
+
+            let own () =
+                struct (pools |> Array.map (fun (_, count) -> Array.zeroCreate<float> count), Array.copy plain)
+
+            let draw (b: int) _ (struct (weights, values) as own) =
+                found[b] <- replicate weights values b
+                own
+
+            Parallel.For(0, draws, Func<_>(own), Func<_, _, _, _>(draw), Action<_>(ignore))
+            |> ignore
+
+            found
+
         /// Leave-one-out values of the highest level that is drawn.
         let without () =
             if units.Length > 1 then
@@ -318,13 +352,13 @@ module internal Resampling =
             else
                 [|
                     for k in 0 .. pools.Length - 1 do
-                        for left in 0 .. snd pools[k] - 1 do
-                            let values = Array.copy plain
+                        let values = Array.copy plain
+                        let struct (places, rows) = scored[k]
 
-                            for i in used do
-                                if hasItems i && place[pool i] = k then
-                                    let n = float (items i).Length
-                                    values[i] <- (n * plain[i] - (items i)[left]) / (n - 1.0)
+                        for left in 0 .. snd pools[k] - 1 do
+                            for j in 0 .. places.Length - 1 do
+                                let n = float rows[j].Length
+                                values[places[j]] <- (n * plain[places[j]] - rows[j].[left]) / (n - 1.0)
 
                             statistic claim [| triple claim values null units[0] |]
                 |]
@@ -352,11 +386,7 @@ module internal Resampling =
         {
             Units = values
             Estimate = estimate
-            Replicates =
-                if drawn.IsEmpty then
-                    [||]
-                else
-                    Array.Parallel.init draws replicate
+            Replicates = if drawn.IsEmpty then [||] else allReplicates ()
             Without = if drawn.IsEmpty then [||] else without ()
             Drawn = drawn
             Top = topOf claim plain units values count

@@ -66,6 +66,14 @@ module private BleuCounts =
                 |> Array.minBy (fun l -> abs (l - own.Length), l)
         }
 
+    let sum (a: Counts) (b: Counts) =
+        {
+            Matches = Array.map2 (+) a.Matches b.Matches
+            Totals = Array.map2 (+) a.Totals b.Totals
+            Length = a.Length + b.Length
+            ReferenceLength = a.ReferenceLength + b.ReferenceLength
+        }
+
     let score effectiveOrder (c: Counts) =
         if Array.forall ((=) 0) c.Matches then
             0.0
@@ -100,18 +108,21 @@ type Bleu =
 
     /// Corpus BLEU over counts summed over texts; references[i] are those of hypotheses[i].
     static member Corpus(hypotheses: string[], references: string[][]) : float =
+        Bleu.OfRows(hypotheses, references).Invoke [| 0 .. hypotheses.Length - 1 |]
+
+    /// Corpus BLEU of any rows of the texts, named by their numbers, a row as often as it is named: resampling counts n-grams once.
+    static member OfRows(hypotheses: string[], references: string[][]) : Func<int[], float> =
         Guard.atLeast "hypotheses" 1 hypotheses
         Guard.sameLength "hypotheses" hypotheses "references" references
+        let counts = Array.map2 BleuCounts.counts hypotheses references
 
-        Array.map2 BleuCounts.counts hypotheses references
-        |> Array.reduce (fun a b ->
-            {
-                Matches = Array.map2 (+) a.Matches b.Matches
-                Totals = Array.map2 (+) a.Totals b.Totals
-                Length = a.Length + b.Length
-                ReferenceLength = a.ReferenceLength + b.ReferenceLength
-            })
-        |> BleuCounts.score false
+        Func<int[], float>(fun rows ->
+            Guard.atLeast "rows" 1 rows
+
+            rows
+            |> Array.map (fun row -> counts[row])
+            |> Array.reduce BleuCounts.sum
+            |> BleuCounts.score false)
 
     /// Self-BLEU (Zhu et al. 2018): mean sentence BLEU of each text against all others; high means alike.
     static member Self(texts: string[]) : float =

@@ -2,6 +2,7 @@
 // character n-grams (and word n-grams for chrF++), times 100.
 namespace PeftAlign.Core.Metrics
 
+open System
 open PeftAlign.Core.Statistics
 
 /// Settings of chrF. WordOrder 2 is chrF++. KeepWhitespace counts white space as characters.
@@ -59,7 +60,7 @@ module private ChrfCounts =
             if options.KeepWhitespace then
                 text
             else
-                System.String.Concat(PythonText.split text)
+                String.Concat(PythonText.split text)
 
         let parts = if options.WordOrder > 0 then words text else [||]
 
@@ -125,6 +126,17 @@ module private ChrfCounts =
         |> Array.map (fun r -> compare own (ngrams options r))
         |> Array.maxBy (score options)
 
+    let private sum (a: Order) (b: Order) : Order =
+        {
+            Hypothesis = a.Hypothesis + b.Hypothesis
+            Reference = a.Reference + b.Reference
+            Matches = a.Matches + b.Matches
+        }
+
+    /// Score of counts summed over texts.
+    let together options (texts: Order[][]) =
+        texts |> Array.reduce (Array.map2 sum) |> score options
+
 /// Character n-gram F score, in percent.
 [<AbstractClass; Sealed>]
 type Chrf =
@@ -138,16 +150,14 @@ type Chrf =
 
     /// Score of counts summed over texts; references[i] are those of hypotheses[i].
     static member Corpus(hypotheses: string[], references: string[][], options: ChrfOptions) : float =
+        Chrf.OfRows(hypotheses, references, options).Invoke [| 0 .. hypotheses.Length - 1 |]
+
+    /// The corpus score of any rows of the texts, named by their numbers, a row as often as it is named: resampling counts n-grams once.
+    static member OfRows(hypotheses: string[], references: string[][], options: ChrfOptions) : Func<int[], float> =
         Guard.atLeast "hypotheses" 1 hypotheses
         Guard.sameLength "hypotheses" hypotheses "references" references
+        let counts = Array.map2 (ChrfCounts.best options) hypotheses references
 
-        let sum (a: ChrfCounts.Order) (b: ChrfCounts.Order) : ChrfCounts.Order =
-            {
-                Hypothesis = a.Hypothesis + b.Hypothesis
-                Reference = a.Reference + b.Reference
-                Matches = a.Matches + b.Matches
-            }
-
-        Array.map2 (ChrfCounts.best options) hypotheses references
-        |> Array.reduce (Array.map2 sum)
-        |> ChrfCounts.score options
+        Func<int[], float>(fun rows ->
+            Guard.atLeast "rows" 1 rows
+            rows |> Array.map (fun row -> counts[row]) |> ChrfCounts.together options)

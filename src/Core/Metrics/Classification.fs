@@ -2,6 +2,7 @@
 // ranking scores: ROC AUC, average precision, log loss, Brier. Conventions are scikit-learn's.
 namespace PeftAlign.Core.Metrics
 
+open System
 open PeftAlign.Core.Statistics
 
 /// Scores over the labels that occur in gold or predicted, ascending. Confusion has gold labels in rows.
@@ -27,25 +28,12 @@ type LabelScores =
         F1: float
     }
 
-/// Classifiers' scores.
-[<AbstractClass; Sealed>]
-type Classification =
-    static member private Counts(gold: int[], predicted: int[], label: int) =
-        let count p =
-            Array.fold2 (fun n g q -> if p g q then n + 1 else n) 0 gold predicted
-
-        float (count (fun g q -> g = label && q = label)),
-        float (count (fun g q -> g <> label && q = label)),
-        float (count (fun g q -> g = label && q <> label))
-
-    /// Scores of one label against all others; `zeroDivision` is returned where a denominator is zero.
-    static member Label(gold: int[], predicted: int[], label: int, zeroDivision: float) : LabelScores =
-        Guard.atLeast "gold" 1 gold
-        Guard.sameLength "gold" gold "predicted" predicted
-        let hits, wrong, missed = Classification.Counts(gold, predicted, label)
-
+module private Confusions =
+    let labelScores zeroDivision (hits: int) (wrong: int) (missed: int) : LabelScores =
         let ratio above below =
             if below = 0.0 then zeroDivision else above / below
+
+        let hits, wrong, missed = float hits, float wrong, float missed
 
         {
             Precision = ratio hits (hits + wrong)
@@ -53,41 +41,29 @@ type Classification =
             F1 = ratio (2.0 * hits) (2.0 * hits + wrong + missed)
         }
 
-    /// Mean F1 over the given labels, whether they occur or not (an absent one counts 0).
-    static member MacroF1(gold: int[], predicted: int[], labels: int[]) : float =
-        Guard.atLeast "labels" 1 labels
+    let private dot (a: float[]) (b: float[]) =
+        Array.fold2 (fun s x y -> s + x * y) 0.0 a b
 
-        labels
-        |> Array.averageBy (fun l -> Classification.Label(gold, predicted, l, 0.0).F1)
+    /// Scores of a confusion matrix with gold labels in rows.
+    let scores (labels: int[]) (confusion: int[][]) =
+        let golds, columns =
+            confusion |> Array.map Array.sum, confusion |> Array.transpose |> Array.map Array.sum
 
-    /// All scores of predicted against gold labels.
-    static member Evaluate(gold: int[], predicted: int[]) : ClassificationResult =
-        Guard.atLeast "gold" 1 gold
-        Guard.sameLength "gold" gold "predicted" predicted
-        let labels = Array.append gold predicted |> Array.distinct |> Array.sort
-        let pairs = Array.zip gold predicted |> Array.countBy id |> dict
+        let n, rows, sums =
+            float (Array.sum golds), golds |> Array.map float, columns |> Array.map float
 
-        let cell g p =
-            match pairs.TryGetValue((g, p)) with
-            | true, n -> n
-            | _ -> 0
-
-        let confusion = labels |> Array.map (fun g -> labels |> Array.map (cell g))
-        let n = float gold.Length
-        let rows = confusion |> Array.map (Array.sum >> float)
-        let columns = confusion |> Array.transpose |> Array.map (Array.sum >> float)
         let diagonal = Array.init labels.Length (fun i -> float confusion[i].[i])
         let hits = Array.sum diagonal
 
         let f1 =
-            labels |> Array.map (fun l -> Classification.Label(gold, predicted, l, 0.0).F1)
-
-        let dot (a: float[]) (b: float[]) =
-            Array.fold2 (fun s x y -> s + x * y) 0.0 a b
+            labels
+            |> Array.mapi (fun i _ ->
+                let hits = confusion[i].[i]
+                (labelScores 0.0 hits (columns[i] - hits) (golds[i] - hits)).F1)
 
         let present = Array.zip diagonal rows |> Array.filter (fun (_, r) -> r > 0.0)
-        let chance = dot rows columns
-        let spread = sqrt ((n * n - dot columns columns) * (n * n - dot rows rows))
+        let chance = dot rows sums
+        let spread = sqrt ((n * n - dot sums sums) * (n * n - dot rows rows))
 
         {
             Labels = labels
@@ -101,6 +77,76 @@ type Classification =
             MatthewsCorrelation = (if spread = 0.0 then 0.0 else (hits * n - chance) / spread)
             CohenKappa = (hits * n - chance) / (n * n - chance)
         }
+
+    /// How often each of `kinds` occurs in the rows, where kind[row] is a row's.
+    let tally kinds (kind: int[]) (rows: int[]) =
+        let counts = Array.zeroCreate<int> kinds
+
+        for row in rows do
+            counts[kind[row]] <- counts[kind[row]] + 1
+
+        counts
+
+    /// Scores of how often each pair of a gold and a predicted label occurs, over the labels of pairs that do.
+    let ofPairs (pairs: (int * int)[]) (counts: int[]) =
+        let there = Array.zip pairs counts |> Array.filter (fun (_, count) -> count > 0)
+
+        let labels =
+            there
+            |> Array.collect (fun ((g, p), _) -> [| g; p |])
+            |> Array.distinct
+            |> Array.sort
+
+        let confusion = labels |> Array.map (fun _ -> Array.zeroCreate<int> labels.Length)
+
+        for (g, p), count in there do
+            confusion[Array.BinarySearch(labels, g)].[Array.BinarySearch(labels, p)] <- count
+
+        scores labels confusion
+
+/// Classifiers' scores.
+[<AbstractClass; Sealed>]
+type Classification =
+    /// Scores of one label against all others; `zeroDivision` is returned where a denominator is zero.
+    static member Label(gold: int[], predicted: int[], label: int, zeroDivision: float) : LabelScores =
+        Classification.LabelOfRows(gold, predicted, label, zeroDivision).Invoke [| 0 .. gold.Length - 1 |]
+
+    /// The label's scores over any rows of the items, named by their numbers, a row as often as it is named: for resampling.
+    static member LabelOfRows(gold: int[], predicted: int[], label: int, zeroDivision: float) : Func<int[], LabelScores> =
+        Guard.atLeast "gold" 1 gold
+        Guard.sameLength "gold" gold "predicted" predicted
+
+        let kind =
+            Array.map2 (fun g q -> (if g = label then 1 else 0) + (if q = label then 2 else 0)) gold predicted
+
+        Func<int[], LabelScores>(fun rows ->
+            Guard.atLeast "rows" 1 rows
+            let counts = Confusions.tally 4 kind rows
+            Confusions.labelScores zeroDivision counts[3] counts[2] counts[1])
+
+    /// Mean F1 over the given labels, whether they occur or not (an absent one counts 0).
+    static member MacroF1(gold: int[], predicted: int[], labels: int[]) : float =
+        Guard.atLeast "labels" 1 labels
+
+        labels
+        |> Array.averageBy (fun l -> Classification.Label(gold, predicted, l, 0.0).F1)
+
+    /// All scores of predicted against gold labels.
+    static member Evaluate(gold: int[], predicted: int[]) : ClassificationResult =
+        Classification.OfRows(gold, predicted).Invoke [| 0 .. gold.Length - 1 |]
+
+    /// All scores over any rows of the items, named by their numbers, a row as often as it is named: for resampling.
+    static member OfRows(gold: int[], predicted: int[]) : Func<int[], ClassificationResult> =
+        Guard.atLeast "gold" 1 gold
+        Guard.sameLength "gold" gold "predicted" predicted
+        let items = Array.zip gold predicted
+        let pairs = Array.distinct items
+        let place = pairs |> Array.mapi (fun k pair -> pair, k) |> dict
+        let kind = items |> Array.map (fun pair -> place[pair])
+
+        Func<int[], ClassificationResult>(fun rows ->
+            Guard.atLeast "rows" 1 rows
+            Confusions.tally pairs.Length kind rows |> Confusions.ofPairs pairs)
 
 /// Scores of a real-valued prediction of a binary label.
 [<AbstractClass; Sealed>]

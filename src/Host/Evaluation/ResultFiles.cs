@@ -31,9 +31,19 @@ internal static class ResultFiles
         var results = Results(evaluated, config);
         foreach (var one in evaluated)
             foreach (var task in one.Items.GroupBy(i => TaskOf(one, i.Item.Task)))
-                RunFolder.Write(Path.Combine(folder, SamplesName(task.Key, results)), string.Concat(task.SelectMany(Samples).Select(s => s.ToJsonString(Plain) + "\n")));
+                WriteSamples(Path.Combine(folder, SamplesName(task.Key, results)), task.SelectMany(Samples));
         RunFolder.Write(Path.Combine(folder, "results.json"), results.ToJsonString(Indented) + "\n");
         return results;
+    }
+
+    // One after the other: all of a large task's are more than a text may hold.
+    private static void WriteSamples(string path, IEnumerable<JsonObject> samples)
+    {
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        AtomicFile.Write(path, stream =>
+        {
+            foreach (var sample in samples) stream.Write(Encoding.UTF8.GetBytes(sample.ToJsonString(Plain) + "\n"));
+        });
     }
 
     /// <summary>The row of a benchmark as a whole: its own, or that of its first group or task.</summary>

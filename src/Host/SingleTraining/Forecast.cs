@@ -32,12 +32,13 @@ namespace PeftAlign.Host.SingleTraining;
 /// <param name="Base">Bytes of the base's weights as they are held, of one decoded matrix where they are quantised, and of the former weights where a reference needs them.</param>
 /// <param name="Trained">Bytes of the trained numbers, their gradients and moments.</param>
 /// <param name="Activations">Bytes that a backward pass and an update need.</param>
-internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Base, long Trained, long Activations)
+/// <param name="Data">Bytes of the rows, all of which are held.</param>
+internal sealed record Forecast(string Label, string Folder, long Rows, long Refused, long Looked, int? Steps, long Longest, long Parameters, long Trainable, long Base, long Trained, long Activations, long Data)
 {
     private const int LookAt = 512;
 
     /// <summary>Predicted peak memory of the process.</summary>
-    internal long Bytes => Costs.Process + Base + Trained + Activations;
+    internal long Bytes => Costs.Process + Base + Trained + Activations + Data;
 
     internal static Forecast Of(TrainPlan plan, TrainFolder folder, TrainRequest request)
     {
@@ -75,7 +76,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         };
         return new Forecast(plan.Job.Label, folder.Job.Path, records.Count, head.Ledger.RowsWithoutTrainedToken, head.Count, steps, longest, parameters, trainable,
             BaseBytes(model, weights, config.IsQuantized, quantization, trainsModel ? torch.ScalarType.Float32 : options.Dtype) + (refers && trainsModel ? Costs.Bytes(parameters) : 0), Costs.Trained(trainable, !trainsModel, options, trainsModel ? Costs.Embedded(model) : 0),
-            Costs.Step(model, tokens, longest, arithmetic, options, trainable));
+            Costs.Step(model, tokens, longest, arithmetic, options, trainable), head.Held(records.Count));
     }
 
     private static bool Saves(IReadOnlyList<AdapterSite>? adapter, string module) => adapter?.Any(site => site.Module == module && site.Delta is Whole) == true;
@@ -133,6 +134,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         ["base_bytes"] = Base,
         ["trained_bytes"] = Trained,
         ["activation_bytes"] = Activations,
+        ["row_bytes"] = Data,
     };
 
     internal IEnumerable<string> Lines() =>
@@ -141,6 +143,6 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         $"  rows      {Rows}{(Refused > 0 ? $", of {Looked} looked at {Refused} without a token to train" : "")}; the longest has {Longest} tokens",
         $"  steps     {(Steps is { } steps ? $"{steps}" : "known when all rows are packed")}",
         $"  trains    {Sizes.Count(Trainable)} of {Sizes.Count(Parameters)} parameters",
-        $"  memory    about {Sizes.Bytes(Bytes)}: base {Sizes.Bytes(Base)}, trained numbers {Sizes.Bytes(Trained)}, activations {Sizes.Bytes(Activations)}, the process itself {Sizes.Bytes(Costs.Process)}",
+        $"  memory    about {Sizes.Bytes(Bytes)}: base {Sizes.Bytes(Base)}, trained numbers {Sizes.Bytes(Trained)}, activations {Sizes.Bytes(Activations)}, rows {Sizes.Bytes(Data)}, the process itself {Sizes.Bytes(Costs.Process)}",
     ];
 }

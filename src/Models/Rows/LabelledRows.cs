@@ -1,5 +1,6 @@
 // Rows that hold token ids with labels (-100 where a token is not trained, else the token's own id) or with masks.
 
+using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
@@ -40,12 +41,15 @@ internal static class LabelledRows
     private static bool[] Mask(DataRecord record, string field)
     {
         if (record.Fields[field] is not JsonArray array) throw Wrong();
-        return [.. array.Select(Bit)];
+        return [.. JsonSerializer.SerializeToElement(array).EnumerateArray().Select(Bit)]; // as DataRecord.Ids, without nodes that the row would keep
 
-        bool Bit(JsonNode? node) => node is not JsonValue value ? throw Wrong()
-            : value.TryGetValue<bool>(out var bit) ? bit
-            : value.TryGetValue<int>(out var number) && number is 0 or 1 ? number == 1
-            : throw Wrong();
+        bool Bit(JsonElement entry) => entry.ValueKind switch
+        {
+            JsonValueKind.True => true,
+            JsonValueKind.False => false,
+            JsonValueKind.Number when entry.TryGetInt32(out var number) && number is 0 or 1 => number == 1,
+            _ => throw Wrong(),
+        };
 
         UserErrorException Wrong() => record.Wrong(field, "a list of 0 and 1");
     }

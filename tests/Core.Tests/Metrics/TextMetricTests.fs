@@ -295,6 +295,54 @@ let ``A corpus too short for 4-grams scores nothing`` () =
     Assert.That(Bleu.Corpus([| "a b c"; "d e" |], [| [| "a b c" |]; [| "d e f" |] |]), Is.Zero)
     Assert.That(Bleu.Sentence("a cat", [| "a cat" |]), Is.EqualTo(100.0).Within 1e-9)
 
+/// Texts of a seeded generator, each row of them some hundred characters long.
+let private drawnTexts seed =
+    let random = Random(seed: int)
+
+    let words =
+        [| "the"; "cat"; "sat"; "on"; "a"; "mat"; "and"; "ran"; "home"; "again" |]
+
+    Array.init 40 (fun _ -> String.Join(" ", Array.init (random.Next(8, 40)) (fun _ -> words[random.Next words.Length])))
+
+/// A bootstrap asks for the score of a hundred choices of the rows. The n-grams of a text are counted once: what one more choice
+/// takes is not a hundredth of what the counting took.
+[<TestCase "chrf">]
+[<TestCase "bleu">]
+let ``Scores of any rows are those of their texts, which are counted once`` (metric: string) =
+    let said, meant = drawnTexts 1, drawnTexts 2 |> Array.map Array.singleton
+
+    let corpus (a: string[]) b =
+        if metric = "chrf" then
+            Chrf.Corpus(a, b, chrf2)
+        else
+            Bleu.Corpus(a, b)
+
+    let allocated action =
+        let before = GC.GetAllocatedBytesForCurrentThread()
+        let value = action ()
+        value, GC.GetAllocatedBytesForCurrentThread() - before
+
+    let ofRows, counting =
+        allocated (fun () ->
+            if metric = "chrf" then
+                Chrf.OfRows(said, meant, chrf2)
+            else
+                Bleu.OfRows(said, meant))
+
+    let random = Random 3
+
+    for size in [ 1; 5; 40; 80 ] do
+        let rows = Array.init size (fun _ -> random.Next said.Length)
+        let score, own = allocated (fun () -> ofRows.Invoke rows)
+
+        let pick texts =
+            rows |> Array.map (fun row -> Array.get texts row)
+
+        Assert.That(score, Is.EqualTo(corpus (pick said) (pick meant)))
+        Assert.That(own, Is.LessThan(counting / 10L))
+
+    Assert.That(ofRows.Invoke [| 0..39 |], Is.EqualTo(corpus said meant).And.GreaterThan 1.0)
+
 [<Test>]
 let ``Python's string operations`` () =
     Assert.That(PythonText.split " a\u001Cb\u3000 c\u200Bd ", Is.EqualTo<string[]> [| "a"; "b"; "c\u200Bd" |])

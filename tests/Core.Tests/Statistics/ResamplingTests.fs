@@ -274,6 +274,48 @@ let ``Philox gives its published known answers`` () =
         let struct (w, x, y, z) = Philox.block (struct (a, b, c, d)) key
         Assert.That((w, x, y, z), Is.EqualTo expected)
 
+/// Four blocks at once are the same words, also where the counter's lower half overflows among them.
+[<TestCase(0UL, 0UL, 0UL)>]
+[<TestCase(0xFFFFFFFEUL, 7UL, 0x0123456789ABCDEFUL)>]
+[<TestCase(0xFFFFFFFFFFFFFFFDUL, 0xFFFFFFFF00000001UL, 0xFFFFFFFFFFFFFFFFUL)>]
+[<TestCase(12UL, 0x8000000000000003UL, 0xA4093822299F31D0UL)>]
+let ``Blocks that are made together are those made alone`` (first: uint64, draw: uint64, key: uint64) =
+    let words = Array.zeroCreate<uint32>(4 * Philox.together)
+    Philox.fill words first draw key
+
+    let alone =
+        [|
+            for k in 0 .. Philox.together - 1 do
+                let number = first + uint64 k
+
+                let struct (a, b, c, d) =
+                    Philox.block (struct (uint32 number, uint32 (number >>> 32), uint32 draw, uint32 (draw >>> 32))) key
+
+                yield! [| a; b; c; d |]
+        |]
+
+    Assert.That(words, Is.EqualTo<uint32[]> alone)
+
+/// The claims' bootstrap counts how often it draws each item, in arrays that serve all of a thread's draws.
+[<Test>]
+let ``Counted draws are the drawn indices, counted`` () =
+    let stream = RandomStream(23L, "counts")
+
+    for count in [ 1; 2; 15; 16; 17; 1000 ] do
+        let times = Array.create count 9.0
+
+        for draw in [ 0L; 1L; 4_294_967_296L ] do
+            stream.Count(draw, times)
+
+            let expected =
+                Array.init count (fun i ->
+                    stream.Indices(draw, count, count)
+                    |> Array.filter ((=) i)
+                    |> Array.length
+                    |> float)
+
+            Assert.That(times, Is.EqualTo<float[]> expected)
+
 [<Test>]
 let ``Draws do not depend on their order and differ between seeds and purposes`` () =
     let stream = RandomStream(17L, "bootstrap")

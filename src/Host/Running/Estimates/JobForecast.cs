@@ -75,7 +75,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var checkpoints = options.SaveEvery > 0 ? Math.Min(options.KeepCheckpoints, (steps - 1) / options.SaveEvery) : 0;
         return new JobForecast(
             Costs.Start + Costs.Moving(Costs.Bytes(parameters) + points * ends) + Costs.Passes(model, passes, tokens, work, threads),
-            Costs.Process + held + Costs.Trained(trainable, adapter is not null, options, adapter is null ? Costs.Embedded(model) : 0) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + Costs.Step(model, atOnce, longest, arithmetic, options, trainable),
+            Costs.Process + data.Held + held + Costs.Trained(trainable, adapter is not null, options, adapter is null ? Costs.Embedded(model) : 0) + (refers && adapter is null ? Costs.Bytes(parameters) : 0) + Costs.Step(model, atOnce, longest, arithmetic, options, trainable),
             FolderBytes + points * ends + (checkpoints + (adapter is null ? 0 : job.Keep.Count)) * 3 * Costs.Bytes(trainable) + (long)steps * RowBytes,
             Costs.Flops(model, tokens, (adapter is null ? 3 : 2) + (refers ? 1 : 0) + (options.GradientCheckpointing ? 1 : 0)) + (adapter is null ? 0 : 6.0 * trainable * tokens));
     }
@@ -89,7 +89,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
         var atOnce = (long)Math.Ceiling(Math.Min(data.Rows, ItemsAtOnce) * data.Mean);
         return new JobForecast(
             Costs.Start + Costs.Moving(bytes) + Costs.Passes(model, Math.Ceiling((double)data.Rows / ItemsAtOnce), tokens, 1, threads),
-            Costs.Process + Costs.Held(model, options.Dtype, shapes.IsQuantized(spec)) + Costs.Forward(model, atOnce, data.Longest, new Arithmetic(options.Dtype, 0, shapes.OnGpu)),
+            Costs.Process + data.Held + Costs.Held(model, options.Dtype, shapes.IsQuantized(spec)) + Costs.Forward(model, atOnce, data.Longest, new Arithmetic(options.Dtype, 0, shapes.OnGpu)),
             FolderBytes + Costs.Bytes((long)tokens),
             Costs.Flops(model, tokens, 1));
     }

@@ -22,7 +22,11 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Rows">Rows of a data set.</param>
 /// <param name="Mean">Tokens of one, on average over those that were looked at.</param>
 /// <param name="Longest">Of those.</param>
-internal sealed record TextShape(long Rows, double Mean, long Longest);
+internal sealed record TextShape(long Rows, double Mean, long Longest)
+{
+    /// <summary>Bytes that a training holds of all rows; 0 where only their number is known.</summary>
+    internal long Held { get; init; }
+}
 
 /// <param name="planned">The plan.</param>
 /// <param name="onGpu">Whether its jobs compute on a GPU.</param>
@@ -105,7 +109,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         var (rows, head) = Read(data, data.ToJsonString(), () => Head(Context(training).Open(new DatasetReference(data.AsObject()))), () => true);
         var looked = Read(data, Prepared(training, data), () => Looked(training, head, options), () => HasTokenizer(training["policy"]!));
         var kept = looked.Lengths.Where(length => length > 0).ToList();
-        return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max());
+        return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max()) { Held = looked.Held(rows) };
     });
 
     private FirstRows Looked(JsonObject training, IReadOnlyList<DataRecord> head, TrainingOptions options)
