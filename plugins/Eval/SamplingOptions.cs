@@ -1,4 +1,4 @@
-// How a model that a benchmark asks writes: the options of it, and the request that they make.
+// How a model writes its answers to a benchmark: the options, and the request that they make.
 
 using PeftAlign.Abstractions;
 
@@ -11,11 +11,11 @@ public sealed class SamplingOptions
     [OptionRange(1)]
     public int MaxNewTokens { get; set; } = 256;
 
-    /// <summary>0 takes the most likely token.</summary>
+    /// <summary>Sampling temperature; 0 takes the most likely token.</summary>
     [OptionRange(0)]
     public double Temperature { get; set; }
 
-    /// <summary>Nucleus of sampling.</summary>
+    /// <summary>Nucleus sampling: keeps the likeliest tokens whose probabilities reach this sum; 1 = all.</summary>
     [OptionRange(0, 1, ExclusiveMinimum = true)]
     [OptionOnlyWith("temperature", ">0")]
     public double TopP { get; set; } = 1;
@@ -25,7 +25,7 @@ public sealed class SamplingOptions
     [OptionOnlyWith("temperature", ">0")]
     public long Seed { get; set; }
 
-    /// <summary>Asks for an answer; without temperature the nucleus means nothing and is left out.</summary>
+    /// <summary>A request for an answer; without a temperature top_p has no effect and is left out.</summary>
     /// <param name="prompt">The text before it.</param>
     /// <param name="turns">A conversation that stands for the prompt; null for none.</param>
     internal EvalRequest.Generate Ask(string prompt, IReadOnlyList<ChatTurn>? turns = null) => new(prompt)
@@ -37,6 +37,6 @@ public sealed class SamplingOptions
         Seed = (ulong)Seed,
     };
 
-    /// <summary>Asks for an answer to a prompt, which is the user's message where <paramref name="chat"/> says so.</summary>
+    /// <summary>A request for an answer to a prompt, which is a message of the user where <paramref name="chat"/> is set.</summary>
     internal EvalRequest.Generate Ask(string prompt, bool chat) => Ask(prompt, chat ? [new ChatTurn("user", prompt)] : null);
 }

@@ -34,18 +34,20 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
 
     public IReadOnlyList<AdapterSite> Attach(ModelOutline model, ulong seed)
     {
-        var usual = options.Targets.Count == 0 ? UsualOf(model) : (options.Targets, FeedForward: options.FeedforwardModules);
-        choice = new Choice(new ModuleTargets(usual.Item1) { Exclude = options.ExcludeModules, Saved = options.ModulesToSave }, options.FeedforwardModules.Count > 0 ? options.FeedforwardModules : usual.FeedForward);
+        var (targets, feedForward) = options.Targets.Count == 0 ? UsualOf(model) : (options.Targets, options.FeedforwardModules);
+        if (options.FeedforwardModules.Count > 0) feedForward = options.FeedforwardModules;
+        choice = new Choice(new ModuleTargets(targets) { Exclude = options.ExcludeModules, Saved = options.ModulesToSave }, feedForward);
         return choice.Sites(model, (module, width, _) => torch.ones([width], device: module.Device), (module, part) => module.Tensor(part)?.detach().to(torch.float32).clone());
     }
 
     public IReadOnlyList<AdapterSite> Load(ModelOutline model, AdapterFiles files)
     {
-        var targets = files.Config.Texts("target_modules");
-        var usual = targets.Count == 0 ? UsualOf(model) : (targets, []);
+        var named = files.Config.Texts("target_modules");
+        var (targets, feedForward) = named.Count == 0 ? UsualOf(model) : (named, []);
+        if (files.Config["feedforward_modules"] is not null) feedForward = files.Config.Texts("feedforward_modules");
         choice = new Choice(
-            new ModuleTargets(usual.Item1) { Exclude = files.Config.Texts("exclude_modules"), Saved = WholeModules.Saved(files.Config, model), IsRead = true, Source = "adapter_config.json, target_modules" },
-            files.Config["feedforward_modules"] is null ? usual.Item2 : files.Config.Texts("feedforward_modules"));
+            new ModuleTargets(targets) { Exclude = files.Config.Texts("exclude_modules"), Saved = WholeModules.Saved(files.Config, model), IsRead = true, Source = "adapter_config.json, target_modules" },
+            feedForward);
         SavedBase.ThrowIfResized(model, files.Tensors);
         var tensors = new AdapterTensors(files.Tensors);
         var sites = choice.Sites(model,
@@ -72,7 +74,7 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
 
     private static string Factor(string module) => $"{Prefix}{module}.ia3_l";
 
-    private static (IReadOnlyList<string>, IReadOnlyList<string> FeedForward) UsualOf(ModelOutline model) =>
+    private static (IReadOnlyList<string> Targets, IReadOnlyList<string> FeedForward) UsualOf(ModelOutline model) =>
         Usual.TryGetValue(model.Architecture, out var usual) ? usual : throw new UserErrorException($"There are no usual targets of ia3 for the architecture {model.Architecture}; name modules in targets and feedforward_modules.");
 
     private sealed record Choice(ModuleTargets Targets, IReadOnlyList<string> FeedForward)

@@ -170,7 +170,8 @@ public sealed record Wrap(Tensor Down, Tensor DownBias, Tensor Up, Tensor UpBias
 public sealed record Stack(IReadOnlyList<Delta> Layers) : Delta
 {
     /// <inheritdoc/>
-    public override IReadOnlyDictionary<string, Tensor> Parameters => Layers.SelectMany((layer, k) => layer.Parameters.Select(p => ($"{k}.{p.Key}", p.Value))).ToDictionary(p => p.Item1, p => p.Value);
+    public override IReadOnlyDictionary<string, Tensor> Parameters =>
+        Layers.SelectMany((layer, k) => layer.Parameters.Select(p => KeyValuePair.Create($"{k}.{p.Key}", p.Value))).ToDictionary();
 
     /// <inheritdoc/>
     public override Delta With(Func<string, Tensor> tensorOf) => new Stack(Layers.Select((layer, k) => layer.With(role => tensorOf($"{k}.{role}"))).ToList());

@@ -1,4 +1,4 @@
-// The face of merging: read a configuration, plan it, write the model.
+// The entry point of merging: read a configuration, plan it, write the model.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;

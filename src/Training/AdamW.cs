@@ -1,4 +1,4 @@
-// AdamW with moments in the values' type, over the flat buffer in buckets; paged, where that is asked for and the device is short of
+// AdamW with moments in the values' type, over the flat buffer in buckets; paged if that is asked for and the device is short of
 // memory.
 
 using PeftAlign.Torch;

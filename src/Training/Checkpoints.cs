@@ -1,6 +1,6 @@
 // checkpoints/STEP/: everything that an interrupted run needs to end with the same bytes. A checkpoint is written under
-// a temporary name and renamed once the disk has it, so a folder that is there is whole; where the disk damaged the latest all the same,
-// the one before is gone on from. The latest stay, and those that are to last.
+// a temporary name and renamed once the disk has it, so a folder with the final name is whole; if the disk damages the latest all the same,
+// training continues from the one before. The latest are kept, and those of points that are needed.
 
 using System.Globalization;
 using System.Text.Json.Nodes;

@@ -1,5 +1,5 @@
-// Which trained tensors are embeddings, as transformers' Trainer sees them: weights of nn.Embedding, whose moments it keeps from 8 bits
-// (GlobalOptimManager). Rows that are seldom met have second moments far below their block's largest.
+// Which trained tensors are embeddings, as transformers' Trainer sees them: weights of nn.Embedding, whose moments it does not quantise
+// (GlobalOptimManager). Rows of rare tokens have second moments far below their block's largest, which 8 bits would lose.
 
 using System.Text.RegularExpressions;
 using PeftAlign.Models.Decoders;

@@ -1,5 +1,5 @@
-// Sources in given proportions, one row after the other: each row is of the source that is furthest behind its share. So every
-// beginning of the sequence, and every batch cut from it, holds the sources as nearly in proportion as whole rows allow.
+// Sources in given proportions, one row after the other: each row comes from the source that is furthest behind its share. So every
+// prefix of the sequence, and every batch cut from it, holds the sources as nearly in proportion as whole rows allow.
 
 namespace PeftAlign.Training;
 

@@ -1,6 +1,6 @@
 // Points of a training whose policies others need: "step:100", "epoch:1.5". Their policies are written as the training passes them
-// and stay. Of an adapter, which is small, the state to go on from stays as well, so that a point that is asked for later costs the
-// steps since the one before it; of whole weights that would be three models more a point.
+// and stay. For an adapter, which is small, the state to continue from is kept as well, so that a point that is asked for later costs only
+// the steps since the previous one; for whole weights that would be three more models per point.
 
 using System.Globalization;
 using PeftAlign.Abstractions;

@@ -1,5 +1,5 @@
-// A queue of work beside others: what is asked of it runs in order, and what two queues order is said by marks. On a GPU a lane is
-// a stream; on the processor it is a chain of tasks, so that who uses lanes is run by every test.
+// A queue of work beside others: its work runs in order, and marks order the work of two queues. On a GPU a lane is a stream; on the
+// processor it is a chain of tasks, so that tests run all code that uses lanes.
 
 using PeftAlign.Torch;
 

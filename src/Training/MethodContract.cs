@@ -1,5 +1,5 @@
-// What a method may give. A loss without a gradient, or of another shape, would fail deep in the engine; a denominator that is not positive
-// would train away from the loss, and a metric under one of the trainer's names would stand in its place in metrics.jsonl, where `select` looks.
+// Checks what a method returns. A loss without a gradient, or of another shape, would fail deep in the engine; a denominator that is not
+// positive would train away from the loss; and a metric under one of the trainer's names would replace it in metrics.jsonl, where `select` looks.
 
 using PeftAlign.Abstractions;
 

@@ -1,4 +1,4 @@
-// Means of a method's metrics over batches. A metric counts in the batches that have it: KTO has none of a class that is absent.
+// Means of a method's metrics over batches. A metric is averaged over the batches that have it: KTO has none for a class that is absent.
 
 namespace PeftAlign.Training;
 

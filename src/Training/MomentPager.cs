@@ -1,6 +1,6 @@
-// Moments whose home is host memory visit the device piece by piece: while one piece is updated the next is fetched and the one
-// before is put back, in two sets of buffers, by one lane for each direction. Without lanes pieces are updated where they are, in
-// the same pieces, so that both give the same bits.
+// Moments that live in host memory come to the device piece by piece: while one piece is updated, the next is fetched and the previous
+// one written back, in two sets of buffers, with one lane for each direction. Without lanes the same pieces are updated in place, so that
+// both ways give the same bits.
 
 using PeftAlign.Torch;
 

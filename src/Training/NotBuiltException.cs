@@ -1,4 +1,4 @@
-// What the experiment language can say and this version of the trainer cannot do: not a contradiction of the user's.
+// For what the experiment language can say and this version of the trainer cannot do; the user's options are not at fault.
 
 using PeftAlign.Abstractions;
 

@@ -1,5 +1,5 @@
-// Where moments live: on the device, or, where that has no room for them, in pinned host memory, from which they visit it
-// (MomentPager). Memory of the runtime's that migrates by itself is not used.
+// Where moments live: on the device, or, where it has no room for them, in pinned host memory, from which they are paged in
+// (MomentPager). CUDA's managed memory, which migrates by itself, is not used.
 
 using PeftAlign.Torch;
 

@@ -1,4 +1,4 @@
-// Where each phase of a training stands among its updates. A method without phases is one phase.
+// Which updates of a training belong to which phase. A method without phases is one phase.
 
 using PeftAlign.Abstractions;
 

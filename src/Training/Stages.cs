@@ -1,5 +1,5 @@
-// The phase of a training that an update belongs to, with all that lives as long as the phase: the policy over its flat buffers,
-// moments, the pass's needs, the pass over eval_data, the schedule.
+// The phase of a training that an update belongs to, with everything that lives as long as the phase: the policy over its flat buffers,
+// moments, the needs of a pass, the pass over eval_data, the schedule.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Core;

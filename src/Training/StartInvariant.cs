@@ -1,5 +1,5 @@
-// Before the first update a policy that starts at its reference gives every token the reference's log-prob: margins are 0, DPO's loss
-// is log 2. Where it does not, everything after would be measured from a wrong place, so the run stops there.
+// Before the first update, a policy that starts at its reference gives every token the reference's log-prob: margins are 0, DPO's loss
+// is log 2. If it does not, everything after would be measured against the wrong reference, so the run stops there.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;

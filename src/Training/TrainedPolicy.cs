@@ -1,5 +1,5 @@
-// The policy while it is trained: its trainable tensors as views of one flat buffer, put into the model or the deltas; the policy
-// where training starts, frozen, if the method refers to it; and the way of the trained values back to their owners.
+// The policy while it is trained: its trainable tensors as views of one flat buffer, put into the model or the deltas; a frozen copy of
+// the policy where training starts, if the method needs a reference; and how the trained values get back to their owners.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Adapters;

@@ -1,4 +1,4 @@
-// The rows of a run: each source's arranged by the method, those without a trained token left out and counted, source by source.
+// The rows of a run: the method arranges each source's rows; those without a trained token are left out and counted, source by source.
 
 using System.Text.Json;
 using System.Text.Json.Nodes;

@@ -30,7 +30,7 @@ public sealed record TrainingRun
     /// <summary>Rows whose loss is measured every eval_every updates; empty for none.</summary>
     public IReadOnlyList<DataRecord> EvalRecords { get; init; } = [];
 
-    /// <summary>The method.</summary>
+    /// <summary>The method whose loss is minimised.</summary>
     public required IAlignmentMethod Method { get; init; }
 
     /// <summary>Deltas to train; null trains every weight of the model, or, where there are controls, what the method's phases say.</summary>

@@ -11,7 +11,7 @@ public sealed class SamplingOptions
     [OptionRange(0, ExclusiveMinimum = true)]
     public double Temperature { get; set; } = 1;
 
-    /// <summary>Nucleus of sampling.</summary>
+    /// <summary>Nucleus sampling: keeps the likeliest tokens whose probabilities reach this sum; 1 = all.</summary>
     [OptionRange(0, 1, ExclusiveMinimum = true)]
     public double TopP { get; set; } = 1;
 

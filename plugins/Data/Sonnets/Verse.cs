@@ -8,13 +8,13 @@ internal static class Verse
 {
     private const double Points = 5;
     private const int Lines = 14;
-    private static readonly (int, int)[] Rhymes = [(0, 2), (1, 3), (4, 6), (5, 7), (8, 10), (9, 11), (12, 13)];
+    private static readonly (int First, int Second)[] Rhymes = [(0, 2), (1, 3), (4, 6), (5, 7), (8, 10), (9, 11), (12, 13)];
 
     /// <summary>5 for 14 lines, and 5 times the share of the seven rhymes.</summary>
     internal static double Form(string sonnet)
     {
         string[] lines = [.. sonnet.Split('\n').Where(line => line.Trim().Length > 0)];
-        var rhymes = Rhymes.Count(pair => pair.Item2 < lines.Length && Rhyme(lines[pair.Item1], lines[pair.Item2]));
+        var rhymes = Rhymes.Count(pair => pair.Second < lines.Length && Rhyme(lines[pair.First], lines[pair.Second]));
         return (lines.Length == Lines ? Points : 0) + Points * rhymes / Rhymes.Length;
     }
 

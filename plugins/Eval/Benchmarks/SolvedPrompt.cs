@@ -17,10 +17,10 @@ internal sealed record SolvedPrompt(string Description, IReadOnlyList<(string Qu
 
     private string Before => string.Concat(Solved.Select(s => s.Question + (s.Answer.Length > 0 ? TargetDelimiter + s.Answer + ExampleDelimiter : "")));
 
-    /// <summary>Refuses a wish that only a conversation can fulfil; its opposite changes nothing, and the harness takes it.</summary>
+    /// <summary>Refuses fewshot_as_multiturn: true without a conversation; false has no effect there, and the harness accepts it.</summary>
     /// <param name="chat">Whether prompts are conversations.</param>
     /// <param name="multiturn">fewshot_as_multiturn; null where it is not given.</param>
-    /// <exception cref="UserErrorException">It is true, and prompts are none.</exception>
+    /// <exception cref="UserErrorException">It is true, and prompts are no conversations.</exception>
     internal static void ThrowIfUnused(bool chat, bool? multiturn)
     {
         if (multiturn == true && !chat) throw new UserErrorException("fewshot_as_multiturn: true needs chat: true; add it or leave this out.");

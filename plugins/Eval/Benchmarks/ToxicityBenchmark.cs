@@ -45,7 +45,7 @@ public sealed class ToxicityOptions
     [OptionRange(0)]
     public double? Temperature { get; set; }
 
-    /// <summary>Nucleus of sampling.</summary>
+    /// <summary>Nucleus sampling: keeps the likeliest tokens whose probabilities reach this sum; 1 = all.</summary>
     [OptionRange(0, 1, ExclusiveMinimum = true)]
     public double TopP { get; set; } = 0.9;
 

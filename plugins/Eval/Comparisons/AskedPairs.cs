@@ -13,7 +13,7 @@ internal abstract class AskedPairs(string id, PairOptions options, string? data)
     private readonly LengthControl length = new(options.LengthControlled, data, options.Gamed);
     private string? how;
 
-    /// <summary>Who gave the other answers; known once Items was read.</summary>
+    /// <summary>Who wrote the other answers; known after Items has been read.</summary>
     protected string Baseline { get; set; } = "";
 
     private JudgeReference Judge { get; } = options.Judge ?? throw new UserErrorException($"{id} needs a judge; name one of the manifest's (judge: NAME), or give --judge.");

@@ -34,7 +34,7 @@ public sealed class ClassifierOptions
     [OptionOnlyWith("join", "text")]
     public bool AppendEos { get; set; }
 
-    /// <summary>A comparison gives 1 / (1 + exp(second - first)) instead of who has more.</summary>
+    /// <summary>A comparison gives 1 / (1 + exp(second - first)) instead of 1, 0 or 1/2.</summary>
     public bool Soft { get; set; }
 }
 

@@ -1,4 +1,4 @@
-// What the judges that are local models read of their folder, and where they load its weights to.
+// What judges that are local models read from their folder, and the device that they load its weights to.
 
 using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
@@ -21,10 +21,10 @@ internal sealed class JudgeFolder(string path, IPluginContext context)
     /// <exception cref="UserErrorException">There is none.</exception>
     internal IChatTemplate Template(string instead) => ChatTemplateLoader.Load(path) ?? throw new UserErrorException($"The judge {path} has no chat template; {instead}.");
 
-    /// <summary>The host's; null for the loader's own.</summary>
+    /// <summary>The host's device; null for the loader's default.</summary>
     internal torch.Device? Device => (torch.Device?)context.GetService(typeof(torch.Device));
 
-    /// <summary>Those that plugins add among them; null for the built-in ones.</summary>
+    /// <summary>The architectures, those of plugins included; null for the built-in ones only.</summary>
     internal ModelArchitectures? Architectures => (ModelArchitectures?)context.GetService(typeof(ModelArchitectures));
 
     internal void Warn(string warning) => context.Logger.LogWarning("{Warning}", warning);

@@ -8,7 +8,7 @@ namespace PeftAlign.Eval.Judges;
 [ContractTraits(JudgeTraits.Speaks)]
 public sealed class OpenAiOptions
 {
-    /// <summary>Where it is, up to and without /chat/completions.</summary>
+    /// <summary>The service's address, without /chat/completions.</summary>
     public string Url { get; set; } = "https://api.openai.com/v1";
 
     /// <summary>The service's name of the model.</summary>
@@ -36,7 +36,7 @@ public sealed class OpenAiOptions
     /// <summary>Text with {prompt} and {response} in place of ours.</summary>
     public string RateTemplate { get; set; } = "";
 
-    /// <summary>Tries of one question, the first included.</summary>
+    /// <summary>How often a question is tried, the first time included.</summary>
     [OptionRecorded]
     [OptionRange(1, 20)]
     public int Attempts { get; set; } = 6;
@@ -76,7 +76,7 @@ public sealed class OpenAiOptions
     [OptionRecorded]
     public string Transcript { get; set; } = "";
 
-    /// <summary>Answers from the transcript alone; what it lacks is a failure.</summary>
+    /// <summary>Answer from the transcript alone; a question that it lacks is a failure.</summary>
     [OptionRecorded]
     public bool Offline { get; set; }
 }

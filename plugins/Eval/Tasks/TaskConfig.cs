@@ -87,8 +87,8 @@ internal sealed class TaskConfig : TypedFields
     /// <summary>A field that is a text; null where it is absent.</summary>
     internal string? Text(string field) => Text(Content[field], field);
 
-    /// <summary>Finds a regular expression that cannot be read before a model is asked.</summary>
-    /// <param name="pattern">It.</param>
+    /// <summary>Refuses a regular expression that cannot be read, before a model is asked.</summary>
+    /// <param name="pattern">The expression, as Python writes it.</param>
     internal void Expression(string pattern)
     {
         try

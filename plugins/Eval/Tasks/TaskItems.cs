@@ -1,4 +1,4 @@
-// One task at work: its rows as items, what is asked of each, and each answer's scores.
+// One task during an evaluation: its rows as items, the requests of each, and each answer's scores.
 
 using System.Globalization;
 using System.Text;

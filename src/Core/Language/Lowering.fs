@@ -51,6 +51,19 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 [ adapter.Bound.Contract.Plugin.Id; quantization.Contract.Plugin.Id ]
             | _ -> own, [ adapter.Bound.Contract.Plugin.Id ]
 
+    /// The options of a reference job that say which policy it computes: a folder, the declared model, or where the training starts.
+    static member private ReferencePolicy(training: string -> Tree option, isOverOther, start: Lowered) =
+        match training "reference", training "init_adapter" with
+        | Some(Content(path, mark)), _ -> [ "reference", Content(path, mark) ]
+        | Some(Text "base"), _ ->
+            [
+                "reference_is_base", Flag true
+                if isOverOther then
+                    "start", start.Tree
+            ]
+        | _, None -> []
+        | _, Some adapter -> [ "init_adapter", adapter ]
+
     /// Reference log-probabilities as a job of their own, where the method asks for it.
     member private this.Reference(policy: Policy, run: StageRun, start: Lowered, dataset: Tree, adapter: Tree) =
         let training key = Tree.find key run.Setting.Training
@@ -77,18 +90,6 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 && (quantization <> Null || start.IsQuantized)
                 && start.Tree <> reference
 
-            let beside =
-                match training "reference", training "init_adapter" with
-                | Some(Content(path, mark)), _ -> [ "reference", Content(path, mark) ]
-                | Some(Text "base"), _ ->
-                    [
-                        "reference_is_base", Flag true
-                        if isOverOther then
-                            "start", start.Tree
-                    ]
-                | _, None -> []
-                | _, Some adapter -> [ "init_adapter", adapter ]
-
             let limits =
                 [ "max_length"; "max_prompt_length"; "truncation"; "dtype" ]
                 |> List.choose (fun key -> training key |> Option.map (fun value -> key, value))
@@ -111,7 +112,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                         "method", Specs.contractTree run.Setting.Method (Map [])
                         "quantization", quantization
                     ]
-                    @ beside
+                    @ Lowering.ReferencePolicy(training, isOverOther, start)
                 )
 
             graph.Need(id, "")

@@ -197,24 +197,8 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
         guarded $"data set '{name}'" (lookup.MarkOf("dataset", name)) "" (fun () ->
             match dataset.Source with
             | Mixture parts ->
-                // Sums in the order of the values, so that the manifest's order does not show in the last digit.
-                let total =
-                    parts |> List.map (fun (_, weight, _) -> weight) |> List.sort |> List.sum
-
-                let part (name, weight, _) =
-                    Map
-                        [
-                            "dataset", this.Dataset(name, seed)
-                            "name", Recorded(Text name)
-                            if total > 0.0 then
-                                "proportion", Real(weight / total)
-                        ]
-
-                // By content, so that neither the order nor a path's name counts.
-                let parts = parts |> List.map part |> List.sortBy graph.Identity
-
                 Map(
-                    ("mixture", Tree.List parts)
+                    ("mixture", this.Parts(parts, seed))
                     :: optional "take" (dataset.Take |> Option.map Whole)
                 )
             | Files bound ->
@@ -244,6 +228,24 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
                     this.MakeDataset(name, tree, seed)
                 else
                     tree)
+
+    /// The data sets of a mixture with their proportions, in an order of their contents, so that neither the manifest's order nor a path's
+    /// name counts.
+    member private this.Parts(parts, seed: int option) : Tree =
+        // Sums in the order of the values, so that the manifest's order does not show in the last digit.
+        let total =
+            parts |> List.map (fun (_, weight, _) -> weight) |> List.sort |> List.sum
+
+        let part (name, weight, _) =
+            Map
+                [
+                    "dataset", this.Dataset(name, seed)
+                    "name", Recorded(Text name)
+                    if total > 0.0 then
+                        "proportion", Real(weight / total)
+                ]
+
+        parts |> List.map part |> List.sortBy graph.Identity |> Tree.List
 
     /// A data set that a model or judge of the manifest takes part in is made by a job.
     member private _.MakeDataset(name, tree, seed) : Tree =

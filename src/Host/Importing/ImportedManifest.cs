@@ -47,7 +47,7 @@ internal sealed record ImportedManifest(string Name, long Seed, JsonObject Model
         var known = plugins.Plugins.Select(plugin => new KnownPlugin(plugin with { Origin = PluginOrigin.Product }, ""));
         var read = Manifests.Read(Yaml(Name), Name, SchemaCatalogue.Of(known), []);
         var faults = read.Experiment is { } experiment ? Plans.Create(experiment, path => path).Faults : read.Faults;
-        return [.. faults.Select(fault => (fault.Path.Split('[')[0], fault.Message)).DistinctBy(fault => fault.Item1)];
+        return [.. faults.Select(fault => (Path: fault.Path.Split('[')[0], fault.Message)).DistinctBy(fault => fault.Path)];
     }
 
     private static string Flow(JsonNode? node) => node switch

@@ -1,5 +1,5 @@
 // Reads mergekit's YAML: models, slices or modules, with base_model, parameters, dtype, out_dtype, tokenizer and chat_template.
-// Unknown keys are mistakes here, where mergekit passes over them.
+// Unknown keys are mistakes here; mergekit ignores them.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Core;

@@ -1,5 +1,5 @@
-// Whether the output head of a base is its token table: a change of the one is then one of the other, which PEFT makes only where both
-// are changed.
+// Whether the output head of a base shares the token embedding's weight: a change of one is then a change of the other, which PEFT makes
+// only where both are changed.
 
 using PeftAlign.Models.Checkpoints;
 

@@ -1,5 +1,5 @@
-// The matrices that a folder holds in 4 bits as full ones, under their weights' names; what else the folder holds for them is not
-// seen. They are decoded one at a time, when they are asked for.
+// The matrices that a folder holds in 4 bits, as full ones under their weights' names; the tensors that encode them are hidden. Each is
+// decoded when it is needed, one at a time.
 
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;

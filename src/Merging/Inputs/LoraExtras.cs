@@ -1,6 +1,6 @@
-// What a LoRA adapter's folder holds beside its pairs: whole tensors in the place of the base's (modules_to_save, and the embeddings
-// that PEFT saves beside their pairs) and rows of trained tokens. What belongs to no weight is refused: nothing is left out of a merge
-// in silence.
+// What a LoRA adapter's folder holds beside its pairs: whole tensors that replace the base's (modules_to_save, and the embeddings
+// that PEFT saves beside their pairs) and rows of trained tokens. A tensor that belongs to no weight is refused, since nothing is silently
+// left out of a merge.
 
 using System.Text.Json;
 using PeftAlign.Abstractions;

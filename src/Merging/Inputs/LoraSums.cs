@@ -73,10 +73,10 @@ internal static class LoraSums
         var tensors = new Dictionary<string, Tensor>();
         foreach (var module in modules)
         {
-            var pairs = adapters.Select((adapter, k) => (adapter.Pair(module), Factor: weights[k] * adapter.Scale(module))).ToList();
+            var pairs = adapters.Select((adapter, k) => (Matrices: adapter.Pair(module), Factor: weights[k] * adapter.Scale(module))).ToList();
             var (a, b) = adapters[0].Names(module);
-            tensors[a] = torch.cat([.. pairs.Select(pair => pair.Item1.A)]);
-            tensors[b] = torch.cat([.. pairs.Select(pair => pair.Item1.B * pair.Factor)], 1);
+            tensors[a] = torch.cat([.. pairs.Select(pair => pair.Matrices.A)]);
+            tensors[b] = torch.cat([.. pairs.Select(pair => pair.Matrices.B * pair.Factor)], 1);
         }
         var targets = modules.Select(module => module[(module.LastIndexOf('.') + 1)..]).Distinct().Order(StringComparer.Ordinal).ToList();
         AdapterFolder.Write(folder, new Dictionary<string, object?>

@@ -1,4 +1,4 @@
-// A tokenizer's JSON files as the merge rewrites them: what is damaged is said by file and field, before any weight is read.
+// A tokenizer's JSON files as the merge rewrites them. Damage is reported with file and field, before any weight is read.
 
 using System.Text.Json;
 using System.Text.Json.Nodes;

@@ -1,4 +1,4 @@
-// Small files of a folder that is renamed when it is whole: on the disk before that.
+// Small files of a folder that is renamed once it is complete: they are flushed to the disk before that.
 
 using System.Text;
 

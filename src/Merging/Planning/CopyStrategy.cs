@@ -1,4 +1,4 @@
-// What holds no floating-point numbers has no weighted sum: it is taken over where all models have the same, as in mergekit.
+// Tensors without floating-point numbers have no weighted sum: they are copied where all models have the same, as in mergekit.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;

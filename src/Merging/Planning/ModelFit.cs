@@ -1,5 +1,5 @@
-// What is asked of models beyond one tensor at a time: that their layers are those that config.json counts, that slices go on where
-// others end, that a result's vocabulary reaches every table.
+// Checks of models as a whole: that they have the layers that config.json counts, that slices continue where others end, that every table
+// of token rows is known, so that none keeps those of an older vocabulary.
 
 using PeftAlign.Abstractions;
 

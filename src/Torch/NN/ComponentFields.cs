@@ -19,9 +19,9 @@ internal static class ComponentFields
         const BindingFlags own = BindingFlags.Instance | BindingFlags.Public | BindingFlags.NonPublic | BindingFlags.DeclaredOnly;
         return Classes(module.GetType()).SelectMany(type => type.GetFields(own))
             .Where(field => typeof(Tensor).IsAssignableFrom(field.FieldType) || typeof(torch.nn.Module).IsAssignableFrom(field.FieldType))
-            .Select(field => (NameOf(field), field.GetValue(module)))
-            .Where(pair => pair.Item2 != null)
-            .Select(pair => (pair.Item1, pair.Item2!));
+            .Select(field => (Name: NameOf(field), Value: field.GetValue(module)))
+            .Where(component => component.Value != null)
+            .Select(component => (component.Name, component.Value!));
     }
 
     private static IEnumerable<Type> Classes(Type type)

@@ -323,7 +323,7 @@ internal sealed partial class Parser
     private CallArguments CallArguments()
     {
         var positional = new List<Expression>();
-        var named = new List<(string, Expression)>();
+        var named = new List<(string Name, Expression Value)>();
         Expression? rest = null, keywords = null;
         Expect("(");
         for (bool first = true; !Skip(")"); first = false)
@@ -340,7 +340,7 @@ internal sealed partial class Parser
             {
                 string name = Next().Text;
                 at++;
-                if (named.Exists(n => n.Item1 == name)) throw Fault.Syntax($"keyword argument repeated: {name}");
+                if (named.Exists(n => n.Name == name)) throw Fault.Syntax($"keyword argument repeated: {name}");
                 named.Add((name, Expression()));
             }
             else if (rest is null && keywords is null && named.Count == 0) positional.Add(Expression());

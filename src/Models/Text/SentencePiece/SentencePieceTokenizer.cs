@@ -143,13 +143,13 @@ internal static class SentencePieceTokenizer
     private static TemplatePostProcessor? Wrapper(SentencePieceFile file, bool addBos, bool addEos)
     {
         if (!addBos && !addEos) return null;
-        var before = addBos && file.Bos is { } bos ? new[] { (file.Pieces[bos].Text, bos) } : [];
-        var after = addEos && file.Eos is { } eos ? new[] { (file.Pieces[eos].Text, eos) } : [];
+        (string Text, int Id)[] before = addBos && file.Bos is { } bos ? [(file.Pieces[bos].Text, bos)] : [];
+        (string Text, int Id)[] after = addEos && file.Eos is { } eos ? [(file.Pieces[eos].Text, eos)] : [];
         List<TemplatePart> Around(int text) =>
         [
-            .. before.Select(token => TemplatePart.OfToken(token.Item1, token.Item2, text)),
+            .. before.Select(token => TemplatePart.OfToken(token.Text, token.Id, text)),
             TemplatePart.OfText(text, text),
-            .. after.Select(token => TemplatePart.OfToken(token.Item1, token.Item2, text)),
+            .. after.Select(token => TemplatePart.OfToken(token.Text, token.Id, text)),
         ];
         return new TemplatePostProcessor(Around(0), [.. Around(0), .. Around(1)]);
     }

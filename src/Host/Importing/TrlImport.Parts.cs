@@ -1,0 +1,166 @@
+// The parts of the manifest that a configuration of TRL becomes: model, data sets, adapter, and the options of length, schedule, records
+// and number types that carry over other than key by key.
+
+using System.Text.Json.Nodes;
+using PeftAlign.Core;
+
+namespace PeftAlign.Host.Importing;
+
+internal sealed partial class TrlImport
+{
+    private JsonObject Adapter(bool fourBit)
+    {
+        var adapter = new JsonObject { ["type"] = fourBit ? "qlora" : "lora" };
+        JsonNode Of(string key) => Numeric(key) ?? TrlKeys.AdapterDefaults[key].DeepClone();
+        (adapter["rank"], adapter["alpha"], adapter["dropout"]) = (Of("lora_r"), Of("lora_alpha"), Of("lora_dropout"));
+        foreach (var (theirs, ours) in new[] { ("lora_target_modules", "targets"), ("lora_modules_to_save", "modules_to_save") })
+            if (given.TryGetValue(theirs, out var own)) adapter[ours] = own.Value.DeepClone();
+        foreach (var same in new[] { "use_rslora", "use_dora" })
+            if (Flag(same) is { } on) adapter[same] = on;
+        if (!fourBit) return adapter;
+        var known = plugins.Find("quantization", "nf4").Contract.Options.Options;
+        if (given.TryGetValue("bnb_4bit_quant_type", out var type)) adapter[known.Any(o => o.Name == "quant_type") ? "quant_type" : "quantization"] = type.Value.DeepClone();
+        adapter["double_quant"] = Flag("use_bnb_nested_quant") ?? false; // ours is on without a word, TRL's off
+        return adapter;
+    }
+
+    private void Length(JsonObject options)
+    {
+        if (Whole("max_steps") is { } steps and > 0)
+        {
+            options["max_steps"] = steps;
+            if (given.ContainsKey("num_train_epochs")) notes.Add("num_train_epochs is left out: max_steps decides, as in TRL");
+        }
+        else
+        {
+            options["epochs"] = Number("num_train_epochs") ?? 3;
+        }
+    }
+
+    private void Schedule(JsonObject options)
+    {
+        var constant = given.TryGetValue("lr_scheduler_type", out var shape) && Text(shape.Value) is "constant";
+        if (Number("warmup_steps") is { } steps and > 0)
+        {
+            if (constant) notes.Add("warmup_steps is left out: a constant schedule has no warm-up (constant_with_warmup has)");
+            else if (steps < 1) options["warmup_ratio"] = steps;
+            else options["warmup_steps"] = (long)steps;
+        }
+        else if (Number("warmup_ratio") is { } ratio and > 0)
+        {
+            if (constant) notes.Add("warmup_ratio is left out: a constant schedule has no warm-up (constant_with_warmup has)");
+            else options["warmup_ratio"] = ratio;
+        }
+        if (!given.TryGetValue("optim", out var optim)) return;
+        if (TrlKeys.Optimizer(Text(optim.Value)) is { } optimizer) options["optimizer"] = optimizer;
+        else dropped.Add($"optim: {Text(optim.Value)}; adamw is taken (there are adamw, paged_adamw, adamw_8bit, paged_adamw_8bit, rmsprop, sgd)");
+    }
+
+    private void Records(JsonObject options)
+    {
+        var save = given.TryGetValue("save_strategy", out var saving) ? Text(saving.Value) : "steps";
+        if (save == "steps" && Number("save_steps") is not 0 && Updates("save_steps", 500) is { } every) options["save_every"] = every;
+        else if (save is not "no") dropped.Add($"save_strategy {save}, save_steps {Number("save_steps")}; checkpoints are written every save_every steps, and at the end");
+        if (Whole("data_seed") is { } order) options["data_seed"] = order;
+        if (given.TryGetValue("train_sampling_strategy", out var sampling) ? Text(sampling.Value) is "sequential" : method == "kto")
+            options["shuffle"] = false;
+        else if (given.ContainsKey("train_sampling_strategy") && Text(sampling.Value) is not "random")
+            dropped.Add($"train_sampling_strategy: {Text(sampling.Value)}; rows are drawn in random order (shuffle), or in theirs");
+    }
+
+    // Every so many updates; a number under 1 is a share of all of them, as transformers counts it. Null where only the rows say how many.
+    private long? Updates(string key, double standard)
+    {
+        var every = Number(key) ?? standard;
+        if (every is > 0 and < 1) return Whole("max_steps") is { } steps and > 0 ? (long)Math.Ceiling(steps * every) : null;
+        return given.ContainsKey(key) ? Whole(key) : (long)standard;
+    }
+
+    private void Numbers(JsonObject options)
+    {
+        var dtype = given.TryGetValue("dtype", out var type) ? Text(type.Value) : nulls.ContainsKey("dtype") ? "auto" : "float32";
+        if (Flag("bf16") is true || dtype is "bfloat16") options["dtype"] = "bfloat16";
+        else if (Flag("fp16") is true) dropped.Add("fp16: true; there is no loss scaling: train in bfloat16 or float32 (dtype)");
+        else if (Flag("bf16") is false) options["dtype"] = "float32";
+        else notes.Add("bf16 is not given: TRL computes in bfloat16 where the device can; here dtype is float32 on a processor and bfloat16 on CUDA");
+        if (dtype is "bfloat16" && Flag("use_peft") is not true) notes.Add("dtype: bfloat16 without use_peft: TRL keeps the trained weights, their updates and the optimiser's state in bfloat16, where small updates are lost; here bfloat16 is computed in, and what is trained is float32");
+        if (dtype is "float16") dropped.Add($"{At(type.At)}: dtype: float16; small gradients vanish in it, and the loss is not scaled: train in bfloat16 or float32 (dtype)");
+        else if (dtype is "auto" && Flag("bf16") is false) notes.Add("dtype auto: TRL trains in the type that the model's weights are stored in; here float32 is computed in");
+        else if (dtype is not ("auto" or "bfloat16" or "float32")) Fault($"{At(type.At)}: dtype is auto, bfloat16, float16 or float32, not {dtype}");
+        if (Flag("gradient_checkpointing") is true) notes.Add("gradient_checkpointing is left out: it changes no number, and packs without padding need less memory without it; set it where memory is short");
+    }
+
+    private string Folder => given.TryGetValue("model_name_or_path", out var path) ? Text(path.Value) : "";
+
+    private JsonObject Model()
+    {
+        var model = new JsonObject { ["path"] = given.TryGetValue("model_name_or_path", out var path) ? Text(path.Value) : "MODEL" };
+        if (!given.ContainsKey("model_name_or_path")) notes.Add("the configuration names no model: put its folder for MODEL");
+        else if (!Directory.Exists(Text(path.Value))) notes.Add($"{Text(path.Value)} is no folder here: `peftalign models pull {Text(path.Value)}` fetches it from the hub and prints its folder; give it by --set models.model.path=FOLDER");
+        else model["path"] = FromManifest(Text(path.Value));
+        if (given.TryGetValue("chat_template_path", out var template)) Template(model, Text(template.Value), template.At);
+        notes.AddRange(ImportedModel.Differences(Folder, method, method is "sft" || Flag("disable_dropout") is false));
+        return model;
+    }
+
+    // TRL reads a template from a file of these endings; of anything else it takes the tokens, too, and grows the embedding.
+    private void Template(JsonObject model, string path, DocumentEntry at)
+    {
+        if (!File.Exists(path)) dropped.Add($"{At(at)}: chat_template_path: {path}; {(Directory.Exists(path) ? "a folder's template would come with its tokens, which are not added" : "it is no file here")}: give the template's own file by --set models.model.chat_template=FILE.jinja");
+        else if (!path.EndsWith(".jinja", StringComparison.Ordinal) && !path.EndsWith(".j2", StringComparison.Ordinal)) Fault($"{At(at)}: chat_template_path: {path} is a file, but ends neither in .jinja nor in .j2, which TRL asks for; rename it");
+        else model["chat_template"] = FromManifest(path) is var file && file.Contains('/') ? file : $"./{file}";
+    }
+
+    // A manifest's paths go from its own folder, a configuration's from the working directory.
+    private string FromManifest(string path)
+    {
+        if (Path.IsPathRooted(path)) return path;
+        var full = Path.GetFullPath(path);
+        var inside = Path.GetRelativePath(root, full);
+        return inside == ".." || inside.StartsWith("../", StringComparison.Ordinal) ? full : inside;
+    }
+
+    private JsonObject Datasets(JsonObject options)
+    {
+        var train = new JsonObject { ["reader"] = "jsonl", ["path"] = given.TryGetValue("dataset_name", out var name) ? Text(name.Value) : "DATA.jsonl" };
+        if (!given.ContainsKey("dataset_name")) notes.Add("the configuration names no data set: put the rows' file for DATA.jsonl");
+        else if (!File.Exists(Text(name.Value))) notes.Add($"{Text(name.Value)} is no file here: write its split '{(given.TryGetValue("dataset_train_split", out var split) ? Text(split.Value) : "train")}' as JSON lines and give it by --set datasets.train.path=FILE");
+        else train["path"] = FromManifest(Text(name.Value));
+        if (given.TryGetValue("dataset_text_field", out var field) && Text(field.Value) != "text") train["map"] = new JsonObject { ["text"] = Text(field.Value) };
+        var datasets = new JsonObject { ["train"] = train };
+        var eval = given.TryGetValue("eval_strategy", out var strategy) ? Text(strategy.Value) : "no";
+        if (eval == "steps")
+        {
+            datasets["test"] = new JsonObject { ["reader"] = "jsonl", ["path"] = "TEST.jsonl" };
+            Evaluation(options);
+            notes.Add($"put the file of the split '{(given.TryGetValue("dataset_test_split", out var test) ? Text(test.Value) : "test")}' for TEST.jsonl");
+        }
+        else if (eval != "no")
+        {
+            dropped.Add($"eval_strategy: {eval}; evaluation is every eval_every steps on eval_data");
+        }
+        return datasets;
+    }
+
+    private void Evaluation(JsonObject options)
+    {
+        options["eval_data"] = "test";
+        var key = Number("eval_steps") is null or 0 ? "logging_steps" : "eval_steps";
+        if (Updates(key, 10) is { } every) options["eval_every"] = every;
+        else dropped.Add($"{key}: {Number(key)}; a share of all updates, whose number only the rows say: give eval_every, or max_steps; without it there is one pass, after the last update");
+        // eval_loss is a mean over batches: it depends on what a batch is.
+        options["eval_batch_size"] = Whole("per_device_eval_batch_size") ?? 8;
+        if (method is not "sft" || Flag("eval_packing") is not { } packs) return;
+        options["eval_packing"] = packs;
+        if (packs && Flag("packing") is not true) notes.Add("eval_packing without packing: TRL lets the documents of a pack see each other; here they do not");
+    }
+
+    // What holds for every configuration.
+    private void Standing()
+    {
+        notes.Add("random numbers are keyed by seed, row and step: another order of rows, other dropout masks and other LoRA starts than torch's for the same seed");
+        notes.Add("rows without a trained token (cut away, or empty) are refused and counted; TRL trains on them with loss 0");
+        if (method is "sft" && !given.ContainsKey("completion_only_loss")) notes.Add("as in TRL, rows of prompt and completion are trained on the completion, rows of text on all of it");
+        if (method is "cpo" && !given.ContainsKey("cpo_alpha") && !(given.TryGetValue("loss_type", out var loss) && Text(loss.Value) is "alphapo")) notes.Add("cpo_alpha is TRL's 1.0, also where loss_type is simpo: set it to 0 for the paper's SimPO");
+    }
+}
