@@ -39,13 +39,14 @@ public sealed class TreeAttentionTests(string instructions) : KernelTests(instru
     }
 
     // Rows at the borders of blocks, a group's only row, none of a group, and the last ones.
-    [TestCase(4, 2, 20, false)]
-    [TestCase(2, 2, 80, false)]
-    [TestCase(4, 2, 32, true)]
-    public void Rows_that_are_asked_for_are_those_of_all_rows_bit_for_bit(int heads, int groups, int width, bool narrow)
+    [TestCase(4, 2, 20, false, false)]
+    [TestCase(4, 2, 20, false, true)]
+    [TestCase(2, 2, 80, false, false)]
+    [TestCase(4, 2, 32, true, false)]
+    public void Rows_that_are_asked_for_are_those_of_all_rows_bit_for_bit(int heads, int groups, int width, bool narrow, bool turned)
     {
         using var scope = torch.NewDisposeScope();
-        var runs = Runs(Trees);
+        var runs = Runs(Trees, turned);
         var rows = runs.Spans.size(0);
         torch.manual_seed(3);
         Tensor Random(long of, int count) => torch.randn([of, count, width]).to(narrow ? torch.bfloat16 : torch.float32);
@@ -103,7 +104,7 @@ public sealed class TreeAttentionTests(string instructions) : KernelTests(instru
         return torch.cat(parts);
     }
 
-    private static RowRuns Runs(int[][] trees, bool turned)
+    private static RowRuns Runs(int[][] trees, bool turned = false)
     {
         var (spans, groups, start) = (new List<int>(), new List<long>(), 0L);
         foreach (var parts in trees)
