@@ -108,6 +108,13 @@ public sealed class TaskGroupTests
     public void A_group_that_names_no_filters_reports_them_all(string entry, string rows) =>
         Assert.That(string.Join('|', Aggregate(entry).Where(m => m.Task == "both").Select(m => FormattableString.Invariant($"{m.Filter} {m.Value} {m.Count}"))), Is.EqualTo(rows));
 
+    // As in the harness, whose results have one number of a name and filter. Filter b of short and long: 0.8333 by size, 0.75 without.
+    [TestCase("{ metric: exact_match }, { metric: exact_match, weight_by_size: false, filter_list: b }", "a 0.5|b 0.75")]
+    [TestCase("{ metric: exact_match, weight_by_size: false }, { metric: exact_match, filter_list: b }", "a 0.5|b 0.8333")]
+    [TestCase("{ metric: exact_match }, { metric: exact_match, weight_by_size: false }", "a 0.5|b 0.75")]
+    public void Of_a_group_s_entries_for_one_number_the_last_counts(string entries, string rows) =>
+        Assert.That(string.Join('|', Aggregate(entries, longs: 2).Where(m => m.Task == "both").Select(m => FormattableString.Invariant($"{m.Filter} {m.Value:0.####}"))), Is.EqualTo(rows));
+
     // The harness's own groups do so (afrobench, salt ...).
     [TestCase("{ metric: exact_match, filter_list: none }", "the metric 'exact_match' of the filter 'none'")]
     [TestCase("{ metric: acc }", "the metric 'acc'")]
@@ -151,12 +158,12 @@ public sealed class TaskGroupTests
         Assert.That(() => new TasksBenchmark(new TasksOptions { Path = written }).Items().ToList(), Throws.TypeOf<UserErrorException>().With.Message.Contains("both.yaml: 'group: 3' is no text; write a text."));
     }
 
-    // Filter b of short: 0.5; of long: 1; filter a of short: 0.5.
-    private IReadOnlyList<MetricResult> Aggregate(string entry, Action<string>? warn = null)
+    // Filter b of short: 0.5; of long: 1, as often as is said; filter a of short: 0.5.
+    private IReadOnlyList<MetricResult> Aggregate(string entry, Action<string>? warn = null, int longs = 1)
     {
         File.WriteAllText(Path.Combine(written, "both.yaml"), $"group: both\ntask: [short, long]\naggregate_metric_list: [{entry}]\n");
         var benchmark = new TasksBenchmark(new TasksOptions { Path = written, BootstrapIters = 0 }, warn);
         ItemScore Of(string task, string filter, double value) => new("0", new Dictionary<string, double> { ["exact_match"] = value }) { Task = task, Filter = filter };
-        return benchmark.Aggregate([Of("short", "b", 0.5), Of("short", "a", 0.5), Of("long", "b", 1)]);
+        return benchmark.Aggregate([Of("short", "b", 0.5), Of("short", "a", 0.5), .. Enumerable.Repeat(Of("long", "b", 1), longs)]);
     }
 }
