@@ -28,7 +28,7 @@ public sealed class PerplexityOptions
 
 internal sealed class PerplexityBenchmark(PerplexityOptions options) : IBenchmark
 {
-    public BenchmarkInfo Info { get; } = new("perplexity", 1) { AsHarness = true, AddSpecialTokens = options.Bos };
+    public BenchmarkInfo Info { get; } = new("perplexity", 2) { AsHarness = true, AddSpecialTokens = options.Bos };
 
     public IEnumerable<EvalItem> Items()
     {
