@@ -158,11 +158,11 @@ public sealed class ReportFactsTests
         foreach (var (seed, from) in ((int, int)[])[(1, 0), (2, 1)]) // each starts from the SFT of its own seed
         {
             var chained = run.Job(Plan($"select/base/x/sft/x/dpo/s{seed}", new JsonObject { ["policy"] = "trained", ["seed"] = $"{seed}" }));
-            RunFolder.Write(chained.Spec, $$$$"""{"options": {"from": {"weights": {"job": "{{{{from:x32}}}}"}}, "seed": {{{{seed}}}}}}""");
+            RunFolder.Write(chained.Spec, $$$$"""{"options": {"from": {"weights": {"job": "{{{{from:x32}}}}"}}, "over": {"job": "{{{{from:x32}}}}", "checkpoint": "epoch:1"}, "seed": {{{{seed}}}}}}""");
             RunFolder.Write(chained.Result, """{"outcome": {"by": "loss", "mode": "min", "variant": "v", "tied": 1, "variants": []}}""");
         }
         var recipe = Model().Recipe;
-        Assert.That(recipe.Parts[2].Rows.Select(r => (r.Name, string.Join(",", r.Seeds), r.Settings["from"])), Is.EqualTo(new[] { ("base/x/sft/x/dpo", "1,2", "base/x/sft") }));
+        Assert.That(recipe.Parts[2].Rows.Select(r => (r.Name, string.Join(",", r.Seeds), r.Settings["from"], r.Settings["over"])), Is.EqualTo(new[] { ("base/x/sft/x/dpo", "1,2", "base/x/sft", "base/x/sft@epoch:1") }));
         Assert.That(recipe.Parts[1].Rows.Select(r => (r.Name, r.Seeds.Count, string.Join("; ", r.Settings.Select(s => $"{s.Key} {s.Value}")))), Is.EqualTo(new[] { ("quiz", 0, "judge.model base/x/sft/s1; name eval/quiz; seed 3") }));
         var part = recipe.Parts[0];
         Assert.That(part.Shared.Select(s => $"{s.Key} {s.Value}"), Is.EqualTo(new[] { "adapter peft.lora/lora", "adapter.rank 8", "adapter.targets q_proj, v_proj", "batch_size 8", "method.beta 0.1", "policy models/base" }));

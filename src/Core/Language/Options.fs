@@ -330,7 +330,7 @@ let bind
         None
 
 /// One variant's entries and labels, where an option that its other options make meaningless has its default: its job would refuse it.
-let private settled (schemas: OptionSchema list) (labels, entries) =
+let rec private settled (schemas: OptionSchema list) (labels, entries) =
     let isIdle (option: OptionSchema) =
         match condition option with
         | Some condition ->
@@ -339,18 +339,17 @@ let private settled (schemas: OptionSchema list) (labels, entries) =
             && not (isMeaningful entries condition)
         | None -> false
 
-    let idle =
-        schemas
-        |> List.filter isIdle
-        |> List.map (fun option -> option.Name, option)
-        |> dict
+    match schemas |> List.tryFind isIdle with
+    | None -> labels, entries
+    | Some idle ->
+        let settle (name, tree) =
+            if name <> idle.Name then
+                Some(name, tree)
+            else
+                defaultOf idle |> Option.map (fun usual -> name, recorded idle usual)
 
-    labels |> List.filter (fun (key: string, _) -> not (idle.ContainsKey key)),
-    entries
-    |> List.choose (fun (name, tree) ->
-        match idle.TryGetValue name with
-        | true, option -> defaultOf option |> Option.map (fun usual -> name, recorded option usual)
-        | _ -> Some(name, tree))
+        // What goes with this option may mean nothing beside its default.
+        settled schemas (labels |> List.filter (fun (key: string, _) -> key <> idle.Name), entries |> List.choose settle)
 
 /// Every combination of the grids below, each with its label such as "beta=0.1,rank=8"; a tree without grids is one with "".
 let variants (schemas: OptionSchema list) (tree: Tree) : (string * Tree) list =

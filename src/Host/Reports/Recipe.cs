@@ -106,7 +106,7 @@ internal sealed record Recipe(IReadOnlyList<RecipePart> Parts, IReadOnlyList<(st
         // "adapter.options.rank" is told as adapter.rank, "training.batch_size" as batch_size. What is empty is left out; which policy a benchmark asks is no setting of it.
         private static void Flatten(JsonNode? node, IReadOnlyList<string> path, SortedDictionary<string, string> into, Func<string, string> names, bool isOfPolicies)
         {
-            if (node is JsonObject made && made.Count == 1 && (string?)(made["job"] as JsonValue) is { } id) Add(names(id));
+            if (node is JsonObject made && made.All(e => e.Key is "job" or "checkpoint") && (string?)(made["job"] as JsonValue) is { } id) Add(names(id) + (made["checkpoint"] is { } point ? $"@{point}" : ""));
             else if (node is JsonObject entries)
                 foreach (var (key, value) in entries.Where(e => !NoSetting.Contains(e.Key) && !(path.Count == 0 && isOfPolicies && e.Key is "policy" or "control")))
                     Flatten(value, key is "options" or "training" or "weights" or "benchmark" ? path : [.. path, key], into, names, isOfPolicies);

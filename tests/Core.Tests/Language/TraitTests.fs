@@ -31,6 +31,9 @@ let private added =
                         { option "top_p" "number" "1" with
                             OnlyWith = "temperature=>0"
                         }
+                        { option "floor" "number" "0" with
+                            OnlyWith = "top_p=0.5|0.9"
+                        }
                         option "file" "string" null
                         { option "of" "string" null with
                             OnlyWith = "file"
@@ -153,11 +156,10 @@ let ``an option may go with numbers above a bound, or with any value`` () =
         ] do
         same [] (asked options)
 
-[<Test>]
-let ``a variant that makes an option meaningless has its default, and is one`` () =
+/// The variants of the benchmark with these options, and of each the values of the named ones.
+let private drawn (names: string list) (given: string) =
     let text =
-        head
-        + "evaluate: [{ of: untouched, with: { type: drawn, temperature: { grid: [0, 0.7] }, top_p: { grid: [0.5, 0.9] }, file: f, of: x } }]\n"
+        head + $"evaluate: [{{ of: untouched, with: {{ type: drawn, {given} }} }}]\n"
 
     let experiment =
         Manifests.Read(text, "m.yaml", catalogue, [||]).Experiment |> nonNull
@@ -166,22 +168,38 @@ let ``a variant that makes an option meaningless has its default, and is one`` (
         Plans.Create(experiment, Func<string, string>(fun path -> "h:" + path)).Plan
         |> nonNull
 
-    let asked =
+    List.sort
         [
             for job in plan.Jobs do
                 if job.Kind = "evaluate" then
                     use options = System.Text.Json.JsonDocument.Parse job.Options
                     let own = options.RootElement.GetProperty("benchmark").GetProperty "options"
-                    job.Axes["benchmark_variant"], own.GetProperty("top_p").GetRawText()
+
+                    job.Axes["benchmark_variant"],
+                    names
+                    |> List.map (fun name -> own.GetProperty(name).GetRawText())
+                    |> String.concat " "
         ]
 
+[<Test>]
+let ``a variant that makes an option meaningless has its default, and is one`` () =
     same
         [
             "temperature=0", "1"
             "temperature=0.7,top_p=0.5", "0.5"
             "temperature=0.7,top_p=0.9", "0.9"
         ]
-        (List.sort asked)
+        (drawn [ "top_p" ] "temperature: { grid: [0, 0.7] }, top_p: { grid: [0.5, 0.9] }, file: f, of: x")
+
+[<Test>]
+let ``a variant that makes an option meaningless does so to what goes with that option`` () =
+    same
+        [
+            "temperature=0", "1 0"
+            "temperature=0.7,floor=0.1", "0.5 0.1"
+            "temperature=0.7,floor=0.2", "0.5 0.2"
+        ]
+        (drawn [ "top_p"; "floor" ] "temperature: { grid: [0, 0.7] }, top_p: 0.5, floor: { grid: [0.1, 0.2] }")
 
 [<Test>]
 let ``all weights are not trained on from a policy that they cannot hold`` () =
