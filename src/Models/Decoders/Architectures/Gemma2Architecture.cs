@@ -11,9 +11,7 @@ internal sealed class Gemma2Architecture : IModelArchitecture
 
     public IReadOnlyList<InitOption> InitOptions { get; } =
     [
-        .. NewModelOptions.Llama.Where(o => o.Name != "tie_word_embeddings"),
-        NewModelOptions.Tied with { Default = "true" },
-        NewModelOptions.HeadWidth with { Default = "16" },
+        .. NewModelOptions.Gemma,
         new("query_pre_attn_scalar", "integer", "16", "[1,)", "Scores are divided by its square root."),
         new("sliding_window", "integer", "4096", "[1,)", "Tokens that one sees in layers 0, 2, ..., itself included."),
         new("attn_logit_softcapping", "number", "50", "(0,)", "Cap of the scores."),

@@ -8,12 +8,7 @@ internal sealed class GemmaArchitecture : IModelArchitecture
 {
     public string ClassName => "GemmaForCausalLM";
 
-    public IReadOnlyList<InitOption> InitOptions { get; } =
-    [
-        .. NewModelOptions.Llama.Where(o => o.Name != "tie_word_embeddings"),
-        NewModelOptions.Tied with { Default = "true" },
-        NewModelOptions.HeadWidth with { Default = "16" },
-    ];
+    public IReadOnlyList<InitOption> InitOptions => NewModelOptions.Gemma;
 
     public DecoderSpec Describe(ArchitectureConfig config)
     {

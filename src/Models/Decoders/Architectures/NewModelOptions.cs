@@ -35,6 +35,12 @@ public static class NewModelOptions
         Range, Tied, .. Tokens,
     ];
 
+    /// <summary>The options of Gemma's shape: LLaMA's with a tied head and a width of heads of its own.</summary>
+    internal static IReadOnlyList<InitOption> Gemma { get; } =
+    [
+        .. Llama.Where(option => option.Name != Tied.Name), Tied with { Default = "true" }, HeadWidth with { Default = "16" },
+    ];
+
     /// <summary>The options of GPT-2's shape, under an architecture's own names.</summary>
     internal static IReadOnlyList<InitOption> Gpt(string hidden, string inner, string layers, string heads, string positions) =>
     [
