@@ -105,18 +105,17 @@ internal static class JsonReport
         ["inseparable"] = new JsonArray([.. f.Inseparable.Select(name => (JsonNode)name)]),
     };
 
+    // Times, memory and machines stay out: two runs of one manifest give the same bytes. They are in the other two reports and in each job's timing.json.
     private static JsonObject RecipeOf(Recipe recipe) => new()
     {
         ["parts"] = List(recipe.Parts.Select(part => new JsonObject
         {
             ["kind"] = part.Kind,
             ["shared"] = Texts(part.Shared),
-            ["rows"] = List(part.Rows.Select(row => new JsonObject { ["name"] = row.Name, ["seeds"] = new JsonArray([.. row.Seeds.Select(s => (JsonNode)s)]), ["settings"] = Texts(row.Settings), ["counts"] = Texts(row.Counts) })),
+            ["rows"] = List(part.Rows.Select(row => new JsonObject { ["name"] = row.Name, ["seeds"] = new JsonArray([.. row.Seeds.Select(s => (JsonNode)s)]), ["settings"] = Texts(row.Settings), ["counts"] = Texts(row.Counts.Where(c => !Recipe.Measured.Contains(c.Key)).ToDictionary()) })),
         })),
         ["inputs"] = List(recipe.Inputs.Select(i => new JsonObject { ["path"] = i.Path, ["sha256"] = i.Sha256 })),
         ["versions"] = Texts(recipe.Versions.ToDictionary(v => v.Part, v => v.Version)),
-        ["machines"] = new JsonArray([.. recipe.Machines.Select(m => (JsonNode)m)]),
-        ["started"] = recipe.Started,
     };
 
     private static JsonObject Texts(IReadOnlyDictionary<string, string> texts) => new(texts.Select(t => new KeyValuePair<string, JsonNode?>(t.Key, t.Value)));

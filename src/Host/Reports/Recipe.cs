@@ -21,10 +21,12 @@ internal sealed record Recipe(IReadOnlyList<RecipePart> Parts, IReadOnlyList<(st
 {
     /// <summary>What of a training's counts is shown, by its key in ledger.json or in the result.</summary>
     internal static readonly IReadOnlyList<(string Key, string Name)> Counted =
-        [("rows", "rows"), ("rows_without_trained_token", "rows refused"), ("rows_truncated", "rows cut"), ("tokens_trained", "tokens trained an epoch"), ("trainable_parameters", "trained numbers"), ("steps", "steps"), ("final_loss", "last loss"), (Took, "seconds"), (Peak, "peak MiB")];
+        [("rows", "rows"), ("rows_without_trained_token", "rows refused"), ("rows_truncated", "rows cut"), ("tokens_trained", "tokens trained an epoch"), ("trainable_parameters", "trained numbers"), ("steps", "steps"), ("final_loss", "last loss"), (Took, Seconds), (Peak, PeakMebibytes)];
 
+    /// <summary>Names of the counts that differ from run to run.</summary>
+    internal static readonly IReadOnlySet<string> Measured = new HashSet<string> { Seconds, PeakMebibytes };
 
-    private const string Took = "took", Peak = "peak";
+    private const string Took = "took", Peak = "peak", Seconds = "seconds", PeakMebibytes = "peak MiB";
     private static readonly HashSet<string> NoSetting = ["kind", "engine", "result_version", "parents", "candidates"];
 
     /// <summary>Of all finished jobs.</summary>
