@@ -13,7 +13,7 @@ internal sealed partial class HtmlReport
         {
             page.Append($"<h3>{T(part.Kind)}</h3>");
             if (part.Shared.Count > 0) page.Append($"<p class=\"note\">All: {T(Settings(part.Shared))}</p>");
-            var counted = Recipe.Counted.Select(c => c.Name).Where(name => part.Rows.Any(row => row.Counts.ContainsKey(name))).ToList();
+            var counted = part.Counted;
             var seeded = part.Rows.Any(row => row.Seeds.Count > 0);
             page.Append($"<div class=\"wide\"><table class=\"dense\"><thead><tr><th>{(part.Kind == "evaluate" ? "Benchmark" : "Policy")}</th>{(seeded ? "<th>Seeds</th>" : "")}<th>Settings</th>{string.Concat(counted.Select(name => $"<th class=\"r\">{T(name)}</th>"))}</tr></thead><tbody>");
             foreach (var row in part.Rows)
@@ -22,7 +22,7 @@ internal sealed partial class HtmlReport
         }
         Named("Read from", "SHA-256", recipe.Inputs);
         Named("Made with", "Version, or hash of the files", recipe.Versions);
-        if (recipe.Machines.Count > 0) page.Append($"<p>Made on {T(string.Join("; ", recipe.Machines))}{(recipe.Started.Length > 0 ? $", from {T(recipe.Started)}" : "")}.</p>");
+        if (recipe.MadeOn.Length > 0) page.Append($"<p>{T(recipe.MadeOn)}</p>");
     }
 
     private void Named(string first, string second, IReadOnlyList<(string Name, string Value)> rows)

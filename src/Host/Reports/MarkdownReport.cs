@@ -54,13 +54,13 @@ internal static class MarkdownReport
         string Settings(IReadOnlyDictionary<string, string> settings) => string.Join("; ", settings.Select(s => $"{s.Key} {s.Value}"));
         foreach (var part in recipe.Parts)
         {
-            var counted = Recipe.Counted.Select(c => c.Name).Where(name => part.Rows.Any(row => row.Counts.ContainsKey(name))).ToList();
+            var counted = part.Counted;
             Table(text, $"What was run: {part.Kind}", ["name", "seeds", "settings", .. counted], part.Rows.Select(row => (string[])[row.Name, string.Join(", ", row.Seeds), Settings(row.Settings), .. counted.Select(name => row.Counts.GetValueOrDefault(name, "–"))]));
             if (part.Shared.Count > 0) text.Append($"\nAll: {Text(Settings(part.Shared))}.\n");
         }
         if (recipe.Inputs.Count > 0) Table(text, "Read from", ["path", "SHA-256"], recipe.Inputs.Select(i => new[] { i.Path, i.Sha256 }));
         if (recipe.Versions.Count > 0) Table(text, "Made with", ["part", "version, or hash of the files"], recipe.Versions.Select(v => new[] { v.Part, v.Version }));
-        if (recipe.Machines.Count > 0) text.Append($"\nMade on {Text(string.Join("; ", recipe.Machines))}{(recipe.Started.Length > 0 ? $", from {recipe.Started}" : "")}.\n");
+        if (recipe.MadeOn.Length > 0) text.Append($"\n{Text(recipe.MadeOn)}\n");
     }
 
     /// <summary>One line a verdict, for the end of a run.</summary>

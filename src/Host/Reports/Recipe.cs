@@ -9,7 +9,11 @@ namespace PeftAlign.Host.Reports;
 
 /// <summary>Kind: train, evaluate ... Shared: Settings that all rows have alike. Rows: The configurations (of evaluations the benchmarks) with the
 /// settings that differ.</summary>
-internal sealed record RecipePart(string Kind, IReadOnlyDictionary<string, string> Shared, IReadOnlyList<RecipeRow> Rows);
+internal sealed record RecipePart(string Kind, IReadOnlyDictionary<string, string> Shared, IReadOnlyList<RecipeRow> Rows)
+{
+    /// <summary>Names of the counts that any row has, in the order in which they are shown.</summary>
+    internal IReadOnlyList<string> Counted => [.. Recipe.Counted.Select(c => c.Name).Where(name => Rows.Any(row => row.Counts.ContainsKey(name)))];
+}
 
 /// <summary>Name: The configuration or benchmark. Seeds: Those of its jobs. Counts: Of trainings: rows, tokens and numbers that were trained, as
 /// a range over the seeds.</summary>
@@ -28,6 +32,9 @@ internal sealed record Recipe(IReadOnlyList<RecipePart> Parts, IReadOnlyList<(st
 
     private const string Took = "took", Peak = "peak", Seconds = "seconds", PeakMebibytes = "peak MiB";
     private static readonly HashSet<string> NoSetting = ["kind", "engine", "result_version", "parents", "candidates"];
+
+    /// <summary>The machines, and since when, in words; empty where no job tells.</summary>
+    internal string MadeOn => Machines.Count == 0 ? "" : $"Made on {string.Join("; ", Machines)}{(Started.Length > 0 ? $", from {Started}" : "")}.";
 
     /// <summary>Of all finished jobs.</summary>
     internal static Recipe Of(RunData data)
