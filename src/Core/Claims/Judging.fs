@@ -119,7 +119,7 @@ module internal Judging =
                      ""),
                 max (evidence.AtLeast limit) (evidence.AtMost -limit)
 
-    /// Of too few without a t an exact test takes the bootstrap's place; it cannot be significant, so the verdict is the reason.
+    /// Where there are too few and no t, an exact test takes the bootstrap's place; it cannot be significant, so the verdict gives that as the reason.
     let private ofFew (claim: Claim) (resampled: Resampled) flips (lean: string, _: float) =
         let top = resampled.Top
 
@@ -161,7 +161,7 @@ module internal Judging =
         else
             evidence.By
 
-    /// What the statement says of policies that stand on both sides; most are chains that a method's name takes in unawares.
+    /// What the statement says of policies that stand on both sides; most are chains that a method's name selects unnoticed.
     let private cancelling (names: string list) =
         match names with
         | [] -> ""
@@ -248,13 +248,13 @@ module internal Judging =
         else
             let stream = RandomStream(seed, "claim/" + claim.Id)
 
-            // One claim without a number does not cost the others theirs.
+            // A claim without a number must not take the numbers from the others.
             try
                 judged claim table units (Resampling.run claim table units draws stream) alpha stream
             with :? StatisticsException as e ->
                 nothing (empty claim e.Message)
 
-    /// The number of what is there, but no verdict where something is not.
+    /// Gives the number of the evaluations that exist, but no verdict where some are missing.
     let one (claim: Claim) modelTags (table: Observation[]) firsts pending draws alpha seed =
         let found = ofUnits claim modelTags table draws alpha seed
 

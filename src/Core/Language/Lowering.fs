@@ -14,7 +14,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
 
     member private _.Sources = sources
 
-    /// The policy at a point of its training (Check and HasCheckpoint saw to it that there is one); the end where none is given.
+    /// The policy at a point of its training (Check and HasCheckpoint ensure that it is reached); at the end where no point is given.
     member private this.At(policy: Policy, point: Point option) : Lowered =
         let found = this.Policy policy
 
@@ -84,7 +84,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 | Some(Text "base") -> this.Sources.Model(policy.Facts.Model, policy.Facts.Seed).Tree
                 | _ -> start.Tree
 
-            // Whether the base is quantised is the job's to see where the policy came to it by other stages.
+            // Where the policy went through other stages, only the job can see whether the base is quantised.
             let isOverOther =
                 run.Adapter.IsSome
                 && (quantization <> Null || start.IsQuantized)
