@@ -278,7 +278,7 @@ module internal Patterns =
                 let found = (if isEmpty then advancing.Value else regex).Match(text, at)
 
                 if found.Success && found.Index < at then
-                    Guard.fail $"regular expression: .NET's engine loses its way in '{regex}'; write it otherwise."
+                    Guard.fail $"regular expression: .NET's engine makes no progress in '{regex}'; write it differently."
                 elif found.Success then
                     Some(found, struct (found.Index + found.Length, found.Length = 0))
                 else

@@ -22,7 +22,7 @@ internal static class AdapterCombineCommand
         var sign = new Option<string>("--majority-sign") { HelpName = "RULE", DefaultValueFactory = _ => "total", Description = "How ties elects a sign: total or frequency." };
         sign.AcceptOnlyFromAmong("total", "frequency");
         var rank = new Option<int?>("--rank") { HelpName = "R", Description = "Rank of the result of svd types (default: the largest that an adapter's r or rank_pattern names)." };
-        var clamp = new Option<double?>("--svd-clamp") { HelpName = "Q", Description = "Cut what svd types make to this quantile of its entries (over 0.5, at most 1)." };
+        var clamp = new Option<double?>("--svd-clamp") { HelpName = "Q", Description = "Clip what svd types compute to this quantile of its entries (over 0.5, at most 1)." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the combined adapter; must not be there, or be empty." };
         var plugins = PluginFolders.Option();
         const string description = """

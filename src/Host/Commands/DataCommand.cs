@@ -34,12 +34,12 @@ internal static class DataCommand
     private static Command Audit(CommandFrame frame)
     {
         var file = new Argument<string>("F.jsonl") { Description = "Rows, plain or .gz; - for standard input." };
-        var model = new Option<string>("--model") { HelpName = "DIR_OR_FILE", Required = true, Description = "The model folder whose tokenizer and chat template count, or a tokenizer file." };
+        var model = new Option<string>("--model") { HelpName = "DIR_OR_FILE", Required = true, Description = "The model folder whose tokenizer and chat template are used, or a tokenizer file." };
         var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the model's." };
         var length = new Option<int>("--max-length") { HelpName = "N", DefaultValueFactory = _ => 1024, Description = "Most tokens of a sequence." };
         var prompt = new Option<int?>("--max-prompt-length") { HelpName = "N", Description = "Most tokens of a prompt." };
         var truncation = new Option<string>("--truncation") { HelpName = "SIDE", DefaultValueFactory = _ => "keep_start", Description = "keep_start or keep_end." };
-        var examples = new Option<int>("--examples") { HelpName = "N", DefaultValueFactory = _ => 3, Description = "Rows that are named for each finding." };
+        var examples = new Option<int>("--examples") { HelpName = "N", DefaultValueFactory = _ => 3, Description = "How many rows are named for each finding." };
         var command = new Command("audit", Description) { file, model, template, length, prompt, truncation, examples };
         frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) => Task.FromResult(Run(new AuditRequest(parsed.GetValue(file)!, parsed.GetValue(model)!)
         {

@@ -30,11 +30,11 @@ internal static class WinrateCommand
 
         internal Option<string?> B { get; } = new("--b") { HelpName = "F.jsonl", Description = "The answers that they are compared with." };
 
-        internal Option<string?> Prompts { get; } = new("--prompts") { HelpName = "F.jsonl", Description = "What was asked, rows {prompt} in the answers' order, where neither file says it." };
+        internal Option<string?> Prompts { get; } = new("--prompts") { HelpName = "F.jsonl", Description = "The prompts, rows {prompt} in the answers' order, where neither file has them." };
 
-        internal Option<string?> Annotations { get; } = new("--annotations") { HelpName = "F", Description = "Judgements that were made before, in place of --a, --b and --judge." };
+        internal Option<string?> Annotations { get; } = new("--annotations") { HelpName = "F", Description = "Existing judgements, instead of --a, --b and --judge." };
 
-        internal Option<string?> Only { get; } = new("--only") { HelpName = "MODEL", Description = "Of annotations of several models, this one." };
+        internal Option<string?> Only { get; } = new("--only") { HelpName = "MODEL", Description = "The model to take from annotations of several models." };
 
         internal Option<string?> Data { get; } = new("--data") { HelpName = "DIR", Description = "AlpacaEval's data: instructions, difficulties, published weights." };
 
@@ -44,7 +44,7 @@ internal static class WinrateCommand
 
         internal Option<string?> Gamed { get; } = new("--gamed") { HelpName = "F.csv", Description = "The gamed baselines' rows, which form v1 needs." };
 
-        internal Option<int?> Limit { get; } = new("--limit") { HelpName = "N", Description = "Most pairs (of each model)." };
+        internal Option<int?> Limit { get; } = new("--limit") { HelpName = "N", Description = "At most this many pairs (of each model)." };
 
         internal Option<string> Target { get; } = new("--out") { HelpName = "DIR", Required = true, Description = "Where results go." };
 
