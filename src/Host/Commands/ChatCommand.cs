@@ -47,7 +47,7 @@ internal static class ChatCommand
             while (true)
             {
                 if (!Console.IsInputRedirected && !session.Output.Json) session.Output.Piece("> ");
-                // A read of standard input heeds no token: it waits on a thread of its own, which an interrupt leaves behind.
+                // Reading standard input cannot be cancelled: it waits on a thread of its own, which an interrupt leaves behind.
                 if (await Task.Run(input.ReadLine, CancellationToken.None).WaitAsync(cancel) is not { } line || line == "/exit") return ExitCode.Done;
                 if (line == "/reset") talk.Reset();
                 else if (line.Trim().Length > 0) talk.Answer(line, cancel);

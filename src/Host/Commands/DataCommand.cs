@@ -77,7 +77,7 @@ internal static class DataCommand
         return ExitCode.Done;
     }
 
-    // Only the tokenizer is needed here: of a configuration that says no size, or that training would find fault with, no limit is known.
+    // Only the tokenizer is needed here: where the configuration gives no size, or is one that training would refuse, there is no limit.
     private static int? Vocabulary(string config)
     {
         try
