@@ -168,77 +168,87 @@ module internal Judging =
         | [ name ] -> $"; {name} stands on both sides"
         | name :: others -> $"; {name} and {others.Length} more stand on both sides"
 
-    let private judged (claim: Claim) table (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
-        let limit = if claim.Log then log claim.Than else claim.Than
-
-        let shown value = if claim.Log then exp value else value
-
+    /// What the units came to, before anything is said of how sure it is. `limit` is the claim's Than on the scale of the scores.
+    let private described (claim: Claim) table (units: Unit[]) (resampled: Resampled) limit shown =
         let zero =
             if claim.Statistic = MeanOf && claim.Holds <> Within then
                 limit
             else
                 0.0
 
-        let result =
-            { empty claim "" with
-                Statement = Statements.claim claim + cancelling (Units.onBothSides claim table units)
-                Estimate = shown resampled.Estimate
-                Positive = resampled.Units |> Array.filter (fun value -> value > zero) |> Array.length
-                Negative = resampled.Units |> Array.filter (fun value -> value < zero) |> Array.length
-                Units =
-                    Array.map2
-                        (fun (unit: Unit) value ->
-                            {
-                                Label = unit.Label
-                                Value = shown value
-                            })
-                        units
-                        resampled.Units
-                Drawn = resampled.Drawn |> Array.ofList
+        let count isMeant =
+            resampled.Units |> Array.filter isMeant |> Array.length
+
+        let unit (unit: Unit) value : ClaimUnit =
+            {
+                Label = unit.Label
+                Value = shown value
             }
 
-        let without reason = nothing { result with Reason = reason }
+        { empty claim "" with
+            Statement = Statements.claim claim + cancelling (Units.onBothSides claim table units)
+            Estimate = shown resampled.Estimate
+            Positive = count (fun value -> value > zero)
+            Negative = count (fun value -> value < zero)
+            Units = Array.map2 unit units resampled.Units
+            Drawn = resampled.Drawn |> Array.ofList
+        }
 
-        let level = if claim.Holds = Within then 2.0 * alpha else alpha
-
+    /// Why resampling gives no interval; empty where it does.
+    let private obstacle (claim: Claim) (resampled: Resampled) =
         if
             not (
                 Double.IsFinite resampled.Estimate
                 && Array.forall Double.IsFinite resampled.Replicates
             )
         then
-            without (
-                "the statistic does not exist for every resampling of these units"
-                + (if claim.Log then "; a ratio needs scores above 0" else "")
-            )
+            "the statistic does not exist for every resampling of these units"
+            + (if claim.Log then "; a ratio needs scores above 0" else "")
         elif resampled.Drawn.IsEmpty then
-            without "one configuration, one seed and no items: there is nothing to resample; add seeds or items"
+            "one configuration, one seed and no items: there is nothing to resample; add seeds or items"
         else
+            ""
+
+    let private judged (claim: Claim) table (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
+        let limit = if claim.Log then log claim.Than else claim.Than
+        let level = if claim.Holds = Within then 2.0 * alpha else alpha
+
+        let shown value = if claim.Log then exp value else value
+
+        let result = described claim table units resampled limit shown
+
+        let without reason = nothing { result with Reason = reason }
+
+        let sure evidence =
             let flips =
                 if claim.Statistic = MeanOf && claim.Holds <> Within then
                     signFlip resampled.Units limit (stream.Child "signs")
                 else
                     nan
 
-            match Evidence.find claim resampled level with
-            | Error why -> without why
-            | Ok evidence ->
-                let reason, lean, p = concluded claim resampled limit evidence flips
+            let reason, lean, p = concluded claim resampled limit evidence flips
 
-                {
-                    Result =
-                        { result with
-                            Reason = reason
-                            Lower = shown evidence.Shown.Lower
-                            Upper = shown evidence.Shown.Upper
-                            Level = 1.0 - level
-                            Method = methodOf resampled evidence
-                            PValue = p
-                            SignFlipP = flips
-                        }
-                    P = p
-                    Leaning = lean
-                }
+            {
+                Result =
+                    { result with
+                        Reason = reason
+                        Lower = shown evidence.Shown.Lower
+                        Upper = shown evidence.Shown.Upper
+                        Level = 1.0 - level
+                        Method = methodOf resampled evidence
+                        PValue = p
+                        SignFlipP = flips
+                    }
+                P = p
+                Leaning = lean
+            }
+
+        match obstacle claim resampled with
+        | "" ->
+            match Evidence.find claim resampled level with
+            | Ok evidence -> sure evidence
+            | Error why -> without why
+        | why -> without why
 
     let private ofUnits (claim: Claim) modelTags (table: Observation[]) draws alpha seed =
         let units = Units.find claim modelTags table

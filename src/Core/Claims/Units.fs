@@ -193,6 +193,17 @@ module internal Units =
         else
             List.collect leaves term.Parts
 
+    /// A term's points: its policies by their number along the curve's axis; all of them at 0 without a curve.
+    let private along (table: Observation[]) (term: Term) (members: int list) =
+        match term.Curve with
+        | None -> [ 0.0, members ]
+        | Some curve ->
+            members
+            |> List.choose (fun i -> Observations.axis curve.Along table[i] |> numberOf |> Option.map (fun x -> x, i))
+            |> List.groupBy fst
+            |> List.sortBy fst
+            |> List.map (fun (x, group) -> (if curve.Log then Math.Log2 x else x), List.map snd group)
+
     let rec private node
         (table: Observation[])
         (members: Dictionary<Term, bool * (int * string option list) list>)
@@ -216,15 +227,7 @@ module internal Units =
 
             let mine = all |> List.filter (fun (_, key) -> fits unit key) |> List.map fst
 
-            let points =
-                match term.Curve with
-                | None -> [ 0.0, mine ]
-                | Some curve ->
-                    mine
-                    |> List.choose (fun i -> Observations.axis curve.Along table[i] |> numberOf |> Option.map (fun x -> x, i))
-                    |> List.groupBy fst
-                    |> List.sortBy fst
-                    |> List.map (fun (x, group) -> (if curve.Log then Math.Log2 x else x), List.map snd group)
+            let points = along table term mine
 
             let enough =
                 if term.Curve.IsSome then
