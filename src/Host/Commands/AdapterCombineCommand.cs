@@ -26,9 +26,9 @@ internal static class AdapterCombineCommand
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the combined adapter; must not be there, or be empty." };
         var plugins = PluginFolders.Option();
         const string description = """
-            Makes one adapter of several of one base, as PEFT's add_weighted_adapter: cat adds their changes exactly, at the sum of
-            the ranks; linear mixes A and B apart, which adds cross terms; svd truncates the weighted sum; ties, dare and
-            magnitude_prune prune before. Random pruning draws from --seed.
+            Makes one adapter from several of one base, as PEFT's add_weighted_adapter does: cat adds their changes exactly, at the
+            sum of the ranks; linear mixes A and B separately, which adds cross terms; svd truncates the weighted sum; ties, dare and
+            magnitude_prune prune first. Random pruning draws from --seed.
             """;
         var command = new Command("combine", description) { adapters, weights, type, density, sign, rank, clamp, output, plugins };
         frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>

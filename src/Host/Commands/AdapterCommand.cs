@@ -46,7 +46,7 @@ internal static class AdapterCommand
         const string description = """
             Writes the base with the adapter inside: a model folder that needs no adapter. Each weight keeps its element type unless
             --dtype names one; sums are made in float32 and rounded once. Virtual tokens and prefixes have no place in weights.
-            Of a 4-bit base, and with --quantization of a full one, the adapter is added to the decoded matrices: what it was
+            With a 4-bit base, or a full one and --quantization, the adapter is added to the decoded matrices, which it was
             trained over. The result is never quantised again; quantize does that. Where the adapter's folder holds embedding
             and head with more rows than the base's (its vocabulary was resized), the result has these, and its tokenizer.
             """;

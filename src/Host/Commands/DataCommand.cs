@@ -22,7 +22,7 @@ internal static class DataCommand
         what a training would meet in its rows
 
         Reads rows as training does (chosen and rejected with or without prompt; prompt, completion and label; prompt and
-        completion; messages; text; or token ids) and counts rows that are there twice, pairs that contradict each other,
+        completion; messages; text; or token ids) and counts duplicate rows, pairs that contradict each other,
         whether the chosen answer is the longer one, prompts whose last tokens change once an answer follows, and what
         becomes of every token (kept, cut, refused, trained). A row that training would refuse is refused here as well.
         """;

@@ -15,8 +15,8 @@ internal static class ReportCommand
 
     private const string Description = """
         Reports on a run's folder: results with 95 % intervals, verdicts on the manifest's claims, merges against their parents, which
-        factor matters, training curves, times. Nothing is computed anew but the statistics; a run that goes on is reported as far as
-        it is. --claims tests other claims than the manifest's.
+        factor matters, training curves, times. Only the statistics are computed anew; a run that is still going is reported as far
+        as it has come. --claims tests other claims than the manifest's.
         """;
 
     private static Command Build(CommandFrame frame)

@@ -21,9 +21,9 @@ internal static class ScoreCommand
         Scores completions: how probable a model finds each of their tokens.
 
         Rows are JSON objects, one per line; each gives one line, in the same order:
-          {prompt, completion}           texts; the completion's ids are those that prompt + completion has behind the prompt's
+          {prompt, completion}           texts; the completion's ids are those of prompt + completion that follow the prompt's
           {prompt_ids, completion_ids}   token ids, used as they are
-          {messages}                     the last message as the chat template writes it, given all before it
+          {messages}                     the last message as the chat template writes it, given everything before it
           {text}                         with --rolling: every token given a begin token; a text longer than the model's
                                          positions is cut into windows, each token scored once
           -> {logprob, tokens, is_greedy}

@@ -12,12 +12,12 @@ internal static class WinrateCommand
 {
     private const string Description = """
         Compares the answers of file A with those of file B, pair by pair, and writes DIR/results.json, DIR/samples_winrate.jsonl and
-        DIR/annotations.json. The win rate is A's. Each pair is judged in both orders; a pair of which an order has no verdict is
-        counted as failed and stays out of the rates.
+        DIR/annotations.json. The win rate is A's. Each pair is judged in both orders; a pair that lacks a verdict in one order is
+        counted as failed and left out of the rates.
 
         Files are JSON lines or a JSON list, plain or .gz: AlpacaEval's outputs {instruction, output, generator}, samples of an
-        evaluation, rows {prompt, response}, or rows of `generate` (with --prompts, as these do not say what was asked). Rows are
-        joined by their prompts, or in order where a file does not say them.
+        evaluation, rows {prompt, response}, or rows of `generate` (with --prompts, as these do not hold what was asked). Rows are
+        joined by their prompts, or in order where a file does not have them.
 
         --annotations takes judgements that were made before instead, as AlpacaEval keeps them: JSON with preference, output_1 and
         output_2, or CSV with model, preference, len_output_1 and len_output_2; of several models each gets a row. --data names
