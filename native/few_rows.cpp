@@ -19,8 +19,8 @@ namespace {
 constexpr int64_t kTogether = 16;  // rows of x for which a weight row is read once
 constexpr int64_t kTile = 256;     // inputs for which rows and weights stay in the innermost cache
 
-// Rows stand in blocks of 4, then 2, then 1: 16 inputs of each row of the block after another; behind them the inputs that fill
-// no vector, row by row.
+// Rows are packed in blocks of 4, then 2, then 1. Within a block the first 16 inputs of each row come first, then the next 16 of each,
+// and so on; the inputs that do not fill a vector follow, row by row.
 int64_t block_rows(int64_t left) { return left >= 4 ? 4 : left >= 2 ? 2 : 1; }
 
 template <typename W>
@@ -38,12 +38,12 @@ void pack_rows(const W* x, int64_t count, int64_t k, float* out) {
     }
 }
 
-// What a pass works on: inputs `begin` to `end`, of rows of k of them.
+// What a pass works on: inputs `begin` to `end` of rows of k inputs.
 struct Tile {
     int64_t k, begin, end;
 };
 
-// Adds the tile of R weight rows times M packed rows of a block of B to sums[m * stride + r], and asks for F rows of what is `ahead`.
+// Adds the tile of R weight rows times M packed rows of a block of B to sums[m * stride + r], and prefetches F rows from `ahead` on.
 template <class Set, int R, int M, int B, int F, typename W>
 PA_INLINE void part(const float* x, const W* w, const W* ahead, const Tile& tile, typename Set::Lanes* sums, int64_t stride) {
     typedef typename Set::Lanes L;
@@ -65,15 +65,15 @@ PA_INLINE void part(const float* x, const W* w, const W* ahead, const Tile& tile
     lanes::repeat<R * M>([&](auto n) PA_INLINED { sums[n % M * stride + n / M] = own[n / M][n % M]; });
 }
 
-// Of R weight rows and a block of rows of x those whose sums fit into registers, in a square where there are many: rows of x, and of the
-// weight beside M of them.
+// How many rows a pass takes so that its sums fit into registers: side() rows of x (as a square, where that many rows are there), and
+// weights() of the R weight rows beside M rows of x.
 template <class Set>
 constexpr int side() { return Set::sums >= 16 ? 4 : Set::sums >= 4 ? 2 : 1; }
 
 template <class Set, int R, int M>
 constexpr int weights() { return R * M <= Set::sums ? R : Set::sums / M; }
 
-// How the R weight rows behind those in use are shared out among the passes over a tile, some to each.
+// Divides the prefetching of the R weight rows that follow those in use among the passes over a tile.
 struct Share {
     int64_t left, passes;
     int64_t next() {
@@ -98,7 +98,7 @@ PA_INLINE void passes(const float* x, const W* w, const Tile& tile, typename Set
     });
 }
 
-// How many there are over a block of B rows.
+// The number of passes over a block of B rows.
 template <class Set, int R, int B>
 constexpr int64_t passes_over() {
     constexpr int M = std::min(B, side<Set>());
@@ -126,7 +126,7 @@ PA_INLINE void accumulate(const float* x, int64_t count, int64_t k, const W* w, 
     }
 }
 
-// What fills no vector, and the sums over vectors.
+// Adds the inputs that do not fill a vector, and sums the vectors.
 template <class Set, int R, typename W>
 PA_INLINE void finish(const float* x, int64_t count, int64_t k, const W* w, const typename Set::Lanes* sums, float* y, int64_t y_row) {
     int64_t whole = k / lanes::N * lanes::N, tail = k - whole;

@@ -30,8 +30,9 @@ using tiles::whole_tiles;
 
 constexpr int64_t kMostSlices = 8;
 constexpr int64_t kSlice = 1024;    // entries of the vocabulary that are worth a slice
-// Of a part: rows whose logits of a block fit the second cache and whose sums of the head's rows the third, and so many that packing
-// the head for them costs little. Of a round, which has a part or more for each thread: the sums of all slices.
+// Bounds of a part's rows: a block of their logits fits the second-level cache (kMostRows), their sums of the head's rows fit the
+// third (kRowBytes), and there are so many that packing the head for them costs little (kFewestRows). A round has at least a part for
+// each thread; kSumBytes bounds its sums over all slices.
 constexpr int64_t kMostRows = 504, kFewestRows = 96, kRowBytes = 1 << 22, kSumBytes = 1 << 27;
 constexpr int64_t kStep = lanes::N;  // floats that are added up together, with every instruction set
 constexpr float kNone = -std::numeric_limits<float>::infinity();
@@ -42,7 +43,7 @@ struct State {
     float largest = kNone, own = 0;
     int64_t first = -1;  // of the largest entries; none yet
 
-    // Sums relative to a larger logit; returns the factor of those of e^d.
+    // Makes the sums relative to a larger logit; returns the factor by which those of e^d shrink.
     double raise_to(float next) {
         if (next == largest) return 1;
         double less = static_cast<double>(largest) - next, factor = std::exp(less);
@@ -52,7 +53,7 @@ struct State {
         return factor;
     }
 
-    // What is known of the slice behind.
+    // Joins the state of the next slice.
     void add(State next) {
         if (next.largest > largest) raise_to(next.largest), first = next.first;
         else next.raise_to(largest);
@@ -75,7 +76,7 @@ struct Part {
     int64_t row, rows, slice;
 };
 
-// A row's logits become what they are where they are kept in bfloat16.
+// Rounds a row's logits to bfloat16, as they would be if they were stored.
 template <typename L>
 PA_INLINE void round_all(float* row, int64_t count) {
     L x;
@@ -105,7 +106,7 @@ PA_INLINE float largest_of(const float* row, int64_t count, double& total) {
     return top;
 }
 
-// A row's logits become e^(logit - largest). What lies behind its end, up to a whole step, becomes nothing.
+// Replaces a row's logits by e^(logit - largest), and fills up to a whole step with zeros.
 template <typename L>
 PA_INLINE void exponentials(float* row, int64_t count, float largest, RowSums& sums) {
     constexpr float kBehind = -1000;  // of which e^d is 0
@@ -149,7 +150,7 @@ PA_INLINE void take(float* row, int64_t first, int64_t count, int64_t target, St
     exponentials<L>(row, count, state.largest, state.sums);
 }
 
-// This thread's room for a block's logits, and for the weights that become of them in bfloat16.
+// This thread's buffers for a block's logits, and for the bfloat16 weights made of them.
 float* own_logits() {
     static thread_local std::unique_ptr<tiles::Line[]> logits(new tiles::Line[kMostRows * kTogether / kStep]);
     return logits[0].values;
@@ -160,7 +161,7 @@ c10::BFloat16* own_weights() {
     return reinterpret_cast<c10::BFloat16*>(weights[0].values);
 }
 
-// expected += weights times the head's rows from `own` on; of bfloat16 an odd last one by itself.
+// expected += weights times the head's rows from `own` on; in bfloat16 an odd last row is added by itself.
 template <class Set>
 PA_INLINE void add_expected(const Round& h, const Part& part, const tiles::Matrix& own, int64_t count, bool again, const float* logits, float* expected) {
     tiles::Sum back{{}, again, nullptr, part.rows, h.width};
@@ -194,7 +195,7 @@ PA_INLINE void part_in(const Round& h, const Part& part) {
         tiles::Matrix own{h.turned.at(0, first), h.turned.row, h.turned.column};
         tiles::Sum of{{{{h.hidden.at(part.row, 0), h.hidden.row, tiles::kUnit}, own, h.twos ? h.width / 2 : h.width, 1, h.twos}}, false, nullptr, part.rows, count};
         tiles::block_in<Set>(of, {0, part.rows, 0, count, logits, kTogether});
-        // The next block's rows of the head are on their way to the caches meanwhile.
+        // Meanwhile the next block's rows of the head are prefetched.
         const char* next = h.turned.at(0, first + count);
         int64_t ahead = block + 1 < end ? std::min(kTogether, h.entries - first - count) * h.turned.column : 0;
         for (int64_t m = 0; m < part.rows; m++) {
@@ -221,7 +222,7 @@ void join(const Round& h, int64_t m, float* figures, int64_t stride, float* expe
     }
 }
 
-// Throws where it cannot be computed here; gives the set that does.
+// Returns the instruction set to compute with; throws where this cannot be computed here.
 Instructions checked(const Tensor& hidden, const Tensor& head, const Tensor& targets) {
     bool twos = head.scalar_type() == at::kBFloat16;
     Instructions set = set_of_products(twos ? at::kBFloat16 : at::kFloat);

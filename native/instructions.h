@@ -14,8 +14,8 @@ namespace pa {
 // kAvx512Bf16: the same kernels as kAvx512, but for products of bfloat16.
 enum Instructions : int { kBaseline = 0, kAvx2 = 1, kAvx512 = 2, kAvx512Bf16 = 3 };
 
-// Of each set its vector, 16 lanes made of such, and what its registers (32, 16 and 16) hold beside what is read: rows and vectors of
-// a product's tile, and sums of 16 lanes; and whether it multiplies pairs of bfloat16.
+// For each set: its vector (V), 16 lanes made of such vectors (Lanes), what its 32, 16 or 16 registers can hold besides what is being
+// read (the rows and vectors of a product's tile, and sums of 16 lanes), and whether it multiplies pairs of bfloat16 (dots).
 struct Avx512 {
     typedef lanes::V16 V;
     typedef lanes::Line<V> Lanes;
@@ -47,19 +47,19 @@ inline Instructions instructions() {
     return set < 0 ? choose_instructions() : static_cast<Instructions>(set);
 }
 
-// At most this set from now on, in all threads, so that tests and benches reach what other processors run; gives the set in use.
+// From now on uses at most this set, in all threads, so that tests and benches can run the kernels of other processors; returns the set in use.
 Instructions limit_instructions(Instructions most);
 
 // Whether the processor has a set, and its name in variables and messages.
 bool has_instructions(Instructions set);
 const char* name_of(Instructions set);
 
-// The set that an environment variable names, where the baseline goes by the name given; -1 where it names none. Throws where it names
-// one that the processor has not.
+// The set that an environment variable names, with `baseline` as the baseline's name; -1 where the variable is not set. Throws where it
+// names a set that the processor does not have.
 int named_instructions(const char* variable, const char* baseline);
 
-// Calls of a body that is inlined (PA_INLINED), as is what it calls. A loop in the body itself takes its values with it ([=]): what it
-// refers to would be read again from memory after every store.
+// Call a body that must be inlined (PA_INLINED), like everything that it calls. A loop in the body itself captures by value ([=]): what
+// it captured by reference would be read again from memory after every store.
 #if defined(__x86_64__)
 template <class Set = Avx512, typename F>
 PA_AVX512 __attribute__((noinline)) auto on_avx512(F body) {

@@ -18,7 +18,7 @@ typedef float V16 __attribute__((vector_size(64)));
 typedef float V8 __attribute__((vector_size(32)));
 typedef float V4 __attribute__((vector_size(16)));
 
-// f(0) to f(N - 1), written out: what a loop indexes may stay in memory, however short it is.
+// f(0) to f(N - 1), unrolled: an array that a loop indexes may stay in memory, however short the loop is.
 template <typename F, int... K>
 PA_INLINE void repeat_of(F&& f, std::integer_sequence<int, K...>) { (f(std::integral_constant<int, K>()), ...); }
 
@@ -78,7 +78,7 @@ PA_INTEGERS(32)
 PA_INTEGERS(16)
 #undef PA_INTEGERS
 
-// A vector at any address. Not by memcpy, which g++ takes apart where a kernel is written, before it knows the set it is for.
+// Loads a vector from any address. Not by memcpy, which g++ expands where the kernel is written, before it knows the kernel's instruction set.
 template <typename V>
 struct __attribute__((packed, may_alias)) Loose {
     V v;

@@ -1,7 +1,7 @@
 // Which entries of a task vector d = x - base are kept: a mask of one bit per entry, and the sums of |d| over all and over kept
 // entries. merge_window keeps a range of ranks of |d|, without sorting: a histogram over the upper bits of |d| finds the bounds,
 // and only the entries at a bound are ordered; equal magnitudes rank by position. merge_bernoulli draws, entry k from word k of a
-// Philox stream. merge_pack takes a mask, merge_unpack gives one.
+// Philox stream. merge_pack makes a mask of truth values, merge_unpack truth values of a mask.
 #include <torch/library.h>
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // The C interface between libtorch and src/Torch. It wraps no operator: pa_call reaches all of them
-// through c10's dispatcher. What stands beside it is what is no operator: tensor lifetime, autograd,
+// through c10's dispatcher. The rest is what is not an operator: tensor lifetime, autograd,
 // generators, devices, threads. Every function returns a status (pa_status); pa_last_error explains it.
 // Assumes: handles are owned references to TensorImpl; a null handle is the undefined tensor.
 #pragma once
@@ -135,7 +135,7 @@ PA_API void pa_rehearsal_memory(int32_t reset, int64_t* bytes, int64_t* peak); /
 PA_API void pa_rehearsal_open(void); // before the first backward pass; the device is PrivateUse1, index 0
 PA_API int pa_threads_get(void);
 PA_API int pa_threads_set(int32_t threads);
-// Our kernels' instruction set: 0 baseline, 1 AVX2, 2 AVX-512, 3 AVX-512 with products of bfloat16. None above `most` from now on; -1 changes nothing. `set` is the one in use.
+// Our kernels' instruction set: 0 baseline, 1 AVX2, 2 AVX-512, 3 AVX-512 with products of bfloat16. From now on none above `most` is used; -1 changes nothing. `set` receives the one in use.
 PA_API int pa_instructions(int32_t most, int32_t* set);
 PA_API int pa_blas(char* text, int32_t capacity); // OpenBLAS' kernels ("SkylakeX"), or "" for another BLAS
 PA_API int pa_describe(char* text, int32_t capacity); // at::show_config and at::get_parallel_info

@@ -12,7 +12,7 @@ namespace tiles {
 constexpr int64_t kTogether = 256;   // columns that are packed together, and stay in the second cache with a chunk's units
 constexpr int64_t kStepsAhead = 20;  // the last rows of tiles of a chunk, during which the caches are asked for the next one
 
-// Of floats, or with `twos` of bfloat16.
+// Factors of floats, or with `twos` of pairs of bfloat16.
 struct Pair {
     Matrix a, b;
     int64_t depth;  // units
@@ -41,7 +41,7 @@ struct alignas(64) Line {
     float values[16];
 };
 
-// This thread's room for what is packed.
+// This thread's buffer for what is packed.
 inline float* own_panels() {
     static thread_local std::unique_ptr<Line[]> panels(new Line[kTogether / 16 * kDepth]);
     return panels[0].values;

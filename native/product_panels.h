@@ -66,7 +66,7 @@ struct Ahead {
         else runs = columns, apart = b.column, bytes = depth * kUnit;
     }
 
-    // Of `parts` parts that one.
+    // Prefetches part number `part` of `parts`.
     void ask(int64_t part, int64_t parts) const {
         for (int64_t run = part * runs / parts; run < (part + 1) * runs / parts; run++)
             for (int64_t at = 0; at < bytes; at += 64) __builtin_prefetch(p + run * apart + at, 0, 2);

@@ -26,8 +26,8 @@ inline int64_t chunk_of(int64_t depth) {
     return chunks <= 1 ? depth : divided(divided(depth, chunks), 8) * 8;
 }
 
-// A matrix of which row m, column n begins m * row + n * column bytes behind p. Of a right factor of bfloat16 a row is two steps, which
-// are one unit where they lie side by side, and begin 2 bytes apart from column to column where those do.
+// A matrix whose entry (m, n) begins at p + m * row + n * column bytes. In a right factor of bfloat16 a row is two steps: they form one
+// unit where they are side by side; where the columns are, a column begins 2 bytes after the one before.
 struct Matrix {
     const char* p;
     int64_t row, column;
@@ -36,7 +36,7 @@ struct Matrix {
 
 inline Matrix matrix(const float* p, int64_t row, int64_t column) { return {reinterpret_cast<const char*>(p), row * kUnit, column * kUnit}; }
 
-// Of a set with fused multiply-adds: the columns of a tile, and of a panel.
+// The columns of a tile, and of a panel, for a set with fused multiply-adds.
 template <class Set>
 constexpr int64_t kColumns = Set::vectors * lanes::width<typename Set::V>();
 
@@ -104,7 +104,7 @@ PA_INLINE void tile(const Work& w) {
     }
 }
 
-// The columns that fill no vector: computed aside, then taken over.
+// The columns that do not fill a vector: computed in a buffer, then copied.
 template <class Set, class Units, int Count>
 PA_INLINE void part_tile(const Work& w, int64_t columns) {
     constexpr int64_t kLanes = lanes::width<typename Set::V>();
@@ -120,7 +120,7 @@ PA_INLINE void part_tile(const Work& w, int64_t columns) {
         }
 }
 
-// The first `columns` columns of a tile's place.
+// Computes the first `columns` columns of a tile.
 template <class Set, class Units, int Count = Set::vectors>
 PA_INLINE void any_tile(const Work& w, int64_t columns) {
     constexpr int64_t kLanes = lanes::width<typename Set::V>();
@@ -130,7 +130,7 @@ PA_INLINE void any_tile(const Work& w, int64_t columns) {
     else part_tile<Set, Units, Count>(w, columns);
 }
 
-// Puts rows of floats whose steps lie apart aside, where every tile of these rows finds them side by side.
+// Copies rows of floats whose steps are not contiguous to a buffer, where every tile of these rows finds them side by side.
 PA_INLINE void gather(Work& w, float* aside) {
     for (int64_t k = 0; k < w.depth; k++)
         for (int64_t m = 0; m < w.rows; m++) aside[m * w.depth + k] = *reinterpret_cast<const float*>(w.a.at(m, k));

@@ -1,7 +1,7 @@
 // peftalign::products(a, b, factors, bias) = bias + sum of factor_i a_i b_i in one call: each output is written where the sum stands in
 // the cache, and what would be a pass of its own over it (LoRA's thin product, a bias, the second of two gradients) costs a chunk of
-// the depth. peftalign::add_products_ adds to what is there. Each pair is of float32 or of bfloat16, and so is the result, which is rounded
-// once. On the processor with kernels of our own (product_tiles.h) where it has AVX-512, or AVX2 with FMA; elsewhere libtorch's products one
+// the depth. peftalign::add_products_ adds to what is there. Each pair is float32 or bfloat16, and so is the result, which is rounded
+// once. Our own kernels (product_tiles.h) compute on processors with AVX-512, or AVX2 and FMA; elsewhere libtorch's products run one
 // after another. PEFTALIGN_PRODUCTS=avx512_bf16|avx512|avx2|libtorch chooses for these products alone. No gradients.
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -52,7 +52,7 @@ struct Result {
     bool narrow;
 };
 
-// This thread's room for the sums of a block of a result in bfloat16.
+// This thread's buffer for the float32 sums of a block of a bfloat16 result.
 constexpr int64_t kMostNarrow = 504 * tiles::kTogether;
 
 float* own_sums() {
@@ -73,8 +73,8 @@ PA_INLINE void block_of(const Sum& s, const Result& to, Block block) {
     tiles::block_in<Set>(s, block);
 }
 
-// The order of runs of columns in which those that stand `together` in it lie apart: cores that write to neighbouring lines at the
-// same time ask for each other's ahead of use, which cost a tenth of a product.
+// An order of the runs of columns in which `together` consecutive ones are far apart in the result: cores that write to neighbouring
+// lines at the same time prefetch each other's lines, which cost a tenth of a product's time.
 std::vector<int64_t> apart(int64_t count, int64_t together) {
     std::vector<int64_t> order;
     int64_t each = divided(count, together);
@@ -88,8 +88,9 @@ struct Shares {
     int64_t across, down;
 };
 
-// The shares with which the last thread ends first: a block costs its rows, what packing its columns takes and reading the left factor, and
-// of the last round some is waited for. Blocks are at most as wide as is packed together, and have room for as many rows of panels.
+// The division into blocks with which the last thread is done soonest. A block costs its rows, the packing of its columns and the reading
+// of the left factor; in the last round some threads wait. A block is at most as wide as what is packed at once,
+// and its rows times panels fit `room`.
 Shares shares(int64_t rows, int64_t panels, int64_t most, int64_t threads, int64_t room) {
     constexpr double kPacking = 28, kReading = 0.15, kWaiting = 0.25;  // in rows of a panel, panels of a row, rounds
     double least = std::numeric_limits<double>::infinity();
@@ -129,7 +130,7 @@ bool all_ours(at::TensorList a, at::TensorList b) {
 
 const char* bytes(const Tensor& t) { return static_cast<const char*>(t.data_ptr()); }
 
-// A left factor (M, K) of bfloat16, of which the rows lie side by side, turned over so that the steps do.
+// A left factor (M, K) of bfloat16 stored column by column, transposed so that a row's steps are side by side.
 Tensor turned(const Tensor& a) {
     constexpr int64_t kTogether = 64;
     int64_t rows = a.size(0), units = a.size(1) / 2;
@@ -187,7 +188,7 @@ void check(const Tensor& y, at::TensorList a, at::TensorList b, at::ArrayRef<dou
         TORCH_CHECK(a[k].dim() == 2 && b[k].dim() == 2 && a[k].size(1) == b[k].size(0) && a[k].size(0) == y.size(0) && b[k].size(1) == y.size(1), "products: ", a[k].sizes(), " times ", b[k].sizes(), " is not ", y.sizes());
 }
 
-// With `add` y holds something already. A product of another type is rounded before it is added.
+// With `add`, the product is added to what y holds. A product of another type is rounded first.
 void composed(Tensor& y, bool add, at::TensorList a, at::TensorList b, at::ArrayRef<double> factors) {
     for (size_t k = 0; k < a.size(); k++) {
         bool first = !add && k == 0;

@@ -10,11 +10,11 @@ namespace pa {
 // bias (N); without a graph.
 at::Tensor products(at::TensorList a, at::TensorList b, at::ArrayRef<double> factors, const c10::optional<at::Tensor>& bias, c10::optional<at::ScalarType> type = {});
 
-// The set that products of float32 or bfloat16 are computed with; baseline = by libtorch, as those of bfloat16 are on processors with AMX,
-// which oneDNN knows. PEFTALIGN_PRODUCTS goes before what all kernels use.
+// The set that products of float32 or bfloat16 are computed with. Baseline means libtorch, which also takes bfloat16 on processors with AMX,
+// since oneDNN uses that. PEFTALIGN_PRODUCTS takes precedence over the set that all kernels use.
 Instructions set_of_products(at::ScalarType type = at::kFloat);
 
-// body(set) compiled for that one of the sets that have products of our own; as with_instructions.
+// Like with_instructions, for a set that has products of our own.
 template <typename F>
 void with_products_of(Instructions set, F body) {
 #if defined(__x86_64__)

@@ -64,7 +64,7 @@ PA_INLINE void add_two_steps(V (&sums)[Rows][Vectors], const float* right, Left&
     }
 }
 
-// Of a pair of rows that lie Step apart the low or the high halves of their blocks of 2 Step.
+// From two rows that are Step apart, the low or the high halves of each block of 2 * Step numbers, side by side.
 template <int Step, bool High, typename V, size_t... I>
 PA_INLINE void halves(const V& a, const V& b, V& out, std::index_sequence<I...>) {
     out = __builtin_shufflevector(a, b, ((I & Step) ? (High ? sizeof...(I) + I : sizeof...(I) + I - Step) : (High ? I + Step : I))...);
@@ -86,7 +86,7 @@ PA_INLINE void swap_blocks(V* a) {
     }
 }
 
-// A square of as many floats as a vector has, turned over the diagonal: how rows become what a step reads side by side.
+// Transposes a square whose side is a vector, so that a step of a product reads side by side what were rows.
 template <typename V>
 PA_INLINE void transpose(const float* from, int64_t from_row, float* to, int64_t to_row) {
     constexpr int N = lanes::width<V>();

@@ -49,7 +49,7 @@ struct Hooks final : at::PrivateUse1HooksInterface {
     bool hasPrimaryContext(c10::DeviceIndex) const override { return true; }
     c10::DeviceIndex deviceCount() const override { return 1; }
     c10::DeviceIndex getCurrentDevice() const override { return 0; }
-    // Numbers are drawn by the processor's, so that is what a seed is for.
+    // Random numbers are drawn by the processor's generator, so that one is seeded.
     const at::Generator& getDefaultGenerator(c10::DeviceIndex) const override { return at::detail::getDefaultCPUGenerator(); }
 };
 #endif
@@ -124,7 +124,7 @@ private:
 
 Tensor on_device(const Tensor& cpu) { return shown(cpu, Counted(cpu), c10::Device(kRehearsal, 0), c10::DispatchKey::PrivateUse1); }
 
-// What has no elements may be resized by an operator, and so gets memory of its own.
+// An operator may resize a tensor without elements, so such a tensor gets memory of its own.
 Tensor on_processor(const Tensor& t) {
     if (t.numel() == 0) return at::empty(t.sizes(), t.options().device(c10::kCPU));
     return shown(t, c10::Storage(t.storage()), c10::Device(c10::kCPU), c10::DispatchKey::CPU);
@@ -161,7 +161,7 @@ struct Crossing {
         return value;
     }
 
-    // Results that an argument already is, are that argument; others get a face of their own.
+    // A result that is one of the arguments is returned as that argument; others get a tensor of their own.
     Tensor leave(const Tensor& t) {
         if (!t.defined() || rehearses(t)) return t;
         for (const auto& [outer, inner] : both)
@@ -206,7 +206,7 @@ Tensor& copy_(Tensor& self, const Tensor& from, bool) {
 
 TORCH_LIBRARY_IMPL(_, PrivateUse1, m) { m.fallback(torch::CppFunction::makeFromBoxedFunction<&compute>()); }
 #if TORCH_VERSION_MAJOR < 2
-// Newer ones bring it themselves.
+// Newer versions of libtorch bring it themselves.
 TORCH_LIBRARY_IMPL(_, AutogradPrivateUse1, m) { m.fallback(torch::CppFunction::makeFallthrough()); }
 #endif
 TORCH_LIBRARY_IMPL(aten, PrivateUse1, m) { m.impl("copy_", copy_); }

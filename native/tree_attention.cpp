@@ -123,7 +123,7 @@ PA_INLINE void backward_in(const Shape& s, const Tensors<W>& t, const Part& part
     }
 }
 
-// A set whose products are functions of their own, which both dtypes and passes call.
+// An instruction set whose products are not inlined: both dtypes and both passes call the same functions.
 template <class Set>
 struct WithProducts : Set {
     static void product(const small::Task& task);
@@ -137,7 +137,7 @@ PA_AVX2 __attribute__((noinline)) void WithProducts<Avx2>::product(const small::
 template <>
 __attribute__((noinline)) void WithProducts<Baseline>::product(const small::Task& task) { small::product<Baseline>(task); }
 
-// What a row's padding holds is finite, since the buffers are the thread's own and begin as zeros.
+// A row's padding holds finite numbers, since the buffers are the thread's own and begin as zeros.
 Space& space_of_thread() {
     static thread_local Space space;
     return space;
@@ -165,8 +165,8 @@ void check(const Tensor& q, const Tensor& k, const Tensor& v, const Tensor& span
     TORCH_CHECK(next == k.size(0), "tree_attention: groups of ", next, " rows over ", k.size(0));
 }
 
-// Of each row where its query and its result lie, -1 where it is not asked for; nothing where all are. Queries are of all rows, or of the
-// asked ones alone.
+// For each row the place of its query and its result, -1 where it is not asked for; empty where all rows are. There are queries for all
+// rows, or for the asked ones alone.
 std::vector<int64_t> places_of(const Tensor& q, const Tensor& k, const c10::optional<Tensor>& asked) {
     int64_t rows = k.size(0);
     TORCH_CHECK(q.size(0) == (asked && q.size(0) != rows ? asked->size(0) : rows), "tree_attention: queries ", q.sizes(), " for ", rows, " rows");

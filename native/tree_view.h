@@ -89,7 +89,7 @@ PA_INLINE void hide(V& v, int32_t k, const View& view, int64_t row) {
     typename lanes::Integers<sizeof(V)>::Signed from, to, more, until;
     std::memcpy(&from, view.from[0] + row, sizeof from), std::memcpy(&to, view.to[0] + row, sizeof to);
     std::memcpy(&more, view.from[1] + row, sizeof more), std::memcpy(&until, view.to[1] + row, sizeof until);
-    // Below 0 outside both runs: one comparison, since g++ takes sums of several apart into single numbers.
+    // Below 0 outside both runs: a single comparison, since g++ turns a combination of several into scalar code.
     auto out = ((k - from) | (to - 1 - k)) & ((k - more) | (until - 1 - k));
     v = out < 0 ? V{} - std::numeric_limits<float>::infinity() : v;
 }

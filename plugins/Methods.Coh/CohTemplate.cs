@@ -31,7 +31,7 @@ internal sealed record CohTemplate(IReadOnlyList<CohPart> Parts)
     /// <summary>The texts behind a prompt that ask for a good and for a bad answer, from the first template that begins with one.</summary>
     internal static IReadOnlyDictionary<string, TextControl> Controls(CohOptions options)
     {
-        // Rows of ids were marked by ids, which no text gives back.
+        // Rows of ids are marked by ids, which cannot be turned back into text.
         if (options.GoodMarkerIds.Count > 0) return new Dictionary<string, TextControl>();
         return All(options).Select(template => template.Parts[0]).Where(first => first.Trained).GroupBy(first => first.Field)
             .ToDictionary(first => first.Key == Chosen ? "good" : "bad", first => new TextControl("", first.First().Before.TrimEnd(' ')));

@@ -1,6 +1,6 @@
 // Contrastive preference optimisation (Xu et al. 2024, arXiv 2401.08417) and SimPO (Meng et al. 2024, arXiv 2405.14734): a loss on
 // the difference of a pair's log-probs, without a reference, and language modelling on the chosen answers. Rows, losses and metrics
-// are TRL 1.16's, but for logits/*: means over the answers' tokens here, over padding and prompts there. Sums are in float64.
+// are TRL 1.16's, except logits/*: here means over the answers' tokens, in TRL over padding and prompts too. Sums are in float64.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Algebra;

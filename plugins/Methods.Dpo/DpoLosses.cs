@@ -8,7 +8,7 @@ namespace PeftAlign.Methods.Dpo;
 
 internal static class DpoLosses
 {
-    // Another divergence than reverse KL leaves a term beta log Z(x), which cancels in differences of scores only.
+    // A divergence other than reverse KL leaves a term beta log Z(x), which cancels only in differences of scores.
     private static readonly string[] OfDivergences = ["sigmoid", "sigmoid_norm", "hinge", "ipo", "exo_pair", "robust", "discopop", "sft", "cdpo", "ipo_sum"];
 
     private static readonly string[] WithoutPairs = ["aot", "aot_unpaired", "sft"];

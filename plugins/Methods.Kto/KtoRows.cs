@@ -1,7 +1,7 @@
-// Rows of KTO: each answer with its prompt, and behind the same prompt the answer of the row before it in its batch (the first row's is
-// the last row's), as TRL rotates them. TRL does so once, in file order; here it is done for the batch that is trained, so rows may be
+// Rows of KTO: each answer with its prompt, and with the same prompt the answer of the previous row of the batch (the first row gets the
+// last row's), as TRL rotates them. TRL does so once, in file order; here it is done for the batch that is trained, so rows may be
 // shuffled. Without shuffling the answers are the same. Rows of eval_data get theirs once, in blocks of a training batch, as TRL's do:
-// how many are measured at a time does not change whose answer a row has.
+// how many are measured at a time does not change whose answer a row gets.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Rows;

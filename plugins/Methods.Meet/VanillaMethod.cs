@@ -61,7 +61,7 @@ internal sealed class VanillaMethod : IAlignmentMethod, IAddsTokens, IHasTextCon
         return AnswerRows.Groups(answer, context).Select(group => group with { Completions = [.. group.Completions.Select(c => c with { Label = verdict })] });
     }
 
-    // Behind a begin token, as a text's control is.
+    // After a begin token, where a text's control stands too.
     private static JsonArray Before(DataRecord row, int id, PrepareContext context)
     {
         var ids = row.Ids("prompt_ids");

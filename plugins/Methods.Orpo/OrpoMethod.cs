@@ -1,6 +1,6 @@
 // Odds ratio preference optimisation (Hong et al. 2024, arXiv 2403.07691): language modelling on prompt and chosen answer, and the
-// log-odds of the chosen answer over the rejected one, without a reference. Rows, loss and metrics are TRL 1.16's, but for logits/*:
-// means over the answers' tokens here, over padding and prompts there. Sums are taken in float64.
+// log-odds of the chosen answer over the rejected one, without a reference. Rows, loss and metrics are TRL 1.16's, except logits/*:
+// here means over the answers' tokens, in TRL over padding and prompts too. Sums are taken in float64.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Algebra;
@@ -63,7 +63,7 @@ internal sealed class OrpoMethod(OrpoOptions options) : IAlignmentMethod
         return metrics;
     }
 
-    // The chosen sequence is predicted from its first token on: the recorded length says how much of it, at the end, is the answer.
+    // The chosen sequence is predicted from its first token on; the recorded length says how much of its end is the answer.
     private static IEnumerable<CompletionGroup> Row(DataRecord record, PrepareContext context)
     {
         var pair = JoinedPreferenceRows.Groups(record, context);

@@ -47,7 +47,7 @@ internal static class RewardRows
         return new Completion([.. tokens, 0], weights);
     }
 
-    // As a text too: files of separated values hold nothing else.
+    // A text is accepted too, since files of separated values hold nothing else.
     private static double MarginOf(DataRecord record)
     {
         if (!record.Has("margin")) return 0;

@@ -34,7 +34,7 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
         return sites;
     }
 
-    // PEFT gives the head the embedding's change then; rows of tokens are one with the head's anyway.
+    // PEFT then applies the embedding's change to the head too; trained token rows are shared with the head in any case.
     private static void RefuseTying(ModelOutline model, JsonObject config, IReadOnlyList<AdapterSite> sites)
     {
         if (model.Spec is not { TiedHead: true, Names.Embedding: var embedding } || !config.Flag("ensure_weight_tying")) return;
@@ -45,13 +45,13 @@ internal sealed class LoraAdapter(LoraOptions options) : IPeftAdapter, ICombines
     public AdapterFiles Save(ModelOutline model, IReadOnlyList<AdapterSite> sites)
     {
         var written = settings ?? throw new InvalidOperationException("Save follows Attach or Load");
-        // With its start beside it the change means the same over the untouched base, for every reader.
+        // Stored together with its start, the change means the same over the untouched base for every reader.
         var doubled = sites.Any(s => SavedBase.Trained(s.Delta) is LowRank { Start: not null });
         if (doubled) written = written.Doubled();
         var changed = sites.Where(s => SavedBase.Trained(s.Delta) is LowRank).Select(s => s.Module).ToHashSet();
         var modules = model.Modules.Where(m => changed.Contains(m.Name)).ToList();
         var tensors = sites.SelectMany(site => LoraNames.Tensors(site, model.Modules.First(m => m.Name == site.Module).Kind, doubled));
-        // A folder's numbers may have been trained on under another dropout.
+        // A folder's numbers may have been trained further with another dropout.
         var dropout = sites.Select(s => s.Delta).OfType<LowRank>().Select(low => low.Dropout).FirstOrDefault(written.Dropout);
         written = written with { Targets = Written(model, written.Targets, changed), Dropout = dropout };
         return new AdapterFiles(written.ToConfig(model, modules.Exists(m => m.Transposed)), tensors.ToDictionary(t => t.Name, t => t.Tensor));

@@ -80,7 +80,7 @@ internal sealed class NewParts(LoraSettings settings, ulong seed) : ILoraParts
 
     private static Tensor? Copy(ModuleOutline module, string name) => module.Tensor(name)?.detach().to(torch.float32).clone();
 
-    // Matrices that are made on the way, decoded or in float32, would lie on a device until a collection, which counts nothing there.
+    // Disposes intermediate matrices (decoded, or in float32): on a device they would stay until a garbage collection, which does not count its memory.
     private static Tensor? Alone(Func<Tensor?> made)
     {
         using var scope = torch.NewDisposeScope();

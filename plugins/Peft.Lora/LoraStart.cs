@@ -91,7 +91,7 @@ internal static class LoraStart
         return module.Transposed ? weight.t() : weight;
     }
 
-    // What is gone after the base was quantised. A folder that is quantised already does not say what it was.
+    // What quantising the base lost. A folder that was quantised already does not say what it held before.
     private static Tensor Lost(ModuleOutline module) => module.Unquantized() is { } full
         ? full.to(torch.float32) - Matrix(module)
         : throw new UserErrorException($"init {Loftq} starts {module.Name} from what quantising it lost, and it is not quantised, or its full weights are not at hand: start from the unquantised model with quantization: nf4 (adapter type qlora), go on from a pair that quantize --loftq-rank wrote (init_adapter), or leave init at {Default}.");
@@ -110,9 +110,9 @@ internal static class LoraStart
         return ((root.unsqueeze(1) * vh.narrow(0, 0, rank)).contiguous().MoveToOuterDisposeScope(), (u.narrow(1, 0, rank) * root).contiguous().MoveToOuterDisposeScope());
     }
 
-    // The largest singular vectors by the eigenvectors of the smaller of W W' and W' W, in float64: squaring loses nothing that float32 holds
-    // of the largest ones. A fraction of the time of all singular vectors (docs/qlora.md). What quantising lost has no few large
-    // directions, so subspace iteration would find others.
+    // The largest singular vectors from the eigenvectors of the smaller of W W' and W' W, in float64, where squaring loses nothing that float32
+    // holds of the largest ones. Takes a fraction of the time of all singular vectors (docs/qlora.md). The loss from quantising is not
+    // concentrated in a few directions, so subspace iteration would find different ones.
     private static (Tensor U, Tensor S, Tensor Vh) OfProduct(Tensor weight, int rank)
     {
         var wide = weight.to(torch.float64);

@@ -1,4 +1,4 @@
-// Whether the CUDA kernels run on a device: asked once, before the first of them is called, which would fail in CUDA's words.
+// Whether the CUDA kernels run on a device: asked once, before the first of them is called, which would fail with a message of CUDA's own.
 
 using System.Collections.Concurrent;
 using System.Globalization;
@@ -8,7 +8,7 @@ namespace PeftAlign.Peft.QLora;
 
 internal static class CudaDevices
 {
-    // Of CUDA's runtime (cudaError_t).
+    // Values of CUDA's cudaError_t.
     private const int InsufficientDriver = 35;
     private const int NoKernelImage = 209;
     private const int UnsupportedPtx = 222;

@@ -40,8 +40,8 @@ internal sealed class FourBitQuantization : IQuantization
         return matrix;
     }
 
-    // A folder in 4 bits is used as it is, so options that ask for something else are refused. One at its default was asked by nobody,
-    // since plans write every option.
+    // A folder in 4 bits is used as it is, so options that ask for something else are refused. An option at its default may not have been
+    // asked for, since plans write every option.
     private void ThrowIfOther(StoredWeight weight, FourBitMatrix matrix)
     {
         var module = weight.Name[..^".weight".Length];

@@ -125,7 +125,7 @@ public sealed class PluginCatalogue
             : null;
     }
 
-    // Of a judge that is not known none: who opens it says so.
+    // None for an unknown judge; whoever opens it reports that.
     private IReadOnlyList<string> JudgeTraitsOf(JsonObject definition) =>
         definition["name"] is JsonValue value && value.TryGetValue<string>(out var name) ? All.FirstOrDefault(p => p.Contract.Kind == "judge" && (p.Contract.Name == name || p.QualifiedName == name))?.Contract.Traits ?? [] : [];
 

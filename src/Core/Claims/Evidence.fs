@@ -1,5 +1,5 @@
-// What resampling, or an exact test in its place, says of a claim's statistic: an interval, and how likely so large or small a value is
-// where the truth is another.
+// What resampling, or an exact test in its place, says of a claim's statistic: an interval, and the probability of a value so large or
+// small if the truth lay on the other side.
 namespace PeftAlign.Core.Claims
 
 open System
@@ -54,8 +54,8 @@ module internal Evidence =
             By = $"bootstrap of {listed resampled.Drawn}"
         }
 
-    /// Of n equal values between two bounds: with a mean of m at most, each is so large with a probability of (m - low) / (value - low)
-    /// at most. Of yes-or-no items this is the binomial test and Clopper and Pearson's interval.
+    /// For n equal values between two bounds: if the mean is at most m, each is so large with a probability of at most
+    /// (m - low) / (value - low). For yes-or-no items this is the binomial test and Clopper and Pearson's interval.
     let private bounded value n (low, high) alpha =
         let share part whole =
             if part <= 0.0 then 0.0 else Math.Pow(part / whole, float n)
@@ -83,8 +83,8 @@ module internal Evidence =
             By = $"exact, of {n} equal values in their bounds"
         }
 
-    /// Of n items on which every policy scored the same, a share q of others would not be seen with a probability of (1 - q)^n: the limits are those of the
-    /// share that is seen so seldom, and p is the probability of the least share that allows a number.
+    /// For n items on which every policy scored the same: a share q of differing items would go unseen with a probability of (1 - q)^n. The limits are
+    /// those of the share that goes unseen with the interval's error, and p is that probability for the least share that allows a number.
     let private limited value n (limits: float -> float * float) alpha =
         let low, high = limits (1.0 - Math.Pow(alpha / 2.0, 1.0 / float n))
 
@@ -122,7 +122,7 @@ module internal Evidence =
             By = $"exact, of {n} items with equal scores"
         }
 
-    /// Sign flips of n equal differences from a number: all on one side, once in 2^n.
+    /// Sign flips of n equal differences from a number: all are on one side once in 2^n.
     let private flipped value n =
         let p = Math.Pow(0.5, float n)
 
@@ -135,8 +135,8 @@ module internal Evidence =
             By = ""
         }
 
-    /// Student's t over the values of the highest level, which hold the noise of all levels below. Where the claim's number is not just their
-    /// mean (a ratio, the best of several) both are in the interval's middle.
+    /// Student's t over the values of the highest level, which contain the noise of all levels below. Where the claim's number is not just
+    /// their mean (a ratio, the best of several), the interval extends beyond both.
     let private student (resampled: Resampled) alpha =
         let values = resampled.Top.Values
         let freedom = float (values.Length - 1)
@@ -154,8 +154,8 @@ module internal Evidence =
 
         between (low - half) (high + half), (fun number -> tail (low - number)), (fun number -> tail (number - high))
 
-    /// A bootstrap of few seeds or configurations gives too narrow an interval, however many items stand behind each: the wider of its and t's,
-    /// and the larger p. Of many the two are the same.
+    /// A bootstrap of few seeds or configurations gives too narrow an interval, however many items stand behind each, so the wider of its
+    /// interval and t's is taken, and the larger p. With many seeds the two agree.
     let private widened (resampled: Resampled) alpha (evidence: Evidence) =
         let interval, atMost, atLeast = student resampled alpha
 
@@ -183,8 +183,8 @@ module internal Evidence =
         resampled.Replicates
         |> Array.forall (fun r -> abs (r - resampled.Estimate) <= rounding)
 
-    /// Resamplings that are all the same say nothing of what another item would have: there the exact test stands in. Why there is none, else.
-    /// alpha is the interval's.
+    /// Where all resamplings are the same, they say nothing of what another item would give: the exact test takes their place, or the reason
+    /// why there is none. alpha is the interval's.
     let find (claim: Claim) (resampled: Resampled) alpha : Result<Evidence, string> =
         let value, count = resampled.Estimate, resampled.Count
 

@@ -95,7 +95,7 @@ type ClaimSets private () =
             alpha: float,
             seed: int64
         ) : IReadOnlyList<ClaimResult> =
-        // In a fixed order, so that the plan's does not matter.
+        // In a fixed order, so that the order in which the plan lists them does not matter.
         let table =
             observations
             |> Seq.filter (fun o -> not (Double.IsNaN o.Value))
@@ -115,42 +115,7 @@ type ClaimSets private () =
             |> dict
             |> Dictionary
 
-        let judged =
-            set.Claims
-            |> List.map (fun claim -> Judging.one claim modelTags table firsts pending draws alpha seed)
-            |> Array.ofList
-
-        let tested = judged |> Array.filter (fun j -> not (Double.IsNaN j.P))
-
-        let adjusted =
-            if tested.Length = 0 then
-                [||]
-            else
-                Multiplicity.Adjust(tested |> Array.map _.P, Correction.Holm)
-
-        let adjustedOf =
-            Array.zip tested adjusted |> Array.map (fun (j, p) -> j.Result.Id, p) |> dict
-
-        [|
-            for j in judged ->
-                match adjustedOf.TryGetValue j.Result.Id with
-                | true, p when j.Leaning <> "" && p <= alpha ->
-                    { j.Result with
-                        AdjustedP = p
-                        Verdict = j.Leaning
-                    }
-                | true, p ->
-                    { j.Result with
-                        AdjustedP = p
-                        Reason =
-                            (if j.Result.Reason <> "" then
-                                 j.Result.Reason
-                             elif j.Leaning = "" then
-                                 "the interval holds both sides"
-                             elif j.P > alpha then
-                                 $"the interval is on one side, but p is {Statements.number j.P}"
-                             else
-                                 $"{j.Leaning} by itself, not after the correction for the number of claims")
-                    }
-                | _ -> j.Result
-        |]
+        set.Claims
+        |> List.map (fun claim -> Judging.one claim modelTags table firsts pending draws alpha seed)
+        |> Array.ofList
+        |> Verdicts.corrected alpha

@@ -72,7 +72,7 @@ let private has (table: Observation[]) axis value (arms: Arm seq) =
         arm.Seeds
         |> Array.exists (fun (_, i) -> Observations.values axis table[i] |> List.contains value))
 
-/// Names of lists; of a single one there would be no unit.
+/// Names that stand in lists; a single name that nobody has would leave no unit at all.
 let private listed (filter: Filter) =
     [
         for axis, values in filter do
@@ -106,7 +106,7 @@ let private nobodys (claim: Claim) (table: Observation[]) (units: Unit[]) =
                 | Axis _ -> ()
         ]
 
-    // A term may say otherwise than the claim.
+    // A term overrides what the claim says of an axis.
     let common =
         claim.Where
         |> List.filter (fun (axis, _) ->

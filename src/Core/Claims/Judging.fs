@@ -119,7 +119,7 @@ module internal Judging =
                      ""),
                 max (evidence.AtLeast limit) (evidence.AtMost -limit)
 
-    /// Of too few without a t an exact test takes the bootstrap's place; it cannot be significant, so the verdict is the reason.
+    /// Where there are too few and no t, an exact test takes the bootstrap's place; it cannot be significant, so the verdict gives that as the reason.
     let private ofFew (claim: Claim) (resampled: Resampled) flips (lean: string, _: float) =
         let top = resampled.Top
 
@@ -161,84 +161,94 @@ module internal Judging =
         else
             evidence.By
 
-    /// What the statement says of policies that stand on both sides; most are chains that a method's name takes in unawares.
+    /// What the statement says of policies that stand on both sides; most are chains that a method's name selects unnoticed.
     let private cancelling (names: string list) =
         match names with
         | [] -> ""
         | [ name ] -> $"; {name} stands on both sides"
         | name :: others -> $"; {name} and {others.Length} more stand on both sides"
 
-    let private judged (claim: Claim) table (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
-        let limit = if claim.Log then log claim.Than else claim.Than
-
-        let shown value = if claim.Log then exp value else value
-
+    /// What the units came to, before anything is said of how sure it is. `limit` is the claim's Than on the scale of the scores.
+    let private described (claim: Claim) table (units: Unit[]) (resampled: Resampled) limit shown =
         let zero =
             if claim.Statistic = MeanOf && claim.Holds <> Within then
                 limit
             else
                 0.0
 
-        let result =
-            { empty claim "" with
-                Statement = Statements.claim claim + cancelling (Units.onBothSides claim table units)
-                Estimate = shown resampled.Estimate
-                Positive = resampled.Units |> Array.filter (fun value -> value > zero) |> Array.length
-                Negative = resampled.Units |> Array.filter (fun value -> value < zero) |> Array.length
-                Units =
-                    Array.map2
-                        (fun (unit: Unit) value ->
-                            {
-                                Label = unit.Label
-                                Value = shown value
-                            })
-                        units
-                        resampled.Units
-                Drawn = resampled.Drawn |> Array.ofList
+        let count isMeant =
+            resampled.Units |> Array.filter isMeant |> Array.length
+
+        let unit (unit: Unit) value : ClaimUnit =
+            {
+                Label = unit.Label
+                Value = shown value
             }
 
-        let without reason = nothing { result with Reason = reason }
+        { empty claim "" with
+            Statement = Statements.claim claim + cancelling (Units.onBothSides claim table units)
+            Estimate = shown resampled.Estimate
+            Positive = count (fun value -> value > zero)
+            Negative = count (fun value -> value < zero)
+            Units = Array.map2 unit units resampled.Units
+            Drawn = resampled.Drawn |> Array.ofList
+        }
 
-        let level = if claim.Holds = Within then 2.0 * alpha else alpha
-
+    /// Why resampling gives no interval; empty where it does.
+    let private obstacle (claim: Claim) (resampled: Resampled) =
         if
             not (
                 Double.IsFinite resampled.Estimate
                 && Array.forall Double.IsFinite resampled.Replicates
             )
         then
-            without (
-                "the statistic does not exist for every resampling of these units"
-                + (if claim.Log then "; a ratio needs scores above 0" else "")
-            )
+            "the statistic does not exist for every resampling of these units"
+            + (if claim.Log then "; a ratio needs scores above 0" else "")
         elif resampled.Drawn.IsEmpty then
-            without "one configuration, one seed and no items: there is nothing to resample; add seeds or items"
+            "one configuration, one seed and no items: there is nothing to resample; add seeds or items"
         else
+            ""
+
+    let private judged (claim: Claim) table (units: Unit[]) (resampled: Resampled) alpha (stream: RandomStream) =
+        let limit = if claim.Log then log claim.Than else claim.Than
+        let level = if claim.Holds = Within then 2.0 * alpha else alpha
+
+        let shown value = if claim.Log then exp value else value
+
+        let result = described claim table units resampled limit shown
+
+        let without reason = nothing { result with Reason = reason }
+
+        let sure evidence =
             let flips =
                 if claim.Statistic = MeanOf && claim.Holds <> Within then
                     signFlip resampled.Units limit (stream.Child "signs")
                 else
                     nan
 
-            match Evidence.find claim resampled level with
-            | Error why -> without why
-            | Ok evidence ->
-                let reason, lean, p = concluded claim resampled limit evidence flips
+            let reason, lean, p = concluded claim resampled limit evidence flips
 
-                {
-                    Result =
-                        { result with
-                            Reason = reason
-                            Lower = shown evidence.Shown.Lower
-                            Upper = shown evidence.Shown.Upper
-                            Level = 1.0 - level
-                            Method = methodOf resampled evidence
-                            PValue = p
-                            SignFlipP = flips
-                        }
-                    P = p
-                    Leaning = lean
-                }
+            {
+                Result =
+                    { result with
+                        Reason = reason
+                        Lower = shown evidence.Shown.Lower
+                        Upper = shown evidence.Shown.Upper
+                        Level = 1.0 - level
+                        Method = methodOf resampled evidence
+                        PValue = p
+                        SignFlipP = flips
+                    }
+                P = p
+                Leaning = lean
+            }
+
+        match obstacle claim resampled with
+        | "" ->
+            match Evidence.find claim resampled level with
+            | Ok evidence -> sure evidence
+            | Error why -> without why
+        | why -> without why
 
     let private ofUnits (claim: Claim) modelTags (table: Observation[]) draws alpha seed =
         let units = Units.find claim modelTags table
@@ -248,13 +258,13 @@ module internal Judging =
         else
             let stream = RandomStream(seed, "claim/" + claim.Id)
 
-            // One claim without a number does not cost the others theirs.
+            // A claim without a number must not take the numbers from the others.
             try
                 judged claim table units (Resampling.run claim table units draws stream) alpha stream
             with :? StatisticsException as e ->
                 nothing (empty claim e.Message)
 
-    /// The number of what is there, but no verdict where something is not.
+    /// Gives the number of the evaluations that exist, but no verdict where some are missing.
     let one (claim: Claim) modelTags (table: Observation[]) firsts pending draws alpha seed =
         let found = ofUnits claim modelTags table draws alpha seed
 

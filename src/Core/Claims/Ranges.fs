@@ -98,7 +98,7 @@ module internal Ranges =
 
         times node.Term.Weight (if node.Term.Absolute then absolute own else own)
 
-    /// Limits of the mean of units where of each arm, which scored the same on every item, a share q of items at most scores otherwise.
+    /// Limits of the mean of units if at most a share q of each arm's items scored differently. (Each arm scored the same on every item.)
     let limits isLog (values: float[]) (units: Unit[]) (q: float) =
         let ofArm (arm: Arm) =
             let low = arm.Seeds |> Array.averageBy (fun (_, i) -> (1.0 - q) * values[i])

@@ -37,7 +37,7 @@ module internal Units =
             metric = Observations.name observation
             || (observation.IsFirst && metric = Observations.benchmark observation))
 
-    /// A unit's part of a policy: None where it has no value there and stands in every unit.
+    /// A policy's value on each axis that names units; None where it has no value there, so that it belongs to every unit.
     let private key (each: Each list) observation : string option list =
         each
         |> List.map (fun each ->
@@ -115,7 +115,7 @@ module internal Units =
             })
         |> Array.ofList
 
-    /// Tags of models: an untouched model has them, or all or none of each model's policies. Others came with the training.
+    /// Tags of models: those that an untouched model has, and those that all or none of each model's policies have. Other tags came with the training.
     let modelTags (table: Observation[]) : Set<string> =
         let tags observation =
             Observations.values "tag" observation |> Set.ofList
@@ -142,8 +142,8 @@ module internal Units =
         |> Set.filter isUniform
         |> Set.union of1
 
-    /// A term may say again, and otherwise, what the claim says of an axis (of tags, of which a policy has many, both hold). Without a word about them, merged policies and
-    /// checkpoints on the way are not meant.
+    /// What a term says of an axis replaces what the claim says of it (except tags: a policy has many, so both hold). Merged policies and
+    /// checkpoints before the end are meant only where they are named.
     let private isMeant (claim: Claim) (modelTags: Set<string>) (term: Term) =
         let own = term.Where |> List.map fst
 
@@ -193,6 +193,17 @@ module internal Units =
         else
             List.collect leaves term.Parts
 
+    /// A term's points: its policies by their number along the curve's axis; all of them at 0 without a curve.
+    let private along (table: Observation[]) (term: Term) (members: int list) =
+        match term.Curve with
+        | None -> [ 0.0, members ]
+        | Some curve ->
+            members
+            |> List.choose (fun i -> Observations.axis curve.Along table[i] |> numberOf |> Option.map (fun x -> x, i))
+            |> List.groupBy fst
+            |> List.sortBy fst
+            |> List.map (fun (x, group) -> (if curve.Log then Math.Log2 x else x), List.map snd group)
+
     let rec private node
         (table: Observation[])
         (members: Dictionary<Term, bool * (int * string option list) list>)
@@ -216,15 +227,7 @@ module internal Units =
 
             let mine = all |> List.filter (fun (_, key) -> fits unit key) |> List.map fst
 
-            let points =
-                match term.Curve with
-                | None -> [ 0.0, mine ]
-                | Some curve ->
-                    mine
-                    |> List.choose (fun i -> Observations.axis curve.Along table[i] |> numberOf |> Option.map (fun x -> x, i))
-                    |> List.groupBy fst
-                    |> List.sortBy fst
-                    |> List.map (fun (x, group) -> (if curve.Log then Math.Log2 x else x), List.map snd group)
+            let points = along table term mine
 
             let enough =
                 if term.Curve.IsSome then
@@ -248,7 +251,7 @@ module internal Units =
         else
             node.Parts |> List.ofArray |> List.collect curves
 
-    /// Where each training of a curve has a point; of axes along which the policy itself changes, where the curve has one.
+    /// The points that each training of a curve has; on axes along which the policy itself changes, the points of the whole curve.
     let private pointsOf (table: Observation[]) (curve: Curve) (node: Node) : Set<float> list =
         let isOneTraining = curve.Along = "checkpoint" || curve.Along = "benchmark_variant"
 

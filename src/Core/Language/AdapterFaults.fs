@@ -1,5 +1,5 @@
-// What an adapter's nature forbids, told before anything is trained: merging what no weights can hold, and computing reference
-// log-probs beforehand of a start that is the adapter's own.
+// What an adapter's nature forbids, reported before anything is trained: merging what no weights can hold, and precomputing reference
+// log-probs where a new adapter does not start as the base.
 module internal PeftAlign.Core.Language.AdapterFaults
 
 open PeftAlign.Core.Language
@@ -21,7 +21,7 @@ let private adapterWith (lookup: Lookup) traitName (run: StageRun) =
     |> Option.map (fun name -> name, (fst lookup.Adapters[name]).Bound.Contract)
     |> Option.filter (fun (_, contract) -> contract.Schema.Traits |> Seq.contains traitName)
 
-/// Policies that end with their controls are refused as such, when their controls are known.
+/// Policies that nothing can build on because of their controls are refused elsewhere, once their controls are known.
 let private endsThere (run: StageRun) =
     run.Setting.Method.Schema.Traits |> Seq.contains "control-adapters"
 
@@ -39,7 +39,7 @@ let ofMerge matrix lookup (row: MergeRow) (parents: Policy list) =
         |> Option.map (fun (name, contract) ->
             $"merge '{row.Name}' gathers {Policies.label parent}, and no weights can hold its adapter '{name}' ({contract.Schema.Name}): it cannot be merged; select policies of other adapters"))
 
-/// Why a training of all weights cannot go on from the policy before it, whose adapters it takes into them; None where it can.
+/// Why a training of all weights cannot continue from the previous policy, whose adapters it merges into the weights; None where it can.
 let ofWeights matrix lookup (run: StageRun) =
     if run.Adapter.IsSome then
         None
@@ -48,7 +48,7 @@ let ofWeights matrix lookup (run: StageRun) =
         |> Option.map (fun (name, contract) ->
             $"trains all weights after a stage with the adapter '{name}' ({contract.Schema.Name}), which no weights can hold; give this method an adapter, or the stage before it another one")
 
-/// What may differ where a stage goes on with the adapter of the one before.
+/// Options that may differ where a stage continues with the adapter of the previous one.
 let private notOfItsShape = [ "dropout"; "init"; "init_text"; "init_tokenizer" ]
 
 let private shape (run: StageRun) =
@@ -60,7 +60,7 @@ let private shape (run: StageRun) =
         |> Tree.options
     | _ -> ""
 
-/// Whether the training goes on with the adapter of the one before it, in the place of a new one.
+/// Whether the training continues with the previous stage's adapter instead of a new one.
 let private goesOn matrix (lookup: Lookup) (run: StageRun) =
     let contract (run: StageRun) =
         run.Adapter
@@ -70,7 +70,7 @@ let private goesOn matrix (lookup: Lookup) (run: StageRun) =
     | before :: _ -> contract before = contract run && shape before = shape run
     | [] -> false
 
-/// A fault where reference log-probs of the start are asked for beforehand, and a new adapter starts where only its training knows.
+/// A fault where reference log-probs of the start are to be precomputed although only the training itself knows where its new adapter starts.
 let ofReference (context: Context) matrix (lookup: Lookup) (policy: Policy) (run: StageRun) =
     let training key = Tree.find key run.Setting.Training
 

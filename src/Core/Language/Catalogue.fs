@@ -157,7 +157,7 @@ type internal Known(plugins: PluginSchema list, ?others: PluginSchema list) =
                     { Plugin = plugin; Schema = schema }
         ]
 
-    // Installed plugins that provide a contract, where the manifest does not let them in.
+    // Installed plugins that provide a contract but are not listed in the manifest.
     let unlisted kind name =
         [
             for plugin in defaultArg others [] do
@@ -184,7 +184,7 @@ type internal Known(plugins: PluginSchema list, ?others: PluginSchema list) =
         |> List.map (fun contract -> contract.Schema.Name)
         |> List.distinct
 
-    /// By name or plugin/name; an unknown name or a clash is told in words.
+    /// By name or plugin/name; an unknown name or a clash gives a message.
     member known.Find(kind: string, name: string) : Result<Contract, string> =
         let matching =
             known.OfKind kind

@@ -31,7 +31,7 @@ let private dangling context (manifest: Manifest) =
         |> List.map string
 
     let stages =
-        // a merged policy's is 1
+        // a merged policy's stage is 1
         let longest =
             manifest.Train
             |> List.collect (fun row -> row.Chains |> List.map List.length)

@@ -6,7 +6,7 @@ open PeftAlign.Core.Language.Readers
 open PeftAlign.Core.Language.Records
 open PeftAlign.Core.Language.Parts
 
-/// The fields of training rows: what a row's shape is told by, and what goes with it.
+/// The fields of training rows: those that determine a row's shape, and those that accompany them.
 let private shapedFields =
     [
         "text"
@@ -47,7 +47,7 @@ let rowFields (known: Known) =
     ]
     |> List.distinct
 
-/// Nobody would read a column of another name: the typo would train on whatever else the row holds.
+/// A misspelt field would be read by nobody, and the training would use whatever else the row holds; so it is a fault.
 let private columns =
     let reader = named (filled AnyText)
 

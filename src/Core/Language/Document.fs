@@ -33,7 +33,7 @@ let private optionalSection key docs item =
 let private optionalRows key docs item =
     withDefault key docs ([], true) (rows item) |> lenient ([], false)
 
-/// Paths to values, put in where the preset is chosen and read then, each in its place.
+/// A preset: paths to values. They are inserted where the preset is chosen, and read only then, each in its place.
 let private presetValues: Reader<unit> =
     {
         Shape = MapOf Anything

@@ -200,6 +200,6 @@ type internal Manifest =
         Evaluate: EvaluateRow list
         Claims: Tree option
         Track: Bound list
-        /// False where a row could not be read: a selection that finds nothing is then no news.
+        /// False where a row could not be read: that a selection finds nothing is then not reported as well.
         Complete: bool
     }

@@ -14,7 +14,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
 
     member private _.Sources = sources
 
-    /// The policy at a point of its training (Check and HasCheckpoint saw to it that there is one); the end where none is given.
+    /// The policy at a point of its training (Check and HasCheckpoint ensure that it is reached); at the end where no point is given.
     member private this.At(policy: Policy, point: Point option) : Lowered =
         let found = this.Policy policy
 
@@ -64,59 +64,81 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         | _, None -> []
         | _, Some adapter -> [ "init_adapter", adapter ]
 
+    /// The job that computes a training's reference log-probabilities, and the entry of the training's options that names it.
+    member private this.ReferenceJob(policy: Policy, run: StageRun, start: Lowered, dataset: Tree, adapter: Tree) =
+        let training key = Tree.find key run.Setting.Training
+        let quantization = Tree.find "quantization" adapter |> Option.defaultValue Null
+
+        // A folder stands beside the policy: it may hold an adapter over the policy's base.
+        let reference =
+            match training "reference" with
+            | Some(Text "base") -> this.Sources.Model(policy.Facts.Model, policy.Facts.Seed).Tree
+            | _ -> start.Tree
+
+        // Where the policy went through other stages, only the job can see whether the base is quantised.
+        let isOverOther =
+            run.Adapter.IsSome
+            && (quantization <> Null || start.IsQuantized)
+            && start.Tree <> reference
+
+        let limits =
+            [ "max_length"; "max_prompt_length"; "truncation"; "dtype" ]
+            |> List.choose (fun key -> training key |> Option.map (fun value -> key, value))
+
+        let id =
+            graph.Add(
+                "reference",
+                {
+                    Label = $"reference/{Policies.label policy}"
+                    Axes = Specs.axes policy
+                    Loads = graph.LoadsOf start.Tree
+                    Group = start.Base
+                },
+                [
+                    graph.Engine "reference"
+                    "policy", reference
+                    "dataset", dataset
+                    "limits", Map limits
+                    // its rows' answers; no loss option changes them
+                    "method", Specs.contractTree run.Setting.Method (Map [])
+                    "quantization", quantization
+                ]
+                @ Lowering.ReferencePolicy(training, isOverOther, start)
+            )
+
+        graph.Need(id, "")
+        "reference_log_probs", Output(id, "")
+
     /// Reference log-probabilities as a job of their own, where the method asks for it.
     member private this.Reference(policy: Policy, run: StageRun, start: Lowered, dataset: Tree, adapter: Tree) =
-        let training key = Tree.find key run.Setting.Training
-
-        let isAsked = training "precompute_reference" = Some(Flag true)
+        let isAsked =
+            Tree.find "precompute_reference" run.Setting.Training = Some(Flag true)
 
         let usesReference = run.Setting.Method.Schema.Traits |> Seq.contains "reference"
 
-        if not (isAsked && usesReference) then
-            []
-        else
+        if isAsked && usesReference then
             AdapterFaults.ofReference context matrix lookup policy run
-            let quantization = Tree.find "quantization" adapter |> Option.defaultValue Null
+            [ this.ReferenceJob(policy, run, start, dataset, adapter) ]
+        else
+            []
 
-            // A folder stands beside the policy: it may hold an adapter over the policy's base.
-            let reference =
-                match training "reference" with
-                | Some(Text "base") -> this.Sources.Model(policy.Facts.Model, policy.Facts.Seed).Tree
-                | _ -> start.Tree
+    /// The policy that a training makes, as later jobs refer to it.
+    member private _.Trained(id, run: StageRun, start: Lowered, adapter: Tree) : Lowered =
+        let quantization = Tree.find "quantization" adapter
 
-            // Whether the base is quantised is the job's to see where the policy came to it by other stages.
-            let isOverOther =
-                run.Adapter.IsSome
-                && (quantization <> Null || start.IsQuantized)
-                && start.Tree <> reference
-
-            let limits =
-                [ "max_length"; "max_prompt_length"; "truncation"; "dtype" ]
-                |> List.choose (fun key -> training key |> Option.map (fun value -> key, value))
-
-            let id =
-                graph.Add(
-                    "reference",
-                    {
-                        Label = $"reference/{Policies.label policy}"
-                        Axes = Specs.axes policy
-                        Loads = graph.LoadsOf start.Tree
-                        Group = start.Base
-                    },
-                    [
-                        graph.Engine "reference"
-                        "policy", reference
-                        "dataset", dataset
-                        "limits", Map limits
-                        // its rows' answers; no loss option changes them
-                        "method", Specs.contractTree run.Setting.Method (Map [])
-                        "quantization", quantization
-                    ]
-                    @ Lowering.ReferencePolicy(training, isOverOther, start)
-                )
-
-            graph.Need(id, "")
-            [ "reference_log_probs", Output(id, "") ]
+        {
+            Tree = Specs.moved start.Tree id
+            Base =
+                match run.Adapter, quantization with
+                | None, _ -> id
+                | Some _, Some format -> start.Base + Tree.options format
+                | Some _, None -> start.Base
+            IsQuantized = run.Adapter.IsSome && (start.IsQuantized || quantization.IsSome)
+            Over =
+                match run.Adapter, quantization with
+                | Some name, Some format -> [ Specs.quantization (fst lookup.Adapters[name]) format ]
+                | _ -> start.Over
+        }
 
     member private this.Train(policy: Policy, run: StageRun) : Lowered =
         match AdapterFaults.ofWeights matrix lookup run with
@@ -159,21 +181,7 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
                 @ this.Reference(policy, run, start, dataset, adapter)
             )
 
-        {
-            Tree = Specs.moved start.Tree id
-            Base =
-                match run.Adapter, Tree.find "quantization" adapter with
-                | None, _ -> id
-                | Some _, Some quantization -> start.Base + Tree.options quantization
-                | Some _, None -> start.Base
-            IsQuantized =
-                run.Adapter.IsSome
-                && (start.IsQuantized || (Tree.find "quantization" adapter).IsSome)
-            Over =
-                match run.Adapter, Tree.find "quantization" adapter with
-                | Some name, Some quantization -> [ Specs.quantization (fst lookup.Adapters[name]) quantization ]
-                | _ -> start.Over
-        }
+        this.Trained(id, run, start, adapter)
 
     member private this.Choose(policy: Policy, select: Select, variants: Policy list) : Lowered =
         let candidates = variants |> List.map (fun variant -> this.Needed(variant, None))

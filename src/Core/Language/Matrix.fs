@@ -157,7 +157,7 @@ type internal Matrix(lookup: Lookup, context: Context) =
                 accepts selection policy.Facts
                 && (policy.Facts.IsLast || (selection.Values "stage").IsSome))
 
-        // After a fault of another kind this one may be its echo.
+        // After a fault of another kind this one may only be its consequence.
         if found.IsEmpty && manifest.Complete && context.Faults.Count = empties then
             fault selection.Mark selection.Path "the selection finds nothing; no row makes a policy with these values together"
 

@@ -74,7 +74,7 @@ let private facts (row: MergeRow) (at: Point option) (parents: Policy list) : Fa
         Methods = all _.Methods
         Chain = parents |> List.map _.Facts.Chain |> List.distinct |> String.concat "+"
         Adapters = all _.Adapters
-        // Of stages of one chain it grows with the stage, as the chain does.
+        // For stages of one chain it grows with the stage, as the chain does.
         AdapterAxis =
             match parents |> List.map _.Facts.AdapterAxis |> List.distinct with
             | [ one ] -> one
@@ -95,7 +95,7 @@ let private facts (row: MergeRow) (at: Point option) (parents: Policy list) : Fa
         Tags = row.Tags @ all _.Tags |> List.distinct
     }
 
-/// What distinguishes one merge of the row from its sisters; policies are equal by it.
+/// What distinguishes one merge of the row from the others; merged policies are compared by it.
 let private label (row: MergeRow) (parents: Policy list) (facts: Facts) =
     let unless axis value =
         if List.contains axis row.Across then "" else value

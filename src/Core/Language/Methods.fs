@@ -25,7 +25,7 @@ let private isGiven (entry: Entry) =
     | Scalar(Scalars.Null, _) -> false
     | _ -> true
 
-/// Of alternatives only the nearest is left.
+/// Drops all but the nearest of several alternatives.
 let private settle context path (entries: Entry list) =
     let losers group =
         let given =
@@ -91,7 +91,7 @@ let private refuseCuts context path (entries: Entry list) options =
     | Some(Text "keep_start") -> ()
     | Some _ -> refuse [ "truncation"; "truncation_mode" ]
 
-/// The product's methods that do not pack say so here; of another's method, its job does.
+/// Refuses packing for those of the product's methods that do not pack; for a third party's method its job does that.
 let private refusePacking context path owner (contract: Contract) (entries: Entry list) options =
     if
         contract.Plugin.IsProduct
@@ -109,7 +109,7 @@ let private refusePacking context path owner (contract: Contract) (entries: Entr
                     $"'{name}' is {Nodes.describe entry.Value}, but {owner} does not pack rows; remove it (null removes an inherited one)"
                 )
 
-/// What the loop has by name only is no option of a method that does not declare it.
+/// An option that the training loop has only by name is refused for a method that does not declare it.
 let private refuseUnused context path owner declared (entries: Entry list) options =
     for name in TrainingOptions.unused declared do
         match Tree.find name options, entries |> List.tryFind (fun entry -> entry.Key = name && isGiven entry) with

@@ -80,7 +80,7 @@ and private mapping context path inner node =
         else
             None)
 
-/// The first alternative that fits without a fault; the faults of the only one of the right look otherwise.
+/// The first alternative that fits without a fault; if none does, the faults of the one that looks right, where there is just one.
 and private either context path shapes node =
     let looksRight shape =
         match shape, node.Body with
@@ -211,7 +211,7 @@ let private isMeaningful (bound: (string * Tree) list) (other, wanted: string[])
     | Some _ when wanted.Length = 0 -> true
     | Some(_, tree) -> texts tree |> List.exists (fun value -> wanted |> Array.exists (isMeant value))
 
-/// An option that the other options make meaningless is a fault, never ignored; its default, spelt out, says nothing.
+/// An option that the other options make meaningless is a fault, never ignored, unless it is given its default.
 let private applies context path (entries: Entry list) (bound: (string * Tree) list) (option: OptionSchema) =
     let refuse (entry: Entry) (other, wanted: string[]) =
         let has =
@@ -348,7 +348,7 @@ let rec private settled (schemas: OptionSchema list) (labels, entries) =
             else
                 defaultOf idle |> Option.map (fun usual -> name, recorded idle usual)
 
-        // What goes with this option may mean nothing beside its default.
+        // Other options may in turn be meaningless beside this option's default.
         settled schemas (labels |> List.filter (fun (key: string, _) -> key <> idle.Name), entries |> List.choose settle)
 
 /// Every combination of the grids below, each with its label such as "beta=0.1,rank=8"; a tree without grids is one with "".
@@ -379,5 +379,5 @@ let variants (schemas: OptionSchema list) (tree: Tree) : (string * Tree) list =
 
     expand "" tree
     |> List.map (fun (labels, item) -> labels |> List.map (fun (key, text) -> $"{key}={text}") |> String.concat ",", item)
-    // Values that mean nothing beside one of another option's are one variant there.
+    // Variants that differ only in options made meaningless by another option's value are one variant.
     |> List.distinctBy fst

@@ -75,7 +75,7 @@ let rec private put (mark: Place) parts (value: Node) (node: Node) : Result<Node
         |> Result.map (fun changed ->
             Node(node.Mark, Sequence(items |> Array.mapi (fun j old -> if i = j then changed else old))))
     | Item i :: rest, Sequence items when i = items.Length ->
-        // What follows the last item is a new one.
+        // The number after the last item's appends a new item.
         put mark rest value (Node(mark, Mapping [||]))
         |> Result.map (fun added -> Node(node.Mark, Sequence(Array.append items [| added |])))
     | Item i :: _, Sequence items ->
@@ -164,7 +164,7 @@ let applyAll (faults: Faults) (overrides: string seq) (root: Node) : Node =
     let set faults root =
         overrides |> Seq.fold (apply faults) root
 
-    // Only the last pass speaks: an override may change what the preset adds.
+    // Only the last pass reports faults: an override may change what the preset adds.
     let first = set (Faults()) root
 
     match entry "preset" first with

@@ -36,7 +36,7 @@ type internal Policy =
         Label: string
     }
 
-    /// Equal where the same cell is meant; the label alone could be read in two ways (a row's name may be a model's).
+    /// Equal where the same cell is meant; the label alone is ambiguous (a row may have a model's name).
     member private policy.Key =
         let facts = policy.Facts
         struct (policy.Label, facts.Kind, facts.Row, facts.Chain, facts.AdapterAxis, facts.Seed)

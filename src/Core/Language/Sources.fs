@@ -30,7 +30,7 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
         | Some seed -> Nullable seed
         | None -> Nullable()
 
-    /// Things that are made of themselves, over selections or mixtures, are faults.
+    /// A thing that is made of itself, by way of selections or mixtures, is a fault.
     let guarded what (mark: Place) path make =
         if not (underway.Add what) then
             context.Faults.Add(mark, path, $"{what} is made of itself; break the circle")
@@ -125,7 +125,7 @@ type internal Sources(lookup: Lookup, matrix: Matrix, context: Context, graph: G
     member private _.FromRun(selection: Selection, seed: int option) : Lowered =
         let policy = matrix.One(selection, seed)
 
-        // What is in its weights is this model as it is; adapters of its own still lie over what they were trained over.
+        // As a declared model its weights count as they are; its own adapters still apply over what they were trained over.
         let declared (found: Lowered) =
             if found.IsQuantized then
                 found

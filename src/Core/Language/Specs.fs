@@ -15,7 +15,7 @@ let contractTree (contract: Contract) options =
 let boundTree (bound: Options.Bound) =
     contractTree bound.Contract bound.Options
 
-/// How a message names what an adapter's base is quantised by; equal where it is the same.
+/// How a message names the quantisation of an adapter's base; equal for equal quantisations.
 let quantization (adapter: Adapter) (tree: Tree) =
     let name =
         adapter.Quantization

@@ -1,5 +1,5 @@
 // The options that every training job has, whatever its method: names and defaults as transformers' TrainingArguments and TRL's
-// trainers have them. A method plugin that declares one of these names changes its default, or, of what a loss uses, has it for its own.
+// trainers have them. A method plugin that declares one of these names changes its default, or, for an option that a loss uses, takes it over.
 module internal PeftAlign.Core.Language.TrainingOptions
 
 open PeftAlign.Core
@@ -148,12 +148,12 @@ let names = all |> List.map (fun schema -> schema.Name) |> set
 /// Options that the loop has by name only: where a method declares one, it is its loss that uses it.
 let private ofLosses = set [ "label_smoothing_factor" ]
 
-/// Whether the loop has the option, and not the method that declares these.
+/// Whether the option is the loop's rather than the method's, given the method's declarations.
 let isOfLoop (method: OptionSchema list) name =
     let isDeclared = method |> List.exists (fun schema -> schema.Name = name)
     names.Contains name && not (isDeclared && ofLosses.Contains name)
 
-/// Options that a method without such a loss takes at their defaults alone, which its jobs have always recorded.
+/// Options that a method whose loss does not use them accepts only at their defaults, which its jobs have always recorded.
 let unused (method: OptionSchema list) =
     let isDeclared name =
         method |> List.exists (fun schema -> schema.Name = name)

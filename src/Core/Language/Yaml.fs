@@ -194,7 +194,7 @@ module internal Yaml =
                                 Distance = entry.Distance + distance
                             }
 
-                // All of the next one lies behind all of this one.
+                // Every entry of the next mapping is farther away than every entry of this one.
                 distance <- distance + 1 + Nodes.farthest entries
 
             Node(mark, Mapping(kept.ToArray()))

@@ -28,7 +28,7 @@ type internal PatternText(pattern: string, own: bool) =
     static let longer =
         Regex(@"\G\\(?:x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|0[0-7]{1,2}|[1-7][0-7]{2}|[1-9][0-9])", RegexOptions.CultureInvariant)
 
-    // Letters in the other case are Python's only without the flag a.
+    // A letter's other cases are Python's only without the flag a.
     let ignoresCase = lazy Regex.IsMatch(pattern, @"\(\?[a-zA-Z]*i[a-zA-Z-]*[:)]")
 
     let emit (s: string) = text.Append s |> ignore
@@ -40,7 +40,7 @@ type internal PatternText(pattern: string, own: bool) =
     let ahead (s: string) =
         String.CompareOrdinal(pattern, at, s, 0, s.Length) = 0
 
-    /// An escape as `spelled` has it; one of a character that needs none, which .NET refuses, is the character.
+    /// An escape as `spelled` has it; an unnecessary escape, which .NET refuses, becomes the character itself.
     let escape (spelled: char -> string option) (asciiSpelled: char -> string option) =
         let letter = if at + 1 < pattern.Length then pattern[at + 1] else ' '
 
@@ -103,7 +103,7 @@ type internal PatternText(pattern: string, own: bool) =
         emit (shape (place (pattern.Substring(at + prefix.Length, close - at - prefix.Length))))
         at <- min pattern.Length (close + 1)
 
-    /// Flags: u is what a text has anyhow, a is ASCII's classes; the others are .NET's too. False where .NET is to refuse them.
+    /// Flags: u is implied for texts, a means ASCII classes, and .NET has the others too. False where .NET is left to refuse them.
     let flags () =
         let found = Regex.Match(pattern.Substring at, @"^\(\?([imsxau]+)(-[imsx]+)?([:)])")
         let on = found.Groups[1].Value
@@ -189,7 +189,7 @@ type internal PatternText(pattern: string, own: bool) =
                 written
 
         if at < pattern.Length && pattern[at] = '+' then
-            // .NET folds a repetition of a bare atomic loop into one loop; what always holds behind it keeps them apart.
+            // .NET folds a repetition of a bare atomic loop into one loop; an assertion after it that always holds prevents that.
             text.Insert(atom, "(?>").Append(bounds).Append("(?!(?!)))") |> ignore
             at <- at + 1
             possessed <- text.Length
@@ -256,7 +256,7 @@ module internal Patterns =
         let regex text =
             Regex(text, RegexOptions.CultureInvariant, TimeSpan.FromSeconds 3.0)
 
-        // Where lines may end in remarks, the last may; flags of the whole stand at its beginning.
+        // With the flag x the last line may end in a comment, hence the line break; flags of the whole pattern stand at its beginning.
         let ending =
             if Regex.IsMatch(pattern, @"^(?:\(\?[a-zA-Z]+\))*\(\?[a-zA-Z]*x[a-zA-Z]*\)") then
                 "\n"
@@ -278,14 +278,14 @@ module internal Patterns =
                 let found = (if isEmpty then advancing.Value else regex).Match(text, at)
 
                 if found.Success && found.Index < at then
-                    Guard.fail $"regular expression: .NET's engine loses its way in '{regex}'; write it otherwise."
+                    Guard.fail $"regular expression: .NET's engine makes no progress in '{regex}'; write it differently."
                 elif found.Success then
                     Some(found, struct (found.Index + found.Length, found.Length = 0))
                 else
                     None)
             struct (0, false)
 
-    /// What `action` makes of the compiled pattern's matches, the numbers of its named groups, the text in single units, and the way back from those,
+    /// Calls `action` with the pattern's matches, the numbers of its named groups, the text in single units, and the way back from those units,
     /// which leaves the characters of `other` alone.
     let apply
         (pattern: string)
@@ -307,7 +307,7 @@ module internal Patterns =
         let key = struct (narrow pattern, String.exists PythonClasses.differ narrowed)
 
         let struct (regex, advancing, names) =
-            // The units of a pattern with such characters are other ones for each text.
+            // A pattern with such characters gets different units for each text.
             if inText && inPattern then
                 compile pattern key
             else

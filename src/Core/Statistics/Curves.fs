@@ -60,6 +60,32 @@ module private PowerLaw =
         else
             polish x y next (steps - 1)
 
+    /// The best c: a grid over log c finds the valley of the sum of squares, which is smooth, and a ternary search its floor.
+    let bestExponent (x: float[]) (y: float[]) =
+        let sse logC =
+            let _, _, s = linearPart x y (exp logC) in s
+
+        let grid = [| -4.0 .. 0.1..2.0 |]
+        let best = grid |> Array.minBy sse
+        let mutable low, high = best - 0.1, best + 0.1
+
+        for _ in 1..60 do
+            let third = (high - low) / 3.0
+
+            if sse (low + third) < sse (high - third) then
+                high <- high - third
+            else
+                low <- low + third
+
+        exp (0.5 * (low + high))
+
+    let standardErrors (x: float[]) b c variance =
+        let inverse = (jacobian x b c).QR().R.Inverse()
+
+        (inverse * inverse.Transpose()).Diagonal()
+        |> Seq.map (fun d -> sqrt (variance * d))
+        |> Array.ofSeq
+
 /// Curve fits and summaries.
 [<AbstractClass; Sealed>]
 type Curves =
@@ -73,24 +99,9 @@ type Curves =
             Guard.fail "a power law needs at least four different positive sample counts. Evaluate more checkpoints."
 
         let x = n |> Array.map (fun v -> v / n[0])
-
-        let sse logC =
-            let _, _, s = PowerLaw.linearPart x y (exp logC) in s
-        // The profile over c is smooth; a grid finds its valley, golden section the valley's floor, Gauss-Newton the digits.
-        let grid = [| -4.0 .. 0.1..2.0 |]
-        let best = grid |> Array.minBy sse
-        let mutable low, high = best - 0.1, best + 0.1
-
-        for _ in 1..60 do
-            let third = (high - low) / 3.0
-
-            if sse (low + third) < sse (high - third) then
-                high <- high - third
-            else
-                low <- low + third
-
-        let c = exp (0.5 * (low + high))
+        let c = PowerLaw.bestExponent x y
         let a, b, profile = PowerLaw.linearPart x y c
+        // Gauss-Newton finds the last digits; its result counts where it is no worse.
         let a', b', c' = PowerLaw.polish x y (a, b, c) 100
 
         let value (a, b, c) =
@@ -104,20 +115,11 @@ type Curves =
             else
                 a, b, c, profile
 
-        let j = PowerLaw.jacobian x b c
-        let inverse = j.QR().R.Inverse()
-        let variance = sum / float (n.Length - 3)
-
-        let errors =
-            (inverse * inverse.Transpose()).Diagonal()
-            |> Seq.map (fun d -> sqrt (variance * d))
-            |> Array.ofSeq
-
         {
             A = a
             B = b
             C = c
-            StandardErrors = errors
+            StandardErrors = PowerLaw.standardErrors x b c (sum / float (n.Length - 3))
             SumOfSquares = sum
         }
 

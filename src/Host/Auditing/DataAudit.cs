@@ -1,6 +1,6 @@
-// Looks at training rows one after the other, as training would read them: what is there twice, which pairs contradict each other,
-// whether length alone tells the better answer, what of every token becomes of it, where a prompt's last tokens change when an answer
-// follows. Of a row nothing stays but its hashes (16 bytes each), so memory grows slowly with the rows and not with their length.
+// Looks at training rows one after the other, as training would read them: duplicates, pairs that contradict each other,
+// whether length alone tells the better answer, what becomes of every token, where a prompt's last tokens change when an answer
+// follows. Only hashes of a row are kept (16 bytes each), so memory grows slowly with the number of rows and not with their length.
 
 using System.Buffers.Binary;
 using System.Security.Cryptography;
@@ -90,7 +90,7 @@ internal sealed class DataAudit(PrepareContext context, int examples, int? vocab
         : record.Has("label") && (record.Has("completion") || record.Has("completion_ids")) ? Labelled // another row's label is another task's
         : Sequences;
 
-    // Where a row names no prompt, what training takes for one: the tokens that both whole texts begin with.
+    // What training takes for the prompt where a row names none: the tokens that both whole texts begin with.
     private static (string Prompt, string Chosen, string Rejected) Parts(DataRecord record, PairTokens pair) =>
         Node(record, "prompt", "prompt_ids") is { } prompt ? (prompt, Node(record, "chosen", "chosen_ids") ?? "", Node(record, "rejected", "rejected_ids") ?? "")
         : (string.Join(' ', pair.Chosen.Prompt), string.Join(' ', pair.Chosen.Completion), string.Join(' ', pair.Rejected.Completion));

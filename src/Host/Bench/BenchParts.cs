@@ -73,7 +73,7 @@ internal static class BenchParts
         }
     }
 
-    // What mapping cannot be without: each page of the file once.
+    // The least that mapping a file can cost: reading each of its pages once.
     private static double PageIn(string folder)
     {
         var clock = System.Diagnostics.Stopwatch.StartNew();

@@ -1,5 +1,5 @@
 // The models that a device and the processor both compute with. One has random weights, larger than a new model's, so that what a layer
-// does is seen in the answer. One says the token that follows, nearly for certain: where gradients are small differences, and where the
+// does shows in the answer. The other predicts the next token almost with certainty: there gradients are small differences, and the
 // most probable token is the same in every type.
 
 using PeftAlign.Abstractions;
@@ -22,7 +22,7 @@ internal sealed record ComparedModel(torch.ScalarType Type, bool FourBit = false
 /// <param name="nf4">The 4 bits.</param>
 internal sealed class ComparedModels(IQuantization nf4) : IDisposable
 {
-    // Of a residual stream that the layers change by about 1 an entry, and of the head's rows that stand for it: a target's logit is about 20.
+    // Scale of the residual stream, whose entries the layers change by about 1, and of the head's rows that read it: a target's logit is about 20.
     private const double Larger = 5, Stream = 150, Answer = 0.12;
 
     private readonly DecoderModel drawn = DrawnModel.Of(DrawnShape.Known["tiny"].Spec, torch.CPU, torch.float32, null);

@@ -1,5 +1,5 @@
-// Steps of a training on a device beside the same steps on the processor in float32. Losses hardly change in three steps, whatever becomes
-// of gradients and updates; so what counts is where the adapter's numbers went.
+// Steps of a training on a device beside the same steps on the processor in float32. Losses hardly change in three steps, even where
+// gradients and updates are wrong, so the adapters' numbers are compared.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
@@ -15,7 +15,7 @@ namespace PeftAlign.Host.Bench;
 /// <param name="plugins">Methods, LoRA.</param>
 internal sealed class ComparedTraining(torch.Device device, ComparedModels models, PluginCatalogue plugins)
 {
-    // Large beside what the order of a sum changes in a gradient, so that Adam makes no whole step of that.
+    // Large compared with what the order of a sum changes in a gradient, so that Adam does not turn that into a whole step.
     private const double Epsilon = 1e-3;
 
     // Less than the smallest matrix of the adapter.
@@ -77,7 +77,7 @@ internal sealed class ComparedTraining(torch.Device device, ComparedModels model
         }
     }
 
-    // Tokens by chance; or each the one that follows, from the row's first on.
+    // Random tokens; or consecutive ones, from the row's first on.
     private List<DataRecord> Records(string method, bool sure)
     {
         var rows = new TrainingRows(method, 2, 2) { MaxLength = 64 }.Json()["rows"]!.AsArray().Select(row => row!.DeepClone().AsObject()).ToList();

@@ -22,8 +22,9 @@ internal sealed class DeviceCheck(torch.Device device, PluginCatalogue plugins)
 {
     private const double Tolerance = 1e-4; // of numbers around 1 in float32, whose sums come in another order
 
-    // Of an adapter's way as a share of it, in float32 and in bfloat16, where it is 0.06 here; without a gradient it is 1, and it was 0.65 where
-    // gradients of what is nearly certain were rounding. And of log-probs in bfloat16.
+    // Largest deviation of how far an adapter's numbers went, as a share of that distance, in float32 and in bfloat16. (In bfloat16 it is 0.06
+    // here; without a gradient it would be 1, and it was 0.65 where the gradients of nearly certain tokens were nothing but rounding.) And of
+    // log-probs in bfloat16.
     private const double WayTolerance = 1e-2, NarrowWayTolerance = 0.2, NarrowTolerance = 0.1;
 
     private static readonly ComparedModel Wide = new(torch.float32), Narrow = new(torch.bfloat16);

@@ -1,4 +1,4 @@
-// What a device says of its memory. libtorch tells it of GPUs from 2.9 on; before that there is nothing to ask, nor to empty.
+// A device's memory statistics. libtorch has them for GPUs from 2.9 on; before that there is nothing to ask, nor a cache to empty.
 
 using PeftAlign.Torch;
 
@@ -22,7 +22,7 @@ internal sealed class DeviceMemory
         }
         catch (TorchException)
         {
-            // Not told: the two figures stay out.
+            // Not known: the two figures are left out.
         }
     }
 

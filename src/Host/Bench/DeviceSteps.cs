@@ -12,7 +12,7 @@ namespace PeftAlign.Host.Bench;
 /// <summary>What to measure.</summary>
 /// <param name="Method">sft (LoRA of rank 64 on q and v) or dpo (rank 16 on all linear layers, against the base).</param>
 /// <param name="Shape">See <see cref="DrawnShape.Known"/>.</param>
-/// <param name="Batch">Rows or pairs of a step.</param>
+/// <param name="Batch">Rows or pairs per step.</param>
 /// <param name="Steps">Measured steps, behind one that is not.</param>
 /// <param name="Checkpointing">gradient_checkpointing.</param>
 /// <param name="FourBit">Whether the base is in nf4 with double quantisation; else in the type of the arithmetic.</param>

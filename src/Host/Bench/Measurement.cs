@@ -40,7 +40,7 @@ internal sealed record Effort(int Rounds, int Threads, string? Python, string Sc
     // Under `dotnet X.dll` the program is dotnet.
     private static IEnumerable<string> Start { get; } = Path.GetFileNameWithoutExtension(Program) == "dotnet" ? [typeof(Effort).Assembly.Location] : [];
 
-    // Seconds of our own runs at least, and the most rounds that a short run gets for it: the best of two runs of half a second tells of the machine's other work.
+    // Our own runs take at least this many seconds together, for which a short run gets more rounds, up to a limit: the best of two runs of half a second would still depend on the machine's other work.
     private const double Enough = 3;
     private const int MostRounds = 8;
 

@@ -1,7 +1,7 @@
-// The matrix products of a training run's measured steps and nothing else, at the rate that the machine has for them just now: what
-// share of a step they are is how near the trainer is to the machine. Counted are the linear layers forward (DPO: also of the
-// reference) and backward where something trained lies below, the output head in chunks, and LoRA's pairs nowhere: thin
-// as they are they count as cost.
+// The matrix products of a training run's measured steps and nothing else, at the machine's present rate: their share of a step
+// says how near the trainer is to what the machine can do. Counted are the linear layers forward (DPO: also of the
+// reference) and backward where something below is trained, and the output head in chunks. LoRA's pairs are not counted: being
+// thin, they are overhead.
 
 using System.Diagnostics;
 using System.Text.Json.Nodes;

@@ -111,7 +111,7 @@ internal sealed class Side : IDisposable
 
     private static bool IsAllocators(string name) => name.StartsWith("MALLOC_", StringComparison.Ordinal) || name == "GLIBC_TUNABLES";
 
-    // Anything that is no JSON object is a remark of a library.
+    // Anything that is not a JSON object is a remark of a library.
     private JsonNode Answer()
     {
         while (process.StandardOutput.ReadLine() is { } line)

@@ -71,7 +71,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         return Math.Min(at, args.Length);
     }
 
-    // What stood before the command goes behind its own arguments, where the parser knows it.
+    // Options given before the command are moved behind its own arguments, where the parser knows them.
     private static string[] BehindCommand(string[] args, int at)
     {
         var own = args[at..];

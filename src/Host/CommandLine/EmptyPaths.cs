@@ -1,5 +1,5 @@
-// An empty path, or name of a model at the hub, as a shell makes it of a variable that is not set. What opens a path would say only
-// that some path is empty, so the parser's result is asked, which knows the option.
+// An empty path, or an empty name of a model at the hub, which a shell makes of a variable that is not set. Whatever opens the path would
+// say only that some path is empty, so this looks at the parser's result, which knows the option.
 
 using System.CommandLine;
 using System.CommandLine.Parsing;

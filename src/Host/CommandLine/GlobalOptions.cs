@@ -34,7 +34,7 @@ internal sealed class GlobalOptionSet
     private readonly Option<int?> threads = Typed("--threads", "N", "Processor threads (default: the cores that the process may use).", ParseThreads);
     private readonly Option<long?> seed = Typed("--seed", "N", "Seed of all random numbers.", ParseSeed);
     private readonly Option<bool> json = new("--json") { Description = "Write exactly one JSON document (or JSON lines) to stdout." };
-    private readonly Option<bool> quiet = new("--quiet") { Description = "No progress and no remarks on stderr; what failed is said." };
+    private readonly Option<bool> quiet = new("--quiet") { Description = "No progress and no remarks on stderr; failures are still reported." };
     private readonly Option<bool> verbose = new("-v", "--verbose") { Description = "Say more on stderr; stack traces of failures." };
 
     /// <summary>The global options that take a value, which may stand before the command: --device cpu score ...</summary>

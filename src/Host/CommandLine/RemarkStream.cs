@@ -1,5 +1,5 @@
-// stderr as remarks use it: what cannot be written (the terminal hung up, the log's disk is full, nobody opened it) is dropped. A remark is never worth
-// the work that it speaks of; results go another way, and fail.
+// stderr as remarks use it: what cannot be written (the terminal hung up, the log's disk is full, nobody opened it) is dropped. A remark must never
+// end the work that it is about. Results go another way, and there a failed write is an error.
 
 namespace PeftAlign.Host.CommandLine;
 

@@ -1,4 +1,4 @@
-// A word of a command that is shown to be typed again: paths have spaces.
+// Quotes a word of a command that users are to type again, since paths may have spaces.
 
 namespace PeftAlign.Host.CommandLine;
 

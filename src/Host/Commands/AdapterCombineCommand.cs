@@ -22,13 +22,13 @@ internal static class AdapterCombineCommand
         var sign = new Option<string>("--majority-sign") { HelpName = "RULE", DefaultValueFactory = _ => "total", Description = "How ties elects a sign: total or frequency." };
         sign.AcceptOnlyFromAmong("total", "frequency");
         var rank = new Option<int?>("--rank") { HelpName = "R", Description = "Rank of the result of svd types (default: the largest that an adapter's r or rank_pattern names)." };
-        var clamp = new Option<double?>("--svd-clamp") { HelpName = "Q", Description = "Cut what svd types make to this quantile of its entries (over 0.5, at most 1)." };
+        var clamp = new Option<double?>("--svd-clamp") { HelpName = "Q", Description = "Clip what svd types compute to this quantile of its entries (over 0.5, at most 1)." };
         var output = new Option<string>("--out") { HelpName = "DIR", Required = true, Description = "Folder of the combined adapter; must not be there, or be empty." };
         var plugins = PluginFolders.Option();
         const string description = """
-            Makes one adapter of several of one base, as PEFT's add_weighted_adapter: cat adds their changes exactly, at the sum of
-            the ranks; linear mixes A and B apart, which adds cross terms; svd truncates the weighted sum; ties, dare and
-            magnitude_prune prune before. Random pruning draws from --seed.
+            Makes one adapter from several of one base, as PEFT's add_weighted_adapter does: cat adds their changes exactly, at the
+            sum of the ranks; linear mixes A and B separately, which adds cross terms; svd truncates the weighted sum; ties, dare and
+            magnitude_prune prune first. Random pruning draws from --seed.
             """;
         var command = new Command("combine", description) { adapters, weights, type, density, sign, rank, clamp, output, plugins };
         frame.OnRun(command, Uses.Threads | Uses.Seed, (parsed, session, cancel) =>

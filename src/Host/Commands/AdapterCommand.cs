@@ -11,6 +11,7 @@ using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Classifiers;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Templates;
+using PeftAlign.Plugins;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Host.Commands;
@@ -45,7 +46,7 @@ internal static class AdapterCommand
         const string description = """
             Writes the base with the adapter inside: a model folder that needs no adapter. Each weight keeps its element type unless
             --dtype names one; sums are made in float32 and rounded once. Virtual tokens and prefixes have no place in weights.
-            Of a 4-bit base, and with --quantization of a full one, the adapter is added to the decoded matrices: what it was
+            With a 4-bit base, or a full one and --quantization, the adapter is added to the decoded matrices, which it was
             trained over. The result is never quantised again; quantize does that. Where the adapter's folder holds embedding
             and head with more rows than the base's (its vocabulary was resized), the result has these, and its tokenizer.
             """;
@@ -54,32 +55,41 @@ internal static class AdapterCommand
         frame.OnRun(command, Uses.Threads | Uses.Dtype, (parsed, session, cancel) =>
         {
             if (session.Global.Threads is { } threads) torch.set_num_threads(threads);
-            Action<string> warn = session.Output.Warn;
-            var (from, target) = (parsed.GetValue(model)!, Empty(parsed.GetValue(output)!));
+            var request = new MergeRequest(parsed.GetValue(model)!, parsed.GetValue(adapter)!, Empty(parsed.GetValue(output)!));
             var catalogue = PluginFolders.Search(parsed, plugins).Scan();
-            var opened = new AdapterReader(catalogue).Open(parsed.GetValue(adapter)!, warn);
-            if (opened.Files.Config.Text("task_type") == "SEQ_CLS" && !ClassifierFolder.IsClassifier(ModelConfig.Open(from)))
-                throw new UserError($"--adapter {parsed.GetValue(adapter)}", $"is a sequence classifier's adapter (task_type SEQ_CLS), and {from} is a language model", "give the classifier's folder as --model; a reward training has written what you want as its folder model");
-            var (changed, all, decoded) = (0, 0, 0);
-            TrainedWith.ThrowIfOther(parsed.GetValue(adapter)!, from, ModelConfig.Open(from).VocabularySize, warn);
-            IReadOnlyList<AdapterSite> Sites(ModelOutline outline) => AdapterReader.Sites(opened, outline, parsed.GetValue(adapter)!, warn);
-            var quantization = choice.Make(parsed, catalogue, ModelConfig.Open(from).IsQuantized);
-            TrainedWith.WarnOfFullBase(parsed.GetValue(adapter)!, from, quantization is not null || ModelConfig.Open(from).IsQuantized, warn);
-            NewFolder.Fill(target, folder =>
-            {
-                (changed, all, decoded) = AdapterMerge.Write(folder, from, Sites, PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), quantization, cancel, warn, opened.Files.Tensors);
-                GrownVocabulary.Write(folder, from, parsed.GetValue(adapter)!, session.Output.Remark);
-                // What was taught with a template is to be asked with it.
-                if (TrainedWith.TemplateIn(parsed.GetValue(adapter)!) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
-            });
-            if (decoded > 0) session.Output.Remark($"{decoded} matrices of the base were decoded from 4 bits and are written as {session.Global.Dtype ?? "the type that they were quantised from"}; nothing is quantised again");
-            session.Output.Result(
-                () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["decoded"] = decoded, ["dtype"] = session.Global.Dtype },
-                () => [$"{target}: {changed} of {all} tensors changed by the adapter"]);
+            Merge(request, catalogue, isQuantized => choice.Make(parsed, catalogue, isQuantized), session, cancel);
             return Task.FromResult(ExitCode.Done);
         });
         command.Options.Single(option => option.Name == "--dtype").Description = "float32, bfloat16 or float16 (default: each weight keeps its type).";
         return command;
+    }
+
+    private sealed record MergeRequest(string Base, string Adapter, string Target);
+
+    private static void Merge(MergeRequest request, PluginCatalogue catalogue, Func<bool, IQuantization?> quantizationOf, Session session, CancellationToken cancel)
+    {
+        var (from, adapter, target) = request;
+        Action<string> warn = session.Output.Warn;
+        var opened = new AdapterReader(catalogue).Open(adapter, warn);
+        var config = ModelConfig.Open(from);
+        if (opened.Files.Config.Text("task_type") == "SEQ_CLS" && !ClassifierFolder.IsClassifier(config))
+            throw new UserError($"--adapter {adapter}", $"is a sequence classifier's adapter (task_type SEQ_CLS), and {from} is a language model", "give the classifier's folder as --model; a reward training has written what you want as its folder model");
+        TrainedWith.ThrowIfOther(adapter, from, config.VocabularySize, warn);
+        var quantization = quantizationOf(config.IsQuantized);
+        TrainedWith.WarnOfFullBase(adapter, from, quantization is not null || config.IsQuantized, warn);
+        IReadOnlyList<AdapterSite> Sites(ModelOutline outline) => AdapterReader.Sites(opened, outline, adapter, warn);
+        var (changed, all, decoded) = (0, 0, 0);
+        NewFolder.Fill(target, folder =>
+        {
+            (changed, all, decoded) = AdapterMerge.Write(folder, from, Sites, PluginArchitectures.Of(catalogue), TypeOf(session.Global.Dtype), quantization, cancel, warn, opened.Files.Tensors);
+            GrownVocabulary.Write(folder, from, adapter, session.Output.Remark);
+            // A model that was trained with a template must be used with that template.
+            if (TrainedWith.TemplateIn(adapter) is { } template) File.WriteAllText(Path.Combine(folder, ChatTemplateLoader.FileName), template);
+        });
+        if (decoded > 0) session.Output.Remark($"{decoded} matrices of the base were decoded from 4 bits and are written as {session.Global.Dtype ?? "the type that they were quantised from"}; nothing is quantised again");
+        session.Output.Result(
+            () => new JsonObject { ["out"] = Path.GetFullPath(target), ["tensors"] = all, ["changed"] = changed, ["decoded"] = decoded, ["dtype"] = session.Global.Dtype },
+            () => [$"{target}: {changed} of {all} tensors changed by the adapter"]);
     }
 
     private static string Empty(string folder)

@@ -28,10 +28,10 @@ internal static class BenchCommand
     {
         var names = new Argument<string[]>("NAME") { Description = "Parts to measure.", Arity = ArgumentArity.ZeroOrMore };
         var peers = new Option<string?>("--peers") { HelpName = "PYTHON", Description = "A Python that has the peers (default: PEFTALIGN_PEERS_PYTHON)." };
-        var rounds = new Option<int>("--rounds") { HelpName = "N", Description = "Runs of each side.", DefaultValueFactory = _ => 5 };
+        var rounds = new Option<int>("--rounds") { HelpName = "N", Description = "Runs on each side.", DefaultValueFactory = _ => 5 };
         var work = new Option<string?>("--work") { HelpName = "DIR", Description = "Folder of models and rows (default: peftalign/bench in XDG_CACHE_HOME or ~/.cache)." };
-        var beside = new Option<string?>("--beside") { HelpName = "DIR", Description = "Ours on another libtorch too: its folder in .build/native." };
-        var write = new Option<string?>("--write") { HelpName = "FILE.md", Description = "Put the table into this file, in the place of the last one." };
+        var beside = new Option<string?>("--beside") { HelpName = "DIR", Description = "Measure ours on another libtorch too: its folder in .build/native." };
+        var write = new Option<string?>("--write") { HelpName = "FILE.md", Description = "Write the table into this file, in place of the previous one." };
         var command = new Command("bench", Description) { names, peers, rounds, work, beside, write };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
         {

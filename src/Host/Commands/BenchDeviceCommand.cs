@@ -22,7 +22,7 @@ internal static class BenchDeviceCommand
     {
         var parts = new Argument<string[]>("PART") { Description = "check, sft, dpo (default: all).", Arity = ArgumentArity.ZeroOrMore };
         var shape = new Option<string>("--shape") { HelpName = "NAME", Description = $"{string.Join(", ", DrawnShape.Known.Keys)}.", DefaultValueFactory = _ => "7b" };
-        var batch = new Option<int>("--batch") { HelpName = "N", Description = "Rows or pairs of a step.", DefaultValueFactory = _ => 16 };
+        var batch = new Option<int>("--batch") { HelpName = "N", Description = "Rows or pairs per step.", DefaultValueFactory = _ => 16 };
         var steps = new Option<int>("--steps") { HelpName = "N", Description = "Measured steps.", DefaultValueFactory = _ => 5 };
         var full = new Option<bool>("--full-base") { Description = "LoRA over a base that is not quantised." };
         var output = new Option<string?>("--out") { HelpName = "F.json", Description = "Write the document here too, after every part." };

@@ -27,7 +27,7 @@ internal static class ChatCommand
 
     private static Command Build(CommandFrame frame)
     {
-        var system = new Option<string?>("--system") { HelpName = "T", Description = "What the system says first." };
+        var system = new Option<string?>("--system") { HelpName = "T", Description = "The system message." };
         var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another chat template than the adapter's or the model's: one of the folder's or the product's names, or a .jinja file." };
         var (models, flags) = (new ModelOptions(), new GenerationFlags());
         var command = new Command("chat", Description);
@@ -47,7 +47,7 @@ internal static class ChatCommand
             while (true)
             {
                 if (!Console.IsInputRedirected && !session.Output.Json) session.Output.Piece("> ");
-                // A read of standard input heeds no token: it waits on a thread of its own, which an interrupt leaves behind.
+                // Reading standard input cannot be cancelled: it waits on a thread of its own, which an interrupt leaves behind.
                 if (await Task.Run(input.ReadLine, CancellationToken.None).WaitAsync(cancel) is not { } line || line == "/exit") return ExitCode.Done;
                 if (line == "/reset") talk.Reset();
                 else if (line.Trim().Length > 0) talk.Answer(line, cancel);

@@ -22,7 +22,7 @@ internal static class DataCommand
         what a training would meet in its rows
 
         Reads rows as training does (chosen and rejected with or without prompt; prompt, completion and label; prompt and
-        completion; messages; text; or token ids) and counts rows that are there twice, pairs that contradict each other,
+        completion; messages; text; or token ids) and counts duplicate rows, pairs that contradict each other,
         whether the chosen answer is the longer one, prompts whose last tokens change once an answer follows, and what
         becomes of every token (kept, cut, refused, trained). A row that training would refuse is refused here as well.
         """;
@@ -34,12 +34,12 @@ internal static class DataCommand
     private static Command Audit(CommandFrame frame)
     {
         var file = new Argument<string>("F.jsonl") { Description = "Rows, plain or .gz; - for standard input." };
-        var model = new Option<string>("--model") { HelpName = "DIR_OR_FILE", Required = true, Description = "The model folder whose tokenizer and chat template count, or a tokenizer file." };
+        var model = new Option<string>("--model") { HelpName = "DIR_OR_FILE", Required = true, Description = "The model folder whose tokenizer and chat template are used, or a tokenizer file." };
         var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the model's." };
         var length = new Option<int>("--max-length") { HelpName = "N", DefaultValueFactory = _ => 1024, Description = "Most tokens of a sequence." };
         var prompt = new Option<int?>("--max-prompt-length") { HelpName = "N", Description = "Most tokens of a prompt." };
         var truncation = new Option<string>("--truncation") { HelpName = "SIDE", DefaultValueFactory = _ => "keep_start", Description = "keep_start or keep_end." };
-        var examples = new Option<int>("--examples") { HelpName = "N", DefaultValueFactory = _ => 3, Description = "Rows that are named for each finding." };
+        var examples = new Option<int>("--examples") { HelpName = "N", DefaultValueFactory = _ => 3, Description = "How many rows are named for each finding." };
         var command = new Command("audit", Description) { file, model, template, length, prompt, truncation, examples };
         frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) => Task.FromResult(Run(new AuditRequest(parsed.GetValue(file)!, parsed.GetValue(model)!)
         {
@@ -77,7 +77,7 @@ internal static class DataCommand
         return ExitCode.Done;
     }
 
-    // Only the tokenizer is needed here: of a configuration that says no size, or that training would find fault with, no limit is known.
+    // Only the tokenizer is needed here: where the configuration gives no size, or is one that training would refuse, there is no limit.
     private static int? Vocabulary(string config)
     {
         try

@@ -21,8 +21,8 @@ internal static class EvalCommand
         it all that --task names run. A flag below that no benchmark at hand has is refused; --option gives any other option
         (`plugins info eval` lists them all): --option mmlu.average=macro for one benchmark, --option seed=1 for all that have it.
 
-        Answers are kept item by item in DIR/records.jsonl: the same command again asks only what is missing. Texts that do not
-        fit into the model's context are cut on the left, as the harness does; results.json counts them ("cut").
+        Answers are kept item by item in DIR/records.jsonl: giving the same command again asks only what is missing. Texts that
+        do not fit into the model's context are cut on the left, as the harness does; results.json counts them ("cut").
         """;
 
     public static CommandEntry Entry { get; } = new("eval", Summary, Build);

@@ -25,8 +25,8 @@ internal static class ImportCommand
         var output = new Option<string>("--out") { HelpName = "MANIFEST.yaml", Required = true, Description = "The new manifest; must not be there." };
         var plugins = PluginFolders.Option();
         const string description = """
-            Writes a manifest of one training with the same settings, TRL's defaults (1.16) included where ours differ. What
-            means something else here, and what could not be carried over, is printed and stands as comments in the manifest.
+            Writes a manifest of one training with the same settings, TRL's defaults (1.16) included where ours differ. Settings
+            that mean something else here or could not be carried over are printed, and noted as comments in the manifest.
             """;
         var command = new Command("trl", description) { config, method, output, plugins };
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) => Task.FromResult(

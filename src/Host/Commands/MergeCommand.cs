@@ -23,10 +23,10 @@ internal static class MergeCommand
         Merges models as a mergekit configuration says: models, slices or modules, base_model, parameters with filters
         and gradients, dtype, out_dtype, tokenizer_source or tokenizer, chat_template. Paths are relative to the working
         directory, or else to the configuration's folder; PATH+ADAPTER is a model with a LoRA adapter merged into it.
-        Tensors are read from mapped files and written as they are made; the folder appears when all is there. Models in
+        Tensors are read from mapped files and written as they are made; the folder appears when it is complete. Models in
         4 bits are refused, or with --dequantize decoded; the result has full weights and is not quantised again.
-        Random strategies draw from --seed, the model's place in the list and the tensor's name alone: to merge a result of
-        theirs again, give another --seed.
+        Random strategies draw from --seed, the model's place in the list and the tensor's name alone: to merge such a
+        result again, give another --seed.
         Strategies come from plugins: `peftalign plugins list` names them, `peftalign plugins info merge.dare` their parameters.
         """;
 

@@ -40,7 +40,7 @@ internal static class ModelsCommand
         var name = new Argument<string>("HUB_ID") { Description = "OWNER/NAME." };
         var revision = new Option<string>("--revision") { HelpName = "R", DefaultValueFactory = _ => "main", Description = "A branch, tag or commit." };
         var include = new Option<string[]>("--include") { HelpName = "GLOB", Description = "Only files that match (may be repeated; '*' is all of them). Without it: what a model folder is read from." };
-        var exclude = new Option<string[]>("--exclude") { HelpName = "GLOB", Description = "Not the files that match (may be repeated)." };
+        var exclude = new Option<string[]>("--exclude") { HelpName = "GLOB", Description = "Leave out the files that match (may be repeated)." };
         const string about = """
             fetch a model from the hub into Hugging Face's cache, where other tools find it too
 

@@ -15,8 +15,8 @@ internal static class ReportCommand
 
     private const string Description = """
         Reports on a run's folder: results with 95 % intervals, verdicts on the manifest's claims, merges against their parents, which
-        factor matters, training curves, times. Nothing is computed anew but the statistics; a run that goes on is reported as far as
-        it is. --claims tests other claims than the manifest's.
+        factor matters, training curves, times. Only the statistics are computed anew; a run that is still going is reported as far
+        as it has come. --claims tests other claims than the manifest's.
         """;
 
     private static Command Build(CommandFrame frame)
@@ -45,7 +45,7 @@ internal static class ReportCommand
         var format = asked ?? Path.GetExtension(target ?? "") switch { ".md" => "md", ".json" => "json", _ => json && target is null or "-" ? "json" : "html" };
         if (format is not ("html" or "md" or "json")) throw new UserError($"--format {format}", "is html, md or json", "give one of them");
         if (json && format != "json" && (target == "-" || (target is null && format != "html")))
-            throw new UserError($"--json with --format {format}", "has one JSON document on standard output, and the report is none there", "give --out a file, --format json, or leave --json out");
+            throw new UserError($"--json with --format {format}", "allows only JSON on standard output, which this report is not", "give --out a file, --format json, or leave --json out");
         return format;
     }
 

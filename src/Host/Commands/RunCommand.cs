@@ -33,8 +33,8 @@ internal static class RunCommand
         // Only the machine at hand is there; documents name others.
         var launcher = new Option<string>("--launcher") { HelpName = "local", DefaultValueFactory = _ => "local", Hidden = true };
         var plugins = PluginFolders.Option();
-        var updateLock = new Option<bool>("--update-lock") { Description = "Take the plugins that are found into the manifest's lock." };
-        var strict = new Option<bool>("--strict") { Description = "Make finished jobs again that were made with other files of the program or a plugin." };
+        var updateLock = new Option<bool>("--update-lock") { Description = "Write the plugins that are found to the manifest's lock." };
+        var strict = new Option<bool>("--strict") { Description = "Repeat finished jobs that were made with other files of the program or a plugin." };
         var inexact = new Option<bool>("--inexact") { Description = "Go on from checkpoints of another libtorch, kernels or threads; numbers may differ from an unbroken run's." };
         var command = new Command("run", Entry.Summary) { manifest, target, dry, only, set, jobs, plugins, updateLock, strict, inexact, launcher };
         frame.OnRun(command, Uses.Device | Uses.Threads, (parsed, session, cancel) =>
@@ -105,7 +105,7 @@ internal static class RunCommand
         if (session.Global.Device is { } place) _ = ComputeDevice.Of(place); // one that is not there is refused before anything is written
         PlannedData.ThrowIfUnreadable(planned);
         using var held = Planning.Hold(run);
-        // Refusals first: what --strict forgets is gone.
+        // Refusals first, since what --strict deletes is gone.
         var (threads, device) = RunSettings.Of(run, session.Global.Threads, session.Global.Device, atOnce, inexact);
         planned.Keep();
         planned.Claims.Write(run);

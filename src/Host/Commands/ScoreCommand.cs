@@ -21,9 +21,9 @@ internal static class ScoreCommand
         Scores completions: how probable a model finds each of their tokens.
 
         Rows are JSON objects, one per line; each gives one line, in the same order:
-          {prompt, completion}           texts; the completion's ids are those that prompt + completion has behind the prompt's
+          {prompt, completion}           texts; the completion's ids are those of prompt + completion that follow the prompt's
           {prompt_ids, completion_ids}   token ids, used as they are
-          {messages}                     the last message as the chat template writes it, given all before it
+          {messages}                     the last message as the chat template writes it, given everything before it
           {text}                         with --rolling: every token given a begin token; a text longer than the model's
                                          positions is cut into windows, each token scored once
           -> {logprob, tokens, is_greedy}
@@ -39,8 +39,8 @@ internal static class ScoreCommand
     {
         var input = new Option<string>("--in") { HelpName = "F.jsonl", Required = true, Description = "Rows, plain or .gz; - is standard input." };
         var rolling = new Option<bool>("--rolling") { Description = "Rows are {text}; every token is scored." };
-        var perToken = new Option<bool>("--per-token") { Description = "Say the log-prob of each token." };
-        var top = new Option<int>("--top") { HelpName = "K", Description = "Say the K most likely tokens at each token (at most 1000)." };
+        var perToken = new Option<bool>("--per-token") { Description = "Give the log-prob of each token." };
+        var top = new Option<int>("--top") { HelpName = "K", Description = "Give the K most likely tokens at each position (at most 1000)." };
         var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the adapter's or the model's for {messages}: one of the folder's or the product's names, or a .jinja file." };
         var options = new ModelOptions();
         var command = new Command("score", Description);

@@ -52,7 +52,7 @@ internal static class TrainCommand
     {
         using var folder = new TrainFolder(request.Out);
         var hashes = new ContentHashes(folder.Hashes, Directory.GetCurrentDirectory()) { Cancellation = cancel };
-        // What is not begun is compared with nothing: a dry run need not read gigabytes to know their content.
+        // A training that is not started is compared with nothing, so a dry run need not read gigabytes to hash them.
         var plan = TrainPlan.Of(request, flags, plugins, dryRun && !folder.IsBegun ? path => Path.Exists(path) ? "not read: " + path : null : hashes.Of);
         folder.ThrowIfOthers(plan.Job);
         if (dryRun)

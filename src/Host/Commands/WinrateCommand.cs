@@ -12,12 +12,12 @@ internal static class WinrateCommand
 {
     private const string Description = """
         Compares the answers of file A with those of file B, pair by pair, and writes DIR/results.json, DIR/samples_winrate.jsonl and
-        DIR/annotations.json. The win rate is A's. Each pair is judged in both orders; a pair of which an order has no verdict is
-        counted as failed and stays out of the rates.
+        DIR/annotations.json. The win rate is A's. Each pair is judged in both orders; a pair that lacks a verdict in one order is
+        counted as failed and left out of the rates.
 
         Files are JSON lines or a JSON list, plain or .gz: AlpacaEval's outputs {instruction, output, generator}, samples of an
-        evaluation, rows {prompt, response}, or rows of `generate` (with --prompts, as these do not say what was asked). Rows are
-        joined by their prompts, or in order where a file does not say them.
+        evaluation, rows {prompt, response}, or rows of `generate` (with --prompts, as these do not hold what was asked). Rows are
+        joined by their prompts, or in order where a file does not have them.
 
         --annotations takes judgements that were made before instead, as AlpacaEval keeps them: JSON with preference, output_1 and
         output_2, or CSV with model, preference, len_output_1 and len_output_2; of several models each gets a row. --data names
@@ -30,11 +30,11 @@ internal static class WinrateCommand
 
         internal Option<string?> B { get; } = new("--b") { HelpName = "F.jsonl", Description = "The answers that they are compared with." };
 
-        internal Option<string?> Prompts { get; } = new("--prompts") { HelpName = "F.jsonl", Description = "What was asked, rows {prompt} in the answers' order, where neither file says it." };
+        internal Option<string?> Prompts { get; } = new("--prompts") { HelpName = "F.jsonl", Description = "The prompts, rows {prompt} in the answers' order, where neither file has them." };
 
-        internal Option<string?> Annotations { get; } = new("--annotations") { HelpName = "F", Description = "Judgements that were made before, in place of --a, --b and --judge." };
+        internal Option<string?> Annotations { get; } = new("--annotations") { HelpName = "F", Description = "Existing judgements, instead of --a, --b and --judge." };
 
-        internal Option<string?> Only { get; } = new("--only") { HelpName = "MODEL", Description = "Of annotations of several models, this one." };
+        internal Option<string?> Only { get; } = new("--only") { HelpName = "MODEL", Description = "The model to take from annotations of several models." };
 
         internal Option<string?> Data { get; } = new("--data") { HelpName = "DIR", Description = "AlpacaEval's data: instructions, difficulties, published weights." };
 
@@ -44,7 +44,7 @@ internal static class WinrateCommand
 
         internal Option<string?> Gamed { get; } = new("--gamed") { HelpName = "F.csv", Description = "The gamed baselines' rows, which form v1 needs." };
 
-        internal Option<int?> Limit { get; } = new("--limit") { HelpName = "N", Description = "Most pairs (of each model)." };
+        internal Option<int?> Limit { get; } = new("--limit") { HelpName = "N", Description = "At most this many pairs (of each model)." };
 
         internal Option<string> Target { get; } = new("--out") { HelpName = "DIR", Required = true, Description = "Where results go." };
 

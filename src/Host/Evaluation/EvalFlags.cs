@@ -21,7 +21,7 @@ internal sealed class EvalFlags
     private readonly Option<string> target = new("--out") { HelpName = "DIR", Required = true, Description = "Where results go." };
     private readonly Option<string?> data = new("--data") { HelpName = "DIR", Description = "Where benchmarks' data lies; tasks' data paths start from it (default for these: the working directory)." };
     private readonly Option<int?> shots = new("--shots") { HelpName = "K", Description = "Solved examples in front of each item (default: each benchmark's own)." };
-    private readonly Option<int?> limit = new("--limit") { HelpName = "N", Description = "Most items of each task." };
+    private readonly Option<int?> limit = new("--limit") { HelpName = "N", Description = "At most this many items of each task." };
     private readonly Option<int?> samples = new("--samples") { HelpName = "K", Description = "Answers to each prompt, for benchmarks that sample." };
     private readonly Option<string?> template = new("--template") { HelpName = "NAME", Description = "Which of a benchmark's prompts." };
     private readonly JudgeFlags judge = new();

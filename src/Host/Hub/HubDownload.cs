@@ -89,7 +89,7 @@ internal sealed class HubDownload(HubClient client, HubName name, string commit,
     private static bool ContinuesAt(HttpResponseMessage answer, long offset) =>
         offset == 0 || (answer.StatusCode == HttpStatusCode.PartialContent && answer.Content.Headers.ContentRange?.From == offset);
 
-    // ENOSPC, EDQUOT, EFBIG: no new attempt mends these.
+    // ENOSPC, EDQUOT, EFBIG: trying again does not help.
     private static bool IsDisk(Exception e) => (e.HResult & 0xffff) is 28 or 122 or 27;
 
     private async Task<string?> FaultAsync(string file, CancellationToken cancel)

@@ -33,8 +33,8 @@ internal sealed partial record HubSettings(string Endpoint, string? Token, strin
         return new HubSettings(endpoint, Sendable(token), Path.GetFullPath(Expanded(cache, variable)), IsTrue(Given("HF_HUB_OFFLINE") ?? Given("TRANSFORMERS_OFFLINE")));
     }
 
-    // As huggingface_hub does (expanduser, then expandvars): what no shell has expanded, in a container's settings say, would else be a
-    // folder of the name '~' that no other tool looks into. A variable that is not set stays as it is written.
+    // As huggingface_hub does (expanduser, then expandvars): a value that no shell has expanded, as in a container's settings, would otherwise
+    // mean a folder called '~' that no other tool looks into. A variable that is not set stays as it is written.
     private static string Expanded(string path, Func<string, string?> variable)
     {
         if (path == "~" || path.StartsWith("~/", StringComparison.Ordinal)) path = UserFolder(variable) + path[1..];

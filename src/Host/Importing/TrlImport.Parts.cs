@@ -155,7 +155,7 @@ internal sealed partial class TrlImport
         if (packs && Flag("packing") is not true) notes.Add("eval_packing without packing: TRL lets the documents of a pack see each other; here they do not");
     }
 
-    // What holds for every configuration.
+    // Notes that apply to every configuration.
     private void Standing()
     {
         notes.Add("random numbers are keyed by seed, row and step: another order of rows, other dropout masks and other LoRA starts than torch's for the same seed");

@@ -63,7 +63,7 @@ internal sealed partial class TrlImport
         var (peft, fourBit) = (Flag("use_peft") ?? false, Flag("load_in_4bit") ?? false);
         var adapter = peft ? Adapter(fourBit) : null;
         if (!peft && fourBit) dropped.Add("load_in_4bit: a 4-bit base is trained through an adapter only; set use_peft");
-        // What is no flag of this method is no option of its manifest either.
+        // A key that is not a flag of this method is not an option of its manifest either.
         var flags = TrainFlags.Of(plugins, method, adapter is null ? null : (string?)adapter["type"], quantization: null).All.Where(f => f.Section == "method" && f.IsBuilt).Select(f => f.Schema).ToList();
         var options = new JsonObject { ["type"] = method };
         foreach (var (key, fallback) in TrlKeys.Defaults(method))
@@ -120,7 +120,7 @@ internal sealed partial class TrlImport
         _ => "a value without null",
     };
 
-    // A null is a value: for some keys TRL's default, for two another setting, and what TRL's fields say nothing of for the others.
+    // A null is a value: for some keys it is TRL's default, for two a setting of its own, and for the others something that TRL's fields do not describe.
     private void Null(JsonObject options, List<Plugins.OptionSchema> flags, string key, DocumentEntry at)
     {
         if (key == "max_grad_norm")
@@ -155,7 +155,7 @@ internal sealed partial class TrlImport
         }
     }
 
-    // What the language refuses goes, with its reason, and TRL's default comes; what only a person can mend ends the import.
+    // An option that the language refuses is dropped, with the reason, and TRL's default takes its place; what only a person can fix ends the import.
     private ImportedManifest Checked(ImportedManifest made, List<Plugins.OptionSchema> flags)
     {
         HashSet<string> gone = [];
@@ -203,7 +203,7 @@ internal sealed partial class TrlImport
             var decides = flags.FirstOrDefault(f => f.Name == other);
             var actual = options[other] ?? decides?.Default;
             var found = actual is JsonArray list ? list.Select(Text) : [Text(actual)];
-            // A value that is none of ours goes, too, and what stands instead decides.
+            // A value that we do not have is dropped too, and then the value in its place decides.
             if (found.Any(values.Contains) || found.Any(text => decides is { Choices.Count: > 0 } && !decides.Choices.Contains(text))) continue;
             notes.Add($"{option.Name} is left out: it has no effect with {other} {string.Join(", ", found)} (TRL takes it and leaves it unused)");
             options.Remove(option.Name);

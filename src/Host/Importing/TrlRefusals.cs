@@ -1,5 +1,5 @@
-// Values on which TRL 1.16 (transformers 5.23, PEFT 0.21) ends, each tried there, or with which it trains nothing: they are refused here
-// too. What it takes and is not known here is not carried over instead.
+// Values with which TRL 1.16 (transformers 5.23, PEFT 0.21) fails, each tried there, or with which it trains nothing: they are refused here
+// too. A value that TRL accepts but that is unknown here is reported as not carried over instead.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core;
@@ -33,7 +33,7 @@ internal static class TrlRefusals
         return Real(number) is var real && (real < low || !isIn(real)) ? taken : null;
     }
 
-    // Options of an adapter that there is not, or of an evaluation, end nothing.
+    // Without an adapter or an evaluation, their options are harmless.
     private static bool IsUsed(string key, Func<string, DocumentNode?> given)
     {
         bool Is(string other) => given(other) is { } node && TrlValues.Truth(node) is true;
@@ -49,7 +49,7 @@ internal static class TrlRefusals
 
     private static double Real(JsonNode number) => number.AsValue().TryGetValue<long>(out var whole) ? whole : (double)number;
 
-    // Names that TRL or transformers took once, and that are read here still.
+    // Names that TRL or transformers once accepted, and that are still read here.
     private static bool IsOlder(string key, string text, IReadOnlyList<string> names) =>
         (key == "optim" && TrlKeys.Optimizer(text) is not null) || TrlKeys.OldNames.Any(older => (older.Key, older.Old) == (key, text) && names.Contains(older.Now));
 

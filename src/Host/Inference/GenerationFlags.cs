@@ -17,14 +17,14 @@ internal sealed class GenerationFlags
         """;
 
     private readonly Option<int?> maxNew = new("--max-new-tokens") { HelpName = "N", Description = $"Most new tokens (default: the file's, else {GenerationDefaults.MaxNewTokens})." };
-    private readonly Option<int?> minNew = new("--min-new-tokens") { HelpName = "N", Description = "No end token before so many." };
+    private readonly Option<int?> minNew = new("--min-new-tokens") { HelpName = "N", Description = "No end token before this many new tokens." };
     private readonly Option<double?> temperature = new("--temperature") { HelpName = "T", Description = "Divides the scores; 0 is greedy." };
     private readonly Option<int?> topK = new("--top-k") { HelpName = "K", Description = "Sample from the K most likely tokens; 0 = all." };
     private readonly Option<double?> topP = new("--top-p") { HelpName = "P", Description = "Sample from the fewest tokens whose probability reaches P." };
     private readonly Option<double?> minP = new("--min-p") { HelpName = "P", Description = "Sample from tokens of at least P times the likeliest one's probability." };
     private readonly Option<double?> typical = new("--typical-p") { HelpName = "P", Description = "Sample from tokens of typical surprise up to probability P." };
     private readonly Option<double?> epsilon = new("--epsilon-cutoff") { HelpName = "E", Description = "Sample from tokens of at least this probability." };
-    private readonly Option<double?> eta = new("--eta-cutoff") { HelpName = "E", Description = "As epsilon, lower where the distribution is flat." };
+    private readonly Option<double?> eta = new("--eta-cutoff") { HelpName = "E", Description = "Like --epsilon-cutoff, but lower where the distribution is flat." };
     private readonly Option<double?> repetition = new("--repetition-penalty") { HelpName = "R", Description = "Above 1: tokens that appeared become less likely." };
     private readonly Option<int?> ngram = new("--no-repeat-ngram-size") { HelpName = "N", Description = "No run of N tokens occurs twice; 0 = off." };
     private readonly Option<string[]> stop = new("--stop") { HelpName = "S", Description = "A text that ends a continuation with the token that completes it; may be given several times." };

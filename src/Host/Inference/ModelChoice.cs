@@ -31,7 +31,7 @@ internal sealed class ModelOptions
 {
     private readonly Option<string> model = new("--model") { HelpName = "DIR", Required = true, Description = "A model folder." };
     private readonly Option<string?> adapter = new("--adapter") { HelpName = "DIR", Description = "An adapter folder in PEFT's format, used with the model." };
-    private readonly Option<string?> control = new("--control") { HelpName = "NAME", Description = "Under which of the trained controls (good, bad): an adapter in the adapter's folder, or a text around each prompt." };
+    private readonly Option<string?> control = new("--control") { HelpName = "NAME", Description = "Which of the trained controls to use (good, bad): an adapter in the adapter's folder, or a text around each prompt." };
     private readonly Option<string[]> plugins = PluginFolders.Option();
 
     internal void AddTo(Command command)

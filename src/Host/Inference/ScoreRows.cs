@@ -61,7 +61,7 @@ internal sealed class ScoreRows(InferenceModel model, PromptEncoder encoder, boo
         var whole = encoder.Chat(chat);
         var same = Math.Max(1, context.AsSpan().CommonPrefixLength(whole));
         return same < whole.Length ? (whole[..same], whole[same..])
-            : throw row.Fault("the chat template writes no token of the last message behind what stands before it", "give a message with content, or a template or max_length that keeps it");
+            : throw row.Fault("the chat template writes no token of the last message after the part before it", "give a message with content, or a template or max_length that keeps it");
     }
 
     // All tokens given a begin token. A text beyond the model's positions is cut into windows that each score what the one

@@ -1,4 +1,4 @@
-// What a job works with: its spec and folder, the plugins, datasets, and its line to the executor.
+// What a job works with: its spec and folder, the plugins, the data sets, and its connection to the executor.
 
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;

@@ -9,7 +9,7 @@ namespace PeftAlign.Host.Jobs;
 
 internal static class JobInputs
 {
-    // Beside the folders, what a job would go on from, or what says what it went on from.
+    // Besides folders: what a job would continue from, or what records what it continued from.
     private static readonly string[] Unfinished = ["metrics.jsonl", "ledger.json", "run.json", ItemRecords.FileName];
 
     /// <summary>Ends a job of which an input holds something else than the plan saw.</summary>

@@ -1,4 +1,4 @@
-// What each kind of job does. A new kind is a file in this folder, a line here and, where the plan has it already, nothing else.
+// What each kind of job does. Where plans have it already, a new kind needs a file in this folder, a line here and nothing else.
 
 using System.Text.Json.Nodes;
 
@@ -6,7 +6,7 @@ namespace PeftAlign.Host.Jobs;
 
 /// <param name="Run">Does the job; its outcome stands in result.json.</param>
 /// <param name="Shares">True if it only reads the loaded model: such jobs over one base run one after the other in one process.</param>
-/// <param name="ReadsFirst">True if it has read its rows before the work begins, and asks then whether they are still the plan's.</param>
+/// <param name="ReadsFirst">True if it reads all rows before the work begins, and checks at that point whether they are still the plan's.</param>
 internal sealed record JobKind(Func<JobContext, JsonObject> Run, bool Shares = false, bool ReadsFirst = false)
 {
     private static readonly Dictionary<string, JobKind> Known = new()

@@ -1,5 +1,5 @@
 // Inside a job process: for each of its jobs in turn, take the folder's kernel lock, do the job, write result.json last. Messages
-// to the executor are JSON lines on stdout; stderr goes to the log of the job at work. When stdin closes, the executor is gone:
+// to the executor are JSON lines on stdout; stderr goes to the log of the running job. When stdin closes, the executor is gone:
 // the job stops at its next step, and the process ends in any case soon after.
 
 using System.Diagnostics;
@@ -115,7 +115,7 @@ internal static class JobProcess
         }
     }
 
-    // Recorded, not hashed into the id: `run` compares them, and --strict makes again what was made with other files.
+    // Recorded, not hashed into the id: `run` compares them, and --strict repeats what was made with other files.
     private static JsonObject MadeWith(JobSpec spec) => new(spec.MadeWith.Select(file => new KeyValuePair<string, JsonNode?>(file.Key, file.Value)));
 
     // stdout belongs to the messages: the log goes to stderr, which is log.txt.

@@ -1,4 +1,4 @@
-// job.json: what one job process is told. Options are the plan's canonical JSON.
+// job.json: everything that a job process is given. Options are the plan's canonical JSON.
 
 using System.Text.Json;
 using System.Text.Json.Nodes;

@@ -37,7 +37,7 @@ internal static class Lineage
         return (folder, JobSpec.Read(folder));
     }
 
-    // The policies that a job made its own of.
+    // The policies that a job made its own policy from.
     private static IEnumerable<JsonNode> Before((JobFolder Folder, JobSpec Spec) maker) => maker.Spec.Kind switch
     {
         "merge" => maker.Spec.Options["parents"]!.AsArray().Select(parent => parent!),

@@ -72,7 +72,7 @@ internal sealed record MadeTokenizer(int Vocabulary, int? Bos, int? Eos, int? Pa
         if (made < size) job.Warn($"the texts of {rows} rows give a vocabulary of {made} entries, of the {size} that were asked for; the embedding has {size} rows");
     }
 
-    // Every text of a row, those of its messages too; who speaks is the template's to write.
+    // Every text of a row, including those of its messages; the template writes who speaks.
     private static IEnumerable<string> Texts(JsonNode? node) => node switch
     {
         JsonObject fields => fields.Where(field => field.Key != "role").SelectMany(field => Texts(field.Value)),

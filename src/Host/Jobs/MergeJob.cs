@@ -57,9 +57,9 @@ internal static class MergeJob
         return over is [{ Length: > 0 } one] ? root with { Over = JsonNode.Parse(one) } : root;
     }
 
-    // The merger adds LoRA adapters itself, but none that changed the base as they began; others, and several that lie over one another,
-    // become weights first, by whatever reads them. So do those over 4 bits, unless `base: w16` asks for the full base: they are added to
-    // the decoded matrices that they were trained over.
+    // The merger adds LoRA adapters itself, except those that change the base when they start; these, other types and stacked adapters
+    // are first merged into weights by the plugins that read them. So are adapters over 4 bits, unless `base: w16` asks for the full base:
+    // they are added to the decoded matrices that they were trained over.
     private static ModelPlace Readable(JobContext job, int number, PolicyPlace place)
     {
         var decoded = !OnFullBase(job) && (place.Quantization is not null || Models.Checkpoints.ModelConfig.Open(place.Base).IsQuantized);
@@ -69,7 +69,7 @@ internal static class MergeJob
         return new ModelPlace(whole, null);
     }
 
-    // All adapters at once: what one trained whole, another may add to.
+    // All adapters at once: one may add to a tensor that another trained whole.
     private static IReadOnlyList<AdapterSite> Sites(JobContext job, ModelOutline outline, PolicyPlace place)
     {
         var folders = place.IsStack ? place.Adapters.Select(adapter => adapter.Folder) : place.Adapter is { } only ? [only.Folder] : [];

@@ -7,7 +7,7 @@ using PeftAlign.Training;
 
 namespace PeftAlign.Host.Jobs;
 
-/// <param name="Name">As the manifest calls it; another number behind a name that comes twice.</param>
+/// <param name="Name">As the manifest calls it, with a number appended where a name occurs twice.</param>
 /// <param name="Rows">Its rows, in order.</param>
 /// <param name="Proportion">Its share of all that is drawn; null where it counts by its size.</param>
 internal sealed record DataPart(string Name, IReadOnlyList<DataRecord> Rows, double? Proportion)

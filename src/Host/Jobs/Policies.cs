@@ -74,7 +74,7 @@ internal sealed record PolicyPlace(string Base, IReadOnlyList<AdapterPlace> Adap
         [] => null,
         [var only] => only,
         [.., var last] when Joined is { } folder => last with { Folder = folder },
-        _ => throw new UserErrorException($"The adapters {string.Join(", ", Adapters.Select(a => a.Folder))} lie over one another and are no single adapter; train the last stage without an adapter, which merges them into weights."),
+        _ => throw new UserErrorException($"The adapters {string.Join(", ", Adapters.Select(a => a.Folder))} are stacked and are not a single adapter; train the last stage without an adapter, which merges them into weights."),
     };
 }
 

@@ -1,5 +1,5 @@
 // Finds pairs without a prompt whose texts share no beginning, in rows that hold other columns: there the prompt is usually a column of
-// another name, and the training would be on answers to nothing.
+// another name, and the training would see answers without their questions.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;

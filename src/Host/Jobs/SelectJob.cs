@@ -25,7 +25,7 @@ internal static class SelectJob
         if (known.Count == 0) throw new UserErrorException($"select: none of {variants.Count} variants has a finite {by}; look at their metrics.jsonl, or take another metric.");
         var best = largest ? known.Max(variant => variant.Value) : known.Min(variant => variant.Value);
         var tied = known.Where(variant => variant.Value == best).ToList();
-        // Of equals the smallest adapter; then the job's id, which does not depend on how the manifest is written.
+        // Among equals the smallest adapter wins; then the job's id, which does not depend on how the manifest is written.
         var chosen = tied.OrderBy(variant => variant.Trainable).ThenBy(variant => variant.Job.Id, StringComparer.Ordinal).First();
         if (tied.Count > 1) job.Logger.LogInformation("{Count} variants have the best {By}; {Label} trains the fewest numbers of them", tied.Count, by, chosen.Job.Label);
         job.Logger.LogInformation("{Label} is chosen: {By} {Value}", chosen.Job.Label, by, best);
@@ -44,7 +44,7 @@ internal static class SelectJob
     /// <summary>The training that stands for all, of a finished selection.</summary>
     internal static string Chosen(JobFolder selection) => (string)Outcome(selection)["chosen"]!;
 
-    // Null for a result that was damaged since the run looked at it: the error names the file.
+    // ReadResult gives null for a result that was damaged since the run looked at it; the error then names the file.
     private static JsonObject Outcome(JobFolder folder) => RunText.Read(folder, folder.Result, () => folder.ReadResult()!["outcome"]!.AsObject());
 
     private static Variant Read(JobFolder folder, string by)

@@ -1,5 +1,5 @@
-// Sends this process's stderr to a file, below .NET: what libtorch or the kernel's allocator say before they end the process
-// lands in the log of the job that was at work, whether or not anybody reads our pipe.
+// Sends this process's stderr to a file, below .NET: what libtorch or the C library says before it ends the process
+// lands in the log of the running job, whether or not anybody reads our pipe.
 
 using System.Runtime.InteropServices;
 using PeftAlign.Host.CommandLine;
@@ -21,7 +21,7 @@ internal static partial class StandardError
         var result = dup2(descriptor, 2);
         _ = close(descriptor);
         if (result < 0) throw new IOException($"{file} cannot take the error output: {Marshal.GetLastPInvokeErrorMessage()}");
-        // .NET's own writer holds a copy of the old descriptor. What the log cannot take, on a full disk, is no reason for the work to end.
+        // .NET's own writer holds a copy of the old descriptor. A log that cannot be written (a full disk) is no reason to end the work.
         Console.SetError(TextWriter.Synchronized(new StreamWriter(new RemarkStream(Console.OpenStandardError())) { AutoFlush = true }));
         Console.SetOut(Console.Error);
     }

@@ -1,5 +1,5 @@
-// timing.json: when and where a job ran, how long its last try took and how much memory; of a training that went on from a checkpoint, with
-// what the steps before it took; of an evaluation that was taken up again, all tries that gave a result. Apart from result.json, which is equal for equal work.
+// timing.json: when and where a job ran, how long its last attempt took and how much memory. For a training that continued from a checkpoint the
+// earlier steps count too; for an evaluation that was resumed, all attempts that gave a result. Kept apart from result.json, which is the same for the same work.
 
 using System.Globalization;
 using System.Text.Json.Nodes;

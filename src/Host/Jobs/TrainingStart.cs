@@ -83,7 +83,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         return (fresh, policy.Adapters);
     }
 
-    // Trained rows of tokens stand over every other change of an embedding: with these below, or these above, no start is the policy before.
+    // Trained rows of tokens override every other change of an embedding. Stacked with such a change, in either order, they could not start as the previous policy.
     private static void ThrowIfApart(IReadOnlyList<AdapterSite> fresh, IReadOnlyDictionary<string, Delta> beneath)
     {
         static IEnumerable<Delta> Parts(Delta delta) => delta is Stack stack ? stack.Layers.SelectMany(Parts) : [delta];
@@ -168,8 +168,8 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         }
     }
 
-    // A reward model is asked as one folder: the adapters go into its weights, beside the adapter's own folder. At a point the model
-    // is still in training, so that a copy takes them.
+    // A reward model is used from one folder, so besides the adapter's own folder the adapters are merged into its weights. At a point the
+    // model is still in training, so a copy of it takes them.
     private void WriteMerged(JobContext job, Policy policy, PolicyPlace place, JobFolder folder, IReadOnlyList<AdapterSite> trained)
     {
         using var off = torch.no_grad();
@@ -187,7 +187,7 @@ internal sealed record TrainingStart(IPeftAdapter? Adapter, IReadOnlyList<Adapte
         RunFolder.Fill(folder.Model, path => Save(path, policy with { Model = merged }, place));
     }
 
-    // A model that was taught with another template is to be asked with it.
+    // A model that was trained with another template must be used with that template.
     private static void Save(string path, Policy policy, PolicyPlace place)
     {
         if (policy.Model.Spec.Labels is null) ModelFolder.Save(path, policy.Model, place.Base);

@@ -14,7 +14,7 @@ internal sealed class LoftqChoice
     internal const string Folder = "loftq_init";
 
     private readonly Option<int?> rank = new("--loftq-rank") { HelpName = "R", Description = "Write the 4-bit base of LoftQ and, in loftq_init, the adapter of this rank that belongs to it." };
-    private readonly Option<int> iterations = new("--loftq-iter") { HelpName = "N", DefaultValueFactory = _ => 1, Description = "How often base and adapter are made in turn; with 1 the base is plain." };
+    private readonly Option<int> iterations = new("--loftq-iter") { HelpName = "N", DefaultValueFactory = _ => 1, Description = "How many times base and adapter are computed in turn; with 1 the base is plain." };
     private readonly Option<double?> alpha = new("--loftq-alpha") { HelpName = "A", Description = "The adapter's alpha (default: its rank); the product is the same with any." };
     private readonly Option<string> targets = new("--loftq-targets") { HelpName = "T,T,...", DefaultValueFactory = _ => "all-linear", Description = "Modules of the adapter: names, suffixes, one regular expression, or all-linear." };
 

@@ -38,7 +38,7 @@ internal sealed class QuantizationChoice(string type, string? standard, string? 
             ThrowIfGiven(parsed);
             return null;
         }
-        // Another format need not have all of them: what is not given is left out there, and what it does not know is its fault to say.
+        // Another format need not have all of them: options that were not given are left out, and the format itself refuses those that it does not know.
         var known = plugins.Find("quantization", name).Contract.Options.Options.Select(option => option.Name).ToHashSet();
         var options = new JsonObject();
         if (Asked("double_quant", doubleQuant)) options["double_quant"] = parsed.GetValue(doubleQuant);

@@ -8,7 +8,7 @@ namespace PeftAlign.Host.Running;
 /// <summary>The open jobs of a plan.</summary>
 internal sealed class Agenda
 {
-    /// <summary>Most jobs of one process, so that a crash or an interrupt never has much to start again.</summary>
+    /// <summary>Most jobs of one process, so that little has to start again after a crash or an interrupt.</summary>
     internal const int MostTogether = 64;
 
     private readonly Dictionary<string, int> positions;

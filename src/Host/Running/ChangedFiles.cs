@@ -1,5 +1,5 @@
-// Finished jobs that were made with other files of the program or of a plugin than those of today, although result versions are
-// the same: told, and with --strict made again, with all that depends on them.
+// Finished jobs that were made with other files of the program or of a plugin than today's, although the result versions are
+// the same: they are reported, and with --strict repeated together with all that depends on them.
 
 using PeftAlign.Core;
 
@@ -35,7 +35,7 @@ internal static class ChangedFiles
         var what = $"{again.Count} finished job(s) were made with other files of {string.Join(", ", names)}, of the same result versions";
         output.Remark(strict ? $"{what}; they are made again" : $"{what}; --strict makes them again");
         if (!strict) return;
-        // Dependents first: if this is interrupted, what remains still shows that they are to be made again.
+        // Dependents first: if this is interrupted, what remains still shows which jobs must be repeated.
         foreach (var job in again.Reverse()) JobPreparation.Forget(run.Job(job.Id));
     }
 }

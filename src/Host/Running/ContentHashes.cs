@@ -24,7 +24,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
     private readonly Dictionary<string, SeenContent> seen = [];
     private bool changed;
 
-    /// <summary>Ends the reading between two blocks: weights have gigabytes.</summary>
+    /// <summary>Ends reading between two blocks, since weights may have gigabytes.</summary>
     internal required CancellationToken Cancellation { get; init; }
 
     /// <summary>SHA-256 of a file's bytes, or of a folder's names and hashes; with those of the files that its task files name (see
@@ -67,7 +67,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
     private string Stamp(string path, IReadOnlyList<string> named)
     {
         var full = Path.GetFullPath(path, root);
-        // To the end: what was computed when the work is to end is kept, if this can be told of it.
+        // Not cancellable: when the work is asked to stop, what it computed is kept only if this check can still be made.
         return Held(full, CancellationToken.None) is { } held ? Stamp(Stamps(full, held), full, named) : "";
     }
 
@@ -77,7 +77,7 @@ internal sealed class ContentHashes(string cacheFile, string root)
     private static string Stamps(string start, IEnumerable<HeldFile> files) =>
         string.Concat(files.Select(file => $"{Path.GetRelativePath(start, file.Path)} {file.Again ?? FileStamp.Of(file.Path)?.ToString()}\n"));
 
-    // A file is its own only one; null where there is nothing.
+    // A file counts as a folder of just itself; null where there is nothing.
     private IReadOnlyList<HeldFile>? Held(string full, CancellationToken cancel) =>
         File.Exists(full) ? [new HeldFile(full, null)] : Directory.Exists(full) ? new FolderFiles(full, Path.GetDirectoryName(Path.GetFullPath(cacheFile))!, cancel).Found() : null;
 

@@ -1,4 +1,4 @@
-// What a failed write says to people: a full disk or a quota is no fault of the work, and its message says what to do.
+// The message of a failed write: a full disk or quota is not the work's fault, so the message says what to do.
 
 namespace PeftAlign.Host.Running;
 

@@ -1,5 +1,5 @@
-// Runs a plan in processes, after dependencies, at most N at once. A finished job is never run again, but an evaluation whose judge was
-// away; one that fails takes only its dependents with it; what else its process had to do is started again.
+// Runs a plan in processes, dependencies first, at most N at once. A finished job is never run again, except an evaluation whose judge was
+// away. A job that fails takes only its dependents with it; the rest of its process's jobs start again in another process.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Core;
@@ -52,7 +52,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
         return new RunSummary(done, agenda.AlreadyFinished, failed, skipped);
     }
 
-    // One process. What it had not begun when it ended goes back to the agenda.
+    // Runs jobs in one process. Those that it had not begun when it ended go back to the agenda.
     private async Task RunTogetherAsync(Agenda agenda, IReadOnlyList<PlanJob> jobs, CancellationToken cancellation)
     {
         var open = jobs.ToDictionary(j => j.Id);
@@ -84,7 +84,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
         var end = await ChildProcess.RunAsync(run.Path, jobs.Select(j => j.Id).Where(open.ContainsKey).ToList(), OnMessage, cancellation);
         lock (gate)
         {
-            // The job that was at work; or the first, if the process did not come as far as that.
+            // The job that was running, or the first one if the process ended before it began any.
             var blamed = current ?? (open.Count == asked ? open.Values.First() : null);
             if (blamed is not null && open.Remove(blamed.Id))
                 Ended(agenda, blamed, end.Code, ChildProcess.Reason(end.Code, current is null ? end.Said : ChildProcess.LastLines(run.Job(blamed.Id).Log)), cancellation);
@@ -94,7 +94,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
 
     private void Ended(Agenda agenda, PlanJob job, int code, string? error, CancellationToken cancellation)
     {
-        // An evaluation that is taken up again has its former result until there is a new one, so that only its process can tell.
+        // An evaluation that is resumed keeps its former result until there is a new one, so only its process can tell whether it is done.
         var stays = code != ExitCode.Done && again.Contains(job.Id) && run.IsFinished(job) && !run.IsSettled(job);
         if (!stays && run.IsFinished(job))
         {
@@ -124,7 +124,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
         }
     }
 
-    // Writes what each job is told; on a full disk that fails, as the job itself would.
+    // Writes each job's job.json, and returns the jobs for which that failed (a full disk), since they would fail too.
     private List<(PlanJob Job, string Error)> Unbegun(IReadOnlyList<PlanJob> jobs)
     {
         var failures = new List<(PlanJob, string)>();
@@ -143,7 +143,7 @@ internal sealed class Executor(RunFolder run, Action<PlanJob> begin, int atOnce,
         return failures;
     }
 
-    // For `runs show`; where the disk is full, the summary still says it.
+    // For `runs show`. Where the disk is full, the run's summary still names the failure.
     private static void Note(JobFolder folder, JsonObject failure)
     {
         try

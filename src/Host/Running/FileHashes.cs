@@ -32,11 +32,11 @@ internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugi
         return files;
     }
 
-    /// <summary>Names of what a finished job was made with and is another now.</summary>
+    /// <summary>Names of the files that a finished job was made with and that have changed since.</summary>
     internal IReadOnlyList<string> ChangedSince(JobFolder finished, PlanJob job)
     {
         var before = finished.Finished?.MadeWith ?? new Dictionary<string, string>();
-        // Earlier versions noted neither: nobody knows then whether they are others.
+        // Earlier versions recorded neither, so it is not known whether they have changed.
         bool IsUnknown(string name) => name is Native or Libtorch && !before.ContainsKey(name);
         return [.. Of(job).Where(file => !IsUnknown(file.Key) && before.GetValueOrDefault(file.Key) != file.Value).Select(file => file.Key)];
     }
@@ -61,7 +61,7 @@ internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugi
         return Hash(string.Concat(assemblies.Select(file => $"{Path.GetFileName(file)} {Version(file)}\n")));
     }
 
-    // libtorch itself stays closed: what it was when the library was built is what it has to be when that is opened.
+    // libtorch itself is not opened: the library only loads with the version that it was built against.
     private static IReadOnlyList<(string Name, string Hash)> OfNative()
     {
         if (LibTorch.FileToOpen is not { } library) return [];

@@ -7,7 +7,7 @@ using PeftAlign.Host.Jobs;
 
 namespace PeftAlign.Host.Running;
 
-/// <param name="Kind">Of job; empty where it was not noted.</param>
+/// <param name="Kind">The job's kind; empty where it was not recorded.</param>
 /// <param name="Until">The point at which a training stopped; empty for its end.</param>
 /// <param name="Unanswered">Of an evaluation, the questions to its judge that nobody answered.</param>
 /// <param name="MadeWith">Hashes of the files that the job was made with, by name.</param>

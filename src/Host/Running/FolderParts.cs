@@ -42,7 +42,7 @@ internal sealed class FolderParts
     private Provided? Reader(List<Provided> quantizations, JsonElement keys) => keys.TryGetProperty("quantization_config", out var settings) && settings.ValueKind == JsonValueKind.Object
         ? quantizations.Find(p => plugins.Create<IQuantization>(p.QualifiedName, [], new BareContext()).Reads(settings)) : null;
 
-    // What cannot be read is told by the job that reads it.
+    // What cannot be read is reported by the job that reads it.
     private static JsonDocument? Read(string config)
     {
         try

@@ -34,7 +34,7 @@ internal static class NamedFiles
     // _default_template_yaml is one too.
     private static bool IsYaml(string path) => path.EndsWith("yaml", StringComparison.Ordinal) || path.EndsWith("yml", StringComparison.Ordinal);
 
-    // A device or what may not be read is no data: who opens it says so.
+    // A device, or a file that may not be read, is not data; whoever opens it reports that.
     private static bool IsReadable(string path)
     {
         try
@@ -47,7 +47,7 @@ internal static class NamedFiles
         }
     }
 
-    // What cannot be read names nothing: who reads the file itself says so.
+    // What cannot be read names nothing; whoever reads the file itself reports that.
     private static IEnumerable<string> Named(string file)
     {
         try

@@ -25,7 +25,7 @@ internal static class NotBuilt
         return job.Kind == "train" ? OfTraining(options) : [];
     }
 
-    // What the trainer says to the options, if it says it so.
+    // The trainer's refusal of the options, if it is a NotBuiltException.
     private static string[] OfTraining(JsonObject options)
     {
         try

@@ -42,7 +42,7 @@ internal sealed class PlannedControls(Plan whole, RunFolder run, string root, Pl
         }
     }
 
-    // Of a folder those that lie there; of a job those of the method that trains it.
+    // A folder's controls are those that it holds; a job's are those of the method that trains it.
     private IReadOnlyDictionary<string, PolicyControl> Of(JsonNode policy)
     {
         if (policy["weights"] is not JsonObject made) return PolicyControls.Texts(Path.GetFullPath((string)policy["weights"]!, root));
@@ -58,7 +58,7 @@ internal sealed class PlannedControls(Plan whole, RunFolder run, string root, Pl
         var context = new JobContext(new JobSpec(job.Id, job.Kind, job.Label, options, root, 1, []), run.Job(job.Id), plugins, NullLogger.Instance, (_, _, _) => { }, default);
         return context.Create<IAlignmentMethod>(options["method"]!) switch
         {
-            // Which folder an adapter will lie in nobody asks yet.
+            // The folder in which an adapter will be is not needed yet.
             ITrainsControls adapters => adapters.Controls.ToDictionary(name => name, name => new PolicyControl(name, null)),
             IHasTextControls texts => texts.TextControls.ToDictionary(control => control.Key, control => new PolicyControl(null, control.Value)),
             _ => None,

@@ -1,6 +1,6 @@
 // What `train --dry-run` says: what would be trained on what, for how many steps, and about how much memory it takes. Of the
-// model's weights only those are read that an adapter's start follows from, and pages here and there of a tied head's copy; the
-// first rows become tokens, so that lengths are the data's.
+// model's weights it reads only those that an adapter's start is computed from, and sampled pages of a tied head's copy. The
+// first rows are tokenised, so that lengths are the data's.
 
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -95,8 +95,8 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
         new JobSpec(plan.Job.Id, plan.Job.Kind, plan.Job.Label, JsonNode.Parse(plan.Job.Options)!.AsObject(), Directory.GetCurrentDirectory(), 1, plan.PluginFolders) { Device = request.Device }, folder.Job,
         new PluginCatalogue(plan.PluginFolders.Select(p => PluginFolder.Open(p, PluginOrigin.Product)), []), NullLogger.Instance, (_, _, _) => { }, default);
 
-    // The weights in the type of the arithmetic, those in fewer bits as they are and one of them decoded. The trained numbers come on
-    // top: once more with an adapter, their gradients and two moments.
+    // The weights in the type of the arithmetic; quantised ones as they are, and one of them decoded. On top of that come gradients and two
+    // moments of the trained numbers, and with an adapter these numbers themselves.
     private static long BaseBytes(DecoderSpec model, CheckpointFolder weights, bool isQuantized, IQuantization? quantization, torch.ScalarType type)
     {
         var size = type.ElementSize();

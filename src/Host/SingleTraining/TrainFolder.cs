@@ -1,5 +1,5 @@
-// The folder of one training: made for one request and no other. The same request goes on from the last checkpoint, or finds
-// that all is done; another one is refused, and what differs is named.
+// The folder of one training: made for one request and no other. The same request continues from the last checkpoint, or finds
+// that everything is done; another one is refused, and the differences are named.
 
 using System.Text.Json;
 using System.Text.Json.Nodes;

@@ -62,7 +62,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
         Provided?[] named = [plugins.Find("method", request.Method), request.Adapter is { } adapter ? plugins.Find("adapter", adapter) : null, request.Quantization is { } quantization ? plugins.Find("quantization", quantization) : null];
         var parts = new FolderParts(Directory.GetCurrentDirectory(), plugins.Plugins);
         var computing = parts.Of(request.Model).Select(part => part.Plugin).ToList();
-        // Others' plugins take part only where they are named: by what they provide, a model's architecture and quantisation too.
+        // Third-party plugins take part only where something that they provide is named, a model's architecture and quantisation included.
         var used = plugins.Plugins.Where(p => p.Origin == PluginOrigin.Product || computing.Contains(p.Manifest.Id) || named.Any(n => n?.Plugin == p)).ToList();
         var read = Manifests.Read(Manifest(request, flags, used).ToJsonString(), "train", SchemaCatalogue.Of(used.Select(p => new KnownPlugin(p, ""))), []);
         faults.AddRange(read.Faults.Select(f => Said(f, flags)));
@@ -126,7 +126,7 @@ internal sealed record TrainPlan(PlanJob Job, IReadOnlyList<string> PluginFolder
         if (request.Values.TryGetValue("eval-data", out var path) && !File.Exists(path)) yield return $"--eval-data {path}: no such file; give a .jsonl or .jsonl.gz file with one row per line";
     }
 
-    // An option at its default is no option that was given to the job, which could not tell what the folder contradicts.
+    // The job does not get options that are at their defaults, so it could not tell that they contradict the folder.
     private static IEnumerable<string> Otherwise(TrainRequest request, TrainFlags flags, string folder)
     {
         var file = Path.Combine(folder, "adapter_config.json");

@@ -1,4 +1,4 @@
-// Takes an adapter's tensors one by one, so that what is missing, misshapen or left over is told by name.
+// Takes an adapter's tensors one by one, so that what is missing, misshapen or left over is reported by name.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
@@ -44,7 +44,7 @@ public sealed class AdapterTensors(IReadOnlyDictionary<string, Tensor> tensors)
         return tensor.to(torch.float32).to(device).clone();
     }
 
-    // Where nothing that is needed was there, the names are another architecture's.
+    // Where none of the needed tensors was there, the names belong to another architecture.
     private UserErrorException Missing(string name) => taken.Count == 0 && tensors.Count > 0
         ? new($"The adapter lacks the tensor '{name}', and has '{Left.First()}': it is of another model; give the model that it was trained on.")
         : new($"The adapter lacks the tensor '{name}'; it is incomplete, save it again.");

@@ -69,8 +69,8 @@ public static class SavedBase
         return own is not null && table.equal(own) ? null : table.MoveToOuterDisposeScope();
     }
 
-    // Two names of one tensor: a head that shares the embedding's, and what PEFT wraps around a module that is trained whole, with what
-    // the wrapped module was. A head that shares its weight would still read the latter.
+    // Two names of one tensor: a head's and the embedding's that it shares; or PEFT's wrapper of a module that is trained whole and the module
+    // that it wraps. A head that shares the wrapped module's weight would still read the latter.
     private static void TakeCopies(ModelOutline model, AdapterTensors tensors, string prefix)
     {
         if (model.Spec is { TiedHead: true, Names: var names })

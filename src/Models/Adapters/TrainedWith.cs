@@ -1,8 +1,8 @@
-// What an adapter's numbers are about beside a base's weights: a tokenizer, and where conversations were trained on, a chat template.
+// What an adapter depends on besides the base's weights: a tokenizer and, where it was trained on conversations, a chat template.
 // Both lie in the adapter's folder: trained_with.json says what the tokenizer does, not how its files are written, so that another
 // spelling of the same tokenizer passes; chat_template.jinja is where transformers looks for it too. Folders of other tools have no
-// trained_with.json, but often the tokenizer's own files (TRL's), which are compared instead. What was trained over a quantised base says
-// so there as well: it corrects that base's errors too, so that over the full base it computes something else.
+// trained_with.json, but often the tokenizer's own files (TRL's), which are compared instead. An adapter that was trained over a quantised
+// base says so there as well: it also corrects that base's errors, so over the full base it computes something else.
 
 using System.Globalization;
 using System.Security.Cryptography;
@@ -23,7 +23,7 @@ public static class TrainedWith
     // Cases, digits, blanks, accents, scripts and marks that tokenizers split and normalise in different ways.
     private const string Probe = " Hello  world, it's 1234567 o'clock!\n\tΑλφα naïve Ünï 北京 日本語 한국 العربية 👍🏽 <|x|> a_b.c(d) ZWJ\u200d\n\n";
 
-    // Of so many tokens and their multiples a record has prints of its own: over a model with fewer rows the longest counts that these reach.
+    // A record has a print of this many tokens and of each multiple: for a model with fewer rows, the longest one that its rows cover is compared.
     private const int Step = 256;
     private const int PrintLength = 16;
 
@@ -99,7 +99,7 @@ public static class TrainedWith
         var known = adapters.Select(adapter => Path.Combine(adapter, FileName)).Where(File.Exists).Select(Read).ToList();
         if (known.Select(print => print.Vocabulary).Distinct().Count() > 1)
             throw new UserErrorException($"The adapters {string.Join(", ", adapters)} were trained with different tokenizers and are of no common base; combine adapters of one base.");
-        // One tokenizer has one record, but for the beginnings, which earlier versions did not write.
+        // One tokenizer has one record, except for the prints of its beginnings, which earlier versions did not write.
         if (known.Count == adapters.Count && known.Select(print => (print.Count, print.Probe)).Distinct().Count() == 1)
             AtomicFile.Write(Path.Combine(folder, FileName), File.ReadAllText(known.OrderByDescending(print => print.OverQuantized).MaxBy(print => print.Beginnings.Length)!.Source));
         if (adapters.Select(TemplateIn).Distinct().ToList() is [{ } template]) AtomicFile.Write(Path.Combine(folder, ChatTemplateLoader.FileName), template);
@@ -137,14 +137,14 @@ public static class TrainedWith
 
     private static bool HasTokens(ITokenizer tokenizer, Fingerprint known) => tokenizer.VocabularySize >= known.Count && Vocabulary(tokenizer, known.Count) == known.Vocabulary;
 
-    // Tokens that the adapter was trained with and this model has no row for play no part.
+    // Tokens that the adapter was trained with but this model has no row for are ignored.
     private static bool HasBeginning(ITokenizer tokenizer, Fingerprint known, long rows)
     {
         var steps = (int)Math.Min(rows, known.Count) / Step;
         return rows < known.Count && tokenizer.VocabularySize >= rows && steps > 0 && steps <= known.Beginnings.Length && Beginnings(tokenizer, steps * Step)[^1] == known.Beginnings[steps - 1];
     }
 
-    // What trained_with.json says; else what the adapter's own tokenizer files do.
+    // The record in trained_with.json, else one made from the adapter's own tokenizer files.
     private static Fingerprint Known(string adapter, ITokenizer tokenizer, long rows)
     {
         var file = Path.Combine(adapter, FileName);
@@ -190,7 +190,7 @@ public static class TrainedWith
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
-    // Of the first 256 tokens, of the first 512 and so on.
+    // Prints of the first 256 tokens, of the first 512 and so on.
     private static List<string> Beginnings(ITokenizer tokenizer, int count)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

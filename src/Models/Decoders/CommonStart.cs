@@ -1,6 +1,6 @@
-// What a policy and its reference, one frozen model under two sets of deltas, compute alike on a pack: all before the first block that
-// a delta changes, and there the products with the attention's own matrices, to which a LoRA's thin ones are only added. The
-// reference's pass comes first and leaves it here, the policy's begins with it; in float32 and float64 its numbers are the same bit by bit.
+// What a policy and its reference, one frozen model under two sets of deltas, compute alike on a pack: everything before the first block
+// that a delta changes, and in that block the products with the attention's own matrices, to which LoRA's thin products are only added. The
+// reference's pass comes first and leaves it here, the policy's pass starts from it; in float32 and float64 the numbers are the same bit by bit.
 
 using PeftAlign.Torch;
 

@@ -89,7 +89,7 @@ public sealed class DecoderModel
         if (policy.Controls.Count + reference.Controls.Count > 0 || Changes(Spec.Names.Embedding) || (Spec.Names.Positions is { } positions && Changes(positions)) || weights.Values.Any(weight => weight.requires_grad)) return null;
         if (pack.Tokens.numel() <= Decoding.FewRows) return null; // which go through other kernels where there are no gradients
         var first = Array.Find(blocks, block => block.Modules.Any(Changes)) ?? blocks[^1];
-        // A narrow dtype rounds a product before the next is added to it; in the last block the two passes may go on with other rows.
+        // Not in a narrow dtype, which rounds a product before the next is added to it; nor in the last block, where the two passes may go on with different rows.
         var products = Head.dtype is torch.ScalarType.Float32 or torch.ScalarType.Float64 && first != blocks[^1]
             && !Changes(first.AttentionNorm) && !first.AttentionInputs.Any(module => reference.Deltas.ContainsKey(module.Name) || (module.Bias is not null && quantized.ContainsKey(module.Weight)));
         return new CommonStart(first, products);
@@ -112,11 +112,11 @@ public sealed class DecoderModel
         return Forward(pack, mode, null).index_select(0, pack.HeadRows).MoveToOuterDisposeScope();
     }
 
-    // A policy and its reference are to be one function, whatever pack a row stands in: but few rows go through other kernels
-    // without a gradient than with one, and OpenBLAS has others for products of up to a million steps.
+    // A policy and its reference must be one function, whatever pack a row stands in. But without a gradient, few rows go through other
+    // kernels than with one, and OpenBLAS has different kernels for products of up to a million steps.
     private long Fewest => 1 + Math.Max(Decoding.FewRows, (1 << 20) / (Spec.Hidden * Math.Min(Spec.Hidden, Spec.Heads * Spec.HeadWidth)));
 
-    // libtorch's activations round by where in the tensor a number stands.
+    // libtorch's activations round differently depending on a number's place in the tensor.
     private bool RoundsByPlace => Spec.Block is not ({ Gated: true, Activation: Activation.Silu } or { Activation: Activation.Relu });
 
     private Tensor Forward(Pack pack, ForwardMode mode, Tensor? rows)
@@ -188,7 +188,7 @@ public sealed class DecoderModel
         Tensor Look(Tensor table) => table.device.type == DeviceType.CPU && LeafGradients.Take(table, mode) ? LookedUp.apply(rows, table, padding ?? -1) : F.embedding(rows, table, padding);
     }
 
-    // What the block reads beside its input lives no longer than this pass, and so flows in too. Of a block that is computed again the sum alone is kept.
+    // What the block reads besides its input lives no longer than this pass, and so flows in too. For a block that is computed again, only the sum is kept.
     private Residual Block(Residual below, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
     {
         if (!mode.Recomputes) return BlockOnce(below, block, pack, form, mode, rows);

@@ -127,7 +127,7 @@ internal static class Deltas
     /// <summary>A delta's parts, in order.</summary>
     internal static IReadOnlyList<Delta> Parts(Delta delta) => delta is Stack stack ? [.. stack.Layers.SelectMany(Parts)] : [delta];
 
-    // y is this function's own; nothing needs it unchanged, so that the thin product is added where it stands.
+    // y belongs to this function and nothing needs it unchanged, so the thin product is added in place.
     private static Tensor Add(Tensor y, LowRank low, Tensor x, Tensor? only = null)
     {
         var wide = x.to(low.A.dtype);

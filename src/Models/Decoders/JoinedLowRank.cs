@@ -61,7 +61,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
             outputs.Add(Output(layer, x, [.. thin]).MoveToOuterDisposeScope().MoveToOuterDisposeScope());
         }
         var changes = parts.SelectMany((p, k) => p.Lows.Select(low => (Part: k, low.Scale, Trained: low.A.requires_grad || low.B.requires_grad))).ToArray();
-        // Of frozen changes the input's gradient alone is made, which needs neither x nor z.
+        // With frozen changes only the input's gradient is computed, which needs neither x nor z.
         var trains = changes.Any(change => change.Trained);
         if (z is not null) ctx.save_for_backward([.. vars.Skip(2).Cast<Tensor>(), .. trains ? (Tensor[])[x, z.MoveToOuterDisposeScope()] : []]);
         ctx.save_data("layers", Array.ConvertAll(parts, p => p.Layer));
@@ -97,7 +97,7 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         return [below ? Below(layers, grad_outputs, [(torch.cat(each, 1), torch.cat([.. factors.Where((_, k) => k % 2 == 0)]), 1)]) : null, .. gradients];
     }
 
-    // Of A and B of each change; null of frozen ones.
+    // The gradients of A and B of each change; null for frozen ones.
     private static List<Tensor?> Trained((int Part, double Scale, bool Trained)[] changes, List<Tensor> grads, Tensor[] dz, Tensor x, Tensor z)
     {
         var da = Products.Of(torch.cat([.. dz.Where((_, k) => changes[k].Trained)], 1).t(), x); // (sum of trained ranks, in)
@@ -112,11 +112,11 @@ internal sealed class JoinedLowRank : torch.autograd.MultiTensorFunction<JoinedL
         return gradients;
     }
 
-    // The input's gradient: what came through the A's, and through each layer.
+    // The input's gradient: what comes through the A's, and through each layer.
     private static Tensor Below(Layer[] layers, List<Tensor> grads, (Tensor, Tensor, double)[] thin)
     {
         if (layers.All(layer => layer.Quantized is null)) return Products.Sum([.. thin, .. layers.Select((layer, k) => (grads[k], layer.Matrix, 1.0))], dtype: grads[0].dtype);
-        // Of matrices in fewer bits there is one at a time.
+        // Of quantised matrices, one at a time is decoded.
         Tensor? dx = thin.Length == 0 ? null : Products.Sum(thin, dtype: grads[0].dtype);
         foreach (var (k, layer) in layers.Index())
         {

@@ -49,7 +49,7 @@ public static class LoftqFolder
         }
     }
 
-    // The same model over bases that leave to the adapter what it holds.
+    // The same model, with the adapter's product subtracted from each matrix before it is quantised.
     private static DecoderModel Again(DecoderModel model, IReadOnlyList<AdapterSite> sites, IQuantization quantization)
     {
         var matrices = model.Quantized.ToDictionary();
@@ -92,7 +92,7 @@ public static class LoftqFolder
         foreach (var matrix in matrices.ToList()) matrix.Dispose();
     }
 
-    // Matrices that are there already, in the quantisation's format.
+    // Matrices that were quantised already, in the quantisation's format.
     private sealed class Made(IQuantization format, IReadOnlyDictionary<string, QuantizedMatrix> matrices) : IQuantization
     {
         public bool Reads(System.Text.Json.JsonElement config) => format.Reads(config);

@@ -1,5 +1,5 @@
-// What a quantisation may give: matrices and products of the sizes that it was asked for. With others the engine would fail at the first
-// product, where nothing tells whose they were.
+// Checks what a quantisation returns: matrices and products of the sizes that it was asked for. With other sizes the engine would fail at
+// the first product, where nothing tells which plugin they came from.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;

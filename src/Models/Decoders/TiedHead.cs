@@ -1,4 +1,4 @@
-// Whether a head that config.json ties to the embedding is tied in fact. As in transformers, a folder that holds both with
+// Whether a head that config.json ties to the embedding really is tied. As in transformers, a folder that holds both with
 // different values has a head of its own, whatever its configuration says.
 
 using System.Text.Json.Nodes;

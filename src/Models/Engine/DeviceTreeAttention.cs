@@ -1,5 +1,5 @@
 // The attention of TreeAttention over libtorch's scaled_dot_product_attention, whose kernels on a GPU hold no scores and no
-// probabilities: of a bucket its queries, keys and values are kept, and backward computes it again on a graph of its own.
+// probabilities: only a bucket's queries, keys and values are kept, and the backward pass computes it again on a graph of its own.
 
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;

@@ -1,5 +1,5 @@
-// log p(target) from hidden rows through the output head. In float32 or bfloat16 on the processor one kernel makes it, and all else that a forward
-// pass needs, without logits in memory; elsewhere, and where logits are capped, it is made in chunks: logits of a chunk live only while
+// log p(target) from hidden rows through the output head. In float32 or bfloat16 on the processor one kernel computes it, and all else that a
+// forward pass needs, without logits in memory; elsewhere, and where logits are capped, it is computed in chunks: logits of a chunk live only while
 // it is worked on, and what else is asked of them (HeadAnswers) is taken then. Under a frozen head the gradient by a row is a number
 // times a vector that the forward pass knows (W[y] - p W, where logits are not capped): that vector is kept and the backward pass
 // needs no logits. For a trained head the backward pass computes them, in chunks, and adds to the head's gradient itself where it is told to.

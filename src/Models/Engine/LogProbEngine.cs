@@ -15,7 +15,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     /// <summary>Rows whose logits are in memory at once where no other number is asked for.</summary>
     public const long HeadRows = HeadLogProbs.ChunkRows;
 
-    // Of a pass that recomputes: of so many rows the blocks' inputs are kept; packs behind them keep nothing.
+    // In a pass that recomputes blocks, the blocks' inputs of this many rows are kept; packs after them keep nothing.
     private const long KeptRows = 1 << 13;
 
     /// <summary>
@@ -178,8 +178,8 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         return [head.Logits(rows, 0, (x, rate) => rate > 0 && mode.Dropout is { Activations: true } ? x * Mask(rate) : x).select(1, 0).to(ResultType)];
     }
 
-    // A reference of other weights, or with other virtual tokens, has packs of its own: its positions, and how a row's length turns
-    // them, may be others.
+    // A reference with other weights or other virtual tokens has packs of its own, since its positions, and the rotary frequencies that a
+    // row's length gives, may differ.
     private Tensor Apart(ReferencePolicy reference, IReadOnlyList<CompletionGroup> groups)
     {
         using var off = torch.no_grad();

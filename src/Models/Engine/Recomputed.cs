@@ -23,7 +23,7 @@ internal sealed class Recomputed : torch.autograd.MultiTensorFunction<Recomputed
         return [.. apply([new Part(compute, [.. trained.Where(t => t.requires_grad)]), .. flowing, .. trained.Where(t => t.requires_grad)])];
     }
 
-    // With gradients on: without them some products take other kernels, which round otherwise.
+    // With gradients on: without them some products take other kernels, which round differently.
     public override List<Tensor> forward(torch.autograd.AutogradContext ctx, params object[] vars)
     {
         var part = (Part)vars[0];

@@ -41,7 +41,7 @@ internal static class ChatKwargs
     /// <exception cref="UserErrorException">An argument is of the wrong kind, or is none that a row may give.</exception>
     internal static (ChatTemplateArguments Arguments, string? Template) Of(DataRecord record, ChatEnd end, bool joined)
     {
-        var kwargs = record.Fields[Field] is null ? [] : record.Fields[Field] as JsonObject ?? throw record.Wrong(Field, "an object (a text of JSON is none)");
+        var kwargs = record.Fields[Field] is null ? [] : record.Fields[Field] as JsonObject ?? throw record.Wrong(Field, "an object (a text that holds JSON is not one)");
         foreach (var (name, value) in kwargs) Check(record, name, value, end, joined);
         var arguments = new ChatTemplateArguments
         {

@@ -18,7 +18,7 @@ internal sealed record OptionProperty(PropertyInfo Property, PropertyInfo? Group
 
 internal static class ClassSchema
 {
-    // What a text may name; of any other word nobody knows what to make of the text.
+    // The kinds of thing that a text may name; the host could do nothing with any other word.
     private static readonly string[] Nameable = ["path", "model", "dataset", "judge"];
 
     public static OptionsSchema Read(Type type, XmlDocs docs)
@@ -35,7 +35,7 @@ internal static class ClassSchema
         return schema;
     }
 
-    // Beside the option, others are missing that must be given.
+    // Other options that must be given are missing too, since only this one is checked.
     private static bool IsOf(OptionSchema option, OptionFault fault) => fault.Key == option.Name || fault.Key.StartsWith(option.Name + "[", StringComparison.Ordinal) || fault.Key.StartsWith(option.Name + ".", StringComparison.Ordinal);
 
     private static OptionSchema[] Options(Type type, XmlDocs docs)

@@ -35,7 +35,7 @@ internal static class HostKeys
     internal static void ThrowIfTaken(ProvidedContract provided)
     {
         var keys = Of(provided.Kind);
-        // A judge over a folder may be a model that the run makes, of which these keys say how.
+        // A judge over a folder may be a model that the run makes; these keys say how.
         if (provided.Kind == "judge" && provided.Options.Options.Any(option => option.Name == "path")) keys = [.. keys, "set", "tokenizer", "seed"];
         foreach (var option in provided.Options.Options)
             if (option.Aliases.Prepend(option.Name).FirstOrDefault(keys.Contains) is { } taken)

@@ -72,7 +72,7 @@ internal static class InitSchema
         };
     }
 
-    // "[1,)", "(0,1]", "": a limit that is left out is none. An upper one belongs to its interval, as everywhere in plugin.json.
+    // "[1,)", "(0,1]", "": a limit that is left out does not restrict. An upper limit is always included, as everywhere in plugin.json.
     private static (double? Low, double? High)? Limits(string range)
     {
         if (range.Length == 0) return (null, null);

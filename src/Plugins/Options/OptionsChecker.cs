@@ -1,5 +1,5 @@
 // Compares given options with a schema: unknown keys, one option given twice, wrong types, numbers out of range, texts that are
-// no choice, what must be given and is not. Everything at once; what is right comes back under the options' own names, in the shape that its type has.
+// not among the choices, required options that are missing. Reports everything at once; valid options come back under their own names, in the form of their type.
 
 using System.Globalization;
 using System.Text.Json;
@@ -32,8 +32,8 @@ internal static class OptionsChecker
         return (values, faults);
     }
 
-    // The values with which an option means something are compared as texts: 1 and true are written without quotes. A default out of
-    // place says nothing: plans write all defaults, and have refused what the user gave.
+    // The values with which an option means something are compared as texts: 1 and true are written without quotes. A default beside other
+    // values is no fault: plans write all defaults, and have already refused what a user gave.
     private static OptionFault? OutOfPlace(OptionsSchema schema, OptionSchema option, JsonObject values)
     {
         var parts = option.OnlyWith.Split('=', 2);
@@ -41,7 +41,7 @@ internal static class OptionsChecker
         var value = values.TryGetPropertyValue(other.Name, out var given) ? given : other.Default;
         string[] texts = value is JsonArray list ? [.. list.Select(Plain)] : [Plain(value)];
         if (JsonNode.DeepEquals(values[option.Name], option.Default)) return null;
-        // No value says: with any.
+        // No values listed: any value will do.
         if (parts is not [_, { Length: > 0 } wanted])
             return value is null ? new OptionFault(option.Name, $"option '{option.Name}' means nothing without {other.Name}. Leave it out or give {other.Name}.") : null;
         return texts.Any(text => wanted.Split('|').Any(asked => IsMeant(asked, text))) ? null

@@ -46,7 +46,7 @@ public sealed class OptionsSchema(IReadOnlyList<OptionSchema> options)
             if (given.TryGetPropertyValue(option.Name, out var value)) given[option.Name] = Placed(value, place);
     }
 
-    // What is no text is a fault that Check tells.
+    // A value that is not a text is a fault, which Check reports.
     private static JsonNode? Placed(JsonNode? node, Func<string, string> place) => node switch
     {
         JsonArray list => new JsonArray([.. list.Select(item => Placed(item, place))]),

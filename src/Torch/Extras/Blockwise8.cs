@@ -50,7 +50,7 @@ public sealed class Blockwise8 : IDisposable
         var padded = missing == 0 ? values : torch.nn.functional.pad(values, [0, missing]);
         absmax.copy_(padded.view(-1, Blocksize).abs().amax([1]));
         var nearest = Nearest(values / Spread(absmax, values.numel()).clamp(min: 1e-38));
-        // Of a second moment a 0 would make the next step as large as 1 / epsilon: the least positive entry stands for what is less.
+        // A second moment of 0 would make the next step as large as 1 / epsilon, so the least positive entry stands for anything smaller.
         codes.copy_(signed ? nearest : nearest.maximum(values.gt(0).to(torch.int32)));
     }
 
@@ -82,8 +82,8 @@ public sealed class Blockwise8 : IDisposable
     /// <inheritdoc/>
     public void Dispose() => map.Dispose();
 
-    // By comparing distances: moments of 16-bit gradients meet the exact middle of two entries, where a rounded midpoint is on either
-    // side of it. Of two entries as near as each other the lower one counts.
+    // By comparing distances: moments of 16-bit gradients hit the exact middle of two entries, and a rounded midpoint may be on either
+    // side of that. Of two equally near entries the lower one counts.
     private Tensor Nearest(Tensor x)
     {
         var above = Bucketize.Tensor(x, map, true, false).clamp(1, 255);

@@ -1,4 +1,4 @@
-// The device of native/rehearsal.cpp: what a GPU would refuse is refused, what it would compute the processor computes.
+// The device of native/rehearsal.cpp: it refuses what a GPU would refuse, and the processor computes what a GPU would compute.
 
 using PeftAlign.Torch.Native;
 

@@ -1,5 +1,5 @@
-// Whether a limit on addresses (ulimit -v, as batch systems set it) leaves libtorch enough to open. OpenBLAS asks for its threads'
-// buffers again and again, for ever, where it does not get them: a process that hangs in place of an error.
+// Whether a limit on address space (ulimit -v, as batch systems set it) leaves enough to open libtorch. OpenBLAS retries for ever when it
+// does not get its threads' buffers, so the process would hang instead of failing.
 
 using System.Globalization;
 
@@ -38,7 +38,7 @@ internal static class AddressSpace
         return words is [_, _, _, var now, ..] && now != "unlimited" ? Number(now) : null;
     }
 
-    // A limit may lie beyond 2^63; that is none.
+    // A limit beyond 2^63 is no limit.
     private static long Number(string text) => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : long.MaxValue;
 
     private static string Gigabytes(long bytes) => (bytes / 1e9).ToString("0.0", CultureInfo.InvariantCulture) + " GB";

@@ -17,7 +17,7 @@ internal static class Errors
     {
         var number = Interlocked.Increment(ref lastNumber);
         Crossing[number] = e;
-        // Where several threads fail in one backward pass the engine carries one number only; the others must not stay for ever.
+        // Where several threads fail in one backward pass, the engine carries only one number; the other exceptions must not be kept for ever.
         Crossing.TryRemove(number - MostAtOnce, out _);
         return number;
     }

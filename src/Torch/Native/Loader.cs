@@ -131,7 +131,7 @@ internal static partial class Loader
             ? n : throw new TorchSettingException($"PEFTALIGN_THREADS is '{wanted}'; it may be a whole number from 1 to {MostThreads}, or unset");
     }
 
-    // Headers are libtorch's binary interface: another minor version would fail later, in ways that nobody understands.
+    // The headers are libtorch's binary interface: with another minor version it would fail later, in ways that are hard to understand.
     private static void RefuseOtherVersion(string file)
     {
         var (built, running) = (Shim.BuiltFor, Shim.Running());
@@ -139,7 +139,7 @@ internal static partial class Loader
             throw new TorchUnavailableException($"'{file}' was built for libtorch {built}, but libtorch {running} was loaded. Run './peftalign doctor': it builds for the libtorch that is there.");
     }
 
-    // The kernels read PEFTALIGN_INSTRUCTIONS and PEFTALIGN_PRODUCTS; here, since they have no place for an error in the middle of their work.
+    // Makes the kernels read PEFTALIGN_INSTRUCTIONS and PEFTALIGN_PRODUCTS now, since they cannot report an error in the middle of their work.
     private static void RefuseWrongSettings()
     {
         try

@@ -1,6 +1,6 @@
 // The safety net under dispose scopes: what nobody refers to any more is freed before an allocation fails for good, and
-// when much has come to be held. GC.AddMemoryPressure would be the runtime's way; it judges by what comes and goes, not by
-// what stays, and took a fifth of a small training step for collections that found nothing.
+// when much is held. GC.AddMemoryPressure would be the runtime's way, but it goes by what is allocated and freed rather than by what
+// is held, and spent a fifth of a small training step on collections that found nothing.
 
 namespace PeftAlign.Torch.Native;
 

@@ -13,7 +13,7 @@ internal static class AddCommand
     {
         var file = new Argument<string>("FILE") { Description = $"A {PluginArchive.Extension} file." };
         var folder = new Option<string?>("--plugins") { HelpName = "DIR", Description = $"Where to install (default: the first folder of {PluginSearch.Variable})." };
-        var replace = new Option<bool>("--replace") { Description = "Replace another version that is there." };
+        var replace = new Option<bool>("--replace") { Description = "Replace another version that is installed." };
         var command = new Command("add", "install a packed plugin") { file, folder, replace };
         frame.OnRun(command, Uses.Nothing, (parsed, session, _) =>
         {

@@ -15,14 +15,14 @@ internal static class GcCommand
     internal static Command Build(CommandFrame frame)
     {
         var path = new Argument<string>("DIR") { Description = "A run's folder." };
-        var manifests = new Option<string[]>("--manifest") { HelpName = "FILE", Description = "A manifest whose jobs stay, beside those of the run's last plan; repeatable.", DefaultValueFactory = _ => [] };
+        var manifests = new Option<string[]>("--manifest") { HelpName = "FILE", Description = "A manifest whose jobs are kept, besides those of the run's last plan; repeatable.", DefaultValueFactory = _ => [] };
         var dry = new Option<bool>("--dry-run") { Description = "Say what would be deleted." };
         var plugins = PluginFolders.Option();
         const string about = """
             delete the jobs of a run that no plan refers to
 
             Stays: what plan.json of the run's last `run` names, what each --manifest plans, and every job at work. Where several
-            manifests share one folder, or --set was used, name the others with --manifest: their jobs are made again otherwise.
+            manifests share one folder, or --set was used, name the others with --manifest: otherwise their jobs are made again.
             """;
         var command = new Command("gc", about) { path, manifests, dry, plugins };
         frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) =>

@@ -1,4 +1,4 @@
-// What an adapter trains, by its options alone: they say it of LoRA; of others little is known before they are made.
+// What an adapter trains, from its options alone: they determine it for LoRA; little is known of others before they are made.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;

@@ -23,23 +23,23 @@ internal static class Costs
     /// <summary>Seconds until a process has its runtime, its plugins and libtorch.</summary>
     internal const double Start = 1;
 
-    /// <summary>Products and sums in a second and thread that float32 matrices of moderate size reach.</summary>
+    /// <summary>Multiplications and additions per second and thread that float32 matrices of moderate size reach.</summary>
     internal const double FlopsPerThread = 15e9;
 
-    /// <summary>Products and sums in a second that one GPU reaches in bfloat16: 45 % of the 790e12 measured for large products on an H200.</summary>
+    /// <summary>Multiplications and additions per second that one GPU reaches in bfloat16: 45 % of the 790e12 measured for large products on an H200.</summary>
     internal const double FlopsPerGpu = 355e12;
 
     private const int FloatBytes = 4;
     private static readonly JsonSerializerOptions AsRead = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    // What an adapter in float32 over bfloat16 that keeps copies of its inputs takes for each byte of them on a processor: the copies, its outputs, and
-    // what the C library's allocator holds where freed pieces of both widths lie between those in use (docs/qlora.md).
+    // Bytes that a float32 adapter over bfloat16 takes on a processor for each byte of the inputs that it keeps copies of: the copies, its outputs, and
+    // what the C library's allocator holds because freed pieces of both widths lie between those in use (docs/qlora.md).
     private const double CopiedHoles = 2.75;
 
-    // What the allocator holds for each byte where pieces of a block come and go again and again in bfloat16.
+    // Bytes that the allocator holds for each byte in use where a block's bfloat16 pieces are allocated and freed over and over.
     private const double NarrowHoles = 2.4;
 
-    // What a training holds of its rows, all of which it keeps: measured with 100,000 rows of 1,000 bytes and a million of 300, the collector's room included.
+    // Memory of a training's rows, all of which it keeps: measured with 100,000 rows of 1,000 bytes and a million of 300, the collector's overhead included.
     private const double HeldPerByte = 1.5;
     private const long HeldPerRow = 900;
 
@@ -65,7 +65,7 @@ internal static class Costs
     /// <summary>Numbers of a model.</summary>
     internal static long Parameters(DecoderSpec model) => model.Weights().Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
 
-    /// <summary>Bytes of the weights in memory: as `dtype` says; where they are quantised matrices of blocks in 4 bits with a scale for 64, and one of them decoded.</summary>
+    /// <summary>Bytes of the weights in memory, in the type that `dtype` says. Where they are quantised, the blocks' matrices take 4 bits and a scale for each 64 numbers, and one of them is there decoded as well.</summary>
     internal static long Held(DecoderSpec model, torch.ScalarType dtype, bool quantised)
     {
         static long Count(WeightSpec weight) => weight.Shape.Aggregate(1L, (a, b) => a * b);
@@ -75,7 +75,7 @@ internal static class Costs
         return width * (Parameters(model) - few.Sum() + few.DefaultIfEmpty(0).Max()) + few.Sum(count => count / 2 + count / 16);
     }
 
-    /// <summary>Bytes that training adds: of the trained numbers themselves where they are an adapter's, their gradients and two moments.</summary>
+    /// <summary>Bytes that training adds: gradients and two moments, and for an adapter the trained numbers themselves.</summary>
     /// <param name="trainable">How many.</param>
     /// <param name="adapter">Whether they are an adapter's.</param>
     /// <param name="options">Its optimiser's moments; whether trained weights and their gradients are there in bfloat16 as well.</param>
@@ -88,7 +88,7 @@ internal static class Costs
     internal static long Embedded(DecoderSpec model) =>
         model.Weights().Where(weight => weight.Name == model.Names.Embedding + ".weight" || weight.Name == model.Names.Positions + ".weight").Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
 
-    /// <summary>Bytes of a step beside weights, gradients and moments: of a backward pass and of the update, which finds what that freed too scattered.</summary>
+    /// <summary>Bytes of a step besides weights, gradients and moments: those of a backward pass and those of the update, which cannot reuse the scattered memory that the backward pass freed.</summary>
     /// <param name="model">Its shape.</param>
     /// <param name="tokens">Of a step.</param>
     /// <param name="longest">Row.</param>
@@ -114,7 +114,7 @@ internal static class Costs
 
     private static long Largest(DecoderSpec model) => model.Weights().Max(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
 
-    // Beside a piece of the moments: in 8 bits both of them in full, and what leads from there back to 8 bits; else the square root of one.
+    // Temporaries of a piece of the moments: with 8 bits both moments in full and what packs them again; else the square root of one.
     private static long Updating(long trainable, string optimizer) => optimizer switch
     {
         "adamw_8bit" or "paged_adamw_8bit" => EightBitBytes * Math.Min(trainable, EightBitPiece),
@@ -178,7 +178,7 @@ internal static class Costs
     internal static double Passes(DecoderSpec model, double passes, double tokens, double work, int threads) =>
         work * (passes * (PassSeconds + LayerSeconds * model.Layers) + 2.0 * Parameters(model) * tokens / (FlopsPerThread * threads));
 
-    /// <summary>Products and sums of passes over a model: two for each number of a matrix and token; a table of embeddings is only looked up.</summary>
+    /// <summary>Multiplications and additions of passes over a model: two for each weight of a matrix and token; a table of embeddings is only looked up.</summary>
     /// <param name="model">Its shape.</param>
     /// <param name="tokens">Of all passes together.</param>
     /// <param name="work">1 forward, 2 forward and backward without gradients of weights, 3 with them.</param>
@@ -202,7 +202,7 @@ internal static class Costs
     internal static double Moving(double bytes) => bytes / BytesPerSecond;
 }
 
-/// <summary>In what a training, or a model that is asked, computes.</summary>
+/// <summary>The types and kept tensors with which a training, or a model that only answers, computes.</summary>
 /// <param name="Type">Of the base and of activations.</param>
 /// <param name="Copied">Numbers of a token and block that are kept in float32 too: the inputs of what an adapter in float32 changes, where it keeps copies.</param>
 /// <param name="OnGpu">Whether on a GPU, where the attention may be composed: by libtorch before 2, or with a cap.</param>
@@ -228,7 +228,7 @@ internal sealed record Arithmetic(torch.ScalarType Type, long Copied, bool OnGpu
     /// <summary>Outputs of a token and block that DoRA turns.</summary>
     internal long Turned { get; init; }
 
-    /// <summary>Of a training.</summary>
+    /// <summary>The arithmetic of a training.</summary>
     /// <param name="model">The model.</param>
     /// <param name="type">dtype.</param>
     /// <param name="work">What is trained.</param>

@@ -10,7 +10,7 @@ namespace PeftAlign.Host.Running.Estimates;
 /// <param name="Seconds">On this machine with so many threads.</param>
 /// <param name="Memory">Most bytes of its process.</param>
 /// <param name="Disk">Bytes that stay.</param>
-/// <param name="Flops">Products and sums of matrices, whatever does them; 0 where there are none to speak of.</param>
+/// <param name="Flops">Multiplications and additions of matrix products, on whatever device; 0 where they are negligible.</param>
 internal sealed record JobForecast(double Seconds, long Memory, long Disk, double Flops = 0)
 {
     /// <summary>Questions that go to services.</summary>

@@ -8,13 +8,13 @@ using PeftAlign.Host.Jobs;
 namespace PeftAlign.Host.Running.Estimates;
 
 /// <param name="Kind">train, evaluate ...</param>
-/// <param name="Jobs">Of the plan.</param>
-/// <param name="Finished">Of these.</param>
-/// <param name="Unknown">Open ones that are not predicted.</param>
-/// <param name="Seconds">Of the open ones that are.</param>
-/// <param name="Memory">Most bytes of one process.</param>
-/// <param name="Disk">Bytes that the open ones will add.</param>
-/// <param name="Flops">Products and sums of the open ones.</param>
+/// <param name="Jobs">How many the plan has.</param>
+/// <param name="Finished">How many of them are finished.</param>
+/// <param name="Unknown">How many unfinished ones are not predicted.</param>
+/// <param name="Seconds">Of the unfinished ones that are predicted.</param>
+/// <param name="Memory">Peak bytes of one process.</param>
+/// <param name="Disk">Bytes that the unfinished ones will add.</param>
+/// <param name="Flops">Multiplications and additions of the unfinished ones.</param>
 /// <param name="Measured">Whether finished jobs of the kind corrected the time.</param>
 internal sealed record KindForecast(string Kind, int Jobs, int Finished, int Unknown, double Seconds, long Memory, long Disk, double Flops, bool Measured)
 {

@@ -28,7 +28,7 @@ internal sealed record Questions(long Items, double Scored, long Longest)
 /// <param name="Longest">Tokens of the longest prompt with its text.</param>
 internal sealed record Writing(double Answers, double Prompt, double NewTokens, long Longest)
 {
-    /// <summary>As many times as much.</summary>
+    /// <summary>The same, with <paramref name="factor"/> times as many texts.</summary>
     internal Writing Times(double factor) => this with { Answers = Answers * factor };
 
     internal static Writing? Of(IReadOnlyList<(int Samples, int Prompt, int NewTokens)> asked) => asked.Count == 0 ? null

@@ -49,7 +49,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     /// <summary>What a policy that is only asked computes in: float32 on a processor, elsewhere the type that it is stored in.</summary>
     internal Arithmetic Asked(JsonNode policy) => new(onGpu && Width(policy) == 2 ? torch.bfloat16 : torch.float32, 0, onGpu);
 
-    /// <summary>Whether a job's base is in fewer bits: in its folder already, or by the quantization of the adapter, or that a reference's training has.</summary>
+    /// <summary>Whether a job's base is quantised: in its folder already, by its adapter's quantization, or (a reference job) by that of the training's adapter.</summary>
     internal bool IsQuantized(JsonObject spec) =>
         spec["adapter"]?["quantization"] is not null || (spec["start"] is null && spec["quantization"] is not null) || HasQuantizedBase(spec["policy"]!);
 
@@ -75,7 +75,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         return Config(root) is { } config ? Settled(Full((string)root["weights"]!), architectures.Describe(config)) : null;
     });
 
-    // Headers tell, and of a tied head that is stored all the same pages here and there. What cannot be read is told by the job that reads it.
+    // The headers are enough, except that a tied head that is stored anyway is compared by sampled pages. What cannot be read is reported by the job that reads it.
     private static DecoderSpec Settled(string folder, DecoderSpec model)
     {
         if (!model.TiedHead || !Directory.Exists(folder)) return model;
@@ -132,7 +132,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     // What is made in this run has no tokenizer or template yet, and a folder without one may get it.
     private bool HasTokenizer(JsonNode policy) => Root(policy)["weights"] is JsonValue path && ModelFolder.HasTokenizer(Full((string)path!));
 
-    // Of a folder that texts are asked of and that has no template, and of what is trained from it; a merge may take another parent's.
+    // True of a folder with a tokenizer and no template, and of what is trained from it; a merge may take another parent's template.
     private bool HasNoTemplate(JsonNode policy)
     {
         if (!HasTokenizer(policy) || IsMerged(policy)) return false;
@@ -155,7 +155,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         return (rows, head);
     }
 
-    /// <summary>Why a job's data, all of which lie there, cannot be read, or their first rows not be trained on: it would fail after others have run. Null where they can, and of what is not there yet.</summary>
+    /// <summary>Why a job would fail on data that are there already: they cannot be read, or their first rows not be trained on. Null where they can, and for data that are not there yet.</summary>
     internal string? Unreadable(JsonObject spec)
     {
         List<JsonNode?> read = [spec["benchmark"], spec["dataset"]];
@@ -208,7 +208,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         return new TextShape(count, options.MaxLength, options.MaxLength);
     }
 
-    // How many rows a manifest takes, which is all that it says of files that are not there; or that a job makes of what is there.
+    // The data set's `take`, which is all that a manifest says of files that are not there; or how many rows a job makes from what is there.
     private long? Announced(JsonNode dataset) =>
         dataset["take"] is { } take ? (long)take
         : dataset["made"] is { } made ? Made(Options(jobs[(string)made["job"]!])["dataset"]!.AsObject()) is { Rows: > 0 and var rows } ? rows : null

@@ -42,7 +42,7 @@ public static class LlamaShape
         };
     }
 
-    // As transformers: the rotation of these classes, where nothing stretches it, does not know partial_rotary_factor.
+    // As in transformers: without a scaling, the rotation of these classes ignores partial_rotary_factor.
     internal static DecoderSpec TurningWhole(this DecoderSpec spec) =>
         spec.Rope is { Type: "default" } rope ? spec with { Rope = rope with { PartialRotaryFactor = 1 } } : spec;
 
