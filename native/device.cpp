@@ -43,15 +43,15 @@ void initialise_cuda(Context& context, long) {
     context.lazyInitCUDA();
 }
 
-// libtorch's current stream as the runtime's own handle, where the device guard can tell it (2.13's can); the default stream is 0.
+// libtorch's current stream as the runtime's own handle, where the device guard can tell it (2.13's can). The default stream is 0, and is
+// not asked for: there are libtorches whose guards have the function and refuse it.
 template <typename Guard>
 auto native_stream(const Guard& guard, c10::Stream stream, int) -> decltype(guard.getStreamNativeHandle(stream)) {
     return guard.getStreamNativeHandle(stream);
 }
 
 template <typename Guard>
-void* native_stream(const Guard&, c10::Stream stream, long) {
-    if (stream.id() == 0) return nullptr;
+void* native_stream(const Guard&, c10::Stream, long) {
     throw std::runtime_error("kernels of plugins on a stream other than the default one need a newer libtorch; this one is " TORCH_VERSION);
 }
 
@@ -160,7 +160,8 @@ int pa_cuda_stream(int32_t device_index, void** stream) {
     return guarded([&] {
         c10::Device device = cuda_device(device_index);
         const auto* guard = c10::impl::getDeviceGuardImpl(c10::DeviceType::CUDA);
-        *stream = native_stream(*guard, guard->getStream(device), 0);
+        const c10::Stream now = guard->getStream(device);
+        *stream = now.id() == 0 ? nullptr : native_stream(*guard, now, 0);
     });
 }
 

@@ -24,7 +24,11 @@ public sealed class ForecastMemoryTests
     private DisposeScope? scope;
 
     [SetUp]
-    public void Open() => scope = torch.NewDisposeScope();
+    public void Open()
+    {
+        TestDevice.RequireRehearsal();
+        scope = torch.NewDisposeScope();
+    }
 
     [TearDown]
     public void Close() => scope?.Dispose();

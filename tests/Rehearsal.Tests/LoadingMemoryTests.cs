@@ -37,6 +37,9 @@ public sealed class LoadingMemoryTests
     [OneTimeTearDown]
     public void Remove() => folder.Dispose();
 
+    [SetUp]
+    public void Require() => TestDevice.RequireRehearsal();
+
     // Bytes that what is made keeps, and the most that it took to make it.
     private static (long Kept, long Most) Took(Action make)
     {

@@ -10,7 +10,11 @@ public sealed class RehearsalTests
     private DisposeScope? scope;
 
     [SetUp]
-    public void Open() => scope = torch.NewDisposeScope();
+    public void Open()
+    {
+        TestDevice.RequireRehearsal();
+        scope = torch.NewDisposeScope();
+    }
 
     [TearDown]
     public void Close() => scope?.Dispose();

@@ -9,6 +9,9 @@ namespace PeftAlign.Tests;
 [NonParallelizable]
 public sealed class StepMemoryTests
 {
+    [SetUp]
+    public void Require() => TestDevice.RequireRehearsal();
+
     [TestCase("adamw")]
     [TestCase("rmsprop")]
     [TestCase("sgd")]

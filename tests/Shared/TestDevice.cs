@@ -25,6 +25,12 @@ internal static class TestDevice
 
     internal static bool IsProcessor => Here.type == DeviceType.CPU;
 
+    /// <summary>Skips a test of what only the device to rehearse on does or tells.</summary>
+    internal static void RequireRehearsal()
+    {
+        if (Here.type != DeviceType.PrivateUse1) NUnit.Framework.Assert.Ignore($"on {Here}: it asks the device to rehearse on");
+    }
+
     /// <summary>Skips a test whose numbers another order of sums moves beyond its tolerance, though nothing is wrong.</summary>
     internal static void RequireProcessor(string why)
     {

@@ -29,11 +29,13 @@ internal sealed class DeviceCheck(torch.Device device, PluginCatalogue plugins)
 
     private static readonly ComparedModel Wide = new(torch.float32), Narrow = new(torch.bfloat16);
 
-    private readonly JsonArray checks = [];
-    private bool sound = true;
+    private readonly JsonObject document = new() { ["device"] = $"{device}", ["sound"] = true, ["checks"] = new JsonArray() };
 
     /// <summary>See <see cref="ComparedTraining.There"/>.</summary>
     internal Func<TrainingOptions, TrainingOptions> There { get; init; } = options => options;
+
+    /// <summary>Told of all that is known, after every check: minutes on a device may end sooner than the checks.</summary>
+    internal Action<JsonObject> Said { get; init; } = _ => { };
 
     /// <summary>All checks with their largest differences; "sound" where none is beyond its limit.</summary>
     /// <param name="cancel">Ends it between two checks.</param>
@@ -58,7 +60,7 @@ internal sealed class DeviceCheck(torch.Device device, PluginCatalogue plugins)
                 Say(name, double.NaN, 0, e.Message);
             }
         }
-        return new JsonObject { ["device"] = $"{device}", ["sound"] = sound, ["checks"] = checks };
+        return document;
     }
 
     /// <summary>The largest difference of numbers that belong together; infinite where one is no number, or one is missing.</summary>
@@ -157,7 +159,8 @@ internal sealed class DeviceCheck(torch.Device device, PluginCatalogue plugins)
     private void Say(string what, double difference, double limit, string? error = null)
     {
         var fine = difference <= limit;
-        sound &= fine;
-        checks.Add(new JsonObject { ["check"] = what, ["difference"] = double.IsFinite(difference) ? difference : difference.ToString(CultureInfo.InvariantCulture), ["limit"] = limit, ["ok"] = fine, ["error"] = error });
+        if (!fine) document["sound"] = false;
+        document["checks"]!.AsArray().Add(new JsonObject { ["check"] = what, ["difference"] = double.IsFinite(difference) ? difference : difference.ToString(CultureInfo.InvariantCulture), ["limit"] = limit, ["ok"] = fine, ["error"] = error });
+        Said(document);
     }
 }

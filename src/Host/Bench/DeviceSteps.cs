@@ -14,18 +14,35 @@ namespace PeftAlign.Host.Bench;
 /// <param name="Shape">See <see cref="DrawnShape.Known"/>.</param>
 /// <param name="Batch">Rows or pairs per step.</param>
 /// <param name="Steps">Measured steps, behind one that is not.</param>
+/// <param name="Pass">Rows or pairs of a forward pass; where fewer than a step's, the rest by accumulation.</param>
 /// <param name="Checkpointing">gradient_checkpointing.</param>
 /// <param name="FourBit">Whether the base is in nf4 with double quantisation; else in the type of the arithmetic.</param>
-internal sealed record DeviceSteps(string Method, string Shape, int Batch, int Steps, bool Checkpointing, bool FourBit)
+internal sealed record DeviceSteps(string Method, string Shape, int Batch, int Steps, int Pass, bool Checkpointing, bool FourBit)
 {
-    /// <summary>One training, and what it took; where memory runs out, that.</summary>
+    private const string Smaller = "1b";
+
+    /// <summary>Passes that make up a step, the largest first.</summary>
+    internal static IEnumerable<int> Passes(int batch) => Enumerable.Range(1, batch).Reverse().Where(rows => batch % rows == 0);
+
+    /// <summary>Measures with and without checkpointing, each with the largest pass that fits; where none does, a smaller model.</summary>
+    /// <param name="steps">What is wanted; its pass and checkpointing do not matter.</param>
+    /// <param name="measure">Gives what <see cref="Run"/> does.</param>
+    internal static void Fitting(DeviceSteps steps, Func<DeviceSteps, JsonObject> measure)
+    {
+        var fits = false;
+        foreach (var checkpointing in (bool[])[false, true])
+            fits |= Passes(steps.Batch).Any(rows => measure(steps with { Pass = rows, Checkpointing = checkpointing })["out_of_memory"] is null);
+        if (!fits && DrawnShape.Known[steps.Shape].Numbers > DrawnShape.Known[Smaller].Numbers) Fitting(steps with { Shape = Smaller }, measure);
+    }
+
+    /// <summary>One training, and what it took; where memory runs out or the device fails, that.</summary>
     /// <param name="memory">Of the device.</param>
     /// <param name="dtype">Of the arithmetic.</param>
     /// <param name="plugins">Methods, LoRA, nf4.</param>
     /// <param name="cancel">Ends it between two steps.</param>
     internal JsonObject Run(DeviceMemory memory, torch.ScalarType dtype, PluginCatalogue plugins, CancellationToken cancel)
     {
-        var facts = new JsonObject { ["method"] = Method, ["shape"] = Shape, ["batch"] = Batch, ["steps"] = Steps, ["gradient_checkpointing"] = Checkpointing, ["four_bit"] = FourBit, ["dtype"] = dtype.ToString().ToLowerInvariant() };
+        var facts = new JsonObject { ["method"] = Method, ["shape"] = Shape, ["batch"] = Batch, ["pass"] = Pass, ["steps"] = Steps, ["gradient_checkpointing"] = Checkpointing, ["four_bit"] = FourBit, ["dtype"] = dtype.ToString().ToLowerInvariant() };
         try
         {
             foreach (var (key, value) in Measured(memory, dtype, plugins, cancel)) facts[key] = value?.DeepClone();
@@ -33,6 +50,10 @@ internal sealed record DeviceSteps(string Method, string Shape, int Batch, int S
         catch (TorchOutOfMemoryException e)
         {
             facts["out_of_memory"] = e.Cause;
+        }
+        catch (Exception e) when (e is TorchException or UserErrorException or InvalidOperationException)
+        {
+            facts["error"] = e.Message; // what else there is to measure, and what was measured, is worth more than an end
         }
         return facts;
     }
@@ -58,7 +79,7 @@ internal sealed record DeviceSteps(string Method, string Shape, int Batch, int S
                 Records = records,
                 Method = plugins.Create<IAlignmentMethod>(Method, [], new BareContext()),
                 Adapter = sites,
-                Options = new TrainingOptions { BatchSize = Batch, MaxSteps = records.Count / Batch, LearningRate = 1e-4, MaxLength = rows.MaxLength, Shuffle = false, SaveEvery = 0, Dtype = dtype, GradientCheckpointing = Checkpointing },
+                Options = new TrainingOptions { BatchSize = Pass, GradientAccumulationSteps = Batch / Pass, MaxSteps = records.Count / Batch, LearningRate = 1e-4, MaxLength = rows.MaxLength, Shuffle = false, SaveEvery = 0, Dtype = dtype, GradientCheckpointing = Checkpointing },
                 Folder = target.FullName,
                 Progress = p =>
                 {

@@ -23,6 +23,9 @@ internal sealed record DrawnShape(long Hidden, long Layers, long Heads, long Key
         ["mistral-7b"] = new(4096, 32, 32, 8, 14336, 32000),
     };
 
+    /// <summary>Of the layers.</summary>
+    internal double Numbers => Layers * ((2.0 * Hidden * Hidden) + (2.0 * Hidden * KeyValueHeads * (Hidden / Heads)) + (3.0 * Hidden * Inner));
+
     internal DecoderSpec Spec
     {
         get
@@ -48,9 +51,8 @@ internal sealed record DrawnShape(long Hidden, long Layers, long Heads, long Key
     /// <param name="refers">Whether a reference's forward pass comes on top.</param>
     internal double Flops(IReadOnlyList<long> lengths, long answers, long trainable, bool refers)
     {
-        var linear = Layers * ((2.0 * Hidden * Hidden) + (2.0 * Hidden * KeyValueHeads * (Hidden / Heads)) + (3.0 * Hidden * Inner));
         var tokens = (double)lengths.Sum();
-        var (products, head, attention) = (2 * linear * tokens, 2.0 * Hidden * Vocabulary * answers, Layers * lengths.Sum(n => 2.0 * n * n * Hidden));
+        var (products, head, attention) = (2 * Numbers * tokens, 2.0 * Hidden * Vocabulary * answers, Layers * lengths.Sum(n => 2.0 * n * n * Hidden));
         var forward = products + head + attention;
         return (refers ? 2 : 1) * forward + products + head + (2 * attention) + (6.0 * trainable * tokens);
     }

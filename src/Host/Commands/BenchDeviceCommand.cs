@@ -47,33 +47,42 @@ internal static class BenchDeviceCommand
         var dtype = session.Global.Dtype is { } name ? Enum.Parse<torch.ScalarType>(name, ignoreCase: true) : device.type == DeviceType.CUDA ? torch.bfloat16 : torch.float32;
         var plugins = PluginSearch.Of(AppContext.BaseDirectory, []).Scan();
         var rate = Doctor.Gemm.Rate(device, dtype, cancel);
-        var document = new JsonObject { ["peftalign"] = TopHelp.Version, ["libtorch"] = LibTorch.Version, ["device"] = $"{device}", ["matmul_tflops"] = Math.Round(rate / 1000, 3), ["runs"] = new JsonArray() };
+        var document = new JsonObject { ["peftalign"] = TopHelp.Version, ["libtorch"] = LibTorch.Version, ["device"] = $"{device}", ["matmul_tflops"] = Math.Round(rate / 1000, 3), ["complete"] = false, ["runs"] = new JsonArray() };
         var (sound, memory) = (true, new DeviceMemory(device));
         foreach (var part in parts)
         {
             if (part == "check")
             {
-                var check = new DeviceCheck(device, plugins).Run(cancel);
+                document.Remove("check");
+                var check = new DeviceCheck(device, plugins) { Said = Noted }.Run(cancel);
                 sound &= (bool)check["sound"]!;
-                document["check"] = check;
-                session.Output.Remark($"check: {(sound ? "the device computes what the processor computes" : "differences beyond their limits")}");
+                session.Output.Remark($"check: {((bool)check["sound"]! ? "the device computes what the processor computes" : "differences beyond their limits")}");
             }
             else
             {
-                foreach (var checkpointing in (bool[])[false, true]) Measure(new DeviceSteps(part, asked.Shape, asked.Batch, asked.Steps, checkpointing, asked.FourBit));
+                DeviceSteps.Fitting(new DeviceSteps(part, asked.Shape, asked.Batch, asked.Steps, asked.Batch, false, asked.FourBit), Measured);
             }
-            Write();
         }
+        document["complete"] = true;
+        Write();
         session.Output.Result(() => document, () => [document.ToJsonString(new() { WriteIndented = true })]);
         return sound ? ExitCode.Done : ExitCode.Failed;
 
-        void Measure(DeviceSteps steps)
+        JsonObject Measured(DeviceSteps steps)
         {
             var facts = steps.Run(memory, dtype, plugins, cancel);
             if (facts["model_tflops"] is { } reached) facts["share_of_matmul"] = Math.Round((double)reached! / (rate / 1000), 4);
+            sound &= facts["error"] is null;
             document["runs"]!.AsArray().Add(facts);
-            session.Output.Remark($"{steps.Method}{(steps.Checkpointing ? ", gradient checkpointing" : "")}: {(facts["out_of_memory"] is null ? $"{facts["tokens_per_s"]} tokens/s" : "out of memory")}");
+            session.Output.Remark($"{steps.Method} of {steps.Shape}, passes of {steps.Pass}{(steps.Checkpointing ? ", gradient checkpointing" : "")}: {((string?)facts["error"] is { } error ? error.ReplaceLineEndings(" ") : facts["out_of_memory"] is null ? $"{facts["tokens_per_s"]} tokens/s" : "out of memory")}");
             memory.Empty();
+            Write();
+            return facts;
+        }
+
+        void Noted(JsonObject check)
+        {
+            document["check"] ??= check;
             Write();
         }
 
