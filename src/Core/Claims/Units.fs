@@ -54,9 +54,9 @@ module internal Units =
     let private fits (unit: string list) (key: string option list) =
         List.forall2 (fun mine yours -> yours |> Option.forall ((=) mine)) unit key
 
-    /// The last number of a text: "step:100" is 100, "temperature=0.7" is 0.7.
+    /// The last number of a text: "step:100" is 100, "temperature=0.7" is 0.7, "beta=-1" is -1. In "checkpoint-100" the dash is a hyphen.
     let private numberOf (text: string) =
-        let found = Regex.Matches(text, @"-?\d+(\.\d+)?([eE][-+]?\d+)?")
+        let found = Regex.Matches(text, @"((?<!\w)-)?\d+(\.\d+)?([eE][-+]?\d+)?")
 
         if found.Count = 0 then
             None

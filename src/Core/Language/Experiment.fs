@@ -75,24 +75,20 @@ type internal Adapter =
     }
 
 module internal Adapter =
-    /// Both parts' options as one tree, so that grids in either make variants.
-    let settings (adapter: Adapter) =
-        Map
-            [
-                "own", adapter.Bound.Options
-                match adapter.Quantization with
-                | Some quantization -> "quantization", quantization.Options
-                | None -> ()
-            ]
-
-    /// The schemas of both parts' options.
-    let schemas (adapter: Adapter) =
+    let private parts (adapter: Adapter) =
         [
-            yield! adapter.Bound.Contract.Schema.Options
+            "own", adapter.Bound
             match adapter.Quantization with
-            | Some quantization -> yield! quantization.Contract.Schema.Options
+            | Some quantization -> "quantization", quantization
             | None -> ()
         ]
+
+    /// Both parts' options as one tree, so that grids in either make variants.
+    let settings (adapter: Adapter) =
+        Map(parts adapter |> List.map (fun (part, bound) -> part, bound.Options))
+
+    /// Every combination of both parts' grids.
+    let variants (adapter: Adapter) = Variants.ofParts (parts adapter)
 
 /// How one variant of a grid is chosen.
 type internal Select = { By: string; Largest: bool }

@@ -145,7 +145,7 @@ let bind context path name (method: Method) (set: Entry list) : Setting list opt
         if method.Contract.Schema.Traits |> Seq.contains "scores" then
             refuseCuts context path entries (Map options)
 
-        Options.variants schemas (Map(withDuration options))
+        Variants.ofOptions schemas (Map(withDuration options))
         |> List.map (fun (variant, options) ->
             let training, own =
                 match options with

@@ -189,7 +189,7 @@ let private isMeant (value: string) (wanted: string) =
        && Option.map2 (>) (number value) (number (wanted.Substring 1)) = Some true
 
 /// Whether a value, in every variant of a grid, is the one that holds where none is given.
-let rec private isDefault (option: OptionSchema) tree =
+let rec isDefault (option: OptionSchema) tree =
     match tree with
     | Recorded inner -> isDefault option inner
     | Grid items -> items |> List.forall (isDefault option)
@@ -198,14 +198,14 @@ let rec private isDefault (option: OptionSchema) tree =
         |> Option.exists (fun usual -> Tree.options usual = Tree.options item)
 
 /// The values with which an option means something: another option's name, and texts or bounds; none where any value will do.
-let private condition (option: OptionSchema) =
+let condition (option: OptionSchema) =
     match option.OnlyWith.Split '=' with
     | [| other; values |] when values <> "" -> Some(other, values.Split '|')
     | parts when parts[0] <> "" -> Some(parts[0], [||])
     | _ -> None
 
 /// Whether the bound options give an option its meaning; of a grid, one variant will do.
-let private isMeaningful (bound: (string * Tree) list) (other, wanted: string[]) =
+let isMeaningful (bound: (string * Tree) list) (other, wanted: string[]) =
     match bound |> List.tryFind (fun (name, _) -> name = other) with
     | None -> false
     | Some _ when wanted.Length = 0 -> true
@@ -252,7 +252,7 @@ let rec private isEmpty tree =
 
 let private maxVariants = 1000
 
-let private recorded (option: OptionSchema) tree =
+let recorded (option: OptionSchema) tree =
     if option.Recorded then Recorded tree else tree
 
 /// How many combinations of grids a tree has.
@@ -328,56 +328,3 @@ let bind
             Some bound
     else
         None
-
-/// One variant's entries and labels, where an option that its other options make meaningless has its default: its job would refuse it.
-let rec private settled (schemas: OptionSchema list) (labels, entries) =
-    let isIdle (option: OptionSchema) =
-        match condition option with
-        | Some condition ->
-            entries
-            |> List.exists (fun (name, tree) -> name = option.Name && not (isDefault option tree))
-            && not (isMeaningful entries condition)
-        | None -> false
-
-    match schemas |> List.tryFind isIdle with
-    | None -> labels, entries
-    | Some idle ->
-        let settle (name, tree) =
-            if name <> idle.Name then
-                Some(name, tree)
-            else
-                defaultOf idle |> Option.map (fun usual -> name, recorded idle usual)
-
-        // Other options may in turn be meaningless beside this option's default.
-        settled schemas (labels |> List.filter (fun (key: string, _) -> key <> idle.Name), entries |> List.choose settle)
-
-/// Every combination of the grids below, each with its label such as "beta=0.1,rank=8"; a tree without grids is one with "".
-let variants (schemas: OptionSchema list) (tree: Tree) : (string * Tree) list =
-    let shown item =
-        match item with
-        | Text text -> text
-        | Content(path, _) -> path
-        | other -> Tree.options other
-
-    let rec expand key tree =
-        match tree with
-        | Grid items -> items |> List.map (fun item -> [ key, shown item ], item)
-        | Recorded inner -> expand key inner |> List.map (fun (label, item) -> label, Recorded item)
-        | Map entries ->
-            let combine soFar (key, item) =
-                [
-                    for labels, done' in soFar do
-                        for label, value in expand key item -> labels @ label, (key, value) :: done'
-                ]
-
-            entries
-            |> List.fold combine [ [], [] ]
-            |> List.map (fun (labels, entries) ->
-                let labels, entries = settled schemas (labels, List.rev entries)
-                labels, Map entries)
-        | leaf -> [ [], leaf ]
-
-    expand "" tree
-    |> List.map (fun (labels, item) -> labels |> List.map (fun (key, text) -> $"{key}={text}") |> String.concat ",", item)
-    // Variants that differ only in options made meaningless by another option's value are one variant.
-    |> List.distinctBy fst

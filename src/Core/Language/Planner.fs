@@ -33,7 +33,7 @@ let private evaluate (lowering: Lowering) (benchmarks: Benchmark list) controls 
     let variants =
         [
             for benchmark in benchmarks do
-                for variant, options in Options.variants (Parts.schemas benchmark.Bound.Contract) benchmark.Bound.Options ->
+                for variant, options in Variants.ofOptions (Parts.schemas benchmark.Bound.Contract) benchmark.Bound.Options ->
                     benchmark, variant, options
         ]
 

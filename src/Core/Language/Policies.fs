@@ -73,8 +73,7 @@ and internal StageRun =
 type internal Lookup(manifest: Manifest) =
     let adapters =
         [
-            for name, adapter in manifest.Adapters.Items ->
-                name, (adapter, Options.variants (Adapter.schemas adapter) (Adapter.settings adapter))
+            for name, adapter in manifest.Adapters.Items -> name, (adapter, Adapter.variants adapter)
         ]
 
     let marks =

@@ -109,6 +109,22 @@ let ``Curves are compared where both have points`` () =
     let table = curve "bt" 1 [ 100; 200; 400; 600 ] @ curve "hh" 1 [ 100; 200 ]
     Assert.That((one heights table).Estimate, Is.EqualTo(0.0).Within 1e-12)
 
+/// Folders of checkpoints are called so: with a sign the curve would fall where it rises.
+[<TestCase("init_adapter=sft/checkpoint-100", "init_adapter=sft/checkpoint-300", 0.001)>]
+[<TestCase("shift=-300", "shift=-100", 0.001)>]
+[<TestCase("beta=0.1,rate=1e-2", "beta=0.1,rate=3e-2", 10.0)>]
+let ``A hyphen before a number is no sign`` (low: string, high: string, slope: float) =
+    let table =
+        [
+            scored $"policy=trained model=m dataset=x method=sft seed=1 variant={low}" 0.2
+            scored $"policy=trained model=m dataset=x method=sft seed=1 variant={high}" 0.4
+        ]
+
+    let found =
+        one "contrast: [{ plus: {}, curve: { along: variant, scale: linear } }]" table
+
+    Assert.That(found.Estimate, Is.EqualTo(slope).Within 1e-12)
+
 /// And where all of a curve's seeds have them: the late points would be of the first seed alone.
 [<Test>]
 let ``A seed that stopped early ends the curve`` () =

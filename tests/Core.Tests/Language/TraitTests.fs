@@ -41,6 +41,7 @@ let private added =
                         { option "from" "string" null with
                             OnlyWith = "file="
                         }
+                        option "marks" "{number}" null
                     ]
             ]
     |]
@@ -217,3 +218,11 @@ let ``all weights are not trained on from a policy that they cannot hold`` () =
 
     for methods in [ "[[q, w]]"; "[[p, q]]"; "[[w, p]]"; "w" ] do
         same [] (trained methods)
+
+[<Test>]
+let ``what a mapping says under an option's name is no option`` () =
+    let marks = """{"top_p":0.5}"""
+
+    same
+        [ "temperature=0", marks + " 1"; "temperature=0.7", marks + " 0.25" ]
+        (drawn [ "marks"; "top_p" ] "marks: { top_p: 0.5 }, temperature: { grid: [0, 0.7] }, top_p: 0.25")
