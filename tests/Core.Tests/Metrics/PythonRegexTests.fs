@@ -127,6 +127,13 @@ let ``A character of two units slows no pattern down`` (pattern: string, found: 
     let text = String.replicate 600 "The quick brown fox.\nThen on" + "😀"
     Assert.That(AnswerExtraction.RegexFilter(text, pattern, 0, "none"), Is.EqualTo found)
 
+[<TestCase("a{,2}b", "aaab b ab", "aab|b|ab")>]
+[<TestCase("x{,1}", "xx", "x|x|")>]
+[<TestCase("(?:ab){,2}$", "ababab", "abab|")>]
+let ``A repetition without a lower bound begins at none`` (pattern: string, text: string, found: string) =
+    let matches = PythonRegex.Matches(text, pattern) |> Array.map Array.head
+    Assert.That(String.concat "|" matches, Is.EqualTo found)
+
 [<TestCase("a1b22", @"(\d)(\d)?", @"<\1\2>", 0, "a<1>b<22>")>]
 [<TestCase("a1b22", @"(?P<d>\d)", @"\g<d>\g<1>\n", 1, "a11\nb22")>]
 [<TestCase("abxd", "x*", "-", 0, "-a-b--d-")>]
