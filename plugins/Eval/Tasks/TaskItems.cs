@@ -95,7 +95,7 @@ internal sealed partial class TaskItems
 
     private (string Text, IReadOnlyList<ChatTurn>? Messages) Context(EvalItem item, string question)
     {
-        var prompt = new SolvedPrompt(fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved) { TargetDelimiter = task.TargetDelimiter, ExampleDelimiter = task.FewshotDelimiter };
+        var prompt = new SolvedPrompt(fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved) { TargetDelimiter = task.ExampleTargetDelimiter, ExampleDelimiter = task.ExampleDelimiter };
         return chat ? ("", prompt.Messages(question, turns)) : (prompt.Text(question), null);
     }
 

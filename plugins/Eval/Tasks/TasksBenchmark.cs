@@ -73,7 +73,7 @@ internal sealed class TasksBenchmark : IBenchmark
     // As the host takes it that hashes the files which a task file names.
     private string Root(string path) => options.Data ?? (File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : System.IO.Path.GetFullPath(path));
 
-    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 5)
+    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 6)
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
