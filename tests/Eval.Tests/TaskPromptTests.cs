@@ -73,6 +73,19 @@ public sealed class TaskPromptTests
         Assert.That(((EvalRequest.LogLikelihood)TaskFiles.Requests(task)[0][0]).Continuation, Is.EqualTo(" x"), "nor do they stand before a choice that is scored");
     }
 
+    // As task.doc_to_target gives it, which the harness writes into samples_*.jsonl.
+    [Test]
+    public void A_sample_s_target_is_what_doc_to_target_gives()
+    {
+        using var files = new TaskFiles();
+        var contexts = files.Task("""[{"q": "1", "v": "m"}]""", Numbers);
+        Assert.That((string?)contexts.Score(contexts.Items().Single(), [new(-2, 1, false), new(-1, 1, false)])[0].Target, Is.EqualTo("m"), "where the question says which context is right");
+        var written = files.Task("""[{"q": "a", "v": 1}]""", "output_type: generate_until\ndoc_to_text: q\ndoc_to_choice: [x, y]\ndoc_to_target: v\n");
+        var score = written.Score(written.Items().Single(), [new EvalResponse(0, 0, false) { Texts = ["y"] }])[0];
+        Assert.That((int?)score.Target, Is.EqualTo(1));
+        Assert.That(score.Scores["exact_match"], Is.EqualTo(1));
+    }
+
     private const string Numbers = "output_type: multiple_choice\ndoc_to_text: '{{q}}'\ndoc_to_choice: [x, y]\ndoc_to_target: v\nmetric_list: [{ metric: acc }]\nfewshot_config: { sampler: first_n }\n";
 
     // The harness asks the first row whether questions are numbers of contexts, and of the second makes contexts too.
