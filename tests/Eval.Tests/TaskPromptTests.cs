@@ -45,6 +45,47 @@ public sealed class TaskPromptTests
         Assert.That(Said(files.Task(Rows, Fields + "should_decontaminate: true\ndoc_to_decontamination_query: '{{q}}'", options: new TasksOptions { Chat = true })), Is.EqualTo("system: Be c.|user: c"));
     }
 
+    // The harness's own prompts of such a file: PyYAML reads 2.0 as a float, which Python prints with its point.
+    [TestCase("2.0", "2.0")]
+    [TestCase("-0.0", "-0.0")]
+    [TestCase("1.50", "1.5")]
+    [TestCase("1.0e+20", "1e+20")]
+    [TestCase("7", "7")]
+    [TestCase("123456789012345678", "123456789012345678")]
+    public void A_number_of_a_written_example_prints_as_in_python(string written, string said)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task(Rows, $"output_type: generate_until\ndoc_to_text: '{{{{q}}}}'\ndoc_to_target: '{{{{v}}}}'\nnum_fewshot: 1\nfewshot_config: {{ sampler: first_n, samples: [{{ q: {written}, v: x }}] }}\n");
+        Assert.That(((EvalRequest.Generate)TaskFiles.Requests(task)[0][0]).Prompt, Is.EqualTo($"{said} x\n\na"));
+    }
+
+    [TestCase("target_delimiter: ' -> '", "Be c.a -> 1\n\nc")]
+    [TestCase("fewshot_delimiter: '##'", "Be c.a 1##c")]
+    [TestCase("target_delimiter: '', fewshot_delimiter: ''", "Be c.a1c")]
+    public void Examples_may_have_delimiters_of_their_own(string delimiters, string prompt)
+    {
+        using var files = new TaskFiles();
+        var task = files.Task(Rows, Fields.Replace("first_n", $"first_n, {delimiters}", StringComparison.Ordinal) + "num_fewshot: 1");
+        var asked = (EvalRequest.Generate)TaskFiles.Requests(task)[2][0];
+        Assert.That(asked.Prompt, Is.EqualTo(prompt));
+        Assert.That(asked.Until, Is.EqualTo(new[] { "\n\n" }), "what stands for a missing until is the task's own fewshot_delimiter");
+        task = files.Task(Rows, Numbers.Replace("first_n", $"first_n, {delimiters}", StringComparison.Ordinal));
+        Assert.That(((EvalRequest.LogLikelihood)TaskFiles.Requests(task)[0][0]).Continuation, Is.EqualTo(" x"), "nor do they stand before a choice that is scored");
+    }
+
+    // As task.doc_to_target gives it, which the harness writes into samples_*.jsonl.
+    [Test]
+    public void A_sample_s_target_is_what_doc_to_target_gives()
+    {
+        using var files = new TaskFiles();
+        var contexts = files.Task("""[{"q": "1", "v": "m"}]""", Numbers);
+        Assert.That((string?)contexts.Score(contexts.Items().Single(), [new(-2, 1, false), new(-1, 1, false)])[0].Target, Is.EqualTo("m"), "where the question says which context is right");
+        var written = files.Task("""[{"q": "a", "v": 1}]""", "output_type: generate_until\ndoc_to_text: q\ndoc_to_choice: [x, y]\ndoc_to_target: v\n");
+        var score = written.Score(written.Items().Single(), [new EvalResponse(0, 0, false) { Texts = ["y"] }])[0];
+        Assert.That((int?)score.Target, Is.EqualTo(1));
+        Assert.That(score.Scores["exact_match"], Is.EqualTo(1));
+    }
+
     private const string Numbers = "output_type: multiple_choice\ndoc_to_text: '{{q}}'\ndoc_to_choice: [x, y]\ndoc_to_target: v\nmetric_list: [{ metric: acc }]\nfewshot_config: { sampler: first_n }\n";
 
     // The harness asks the first row whether questions are numbers of contexts, and of the second makes contexts too.

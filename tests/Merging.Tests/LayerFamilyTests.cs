@@ -1,5 +1,7 @@
 // Layers of families that are called otherwise than Llama's; slices that must fit together; tensors that are no weights.
 
+using System.Text.Json;
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Torch;
 
@@ -90,6 +92,34 @@ public class LayerFamilyTests
         // A vocabulary between the first slice and the last is nobody's.
         Assert.That(Families.Merged(root, Families.Stack("", ("a", 0, 1), ("more", 1, 2), ("a", 0, 1))), Has.Count.EqualTo(9));
     }
+
+    // mergekit keeps the list of base_model as it is, and stops where its length is another one.
+    [Test]
+    public void AStackedLayerKeepsItsKindOfAttention()
+    {
+        var root = Workshop.Scratch();
+        static JsonArray List(params ReadOnlySpan<string> kinds) => [.. kinds.ToArray().Select(kind => (JsonNode)kind)];
+        void Model(string name, params (string, JsonNode)[] lists) => Families.Write(root, name, Families.Config("gemma2", "Gemma2ForCausalLM", 4, lists), Families.Llama(4));
+        JsonElement Merged(string yaml)
+        {
+            _ = Families.Merged(root, yaml, out var folder, out _);
+            return Workshop.Json(Path.Combine(folder, "config.json"));
+        }
+        Model("a", ("layer_types", List("sliding_attention", "full_attention", "sliding_attention", "full_attention")), ("no_rope_layers", new JsonArray(1, 0, 1, 0)), ("attention_types", new JsonArray(new JsonArray(List("global", "local"), 2))));
+        Model("b", ("layer_types", List("full_attention", "full_attention", "full_attention", "sliding_attention")), ("attention_types", new JsonArray(new JsonArray(List("local"), 3), new JsonArray(List("global"), 1))));
+        var config = Merged(Families.Stack("", ("a", 0, 3), ("a", 2, 4), ("b", 3, 4)));
+        Assert.That(Compact(config.GetProperty("layer_types")), Is.EqualTo("""["sliding_attention","full_attention","sliding_attention","sliding_attention","full_attention","sliding_attention"]"""));
+        Assert.That(Compact(config.GetProperty("attention_types")), Is.EqualTo("""[[["global","local","global","global","local","global"],1]]"""));
+        Assert.That(config.TryGetProperty("no_rope_layers", out _), Is.False, "b does not say which of its layers turn, and the list of a is too short");
+        config = Merged(Families.Stack("base_model: a\n", ("a", 1, 4), ("a", 0, 1)));
+        Assert.That(Compact(config.GetProperty("layer_types")), Is.EqualTo("""["full_attention","sliding_attention","full_attention","sliding_attention"]"""), "as many layers in another order");
+        Assert.That(Compact(config.GetProperty("no_rope_layers")), Is.EqualTo("[0,1,0,1]"));
+        config = Merged("merge_method: linear\nmodels:\n- {model: b, parameters: {weight: 1}}\n- {model: a, parameters: {weight: 1}}\n");
+        Assert.That(Compact(config.GetProperty("layer_types")), Is.EqualTo("""["full_attention","full_attention","full_attention","sliding_attention"]"""), "whole models: as the leader's says");
+        Assert.That(Compact(config.GetProperty("attention_types")), Is.EqualTo("""[[["local"],3],[["global"],1]]"""));
+    }
+
+    private static string Compact(JsonElement element) => JsonNode.Parse(element.GetRawText())!.ToJsonString();
 
     [Test]
     public void LayersThatDifferOnPurposeAreMerged()

@@ -12,6 +12,8 @@ internal sealed class Fewshot
 {
     private const uint Seed = 1234;
 
+    private static readonly string[] Known = ["sampler", "split", "samples", "doc_to_text", "doc_to_target", "doc_to_choice", "target_delimiter", "fewshot_delimiter"];
+
     private readonly TaskConfig task;
     private readonly IReadOnlyList<JsonObject> pool;
     private readonly int shots;
@@ -21,8 +23,8 @@ internal sealed class Fewshot
     internal Fewshot(TaskConfig task, IReadOnlyList<JsonObject> pool, int shots)
     {
         (this.task, this.pool, this.shots) = (task, pool, shots);
-        foreach (var (key, value) in task.FewshotConfig)
-            if (key is not ("sampler" or "split" or "samples" or "doc_to_text" or "doc_to_target" or "doc_to_choice")) throw task.Fault($"fewshot_config has '{key}', which is not supported", "known are sampler, split, samples, doc_to_text, doc_to_target, doc_to_choice");
+        foreach (var (key, _) in task.FewshotConfig)
+            if (!Known.Contains(key)) throw task.Fault($"fewshot_config has '{key}', which is not supported", $"known are {string.Join(", ", Known)}");
         var sampler = task.Text(task.FewshotConfig["sampler"], "fewshot_config.sampler") ?? "default";
         first = sampler == "first_n" ? true : sampler == "default" ? false : throw task.Fault($"sampler '{sampler}' is not supported", "use first_n or default");
         task.List(task.FewshotConfig["samples"], "fewshot_config.samples");

@@ -64,6 +64,12 @@ internal sealed class TaskConfig : TypedFields
 
     internal string FewshotDelimiter { get; }
 
+    /// <summary>Between question and answer of a solved example.</summary>
+    internal string ExampleTargetDelimiter => Text(FewshotConfig["target_delimiter"], "fewshot_config.target_delimiter") ?? TargetDelimiter;
+
+    /// <summary>After the answer of a solved example.</summary>
+    internal string ExampleDelimiter => Text(FewshotConfig["fewshot_delimiter"], "fewshot_config.fewshot_delimiter") ?? FewshotDelimiter;
+
     internal IReadOnlyList<TaskMetric> Metrics { get; }
 
     internal IReadOnlyList<TaskFilter> Filters { get; }

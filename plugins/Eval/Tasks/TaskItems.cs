@@ -95,7 +95,7 @@ internal sealed partial class TaskItems
 
     private (string Text, IReadOnlyList<ChatTurn>? Messages) Context(EvalItem item, string question)
     {
-        var prompt = new SolvedPrompt(fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved) { TargetDelimiter = task.TargetDelimiter, ExampleDelimiter = task.FewshotDelimiter };
+        var prompt = new SolvedPrompt(fields.Description(item.Document), rows[int.Parse(item.Id, CultureInfo.InvariantCulture)].Solved) { TargetDelimiter = task.ExampleTargetDelimiter, ExampleDelimiter = task.ExampleDelimiter };
         return chat ? ("", prompt.Messages(question, turns)) : (prompt.Text(question), null);
     }
 
@@ -153,7 +153,7 @@ internal sealed partial class TaskItems
         foreach (var metric in task.Metrics)
             if (metric.Name == "exact_match") scores[metric.Name] = right.Any(r => AnswerExtraction.ExactMatch(answer, r, TaskMetrics.Match(metric.Options))) ? 1 : 0;
             else details[metric.Name] = new JsonArray(right[0], answer);
-        return new ItemScore(item.Id, scores) { Task = task.Name, Filter = filter.Name, Target = chosen is null ? target?.DeepClone() : chosen, Answer = new JsonArray(answer), Details = details };
+        return new ItemScore(item.Id, scores) { Task = task.Name, Filter = filter.Name, Target = target?.DeepClone(), Answer = new JsonArray(answer), Details = details };
     }
 
     private IReadOnlyList<ItemScore> OfChoices(EvalItem item, IReadOnlyList<EvalResponse> responses)
@@ -174,7 +174,7 @@ internal sealed partial class TaskItems
         };
         if (responses.Count == 2 * choices.Count) scores["acc_mutual_info"] = Right([.. logProbs.Select((value, k) => value - responses[choices.Count + k].LogProb)]);
         var pair = new JsonArray(gold[0], predicted);
-        return Filtered(item, target, Answers(responses), scores, new JsonObject { ["f1"] = pair, ["mcc"] = pair.DeepClone() });
+        return Filtered(item, fields.Target(item.Document), Answers(responses), scores, new JsonObject { ["f1"] = pair, ["mcc"] = pair.DeepClone() });
     }
 
     private IReadOnlyList<ItemScore> OfRolling(EvalItem item, double logProb)

@@ -79,7 +79,8 @@ internal static partial class TaskYaml
         "text" => node.Text,
         "boolean" => node.Text.StartsWith('t') || node.Text.StartsWith('T'),
         "number" when !double.IsFinite(node.Number) => JsonValue.Create(node.Text),
-        "number" => node.Number == Math.Floor(node.Number) && Math.Abs(node.Number) < 1e15 && !node.Text.Contains('.') && !node.Text.Contains('e') ? JsonNode.Parse(((long)node.Number).ToString(CultureInfo.InvariantCulture)) : JsonNode.Parse(node.Number.ToString("R", CultureInfo.InvariantCulture)),
+        "number" when long.TryParse(node.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) && whole == node.Number => JsonNode.Parse(whole.ToString(CultureInfo.InvariantCulture)),
+        "number" => node.Number == Math.Floor(node.Number) && Math.Abs(node.Number) < 1e15 && !node.Text.Contains('.') && !node.Text.Contains('e') ? JsonNode.Parse(((long)node.Number).ToString(CultureInfo.InvariantCulture)) : TaskColumns.Float(node.Number),
         _ => null,
     };
 

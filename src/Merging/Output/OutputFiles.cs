@@ -62,7 +62,7 @@ internal static class OutputFiles
         if (plan.Tensors.Any(tensor => TensorNames.IsHead(tensor.Name))) config["tie_word_embeddings"] = false;
         config[config.ContainsKey("torch_dtype") ? "torch_dtype" : "dtype"] = plan.Tensors.First(tensor => !CopyStrategy.Takes(tensor.Result)).Result.ToString().ToLowerInvariant();
         if (plan.Leader.Decoded > 0) config.Remove("quantization_config");
-        if (config["layer_types"] is JsonArray types && types.Count != plan.Layers) config.Remove("layer_types");
+        LayerLists.Follow(config, plan);
         return config;
     }
 }

@@ -33,6 +33,9 @@ internal sealed record PlannedTensor(
 /// <param name="Vocabulary">The result's tokenizer where one is made; null for the leader's files.</param>
 internal sealed record MergePlan(MergeConfig Config, IReadOnlyList<PlannedTensor> Tensors, IReadOnlyList<InputModel> Models, InputModel Leader, int Layers, Vocabulary? Vocabulary, IReadOnlyList<string> Warnings) : IDisposable
 {
+    /// <summary>Of each layer of the result the model and its layer that are named first.</summary>
+    public IReadOnlyList<(InputModel Model, long Layer)> Sources { get; init; } = [];
+
     public void Dispose()
     {
         foreach (var model in Models) model.Dispose();
