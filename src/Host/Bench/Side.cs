@@ -5,6 +5,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.CommandLine;
 
 namespace PeftAlign.Host.Bench;
 
@@ -122,7 +123,8 @@ internal sealed class Side : IDisposable
     private IOException Failed()
     {
         process.WaitForExit();
-        var last = complaints.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(3);
+        // Ours tell how to see more, which is told once at the end.
+        var last = complaints.Result.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).TakeLast(3).Select(line => line.EndsWith(Dispatcher.More, StringComparison.Ordinal) ? line[..^Dispatcher.More.Length] : line);
         return new IOException($"{Path.GetFileName(process.StartInfo.FileName)} {string.Join(' ', process.StartInfo.ArgumentList.Take(3))} ended with code {process.ExitCode}: {string.Join(" | ", last)}");
     }
 

@@ -13,6 +13,9 @@ namespace PeftAlign.Host.CommandLine;
 
 internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWriter results, TextWriter remarks)
 {
+    /// <summary>What a failure's line ends with.</summary>
+    internal const string More = " (-v shows where)";
+
     private readonly CommandFrame frame = new(results, remarks);
 
     // The user's, of the command that runs. What cancels by itself, such as a time limit inside a plugin, is a failure.
@@ -45,7 +48,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         }
         catch (Exception e)
         {
-            remarks.WriteLine(frame.Verbose ? $"peftalign: {PluginFault.Line(e)}{Environment.NewLine}{e}" : $"peftalign: {PluginFault.Line(e)} (-v shows where)");
+            remarks.WriteLine(frame.Verbose ? $"peftalign: {PluginFault.Line(e)}{Environment.NewLine}{e}" : $"peftalign: {PluginFault.Line(e)}{More}");
             return ExitCode.Failed;
         }
     }

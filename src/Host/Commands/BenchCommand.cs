@@ -30,7 +30,7 @@ internal static class BenchCommand
         var peers = new Option<string?>("--peers") { HelpName = "PYTHON", Description = "A Python that has the peers (default: PEFTALIGN_PEERS_PYTHON)." };
         var rounds = new Option<int>("--rounds") { HelpName = "N", Description = "Runs on each side.", DefaultValueFactory = _ => 5 };
         var work = new Option<string?>("--work") { HelpName = "DIR", Description = "Folder of models and rows (default: peftalign/bench in XDG_CACHE_HOME or ~/.cache)." };
-        var beside = new Option<string?>("--beside") { HelpName = "DIR", Description = "Measure ours on another libtorch too: its folder in .build/native." };
+        var beside = new Option<string?>("--beside") { HelpName = "DIR", Description = "Measure ours on another libtorch too: its folder in .build/native, of the same sources." };
         var write = new Option<string?>("--write") { HelpName = "FILE.md", Description = "Write the table into this file, in place of the previous one." };
         var command = new Command("bench", Description) { names, peers, rounds, work, beside, write };
         frame.OnRun(command, Uses.Threads, (parsed, session, cancel) =>
@@ -43,7 +43,7 @@ internal static class BenchCommand
             var folder = Path.GetFullPath(parsed.GetValue(work) ?? Path.Combine(CacheFolder(), "peftalign", "bench"));
             Directory.CreateDirectory(folder);
             var python = parsed.GetValue(peers) ?? Environment.GetEnvironmentVariable("PEFTALIGN_PEERS_PYTHON");
-            var effort = new Effort(parsed.GetValue(rounds), session.Global.Threads ?? Environment.ProcessorCount, python is { Length: > 0 } ? python : null, WriteScript(folder), Native(parsed.GetValue(beside)));
+            var effort = new Effort(parsed.GetValue(rounds), session.Global.Threads ?? Environment.ProcessorCount, python is { Length: > 0 } ? python : null, WriteScript(folder), parsed.GetValue(beside) is { } other ? OtherNative.Of(other, Path.GetDirectoryName(LibTorch.FileToOpen)) : null);
             var rows = new List<Measurement>();
             var before = Load();
             foreach (var name in asked)
@@ -58,13 +58,6 @@ internal static class BenchCommand
             return Task.FromResult(ExitCode.Done);
         });
         return command;
-    }
-
-    private static string? Native(string? folder)
-    {
-        if (folder is null) return null;
-        if (!File.Exists(Path.Combine(folder, "libpeftalign_torch.so"))) throw new UserError($"--beside {folder}", "holds no libpeftalign_torch.so", "name a folder in .build/native; LIBTORCH=DIR ./peftalign --version makes one");
-        return Path.GetFullPath(folder);
     }
 
     private static string CacheFolder() =>
