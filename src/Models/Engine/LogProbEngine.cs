@@ -15,6 +15,10 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     /// <summary>Rows whose logits are in memory at once where no other number is asked for.</summary>
     public const long HeadRows = HeadLogProbs.ChunkRows;
 
+    /// <summary>Whether rotary frequencies that depend on a sequence's length count its last token: training gives the model whole sequences,
+    /// lm-evaluation-harness leaves out the last token. A model with a score head never counts it, since it only asks for the score.</summary>
+    public bool LastCounts { get; init; } = true;
+
     // Of a pass that recomputes: of so many rows the blocks' inputs are kept; packs behind them keep nothing.
     private const long KeptRows = 1 << 13;
 
@@ -144,9 +148,8 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
 
     private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
 
-    // Asked each time, since a training may change the type of the weights. Frequencies that depend on a sequence's length do not count
-    // the token that asks for its score.
-    private Place Place => model.Spec.Labels is null ? Engine.Place.Of(model) : Engine.Place.Of(model).BeforeLast;
+    // Asked each time, since a training may change the type of the weights.
+    private Place Place => LastCounts && model.Spec.Labels is null ? Engine.Place.Of(model) : Engine.Place.Of(model).BeforeLast;
 
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
 
