@@ -41,6 +41,36 @@ public sealed class RequestTests
         }
     }
 
+    // The harness feeds the model all but the last token, which only asks: 17 tokens are 16 to it, as long as the model was trained.
+    [TestCase(17, true, true)]
+    [TestCase(17, false, false)]
+    [TestCase(18, true, false)]
+    [TestCase(16, false, true)]
+    public void Frequencies_that_depend_on_the_length_count_what_the_model_is_fed(int tokens, bool asHarness, bool isShort)
+    {
+        double LogProb(double factor)
+        {
+            var folder = Directory.CreateTempSubdirectory("peftalign-long-").FullName;
+            try
+            {
+                foreach (var file in Directory.GetFiles(Places.Fixture("stories260K"))) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)));
+                var config = Places.Json(Path.Combine(folder, "config.json")).AsObject();
+                JsonArray All(double value) => [value, value, value, value];
+                config["rope_scaling"] = new JsonObject { ["rope_type"] = "longrope", ["factor"] = 4, ["original_max_position_embeddings"] = 16, ["short_factor"] = All(1), ["long_factor"] = All(factor) };
+                File.WriteAllText(Path.Combine(folder, "config.json"), config.ToJsonString());
+                var model = EvalModel.Of(folder, PeftAlign.Models.ModelFolder.Load(folder), PeftAlign.Models.Decoders.ForwardMode.Plain, null, null);
+                using var runner = new RequestRunner(() => model, null, new BenchmarkInfo("requests", 1) { AsHarness = asHarness }, CancellationToken.None);
+                var ask = new EvalRequest.LogLikelihood("", "") { ContextIds = [.. Enumerable.Range(40, tokens - 2)], ContinuationIds = [300, 301] };
+                return runner.Answer([runner.Encode(new Asked(new EvalItem("1", []), 0, [ask]))])[0][0].LogProb;
+            }
+            finally
+            {
+                Directory.Delete(folder, recursive: true);
+            }
+        }
+        Assert.That(Math.Abs(LogProb(3) - LogProb(1)), isShort ? Is.Zero : Is.GreaterThan(1e-3));
+    }
+
     // As the starter of CS224N asks: the newline is the prompt's last token, and only the word is scored. A tokenizer that joins the
     // prompt's last blank with the word has the joined token as the answer.
     [TestCase("stories260K")]

@@ -113,6 +113,50 @@ public class UnreadableDataTests
         if (code > 0) Assert.That(told.Err, Does.StartWith("peftalign: evaluate/preference/ready").And.Contain("the model has no chat template; give the model a chat_template").And.Contain("evaluate/preference/ready/good/tune/s1: ").And.EndWith("2 fault(s); nothing was started.\n"));
     }
 
+    // A model that the run makes has the template of the folder whose tokenizer it gets, or none.
+    [TestCase("tokenizer: bytes", false)]
+    [TestCase("tokenizer: bytes, chat_template: chatml", true)]
+    [TestCase("tokenizer: { train: good, size: 270 }", false)]
+    [TestCase("tokenizer: { train: good, size: 270 }, chat_template: chatml", true)]
+    [TestCase("tokenizer: plain", false)]
+    [TestCase("tokenizer: plain/tokenizer.json", false)]
+    [TestCase("tokenizer: plain, chat_template: chatml", true)]
+    [TestCase("tokenizer: chats", true)]
+    [TestCase("tokenizer: chats/tokenizer.json", true)]
+    public void A_made_model_without_a_chat_template_is_told_before_it_is_made(string tokenizer, bool has)
+    {
+        using var user = new Peftalign();
+        const string turns = """[{"role": "user", "content": "a"}], """;
+        user.Write("good.jsonl", Good);
+        user.Write("exam.jsonl", $$"""{"prompt": {{turns}}"chosen": [{"role": "assistant", "content": "b"}], "rejected": [{"role": "assistant", "content": "c"}]}""" + "\n");
+        user.Write("rows.jsonl", $$"""{"prompt": {{turns}}"completion": [{"role": "assistant", "content": "b"}]}""" + "\n");
+        foreach (var folder in (string[])["plain", "chats"])
+        {
+            Directory.CreateDirectory(user.File(folder));
+            File.Copy(Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K", "tokenizer.json"), Path.Combine(user.File(folder), "tokenizer.json"));
+        }
+        File.WriteAllText(Path.Combine(user.File("chats"), "chat_template.jinja"), "{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}");
+        var told = Peftalign.Call("run", user.Write("turns.yaml", $$"""
+            peftalign: 1
+            name: turns
+            seeds: [1]
+            models: { made: { init: llama, set: { hidden_size: 16, intermediate_size: 32, num_hidden_layers: 1, num_attention_heads: 2 }, {{tokenizer}} } }
+            datasets:
+              good: { reader: jsonl, path: good.jsonl }
+              rows: { reader: jsonl, path: rows.jsonl }
+              exam: { reader: jsonl, path: exam.jsonl }
+            methods: { tune: { type: sft, max_steps: 1, batch_size: 1 } }
+            train: [{ models: made, datasets: [good, rows], methods: tune }]
+            evaluate: [{ of: untouched, with: { type: preference, dataset: exam } }]
+            """), "--out", user.Run, "--dry-run");
+        Assert.That(told.Code, Is.EqualTo(has ? 0 : 2), told.All);
+        if (has) return;
+        Assert.That(told.Err, Does.Contain("evaluate/preference/made: The benchmark asks in conversations, but the model has no chat template"));
+        var learned = tokenizer.Contains("train", StringComparison.Ordinal); // its first rows become other tokens than these
+        Assert.That(told.Err, Does.EndWith($"{(learned ? 1 : 2)} fault(s); nothing was started.\n"));
+        if (!learned) Assert.That(told.Err, Does.Contain("train/made/rows/tune/s1: rows.jsonl, line 1: the row holds messages, but the model has no chat template"));
+    }
+
     // A corpus that a model of the run writes is no fault; a row beside it is.
     [TestCase(Pair, null)]
     [TestCase(Pair + "{\"prompt\": \"a\", \"chosen\": \"b\"}\n", "peftalign: train/ready/rows/tune/s1: rows.jsonl, line 2: field 'rejected'")]

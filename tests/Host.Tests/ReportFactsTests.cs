@@ -57,6 +57,17 @@ public sealed class ReportFactsTests
         Assert.That(Estimates.Of(RunData.Read(run).Measured).Single().Interval.Lower, Is.NaN);
     }
 
+    // A report of a run that has just begun is no table without a row.
+    [TestCase(true)]
+    [TestCase(false)]
+    public void A_report_without_results_says_so(bool planned)
+    {
+        Plan("train/base/x/sft/s1", new JsonObject { ["seed"] = "1" });
+        if (planned) Plan("evaluate/pairs/base/x/sft/s1", new JsonObject { ["benchmark"] = "pairs", ["policy"] = "trained", ["seed"] = "1" });
+        var said = planned ? "No results yet, those of checkpoints aside: 0 of 1 evaluations are finished." : "No results: the plan has no evaluation.";
+        foreach (var text in (string[])[HtmlReport.Render(Model()), MarkdownReport.Render(Model())]) Assert.That(text, Does.Contain(said).And.Not.Contain("| policy |"));
+    }
+
     // Three seeds that answer everything right know no less than one.
     [TestCase(100)]
     [TestCase(0)]

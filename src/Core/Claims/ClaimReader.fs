@@ -257,69 +257,70 @@ let private spread (claim: Claim) (per: (string * string list) list) : Claim lis
             ])
         byMetric
 
+let private claimFields =
+    fields {
+        let! id = required "id" "Its short name, such as D1." (filled AnyText)
+        and! says = required "says" "The claim in words." (filled AnyText)
+
+        and! metrics =
+            required "metric" "A benchmark (its first metric) or benchmark/metric; a claim for each." (oneOrMany (filled AnyText))
+
+        and! where = withDefault "where" "Policies that it speaks of." [] filter
+        and! each = withDefault "each" "What makes a unit." [] (oneOrMany each)
+        and! per = withDefault "per" "A claim of its own for each value." [] filter
+
+        and! terms =
+            required "contrast" "What is compared in each unit." (filledList (term 0))
+
+        and! log =
+            withDefault "ratio" "Compare ratios of scores instead of differences." false truth
+
+        and! statistic = withDefault "statistic" "Of the units' contrasts." MeanOf statistic
+        and! holds = withDefault "is" "What must hold." Greater holds
+
+        and! than =
+            optional "than" "The number that it is compared with; the margin of 'within'." (number Interval.all)
+
+        and! test =
+            withDefault
+                "test"
+                "Whose p-value counts."
+                ByBootstrap
+                (choice [ "bootstrap"; "sign_flip" ]
+                 |> map (fun word -> if word = "sign_flip" then BySignFlip else ByBootstrap))
+
+        return id, says, metrics, where, each, per, terms, log, statistic, holds, than, test
+    }
+
+/// What of a claim does not go with the rest of it.
+let private contradictions (terms: Term list) (each: Each list) log statistic holds (than: float option) test =
+    [
+        if holds = Within && not (than |> Option.exists (fun margin -> margin > 0.0)) then
+            "'is: within' needs a margin above 0 in 'than', stated beforehand"
+        if log && not (than |> Option.exists (fun ratio -> ratio > 0.0)) then
+            "'ratio: true' needs a ratio above 0 in 'than', such as 1"
+        if log && holds = Within then
+            "'ratio: true' goes with 'is: greater' or 'is: less'"
+        if statistic = RankCorrelation && terms.Length <> 2 then
+            $"a rank correlation has two terms, not {terms.Length}"
+        if
+            statistic = RankCorrelation
+            && terms |> List.exists (fun term -> term.Weight <> 1.0)
+        then
+            "a rank correlation ranks the units by each term as it is; write 'plus' in both and leave 'weight' out ('is: less' for opposite orders)"
+        if statistic <> MeanOf && (holds = Within || log || test = BySignFlip) then
+            "'is: within', 'ratio' and 'test: sign_flip' go with 'statistic: mean'"
+        if test = BySignFlip && holds = Within then
+            "'test: sign_flip' does not test equivalence; leave it out"
+        if statistic <> MeanOf && each.IsEmpty then
+            "a share or a correlation needs units; give 'each'"
+    ]
+
 let private claim: Reader<Claim list> =
-    let content =
-        fields {
-            let! id = required "id" "Its short name, such as D1." (filled AnyText)
-            and! says = required "says" "The claim in words." (filled AnyText)
-
-            and! metrics =
-                required
-                    "metric"
-                    "A benchmark (its first metric) or benchmark/metric; a claim for each."
-                    (oneOrMany (filled AnyText))
-
-            and! where = withDefault "where" "Policies that it speaks of." [] filter
-            and! each = withDefault "each" "What makes a unit." [] (oneOrMany each)
-            and! per = withDefault "per" "A claim of its own for each value." [] filter
-
-            and! terms =
-                required "contrast" "What is compared in each unit." (filledList (term 0))
-
-            and! log =
-                withDefault "ratio" "Compare ratios of scores instead of differences." false truth
-
-            and! statistic = withDefault "statistic" "Of the units' contrasts." MeanOf statistic
-            and! holds = withDefault "is" "What must hold." Greater holds
-
-            and! than =
-                optional "than" "The number that it is compared with; the margin of 'within'." (number Interval.all)
-
-            and! test =
-                withDefault
-                    "test"
-                    "Whose p-value counts."
-                    ByBootstrap
-                    (choice [ "bootstrap"; "sign_flip" ]
-                     |> map (fun word -> if word = "sign_flip" then BySignFlip else ByBootstrap))
-
-            return id, says, metrics, where, each, per, terms, log, statistic, holds, than, test
-        }
+    record (
+        claimFields
         |> refine (fun context path node (id, says, metrics, where, each, per, terms, log, statistic, holds, than, test) ->
-            let faults =
-                [
-                    if holds = Within && not (than |> Option.exists (fun margin -> margin > 0.0)) then
-                        "'is: within' needs a margin above 0 in 'than', stated beforehand"
-                    if log && not (than |> Option.exists (fun ratio -> ratio > 0.0)) then
-                        "'ratio: true' needs a ratio above 0 in 'than', such as 1"
-                    if log && holds = Within then
-                        "'ratio: true' goes with 'is: greater' or 'is: less'"
-                    if statistic = RankCorrelation && terms.Length <> 2 then
-                        $"a rank correlation has two terms, not {terms.Length}"
-                    if
-                        statistic = RankCorrelation
-                        && terms |> List.exists (fun term -> term.Weight <> 1.0)
-                    then
-                        "a rank correlation ranks the units by each term as it is; write 'plus' in both and leave 'weight' out ('is: less' for opposite orders)"
-                    if statistic <> MeanOf && (holds = Within || log || test = BySignFlip) then
-                        "'is: within', 'ratio' and 'test: sign_flip' go with 'statistic: mean'"
-                    if test = BySignFlip && holds = Within then
-                        "'test: sign_flip' does not test equivalence; leave it out"
-                    if statistic <> MeanOf && each.IsEmpty then
-                        "a share or a correlation needs units; give 'each'"
-                ]
-
-            match faults with
+            match contradictions terms each log statistic holds than test with
             | [] ->
                 let claim =
                     {
@@ -342,8 +343,7 @@ let private claim: Reader<Claim list> =
                     fault context node path message |> ignore<unit option>
 
                 None)
-
-    record content
+    )
 
 let private set: Reader<Claim list> =
     record (

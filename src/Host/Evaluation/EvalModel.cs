@@ -1,10 +1,9 @@
-// The model under evaluation: weights with adapters, tokenizer, template, and the two engines that answer requests.
+// The model under evaluation: weights with adapters, tokenizer, template, and what generates.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Decoders;
-using PeftAlign.Models.Engine;
 using PeftAlign.Models.Generation;
 
 namespace PeftAlign.Host.Evaluation;
@@ -16,8 +15,6 @@ namespace PeftAlign.Host.Evaluation;
 /// <param name="EndIds">Ids that end a text, as the model's files say.</param>
 internal sealed record EvalModel(DecoderModel Decoder, ForwardMode Mode, ITokenizer? Tokenizer, IChatTemplate? ChatTemplate, IReadOnlyList<int> EndIds)
 {
-    internal LogProbEngine Engine { get; } = new(Decoder);
-
     internal IGenerator Generator { get; } = DecoderGenerator.Of(Decoder, Mode, Tokenizer);
 
     /// <summary>Most tokens of one sequence.</summary>

@@ -40,9 +40,12 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
 
     private EvalModel? loaded;
     private RequestEncoder? encoding;
+    private LogProbEngine? engine;
     private SharedPrefix? prefix;
 
     private EvalModel Model => loaded ??= load();
+
+    private LogProbEngine Engine => engine ??= new(Model.Decoder) { LastCounts = asking?.AsHarness != true };
 
     private RequestEncoder Encoder => encoding ??= new(Model.Tokenizer, Model.ChatTemplate, Model.MaxLength, Model.TakesLeadingBlank && asking?.AsHarness == true, asking?.AddSpecialTokens, Model.Control) { Warn = Model.Warn };
 
@@ -76,7 +79,7 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
         var common = Common(contexts);
         prefix?.Dispose();
         prefix = null;
-        if (common.Length >= ShortestPrefix && Model.Engine.CanShare(Model.Mode)) prefix = Model.Engine.Share(common, Model.Mode);
+        if (common.Length >= ShortestPrefix && Engine.CanShare(Model.Mode)) prefix = Engine.Share(common, Model.Mode);
     }
 
     /// <summary>Tokens that are computed once for the items at hand.</summary>
@@ -139,7 +142,7 @@ internal sealed class RequestRunner(Func<EvalModel> load, IJudges? judges, Bench
         if (parts.Count == 0) return;
         // Parts of one context become one group, whose prompt is computed once.
         var groups = parts.GroupBy(p => p.Pair.Context, IdsComparer.Instance).Select(g => g.ToList()).ToList();
-        var scores = new Queue<CompletionScore>(Model.Engine.Scores([.. groups.Select(g => new CompletionGroup(g[0].Pair.Context, [.. g.Select(p => Completion.Of(p.Pair.Continuation))]))], Model.Mode, under));
+        var scores = new Queue<CompletionScore>(Engine.Scores([.. groups.Select(g => new CompletionGroup(g[0].Pair.Context, [.. g.Select(p => Completion.Of(p.Pair.Continuation))]))], Model.Mode, under));
         foreach (var part in groups.SelectMany(g => g))
         {
             var score = scores.Dequeue();

@@ -34,6 +34,14 @@ internal sealed record MadeTokenizer(int Vocabulary, int? Bos, int? Eos, int? Pa
     /// <summary>The tokenizer, for counts; of one that is yet to be learned the bytes, which it merges.</summary>
     internal static ITokenizer Expected(JsonNode tokenizer, Func<string, string> full) => tokenizer is JsonObject ? ByteTokenizer.Create() : Loaded((string)tokenizer!, full);
 
+    /// <summary>The folder whose files it gets, a chat template among them; null where it is made of none.</summary>
+    internal static string? Folder(JsonNode tokenizer, Func<string, string> full) =>
+        tokenizer is JsonObject || (string)tokenizer! == "bytes" ? null : full((string)tokenizer!) is var path && Directory.Exists(path) ? path : Path.GetDirectoryName(path);
+
+    /// <summary>Whether nothing that it is made of is missing.</summary>
+    internal static bool IsThere(JsonNode tokenizer, Func<string, string> full) =>
+        Folder(tokenizer, full) is null || Path.Exists(full((string)tokenizer!));
+
     /// <summary>Writes its files.</summary>
     /// <param name="job">Whose data sets and log are used.</param>
     /// <param name="tokenizer">As for <see cref="Of"/>.</param>
@@ -50,7 +58,7 @@ internal sealed record MadeTokenizer(int Vocabulary, int? Bos, int? Eos, int? Pa
     // One file stands for itself and what it cannot be read without; its name decides what it is.
     private static void Copy(string path, string folder)
     {
-        var from = Directory.Exists(path) ? path : Path.GetDirectoryName(path)!;
+        var from = Folder(path, given => given)!;
         foreach (var file in Directory.GetFiles(from).Where(file => IsTokenizers(Path.GetFileName(file)))) File.Copy(file, Path.Combine(folder, Path.GetFileName(file)), overwrite: true);
         if (from == path || File.Exists(Path.Combine(folder, Path.GetFileName(path)))) return;
         throw new UserErrorException($"tokenizer: {path}: a model's folder holds a tokenizer under one of the names {string.Join(", ", Names[..8])} or *.model; rename the file, or name its folder.");

@@ -55,6 +55,7 @@ internal sealed partial class HtmlReport(ReportModel model)
 
     private void Results()
     {
+        if (model.AboutNothing.Length > 0) page.Append($"<p class=\"note\">{model.AboutNothing}</p>");
         if (!model.Final.Any()) return;
         Section("Results", $"Rows are policies (means over seeds), columns each benchmark's first number; the best of each column is bold. A policy whose interval holds the best value may be as good. {Estimate.AboutOneTraining(model.Final)} {model.AboutTwins}".TrimEnd());
         Table(model.Final, [.. model.FirstMetrics.GroupBy(e => e.Column)]);

@@ -19,7 +19,8 @@ internal static class MarkdownReport
             }));
         var columns = model.Final.Select(e => e.Column).Distinct().ToList();
         var said = model.Final.GroupBy(e => e.Column).ToDictionary(g => g.Key, Estimate.Circumstances);
-        Table(text, "Results", ["policy", "seeds", .. columns.Select(c => $"{c} ({said[c]})")], model.Final.GroupBy(e => e.Policy).Select(policy => (string[])
+        if (columns.Count == 0) text.Append($"\n{model.AboutNothing}\n");
+        else Table(text, "Results", ["policy", "seeds", .. columns.Select(c => $"{c} ({said[c]})")], model.Final.GroupBy(e => e.Policy).Select(policy => (string[])
             [policy.Key, string.Join(" or ", policy.Select(e => e.SeedsOf).Distinct()), .. columns.Select(c => policy.FirstOrDefault(e => e.Column == c) is { } e ? $"{Plot.Short(e.Value)} {Interval(e.Interval.Lower, e.Interval.Upper)}" : "–")]));
         foreach (var how in model.Final.Where(e => e.Method.Length > 0).GroupBy(e => e.Method)) text.Append($"\nIntervals, {Text(how.Key)}: {Text(string.Join(", ", how.Select(e => e.Column).Distinct()))}.\n");
         if (model.Final.Where(e => e is { HasBest: true, HigherIsBetter: false }).Select(e => e.Column).Distinct().ToList() is { Count: > 0 } least) text.Append($"\nLower is better: {Text(string.Join(", ", least))}.\n");

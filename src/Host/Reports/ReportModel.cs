@@ -42,6 +42,11 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
         ? $"{failed.Count} {(failed.Count == 1 ? "job" : "jobs")} failed, and what needs them is missing: {string.Join("; ", failed.Take(LackingToldAtMost).Select(f => $"{f.Job.Label}: {Short(f.Error.Split('\n')[0])}"))}{(failed.Count > LackingToldAtMost ? $"; and {failed.Count - LackingToldAtMost} more" : "")}"
         : "";
 
+    /// <summary>What stands in the place of results where there are none; else empty.</summary>
+    internal string AboutNothing => Final.Any() ? ""
+        : Data.Jobs.Where(j => j.Kind == "evaluate").ToList() is { Count: > 0 } planned ? $"No results yet, those of checkpoints aside: {planned.Count(j => j.Outcome is not null)} of {planned.Count} evaluations are finished."
+        : "No results: the plan has no evaluation.";
+
     internal IEnumerable<Estimate> Final => Estimates.Where(e => e.Checkpoint.Length == 0);
 
     internal IEnumerable<Estimate> FirstMetrics => Final.Where(e => e.IsFirst);

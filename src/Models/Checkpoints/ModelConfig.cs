@@ -17,6 +17,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
 
     private readonly ConfigReader reader;
     private readonly int? hiddenSize, layerCount, headCount, vocabularySize;
+    private readonly Lazy<RopeParameters> rope;
 
     private ModelConfig(string file, JsonElement json)
     {
@@ -38,7 +39,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
         SlidingWindow = ReadSlidingWindow();
         LayerTypes = reader.Texts("layer_types");
         HeadDim = ReadHeadDim();
-        Rope = RopeReader.Read(reader, null);
+        rope = new(() => RopeReader.Read(reader, null));
         CheckLayerTypes();
     }
 
@@ -101,7 +102,9 @@ public sealed partial class ModelConfig : ArchitectureConfig
     public override IReadOnlyList<string>? LayerTypes { get; }
 
     /// <summary>Rotary positions (of layers with full attention, where the kinds of layer differ).</summary>
-    public override RopeParameters Rope { get; }
+    /// <exception cref="UserErrorException">They are wrong. Read when they are asked for: an architecture that is not known may have kinds of its own, and one with other
+    /// positions has none.</exception>
+    public override RopeParameters Rope => rope.Value;
 
     /// <summary>generation_config.json, or what config.json says of generation.</summary>
     public GenerationConfig Generation { get; private init; } = null!;

@@ -15,6 +15,10 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     /// <summary>Rows whose logits are in memory at once where no other number is asked for.</summary>
     public const long HeadRows = HeadLogProbs.ChunkRows;
 
+    /// <summary>Whether rotary frequencies that depend on a sequence's length count its last token: training gives the model whole sequences,
+    /// lm-evaluation-harness leaves out the last token. A model with a score head never counts it, since it only asks for the score.</summary>
+    public bool LastCounts { get; init; } = true;
+
     // In a pass that recomputes blocks, the blocks' inputs of this many rows are kept; packs after them keep nothing.
     private const long KeptRows = 1 << 13;
 
@@ -64,7 +68,7 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
             using var off = pack.WithGradient.Contains(true) ? null : torch.no_grad();
             var (asked, keeps) = (Asked(model, needs.Statistics), off is null && (!needs.Recompute || (rows += pack.Tokens.numel()) <= KeptRows));
             using var start = sharing is null ? null : model.StartOf(pack, mode, sharing.Mode);
-            if (sharing is not null) reference.Add(Frozen(sharing with { Mode = sharing.Mode with { Start = start } }, pack));
+            if (sharing is not null) reference.Add(Frozen(sharing with { Mode = sharing.Mode with { Start = start } }, pack, model.HeadUnder(mode).Change is not null));
             var outputs = Outputs(pack, mode with { Start = start }, asked);
             parts.Add(new BatchPass.Part(pack, torch.tensor(pack.Slots.ToArray(), device: model.Device), keeps ? outputs : null));
             answers.Add(asked);
@@ -144,9 +148,8 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
 
     private torch.ScalarType ResultType => model.Head.dtype == torch.float64 ? torch.float64 : torch.float32;
 
-    // Asked each time, since a training may change the type of the weights. Frequencies that depend on a sequence's length do not count
-    // the token that asks for its score.
-    private Place Place => model.Spec.Labels is null ? Engine.Place.Of(model) : Engine.Place.Of(model).BeforeLast;
+    // Asked each time, since a training may change the type of the weights.
+    private Place Place => LastCounts && model.Spec.Labels is null ? Engine.Place.Of(model) : Engine.Place.Of(model).BeforeLast;
 
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups) => groups.Sum(g => g.Completions.Sum(c => (long)c.Tokens.Length));
 
@@ -186,11 +189,14 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
         return new LogProbEngine(reference.Model, packRows, chunkRows).LogProbs(groups, reference.Mode);
     }
 
-    private Tensor Frozen(ReferencePolicy reference, Pack pack)
+    // Beside a changed head logits are in memory; the reference takes the same way, so that a change of nothing gives its very numbers.
+    private Tensor Frozen(ReferencePolicy reference, Pack pack, bool besideChange)
     {
         using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
-        return Answers(model.Answering(pack, reference.Mode), pack, reference.Mode, Asked(model))[0].MoveToOuterDisposeScope();
+        var rows = model.Answering(pack, reference.Mode);
+        var answers = besideChange && model.Spec.Labels is null ? AdaptedHead.LogProbs(model.HeadUnder(reference.Mode), rows, pack.Targets, Asked(model), null) : Answers(rows, pack, reference.Mode, Asked(model));
+        return answers[0].MoveToOuterDisposeScope();
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);

@@ -3,6 +3,7 @@
 using System.Text.Json;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
 
 namespace PeftAlign.Models.Tests.Checkpoints;
@@ -81,7 +82,17 @@ internal sealed class ModelConfigTests
     [TestCase("\"temperature\": -1", "temperature", "from 0")]
     [TestCase("\"sliding_window\": 0", "sliding_window", "from 1")]
     public void AWrongValueNamesKeyAndLimit(string json, string key, string limit) =>
-        Assert.That(Assert.Throws<UserErrorException>(() => Llama(json))!.Message, Does.StartWith("config.json: ").And.Contain(key).And.Contain(limit));
+        Assert.That(Assert.Throws<UserErrorException>(() => _ = Llama(json).Rope)!.Message, Does.StartWith("config.json: ").And.Contain(key).And.Contain(limit));
+
+    // An architecture of its own may turn positions in its own way: what is wrong is that nobody knows it. One that turns none has none to be wrong.
+    [Test]
+    public void AnUnknownModelTypeIsToldBeforeItsRope()
+    {
+        const string odd = "\"rope_scaling\": {\"type\": \"deepseek_yarn\", \"factor\": 40}";
+        var unknown = Assert.Throws<UserErrorException>(() => ModelArchitectures.BuiltIn.Describe(Of($$"""{"model_type":"deepseek_v9",{{odd}}}""")))!;
+        Assert.That(unknown.Message, Does.StartWith("config.json: model_type 'deepseek_v9' is not known"));
+        Assert.That(() => Llama(odd).Rope, Throws.InstanceOf<UserErrorException>().With.Message.Contains("rope_scaling.type"));
+    }
 
     [TestCase("mistral", "", 4096)]
     [TestCase("mistral", ",\"sliding_window\":null", null)]

@@ -61,6 +61,16 @@ public sealed class AdaptedHeadTests : ScopedTest
         Assert.That(scored, Is.EqualTo(logProbs.detach().data<double>().ToArray()).Within(1e-9));
     }
 
+    // DPO's first loss is ln 2 to the last bit, as TRL's, where the head is among LoRA's targets too.
+    [Test]
+    public void A_change_of_nothing_gives_the_references_numbers([Values(torch.ScalarType.Float32, torch.ScalarType.BFloat16)] torch.ScalarType dtype, [Values(5, 256)] long chunkRows)
+    {
+        var model = Tiny.Model(dtype);
+        var none = new LowRank(Tiny.Normal("a", [3, 24], torch.float32).requires_grad_(), torch.zeros([Tiny.Vocabulary, 3], torch.float32).requires_grad_(), 1, 0);
+        using var pass = new LogProbEngine(model, 40, chunkRows).Pass(Batch, new ForwardMode { Deltas = new Dictionary<string, Delta> { [model.Spec.Names.Head] = none } }, new PassNeeds { Reference = new ReferencePolicy(model, ForwardMode.Plain) });
+        Assert.That(pass.Reference!.data<float>().ToArray(), Is.EqualTo(pass.LogProbs.detach().data<float>().ToArray()));
+    }
+
     // A policy and its reference are to be one function: in bfloat16 logits are rounded whether they are in memory, as under a change or
     // where the most probable tokens are asked for, or not.
     [Test]

@@ -107,7 +107,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     private TextShape? Data(JsonObject training, JsonNode data, TrainingOptions options) => Once($"data {Prepared(training, data)} {options.MaxLength} {options.Truncation} {options.MaxPromptLength} {options.BatchSize} {options.Packing}", () =>
     {
         var (rows, head) = Read(data, data.ToJsonString(), () => Head(Context(training).Open(new DatasetReference(data.AsObject()))), () => true);
-        var looked = Read(data, Prepared(training, data), () => Looked(training, head, options), () => HasTokenizer(training["policy"]!));
+        var looked = Read(data, Prepared(training, data), () => Looked(training, head, options), () => HasTokenizer(training["policy"]!) || IsCopied(training));
         var kept = looked.Lengths.Where(length => length > 0).ToList();
         return kept.Count == 0 ? null : new TextShape(looked.Trained(rows), kept.Average(), kept.Max()) { Held = looked.Held(rows) };
     });
@@ -129,14 +129,23 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     // Rows as a method takes them, with a policy's tokenizer.
     private string Prepared(JsonObject training, JsonNode data) => $"{data.ToJsonString()} {training["method"]?.ToJsonString()} {Root(training["policy"]!).ToJsonString()}";
 
-    // What is made in this run has no tokenizer or template yet, and a folder without one may get it.
+    // A folder without one may get it.
     private bool HasTokenizer(JsonNode policy) => Root(policy)["weights"] is JsonValue path && ModelFolder.HasTokenizer(Full((string)path!));
+
+    // Whether rows become tokens as a model that is made in this run will have it: one that is learned is not known yet, nor are tokens that a method adds.
+    private bool IsCopied(JsonObject training) =>
+        TokenizerOfMade(training["policy"]!) is JsonValue name && MadeTokenizer.IsThere(name, Full) && Context(training).Create<IAlignmentMethod>(training["method"]!) is not IAddsTokens;
+
+    // Of a model that is made in this run; null for another.
+    private JsonNode? TokenizerOfMade(JsonNode policy) => Root(policy)["weights"] is JsonObject made ? Options(jobs[(string)made["job"]!])["tokenizer"] : null;
 
     // True of a folder with a tokenizer and no template, and of what is trained from it; a merge may take another parent's template.
     private bool HasNoTemplate(JsonNode policy)
     {
-        if (!HasTokenizer(policy) || IsMerged(policy)) return false;
-        var (folder, template) = (Full((string)Root(policy)["weights"]!), Policies.TemplateOf(policy, Full));
+        if (IsMerged(policy)) return false;
+        var (made, template) = (TokenizerOfMade(policy), Policies.TemplateOf(policy, Full));
+        if (made is null ? !HasTokenizer(policy) : !MadeTokenizer.IsThere(made, Full)) return false;
+        var folder = made is null ? Full((string)Root(policy)["weights"]!) : MadeTokenizer.Folder(made, Full);
         return Once($"template {folder} {template}", () => ChatTemplateLoader.Load(folder, template) is null ? "none" : "one") == "none";
     }
 
@@ -308,7 +317,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
     private (ITokenizer? Tokenizer, IChatTemplate? Template) Text(JsonNode policy, IAlignmentMethod? method = null)
     {
         var root = Root(policy);
-        if (root["weights"] is JsonObject made) return (MadeTokenizer.Expected(Options(jobs[(string)made["job"]!])["tokenizer"]!, Full), null);
+        if (TokenizerOfMade(policy) is { } made) return (MadeTokenizer.Expected(made, Full), ChatTemplateLoader.Load(MadeTokenizer.Folder(made, Full), Policies.TemplateOf(policy, Full)));
         var path = Full((string)root["weights"]!);
         return (FirstRows.Tokenizer(method, path), ChatTemplateLoader.Load(path, Policies.TemplateOf(policy, Full)));
     }
