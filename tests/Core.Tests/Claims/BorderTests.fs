@@ -8,9 +8,9 @@ open NUnit.Framework
 open PeftAlign.Core.Claims
 open PeftAlign.Core.Tests.Language.TestManifests
 
-let private draws = 2000
+let draws = 2000
 
-let private observed (axes: string) value (items: float[]) =
+let observed (axes: string) value (items: float[]) =
     let pairs =
         ("benchmark=quiz policy=trained seed=1 " + axes).Split ' '
         |> Array.map (fun pair -> let at = pair.IndexOf '=' in pair.Substring(0, at), pair.Substring(at + 1))
@@ -29,21 +29,21 @@ let private observed (axes: string) value (items: float[]) =
         HigherIsBetter = true
     }
 
-let private items count share =
+let items count share =
     Array.init count (fun i -> if float i < float count * share then 1.0 else 0.0)
 
-let private scored axes share = observed axes share (items 100 share)
+let scored axes share = observed axes share (items 100 share)
 
 /// Of the same answer to each of 200 items.
 let private alike axes value =
     observed axes value (Array.create 200 value)
 
-let private measured axes value = observed axes value [||]
+let measured axes value = observed axes value [||]
 
-let private read claim =
+let read claim =
     ClaimSets.Read $"claims:\n  - {{ id: A, says: s., metric: quiz, {claim} }}\n"
 
-let private test (set: ClaimSetResult) (table: Observation list) pending =
+let test (set: ClaimSetResult) (table: Observation list) pending =
     let pending: IReadOnlyList<IReadOnlyDictionary<string, string>> =
         [| for axes in pending -> (observed axes 0.0 [||]).Axes |]
 
@@ -51,7 +51,7 @@ let private test (set: ClaimSetResult) (table: Observation list) pending =
     | null -> failwith $"the set has faults: {set.Faults[0]}"
     | set -> ClaimSets.Test(set, Array.ofList table, pending, draws, 0.05, 1L)
 
-let private one claim table =
+let one claim table =
     test (read claim) table [] |> Seq.exactlyOne
 
 // ---- which policies a term takes ----
@@ -91,6 +91,42 @@ let ``Tags of the claim and of a term both hold`` () =
         ]
 
     Assert.That((one "where: { tag: small }, contrast: [{ plus: { tag: news } }]" table).Estimate, Is.EqualTo(0.4).Within 1e-12)
+
+/// Of models, too: another untouched model is no part of the comparison.
+[<Test>]
+let ``What a claim says of models holds for untouched ones`` () =
+    let table =
+        [
+            scored "policy=untouched model=m" 0.3
+            scored "policy=untouched model=n" 0.9
+            scored "model=m method=sft" 0.5
+        ]
+
+    let found =
+        one "where: { model: m }, contrast: [{ plus: {} }, { minus: { kind: untouched } }]" table
+
+    Assert.That(found.Estimate, Is.EqualTo(0.2).Within 1e-12)
+
+/// Seeds of two rows whose tags differ are one configuration's: (0.2 + 0.4) / 2 beside 0.9.
+[<TestCase("sft")>]
+[<TestCase("sft>dpo>sft")>]
+let ``Tags tell no configurations apart, and a chain is its last method`` (chain: string) =
+    let table =
+        [
+            scored $"dataset=x method={chain} seed=1 tags=one" 0.2
+            scored $"dataset=x method={chain} seed=2 tags=two" 0.4
+            scored $"dataset=y method={chain} seed=1" 0.9
+            scored "dataset=y method=dpo seed=1" 0.1
+        ]
+
+    Assert.That((one "contrast: [{ plus: { method: sft } }]" table).Estimate, Is.EqualTo(0.6).Within 1e-12)
+
+[<Test>]
+let ``Where nothing fits no name is to blame`` () =
+    let found =
+        one "where: { model: [m, n] }, contrast: [{ plus: { method: orpo } }]" [ scored "model=m method=sft" 0.5 ]
+
+    Assert.That(found.Reason, Is.EqualTo "no finished evaluations fit the claim")
 
 [<Test>]
 let ``A merge's name means merges and not what was trained on them`` () =
@@ -150,6 +186,8 @@ let ``A number that scores cannot reach has a p of zero`` (count: int) =
 /// Each policy's score is q away at most: of a ratio's middle point of three nothing comes; the best of all right and all wrong is the right;
 /// a distance of one shrinks by 2 q.
 [<TestCase("ratio: true, than: 0.99, contrast: [{ plus: { method: c }, curve: { along: checkpoint } }]", 0.9801)>]
+[<TestCase("ratio: true, is: less, than: 1.01, contrast: [{ plus: { method: c }, curve: { along: checkpoint } }]",
+           0.9802960494069208)>]
 [<TestCase("than: 0.99, contrast: [{ plus: { method: [a, d] }, take: max }]", 0.99)>]
 [<TestCase("than: 0.9, contrast: [{ plus: [{ plus: { method: a } }, { minus: { method: d } }], absolute: true }]", 0.95)>]
 [<TestCase("than: 0.9, contrast: [{ plus: [{ plus: { method: d } }, { minus: { method: a } }], absolute: true }]", 0.95)>]
@@ -195,7 +233,7 @@ let ``Units with other points have other bounds, and the widest count`` (few: st
 [<Test>]
 let ``Equal numbers without bounds are sign flips`` () =
     let table = [ for k in 1..6 -> measured $"dataset=d{k}" 2.0 ]
-    let found = one "each: dataset, than: 1, contrast: [{ plus: {} }]" table
+    let found = one "each: dataset, than: 1.5, contrast: [{ plus: {} }]" table
     Assert.That((found.PValue, found.Verdict), Is.EqualTo((2.0 * Math.Pow(0.5, 6.0), "supported")))
 
     let equal =
@@ -208,119 +246,7 @@ let ``Equal numbers without bounds are sign flips`` () =
 
     Assert.That(found.Reason, Does.EndWith "scores without bounds have no exact test of an equivalence")
 
-// ---- tails ----
-
-/// No draw is as small as the number: one of 2001, the observed one, on either side.
-[<Test>]
-let ``The smallest p is of the observed value alone`` () =
-    let found = one "than: 0.01, contrast: [{ plus: {} }]" [ scored "method=a" 0.6 ]
-    Assert.That(found.PValue, Is.EqualTo(2.0 / float (draws + 1)).Within 1e-12)
-
-/// Draws that are equal to the number count on both sides, so that nothing speaks against the estimate itself.
-[<Test>]
-let ``Against the estimate itself p is one`` () =
-    let found =
-        one "than: 0.75, contrast: [{ plus: {} }]" [ observed "method=a" 0.75 (items 8 0.75) ]
-
-    Assert.That(found.PValue, Is.EqualTo 1.0)
-
-/// Twelve units in one order: every draw has the same correlation, which is the bootstrap's to say.
-[<Test>]
-let ``A perfect rank correlation is as sure as its draws`` () =
-    let table =
-        [
-            for k in 1..12 do
-                measured $"dataset=d{k} method=a" (float k)
-                measured $"dataset=d{k} method=b" (float (k * k))
-        ]
-
-    let found =
-        one "each: dataset, statistic: rank_correlation, contrast: [{ plus: { method: a } }, { plus: { method: b } }]" table
-
-    Assert.That(found.Estimate, Is.EqualTo(1.0).Within 1e-12)
-    Assert.That(found.PValue, Is.EqualTo(2.0 / float (draws + 1)).Within 1e-12)
-
-// ---- six of something ----
-
-let private differing count =
-    [
-        for k in 1..count do
-            measured $"dataset=d{k} method=a" (2.0 + 0.1 * float k)
-            measured $"dataset=d{k} method=b" (if k = 1 then 3.0 else 1.0)
-    ]
-
-[<Test>]
-let ``Six configurations are enough`` () =
-    let share =
-        "each: dataset, statistic: share, than: 0.1, contrast: [{ plus: { method: a } }, { minus: { method: b } }]"
-
-    Assert.That((one share (differing 5)).Reason, Does.StartWith "only 5 configurations")
-    Assert.That((one share (differing 6)).Reason, Does.Not.StartWith "only")
-    let mean = "each: dataset, contrast: [{ plus: { method: a } }]"
-    Assert.That((one mean (differing 6)).Method, Does.EndWith "t over 6 configurations")
-
-/// One above, one below, and one of no difference, which is half above.
-[<Test>]
-let ``A tie is half above zero and on neither side`` () =
-    let table =
-        [
-            for dataset, a in [ "x", 0.7; "y", 0.5; "z", 0.5; "w", 0.2 ] do
-                measured $"dataset={dataset} method=a" a
-                measured $"dataset={dataset} method=b" 0.5
-        ]
-
-    let found =
-        one "each: dataset, statistic: share, than: 0.5, contrast: [{ plus: { method: a } }, { minus: { method: b } }]" table
-
-    Assert.That(found.Estimate, Is.EqualTo(0.5).Within 1e-12)
-    Assert.That((found.Positive, found.Negative), Is.EqualTo((1, 1)))
-
-// ---- equivalence and the family ----
-
-/// Five numbers around a shift; t with four degrees of freedom: two one-sided tests, of which the larger p counts, and an interval of 90 %.
-[<TestCase(0.4)>]
-[<TestCase(-0.4)>]
-let ``Equivalence is two one-sided tests`` (shift: float) =
-    let values = [ for k in -2 .. 2 -> shift + 0.1 * float k ]
-
-    let table =
-        [ for k, value in List.indexed values -> measured $"dataset=d{k}" value ]
-
-    let found =
-        one "each: dataset, is: within, than: 0.6, contrast: [{ plus: {} }]" table
-    // s = 0.1 sqrt 2.5, s / sqrt 5 = 0.1 sqrt 0.5; the 95 % quantile of t with 4 degrees of freedom is 2.1318467863266499.
-    let error = 0.1 * sqrt 0.5
-    let half = 2.1318467863266499 * error
-    Assert.That(found.Level, Is.EqualTo(0.9).Within 1e-12)
-    Assert.That(found.Lower, Is.EqualTo(shift - half).Within 1e-9)
-    Assert.That(found.Upper, Is.EqualTo(shift + half).Within 1e-9)
-    // P(T > t) of 4 degrees of freedom is 1/2 - u (3 - u^2) / 4 with u = t / sqrt(t^2 + 4), whichever side is nearer.
-    let t = 0.2 / error
-    let u = t / sqrt (t * t + 4.0)
-    Assert.That(found.PValue, Is.EqualTo(0.5 - u * (3.0 - u * u) / 4.0).Within 1e-9)
-    Assert.That(found.Verdict, Is.EqualTo "supported", found.Reason)
-
-/// 2 / 2^n of n right answers: by Holm the smallest of three p-values is multiplied by 3, the next by 2, the last by 1.
-[<Test>]
-let ``The family is corrected after Holm`` () =
-    let claims =
-        String.concat
-            ""
-            [
-                for count in [ 8; 9; 10 ] ->
-                    $"  - {{ id: N{count}, says: s., metric: quiz, than: 0.5, contrast: [{{ plus: {{ dataset: d{count} }} }}] }}\n"
-            ]
-
-    let table =
-        [
-            for count in [ 8; 9; 10 ] -> observed $"dataset=d{count}" 1.0 (Array.create count 1.0)
-        ]
-
-    let found = test (ClaimSets.Read("claims:\n" + claims)) table []
-    let p count = 2.0 * Math.Pow(0.5, count)
-
-    for result, expected in Seq.zip found [ p 8.0; 2.0 * p 9.0; 3.0 * p 10.0 ] do
-        Assert.That(result.AdjustedP, Is.EqualTo(expected).Within 1e-12, result.Id)
+// ---- what is refused ----
 
 [<TestCase("ratio: true, than: 1, is: within, contrast: [{ plus: {} }]", "'ratio: true' goes with 'is: greater' or 'is: less'")>]
 [<TestCase("statistic: share, contrast: [{ plus: {} }]", "a share or a correlation needs units; give 'each'")>]
