@@ -1,5 +1,6 @@
 // One file from a folder and back.
 
+using System.IO.Compression;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 
@@ -41,6 +42,30 @@ public class ArchiveTests
         foreach (var part in Directory.GetFiles(source.Path)) File.SetLastWriteTimeUtc(part, new DateTime(2001, 2, 3));
         PluginArchive.Pack(source, again);
         Assert.That(File.ReadAllBytes(again), Is.EqualTo(File.ReadAllBytes(file)));
+        // Two that are packed within two seconds, zip's clock's tick, would be equal by themselves.
+        using var zip = ZipFile.OpenRead(file);
+        Assert.That(zip.Entries.Select(entry => entry.LastWriteTime.DateTime), Is.All.EqualTo(new DateTime(1980, 1, 1)));
+    }
+
+    [Test]
+    public void AChangedFolderIsNotPacked()
+    {
+        File.AppendAllText(Path.Combine(source.Path, "libsample_native.so"), "x");
+        File.Delete(file);
+        Assert.That(() => PluginArchive.Pack(source, file), Throws.TypeOf<PluginException>().With.Message.Contains("file 'libsample_native.so' is not the one that was built"));
+        Assert.That(File.Exists(file), Is.False);
+    }
+
+    [TestCase("../escaped")]
+    [TestCase(".hidden")]
+    [TestCase("Sample")]
+    public void AnIdThatIsNoFoldersNameIsRefused(string id)
+    {
+        Workshop.Rewrite(source.Path, manifest => manifest with { Id = id });
+        PluginArchive.Pack(source with { Manifest = source.Manifest with { Id = id } }, file);
+        var target = Path.Combine(workshop.Folder, "inside", "elsewhere");
+        Assert.That(() => PluginArchive.Install(file, target), Throws.InstanceOf<PluginException>());
+        Assert.That(Directory.GetFileSystemEntries(Path.GetDirectoryName(target)!, "*", SearchOption.AllDirectories), Is.EqualTo(new[] { target }), "nothing was installed");
     }
 
     [Test]

@@ -260,6 +260,17 @@ public class OptionsTests
         Assert.That(JsonNode.Parse(one)!.AsObject(), Has.Count.EqualTo(Schema.Options.Count));
     }
 
+    [TestCase("""{ "rank": 1 }""", true)]
+    [TestCase("""{ "rank": 0 }""", false)]
+    [TestCase("""{ "rank": 10 }""", true)]
+    [TestCase("""{ "rank": 11 }""", false)]
+    [TestCase("""{ "rate": 0 }""", false)]
+    [TestCase("""{ "pattern": { "q_proj": -2147483648 } }""", true)]
+    [TestCase("""{ "pattern": { "q_proj": -2147483649 } }""", false)]
+    [TestCase("""{ "pattern": { "q_proj": 2147483648 } }""", false)]
+    public void LimitsAreWhereTheyAreSaidToBe(string given, bool fits) =>
+        Assert.That(Schema.Check(JsonNode.Parse(given)!.AsObject()), Has.Count.EqualTo(fits ? 0 : 1));
+
     [Test]
     public void TypesAreReadBackAsWritten() =>
         Assert.That(Schema.Options.Select(option => OptionType.Parse(option.Type.ToString())), Is.EqualTo(Schema.Options.Select(option => option.Type)));
@@ -284,6 +295,9 @@ public class OptionsTests
     [TestCase("rank", "four")]
     [TestCase("switch", "yes")]
     [TestCase("pattern", "q_proj")]
+    [TestCase("pattern", "=3")]
+    [TestCase("limit", "Infinity")]
+    [TestCase("limit", "1e999")]
     public void ATextThatIsNoValueIsAFault(string option, string text) =>
         Assert.That(Schema.Check(new JsonObject { [option] = OptionText.Parse(Schema.Find(option)!.Type, text) }), Has.Count.EqualTo(1));
 
