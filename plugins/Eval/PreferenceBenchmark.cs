@@ -5,6 +5,7 @@
 
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
+using PeftAlign.Eval.Scoring;
 
 namespace PeftAlign.Eval;
 
@@ -60,21 +61,13 @@ internal sealed class PreferenceBenchmark(PreferenceOptions options, IPluginCont
         var tokens = items.Sum(i => i.Scores["chosen_tokens"]);
         return
         [
-            Mean("acc", items),
-            Mean("acc_norm", items),
+            Means.Of("acc", items),
+            Means.Of("acc_norm", items),
             new MetricResult("perplexity", Math.Exp(-items.Sum(i => i.Scores["logprob"]) / tokens), null, items.Count, HigherIsBetter: false),
         ];
     }
 
     private static double Wins(double a, double b) => a > b ? 1 : a == b ? 0.5 : 0;
-
-    private static MetricResult Mean(string metric, IReadOnlyList<ItemScore> items)
-    {
-        var mean = items.Average(i => i.Scores[metric]);
-        var squares = items.Sum(i => Math.Pow(i.Scores[metric] - mean, 2));
-        double? error = items.Count > 1 ? Math.Sqrt(squares / (items.Count - 1) / items.Count) : null;
-        return new MetricResult(metric, mean, error, items.Count, HigherIsBetter: true);
-    }
 
     private EvalRequest Request(EvalItem item, string answer)
     {

@@ -36,7 +36,7 @@ internal sealed class Updates(TrainingRun run, IReadOnlyList<DataRecord> records
         stage.Groups.DivideGradients(sums.Denominator);
         Loss = sums.Loss;
         var gradNorm = stage.Groups.Clip(run.Options.MaxGradNorm);
-        if (!double.IsFinite(Loss) || !double.IsFinite(gradNorm)) throw NotFinite(step + 1, gradNorm);
+        if (!double.IsFinite(Loss) || !double.IsFinite(gradNorm)) throw NotFinite(step + 1, gradNorm, sums.Maker);
 
         var factor = stage.RateFactor(step);
         stage.Groups.Step(factor);
@@ -55,6 +55,7 @@ internal sealed class Updates(TrainingRun run, IReadOnlyList<DataRecord> records
         result.Numerator.backward();
         pass.Backward(stage.Groups.Collect);
         sums.Add(result);
+        if (!double.IsFinite(sums.Loss) && new[] { pass.LogProbs, pass.Reference }.Concat(pass.Statistics.Values).OfType<Tensor>().All(IsFinite)) sums.Maker ??= MakerOf(stage.Method);
         Tokens += TokensOf(groups, stage.Method.Needs);
     }
 
@@ -62,8 +63,14 @@ internal sealed class Updates(TrainingRun run, IReadOnlyList<DataRecord> records
     private static long TokensOf(IReadOnlyList<CompletionGroup> groups, MethodNeeds needs) =>
         groups.Sum(g => g.Completions.Where(c => c.Gradient).Sum(c => (long)g.Prompt.Length + c.Tokens.Length - (needs.Scores ? 1 : 0)));
 
-    private UserErrorException NotFinite(int step, double gradNorm) =>
-        new($"Step {step}: loss {Loss}, gradient norm {gradNorm} (learning_rate {run.Options.LearningRate}). Training stopped before this update; the latest checkpoint is intact. Lower learning_rate, add warm-up, or look at the rows of this step.");
+    private static bool IsFinite(Tensor x) => x.detach().isfinite().all().item<bool>();
+
+    // The engine gave numbers, so it was the method whose loss is none.
+    private static string MakerOf(IAlignmentMethod method) =>
+        $" {(BrokenContractException.Of(method.GetType().Assembly) is { } plugin ? $"{plugin}: " : "")}{method.GetType().FullName}.Loss made it of log-probs that are all finite.";
+
+    private UserErrorException NotFinite(int step, double gradNorm, string? maker) =>
+        new($"Step {step}: loss {Loss}, gradient norm {gradNorm} (learning_rate {run.Options.LearningRate}).{maker} Training stopped before this update; the latest checkpoint is intact. Lower learning_rate, add warm-up, or look at the rows of this step.");
 
     private sealed class StepSums
     {
@@ -73,6 +80,9 @@ internal sealed class Updates(TrainingRun run, IReadOnlyList<DataRecord> records
         internal double Denominator { get; private set; }
 
         internal double Loss => numerator / Denominator;
+
+        /// <summary>Who made a loss that is no number; null where none is, or nobody can be told.</summary>
+        internal string? Maker { get; set; }
 
         internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Means;
 

@@ -31,6 +31,7 @@ public sealed class FaultyPluginTests
         ("world/loss-wide", ": Their.Faults.BadLoss.Loss gave a numerator of shape [", Broken),
         ("world/loss-detached", ": Their.Faults.BadLoss.Loss gave a numerator without a gradient; it must be computed from the batch's LogProbs", Broken),
         ("world/loss-childless", ": Their.Faults.BadLoss.Prepare gave a group without completions for bad-rows, row 1; a group has one or more.", Broken),
+        ("world/loss-nan", ": Their.Faults.BadLoss.Loss made it of log-probs that are all finite.", "the latest checkpoint is intact. Lower learning_rate, add warm-up, or look at the rows of this step."),
         ("world/loss-shapes", " failed in Their.Faults.BadLoss with TorchException: ", Escaped),
         ("world/wide-adapter", ": Their.Faults.BadAdapter.Attach gave the shape [2, 17] for A of model.layers.0.self_attn.q_proj; the module asks for [any, 16].", Broken),
         ("world/lost-adapter", ": Their.Faults.BadAdapter.Attach gave a change of model.nowhere; a module of the model is asked for", Broken),
@@ -62,6 +63,7 @@ public sealed class FaultyPluginTests
         ("merge-null", ": Their.Faults.BadMerge.Merge gave null for ", Broken),
         ("merge-narrow", ": Their.Faults.BadMerge.Merge gave the shape [1] for ", Broken),
         ("merge-whole", ": Their.Faults.BadMerge.Merge gave the type Int32 for ", Broken),
+        ("merge-nan", ": Their.Faults.BadMerge.Merge made them, or the parameters make it overflow", "use smaller weights or a wider dtype."),
         ("merge-throws", " failed in Their.Faults.BadMerge with ArithmeticException: it does not add up; its contract asks", Escaped),
     ];
 
@@ -81,7 +83,7 @@ public sealed class FaultyPluginTests
     public void A_training_names_the_plugin_whose_method_adapter_or_reader_is_at_fault()
     {
         const string options = "learning_rate: 1.0e-3, batch_size: 4, max_steps: 2";
-        string[] losses = ["null", "wide", "detached", "childless", "shapes"];
+        string[] losses = ["null", "wide", "detached", "childless", "nan", "shapes"];
         Check(Head + $$"""
               rows-nothing: { reader: bad-rows, fault: nothing }
               rows-null: { reader: bad-rows, fault: 'null' }
@@ -116,7 +118,7 @@ public sealed class FaultyPluginTests
     [Test]
     public void An_evaluation_or_a_merge_names_the_plugin_whose_benchmark_judge_or_strategy_is_at_fault()
     {
-        string[] exams = ["twice", "asks-null", "nan", "no-metric", "metrics-alike", "throws"], judges = ["few", "nothing", "null", "nan", "throws"], merges = ["null", "narrow", "whole", "throws"];
+        string[] exams = ["twice", "asks-null", "nan", "no-metric", "metrics-alike", "throws"], judges = ["few", "nothing", "null", "nan", "throws"], merges = ["null", "narrow", "whole", "nan", "throws"];
         Check(Head + $$"""
               other: { reader: bad-rows, fault: '' , take: 7 }
             methods:
@@ -159,6 +161,16 @@ public sealed class FaultyPluginTests
         using var document = System.Text.Json.JsonDocument.Parse(end.Out);
         Assert.That(document.RootElement.GetProperty("results").GetProperty("bad-exam").GetProperty("score,none").GetDouble(), Is.EqualTo(1));
         Assert.That(end.Err, Does.Contain("scored item-1\n").And.Contain("scored item-2\n"));
+    }
+
+    // A metric may be 0 / 0 and the others good, so that it ends nothing; but nobody should look for it in a report.
+    [Test]
+    public void A_metric_that_is_no_number_is_told_with_its_benchmark_and_plugin()
+    {
+        using var user = new Peftalign();
+        var end = Exam(user, "nan-metric");
+        Assert.That(end.Code, Is.Zero, end.All);
+        Assert.That(end.Err.Split('\n'), Has.One.Contains($"bad-exam (Plugin their.faults ({Path.Combine(user.File("plugins"), "their.faults", "Their.Faults.dll")})): score came out as NaN; no report and no claim has a number for it."));
     }
 
     // Outside jobs: what is against the contract alone ends with 2, what escapes with 1, and nobody interrupted what a plugin cancels itself.

@@ -221,20 +221,25 @@ public sealed class FourBitCommandTests
         Directory.Delete(folder, recursive: true);
     }
 
+    // A manifest's head: an adapter over a model, trained with two seeds.
+    private string Tuned(string name, string model, string adapter, int steps) => $$"""
+        peftalign: 1
+        name: {{name}}
+        seeds: [1, 2]
+        models: { {{model}}: { path: '{{(model == "four" ? Four : Full)}}' } }
+        datasets: { rows: { reader: jsonl, path: '{{TrainRows.Path(user)}}' } }
+        adapters: { small: { type: {{adapter}}, rank: 4 } }
+        methods: { tune: { type: sft, adapter: small, max_steps: {{steps}}, batch_size: 4, learning_rate: 3.0e-3 } }
+        train: [{ models: {{model}}, datasets: rows, methods: tune }]
+
+        """;
+
     // Over a 4-bit folder: sums of adapters stay adapters, all else goes through decoded weights.
     [Test]
     public void Merges_of_a_manifest_stand_on_a_four_bit_folder()
     {
         using var other = new Peftalign();
-        var manifest = other.Write("four.yaml", $$"""
-            peftalign: 1
-            name: four
-            seeds: [1, 2]
-            models: { four: { path: '{{Four}}' } }
-            datasets: { rows: { reader: jsonl, path: '{{TrainRows.Path(user)}}' } }
-            adapters: { small: { type: lora, rank: 4 } }
-            methods: { tune: { type: sft, adapter: small, max_steps: 4, batch_size: 4, learning_rate: 3.0e-3 } }
-            train: [{ models: four, datasets: rows, methods: tune }]
+        var manifest = other.Write("four.yaml", Tuned("four", "four", "lora", steps: 4) + $$"""
             merge:
               - { name: sum, method: linear, of: { method: tune }, across: seed, parameters: { weight: 0.5 } }
               - { name: layered, method: ties, of: { method: tune }, across: seed, parameters: { density: { layers: [0.3, 0.9] }, weight: [{ filter: mlp, value: 1 }, { value: 0.5 }] } }
@@ -254,15 +259,7 @@ public sealed class FourBitCommandTests
     {
         using var other = new Peftalign();
         var text = other.Write("once.txt", "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her big red ball.");
-        other.Finish(other.Write("bases.yaml", $$"""
-            peftalign: 1
-            name: bases
-            seeds: [1, 2]
-            models: { full: { path: '{{Full}}' } }
-            datasets: { rows: { reader: jsonl, path: '{{TrainRows.Path(user)}}' } }
-            adapters: { small: { type: qlora, rank: 4 } }
-            methods: { tune: { type: sft, adapter: small, max_steps: 4, batch_size: 4, learning_rate: 3.0e-3 } }
-            train: [{ models: full, datasets: rows, methods: tune }]
+        other.Finish(other.Write("bases.yaml", Tuned("bases", "full", "qlora", steps: 4) + $$"""
             merge:
               - { name: wide, method: linear, base: w16, of: { method: tune }, across: seed, parameters: { weight: 0.5 } }
               - { name: four, method: linear, of: { method: tune }, across: seed, parameters: { weight: 0.5 } }
@@ -283,15 +280,7 @@ public sealed class FourBitCommandTests
     {
         using var other = new Peftalign();
         const string none = "parameters: { weight: 0, density: 1 }";
-        other.Finish(other.Write("origins.yaml", $$"""
-            peftalign: 1
-            name: origins
-            seeds: [1, 2]
-            models: { full: { path: '{{Full}}' } }
-            datasets: { rows: { reader: jsonl, path: '{{TrainRows.Path(user)}}' } }
-            adapters: { small: { type: qlora, rank: 4 } }
-            methods: { tune: { type: sft, adapter: small, max_steps: 2, batch_size: 4, learning_rate: 3.0e-3 } }
-            train: [{ models: full, datasets: rows, methods: tune }]
+        other.Finish(other.Write("origins.yaml", Tuned("origins", "full", "qlora", steps: 2) + $$"""
             merge:
               - { name: first, method: dare_linear, of: { method: tune }, across: seed, {{none}} }
               - { name: half, method: dare_linear, of: { method: tune }, across: seed, parameters: { weight: 0.5, density: 1 } }

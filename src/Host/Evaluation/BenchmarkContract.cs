@@ -6,6 +6,8 @@ namespace PeftAlign.Host.Evaluation;
 
 internal static class BenchmarkContract
 {
+    private const int ToldAtMost = 10;
+
     /// <summary>The items.</summary>
     /// <exception cref="BrokenContractException">There are none but null, one has no id or document, or two of a task share an id.</exception>
     internal static IReadOnlyList<EvalItem> Items(IBenchmark benchmark)
@@ -48,5 +50,14 @@ internal static class BenchmarkContract
         if (metrics.GroupBy(metric => (metric.Task, metric.Metric, metric.Filter)).FirstOrDefault(same => same.Count() > 1)?.Key is { } twice)
             throw new BrokenContractException(benchmark, $"Aggregate gave two metrics {twice.Metric} of task '{twice.Task}' ({twice.Filter})", "a result has one number of a name, task and filter");
         return metrics;
+    }
+
+    /// <summary>What is said of metrics that are NaN, as 0 / 0 is where no item counts; null where none is. They end no evaluation, since the others are good.</summary>
+    internal static string? NotNumbers(IBenchmark benchmark, IReadOnlyList<MetricResult> metrics)
+    {
+        var odd = metrics.Where(metric => double.IsNaN(metric.Value)).Select(metric => metric.Metric + (metric.Filter == "none" ? "" : $",{metric.Filter}") + (metric.Task.Length > 0 ? $" of {metric.Task}" : "")).ToList();
+        if (odd.Count == 0) return null;
+        var who = BrokenContractException.Of(benchmark.GetType().Assembly) is { } plugin ? $" ({plugin})" : "";
+        return $"{benchmark.Info.Id}{who}: {string.Join(", ", odd.Take(ToldAtMost))}{(odd.Count > ToldAtMost ? $" and {odd.Count - ToldAtMost} more" : "")} came out as NaN; no report and no claim has a number for it. Look at the samples that it is made of.";
     }
 }

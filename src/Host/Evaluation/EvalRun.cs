@@ -37,6 +37,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
             var evaluator = new Evaluator(() => loaded ??= Load(hashes), job.Judges, records, ticker.Say, cancel);
             evaluated.Add(evaluator.Run(benchmark));
             if (evaluated[^1].Missed is { } missed) session.Output.Warn(missed);
+            if (evaluated[^1].NotNumbers is { } odd) session.Output.Warn(odd);
             if (evaluator.Asking > TimeSpan.Zero) session.Output.Remark($"{benchmark.Info.Id}: asked in {evaluator.Asking.TotalSeconds:0.000} s");
         }
         job.Judges.Settle(evaluated);

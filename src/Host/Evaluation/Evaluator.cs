@@ -18,6 +18,9 @@ internal sealed record Evaluated(BenchmarkInfo Info, IReadOnlyList<EvaluatedItem
     /// <summary>What people are told where a judge was away; null where it was not.</summary>
     internal string? Missed => Unanswered is > 0 and var n ? Told(Info.Id, n) : null;
 
+    /// <summary>What people are told where a metric came out as NaN; null where none did.</summary>
+    internal string? NotNumbers { get; init; }
+
     /// <summary>The words for questions that nobody answered.</summary>
     /// <param name="what">The benchmark, or the job.</param>
     /// <param name="count">How many.</param>
@@ -63,7 +66,7 @@ internal sealed class Evaluator(Func<EvalModel> model, IJudges? judges, ItemReco
         if (missing.Count > 0) Ask(benchmark, windows, answers, items.Count - missing.Count);
         var evaluated = asked.Select((a, k) => Scored(benchmark, a, answers[k]!)).ToList();
         var metrics = BenchmarkContract.Metrics(benchmark, [.. evaluated.SelectMany(e => e.Scores)]);
-        return new Evaluated(benchmark.Info, evaluated, metrics);
+        return new Evaluated(benchmark.Info, evaluated, metrics) { NotNumbers = BenchmarkContract.NotNumbers(benchmark, metrics) };
     }
 
     // Records of before they named their window count where nothing of it is missing: of what others they were computed with, nobody knows.

@@ -35,6 +35,7 @@ internal sealed class WinrateRun(JsonObject asked, string target, PluginCatalogu
         var ticker = new EvalTicker(session.Output, benchmark.Info.Id);
         var evaluated = new Evaluator(() => throw new InvalidOperationException("winrate asks no model"), job.Judges, records, ticker.Say, cancel).Run(benchmark);
         if (evaluated.Missed is { } missed) session.Output.Warn(missed);
+        if (evaluated.NotNumbers is { } odd) session.Output.Warn(odd);
         job.Judges.Settle([evaluated]);
         records.Keep();
         hashes.Save();

@@ -21,6 +21,7 @@ internal static class EvaluateJob
         var evaluator = new Evaluator(() => Model(job, spec["policy"]!, (string?)spec["control"]), job.Judges, records, (done, total) => job.Progress(done, total, benchmark.Info.Id), job.Cancellation);
         var evaluated = evaluator.Run(benchmark);
         job.Judges.Settle([evaluated]);
+        if (evaluated.NotNumbers is { } odd) job.Warn(odd);
         var results = ResultFiles.Write(job.Folder.Path, [evaluated], new JsonObject { ["model"] = "peftalign", ["policy"] = spec["policy"]!.DeepClone(), ["control"] = spec["control"]?.DeepClone(), ["benchmark"] = spec["benchmark"]!.DeepClone() });
         var outcome = new JsonObject { ["benchmark"] = benchmark.Info.Id, ["results"] = results["results"]![ResultFiles.Headline(evaluated)]!.DeepClone() };
         if (evaluated.Unanswered > 0) outcome[UnansweredKey] = evaluated.Unanswered;

@@ -211,7 +211,9 @@ internal sealed class MergeRunner(MergePlan plan, MergeOptions options)
     {
         var sick = tensor.Inputs.Where((_, k) => FiniteScan.CountNonFinite(inputs[k]) > 0).Select(input => input.Model.Name).ToList();
         if (origin is not null && FiniteScan.CountNonFinite(origin) > 0) sick.Add(tensor.Base!.Value.Model.Name);
-        var why = sick.Count > 0 ? $"{string.Join(", ", sick)} hold NaN or infinity there; these weights are damaged" : "the inputs are finite, so the parameters make it overflow; use smaller weights or a wider dtype";
+        var why = sick.Count > 0 ? $"{string.Join(", ", sick)} hold NaN or infinity there; these weights are damaged" : $"the inputs are finite, so {Maker(tensor.Strategy)}the parameters make it overflow; use smaller weights or a wider dtype";
         return new UserErrorException($"{tensor.Name}: {count} of {tensor.Count} merged values are NaN or infinite: {why}.");
     }
+
+    private static string Maker(IMergeStrategy strategy) => BrokenContractException.Of(strategy.GetType().Assembly) is { } plugin ? $"{plugin}: {strategy.GetType().FullName}.Merge made them, or " : "";
 }

@@ -72,6 +72,7 @@ internal sealed class BadLoss(string fault) : IAlignmentMethod
         "null" => null!,
         "wide" => new(-batch.LogProbs, 1, new Dictionary<string, double>()),
         "detached" => new(batch.LogProbs.sum().detach(), 1, new Dictionary<string, double>()),
+        "nan" => new(-batch.LogProbs.sum() * double.NaN, 1, new Dictionary<string, double>()),
         "shapes" => new(batch.LogProbs.matmul(torch.ones([3, 5, 7])).sum(), 1, new Dictionary<string, double>()),
         _ => new(-batch.LogProbs.sum(), batch.Groups.Count, new Dictionary<string, double>()),
     };
@@ -147,7 +148,7 @@ internal sealed class BadExam(string fault) : IBenchmark
     public IReadOnlyList<EvalRequest> Requests(EvalItem item) => fault switch
     {
         "asks-null" => null!,
-        "prints" => [new EvalRequest.LogLikelihood("", "") { ContextIds = [1], ContinuationIds = [2] }], // for a model without a tokenizer
+        "prints" or "nan-metric" => [new EvalRequest.LogLikelihood("", "") { ContextIds = [1], ContinuationIds = [2] }], // for a model without a tokenizer
         _ => [new EvalRequest.LogLikelihood("1 + 1 =", " 2")],
     };
 
@@ -157,7 +158,7 @@ internal sealed class BadExam(string fault) : IBenchmark
         return fault == "throws" ? throw new IndexOutOfRangeException("no answer 7") : [new(item.Id, new Dictionary<string, double> { ["score"] = fault == "nan" && item.Id == "item-2" ? double.NaN : 1 })];
     }
 
-    public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) => fault == "no-metric" ? null! : [.. Enumerable.Repeat(new MetricResult("score", 1, 0, items.Count, HigherIsBetter: true), fault == "metrics-alike" ? 2 : 1)];
+    public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) => fault == "no-metric" ? null! : [.. Enumerable.Repeat(new MetricResult("score", fault == "nan-metric" ? double.NaN : 1, 0, items.Count, HigherIsBetter: true), fault == "metrics-alike" ? 2 : 1)];
 
     private static EvalItem Item(int k) => new($"item-{k}", new JsonObject { ["k"] = k });
 }
@@ -183,6 +184,7 @@ internal sealed class BadMerge(string fault) : IMergeStrategy
         "null" => null!,
         "narrow" => tensor.Inputs[0].flatten().narrow(0, 0, 1),
         "whole" => tensor.Inputs[0].to(torch.int32),
+        "nan" => tensor.Inputs[0] * double.NaN,
         _ => throw new ArithmeticException("it does not add up"),
     };
 }
