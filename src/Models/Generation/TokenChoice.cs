@@ -18,7 +18,7 @@ internal static class TokenChoice
     }
 
     // Numbers above -infinity only: comparisons with NaN are false.
-    private static float Largest(ReadOnlySpan<float> scores)
+    internal static float Largest(ReadOnlySpan<float> scores)
     {
         var (best, i) = (float.NegativeInfinity, 0);
         if (scores.Length >= 4 * Vector<float>.Count)
@@ -41,7 +41,12 @@ internal static class TokenChoice
     /// <param name="uniform">From 0 to below 1.</param>
     internal static int Drawn(ReadOnlySpan<float> scores, double uniform)
     {
-        var last = Best(scores);
+        var best = Best(scores);
+        return Masses.Drawn(scores, scores[best], uniform) ?? DrawnExactly(scores, uniform, best);
+    }
+
+    internal static int DrawnExactly(ReadOnlySpan<float> scores, double uniform, int last)
+    {
         var probabilities = Truncation.Probabilities(scores);
         double sum = 0;
         for (var i = 0; i < probabilities.Length; i++)

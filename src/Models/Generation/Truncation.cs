@@ -2,6 +2,8 @@
 // least one. Definitions as in transformers' warpers; sums run in double precision.
 // Sources: Fan 2018 (top k), Holtzman 2020 (top p), Nguyen 2024 (min p), Meister 2023 (typical), Hewitt 2022 (epsilon, eta).
 
+using System.Numerics;
+
 namespace PeftAlign.Models.Generation;
 
 internal static class Truncation
@@ -11,24 +13,46 @@ internal static class Truncation
     internal static void Temperature(Span<float> scores, double temperature)
     {
         var divisor = (float)temperature;
-        for (var i = 0; i < scores.Length; i++) scores[i] /= divisor;
+        var at = 0;
+        for (; at + Vector<float>.Count <= scores.Length; at += Vector<float>.Count) (new Vector<float>(scores[at..]) / divisor).CopyTo(scores[at..]);
+        for (; at < scores.Length; at++) scores[at] /= divisor;
     }
 
     /// <summary>Keeps the k best; tokens as good as the k-th stay too.</summary>
     internal static void TopK(Span<float> scores, int k)
     {
         if (k >= scores.Length) return;
-        var best = new PriorityQueue<float, float>(k + 1);
-        foreach (var score in scores)
+        var (best, at) = (new PriorityQueue<float, float>(k + 1), 0);
+        for (; at < k; at++) best.Enqueue(scores[at], scores[at]);
+        while (at < scores.Length)
         {
-            if (best.Count < k) best.Enqueue(score, score);
-            else if (score > best.Peek()) best.EnqueueDequeue(score, score);
+            // Once the best are found, most vectors hold none of them.
+            if (at + Vector<float>.Count <= scores.Length && !Vector.GreaterThanAny(new Vector<float>(scores[at..]), new Vector<float>(best.Peek())))
+            {
+                at += Vector<float>.Count;
+                continue;
+            }
+            for (var end = Math.Min(scores.Length, at + Vector<float>.Count); at < end; at++)
+                if (scores[at] > best.Peek()) best.EnqueueDequeue(scores[at], scores[at]);
         }
         RemoveBelow(scores, best.Peek());
     }
 
     /// <summary>A token goes where the sum of the probabilities from the smallest up to its own is at most 1 - p.</summary>
     internal static void TopP(Span<float> scores, double p)
+    {
+        if (Masses.OfBest(scores, TokenChoice.Largest(scores), p) is not { Index: var index })
+        {
+            TopPExactly(scores, p);
+            return;
+        }
+        // Of other scores none is as far as the last one.
+        var last = scores[index];
+        RemoveBelow(scores[..index], last);
+        RemoveBelow(scores[(index + 1)..], MathF.BitIncrement(last));
+    }
+
+    internal static void TopPExactly(Span<float> scores, double p)
     {
         var probabilities = Probabilities(scores);
         var limit = 1 - p;
@@ -56,6 +80,18 @@ internal static class Truncation
 
     internal static void MinP(Span<float> scores, double share)
     {
+        var (best, most) = (TokenChoice.Largest(scores), -Math.Log(share));
+        if (!Masses.IsClear(scores, best, most))
+        {
+            MinPExactly(scores, share);
+            return;
+        }
+        for (var i = 0; i < scores.Length; i++)
+            if (Masses.Distance(scores[i], best, 0) > most) scores[i] = Removed;
+    }
+
+    internal static void MinPExactly(Span<float> scores, double share)
+    {
         var probabilities = Probabilities(scores);
         var least = share * probabilities.Max();
         for (var i = 0; i < scores.Length; i++)
@@ -64,6 +100,18 @@ internal static class Truncation
 
     /// <summary>Tokens by the distance of their surprise from the entropy, nearest first, until their probability reaches the mass.</summary>
     internal static void Typical(Span<float> scores, double mass)
+    {
+        var best = TokenChoice.Largest(scores);
+        if (Masses.OfTypical(scores, best, mass) is not var (reach, centre))
+        {
+            TypicalExactly(scores, mass);
+            return;
+        }
+        for (var i = 0; i < scores.Length; i++)
+            if (Masses.Distance(scores[i], best, centre) > reach.Distance) scores[i] = Removed;
+    }
+
+    internal static void TypicalExactly(Span<float> scores, double mass)
     {
         var probabilities = Probabilities(scores);
         var entropy = Entropy(probabilities);
@@ -111,7 +159,13 @@ internal static class Truncation
 
     private static void RemoveBelow(Span<float> scores, float least)
     {
-        for (var i = 0; i < scores.Length; i++)
-            if (scores[i] < least) scores[i] = Removed;
+        var (at, removed) = (0, new Vector<float>(Removed));
+        for (; at + Vector<float>.Count <= scores.Length; at += Vector<float>.Count)
+        {
+            var some = new Vector<float>(scores[at..]);
+            Vector.ConditionalSelect(Vector.LessThan(some, new Vector<float>(least)), removed, some).CopyTo(scores[at..]);
+        }
+        for (; at < scores.Length; at++)
+            if (scores[at] < least) scores[at] = Removed;
     }
 }
