@@ -21,7 +21,7 @@ public sealed class DataPlugin : IPlugin
         registry.Add<IDatasetReader, TldrOptions>("tldr", resultVersion: 1, (context, options) => new TldrReader(options, context?.Logger));
         registry.Add<IDatasetReader, AlpacaFarmOptions>("alpaca-farm", resultVersion: 1, (context, options) => new AlpacaFarmReader(options, context?.Logger));
         registry.Add<IDatasetReader, QqpOptions>("qqp", resultVersion: 2, (_, options) => new QqpReader(options));
-        registry.Add<IDatasetReader, SonnetOptions>("sonnets", resultVersion: 1, (context, options) => new SonnetReader(options, context));
+        registry.Add<IDatasetReader, SonnetOptions>("sonnets", resultVersion: 2, (context, options) => new SonnetReader(options, context));
         registry.Add<IDatasetReader, SampledPairsOptions>("sampled-pairs", resultVersion: 1, (context, options) => new SampledPairsReader(options, context));
         registry.Add<IDatasetReader, SyntheticOptions>("synthetic", resultVersion: 1, (_, options) => new SyntheticReader(options));
         registry.Add<IDatasetReader, AssistantOptions>("assistant", resultVersion: 1, (_, options) => new AssistantReader(options));

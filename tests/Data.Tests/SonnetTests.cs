@@ -60,6 +60,15 @@ public sealed class SonnetTests
     }
 
     // Four samples of each: the original is no sample, one is too like it, two alike are one pair.
+    // A page's number, then the sonnet's own; a last one with nothing behind it.
+    [Test]
+    public void A_number_with_nothing_behind_it_is_no_sonnet()
+    {
+        var file = Path.Combine(folder, "pages.txt");
+        File.WriteAllText(file, "12\n\n1\n\nA rose\na day\n\n13\n \n2\nA thorn\n\n14\n\n");
+        Assert.That(Read("sonnets", new SonnetOptions { Path = file }).Select(r => (r.Line, r.Text("text"))), Is.EqualTo(new[] { ((long?)3, "A rose\na day"), (10, "A thorn") }));
+    }
+
     [Test]
     public void V1_rejects_what_the_model_writes()
     {

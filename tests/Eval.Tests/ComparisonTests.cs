@@ -3,6 +3,8 @@
 
 using System.Globalization;
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Eval.Comparisons;
 
@@ -12,6 +14,18 @@ public sealed class ComparisonTests
 {
     private static readonly JudgeReference Judge = new(new JsonObject { ["name"] = "eval/classifier", ["options"] = new JsonObject { ["path"] = "models/fair" } });
     private string folder = "";
+
+    // The host as it lends a dataset.
+    private sealed class Lent(params string[] rows) : IPluginContext, IDatasets
+    {
+        public ILogger Logger => NullLogger.Instance;
+
+        public string Folder => "";
+
+        public object? GetService(Type type) => type == typeof(IDatasets) ? this : null;
+
+        public IEnumerable<DataRecord> Open(DatasetReference dataset) => rows.Select((row, k) => new DataRecord(JsonNode.Parse(row)!.AsObject(), "rows.jsonl", k + 1));
+    }
 
     [SetUp]
     public void Make() => folder = Directory.CreateTempSubdirectory("peftalign-pairs-").FullName;
@@ -198,6 +212,15 @@ public sealed class ComparisonTests
         Assert.That(again.Select(q => q.First == "an answer"), Is.EqualTo(new[] { false, true }));
         Assert.That(() => new AlpacaEvalBenchmark(new AlpacaEvalOptions { Path = data, Judge = Judge, Baseline = "nobody" }).Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains("text_davinci_003"));
         Assert.That(() => new AlpacaEvalBenchmark(new AlpacaEvalOptions { Path = data }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("judge"));
+    }
+
+    [Test]
+    public void A_datasets_prompts_have_the_difficulties_of_their_instructions()
+    {
+        Write("instructions.json", """[{"instruction":"i"},{"instruction":"j"}]""");
+        Write("instruction_difficulty.csv", "instruction_index,instruction_difficulty\n0,2\n1,-0.5\n");
+        var benchmark = new WinrateOptions { Dataset = new DatasetReference([]), Judge = Judge, Path = folder }.Benchmark(new Lent("""{"prompt":"j","chosen":"a"}""", """{"prompt":"k","chosen":"a"}""", """{"prompt":[{"role":"user","content":"i"}],"chosen":[{"role":"assistant","content":"a"}]}"""));
+        Assert.That(benchmark.Items().Select(item => (double?)item.Document["instruction_difficulty"]), Is.EqualTo(new double?[] { -0.5, null, 2 }));
     }
 
     private string Write(string name, string text)

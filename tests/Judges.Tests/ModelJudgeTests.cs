@@ -33,7 +33,8 @@ public sealed class ModelJudgeTests
         Assert.That(answers[0].Preference, Is.EqualTo(first > second ? 1.0 : 0.0));
         Assert.That(answers[2].Preference, Is.EqualTo(1 - answers[0].Preference), "the order does not matter to it");
         var soft = new ClassifierJudge(new ClassifierOptions { Path = Checkout.Fixture("architectures", "llama-score"), Soft = true, HigherIsBetter = false }, new Lent());
-        Assert.That(soft.Answer(Questions)[0].Preference, Is.EqualTo(1 / (1 + Math.Exp(first - second))).Within(1e-5));
+        Assert.That(first, Is.Not.EqualTo(second));
+        Assert.That(soft.Answer(Questions)[0].Preference, Is.EqualTo(1 / (1 + Math.Exp(first - second))).Within(1e-12), "the gap of these scores is small");
         Assert.That(() => judge.Answer([new JudgeQuestion.Ask("?")]), Throws.TypeOf<UserErrorException>());
         Assert.That(() => new ClassifierJudge(new ClassifierOptions { Path = Checkout.Fixture("architectures", "llama-score"), Label = 99 }, new Lent()), Throws.TypeOf<UserErrorException>().With.Message.Contains("label 99"));
     }
@@ -48,6 +49,14 @@ public sealed class ModelJudgeTests
         var alone = Questions.Select(q => judge.Answer([q]).Single()).ToList();
         Assert.That(together[2].Preference!.Value, Is.EqualTo(alone[2].Preference!.Value).Within(1e-5));
         Assert.That(together[1].Scores!.Single(), Is.EqualTo(alone[1].Scores!.Single()).Within(1e-4));
+    }
+
+    // transformers 5.23 on the same model: exp(log p(A)) / (exp(log p(A)) + exp(log p(B))) after the text, each word behind a blank.
+    [Test]
+    public void CausalModelWeighsTheVerdictsAsTransformersDoes()
+    {
+        var judge = new CausalJudge(new CausalOptions { Path = Stories(), CompareTemplate = "{prompt}: {first} or {second}?" }, new Lent());
+        Assert.That(judge.Answer([Questions[0], Questions[2]]).Select(a => a.Preference!.Value), Is.EqualTo(new[] { 0.8834003333014471, 0.9347537171811426 }).Within(1e-5));
     }
 
     [Test]

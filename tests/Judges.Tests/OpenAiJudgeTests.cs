@@ -46,9 +46,44 @@ public sealed class OpenAiJudgeTests
     [TestCase("TIE", 0.5)]
     [TestCase("Both are long.\nVerdict: B", 0.0)]
     [TestCase("After thought: [[A]]", 1.0)]
+    [TestCase("Neither is better: [[C]]", 0.5)]
     [TestCase("A: long.\nB: right.\nVerdict: B", 0.0)]
     [TestCase("A: it is right.\nThe other one is not.", 1.0)]
     public void VerdictsAreRead(string reply, double preference) => Assert.That(One((_, _) => LocalService.Says(reply)).Answer.Preference, Is.EqualTo(preference));
+
+    // The service of these tests asks for no pause after 429; with its own the judge would wait for hours.
+    [Test, CancelAfter(60_000)]
+    public void ThePauseThatAServiceAsksForGoesBeforeTheJudgesOwn(CancellationToken cancel)
+    {
+        using var service = new LocalService((k, _) => k == 0 ? (429, "", 0) : LocalService.Says("A"));
+        var options = Options(service);
+        options.RetryDelay = 10_000;
+        using var judge = new OpenAiJudge(options);
+        Assert.That(judge.Answer([Pair], cancel).Single().Preference, Is.EqualTo(1));
+    }
+
+    [Test]
+    public void ProbabilitiesAreAskedForInComparisonsAlone()
+    {
+        var bodies = new List<JsonNode>();
+        foreach (var question in (JudgeQuestion[])[Pair, new JudgeQuestion.Rate("p", "r")])
+            One((_, body) => { bodies.Add(body); return LocalService.Says("7"); }, question, o => o.Logprobs = true);
+        Assert.That(bodies.Select(b => ((bool?)b["logprobs"], (int?)b["max_tokens"])), Is.EqualTo(new (bool?, int?)[] { (true, 1), (null, 256) }));
+    }
+
+    // Two services may have a model of one name.
+    [Test]
+    public void AnotherServiceIsAskedAnew()
+    {
+        using var first = new LocalService((_, _) => LocalService.Says("A"));
+        using var second = new LocalService((_, _) => LocalService.Says("B"));
+        foreach (var (service, preference) in new[] { (first, 1.0), (second, 0.0), (first, 1.0) })
+        {
+            using var judge = new OpenAiJudge(Options(service));
+            Assert.That(judge.Answer([Pair]).Single().Preference, Is.EqualTo(preference));
+        }
+        Assert.That((first.Requests, second.Requests), Is.EqualTo((1, 1)));
+    }
 
     // A letter in a sentence is no verdict.
     [TestCase("A fair question, but I cannot say")]
@@ -69,6 +104,9 @@ public sealed class OpenAiJudgeTests
     public void RatingsAreRead(string reply, double rating) => Assert.That(One((_, _) => LocalService.Says(reply), new JudgeQuestion.Rate("p", "r")).Answer.Scores, Is.EqualTo(new[] { rating }));
 
     [TestCase("11")]
+    [TestCase("0")]
+    [TestCase("9.5")]
+    [TestCase("7/10")]
     [TestCase("no number")]
     public void WhatIsNoRatingIsAFailure(string reply) => Assert.That(One((_, _) => LocalService.Says(reply), new JudgeQuestion.Rate("p", "r")).Answer.Failure, Is.Not.Null);
 

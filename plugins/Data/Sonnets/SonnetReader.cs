@@ -124,14 +124,17 @@ internal sealed class SonnetReader(SonnetOptions options, IPluginContext? contex
         foreach (var (number, text) in TextLines.Read(options.Path))
         {
             var isNumber = text.Trim() is { Length: > 0 } alone && alone.All(char.IsAsciiDigit);
-            if (isNumber && lines is { Count: > 0 }) yield return Whole(first, lines);
-            any |= lines is { Count: > 0 };
+            if (isNumber && HasWords(lines)) yield return Whole(first, lines!);
+            any |= HasWords(lines);
             if (isNumber) (lines, first) = ([], number);
             else lines?.Add(text.TrimEnd());
         }
-        if (lines is { Count: > 0 }) yield return Whole(first, lines);
+        if (HasWords(lines)) yield return Whole(first, lines!);
         else if (!any) throw new UserErrorException($"{options.Path} holds no sonnets; they are parted by lines with a number alone.");
     }
+
+    // Between a page's number and a sonnet's stand blank lines at most.
+    private static bool HasWords(List<string>? lines) => lines?.Exists(line => line.Length > 0) == true;
 
     private static Sonnet Whole(long line, List<string> lines) =>
         new(line, [.. lines.SkipWhile(string.IsNullOrEmpty).Reverse().SkipWhile(string.IsNullOrEmpty).Reverse()]);

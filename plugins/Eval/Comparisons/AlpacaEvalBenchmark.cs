@@ -24,7 +24,7 @@ public sealed class AlpacaEvalOptions : PairOptions
     public string? BaselineOutputs { get; set; }
 }
 
-internal sealed class AlpacaEvalBenchmark(AlpacaEvalOptions options) : AskedPairs("alpaca_eval", options, Directory.Exists(options.Path) ? options.Path : null)
+internal sealed class AlpacaEvalBenchmark(AlpacaEvalOptions options) : AskedPairs("alpaca_eval", 1, options, Directory.Exists(options.Path) ? options.Path : null)
 {
     private const string Usual = "gpt4_1106_preview";
 

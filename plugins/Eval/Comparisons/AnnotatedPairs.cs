@@ -19,7 +19,7 @@ internal sealed class AnnotatedPairs(WinrateOptions options) : IBenchmark
 
     private bool IsOne => models.Count == 1;
 
-    public BenchmarkInfo Info => new("winrate", 1)
+    public BenchmarkInfo Info => new("winrate", 2)
     {
         Settings = Settings(IsOne ? models[0].Model : null),
         Tasks = IsOne ? [] : [.. models.Select(m => new TaskInfo(m.Model, "1") { Settings = Settings(m.Model) })],

@@ -19,7 +19,7 @@ internal sealed class AnsweredPairs(WinrateOptions options) : IBenchmark
         {
             var settings = PairTable.Settings(PairTable.Annotator(Judge), baseline, options.Order);
             (settings["model"], settings["length_controlled"]) = (model, how);
-            return new BenchmarkInfo("winrate", 1) { Settings = settings };
+            return new BenchmarkInfo("winrate", 2) { Settings = settings };
         }
     }
 

@@ -6,9 +6,10 @@ using PeftAlign.Abstractions;
 namespace PeftAlign.Eval.Comparisons;
 
 /// <param name="id">The benchmark's name.</param>
+/// <param name="version">Of its results.</param>
 /// <param name="options">How to ask and count.</param>
 /// <param name="data">Folder of AlpacaEval's data, for the length-controlled rate; null for none.</param>
-internal abstract class AskedPairs(string id, PairOptions options, string? data) : IBenchmark, IAsksAgain
+internal abstract class AskedPairs(string id, int version, PairOptions options, string? data) : IBenchmark, IAsksAgain
 {
     private readonly LengthControl length = new(options.LengthControlled, data, options.Gamed);
     private string? how;
@@ -24,7 +25,7 @@ internal abstract class AskedPairs(string id, PairOptions options, string? data)
         {
             var settings = PairTable.Settings(PairTable.Annotator(Judge), Baseline, options.Order);
             (settings["length_controlled"], settings["max_new_tokens"], settings["temperature"], settings["chat"]) = (how, options.Sampling.MaxNewTokens, options.Sampling.Temperature, options.Chat);
-            return new BenchmarkInfo(id, 1) { Settings = settings };
+            return new BenchmarkInfo(id, version) { Settings = settings };
         }
     }
 
@@ -44,7 +45,9 @@ internal abstract class AskedPairs(string id, PairOptions options, string? data)
     public IReadOnlyList<MetricResult> Aggregate(IReadOnlyList<ItemScore> items) => PairTable.Of(items, "", length, note => how = note);
 
     /// <summary>An instruction's difficulty; NaN where it is not known.</summary>
-    protected double Difficulty(string instruction, int index) => length.Difficulty(instruction, index);
+    /// <param name="instruction">Its text.</param>
+    /// <param name="index">Its number; null where only its text is known.</param>
+    protected double Difficulty(string instruction, int? index) => length.Difficulty(instruction, index);
 
     /// <summary>All pairs, each with the baseline's answer.</summary>
     protected abstract IEnumerable<EvalItem> All();

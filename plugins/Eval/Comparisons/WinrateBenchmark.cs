@@ -60,7 +60,7 @@ public sealed class WinrateOptions : PairOptions
     }
 }
 
-internal sealed class WinrateBenchmark(WinrateOptions options, IPluginContext context) : AskedPairs("winrate", options, options.Path)
+internal sealed class WinrateBenchmark(WinrateOptions options, IPluginContext context) : AskedPairs("winrate", 2, options, options.Path)
 {
     private IReadOnlyList<EvalResponse>? written; // asked once, however often the items are read
 
@@ -92,7 +92,7 @@ internal sealed class WinrateBenchmark(WinrateOptions options, IPluginContext co
 
     private EvalItem Item(int row, (string Text, JsonArray? Messages) prompt, string baseline, string by)
     {
-        var document = Pair.Document(prompt.Text, "", baseline, by, difficulty: Difficulty(prompt.Text, -1));
+        var document = Pair.Document(prompt.Text, "", baseline, by, difficulty: Difficulty(prompt.Text, null));
         if (prompt.Messages is { } messages) document["messages"] = messages;
         return new EvalItem($"{row}", document);
     }

@@ -3,6 +3,7 @@
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Generation;
+using PeftAlign.Models.Text;
 
 namespace PeftAlign.Models.Tests.Generation;
 
@@ -50,6 +51,43 @@ internal sealed class BorderTests
         var equal = new float[4];
         Truncation.Epsilon(equal, 0.3);
         Assert.That(equal, Has.All.Zero);
+    }
+
+    [Test]
+    public void A_token_as_likely_as_min_p_asks_stays()
+    {
+        var scores = new float[] { 0, 0, -1 };
+        Truncation.MinP(scores, 1);
+        Assert.That(scores.Select(float.IsFinite), Is.EqualTo((bool[])[true, true, false]));
+    }
+
+    // As many tokens as max_length are the last; one that begins anew is the first that is made, whatever the prompt holds.
+    [Test]
+    public void Lengths_and_beginnings_count_where_they_turn()
+    {
+        var two = new Continuation(0, 0, [4]).With(4);
+        var endings = new Endings(new() { MaxNewTokens = 9, MaxLength = 3 }, null);
+        Assert.That((endings.Of(two), endings.Of(two.With(4))), Is.EqualTo(((FinishReason?)null, (FinishReason?)FinishReason.Length)));
+        Assert.That(Applied(new() { BeginSuppressTokens = [1] }, new float[3], [0]), Is.EqualTo((float[])[0, float.NegativeInfinity, 0]));
+        Assert.That(Applied(new() { MinNewTokens = 1, EosTokenIds = [2] }, new float[3], [0]), Is.EqualTo((float[])[0, 0, float.NegativeInfinity]));
+        Assert.That(new ScoreProcessing(new() { MinNewTokens = 1, EosTokenIds = [2] }).ChangesScores);
+    }
+
+    [Test]
+    public void A_prompt_leaves_room_for_a_token()
+    {
+        var generator = new Generator(new GenerationLimits(9, 3), null, () => throw new InvalidOperationException(), 1);
+        Assert.That(() => generator.Check(new GenerationPrompt([1, 2], 0), new()), Throws.Nothing);
+        Assert.That(() => generator.Check(new GenerationPrompt([1, 2, 3], 0), new()), Throws.TypeOf<UserErrorException>().With.Message.Contains("3 positions"));
+    }
+
+    // Each token is a byte: ten for five characters, which a window of five tokens and the margin would miss.
+    [TestCase("x\u00e9\u00e9\u00e9\u00e9\u00e9", true)]
+    [TestCase("x\u00e9\u00e9\u00e9\u00e9\u00e8", false)]
+    public void A_stop_string_is_found_over_all_its_bytes(string text, bool found)
+    {
+        var tokenizer = ByteTokenizer.Create();
+        Assert.That(new StopStrings(tokenizer, ["\u00e9\u00e9\u00e9\u00e9\u00e9"]).EndsWith([.. tokenizer.EncodeToIds(text, addSpecialTokens: false)]), Is.EqualTo(found));
     }
 
     // Token k is drawn by numbers from the sum of those before it to below its own; rounding must not reach what is banned.

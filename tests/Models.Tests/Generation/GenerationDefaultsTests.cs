@@ -27,6 +27,14 @@ internal sealed class GenerationDefaultsTests
         Assert.That(Read("""{"do_sample": true, "top_k": 7}""").TopK, Is.EqualTo(7));
     }
 
+    // max_new_tokens goes before max_length, which says nothing then.
+    [Test]
+    public void What_a_file_leaves_out_is_transformers_own()
+    {
+        var options = Read("""{"max_new_tokens": 5, "max_length": 300}""");
+        Assert.That((options.MaxNewTokens, options.MaxLength, options.LengthPenalty, options.NumBeams), Is.EqualTo((5, (int?)null, 1.0, 1)));
+    }
+
     // transformers' generate(do_sample=True, temperature=1) takes the file's other parameters.
     [Test]
     public void With_a_temperature_from_elsewhere_the_files_other_parameters_hold()
