@@ -107,8 +107,19 @@ public sealed class TaskColumnTests
         Assert.That(files.Printed(TaskFiles.Lines("\"xab ab\""), text: template), Is.EqualTo(new[] { printed }));
     }
 
+    // Jinja's StrictUndefined, which the harness takes, is not what an if-expression without else gives.
+    [TestCase("{{ 'a' if v > 1 }}b", "b")]
+    [TestCase("{{ 'a' if v > 0 }}b", "ab")]
+    [TestCase("{% set x = 'a' if v > 1 %}[{{ x }}{{ x ~ 'c' }}]", "[c]")]
+    public void An_if_expression_without_else_prints_nothing(string template, string printed)
+    {
+        using var files = new TaskFiles();
+        Assert.That(files.Printed(TaskFiles.Lines("1"), text: template), Is.EqualTo(new[] { printed }));
+    }
+
     [TestCase("{{ v|regex_replace('a', 'b') }}", "Template t, doc_to_text, line 1: expected string or bytes-like object, got 'int'")]
     [TestCase("{{ (v|string)|regex_replace('(', 'b') }}", "regular expression '(' cannot be read")]
+    [TestCase("{{ nothing if v > 0 }}", "Template t, doc_to_text, line 1: 'nothing' is undefined; correct it.")]
     [TestCase("{{ nothing }}", "Template t, doc_to_text, line 1: 'nothing' is undefined; correct it.")]
     [TestCase("{{ v|tojson(ensure_ascii=False) }}", "unexpected keyword argument 'ensure_ascii'")]
     [TestCase("{{ v", "Template t, doc_to_text, line 1: ")]

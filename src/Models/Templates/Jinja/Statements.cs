@@ -54,7 +54,7 @@ internal sealed class Print(Expression[] values, int line) : Statement(line)
         foreach (Expression value in values)
         {
             object? printed = value.Evaluate(scope);
-            if (scope.Run.Strict && printed is Undefined undefined) throw undefined.Fault();
+            if (scope.Run.Strict && printed is Undefined { IsPlain: false } undefined) throw undefined.Fault();
             scope.Run.Write(Py.Str(printed));
         }
 

@@ -124,6 +124,9 @@ internal sealed record SafeText(string Text);
 /// <summary>What a name or member is that does not exist. Printing and testing it is allowed, using it is not.</summary>
 internal sealed class Undefined(string message, ChatTemplateErrorKind kind = ChatTemplateErrorKind.Undefined)
 {
+    /// <summary>Printed as nothing also where a missing name is a fault: an if-expression without else is Jinja's plain Undefined in every environment.</summary>
+    public bool IsPlain { get; init; }
+
     public static Undefined Name(string name) => new($"'{name}' is undefined");
 
     public static Undefined Member(object? owner, object? key) => new(key is string name
