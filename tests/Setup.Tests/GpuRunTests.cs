@@ -143,6 +143,16 @@ public class GpuRunTests
         Assert.That(outcome.Err.TrimEnd('\n').Split('\n'), Has.Length.EqualTo(1).And.One.EndsWith(said));
     }
 
+    [TestCase("calls", "WORK", "cannot be written; name a folder for what is compiled: WORK=DIR")]
+    [TestCase("results", "OUT", "cannot be written; name another file")]
+    public void What_cannot_be_written_is_said_before_anything_is_compiled(string place, string what, string said)
+    {
+        if (what == "OUT") Directory.CreateDirectory(Out);
+        var (outcome, calls) = Run(("WORK", clone.File_(what == "WORK" ? place : "work")));
+        Assert.That((outcome.Code, calls.Length), Is.EqualTo((2, 0)));
+        Assert.That(outcome.Err.TrimEnd('\n').Split('\n'), Has.Length.EqualTo(1).And.One.EndsWith(said));
+    }
+
     [Test]
     public void A_libtorch_without_CUDA_is_refused_before_anything_is_compiled()
     {
