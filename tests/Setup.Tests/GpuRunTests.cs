@@ -128,8 +128,9 @@ public class GpuRunTests
         Assert.That(outcome.Code, Is.Not.Zero);
 
         Write("peftalign", File.ReadAllText(clone.File_("peftalign")).Replace("echo \"peftalign $*\"", "[ \"$1\" = doctor ] && SLEEP=0; echo \"peftalign $*\"", StringComparison.Ordinal));
+        Write("peftalign", "#!/bin/bash\ntrap '' TERM\n" + File.ReadAllText(clone.File_("peftalign")));
         (outcome, calls) = Run(("LIMIT", "8"), ("SLEEP", "100"), ("PARTS", "check"));
-        Assert.That(calls, Is.EqualTo(new[] { Doctor, Bench("check") }));
+        Assert.That(calls, Is.EqualTo(new[] { Doctor, Bench("check") }), "it does not end by itself");
         Assert.That((outcome.Code, File.ReadAllText(Out)), Is.EqualTo((124, "{}\n")), outcome.Err);
     }
 
