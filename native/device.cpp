@@ -44,7 +44,7 @@ void initialise_cuda(Context& context, long) {
 }
 
 // libtorch's current stream as the runtime's own handle, where the device guard can tell it (2.13's can). The default stream is 0, and is
-// not asked for: there are libtorches whose guards have the function and refuse it.
+// not asked for: a guard that inherits the function and does not override it refuses.
 template <typename Guard>
 auto native_stream(const Guard& guard, c10::Stream stream, int) -> decltype(guard.getStreamNativeHandle(stream)) {
     return guard.getStreamNativeHandle(stream);

@@ -128,8 +128,9 @@ public class GpuRunTests
         Assert.That(outcome.Code, Is.Not.Zero);
 
         Write("peftalign", File.ReadAllText(clone.File_("peftalign")).Replace("echo \"peftalign $*\"", "[ \"$1\" = doctor ] && SLEEP=0; echo \"peftalign $*\"", StringComparison.Ordinal));
+        Write("peftalign", "#!/bin/bash\ntrap '' TERM\n" + File.ReadAllText(clone.File_("peftalign")));
         (outcome, calls) = Run(("LIMIT", "8"), ("SLEEP", "100"), ("PARTS", "check"));
-        Assert.That(calls, Is.EqualTo(new[] { Doctor, Bench("check") }));
+        Assert.That(calls, Is.EqualTo(new[] { Doctor, Bench("check") }), "it does not end by itself");
         Assert.That((outcome.Code, File.ReadAllText(Out)), Is.EqualTo((124, "{}\n")), outcome.Err);
     }
 
@@ -139,6 +140,16 @@ public class GpuRunTests
     public void What_is_wrong_is_said_in_one_line(string name, string value, string said)
     {
         var (outcome, calls) = Run((name, value));
+        Assert.That((outcome.Code, calls.Length), Is.EqualTo((2, 0)));
+        Assert.That(outcome.Err.TrimEnd('\n').Split('\n'), Has.Length.EqualTo(1).And.One.EndsWith(said));
+    }
+
+    [TestCase("calls", "WORK", "cannot be written; name a folder for what is compiled: WORK=DIR")]
+    [TestCase("results", "OUT", "cannot be written; name another file")]
+    public void What_cannot_be_written_is_said_before_anything_is_compiled(string place, string what, string said)
+    {
+        if (what == "OUT") Directory.CreateDirectory(Out);
+        var (outcome, calls) = Run(("WORK", clone.File_(what == "WORK" ? place : "work")));
         Assert.That((outcome.Code, calls.Length), Is.EqualTo((2, 0)));
         Assert.That(outcome.Err.TrimEnd('\n').Split('\n'), Has.Length.EqualTo(1).And.One.EndsWith(said));
     }
