@@ -49,6 +49,36 @@ public sealed class StoredReferenceTests
         user.Finish(user.File("stored.yaml"));
     }
 
+    // kto's answers for z0 are each batch's own: the reference is asked for them, and kept where all weights are trained.
+    [Test]
+    public void Answers_that_a_batch_mixes_are_computed_as_they_come()
+    {
+        const string mixed = Manifests.Tiny + """
+            name: mixed
+            seeds: [3]
+            datasets:
+              world: { reader: synthetic, rows: 40, split: train }
+            adapters:
+              thin: { type: lora, rank: 2, alpha: 2, targets: [q_proj] }
+            methods:
+              whole: { type: kto, learning_rate: 1.0e-3, batch_size: 8, max_steps: 3, precompute_reference: true }
+              light: { type: kto, adapter: thin, learning_rate: 5.0e-3, batch_size: 8, max_steps: 3, precompute_reference: true }
+              alone: { type: kto, loss_type: apo_zero_unpaired, learning_rate: 1.0e-3, batch_size: 8, max_steps: 3, precompute_reference: true }
+              tune: { type: sft, learning_rate: 5.0e-3, batch_size: 8, max_steps: 3 }
+              far: { type: kto, reference: base, learning_rate: 1.0e-3, batch_size: 8, max_steps: 3, precompute_reference: true }
+            train:
+              - { models: [tiny], datasets: [world], methods: [whole, light, alone, [tune, far]] }
+            evaluate: []
+            """;
+        using var user = new Peftalign();
+        using var plain = new Peftalign();
+        user.Finish(user.Write("mixed.yaml", mixed));
+        plain.Finish(plain.Write("plain.yaml", mixed.Replace(", precompute_reference: true", "", StringComparison.Ordinal)));
+        AssertSame(user, plain, ((string[])["whole", "light", "alone", "tune/world/far"]).Select(method => $"train/tiny/world/{method}/s3"));
+        bool Told(string method) => File.ReadAllText(Path.Combine(user.Job($"train/tiny/world/{method}/s3"), "log.txt")).Contains("kto measures answers that each batch mixes anew");
+        Assert.That((Told("whole"), Told("light"), Told("alone"), Told("tune/world/far")), Is.EqualTo((true, true, false, true)));
+    }
+
     private const string FourBits = Manifests.Tiny + """
           taught: { run: { model: tiny, method: [[tune]] } }
         name: four

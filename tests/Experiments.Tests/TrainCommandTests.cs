@@ -289,6 +289,18 @@ public sealed class TrainCommandTests
         Told(Peftalign.Call(Go("other", "--rank", "8")), 2, "--rank: the folder of --init-adapter decides this (4)");
     }
 
+    // The folder holds the expression as a text, and the flag is a list.
+    [Test]
+    public void An_expression_for_modules_may_be_said_again_beside_the_folder()
+    {
+        const string targets = @".*\.(q_proj|down_proj)";
+        Assert.That(Peftalign.Call([.. Lora, "--targets", targets]).Code, Is.Zero);
+        string[] Go(string modules) => ["train", "sft", "--model", Model, "--data", TrainRows.Path(user), "--out", user.File("on"), "--adapter", "lora", "--init-adapter", Path.Combine(user.Run, "adapter"), "--max-steps", "1", "--batch-size", "4", "--threads", "1", "--targets", modules];
+        Told(Peftalign.Call(Go(@".*\.(q_proj|up_proj)")), 2, "--targets: the folder of --init-adapter decides this");
+        var outcome = Peftalign.Call(Go(targets));
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+    }
+
     [Test]
     public void A_chat_template_is_the_trainings_own()
     {

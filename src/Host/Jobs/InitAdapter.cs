@@ -86,10 +86,11 @@ internal static class InitAdapter
 
     private static bool IsDefault(OptionSchema option, JsonNode? value) => Same(option.Default, value);
 
-    // Null, nothing, false and empty are one; lists are sets, numbers are numbers.
+    // Null, nothing, false and empty are one; lists are sets, and one of a single text is that text (an expression); numbers are numbers.
     internal static bool Same(JsonNode? a, JsonNode? b)
     {
         if (IsNothing(a) || IsNothing(b)) return IsNothing(a) && IsNothing(b);
+        (a, b) = (a is JsonArray { Count: 1 } single ? single[0] : a, b is JsonArray { Count: 1 } other ? other[0] : b);
         if (a is JsonArray x && b is JsonArray y) return x.Select(Text).ToHashSet().SetEquals(y.Select(Text));
         return JsonNode.DeepEquals(a, b) || (double.TryParse(Text(a), out var p) && double.TryParse(Text(b), out var q) && p == q);
     }

@@ -2,12 +2,14 @@
 // the job's folder. The plan's job id stands for weights, chat template, data, truncation and the method that makes the answers.
 
 using System.Text.Json.Nodes;
+using Microsoft.Extensions.Logging;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Inference;
 using PeftAlign.Host.Running;
 using PeftAlign.Models.Adapters;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
 using PeftAlign.Training;
 
 namespace PeftAlign.Host.Jobs;
@@ -15,6 +17,7 @@ namespace PeftAlign.Host.Jobs;
 internal static class ReferenceJob
 {
     private const int RecordsAtOnce = 64;
+    private const int TriedRecords = 256;
 
     internal static JsonObject Run(JobContext job)
     {
@@ -51,6 +54,24 @@ internal static class ReferenceJob
         // A training without a manifest has its reference job inside its own folder.
         var own = OfSingle(job.Folder);
         return StoredLogProbs.Read((own.IsFinished ? own : job.Folder.Sibling(id)).LogProbs, id);
+    }
+
+    /// <summary>The same for batches of a method's; null too where a batch mixes answers of its rows (kto's for z0), since the job that stored them saw each row alone.</summary>
+    /// <param name="job">The training.</param>
+    /// <param name="method">Makes the answers.</param>
+    /// <param name="rows">Its rows, of which the first are tried.</param>
+    /// <param name="context">For Arrange and Prepare.</param>
+    internal static StoredLogProbs? Serving(JobContext job, IAlignmentMethod method, IReadOnlyList<DataRecord> rows, PrepareContext context)
+    {
+        if (Stored(job) is not { } stored) return null;
+        using var scope = torch.NewDisposeScope();
+        bool Has(IReadOnlyList<DataRecord> batch) => batch.Count == 0 || stored.Find(method.Prepared(batch, context), torch.CPU) is not null;
+        List<DataRecord> tried = [.. method.Arranged([.. rows.Take(TriedRecords)], context).Take(TriedRecords)];
+        if (Has(tried)) return stored;
+        // Answers that are missing for another reason are computed as they come, and counted anew.
+        if (Has([.. tried.Where(record => Has([record]))])) return Stored(job);
+        job.Logger.LogWarning("precompute_reference: {Method} measures answers that each batch mixes anew, which cannot be stored; the reference is computed with each batch", (string)job.Spec.Options["method"]!["name"]!);
+        return null;
     }
 
     /// <summary>The folder of the reference job of a training without a manifest.</summary>

@@ -51,8 +51,9 @@ internal static class TrainJob
     {
         var spec = job.Spec.Options;
         var evalRecords = spec["training"]!["eval_data"] is { } eval ? job.Records(eval) : [];
-        var (stored, data) = (ReferenceJob.Stored(job), job.Parts(spec["dataset"]!));
+        var data = job.Parts(spec["dataset"]!);
         if (data.All(part => part.Rows.Count == 0)) throw new UserErrorException($"{Named(spec["dataset"]!)}: holds no rows; give data with at least one.");
+        var stored = ReferenceJob.Serving(job, method, [.. data.SelectMany(part => part.Rows)], options.Context(policy.Tokenizer, policy.ChatTemplate, new MaskLedger()));
         var (reference, isElsewhere) = method.Needs.Reference ? TrainingStart.Reference(job, place, policy, options, stored is not null && evalRecords.Count == 0) : (null, false);
         return new TrainingRun
         {
