@@ -118,3 +118,6 @@ judges:
 """
 
 let planned rows = plan (header + rows)
+
+/// A manifest's trainings, with one row.
+let train (row: string) = $"train:\n  - {{ {row} }}\n"
