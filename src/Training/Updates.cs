@@ -54,8 +54,8 @@ internal sealed class Updates(TrainingRun run, IReadOnlyList<DataRecord> records
         var result = stage.Method.Checked(new ScoredBatch(groups, pass.LogProbs, engine.Weights(groups)) { ReferenceLogProbs = pass.Reference, Statistics = pass.Statistics }, trains: true);
         result.Numerator.backward();
         pass.Backward(stage.Groups.Collect);
-        sums.Add(result);
-        if (!double.IsFinite(sums.Loss) && new[] { pass.LogProbs, pass.Reference }.Concat(pass.Statistics.Values).OfType<Tensor>().All(IsFinite)) sums.Maker ??= MakerOf(stage.Method);
+        var numerator = sums.Add(result);
+        if (!double.IsFinite(numerator) && new[] { pass.LogProbs, pass.Reference }.Concat(pass.Statistics.Values).OfType<Tensor>().All(IsFinite)) sums.Maker ??= MakerOf(stage.Method);
         Tokens += TokensOf(groups, stage.Method.Needs);
     }
 
@@ -86,11 +86,14 @@ internal sealed class Updates(TrainingRun run, IReadOnlyList<DataRecord> records
 
         internal IEnumerable<KeyValuePair<string, double>> Metrics => metrics.Means;
 
-        internal void Add(MethodLoss result)
+        // Gives the numerator alone: the sum may be no number from an earlier batch on.
+        internal double Add(MethodLoss result)
         {
-            numerator += result.Numerator.item<double>();
+            var own = result.Numerator.item<double>();
+            numerator += own;
             Denominator += result.Denominator;
             metrics.Add(result.Metrics);
+            return own;
         }
     }
 }

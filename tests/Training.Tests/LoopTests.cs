@@ -142,6 +142,23 @@ public sealed class LoopTests : TrainingTest
         Assert.That(Trainer.Train(Fixtures.SmallRun(Folder, run.Options)).ResumedFrom, Is.EqualTo(4), "the run goes on from there");
     }
 
+    // Of an update's small batches the first may have no finite log-probs and the second some; neither loss is then the method's fault. Its own is.
+    [TestCase(0, false)]
+    [TestCase(1, false)]
+    [TestCase(0, true)]
+    [TestCase(1, true)]
+    public void Only_a_loss_of_finite_log_probs_is_the_methods(int damaged, bool isMethods)
+    {
+        var run = Fixtures.SmallRun(Folder, new TrainingOptions { MaxSteps = 1, BatchSize = 1, GradientAccumulationSteps = 2, Shuffle = false, SaveEvery = 0 });
+        run = run with { Records = [.. run.Records.Take(2)], Method = isMethods ? new BreaksAt(run.Method, damaged + 1) : run.Method };
+        using var off = torch.no_grad();
+        if (!isMethods) run.Model.Weights[run.Model.Spec.Names.Embedding + ".weight"][((int[])[21, 36])[damaged]].fill_(float.NaN); // a token of this row alone
+        using var on = torch.enable_grad();
+        var error = Assert.Throws<UserErrorException>(() => Trainer.Train(run))!;
+        Assert.That(error.Message, Does.StartWith("Step 1: loss NaN"));
+        Assert.That(error.Message.Contains("Loss made it", StringComparison.Ordinal), Is.EqualTo(isMethods), error.Message);
+    }
+
     [Test]
     public void Training_leaves_no_tensor_behind_a_step()
     {
