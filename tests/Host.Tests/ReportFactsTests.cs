@@ -85,6 +85,20 @@ public sealed class ReportFactsTests
             Assert.That(text, Does.Contain("No results: all evaluations are finished, and none of their metrics is a number.").And.Not.Contain("yet"));
     }
 
+    // report --out /dev/null put a file in the place of the machine's device.
+    [Test]
+    public void A_pipe_is_written_to_and_stays_one()
+    {
+        var pipe = Path.Combine(run.Path, "pipe");
+        using (var made = System.Diagnostics.Process.Start("mkfifo", [pipe])) made.WaitForExit();
+        using var reader = new FileStream(pipe, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite); // for writing too, so that opening waits for nobody
+        RunFolder.Write(pipe, "the report");
+        Assert.That(() => Models.Checkpoints.RegularFile.Length(pipe), Throws.TypeOf<IOException>().With.Message.Contains("named pipe"));
+        var read = new byte[100];
+        Assert.That(System.Text.Encoding.UTF8.GetString(read, 0, reader.Read(read)), Is.EqualTo("the report"));
+        Assert.That(Directory.GetFiles(run.Path), Is.EqualTo(new[] { pipe }));
+    }
+
     // Three seeds that answer everything right know no less than one.
     [TestCase(100)]
     [TestCase(0)]
