@@ -1,6 +1,7 @@
 // Files that appear whole or not at all: written beside their place, flushed to the disk, then renamed. Compiled into each assembly
 // that writes files (Models, Plugins, Training, and through Plugins the host), since no assembly that does I/O stands below them all.
 
+using System.Buffers.Binary;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 
@@ -9,10 +10,21 @@ namespace PeftAlign;
 internal static partial class AtomicFile
 {
     private const int ReadOnly = 0, CloseOnExec = 0x80000; // of open(2) on Linux, on every processor that .NET knows
+    private const int WorkingDirectory = -100, StatxSize = 256, ModeAt = 28, Pipe = 1, CharacterDevice = 2, BlockDevice = 6, Socket = 12; // of statx(2)
 
-    /// <summary>Writes a file through <paramref name="body"/>; after a failure neither it nor the temporary file is there.</summary>
+    /// <summary>Writes a file through <paramref name="body"/>; after a failure neither it nor the temporary file is there. What a pipe or a device such as /dev/null is
+    /// given goes into it: a renamed file would take its place, for everybody on the machine.</summary>
+    /// <exception cref="IOException">The path leads to a disk or a socket, or cannot be written.</exception>
     public static void Write(string path, Action<Stream> body)
     {
+        switch (Kind(path))
+        {
+            case Pipe or CharacterDevice:
+                using (var open = new FileStream(path, FileMode.Open, FileAccess.Write, FileShare.ReadWrite)) body(open);
+                return;
+            case BlockDevice or Socket:
+                throw new IOException($"{path} is a disk or a socket, not a file");
+        }
         // Two processes, or two threads of one, may write one file at once: the last to finish wins, and neither touches the other's part.
         var part = $"{path}.{Environment.ProcessId}-{Environment.CurrentManagedThreadId}.part";
         try
@@ -29,6 +41,13 @@ internal static partial class AtomicFile
             Delete(part);
             throw;
         }
+    }
+
+    // What a path leads to, by the kernel's number; 0 where nothing is there.
+    private static int Kind(string path)
+    {
+        Span<byte> answer = stackalloc byte[StatxSize];
+        return Statx(WorkingDirectory, path, 0, 1, ref MemoryMarshal.GetReference(answer)) == 0 ? BinaryPrimitives.ReadUInt16LittleEndian(answer[ModeAt..]) >> 12 : 0;
     }
 
     private static void Delete(string part)
@@ -67,4 +86,7 @@ internal static partial class AtomicFile
 
     [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Statx(int folder, string path, int flags, uint mask, ref byte answer);
 }

@@ -68,6 +68,37 @@ public sealed class ReportFactsTests
         foreach (var text in (string[])[HtmlReport.Render(Model()), MarkdownReport.Render(Model())]) Assert.That(text, Does.Contain(said).And.Not.Contain("| policy |"));
     }
 
+    // A plan that asks nothing but checkpoints has no results to wait for.
+    [Test]
+    public void A_report_on_checkpoints_alone_awaits_no_results()
+    {
+        foreach (var step in (int[])[2, 4]) Plan($"evaluate/pairs/base/x/sft/s1@step:{step}", new JsonObject { ["benchmark"] = "pairs", ["policy"] = "trained", ["seed"] = "1", ["checkpoint"] = $"step:{step}" });
+        foreach (var text in (string[])[HtmlReport.Render(Model()), MarkdownReport.Render(Model())])
+            Assert.That(text, Does.Contain("No results of final policies: the plan evaluates only checkpoints (0 of 2 evaluations are finished).").And.Not.Contain("yet"));
+    }
+
+    [Test]
+    public void A_report_on_finished_evaluations_without_a_number_awaits_none()
+    {
+        Evaluate("base/x/sft", 1, [], new Abstractions.MetricResult("share", double.NaN, null, 0, HigherIsBetter: true));
+        foreach (var text in (string[])[HtmlReport.Render(Model()), MarkdownReport.Render(Model())])
+            Assert.That(text, Does.Contain("No results: all evaluations are finished, and none of their metrics is a number.").And.Not.Contain("yet"));
+    }
+
+    // report --out /dev/null put a file in the place of the machine's device.
+    [Test]
+    public void A_pipe_is_written_to_and_stays_one()
+    {
+        var pipe = Path.Combine(run.Path, "pipe");
+        using (var made = System.Diagnostics.Process.Start("mkfifo", [pipe])) made.WaitForExit();
+        using var reader = new FileStream(pipe, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite); // for writing too, so that opening waits for nobody
+        RunFolder.Write(pipe, "the report");
+        Assert.That(() => Models.Checkpoints.RegularFile.Length(pipe), Throws.TypeOf<IOException>().With.Message.Contains("named pipe"));
+        var read = new byte[100];
+        Assert.That(System.Text.Encoding.UTF8.GetString(read, 0, reader.Read(read)), Is.EqualTo("the report"));
+        Assert.That(Directory.GetFiles(run.Path), Is.EqualTo(new[] { pipe }));
+    }
+
     // Three seeds that answer everything right know no less than one.
     [TestCase(100)]
     [TestCase(0)]

@@ -43,9 +43,20 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
         : "";
 
     /// <summary>What stands in the place of results where there are none; else empty.</summary>
-    internal string AboutNothing => Final.Any() ? ""
-        : Data.Jobs.Where(j => j.Kind == "evaluate").ToList() is { Count: > 0 } planned ? $"No results yet, those of checkpoints aside: {planned.Count(j => j.Outcome is not null)} of {planned.Count} evaluations are finished."
-        : "No results: the plan has no evaluation.";
+    internal string AboutNothing
+    {
+        get
+        {
+            if (Final.Any()) return "";
+            var planned = Data.Jobs.Where(j => j.Kind == "evaluate").ToList();
+            var (finished, ends) = (planned.Count(j => j.Outcome is not null), planned.Where(j => j.Axis("checkpoint").Length == 0).ToList());
+            if (planned.Count == 0) return "No results: the plan has no evaluation.";
+            if (ends.Count == 0) return $"No results of final policies: the plan evaluates only checkpoints ({finished} of {planned.Count} evaluations are finished).";
+            // Metrics that are NaN are no numbers.
+            if (ends.TrueForAll(j => j.Outcome is not null)) return "No results: all evaluations are finished, and none of their metrics is a number.";
+            return $"No results yet, those of checkpoints aside: {finished} of {planned.Count} evaluations are finished.";
+        }
+    }
 
     internal IEnumerable<Estimate> Final => Estimates.Where(e => e.Checkpoint.Length == 0);
 

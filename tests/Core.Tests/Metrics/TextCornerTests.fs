@@ -52,6 +52,9 @@ let ``The best reference counts in chrF`` () =
 [<TestCase("\U00010400\u03A3", "\U00010428\u03C2")>]
 [<TestCase("A\u03A3\U00010400", "a\u03C3\U00010428")>]
 [<TestCase("\u0130\u03A3", "i\u0307\u03C2")>]
+[<TestCase("A\u03A3\u00AA \u00BA\u03A3", "a\u03C3\u00AA \u00BA\u03C2")>]
+[<TestCase("\u2163\u03A3 A\u03A3\U0001F130", "\u2173\u03C2 a\u03C3\U0001F130")>]
+[<TestCase("A\u03A3\uFF0EB A\u0387\u03A3", "a\u03C3\uFF0Eb a\u0387\u03C2")>]
 [<TestCase("10 \u2126, 3 \u212B, 4 \u212A", "10 \u03C9, 3 \u00E5, 4 k")>]
 [<TestCase("STRA\u1E9EE \U0001F600", "stra\u00DFe \U0001F600")>]
 let ``Case is ignored as Python ignores it`` (text: string, lowered: string) =
