@@ -57,12 +57,28 @@ let private isWithinWord (rune: Rune) =
     | _, UnicodeCategory.Format
     | _, UnicodeCategory.ModifierLetter
     | _, UnicodeCategory.ModifierSymbol -> true
-    | value, _ -> value < 0x10000 && "'.:\u00B7\u2018\u2019\u2024\u2027".Contains(char value)
+    | value, _ ->
+        value < 0x10000
+        && "'.:\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E\uFF1A".Contains(char value)
+
+/// Numerals and signs that have a case although they are no cased letters: ordinals, Roman numerals, letters in circles and squares.
+let private casedSigns =
+    [
+        0xAA, 0xAA
+        0xBA, 0xBA
+        0x2160, 0x217F
+        0x24B6, 0x24E9
+        0x1F130, 0x1F149
+        0x1F150, 0x1F169
+        0x1F170, 0x1F189
+    ]
 
 let private isCased (rune: Rune) =
     Rune.IsUpper rune
     || Rune.IsLower rune
     || Rune.GetUnicodeCategory rune = UnicodeCategory.TitlecaseLetter
+    || casedSigns
+       |> List.exists (fun (first, last) -> first <= rune.Value && rune.Value <= last)
 
 /// Whether a sigma ends a word: cased letters stand before it and none behind, marks within words aside.
 let private isFinal (runes: Rune[]) at =
