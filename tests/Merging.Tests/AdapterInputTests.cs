@@ -215,6 +215,28 @@ public class AdapterInputTests
         foreach (var (name, tensor) in Workshop.Tensors(Checkout.Reference("golden", "peft", model)).Where(own => !merged.ContainsKey(own.Key))) Compare.Close(name, result[name], tensor, 0, 0);
     }
 
+    // PEFT writes three biases of a module that is trained whole beside bias all; the wrapper's is also the module's own there.
+    [Test]
+    public void ThreeNamesOfABiasAreOne()
+    {
+        using var scope = torch.NewDisposeScope();
+        const string Norm = "transformer.ln_f", Prefix = "base_model.model.";
+        var model = Checkout.Reference("golden", "peft", "base-gpt2");
+        var origin = Workshop.Tensors(model);
+        var (weight, bias) = (origin[Norm + ".weight"] + 1, origin[Norm + ".bias"] + 2);
+        using var pairs = SafetensorsFile.Open(Path.Combine(Checkout.Reference("golden", "peft", "lora-gpt2-bias"), "adapter_model.safetensors"));
+        var tensors = pairs.Tensors.ToDictionary(tensor => tensor.Name, tensor => pairs.Tensor(tensor.Name));
+        (tensors[Prefix + Norm + ".weight"], tensors[Prefix + Norm + ".bias"]) = (weight, bias);
+        (tensors[Prefix + Norm + ".modules_to_save.bias"], tensors[Prefix + Norm + ".original_module.bias"]) = (bias, origin[Norm + ".bias"]);
+        var folder = Workshop.Scratch("adapter");
+        AdapterFolder.Write(folder, new Dictionary<string, object?> { ["peft_type"] = "LORA", ["r"] = 4, ["lora_alpha"] = 8, ["bias"] = "all", ["fan_in_fan_out"] = true, ["target_modules"] = new List<string> { "c_attn" }, ["modules_to_save"] = new List<string> { "ln_f" } }, tensors);
+        using var plan = Merger.Plan($"merge_method: passthrough\nmodels:\n- model: {model}+{folder}\n", "test.yaml", Workshop.Strategies.Find, path => path);
+        var target = Path.Combine(Workshop.Scratch(), "out");
+        new MergeRunner(plan, new MergeOptions()).Write(target);
+        var result = Workshop.Tensors(target);
+        Assert.That(result[Norm + ".weight"].equal(weight) && result[Norm + ".bias"].equal(bias), Is.True);
+    }
+
     // PEFT goes by each module, whatever the configuration says: it notes false where the last of GPT-2's modules was its head.
     [TestCase("base-gpt2", "lora-gpt2", "false")]
     [TestCase("base-gpt2", "dora-gpt2", "false")]

@@ -62,25 +62,25 @@ let private isWithinWord (rune: Rune) =
         value < 0x10000
         && "'.:\u00B7\u0387\u055F\u05F4\u2018\u2019\u2024\u2027\uFE13\uFE52\uFE55\uFF07\uFF0E\uFF1A".Contains(char value)
 
-/// Unicode's Cased: letters with a case, and ordinals, Roman numerals and letters in circles or squares, whose category is another.
-let private isCased (rune: Rune) =
-    let among (first, last) =
-        rune.Value >= first && rune.Value <= last
+/// Numerals and signs that have a case although they are no cased letters: ordinals, Roman numerals, letters in circles and squares.
+let private casedSigns =
+    [
+        0xAA, 0xAA
+        0xBA, 0xBA
+        0x2160, 0x217F
+        0x24B6, 0x24E9
+        0x1F130, 0x1F149
+        0x1F150, 0x1F169
+        0x1F170, 0x1F189
+    ]
 
+/// Unicode's Cased: letters with a case, and the signs above.
+let private isCased (rune: Rune) =
     Rune.IsUpper rune
     || Rune.IsLower rune
     || Rune.GetUnicodeCategory rune = UnicodeCategory.TitlecaseLetter
-    || List.exists
-        among
-        [
-            0xAA, 0xAA
-            0xBA, 0xBA
-            0x2160, 0x217F
-            0x24B6, 0x24E9
-            0x1F130, 0x1F149
-            0x1F150, 0x1F169
-            0x1F170, 0x1F189
-        ]
+    || casedSigns
+       |> List.exists (fun (first, last) -> first <= rune.Value && rune.Value <= last)
 
 /// Whether a sigma ends a word: cased letters stand before it and none behind, marks within words aside.
 let private isFinal (runes: Rune[]) at =

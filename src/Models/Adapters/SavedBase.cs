@@ -70,17 +70,25 @@ public static class SavedBase
     }
 
     // Two names of one tensor: a head's and the embedding's that it shares; or PEFT's wrapper of a module that is trained whole and the module
-    // that it wraps. A head that shares the wrapped module's weight would still read the latter.
+    // that it wraps. A head that shares the wrapped module's weight would still read the latter. With bias all PEFT writes every name with
+    // a bias in it, so those of any wrapped module.
     private static void TakeCopies(ModelOutline model, AdapterTensors tensors, string prefix)
     {
         if (model.Spec is { TiedHead: true, Names: var names })
             foreach (var part in (string[])[Own, UnderTokens, TrainedRows]) tensors.TakeCopy(Name(prefix, names.Head, part), Name(prefix, names.Embedding, part));
-        foreach (var module in model.Modules.Where(m => IsTable(model, m)))
+        foreach (var module in model.Modules)
         {
-            var isSaved = tensors.TakeCopy(Name(prefix, module.Name, "modules_to_save.weight"), Name(prefix, module.Name, Own));
-            var before = Name(prefix, module.Name, "original_module.weight");
-            if (isSaved && tensors.IsLeft(before) && model.Spec is { TiedHead: false }) tensors.Take(before, [module.Outputs, module.Inputs], module.Device).Dispose();
+            if (IsTable(model, module)) TakeWrapped(module, Own, model.Spec is { TiedHead: false } ? [module.Outputs, module.Inputs] : null, tensors, prefix);
+            TakeWrapped(module, "bias", module.Tensor("bias")?.shape, tensors, prefix);
         }
+    }
+
+    // Without a shape, what the module was stays.
+    private static void TakeWrapped(ModuleOutline module, string own, long[]? shape, AdapterTensors tensors, string prefix)
+    {
+        var isSaved = tensors.TakeCopy(Name(prefix, module.Name, $"modules_to_save.{own}"), Name(prefix, module.Name, own));
+        var before = Name(prefix, module.Name, $"original_module.{own}");
+        if (isSaved && shape is not null && tensors.IsLeft(before)) tensors.Take(before, shape, module.Device).Dispose();
     }
 
     /// <summary>What a folder may call a table of the base, the names of one beneath a change first.</summary>

@@ -1,5 +1,5 @@
-// Jinja texts over a JSON object, as tasks of lm-evaluation-harness write them: no white space is trimmed, and printing what does
-// not exist is an error. The sandbox is that of chat templates; tojson is Jinja's own.
+// Jinja texts over a JSON object, as tasks of lm-evaluation-harness write them: no white space is trimmed, and what does not
+// exist may not be printed, tested, compared or iterated (StrictUndefined). The sandbox is that of chat templates; tojson is Jinja's own.
 
 using System.Text.Json.Nodes;
 using System.Text.Json;

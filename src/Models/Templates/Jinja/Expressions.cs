@@ -89,7 +89,7 @@ internal sealed class Conditional(Expression test, Expression value, Expression?
     {
         if (Py.Truth(test.Evaluate(scope))) return value.Evaluate(scope);
         return otherwise is null
-            ? new Undefined("the inline if-expression evaluated to false and no else section was defined.") { IsPlain = true }
+            ? new Undefined("the inline if-expression evaluated to false and no else section was defined.") { IsStrict = false } // in every environment of Jinja
             : otherwise.Evaluate(scope);
     }
 }

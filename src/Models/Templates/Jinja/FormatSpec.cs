@@ -88,7 +88,6 @@ internal sealed record FormatSpec
             bool b when Type == '\0' => Text(b ? "True" : "False"),
             _ when PyNumber.IsInteger(value) => Integer(value!),
             double d => Float(d),
-            Undefined when this == new FormatSpec() => "",
             _ when this == new FormatSpec() => Py.Str(value),
             _ => throw Fault.Type($"unsupported format string passed to {Py.TypeName(value)}.__format__"),
         };

@@ -32,6 +32,9 @@ internal sealed class Meter(RenderLimits limits)
     private int steps = limits.Steps;
     private long characters = limits.Characters;
 
+    /// <summary>Whether what does not exist may only be asked for whether it is there (jinja2's StrictUndefined).</summary>
+    public bool IsStrict { get; set; }
+
     /// <summary>The meter of this thread's rendering; outside of one, an unlimited stand-in.</summary>
     public static Meter Current => current ?? new Meter(new RenderLimits(int.MaxValue, long.MaxValue));
 

@@ -24,6 +24,8 @@ internal static class PyOperators
     public static bool Equal(object? a, object? b)
     {
         (a, b) = (Py.Unwrap(a), Py.Unwrap(b));
+        if (a is Undefined { IsStrict: true } first) throw first.Fault();
+        if (b is Undefined { IsStrict: true } second) throw second.Fault();
         if (a is string s) return b is string t && s.Length == t.Length && EqualText(s, t);
         if (PyNumber.IsNumber(a)) return PyNumber.IsNumber(b) && PyNumber.Compare(a!, b!) == 0;
         if (ReferenceEquals(a, b)) return true;
@@ -254,7 +256,7 @@ internal static class PyOperators
                 case double d when d == Math.Floor(d) && double.IsFinite(d): return GetHashCode(PyNumber.Truncate(d));
                 case bool b: return (b ? 1L : 0L).GetHashCode();
                 case SafeText safe: return safe.Text.GetHashCode();
-                case Undefined: return 0;
+                case Undefined undefined: return undefined.Lenient(0);
                 case PyRange range: return range.Count;
                 case DictView view: return view.Dict.Count;
                 case PyTuple tuple:

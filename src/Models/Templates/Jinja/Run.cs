@@ -21,8 +21,12 @@ internal sealed class Run
 
     public Meter Meter { get; }
 
-    /// <summary>Whether printing what does not exist is an error.</summary>
-    public bool Strict { get; init; }
+    /// <summary>Whether printing, testing, comparing and iterating what does not exist is an error.</summary>
+    public bool Strict
+    {
+        get => Meter.IsStrict;
+        init => Meter.IsStrict = value;
+    }
 
     /// <summary>re.sub of text, pattern, replacement and count; null where there is none.</summary>
     public Func<string, string, string, int, string>? RegexReplace { get; init; }

@@ -51,13 +51,7 @@ internal sealed class Print(Expression[] values, int line) : Statement(line)
 {
     protected override Flow Perform(Scope scope)
     {
-        foreach (Expression value in values)
-        {
-            object? printed = value.Evaluate(scope);
-            if (scope.Run.Strict && printed is Undefined { IsPlain: false } undefined) throw undefined.Fault();
-            scope.Run.Write(Py.Str(printed));
-        }
-
+        foreach (Expression value in values) scope.Run.Write(Py.Str(value.Evaluate(scope)));
         return Flow.Next;
     }
 }

@@ -29,7 +29,7 @@ internal static class Tests
         { "number", "", (_, a) => PyNumber.IsNumber(a.Self) },
         { "odd", "", (_, a) => PyOperators.Equal(PyOperators.Arithmetic("%", a.Self, 2L), 1L) },
         { "sameas", "other", (_, a) => Same(a.Self, a[0]) },
-        { "sequence", "", (_, a) => a.Self is string or SafeText or PyList or PyTuple or PyDict or PyRange or Undefined },
+        { "sequence", "", (_, a) => a.Self is string or SafeText or PyList or PyTuple or PyDict or PyRange or Undefined { IsStrict: false } },
         { "string", "", (_, a) => a.Self is string or SafeText },
         { "test", "", (_, a) => Find(Py.Str(a.Self)) is not null },
         { "true", "", (_, a) => a.Self is true },

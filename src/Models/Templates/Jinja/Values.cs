@@ -63,6 +63,7 @@ internal sealed class PyDict : INested
     private static object Key(object? key) => key switch
     {
         null => NoneKey,
+        Undefined { IsStrict: true } undefined => throw undefined.Fault(),
         SafeText safe => safe.Text,
         _ when PyOperators.Hashable(key) => key,
         _ => throw Fault.Type($"unhashable type: '{Py.TypeName(key)}'"),
@@ -121,11 +122,11 @@ internal sealed class PyIterator(string description, object? source, Func<IEnume
 /// <summary>Text marked as safe HTML: escape leaves it alone, and + escapes what is added to it.</summary>
 internal sealed record SafeText(string Text);
 
-/// <summary>What a name or member is that does not exist. Printing and testing it is allowed, using it is not.</summary>
+/// <summary>What a name or member is that does not exist. Printing and testing it is allowed unless it is strict, using it is not.</summary>
 internal sealed class Undefined(string message, ChatTemplateErrorKind kind = ChatTemplateErrorKind.Undefined)
 {
-    /// <summary>Printed as nothing also where a missing name is a fault: an if-expression without else is Jinja's plain Undefined in every environment.</summary>
-    public bool IsPlain { get; init; }
+    /// <summary>jinja2's StrictUndefined: it may be asked whether it is defined and be given a default, and all else is a fault.</summary>
+    public bool IsStrict { get; init; } = Meter.Current.IsStrict;
 
     public static Undefined Name(string name) => new($"'{name}' is undefined");
 
@@ -138,6 +139,9 @@ internal sealed class Undefined(string message, ChatTemplateErrorKind kind = Cha
         ChatTemplateErrorKind.Security);
 
     public Fault Fault() => new(kind, message);
+
+    /// <summary>What an operation gives that only the strict one refuses.</summary>
+    public T Lenient<T>(T value) => IsStrict ? throw Fault() : value;
 
     private static string Owner(object? owner) => owner is null ? "None" : Py.TypeName(owner) + " object";
 }
@@ -176,7 +180,8 @@ internal static class Py
 
     public static bool Truth(object? value) => value switch
     {
-        null or Undefined => false,
+        null => false,
+        Undefined undefined => undefined.Lenient(false),
         bool b => b,
         long n => n != 0,
         double d => d != 0,
@@ -195,7 +200,7 @@ internal static class Py
         DictView view => view.Dict.Count,
         PyRange range => range.Count,
         LoopState loop => loop.Length,
-        Undefined => 0,
+        Undefined undefined => undefined.Lenient(0),
         _ => null,
     };
 
@@ -211,7 +216,7 @@ internal static class Py
         PyRange range => range.Items,
         PyIterator iterator => iterator.Rest(),
         LoopState loop => loop.Rest(),
-        Undefined => [],
+        Undefined undefined => undefined.Lenient<object?[]>([]),
         _ => null,
     };
 
@@ -247,6 +252,7 @@ internal static class Py
         DictView view => "dict_" + view.Kind,
         PyRange => "range",
         PyIterator => "generator",
+        Undefined { IsStrict: true } => "StrictUndefined",
         Undefined => "Undefined",
         LoopState => "LoopContext",
         Namespace => "Namespace",
@@ -259,7 +265,7 @@ internal static class Py
     {
         string s => s,
         SafeText s => s.Text,
-        Undefined => "",
+        Undefined undefined => undefined.Lenient(""),
         _ => PyRepr.Of(value),
     };
 }
