@@ -11,7 +11,7 @@ internal static class PyRepr
     public static string Of(object? value)
     {
         var text = new StringBuilder();
-        Append(text, value, 0);
+        Append(text, value, 0, Meter.Current);
         return text.ToString();
     }
 
@@ -23,53 +23,53 @@ internal static class PyRepr
         return text.ToString();
     }
 
-    private static void Append(StringBuilder text, object? value, int depth)
+    // The meter is handed on: to look it up for each of millions of values would take longer than to print them.
+    private static void Append(StringBuilder text, object? value, int depth, Meter meter)
     {
         Meter.Nest(depth);
-        Meter.Current.Step();
+        meter.Step();
         int before = text.Length;
         switch (value)
         {
             case null: text.Append("None"); break;
             case bool b: text.Append(b ? "True" : "False"); break;
+            case long n and >= 0 and <= 9: text.Append((char)('0' + n)); break;
             case long n: text.Append(CultureInfo.InvariantCulture, $"{n}"); break;
             case BigInteger n: text.Append(PyFormat.Digits(n)); break;
             case double d: text.Append(Float(d)); break;
             case string s: AppendText(text, s); break;
             case SafeText s: text.Append("Markup(").Append(Text(s.Text)).Append(')'); break;
-            case PyList list: AppendItems(text, "[", list.Items, "]", depth); return;
-            case PyTuple tuple: AppendItems(text, "(", tuple.Items, tuple.Items.Count == 1 ? ",)" : ")", depth); return;
-            case PyDict dict: AppendPairs(text, dict.Pairs, depth); return;
-            case DictView view: AppendItems(text, $"dict_{view.Kind}([", view.Items, "])", depth); return;
+            case PyList list: AppendItems(text, "[", list.Items, "]", depth, meter); return;
+            case PyTuple tuple: AppendItems(text, "(", tuple.Items, tuple.Items.Count == 1 ? ",)" : ")", depth, meter); return;
+            case PyDict dict: AppendPairs(text, dict.Pairs, depth, meter); return;
+            case DictView view: AppendItems(text, $"dict_{view.Kind}([", [.. view.Items], "])", depth, meter); return;
             case PyRange range: text.Append(Range(range)); break;
             case Undefined: text.Append("Undefined"); break;
             case Namespace space:
                 text.Append("<Namespace ");
-                AppendPairs(text, space.Members.Select(m => new KeyValuePair<object?, object?>(m.Key, m.Value)), depth);
+                AppendPairs(text, space.Members.Select(m => new KeyValuePair<object?, object?>(m.Key, m.Value)), depth, meter);
                 text.Append('>');
                 return;
             case PyIterator iterator: text.Append($"<{iterator.Description}>"); break;
             default: text.Append(value); break;
         }
 
-        Meter.Current.Characters(text.Length - before);
+        meter.Characters(text.Length - before);
     }
 
-    private static void AppendItems(StringBuilder text, string open, IEnumerable<object?> items, string close, int depth)
+    private static void AppendItems(StringBuilder text, string open, IReadOnlyList<object?> items, string close, int depth, Meter meter)
     {
         text.Append(open);
-        bool first = true;
-        foreach (object? item in items)
+        for (int i = 0; i < items.Count; i++)
         {
-            if (!first) text.Append(", ");
-            first = false;
-            Append(text, item, depth + 1);
+            if (i > 0) text.Append(", ");
+            Append(text, items[i], depth + 1, meter);
         }
 
         text.Append(close);
     }
 
-    private static void AppendPairs(StringBuilder text, IEnumerable<KeyValuePair<object?, object?>> pairs, int depth)
+    private static void AppendPairs(StringBuilder text, IEnumerable<KeyValuePair<object?, object?>> pairs, int depth, Meter meter)
     {
         text.Append('{');
         bool first = true;
@@ -77,9 +77,9 @@ internal static class PyRepr
         {
             if (!first) text.Append(", ");
             first = false;
-            Append(text, key, depth + 1);
+            Append(text, key, depth + 1, meter);
             text.Append(": ");
-            Append(text, value, depth + 1);
+            Append(text, value, depth + 1, meter);
         }
 
         text.Append('}');
