@@ -148,7 +148,7 @@ public sealed class EvalCommandTests
         var refused = Eval(user, asked);
         Assert.That((refused.Code, refused.Err.Contains($"{records} holds answers of an earlier version of the engine's numbers", StringComparison.Ordinal)), Is.EqualTo((2, true)), refused.All);
         Assert.That(File.ReadAllText(Path.Combine(user.Run, "results.json")), Is.EqualTo(results));
-        File.Delete(records);
+        Directory.Delete(user.Run, recursive: true);
         Assert.That(Eval(user, asked).Err, Does.Contain("perplexity: 1 items"), "asked anew");
     }
 

@@ -174,9 +174,9 @@ internal sealed class ItemRecords : IDisposable
 
     private void ThrowIfOther((string? Of, int? Version) written)
     {
-        if (written.Of != subject) throw new UserErrorException($"{path} holds answers of another model or adapter; give another folder, or delete the file to start anew.");
+        if (written.Of != subject) throw new UserErrorException($"{path} holds answers of another model or adapter; give another folder, or delete this one to start anew.");
         if (written.Version != version)
-            throw new UserErrorException($"{path} holds answers of {(written.Version is { } other ? $"version {other}" : "an earlier version")} of the engine's numbers, and this one is version {version}: the two may differ. Give another folder, or delete the file to start anew.");
+            throw new UserErrorException($"{path} holds answers of {(written.Version is { } other ? $"version {other}" : "an earlier version")} of the engine's numbers, and this one is version {version}: the two may differ. Give another folder, or delete this one to start anew.");
     }
 
     private bool Take(JsonObject? line)
