@@ -132,7 +132,7 @@ public sealed class DataAuditTests
         File.WriteAllText(Path.Combine(folder, "config.json"), $$"""{"model_type": "{{architecture}}", "vocab_size": 512, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 4}""");
         var (code, text, err) = Audit(Write("""{"input_ids": [5, 6, 7, 8, 9, 10, 11]}"""), "--model", folder, "--json");
         Assert.That((code, (int)JsonNode.Parse(text)!["ledger"]!["tokens_kept"]!), Is.EqualTo((0, kept)), err);
-        Assert.That(err, said.Length == 0 ? Is.Empty : Does.Contain(said));
+        Assert.That(said.Length == 0 ? err.Length == 0 : err.Contains(said, StringComparison.Ordinal), err);
     }
 
     // The end token gets the id behind the last, as in transformers, and the embedding has no row for it.
