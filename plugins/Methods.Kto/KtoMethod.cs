@@ -19,7 +19,7 @@ public sealed class KtoPlugin : IPlugin
 }
 
 /// <summary>Options of kto.</summary>
-[ContractTraits("reference")]
+[ContractTraits("reference", "mixes-answers:loss_type=kto")]
 public sealed class KtoOptions
 {
     /// <summary>kto, or apo_zero_unpaired, which measures from 0 instead of z0.</summary>

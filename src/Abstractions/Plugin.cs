@@ -153,6 +153,7 @@ public sealed class OptionGroupAttribute : Attribute;
 /// <param name="traits">
 /// <para>On a method:
 /// "reference": it compares with a reference policy.
+/// "mixes-answers": each batch mixes the answers that it measures, so that a plan computes no reference log-probs before; "mixes-answers:OPTION=A|B": with these values of an option.
 /// "controls": its policies are used under controls (<see cref="ITrainsControls"/>, <see cref="IHasTextControls"/>); evaluations under a
 /// control are refused for the policies of all other methods.
 /// "control-adapters": its controls are adapters, which nothing builds on: a plan that trains or merges them further is refused.

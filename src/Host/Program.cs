@@ -3,7 +3,9 @@
 using System.Text;
 using PeftAlign.Host;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Publishing;
 
+CarriedSsl.Offer();
 using var inUse = ProductInUse.Hold();
 // Results are UTF-8 whatever the locale says; the console's own writer hands long rows out in pieces of 256 characters.
 using var results = TextWriter.Synchronized(new StreamWriter(Console.OpenStandardOutput(), new UTF8Encoding(false), 1 << 14) { AutoFlush = true });

@@ -46,8 +46,23 @@ internal static partial class AtomicFile
     // What a path leads to, by the kernel's number; 0 where nothing is there.
     private static int Kind(string path)
     {
-        Span<byte> answer = stackalloc byte[StatxSize];
-        return Statx(WorkingDirectory, path, 0, 1, ref MemoryMarshal.GetReference(answer)) == 0 ? BinaryPrimitives.ReadUInt16LittleEndian(answer[ModeAt..]) >> 12 : 0;
+        try
+        {
+            Span<byte> answer = stackalloc byte[StatxSize];
+            return Statx(WorkingDirectory, path, 0, 1, ref MemoryMarshal.GetReference(answer)) == 0 ? BinaryPrimitives.ReadUInt16LittleEndian(answer[ModeAt..]) >> 12 : 0;
+        }
+        catch (EntryPointNotFoundException)
+        {
+            return KindByXstat(path);
+        }
+    }
+
+    /// <summary>The same by what glibc had before statx (2.28), where .NET still runs: struct stat's layout is each processor's own.</summary>
+    internal static int KindByXstat(string path)
+    {
+        var (version, mode) = RuntimeInformation.ProcessArchitecture switch { Architecture.X64 => (1, 24), Architecture.Arm64 => (0, 16), _ => (0, 0) };
+        Span<byte> answer = stackalloc byte[StatxSize]; // more than a struct stat takes
+        return mode > 0 && Xstat(version, path, ref MemoryMarshal.GetReference(answer)) == 0 ? BinaryPrimitives.ReadUInt16LittleEndian(answer[mode..]) >> 12 : 0;
     }
 
     private static void Delete(string part)
@@ -89,4 +104,7 @@ internal static partial class AtomicFile
 
     [LibraryImport("libc", EntryPoint = "statx", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Statx(int folder, string path, int flags, uint mask, ref byte answer);
+
+    [LibraryImport("libc", EntryPoint = "__xstat", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Xstat(int version, string path, ref byte answer);
 }

@@ -103,6 +103,10 @@ public sealed record TrainingOptions
     /// <summary>Keep no activations between the forward pass of a micro-batch and its backward pass; compute them again.</summary>
     public bool GradientCheckpointing { get; init; }
 
+    /// <summary>With rows no longer than the positions that a model has learned. Rotary ones go on past max_position_embeddings, as in transformers; TRL cuts at max_length alone.</summary>
+    /// <param name="model">What will be trained.</param>
+    public TrainingOptions Within(DecoderSpec model) => model.Names.Positions is null || MaxLength <= model.MaxPositions ? this : this with { MaxLength = (int)model.MaxPositions };
+
     /// <summary>From the training section of a plan's options.</summary>
     /// <param name="training">Canonical JSON, checked by the experiment language.</param>
     /// <param name="seed">The job's seed.</param>

@@ -70,7 +70,8 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
     {
         var engine = new LogProbEngine(run.Model);
         // A sequence that is scored has one token more behind it, which asks for the score.
-        var longest = Math.Min(run.Options.MaxLength, run.Model.Spec.MaxPositions) + (run.Method.Needs.Scores ? 1 : 0);
+        var (most, limit) = (run.Options.Within(run.Model.Spec).MaxLength, run.Model.Spec.Names.Positions is null ? "" : $" (at most {run.Model.Spec.MaxPositions})");
+        var longest = (long)most + (run.Method.Needs.Scores ? 1 : 0);
         if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
             throw new UserErrorException("packing is on, but this method does not pack rows; leave packing and eval_packing out.");
         return [.. run.Method.Arranged(rows, context).Where(r => Prepared(r).Count > 0)];
@@ -81,7 +82,7 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
             if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
                 throw new UserErrorException($"{record.Place}: token id {unknown} is not in the model's vocabulary of {run.Model.Spec.Vocabulary}; the row was made with another tokenizer, or tokenizer_config.json names a token that the model has no row for.");
             if (groups.SelectMany(group => group.Completions, (group, own) => group.Prompt.Length + own.Tokens.Length).Where(length => length > longest).FirstOrDefault() is > 0 and var tokens)
-                throw new BrokenContractException(run.Method, $"Prepare gave a sequence of {tokens} tokens for {record.Place}", $"max_length and the model's positions allow {longest}: raise max_length (at most {run.Model.Spec.MaxPositions}), or let the method cut rows at the MaxLength that Prepare is given");
+                throw new BrokenContractException(run.Method, $"Prepare gave a sequence of {tokens} tokens for {record.Place}", $"max_length and the model's positions allow {longest}: raise max_length{limit}, or let the method cut rows at the MaxLength that Prepare is given");
             return groups;
         }
     }

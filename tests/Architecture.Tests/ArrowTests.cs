@@ -13,7 +13,7 @@ public class ArrowTests
         ["Abstractions"] = ["Torch"],
         ["Plugins"] = ["Abstractions"],
         ["PluginTool"] = ["Plugins", "Abstractions"],
-        ["Models"] = ["Abstractions", "Torch"],
+        ["Models"] = ["Abstractions", "Core", "Torch"],
         ["Merging"] = ["Models", "Plugins", "Core", "Algebra", "Abstractions", "Torch"],
         ["Training"] = ["Models", "Algebra", "Core"],
         ["Testing"] = ["Torch", "Core", "Algebra", "Abstractions", "Plugins", "Models", "Training"],

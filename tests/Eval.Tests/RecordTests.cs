@@ -115,6 +115,8 @@ public sealed class RecordTests
     [TestCase("{\"prompt\":\"a\"}\n{\"prompt\":\"b\"}\n")]
     [TestCase("{\"subject\":\"art\",\"year\":3}\n")]
     [TestCase("{\"subject\":3}\n")]
+    [TestCase("{\"subject\":\"m\",\"version\":\"new\"}\n")]
+    [TestCase("{\"subject\":\"m\",\"version\":1.5}\n")]
     [TestCase("{\"subject\":\"m\",\"subject\":\"m\"}\n")]
     [TestCase("notes without an end")]
     [TestCase("\n")]
@@ -145,6 +147,23 @@ public sealed class RecordTests
         Assert.That(() => new ItemRecords(File, "another", _ => { }), Throws.InstanceOf<UserErrorException>().With.Message.Contains("another model"));
         Run(new Lines(10, " the end"), File, out var known);
         Assert.That(known, Is.Zero);
+    }
+
+    // An engine of another version may compute other numbers; one from before versions were written is another.
+    [Test]
+    public void Answers_of_another_version_are_refused_and_stay()
+    {
+        void Open(int? version) => new ItemRecords(File, "m", _ => { }, version).Dispose();
+        using (var records = new ItemRecords(File, "m", _ => { }, 9)) records.Keep();
+        Assert.That(() => Open(9), Throws.Nothing);
+        Assert.That(() => EvalRun.Folder(folder), Throws.Nothing);
+        Assert.That(() => Open(10), Throws.InstanceOf<UserErrorException>().With.Message.Contains($"{File} holds answers of version 9 of the engine's numbers, and this one is version 10").And.Message.Contains("another folder"));
+        Run(new Lines(3), File + "old", out _);
+        System.IO.File.Move(File + "old", File, overwrite: true);
+        var before = System.IO.File.ReadAllText(File);
+        Assert.That(() => Open(9), Throws.InstanceOf<UserErrorException>().With.Message.Contains("holds answers of an earlier version"));
+        Assert.That(System.IO.File.ReadAllText(File), Is.EqualTo(before));
+        Assert.That(() => Open(null), Throws.Nothing, "a plan's job is of one version by its id");
     }
 
     // With and without a begin token the same texts are other questions; records made without the option stay what they were.

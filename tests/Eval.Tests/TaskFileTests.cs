@@ -58,6 +58,9 @@ public sealed class TaskFileTests
     [TestCase("generation_kwargs: { temperature: '0.0' }", "'generation_kwargs.temperature: \"0.0\"' is no number")]
     [TestCase("generation_kwargs: { temperature: null }", "'generation_kwargs.temperature' has no value")]
     [TestCase("generation_kwargs: { do_sample: 'false' }", "'generation_kwargs.do_sample: \"false\"' is no truth value")]
+    [TestCase("generation_kwargs: { do_sample: true }", "samples (do_sample: true) at a temperature of 0, which lm-evaluation-harness takes where none is given; transformers refuses that there; give a temperature above 0")]
+    [TestCase("generation_kwargs: { do_sample: true, temperature: 0.0 }", "samples (do_sample: true) at a temperature of 0; transformers refuses that there")]
+    [TestCase("generation_kwargs: { do_sample: true, temperature: -1 }", "samples (do_sample: true) at a temperature of -1;")]
     [TestCase("generation_kwargs: { max_gen_toks: 8.5 }", "'generation_kwargs.max_gen_toks: 8.5' is no whole number")]
     [TestCase("generation_kwargs: { max_gen_toks: 99999999999 }", "'generation_kwargs.max_gen_toks: 99999999999' is no whole number")]
     [TestCase("fewshot_config: first_n", "'fewshot_config: \"first_n\"' is no mapping")]
@@ -67,9 +70,22 @@ public sealed class TaskFileTests
     public void A_field_of_another_shape_is_named_before_a_model_is_asked(string field, string error) =>
         Assert.That(() => Task(field).Items().ToList(), Throws.InstanceOf<UserErrorException>().With.Message.Contains(error).And.Message.Contains(Path.Combine(folder, "task.yaml")));
 
+    // PyYAML reads whole numbers of any size, and templates print all of their digits.
+    [TestCase("123456789012345678901234567890", "123456789012345678901234567890")]
+    [TestCase("-9223372036854775809", "-9223372036854775809")]
+    [TestCase("9007199254740993", "9007199254740993")]
+    [TestCase("0xFFFFFFFFFFFFFFFFF", "295147905179352825855")]
+    [TestCase("1.0e+30", "1e+30")]
+    public void A_whole_number_keeps_its_digits(string written, string printed)
+    {
+        var benchmark = Task($"fewshot_config: {{ sampler: first_n, doc_to_text: 'n {{{{q}}}}', samples: [{{ q: {written}, a: x }}] }}\nnum_fewshot: 1");
+        Assert.That(((EvalRequest.Generate)benchmark.Requests(benchmark.Items().Single())[0]).Prompt, Does.StartWith($"n {printed} x"));
+    }
+
     // None of these says anything; the length is then 256, as the harness has it.
     [TestCase("max_gen_toks: null, max_tokens: null", 256)]
     [TestCase("do_sample: null, top_p: null, top_k: null", 256)]
+    [TestCase("temperature: -1.0", 256)]
     [TestCase("max_tokens: 7, max_gen_toks: 8, max_new_tokens: 9", 8)]
     [TestCase("max_gen_toks: null, max_tokens: 7", 7)]
     [TestCase("max_completion_tokens: 6, max_tokens: 7", 7)]

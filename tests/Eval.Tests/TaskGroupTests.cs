@@ -74,17 +74,17 @@ public sealed class TaskGroupTests
     {
         var (source, own) = (Directory.CreateDirectory(Path.Combine(written, "versions")).FullName, Directory.CreateDirectory(Path.Combine(folder, "versioned")).FullName);
         File.Copy(Path.Combine(folder, "rows.json"), Path.Combine(source, "rows.json"));
-        foreach (var (name, version) in ((string, string)[])[("a", "\"1.0\""), ("b", "2.5"), ("a/b", "3"), ("a_b", "v4"), ("none", "")])
+        foreach (var (name, version) in ((string, string)[])[("a", "\"1.0\""), ("b", "2.5"), ("a/b", "3"), ("a_b", "v4"), ("whole", "1.0"), ("none", "")])
             File.WriteAllText(Path.Combine(source, $"{name.Replace('/', '-')}.yaml"), File.ReadAllText(Path.Combine(folder, "one.yaml")).Replace("task: one", $"task: {name}", StringComparison.Ordinal) + (version.Length > 0 ? $"metadata: {{ version: {version} }}\n" : ""));
         File.WriteAllText(Path.Combine(source, "g.yaml"), "group: g\ngroup_alias: G\ntask: [a, b]\nmetadata: { version: 1 }\n");
-        File.WriteAllText(Path.Combine(source, "h.yaml"), "group: h\ntask: [g, a/b, a_b, none]\naggregate_metric_list: [{ metric: acc }]\n");
+        File.WriteAllText(Path.Combine(source, "h.yaml"), "group: h\ntask: [g, a/b, a_b, whole, none]\naggregate_metric_list: [{ metric: acc }]\n");
         var results = ResultFiles.Write(own, [Evaluate(new TasksOptions { Path = source, BootstrapIters = 0 })], []);
         Assert.That(results["results"]!["g"]!.ToJsonString(), Is.EqualTo("""{"name":"g","alias":"G"}"""));
         Assert.That(results["groups"]!.AsObject().Select(group => group.Key), Is.EqualTo(new[] { "h" }));
         Assert.That(new JsonObject(results["versions"]!.AsObject().OrderBy(task => task.Key, StringComparer.Ordinal).Select(task => KeyValuePair.Create(task.Key, task.Value?.DeepClone()))).ToJsonString(),
-            Is.EqualTo("""{"a":"1.0","a/b":3,"a_b":"v4","b":2.5,"g":"1","h":"N/A","none":"Yaml"}"""));
+            Is.EqualTo("""{"a":"1.0","a/b":3,"a_b":"v4","b":2.5,"g":"1","h":"N/A","none":"Yaml","whole":1.0}"""));
         // Two tasks whose names are one as files keep their samples apart.
-        Assert.That(Directory.GetFiles(own, "samples_*").Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "samples_a%2Fb.jsonl", "samples_a.jsonl", "samples_a_b.jsonl", "samples_b.jsonl", "samples_none.jsonl" }));
+        Assert.That(Directory.GetFiles(own, "samples_*").Select(Path.GetFileName).Order(StringComparer.Ordinal), Is.EqualTo(new[] { "samples_a%2Fb.jsonl", "samples_a.jsonl", "samples_a_b.jsonl", "samples_b.jsonl", "samples_none.jsonl", "samples_whole.jsonl" }));
         Directory.Delete(source, recursive: true); // the other tests read what lies above it
         Assert.That((ResultFiles.SamplesName("a/b", results), ResultFiles.SamplesName("c/d", results), ResultFiles.SamplesName("a_b", results)), Is.EqualTo(("samples_a%2Fb.jsonl", "samples_c_d.jsonl", "samples_a_b.jsonl")));
     }

@@ -134,6 +134,25 @@ public sealed class EvalCommandTests
     }
 
     [Test]
+    public void Answers_of_another_version_of_the_engine_are_not_mixed_in()
+    {
+        using var user = new Peftalign();
+        string[] asked = ["--benchmarks", "perplexity", "--data", user.Write("once.txt", "Once upon a time.")];
+        Assert.That(Eval(user, asked).Code, Is.Zero);
+        var records = Path.Combine(user.Run, "records.jsonl");
+        var lines = File.ReadAllLines(records);
+        var header = JsonNode.Parse(lines[0])!.AsObject();
+        Assert.That(header.Remove("version"), lines[0]);
+        File.WriteAllLines(records, [header.ToJsonString(), .. lines[1..]]); // as written before versions were
+        var results = File.ReadAllText(Path.Combine(user.Run, "results.json"));
+        var refused = Eval(user, asked);
+        Assert.That((refused.Code, refused.Err.Contains($"{records} holds answers of an earlier version of the engine's numbers", StringComparison.Ordinal)), Is.EqualTo((2, true)), refused.All);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "results.json")), Is.EqualTo(results));
+        Directory.Delete(user.Run, recursive: true);
+        Assert.That(Eval(user, asked).Err, Does.Contain("perplexity: 1 items"), "asked anew");
+    }
+
+    [Test]
     public void An_evaluator_is_swapped_by_its_line_alone()
     {
         using var user = new Peftalign();

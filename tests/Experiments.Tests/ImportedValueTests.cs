@@ -46,11 +46,14 @@ public class ImportedValueTests
     }
 
     [Test]
-    public void Without_a_length_rows_are_cut_at_the_models_positions_and_packs_have_none()
+    public void Without_a_length_rows_are_cut_at_learned_positions_alone_and_packs_have_none()
     {
         using var here = new Peftalign();
         Model(here, Shape);
-        Assert.That(Import(here, "max_length: null", model: here.File("model")).Text, Does.Contain("    max_length: 96\n"));
+        Assert.That(Import(here, "max_length: null", model: here.File("model")).Text, Does.Contain("    max_length: 2147483647\n"));
+        Plans(here);
+        Model(here, "\"model_type\": \"gpt2\", \"architectures\": [\"GPT2LMHeadModel\"], \"vocab_size\": 64, \"n_embd\": 16, \"n_layer\": 1, \"n_head\": 2, \"n_positions\": 96");
+        Assert.That(Import(here, "max_length: null", model: here.File("model"), target: "learned.yaml").Text, Does.Contain("    max_length: 96\n"));
         var packed = Call(here, "packing: true\nmax_length: null", target: "other.yaml");
         Assert.That((packed.Code, packed.Err.Contains($"{here.File("trl.yaml")}:2:1: max_length is null: packs have a length", StringComparison.Ordinal)), Is.EqualTo((2, true)), packed.All);
         var unknown = Call(here, "learning_rat: null", target: "other.yaml");

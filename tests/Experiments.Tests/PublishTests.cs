@@ -69,5 +69,16 @@ public class PublishTests
         _ = process.StandardError.ReadToEndAsync();
         Assert.That(process.StandardOutput.ReadToEnd(), Does.Contain("\"operators\""));
         process.WaitForExit();
+
+        // In a namespace of its own, where the machine's OpenSSL is an empty file.
+        var hidden = string.Join("; ", Directory.GetFiles(Path.Combine(made, "ssl")).SelectMany(file => MachinesOwn(Path.GetFileName(file))).Select(path => $"/bin/mount --bind /dev/null '{path}'"));
+        if (Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", hidden).Code != 0) Assert.Ignore("this user may not hide a file from a process (unshare -rm), so that OpenSSL is there");
+        var verified = Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", $"{hidden}; exec '{made}/peftalign' plugins verify");
+        Assert.That(verified.Code, Is.Zero, verified.All);
+        Assert.That(Bare("/usr/bin/unshare", "-rm", "/bin/sh", "-c", $"{hidden}; /bin/rm -r '{made}/ssl'; exec '{made}/peftalign' plugins verify").Code, Is.Not.Zero, "it was the folder's that answered");
     }
+
+    // Where the loader finds a library of the machine.
+    private static IEnumerable<string> MachinesOwn(string name) => Directory.EnumerateDirectories("/usr/lib", "*-linux-gnu").Append("/usr/lib64").Append("/usr/lib")
+        .Select(folder => Path.Combine(folder, name)).Where(File.Exists);
 }

@@ -77,6 +77,24 @@ public sealed class StoredReferenceTests
         AssertSame(user, plain, ((string[])["whole", "light", "alone", "tune/world/far"]).Select(method => $"train/tiny/world/{method}/s3"));
         bool Told(string method) => File.ReadAllText(Path.Combine(user.Job($"train/tiny/world/{method}/s3"), "log.txt")).Contains("kto measures answers that each batch mixes anew");
         Assert.That((Told("whole"), Told("light"), Told("alone"), Told("tune/world/far")), Is.EqualTo((true, true, false, true)));
+        var planned = Peftalign.Call("run", user.File("mixed.yaml"), "--out", user.File("other"), "--dry-run", "--json");
+        Assert.That((int)JsonNode.Parse(planned.Out)!["forecast"]!["kinds"]!["reference"]!["jobs"]!, Is.EqualTo(1), "alone's: the others would have no use for one");
+    }
+
+    // Nothing is stored for the batch's own answers, so that the former weights stay in memory beside those that are trained.
+    [TestCase("kto", true)]
+    [TestCase("apo_zero_unpaired", false)]
+    public void A_dry_run_counts_the_second_model_where_a_batch_mixes_answers(string loss, bool isHeld)
+    {
+        using var user = new Peftalign();
+        var rows = user.Write("rows.jsonl", string.Concat(Enumerable.Range(0, 8).Select(k => $$"""{"prompt_ids": [1, 2], "completion_ids": [{{3 + k}}, 4], "label": true}""" + "\n")));
+        long Held(params string[] more)
+        {
+            var told = Peftalign.Call(["train", "kto", "--model", Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K"), "--data", rows, "--out", user.Run, "--loss-type", loss, "--batch-size", "4", "--max-steps", "1", "--dry-run", "--json", .. more]);
+            Assert.That(told.Code, Is.Zero, told.All);
+            return (long)JsonNode.Parse(told.Out)!["base_bytes"]!;
+        }
+        Assert.That(Held("--precompute-reference") == Held(), Is.EqualTo(isHeld));
     }
 
     private const string FourBits = Manifests.Tiny + """

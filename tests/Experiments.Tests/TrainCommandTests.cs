@@ -229,17 +229,25 @@ public sealed class TrainCommandTests
         Assert.That(Said(400, "predicted_bytes") - Said(1, "predicted_bytes"), Is.EqualTo(Said(400, "row_bytes") - Said(1, "row_bytes")));
     }
 
-    // stories260K has 512 positions: a limit beyond them is theirs, in the forecast as in the training.
-    [Test]
-    public void A_dry_run_cuts_rows_at_the_models_positions_as_the_training_does()
+    // Only learned positions end; TRL cuts at max_length and nowhere else. In the forecast as in the training.
+    [TestCase("llama", 700, "max_length 700 is more than the 512 positions that the model was made for; they are not learned, so rows are cut at max_length only")]
+    [TestCase("gpt2", 512, "max_length 700 is more than the 512 positions that the model has learned; rows are cut there")]
+    public void Rows_are_cut_at_learned_positions_and_else_at_max_length_alone(string architecture, int longest, string warning)
     {
-        var data = user.Write("long.jsonl", new JsonObject { ["text"] = string.Concat(Enumerable.Repeat("Once upon a time there was a cat. ", 200)) }.ToJsonString());
-        string[] train = ["train", "sft", "--model", Model, "--data", data, "--out", user.Run, "--adapter", "lora", "--max-length", "4000", "--max-steps", "1", "--batch-size", "1", "--threads", "1"];
+        string[] names = architecture is "gpt2" ? ["n_embd", "n_layer", "n_head", "n_positions"] : ["hidden_size", "num_hidden_layers", "num_attention_heads", "max_position_embeddings"];
+        string[] sizes = [.. names.Zip((int[])[16, 1, 2, 512], (name, size) => $"{name}={size}"), "vocab_size=64"];
+        var made = Peftalign.Call(["models", "init", architecture, "--out", user.File("model"), .. sizes.SelectMany(size => (string[])["--set", size])]);
+        Assert.That(made.Code, Is.Zero, made.All);
+        var data = user.Write("long.jsonl", $$"""{"prompt_ids": [1, 2], "completion_ids": [{{string.Join(", ", Enumerable.Range(0, 1000).Select(k => 3 + (k % 50)))}}]}""" + "\n");
+        string[] train = ["train", "sft", "--model", user.File("model"), "--data", data, "--out", user.Run, "--adapter", "lora", "--max-length", "700", "--max-steps", "1", "--batch-size", "1", "--threads", "1"];
         var told = Peftalign.Call([.. train, "--dry-run", "--json"]);
         Assert.That(told.Code, Is.Zero, told.All);
-        Assert.That((int)JsonNode.Parse(told.Out)!["longest"]!, Is.EqualTo(512));
-        Assert.That(Peftalign.Call(train).Code, Is.Zero);
-        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain("max_length 4000 is more than the model's 512 positions"));
+        Assert.That((int)JsonNode.Parse(told.Out)!["longest"]!, Is.EqualTo(longest));
+        var trained = Peftalign.Call(train);
+        Assert.That(trained.Code, Is.Zero, trained.All);
+        Assert.That(File.ReadAllText(Path.Combine(user.Run, "log.txt")), Does.Contain(warning));
+        Assert.That((int)JsonNode.Parse(File.ReadAllText(Path.Combine(user.Run, "ledger.json")))!["tokens_kept"]!, Is.EqualTo(longest));
+        Assert.That(Math.Exp((double)JsonNode.Parse(File.ReadLines(Path.Combine(user.Run, "metrics.jsonl")).First())!["loss"]!), Is.EqualTo(64).Within(8), "new weights guess, wherever a token stands");
     }
 
     [Test]

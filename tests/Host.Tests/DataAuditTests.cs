@@ -123,6 +123,18 @@ public sealed class DataAuditTests
     public void Ids_behind_the_limit_are_not_refused() =>
         Assert.That(Audit(Write("""{"input_ids": [5, 6, 7, 99999]}"""), "--model", Stories, "--max-length", "3").Code, Is.Zero);
 
+    // As a training cuts them: no position that was not learned has a row, and rotary ones go on.
+    [TestCase("gpt2", 4, "is more than the 4 positions that the model has learned")]
+    [TestCase("llama", 7, "")]
+    public void Rows_are_cut_at_learned_positions(string architecture, int kept, string said)
+    {
+        File.Copy(Path.Combine(Stories, "tokenizer.json"), Path.Combine(folder, "tokenizer.json"));
+        File.WriteAllText(Path.Combine(folder, "config.json"), $$"""{"model_type": "{{architecture}}", "vocab_size": 512, "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "max_position_embeddings": 4}""");
+        var (code, text, err) = Audit(Write("""{"input_ids": [5, 6, 7, 8, 9, 10, 11]}"""), "--model", folder, "--json");
+        Assert.That((code, (int)JsonNode.Parse(text)!["ledger"]!["tokens_kept"]!), Is.EqualTo((0, kept)), err);
+        Assert.That(said.Length == 0 ? err.Length == 0 : err.Contains(said, StringComparison.Ordinal), err);
+    }
+
     // The end token gets the id behind the last, as in transformers, and the embedding has no row for it.
     [Test]
     public void A_token_that_only_the_configuration_names_is_refused_where_the_model_has_no_row_for_it()

@@ -119,6 +119,59 @@ public class LayerFamilyTests
         Assert.That(Compact(config.GetProperty("attention_types")), Is.EqualTo("""[[["local"],3],[["global"],1]]"""));
     }
 
+    // Without a list a loader goes by a layer's number: what transformers 5.23 makes of the parent's layers, moved with them.
+    [TestCase("gemma2", "", "layer_types", "fssf")]
+    [TestCase("gemma3_text", "\"sliding_window_pattern\": 3", "layer_types", "sfss")]
+    [TestCase("cohere2", "", "layer_types", "ssss")]
+    [TestCase("qwen2_moe", "\"use_sliding_window\": true, \"max_window_layers\": 4", "layer_types", "fsff")]
+    [TestCase("cwm", "", "layer_types", "ssfs")]
+    [TestCase("qwen2", "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 3", "layer_types", "ffsf")]
+    [TestCase("qwen3", "\"use_sliding_window\": true, \"max_window_layers\": 5", "layer_types", "")] // all alike, here and there
+    [TestCase("qwen2", "\"sliding_window\": 4, \"max_window_layers\": 3", "layer_types", "")] // switched off
+    [TestCase("qwen2", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 3", "layer_types", "")]
+    [TestCase("llama", "", "layer_types", "")]
+    [TestCase("smollm3", "\"no_rope_layer_interval\": 2", "no_rope_layers", "0110")]
+    [TestCase("gpt_neo", "", "attention_types", "lggl")]
+    public void AMovedLayerKeepsTheKindThatItsNumberGaveIt(string type, string more, string key, string kinds)
+    {
+        var root = Workshop.Scratch();
+        Families.Write(root, "a", Families.Config(type, "Any", 5, [.. JsonNode.Parse($"{{{more}}}")!.AsObject().Select(entry => (entry.Key, entry.Value?.DeepClone()!))]), Families.Llama(5));
+        JsonElement Merged(params (string, int, int)[] slices)
+        {
+            _ = Families.Merged(root, Families.Stack("", slices), out var folder, out _);
+            return Workshop.Json(Path.Combine(folder, "config.json"));
+        }
+        var moved = Merged(("a", 1, 2), ("a", 2, 3), ("a", 4, 5), ("a", 1, 2));
+        if (kinds.Length == 0) Assert.That(moved.TryGetProperty(key, out _), Is.False);
+        else Assert.That(string.Concat(key is "attention_types" ? moved.GetProperty(key)[0][0].EnumerateArray().Select(kind => kind.ToString()[0]) : moved.GetProperty(key).EnumerateArray().Select(kind => kind.ToString()[0])), Is.EqualTo(kinds));
+        Assert.That(Merged(("a", 0, 2), ("a", 2, 5)).TryGetProperty(key, out _), Is.False, "where all stay, the number says it as before");
+    }
+
+    // Of four layers none lies at or above max_window_layers, of six two would.
+    [Test]
+    public void AStackDoesNotGrowIntoALayersNumber()
+    {
+        var root = Workshop.Scratch();
+        Families.Write(root, "a", Families.Config("qwen2", "Any", 4, ("use_sliding_window", true), ("sliding_window", 4), ("max_window_layers", 4)), Families.Llama(4));
+        _ = Families.Merged(root, Families.Stack("", ("a", 0, 4), ("a", 2, 4)), out var folder, out _);
+        Assert.That(Workshop.Json(Path.Combine(folder, "config.json")).GetProperty("layer_types").EnumerateArray().Select(kind => kind.GetString()), Is.EqualTo(Enumerable.Repeat("full_attention", 6)));
+    }
+
+    [TestCase("llama4_text", "")]
+    [TestCase("gemma4_text", "")]
+    [TestCase("exaone4", "\"sliding_window_pattern\": \"LLLG\"")]
+    public void AMovedLayerOfAnUnknownRuleIsRefusedUnlessItIsListed(string type, string more)
+    {
+        var root = Workshop.Scratch();
+        var config = Families.Config(type, "Any", 4, [.. JsonNode.Parse($"{{{more}}}")!.AsObject().Select(entry => (entry.Key, entry.Value?.DeepClone()!))]);
+        Families.Write(root, "a", config, Families.Llama(4));
+        Refused(root, Families.Stack("", ("a", 0, 2), ("a", 1, 4)), $"a is of model_type {type}", "layer_types");
+        Assert.That(Families.Merged(root, Families.Stack("", ("a", 0, 2), ("a", 2, 4))), Is.Not.Empty);
+        config["layer_types"] = new JsonArray("full_attention", "sliding_attention", "sliding_attention", "full_attention");
+        Families.Write(root, "a", config, Families.Llama(4));
+        Assert.That(Families.Merged(root, Families.Stack("", ("a", 0, 2), ("a", 1, 4))), Is.Not.Empty);
+    }
+
     private static string Compact(JsonElement element) => JsonNode.Parse(element.GetRawText())!.ToJsonString();
 
     [Test]

@@ -177,6 +177,19 @@ public class OptionsTests
         Assert.That((options.Rank, options.Large, options.Rate, options.Weights![1], options.Limit), Is.EqualTo((3, 5L, 1.0, 2.5, double.NegativeInfinity)));
     }
 
+    // A program may hand over what no JSON text says.
+    [TestCase("rank", double.NaN, "option 'rank' must be a whole number, but is NaN.")]
+    [TestCase("rank", double.PositiveInfinity, "option 'rank' must be a whole number, but is Infinity.")]
+    [TestCase("rate", double.NaN, "option 'rate' must be a number, but is NaN.")]
+    [TestCase("switch", double.NaN, "option 'switch' must be true or false, but is NaN.")]
+    [TestCase("name", double.NegativeInfinity, "option 'name' must be a text, but is -Infinity.")]
+    public void NumbersOutsideJsonAreNamed(string option, double value, string expected)
+    {
+        foreach (var node in (JsonNode[])[JsonValue.Create(value), JsonValue.Create((float)value)])
+            Assert.That(Schema.Check(new JsonObject { [option] = node }).Select(fault => fault.Message), Is.EqualTo(new[] { expected }));
+        Assert.That(Schema.Bind<Everything>(new JsonObject { ["limit"] = JsonValue.Create(float.PositiveInfinity) }, "test").Limit, Is.EqualTo(double.PositiveInfinity));
+    }
+
     [TestCase("""{ "rnak": 3 }""", "unknown option 'rnak'. Did you mean 'rank'?")]
     [TestCase("""{ "rank": "3" }""", "option 'rank' must be a whole number, but is \"3\".")]
     [TestCase("""{ "rank": 2.5 }""", "option 'rank' must be a whole number, but is 2.5.")]
@@ -185,6 +198,7 @@ public class OptionsTests
     [TestCase("""{ "rate": 0 }""", "option 'rate' is 0; it must be more than 0.")]
     [TestCase("""{ "rank": null }""", "option 'rank' has no value; it is a whole number. Give one or leave the option out.")]
     [TestCase("""{ "large": 9223372036854775808 }""", "option 'large' must be a whole number, but is 9223372036854775808.")]
+    [TestCase("""{ "rank": 1e400 }""", "option 'rank' must be a whole number, but is 1e400.")]
     [TestCase("""{ "switch": "yes" }""", "option 'switch' must be true or false, but is \"yes\".")]
     [TestCase("""{ "name": 3 }""", "option 'name' must be a text, but is 3.")]
     [TestCase("""{ "name": ["a"] }""", "option 'name' must be a text, but is a list.")]

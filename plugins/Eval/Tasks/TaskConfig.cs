@@ -1,5 +1,6 @@
 // A task of lm-evaluation-harness, read from its YAML. Every field is either used or refused by name.
 
+using System.Globalization;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core.Metrics;
@@ -158,6 +159,8 @@ internal sealed class TaskGeneration
         Until = given["until"] is { } until ? task.Texts(until, "generation_kwargs.until") : [task.FewshotDelimiter];
         MaxNewTokens = Lengths.Select(name => Value<int>(name, Whole)).FirstOrDefault(length => length is not null) ?? 256;
         (Samples, temperature) = (Value<bool>("do_sample", TypedFields.Truth), Value<double>("temperature", "number"));
+        if (Samples == true && !(temperature > 0))
+            throw task.Fault($"generation_kwargs samples (do_sample: true) at a temperature of {(temperature ?? 0).ToString("R", CultureInfo.InvariantCulture)}{(temperature is null ? ", which lm-evaluation-harness takes where none is given" : "")}; transformers refuses that there", "give a temperature above 0, or do_sample: false");
         (TopP, TopK) = (Value<double>("top_p", "number"), Value<int>("top_k", Whole));
     }
 
@@ -180,11 +183,6 @@ internal sealed class TaskGeneration
 
     private bool? Samples { get; }
 
-    /// <summary>0 is greedy: without do_sample, or with a temperature of 0.</summary>
-    internal double Temperature => Samples switch
-    {
-        true => temperature ?? 1,
-        false => 0,
-        null => temperature ?? 0,
-    };
+    /// <summary>0 is greedy: with do_sample: false, or without a temperature above 0.</summary>
+    internal double Temperature => Samples == false ? 0 : Math.Max(0, temperature ?? 0);
 }

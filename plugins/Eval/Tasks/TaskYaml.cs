@@ -2,6 +2,7 @@
 // Python can have (functions, hub datasets) refused by name with its line.
 
 using System.Globalization;
+using System.Numerics;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
@@ -78,11 +79,17 @@ internal static partial class TaskYaml
         "list" => new JsonArray([.. node.Items.Select(item => Json(item, isFound))]),
         "text" => node.Text,
         "boolean" => node.Text.StartsWith('t') || node.Text.StartsWith('T'),
+        "number" when Whole(node.Text) is { } whole => JsonNode.Parse(whole.ToString(CultureInfo.InvariantCulture)),
         "number" when !double.IsFinite(node.Number) => JsonValue.Create(node.Text),
-        "number" when long.TryParse(node.Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var whole) && whole == node.Number => JsonNode.Parse(whole.ToString(CultureInfo.InvariantCulture)),
         "number" => node.Number == Math.Floor(node.Number) && Math.Abs(node.Number) < 1e15 && !node.Text.Contains('.') && !node.Text.Contains('e') ? JsonNode.Parse(((long)node.Number).ToString(CultureInfo.InvariantCulture)) : TaskColumns.Float(node.Number),
         _ => null,
     };
+
+    // With all its digits, as PyYAML reads it; null for another number.
+    private static BigInteger? Whole(string text) =>
+        BigInteger.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number
+        : text.StartsWith("0x", StringComparison.Ordinal) && BigInteger.TryParse("0" + text[2..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out number) ? number
+        : null;
 
     // Nothing, truth values, whole numbers, numbers and dates of YAML 1.1, which PyYAML reads and with it the harness.
     [GeneratedRegex(@"^(?:~?|null|Null|NULL|yes|Yes|YES|no|No|NO|true|True|TRUE|false|False|FALSE|on|On|ON|off|Off|OFF|[-+]?0b[01_]+|[-+]?0x[0-9a-fA-F_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+|[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)|[0-9]{4}-[0-9]{2}-[0-9]{2}|[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt]|[ \t]+)[0-9]{1,2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]*)?(?:[ \t]*(?:Z|[-+][0-9]{1,2}(?::[0-9]{2})?))?)\z", RegexOptions.CultureInvariant)]

@@ -88,16 +88,8 @@ module internal Contrasts =
                 elif value = 0.0 then 0.5
                 else 0.0)
         | RankCorrelation ->
-            let ranks pick =
-                unitsValues |> Array.map pick |> Descriptive.AverageRanks
-
-            let x, y = ranks (fun (_, first, _) -> first), ranks (fun (_, _, second) -> second)
-            let mx, my = Array.average x, Array.average y
-
-            let sum (a: float[]) ma (b: float[]) mb =
-                Array.fold2 (fun s p q -> s + (p - ma) * (q - mb)) 0.0 a b
-
-            sum x mx y my / sqrt (sum x mx x mx * sum y my y my)
+            let side pick = unitsValues |> Array.map pick
+            Coefficients.spearman (side (fun (_, first, _) -> first)) (side (fun (_, _, second) -> second))
 
     let triple (claim: Claim) values seeds (unit: Unit) =
         let value = unitValue claim.Log values seeds unit

@@ -109,14 +109,36 @@ type internal Lowering(lookup: Lookup, matrix: Matrix, context: Context, graph: 
         graph.Need(id, "")
         "reference_log_probs", Output(id, "")
 
-    /// Reference log-probabilities as a job of their own, where the method asks for it.
+    /// Whether each batch mixes the answers that the method measures, which no job can compute before: the trait, or the trait with the
+    /// values of an option that it goes with.
+    static member private MixesAnswers(run: StageRun) =
+        let shown (tree: Tree) =
+            match tree with
+            | Text text -> text
+            | other -> Tree.options other
+
+        let holds (condition: string) =
+            match condition.Split('=', 2) with
+            | [| name; values |] ->
+                Tree.find name run.Setting.Options
+                |> Option.exists (fun value -> Array.contains (shown value) (values.Split '|'))
+            | _ -> false
+
+        run.Setting.Method.Schema.Traits
+        |> Seq.exists (fun found ->
+            match found.Split(':', 2) with
+            | [| "mixes-answers" |] -> true
+            | [| "mixes-answers"; condition |] -> holds condition
+            | _ -> false)
+
+    /// Reference log-probabilities as a job of their own, where the method asks for it and has a use for it.
     member private this.Reference(policy: Policy, run: StageRun, start: Lowered, dataset: Tree, adapter: Tree) =
         let isAsked =
             Tree.find "precompute_reference" run.Setting.Training = Some(Flag true)
 
         let usesReference = run.Setting.Method.Schema.Traits |> Seq.contains "reference"
 
-        if isAsked && usesReference then
+        if isAsked && usesReference && not (Lowering.MixesAnswers run) then
             AdapterFaults.ofReference context matrix lookup policy run
             [ this.ReferenceJob(policy, run, start, dataset, adapter) ]
         else

@@ -63,6 +63,29 @@ module private Concordance =
         + 2.0 * tiePairs x * tiePairs y / pairs
         + sum cubic x * sum cubic y / (9.0 * pairs * (n - 2.0))
 
+/// Coefficients alone, of any number of pairs; NaN where a side is constant.
+module internal Coefficients =
+    let pearson (x: float[]) (y: float[]) =
+        let mx, my = Array.average x, Array.average y
+
+        let dot (a: float[]) ma (b: float[]) mb =
+            Array.fold2 (fun s p q -> s + (p - ma) * (q - mb)) 0.0 a b
+
+        let sxx, syy = dot x mx x mx, dot y my y my
+        // One root: equal rankings then correlate by exactly 1. Two where the product leaves the range of numbers.
+        let product = sxx * syy
+
+        let norm =
+            if Double.IsNormal product then
+                sqrt product
+            else
+                sqrt sxx * sqrt syy
+
+        Math.Clamp(dot x mx y my / norm, -1.0, 1.0)
+
+    let spearman (x: float[]) (y: float[]) =
+        pearson (Descriptive.AverageRanks x) (Descriptive.AverageRanks y)
+
 /// Correlation between paired observations.
 [<AbstractClass; Sealed>]
 type Correlation =
@@ -71,16 +94,7 @@ type Correlation =
         Guard.sameLength "x" x "y" y
         Guard.sample "x" 3 x
         Guard.sample "y" 3 y
-        let mx, my = Array.average x, Array.average y
-
-        let dot f g =
-            Array.fold2 (fun s a b -> s + f a * g b) 0.0 x y
-
-        let dx a = a - mx
-        let dy b = b - my
-        let sxx = x |> Array.sumBy (fun a -> dx a * dx a)
-        let syy = y |> Array.sumBy (fun b -> dy b * dy b)
-        let r = Math.Clamp(dot dx dy / (sqrt sxx * sqrt syy), -1.0, 1.0)
+        let r = Coefficients.pearson x y
         let df = float (x.Length - 2)
         let t = r * sqrt (df / ((1.0 - r) * (1.0 + r)))
 

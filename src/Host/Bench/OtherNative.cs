@@ -1,8 +1,7 @@
 // The native part of another libtorch, for `bench --beside`. One of other sources lacks a call or has it otherwise, which would show in
 // the middle of a table: what native/build wrote of its sources is compared before anything is measured.
 
-using System.Text.Json;
-using System.Text.Json.Nodes;
+using PeftAlign.Host.Doctor;
 
 namespace PeftAlign.Host.Bench;
 
@@ -31,20 +30,8 @@ internal static class OtherNative
             .Order(StringComparer.Ordinal).Select(folder => $"{folder} (libtorch {Version(folder)})")];
     }
 
-    private static string? Sources(string folder) => Entry(folder, "sources");
-
-    private static string? Version(string folder) => Entry(folder, "version");
-
     // Null where nothing was written, as before sources were.
-    private static string? Entry(string folder, string name)
-    {
-        try
-        {
-            return JsonNode.Parse(File.ReadAllText(Path.Combine(folder, "build.json")))?[name]?.ToString();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
-        {
-            return null;
-        }
-    }
+    private static string? Sources(string folder) => BuildRecord.Of(folder)?.Sources;
+
+    private static string? Version(string folder) => BuildRecord.Of(folder)?.Version;
 }

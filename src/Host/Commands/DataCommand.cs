@@ -6,6 +6,7 @@ using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Host.Auditing;
 using PeftAlign.Host.CommandLine;
+using PeftAlign.Host.Inspection;
 using PeftAlign.Models.Checkpoints;
 using PeftAlign.Models.Rows;
 using PeftAlign.Models.Templates;
@@ -56,6 +57,11 @@ internal static class DataCommand
     {
         var template = Directory.Exists(request.Model) ? ChatTemplateLoader.Load(request.Model, request.ChatTemplate)
             : request.ChatTemplate is null ? null : throw new UserError("--chat-template", "goes with a model folder", "give the folder as --model");
+        if (LearnedPositions.Of(request.Model) is { } positions && positions < request.MaxLength)
+        {
+            session.Output.Warn($"--max-length {request.MaxLength} is more than the {positions} positions that the model has learned; rows are cut there, as a training cuts them");
+            request = request with { MaxLength = positions };
+        }
         var audit = new DataAudit(new PrepareContext(TokenizerLoader.Load(request.Model), request.MaxLength, new MaskLedger())
         {
             ChatTemplate = template,

@@ -28,12 +28,12 @@ internal static class Engine
             return false;
         }
         if (threads is { } n) torch.set_num_threads(n);
-        var build = BuildRecord();
-        var version = (string?)build?["version"] ?? LibTorch.Version;
-        var origin = (string?)build?["origin"] ?? "unknown";
+        var build = BuildRecord.Here;
+        var version = build?.Version ?? LibTorch.Version;
+        var origin = build?.Origin ?? "unknown";
         report.Fact("libtorch", "version", version);
         report.Fact("libtorch", "origin", origin, origin switch { "debian" => "Debian's libtorch-dev", "pytorch" => "python3's torch", "libtorch" => "LIBTORCH", _ => origin });
-        report.Fact("libtorch", "folder", Folder() ?? (string?)build?["lib"] ?? "unknown");
+        report.Fact("libtorch", "folder", Folder() ?? build?.Lib ?? "unknown");
         report.Fact("libtorch", "cuda", HasCuda, HasCuda ? "yes" : "no");
         report.Fact("libtorch", "open_seconds", Math.Round(LibTorch.OpenTime.TotalSeconds, 3), Text(LibTorch.OpenTime.TotalSeconds, "0.00", "s"));
         report.Fact("libtorch", "operators", LibTorch.OperatorCount);
@@ -46,17 +46,10 @@ internal static class Engine
     }
 
     /// <summary>True where the libtorch at hand was built with CUDA.</summary>
-    public static bool HasCuda => (bool?)BuildRecord()?["cuda"] ?? false;
+    public static bool HasCuda => BuildRecord.Here is { Cuda: true };
 
     // Where it really came from: a published folder carries a copy.
     internal static string? Folder() => Path.GetDirectoryName(MappedFiles.All().FirstOrDefault(path => Path.GetFileName(path).StartsWith("libtorch_cpu.so", StringComparison.Ordinal)));
-
-    /// <summary>What native/build wrote beside the library; null where nothing is built. No libtorch is opened.</summary>
-    internal static JsonNode? BuildRecord()
-    {
-        var file = (LibTorch.NativeFile ?? LibTorch.FileToOpen) is { } library ? Path.Combine(Path.GetDirectoryName(library)!, "build.json") : null;
-        return file != null && File.Exists(file) ? JsonNode.Parse(File.ReadAllText(file)) : null;
-    }
 
     private static void Blas(Report report)
     {

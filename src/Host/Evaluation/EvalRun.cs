@@ -29,7 +29,7 @@ internal sealed class EvalRun(ModelChoice choice, EvalRequestLine asked, PluginC
         var hashes = new ContentHashes(folder.File("hashes.json"), Directory.GetCurrentDirectory()) { Cancellation = cancel };
         foreach (var (_, options) in asked.Benchmarks) JudgeContent.Note(options, plugins, hashes);
         var benchmarks = asked.Benchmarks.Select(b => job.Create<IBenchmark>(new JsonObject { ["name"] = b.Name, ["options"] = b.Options.DeepClone() })).ToList();
-        using var records = new ItemRecords(folder.File(ItemRecords.FileName), Subject(hashes), session.Output.Warn) { Check = hashes.ThrowIfChanged };
+        using var records = new ItemRecords(folder.File(ItemRecords.FileName), Subject(hashes), session.Output.Warn, SchemaCatalogue.VersionOf("evaluate")) { Check = hashes.ThrowIfChanged };
         var evaluated = new List<Evaluated>();
         foreach (var benchmark in benchmarks)
         {

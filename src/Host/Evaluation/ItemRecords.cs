@@ -1,6 +1,6 @@
 // records.jsonl: the answers of every finished item, appended and flushed to the disk as they come, so that a long evaluation
-// goes on where it was stopped. The first line says of what model, and without it the file is somebody else's; an unfinished last
-// line is cut off, a damaged one left out. A record whose question has changed is not used.
+// goes on where it was stopped. The first line says of what model, and by which version of the engine's numbers; without it the file is
+// somebody else's. An unfinished last line is cut off, a damaged one left out. A record whose question has changed is not used.
 
 using System.Text;
 using System.Text.Json;
@@ -18,6 +18,7 @@ internal sealed class ItemRecords : IDisposable
 
     private readonly Dictionary<(string Benchmark, string Task, string Id), (string Key, string? Window, IReadOnlyList<EvalResponse> Responses)> known = [];
     private readonly string path, subject;
+    private readonly int? version;
     private FileStream? file;
     private long before; // bytes that were there
 
@@ -26,10 +27,11 @@ internal sealed class ItemRecords : IDisposable
     /// <param name="path">records.jsonl; made with the first records or by Begin, so that an evaluation that failed before leaves nothing.</param>
     /// <param name="subject">What identifies the model: records of another are refused.</param>
     /// <param name="warn">Told of damaged lines.</param>
-    /// <exception cref="UserErrorException">The file belongs to another model or is none of ours, or another process has it.</exception>
-    internal ItemRecords(string path, string subject, Action<string> warn)
+    /// <param name="version">Of the engine's numbers: records of another are refused. Null where the subject, as a plan's job, stands for it.</param>
+    /// <exception cref="UserErrorException">The file belongs to another model or version or is none of ours, or another process has it.</exception>
+    internal ItemRecords(string path, string subject, Action<string> warn, int? version = null)
     {
-        (this.path, this.subject) = (path, subject);
+        (this.path, this.subject, this.version) = (path, subject, version);
         if (!File.Exists(path)) return;
         file = Open();
         try
@@ -108,7 +110,12 @@ internal sealed class ItemRecords : IDisposable
     private void Write(string lines)
     {
         file ??= Open();
-        if (file.Position == 0) lines = new JsonObject { ["subject"] = subject }.ToJsonString() + "\n" + lines;
+        if (file.Position == 0)
+        {
+            var header = new JsonObject { ["subject"] = subject };
+            if (version is not null) header["version"] = version;
+            lines = header.ToJsonString() + "\n" + lines;
+        }
         file.Write(Encoding.UTF8.GetBytes(lines));
         file.Flush(flushToDisk: true);
     }
@@ -131,18 +138,19 @@ internal sealed class ItemRecords : IDisposable
 
     // A first line that was cut off while it was written is a beginning of ours.
     private static bool IsOurs(ReadOnlySpan<byte> bytes) => bytes.IndexOf((byte)'\n') is >= 0 and var end
-        ? Subject(bytes[..end]) is not null
+        ? Subject(bytes[..end]).Of is not null
         : bytes.StartsWith(Header) || Header.StartsWith(bytes);
 
-    private static string? Subject(ReadOnlySpan<byte> line)
+    private static (string? Of, int? Version) Subject(ReadOnlySpan<byte> line)
     {
         try
         {
-            return Parsed(line) is { Count: 1 } header ? (string?)header["subject"] : null;
+            var header = Parsed(line);
+            return header is { Count: 1 } || header?["version"] is not null && header.Count == 2 ? ((string?)header["subject"], (int?)header["version"]) : default;
         }
-        catch (Exception e) when (e is ArgumentException or InvalidOperationException)
+        catch (Exception e) when (e is ArgumentException or InvalidOperationException or FormatException)
         {
-            return null; // a name that is there twice, or no text
+            return default; // a name that is there twice, or a value of another kind
         }
     }
 
@@ -156,13 +164,19 @@ internal sealed class ItemRecords : IDisposable
         {
             var line = bytes.AsSpan(whole, end - whole);
             if (++number > 1 && !Take(Parsed(line))) damaged.Add(number);
-            if (number == 1 && Subject(line) != subject)
-                throw new UserErrorException($"{path} holds answers of another model or adapter; give another folder, or delete the file to start anew.");
+            if (number == 1) ThrowIfOther(Subject(line));
         }
         if (damaged.Count > 0) warn($"{path}: line {damaged[0]}{(damaged.Count > 1 ? $" and {damaged.Count - 1} more are" : " is")} damaged and left out; what has no other answer is asked again");
         if (whole < bytes.Length) warn($"{path}: the last {bytes.Length - whole} bytes are damaged and are cut off; their items are asked again");
         file.SetLength(whole);
         file.Position = before = whole;
+    }
+
+    private void ThrowIfOther((string? Of, int? Version) written)
+    {
+        if (written.Of != subject) throw new UserErrorException($"{path} holds answers of another model or adapter; give another folder, or delete this one to start anew.");
+        if (written.Version != version)
+            throw new UserErrorException($"{path} holds answers of {(written.Version is { } other ? $"version {other}" : "an earlier version")} of the engine's numbers, and this one is version {version}: the two may differ. Give another folder, or delete this one to start anew.");
     }
 
     private bool Take(JsonObject? line)

@@ -10,16 +10,6 @@ internal static class ImportedModel
     // What GPT2Config has where the file says nothing.
     private static readonly string[] Gpt2 = ["resid_pdrop", "embd_pdrop", "attn_pdrop"];
 
-    /// <summary>The positions that the model has; null where they are not known.</summary>
-    /// <param name="folder">A model's folder, or a name that leads to none.</param>
-    internal static int? Positions(string folder)
-    {
-        if (Config(folder) is not { } config) return null;
-        foreach (var name in (string[])["max_position_embeddings", "n_positions"])
-            if (config.TryGetProperty(name, out var value) && value.ValueKind is JsonValueKind.Number && value.TryGetInt32(out var positions) && positions > 0) return positions;
-        return null;
-    }
-
     /// <summary>What the same training of the model is in TRL and is not here.</summary>
     /// <param name="folder">A model's folder, or a name that leads to none.</param>
     /// <param name="method">Its objective.</param>

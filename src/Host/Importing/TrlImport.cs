@@ -5,6 +5,7 @@
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
+using PeftAlign.Host.Inspection;
 using PeftAlign.Host.SingleTraining;
 using PeftAlign.Plugins;
 
@@ -130,8 +131,8 @@ internal sealed partial class TrlImport
         else if (key == "max_length")
         {
             if (Flag("packing") is true) Fault($"{At(at)}: max_length is null: packs have a length (TRL, too, cannot pack so); give the tokens of a pack, or packing: false");
-            options["max_length"] = ImportedModel.Positions(Folder) ?? int.MaxValue;
-            notes.Add("max_length: null: TRL cuts no row; here rows are cut where the model's positions end, and a warning says so");
+            options["max_length"] = LearnedPositions.Of(Folder) ?? int.MaxValue;
+            notes.Add("max_length: null: TRL cuts no row, and fails on one beyond the positions that a model has learned; here rows are cut where learned positions end, and others are not cut");
         }
         else if (Option(flags, key) is null && !TrlKeys.Known.Contains(key))
         {

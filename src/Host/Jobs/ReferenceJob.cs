@@ -26,7 +26,7 @@ internal static class ReferenceJob
         var (place, quantization) = Base(job) ?? (Policies.Place(job, spec["policy"]!).Plain, spec["quantization"]);
         var policy = Policies.Load(job, place, quantization, dtype: options.Dtype);
         var (model, mode) = (policy.Model, Mode(job, policy));
-        options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.Spec.MaxPositions) };
+        options = options.Within(model.Spec);
         if (Named(spec["reference"]) is { } folder && !IsAdapter(job, folder) && !IsSame(job.Spec.FullPath(folder), place.Base))
         {
             model = Policies.Load(job, new PolicyPlace(job.Spec.FullPath(folder), []), dtype: options.Dtype).Model;
@@ -63,16 +63,24 @@ internal static class ReferenceJob
     /// <param name="context">For Arrange and Prepare.</param>
     internal static StoredLogProbs? Serving(JobContext job, IAlignmentMethod method, IReadOnlyList<DataRecord> rows, PrepareContext context)
     {
-        if (Stored(job) is not { } stored) return null;
+        if (Stored(job) is not { } stored)
+        {
+            if (method.Needs.Reference && (bool?)job.Spec.Options["training"]?["precompute_reference"] == true) TellMixed(job);
+            return null;
+        }
         using var scope = torch.NewDisposeScope();
         bool Has(IReadOnlyList<DataRecord> batch) => batch.Count == 0 || stored.Find(method.Prepared(batch, context), torch.CPU) is not null;
         List<DataRecord> tried = [.. method.Arranged([.. rows.Take(TriedRecords)], context).Take(TriedRecords)];
         if (Has(tried)) return stored;
         // Answers that are missing for another reason are computed as they come, and counted anew.
         if (Has([.. tried.Where(record => Has([record]))])) return Stored(job);
-        job.Logger.LogWarning("precompute_reference: {Method} measures answers that each batch mixes anew, which cannot be stored; the reference is computed with each batch", (string)job.Spec.Options["method"]!["name"]!);
+        TellMixed(job);
         return null;
     }
+
+    // A plan has no reference job for a method that says so of itself; of another its rows show it.
+    private static void TellMixed(JobContext job) =>
+        job.Logger.LogWarning("precompute_reference: {Method} measures answers that each batch mixes anew, which cannot be stored; the reference is computed with each batch", (string)job.Spec.Options["method"]!["name"]!);
 
     /// <summary>The folder of the reference job of a training without a manifest.</summary>
     internal static JobFolder OfSingle(JobFolder training) => new(training.File("reference"));

@@ -149,12 +149,15 @@ internal static class TrainJob
     /// <summary>The options of the loop.</summary>
     internal static TrainingOptions Options(JobContext job, bool scores) => TrainingOptions.Of(job.Spec.Options["training"]!.AsObject(), (long)job.Spec.Options["seed"]!, ComputeDevice.TrainingType(job, scores));
 
-    /// <summary>With rows no longer than the model's positions.</summary>
+    /// <summary>With rows no longer than the positions that the model has learned, if it has; says what a max_length beyond the model's positions does.</summary>
     internal static TrainingOptions Within(TrainingOptions options, DecoderSpec model, ILogger logger)
     {
-        if (options.MaxLength <= model.MaxPositions) return options;
-        logger.LogWarning("max_length {Given} is more than the model's {Positions} positions; rows are cut there", options.MaxLength, model.MaxPositions);
-        return options with { MaxLength = (int)model.MaxPositions };
+        var within = options.Within(model);
+        if (within.MaxLength < options.MaxLength)
+            logger.LogWarning("max_length {Given} is more than the {Positions} positions that the model has learned; rows are cut there", options.MaxLength, model.MaxPositions);
+        else if (options.MaxLength > model.MaxPositions)
+            logger.LogWarning("max_length {Given} is more than the {Positions} positions that the model was made for; they are not learned, so rows are cut at max_length only, as in TRL. Lower it to keep rows within them", options.MaxLength, model.MaxPositions);
+        return within;
     }
 
     // Learned positions that virtual tokens take are not the text's.

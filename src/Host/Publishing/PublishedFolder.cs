@@ -5,6 +5,7 @@
 //   product/    the host, plugins, native/
 //   dotnet/     the runtime
 //   lib/        libtorch and what it needs, by the names that the loader looks for
+//   ssl/        without these, OpenSSL for a machine that has none
 //   source/     native/, and what plugins compile, for another libtorch or compiler, for instance on a machine with a GPU
 //   bench/gpu/  what builds and measures there
 //   README.md, LICENSE, docs/, experiments/
@@ -40,6 +41,7 @@ internal static class PublishedFolder
             if (File.Exists(Path.Combine(root, name))) files.Add(new PublishedFile(Path.Combine(root, name), name));
         files.AddRange(Source(root));
         if (withLibraries) files.AddRange(Libraries());
+        else files.AddRange(CarriedSsl.Own().Select(library => new PublishedFile(library.Path, $"{CarriedSsl.FolderName}/{library.Name}")));
         return files;
     }
 

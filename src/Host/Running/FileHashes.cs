@@ -67,7 +67,7 @@ internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugi
         if (LibTorch.FileToOpen is not { } library) return [];
         using var stream = File.OpenRead(library);
         var hash = Convert.ToHexStringLower(SHA256.HashData(stream))[..32];
-        return (string?)Engine.BuildRecord()?["version"] is { } version ? [(Native, hash), (Libtorch, version)] : [(Native, hash)];
+        return BuildRecord.Here?.Version is { } version ? [(Native, hash), (Libtorch, version)] : [(Native, hash)];
     }
 
     private static Guid Version(string file)

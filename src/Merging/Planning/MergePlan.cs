@@ -36,6 +36,9 @@ internal sealed record MergePlan(MergeConfig Config, IReadOnlyList<PlannedTensor
     /// <summary>Of each layer of the result the model and its layer that are named first.</summary>
     public IReadOnlyList<(InputModel Model, long Layer)> Sources { get; init; } = [];
 
+    /// <summary>Whether a layer stands at another place than in its model, or there are more or fewer than in the leader.</summary>
+    public bool Moves => Layers != Leader.Config.LayerCount || Sources.Index().Any(source => source.Item.Layer != source.Index);
+
     public void Dispose()
     {
         foreach (var model in Models) model.Dispose();

@@ -75,10 +75,13 @@ internal sealed class MergePlanner
         WarnOfFilters();
         if (dropped.Count > 0) faults.Warn($"{dropped.Count} tensors are not part of every model and are left out: {string.Join(", ", dropped.Take(4))}{(dropped.Count > 4 ? " ..." : "")}.");
         foreach (var warning in models.Values.SelectMany(model => model.Warnings)) faults.Warn(warning);
-        return new MergePlan(config, tensors, [leader, .. models.Values.Where(m => m != leader)], leader, layer, vocabulary, faults.Warnings)
+        var plan = new MergePlan(config, tensors, [leader, .. models.Values.Where(m => m != leader)], leader, layer, vocabulary, faults.Warnings)
         {
             Sources = [.. slices.SelectMany(slice => Enumerable.Range(0, (int)slice.Layers).Select(k => (slice.Lead.Model, slice.Lead.First + k)))],
         };
+        if (plan.Moves)
+            foreach (var model in plan.Sources.Select(source => source.Model).Distinct()) DerivedLayers.ThrowIfUnknown(model, LayerLists.Keys);
+        return plan;
     }
 
     private InputModel Open(ModelName name)

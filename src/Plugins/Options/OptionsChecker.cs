@@ -132,6 +132,7 @@ internal static class OptionsChecker
         {
             JsonArray => "a list",
             JsonObject => "a map",
+            JsonValue value when Numbers.OutsideJson(value) is { } number => Numbers.Show(number),
             _ => node.ToJsonString(),
         };
         return new OptionFault(key, $"option '{key}' must be {type.Words}, but is {given}.");

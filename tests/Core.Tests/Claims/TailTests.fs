@@ -5,6 +5,7 @@ module PeftAlign.Core.Tests.Claims.TailTests
 open System
 open NUnit.Framework
 open PeftAlign.Core.Claims
+open PeftAlign.Core.Statistics
 open PeftAlign.Core.Tests.Claims.BorderTests
 
 // ---- tails ----
@@ -38,6 +39,29 @@ let ``A perfect rank correlation is as sure as its draws`` () =
 
     Assert.That(found.Estimate, Is.EqualTo(1.0).Within 1e-12)
     Assert.That(found.PValue, Is.EqualTo(2.0 / float (draws + 1)).Within 1e-12)
+
+/// One coefficient for claims and for the statistics that are checked against scipy; equal rankings correlate by exactly 1.
+[<Test>]
+let ``A claim's rank correlation is Spearman's`` () =
+    for count in 3..40 do
+        let x = Array.init count (fun k -> float (k * 7919 % 13))
+        let y = Array.init count (fun k -> float (k * 104729 % 11))
+
+        let claimed (x: float[]) (y: float[]) =
+            let table =
+                [
+                    for k in 0 .. count - 1 do
+                        measured $"dataset=d{k} method=a" x[k]
+                        measured $"dataset=d{k} method=b" y[k]
+                ]
+
+            (one "each: dataset, statistic: rank_correlation, contrast: [{ plus: { method: a } }, { plus: { method: b } }]" table)
+                .Estimate
+
+        Assert.That(claimed x y, Is.EqualTo (Correlation.Spearman(x, y)).Coefficient)
+        let order = Array.init count float
+        Assert.That(claimed order (Array.map (fun v -> v * v) order), Is.EqualTo 1.0)
+        Assert.That((Correlation.Spearman(order, order)).Coefficient, Is.EqualTo 1.0)
 
 // ---- six of something ----
 

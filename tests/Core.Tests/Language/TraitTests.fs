@@ -21,6 +21,16 @@ let private added =
             IsProduct = false
         }
         plugin
+            "mixing"
+            [
+                { contract "method" "some" [ option "loss" "string" "\"mixed\""; option "wide" "boolean" "true" ] with
+                    Traits = [| "reference"; "mixes-answers:loss=mixed|blended" |]
+                }
+                { contract "method" "all" [] with
+                    Traits = [| "reference"; "mixes-answers" |]
+                }
+            ]
+        plugin
             "drawn"
             [
                 contract
@@ -226,3 +236,22 @@ let ``what a mapping says under an option's name is no option`` () =
     same
         [ "temperature=0", marks + " 1"; "temperature=0.7", marks + " 0.25" ]
         (drawn [ "marks"; "top_p" ] "marks: { top_p: 0.5 }, temperature: { grid: [0, 0.7] }, top_p: 0.25")
+
+[<TestCase("type: some", 0)>]
+[<TestCase("type: some, loss: blended", 0)>]
+[<TestCase("type: some, loss: plain", 1)>]
+[<TestCase("type: all", 0)>]
+[<TestCase("type: dpo", 1)>]
+let ``no reference is computed before for answers that a batch mixes`` (options: string) (jobs: int) =
+    let text =
+        head
+        + $"methods: {{ m: {{ {options}, max_steps: 9, precompute_reference: true }} }}\ntrain: [{{ models: a, datasets: d, methods: m }}]\n"
+
+    let read = Manifests.Read(text, "m.yaml", catalogue, [||])
+
+    match read.Experiment with
+    | null -> Assert.Fail(String.Join('\n', read.Faults))
+    | found ->
+        match Plans.Create(found, Func<string, string>(fun path -> "h:" + path)).Plan with
+        | null -> Assert.Fail "no plan"
+        | plan -> Assert.That(plan.Jobs |> Seq.filter (fun job -> job.Kind = "reference") |> Seq.length, Is.EqualTo jobs)

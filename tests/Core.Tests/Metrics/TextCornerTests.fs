@@ -69,4 +69,11 @@ let ``Case is ignored as Python ignores it`` (text: string, lowered: string) =
         }
 
     Assert.That(PythonText.lower text, Is.EqualTo lowered)
+
+    Assert.That(
+        PythonText.lower ("\uD800" + text + "\uDC00 "),
+        Is.EqualTo("\uD800" + lowered + "\uDC00 "),
+        "halves that stand alone stay"
+    )
+
     Assert.That(AnswerExtraction.ExactMatch(text, lowered, options))

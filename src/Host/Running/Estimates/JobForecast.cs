@@ -51,8 +51,8 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
     {
         if (shapes.Model(spec["policy"]!) is not { } model) return null;
         var options = TrainingOptions.Of(spec["training"]!.AsObject(), 0, shapes.TrainingType(spec));
-        options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) };
-        if ((shapes.Data(spec, options) ?? shapes.Longest(spec, options)) is not { } data) return null;
+        options = options.Within(model);
+        if ((shapes.Data(spec, options) ?? shapes.Longest(spec, options, model)) is not { } data) return null;
         // Controls are adapters, but what trains the model's weights as well costs as much as training them alone.
         var (adapter, parameters) = (shapes.TrainsModel(spec) ? null : spec["adapter"], Costs.Parameters(model));
         var trainable = AdapterShape.Trainable(model, adapter);
@@ -84,7 +84,7 @@ internal sealed record JobForecast(double Seconds, long Memory, long Disk, doubl
     {
         if (shapes.Model(spec["policy"]!) is not { } model) return null;
         var options = TrainingOptions.Of(spec["limits"]!.AsObject(), 0, shapes.TrainingType(spec));
-        if (shapes.Data(spec, options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) }) is not { } data) return null;
+        if (shapes.Data(spec, options.Within(model)) is not { } data) return null;
         var (bytes, tokens) = (Costs.Bytes(Costs.Parameters(model)), data.Rows * data.Mean);
         var atOnce = (long)Math.Ceiling(Math.Min(data.Rows, ItemsAtOnce) * data.Mean);
         return new JobForecast(

@@ -19,5 +19,5 @@ internal sealed record LibtorchCosts(long Process, long WeightsProcess, double A
     internal static LibtorchCosts Here => Own.Value;
 
     // Planning opens no libtorch; where none is built, by what takes more.
-    private static bool IsFirst() => ((string?)Doctor.Engine.BuildRecord()?["version"])?.StartsWith("1.", StringComparison.Ordinal) ?? true;
+    private static bool IsFirst() => Doctor.BuildRecord.Here?.Version?.StartsWith("1.", StringComparison.Ordinal) ?? true;
 }

@@ -109,7 +109,7 @@ internal sealed record PlanForecast(IReadOnlyList<KindForecast> Kinds, int AtOnc
         if (GpuHours >= LeastGpuHours) yield return $"  {Kinds.Sum(kind => kind.Flops) / 1e15:0} PFLOP of matrix products: about {GpuHours:0.0} GPU-hours at {Costs.FlopsPerGpu / 1e12:0} TFLOP/s ({string.Join(", ", Kinds.Where(kind => kind.Flops > 0).Select(kind => $"{kind.Kind} {kind.Flops / Costs.FlopsPerGpu / 3600:0.0}"))}); arithmetic, not a measurement";
         if (AtOnce > 1 && Seconds > 0) yield return $"  about {RunDisplay.Duration(Seconds / AtOnce)} with {AtOnce} jobs at once, if dependencies allow";
         if (Unknown > 0) yield return $"  {Unknown} job(s) are not predicted (models or data that are not there yet, or kinds of work without a rule): totals are at least that";
-        if (AssumesLongest) yield return "  rows that are not there, or not without a tokenizer, are taken to be as long as max_length";
+        if (AssumesLongest) yield return "  rows that are not there, or not without a tokenizer, are taken to be as long as max_length, or the model's positions where these are fewer";
         if (Kinds.Any(kind => kind.AssumesLongest)) yield return "  answers that models will write are taken to be as long as they may be";
         if (ToServices > 0) yield return $"  {ToServices} questions go to services as judges (counted as {Costs.ServiceSeconds:0} s each; price not predicted)";
         if (Kinds.Any(kind => kind.Seconds > 0 && !kind.Measured)) yield return $"  times are rules of thumb {(OnGpu ? "for a processor " : "")}({Costs.FlopsPerThread / 1e9:0} GFLOP/s a thread) until a job of the kind is finished; expect them within a factor of four";

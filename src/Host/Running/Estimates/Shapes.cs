@@ -176,7 +176,7 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         if (spec["method"] is not null && spec["dataset"] is { } data)
         {
             var options = TrainingOptions.Of((spec["training"] ?? spec["limits"])!.AsObject(), 0);
-            if (Model(spec["policy"]!) is { } model) options = options with { MaxLength = (int)Math.Min(options.MaxLength, model.MaxPositions) };
+            if (Model(spec["policy"]!) is { } model) options = options.Within(model);
             read.Add(spec["training"]?["eval_data"]);
             foreach (var rows in new[] { data, read[^1] }.OfType<JsonNode>())
             {
@@ -205,16 +205,17 @@ internal sealed class Shapes(Planned planned, bool onGpu)
         !data.Contains("\"job\":", StringComparison.Ordinal) && !data.Contains("\"weights\":", StringComparison.Ordinal)
         && planned.Missing.All(missing => missing.Line > 0 && !data.Contains(JsonValue.Create(missing.Path).ToJsonString(), StringComparison.Ordinal));
 
-    /// <summary>Whether lengths of rows that are not there were taken to be max_length.</summary>
+    /// <summary>Whether lengths of rows that are not there were taken to be max_length, or the model's positions where these are fewer.</summary>
     internal bool AssumesLongest { get; private set; }
 
     /// <summary>Rows as long as they may be, of which only the number is known: by the number of steps, or by the data's `take`.</summary>
-    internal TextShape? Longest(JsonObject training, TrainingOptions options)
+    internal TextShape? Longest(JsonObject training, TrainingOptions options, DecoderSpec model)
     {
         var rows = options.MaxSteps > 0 ? (long)options.BatchSize * options.GradientAccumulationSteps * options.MaxSteps : Announced(training["dataset"]!);
         if (rows is not { } count) return null;
         AssumesLongest = true;
-        return new TextShape(count, options.MaxLength, options.MaxLength);
+        var longest = Math.Min(options.MaxLength, model.MaxPositions);
+        return new TextShape(count, longest, longest);
     }
 
     // The data set's `take`, which is all that a manifest says of files that are not there; or how many rows a job makes from what is there.

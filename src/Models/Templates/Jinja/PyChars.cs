@@ -1,8 +1,9 @@
 // Python's character classes and case mappings. Categories and simple case mappings are the runtime's own tables (they
 // work without ICU); what the runtime's simple mappings leave out stands here: expansions (SpecialCasing.txt of the
-// Unicode Character Database, unconditional part), title case digraphs, final sigma, and letters it never maps.
+// Unicode Character Database, unconditional part), and title case digraphs. Which letters have a case, and lower case, are PythonCase's.
 using System.Globalization;
 using System.Text;
+using PeftAlign.Core;
 
 namespace PeftAlign.Models.Templates.Jinja;
 
@@ -37,20 +38,6 @@ internal static class PyChars
         "㐅㒃㠪㭍一七万三九二五亖亿什仟仨伍佰億兆兩八六十千卄卅卌叁参參叄四壱壹幺廾廿弌弍弎弐拾捌柒漆玖百肆萬貮貳贰阡陆陌陸零"
         + "\uf96b\uf973\uf978\uf9b2\uf9d1\uf9d3\uf9fd";
 
-    // Other_Lowercase and Other_Uppercase of PropList.txt, as first and last code points.
-    private static readonly int[] OtherLower =
-    [
-        0xAA, 0xAA, 0xBA, 0xBA, 0x2B0, 0x2B8, 0x2C0, 0x2C1, 0x2E0, 0x2E4, 0x345, 0x345, 0x37A, 0x37A, 0x10FC, 0x10FC,
-        0x1D2C, 0x1D6A, 0x1D78, 0x1D78, 0x1D9B, 0x1DBF, 0x2071, 0x2071, 0x207F, 0x207F, 0x2090, 0x209C, 0x2170, 0x217F,
-        0x24D0, 0x24E9,
-        0x2C7C, 0x2C7D,
-        0xA69C, 0xA69D, 0xA770, 0xA770, 0xA7F2, 0xA7F4, 0xA7F8, 0xA7F9, 0xAB5C, 0xAB5F, 0xAB69, 0xAB69, 0x10780, 0x10780,
-        0x10783, 0x10785, 0x10787, 0x107B0, 0x107B2, 0x107BA, 0x1E030, 0x1E06D,
-    ];
-
-    private static readonly int[] OtherUpper =
-        [0x2160, 0x216F, 0x24B6, 0x24CF, 0x1F130, 0x1F149, 0x1F150, 0x1F169, 0x1F170, 0x1F189];
-
     public static UnicodeCategory Category(int code) => CharUnicodeInfo.GetUnicodeCategory(code);
 
     /// <summary>str.isprintable of one code point: no control, format, surrogate, private, unassigned or separator but
@@ -71,25 +58,18 @@ internal static class PyChars
         || Category(code) is UnicodeCategory.LetterNumber or UnicodeCategory.OtherNumber
         || (code <= char.MaxValue && NumericIdeographs.Contains((char)code));
 
-    public static bool IsLower(int code) => Category(code) == UnicodeCategory.LowercaseLetter || Within(OtherLower, code);
+    public static bool IsLower(int code) => PythonCase.IsLower(code);
 
-    public static bool IsUpper(int code) => Category(code) == UnicodeCategory.UppercaseLetter || Within(OtherUpper, code);
+    public static bool IsUpper(int code) => PythonCase.IsUpper(code);
 
-    public static bool IsTitle(int code) => Category(code) == UnicodeCategory.TitlecaseLetter;
+    public static bool IsTitle(int code) => PythonCase.IsTitle(code);
 
-    public static bool IsCased(int code) => IsLower(code) || IsUpper(code) || IsTitle(code);
-
-    private static bool Within(int[] ranges, int code)
-    {
-        for (int i = 0; i < ranges.Length; i += 2)
-            if (code >= ranges[i] && code <= ranges[i + 1]) return true;
-        return false;
-    }
+    public static bool IsCased(int code) => PythonCase.IsCased(code);
 
     public static string Upper(int code)
     {
         if (code >= 0x80 && Special.TryGetValue(code, out var forms)) return forms.Upper;
-        return GreekIota(code) is int capital ? PyText.One(BareCapital(capital)) + "Ι" : Simple(code, upper: true);
+        return GreekIota(code) is int capital ? PyText.One(BareCapital(capital)) + "Ι" : Simple(code);
     }
 
     public static string Title(int code)
@@ -98,20 +78,8 @@ internal static class PyChars
         if (code is >= 0x1C4 and <= 0x1CC) return PyText.One((code - 0x1C4) / 3 * 3 + 0x1C5);
         if (code is >= 0x1F1 and <= 0x1F3) return "ǲ";
         if (Special.TryGetValue(code, out var forms)) return forms.Title;
-        return GreekIota(code) is int capital ? PyText.One(capital) : Simple(code, upper: true);
+        return GreekIota(code) is int capital ? PyText.One(capital) : Simple(code);
     }
-
-    /// <summary>Lower case of the code point at a position; sigma depends on what surrounds it.</summary>
-    public static string Lower(IReadOnlyList<int> text, int i) => text[i] switch
-    {
-        0x130 => "i\u0307",
-        0x3A3 => FinalSigma(text, i) ? "ς" : "σ",
-        0x212A => "k",
-        0x212B => "å",
-        0x2126 => "ω",
-        0x1E9E => "ß",
-        _ => Simple(text[i], upper: false),
-    };
 
     /// <summary>The capital without iota of the letters U+1F88 to U+1FAF.</summary>
     private static int BareCapital(int withIota) =>
@@ -120,69 +88,68 @@ internal static class PyChars
     /// <summary>The capital with iota beneath (title case) of the letters U+1F80 to U+1FAF; null for others.</summary>
     private static int? GreekIota(int code) => code is >= 0x1F80 and <= 0x1FAF ? code | 8 : null;
 
-    private static string Simple(int code, bool upper)
+    private static string Simple(int code)
     {
-        if (code < 0x80) return PyText.One(upper ? char.ToUpperInvariant((char)code) : char.ToLowerInvariant((char)code));
-        if (!Rune.IsValid(code)) return PyText.One(code);
-        Rune rune = new(code);
-        return (upper ? Rune.ToUpperInvariant(rune) : Rune.ToLowerInvariant(rune)).ToString();
+        if (code < 0x80) return PyText.One(char.ToUpperInvariant((char)code));
+        return Rune.IsValid(code) ? Rune.ToUpperInvariant(new Rune(code)).ToString() : PyText.One(code);
     }
-
-    /// <summary>A sigma ends a word where a cased letter stands before it and none after, letters' marks aside.</summary>
-    private static bool FinalSigma(IReadOnlyList<int> text, int i)
-    {
-        int before = i - 1, after = i + 1;
-        while (before >= 0 && Ignorable(text[before])) before--;
-        while (after < text.Count && Ignorable(text[after])) after++;
-        Meter.Current.Step(1 + ((after - before) >> 3));
-        return before >= 0 && IsCased(text[before]) && !(after < text.Count && IsCased(text[after]));
-    }
-
-    private static bool Ignorable(int code) =>
-        code is '\'' or '.' or ':' or '^' or '`' or 0xA8 or 0xAD or 0xAF or 0xB4 or 0xB7 or 0xB8
-        or 0x387 or 0x55F or 0x5F4 or 0x2018 or 0x2019 or 0x2024 or 0x2027 or 0xFE13 or 0xFE52 or 0xFE55 or 0xFF07 or 0xFF0E or 0xFF1A
-            || Category(code) is UnicodeCategory.NonSpacingMark or UnicodeCategory.EnclosingMark
-        or UnicodeCategory.Format or UnicodeCategory.ModifierLetter or UnicodeCategory.ModifierSymbol;
 
     /// <summary>str.title: the first letter of each run of cased letters in title case, the rest lowered.</summary>
     public static string TitleWords(string text)
     {
         int[] points = [.. PyText.CodePoints(text)];
         bool inWord = false;
+        var lower = Lowering(points);
         return Map(points, i =>
         {
-            string mapped = inWord ? Lower(points, i) : Title(points[i]);
+            string mapped = inWord ? lower(i) : Title(points[i]);
             inWord = IsCased(points[i]);
             return mapped;
         });
     }
 
     public static string Upper(string text) => Ascii.IsValid(text) ? text.ToUpperInvariant()
-        : Map([.. PyText.CodePoints(text)], (points, i) => Upper(points[i]));
+        : Each(text, points => i => Upper(points[i]));
 
     public static string Lower(string text) => Ascii.IsValid(text) ? text.ToLowerInvariant()
-        : Map([.. PyText.CodePoints(text)], (points, i) => Lower(points, i));
+        : Each(text, Lowering);
 
     /// <summary>str.capitalize: the first character in title case, the rest lowered.</summary>
-    public static string Capitalize(string text) =>
-        Map([.. PyText.CodePoints(text)], (points, i) => i == 0 ? Title(points[0]) : Lower(points, i));
+    public static string Capitalize(string text) => Each(text, points =>
+    {
+        var lower = Lowering(points);
+        return i => i == 0 ? Title(points[0]) : lower(i);
+    });
 
     /// <summary>str.casefold: like lower case, but with expansions, and no final sigma.</summary>
-    public static string CaseFold(string text) => Map([.. PyText.CodePoints(text)], (points, i) => Fold(points[i]));
+    public static string CaseFold(string text) => Each(text, points => i => Fold(points[i]));
 
     private static string Fold(int code)
     {
         if (code is 0x131 || code is >= 0x13A0 and <= 0x13F5) return PyText.One(code);
         if (code is 0x1E9E) return "ss";
         return string.Concat(PyText.CodePoints(Upper(code)).Select(
-            c => code is >= 0x13F8 and <= 0x13FD or >= 0xAB70 and <= 0xABBF ? PyText.One(c) : Lower([c], 0)));
+            c => code is >= 0x13F8 and <= 0x13FD or >= 0xAB70 and <= 0xABBF ? PyText.One(c) : PythonCase.Lowered(c, false)));
     }
 
-    public static string SwapCase(string text) => Map(
-        [.. PyText.CodePoints(text)],
-        (points, i) => IsUpper(points[i]) ? Lower(points, i) : IsLower(points[i]) ? Upper(points[i]) : PyText.One(points[i]));
+    public static string SwapCase(string text) => Each(text, points =>
+    {
+        var lower = Lowering(points);
+        return i => IsUpper(points[i]) ? lower(i) : IsLower(points[i]) ? Upper(points[i]) : PyText.One(points[i]);
+    });
 
-    private static string Map(int[] points, Func<int[], int, string> map) => Map(points, i => map(points, i));
+    // The lower case at each place; a sigma's depends on what surrounds it.
+    private static Func<int, string> Lowering(int[] points)
+    {
+        bool[] ends = PythonCase.WordEnds(points);
+        return i => PythonCase.Lowered(points[i], ends.Length > 0 && ends[i]);
+    }
+
+    private static string Each(string text, Func<int[], Func<int, string>> map)
+    {
+        int[] points = [.. PyText.CodePoints(text)];
+        return Map(points, map(points));
+    }
 
     private static string Map(int[] points, Func<int, string> map)
     {

@@ -11,9 +11,18 @@ internal static class PyOperators
     public static bool Hashable(object? value) => value switch
     {
         PyList or PyDict => false,
-        PyTuple tuple => tuple.Items.All(Charged),
+        PyTuple tuple => Entered(tuple.Items).All(Charged),
         _ => true,
     };
+
+    // What a walk takes to go into a container, beside its items: calls and tests of types are most of the time that nested ones take.
+    private static IReadOnlyList<object?> Entered(IReadOnlyList<object?> items)
+    {
+        Meter.Current.Step(ContainerSteps);
+        return items;
+    }
+
+    private const int ContainerSteps = 8;
 
     private static bool Charged(object? item)
     {
@@ -53,6 +62,7 @@ internal static class PyOperators
     {
         if (a.Count != b.Count) return false;
         Meter meter = Meter.Current;
+        meter.Step(ContainerSteps);
         for (int i = 0; i < a.Count; i++)
         {
             meter.Step();
@@ -66,6 +76,7 @@ internal static class PyOperators
     {
         if (a.Count != b.Count) return false;
         Meter meter = Meter.Current;
+        meter.Step(ContainerSteps);
         foreach ((object? key, object? value) in a.Pairs)
         {
             meter.Step();
@@ -260,7 +271,7 @@ internal static class PyOperators
                 case PyRange range: return range.Count;
                 case DictView view: return view.Dict.Count;
                 case PyTuple tuple:
-                    Meter.Current.Step(tuple.Items.Count);
+                    Meter.Current.Step(ContainerSteps + tuple.Items.Count);
                     return tuple.Items.Aggregate(
                         tuple.Items.Count, (hash, item) => HashCode.Combine(hash, item is null ? 0 : GetHashCode(item)));
                 default: return value.GetHashCode();
