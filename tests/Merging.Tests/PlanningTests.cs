@@ -40,6 +40,21 @@ public class PlanningTests
         Compare.Close("the embedding", merged["model.embed_tokens.weight"], first["model.embed_tokens.weight"], 1e-7, 1e-6);
     }
 
+    // Those that pydantic reads; mergekit-evolve writes 1.0 and 0.0.
+    [TestCase("1.0", "true")]
+    [TestCase("0.0", "false")]
+    [TestCase("0", "false")]
+    [TestCase("'1'", "true")]
+    [TestCase("T", "true")]
+    [TestCase("n", "false")]
+    public void TruthValuesAreWrittenInMergekitsWays(string written, string meant)
+    {
+        using var scope = torch.NewDisposeScope();
+        Dictionary<string, Tensor> Normalised(string value) => Merged($"merge_method: linear\nparameters: {{normalize: {value}}}\nmodels: [{{model: {Model("a")}, parameters: {{weight: 1}}}}, {{model: {Model("b")}, parameters: {{weight: 0.5}}}}]\n");
+        var (first, second) = (Normalised(written), Normalised(meant));
+        foreach (var (name, tensor) in first) Assert.That(tensor.equal(second[name]), Is.True, name);
+    }
+
     // Models are rounded to the file's dtype before they are merged, and so is the result.
     [TestCase("float16")]
     [TestCase("bfloat16")]
