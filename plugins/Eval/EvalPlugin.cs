@@ -28,7 +28,7 @@ public sealed class EvalPlugin : IPlugin
         registry.Add<IBenchmark, AlpacaEvalOptions>("alpaca_eval", resultVersion: 1, (_, options) => new AlpacaEvalBenchmark(options));
         registry.Add<IBenchmark, WinrateOptions>("winrate", resultVersion: 2, (context, options) => options.Benchmark(context));
         registry.Add<IBenchmark, RewardOptions>("reward", resultVersion: 2, (context, options) => new RewardBenchmark(options, context));
-        registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 6, (context, options) => new TasksBenchmark(options, warning => context.Logger.LogWarning("{Warning}", warning)));
+        registry.Add<IBenchmark, TasksOptions>("tasks", resultVersion: 7, (context, options) => new TasksBenchmark(options, warning => context.Logger.LogWarning("{Warning}", warning)));
         registry.Add<IJudge, CausalOptions>("causal", resultVersion: 2, (context, options) => new CausalJudge(options, context));
         registry.Add<IJudge, OpenAiOptions>("openai", resultVersion: 2, (_, options) => new OpenAiJudge(options));
         registry.Add<IJudge, ClassifierOptions>("classifier", resultVersion: 2, (context, options) => new ClassifierJudge(options, context));
