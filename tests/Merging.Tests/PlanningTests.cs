@@ -40,6 +40,33 @@ public class PlanningTests
         Compare.Close("the embedding", merged["model.embed_tokens.weight"], first["model.embed_tokens.weight"], 1e-7, 1e-6);
     }
 
+    // mergekit looks for a source only where a model lacks the token, or it is forced.
+    [TestCase("", true)]
+    [TestCase(", force: true", false)]
+    public void ASourceThatNoModelNeedsMayLieOutsideTheMerge(string force, bool merges)
+    {
+        using var scope = torch.NewDisposeScope();
+        Dictionary<string, Tensor> Of(string tokens) => Merged($"merge_method: linear\ntokenizer: {{source: union, tokens: {{{tokens}}}}}\nmodels: [{{model: {Model("tok-x")}, parameters: {{weight: 1}}}}, {{model: {Model("tok-y")}, parameters: {{weight: 1}}}}]\n");
+        var asked = $"'</s>': {{source: {Model("tok-base")}{force}}}";
+        if (!merges) Assert.That(() => Of(asked), Throws.TypeOf<PeftAlign.Abstractions.UserErrorException>().With.Message.Contains("is not part of this merge"));
+        else foreach (var (name, tensor) in Of(asked)) Assert.That(tensor.equal(Of("")[name]), Is.True, name);
+    }
+
+    // Those that pydantic reads; mergekit-evolve writes 1.0 and 0.0.
+    [TestCase("1.0", "true")]
+    [TestCase("0.0", "false")]
+    [TestCase("0", "false")]
+    [TestCase("'1'", "true")]
+    [TestCase("T", "true")]
+    [TestCase("n", "false")]
+    public void TruthValuesAreWrittenInMergekitsWays(string written, string meant)
+    {
+        using var scope = torch.NewDisposeScope();
+        Dictionary<string, Tensor> Normalised(string value) => Merged($"merge_method: linear\nparameters: {{normalize: {value}}}\nmodels: [{{model: {Model("a")}, parameters: {{weight: 1}}}}, {{model: {Model("b")}, parameters: {{weight: 0.5}}}}]\n");
+        var (first, second) = (Normalised(written), Normalised(meant));
+        foreach (var (name, tensor) in first) Assert.That(tensor.equal(second[name]), Is.True, name);
+    }
+
     // Models are rounded to the file's dtype before they are merged, and so is the result.
     [TestCase("float16")]
     [TestCase("bfloat16")]

@@ -16,11 +16,16 @@ namespace PeftAlign.Eval.Tasks;
 internal sealed record TaskMetric(string Name, string? Aggregation, bool? HigherIsBetter, JsonObject Options);
 
 /// <summary>One way to read answers: steps in order.</summary>
-internal sealed record TaskFilter(string Name, IReadOnlyList<JsonObject> Steps);
+internal sealed record TaskFilter(string Name, IReadOnlyList<JsonObject> Steps)
+{
+    /// <summary>Whether it gives an answer; else a list of the one answer, which counts as the answer does.</summary>
+    internal bool TakesFirst => Steps.Count > 0 && TaskFilters.IsTakeFirst(Steps[^1]);
+}
 
 internal sealed class TaskConfig : TypedFields
 {
-    private static readonly string[] Known =
+    /// <summary>The fields of a task.</summary>
+    internal static readonly string[] Known =
     [
         "task", "task_alias", "tag", "dataset_path", "dataset_name", "dataset_kwargs", "training_split", "validation_split", "test_split", "fewshot_split", "doc_to_text", "doc_to_target",
         "doc_to_choice", "description", "target_delimiter", "fewshot_delimiter", "fewshot_config", "num_fewshot", "metric_list", "output_type", "generation_kwargs", "repeats", "filter_list",
@@ -32,7 +37,7 @@ internal sealed class TaskConfig : TypedFields
     internal TaskConfig(string file, JsonObject content)
         : base($"{file}: task {content["task"]}")
     {
-        Content = content;
+        (File, Content) = (file, content);
         Name = (string)content["task"]!;
         var foreign = content.Select(e => e.Key).Where(k => !Known.Contains(k)).ToList();
         if (foreign.Count > 0) throw Fault($"'{foreign[0]}' is not supported", $"the fields of a task are {string.Join(", ", Known)}");
@@ -44,13 +49,16 @@ internal sealed class TaskConfig : TypedFields
         if (!Outputs.Contains(OutputType)) throw Fault($"output_type '{OutputType}' is not supported", $"it is one of {string.Join(", ", Outputs)}");
         (TargetDelimiter, FewshotDelimiter) = (Text("target_delimiter") ?? " ", Text("fewshot_delimiter") ?? "\n\n");
         Metrics = Entries("metric_list", Metric, m => m.Name) ?? [.. Defaults.Select(m => new TaskMetric(m, null, null, []))];
-        Filters = Entries("filter_list", Filter, f => f.Name) ?? [new TaskFilter("none", [])];
+        Filters = Entries("filter_list", Filter, f => f.Name) ?? [new TaskFilter("none", [new JsonObject { ["function"] = "take_first" }])];
         if (Shots < 0) throw Fault($"'num_fewshot: {Shots}' is negative", "write how many solved examples stand before each item, or leave it out");
         foreach (var metric in Metrics) TaskMetrics.Check(this, metric);
         foreach (var filter in Filters) TaskFilters.Check(this, filter);
         var generation = Mapping(content["generation_kwargs"], "generation_kwargs");
         Generation = OutputType == "generate_until" ? new TaskGeneration(this, generation) : null;
     }
+
+    /// <summary>The file that it stands in.</summary>
+    internal string File { get; }
 
     internal JsonObject Content { get; }
 

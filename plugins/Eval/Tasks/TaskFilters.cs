@@ -23,7 +23,7 @@ internal static class TaskFilters
     internal static void Check(TaskConfig task, TaskFilter filter)
     {
         // What take_first gave is a text, whose characters the harness takes for answers; a second one takes the first of them.
-        if (filter.Steps.Any(IsTakeFirst) && !IsTakeFirst(filter.Steps[^1])) throw task.Fault($"filter '{filter.Name}' has a step after its last take_first, which lm-evaluation-harness applies to each character by itself", "put take_first last");
+        if (filter.Steps.Any(IsTakeFirst) && !filter.TakesFirst) throw task.Fault($"filter '{filter.Name}' has a step after its last take_first, which lm-evaluation-harness applies to each character by itself", "put take_first last");
         foreach (var step in filter.Steps)
         {
             var name = task.Text(step["function"], "function") ?? "";
@@ -49,7 +49,8 @@ internal static class TaskFilters
         if (task.Text(step["regex_pattern"], "regex_pattern") is { } pattern) task.Expression(pattern);
     }
 
-    private static bool IsTakeFirst(JsonObject step) => step["function"] is JsonValue value && value.TryGetValue<string>(out var name) && name == "take_first";
+    /// <summary>Whether a step takes the first of the answers.</summary>
+    internal static bool IsTakeFirst(JsonObject step) => step["function"] is JsonValue value && value.TryGetValue<string>(out var name) && name == "take_first";
 
     /// <summary>What a filter makes of an answer.</summary>
     internal static string Apply(TaskFilter filter, string answer)

@@ -153,7 +153,7 @@ internal sealed partial class TaskItems
         foreach (var metric in task.Metrics)
             if (metric.Name == "exact_match") scores[metric.Name] = right.Any(r => AnswerExtraction.ExactMatch(answer, r, TaskMetrics.Match(metric.Options))) ? 1 : 0;
             else details[metric.Name] = new JsonArray(right[0], answer);
-        return new ItemScore(item.Id, scores) { Task = task.Name, Filter = filter.Name, Target = target?.DeepClone(), Answer = new JsonArray(answer), Details = details };
+        return new ItemScore(item.Id, scores) { Task = task.Name, Filter = filter.Name, Target = target?.DeepClone(), Answer = new JsonArray(filter.TakesFirst ? answer : new JsonArray(answer)), Details = details };
     }
 
     private IReadOnlyList<ItemScore> OfChoices(EvalItem item, IReadOnlyList<EvalResponse> responses)

@@ -73,14 +73,14 @@ internal sealed class TasksBenchmark : IBenchmark
     // As the host takes it that hashes the files which a task file names.
     private string Root(string path) => options.Data ?? (File.Exists(path) ? System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))! : System.IO.Path.GetFullPath(path));
 
-    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 6)
+    public BenchmarkInfo Info => new(options.Names is [var only] ? only : "tasks", 7)
     {
         AsHarness = true,
         AddSpecialTokens = options.Bos,
         Tasks =
         [
             .. tasks.Value.Values.Select(t => new TaskInfo(t.Task.Name, t.Task.Version) { Shots = t.Shots, Available = t.Available, Settings = t.Task.Content, Alias = t.Task.Text("task_alias") }),
-            .. catalogue.Value.Groups.Select(g => new TaskInfo(g.Name, g.Version) { Members = catalogue.Value.MembersOf(g), Alias = g.Alias }),
+            .. catalogue.Value.Groups.Select(g => new TaskInfo(g.Name, g.Version) { Members = [.. g.Members.Select(m => m.Name)], Alias = g.Alias }),
         ],
     };
 
@@ -102,10 +102,10 @@ internal sealed class TasksBenchmark : IBenchmark
     }
 
     // Over the tasks below a group, however deep; a filter's numbers by themselves.
-    private IEnumerable<MetricResult> Grouped(TaskGroup group, GroupMetric metric, IReadOnlyList<MetricResult> results)
+    private static IEnumerable<MetricResult> Grouped(TaskGroup group, GroupMetric metric, IReadOnlyList<MetricResult> results)
     {
-        var leaves = catalogue.Value.Leaves(group).ToHashSet();
-        var given = results.Where(r => leaves.Contains(r.Task) && r.Metric == metric.Name).ToLookup(r => r.Filter);
+        var numbers = results.Where(r => r.Metric == metric.Name).ToLookup(r => r.Task);
+        var given = TaskCatalogue.Leaves(group).SelectMany(task => numbers[task.Name]).ToLookup(r => r.Filter);
         foreach (var filter in metric.Filters?.Where(given.Contains) ?? given.Select(g => g.Key).Order(StringComparer.Ordinal))
         {
             var parts = given[filter].ToList();

@@ -1,7 +1,6 @@
 // results.json and samples_TASK.jsonl in lm-evaluation-harness's shape: "metric,filter" and "metric_stderr,filter" by task and
 // group; a sample for each item and filter, with what was asked and answered.
 
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -90,6 +89,7 @@ internal static class ResultFiles
             }
             foreach (var group in one.Info.Tasks.Where(t => t.Members.Count > 0 && !results.ContainsKey(t.Name)))
                 (results[group.Name], versions[group.Name]) = (Named(group.Name, group.Alias), Version(group));
+            foreach (var group in one.Info.Tasks.Where(t => t.Members.Count > 0)) OfMembers(group, infos, results, shots, better);
         }
         return new JsonObject
         {
@@ -104,6 +104,21 @@ internal static class ResultFiles
             [ScoredKey] = scored,
             ["config"] = config.DeepClone(),
         };
+    }
+
+    // What a group has of its members, as in the harness: the items of all tasks below it, the number of examples where its own tasks
+    // have one in common, and their metrics' directions (null where they differ) beside those of its own numbers.
+    private static void OfMembers(TaskInfo group, Dictionary<string, TaskInfo> infos, JsonObject results, JsonObject shots, JsonObject better)
+    {
+        int Items(TaskInfo info) => info.Members.Count > 0 ? info.Members.Sum(m => Items(infos[m])) : (int?)results[info.Name]?["sample_len"] ?? 0;
+        if (results[group.Name]?["sample_len"] is not null) results[group.Name]!["sample_len"] = Items(group);
+        var own = group.Members.Where(m => infos[m].Members.Count == 0).ToList();
+        if (own.Select(m => (int?)shots[m]).OfType<int>().Distinct().ToList() is [var common]) shots[group.Name] = common;
+        var directions = better[group.Name] as JsonObject ?? [];
+        var told = directions.Select(d => d.Key).ToHashSet();
+        foreach (var (metric, direction) in own.SelectMany(m => better[m] as JsonObject ?? []))
+            if (!told.Contains(metric)) directions[metric] = !directions.TryGetPropertyValue(metric, out var known) || JsonNode.DeepEquals(known, direction) ? direction?.DeepClone() : null;
+        if (directions.Count > 0) better[group.Name] = directions.Parent is null ? directions : directions.DeepClone();
     }
 
     private static JsonObject Row(string task, string? alias, IReadOnlyList<MetricResult> metrics)
@@ -155,9 +170,9 @@ internal static class ResultFiles
             ["tokens"] = new JsonArray([.. item.Responses.Select(r => (JsonNode)r.Tokens)]),
             ["prompt_tokens"] = new JsonArray([.. item.Responses.Select(r => (JsonNode)r.PromptTokens)]),
             ["tokens_cut"] = item.Responses.Sum(r => r.TokensCut),
-            ["doc_hash"] = Hash(item.Item.Document.ToJsonString(Indented)),
-            ["prompt_hash"] = Hash(arguments is [[{ } first, ..], ..] ? Text(first) : ""),
-            ["target_hash"] = Hash(score.Target is { } target ? Text(target) : ""),
+            ["doc_hash"] = SampleHashes.OfDocument(item.Item.Document),
+            ["prompt_hash"] = SampleHashes.Of(arguments is [[{ } first, ..], ..] ? Text(first) : ""),
+            ["target_hash"] = SampleHashes.OfTarget(score.Target),
         };
         // The arguments are what the task asked for.
         if (item.Responses.Any(r => r.MaxNewTokens is not null)) sample["max_new_tokens"] = new JsonArray([.. item.Responses.Select(r => (JsonNode?)r.MaxNewTokens)]);
@@ -174,6 +189,4 @@ internal static class ResultFiles
         : [new JsonArray(JsonNumber.Of(response.LogProb), response.IsGreedy)];
 
     private static string Text(JsonNode node) => node is JsonValue value && value.TryGetValue<string>(out var text) ? text : node.ToJsonString(Plain);
-
-    private static string Hash(string text) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(text)));
 }

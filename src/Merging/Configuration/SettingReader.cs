@@ -107,10 +107,11 @@ internal sealed class SettingReader(string method, OptionsSchema schema, MergeFa
         return low || number > option.Maximum ? option.RangeText : null;
     }
 
-    internal static bool? Flag(DocumentNode node) => node.Text.ToLowerInvariant() switch
+    // pydantic's words for truth values, of which mergekit-evolve writes 1.0 and 0.0.
+    internal static bool? Flag(DocumentNode node) => (node.Kind == "number" ? node.Number.ToString(CultureInfo.InvariantCulture) : node.Text.ToLowerInvariant()) switch
     {
-        "true" or "yes" or "on" => true,
-        "false" or "no" or "off" => false,
+        "true" or "yes" or "on" or "t" or "y" or "1" => true,
+        "false" or "no" or "off" or "f" or "n" or "0" => false,
         _ => null,
     };
 

@@ -103,9 +103,10 @@ internal sealed class Vocabulary
     private IReadOnlyList<(int, long)>? Default(string token, InputModel[] order, IReadOnlyList<InputModel> models, InputModel? origin, Func<InputModel, string, long> own)
     {
         var having = models.Where(model => own(model, token) >= 0).ToList();
-        if (config.Tokens.GetValueOrDefault(token) is { } given)
-            return given is { Zero: false, Model: null } ? having.Count == models.Count ? null : throw WithoutSource(token, models.First(model => own(model, token) < 0)) : Given(token, given, order, own);
-        if (having.Count == models.Count) return null;
+        var given = config.Tokens.GetValueOrDefault(token);
+        if (having.Count == models.Count && given?.Force != true) return null; // nobody needs the source, wherever it lies
+        if (given is { Zero: false, Model: null }) throw WithoutSource(token, models.First(model => own(model, token) < 0));
+        if (given is not null) return Given(token, given, order, own);
         if (origin is not null && having.Contains(origin)) return [(Array.IndexOf(order, origin), own(origin, token))];
         return [.. having.Select(model => (Array.IndexOf(order, model), own(model, token)))];
     }
