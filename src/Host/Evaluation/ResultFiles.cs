@@ -110,9 +110,10 @@ internal static class ResultFiles
     // have one in common, and their metrics' directions (null where they differ) beside those of its own numbers.
     private static void OfMembers(TaskInfo group, Dictionary<string, TaskInfo> infos, JsonObject results, JsonObject shots, JsonObject better)
     {
-        int Items(TaskInfo info) => info.Members.Count > 0 ? info.Members.Sum(m => Items(infos[m])) : (int?)results[info.Name]?["sample_len"] ?? 0;
-        if (results[group.Name]?["sample_len"] is not null) results[group.Name]!["sample_len"] = Items(group);
-        var own = group.Members.Where(m => infos[m].Members.Count == 0).ToList();
+        bool IsGroup(string name) => infos.GetValueOrDefault(name) is { Members.Count: > 0 };
+        int Items(string name) => IsGroup(name) ? infos[name].Members.Sum(Items) : (int?)results[name]?["sample_len"] ?? 0;
+        if (results[group.Name]?["sample_len"] is not null && Items(group.Name) is > 0 and var items) results[group.Name]!["sample_len"] = items;
+        var own = group.Members.Where(m => !IsGroup(m)).ToList();
         if (own.Select(m => (int?)shots[m]).OfType<int>().Distinct().ToList() is [var common]) shots[group.Name] = common;
         var directions = better[group.Name] as JsonObject ?? [];
         var told = directions.Select(d => d.Key).ToHashSet();
