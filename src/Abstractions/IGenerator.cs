@@ -120,6 +120,9 @@ public sealed record GenerationOptions
     /// <summary>Added to the score of the token that completes a sequence.</summary>
     public IReadOnlyList<SequenceBias> SequenceBias { get; init; } = [];
 
+    /// <summary>Whether scores are made log-probs again after all changes: among beams, what is banned adds to the others.</summary>
+    public bool RenormalizeLogits { get; init; }
+
     /// <summary>Width of beam search; 1 = none.</summary>
     public int NumBeams { get; init; } = 1;
 

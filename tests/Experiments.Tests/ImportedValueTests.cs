@@ -188,6 +188,55 @@ public class ImportedValueTests
         Assert.That(text, Does.Contain("eval_data: test").And.Not.Contain("    eval_every"));
     }
 
+    // Only the rows say how many updates an epoch has; what is measured after the last one is TRL's too.
+    [Test]
+    public void Evaluation_by_epochs_keeps_its_data_and_its_end()
+    {
+        using var here = new Peftalign();
+        var (text, _, lost) = Import(here, "eval_strategy: epoch\nper_device_eval_batch_size: 2");
+        Assert.That(lost, Is.EqualTo("eval_strategy: epoch; evaluation is every eval_every updates, and only the rows say how many an epoch has: give eval_every; without it there is one pass, after the last update"));
+        Assert.That(text, Does.Contain("    eval_data: test\n").And.Contain("    eval_batch_size: 2\n").And.Not.Contain("    eval_every"));
+        Plans(here);
+    }
+
+    // Trainer draws from no stream: rows come as they stand in the file, whatever train_sampling_strategy says.
+    [TestCase("dataset_streaming: true", true)]
+    [TestCase("dataset_streaming: yes\ntrain_sampling_strategy: random", true)]
+    [TestCase("dataset_streaming: false", false)]
+    [TestCase("streaming: true", false)] // of the list datasets, which is not given
+    [TestCase("datasets: [{path: x}]\nstreaming: true", true)]
+    [TestCase("datasets: [{path: x}]\ndataset_streaming: true", false)]
+    public void A_stream_is_read_in_its_own_order(string config, bool inOrder)
+    {
+        using var here = new Peftalign();
+        var (text, differs, _) = Import(here, config);
+        Assert.That(text.Contains("    shuffle: false\n", StringComparison.Ordinal), Is.EqualTo(inOrder));
+        Assert.That(differs.Contains("has no length", StringComparison.Ordinal), Is.EqualTo(inOrder));
+        Plans(here);
+    }
+
+    // PEFT 0.21 trains a classifier's head under SEQ_CLS only, and ends under CAUSAL_LM, TRL's default: the class lacks what it asks for.
+    [TestCase("reward", "use_peft: true", "lora_task_type is not given", "")]
+    [TestCase("reward", "use_peft: true\nlora_task_type: SEQ_CLS", "", "")]
+    [TestCase("reward", "lora_task_type: CAUSAL_LM", "", "")]
+    [TestCase("reward", "lora_task_type: CAUSAL_LM\nuse_peft: true", "", "lora_task_type: CAUSAL_LM; TRL ends on it with a reward model")]
+    [TestCase("reward", "lora_task_type: FEATURE_EXTRACTION\nuse_peft: true", "", "TRL leaves the head as it starts")]
+    [TestCase("reward", "lora_task_type: FEATURE_EXTRACTION\nuse_peft: true\nlora_modules_to_save: [score]", "", "")]
+    [TestCase("sft", "use_peft: true\nlora_task_type: CAUSAL_LM", "", "")]
+    [TestCase("reward", "pad_token: <unk>", "", "pad_token: <unk>; the score is read before the tokenizer's own padding token")]
+    [TestCase("sft", "pad_token: <unk>", "", "")]
+    [TestCase("sft", "test_split_size: 0.1", "", "test_split_size: 0.1; give the file of each part")]
+    [TestCase("sft", "test_split_size: null", "", "")]
+    public void What_a_reward_models_head_and_padding_depend_on_is_said(string method, string config, string noted, string dropped)
+    {
+        using var here = new Peftalign();
+        var (_, differs, lost) = Import(here, config, method);
+        Assert.That(differs.Contains("lora_task_type", StringComparison.Ordinal), Is.EqualTo(noted.Length > 0));
+        Assert.That(differs, Does.Contain(noted));
+        if (dropped.Length == 0) Assert.That(lost, Is.Empty);
+        else Assert.That(lost, Does.Contain(dropped));
+    }
+
     [TestCase("sft", "eval_strategy: steps", "    eval_batch_size: 8\n", "eval_packing")]
     [TestCase("sft", "eval_strategy: steps\npacking: true\neval_packing: no\nper_device_eval_batch_size: 3", "    eval_batch_size: 3\n    eval_packing: false\n", "NOT carried over")]
     [TestCase("sft", "eval_strategy: steps\neval_packing: true", "    eval_packing: true\n", "NOT carried over")]

@@ -96,6 +96,31 @@ public sealed class RewardTests
             Assert.That(((string[])["min_reward", "mean_reward", "max_reward"]).Select(name => (double)row[name]!), Is.EqualTo((double[])[rewards.Min(), rewards.Average(), rewards.Max()]).Within(1e-5));
     }
 
+    // PEFT writes all-linear as the names of the modules, among which the head, trained whole, is none.
+    [Test]
+    public void All_linear_means_the_same_modules_in_a_folder_that_names_them()
+    {
+        using var user = new Peftalign();
+        var (start, made) = (Start(user), Path.Combine(user.File("made"), "adapter"));
+        string[] options = ["--adapter", "lora", "--targets", "all-linear", "--rank", "2", "--max-steps", "1", "--batch-size", "4"];
+        Train(user, "made", start, options);
+        var file = Path.Combine(made, "adapter_config.json");
+        var config = Peftalign.Json(file);
+        var names = RawTensors.Read(Path.Combine(made, "adapter_model.safetensors")).Keys.Where(k => k.EndsWith(".lora_A.weight", StringComparison.Ordinal)).Select(k => k["base_model.model.".Length..^".lora_A.weight".Length]);
+        config["target_modules"] = new JsonArray([.. names.Select(name => (JsonNode)name)]);
+        File.WriteAllText(file, config.ToJsonString());
+        var outcome = Peftalign.Call("run", user.Write("on.yaml", $$"""
+            peftalign: 1
+            models: { start: { path: "{{start}}" } }
+            datasets: { rows: { reader: jsonl, path: "{{Rows}}" } }
+            adapters: { own: { type: lora, rank: 2, targets: all-linear } }
+            methods: { go: { type: reward, adapter: own, init_adapter: "{{made}}", max_steps: 1, batch_size: 4 } }
+            train: [{ models: [start], datasets: [rows], methods: [go] }]
+            evaluate: []
+            """), "--out", user.File("on"), "--threads", "1");
+        Assert.That(outcome.Code, Is.Zero, outcome.All);
+    }
+
     [Test]
     public void Margins_that_are_no_numbers_and_other_classifiers_are_refused()
     {

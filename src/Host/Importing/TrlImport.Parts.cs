@@ -17,11 +17,21 @@ internal sealed partial class TrlImport
             if (given.TryGetValue(theirs, out var own)) adapter[ours] = own.Value.DeepClone();
         foreach (var same in new[] { "use_rslora", "use_dora" })
             if (Flag(same) is { } on) adapter[same] = on;
+        if (method is "reward") Head(adapter);
         if (!fourBit) return adapter;
         var known = plugins.Find("quantization", "nf4").Contract.Options.Options;
         if (given.TryGetValue("bnb_4bit_quant_type", out var type)) adapter[known.Any(o => o.Name == "quant_type") ? "quant_type" : "quantization"] = type.Value.DeepClone();
         adapter["double_quant"] = Flag("use_bnb_nested_quant") ?? false; // ours is on without a word, TRL's off
         return adapter;
+    }
+
+    // PEFT makes a classifier's head a module that is trained whole under SEQ_CLS only.
+    private void Head(JsonObject adapter)
+    {
+        var kind = given.TryGetValue("lora_task_type", out var task) ? Text(task.Value) : "CAUSAL_LM";
+        if (kind is "SEQ_CLS" || (kind is not "CAUSAL_LM" && adapter["modules_to_save"] is not null)) return;
+        if (task.Value is null) notes.Add("lora_task_type is not given: with its default CAUSAL_LM TRL ends on a reward model; here the head is trained whole, as with SEQ_CLS");
+        else dropped.Add($"{At(task.At)}: lora_task_type: {kind}; {(kind is "CAUSAL_LM" ? "TRL ends on it with a reward model" : "TRL leaves the head as it starts")}; here the head is trained whole, as with SEQ_CLS");
     }
 
     private void Length(JsonObject options)
@@ -62,11 +72,19 @@ internal sealed partial class TrlImport
         if (save == "steps" && Number("save_steps") is not 0 && Updates("save_steps", 500) is { } every) options["save_every"] = every;
         else if (save is not "no") dropped.Add($"save_strategy {save}, save_steps {Number("save_steps")}; checkpoints are written every save_every steps, and at the end");
         if (Whole("data_seed") is { } order) options["data_seed"] = order;
-        if (given.TryGetValue("train_sampling_strategy", out var sampling) ? Text(sampling.Value) is "sequential" : method == "kto")
+        if (Streams)
+        {
+            options["shuffle"] = false; // no sampler draws from a stream
+            if (options.ContainsKey("epochs")) notes.Add("a data set that is streamed has no length: TRL ends where max_steps is not given; here epochs are counted");
+        }
+        else if (given.TryGetValue("train_sampling_strategy", out var sampling) ? Text(sampling.Value) is "sequential" : method == "kto")
             options["shuffle"] = false;
         else if (given.ContainsKey("train_sampling_strategy") && Text(sampling.Value) is not "random")
             dropped.Add($"train_sampling_strategy: {Text(sampling.Value)}; rows are drawn in random order (shuffle), or in theirs");
     }
+
+    // Each flag belongs to its way of naming data: dataset_name, or the list datasets, which goes first.
+    private bool Streams => Flag(given.ContainsKey("datasets") ? "streaming" : "dataset_streaming") is true;
 
     // Every so many updates; a number under 1 is a share of all of them, as transformers counts it. Null where only the rows say how many.
     private long? Updates(string key, double standard)
@@ -98,6 +116,7 @@ internal sealed partial class TrlImport
         if (!given.ContainsKey("model_name_or_path")) notes.Add("the configuration names no model: put its folder for MODEL");
         else if (!Directory.Exists(Text(path.Value))) notes.Add($"{Text(path.Value)} is no folder here: `peftalign models pull {Text(path.Value)}` fetches it from the hub and prints its folder; give it by --set models.model.path=FOLDER");
         else model["path"] = FromManifest(Text(path.Value));
+        if (method is "reward" && given.TryGetValue("pad_token", out var pad)) dropped.Add($"{At(pad.At)}: pad_token: {Text(pad.Value)}; the score is read before the tokenizer's own padding token; set it in the model's tokenizer_config.json");
         if (given.TryGetValue("chat_template_path", out var template)) Template(model, Text(template.Value), template.At);
         notes.AddRange(ImportedModel.Differences(Folder, method, method is "sft" || Flag("disable_dropout") is false));
         return model;
@@ -129,24 +148,21 @@ internal sealed partial class TrlImport
         if (given.TryGetValue("dataset_text_field", out var field) && Text(field.Value) != "text") train["map"] = new JsonObject { ["text"] = Text(field.Value) };
         var datasets = new JsonObject { ["train"] = train };
         var eval = given.TryGetValue("eval_strategy", out var strategy) ? Text(strategy.Value) : "no";
-        if (eval == "steps")
+        if (eval != "no")
         {
             datasets["test"] = new JsonObject { ["reader"] = "jsonl", ["path"] = "TEST.jsonl" };
-            Evaluation(options);
+            Evaluation(options, eval);
             notes.Add($"put the file of the split '{(given.TryGetValue("dataset_test_split", out var test) ? Text(test.Value) : "test")}' for TEST.jsonl");
-        }
-        else if (eval != "no")
-        {
-            dropped.Add($"eval_strategy: {eval}; evaluation is every eval_every steps on eval_data");
         }
         return datasets;
     }
 
-    private void Evaluation(JsonObject options)
+    private void Evaluation(JsonObject options, string strategy)
     {
         options["eval_data"] = "test";
         var key = Number("eval_steps") is null or 0 ? "logging_steps" : "eval_steps";
-        if (Updates(key, 10) is { } every) options["eval_every"] = every;
+        if (strategy != "steps") dropped.Add($"eval_strategy: {strategy}; evaluation is every eval_every updates, and only the rows say how many an epoch has: give eval_every; without it there is one pass, after the last update");
+        else if (Updates(key, 10) is { } every) options["eval_every"] = every;
         else dropped.Add($"{key}: {Number(key)}; a share of all updates, whose number only the rows say: give eval_every, or max_steps; without it there is one pass, after the last update");
         // eval_loss is a mean over batches: it depends on what a batch is.
         options["eval_batch_size"] = Whole("per_device_eval_batch_size") ?? 8;
@@ -159,7 +175,7 @@ internal sealed partial class TrlImport
     private void Standing()
     {
         notes.Add("random numbers are keyed by seed, row and step: another order of rows, other dropout masks and other LoRA starts than torch's for the same seed");
-        notes.Add("rows without a trained token (cut away, or empty) are refused and counted; TRL trains on them with loss 0");
+        notes.Add($"rows without a trained token (cut away, or empty) are refused and counted; TRL {(method is "sft" or "dpo" or "kto" ? "leaves out those that max_length cut so far, and trains on the others" : "trains on them")} with loss 0");
         if (method is "sft" && !given.ContainsKey("completion_only_loss")) notes.Add("as in TRL, rows of prompt and completion are trained on the completion, rows of text on all of it");
         if (method is "cpo" && !given.ContainsKey("cpo_alpha") && !(given.TryGetValue("loss_type", out var loss) && Text(loss.Value) is "alphapo")) notes.Add("cpo_alpha is TRL's 1.0, also where loss_type is simpo: set it to 0 for the paper's SimPO");
     }

@@ -73,8 +73,8 @@ internal static class InitAdapter
         return like;
     }
 
-    // A folder may hold another base's tables too, which no options ask for.
-    private static HashSet<string> Trained(IReadOnlyList<AdapterSite> sites) => [.. sites.Where(s => s.Delta.Parameters.Count > 0).Select(s => s.Module)];
+    // A folder may hold another base's tables too, which no options ask for; modules trained whole (a reward model's head) are no targets.
+    private static HashSet<string> Trained(IReadOnlyList<AdapterSite> sites) => [.. sites.Where(s => s.Delta.Parameters.Count > 0 && s.Delta is not Whole).Select(s => s.Module)];
 
     // Without what decides only about first numbers, which may be costly to find.
     private static JsonObject Plain(JsonNode contract)

@@ -43,12 +43,13 @@ public static partial class RewardFolder
         return new DecoderModel(spec, weights, language.Quantized);
     }
 
-    /// <summary>The token that fills rows behind their ends in the model that is written: the configuration's, else the tokenizer's, else its end token.</summary>
+    /// <summary>The token that fills rows behind their ends in the model that is written: the tokenizer's, else its end token, as in TRL's trainer, which
+    /// does not look at the configuration's; that is taken where there is no tokenizer.</summary>
     /// <param name="folder">The folder that the training starts from.</param>
     /// <param name="tokenizer">Its tokenizer.</param>
     /// <param name="rows">Rows of the model's embedding; an id without one is passed over, as transformers builds no model around it.</param>
     public static int? PadToken(string folder, ITokenizer? tokenizer, long rows) =>
-        ((int?[])[ModelConfig.Open(folder).PadTokenId, tokenizer?.SpecialTokens.Pad, tokenizer?.SpecialTokens.Eos]).FirstOrDefault(id => id < rows);
+        ((int?[])[tokenizer?.SpecialTokens.Pad, tokenizer?.SpecialTokens.Eos, ModelConfig.Open(folder).PadTokenId]).FirstOrDefault(id => id < rows);
 
     /// <summary>Writes a sequence classifier with the configuration and tokenizer of the folder that it came from.</summary>
     /// <param name="folder">Where to.</param>

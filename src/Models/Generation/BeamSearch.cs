@@ -64,7 +64,9 @@ internal sealed class BeamSearch(GenerationOptions options, ScoreProcessing proc
         var best = new PriorityQueue<Candidate, double>(count + 1);
         for (var b = 0; b < live.Count; b++)
         {
-            var logProbs = LogProbs(scores[b].Span);
+            _ = TokenChoice.Best(scores[b].Span); // no beam goes on from scores that are no numbers
+            var logProbs = scores[b].ToArray();
+            ScoreProcessing.Normalize(logProbs);
             processing.Apply(logProbs, live[b].Tokens.Past, live[b].Tokens.Made);
             for (var token = 0; token < logProbs.Length; token++)
             {
@@ -76,16 +78,5 @@ internal sealed class BeamSearch(GenerationOptions options, ScoreProcessing proc
         }
         if (best.Count == 0) throw new InvalidDataException("no next token has a finite score; the model's weights are damaged, or every token is banned");
         return [.. best.UnorderedItems.Select(i => i.Element).OrderByDescending(c => c.Sum).ThenBy(c => c.Beam).ThenBy(c => c.Token)];
-    }
-
-    private static float[] LogProbs(ReadOnlySpan<float> scores)
-    {
-        var best = scores[TokenChoice.Best(scores)];
-        double sum = 0;
-        foreach (var score in scores) sum += Math.Exp((double)score - best);
-        var shift = best + Math.Log(sum);
-        var logProbs = new float[scores.Length];
-        for (var i = 0; i < scores.Length; i++) logProbs[i] = (float)(scores[i] - shift);
-        return logProbs;
     }
 }

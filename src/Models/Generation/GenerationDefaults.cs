@@ -33,6 +33,7 @@ public static class GenerationDefaults
         ["constraints"] = [],
         ["watermarking_config"] = [],
         ["top_h"] = [],
+        ["token_healing"] = [],
         ["dola_layers"] = [],
     };
 
@@ -67,6 +68,7 @@ public static class GenerationDefaults
             BeginSuppressTokens = reader.Ids("begin_suppress_tokens") ?? [],
             BadWordsIds = Words(reader),
             SequenceBias = Biases(reader),
+            RenormalizeLogits = reader.Bool("renormalize_logits") ?? false,
             StopStrings = reader.Find("stop_strings") is { ValueKind: JsonValueKind.String } one ? [one.GetString()!] : reader.Texts("stop_strings") ?? [],
         };
         return options with

@@ -16,7 +16,7 @@ internal sealed class ScoreProcessing
         // An end token among the bad words would make a continuation endless; transformers leaves it out too.
         badWords = [.. options.BadWordsIds.Where(w => w.Length != 1 || !options.EosTokenIds.Contains(w[0])).Select(w => new SequenceBias(w, double.NegativeInfinity))];
         ChangesScores = Samples || options.SequenceBias.Count + badWords.Length + options.SuppressTokens.Count + options.BeginSuppressTokens.Count
-            + options.NoRepeatNgramSize + options.MinNewTokens > 0 || options.RepetitionPenalty != 1;
+            + options.NoRepeatNgramSize + options.MinNewTokens > 0 || options.RepetitionPenalty != 1 || options.RenormalizeLogits;
     }
 
     /// <summary>Whether a token is drawn; else the best is taken.</summary>
@@ -39,6 +39,19 @@ internal sealed class ScoreProcessing
         Penalties.Suppress(scores, options.SuppressTokens);
         if (made == 0) Penalties.Suppress(scores, options.BeginSuppressTokens);
         if (Samples) Truncate(scores);
+        if (options.RenormalizeLogits) Normalize(scores);
+    }
+
+    /// <summary>log-softmax in place: what is left has probability 1. After other changes it decides only among beams, whose sums are compared.</summary>
+    /// <param name="scores">(V) logits or log-probs; a row in which all is banned stays as it is.</param>
+    internal static void Normalize(Span<float> scores)
+    {
+        var best = TokenChoice.Largest(scores);
+        if (float.IsNegativeInfinity(best)) return;
+        double sum = 0;
+        foreach (var score in scores) sum += Math.Exp((double)score - best);
+        var shift = best + Math.Log(sum);
+        for (var i = 0; i < scores.Length; i++) scores[i] = (float)(scores[i] - shift);
     }
 
     private void Truncate(Span<float> scores)

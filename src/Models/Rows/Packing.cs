@@ -1,12 +1,16 @@
 // Several sequences in one training row, by TRL's three strategies. bfd: best fit decreasing; sequences sorted by length, each
 // into the row with the least room that holds it, what is over max_length cut off. bfd_split: the same after long sequences
-// were cut into pieces. wrapped: everything joined and cut every max_length ids, so that documents see each other.
+// were cut into pieces. wrapped: everything joined and cut every max_length ids, so that documents see each other. Each block of
+// 1,000 rows is packed by itself, as TRL's are: a batch of datasets' map is all that its packing sees.
 
 namespace PeftAlign.Models.Rows;
 
 /// <summary>Packs sequences.</summary>
 public static class Packing
 {
+    // batch_size of datasets' map where nothing else is said.
+    private const int BlockRows = 1000;
+
     /// <summary>Every strategy.</summary>
     public static IReadOnlyList<string> Strategies { get; } = ["bfd", "bfd_split", "wrapped"];
 
@@ -16,14 +20,14 @@ public static class Packing
     /// <param name="maxLength">Most ids of a packed row.</param>
     public static IReadOnlyList<IReadOnlyList<SequenceTokens>> Pack(IReadOnlyList<SequenceTokens> sequences, string strategy, int maxLength)
     {
-        var filled = sequences.Where(s => s.Ids.Length > 0);
-        return strategy switch
+        Func<IReadOnlyList<SequenceTokens>, IReadOnlyList<IReadOnlyList<SequenceTokens>>> pack = strategy switch
         {
-            "bfd" => BestFit([.. filled.Select(s => s.Ids.Length > maxLength ? s.Piece(0, maxLength) : s)], maxLength),
-            "bfd_split" => BestFit([.. filled.SelectMany(s => Pieces(s, maxLength))], maxLength),
-            "wrapped" => Wrapped([.. filled], maxLength),
+            "bfd" => block => BestFit([.. block.Select(s => s.Ids.Length > maxLength ? s.Piece(0, maxLength) : s)], maxLength),
+            "bfd_split" => block => BestFit([.. block.SelectMany(s => Pieces(s, maxLength))], maxLength),
+            "wrapped" => block => Wrapped(block, maxLength),
             _ => throw new ArgumentException($"packing strategy '{strategy}' is not known; use one of {string.Join(", ", Strategies)}", nameof(strategy)),
         };
+        return [.. sequences.Chunk(BlockRows).SelectMany(block => pack([.. block.Where(s => s.Ids.Length > 0)]))];
     }
 
     private static IEnumerable<SequenceTokens> Pieces(SequenceTokens sequence, int length)

@@ -1,4 +1,5 @@
-// The padding token of a reward model that is written has a row of its embedding: transformers builds no model around another.
+// The padding token of a reward model that is written is the tokenizer's, else its end token, whatever the configuration says: TRL's
+// RewardTrainer sets the model's to that. It has a row of the embedding: transformers builds no model around another.
 
 using System.Text.Json.Nodes;
 using PeftAlign.Models.Classifiers;
@@ -12,7 +13,9 @@ public sealed class RewardPadTokenTests
     [TestCase(null, "[PAD]", 2)]
     [TestCase(512, "[PAD]", 2)]
     [TestCase(512, "<unk>", 0)]
-    [TestCase(3, "[PAD]", 3)]
+    [TestCase(3, "[PAD]", 2)]
+    [TestCase(3, "<unk>", 0)]
+    [TestCase(3, null, 2)]
     [TestCase(null, "<unk>", 0)]
     [TestCase(null, null, 2)]
     public void An_id_without_a_row_is_passed_over(int? configured, string? named, int expected)

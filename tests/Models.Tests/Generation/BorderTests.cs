@@ -123,6 +123,21 @@ internal sealed class BorderTests
         Assert.That(search.Done, Is.False);
     }
 
+    // LogitNormalization stands last: what is banned goes to the tokens that are left. A row in which all is banned has nothing to give.
+    [Test]
+    public void Log_probs_without_what_is_banned_sum_to_one_again_where_asked()
+    {
+        var half = -MathF.Log(2);
+        var options = new GenerationOptions { SuppressTokens = [1], RenormalizeLogits = true };
+        Assert.That(Applied(options, [-1, -1, -1], [0]), Is.EqualTo((float[])[half, float.NegativeInfinity, half]).Within(1e-7));
+        Assert.That(Applied(options with { RenormalizeLogits = false }, [-1, -1, -1], [0]), Is.EqualTo((float[])[-1, float.NegativeInfinity, -1]));
+        Assert.That(Applied(options with { SuppressTokens = [0, 1, 2] }, [-1, -1, -1], [0]), Has.All.EqualTo(float.NegativeInfinity));
+        // The first beam's end, and the sums: of four equal tokens one is banned and three share what there is.
+        var search = Begun(new() { NumBeams = 2, MaxNewTokens = 1, SuppressTokens = [3], RenormalizeLogits = true });
+        search.Step([new float[4]]);
+        Assert.That(search.Results[0].Score, Is.EqualTo(-Math.Log(3)).Within(1e-6));
+    }
+
     private static BeamSearch Begun(GenerationOptions options)
     {
         var search = new BeamSearch(options, new ScoreProcessing(options), new Endings(options, null));

@@ -66,11 +66,18 @@ internal sealed class GenerationDefaultsTests
     }
 
     [TestCase("""{"guidance_scale": 1.5}""", "guidance_scale")]
+    [TestCase("""{"token_healing": true}""", "token_healing")]
     [TestCase("""{"forced_eos_token_id": 2}""", "forced_eos_token_id")]
     [TestCase("""{"bad_words_ids": [4]}""", "bad_words_ids")]
     [TestCase("""{"early_stopping": "soon"}""", "early_stopping")]
     public void What_is_not_built_or_wrong_is_refused_by_its_key(string json, string key) =>
         Assert.That(() => Read(json), Throws.InstanceOf<UserErrorException>().With.Message.Contains(key));
+
+    [TestCase("""{"renormalize_logits": true, "token_healing": false}""", true)]
+    [TestCase("""{"renormalize_logits": false}""", false)]
+    [TestCase("{}", false)]
+    public void Scores_are_made_log_probs_again_where_the_file_says_so(string json, bool expected) =>
+        Assert.That(Read(json).RenormalizeLogits, Is.EqualTo(expected));
 
     private static GenerationOptions Read(string json, double? temperature = null)
     {

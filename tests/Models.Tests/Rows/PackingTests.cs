@@ -36,6 +36,15 @@ public sealed class PackingTests
         }
     }
 
+    // pack_dataset of 2,001 rows of one token: each 1,000 leave one over, which the next block does not get.
+    [Test]
+    public void A_thousand_rows_are_packed_by_themselves([Values("bfd", "bfd_split", "wrapped")] string strategy)
+    {
+        var packed = Packing.Pack(Rows([.. Enumerable.Repeat(1, 2001)]), strategy, 3);
+        Assert.That(packed, Has.Count.EqualTo(669));
+        Assert.That(packed.Select((row, k) => (Ids: row.Sum(s => s.Ids.Length), k)).Where(row => row.Ids < 3), Is.EqualTo(((int, int)[])[(1, 333), (1, 667), (1, 668)]));
+    }
+
     [Test]
     public void A_row_that_loses_all_its_trained_tokens_is_refused_before_packing()
     {
