@@ -11,8 +11,6 @@ namespace PeftAlign.Methods.Coh;
 /// <param name="options">Kinds, markers, templates.</param>
 internal sealed class CohRows(CohOptions options)
 {
-    private static readonly EncodeOptions Whole = new() { Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
-
     private readonly IReadOnlyList<CohTemplate> templates = CohTemplate.All(options);
 
     /// <summary>The groups of a pair, one for each template that has a token to train within the limits. Counts in the ledger.</summary>
@@ -92,6 +90,5 @@ internal sealed class CohRows(CohOptions options)
         ? throw new UserErrorException($"{record.Place}: '{field}' holds messages, and coh's markers stand in plain texts; give texts (prompt, chosen, rejected).")
         : record.Text(field);
 
-    private static int[] Ids(ITokenizer tokenizer, string text) =>
-        tokenizer is ITokenizerDetails details ? [.. details.Encode(text, options: Whole).Ids] : [.. tokenizer.EncodeToIds(text)];
+    private static int[] Ids(ITokenizer tokenizer, string text) => [.. tokenizer.EncodeToIds(text)];
 }

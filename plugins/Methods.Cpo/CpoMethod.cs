@@ -27,6 +27,8 @@ internal sealed class CpoMethod(CpoOptions options) : IAlignmentMethod
 {
     public MethodNeeds Needs { get; } = new(Reference: false) { Statistics = ["mean_logit"], Dropout = !options.DisableDropout };
 
+    public bool PreparesConcurrently => true;
+
     public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) =>
         [.. records.SelectMany(record => JoinedPreferenceRows.Groups(record, context))];
 

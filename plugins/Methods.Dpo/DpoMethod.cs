@@ -36,6 +36,8 @@ internal sealed class DpoMethod : IAlignmentMethod
 
     public MethodNeeds Needs { get; }
 
+    public bool PreparesConcurrently => true;
+
     public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) =>
         [.. records.SelectMany(record => PreferenceRows.Groups(record, context))];
 

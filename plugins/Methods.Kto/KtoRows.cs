@@ -20,7 +20,12 @@ internal static class KtoRows
     /// <summary>Pairs become single answers; rows become tokens, those with nothing to train are left out. Counts in the ledger.</summary>
     internal static IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, bool rotated, PrepareContext context)
     {
-        var read = AnswerRows.Unpaired(records).Select(record => (Record: record, Row: Read(record, context)!)).Where(r => r.Row is not null).ToList();
+        var read = new List<(DataRecord Record, Labelled Row)>();
+        foreach (var (rows, ledger) in OrderedWork.Map(OrderedWork.Batches(AnswerRows.Unpaired(records), _ => 1), context.Threads, batch => Read(batch, context with { Ledger = new MaskLedger() })))
+        {
+            read.AddRange(rows);
+            context.Ledger.Add(ledger);
+        }
         var others = rotated && context.TrainingBatchSize is { } batch ? AnswerRows.Rotated([.. read.Select(r => r.Row.Answer.Completion)], batch) : null;
         return [.. read.Select((r, k) => new DataRecord([], r.Record.Source, r.Record.Row) { Prepared = r.Row with { Other = others?[k] } })];
     }
@@ -49,6 +54,9 @@ internal static class KtoRows
     private static CompletionGroup Group(AnswerTokens answer, Func<Completion, Completion> marked) => answer.Prompt.Length > 0
         ? new CompletionGroup(answer.Prompt, [marked(Completion.Of(answer.Completion))])
         : new CompletionGroup(answer.Completion[..1], [marked(Completion.Of(answer.Completion[1..]))]);
+
+    private static (List<(DataRecord Record, Labelled Row)> Rows, MaskLedger Ledger) Read(IReadOnlyList<DataRecord> batch, PrepareContext context) =>
+        ([.. batch.Select(record => (Record: record, Row: Read(record, context)!)).Where(r => r.Row is not null)], context.Ledger);
 
     private static Labelled? Read(DataRecord record, PrepareContext context)
     {

@@ -35,6 +35,8 @@ internal sealed class OrpoMethod(OrpoOptions options) : IAlignmentMethod
 {
     public MethodNeeds Needs { get; } = new(Reference: false) { Statistics = ["mean_logit"], Dropout = !options.DisableDropout };
 
+    public bool PreparesConcurrently => true;
+
     public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) =>
         [.. records.SelectMany(record => Row(record, context))];
 

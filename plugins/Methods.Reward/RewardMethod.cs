@@ -34,6 +34,8 @@ internal sealed class RewardMethod(RewardOptions options) : IAlignmentMethod
 {
     public MethodNeeds Needs { get; } = new(Reference: false) { Scores = true, Dropout = !options.DisableDropout };
 
+    public bool PreparesConcurrently => true;
+
     public IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context) =>
         [.. records.SelectMany(record => RewardRows.Groups(record, context))];
 

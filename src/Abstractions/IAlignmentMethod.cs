@@ -14,6 +14,12 @@ public interface IAlignmentMethod
     /// <exception cref="UserErrorException">A record lacks a field that the method needs.</exception>
     IReadOnlyList<CompletionGroup> Prepare(IReadOnlyList<DataRecord> records, PrepareContext context);
 
+    /// <summary>
+    /// Whether Prepare may be called by several threads at once, each with other records and a ledger of its own: what it gives then depends on its
+    /// arguments and the options alone. Such a method's rows are looked at by all threads of the training before its first step.
+    /// </summary>
+    bool PreparesConcurrently => false;
+
     /// <summary>The loss of one batch as numerator / denominator. Over an accumulation window the engine minimises the sum of numerators divided by the sum of denominators.</summary>
     /// <param name="batch">Log-probs of exactly the groups that Prepare returned.</param>
     MethodLoss Loss(ScoredBatch batch);
@@ -99,6 +105,9 @@ public sealed record PrepareContext(ITokenizer? Tokenizer, int MaxLength, MaskLe
 
     /// <summary>Where sequences are scored, tokens of this id at a sequence's end are taken for padding; null = none are.</summary>
     public int? PadToken { get; init; }
+
+    /// <summary>Threads that may work on rows; what comes of the rows does not depend on it.</summary>
+    public int Threads { get; init; } = 1;
 
     /// <summary>The chat template, or the error that says why it is needed.</summary>
     /// <param name="record">The row that holds messages.</param>

@@ -127,9 +127,9 @@ public static class ModelFolder
         var spec = known.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(json)));
         AtomicFile.Write(Path.Combine(folder, "config.json"), json.ToJsonString(Indented) + "\n");
 
-        using var scope = torch.NewDisposeScope();
         var range = (double?)json["initializer_range"] ?? 0.02;
-        var weights = spec.Weights().ToDictionary(w => w.Name, w =>
+        // Each is made when its turn comes to be written, so that no more than one is in memory.
+        PendingTensor[] weights = [.. spec.Weights().Select(w => new PendingTensor(w.Name, torch.float32, w.Shape, () =>
         {
             cancel.ThrowIfCancellationRequested();
             return w.Role switch
@@ -138,10 +138,9 @@ public static class ModelFolder
                 WeightRole.Bias => torch.zeros(w.Shape),
                 _ => new CounterStream(seed, "init", w.Name).Normal(w.Shape, 0, range),
             };
-        });
-        cancel.ThrowIfCancellationRequested();
+        }))];
         CheckpointFolder.Write(folder, weights);
-        return weights.Values.Sum(w => w.numel());
+        return weights.Sum(w => w.Shape.Aggregate(1L, (product, size) => product * size));
     }
 
     /// <summary>The config.json of a model that is to be made.</summary>

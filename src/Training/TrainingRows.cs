@@ -4,6 +4,8 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Engine;
+using PeftAlign.Models.Rows;
+using PeftAlign.Torch;
 
 namespace PeftAlign.Training;
 
@@ -74,9 +76,23 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
         var longest = (long)most + (run.Method.Needs.Scores ? 1 : 0);
         if (run.Options.Packing is not null && run.Method is not IArrangesRecords)
             throw new UserErrorException("packing is on, but this method does not pack rows; leave packing and eval_packing out.");
-        return [.. run.Method.Arranged(rows, context).Where(r => Prepared(r).Count > 0)];
+        var arranged = run.Method.Arranged(rows, context);
+        if (!run.Method.PreparesConcurrently) return [.. arranged.Where(record => Prepared(record, context).Count > 0)];
+        var kept = new List<DataRecord>();
+        foreach (var (own, ledger) in OrderedWork.Map(OrderedWork.Batches(arranged, _ => 1), context.Threads, Kept))
+        {
+            kept.AddRange(own);
+            context.Ledger.Add(ledger);
+        }
+        return kept;
 
-        IReadOnlyList<CompletionGroup> Prepared(DataRecord record)
+        (List<DataRecord> Own, MaskLedger Ledger) Kept(IReadOnlyList<DataRecord> batch)
+        {
+            var own = context with { Ledger = new MaskLedger() };
+            return ([.. batch.Where(record => Prepared(record, own).Count > 0)], own.Ledger);
+        }
+
+        IReadOnlyList<CompletionGroup> Prepared(DataRecord record, PrepareContext context)
         {
             var groups = run.Method.Prepared([record], context);
             if (groups.Select(engine.UnknownToken).FirstOrDefault(id => id is not null) is { } unknown)
@@ -88,5 +104,5 @@ internal sealed record TrainingRows(IReadOnlyList<DataRecord> Records, MaskLedge
     }
 
     internal static PrepareContext Context(TrainingRun run, MaskLedger ledger) =>
-        run.Options.Context(run.Tokenizer, run.ChatTemplate, ledger) with { Packing = run.Options.Packing, PadToken = run.PadToken };
+        run.Options.Context(run.Tokenizer, run.ChatTemplate, ledger) with { Packing = run.Options.Packing, PadToken = run.PadToken, Threads = torch.get_num_threads() };
 }

@@ -70,6 +70,30 @@ public sealed class DataAuditTests
         Assert.That((int)shorter["tokens_cut"]!, Is.GreaterThan(0));
     }
 
+    // Rows enough for many batches, with findings and shapes in all of them.
+    [Test]
+    public void Threads_change_nothing()
+    {
+        var words = "Tom and Lily saw the big dog in a park and ran home".Split(' ');
+        string Some(int from, int count) => string.Concat(Enumerable.Range(from, count).Select(k => " " + words[k * 7 % words.Length]));
+        string Row(int k) => (k % 5) switch
+        {
+            0 => $$"""{"text": "Once{{Some(k, 3)}}"}""",
+            1 => $$"""{"prompt": "Tom lik", "completion": "es{{Some(k % 50, 2)}}", "label": true}""",
+            2 => $$"""{"prompt": "Tom", "chosen": "{{Some(k % 40, 2)}}", "rejected": "{{Some(k % 30, 3)}}"}""",
+            3 => $$"""{"prompt": "Tom", "chosen": "{{Some(k % 30, 3)}}", "rejected": "{{Some(k % 40, 2)}}"}""",
+            _ => $$"""{"chosen": "Tom lik{{Some(k, 1)}}", "rejected": "Tom likes {{k}}"}""",
+        };
+        var file = Write([.. Enumerable.Range(0, 700).Select(Row)]);
+        var one = Document(file, "--model", Stories, "--threads", "1", "--max-length", "8").ToJsonString();
+        Assert.That(Document(file, "--model", Stories, "--threads", "3", "--max-length", "8").ToJsonString(), Is.EqualTo(one));
+        // The first row that is refused is named, though another thread meets a later one first.
+        var broken = Write([.. Enumerable.Range(0, 700).Select(k => k is 400 or 650 ? "{}" : Row(k))]);
+        var (code, _, err) = Audit(broken, "--model", Stories, "--threads", "3");
+        Assert.That((code, err), Is.EqualTo((2, Audit(broken, "--model", Stories, "--threads", "1").Err)));
+        Assert.That(err, Does.Contain("line 401"));
+    }
+
     [Test]
     public void Rows_of_other_shapes_are_read_as_training_reads_them()
     {

@@ -3,6 +3,7 @@
 namespace PeftAlign.Core.Statistics
 
 open System
+open System.Threading.Tasks
 
 /// A bootstrap. Intervals have the level 1 - alpha. BCa is NaN where its constants do not exist
 /// (all replicates on one side of the statistic).
@@ -123,6 +124,29 @@ module internal BootstrapIntervals =
                 if i < 0 || i >= bound then
                     Guard.fail $"{name} holds {i}; indices lie in 0..{bound - 1}. Draw them for this sample."
 
+module internal Draws =
+    /// A number for each of `draws` draws of items, in parallel; a thread's room for the indices of a draw serves all of its draws.
+    let each draws items (number: int -> int[] -> float) =
+        let found = Array.zeroCreate<float> draws
+
+        let draw (b: int) _ (indices: int[]) =
+            found[b] <- number b indices
+            indices
+
+        Parallel.For(0, draws, Func<_>(fun () -> Array.zeroCreate<int> items), Func<_, _, _, _>(draw), Action<_>(ignore))
+        |> ignore
+
+        found
+
+    /// The mean of the drawn entries, added in the order of the draw.
+    let mean (sample: float[]) (indices: int[]) =
+        let mutable sum = 0.0
+
+        for i in indices do
+            sum <- sum + sample[i]
+
+        sum / float indices.Length
+
 /// Bootstraps of one and two samples.
 [<AbstractClass; Sealed>]
 type Bootstrap =
@@ -151,11 +175,12 @@ type Bootstrap =
         let n = sample.Length
         let mean = Array.average sample
 
-        let replicate b =
-            stream.Indices(int64 b, n, n) |> Array.averageBy (fun i -> sample[i])
+        let replicate b indices =
+            stream.Fill(int64 b, n, indices)
+            Draws.mean sample indices
 
         let without = sample |> Array.map (fun x -> (float n * mean - x) / float (n - 1))
-        BootstrapIntervals.result mean (Array.Parallel.init draws replicate) without alpha
+        BootstrapIntervals.result mean (Draws.each draws n replicate) without alpha
 
     /// Difference of means of two samples that are resampled apart (different items, different n).
     static member MeanDifference

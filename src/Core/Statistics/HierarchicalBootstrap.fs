@@ -3,6 +3,8 @@
 // Seeded draws run in parallel and are keyed by their number, so results depend on neither order nor threads.
 namespace PeftAlign.Core.Statistics
 
+open System.Runtime.Intrinsics
+
 /// A hierarchical bootstrap of level 1 - alpha. Bca takes its acceleration from leaving out one unit of the top level
 /// (configurations, else seeds; items where there is a single seed); NaN where its constants do not exist.
 /// ShareAtOrBelowZero is a one-sided bootstrap p-value of a positive difference.
@@ -62,6 +64,38 @@ module private Levels =
         seeds
         |> Array.averageBy (fun s -> items |> Array.averageBy (fun i -> arm[s][i]))
 
+/// An arm with the scores of up to four seeds side by side, so that a drawn item is one place in memory and their sums are made at once. Each seed's sum is
+/// added up by itself, in the order of the draw.
+[<Sealed>]
+type internal SideBySide(arm: float[][]) =
+    let lanes = Vector256<float>.Count
+
+    let groups =
+        [|
+            for first in 0..lanes .. arm.Length - 1 ->
+                Array.init arm[0].Length (fun i ->
+                    let at k =
+                        if first + k < arm.Length then arm[first + k].[i] else 0.0
+
+                    Vector256.Create(at 0, at 1, at 2, at 3))
+        |]
+
+    /// Each seed's mean over the drawn items.
+    member _.Means(items: int[]) : float[] =
+        let means = Array.zeroCreate<float> arm.Length
+
+        for g in 0 .. groups.Length - 1 do
+            let scores = groups[g]
+            let mutable sum = Vector256<float>.Zero
+
+            for i in items do
+                sum <- sum + scores[i]
+
+            for k in 0 .. min lanes (arm.Length - g * lanes) - 1 do
+                means[g * lanes + k] <- sum[k] / float items.Length
+
+        means
+
 /// Bootstraps of a table of seeds (rows) by items (columns).
 [<AbstractClass; Sealed>]
 type HierarchicalBootstrap =
@@ -107,10 +141,15 @@ type HierarchicalBootstrap =
         let seeds, items = stream.Child "seeds", stream.Child "items"
         let rows, columns = arm.Length, arm[0].Length
 
-        let replicate (b: int) =
-            Levels.crossed arm (seeds.Indices(int64 b, rows, rows)) (items.Indices(int64 b, columns, columns))
+        let scores = SideBySide arm
 
-        Levels.ofReplicates arm (Array.Parallel.init draws replicate) alpha
+        let replicate (b: int) drawn =
+            items.Fill(int64 b, columns, drawn)
+            let means = scores.Means drawn
+
+            seeds.Indices(int64 b, rows, rows) |> Array.averageBy (fun s -> means[s])
+
+        Levels.ofReplicates arm (Draws.each draws columns replicate) alpha
 
     /// Nested bootstrap with `draws` seeded draws.
     static member Nested(arm: float[][], draws: int, alpha: float, stream: RandomStream) : HierarchicalResult =

@@ -149,6 +149,10 @@ type RandomStream(seed: int64, purpose: string) =
         Philox.indices key (uint64 draw) count bound (fun place index -> found[place] <- index)
         found
 
+    /// The indices that Indices gives, as many as there is room for.
+    member internal _.Fill(draw: int64, bound: int, indices: int[]) =
+        Philox.indices key (uint64 draw) indices.Length bound (fun place index -> indices[place] <- index)
+
     /// How often each of times.Length observations is drawn in as many draws: what Indices gives, counted.
     member internal _.Count(draw: int64, times: float[]) =
         Array.Clear times

@@ -2,9 +2,8 @@
 // whether length alone tells the better answer, what becomes of every token, where a prompt's last tokens change when an answer
 // follows. Only hashes of a row are kept (16 bytes each), so memory grows slowly with the number of rows and not with their length.
 
-using System.Buffers.Binary;
-using System.Security.Cryptography;
-using System.Text;
+using System.Runtime.ExceptionServices;
+using System.Text.Json.Nodes;
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Rows;
 
@@ -15,8 +14,6 @@ namespace PeftAlign.Host.Auditing;
 /// <param name="vocabulary">Ids that the model has; null where only the tokenizer is known.</param>
 internal sealed class DataAudit(PrepareContext context, int examples, int? vocabulary)
 {
-    private const string Pairs = "pairs", Labelled = "answers with a label", Sequences = "sequences";
-
     private readonly HashSet<UInt128> rows = [], prompts = [], judged = [], chosen = [], rejected = [];
     private readonly SortedDictionary<string, long> shapes = new(StringComparer.Ordinal);
 
@@ -42,73 +39,61 @@ internal sealed class DataAudit(PrepareContext context, int examples, int? vocab
 
     internal LengthBias Lengths { get; } = new();
 
-    /// <summary>Looks at a row.</summary>
-    /// <exception cref="UserErrorException">Training would refuse it.</exception>
-    internal void Add(DataRecord record)
+    /// <summary>Looks at rows, one after the other.</summary>
+    /// <param name="lines">Lines of a file; blank ones are no rows.</param>
+    /// <param name="read">Makes a line's fields.</param>
+    /// <param name="name">What the file is called.</param>
+    /// <param name="threads">Threads that read and tokenise; what is found does not depend on it.</param>
+    /// <param name="looked">Called after each row.</param>
+    /// <exception cref="UserErrorException">Training would refuse a row.</exception>
+    internal void Add(IEnumerable<TextLine> lines, Func<TextLine, JsonObject> read, string name, int threads, Action looked)
+    {
+        var batches = OrderedWork.Batches(lines.Where(line => !string.IsNullOrWhiteSpace(line.Text)).Select((line, k) => (Line: line, Row: k + 1L)), row => row.Line.Text.Length);
+        foreach (var (found, ledger, fault) in OrderedWork.Map(batches, threads, batch => Looked([.. batch], read, name)))
+        {
+            foreach (var row in found)
+            {
+                Add(row);
+                looked();
+            }
+            Ledger.Add(ledger);
+            fault?.Throw();
+        }
+    }
+
+    // The rows up to the first that is refused, and why it is.
+    private (List<AuditedRow> Rows, MaskLedger Ledger, ExceptionDispatchInfo? Fault) Looked(IReadOnlyList<(TextLine Line, long Row)> batch, Func<TextLine, JsonObject> read, string name)
+    {
+        var (found, own) = (new List<AuditedRow>(batch.Count), context with { Ledger = new MaskLedger() });
+        try
+        {
+            foreach (var (line, row) in batch) found.Add(AuditedRow.Of(new DataRecord(read(line), name, row) { Line = line.Number }, own, vocabulary));
+        }
+        catch (Exception e)
+        {
+            return (found, own.Ledger, ExceptionDispatchInfo.Capture(e));
+        }
+        return (found, own.Ledger, null);
+    }
+
+    private void Add(AuditedRow row)
     {
         Rows++;
-        if (!rows.Add(Hash(record.Fields.ToJsonString()))) Duplicates.Add(record);
-        var (shape, shifted) = (Shape(record), Ledger.RowsWithShiftedBoundary);
-        shapes[shape] = shapes.GetValueOrDefault(shape) + 1;
-        foreach (var group in Groups(record, shape)) RefuseUnknown(record, group);
-        if (Ledger.RowsWithShiftedBoundary > shifted) Shifts.Add(record);
-        if (shape != Pairs && Node(record, "prompt", "prompt_ids") is { } prompt) prompts.Add(Hash(prompt));
+        if (!rows.Add(row.Hash)) Duplicates.Add(row.Place);
+        shapes[row.Shape] = shapes.GetValueOrDefault(row.Shape) + 1;
+        if (row.Prompt is { } prompt) prompts.Add(prompt);
+        if (row.Pair is { } pair) Add(row, pair);
+        if (row.IsShifted) Shifts.Add(row.Place);
     }
 
-    private IEnumerable<CompletionGroup> Groups(DataRecord record, string shape) => shape switch
+    private void Add(AuditedRow row, AuditedPair pair)
     {
-        Pairs => Pair(record),
-        Labelled => AnswerRows.Groups(AnswerRows.Read(record, context).Answer, context),
-        _ => SequenceRows.Groups(record, new TrainedPart(), context),
-    };
-
-    private void RefuseUnknown(DataRecord record, CompletionGroup group)
-    {
-        foreach (var id in group.Completions.SelectMany(answer => answer.Tokens).Concat(group.Prompt))
-            if (id < 0 || id >= vocabulary)
-                throw new UserErrorException($"{record.Place}: token id {id} is not in the model's vocabulary{(vocabulary is { } most ? $" of {most}" : "")}; the row was made with another tokenizer, or tokenizer_config.json names a token that the model has no row for.");
-    }
-
-    private IEnumerable<CompletionGroup> Pair(DataRecord record)
-    {
-        var pair = PreferenceRows.Read(record, context);
-        var groups = PreferenceRows.GroupsOf(record, pair, context);
-        Lengths.Add(pair.Chosen.Completion.Length, pair.Rejected.Completion.Length);
-        var (prompt, good, bad) = Parts(record, pair);
-        prompts.Add(Hash(prompt));
-        judged.Add(Hash(prompt, good, bad));
-        if (good != bad && judged.Contains(Hash(prompt, bad, good))) Contradictions.Add(record);
-        var (won, lost) = (Hash(prompt, good), Hash(prompt, bad));
-        if (good != bad && (rejected.Contains(won) || chosen.Contains(lost))) BothWays.Add(record);
-        chosen.Add(won);
-        rejected.Add(lost);
-        return groups;
-    }
-
-    private static string Shape(DataRecord record) =>
-        record.Has("chosen") || record.Has("chosen_ids") || record.Has("chosen_input_ids") ? Pairs
-        : record.Has("label") && (record.Has("completion") || record.Has("completion_ids")) ? Labelled // another row's label is another task's
-        : Sequences;
-
-    // What training takes for the prompt where a row names none: the tokens that both whole texts begin with.
-    private static (string Prompt, string Chosen, string Rejected) Parts(DataRecord record, PairTokens pair) =>
-        Node(record, "prompt", "prompt_ids") is { } prompt ? (prompt, Node(record, "chosen", "chosen_ids") ?? "", Node(record, "rejected", "rejected_ids") ?? "")
-        : (string.Join(' ', pair.Chosen.Prompt), string.Join(' ', pair.Chosen.Completion), string.Join(' ', pair.Rejected.Completion));
-
-    private static string? Node(DataRecord record, params string[] names) => names.Where(record.Has).Select(name => record.Fields[name]!.ToJsonString()).FirstOrDefault();
-
-    // 128 bits of SHA-256; a part's length stands before it, so that parts do not run into each other.
-    private static UInt128 Hash(params string[] parts)
-    {
-        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Span<byte> length = stackalloc byte[sizeof(int)];
-        foreach (var part in parts)
-        {
-            BinaryPrimitives.WriteInt32LittleEndian(length, part.Length);
-            hash.AppendData(length);
-            hash.AppendData(Encoding.UTF8.GetBytes(part));
-        }
-        return BinaryPrimitives.ReadUInt128LittleEndian(hash.GetHashAndReset());
+        Lengths.Add(pair.ChosenTokens, pair.RejectedTokens);
+        judged.Add(pair.Judged);
+        if (!pair.HasEqualAnswers && judged.Contains(pair.Turned)) Contradictions.Add(row.Place);
+        if (!pair.HasEqualAnswers && (rejected.Contains(pair.Won) || chosen.Contains(pair.Lost))) BothWays.Add(row.Place);
+        chosen.Add(pair.Won);
+        rejected.Add(pair.Lost);
     }
 }
 
@@ -123,10 +108,10 @@ internal sealed class Finding(string name, int examples)
 
     internal IReadOnlyList<string> Places => places;
 
-    internal void Add(DataRecord record)
+    internal void Add(string place)
     {
         Count++;
-        if (places.Count < examples) places.Add(record.Place);
+        if (places.Count < examples) places.Add(place);
     }
 }
 

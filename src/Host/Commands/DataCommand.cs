@@ -42,7 +42,7 @@ internal static class DataCommand
         var truncation = new Option<string>("--truncation") { HelpName = "SIDE", DefaultValueFactory = _ => "keep_start", Description = "keep_start or keep_end." };
         var examples = new Option<int>("--examples") { HelpName = "N", DefaultValueFactory = _ => 3, Description = "How many rows are named for each finding." };
         var command = new Command("audit", Description) { file, model, template, length, prompt, truncation, examples };
-        frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) => Task.FromResult(Run(new AuditRequest(parsed.GetValue(file)!, parsed.GetValue(model)!)
+        frame.OnRun(command, Uses.Threads, (parsed, session, cancel) => Task.FromResult(Run(new AuditRequest(parsed.GetValue(file)!, parsed.GetValue(model)!)
         {
             ChatTemplate = parsed.GetValue(template),
             MaxLength = AtLeast(1, parsed.GetValue(length), "--max-length"),
@@ -69,14 +69,12 @@ internal static class DataCommand
             KeepEnd = request.KeepEnd,
         }, request.Examples, Vocabulary(Path.Combine(request.Model, "config.json")));
         var (isInput, file) = request.File == "-" ? (true, "standard input") : (false, request.File);
-        var name = Path.GetFileName(file);
-        foreach (var (number, text) in isInput ? TextLines.Read(file, Console.OpenStandardInput()) : TextLines.Read(file))
+        var lines = (isInput ? TextLines.Read(file, Console.OpenStandardInput()) : TextLines.Read(file)).TakeWhile(_ => !cancel.IsCancellationRequested);
+        audit.Add(lines, line => Parsed(line.Text, file, line.Number), Path.GetFileName(file), session.Global.Threads ?? Environment.ProcessorCount, () =>
         {
-            cancel.ThrowIfCancellationRequested();
-            if (string.IsNullOrWhiteSpace(text)) continue;
-            audit.Add(new DataRecord(Parsed(text, file, number), name, audit.Rows + 1) { Line = number });
             if (audit.Rows % SayEvery == 0) session.Output.Remark($"{audit.Rows} rows");
-        }
+        });
+        cancel.ThrowIfCancellationRequested();
         if (audit.Rows == 0) throw new UserError(file, "holds no rows", "give a file with one JSON object per line");
         var report = new AuditReport(request, audit);
         session.Output.Result(report.Document, report.Lines);

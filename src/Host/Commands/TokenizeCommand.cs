@@ -4,6 +4,7 @@ using System.CommandLine;
 using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Rows;
 using PeftAlign.Host.Tokenizing;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Host.Commands;
 
@@ -38,7 +39,7 @@ internal static class TokenizeCommand
         var prompt = new Option<bool>("--add-generation-prompt") { Description = "End chats with the header of the assistant's answer, where a row does not say." };
         var template = new Option<string?>("--chat-template") { HelpName = "NAME_OR_FILE", Description = "Another template than the model's: one of the folder's or the product's names, or a .jinja file." };
         var command = new Command("tokenize", Description) { model, text, input, noSpecial, decode, chat, prompt, template };
-        frame.OnRun(command, Uses.Nothing, (parsed, session, cancel) => RunAsync(new TokenizeRequest
+        frame.OnRun(command, Uses.Threads, (parsed, session, cancel) => Task.FromResult(Run(new TokenizeRequest
         {
             Model = parsed.GetValue(model)!,
             Text = parsed.GetValue(text),
@@ -48,26 +49,34 @@ internal static class TokenizeCommand
             Chat = parsed.GetValue(chat),
             AddGenerationPrompt = parsed.GetValue(prompt),
             ChatTemplate = parsed.GetValue(template),
-        }, session, cancel));
+        }, session, cancel)));
         return command;
     }
 
-    private static async Task<int> RunAsync(TokenizeRequest request, Session session, CancellationToken cancel)
+    private static int Run(TokenizeRequest request, Session session, CancellationToken cancel)
     {
         request.Check();
         using var rows = request.Input is { } path ? RowReader.Open(path) : null;
         var tokenizer = RowTokenizer.Load(request);
         using var writer = session.Output.Rows();
-        if (rows is null)
-        {
-            using var row = request.TextRow();
-            tokenizer.Answer(row, writer);
-        }
+        if (rows is null) One(request, tokenizer, writer);
         else
         {
-            await foreach (var row in rows.ReadAsync(cancel)) tokenizer.Answer(row, writer);
+            foreach (var (results, fault) in OrderedWork.Map(rows.Batches(cancel), session.Global.Threads ?? Environment.ProcessorCount, tokenizer.Answers))
+            {
+                using (results) writer.Write(results);
+                fault?.Throw();
+            }
         }
         if (tokenizer.MasksNothing) session.Output.Remark("the chat template has no {% generation %} block: assistant_mask is 0 everywhere");
         return ExitCode.Done;
+    }
+
+    private static void One(TokenizeRequest request, RowTokenizer tokenizer, RowWriter writer)
+    {
+        using var row = request.TextRow();
+        using var result = new RowBuffer();
+        tokenizer.Answer(row, result);
+        writer.Write(result);
     }
 }

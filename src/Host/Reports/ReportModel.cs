@@ -85,21 +85,32 @@ internal sealed record ReportModel(RunData Data, IReadOnlyList<Estimate> Estimat
             return best is null || best.Policy == before.Policy ? [] : Differing(before, best);
         })];
 
+    // Of all samples only scores are held; the texts of those that are shown are read again.
     private IEnumerable<Example> Differing(Estimate before, Estimate best)
     {
         var (metric, filter) = (best.Source.Metric, best.Metric.Split(',') is [_, var by] ? by : "none");
         IEnumerable<Sample> Of(Estimate e) => SampleFiles.Read(Data.Run.Job(e.Job.Id), e.Source.Row).Where(sample => sample.Filter == filter && sample.Number(metric) is not null);
-        var earlier = new Dictionary<string, Sample>();
-        foreach (var sample in Of(before)) earlier[sample.Id] = sample;
-        return Of(best).Where(sample => earlier.ContainsKey(sample.Id))
-            .Select(sample => (Sample: sample, Earlier: earlier[sample.Id], Before: earlier[sample.Id].Number(metric)!.Value, After: sample.Number(metric)!.Value))
-            .Where(pair => pair.Before != pair.After)
-            .OrderByDescending(pair => Math.Abs(pair.After - pair.Before)).Take(ExamplesAtMost)
-            .Select(pair => new Example(best.Benchmark, best.Metric, pair.Sample.Id, TextOf(pair.Sample), before.Policy, pair.Before, best.Policy, pair.After)
-            {
-                Answers = pair.Earlier.Answer is { } a && pair.Sample.Answer is { } b ? (Short(a), Short(b)) : null,
-                Baseline = pair.Sample.Text("output_1") is { } other ? Short(other) : null,
-            });
+        var earlier = new Dictionary<string, double>();
+        foreach (var sample in Of(before)) earlier[sample.Id] = sample.Number(metric)!.Value;
+        var most = new List<(Sample Sample, double Before, double After)>();
+        foreach (var sample in Of(best))
+        {
+            if (!earlier.TryGetValue(sample.Id, out var from) || sample.Number(metric) is not { } to || from == to) continue;
+            // Of equal differences the first stays.
+            var place = most.FindIndex(other => Math.Abs(to - from) > Math.Abs(other.After - other.Before)) is >= 0 and var at ? at : most.Count;
+            if (place >= ExamplesAtMost) continue;
+            most.Insert(place, (sample.Kept(), from, to));
+            if (most.Count > ExamplesAtMost) most.RemoveAt(ExamplesAtMost);
+        }
+        var asked = most.Select(m => m.Sample.Id).ToHashSet();
+        var answers = new Dictionary<string, string?>();
+        if (asked.Count > 0)
+            foreach (var sample in Of(before).Where(sample => asked.Contains(sample.Id))) answers[sample.Id] = sample.Answer;
+        return most.Select(m => new Example(best.Benchmark, best.Metric, m.Sample.Id, TextOf(m.Sample), before.Policy, m.Before, best.Policy, m.After)
+        {
+            Answers = answers[m.Sample.Id] is { } a && m.Sample.Answer is { } b ? (Short(a), Short(b)) : null,
+            Baseline = m.Sample.Text("output_1") is { } other ? Short(other) : null,
+        });
     }
 
     // What was asked; the answer that is compared with stands apart.

@@ -4,6 +4,8 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using PeftAlign.Host.Running;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Rows;
 
 namespace PeftAlign.Host.Reports;
 
@@ -35,6 +37,25 @@ internal static class RunText
         using var row = JsonDocument.Parse(text);
         return row.RootElement.ValueKind == JsonValueKind.Object ? row.RootElement.Clone() : throw new InvalidDataException("no object");
     });
+
+    /// <summary>The rows of a job's file, one after the other; blank lines are none. A row is there until the next is asked for: a file may hold gigabytes.</summary>
+    internal static IEnumerable<JsonElement> Rows(JobFolder job, string file)
+    {
+        using var lines = new LineReader(file, RegularFile.Open(file));
+        while (Read(job, file, () => lines.Next()) is { } line)
+        {
+            if (line.Length == 0) continue;
+            using var row = Read($"{file}, line {lines.Number}", Anew(job), () => Object(JsonDocument.Parse(line)));
+            yield return row.RootElement;
+        }
+    }
+
+    private static JsonDocument Object(JsonDocument row)
+    {
+        if (row.RootElement.ValueKind == JsonValueKind.Object) return row;
+        row.Dispose();
+        throw new InvalidDataException("no object");
+    }
 
     private static string Anew(JobFolder job) => $"delete the folder {job.Path} and run the manifest again, which makes the job anew";
 }

@@ -8,9 +8,12 @@ using PeftAlign.Host.Running;
 
 namespace PeftAlign.Host.Reports;
 
-/// <summary>Task: Whose sample it is. Json: The row of the samples file.</summary>
+/// <summary>Task: Whose sample it is. Json: The row of the samples file, there until the next is asked for.</summary>
 internal sealed record Sample(string Task, JsonElement Json)
 {
+    /// <summary>A copy that stays.</summary>
+    internal Sample Kept() => this with { Json = Json.Clone() };
+
     /// <summary>What tells the item from all others of the evaluation.</summary>
     internal string Id => Json.TryGetProperty("doc_id", out var id) ? $"{Task} {id}" : Task;
 
@@ -51,8 +54,7 @@ internal static class SampleFiles
     internal static IEnumerable<Sample> Read(JobFolder folder, string row, JsonNode results)
     {
         foreach (var (task, file) in Tasks(row, results, folder, []))
-            foreach (var (line, k) in File.ReadLines(file).Select((line, k) => (line, k)).Where(row => row.line.Length > 0))
-                yield return new Sample(task, RunText.Row(folder, file, k + 1, line));
+            foreach (var json in RunText.Rows(folder, file)) yield return new Sample(task, json);
     }
 
     private static IEnumerable<(string Task, string File)> Tasks(string name, JsonNode json, JobFolder folder, HashSet<string> seen)

@@ -55,5 +55,38 @@ internal sealed class RowReader : IDisposable
         if (rows == 0) throw new UserError(name, "holds no rows", "give a file with one JSON object per line");
     }
 
+    /// <summary>The lines of all rows in batches, for work on several threads. What has come is handed out before more is waited for, and an empty batch says
+    /// that nobody knows how long that will be.</summary>
+    /// <exception cref="UserErrorException">The input cannot be read, or holds no row.</exception>
+    public IEnumerable<IReadOnlyList<RowLine>> Batches(CancellationToken cancel)
+    {
+        var (batch, held, rows) = (new List<RowLine>(), 0L, 0L);
+        while (true)
+        {
+            var next = lines.NextAsync(cancel).AsTask();
+            if (!next.IsCompleted)
+            {
+                if (batch.Count > 0) yield return batch;
+                yield return [];
+                (batch, held) = ([], 0);
+            }
+            if (next.GetAwaiter().GetResult() is not { } line) break;
+            cancel.ThrowIfCancellationRequested();
+            if (line.Span.IndexOfAnyExcept(" \t"u8) < 0) continue;
+            rows++;
+            held += line.Length;
+            batch.Add(new RowLine($"{name}, line {lines.Number}", line.ToArray()));
+            if (batch.Count < OrderedWork.BatchRows && held < OrderedWork.BatchLength) continue;
+            yield return batch;
+            (batch, held) = ([], 0);
+        }
+        if (batch.Count > 0) yield return batch;
+        if (rows == 0) throw new UserError(name, "holds no rows", "give a file with one JSON object per line");
+    }
+
     public void Dispose() => lines.Dispose();
 }
+
+/// <param name="Place">What errors call it.</param>
+/// <param name="Bytes">UTF-8.</param>
+internal readonly record struct RowLine(string Place, byte[] Bytes);

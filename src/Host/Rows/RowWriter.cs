@@ -7,33 +7,26 @@ using System.Text.Json;
 
 namespace PeftAlign.Host.Rows;
 
-internal sealed class RowWriter : IDisposable
+internal sealed class RowWriter(TextWriter results) : IDisposable
 {
-    private readonly TextWriter results;
-    private readonly ArrayBufferWriter<byte> bytes = new(1 << 12);
-    private readonly Utf8JsonWriter json;
+    private readonly RowBuffer one = new();
     private readonly Decoder utf8 = Encoding.UTF8.GetDecoder();
     private readonly char[] chars = new char[1 << 14];
-
-    public RowWriter(TextWriter results)
-    {
-        this.results = results;
-        json = new Utf8JsonWriter(bytes, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
-    }
 
     /// <summary>Writes one row; nothing of it where <paramref name="fields"/> throws.</summary>
     /// <param name="fields">Writes the object's fields.</param>
     public void Write(Action<Utf8JsonWriter> fields)
     {
-        bytes.ResetWrittenCount();
-        json.Reset();
-        json.WriteStartObject();
-        fields(json);
-        json.WriteEndObject();
-        json.Flush();
-        bytes.Write("\n"u8);
+        one.Clear();
+        one.Add(fields);
+        Write(one);
+    }
+
+    /// <summary>Writes rows that were made before.</summary>
+    public void Write(RowBuffer rows)
+    {
         ResultReader.ThrowIfGone();
-        WriteText(bytes.WrittenSpan);
+        WriteText(rows.Bytes);
         results.Flush();
     }
 
@@ -46,6 +39,40 @@ internal sealed class RowWriter : IDisposable
             results.Write(chars, 0, written);
             row = row[read..];
         }
+    }
+
+    public void Dispose() => one.Dispose();
+}
+
+/// <summary>Result rows before they are written, for work on several threads.</summary>
+internal sealed class RowBuffer : IDisposable
+{
+    private readonly ArrayBufferWriter<byte> bytes = new(1 << 12);
+    private readonly Utf8JsonWriter json;
+    private int whole;
+
+    public RowBuffer() => json = new Utf8JsonWriter(bytes, new JsonWriterOptions { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping });
+
+    /// <summary>UTF-8 of whole rows, each with its line end.</summary>
+    public ReadOnlySpan<byte> Bytes => bytes.WrittenSpan[..whole];
+
+    /// <summary>Adds a row; nothing of it where <paramref name="fields"/> throws, and none may come after that.</summary>
+    /// <param name="fields">Writes the object's fields.</param>
+    public void Add(Action<Utf8JsonWriter> fields)
+    {
+        json.Reset();
+        json.WriteStartObject();
+        fields(json);
+        json.WriteEndObject();
+        json.Flush();
+        bytes.Write("\n"u8);
+        whole = bytes.WrittenCount;
+    }
+
+    public void Clear()
+    {
+        bytes.ResetWrittenCount();
+        whole = 0;
     }
 
     public void Dispose() => json.Dispose();

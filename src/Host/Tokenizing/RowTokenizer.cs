@@ -1,5 +1,6 @@
 // One row in, one row out: text to ids and tokens, ids to text, or messages to text, ids and the assistant's tokens.
 
+using System.Runtime.ExceptionServices;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using PeftAlign.Abstractions;
@@ -27,13 +28,32 @@ internal sealed partial class RowTokenizer
     public static RowTokenizer Load(TokenizeRequest request) =>
         new(request, TokenizerLoader.Load(request.Model), request.Work == TokenizeWork.Chat ? Template(request) : null);
 
-    /// <summary>Works on a row and writes the result.</summary>
+    /// <summary>Works on rows, on any thread: the results up to the first row that is at fault, and what is wrong with that.</summary>
+    public (RowBuffer Results, ExceptionDispatchInfo? Fault) Answers(IReadOnlyList<RowLine> lines)
+    {
+        var results = new RowBuffer();
+        try
+        {
+            foreach (var (place, bytes) in lines)
+            {
+                using var row = Row.Parse(place, bytes);
+                Answer(row, results);
+            }
+        }
+        catch (Exception e)
+        {
+            return (results, ExceptionDispatchInfo.Capture(e));
+        }
+        return (results, null);
+    }
+
+    /// <summary>Works on a row and adds the result.</summary>
     /// <exception cref="UserErrorException">The row is at fault; the message names it.</exception>
-    public void Answer(Row row, RowWriter writer)
+    public void Answer(Row row, RowBuffer results)
     {
         try
         {
-            writer.Write(request.Work switch
+            results.Add(request.Work switch
             {
                 TokenizeWork.Chat => Chat(row),
                 TokenizeWork.Decode => Decode(row),

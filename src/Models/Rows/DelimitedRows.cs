@@ -57,22 +57,39 @@ public static class DelimitedRows
         }
     }
 
-    // The values of one more line; whether a quote is open at its end, whose value then goes on.
+    // The values of one more line; whether a quote is open at its end, whose value then goes on. Whole runs of characters are taken at once.
     private static bool Take(Piece line, char separator, bool quotes, List<string> values, StringBuilder value, bool quoted)
     {
-        for (var at = 0; at < line.Text.Length; at++)
+        for (var rest = line.Text.AsSpan(); ;)
         {
-            var c = line.Text[at];
-            if (quoted && c == '"' && at + 1 < line.Text.Length && line.Text[at + 1] == '"') value.Append(line.Text[at++]);
-            else if (quoted && c == '"') quoted = false;
-            else if (quoted) value.Append(c);
-            else if (quotes && c == '"' && value.Length == 0) quoted = true;
-            else if (c == separator) End(values, value);
-            else value.Append(c);
+            if (quoted)
+            {
+                var end = rest.IndexOf('"');
+                value.Append(end < 0 ? rest : rest[..end]);
+                if (end < 0)
+                {
+                    value.Append(line.End);
+                    return true;
+                }
+                var isDoubled = rest[(end + 1)..] is ['"', ..];
+                if (isDoubled) value.Append('"');
+                rest = rest[(isDoubled ? end + 2 : end + 1)..];
+                quoted = isDoubled;
+                continue;
+            }
+            if (quotes && value.Length == 0 && rest is ['"', ..])
+            {
+                rest = rest[1..];
+                quoted = true;
+                continue;
+            }
+            var next = rest.IndexOf(separator);
+            var own = next < 0 ? rest : rest[..next];
+            if (value.Length == 0) values.Add(own.ToString());
+            else End(values, value.Append(own));
+            if (next < 0) return false;
+            rest = rest[(next + 1)..];
         }
-        if (quoted) value.Append(line.End);
-        else End(values, value);
-        return quoted;
     }
 
     private static void End(List<string> values, StringBuilder value)

@@ -19,6 +19,7 @@ public sealed class LineReader : IDisposable
 
     private readonly string name;
     private readonly Stream source;
+    private readonly byte[] head = new byte[2];
 
     private ChainedStream? chain;
     private Stream? stream;
@@ -53,6 +54,15 @@ public sealed class LineReader : IDisposable
             held = !ended && chain!.IsAtLast;
             if (ended) CutLastBytes();
         }
+    }
+
+    /// <summary>The next line, as <see cref="NextAsync"/> gives it.</summary>
+    /// <exception cref="UserErrorException">As there.</exception>
+    public ReadOnlyMemory<byte>? Next()
+    {
+        // Most lines lie in the buffer, and files do not let wait: the task is done before it is looked at.
+        var next = NextAsync(CancellationToken.None);
+        return next.IsCompletedSuccessfully ? next.Result : next.AsTask().GetAwaiter().GetResult();
     }
 
     /// <summary>Closes the source.</summary>
@@ -105,12 +115,13 @@ public sealed class LineReader : IDisposable
         Array.Resize(ref buffer, Math.Min(2 * buffer.Length, Longest));
     }
 
-    // A terminal or a pipe may give nothing for long and heeds no token: an interrupt does not wait for it.
+    // A terminal or a pipe may give nothing for long and heeds no token: an interrupt does not wait for it. A file has all of its bytes.
     private async Task<int> ReadAsync(CancellationToken cancel)
     {
         try
         {
-            stream ??= await OpenAsync(cancel);
+            if (source.CanSeek) return (stream ??= Open(source.ReadAtLeast(head, head.Length, throwOnEndOfStream: false))).Read(buffer.AsSpan(end));
+            stream ??= Open(await source.ReadAtLeastAsync(head, head.Length, throwOnEndOfStream: false, cancel).AsTask().WaitAsync(cancel));
             return await stream.ReadAsync(buffer.AsMemory(end), cancel).AsTask().WaitAsync(cancel);
         }
         catch (InvalidDataException e)
@@ -123,10 +134,8 @@ public sealed class LineReader : IDisposable
         }
     }
 
-    private async Task<Stream> OpenAsync(CancellationToken cancel)
+    private Stream Open(int read)
     {
-        var head = new byte[2];
-        var read = await source.ReadAtLeastAsync(head, head.Length, throwOnEndOfStream: false, cancel).AsTask().WaitAsync(cancel);
         var begin = new MemoryStream(head, 0, read);
         if (head is not [0x1F, 0x8B]) return new ChainedStream(begin, source);
         chain = new ChainedStream(begin, source, LastMember());

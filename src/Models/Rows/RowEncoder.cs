@@ -15,8 +15,7 @@ namespace PeftAlign.Models.Rows;
 /// <param name="joined">What a row gives its template, as <see cref="ChatKwargs.Of"/> has it.</param>
 internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool joined = false)
 {
-    private static readonly EncodeOptions Text = new() { Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
-    private static readonly EncodeOptions Chat = Text with { AddSpecialTokens = false };
+    private static readonly EncodeOptions Chat = new() { AddSpecialTokens = false, Truncation = TruncationOptions.Off, Padding = PaddingOptions.Off };
 
     private readonly ITokenizer tokenizer = context.RequireTokenizer(record);
 
@@ -36,7 +35,7 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool
     internal static string Fields(DataRecord record) => string.Join(", ", record.Fields.Select(f => f.Value is null ? $"{f.Key} (null)" : f.Key));
 
     /// <summary>Ids of a plain text.</summary>
-    internal int[] Plain(string text, bool special = true) => Ids(text, special ? Text : Chat);
+    internal int[] Plain(string text, bool special = true) => [.. tokenizer.EncodeToIds(text, special)];
 
     /// <summary>The text with the end token written behind it, unless it ends so already or the tokenizer has none.</summary>
     internal string WithEnd(string text)
@@ -65,7 +64,7 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool
     }
 
     /// <summary>Ids of a conversation.</summary>
-    internal int[] Conversation(JsonArray messages, ChatEnd end = ChatEnd.Whole) => Ids(Render(messages, end).Text, Chat);
+    internal int[] Conversation(JsonArray messages, ChatEnd end = ChatEnd.Whole) => Plain(Render(messages, end).Text, special: false);
 
     /// <summary>Ids of a conversation, and which of them the template marks as the assistant's.</summary>
     internal (int[] Ids, bool[] Assistant) Marked(JsonArray messages)
@@ -86,9 +85,6 @@ internal sealed class RowEncoder(DataRecord record, PrepareContext context, bool
     internal static int Shared(int[] a, int[] b) => a.AsSpan().CommonPrefixLength(b);
 
     private UserErrorException Fault(string what) => new($"{record.Place}: {what}.");
-
-    private int[] Ids(string text, EncodeOptions options) =>
-        tokenizer is ITokenizerDetails details ? [.. details.Encode(text, options: options).Ids] : [.. tokenizer.EncodeToIds(text, options.AddSpecialTokens)];
 
     private static bool IsText(JsonNode? node) => node is JsonValue value && value.TryGetValue<string>(out _);
 }

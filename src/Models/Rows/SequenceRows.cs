@@ -50,11 +50,22 @@ public static class SequenceRows
     public static IReadOnlyList<DataRecord> Arrange(IReadOnlyList<DataRecord> records, TrainedPart part, PrepareContext context)
     {
         var kept = new List<DataRecord>();
-        foreach (var record in records)
-            if (Cut(record, part, context) is { } cut) kept.Add(new DataRecord([], record.Source, record.Row) { Line = record.Line, Prepared = cut });
+        foreach (var (rows, ledger) in OrderedWork.Map(OrderedWork.Batches(records, _ => 1), context.Threads, Kept))
+        {
+            kept.AddRange(rows);
+            context.Ledger.Add(ledger);
+        }
         if (context.Packing is { } strategy) kept = Packed(kept, strategy, context);
         foreach (var record in kept) CountKept((IReadOnlyList<SequenceTokens>)record.Prepared!, context.Ledger);
         return kept;
+
+        (List<DataRecord> Rows, MaskLedger Ledger) Kept(IReadOnlyList<DataRecord> batch)
+        {
+            var (rows, own) = (new List<DataRecord>(batch.Count), context with { Ledger = new MaskLedger() });
+            foreach (var record in batch)
+                if (Cut(record, part, own) is { } cut) rows.Add(new DataRecord([], record.Source, record.Row) { Line = record.Line, Prepared = cut });
+            return (rows, own.Ledger);
+        }
     }
 
     /// <summary>The groups of a row to train, one for each of its sequences that has something to train. Counts rows that were not arranged.</summary>

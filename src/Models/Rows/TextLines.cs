@@ -33,7 +33,7 @@ public static class TextLines
     public static IEnumerable<TextLine> Read(string name, Stream source)
     {
         using var lines = new LineReader(name, source);
-        while (Next(lines) is { } line) yield return new TextLine(lines.Number, Decoded(name, lines.Number, line.Span));
+        while (lines.Next() is { } line) yield return new TextLine(lines.Number, Decoded(name, lines.Number, line.Span));
     }
 
     private static FileStream Open(string path)
@@ -63,13 +63,6 @@ public static class TextLines
         var isParquet = file.ReadAtLeast(head, head.Length, throwOnEndOfStream: false) == head.Length && head.SequenceEqual("PAR1"u8);
         file.Position = 0;
         return isParquet;
-    }
-
-    // Most lines lie in the buffer: the task is done before it is looked at.
-    private static ReadOnlyMemory<byte>? Next(LineReader lines)
-    {
-        var next = lines.NextAsync(CancellationToken.None);
-        return next.IsCompletedSuccessfully ? next.Result : next.AsTask().GetAwaiter().GetResult();
     }
 
     private static string Decoded(string path, long number, ReadOnlySpan<byte> line)

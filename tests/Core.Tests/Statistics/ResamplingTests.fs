@@ -348,6 +348,33 @@ let ``A seeded bootstrap of a mean agrees with its theory and repeats itself`` (
     Assert.That(r.StandardError, Is.EqualTo(theory).Within(5.0).Percent)
 
 [<Test>]
+let ``Means of drawn items are those of their indices, bit for bit`` () =
+    let sample = Array.init 37 (fun i -> sin (float i) / 3.0)
+    let stream = RandomStream(9L, "bits")
+
+    let mean (values: float[]) (indices: int[]) =
+        indices |> Array.averageBy (fun i -> values[i])
+
+    let plain = Array.init 50 (fun b -> mean sample (stream.Indices(int64 b, 37, 37)))
+    Assert.That(Bootstrap.Mean(sample, 50, 0.05, stream).Replicates, Is.EqualTo<float[]> plain)
+
+    for seeds in [ 1; 2; 4; 5; 9 ] do
+        let arm =
+            Array.init seeds (fun s -> Array.init 23 (fun i -> cos (float (7 * s + i)) / 7.0))
+
+        let ofSeeds, ofItems =
+            RandomStream(9L, "bits/seeds"), RandomStream(9L, "bits/items")
+
+        let plain =
+            Array.init 50 (fun b ->
+                let items = ofItems.Indices(int64 b, 23, 23)
+
+                ofSeeds.Indices(int64 b, seeds, seeds)
+                |> Array.averageBy (fun s -> mean arm[s] items))
+
+        Assert.That(HierarchicalBootstrap.Crossed(arm, 50, 0.05, stream).Replicates, Is.EqualTo<float[]> plain, $"{seeds} seeds")
+
+[<Test>]
 let ``Common items widen the interval of a benchmark's seeds`` () =
     // Items differ much, seeds little: resampling items per seed averages their spread away, common items do not.
     let arm =

@@ -79,6 +79,17 @@ public class TokenizeCommandTests
     }
 
     [Test]
+    public void ThreadsChangeNothing()
+    {
+        var input = cli.Path("many.jsonl");
+        File.WriteAllLines(input, Enumerable.Range(0, 700).Select(k => k == 650 ? "{\"text\":7}" : $"{{\"text\":\"Hello {k}! {new string('o', k % 90)}\"}}"));
+        var one = Cli.Run("--model", Model, "--in", input, "--threads", "1");
+        Assert.That((one.Code, one.Rows.Count), Is.EqualTo((2, 650)), "what stands before the mistake has its results");
+        Assert.That(one.Err, Does.StartWith($"peftalign: {input}, line 651: "));
+        Assert.That(Cli.Run("--model", Model, "--in", input, "--threads", "3"), Is.EqualTo(one).Using<Outcome>(Same));
+    }
+
+    [Test]
     public void AStatisticWithoutAnAnswerIsTheUsersMistakeToo()
     {
         CommandLine.CommandEntry fails = new("fails", "", frame =>

@@ -13,6 +13,8 @@ internal sealed class DelimitedRowsTests
     [TestCase("a\"b,\"c\" d\n", "1:a\"b|c d")]
     [TestCase("\"two\nlines\",x\ny,z\n", "1:two\nlines|x;3:y|z")]
     [TestCase("a,b\r\n\r\nc,d\r\n", "1:a|b;3:c|d")]
+    [TestCase("\"\",\"\" \"x\",\"a\"b\"c,\"\"\"\",\"a\"\"\nb\"\"\"c\n", "1:| \"x\"|ab\"c|\"|a\"\nb\"c")]
+    [TestCase("\"a\"\",\"\"\n\"\n,\n", "1:a\",\"\n;3:|")]
     public void A_file_and_a_text_have_the_same_rows(string text, string expected)
     {
         var file = Path.Combine(Shared.Scratch(), "rows.csv");
