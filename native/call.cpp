@@ -136,13 +136,14 @@ bool is_element_type(int64_t i) {
     return c10::isFloatingType(type) || c10::isComplexType(type) || c10::isIntegralType(type, true);
 }
 
-// libtorch trusts these numbers: one that it does not know ends the process.
+// libtorch trusts these numbers: one that it does not know ends the process. Of layouts it knows more than work: zeros of the one called mkldnn
+// writes 8 bytes into memory for 4. All tensors here are strided.
 c10::IValue enumeration(const Operator& op, const Slot& slot, const pa_arg& a) {
     if (a.tag != PA_INT) refuse(op, slot, a);
     bool known = slot.kind == Kind::Dtype    ? is_element_type(a.i)
-                 : slot.kind == Kind::Layout ? a.i >= 0 && a.i < static_cast<int64_t>(c10::Layout::NumOptions)
+                 : slot.kind == Kind::Layout ? a.i == static_cast<int64_t>(c10::Layout::Strided)
                                              : a.i >= 0 && a.i < static_cast<int64_t>(c10::MemoryFormat::NumOptions);
-    if (!known) throw ArgumentError("argument '" + slot.name + "' of " + op.title + " cannot be " + std::to_string(a.i) + ", which names nothing; the schema is " + op.schema);
+    if (!known) throw ArgumentError("argument '" + slot.name + "' of " + op.title + " cannot be " + std::to_string(a.i) + (slot.kind == Kind::Layout ? "; the only layout is 0, strided" : ", which names nothing") + "; the schema is " + op.schema);
     return a.i;
 }
 

@@ -4,6 +4,7 @@
 using System.Diagnostics;
 using System.Reflection;
 using PeftAlign.Abstractions;
+using PeftAlign.Host.CommandLine;
 using PeftAlign.Host.Running;
 using PeftAlign.Merging;
 using PeftAlign.Plugins;
@@ -16,7 +17,9 @@ internal static class PluginFault
     private static readonly Assembly[] Hosts = [typeof(PluginFault).Assembly, typeof(Merger).Assembly, typeof(Trainer).Assembly, typeof(PluginCatalogue).Assembly];
 
     /// <summary>The line that people see of an exception which is no message for them: one out of a plugin's code names the plugin and its assembly.</summary>
-    internal static string Line(Exception error) => DiskMessage.IsFull(error) ? DiskMessage.Of(error) : Culprit(error) is var (plugin, place, thrown)
+    internal static string Line(Exception error) => DiskMessage.IsFull(error) ? DiskMessage.Of(error)
+        : OpenFiles.AreUsedUp(error) ? OpenFiles.Message(error)
+        : Culprit(error) is var (plugin, place, thrown)
         ? $"{plugin} failed in {place} with {thrown.GetType().Name}: {thrown.Message.ReplaceLineEndings(" ").TrimEnd('.')}; its contract asks for a result there, or for a UserErrorException. Ask its author, or leave the plugin out"
         : error is OperationCanceledException ? $"the work was cancelled, though nobody asked for it ({error.Message.ReplaceLineEndings(" ").TrimEnd('.')}): a time limit inside the program, or a fault of it"
         : DiskMessage.Of(error);

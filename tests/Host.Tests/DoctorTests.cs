@@ -71,6 +71,18 @@ public class DoctorTests
         Assert.That((string?)document["machine"]!["dotnet"], Is.EqualTo(Environment.Version.ToString()), "the rest is examined all the same");
     }
 
+    [Test]
+    public void ATemporaryFolderThatIsNotThereIsAProblemNotACrash()
+    {
+        using var process = ProcessTests.Start("PeftAlign.Host.dll", new Dictionary<string, string> { ["TMPDIR"] = "/nonexistent", ["PEFTALIGN_NATIVE"] = "/nonexistent" }, "doctor", "--json");
+        var document = JsonNode.Parse(process.StandardOutput.ReadToEnd())!;
+        process.WaitForExit();
+        Assert.That(process.ExitCode, Is.EqualTo(1));
+        var problem = document["problems"]!.AsArray().Single(one => ((string)one!["what"]!).Contains("temporary", StringComparison.Ordinal))!;
+        Assert.That((string?)problem["what"], Does.Contain("/nonexistent/"));
+        Assert.That((string?)problem["remedy"], Does.Contain("TMPDIR"));
+    }
+
     [TestCase("PEFTALIGN_INSTRUCTIONS", "baseline")]
     [TestCase("PEFTALIGN_PRODUCTS", "libtorch")]
     public void AVariableThatAsksForWhatIsNotHereIsTheUsersMistake(string variable, string possible)

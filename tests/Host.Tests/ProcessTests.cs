@@ -85,6 +85,30 @@ public partial class ProcessTests
         Assert.That((process.ExitCode, process.StandardError.ReadToEnd()), Is.EqualTo((130, "")));
     }
 
+    [TestCase(64, 2, "ulimit -n 64")]
+    [TestCase(256, 0, "")]
+    public void AFewOpenFilesAreEnoughOrRefused(int limit, int expected, string says)
+    {
+        var model = Path.Combine(JudgeCommandTests.Model(".."), "stories260K");
+        using var process = Bash($"ulimit -n {limit}; exec dotnet '{Folder}/PeftAlign.Host.dll' tokenize --model '{model}' --text 'Once upon a time'");
+        var errors = process.StandardError.ReadToEnd();
+        Assert.That(process.WaitForExit(Patience), Is.True);
+        Assert.That(process.ExitCode, Is.EqualTo(expected), errors);
+        if (says.Length > 0) Assert.That(errors, Does.StartWith("peftalign: " + says).And.Contain("needs 256").And.Not.Contain("   at "));
+    }
+
+    [Test]
+    public void AWorkingFolderThatIsGoneIsSaid()
+    {
+        var gone = Directory.CreateTempSubdirectory("peftalign-gone-").FullName;
+        using var process = Bash($"cd '{gone}' && rmdir '{gone}' && exec dotnet '{Folder}/PeftAlign.Host.dll' plugins add rows.peftplugin --plugins some");
+        var errors = process.StandardError.ReadToEnd();
+        Assert.That(process.WaitForExit(Patience), Is.True);
+        Assert.That((process.ExitCode, errors), Is.EqualTo((2, "peftalign: the working folder is not there any more; change to one that is (cd) and run the same command again\n")));
+    }
+
+    private static Process Bash(string line) => Process.Start(new ProcessStartInfo("bash", ["-c", line]) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+
     [Test]
     public void TheSecondSignalEndsACommandThatHeedsNone()
     {

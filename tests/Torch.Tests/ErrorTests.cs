@@ -27,6 +27,17 @@ public sealed class ErrorTests
         Assert.That(() => torch.ones(2).item<float>(), Throws.InstanceOf<TorchException>().With.Message.Contains("2"));
     }
 
+    // Under mkldnn's (4) libtorch 1.13 wrote behind the end of what it had got.
+    [Test]
+    public void A_layout_other_than_strided_is_refused()
+    {
+        using var scope = torch.NewDisposeScope();
+        var zeros = new TensorOperator("aten::zeros");
+        Assert.That(() => zeros.Call(new long[] { 2 }, null, 0L), Throws.Nothing);
+        for (var layout = 1L; layout <= 8; layout++)
+            Assert.That(() => zeros.Call(new long[] { 1 }, null, layout), Throws.InstanceOf<TorchException>().With.Message.Contains($"'layout' of aten::zeros cannot be {layout}; the only layout is 0, strided"));
+    }
+
     [Test]
     public void A_device_that_is_not_there_is_named()
     {

@@ -41,6 +41,11 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
             remarks.WriteLine($"peftalign: {e.Message}");
             return ExitCode.UserError;
         }
+        catch (FileNotFoundException) when (IsWithoutFolder())
+        {
+            remarks.WriteLine("peftalign: the working folder is not there any more; change to one that is (cd) and run the same command again");
+            return ExitCode.UserError;
+        }
         catch (TorchOutOfMemoryException e) when (e.IsOnGpu && !frame.Verbose)
         {
             remarks.WriteLine($"peftalign: the GPU's memory ran out ({e.Cause.ReplaceLineEndings(" ")}); use a narrower --dtype, a 4-bit model (quantize), another GPU (--device cuda:N) or --device cpu");
@@ -56,6 +61,19 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
     // Core is pure and uses nothing of ours, and Torch stands below all, so theirs are types of their own: for data without an answer, and
     // for a variable that asks for what the processor does not have.
     private static bool IsUsersMistake(Exception e) => e is UserErrorException or StatisticsException or TorchSettingException;
+
+    // Of .NET's own message nobody learns which file was looked for.
+    private static bool IsWithoutFolder()
+    {
+        try
+        {
+            return Environment.CurrentDirectory.Length == 0;
+        }
+        catch (FileNotFoundException)
+        {
+            return true;
+        }
+    }
 
     private Task<int> RouteAsync(string[] args)
     {
@@ -112,6 +130,7 @@ internal sealed class Dispatcher(IReadOnlyList<CommandEntry> commands, TextWrite
         var parsed = root.Parse(spelled, new ParserConfiguration { ResponseFileTokenReplacer = null });
         var help = parsed.GetResult("--help") != null;
         if (!help) ThrowIfMistaken(parsed, spelled);
+        if (!help) OpenFiles.RefuseIfFew();
         using var interrupts = new Interrupts();
         interrupt = interrupts.Token;
         var configuration = new InvocationConfiguration { Output = results, Error = remarks, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null };

@@ -41,7 +41,15 @@ internal static partial class Machine
         report.Fact("machine", "dotnet", Environment.Version.ToString());
         report.Fact("machine", "glibc", Marshal.PtrToStringUTF8(gnu_get_libc_version()));
         Disk(report, "disk_here", Environment.CurrentDirectory);
-        Disk(report, "disk_temporary", Path.GetTempPath());
+        try
+        {
+            Disk(report, "disk_temporary", Path.GetTempPath());
+            Directory.CreateTempSubdirectory("peftalign-doctor-").Delete();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            report.Problem($"no temporary file can be made in {Path.GetTempPath()} ({e.Message.ReplaceLineEndings(" ").TrimEnd('.')})", "set TMPDIR to a folder that is there and can be written, or unset it");
+        }
     }
 
     private static void Disk(Report report, string key, string folder)
