@@ -19,7 +19,7 @@ internal static class TrlKeys
         + " gradient_checkpointing_kwargs activation_checkpointing activation_checkpointing_kwargs activation_offloading torch_empty_cache_steps skip_memory_metrics include_num_input_tokens_seen include_for_metrics"
         + " attn_implementation use_liger_kernel liger_kernel_config torch_compile torch_compile_backend torch_compile_mode tf32 use_cache full_determinism enable_jit_checkpoint"
         + " pad_token pad_to_multiple_of padding_value save_on_each_node save_only_model overwrite_output_dir ddp_timeout ddp_backend ddp_bucket_cap_mb ddp_broadcast_buffers ddp_find_unused_parameters ddp_static_graph"
-        + " average_tokens_across_devices local_rank debug lora_task_type dataset_streaming trust_remote_code precompute_ref_batch_size eval_do_concat_batches eval_use_gather_object eval_accumulation_steps"
+        + " average_tokens_across_devices local_rank debug lora_task_type dataset_streaming streaming trust_remote_code precompute_ref_batch_size eval_do_concat_batches eval_use_gather_object eval_accumulation_steps"
         + " batch_eval_metrics prediction_loss_only bf16_full_eval fp16_full_eval is_encoder_decoder ignore_bias_buffers bnb_4bit_quant_storage generate_during_eval resume_from_checkpoint restore_callback_states_from_checkpoint"
         + " ignore_data_skip auto_find_batch_size label_names accelerator_config use_cpu env config");
 
@@ -41,7 +41,7 @@ internal static class TrlKeys
         ["model_init_kwargs"] = (null, "the folder's config.json says how the model is built"),
         ["dataset_config"] = (null, "give the file of that configuration"),
         ["dataset_kwargs"] = (null, "rows are prepared as docs/training.md says"),
-        ["datasets"] = (null, "declare each file under datasets, and their mixture as docs/manifest.md says"),
+        ["test_split_size"] = (null, "write the test rows to a file of their own and name it as eval_data"),
         ["load_best_model_at_end"] = (false, "name the checkpoint that you want, or select by eval_loss in a grid"),
         ["metric_for_best_model"] = (null, "goes with load_best_model_at_end"),
         ["greater_is_better"] = (null, "goes with load_best_model_at_end"),
@@ -93,7 +93,7 @@ internal static class TrlKeys
     internal static IReadOnlyList<string> Special { get; } =
     [
         "model_name_or_path", "dtype", "bf16", "fp16", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_modules_to_save", "use_rslora", "use_dora",
-        "load_in_4bit", "bnb_4bit_quant_type", "use_bnb_nested_quant", "dataset_name", "dataset_train_split", "dataset_test_split", "dataset_text_field", "chat_template_path", "seed", "data_seed",
+        "load_in_4bit", "bnb_4bit_quant_type", "use_bnb_nested_quant", "dataset_name", "datasets", "dataset_train_split", "dataset_test_split", "dataset_text_field", "chat_template_path", "seed", "data_seed",
         "max_steps", "num_train_epochs", "optim", "warmup_steps", "warmup_ratio", "save_strategy", "save_steps", "eval_strategy", "eval_steps", "per_device_eval_batch_size", "eval_packing", "train_sampling_strategy", "gradient_checkpointing",
     ];
 
@@ -104,7 +104,7 @@ internal static class TrlKeys
     internal static bool MayBeNull(string key) => WithoutEffect.Contains(key) || Nulls.Contains(key) || (WithoutCounterpart.TryGetValue(key, out var known) && known.Default is null);
 
     private static IReadOnlySet<string> Nulls { get; } = Set(
-        "model_name_or_path dataset_name dtype bf16 chat_template_path lora_target_modules lora_modules_to_save eval_steps eval_packing data_seed save_total_limit completion_only_loss"
+        "model_name_or_path dataset_name datasets dtype bf16 chat_template_path lora_target_modules lora_modules_to_save eval_steps eval_packing data_seed save_total_limit completion_only_loss"
         + " ld_alpha loss_weights center_rewards_coefficient max_prompt_length warmup_ratio");
 
     /// <summary>The keys of TRL's that an option of a made manifest may come from, where they have other names.</summary>
