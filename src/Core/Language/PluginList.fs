@@ -118,7 +118,8 @@ let private find (faults: Faults) (all: PluginSchema list) (entry, mark) =
             let elsewhere =
                 match Suggest.nearest names name with
                 | Some _ -> ""
-                | None -> "; give the folder that it lies in by --plugins DIR, or write { path: FOLDER } or { file: FILE } in its place"
+                | None ->
+                    "; give the folder that it lies in by --plugins DIR, or write { path: FOLDER } or { file: FILE } in its place"
 
             missing $"no plugin '{name}' is installed{elsewhere}{Suggest.hint names name}"
         | Some plugin when range <> "" ->
