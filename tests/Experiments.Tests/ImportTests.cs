@@ -72,7 +72,7 @@ public class ImportTests
         }
         var text = keys.Replace("data/", here.File("data/"), StringComparison.Ordinal).Replace(": data", ": " + here.File("data"), StringComparison.Ordinal);
         var (made, outcome) = Import(here, "dpo", $"model_name_or_path: m\n{text}\neval_strategy: steps\neval_steps: 5\n");
-        string[] Paths(string name) => [.. made.Split('\n').Where(line => System.Text.RegularExpressions.Regex.IsMatch(line, $"^  {name}(-[0-9]+)?: {{ reader")).Select(line => line.Split("path: ")[1].Split(" }")[0].Trim('"').Replace(here.File(""), "", StringComparison.Ordinal))];
+        string[] Paths(string name) => [.. made.Split('\n').Where(line => System.Text.RegularExpressions.Regex.IsMatch(line, $"^  {name}(-[0-9]+)?: {{ reader")).Select(line => line.Split("path: ")[1].Split(" }")[0].Trim('"').Replace(here.File("") + "/", "", StringComparison.Ordinal))];
         Assert.That((string.Join(' ', Paths("train")), string.Join(' ', Paths("test"))), Is.EqualTo((train == "./data" ? "data" : train, test)), made);
         Assert.That(outcome.Out.Contains("datasets.train.path=FILE", StringComparison.Ordinal), Is.EqualTo(train is "./data" or "DATA.jsonl"), outcome.All);
         Assert.That(made.Contains("mixture: [train-1, train-2]", StringComparison.Ordinal), Is.EqualTo(train.Contains(' ')), made);
