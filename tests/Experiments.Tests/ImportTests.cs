@@ -48,6 +48,37 @@ public class ImportTests
         Assert.That((string?)System.Text.Json.Nodes.JsonNode.Parse(planned.Out)!["matrix"]![0]!["adapter"], Is.EqualTo("adapter"), "use_peft trains the adapter, not all weights");
     }
 
+    // What datasets' load_dataset takes for a split (checked against datasets 5.2): a folder for each, then names of files, else all of them; shards of the hub before all.
+    [TestCase("train.jsonl test.jsonl", "dataset_name: data", "data/train.jsonl", "data/test.jsonl")]
+    [TestCase("my-train-v1.jsonl evaluation_2.jsonl other.jsonl", "dataset_name: data", "data/my-train-v1.jsonl", "data/evaluation_2.jsonl")]
+    [TestCase("train/a.jsonl test/b.jsonl train.jsonl", "dataset_name: data", "data/train/a.jsonl", "data/test/b.jsonl")]
+    [TestCase("rows.jsonl", "dataset_name: data", "data/rows.jsonl", "TEST.jsonl")]
+    [TestCase("retrain.jsonl constraint.jsonl", "dataset_name: data", "data/constraint.jsonl data/retrain.jsonl", "TEST.jsonl")]
+    [TestCase("data/train-00000-of-00002.jsonl data/train-00001-of-00002.jsonl data/test-00000-of-00001.jsonl x/train/a.jsonl", "dataset_name: data", "data/data/train-00000-of-00002.jsonl data/data/train-00001-of-00002.jsonl", "data/data/test-00000-of-00001.jsonl")]
+    [TestCase("train.csv dev.csv", "dataset_name: data\ndataset_test_split: validation", "data/train.csv", "data/dev.csv")]
+    [TestCase("train.parquet test.parquet", "dataset_name: data", "./data", "TEST.jsonl")]
+    [TestCase("a.jsonl b.jsonl", "datasets: [{path: json, data_files: data/a.jsonl}]", "data/a.jsonl", "TEST.jsonl")]
+    [TestCase("a.jsonl b.jsonl", "datasets: [{path: json, data_files: {train: [data/b.jsonl, data/a.jsonl], test: data/a.jsonl}}]", "data/b.jsonl data/a.jsonl", "TEST.jsonl")]
+    [TestCase("a.jsonl b.jsonl", "datasets: [{path: json, data_files: {test: data/b.jsonl}, split: test}]", "data/b.jsonl", "TEST.jsonl")]
+    [TestCase("train.jsonl test.jsonl", "datasets: [{path: data}, {path: json, data_dir: data, split: test}]", "data/train.jsonl data/test.jsonl", "TEST.jsonl")]
+    [TestCase("a.jsonl b.jsonl", "datasets: [{path: json, data_files: data/a.jsonl, fraction: 0.5}, {path: json, data_files: data/b.jsonl, fraction: 0.5}]", "DATA.jsonl", "TEST.jsonl")]
+    public void Rows_that_are_here_are_found_as_TRL_finds_them(string files, string keys, string train, string test)
+    {
+        using var here = new Peftalign();
+        foreach (var file in files.Split(' '))
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(here.File("data/" + file))!);
+            here.Write("data/" + file, Rows + "\n");
+        }
+        var text = keys.Replace("data/", here.File("data/"), StringComparison.Ordinal).Replace(": data", ": " + here.File("data"), StringComparison.Ordinal);
+        var (made, outcome) = Import(here, "dpo", $"model_name_or_path: m\n{text}\neval_strategy: steps\neval_steps: 5\n");
+        string[] Paths(string name) => [.. made.Split('\n').Where(line => System.Text.RegularExpressions.Regex.IsMatch(line, $"^  {name}(-[0-9]+)?: {{ reader")).Select(line => line.Split("path: ")[1].Split(" }")[0].Trim('"').Replace(here.File("") + "/", "", StringComparison.Ordinal))];
+        Assert.That((string.Join(' ', Paths("train")), string.Join(' ', Paths("test"))), Is.EqualTo((train == "./data" ? "data" : train, test)), made);
+        Assert.That(outcome.Out.Contains("datasets.train.path=FILE", StringComparison.Ordinal), Is.EqualTo(train is "./data" or "DATA.jsonl"), outcome.All);
+        Assert.That(made.Contains("mixture: [train-1, train-2]", StringComparison.Ordinal), Is.EqualTo(train.Contains(' ')), made);
+        if (train.EndsWith(".csv", StringComparison.Ordinal)) Assert.That(made, Does.Contain("reader: csv"));
+    }
+
     // ModelConfig.use_bnb_nested_quant is false where nothing is said; ours is on.
     [TestCase("", "double_quant: false")]
     [TestCase("use_bnb_nested_quant: true\n", "double_quant: true")]

@@ -180,4 +180,51 @@ public class UnreadableDataTests
         Assert.That(told.Code, Is.EqualTo(said is null ? 0 : 2), told.All);
         Assert.That(told.Err, Does.StartWith(said ?? ""));
     }
+
+    // One data set for a matrix of sft and dpo, as readers of published pairs give it; each fault of a matrix is one line.
+    [TestCase("", 2)]
+    [TestCase(", map: { completion: chosen, chosen: chosen }", 0)]
+    public void Pairs_may_be_trained_on_by_sft_and_dpo_alike(string map, int code)
+    {
+        using var user = new Peftalign();
+        user.Write("pairs.jsonl", Pair);
+        var told = Peftalign.Call("run", user.Write("both.yaml", $$"""
+            peftalign: 1
+            name: both
+            seeds: [1, 2, 3]
+            models: { ready: { path: {{Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K")}} } }
+            datasets: { pairs: { reader: jsonl, path: pairs.jsonl{{map}} } }
+            methods: { tune: { type: sft, max_steps: 1 }, prefer: { type: dpo, max_steps: 1 } }
+            train: [{ models: ready, datasets: pairs, methods: [tune, prefer] }]
+            """), "--out", user.Run, "--dry-run");
+        Assert.That(told.Code, Is.EqualTo(code), told.All);
+        if (code == 0) return;
+        Assert.That(told.Err.TrimEnd().Split('\n'), Has.Length.EqualTo(2), told.All);
+        Assert.That(told.Err, Does.StartWith("peftalign: train/ready/pairs/tune/s1 and 2 jobs more: pairs.jsonl, line 1: sft needs ").And.Contain("map: { completion: chosen, chosen: chosen }").And.EndWith("1 fault(s); nothing was started.\n"));
+    }
+
+    // The run's files would have become part of the model, and every job would have stumbled over the lock of its own.
+    [Test]
+    public void The_folder_of_a_model_is_not_the_runs()
+    {
+        using var user = new Peftalign();
+        var model = Directory.CreateDirectory(user.File("model")).FullName;
+        foreach (var file in Directory.GetFiles(Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K"))) File.Copy(file, Path.Combine(model, Path.GetFileName(file)));
+        user.Write("rows.jsonl", Good);
+        var before = Directory.GetFileSystemEntries(model);
+        var manifest = user.Write("own.yaml", """
+            peftalign: 1
+            name: own
+            seeds: [1]
+            models: { ready: { path: model } }
+            datasets: { rows: { reader: jsonl, path: rows.jsonl } }
+            methods: { tune: { type: sft, max_steps: 1 } }
+            train: [{ models: ready, datasets: rows, methods: tune }]
+            """);
+        var told = Peftalign.Call("run", manifest, "--out", model);
+        Assert.That(told.Code, Is.EqualTo(2), told.All);
+        Assert.That(told.Err, Is.EqualTo($"peftalign: --out {model}: is the folder that the manifest reads as 'model'; give --out a folder of its own, such as out/NAME\n"));
+        Assert.That(Directory.GetFileSystemEntries(model), Is.EquivalentTo(before));
+        Assert.That(Peftalign.Call("run", manifest, "--out", Path.Combine(model, "out"), "--dry-run").Code, Is.Zero, "results within are left out of what is read");
+    }
 }

@@ -218,6 +218,22 @@ public sealed class ReportFactsTests
         Assert.That((string?)JsonReport.Of(Model())["recipe"]!["parts"]![0]!["rows"]![1]!["settings"]!["learning_rate"], Is.EqualTo("0.0005"));
     }
 
+    // The first seed's base has its own seed's number, and yet is the others' base, too.
+    [Test]
+    public void Seeds_that_share_a_base_are_one_row()
+    {
+        var start = Plan("train/tiny/x/pretrain/s1", new JsonObject { ["policy"] = "trained", ["seed"] = "1" });
+        RunFolder.Write(run.Job(start).Spec, """{"options": {"seed": 1, "policy": {"weights": "models/tiny"}}}""");
+        RunFolder.Write(run.Job(start).Result, """{"outcome": {"steps": 1}}""");
+        foreach (var seed in (int[])[1, 2, 3])
+        {
+            var folder = run.Job(Plan($"train/base/x/sft/s{seed}", new JsonObject { ["policy"] = "trained", ["seed"] = $"{seed}" }, start));
+            RunFolder.Write(folder.Spec, $$$$$"""{"options": {"seed": {{{{{seed}}}}}, "policy": {"weights": {"job": "{{{{{start}}}}}"}}}}""");
+            RunFolder.Write(folder.Result, """{"outcome": {"steps": 1}}""");
+        }
+        Assert.That(Model().Recipe.Parts[0].Rows.Select(r => (r.Name, string.Join(",", r.Seeds), r.Settings["policy"])), Is.EqualTo(new[] { ("tiny/x/pretrain", "1", "models/tiny"), ("base/x/sft", "1,2,3", "tiny/x/pretrain/s1") }));
+    }
+
     // Of three seeds one diverged: the mean is of two, and whoever reads it must know.
     [Test]
     public void A_seed_that_failed_is_told()
@@ -236,10 +252,10 @@ public sealed class ReportFactsTests
 
     private ReportModel Model() => ReportModel.Of(RunData.Read(run), null, "");
 
-    private string Plan(string label, JsonObject axes)
+    private string Plan(string label, JsonObject axes, params string[] needs)
     {
         var id = $"{jobs.Count:x32}";
-        jobs.Add(new JsonObject { ["id"] = id, ["kind"] = label.Split('/')[0], ["label"] = label, ["axes"] = axes, ["depends_on"] = new JsonArray() });
+        jobs.Add(new JsonObject { ["id"] = id, ["kind"] = label.Split('/')[0], ["label"] = label, ["axes"] = axes, ["depends_on"] = new JsonArray([.. needs.Select(id => (JsonNode)id)]) });
         RunFolder.Write(run.Plan, new JsonObject { ["name"] = "facts", ["jobs"] = jobs.DeepClone() }.ToJsonString());
         return id;
     }

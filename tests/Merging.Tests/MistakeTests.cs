@@ -29,6 +29,11 @@ public class MistakeTests
     public void IsRefusedWhereItStands(string rest, string words) =>
         Assert.That(() => Plan($"merge_method: linear\n{rest}\n").Dispose(), Throws.InstanceOf<UserErrorException>().With.Message.Contains(words));
 
+    [TestCase("base_model: a\ngate_mode: hidden\nexperts: [{source_model: a, positive_prompts: [x]}]\n", "gate_mode belongs to mergekit-moe")]
+    [TestCase("merge_method: linear\nmodels: [{model: a, parameters: {weight: 1}}]\n---\nmodels: []\n", "put it into a file of its own")]
+    public void AnotherToolsConfigurationIsNamed(string yaml, string words) =>
+        Assert.That(() => Plan(yaml).Dispose(), Throws.InstanceOf<UserErrorException>().With.Message.Contains(words));
+
     [Test]
     public void ATokenThatAModelLacksNeedsASource()
     {

@@ -115,7 +115,13 @@ let private find (faults: Faults) (all: PluginSchema list) (entry, mark) =
             let names =
                 all |> List.filter (fun plugin -> not (isEngine plugin)) |> List.map _.Id
 
-            missing $"no plugin '{name}' is installed{Suggest.hint names name}"
+            let elsewhere =
+                match Suggest.nearest names name with
+                | Some _ -> ""
+                | None ->
+                    "; give the folder that it lies in by --plugins DIR, or write { path: FOLDER } or { file: FILE } in its place"
+
+            missing $"no plugin '{name}' is installed{elsewhere}{Suggest.hint names name}"
         | Some plugin when range <> "" ->
             match satisfies range plugin.Version with
             | Some true -> Some plugin

@@ -299,7 +299,11 @@ module internal Yaml =
                 next () // DocumentEnd
 
                 if parser.Current :? DocumentStart then
-                    faults.Add(markOf (current ()).Start, "", $"a second document starts here; a {kind.Name} is one document")
+                    faults.Add(
+                        markOf (current ()).Start,
+                        "",
+                        $"a second document starts here; a {kind.Name} is one document: put it into a file of its own"
+                    )
 
                 root
             | _ -> stop (markOf (current ()).Start) $"the {kind.Name} is empty; {kind.Start}"

@@ -32,7 +32,7 @@ internal static class ReportCommand
             var kind = Format(parsed.GetValue(format), parsed.GetValue(target), session.Output.Json);
             var data = RunData.Read(run);
             var own = parsed.GetValue(claims) is { } name ? new RunClaims(name, ClaimFile.Read(name, Directory.GetCurrentDirectory(), data.Placed.Select(job => job.Axes))) : RunClaims.Of(run);
-            foreach (var job in data.Damaged) session.Output.Warn($"{run.Job(job.Id).Result} is damaged, so {job.Label} counts as not finished; run the manifest again, which makes it anew");
+            foreach (var job in data.Damaged) session.Output.Warn($"{(run.Job(job.Id).ReadResult() is null ? $"{run.Job(job.Id).Result} is damaged" : $"files that {run.Job(job.Id).Path} had are gone")}, so {job.Label} counts as not finished; run the manifest again, which makes it anew");
             var model = ReportModel.Of(data, own.Text, own.Name);
             Write(kind, parsed.GetValue(target), run, kind switch { "html" => HtmlReport.Render(model), "md" => MarkdownReport.Render(model), _ => JsonReport.Of(model).ToJsonString(new() { WriteIndented = true }) + "\n" }, session);
             return Task.FromResult(ExitCode.Done);

@@ -19,6 +19,7 @@ internal static class RunCommand
     public static CommandEntry Entry { get; } = new("run", "Runs an experiment: trains, evaluates, reports; continues where it was.", Build);
 
     private const int EndedToldAtMost = 20;
+    private const int PoliciesToldAtMost = 4;
     private const int JobsToldAtMost = 100;
     private const int MissingToldAtMost = 20;
 
@@ -131,7 +132,7 @@ internal static class RunCommand
             output.Failure($"the report cannot be written: {DiskMessage.Of(e)}"); // the failures below say more
         }
         WarnOfUnanswered(planned, output);
-        return Conclude(asked, summary, run, output);
+        return Conclude(asked, planned, summary, output);
     }
 
     private static async Task<RunSummary> ExecuteAsync(Asked asked, Planned planned, JobPreparation preparation, int atOnce, Output output, CancellationToken cancel)
@@ -167,9 +168,11 @@ internal static class RunCommand
     }
 
     // What went wrong, and how to go on.
-    private static int Conclude(Asked asked, RunSummary summary, RunFolder run, Output output)
+    private static int Conclude(Asked asked, Planned planned, RunSummary summary, Output output)
     {
+        var run = planned.Run;
         if (File.Exists(run.Page)) output.Remark($"report: {run.Page}");
+        foreach (var line in Policies(planned, run)) output.Remark(line);
         if (summary is { Done: 0, Failed.Count: 0 }) output.Remark($"nothing to do: all {summary.Already} jobs are finished in {run.Path}");
         if (summary.Failed.Count == 0) return ExitCode.Done;
         output.Failure($"{summary.Done + summary.Already} jobs are done, {summary.Failed.Count} failed, {summary.Skipped.Count} were not started because they need a failed one");
@@ -177,6 +180,13 @@ internal static class RunCommand
         foreach (var line in Ended("not started", summary.Skipped)) output.Failure(line);
         output.Failure($"what is done stays done; to continue: {asked.Command(run.Path)}");
         return summary.Failed.All(f => f.Code == ExitCode.UserError) ? ExitCode.UserError : ExitCode.Failed;
+    }
+
+    // Where the trained weights lie, which nobody finds by the ids of jobs alone.
+    private static IEnumerable<string> Policies(Planned planned, RunFolder run)
+    {
+        var made = planned.Plan.Jobs.Where(job => job.Kind is "train" or "merge" && run.IsFinished(job)).SelectMany(job => ((string[])[run.Job(job.Id).Adapter, run.Job(job.Id).Model]).Where(Directory.Exists).Select(path => $"{job.Label}: {path}")).ToList();
+        return made.Count <= PoliciesToldAtMost ? made : [$"policies: {Path.Combine(run.Path, "jobs")}/ID/adapter or model; peftalign runs show {ShellWord.Of(run.Path)} --json has the id of each"];
     }
 
     /// <summary>The lines of a summary's list: on a full disk every job of a large run fails with the same words.</summary>

@@ -60,6 +60,7 @@ internal sealed partial class TrlImport
         {
             if (constant) notes.Add("warmup_ratio is left out: a constant schedule has no warm-up (constant_with_warmup has)");
             else options["warmup_ratio"] = ratio;
+            if (!constant) notes.Add("warmup_ratio is carried over as older versions read it; with transformers 5, where warmup_steps under 1 says the same, TRL's scripts pass over it");
         }
         if (!given.TryGetValue("optim", out var optim)) return;
         if (TrlKeys.Optimizer(Text(optim.Value)) is { } optimizer) options["optimizer"] = optimizer;
@@ -141,20 +142,60 @@ internal sealed partial class TrlImport
 
     private JsonObject Datasets(JsonObject options)
     {
-        var train = new JsonObject { ["reader"] = "jsonl", ["path"] = given.TryGetValue("dataset_name", out var name) ? Text(name.Value) : "DATA.jsonl" };
-        if (!given.ContainsKey("dataset_name")) notes.Add("the configuration names no data set: put the rows' file for DATA.jsonl");
-        else if (!File.Exists(Text(name.Value))) notes.Add($"{Text(name.Value)} is no file here: write its split '{(given.TryGetValue("dataset_train_split", out var split) ? Text(split.Value) : "train")}' as JSON lines and give it by --set datasets.train.path=FILE");
-        else train["path"] = FromManifest(Text(name.Value));
-        if (given.TryGetValue("dataset_text_field", out var field) && Text(field.Value) != "text") train["map"] = new JsonObject { ["text"] = Text(field.Value) };
-        var datasets = new JsonObject { ["train"] = train };
+        var datasets = new JsonObject();
+        Rows(datasets);
         var eval = given.TryGetValue("eval_strategy", out var strategy) ? Text(strategy.Value) : "no";
         if (eval != "no")
         {
-            datasets["test"] = new JsonObject { ["reader"] = "jsonl", ["path"] = "TEST.jsonl" };
+            var split = Split("dataset_test_split", "test");
+            // Of `datasets` TRL makes one split, train.
+            var files = given.TryGetValue("dataset_name", out var name) && !given.ContainsKey("datasets") ? TrlFiles.OfFolder(Text(name.Value), split) : [];
+            Declare(datasets, "test", files, "TEST.jsonl");
             Evaluation(options, eval);
-            notes.Add($"put the file of the split '{(given.TryGetValue("dataset_test_split", out var test) ? Text(test.Value) : "test")}' for TEST.jsonl");
+            if (files.Count == 0) notes.Add($"put the file of the split '{split}' for TEST.jsonl, or give it by --set datasets.test.path=FILE");
         }
         return datasets;
+    }
+
+    private string Split(string key, string standard) => given.TryGetValue(key, out var split) ? Text(split.Value) : standard;
+
+    // Where both are given TRL takes `datasets`.
+    private void Rows(JsonObject datasets)
+    {
+        if (given.TryGetValue("datasets", out var listed) && listed.Value is not JsonArray { Count: 0 })
+        {
+            var found = (listed.Value as JsonArray ?? []).Select(TrlFiles.OfEntry).ToList();
+            IReadOnlyList<string> files = found.Any(of => of.Count == 0) ? [] : [.. found.SelectMany(of => of)];
+            Declare(datasets, "train", files, "DATA.jsonl");
+            if (files.Count > 0) return;
+            dropped.Add($"datasets: {listed.Value.ToJsonString()}; declare each file under datasets, and their mixture as docs/manifest.md says");
+            notes.Add("put the rows' file for DATA.jsonl, or give it by --set datasets.train.path=FILE");
+        }
+        else if (!given.TryGetValue("dataset_name", out var name))
+        {
+            Declare(datasets, "train", [], "DATA.jsonl");
+            notes.Add("the configuration names no data set: put the rows' file for DATA.jsonl, or give it by --set datasets.train.path=FILE");
+        }
+        else
+        {
+            var (path, split) = (Text(name.Value), Split("dataset_train_split", "train"));
+            var files = File.Exists(path) ? [path] : TrlFiles.OfFolder(path, split);
+            Declare(datasets, "train", files, path);
+            if (files.Count == 0) notes.Add($"{path} {(Directory.Exists(path) ? $"is a folder in which no JSON lines or CSV of the split '{split}' are found" : "is no file or folder here")}: write its split '{split}' as JSON lines and give it by --set datasets.train.path=FILE");
+        }
+    }
+
+    // Several files are read as one set of rows.
+    private void Declare(JsonObject datasets, string name, IReadOnlyList<string> files, string placeholder)
+    {
+        JsonObject Of(string file)
+        {
+            var dataset = new JsonObject { ["reader"] = TrlFiles.Reader(file), ["path"] = files.Count == 0 ? file : FromManifest(file) };
+            if (given.TryGetValue("dataset_text_field", out var field) && Text(field.Value) != "text") dataset["map"] = new JsonObject { ["text"] = Text(field.Value) };
+            return dataset;
+        }
+        for (var k = 0; k < files.Count && files.Count > 1; k++) datasets[$"{name}-{k + 1}"] = Of(files[k]);
+        datasets[name] = files.Count > 1 ? new JsonObject { ["mixture"] = new JsonArray([.. files.Select((_, k) => (JsonNode)$"{name}-{k + 1}")]) } : Of(files.Count == 0 ? placeholder : files[0]);
     }
 
     private void Evaluation(JsonObject options, string strategy)

@@ -40,9 +40,8 @@ internal static class TrlKeys
         ["model_revision"] = ("main", "fetch that revision: peftalign models pull HUB_ID --revision NAME"),
         ["model_init_kwargs"] = (null, "the folder's config.json says how the model is built"),
         ["dataset_config"] = (null, "give the file of that configuration"),
-        ["test_split_size"] = (null, "give the file of each part: datasets.train and datasets.test"),
         ["dataset_kwargs"] = (null, "rows are prepared as docs/training.md says"),
-        ["datasets"] = (null, "declare each file under datasets, and their mixture as docs/manifest.md says"),
+        ["test_split_size"] = (null, "write the test rows to a file of their own and name it as eval_data"),
         ["load_best_model_at_end"] = (false, "name the checkpoint that you want, or select by eval_loss in a grid"),
         ["metric_for_best_model"] = (null, "goes with load_best_model_at_end"),
         ["greater_is_better"] = (null, "goes with load_best_model_at_end"),
@@ -94,7 +93,7 @@ internal static class TrlKeys
     internal static IReadOnlyList<string> Special { get; } =
     [
         "model_name_or_path", "dtype", "bf16", "fp16", "use_peft", "lora_r", "lora_alpha", "lora_dropout", "lora_target_modules", "lora_modules_to_save", "use_rslora", "use_dora",
-        "load_in_4bit", "bnb_4bit_quant_type", "use_bnb_nested_quant", "dataset_name", "dataset_train_split", "dataset_test_split", "dataset_text_field", "dataset_streaming", "streaming", "chat_template_path", "pad_token", "lora_task_type", "seed", "data_seed",
+        "load_in_4bit", "bnb_4bit_quant_type", "use_bnb_nested_quant", "dataset_name", "datasets", "dataset_train_split", "dataset_test_split", "dataset_text_field", "dataset_streaming", "streaming", "chat_template_path", "pad_token", "lora_task_type", "seed", "data_seed",
         "max_steps", "num_train_epochs", "optim", "warmup_steps", "warmup_ratio", "save_strategy", "save_steps", "eval_strategy", "eval_steps", "per_device_eval_batch_size", "eval_packing", "train_sampling_strategy", "gradient_checkpointing",
     ];
 
@@ -105,7 +104,7 @@ internal static class TrlKeys
     internal static bool MayBeNull(string key) => WithoutEffect.Contains(key) || Nulls.Contains(key) || (WithoutCounterpart.TryGetValue(key, out var known) && known.Default is null);
 
     private static IReadOnlySet<string> Nulls { get; } = Set(
-        "model_name_or_path dataset_name dtype bf16 chat_template_path lora_target_modules lora_modules_to_save eval_steps eval_packing data_seed save_total_limit completion_only_loss"
+        "model_name_or_path dataset_name datasets dtype bf16 chat_template_path lora_target_modules lora_modules_to_save eval_steps eval_packing data_seed save_total_limit completion_only_loss"
         + " pad_token ld_alpha loss_weights center_rewards_coefficient max_prompt_length warmup_ratio");
 
     /// <summary>The keys of TRL's that an option of a made manifest may come from, where they have other names.</summary>

@@ -40,7 +40,9 @@ internal sealed record Recipe(IReadOnlyList<RecipePart> Parts, IReadOnlyList<(st
     internal static Recipe Of(RunData data)
     {
         var jobs = data.Jobs.ToDictionary(j => j.Id);
-        var told = data.Jobs.Where(j => j.Outcome is not null && File.Exists(data.Run.Job(j.Id).Spec)).Select(j => Told.Of(j, data.Run.Job(j.Id), id => Called(jobs.GetValueOrDefault(id), id, j))).ToList();
+        // What trainings of several seeds start from alike, such as a base of one seed, is told with its seed to each of them.
+        var common = data.Jobs.SelectMany(j => j.DependsOn.Select(id => (Users: (j.Kind, j.Policy, id), Seed: j.Axis("seed")))).Distinct().CountBy(used => used.Users).Where(users => users.Value > 1).Select(users => users.Key).ToHashSet();
+        var told = data.Jobs.Where(j => j.Outcome is not null && File.Exists(data.Run.Job(j.Id).Spec)).Select(j => Told.Of(j, data.Run.Job(j.Id), id => Called(jobs.GetValueOrDefault(id), id, j, common.Contains((j.Kind, j.Policy, id))))).ToList();
         var timings = told.Select(t => Timing(data.Run.Job(t.Job.Id))).OfType<JsonObject>().ToList();
         return new Recipe(
             [.. told.GroupBy(t => t.Job.Kind).Select(Part)],
@@ -60,9 +62,9 @@ internal sealed record Recipe(IReadOnlyList<RecipePart> Parts, IReadOnlyList<(st
             [.. rows.Select(row => new RecipeRow(row.Name, kind.Key == "evaluate" ? [] : [.. row.All.Select(t => t.Job.Axis("seed")).Where(s => s.Length > 0).Distinct()], row.Settings.Where(s => !shared.ContainsKey(s.Key)).ToDictionary(), Counts(row.All)))]);
     }
 
-    // What a job starts from is told without the seed where that is its own: so all seeds of a chain are one row.
-    private static string Called(RunJob? made, string id, RunJob user) =>
-        made is null ? id : made.Policy.Length == 0 ? made.Label : made.Axis("seed") is { Length: > 0 } seed && seed != user.Axis("seed") ? $"{made.Policy}/s{seed}" : made.Policy;
+    // What a job starts from is told without the seed where that is its own and no other seed starts there: so all seeds of a chain are one row.
+    private static string Called(RunJob? made, string id, RunJob user, bool isCommon) =>
+        made is null ? id : made.Policy.Length == 0 ? made.Label : made.Axis("seed") is { Length: > 0 } seed && (isCommon || seed != user.Axis("seed")) ? $"{made.Policy}/s{seed}" : made.Policy;
 
     private static Dictionary<string, string> Counts(IReadOnlyList<Told> seeds)
     {

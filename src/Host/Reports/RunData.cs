@@ -108,11 +108,13 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
     {
         var folder = run.Job((string)planned["id"]!);
         var timing = Timing.Read(folder);
-        var label = (string)planned["label"]!;
+        var (kind, label) = ((string)planned["kind"]!, (string)planned["label"]!);
+        // An evaluation whose files were deleted has no number to show, and must not count as finished. A training's curve needs no weights.
+        var isThere = kind != "evaluate" || folder.IsFinished;
         return new RunJob(
-            folder.Id, (string)planned["kind"]!, label, Axes(planned),
+            folder.Id, kind, label, Axes(planned),
             [.. planned["depends_on"]!.AsArray().Select(d => (string)d!)],
-            folder.ReadResult() is { } result ? result["outcome"] as JsonObject ?? [] : null,
+            isThere && folder.ReadResult() is { } result ? result["outcome"] as JsonObject ?? [] : null,
             timing?.Seconds, timing?.PeakMemory)
         {
             Places = [.. (planned["places"] as JsonArray ?? []).Select(place => ((string)place!["label"]!, Axes(place.AsObject())))],
@@ -121,11 +123,11 @@ internal sealed record RunData(string Name, RunFolder Run, IReadOnlyList<RunJob>
 
     private static IReadOnlyDictionary<string, string> Axes(JsonObject place) => place["axes"]?.AsObject().ToDictionary(a => a.Key, a => (string)a.Value!) ?? [];
 
-    private static IReadOnlyList<Measured> Evaluated(JobFolder folder, RunJob job) => RunText.Read(folder, folder.File("results.json"), () => Evaluation(folder, job).ToList());
+    private static IReadOnlyList<Measured> Evaluated(JobFolder folder, RunJob job) => RunText.Read(folder, folder.Results, () => Evaluation(folder, job).ToList());
 
     private static IEnumerable<Measured> Evaluation(JobFolder folder, RunJob job)
     {
-        var file = folder.File("results.json");
+        var file = folder.Results;
         if (!File.Exists(file)) yield break;
         var json = RunText.Object(folder, file);
         if (json["results"] is not JsonObject { Count: > 0 }) throw new InvalidDataException("no results");

@@ -45,7 +45,7 @@ internal static class SampleFiles
 
     /// <summary>The samples of a row, task by task.</summary>
     internal static IEnumerable<Sample> Read(JobFolder folder, string row) =>
-        folder.File("results.json") is var results && File.Exists(results) ? Read(folder, row, RunText.Object(folder, results)) : [];
+        folder.Results is var results && File.Exists(results) ? Read(folder, row, RunText.Object(folder, results)) : [];
 
     /// <inheritdoc cref="Read(JobFolder, string)"/>
     /// <param name="folder">The evaluation.</param>

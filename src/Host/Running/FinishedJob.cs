@@ -11,7 +11,7 @@ namespace PeftAlign.Host.Running;
 /// <param name="Until">The point at which a training stopped; empty for its end.</param>
 /// <param name="Unanswered">Of an evaluation, the questions to its judge that nobody answered.</param>
 /// <param name="MadeWith">Hashes of the files that the job was made with, by name.</param>
-/// <param name="Made">Names of the folders that a training or a merge wrote; empty where they were not noted.</param>
+/// <param name="Made">Names of the folders that a training or a merge wrote, and of the files of an evaluation; empty where they were not noted.</param>
 internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IReadOnlyDictionary<string, string> MadeWith, IReadOnlyList<string> Made)
 {
     private const string MadeKey = "made";
@@ -35,10 +35,12 @@ internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IR
         (result["made_with"] as JsonObject ?? []).ToDictionary(file => string.Intern(file.Key), file => string.Intern(Text(file.Value))),
         [.. (result[MadeKey] as JsonArray ?? []).Select(name => string.Intern(Text(name)))]);
 
-    /// <summary>Notes in the result of a training or a merge which folders it wrote: all of them are asked for later. A training that
+    /// <summary>Notes in the result of a training, a merge or an evaluation what it wrote: all of it is asked for later. A training that
     /// stopped at a point has that point's folder alone.</summary>
     internal static void NoteMade(JsonObject result, JobFolder folder)
     {
+        if (Text(result["kind"]) is "evaluate")
+            result[MadeKey] = new JsonArray([.. Directory.GetFiles(folder.Path, "samples_*.jsonl").Append(folder.Results).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal).Select(name => (JsonNode)name)]);
         if (Text(result["kind"]) is not ("train" or "merge") || Text(result["until"]).Length > 0) return;
         result[MadeKey] = new JsonArray([.. ((string[])[folder.Adapter, folder.Adapters, folder.Model]).Where(Directory.Exists).Select(path => (JsonNode)Path.GetFileName(path))]);
     }
@@ -54,6 +56,7 @@ internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IR
         "train" or "merge" => Directory.Exists(folder.Model) || Directory.Exists(folder.Adapter) || Directory.Exists(folder.Adapters),
         MakeDatasetJob.Kind => File.Exists(folder.Rows),
         "reference" => Directory.Exists(folder.LogProbs),
+        "evaluate" => File.Exists(folder.Results) && Made.All(name => File.Exists(folder.File(name))),
         _ => true,
     };
 }

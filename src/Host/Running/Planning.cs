@@ -35,7 +35,7 @@ internal static class Planning
         ThrowIfAny(manifest, read.Faults, plugins.Failures);
         var run = new RunFolder(Path.GetFullPath(asked.Out ?? Path.Combine("out", FolderName(read.Experiment!.Name))));
         var hashes = new ContentHashes(run.Hashes, root) { Cancellation = cancel };
-        var planned = Plans.Create(read.Experiment!, path => hashes.Of(path) ?? "", asked.DryRun, new FolderParts(root, plugins.ById.Values).Of);
+        var planned = Plans.Create(read.Experiment!, path => Content(hashes, run, Path.GetFullPath(path, root), path), asked.DryRun, new FolderParts(root, plugins.ById.Values).Of);
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);
@@ -52,6 +52,12 @@ internal static class Planning
         })
         { Seen = hashes };
     }
+
+    // The run's own files would become part of what its jobs read.
+    private static string Content(ContentHashes hashes, RunFolder run, string full, string path) =>
+        FileStamp.Of(run.Path) is { } own && FileStamp.Of(full) is { } read && (own.Device, own.Inode) == (read.Device, read.Inode)
+            ? throw new UserError($"--out {run.Path}", $"is the folder that the manifest reads as '{path}'", "give --out a folder of its own, such as out/NAME")
+            : hashes.Of(path) ?? "";
 
     // A dry run takes a missing path's name for its content, but nothing can be said of claims that cannot be read.
     private static RunClaims Claims(PlanResult planned, string root, string manifest)

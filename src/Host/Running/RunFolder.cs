@@ -134,6 +134,9 @@ internal sealed record JobFolder(string Path)
     /// <summary>The stored log-probs of a job that computes them.</summary>
     internal string LogProbs => File("log_probs");
 
+    /// <summary>The numbers of an evaluation, in lm-evaluation-harness's form.</summary>
+    internal string Results => File("results.json");
+
     /// <summary>The content of result.json; null where it is not there, or damaged: then the job is done again.</summary>
     internal JsonObject? ReadResult()
     {

@@ -27,6 +27,8 @@ internal sealed class MergeFile(MergeFaults faults, Func<string, OptionsSchema> 
         faults.ThrowIfAny();
         var root = document.Root;
         if (!faults.IsMapping(root, "a merge configuration")) throw faults.Errors();
+        if (root!.Entries.FirstOrDefault(entry => entry.Key is "experts" or "gate_mode") is { } expert)
+            throw faults.Error(new Spot(expert.Value.Line, expert.Value.Column), $"{expert.Key} belongs to mergekit-moe, which makes mixtures of experts and is not built here; run mergekit-moe itself, or merge the models into one, for instance with merge_method: linear.");
         faults.OnlyKeys(root, "a merge configuration", Keys);
         var method = Text(root, "merge_method") ?? throw faults.Error(MergeFaults.Of(root), "merge_method is missing; name a strategy, for instance linear, slerp or ties.");
         settings = new SettingReader(method.Text, Schema(method), faults);

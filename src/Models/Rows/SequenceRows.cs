@@ -16,6 +16,8 @@ public sealed record TrainedPart(bool? CompletionOnly = null, bool AssistantOnly
 /// <summary>Reads rows of supervised fine-tuning.</summary>
 public static class SequenceRows
 {
+    private const string PairsRemedy = " To train the chosen answers of pairs give the manifest's data set map: { completion: chosen, chosen: chosen }, which leaves them pairs for other methods, or write rows with jq -c '{prompt, completion: .chosen}'.";
+
     /// <summary>The sequences of a row, uncut: one, or those that are packed in it.</summary>
     /// <param name="record">A row in one of the shapes above.</param>
     /// <param name="part">What is trained.</param>
@@ -38,7 +40,7 @@ public static class SequenceRows
             var encoder = new RowEncoder(record, context);
             return [AllTrained(encoder.Plain(encoder.WithEnd(record.Text("text"))))];
         }
-        throw new UserErrorException($"{record.Place}: sft needs text, messages (or conversations of {{from, value}}), prompt and completion, prompt_ids and completion_ids, or input_ids with labels or masks; the row has {RowEncoder.Fields(record)}.");
+        throw new UserErrorException($"{record.Place}: sft needs text, messages (or conversations of {{from, value}}), prompt and completion, prompt_ids and completion_ids, or input_ids with labels or masks; the row has {RowEncoder.Fields(record)}.{(record.Has("chosen") ? PairsRemedy : "")}");
     }
 
     /// <summary>The rows as tokens, once: refused rows are left out, the others packed where the context says so. Counts in the ledger.</summary>

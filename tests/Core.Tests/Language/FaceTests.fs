@@ -120,6 +120,12 @@ let ``the plugins section decides what is known`` () =
         "no plugin 'methods.stf' is installed; did you mean 'methods.sft'"
         (readWith (extra "") "[methods.stf, peft.lora, eval, data]")
 
+    // A third party's, whose folder was not named.
+    expect
+        4
+        "no plugin 'acme.rows' is installed; give the folder that it lies in by --plugins DIR"
+        (readWith (extra "") $"[{all}, acme.rows]")
+
     expect 4 "version 1.4.0; the manifest asks for >=2" (readWith (extra "") $"[{all}, {{ id: third.party, version: '>=2' }}]")
     expect 4 "is no range of versions" (readWith (extra "") $"[{all}, {{ id: third.party, version: newest }}]")
     expect 14 "third.party/sft" (readWith (extra "../mine") $"[{all}, {{ path: ../mine }}]")

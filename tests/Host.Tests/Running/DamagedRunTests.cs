@@ -37,6 +37,7 @@ public sealed class DamagedRunTests
         var folder = run.Job(Job.Id);
         RunFolder.Write(folder.Spec, """{"kind": "evaluate", "label": "evaluate/x"}""");
         RunFolder.Write(folder.Result, text);
+        RunFolder.Write(folder.Results, """{"results": {"x": {"acc,none": 1}}}""");
         RunFolder.Write(folder.Timing, "x");
         RunFolder.Write(run.Plan, """{"name": "n", "jobs": [{"id": "a1", "kind": "evaluate", "label": "evaluate/x", "depends_on": []}]}""");
         Assert.That((run.IsFinished(Job), folder.IsFinished), Is.EqualTo((isFinished, isFinished)));
@@ -46,6 +47,27 @@ public sealed class DamagedRunTests
         using var remarks = new StringWriter();
         Assert.That(new Dispatcher(Host.CommandLine.Catalogue.Commands, TextWriter.Null, remarks).RunAsync(["report", run.Path]).GetAwaiter().GetResult(), Is.Zero);
         Assert.That(remarks.ToString(), Does.Contain($"warning: {folder.Result} is damaged, so evaluate/x counts as not finished; run the manifest again"));
+    }
+
+    // A report without the policy, under a run that says that all is finished, would hide it.
+    [TestCase("results.json")]
+    [TestCase("samples_x.jsonl")]
+    public void An_evaluation_whose_files_are_gone_is_made_again(string gone)
+    {
+        var folder = run.Job(Job.Id);
+        RunFolder.Write(folder.Spec, """{"kind": "evaluate", "label": "evaluate/x"}""");
+        RunFolder.Write(folder.Results, """{"results": {"x": {"acc,none": 1}}}""");
+        RunFolder.Write(folder.File("samples_x.jsonl"), "{}\n");
+        var result = new JsonObject { ["kind"] = "evaluate", ["outcome"] = new JsonObject { ["results"] = new JsonObject { ["acc,none"] = 1 } } };
+        FinishedJob.NoteMade(result, folder);
+        RunFolder.Write(folder.Result, result.ToJsonString());
+        RunFolder.Write(run.Plan, """{"name": "n", "jobs": [{"id": "a1", "kind": "evaluate", "label": "evaluate/x", "depends_on": []}]}""");
+        Assert.That((run.IsFinished(Job), RunData.Read(run).Jobs.Single().Outcome is not null), Is.EqualTo((true, true)));
+        File.Delete(folder.File(gone));
+        Assert.That((run.IsFinished(Job), RunData.Read(run).Jobs.Single().Outcome is not null), Is.EqualTo((false, false)));
+        using var remarks = new StringWriter();
+        Assert.That(new Dispatcher(Host.CommandLine.Catalogue.Commands, TextWriter.Null, remarks).RunAsync(["report", run.Path]).GetAwaiter().GetResult(), Is.Zero);
+        Assert.That(remarks.ToString(), Does.Contain($"warning: files that {folder.Path} had are gone, so evaluate/x counts as not finished; run the manifest again"));
     }
 
     [Test]
@@ -201,6 +223,7 @@ public sealed class DamagedRunTests
     public void A_result_is_read_once_and_again_when_it_is_another()
     {
         var folder = run.Job(Job.Id);
+        RunFolder.Write(folder.Results, "{}");
         RunFolder.Write(folder.Result, """{"kind": "evaluate", "outcome": {"results": {"acc,none": 1}, "unanswered": 3}, "made_with": {"peftalign": "x"}}""");
         var first = run.Job(Job.Id).Finished;
         Assert.That(run.Job(Job.Id).Finished, Is.SameAs(first));
@@ -219,6 +242,7 @@ public sealed class DamagedRunTests
         var now = files.Of(Job);
         Assert.That(now[FileHashes.Native], Has.Length.EqualTo(32));
         Assert.That(now[FileHashes.Libtorch], Does.Match(@"^\d+\.\d+"));
+        RunFolder.Write(run.Job(Job.Id).Results, "{}");
         IReadOnlyList<string> Changed(params (string Name, string? Hash)[] noted)
         {
             var with = new JsonObject(now.Select(file => KeyValuePair.Create(file.Key, (JsonNode?)file.Value)));
