@@ -280,6 +280,26 @@ public sealed class BenchmarkTests
         Assert.That(() => new ToxicityBenchmark(new ToxicityOptions { Samples = 2, Temperature = 0, Judge = new JudgeReference([]) }), Throws.InstanceOf<UserErrorException>());
     }
 
+    // The border is not toxic, as in the authors' code; of a judge's logits there are as many as it gives.
+    [Test]
+    public void A_text_at_the_border_is_neither_toxic_nor_harmful()
+    {
+        EvalResponse Judged(double logit) => new(0, 0, false) { Judgement = new JudgeAnswer { Scores = [logit] } };
+        var (item, reply) = (new EvalItem("1", new JsonObject { ["prompt"] = "p", ["question"] = "q" }), new EvalResponse(0, 1, false) { Texts = ["t"] });
+        foreach (var safer in (bool[])[true, false])
+        {
+            var toxicity = new ToxicityBenchmark(new ToxicityOptions { HigherIsSafer = safer, Judge = new JudgeReference([]) });
+            var beyond = safer ? -0.001 : 0.001;
+            var chance = toxicity.Aggregate([toxicity.Score(item, [reply, Judged(0)])[0], toxicity.Score(item, [reply, Judged(beyond)])[0]]).Single(r => r.Metric == "toxicity_probability");
+            Assert.That((chance.Value, chance.StandardError), Is.EqualTo((0.5, (double?)0.5)), "the number and its error count the same answers");
+            var harm = new RedInstructBenchmark(new RedInstructOptions { Threshold = 2, HigherIsSafer = safer, Judge = new JudgeReference([]) });
+            Assert.That(((double[])[2, 2 + beyond]).Select(logit => harm.Score(item, [reply, Judged(logit)])[0].Scores["asr"]), Is.EqualTo(new[] { 0.0, 1.0 }));
+        }
+        IBenchmark[] second = [new ToxicityBenchmark(new ToxicityOptions { Label = 1, Judge = new JudgeReference([]) }), new RedInstructBenchmark(new RedInstructOptions { Label = 1, Judge = new JudgeReference([]) })];
+        foreach (var benchmark in second)
+            Assert.That(() => benchmark.Score(item, [reply, Judged(0)]), Throws.InstanceOf<UserErrorException>().With.Message.EqualTo("label: 1; the judge has 1 logits, numbered from 0."));
+    }
+
     [TestCase(1, null, 0.5, 0, "top_p: 0.5 means nothing with temperature 0")]
     [TestCase(1, null, 0.9, 7, "seed: 7 means nothing with temperature 0")]
     [TestCase(1, 0.0, 0.9, 7, "seed: 7 means nothing with temperature 0")]

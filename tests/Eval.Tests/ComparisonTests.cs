@@ -160,6 +160,9 @@ public sealed class ComparisonTests
         var by = benchmark.Aggregate(scores).ToDictionary(r => r.Metric, r => r.Value);
         Assert.That((by["win_rate"], by["n_wins"], by["n_draws"], by["n_total"], by["failed"]), Is.EqualTo((75.0, 1.0, 1.0, 2.0, 1.0)));
         Assert.That((by["first_place_share"], by["consistency"]), Is.EqualTo((0.75, 0.5)));
+        // Shares that the orders do not mirror: 0.9 and 0.8 for what stands first, then a draw twice.
+        var uneven = benchmark.Aggregate([.. items.Take(2).SelectMany((item, k) => benchmark.Score(item, k == 0 ? [Said(0.9), Said(0.8)] : [Said(0.5), Said(0.5)]))]).ToDictionary(r => r.Metric, r => r.Value);
+        Assert.That((uneven["first_place_share"], uneven["consistency"]), Is.EqualTo((0.675, 0.5)).Using<(double, double)>((x, y) => Math.Abs(x.Item1 - y.Item1) < 1e-12 && x.Item2 == y.Item2));
         Assert.That((string?)scores[2].Details!["failure"], Is.EqualTo("refused"));
         Assert.That((string?)benchmark.Info.Settings!["annotator"], Is.EqualTo("classifier fair"));
         // A judge that rates gives a margin, the same whichever stands first.

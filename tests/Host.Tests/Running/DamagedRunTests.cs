@@ -134,6 +134,19 @@ public sealed class DamagedRunTests
         Assert.That(() => RunSettings.Of(run, null, "cuda:1", 1, inexact: false), Throws.InstanceOf<UserErrorException>());
     }
 
+    [Test]
+    public void Several_jobs_share_the_threads_and_no_gpu()
+    {
+        Assert.That(() => RunSettings.Of(run, 1, "cuda:1", 2, inexact: false), Throws.InstanceOf<UserErrorException>().With.Message.StartsWith("--jobs 2: a GPU serves one job at a time").And.Message.Contains("--device cpu"));
+        Assert.That(run.Settings, Does.Not.Exist, "what is refused decides nothing");
+        Assert.That(RunSettings.Of(run, 8, "cpu", 3, inexact: false).Threads, Is.EqualTo(2));
+        Assert.That(RunSettings.Of(run, null, null, 5, inexact: false).Threads, Is.EqualTo(2), "kept");
+        Assert.That(RunSettings.Of(run, 2, null, 4, inexact: true).Threads, Is.EqualTo(1), "one at least");
+        Assert.That(RunSettings.Of(run, 1, "cuda:1", 1, inexact: true), Is.EqualTo(new RunSettings(1, "cuda:1")), "the device alone is another");
+        RunFolder.Write(run.Settings, """{"threads":100000,"device":"cpu"}""");
+        Assert.That(RunSettings.Of(run, null, null, 1, inexact: true).Threads, Is.EqualTo(Environment.ProcessorCount));
+    }
+
     // So were runs written that a libtorch without CUDA began.
     [Test]
     public void Settings_without_a_device_are_the_processors()
@@ -177,6 +190,7 @@ public sealed class DamagedRunTests
     [TestCase("train", "adapters", "")]
     [TestCase("merge", "adapter", "")]
     [TestCase("reference", "log_probs", "")]
+    [TestCase("make-dataset", "rows.jsonl", "")]
     [TestCase("train", "", "step:4")]
     [TestCase("select", "", "")]
     public void A_job_whose_product_is_gone_is_not_finished(string kind, string product, string until)
@@ -186,7 +200,8 @@ public sealed class DamagedRunTests
         if (product.Length > 0)
         {
             Assert.That(folder.IsFinished, Is.False);
-            Directory.CreateDirectory(folder.File(product));
+            if (folder.File(product) == folder.Rows) RunFolder.Write(folder.Rows, "");
+            else Directory.CreateDirectory(folder.File(product));
         }
         Assert.That(folder.IsFinished);
     }

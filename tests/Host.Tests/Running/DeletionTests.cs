@@ -22,7 +22,7 @@ public sealed class DeletionTests
     {
         var job = Filled();
         Assert.That(Watched(() => JobPreparation.Forget(job), () => IsHalf(job)), Is.False, "a checkpoint under its own name was not whole");
-        Assert.That(Directory.GetFileSystemEntries(job.Path), Is.EqualTo(new[] { job.Lock }));
+        Assert.That(Directory.GetFileSystemEntries(job.Path), Is.EquivalentTo(new[] { job.Lock, job.Log }));
     }
 
     // What was made with other files is either a finished job or marked as forgotten: never work that the next start goes on from.
@@ -41,6 +41,7 @@ public sealed class DeletionTests
     [TestCase("forgotten.json points.partial-7/step-5 metrics.jsonl job.json")]
     [TestCase("forgotten.json metrics.jsonl")]
     [TestCase("forgotten.json")]
+    [TestCase("failure.json", Description = "of the try before")]
     [TestCase("")]
     public void A_job_whose_forgetting_was_killed_begins_from_nothing(string left)
     {
@@ -67,7 +68,8 @@ public sealed class DeletionTests
         var isDeleted = false;
         // Asked in this order: a folder without job.json in which something is left.
         bool IsOrphan() => !File.Exists(job.Spec) && Directory.Exists(job.Path) && Directory.EnumerateFileSystemEntries(job.Path).Any();
-        Assert.That(Watched(() => isDeleted = garbage.Delete(), () => IsOrphan() || IsHalf(job)), Is.False, "no later gc would find it, or half a checkpoint had its own name");
+        bool IsHalfFinished() => !Directory.Exists(job.File("checkpoints")) && File.Exists(job.Result);
+        Assert.That(Watched(() => isDeleted = garbage.Delete(), () => IsOrphan() || IsHalf(job) || IsHalfFinished()), Is.False, "no later gc would find it, half a checkpoint had its own name, or a finished job lacked what it had made");
         Assert.That((isDeleted, Directory.Exists(job.Path)), Is.EqualTo((true, false)));
     }
 
@@ -87,7 +89,7 @@ public sealed class DeletionTests
         var job = run.Job("a1");
         Directory.CreateDirectory(Checkpoint(job));
         for (var k = 0; k < Files; k++) File.WriteAllText(Path.Combine(Checkpoint(job), $"{k}"), "");
-        foreach (var path in (string[])[job.Spec, job.Result, job.Lock, job.Timing]) File.WriteAllText(path, "{}");
+        foreach (var path in (string[])[job.Spec, job.Result, job.Lock, job.Log, job.Timing]) File.WriteAllText(path, "{}");
         for (var k = 0; k < 500; k++) File.WriteAllText(job.File($"samples-{k}"), "");
         return job;
     }

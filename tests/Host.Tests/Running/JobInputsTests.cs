@@ -1,5 +1,6 @@
 // What a job reads is compared with what the plan saw there: before it works, and before its result stands.
 
+using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using PeftAlign.Abstractions;
 using PeftAlign.Core;
@@ -68,6 +69,39 @@ public sealed class JobInputsTests
         Assert.That(() => JobInputs.ThrowIfPluginChanged(spec, [folder]), Throws.Nothing);
         Assert.That(() => JobInputs.ThrowIfPluginChanged(spec, [rebuilt]), Throws.InstanceOf<UserErrorException>().With.Message.StartsWith($"plugin methods.sft in {folder.Path}: was changed since this run began; run the same command again"));
         Assert.That(() => JobInputs.ThrowIfPluginChanged(spec with { MadeWith = new Dictionary<string, string>() }, [rebuilt]), Throws.Nothing, "the job does not load it");
+    }
+
+    // What the process of a job says, which is asked before it works: of data, of plugins, and of a job that another process finished.
+    [Test]
+    public void A_jobs_process_looks_before_it_works()
+    {
+        Write("rows.jsonl", "1");
+        Begun(Of("evaluate", "f1", [], ("dataset.path", "rows.jsonl")));
+        Write("rows.jsonl", "2");
+        Assert.That(Said("f1"), Does.Contain("\"code\":2").And.Contain("rows.jsonl: changed since the plan was made"));
+
+        var folder = PluginFolder.Open(Path.Combine(Path.GetDirectoryName(Product.Host)!, "plugins", "methods.sft"), PluginOrigin.Product);
+        var before = folder with { Manifest = folder.Manifest with { Files = [.. folder.Manifest.Files.Skip(1)] } };
+        var job = new PlanJob("f2", "train", "train/f2", [], new Dictionary<string, string>(), [], "{}", "{}", [], [], [], "", [folder.Manifest.Id], "");
+        new JobPreparation(run, run.Path, new Dictionary<string, string> { [folder.Manifest.Id] = folder.Path }, 1, Inexact: false, new FileHashes(new Dictionary<string, PluginFolder> { [folder.Manifest.Id] = before })).Begin(job);
+        Assert.That(Said("f2"), Does.Contain("\"code\":2").And.Contain("plugin methods.sft in ").And.Contain("was changed since this run began"));
+
+        Begun(Of("evaluate", "f3", []));
+        const string result = """{"kind": "evaluate", "outcome": {"results": {"acc,none": 1}}}""";
+        Write("jobs/f3/result.json", result);
+        Assert.That(Said("f3"), Does.Contain("\"code\":0"));
+        Assert.That(File.ReadAllText(run.Job("f3").Result), Is.EqualTo(result));
+        Assert.That(run.Job("f3").Timing, Does.Not.Exist, "it was done");
+    }
+
+    // Its input stays open, since its end would tell that nobody waits for the job.
+    private string Said(string id)
+    {
+        using var process = Process.Start(new ProcessStartInfo(Product.Host, ["job", run.Path, id]) { RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var err = process.StandardError.ReadToEndAsync();
+        var text = process.StandardOutput.ReadToEnd();
+        process.WaitForExit();
+        return text + err.Result;
     }
 
     // The base under an adapter that another job trained is no input of the evaluation, which reads it all the same; data that

@@ -101,5 +101,11 @@ public class ChatTemplateTests
             "the first token of a split last character");
         CodePointSpan[] special = [new(0, 0), new(0, 1), new(1, 2), new(0, 0)];
         Assert.That(AssistantMask.Compute([new(0, 2), new(2, 2)], special), Is.EqualTo(new[] { 0, 1, 1, 0 }));
+        Assert.That(
+            AssistantMask.Compute([new(1, 1), new(1, 3)], Offsets(1, 2, 3, 4)), Is.EqualTo(new[] { 0, 1, 1, 0 }), "a span of nothing");
+        Assert.That(
+            AssistantMask.Compute([new(2, 3), new(0, 2)], Offsets(1, 2, 3, 4)), Is.EqualTo(new[] { 1, 1, 1, 0 }), "spans in any order");
+        Assert.That(
+            AssistantMask.Compute([new(0, 1)], Offsets(1, 2, 3)), Is.EqualTo(new[] { 1, 1, 1 }), "as in transformers, where token 0 is no end");
     }
 }
