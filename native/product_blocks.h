@@ -10,7 +10,6 @@ namespace pa {
 namespace tiles {
 
 constexpr int64_t kTogether = 256;   // columns that are packed together, and stay in the second cache with a chunk's units
-constexpr int64_t kThin = 64;        // units of a chunk that is over too soon to ask for others meanwhile, and need not be asked for
 constexpr int64_t kStepsAhead = 20;  // the last rows of tiles of a chunk, during which the caches are asked for the next one
 
 // Factors of floats, or with `twos` of pairs of bfloat16.
@@ -64,7 +63,7 @@ PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_
         if (!lies) gather(work, aside);
         int64_t left = divided(block.rows - m, kRows);
         if (left <= steps) next.ask(steps - left, steps);
-        for (int64_t n = 0, ahead = m + kRows; n < block.columns; n += kWide, ahead += kAhead) {
+        for (int64_t n = 0, ahead = m + kRows; n < block.columns; n += kWide, ahead++) {
             work.panel = panels + n * depth, work.to = block.y + m * block.y_row + n;
             if (last && block.rounded) work.rounded = block.rounded + m * block.rounded_row + n;
             work.ahead = lies && ahead < block.rows ? pair.a.at(block.row + ahead, first) : reinterpret_cast<const char*>(work.panel);
@@ -73,38 +72,20 @@ PA_INLINE void chunk(const Block& block, const Pair& pair, int64_t first, int64_
     }
 }
 
-// What a block of these columns packs first.
-inline Ahead first_of(const Sum& s, int64_t column, int64_t columns) {
-    const Pair& pair = s.pairs.front();
-    return {{pair.b.at(0, column), pair.b.row, pair.b.column}, columns, chunk_of(pair.depth)};
-}
-
-// What is packed behind the first `done` units of a pair: the rest of it, or the next pair that is not thin; `after` where nothing is.
-inline Ahead behind(const Sum& s, size_t pair, int64_t done, const Block& block, const Ahead& after) {
-    for (; pair < s.pairs.size(); pair++, done = 0) {
-        const Pair& p = s.pairs[pair];
-        int64_t depth = std::min(chunk_of(p.depth), p.depth - done);
-        if (depth > 0 && (done > 0 || depth >= kThin)) return {{p.b.at(done, block.column), p.b.row, p.b.column}, block.columns, depth};
-    }
-    return after;
-}
-
-// At most kTogether columns. Behind them the thread packs `after`, if anything.
+// At most kTogether columns.
 template <class Set>
-PA_INLINE void block_in(const Sum& s, const Block& block, const Ahead& after = {}) {
+PA_INLINE void block_in(const Sum& s, const Block& block) {
     bool add = s.add || s.bias;
     if (s.bias)
         for (int64_t m = 0; m < block.rows; m++) std::memcpy(block.y + m * block.y_row, s.bias + block.column, block.columns * sizeof(float));
-    for (size_t k = 0; k < s.pairs.size(); k++) {
-        const Pair& pair = s.pairs[k];
+    for (const Pair& pair : s.pairs)
         for (int64_t first = 0, each = chunk_of(pair.depth); first < pair.depth; first += each, add = true) {
-            int64_t depth = std::min(each, pair.depth - first);
-            bool last = k + 1 == s.pairs.size() && first + depth == pair.depth;
-            Ahead next = depth < kThin ? Ahead() : behind(s, k, first + depth, block, after);
+            int64_t depth = std::min(each, pair.depth - first), then = std::min(each, pair.depth - first - depth);
+            bool last = &pair == &s.pairs.back() && first + depth == pair.depth;
+            Ahead next = then > 0 ? Ahead({pair.b.at(first + depth, block.column), pair.b.row, pair.b.column}, block.columns, then) : Ahead();
             if (pair.twos) chunk<Set, Twos>(block, pair, first, depth, add, last, next);
             else chunk<Set, Singles>(block, pair, first, depth, add, last, next);
         }
-    }
 }
 
 }  // namespace tiles

@@ -15,8 +15,6 @@ namespace tiles {
 constexpr int64_t kRows = 6;     // of a tile
 constexpr int64_t kDepth = 256;  // most units of a chunk; part of what a result is
 constexpr int64_t kUnit = 4;     // bytes
-constexpr int64_t kStepsBefore = 64;  // the end, at which a tile asks the first cache for what it writes to: earlier, and the panel has driven it out again
-constexpr int64_t kAhead = 4;    // rows that a tile asks the caches for: in 4 steps, 16 bytes of a row, a line of 64
 
 inline int64_t divided(int64_t n, int64_t parts) { return (n + parts - 1) / parts; }
 
@@ -68,7 +66,7 @@ struct Work {
     int64_t to_row;
     c10::BFloat16* rounded;  // where the sum goes in the place of `to`, or null
     int64_t rounded_row;
-    const char* ahead;   // the first of kAhead rows that the caches are asked for meanwhile, as long and as far apart as those of `a`
+    const char* ahead;   // what the caches are asked for meanwhile, as long as a row
 };
 
 // to = factor * a * panel, or added to it. Rows from `rows` on repeat the last one and go nowhere.
@@ -79,21 +77,16 @@ PA_INLINE void tile(const Work& w) {
     constexpr int64_t kLanes = lanes::width<V>();
     const char* row[kRows];
     for (int64_t m = 0; m < kRows; m++) row[m] = w.a.at(std::min(m, w.rows - 1), 0);
+    for (int64_t m = 0; m < w.rows; m++)
+        for (int64_t j = 0; j < Count * kLanes; j += 16) __builtin_prefetch(w.to + m * w.to_row + j, 1);
     V sums[kRows][Count];
     for (int m = 0; m < kRows; m++)
         for (int j = 0; j < Count; j++) sums[m][j] = V{};
     auto step = [&](int64_t k) PA_INLINED { Units::template step<Set>(sums, w.panel + k * Count * kLanes, [&](int m) PA_INLINED { return row[m] + k * kUnit; }); };
-    int64_t k = 0, line = 0, lines = divided(w.depth * kUnit, 64);
-    const char* ahead = w.ahead;
-    for (int64_t until : {w.depth - kStepsBefore, w.depth}) {
-        for (; k + 4 <= until; k += 4, ahead += 64) {
-            step(k), step(k + 1), step(k + 2), step(k + 3);
-            __builtin_prefetch(ahead);
-            if (++line == lines) line = 0, ahead += w.a.row - 64 * lines;
-        }
-        if (until < w.depth)
-            for (int64_t m = 0; m < w.rows; m++)
-                for (int64_t j = 0; j < Count * kLanes; j += 16) __builtin_prefetch(w.to + m * w.to_row + j, 1);
+    int64_t k = 0;
+    for (; k + 4 <= w.depth; k += 4) {
+        step(k), step(k + 1), step(k + 2), step(k + 3);
+        __builtin_prefetch(w.ahead + k * kUnit);
     }
     for (; k < w.depth; k++) step(k);
 #pragma GCC unroll 6

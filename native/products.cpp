@@ -61,16 +61,16 @@ float* own_sums() {
 }
 
 template <class Set>
-PA_INLINE void block_of(const Sum& s, const Result& to, Block block, const tiles::Ahead& after) {
+PA_INLINE void block_of(const Sum& s, const Result& to, Block block) {
     if (!to.narrow) {
         block.y = static_cast<float*>(to.y) + block.row * to.row + block.column, block.y_row = to.row;
-        return tiles::block_in<Set>(s, block, after);
+        return tiles::block_in<Set>(s, block);
     }
     block.rounded = static_cast<c10::BFloat16*>(to.y) + block.row * to.row + block.column, block.rounded_row = to.row;
     block.y = own_sums(), block.y_row = divided(block.columns, 16) * 16;
     for (int64_t m = 0; s.add && m < block.rows; m++)
         for (int64_t n = 0; n < block.columns; n++) block.y[m * block.y_row + n] = lanes::one(block.rounded + m * block.rounded_row + n);
-    tiles::block_in<Set>(s, block, after);
+    tiles::block_in<Set>(s, block);
 }
 
 // An order of the runs of columns in which `together` consecutive ones are far apart in the result: cores that write to neighbouring
@@ -110,14 +110,11 @@ void compute(const Sum& s, const Result& to, Instructions set) {
     auto [across, parts] = shares(s.rows, panels, tiles::kTogether / wide, threads, to.narrow ? kMostNarrow / wide : std::numeric_limits<int64_t>::max());
     int64_t runs = across, rows = whole_tiles(divided(s.rows, parts)), down = divided(s.rows, rows);
     std::vector<int64_t> order = apart(runs, std::min(runs, divided(threads, down)));
-    auto begin = [&](int64_t c) { return c * panels / runs * wide; };
-    auto end = [&](int64_t c) { return std::min(s.columns, begin(c + 1)); };
     parallel(runs * down, [&](int64_t task) {
         int64_t c = order[task / down], r = task % down;  // a thread's next block mostly has the same columns
-        Block block{r * rows, std::min(rows, s.rows - r * rows), begin(c), end(c) - begin(c), nullptr, 0};
-        tiles::Ahead after;  // of the task that this thread takes next, if all are equally fast
-        if (int64_t then = (task + threads) / down; then < runs && order[then] != c) after = tiles::first_of(s, begin(order[then]), end(order[then]) - begin(order[then]));
-        with_products_of(set, [&s, &to, block, after](auto own) PA_INLINED { block_of<decltype(own)>(s, to, block, after); });
+        Block block{r * rows, std::min(rows, s.rows - r * rows), c * panels / runs * wide, 0, nullptr, 0};
+        block.columns = std::min(s.columns, (c + 1) * panels / runs * wide) - block.column;
+        with_products_of(set, [&s, &to, block](auto own) PA_INLINED { block_of<decltype(own)>(s, to, block); });
     });
 }
 
