@@ -77,7 +77,7 @@ public sealed partial class FromPagesTests
         var known = TrlKeys.Methods.Append("simpo").SelectMany(method => new[] { "lora", "qlora" }.SelectMany(adapter => TrainFlags.Of(catalogue, method, adapter, null).All))
             .SelectMany(flag => flag.Schema.Aliases.Append(flag.Schema.Name)).ToHashSet();
         string[] ofManifests = ["models", "datasets", "adapters", "path", "reader", "map", "type"];
-        string[] values = ["NAME", "DIR", "lora", "qlora", "start", "base", "adamw", "paged_adamw", "adamw_8bit", "HUB_ID", "pull", "out", "true", "cdpo", "ipo_sum", "bco_pair_shift", "cpo", "simpo"];
+        string[] values = ["NAME", "DIR", "lora", "qlora", "start", "base", "adamw", "paged_adamw", "adamw_8bit", "HUB_ID", "pull", "out", "true", "false", "cdpo", "ipo_sum", "bco_pair_shift", "cpo", "simpo"];
         var named = Table("from-trl.md").SelectMany(row => row[1..].SelectMany(Spans)).SelectMany(span => Word().Matches(span).Select(m => m.Value)).Distinct().ToList();
         Assert.That(named, Has.Count.GreaterThan(30));
         Assert.That(named.Where(word => !known.Contains(word) && !ofManifests.Contains(word) && !values.Contains(word)), Is.Empty);
@@ -89,7 +89,8 @@ public sealed partial class FromPagesTests
         ("sft", "dataset_text_field: body\npacking: true\neval_packing: false\npacking_strategy: bfd\ncompletion_only_loss: false\nassistant_only_loss: false\nloss_type: nll\ntruncation_mode: keep_start\n"),
         ("dpo", "beta: 0.2\nloss_type: [sigmoid, sft]\nloss_weights: [1.0, 0.5]\nprecompute_ref_log_probs: true\ntruncation_mode: keep_end\n"),
         ("dpo", "loss_type: robust\nlabel_smoothing: 0.1\nld_alpha: 0.5\nuse_weighting: true\n"),
-        ("dpo", "loss_type: sigmoid\nf_divergence_type: js_divergence\nload_in_4bit: true\nuse_bnb_nested_quant: true\n"),
+        ("dpo", "loss_type: sigmoid\nf_divergence_type: js_divergence\nload_in_4bit: true\nuse_bnb_nested_quant: true\ndataset_streaming: true\n"),
+        ("dpo", "datasets: [{ path: json, data_files: HERE/rows.jsonl }]\nstreaming: true\n"),
     ];
 
     private const string Common = """
@@ -131,7 +132,7 @@ public sealed partial class FromPagesTests
         foreach (var (method, config) in Theirs)
         {
             File.Delete(Path.Combine(folder, "m.yaml"));
-            File.WriteAllText(Path.Combine(folder, "trl.yaml"), $"dataset_name: {folder}/rows.jsonl\n{Common}{config}");
+            File.WriteAllText(Path.Combine(folder, "trl.yaml"), $"dataset_name: {folder}/rows.jsonl\n{Common}{config.Replace("HERE", folder, StringComparison.Ordinal)}");
             var said = Run("import", "trl", Path.Combine(folder, "trl.yaml"), "--method", method, "--out", Path.Combine(folder, "m.yaml"), "--plugins", Plugins);
             Assert.That(said, Does.Not.Contain("not carried over:"), config);
             Product.Run(folder, 0, folder, Product.Host, "run", "m.yaml", "--out", "out", "--dry-run");

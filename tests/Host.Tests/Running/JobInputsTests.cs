@@ -89,6 +89,7 @@ public sealed class JobInputsTests
         Begun(Of("evaluate", "f3", []));
         const string result = """{"kind": "evaluate", "outcome": {"results": {"acc,none": 1}}}""";
         Write("jobs/f3/result.json", result);
+        Write("jobs/f3/results.json", "{}");
         Assert.That(Said("f3"), Does.Contain("\"code\":0"));
         Assert.That(File.ReadAllText(run.Job("f3").Result), Is.EqualTo(result));
         Assert.That(run.Job("f3").Timing, Does.Not.Exist, "it was done");

@@ -43,6 +43,7 @@ public sealed class RunStateTests
     private static void Finished(RunFolder run, string id, double accuracy, string started = "2026-01-02T00:00:00.000Z")
     {
         RunFolder.Write(Begun(run, id).Result, $$$"""{"kind": "evaluate", "outcome": {"results": {"acc,none": {{{accuracy}}} } } }""");
+        RunFolder.Write(run.Job(id).Results, "{}");
         RunFolder.Write(run.Job(id).Timing, $$"""{"started": "{{started}}", "seconds": 2.5, "peak_memory_bytes": 7}""");
     }
 
