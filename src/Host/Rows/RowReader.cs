@@ -70,6 +70,7 @@ internal sealed class RowReader : IDisposable
                 yield return [];
                 (batch, held) = ([], 0);
             }
+            if (next.IsFaulted && batch.Count > 0) yield return batch; // the rows before what cannot be read
             if (next.GetAwaiter().GetResult() is not { } line) break;
             cancel.ThrowIfCancellationRequested();
             if (line.Span.IndexOfAnyExcept(" \t"u8) < 0) continue;

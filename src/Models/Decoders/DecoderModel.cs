@@ -106,7 +106,7 @@ public sealed class DecoderModel
         // What is chosen or dropped by row counts all rows of the pack.
         var byRow = mode.Controls.Count > 0 || (mode.Dropout is { Activations: true } && mode.Deltas.Values.SelectMany(Deltas.Parts).Any(part => part is LowRank { Dropout: > 0 }));
         using var scope = torch.NewDisposeScope();
-        var some = !byRow && pack.Attention is not IAllBlocks && pack.HeadRows.numel() < pack.Tokens.numel();
+        var some = !byRow && !RoundsByRows && pack.Attention is not IAllBlocks && pack.HeadRows.numel() < pack.Tokens.numel();
         if (some && pack.HeadRows.numel() >= Fewest) return Forward(pack, mode, pack.HeadRows).MoveToOuterDisposeScope();
         if (some && alone && !RoundsByPlace && pack.Asked(Fewest) is var (rows, places) && rows.numel() < pack.Tokens.numel()) return Forward(pack, mode, rows).index_select(0, places).MoveToOuterDisposeScope();
         return Forward(pack, mode, null).index_select(0, pack.HeadRows).MoveToOuterDisposeScope();
@@ -115,6 +115,9 @@ public sealed class DecoderModel
     // A policy and its reference must be one function, whatever pack a row stands in. But without a gradient, few rows go through other
     // kernels than with one, and OpenBLAS has different kernels for products of up to a million steps.
     private long Fewest => 1 + Math.Max(Decoding.FewRows, (1 << 20) / (Spec.Hidden * Math.Min(Spec.Hidden, Spec.Heads * Spec.HeadWidth)));
+
+    // libtorch's products round a row by how many stand beside it: OpenBLAS has other kernels for an adapter's small ones, however many rows there are.
+    private bool RoundsByRows => Device.type == DeviceType.CPU && Products.Kernels == "libtorch";
 
     // libtorch's activations round differently depending on a number's place in the tensor.
     private bool RoundsByPlace => Spec.Block is not ({ Gated: true, Activation: Activation.Silu } or { Activation: Activation.Relu });

@@ -89,6 +89,21 @@ public class TokenizeCommandTests
         Assert.That(Cli.Run("--model", Model, "--in", input, "--threads", "3"), Is.EqualTo(one).Using<Outcome>(Same));
     }
 
+    [TestCase("1")]
+    [TestCase("3")]
+    public void RowsBeforeWhatCannotBeReadHaveTheirResults(string threads)
+    {
+        using var bytes = new MemoryStream();
+        using (var zip = new GZipStream(bytes, CompressionLevel.Optimal, leaveOpen: true))
+            for (var k = 0; k < 2000; k++) zip.Write(Encoding.UTF8.GetBytes($"{{\"text\":\"row {k}\"}}\n"));
+        var input = cli.Path("cut.jsonl.gz");
+        File.WriteAllBytes(input, bytes.ToArray()[..(int)(bytes.Length * 2 / 3)]);
+        var outcome = Cli.Run("--model", Model, "--in", input, "--threads", threads);
+        Assert.That(outcome.Code, Is.EqualTo(2));
+        Assert.That(outcome.Rows.Count % 64, Is.GreaterThan(0), "the last batch is no whole one");
+        Assert.That(outcome.Err, Does.Contain($"cut off after line {outcome.Rows.Count};"));
+    }
+
     [Test]
     public void AStatisticWithoutAnAnswerIsTheUsersMistakeToo()
     {

@@ -42,6 +42,21 @@ public class TrainedGoldenTests
         rows.Check();
     }
 
+    // Ids go a shorter way where nobody asks for tokens and offsets: across the borders of two texts, too.
+    [TestCaseSource(nameof(Names))]
+    public void Ids_alone_are_those_beside_tokens_and_offsets(string name)
+    {
+        var (tokenizer, rows, texts) = (Load(name), new GoldenRows(), SharedFolder.Texts);
+        for (var k = 0; k < texts.Length; k++)
+            foreach (var special in (bool[])[false, true])
+            {
+                var text = texts[k] + texts[(7 * k + 3) % texts.Length];
+                var beside = GoldenRows.Details(tokenizer).Encode(text, options: new EncodeOptions { AddSpecialTokens = special });
+                rows.Same($"ids of {k}, special tokens {special}: '{text}'", beside.Ids, tokenizer.EncodeToIds(text, special));
+            }
+        rows.Check();
+    }
+
     [TestCaseSource(nameof(Names))]
     public void Tokens_offsets_and_masks_are_the_same(string name)
     {

@@ -45,6 +45,8 @@ public class TruncationPaddingTests
         var off = GoldenRows.Details(tokenizer).Encode(inputs[0], options: whole);
         rows.Equal("attention without padding", off.Ids.Count, off.AttentionMask.Sum());
         rows.Equal("longer without truncation", true, off.Ids.Count > 12);
+        rows.Same("ids alone, which rows to train are made of", off.Ids, tokenizer.EncodeToIds(inputs[0]));
+        rows.Same("ids alone, without special tokens", GoldenRows.Details(tokenizer).Encode(inputs[0], options: whole with { AddSpecialTokens = false }).Ids, tokenizer.EncodeToIds(inputs[0], false));
         rows.Check();
     }
 
