@@ -156,7 +156,7 @@ public sealed class ControlTests
     // A policy whose controls are adapters ends there; a control must be one that the policy will have. All of it is known before any job.
     [TestCase("train/tiny/world/first/world/more/s3: The policy has the controls good, bad, each an adapter of its own: it can be evaluated under one of them, but not trained further or merged.", "methods: [meet, first, vanilla]", "methods: [[first, more]]", "control: [good, bad], ", "")]
     [TestCase("merge/both/tiny/world/s3: The policy has the controls good, bad", "evaluate:", "merge: [{ name: both, method: linear, of: { method: [meet, first] }, across: method, parameters: { weight: 0.5 } }]\nevaluate:")]
-    [TestCase("evaluate/preference/tiny/world/first/s3/worst: control 'worst': the policy has the controls good, bad; name one of them.", "control: [good, bad]", "control: worst")]
+    [TestCase("evaluate/preference/tiny/world/meet/s3/worst and 2 jobs more: control 'worst': the policy has the controls good, bad; name one of them.", "control: [good, bad]", "control: worst")]
     [TestCase("evaluate/preference/tiny/world/first/s3/bad: control 'bad': the policy has the controls good; name one of them.", "stages: controls", "stages: controls, controls: [good]")]
     [TestCase("'tiny/world/more/s3' has no controls, and the row asks under good, bad; leave control out", "[meet, first, vanilla]", "[meet, first, vanilla, more]")]
     [TestCase("evaluate/preference/tiny/good: control 'good': the policy has no controls; leave it out.", "of: trained, control", "of: untouched, control")]

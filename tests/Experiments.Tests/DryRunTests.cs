@@ -190,7 +190,7 @@ public sealed class DryRunTests
         var rows = user.File("rows.jsonl");
         var column = Told(Manifest("rows.jsonl", "text"));
         Assert.That((column.Code, column.Out), Is.EqualTo((2, "")));
-        Assert.That(column.Err.Split('\n', StringSplitOptions.RemoveEmptyEntries), Has.Length.EqualTo(3).And.Some.Contains($": {rows}, row 1 has no text in 'text'; it has prompt, completion. Give the column with the option column.").And.Some.Contains("2 fault(s); nothing was started."));
+        Assert.That(column.Err.Split('\n', StringSplitOptions.RemoveEmptyEntries), Has.Length.EqualTo(2).And.Some.Contains($" and 1 job more: {rows}, row 1 has no text in 'text'; it has prompt, completion. Give the column with the option column.").And.Some.Contains("1 fault(s); nothing was started."));
         var folder = Told(Manifest("folder", "prompt"));
         Assert.That((folder.Code, folder.Err), Is.EqualTo((2, $"peftalign: train/tiny/rows/tune/s1: '{user.File("folder")}' is a folder; reader jsonl needs a .jsonl or .jsonl.gz file. Name one inside it.\n1 fault(s); nothing was started.\n")));
         Assert.That(Told(Manifest("none.jsonl", "prompt")).Code, Is.Zero, "warned of");

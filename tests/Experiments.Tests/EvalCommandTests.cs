@@ -163,7 +163,7 @@ public sealed class EvalCommandTests
         Assert.That(swapped, Is.Not.EqualTo(first));
         var second = user.Finish(user.Write("short.yaml", swapped));
         Assert.That(second.Out, Does.Contain("perplexity word_perplexity"), second.All);
-        Assert.That(second.Err, Does.Not.Contain("train/"), "nothing was trained anew");
+        Assert.That(second.Err, Does.Not.Contain("start train/"), "nothing was trained anew");
     }
 
     [Test]

@@ -225,7 +225,7 @@ public class ImportedValueTests
     [TestCase("sft", "use_peft: true\nlora_task_type: CAUSAL_LM", "", "")]
     [TestCase("reward", "pad_token: <unk>", "", "pad_token: <unk>; the score is read before the tokenizer's own padding token")]
     [TestCase("sft", "pad_token: <unk>", "", "")]
-    [TestCase("sft", "test_split_size: 0.1", "", "test_split_size: 0.1; give the file of each part")]
+    [TestCase("sft", "test_split_size: 0.1", "", "test_split_size: 0.1; write the test rows to a file of their own")]
     [TestCase("sft", "test_split_size: null", "", "")]
     public void What_a_reward_models_head_and_padding_depend_on_is_said(string method, string config, string noted, string dropped)
     {

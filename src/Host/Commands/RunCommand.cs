@@ -171,8 +171,8 @@ internal static class RunCommand
     private static int Conclude(Asked asked, Planned planned, RunSummary summary, Output output)
     {
         var run = planned.Run;
-        if (File.Exists(run.Page)) output.Remark($"report: {run.Page}");
         foreach (var line in Policies(planned, run)) output.Remark(line);
+        if (File.Exists(run.Page)) output.Remark($"report: {run.Page}");
         if (summary is { Done: 0, Failed.Count: 0 }) output.Remark($"nothing to do: all {summary.Already} jobs are finished in {run.Path}");
         if (summary.Failed.Count == 0) return ExitCode.Done;
         output.Failure($"{summary.Done + summary.Already} jobs are done, {summary.Failed.Count} failed, {summary.Skipped.Count} were not started because they need a failed one");
