@@ -110,7 +110,7 @@ public class UnreadableDataTests
             evaluate: [{ of: [untouched, trained], with: { type: preference, dataset: exam } }]
             """), "--out", user.Run, "--dry-run");
         Assert.That(told.Code, Is.EqualTo(code), told.All);
-        if (code > 0) Assert.That(told.Err, Does.StartWith("peftalign: evaluate/preference/ready").And.Contain("the model has no chat template; give the model a chat_template").And.Contain("evaluate/preference/ready/good/tune/s1: ").And.EndWith("2 fault(s); nothing was started.\n"));
+        if (code > 0) Assert.That(told.Err, Does.StartWith("peftalign: evaluate/preference/ready and 1 job more: ").And.Contain("the model has no chat template; give the model a chat_template").And.EndWith("\n1 fault(s); nothing was started.\n"));
     }
 
     // A model that the run makes has the template of the folder whose tokenizer it gets, or none.
