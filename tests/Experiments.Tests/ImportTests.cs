@@ -60,7 +60,7 @@ public class ImportTests
     [TestCase("train.jsonl train.csv", "dataset_name: data", "data/train.jsonl", "TEST.jsonl")]
     [TestCase("a.csv b.csv c.jsonl notes.log", "dataset_name: data", "data/a.csv data/b.csv", "TEST.jsonl")]
     [TestCase("my-train.jsonl train-2.jsonl", "dataset_name: data", "data/train-2.jsonl data/my-train.jsonl", "TEST.jsonl")]
-    [TestCase("my-train/a.jsonl train-2/b.jsonl train/c.jsonl training/d.jsonl", "dataset_name: data", "data/train/c.jsonl data/train-2/b.jsonl data/my-train/a.jsonl data/training/d.jsonl", "TEST.jsonl")]
+    [TestCase("my-train/a.jsonl train-2/b.jsonl", "dataset_name: data", "data/train-2/b.jsonl data/my-train/a.jsonl", "TEST.jsonl")]
     [TestCase("train.jsonl test.csv", "dataset_name: data", "./data", "TEST.jsonl")]
     [TestCase("a.tsv b.tsv c.csv", "dataset_name: data", "./data", "TEST.jsonl")]
     [TestCase("train.parquet test.parquet", "dataset_name: data", "./data", "TEST.jsonl")]
