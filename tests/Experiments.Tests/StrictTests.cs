@@ -11,17 +11,7 @@ public sealed class StrictTests
     public void Other_files_of_a_plugin_are_told_and_strict_repeats_what_was_made_with_them()
     {
         using var user = new Peftalign();
-        var plugin = Copy(user, "methods.sft");
-        user.Write("rows.jsonl", Rows("yes"));
-        var manifest = user.Write("strict.yaml", Manifests.Short[..Manifests.Short.IndexOf("train:\n", StringComparison.Ordinal)]
-            .Replace("name: short", $"name: strict\nplugins: [peft.lora, eval, data, {{ path: '{plugin}' }}]")
-            .Replace("{ reader: synthetic, rows: 120, split: train }", "{ reader: jsonl, path: rows.jsonl }").Replace("max_steps: 40", "max_steps: 6") + """
-            train:
-              - { models: [tiny], datasets: [world], methods: [teach] }
-            evaluate:
-              - of: [untouched, trained]
-                with: [{ type: preference, dataset: exam }]
-            """);
+        var (plugin, manifest) = Experiment(user);
         user.Finish(manifest);
         var first = Made(user);
         Assert.That(first, Has.Count.EqualTo(4));
@@ -44,6 +34,38 @@ public sealed class StrictTests
         var other = user.Finish(manifest);
         Assert.That(other.Err, Does.Contain("2 of 4 jobs are finished already").And.Contain("done train/tiny/world/teach/s3").And.Not.Contain("other files"));
         Assert.That(Directory.GetDirectories(Path.Combine(user.Run, "jobs")), Has.Length.EqualTo(6), "the earlier jobs stay");
+    }
+
+    // records.jsonl would have answered for the training of before.
+    [TestCase("results.json", Remark)]
+    [TestCase("result.json", "1 finished job(s) were made with other files of methods.sft")]
+    public void Strict_keeps_no_answers_of_an_evaluation_that_is_not_finished(string lost, string remark)
+    {
+        using var user = new Peftalign();
+        var (plugin, manifest) = Experiment(user);
+        user.Finish(manifest);
+        var evaluation = Directory.GetDirectories(Path.Combine(user.Run, "jobs")).Single(job => (string)Peftalign.Json(Path.Combine(job, "result.json"))["label"]! == "evaluate/preference/tiny/world/teach/s3");
+        File.Delete(Path.Combine(evaluation, lost));
+        File.WriteAllText(Path.Combine(evaluation, "before.txt"), "");
+        RebuiltPlugin.Make(plugin);
+        var again = user.Finish(manifest, "--strict");
+        Assert.That(again.Err, Does.Contain(remark).And.Contain("they are made again").And.Contain("2 of 4 jobs are finished already"));
+        Assert.That((File.Exists(Path.Combine(evaluation, "before.txt")), File.Exists(Path.Combine(evaluation, "records.jsonl")), File.Exists(Path.Combine(evaluation, lost))), Is.EqualTo((false, true, true)));
+    }
+
+    private static (string Plugin, string Manifest) Experiment(Peftalign user)
+    {
+        var plugin = Copy(user, "methods.sft");
+        user.Write("rows.jsonl", Rows("yes"));
+        return (plugin, user.Write("strict.yaml", Manifests.Short[..Manifests.Short.IndexOf("train:\n", StringComparison.Ordinal)]
+            .Replace("name: short", $"name: strict\nplugins: [peft.lora, eval, data, {{ path: '{plugin}' }}]")
+            .Replace("{ reader: synthetic, rows: 120, split: train }", "{ reader: jsonl, path: rows.jsonl }").Replace("max_steps: 40", "max_steps: 6") + """
+            train:
+              - { models: [tiny], datasets: [world], methods: [teach] }
+            evaluate:
+              - of: [untouched, trained]
+                with: [{ type: preference, dataset: exam }]
+            """));
     }
 
     private static string Rows(string answer) =>

@@ -110,7 +110,7 @@ public class UnreadableDataTests
             evaluate: [{ of: [untouched, trained], with: { type: preference, dataset: exam } }]
             """), "--out", user.Run, "--dry-run");
         Assert.That(told.Code, Is.EqualTo(code), told.All);
-        if (code > 0) Assert.That(told.Err, Does.StartWith("peftalign: evaluate/preference/ready").And.Contain("the model has no chat template; give the model a chat_template").And.Contain(" and 1 job more: ").And.EndWith("1 fault(s); nothing was started.\n"));
+        if (code > 0) Assert.That(told.Err, Does.StartWith("peftalign: evaluate/preference/ready and 1 job more: ").And.Contain("the model has no chat template; give the model a chat_template").And.EndWith("\n1 fault(s); nothing was started.\n"));
     }
 
     // A model that the run makes has the template of the folder whose tokenizer it gets, or none.
@@ -201,6 +201,50 @@ public class UnreadableDataTests
         if (code == 0) return;
         Assert.That(told.Err.TrimEnd().Split('\n'), Has.Length.EqualTo(2), told.All);
         Assert.That(told.Err, Does.StartWith("peftalign: train/ready/pairs/tune/s1 and 2 jobs more: pairs.jsonl, line 1: sft needs ").And.Contain("map: { completion: chosen, chosen: chosen }").And.EndWith("1 fault(s); nothing was started.\n"));
+    }
+
+    // A download that was cut off, told at the line that names it; a model that no job loads may be anything.
+    [TestCase("config.json", null, "config.json", true)]
+    [TestCase("config.json", "{ \"model_type\": ", "config.json", true)]
+    [TestCase("model.safetensors", "cut", "model.safetensors", true)]
+    [TestCase("model.safetensors", null, "the folder has no weights", false)]
+    [TestCase("model.safetensors.index.json", """{"weight_map": {"lm_head.weight": "model-00002-of-00002.safetensors"}}""", "'model-00002-of-00002.safetensors' does not exist in the folder", true)]
+    public void A_model_that_cannot_be_loaded_is_told_before_any_training(string file, string? content, string said, bool dryToo)
+    {
+        using var user = new Peftalign();
+        user.Write("rows.jsonl", Good);
+        foreach (var model in (string[])["whole", "broken", "unused"])
+        {
+            Directory.CreateDirectory(user.File(model));
+            foreach (var part in Directory.GetFiles(Path.Combine(Peftalign.Repository, "tests", "fixtures", "stories260K"))) File.Copy(part, Path.Combine(user.File(model), Path.GetFileName(part)));
+        }
+        if (content is null || file.Contains("index", StringComparison.Ordinal)) File.Delete(user.File(Path.Combine("broken", file.Replace(".index.json", "", StringComparison.Ordinal))));
+        if (content is not null) user.Write($"broken/{file}", content);
+        File.Delete(user.File("unused/config.json"));
+        var manifest = user.Write("models.yaml", """
+            peftalign: 1
+            name: models
+            seeds: [1, 2]
+            models:
+              whole: { path: whole }
+              broken: { path: broken }
+              unused: { path: unused }
+            datasets: { rows: { reader: jsonl, path: rows.jsonl } }
+            methods: { tune: { type: sft, max_steps: 1 } }
+            train: [{ models: [whole, broken], datasets: rows, methods: tune }]
+            """);
+        foreach (var dry in (string[][])[["--dry-run"], []])
+        {
+            var told = Peftalign.Call(["run", manifest, "--out", user.Run, .. dry]);
+            if (dry.Length > 0 && !dryToo)
+            {
+                Assert.That(told.Code, Is.Zero, "weights may be fetched later");
+                continue;
+            }
+            Assert.That((told.Code, told.Out), Is.EqualTo((2, "")), told.All);
+            Assert.That(told.Err, Does.StartWith($"peftalign: {manifest}:6:").And.Contain("models.broken.path: ").And.Contain(said).And.EndWith("\n1 fault(s); nothing was started.\n"));
+            Assert.That(Directory.Exists(user.Run), Is.False);
+        }
     }
 
     // The run's files would have become part of the model, and every job would have stumbled over the lock of its own.

@@ -86,6 +86,25 @@ type Experiment internal (name: string, manifest: Manifest, known: Known) =
 
         faults.Sorted()[0]
 
+    /// <summary>A fault at the place where a model's folder is declared: what files tell, and not the manifest alone.</summary>
+    /// <param name="folder">As the manifest writes it.</param>
+    /// <param name="message">What is wrong with it.</param>
+    /// <returns>Null where no model is declared by that folder.</returns>
+    member _.FaultOfModel(folder: string, message: string) : Fault | null =
+        let declared =
+            manifest.Models.Items
+            |> List.tryPick (fun (name, model) ->
+                match model.Source with
+                | Folder(Content(path, mark), _) when path = folder -> Some(mark, $"models.{name}.path")
+                | _ -> None)
+
+        match declared with
+        | Some(mark, path) ->
+            let faults = Faults()
+            faults.Add(mark, path, message)
+            faults.Sorted()[0]
+        | None -> null
+
     /// <summary>Names of the declared data sets.</summary>
     member _.Datasets: IReadOnlyList<string> = manifest.Datasets.Names |> Array.ofList :> _
 

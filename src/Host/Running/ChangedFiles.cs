@@ -7,7 +7,8 @@ namespace PeftAlign.Host.Running;
 
 internal static class ChangedFiles
 {
-    /// <summary>Jobs to do again: those made with other files and their dependents, in the plan's order.</summary>
+    /// <summary>Jobs to do again: those made with other files and their dependents, in the plan's order. One that was only begun, or whose
+    /// results were deleted, is among them: it would go on from records of what was made with those files.</summary>
     /// <param name="plan">The plan.</param>
     /// <param name="run">The run's folder.</param>
     /// <param name="files">What programs and plugins consist of today.</param>
@@ -15,13 +16,14 @@ internal static class ChangedFiles
     internal static IReadOnlyList<PlanJob> Find(Plan plan, RunFolder run, FileHashes files, out IReadOnlyList<string> names)
     {
         var (touched, found, again) = (new HashSet<string>(), new SortedSet<string>(StringComparer.Ordinal), new List<PlanJob>());
-        foreach (var job in plan.Jobs.Where(job => run.Job(job.Id).IsFinished))
+        foreach (var job in plan.Jobs)
         {
-            var changed = files.ChangedSince(run.Job(job.Id), job);
+            var folder = run.Job(job.Id);
+            IReadOnlyList<string> changed = FinishedJob.Recorded(folder) is { } before ? files.ChangedSince(before, job) : [];
             found.UnionWith(changed);
             if (changed.Count == 0 && !job.DependsOn.Any(touched.Contains)) continue;
             touched.Add(job.Id);
-            again.Add(job);
+            if (File.Exists(folder.Spec)) again.Add(job);
         }
         names = [.. found];
         return again;
@@ -32,7 +34,7 @@ internal static class ChangedFiles
     {
         var again = Find(plan, run, files, out var names);
         if (again.Count == 0) return;
-        var what = $"{again.Count} finished job(s) were made with other files of {string.Join(", ", names)}, of the same result versions";
+        var what = $"{again.Count(job => FinishedJob.Recorded(run.Job(job.Id)) is not null)} finished job(s) were made with other files of {string.Join(", ", names)}, of the same result versions";
         output.Remark(strict ? $"{what}; they are made again" : $"{what}; --strict makes them again");
         if (!strict) return;
         // Dependents first: if this is interrupted, what remains still shows which jobs must be repeated.

@@ -33,9 +33,9 @@ internal sealed class FileHashes(IReadOnlyDictionary<string, PluginFolder> plugi
     }
 
     /// <summary>Names of the files that a finished job was made with and that have changed since.</summary>
-    internal IReadOnlyList<string> ChangedSince(JobFolder finished, PlanJob job)
+    internal IReadOnlyList<string> ChangedSince(FinishedJob finished, PlanJob job)
     {
-        var before = finished.Finished?.MadeWith ?? new Dictionary<string, string>();
+        var before = finished.MadeWith;
         // Earlier versions recorded neither, so it is not known whether they have changed.
         bool IsUnknown(string name) => name is Native or Libtorch && !before.ContainsKey(name);
         return [.. Of(job).Where(file => !IsUnknown(file.Key) && before.GetValueOrDefault(file.Key) != file.Value).Select(file => file.Key)];

@@ -19,9 +19,10 @@ internal sealed record FinishedJob(string Kind, string Until, int Unanswered, IR
     private static readonly ConcurrentDictionary<string, (FileStamp Stamp, FinishedJob? Job)> Known = new();
 
     /// <summary>Of a job's folder; null where result.json is not there or damaged, or what the job made is gone.</summary>
-    internal static FinishedJob? Of(JobFolder folder) => Read(folder) is { } found && found.HasProduct(folder) ? found : null;
+    internal static FinishedJob? Of(JobFolder folder) => Recorded(folder) is { } found && found.HasProduct(folder) ? found : null;
 
-    private static FinishedJob? Read(JobFolder folder)
+    /// <summary>What result.json says, also where what the job made is gone; null where it is not there or damaged.</summary>
+    internal static FinishedJob? Recorded(JobFolder folder)
     {
         // It appears by rename, so that another result is another file.
         if (FileStamp.Of(folder.Result) is not { } stamp) return null;

@@ -39,6 +39,7 @@ internal static class Planning
         ThrowIfAny(manifest, planned.Faults);
         var chosen = Chosen(planned.Plan!, asked.Only);
         NotBuilt.ThrowIfAny(chosen);
+        ThrowIfAny(manifest, [.. new PlannedModels(root, asked.DryRun).Faults(chosen.Jobs.Where(job => !run.IsSettled(job))).Select(fault => read.Experiment!.FaultOfModel(fault.Folder, fault.Message)).OfType<Fault>()]);
         var catalogue = new PluginCatalogue(plugins.ById.Values, []);
         PlannedJudges.ThrowIfUnfit(chosen, catalogue);
         PlannedTemplates.ThrowIfUnknown(chosen, root);

@@ -265,7 +265,7 @@ public sealed class DamagedRunTests
                 if (hash is null) with.Remove(name);
                 else with[name] = hash;
             RunFolder.Write(run.Job(Job.Id).Result, new JsonObject { ["kind"] = "evaluate", ["outcome"] = new JsonObject { ["results"] = new JsonObject { ["acc,none"] = 1 } }, ["made_with"] = with }.ToJsonString());
-            return files.ChangedSince(run.Job(Job.Id), Job);
+            return files.ChangedSince(FinishedJob.Recorded(run.Job(Job.Id))!, Job);
         }
         Assert.That(Changed(), Is.Empty);
         Assert.That(Changed((FileHashes.Native, "0"), (FileHashes.Libtorch, "1.0")), Is.EqualTo(new[] { FileHashes.Libtorch, FileHashes.Native }));
