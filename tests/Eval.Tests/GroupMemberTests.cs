@@ -103,6 +103,7 @@ public sealed class GroupMemberTests
             "group: inner\ntask: [{ task: two, num_fewshot: 2, metric_list: [{ metric: acc, higher_is_better: false }, { metric: acc_norm }] }, three]\naggregate_metric_list: [{ metric: acc_norm }]\n"], "g");
         var results = ResultFiles.Write(Directory.CreateDirectory(Path.Combine(folder, "out")).FullName, [Evaluate(benchmark)], []);
         Assert.That((results["results"]!["g"]!["sample_len"]!.ToJsonString(), results["results"]!["inner"]!["sample_len"]!.ToJsonString()), Is.EqualTo(("9", "6")), "also of tasks without the group's metric");
+        foreach (var (name, row) in results["groups"]!.AsObject()) Assert.That(JsonNode.DeepEquals(row, results["results"]![name]), Is.True, name);
         Assert.That(results["n-shot"]!.ToJsonString(), Is.EqualTo("""{"one":1,"two":2,"three":1,"g":1}"""), "inner's own tasks have none in common");
         Assert.That(results["higher_is_better"]!["inner"]!.ToJsonString(), Is.EqualTo("""{"acc_norm":true,"acc":null}"""));
     }

@@ -80,7 +80,7 @@ internal static class ResultFiles
                 better[task.Key] = new JsonObject(task.DistinctBy(m => m.Metric).Select(m => new KeyValuePair<string, JsonNode?>(m.Metric, m.HigherIsBetter)));
                 if (isGroup)
                 {
-                    groups[task.Key] = row.DeepClone();
+                    groups[task.Key] = null; // its place; the row follows when it is whole
                     members[task.Key] = RequestJson.Texts(info?.Members ?? [.. one.Info.Tasks.Where(t => t.Members.Count == 0).Select(t => t.Name)]);
                 }
                 if (info?.Shots is { } count) shots[task.Key] = count;
@@ -91,6 +91,7 @@ internal static class ResultFiles
                 (results[group.Name], versions[group.Name]) = (Named(group.Name, group.Alias), Version(group));
             foreach (var group in one.Info.Tasks.Where(t => t.Members.Count > 0)) OfMembers(group, infos, results, shots, better);
         }
+        foreach (var name in groups.Select(g => g.Key).ToList()) groups[name] = results[name]!.DeepClone();
         return new JsonObject
         {
             ["results"] = results,
