@@ -108,6 +108,23 @@ public sealed class GroupMemberTests
         Assert.That(results["higher_is_better"]!["inner"]!.ToJsonString(), Is.EqualTo("""{"acc_norm":true,"acc":null}"""));
     }
 
+    [TestCase("sub")]
+    [TestCase("g::sub")]
+    [TestCase("deep")]
+    [TestCase("g::sub::deep")]
+    public void What_stands_in_a_group_s_file_is_asked_for_with_the_group(string name) =>
+        Assert.That(() => Benchmark(["group: g\ntask: [{ group: sub, task: [one, { group: deep, task: [two] }] }]\n"], name).Items().ToList(),
+            Throws.TypeOf<UserErrorException>().With.Message.EqualTo($"'{name}' stands in the file of group g alone and is evaluated with it; ask for g, or give it a file of its own."));
+
+    [Test]
+    public void Groups_that_hold_each_other_count_each_task_once()
+    {
+        var evaluated = Evaluate(Benchmark(["group: g\ntask: [one, inner]\naggregate_metric_list: [{ metric: acc }]\n", "group: inner\ntask: [two]\n"], "g"));
+        var looped = evaluated with { Info = evaluated.Info with { Tasks = [.. evaluated.Info.Tasks.Select(t => t.Name == "inner" ? t with { Members = [.. t.Members, "g", "inner"] } : t)] } };
+        var results = ResultFiles.Write(Directory.CreateDirectory(Path.Combine(folder, "loop")).FullName, [looped], []);
+        Assert.That(results["results"]!["g"]!["sample_len"]!.ToJsonString(), Is.EqualTo("6"));
+    }
+
     // As hashlib and json.dumps(indent=2, ensure_ascii=False) make them of the same values.
     [Test]
     public void Hashes_of_samples_are_the_harness_s()

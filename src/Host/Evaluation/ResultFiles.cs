@@ -112,7 +112,8 @@ internal static class ResultFiles
     private static void OfMembers(TaskInfo group, Dictionary<string, TaskInfo> infos, JsonObject results, JsonObject shots, JsonObject better)
     {
         bool IsGroup(string name) => infos.GetValueOrDefault(name) is { Members.Count: > 0 };
-        int Items(string name) => IsGroup(name) ? infos[name].Members.Sum(Items) : (int?)results[name]?["sample_len"] ?? 0;
+        // A plugin's groups may hold each other.
+        int Items(string name, params string[] above) => above.Contains(name) ? 0 : IsGroup(name) ? infos[name].Members.Sum(m => Items(m, [.. above, name])) : (int?)results[name]?["sample_len"] ?? 0;
         if (results[group.Name]?["sample_len"] is not null && Items(group.Name) is > 0 and var items) results[group.Name]!["sample_len"] = items;
         var own = group.Members.Where(m => !IsGroup(m)).ToList();
         if (own.Select(m => (int?)shots[m]).OfType<int>().Distinct().ToList() is [var common]) shots[group.Name] = common;
