@@ -103,8 +103,26 @@ public sealed class GroupMemberTests
             "group: inner\ntask: [{ task: two, num_fewshot: 2, metric_list: [{ metric: acc, higher_is_better: false }, { metric: acc_norm }] }, three]\naggregate_metric_list: [{ metric: acc_norm }]\n"], "g");
         var results = ResultFiles.Write(Directory.CreateDirectory(Path.Combine(folder, "out")).FullName, [Evaluate(benchmark)], []);
         Assert.That((results["results"]!["g"]!["sample_len"]!.ToJsonString(), results["results"]!["inner"]!["sample_len"]!.ToJsonString()), Is.EqualTo(("9", "6")), "also of tasks without the group's metric");
+        foreach (var (name, row) in results["groups"]!.AsObject()) Assert.That(JsonNode.DeepEquals(row, results["results"]![name]), Is.True, name);
         Assert.That(results["n-shot"]!.ToJsonString(), Is.EqualTo("""{"one":1,"two":2,"three":1,"g":1}"""), "inner's own tasks have none in common");
         Assert.That(results["higher_is_better"]!["inner"]!.ToJsonString(), Is.EqualTo("""{"acc_norm":true,"acc":null}"""));
+    }
+
+    [TestCase("sub")]
+    [TestCase("g::sub")]
+    [TestCase("deep")]
+    [TestCase("g::sub::deep")]
+    public void What_stands_in_a_group_s_file_is_asked_for_with_the_group(string name) =>
+        Assert.That(() => Benchmark(["group: g\ntask: [{ group: sub, task: [one, { group: deep, task: [two] }] }]\n"], name).Items().ToList(),
+            Throws.TypeOf<UserErrorException>().With.Message.EqualTo($"'{name}' stands in the file of group g alone and is evaluated with it; ask for g, or give it a file of its own."));
+
+    [Test]
+    public void Groups_that_hold_each_other_count_each_task_once()
+    {
+        var evaluated = Evaluate(Benchmark(["group: g\ntask: [one, inner]\naggregate_metric_list: [{ metric: acc }]\n", "group: inner\ntask: [two]\n"], "g"));
+        var looped = evaluated with { Info = evaluated.Info with { Tasks = [.. evaluated.Info.Tasks.Select(t => t.Name == "inner" ? t with { Members = [.. t.Members, "g", "inner"] } : t)] } };
+        var results = ResultFiles.Write(Directory.CreateDirectory(Path.Combine(folder, "loop")).FullName, [looped], []);
+        Assert.That(results["results"]!["g"]!["sample_len"]!.ToJsonString(), Is.EqualTo("6"));
     }
 
     // As hashlib and json.dumps(indent=2, ensure_ascii=False) make them of the same values.

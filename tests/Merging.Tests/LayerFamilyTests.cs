@@ -126,6 +126,8 @@ public class LayerFamilyTests
     [TestCase("qwen2_moe", "\"use_sliding_window\": true, \"max_window_layers\": 4", "layer_types", "fsff")]
     [TestCase("cwm", "", "layer_types", "ssfs")]
     [TestCase("qwen2", "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 3", "layer_types", "ffsf")]
+    [TestCase("dots1", "\"max_window_layers\": 2", "layer_types", "fssf")]
+    [TestCase("dots1", "\"sliding_window\": null, \"max_window_layers\": 2", "layer_types", "")]
     [TestCase("qwen3", "\"use_sliding_window\": true, \"max_window_layers\": 5", "layer_types", "")] // all alike, here and there
     [TestCase("qwen2", "\"sliding_window\": 4, \"max_window_layers\": 3", "layer_types", "")] // switched off
     [TestCase("qwen2", "\"use_sliding_window\": true, \"sliding_window\": null, \"max_window_layers\": 3", "layer_types", "")]
@@ -160,6 +162,7 @@ public class LayerFamilyTests
     [TestCase("llama4_text", "")]
     [TestCase("gemma4_text", "")]
     [TestCase("exaone4", "\"sliding_window_pattern\": \"LLLG\"")]
+    [TestCase("llama4_text", "\"no_rope_layers\": []")] // which transformers takes for none
     public void AMovedLayerOfAnUnknownRuleIsRefusedUnlessItIsListed(string type, string more)
     {
         var root = Workshop.Scratch();

@@ -16,7 +16,7 @@ internal sealed class TaskCatalogue
         var index = new TaskIndex(all);
         var (tasks, groups) = (index.Tasks, index.Groups);
         foreach (var name in names)
-            if (!index.Has(name)) throw new UserErrorException($"There is no task, group or tag '{name}'; the files hold {string.Join(", ", index.Names.Order(StringComparer.Ordinal).Take(40))}.");
+            if (!index.Has(name)) throw Unknown(name, index);
         var reported = (names.Count == 0 ? groups.Values : names.Where(groups.ContainsKey).Select(n => groups[n])).SelectMany(Below).DistinctBy(g => g.Name).ToList();
         var inner = reported.SelectMany(g => g.Members).Select(m => m.Name).ToHashSet();
         Groups = [.. reported.Where(g => !inner.Contains(g.Name)).SelectMany(Below).DistinctBy(g => g.Name)];
@@ -41,6 +41,15 @@ internal sealed class TaskCatalogue
     internal static IEnumerable<TaskConfig> Leaves(TaskGroup group) => group.Members.SelectMany(m => m.Group is { } inner ? Leaves(inner) : [m.Task!]);
 
     private static IEnumerable<TaskGroup> Below(TaskGroup group) => group.Members.SelectMany(m => m.Group is { } inner ? Below(inner) : []).Prepend(group);
+
+    // What stands in a group's file alone is run with that group, as in the harness.
+    private static UserErrorException Unknown(string name, TaskIndex index)
+    {
+        var around = index.Groups.Values.FirstOrDefault(g => Below(g).SelectMany(b => b.Members).Any(m => m.Name == name || m.Name.EndsWith($"::{name}", StringComparison.Ordinal)));
+        return new UserErrorException(around is null
+            ? $"There is no task, group or tag '{name}'; the files hold {string.Join(", ", index.Names.Order(StringComparer.Ordinal).Take(40))}."
+            : $"'{name}' stands in the file of group {around.Name} alone and is evaluated with it; ask for {around.Name}, or give it a file of its own.");
+    }
 
     // A number that no task gives would be missed only after all of them ran; as in the harness, whose own groups ask for such, the rest is reported.
     private static void Check(TaskGroup group, GroupMetric metric, Action<string> warn)

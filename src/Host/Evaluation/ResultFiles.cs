@@ -80,7 +80,7 @@ internal static class ResultFiles
                 better[task.Key] = new JsonObject(task.DistinctBy(m => m.Metric).Select(m => new KeyValuePair<string, JsonNode?>(m.Metric, m.HigherIsBetter)));
                 if (isGroup)
                 {
-                    groups[task.Key] = row.DeepClone();
+                    groups[task.Key] = null; // its place; the row follows when it is whole
                     members[task.Key] = RequestJson.Texts(info?.Members ?? [.. one.Info.Tasks.Where(t => t.Members.Count == 0).Select(t => t.Name)]);
                 }
                 if (info?.Shots is { } count) shots[task.Key] = count;
@@ -91,6 +91,7 @@ internal static class ResultFiles
                 (results[group.Name], versions[group.Name]) = (Named(group.Name, group.Alias), Version(group));
             foreach (var group in one.Info.Tasks.Where(t => t.Members.Count > 0)) OfMembers(group, infos, results, shots, better);
         }
+        foreach (var name in groups.Select(g => g.Key).ToList()) groups[name] = results[name]!.DeepClone();
         return new JsonObject
         {
             ["results"] = results,
@@ -111,7 +112,8 @@ internal static class ResultFiles
     private static void OfMembers(TaskInfo group, Dictionary<string, TaskInfo> infos, JsonObject results, JsonObject shots, JsonObject better)
     {
         bool IsGroup(string name) => infos.GetValueOrDefault(name) is { Members.Count: > 0 };
-        int Items(string name) => IsGroup(name) ? infos[name].Members.Sum(Items) : (int?)results[name]?["sample_len"] ?? 0;
+        // A plugin's groups may hold each other.
+        int Items(string name, params string[] above) => above.Contains(name) ? 0 : IsGroup(name) ? infos[name].Members.Sum(m => Items(m, [.. above, name])) : (int?)results[name]?["sample_len"] ?? 0;
         if (results[group.Name]?["sample_len"] is not null && Items(group.Name) is > 0 and var items) results[group.Name]!["sample_len"] = items;
         var own = group.Members.Where(m => !IsGroup(m)).ToList();
         if (own.Select(m => (int?)shots[m]).OfType<int>().Distinct().ToList() is [var common]) shots[group.Name] = common;

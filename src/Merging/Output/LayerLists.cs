@@ -12,8 +12,10 @@ internal static class LayerLists
     // GPT-Neo's: [[["global", "local"], 12]] is twelve times both.
     private const string Repeated = "attention_types";
 
-    /// <summary>All of them.</summary>
-    internal static IReadOnlyList<string> Keys { get; } = ["layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "attention_layers", Repeated];
+    private static readonly string[] Keys = ["layer_types", "mlp_layer_types", "layers_block_type", "no_rope_layers", "attention_layers", Repeated];
+
+    /// <summary>Whether a model's config.json has a list with an entry for each of its layers.</summary>
+    internal static bool Lists(InputModel model) => Keys.Any(key => model.Config.Json.TryGetProperty(key, out var list) && list.ValueKind == JsonValueKind.Array && Entries(model, key) is not null);
 
     /// <summary>Makes the lists those of the layers that the result has. One that a model does not tell in full is left out, if it is of another length: a loader has its own.</summary>
     /// <param name="config">config.json of the result, with the lists of its leader.</param>

@@ -28,8 +28,8 @@ internal static class DerivedLayers
     // The first of four sees all.
     private static readonly string[] BeginsFull = ["cwm", "granite_swa"];
 
-    // A window only where it is switched on: from a layer on, of qwen2_moe in every other layer before it.
-    private static readonly string[] Switched = ["qwen2", "qwen2_moe", "qwen3"];
+    // A window only where it is switched on: from a layer on (here the class's own), of qwen2_moe in every other layer before it.
+    private static readonly Dictionary<string, int> Switched = new() { ["qwen2"] = 28, ["qwen2_moe"] = 28, ["qwen3"] = 28, ["dots1"] = 62 };
 
     // Others whose layers differ by their number; several have other weights there as well.
     private static readonly string[] ByNumber =
@@ -50,9 +50,9 @@ internal static class DerivedLayers
         var type = config.ModelType;
         if (EndsFull.TryGetValue(type, out var rule) && (rule.Key is null ? rule.Period : Count(config, rule.Key, rule.Period)) is { } period) return Windows(layer => (layer + 1) % period == 0);
         if (BeginsFull.Contains(type)) return Windows(layer => layer % 4 == 0);
-        if (Switched.Contains(type))
+        if (Switched.TryGetValue(type, out var standard))
         {
-            var (has, border) = (HasWindows(config), config.Int("max_window_layers", 0) ?? 28);
+            var (has, border) = (HasWindows(config), config.Int("max_window_layers", 0) ?? standard);
             return Windows(layer => !has || (type is "qwen2_moe" ? layer % 2 == 1 || layer >= border : layer < border));
         }
         if (type is "gpt_neo" && !config.Has("attention_layers")) return List("attention_types", layer => layer % 2 == 0 ? "global" : "local");
@@ -61,19 +61,19 @@ internal static class DerivedLayers
     }
 
     /// <summary>Whether the model has a window or the like for some of its layers.</summary>
-    internal static bool HasWindows(ModelConfig config) => !Switched.Contains(config.ModelType)
-        || (config.Bool("use_sliding_window") == true && !(config.Json.TryGetProperty("sliding_window", out var window) && window.ValueKind == JsonValueKind.Null));
+    internal static bool HasWindows(ModelConfig config) => !Switched.ContainsKey(config.ModelType)
+        || ((config.ModelType is "dots1" || config.Bool("use_sliding_window") == true) && !(config.Json.TryGetProperty("sliding_window", out var window) && window.ValueKind == JsonValueKind.Null));
 
     /// <summary>Refuses a model of a type whose rule is not known here.</summary>
     /// <param name="model">A model whose layers are moved.</param>
-    /// <param name="lists">Keys of config.json that list what each layer is.</param>
+    /// <param name="isListed">Whether its config.json lists what each of its layers is.</param>
     /// <exception cref="UserErrorException">Its layers differ by their number, and it does not list them.</exception>
-    internal static void ThrowIfUnknown(InputModel model, IEnumerable<string> lists)
+    internal static void ThrowIfUnknown(InputModel model, bool isListed)
     {
         var config = model.Config;
         var hasOddRule = (EndsFull.ContainsKey(config.ModelType) || config.ModelType is "smollm3") && Of(config, config.LayerCount) is null;
-        if ((!hasOddRule && !ByNumber.Contains(config.ModelType)) || lists.Any(key => config.Json.TryGetProperty(key, out var list) && list.ValueKind == JsonValueKind.Array)) return;
-        throw new UserErrorException($"{model.Name} is of model_type {config.ModelType}, whose layers differ by their number, and its config.json does not list what each one is: the slices move layers, which would change them. Write the list ({Types}, as save_pretrained of transformers does) into its config.json, or keep every layer at its place.");
+        if ((!hasOddRule && !ByNumber.Contains(config.ModelType)) || isListed) return;
+        throw new UserErrorException($"{model.Name} is of model_type {config.ModelType}, whose layers differ by their number, and its config.json does not list what each of its {config.LayerCount} layers is: the slices move layers, which would change them. Write the list ({Types}, as save_pretrained of transformers does) into its config.json, or keep every layer at its place.");
     }
 
     // Null where it is no number that layers can be counted by, as a pattern of letters.

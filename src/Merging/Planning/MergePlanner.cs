@@ -80,7 +80,7 @@ internal sealed class MergePlanner
             Sources = [.. slices.SelectMany(slice => Enumerable.Range(0, (int)slice.Layers).Select(k => (slice.Lead.Model, slice.Lead.First + k)))],
         };
         if (plan.Moves)
-            foreach (var model in plan.Sources.Select(source => source.Model).Distinct()) DerivedLayers.ThrowIfUnknown(model, LayerLists.Keys);
+            foreach (var model in plan.Sources.Select(source => source.Model).Distinct()) DerivedLayers.ThrowIfUnknown(model, LayerLists.Lists(model));
         return plan;
     }
 
