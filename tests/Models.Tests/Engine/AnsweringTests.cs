@@ -7,22 +7,11 @@ using PeftAlign.Models.Decoders;
 using PeftAlign.Models.Engine;
 using PeftAlign.Torch;
 using PeftAlign.Torch.Extras;
-using PeftAlign.Torch.Tests;
 
 namespace PeftAlign.Models.Tests.Engine;
 
-// Not beside others: the instruction set is the process's.
-[NonParallelizable]
-[TestFixture("baseline")]
-[TestFixture("avx512_bf16")]
-public sealed class AnsweringTests(string most) : ScopedTest
+public sealed class AnsweringTests : ScopedTest
 {
-    [OneTimeSetUp]
-    public void No_instructions_above_these() => InstructionSets.Limit(most);
-
-    [OneTimeTearDown]
-    public void All_instructions_again() => InstructionSets.Limit("avx512_bf16");
-
     private static readonly Dictionary<string, (string Architecture, string Settings)> Wide = new()
     {
         ["llama"] = ("llama", """{"hidden_size":256}"""),
