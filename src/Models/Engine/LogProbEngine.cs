@@ -3,7 +3,6 @@
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Decoders;
 using PeftAlign.Torch;
-using PeftAlign.Torch.Extras;
 
 namespace PeftAlign.Models.Engine;
 
@@ -30,16 +29,14 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     /// <param name="groups">The groups.</param>
     /// <param name="mode">Adapters and dropout.</param>
     /// <returns>(N) float32, float64 for a model in float64.</returns>
-    public Tensor LogProbs(IReadOnlyList<CompletionGroup> groups, ForwardMode mode) => LogProbs(groups, mode, pack => LogProbs(pack, mode));
-
-    private Tensor LogProbs(IReadOnlyList<CompletionGroup> groups, ForwardMode mode, Func<Pack, Tensor> ofPack)
+    public Tensor LogProbs(IReadOnlyList<CompletionGroup> groups, ForwardMode mode)
     {
         Check(groups, mode);
         using var scope = torch.NewDisposeScope();
         var (values, slots) = (new List<Tensor>(), new List<long>());
         foreach (var pack in Pack.Of(groups, packRows, Place, Fronts.Of(model.Spec, mode), dropout: mode.Dropout))
         {
-            using (pack) values.Add(ofPack(pack));
+            using (pack) values.Add(LogProbs(pack, mode));
             slots.AddRange(pack.Slots);
         }
         var result = torch.zeros([TokensOf(groups)], ResultType, model.Device);
@@ -188,19 +185,18 @@ public sealed partial class LogProbEngine(DecoderModel model, long packRows = 20
     // row's length gives, may differ.
     private Tensor Apart(ReferencePolicy reference, IReadOnlyList<CompletionGroup> groups)
     {
-        var engine = new LogProbEngine(reference.Model, packRows, chunkRows);
-        return engine.LogProbs(groups, reference.Mode, pack => engine.Frozen(reference, pack, besideChange: false));
+        using var off = torch.no_grad();
+        return new LogProbEngine(reference.Model, packRows, chunkRows).LogProbs(groups, reference.Mode);
     }
 
-    // Beside a changed head logits are in memory, and few rows have other kernels where there are no gradients; the reference takes the policy's
-    // way, so that a change of nothing gives its very numbers.
+    // Beside a changed head logits are in memory; the reference takes the same way, so that a change of nothing gives its very numbers.
     private Tensor Frozen(ReferencePolicy reference, Pack pack, bool besideChange)
     {
-        using var off = pack.Tokens.numel() <= Decoding.FewRows && pack.WithGradient.Contains(true) ? null : torch.no_grad();
+        using var off = torch.no_grad();
         using var scope = torch.NewDisposeScope();
         var rows = model.Answering(pack, reference.Mode);
         var answers = besideChange && model.Spec.Labels is null ? AdaptedHead.LogProbs(model.HeadUnder(reference.Mode), rows, pack.Targets, Asked(model), null) : Answers(rows, pack, reference.Mode, Asked(model));
-        return answers[0].detach().MoveToOuterDisposeScope();
+        return answers[0].MoveToOuterDisposeScope();
     }
 
     private HeadAnswers Asked(DecoderModel of, params IReadOnlyList<string> statistics) => new(statistics, chunkRows, of.Spec.LogitCap ?? 0);

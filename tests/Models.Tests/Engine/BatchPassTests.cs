@@ -87,24 +87,6 @@ public sealed class BatchPassTests : ScopedTest
         Assert.That(Tiny.Worst(pass.LogProbs, pass.Reference!), Is.Zero);
     }
 
-    // Few rows have kernels of their own where there are no gradients; TRL's rewards/accuracies of a first step is 0, not a coin's.
-    [TestCase(true, 2)]
-    [TestCase(true, 20)]
-    [TestCase(false, 2)]
-    public void A_policy_scores_as_its_former_weights_bit_for_bit_however_few_rows_there_are(bool trainsWeights, int longest)
-    {
-        var spec = Tiny.Spec("llama", """{"hidden_size":96,"intermediate_size":160}""");
-        var (model, former) = (Tiny.Model(torch.float32, spec), Tiny.Model(torch.float32, spec));
-        foreach (var name in trainsWeights ? [.. model.Weights.Keys] : Array.Empty<string>()) model.SetWeight(name, model.Weights[name].requires_grad_());
-        var deltas = trainsWeights ? [] : Trainable(model).ToDictionary(d => d.Key, d => d.Value.With(role => role == "lora_B" ? torch.zeros_like(d.Value.Parameters[role]).requires_grad_() : d.Value.Parameters[role]));
-        foreach (var group in Tiny.Groups(12, longest, completions: 2))
-        {
-            using var pass = new LogProbEngine(model).Pass([group], new ForwardMode { Deltas = deltas }, new PassNeeds { Reference = new(trainsWeights ? former : model, ForwardMode.Plain) });
-            Assert.That(pass.LogProbs.detach().equal(pass.Reference!), Is.True);
-            Assert.That(pass.Reference!.requires_grad, Is.False);
-        }
-    }
-
     [TestCase(4096, 256)]
     [TestCase(40, 5)]
     public void Statistics_follow_from_the_logits(long packRows, long chunkRows)
