@@ -24,6 +24,8 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
         ["qwen3"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
         ["gpt2"] = (["c_attn", "mlp.c_proj"], ["mlp.c_proj"]),
         ["gpt_neo"] = (["q_proj", "v_proj", "c_proj"], ["c_proj"]),
+        ["gpt_neox"] = (["query_key_value", "dense_4h_to_h"], ["dense_4h_to_h"]),
+        ["opt"] = (["q_proj", "k_proj", "fc2"], ["fc2"]),
         ["roberta"] = (["key", "value", "output.dense"], ["output.dense"]),
         ["deberta-v2"] = (["key_proj", "value_proj", "output.dense"], ["output.dense"]),
     };

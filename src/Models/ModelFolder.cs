@@ -109,7 +109,7 @@ public static class ModelFolder
     }
 
     /// <summary>
-    /// Makes a model with random weights (normal, standard deviation initializer_range; norms are the identity, biases 0) and
+    /// Makes a model with random weights (normal, standard deviation initializer_range or init_std; norms are the identity, biases 0) and
     /// writes config.json and model.safetensors. A weight depends on the seed and its own name alone.
     /// </summary>
     /// <param name="folder">Where to write; a tokenizer may be there already.</param>
@@ -127,9 +127,9 @@ public static class ModelFolder
         var spec = known.Describe(ModelConfig.Of(JsonSerializer.SerializeToElement(json)));
         AtomicFile.Write(Path.Combine(folder, "config.json"), json.ToJsonString(Indented) + "\n");
 
-        var range = (double?)json["initializer_range"] ?? 0.02;
+        var range = (double?)(json["initializer_range"] ?? json["init_std"]) ?? 0.02;
         // Each is made when its turn comes to be written, so that no more than one is in memory.
-        PendingTensor[] weights = [.. spec.Weights().Select(w => new PendingTensor(w.Name, torch.float32, w.Shape, () =>
+        PendingTensor[] weights = [.. spec.Weights().Select(w => new PendingTensor(spec.InFiles(w.Name), torch.float32, w.Shape, () =>
         {
             cancel.ThrowIfCancellationRequested();
             return w.Role switch
@@ -173,7 +173,7 @@ public static class ModelFolder
     {
         CopyCompanions(from, folder, model.Head.dtype);
         TiedHead.Say(folder, model.Spec);
-        CheckpointFolder.Write(folder, model.Spec.Weights().ToDictionary(w => w.Name, w => model.Weights[w.Name]));
+        CheckpointFolder.Write(folder, model.Spec.Weights().ToDictionary(w => model.Spec.InFiles(w.Name), w => model.Weights[w.Name]));
     }
 
     /// <summary>Copies what lies beside weights: configuration, tokenizer, template.</summary>

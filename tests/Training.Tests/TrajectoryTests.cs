@@ -39,11 +39,23 @@ public sealed class TrajectoryTests : TrainingTest
         Lora(Fixtures.Golden("trajectories"), run, tolerance);
     }
 
+    [TestCase("gpt-neox", "dpo-lora")]
+    [TestCase("gpt-neox-serial", "sft-lora")]
+    [TestCase("opt", "sft-lora")]
+    [TestCase("opt-after", "dpo-lora")]
+    public void Lora_runs_of_other_families(string family, string run) => Lora(Fixtures.Path("families", family), run, 1e-4);
+
+    [TestCase("gpt-neox", "sft-full")]
+    [TestCase("opt", "dpo-full")]
+    [TestCase("opt-after", "sft-full")]
+    public void Full_fine_tuning_of_other_families(string family, string run) => Full(Fixtures.Path("families", family), run);
+
     [TestCase("sft-full")]
     [TestCase("dpo-full")]
-    public void Full_fine_tuning(string name)
+    public void Full_fine_tuning(string name) => Full(Fixtures.Golden("trajectories"), name);
+
+    private void Full(string root, string name)
     {
-        var root = Fixtures.Golden("trajectories");
         var run = Run(root, name, null);
         Trainer.Train(run);
         Compare(root, name);

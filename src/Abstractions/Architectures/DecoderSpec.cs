@@ -6,6 +6,8 @@ namespace PeftAlign.Abstractions;
 /// <summary>A causal decoder: embedding, blocks of attention and feed-forward with norms before them, final norm, head.</summary>
 public sealed record DecoderSpec
 {
+    private readonly long? embeddingWidth;
+
     /// <summary>model_type of config.json.</summary>
     public required string ModelType { get; init; }
 
@@ -29,6 +31,13 @@ public sealed record DecoderSpec
 
     /// <summary>Number of positions that the model was made for; a hard limit where positions are learned.</summary>
     public required long MaxPositions { get; init; }
+
+    /// <summary>Rows of the table of learned positions before that of position 0; the table has MaxPositions more.</summary>
+    public long PositionOffset { get; init; }
+
+    /// <summary>Width of the token embedding and of the head's input, w; d where it is not given. Where it is another,
+    /// <see cref="DecoderNames.EmbeddingOutput"/> and <see cref="DecoderNames.HeadInput"/> lead from one to the other.</summary>
+    public long EmbeddingWidth { get => embeddingWidth ?? Hidden; init => embeddingWidth = value; }
 
     /// <summary>Whether the output head is the embedding matrix.</summary>
     public required bool TiedHead { get; init; }
@@ -68,16 +77,25 @@ public sealed record DecoderSpec
 }
 
 /// <summary>Names of the weights outside the blocks, without ".weight".</summary>
-/// <param name="Embedding">(V, d)</param>
+/// <param name="Embedding">(V, w)</param>
 /// <param name="Blocks">What precedes a block's number and a dot.</param>
-/// <param name="FinalNorm">(d)</param>
-public sealed record DecoderNames(string Embedding, string Blocks, string FinalNorm)
+/// <param name="FinalNorm">(d); null = none.</param>
+public sealed record DecoderNames(string Embedding, string Blocks, string? FinalNorm)
 {
-    /// <summary>(MaxPositions, d) learned positions, added to the embeddings; null = none.</summary>
+    /// <summary>(offset + MaxPositions, d) learned positions, added to the embeddings; null = none.</summary>
     public string? Positions { get; init; }
 
-    /// <summary>(V, d); absent from the checkpoint where it is tied.</summary>
+    /// <summary>(d, w) linear layer between token embedding and residual stream; null = none, w is d.</summary>
+    public string? EmbeddingOutput { get; init; }
+
+    /// <summary>(w, d) linear layer between the last block, or the final norm, and the head; null = none, w is d.</summary>
+    public string? HeadInput { get; init; }
+
+    /// <summary>(V, w); absent from the checkpoint where it is tied.</summary>
     public string Head { get; init; } = "lm_head";
+
+    /// <summary>What checkpoints call the head where that is not the module's name; they are read under both. Null = the module's name.</summary>
+    public string? StoredHead { get; init; }
 }
 
 /// <summary>The parts of one block; names are relative to the block.</summary>
@@ -86,8 +104,18 @@ public sealed record BlockSpec
     /// <summary>Norm before attention.</summary>
     public required string AttentionNorm { get; init; }
 
+    /// <summary>Whether attention A and feed-forward F both read the block's input: x + A(n(x)) + F(m(x)). A feed-forward norm of the attention
+    /// norm's name is the same one.</summary>
+    public bool Parallel { get; init; }
+
+    /// <summary>Whether the norms stand behind the sums, not before the parts: y = n(x + A(x)), then m(y + F(y)).</summary>
+    public bool NormsAfter { get; init; }
+
     /// <summary>Three layers, or one, whose outputs side by side are the queries, keys and values.</summary>
     public required IReadOnlyList<LinearSpec> AttentionInputs { get; init; }
+
+    /// <summary>Of one layer with as many key as query heads: whether each head's query, key and value lie together, not all queries, all keys, all values.</summary>
+    public bool FusedByHead { get; init; }
 
     /// <summary>From the attended values back to the residual stream.</summary>
     public required LinearSpec AttentionOutput { get; init; }
@@ -136,7 +164,11 @@ public sealed record LinearSpec(string Name, long Inputs, long Outputs)
 /// <summary>Kind of the norms.</summary>
 /// <param name="Kind">Its formula.</param>
 /// <param name="Epsilon">Added to the mean square or variance.</param>
-public sealed record NormSpec(NormKind Kind, double Epsilon);
+public sealed record NormSpec(NormKind Kind, double Epsilon)
+{
+    /// <summary>Of LayerNorm: whether the norms have weights and biases; without them they only normalise.</summary>
+    public bool HasWeights { get; init; } = true;
+}
 
 /// <summary>Formulas of norms.</summary>
 public enum NormKind

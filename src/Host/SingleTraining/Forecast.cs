@@ -85,7 +85,7 @@ internal sealed record Forecast(string Label, string Folder, long Rows, long Ref
     private static (long Numbers, bool TrainsModel) Numbers(IAlignmentMethod method, DecoderSpec model, IReadOnlyList<AdapterSite>? adapter)
     {
         var parameters = Costs.Parameters(model);
-        var numbers = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores && adapter?.All(s => s.Module != model.Names.Head) == true ? model.Hidden : 0) ?? parameters;
+        var numbers = adapter?.Sum(s => s.Delta.Parameters.Values.Sum(p => p.numel())) + (method.Needs.Scores && adapter?.All(s => s.Module != model.Names.Head) == true ? model.EmbeddingWidth : 0) ?? parameters;
         if (method is not ITrainsControls controls) return (numbers, adapter is null);
         var trainsModel = controls.Phases[^1].ModelRate > 0;
         return (numbers * controls.Controls.Count + (trainsModel ? parameters : 0), trainsModel);

@@ -26,7 +26,7 @@ internal static partial class TensorNames
     public static string InLayer(string name, long layer) => Vision().IsMatch(name) ? name : Numbered().Replace(name, match => $"{match.Groups[1].Value}{layer}.", 1);
 
     /// <summary>Whether a tensor outside the layers belongs before the first.</summary>
-    public static bool IsBefore(string name) => !IsHead(name) && (name.Contains("embed", StringComparison.Ordinal) || IsOneOf(name, ["wte.weight", "wpe.weight"]));
+    public static bool IsBefore(string name) => !IsHead(name) && (name.Contains("embed", StringComparison.Ordinal) || IsOneOf(name, ["wte.weight", "wpe.weight", "project_in.weight"]));
 
     /// <summary>Whether the first dimension counts tokens.</summary>
     public static bool IsVocabulary(string name) => IsHead(name) || IsTable(name) || IsOneOf(name, OtherVocabulary);

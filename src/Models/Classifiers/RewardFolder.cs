@@ -17,7 +17,7 @@ public static partial class RewardFolder
 {
     private const string Head = "score.weight";
 
-    /// <summary>Loads a decoder with a score head. A language model gets a new one: normal, standard deviation initializer_range.</summary>
+    /// <summary>Loads a decoder with a score head. A language model gets a new one: normal, standard deviation initializer_range or init_std.</summary>
     /// <param name="folder">A language model, or a sequence classifier of one label.</param>
     /// <param name="seed">Seed of a new head.</param>
     /// <param name="warn">Told of what is odd but usable.</param>
@@ -36,9 +36,9 @@ public static partial class RewardFolder
             return ModelFolder.Decoder(folder, spec, warn, torch.ScalarType.Float32, ModelFolder.Reader(known, config, ref quantization), quantization, device);
         }
         var language = ModelFolder.Load(folder, warn, architectures, quantization: quantization, device: device);
-        var range = config.Json.TryGetProperty("initializer_range", out var given) && given.ValueKind == JsonValueKind.Number ? given.GetDouble() : 0.02;
+        var range = config.Number("initializer_range") ?? config.Number("init_std") ?? 0.02;
         var weights = language.Weights.Where(w => w.Key != language.Spec.Names.Head + ".weight").ToDictionary();
-        weights[Head] = new CounterStream(seed, "init", Head).Normal([1, spec.Hidden], 0, range).to(language.Device).DetachFromDisposeScope();
+        weights[Head] = new CounterStream(seed, "init", Head).Normal([1, spec.EmbeddingWidth], 0, range).to(language.Device).DetachFromDisposeScope();
         if (!language.Spec.TiedHead) language.Head.Dispose();
         return new DecoderModel(spec, weights, language.Quantized);
     }

@@ -32,7 +32,7 @@ internal sealed class BlockNames
         (AttentionInputs, AttentionOutput) = ([.. block.AttentionInputs.Select(Placed)], Placed(block.AttentionOutput));
         (FeedForwardInputs, FeedForwardOutput) = ([.. block.FeedForwardInputs.Select(Placed)], Placed(block.FeedForwardOutput));
         string?[] norms = [AttentionNorm, FeedForwardNorm, QueryNorm, KeyNorm, AttentionEndNorm, FeedForwardEndNorm];
-        Modules = [.. AttentionInputs.Append(AttentionOutput).Concat(FeedForwardInputs).Append(FeedForwardOutput).Select(linear => linear.Name), .. norms.OfType<string>()];
+        Modules = [.. AttentionInputs.Append(AttentionOutput).Concat(FeedForwardInputs).Append(FeedForwardOutput).Select(linear => linear.Name), .. norms.OfType<string>().Distinct()];
     }
 
     /// <summary>All modules with tensors of their own.</summary>

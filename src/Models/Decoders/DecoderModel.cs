@@ -10,13 +10,14 @@ using F = PeftAlign.Torch.torch.nn.functional;
 namespace PeftAlign.Models.Decoders;
 
 /// <summary>A causal language model.</summary>
-public sealed class DecoderModel
+public sealed partial class DecoderModel
 {
     private readonly Dictionary<string, Tensor> weights;
     private readonly BlockNames[] blocks;
     private readonly HashSet<string> linears;
     private readonly IReadOnlyDictionary<string, QuantizedMatrix> quantized;
     private readonly string embedding, head;
+    private readonly LinearModule? embeddingOutput, headInput;
 
     /// <param name="spec">What it is.</param>
     /// <param name="weights">All tensors of <see cref="DecoderWeights.Weights"/> by name.</param>
@@ -32,6 +33,8 @@ public sealed class DecoderModel
         linears = [.. spec.Weights().Where(w => w.Role == WeightRole.Matrix).Select(w => w.Name[..^".weight".Length])];
         embedding = spec.Names.Embedding + ".weight";
         head = spec.TiedHead ? embedding : spec.Names.Head + ".weight";
+        if (spec.Names.EmbeddingOutput is { } first) embeddingOutput = new LinearModule("", new LinearSpec(first, spec.EmbeddingWidth, spec.Hidden));
+        if (spec.Names.HeadInput is { } last) headInput = new LinearModule("", new LinearSpec(last, spec.Hidden, spec.EmbeddingWidth));
     }
 
     /// <summary>The shape.</summary>
@@ -46,7 +49,7 @@ public sealed class DecoderModel
     /// <summary>(out, in) a matrix before it was quantised, read again; null where the folder holds it quantised.</summary>
     internal Func<string, Tensor?>? Unquantized { get; init; }
 
-    /// <summary>(V, d) the matrix of the output head.</summary>
+    /// <summary>(V, w) the matrix of the output head.</summary>
     public Tensor Head => weights[head];
 
     /// <summary>Where the weights are.</summary>
@@ -76,7 +79,7 @@ public sealed class DecoderModel
     /// <summary>Final hidden states of all rows of a pack.</summary>
     /// <param name="pack">Rows.</param>
     /// <param name="mode">Adapters and dropout.</param>
-    /// <returns>(R, d)</returns>
+    /// <returns>(R, w)</returns>
     public Tensor Forward(Pack pack, ForwardMode mode) => Forward(pack, mode, null);
 
     /// <summary>What two passes over a pack have in common, for both of their modes; null where it is nothing.</summary>
@@ -86,7 +89,8 @@ public sealed class DecoderModel
     internal CommonStart? StartOf(Pack pack, ForwardMode policy, ForwardMode reference)
     {
         bool Changes(string module) => policy.Deltas.ContainsKey(module) || reference.Deltas.ContainsKey(module);
-        if (policy.Controls.Count + reference.Controls.Count > 0 || Changes(Spec.Names.Embedding) || (Spec.Names.Positions is { } positions && Changes(positions)) || weights.Values.Any(weight => weight.requires_grad)) return null;
+        string?[] before = [Spec.Names.Embedding, Spec.Names.EmbeddingOutput, Spec.Names.Positions];
+        if (policy.Controls.Count + reference.Controls.Count > 0 || before.OfType<string>().Any(Changes) || weights.Values.Any(weight => weight.requires_grad)) return null;
         if (pack.Tokens.numel() <= Decoding.FewRows) return null; // which go through other kernels where there are no gradients
         var first = Array.Find(blocks, block => block.Modules.Any(Changes)) ?? blocks[^1];
         // Not in a narrow dtype, which rounds a product before the next is added to it; nor in the last block, where the two passes may go on with different rows.
@@ -100,7 +104,7 @@ public sealed class DecoderModel
     /// <param name="mode">Adapters and dropout.</param>
     /// <param name="alone">Whether no pass with gradients has to have these bits: so few answers that their products would go through other kernels
     /// are then computed with rows beside them, in the place of all rows.</param>
-    /// <returns>(N, d) in the order of the pack's HeadRows.</returns>
+    /// <returns>(N, w) in the order of the pack's HeadRows.</returns>
     internal Tensor Answering(Pack pack, ForwardMode mode, bool alone = false)
     {
         // What is chosen or dropped by row counts all rows of the pack.
@@ -136,7 +140,8 @@ public sealed class DecoderModel
                 if (known is null && mode.Start?.Layer == block.Layer) mode.Start.Keep((stream = new(Summed(stream))).X);
                 stream = Block(stream, block, pack, FormOf(block, rotary, prefixes, stream.X.dtype), mode, block == blocks[^1] ? rows : null);
             }
-        return Normed(stream, Spec.Names.FinalNorm, pack, mode).Normal.MoveToOuterDisposeScope();
+        var last = Spec.Names.FinalNorm is { } norm ? Normed(stream, norm, pack, mode).Normal : Summed(stream);
+        return (headInput is null ? last : Linear(last, headInput, pack, mode)).MoveToOuterDisposeScope();
     }
 
     /// <summary>The head in a forward mode.</summary>
@@ -181,7 +186,9 @@ public sealed class DecoderModel
             var rows = torch.where(numbers.lt(0), torch.arange(x.size(0), device: x.device), numbers + x.size(0));
             x = torch.cat([x, Fronts.Embeddings(Spec, mode)!.to(x.dtype)]).index_select(0, rows);
         }
-        return Spec.Names.Positions is { } positions ? x + Embedding(positions, pack.Positions, null, pack, mode) : x;
+        if (embeddingOutput is not null) x = Linear(x, embeddingOutput, pack, mode);
+        if (Spec.Names.Positions is not { } positions) return x;
+        return x + Embedding(positions, Spec.PositionOffset == 0 ? pack.Positions : pack.Positions + Spec.PositionOffset, null, pack, mode);
     }
 
     private Tensor Embedding(string module, Tensor rows, long? padding, Pack pack, ForwardMode mode)
@@ -214,22 +221,21 @@ public sealed class DecoderModel
     // A scope for each half of a block: what the backward pass needs it keeps itself, the rest is freed before the next one.
     // With rows, only these go on behind the attention.
     private Residual BlockOnce(Residual below, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows) =>
-        Fed(Attended(below, block, pack, form, mode, rows), block, pack, mode);
+        Spec.Block.Parallel ? Beside(below, block, pack, form, mode, rows) : Fed(Attended(below, block, pack, form, mode, rows), block, pack, mode);
 
     private Residual Attended(Residual below, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
     {
         using var scope = torch.NewDisposeScope();
-        var (x, normal) = Normed(below, block.AttentionNorm, pack, mode);
-        var mixed = Attention(normal, block, pack, form, mode, rows);
-        return new Residual(rows is null ? x : x.index_select(0, rows), block.AttentionEndNorm is { } after ? Norm(mixed, after, pack, mode) : mixed).Outer();
+        var (x, input) = Into(below, block.AttentionNorm, pack, mode);
+        var mixed = Attention(input, block, pack, form, mode, rows);
+        return OutOf(rows is null ? x : x.index_select(0, rows), mixed, block.AttentionNorm, block.AttentionEndNorm, pack, mode).Outer();
     }
 
     private Residual Fed(Residual middle, BlockNames block, Pack pack, ForwardMode mode)
     {
         using var scope = torch.NewDisposeScope();
-        var (x, normal) = Normed(middle, block.FeedForwardNorm, pack, mode);
-        var fed = FeedForward(normal, block, pack, mode);
-        return new Residual(x, block.FeedForwardEndNorm is { } end ? Norm(fed, end, pack, mode) : fed).Outer();
+        var (x, input) = Into(middle, block.FeedForwardNorm, pack, mode);
+        return OutOf(x, FeedForward(input, block, pack, mode), block.FeedForwardNorm, block.FeedForwardEndNorm, pack, mode).Outer();
     }
 
     private Tensor Attention(Tensor x, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
@@ -246,7 +252,7 @@ public sealed class DecoderModel
         var few = some && !torch.is_grad_enabled() && block.AttentionInputs.Length > 1;
         var asked = some ? pack.Asked(Fewest) : default;
         var parts = few ? [.. Linears(x.index_select(0, asked.Rows), block.AttentionInputs[..1], [queries], pack, mode), .. Linears(x, block.AttentionInputs[1..], [keys, keys], pack, mode)]
-            : Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
+            : Spec.Block.FusedByHead ? ByHead(Linear(x, block.AttentionInputs[0], pack, mode)) : Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
         var q = parts[0].view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D), or of the rows alone
         var k = parts[1].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
         var v = parts[2].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
@@ -296,7 +302,8 @@ public sealed class DecoderModel
     }
 
     private Tensor Norm(Tensor x, string name, Pack pack, ForwardMode mode) => Deltas.ByRow(name, pack, mode, delta =>
-        Norm(x, OfNorm(name, "weight", delta, x), Spec.Norm.Kind == NormKind.Layer ? OfNorm(name, "bias", delta, x) : null));
+        !Spec.Norm.HasWeights ? F.layer_norm(x, [x.size(-1)], eps: Spec.Norm.Epsilon)
+            : Norm(x, OfNorm(name, "weight", delta, x), Spec.Norm.Kind == NormKind.Layer ? OfNorm(name, "bias", delta, x) : null));
 
     // A norm's tensor under a delta, in the type of what it multiplies.
     private Tensor OfNorm(string name, string tensor, Delta? delta, Tensor x) => delta?.Instead(tensor)?.to(x.dtype) ?? weights[$"{name}.{tensor}"];

@@ -40,13 +40,20 @@ public static class DecoderWeights
     /// <summary>Every weight, in the order of a forward pass.</summary>
     public static IEnumerable<WeightSpec> Weights(this DecoderSpec spec)
     {
-        yield return new(spec.Names.Embedding + ".weight", [spec.Vocabulary, spec.Hidden], WeightRole.Embedding);
-        if (spec.Names.Positions is { } positions) yield return new(positions + ".weight", [spec.MaxPositions, spec.Hidden], WeightRole.Embedding);
+        var names = spec.Names;
+        yield return new(names.Embedding + ".weight", [spec.Vocabulary, spec.EmbeddingWidth], WeightRole.Embedding);
+        if (names.EmbeddingOutput is { } first) yield return new(first + ".weight", [spec.Hidden, spec.EmbeddingWidth], WeightRole.Matrix);
+        if (names.Positions is { } positions) yield return new(positions + ".weight", [spec.PositionOffset + spec.MaxPositions, spec.Hidden], WeightRole.Embedding);
         for (var l = 0; l < spec.Layers; l++)
-            foreach (var weight in OfBlock(spec, $"{spec.Names.Blocks}{l}.")) yield return weight;
-        foreach (var weight in OfNorm(spec, spec.Names.FinalNorm, spec.Hidden)) yield return weight;
-        if (!spec.TiedHead) yield return new(spec.Names.Head + ".weight", [spec.Labels ?? spec.Vocabulary, spec.Hidden], WeightRole.Head);
+            foreach (var weight in OfBlock(spec, $"{names.Blocks}{l}.")) yield return weight;
+        foreach (var weight in OfNorm(spec, names.FinalNorm, spec.Hidden)) yield return weight;
+        if (names.HeadInput is { } last) yield return new(last + ".weight", [spec.EmbeddingWidth, spec.Hidden], WeightRole.Matrix);
+        if (!spec.TiedHead) yield return new(names.Head + ".weight", [spec.Labels ?? spec.Vocabulary, spec.EmbeddingWidth], WeightRole.Head);
     }
+
+    /// <summary>What checkpoints call a weight, as far as the model tells: only a head may be called otherwise than its module.</summary>
+    internal static string InFiles(this DecoderSpec spec, string name) =>
+        spec.Names.StoredHead is { } head && name == spec.Names.Head + ".weight" ? head + ".weight" : name;
 
     /// <summary>The linear layers of one block, in the order in which they are used.</summary>
     public static IEnumerable<LinearSpec> Linears(this BlockSpec block) =>
@@ -80,13 +87,13 @@ public static class DecoderWeights
     private static IEnumerable<WeightSpec> OfBlock(DecoderSpec spec, string prefix)
     {
         var block = spec.Block;
-        IEnumerable<WeightSpec> Norm(string? name, long width) => name is null ? [] : OfNorm(spec, prefix + name, width);
+        IEnumerable<WeightSpec> Norm(string? name, long width) => OfNorm(spec, name is null ? null : prefix + name, width);
         IEnumerable<WeightSpec> Linears(params IEnumerable<LinearSpec> linears) => linears.SelectMany(l => OfLinear(prefix, l));
         return
         [
             .. Norm(block.AttentionNorm, spec.Hidden), .. Linears(block.AttentionInputs), .. Norm(block.QueryNorm, spec.HeadWidth), .. Norm(block.KeyNorm, spec.HeadWidth),
             .. Linears(block.AttentionOutput), .. Norm(block.AttentionEndNorm, spec.Hidden),
-            .. Norm(block.FeedForwardNorm, spec.Hidden), .. Linears([.. block.FeedForwardInputs, block.FeedForwardOutput]), .. Norm(block.FeedForwardEndNorm, spec.Hidden),
+            .. Norm(block.FeedForwardNorm == block.AttentionNorm ? null : block.FeedForwardNorm, spec.Hidden), .. Linears([.. block.FeedForwardInputs, block.FeedForwardOutput]), .. Norm(block.FeedForwardEndNorm, spec.Hidden),
         ];
     }
 
@@ -96,8 +103,9 @@ public static class DecoderWeights
         if (linear.Bias) yield return new(prefix + linear.Name + ".bias", [linear.Outputs], WeightRole.Bias);
     }
 
-    private static IEnumerable<WeightSpec> OfNorm(DecoderSpec spec, string name, long width)
+    private static IEnumerable<WeightSpec> OfNorm(DecoderSpec spec, string? name, long width)
     {
+        if (name is null || !spec.Norm.HasWeights) yield break;
         yield return new(name + ".weight", [width], WeightRole.Norm);
         if (spec.Norm.Kind == NormKind.Layer) yield return new(name + ".bias", [width], WeightRole.Bias);
     }

@@ -18,7 +18,7 @@ internal static class GrownTables
     {
         var spec = model.Spec;
         string[] modules = spec.TiedHead ? [spec.Names.Embedding] : [spec.Names.Embedding, spec.Names.Head];
-        var tables = modules.Select(module => SavedBase.Names(module).Select(tensors.GetValueOrDefault).FirstOrDefault(table => table is not null && table.dim() == 2 && table.size(1) == spec.Hidden)).ToList();
+        var tables = modules.Select(module => SavedBase.Names(module).Select(tensors.GetValueOrDefault).FirstOrDefault(table => table is not null && table.dim() == 2 && table.size(1) == spec.EmbeddingWidth)).ToList();
         var rows = tables.Max(table => table?.size(0) ?? 0);
         if (rows <= spec.Vocabulary) return model;
         var lacking = tables.FindIndex(table => table?.size(0) != rows);

@@ -1,6 +1,6 @@
 // Which name a checkpoint has for a weight. transformers reads files with and without the base model's prefix (GPT-2's
-// releases lack "transformer."), and those that hold a tied matrix under the head's name alone; old files hold tables that are
-// no weights.
+// releases lack "transformer."), those that hold a tied matrix under the head's name alone, and a head under its module's name where
+// releases have another one (GPT-NeoX); old files hold tables that are no weights.
 
 using PeftAlign.Abstractions;
 using PeftAlign.Models.Checkpoints;
@@ -14,34 +14,42 @@ internal sealed class StoredNames
     private readonly string prefix;
     private readonly string? head;
     private readonly string? onlyHead;
+    private readonly DecoderSpec? spec;
 
-    private StoredNames(string prefix, string? head, string? onlyHead) => (this.prefix, this.head, this.onlyHead) = (prefix, head, onlyHead);
+    private StoredNames(string prefix, string? head, string? onlyHead, DecoderSpec? spec) => (this.prefix, this.head, this.onlyHead, this.spec) = (prefix, head, onlyHead, spec);
 
     /// <summary>Of a model whose names are its own.</summary>
-    internal static StoredNames Plain { get; } = new("", null, null);
+    internal static StoredNames Plain { get; } = new("", null, null, null);
+
+    /// <summary>What a checkpoint calls the head, whether it has one or not.</summary>
+    internal static string Head(DecoderSpec spec, CheckpointFolder checkpoint)
+    {
+        var module = spec.Names.Head + ".weight";
+        return checkpoint.Contains(module) ? module : spec.InFiles(module);
+    }
 
     /// <param name="spec">The model, after <see cref="TiedHead.Settled"/>.</param>
     /// <param name="checkpoint">Its weights.</param>
     internal static StoredNames Of(DecoderSpec spec, CheckpointFolder checkpoint)
     {
-        var (embedding, head) = (spec.Names.Embedding + ".weight", spec.TiedHead ? spec.Names.Head + ".weight" : null);
+        var (embedding, head) = (spec.Names.Embedding + ".weight", Head(spec, checkpoint));
         var prefix = embedding[..(embedding.IndexOf('.', StringComparison.Ordinal) + 1)];
-        var onlyHead = head is not null && checkpoint.Contains(head) && !checkpoint.Contains(embedding) && !checkpoint.Contains(embedding[prefix.Length..]);
-        // Where the embedding is not there to tell, the last norm does.
-        var known = onlyHead ? spec.Names.FinalNorm + ".weight" : embedding;
+        var onlyHead = spec.TiedHead && checkpoint.Contains(head) && !checkpoint.Contains(embedding) && !checkpoint.Contains(embedding[prefix.Length..]);
+        // Where the embedding is not there to tell, the first linear layer does.
+        var known = onlyHead ? spec.Weights().First(weight => weight.Role == WeightRole.Matrix).Name : embedding;
         var lacks = spec.Names.Embedding.Contains('.', StringComparison.Ordinal) && known.StartsWith(prefix, StringComparison.Ordinal)
             && !checkpoint.Contains(known) && checkpoint.Contains(known[prefix.Length..]);
-        return new StoredNames(lacks ? prefix : "", head, onlyHead ? embedding : null);
+        return new StoredNames(lacks ? prefix : "", head, onlyHead ? embedding : null, spec);
     }
 
     /// <summary>The checkpoint's name of a weight.</summary>
-    internal string Of(string name) => name == onlyHead ? head! : Written(name);
+    internal string Of(string name) => name == onlyHead || (spec is not null && name == spec.Names.Head + ".weight") ? head! : Written(name);
 
-    /// <summary>The name of a weight in a folder that is written from this one: as here, but a tied matrix is the embedding.</summary>
-    internal string Written(string name) => prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : name;
+    /// <summary>The name of a weight in a folder that is written from this one: as here, but a tied matrix is the embedding, and a head is called as in releases.</summary>
+    internal string Written(string name) => prefix.Length > 0 && name.StartsWith(prefix, StringComparison.Ordinal) ? name[prefix.Length..] : spec?.InFiles(name) ?? name;
 
     /// <summary>Whether a stored tensor may stay unused without a word: tables of old checkpoints, a copy of a tied head.</summary>
-    internal bool IsIgnored(string name) => name == head || IsTable(name);
+    internal bool IsIgnored(string name) => (spec is { TiedHead: true } && name == head) || IsTable(name);
 
     /// <summary>Whether a tensor is a table of an old checkpoint, which its model computes anew.</summary>
     internal static bool IsTable(string name) => Tables.Any(end => ("." + name).EndsWith(end, StringComparison.Ordinal));

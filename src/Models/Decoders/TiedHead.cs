@@ -20,7 +20,7 @@ public static class TiedHead
     public static DecoderSpec Settled(DecoderSpec spec, CheckpointFolder checkpoint, Action<string>? warn, bool sample = false)
     {
         if (!spec.TiedHead || Embedding(spec, checkpoint) is not { } embedding) return spec;
-        var head = spec.Names.Head + ".weight";
+        var head = StoredNames.Head(spec, checkpoint);
         if (!checkpoint.Contains(head) || checkpoint.AreAlike(embedding, head, sample)) return spec;
         warn?.Invoke(Warning(checkpoint.Path, embedding, head));
         return spec with { TiedHead = false };

@@ -28,7 +28,7 @@ internal sealed class WholeBlocks : IDisposable
     internal static WholeBlocks? Of(DecoderModel model, ForwardMode mode)
     {
         var block = model.Spec.Block;
-        var common = model.Spec.Norm.Kind == NormKind.Rms && block is { Gated: true, Activation: Activation.Silu, AttentionEndNorm: null, FeedForwardEndNorm: null }
+        var common = model.Spec.Norm.Kind == NormKind.Rms && block is { Gated: true, Activation: Activation.Silu, AttentionEndNorm: null, FeedForwardEndNorm: null, Parallel: false, NormsAfter: false, FusedByHead: false }
             && block.Linears().All(l => !l.Transposed);
         return common && mode.IsOff && Decoding.HasAttention(model.Device, model.Head.dtype) && AllOfOneKind(model) ? new WholeBlocks(model) : null;
     }

@@ -46,7 +46,8 @@ public static class TokenizerLoader
             var model = Path.Combine(folder, name);
             if (File.Exists(model)) return new PipelineTokenizer(ReadSentencePiece(model, config));
         }
-        if (Gpt2Files.Find(folder) is { } files) return new PipelineTokenizer(config.Apply(files.Read(config)));
+        if (Gpt2Files.Find(folder) is { } files)
+            return new PipelineTokenizer(Gpt2Files.Framed(config.Apply(files.Read(config, TokenizerClass.Name(config, folder))), config));
         throw new TokenizerException(
             $"{folder}: no tokenizer there; looked for tokenizer.json, {string.Join(", ", SentencePieceNames[..4])}, "
             + "and vocab.json or encoder.json with merges.txt or vocab.bpe");
@@ -55,7 +56,7 @@ public static class TokenizerLoader
     private static TokenizerParts ReadFile(string path)
     {
         var folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
-        if (Path.GetFileName(path) == Gpt2Files.RobertaName) return Gpt2Files.Beside(path).Read(TokenizerConfig.None);
+        if (Path.GetFileName(path) == Gpt2Files.RobertaName) return Gpt2Files.Beside(path).Read(TokenizerConfig.None, "");
         if (!path.EndsWith(".json", StringComparison.OrdinalIgnoreCase))
             return SentencePieceTokenizer.Native(SentencePieceFile.Read(path));
         var root = JsonField.Read(path, out var document);
@@ -65,7 +66,7 @@ public static class TokenizerLoader
             var isVocabulary = root.Value.ValueKind == JsonValueKind.Object
                 && root.Value.EnumerateObject().FirstOrDefault().Value.ValueKind == JsonValueKind.Number;
             // What is neither is most likely a broken tokenizer.json: say what it lacks.
-            return isVocabulary ? Gpt2Files.Beside(path).Read(TokenizerConfig.None) : TokenizerJson.Read(root);
+            return isVocabulary ? Gpt2Files.Beside(path).Read(TokenizerConfig.None, "") : TokenizerJson.Read(root);
         }
     }
 

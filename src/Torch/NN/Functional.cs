@@ -37,9 +37,17 @@ public static partial class torch
                 return input;
             }
 
-            /// <summary>Mean 0 and variance 1 over the last dimensions, of shape <paramref name="normalized_shape"/>; then weight and bias.</summary>
-            public static Tensor layer_norm(Tensor input, long[] normalized_shape, Tensor? weight = null, Tensor? bias = null, double eps = 1e-05) =>
-                Aten.layer_norm.Tensor(input, normalized_shape, weight, bias, eps);
+            /// <summary>Mean 0 and variance 1 over the last dimensions, of shape <paramref name="normalized_shape"/>; then weight and bias. Sums are float32
+            /// (float64 for doubles), and the result is rounded once.</summary>
+            public static Tensor layer_norm(Tensor input, long[] normalized_shape, Tensor? weight = null, Tensor? bias = null, double eps = 1e-05)
+            {
+                // libtorch before 2 rounds mean and deviation to bfloat16 on processors.
+                if (input.dtype != ScalarType.BFloat16 || input.device.type != DeviceType.CPU || Aten.attention.Found is not null)
+                    return Aten.layer_norm.Tensor(input, normalized_shape, weight, bias, eps);
+                using var scope = NewDisposeScope();
+                var wide = Aten.layer_norm.Tensor(input.to(ScalarType.Float32), normalized_shape, weight?.to(ScalarType.Float32), bias?.to(ScalarType.Float32), eps);
+                return wide.to(input.dtype).MoveToOuterDisposeScope();
+            }
 
             /// <summary>
             /// weight * x / sqrt(mean(x^2) + eps) over the last dimension. Sums are float32 (float64 for doubles); the normalised

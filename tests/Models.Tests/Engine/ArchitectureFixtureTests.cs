@@ -41,6 +41,8 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     [TestCase("llama-score")]
     [TestCase("gpt2-score")]
     [TestCase("gemma2-score")]
+    [TestCase("gpt-neox-score")]
+    [TestCase("opt-score")]
     public void SequenceClassifiers(string name)
     {
         using var golden = GoldenFolder.Expected(Folder(name));

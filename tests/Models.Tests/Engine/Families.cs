@@ -22,6 +22,12 @@ internal static class Families
         ["phi3"] = ("phi3", """{"sliding_window":9}"""),
         ["phi3 longrope"] = ("phi3", """{"original_max_position_embeddings":16,"rope_scaling":{"type":"longrope","short_factor":[1,1.1,1.3],"long_factor":[1.5,3,6]}}"""),
         ["gpt2"] = ("gpt2", """{"tie_word_embeddings":true}"""),
+        ["gpt_neox"] = ("gpt_neox", """{"hidden_size":32}"""),
+        ["gpt_neox, one part after the other"] = ("gpt_neox", """{"rotary_pct":1,"use_parallel_residual":false,"attention_bias":false,"hidden_act":"gelu_new","tie_word_embeddings":true}"""),
+        ["gpt_neox dynamic"] = ("gpt_neox", """{"hidden_size":32,"rotary_pct":0.5,"max_position_embeddings":16,"rope_scaling":{"rope_type":"dynamic","factor":2}}"""),
+        ["opt"] = ("opt", "{}"),
+        ["opt, norms behind the sums, a narrow embedding"] = ("opt", """{"do_layer_norm_before":false,"word_embed_proj_dim":10,"activation_function":"gelu"}"""),
+        ["opt without biases and weights of norms"] = ("opt", """{"enable_bias":false,"layer_norm_elementwise_affine":false,"_remove_final_layer_norm":true,"tie_word_embeddings":false}"""),
         ["gpt_neo"] = ("gpt_neo", """{"attention_layers":["local","global"],"window_size":4}"""),
     };
 

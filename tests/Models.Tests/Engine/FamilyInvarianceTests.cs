@@ -69,7 +69,7 @@ public sealed class FamilyInvarianceTests : ScopedTest
     {
         var model = Tiny.Model(torch.float64, Families.Spec(family));
         var deltas = Tiny.Deltas(model, torch.float64).ToDictionary(d => d.Key, d => d.Value.With(role => d.Value.Parameters[role].detach().requires_grad_()));
-        Assert.That(deltas, Has.Count.EqualTo(model.Spec.Layers * model.Spec.Block.Linears().Count()));
+        Assert.That(deltas, Has.Count.EqualTo(model.Spec.Weights().Count(w => w.Role == WeightRole.Matrix)));
         var engine = new LogProbEngine(model, packRows: 30, chunkRows: 5);
         var groups = Batch[..3];
         Tensor Loss() => engine.LogProbs(groups, new ForwardMode { Deltas = deltas }).sum();

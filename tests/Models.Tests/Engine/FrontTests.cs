@@ -72,7 +72,7 @@ public sealed class FrontTests : ScopedTest
     public void Gradients_by_finite_differences(string family)
     {
         var model = Tiny.Model(torch.float64, Families.Spec(family));
-        var (spec, d) = (model.Spec, model.Spec.Hidden);
+        var (spec, d) = (model.Spec, model.Spec.EmbeddingWidth);
         var (width, flat) = (spec.KeyValueHeads * spec.HeadWidth, 2 * spec.Layers * spec.KeyValueHeads * spec.HeadWidth);
         var engine = new LogProbEngine(model, packRows: 40);
         Tensor Leaf(string name, params long[] shape) => Tiny.Normal(name, shape, torch.float64, 0.5).requires_grad_();

@@ -35,7 +35,7 @@ public sealed class RecomputedTests : ScopedTest
             };
         }
         foreach (var norm in modules.Where(m => m.Kind == ModuleKind.Norm)) deltas[norm.Name] = new Whole(Leaf(norm.Name, norm.Outputs), null);
-        deltas[spec.Names.Embedding] = new Stack([new PrefixKV(Leaf("prefix", 2, 2 * spec.Layers * spec.KeyValueHeads * spec.HeadWidth)), new VirtualTokens(Leaf("tokens", 3, spec.Hidden)), new TokenRows([4, 7], Leaf("rows", 2, spec.Hidden))]);
+        deltas[spec.Names.Embedding] = new Stack([new PrefixKV(Leaf("prefix", 2, 2 * spec.Layers * spec.KeyValueHeads * spec.HeadWidth)), new VirtualTokens(Leaf("tokens", 3, spec.EmbeddingWidth)), new TokenRows([4, 7], Leaf("rows", 2, spec.EmbeddingWidth))]);
         return deltas;
     }
 

@@ -14,14 +14,14 @@ internal sealed class CacheTests
 {
     private const double Tolerance = 1e-4;
 
-    private static readonly string[] Families = ["llama", "llama3-gqa-tied", "mistral-window", "mistral-full", "qwen2", "qwen3", "gemma2", "phi3", "gpt2", "gpt-neo"];
+    private static readonly string[] Families = ["llama", "llama3-gqa-tied", "mistral-window", "mistral-full", "qwen2", "qwen3", "gemma2", "phi3", "gpt2", "gpt-neo", .. GoldenFolder.BesideTheTests];
 
     private static readonly string[] Variants = ["llama/variants/dynamic", "llama/variants/yarn", "llama/variants/linear", "phi3/variants/longrope"];
 
     [TestCaseSource(nameof(Families))]
     public void Every_family_decodes_as_the_reference_does(string family)
     {
-        var folder = Shared.Golden("models", family);
+        var folder = GoldenFolder.Of(family);
         var model = Load(folder);
         var golden = System.Text.Json.JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "golden.json"))).RootElement.GetProperty("greedy");
         using var inputs = Rows(folder);
@@ -85,7 +85,7 @@ internal sealed class CacheTests
         var deltas = new Dictionary<string, Delta>
         {
             [spec.Names.Embedding] = new Stack([
-                new VirtualTokens(Tiny.Normal("tokens", [3, spec.Hidden], torch.float64)),
+                new VirtualTokens(Tiny.Normal("tokens", [3, spec.EmbeddingWidth], torch.float64)),
                 new PrefixKV(Tiny.Normal("prefix", [4, 2 * spec.Layers * spec.KeyValueHeads * spec.HeadWidth], torch.float64))]),
         };
         Same(model, [[1, 2, 3, 4, 5], [6], [7, 8, 9]], new ForwardMode { Deltas = deltas }, 8, 2e-6);

@@ -65,13 +65,13 @@ internal static class Costs
     /// <summary>Numbers of a model.</summary>
     internal static long Parameters(DecoderSpec model) => model.Weights().Sum(weight => weight.Shape.Aggregate(1L, (a, b) => a * b));
 
-    /// <summary>Bytes of the weights in memory, in the type that `dtype` says. Where they are quantised, the blocks' matrices take 4 bits and a scale for each 64 numbers, and one of them is there decoded as well.</summary>
+    /// <summary>Bytes of the weights in memory, in the type that `dtype` says. Where they are quantised, the linear layers take 4 bits and a scale for each 64 numbers, and one of them is there decoded as well.</summary>
     internal static long Held(DecoderSpec model, torch.ScalarType dtype, bool quantised)
     {
         static long Count(WeightSpec weight) => weight.Shape.Aggregate(1L, (a, b) => a * b);
         var width = dtype.ElementSize();
         if (!quantised) return width * Parameters(model);
-        var few = model.Weights().Where(weight => IsInBlock(model, weight)).Select(Count).ToList();
+        var few = model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Select(Count).ToList();
         return width * (Parameters(model) - few.Sum() + few.DefaultIfEmpty(0).Max()) + few.Sum(count => count / 2 + count / 16);
     }
 
@@ -153,7 +153,7 @@ internal static class Costs
     private static long Head(DecoderSpec model, long tokens, Arithmetic arithmetic)
     {
         var withoutLogits = arithmetic is { Type: torch.ScalarType.Float32 or torch.ScalarType.BFloat16, OnGpu: false, TrainsHead: false } && model.LogitCap is null;
-        if (withoutLogits) return HeadSlices * FloatBytes * Math.Min(tokens, HeadRows) * model.Hidden;
+        if (withoutLogits) return HeadSlices * FloatBytes * Math.Min(tokens, HeadRows) * model.EmbeddingWidth;
         var copies = arithmetic is { TrainsHead: true, Width: < FloatBytes, OnGpu: false } ? 4 : 2; // in float32 for the softmax, and its slopes
         return copies * arithmetic.Width * Math.Min(tokens, HeadChunk) * model.Vocabulary;
     }
@@ -183,7 +183,7 @@ internal static class Costs
     /// <param name="tokens">Of all passes together.</param>
     /// <param name="work">1 forward, 2 forward and backward without gradients of weights, 3 with them.</param>
     internal static double Flops(DecoderSpec model, double tokens, double work) =>
-        work * 2.0 * tokens * ((double)model.Vocabulary * model.Hidden + model.Weights().Where(weight => IsInBlock(model, weight)).Sum(weight => weight.Shape.Aggregate(1.0, (a, b) => a * b)));
+        work * 2.0 * tokens * ((double)model.Vocabulary * model.EmbeddingWidth + model.Weights().Where(weight => weight.Role == WeightRole.Matrix).Sum(weight => weight.Shape.Aggregate(1.0, (a, b) => a * b)));
 
     /// <summary>Seconds of decoding steps: calls, and products that wait for the weights where few texts are written at once.</summary>
     /// <param name="model">Its shape.</param>
@@ -195,8 +195,6 @@ internal static class Costs
 
     /// <summary>Bytes of keys and values of so many tokens.</summary>
     internal static long Cache(DecoderSpec model, long tokens, Arithmetic arithmetic) => 2 * arithmetic.Width * tokens * model.Layers * model.KeyValueHeads * model.HeadWidth;
-
-    private static bool IsInBlock(DecoderSpec model, WeightSpec weight) => weight.Role == WeightRole.Matrix && weight.Name.StartsWith(model.Names.Blocks, StringComparison.Ordinal);
 
     /// <summary>Seconds to read or write so many bytes and look at each number.</summary>
     internal static double Moving(double bytes) => bytes / BytesPerSecond;

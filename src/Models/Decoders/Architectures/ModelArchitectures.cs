@@ -28,6 +28,8 @@ public sealed class ModelArchitectures
         ["stablelm"] = new StableLmArchitecture(),
         ["gpt2"] = new Gpt2Architecture(),
         ["gpt_neo"] = new GptNeoArchitecture(),
+        ["gpt_neox"] = new GptNeoXArchitecture(),
+        ["opt"] = new OptArchitecture(),
     }, _ => null);
 
     /// <summary>Every known model_type, sorted.</summary>

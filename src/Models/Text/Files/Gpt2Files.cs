@@ -1,5 +1,5 @@
 // GPT-2's two files (a vocabulary in JSON and a list of merges) and RoBERTa's: the same merges, and the vocabulary either in
-// the same form or as fairseq's dict.txt, whose lines name GPT-2 ids.
+// the same form or as fairseq's dict.txt, whose lines name GPT-2 ids. OPT has RoBERTa's vocabulary under GPT-2's class.
 using PeftAlign.Models.Text.Decoders;
 using PeftAlign.Models.Text.Models;
 using PeftAlign.Models.Text.PostProcessors;
@@ -37,13 +37,15 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
     }
 
     /// <summary>Reads the tokenizer. The classes of the `transformers` library for these files, with their defaults.</summary>
-    public TokenizerParts Read(TokenizerConfig config)
+    /// <param name="config">What lies beside them.</param>
+    /// <param name="className">The folder's class; another than GPT-2's counts by its vocabulary.</param>
+    public TokenizerParts Read(TokenizerConfig config, string className)
     {
         var entries = ReadVocabulary();
         var merges = ReadMerges();
         if (Dict is not null) entries = RobertaVocabulary(entries);
         var vocabulary = Guard(Vocabulary, () => new Vocabulary([.. entries]));
-        var isRoberta = Dict is not null || ((string[])["<s>", "</s>", "<mask>"]).All(name => vocabulary.Id(name) >= 0);
+        var isRoberta = Dict is not null || (className != "GPT2Tokenizer" && ((string[])["<s>", "</s>", "<mask>"]).All(name => vocabulary.Id(name) >= 0));
         var model = Guard(Merges, () => new BpeModel(vocabulary, ModelJson.Merges(vocabulary, merges), new BpeOptions
         {
             UnknownId = isRoberta ? null : vocabulary.Id("<|endoftext|>") is var id and >= 0 ? id : null,
@@ -63,6 +65,22 @@ internal sealed record Gpt2Files(string Vocabulary, string Merges, string? Dict)
                 : new TokenRoles("<|endoftext|>", "<|endoftext|>", "<|endoftext|>"),
         };
     }
+
+    /// <summary>With begin and end token around a text where the configuration asks for them (OPT's add_bos_token) and nothing else does.</summary>
+    /// <param name="parts">With all roles and added tokens.</param>
+    /// <param name="config">What lies beside the files.</param>
+    public static TokenizerParts Framed(TokenizerParts parts, TokenizerConfig config)
+    {
+        List<TemplatePart> Token(bool? asked, string? token, int type) => asked == true && token is not null ? [TemplatePart.OfToken(token, IdOf(parts, token), type)] : [];
+        List<TemplatePart> Before(int type) => Token(config.AddBos, parts.Roles.Bos, type);
+        List<TemplatePart> Behind(int type) => Token(config.AddEos, parts.Roles.Eos, type);
+        if (parts.PostProcessor is not ByteLevelPostProcessor || Before(0).Count + Behind(0).Count == 0) return parts;
+        List<TemplatePart> single = [.. Before(0), TemplatePart.OfText(0, 0), .. Behind(0)];
+        return parts with { PostProcessor = new TemplatePostProcessor(single, [.. single, .. Before(1), TemplatePart.OfText(1, 1), .. Behind(1)]) };
+    }
+
+    private static int IdOf(TokenizerParts parts, string token) =>
+        parts.AddedTokens.FirstOrDefault(added => added.Content == token)?.Id ?? parts.Model.Vocabulary.Id(token);
 
     private static IEnumerable<AddedToken> Specials(Vocabulary vocabulary, bool isRoberta)
     {

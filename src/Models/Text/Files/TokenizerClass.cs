@@ -63,7 +63,7 @@ internal static class TokenizerClass
     /// <summary>The parts as the folder's class has them.</summary>
     public static TokenizerParts Apply(TokenizerParts parts, TokenizerConfig config, string folder)
     {
-        var name = Name(config.ClassName, Path.Combine(folder, "config.json"));
+        var name = Name(config, folder);
         if (Bert.Contains(name)) return parts with { Normalizer = With(parts.Normalizer, config) };
         if (!ByteLevel.Contains(name)) return parts;
         var space = config.AddPrefixSpace ?? name == Blenderbot;
@@ -74,9 +74,10 @@ internal static class TokenizerClass
         };
     }
 
-    private static string Name(string? said, string config)
+    /// <summary>The folder's class without "Fast"; empty where none is known, or where the files are taken as they are.</summary>
+    public static string Name(TokenizerConfig config, string folder)
     {
-        var (type, also) = Said(config);
+        var (said, (type, also)) = (config.ClassName, Said(Path.Combine(folder, "config.json")));
         if (type is not null && Corrected.TryGetValue(type, out var right)) return right;
         if (type is not null && AsWritten.Contains(type)) return "";
         said ??= also ?? Registered.FirstOrDefault(row => row.ModelTypes.Contains(type)).Class ?? "";

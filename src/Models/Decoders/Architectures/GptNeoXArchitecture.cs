@@ -1,0 +1,81 @@
+// GPT-NeoX (Pythia, Dolly ...): attention and feed-forward beside each other, queries, keys and values in one matrix head by head, a quarter
+// of each head turns. Source: Black et al. 2022.
+
+using System.Text.Json;
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Decoders;
+
+internal sealed class GptNeoXArchitecture : IModelArchitecture
+{
+    // In transformers' class where config.json does not say.
+    private const double Turning = 0.25;
+    private const double Base = 10000;
+
+    public string ClassName => "GPTNeoXForCausalLM";
+
+    public IReadOnlyList<InitOption> InitOptions { get; } =
+    [
+        .. NewModelOptions.Llama.Where(option => option.Name is not ("num_key_value_heads" or "rms_norm_eps" or "rope_theta")),
+        new("layer_norm_eps", "number", "1e-5", "(0,)", "Epsilon of the norms."),
+        new("rotary_emb_base", "number", "10000", "(0,)", "Base of the rotary frequencies."),
+        new("rotary_pct", "number", "0.25", "(0,1]", "Part of each head's dimensions that turns."),
+        new("use_parallel_residual", "boolean", "true", "", "Whether attention and feed-forward part both read a block's input, not one after the other."),
+        new("attention_bias", "boolean", "true", "", "Whether attention's linear layers have biases."),
+    ];
+
+    public DecoderSpec Describe(ArchitectureConfig config)
+    {
+        long hidden = config.HiddenSize, inner = config.IntermediateSize ?? 24576;
+        var bias = config.Bool("attention_bias") ?? true;
+        return new DecoderSpec
+        {
+            ModelType = config.ModelType,
+            Vocabulary = config.VocabularySize,
+            Hidden = hidden,
+            Layers = config.LayerCount,
+            Heads = config.HeadCount,
+            KeyValueHeads = config.HeadCount,
+            HeadWidth = hidden / config.HeadCount,
+            MaxPositions = config.MaxPositions ?? 2048,
+            TiedHead = config.TieWordEmbeddings,
+            Names = new("gpt_neox.embed_in", "gpt_neox.layers.", "gpt_neox.final_layer_norm") { StoredHead = "embed_out" },
+            Norm = new NormSpec(NormKind.Layer, config.NormEpsilon ?? 1e-5),
+            Rope = Rope(config),
+            Block = new BlockSpec
+            {
+                Parallel = config.Bool("use_parallel_residual") ?? true,
+                AttentionNorm = "input_layernorm",
+                AttentionInputs = [new("attention.query_key_value", hidden, 3 * hidden) { Bias = bias }],
+                FusedByHead = true,
+                AttentionOutput = new("attention.dense", hidden, hidden) { Bias = bias },
+                FeedForwardNorm = "post_attention_layernorm",
+                FeedForwardInputs = [new("mlp.dense_h_to_4h", hidden, inner) { Bias = true }],
+                Gated = false,
+                Activation = config.ActivationOr(Activation.Gelu),
+                FeedForwardOutput = new("mlp.dense_4h_to_h", inner, hidden) { Bias = true },
+            },
+        };
+    }
+
+    // rope_scaling or rope_parameters counts, then this type's own keys; transformers reads no other spelling of them here.
+    private static RopeParameters Rope(ArchitectureConfig config)
+    {
+        bool Has(string key) => ((string[])["rope_scaling", "rope_parameters"])
+            .Select(name => config.Json.TryGetProperty(name, out var inner) && inner.ValueKind == JsonValueKind.Object && inner.EnumerateObject().Any() ? inner : (JsonElement?)null)
+            .FirstOrDefault(inner => inner is not null) is { } first && first.TryGetProperty(key, out var value) && value.ValueKind != JsonValueKind.Null;
+        var rope = config.Rope;
+        return rope with
+        {
+            Theta = Has("rope_theta") ? rope.Theta : Own(config, "rotary_emb_base", double.MaxValue) ?? Base,
+            PartialRotaryFactor = Has("partial_rotary_factor") ? rope.PartialRotaryFactor : Own(config, "rotary_pct", 1) ?? Turning,
+        };
+    }
+
+    private static double? Own(ArchitectureConfig config, string key, double most) => config.Number(key) switch
+    {
+        null => null,
+        var value when value > 0 && value <= most => value,
+        _ => throw config.Wrong(key, most == 1 ? "a share above 0 and at most 1" : "a positive number"),
+    };
+}

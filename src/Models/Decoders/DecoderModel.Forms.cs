@@ -1,0 +1,39 @@
+// The forms that blocks have beside the common one: both parts on the block's input, norms behind the sums, and queries, keys and values
+// that one layer gives head by head.
+
+using PeftAlign.Models.Engine;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Decoders;
+
+public sealed partial class DecoderModel
+{
+    // The stream's sum and what a part makes its result of.
+    private (Tensor Sum, Tensor Input) Into(Residual stream, string norm, Pack pack, ForwardMode mode)
+    {
+        if (!Spec.Block.NormsAfter) return Normed(stream, norm, pack, mode);
+        var sum = Summed(stream);
+        return (sum, sum);
+    }
+
+    private Residual OutOf(Tensor x, Tensor result, string norm, string? endNorm, Pack pack, ForwardMode mode)
+    {
+        var added = endNorm is null ? result : Norm(result, endNorm, pack, mode);
+        return Spec.Block.NormsAfter ? new(Normed(new(x, added), norm, pack, mode).Normal) : new(x, added);
+    }
+
+    // Both parts read the block's input, under one norm or two.
+    private Residual Beside(Residual below, BlockNames block, Pack pack, AttentionForm form, ForwardMode mode, Tensor? rows)
+    {
+        using var scope = torch.NewDisposeScope();
+        var (x, normal) = Normed(below, block.AttentionNorm, pack, mode);
+        var mixed = Attention(normal, block, pack, form, mode, rows);
+        if (rows is not null) (x, normal) = (x.index_select(0, rows), normal.index_select(0, rows));
+        var fed = FeedForward(block.FeedForwardNorm == block.AttentionNorm ? normal : Norm(x, block.FeedForwardNorm, pack, mode), block, pack, mode);
+        return new Residual(x, fed + mixed).Outer();
+    }
+
+    // Queries, keys and values of a layer whose rows are each head's query, key and value.
+    private Tensor[] ByHead(Tensor joined) =>
+        Array.ConvertAll(joined.view(-1, Spec.Heads, 3, Spec.HeadWidth).unbind(2), part => part.contiguous());
+}
