@@ -1,6 +1,6 @@
-// peftalign::decode_blocks: all blocks of a decoder for one new token of each sequence, in one call. A block is RMS norm, query,
-// key and value products, norms of query and key heads where it has them, cached attention, output product, RMS norm, gated
-// products (SwiGLU), output product, with a residual around each half. Results are rounded to the dtype where the operators one by
+// peftalign::decode_blocks: all blocks of a decoder for one new token of each sequence, in one call. A block is query, key and value
+// products, cached attention, output product, gated products (SwiGLU), output product, with a residual around each half. RMS norms stand
+// where it has them: before and behind each half, over query and key heads or all queries and all keys of a row. Results are rounded to the dtype where the operators one by
 // one would round. Sums are fp32; a row does not depend on the rows beside it or on the number of threads. No gradients.
 #include <ATen/ATen.h>
 #include <torch/library.h>
@@ -21,7 +21,7 @@ namespace {
 using at::Tensor;
 
 // A block's tensors in the order in which they are passed; what a block does not have is undefined.
-enum Slot { kNorm, kQ, kQBias, kK, kKBias, kV, kVBias, kQNorm, kKNorm, kO, kOBias, kNorm2, kGate, kGateBias, kUp, kUpBias, kDown, kDownBias, kSlots };
+enum Slot { kNorm, kQ, kQBias, kK, kKBias, kV, kVBias, kQNorm, kKNorm, kO, kOBias, kNorm2, kGate, kGateBias, kUp, kUpBias, kDown, kDownBias, kEndNorm, kEndNorm2, kSlots };
 
 template <typename W>
 struct Matrix {
@@ -29,8 +29,9 @@ struct Matrix {
     int64_t outs, ins;
 };
 
+// once: the weight multiplies before anything is rounded.
 template <typename W>
-void normalised(const W* x, const W* weight, float eps, int64_t n, W* out) {
+void normalised(const W* x, const W* weight, float eps, bool once, int64_t n, W* out) {
     with_instructions([=](auto set) PA_INLINED {
         typename decltype(set)::Lanes squares = {}, line;
         for (int64_t i = 0; i < n; i += lanes::N) {
@@ -42,7 +43,7 @@ void normalised(const W* x, const W* weight, float eps, int64_t n, W* out) {
         for (int64_t i = 0; i < n; i += lanes::width<decltype(v)>()) {
             lanes::load_part(v, x + i, n - i), lanes::load_part(w, weight + i, n - i);
             v *= inverse;
-            lanes::round_to(v, out);
+            if (!once) lanes::round_to(v, out);
             v *= w;
             lanes::store_part(v, out + i, n - i);
         }
@@ -78,18 +79,38 @@ void add(const float* y, const W* bias, int64_t n, W* x) {
     });
 }
 
+// x = round(x + y).
+template <typename W>
+void add(const W* y, int64_t n, W* x) {
+    with_instructions([=](auto set) PA_INLINED {
+        typename decltype(set)::V v, b;
+        for (int64_t i = 0; i < n; i += lanes::width<decltype(v)>()) {
+            lanes::load_part(v, y + i, n - i), lanes::load_part(b, x + i, n - i);
+            v += b;
+            lanes::store_part(v, x + i, n - i);
+        }
+    });
+}
+
+// The norms' epsilon, and whether their weights multiply before anything is rounded.
+struct Norms {
+    float eps;
+    bool once;
+};
+
 // One call's rows and buffers.
 template <typename W>
 class Decoder {
 public:
-    Decoder(AttentionStep step, float eps, int64_t hidden, int64_t inner)
-        : step_(step), eps_(eps), rows_(step.rows), queries_(step.heads * step.width), keys_(step.groups * step.width) {
+    Decoder(AttentionStep step, Norms norms, int64_t hidden, int64_t inner)
+        : step_(step), norms_(norms), rows_(step.rows), queries_(step.heads * step.width), keys_(step.groups * step.width) {
         int64_t widest = std::max({hidden, inner, queries_});
         normal_.resize(rows_ * widest), packed_.resize(rows_ * widest), sums_.resize(rows_ * std::max(2 * inner, std::max(hidden, queries_ + 2 * keys_)));
         q_.resize(rows_ * queries_), k_.resize(rows_ * keys_), v_.resize(rows_ * keys_), mixed_.resize(rows_ * widest), gate_.resize(rows_ * inner), up_.resize(rows_ * inner);
     }
 
-    void block(const at::ArrayRef<c10::optional<Tensor>>& own, W* keys, W* values, int64_t window, W* x, int64_t hidden) {
+    // turned: of how many numbers of a head the cosines are; 0 = the block has no positions.
+    void block(const at::ArrayRef<c10::optional<Tensor>>& own, W* keys, W* values, int64_t window, int64_t turned, const float* cos, const float* sin, W* x, int64_t hidden) {
         auto vector = [&](Slot slot) { return own[slot].has_value() && own[slot]->defined() ? own[slot]->template data_ptr<W>() : nullptr; };
         auto matrix = [&](Slot slot) { return Matrix<W>{vector(slot), vector(static_cast<Slot>(slot + 1)), own[slot]->size(0), own[slot]->size(1)}; };
         normalise(x, vector(kNorm), hidden);
@@ -99,24 +120,30 @@ public:
             const W* bias = inputs[which].bias;
             rounded(y, bias ? bias + first : nullptr, n, parts[which] + row * inputs[which].outs + first);
         });
-        norm_heads(q_.data(), vector(kQNorm), rows_ * step_.heads), norm_heads(k_.data(), vector(kKNorm), rows_ * step_.groups);
-        step_.window = window;
+        norm_heads(q_.data(), own[kQNorm], queries_), norm_heads(k_.data(), own[kKNorm], keys_);
+        step_.window = window, step_.turned = turned, step_.cos = cos, step_.sin = sin;
         attend_step(step_, q_.data(), k_.data(), v_.data(), keys, values, mixed_.data());
-        residual(matrix(kO), x);
+        residual(matrix(kO), vector(kEndNorm), x);
         normalise(x, vector(kNorm2), hidden);
         feed_forward(matrix(kGate), matrix(kUp));
-        residual(matrix(kDown), x);
+        residual(matrix(kDown), vector(kEndNorm2), x);
     }
 
 private:
     void normalise(const W* x, const W* weight, int64_t n) {
-        for (int64_t row = 0; row < rows_; row++) normalised(x + row * n, weight, eps_, n, normal_.data() + row * n);
-        few_rows::pack(normal_.data(), rows_, n, packed_.data());
+        if (weight) rows_normalised(x, weight, rows_, n, normal_.data());
+        few_rows::pack(weight ? normal_.data() : x, rows_, n, packed_.data());
     }
 
-    void norm_heads(W* x, const W* weight, int64_t count) {
-        if (!weight) return;
-        for (int64_t head = 0; head < count; head++) normalised(x + head * step_.width, weight, eps_, step_.width, x + head * step_.width);
+    void rows_normalised(const W* x, const W* weight, int64_t count, int64_t n, W* out) {
+        for (int64_t row = 0; row < count; row++) normalised(x + row * n, weight, norms_.eps, norms_.once, n, out + row * n);
+    }
+
+    // Over as many numbers at once as the norm has weights.
+    void norm_heads(W* x, const c10::optional<Tensor>& norm, int64_t each) {
+        if (!norm.has_value() || !norm->defined()) return;
+        int64_t n = norm->numel();
+        rows_normalised(x, norm->template data_ptr<W>(), rows_ * each / n, n, x);
     }
 
     // Products of the packed rows with matrices of one width; `done` gets each finished run of outputs of a row.
@@ -134,9 +161,15 @@ private:
         });
     }
 
-    // x += mixed_ m'.
-    void residual(const Matrix<W>& m, W* x) {
+    // x += mixed_ m', or its norm.
+    void residual(const Matrix<W>& m, const W* norm, W* x) {
         few_rows::pack(mixed_.data(), rows_, m.ins, packed_.data());
+        if (norm) {
+            W* y = normal_.data();
+            products(&m, 1, [&](int, int64_t row, int64_t first, int64_t n, const float* sums) { rounded(sums, m.bias ? m.bias + first : nullptr, n, y + row * m.outs + first); });
+            rows_normalised(y, norm, rows_, m.outs, y);
+            return add(y, rows_ * m.outs, x);
+        }
         products(&m, 1, [&](int, int64_t row, int64_t first, int64_t n, const float* y) { add(y, m.bias ? m.bias + first : nullptr, n, x + row * m.outs + first); });
     }
 
@@ -161,7 +194,7 @@ private:
     }
 
     AttentionStep step_;
-    float eps_;
+    Norms norms_;
     int64_t rows_, queries_, keys_;
     std::vector<W> normal_, q_, k_, v_, mixed_, gate_, up_;
     std::vector<float> packed_, sums_;
@@ -179,16 +212,17 @@ void check(const Tensor& x, const c10::List<c10::optional<Tensor>>& weights, con
     TORCH_CHECK(static_cast<int64_t>(weights.size()) == blocks * kSlots && static_cast<int64_t>(caches.size()) == blocks * 2, "decode_blocks: ", weights.size(), " weights and ", caches.size(), " caches for ", blocks, " blocks");
     int64_t d = x.size(1), q = heads * width, k = groups * width;
     std::vector<std::vector<int64_t>> shapes(kSlots);
-    shapes[kNorm] = shapes[kNorm2] = shapes[kOBias] = shapes[kDownBias] = {d};
+    shapes[kNorm] = shapes[kNorm2] = shapes[kEndNorm] = shapes[kEndNorm2] = shapes[kOBias] = shapes[kDownBias] = {d};
     shapes[kQ] = {q, d}, shapes[kQBias] = {q}, shapes[kK] = shapes[kV] = {k, d}, shapes[kKBias] = shapes[kVBias] = {k}, shapes[kQNorm] = shapes[kKNorm] = {width};
     shapes[kO] = {d, q}, shapes[kGate] = shapes[kUp] = {inner, d}, shapes[kGateBias] = shapes[kUpBias] = {inner}, shapes[kDown] = {d, inner};
     for (int64_t at = 0; at < blocks * kSlots; at++) {
         c10::optional<Tensor> t = weights.get(at);
         Slot slot = static_cast<Slot>(at % kSlots);
-        bool needed = slot == kNorm || slot == kNorm2 || slot == kQ || slot == kK || slot == kV || slot == kO || slot == kGate || slot == kUp || slot == kDown;
+        bool needed = slot == kQ || slot == kK || slot == kV || slot == kO || slot == kGate || slot == kUp || slot == kDown;
         bool there = t.has_value() && t->defined();
         TORCH_CHECK(there || !needed, "decode_blocks: weight ", at, " is missing");
-        if (there) check_tensor(*t, x, shapes[slot], at);
+        bool wide = there && (slot == kQNorm || slot == kKNorm) && t->dim() == 1 && t->size(0) != width;
+        if (there) check_tensor(*t, x, wide ? shapes[slot == kQNorm ? kQBias : kKBias] : shapes[slot], at);
     }
     for (const Tensor& cache : caches) check_tensor(cache, x, {cache.size(0), groups, width}, -1);
 }
@@ -206,28 +240,47 @@ void check_past(const Tensor& places, const Tensor& lengths, int64_t rows, const
     }
 }
 
-// shape: heads, key heads, head width, inner width. scales: score factor, score cap or 0, epsilon of the norms. windows: per
-// block, 0 = all.
+// Cosines and sines in fp32.
+struct Turn {
+    Tensor cos, sin;
+};
+
+std::vector<Turn> turns_of(const c10::List<Tensor>& cos, const c10::List<Tensor>& sin, int64_t rows, int64_t width) {
+    TORCH_CHECK(cos.size() == sin.size(), "decode_blocks: ", cos.size(), " cosines and ", sin.size(), " sines");
+    std::vector<Turn> all;
+    for (size_t k = 0; k < cos.size(); k++) {
+        Turn turn{cos.get(k).to(at::kFloat).contiguous(), sin.get(k).to(at::kFloat).contiguous()};
+        int64_t turned = turn.cos.size(-1);
+        TORCH_CHECK(turn.cos.numel() == rows * turned && turn.sin.numel() * 2 == turn.cos.numel() && turned <= width, "decode_blocks: cosines ", turn.cos.sizes(), " and sines ", turn.sin.sizes(), " for ", rows,
+                    " rows of width ", width);
+        all.push_back(turn);
+    }
+    return all;
+}
+
+// shape: heads, key heads, head width, inner width. scales: score factor, score cap or 0, epsilon of the norms, and 1 where their weights
+// multiply before anything is rounded. windows: per block, 0 = all. turns: per block, which of the cosines are its own, -1 = none.
 Tensor decode_blocks(const Tensor& x, const c10::List<c10::optional<Tensor>>& weights, const c10::List<Tensor>& caches, const Tensor& places, const Tensor& lengths,
-                     const c10::optional<Tensor>& cos, const c10::optional<Tensor>& sin, at::IntArrayRef shape, at::ArrayRef<double> scales, at::IntArrayRef windows) {
-    TORCH_CHECK(shape.size() == 4 && scales.size() == 3, "decode_blocks: 4 sizes and 3 factors, not ", shape.size(), " and ", scales.size());
+                     const c10::List<Tensor>& cos, const c10::List<Tensor>& sin, at::IntArrayRef shape, at::ArrayRef<double> scales, at::IntArrayRef windows, at::IntArrayRef turns) {
+    TORCH_CHECK(shape.size() == 4 && scales.size() == 4, "decode_blocks: 4 sizes and 4 factors, not ", shape.size(), " and ", scales.size());
     int64_t blocks = static_cast<int64_t>(windows.size());
+    TORCH_CHECK(turns.size() == windows.size(), "decode_blocks: ", turns.size(), " turns for ", blocks, " blocks");
+    for (int64_t turn : turns) TORCH_CHECK(turn >= -1 && turn < static_cast<int64_t>(cos.size()), "decode_blocks: turn ", turn, " of ", cos.size());
     check(x, weights, caches, blocks, shape[0], shape[1], shape[2], shape[3]);
     check_past(places, lengths, x.size(0), caches);
-    Tensor c, z, out = x.clone(at::MemoryFormat::Contiguous);
+    std::vector<Turn> turned = turns_of(cos, sin, x.size(0), shape[2]);
+    Tensor out = x.clone(at::MemoryFormat::Contiguous);
     AttentionStep s{x.size(0), shape[0], shape[1], shape[2], 0, places.size(1), 0, static_cast<float>(scales[0]), static_cast<float>(scales[1]), nullptr, nullptr,
                     places.data_ptr<int32_t>(), lengths.data_ptr<int64_t>()};
-    if (cos.has_value() && cos->defined()) {
-        c = cos->to(at::kFloat).contiguous(), z = sin->to(at::kFloat).contiguous();
-        s.turned = c.size(-1), s.cos = c.data_ptr<float>(), s.sin = z.data_ptr<float>();
-        TORCH_CHECK(c.numel() == s.rows * s.turned && z.numel() * 2 == c.numel() && s.turned <= s.width, "decode_blocks: cosines ", c.sizes(), " and sines ", z.sizes(), " for ", s.rows, " rows of width ", s.width);
-    }
     std::vector<c10::optional<Tensor>> all = weights.vec();
     auto with = [&](auto one) {
         using W = decltype(one);
-        Decoder<W> decoder(s, static_cast<float>(scales[2]), x.size(1), shape[3]);
-        for (int64_t b = 0; b < blocks; b++)
-            decoder.block({all.data() + b * kSlots, kSlots}, caches.get(2 * b).template data_ptr<W>(), caches.get(2 * b + 1).template data_ptr<W>(), windows[b], out.data_ptr<W>(), x.size(1));
+        Decoder<W> decoder(s, {static_cast<float>(scales[2]), scales[3] != 0}, x.size(1), shape[3]);
+        for (int64_t b = 0; b < blocks; b++) {
+            const Turn* turn = turns[b] < 0 ? nullptr : &turned[turns[b]];
+            decoder.block({all.data() + b * kSlots, kSlots}, caches.get(2 * b).template data_ptr<W>(), caches.get(2 * b + 1).template data_ptr<W>(), windows[b], turn ? turn->cos.size(-1) : 0,
+                          turn ? turn->cos.data_ptr<float>() : nullptr, turn ? turn->sin.data_ptr<float>() : nullptr, out.data_ptr<W>(), x.size(1));
+        }
     };
     if (x.scalar_type() == at::kFloat) with(float());
     else with(c10::BFloat16());
@@ -238,6 +291,6 @@ Tensor decode_blocks(const Tensor& x, const c10::List<c10::optional<Tensor>>& we
 }  // namespace pa
 
 TORCH_LIBRARY_FRAGMENT(peftalign, m) {
-    m.def("decode_blocks(Tensor x, Tensor?[] weights, Tensor[] caches, Tensor places, Tensor lengths, Tensor? cos, Tensor? sin, int[] shape, float[] scales, int[] windows) -> Tensor");
+    m.def("decode_blocks(Tensor x, Tensor?[] weights, Tensor[] caches, Tensor places, Tensor lengths, Tensor[] cos, Tensor[] sin, int[] shape, float[] scales, int[] windows, int[] turns) -> Tensor");
 }
 TORCH_LIBRARY_IMPL(peftalign, CompositeExplicitAutograd, m) { m.impl("decode_blocks", pa::decode_blocks); }

@@ -20,6 +20,7 @@ internal sealed class IA3Adapter(IA3Options options) : IPeftAdapter
         ["mistral"] = (["k_proj", "v_proj", "down_proj"], ["down_proj"]),
         ["gemma"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
         ["gemma2"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
+        ["gemma3_text"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
         ["qwen2"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
         ["qwen3"] = (["q_proj", "v_proj", "down_proj"], ["down_proj"]),
         ["gpt2"] = (["c_attn", "mlp.c_proj"], ["mlp.c_proj"]),

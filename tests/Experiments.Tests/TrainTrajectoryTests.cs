@@ -35,15 +35,29 @@ public sealed class TrainTrajectoryTests
     [TestCase("dpo-full", "--precompute_ref_log_probs")]
     public void Full_runs(string name, params string[] more) => Train(Peftalign.Golden("trajectories"), name, 1e-4, more);
 
+    // Rows that are longer than the models' windows.
+    [Test]
+    public void Families([Values("gemma3", "granite", "olmo2", "olmo3", "smollm3")] string family, [Values("sft-full", "sft-lora", "dpo-lora")] string run)
+    {
+        var folder = Path.Combine(Peftalign.Repository, "tests", "fixtures", "architectures", family);
+        var golden = Peftalign.Json(Path.Combine(folder, "trainings.json"))[run]!;
+        Train(golden, golden["rows"]!.AsArray(), folder, run.EndsWith("-full", StringComparison.Ordinal) ? null : (Path.Combine(folder, "adapter-start"), Path.Combine(folder, run)), run, 1e-4);
+    }
+
     private static void Train(string root, string name, double tolerance, params string[] more)
     {
-        using var user = new Peftalign();
         var golden = Peftalign.Json(Path.Combine(root, name, "run.json"));
         var rows = Peftalign.Json(Path.Combine(root, (string)golden["data"]!))["rows"]!.AsArray();
+        Train(golden, rows, Path.Combine(root, "base-model"), Start(root, name) is { } start ? (start, Path.Combine(root, name, "adapter_final")) : null, name, tolerance, more);
+    }
+
+    private static void Train(JsonNode golden, JsonArray rows, string model, (string Start, string End)? adapter, string name, double tolerance, params string[] more)
+    {
+        using var user = new Peftalign();
         user.Write("rows.jsonl", string.Concat(rows.Select(row => row!.ToJsonString() + "\n")));
-        var start = Start(root, name);
+        var start = adapter?.Start;
         var outcome = Peftalign.Call([
-            "train", name.Split('-')[0], "--model", Path.Combine(root, "base-model"), "--data", user.File("rows.jsonl"), "--out", user.Run, "--shuffle", "false", "--threads", "1",
+            "train", name.Split('-')[0], "--model", model, "--data", user.File("rows.jsonl"), "--out", user.Run, "--shuffle", "false", "--threads", "1",
             .. start is null ? (string[])[] : ["--adapter", name.EndsWith("-prompt-tuning", StringComparison.Ordinal) ? "prompt" : "lora", "--init-adapter", start], .. Settings(golden["settings"]!.AsObject(), [.. Common, .. Own(name.Split('-')[0])]), .. more]);
         Assert.That(outcome.Code, Is.Zero, outcome.All);
         var history = golden["history"]!.AsArray();
@@ -53,7 +67,7 @@ public sealed class TrainTrajectoryTests
             foreach (var metric in Compared.Where(m => entry![m] is not null && !(m.StartsWith("logits/", StringComparison.Ordinal) && WithoutReference.Contains(name))))
                 Assert.That((double)row[metric]!, Is.EqualTo((double)entry![metric]!).Within(1e-4 * Math.Max(Math.Abs((double)entry[metric]!), 0.1)), $"{name}, step {entry["step"]}, {metric}");
         Assert.That(Directory.Exists(Path.Combine(user.Run, "reference", "log_probs")), Is.EqualTo(more.Length > 0));
-        if (start is not null) CompareAdapters(Path.Combine(user.Run, "adapter"), Path.Combine(root, name, "adapter_final"), tolerance);
+        if (adapter is { End: var end }) CompareAdapters(Path.Combine(user.Run, "adapter"), end, tolerance);
         else Assert.That(File.Exists(Path.Combine(user.Run, "model", "model.safetensors")));
     }
 

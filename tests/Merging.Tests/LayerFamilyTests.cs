@@ -123,6 +123,7 @@ public class LayerFamilyTests
     [TestCase("gemma2", "", "layer_types", "fssf")]
     [TestCase("gemma3_text", "\"sliding_window_pattern\": 3", "layer_types", "sfss")]
     [TestCase("cohere2", "", "layer_types", "ssss")]
+    [TestCase("olmo3", "", "layer_types", "ssss")]
     [TestCase("qwen2_moe", "\"use_sliding_window\": true, \"max_window_layers\": 4", "layer_types", "fsff")]
     [TestCase("cwm", "", "layer_types", "ssfs")]
     [TestCase("qwen2", "\"use_sliding_window\": true, \"sliding_window\": 4, \"max_window_layers\": 3", "layer_types", "ffsf")]

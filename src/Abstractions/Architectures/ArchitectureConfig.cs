@@ -49,8 +49,13 @@ public abstract class ArchitectureConfig
     /// <summary>full_attention or sliding_attention for each layer, or null where config.json does not say.</summary>
     public abstract IReadOnlyList<string>? LayerTypes { get; }
 
-    /// <summary>Rotary positions.</summary>
+    /// <summary>Rotary positions (of layers with full attention, where the kinds of layer differ).</summary>
     public abstract RopeParameters Rope { get; }
+
+    /// <summary>Rotary positions of one kind of layer.</summary>
+    /// <param name="layerType">full_attention or sliding_attention.</param>
+    /// <exception cref="UserErrorException">config.json distinguishes kinds and lacks this one, or a value is wrong.</exception>
+    public abstract RopeParameters RopeOf(string layerType);
 
     /// <summary>Row of the embedding for padding (pad_token_id; a negative one counts from the end); null = none.</summary>
     public abstract long? PaddingRow { get; }

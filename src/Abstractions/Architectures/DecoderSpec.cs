@@ -57,6 +57,12 @@ public sealed record DecoderSpec
     /// <summary>For each block, how many tokens a token sees, itself included; null = all. An empty list = all, in every block.</summary>
     public IReadOnlyList<long?> Windows { get; init; } = [];
 
+    /// <summary>For each block, its rotary positions, null = none, where not all blocks have those of <see cref="Rope"/>. An empty list = those, in every block.</summary>
+    public IReadOnlyList<RopeParameters?> Ropes { get; init; } = [];
+
+    /// <summary>Whether queries and keys of a narrow dtype are turned in float32 and rounded behind it, instead of by rounded cosines.</summary>
+    public bool TurnsWide { get; init; }
+
     /// <summary>Factor of the attention scores; null = 1 / sqrt(D).</summary>
     public double? ScoreScale { get; init; }
 
@@ -68,6 +74,12 @@ public sealed record DecoderSpec
 
     /// <summary>Factor of the embeddings, rounded to the model's dtype; null = 1.</summary>
     public double? EmbeddingScale { get; init; }
+
+    /// <summary>Factor of what attention and the feed-forward part add to the stream; null = 1.</summary>
+    public double? ResidualScale { get; init; }
+
+    /// <summary>What logits are divided by; null = 1.</summary>
+    public double? LogitDivisor { get; init; }
 
     /// <summary>Number of outputs of the score head (Labels, d) that replaces the output head in sequence classifiers; null = a language model.</summary>
     public long? Labels { get; init; }
@@ -101,8 +113,8 @@ public sealed record DecoderNames(string Embedding, string Blocks, string? Final
 /// <summary>The parts of one block; names are relative to the block.</summary>
 public sealed record BlockSpec
 {
-    /// <summary>Norm before attention.</summary>
-    public required string AttentionNorm { get; init; }
+    /// <summary>Norm before attention; null = none.</summary>
+    public required string? AttentionNorm { get; init; }
 
     /// <summary>Whether attention A and feed-forward F both read the block's input: x + A(n(x)) + F(m(x)). A feed-forward norm of the attention
     /// norm's name is the same one.</summary>
@@ -120,17 +132,20 @@ public sealed record BlockSpec
     /// <summary>From the attended values back to the residual stream.</summary>
     public required LinearSpec AttentionOutput { get; init; }
 
-    /// <summary>Norm over each query head before rotation; null = none.</summary>
+    /// <summary>Norm over each query head, or where <see cref="WideHeadNorms"/> all of a row's, before rotation; null = none.</summary>
     public string? QueryNorm { get; init; }
 
-    /// <summary>Norm over each key head before rotation; null = none.</summary>
+    /// <summary>Norm over each key head, or where <see cref="WideHeadNorms"/> all of a row's, before rotation; null = none.</summary>
     public string? KeyNorm { get; init; }
+
+    /// <summary>Whether the norms of queries and keys span all heads, H D and G D numbers.</summary>
+    public bool WideHeadNorms { get; init; }
 
     /// <summary>Norm of attention's result before it is added; null = none.</summary>
     public string? AttentionEndNorm { get; init; }
 
-    /// <summary>Norm before the feed-forward part.</summary>
-    public required string FeedForwardNorm { get; init; }
+    /// <summary>Norm before the feed-forward part; null = none.</summary>
+    public required string? FeedForwardNorm { get; init; }
 
     /// <summary>Layers whose outputs side by side are gates and values where <see cref="Gated"/>, else the input of the activation.</summary>
     public required IReadOnlyList<LinearSpec> FeedForwardInputs { get; init; }
@@ -168,6 +183,9 @@ public sealed record NormSpec(NormKind Kind, double Epsilon)
 {
     /// <summary>Of LayerNorm: whether the norms have weights and biases; without them they only normalise.</summary>
     public bool HasWeights { get; init; } = true;
+
+    /// <summary>Of <see cref="NormKind.Rms"/> in a narrow dtype: whether w multiplies in float32, before anything is rounded.</summary>
+    public bool RoundsOnce { get; init; }
 }
 
 /// <summary>Formulas of norms.</summary>

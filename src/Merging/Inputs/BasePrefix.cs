@@ -11,7 +11,7 @@ internal static class BasePrefix
     {
         ["transformer."] = ["gpt2", "gpt_neo", "gptj", "gpt_bigcode", "codegen", "bloom", "falcon"],
         ["gpt_neox."] = ["gpt_neox"],
-        ["model."] = ["opt", "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma2", "phi", "phi3", "olmo", "olmo2", "cohere", "cohere2", "stablelm", "starcoder2", "granite"],
+        ["model."] = ["opt", "llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "gemma", "gemma2", "gemma3_text", "phi", "phi3", "olmo", "olmo2", "olmo3", "smollm3", "cohere", "cohere2", "stablelm", "starcoder2", "granite"],
     };
 
     // What lies beside the base model.

@@ -9,7 +9,7 @@ public sealed partial class ModelConfig
 {
     /// <summary>Model types whose class in transformers sets tie_word_embeddings to false; all others tie by default.</summary>
     private static readonly string[] UntiedByDefault =
-        ["llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi", "phi3", "gpt_neox", "gptj", "falcon3", "olmo", "olmo2", "stablelm", "starcoder2", "granite"];
+        ["llama", "mistral", "mixtral", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "phi", "phi3", "gpt_neox", "gptj", "falcon3", "olmo", "olmo2", "olmo3", "stablelm", "starcoder2", "granite"];
 
     /// <summary>Model types whose class in transformers has a window only with use_sliding_window: true; others know no such key.</summary>
     private static readonly string[] SwitchedWindow = ["qwen2", "qwen2_moe", "qwen2_vl", "qwen2_5_vl", "qwen3", "qwen3_moe", "smollm3", "iquestcoder"];
@@ -78,7 +78,7 @@ public sealed partial class ModelConfig
     {
         if (SwitchedWindow.Contains(ModelType) && reader.Bool("use_sliding_window") != true) return null;
         if (reader.Json.TryGetProperty("sliding_window", out _)) return reader.Size("sliding_window");
-        return ModelType is "mistral" or "gemma2" ? 4096 : null; // these classes' default in transformers
+        return ModelType is "mistral" or "gemma2" or "gemma3_text" or "olmo3" ? 4096 : null; // these classes' default in transformers
     }
 
     private int ReadHeadDim()

@@ -39,7 +39,7 @@ public sealed partial class ModelConfig : ArchitectureConfig
         SlidingWindow = ReadSlidingWindow();
         LayerTypes = reader.Texts("layer_types");
         HeadDim = ReadHeadDim();
-        rope = new(() => RopeReader.Read(reader, null));
+        rope = new(() => RopeReader.Read(reader, ModelType, null));
         CheckLayerTypes();
     }
 
@@ -170,9 +170,8 @@ public sealed partial class ModelConfig : ArchitectureConfig
         _ => throw Wrong(ActivationKeys.First(Has), "silu, gelu, gelu_new, gelu_pytorch_tanh or relu"),
     };
 
-    /// <summary>Rotary positions of one kind of layer.</summary>
-    /// <exception cref="UserErrorException">config.json distinguishes kinds and lacks this one.</exception>
-    public RopeParameters RopeOf(string layerType) => RopeReader.Read(reader, layerType);
+    /// <inheritdoc/>
+    public override RopeParameters RopeOf(string layerType) => RopeReader.Read(reader, ModelType, layerType);
 
     /// <summary>The error for a model type that nothing implements: names the known ones, suggests the nearest.</summary>
     public UserErrorException UnknownArchitecture(IEnumerable<string> known)

@@ -8,17 +8,46 @@ namespace PeftAlign.Models.Checkpoints;
 
 internal static class RopeReader
 {
+    private const string Full = "full_attention", Sliding = "sliding_attention";
+
+    // Bases where config.json does not say, as transformers' classes have them.
+    private static readonly Dictionary<string, double> Bases = new() { ["smollm3"] = 2e6, ["gemma3_text"] = 1e6, ["olmo3"] = 5e5 };
+
+    // Types whose layers with a window have rotary positions of their own: their base, and the key that says it beside rope_scaling.
+    private static readonly Dictionary<string, (double Base, string? Key)> Kinds = new() { ["gemma3_text"] = (1e4, "rope_local_base_freq"), ["olmo3"] = (5e5, null) };
+
     /// <summary>Reads the parameters, or those of one kind of layer where config.json gives each kind its own.</summary>
-    internal static RopeParameters Read(ConfigReader config, string? layerType)
+    internal static RopeParameters Read(ConfigReader config, string modelType, string? layerType)
     {
+        if (Kinds.TryGetValue(modelType, out var sliding)) return OfKind(config, layerType ?? Full, Bases[modelType], sliding);
         var scaling = config.Child("rope_scaling") ?? config.Child("rope_parameters");
         if (scaling is { } all && all.Values().Any(v => v.ValueKind == JsonValueKind.Object))
             scaling = layerType is null ? all.Child("full_attention") : all.Child(layerType) ?? throw all.Wrong(layerType, null, "parameters for this kind of layer");
-        var theta = scaling?.Positive("rope_theta") ?? config.Positive("rope_theta") ?? config.Positive("rotary_emb_base") ?? 10000;
-        var partial = scaling?.Positive("partial_rotary_factor") ?? config.Positive("partial_rotary_factor") ?? 1;
-        if (partial > 1) throw (scaling ?? config).Wrong("partial_rotary_factor", partial, "a share of at most 1");
+        var theta = scaling?.Positive("rope_theta") ?? config.Positive("rope_theta") ?? config.Positive("rotary_emb_base") ?? Bases.GetValueOrDefault(modelType, 10000);
+        var partial = (scaling is { } inner ? Share(inner) : null) ?? Share(config) ?? 1;
         return scaling is { } s ? Scaled(config, s, theta, partial) : new RopeParameters("default", theta) { PartialRotaryFactor = partial };
     }
+
+    // rope_scaling and rope_theta are those of layers that see all.
+    private static RopeParameters OfKind(ConfigReader config, string kind, double standard, (double Base, string? Key) sliding)
+    {
+        var given = config.Child("rope_parameters");
+        if (given is { } flat && flat.Values().Any(value => value.ValueKind is not (JsonValueKind.Object or JsonValueKind.Null)))
+            throw config.Wrong("rope_parameters", flat.Json, $"an object with {Full} and {Sliding}, one for each kind of layer");
+        var own = given?.Child(kind);
+        var theta = own?.Positive("rope_theta") ?? (kind == Full ? config.Positive("rope_theta") ?? standard : (sliding.Key is { } key ? config.Positive(key) : null) ?? sliding.Base);
+        var beside = kind == Full ? config.Child("rope_scaling") : null;
+        // These classes read no `type` there, by which the scaling would go unnoticed.
+        if (beside is { } old && !old.Has("rope_type")) throw old.Wrong("rope_type", null, "one of " + string.Join(", ", RopeParameters.Types));
+        var scaling = beside ?? own;
+        return scaling is { } s ? Scaled(config, s, s.Positive("rope_theta") ?? theta, Share(s) ?? 1) : new RopeParameters("default", theta);
+    }
+
+    private static double? Share(ConfigReader reader) => reader.Positive("partial_rotary_factor") switch
+    {
+        > 1 and var partial => throw reader.Wrong("partial_rotary_factor", partial, "a share of at most 1"),
+        var partial => partial,
+    };
 
     private static RopeParameters Scaled(ConfigReader config, ConfigReader s, double theta, double partial)
     {

@@ -26,7 +26,7 @@ internal sealed class BlockNames
         LinearModule Placed(LinearSpec linear) => new(prefix, linear);
         Layer = layer;
         Window = spec.Windows.Count > 0 ? spec.Windows[layer] : null;
-        (AttentionNorm, FeedForwardNorm) = (prefix + block.AttentionNorm, prefix + block.FeedForwardNorm);
+        (AttentionNorm, FeedForwardNorm) = (Named(block.AttentionNorm), Named(block.FeedForwardNorm));
         (QueryNorm, KeyNorm) = (Named(block.QueryNorm), Named(block.KeyNorm));
         (AttentionEndNorm, FeedForwardEndNorm) = (Named(block.AttentionEndNorm), Named(block.FeedForwardEndNorm));
         (AttentionInputs, AttentionOutput) = ([.. block.AttentionInputs.Select(Placed)], Placed(block.AttentionOutput));
@@ -44,11 +44,11 @@ internal sealed class BlockNames
     /// <summary>Positions that a row sees, its own included; null = all before it.</summary>
     internal long? Window { get; }
 
-    internal string AttentionNorm { get; }
+    internal string? AttentionNorm { get; }
     internal string? QueryNorm { get; }
     internal string? KeyNorm { get; }
     internal string? AttentionEndNorm { get; }
-    internal string FeedForwardNorm { get; }
+    internal string? FeedForwardNorm { get; }
     internal string? FeedForwardEndNorm { get; }
     internal LinearModule[] AttentionInputs { get; }
     internal LinearModule AttentionOutput { get; }

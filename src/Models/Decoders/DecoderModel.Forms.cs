@@ -9,17 +9,23 @@ namespace PeftAlign.Models.Decoders;
 public sealed partial class DecoderModel
 {
     // The stream's sum and what a part makes its result of.
-    private (Tensor Sum, Tensor Input) Into(Residual stream, string norm, Pack pack, ForwardMode mode)
+    private (Tensor Sum, Tensor Input) Into(Residual stream, string? norm, Pack pack, ForwardMode mode)
     {
         if (!Spec.Block.NormsAfter) return Normed(stream, norm, pack, mode);
         var sum = Summed(stream);
         return (sum, sum);
     }
 
-    private Residual OutOf(Tensor x, Tensor result, string norm, string? endNorm, Pack pack, ForwardMode mode)
+    private Residual OutOf(Tensor x, Tensor result, string? norm, string? endNorm, Pack pack, ForwardMode mode)
     {
-        var added = endNorm is null ? result : Norm(result, endNorm, pack, mode);
+        var added = Added(result, endNorm, pack, mode);
         return Spec.Block.NormsAfter ? new(Normed(new(x, added), norm, pack, mode).Normal) : new(x, added);
+    }
+
+    private Tensor Added(Tensor part, string? norm, Pack pack, ForwardMode mode)
+    {
+        var normal = norm is null ? part : Norm(part, norm, pack, mode);
+        return Spec.ResidualScale is { } scale ? normal * scale : normal;
     }
 
     // Both parts read the block's input, under one norm or two.
@@ -29,8 +35,8 @@ public sealed partial class DecoderModel
         var (x, normal) = Normed(below, block.AttentionNorm, pack, mode);
         var mixed = Attention(normal, block, pack, form, mode, rows);
         if (rows is not null) (x, normal) = (x.index_select(0, rows), normal.index_select(0, rows));
-        var fed = FeedForward(block.FeedForwardNorm == block.AttentionNorm ? normal : Norm(x, block.FeedForwardNorm, pack, mode), block, pack, mode);
-        return new Residual(x, fed + mixed).Outer();
+        var fed = FeedForward(block.FeedForwardNorm is { } own && own != block.AttentionNorm ? Norm(x, own, pack, mode) : normal, block, pack, mode);
+        return new Residual(x, Added(fed + mixed, null, pack, mode)).Outer();
     }
 
     // Queries, keys and values of a layer whose rows are each head's query, key and value.

@@ -95,7 +95,7 @@ public sealed partial class DecoderModel
         var first = Array.Find(blocks, block => block.Modules.Any(Changes)) ?? blocks[^1];
         // Not in a narrow dtype, which rounds a product before the next is added to it; nor in the last block, where the two passes may go on with different rows.
         var products = Head.dtype is torch.ScalarType.Float32 or torch.ScalarType.Float64 && first != blocks[^1]
-            && !Changes(first.AttentionNorm) && !first.AttentionInputs.Any(module => reference.Deltas.ContainsKey(module.Name) || (module.Bias is not null && quantized.ContainsKey(module.Weight)));
+            && !(first.AttentionNorm is { } norm && Changes(norm)) && !first.AttentionInputs.Any(module => reference.Deltas.ContainsKey(module.Name) || (module.Bias is not null && quantized.ContainsKey(module.Weight)));
         return new CommonStart(first, products);
     }
 
@@ -129,7 +129,7 @@ public sealed partial class DecoderModel
     private Tensor Forward(Pack pack, ForwardMode mode, Tensor? rows)
     {
         using var scope = torch.NewDisposeScope();
-        var rotary = Rotary.Of(Spec, pack.Positions, Head.dtype, pack.Lengths);
+        var rotary = Rotary.OfBlocks(Spec, pack.Positions, Head.dtype, pack.Lengths);
         var prefixes = pack.Segments.Any(s => s.Front.Prefix > 0) ? Fronts.KeysAndValues(Spec, mode) : null;
         var known = mode.Start is { Stream: not null } start ? start : null;
         var stream = new Residual(known?.Stream!.alias() ?? Embed(pack, mode)); // (R, d)
@@ -138,10 +138,12 @@ public sealed partial class DecoderModel
             foreach (var block in blocks[(known?.Layer ?? 0)..])
             {
                 if (known is null && mode.Start?.Layer == block.Layer) mode.Start.Keep((stream = new(Summed(stream))).X);
-                stream = Block(stream, block, pack, FormOf(block, rotary, prefixes, stream.X.dtype), mode, block == blocks[^1] ? rows : null);
+                stream = Block(stream, block, pack, FormOf(block, rotary[block.Layer], prefixes, stream.X.dtype), mode, block == blocks[^1] ? rows : null);
             }
         var last = Spec.Names.FinalNorm is { } norm ? Normed(stream, norm, pack, mode).Normal : Summed(stream);
-        return (headInput is null ? last : Linear(last, headInput, pack, mode)).MoveToOuterDisposeScope();
+        if (headInput is not null) last = Linear(last, headInput, pack, mode);
+        // Of the head's input instead of its output: exact where it is a power of two, and a row of logits is the larger one.
+        return (Spec.LogitDivisor is { } divisor ? last / divisor : last).MoveToOuterDisposeScope();
     }
 
     /// <summary>The head in a forward mode.</summary>
@@ -253,14 +255,19 @@ public sealed partial class DecoderModel
         var asked = some ? pack.Asked(Fewest) : default;
         var parts = few ? [.. Linears(x.index_select(0, asked.Rows), block.AttentionInputs[..1], [queries], pack, mode), .. Linears(x, block.AttentionInputs[1..], [keys, keys], pack, mode)]
             : Spec.Block.FusedByHead ? ByHead(Linear(x, block.AttentionInputs[0], pack, mode)) : Linears(x, block.AttentionInputs, [queries, keys, keys], pack, mode);
-        var q = parts[0].view(-1, Spec.Heads, Spec.HeadWidth); // (R, H, D), or of the rows alone
-        var k = parts[1].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
+        var q = Heads(parts[0], block.QueryNorm, Spec.Heads, pack, mode); // (R, H, D), or of the rows alone
+        var k = Heads(parts[1], block.KeyNorm, Spec.KeyValueHeads, pack, mode);
         var v = parts[2].view(-1, Spec.KeyValueHeads, Spec.HeadWidth);
-        if (block.QueryNorm is { } queryNorm) q = Norm(q, queryNorm, pack, mode);
-        if (block.KeyNorm is { } keyNorm) k = Norm(k, keyNorm, pack, mode);
         var mixed = pack.Attention.Attend(block.Layer, q, k, v, some ? form with { Asked = asked.Rows } : form).view(-1, queries);
         if (rows is null || (few && ReferenceEquals(rows, asked.Rows))) return mixed.MoveToOuterDisposeScope();
         return mixed.index_select(0, few ? asked.Places : rows).MoveToOuterDisposeScope();
+    }
+
+    // (R, heads, D), under their norm where they have one.
+    private Tensor Heads(Tensor x, string? norm, long heads, Pack pack, ForwardMode mode)
+    {
+        Tensor Apart(Tensor row) => row.view(-1, heads, Spec.HeadWidth);
+        return norm is null ? Apart(x) : Spec.Block.WideHeadNorms ? Apart(Norm(x, norm, pack, mode)) : Norm(Apart(x), norm, pack, mode);
     }
 
     private AttentionForm FormOf(BlockNames block, Rotary? rotary, (Tensor Keys, Tensor Values)[]? prefixes, torch.ScalarType dtype) =>
@@ -289,12 +296,17 @@ public sealed partial class DecoderModel
         return active.MoveToOuterDisposeScope();
     }
 
-    // The stream's sum and what its norm makes of it; the stream's own tensors are no longer needed.
-    private (Tensor Sum, Tensor Normal) Normed(Residual stream, string name, Pack pack, ForwardMode mode)
+    // The stream's sum and what its norm makes of it, itself where there is none; the stream's own tensors are no longer needed.
+    private (Tensor Sum, Tensor Normal) Normed(Residual stream, string? name, Pack pack, ForwardMode mode)
     {
         using (stream)
         {
-            if (stream.Added is { } added && Spec.Norm.Kind == NormKind.Rms && mode.Controls.Count == 0)
+            if (name is null)
+            {
+                var whole = stream.Sum();
+                return (whole, whole);
+            }
+            if (stream.Added is { } added && Spec.Norm.Kind == NormKind.Rms && !RoundsOnce(added) && mode.Controls.Count == 0)
                 return Fused.ResidualNorm(stream.X, added, OfNorm(name, "weight", mode.Deltas.GetValueOrDefault(name), added), Spec.Norm.Epsilon);
             var sum = stream.Sum();
             return (sum, Norm(sum, name, pack, mode));
@@ -314,12 +326,15 @@ public sealed partial class DecoderModel
         return Spec.Norm.Kind switch
         {
             NormKind.Layer => F.layer_norm(x, weight.shape, weight, bias, epsilon),
+            NormKind.Rms when RoundsOnce(x) => F.rms_norm(x.to(torch.float32), weight.to(torch.float32), epsilon).to(x.dtype),
             NormKind.Rms => F.rms_norm(x, weight, epsilon),
             // In a narrow dtype 1 + w would lose w: the product is rounded once, as in Hugging Face's.
             _ when x.dtype is torch.ScalarType.BFloat16 or torch.ScalarType.Float16 => F.rms_norm(x.to(torch.float32), weight.to(torch.float32) + 1, epsilon).to(x.dtype),
             _ => F.rms_norm(x, weight + 1, epsilon),
         };
     }
+
+    private bool RoundsOnce(Tensor x) => Spec.Norm.RoundsOnce && x.dtype is torch.ScalarType.BFloat16 or torch.ScalarType.Float16;
 
     // Several layers, or one fused layer whose outputs are cut into parts of these widths.
     private Tensor[] Linears(Tensor x, LinearModule[] modules, long[] widths, Pack pack, ForwardMode mode)

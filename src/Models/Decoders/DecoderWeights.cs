@@ -91,7 +91,7 @@ public static class DecoderWeights
         IEnumerable<WeightSpec> Linears(params IEnumerable<LinearSpec> linears) => linears.SelectMany(l => OfLinear(prefix, l));
         return
         [
-            .. Norm(block.AttentionNorm, spec.Hidden), .. Linears(block.AttentionInputs), .. Norm(block.QueryNorm, spec.HeadWidth), .. Norm(block.KeyNorm, spec.HeadWidth),
+            .. Norm(block.AttentionNorm, spec.Hidden), .. Linears(block.AttentionInputs), .. Norm(block.QueryNorm, spec.HeadWidth * (block.WideHeadNorms ? spec.Heads : 1)), .. Norm(block.KeyNorm, spec.HeadWidth * (block.WideHeadNorms ? spec.KeyValueHeads : 1)),
             .. Linears(block.AttentionOutput), .. Norm(block.AttentionEndNorm, spec.Hidden),
             .. Norm(block.FeedForwardNorm == block.AttentionNorm ? null : block.FeedForwardNorm, spec.Hidden), .. Linears([.. block.FeedForwardInputs, block.FeedForwardOutput]), .. Norm(block.FeedForwardEndNorm, spec.Hidden),
         ];

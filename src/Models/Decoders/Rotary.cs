@@ -16,9 +16,20 @@ internal sealed record Rotary(Tensor Cos, Tensor Sin)
     /// <param name="positions">(R) int64.</param>
     /// <param name="dtype">Of the queries and keys.</param>
     /// <param name="lengths">For runs of rows (count, tokens of their sequence) where frequencies depend on it; null elsewhere.</param>
-    internal static Rotary? Of(DecoderSpec spec, Tensor positions, torch.ScalarType dtype, IReadOnlyList<(long Rows, long Length)>? lengths = null)
+    internal static Rotary? Of(DecoderSpec spec, Tensor positions, torch.ScalarType dtype, IReadOnlyList<(long Rows, long Length)>? lengths = null) =>
+        spec.Rope is { } rope ? Of(spec, rope, positions, dtype, lengths) : null;
+
+    /// <summary>Of each block; blocks whose rotary parameters are equal share one.</summary>
+    internal static Rotary?[] OfBlocks(DecoderSpec spec, Tensor positions, torch.ScalarType dtype, IReadOnlyList<(long Rows, long Length)>? lengths)
     {
-        if (spec.Rope is not { } rope) return null;
+        if (spec.TurnsWide && dtype is torch.ScalarType.BFloat16 or torch.ScalarType.Float16) dtype = torch.float32;
+        if (spec.Ropes.Count == 0) return [.. Enumerable.Repeat(Of(spec, positions, dtype, lengths), spec.Layers)];
+        var made = spec.Ropes.OfType<RopeParameters>().Distinct().ToDictionary(rope => rope, rope => Of(spec, rope, positions, dtype, lengths));
+        return [.. spec.Ropes.Select(rope => rope is null ? null : made[rope])];
+    }
+
+    private static Rotary Of(DecoderSpec spec, RopeParameters rope, Tensor positions, torch.ScalarType dtype, IReadOnlyList<(long Rows, long Length)>? lengths)
+    {
         using var scope = torch.NewDisposeScope();
         var frequencies = Frequencies(spec, rope, lengths, positions.device);
         var angles = (positions.to(torch.float32).unsqueeze(1) * frequencies).to(torch.float64); // (R, W/2)
@@ -46,6 +57,7 @@ internal sealed record Rotary(Tensor Cos, Tensor Sin)
 
     private Tensor Turn(Tensor x, int direction)
     {
+        if (x.dtype != Cos.dtype) return Turn(x.to(Cos.dtype), direction).to(x.dtype);
         var (width, half) = (Cos.size(2), Sin.size(2));
         if (width < x.size(2)) return torch.cat([Turn(x.narrow(2, 0, width), direction), x.narrow(2, width, x.size(2) - width)], 2);
         var turned = x * Cos;

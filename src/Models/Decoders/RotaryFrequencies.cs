@@ -22,6 +22,19 @@ internal static class RotaryFrequencies
         _ => 1,
     };
 
+    /// <summary>From a length to one that stands for all with its frequencies in every block; null where no block's depend on it.</summary>
+    internal static Func<long, long>? LengthClassOf(DecoderSpec spec)
+    {
+        var ropes = (spec.Ropes.Count > 0 ? spec.Ropes : [spec.Rope]).OfType<RopeParameters>().Distinct().Where(DependOnLength).ToList();
+        long Own(RopeParameters rope, long length) => LengthClass(rope, spec.MaxPositions, length);
+        return ropes switch
+        {
+            [] => null,
+            [var rope] => length => Own(rope, length),
+            _ => length => ropes.TrueForAll(rope => Own(rope, length) == Own(rope, 1)) ? 1 : length,
+        };
+    }
+
     /// <summary>(Width / 2) angles per position.</summary>
     /// <param name="rope">Kind and constants.</param>
     /// <param name="headWidth">D.</param>

@@ -191,7 +191,7 @@ internal sealed record Place(torch.Device Device, torch.ScalarType Type, long Qu
         return new Place(model.Device, model.Head.dtype, spec.Heads * spec.HeadWidth)
         {
             Windows = spec.Windows.Count > 0 ? [.. spec.Windows.Distinct()] : [null],
-            LengthClass = spec.Rope is { } rope && RotaryFrequencies.DependOnLength(rope) ? length => RotaryFrequencies.LengthClass(rope, spec.MaxPositions, length) : null,
+            LengthClass = RotaryFrequencies.LengthClassOf(spec),
         };
     }
 }

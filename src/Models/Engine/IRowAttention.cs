@@ -26,8 +26,8 @@ internal interface IRowAttention
 /// <summary>Attention that can bring the rest of the blocks along, where one native call does it all.</summary>
 internal interface IAllBlocks
 {
-    /// <summary>What all blocks make of the embeddings x (R, d); null where they are to be composed.</summary>
-    Tensor? Blocks(Tensor x, Rotary? rotary);
+    /// <summary>What all blocks make of the embeddings x (R, d), each turning by its own rotary; null where they are to be composed.</summary>
+    Tensor? Blocks(Tensor x, Rotary?[] rotary);
 }
 
 /// <summary>Rows see the rows of their own group.</summary>

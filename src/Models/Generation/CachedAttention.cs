@@ -41,7 +41,7 @@ internal sealed class StoringAttention(Pack pack, KeyValueCache cache, int first
 /// <param name="whole">Computes all blocks at once; null where the decoder composes them.</param>
 internal sealed class CachedAttention(KeyValueCache cache, PastPlaces past, WholeBlocks? whole = null) : IRowAttention, IAllBlocks
 {
-    public Tensor? Blocks(Tensor x, Rotary? rotary) => whole?.Forward(x, rotary, cache, past);
+    public Tensor? Blocks(Tensor x, Rotary?[] rotary) => whole?.Forward(x, rotary, cache, past);
 
     public Tensor Attend(int layer, Tensor q, Tensor k, Tensor v, AttentionForm form) =>
         Decoding.HasAttention(q.device, q.dtype)

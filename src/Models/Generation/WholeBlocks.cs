@@ -19,8 +19,9 @@ internal sealed class WholeBlocks : IDisposable
         var (spec, block) = (model.Spec, model.Spec.Block);
         form = new DecodeBlocks(
             [spec.Heads, spec.KeyValueHeads, spec.HeadWidth, block.FeedForwardOutput.Inputs],
-            [spec.ScoreScale ?? 1 / Math.Sqrt(spec.HeadWidth), spec.ScoreCap ?? 0, spec.Norm.Epsilon],
-            [.. Enumerable.Range(0, spec.Layers).Select(l => spec.Windows.Count > 0 ? spec.Windows[l] ?? 0 : 0)]);
+            [spec.ScoreScale ?? 1 / Math.Sqrt(spec.HeadWidth), spec.ScoreCap ?? 0, spec.Norm.Epsilon, spec.Norm.RoundsOnce ? 1 : 0],
+            [.. Enumerable.Range(0, spec.Layers).Select(l => spec.Windows.Count > 0 ? spec.Windows[l] ?? 0 : 0)],
+            []);
         weights = [.. Enumerable.Range(0, spec.Layers).SelectMany(l => OfBlock(model, new BlockNames(spec, l)))];
     }
 
@@ -28,14 +29,18 @@ internal sealed class WholeBlocks : IDisposable
     internal static WholeBlocks? Of(DecoderModel model, ForwardMode mode)
     {
         var block = model.Spec.Block;
-        var common = model.Spec.Norm.Kind == NormKind.Rms && block is { Gated: true, Activation: Activation.Silu, AttentionEndNorm: null, FeedForwardEndNorm: null, Parallel: false, NormsAfter: false, FusedByHead: false }
+        var common = model.Spec is { Norm.Kind: NormKind.Rms, ResidualScale: null } && block is { Gated: true, Activation: Activation.Silu, Parallel: false, NormsAfter: false, FusedByHead: false }
             && block.Linears().All(l => !l.Transposed);
         return common && mode.IsOff && Decoding.HasAttention(model.Device, model.Head.dtype) && AllOfOneKind(model) ? new WholeBlocks(model) : null;
     }
 
     /// <summary>(R, d) what the blocks make of the embeddings of the sequences' newest tokens.</summary>
-    internal Tensor Forward(Tensor x, Rotary? rotary, KeyValueCache cache, PastPlaces past) =>
-        Decoding.Blocks(x, weights, cache.All, past, rotary?.Cos, rotary?.Sin, form);
+    internal Tensor Forward(Tensor x, Rotary?[] rotary, KeyValueCache cache, PastPlaces past)
+    {
+        var own = rotary.OfType<Rotary>().Distinct().ToList();
+        long[] turns = [.. rotary.Select(turn => turn is null ? -1L : own.IndexOf(turn))];
+        return Decoding.Blocks(x, weights, cache.All, past, [.. own.Select(turn => turn.Cos)], [.. own.Select(turn => turn.Sin)], form with { Turns = turns });
+    }
 
     public void Dispose() => parts.ForEach(part => part.Dispose());
 
@@ -52,6 +57,7 @@ internal sealed class WholeBlocks : IDisposable
             Norm(names.AttentionNorm), .. Linears(model, names.AttentionInputs, [queries, keys, keys]), Norm(names.QueryNorm), Norm(names.KeyNorm),
             .. Linears(model, [names.AttentionOutput], [model.Spec.Hidden]),
             Norm(names.FeedForwardNorm), .. Linears(model, names.FeedForwardInputs, [inner, inner]), .. Linears(model, [names.FeedForwardOutput], [model.Spec.Hidden]),
+            Norm(names.AttentionEndNorm), Norm(names.FeedForwardEndNorm),
         ];
     }
 

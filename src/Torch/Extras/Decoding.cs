@@ -55,25 +55,27 @@ public static class Decoding
     /// <param name="weights">The blocks' tensors, <see cref="DecodeBlocks.Slots"/> of each, contiguous, in x's dtype.</param>
     /// <param name="caches">Keys and values of each block: (S, G, D) each; changed.</param>
     /// <param name="past">Where each sequence lies in the caches.</param>
-    /// <param name="cos">(N, 1, W) of the new tokens' positions; null without rotary positions.</param>
-    /// <param name="sin">(N, 1, W / 2)</param>
+    /// <param name="cos">(N, 1, W) of the new tokens' positions, for each turn of <see cref="DecodeBlocks.Turns"/>.</param>
+    /// <param name="sin">(N, 1, W / 2) for each.</param>
     /// <param name="form">Sizes and factors.</param>
     /// <returns>(N, d)</returns>
-    public static Tensor Blocks(Tensor x, Tensor?[] weights, Tensor[] caches, PastPlaces past, Tensor? cos, Tensor? sin, DecodeBlocks form) =>
-        BlocksKernel.Tensor(x, weights, caches, past.Places, past.Lengths, cos, sin, form.Shape, form.Scales, form.Windows);
+    public static Tensor Blocks(Tensor x, Tensor?[] weights, Tensor[] caches, PastPlaces past, Tensor[] cos, Tensor[] sin, DecodeBlocks form) =>
+        BlocksKernel.Tensor(x, weights, caches, past.Places, past.Lengths, cos, sin, form.Shape, form.Scales, form.Windows, form.Turns);
 }
 
 /// <summary>Sizes and factors of the blocks of <see cref="Decoding.Blocks"/>.</summary>
 /// <param name="Shape">Query heads, key heads, head width, inner width.</param>
-/// <param name="Scales">Factor of the scores, c of capped scores or 0, epsilon of the norms.</param>
+/// <param name="Scales">Factor of the scores, c of capped scores or 0, epsilon of the norms, 1 where their weights multiply before anything is rounded, else 0.</param>
 /// <param name="Windows">For each block, the tokens that one sees, itself included; 0 = all.</param>
-public sealed record DecodeBlocks(long[] Shape, double[] Scales, long[] Windows)
+/// <param name="Turns">For each block, which of the cosines are its own; -1 = it has no positions.</param>
+public sealed record DecodeBlocks(long[] Shape, double[] Scales, long[] Windows, long[] Turns)
 {
     /// <summary>
     /// Tensors of a block, those that it does not have null: norm (d); query (H D, d), its bias, key (G D, d), its bias, value, its
-    /// bias; norms of query and key heads (D); output (d, H D), its bias; norm (d); gate (inner, d), its bias, up, its bias; down (d, inner), its bias.
+    /// bias; norms of queries and keys, (D) over each head or (H D) and (G D) over all; output (d, H D), its bias; norm (d); gate (inner, d),
+    /// its bias, up, its bias; down (d, inner), its bias; norms of what each half adds (d).
     /// </summary>
-    public const int Slots = 18;
+    public const int Slots = 20;
 }
 
 /// <summary>Where sequences lie in a cache.</summary>

@@ -67,6 +67,48 @@ internal sealed class ModelConfigTests
         if (json.Contains("sliding_attention")) Assert.That(config.RopeOf("sliding_attention"), Is.EqualTo(new RopeParameters("linear", 8) { Factor = 2 }));
     }
 
+    // What transformers 5.23 makes of it: the type, base and factor of layers that see all, and the base of those with a window.
+    [TestCase("gemma3_text", "", "default", 1e6, null, 1e4)]
+    [TestCase("gemma3_text", ",\"rope_theta\":77,\"rope_scaling\":null,\"rope_local_base_freq\":50", "default", 77, null, 50)]
+    [TestCase("gemma3_text", ",\"rope_theta\":1000,\"rope_local_base_freq\":50,\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4}", "linear", 1000, 4, 50)]
+    [TestCase("gemma3_text", ",\"rope_theta\":3,\"rope_local_base_freq\":5,\"rope_parameters\":{\"full_attention\":{\"rope_theta\":9},\"sliding_attention\":{\"rope_theta\":7}},\"rope_scaling\":{\"rope_type\":\"linear\",\"factor\":4}", "linear", 9, 4, 7)]
+    [TestCase("gemma3_text", ",\"rope_theta\":3,\"rope_parameters\":{\"full_attention\":{\"rope_type\":\"default\"}}", "default", 3, null, 1e4)]
+    [TestCase("olmo3", "", "default", 5e5, null, 5e5)]
+    [TestCase("olmo3", ",\"rope_theta\":1000,\"rope_scaling\":{\"rope_type\":\"yarn\",\"factor\":4}", "yarn", 1000, 4, 5e5)]
+    [TestCase("smollm3", "", "default", 2e6, null, 2e6)]
+    public void KindsOfLayersHaveTheirOwnRope(string type, string json, string scaling, double theta, double? factor, double local)
+    {
+        var config = Of($$"""{"model_type":"{{type}}"{{json}}}""");
+        Assert.That((config.Rope.Type, config.Rope.Theta, config.Rope.Factor), Is.EqualTo((scaling, theta, factor)));
+        Assert.That(config.RopeOf("full_attention"), Is.EqualTo(config.Rope));
+        Assert.That((config.RopeOf("sliding_attention").Type, config.RopeOf("sliding_attention").Theta), Is.EqualTo(("default", local)));
+    }
+
+    // transformers passes over the first two without a word, and computes without the scaling.
+    [TestCase("gemma3_text", "\"rope_scaling\":{\"type\":\"linear\",\"factor\":4}", "rope_scaling.rope_type")]
+    [TestCase("olmo3", "\"rope_parameters\":{\"rope_type\":\"linear\",\"factor\":4}", "rope_parameters")]
+    [TestCase("gemma3_text", "\"sliding_window\":null", "sliding_window")]
+    [TestCase("gemma3_text", "\"attn_logit_softcapping\":50", "attn_logit_softcapping")]
+    [TestCase("gemma3_text", "\"use_bidirectional_attention\":true", "use_bidirectional_attention")]
+    [TestCase("smollm3", "\"no_rope_layers\":[1]", "no_rope_layers")]
+    [TestCase("smollm3", "\"no_rope_layers\":[1,2]", "no_rope_layers")]
+    [TestCase("smollm3", "\"no_rope_layer_interval\":0", "no_rope_layer_interval")]
+    [TestCase("smollm3", "\"layer_types\":[\"full_attention\",\"sliding_attention\"]", "sliding_window")]
+    [TestCase("granite", "\"logits_scaling\":0", "logits_scaling")]
+    public void WhatAFamilyCannotBeIsRefusedByName(string type, string json, string key)
+    {
+        var config = Of($$"""{"model_type":"{{type}}","hidden_size":16,"intermediate_size":8,"num_attention_heads":2,"num_hidden_layers":2,"vocab_size":9,"head_dim":8,{{json}}}""");
+        Assert.That(Assert.Throws<UserErrorException>(() => ModelArchitectures.BuiltIn.Describe(config))!.Message, Does.StartWith($"config.json: {key} is "));
+    }
+
+    [Test]
+    public void ListedLayersOfSmolLm3HaveTheirWindowThoughItIsNotSwitchedOn()
+    {
+        var config = Of("""{"model_type":"smollm3","hidden_size":16,"intermediate_size":8,"num_attention_heads":2,"num_hidden_layers":2,"vocab_size":9,"layer_types":["sliding_attention","full_attention"],"sliding_window":5,"no_rope_layers":[0,1,1]}""");
+        var spec = ModelArchitectures.BuiltIn.Describe(config);
+        Assert.That((spec.Windows[0], spec.Windows[1], spec.Ropes[0], spec.Ropes[1]), Is.EqualTo((5L, (long?)null, (RopeParameters?)null, spec.Rope)));
+    }
+
     [TestCase("\"rope_scaling\": {\"type\": \"linear\"}", "rope_scaling.factor", "missing")]
     [TestCase("\"rope_scaling\": {\"type\": \"linear\", \"factor\": 0}", "rope_scaling.factor", "positive")]
     [TestCase("\"rope_parameters\": {\"rope_type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 4, \"original_max_position_embeddings\": 8}", "high_freq_factor", "more than")]

@@ -18,6 +18,10 @@ public sealed class AnsweringTests : ScopedTest
         ["qwen2 with a window"] = ("qwen2", """{"hidden_size":256,"use_sliding_window":true,"sliding_window":50,"max_window_layers":0}"""),
         ["qwen3"] = ("qwen3", """{"hidden_size":256,"head_dim":32}"""),
         ["gemma2"] = ("gemma2", """{"hidden_size":256,"head_dim":64,"attn_logit_softcapping":1.5}"""),
+        ["gemma3"] = ("gemma3_text", """{"hidden_size":256,"head_dim":64,"sliding_window":50,"sliding_window_pattern":2}"""),
+        ["granite"] = ("granite", """{"hidden_size":256,"embedding_multiplier":3,"attention_multiplier":0.1,"residual_multiplier":0.6,"logits_scaling":1.7}"""),
+        ["olmo2"] = ("olmo2", """{"hidden_size":256}"""),
+        ["smollm3"] = ("smollm3", """{"hidden_size":256,"no_rope_layer_interval":2}"""),
         ["phi3"] = ("phi3", """{"hidden_size":256}"""),
         ["gpt2"] = ("gpt2", """{"hidden_size":256,"tie_word_embeddings":true}"""),
     };

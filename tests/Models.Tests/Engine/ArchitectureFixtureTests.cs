@@ -20,6 +20,11 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     [TestCase("qwen3")]
     [TestCase("gemma")]
     [TestCase("gemma2")]
+    [TestCase("gemma3")]
+    [TestCase("granite")]
+    [TestCase("olmo2")]
+    [TestCase("olmo3")]
+    [TestCase("smollm3")]
     [TestCase("stablelm")]
     [TestCase("phi3-partial")]
     [TestCase("gpt2")]
@@ -43,6 +48,9 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     [TestCase("gemma2-score")]
     [TestCase("gpt-neox-score")]
     [TestCase("opt-score")]
+    [TestCase("gemma3-score")]
+    [TestCase("olmo2-score")]
+    [TestCase("smollm3-score")]
     public void SequenceClassifiers(string name)
     {
         using var golden = GoldenFolder.Expected(Folder(name));
@@ -67,6 +75,8 @@ public sealed class ArchitectureFixtureTests : ScopedTest
     [TestCase("qwen3", "partial_rotary_factor")]
     [TestCase("gemma", "partial_rotary_factor")]
     [TestCase("gemma2", "partial_rotary_factor")]
+    [TestCase("olmo2", "partial_rotary_factor")]
+    [TestCase("smollm3", "partial_rotary_factor")]
     public void A_share_of_turning_dimensions_is_not_theirs(string name, string place)
     {
         var folder = Reconfigured(name, config =>

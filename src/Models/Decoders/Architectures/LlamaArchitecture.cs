@@ -13,10 +13,6 @@ internal sealed class LlamaArchitecture : IModelArchitecture
     public DecoderSpec Describe(ArchitectureConfig config)
     {
         var spec = LlamaShape.Of(config).TurningWhole();
-        var block = spec.Block;
-        if (config.Bool("attention_bias") == true) block = block.WithAttentionBias(output: true);
-        if (config.Bool("mlp_bias") == true)
-            block = block with { FeedForwardInputs = block.FeedForwardInputs.WithBias(), FeedForwardOutput = block.FeedForwardOutput with { Bias = true } };
-        return spec with { Block = block };
+        return spec with { Block = spec.Block.WithBiases(config) };
     }
 }

@@ -7,6 +7,8 @@ namespace PeftAlign.Models.Decoders;
 /// <summary>The shape of LLaMA.</summary>
 public static class LlamaShape
 {
+    private const string Full = "full_attention", Sliding = "sliding_attention";
+
     /// <summary>RMSNorm, rotary positions, grouped heads, SwiGLU, no biases, no window.</summary>
     /// <param name="config">config.json.</param>
     /// <param name="headWidth">D where config.json does not say; null = hidden size / heads.</param>
@@ -43,8 +45,9 @@ public static class LlamaShape
     }
 
     // As in transformers: without a scaling, the rotation of these classes ignores partial_rotary_factor.
-    internal static DecoderSpec TurningWhole(this DecoderSpec spec) =>
-        spec.Rope is { Type: "default" } rope ? spec with { Rope = rope with { PartialRotaryFactor = 1 } } : spec;
+    internal static DecoderSpec TurningWhole(this DecoderSpec spec) => spec.Rope is { } rope ? spec with { Rope = TurningWhole(rope) } : spec;
+
+    private static RopeParameters TurningWhole(RopeParameters rope) => rope.Type == "default" ? rope with { PartialRotaryFactor = 1 } : rope;
 
     /// <summary>The same window in every layer; null = none.</summary>
     /// <param name="spec">The model.</param>
@@ -59,9 +62,35 @@ public static class LlamaShape
     /// <param name="window">Tokens that one sees in such a layer, itself included; null = none.</param>
     public static DecoderSpec WithWindows(this DecoderSpec spec, ArchitectureConfig config, Func<int, bool> standard, long? window)
     {
-        var types = config.LayerTypes ?? [.. Enumerable.Range(0, spec.Layers).Select(l => standard(l) ? "sliding_attention" : "full_attention")];
-        if (types.Any(type => type is not ("sliding_attention" or "full_attention"))) throw config.Wrong("layer_types", "full_attention or sliding_attention for each layer");
-        return spec with { Windows = window is null ? [] : [.. types.Select(type => type == "sliding_attention" ? window : null)] };
+        var kinds = Kinds(config, spec.Layers, standard);
+        return spec with { Windows = window is null ? [] : [.. kinds.Select(kind => kind == Sliding ? window : null)] };
+    }
+
+    /// <summary>The same, where layers with a window have rotary positions of their own.</summary>
+    internal static DecoderSpec WithWindowsAndRopes(this DecoderSpec spec, ArchitectureConfig config, Func<int, bool> standard)
+    {
+        var windowed = spec.WithNeededWindows(config, standard, config.SlidingWindow);
+        var (full, sliding) = (TurningWhole(config.RopeOf(Full)), TurningWhole(config.RopeOf(Sliding)));
+        return windowed with { Rope = full, Ropes = full == sliding ? [] : [.. Kinds(config, spec.Layers, standard).Select(kind => kind == Sliding ? sliding : full)] };
+    }
+
+    /// <summary>As WithWindows, where a layer of sliding_attention without a window is an error, as in transformers.</summary>
+    internal static DecoderSpec WithNeededWindows(this DecoderSpec spec, ArchitectureConfig config, Func<int, bool> standard, long? window) =>
+        window is not null || !Kinds(config, spec.Layers, standard).Contains(Sliding) ? spec.WithWindows(config, standard, window)
+            : throw config.Wrong("sliding_window", "the number of tokens that one sees in layers of sliding_attention, of which there are some");
+
+    private static IReadOnlyList<string> Kinds(ArchitectureConfig config, int layers, Func<int, bool> standard)
+    {
+        var kinds = config.LayerTypes ?? [.. Enumerable.Range(0, layers).Select(l => standard(l) ? Sliding : Full)];
+        return kinds.All(kind => kind is Sliding or Full) ? kinds : throw config.Wrong("layer_types", "full_attention or sliding_attention for each layer");
+    }
+
+    /// <summary>Biases where attention_bias and mlp_bias ask for them.</summary>
+    internal static BlockSpec WithBiases(this BlockSpec block, ArchitectureConfig config)
+    {
+        if (config.Bool("attention_bias") == true) block = block.WithAttentionBias(output: true);
+        if (config.Bool("mlp_bias") != true) return block;
+        return block with { FeedForwardInputs = block.FeedForwardInputs.WithBias(), FeedForwardOutput = block.FeedForwardOutput with { Bias = true } };
     }
 
     /// <summary>Queries, keys and values with biases, and attention's output where asked.</summary>

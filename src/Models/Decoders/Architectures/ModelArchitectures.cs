@@ -24,6 +24,11 @@ public sealed class ModelArchitectures
         ["qwen3"] = new Qwen3Architecture(),
         ["gemma"] = new GemmaArchitecture(),
         ["gemma2"] = new Gemma2Architecture(),
+        ["gemma3_text"] = new Gemma3TextArchitecture(),
+        ["granite"] = new GraniteArchitecture(),
+        ["olmo2"] = new Olmo2Architecture(),
+        ["olmo3"] = new Olmo3Architecture(),
+        ["smollm3"] = new SmolLm3Architecture(),
         ["phi3"] = new Phi3Architecture(),
         ["stablelm"] = new StableLmArchitecture(),
         ["gpt2"] = new Gpt2Architecture(),
@@ -75,10 +80,13 @@ public sealed class ModelArchitectures
 
     private static DecoderSpec Checked(DecoderSpec spec, ModelConfig config)
     {
-        var width = spec.Rope is { } rope ? RotaryFrequencies.Width(rope, spec.HeadWidth) : 0;
-        if (width % 2 != 0) throw config.Wrong("head_dim", $"a size of which an even number of dimensions turns; {width} would");
-        if (spec.Rope?.ShortFactor is { } factors && factors.Count != width / 2)
-            throw config.Wrong("rope_scaling", $"such that short_factor and long_factor have {width / 2} entries, one for each frequency; they have {factors.Count}");
+        foreach (var rope in spec.Ropes.Append(spec.Rope).OfType<RopeParameters>())
+        {
+            var width = RotaryFrequencies.Width(rope, spec.HeadWidth);
+            if (width % 2 != 0) throw config.Wrong("head_dim", $"a size of which an even number of dimensions turns; {width} would");
+            if (rope.ShortFactor is { } factors && factors.Count != width / 2)
+                throw config.Wrong("rope_scaling", $"such that short_factor and long_factor have {width / 2} entries, one for each frequency; they have {factors.Count}");
+        }
         return spec;
     }
 }

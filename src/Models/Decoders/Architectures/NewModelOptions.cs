@@ -21,6 +21,15 @@ public static class NewModelOptions
     /// <summary>Whether the head is tied; not, unless an architecture says otherwise.</summary>
     public static InitOption Tied { get; } = new("tie_word_embeddings", "boolean", "false", "", "Whether the output head is the embedding.");
 
+    /// <summary>Whether attention has biases.</summary>
+    internal static InitOption AttentionBias { get; } = new("attention_bias", "boolean", "false", "", "Whether queries, keys, values and the output of attention have biases.");
+
+    /// <summary>Whether the feed-forward part has biases.</summary>
+    internal static InitOption FeedForwardBias { get; } = new("mlp_bias", "boolean", "false", "", "Whether the layers of the feed-forward part have biases.");
+
+    /// <summary>What scores are divided by the square root of, where it is not the width of a head.</summary>
+    internal static InitOption ScoreDivisor { get; } = new("query_pre_attn_scalar", "integer", "16", "[1,)", "Scores are divided by its square root.");
+
     /// <summary>Width of a head, for architectures that need not divide the hidden size.</summary>
     public static InitOption HeadWidth { get; } = new("head_dim", "integer", null, "[1,)", "Width of a head; hidden size / heads where it is not given.");
 

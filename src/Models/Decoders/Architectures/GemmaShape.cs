@@ -1,0 +1,30 @@
+// What Gemma 2 and 3 share: norms that scale by 1 + w before and after each part, scaled embeddings, GeGLU, a scale of the scores that
+// does not follow from the width of a head. Source: Gemma Team 2024.
+
+using PeftAlign.Abstractions;
+
+namespace PeftAlign.Models.Decoders;
+
+internal static class GemmaShape
+{
+    internal static DecoderSpec Of(ArchitectureConfig config)
+    {
+        if (config.Bool("use_bidirectional_attention") == true) throw config.Wrong("use_bidirectional_attention", "false or absent");
+        var spec = LlamaShape.Of(config, headWidth: 256).TurningWhole();
+        var block = spec.Block with
+        {
+            AttentionEndNorm = "post_attention_layernorm",
+            FeedForwardNorm = "pre_feedforward_layernorm",
+            FeedForwardEndNorm = "post_feedforward_layernorm",
+            Activation = config.ActivationOr(Activation.GeluTanh),
+        };
+        if (config.Bool("attention_bias") == true) block = block.WithAttentionBias(output: true);
+        return spec with
+        {
+            Norm = spec.Norm with { Kind = NormKind.RmsPlusOne },
+            Block = block,
+            EmbeddingScale = Math.Sqrt(config.HiddenSize),
+            ScoreScale = 1 / Math.Sqrt(config.Number("query_pre_attn_scalar") ?? 256),
+        };
+    }
+}

@@ -1,0 +1,117 @@
+// Families that the larger reference set does not have, on tiny models made with transformers: bfloat16, greedy tokens, gradients of
+// every weight and of LoRA's matrices. They run everywhere.
+
+using PeftAlign.Abstractions;
+using PeftAlign.Models.Checkpoints;
+using PeftAlign.Models.Decoders;
+using PeftAlign.Models.Engine;
+using PeftAlign.Models.Generation;
+using PeftAlign.Torch;
+
+namespace PeftAlign.Models.Tests.Engine;
+
+public sealed class ArchitectureTrainingFixtureTests : ScopedTest
+{
+    private const double Tolerance = 1e-4;
+    private const int Prompt = 10;
+
+    private static readonly string[] Folders = ["gemma3", "granite", "olmo2", "olmo3", "smollm3"];
+
+    private static string Folder(string name) => Checkout.Fixture("architectures", name);
+
+    // Our own arithmetic in bfloat16 is as far from theirs as their float32 is from it, at most.
+    [TestCaseSource(nameof(Folders))]
+    public void Logits_in_bfloat16(string name)
+    {
+        using var golden = GoldenFolder.Expected(Folder(name));
+        var model = ModelFolder.Load(Folder(name), dtype: torch.bfloat16, device: TestDevice.Here);
+        var (theirs, wide) = (golden.Tensor("logits_bf16"), golden.Tensor("logits"));
+        var noise = Tiny.Worst(theirs, wide);
+        foreach (var (row, b) in Rows(golden).Select((row, b) => (row, b)))
+        {
+            var logits = GoldenFolder.Logits(model, row);
+            TestContext.Out.WriteLine($"{Tiny.Worst(logits, theirs.select(0, b))} from theirs, {Tiny.Worst(logits, wide.select(0, b))} from float32, noise {noise}");
+            Assert.That(Tiny.Worst(logits, theirs.select(0, b)), Is.LessThan(noise));
+        }
+    }
+
+    // Rows that are longer than the windows, one by one and both at once.
+    [TestCaseSource(nameof(Folders))]
+    public void Greedy_tokens(string name)
+    {
+        using var golden = GoldenFolder.Expected(Folder(name));
+        var model = ModelFolder.Load(Folder(name), device: TestDevice.Here);
+        var greedy = golden.Tensor("greedy");
+        var expected = Enumerable.Range(0, (int)greedy.size(0)).Select(b => greedy.select(0, b).data<long>().ToArray().Select(id => (int)id)).ToList();
+        GenerationPrompt[] prompts = [.. Rows(golden).Select((row, k) => new GenerationPrompt(row, k))];
+        foreach (var at in (int[])[1, 16])
+        {
+            var generator = new Generator(new GenerationLimits(model.Spec.Vocabulary, null), null, () => new CachedSession(model, ForwardMode.Plain), at);
+            Assert.That(generator.Generate(prompts, new GenerationOptions { MaxNewTokens = expected[0].Count() }).Select(made => made[0].Ids), Is.EqualTo(expected));
+        }
+    }
+
+    [TestCaseSource(nameof(Folders))]
+    public void Gradients_of_all_weights(string name)
+    {
+        using var golden = GoldenFolder.Expected(Folder(name));
+        foreach (var (packRows, recompute) in (ReadOnlySpan<(long, bool)>)[(2048, false), (10, true)])
+        {
+            var model = ModelFolder.Load(Folder(name), device: TestDevice.Here);
+            var leaves = model.Weights.ToDictionary(w => w.Key, w => w.Value.detach().clone().requires_grad_());
+            foreach (var (weight, leaf) in leaves)
+            {
+                leaf.grad = torch.zeros_like(leaf);
+                model.SetWeight(weight, leaf);
+            }
+            Backward(model, ForwardMode.Plain, golden, packRows, recompute);
+            Assert.That(leaves.Keys.Select(weight => $"grad.{weight}"), Is.EquivalentTo(golden.Tensors.Select(t => t.Name).Where(t => t.StartsWith("grad.", StringComparison.Ordinal))), "the model's parameters are transformers'");
+            // The bias of keys without positions moves all scores of a row alike: its gradient is rounding.
+            var least = 1e-3 * leaves.Keys.Max(weight => golden.Tensor($"grad.{weight}").abs().max().item<float>());
+            foreach (var (weight, leaf) in leaves) AssertNear(leaf.grad!, golden.Tensor($"grad.{weight}"), weight, least);
+        }
+    }
+
+    [TestCaseSource(nameof(Folders))]
+    public void Gradients_of_lora(string name)
+    {
+        using var golden = GoldenFolder.Expected(Folder(name));
+        var model = ModelFolder.Load(Folder(name), device: TestDevice.Here);
+        Tensor Leaf(string tensor)
+        {
+            var leaf = golden.Tensor(tensor).to(TestDevice.Here).clone().requires_grad_();
+            leaf.grad = torch.zeros_like(leaf);
+            return leaf;
+        }
+        var modules = golden.Tensors.Select(t => t.Name).Where(t => t.StartsWith("lora.", StringComparison.Ordinal) && t.EndsWith(".A", StringComparison.Ordinal)).Select(t => t["lora.".Length..^".A".Length]).ToList();
+        Assert.That(modules, Has.Count.EqualTo(4 * model.Spec.Layers));
+        foreach (var recompute in (bool[])[false, true])
+        {
+            var deltas = modules.ToDictionary(module => module, module => (Delta)new LowRank(Leaf($"lora.{module}.A"), Leaf($"lora.{module}.B"), 0.5, 0));
+            Backward(model, new ForwardMode { Deltas = deltas }, golden, 2048, recompute);
+            foreach (var (module, delta) in deltas)
+            {
+                var low = (LowRank)delta;
+                AssertNear(low.A.grad!, golden.Tensor($"lora_grad.{module}.A"), $"{module}.A");
+                AssertNear(low.B.grad!, golden.Tensor($"lora_grad.{module}.B"), $"{module}.B");
+            }
+        }
+    }
+
+    private static void Backward(DecoderModel model, ForwardMode mode, SafetensorsFile golden, long packRows, bool recompute)
+    {
+        List<CompletionGroup> groups = [.. Rows(golden).Select(row => new CompletionGroup(row[..Prompt], [Completion.Of(row[Prompt..])]))];
+        using var pass = new LogProbEngine(model, packRows, chunkRows: 7).Pass(groups, mode, new PassNeeds { Recompute = recompute });
+        pass.LogProbs.sum().backward();
+        pass.Backward();
+    }
+
+    private static void AssertNear(Tensor actual, Tensor expected, string name, double least = 0) =>
+        Assert.That(Tiny.Worst(actual, expected), Is.LessThanOrEqualTo(Tolerance * Math.Max(least, expected.abs().max().item<float>())), name);
+
+    private static IEnumerable<int[]> Rows(SafetensorsFile golden)
+    {
+        var ids = golden.Tensor("input_ids");
+        return Enumerable.Range(0, (int)ids.size(0)).Select(b => ids.select(0, b).data<long>().ToArray().Select(id => (int)id).ToArray());
+    }
+}
